@@ -1,0 +1,167 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// ConditionReady is the condition type that says whether Clarion uses an object as it is written.
+const ConditionReady = "Ready"
+
+// Reasons of an IPAddressPool's Ready condition.
+const (
+	// ReasonValid : the pool is in use.
+	ReasonValid = "Valid"
+	// ReasonInvalidAddress : an entry of spec.addresses or spec.exclude is neither a CIDR, a range nor an address.
+	ReasonInvalidAddress = "InvalidAddress"
+	// ReasonInvalidSelector : a label selector of spec.serviceAllocation cannot be parsed.
+	ReasonInvalidSelector = "InvalidSelector"
+	// ReasonOverlaps : entries overlap each other, or those of an older pool.
+	ReasonOverlaps = "Overlaps"
+)
+
+// +genclient
+// +genclient:nonNamespaced
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:scope=Cluster,categories=clarion
+// +kubebuilder:subresource:status
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="IPv4 assigned",type=integer,JSONPath=`.status.ipv4.assigned`
+// +kubebuilder:printcolumn:name="IPv4 available",type=integer,JSONPath=`.status.ipv4.available`
+// +kubebuilder:printcolumn:name="IPv6 assigned",type=integer,JSONPath=`.status.ipv6.assigned`
+// +kubebuilder:printcolumn:name="Addresses",type=string,JSONPath=`.spec.addresses`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+
+// IPAddressPool is a set of addresses that Services of type LoadBalancer may get.
+type IPAddressPool struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	Spec IPAddressPoolSpec `json:"spec"`
+	// +optional
+	Status IPAddressPoolStatus `json:"status,omitempty"`
+}
+
+// IPAddressPoolSpec is what the operator wants of a pool.
+type IPAddressPoolSpec struct {
+	// Addresses of the pool: each entry is a CIDR ("192.168.10.0/24"), a range with both ends included
+	// ("192.168.10.200-192.168.10.250") or a single address. Both families may be mixed. All addresses of a CIDR are used,
+	// its first and last too.
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:items:MinLength=2
+	// +kubebuilder:validation:items:MaxLength=96
+	// +listType=atomic
+	Addresses []string `json:"addresses"`
+
+	// Exclude lists addresses of the pool that are never handed out, in the same notation as addresses.
+	// +optional
+	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:items:MinLength=2
+	// +kubebuilder:validation:items:MaxLength=96
+	// +listType=atomic
+	Exclude []string `json:"exclude,omitempty"`
+
+	// AutoAssign false keeps the pool for Services that ask for it, or for one of its addresses, by name.
+	// +optional
+	// +kubebuilder:default=true
+	AutoAssign *bool `json:"autoAssign,omitempty"`
+
+	// AvoidBuggyIPs leaves out the IPv4 addresses that end in .0 or .255, which some old clients refuse to talk to.
+	// +optional
+	AvoidBuggyIPs bool `json:"avoidBuggyIPs,omitempty"`
+
+	// ReuseAfter is how long a freed address rests before another Service may get it, so that caches of the network forget
+	// its former owner. A Service that asks for the address by name gets it at once, and so does any Service when the pool
+	// has nothing else left. Default 30s.
+	// +optional
+	// +kubebuilder:default="30s"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s')",message="must not be negative"
+	ReuseAfter *metav1.Duration `json:"reuseAfter,omitempty"`
+
+	// Sharing says who may share an address of the pool by giving the same sharing key (annotation
+	// clarionlb.io/allow-shared-ip): Services of one namespace, or of the whole cluster.
+	// +optional
+	// +kubebuilder:default=Cluster
+	Sharing SharingScope `json:"sharing,omitempty"`
+
+	// ServiceAllocation restricts the pool to some Services and orders it among the pools that suit a Service. Without it
+	// every Service may use the pool.
+	// +optional
+	ServiceAllocation *ServiceAllocation `json:"serviceAllocation,omitempty"`
+}
+
+// SharingScope is how far apart Services that share an address may be.
+// +kubebuilder:validation:Enum=Namespace;Cluster
+type SharingScope string
+
+const (
+	// SharingNamespace : only Services of one namespace may share an address.
+	SharingNamespace SharingScope = "Namespace"
+	// SharingCluster : Services of any namespace may share an address.
+	SharingCluster SharingScope = "Cluster"
+)
+
+// ServiceAllocation says which Services may use a pool. Namespaces and namespaceSelectors together are the namespaces
+// that may (any, if both are absent); serviceSelectors are the Services in them that may (any, if absent). A list that is
+// present but matches nothing admits nobody.
+type ServiceAllocation struct {
+	// Priority orders the pools that suit a Service: lower is tried first, 0 or absent last.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Priority int32 `json:"priority,omitempty"`
+
+	// Namespaces that may use the pool, by name.
+	// +optional
+	// +kubebuilder:validation:MaxItems=1024
+	// +listType=set
+	Namespaces []string `json:"namespaces,omitempty"`
+
+	// NamespaceSelectors are the namespaces that may use the pool, by label: one match is enough.
+	// +optional
+	// +kubebuilder:validation:MaxItems=64
+	// +listType=atomic
+	NamespaceSelectors []metav1.LabelSelector `json:"namespaceSelectors,omitempty"`
+
+	// ServiceSelectors are the Services that may use the pool, by label: one match is enough.
+	// +optional
+	// +kubebuilder:validation:MaxItems=64
+	// +listType=atomic
+	ServiceSelectors []metav1.LabelSelector `json:"serviceSelectors,omitempty"`
+}
+
+// IPAddressPoolStatus is written by the cloud-controller-manager alone.
+type IPAddressPoolStatus struct {
+	// IPv4 counts the IPv4 addresses of the pool; absent if it has none.
+	// +optional
+	IPv4 *AddressCounts `json:"ipv4,omitempty"`
+	// IPv6 counts the IPv6 addresses of the pool; absent if it has none.
+	// +optional
+	IPv6 *AddressCounts `json:"ipv6,omitempty"`
+
+	// Conditions: Ready.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// AddressCounts counts the addresses of one family. A number that does not fit is reported as the largest that does.
+type AddressCounts struct {
+	// Total is how many addresses the pool can hand out.
+	Total int64 `json:"total"`
+	// Assigned is how many of them Services have; a shared address counts once.
+	Assigned int64 `json:"assigned"`
+	// Available is how many are free, those that rest after use (reuseAfter) included.
+	Available int64 `json:"available"`
+}
+
+// +kubebuilder:object:root=true
+
+// IPAddressPoolList is a list of IPAddressPools.
+type IPAddressPoolList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+
+	Items []IPAddressPool `json:"items"`
+}

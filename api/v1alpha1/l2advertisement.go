@@ -1,0 +1,68 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// +genclient
+// +genclient:nonNamespaced
+// +genclient:noStatus
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:scope=Cluster,categories=clarion
+// +kubebuilder:printcolumn:name="Pools",type=string,JSONPath=`.spec.ipAddressPools`
+// +kubebuilder:printcolumn:name="Interfaces",type=string,JSONPath=`.spec.interfaces`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+
+// L2Advertisement has addresses announced on the local network by ARP. Without any, no address is announced that way.
+type L2Advertisement struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// +optional
+	Spec L2AdvertisementSpec `json:"spec,omitempty"`
+}
+
+// L2AdvertisementSpec selects what is announced and from where. An absent list selects everything.
+type L2AdvertisementSpec struct {
+	// IPAddressPools whose addresses are announced, by name. With ipAddressPoolSelectors also given, either is enough.
+	// +optional
+	// +kubebuilder:validation:MaxItems=256
+	// +listType=set
+	IPAddressPools []string `json:"ipAddressPools,omitempty"`
+
+	// IPAddressPoolSelectors are the pools whose addresses are announced, by label: one match is enough.
+	// +optional
+	// +kubebuilder:validation:MaxItems=64
+	// +listType=atomic
+	IPAddressPoolSelectors []metav1.LabelSelector `json:"ipAddressPoolSelectors,omitempty"`
+
+	// ServiceSelectors are the Services whose addresses are announced, by label: one match is enough.
+	// +optional
+	// +kubebuilder:validation:MaxItems=64
+	// +listType=atomic
+	ServiceSelectors []metav1.LabelSelector `json:"serviceSelectors,omitempty"`
+
+	// NodeSelectors are the nodes that may announce, by label: one match is enough.
+	// +optional
+	// +kubebuilder:validation:MaxItems=64
+	// +listType=atomic
+	NodeSelectors []metav1.LabelSelector `json:"nodeSelectors,omitempty"`
+
+	// Interfaces to announce on: names or shell patterns ("eth0", "bond*"). Absent: every interface that suits the address,
+	// which is one with a prefix that contains it or, if there is none, the one with the default route.
+	// +optional
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +listType=set
+	Interfaces []string `json:"interfaces,omitempty"`
+}
+
+// +kubebuilder:object:root=true
+
+// L2AdvertisementList is a list of L2Advertisements.
+type L2AdvertisementList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+
+	Items []L2Advertisement `json:"items"`
+}

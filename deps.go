@@ -1,0 +1,37 @@
+//go:build deps
+
+package clarion
+
+import (
+	_ "github.com/google/btree"
+	_ "github.com/hashicorp/memberlist"
+	_ "github.com/mdlayher/arp"
+	_ "github.com/mdlayher/packet"
+	_ "github.com/prometheus/client_golang/prometheus"
+	_ "github.com/vishvananda/netlink"
+	_ "github.com/vishvananda/netns"
+	_ "go.uber.org/goleak"
+	_ "golang.org/x/net/bpf"
+	_ "golang.org/x/sync/errgroup"
+	_ "golang.org/x/sys/unix"
+	_ "golang.org/x/time/rate"
+	_ "k8s.io/api/core/v1"
+	_ "k8s.io/api/discovery/v1"
+	_ "k8s.io/apimachinery/pkg/labels"
+	_ "k8s.io/apiserver/pkg/server"
+	_ "k8s.io/client-go/informers"
+	_ "k8s.io/client-go/kubernetes"
+	_ "k8s.io/client-go/tools/clientcmd"
+	_ "k8s.io/cloud-provider/app"
+	_ "k8s.io/cloud-provider/controllers/service"
+	_ "k8s.io/component-base/cli"
+	_ "k8s.io/component-base/logs/json/register"
+	_ "k8s.io/component-base/metrics/legacyregistry"
+	_ "k8s.io/component-base/metrics/prometheus/clientgo"
+	_ "k8s.io/component-base/metrics/prometheus/version"
+	_ "k8s.io/controller-manager/app"
+	_ "k8s.io/klog/v2"
+	_ "k8s.io/utils/clock"
+	_ "pgregory.net/rapid"
+	_ "sigs.k8s.io/yaml"
+)

@@ -1,0 +1,49 @@
+# Every target works on a fresh checkout; what takes long is cached.
+MODULES := . test
+GO_TOOL := go tool -modfile=$(CURDIR)/tools/go.mod
+GENERATED := api/v1alpha1/zz_generated.deepcopy.go client manifests/crds
+IMAGE ?= ghcr.io/clarionlb/clarion:v0.1.0
+
+.DEFAULT_GOAL := help
+.PHONY: help
+help: ## Show this help
+	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  %-10s %s\n", $$1, $$2}'
+
+.PHONY: build
+build: ## Build the static binaries into bin/
+	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/...
+
+.PHONY: generate
+generate: ## Regenerate deepcopy functions, CRDs and the client from api/
+	tools/generate
+
+.PHONY: lint
+lint: ## gofmt, go vet, staticcheck, and whether generated code is up to date
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go' 2>/dev/null || echo .)); \
+		if [ -n "$$unformatted" ]; then echo "gofmt would change:"; echo "$$unformatted"; exit 1; fi
+	@for module in $(MODULES); do \
+		echo "lint: module $$module"; \
+		(cd $$module && go vet ./... && $(GO_TOOL) staticcheck ./...) || exit 1; \
+	done
+	@echo "lint: generated code"
+	@before=$$(find $(GENERATED) -type f | sort | xargs sha256sum); tools/generate; \
+		after=$$(find $(GENERATED) -type f | sort | xargs sha256sum); \
+		if [ "$$before" != "$$after" ]; then echo "generated code was out of date; it has been regenerated: commit it"; exit 1; fi
+
+.PHONY: test
+test: lint ## Lint, unit tests, and end-to-end tests on a real control plane (root, Debian)
+	go test ./...
+	cd test && go run ./cmd/cluster setup && go test -v -timeout 40m ./...
+
+.PHONY: demo
+demo: ## The main job, end to end, on an embedded cluster (root, Debian); KEEP=1 leaves the cluster up
+	cd test && go run ./cmd/cluster setup && go run ./demo $(if $(KEEP),--keep)
+
+.PHONY: bench
+bench: ## Benchmarks; their figures are in docs/performance.md
+	go test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: image
+image: build ## Build the container image with buildah, from the binaries
+	@command -v buildah >/dev/null || (apt-get update -qq && apt-get install -y -qq buildah)
+	buildah --storage-driver vfs build --isolation chroot --tag $(IMAGE) .

@@ -1,0 +1,195 @@
+package provider
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"reflect"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	corelisters "k8s.io/client-go/listers/core/v1"
+	"k8s.io/client-go/tools/record"
+	cloudprovider "k8s.io/cloud-provider"
+	servicehelpers "k8s.io/cloud-provider/service/helpers"
+	"k8s.io/utils/ptr"
+
+	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/loadbalancer"
+)
+
+// balancer implements cloudprovider.LoadBalancer: it asks the allocator and says on the Service what came of it.
+type balancer struct {
+	allocator  *loadbalancer.Allocator
+	feed       *serviceFeed
+	services   corelisters.ServiceLister
+	conditions *conditionWriter
+	keeper     *poolKeeper
+	events     record.EventRecorder
+	restored   <-chan struct{}
+}
+
+var _ cloudprovider.LoadBalancer = (*balancer)(nil)
+
+// GetLoadBalancer returns the addresses that a Service has. It does not look at the Service: its status may be out of date
+// or gone, and a load balancer that is not found here is not deleted either.
+func (b *balancer) GetLoadBalancer(ctx context.Context, _ string, service *corev1.Service) (*corev1.LoadBalancerStatus, bool, error) {
+	if err := b.wait(ctx); err != nil {
+		return nil, false, err
+	}
+	addresses, exists := b.allocator.Lookup(nameOf(service))
+	return loadBalancerStatus(addresses), exists, nil
+}
+
+// GetLoadBalancerName returns namespace/name: the load balancer has no name but the Service's.
+func (b *balancer) GetLoadBalancerName(_ context.Context, _ string, service *corev1.Service) string {
+	return nameOf(service).String()
+}
+
+// EnsureLoadBalancer gives a Service its addresses. The error of a Service that cannot have them is a
+// *loadbalancer.Error, whose text the service controller puts in an event. Nothing needs to retry it: the Service is poked
+// when the answer may be another one.
+func (b *balancer) EnsureLoadBalancer(ctx context.Context, _ string, service *corev1.Service, _ []*corev1.Node) (*corev1.LoadBalancerStatus, error) {
+	if err := b.wait(ctx); err != nil {
+		return nil, err
+	}
+	if service.DeletionTimestamp != nil {
+		return nil, errors.New("the Service is being deleted")
+	}
+	request, err := loadbalancer.NewRequest(service)
+	var outcome loadbalancer.Outcome
+	if err == nil {
+		outcome, err = b.allocator.Ensure(time.Now(), request)
+	}
+	b.feed.poke(outcome.Poke...)
+	b.report(outcome.Conflicts)
+	b.keeper.countsChanged()
+
+	// The deletion of the Service may have been seen, and its addresses released, while this call had yet to take them. The
+	// lister is always ahead of the deletion handler.
+	if current, getErr := b.services.Services(service.Namespace).Get(service.Name); getErr != nil || current.UID != service.UID {
+		b.release(service)
+		return nil, errors.New("the Service is gone")
+	}
+
+	if err != nil {
+		held, _ := b.allocator.Lookup(nameOf(service))
+		if writeErr := b.conditions.refused(ctx, service, loadBalancerStatus(held), condition(err)); writeErr != nil {
+			err = errors.Join(err, writeErr)
+		}
+		return nil, err
+	}
+	status := loadBalancerStatus(outcome.Addresses)
+	assigned := metav1.Condition{
+		Type:    v1alpha1.ConditionAddressAssigned,
+		Status:  metav1.ConditionTrue,
+		Reason:  string(loadbalancer.Assigned),
+		Message: outcome.Message,
+	}
+	if err := b.conditions.assigned(ctx, service, status, assigned); err != nil {
+		return nil, err
+	}
+	return status, nil
+}
+
+// UpdateLoadBalancer has nothing to do: which nodes serve an address is the announcers' business.
+func (b *balancer) UpdateLoadBalancer(context.Context, string, *corev1.Service, []*corev1.Node) error {
+	return cloudprovider.ImplementedElsewhere
+}
+
+// EnsureLoadBalancerDeleted releases the addresses of a Service. It never fails: an error here would only keep the Service
+// from going away.
+func (b *balancer) EnsureLoadBalancerDeleted(ctx context.Context, _ string, service *corev1.Service) error {
+	if err := b.wait(ctx); err != nil {
+		return err
+	}
+	b.release(service)
+	return nil
+}
+
+func (b *balancer) release(service *corev1.Service) {
+	b.feed.poke(b.allocator.Release(time.Now(), nameOf(service), service.UID)...)
+	b.keeper.countsChanged()
+}
+
+// report tells both Services of each conflict.
+func (b *balancer) report(conflicts []loadbalancer.Conflict) {
+	for _, conflict := range conflicts {
+		message := fmt.Sprintf("%s is claimed by Services %s and %s: the older, %s, keeps it", conflict.Address, conflict.Winner, conflict.Loser, conflict.Winner)
+		for _, name := range []types.NamespacedName{conflict.Winner, conflict.Loser} {
+			if service, err := b.services.Services(name.Namespace).Get(name.Name); err == nil {
+				b.events.Event(service, corev1.EventTypeWarning, "AddressConflict", message)
+			}
+		}
+	}
+}
+
+// wait blocks until the allocator knows what addresses Services have.
+func (b *balancer) wait(ctx context.Context) error {
+	select {
+	case <-b.restored:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// condition returns the AddressAssigned condition of a Service that was refused.
+func condition(err error) metav1.Condition {
+	c := metav1.Condition{
+		Type:    v1alpha1.ConditionAddressAssigned,
+		Status:  metav1.ConditionFalse,
+		Reason:  "Error",
+		Message: err.Error(),
+	}
+	if refusal := (*loadbalancer.Error)(nil); errors.As(err, &refusal) {
+		c.Reason, c.Message = string(refusal.Reason), refusal.Message
+	}
+	return c
+}
+
+// loadBalancerStatus returns the status for addresses, always the same for the same addresses. IPMode is set because the
+// API server's default would otherwise make each status look changed.
+func loadBalancerStatus(addresses []netip.Addr) *corev1.LoadBalancerStatus {
+	status := &corev1.LoadBalancerStatus{}
+	for _, address := range addresses {
+		status.Ingress = append(status.Ingress, corev1.LoadBalancerIngress{IP: address.String(), IPMode: ptr.To(corev1.LoadBalancerIPModeVIP)})
+	}
+	return status
+}
+
+// owned reports whether a Service is ours to serve or to clean up after.
+func owned(service *corev1.Service) bool {
+	if v1alpha1.WantsLoadBalancer(service) {
+		return true
+	}
+	_, shown := project(service)
+	return shown && servicehelpers.HasLBFinalizer(service)
+}
+
+// needsPoke reports whether an update of an owned Service asks for another look at it that the service controller would
+// not take: what it wants has changed, or its status says something else than the allocator.
+func needsPoke(allocator *loadbalancer.Allocator, oldService, newService *corev1.Service) bool {
+	if !v1alpha1.WantsLoadBalancer(newService) {
+		return false
+	}
+	oldRequest, _ := loadbalancer.NewRequest(oldService)
+	newRequest, _ := loadbalancer.NewRequest(newService)
+	statusChanged := !slices.Equal(oldRequest.Current, newRequest.Current)
+	if statusChanged {
+		held, _ := allocator.Lookup(newRequest.Service)
+		if !slices.Equal(held, newRequest.Current) {
+			return true
+		}
+	}
+	oldRequest.Current, newRequest.Current = nil, nil
+	return !reflect.DeepEqual(oldRequest, newRequest)
+}
+
+func nameOf(service *corev1.Service) types.NamespacedName {
+	return types.NamespacedName{Namespace: service.Namespace, Name: service.Name}
+}

@@ -1,0 +1,256 @@
+// Package provider makes Clarion a cloud provider: it implements cloudprovider.Interface for clusters that have no cloud and
+// wires the allocator of package loadbalancer to the standard controllers of k8s.io/cloud-provider. It decides nothing about
+// addresses and knows nothing about the network.
+//
+//	Services ──► serviceFeed ──► service controller ──► balancer ──► loadbalancer.Allocator
+//	                 ▲                                                   │ ▲
+//	                 └───────────── poke: look again ────────────────────┘ │
+//	IPAddressPools, Namespaces ──► poolKeeper ─────────────────────────────┘
+//
+// Every decision about a Service goes through EnsureLoadBalancer: whatever happens elsewhere (a pool grows, an address
+// becomes free) only pokes the Services that it concerns.
+package provider
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/tools/record"
+	cloudprovider "k8s.io/cloud-provider"
+	"k8s.io/klog/v2"
+
+	clarioninformers "github.com/clarionlb/clarion/client/informers"
+	"github.com/clarionlb/clarion/client/versioned"
+	"github.com/clarionlb/clarion/loadbalancer"
+)
+
+// ProviderName is the value of --cloud-provider and the scheme of provider IDs. Nodes carry it: it never changes.
+const ProviderName = "clarion"
+
+// clientName is the user agent suffix of the provider's own clients.
+const clientName = "clarion-provider"
+
+// Cloud implements cloudprovider.Interface and cloudprovider.InformerUser.
+type Cloud struct {
+	allocator  *loadbalancer.Allocator
+	feed       *serviceFeed
+	conditions *conditionWriter
+	balancer   *balancer
+	keeper     *poolKeeper
+	shared     informers.SharedInformerFactory
+
+	kube kubernetes.Interface
+	stop <-chan struct{}
+
+	// restored is closed when the allocator knows every address that Services have.
+	restored chan struct{}
+	mu       sync.Mutex
+	// deleted holds the Services whose deletion was seen before restored.
+	deleted map[types.UID]bool
+}
+
+var (
+	_ cloudprovider.Interface    = (*Cloud)(nil)
+	_ cloudprovider.InformerUser = (*Cloud)(nil)
+)
+
+// New returns a Cloud over the informers that the controllers share. It starts nothing: that happens when the process
+// leads, by Initialize and SetInformers.
+func New(shared informers.SharedInformerFactory, events record.EventRecorder) (*Cloud, error) {
+	services := shared.Core().V1().Services()
+	for _, informer := range []cache.SharedIndexInformer{services.Informer(), shared.Core().V1().Nodes().Informer()} {
+		if err := informer.SetTransform(dropManagedFields); err != nil {
+			return nil, fmt.Errorf("set the transform of an informer: %w", err)
+		}
+	}
+	c := &Cloud{
+		allocator:  loadbalancer.New(),
+		feed:       newServiceFeed(services),
+		conditions: newConditionWriter(),
+		shared:     shared,
+		restored:   make(chan struct{}),
+		deleted:    map[types.UID]bool{},
+	}
+	c.keeper = newPoolKeeper(c.allocator, c.feed)
+	c.balancer = &balancer{
+		allocator:  c.allocator,
+		feed:       c.feed,
+		services:   services.Lister(),
+		conditions: c.conditions,
+		keeper:     c.keeper,
+		events:     events,
+		restored:   c.restored,
+	}
+	return c, nil
+}
+
+// Initialize makes the clients. The framework calls it once, when the process starts to lead; stop is closed when it ends.
+func (c *Cloud) Initialize(builder cloudprovider.ControllerClientBuilder, stop <-chan struct{}) {
+	c.kube = builder.ClientOrDie(clientName)
+	c.conditions.client = c.kube.CoreV1()
+	config := rest.CopyConfig(builder.ConfigOrDie(clientName))
+	// The CCM's default is protobuf, which custom resources do not speak.
+	config.ContentType, config.AcceptContentTypes = runtime.ContentTypeJSON, runtime.ContentTypeJSON
+	c.keeper.client = versioned.NewForConfigOrDie(config)
+	c.stop = stop
+}
+
+// SetInformers registers what the provider follows and starts it. The framework starts the shared informers afterwards, so
+// nothing here waits for them.
+func (c *Cloud) SetInformers(informers.SharedInformerFactory) {
+	ctx := wait.ContextForChannel(c.stop)
+	services := c.shared.Core().V1().Services().Informer()
+	namespaces := c.shared.Core().V1().Namespaces().Informer()
+	clarion := clarioninformers.NewSharedInformerFactory(c.keeper.client, 0)
+	pools := clarion.Clarion().V1alpha1().IPAddressPools()
+	c.keeper.pools = pools.Lister()
+
+	c.handle(services, cache.ResourceEventHandlerFuncs{UpdateFunc: c.serviceUpdated, DeleteFunc: c.serviceDeleted})
+	c.handle(namespaces, cache.ResourceEventHandlerFuncs{
+		AddFunc:    func(obj any) { c.keeper.namespaceSet(obj) },
+		UpdateFunc: func(_, obj any) { c.keeper.namespaceSet(obj) },
+		DeleteFunc: c.keeper.namespaceDeleted,
+	})
+	c.handle(pools.Informer(), cache.ResourceEventHandlerFuncs{
+		AddFunc:    func(any) { c.keeper.poolsChanged() },
+		UpdateFunc: func(_, _ any) { c.keeper.poolsChanged() },
+		DeleteFunc: func(any) { c.keeper.poolsChanged() },
+	})
+	clarion.Start(c.stop)
+	go func() {
+		if !cache.WaitForCacheSync(c.stop, services.HasSynced, namespaces.HasSynced, pools.Informer().HasSynced) {
+			return
+		}
+		c.keeper.syncPools()
+		if err := c.restore(ctx); err != nil {
+			return // no longer leading
+		}
+		c.keeper.run(ctx)
+	}()
+}
+
+// handle adds a handler to an informer that has not been started, which cannot fail.
+func (c *Cloud) handle(informer cache.SharedIndexInformer, handler cache.ResourceEventHandler) {
+	if _, err := informer.AddEventHandler(handler); err != nil {
+		panic(fmt.Sprintf("add a handler to an informer: %v", err))
+	}
+}
+
+// restore tells the allocator what addresses Services have, before it may give any to another. It asks the API server
+// itself, with a quorum read, because an informer's first list may be older than the last write of the former leader.
+func (c *Cloud) restore(ctx context.Context) error {
+	var list *corev1.ServiceList
+	err := wait.PollUntilContextCancel(ctx, time.Second, true, func(ctx context.Context) (bool, error) {
+		var err error
+		list, err = c.kube.CoreV1().Services(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			klog.FromContext(ctx).Error(err, "Cannot list the Services to learn which addresses they have")
+		}
+		return err == nil, nil
+	})
+	if err != nil {
+		return err
+	}
+
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var requests []loadbalancer.Request
+	for i := range list.Items {
+		service := &list.Items[i]
+		if !owned(service) || c.deleted[service.UID] {
+			continue
+		}
+		request, _ := loadbalancer.NewRequest(service) // what is wrong with it is said when it is served
+		requests = append(requests, request)
+	}
+	c.balancer.report(c.allocator.Restore(time.Now(), requests))
+	klog.FromContext(ctx).Info("Learned which addresses Services have", "services", len(requests))
+	close(c.restored)
+	return nil
+}
+
+// isRestored reports whether restore is done. The caller holds c.mu.
+func (c *Cloud) isRestored() bool {
+	select {
+	case <-c.restored:
+		return true
+	default:
+		return false
+	}
+}
+
+// serviceUpdated pokes a Service for the changes that concern us and that the service controller does not look at.
+func (c *Cloud) serviceUpdated(oldObj, newObj any) {
+	oldService, newService := oldObj.(*corev1.Service), newObj.(*corev1.Service)
+	if !owned(newService) {
+		if owned(oldService) {
+			c.release(newService)
+		}
+		return
+	}
+	if needsPoke(c.allocator, oldService, newService) {
+		c.feed.poke(types.NamespacedName{Namespace: newService.Namespace, Name: newService.Name})
+	}
+}
+
+// serviceDeleted releases the addresses of a Service that is gone. Those whose finalizer was served have none left.
+func (c *Cloud) serviceDeleted(obj any) {
+	if unknown, ok := obj.(cache.DeletedFinalStateUnknown); ok {
+		obj = unknown.Obj
+	}
+	if service, ok := obj.(*corev1.Service); ok {
+		c.release(service)
+	}
+}
+
+func (c *Cloud) release(service *corev1.Service) {
+	c.mu.Lock()
+	if !c.isRestored() {
+		c.deleted[service.UID] = true
+	}
+	c.mu.Unlock()
+	c.balancer.release(service)
+}
+
+// LoadBalancer returns the provider's load balancers.
+func (c *Cloud) LoadBalancer() (cloudprovider.LoadBalancer, bool) { return c.balancer, true }
+
+// InstancesV2 returns what the provider knows of nodes.
+func (c *Cloud) InstancesV2() (cloudprovider.InstancesV2, bool) { return instances{}, true }
+
+// Instances is superseded by InstancesV2.
+func (c *Cloud) Instances() (cloudprovider.Instances, bool) { return nil, false }
+
+// Zones is superseded by InstancesV2.
+func (c *Cloud) Zones() (cloudprovider.Zones, bool) { return nil, false }
+
+// Clusters is not supported: no controller asks for it.
+func (c *Cloud) Clusters() (cloudprovider.Clusters, bool) { return nil, false }
+
+// Routes is not supported: routes between pods are the network plugin's business.
+func (c *Cloud) Routes() (cloudprovider.Routes, bool) { return nil, false }
+
+// ProviderName returns ProviderName.
+func (c *Cloud) ProviderName() string { return ProviderName }
+
+// HasClusterID is always true: nothing outside the cluster needs to tell clusters apart.
+func (c *Cloud) HasClusterID() bool { return true }
+
+// dropManagedFields is an informer transform: nothing here reads the field, and it is most of an object's size.
+func dropManagedFields(obj any) (any, error) {
+	if object, ok := obj.(metav1.Object); ok {
+		object.SetManagedFields(nil)
+	}
+	return obj, nil
+}

@@ -1,6 +1,7 @@
 package v1alpha1
 
 import (
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -39,13 +40,46 @@ type AnnouncerStatus struct {
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 }
 
+// Reasons of an Announcer's Ready condition.
+const (
+	// ReasonRunning : the announcer takes part: it announces what falls to it.
+	ReasonRunning = "Running"
+	// ReasonNoInterface : the announcer takes part, but no interface of the node can carry an address.
+	ReasonNoInterface = "NoInterface"
+	// ReasonStopped : the announcer was stopped and announces nothing.
+	ReasonStopped = "Stopped"
+)
+
 // Layer2Status is what the node announces by ARP.
 type Layer2Status struct {
+	// Interfaces of the node that can carry addresses: those that are up and have a network or a default route, or that an
+	// L2Advertisement matches by name. The announcers of other nodes leave addresses to this node that suit them, and none
+	// without.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	Interfaces []Layer2Interface `json:"interfaces,omitempty"`
+
 	// Addresses that this node claims: it answers for them.
 	// +optional
 	// +listType=map
 	// +listMapKey=ip
 	Addresses []Layer2Address `json:"addresses,omitempty"`
+}
+
+// Layer2Interface is a network interface of the node.
+type Layer2Interface struct {
+	// Name of the interface.
+	// +kubebuilder:validation:MaxLength=15
+	Name string `json:"name"`
+	// Prefixes are the networks that the interface's own addresses are in, as CIDRs.
+	// +optional
+	// +listType=atomic
+	Prefixes []string `json:"prefixes,omitempty"`
+	// DefaultRoutes are the IP families whose default route leads out of the interface.
+	// +optional
+	// +listType=atomic
+	DefaultRoutes []corev1.IPFamily `json:"defaultRoutes,omitempty"`
 }
 
 // Layer2Address is a claim: this node answers for an address. Of several claims the one with the highest epoch holds, then

@@ -1,0 +1,94 @@
+package layer2
+
+import (
+	"bytes"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+)
+
+// Interface is a network interface on which addresses can be announced: an Ethernet-like one that is not a port of
+// another, such as a bond or a bridge.
+type Interface struct {
+	Name  string
+	Index int
+	MAC   net.HardwareAddr
+	// Up says that the interface is administratively up and has carrier.
+	Up bool
+	// Prefixes are the networks that the interface's own addresses are in, sorted. IPv6 link-local ones are left out,
+	// because nothing is announced in them.
+	Prefixes []netip.Prefix
+	// DefaultRoute4 and DefaultRoute6 say that a default route of the main table leads out of the interface.
+	DefaultRoute4, DefaultRoute6 bool
+}
+
+func (i Interface) equal(o Interface) bool {
+	return i.Name == o.Name && i.Index == o.Index && bytes.Equal(i.MAC, o.MAC) && i.Up == o.Up &&
+		slices.Equal(i.Prefixes, o.Prefixes) && i.DefaultRoute4 == o.DefaultRoute4 && i.DefaultRoute6 == o.DefaultRoute6
+}
+
+// Links knows the node's network interfaces, as the kernel reports them. Loopback, interfaces without ARP and ports of
+// another interface are left out.
+type Links struct {
+	ready   chan struct{}
+	changed chan struct{}
+
+	mu         sync.Mutex
+	interfaces []Interface
+	watchers   []chan struct{}
+}
+
+// NewLinks returns a Links that knows no interface until it runs.
+func NewLinks() *Links {
+	return &Links{ready: make(chan struct{}), changed: make(chan struct{}, 1)}
+}
+
+// Ready is closed once the first full picture is there.
+func (l *Links) Ready() <-chan struct{} { return l.ready }
+
+// Changed receives after Interfaces has changed; several changes may come as one.
+func (l *Links) Changed() <-chan struct{} { return l.changed }
+
+// Interfaces returns the interfaces, sorted by name. What they refer to must not be modified.
+func (l *Links) Interfaces() []Interface {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.interfaces)
+}
+
+// watch is Changed for one more reader.
+func (l *Links) watch() <-chan struct{} {
+	c := make(chan struct{}, 1)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.watchers = append(l.watchers, c)
+	return c
+}
+
+// publish takes the full picture, sorted by name.
+func (l *Links) publish(interfaces []Interface) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	changed := !slices.EqualFunc(l.interfaces, interfaces, Interface.equal)
+	l.interfaces = interfaces
+	if changed {
+		signal(l.changed)
+		for _, w := range l.watchers {
+			signal(w)
+		}
+	}
+	select {
+	case <-l.ready:
+	default:
+		close(l.ready)
+	}
+}
+
+// signal leaves a token in a channel of capacity one, which may have one already.
+func signal(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

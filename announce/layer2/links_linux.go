@@ -1,0 +1,278 @@
+package layer2
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+	"k8s.io/klog/v2"
+)
+
+// Run follows the interfaces until the context ends, and then returns nil. When the kernel drops notifications, because
+// there were too many at once, everything is read anew; until then the last picture stands.
+func (l *Links) Run(ctx context.Context) error {
+	retry := backoff{first: 100 * time.Millisecond, limit: 5 * time.Second}
+	for {
+		err := l.follow(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		klog.FromContext(ctx).Error(err, "Lost track of the network interfaces, reading them anew")
+		retry.wait(ctx)
+	}
+}
+
+// follow subscribes, reads everything, and then applies what the kernel reports, until something fails.
+func (l *Links) follow(ctx context.Context) error {
+	// One socket for all groups keeps the kernel's order between links, addresses and routes.
+	events, err := nl.Subscribe(unix.NETLINK_ROUTE, unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR,
+		unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE)
+	if err != nil {
+		return fmt.Errorf("subscribe to network interfaces: %w", err)
+	}
+	defer events.Close()
+	defer context.AfterFunc(ctx, events.Close)()
+	// Routing daemons change many routes at once. The privileged call goes past net.core.rmem_max.
+	if err := events.SetReceiveBufferSize(4<<20, true); err != nil {
+		klog.FromContext(ctx).V(2).Info("The receive buffer for network events stays small", "err", err)
+	}
+
+	handle, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return fmt.Errorf("open a netlink socket: %w", err)
+	}
+	defer handle.Close()
+
+	p := &picture{handle: handle}
+	if err := p.readAll(); err != nil {
+		return err
+	}
+	l.publish(p.interfaces())
+	for {
+		messages, _, err := events.Receive()
+		if err != nil {
+			return fmt.Errorf("receive network events: %w", err)
+		}
+		for _, m := range messages {
+			if err := p.apply(m); err != nil {
+				return err
+			}
+		}
+		if err := p.refresh(); err != nil {
+			return err
+		}
+		l.publish(p.interfaces())
+	}
+}
+
+// picture is what is known of the interfaces. Links are kept up by what the kernel reports, because on a node with many
+// pods they are many and change often. Addresses and default routes change rarely: a report about them only says that
+// they must be read again, which also finds what the kernel does not report, such as the IPv4 routes that go with a link.
+type picture struct {
+	handle *netlink.Handle
+
+	links     map[int]Interface // by index, without addresses and routes
+	addresses map[int][]netip.Prefix
+	default4  map[int]bool
+	default6  map[int]bool
+
+	staleAddresses, staleRoutes bool
+}
+
+func (p *picture) readAll() error {
+	links, err := undisturbed(p.handle.LinkList)
+	if err != nil {
+		return fmt.Errorf("list network interfaces: %w", err)
+	}
+	p.links = map[int]Interface{}
+	for _, link := range links {
+		if i, ok := usable(link.Attrs()); ok {
+			p.links[i.Index] = i
+		}
+	}
+	p.staleAddresses, p.staleRoutes = true, true
+	return p.refresh()
+}
+
+// refresh reads again what has become stale.
+func (p *picture) refresh() error {
+	if p.staleAddresses {
+		list, err := undisturbed(func() ([]netlink.Addr, error) { return p.handle.AddrList(nil, netlink.FAMILY_ALL) })
+		if err != nil {
+			return fmt.Errorf("list addresses: %w", err)
+		}
+		p.addresses = map[int][]netip.Prefix{}
+		for _, a := range list {
+			if prefix, ok := prefixOf(a); ok {
+				p.addresses[a.LinkIndex] = append(p.addresses[a.LinkIndex], prefix)
+			}
+		}
+		for index, prefixes := range p.addresses {
+			slices.SortFunc(prefixes, netip.Prefix.Compare)
+			p.addresses[index] = slices.Compact(prefixes)
+		}
+		p.staleAddresses = false
+	}
+	if p.staleRoutes {
+		var err error
+		if p.default4, err = p.defaultRoutes(netlink.FAMILY_V4); err != nil {
+			return err
+		}
+		if p.default6, err = p.defaultRoutes(netlink.FAMILY_V6); err != nil {
+			return err
+		}
+		p.staleRoutes = false
+	}
+	return nil
+}
+
+// defaultRoutes returns the indices of the interfaces that a default route of the main table leads out of.
+func (p *picture) defaultRoutes(family int) (map[int]bool, error) {
+	routes, err := undisturbed(func() ([]netlink.Route, error) {
+		return p.handle.RouteListFiltered(family, &netlink.Route{Type: unix.RTN_UNICAST}, netlink.RT_FILTER_TYPE)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list routes: %w", err)
+	}
+	indices := map[int]bool{}
+	for _, r := range routes {
+		if r.Dst != nil {
+			if ones, _ := r.Dst.Mask.Size(); ones != 0 {
+				continue
+			}
+		}
+		indices[r.LinkIndex] = true
+		for _, hop := range r.MultiPath {
+			indices[hop.LinkIndex] = true
+		}
+	}
+	return indices, nil
+}
+
+// apply takes in one report of the kernel.
+func (p *picture) apply(m syscall.NetlinkMessage) error {
+	switch m.Header.Type {
+	case unix.RTM_NEWLINK, unix.RTM_DELLINK:
+		if len(m.Data) < unix.SizeofIfInfomsg {
+			return errShort
+		}
+		// A bridge reports its ports with a family of its own: that a port left it, say, as the deletion of a link.
+		if nl.DeserializeIfInfomsg(m.Data).Family != unix.AF_UNSPEC {
+			return nil
+		}
+		link, err := netlink.LinkDeserialize(nil, m.Data)
+		if err != nil {
+			return fmt.Errorf("read an interface: %w", err)
+		}
+		p.applyLink(m.Header.Type == unix.RTM_NEWLINK, link.Attrs())
+	case unix.RTM_NEWADDR, unix.RTM_DELADDR:
+		if len(m.Data) < unix.SizeofIfAddrmsg {
+			return errShort
+		}
+		a := nl.DeserializeIfAddrmsg(m.Data)
+		index := int(a.Index)
+		if _, ok := p.links[index]; !ok || a.Family == unix.AF_INET6 && a.Scope == unix.RT_SCOPE_LINK {
+			return nil
+		}
+		p.staleAddresses = true
+		p.staleRoutes = p.staleRoutes || p.default4[index] || p.default6[index]
+	case unix.RTM_NEWROUTE, unix.RTM_DELROUTE:
+		if len(m.Data) < unix.SizeofRtMsg {
+			return errShort
+		}
+		r := nl.DeserializeRtMsg(m.Data)
+		if r.Dst_len == 0 && r.Table == unix.RT_TABLE_MAIN && r.Type == unix.RTN_UNICAST {
+			p.staleRoutes = true
+		}
+	}
+	return nil
+}
+
+var errShort = errors.New("read a network event: too short")
+
+func (p *picture) applyLink(exists bool, attrs *netlink.LinkAttrs) {
+	index := attrs.Index
+	if exists && len(attrs.HardwareAddr) == 0 {
+		// Drivers of wireless interfaces send reports that carry little more than the name.
+		return
+	}
+	before, known := p.links[index]
+	after, ok := usable(attrs)
+	switch {
+	case exists && ok:
+		p.links[index] = after
+		// Its addresses were passed over while it was a port of another interface.
+		p.staleAddresses = p.staleAddresses || !known
+	case known:
+		delete(p.links, index)
+	default:
+		return
+	}
+	if !before.equal(after) {
+		p.staleRoutes = p.staleRoutes || p.default4[index] || p.default6[index]
+	}
+}
+
+// interfaces returns the picture, sorted by name.
+func (p *picture) interfaces() []Interface {
+	list := make([]Interface, 0, len(p.links))
+	for index, i := range p.links {
+		i.Prefixes = p.addresses[index]
+		i.DefaultRoute4 = p.default4[index]
+		i.DefaultRoute6 = p.default6[index]
+		list = append(list, i)
+	}
+	slices.SortFunc(list, func(a, b Interface) int { return cmp.Compare(a.Name, b.Name) })
+	return list
+}
+
+// usable returns the interface without addresses and routes, and whether anything can be announced on it.
+func usable(attrs *netlink.LinkAttrs) (Interface, bool) {
+	// Running is the kernel's word for an operational state of up or unknown; lower up is carrier.
+	const up = unix.IFF_UP | unix.IFF_RUNNING | unix.IFF_LOWER_UP
+	const never = unix.IFF_LOOPBACK | unix.IFF_NOARP
+	const ethernet = 6
+	if attrs.RawFlags&never != 0 || attrs.MasterIndex != 0 || len(attrs.HardwareAddr) != ethernet {
+		return Interface{}, false
+	}
+	return Interface{Name: attrs.Name, Index: attrs.Index, MAC: attrs.HardwareAddr, Up: attrs.RawFlags&up == up}, true
+}
+
+// prefixOf returns the network that an address is in. With a peer address that is the peer's.
+func prefixOf(a netlink.Addr) (netip.Prefix, bool) {
+	var ipNet *net.IPNet
+	if ipNet = a.IPNet; a.Peer != nil {
+		ipNet = a.Peer
+	}
+	if ipNet == nil {
+		return netip.Prefix{}, false
+	}
+	addr, ok := netip.AddrFromSlice(ipNet.IP)
+	if !ok || addr.Is6() && addr.IsLinkLocalUnicast() {
+		return netip.Prefix{}, false
+	}
+	ones, _ := ipNet.Mask.Size()
+	return netip.PrefixFrom(addr, ones).Masked(), true
+}
+
+// undisturbed repeats a list that changed while the kernel wrote it. Should it change every time, what has been read is
+// good enough: the changes have been reported and are applied next.
+func undisturbed[T any](list func() ([]T, error)) ([]T, error) {
+	var items []T
+	var err error
+	for range 5 {
+		if items, err = list(); !errors.Is(err, netlink.ErrDumpInterrupted) {
+			return items, err
+		}
+	}
+	return items, nil
+}

@@ -1,0 +1,165 @@
+package layer2
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"go.uber.org/goleak"
+)
+
+// follow runs a Links until the test ends.
+func follow(t *testing.T) *Links {
+	t.Helper()
+	l := NewLinks()
+	run(t, l.Run)
+	select {
+	case <-l.Ready():
+	case <-time.After(patience):
+		t.Fatal("the links never got ready")
+	}
+	return l
+}
+
+// run runs f until the test ends, and fails the test if it returns an error or leaves a goroutine.
+func run(t *testing.T, f func(context.Context) error) {
+	t.Helper()
+	before := goleak.IgnoreCurrent()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- f(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("run: %v", err)
+		}
+		goleak.VerifyNone(t, before)
+	})
+}
+
+// patience is how long a test waits for what must come.
+const patience = 20 * time.Second
+
+// await waits until the interface of that name is as wanted.
+func await(t *testing.T, l *Links, name, want string, is func(Interface, bool) bool) {
+	t.Helper()
+	timeout := time.After(patience)
+	for {
+		i, ok := find(l, name)
+		if is(i, ok) {
+			return
+		}
+		select {
+		case <-l.Changed():
+		case <-timeout:
+			t.Fatalf("interface %s: want %s, have %+v (known: %v)", name, want, i, ok)
+		}
+	}
+}
+
+func find(l *Links, name string) (Interface, bool) {
+	all := l.Interfaces()
+	i := slices.IndexFunc(all, func(i Interface) bool { return i.Name == name })
+	if i < 0 {
+		return Interface{}, false
+	}
+	return all[i], true
+}
+
+func TestLinksFollowsAnInterfaceThroughItsLife(t *testing.T) {
+	l := follow(t)
+	h := newHost(t)
+	name := cable(t, h, "peer")
+	await(t, l, name, "up", func(i Interface, ok bool) bool { return ok && i.Up && len(i.MAC) == 6 })
+
+	address, err := netlink.ParseAddr("192.0.2.7/24")
+	must(t, err)
+	must(t, netlink.AddrAdd(link(t, name), address))
+	await(t, l, name, "its prefix", func(i Interface, _ bool) bool {
+		return slices.Equal(i.Prefixes, []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")})
+	})
+
+	address6, err := netlink.ParseAddr("2001:db8::7/64")
+	must(t, err)
+	must(t, netlink.AddrAdd(link(t, name), address6))
+	await(t, l, name, "both prefixes", func(i Interface, _ bool) bool {
+		return slices.Equal(i.Prefixes, []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/64")})
+	})
+
+	_, everything, err := net.ParseCIDR("0.0.0.0/0")
+	must(t, err)
+	route := &netlink.Route{LinkIndex: link(t, name).Attrs().Index, Dst: everything, Gw: netip.MustParseAddr("192.0.2.1").AsSlice()}
+	must(t, netlink.RouteAdd(route))
+	await(t, l, name, "the default route", func(i Interface, _ bool) bool { return i.DefaultRoute4 && !i.DefaultRoute6 })
+	must(t, netlink.RouteDel(route))
+	await(t, l, name, "no default route", func(i Interface, _ bool) bool { return !i.DefaultRoute4 })
+
+	// The kernel does not report that the routes go with the link.
+	must(t, netlink.RouteAdd(route))
+	await(t, l, name, "the default route", func(i Interface, _ bool) bool { return i.DefaultRoute4 })
+	must(t, netlink.LinkSetDown(link(t, name)))
+	await(t, l, name, "down without routes", func(i Interface, ok bool) bool { return ok && !i.Up && !i.DefaultRoute4 })
+	must(t, netlink.LinkSetUp(link(t, name)))
+	await(t, l, name, "up", func(i Interface, _ bool) bool { return i.Up })
+
+	peer, err := h.nl.LinkByName("peer")
+	must(t, err)
+	must(t, h.nl.LinkSetDown(peer))
+	await(t, l, name, "no carrier", func(i Interface, ok bool) bool { return ok && !i.Up })
+	must(t, h.nl.LinkSetUp(peer))
+	await(t, l, name, "carrier", func(i Interface, _ bool) bool { return i.Up })
+
+	mac := []byte{2, 0, 0, 0, 0, 7}
+	must(t, netlink.LinkSetHardwareAddr(link(t, name), mac))
+	await(t, l, name, "its new MAC", func(i Interface, _ bool) bool { return slices.Equal(i.MAC, mac) })
+
+	must(t, netlink.LinkSetName(link(t, name), name+"new"))
+	await(t, l, name+"new", "its new name", func(i Interface, ok bool) bool { return ok && len(i.Prefixes) > 0 })
+	await(t, l, name, "no more", func(_ Interface, ok bool) bool { return !ok })
+
+	must(t, netlink.LinkDel(link(t, name+"new")))
+	await(t, l, name+"new", "no more", func(_ Interface, ok bool) bool { return !ok })
+}
+
+func TestLinksLeavesOutThePortsOfABridge(t *testing.T) {
+	l := follow(t)
+	h := newHost(t)
+	name := cable(t, h, "peer")
+	address, err := netlink.ParseAddr("192.0.2.7/24")
+	must(t, err)
+	must(t, netlink.AddrAdd(link(t, name), address))
+	await(t, l, name, "up", func(i Interface, ok bool) bool { return ok && i.Up && len(i.Prefixes) == 1 })
+
+	bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "br0"}}
+	must(t, netlink.LinkAdd(bridge))
+	t.Cleanup(func() { netlink.LinkDel(bridge) })
+	must(t, netlink.LinkSetUp(bridge))
+	must(t, netlink.LinkSetMaster(link(t, name), bridge))
+	await(t, l, name, "a port of the bridge", func(_ Interface, ok bool) bool { return !ok })
+	await(t, l, "br0", "up", func(i Interface, ok bool) bool { return ok && i.Up })
+
+	must(t, netlink.LinkSetNoMaster(link(t, name)))
+	await(t, l, name, "free again, with its prefix", func(i Interface, ok bool) bool { return ok && len(i.Prefixes) == 1 })
+}
+
+func TestLinksLeavesOutLoopbackAndInterfacesWithoutARP(t *testing.T) {
+	h := newHost(t)
+	name := cable(t, h, "peer")
+	quiet := cable(t, h, "quiet")
+	must(t, netlink.LinkSetARPOff(link(t, quiet)))
+	l := follow(t)
+	if _, ok := find(l, name); !ok {
+		t.Errorf("%s is missing", name)
+	}
+	for _, name := range []string{"lo", quiet} {
+		if i, ok := find(l, name); ok {
+			t.Errorf("%s is there: %+v", name, i)
+		}
+	}
+	must(t, netlink.LinkSetARPOn(link(t, quiet)))
+	await(t, l, quiet, "there, with ARP on", func(i Interface, ok bool) bool { return ok })
+}

@@ -1,0 +1,127 @@
+package layer2
+
+import (
+	"context"
+	"net/netip"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"k8s.io/klog/v2"
+)
+
+// port is one interface in use: it answers for its claims and announces them.
+type port struct {
+	responder *Responder
+	ifi       Interface
+	cancel    context.CancelFunc
+	wake      chan struct{} // receives when there are fresh claims
+
+	mu     sync.Mutex
+	claims map[netip.Addr]*claim
+	fresh  []*claim // not yet scheduled for announcement
+}
+
+// claim is an address that a port answers for, for as long as the port's claims hold this very claim.
+type claim struct {
+	addr netip.Addr
+}
+
+func (p *port) add(addr netip.Addr) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c := &claim{addr: addr}
+	p.claims[addr] = c
+	p.fresh = append(p.fresh, c)
+	signal(p.wake)
+}
+
+func (p *port) remove(addr netip.Addr) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.claims, addr)
+}
+
+// close silences the port and has its goroutines end.
+func (p *port) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	clear(p.claims)
+	p.fresh = nil
+	p.cancel()
+}
+
+func (p *port) owns(addr netip.Addr) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.claims[addr] != nil
+}
+
+func (p *port) holds(c *claim) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.claims[c.addr] == c
+}
+
+func (p *port) takeFresh() []*claim {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	fresh := p.fresh
+	p.fresh = nil
+	return fresh
+}
+
+// renew makes every claim fresh.
+func (p *port) renew() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.fresh = p.fresh[:0]
+	for _, c := range p.claims {
+		p.fresh = append(p.fresh, c)
+	}
+}
+
+// run serves until the context ends. A socket that fails is opened anew: with the interface gone, the port soon is too.
+func (p *port) run(ctx context.Context) {
+	logger := klog.FromContext(ctx).WithValues("interface", p.ifi.Name)
+	retry := backoff{first: 100 * time.Millisecond, limit: 10 * time.Second}
+	for {
+		err := p.serve(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		logger.Error(err, "Cannot serve ARP on the interface, trying again")
+		retry.wait(ctx)
+	}
+}
+
+// serve answers and announces on one socket until it fails or the context ends. It begins by announcing everything,
+// because what was said before a failure may not have been heard.
+func (p *port) serve(ctx context.Context) error {
+	conn, err := p.responder.lan.listen(p.ifi)
+	if err != nil {
+		return err
+	}
+	defer conn.close()
+	p.renew()
+	both, ctx := errgroup.WithContext(ctx)
+	defer context.AfterFunc(ctx, func() { conn.close() })() // ends what waits for the socket
+	both.Go(func() error { return p.answer(conn) })
+	both.Go(func() error { return p.announce(ctx, conn) })
+	return both.Wait()
+}
+
+// answer answers questions until the socket fails or is closed.
+func (p *port) answer(conn conn) error {
+	for {
+		question, err := conn.read()
+		if err != nil {
+			return err
+		}
+		if addr, ok := asked(question); ok && p.owns(addr) {
+			if err := conn.write(answer(question, p.ifi.MAC), question.SenderHardwareAddr); err != nil {
+				return err
+			}
+		}
+	}
+}

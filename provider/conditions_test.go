@@ -1,0 +1,105 @@
+package provider
+
+import (
+	"encoding/json"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/strategicpatch"
+	servicehelpers "k8s.io/cloud-provider/service/helpers"
+
+	"github.com/clarionlb/clarion/api/v1alpha1"
+)
+
+var otherCondition = metav1.Condition{Type: "example.com/Other", Status: metav1.ConditionTrue, Reason: "Other"}
+
+// patched returns what the API server makes of a Service and the service controller's patch from it to changed, amended.
+func patched(t *testing.T, w *conditionWriter, service, changed *corev1.Service) *corev1.Service {
+	t.Helper()
+	original, err := json.Marshal(service)
+	if err != nil {
+		t.Fatal(err)
+	}
+	modified, err := json.Marshal(changed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	patch, err := strategicpatch.CreateTwoWayMergePatch(original, modified, corev1.Service{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if patch, err = w.amend(nameOf(service), patch); err != nil {
+		t.Fatal(err)
+	}
+	merged, err := strategicpatch.StrategicMergePatch(original, patch, corev1.Service{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	result := &corev1.Service{}
+	if err := json.Unmarshal(merged, result); err != nil {
+		t.Fatal(err)
+	}
+	return result
+}
+
+func TestTheConditionTravelsInTheStatusPatchOfTheServiceController(t *testing.T) {
+	w := newConditionWriter()
+	before := service("a", func(s *corev1.Service) { s.Status.Conditions = []metav1.Condition{otherCondition} })
+	status := &corev1.LoadBalancerStatus{Ingress: []corev1.LoadBalancerIngress{{IP: "192.0.2.1"}}}
+	condition := metav1.Condition{Type: v1alpha1.ConditionAddressAssigned, Status: metav1.ConditionTrue, Reason: "Assigned", Message: "m"}
+	if err := w.assigned(t.Context(), before, status, condition); err != nil {
+		t.Fatal(err)
+	}
+
+	changed := before.DeepCopy()
+	changed.Status.LoadBalancer = *status
+	after := patched(t, w, before, changed)
+	if !apiequality.Semantic.DeepEqual(after.Status.LoadBalancer, *status) {
+		t.Errorf("got addresses %v, want %v", after.Status.LoadBalancer, *status)
+	}
+	if got := meta.FindStatusCondition(after.Status.Conditions, condition.Type); got == nil || got.Message != "m" || got.LastTransitionTime.IsZero() {
+		t.Errorf("got condition %v, want %v with a transition time", got, condition)
+	}
+	if meta.FindStatusCondition(after.Status.Conditions, otherCondition.Type) == nil {
+		t.Error("a condition of somebody else is lost")
+	}
+
+	// A later patch of the same Service is not amended again.
+	changed = after.DeepCopy()
+	changed.Status.LoadBalancer.Ingress[0].IP = "192.0.2.2"
+	after.Status.Conditions[1].Message = "newer"
+	changed.Status.Conditions[1].Message = "newer"
+	if got := patched(t, w, after, changed).Status.Conditions[1].Message; got != "newer" {
+		t.Errorf("got message %q, want the newer one to stay", got)
+	}
+}
+
+func TestTheConditionGoesWithTheFinalizer(t *testing.T) {
+	w := newConditionWriter()
+	before := service("a", func(s *corev1.Service) {
+		s.Spec.Type = corev1.ServiceTypeClusterIP
+		s.Finalizers = []string{servicehelpers.LoadBalancerCleanupFinalizer, "example.com/other"}
+		s.Status.Conditions = []metav1.Condition{otherCondition, {Type: v1alpha1.ConditionAddressAssigned, Status: metav1.ConditionTrue, Reason: "Assigned"}}
+	})
+	changed := before.DeepCopy()
+	changed.Finalizers = []string{"example.com/other"}
+	after := patched(t, w, before, changed)
+	if len(after.Finalizers) != 1 || after.Finalizers[0] != "example.com/other" {
+		t.Errorf("got finalizers %v, want the other one alone", after.Finalizers)
+	}
+	if len(after.Status.Conditions) != 1 || after.Status.Conditions[0].Type != otherCondition.Type {
+		t.Errorf("got conditions %v, want the other one alone", after.Status.Conditions)
+	}
+}
+
+func TestThePatchThatAddsTheFinalizerIsLeftAsItIs(t *testing.T) {
+	w := newConditionWriter()
+	patch := []byte(`{"metadata":{"finalizers":["service.kubernetes.io/load-balancer-cleanup"]}}`)
+	got, err := w.amend(nameOf(service("a", nil)), patch)
+	if err != nil || string(got) != string(patch) {
+		t.Errorf("got %s, %v, want the patch itself", got, err)
+	}
+}

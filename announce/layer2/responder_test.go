@@ -1,0 +1,379 @@
+package layer2
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/mdlayher/arp"
+	"k8s.io/klog/v2/ktesting"
+	"pgregory.net/rapid"
+)
+
+var (
+	vip1 = netip.MustParseAddr("192.0.2.101")
+	vip2 = netip.MustParseAddr("192.0.2.102")
+)
+
+// bubble runs a test in fake time, with a responder that runs on a fake LAN with eth0 and eth1.
+func bubble(t *testing.T, f func(*testing.T, *fakeLAN, *Responder)) {
+	synctest.Test(t, func(t *testing.T) {
+		lan := newFakeLAN("eth0", "eth1")
+		r := newResponder(lan)
+		_, ctx := ktesting.NewTestContext(t)
+		ctx, cancel := context.WithCancel(ctx)
+		done := make(chan error, 1)
+		go func() { done <- r.Run(ctx) }()
+		f(t, lan, r)
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+}
+
+// lines renders packets as one line each: when, where, form and address.
+func lines(start time.Time, packets []sent) []string {
+	var out []string
+	for _, s := range packets {
+		form := "request"
+		if s.packet.Operation == arp.OperationReply {
+			form = "reply"
+		}
+		out = append(out, fmt.Sprintf("%v %s %s %s", s.at.Sub(start), s.ifi, form, s.packet.SenderIP))
+	}
+	return out
+}
+
+func same(t *testing.T, what string, got, want []string) {
+	t.Helper()
+	if !slices.Equal(got, want) {
+		t.Errorf("%s:\n got %q\nwant %q", what, got, want)
+	}
+}
+
+func TestNewAddressIsAnnouncedAtOnceAndRepeatedPastTheLockTime(t *testing.T) {
+	bubble(t, func(t *testing.T, lan *fakeLAN, r *Responder) {
+		start := time.Now()
+		r.Set(map[netip.Addr][]string{vip1: {"eth0"}})
+		time.Sleep(30 * time.Second)
+		_, announced := lan.take()
+		same(t, "announcements", lines(start, announced), []string{
+			"0s eth0 request 192.0.2.101", "0s eth0 reply 192.0.2.101",
+			"1.1s eth0 request 192.0.2.101", "1.1s eth0 reply 192.0.2.101",
+			"2.2s eth0 request 192.0.2.101", "2.2s eth0 reply 192.0.2.101",
+			"3.3s eth0 request 192.0.2.101", "3.3s eth0 reply 192.0.2.101",
+			"5s eth0 request 192.0.2.101", "5s eth0 reply 192.0.2.101",
+		})
+		for _, s := range announced {
+			if !slices.Equal(s.to, broadcast) {
+				t.Errorf("announced to %v, want broadcast", s.to)
+			}
+		}
+	})
+}
+
+func TestAddressIsRefreshedEveryMinuteGiveOrTakeATenth(t *testing.T) {
+	bubble(t, func(t *testing.T, lan *fakeLAN, r *Responder) {
+		r.Set(map[netip.Addr][]string{vip1: {"eth0"}})
+		time.Sleep(30 * time.Second)
+		_, announced := lan.take()
+		last := announced[len(announced)-1].at
+		time.Sleep(10 * time.Minute)
+		_, announced = lan.take()
+		if len(announced) < 18 || len(announced) > 24 {
+			t.Errorf("%d frames in ten minutes, want about 20", len(announced))
+		}
+		for n := 0; n < len(announced); n += 2 {
+			if gap := announced[n].at.Sub(last); gap < 54*time.Second || gap > 66*time.Second {
+				t.Errorf("refreshed after %v", gap)
+			}
+			last = announced[n].at
+		}
+	})
+}
+
+func TestOnlyWhatIsNewIsAnnounced(t *testing.T) {
+	bubble(t, func(t *testing.T, lan *fakeLAN, r *Responder) {
+		r.Set(map[netip.Addr][]string{vip1: {"eth0"}})
+		time.Sleep(30 * time.Second)
+		lan.take()
+		start := time.Now()
+		r.Set(map[netip.Addr][]string{vip1: {"eth0"}})
+		synctest.Wait()
+		_, announced := lan.take()
+		same(t, "after setting the same", lines(start, announced), nil)
+
+		r.Set(map[netip.Addr][]string{vip1: {"eth0", "eth1"}, vip2: {"eth0"}})
+		synctest.Wait()
+		_, announced = lan.take()
+		got := lines(start, announced)
+		slices.Sort(got)
+		same(t, "after adding an interface and an address", got, []string{
+			"0s eth0 reply 192.0.2.102", "0s eth0 request 192.0.2.102",
+			"0s eth1 reply 192.0.2.101", "0s eth1 request 192.0.2.101",
+		})
+	})
+}
+
+func TestRemovedAddressGoesSilentAndOneThatComesBackIsNew(t *testing.T) {
+	bubble(t, func(t *testing.T, lan *fakeLAN, r *Responder) {
+		r.Set(map[netip.Addr][]string{vip1: {"eth0"}, vip2: {"eth0"}})
+		synctest.Wait()
+		lan.take()
+		r.Set(map[netip.Addr][]string{vip2: {"eth0"}})
+		lan.ask("eth0", vip1)
+		synctest.Wait()
+		answers, _ := lan.take()
+		same(t, "answers for a removed address", lines(time.Now(), answers), nil)
+		time.Sleep(20 * time.Second)
+		_, announced := lan.take()
+		for _, s := range announced {
+			if s.packet.SenderIP == vip1 {
+				t.Errorf("%v was announced after its removal", vip1)
+			}
+		}
+
+		start := time.Now()
+		r.Set(map[netip.Addr][]string{vip1: {"eth0"}, vip2: {"eth0"}})
+		time.Sleep(2 * time.Second)
+		_, announced = lan.take()
+		same(t, "announcements of one that came back", lines(start, announced), []string{
+			"0s eth0 request 192.0.2.101", "0s eth0 reply 192.0.2.101",
+			"1.1s eth0 request 192.0.2.101", "1.1s eth0 reply 192.0.2.101",
+		})
+	})
+}
+
+func TestManyAddressesArePacedAndAllAreAnnouncedBeforeAnyIsRepeated(t *testing.T) {
+	const many = 2000
+	bubble(t, func(t *testing.T, lan *fakeLAN, r *Responder) {
+		addresses := map[netip.Addr][]string{}
+		for addr := netip.MustParseAddr("10.0.0.1"); len(addresses) < many; addr = addr.Next() {
+			addresses[addr] = []string{"eth0"}
+		}
+		start := time.Now()
+		r.Set(addresses)
+		time.Sleep(time.Minute)
+		_, announced := lan.take()
+		if len(announced) < 10*many {
+			t.Fatalf("%d frames, want %d", len(announced), 10*many)
+		}
+		seen := map[netip.Addr]int{}
+		for n, s := range announced[:10*many] {
+			if round := n / many; round < 2 && seen[s.packet.SenderIP] != round {
+				t.Fatalf("frame %d repeats %v before all have had their turn", n, s.packet.SenderIP)
+			}
+			seen[s.packet.SenderIP]++
+			if allowed := r.Burst + int(s.at.Sub(start).Seconds()*float64(r.Rate)) + 1; n+1 > allowed {
+				t.Fatalf("%d frames within %v", n+1, s.at.Sub(start))
+			}
+		}
+		last := announced[many-1].at.Sub(start)
+		if want := time.Duration(many-r.Burst) * time.Second / time.Duration(r.Rate); last > want+10*time.Millisecond {
+			t.Errorf("all were announced after %v, the rate allows %v", last, want)
+		}
+	})
+}
+
+func TestNewAddressIsNotDelayedByTheRepeatsOfOthers(t *testing.T) {
+	bubble(t, func(t *testing.T, lan *fakeLAN, r *Responder) {
+		addresses := map[netip.Addr][]string{}
+		for addr := netip.MustParseAddr("10.0.0.1"); len(addresses) < 2000; addr = addr.Next() {
+			addresses[addr] = []string{"eth0"}
+		}
+		r.Set(addresses)
+		time.Sleep(9 * time.Second) // repeats have piled up by now
+		lan.take()
+		start := time.Now()
+		addresses[vip1] = []string{"eth0"}
+		r.Set(addresses)
+		time.Sleep(time.Second)
+		_, announced := lan.take()
+		n := slices.IndexFunc(announced, func(s sent) bool { return s.packet.SenderIP == vip1 })
+		if n < 0 || announced[n].at.Sub(start) > 2*time.Second/time.Duration(r.Rate) {
+			t.Errorf("the new address was not announced with the next frame")
+		}
+	})
+}
+
+func TestInterfaceThatComesBackOrChangesItsAddressAnnouncesAll(t *testing.T) {
+	changes := map[string]func(*fakeLAN){
+		"down and up": func(lan *fakeLAN) {
+			lan.change("eth0", func(i *Interface) { i.Up = false })
+			synctest.Wait()
+			lan.change("eth0", func(i *Interface) { i.Up = true })
+		},
+		"another MAC": func(lan *fakeLAN) {
+			lan.change("eth0", func(i *Interface) { i.MAC = net.HardwareAddr{2, 0, 0, 0, 0, 99} })
+		},
+		"another interface of its name": func(lan *fakeLAN) { lan.change("eth0", func(i *Interface) { i.Index = 99 }) },
+		"a socket that broke": func(lan *fakeLAN) {
+			lan.breakSocket("eth0")
+			time.Sleep(100 * time.Millisecond)
+		},
+	}
+	for name, change := range changes {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, lan *fakeLAN, r *Responder) {
+				r.Set(map[netip.Addr][]string{vip1: {"eth0"}, vip2: {"eth1"}})
+				time.Sleep(30 * time.Second)
+				lan.take()
+				change(lan)
+				synctest.Wait()
+				_, announced := lan.take()
+				same(t, "announcements", lines(time.Now(), announced), []string{"0s eth0 request 192.0.2.101", "0s eth0 reply 192.0.2.101"})
+				for _, s := range announced {
+					if mac := lan.Interfaces()[0].MAC; !slices.Equal(s.packet.SenderHardwareAddr, mac) {
+						t.Errorf("announced at %v, the interface has %v", s.packet.SenderHardwareAddr, mac)
+					}
+				}
+				lan.ask("eth0", vip1)
+				synctest.Wait()
+				answers, _ := lan.take()
+				same(t, "answers", lines(time.Now(), answers), []string{"0s eth0 reply 192.0.2.101"})
+			})
+		})
+	}
+}
+
+func TestChangeOfAnInterfaceThatIsNoneToARPDisturbsNothing(t *testing.T) {
+	bubble(t, func(t *testing.T, lan *fakeLAN, r *Responder) {
+		r.Set(map[netip.Addr][]string{vip1: {"eth0"}})
+		time.Sleep(30 * time.Second)
+		lan.take()
+		lan.change("eth0", func(i *Interface) { i.Prefixes = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")} })
+		synctest.Wait()
+		_, announced := lan.take()
+		same(t, "announcements", lines(time.Now(), announced), nil)
+	})
+}
+
+func TestSocketThatCannotBeOpenedIsTriedAgainEverMoreSlowly(t *testing.T) {
+	bubble(t, func(t *testing.T, lan *fakeLAN, r *Responder) {
+		lan.refuse = errors.New("refused")
+		r.Set(map[netip.Addr][]string{vip1: {"eth0"}})
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		if lan.opened < 60 || lan.opened > 70 {
+			t.Errorf("opened %d times in ten minutes, want about every ten seconds", lan.opened)
+		}
+		lan.mu.Lock()
+		lan.refuse = nil
+		lan.mu.Unlock()
+		time.Sleep(11 * time.Second)
+		if _, announced := lan.take(); len(announced) < 2 {
+			t.Errorf("not announced once the socket opens")
+		}
+	})
+}
+
+func TestInterfacesWithoutAddressesHaveNoSocket(t *testing.T) {
+	bubble(t, func(t *testing.T, lan *fakeLAN, r *Responder) {
+		r.Set(map[netip.Addr][]string{vip1: {"eth0"}})
+		synctest.Wait()
+		if len(lan.conns) != 1 {
+			t.Errorf("%d sockets, want one", len(lan.conns))
+		}
+		r.Set(nil)
+		synctest.Wait()
+		if len(lan.conns) != 0 {
+			t.Errorf("%d sockets, want none", len(lan.conns))
+		}
+	})
+}
+
+// After any sequence of orders and changes of interfaces, exactly that is answered which was ordered last, on the
+// interfaces that are up.
+func TestAnswersExactlyWhatItOwns(t *testing.T) {
+	names := []string{"eth0", "eth1"}
+	addresses := []netip.Addr{vip1, vip2, netip.MustParseAddr("192.0.2.103"), netip.MustParseAddr("2001:db8::1")}
+	// step toggles an interface, or breaks the socket of one, or else gives an order.
+	type step struct {
+		Toggle, Break string
+		Order         map[netip.Addr][]string
+	}
+	steps := rapid.SliceOfN(rapid.OneOf(
+		rapid.Map(rapid.SampledFrom(names), func(name string) step { return step{Toggle: name} }),
+		rapid.Map(rapid.SampledFrom(names), func(name string) step { return step{Break: name} }),
+		rapid.Map(rapid.MapOf(rapid.SampledFrom(addresses), rapid.SliceOfDistinct(rapid.SampledFrom(names), rapid.ID)),
+			func(order map[netip.Addr][]string) step { return step{Order: order} }),
+	), 1, 10)
+	rapid.Check(t, func(rt *rapid.T) {
+		steps := steps.Draw(rt, "steps")
+		var failure string
+		bubble(t, func(t *testing.T, lan *fakeLAN, r *Responder) {
+			var owned map[netip.Addr][]string
+			for n, step := range steps {
+				switch {
+				case step.Toggle != "":
+					lan.change(step.Toggle, func(i *Interface) { i.Up = !i.Up })
+				case step.Break != "":
+					lan.breakSocket(step.Break)
+					time.Sleep(time.Minute)
+				default:
+					owned = step.Order
+					r.Set(owned)
+				}
+				synctest.Wait()
+				lan.take()
+				var want, got []string
+				for _, i := range lan.Interfaces() {
+					for _, addr := range addresses {
+						if !addr.Is4() {
+							continue
+						}
+						if i.Up && slices.Contains(owned[addr], i.Name) {
+							want = append(want, i.Name+" "+addr.String())
+						}
+						lan.ask(i.Name, addr)
+						synctest.Wait()
+					}
+				}
+				answers, _ := lan.take()
+				for _, s := range answers {
+					got = append(got, s.ifi+" "+s.packet.SenderIP.String())
+					if !slices.Equal(s.to, asker) {
+						failure = fmt.Sprintf("answered to %v, asked by %v", s.to, asker)
+					}
+				}
+				if !slices.Equal(got, want) {
+					failure = fmt.Sprintf("after step %d: answers %q, owns %q", n, got, want)
+				}
+			}
+		})
+		if failure != "" {
+			rt.Fatal(failure)
+		}
+	})
+}
+
+func TestAsked(t *testing.T) {
+	client := netip.MustParseAddr("192.0.2.1")
+	zero := netip.IPv4Unspecified()
+	group := net.HardwareAddr{1, 0, 0x5e, 0, 0, 1}
+	for name, c := range map[string]struct {
+		packet *arp.Packet
+		want   bool
+	}{
+		"a request":                   {newPacket(arp.OperationRequest, asker, client, nobody, vip1), true},
+		"a probe":                     {newPacket(arp.OperationRequest, asker, zero, nobody, vip1), true},
+		"a unicast check of an entry": {newPacket(arp.OperationRequest, asker, client, net.HardwareAddr{2, 0, 0, 0, 0, 1}, vip1), true},
+		"an announcement":             {newPacket(arp.OperationRequest, asker, vip1, nobody, vip1), false},
+		"a reply":                     {newPacket(arp.OperationReply, asker, client, nobody, vip1), false},
+		"a group that asks":           {newPacket(arp.OperationRequest, group, client, nobody, vip1), false},
+		"addresses of another family": {&arp.Packet{Operation: arp.OperationRequest, SenderHardwareAddr: asker, SenderIP: netip.IPv6Loopback(), TargetIP: netip.MustParseAddr("2001:db8::1")}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, got := asked(c.packet); got != c.want {
+				t.Errorf("asked: %v, want %v", got, c.want)
+			}
+		})
+	}
+}

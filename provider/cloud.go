@@ -50,13 +50,14 @@ type Cloud struct {
 	keeper     *poolKeeper
 	shared     informers.SharedInformerFactory
 
-	kube kubernetes.Interface
-	stop <-chan struct{}
+	elected <-chan struct{}
+	kube    kubernetes.Interface
+	stop    <-chan struct{}
 
 	// restored is closed when the allocator knows every address that Services have.
 	restored chan struct{}
 	mu       sync.Mutex
-	// deleted holds the Services whose deletion was seen before restored.
+	// deleted holds the Services whose deletion is seen while restore is at work, and is nil otherwise.
 	deleted map[types.UID]bool
 }
 
@@ -65,9 +66,9 @@ var (
 	_ cloudprovider.InformerUser = (*Cloud)(nil)
 )
 
-// New returns a Cloud over the informers that the controllers share. It starts nothing: that happens when the process
-// leads, by Initialize and SetInformers.
-func New(shared informers.SharedInformerFactory, events record.EventRecorder) (*Cloud, error) {
+// New returns a Cloud over the informers that the controllers share. Initialize and SetInformers start it; it follows
+// its informers from then on, and acts when elected is closed.
+func New(shared informers.SharedInformerFactory, events record.EventRecorder, elected <-chan struct{}) (*Cloud, error) {
 	services := shared.Core().V1().Services()
 	for _, informer := range []cache.SharedIndexInformer{services.Informer(), shared.Core().V1().Nodes().Informer()} {
 		if err := informer.SetTransform(dropManagedFields); err != nil {
@@ -79,8 +80,8 @@ func New(shared informers.SharedInformerFactory, events record.EventRecorder) (*
 		feed:       newServiceFeed(services),
 		conditions: newConditionWriter(),
 		shared:     shared,
+		elected:    elected,
 		restored:   make(chan struct{}),
-		deleted:    map[types.UID]bool{},
 	}
 	c.keeper = newPoolKeeper(c.allocator, c.feed)
 	c.balancer = &balancer{
@@ -95,7 +96,7 @@ func New(shared informers.SharedInformerFactory, events record.EventRecorder) (*
 	return c, nil
 }
 
-// Initialize makes the clients. The framework calls it once, when the process starts to lead; stop is closed when it ends.
+// Initialize makes the clients. The framework calls it once; stop is closed when the process is to end.
 func (c *Cloud) Initialize(builder cloudprovider.ControllerClientBuilder, stop <-chan struct{}) {
 	c.kube = builder.ClientOrDie(clientName)
 	c.conditions.client = c.kube.CoreV1()
@@ -132,9 +133,14 @@ func (c *Cloud) SetInformers(informers.SharedInformerFactory) {
 		if !cache.WaitForCacheSync(c.stop, services.HasSynced, namespaces.HasSynced, pools.Informer().HasSynced) {
 			return
 		}
+		select {
+		case <-c.stop:
+			return
+		case <-c.elected:
+		}
 		c.keeper.syncPools()
 		if err := c.restore(ctx); err != nil {
-			return // no longer leading
+			return // told to stop
 		}
 		c.keeper.run(ctx)
 	}()
@@ -150,6 +156,9 @@ func (c *Cloud) handle(informer cache.SharedIndexInformer, handler cache.Resourc
 // restore tells the allocator what addresses Services have, before it may give any to another. It asks the API server
 // itself, with a quorum read, because an informer's first list may be older than the last write of the former leader.
 func (c *Cloud) restore(ctx context.Context) error {
+	c.mu.Lock()
+	c.deleted = map[types.UID]bool{}
+	c.mu.Unlock()
 	var list *corev1.ServiceList
 	err := wait.PollUntilContextCancel(ctx, time.Second, true, func(ctx context.Context) (bool, error) {
 		var err error
@@ -175,19 +184,10 @@ func (c *Cloud) restore(ctx context.Context) error {
 		requests = append(requests, request)
 	}
 	c.balancer.report(c.allocator.Restore(time.Now(), requests))
-	klog.FromContext(ctx).Info("Learned which addresses Services have", "services", len(requests))
+	c.deleted = nil
 	close(c.restored)
+	klog.FromContext(ctx).Info("Learned which addresses Services have", "services", len(requests))
 	return nil
-}
-
-// isRestored reports whether restore is done. The caller holds c.mu.
-func (c *Cloud) isRestored() bool {
-	select {
-	case <-c.restored:
-		return true
-	default:
-		return false
-	}
 }
 
 // serviceUpdated pokes a Service for the changes that concern us and that the service controller does not look at.
@@ -216,7 +216,7 @@ func (c *Cloud) serviceDeleted(obj any) {
 
 func (c *Cloud) release(service *corev1.Service) {
 	c.mu.Lock()
-	if !c.isRestored() {
+	if c.deleted != nil {
 		c.deleted[service.UID] = true
 	}
 	c.mu.Unlock()

@@ -3,6 +3,8 @@
 package main
 
 import (
+	"context"
+	"fmt"
 	"os"
 
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
@@ -37,33 +39,46 @@ func main() {
 
 	// No route controller: routes between pods are the network plugin's business. The lifecycle controller deletes Nodes
 	// and so runs only when asked for.
+	leader := newLeadership()
 	controllers := map[string]app.ControllerInitFuncConstructor{
-		names.ServiceLBController: {
+		names.ServiceLBController: leader.gate(app.ControllerInitFuncConstructor{
 			InitContext: app.ControllerInitContext{ClientName: "service-controller"},
 			Constructor: provider.StartServiceController,
-		},
-		names.CloudNodeController:          app.DefaultInitFuncConstructors[names.CloudNodeController],
-		names.CloudNodeLifecycleController: app.DefaultInitFuncConstructors[names.CloudNodeLifecycleController],
+		}),
+		names.CloudNodeController:          leader.gate(app.DefaultInitFuncConstructors[names.CloudNodeController]),
+		names.CloudNodeLifecycleController: leader.gate(app.DefaultInitFuncConstructors[names.CloudNodeLifecycleController]),
 	}
 	app.ControllersDisabledByDefault.Insert(names.CloudNodeLifecycleController)
 
-	command := app.NewCloudControllerManagerCommand(opts, newCloud, controllers, names.CCMControllerAliases(), cliflag.NamedFlagSets{}, genericapiserver.SetupSignalHandler())
+	ctx := genericapiserver.SetupSignalContext()
+	newCloud := func(completed *config.CompletedConfig) cloudprovider.Interface {
+		return newCloud(ctx, completed, leader)
+	}
+	command := app.NewCloudControllerManagerCommand(opts, newCloud, controllers, names.CCMControllerAliases(), cliflag.NamedFlagSets{}, ctx.Done())
 	// This flag's default is a literal, whatever the options say.
 	routes := command.Flags().Lookup("configure-cloud-routes")
 	utilruntime.Must(routes.Value.Set("false"))
 	routes.DefValue = "false"
-	os.Exit(cli.Run(command))
+	code := cli.Run(command)
+	if ctx.Err() != nil {
+		<-leader.ended // told to stop: leave the lease to the next leader
+	}
+	os.Exit(code)
 }
 
-func newCloud(completed *config.CompletedConfig) cloudprovider.Interface {
+// newCloud makes the provider and stands for election. What is wrong here is wrong with the flags: the process exits.
+func newCloud(ctx context.Context, completed *config.CompletedConfig, leader *leadership) cloudprovider.Interface {
+	exitOn := func(err error, message string) {
+		if err != nil {
+			klog.ErrorS(err, message)
+			klog.FlushAndExit(klog.ExitFlushTimeout, 1)
+		}
+	}
 	if name := completed.ComponentConfig.KubeCloudShared.CloudProvider.Name; name != provider.ProviderName {
-		klog.ErrorS(nil, "This cloud-controller-manager has one cloud provider", "cloudProvider", name, "supported", provider.ProviderName)
-		klog.FlushAndExit(klog.ExitFlushTimeout, 1)
+		exitOn(fmt.Errorf("--cloud-provider=%s: this cloud-controller-manager has one provider, %s", name, provider.ProviderName), "Cannot make the cloud provider")
 	}
-	cloud, err := provider.New(completed.SharedInformers, completed.EventRecorder)
-	if err != nil {
-		klog.ErrorS(err, "Cannot make the cloud provider")
-		klog.FlushAndExit(klog.ExitFlushTimeout, 1)
-	}
+	cloud, err := provider.New(completed.SharedInformers, completed.EventRecorder, leader.elected)
+	exitOn(err, "Cannot make the cloud provider")
+	exitOn(leader.start(ctx, completed), "Cannot stand for election")
 	return cloud
 }

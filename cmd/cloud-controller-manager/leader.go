@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"os"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/uuid"
+	"k8s.io/client-go/tools/leaderelection"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
+	cloudprovider "k8s.io/cloud-provider"
+	"k8s.io/cloud-provider/app"
+	"k8s.io/cloud-provider/app/config"
+	controllermanager "k8s.io/controller-manager/app"
+	"k8s.io/controller-manager/controller"
+	"k8s.io/controller-manager/pkg/healthz"
+	"k8s.io/klog/v2"
+)
+
+// leadership runs the leader election in place of the framework's, which keeps the lease when the process is told to stop:
+// the next leader would wait until it expires (kubernetes/kubernetes#119905). Here the lease is released, and a replica in
+// waiting follows its informers already, so that a hand-over takes about a second.
+type leadership struct {
+	// elected is closed when this process leads.
+	elected chan struct{}
+	// ended is closed when the election is over and the lease, if it was held, is free again.
+	ended  chan struct{}
+	health *leaderelection.HealthzAdaptor
+}
+
+func newLeadership() *leadership {
+	return &leadership{
+		elected: make(chan struct{}),
+		ended:   make(chan struct{}),
+		health:  leaderelection.NewLeaderHealthzAdaptor(20 * time.Second),
+	}
+}
+
+// start stands for election as the configuration says, until the context ends, and takes the election out of the
+// framework's hands. A process that loses the lease exits.
+func (l *leadership) start(ctx context.Context, completed *config.CompletedConfig) error {
+	election := completed.ComponentConfig.Generic.LeaderElection
+	completed.ComponentConfig.Generic.LeaderElection.LeaderElect = false
+	if !election.LeaderElect {
+		close(l.elected)
+		close(l.ended)
+		return nil
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return err
+	}
+	lock, err := resourcelock.NewFromKubeconfig(election.ResourceLock, election.ResourceNamespace, election.ResourceName,
+		resourcelock.ResourceLockConfig{Identity: host + "_" + string(uuid.NewUUID()), EventRecorder: completed.EventRecorder},
+		completed.Kubeconfig, election.RenewDeadline.Duration)
+	if err != nil {
+		return err
+	}
+	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
+		Lock:            lock,
+		LeaseDuration:   election.LeaseDuration.Duration,
+		RenewDeadline:   election.RenewDeadline.Duration,
+		RetryPeriod:     election.RetryPeriod.Duration,
+		ReleaseOnCancel: true,
+		WatchDog:        l.health,
+		Name:            election.ResourceName,
+		Callbacks: leaderelection.LeaderCallbacks{
+			OnStartedLeading: func(context.Context) { close(l.elected) },
+			OnStoppedLeading: func() {
+				if ctx.Err() == nil {
+					klog.ErrorS(nil, "Lost the lease")
+					klog.FlushAndExit(klog.ExitFlushTimeout, 1)
+				}
+			},
+		},
+	})
+	if err != nil {
+		return err
+	}
+	go func() {
+		defer close(l.ended)
+		elector.Run(ctx)
+	}()
+	return nil
+}
+
+// gate makes a controller start when this process leads, and not before.
+func (l *leadership) gate(constructor app.ControllerInitFuncConstructor) app.ControllerInitFuncConstructor {
+	construct := constructor.Constructor
+	constructor.Constructor = func(init app.ControllerInitContext, completed *config.CompletedConfig, cloud cloudprovider.Interface) app.InitFunc {
+		start := construct(init, completed, cloud)
+		return func(ctx context.Context, controllers controllermanager.ControllerContext) (controller.Interface, bool, error) {
+			go func() {
+				select {
+				case <-ctx.Done():
+					return
+				case <-l.elected:
+				}
+				if _, started, err := start(ctx, controllers); err != nil || !started {
+					klog.ErrorS(err, "Cannot start a controller", "client", init.ClientName)
+					klog.FlushAndExit(klog.ExitFlushTimeout, 1)
+				}
+			}()
+			return l, true, nil
+		}
+	}
+	return constructor
+}
+
+// Name returns what the health checks call a controller that waits for leadership.
+func (l *leadership) Name() string { return "leadership" }
+
+// HealthChecker returns the check that fails when the lease is held but can no longer be renewed.
+func (l *leadership) HealthChecker() healthz.UnnamedHealthChecker { return l }
+
+// Check implements healthz.UnnamedHealthChecker.
+func (l *leadership) Check(request *http.Request) error { return l.health.Check(request) }

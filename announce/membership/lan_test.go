@@ -1,0 +1,241 @@
+package membership
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+)
+
+// patience is how long a test waits for what must come.
+const patience = 20 * time.Second
+
+// lan is a switch with nodes on it, each a network namespace.
+type lan struct {
+	t      testing.TB
+	bridge *netlink.Bridge
+	nodes  int
+}
+
+func newLAN(t testing.TB) *lan {
+	t.Helper()
+	l := &lan{t: t, bridge: &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "lan"}}}
+	must(t, netlink.LinkAdd(l.bridge))
+	t.Cleanup(func() { netlink.LinkDel(l.bridge) })
+	must(t, netlink.LinkSetUp(l.bridge))
+	return l
+}
+
+// node is a machine on the LAN.
+type node struct {
+	t       testing.TB
+	name    string
+	address netip.Addr
+	port    netlink.Link // of the switch
+	ns      netns.NsHandle
+}
+
+// node adds a machine to the LAN.
+func (l *lan) node() *node {
+	l.t.Helper()
+	l.nodes++
+	n := &node{t: l.t, name: fmt.Sprintf("node-%d", l.nodes), address: netip.AddrFrom4([4]byte{10, 0, 0, byte(l.nodes)})}
+	var inside *netlink.Handle
+	n.inThread(func() error {
+		var err error
+		if n.ns, err = netns.New(); err != nil {
+			return err
+		}
+		inside, err = netlink.NewHandle()
+		return err
+	})
+	l.t.Cleanup(func() { n.ns.Close() })
+	defer inside.Close()
+
+	veth := &netlink.Veth{
+		LinkAttrs:     netlink.LinkAttrs{Name: fmt.Sprintf("port%d", l.nodes), MasterIndex: l.bridge.Index},
+		PeerName:      "eth0",
+		PeerNamespace: netlink.NsFd(n.ns),
+	}
+	must(l.t, netlink.LinkAdd(veth))
+	l.t.Cleanup(func() { netlink.LinkDel(veth) })
+	n.port = veth
+	n.connect()
+	eth0, err := inside.LinkByName("eth0")
+	must(l.t, err)
+	must(l.t, inside.LinkSetUp(eth0))
+	n.addAddress(inside, n.address)
+	return n
+}
+
+func (n *node) addAddress(inside *netlink.Handle, address netip.Addr) {
+	n.t.Helper()
+	eth0, err := inside.LinkByName("eth0")
+	must(n.t, err)
+	a, err := netlink.ParseAddr(address.String() + "/24")
+	must(n.t, err)
+	must(n.t, inside.AddrAdd(eth0, a))
+}
+
+// disconnect pulls the cable at the switch, and connect plugs it in.
+func (n *node) disconnect() {
+	n.t.Helper()
+	must(n.t, netlink.LinkSetDown(n.port))
+}
+
+func (n *node) connect() {
+	n.t.Helper()
+	must(n.t, netlink.LinkSetUp(n.port))
+}
+
+// inThread runs f on a thread that is thrown away, in the node's namespace if it has one.
+func (n *node) inThread(f func() error) {
+	n.t.Helper()
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		if n.ns.IsOpen() && n.ns != 0 {
+			if err := netns.Set(n.ns); err != nil {
+				done <- err
+				return
+			}
+		}
+		done <- f()
+	}()
+	must(n.t, <-done)
+}
+
+// process is a member that runs on a node.
+type process struct {
+	t     testing.TB
+	node  *node
+	cmd   *exec.Cmd
+	stdin io.WriteCloser
+	gone  sync.Once
+
+	changed chan struct{}
+	mu      sync.Mutex
+	alive   []string
+	joined  bool
+	log     []event
+}
+
+// event is a line that a process wrote, and when it came.
+type event struct {
+	at   time.Time
+	line string
+}
+
+// start starts a member on the node.
+func (n *node) start() *process {
+	n.t.Helper()
+	p := &process{t: n.t, node: n, changed: make(chan struct{}, 1), alive: []string{n.name}}
+	p.cmd = exec.Command("/proc/self/exe")
+	p.cmd.Env = append(os.Environ(), envMember+"="+n.name+"="+n.address.String())
+	p.cmd.Stderr = io.Discard
+	if testing.Verbose() {
+		p.cmd.Stderr = os.Stderr
+	}
+	var err error
+	p.stdin, err = p.cmd.StdinPipe()
+	must(n.t, err)
+	stdout, err := p.cmd.StdoutPipe()
+	must(n.t, err)
+	n.inThread(p.cmd.Start)
+	go func() {
+		for lines := bufio.NewScanner(stdout); lines.Scan(); {
+			p.heard(lines.Text())
+		}
+	}()
+	n.t.Cleanup(p.kill)
+	return p
+}
+
+func (p *process) heard(line string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.log = append(p.log, event{time.Now(), line})
+	if names, ok := strings.CutPrefix(line, "alive "); ok {
+		p.alive = strings.Fields(names)
+	}
+	p.joined = p.joined || line == "joined"
+	signal(p.changed)
+}
+
+// meet tells the process who its peers are.
+func (p *process) meet(nodes ...*node) {
+	p.t.Helper()
+	peers := map[string]netip.Addr{}
+	for _, n := range nodes {
+		peers[n.name] = n.address
+	}
+	must(p.t, writePeers(p.stdin, peers))
+}
+
+// kill ends the process as a power cut would, were it not for the kernel, which goes on to refuse connections.
+func (p *process) kill() {
+	p.gone.Do(func() {
+		p.cmd.Process.Kill()
+		p.cmd.Wait()
+	})
+}
+
+// terminate asks the process to leave, and waits until it has.
+func (p *process) terminate() {
+	p.t.Helper()
+	p.gone.Do(func() {
+		must(p.t, p.cmd.Process.Signal(syscall.SIGTERM))
+		must(p.t, p.cmd.Wait())
+	})
+}
+
+// awaitAlive waits until the process sees exactly these nodes.
+func (p *process) awaitAlive(nodes ...*node) {
+	p.t.Helper()
+	var want []string
+	for _, n := range nodes {
+		want = append(want, n.name)
+	}
+	slices.Sort(want)
+	p.await(fmt.Sprintf("sight of %v", want), func() bool { return slices.Equal(p.alive, want) })
+}
+
+// await waits until is, which is called with the process's state at rest.
+func (p *process) await(what string, is func() bool) {
+	p.t.Helper()
+	timeout := time.After(patience)
+	for {
+		p.mu.Lock()
+		ok := is()
+		p.mu.Unlock()
+		if ok {
+			return
+		}
+		select {
+		case <-p.changed:
+		case <-timeout:
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.t.Fatalf("%s waits for %s, has %v", p.node.name, what, p.alive)
+		}
+	}
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,128 @@
+package membership
+
+import (
+	"context"
+	"maps"
+	"math/rand/v2"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+const (
+	// firstRetry and slowestRetry bound the time between two attempts to find the same peer. The attempt at somebody who
+	// is off costs a few ARP requests.
+	firstRetry   = 250 * time.Millisecond
+	slowestRetry = 5 * time.Second
+	// searches is how many peers are looked for at once. The first that is found knows all those that are there.
+	searches = 8
+)
+
+// search is the look-out for peers that are not in sight.
+type search struct {
+	wake chan struct{}
+
+	mu    sync.Mutex
+	told  bool // SetPeers has been called
+	peers map[string]netip.Addr
+}
+
+func newSearch() search { return search{wake: make(chan struct{}, 1)} }
+
+// SetPeers tells who should be there, by name and address; this member may be among them. Peers that are not in sight at
+// their address are looked for until they are. It never blocks.
+func (c *Cluster) SetPeers(peers map[string]netip.Addr) {
+	peers = maps.Clone(peers)
+	delete(peers, c.config.Name)
+	c.search.mu.Lock()
+	c.search.told, c.search.peers = true, peers
+	c.search.mu.Unlock()
+	signal(c.search.wake)
+}
+
+// quest is the search for one peer.
+type quest struct {
+	address netip.Addr
+	tried   bool // an attempt has ended
+	running bool
+	pause   time.Duration // after the next attempt
+	next    time.Time     // when the next attempt is due
+}
+
+// seek looks for peers with join until the context ends and all attempts have.
+func (c *Cluster) seek(ctx context.Context, join func(name string, address netip.Addr) error) {
+	quests := map[string]*quest{}
+	type attempt struct {
+		quest *quest
+		name  string
+		err   error
+	}
+	ended := make(chan attempt)
+	running := 0
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			for ; running > 0; running-- {
+				<-ended
+			}
+			return
+		case <-c.search.wake:
+		case <-timer.C:
+		case a := <-ended:
+			running--
+			a.quest.running, a.quest.tried = false, true
+			a.quest.next = time.Now().Add(a.quest.pause + rand.N(a.quest.pause/4))
+			a.quest.pause = min(2*a.quest.pause, slowestRetry)
+			if a.err != nil {
+				c.config.Logger.V(2).Info("An announcer does not answer", "node", a.name, "address", a.quest.address, "err", a.err)
+			}
+		}
+
+		c.search.mu.Lock()
+		told, peers := c.search.told, c.search.peers
+		c.search.mu.Unlock()
+		for name, q := range quests {
+			if peers[name] != q.address {
+				delete(quests, name)
+			}
+		}
+		complete := told
+		var next time.Time
+		for name, address := range peers {
+			q := quests[name]
+			if q == nil {
+				q = &quest{address: address, pause: firstRetry}
+				quests[name] = q
+			}
+			if c.sees(name, address) {
+				q.pause, q.next = firstRetry, time.Time{}
+				continue
+			}
+			complete = complete && q.tried
+			if q.running || running == searches {
+				continue
+			}
+			if wait := time.Until(q.next); wait > 0 {
+				if next.IsZero() || q.next.Before(next) {
+					next = q.next
+				}
+				continue
+			}
+			q.running = true
+			running++
+			go func() { ended <- attempt{q, name, join(name, address)} }()
+		}
+		if complete {
+			select {
+			case <-c.joined:
+			default:
+				close(c.joined)
+			}
+		}
+		if !next.IsZero() {
+			timer.Reset(time.Until(next))
+		}
+	}
+}

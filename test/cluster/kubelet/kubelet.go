@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+
+	"github.com/go-logr/logr"
+	v1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/kubernetes/scheme"
+	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/tools/record"
+	"k8s.io/klog/v2"
+)
+
+// stateDir has a folder for each node, with the volumes of its pods. It is below /run, so a reboot of the machine forgets it.
+const stateDir = "/run/clarion/kubelet"
+
+// kubelet runs the pods that are bound to its node.
+type kubelet struct {
+	options options
+	client  kubernetes.Interface
+	logger  logr.Logger
+	spawn   *spawner
+	network *network
+	events  record.EventRecorder
+
+	mu   sync.Mutex
+	pods map[types.UID]*running
+	work sync.WaitGroup
+}
+
+// running is a pod and the way to kill it.
+type running struct {
+	*podRun
+	kill context.CancelFunc
+}
+
+func newKubelet(options options, client kubernetes.Interface) *kubelet {
+	return &kubelet{options: options, client: client, pods: map[types.UID]*running{}}
+}
+
+// dir is this node's folder on the machine.
+func (k *kubelet) dir() string { return filepath.Join(stateDir, k.options.NetnsPrefix) }
+
+// run registers the node and runs its pods until ctx ends; then it kills them and leaves nothing behind.
+func (k *kubelet) run(ctx context.Context) error {
+	k.logger = klog.FromContext(ctx)
+	unlock, err := k.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if k.spawn, err = newSpawner(); err != nil {
+		return err
+	}
+	k.network = newNetwork(k.spawn, k.options.NetnsPrefix, k.options.PodCIDRs)
+	if err := k.clean(); err != nil {
+		return fmt.Errorf("remove what an earlier run left: %w", err)
+	}
+	defer k.clean()
+
+	events := record.NewBroadcaster(record.WithContext(ctx))
+	defer events.Shutdown()
+	events.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: k.client.CoreV1().Events("")})
+	k.events = events.NewRecorder(scheme.Scheme, v1.EventSource{Component: "kubelet", Host: k.options.NodeName})
+
+	node := &node{options: k.options, client: k.client}
+	registered, err := node.register(ctx)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	var background sync.WaitGroup
+	defer background.Wait()
+	background.Go(func() { node.keepLease(ctx, registered) })
+	background.Go(func() { node.keepStatus(ctx) })
+
+	if err := k.watch(ctx); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	k.logger.Info("Stopping; the node's pods are killed")
+	k.work.Wait()
+	return nil
+}
+
+// lock makes sure that no second process runs the pods of this node.
+func (k *kubelet) lock() (unlock func(), err error) {
+	if err := errors.Join(os.MkdirAll(stateDir, 0o755), os.MkdirAll(k.options.LogDir, 0o755)); err != nil {
+		return nil, err
+	}
+	file, err := os.OpenFile(k.dir()+".lock", os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		file.Close()
+		return nil, fmt.Errorf("another kubelet runs with --netns-prefix %s: %w", k.options.NetnsPrefix, err)
+	}
+	return func() { file.Close() }, nil
+}
+
+// clean removes the network namespaces, links and folders of pods; their processes are gone when their kubelet is.
+func (k *kubelet) clean() error {
+	return errors.Join(k.network.removeLeftovers(), os.RemoveAll(k.dir()))
+}
+
+// watch follows the pods bound to this node until ctx ends.
+func (k *kubelet) watch(ctx context.Context) error {
+	factory := informers.NewSharedInformerFactoryWithOptions(k.client, 0,
+		informers.WithTweakListOptions(func(o *metav1.ListOptions) {
+			o.FieldSelector = fields.OneTermEqualSelector("spec.nodeName", k.options.NodeName).String()
+		}),
+		informers.WithTransform(func(object any) (any, error) {
+			if pod, ok := object.(*v1.Pod); ok {
+				pod.ManagedFields = nil
+			}
+			return object, nil
+		}),
+	)
+	_, err := factory.Core().V1().Pods().Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc: func(object any) { k.update(ctx, object.(*v1.Pod)) },
+		UpdateFunc: func(before, object any) {
+			if before, pod := before.(*v1.Pod), object.(*v1.Pod); before.UID != pod.UID {
+				k.remove(before)
+			}
+			k.update(ctx, object.(*v1.Pod))
+		},
+		DeleteFunc: func(object any) {
+			if tombstone, ok := object.(cache.DeletedFinalStateUnknown); ok {
+				object = tombstone.Obj
+			}
+			k.remove(object.(*v1.Pod))
+		},
+	})
+	if err != nil {
+		return err
+	}
+	factory.StartWithContext(ctx)
+	return nil
+}
+
+// update starts a pod that is new, and tells one that runs about its new version.
+func (k *kubelet) update(ctx context.Context, pod *v1.Pod) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if p, ok := k.pods[pod.UID]; ok {
+		p.update(pod)
+		return
+	}
+	if ctx.Err() != nil {
+		return
+	}
+	ctx, kill := context.WithCancel(ctx)
+	p := &running{newPodRun(k, pod), kill}
+	k.pods[pod.UID] = p
+	p.logger.Info("Starting pod")
+	k.work.Go(func() {
+		defer kill()
+		p.run(ctx)
+		p.logger.Info("Pod ended")
+	})
+}
+
+// remove kills a pod that is gone from the API server; one that ended in order has nothing left to kill.
+func (k *kubelet) remove(pod *v1.Pod) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if p, ok := k.pods[pod.UID]; ok {
+		p.kill()
+		delete(k.pods, pod.UID)
+	}
+}

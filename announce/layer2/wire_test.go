@@ -157,6 +157,7 @@ func with(b []byte, at int, value byte) []byte {
 // neighbour waits until the host has addr in its neighbour table with that hardware address.
 func (h *host) neighbour(addr netip.Addr, mac net.HardwareAddr) {
 	h.t.Helper()
+	const valid = netlink.NUD_REACHABLE | netlink.NUD_STALE | netlink.NUD_DELAY | netlink.NUD_PROBE
 	updates, done := make(chan netlink.NeighUpdate), make(chan struct{})
 	must(h.t, netlink.NeighSubscribeWithOptions(updates, done, netlink.NeighSubscribeOptions{Namespace: &h.ns, ListExisting: true}))
 	defer func() {
@@ -172,7 +173,7 @@ func (h *host) neighbour(addr netip.Addr, mac net.HardwareAddr) {
 			if u.IP.Equal(addr.AsSlice()) {
 				last = u.Neigh
 			}
-			if u.IP.Equal(addr.AsSlice()) && slices.Equal(u.HardwareAddr, mac) && u.State&(netlink.NUD_REACHABLE|netlink.NUD_STALE) != 0 {
+			if u.IP.Equal(addr.AsSlice()) && slices.Equal(u.HardwareAddr, mac) && u.State&valid != 0 {
 				return
 			}
 		case <-timeout:
@@ -240,6 +241,7 @@ func TestKernelOfAClientTakesEitherFormOfAnnouncementAtOnce(t *testing.T) {
 			r.Set(map[netip.Addr][]string{vip1: names})
 			h.visit(vip1)
 			h.neighbour(vip1, link(t, names[0]).Attrs().HardwareAddr)
+			r.Set(nil)
 
 			mac := net.HardwareAddr{2, 0, 0, 0, 0, 0x77}
 			conn, err := (*Links)(nil).listen(Interface{Name: names[0], Index: link(t, names[0]).Attrs().Index})

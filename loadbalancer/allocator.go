@@ -1,0 +1,373 @@
+package loadbalancer
+
+import (
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// Allocator decides who has which address. It is safe for concurrent use. The times handed to its methods must come from
+// one clock; they decide how long addresses rest after use and nothing else.
+//
+// Many methods return the Services to poke: those whose answer may be another one now and who should be asked again with
+// Ensure. It is never the Service that the call was about. Of the Services that wait for an address of a full pool it names,
+// the oldest first, as many as there are addresses, and it counts on each being asked again or released.
+type Allocator struct {
+	mu sync.Mutex
+
+	table *table
+
+	// pools has every IPAddressPool by name; order has the usable ones in the order in which they are tried, and index
+	// their ranges by address.
+	pools map[string]*pool
+	order []*pool
+	index []indexed
+
+	// namespaces has the labels of every namespace that is known.
+	namespaces map[string]labels.Set
+
+	// carvings are what reserved and reservations keep from everybody, sorted and without overlap.
+	reserved     []ReservedRange
+	reservations []Reservation
+	carvings     []carving
+	keepsFor     map[types.NamespacedName]bool // Services that a reservation names
+
+	// wishes has the Services that wait for one address, sharers those that wait for room beside others.
+	wishes  map[netip.Addr]*queue
+	sharers map[room]*queue
+}
+
+// Outcome is the answer to a Request.
+type Outcome struct {
+	// Addresses of the Service, ordered by its families. With an error there are none, with one exception: a Service whose
+	// request is invalid keeps what it had until the request can be understood.
+	Addresses []netip.Addr
+	// Pools says which pool each address is from.
+	Pools map[netip.Addr]string
+	// Message says in a sentence what the Service has, with whom it shares it, and why a second family is missing if it is
+	// merely preferred. It changes only with these facts.
+	Message string
+	// Conflicts are addresses that the Service believes it has and that another Service has too. Each is reported once.
+	Conflicts []Conflict
+	// Poke are other Services whose answer may have changed. It is filled in with an error too.
+	Poke []types.NamespacedName
+}
+
+// Conflict is an address that two Services claim without sharing it. The older one keeps it, unless the younger had it from
+// this allocator.
+type Conflict struct {
+	Address netip.Addr
+	Winner  types.NamespacedName
+	Loser   types.NamespacedName
+}
+
+// New returns an Allocator without pools.
+func New() *Allocator {
+	return &Allocator{
+		table:      newTable(),
+		pools:      map[string]*pool{},
+		namespaces: map[string]labels.Set{},
+		wishes:     map[netip.Addr]*queue{},
+		sharers:    map[room]*queue{},
+	}
+}
+
+// Ensure gives a Service the addresses that it asks for, or says why not. It is idempotent: the same request gets the same
+// answer for as long as nothing else changes. The error is an *Error.
+//
+// A Service keeps what it has if that is compatible with what it asks for now, if the pool still admits it, and if it still
+// gets on with those it shares with. Otherwise it gets something else or, with an error, nothing: a Service that asks for an
+// address that another one has waits without any. A Service that requires both families has both or none.
+//
+// The first time that a Service is seen, it is taken at its word about the addresses in its status: it keeps those that its
+// request allows, even if a younger Service has been given one since.
+func (a *Allocator) Ensure(now time.Time, r Request) (Outcome, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+
+	op := &operation{a: a, now: now}
+	rec := a.table.services[r.Service]
+	if rec != nil && rec.live && rec.request.UID != r.UID {
+		op.release(rec)
+		rec = a.table.services[r.Service]
+	}
+	known := rec != nil && rec.live
+	if rec == nil {
+		rec = &record{}
+		a.table.services[r.Service] = rec
+	}
+	op.self = rec
+	op.unqueue(rec)
+	rec.poked = false
+
+	var out Outcome
+	believed, had := rec.request.Current, rec.held
+	if !known {
+		believed = nil
+		*rec = record{live: true, rests: rec.rests, request: r}
+		out.Conflicts = op.claim(rec)
+	}
+	d := a.decide(now, &r, rec)
+	rec.request = r
+	rec.asked, rec.problem, rec.told, rec.missing = true, d.problem, d.told, d.missing
+	op.apply(rec, d)
+	for _, w := range d.waits {
+		a.queue(w).join(rec)
+	}
+
+	for _, addr := range r.Current {
+		if c, lost := a.lost(rec, addr); lost && !slices.Contains(believed, addr) && !isHeld(had, addr) {
+			out.Conflicts = append(out.Conflicts, c)
+		}
+	}
+	rec.message = rec.describe()
+	out.Addresses = rec.addresses()
+	out.Pools = make(map[netip.Addr]string, len(out.Addresses))
+	for _, addr := range out.Addresses {
+		if h := a.table.addresses[addr]; h.pool != nil {
+			out.Pools[addr] = h.pool.name
+		}
+	}
+	if d.problem == nil {
+		out.Message = rec.message
+	}
+	out.Poke = op.settle()
+	if d.problem != nil {
+		return out, d.problem
+	}
+	return out, nil
+}
+
+// Release takes everything from a Service. It is idempotent; a uid that is not that of the Service does nothing, and an
+// empty one stands for any.
+func (a *Allocator) Release(now time.Time, service types.NamespacedName, uid types.UID) (poke []types.NamespacedName) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+
+	rec := a.table.services[service]
+	if rec == nil || !rec.live || uid != "" && uid != rec.request.UID {
+		return nil
+	}
+	op := &operation{a: a, now: now, self: rec}
+	op.release(rec)
+	return op.settle()
+}
+
+// Lookup returns the addresses of a Service, ordered by its families, and whether the allocator knows the Service at all: it
+// does from the first Ensure or Restore until Release, also while the Service has no address.
+func (a *Allocator) Lookup(service types.NamespacedName) ([]netip.Addr, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+
+	rec := a.table.services[service]
+	if rec == nil || !rec.live {
+		return nil, false
+	}
+	return rec.addresses(), true
+}
+
+// Restore learns, before anything is served, what Services have according to their status. Of two that claim one address
+// without sharing it, the older keeps it. It hands out nothing new: a Service that loses its claim gets another address when
+// it is asked for with Ensure.
+func (a *Allocator) Restore(now time.Time, requests []Request) []Conflict {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+
+	var claims []*record
+	for _, r := range requests {
+		if known := a.table.services[r.Service]; len(r.Current) > 0 && (known == nil || !known.live) {
+			claims = append(claims, &record{live: true, request: r})
+		}
+	}
+	slices.SortFunc(claims, compareAge)
+	op := &operation{a: a, now: now}
+	var conflicts []Conflict
+	for _, rec := range claims {
+		a.table.services[rec.request.Service] = rec
+		conflicts = append(conflicts, op.claim(rec)...)
+	}
+	for _, rec := range claims {
+		for _, addr := range rec.request.Current {
+			if c, lost := a.lost(rec, addr); lost {
+				conflicts = append(conflicts, c)
+			}
+		}
+	}
+	op.settle()
+	return conflicts
+}
+
+// Waiting counts, by reason, the Services that do not have what they ask for.
+func (a *Allocator) Waiting() map[Reason]int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+
+	counts := map[Reason]int{}
+	for _, rec := range a.table.services {
+		if rec.live && rec.problem != nil {
+			counts[rec.problem.Reason]++
+		}
+	}
+	return counts
+}
+
+// addresses of the Service, ordered by its families; whatever it has of a family that it does not want comes last.
+func (rec *record) addresses() []netip.Addr {
+	var list []netip.Addr
+	for _, name := range rec.request.Families {
+		if f, ok := familyFrom(name); ok && rec.held[f] != nil && !slices.Contains(list, rec.held[f].addr) {
+			list = append(list, rec.held[f].addr)
+		}
+	}
+	return list
+}
+
+func isHeld(held [families]*holding, addr netip.Addr) bool {
+	h := held[familyOf(addr)]
+	return h != nil && h.addr == addr
+}
+
+// lost reports whether a Service believes in an address that others have and would not share with it.
+func (a *Allocator) lost(rec *record, addr netip.Addr) (Conflict, bool) {
+	if isHeld(rec.held, addr) {
+		return Conflict{}, false
+	}
+	h := a.table.addresses[addr]
+	if h == nil {
+		return Conflict{}, false
+	}
+	for _, o := range h.owners {
+		if misfit(addr, h.pool, &rec.request, o) != nil {
+			return Conflict{Address: addr, Winner: o.request.Service, Loser: rec.request.Service}, true
+		}
+	}
+	return Conflict{}, false
+}
+
+// operation is one call that changes the table. It gathers what must be looked at again when the change is done.
+type operation struct {
+	a    *Allocator
+	now  time.Time
+	self *record
+
+	touchedQueues    []*queue
+	touchedAddresses []netip.Addr
+	touchedRooms     []room
+
+	pokes []types.NamespacedName
+	poked map[*record]bool
+}
+
+// claim takes a Service that is seen for the first time at its word about the addresses in its status.
+func (op *operation) claim(rec *record) (conflicts []Conflict) {
+	a, r := op.a, &rec.request
+	for _, addr := range r.Current {
+		f := familyOf(addr)
+		p := a.poolOf(addr)
+		if p == nil || rec.held[f] != nil || !r.wants(f) || !r.allows(addr, p) || a.refusal(p, r) != "" {
+			continue
+		}
+		var others []*record
+		for _, o := range a.table.owners(addr) {
+			if misfit(addr, p, r, o) != nil {
+				others = append(others, o)
+			}
+		}
+		if slices.ContainsFunc(others, func(o *record) bool { return compareAge(o, rec) < 0 }) {
+			continue
+		}
+		h := a.table.hold(rec, addr, p, a.zoneOf(addr))
+		for _, o := range others {
+			conflicts = append(conflicts, Conflict{Address: addr, Winner: r.Service, Loser: o.request.Service})
+			a.table.leave(o, h, op.now)
+			op.poke(o)
+		}
+		op.touchHolding(h)
+	}
+	return conflicts
+}
+
+// apply changes the table to what was decided.
+func (op *operation) apply(rec *record, d decision) {
+	t := op.a.table
+	for f := range families {
+		old := rec.held[f]
+		switch {
+		case old != nil && old.addr == d.take[f].addr:
+			t.file(old)
+			op.touchHolding(old)
+			continue
+		case d.take[f].addr.IsValid():
+			h := t.hold(rec, d.take[f].addr, d.take[f].pool, d.take[f].zone)
+			op.touchHolding(h)
+		}
+		if old != nil {
+			t.leave(rec, old, op.now)
+			op.touchHolding(old)
+		}
+	}
+}
+
+func (op *operation) release(rec *record) {
+	op.unqueue(rec)
+	for _, h := range rec.held {
+		if h != nil {
+			op.a.table.leave(rec, h, op.now)
+			op.touchHolding(h)
+		}
+	}
+	rec.live, rec.poked = false, false
+	op.a.table.tidy(rec)
+}
+
+// unqueue takes a Service out of all queues. If it was told that there is something for it, and might not take it, others
+// must be told.
+func (op *operation) unqueue(rec *record) {
+	for _, q := range rec.queues {
+		q.leave(rec)
+		if rec.poked {
+			op.touchedQueues = append(op.touchedQueues, q)
+		}
+	}
+	for _, q := range rec.queues {
+		op.a.discardIfEmpty(q)
+	}
+	rec.queues = nil
+}
+
+func (op *operation) touchHolding(h *holding) {
+	op.touchedAddresses = append(op.touchedAddresses, h.addr)
+}
+
+func (op *operation) poke(rec *record) {
+	if rec == op.self || op.poked[rec] {
+		return
+	}
+	if !rec.poked {
+		rec.poked = true
+		for _, q := range rec.queues {
+			q.poked++
+		}
+	}
+	if op.poked == nil {
+		op.poked = map[*record]bool{}
+	}
+	op.poked[rec] = true
+	op.pokes = append(op.pokes, rec.request.Service)
+}
+
+// allows reports whether the request's own wishes allow an address.
+func (r *Request) allows(addr netip.Addr, p *pool) bool {
+	wish := r.wish(familyOf(addr))
+	return r.Invalid != nil || (r.Pool == "" || r.Pool == p.name) && (!wish.IsValid() || wish == addr)
+}
+
+// requiresBoth reports whether the Service wants addresses of both families or none.
+func (r *Request) requiresBoth() bool {
+	return r.Policy == corev1.IPFamilyPolicyRequireDualStack
+}

@@ -1,0 +1,191 @@
+package loadbalancer
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/clarionlb/clarion/api/v1alpha1"
+)
+
+// benchRequest is the request of the n-th Service.
+func benchRequest(n int) Request {
+	name := fmt.Sprintf("service-%d", n)
+	return Request{
+		Service:  types.NamespacedName{Namespace: "default", Name: name},
+		UID:      types.UID(name),
+		Created:  time.Unix(int64(n), 0),
+		Families: []corev1.IPFamily{corev1.IPv4Protocol},
+		Policy:   corev1.IPFamilyPolicySingleStack,
+		Ports:    []Port{{corev1.ProtocolTCP, 80}},
+	}
+}
+
+func benchRequests(n int) []Request {
+	list := make([]Request, n)
+	for i := range list {
+		list[i] = benchRequest(i)
+	}
+	return list
+}
+
+func filled(b *testing.B, addresses string, requests []Request) *Allocator {
+	b.Helper()
+	a := New()
+	a.SetPools(epoch, []*v1alpha1.IPAddressPool{newPool("public", addresses)})
+	for _, r := range requests {
+		if _, err := a.Ensure(epoch, r); err != nil {
+			b.Fatal(err)
+		}
+	}
+	return a
+}
+
+// BenchmarkFill allocates all of the Services from an empty /16; a round is the whole of it.
+func BenchmarkFill(b *testing.B) {
+	for _, n := range []int{1000, 4000, 16000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			requests := benchRequests(n)
+			for b.Loop() {
+				filled(b, "10.0.0.0/16", requests)
+			}
+		})
+	}
+}
+
+// BenchmarkNext gives one more Service an address, and takes it back, beside those that have one.
+func BenchmarkNext(b *testing.B) {
+	for _, n := range []int{1000, 4000, 16000, 64000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			requests := benchRequests(n + 1)
+			a := filled(b, "10.0.0.0/16", requests[:n])
+			r := requests[n]
+			for b.Loop() {
+				if _, err := a.Ensure(epoch, r); err != nil {
+					b.Fatal(err)
+				}
+				a.Release(epoch, r.Service, r.UID)
+			}
+		})
+	}
+}
+
+// BenchmarkNextInHoles is BenchmarkNext in a pool where every second address is free.
+func BenchmarkNextInHoles(b *testing.B) {
+	for _, n := range []int{1000, 4000, 16000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			requests := benchRequests(2*n + 1)
+			a := filled(b, "10.0.0.0/16", requests[:2*n])
+			for i := 0; i < 2*n; i += 2 {
+				a.Release(epoch, requests[i].Service, "")
+			}
+			now := epoch.Add(time.Hour)
+			r := requests[2*n]
+			for b.Loop() {
+				if _, err := a.Ensure(now, r); err != nil {
+					b.Fatal(err)
+				}
+				a.Release(now, r.Service, r.UID)
+				now = now.Add(time.Minute)
+			}
+		})
+	}
+}
+
+// BenchmarkAgain asks again for what a Service has.
+func BenchmarkAgain(b *testing.B) {
+	requests := benchRequests(16000)
+	a := filled(b, "10.0.0.0/16", requests)
+	for i := 0; b.Loop(); i++ {
+		if _, err := a.Ensure(epoch, requests[i%len(requests)]); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkRefusal asks for an address of a full pool, with as many waiting.
+func BenchmarkRefusal(b *testing.B) {
+	for _, bits := range []int{24, 20, 16} {
+		b.Run(fmt.Sprintf("full-%d", bits), func(b *testing.B) {
+			n := 1 << (32 - bits)
+			requests := benchRequests(n + 10000)
+			a := filled(b, fmt.Sprintf("10.0.0.0/%d", bits), requests[:n])
+			waiting := requests[n:]
+			for i := 0; b.Loop(); i++ {
+				if _, err := a.Ensure(epoch, waiting[i%len(waiting)]); err == nil {
+					b.Fatal("the pool is not full")
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkHandOver releases an address of a full pool, with 10,000 Services waiting, and gives it to the one that is poked.
+func BenchmarkHandOver(b *testing.B) {
+	requests := benchRequests(1 << 12)
+	a := filled(b, "10.0.0.0/20", requests)
+	extra := benchRequests(1<<12 + 10000)[1<<12:]
+	byName := map[types.NamespacedName]Request{}
+	for _, r := range extra {
+		byName[r.Service] = r
+		if _, err := a.Ensure(epoch, r); err == nil {
+			b.Fatal("the pool is not full")
+		}
+	}
+	holder := requests[0]
+	byName[holder.Service] = holder
+	for b.Loop() {
+		poked := a.Release(epoch, holder.Service, holder.UID)
+		if len(poked) != 1 {
+			b.Fatalf("poked %v", poked)
+		}
+		next := byName[poked[0]]
+		if _, err := a.Ensure(epoch, next); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := a.Ensure(epoch, holder); err == nil {
+			b.Fatal("the pool is not full")
+		}
+		holder = next
+	}
+}
+
+// BenchmarkRestore learns what Services have after a restart.
+func BenchmarkRestore(b *testing.B) {
+	requests := benchRequests(16000)
+	a := filled(b, "10.0.0.0/16", requests)
+	for i := range requests {
+		requests[i].Current, _ = a.Lookup(requests[i].Service)
+	}
+	pools := []*v1alpha1.IPAddressPool{newPool("public", "10.0.0.0/16")}
+	for b.Loop() {
+		a := New()
+		a.SetPools(epoch, pools)
+		if conflicts := a.Restore(epoch, requests); len(conflicts) > 0 {
+			b.Fatal(conflicts)
+		}
+	}
+}
+
+// BenchmarkPoolAdded adds a pool of ten addresses that 16,000 Services of another one have nothing to do with and for which
+// 10,000 wait.
+func BenchmarkPoolAdded(b *testing.B) {
+	requests := benchRequests(1<<14 + 10000)
+	a := filled(b, "10.0.0.0/18", requests[:1<<14])
+	for _, r := range requests[1<<14:] {
+		if _, err := a.Ensure(epoch, r); err == nil {
+			b.Fatal("the pool is not full")
+		}
+	}
+	first := newPool("public", "10.0.0.0/18")
+	second := newPool("small", "10.1.0.0-10.1.0.9")
+	for b.Loop() {
+		if poked := a.SetPools(epoch, []*v1alpha1.IPAddressPool{first, second}); len(poked) > 10 {
+			b.Fatalf("poked %d", len(poked))
+		}
+		a.SetPools(epoch, []*v1alpha1.IPAddressPool{first})
+	}
+}

@@ -1,0 +1,245 @@
+package loadbalancer
+
+import (
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// Reason says in one word how a request fared. It is the reason of the Service's condition.
+type Reason string
+
+const (
+	// Assigned : the Service has what it asks for.
+	Assigned Reason = "Assigned"
+	// PoolExhausted : pools admit the Service, but all their addresses are in use.
+	PoolExhausted Reason = "PoolExhausted"
+	// NoMatchingPool : no pool admits the Service, or the pool it names does not exist, cannot be used or does not admit it.
+	NoMatchingPool Reason = "NoMatchingPool"
+	// AddressInUse : another Service has the address that this one asks for.
+	AddressInUse Reason = "AddressInUse"
+	// AddressNotInPool : the address that the Service asks for is in no pool, or not in the one that it names.
+	AddressNotInPool Reason = "AddressNotInPool"
+	// AddressReserved : the address that the Service asks for is a node's own or kept by a reservation.
+	AddressReserved Reason = "AddressReserved"
+	// FamilyUnavailable : the pools that admit the Service have no addresses of a family that it needs.
+	FamilyUnavailable Reason = "FamilyUnavailable"
+	// SharingConflict : the address that the Service asks for is shared, and the Service does not fit in.
+	SharingConflict Reason = "SharingConflict"
+	// InvalidRequest : what the Service asks for contradicts itself or cannot be read.
+	InvalidRequest Reason = "InvalidRequest"
+)
+
+// Error says why a Service does not have what it asks for, in a sentence for the author of the Service. The sentence depends
+// on the facts alone: it has no counters and no times in it.
+type Error struct {
+	Reason  Reason
+	Message string
+}
+
+func (e *Error) Error() string { return e.Message }
+
+func (e *Error) equal(other *Error) bool {
+	if e == nil || other == nil {
+		return e == other
+	}
+	return *e == *other
+}
+
+// What follows is the catalogue: every sentence that users read is made here.
+
+func invalid(sentence string) *Error { return &Error{InvalidRequest, sentence} }
+
+func spellingsDiffer(a, b Annotation) *Error {
+	return invalid("annotations " + string(a) + " and " + string(b) + " contradict each other")
+}
+
+func loadBalancerIPDiffers(addr netip.Addr, from Annotation) *Error {
+	return invalid("spec.loadBalancerIP " + addr.String() + " contradicts annotation " + string(from))
+}
+
+func notAnAddress(where, text string) *Error {
+	return invalid(where + ": " + strconv.Quote(text) + " is not an IP address")
+}
+
+func twoOfAFamily(where string, f family) *Error {
+	return invalid(where + " has two " + f.String() + " addresses; a Service has at most one of a family")
+}
+
+func noFamily() *Error {
+	return invalid("the Service has no IP family: spec.ipFamilies is empty")
+}
+
+func wrongFamily(addr netip.Addr) *Error {
+	f := familyOf(addr).String()
+	return invalid("the Service asks for " + addr.String() + " but has no " + f + ": add it to spec.ipFamilies")
+}
+
+func needsTwoFamilies(have family) *Error {
+	return &Error{FamilyUnavailable, "the Service requires both families (spec.ipFamilyPolicy) but the cluster gives it only " + have.String()}
+}
+
+func exhausted(pools []string, f family) *Error {
+	verb := " has"
+	if len(pools) > 1 {
+		verb = " have"
+	}
+	return &Error{PoolExhausted, namePools(pools) + verb + " no free " + f.String() + " address"}
+}
+
+func familyMissing(pools []string, f family) *Error {
+	verb := " has"
+	if len(pools) > 1 {
+		verb = " have"
+	}
+	return &Error{FamilyUnavailable, namePools(pools) + verb + " no " + f.String() + " addresses"}
+}
+
+func noPools() *Error {
+	return &Error{NoMatchingPool, "there is no IPAddressPool"}
+}
+
+func poolUnknown(name string) *Error {
+	return &Error{NoMatchingPool, namePool(name) + " does not exist"}
+}
+
+func poolUnusable(name, why string) *Error {
+	return &Error{NoMatchingPool, namePool(name) + " cannot be used: " + why}
+}
+
+func poolRefuses(name, why string) *Error {
+	return &Error{NoMatchingPool, namePool(name) + " " + why}
+}
+
+// nobodyAdmits has a half sentence for each pool.
+func nobodyAdmits(refusals []string) *Error {
+	return &Error{NoMatchingPool, "no pool is for this Service: " + enumerate(refusals, "; ")}
+}
+
+// The half sentences of a pool that does not admit a Service.
+func notForNamespace(namespace string) string {
+	return "is not for Services in namespace " + strconv.Quote(namespace)
+}
+
+const (
+	notForLabels  = "does not select the Service by its labels"
+	onlyOnRequest = "is only for Services that ask for it (autoAssign: false)"
+)
+
+func inNoPool(addr netip.Addr) *Error {
+	return &Error{AddressNotInPool, addr.String() + " is in no pool"}
+}
+
+func excluded(addr netip.Addr, pool string) *Error {
+	return &Error{AddressNotInPool, addr.String() + " is excluded from " + namePool(pool)}
+}
+
+func inUnusablePool(addr netip.Addr, pool, why string) *Error {
+	return &Error{AddressNotInPool, addr.String() + " is in " + namePool(pool) + ", which cannot be used: " + why}
+}
+
+func inOtherPool(addr netip.Addr, asked, pool string) *Error {
+	return &Error{AddressNotInPool, addr.String() + " is not in " + namePool(asked) + " but in " + namePool(pool)}
+}
+
+func inUse(addr netip.Addr, by types.NamespacedName) *Error {
+	return &Error{AddressInUse, addr.String() + " is in use by Service " + by.String()}
+}
+
+func reservedBy(addr netip.Addr, c carving) *Error {
+	switch {
+	case c.what != "":
+		return &Error{AddressReserved, addr.String() + " is never handed out: it is " + c.what}
+	case c.zone == forOne:
+		return &Error{AddressReserved, addr.String() + " is kept for Service " + c.service.String() + " by reservation " + strconv.Quote(c.reservation)}
+	}
+	return &Error{AddressReserved, addr.String() + " is kept out of use by reservation " + strconv.Quote(c.reservation)}
+}
+
+func otherKey(addr netip.Addr, by types.NamespacedName) *Error {
+	return &Error{SharingConflict, addr.String() + " is shared under another key: Service " + by.String() + " has it"}
+}
+
+func portTaken(addr netip.Addr, port Port, by types.NamespacedName) *Error {
+	return &Error{SharingConflict, addr.String() + " cannot be shared with Service " + by.String() + ": both use port " +
+		string(port.Protocol) + "/" + strconv.Itoa(int(port.Port))}
+}
+
+func otherBackends(addr netip.Addr, by types.NamespacedName) *Error {
+	return &Error{SharingConflict, addr.String() + " cannot be shared with Service " + by.String() +
+		": with externalTrafficPolicy Local both must have the same pods"}
+}
+
+func otherNamespace(addr netip.Addr, pool string, by types.NamespacedName) *Error {
+	return &Error{SharingConflict, addr.String() + " cannot be shared with Service " + by.String() + ": " + namePool(pool) +
+		" keeps namespaces apart (sharing: Namespace)"}
+}
+
+// assignedFrom describes an address that a Service has.
+func assignedFrom(addr netip.Addr, pool string, sharers []string) string {
+	text := addr.String() + " from " + namePool(pool)
+	if len(sharers) > 0 {
+		text += ", shared with " + enumerate(sharers, ", ")
+	}
+	return text
+}
+
+func withoutFamily(f family, why *Error) string {
+	return "no " + f.String() + " address: " + why.Message
+}
+
+func namePool(name string) string {
+	return "pool " + strconv.Quote(name)
+}
+
+func namePools(names []string) string {
+	if len(names) == 1 {
+		return namePool(names[0])
+	}
+	quoted := make([]string, len(names))
+	for i, name := range names {
+		quoted[i] = strconv.Quote(name)
+	}
+	return "pools " + enumerate(quoted, ", ")
+}
+
+// mostNamed is how many things a sentence names before it says "and others".
+const mostNamed = 4
+
+func enumerate(items []string, separator string) string {
+	if len(items) > mostNamed {
+		items = append(slices.Clone(items[:mostNamed]), "and others")
+	}
+	return strings.Join(items, separator)
+}
+
+// The sentences of pools.
+
+const poolInUse = "the pool is in use"
+
+func badEntry(where string, err error) string {
+	return where + ": " + err.Error()
+}
+
+func entriesOverlap(a, b string) string {
+	return "spec.addresses: " + strconv.Quote(a) + " and " + strconv.Quote(b) + " overlap"
+}
+
+func poolsOverlap(mine, theirs Range, other string) string {
+	return mine.String() + " overlaps " + theirs.String() + " of " + namePool(other) + ", which is older"
+}
+
+func badSelector(where string, err error) string {
+	return where + ": " + err.Error()
+}
+
+func overlapsOwn(addr netip.Addr, what string) string {
+	return addr.String() + " is " + what + " and is not handed out"
+}
+
+func overlapsReserved(prefix netip.Prefix, what string) string {
+	return "the pool overlaps " + what + ", " + prefix.String()
+}

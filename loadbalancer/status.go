@@ -1,0 +1,82 @@
+package loadbalancer
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/clarionlb/clarion/api/v1alpha1"
+)
+
+// PoolStatus is what there is to say about a pool.
+type PoolStatus struct {
+	// IPv4 and IPv6 count the addresses of each family; nil if the pool has none or cannot be used. Addresses that are
+	// reserved for a Service are in Total but not in Available.
+	IPv4, IPv6 *v1alpha1.AddressCounts
+	// QuarantinedIPv4 and QuarantinedIPv6 count the addresses that rest after use; Available includes them.
+	QuarantinedIPv4, QuarantinedIPv6 int64
+	// Ready, Reason and Message are the pool's Ready condition. A pool that is ready has a message too: what of it is not
+	// handed out.
+	Ready   bool
+	Reason  string
+	Message string
+}
+
+// PoolStatuses returns the status of every pool, by name.
+func (a *Allocator) PoolStatuses(now time.Time) map[string]PoolStatus {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+
+	statuses := make(map[string]PoolStatus, len(a.pools))
+	for name, p := range a.pools {
+		if !p.usable() {
+			statuses[name] = PoolStatus{Reason: p.reason, Message: p.message}
+			continue
+		}
+		status := PoolStatus{Ready: true, Reason: v1alpha1.ReasonValid, Message: a.remarks(p)}
+		if s := p.spaces[ipv4]; s != nil {
+			s.wake(now, a.table)
+			status.IPv4, status.QuarantinedIPv4 = s.counts(), int64(s.resting.Len())
+		}
+		if s := p.spaces[ipv6]; s != nil {
+			s.wake(now, a.table)
+			status.IPv6, status.QuarantinedIPv6 = s.counts(), int64(s.resting.Len())
+		}
+		statuses[name] = status
+	}
+	return statuses
+}
+
+func (s *space) counts() *v1alpha1.AddressCounts {
+	// An address that is for nobody counts for as long as a Service that had it before has it still.
+	total := s.forAllSize.plus(s.forOneSize).plus(size{lo: uint64(s.held[forNone])})
+	assigned := s.held[forAll] + s.held[forOne] + s.held[forNone]
+	return &v1alpha1.AddressCounts{
+		Total:     total.int64(),
+		Assigned:  int64(assigned),
+		Available: s.available().int64(),
+	}
+}
+
+// remarks says what of a pool is in use by others.
+func (a *Allocator) remarks(p *pool) string {
+	var list []string
+	for _, c := range p.carved {
+		if c.what != "" {
+			list = append(list, overlapsOwn(c.From, c.what))
+		}
+	}
+	for _, r := range a.reserved {
+		if !r.Prefix.IsSingleIP() && slices.ContainsFunc(p.effective, func(e entry) bool { return e.overlaps(rangeOf(r.Prefix)) }) {
+			list = append(list, overlapsReserved(r.Prefix, r.What))
+		}
+	}
+	if len(list) == 0 {
+		return poolInUse
+	}
+	return enumerate(list, "; ")
+}
+
+func sortedNames(pools map[string]*pool) []string {
+	return slices.Sorted(maps.Keys(pools))
+}

@@ -1,0 +1,126 @@
+package membership
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// members starts that many members on nodes of a LAN, and waits until they see each other.
+func members(t testing.TB, count int) ([]*node, []*process) {
+	t.Helper()
+	l := newLAN(t)
+	var nodes []*node
+	for range count {
+		nodes = append(nodes, l.node())
+	}
+	var processes []*process
+	for _, n := range nodes {
+		p := n.start()
+		p.meet(nodes...)
+		processes = append(processes, p)
+	}
+	for _, p := range processes {
+		p.awaitAlive(nodes...)
+	}
+	return nodes, processes
+}
+
+// noticed returns how long after begin the process saw last that a member had gone.
+func (p *process) noticed(name string, begin time.Time) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, e := range p.log {
+		if names, ok := strings.CutPrefix(e.line, "alive "); ok && e.at.After(begin) && !slices.Contains(strings.Fields(names), name) {
+			return e.at.Sub(begin)
+		}
+	}
+	return 0
+}
+
+// BenchmarkDetection measures the time until all others know that a node went off the network, or its member died.
+func BenchmarkDetection(b *testing.B) {
+	for _, count := range []int{2, 3, 5, 10} {
+		b.Run(fmt.Sprintf("power-off/members=%d", count), func(b *testing.B) {
+			detection(b, count, func(n *node, p *process) *process { n.disconnect(); return p },
+				func(n *node, p *process) *process { n.connect(); return p })
+		})
+		b.Run(fmt.Sprintf("killed/members=%d", count), func(b *testing.B) {
+			detection(b, count, func(_ *node, p *process) *process { p.kill(); return p },
+				func(n *node, _ *process) *process { return n.start() })
+		})
+	}
+}
+
+func detection(b *testing.B, count int, fail, heal func(*node, *process) *process) {
+	nodes, processes := members(b, count)
+	victim, others := nodes[count-1], nodes[:count-1]
+	var times []time.Duration
+	for b.Loop() {
+		begin := time.Now()
+		fail(victim, processes[count-1])
+		var slowest time.Duration
+		for _, p := range processes[:count-1] {
+			p.awaitAlive(others...)
+			slowest = max(slowest, p.noticed(victim.name, begin))
+		}
+		times = append(times, slowest)
+		processes[count-1] = heal(victim, processes[count-1])
+		processes[count-1].meet(nodes...)
+		for _, p := range processes {
+			p.awaitAlive(nodes...)
+		}
+	}
+	slices.Sort(times)
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(float64(times[0].Milliseconds()), "ms-min")
+	b.ReportMetric(float64(times[len(times)/2].Milliseconds()), "ms-median")
+	b.ReportMetric(float64(times[len(times)-1].Milliseconds()), "ms-max")
+}
+
+// BenchmarkFalseAlarms counts, while every processor is busy several times over, how often a member wrongly took another
+// for dead. An iteration is a second.
+func BenchmarkFalseAlarms(b *testing.B) {
+	for _, load := range []int{0, 4, 16} {
+		b.Run(fmt.Sprintf("busy=%d", load), func(b *testing.B) {
+			_, processes := members(b, 5)
+			for range load {
+				burn(b)
+			}
+			begin := time.Now()
+			for b.Loop() {
+				time.Sleep(time.Second)
+			}
+			alarms := 0
+			for _, p := range processes {
+				p.mu.Lock()
+				for _, e := range p.log {
+					if names, ok := strings.CutPrefix(e.line, "alive "); ok && e.at.After(begin) && len(strings.Fields(names)) < 5 {
+						alarms++
+					}
+				}
+				p.mu.Unlock()
+			}
+			b.ReportMetric(float64(alarms), "alarms")
+		})
+	}
+}
+
+// burn keeps a processor busy until the benchmark ends.
+func burn(b *testing.B) {
+	b.Helper()
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), envMember+"="+burner)
+	stdin, err := cmd.StdinPipe()
+	must(b, err)
+	must(b, cmd.Start())
+	b.Cleanup(func() {
+		stdin.Close()
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+}

@@ -19,9 +19,12 @@ const readyFD = 3
 // Args gives the command line that makes Main serve config; what comes from the environment is not part of it.
 func Args(config Config) []string {
 	args := []string{"--pod=" + config.Pod, "--namespace=" + config.Namespace, "--node=" + config.Node}
-	for flag, ports := range map[string][]uint16{"http": config.HTTP, "tcp": config.TCP, "udp": config.UDP} {
-		if len(ports) > 0 {
-			args = append(args, "--"+flag+"="+(*portList)(&ports).String())
+	for _, served := range []struct {
+		flag  string
+		ports portList
+	}{{"http", config.HTTP}, {"tcp", config.TCP}, {"udp", config.UDP}} {
+		if len(served.ports) > 0 {
+			args = append(args, "--"+served.flag+"="+served.ports.String())
 		}
 	}
 	return args

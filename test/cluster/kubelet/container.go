@@ -35,6 +35,8 @@ type container struct {
 	// restart is the policy by which an ended process is started again.
 	restart v1.RestartPolicy
 	pod     *podRun
+	// env is the environment of the process that was started last.
+	env []string
 
 	mu     sync.Mutex
 	status v1.ContainerStatus
@@ -48,7 +50,8 @@ func newContainer(pod *podRun, spec *v1.Container, restart v1.RestartPolicy, ear
 		State: v1.ContainerState{Waiting: &v1.ContainerStateWaiting{Reason: "ContainerCreating"}},
 	}
 	for _, before := range earlier {
-		if before.Name != spec.Name || before.ContainerID == "" {
+		ran := before.State.Waiting == nil || before.LastTerminationState.Terminated != nil
+		if before.Name != spec.Name || !ran {
 			continue
 		}
 		c.status.RestartCount = before.RestartCount + 1
@@ -91,6 +94,7 @@ func (c *container) run(stop, kill context.Context) {
 			return
 		case errors.As(err, &config):
 			c.wait("CreateContainerConfigError", config.Error())
+			c.pod.event(v1.EventTypeWarning, "Failed", "Error: "+config.Error())
 			sleep(stop, configRetry)
 			continue
 		case err != nil:
@@ -170,7 +174,7 @@ func (c *container) attend(p *process, stop, kill context.Context) {
 		status.Ready = c.spec.StartupProbe == nil && c.spec.ReadinessProbe == nil
 	})
 	c.pod.event(v1.EventTypeNormal, "Started", "Started container "+c.spec.Name)
-	c.pod.logger.V(1).Info("Started container", "container", c.spec.Name, "pid", p.pid)
+	c.pod.logger.Info("Started container", "container", c.spec.Name, "pid", p.pid)
 
 	prober := prober{container: c.spec, host: c.pod.ips()[0].String(), exec: func(ctx context.Context, args []string) error {
 		return c.exec(ctx, p, args)
@@ -203,7 +207,7 @@ func (c *container) attend(p *process, stop, kill context.Context) {
 	if code != 0 {
 		reason = "Error"
 	}
-	c.pod.logger.V(1).Info("Container ended", "container", c.spec.Name, "pid", p.pid, "exitCode", code, "signal", signal)
+	c.pod.logger.Info("Container ended", "container", c.spec.Name, "pid", p.pid, "exitCode", code, "signal", signal)
 	c.ended(&v1.ContainerStateTerminated{ExitCode: code, Signal: signal, Reason: reason, StartedAt: begun})
 }
 
@@ -283,7 +287,7 @@ func (c *container) probe(ctx, stop context.Context, prober prober, condemned ch
 			watch(ctx, probe, false, checkOf(prober, probe), func(healthy, decided bool, err error) bool {
 				c.reportFailure("readiness", err)
 				if decided && healthy != c.snapshot().Ready {
-					c.pod.logger.V(1).Info("Container's readiness changed", "container", c.spec.Name, "ready", healthy)
+					c.pod.logger.Info("Container's readiness changed", "container", c.spec.Name, "ready", healthy)
 					c.change(func(status *v1.ContainerStatus) { status.Ready = healthy })
 				}
 				return true
@@ -330,10 +334,11 @@ func (c *container) command(ctx context.Context) (command, error) {
 	if err != nil {
 		return command{}, configError{err}
 	}
+	c.env = list(variables)
 	image, real := c.pod.kubelet.options.imageDir(c.spec)
 	if !real {
 		config := echoConfig(c.pod.object, c.spec)
-		return command{args: append([]string{echoCommand}, echo.Args(config)...), env: list(variables), netns: c.pod.netns()}, nil
+		return command{args: append([]string{echoCommand}, echo.Args(config)...), env: c.env, netns: c.pod.netns()}, nil
 	}
 	id, err := newIdentity(&c.pod.object.Spec, c.spec)
 	if err != nil {
@@ -350,12 +355,12 @@ func (c *container) command(ctx context.Context) (command, error) {
 	return command{
 		args: []string{enterCommand},
 		stdin: entry{
-			Root: root, Image: image, Mounts: mounts, Files: c.pod.files(),
+			Root: root, Image: image, Mounts: mounts, Files: c.pod.files(), Hostname: variables["HOSTNAME"],
 			ReadOnly: c.spec.SecurityContext != nil && first(false, c.spec.SecurityContext.ReadOnlyRootFilesystem),
-			Args:     commandLine(c.spec, variables), Env: list(variables), Dir: workingDir(c.spec), Identity: id,
+			Args:     commandLine(c.spec, variables), Env: c.env, Dir: workingDir(c.spec), Identity: id,
 		},
-		mounts: true,
-		netns:  c.pod.netns(),
+		private: true,
+		netns:   c.pod.netns(),
 	}, nil
 }
 
@@ -379,13 +384,10 @@ func commandLine(spec *v1.Container, variables map[string]string) []string {
 // exec runs a command next to the container's process p: in its root and as its user where it runs for real, otherwise with
 // the files of the machine.
 func (c *container) exec(ctx context.Context, p *process, args []string) error {
-	variables, err := c.pod.environment().variables(ctx, c.spec)
-	if err != nil {
-		return err
-	}
-	e := entry{Args: args, Env: list(variables), Dir: workingDir(c.spec)}
+	e := entry{Args: args, Env: c.env, Dir: workingDir(c.spec)}
 	if _, real := c.pod.kubelet.options.imageDir(c.spec); real {
 		e.Join = p.pid
+		var err error
 		if e.Identity, err = newIdentity(&c.pod.object.Spec, c.spec); err != nil {
 			return err
 		}

@@ -26,9 +26,10 @@ const (
 type entry struct {
 	// Join is a process of the container whose mount namespace is entered; 0 is none.
 	Join int
-	// Root is an empty folder to build the container's root file system on, from the fields up to ReadOnly and in the mount
-	// namespace that the process was started in; with none, the root stays. Image is the folder whose entries it begins with.
+	// Root is an empty folder to build the container's root file system on, from the fields up to ReadOnly and in the
+	// namespaces that the process was started in; with none, the root stays. Image is the folder whose entries it begins with.
 	Root, Image string
+	Hostname    string
 	Mounts      []mount
 	// Files are small files of the root, by path.
 	Files    map[string]string
@@ -106,8 +107,11 @@ func joinMounts(pid int) error {
 	return unix.Setns(fd, unix.CLONE_NEWNS)
 }
 
-// buildRoot makes the container's root file system and leaves the machine's behind.
+// buildRoot names the container, makes its root file system and leaves the machine's behind.
 func (e entry) buildRoot() error {
+	if err := unix.Sethostname([]byte(e.Hostname)); err != nil {
+		return fmt.Errorf("set hostname: %w", err)
+	}
 	if err := unix.Mount("tmpfs", e.Root, "tmpfs", 0, "mode=0755"); err != nil {
 		return fmt.Errorf("mount root: %w", err)
 	}

@@ -11,10 +11,7 @@ import (
 	"strings"
 
 	v1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 )
 
 // defaultPath is the PATH of an image that sets none.
@@ -22,7 +19,7 @@ const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 
 // environment is what the variables and volumes of a pod's containers may refer to.
 type environment struct {
-	client  kubernetes.Interface
+	data    *data
 	pod     *v1.Pod
 	podIPs  []netip.Addr
 	hostIPs []netip.Addr
@@ -30,13 +27,9 @@ type environment struct {
 
 // variables gives a container's environment: the API server's address, then the container's own in their order.
 func (e environment) variables(ctx context.Context, container *v1.Container) (map[string]string, error) {
-	service, err := e.client.CoreV1().Services(metav1.NamespaceDefault).Get(ctx, "kubernetes", metav1.GetOptions{})
+	host, port, err := e.data.apiServer(ctx)
 	if err != nil {
 		return nil, err
-	}
-	port := "443"
-	if len(service.Spec.Ports) > 0 {
-		port = strconv.Itoa(int(service.Spec.Ports[0].Port))
 	}
 	hostname := e.pod.Name
 	if e.pod.Spec.HostNetwork {
@@ -45,16 +38,16 @@ func (e environment) variables(ctx context.Context, container *v1.Container) (ma
 	variables := map[string]string{
 		"PATH":                          defaultPath,
 		"HOSTNAME":                      hostname,
-		"KUBERNETES_SERVICE_HOST":       service.Spec.ClusterIP,
+		"KUBERNETES_SERVICE_HOST":       host,
 		"KUBERNETES_SERVICE_PORT":       port,
 		"KUBERNETES_SERVICE_PORT_HTTPS": port,
 	}
 	for _, source := range container.EnvFrom {
-		data, err := e.dataOf(ctx, source)
+		values, err := e.dataOf(ctx, source)
 		if err != nil {
 			return nil, err
 		}
-		for key, value := range data {
+		for key, value := range values {
 			variables[source.Prefix+key] = value
 		}
 	}
@@ -73,11 +66,11 @@ func (e environment) variables(ctx context.Context, container *v1.Container) (ma
 func (e environment) dataOf(ctx context.Context, source v1.EnvFromSource) (map[string]string, error) {
 	switch {
 	case source.ConfigMapRef != nil:
-		data, err := e.configMap(ctx, source.ConfigMapRef.Name, source.ConfigMapRef.Optional)
-		return texts(data), err
+		values, err := e.data.configMap(ctx, source.ConfigMapRef.Name, source.ConfigMapRef.Optional)
+		return texts(values), err
 	case source.SecretRef != nil:
-		data, err := e.secret(ctx, source.SecretRef.Name, source.SecretRef.Optional)
-		return texts(data), err
+		values, err := e.data.secret(ctx, source.SecretRef.Name, source.SecretRef.Optional)
+		return texts(values), err
 	}
 	return nil, nil
 }
@@ -104,12 +97,12 @@ func (e environment) value(ctx context.Context, container *v1.Container, variabl
 		return value, err == nil, err
 	case from.ConfigMapKeyRef != nil:
 		ref := from.ConfigMapKeyRef
-		data, err := e.configMap(ctx, ref.Name, ref.Optional)
-		return key(data, err, ref.Key, ref.Optional)
+		values, err := e.data.configMap(ctx, ref.Name, ref.Optional)
+		return key(values, err, ref.Key, ref.Optional)
 	case from.SecretKeyRef != nil:
 		ref := from.SecretKeyRef
-		data, err := e.secret(ctx, ref.Name, ref.Optional)
-		return key(data, err, ref.Key, ref.Optional)
+		values, err := e.data.secret(ctx, ref.Name, ref.Optional)
+		return key(values, err, ref.Key, ref.Optional)
 	}
 	return "", false, fmt.Errorf("source is not supported")
 }
@@ -123,37 +116,6 @@ func key(data map[string][]byte, err error, key string, optional *bool) (string,
 		return "", false, fmt.Errorf("couldn't find key %s", key)
 	}
 	return string(value), ok, nil
-}
-
-// configMap gives the data of a ConfigMap in the pod's namespace, or nothing where it is optional and missing.
-func (e environment) configMap(ctx context.Context, name string, optional *bool) (map[string][]byte, error) {
-	object, err := e.client.CoreV1().ConfigMaps(e.pod.Namespace).Get(ctx, name, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) && first(false, optional) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	data := maps.Clone(object.BinaryData)
-	if data == nil {
-		data = map[string][]byte{}
-	}
-	for key, value := range object.Data {
-		data[key] = []byte(value)
-	}
-	return data, nil
-}
-
-// secret is configMap for Secrets.
-func (e environment) secret(ctx context.Context, name string, optional *bool) (map[string][]byte, error) {
-	object, err := e.client.CoreV1().Secrets(e.pod.Namespace).Get(ctx, name, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) && first(false, optional) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return object.Data, nil
 }
 
 // field gives a field of the pod, as the downward API names it.

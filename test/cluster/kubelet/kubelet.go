@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"sync"
-	"syscall"
 
 	"github.com/go-logr/logr"
 	v1 "k8s.io/api/core/v1"
@@ -22,9 +22,6 @@ import (
 	"k8s.io/client-go/tools/record"
 	"k8s.io/klog/v2"
 )
-
-// stateDir has a folder for each node, with the volumes of its pods. It is below /run, so a reboot of the machine forgets it.
-const stateDir = "/run/clarion/kubelet"
 
 // kubelet runs the pods that are bound to its node.
 type kubelet struct {
@@ -50,17 +47,21 @@ func newKubelet(options options, client kubernetes.Interface) *kubelet {
 	return &kubelet{options: options, client: client, pods: map[types.UID]*running{}}
 }
 
-// dir is this node's folder on the machine.
-func (k *kubelet) dir() string { return filepath.Join(stateDir, k.options.NetnsPrefix) }
+// dir is where the volumes of pods are on the machine. It lies with the logs, so that whoever removes them removes what a
+// killed kubelet leaves.
+func (k *kubelet) dir() string { return filepath.Join(k.options.LogDir, k.options.NetnsPrefix+".pods") }
 
 // run registers the node and runs its pods until ctx ends; then it kills them and leaves nothing behind.
 func (k *kubelet) run(ctx context.Context) error {
 	k.logger = klog.FromContext(ctx)
-	unlock, err := k.lock()
+	held, err := lock()
 	if err != nil {
 		return err
 	}
-	defer unlock()
+	defer held.Close()
+	if err := os.MkdirAll(k.options.LogDir, 0o755); err != nil {
+		return err
+	}
 	if k.spawn, err = newSpawner(); err != nil {
 		return err
 	}
@@ -97,20 +98,14 @@ func (k *kubelet) run(ctx context.Context) error {
 	return nil
 }
 
-// lock makes sure that no second process runs the pods of this node.
-func (k *kubelet) lock() (unlock func(), err error) {
-	if err := errors.Join(os.MkdirAll(stateDir, 0o755), os.MkdirAll(k.options.LogDir, 0o755)); err != nil {
-		return nil, err
-	}
-	file, err := os.OpenFile(k.dir()+".lock", os.O_CREATE|os.O_RDWR, 0o600)
+// lock makes sure that no second process runs the pods of this node. Abstract sockets belong to a network namespace, which
+// a node is, and to the process that holds them.
+func lock() (net.Listener, error) {
+	held, err := net.Listen("unix", "@clarion-test-kubelet")
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("another kubelet runs on this node: %w", err)
 	}
-	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		file.Close()
-		return nil, fmt.Errorf("another kubelet runs with --netns-prefix %s: %w", k.options.NetnsPrefix, err)
-	}
-	return func() { file.Close() }, nil
+	return held, nil
 }
 
 // clean removes the network namespaces, links and folders of pods; their processes are gone when their kubelet is.

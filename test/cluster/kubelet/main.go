@@ -25,6 +25,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -48,14 +49,10 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
-	if err := run(ctx, os.Args[1:]); err != nil {
-		klog.FlushAndExit(klog.ExitFlushTimeout, exitStatus(err))
+	if err := run(ctx, os.Args[1:]); err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "kubelet:", err)
+		klog.FlushAndExit(klog.ExitFlushTimeout, 1)
 	}
-}
-
-func exitStatus(err error) int {
-	fmt.Fprintln(os.Stderr, "kubelet:", err)
-	return 1
 }
 
 func run(ctx context.Context, args []string) error {

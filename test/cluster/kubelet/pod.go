@@ -28,6 +28,10 @@ const (
 
 	// apiTimeout bounds one request, so that a pod is not deaf to its deletion while the API server is away.
 	apiTimeout = 10 * time.Second
+
+	// What a new pod needs is often there a moment later: the Node authorizer has to hear of the pod first.
+	persistFirst = 50 * time.Millisecond
+	persistMax   = 2 * time.Second
 )
 
 // shortID is the beginning of a pod's UID, enough to tell the pods of a node apart.
@@ -45,6 +49,7 @@ type podRun struct {
 	wake chan struct{}
 
 	inits, containers []*container
+	data              *data
 	volumes           *volumes
 
 	mu sync.Mutex
@@ -60,6 +65,7 @@ func newPodRun(k *kubelet, pod *v1.Pod) *podRun {
 	p := &podRun{
 		kubelet: k, object: pod, held: pod, started: now(), wake: make(chan struct{}, 1),
 		logger: k.logger.WithValues("pod", klog.KObj(pod)),
+		data:   newData(k.client, pod.Namespace),
 	}
 	if pod.Status.StartTime != nil {
 		p.started = pod.Status.StartTime.Time
@@ -133,7 +139,7 @@ func (p *podRun) netns() netns.NsHandle {
 }
 
 func (p *podRun) environment() environment {
-	return environment{client: p.kubelet.client, pod: p.object, podIPs: p.ips(), hostIPs: p.kubelet.options.NodeIPs}
+	return environment{data: p.data, pod: p.object, podIPs: p.ips(), hostIPs: p.kubelet.options.NodeIPs}
 }
 
 // files are the small files that the kubelet gives every container.
@@ -293,7 +299,7 @@ func (p *podRun) live(stop, kill context.Context) {
 
 // persist tries until it works, and says in an event why it does not; it gives up when stop ends.
 func (p *podRun) persist(stop context.Context, reason string, try func() error) bool {
-	said := ""
+	said, pause := "", persistFirst
 	for stop.Err() == nil {
 		err := try()
 		if err == nil {
@@ -304,7 +310,8 @@ func (p *podRun) persist(stop context.Context, reason string, try func() error) 
 			p.logger.Info("Cannot set the pod up yet", "reason", reason, "err", err)
 			p.event(v1.EventTypeWarning, reason, said)
 		}
-		sleep(stop, retryInterval)
+		sleep(stop, pause)
+		pause = min(2*pause, persistMax)
 	}
 	return false
 }

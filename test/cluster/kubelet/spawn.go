@@ -76,8 +76,8 @@ type command struct {
 	stdin any
 	// output takes stdout and stderr.
 	output io.Writer
-	// mounts gives the process a mount namespace of its own.
-	mounts bool
+	// private gives the process mounts and a hostname of its own.
+	private bool
 	// netns is the network namespace it runs in.
 	netns netns.NsHandle
 }
@@ -93,7 +93,8 @@ type process struct {
 // start runs this program with c.args and waits until it says that it is up: it closes descriptor 3 (by hand or by
 // executing another program). What it writes there first is the reason why it is not.
 func (s *spawner) start(c command) (*process, error) {
-	cmd := exec.Command(selfExe, c.args...)
+	cmd := exec.Command(selfExe)
+	cmd.Args = append([]string{"kubelet"}, c.args...)
 	cmd.Env = c.env
 	cmd.Stdout, cmd.Stderr = c.output, c.output
 	if c.stdin != nil {
@@ -111,8 +112,8 @@ func (s *spawner) start(c command) (*process, error) {
 	cmd.ExtraFiles = []*os.File{readyWriter}
 	// A session of its own, so that a signal to it reaches what it started as well.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
-	if c.mounts {
-		cmd.SysProcAttr.Unshareflags = syscall.CLONE_NEWNS
+	if c.private {
+		cmd.SysProcAttr.Unshareflags = syscall.CLONE_NEWNS | syscall.CLONE_NEWUTS
 	}
 	err = s.do(func() error {
 		if err := netns.Set(c.netns); err != nil {

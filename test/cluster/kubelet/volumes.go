@@ -128,19 +128,19 @@ func (v *volumes) projectedFiles(ctx context.Context, source v1.VolumeProjection
 }
 
 func (v *volumes) secretFiles(ctx context.Context, name string, items []v1.KeyToPath, optional *bool, mode fs.FileMode) (map[string]file, error) {
-	data, err := v.environment.secret(ctx, name, optional)
+	values, err := v.environment.data.secret(ctx, name, optional)
 	if err != nil {
 		return nil, err
 	}
-	return selectFiles(data, items, optional, mode)
+	return selectFiles(values, items, optional, mode)
 }
 
 func (v *volumes) configMapFiles(ctx context.Context, name string, items []v1.KeyToPath, optional *bool, mode fs.FileMode) (map[string]file, error) {
-	data, err := v.environment.configMap(ctx, name, optional)
+	values, err := v.environment.data.configMap(ctx, name, optional)
 	if err != nil {
 		return nil, err
 	}
-	return selectFiles(data, items, optional, mode)
+	return selectFiles(values, items, optional, mode)
 }
 
 // selectFiles gives every key as a file of its name, or only the items as the files that they name.
@@ -209,7 +209,7 @@ func (v *volumes) token(ctx context.Context, projection *v1.ServiceAccountTokenP
 	if projection.Audience != "" {
 		request.Spec.Audiences = []string{projection.Audience}
 	}
-	accounts := v.environment.client.CoreV1().ServiceAccounts(v.environment.pod.Namespace)
+	accounts := v.environment.data.client.CoreV1().ServiceAccounts(v.environment.pod.Namespace)
 	answer, err := accounts.CreateToken(ctx, v.environment.pod.Spec.ServiceAccountName, request, metav1.CreateOptions{})
 	if err != nil {
 		return "", err

@@ -74,11 +74,3 @@ func run(ctx context.Context, args []string) error {
 	ctx = klog.NewContext(ctx, klog.FromContext(ctx).WithValues("node", options.NodeName))
 	return newKubelet(options, client).run(ctx)
 }
-
-// usage is what --help says before the flags.
-func usage(flags *flag.FlagSet) func() {
-	return func() {
-		fmt.Fprintln(flags.Output(), "kubelet stands for the kubelet on a node of a test cluster. Run it inside the node's network namespace.")
-		flags.PrintDefaults()
-	}
-}

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -30,7 +32,7 @@ var netnsName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 func parseOptions(args []string) (options, error) {
 	o := options{Images: map[string]string{}}
 	flags := flag.NewFlagSet("kubelet", flag.ContinueOnError)
-	flags.Usage = usage(flags)
+	flags.SetOutput(io.Discard)
 	flags.StringVar(&o.Kubeconfig, "kubeconfig", "", "file with the API server's address and the node's client certificate")
 	flags.StringVar(&o.NodeName, "node-name", "", "name of the Node")
 	flags.Func("node-ip", "addresses of the node, one per family, separated by a comma", func(value string) (err error) {
@@ -52,7 +54,13 @@ func parseOptions(args []string) (options, error) {
 	})
 	flags.StringVar(&o.LogDir, "log-dir", "", "folder for the output of containers")
 	flags.StringVar(&o.NetnsPrefix, "netns-prefix", "", "what the names of the pods' network namespaces begin with")
-	if err := flags.Parse(args); err != nil {
+	err := flags.Parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		fmt.Println("kubelet stands for the kubelet on a node of a test cluster. Run it inside the node's network namespace.")
+		flags.SetOutput(os.Stdout)
+		flags.PrintDefaults()
+	}
+	if err != nil {
 		return options{}, err
 	}
 	switch {

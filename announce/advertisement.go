@@ -1,0 +1,127 @@
+package announce
+
+import (
+	"fmt"
+	"net/netip"
+	"path"
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/clarionlb/clarion/api/v1alpha1"
+)
+
+// advertisement is an L2Advertisement with its selectors parsed.
+type advertisement struct {
+	name          string
+	pools         []string
+	poolSelectors []labels.Selector
+	services      []labels.Selector
+	nodes         []labels.Selector
+	interfaces    []string
+}
+
+func newAdvertisement(a *v1alpha1.L2Advertisement) (*advertisement, error) {
+	out := &advertisement{name: a.Name, pools: a.Spec.IPAddressPools, interfaces: a.Spec.Interfaces}
+	for _, s := range []struct {
+		field string
+		from  []metav1.LabelSelector
+		to    *[]labels.Selector
+	}{
+		{"ipAddressPoolSelectors", a.Spec.IPAddressPoolSelectors, &out.poolSelectors},
+		{"serviceSelectors", a.Spec.ServiceSelectors, &out.services},
+		{"nodeSelectors", a.Spec.NodeSelectors, &out.nodes},
+	} {
+		for i := range s.from {
+			selector, err := metav1.LabelSelectorAsSelector(&s.from[i])
+			if err != nil {
+				return nil, fmt.Errorf("spec.%s[%d]: %w", s.field, i, err)
+			}
+			*s.to = append(*s.to, selector)
+		}
+	}
+	for i, pattern := range out.interfaces {
+		if _, err := path.Match(pattern, ""); err != nil {
+			return nil, fmt.Errorf("spec.interfaces[%d] %q: %w", i, pattern, err)
+		}
+	}
+	return out, nil
+}
+
+func (a *advertisement) selectsPool(p *pool) bool {
+	if len(a.pools) == 0 && len(a.poolSelectors) == 0 {
+		return true
+	}
+	return slices.Contains(a.pools, p.name) || anyMatches(a.poolSelectors, p.labels)
+}
+
+func (a *advertisement) selectsService(l labels.Set) bool {
+	return len(a.services) == 0 || anyMatches(a.services, l)
+}
+
+func (a *advertisement) selectsNode(l labels.Set) bool {
+	return len(a.nodes) == 0 || anyMatches(a.nodes, l)
+}
+
+func anyMatches(selectors []labels.Selector, l labels.Set) bool {
+	return slices.ContainsFunc(selectors, func(s labels.Selector) bool { return s.Matches(l) })
+}
+
+// names says whether the advertisement asks for an interface by name.
+func (a *advertisement) names(ifname string) bool {
+	return slices.ContainsFunc(a.interfaces, func(pattern string) bool {
+		matches, _ := path.Match(pattern, ifname)
+		return matches
+	})
+}
+
+// interfacesFor returns the names of those interfaces on which the advertisement has an address announced.
+func (a *advertisement) interfacesFor(ip netip.Addr, interfaces []Interface) []string {
+	var named, near, routed []string
+	for _, i := range interfaces {
+		if a.names(i.Name) {
+			named = append(named, i.Name)
+		}
+		if i.contains(ip) {
+			near = append(near, i.Name)
+		}
+		if i.routes(ip) {
+			routed = append(routed, i.Name)
+		}
+	}
+	switch {
+	case len(a.interfaces) > 0:
+		return named
+	case len(near) > 0:
+		return near
+	default:
+		return routed
+	}
+}
+
+// reach is what a node's interfaces offer to an advertisement, folded so that a single address costs little.
+type reach struct {
+	every, default4, default6 bool
+	prefixes                  []netip.Prefix
+}
+
+func (a *advertisement) reach(interfaces []Interface) reach {
+	var r reach
+	for _, i := range interfaces {
+		if len(a.interfaces) > 0 {
+			r.every = r.every || a.names(i.Name)
+			continue
+		}
+		r.default4 = r.default4 || i.DefaultRoute4
+		r.default6 = r.default6 || i.DefaultRoute6
+		r.prefixes = append(r.prefixes, i.Prefixes...)
+	}
+	return r
+}
+
+// covers is whether interfacesFor would name any interface.
+func (r *reach) covers(ip netip.Addr) bool {
+	return r.every || r.default4 && ip.Is4() || r.default6 && ip.Is6() ||
+		slices.ContainsFunc(r.prefixes, func(p netip.Prefix) bool { return p.Contains(ip) })
+}

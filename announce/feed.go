@@ -1,0 +1,201 @@
+package announce
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/types"
+	coreinformers "k8s.io/client-go/informers/core/v1"
+	discoveryinformers "k8s.io/client-go/informers/discovery/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/klog/v2"
+
+	"github.com/clarionlb/clarion/api/v1alpha1"
+	informers "github.com/clarionlb/clarion/client/informers/api/v1alpha1"
+	"github.com/clarionlb/clarion/client/versioned"
+)
+
+// Feed watches the API and brings a View up to date with it. Objects are stripped to what Views use before they are stored.
+// Changes are collected, so that a View follows thousands of them in one go.
+type Feed struct {
+	sources []source
+	changed chan struct{}
+
+	mu      sync.Mutex
+	pending map[change]struct{}
+}
+
+// source is one kind of objects.
+type source struct {
+	informer cache.SharedIndexInformer
+	// apply takes the object as it is now; nil if it is gone.
+	apply func(view *View, name types.NamespacedName, object any)
+	// delivered is done when the objects of the first list have been noted.
+	delivered cache.DoneChecker
+}
+
+type change struct {
+	source int
+	name   cache.ObjectName
+}
+
+// Sources of a Feed that others ask for.
+const (
+	nodeSource = iota
+	announcerSource
+)
+
+// NewFeed returns a Feed that knows nothing until it runs.
+func NewFeed(kube kubernetes.Interface, clarion versioned.Interface, logger klog.Logger) (*Feed, error) {
+	loadBalancers := func(o *metav1.ListOptions) {
+		o.FieldSelector = fields.OneTermEqualSelector("spec.type", string(corev1.ServiceTypeLoadBalancer)).String()
+	}
+	// Services without an address of their own have no load balancer either.
+	withService := func(o *metav1.ListOptions) {
+		o.LabelSelector = discoveryv1.LabelServiceName + ",!" + corev1.IsHeadlessService
+	}
+	f := &Feed{
+		changed: make(chan struct{}, 1),
+		pending: map[change]struct{}{},
+		sources: []source{
+			nodeSource: {
+				informer: coreinformers.NewNodeInformer(kube, 0, nil),
+				apply: func(v *View, name types.NamespacedName, o any) {
+					node, _ := o.(*corev1.Node)
+					v.SetNode(name.Name, node)
+				},
+			},
+			announcerSource: {
+				informer: informers.NewAnnouncerInformer(clarion, 0, nil),
+				apply: func(v *View, name types.NamespacedName, o any) {
+					announcer, _ := o.(*v1alpha1.Announcer)
+					v.SetAnnouncer(name.Name, announcer)
+				},
+			},
+			{
+				informer: coreinformers.NewFilteredServiceInformer(kube, metav1.NamespaceAll, 0, nil, loadBalancers),
+				apply: func(v *View, name types.NamespacedName, o any) {
+					service, _ := o.(*corev1.Service)
+					v.SetService(name, service)
+				},
+			},
+			{
+				informer: discoveryinformers.NewFilteredEndpointSliceInformer(kube, metav1.NamespaceAll, 0, nil, withService),
+				apply: func(v *View, name types.NamespacedName, o any) {
+					slice, _ := o.(*discoveryv1.EndpointSlice)
+					v.SetEndpointSlice(name, slice)
+				},
+			},
+			{
+				informer: informers.NewIPAddressPoolInformer(clarion, 0, nil),
+				apply: func(v *View, name types.NamespacedName, o any) {
+					pool, _ := o.(*v1alpha1.IPAddressPool)
+					v.SetPool(name.Name, pool)
+				},
+			},
+			{
+				informer: informers.NewL2AdvertisementInformer(clarion, 0, nil),
+				apply: func(v *View, name types.NamespacedName, o any) {
+					advertisement, _ := o.(*v1alpha1.L2Advertisement)
+					if err := v.SetAdvertisement(name.Name, advertisement); err != nil {
+						logger.Error(err, "This L2Advertisement cannot be read and selects nothing", "l2Advertisement", name.Name)
+					}
+				},
+			},
+		},
+	}
+	for i := range f.sources {
+		s := &f.sources[i]
+		if err := s.informer.SetTransform(strip); err != nil {
+			return nil, fmt.Errorf("strip watched objects: %w", err)
+		}
+		note := func(o any) { f.note(i, o) }
+		registration, err := s.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+			AddFunc:    note,
+			UpdateFunc: func(_, o any) { note(o) },
+			DeleteFunc: note,
+		})
+		if err != nil {
+			return nil, fmt.Errorf("follow watched objects: %w", err)
+		}
+		s.delivered = registration.HasSyncedChecker()
+	}
+	return f, nil
+}
+
+// Run watches until the context ends.
+func (f *Feed) Run(ctx context.Context) error {
+	var running sync.WaitGroup
+	for _, s := range f.sources {
+		running.Go(func() { s.informer.RunWithContext(ctx) })
+	}
+	running.Wait()
+	return nil
+}
+
+// Wait blocks until Apply has everything that the API had when the Feed began to run; false if the context ends before.
+func (f *Feed) Wait(ctx context.Context) bool {
+	var checkers []cache.DoneChecker
+	for _, s := range f.sources {
+		checkers = append(checkers, s.delivered)
+	}
+	return cache.WaitFor(ctx, "announcer", checkers...)
+}
+
+// Changed receives when Apply has something to do.
+func (f *Feed) Changed() <-chan struct{} { return f.changed }
+
+// Apply brings a View up to date; always the same one.
+func (f *Feed) Apply(view *View) {
+	f.mu.Lock()
+	pending := f.pending
+	f.pending = map[change]struct{}{}
+	f.mu.Unlock()
+	for c := range pending {
+		s := f.sources[c.source]
+		object, exists, err := s.informer.GetStore().GetByKey(c.name.String())
+		if err != nil || !exists {
+			object = nil
+		}
+		s.apply(view, types.NamespacedName{Namespace: c.name.Namespace, Name: c.name.Name}, object)
+	}
+}
+
+// Node returns the Node of that name, stripped; nil if there is none.
+func (f *Feed) Node(name string) *corev1.Node {
+	object, _, _ := f.sources[nodeSource].informer.GetStore().GetByKey(name)
+	node, _ := object.(*corev1.Node)
+	return node
+}
+
+// Announcer returns the Announcer of that name; nil if there is none. It must not be modified.
+func (f *Feed) Announcer(name string) *v1alpha1.Announcer {
+	object, _, _ := f.sources[announcerSource].informer.GetStore().GetByKey(name)
+	announcer, _ := object.(*v1alpha1.Announcer)
+	return announcer
+}
+
+func (f *Feed) note(source int, object any) {
+	name, err := cache.DeletionHandlingObjectToName(object)
+	if err != nil {
+		return
+	}
+	f.mu.Lock()
+	f.pending[change{source, name}] = struct{}{}
+	f.mu.Unlock()
+	signal(f.changed)
+}
+
+// signal leaves a token in a channel of capacity one, which may have one already.
+func signal(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,70 @@
+package announce
+
+import (
+	"net/netip"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/clarionlb/clarion/announce/layer2"
+	"github.com/clarionlb/clarion/api/v1alpha1"
+)
+
+// Interface is a network interface that is up, on this node or on another.
+type Interface struct {
+	Name                         string
+	Prefixes                     []netip.Prefix
+	DefaultRoute4, DefaultRoute6 bool
+}
+
+func (i Interface) contains(ip netip.Addr) bool {
+	return slices.ContainsFunc(i.Prefixes, func(p netip.Prefix) bool { return p.Contains(ip) })
+}
+
+func (i Interface) routes(ip netip.Addr) bool {
+	return i.DefaultRoute4 && ip.Is4() || i.DefaultRoute6 && ip.Is6()
+}
+
+func (i Interface) equal(o Interface) bool {
+	return i.Name == o.Name && i.DefaultRoute4 == o.DefaultRoute4 && i.DefaultRoute6 == o.DefaultRoute6 &&
+		slices.Equal(i.Prefixes, o.Prefixes)
+}
+
+// InterfacesUp are those links that addresses can be announced on now.
+func InterfacesUp(links []layer2.Interface) []Interface {
+	var up []Interface
+	for _, l := range links {
+		if l.Up {
+			up = append(up, Interface{l.Name, l.Prefixes, l.DefaultRoute4, l.DefaultRoute6})
+		}
+	}
+	return up
+}
+
+func readInterface(i v1alpha1.Layer2Interface) Interface {
+	out := Interface{
+		Name:          i.Name,
+		DefaultRoute4: slices.Contains(i.DefaultRoutes, corev1.IPv4Protocol),
+		DefaultRoute6: slices.Contains(i.DefaultRoutes, corev1.IPv6Protocol),
+	}
+	for _, s := range i.Prefixes {
+		if p, err := netip.ParsePrefix(s); err == nil {
+			out.Prefixes = append(out.Prefixes, p)
+		}
+	}
+	return out
+}
+
+func writeInterface(i Interface) v1alpha1.Layer2Interface {
+	out := v1alpha1.Layer2Interface{Name: i.Name}
+	for _, p := range i.Prefixes {
+		out.Prefixes = append(out.Prefixes, p.String())
+	}
+	if i.DefaultRoute4 {
+		out.DefaultRoutes = append(out.DefaultRoutes, corev1.IPv4Protocol)
+	}
+	if i.DefaultRoute6 {
+		out.DefaultRoutes = append(out.DefaultRoutes, corev1.IPv6Protocol)
+	}
+	return out
+}

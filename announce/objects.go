@@ -1,0 +1,149 @@
+package announce
+
+import (
+	"net/netip"
+	"slices"
+	"strconv"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/clarionlb/clarion/announce/election"
+	"github.com/clarionlb/clarion/api/v1alpha1"
+)
+
+// service is what a plan needs of a Service that has addresses from us.
+type service struct {
+	name      types.NamespacedName
+	created   int64
+	labels    labels.Set
+	local     bool
+	addresses []netip.Addr
+}
+
+// newService returns nil for a Service that is none of ours, has no address or is being deleted: the address of one that is
+// being deleted may already be another's.
+func newService(s *corev1.Service) *service {
+	if !v1alpha1.WantsLoadBalancer(s) || s.DeletionTimestamp != nil {
+		return nil
+	}
+	out := &service{
+		name:    types.NamespacedName{Namespace: s.Namespace, Name: s.Name},
+		created: s.CreationTimestamp.Unix(),
+		labels:  s.Labels,
+		local:   s.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal,
+	}
+	for _, ingress := range s.Status.LoadBalancer.Ingress {
+		if ip, err := netip.ParseAddr(ingress.IP); err == nil && !slices.Contains(out.addresses, ip.Unmap()) {
+			out.addresses = append(out.addresses, ip.Unmap())
+		}
+	}
+	if len(out.addresses) == 0 {
+		return nil
+	}
+	return out
+}
+
+func (s *service) equal(o *service) bool {
+	return s.created == o.created && s.local == o.local && slices.Equal(s.addresses, o.addresses) &&
+		labels.Equals(s.labels, o.labels)
+}
+
+// endpoints is what a plan needs of an EndpointSlice: where somebody can serve. The node is "" for an endpoint whose node is
+// not known.
+type endpoints struct {
+	ipv6  bool
+	nodes []string
+}
+
+func newEndpoints(s *discoveryv1.EndpointSlice) endpoints {
+	out := endpoints{ipv6: s.AddressType == discoveryv1.AddressTypeIPv6}
+	for _, e := range s.Endpoints {
+		if !canServe(e.Conditions) {
+			continue
+		}
+		node := ""
+		if e.NodeName != nil {
+			node = *e.NodeName
+		}
+		out.nodes = append(out.nodes, node)
+	}
+	slices.Sort(out.nodes)
+	out.nodes = slices.Compact(out.nodes)
+	return out
+}
+
+// canServe follows kube-proxy: ready endpoints serve, and where there are none those that are terminating but still serve.
+func canServe(c discoveryv1.EndpointConditions) bool {
+	isTrue := func(b *bool) bool { return b != nil && *b }
+	return c.Ready == nil || *c.Ready || isTrue(c.Serving) && isTrue(c.Terminating)
+}
+
+func (e endpoints) equal(o endpoints) bool { return e.ipv6 == o.ipv6 && slices.Equal(e.nodes, o.nodes) }
+
+// node is what a plan needs of a Node.
+type node struct {
+	labels             labels.Set
+	excluded           bool
+	networkUnavailable bool
+	address            netip.Addr
+}
+
+func newNode(n *corev1.Node) *node {
+	out := &node{labels: n.Labels, excluded: isExcluded(n.Labels)}
+	for _, c := range n.Status.Conditions {
+		if c.Type == corev1.NodeNetworkUnavailable && c.Status == corev1.ConditionTrue {
+			out.networkUnavailable = true
+		}
+	}
+	for _, a := range n.Status.Addresses {
+		if a.Type != corev1.NodeInternalIP {
+			continue
+		}
+		ip, err := netip.ParseAddr(a.Address)
+		if err == nil && (!out.address.IsValid() || out.address.Is6() && ip.Unmap().Is4()) {
+			out.address = ip.Unmap()
+		}
+	}
+	return out
+}
+
+// isExcluded reads the label as the service controller does: any value but one that means false excludes.
+func isExcluded(l map[string]string) bool {
+	value, present := l[corev1.LabelNodeExcludeBalancers]
+	excluded, err := strconv.ParseBool(value)
+	return present && (err != nil || excluded)
+}
+
+func (n *node) equal(o *node) bool {
+	return n.excluded == o.excluded && n.networkUnavailable == o.networkUnavailable && n.address == o.address &&
+		labels.Equals(n.labels, o.labels)
+}
+
+// announcer is what an announcer has recorded of itself.
+type announcer struct {
+	interfaces []Interface
+	claims     map[netip.Addr]claim
+}
+
+// claim is an entry of an Announcer's status.
+type claim struct {
+	election.Claim
+	since time.Time
+}
+
+func newAnnouncer(a *v1alpha1.Announcer) *announcer {
+	out := &announcer{claims: make(map[netip.Addr]claim, len(a.Status.Layer2.Addresses))}
+	for _, i := range a.Status.Layer2.Interfaces {
+		out.interfaces = append(out.interfaces, readInterface(i))
+	}
+	for _, c := range a.Status.Layer2.Addresses {
+		if ip, err := netip.ParseAddr(c.IP); err == nil {
+			out.claims[ip] = claim{election.Claim{Node: a.Name, Epoch: c.Epoch}, c.Since.Time}
+		}
+	}
+	return out
+}

@@ -1,0 +1,151 @@
+package announce
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/klog/v2"
+
+	"github.com/clarionlb/clarion/api/v1alpha1"
+	clients "github.com/clarionlb/clarion/client/versioned/typed/api/v1alpha1"
+)
+
+// recorder writes a node's Announcer. What is recorded while a write is under way, or cannot succeed, goes out as one.
+type recorder struct {
+	node    string
+	client  clients.AnnouncerInterface
+	objects interface {
+		Node(name string) *corev1.Node
+		Announcer(name string) *v1alpha1.Announcer
+	}
+	logger klog.Logger
+	// pause is the shortest time between two writes: all nodes watch them.
+	pause time.Duration
+	// retry is how long a write that failed waits for the next try.
+	retry wait.Backoff
+	wake  chan struct{}
+
+	mu     sync.Mutex
+	status *v1alpha1.AnnouncerStatus
+}
+
+func newRecorder(node string, client clients.AnnouncerInterface, feed *Feed, logger klog.Logger) *recorder {
+	return &recorder{
+		node:    node,
+		client:  client,
+		objects: feed,
+		logger:  logger,
+		pause:   100 * time.Millisecond,
+		retry:   wait.Backoff{Duration: 250 * time.Millisecond, Factor: 2, Jitter: 0.2, Steps: 8, Cap: 15 * time.Second},
+		wake:    make(chan struct{}, 1),
+	}
+}
+
+// record has a status written as soon as that can be.
+func (r *recorder) record(status v1alpha1.AnnouncerStatus) {
+	r.mu.Lock()
+	r.status = &status
+	r.mu.Unlock()
+	r.check()
+}
+
+// check has the status written again if the API has another one than was recorded.
+func (r *recorder) check() { signal(r.wake) }
+
+// run writes until the context ends.
+func (r *recorder) run(ctx context.Context) {
+	retry, failing := r.retry, false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.wake:
+		}
+		delay := r.pause
+		switch err := r.flush(ctx); {
+		case err == nil && failing:
+			r.logger.Info("The status of this node can be written again")
+			fallthrough
+		case err == nil:
+			retry, failing = r.retry, false
+		case ctx.Err() == nil:
+			if !failing {
+				r.logger.Error(err, "Cannot write the status of this node, announcing goes on")
+			}
+			failing = true
+			delay = retry.Step()
+			r.check()
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(delay):
+		}
+	}
+}
+
+// flush writes what was recorded last, unless the API has it.
+func (r *recorder) flush(ctx context.Context) error {
+	r.mu.Lock()
+	status := r.status
+	r.mu.Unlock()
+	if status == nil {
+		return nil
+	}
+	current := r.objects.Announcer(r.node)
+	if current != nil && apiequality.Semantic.DeepEqual(current.Status, *status) {
+		return nil
+	}
+	err := r.write(ctx, status)
+	if !apierrors.IsNotFound(err) {
+		return err
+	}
+	if err := r.create(ctx); err != nil {
+		return err
+	}
+	return r.write(ctx, status)
+}
+
+// write replaces the whole status, whatever it is: nobody else has a say in it.
+func (r *recorder) write(ctx context.Context, status *v1alpha1.AnnouncerStatus) error {
+	patch, err := json.Marshal([]map[string]any{{"op": "add", "path": "/status", "value": status}})
+	if err != nil {
+		return fmt.Errorf("encode the status: %w", err)
+	}
+	if _, err := r.client.Patch(ctx, r.node, types.JSONPatchType, patch, metav1.PatchOptions{}, "status"); err != nil {
+		return fmt.Errorf("write the status of Announcer %s: %w", r.node, err)
+	}
+	return nil
+}
+
+// create makes the Announcer, which goes when its Node goes. It is no error if there is one.
+func (r *recorder) create(ctx context.Context) error {
+	node := r.objects.Node(r.node)
+	if node == nil {
+		return fmt.Errorf("create Announcer %s: there is no such Node", r.node)
+	}
+	_, err := r.client.Create(ctx, &v1alpha1.Announcer{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: r.node,
+			OwnerReferences: []metav1.OwnerReference{{
+				APIVersion: corev1.SchemeGroupVersion.String(),
+				Kind:       "Node",
+				Name:       node.Name,
+				UID:        node.UID,
+			}},
+		},
+	}, metav1.CreateOptions{})
+	if err != nil && !apierrors.IsAlreadyExists(err) {
+		return fmt.Errorf("create Announcer %s: %w", r.node, err)
+	}
+	return nil
+}

@@ -1,0 +1,72 @@
+package announce
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// strip reduces a watched object to what Views and the announcer use. In a large cluster every node holds every Service,
+// EndpointSlice and Node, so what is not needed must not stay. Stripping an object twice changes nothing.
+func strip(object any) (any, error) {
+	switch o := object.(type) {
+	case *corev1.Service:
+		return &corev1.Service{
+			ObjectMeta: stripMeta(&o.ObjectMeta),
+			Spec: corev1.ServiceSpec{
+				Type:                  o.Spec.Type,
+				LoadBalancerClass:     o.Spec.LoadBalancerClass,
+				ExternalTrafficPolicy: o.Spec.ExternalTrafficPolicy,
+			},
+			Status: corev1.ServiceStatus{LoadBalancer: o.Status.LoadBalancer},
+		}, nil
+	case *discoveryv1.EndpointSlice:
+		slice := &discoveryv1.EndpointSlice{
+			ObjectMeta:  stripMeta(&o.ObjectMeta),
+			AddressType: o.AddressType,
+		}
+		slice.Labels = map[string]string{discoveryv1.LabelServiceName: o.Labels[discoveryv1.LabelServiceName]}
+		seen := map[string]bool{}
+		for _, e := range o.Endpoints {
+			node := ""
+			if e.NodeName != nil {
+				node = *e.NodeName
+			}
+			if canServe(e.Conditions) && !seen[node] {
+				seen[node] = true
+				slice.Endpoints = append(slice.Endpoints, discoveryv1.Endpoint{NodeName: e.NodeName, Conditions: e.Conditions})
+			}
+		}
+		return slice, nil
+	case *corev1.Node:
+		node := &corev1.Node{ObjectMeta: stripMeta(&o.ObjectMeta)}
+		for _, a := range o.Status.Addresses {
+			if a.Type == corev1.NodeInternalIP {
+				node.Status.Addresses = append(node.Status.Addresses, a)
+			}
+		}
+		for _, c := range o.Status.Conditions {
+			if c.Type == corev1.NodeNetworkUnavailable {
+				node.Status.Conditions = append(node.Status.Conditions, corev1.NodeCondition{Type: c.Type, Status: c.Status})
+			}
+		}
+		return node, nil
+	}
+	if m, err := meta.Accessor(object); err == nil {
+		m.SetManagedFields(nil)
+	}
+	return object, nil
+}
+
+func stripMeta(m *metav1.ObjectMeta) metav1.ObjectMeta {
+	return metav1.ObjectMeta{
+		Namespace:         m.Namespace,
+		Name:              m.Name,
+		UID:               m.UID,
+		ResourceVersion:   m.ResourceVersion,
+		CreationTimestamp: m.CreationTimestamp,
+		DeletionTimestamp: m.DeletionTimestamp,
+		Labels:            m.Labels,
+	}
+}

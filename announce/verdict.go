@@ -1,0 +1,121 @@
+package announce
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/clarionlb/clarion/announce/election"
+)
+
+// Reason says why a node announces an address or why not.
+type Reason string
+
+// Reasons that hold for an address on all nodes.
+const (
+	// NotAssigned : no Service of ours has the address.
+	NotAssigned Reason = "NotAssigned"
+	// UnsupportedFamily : IPv6 addresses are not announced.
+	UnsupportedFamily Reason = "UnsupportedFamily"
+	// NoPool : no IPAddressPool contains the address.
+	NoPool Reason = "NoPool"
+	// NoAdvertisement : no L2Advertisement selects the address.
+	NoAdvertisement Reason = "NoAdvertisement"
+	// NoEndpoint : no endpoint of the Service can serve.
+	NoEndpoint Reason = "NoEndpoint"
+)
+
+// Reasons that hold for a node.
+const (
+	// NoAnnouncer : no announcer has ever run on the node.
+	NoAnnouncer Reason = "NoAnnouncer"
+	// NotAlive : the node's announcer is not in sight.
+	NotAlive Reason = "NotAlive"
+	// Excluded : the node is labelled to be left out.
+	Excluded Reason = "Excluded"
+	// NetworkUnavailable : the Node object says that the node's network is not set up.
+	NetworkUnavailable Reason = "NetworkUnavailable"
+	// NotSelected : no advertisement of the address selects the node.
+	NotSelected Reason = "NotSelected"
+	// NoLocalEndpoint : traffic must stay local, and no endpoint on the node can serve.
+	NoLocalEndpoint Reason = "NoLocalEndpoint"
+	// NoInterface : no interface of the node that is up suits the address.
+	NoInterface Reason = "NoInterface"
+	// StandsBy : the node could announce the address, but another one does.
+	StandsBy Reason = "StandsBy"
+	// Announces : the node is the one that announces the address.
+	Announces Reason = "Announces"
+)
+
+var sentences = map[Reason]string{
+	NotAssigned:        "no Service has this address",
+	UnsupportedFamily:  "IPv6 addresses are not announced on layer 2",
+	NoPool:             "no IPAddressPool contains this address",
+	NoAdvertisement:    "no L2Advertisement selects this address",
+	NoEndpoint:         "the Service has no endpoint that can serve",
+	NoAnnouncer:        "no announcer has run on this node",
+	NotAlive:           "the announcer of this node is not in sight",
+	Excluded:           "the node is labelled node.kubernetes.io/exclude-from-external-load-balancers",
+	NetworkUnavailable: "the Node has the condition NetworkUnavailable",
+	NotSelected:        "no L2Advertisement of this address selects the node",
+	NoLocalEndpoint:    "externalTrafficPolicy is Local and no endpoint on this node can serve",
+	NoInterface:        "no interface of the node that is up suits this address",
+	StandsBy:           "could announce it",
+	Announces:          "announces it",
+}
+
+// Sentence is the reason in words for people. It is stable.
+func (r Reason) Sentence() string { return sentences[r] }
+
+// Verdict is what one node does about an address and why.
+type Verdict struct {
+	Node   string
+	Reason Reason
+}
+
+// Explanation is who announces an address and why not others.
+type Explanation struct {
+	Address  netip.Addr
+	Services []types.NamespacedName
+	// Decision is empty if no node may announce the address; Refused then has the reason if it is the address's.
+	Decision election.Decision
+	Refused  Reason
+	// Verdicts for every node, sorted by name; none if Refused.
+	Verdicts []Verdict
+}
+
+var whys = map[election.Why]string{
+	election.Holds:       "it has the best claim",
+	election.Unclaimed:   "nobody had claimed it",
+	election.HolderDown:  "in place of %s, which is not in sight",
+	election.HolderUnfit: "in place of %s, which may not announce it",
+}
+
+// String is the explanation as text: a line for the address and one for each node.
+func (e Explanation) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s", e.Address)
+	for _, s := range e.Services {
+		fmt.Fprintf(&b, " %s", s)
+	}
+	if e.Refused != "" {
+		fmt.Fprintf(&b, ": %s\n", e.Refused.Sentence())
+		return b.String()
+	}
+	b.WriteByte('\n')
+	for _, v := range e.Verdicts {
+		fmt.Fprintf(&b, "  %s: %s", v.Node, v.Reason.Sentence())
+		if v.Reason == Announces {
+			b.WriteString(", ")
+			if why := whys[e.Decision.Why]; strings.Contains(why, "%s") {
+				fmt.Fprintf(&b, why, e.Decision.Holder)
+			} else {
+				b.WriteString(why)
+			}
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}

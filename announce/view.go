@@ -1,0 +1,250 @@
+package announce
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/clarionlb/clarion/announce/election"
+	"github.com/clarionlb/clarion/api/v1alpha1"
+)
+
+// View is what the API says, reduced to what plans need and indexed by address. It remembers which addresses a change
+// concerns, so that no others are planned again. A View is not safe for concurrent use.
+type View struct {
+	services       map[types.NamespacedName]*service
+	slices         map[types.NamespacedName]map[string]endpoints
+	sliceOwner     map[types.NamespacedName]types.NamespacedName
+	pools          map[string]*pool
+	advertisements map[string]*advertisement
+	nodes          map[string]*node
+	announcers     map[string]*announcer
+
+	// byAddress has the Services of an address, oldest first.
+	byAddress map[netip.Addr][]*service
+	// claims has the claims of all announcers on an address.
+	claims map[netip.Addr][]claim
+
+	dirty    map[netip.Addr]struct{}
+	allDirty bool
+}
+
+// NewView returns a View of an API without objects.
+func NewView() *View {
+	return &View{
+		services:       map[types.NamespacedName]*service{},
+		slices:         map[types.NamespacedName]map[string]endpoints{},
+		sliceOwner:     map[types.NamespacedName]types.NamespacedName{},
+		pools:          map[string]*pool{},
+		advertisements: map[string]*advertisement{},
+		nodes:          map[string]*node{},
+		announcers:     map[string]*announcer{},
+		byAddress:      map[netip.Addr][]*service{},
+		claims:         map[netip.Addr][]claim{},
+		dirty:          map[netip.Addr]struct{}{},
+		allDirty:       true,
+	}
+}
+
+// SetService takes a Service as it is now; nil if it is gone.
+func (v *View) SetService(name types.NamespacedName, object *corev1.Service) {
+	old := v.services[name]
+	var s *service
+	if object != nil {
+		s = newService(object)
+	}
+	if old == nil && s == nil || old != nil && s != nil && old.equal(s) {
+		return
+	}
+	if old != nil {
+		for _, ip := range old.addresses {
+			v.dirty[ip] = struct{}{}
+			if v.byAddress[ip] = without(v.byAddress[ip], old); len(v.byAddress[ip]) == 0 {
+				delete(v.byAddress, ip)
+			}
+		}
+		delete(v.services, name)
+	}
+	if s != nil {
+		for _, ip := range s.addresses {
+			v.dirty[ip] = struct{}{}
+			v.byAddress[ip] = append(v.byAddress[ip], s)
+			slices.SortFunc(v.byAddress[ip], olderService)
+		}
+		v.services[name] = s
+	}
+}
+
+func olderService(a, b *service) int {
+	return cmp.Or(cmp.Compare(a.created, b.created), cmp.Compare(a.name.Namespace, b.name.Namespace),
+		cmp.Compare(a.name.Name, b.name.Name))
+}
+
+func without(services []*service, s *service) []*service {
+	return slices.DeleteFunc(services, func(o *service) bool { return o == s })
+}
+
+// SetEndpointSlice takes an EndpointSlice as it is now; nil if it is gone.
+func (v *View) SetEndpointSlice(name types.NamespacedName, object *discoveryv1.EndpointSlice) {
+	if owner, known := v.sliceOwner[name]; known && (object == nil || object.Labels[discoveryv1.LabelServiceName] != owner.Name) {
+		delete(v.sliceOwner, name)
+		delete(v.slices[owner], name.Name)
+		if len(v.slices[owner]) == 0 {
+			delete(v.slices, owner)
+		}
+		v.touch(owner)
+	}
+	if object == nil {
+		return
+	}
+	owner := types.NamespacedName{Namespace: object.Namespace, Name: object.Labels[discoveryv1.LabelServiceName]}
+	e := newEndpoints(object)
+	if old, known := v.slices[owner][name.Name]; known && old.equal(e) {
+		return
+	}
+	if v.slices[owner] == nil {
+		v.slices[owner] = map[string]endpoints{}
+	}
+	v.slices[owner][name.Name] = e
+	v.sliceOwner[name] = owner
+	v.touch(owner)
+}
+
+// touch has the addresses of a Service planned again.
+func (v *View) touch(name types.NamespacedName) {
+	if s := v.services[name]; s != nil {
+		for _, ip := range s.addresses {
+			v.dirty[ip] = struct{}{}
+		}
+	}
+}
+
+// SetPool takes an IPAddressPool as it is now; nil if it is gone.
+func (v *View) SetPool(name string, object *v1alpha1.IPAddressPool) {
+	old := v.pools[name]
+	if object == nil {
+		v.allDirty = v.allDirty || old != nil
+		delete(v.pools, name)
+		return
+	}
+	p := newPool(object)
+	v.allDirty = v.allDirty || old == nil || !old.equal(p)
+	v.pools[name] = p
+}
+
+// SetAdvertisement takes an L2Advertisement as it is now; nil if it is gone. One that cannot be read selects nothing, and the
+// error says why.
+func (v *View) SetAdvertisement(name string, object *v1alpha1.L2Advertisement) error {
+	v.allDirty = true
+	delete(v.advertisements, name)
+	if object == nil {
+		return nil
+	}
+	a, err := newAdvertisement(object)
+	if err != nil {
+		return err
+	}
+	v.advertisements[name] = a
+	return nil
+}
+
+// SetNode takes a Node as it is now; nil if it is gone.
+func (v *View) SetNode(name string, object *corev1.Node) {
+	old := v.nodes[name]
+	if object == nil {
+		v.allDirty = v.allDirty || old != nil
+		delete(v.nodes, name)
+		return
+	}
+	n := newNode(object)
+	v.allDirty = v.allDirty || old == nil || !old.equal(n)
+	v.nodes[name] = n
+}
+
+// SetAnnouncer takes an Announcer as it is now; nil if it is gone.
+func (v *View) SetAnnouncer(name string, object *v1alpha1.Announcer) {
+	old, known := v.announcers[name]
+	if !known {
+		old = &announcer{}
+	}
+	a := &announcer{}
+	if object != nil {
+		a = newAnnouncer(object)
+	}
+	if known != (object != nil) || !slices.EqualFunc(old.interfaces, a.interfaces, Interface.equal) {
+		v.allDirty = true
+	}
+	for ip, c := range old.claims {
+		if a.claims[ip].Claim != c.Claim {
+			v.dirty[ip] = struct{}{}
+			v.claims[ip] = slices.DeleteFunc(v.claims[ip], func(o claim) bool { return o.Node == name })
+			if len(v.claims[ip]) == 0 {
+				delete(v.claims, ip)
+			}
+		}
+	}
+	for ip, c := range a.claims {
+		if old.claims[ip].Claim != c.Claim {
+			v.dirty[ip] = struct{}{}
+			v.claims[ip] = append(v.claims[ip], c)
+		}
+	}
+	if object == nil {
+		delete(v.announcers, name)
+	} else {
+		v.announcers[name] = a
+	}
+}
+
+// Peers are the addresses of the nodes that an announcer belongs to, by name. The address is not valid for a node that has
+// none yet.
+func (v *View) Peers() map[string]netip.Addr {
+	peers := make(map[string]netip.Addr, len(v.announcers))
+	for name := range v.announcers {
+		if n := v.nodes[name]; n != nil {
+			peers[name] = n.address
+		}
+	}
+	return peers
+}
+
+// NodeAddress is the address of a node, IPv4 if it has one; not valid if there is none.
+func (v *View) NodeAddress(name string) netip.Addr {
+	if n := v.nodes[name]; n != nil {
+		return n.address
+	}
+	return netip.Addr{}
+}
+
+// serving returns the nodes that have an endpoint of a Service that can serve traffic to an address of the given family.
+func (v *View) serving(s *service, ipv6 bool) map[string]struct{} {
+	nodes := map[string]struct{}{}
+	for _, e := range v.slices[s.name] {
+		if e.ipv6 == ipv6 {
+			for _, n := range e.nodes {
+				nodes[n] = struct{}{}
+			}
+		}
+	}
+	return nodes
+}
+
+// electionClaims are the claims on an address as the election wants them.
+func (v *View) electionClaims(ip netip.Addr) []election.Claim {
+	claims := make([]election.Claim, len(v.claims[ip]))
+	for i, c := range v.claims[ip] {
+		claims[i] = c.Claim
+	}
+	return claims
+}
+
+// changes returns the addresses to plan again, or that all are, and starts anew.
+func (v *View) changes() (dirty map[netip.Addr]struct{}, all bool) {
+	dirty, all = v.dirty, v.allDirty
+	v.dirty, v.allDirty = map[netip.Addr]struct{}{}, false
+	return dirty, all
+}

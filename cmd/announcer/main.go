@@ -1,0 +1,122 @@
+// The announcer runs on every node and makes the addresses of Services reachable from it.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"golang.org/x/sync/errgroup"
+	"k8s.io/apimachinery/pkg/runtime"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/component-base/cli"
+	"k8s.io/component-base/featuregate"
+	logsapi "k8s.io/component-base/logs/api/v1"
+	_ "k8s.io/component-base/logs/json/register"
+	_ "k8s.io/component-base/metrics/prometheus/clientgo"
+	_ "k8s.io/component-base/metrics/prometheus/version"
+	"k8s.io/component-base/version/verflag"
+	"k8s.io/klog/v2"
+
+	"github.com/clarionlb/clarion/announce"
+	"github.com/clarionlb/clarion/announce/membership"
+	"github.com/clarionlb/clarion/client/versioned"
+)
+
+func main() {
+	os.Exit(cli.Run(newCommand()))
+}
+
+type options struct {
+	kubeconfig  string
+	node        string
+	gossipPort  int
+	bindAddress string
+}
+
+func newCommand() *cobra.Command {
+	var o options
+	logs := logsapi.NewLoggingConfiguration()
+	gate := featuregate.NewFeatureGate()
+	utilruntime.Must(logsapi.AddFeatureGates(gate))
+	command := &cobra.Command{
+		Use:   "announcer",
+		Short: "Announces the addresses of Services from this node",
+		Long: `The announcer runs on every node. It announces addresses of Services of type LoadBalancer on the networks of its
+node, each from one node at a time, and takes over from nodes that go out of sight.`,
+		Args:         cobra.NoArgs,
+		SilenceUsage: true,
+		RunE: func(*cobra.Command, []string) error {
+			verflag.PrintAndExitIfRequested()
+			if err := logsapi.ValidateAndApply(logs, gate); err != nil {
+				return err
+			}
+			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+			context.AfterFunc(ctx, stop) // a second signal ends the process at once
+			return run(ctx, o)
+		},
+	}
+	o.addFlags(command.Flags())
+	logsapi.AddFlags(logs, command.Flags())
+	verflag.AddFlags(command.Flags())
+	return command
+}
+
+func (o *options) addFlags(flags *pflag.FlagSet) {
+	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "Path to a kubeconfig file. Empty: the pod's service account.")
+	flags.StringVar(&o.node, "node-name", os.Getenv("NODE_NAME"),
+		"Name of the Node that this runs on. Default: $NODE_NAME or else the host's name in lower case.")
+	flags.IntVar(&o.gossipPort, "gossip-port", membership.DefaultPort,
+		"TCP and UDP port on which announcers watch each other, the same on all nodes.")
+	flags.StringVar(&o.bindAddress, "bind-address", "127.0.0.1:7948",
+		"Address and port of /healthz, /readyz and /metrics, over HTTP.")
+}
+
+func run(ctx context.Context, o options) error {
+	if o.node == "" {
+		name, err := os.Hostname()
+		if err != nil {
+			return fmt.Errorf("no --node-name given: %w", err)
+		}
+		o.node = strings.ToLower(name)
+	}
+	config, err := clientcmd.BuildConfigFromFlags("", o.kubeconfig)
+	if err != nil {
+		return fmt.Errorf("configure the API client: %w", err)
+	}
+	config.UserAgent = rest.DefaultKubernetesUserAgent()
+	clarion, err := versioned.NewForConfig(config)
+	if err != nil {
+		return fmt.Errorf("create the API client: %w", err)
+	}
+	// Custom resources come as JSON only; the built-in ones are cheaper as protobuf.
+	builtin := rest.CopyConfig(config)
+	builtin.ContentType = runtime.ContentTypeProtobuf
+	builtin.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON
+	kube, err := kubernetes.NewForConfig(builtin)
+	if err != nil {
+		return fmt.Errorf("create the API client: %w", err)
+	}
+	announcer, err := announce.New(announce.Config{
+		Node:       o.node,
+		Kubernetes: kube,
+		Clarion:    clarion,
+		GossipPort: o.gossipPort,
+		Logger:     klog.Background(),
+	})
+	if err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return serve(ctx, o.bindAddress, announcer.Ready) })
+	group.Go(func() error { return announcer.Run(ctx) })
+	return group.Wait()
+}

@@ -34,7 +34,7 @@ func listenPackets(port uint16) ([]*packetConn, error) {
 			continue
 		}
 		if err == nil {
-			conns = append(conns, &packetConn{conn, port})
+			conns = append(conns, &packetConn{conn, conn.LocalAddr().(*net.UDPAddr).AddrPort().Port()})
 			err = setOption(conn, family.level, family.option)
 		}
 		if err != nil {

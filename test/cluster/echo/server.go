@@ -42,11 +42,12 @@ type Server struct {
 	listeners []net.Listener
 	raw       []net.Listener
 	packets   []*packetConn
+	after     func(time.Duration) <-chan time.Time
 }
 
 // Listen opens every port of the configuration; once it returns, no connection is refused.
 func Listen(config Config) (*Server, error) {
-	s := &Server{config: config}
+	s := &Server{config: config, after: time.After}
 	err := s.listen()
 	if err != nil {
 		s.close()
@@ -108,7 +109,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		case <-groupCtx.Done():
 		}
 		select {
-		case <-time.After(s.config.StopDelay):
+		case <-s.after(s.config.StopDelay):
 		case <-groupCtx.Done():
 		}
 		closing, cancel := context.WithTimeout(context.Background(), closeTimeout)

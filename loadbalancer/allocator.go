@@ -105,21 +105,22 @@ func (a *Allocator) Ensure(now time.Time, r Request) (Outcome, error) {
 	op.unqueue(rec)
 	rec.poked = false
 
-	var out Outcome
 	believed, had := rec.request.Current, rec.held
+	var claims [families]taken
 	if !known {
 		believed = nil
 		*rec = record{live: true, rests: rec.rests, request: r}
-		out.Conflicts = op.claim(rec)
+		claims = a.claims(rec)
 	}
-	d := a.decide(now, &r, rec)
+	d := a.decide(now, &r, rec, claims)
 	rec.request = r
 	rec.asked, rec.problem, rec.told, rec.missing = true, d.problem, d.told, d.missing
-	op.apply(rec, d)
+	op.apply(rec, d.take)
 	for _, w := range d.waits {
 		a.queue(w).join(rec)
 	}
 
+	out := Outcome{Conflicts: op.conflicts}
 	for _, addr := range r.Current {
 		if c, lost := a.lost(rec, addr); lost && !slices.Contains(believed, addr) && !isHeld(had, addr) {
 			out.Conflicts = append(out.Conflicts, c)
@@ -178,20 +179,20 @@ func (a *Allocator) Restore(now time.Time, requests []Request) []Conflict {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 
-	var claims []*record
+	var claimants []*record
 	for _, r := range requests {
 		if known := a.table.services[r.Service]; len(r.Current) > 0 && (known == nil || !known.live) {
-			claims = append(claims, &record{live: true, request: r})
+			claimants = append(claimants, &record{live: true, request: r})
 		}
 	}
-	slices.SortFunc(claims, compareAge)
+	slices.SortFunc(claimants, compareAge)
 	op := &operation{a: a, now: now}
-	var conflicts []Conflict
-	for _, rec := range claims {
+	for _, rec := range claimants {
 		a.table.services[rec.request.Service] = rec
-		conflicts = append(conflicts, op.claim(rec)...)
+		op.apply(rec, a.claims(rec))
 	}
-	for _, rec := range claims {
+	conflicts := op.conflicts
+	for _, rec := range claimants {
 		for _, addr := range rec.request.Current {
 			if c, lost := a.lost(rec, addr); lost {
 				conflicts = append(conflicts, c)
@@ -259,57 +260,61 @@ type operation struct {
 	touchedAddresses []netip.Addr
 	touchedRooms     []room
 
-	pokes []types.NamespacedName
-	poked map[*record]bool
+	conflicts []Conflict
+	pokes     []types.NamespacedName
+	poked     map[*record]bool
 }
 
-// claim takes a Service that is seen for the first time at its word about the addresses in its status.
-func (op *operation) claim(rec *record) (conflicts []Conflict) {
-	a, r := op.a, &rec.request
+// claims are the addresses that a Service which is seen for the first time has according to its status, and may have. Those
+// of younger Services are among them.
+func (a *Allocator) claims(rec *record) (claims [families]taken) {
+	r := &rec.request
 	for _, addr := range r.Current {
 		f := familyOf(addr)
 		p := a.poolOf(addr)
-		if p == nil || rec.held[f] != nil || !r.wants(f) || !r.allows(addr, p) || a.refusal(p, r) != "" {
+		if p == nil || claims[f].addr.IsValid() || !r.wants(f) || !r.allows(addr, p) || a.refusal(p, r) != "" {
 			continue
 		}
-		var others []*record
-		for _, o := range a.table.owners(addr) {
-			if misfit(addr, p, r, o) != nil {
-				others = append(others, o)
-			}
+		if !slices.ContainsFunc(a.table.owners(addr), func(o *record) bool {
+			return compareAge(o, rec) < 0 && misfit(addr, p, r, o) != nil
+		}) {
+			claims[f] = taken{addr, p, a.zoneOf(addr)}
 		}
-		if slices.ContainsFunc(others, func(o *record) bool { return compareAge(o, rec) < 0 }) {
-			continue
-		}
-		h := a.table.hold(rec, addr, p, a.zoneOf(addr))
-		for _, o := range others {
-			conflicts = append(conflicts, Conflict{Address: addr, Winner: r.Service, Loser: o.request.Service})
-			a.table.leave(o, h, op.now)
-			op.poke(o)
-		}
-		op.touchHolding(h)
 	}
-	return conflicts
+	return claims
 }
 
-// apply changes the table to what was decided.
-func (op *operation) apply(rec *record, d decision) {
+// apply changes the table to what a Service is to have.
+func (op *operation) apply(rec *record, take [families]taken) {
 	t := op.a.table
 	for f := range families {
 		old := rec.held[f]
 		switch {
-		case old != nil && old.addr == d.take[f].addr:
+		case old != nil && old.addr == take[f].addr:
 			t.file(old)
 			op.touchHolding(old)
 			continue
-		case d.take[f].addr.IsValid():
-			h := t.hold(rec, d.take[f].addr, d.take[f].pool, d.take[f].zone)
+		case take[f].addr.IsValid():
+			h := t.hold(rec, take[f].addr, take[f].pool, take[f].zone)
+			op.evict(rec, h)
 			op.touchHolding(h)
 		}
 		if old != nil {
 			t.leave(rec, old, op.now)
 			op.touchHolding(old)
 		}
+	}
+}
+
+// evict takes an address from those with whom its new owner does not share it. There are some only if it claimed it.
+func (op *operation) evict(rec *record, h *holding) {
+	for _, o := range slices.Clone(h.owners) {
+		if o == rec || misfit(h.addr, h.pool, &rec.request, o) == nil {
+			continue
+		}
+		op.conflicts = append(op.conflicts, Conflict{Address: h.addr, Winner: rec.request.Service, Loser: o.request.Service})
+		op.a.table.leave(o, h, op.now)
+		op.poke(o)
 	}
 }
 

@@ -266,7 +266,7 @@ func (op *operation) reconsider(concerns func(*record) bool) {
 func (op *operation) requeue(rec *record) {
 	a, r := op.a, &rec.request
 	op.unqueue(rec)
-	d := a.decide(op.now, r, rec)
+	d := a.decide(op.now, r, rec, [families]taken{})
 	if !rec.problem.equal(d.problem) && d.problem != nil {
 		op.poke(rec)
 	}

@@ -29,11 +29,12 @@ type taken struct {
 
 func (h *holding) taken() taken { return taken{h.addr, h.pool, h.zone} }
 
-// decide says what a Service is to have, and changes nothing.
-func (a *Allocator) decide(now time.Time, r *Request, rec *record) decision {
+// decide says what a Service is to have, and changes nothing. Claims are what it has by its own word.
+func (a *Allocator) decide(now time.Time, r *Request, rec *record, claims [families]taken) decision {
 	var d decision
 	wanted := r.wanted()
 	if r.Invalid != nil {
+		d.take = claims
 		for _, f := range wanted {
 			if h := rec.held[f]; h != nil && a.stands(h, r, rec) {
 				d.take[f] = h.taken()
@@ -53,7 +54,11 @@ func (a *Allocator) decide(now time.Time, r *Request, rec *record) decision {
 
 	served := false
 	for _, f := range wanted {
-		d.take[f], d.told[f] = a.choose(now, r, rec, f)
+		if claims[f].addr.IsValid() {
+			d.take[f] = claims[f]
+		} else {
+			d.take[f], d.told[f] = a.choose(now, r, rec, f)
+		}
 		served = served || d.told[f] == nil
 	}
 	for _, f := range wanted {

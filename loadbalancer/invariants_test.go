@@ -1,0 +1,189 @@
+package loadbalancer
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+)
+
+// broken recomputes everything that follows from the table and says what does not agree with it; "" if all is well.
+func broken(a *Allocator) string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+
+	held := map[*space]map[zone]int{}
+	resting := map[*space]int{}
+	for addr, h := range a.table.addresses {
+		if h.addr != addr {
+			return fmt.Sprintf("%v is filed under %v", h.addr, addr)
+		}
+		f := familyOf(addr)
+		for i, o := range h.owners {
+			if !o.live || o.held[f] != h || a.table.services[o.request.Service] != o {
+				return fmt.Sprintf("%v is owned by %v, which does not own it", addr, o.request.Service)
+			}
+			if i > 0 && compareAge(h.owners[i-1], o) >= 0 {
+				return fmt.Sprintf("owners of %v are out of order", addr)
+			}
+			for _, other := range h.owners[:i] {
+				if misfit(addr, nil, &o.request, other) != nil {
+					return fmt.Sprintf("%v and %v cannot share %v", other.request.Service, o.request.Service, addr)
+				}
+			}
+		}
+		if h.pool != a.poolOf(addr) {
+			return fmt.Sprintf("%v is filed under the wrong pool", addr)
+		}
+		if h.pool == nil {
+			if len(h.owners) == 0 {
+				return fmt.Sprintf("%v is leaked: neither pool nor owner", addr)
+			}
+			continue
+		}
+		if h.zone != a.zoneOf(addr) {
+			return fmt.Sprintf("%v is in the wrong zone", addr)
+		}
+		s := h.pool.spaces[f]
+		if len(h.owners) > 0 {
+			if held[s] == nil {
+				held[s] = map[zone]int{}
+			}
+			held[s][h.zone]++
+		} else {
+			resting[s]++
+			if !s.resting.Has(h) {
+				return fmt.Sprintf("%v is leaked: nobody has it and it does not rest", addr)
+			}
+			if h.former != nil && h.former.rests[f] != h {
+				return fmt.Sprintf("%v rests for %v, which does not know", addr, h.former.request.Service)
+			}
+		}
+		key := ""
+		if len(h.owners) > 0 {
+			key = h.owners[0].request.SharingKey
+		}
+		if h.key != key || key != "" && !a.table.shared[key][h] {
+			return fmt.Sprintf("%v is filed under the wrong sharing key", addr)
+		}
+	}
+	for key, holdings := range a.table.shared {
+		for h := range holdings {
+			if h.key != key || a.table.addresses[h.addr] != h {
+				return fmt.Sprintf("sharing key %q has %v, which is gone", key, h.addr)
+			}
+		}
+	}
+	for name, rec := range a.table.services {
+		if rec.request.Service != name {
+			return fmt.Sprintf("%v is filed under %v", rec.request.Service, name)
+		}
+		if !rec.live && rec.rests == [families]*holding{} {
+			return fmt.Sprintf("%v is leaked", name)
+		}
+		for f, h := range rec.held {
+			if h != nil && (a.table.addresses[h.addr] != h || !slices.Contains(h.owners, rec) || familyOf(h.addr) != family(f)) {
+				return fmt.Sprintf("%v believes it owns %v", name, h.addr)
+			}
+		}
+		for _, h := range rec.rests {
+			if h != nil && (a.table.addresses[h.addr] != h || h.former != rec || len(h.owners) > 0) {
+				return fmt.Sprintf("%v believes that %v rests for it", name, h.addr)
+			}
+		}
+		for _, q := range rec.queues {
+			if !q.records.Has(rec) || a.queue(q.want) != q {
+				return fmt.Sprintf("%v waits in a queue that is gone", name)
+			}
+		}
+		if !rec.live && len(rec.queues) > 0 {
+			return fmt.Sprintf("%v is gone and waits", name)
+		}
+	}
+	queues := []*queue{}
+	for _, q := range a.wishes {
+		queues = append(queues, q)
+	}
+	for _, q := range a.sharers {
+		queues = append(queues, q)
+	}
+	for _, q := range queues {
+		if q.records.Len() == 0 {
+			return fmt.Sprintf("empty queue for %v", q.want)
+		}
+	}
+	for _, p := range a.order {
+		for f, s := range p.spaces {
+			if s == nil {
+				continue
+			}
+			queues = append(queues, s.waiting)
+			for z := range zones {
+				if s.held[z] != held[s][z] {
+					return fmt.Sprintf("pool %s counts %d held in zone %d, has %d", p.name, s.held[z], z, held[s][z])
+				}
+			}
+			if s.resting.Len() != resting[s] {
+				return fmt.Sprintf("pool %s has %d resting, should have %d", p.name, s.resting.Len(), resting[s])
+			}
+			if problem := brokenRuns(a, p, s, family(f)); problem != "" {
+				return problem
+			}
+		}
+	}
+	for _, q := range queues {
+		poked := 0
+		q.records.Ascend(func(rec *record) bool {
+			if !slices.Contains(rec.queues, q) || a.table.services[rec.request.Service] != rec {
+				poked = -1
+				return false
+			}
+			if rec.poked {
+				poked++
+			}
+			return true
+		})
+		if poked != q.poked {
+			return fmt.Sprintf("queue for %v counts %d poked, has %d", q.want, q.poked, poked)
+		}
+	}
+	return ""
+}
+
+// brokenRuns walks over every address of a small space.
+func brokenRuns(a *Allocator, p *pool, s *space, f family) string {
+	free := map[netip.Addr]bool{}
+	s.free.Ascend(func(r *run) bool {
+		for addr := r.from; addr.IsValid() && !r.to.Less(addr); addr = addr.Next() {
+			if !s.skips(addr) {
+				free[addr] = true
+			}
+		}
+		return true
+	})
+	total := 0
+	for _, e := range p.effective {
+		if e.family() != f {
+			continue
+		}
+		for addr := e.From; !e.To.Less(addr); addr = addr.Next() {
+			if a.poolOf(addr) != p || a.zoneOf(addr) != forAll {
+				if free[addr] {
+					return fmt.Sprintf("%v is free and must not be", addr)
+				}
+				continue
+			}
+			total++
+			if free[addr] == (a.table.addresses[addr] != nil) {
+				return fmt.Sprintf("%v: free %v, in the table %v", addr, free[addr], !free[addr])
+			}
+			delete(free, addr)
+		}
+	}
+	if len(free) > 0 {
+		return fmt.Sprintf("free addresses that pool %s does not have: %v", p.name, free)
+	}
+	if s.forAllSize != (size{lo: uint64(total)}) {
+		return fmt.Sprintf("pool %s counts %v addresses, has %d", p.name, s.forAllSize, total)
+	}
+	return ""
+}

@@ -100,28 +100,12 @@ func (a *advertisement) interfacesFor(ip netip.Addr, interfaces []Interface) []s
 	}
 }
 
-// reach is what a node's interfaces offer to an advertisement, folded so that a single address costs little.
-type reach struct {
-	every, default4, default6 bool
-	prefixes                  []netip.Prefix
-}
-
-func (a *advertisement) reach(interfaces []Interface) reach {
-	var r reach
-	for _, i := range interfaces {
-		if len(a.interfaces) > 0 {
-			r.every = r.every || a.names(i.Name)
-			continue
-		}
-		r.default4 = r.default4 || i.DefaultRoute4
-		r.default6 = r.default6 || i.DefaultRoute6
-		r.prefixes = append(r.prefixes, i.Prefixes...)
-	}
-	return r
-}
-
 // covers is whether interfacesFor would name any interface.
-func (r *reach) covers(ip netip.Addr) bool {
-	return r.every || r.default4 && ip.Is4() || r.default6 && ip.Is6() ||
-		slices.ContainsFunc(r.prefixes, func(p netip.Prefix) bool { return p.Contains(ip) })
+func (a *advertisement) covers(ip netip.Addr, interfaces []Interface) bool {
+	return slices.ContainsFunc(interfaces, func(i Interface) bool {
+		if len(a.interfaces) > 0 {
+			return a.names(i.Name)
+		}
+		return i.contains(ip) || i.routes(ip)
+	})
 }

@@ -22,6 +22,7 @@ type service struct {
 	labels    labels.Set
 	local     bool
 	addresses []netip.Addr
+	backends  *backends
 }
 
 // newService returns nil for a Service that is none of ours, has no address or is being deleted: the address of one that is
@@ -80,6 +81,38 @@ func newEndpoints(s *discoveryv1.EndpointSlice) endpoints {
 func canServe(c discoveryv1.EndpointConditions) bool {
 	isTrue := func(b *bool) bool { return b != nil && *b }
 	return c.Ready == nil || *c.Ready || isTrue(c.Serving) && isTrue(c.Terminating)
+}
+
+// backends are all endpoints of a Service.
+type backends struct {
+	slices map[string]endpoints
+	// ipv4 and ipv6 are the nodes that have any, sorted.
+	ipv4, ipv6 []string
+}
+
+func newBackends() *backends { return &backends{slices: map[string]endpoints{}} }
+
+func (b *backends) merge() {
+	b.ipv4, b.ipv6 = nil, nil
+	for _, e := range b.slices {
+		if e.ipv6 {
+			b.ipv6 = append(b.ipv6, e.nodes...)
+		} else {
+			b.ipv4 = append(b.ipv4, e.nodes...)
+		}
+	}
+	for _, nodes := range []*[]string{&b.ipv4, &b.ipv6} {
+		slices.Sort(*nodes)
+		*nodes = slices.Compact(*nodes)
+	}
+}
+
+// serving are the nodes with an endpoint that can serve traffic to an address, sorted.
+func (b *backends) serving(ip netip.Addr) []string {
+	if ip.Is4() {
+		return b.ipv4
+	}
+	return b.ipv6
 }
 
 func (e endpoints) equal(o endpoints) bool { return e.ipv6 == o.ipv6 && slices.Equal(e.nodes, o.nodes) }

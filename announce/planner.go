@@ -26,6 +26,7 @@ type Planner struct {
 	// What follows is derived anew when members, nodes, interfaces or configuration change.
 	pools          []*pool
 	advertisements []*advertisement
+	footprints     []*footprint
 	byPool         map[*pool][]int
 	members        []*member
 	round          *election.Round
@@ -43,19 +44,6 @@ type member struct {
 	barred Reason
 	// index of the node in the round, if it is not barred.
 	index int
-	// offers has what the node can do for each advertisement; nil for one that does not select it.
-	offers []*offer
-}
-
-// offer is where a node can announce what an advertisement selects. Everybody knows what the node has recorded; the planner's
-// own node can also have lost it since, which nobody else can know.
-type offer struct {
-	recorded reach
-	now      *reach
-}
-
-func (o *offer) covers(ip netip.Addr) bool {
-	return o.recorded.covers(ip) && (o.now == nil || o.now.covers(ip))
 }
 
 // NewPlanner returns a Planner for a node that sees no member, not even itself, and has no interface.
@@ -141,7 +129,11 @@ func (p *Planner) Plan(now time.Time) Plan {
 		}
 	}
 	for _, ip := range p.round.Decide() {
-		touched[ip] = struct{}{}
+		if p.round.Decision(ip).Owner == p.node {
+			touched[ip] = struct{}{}
+		} else if _, announced := p.announces[ip]; announced {
+			touched[ip] = struct{}{}
+		}
 	}
 
 	plan := Plan{Layer2: p.announces}
@@ -169,19 +161,29 @@ func (p *Planner) restart() {
 			}
 		}
 	}
+	p.footprints = p.footprints[:0]
+	for range p.advertisements {
+		p.footprints = append(p.footprints, newFootprint(len(p.alive)))
+	}
 	p.round = election.NewRound(p.alive)
 	p.members = p.members[:0]
 	for _, name := range slices.Sorted(maps.Keys(p.view.nodes)) {
-		p.members = append(p.members, p.newMember(name))
+		m := p.newMember(name)
+		p.members = append(p.members, m)
+		for i, a := range p.advertisements {
+			if m.barred == "" && a.selectsNode(p.view.nodes[name].labels) {
+				p.footprints[i].add(m.index, a, p.view.announcers[name].interfaces)
+			}
+		}
 	}
 }
 
 func (p *Planner) newMember(name string) *member {
-	n, a := p.view.nodes[name], p.view.announcers[name]
+	n := p.view.nodes[name]
 	index, alive := slices.BinarySearch(p.alive, name)
 	m := &member{name: name, index: index}
 	switch {
-	case a == nil:
+	case p.view.announcers[name] == nil:
 		m.barred = NoAnnouncer
 	case !alive:
 		m.barred = NotAlive
@@ -189,20 +191,6 @@ func (p *Planner) newMember(name string) *member {
 		m.barred = Excluded
 	case n.networkUnavailable:
 		m.barred = NetworkUnavailable
-	}
-	if m.barred != "" {
-		return m
-	}
-	m.offers = make([]*offer, len(p.advertisements))
-	for i, ad := range p.advertisements {
-		if !ad.selectsNode(n.labels) {
-			continue
-		}
-		m.offers[i] = &offer{recorded: ad.reach(a.interfaces)}
-		if name == p.node {
-			now := ad.reach(p.interfaces)
-			m.offers[i].now = &now
-		}
 	}
 	return m
 }
@@ -215,10 +203,16 @@ func (p *Planner) enter(ip netip.Addr) {
 		return
 	}
 	eligible := election.NewSet(len(p.alive))
-	if requests, refused := p.requests(ip); refused == "" {
-		for _, m := range p.members {
-			if p.judge(m, ip, requests) == "" {
-				eligible.Add(m.index)
+	requests, _ := p.requests(ip)
+	for _, r := range requests {
+		candidates := p.candidates(r, ip)
+		if r.on == nil {
+			eligible.AddAll(candidates)
+			continue
+		}
+		for _, name := range r.on {
+			if i, alive := slices.BinarySearch(p.alive, name); alive && candidates.Has(i) {
+				eligible.Add(i)
 			}
 		}
 	}
@@ -229,11 +223,21 @@ func (p *Planner) enter(ip netip.Addr) {
 	})
 }
 
+// candidates are the nodes that can announce an address for a request, wherever its endpoints are. Everybody goes by what
+// nodes have recorded; only this node knows what it has lost since.
+func (p *Planner) candidates(r request, ip netip.Addr) election.Set {
+	set := p.footprints[r.advertisement].at(ip)
+	if i, alive := slices.BinarySearch(p.alive, p.node); alive && set.Has(i) && !p.advertisements[r.advertisement].covers(ip, p.interfaces) {
+		set.Remove(i)
+	}
+	return set
+}
+
 // request is that an advertisement wants an address announced for a Service.
 type request struct {
 	advertisement int
-	// on are the nodes to which traffic must stay local; nil for any node.
-	on map[string]struct{}
+	// on are the nodes to which traffic must stay local, sorted; nil for any node.
+	on []string
 }
 
 // requests collects who wants an address announced. If nobody does, the reason says why, from the Service that came closest.
@@ -252,13 +256,10 @@ func (p *Planner) requests(ip netip.Addr) ([]request, Reason) {
 	var requests []request
 	refused := NoAdvertisement
 	for _, s := range services {
-		var serving map[string]struct{}
+		serving := s.backends.serving(ip)
 		for _, i := range p.byPool[pool] {
 			if !p.advertisements[i].selectsService(s.labels) {
 				continue
-			}
-			if serving == nil {
-				serving = p.view.serving(s, ip.Is6())
 			}
 			if len(serving) == 0 {
 				refused = NoEndpoint
@@ -285,19 +286,18 @@ func (p *Planner) judge(m *member, ip netip.Addr, requests []request) Reason {
 	}
 	closest := NotSelected
 	for _, r := range requests {
-		offer := m.offers[r.advertisement]
-		if offer == nil {
+		if !p.footprints[r.advertisement].selected.Has(m.index) {
 			continue
 		}
 		if r.on != nil {
-			if _, local := r.on[m.name]; !local {
+			if _, local := slices.BinarySearch(r.on, m.name); !local {
 				if closest == NotSelected {
 					closest = NoLocalEndpoint
 				}
 				continue
 			}
 		}
-		if offer.covers(ip) {
+		if p.candidates(r, ip).Has(m.index) {
 			return ""
 		}
 		closest = NoInterface

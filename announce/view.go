@@ -16,8 +16,9 @@ import (
 // View is what the API says, reduced to what plans need and indexed by address. It remembers which addresses a change
 // concerns, so that no others are planned again. A View is not safe for concurrent use.
 type View struct {
-	services       map[types.NamespacedName]*service
-	slices         map[types.NamespacedName]map[string]endpoints
+	services map[types.NamespacedName]*service
+	// backends are there for every Service of which we know anything.
+	backends       map[types.NamespacedName]*backends
 	sliceOwner     map[types.NamespacedName]types.NamespacedName
 	pools          map[string]*pool
 	advertisements map[string]*advertisement
@@ -37,7 +38,7 @@ type View struct {
 func NewView() *View {
 	return &View{
 		services:       map[types.NamespacedName]*service{},
-		slices:         map[types.NamespacedName]map[string]endpoints{},
+		backends:       map[types.NamespacedName]*backends{},
 		sliceOwner:     map[types.NamespacedName]types.NamespacedName{},
 		pools:          map[string]*pool{},
 		advertisements: map[string]*advertisement{},
@@ -68,8 +69,10 @@ func (v *View) SetService(name types.NamespacedName, object *corev1.Service) {
 			}
 		}
 		delete(v.services, name)
+		v.release(name)
 	}
 	if s != nil {
+		s.backends = v.backendsOf(name)
 		for _, ip := range s.addresses {
 			v.dirty[ip] = struct{}{}
 			v.byAddress[ip] = append(v.byAddress[ip], s)
@@ -92,26 +95,40 @@ func without(services []*service, s *service) []*service {
 func (v *View) SetEndpointSlice(name types.NamespacedName, object *discoveryv1.EndpointSlice) {
 	if owner, known := v.sliceOwner[name]; known && (object == nil || object.Labels[discoveryv1.LabelServiceName] != owner.Name) {
 		delete(v.sliceOwner, name)
-		delete(v.slices[owner], name.Name)
-		if len(v.slices[owner]) == 0 {
-			delete(v.slices, owner)
-		}
+		b := v.backends[owner]
+		delete(b.slices, name.Name)
+		b.merge()
+		v.release(owner)
 		v.touch(owner)
 	}
 	if object == nil {
 		return
 	}
 	owner := types.NamespacedName{Namespace: object.Namespace, Name: object.Labels[discoveryv1.LabelServiceName]}
-	e := newEndpoints(object)
-	if old, known := v.slices[owner][name.Name]; known && old.equal(e) {
+	b, e := v.backendsOf(owner), newEndpoints(object)
+	if old, known := b.slices[name.Name]; known && old.equal(e) {
 		return
 	}
-	if v.slices[owner] == nil {
-		v.slices[owner] = map[string]endpoints{}
-	}
-	v.slices[owner][name.Name] = e
+	b.slices[name.Name] = e
+	b.merge()
 	v.sliceOwner[name] = owner
 	v.touch(owner)
+}
+
+func (v *View) backendsOf(service types.NamespacedName) *backends {
+	b := v.backends[service]
+	if b == nil {
+		b = newBackends()
+		v.backends[service] = b
+	}
+	return b
+}
+
+// release forgets the backends of a Service that is gone and has none.
+func (v *View) release(service types.NamespacedName) {
+	if b := v.backends[service]; b != nil && v.services[service] == nil && len(b.slices) == 0 {
+		delete(v.backends, service)
+	}
 }
 
 // touch has the addresses of a Service planned again.
@@ -218,19 +235,6 @@ func (v *View) NodeAddress(name string) netip.Addr {
 		return n.address
 	}
 	return netip.Addr{}
-}
-
-// serving returns the nodes that have an endpoint of a Service that can serve traffic to an address of the given family.
-func (v *View) serving(s *service, ipv6 bool) map[string]struct{} {
-	nodes := map[string]struct{}{}
-	for _, e := range v.slices[s.name] {
-		if e.ipv6 == ipv6 {
-			for _, n := range e.nodes {
-				nodes[n] = struct{}{}
-			}
-		}
-	}
-	return nodes
 }
 
 // electionClaims are the claims on an address as the election wants them.

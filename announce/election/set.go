@@ -12,6 +12,20 @@ func NewSet(n int) Set { return make(Set, (n+63)/64) }
 // Add puts node i into the set, which must have been made for it.
 func (s Set) Add(i int) { s[i/64] |= 1 << (i % 64) }
 
+// AddAll puts the nodes of another set into the set, which must have been made for them.
+func (s Set) AddAll(other Set) {
+	for w, word := range other {
+		s[w] |= word
+	}
+}
+
+// Remove takes node i out of the set.
+func (s Set) Remove(i int) {
+	if i/64 < len(s) {
+		s[i/64] &^= 1 << (i % 64)
+	}
+}
+
 // Has says whether node i is in the set.
 func (s Set) Has(i int) bool { return i/64 < len(s) && s[i/64]&(1<<(i%64)) != 0 }
 

@@ -4,6 +4,9 @@ GO_TOOL := go tool -modfile=$(CURDIR)/tools/go.mod
 GENERATED := api/v1alpha1/zz_generated.deepcopy.go client manifests/crds
 IMAGE ?= ghcr.io/clarionlb/clarion:v0.1.0
 
+# Tests and the test cluster link the same packages; one setting for both has them compiled once.
+export CGO_ENABLED := 0
+
 .DEFAULT_GOAL := help
 .PHONY: help
 help: ## Show this help
@@ -11,7 +14,7 @@ help: ## Show this help
 
 .PHONY: build
 build: ## Build the static binaries into bin/
-	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/...
+	go build -trimpath -o bin/ ./cmd/...
 
 .PHONY: generate
 generate: ## Regenerate deepcopy functions, CRDs and the client from api/

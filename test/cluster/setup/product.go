@@ -1,0 +1,41 @@
+package setup
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/clarionlb/clarion/test/cluster/internal/filelock"
+)
+
+// Product compiles the programs of this checkout, those under cmd/ and the stand-in for the kubelet, and returns the
+// folder they are in. The folder belongs to the checkout; what is up to date is not linked again.
+func Product(ctx context.Context, progress io.Writer) (string, error) {
+	root, err := Checkout()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(root, ".cache", "bin")
+	lock, err := filelock.Wait(ctx, filepath.Join(root, ".cache", "bin.lock"), func() {
+		fmt.Fprintln(progress, "waiting for another process that compiles the product")
+	})
+	if err != nil {
+		return "", err
+	}
+	defer lock.Release()
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	err = during(ctx, progress, "compiling the product", func() error {
+		if err := build(ctx, root, "-o="+dir+"/", "./cmd/..."); err != nil {
+			return err
+		}
+		return build(ctx, filepath.Join(root, "test"), "-o="+dir+"/", "./cluster/kubelet")
+	})
+	if err != nil {
+		return "", err
+	}
+	return dir, nil
+}

@@ -45,6 +45,7 @@ type Announcer struct {
 	// cluster is there once the node's address is known, which is address.
 	cluster *membership.Cluster
 	address netip.Addr
+	rejoin  rejoin
 
 	// What was last seen, to tell what is new.
 	own        *v1alpha1.Announcer
@@ -180,39 +181,60 @@ func (a *Announcer) introduce(ctx context.Context) bool {
 
 // follow does what changes ask for until the context ends.
 func (a *Announcer) follow(ctx context.Context) error {
-	a.meet()
-	select {
-	case <-a.cluster.Joined():
-	case <-ctx.Done():
-		return nil
+	for joined := false; !joined; {
+		a.meet()
+		select {
+		case <-a.cluster.Joined():
+			joined = true
+		case <-a.feed.Changed():
+			a.feed.Apply(a.view)
+		case <-ctx.Done():
+			return nil
+		}
 	}
-	a.planner.SetInterfaces(InterfacesUp(a.links.Interfaces()))
-	a.planner.SetAlive(a.cluster.Alive())
+	a.rejoin.address = a.address
 	a.config.Logger.Info("Taking part", "node", a.config.Node, "address", a.address, "alive", a.cluster.Alive(), "expected", len(a.peers))
+	again := time.NewTimer(0)
+	defer again.Stop()
 	for {
+		if wait := a.look(); wait > 0 {
+			again.Reset(wait)
+		}
 		a.step()
 		a.ready.Store(true)
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-again.C:
+		case <-a.links.Changed():
+		case <-a.cluster.Changed():
 		case <-a.feed.Changed():
 			a.feed.Apply(a.view)
 			a.meet()
 			if is := a.view.NodeAddress(a.config.Node); is.IsValid() && is != a.address {
 				return fmt.Errorf("the address of node %s has changed from %s to %s: start again", a.config.Node, a.address, is)
 			}
-		case <-a.links.Changed():
-			a.planner.SetInterfaces(InterfacesUp(a.links.Interfaces()))
-		case <-a.cluster.Changed():
-			a.planner.SetAlive(a.cluster.Alive())
 		}
 	}
+}
+
+// look tells the planner what the node sees besides the API. If only time is missing for the node to take part, it returns
+// how much.
+func (a *Announcer) look() (wait time.Duration) {
+	up, alive := InterfacesUp(a.links.Interfaces()), a.cluster.Alive()
+	ok, wait := a.rejoin.may(up, alive, time.Now())
+	if !ok {
+		up = nil
+	}
+	a.planner.SetInterfaces(up)
+	a.planner.SetAlive(alive)
+	return wait
 }
 
 // meet tells the gossip who should be there.
 func (a *Announcer) meet() {
 	peers := a.view.Peers()
-	if maps.Equal(peers, a.peers) {
+	if a.peers != nil && maps.Equal(peers, a.peers) {
 		return
 	}
 	a.peers = peers

@@ -141,11 +141,14 @@ func (f *Feed) Run(ctx context.Context) error {
 
 // Wait blocks until Apply has everything that the API had when the Feed began to run; false if the context ends before.
 func (f *Feed) Wait(ctx context.Context) bool {
-	var checkers []cache.DoneChecker
 	for _, s := range f.sources {
-		checkers = append(checkers, s.delivered)
+		select {
+		case <-s.delivered.Done():
+		case <-ctx.Done():
+			return false
+		}
 	}
-	return cache.WaitFor(ctx, "announcer", checkers...)
+	return true
 }
 
 // Changed receives when Apply has something to do.

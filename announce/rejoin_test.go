@@ -1,0 +1,72 @@
+package announce
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+)
+
+func TestANodeWhoseLinkWasDownFirstLooksForTheOthers(t *testing.T) {
+	up, down := []Interface{eth0}, []Interface{{Name: "eth1"}}
+	all, two, alone := []string{"n1", "n2", "n3"}, []string{"n1", "n2"}, []string{"n1"}
+	start := time.Now()
+	type step struct {
+		after time.Duration
+		up    []Interface
+		alive []string
+		want  bool
+		wait  time.Duration
+	}
+	for _, tt := range []struct {
+		name    string
+		address string
+		steps   []step
+	}{
+		{"alone from the start", "192.168.10.11", []step{
+			{0, up, alone, true, 0},
+			{1, down, alone, false, 0},
+			{2, up, alone, true, 0},
+		}},
+		{"the others are found again, one by one", "192.168.10.11", []step{
+			{0, up, all, true, 0},
+			{1, down, all, false, 0},
+			{2, down, alone, false, 0},
+			{3, up, alone, false, patience},
+			{4, up, two, false, patience - 1},
+			{5, up, all, true, 0},
+			{6, up, alone, true, 0},
+		}},
+		{"the others are gone", "192.168.10.11", []step{
+			{0, up, all, true, 0},
+			{1, down, alone, false, 0},
+			{2, up, alone, false, patience},
+			{2 + patience, up, alone, true, 0},
+		}},
+		{"the link goes again while waiting", "192.168.10.11", []step{
+			{0, up, all, true, 0},
+			{1, down, alone, false, 0},
+			{2, up, alone, false, patience},
+			{3, down, alone, false, 0},
+			{4 + patience, up, alone, false, patience},
+		}},
+		{"the link was down for less than others notice", "192.168.10.11", []step{
+			{0, up, two, true, 0},
+			{1, down, two, false, 0},
+			{2, up, two, true, 0},
+		}},
+		{"the node's address is on no interface", "172.16.0.1", []step{
+			{0, up, all, true, 0},
+			{1, nil, alone, true, 0},
+			{2, up, alone, true, 0},
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := rejoin{address: netip.MustParseAddr(tt.address)}
+			for _, s := range tt.steps {
+				if ok, wait := r.may(s.up, s.alive, start.Add(s.after)); ok != s.want || wait != s.wait {
+					t.Errorf("after %s: got %t, wait %s; want %t, wait %s", s.after, ok, wait, s.want, s.wait)
+				}
+			}
+		})
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"reflect"
 	"testing"
 	"time"
 )
@@ -38,11 +39,15 @@ func TestSpacesDoNotBreakTheLine(t *testing.T) {
 	}
 }
 
-func TestArgumentsAndConfigurationAreTheSame(t *testing.T) {
-	args := Args(Config{Pod: "p", Namespace: "ns", Node: "n", HTTP: []uint16{80, 8080}, UDP: []uint16{53}})
-	want := []string{"--pod=p", "--namespace=ns", "--node=n", "--http=80,8080", "--udp=53"}
-	if fmt.Sprint(args) != fmt.Sprint(want) {
-		t.Errorf("got %q, want %q", args, want)
+func TestArgumentsAreReadBack(t *testing.T) {
+	t.Setenv("ECHO_MESSAGE", "v2")
+	t.Setenv("ECHO_STOP_DELAY", "3s")
+	want := Config{
+		Pod: "p", Namespace: "ns", Node: "n", HTTP: []uint16{80, 8080}, UDP: []uint16{53}, Message: "v2", StopDelay: 3 * time.Second,
+	}
+	got, ready, err := parse(Args(want, -1))
+	if err != nil || !reflect.DeepEqual(got, want) || ready != nil {
+		t.Errorf("got %+v, %v, %v, want %+v", got, ready, err, want)
 	}
 }
 

@@ -12,13 +12,12 @@ import (
 	"time"
 )
 
-// readyFD is the descriptor that Main closes once all ports are open. Whoever starts the process waits for its end; text
-// on it says why the server cannot start.
-const readyFD = 3
-
-// Args gives the command line that makes Main serve config; what comes from the environment is not part of it.
-func Args(config Config) []string {
-	args := []string{"--pod=" + config.Pod, "--namespace=" + config.Namespace, "--node=" + config.Node}
+// Args gives the command line that makes Main serve config; what comes from the environment is not part of it. With a
+// descriptor of a pipe, Main closes that once all ports are open, or writes to it why the server cannot start.
+func Args(config Config, readyFD int) []string {
+	args := []string{
+		"--pod=" + config.Pod, "--namespace=" + config.Namespace, "--node=" + config.Node, fmt.Sprintf("--ready-fd=%d", readyFD),
+	}
 	for _, served := range []struct {
 		flag  string
 		ports portList
@@ -30,47 +29,67 @@ func Args(config Config) []string {
 	return args
 }
 
-// Main is the server as a process: it reads its command line and environment, closes descriptor 3 when it listens, and
-// serves until SIGTERM. It returns the exit status.
+// Main is the server as a process: it reads its command line and environment and serves until SIGTERM. It returns the exit
+// status.
 func Main(args []string) int {
-	ready := os.NewFile(readyFD, "ready")
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
-	if err := run(ctx, args, func() { ready.Close() }); err != nil {
+	config, ready, err := parse(args)
+	if err == nil {
+		err = run(ctx, config, ready)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "echo:", err)
-		fmt.Fprint(ready, err)
 		return 1
 	}
 	return 0
 }
 
-func run(ctx context.Context, args []string, ready func()) error {
-	config := Config{Message: os.Getenv("ECHO_MESSAGE")}
-	if delay := os.Getenv("ECHO_STOP_DELAY"); delay != "" {
-		var err error
-		if config.StopDelay, err = time.ParseDuration(delay); err != nil {
-			return fmt.Errorf("read ECHO_STOP_DELAY: %w", err)
-		}
-	}
+// parse reads the command line and the environment. The file it gives is nil where nobody wants to know of readiness.
+func parse(args []string) (config Config, ready *os.File, err error) {
+	readyFD := -1
 	flags := flag.NewFlagSet("echo", flag.ContinueOnError)
 	flags.StringVar(&config.Pod, "pod", "", "name of the pod, as given in answers")
 	flags.StringVar(&config.Namespace, "namespace", "", "namespace of the pod, as given in answers")
 	flags.StringVar(&config.Node, "node", "", "node of the pod, as given in answers")
+	flags.IntVar(&readyFD, "ready-fd", readyFD, "descriptor to close once all ports are open")
 	flags.Var((*portList)(&config.HTTP), "http", "ports that speak HTTP, separated by commas")
 	flags.Var((*portList)(&config.TCP), "tcp", "ports that speak raw TCP")
 	flags.Var((*portList)(&config.UDP), "udp", "ports that speak UDP")
 	if err := flags.Parse(args); err != nil {
-		return err
+		return Config{}, nil, err
 	}
+	config.Message = os.Getenv("ECHO_MESSAGE")
+	if delay := os.Getenv("ECHO_STOP_DELAY"); delay != "" {
+		if config.StopDelay, err = time.ParseDuration(delay); err != nil {
+			return Config{}, nil, fmt.Errorf("read ECHO_STOP_DELAY: %w", err)
+		}
+	}
+	if readyFD >= 0 {
+		ready = os.NewFile(uintptr(readyFD), "ready")
+	}
+	return config, ready, nil
+}
+
+func run(ctx context.Context, config Config, ready *os.File) error {
 	server, err := Listen(config)
 	if err != nil {
+		if ready != nil {
+			fmt.Fprint(ready, err)
+		}
 		return err
 	}
-	fmt.Printf("%s serving http=%v tcp=%v udp=%v\n", time.Now().UTC().Format(time.RFC3339Nano), config.HTTP, config.TCP, config.UDP)
-	ready()
+	logf("serving http=%v tcp=%v udp=%v", config.HTTP, config.TCP, config.UDP)
+	if ready != nil {
+		ready.Close()
+	}
 	err = server.Serve(ctx)
-	fmt.Printf("%s stopped\n", time.Now().UTC().Format(time.RFC3339Nano))
+	logf("stopped")
 	return err
+}
+
+func logf(format string, args ...any) {
+	fmt.Printf("%s %s\n", time.Now().UTC().Format(time.RFC3339Nano), fmt.Sprintf(format, args...))
 }
 
 type portList []uint16

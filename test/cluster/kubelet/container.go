@@ -338,7 +338,7 @@ func (c *container) command(ctx context.Context) (command, error) {
 	image, real := c.pod.kubelet.options.imageDir(c.spec)
 	if !real {
 		config := echoConfig(c.pod.object, c.spec)
-		return command{args: append([]string{echoCommand}, echo.Args(config)...), env: c.env, netns: c.pod.netns()}, nil
+		return command{args: append([]string{echoCommand}, echo.Args(config, readyFD)...), env: c.env, netns: c.pod.netns()}, nil
 	}
 	id, err := newIdentity(&c.pod.object.Spec, c.spec)
 	if err != nil {

@@ -47,11 +47,11 @@ type mount struct {
 }
 
 // enterContainer turns this process into a container's: it does what the entry on standard input says and executes the
-// command. It never returns. Until the command runs, descriptor 3 takes the reason why it does not.
+// command. It never returns. Until the command runs, readyFD takes the reason why it does not.
 func enterContainer() {
 	// Mounts, credentials and the execution belong to one thread.
 	runtime.LockOSThread()
-	unix.CloseOnExec(3)
+	unix.CloseOnExec(readyFD)
 	err := func() error {
 		var e entry
 		if err := json.NewDecoder(os.Stdin).Decode(&e); err != nil {
@@ -60,7 +60,7 @@ func enterContainer() {
 		return e.execute()
 	}()
 	fmt.Fprintln(os.Stderr, "cannot start the container:", err)
-	fmt.Fprint(os.NewFile(3, "ready"), err)
+	fmt.Fprint(os.NewFile(readyFD, "ready"), err)
 	os.Exit(enterFailed)
 }
 

@@ -19,6 +19,9 @@ import (
 // selfExe is this program, also when its file was replaced since.
 const selfExe = "/proc/self/exe"
 
+// readyFD is the descriptor by which a new process says that it is up.
+const readyFD = 3
+
 // spawner is the one thread that starts processes and makes network namespaces. It is a single thread, and never ends,
 // because the kernel ties a child's parent-death signal to the thread that started it, and the network namespace of a new
 // process to the one its creator is in.
@@ -90,7 +93,7 @@ type process struct {
 	proc  *os.Process
 }
 
-// start runs this program with c.args and waits until it says that it is up: it closes descriptor 3 (by hand or by
+// start runs this program with c.args and waits until it says that it is up: it closes readyFD (by hand or by
 // executing another program). What it writes there first is the reason why it is not.
 func (s *spawner) start(c command) (*process, error) {
 	cmd := exec.Command(selfExe)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -50,7 +51,7 @@ type Announcer struct {
 	// What was last seen, to tell what is new.
 	own        *v1alpha1.Announcer
 	peers      map[string]netip.Addr
-	alive      int
+	unseen     []string
 	conditions []metav1.Condition
 
 	ready atomic.Bool
@@ -253,6 +254,10 @@ func (a *Announcer) step() {
 	}
 	for _, m := range plan.Moves {
 		a.report(m)
+	}
+	if !slices.Equal(a.unseen, plan.Unseen) {
+		a.unseen = plan.Unseen
+		a.config.Logger.Info("Announcers that are out of sight but alive: can they be reached on the gossip's port by TCP and UDP?", "nodes", a.unseen)
 	}
 	addressesMetric.Set(float64(len(plan.Layer2)))
 

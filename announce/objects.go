@@ -122,6 +122,7 @@ type node struct {
 	labels             labels.Set
 	excluded           bool
 	networkUnavailable bool
+	notReady           bool
 	address            netip.Addr
 }
 
@@ -130,6 +131,9 @@ func newNode(n *corev1.Node) *node {
 	for _, c := range n.Status.Conditions {
 		if c.Type == corev1.NodeNetworkUnavailable && c.Status == corev1.ConditionTrue {
 			out.networkUnavailable = true
+		}
+		if c.Type == corev1.NodeReady && c.Status != corev1.ConditionTrue {
+			out.notReady = true
 		}
 	}
 	for _, a := range n.Status.Addresses {
@@ -152,8 +156,8 @@ func isExcluded(l map[string]string) bool {
 }
 
 func (n *node) equal(o *node) bool {
-	return n.excluded == o.excluded && n.networkUnavailable == o.networkUnavailable && n.address == o.address &&
-		labels.Equals(n.labels, o.labels)
+	return n.excluded == o.excluded && n.networkUnavailable == o.networkUnavailable && n.notReady == o.notReady &&
+		n.address == o.address && labels.Equals(n.labels, o.labels)
 }
 
 // announcer is what an announcer has recorded of itself.

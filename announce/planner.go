@@ -19,6 +19,7 @@ import (
 type Planner struct {
 	view       *View
 	node       string
+	sight      sight
 	alive      []string
 	interfaces []Interface
 	stale      bool
@@ -33,8 +34,15 @@ type Planner struct {
 
 	// announces has what the last plan said.
 	announces map[netip.Addr][]string
-	claims    map[netip.Addr]claim
+	claims    map[netip.Addr]held
 	changed   bool
+}
+
+// held is a claim of the planner's own node.
+type held struct {
+	claim
+	// made tells when, in the sight's count.
+	made int
 }
 
 // member is a node as a plan sees it.
@@ -53,14 +61,13 @@ func NewPlanner(view *View, node string) *Planner {
 		node:      node,
 		stale:     true,
 		announces: map[netip.Addr][]string{},
-		claims:    map[netip.Addr]claim{},
+		claims:    map[netip.Addr]held{},
 	}
 }
 
-// SetAlive takes the names of the members that are alive, sorted, the planner's own among them.
+// SetAlive takes the names of the members in sight, sorted, the planner's own among them.
 func (p *Planner) SetAlive(names []string) {
-	p.stale = p.stale || !slices.Equal(p.alive, names)
-	p.alive = names
+	p.stale = p.sight.look(names) || p.stale
 }
 
 // SetInterfaces takes the node's interfaces that are up, sorted by name.
@@ -107,12 +114,17 @@ type Plan struct {
 	Changed bool
 	// Moves since the last plan, by address.
 	Moves []Move
+	// Unseen are the members that are alive although the gossip does not see them, sorted.
+	Unseen []string
 }
 
 // Plan decides anew where something has changed. Claims that are made with it carry the time now.
 func (p *Planner) Plan(now time.Time) Plan {
 	dirty, all := p.view.changes()
 	touched := dirty
+	for ip := range dirty {
+		p.stale = p.provenAlive(ip) || p.stale
+	}
 	p.changed = all || p.stale
 	if p.changed {
 		p.stale = false
@@ -136,7 +148,7 @@ func (p *Planner) Plan(now time.Time) Plan {
 		}
 	}
 
-	plan := Plan{Layer2: p.announces}
+	plan := Plan{Layer2: p.announces, Unseen: p.sight.unseen()}
 	for _, ip := range slices.SortedFunc(maps.Keys(touched), netip.Addr.Compare) {
 		if move, moved := p.follow(ip, now); moved {
 			plan.Moves = append(plan.Moves, move)
@@ -161,6 +173,10 @@ func (p *Planner) restart() {
 			}
 		}
 	}
+	p.alive = p.sight.alive(func(name string) bool {
+		n := p.view.nodes[name]
+		return n != nil && !n.notReady
+	})
 	p.footprints = p.footprints[:0]
 	for range p.advertisements {
 		p.footprints = append(p.footprints, newFootprint(len(p.alive)))
@@ -343,9 +359,9 @@ var gains = map[election.Why]MoveReason{
 func (p *Planner) claim(ip netip.Addr, now time.Time) {
 	mine, claimed := p.claims[ip]
 	if !claimed {
-		mine = claim{election.Claim{Node: p.node}, now}
+		mine.claim = claim{election.Claim{Node: p.node}, now}
 	}
-	best := mine
+	best := mine.claim
 	for _, c := range p.view.claims[ip] {
 		if c.Beats(best.Claim) {
 			best = c
@@ -354,7 +370,24 @@ func (p *Planner) claim(ip netip.Addr, now time.Time) {
 	if best.Node != p.node || best.Epoch == 0 {
 		best = claim{election.Claim{Node: p.node, Epoch: best.Epoch + 1}, mine.since}
 	}
-	p.claims[ip] = best
+	if !claimed || best != mine.claim {
+		p.claims[ip] = held{best, p.sight.count}
+	}
+}
+
+// provenAlive notes announcers that are out of sight but have answered a claim of this node with a better one, which they
+// can only have made after they had seen it. It returns whether that is news.
+func (p *Planner) provenAlive(ip netip.Addr) (news bool) {
+	mine, claimed := p.claims[ip]
+	if !claimed {
+		return false
+	}
+	for _, c := range p.view.claims[ip] {
+		if c.Node != p.node && c.Epoch > mine.Epoch {
+			news = p.sight.prove(c.Node, mine.made) || news
+		}
+	}
+	return news
 }
 
 // interfacesFor are the node's interfaces on which an address is to be announced: those of all requests that it meets.

@@ -30,6 +30,8 @@ type lan struct {
 	api     map[string]*v1alpha1.Announcer
 	moves   []string
 	away    bool
+	// sees has whom a node sees, if not all that are alive.
+	sees map[string][]string
 }
 
 type planned struct {
@@ -92,7 +94,11 @@ func (l *lan) settle() {
 		changed := false
 		for _, name := range slices.Sorted(maps.Keys(l.nodes)) {
 			n := l.nodes[name]
-			n.planner.SetAlive(l.alive)
+			if sees, limited := l.sees[name]; limited {
+				n.planner.SetAlive(sees)
+			} else {
+				n.planner.SetAlive(l.alive)
+			}
 			n.planner.SetInterfaces(n.interfaces)
 			plan := n.planner.Plan(l.now)
 			n.layer2 = plan.Layer2
@@ -504,6 +510,52 @@ func TestFailoverGoesOnWithoutTheAPI(t *testing.T) {
 	check()
 	l.away = false
 	check()
+}
+
+func TestBlockedGossipLeavesOneOwnerAndNoQuarrel(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		sees map[string][]string
+	}{
+		{"one node apart", map[string][]string{"n1": {"n1"}, "n2": {"n2", "n3"}, "n3": {"n2", "n3"}}},
+		{"every node alone", map[string][]string{"n1": {"n1"}, "n2": {"n2"}, "n3": {"n3"}}},
+		{"one that is not seen by another that it sees", map[string][]string{"n1": {"n1", "n2", "n3"}, "n2": {"n2", "n3"}, "n3": {"n1", "n2", "n3"}}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			l := web(t)
+			for i := range 20 {
+				name := fmt.Sprintf("s%d", i)
+				l.setService(serviceObject(name, fmt.Sprintf("192.168.10.%d", 200+i)))
+				l.setEndpoints(endpointsOn(name, "n1"))
+			}
+			check := func() {
+				t.Helper()
+				l.settle()
+				for i := range 20 {
+					l.owner(fmt.Sprintf("192.168.10.%d", 200+i))
+				}
+			}
+			check()
+			l.sees = tt.sees
+			check()
+			// A node that dies now is not missed by the gossip, but in time by Kubernetes.
+			l.kill("n3")
+			for name, sees := range l.sees {
+				l.sees[name] = slices.DeleteFunc(slices.Clone(sees), func(n string) bool { return n == "n3" })
+			}
+			l.settle()
+			l.setNode(nodeObject("n3", func(n *corev1.Node) {
+				n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionUnknown}}
+			}))
+			check()
+			l.sees = nil
+			before := len(l.moves)
+			check()
+			if moves := l.moves[before:]; len(moves) > 0 {
+				t.Errorf("moved when all was well again: %v", moves)
+			}
+		})
+	}
 }
 
 func TestWhenTheOwnInterfaceGoesTheNodeStopsBeforeOthersKnow(t *testing.T) {

@@ -70,13 +70,16 @@ func (r *recorder) run(ctx context.Context) {
 			return
 		case <-r.wake:
 		}
-		delay := r.pause
-		switch err := r.flush(ctx); {
+		var delay time.Duration
+		switch wrote, err := r.flush(ctx); {
 		case err == nil && failing:
 			r.logger.Info("The status of this node can be written again")
 			fallthrough
 		case err == nil:
 			retry, failing = r.retry, false
+			if wrote {
+				delay = r.pause
+			}
 		case ctx.Err() == nil:
 			if !failing {
 				r.logger.Error(err, "Cannot write the status of this node, announcing goes on")
@@ -94,25 +97,25 @@ func (r *recorder) run(ctx context.Context) {
 }
 
 // flush writes what was recorded last, unless the API has it.
-func (r *recorder) flush(ctx context.Context) error {
+func (r *recorder) flush(ctx context.Context) (wrote bool, err error) {
 	r.mu.Lock()
 	status := r.status
 	r.mu.Unlock()
 	if status == nil {
-		return nil
+		return false, nil
 	}
 	current := r.objects.Announcer(r.node)
 	if current != nil && apiequality.Semantic.DeepEqual(current.Status, *status) {
-		return nil
+		return false, nil
 	}
-	err := r.write(ctx, status)
+	err = r.write(ctx, status)
 	if !apierrors.IsNotFound(err) {
-		return err
+		return true, err
 	}
 	if err := r.create(ctx); err != nil {
-		return err
+		return false, err
 	}
-	return r.write(ctx, status)
+	return true, r.write(ctx, status)
 }
 
 // write replaces the whole status, whatever it is: nobody else has a say in it.

@@ -47,7 +47,7 @@ func strip(object any) (any, error) {
 			}
 		}
 		for _, c := range o.Status.Conditions {
-			if c.Type == corev1.NodeNetworkUnavailable {
+			if c.Type == corev1.NodeNetworkUnavailable || c.Type == corev1.NodeReady {
 				node.Status.Conditions = append(node.Status.Conditions, corev1.NodeCondition{Type: c.Type, Status: c.Status})
 			}
 		}

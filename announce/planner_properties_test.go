@@ -1,0 +1,129 @@
+package announce
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	"pgregory.net/rapid"
+
+	"github.com/clarionlb/clarion/api/v1alpha1"
+)
+
+// Whatever happens to a cluster, once it has come to rest every address that can be announced is announced by exactly one
+// node that may, and by the one that had it if that still may.
+func TestEveryAddressHasOneOwnerThroughAnything(t *testing.T) {
+	const services = 6
+	names := []string{"n1", "n2", "n3", "n4"}
+	ip := func(i int) string { return fmt.Sprintf("192.168.10.%d", 200+i) }
+	rapid.Check(t, func(rt *rapid.T) {
+		l := newLAN(t, names...)
+		l.setPool(poolObject("lan", "192.168.10.200-192.168.10.250"))
+		l.advertise("all", v1alpha1.L2AdvertisementSpec{})
+		excluded, linkDown := map[string]bool{}, map[string]bool{}
+		endpoints, isLocal, exists := map[int][]string{}, map[int]bool{}, map[int]bool{}
+		for i := range services {
+			name := fmt.Sprintf("s%d", i)
+			exists[i], endpoints[i] = true, names
+			l.setService(serviceObject(name, ip(i)))
+			l.setEndpoints(endpointsOn(name, names...))
+		}
+
+		may := func(node string, i int) bool {
+			if !exists[i] || l.nodes[node] == nil || excluded[node] || linkDown[node] {
+				return false
+			}
+			return len(endpoints[i]) > 0 && (!isLocal[i] || slices.Contains(endpoints[i], node))
+		}
+		owner := map[int]string{}
+		check := func() {
+			l.settle()
+			for i := range services {
+				var fit []string
+				for _, n := range names {
+					if may(n, i) {
+						fit = append(fit, n)
+					}
+				}
+				owners := l.owners(ip(i))
+				if len(fit) == 0 && len(owners) > 0 || len(fit) > 0 && (len(owners) != 1 || !slices.Contains(fit, owners[0])) {
+					rt.Fatalf("%s is announced by %v, may be by %v", ip(i), owners, fit)
+				}
+				if slices.Contains(fit, owner[i]) && owners[0] != owner[i] && !l.away {
+					rt.Fatalf("%s moved from %s to %s for nothing", ip(i), owner[i], owners[0])
+				}
+				owner[i] = ""
+				if len(owners) > 0 {
+					owner[i] = owners[0]
+				}
+			}
+		}
+		actions := map[string]func(*rapid.T){
+			"": func(*rapid.T) { check() },
+			"service": func(rt *rapid.T) {
+				i := rapid.IntRange(0, services-1).Draw(rt, "service")
+				if l.away {
+					return
+				}
+				if exists[i] = !exists[i]; !exists[i] {
+					l.deleteService(fmt.Sprintf("s%d", i))
+					return
+				}
+				s := serviceObject(fmt.Sprintf("s%d", i), ip(i))
+				if isLocal[i] = rapid.Bool().Draw(rt, "local"); isLocal[i] {
+					local(s)
+				}
+				l.setService(s)
+			},
+			"endpoints": func(rt *rapid.T) {
+				i := rapid.IntRange(0, services-1).Draw(rt, "service")
+				if l.away {
+					return
+				}
+				var on []string
+				for _, n := range names {
+					if rapid.Bool().Draw(rt, n) {
+						on = append(on, n)
+					}
+				}
+				endpoints[i] = on
+				l.setEndpoints(endpointsOn(fmt.Sprintf("s%d", i), on...))
+			},
+			"power": func(rt *rapid.T) {
+				n := rapid.SampledFrom(names).Draw(rt, "node")
+				switch {
+				case l.nodes[n] != nil && len(l.nodes) > 1:
+					l.kill(n)
+				case l.nodes[n] == nil && !l.away:
+					delete(linkDown, n)
+					l.boot(n, eth0)
+				}
+			},
+			"exclude": func(rt *rapid.T) {
+				n := rapid.SampledFrom(names).Draw(rt, "node")
+				if l.away {
+					return
+				}
+				excluded[n] = !excluded[n]
+				l.setNode(nodeObject(n, func(o *corev1.Node) {
+					o.Labels[corev1.LabelNodeExcludeBalancers] = fmt.Sprint(excluded[n])
+				}))
+			},
+			"link": func(rt *rapid.T) {
+				n := rapid.SampledFrom(names).Draw(rt, "node")
+				if l.nodes[n] == nil || l.away {
+					return
+				}
+				linkDown[n] = !linkDown[n]
+				l.nodes[n].interfaces = []Interface{eth0}
+				if linkDown[n] {
+					l.nodes[n].interfaces = []Interface{{Name: "eth1", Prefixes: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}}
+				}
+			},
+			"API": func(*rapid.T) { l.away = !l.away },
+		}
+		rt.Repeat(actions)
+	})
+}

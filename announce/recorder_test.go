@@ -1,0 +1,185 @@
+package announce
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/klog/v2"
+
+	"github.com/clarionlb/clarion/api/v1alpha1"
+	clients "github.com/clarionlb/clarion/client/versioned/typed/api/v1alpha1"
+)
+
+// announcerAPI behaves like the API for the Announcer of one node: the client writes to it and the cache reads from it. With
+// synctest, only one goroutine runs while the test looks.
+type announcerAPI struct {
+	clients.AnnouncerInterface
+	node   *corev1.Node
+	object *v1alpha1.Announcer
+	down   bool
+	writes []time.Time
+}
+
+func (a *announcerAPI) Node(string) *corev1.Node             { return a.node }
+func (a *announcerAPI) Announcer(string) *v1alpha1.Announcer { return a.object }
+
+func (a *announcerAPI) Create(_ context.Context, o *v1alpha1.Announcer, _ metav1.CreateOptions) (*v1alpha1.Announcer, error) {
+	if a.object != nil {
+		return nil, apierrors.NewAlreadyExists(v1alpha1.Resource("announcers"), o.Name)
+	}
+	a.object = o
+	return o, nil
+}
+
+func (a *announcerAPI) Patch(_ context.Context, name string, kind types.PatchType, data []byte, _ metav1.PatchOptions, subresources ...string) (*v1alpha1.Announcer, error) {
+	a.writes = append(a.writes, time.Now())
+	if a.down {
+		return nil, errors.New("connection refused")
+	}
+	if a.object == nil {
+		return nil, apierrors.NewNotFound(v1alpha1.Resource("announcers"), name)
+	}
+	var patch []struct {
+		Op, Path string
+		Value    v1alpha1.AnnouncerStatus
+	}
+	if err := json.Unmarshal(data, &patch); err != nil || kind != types.JSONPatchType || !slices.Equal(subresources, []string{"status"}) ||
+		len(patch) != 1 || patch[0].Op != "add" || patch[0].Path != "/status" {
+		return nil, apierrors.NewBadRequest(string(data))
+	}
+	o := a.object.DeepCopy()
+	o.Status = patch[0].Value
+	a.object = o
+	return o, nil
+}
+
+// recording runs a recorder against an API in a bubble of its own time.
+func recording(t *testing.T, test func(t *testing.T, r *recorder, api *announcerAPI)) {
+	synctest.Test(t, func(t *testing.T) {
+		api := &announcerAPI{node: &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n1", UID: "uid-1"}}}
+		r := newRecorder("n1", api, nil, klog.Background())
+		r.objects = api
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			r.run(ctx)
+		}()
+		test(t, r, api)
+		cancel()
+		<-done
+	})
+}
+
+func statusWith(alive int32) v1alpha1.AnnouncerStatus {
+	return v1alpha1.AnnouncerStatus{Members: v1alpha1.MembersStatus{Alive: alive}}
+}
+
+func TestAStatusIsWrittenAtOnceAndToAnObjectOwnedByTheNode(t *testing.T) {
+	recording(t, func(t *testing.T, r *recorder, api *announcerAPI) {
+		start := time.Now()
+		r.record(statusWith(1))
+		synctest.Wait()
+		if !time.Now().Equal(start) || api.object == nil || api.object.Status.Members.Alive != 1 {
+			t.Fatalf("wrote %+v", api.object)
+		}
+		if owners := api.object.OwnerReferences; len(owners) != 1 || owners[0].Kind != "Node" || owners[0].UID != "uid-1" {
+			t.Errorf("owned by %+v", owners)
+		}
+	})
+}
+
+func TestChangesInQuickSuccessionAreWrittenAsOne(t *testing.T) {
+	recording(t, func(t *testing.T, r *recorder, api *announcerAPI) {
+		api.object = &v1alpha1.Announcer{}
+		for i := range int32(50) {
+			r.record(statusWith(i + 1))
+			synctest.Wait()
+		}
+		time.Sleep(r.pause)
+		synctest.Wait()
+		if len(api.writes) != 2 || api.object.Status.Members.Alive != 50 {
+			t.Errorf("%d writes, the last says %d", len(api.writes), api.object.Status.Members.Alive)
+		}
+	})
+}
+
+func TestWhatTheAPIHasIsNotWrittenAgain(t *testing.T) {
+	recording(t, func(t *testing.T, r *recorder, api *announcerAPI) {
+		r.record(statusWith(1))
+		synctest.Wait()
+		writes := len(api.writes)
+		time.Sleep(time.Minute)
+		r.check()
+		r.record(statusWith(1))
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if len(api.writes) != writes {
+			t.Errorf("%d writes too many", len(api.writes)-writes)
+		}
+	})
+}
+
+func TestAStatusThatSomebodyElseChangedIsPutRight(t *testing.T) {
+	recording(t, func(t *testing.T, r *recorder, api *announcerAPI) {
+		r.record(statusWith(1))
+		time.Sleep(time.Minute)
+		for _, changed := range []*v1alpha1.Announcer{{}, nil} {
+			api.object = changed
+			r.check()
+			time.Sleep(time.Second)
+			synctest.Wait()
+			if api.object == nil || api.object.Status.Members.Alive != 1 {
+				t.Errorf("left it at %+v", api.object)
+			}
+		}
+	})
+}
+
+func TestTheLastStatusIsWrittenWhenTheAPIIsBack(t *testing.T) {
+	recording(t, func(t *testing.T, r *recorder, api *announcerAPI) {
+		api.object, api.down = &v1alpha1.Announcer{}, true
+		r.record(statusWith(1))
+		time.Sleep(30 * time.Minute)
+		r.record(statusWith(2))
+		time.Sleep(30 * time.Minute)
+		synctest.Wait()
+		if tries := len(api.writes); tries < 60*60/20 || tries > 60*60/10 {
+			t.Errorf("%d tries in an hour", tries)
+		}
+		api.down = false
+		time.Sleep(20 * time.Second)
+		synctest.Wait()
+		if api.object.Status.Members.Alive != 2 {
+			t.Errorf("wrote %+v", api.object.Status)
+		}
+	})
+}
+
+func TestWithoutANodeNothingIsCreated(t *testing.T) {
+	recording(t, func(t *testing.T, r *recorder, api *announcerAPI) {
+		node := api.node
+		api.node = nil
+		r.record(statusWith(1))
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if api.object != nil {
+			t.Fatal("created an Announcer without a Node")
+		}
+		api.node = node
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if api.object == nil || api.object.Status.Members.Alive != 1 {
+			t.Errorf("wrote %+v", api.object)
+		}
+	})
+}

@@ -124,8 +124,8 @@ func (n *Node) Process(name string) (*network.Process, error) {
 	return processes[0], nil
 }
 
-// AwaitReady waits until the node works: the kubelet that runs now has reported in and says Ready, and Services are
-// reachable from the node.
+// AwaitReady waits until the node works: the kubelet that runs now has reported in and says Ready, pods may be
+// scheduled to it as far as that goes, and Services are reachable from it.
 func (n *Node) AwaitReady(ctx context.Context) error {
 	kubelet, err := n.Kubelet()
 	if err != nil {
@@ -148,8 +148,8 @@ func (n *Node) AwaitReady(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if !isReady(node) {
-			return fmt.Errorf("the node is not Ready: %v", node.Status.Conditions)
+		if err := ready(node); err != nil {
+			return err
 		}
 		for _, ip := range n.cluster.topology.apiServiceIPs()[:1] {
 			conn, err := n.DialContext(ctx, "tcp", netip.AddrPortFrom(ip, 443).String())
@@ -162,11 +162,17 @@ func (n *Node) AwaitReady(ctx context.Context) error {
 	}, kubelet, proxy)
 }
 
-func isReady(node *corev1.Node) bool {
-	for _, condition := range node.Status.Conditions {
-		if condition.Type == corev1.NodeReady {
-			return condition.Status == corev1.ConditionTrue
+// ready tells why a node is not Ready, or not yet free of the taints that kube-controller-manager gives to such nodes.
+func ready(node *corev1.Node) error {
+	for _, taint := range node.Spec.Taints {
+		if taint.Key == corev1.TaintNodeNotReady || taint.Key == corev1.TaintNodeUnreachable {
+			return fmt.Errorf("the node has the taint %s", taint.Key)
 		}
 	}
-	return false
+	for _, condition := range node.Status.Conditions {
+		if condition.Type == corev1.NodeReady && condition.Status == corev1.ConditionTrue {
+			return nil
+		}
+	}
+	return fmt.Errorf("the node is not Ready: %v", node.Status.Conditions)
 }

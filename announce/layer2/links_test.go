@@ -26,7 +26,7 @@ func follow(t *testing.T) *Links {
 }
 
 // run runs f until the test ends, and fails the test if it returns an error or leaves a goroutine.
-func run(t *testing.T, f func(context.Context) error) {
+func run(t testing.TB, f func(context.Context) error) {
 	t.Helper()
 	before := goleak.IgnoreCurrent()
 	ctx, cancel := context.WithCancel(context.Background())

@@ -33,12 +33,12 @@ func TestMain(m *testing.M) {
 
 // host is another machine: a network namespace.
 type host struct {
-	t  *testing.T
+	t  testing.TB
 	ns netns.NsHandle
 	nl *netlink.Handle
 }
 
-func newHost(t *testing.T) *host {
+func newHost(t testing.TB) *host {
 	t.Helper()
 	h := &host{t: t}
 	do(t, func() error {
@@ -58,7 +58,7 @@ func newHost(t *testing.T) *host {
 }
 
 // do runs f on a thread that is thrown away, so that it may leave it in another namespace.
-func do(t *testing.T, f func() error) {
+func do(t testing.TB, f func() error) {
 	t.Helper()
 	done := make(chan error)
 	go func() {
@@ -110,7 +110,7 @@ func (h *host) address(name, prefix string) {
 var cables atomic.Int64
 
 // cable connects the node to the interface peer of a host, both ends up, and returns the name of the node's end.
-func cable(t *testing.T, h *host, peer string) string {
+func cable(t testing.TB, h *host, peer string) string {
 	t.Helper()
 	name := fmt.Sprintf("eth%d", cables.Add(1))
 	must(t, netlink.LinkAdd(&netlink.Veth{
@@ -128,14 +128,14 @@ func cable(t *testing.T, h *host, peer string) string {
 	return name
 }
 
-func link(t *testing.T, name string) netlink.Link {
+func link(t testing.TB, name string) netlink.Link {
 	t.Helper()
 	l, err := netlink.LinkByName(name)
 	must(t, err)
 	return l
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

@@ -25,7 +25,7 @@ func respond(t *testing.T) *Responder {
 
 // station is a raw socket at an interface of a host.
 type station struct {
-	t    *testing.T
+	t    testing.TB
 	mac  net.HardwareAddr
 	conn *packet.Conn
 }

@@ -1,0 +1,79 @@
+package layer2
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"testing"
+
+	"github.com/mdlayher/arp"
+	"golang.org/x/sys/unix"
+)
+
+// block is that many addresses on an interface.
+func block(count int, ifi string) map[netip.Addr][]string {
+	addresses := map[netip.Addr][]string{}
+	for addr := netip.MustParseAddr("10.0.0.1"); len(addresses) < count; addr = addr.Next() {
+		addresses[addr] = []string{ifi}
+	}
+	return addresses
+}
+
+// BenchmarkAnswer measures a question and its answer on a real interface, in processor time of the whole process, which
+// also plays the asker.
+func BenchmarkAnswer(b *testing.B) {
+	for _, count := range []int{10, 10_000} {
+		b.Run(fmt.Sprintf("addresses=%d", count), func(b *testing.B) {
+			h := newHost(b)
+			name := cable(b, h, "lan")
+			links := NewLinks()
+			r := NewResponder(links)
+			r.Rate, r.Burst = 1, 2 // almost no announcements
+			run(b, links.Run)
+			run(b, r.Run)
+			s := h.station("lan")
+			r.Set(map[netip.Addr][]string{vip1: {name}})
+			s.receive("the announcement", announces(arp.OperationReply, vip1))
+			addresses := block(count, name)
+			addresses[vip1] = []string{name}
+			r.Set(addresses)
+			question := frame(s.mac, broadcast, untagged, newPacket(arp.OperationRequest, s.mac, netip.MustParseAddr("192.0.2.1"), nobody, vip1))
+			begin := processorTime(b)
+			for b.Loop() {
+				s.send(question)
+				s.receive("an answer", isAnswer)
+			}
+			b.ReportMetric(float64(processorTime(b)-begin)/float64(b.N), "cpu-ns/op")
+		})
+	}
+}
+
+// BenchmarkSet measures an order that changes one address of many.
+func BenchmarkSet(b *testing.B) {
+	for _, count := range []int{10, 10_000} {
+		b.Run(fmt.Sprintf("addresses=%d", count), func(b *testing.B) {
+			r := newResponder(newFakeLAN("eth0"))
+			ctx, cancel := context.WithCancel(b.Context())
+			done := make(chan error)
+			go func() { done <- r.Run(ctx) }()
+			addresses := block(count, "eth0")
+			for n := 0; b.Loop(); n++ {
+				if n%2 == 0 {
+					addresses[vip1] = []string{"eth0"}
+				} else {
+					delete(addresses, vip1)
+				}
+				r.Set(addresses)
+			}
+			cancel()
+			<-done
+		})
+	}
+}
+
+func processorTime(b *testing.B) int64 {
+	b.Helper()
+	var u unix.Rusage
+	must(b, unix.Getrusage(unix.RUSAGE_SELF, &u))
+	return u.Utime.Nano() + u.Stime.Nano()
+}

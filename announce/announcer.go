@@ -249,7 +249,10 @@ func (a *Announcer) step() {
 	start := time.Now()
 	plan := a.planner.Plan(start)
 	planMetric.Observe(time.Since(start).Seconds())
-	if plan.Changed {
+	if len(plan.Again) > 0 {
+		a.responder.Set(except(plan.Layer2, plan.Again)) // what it has lost and gets back, it announces
+	}
+	if plan.Changed || len(plan.Again) > 0 {
 		a.responder.Set(plan.Layer2)
 	}
 	for _, m := range plan.Moves {
@@ -271,6 +274,15 @@ func (a *Announcer) step() {
 		a.recorder.check()
 	}
 	a.own = own
+}
+
+// except is a set of addresses without some of them.
+func except(addresses map[netip.Addr][]string, without []netip.Addr) map[netip.Addr][]string {
+	rest := maps.Clone(addresses)
+	for _, ip := range without {
+		delete(rest, ip)
+	}
+	return rest
 }
 
 func (a *Announcer) report(m Move) {

@@ -112,6 +112,9 @@ type Plan struct {
 	Layer2 map[netip.Addr][]string
 	// Changed says whether Layer2 or the Planner's Status may be other than after the last plan.
 	Changed bool
+	// Again are addresses of Layer2 that another node has claimed, and so announced, while this one had them, which it
+	// keeps nevertheless: the network must hear from this one again.
+	Again []netip.Addr
 	// Moves since the last plan, by address.
 	Moves []Move
 	// Unseen are the members that are alive although the gossip does not see them, sorted.
@@ -122,8 +125,9 @@ type Plan struct {
 func (p *Planner) Plan(now time.Time) Plan {
 	dirty, all := p.view.changes()
 	touched := dirty
+	contested := map[netip.Addr]bool{}
 	for ip := range dirty {
-		p.stale = p.provenAlive(ip) || p.stale
+		contested[ip] = p.contested(ip)
 	}
 	p.changed = all || p.stale
 	if p.changed {
@@ -152,6 +156,8 @@ func (p *Planner) Plan(now time.Time) Plan {
 	for _, ip := range slices.SortedFunc(maps.Keys(touched), netip.Addr.Compare) {
 		if move, moved := p.follow(ip, now); moved {
 			plan.Moves = append(plan.Moves, move)
+		} else if _, kept := p.announces[ip]; kept && contested[ip] {
+			plan.Again = append(plan.Again, ip)
 		}
 	}
 	plan.Changed = p.changed
@@ -375,19 +381,21 @@ func (p *Planner) claim(ip netip.Addr, now time.Time) {
 	}
 }
 
-// provenAlive notes announcers that are out of sight but have answered a claim of this node with a better one, which they
-// can only have made after they had seen it. It returns whether that is news.
-func (p *Planner) provenAlive(ip netip.Addr) (news bool) {
+// contested says whether another node has claimed an address that this one has. A better claim can only have been made by
+// somebody who had seen this node's: it proves its maker alive, even if the gossip does not see it.
+func (p *Planner) contested(ip netip.Addr) bool {
 	mine, claimed := p.claims[ip]
-	if !claimed {
-		return false
-	}
+	contested := false
 	for _, c := range p.view.claims[ip] {
-		if c.Node != p.node && c.Epoch > mine.Epoch {
-			news = p.sight.prove(c.Node, mine.made) || news
+		if !claimed || c.Node == p.node || c.Epoch < mine.Epoch {
+			continue
+		}
+		contested = true
+		if c.Epoch > mine.Epoch && p.sight.prove(c.Node, mine.made) {
+			p.stale = true
 		}
 	}
-	return news
+	return contested
 }
 
 // interfacesFor are the node's interfaces on which an address is to be announced: those of all requests that it meets.

@@ -465,6 +465,10 @@ func TestOfTwoThatTookAnAddressTheLoserStopsAtOnce(t *testing.T) {
 	for _, name := range []string{"n1", "n2"} {
 		l.api[name].Status.Layer2 = l.nodes[name].planner.Status()
 	}
+	n1.view.SetAnnouncer("n2", l.api["n2"])
+	if plan := n1.planner.Plan(l.now); len(plan.Layer2) != 1 || !slices.Equal(plan.Again, []netip.Addr{netip.MustParseAddr(vip)}) {
+		t.Errorf("n1 plans %+v, want it to announce again what n2 has announced", plan)
+	}
 	for name, a := range l.api {
 		n2.view.SetAnnouncer(name, a)
 	}

@@ -30,6 +30,8 @@ type recorder struct {
 	logger klog.Logger
 	// pause is the shortest time between two writes: all nodes watch them.
 	pause time.Duration
+	// timeout is how long a write may take: what it says may be old by then.
+	timeout time.Duration
 	// retry is how long a write that failed waits for the next try.
 	retry wait.Backoff
 	wake  chan struct{}
@@ -45,6 +47,7 @@ func newRecorder(node string, client clients.AnnouncerInterface, feed *Feed, log
 		objects: feed,
 		logger:  logger,
 		pause:   100 * time.Millisecond,
+		timeout: 5 * time.Second,
 		retry:   wait.Backoff{Duration: 250 * time.Millisecond, Factor: 2, Jitter: 0.2, Steps: 8, Cap: 15 * time.Second},
 		wake:    make(chan struct{}, 1),
 	}
@@ -101,6 +104,8 @@ func (r *recorder) flush(ctx context.Context) (wrote bool, err error) {
 	r.mu.Lock()
 	status := r.status
 	r.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, r.timeout)
+	defer cancel()
 	if status == nil {
 		return false, nil
 	}

@@ -282,6 +282,9 @@ func (op *operation) requeue(rec *record) {
 			op.poke(rec) // nobody else is after it
 		default:
 			served = append(served, f)
+			if told := rec.told[f]; told != nil && told.Reason != PoolExhausted && !r.wish(f).IsValid() {
+				op.poke(rec) // it was told that there is nothing for it at all
+			}
 		}
 	}
 	if len(served) > 1 && r.requiresBoth() && a.supply(r, served[0]).compare(a.supply(r, served[1])) > 0 {

@@ -66,6 +66,8 @@ type world struct {
 	gone []*corev1.Service
 	// seen are the Services that the allocator knows, as they were when it was last asked about them.
 	seen map[string]*corev1.Service
+	// answers are what they were told.
+	answers map[string]string
 	// owners is who has which address, as far as the allocator has said; resting is until when an address rests, and for whom.
 	owners  map[netip.Addr][]string
 	resting map[netip.Addr]rest
@@ -86,6 +88,7 @@ type lateStatus struct {
 func newWorld(t *rapid.T) *world {
 	w := &world{
 		t: t, now: epoch,
+		answers:  map[string]string{},
 		services: map[string]*corev1.Service{},
 		pools:    map[string]*v1alpha1.IPAddressPool{},
 		namespaces: map[string]map[string]string{
@@ -93,6 +96,12 @@ func newWorld(t *rapid.T) *world {
 		},
 	}
 	w.start()
+	for range rapid.IntRange(1, 3).Draw(t, "pools") {
+		w.changePool(t)
+	}
+	for range rapid.IntRange(2, 6).Draw(t, "services") {
+		w.create(t)
+	}
 	return w
 }
 
@@ -177,12 +186,12 @@ func (w *world) changePool(t *rapid.T) {
 		p.Spec.ReuseAfter = &metav1.Duration{Duration: rapid.SampledFrom([]time.Duration{0, 30 * time.Second, time.Minute}).Draw(t, "reuse")}
 		p.Spec.Sharing = rapid.SampledFrom([]v1alpha1.SharingScope{"", v1alpha1.SharingCluster, v1alpha1.SharingNamespace}).Draw(t, "sharing")
 	}
-	if rapid.IntRange(0, 2).Draw(t, "other selection") == 0 {
+	if rapid.IntRange(0, 2).Draw(t, "other selection") == 1 {
 		p.Spec.ServiceAllocation = rapid.SampledFrom([]*v1alpha1.ServiceAllocation{
 			nil,
-			{Priority: 2},
 			{Priority: 1},
 			{Namespaces: []string{"one"}},
+			{Priority: 2},
 			{Namespaces: []string{}},
 			{NamespaceSelectors: []metav1.LabelSelector{{MatchLabels: map[string]string{"team": "blue"}}}},
 			{ServiceSelectors: []metav1.LabelSelector{{MatchLabels: map[string]string{"tier": "web"}}}, Priority: 3},
@@ -269,11 +278,9 @@ func (w *world) drawService(t *rapid.T) *corev1.Service {
 func keyOf(svc *corev1.Service) string { return svc.Namespace + "/" + svc.Name }
 
 func (w *world) create(t *rapid.T) {
-	key := drawName(t)
-	if w.services[key] != nil {
-		t.Skip("exists")
+	if key := drawName(t); w.services[key] == nil {
+		w.add(t, key)
 	}
-	w.add(t, key)
 }
 
 func (w *world) add(t *rapid.T, key string) {
@@ -287,24 +294,31 @@ func (w *world) add(t *rapid.T, key string) {
 	svc.Spec.IPFamilies = []corev1.IPFamily{corev1.IPv4Protocol}
 	svc.Spec.Ports = []corev1.ServicePort{{Protocol: corev1.ProtocolTCP, Port: 80}}
 	w.services[key] = svc
+	if rapid.Bool().Draw(t, "shares") {
+		svc.Annotations["clarionlb.io/allow-shared-ip"] = "k"
+		w.change(t, svc, "ports")
+	}
 	for range rapid.IntRange(0, 3).Draw(t, "settings") {
-		w.change(t, svc)
+		w.change(t, svc, "")
 	}
 	w.enqueueNames(key)
 }
 
 func (w *world) edit(t *rapid.T) {
 	svc := w.drawService(t)
-	w.change(t, svc)
+	w.change(t, svc, "")
 	w.enqueueNames(keyOf(svc))
 }
 
-// change changes one thing that a user may change.
-func (w *world) change(t *rapid.T, svc *corev1.Service) {
-	switch oneOf(t, "what", "families", "pool", "address", "key", "ports", "policy", "labels", "nothing") {
+// change changes one thing that a user may change: what, or anything.
+func (w *world) change(t *rapid.T, svc *corev1.Service, what string) {
+	if what == "" {
+		what = oneOf(t, "what", "address", "families", "ports", "key", "pool", "policy", "labels")
+	}
+	switch what {
 	case "families":
 		v4, v6 := corev1.IPv4Protocol, corev1.IPv6Protocol
-		svc.Spec.IPFamilies = rapid.SampledFrom([][]corev1.IPFamily{{v4}, {v6}, {v4, v6}, {v6, v4}}).Draw(t, "families")
+		svc.Spec.IPFamilies = rapid.SampledFrom([][]corev1.IPFamily{{v4, v6}, {v6, v4}, {v6}, {v4}}).Draw(t, "families")
 		policy := corev1.IPFamilyPolicySingleStack
 		if len(svc.Spec.IPFamilies) == 2 {
 			policy = rapid.SampledFrom([]corev1.IPFamilyPolicy{corev1.IPFamilyPolicyPreferDualStack, corev1.IPFamilyPolicyRequireDualStack}).Draw(t, "policy")
@@ -313,26 +327,26 @@ func (w *world) change(t *rapid.T, svc *corev1.Service) {
 		}
 		svc.Spec.IPFamilyPolicy = &policy
 	case "pool":
-		svc.Annotations["clarionlb.io/address-pool"] = oneOf(t, "pool", "", "", "p1", "p2", "p3")
+		svc.Annotations["clarionlb.io/address-pool"] = oneOf(t, "pool", "p1", "", "p2", "", "p3")
 	case "address":
 		wish := ""
 		switch rapid.IntRange(0, 4).Draw(t, "wish") {
-		case 0:
-		case 1:
+		case 4:
+		case 3:
 			wish = anyAddress.Draw(t, "address").String() + "," + anyAddress.Draw(t, "address").String()
 		default:
 			wish = anyAddress.Draw(t, "address").String()
 		}
 		svc.Annotations["clarionlb.io/addresses"] = wish
 	case "key":
-		svc.Annotations["clarionlb.io/allow-shared-ip"] = oneOf(t, "key", "", "k", "k", "other")
+		svc.Annotations["clarionlb.io/allow-shared-ip"] = oneOf(t, "key", "k", "other", "")
 	case "ports":
 		svc.Spec.Ports = nil
 		for _, n := range rapid.SliceOfNDistinct(rapid.Int32Range(80, 84), 1, 2, rapid.ID).Draw(t, "ports") {
 			svc.Spec.Ports = append(svc.Spec.Ports, corev1.ServicePort{Port: n, Protocol: rapid.SampledFrom([]corev1.Protocol{corev1.ProtocolTCP, corev1.ProtocolUDP}).Draw(t, "protocol")})
 		}
 	case "policy":
-		svc.Spec.ExternalTrafficPolicy = rapid.SampledFrom([]corev1.ServiceExternalTrafficPolicy{corev1.ServiceExternalTrafficPolicyCluster, corev1.ServiceExternalTrafficPolicyLocal}).Draw(t, "policy")
+		svc.Spec.ExternalTrafficPolicy = rapid.SampledFrom([]corev1.ServiceExternalTrafficPolicy{corev1.ServiceExternalTrafficPolicyLocal, corev1.ServiceExternalTrafficPolicyCluster}).Draw(t, "policy")
 		svc.Spec.Selector = map[string]string{"app": oneOf(t, "app", "x", "y")}
 	case "labels":
 		svc.Labels = map[string]string{"tier": oneOf(t, "tier", "web", "db")}
@@ -361,9 +375,9 @@ func (w *world) hear() {
 		if seen := w.seen[keyOf(svc)]; seen != nil && seen.UID == svc.UID {
 			delete(w.seen, keyOf(svc))
 		}
+		w.learn()
 	}
 	w.gone = nil
-	w.learn()
 }
 
 func (w *world) editStatus(t *rapid.T) {
@@ -458,6 +472,7 @@ func (w *world) ask(svc *corev1.Service) (Outcome, error) {
 	w.learn()
 	w.judge(svc, r, before, out, err)
 	w.seen[keyOf(svc)] = svc.DeepCopy()
+	w.answers[keyOf(svc)] = answer(svc, out, err)
 	w.enqueue(out.Poke)
 	setStatus(svc, out.Addresses)
 	return out, err
@@ -524,21 +539,16 @@ func (w *world) inspect() {
 		w.t.Fatalf("never settles: %v", w.queue)
 	}
 	names := slices.Sorted(maps.Keys(w.services))
-	answers := map[string]string{}
-	addresses := map[string][]netip.Addr{}
+	answers := maps.Clone(w.answers)
 	for _, key := range names {
 		svc := w.services[key]
 		out, err := w.ask(svc)
-		answers[key] = answer(out, err)
-		addresses[key] = out.Addresses
+		if answers[key] != answer(svc, out, err) {
+			w.t.Fatalf("%s was told %s and not poked, now it is %s", key, answers[key], answer(svc, out, err))
+		}
 		w.checkServed(svc, out, err)
 		if len(w.queue) > 0 || len(out.Conflicts) > 0 {
 			w.t.Fatalf("asking %s again pokes %v and finds conflicts %v", key, w.queue, out.Conflicts)
-		}
-	}
-	for _, key := range names {
-		if out, err := w.ask(w.services[key]); answer(out, err) != answers[key] {
-			w.t.Fatalf("%s: %s, then %s", key, answers[key], answer(out, err))
 		}
 	}
 	w.checkCounts()
@@ -557,8 +567,8 @@ func (w *world) inspect() {
 	for _, key := range rapid.Permutation(names).Draw(w.t, "order after restart") {
 		r, _ := NewRequest(w.services[key])
 		out, err := restarted.Ensure(w.now, r)
-		if answer(out, err) != answers[key] {
-			w.t.Fatalf("%s: %s, after a restart %s", key, answers[key], answer(out, err))
+		if svc := w.services[key]; answer(svc, out, err) != answers[key] {
+			w.t.Fatalf("%s: %s, after a restart %s", key, answers[key], answer(svc, out, err))
 		}
 	}
 	if problem := broken(restarted); problem != "" {
@@ -566,12 +576,27 @@ func (w *world) inspect() {
 	}
 }
 
-// answer is what must not depend on history. The sentence of a refusal may name a pool less than it could.
-func answer(out Outcome, err error) string {
-	if err != nil {
-		return fmt.Sprint(out.Addresses, err.(*Error).Reason)
+// answer is what must not depend on history. A Service that waits for any address is told once which pools are full, and
+// not again when one more has filled up; so these sentences are left out. One that requires both families is told of one
+// that is missing, and not again when the other is missing too.
+func answer(svc *corev1.Service, out Outcome, err error) string {
+	if err == nil {
+		text, _, _ := strings.Cut(out.Message, "; no ")
+		return fmt.Sprint(out.Addresses, text)
 	}
-	return fmt.Sprint(out.Addresses, out.Message)
+	problem := err.(*Error)
+	switch {
+	case problem.Reason == InvalidRequest:
+	case requiresBoth(svc):
+		return "not both"
+	case problem.Reason == PoolExhausted, problem.Reason == FamilyUnavailable, problem.Reason == NoMatchingPool:
+		return fmt.Sprint(problem.Reason)
+	}
+	return fmt.Sprint(out.Addresses, problem.Reason, problem.Message)
+}
+
+func requiresBoth(svc *corev1.Service) bool {
+	return svc.Spec.IPFamilyPolicy != nil && *svc.Spec.IPFamilyPolicy == corev1.IPFamilyPolicyRequireDualStack
 }
 
 // ---- The naive reader of the rules. It has no index and no memory but the world's.
@@ -866,7 +891,7 @@ func (w *world) next(svc *corev1.Service, v4 bool) netip.Addr {
 func (w *world) judge(svc *corev1.Service, r Request, b before, out Outcome, err error) {
 	key := keyOf(svc)
 	fail := func(format string, args ...any) {
-		w.t.Fatalf("%s: %s\n  before %v, answer %v %v", key, fmt.Sprintf(format, args...), b.had, answer(out, err), out.Conflicts)
+		w.t.Fatalf("%s: %s\n  before %v, answer %v %v", key, fmt.Sprintf(format, args...), b.had, answer(svc, out, err), out.Conflicts)
 	}
 	addresses, known := w.a.Lookup(r.Service)
 	if !known || !slices.Equal(addresses, out.Addresses) {
@@ -884,7 +909,7 @@ func (w *world) judge(svc *corev1.Service, r Request, b before, out Outcome, err
 		fail("pokes itself")
 	}
 
-	both := svc.Spec.IPFamilyPolicy != nil && *svc.Spec.IPFamilyPolicy == corev1.IPFamilyPolicyRequireDualStack
+	both := requiresBoth(svc)
 	if both && err == nil && len(out.Addresses) != 2 || both && r.Invalid == nil && len(out.Addresses) == 1 {
 		fail("requires both families")
 	}
@@ -964,9 +989,9 @@ func (w *world) checkServed(svc *corev1.Service, out Outcome, err error) {
 			possible++
 		}
 	}
-	both := svc.Spec.IPFamilyPolicy != nil && *svc.Spec.IPFamilyPolicy == corev1.IPFamilyPolicyRequireDualStack
+	both := requiresBoth(svc)
 	if both && missing > 0 && possible == missing || !both && possible > 0 {
-		w.t.Fatalf("%s waits (%v) for what it could have", keyOf(svc), answer(out, err))
+		w.t.Fatalf("%s waits (%v) for what it could have", keyOf(svc), answer(svc, out, err))
 	}
 }
 

@@ -128,6 +128,7 @@ func (a *Announcer) run(ctx context.Context, group *errgroup.Group) error {
 	})
 	err := a.follow(ctx)
 	if err == nil {
+		a.config.Logger.Info("Leaving the other announcers", "node", a.config.Node)
 		<-left
 	}
 	return err

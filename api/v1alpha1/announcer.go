@@ -13,7 +13,6 @@ import (
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Alive",type=integer,JSONPath=`.status.members.alive`
 // +kubebuilder:printcolumn:name="Expected",type=integer,JSONPath=`.status.members.expected`
-// +kubebuilder:printcolumn:name="Addresses",type=string,JSONPath=`.status.layer2.addresses[*].ip`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 
 // Announcer reports what the announcer of one node does. It is named after the node, created by that node's announcer and

@@ -35,10 +35,13 @@ var defaultCapabilities = []string{
 	"NET_BIND_SERVICE", "SYS_CHROOT", "KILL", "AUDIT_WRITE",
 }
 
-var errRunsAsRoot = errors.New("container has runAsNonRoot and image will run as root")
+// imageUser is the user and group that every image is taken to declare, as the product's does: a container that needs to
+// be root has to say so.
+const imageUser = 65532
 
-// newIdentity applies the security contexts. The user of an image is not known here and taken for root, so a container that
-// must not run as root has to say as whom it runs.
+var errRunsAsRoot = errors.New("container's runAsUser breaks non-root policy")
+
+// newIdentity applies the security contexts.
 func newIdentity(pod *v1.PodSpec, container *v1.Container) (identity, error) {
 	podContext, context := pod.SecurityContext, container.SecurityContext
 	if podContext == nil {
@@ -48,10 +51,15 @@ func newIdentity(pod *v1.PodSpec, container *v1.Container) (identity, error) {
 		context = &v1.SecurityContext{}
 	}
 	id := identity{
-		UID:        int(first(0, context.RunAsUser, podContext.RunAsUser)),
-		GID:        int(first(0, context.RunAsGroup, podContext.RunAsGroup)),
+		UID:        int(first(imageUser, context.RunAsUser, podContext.RunAsUser)),
 		NoNewPrivs: !first(true, context.AllowPrivilegeEscalation),
 	}
+	// A user that the image does not declare has no group of its own.
+	group := int64(0)
+	if context.RunAsUser == nil && podContext.RunAsUser == nil {
+		group = imageUser
+	}
+	id.GID = int(first(group, context.RunAsGroup, podContext.RunAsGroup))
 	if first(false, context.RunAsNonRoot, podContext.RunAsNonRoot) && id.UID == 0 {
 		return identity{}, errRunsAsRoot
 	}

@@ -12,6 +12,7 @@ import (
 func TestIdentityFollowsTheSecurityContexts(t *testing.T) {
 	const netBind, netRaw = 10, 13
 	hardened := &v1.SecurityContext{
+		RunAsUser:                ptr.To(int64(0)),
 		AllowPrivilegeEscalation: ptr.To(false),
 		Capabilities:             &v1.Capabilities{Drop: []v1.Capability{"ALL"}, Add: []v1.Capability{"NET_RAW", "CAP_NET_BIND_SERVICE"}},
 	}
@@ -35,8 +36,12 @@ func TestIdentityFollowsTheSecurityContexts(t *testing.T) {
 	if err != nil || id.UID != 9 || len(id.Capabilities) != len(capabilityNames) {
 		t.Errorf("privileged container is %+v, %v", id, err)
 	}
-	if _, err := newIdentity(&v1.PodSpec{}, &v1.Container{SecurityContext: &v1.SecurityContext{RunAsNonRoot: ptr.To(true)}}); !errors.Is(err, errRunsAsRoot) {
-		t.Errorf("runAsNonRoot without a user: %v", err)
+	if _, err := newIdentity(pod, &v1.Container{SecurityContext: &v1.SecurityContext{RunAsUser: ptr.To(int64(0))}}); !errors.Is(err, errRunsAsRoot) {
+		t.Errorf("root in a pod that must not be: %v", err)
+	}
+	id, err = newIdentity(&v1.PodSpec{}, &v1.Container{SecurityContext: &v1.SecurityContext{RunAsNonRoot: ptr.To(true)}})
+	if err != nil || id.UID != imageUser || id.GID != imageUser {
+		t.Errorf("container that says nothing is %+v, %v", id, err)
 	}
 	unknown := &v1.SecurityContext{Capabilities: &v1.Capabilities{Add: []v1.Capability{"NET_EVERYTHING"}}}
 	if _, err := newIdentity(&v1.PodSpec{}, &v1.Container{SecurityContext: unknown}); err == nil {

@@ -9,7 +9,8 @@
 //     hostNetwork lives in the node's own.
 //   - A container whose image repository is the NAME of an --image runs for real: the files in DIR become a root file system
 //     of its own, and command, arguments, environment, volumes, the ServiceAccount's token and the security context apply.
-//     Without a command, the entry point is the file in DIR named after the last element of NAME.
+//     Such an image is taken to declare USER 65532:65532 and, as its entry point, the file in DIR named after the last
+//     element of NAME.
 //   - Every other container is an echo server (package echo) on its containerPorts: HTTP on TCP ports, raw TCP on TCP ports
 //     whose name is tcp or begins with "tcp-", and UDP. Where no container of the pod declares a port, the first serves HTTP
 //     on 8080. Its volumes, security context and command are ignored; exec probes and hooks run with the files of the

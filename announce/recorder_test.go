@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,20 +20,47 @@ import (
 	clients "github.com/clarionlb/clarion/client/versioned/typed/api/v1alpha1"
 )
 
-// announcerAPI behaves like the API for the Announcer of one node: the client writes to it and the cache reads from it. With
-// synctest, only one goroutine runs while the test looks.
+// announcerAPI behaves like the API for the Announcer of one node: the client writes to it and the cache reads from it.
 type announcerAPI struct {
 	clients.AnnouncerInterface
+
+	mu     sync.Mutex
 	node   *corev1.Node
 	object *v1alpha1.Announcer
 	down   bool
-	writes []time.Time
+	writes int
 }
 
-func (a *announcerAPI) Node(string) *corev1.Node             { return a.node }
-func (a *announcerAPI) Announcer(string) *v1alpha1.Announcer { return a.object }
+// set changes what the API has.
+func (a *announcerAPI) set(change func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	change()
+}
+
+// written returns what the API has and how many writes it has seen, when all is quiet.
+func (a *announcerAPI) written() (*v1alpha1.Announcer, int) {
+	synctest.Wait()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.object, a.writes
+}
+
+func (a *announcerAPI) Node(string) *corev1.Node {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.node
+}
+
+func (a *announcerAPI) Announcer(string) *v1alpha1.Announcer {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.object
+}
 
 func (a *announcerAPI) Create(_ context.Context, o *v1alpha1.Announcer, _ metav1.CreateOptions) (*v1alpha1.Announcer, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	if a.object != nil {
 		return nil, apierrors.NewAlreadyExists(v1alpha1.Resource("announcers"), o.Name)
 	}
@@ -41,7 +69,9 @@ func (a *announcerAPI) Create(_ context.Context, o *v1alpha1.Announcer, _ metav1
 }
 
 func (a *announcerAPI) Patch(_ context.Context, name string, kind types.PatchType, data []byte, _ metav1.PatchOptions, subresources ...string) (*v1alpha1.Announcer, error) {
-	a.writes = append(a.writes, time.Now())
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.writes++
 	if a.down {
 		return nil, errors.New("connection refused")
 	}
@@ -88,11 +118,11 @@ func TestAStatusIsWrittenAtOnceAndToAnObjectOwnedByTheNode(t *testing.T) {
 	recording(t, func(t *testing.T, r *recorder, api *announcerAPI) {
 		start := time.Now()
 		r.record(statusWith(1))
-		synctest.Wait()
-		if !time.Now().Equal(start) || api.object == nil || api.object.Status.Members.Alive != 1 {
-			t.Fatalf("wrote %+v", api.object)
+		object, _ := api.written()
+		if !time.Now().Equal(start) || object == nil || object.Status.Members.Alive != 1 {
+			t.Fatalf("wrote %+v", object)
 		}
-		if owners := api.object.OwnerReferences; len(owners) != 1 || owners[0].Kind != "Node" || owners[0].UID != "uid-1" {
+		if owners := object.OwnerReferences; len(owners) != 1 || owners[0].Kind != "Node" || owners[0].UID != "uid-1" {
 			t.Errorf("owned by %+v", owners)
 		}
 	})
@@ -100,15 +130,14 @@ func TestAStatusIsWrittenAtOnceAndToAnObjectOwnedByTheNode(t *testing.T) {
 
 func TestChangesInQuickSuccessionAreWrittenAsOne(t *testing.T) {
 	recording(t, func(t *testing.T, r *recorder, api *announcerAPI) {
-		api.object = &v1alpha1.Announcer{}
+		api.set(func() { api.object = &v1alpha1.Announcer{} })
 		for i := range int32(50) {
 			r.record(statusWith(i + 1))
 			synctest.Wait()
 		}
 		time.Sleep(r.pause)
-		synctest.Wait()
-		if len(api.writes) != 2 || api.object.Status.Members.Alive != 50 {
-			t.Errorf("%d writes, the last says %d", len(api.writes), api.object.Status.Members.Alive)
+		if object, writes := api.written(); writes != 2 || object.Status.Members.Alive != 50 {
+			t.Errorf("%d writes, the last says %d", writes, object.Status.Members.Alive)
 		}
 	})
 }
@@ -116,15 +145,13 @@ func TestChangesInQuickSuccessionAreWrittenAsOne(t *testing.T) {
 func TestWhatTheAPIHasIsNotWrittenAgain(t *testing.T) {
 	recording(t, func(t *testing.T, r *recorder, api *announcerAPI) {
 		r.record(statusWith(1))
-		synctest.Wait()
-		writes := len(api.writes)
+		_, before := api.written()
 		time.Sleep(time.Minute)
 		r.check()
 		r.record(statusWith(1))
 		time.Sleep(time.Minute)
-		synctest.Wait()
-		if len(api.writes) != writes {
-			t.Errorf("%d writes too many", len(api.writes)-writes)
+		if _, after := api.written(); after != before {
+			t.Errorf("%d writes too many", after-before)
 		}
 	})
 }
@@ -134,12 +161,11 @@ func TestAStatusThatSomebodyElseChangedIsPutRight(t *testing.T) {
 		r.record(statusWith(1))
 		time.Sleep(time.Minute)
 		for _, changed := range []*v1alpha1.Announcer{{}, nil} {
-			api.object = changed
+			api.set(func() { api.object = changed })
 			r.check()
 			time.Sleep(time.Second)
-			synctest.Wait()
-			if api.object == nil || api.object.Status.Members.Alive != 1 {
-				t.Errorf("left it at %+v", api.object)
+			if object, _ := api.written(); object == nil || object.Status.Members.Alive != 1 {
+				t.Errorf("left it at %+v", object)
 			}
 		}
 	})
@@ -147,20 +173,18 @@ func TestAStatusThatSomebodyElseChangedIsPutRight(t *testing.T) {
 
 func TestTheLastStatusIsWrittenWhenTheAPIIsBack(t *testing.T) {
 	recording(t, func(t *testing.T, r *recorder, api *announcerAPI) {
-		api.object, api.down = &v1alpha1.Announcer{}, true
+		api.set(func() { api.object, api.down = &v1alpha1.Announcer{}, true })
 		r.record(statusWith(1))
 		time.Sleep(30 * time.Minute)
 		r.record(statusWith(2))
 		time.Sleep(30 * time.Minute)
-		synctest.Wait()
-		if tries := len(api.writes); tries < 60*60/20 || tries > 60*60/10 {
+		if _, tries := api.written(); tries < 60*60/20 || tries > 60*60/10 {
 			t.Errorf("%d tries in an hour", tries)
 		}
-		api.down = false
+		api.set(func() { api.down = false })
 		time.Sleep(20 * time.Second)
-		synctest.Wait()
-		if api.object.Status.Members.Alive != 2 {
-			t.Errorf("wrote %+v", api.object.Status)
+		if object, _ := api.written(); object.Status.Members.Alive != 2 {
+			t.Errorf("wrote %+v", object.Status)
 		}
 	})
 }
@@ -168,18 +192,16 @@ func TestTheLastStatusIsWrittenWhenTheAPIIsBack(t *testing.T) {
 func TestWithoutANodeNothingIsCreated(t *testing.T) {
 	recording(t, func(t *testing.T, r *recorder, api *announcerAPI) {
 		node := api.node
-		api.node = nil
+		api.set(func() { api.node = nil })
 		r.record(statusWith(1))
 		time.Sleep(time.Second)
-		synctest.Wait()
-		if api.object != nil {
+		if object, _ := api.written(); object != nil {
 			t.Fatal("created an Announcer without a Node")
 		}
-		api.node = node
+		api.set(func() { api.node = node })
 		time.Sleep(time.Minute)
-		synctest.Wait()
-		if api.object == nil || api.object.Status.Members.Alive != 1 {
-			t.Errorf("wrote %+v", api.object)
+		if object, _ := api.written(); object == nil || object.Status.Members.Alive != 1 {
+			t.Errorf("wrote %+v", object)
 		}
 	})
 }

@@ -36,11 +36,11 @@ lint: ## gofmt, go vet, staticcheck, and whether generated code is up to date
 .PHONY: test
 test: lint ## Lint, unit tests, and end-to-end tests on a real control plane (root, Debian)
 	go test ./...
-	cd test && go run ./cmd/cluster setup && go test -v -timeout 40m ./...
+	cd test && go test -v -p 1 -timeout 50m ./...
 
 .PHONY: demo
 demo: ## The main job, end to end, on an embedded cluster (root, Debian); KEEP=1 leaves the cluster up
-	cd test && go run ./cmd/cluster setup && go run ./demo $(if $(KEEP),--keep)
+	cd test && go run ./demo $(if $(KEEP),--keep)
 
 .PHONY: bench
 bench: ## Benchmarks; their figures are in docs/performance.md

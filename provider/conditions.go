@@ -100,13 +100,15 @@ func (w *conditionWriter) amend(name types.NamespacedName, data []byte) ([]byte,
 		patch.Metadata = map[string]any{}
 	}
 	_, writesLoadBalancer := patch.Status["loadBalancer"]
+	// A list that loses its last element is patched as a whole.
+	left, writesFinalizers := patch.Metadata["finalizers"]
 	removed, _ := patch.Metadata["$deleteFromPrimitiveList/finalizers"].([]any)
 	w.mu.Lock()
 	pending, found := w.pending[name]
 	delete(w.pending, name)
 	w.mu.Unlock()
 	switch {
-	case slices.Contains(removed, any(servicehelpers.LoadBalancerCleanupFinalizer)):
+	case writesFinalizers && left == nil, slices.Contains(removed, any(servicehelpers.LoadBalancerCleanupFinalizer)):
 		patch.Status["conditions"] = []map[string]any{{"$patch": "delete", "type": v1alpha1.ConditionAddressAssigned}}
 	case writesLoadBalancer && found:
 		patch.Metadata["uid"] = pending.uid

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"encoding/json"
+	"slices"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -78,20 +79,22 @@ func TestTheConditionTravelsInTheStatusPatchOfTheServiceController(t *testing.T)
 }
 
 func TestTheConditionGoesWithTheFinalizer(t *testing.T) {
-	w := newConditionWriter()
-	before := service("a", func(s *corev1.Service) {
-		s.Spec.Type = corev1.ServiceTypeClusterIP
-		s.Finalizers = []string{servicehelpers.LoadBalancerCleanupFinalizer, "example.com/other"}
-		s.Status.Conditions = []metav1.Condition{otherCondition, {Type: v1alpha1.ConditionAddressAssigned, Status: metav1.ConditionTrue, Reason: "Assigned"}}
-	})
-	changed := before.DeepCopy()
-	changed.Finalizers = []string{"example.com/other"}
-	after := patched(t, w, before, changed)
-	if len(after.Finalizers) != 1 || after.Finalizers[0] != "example.com/other" {
-		t.Errorf("got finalizers %v, want the other one alone", after.Finalizers)
-	}
-	if len(after.Status.Conditions) != 1 || after.Status.Conditions[0].Type != otherCondition.Type {
-		t.Errorf("got conditions %v, want the other one alone", after.Status.Conditions)
+	for _, others := range [][]string{nil, {"example.com/other"}} {
+		w := newConditionWriter()
+		before := service("a", func(s *corev1.Service) {
+			s.Spec.Type = corev1.ServiceTypeClusterIP
+			s.Finalizers = append([]string{servicehelpers.LoadBalancerCleanupFinalizer}, others...)
+			s.Status.Conditions = []metav1.Condition{otherCondition, {Type: v1alpha1.ConditionAddressAssigned, Status: metav1.ConditionTrue, Reason: "Assigned"}}
+		})
+		changed := before.DeepCopy()
+		changed.Finalizers = others
+		after := patched(t, w, before, changed)
+		if !slices.Equal(after.Finalizers, others) {
+			t.Errorf("got finalizers %v, want %v", after.Finalizers, others)
+		}
+		if len(after.Status.Conditions) != 1 || after.Status.Conditions[0].Type != otherCondition.Type {
+			t.Errorf("got conditions %v, want the other one alone", after.Status.Conditions)
+		}
 	}
 }
 

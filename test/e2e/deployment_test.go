@@ -189,13 +189,13 @@ func (d *deployment) awaitReason(name, reason string) metav1.Condition {
 func (d *deployment) awaitAnswer(address netip.Addr) {
 	d.t.Helper()
 	d.eventually(fmt.Sprintf("an answer at %s", address), func(ctx context.Context) error {
-		_, err := d.curl(ctx, address)
+		_, err := curl(ctx, d.Client, address)
 		return err
 	})
 }
 
-func (d *deployment) curl(ctx context.Context, address netip.Addr) (string, error) {
-	return d.Client.Run(ctx, "curl", "--silent", "--show-error", "--fail", "--max-time", "2", "http://"+netip.AddrPortFrom(address, 80).String())
+func curl(ctx context.Context, host *network.Host, address netip.Addr) (string, error) {
+	return host.Run(ctx, "curl", "--silent", "--show-error", "--fail", "--max-time", "2", "http://"+netip.AddrPortFrom(address, 80).String())
 }
 
 // owner returns the node that claims an address: the one whose claim holds against all others.
@@ -260,8 +260,21 @@ func (d *deployment) whoAnswers(ctx context.Context, address netip.Addr) ([]stri
 		if _, err := d.Client.Run(ctx, "ip", "neigh", "flush", "to", address.String(), "dev", "eth0"); err != nil {
 			return nil, err
 		}
-		if _, err := d.curl(ctx, address); err != nil {
+		asked := time.Now()
+		conn, err := d.Client.DialContext(ctx, "udp", netip.AddrPortFrom(address, 9).String()) // discard: any packet makes the kernel ask
+		if err != nil {
 			return nil, err
+		}
+		_, err = conn.Write([]byte{0})
+		conn.Close()
+		if err != nil {
+			return nil, err
+		}
+		answered, cancel := context.WithTimeout(ctx, time.Second)
+		_, err = sniffer.Await(answered, func(frame network.Frame) bool { return isARPReply(frame, address) && frame.Time.After(asked) })
+		cancel()
+		if err != nil {
+			return nil, fmt.Errorf("nobody answers for %s: %w", address, err)
 		}
 	}
 	var names []string

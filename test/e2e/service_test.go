@@ -55,7 +55,8 @@ func TestAServiceGetsAnAddressAndAnswersFromOutside(t *testing.T) {
 			t.Errorf("the condition does not name the pool: %s", message)
 		}
 		d.awaitSoleOwner(wished)
-		if _, err := d.FarClient.Run(d.ctx, "curl", "--silent", "--show-error", "--fail", "--max-time", "5", "http://"+wished.String()); err != nil {
+		d.awaitAnswer(wished)
+		if _, err := curl(d.ctx, d.FarClient, wished); err != nil {
 			t.Errorf("no answer behind the router: %v", err)
 		}
 	})
@@ -105,7 +106,7 @@ func TestAServiceGetsAnAddressAndAnswersFromOutside(t *testing.T) {
 		d := d.in(t)
 		d.delete("myapp")
 		d.eventually("the address to fall silent", func(ctx context.Context) error {
-			if _, err := d.curl(ctx, wished); err == nil {
+			if _, err := curl(ctx, d.Client, wished); err == nil {
 				return errors.New("it still answers")
 			}
 			if _, err := d.owner(ctx, wished); err == nil {

@@ -160,24 +160,13 @@ func TestDualStackClusterWithNftables(t *testing.T) {
 	t.Run("CRDs are served when Apply returns", f.testApply)
 }
 
-func TestIPv6ClusterWithIptablesBesideAnother(t *testing.T) {
-	other := cluster.New(t, cluster.Config{Nodes: 1})
-	f := start(t, cluster.Config{Families: []corev1.IPFamily{corev1.IPv6Protocol}, ProxyMode: "iptables"})
-	t.Run("Services answer", f.testServices)
-	t.Run("the client's address reaches pods with the policy Local", f.testClientAddress)
-	t.Run("pods reach each other and the API", f.testPods)
-	t.Run("the other cluster has nothing of it", func(t *testing.T) {
-		if rules, err := f.Node("n1").Run(f.ctx, "ip6tables-save"); err != nil || !strings.Contains(rules, "default/web") {
-			t.Errorf("%s\n%v", rules, err)
-		}
-		if tables, err := other.Node("n1").Run(f.ctx, "nft", "list", "tables"); err != nil || !strings.Contains(tables, "kube-proxy") {
-			t.Errorf("%s\n%v", tables, err)
-		}
-		services, err := other.Kubectl(f.ctx, "get", "services", "--output=name")
-		if err != nil || services != "service/kubernetes\n" {
-			t.Errorf("%s\n%v", services, err)
-		}
-	})
+func TestClustersWithIptablesSideBySide(t *testing.T) {
+	for _, family := range []corev1.IPFamily{corev1.IPv4Protocol, corev1.IPv6Protocol} {
+		f := start(t, cluster.Config{Families: []corev1.IPFamily{family}, ProxyMode: "iptables"})
+		t.Run(string(family)+": Services answer", f.testServices)
+		t.Run(string(family)+": the client's address reaches pods with the policy Local", f.testClientAddress)
+		t.Run(string(family)+": pods reach each other and the API", f.testPods)
+	}
 }
 
 // TestANewNodeAwaitsACloudProvider expects what a kubelet with --cloud-provider=external registers.
@@ -204,21 +193,29 @@ func (f *fixture) testServices(t *testing.T) {
 	for _, from := range []*network.Host{f.Client, f.FarClient} {
 		for _, node := range f.Nodes() {
 			for _, ip := range node.IPs() {
-				m := meter(t, from, ip, 30080)
-				for _, other := range f.Nodes() {
-					await(t, m, answeredBy(other.Name))
-				}
-				m.Stop()
+				f.awaitAllPods(t, from, ip, 30080)
 			}
 		}
 	}
 	for _, ip := range f.service(t, "web").Spec.ClusterIPs {
 		for _, node := range f.Nodes() {
-			m := meter(t, node.Host, netip.MustParseAddr(ip), 80)
-			for _, other := range f.Nodes() {
-				await(t, m, answeredBy(other.Name))
-			}
-			m.Stop()
+			f.awaitAllPods(t, node.Host, netip.MustParseAddr(ip), 80)
+		}
+	}
+}
+
+// awaitAllPods waits until each pod of this cluster has answered at an address, and expects no other to.
+func (f *fixture) awaitAllPods(t *testing.T, from *network.Host, to netip.Addr, port uint16) {
+	t.Helper()
+	m := meter(t, from, to, port)
+	names := map[string]bool{}
+	for _, pod := range f.pods(t) {
+		names[pod.Name] = true
+		await(t, m, func(a network.Attempt) bool { return a.Answer.Pod == pod.Name })
+	}
+	for pod := range m.Stop().Pods() {
+		if !names[pod] {
+			t.Errorf("%s:%d was answered by %s, which is not of cluster %s", to, port, pod, f.Name())
 		}
 	}
 }

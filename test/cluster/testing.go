@@ -61,10 +61,20 @@ func (c *Cluster) explain(t testing.TB) {
 		t.Error(err)
 	}
 	for _, log := range logs {
-		if lines := complaints(log, 5); lines != "" {
+		lines := complaints(log, 5)
+		if isProduct(log) {
+			lines = tail(log, 15)
+		}
+		if lines != "" {
 			t.Logf("%s:\n%s", log, lines)
 		}
 	}
+}
+
+// isProduct tells whether a log is that of a container of the product, which is what most failures are about.
+func isProduct(log string) bool {
+	name := filepath.Base(log)
+	return strings.HasPrefix(name, "kube-system_") || strings.HasPrefix(name, "clarion-system_")
 }
 
 // complaints returns the last lines of a log that are errors in the formats of klog, zap and the Go runtime.

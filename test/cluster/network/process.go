@@ -2,6 +2,7 @@ package network
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -30,10 +31,11 @@ type Process struct {
 	// Log is the file that its output goes to, empty if it was not started by [Host.Start].
 	Log string
 
-	fd   int // a pidfd: a signal never reaches another process that got the same ID later
-	gone chan struct{}
-	wait func()
-	once *sync.Once
+	fd    int   // a pidfd: a signal never reaches another process that got the same ID later
+	ticks int64 // when it was started, as the kernel counts
+	gone  chan struct{}
+	wait  func()
+	once  *sync.Once
 }
 
 // Kill kills the process: it gets no chance to clean up.
@@ -110,16 +112,36 @@ func (h *Host) Start(log string, command ...string) (*Process, error) {
 
 // StartCommand starts a prepared command in the host, with the host's name as its hostname.
 func (h *Host) StartCommand(cmd *exec.Cmd) error {
-	// A goroutine of its own, because Pdeathsig fires when the *thread* that started the process ends, and a caller may
-	// be locked to a thread that ends with it.
-	result := make(chan error)
-	go func() {
-		result <- h.Do(func() error { return h.withHostname(cmd.Start) })
-	}()
-	if err := <-result; err != nil {
+	var err error
+	onSpawner(func() {
+		err = h.Do(func() error { return h.withHostname(cmd.Start) })
+	})
+	if err != nil {
 		return fmt.Errorf("start %s on %s: %w", cmd.Args[0], h.Name, err)
 	}
 	return nil
+}
+
+// spawner is the one thread that starts processes. The kernel sends a process its Pdeathsig when the thread that started
+// it ends, and of any other thread nobody knows when that is.
+var spawner = sync.OnceValue(func() chan<- func() {
+	work := make(chan func())
+	go func() {
+		runtime.LockOSThread()
+		for f := range work {
+			f()
+		}
+	}()
+	return work
+})
+
+func onSpawner(f func()) {
+	done := make(chan struct{})
+	spawner() <- func() {
+		defer close(done)
+		f()
+	}
+	<-done
 }
 
 // withHostname calls f on a thread that sees the host's name as its hostname.
@@ -161,7 +183,9 @@ func (h *Host) Processes(name string) ([]*Process, error) {
 			found = append(found, p)
 		}
 	}
-	slices.SortFunc(found, func(a, b *Process) int { return a.Started.Compare(b.Started) })
+	slices.SortFunc(found, func(a, b *Process) int {
+		return cmp.Or(cmp.Compare(a.ticks, b.ticks), cmp.Compare(a.PID, b.PID))
+	})
 	return found, nil
 }
 
@@ -173,7 +197,10 @@ func openProcess(pid int) (*Process, error) {
 	}
 	p := &Process{Name: executable(pid), Command: commandLine(pid), PID: pid, fd: fd, gone: make(chan struct{}), once: new(sync.Once)}
 	runtime.AddCleanup(p, func(fd int) { unix.Close(fd) }, fd)
-	if p.Started, err = startTime(pid); err != nil {
+	if p.ticks, err = startTicks(pid); err != nil {
+		return nil, err
+	}
+	if p.Started, err = tickTime(p.ticks); err != nil {
 		return nil, err
 	}
 	p.wait = func() {
@@ -198,34 +225,45 @@ func executable(pid int) string {
 }
 
 func commandLine(pid int) []string {
-	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-	if err != nil {
-		return nil
+	for {
+		content, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		if err != nil {
+			return nil
+		}
+		if len(content) > 0 {
+			return strings.Split(strings.TrimSuffix(string(content), "\x00"), "\x00")
+		}
+		// A process that has just been started has an executable for a moment before it has a command line. One that has
+		// ended has neither.
+		if executable(pid) == "" {
+			return nil
+		}
+		time.Sleep(time.Millisecond)
 	}
-	return strings.Split(strings.TrimSuffix(string(content), "\x00"), "\x00")
 }
 
-// startTime converts what the kernel keeps, clock ticks since the machine started (proc(5)).
-func startTime(pid int) (time.Time, error) {
+// startTicks returns when a process was started, in clock ticks since the machine was (proc(5)).
+func startTicks(pid int) (int64, error) {
 	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return time.Time{}, err
+		return 0, err
 	}
-	// The second field is the name, in parentheses, and may contain anything.
-	_, rest, _ := strings.Cut(string(content[bytes.LastIndexByte(content, ')')+1:]), " ")
-	fields := strings.Fields(rest)
-	const startTimeField, ticksPerSecond = 22 - 3, 100
-	if len(fields) <= startTimeField {
-		return time.Time{}, fmt.Errorf("process %d: short stat", pid)
+	// The second field is the name, in parentheses, and may contain anything. The third is the first after it.
+	fields := strings.Fields(string(content[bytes.LastIndexByte(content, ')')+1:]))
+	const third, startTime = 3, 22
+	if len(fields) <= startTime-third {
+		return 0, fmt.Errorf("process %d: short stat", pid)
 	}
-	ticks, err := strconv.ParseInt(fields[startTimeField], 10, 64)
-	if err != nil {
-		return time.Time{}, err
-	}
+	return strconv.ParseInt(fields[startTime-third], 10, 64)
+}
+
+// tickTime converts clock ticks to a time, never a later one.
+func tickTime(ticks int64) (time.Time, error) {
+	const ticksPerSecond = 100 // for every architecture that Go knows (USER_HZ)
+	now := time.Now()
 	var uptime unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &uptime); err != nil {
 		return time.Time{}, err
 	}
-	age := time.Duration(uptime.Nano()) - time.Duration(ticks)*time.Second/ticksPerSecond
-	return time.Now().Add(-age), nil
+	return now.Add(time.Duration(ticks)*time.Second/ticksPerSecond - time.Duration(uptime.Nano())), nil
 }

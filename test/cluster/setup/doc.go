@@ -4,7 +4,6 @@
 package setup
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"os"
@@ -22,7 +21,7 @@ func cacheDir() (string, error) {
 }
 
 // during runs f, after saying what it is about to do; when f takes long, it says every now and then that it still goes on.
-func during(ctx context.Context, progress io.Writer, what string, f func() error) error {
+func during(progress io.Writer, what string, f func() error) error {
 	fmt.Fprintln(progress, what)
 	started := time.Now()
 	done := make(chan error, 1)

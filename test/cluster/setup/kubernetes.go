@@ -66,7 +66,7 @@ func Kubernetes(ctx context.Context, progress io.Writer) (string, error) {
 	started := time.Now()
 	for i, component := range components {
 		what := fmt.Sprintf("compiling %s %s (%d of %d, once per version)", component.name, version, i+1, len(components))
-		err := during(ctx, progress, what, func() error {
+		err := during(progress, what, func() error {
 			return build(ctx, module, "-trimpath", "-ldflags="+versionFlags(version), "-o="+filepath.Join(partial, component.name), component.pkg)
 		})
 		if err != nil {

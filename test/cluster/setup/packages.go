@@ -55,7 +55,7 @@ func Packages(ctx context.Context, progress io.Writer) error {
 		return nil
 	}
 	install := append([]string{"install", "--yes", "--no-install-recommends"}, names...)
-	return during(ctx, progress, "installing "+strings.Join(names, ", "), func() error {
+	return during(progress, "installing "+strings.Join(names, ", "), func() error {
 		// The lists of a fresh machine are empty or old. Where they are not, no update is needed.
 		if aptGet(ctx, install...) == nil {
 			return nil

@@ -28,7 +28,7 @@ func Product(ctx context.Context, progress io.Writer) (string, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}
-	err = during(ctx, progress, "compiling the product", func() error {
+	err = during(progress, "compiling the product", func() error {
 		if err := build(ctx, root, "-o="+dir+"/", "./cmd/..."); err != nil {
 			return err
 		}

@@ -1,0 +1,77 @@
+package setup
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestCheckoutIsFoundFromInside(t *testing.T) {
+	root, err := Checkout()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := module(filepath.Join(root, "go.mod")); got != productModule {
+		t.Errorf("%s is the module %q", root, got)
+	}
+}
+
+func TestKubernetesKeyFollowsTheModule(t *testing.T) {
+	write := func(mod, sum string) string {
+		dir := t.TempDir()
+		err := errors.Join(os.WriteFile(filepath.Join(dir, "go.mod"), []byte(mod), 0o644), os.WriteFile(filepath.Join(dir, "go.sum"), []byte(sum), 0o644))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return dir
+	}
+	key := func(dir string) string {
+		key, version, err := kubernetesKey(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasPrefix(key, version+"-") {
+			t.Errorf("key %s of version %s", key, version)
+		}
+		return key
+	}
+	mod := "module m\n\nrequire (\n\tk8s.io/kubernetes v1.2.3\n\tk8s.io/kubernetes-other v9.9.9\n)\n"
+	first := key(write(mod, "a"))
+	if !strings.HasPrefix(first, "v1.2.3-") {
+		t.Error(first)
+	}
+	if again := key(write(mod, "a")); again != first {
+		t.Errorf("%s and %s of the same module", first, again)
+	}
+	if other := key(write(mod, "b")); other == first {
+		t.Errorf("%s of different modules", first)
+	}
+	if _, _, err := kubernetesKey(write("module m\n", "")); err == nil {
+		t.Error("a module without Kubernetes has a key")
+	}
+}
+
+func TestABuildThatFailsSaysWhy(t *testing.T) {
+	err := build(t.Context(), t.TempDir(), "-o="+os.DevNull, "./nothing-here")
+	if err == nil || !strings.Contains(err.Error(), "nothing-here") {
+		t.Error(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := build(ctx, t.TempDir(), "./nothing-here"); !errors.Is(err, context.Canceled) {
+		t.Errorf("an interrupted build: %v", err)
+	}
+}
+
+func TestDuringTellsWhatIsDone(t *testing.T) {
+	var told bytes.Buffer
+	wrong := errors.New("wrong")
+	err := during(&told, "doing it", func() error { return wrong })
+	if !errors.Is(err, wrong) || !strings.Contains(err.Error(), "doing it") || told.String() != "doing it\n" {
+		t.Errorf("%v, %q", err, told.String())
+	}
+}

@@ -326,14 +326,13 @@ func (a *Announcer) status(current *v1alpha1.Announcer) v1alpha1.AnnouncerStatus
 func (a *Announcer) farewell(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	status := a.status(a.own)
-	meta.SetStatusCondition(&status.Conditions, metav1.Condition{
+	meta.SetStatusCondition(&a.conditions, metav1.Condition{
 		Type:    v1alpha1.ConditionReady,
 		Status:  metav1.ConditionFalse,
 		Reason:  v1alpha1.ReasonStopped,
 		Message: "The announcer was stopped.",
 	})
-	if err := a.recorder.write(ctx, &status); err != nil {
+	if err := a.recorder.writeConditions(ctx, a.conditions); err != nil {
 		a.config.Logger.Error(err, "Could not write that this announcer has stopped")
 	}
 }

@@ -125,7 +125,16 @@ func (r *recorder) flush(ctx context.Context) (wrote bool, err error) {
 
 // write replaces the whole status, whatever it is: nobody else has a say in it.
 func (r *recorder) write(ctx context.Context, status *v1alpha1.AnnouncerStatus) error {
-	patch, err := json.Marshal([]map[string]any{{"op": "add", "path": "/status", "value": status}})
+	return r.patch(ctx, "/status", status)
+}
+
+// writeConditions replaces the conditions alone, which is quick however many claims there are.
+func (r *recorder) writeConditions(ctx context.Context, conditions []metav1.Condition) error {
+	return r.patch(ctx, "/status/conditions", conditions)
+}
+
+func (r *recorder) patch(ctx context.Context, path string, value any) error {
+	patch, err := json.Marshal([]map[string]any{{"op": "add", "path": path, "value": value}})
 	if err != nil {
 		return fmt.Errorf("encode the status: %w", err)
 	}

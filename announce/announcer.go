@@ -261,7 +261,11 @@ func (a *Announcer) step() {
 	}
 	if !slices.Equal(a.unseen, plan.Unseen) {
 		a.unseen = plan.Unseen
-		a.config.Logger.Info("Announcers that are out of sight but alive: can they be reached on the gossip's port by TCP and UDP?", "nodes", a.unseen)
+		if len(a.unseen) > 0 {
+			a.config.Logger.Info("Announcers are alive but out of sight: is the gossip's port blocked, TCP or UDP?", "nodes", a.unseen)
+		} else {
+			a.config.Logger.Info("No announcer is alive but out of sight any more")
+		}
 	}
 	addressesMetric.Set(float64(len(plan.Layer2)))
 

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -15,7 +16,6 @@ import (
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/record"
 	cloudprovider "k8s.io/cloud-provider"
-	servicehelpers "k8s.io/cloud-provider/service/helpers"
 	"k8s.io/utils/ptr"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
@@ -28,7 +28,7 @@ type balancer struct {
 	feed       *serviceFeed
 	services   corelisters.ServiceLister
 	conditions *conditionWriter
-	keeper     *poolKeeper
+	keeper     *keeper
 	events     record.EventRecorder
 	restored   <-chan struct{}
 }
@@ -78,10 +78,12 @@ func (b *balancer) EnsureLoadBalancer(ctx context.Context, _ string, service *co
 
 	if err != nil {
 		held, _ := b.allocator.Lookup(nameOf(service))
-		if writeErr := b.conditions.refused(ctx, service, loadBalancerStatus(held), condition(err)); writeErr != nil {
-			err = errors.Join(err, writeErr)
+		refusal := condition(err)
+		changed, writeErr := b.conditions.refused(ctx, service, loadBalancerStatus(held), refusal)
+		if changed {
+			b.events.Event(service, corev1.EventTypeWarning, refusal.Reason, refusal.Message)
 		}
-		return nil, err
+		return nil, errors.Join(err, writeErr)
 	}
 	status := loadBalancerStatus(outcome.Addresses)
 	assigned := metav1.Condition{
@@ -90,8 +92,15 @@ func (b *balancer) EnsureLoadBalancer(ctx context.Context, _ string, service *co
 		Reason:  string(loadbalancer.Assigned),
 		Message: outcome.Message,
 	}
-	if err := b.conditions.assigned(ctx, service, status, assigned); err != nil {
+	changed, err := b.conditions.assigned(ctx, service, status, assigned)
+	if err != nil {
 		return nil, err
+	}
+	if changed {
+		b.events.Event(service, corev1.EventTypeNormal, assigned.Type[strings.LastIndex(assigned.Type, "/")+1:], assigned.Message)
+		if len(service.Status.LoadBalancer.Ingress) == 0 {
+			observeLatency(service, time.Now())
+		}
 	}
 	return status, nil
 }
@@ -162,26 +171,17 @@ func loadBalancerStatus(addresses []netip.Addr) *corev1.LoadBalancerStatus {
 	return status
 }
 
-// owned reports whether a Service is ours to serve or to clean up after.
-func owned(service *corev1.Service) bool {
-	if v1alpha1.WantsLoadBalancer(service) {
-		return true
-	}
-	_, shown := project(service)
-	return shown && servicehelpers.HasLBFinalizer(service)
-}
-
 // needsPoke reports whether an update of an owned Service asks for another look at it that the service controller would
 // not take: what it wants has changed, or its status says something else than the allocator.
-func needsPoke(allocator *loadbalancer.Allocator, oldService, newService *corev1.Service) bool {
-	if !v1alpha1.WantsLoadBalancer(newService) {
+func (b *balancer) needsPoke(oldService, newService *corev1.Service) bool {
+	if !b.feed.scope.wants(newService) {
 		return false
 	}
 	oldRequest, _ := loadbalancer.NewRequest(oldService)
 	newRequest, _ := loadbalancer.NewRequest(newService)
 	statusChanged := !slices.Equal(oldRequest.Current, newRequest.Current)
 	if statusChanged {
-		held, _ := allocator.Lookup(newRequest.Service)
+		held, _ := b.allocator.Lookup(newRequest.Service)
 		if !slices.Equal(held, newRequest.Current) {
 			return true
 		}

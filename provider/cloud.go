@@ -5,7 +5,7 @@
 //	Services ──► serviceFeed ──► service controller ──► balancer ──► loadbalancer.Allocator
 //	                 ▲                                                   │ ▲
 //	                 └───────────── poke: look again ────────────────────┘ │
-//	IPAddressPools, Namespaces ──► poolKeeper ─────────────────────────────┘
+//	IPAddressPools, IPAddressReservations, Nodes ... ──► keeper ───────────┘
 //
 // Every decision about a Service goes through EnsureLoadBalancer: whatever happens elsewhere (a pool grows, an address
 // becomes free) only pokes the Services that it concerns.
@@ -38,6 +38,13 @@ import (
 // ProviderName is the value of --cloud-provider and the scheme of provider IDs. Nodes carry it: it never changes.
 const ProviderName = "clarion"
 
+// Options are the choices that an operator has.
+type Options struct {
+	// RequireClass leaves Services without a spec.loadBalancerClass to others. Those that Clarion already serves it goes
+	// on to serve.
+	RequireClass bool
+}
+
 // clientName is the user agent suffix of the provider's own clients.
 const clientName = "clarion-provider"
 
@@ -47,7 +54,7 @@ type Cloud struct {
 	feed       *serviceFeed
 	conditions *conditionWriter
 	balancer   *balancer
-	keeper     *poolKeeper
+	keeper     *keeper
 	shared     informers.SharedInformerFactory
 
 	elected <-chan struct{}
@@ -68,7 +75,7 @@ var (
 
 // New returns a Cloud over the informers that the controllers share. Initialize and SetInformers start it; it follows
 // its informers from then on, and acts when elected is closed.
-func New(shared informers.SharedInformerFactory, events record.EventRecorder, elected <-chan struct{}) (*Cloud, error) {
+func New(shared informers.SharedInformerFactory, events record.EventRecorder, elected <-chan struct{}, options Options) (*Cloud, error) {
 	services := shared.Core().V1().Services()
 	for _, informer := range []cache.SharedIndexInformer{services.Informer(), shared.Core().V1().Nodes().Informer()} {
 		if err := informer.SetTransform(dropManagedFields); err != nil {
@@ -77,13 +84,14 @@ func New(shared informers.SharedInformerFactory, events record.EventRecorder, el
 	}
 	c := &Cloud{
 		allocator:  loadbalancer.New(),
-		feed:       newServiceFeed(services),
+		feed:       newServiceFeed(services, scope{options.RequireClass}),
 		conditions: newConditionWriter(),
 		shared:     shared,
 		elected:    elected,
 		restored:   make(chan struct{}),
 	}
-	c.keeper = newPoolKeeper(c.allocator, c.feed)
+	registerMetrics(c.allocator)
+	c.keeper = newKeeper(c.allocator, c.feed)
 	c.balancer = &balancer{
 		allocator:  c.allocator,
 		feed:       c.feed,
@@ -111,26 +119,25 @@ func (c *Cloud) Initialize(builder cloudprovider.ControllerClientBuilder, stop <
 // nothing here waits for them.
 func (c *Cloud) SetInformers(informers.SharedInformerFactory) {
 	ctx := wait.ContextForChannel(c.stop)
-	services := c.shared.Core().V1().Services().Informer()
-	namespaces := c.shared.Core().V1().Namespaces().Informer()
+	core := c.shared.Core().V1()
+	services, namespaces, nodes := core.Services().Informer(), core.Namespaces().Informer(), core.Nodes()
+	serviceCIDRs := c.shared.Networking().V1().ServiceCIDRs()
 	clarion := clarioninformers.NewSharedInformerFactory(c.keeper.client, 0)
 	pools := clarion.Clarion().V1alpha1().IPAddressPools()
-	c.keeper.pools = pools.Lister()
+	reservations := clarion.Clarion().V1alpha1().IPAddressReservations()
+	c.keeper.pools, c.keeper.reservations = pools.Lister(), reservations.Lister()
+	c.keeper.nodes, c.keeper.serviceCIDRs = nodes.Lister(), serviceCIDRs.Lister()
 
 	c.handle(services, cache.ResourceEventHandlerFuncs{UpdateFunc: c.serviceUpdated, DeleteFunc: c.serviceDeleted})
-	c.handle(namespaces, cache.ResourceEventHandlerFuncs{
-		AddFunc:    func(obj any) { c.keeper.namespaceSet(obj) },
-		UpdateFunc: func(_, obj any) { c.keeper.namespaceSet(obj) },
-		DeleteFunc: c.keeper.namespaceDeleted,
-	})
-	c.handle(pools.Informer(), cache.ResourceEventHandlerFuncs{
-		AddFunc:    func(any) { c.keeper.poolsChanged() },
-		UpdateFunc: func(_, _ any) { c.keeper.poolsChanged() },
-		DeleteFunc: func(any) { c.keeper.poolsChanged() },
-	})
+	c.handle(namespaces, c.keeper.namespaceChange())
+	c.handle(nodes.Informer(), c.keeper.nodeChange())
+	c.handle(serviceCIDRs.Informer(), c.keeper.anyChange())
+	c.handle(pools.Informer(), c.keeper.anyChange())
+	c.handle(reservations.Informer(), c.keeper.anyChange())
 	clarion.Start(c.stop)
 	go func() {
-		if !cache.WaitForCacheSync(c.stop, services.HasSynced, namespaces.HasSynced, pools.Informer().HasSynced) {
+		if !cache.WaitForCacheSync(c.stop, services.HasSynced, namespaces.HasSynced, nodes.Informer().HasSynced,
+			pools.Informer().HasSynced, reservations.Informer().HasSynced) {
 			return
 		}
 		select {
@@ -138,7 +145,7 @@ func (c *Cloud) SetInformers(informers.SharedInformerFactory) {
 			return
 		case <-c.elected:
 		}
-		c.keeper.syncPools()
+		c.keeper.sync()
 		if err := c.restore(ctx); err != nil {
 			return // told to stop
 		}
@@ -177,7 +184,7 @@ func (c *Cloud) restore(ctx context.Context) error {
 	var requests []loadbalancer.Request
 	for i := range list.Items {
 		service := &list.Items[i]
-		if !owned(service) || c.deleted[service.UID] {
+		if !c.feed.scope.owns(service) || c.deleted[service.UID] {
 			continue
 		}
 		request, _ := loadbalancer.NewRequest(service) // what is wrong with it is said when it is served
@@ -193,13 +200,13 @@ func (c *Cloud) restore(ctx context.Context) error {
 // serviceUpdated pokes a Service for the changes that concern us and that the service controller does not look at.
 func (c *Cloud) serviceUpdated(oldObj, newObj any) {
 	oldService, newService := oldObj.(*corev1.Service), newObj.(*corev1.Service)
-	if !owned(newService) {
-		if owned(oldService) {
+	if !c.feed.scope.owns(newService) {
+		if c.feed.scope.owns(oldService) {
 			c.release(newService)
 		}
 		return
 	}
-	if needsPoke(c.allocator, oldService, newService) {
+	if c.balancer.needsPoke(oldService, newService) {
 		c.feed.poke(types.NamespacedName{Namespace: newService.Namespace, Name: newService.Name})
 	}
 }

@@ -38,35 +38,37 @@ func newConditionWriter() *conditionWriter {
 	return &conditionWriter{pending: map[types.NamespacedName]pendingCondition{}}
 }
 
-// assigned records that a Service has the addresses in status, which the service controller is about to write.
-func (w *conditionWriter) assigned(ctx context.Context, service *corev1.Service, status *corev1.LoadBalancerStatus, condition metav1.Condition) error {
+// assigned records that a Service has the addresses in status, which the service controller is about to write. It reports
+// whether the condition is news.
+func (w *conditionWriter) assigned(ctx context.Context, service *corev1.Service, status *corev1.LoadBalancerStatus, condition metav1.Condition) (bool, error) {
 	updated, changed := withCondition(service, condition)
 	if !servicehelpers.LoadBalancerStatusEqual(&service.Status.LoadBalancer, status) {
 		w.mu.Lock()
 		w.pending[nameOf(service)] = pendingCondition{service.UID, updated}
 		w.mu.Unlock()
-		return nil
+		return changed, nil
 	}
 	if !changed {
-		return nil
+		return false, nil
 	}
-	return w.write(ctx, service, map[string]any{"conditions": []metav1.Condition{updated}})
+	return true, w.write(ctx, service, map[string]any{"conditions": []metav1.Condition{updated}})
 }
 
 // refused records that a Service cannot have what it wants. The service controller writes no status then, so this does:
-// the addresses that the Service still holds, and the condition.
-func (w *conditionWriter) refused(ctx context.Context, service *corev1.Service, held *corev1.LoadBalancerStatus, condition metav1.Condition) error {
+// the addresses that the Service still holds, and the condition. It reports whether the condition is news.
+func (w *conditionWriter) refused(ctx context.Context, service *corev1.Service, held *corev1.LoadBalancerStatus, condition metav1.Condition) (bool, error) {
 	status := map[string]any{}
 	if !servicehelpers.LoadBalancerStatusEqual(&service.Status.LoadBalancer, held) {
 		status["loadBalancer"] = map[string]any{"ingress": held.Ingress}
 	}
-	if updated, changed := withCondition(service, condition); changed {
+	updated, changed := withCondition(service, condition)
+	if changed {
 		status["conditions"] = []metav1.Condition{updated}
 	}
 	if len(status) == 0 {
-		return nil
+		return false, nil
 	}
-	return w.write(ctx, service, status)
+	return changed, w.write(ctx, service, status)
 }
 
 // write patches the status of a Service, and of no later one of the same name.

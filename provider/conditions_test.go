@@ -51,8 +51,8 @@ func TestTheConditionTravelsInTheStatusPatchOfTheServiceController(t *testing.T)
 	before := service("a", func(s *corev1.Service) { s.Status.Conditions = []metav1.Condition{otherCondition} })
 	status := &corev1.LoadBalancerStatus{Ingress: []corev1.LoadBalancerIngress{{IP: "192.0.2.1"}}}
 	condition := metav1.Condition{Type: v1alpha1.ConditionAddressAssigned, Status: metav1.ConditionTrue, Reason: "Assigned", Message: "m"}
-	if err := w.assigned(t.Context(), before, status, condition); err != nil {
-		t.Fatal(err)
+	if changed, err := w.assigned(t.Context(), before, status, condition); err != nil || !changed {
+		t.Fatal(changed, err)
 	}
 
 	changed := before.DeepCopy()

@@ -12,8 +12,6 @@ import (
 	coreinformers "k8s.io/client-go/informers/core/v1"
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
-
-	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
 // pokeAnnotation makes the old side of a synthetic update differ from the new one. It never reaches the API.
@@ -27,13 +25,14 @@ const pokeAnnotation = "clarionlb.io/poke"
 // (wantsLoadBalancer) and queues an update that changes an annotation (needsUpdate).
 type serviceFeed struct {
 	coreinformers.ServiceInformer
+	scope scope
 
 	mu       sync.Mutex
 	handlers []cache.ResourceEventHandler
 }
 
-func newServiceFeed(real coreinformers.ServiceInformer) *serviceFeed {
-	return &serviceFeed{ServiceInformer: real}
+func newServiceFeed(real coreinformers.ServiceInformer, scope scope) *serviceFeed {
+	return &serviceFeed{ServiceInformer: real, scope: scope}
 }
 
 // Informer returns the informer whose handlers see the projected Services.
@@ -43,13 +42,13 @@ func (f *serviceFeed) Informer() cache.SharedIndexInformer {
 		f.mu.Lock()
 		f.handlers = append(f.handlers, handler)
 		f.mu.Unlock()
-		return real.AddEventHandlerWithOptions(projectingHandler{handler}, options)
+		return real.AddEventHandlerWithOptions(projectingHandler{f.scope, handler}, options)
 	}}
 }
 
 // Lister returns the lister that finds the projected Services.
 func (f *serviceFeed) Lister() corelisters.ServiceLister {
-	return feedLister{f.ServiceInformer.Lister()}
+	return feedLister{f.scope, f.ServiceInformer.Lister()}
 }
 
 // poke delivers a synthetic update of each Service that is there and shown.
@@ -74,29 +73,16 @@ func (f *serviceFeed) poke(services ...types.NamespacedName) {
 	}
 }
 
-// project returns the Service as the service controller is to see it, or false if it is not to see it.
-func project(service *corev1.Service) (*corev1.Service, bool) {
-	class := service.Spec.LoadBalancerClass
-	if class == nil {
-		return service, true
-	}
-	if *class != v1alpha1.LoadBalancerClass {
-		return nil, false
-	}
-	shown := *service
-	shown.Spec.LoadBalancerClass = nil
-	return &shown, true
-}
-
 // projectingHandler turns what the real informer reports into what the controller is to see. An object that becomes
 // visible is added, one that is hidden again is deleted.
 type projectingHandler struct {
+	scope
 	next cache.ResourceEventHandler
 }
 
 func (h projectingHandler) OnAdd(obj any, isInInitialList bool) {
 	if service, ok := obj.(*corev1.Service); ok {
-		if shown, ok := project(service); ok {
+		if shown, ok := h.project(service); ok {
 			h.next.OnAdd(shown, isInInitialList)
 		}
 	}
@@ -108,8 +94,8 @@ func (h projectingHandler) OnUpdate(oldObj, newObj any) {
 	if !ok1 || !ok2 {
 		return
 	}
-	oldShown, wasShown := project(oldService)
-	newShown, isShown := project(newService)
+	oldShown, wasShown := h.project(oldService)
+	newShown, isShown := h.project(newService)
 	switch {
 	case wasShown && isShown:
 		h.next.OnUpdate(oldShown, newShown)
@@ -125,7 +111,7 @@ func (h projectingHandler) OnDelete(obj any) {
 		obj = unknown.Obj
 	}
 	if service, ok := obj.(*corev1.Service); ok {
-		if shown, ok := project(service); ok {
+		if shown, ok := h.project(service); ok {
 			h.next.OnDelete(shown)
 		}
 	}
@@ -133,25 +119,27 @@ func (h projectingHandler) OnDelete(obj any) {
 
 // feedLister finds projected Services.
 type feedLister struct {
+	scope
 	real corelisters.ServiceLister
 }
 
 func (l feedLister) List(selector labels.Selector) ([]*corev1.Service, error) {
 	services, err := l.real.List(selector)
-	return projectAll(services), err
+	return l.projectAll(services), err
 }
 
 func (l feedLister) Services(namespace string) corelisters.ServiceNamespaceLister {
-	return feedNamespaceLister{l.real.Services(namespace)}
+	return feedNamespaceLister{l.scope, l.real.Services(namespace)}
 }
 
 type feedNamespaceLister struct {
+	scope
 	real corelisters.ServiceNamespaceLister
 }
 
 func (l feedNamespaceLister) List(selector labels.Selector) ([]*corev1.Service, error) {
 	services, err := l.real.List(selector)
-	return projectAll(services), err
+	return l.projectAll(services), err
 }
 
 func (l feedNamespaceLister) Get(name string) (*corev1.Service, error) {
@@ -159,21 +147,11 @@ func (l feedNamespaceLister) Get(name string) (*corev1.Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	shown, ok := project(service)
+	shown, ok := l.project(service)
 	if !ok {
 		return nil, apierrors.NewNotFound(corev1.Resource("services"), name)
 	}
 	return shown, nil
-}
-
-func projectAll(services []*corev1.Service) []*corev1.Service {
-	var shown []*corev1.Service
-	for _, service := range services {
-		if s, ok := project(service); ok {
-			shown = append(shown, s)
-		}
-	}
-	return shown
 }
 
 // quietNodes is the node informer that the service controller gets: its lister works, but it reports no events. The

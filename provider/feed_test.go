@@ -74,7 +74,7 @@ func withServiceController(t *testing.T, recorder *recorder, objects []*corev1.S
 			}
 		}
 		shared := informers.NewSharedInformerFactory(client, 0)
-		feed := newServiceFeed(shared.Core().V1().Services())
+		feed := newServiceFeed(shared.Core().V1().Services(), scope{})
 		controller, err := servicecontroller.New(&recorderCloud{recorder: recorder}, client, feed, quietNodes{shared.Core().V1().Nodes()}, "", utilfeature.DefaultFeatureGate)
 		if err != nil {
 			t.Fatal(err)

@@ -59,7 +59,7 @@ type serviceCoreV1 struct {
 }
 
 func (c serviceCoreV1) Events(namespace string) typedcorev1.EventInterface {
-	return c.client.events.CoreV1().Events(namespace)
+	return transitionEvents{c.client.events.CoreV1().Events(namespace)}
 }
 
 func (c serviceCoreV1) Services(namespace string) typedcorev1.ServiceInterface {

@@ -24,6 +24,7 @@ func Resource(resource string) schema.GroupResource {
 func addKnownTypes(scheme *runtime.Scheme) error {
 	scheme.AddKnownTypes(SchemeGroupVersion,
 		&IPAddressPool{}, &IPAddressPoolList{},
+		&IPAddressReservation{}, &IPAddressReservationList{},
 		&L2Advertisement{}, &L2AdvertisementList{},
 		&Announcer{}, &AnnouncerList{},
 	)

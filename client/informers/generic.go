@@ -44,6 +44,8 @@ func (f *sharedInformerFactory) ForResource(resource schema.GroupVersionResource
 		return &genericInformer{resource: resource.GroupResource(), informer: f.Clarion().V1alpha1().Announcers().Informer()}, nil
 	case v1alpha1.SchemeGroupVersion.WithResource("ipaddresspools"):
 		return &genericInformer{resource: resource.GroupResource(), informer: f.Clarion().V1alpha1().IPAddressPools().Informer()}, nil
+	case v1alpha1.SchemeGroupVersion.WithResource("ipaddressreservations"):
+		return &genericInformer{resource: resource.GroupResource(), informer: f.Clarion().V1alpha1().IPAddressReservations().Informer()}, nil
 	case v1alpha1.SchemeGroupVersion.WithResource("l2advertisements"):
 		return &genericInformer{resource: resource.GroupResource(), informer: f.Clarion().V1alpha1().L2Advertisements().Informer()}, nil
 

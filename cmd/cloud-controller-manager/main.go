@@ -21,6 +21,7 @@ import (
 	_ "k8s.io/component-base/metrics/prometheus/version"  // kubernetes_build_info
 	"k8s.io/klog/v2"
 
+	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/provider"
 )
 
@@ -50,11 +51,16 @@ func main() {
 	}
 	app.ControllersDisabledByDefault.Insert(names.CloudNodeLifecycleController)
 
+	var providerOptions provider.Options
+	var flags cliflag.NamedFlagSets
+	flags.FlagSet("clarion").BoolVar(&providerOptions.RequireClass, "require-load-balancer-class", false,
+		"Serve only Services whose spec.loadBalancerClass is "+v1alpha1.LoadBalancerClass+", and leave those without a class to others.")
+
 	ctx := genericapiserver.SetupSignalContext()
 	newCloud := func(completed *config.CompletedConfig) cloudprovider.Interface {
-		return newCloud(ctx, completed, leader)
+		return newCloud(ctx, completed, leader, providerOptions)
 	}
-	command := app.NewCloudControllerManagerCommand(opts, newCloud, controllers, names.CCMControllerAliases(), cliflag.NamedFlagSets{}, ctx.Done())
+	command := app.NewCloudControllerManagerCommand(opts, newCloud, controllers, names.CCMControllerAliases(), flags, ctx.Done())
 	// This flag's default is a literal, whatever the options say.
 	routes := command.Flags().Lookup("configure-cloud-routes")
 	utilruntime.Must(routes.Value.Set("false"))
@@ -67,7 +73,7 @@ func main() {
 }
 
 // newCloud makes the provider and stands for election. What is wrong here is wrong with the flags: the process exits.
-func newCloud(ctx context.Context, completed *config.CompletedConfig, leader *leadership) cloudprovider.Interface {
+func newCloud(ctx context.Context, completed *config.CompletedConfig, leader *leadership, options provider.Options) cloudprovider.Interface {
 	exitOn := func(err error, message string) {
 		if err != nil {
 			klog.ErrorS(err, message)
@@ -77,7 +83,7 @@ func newCloud(ctx context.Context, completed *config.CompletedConfig, leader *le
 	if name := completed.ComponentConfig.KubeCloudShared.CloudProvider.Name; name != provider.ProviderName {
 		exitOn(fmt.Errorf("--cloud-provider=%s: this cloud-controller-manager has one provider, %s", name, provider.ProviderName), "Cannot make the cloud provider")
 	}
-	cloud, err := provider.New(completed.SharedInformers, completed.EventRecorder, leader.elected)
+	cloud, err := provider.New(completed.SharedInformers, completed.EventRecorder, leader.elected, options)
 	exitOn(err, "Cannot make the cloud provider")
 	exitOn(leader.start(ctx, completed), "Cannot stand for election")
 	return cloud

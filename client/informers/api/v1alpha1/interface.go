@@ -15,6 +15,8 @@ type Interface interface {
 	Announcers() TypedAnnouncerInformer
 	// IPAddressPools returns a IPAddressPoolInformer.
 	IPAddressPools() TypedIPAddressPoolInformer
+	// IPAddressReservations returns a IPAddressReservationInformer.
+	IPAddressReservations() TypedIPAddressReservationInformer
 	// L2Advertisements returns a L2AdvertisementInformer.
 	L2Advertisements() TypedL2AdvertisementInformer
 }
@@ -38,6 +40,11 @@ func (v *version) Announcers() TypedAnnouncerInformer {
 // IPAddressPools returns a TypedIPAddressPoolInformer.
 func (v *version) IPAddressPools() TypedIPAddressPoolInformer {
 	return &iPAddressPoolInformer{factory: v.factory, tweakListOptions: v.tweakListOptions}
+}
+
+// IPAddressReservations returns a TypedIPAddressReservationInformer.
+func (v *version) IPAddressReservations() TypedIPAddressReservationInformer {
+	return &iPAddressReservationInformer{factory: v.factory, tweakListOptions: v.tweakListOptions}
 }
 
 // L2Advertisements returns a TypedL2AdvertisementInformer.

@@ -13,6 +13,10 @@ type AnnouncerListerExpansion interface{}
 // IPAddressPoolLister.
 type IPAddressPoolListerExpansion interface{}
 
+// IPAddressReservationListerExpansion allows custom methods to be added to
+// IPAddressReservationLister.
+type IPAddressReservationListerExpansion interface{}
+
 // L2AdvertisementListerExpansion allows custom methods to be added to
 // L2AdvertisementLister.
 type L2AdvertisementListerExpansion interface{}

@@ -17,6 +17,7 @@ type ClarionV1alpha1Interface interface {
 	RESTClient() rest.Interface
 	AnnouncersGetter
 	IPAddressPoolsGetter
+	IPAddressReservationsGetter
 	L2AdvertisementsGetter
 }
 
@@ -31,6 +32,10 @@ func (c *ClarionV1alpha1Client) Announcers() AnnouncerInterface {
 
 func (c *ClarionV1alpha1Client) IPAddressPools() IPAddressPoolInterface {
 	return newIPAddressPools(c)
+}
+
+func (c *ClarionV1alpha1Client) IPAddressReservations() IPAddressReservationInterface {
+	return newIPAddressReservations(c)
 }
 
 func (c *ClarionV1alpha1Client) L2Advertisements() L2AdvertisementInterface {

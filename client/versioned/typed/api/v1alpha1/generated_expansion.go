@@ -9,4 +9,6 @@ type AnnouncerExpansion interface{}
 
 type IPAddressPoolExpansion interface{}
 
+type IPAddressReservationExpansion interface{}
+
 type L2AdvertisementExpansion interface{}

@@ -1,0 +1,40 @@
+package provider
+
+import (
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+)
+
+// transitionEvents is where the service controller's events go. It lets through those that tell news. The controller says
+// that it ensures, that it has ensured, and that it could not, each time that it looks at a Service, also when nothing
+// changes; balancer reports the same when it does change.
+type transitionEvents struct {
+	typedcorev1.EventInterface
+}
+
+func (e transitionEvents) CreateWithEventNamespace(event *corev1.Event) (*corev1.Event, error) {
+	if isRoutine(event) {
+		return event, nil
+	}
+	return e.EventInterface.CreateWithEventNamespace(event)
+}
+
+func (e transitionEvents) PatchWithEventNamespace(event *corev1.Event, data []byte) (*corev1.Event, error) {
+	if isRoutine(event) {
+		return event, nil
+	}
+	return e.EventInterface.PatchWithEventNamespace(event, data)
+}
+
+// isRoutine tells whether balancer speaks for an event of k8s.io/cloud-provider's controllers/service/controller.go.
+func isRoutine(event *corev1.Event) bool {
+	switch event.Reason {
+	case "EnsuringLoadBalancer", "EnsuredLoadBalancer":
+		return true
+	case "SyncLoadBalancerFailed":
+		return strings.Contains(event.Message, "failed to ensure load balancer: ")
+	}
+	return false
+}

@@ -1,0 +1,77 @@
+package provider
+
+import (
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/component-base/metrics"
+	"k8s.io/component-base/metrics/legacyregistry"
+
+	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/loadbalancer"
+)
+
+var (
+	poolAddresses = metrics.NewDesc("clarion_pool_addresses",
+		"Addresses of a pool by family and state: total, assigned (shared ones count once), available, and quarantined, which are available but rest after use.",
+		[]string{"pool", "family", "state"}, nil, metrics.ALPHA, "")
+	waitingServices = metrics.NewDesc("clarion_services_waiting",
+		"Services that do not have what they ask for, by the reason of their AddressAssigned condition.",
+		[]string{"reason"}, nil, metrics.ALPHA, "")
+	allocationLatency = metrics.NewHistogram(&metrics.HistogramOpts{
+		Name:           "clarion_allocation_duration_seconds",
+		Help:           "Time from a Service's asking for an address (its creation, or the last refusal) to its getting one.",
+		Buckets:        []float64{1, 2, 5, 10, 30, 60, 300, 1800, 3600, 21600, 86400},
+		StabilityLevel: metrics.ALPHA,
+	})
+)
+
+// allocatorCollector reports, when it is asked, what the allocator knows.
+type allocatorCollector struct {
+	metrics.BaseStableCollector
+	allocator *loadbalancer.Allocator
+}
+
+func registerMetrics(allocator *loadbalancer.Allocator) {
+	legacyregistry.CustomMustRegister(&allocatorCollector{allocator: allocator})
+	legacyregistry.MustRegister(allocationLatency)
+}
+
+// DescribeWithStability implements metrics.StableCollector.
+func (c *allocatorCollector) DescribeWithStability(descriptions chan<- *metrics.Desc) {
+	descriptions <- poolAddresses
+	descriptions <- waitingServices
+}
+
+// CollectWithStability implements metrics.StableCollector.
+func (c *allocatorCollector) CollectWithStability(out chan<- metrics.Metric) {
+	gauge := func(desc *metrics.Desc, value int64, labels ...string) {
+		out <- metrics.NewLazyConstMetric(desc, metrics.GaugeValue, float64(value), labels...)
+	}
+	for name, status := range c.allocator.PoolStatuses(time.Now()) {
+		family := func(family corev1.IPFamily, counts *v1alpha1.AddressCounts, quarantined int64) {
+			if counts == nil {
+				return
+			}
+			gauge(poolAddresses, counts.Total, name, string(family), "total")
+			gauge(poolAddresses, counts.Assigned, name, string(family), "assigned")
+			gauge(poolAddresses, counts.Available, name, string(family), "available")
+			gauge(poolAddresses, quarantined, name, string(family), "quarantined")
+		}
+		family(corev1.IPv4Protocol, status.IPv4, status.QuarantinedIPv4)
+		family(corev1.IPv6Protocol, status.IPv6, status.QuarantinedIPv6)
+	}
+	for reason, count := range c.allocator.Waiting() {
+		gauge(waitingServices, int64(count), string(reason))
+	}
+}
+
+// observeLatency notes how long a Service without an address had to wait for the one that it gets now.
+func observeLatency(service *corev1.Service, now time.Time) {
+	since := service.CreationTimestamp.Time
+	if refused := meta.FindStatusCondition(service.Status.Conditions, v1alpha1.ConditionAddressAssigned); refused != nil {
+		since = refused.LastTransitionTime.Time
+	}
+	allocationLatency.Observe(max(0, now.Sub(since).Seconds()))
+}

@@ -107,10 +107,14 @@ func (h *Host) PowerOn() error {
 	})
 }
 
-// PowerOff takes the power away. The cables go first, so that nothing that dies can say goodbye; then every process in
-// the host is killed, those in namespaces that belong to it (<namespace>-...) too, and with the namespaces goes all
-// state that the kernel kept in them.
+// PowerOff takes the power away. Every process in the host is frozen first, those in namespaces that belong to it
+// (<namespace>-...) too, so that none notices what happens to it and uses the time; then the cables go, so that nothing
+// that dies can say goodbye; then the processes are killed, and with the namespaces goes all state that the kernel kept in
+// them.
 func (h *Host) PowerOff() error {
+	if _, err := signalAll(unix.SIGSTOP, h.Namespace()+"-", h.Namespace()); err != nil {
+		return err
+	}
 	for _, port := range h.Ports {
 		if err := h.network.unplug(h, port); err != nil {
 			return err

@@ -28,7 +28,7 @@ func createNamespace(name string) error {
 func destroyNamespaces(prefix string, names ...string) error {
 	deadline := time.Now().Add(20 * time.Second)
 	for {
-		pids, err := processesIn(prefix, names...)
+		pids, err := signalAll(unix.SIGKILL, prefix, names...)
 		if err != nil {
 			return err
 		}
@@ -37,11 +37,6 @@ func destroyNamespaces(prefix string, names ...string) error {
 		}
 		if time.Now().After(deadline) {
 			return fmt.Errorf("processes in %s* do not die: %v", prefix, pids)
-		}
-		for _, pid := range pids {
-			if err := unix.Kill(pid, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
-				return fmt.Errorf("kill %d: %w", pid, err)
-			}
 		}
 		time.Sleep(time.Millisecond)
 	}
@@ -60,6 +55,20 @@ func destroyNamespaces(prefix string, names ...string) error {
 		}
 	}
 	return nil
+}
+
+// signalAll sends a signal to every process in the namespaces that have the prefix or are named, and returns which.
+func signalAll(signal unix.Signal, prefix string, names ...string) ([]int, error) {
+	pids, err := processesIn(prefix, names...)
+	if err != nil {
+		return nil, err
+	}
+	for _, pid := range pids {
+		if err := unix.Kill(pid, signal); err != nil && !errors.Is(err, unix.ESRCH) {
+			return nil, fmt.Errorf("send %s to %d: %w", signal, pid, err)
+		}
+	}
+	return pids, nil
 }
 
 // namespaces returns the existing namespaces that have the prefix or are named.

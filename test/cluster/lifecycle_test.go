@@ -66,7 +66,16 @@ func run(t *testing.T, args ...string) *exec.Cmd {
 	return cmd
 }
 
-func name(letter string) string { return fmt.Sprintf("l%d%s", os.Getpid(), letter) }
+// name returns a name for a cluster, whose logs are removed after the test unless it fails.
+func name(t *testing.T, letter string) string {
+	name := fmt.Sprintf("l%d%s", os.Getpid(), letter)
+	t.Cleanup(func() {
+		if !t.Failed() {
+			os.RemoveAll(filepath.Join(os.TempDir(), "clarion", name))
+		}
+	})
+	return name
+}
 
 // leftovers returns the namespaces of a cluster.
 func leftovers(t *testing.T, name string) []string {
@@ -79,7 +88,7 @@ func leftovers(t *testing.T, name string) []string {
 }
 
 func TestAKilledRunIsCleanedUpByTheNextOfItsName(t *testing.T) {
-	name := name("k")
+	name := name(t, "k")
 	cmd := run(t, name)
 	c, err := cluster.Open(name)
 	if err != nil {
@@ -110,7 +119,7 @@ func TestAKilledRunIsCleanedUpByTheNextOfItsName(t *testing.T) {
 
 func TestAnInterruptedStartLeavesNothing(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	name := name("i")
+	name := name(t, "i")
 	started := make(chan error)
 	go func() {
 		_, err := cluster.Start(ctx, cluster.Config{Name: name, Nodes: 1})
@@ -136,7 +145,7 @@ func TestAnInterruptedStartLeavesNothing(t *testing.T) {
 }
 
 func TestADetachedClusterIsOperatedByOthers(t *testing.T) {
-	name := name("d")
+	name := name(t, "d")
 	if err := run(t, name, "detached").Wait(); err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +175,7 @@ func TestADetachedClusterIsOperatedByOthers(t *testing.T) {
 }
 
 func TestRemoveAsksTheProcessThatRunsTheCluster(t *testing.T) {
-	name := name("r")
+	name := name(t, "r")
 	cmd := run(t, name)
 	if err := cluster.Remove(t.Context(), name); err != nil {
 		t.Fatal(err)

@@ -2,7 +2,8 @@
 MODULES := . test
 GO_TOOL := go tool -modfile=$(CURDIR)/tools/go.mod
 GENERATED := api/v1alpha1/zz_generated.deepcopy.go client manifests/crds
-IMAGE ?= ghcr.io/clarionlb/clarion:v0.1.0
+VERSION ?= v0.1.0
+IMAGE ?= ghcr.io/clarionlb/clarion:$(VERSION)
 
 # Tests and the test cluster link the same packages; one setting for both has them compiled once.
 export CGO_ENABLED := 0
@@ -14,7 +15,7 @@ help: ## Show this help
 
 .PHONY: build
 build: ## Build the static binaries into bin/
-	go build -trimpath -o bin/ ./cmd/...
+	go build -trimpath -ldflags '-s -w -X k8s.io/component-base/version.gitVersion=$(VERSION)' -o bin/ ./cmd/...
 
 .PHONY: generate
 generate: ## Regenerate deepcopy functions, CRDs and the client from api/

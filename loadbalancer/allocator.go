@@ -113,9 +113,10 @@ func (a *Allocator) Ensure(now time.Time, r Request) (Outcome, error) {
 		claims = a.claims(rec)
 	}
 	d := a.decide(now, &r, rec, claims)
-	rec.request = r
+	sameSharing := r.sharesLike(&rec.request)
+	a.table.update(rec, r)
 	rec.asked, rec.problem, rec.told, rec.missing = true, d.problem, d.told, d.missing
-	op.apply(rec, d.take)
+	op.apply(rec, d.take, !sameSharing)
 	for _, w := range d.waits {
 		a.queue(w).join(rec)
 	}
@@ -189,7 +190,7 @@ func (a *Allocator) Restore(now time.Time, requests []Request) []Conflict {
 	op := &operation{a: a, now: now}
 	for _, rec := range claimants {
 		a.table.services[rec.request.Service] = rec
-		op.apply(rec, a.claims(rec))
+		op.apply(rec, a.claims(rec), false)
 	}
 	conflicts := op.conflicts
 	for _, rec := range claimants {
@@ -284,15 +285,16 @@ func (a *Allocator) claims(rec *record) (claims [families]taken) {
 	return claims
 }
 
-// apply changes the table to what a Service is to have.
-func (op *operation) apply(rec *record, take [families]taken) {
+// apply changes the table to what a Service is to have. What it keeps concerns others only if it shares it in another way.
+func (op *operation) apply(rec *record, take [families]taken, sharingChanged bool) {
 	t := op.a.table
 	for f := range families {
 		old := rec.held[f]
 		switch {
 		case old != nil && old.addr == take[f].addr:
-			t.file(old)
-			op.touchHolding(old)
+			if sharingChanged {
+				op.touchHolding(old)
+			}
 			continue
 		case take[f].addr.IsValid():
 			h := t.hold(rec, take[f].addr, take[f].pool, take[f].zone)

@@ -189,3 +189,19 @@ func BenchmarkPoolAdded(b *testing.B) {
 		a.SetPools(epoch, []*v1alpha1.IPAddressPool{first})
 	}
 }
+
+// BenchmarkFillSameKey is BenchmarkFill with a sharing key and a port that all Services have in common, so that none can
+// share with any other.
+func BenchmarkFillSameKey(b *testing.B) {
+	for _, n := range []int{1000, 4000, 16000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			requests := benchRequests(n)
+			for i := range requests {
+				requests[i].SharingKey = "everybody"
+			}
+			for b.Loop() {
+				filled(b, "10.0.0.0/16", requests)
+			}
+		})
+	}
+}

@@ -194,11 +194,12 @@ func (a *Allocator) kept(r *Request, f family) (taken, bool) {
 // beside is an address that Services with the same sharing key have, and where there is room for one more. Of several it is
 // that of the first pool, and there the lowest.
 func (a *Allocator) beside(r *Request, rec *record, f family) (taken, bool) {
-	if r.SharingKey == "" {
+	g := a.table.shared[r.SharingKey]
+	if g == nil || g.holdings[f] == 0 || g.full(f, r.Ports) {
 		return taken{}, false
 	}
 	var best *holding
-	for h := range a.table.shared[r.SharingKey] {
+	for h := range g.owners {
 		if familyOf(h.addr) != f || h.pool == nil {
 			continue
 		}

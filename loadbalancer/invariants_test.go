@@ -3,6 +3,7 @@ package loadbalancer
 import (
 	"fmt"
 	"net/netip"
+	"reflect"
 	"slices"
 )
 
@@ -58,20 +59,15 @@ func broken(a *Allocator) string {
 				return fmt.Sprintf("%v rests for %v, which does not know", addr, h.former.request.Service)
 			}
 		}
-		key := ""
-		if len(h.owners) > 0 {
-			key = h.owners[0].request.SharingKey
-		}
-		if h.key != key || key != "" && !a.table.shared[key][h] {
-			return fmt.Sprintf("%v is filed under the wrong sharing key", addr)
+	}
+	shared := newTable()
+	for _, h := range a.table.addresses {
+		for _, o := range h.owners {
+			shared.enter(o, h)
 		}
 	}
-	for key, holdings := range a.table.shared {
-		for h := range holdings {
-			if h.key != key || a.table.addresses[h.addr] != h {
-				return fmt.Sprintf("sharing key %q has %v, which is gone", key, h.addr)
-			}
-		}
+	if !reflect.DeepEqual(shared.shared, a.table.shared) {
+		return fmt.Sprintf("sharing keys lead to %v, should lead to %v", a.table.shared, shared.shared)
 	}
 	for name, rec := range a.table.services {
 		if rec.request.Service != name {

@@ -50,8 +50,8 @@ func (op *operation) settle() []types.NamespacedName {
 		}
 	}
 	for _, r := range op.touchedRooms {
-		if a.sharers[r] != nil {
-			for h := range a.table.shared[r.key] {
+		if g := a.table.shared[r.key]; g != nil && a.sharers[r] != nil {
+			for h := range g.owners {
 				op.touchedAddresses = append(op.touchedAddresses, h.addr)
 			}
 		}
@@ -111,7 +111,10 @@ func (op *operation) offerAddress(addr netip.Addr) {
 
 // offerRoom tells those who fit in with the owners of a shared address, the oldest first.
 func (op *operation) offerRoom(h *holding) {
-	q := op.a.sharers[room{h.key, familyOf(h.addr)}]
+	if len(h.owners) == 0 {
+		return
+	}
+	q := op.a.sharers[room{h.owners[0].request.SharingKey, familyOf(h.addr)}]
 	if q == nil {
 		return
 	}

@@ -8,15 +8,15 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// table says who has which address. Each holding lists its owners and each record its holdings; both directions are written
-// by hold and leave alone.
+// table says who has which address. Each holding lists its owners and each record its holdings; both directions, and what is
+// found by sharing key, are written by hold, leave and update alone.
 type table struct {
 	// addresses has every address that is owned or rests.
 	addresses map[netip.Addr]*holding
 	// services has every Service that was asked for and not released, and those whose former address still rests.
 	services map[types.NamespacedName]*record
-	// shared finds the holdings under a sharing key.
-	shared map[string]map[*holding]bool
+	// shared finds the holdings by sharing key.
+	shared map[string]*group
 }
 
 // holding is an address that is owned, or rests after it was.
@@ -27,8 +27,6 @@ type holding struct {
 	zone zone
 	// owners, the oldest Service first. Several have the same sharing key.
 	owners []*record
-	// key is the owners' sharing key.
-	key string
 
 	// former had the address until it was given back; the address rests until restsUntil.
 	former     *record
@@ -62,7 +60,7 @@ func newTable() *table {
 	return &table{
 		addresses: map[netip.Addr]*holding{},
 		services:  map[types.NamespacedName]*record{},
-		shared:    map[string]map[*holding]bool{},
+		shared:    map[string]*group{},
 	}
 }
 
@@ -86,18 +84,18 @@ func (t *table) hold(rec *record, addr netip.Addr, in *pool, zone zone) *holding
 	i, _ := slices.BinarySearchFunc(h.owners, rec, compareAge)
 	h.owners = slices.Insert(h.owners, i, rec)
 	rec.held[f] = h
-	t.file(h)
+	t.enter(rec, h)
 	return h
 }
 
 // leave ends a Service's ownership. An address without owners rests, if its pool says so.
 func (t *table) leave(rec *record, h *holding, now time.Time) {
 	f := familyOf(h.addr)
+	t.withdraw(rec, h)
 	h.owners = slices.DeleteFunc(h.owners, func(o *record) bool { return o == rec })
 	if rec.held[f] == h {
 		rec.held[f] = nil
 	}
-	t.file(h)
 	if len(h.owners) > 0 {
 		return
 	}
@@ -144,28 +142,70 @@ func (t *table) tidy(rec *record) {
 	}
 }
 
-// file puts a holding under its owners' sharing key.
-func (t *table) file(h *holding) {
-	key := ""
-	if len(h.owners) > 0 {
-		key = h.owners[0].request.SharingKey
+// update replaces a Service's request.
+func (t *table) update(rec *record, r Request) {
+	for _, h := range rec.held {
+		if h != nil {
+			t.withdraw(rec, h)
+		}
 	}
-	if key == h.key {
+	rec.request = r
+	for _, h := range rec.held {
+		if h != nil {
+			t.enter(rec, h)
+		}
+	}
+}
+
+// group is what is shared under one key.
+type group struct {
+	// owners counts each holding's owners, holdings each family's holdings, and busy those of them where a port is taken.
+	owners   map[*holding]int
+	holdings [families]int
+	busy     [families]map[Port]int
+}
+
+func (t *table) enter(rec *record, h *holding) {
+	key, f := rec.request.SharingKey, familyOf(h.addr)
+	if key == "" {
 		return
 	}
-	if h.key != "" {
-		delete(t.shared[h.key], h)
-		if len(t.shared[h.key]) == 0 {
-			delete(t.shared, h.key)
+	g := t.shared[key]
+	if g == nil {
+		g = &group{owners: map[*holding]int{}, busy: [families]map[Port]int{{}, {}}}
+		t.shared[key] = g
+	}
+	if g.owners[h]++; g.owners[h] == 1 {
+		g.holdings[f]++
+	}
+	for _, port := range rec.request.Ports {
+		g.busy[f][port]++
+	}
+}
+
+func (t *table) withdraw(rec *record, h *holding) {
+	key, f := rec.request.SharingKey, familyOf(h.addr)
+	if key == "" {
+		return
+	}
+	g := t.shared[key]
+	if g.owners[h]--; g.owners[h] == 0 {
+		delete(g.owners, h)
+		g.holdings[f]--
+	}
+	for _, port := range rec.request.Ports {
+		if g.busy[f][port]--; g.busy[f][port] == 0 {
+			delete(g.busy[f], port)
 		}
 	}
-	if key != "" {
-		if t.shared[key] == nil {
-			t.shared[key] = map[*holding]bool{}
-		}
-		t.shared[key][h] = true
+	if len(g.owners) == 0 {
+		delete(t.shared, key)
 	}
-	h.key = key
+}
+
+// full reports whether one of the ports is taken everywhere, so that there is no need to look.
+func (g *group) full(f family, ports []Port) bool {
+	return slices.ContainsFunc(ports, func(port Port) bool { return g.busy[f][port] >= g.holdings[f] })
 }
 
 func (t *table) owners(addr netip.Addr) []*record {

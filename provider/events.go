@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"context"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -14,18 +15,19 @@ type transitionEvents struct {
 	typedcorev1.EventInterface
 }
 
+// CreateWithEventNamespace and PatchWithEventNamespace are the methods that typedcorev1.EventSinkImpl calls.
 func (e transitionEvents) CreateWithEventNamespace(event *corev1.Event) (*corev1.Event, error) {
 	if isRoutine(event) {
 		return event, nil
 	}
-	return e.EventInterface.CreateWithEventNamespace(event)
+	return e.CreateWithEventNamespaceWithContext(context.Background(), event)
 }
 
 func (e transitionEvents) PatchWithEventNamespace(event *corev1.Event, data []byte) (*corev1.Event, error) {
 	if isRoutine(event) {
 		return event, nil
 	}
-	return e.EventInterface.PatchWithEventNamespace(event, data)
+	return e.PatchWithEventNamespaceWithContext(context.Background(), event, data)
 }
 
 // isRoutine tells whether balancer speaks for an event of k8s.io/cloud-provider's controllers/service/controller.go.

@@ -60,11 +60,8 @@ func (b *balancer) EnsureLoadBalancer(ctx context.Context, _ string, service *co
 	if service.DeletionTimestamp != nil {
 		return nil, errors.New("the Service is being deleted")
 	}
-	request, err := loadbalancer.NewRequest(service)
-	var outcome loadbalancer.Outcome
-	if err == nil {
-		outcome, err = b.allocator.Ensure(time.Now(), request)
-	}
+	request, _ := loadbalancer.NewRequest(service) // the allocator refuses what is wrong with it
+	outcome, err := b.allocator.Ensure(time.Now(), request)
 	b.feed.poke(outcome.Poke...)
 	b.report(outcome.Conflicts)
 	b.keeper.countsChanged()

@@ -287,10 +287,9 @@ func (op *operation) requeue(rec *record) {
 			}
 		}
 	}
-	if len(served) > 1 && r.requiresBoth() && a.supply(r, served[0]).compare(a.supply(r, served[1])) > 0 {
-		served = served[1:]
-	} else if len(served) > 1 && r.requiresBoth() {
-		served = served[:1]
+	if r.requiresBoth() && len(served) > 1 {
+		// One queue is enough, and the shorter supply says how many can be served.
+		served = []family{slices.MinFunc(served, func(f, g family) int { return a.supply(r, f).compare(a.supply(r, g)) })}
 	}
 	for _, f := range served {
 		waits = a.wants(waits, r, f)

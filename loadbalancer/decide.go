@@ -29,7 +29,7 @@ type taken struct {
 
 func (h *holding) taken() taken { return taken{h.addr, h.pool, h.zone} }
 
-// decide says what a Service is to have, and changes nothing. Claims are what it has by its own word.
+// decide says what a Service is to have and changes nothing that anybody has. Claims are what it has by its own word.
 func (a *Allocator) decide(now time.Time, r *Request, rec *record, claims [families]taken) decision {
 	var d decision
 	wanted := r.wanted()

@@ -202,6 +202,22 @@ func TestWishes(t *testing.T) {
 			s.expect("poked", s.release(s.service("holder")), "a")
 			s.expect("a", s.ensure(s.service("a", asks("10.0.0.5"))), "10.0.0.5")
 		},
+		"of several who ask for an address the oldest is told, and then the others who has it now": func(s *script) {
+			s.ensure(s.service("holder", asks("10.0.0.5")))
+			s.ensure(s.service("a", asks("10.0.0.5")))
+			s.ensure(s.service("b", asks("10.0.0.5")))
+			s.expect("poked", s.release(s.service("holder")), "a")
+			_, out := s.ask(s.service("a", asks("10.0.0.5")))
+			s.expect("poked", names(out.Poke), "b")
+			s.expect("b", s.sentence(s.service("b", asks("10.0.0.5"))), "10.0.0.5 is in use by Service default/a")
+		},
+		"of several who ask for an address those who can share it are told together": func(s *script) {
+			s.ensure(s.service("holder", asks("10.0.0.5")))
+			s.ensure(s.service("a", asks("10.0.0.5"), shares("k", 80)))
+			s.ensure(s.service("b", asks("10.0.0.5"), shares("k", 80)))
+			s.ensure(s.service("c", asks("10.0.0.5"), shares("k", 81)))
+			s.expect("poked", s.release(s.service("holder")), "a c")
+		},
 		"who takes the wish back has its former address at once": func(s *script) {
 			s.ensure(s.service("holder", asks("10.0.0.5")))
 			s.ensure(s.service("first"))
@@ -477,6 +493,16 @@ func TestWaiting(t *testing.T) {
 			}
 			s.ensure(old)
 			s.expect("poked", s.release(s.service("holder")), "old")
+		},
+		"who needs both families is told of as many as there are of the scarcer": func(s *script) {
+			s.setPools(newPool("four", "10.0.0.0"), newPool("six", "fd00::"))
+			for _, name := range []string{"a", "x", "y", "z"} {
+				s.ensure(s.service(name, stack(require, v4, v6)))
+			}
+			s.expect("poked", s.setPools(newPool("four", "10.0.0.0"), newPool("six", "fd00::/64")), "")
+			s.expect("poked", s.setPools(newPool("four", "10.0.0.0/31"), newPool("six", "fd00::/64")), "x")
+			s.ensure(s.service("x", stack(require, v4, v6)))
+			s.expect("poked", s.setPools(newPool("four", "10.0.0.0/29"), newPool("six", "fd00::-fd00::2")), "y")
 		},
 		"who was told and wants it no more passes it on": func(s *script) {
 			s.ensure(s.service("holder"))

@@ -19,33 +19,42 @@ import (
 )
 
 // TestAnyHistoryKeepsThePromises drives an allocator as a cloud-controller-manager does, through anything that users,
-// operators and failures can do, and compares each answer with what a naive reader of the rules would say.
+// operators and failures can do, and compares each answer with what a naive reader of the rules would say. More of it:
+// -rapid.checks=10000 -rapid.steps=100.
 func TestAnyHistoryKeepsThePromises(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		w := newWorld(t)
-		t.Repeat(map[string]func(*rapid.T){
-			"":                   func(*rapid.T) { w.checkAlways() },
-			"create":             w.create,
-			"delete":             w.delete,
-			"recreate":           w.recreate,
-			"hear":               func(*rapid.T) { w.hear() },
-			"edit":               w.edit,
-			"edit status":        w.editStatus,
-			"clone status":       w.cloneStatus,
-			"change pool":        w.changePool,
-			"delete pool":        w.deletePool,
-			"label namespace":    w.labelNamespace,
-			"reserve":            w.reserve,
-			"work":               func(*rapid.T) { w.workOne() },
-			"work more":          func(*rapid.T) { w.workOne(); w.workOne(); w.workOne() },
-			"wait":               w.wait,
-			"restart":            w.restart,
-			"hand over":          w.handOver,
-			"late write":         w.lateWrite,
-			"settle and inspect": func(*rapid.T) { w.inspect() },
-		})
-		w.inspect()
+	rounds := 8
+	if testing.Short() {
+		rounds = 1
+	}
+	for range rounds {
+		rapid.Check(t, liveOn)
+	}
+}
+
+func liveOn(t *rapid.T) {
+	w := newWorld(t)
+	t.Repeat(map[string]func(*rapid.T){
+		"":                   func(*rapid.T) { w.checkAlways() },
+		"create":             w.create,
+		"delete":             w.delete,
+		"recreate":           w.recreate,
+		"hear":               func(*rapid.T) { w.hear() },
+		"edit":               w.edit,
+		"edit status":        w.editStatus,
+		"clone status":       w.cloneStatus,
+		"change pool":        w.changePool,
+		"delete pool":        w.deletePool,
+		"label namespace":    w.labelNamespace,
+		"reserve":            w.reserve,
+		"work":               func(*rapid.T) { w.workOne() },
+		"work more":          func(*rapid.T) { w.workOne(); w.workOne(); w.workOne() },
+		"wait":               w.wait,
+		"restart":            w.restart,
+		"hand over":          w.handOver,
+		"late write":         w.lateWrite,
+		"settle and inspect": func(*rapid.T) { w.inspect() },
 	})
+	w.inspect()
 }
 
 // world is an API server, the queue of a service controller and the allocator under test.

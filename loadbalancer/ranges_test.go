@@ -178,6 +178,15 @@ func TestSpaceIsASet(t *testing.T) {
 				}
 				held[addr] = !held[addr]
 			},
+			"take the last": func(t *rapid.T) {
+				for _, addr := range slices.Backward(order) {
+					if !held[addr] {
+						s.remove(addr)
+						held[addr] = true
+						break
+					}
+				}
+			},
 			"take the next": func(t *rapid.T) {
 				if addr, ok := s.pick(epoch, nil); ok {
 					s.remove(addr)

@@ -32,7 +32,7 @@ func readReservations(objects []*v1alpha1.IPAddressReservation) ([]loadbalancer.
 		}
 		states[object.Name] = reservationState{v1alpha1.ReasonValid, keptFor(reservation)}
 		if older, overlap, found := firstOverlap(usable, reservation); found {
-			states[object.Name] = reservationState{v1alpha1.ReasonOverlaps, fmt.Sprintf("%s is kept by the older IPAddressReservation %q", overlap, older)}
+			states[object.Name] = reservationState{v1alpha1.ReasonOverlaps, fmt.Sprintf("%s overlaps the older IPAddressReservation %q, which comes first", overlap, older)}
 		}
 		usable = append(usable, reservation)
 	}

@@ -1,0 +1,47 @@
+package provider
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/clarionlb/clarion/api/v1alpha1"
+)
+
+func TestReservationsAreReadAloneAndTheOlderOfTwoCounts(t *testing.T) {
+	day := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	reservation := func(name string, age int, service *v1alpha1.ServiceReference, addresses ...string) *v1alpha1.IPAddressReservation {
+		return &v1alpha1.IPAddressReservation{
+			ObjectMeta: metav1.ObjectMeta{Name: name, CreationTimestamp: metav1.NewTime(day.AddDate(0, 0, -age))},
+			Spec:       v1alpha1.IPAddressReservationSpec{Addresses: addresses, Service: service},
+		}
+	}
+	usable, states := readReservations([]*v1alpha1.IPAddressReservation{
+		reservation("younger", 1, nil, "192.0.2.8-192.0.2.20"),
+		reservation("older", 3, &v1alpha1.ServiceReference{Namespace: "shop", Name: "front"}, "192.0.2.10", "2001:db8::/126"),
+		reservation("garbage", 2, nil, "192.0.2.30", "nonsense"),
+		reservation("apart", 0, nil, "192.0.2.40/31"),
+	})
+	var order []string
+	for _, r := range usable {
+		order = append(order, r.Name)
+	}
+	if got, want := fmt.Sprint(order), "[older younger apart]"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if s := usable[0].Service; s == nil || s.String() != "shop/front" {
+		t.Errorf("got Service %v, want shop/front", s)
+	}
+	for name, want := range map[string]reservationState{
+		"older":   {"Valid", "192.0.2.10, 2001:db8::-2001:db8::3 kept for Service shop/front"},
+		"younger": {"Overlaps", `192.0.2.8-192.0.2.20 overlaps the older IPAddressReservation "older", which comes first`},
+		"garbage": {"InvalidAddress", `spec.addresses: "nonsense" is neither a CIDR, a range nor an IP address`},
+		"apart":   {"Valid", "192.0.2.40-192.0.2.41 kept out of use"},
+	} {
+		if states[name] != want {
+			t.Errorf("%s: got %v, want %v", name, states[name], want)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"os"
 	"time"
@@ -40,6 +41,9 @@ func newLeadership() *leadership {
 // start stands for election as the configuration says, until the context ends, and takes the election out of the
 // framework's hands. A process that loses the lease exits.
 func (l *leadership) start(ctx context.Context, completed *config.CompletedConfig) error {
+	if completed.ComponentConfig.Generic.LeaderMigrationEnabled {
+		return errors.New("--enable-leader-migration: there is no other cloud controller to migrate from")
+	}
 	election := completed.ComponentConfig.Generic.LeaderElection
 	completed.ComponentConfig.Generic.LeaderElection.LeaderElect = false
 	if !election.LeaderElect {

@@ -6,7 +6,9 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	cloudprovider "k8s.io/cloud-provider"
@@ -32,6 +34,8 @@ func main() {
 	// A lease of our own: with the default name, a second cloud-controller-manager in the cluster and this one would
 	// silently keep each other from running.
 	opts.Generic.LeaderElection.ResourceName = "clarion-cloud-controller-manager"
+	// How soon a replica notices that the lease was released.
+	opts.Generic.LeaderElection.RetryPeriod = metav1.Duration{Duration: time.Second}
 	// Enough to serve about a hundred new Services a second, each with four calls.
 	opts.Generic.ClientConnection.QPS, opts.Generic.ClientConnection.Burst = 200, 400
 	opts.ServiceController.ConcurrentServiceSyncs = 20

@@ -125,7 +125,7 @@ func (b *balancer) release(service *corev1.Service) {
 // report tells both Services of each conflict.
 func (b *balancer) report(conflicts []loadbalancer.Conflict) {
 	for _, conflict := range conflicts {
-		message := fmt.Sprintf("%s is claimed by Services %s and %s: the older, %s, keeps it", conflict.Address, conflict.Winner, conflict.Loser, conflict.Winner)
+		message := fmt.Sprintf("%s is claimed by Services %s and %s: %s keeps it", conflict.Address, conflict.Winner, conflict.Loser, conflict.Winner)
 		for _, name := range []types.NamespacedName{conflict.Winner, conflict.Loser} {
 			if service, err := b.services.Services(name.Namespace).Get(name.Name); err == nil {
 				b.events.Event(service, corev1.EventTypeWarning, "AddressConflict", message)

@@ -200,6 +200,9 @@ func (c *Cloud) restore(ctx context.Context) error {
 // serviceUpdated pokes a Service for the changes that concern us and that the service controller does not look at.
 func (c *Cloud) serviceUpdated(oldObj, newObj any) {
 	oldService, newService := oldObj.(*corev1.Service), newObj.(*corev1.Service)
+	if oldService.UID != newService.UID { // deleted and created again in between
+		c.release(oldService)
+	}
 	if !c.feed.scope.owns(newService) {
 		if c.feed.scope.owns(oldService) {
 			c.release(newService)

@@ -1,0 +1,47 @@
+package bench
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/clarionlb/clarion/test/cluster"
+)
+
+// BenchmarkRestart restarts the cloud-controller-manager of a cluster with 5,000 Services, and measures the time from the
+// moment that it leads until two new Services have their addresses: one that waited for it, and one that came right then.
+// It counts the writes to Services that were right.
+func BenchmarkRestart(b *testing.B) {
+	const services = 5000
+	audit, config := newAudit(b, cluster.Config{})
+	c := newControl(b, config)
+	old := names("app", services)
+	c.create("", old...)
+	c.awaitServed(old...)
+	results := figures{}
+	for run := 0; b.Loop(); run++ {
+		c.stop()
+		mark := audit.mark(b)
+		waiting, fresh := fmt.Sprintf("waiting-%d", run), fmt.Sprintf("fresh-%d", run)
+		c.create("", waiting)
+		won, p := c.start()
+		c.create("", fresh)
+		results.addDuration("ms-to-waiting", c.awaitServed(waiting).Sub(won))
+		results.addDuration("ms-to-fresh", c.awaitServed(fresh).Sub(won))
+		// They come after all others in the queue, so that once they are gone the others have been looked at.
+		c.deleteServices(waiting, fresh)
+		results.add("cpu-s", cpuTime(b, p).Seconds())
+		results.add("MiB", residentMiB(b, p))
+		calls, err := audit.since(mark)
+		if err != nil {
+			b.Fatal(err)
+		}
+		needless := 0
+		for _, call := range calls {
+			if call.String() == patchService && call.ObjectRef.Name != waiting && call.ObjectRef.Name != fresh {
+				needless++
+			}
+		}
+		results.add("needless-writes", float64(needless))
+	}
+	results.report(b, "ms-to-waiting", "ms-to-fresh", "needless-writes")
+}

@@ -1,0 +1,103 @@
+// Package install puts Clarion on a test cluster, by the manifests that users apply, and answers what tests and benchmarks
+// ask of it there.
+package install
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/clarionlb/clarion/client/versioned"
+	"github.com/clarionlb/clarion/test/cluster"
+	"github.com/clarionlb/clarion/test/cluster/setup"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// CCM is the name of the cloud-controller-manager's Deployment, of its ServiceAccount and of its lease, all in kube-system.
+const CCM = "clarion-cloud-controller-manager"
+
+// CCMProcess is the executable of the cloud-controller-manager.
+const CCMProcess = "cloud-controller-manager"
+
+// patience bounds every wait. It is far beyond what anything takes, so that a slow machine fails nothing.
+const patience = 2 * time.Minute
+
+// Installation is a cluster with Clarion.
+type Installation struct {
+	*cluster.Cluster
+	// Clarion is a client for Clarion's own kinds, with all rights and without a rate limit.
+	Clarion versioned.Interface
+
+	manifests string
+}
+
+// New starts a cluster for a test or a benchmark, applies the manifests and returns when all of Clarion is ready.
+func New(t testing.TB, config cluster.Config) *Installation {
+	t.Helper()
+	root, err := setup.Checkout()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := cluster.New(t, config)
+	clarion, err := versioned.NewForConfig(c.RESTConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := &Installation{Cluster: c, Clarion: clarion, manifests: filepath.Join(root, "manifests")}
+	if err := i.Apply(t.Context(), i.manifests); err != nil {
+		t.Fatal(err)
+	}
+	for _, workload := range [][]string{{"--namespace=kube-system", "deployment/" + CCM}, {"--namespace=clarion-system", "daemonset/announcer"}} {
+		if _, err := i.Kubectl(t.Context(), append([]string{"rollout", "status", "--timeout=120s"}, workload...)...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return i
+}
+
+// Sample returns the path of a sample manifest.
+func (i *Installation) Sample(name string) string { return filepath.Join(i.manifests, "samples", name) }
+
+// Owner returns the node that claims an address: the one whose claim holds against all others.
+func (i *Installation) Owner(ctx context.Context, address netip.Addr) (*cluster.Node, error) {
+	list, err := i.Clarion.ClarionV1alpha1().Announcers().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, err
+	}
+	name, epoch := "", int64(0)
+	for _, announcer := range list.Items { // in the order of their names
+		for _, claim := range announcer.Status.Layer2.Addresses {
+			if claim.IP == address.String() && claim.Epoch > epoch {
+				name, epoch = announcer.Name, claim.Epoch
+			}
+		}
+	}
+	if name == "" {
+		return nil, fmt.Errorf("no node claims %s", address)
+	}
+	return i.Node(name), nil
+}
+
+// Eventually waits until check returns nil, and fails the test if that takes too long.
+func Eventually(t testing.TB, what string, check func(context.Context) error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := check(ctx)
+		if err == nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("waited in vain for %s: %v", what, err)
+		case <-tick.C:
+		}
+	}
+}

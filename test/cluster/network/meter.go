@@ -174,18 +174,21 @@ func Succeeded(a Attempt) bool { return a.Err == nil }
 // Failed matches attempts that were not answered, for [Meter.Await].
 func Failed(a Attempt) bool { return a.Err != nil }
 
-// Stop ends the measurement and returns its result. The attempts under way are waited for.
+// Stop ends the measurement and returns its result. The attempts under way are waited for, and that wait is no gap.
 func (m *Meter) Stop() Report {
+	end := time.Now()
 	m.cancel()
 	<-m.done
-	return m.Report()
+	return m.report(end)
 }
 
 // Report returns the result so far.
-func (m *Meter) Report() Report {
+func (m *Meter) Report() Report { return m.report(time.Now()) }
+
+func (m *Meter) report(end time.Time) Report {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return newReport(m.started, time.Now(), slices.Clone(m.attempts))
+	return newReport(m.started, end, slices.Clone(m.attempts))
 }
 
 // Report is the result of a measurement.
@@ -196,7 +199,7 @@ type Report struct {
 	// Failures counts those without an answer.
 	Failures int
 	// LongestGap is the longest time without the end of a successful attempt, and GapStart its beginning. The beginning
-	// and the end of the measurement bound gaps too.
+	// and the end of the measurement bound gaps too. Attempts that were under way at the end may end after it.
 	LongestGap time.Duration
 	GapStart   time.Time
 }

@@ -28,6 +28,8 @@ func TestReportCountsGapsBetweenTheEndsOfSuccesses(t *testing.T) {
 		{"in the middle", []Attempt{success(20), failure(30), success(70), success(90)}, 50, 20, 1},
 		{"at the beginning", []Attempt{success(60), success(99)}, 60, 0, 0},
 		{"at the end", []Attempt{success(10), success(30)}, 70, 30, 0},
+		{"none answered after the end", []Attempt{success(80), failure(150)}, 80, 0, 1},
+		{"answered after the end", []Attempt{success(20), success(110)}, 90, 20, 0},
 		{"attempts overtake each other", []Attempt{success(90), success(20), success(50)}, 40, 50, 0},
 	}
 	for _, test := range tests {

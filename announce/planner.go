@@ -265,11 +265,8 @@ type request struct {
 // requests collects who wants an address announced. If nobody does, the reason says why, from the Service that came closest.
 func (p *Planner) requests(ip netip.Addr) ([]request, Reason) {
 	services := p.view.byAddress[ip]
-	switch {
-	case len(services) == 0:
+	if len(services) == 0 {
 		return nil, NotAssigned
-	case ip.Is6():
-		return nil, UnsupportedFamily
 	}
 	pool := poolOf(p.pools, ip)
 	if pool == nil {

@@ -190,6 +190,12 @@ func endpointsOn(service string, nodes ...string) *discoveryv1.EndpointSlice {
 	return s
 }
 
+func endpoints6On(service string, nodes ...string) *discoveryv1.EndpointSlice {
+	s := endpointsOn(service, nodes...)
+	s.Name, s.AddressType = service+"-6", discoveryv1.AddressTypeIPv6
+	return s
+}
+
 func (l *lan) setService(s *corev1.Service) {
 	l.set(func(v *View) { v.SetService(types.NamespacedName{Namespace: s.Namespace, Name: s.Name}, s) })
 }
@@ -260,9 +266,8 @@ func TestWhatEveryNodeDoesAndWhy(t *testing.T) {
 192.168.10.222 default/web: the Service has no endpoint that can serve
 `},
 		{"endpoints of the other family do not count", func(l *lan) {
-			e := endpointsOn("web", "n1")
-			e.AddressType = discoveryv1.AddressTypeIPv6
-			l.setEndpoints(e)
+			l.setEndpoints(endpointsOn("web"))
+			l.setEndpoints(endpoints6On("web", "n1"))
 		}, `
 192.168.10.222 default/web: the Service has no endpoint that can serve
 `},
@@ -608,6 +613,8 @@ func TestInterfacesOfAnAddress(t *testing.T) {
 		{Name: "bond0", Prefixes: []netip.Prefix{prefix("192.168.10.0/24")}},
 		{Name: "eth0", Prefixes: []netip.Prefix{prefix("10.1.0.0/16"), prefix("192.168.10.0/25")}},
 		{Name: "mgmt", DefaultRoute4: true},
+		{Name: "vlan6", Prefixes: []netip.Prefix{prefix("2001:db8::/64")}, DefaultRoute6: true},
+		{Name: "vlan7", Prefixes: []netip.Prefix{prefix("2001:db8:7::/64")}},
 	}
 	for _, tt := range []struct {
 		ip    string
@@ -619,8 +626,12 @@ func TestInterfacesOfAnAddress(t *testing.T) {
 		{"172.16.0.1", nil, []string{"mgmt"}},
 		{"172.16.0.1", []string{"eth0", "bond?"}, []string{"bond0", "eth0"}},
 		{"192.168.10.200", []string{"eth9"}, nil},
+		{"2001:db8:7::200", nil, []string{"vlan7"}},
+		{"2001:db8:8::200", nil, []string{"vlan6"}},
+		{"2001:db8:8::200", []string{"bond0"}, []string{"bond0"}},
 	} {
 		l := web(t)
+		l.setEndpoints(endpoints6On("web", "n1"))
 		l.setPool(poolObject("lan", tt.ip))
 		l.advertise("all", v1alpha1.L2AdvertisementSpec{Interfaces: tt.names, NodeSelectors: selecting(corev1.LabelHostname, "n1")})
 		l.setService(serviceObject("web", tt.ip))
@@ -629,6 +640,37 @@ func TestInterfacesOfAnAddress(t *testing.T) {
 		if got := l.nodes["n1"].layer2[netip.MustParseAddr(tt.ip)]; !slices.Equal(got, tt.want) {
 			t.Errorf("%s with interfaces %v is announced on %v, want %v", tt.ip, tt.names, got, tt.want)
 		}
+	}
+}
+
+func TestEachFamilyOfAServiceGoesByItsOwnEndpointsAndInterfaces(t *testing.T) {
+	const vip6 = "2001:db8::222"
+	l := web(t)
+	l.setPool(poolObject("lan", "192.168.10.200-192.168.10.250", "2001:db8::200-2001:db8::250"))
+	l.setService(local(serviceObject("web", vip, vip6)))
+	l.setEndpoints(endpoints6On("web", "n2", "n3"))
+	both := eth0
+	both.Prefixes = append(slices.Clone(both.Prefixes), netip.MustParsePrefix("2001:db8::/64"))
+	l.nodes["n1"].interfaces = []Interface{both}
+	l.nodes["n3"].interfaces = []Interface{{Name: "eth0", DefaultRoute6: true}}
+	l.settle()
+	const want4 = `192.168.10.222 default/web
+  n1: could announce it
+  n2: announces it, it has the best claim
+  n3: externalTrafficPolicy is Local and no endpoint on this node can serve
+`
+	const want6 = `2001:db8::222 default/web
+  n1: externalTrafficPolicy is Local and no endpoint on this node can serve
+  n2: no interface of the node that is up suits this address
+  n3: announces it, it has the best claim
+`
+	for _, n := range []string{"n1", "n2", "n3"} {
+		if got := l.explain(n, vip) + l.explain(n, vip6); got != want4+want6 {
+			t.Errorf("%s says\n%swant\n%s", n, got, want4+want6)
+		}
+	}
+	if got := l.nodes["n3"].layer2[netip.MustParseAddr(vip6)]; !slices.Equal(got, []string{"eth0"}) {
+		t.Errorf("announced on %v", got)
 	}
 }
 

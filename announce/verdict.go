@@ -17,8 +17,6 @@ type Reason string
 const (
 	// NotAssigned : no Service of ours has the address.
 	NotAssigned Reason = "NotAssigned"
-	// UnsupportedFamily : IPv6 addresses are not announced.
-	UnsupportedFamily Reason = "UnsupportedFamily"
 	// NoPool : no IPAddressPool contains the address.
 	NoPool Reason = "NoPool"
 	// NoAdvertisement : no L2Advertisement selects the address.
@@ -51,7 +49,6 @@ const (
 
 var sentences = map[Reason]string{
 	NotAssigned:        "no Service has this address",
-	UnsupportedFamily:  "IPv6 addresses are not announced on layer 2",
 	NoPool:             "no IPAddressPool contains this address",
 	NoAdvertisement:    "no L2Advertisement selects this address",
 	NoEndpoint:         "the Service has no endpoint that can serve",

@@ -6,18 +6,15 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/mdlayher/arp"
 	"golang.org/x/time/rate"
 )
 
 // shot is the next announcement of a claim.
 type shot struct {
 	claim *claim
-	// step counts the announcements before this one. Even ones are requests and odd ones the replies that follow them.
+	// step counts the packets before this one: those of one announcement, in all forms, then those of the next.
 	step int
 	at   time.Time // when it is due
-	// start is when the first went out.
-	start time.Time
 }
 
 // announce sends the announcements of the port's claims, when they are due and as fast as the rate allows, until sending
@@ -38,8 +35,15 @@ func (p *port) announce(ctx context.Context, conn conn) error {
 		case <-p.wake:
 		case <-timer.C:
 		}
-		for _, c := range p.takeFresh() {
+		fresh, gone := p.takeChanges()
+		for _, c := range fresh {
+			if err := conn.join(c.addr); err != nil {
+				return err
+			}
 			heap.Push(&due, shot{claim: c, at: time.Now()})
+		}
+		for _, c := range gone {
+			conn.leave(c.addr)
 		}
 		for later.Len() > 0 && !later.shots[0].at.After(time.Now()) {
 			heap.Push(&due, heap.Pop(&later))
@@ -56,10 +60,10 @@ func (p *port) announce(ctx context.Context, conn conn) error {
 				timer.Reset(wait)
 				continue
 			}
-			if err := conn.write(gratuitous(s.form(), p.ifi.MAC, s.claim.addr), broadcast); err != nil {
+			if err := conn.announce(s.claim.addr, s.step%p.protocol.forms()); err != nil {
 				return err
 			}
-			if s, ok := r.after(s); ok {
+			if s, ok := p.after(s); ok {
 				heap.Push(&later, s)
 			}
 			timer.Reset(0)
@@ -79,27 +83,21 @@ func reserve(limiter *rate.Limiter) time.Duration {
 	return wait
 }
 
-func (s shot) form() arp.Operation {
-	if s.step%2 == 0 {
-		return arp.OperationRequest
-	}
-	return arp.OperationReply
-}
-
-// after returns the announcement that follows one that has just been sent.
-func (r *Responder) after(s shot) (shot, bool) {
-	now := time.Now()
-	if s.step == 0 {
-		s.start = now
+// after returns the announcement that follows one that has just been sent. However late that was, the next keeps its distance.
+func (p *port) after(s shot) (shot, bool) {
+	r, now := p.responder, time.Now()
+	repeats, forms := r.Repeats, p.protocol.forms()
+	if p.protocol == ndpProtocol {
+		repeats = r.Repeats6
 	}
 	s.step++
-	switch round := s.step / 2; {
-	case s.step%2 == 1:
+	switch round := s.step / forms; {
+	case s.step%forms != 0:
 		s.at = now
-	case round < len(r.Repeats):
-		s.at = s.start.Add(r.Repeats[round])
+	case round < len(repeats):
+		s.at = now.Add(repeats[round] - repeats[round-1])
 	case r.Refresh > 0:
-		s.step = 2 * len(r.Repeats) // each refresh ranks as the first did
+		s.step = forms * len(repeats) // each refresh ranks as the first did
 		s.at = now.Add(r.Refresh - r.Refresh/10 + rand.N(r.Refresh/5+1))
 	default:
 		return shot{}, false

@@ -12,19 +12,24 @@ var (
 	nobody    = net.HardwareAddr{0, 0, 0, 0, 0, 0}
 )
 
-// asked returns the address that a packet asks for, and whether it is a question that may be answered. The probes of
-// RFC 5227, whose sender has no address yet, are questions; announcements are not: their sender asks for its own address.
-func asked(p *arp.Packet) (netip.Addr, bool) {
-	const group = 1 // the bit of an Ethernet address that stands for many
-	question := p.Operation == arp.OperationRequest &&
+// asked returns the question that an ARP packet asks, if it is one that may be answered. The probes of RFC 5227, whose
+// sender has no address yet, are questions; announcements are not: their sender asks for its own address.
+func asked(p *arp.Packet) (question, bool) {
+	ok := p.Operation == arp.OperationRequest &&
 		p.TargetIP.Is4() && p.SenderIP.Is4() && p.SenderIP != p.TargetIP &&
-		len(p.SenderHardwareAddr) == len(broadcast) && p.SenderHardwareAddr[0]&group == 0
-	return p.TargetIP, question
+		isStation(p.SenderHardwareAddr)
+	return question{addr: p.TargetIP, from: p.SenderIP, mac: p.SenderHardwareAddr}, ok
 }
 
-// answer tells the sender of a question that the address it asked for is at mac.
-func answer(question *arp.Packet, mac net.HardwareAddr) *arp.Packet {
-	return newPacket(arp.OperationReply, mac, question.TargetIP, question.SenderHardwareAddr, question.SenderIP)
+// isStation tells whether mac is the Ethernet address of one station, and not of many.
+func isStation(mac net.HardwareAddr) bool {
+	const group = 1
+	return len(mac) == len(broadcast) && mac[0]&group == 0
+}
+
+// reply tells who asked that the address is at mac.
+func reply(q question, mac net.HardwareAddr) *arp.Packet {
+	return newPacket(arp.OperationReply, mac, q.addr, q.mac, q.from)
 }
 
 // gratuitous tells everybody that the address is at mac. Receivers differ in which form they take: Linux takes a reply
@@ -36,6 +41,9 @@ func gratuitous(form arp.Operation, mac net.HardwareAddr, addr netip.Addr) *arp.
 	}
 	return newPacket(form, mac, addr, target, addr)
 }
+
+// arpForms are the forms of an announcement in their order.
+var arpForms = [...]arp.Operation{arp.OperationRequest, arp.OperationReply}
 
 // newPacket is an ARP packet for Ethernet and IPv4. Unlike arp.NewPacket it cannot fail; its callers hold addresses that fit.
 func newPacket(op arp.Operation, fromMAC net.HardwareAddr, from netip.Addr, toMAC net.HardwareAddr, to netip.Addr) *arp.Packet {

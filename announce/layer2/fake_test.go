@@ -7,8 +7,6 @@ import (
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/mdlayher/arp"
 )
 
 // fakeLAN is a lan without a kernel: it records what is sent and delivers what the test puts on its wires.
@@ -16,22 +14,24 @@ type fakeLAN struct {
 	mu         sync.Mutex
 	interfaces []Interface
 	watchers   []chan struct{}
-	conns      map[string]*fakeConn // the last one opened, by interface
+	conns      map[place]*fakeConn // the last one opened
 	opened     int
 	sent       []sent
 	refuse     error // what listening fails with
 }
 
-// sent is a packet that left an interface.
+// sent is what left an interface.
 type sent struct {
-	at     time.Time
-	ifi    string
-	packet *arp.Packet
-	to     net.HardwareAddr
+	at   time.Time
+	ifi  string
+	form string // "answer", or how an address is announced
+	addr netip.Addr
+	mac  net.HardwareAddr // where addr is said to be
+	to   net.HardwareAddr // who is told, if not everybody
 }
 
 func newFakeLAN(names ...string) *fakeLAN {
-	f := &fakeLAN{conns: map[string]*fakeConn{}}
+	f := &fakeLAN{conns: map[place]*fakeConn{}}
 	for n, name := range names {
 		f.interfaces = append(f.interfaces, Interface{Name: name, Index: n + 1, MAC: net.HardwareAddr{2, 0, 0, 0, 0, byte(n + 1)}, Up: true})
 	}
@@ -63,15 +63,18 @@ func (f *fakeLAN) change(name string, change func(*Interface)) {
 	}
 }
 
-func (f *fakeLAN) listen(i Interface) (conn, error) {
+func (f *fakeLAN) listen(i Interface, p protocol) (conn, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.opened++
 	if f.refuse != nil {
 		return nil, f.refuse
 	}
-	c := &fakeConn{lan: f, ifi: i.Name, in: make(chan *arp.Packet, 1), broken: make(chan struct{})}
-	f.conns[i.Name] = c
+	c := &fakeConn{
+		lan: f, at: place{i.Name, p}, mac: i.MAC,
+		in: make(chan question, 1), broken: make(chan struct{}), joined: map[netip.Addr]int{},
+	}
+	f.conns[c.at] = c
 	return c, nil
 }
 
@@ -79,8 +82,8 @@ func (f *fakeLAN) listen(i Interface) (conn, error) {
 func (f *fakeLAN) ask(ifi string, addr netip.Addr) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if c := f.conns[ifi]; c != nil {
-		c.in <- newPacket(arp.OperationRequest, asker, netip.MustParseAddr("192.0.2.1"), nobody, addr)
+	if c := f.conns[place{ifi, protocolOf(addr)}]; c != nil {
+		c.in <- question{addr: addr, from: netip.MustParseAddr("192.0.2.1"), mac: asker}
 	}
 }
 
@@ -92,46 +95,87 @@ func (f *fakeLAN) take() (answers, announcements []sent) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, s := range f.sent {
-		if s.packet.SenderIP == s.packet.TargetIP {
-			announcements = append(announcements, s)
-		} else {
+		if s.form == "answer" {
 			answers = append(answers, s)
+		} else {
+			announcements = append(announcements, s)
 		}
 	}
 	f.sent = nil
 	return answers, announcements
 }
 
+// joined returns for which addresses questions arrive on an interface, sorted.
+func (f *fakeLAN) joined(ifi string, p protocol) []netip.Addr {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var addresses []netip.Addr
+	if c := f.conns[place{ifi, p}]; c != nil {
+		for addr, times := range c.joined {
+			if times > 0 {
+				addresses = append(addresses, addr)
+			}
+		}
+	}
+	slices.SortFunc(addresses, netip.Addr.Compare)
+	return addresses
+}
+
 type fakeConn struct {
 	lan    *fakeLAN
-	ifi    string
-	in     chan *arp.Packet
+	at     place
+	mac    net.HardwareAddr
+	in     chan question
 	once   sync.Once
 	broken chan struct{}
+	joined map[netip.Addr]int
 }
 
 var errBroken = errors.New("the wire is broken")
 
-func (c *fakeConn) read() (*arp.Packet, error) {
+func (c *fakeConn) read() (question, error) {
 	select {
-	case p := <-c.in:
-		return p, nil
+	case q := <-c.in:
+		return q, nil
 	case <-c.broken:
-		return nil, errBroken
+		return question{}, errBroken
 	}
 }
 
-func (c *fakeConn) write(p *arp.Packet, to net.HardwareAddr) error {
-	c.lan.mu.Lock()
-	defer c.lan.mu.Unlock()
-	c.lan.sent = append(c.lan.sent, sent{at: time.Now(), ifi: c.ifi, packet: p, to: to})
+func (c *fakeConn) answer(q question) error {
+	c.send("answer", q.addr, q.mac)
 	return nil
 }
 
-// breakSocket has the socket on an interface fail, if there is one.
-func (f *fakeLAN) breakSocket(ifi string) {
+func (c *fakeConn) announce(addr netip.Addr, form int) error {
+	forms := map[protocol][]string{arpProtocol: {"request", "reply"}, ndpProtocol: {"advertisement"}}
+	c.send(forms[c.at.protocol][form], addr, nil)
+	return nil
+}
+
+func (c *fakeConn) send(form string, addr netip.Addr, to net.HardwareAddr) {
+	c.lan.mu.Lock()
+	defer c.lan.mu.Unlock()
+	c.lan.sent = append(c.lan.sent, sent{time.Now(), c.at.ifi, form, addr, c.mac, to})
+}
+
+func (c *fakeConn) join(addr netip.Addr) error {
+	c.lan.mu.Lock()
+	defer c.lan.mu.Unlock()
+	c.joined[addr]++
+	return nil
+}
+
+func (c *fakeConn) leave(addr netip.Addr) {
+	c.lan.mu.Lock()
+	defer c.lan.mu.Unlock()
+	c.joined[addr]--
+}
+
+// breakSocket has the socket of a protocol on an interface fail, if there is one.
+func (f *fakeLAN) breakSocket(ifi string, p protocol) {
 	f.mu.Lock()
-	c := f.conns[ifi]
+	c := f.conns[place{ifi, p}]
 	f.mu.Unlock()
 	if c != nil {
 		c.close()
@@ -142,8 +186,8 @@ func (c *fakeConn) close() error {
 	c.once.Do(func() { close(c.broken) })
 	c.lan.mu.Lock()
 	defer c.lan.mu.Unlock()
-	if c.lan.conns[c.ifi] == c {
-		delete(c.lan.conns, c.ifi)
+	if c.lan.conns[c.at] == c {
+		delete(c.lan.conns, c.at)
 	}
 	return nil
 }

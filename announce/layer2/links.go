@@ -19,13 +19,16 @@ type Interface struct {
 	// Prefixes are the networks that the interface's own addresses are in, sorted. IPv6 link-local ones are left out,
 	// because nothing is announced in them.
 	Prefixes []netip.Prefix
+	// LinkLocal is an IPv6 link-local address of the interface that it may use; not valid if there is none.
+	LinkLocal netip.Addr
 	// DefaultRoute4 and DefaultRoute6 say that a default route of the main table leads out of the interface.
 	DefaultRoute4, DefaultRoute6 bool
 }
 
 func (i Interface) equal(o Interface) bool {
 	return i.Name == o.Name && i.Index == o.Index && bytes.Equal(i.MAC, o.MAC) && i.Up == o.Up &&
-		slices.Equal(i.Prefixes, o.Prefixes) && i.DefaultRoute4 == o.DefaultRoute4 && i.DefaultRoute6 == o.DefaultRoute6
+		slices.Equal(i.Prefixes, o.Prefixes) && i.LinkLocal == o.LinkLocal &&
+		i.DefaultRoute4 == o.DefaultRoute4 && i.DefaultRoute6 == o.DefaultRoute6
 }
 
 // Links knows the node's network interfaces, as the kernel reports them. Loopback, interfaces without ARP and ports of
@@ -55,6 +58,16 @@ func (l *Links) Interfaces() []Interface {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.Clone(l.interfaces)
+}
+
+// linkLocal is the LinkLocal of the interface with that index.
+func (l *Links) linkLocal(index int) netip.Addr {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if n := slices.IndexFunc(l.interfaces, func(i Interface) bool { return i.Index == index }); n >= 0 {
+		return l.interfaces[n].LinkLocal
+	}
+	return netip.Addr{}
 }
 
 // watch is Changed for one more reader.

@@ -82,6 +82,7 @@ type picture struct {
 
 	links     map[int]Interface // by index, without addresses and routes
 	addresses map[int][]netip.Prefix
+	linkLocal map[int]netip.Addr
 	default4  map[int]bool
 	default6  map[int]bool
 
@@ -110,8 +111,11 @@ func (p *picture) refresh() error {
 		if err != nil {
 			return fmt.Errorf("list addresses: %w", err)
 		}
-		p.addresses = map[int][]netip.Prefix{}
+		p.addresses, p.linkLocal = map[int][]netip.Prefix{}, map[int]netip.Addr{}
 		for _, a := range list {
+			if addr, ok := linkLocalOf(a); ok && (!p.linkLocal[a.LinkIndex].IsValid() || addr.Less(p.linkLocal[a.LinkIndex])) {
+				p.linkLocal[a.LinkIndex] = addr
+			}
 			if prefix, ok := prefixOf(a); ok {
 				p.addresses[a.LinkIndex] = append(p.addresses[a.LinkIndex], prefix)
 			}
@@ -180,7 +184,7 @@ func (p *picture) apply(m syscall.NetlinkMessage) error {
 		}
 		a := nl.DeserializeIfAddrmsg(m.Data)
 		index := int(a.Index)
-		if _, ok := p.links[index]; !ok || a.Family == unix.AF_INET6 && a.Scope == unix.RT_SCOPE_LINK {
+		if _, ok := p.links[index]; !ok {
 			return nil
 		}
 		p.staleAddresses = true
@@ -227,6 +231,7 @@ func (p *picture) interfaces() []Interface {
 	list := make([]Interface, 0, len(p.links))
 	for index, i := range p.links {
 		i.Prefixes = p.addresses[index]
+		i.LinkLocal = p.linkLocal[index]
 		i.DefaultRoute4 = p.default4[index]
 		i.DefaultRoute6 = p.default6[index]
 		list = append(list, i)
@@ -262,6 +267,13 @@ func prefixOf(a netlink.Addr) (netip.Prefix, bool) {
 	}
 	ones, _ := ipNet.Mask.Size()
 	return netip.PrefixFrom(addr, ones).Masked(), true
+}
+
+// linkLocalOf returns an IPv6 link-local address that may be used: one that nobody else is known to have.
+func linkLocalOf(a netlink.Addr) (netip.Addr, bool) {
+	addr, ok := netip.AddrFromSlice(a.IP)
+	usable := a.Flags&(unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED) == 0
+	return addr, ok && addr.Is6() && addr.IsLinkLocalUnicast() && usable
 }
 
 // undisturbed repeats a list that changed while the kernel wrote it. Should it change every time, what has been read is

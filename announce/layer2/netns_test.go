@@ -11,6 +11,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
 )
 
 // TestMain runs the tests in a network namespace of their own, which plays the node and goes when they end.
@@ -101,6 +102,9 @@ func (h *host) address(name, prefix string) {
 	addr, err := netlink.ParseAddr(prefix)
 	if err != nil {
 		h.t.Fatal(err)
+	}
+	if addr.IP.To4() == nil {
+		addr.Flags = unix.IFA_F_NODAD // to be usable at once
 	}
 	if err := h.nl.AddrAdd(link, addr); err != nil {
 		h.t.Fatal(err)

@@ -10,16 +10,18 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// port is one interface in use: it answers for its claims and announces them.
+// port is one protocol on one interface in use: it answers for its claims and announces them.
 type port struct {
 	responder *Responder
 	ifi       Interface
+	protocol  protocol
 	cancel    context.CancelFunc
-	wake      chan struct{} // receives when there are fresh claims
+	wake      chan struct{} // receives when there are fresh or gone claims
 
 	mu     sync.Mutex
 	claims map[netip.Addr]*claim
 	fresh  []*claim // not yet scheduled for announcement
+	gone   []*claim // no longer among the claims
 }
 
 // claim is an address that a port answers for, for as long as the port's claims hold this very claim.
@@ -39,7 +41,9 @@ func (p *port) add(addr netip.Addr) {
 func (p *port) remove(addr netip.Addr) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.gone = append(p.gone, p.claims[addr])
 	delete(p.claims, addr)
+	signal(p.wake)
 }
 
 // close silences the port and has its goroutines end.
@@ -47,7 +51,7 @@ func (p *port) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	clear(p.claims)
-	p.fresh = nil
+	p.fresh, p.gone = nil, nil
 	p.cancel()
 }
 
@@ -63,19 +67,20 @@ func (p *port) holds(c *claim) bool {
 	return p.claims[c.addr] == c
 }
 
-func (p *port) takeFresh() []*claim {
+// takeChanges returns the claims that are fresh and those that are gone since the last call; some may be both.
+func (p *port) takeChanges() (fresh, gone []*claim) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	fresh := p.fresh
-	p.fresh = nil
-	return fresh
+	fresh, gone = p.fresh, p.gone
+	p.fresh, p.gone = nil, nil
+	return fresh, gone
 }
 
-// renew makes every claim fresh.
+// renew makes every claim fresh, and forgets those that are gone.
 func (p *port) renew() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.fresh = p.fresh[:0]
+	p.fresh, p.gone = p.fresh[:0], nil
 	for _, c := range p.claims {
 		p.fresh = append(p.fresh, c)
 	}
@@ -83,14 +88,14 @@ func (p *port) renew() {
 
 // run serves until the context ends. A socket that fails is opened anew: with the interface gone, the port soon is too.
 func (p *port) run(ctx context.Context) {
-	logger := klog.FromContext(ctx).WithValues("interface", p.ifi.Name)
+	logger := klog.FromContext(ctx).WithValues("interface", p.ifi.Name, "protocol", p.protocol)
 	retry := backoff{first: 100 * time.Millisecond, limit: 10 * time.Second}
 	for {
 		err := p.serve(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		logger.Error(err, "Cannot serve ARP on the interface, trying again")
+		logger.Error(err, "Cannot serve the interface, trying again")
 		retry.wait(ctx)
 	}
 }
@@ -98,7 +103,7 @@ func (p *port) run(ctx context.Context) {
 // serve answers and announces on one socket until it fails or the context ends. It begins by announcing everything,
 // because what was said before a failure may not have been heard.
 func (p *port) serve(ctx context.Context) error {
-	conn, err := p.responder.lan.listen(p.ifi)
+	conn, err := p.responder.lan.listen(p.ifi, p.protocol)
 	if err != nil {
 		return err
 	}
@@ -114,12 +119,12 @@ func (p *port) serve(ctx context.Context) error {
 // answer answers questions until the socket fails or is closed.
 func (p *port) answer(conn conn) error {
 	for {
-		question, err := conn.read()
+		q, err := conn.read()
 		if err != nil {
 			return err
 		}
-		if addr, ok := asked(question); ok && p.owns(addr) {
-			if err := conn.write(answer(question, p.ifi.MAC), question.SenderHardwareAddr); err != nil {
+		if p.owns(q.addr) {
+			if err := conn.answer(q); err != nil {
 				return err
 			}
 		}

@@ -19,6 +19,9 @@ import (
 var (
 	vip1 = netip.MustParseAddr("192.0.2.101")
 	vip2 = netip.MustParseAddr("192.0.2.102")
+
+	vip61 = netip.MustParseAddr("2001:db8::101")
+	vip62 = netip.MustParseAddr("2001:db8::102")
 )
 
 // bubble runs a test in fake time, with a responder that runs on a fake LAN with eth0 and eth1.
@@ -38,15 +41,11 @@ func bubble(t *testing.T, f func(*testing.T, *fakeLAN, *Responder)) {
 	})
 }
 
-// lines renders packets as one line each: when, where, form and address.
-func lines(start time.Time, packets []sent) []string {
+// lines renders what was sent as one line each: when, where, form and address.
+func lines(start time.Time, all []sent) []string {
 	var out []string
-	for _, s := range packets {
-		form := "request"
-		if s.packet.Operation == arp.OperationReply {
-			form = "reply"
-		}
-		out = append(out, fmt.Sprintf("%v %s %s %s", s.at.Sub(start), s.ifi, form, s.packet.SenderIP))
+	for _, s := range all {
+		out = append(out, fmt.Sprintf("%v %s %s %s", s.at.Sub(start), s.ifi, s.form, s.addr))
 	}
 	return out
 }
@@ -71,11 +70,98 @@ func TestNewAddressIsAnnouncedAtOnceAndRepeatedPastTheLockTime(t *testing.T) {
 			"3.3s eth0 request 192.0.2.101", "3.3s eth0 reply 192.0.2.101",
 			"5s eth0 request 192.0.2.101", "5s eth0 reply 192.0.2.101",
 		})
+	})
+}
+
+func TestNewIPv6AddressIsAnnouncedAtOnceAndTwiceMore(t *testing.T) {
+	bubble(t, func(t *testing.T, lan *fakeLAN, r *Responder) {
+		start := time.Now()
+		r.Set(map[netip.Addr][]string{vip61: {"eth0"}})
+		time.Sleep(30 * time.Second)
+		_, announced := lan.take()
+		same(t, "announcements", lines(start, announced), []string{
+			"0s eth0 advertisement 2001:db8::101",
+			"1.1s eth0 advertisement 2001:db8::101",
+			"3.3s eth0 advertisement 2001:db8::101",
+		})
+		time.Sleep(time.Minute)
+		_, announced = lan.take()
+		if len(announced) != 1 {
+			t.Errorf("%d announcements in the minute after, want one: %q", len(announced), lines(start, announced))
+		}
+	})
+}
+
+func TestFamiliesDoNotWaitForEachOther(t *testing.T) {
+	bubble(t, func(t *testing.T, lan *fakeLAN, r *Responder) {
+		addresses := block(2000, "eth0")
+		addresses[vip61] = []string{"eth0"}
+		start := time.Now()
+		r.Set(addresses)
+		synctest.Wait()
+		_, announced := lan.take()
+		announced = slices.DeleteFunc(announced, func(s sent) bool { return s.addr.Is4() })
+		same(t, "announcements", lines(start, announced), []string{"0s eth0 advertisement 2001:db8::101"})
+
+		lan.breakSocket("eth0", ndpProtocol)
+		lan.ask("eth0", netip.MustParseAddr("10.0.0.1"))
+		synctest.Wait()
+		answers, _ := lan.take()
+		same(t, "answers without NDP", lines(start, answers), []string{"0s eth0 answer 10.0.0.1"})
+	})
+}
+
+func TestRepeatsOfAnAddressStayASecondApartWhenTheyArePaced(t *testing.T) {
+	const many = 3000
+	bubble(t, func(t *testing.T, lan *fakeLAN, r *Responder) {
+		addresses := map[netip.Addr][]string{}
+		for addr := vip61; len(addresses) < many; addr = addr.Next() {
+			addresses[addr] = []string{"eth0"}
+		}
+		r.Set(addresses)
+		time.Sleep(30 * time.Second)
+		_, announced := lan.take()
+		if len(announced) != 3*many {
+			t.Errorf("%d announcements, want %d", len(announced), 3*many)
+		}
+		last := map[netip.Addr]time.Time{}
 		for _, s := range announced {
-			if !slices.Equal(s.to, broadcast) {
-				t.Errorf("announced to %v, want broadcast", s.to)
+			if before, ok := last[s.addr]; ok && s.at.Sub(before) < time.Second {
+				t.Fatalf("%v was announced again after %v", s.addr, s.at.Sub(before))
+			}
+			last[s.addr] = s.at
+		}
+	})
+}
+
+func TestQuestionsForExactlyTheAddressesItOwnsAreWanted(t *testing.T) {
+	bubble(t, func(t *testing.T, lan *fakeLAN, r *Responder) {
+		want := func(what string, addresses ...netip.Addr) {
+			t.Helper()
+			synctest.Wait()
+			if got := lan.joined("eth0", ndpProtocol); !slices.Equal(got, addresses) {
+				t.Errorf("%s: joined for %v, want %v", what, got, addresses)
 			}
 		}
+		r.Set(map[netip.Addr][]string{vip61: {"eth0"}})
+		want("one", vip61)
+		r.Set(map[netip.Addr][]string{vip61: {"eth0"}, vip62: {"eth0", "eth1"}})
+		want("two", vip61, vip62)
+		r.Set(map[netip.Addr][]string{vip62: {"eth0"}})
+		want("the second", vip62)
+		r.Set(map[netip.Addr][]string{vip61: {"eth0"}})
+		r.Set(map[netip.Addr][]string{vip62: {"eth0"}})
+		want("one that left and came back", vip62)
+		lan.change("eth0", func(i *Interface) { i.Up = false })
+		want("interface down")
+		r.Set(map[netip.Addr][]string{vip61: {"eth0"}, vip62: {"eth0"}})
+		lan.change("eth0", func(i *Interface) { i.Up = true })
+		want("interface up", vip61, vip62)
+		lan.breakSocket("eth0", ndpProtocol)
+		time.Sleep(time.Second)
+		want("a socket that broke", vip61, vip62)
+		r.Set(nil)
+		want("none")
 	})
 }
 
@@ -135,7 +221,7 @@ func TestRemovedAddressGoesSilentAndOneThatComesBackIsNew(t *testing.T) {
 		time.Sleep(20 * time.Second)
 		_, announced := lan.take()
 		for _, s := range announced {
-			if s.packet.SenderIP == vip1 {
+			if s.addr == vip1 {
 				t.Errorf("%v was announced after its removal", vip1)
 			}
 		}
@@ -154,10 +240,7 @@ func TestRemovedAddressGoesSilentAndOneThatComesBackIsNew(t *testing.T) {
 func TestManyAddressesArePacedAndAllAreAnnouncedBeforeAnyIsRepeated(t *testing.T) {
 	const many = 2000
 	bubble(t, func(t *testing.T, lan *fakeLAN, r *Responder) {
-		addresses := map[netip.Addr][]string{}
-		for addr := netip.MustParseAddr("10.0.0.1"); len(addresses) < many; addr = addr.Next() {
-			addresses[addr] = []string{"eth0"}
-		}
+		addresses := block(many, "eth0")
 		start := time.Now()
 		r.Set(addresses)
 		time.Sleep(time.Minute)
@@ -167,10 +250,10 @@ func TestManyAddressesArePacedAndAllAreAnnouncedBeforeAnyIsRepeated(t *testing.T
 		}
 		seen := map[netip.Addr]int{}
 		for n, s := range announced[:10*many] {
-			if round := n / many; round < 2 && seen[s.packet.SenderIP] != round {
-				t.Fatalf("frame %d repeats %v before all have had their turn", n, s.packet.SenderIP)
+			if round := n / many; round < 2 && seen[s.addr] != round {
+				t.Fatalf("frame %d repeats %v before all have had their turn", n, s.addr)
 			}
-			seen[s.packet.SenderIP]++
+			seen[s.addr]++
 			if allowed := r.Burst + int(s.at.Sub(start).Seconds()*float64(r.Rate)) + 1; n+1 > allowed {
 				t.Fatalf("%d frames within %v", n+1, s.at.Sub(start))
 			}
@@ -184,10 +267,7 @@ func TestManyAddressesArePacedAndAllAreAnnouncedBeforeAnyIsRepeated(t *testing.T
 
 func TestNewAddressIsNotDelayedByTheRepeatsOfOthers(t *testing.T) {
 	bubble(t, func(t *testing.T, lan *fakeLAN, r *Responder) {
-		addresses := map[netip.Addr][]string{}
-		for addr := netip.MustParseAddr("10.0.0.1"); len(addresses) < 2000; addr = addr.Next() {
-			addresses[addr] = []string{"eth0"}
-		}
+		addresses := block(2000, "eth0")
 		r.Set(addresses)
 		time.Sleep(9 * time.Second) // repeats have piled up by now
 		lan.take()
@@ -196,7 +276,7 @@ func TestNewAddressIsNotDelayedByTheRepeatsOfOthers(t *testing.T) {
 		r.Set(addresses)
 		time.Sleep(time.Second)
 		_, announced := lan.take()
-		n := slices.IndexFunc(announced, func(s sent) bool { return s.packet.SenderIP == vip1 })
+		n := slices.IndexFunc(announced, func(s sent) bool { return s.addr == vip1 })
 		if n < 0 || announced[n].at.Sub(start) > 2*time.Second/time.Duration(r.Rate) {
 			t.Errorf("the new address was not announced with the next frame")
 		}
@@ -215,7 +295,7 @@ func TestInterfaceThatComesBackOrChangesItsAddressAnnouncesAll(t *testing.T) {
 		},
 		"another interface of its name": func(lan *fakeLAN) { lan.change("eth0", func(i *Interface) { i.Index = 99 }) },
 		"a socket that broke": func(lan *fakeLAN) {
-			lan.breakSocket("eth0")
+			lan.breakSocket("eth0", arpProtocol)
 			time.Sleep(100 * time.Millisecond)
 		},
 	}
@@ -230,14 +310,14 @@ func TestInterfaceThatComesBackOrChangesItsAddressAnnouncesAll(t *testing.T) {
 				_, announced := lan.take()
 				same(t, "announcements", lines(time.Now(), announced), []string{"0s eth0 request 192.0.2.101", "0s eth0 reply 192.0.2.101"})
 				for _, s := range announced {
-					if mac := lan.Interfaces()[0].MAC; !slices.Equal(s.packet.SenderHardwareAddr, mac) {
-						t.Errorf("announced at %v, the interface has %v", s.packet.SenderHardwareAddr, mac)
+					if mac := lan.Interfaces()[0].MAC; !slices.Equal(s.mac, mac) {
+						t.Errorf("announced at %v, the interface has %v", s.mac, mac)
 					}
 				}
 				lan.ask("eth0", vip1)
 				synctest.Wait()
 				answers, _ := lan.take()
-				same(t, "answers", lines(time.Now(), answers), []string{"0s eth0 reply 192.0.2.101"})
+				same(t, "answers", lines(time.Now(), answers), []string{"0s eth0 answer 192.0.2.101"})
 			})
 		})
 	}
@@ -293,15 +373,17 @@ func TestInterfacesWithoutAddressesHaveNoSocket(t *testing.T) {
 // interfaces that are up.
 func TestAnswersExactlyWhatItOwns(t *testing.T) {
 	names := []string{"eth0", "eth1"}
-	addresses := []netip.Addr{vip1, vip2, netip.MustParseAddr("192.0.2.103"), netip.MustParseAddr("2001:db8::1")}
-	// step toggles an interface, or breaks the socket of one, or else gives an order.
+	addresses := []netip.Addr{vip1, vip2, vip61, vip62}
+	breaks := []place{{"eth0", arpProtocol}, {"eth0", ndpProtocol}, {"eth1", arpProtocol}, {"eth1", ndpProtocol}}
+	// step toggles an interface, or breaks a socket, or else gives an order.
 	type step struct {
-		Toggle, Break string
-		Order         map[netip.Addr][]string
+		Toggle string
+		Break  place
+		Order  map[netip.Addr][]string
 	}
 	steps := rapid.SliceOfN(rapid.OneOf(
 		rapid.Map(rapid.SampledFrom(names), func(name string) step { return step{Toggle: name} }),
-		rapid.Map(rapid.SampledFrom(names), func(name string) step { return step{Break: name} }),
+		rapid.Map(rapid.SampledFrom(breaks), func(at place) step { return step{Break: at} }),
 		rapid.Map(rapid.MapOf(rapid.SampledFrom(addresses), rapid.SliceOfDistinct(rapid.SampledFrom(names), rapid.ID)),
 			func(order map[netip.Addr][]string) step { return step{Order: order} }),
 	), 1, 10)
@@ -314,8 +396,8 @@ func TestAnswersExactlyWhatItOwns(t *testing.T) {
 				switch {
 				case step.Toggle != "":
 					lan.change(step.Toggle, func(i *Interface) { i.Up = !i.Up })
-				case step.Break != "":
-					lan.breakSocket(step.Break)
+				case step.Break != place{}:
+					lan.breakSocket(step.Break.ifi, step.Break.protocol)
 					time.Sleep(time.Minute)
 				default:
 					owned = step.Order
@@ -326,9 +408,6 @@ func TestAnswersExactlyWhatItOwns(t *testing.T) {
 				var want, got []string
 				for _, i := range lan.Interfaces() {
 					for _, addr := range addresses {
-						if !addr.Is4() {
-							continue
-						}
 						if i.Up && slices.Contains(owned[addr], i.Name) {
 							want = append(want, i.Name+" "+addr.String())
 						}
@@ -338,7 +417,7 @@ func TestAnswersExactlyWhatItOwns(t *testing.T) {
 				}
 				answers, _ := lan.take()
 				for _, s := range answers {
-					got = append(got, s.ifi+" "+s.packet.SenderIP.String())
+					got = append(got, s.ifi+" "+s.addr.String())
 					if !slices.Equal(s.to, asker) {
 						failure = fmt.Sprintf("answered to %v, asked by %v", s.to, asker)
 					}

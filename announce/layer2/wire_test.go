@@ -30,13 +30,15 @@ type station struct {
 	conn *packet.Conn
 }
 
-func (h *host) station(name string) *station {
+func (h *host) station(name string) *station { return h.stationFor(name, unix.ETH_P_ARP) }
+
+func (h *host) stationFor(name string, etherType int) *station {
 	h.t.Helper()
 	l, err := h.nl.LinkByName(name)
 	must(h.t, err)
 	s := &station{t: h.t, mac: l.Attrs().HardwareAddr}
 	h.in(func() error {
-		s.conn, err = packet.Listen(&net.Interface{Index: l.Attrs().Index}, packet.Raw, unix.ETH_P_ARP, nil)
+		s.conn, err = packet.Listen(&net.Interface{Index: l.Attrs().Index}, packet.Raw, etherType, nil)
 		return err
 	})
 	h.t.Cleanup(func() { s.conn.Close() })
@@ -45,13 +47,17 @@ func (h *host) station(name string) *station {
 
 // frame is an ARP packet with its Ethernet header, and with a VLAN tag if tag is one.
 func frame(from, to net.HardwareAddr, tag int, p *arp.Packet) []byte {
+	payload, _ := p.MarshalBinary()
+	return frameFor(unix.ETH_P_ARP, from, to, tag, payload)
+}
+
+func frameFor(etherType int, from, to net.HardwareAddr, tag int, payload []byte) []byte {
 	b := slices.Concat(to, from)
 	if tag >= 0 {
 		b = binary.BigEndian.AppendUint16(b, unix.ETH_P_8021Q)
 		b = binary.BigEndian.AppendUint16(b, uint16(tag))
 	}
-	b = binary.BigEndian.AppendUint16(b, unix.ETH_P_ARP)
-	payload, _ := p.MarshalBinary()
+	b = binary.BigEndian.AppendUint16(b, uint16(etherType))
 	return append(b, payload...)
 }
 
@@ -157,7 +163,12 @@ func with(b []byte, at int, value byte) []byte {
 // neighbour waits until the host has addr in its neighbour table with that hardware address.
 func (h *host) neighbour(addr netip.Addr, mac net.HardwareAddr) {
 	h.t.Helper()
-	const valid = netlink.NUD_REACHABLE | netlink.NUD_STALE | netlink.NUD_DELAY | netlink.NUD_PROBE
+	h.neighbourIn(addr, mac, netlink.NUD_REACHABLE|netlink.NUD_STALE|netlink.NUD_DELAY|netlink.NUD_PROBE)
+}
+
+// neighbourIn is neighbour for an entry that is in one of some states.
+func (h *host) neighbourIn(addr netip.Addr, mac net.HardwareAddr, states int) {
+	h.t.Helper()
 	updates, done := make(chan netlink.NeighUpdate), make(chan struct{})
 	must(h.t, netlink.NeighSubscribeWithOptions(updates, done, netlink.NeighSubscribeOptions{Namespace: &h.ns, ListExisting: true}))
 	defer func() {
@@ -173,7 +184,7 @@ func (h *host) neighbour(addr netip.Addr, mac net.HardwareAddr) {
 			if u.IP.Equal(addr.AsSlice()) {
 				last = u.Neigh
 			}
-			if u.IP.Equal(addr.AsSlice()) && slices.Equal(u.HardwareAddr, mac) && u.State&valid != 0 {
+			if u.IP.Equal(addr.AsSlice()) && slices.Equal(u.HardwareAddr, mac) && u.State&states != 0 {
 				return
 			}
 		case <-timeout:
@@ -186,7 +197,7 @@ func (h *host) neighbour(addr netip.Addr, mac net.HardwareAddr) {
 func (h *host) visit(addr netip.Addr) {
 	h.t.Helper()
 	h.in(func() error {
-		c, err := net.Dial("udp4", netip.AddrPortFrom(addr, 9).String())
+		c, err := net.Dial("udp", netip.AddrPortFrom(addr, 9).String())
 		if err != nil {
 			return err
 		}
@@ -212,6 +223,7 @@ func switched(t *testing.T, n int) (*host, []string) {
 		must(t, h.nl.LinkSetMaster(port, bridge))
 	}
 	h.address("br0", "192.0.2.1/24")
+	h.address("br0", "2001:db8::1/64")
 	return h, names
 }
 
@@ -230,7 +242,7 @@ func TestKernelOfAClientFindsTheAddressAndFollowsItWhenItMoves(t *testing.T) {
 
 // Each form of announcement alone has Linux take the new hardware address at once, while it still ignores other replies.
 func TestKernelOfAClientTakesEitherFormOfAnnouncementAtOnce(t *testing.T) {
-	for _, form := range []arp.Operation{arp.OperationRequest, arp.OperationReply} {
+	for n, form := range arpForms {
 		t.Run(form.String(), func(t *testing.T) {
 			h, names := switched(t, 1)
 			r := respond(t)
@@ -244,10 +256,10 @@ func TestKernelOfAClientTakesEitherFormOfAnnouncementAtOnce(t *testing.T) {
 			r.Set(nil)
 
 			mac := net.HardwareAddr{2, 0, 0, 0, 0, 0x77}
-			conn, err := (*Links)(nil).listen(Interface{Name: names[0], Index: link(t, names[0]).Attrs().Index})
+			conn, err := listenARP(Interface{Name: names[0], Index: link(t, names[0]).Attrs().Index, MAC: mac})
 			must(t, err)
 			defer conn.close()
-			must(t, conn.write(gratuitous(form, mac, vip1), broadcast))
+			must(t, conn.announce(vip1, n))
 			h.neighbour(vip1, mac)
 		})
 	}

@@ -49,7 +49,7 @@ const (
 	ReasonStopped = "Stopped"
 )
 
-// Layer2Status is what the node announces by ARP.
+// Layer2Status is what the node announces by ARP and NDP.
 type Layer2Status struct {
 	// Interfaces of the node that can carry addresses: those that are up and have a network or a default route, or that an
 	// L2Advertisement matches by name. The announcers of other nodes leave addresses to this node that suit them, and none

@@ -13,7 +13,7 @@ import (
 // +kubebuilder:printcolumn:name="Interfaces",type=string,JSONPath=`.spec.interfaces`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 
-// L2Advertisement has addresses announced on the local network by ARP. Without any, no address is announced that way.
+// L2Advertisement has addresses announced on the local network by ARP and NDP. Without any, no address is announced that way.
 type L2Advertisement struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`

@@ -40,8 +40,8 @@ const ProviderName = "clarion"
 
 // Options are the choices that an operator has.
 type Options struct {
-	// RequireClass leaves Services without a spec.loadBalancerClass to others. Those that Clarion already serves it goes
-	// on to serve.
+	// RequireClass leaves Services without a spec.loadBalancerClass to others. Those that Clarion has answered before, with
+	// addresses or with a refusal, stay its own.
 	RequireClass bool
 }
 

@@ -17,7 +17,7 @@ type scope struct {
 func (s scope) project(service *corev1.Service) (*corev1.Service, bool) {
 	class := service.Spec.LoadBalancerClass
 	if class == nil {
-		return service, !s.requireClass || served(service)
+		return service, !s.requireClass || answered(service)
 	}
 	if *class != v1alpha1.LoadBalancerClass {
 		return nil, false
@@ -49,7 +49,8 @@ func (s scope) owns(service *corev1.Service) bool {
 	return shown && (service.Spec.Type == corev1.ServiceTypeLoadBalancer || servicehelpers.HasLBFinalizer(service))
 }
 
-// served reports whether Clarion has given a Service its addresses.
-func served(service *corev1.Service) bool {
-	return meta.IsStatusConditionTrue(service.Status.Conditions, v1alpha1.ConditionAddressAssigned)
+// answered reports whether Clarion has served a Service or told it why not. Either way it gave the Service the finalizer,
+// which nobody else removes.
+func answered(service *corev1.Service) bool {
+	return meta.FindStatusCondition(service.Status.Conditions, v1alpha1.ConditionAddressAssigned) != nil
 }

@@ -25,6 +25,9 @@ func TestWhichServicesAreOurs(t *testing.T) {
 		{"no class, served already", func(s *corev1.Service) {
 			s.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionAddressAssigned, Status: metav1.ConditionTrue}}
 		}, true, true, true, true},
+		{"no class, refused already", func(s *corev1.Service) {
+			s.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionAddressAssigned, Status: metav1.ConditionFalse}}
+		}, true, true, true, true},
 		{"our class", class(v1alpha1.LoadBalancerClass), true, true, true, true},
 		{"another class", class("example.com/other"), false, false, false, false},
 		{"another class with the common finalizer", func(s *corev1.Service) {

@@ -8,7 +8,9 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
 	corelisters "k8s.io/client-go/listers/core/v1"
 	networkinglisters "k8s.io/client-go/listers/networking/v1"
 	"k8s.io/client-go/tools/cache"
@@ -41,8 +43,10 @@ type keeper struct {
 
 	// inputs and counts wake run: something that the allocator has to know has changed, or what pools hold may have.
 	inputs, counts chan struct{}
-	// reserved are the states of the reservations as of the last sync.
+	// reserved are the states of the reservations as of the last sync, and synced the versions of the pools and
+	// reservations that the allocator was told.
 	reserved map[string]reservationState
+	synced   map[version]bool
 }
 
 func newKeeper(allocator *loadbalancer.Allocator, feed *serviceFeed) *keeper {
@@ -143,10 +147,26 @@ func (k *keeper) sync() {
 		}
 	}
 	kept, states := readReservations(reservations)
-	k.reserved = states
+	k.reserved, k.synced = states, map[version]bool{}
+	for _, pool := range pools {
+		k.synced[versionOf(pool)] = true
+	}
+	for _, reservation := range reservations {
+		k.synced[versionOf(reservation)] = true
+	}
 	k.feed.poke(k.allocator.SetReserved(now, clusterRanges(nodes, cidrs))...)
 	k.feed.poke(k.allocator.SetReservations(now, kept)...)
 	k.feed.poke(k.allocator.SetPools(now, pools)...)
+}
+
+// version is an object as far as its spec goes.
+type version struct {
+	uid        types.UID
+	generation int64
+}
+
+func versionOf(object metav1.Object) version {
+	return version{object.GetUID(), object.GetGeneration()}
 }
 
 // clusterRanges returns the addresses that the cluster itself uses: those of nodes, and the ranges of Services and pods.

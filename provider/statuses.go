@@ -31,7 +31,7 @@ func (k *keeper) writeStatuses(ctx context.Context) bool {
 	states := k.allocator.PoolStatuses(time.Now())
 	for _, pool := range pools {
 		state, ok := states[pool.Name]
-		if !ok {
+		if !ok || !k.synced[versionOf(pool)] {
 			continue // not synced yet: a signal is on its way
 		}
 		status := poolStatus(pool, state)
@@ -45,7 +45,7 @@ func (k *keeper) writeStatuses(ctx context.Context) bool {
 	}
 	for _, reservation := range reservations {
 		state, ok := k.reserved[reservation.Name]
-		if !ok {
+		if !ok || !k.synced[versionOf(reservation)] {
 			continue
 		}
 		updated := reservation.DeepCopy()

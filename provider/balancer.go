@@ -6,16 +6,17 @@ import (
 	"fmt"
 	"net/netip"
 	"reflect"
-	"slices"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/record"
 	cloudprovider "k8s.io/cloud-provider"
+	servicehelpers "k8s.io/cloud-provider/service/helpers"
 	"k8s.io/utils/ptr"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
@@ -65,6 +66,7 @@ func (b *balancer) EnsureLoadBalancer(ctx context.Context, _ string, service *co
 	b.feed.poke(outcome.Poke...)
 	b.report(outcome.Conflicts)
 	b.keeper.countsChanged()
+	said := b.conditions.say(service, condition(outcome, err))
 
 	// The deletion of the Service may have been seen, and its addresses released, while this call had yet to take them. The
 	// lister is always ahead of the deletion handler.
@@ -73,28 +75,21 @@ func (b *balancer) EnsureLoadBalancer(ctx context.Context, _ string, service *co
 		return nil, errors.New("the Service is gone")
 	}
 
-	if err != nil {
-		held, _ := b.allocator.Lookup(nameOf(service))
-		refusal := condition(err)
-		changed, writeErr := b.conditions.refused(ctx, service, loadBalancerStatus(held), refusal)
-		if changed {
-			b.events.Event(service, corev1.EventTypeWarning, refusal.Reason, refusal.Message)
-		}
-		return nil, errors.Join(err, writeErr)
-	}
 	status := loadBalancerStatus(outcome.Addresses)
-	assigned := metav1.Condition{
-		Type:    v1alpha1.ConditionAddressAssigned,
-		Status:  metav1.ConditionTrue,
-		Reason:  string(loadbalancer.Assigned),
-		Message: outcome.Message,
-	}
-	changed, err := b.conditions.assigned(ctx, service, status, assigned)
 	if err != nil {
+		if writeErr := b.conditions.refused(ctx, service, status, said); writeErr != nil {
+			return nil, errors.Join(err, writeErr)
+		}
+		if said.news {
+			b.events.Event(service, corev1.EventTypeWarning, said.condition.Reason, said.condition.Message)
+		}
 		return nil, err
 	}
-	if changed {
-		b.events.Event(service, corev1.EventTypeNormal, assigned.Type[strings.LastIndex(assigned.Type, "/")+1:], assigned.Message)
+	if err := b.conditions.assigned(ctx, service, status, said); err != nil {
+		return nil, err
+	}
+	if said.news {
+		b.events.Event(service, corev1.EventTypeNormal, said.condition.Type[strings.LastIndex(said.condition.Type, "/")+1:], said.condition.Message)
 		if len(service.Status.LoadBalancer.Ingress) == 0 {
 			observeLatency(service, time.Now())
 		}
@@ -119,6 +114,7 @@ func (b *balancer) EnsureLoadBalancerDeleted(ctx context.Context, _ string, serv
 
 func (b *balancer) release(service *corev1.Service) {
 	b.feed.poke(b.allocator.Release(time.Now(), nameOf(service), service.UID)...)
+	b.conditions.forget(service)
 	b.keeper.countsChanged()
 }
 
@@ -144,16 +140,16 @@ func (b *balancer) wait(ctx context.Context) error {
 	}
 }
 
-// condition returns the AddressAssigned condition of a Service that was refused.
-func condition(err error) metav1.Condition {
+// condition returns the AddressAssigned condition for an answer of the allocator, whose error is a *loadbalancer.Error.
+func condition(outcome loadbalancer.Outcome, err error) metav1.Condition {
 	c := metav1.Condition{
 		Type:    v1alpha1.ConditionAddressAssigned,
-		Status:  metav1.ConditionFalse,
-		Reason:  "Error",
-		Message: err.Error(),
+		Status:  metav1.ConditionTrue,
+		Reason:  string(loadbalancer.Assigned),
+		Message: outcome.Message,
 	}
 	if refusal := (*loadbalancer.Error)(nil); errors.As(err, &refusal) {
-		c.Reason, c.Message = string(refusal.Reason), refusal.Message
+		c.Status, c.Reason, c.Message = metav1.ConditionFalse, string(refusal.Reason), refusal.Message
 	}
 	return c
 }
@@ -174,15 +170,14 @@ func (b *balancer) needsPoke(oldService, newService *corev1.Service) bool {
 	if !b.feed.scope.wants(newService) {
 		return false
 	}
-	oldRequest, _ := loadbalancer.NewRequest(oldService)
-	newRequest, _ := loadbalancer.NewRequest(newService)
-	statusChanged := !slices.Equal(oldRequest.Current, newRequest.Current)
-	if statusChanged {
-		held, _ := b.allocator.Lookup(newRequest.Service)
-		if !slices.Equal(held, newRequest.Current) {
+	if !apiequality.Semantic.DeepEqual(oldService.Status, newService.Status) {
+		held, _ := b.allocator.Lookup(nameOf(newService))
+		if !servicehelpers.LoadBalancerStatusEqual(&newService.Status.LoadBalancer, loadBalancerStatus(held)) || b.conditions.contradicts(newService) {
 			return true
 		}
 	}
+	oldRequest, _ := loadbalancer.NewRequest(oldService)
+	newRequest, _ := loadbalancer.NewRequest(newService)
 	oldRequest.Current, newRequest.Current = nil, nil
 	return !reflect.DeepEqual(oldRequest, newRequest)
 }

@@ -25,50 +25,88 @@ type conditionWriter struct {
 	client typedcorev1.ServicesGetter
 
 	mu sync.Mutex
-	// pending holds what goes into the service controller's next status patch of a Service.
-	pending map[types.NamespacedName]pendingCondition
+	// answers holds what each Service was told last.
+	answers map[types.NamespacedName]answer
 }
 
-type pendingCondition struct {
+// answer is what a Service is told.
+type answer struct {
 	uid       types.UID
 	condition metav1.Condition
+	// news is set if the Service says something else so far.
+	news bool
+	// travels is set if the condition is to go into the service controller's next status patch.
+	travels bool
 }
 
 func newConditionWriter() *conditionWriter {
-	return &conditionWriter{pending: map[types.NamespacedName]pendingCondition{}}
+	return &conditionWriter{answers: map[types.NamespacedName]answer{}}
 }
 
-// assigned records that a Service has the addresses in status, which the service controller is about to write. It reports
-// whether the condition is news.
-func (w *conditionWriter) assigned(ctx context.Context, service *corev1.Service, status *corev1.LoadBalancerStatus, condition metav1.Condition) (bool, error) {
-	updated, changed := withCondition(service, condition)
+// say notes what a Service is told, until forget. It writes nothing.
+func (w *conditionWriter) say(service *corev1.Service, condition metav1.Condition) answer {
+	conditions := slices.Clone(service.Status.Conditions)
+	news := meta.SetStatusCondition(&conditions, condition) // it knows the transition time
+	said := answer{uid: service.UID, condition: *meta.FindStatusCondition(conditions, condition.Type), news: news}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.answers[nameOf(service)] = said
+	return said
+}
+
+// forget drops what a Service was told.
+func (w *conditionWriter) forget(service *corev1.Service) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.answers[nameOf(service)].uid == service.UID {
+		delete(w.answers, nameOf(service))
+	}
+}
+
+// contradicts reports whether the condition of a Service is not what it was told: somebody else wrote it.
+func (w *conditionWriter) contradicts(service *corev1.Service) bool {
+	w.mu.Lock()
+	said, found := w.answers[nameOf(service)]
+	w.mu.Unlock()
+	if !found || said.uid != service.UID {
+		return false
+	}
+	has := meta.FindStatusCondition(service.Status.Conditions, said.condition.Type)
+	return has == nil || has.Status != said.condition.Status || has.Reason != said.condition.Reason || has.Message != said.condition.Message
+}
+
+// assigned writes the answer to a Service that has the addresses in status. If the service controller is about to write
+// these, the answer travels with them.
+func (w *conditionWriter) assigned(ctx context.Context, service *corev1.Service, status *corev1.LoadBalancerStatus, said answer) error {
 	if !servicehelpers.LoadBalancerStatusEqual(&service.Status.LoadBalancer, status) {
 		w.mu.Lock()
-		w.pending[nameOf(service)] = pendingCondition{service.UID, updated}
-		w.mu.Unlock()
-		return changed, nil
+		defer w.mu.Unlock()
+		if w.answers[nameOf(service)] == said {
+			said.travels = true
+			w.answers[nameOf(service)] = said
+		}
+		return nil
 	}
-	if !changed {
-		return false, nil
+	if !said.news {
+		return nil
 	}
-	return true, w.write(ctx, service, map[string]any{"conditions": []metav1.Condition{updated}})
+	return w.write(ctx, service, map[string]any{"conditions": []metav1.Condition{said.condition}})
 }
 
-// refused records that a Service cannot have what it wants. The service controller writes no status then, so this does:
-// the addresses that the Service still holds, and the condition. It reports whether the condition is news.
-func (w *conditionWriter) refused(ctx context.Context, service *corev1.Service, held *corev1.LoadBalancerStatus, condition metav1.Condition) (bool, error) {
+// refused writes the answer to a Service that cannot have what it wants, and the addresses that it still holds: the
+// service controller writes no status then.
+func (w *conditionWriter) refused(ctx context.Context, service *corev1.Service, held *corev1.LoadBalancerStatus, said answer) error {
 	status := map[string]any{}
 	if !servicehelpers.LoadBalancerStatusEqual(&service.Status.LoadBalancer, held) {
 		status["loadBalancer"] = map[string]any{"ingress": held.Ingress}
 	}
-	updated, changed := withCondition(service, condition)
-	if changed {
-		status["conditions"] = []metav1.Condition{updated}
+	if said.news {
+		status["conditions"] = []metav1.Condition{said.condition}
 	}
 	if len(status) == 0 {
-		return false, nil
+		return nil
 	}
-	return changed, w.write(ctx, service, status)
+	return w.write(ctx, service, status)
 }
 
 // write patches the status of a Service, and of no later one of the same name.
@@ -84,7 +122,7 @@ func (w *conditionWriter) write(ctx context.Context, service *corev1.Service, st
 	return nil
 }
 
-// amend adds to a status patch of the service controller what belongs with it: the pending condition to one that writes
+// amend adds to a status patch of the service controller what belongs with it: the answer that travels to one that writes
 // the load balancer, and the removal of the condition to one that removes the finalizer. Both patches are made by
 // k8s.io/cloud-provider's service/helpers PatchService.
 func (w *conditionWriter) amend(name types.NamespacedName, data []byte) ([]byte, error) {
@@ -106,24 +144,19 @@ func (w *conditionWriter) amend(name types.NamespacedName, data []byte) ([]byte,
 	left, writesFinalizers := patch.Metadata["finalizers"]
 	removed, _ := patch.Metadata["$deleteFromPrimitiveList/finalizers"].([]any)
 	w.mu.Lock()
-	pending, found := w.pending[name]
-	delete(w.pending, name)
+	said := w.answers[name]
+	if said.travels {
+		w.answers[name] = answer{uid: said.uid, condition: said.condition}
+	}
 	w.mu.Unlock()
 	switch {
 	case writesFinalizers && left == nil, slices.Contains(removed, any(servicehelpers.LoadBalancerCleanupFinalizer)):
 		patch.Status["conditions"] = []map[string]any{{"$patch": "delete", "type": v1alpha1.ConditionAddressAssigned}}
-	case writesLoadBalancer && found:
-		patch.Metadata["uid"] = pending.uid
-		patch.Status["conditions"] = []metav1.Condition{pending.condition}
+	case writesLoadBalancer && said.travels:
+		patch.Metadata["uid"] = said.uid
+		patch.Status["conditions"] = []metav1.Condition{said.condition}
 	default:
 		return data, nil
 	}
 	return json.Marshal(patch)
-}
-
-// withCondition returns the condition with its transition time and whether it differs from the one that the Service has.
-func withCondition(service *corev1.Service, condition metav1.Condition) (metav1.Condition, bool) {
-	conditions := slices.Clone(service.Status.Conditions)
-	changed := meta.SetStatusCondition(&conditions, condition)
-	return *meta.FindStatusCondition(conditions, condition.Type), changed
 }

@@ -51,8 +51,12 @@ func TestTheConditionTravelsInTheStatusPatchOfTheServiceController(t *testing.T)
 	before := service("a", func(s *corev1.Service) { s.Status.Conditions = []metav1.Condition{otherCondition} })
 	status := &corev1.LoadBalancerStatus{Ingress: []corev1.LoadBalancerIngress{{IP: "192.0.2.1"}}}
 	condition := metav1.Condition{Type: v1alpha1.ConditionAddressAssigned, Status: metav1.ConditionTrue, Reason: "Assigned", Message: "m"}
-	if changed, err := w.assigned(t.Context(), before, status, condition); err != nil || !changed {
-		t.Fatal(changed, err)
+	said := w.say(before, condition)
+	if !said.news {
+		t.Error("the condition is not news")
+	}
+	if err := w.assigned(t.Context(), before, status, said); err != nil {
+		t.Fatal(err)
 	}
 
 	changed := before.DeepCopy()
@@ -104,5 +108,38 @@ func TestThePatchThatAddsTheFinalizerIsLeftAsItIs(t *testing.T) {
 	got, err := w.amend(nameOf(service("a", nil)), patch)
 	if err != nil || string(got) != string(patch) {
 		t.Errorf("got %s, %v, want the patch itself", got, err)
+	}
+}
+
+func TestAConditionThatSomebodyElseWroteContradictsTheAnswer(t *testing.T) {
+	w := newConditionWriter()
+	before := service("a", nil)
+	condition := metav1.Condition{Type: v1alpha1.ConditionAddressAssigned, Status: metav1.ConditionFalse, Reason: "PoolExhausted", Message: "m"}
+	if w.contradicts(before) {
+		t.Error("a Service that was told nothing contradicts it")
+	}
+	w.say(before, condition)
+	if !w.contradicts(before) {
+		t.Error("a Service without the condition does not contradict the answer")
+	}
+	after := before.DeepCopy()
+	after.Status.Conditions = []metav1.Condition{otherCondition, condition}
+	if w.contradicts(after) {
+		t.Error("a Service with the condition contradicts the answer")
+	}
+	after.Status.Conditions[1].Message = "so they say"
+	if !w.contradicts(after) {
+		t.Error("a Service with another message does not contradict the answer")
+	}
+
+	successor := after.DeepCopy()
+	successor.UID = "another"
+	w.forget(successor)
+	if w.contradicts(successor) || !w.contradicts(after) {
+		t.Error("a Service is taken for another one of the same name")
+	}
+	w.forget(after)
+	if w.contradicts(after) || len(w.answers) != 0 {
+		t.Error("the answer is not forgotten")
 	}
 }

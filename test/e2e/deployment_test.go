@@ -40,6 +40,8 @@ type deployment struct {
 	t       *testing.T
 	ctx     context.Context
 	clarion versioned.Interface
+	// namespace is where Services are.
+	namespace string
 }
 
 // deploy starts a cluster, applies the manifests and waits until all of Clarion is ready.
@@ -50,7 +52,7 @@ func deploy(t *testing.T, config cluster.Config) *deployment {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &deployment{Cluster: c, t: t, ctx: t.Context(), clarion: clarion}
+	d := &deployment{Cluster: c, t: t, ctx: t.Context(), clarion: clarion, namespace: metav1.NamespaceDefault}
 	d.apply(manifests)
 	d.kubectl("rollout", "status", "--namespace=kube-system", "deployment/"+ccm, "--timeout=120s")
 	d.kubectl("rollout", "status", "--namespace=clarion-system", "daemonset/announcer", "--timeout=120s")
@@ -85,14 +87,18 @@ func (d *deployment) eventually(what string, check func(ctx context.Context) err
 	d.t.Helper()
 	ctx, cancel := context.WithTimeout(d.ctx, patience)
 	defer cancel()
+	var last error
 	for {
 		err := check(ctx)
 		if err == nil {
 			return
 		}
+		if ctx.Err() == nil {
+			last = err
+		}
 		select {
 		case <-ctx.Done():
-			d.t.Fatalf("waited in vain for %s: %v", what, err)
+			d.t.Fatalf("waited in vain for %s: %v", what, last)
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
@@ -113,14 +119,14 @@ func (d *deployment) loadBalancer(name string, change func(*corev1.Service)) {
 	if change != nil {
 		change(service)
 	}
-	if _, err := d.Kubernetes().CoreV1().Services(metav1.NamespaceDefault).Create(d.ctx, service, metav1.CreateOptions{}); err != nil {
+	if _, err := d.Kubernetes().CoreV1().Services(d.namespace).Create(d.ctx, service, metav1.CreateOptions{}); err != nil {
 		d.t.Fatal(err)
 	}
 }
 
 func (d *deployment) service(name string) *corev1.Service {
 	d.t.Helper()
-	service, err := d.Kubernetes().CoreV1().Services(metav1.NamespaceDefault).Get(d.ctx, name, metav1.GetOptions{})
+	service, err := d.Kubernetes().CoreV1().Services(d.namespace).Get(d.ctx, name, metav1.GetOptions{})
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -144,7 +150,7 @@ func (d *deployment) update(name string, change func(*corev1.Service)) {
 // delete deletes a Service and waits until it is gone.
 func (d *deployment) delete(names ...string) {
 	d.t.Helper()
-	d.kubectl(append([]string{"delete", "service", "--timeout=60s"}, names...)...)
+	d.kubectl(append([]string{"delete", "service", "--namespace=" + d.namespace, "--timeout=60s"}, names...)...)
 }
 
 // addresses returns the addresses in the status of a Service.
@@ -216,16 +222,6 @@ func (d *deployment) owner(ctx context.Context, address netip.Addr) (*cluster.No
 		return nil, fmt.Errorf("no node claims %s", address)
 	}
 	return d.Node(name), nil
-}
-
-func (d *deployment) awaitOwner(address netip.Addr) *cluster.Node {
-	d.t.Helper()
-	var owner *cluster.Node
-	d.eventually(fmt.Sprintf("an owner of %s", address), func(ctx context.Context) (err error) {
-		owner, err = d.owner(ctx, address)
-		return err
-	})
-	return owner
 }
 
 // awaitSoleOwner waits until exactly one node answers ARP requests for an address, the one that claims it.

@@ -268,9 +268,7 @@ func annotate(key, value string) func(*corev1.Service) {
 }
 
 // pool returns the manifest of a pool.
-func pool(name string, entries ...string) string {
-	return fmt.Sprintf("apiVersion: clarionlb.io/v1alpha1\nkind: IPAddressPool\nmetadata: {name: %s}\nspec: {addresses: [%s]}\n", name, strings.Join(entries, ", "))
-}
+func pool(name string, entries ...string) string { return poolWith(name, "", entries...) }
 
 // inPool tells whether an address is one of the sample pool's.
 func inPool(address netip.Addr) bool {

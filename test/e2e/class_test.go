@@ -1,0 +1,78 @@
+package e2e
+
+import (
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	servicehelpers "k8s.io/cloud-provider/service/helpers"
+
+	"github.com/clarionlb/clarion/api/v1alpha1"
+)
+
+func class(name string) func(*corev1.Service) {
+	return func(s *corev1.Service) { s.Spec.LoadBalancerClass = &name }
+}
+
+func testClasses(d *deployment) {
+	finalizer := func(s *corev1.Service) {
+		s.Finalizers = []string{servicehelpers.LoadBalancerCleanupFinalizer}
+	}
+
+	d.scenario("a Service of another class is not touched, not even with the well-known finalizer or while it is deleted", func(d *deployment) {
+		d.provide(pool("pool", "192.0.2.0/28"))
+		d.loadBalancer("foreign", all(class("example.com/other"), finalizer, wish("192.0.2.0")))
+		d.update("foreign", annotate("clarionlb.io/address-pool", "pool"))
+		if err := d.Kubernetes().CoreV1().Services(d.namespace).Delete(d.ctx, "foreign", metav1.DeleteOptions{}); err != nil {
+			d.t.Fatal(err)
+		}
+		check := d.untouched("foreign")
+		d.fill(all(class(v1alpha1.LoadBalancerClass), wish("192.0.2.0")), "ours")
+		check()
+		if service := d.service("foreign"); !slices.Equal(service.Finalizers, []string{servicehelpers.LoadBalancerCleanupFinalizer}) {
+			d.t.Errorf("the foreign Service has finalizers %v", service.Finalizers)
+		}
+		d.update("foreign", func(s *corev1.Service) { s.Finalizers = nil }) // as its own controller does
+	})
+
+	d.scenario("Services without a class are left to others when the flag says so, except those served before", func(d *deployment) {
+		d.provide(pool("pool", "192.0.2.0/28"))
+		d.fill(nil, "served", "changes")
+		d.loadBalancer("refused", annotate("clarionlb.io/address-pool", "later"))
+		d.awaitRefusal("refused", "NoMatchingPool", "does not exist")
+		served := d.untouched("served")
+
+		d.kubectl("patch", "--namespace=kube-system", "deployment", ccm, "--type=json",
+			`--patch=[{"op": "add", "path": "/spec/template/spec/containers/0/args/-", "value": "--require-load-balancer-class"}]`)
+		d.awaitRollout()
+		d.loadBalancer("classless", nil)
+		d.loadBalancer("classless-with-finalizer", finalizer)
+		classless := d.untouched("classless", "classless-with-finalizer")
+
+		d.fill(class(v1alpha1.LoadBalancerClass), "ours")
+		d.update("changes", wish("192.0.2.9"))
+		d.awaitAddresses("changes", "192.0.2.9")
+		d.provide(pool("later", "198.51.100.0"))
+		d.awaitAddresses("refused", "198.51.100.0")
+		served()
+		d.withdraw("later")
+		d.awaitRefusal("refused", "NoMatchingPool", "does not exist")
+		d.delete("served", "changes", "refused") // with their finalizers
+		classless()
+		d.awaitCounts("pool", v1alpha1.AddressCounts{Total: 16, Assigned: 1, Available: 15})
+		d.update("classless-with-finalizer", func(s *corev1.Service) { s.Finalizers = nil })
+	})
+}
+
+// scaleCCM sets the number of cloud-controller-managers and waits until they are what runs.
+func (d *deployment) scaleCCM(replicas int) {
+	d.t.Helper()
+	d.kubectl("scale", "--namespace=kube-system", "deployment/"+ccm, fmt.Sprintf("--replicas=%d", replicas))
+	d.awaitRollout()
+}
+
+func (d *deployment) awaitRollout() {
+	d.t.Helper()
+	d.kubectl("rollout", "status", "--namespace=kube-system", "deployment/"+ccm, "--timeout=120s")
+}

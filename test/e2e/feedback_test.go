@@ -1,0 +1,245 @@
+package e2e
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/fields"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+func testFeedback(d *deployment) {
+	d.scenario("events and writes are for transitions only", func(d *deployment) {
+		d.provide(pool("pool", "192.0.2.0/31"))
+		d.fill(nil, "served", "leaves")
+		d.loadBalancer("waits", nil)
+		d.awaitRefusal("waits", "PoolExhausted", "")
+		d.awaitEvent("served", corev1.EventTypeNormal, "AddressAssigned", `192.0.2.0 from pool "pool"`)
+		d.awaitEvent("waits", corev1.EventTypeWarning, "PoolExhausted", `pool "pool" has no free IPv4 address`)
+		served, waits := d.events("served"), d.events("waits")
+		if want := map[string]int32{"AddressAssigned": 1}; !maps.Equal(served, want) {
+			d.t.Errorf("got events %v of a Service that was served, want %v", served, want)
+		}
+		if want := map[string]int32{"PoolExhausted": 1}; !maps.Equal(waits, want) {
+			d.t.Errorf("got events %v of a Service that waits, want %v", waits, want)
+		}
+		silent := func(what string) {
+			d.t.Helper()
+			d.fence()
+			if got := d.events("served"); !maps.Equal(got, served) {
+				d.t.Errorf("%s: got events %v of the Service that was served, want none but %v", what, got, served)
+			}
+			if got := d.events("waits"); !maps.Equal(got, waits) {
+				d.t.Errorf("%s: got events %v of the Service that waits, want none but %v", what, got, waits)
+			}
+		}
+
+		for _, name := range []string{"served", "waits"} {
+			d.update(name, annotate("example.com/unrelated", "change"))
+		}
+		check := d.untouched("served", "waits")
+		silent("after another look")
+		d.kubectl("rollout", "restart", "--namespace=kube-system", "deployment/"+ccm)
+		d.awaitRollout()
+		silent("after a restart")
+		check()
+
+		d.delete("leaves")
+		d.awaitAddresses("waits", "192.0.2.1")
+		d.awaitEvent("waits", corev1.EventTypeNormal, "AddressAssigned", `192.0.2.1 from pool "pool"`)
+		d.provide(pool("pool", "192.0.2.0"))
+		d.awaitRefusal("waits", "PoolExhausted", "")
+		d.eventually("a second event of the refusal", func(context.Context) error {
+			if got, want := d.events("waits"), (map[string]int32{"PoolExhausted": 2, "AddressAssigned": 1}); !maps.Equal(got, want) {
+				return fmt.Errorf("events %v, want %v", got, want)
+			}
+			return nil
+		})
+	})
+
+	d.scenario("a Service says how it fares in each state of its life, with a time for each transition", func(d *deployment) {
+		d.loadBalancer("app", nil)
+		d.awaitRefusal("app", "NoMatchingPool", "there is no IPAddressPool")
+		refused := d.awaitReason("app", "NoMatchingPool")
+		d.provide(pool("pool", "192.0.2.0/31"))
+		d.awaitAddresses("app", "192.0.2.0")
+		assigned := d.awaitReason("app", "Assigned")
+		if assigned.LastTransitionTime.Before(&refused.LastTransitionTime) {
+			d.t.Errorf("the transition to Assigned is dated %s, before the one to the refusal, %s", assigned.LastTransitionTime, refused.LastTransitionTime)
+		}
+		d.update("app", wish("192.0.2.1"))
+		d.awaitAddresses("app", "192.0.2.1")
+		if moved := d.awaitReason("app", "Assigned"); !moved.LastTransitionTime.Equal(&assigned.LastTransitionTime) {
+			d.t.Errorf("the status did not change, yet its transition is dated %s and not %s", moved.LastTransitionTime, assigned.LastTransitionTime)
+		}
+		d.eventually("kubectl describe to show it", func(context.Context) error {
+			out := d.kubectl("describe", "service", "app")
+			for _, text := range []string{"192.0.2.1", "AddressAssigned", "NoMatchingPool"} {
+				if !strings.Contains(out, text) {
+					return fmt.Errorf("%q is not in:\n%s", text, out)
+				}
+			}
+			return nil
+		})
+	})
+
+	d.scenario("metrics are for those with a token", func(d *deployment) {
+		d.provide(poolWith("pool", "reuseAfter: 1h", "192.0.2.0/30", "2001:db8::/126"), pool("tiny", "198.51.100.0"))
+		d.fill(nil, "first", "second")
+		d.fill(annotate("clarionlb.io/address-pool", "tiny"), "third")
+		d.delete("second")
+		d.loadBalancer("waits-1", annotate("clarionlb.io/address-pool", "tiny"))
+		d.awaitRefusal("waits-1", "PoolExhausted", "")
+		d.loadBalancer("waits-2", annotate("clarionlb.io/address-pool", "tiny"))
+		d.awaitRefusal("waits-2", "PoolExhausted", "")
+		d.loadBalancer("waits-3", wish("203.0.113.1"))
+		d.awaitRefusal("waits-3", "AddressNotInPool", "")
+		d.loadBalancer("confused", wish("any"))
+		d.awaitRefusal("confused", "InvalidRequest", "")
+
+		if _, status := d.metrics(d.ctx, ""); status != http.StatusUnauthorized && status != http.StatusForbidden {
+			d.t.Errorf("without a token the answer is %d, want that it is refused", status)
+		}
+		token := d.token("scraper")
+		d.kubectl("create", "clusterrole", "scraper", "--verb=get", "--non-resource-url=/metrics")
+		d.kubectl("create", "clusterrolebinding", "scraper", "--clusterrole=scraper", "--serviceaccount=default:scraper")
+		d.eventually("the metrics", func(ctx context.Context) error {
+			text, status := d.metrics(ctx, token)
+			if status != http.StatusOK {
+				return fmt.Errorf("the answer is %d: %s", status, text)
+			}
+			lines := strings.Split(text, "\n")
+			for _, want := range []string{
+				`clarion_pool_addresses{family="IPv4",pool="pool",state="total"} 4`,
+				`clarion_pool_addresses{family="IPv4",pool="pool",state="assigned"} 1`,
+				`clarion_pool_addresses{family="IPv4",pool="pool",state="available"} 3`,
+				`clarion_pool_addresses{family="IPv4",pool="pool",state="quarantined"} 1`,
+				`clarion_pool_addresses{family="IPv6",pool="pool",state="total"} 4`,
+				`clarion_pool_addresses{family="IPv4",pool="tiny",state="available"} 0`,
+				`clarion_services_waiting{reason="PoolExhausted"} 2`,
+				`clarion_services_waiting{reason="AddressNotInPool"} 1`,
+				`clarion_services_waiting{reason="InvalidRequest"} 1`,
+			} {
+				if !slices.Contains(lines, want) {
+					return fmt.Errorf("%s is not in:\n%s", want, clarionLines(lines))
+				}
+			}
+			if strings.Contains(text, "clarion_allocation_duration_seconds_count 0\n") || !strings.Contains(text, "clarion_allocation_duration_seconds_count ") {
+				return fmt.Errorf("no allocation was measured:\n%s", clarionLines(lines))
+			}
+			return nil
+		})
+		d.kubectl("delete", "clusterrolebinding/scraper", "clusterrole/scraper", "serviceaccount/scraper")
+	})
+}
+
+func clarionLines(lines []string) string {
+	var ours []string
+	for _, line := range lines {
+		if strings.HasPrefix(line, "clarion_") {
+			ours = append(ours, line)
+		}
+	}
+	return strings.Join(ours, "\n")
+}
+
+// fence waits until all that happened so far has come to its end: what is looked at now is a Service that came later, and
+// its event is written after theirs.
+func (d *deployment) fence() {
+	d.t.Helper()
+	d.loadBalancer("fence", wish("203.0.113.99"))
+	d.awaitEvent("fence", corev1.EventTypeWarning, "AddressNotInPool", "203.0.113.99")
+	d.delete("fence")
+}
+
+// events counts the events of a Service by their reason. Of the standard service controller's it leaves out what says that
+// there was no node for a while.
+func (d *deployment) events(name string) map[string]int32 {
+	d.t.Helper()
+	counts := map[string]int32{}
+	for _, event := range d.listEvents(d.ctx, name) {
+		if event.Reason != "UnAvailableLoadBalancer" {
+			counts[event.Reason] += max(event.Count, 1)
+		}
+	}
+	return counts
+}
+
+func (d *deployment) listEvents(ctx context.Context, name string) []corev1.Event {
+	d.t.Helper()
+	events, err := d.Kubernetes().CoreV1().Events(d.namespace).List(ctx, metav1.ListOptions{
+		FieldSelector: fields.OneTermEqualSelector("involvedObject.uid", string(d.service(name).UID)).String(),
+	})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return events.Items
+}
+
+// awaitEvent waits until a Service has an event with some text in its message.
+func (d *deployment) awaitEvent(name, eventType, reason, text string) {
+	d.t.Helper()
+	d.eventually(fmt.Sprintf("an event of Service %s with the reason %s", name, reason), func(ctx context.Context) error {
+		events := d.listEvents(ctx, name)
+		for _, event := range events {
+			if event.Type == eventType && event.Reason == reason && strings.Contains(event.Message, text) {
+				return nil
+			}
+		}
+		return fmt.Errorf("its events are %v", events)
+	})
+}
+
+// token returns a token of a new service account.
+func (d *deployment) token(account string) string {
+	d.t.Helper()
+	d.kubectl("create", "serviceaccount", account)
+	request, err := d.Kubernetes().CoreV1().ServiceAccounts(metav1.NamespaceDefault).CreateToken(d.ctx, account, &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return request.Status.Token
+}
+
+// metrics asks the leader for its metrics as a monitoring system in the cluster does.
+func (d *deployment) metrics(ctx context.Context, token string) (text string, status int) {
+	d.t.Helper()
+	leader, err := d.leader(ctx)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	client := &http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, protocol, address string) (net.Conn, error) {
+			return leader.DialContext(ctx, protocol, address)
+		},
+		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true}, // it signs its certificate itself
+		DisableKeepAlives: true,
+	}}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("https://%s:10258/metrics", leader.IPs()[0]), nil)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return err.Error(), 0
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return err.Error(), 0
+	}
+	return string(body), response.StatusCode
+}

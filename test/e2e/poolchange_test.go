@@ -1,0 +1,141 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/clarionlb/clarion/api/v1alpha1"
+)
+
+func testPoolsThatChange(d *deployment) {
+	d.scenario("a pool that grows serves those who wait, the oldest first", func(d *deployment) {
+		d.provide(pool("pool", "192.0.2.0"))
+		d.fill(nil, "served")
+		for _, name := range []string{"waits-1", "waits-2", "waits-3"} {
+			if name == "waits-3" {
+				d.aSecondLater()
+			}
+			d.loadBalancer(name, nil)
+			d.awaitRefusal(name, "PoolExhausted", `pool "pool" has no free IPv4 address`)
+		}
+		check := d.untouched("served", "waits-3")
+		d.provide(pool("pool", "192.0.2.0-192.0.2.2"))
+		d.awaitAddress("waits-1")
+		d.awaitAddress("waits-2")
+		check()
+		d.provide(pool("other", "198.51.100.0"))
+		d.awaitAddresses("waits-3", "198.51.100.0")
+	})
+
+	d.scenario("a pool that shrinks moves those whose address left, and no other", func(d *deployment) {
+		d.provide(pool("a", "192.0.2.0/30"))
+		d.fill(nil, "s0", "s1", "s2", "s3")
+		check := d.untouched("s0", "s1")
+		d.provide(pool("b", "198.51.100.0/31"))
+		d.provide(poolWith("a", "exclude: [192.0.2.2]", "192.0.2.0-192.0.2.2"))
+		d.awaitCounts("a", v1alpha1.AddressCounts{Total: 2, Assigned: 2})
+		d.awaitCounts("b", v1alpha1.AddressCounts{Total: 2, Assigned: 2})
+		for _, name := range []string{"s2", "s3"} {
+			d.awaitAnswerTo(name, "Assigned", `from pool "b"`, d.awaitOther(name, "192.0.2.2", "192.0.2.3"))
+		}
+		check()
+		check = d.untouched("s0", "s1", "s2", "s3") // all are right where they are
+		d.provide(pool("a", "192.0.2.0/30"))
+		d.loadBalancer("new", nil)
+		d.awaitAddresses("new", "192.0.2.2")
+		check()
+	})
+
+	d.scenario("a pool that is shrunk below an address that a Service asks for has it wait for that", func(d *deployment) {
+		d.provide(pool("a", "192.0.2.0/30"))
+		d.fill(wish("192.0.2.3"), "insists")
+		d.provide(pool("a", "192.0.2.0/31"))
+		d.awaitRefusal("insists", "AddressNotInPool", "192.0.2.3 is in no pool")
+		d.provide(pool("a", "192.0.2.0/30"))
+		d.awaitAddresses("insists", "192.0.2.3")
+	})
+
+	d.scenario("Services of a deleted pool move or wait with a reason", func(d *deployment) {
+		d.provide(pool("a", "192.0.2.0/30"), pool("b", "198.51.100.0/30"))
+		d.fill(nil, "moves")
+		d.fill(annotate("clarionlb.io/address-pool", "a"), "loyal")
+		d.fill(wish("192.0.2.3"), "insists")
+		d.fill(annotate("clarionlb.io/address-pool", "b"), "unaffected")
+		check := d.untouched("unaffected")
+		d.withdraw("a")
+		d.awaitAddresses("moves", "198.51.100.1")
+		d.awaitRefusal("loyal", "NoMatchingPool", `pool "a" does not exist`)
+		d.awaitRefusal("insists", "AddressNotInPool", "192.0.2.3 is in no pool")
+		check()
+		d.provide(pool("a", "192.0.2.0/30"))
+		d.awaitAddresses("loyal", "192.0.2.0")
+		d.awaitAddresses("insists", "192.0.2.3")
+		d.awaitAddresses("moves", "198.51.100.1")
+		check()
+		d.withdraw("a", "b")
+		d.awaitRefusal("moves", "NoMatchingPool", "there is no IPAddressPool")
+	})
+
+	d.scenario("an edit that leaves an address right touches nobody", func(d *deployment) {
+		d.provide(pool("a", "192.0.2.0/30"))
+		d.fill(nil, "first", "second")
+		check := d.untouched("first", "second")
+		d.kubectl("label", "ipaddresspool", "a", "tier=gold")
+		d.provide(poolWith("a", "autoAssign: false\n  reuseAfter: 1m\n  serviceAllocation: {priority: 7, namespaces: [default]}", "192.0.2.9", "192.0.2.0-192.0.2.3"))
+		d.loadBalancer("fence", wish("192.0.2.9"))
+		d.awaitAddresses("fence", "192.0.2.9")
+		check()
+	})
+
+	d.scenario("edited selectors, relabelled namespaces and Services decide anew", func(d *deployment) {
+		allocation := func(spec string) string {
+			return poolWith("a", "reuseAfter: 1h\n  serviceAllocation: {"+spec+"}", "192.0.2.0/30")
+		}
+		team := d.within("team-b")
+		d.provide(allocation("namespaces: [default]"), pool("z-rest", "198.51.100.0/30"))
+		d.fill(nil, "ours")
+		team.fill(annotate("clarionlb.io/address-pool", "z-rest"), "fence")
+		team.loadBalancer("theirs", annotate("clarionlb.io/address-pool", "a"))
+		team.awaitRefusal("theirs", "NoMatchingPool", `pool "a" is not for Services in namespace "team-b"`)
+
+		d.provide(allocation("namespaces: [default], namespaceSelectors: [{matchLabels: {team: b}}]"))
+		check := d.untouched("ours")
+		d.kubectl("label", "namespace", "team-b", "team=b")
+		team.awaitAddresses("theirs", "192.0.2.1")
+		d.kubectl("label", "namespace", "team-b", "team=c", "--overwrite")
+		team.awaitRefusal("theirs", "NoMatchingPool", `pool "a" is not for Services in namespace "team-b"`)
+		d.kubectl("label", "namespace", "team-b", "team=b", "--overwrite")
+		team.awaitAddresses("theirs", "192.0.2.1")
+		d.kubectl("label", "namespace", "team-b", "team-")
+		team.awaitRefusal("theirs", "NoMatchingPool", `pool "a" is not for Services in namespace "team-b"`)
+		check()
+
+		d.provide(allocation("serviceSelectors: [{matchLabels: {tier: front}}]"))
+		d.awaitAddresses("ours", "198.51.100.1")
+		team.awaitRefusal("theirs", "NoMatchingPool", `pool "a" does not select the Service by its labels`)
+		team.update("theirs", label("tier", "front"))
+		team.awaitAddresses("theirs", "192.0.2.1") // its former
+		team.update("theirs", func(s *corev1.Service) { s.Labels = nil })
+		team.awaitRefusal("theirs", "NoMatchingPool", `pool "a" does not select the Service by its labels`)
+		d.provide(poolWith("a", "reuseAfter: 1h", "192.0.2.0/30"))
+		team.awaitAddresses("theirs", "192.0.2.1")
+		d.awaitAddresses("ours", "198.51.100.1") // right where it is
+	})
+}
+
+// awaitOther waits until a Service has an address that is none of these, and returns it.
+func (d *deployment) awaitOther(name string, not ...string) (got string) {
+	d.t.Helper()
+	d.eventually(fmt.Sprintf("Service %s to have an address other than %v", name, not), func(context.Context) error {
+		now := texts(d.service(name))
+		if len(now) != 1 || slices.Contains(not, now[0]) {
+			return fmt.Errorf("it has %v", now)
+		}
+		got = now[0]
+		return nil
+	})
+	return got
+}

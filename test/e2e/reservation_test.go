@@ -1,0 +1,109 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/clarionlb/clarion/api/v1alpha1"
+)
+
+func testReservations(d *deployment) {
+	d.scenario("addresses are kept for a Service before it exists and after it is deleted", func(d *deployment) {
+		d.provide(
+			poolWith("pool", "reuseAfter: 0s", "192.0.2.0/30", "2001:db8::/126"),
+			reservation("web", "web", "192.0.2.0", "2001:db8::-2001:db8::1"),
+		)
+		d.awaitReservation("web", v1alpha1.ReasonValid, "kept for Service default/web")
+		d.awaitFamilies("pool", &v1alpha1.AddressCounts{Total: 4, Available: 3}, &v1alpha1.AddressCounts{Total: 4, Available: 2})
+		if got := d.fill(nil, "other"); !slices.Equal(got, []string{"192.0.2.1"}) {
+			d.t.Errorf("another Service got %v, want 192.0.2.1", got)
+		}
+		d.within("team-a").loadBalancer("web", wish("192.0.2.0"))
+		d.within("team-a").awaitRefusal("web", "AddressReserved", `192.0.2.0 is kept for Service default/web by reservation "web"`)
+		for range 2 {
+			d.loadBalancer("web", families(require))
+			d.awaitAddresses("web", "192.0.2.0", "2001:db8::")
+			d.delete("web")
+			d.fill(nil, "greedy")
+			d.delete("greedy")
+		}
+		d.loadBalancer("web", all(families(prefer, ipv6, ipv4), wish("2001:db8::1")))
+		d.awaitAddresses("web", "2001:db8::1", "192.0.2.0")
+	})
+
+	d.scenario("addresses are kept out of use until the reservation is gone", func(d *deployment) {
+		d.provide(pool("pool", "192.0.2.16/30"), reservation("router", "", "192.0.2.16/31"))
+		d.awaitReservation("router", v1alpha1.ReasonValid, "192.0.2.16-192.0.2.17 kept out of use")
+		d.awaitFamilies("pool", &v1alpha1.AddressCounts{Total: 2, Available: 2}, nil)
+		d.fill(nil, "first", "second")
+		d.loadBalancer("third", nil)
+		d.awaitRefusal("third", "PoolExhausted", `pool "pool"`)
+		d.loadBalancer("asking", wish("192.0.2.17"))
+		d.awaitRefusal("asking", "AddressReserved", `192.0.2.17 is kept out of use by reservation "router"`)
+		if err := d.clarion.ClarionV1alpha1().IPAddressReservations().Delete(d.ctx, "router", metav1.DeleteOptions{}); err != nil {
+			d.t.Fatal(err)
+		}
+		d.awaitAddresses("asking", "192.0.2.17")
+		d.awaitAddresses("third", "192.0.2.16")
+	})
+
+	d.scenario("a reservation takes no address from a Service that has it, and keeps it from the next", func(d *deployment) {
+		d.provide(poolWith("pool", "reuseAfter: 0s", "192.0.2.32/30"))
+		d.fill(nil, "holder")
+		check := d.untouched("holder")
+		d.provide(reservation("web", "web", "192.0.2.32"))
+		d.loadBalancer("web", nil)
+		d.awaitAddresses("web", "192.0.2.33")
+		check()
+		d.update("web", wish("192.0.2.32"))
+		d.awaitRefusal("web", "AddressInUse", "192.0.2.32 is in use by Service default/holder")
+		d.delete("holder")
+		d.awaitAddresses("web", "192.0.2.32")
+		d.delete("web")
+		d.loadBalancer("next", nil)
+		d.awaitAddresses("next", "192.0.2.33")
+	})
+
+	d.scenario("a reservation that is wrong says what is wrong and harms no other", func(d *deployment) {
+		d.provide(pool("pool", "192.0.2.64/30"), reservation("a-older", "web", "192.0.2.64"))
+		d.provide(reservation("b-younger", "", "192.0.2.64/31"), reservation("wrong", "", "192.0.2.65", "192.0.2.73-192.0.2.67"))
+		d.awaitReservation("a-older", v1alpha1.ReasonValid, "web")
+		d.awaitReservation("b-younger", v1alpha1.ReasonOverlaps, `the older IPAddressReservation "a-older"`)
+		d.awaitReservation("wrong", v1alpha1.ReasonInvalidAddress, `spec.addresses: "192.0.2.73-192.0.2.67": start of range is after its end`)
+		d.loadBalancer("web", nil)
+		d.awaitAddresses("web", "192.0.2.64")
+		d.loadBalancer("other", nil)
+		d.awaitAddresses("other", "192.0.2.66")
+		d.provide(reservation("wrong", "", "192.0.2.67"))
+		d.awaitReservation("wrong", v1alpha1.ReasonValid, "192.0.2.67 kept out of use")
+		d.loadBalancer("late", nil)
+		d.awaitRefusal("late", "PoolExhausted", "")
+	})
+
+	d.scenario("what a Service of both families has reserved is all that it gets of it", func(d *deployment) {
+		d.provide(pool("pool", "192.0.2.128/30", "2001:db8::/126"), reservation("web", "web", "192.0.2.131"))
+		d.loadBalancer("web", families(prefer, corev1.IPv4Protocol, corev1.IPv6Protocol))
+		d.awaitAddresses("web", "192.0.2.131", "2001:db8::")
+	})
+}
+
+// awaitReservation waits until a reservation has a Ready condition with a reason and, in its message, some text.
+func (d *deployment) awaitReservation(name, reason, text string) {
+	d.t.Helper()
+	d.eventually("the status of reservation "+name, func(ctx context.Context) error {
+		reservation, err := d.clarion.ClarionV1alpha1().IPAddressReservations().Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		ready := meta.FindStatusCondition(reservation.Status.Conditions, v1alpha1.ConditionReady)
+		if ready == nil {
+			return fmt.Errorf("it has no condition")
+		}
+		return describes(*ready, reason, text)
+	})
+}

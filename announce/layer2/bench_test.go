@@ -24,28 +24,63 @@ func block(count int, ifi string) map[netip.Addr][]string {
 func BenchmarkAnswer(b *testing.B) {
 	for _, count := range []int{10, 10_000} {
 		b.Run(fmt.Sprintf("addresses=%d", count), func(b *testing.B) {
-			h := newHost(b)
-			name := cable(b, h, "lan")
-			links := NewLinks()
-			r := NewResponder(links)
-			r.Rate, r.Burst = 1, 2 // almost no announcements
-			run(b, links.Run)
-			run(b, r.Run)
-			s := h.station("lan")
-			r.Set(map[netip.Addr][]string{vip1: {name}})
-			s.receive("the announcement", announces(arp.OperationReply, vip1))
-			addresses := block(count, name)
-			addresses[vip1] = []string{name}
-			r.Set(addresses)
+			s := answering(b, unix.ETH_P_ARP, vip1, count)
 			question := frame(s.mac, broadcast, untagged, newPacket(arp.OperationRequest, s.mac, netip.MustParseAddr("192.0.2.1"), nobody, vip1))
-			begin := processorTime(b)
-			for b.Loop() {
+			ask(b, func() {
 				s.send(question)
 				s.receive("an answer", isAnswer)
-			}
-			b.ReportMetric(float64(processorTime(b)-begin)/float64(b.N), "cpu-ns/op")
+			})
 		})
 	}
+}
+
+// BenchmarkAnswer6 is BenchmarkAnswer for IPv6. What grows with the addresses is the kernel's part: for every multicast that
+// arrives, it looks through all groups of the interface.
+func BenchmarkAnswer6(b *testing.B) {
+	for _, count := range []int{10, 10_000} {
+		b.Run(fmt.Sprintf("addresses=%d", count), func(b *testing.B) {
+			s := answering(b, unix.ETH_P_IPV6, vip61, count)
+			question := frameFor(unix.ETH_P_IPV6, s.mac, groupMAC(groupOf(vip61)), untagged, solicitation(client6, groupOf(vip61), vip61, sourceMAC(s.mac)))
+			ask(b, func() {
+				s.send(question)
+				s.receive6("an answer", isAnswer6)
+			})
+		})
+	}
+}
+
+// answering has the node answer for an address and as many more of its family, and returns a station that can ask.
+func answering(b *testing.B, etherType int, addr netip.Addr, more int) *station {
+	h := newHost(b)
+	name := cable(b, h, "lan")
+	links := NewLinks()
+	r := NewResponder(links)
+	r.Rate, r.Burst = 1, 2 // almost no announcements
+	run(b, links.Run)
+	run(b, r.Run)
+	s := h.stationFor("lan", etherType)
+	r.Set(map[netip.Addr][]string{addr: {name}})
+	if addr.Is4() {
+		s.receive("the announcement", announces(arp.OperationReply, addr))
+	} else {
+		s.receive6("the announcement", announcing(addr))
+	}
+	addresses := map[netip.Addr][]string{}
+	for len(addresses) <= more {
+		addresses[addr] = []string{name}
+		addr = addr.Next()
+	}
+	r.Set(addresses)
+	return s
+}
+
+// ask measures a question and its answer.
+func ask(b *testing.B, ask func()) {
+	begin := processorTime(b)
+	for b.Loop() {
+		ask()
+	}
+	b.ReportMetric(float64(processorTime(b)-begin)/float64(b.N), "cpu-ns/op")
 }
 
 // BenchmarkSet measures an order that changes one address of many.

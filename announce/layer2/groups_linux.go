@@ -17,7 +17,8 @@ import (
 //
 // Memberships belong to sockets, which are there for nothing else: not bound, they receive nothing. The kernel limits how
 // much memory those of one socket take (net.core.optmem_max; between 365 and 2,340 groups by default), so there are as many
-// sockets as it takes.
+// sockets as it takes. It looks through all groups of an interface for each that is joined and each multicast that arrives,
+// which shows from some thousands on.
 type groups struct {
 	index int
 

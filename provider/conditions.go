@@ -33,8 +33,9 @@ type conditionWriter struct {
 type answer struct {
 	uid       types.UID
 	condition metav1.Condition
-	// news is set if the Service says something else so far.
-	news bool
+	// differs is set if the Service says something else so far, and news if it was not told this before either: what it says
+	// may be out of date, or somebody else's.
+	differs, news bool
 	// travels is set if the condition is to go into the service controller's next status patch.
 	travels bool
 }
@@ -46,12 +47,18 @@ func newConditionWriter() *conditionWriter {
 // say notes what a Service is told, until forget. It writes nothing.
 func (w *conditionWriter) say(service *corev1.Service, condition metav1.Condition) answer {
 	conditions := slices.Clone(service.Status.Conditions)
-	news := meta.SetStatusCondition(&conditions, condition) // it knows the transition time
-	said := answer{uid: service.UID, condition: *meta.FindStatusCondition(conditions, condition.Type), news: news}
+	differs := meta.SetStatusCondition(&conditions, condition) // it knows the transition time
+	said := answer{uid: service.UID, condition: *meta.FindStatusCondition(conditions, condition.Type), differs: differs}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	last := w.answers[nameOf(service)]
+	said.news = differs && (last.uid != service.UID || !sameAnswer(last.condition, condition))
 	w.answers[nameOf(service)] = said
 	return said
+}
+
+func sameAnswer(a, b metav1.Condition) bool {
+	return a.Status == b.Status && a.Reason == b.Reason && a.Message == b.Message
 }
 
 // forget drops what a Service was told.
@@ -72,7 +79,7 @@ func (w *conditionWriter) contradicts(service *corev1.Service) bool {
 		return false
 	}
 	has := meta.FindStatusCondition(service.Status.Conditions, said.condition.Type)
-	return has == nil || has.Status != said.condition.Status || has.Reason != said.condition.Reason || has.Message != said.condition.Message
+	return has == nil || !sameAnswer(*has, said.condition)
 }
 
 // assigned writes the answer to a Service that has the addresses in status. If the service controller is about to write
@@ -87,7 +94,7 @@ func (w *conditionWriter) assigned(ctx context.Context, service *corev1.Service,
 		}
 		return nil
 	}
-	if !said.news {
+	if !said.differs {
 		return nil
 	}
 	return w.write(ctx, service, map[string]any{"conditions": []metav1.Condition{said.condition}})
@@ -100,7 +107,7 @@ func (w *conditionWriter) refused(ctx context.Context, service *corev1.Service, 
 	if !servicehelpers.LoadBalancerStatusEqual(&service.Status.LoadBalancer, held) {
 		status["loadBalancer"] = map[string]any{"ingress": held.Ingress}
 	}
-	if said.news {
+	if said.differs {
 		status["conditions"] = []metav1.Condition{said.condition}
 	}
 	if len(status) == 0 {
@@ -109,7 +116,7 @@ func (w *conditionWriter) refused(ctx context.Context, service *corev1.Service, 
 	return w.write(ctx, service, status)
 }
 
-// write patches the status of a Service, and of no later one of the same name.
+// write patches the status of a Service, and of no later one of the same name. What could not be written counts as not said.
 func (w *conditionWriter) write(ctx context.Context, service *corev1.Service, status map[string]any) error {
 	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"uid": service.UID}, "status": status})
 	if err != nil {
@@ -117,6 +124,7 @@ func (w *conditionWriter) write(ctx context.Context, service *corev1.Service, st
 	}
 	_, err = w.client.Services(service.Namespace).Patch(ctx, service.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status")
 	if err != nil && !apierrors.IsNotFound(err) {
+		w.forget(service)
 		return fmt.Errorf("write the status of Service %s: %w", nameOf(service), err)
 	}
 	return nil

@@ -118,7 +118,12 @@ func TestAConditionThatSomebodyElseWroteContradictsTheAnswer(t *testing.T) {
 	if w.contradicts(before) {
 		t.Error("a Service that was told nothing contradicts it")
 	}
-	w.say(before, condition)
+	if !w.say(before, condition).news {
+		t.Error("the first answer is not news")
+	}
+	if again := w.say(before, condition); !again.differs || again.news {
+		t.Error("the same answer, given again to a Service that does not show it yet, is news or need not be written")
+	}
 	if !w.contradicts(before) {
 		t.Error("a Service without the condition does not contradict the answer")
 	}

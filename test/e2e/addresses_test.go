@@ -207,16 +207,21 @@ func (d *deployment) awaitAddresses(name string, want ...string) {
 	d.awaitAnswerTo(name, "Assigned", "", want...)
 }
 
-// awaitSharing is awaitAddresses for a Service that tells with how many others it shares an address, and with whom.
+// awaitSharing waits until a Service has an address and says with whom it shares it, with those and nobody else.
 func (d *deployment) awaitSharing(name, address string, with ...string) {
 	d.t.Helper()
-	for _, other := range with {
-		d.awaitAnswerTo(name, "Assigned", other, address)
-	}
-	_, others, _ := strings.Cut(d.awaitReason(name, "Assigned").Message, "shared with ")
-	if got := strings.Split(others, ", "); len(got) != len(with) {
-		d.t.Errorf("Service %s shares with %v, want %v", name, got, with)
-	}
+	d.eventually(fmt.Sprintf("Service %s to share %s with %v", name, address, with), func(context.Context) error {
+		service := d.service(name)
+		condition := meta.FindStatusCondition(service.Status.Conditions, v1alpha1.ConditionAddressAssigned)
+		if got := texts(service); !slices.Equal(got, []string{address}) || condition == nil {
+			return fmt.Errorf("it has %v and says %v", got, condition)
+		}
+		_, others, _ := strings.Cut(condition.Message, "shared with ")
+		if got := strings.Split(others, ", "); !slices.Equal(sorted(got), sorted(with)) {
+			return fmt.Errorf("it says %q", condition.Message)
+		}
+		return nil
+	})
 }
 
 // awaitRefusal waits until a Service has no address and says why.

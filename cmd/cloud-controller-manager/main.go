@@ -36,8 +36,8 @@ func main() {
 	opts.Generic.LeaderElection.ResourceName = "clarion-cloud-controller-manager"
 	// How soon a replica notices that the lease was released.
 	opts.Generic.LeaderElection.RetryPeriod = metav1.Duration{Duration: time.Second}
-	// Enough to serve about a hundred new Services a second, each with four calls.
-	opts.Generic.ClientConnection.QPS, opts.Generic.ClientConnection.Burst = 200, 400
+	// No more requests at once than workers, and no limit on their rate: the API server has one, by priority and fairness.
+	opts.Generic.ClientConnection.QPS = -1
 	opts.ServiceController.ConcurrentServiceSyncs = 20
 	// No webhooks are served.
 	opts.Webhook, opts.WebhookServing = nil, nil

@@ -147,6 +147,7 @@ func (a *Allocator) rearrange(now time.Time) []types.NamespacedName {
 		if p.usable() {
 			a.enter(p)
 		}
+		p.established = p.usable()
 		if !p.usable() {
 			p.built, p.spaces, p.carved = false, [families]*space{}, nil
 			continue

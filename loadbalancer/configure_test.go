@@ -90,6 +90,22 @@ func TestOverlap(t *testing.T) {
 			s.expect("poked", s.setPools(newer), "a")
 			s.expect("a", s.ensure(s.service("a", asks("10.0.0.200"))), "10.0.0.200")
 		},
+		"of two of one second the one in use works": func(s *script) {
+			inUse, latecomer := newPool("z", "10.0.0.0/25"), newPool("a", "10.0.0.0/24")
+			s.setPools(inUse)
+			s.setPools(inUse, latecomer)
+			if status := s.a.PoolStatuses(s.now); !status["z"].Ready || status["a"].Ready {
+				s.t.Errorf("statuses %+v", status)
+			}
+		},
+		"of two of one second the one that was in use before a restart works": func(s *script) {
+			inUse, latecomer := newPool("z", "10.0.0.0/25"), newPool("a", "10.0.0.0/24")
+			inUse.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonValid}}
+			s.setPools(inUse, latecomer)
+			if status := s.a.PoolStatuses(s.now); !status["z"].Ready || status["a"].Ready {
+				s.t.Errorf("statuses %+v", status)
+			}
+		},
 		"what is excluded does not overlap": func(s *script) {
 			s.setPools(older, with(newer, func(p *v1alpha1.IPAddressPoolSpec) { p.Exclude = []string{"10.0.0.0/25"} }))
 			for name, status := range s.a.PoolStatuses(s.now) {

@@ -178,7 +178,8 @@ func (w *world) changePool(t *rapid.T) {
 	} else {
 		w.uids++
 		p.UID = types.UID(fmt.Sprint("pool-", w.uids))
-		p.CreationTimestamp = metav1.NewTime(w.now.Truncate(time.Second))
+		// Each in a second of its own: which of two of one second counts as the older has a test of its own.
+		p.CreationTimestamp = metav1.NewTime(epoch.Add(time.Duration(w.uids) * time.Second))
 	}
 	if old == nil || rapid.Bool().Draw(t, "other addresses") {
 		p.Spec.Addresses = drawEntries(t, "addresses", 3)

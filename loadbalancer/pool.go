@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
@@ -47,6 +48,8 @@ type pool struct {
 	spaces [families]*space
 	// carved are the parts of the pool that are not for everybody, as they were when the spaces were built.
 	carved []carving
+	// established is set for a pool that is in use, here or, as its status says, under an allocator before this one.
+	established bool
 	// rank is the place of the pool in the order in which pools are tried.
 	rank int
 }
@@ -68,6 +71,8 @@ func readPool(object *v1alpha1.IPAddressPool) *pool {
 		reuseAfter: defaultReuseAfter,
 		sharing:    cmp.Or(spec.Sharing, v1alpha1.SharingCluster),
 	}
+	ready := meta.FindStatusCondition(object.Status.Conditions, v1alpha1.ConditionReady)
+	p.established = ready != nil && ready.Reason == v1alpha1.ReasonValid && ready.ObservedGeneration == object.Generation
 	if spec.ReuseAfter != nil {
 		p.reuseAfter = spec.ReuseAfter.Duration
 	}
@@ -121,9 +126,20 @@ func (p *pool) sameObject(object *v1alpha1.IPAddressPool) bool {
 		reflect.DeepEqual(p.object.Spec, object.Spec)
 }
 
-// compareAge puts the older pool first.
+// compareAge puts the older pool first. The time of creation has whole seconds: of two pools of one second, the one that is
+// in use counts as the older.
 func (p *pool) compareAge(q *pool) int {
-	return cmp.Or(p.object.CreationTimestamp.Compare(q.object.CreationTimestamp.Time), cmp.Compare(p.name, q.name))
+	use := func(p *pool) int {
+		if p.established {
+			return 0
+		}
+		return 1
+	}
+	return cmp.Or(
+		p.object.CreationTimestamp.Compare(q.object.CreationTimestamp.Time),
+		cmp.Compare(use(p), use(q)),
+		cmp.Compare(p.name, q.name),
+	)
 }
 
 // compareOrder puts first the pool that is tried first: those for some Services before those for everybody, then by

@@ -3,6 +3,9 @@ MODULES := . test
 GO_TOOL := go tool -modfile=$(CURDIR)/tools/go.mod
 GENERATED := api/v1alpha1/zz_generated.deepcopy.go client manifests/crds
 VERSION ?= v0.1.0
+# How many runs of each scenario "make bench" measures, and how many random histories of the allocator it checks.
+RUNS ?= 5
+CHECKS ?= 5000
 IMAGE ?= ghcr.io/clarionlb/clarion:$(VERSION)
 
 # Tests and the test cluster link the same packages; one setting for both has them compiled once.
@@ -44,8 +47,10 @@ demo: ## The main job, end to end, on an embedded cluster (root, Debian); KEEP=1
 	cd test && go run ./demo $(if $(KEEP),--keep)
 
 .PHONY: bench
-bench: ## Benchmarks; their figures are in docs/performance.md
+bench: ## Benchmarks and a long model test, on a cluster too (root, Debian); RUNS=20 for more runs
 	go test -run '^$$' -bench . -benchmem ./...
+	go test -run AnyHistory ./loadbalancer -timeout 1h -rapid.checks=$(CHECKS)
+	cd test && go test -run '^$$' -bench . -benchtime=$(RUNS)x -timeout 2h -v ./bench
 
 .PHONY: image
 image: build ## Build the container image with buildah, from the binaries

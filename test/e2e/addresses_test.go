@@ -67,7 +67,7 @@ func (d *deployment) clear() {
 	d.deleteLoadBalancers()
 	// Addresses of a deleted pool do not rest. That is seen from a Service that then has no pool.
 	d.loadBalancer("last", class(v1alpha1.LoadBalancerClass))
-	clarion := d.clarion.ClarionV1alpha1()
+	clarion := d.Clarion.ClarionV1alpha1()
 	if err := clarion.IPAddressPools().DeleteCollection(d.ctx, metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {
 		d.t.Fatal(err)
 	}
@@ -142,7 +142,7 @@ func (d *deployment) provide(manifests ...string) {
 	d.t.Helper()
 	d.applyYAML(strings.Join(manifests, ""))
 	d.eventually("pools and reservations to be read", func(ctx context.Context) error {
-		pools, err := d.clarion.ClarionV1alpha1().IPAddressPools().List(ctx, metav1.ListOptions{})
+		pools, err := d.Clarion.ClarionV1alpha1().IPAddressPools().List(ctx, metav1.ListOptions{})
 		if err != nil {
 			return err
 		}
@@ -151,7 +151,7 @@ func (d *deployment) provide(manifests ...string) {
 				return fmt.Errorf("pool %s: %v", pool.Name, ready)
 			}
 		}
-		reservations, err := d.clarion.ClarionV1alpha1().IPAddressReservations().List(ctx, metav1.ListOptions{})
+		reservations, err := d.Clarion.ClarionV1alpha1().IPAddressReservations().List(ctx, metav1.ListOptions{})
 		if err != nil {
 			return err
 		}
@@ -168,7 +168,7 @@ func (d *deployment) provide(manifests ...string) {
 func (d *deployment) withdraw(names ...string) {
 	d.t.Helper()
 	for _, name := range names {
-		if err := d.clarion.ClarionV1alpha1().IPAddressPools().Delete(d.ctx, name, metav1.DeleteOptions{}); err != nil {
+		if err := d.Clarion.ClarionV1alpha1().IPAddressPools().Delete(d.ctx, name, metav1.DeleteOptions{}); err != nil {
 			d.t.Fatal(err)
 		}
 	}

@@ -17,29 +17,24 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
-	"github.com/clarionlb/clarion/client/versioned"
 	"github.com/clarionlb/clarion/test/cluster"
 	"github.com/clarionlb/clarion/test/cluster/network"
+	"github.com/clarionlb/clarion/test/install"
 )
 
-// patience bounds every wait. It is far beyond what anything takes, so that a slow machine fails no test.
-const patience = 2 * time.Minute
-
-// The names in the shipped manifests.
 const (
-	manifests  = "../../manifests"
-	samples    = manifests + "/samples/"
-	ccm        = "clarion-cloud-controller-manager"
-	lease      = "clarion-cloud-controller-manager"
-	ccmProcess = "cloud-controller-manager"
+	samples    = "../../manifests/samples/"
+	patience   = install.Patience
+	ccm        = install.CCM
+	lease      = install.CCM
+	ccmProcess = install.CCMProcess
 )
 
-// deployment is a cluster with Clarion.
+// deployment is a cluster with Clarion, for use in one test.
 type deployment struct {
-	*cluster.Cluster
-	t       *testing.T
-	ctx     context.Context
-	clarion versioned.Interface
+	*install.Installation
+	t   *testing.T
+	ctx context.Context
 	// namespace is where Services are.
 	namespace string
 }
@@ -47,16 +42,7 @@ type deployment struct {
 // deploy starts a cluster, applies the manifests and waits until all of Clarion is ready.
 func deploy(t *testing.T, config cluster.Config) *deployment {
 	t.Helper()
-	c := cluster.New(t, config)
-	clarion, err := versioned.NewForConfig(c.RESTConfig())
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := &deployment{Cluster: c, t: t, ctx: t.Context(), clarion: clarion, namespace: metav1.NamespaceDefault}
-	d.apply(manifests)
-	d.kubectl("rollout", "status", "--namespace=kube-system", "deployment/"+ccm, "--timeout=120s")
-	d.kubectl("rollout", "status", "--namespace=clarion-system", "daemonset/announcer", "--timeout=120s")
-	return d
+	return &deployment{Installation: install.New(t, config), t: t, ctx: t.Context(), namespace: metav1.NamespaceDefault}
 }
 
 func (d *deployment) apply(paths ...string) {
@@ -85,23 +71,7 @@ func (d *deployment) kubectl(args ...string) string {
 // eventually waits until check returns nil.
 func (d *deployment) eventually(what string, check func(ctx context.Context) error) {
 	d.t.Helper()
-	ctx, cancel := context.WithTimeout(d.ctx, patience)
-	defer cancel()
-	var last error
-	for {
-		err := check(ctx)
-		if err == nil {
-			return
-		}
-		if ctx.Err() == nil {
-			last = err
-		}
-		select {
-		case <-ctx.Done():
-			d.t.Fatalf("waited in vain for %s: %v", what, last)
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
+	install.Eventually(d.t, what, check)
 }
 
 // loadBalancer creates a Service of type LoadBalancer for the pods of the sample Deployment.
@@ -204,32 +174,12 @@ func curl(ctx context.Context, host *network.Host, address netip.Addr) (string, 
 	return host.Run(ctx, "curl", "--silent", "--show-error", "--fail", "--max-time", "2", "http://"+netip.AddrPortFrom(address, 80).String())
 }
 
-// owner returns the node that claims an address: the one whose claim holds against all others.
-func (d *deployment) owner(ctx context.Context, address netip.Addr) (*cluster.Node, error) {
-	list, err := d.clarion.ClarionV1alpha1().Announcers().List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return nil, err
-	}
-	name, epoch := "", int64(0)
-	for _, announcer := range list.Items { // in the order of their names
-		for _, claim := range announcer.Status.Layer2.Addresses {
-			if claim.IP == address.String() && claim.Epoch > epoch {
-				name, epoch = announcer.Name, claim.Epoch
-			}
-		}
-	}
-	if name == "" {
-		return nil, fmt.Errorf("no node claims %s", address)
-	}
-	return d.Node(name), nil
-}
-
 // awaitSoleOwner waits until exactly one node answers ARP requests for an address, the one that claims it.
 func (d *deployment) awaitSoleOwner(address netip.Addr) *cluster.Node {
 	d.t.Helper()
 	var owner *cluster.Node
 	d.eventually(fmt.Sprintf("one node, the owner, to answer for %s", address), func(ctx context.Context) (err error) {
-		if owner, err = d.owner(ctx, address); err != nil {
+		if owner, err = d.Owner(ctx, address); err != nil {
 			return err
 		}
 		answered, err := d.whoAnswers(ctx, address)

@@ -50,7 +50,7 @@ func TestAnnouncersFailOverAndAnswerForEachAddressFromOneNode(t *testing.T) {
 			t.Fatal(err)
 		}
 		d.eventually("another node to own the address", func(ctx context.Context) error {
-			now, err := d.owner(ctx, address)
+			now, err := d.Owner(ctx, address)
 			if err == nil && now.Name == owner.Name {
 				err = fmt.Errorf("%s still owns it", now.Name)
 			}

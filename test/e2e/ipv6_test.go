@@ -91,7 +91,7 @@ spec:
 		}
 		for _, address := range both {
 			d.eventually(fmt.Sprintf("another node to own %s", address), func(ctx context.Context) error {
-				now, err := d.owner(ctx, address)
+				now, err := d.Owner(ctx, address)
 				if err == nil && now.Name == first {
 					err = fmt.Errorf("%s still owns it", first)
 				}
@@ -132,7 +132,7 @@ spec:
 		d.awaitSoleOwner6(address)
 		d.delete("six")
 		d.eventually("nobody to claim its address", func(ctx context.Context) error {
-			list, err := d.clarion.ClarionV1alpha1().Announcers().List(ctx, metav1.ListOptions{})
+			list, err := d.Clarion.ClarionV1alpha1().Announcers().List(ctx, metav1.ListOptions{})
 			if err != nil {
 				return err
 			}
@@ -163,7 +163,7 @@ func (d *deployment) awaitSoleOwner6(address netip.Addr) *cluster.Node {
 	d.t.Helper()
 	var owner *cluster.Node
 	d.eventually(fmt.Sprintf("one node, the owner, to answer for %s", address), func(ctx context.Context) (err error) {
-		if owner, err = d.owner(ctx, address); err != nil {
+		if owner, err = d.Owner(ctx, address); err != nil {
 			return err
 		}
 		answered, err := d.whoAnswers6(ctx, address)

@@ -45,7 +45,7 @@ func testReservations(d *deployment) {
 		d.awaitRefusal("third", "PoolExhausted", `pool "pool"`)
 		d.loadBalancer("asking", wish("192.0.2.17"))
 		d.awaitRefusal("asking", "AddressReserved", `192.0.2.17 is kept out of use by reservation "router"`)
-		if err := d.clarion.ClarionV1alpha1().IPAddressReservations().Delete(d.ctx, "router", metav1.DeleteOptions{}); err != nil {
+		if err := d.Clarion.ClarionV1alpha1().IPAddressReservations().Delete(d.ctx, "router", metav1.DeleteOptions{}); err != nil {
 			d.t.Fatal(err)
 		}
 		d.awaitAddresses("asking", "192.0.2.17")
@@ -96,7 +96,7 @@ func testReservations(d *deployment) {
 func (d *deployment) awaitReservation(name, reason, text string) {
 	d.t.Helper()
 	d.eventually("the status of reservation "+name, func(ctx context.Context) error {
-		reservation, err := d.clarion.ClarionV1alpha1().IPAddressReservations().Get(ctx, name, metav1.GetOptions{})
+		reservation, err := d.Clarion.ClarionV1alpha1().IPAddressReservations().Get(ctx, name, metav1.GetOptions{})
 		if err != nil {
 			return err
 		}

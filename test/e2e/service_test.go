@@ -109,7 +109,7 @@ func TestAServiceGetsAnAddressAndAnswersFromOutside(t *testing.T) {
 			if _, err := curl(ctx, d.Client, wished); err == nil {
 				return errors.New("it still answers")
 			}
-			if _, err := d.owner(ctx, wished); err == nil {
+			if _, err := d.Owner(ctx, wished); err == nil {
 				return errors.New("it is still claimed")
 			}
 			return nil
@@ -245,7 +245,7 @@ func (d *deployment) in(t *testing.T) *deployment {
 func (d *deployment) awaitPool(name string, check func(*v1alpha1.IPAddressPool) error) {
 	d.t.Helper()
 	d.eventually("the status of pool "+name, func(ctx context.Context) error {
-		pool, err := d.clarion.ClarionV1alpha1().IPAddressPools().Get(ctx, name, metav1.GetOptions{})
+		pool, err := d.Clarion.ClarionV1alpha1().IPAddressPools().Get(ctx, name, metav1.GetOptions{})
 		if err != nil {
 			return err
 		}

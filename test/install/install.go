@@ -10,11 +10,11 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/clarionlb/clarion/client/versioned"
 	"github.com/clarionlb/clarion/test/cluster"
 	"github.com/clarionlb/clarion/test/cluster/setup"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // CCM is the name of the cloud-controller-manager's Deployment, of its ServiceAccount and of its lease, all in kube-system.
@@ -23,8 +23,8 @@ const CCM = "clarion-cloud-controller-manager"
 // CCMProcess is the executable of the cloud-controller-manager.
 const CCMProcess = "cloud-controller-manager"
 
-// patience bounds every wait. It is far beyond what anything takes, so that a slow machine fails nothing.
-const patience = 2 * time.Minute
+// Patience bounds every wait. It is far beyond what anything takes, so that a slow machine fails nothing.
+const Patience = 2 * time.Minute
 
 // Installation is a cluster with Clarion.
 type Installation struct {
@@ -85,18 +85,22 @@ func (i *Installation) Owner(ctx context.Context, address netip.Addr) (*cluster.
 // Eventually waits until check returns nil, and fails the test if that takes too long.
 func Eventually(t testing.TB, what string, check func(context.Context) error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), Patience)
 	defer cancel()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
+	var last error
 	for {
 		err := check(ctx)
 		if err == nil {
 			return
 		}
+		if ctx.Err() == nil {
+			last = err
+		}
 		select {
 		case <-ctx.Done():
-			t.Fatalf("waited in vain for %s: %v", what, err)
+			t.Fatalf("waited in vain for %s: %v", what, last)
 		case <-tick.C:
 		}
 	}

@@ -37,7 +37,11 @@ func BenchmarkOutage(b *testing.B) {
 				return err
 			}
 			return announcer.Kill()
-		}, func(*cluster.Node) {})
+		}, func(owner *cluster.Node) {
+			// A new pod, because the kubelet holds back containers that die again and again.
+			o.kubectl(b, "delete", "pods", "--namespace=clarion-system", "--field-selector=spec.nodeName="+owner.Name)
+			o.kubectl(b, "rollout", "status", "--namespace=clarion-system", "daemonset/announcer", "--timeout=120s")
+		})
 	})
 }
 
@@ -57,9 +61,7 @@ func newOutage(b *testing.B) *outage {
 	if err != nil {
 		b.Fatal(err)
 	}
-	if _, err := o.Kubectl(b.Context(), "rollout", "status", "deployment/myapp", "--timeout=120s"); err != nil {
-		b.Fatal(err)
-	}
+	o.kubectl(b, "rollout", "status", "deployment/myapp", "--timeout=120s")
 	install.Eventually(b, "the address", func(ctx context.Context) error {
 		service, err := o.Kubernetes().CoreV1().Services(metav1.NamespaceDefault).Get(ctx, "myapp", metav1.GetOptions{})
 		if err != nil {
@@ -72,6 +74,13 @@ func newOutage(b *testing.B) *outage {
 		return err
 	})
 	return o
+}
+
+func (o *outage) kubectl(b *testing.B, args ...string) {
+	b.Helper()
+	if _, err := o.Kubectl(b.Context(), args...); err != nil {
+		b.Fatal(err)
+	}
 }
 
 // measure has the owner of the address fail, and heals it, in each run.

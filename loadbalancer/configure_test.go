@@ -342,6 +342,23 @@ func TestReservations(t *testing.T) {
 			s.expect("poked", set(s, keep("printer", "web", "10.0.0.1")), "web")
 			s.expect("web", s.ensure(s.service("web")), "10.0.0.1")
 		},
+		"a Service is told when the address kept for it is given back": func(s *script) {
+			s.setPools(newPool("public", "10.0.0.0"))
+			s.ensure(s.service("a"))
+			s.expect("web", s.ensure(s.service("web")), "PoolExhausted")
+			set(s, keep("r", "web", "10.0.0.0"))
+			s.expect("poked", s.release(s.service("a")), "web")
+			s.expect("web", s.ensure(s.service("web")), "10.0.0.0")
+		},
+		"or when another that shares it makes room": func(s *script) {
+			s.setPools(newPool("public", "10.0.0.0"))
+			s.ensure(s.service("a", shares("k", 80)))
+			s.expect("web", s.ensure(s.service("web", shares("k", 80))), "PoolExhausted")
+			set(s, keep("r", "web", "10.0.0.0"))
+			_, out := s.ask(s.service("a", shares("k", 81)))
+			s.expect("poked", names(out.Poke), "web")
+			s.expect("web", s.ensure(s.service("web", shares("k", 80))), "10.0.0.0")
+		},
 		"a reservation that goes frees its address for those who wait": func(s *script) {
 			s.setPools(newPool("public", "10.0.0.0"))
 			set(s, keep("r", "web", "10.0.0.0"))

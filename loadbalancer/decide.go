@@ -94,7 +94,7 @@ func (a *Allocator) choose(now time.Time, r *Request, rec *record, f family) (ta
 	if t, ok := a.former(now, r, rec, f); ok {
 		return t, nil
 	}
-	if t, ok := a.kept(r, f); ok {
+	if t, ok := a.kept(r, rec, f); ok {
 		return t, nil
 	}
 	if t, ok := a.beside(r, rec, f); ok {
@@ -167,8 +167,8 @@ func (a *Allocator) former(now time.Time, r *Request, rec *record, f family) (ta
 	return h.taken(), true
 }
 
-// kept is an address that a reservation keeps for the Service.
-func (a *Allocator) kept(r *Request, f family) (taken, bool) {
+// kept is an address that a reservation keeps for the Service: one that nobody has, or that its owners share with it.
+func (a *Allocator) kept(r *Request, rec *record, f family) (taken, bool) {
 	if !a.keepsFor[r.Service] {
 		return taken{}, false
 	}
@@ -182,7 +182,7 @@ func (a *Allocator) kept(r *Request, f family) (taken, bool) {
 				continue
 			}
 			for addr := c.From; addr.IsValid() && !c.To.Less(addr); addr = s.next(addr) {
-				if !s.skips(addr) && len(a.table.owners(addr)) == 0 {
+				if !s.skips(addr) && suits(addr, p, r, rec, a.table.owners(addr)) {
 					return taken{addr, p, forOne}, true
 				}
 			}
@@ -222,8 +222,13 @@ func (a *Allocator) fitsIn(h *holding, r *Request, rec *record, owners []*record
 	if h.pool == nil || h.zone != forAll || !r.wants(f) || r.wish(f).IsValid() || !a.serves(h.pool, r) {
 		return false
 	}
+	return suits(h.addr, h.pool, r, rec, owners)
+}
+
+// suits reports whether a Service gets on with the owners of an address.
+func suits(addr netip.Addr, p *pool, r *Request, rec *record, owners []*record) bool {
 	return !slices.ContainsFunc(owners, func(o *record) bool {
-		return o != rec && misfit(h.addr, h.pool, r, o) != nil
+		return o != rec && misfit(addr, p, r, o) != nil
 	})
 }
 

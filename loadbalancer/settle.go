@@ -60,6 +60,7 @@ func (op *operation) settle() []types.NamespacedName {
 	for _, addr := range slices.Compact(op.touchedAddresses) {
 		h := a.table.addresses[addr]
 		op.offerAddress(addr)
+		op.offerKept(addr)
 		if h != nil {
 			op.refresh(h)
 			op.offerRoom(h)
@@ -107,6 +108,22 @@ func (op *operation) offerAddress(addr netip.Addr) {
 		}
 		return true
 	})
+}
+
+// offerKept tells the Service for which a reservation keeps the address, if it can have it now.
+func (op *operation) offerKept(addr netip.Addr) {
+	c, ok := op.a.carvingOf(addr)
+	if !ok || c.zone != forOne {
+		return
+	}
+	rec := op.a.table.services[c.service]
+	if rec == nil || !rec.live || !rec.asked || !rec.waits() {
+		return
+	}
+	d := op.a.decide(op.now, &rec.request, rec, [families]taken{})
+	if d.take[familyOf(addr)].zone == forOne && rec.held[familyOf(addr)] == nil {
+		op.poke(rec)
+	}
 }
 
 // offerRoom tells those who fit in with the owners of a shared address, the oldest first.

@@ -32,7 +32,7 @@ type AnnouncerStatus struct {
 	// +optional
 	Members MembersStatus `json:"members,omitempty"`
 
-	// Conditions: Ready.
+	// Conditions: Ready, KernelQuiet.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -47,7 +47,23 @@ const (
 	ReasonNoInterface = "NoInterface"
 	// ReasonStopped : the announcer was stopped and announces nothing.
 	ReasonStopped = "Stopped"
+	// ReasonDraining : the node is being drained: its addresses go to others.
+	ReasonDraining = "Draining"
+	// ReasonIsolated : the node sees no other announcer, no API server and no neighbour, and announces nothing.
+	ReasonIsolated = "Isolated"
 )
+
+// ConditionKernelQuiet is the condition type, in an Announcer's status, that says whether the kernel of the node leaves it to
+// the announcer to answer ARP and neighbour solicitations for the addresses of Services, or answers for them itself from
+// every node.
+const ConditionKernelQuiet = "KernelQuiet"
+
+// AnnotationRebalance on an Announcer, with any new value, asks it to hand as many addresses to other nodes as it has more
+// than its share.
+const AnnotationRebalance = "clarionlb.io/rebalance"
+
+// AnnotationDrain on a Node, with any value but "false", has its addresses announced from other nodes, if others can.
+const AnnotationDrain = "clarionlb.io/drain"
 
 // Layer2Status is what the node announces by ARP and NDP.
 type Layer2Status struct {
@@ -59,11 +75,21 @@ type Layer2Status struct {
 	// +listMapKey=name
 	Interfaces []Layer2Interface `json:"interfaces,omitempty"`
 
-	// Addresses that this node claims: it answers for them.
+	// Addresses that this node claims.
 	// +optional
 	// +listType=map
 	// +listMapKey=ip
 	Addresses []Layer2Address `json:"addresses,omitempty"`
+
+	// Conflicts are addresses for which something on the network answers that is none of the announcers.
+	// +optional
+	// +listType=map
+	// +listMapKey=ip
+	Conflicts []Layer2Conflict `json:"conflicts,omitempty"`
+
+	// Rebalanced is the value of the annotation clarionlb.io/rebalance that was last acted upon.
+	// +optional
+	Rebalanced string `json:"rebalanced,omitempty"`
 }
 
 // Layer2Interface is a network interface of the node.
@@ -71,6 +97,9 @@ type Layer2Interface struct {
 	// Name of the interface.
 	// +kubebuilder:validation:MaxLength=15
 	Name string `json:"name"`
+	// MAC is the hardware address of the interface: what the node answers with.
+	// +optional
+	MAC string `json:"mac,omitempty"`
 	// Prefixes are the networks that the interface's own addresses are in, as CIDRs.
 	// +optional
 	// +listType=atomic
@@ -81,18 +110,36 @@ type Layer2Interface struct {
 	DefaultRoutes []corev1.IPFamily `json:"defaultRoutes,omitempty"`
 }
 
-// Layer2Address is a claim: this node answers for an address. Of several claims the one with the highest epoch holds, then
-// the one of the node whose name sorts first.
+// Layer2Address is a claim: this node answers for an address, or is about to. Of several claims the one with the highest
+// epoch holds, then the one that was there first.
 type Layer2Address struct {
 	// IP is the address, in its canonical text form.
 	// +kubebuilder:validation:MaxLength=45
 	IP string `json:"ip"`
-	// Interfaces on which the node answers.
+	// Interfaces on which the node answers. None: it does not yet, because the address is new and the node makes sure first
+	// that nobody else has it.
+	// +optional
 	// +listType=atomic
-	Interfaces []string `json:"interfaces"`
+	Interfaces []string `json:"interfaces,omitempty"`
 	// Epoch is one more than that of the claim which this one followed, and 1 for the first claim of an address.
 	Epoch int64 `json:"epoch"`
 	// Since is when the node took the address.
+	Since metav1.Time `json:"since"`
+	// HandTo is the node that is to take the address over; until it has, this node answers.
+	// +optional
+	HandTo string `json:"handTo,omitempty"`
+}
+
+// Layer2Conflict is an address for which a stranger answers.
+type Layer2Conflict struct {
+	// IP is the address, in its canonical text form.
+	// +kubebuilder:validation:MaxLength=45
+	IP string `json:"ip"`
+	// Interface on which the stranger was heard.
+	Interface string `json:"interface"`
+	// MAC is the stranger's hardware address.
+	MAC string `json:"mac"`
+	// Since is when the stranger was first heard.
 	Since metav1.Time `json:"since"`
 }
 

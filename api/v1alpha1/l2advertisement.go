@@ -48,6 +48,14 @@ type L2AdvertisementSpec struct {
 	// +listType=atomic
 	NodeSelectors []metav1.LabelSelector `json:"nodeSelectors,omitempty"`
 
+	// PreferredNodeSelectors are the nodes that announce rather than others, if they can: the weights of those that match a
+	// node add up, also over several L2Advertisements, and the highest sum comes first. An address that has a node stays
+	// there; it goes to a preferred one when it needs another node, or when rebalancing is asked for.
+	// +optional
+	// +kubebuilder:validation:MaxItems=64
+	// +listType=atomic
+	PreferredNodeSelectors []PreferredNodeSelector `json:"preferredNodeSelectors,omitempty"`
+
 	// Interfaces to announce on: names or shell patterns ("eth0", "bond*"). Absent: every interface that suits the address,
 	// which is one with a prefix that contains it or, if there is none, the one with the default route.
 	// +optional
@@ -55,6 +63,16 @@ type L2AdvertisementSpec struct {
 	// +kubebuilder:validation:items:MinLength=1
 	// +listType=set
 	Interfaces []string `json:"interfaces,omitempty"`
+}
+
+// PreferredNodeSelector gives weight to nodes.
+type PreferredNodeSelector struct {
+	// Weight that the nodes get.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	Weight int32 `json:"weight"`
+	// Preference matches the labels of the nodes.
+	Preference metav1.LabelSelector `json:"preference"`
 }
 
 // +kubebuilder:object:root=true

@@ -10,6 +10,26 @@ const LoadBalancerClass = "clarionlb.io/clarion"
 // addresses and, if not, why.
 const ConditionAddressAssigned = "clarionlb.io/AddressAssigned"
 
+// ConditionAnnounced is the condition type, in a Service's status, that says whether its addresses are announced, by which
+// nodes and since when, and if not, why.
+const ConditionAnnounced = "clarionlb.io/Announced"
+
+// Reasons of a Service's Announced condition.
+const (
+	// ReasonAnnounced : every address is announced.
+	ReasonAnnounced = "Announced"
+	// ReasonPending : an address is about to be announced.
+	ReasonPending = "Pending"
+	// ReasonAddressConflict : something on the network that is none of the announcers answers for an address.
+	ReasonAddressConflict = "AddressConflict"
+	// ReasonNotAdvertised : no L2Advertisement selects an address.
+	ReasonNotAdvertised = "NotAdvertised"
+	// ReasonNoEndpoint : no endpoint of the Service can serve.
+	ReasonNoEndpoint = "NoEndpoint"
+	// ReasonNoNode : no node can announce an address.
+	ReasonNoNode = "NoNode"
+)
+
 // WantsLoadBalancer reports whether a Service asks Clarion for a load balancer.
 func WantsLoadBalancer(service *corev1.Service) bool {
 	class := service.Spec.LoadBalancerClass

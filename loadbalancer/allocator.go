@@ -31,7 +31,8 @@ type Allocator struct {
 	// namespaces has the labels of every namespace that is known.
 	namespaces map[string]labels.Set
 
-	// carvings are what reserved and reservations keep from everybody, sorted and without overlap.
+	// carvings are what conflicts, reserved and reservations keep from everybody, sorted and without overlap.
+	conflicts    []ContestedAddress
 	reserved     []ReservedRange
 	reservations []Reservation
 	carvings     []carving
@@ -273,7 +274,7 @@ func (a *Allocator) claims(rec *record) (claims [families]taken) {
 	for _, addr := range r.Current {
 		f := familyOf(addr)
 		p := a.poolOf(addr)
-		if p == nil || claims[f].addr.IsValid() || !r.wants(f) || !r.allows(addr, p) || a.refusal(p, r) != "" {
+		if p == nil || claims[f].addr.IsValid() || !r.wants(f) || !r.allows(addr, p) || a.yields(r, addr) || a.refusal(p, r) != "" {
 			continue
 		}
 		if !slices.ContainsFunc(a.table.owners(addr), func(o *record) bool {
@@ -372,6 +373,13 @@ func (op *operation) poke(rec *record) {
 func (r *Request) allows(addr netip.Addr, p *pool) bool {
 	wish := r.wish(familyOf(addr))
 	return r.Invalid != nil || (r.Pool == "" || r.Pool == p.name) && (!wish.IsValid() || wish == addr)
+}
+
+// yields reports whether the Service leaves an address to the stranger that answers for it, which it does unless it asks for
+// that very address. What it asks for while its request is invalid nobody knows.
+func (a *Allocator) yields(r *Request, addr netip.Addr) bool {
+	c, ok := a.carvingOf(addr)
+	return ok && c.contested && r.Invalid == nil && r.wish(familyOf(addr)) != addr
 }
 
 // requiresBoth reports whether the Service wants addresses of both families or none.

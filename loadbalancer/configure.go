@@ -20,6 +20,14 @@ type ReservedRange struct {
 	What   string
 }
 
+// ContestedAddress is an address for which a stranger on the network answers: neither a node nor any Service of ours. What is
+// a half sentence that says who and by whom it was heard: "the host 52:54:00:12:34:56 on the network answers for it (heard by
+// node-1)".
+type ContestedAddress struct {
+	Address netip.Addr
+	What    string
+}
+
 // Reservation keeps addresses for one Service, whether it exists or not, or for nobody. It says who may get an address, not
 // who may keep one: a Service that has it already stays. Of reservations that overlap the first one counts.
 type Reservation struct {
@@ -92,6 +100,18 @@ func (a *Allocator) SetReserved(now time.Time, ranges []ReservedRange) (poke []t
 	return a.carve(now)
 }
 
+// SetConflicts takes the full set of addresses for which strangers answer; of several conflicts about one address the first
+// counts. Such an address is not handed out, and who has it loses it and gets another one or waits, except a Service that
+// asks for that very address: it keeps it if it has it, and is refused with AddressConflict if it has not. A claim made after a
+// restart is treated the same, so that conflicts that are known should be told before Restore.
+func (a *Allocator) SetConflicts(now time.Time, conflicts []ContestedAddress) (poke []types.NamespacedName) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+
+	a.conflicts = slices.DeleteFunc(slices.Clone(conflicts), func(c ContestedAddress) bool { return !c.Address.IsValid() })
+	return a.carve(now)
+}
+
 // SetReservations takes the full set of reservations.
 func (a *Allocator) SetReservations(now time.Time, reservations []Reservation) (poke []types.NamespacedName) {
 	a.mu.Lock()
@@ -101,8 +121,8 @@ func (a *Allocator) SetReservations(now time.Time, reservations []Reservation) (
 	return a.carve(now)
 }
 
-// carve makes one list of everything that is not for everybody. Where two claim one address, an own address comes before a
-// reservation, and then the first one counts.
+// carve makes one list of everything that is not for everybody. Where two claim one address, a stranger's comes before an own
+// address, because only it is taken away from who has it, that before a reservation, and then the first one counts.
 func (a *Allocator) carve(now time.Time) []types.NamespacedName {
 	var carvings []carving
 	a.keepsFor = map[types.NamespacedName]bool{}
@@ -113,6 +133,9 @@ func (a *Allocator) carve(now time.Time) []types.NamespacedName {
 			i := firstReaching(carvings, rest.From)
 			carvings = slices.Insert(carvings, i, piece)
 		}
+	}
+	for _, c := range a.conflicts {
+		add(carving{Range: Range{c.Address, c.Address}, zone: forNone, what: c.What, contested: true})
 	}
 	for _, r := range a.reserved {
 		if r.Prefix.IsSingleIP() {

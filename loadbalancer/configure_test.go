@@ -259,6 +259,111 @@ func TestReserved(t *testing.T) {
 	}, pool)
 }
 
+func TestStrangers(t *testing.T) {
+	pool := newPool("public", "10.0.0.0/30")
+	const printer = "the host 52:54:00:12:34:56 on the network answers for it (heard by node-1)"
+	contested := func(s *script, list ...string) string {
+		var conflicts []ContestedAddress
+		for _, addr := range parse(list) {
+			conflicts = append(conflicts, ContestedAddress{addr, printer})
+		}
+		return names(s.a.SetConflicts(s.now, conflicts))
+	}
+	stories(t, map[string]func(*script){
+		"an address for which a stranger answers is not handed out": func(s *script) {
+			contested(s, "10.0.0.0")
+			s.expect("a", s.ensure(s.service("a")), "10.0.0.1")
+			s.expect("b", s.ensure(s.service("b", asks("10.0.0.0"))), "AddressConflict")
+			s.expect("b", s.sentence(s.service("b", asks("10.0.0.0"))), "10.0.0.0 is not handed out: "+printer)
+			status := s.a.PoolStatuses(s.now)["public"]
+			s.expect("message", status.Message, "10.0.0.0 is not handed out: "+printer)
+			if !status.Ready || status.IPv4.Total != 3 || status.IPv4.Assigned != 1 || status.IPv4.Available != 2 {
+				s.t.Errorf("status %+v %+v", status, status.IPv4)
+			}
+			s.expect("poked", contested(s), "b")
+			s.expect("b", s.ensure(s.service("b", asks("10.0.0.0"))), "10.0.0.0")
+		},
+		"who has it gets another, and does not come back": func(s *script) {
+			s.ensure(s.service("a"))
+			s.ensure(s.service("b"))
+			s.expect("poked", contested(s, "10.0.0.0"), "a")
+			s.expect("a", s.ensure(s.service("a", believes("10.0.0.0"))), "10.0.0.2")
+			s.expect("poked", contested(s), "")
+			s.expect("a", s.ensure(s.service("a", believes("10.0.0.2"))), "10.0.0.2")
+			s.expect("c", s.ensure(s.service("c")), "10.0.0.0")
+		},
+		"or waits, and has it back when the stranger is gone": func(s *script) {
+			s.setPools(newPool("public", "10.0.0.0"))
+			s.ensure(s.service("a"))
+			contested(s, "10.0.0.0")
+			s.expect("a", s.ensure(s.service("a")), "PoolExhausted")
+			s.expect("poked", contested(s), "a")
+			s.expect("a", s.ensure(s.service("a")), "10.0.0.0")
+		},
+		"who asks for it by name keeps it, for as long as it asks": func(s *script) {
+			s.ensure(s.service("a", asks("10.0.0.0")))
+			s.expect("poked", contested(s, "10.0.0.0"), "")
+			s.expect("a", s.ensure(s.service("a", asks("10.0.0.0"))), "10.0.0.0")
+			if counts := s.a.PoolStatuses(s.now)["public"].IPv4; counts.Total != 4 || counts.Assigned != 1 || counts.Available != 3 {
+				s.t.Errorf("counts %+v", counts)
+			}
+			s.expect("another who asks", s.ensure(s.service("b", asks("10.0.0.0"))), "AddressConflict")
+			s.expect("a without the wish", s.ensure(s.service("a")), "10.0.0.1")
+			s.expect("a with it again", s.ensure(s.service("a", asks("10.0.0.0"))), "AddressConflict")
+		},
+		"of those who share it only who asks by name keeps it, and nobody joins": func(s *script) {
+			s.ensure(s.service("a", shares("k", 80), asks("10.0.0.0")))
+			s.ensure(s.service("b", shares("k", 81)))
+			s.ensure(s.service("a", shares("k", 80), asks("10.0.0.0")))
+			s.expect("poked", contested(s, "10.0.0.0"), "b")
+			s.expect("b", s.ensure(s.service("b", shares("k", 81))), "10.0.0.1")
+			s.expect("a", s.ensure(s.service("a", shares("k", 80), asks("10.0.0.0"))), "10.0.0.0")
+			s.expect("c", s.ensure(s.service("c", shares("k", 82))), "10.0.0.1")
+		},
+		"the same holds for what Services had before a restart": func(s *script) {
+			stubborn, easy := s.service("stubborn", believes("10.0.0.0"), asks("10.0.0.0")), s.service("easy", believes("10.0.0.1"))
+			late := s.service("late", believes("10.0.0.2"))
+			contested(s, "10.0.0.0", "10.0.0.1", "10.0.0.2")
+			s.a.Restore(s.now, []Request{stubborn, easy})
+			s.expect("stubborn", s.ensure(stubborn), "10.0.0.0")
+			s.expect("easy", s.ensure(easy), "10.0.0.3")
+			s.expect("seen for the first time", s.ensure(late), "PoolExhausted")
+		},
+		"and if the conflict is told after the restart": func(s *script) {
+			easy := s.service("easy", believes("10.0.0.1"))
+			s.a.Restore(s.now, []Request{easy})
+			contested(s, "10.0.0.1")
+			s.expect("easy", s.ensure(easy), "10.0.0.0")
+		},
+		"an invalid request keeps it until it can be understood": func(s *script) {
+			r := s.service("a", believes("10.0.0.0"))
+			r.Invalid = invalid("nonsense")
+			contested(s, "10.0.0.0")
+			s.a.Restore(s.now, []Request{r})
+			s.expect("a", s.ensure(r), "InvalidRequest [10.0.0.0]")
+			s.expect("a", s.ensure(s.service("a", believes("10.0.0.0"))), "10.0.0.1")
+		},
+		"neither a node nor a reservation comes before a stranger": func(s *script) {
+			web := types.NamespacedName{Namespace: "default", Name: "web"}
+			r, _ := ParseRange("10.0.0.0/31")
+			s.ensure(s.service("a"))
+			s.a.SetReserved(s.now, []ReservedRange{reservedAddr("10.0.0.0/32", `the address of node "n1"`)})
+			s.a.SetReservations(s.now, []Reservation{{Name: "r", Addresses: []Range{r}, Service: &web}})
+			s.expect("poked", contested(s, "10.0.0.0", "10.0.0.1"), "a")
+			s.expect("a", s.ensure(s.service("a")), "10.0.0.2")
+			s.expect("web", s.ensure(s.service("web")), "10.0.0.3")
+			s.expect("web by name", s.ensure(s.service("web", asks("10.0.0.1"))), "AddressConflict")
+		},
+		"who waits for it is told when somebody else answers": func(s *script) {
+			contested(s, "10.0.0.0")
+			s.ensure(s.service("a", asks("10.0.0.0")))
+			s.expect("the same again", contested(s, "10.0.0.0"), "")
+			s.expect("poked", names(s.a.SetConflicts(s.now, []ContestedAddress{{Address: parse([]string{"10.0.0.0"})[0], What: "a camera answers for it"}})), "a")
+			s.expect("a", s.sentence(s.service("a", asks("10.0.0.0"))), "10.0.0.0 is not handed out: a camera answers for it")
+		},
+	}, pool)
+}
+
 func TestReservations(t *testing.T) {
 	pool := newPool("public", "10.0.0.0/30")
 	keep := func(name, service string, addresses ...string) Reservation {

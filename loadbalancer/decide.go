@@ -113,7 +113,7 @@ func (a *Allocator) choose(now time.Time, r *Request, rec *record, f family) (ta
 // stands reports whether a Service may keep what it has. If what matters for sharing has changed, it is the Service that
 // must get on with the others; if not, the younger must get on with the older.
 func (a *Allocator) stands(h *holding, r *Request, rec *record) bool {
-	if h.pool == nil || !r.wants(familyOf(h.addr)) || !r.allows(h.addr, h.pool) || a.refusal(h.pool, r) != "" {
+	if h.pool == nil || !r.wants(familyOf(h.addr)) || !r.allows(h.addr, h.pool) || a.yields(r, h.addr) || a.refusal(h.pool, r) != "" {
 		return false
 	}
 	changed := !r.sharesLike(&rec.request)

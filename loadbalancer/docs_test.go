@@ -15,7 +15,7 @@ func TestTheUserDocumentationNamesEveryAnnotationAndReason(t *testing.T) {
 	for _, annotation := range []Annotation{AnnotationPool, AnnotationAddresses, AnnotationSharing, AnnotationMetalLBPool, AnnotationMetalLBAddresses, AnnotationMetalLBSharing} {
 		names = append(names, string(annotation))
 	}
-	for _, reason := range []Reason{Assigned, PoolExhausted, NoMatchingPool, AddressInUse, AddressNotInPool, AddressReserved, FamilyUnavailable, SharingConflict, InvalidRequest} {
+	for _, reason := range []Reason{Assigned, PoolExhausted, NoMatchingPool, AddressInUse, AddressNotInPool, AddressReserved, AddressConflict, FamilyUnavailable, SharingConflict, InvalidRequest} {
 		names = append(names, string(reason))
 	}
 	for _, name := range names {

@@ -25,6 +25,8 @@ const (
 	AddressNotInPool Reason = "AddressNotInPool"
 	// AddressReserved : the address that the Service asks for is a node's own or kept by a reservation.
 	AddressReserved Reason = "AddressReserved"
+	// AddressConflict : something on the network that is none of the nodes answers for the address that the Service asks for.
+	AddressConflict Reason = "AddressConflict"
 	// FamilyUnavailable : the pools that admit the Service have no addresses of a family that it needs.
 	FamilyUnavailable Reason = "FamilyUnavailable"
 	// SharingConflict : the address that the Service asks for is shared, and the Service does not fit in.
@@ -151,6 +153,8 @@ func inUse(addr netip.Addr, by types.NamespacedName) *Error {
 
 func reservedBy(addr netip.Addr, c carving) *Error {
 	switch {
+	case c.contested:
+		return &Error{AddressConflict, contestedBy(addr, c.what)}
 	case c.what != "":
 		return &Error{AddressReserved, addr.String() + " is never handed out: it is " + c.what}
 	case c.zone == forOne:
@@ -238,6 +242,11 @@ func badSelector(where string, err error) string {
 
 func overlapsOwn(addr netip.Addr, what string) string {
 	return addr.String() + " is " + what + " and is not handed out"
+}
+
+// contestedBy is a sentence about an address that goes to Services and to pools.
+func contestedBy(addr netip.Addr, what string) string {
+	return addr.String() + " is not handed out: " + what
 }
 
 func overlapsReserved(prefix netip.Prefix, what string) string {

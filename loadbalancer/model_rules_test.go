@@ -118,7 +118,16 @@ func (w *world) admits(p *v1alpha1.IPAddressPool, svc *corev1.Service) bool {
 	return namespace && service
 }
 
+// contested reports whether a stranger answers for an address.
+func (w *world) contested(addr netip.Addr) bool {
+	return slices.ContainsFunc(w.conflicts, func(c ContestedAddress) bool { return c.Address == addr })
+}
+
+// reservedBy says what keeps an address from being handed out: somebody's own or contested, or a reservation.
 func (w *world) reservedBy(addr netip.Addr) (own bool, kept *Reservation) {
+	if w.contested(addr) {
+		return true, nil
+	}
 	for _, r := range w.reserved {
 		if r.Prefix.IsSingleIP() && r.Prefix.Addr() == addr {
 			return true, nil
@@ -195,7 +204,11 @@ func (w *world) mayHave(svc *corev1.Service, addr netip.Addr, keeping bool) bool
 		return false
 	}
 	if ok {
-		if w, asked := wish[addr.Is4()]; asked && w != addr || named != "" && named != p.Name {
+		wished, asked := wish[addr.Is4()]
+		if asked && wished != addr || named != "" && named != p.Name {
+			return false
+		}
+		if w.contested(addr) && !asked {
 			return false
 		}
 	}

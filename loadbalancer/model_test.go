@@ -45,6 +45,7 @@ func liveOn(t *rapid.T) {
 		"delete pool":        w.deletePool,
 		"label namespace":    w.labelNamespace,
 		"reserve":            w.reserve,
+		"conflict":           w.conflict,
 		"work":               func(*rapid.T) { w.workOne() },
 		"work more":          func(*rapid.T) { w.workOne(); w.workOne(); w.workOne() },
 		"wait":               w.wait,
@@ -68,6 +69,7 @@ type world struct {
 	namespaces   map[string]map[string]string
 	reserved     []ReservedRange
 	reservations []Reservation
+	conflicts    []ContestedAddress
 
 	queue []string
 	// gone are Services whose deletion the allocator has not heard of.
@@ -141,6 +143,7 @@ func (w *world) configure(a *Allocator) {
 	}
 	a.SetReserved(w.now, w.reserved)
 	a.SetReservations(w.now, w.reservations)
+	a.SetConflicts(w.now, w.conflicts)
 }
 
 // Drawing from a small universe makes everything collide.
@@ -270,6 +273,16 @@ func (w *world) reserve(t *rapid.T) {
 	}
 	w.forgetRests()
 	w.enqueue(w.a.SetReservations(w.now, w.reservations))
+}
+
+// conflict lets strangers on the network answer for addresses.
+func (w *world) conflict(t *rapid.T) {
+	w.conflicts = nil
+	for _, addr := range rapid.SliceOfN(anyAddress, 0, 3).Draw(t, "contested addresses") {
+		w.conflicts = append(w.conflicts, ContestedAddress{addr, oneOf(t, "by whom", "a printer answers for it", "a camera answers for it")})
+	}
+	w.forgetRests()
+	w.enqueue(w.a.SetConflicts(w.now, w.conflicts))
 }
 
 func drawName(t *rapid.T) string {

@@ -19,11 +19,13 @@ const (
 	zones
 )
 
-// carving is a range that is not for everybody: somebody's own, in which case what says whose, or reserved by name.
+// carving is a range that is not for everybody: somebody's own or contested by a stranger, in which case what says whose or by
+// whom, or reserved by name.
 type carving struct {
 	Range
 	zone        zone
 	what        string
+	contested   bool
 	reservation string
 	service     types.NamespacedName // if the zone is forOne
 }

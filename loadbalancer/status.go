@@ -62,7 +62,10 @@ func (s *space) counts() *v1alpha1.AddressCounts {
 func (a *Allocator) remarks(p *pool) string {
 	var list []string
 	for _, c := range p.carved {
-		if c.what != "" {
+		switch {
+		case c.contested:
+			list = append(list, contestedBy(c.From, c.what))
+		case c.what != "":
 			list = append(list, overlapsOwn(c.From, c.what))
 		}
 	}

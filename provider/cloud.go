@@ -145,6 +145,7 @@ func (c *Cloud) SetInformers(informers.SharedInformerFactory) {
 			return
 		case <-c.elected:
 		}
+		go newGossipKeyKeeper(c.kube).run(ctx)
 		c.keeper.sync()
 		if err := c.restore(ctx); err != nil {
 			return // told to stop

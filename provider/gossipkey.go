@@ -1,0 +1,121 @@
+package provider
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/util/wait"
+	coreinformers "k8s.io/client-go/informers/core/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/klog/v2"
+)
+
+// The Secret with the key that encrypts what the announcers tell each other, and its only field.
+const (
+	gossipNamespace = "clarion-system"
+	gossipSecret    = "clarion-gossip"
+	gossipKey       = "key"
+	// gossipKeySize is that of an AES-256 key.
+	gossipKeySize = 32
+)
+
+// gossipKeyKeeper sees to it that there is a gossip key. It makes one where there is none and never changes one: deleting the
+// Secret is how an operator asks for another key.
+type gossipKeyKeeper struct {
+	kube    kubernetes.Interface
+	secrets cache.SharedIndexInformer
+	changed chan struct{}
+	retry   wait.Backoff
+}
+
+func newGossipKeyKeeper(kube kubernetes.Interface) *gossipKeyKeeper {
+	// Of all Secrets, the CCM may see this one alone.
+	this := func(o *metav1.ListOptions) {
+		o.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, gossipSecret).String()
+	}
+	return &gossipKeyKeeper{
+		kube:    kube,
+		secrets: coreinformers.NewFilteredSecretInformer(kube, gossipNamespace, 0, nil, this),
+		changed: make(chan struct{}, 1),
+		retry:   wait.Backoff{Duration: time.Second, Factor: 2, Jitter: 0.1, Steps: 6, Cap: time.Minute},
+	}
+}
+
+// run watches over the key until the context ends.
+func (k *gossipKeyKeeper) run(ctx context.Context) {
+	registration, err := k.secrets.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc:    func(any) { wake(k.changed) },
+		UpdateFunc: func(_, _ any) { wake(k.changed) },
+		DeleteFunc: func(any) { wake(k.changed) },
+	})
+	if err != nil {
+		panic(fmt.Sprintf("add a handler to an informer: %v", err)) // it has not been started
+	}
+	go k.secrets.RunWithContext(ctx)
+	if !cache.WaitForCacheSync(ctx.Done(), registration.HasSynced) {
+		return
+	}
+	retry := k.retry
+	for {
+		var again <-chan time.Time
+		if err := k.ensure(ctx); err != nil {
+			klog.FromContext(ctx).Error(err, "Cannot make the key of the announcers' gossip", "secret", klog.KRef(gossipNamespace, gossipSecret))
+			again = time.After(retry.Step())
+		} else {
+			retry = k.retry
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-k.changed:
+		case <-again:
+		}
+	}
+}
+
+// ensure makes the Secret if there is none.
+func (k *gossipKeyKeeper) ensure(ctx context.Context) error {
+	object, exists, err := k.secrets.GetStore().GetByKey(gossipNamespace + "/" + gossipSecret)
+	if err != nil {
+		return err
+	}
+	if exists {
+		switch size := len(object.(*corev1.Secret).Data[gossipKey]); size {
+		case 16, 24, gossipKeySize: // of AES
+			return nil
+		default:
+			return fmt.Errorf("data.%s has %d bytes, not 16, 24 or 32: delete the Secret to have another one made", gossipKey, size)
+		}
+	}
+	key := make([]byte, gossipKeySize)
+	rand.Read(key) // it does not fail
+	_, err = k.kube.CoreV1().Secrets(gossipNamespace).Create(ctx, &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: gossipSecret,
+			Labels: map[string]string{
+				"app.kubernetes.io/name":       "clarion",
+				"app.kubernetes.io/managed-by": "clarion-cloud-controller-manager",
+			},
+			Annotations: map[string]string{
+				"kubernetes.io/description": "Encrypts what Clarion's announcers tell each other. When it is deleted, the cloud-controller-manager makes another one.",
+			},
+		},
+		Type: corev1.SecretTypeOpaque,
+		Data: map[string][]byte{gossipKey: key},
+	}, metav1.CreateOptions{})
+	switch {
+	case apierrors.IsAlreadyExists(err): // the watch is about to tell
+		return nil
+	case err != nil:
+		return err
+	}
+	klog.FromContext(ctx).Info("Made a key for the announcers' gossip", "secret", klog.KRef(gossipNamespace, gossipSecret))
+	return nil
+}

@@ -1,0 +1,66 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/clarionlb/clarion/test/cluster"
+)
+
+func TestThereIsAlwaysAGossipKey(t *testing.T) {
+	d := deploy(t, cluster.Config{Nodes: 1})
+	secrets := d.Kubernetes().CoreV1().Secrets("clarion-system")
+	key := func(not types.UID) (secret *corev1.Secret) {
+		t.Helper()
+		d.eventually("a gossip key", func(ctx context.Context) (err error) {
+			if secret, err = secrets.Get(ctx, "clarion-gossip", metav1.GetOptions{}); err == nil && secret.UID == not {
+				err = errors.New("it is still the old one")
+			}
+			return err
+		})
+		if size := len(secret.Data["key"]); size != 32 || secret.Type != corev1.SecretTypeOpaque {
+			t.Errorf("got a key of %d bytes in a Secret of type %s, want 32 bytes in an opaque one", size, secret.Type)
+		}
+		return secret
+	}
+
+	first := key("")
+	d.kubectl("rollout", "restart", "--namespace=kube-system", "deployment/"+ccm)
+	d.awaitRollout()
+	if again := key(""); again.UID != first.UID || !bytes.Equal(again.Data["key"], first.Data["key"]) {
+		t.Error("a restart of the cloud-controller-manager replaced the key")
+	}
+
+	if err := secrets.Delete(d.ctx, first.Name, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if second := key(first.UID); bytes.Equal(second.Data["key"], first.Data["key"]) {
+		t.Error("the key after the deletion is the one before")
+	}
+
+	t.Run("the cloud-controller-manager may see no other Secret", func(t *testing.T) {
+		for _, verb := range []string{"get", "list", "watch", "update", "delete"} {
+			for name, want := range map[string]string{"clarion-gossip": "yes", "another": "no", "": "no"} {
+				if verb == "update" || verb == "delete" {
+					want = "no"
+				}
+				resource := "secrets"
+				if name != "" {
+					resource += "/" + name
+				}
+				out, _ := d.Kubectl(t.Context(), "auth", "can-i", verb, resource, "--namespace=clarion-system",
+					"--as=system:serviceaccount:kube-system:"+ccm)
+				if got := strings.TrimSpace(out); got != want {
+					t.Errorf("%s %s: got %q, want %q", verb, resource, got, want)
+				}
+			}
+		}
+	})
+}

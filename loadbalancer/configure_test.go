@@ -243,6 +243,14 @@ func TestReserved(t *testing.T) {
 			s.release(s.service("a"))
 			s.expect("b", s.ensure(s.service("b")), "10.0.0.1")
 		},
+		"a Service that has it and breaks the sharing is told the same before and after it loses it": func(s *script) {
+			s.ensure(s.service("a", shares("k", 80)))
+			s.ensure(s.service("b", shares("k", 81), asks("10.0.0.0")))
+			s.a.SetReserved(s.now, []ReservedRange{node})
+			for range 2 {
+				s.expect("b", s.sentence(s.service("b", shares("k", 80), asks("10.0.0.0"))), `10.0.0.0 is never handed out: it is the address of node "n1"`)
+			}
+		},
 		"a wider range is reported and nothing else": func(s *script) {
 			s.a.SetReserved(s.now, []ReservedRange{reservedAddr("10.0.0.0/16", "the cluster's Service CIDR"), reservedAddr("10.96.0.0/12", "nobody's concern")})
 			s.expect("message", s.a.PoolStatuses(s.now)["public"].Message, "the pool overlaps the cluster's Service CIDR, 10.0.0.0/16")

@@ -131,7 +131,8 @@ func (a *Allocator) stands(h *holding, r *Request, rec *record) bool {
 	return true
 }
 
-// grant says why a Service that asks for an address by name cannot have it beside its owners; nil if it can.
+// grant says why a Service that asks for an address by name cannot have it beside its owners; nil if it can. It says the same
+// to a Service that is about to lose the address and to one that has lost it.
 func (a *Allocator) grant(addr netip.Addr, r *Request, rec *record, owners []*record) *Error {
 	p := a.poolOf(addr)
 	if p == nil {
@@ -143,9 +144,7 @@ func (a *Allocator) grant(addr netip.Addr, r *Request, rec *record, owners []*re
 	if why := a.refusal(p, r); why != "" {
 		return poolRefuses(p.name, why)
 	}
-	if isHeld(rec.held, addr) {
-		// Nobody else's claim on an address matters to who has it already.
-	} else if c, ok := a.carvingOf(addr); ok && (c.zone == forNone || c.service != r.Service) {
+	if c, ok := a.carvingOf(addr); ok && (c.zone == forNone || c.service != r.Service) {
 		return reservedBy(addr, c)
 	}
 	for _, o := range owners {

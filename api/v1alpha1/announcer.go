@@ -141,6 +141,10 @@ type Layer2Conflict struct {
 	MAC string `json:"mac"`
 	// Since is when the stranger was first heard.
 	Since metav1.Time `json:"since"`
+	// InUse says that the address was in use when the stranger was heard. It is announced nevertheless. An address that was
+	// not in use is not announced, and should not be handed out.
+	// +optional
+	InUse bool `json:"inUse,omitempty"`
 }
 
 // MembersStatus is which announcers this one sees.

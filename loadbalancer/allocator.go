@@ -375,13 +375,6 @@ func (r *Request) allows(addr netip.Addr, p *pool) bool {
 	return r.Invalid != nil || (r.Pool == "" || r.Pool == p.name) && (!wish.IsValid() || wish == addr)
 }
 
-// yields reports whether the Service leaves an address to the stranger that answers for it, which it does unless it asks for
-// that very address. What it asks for while its request is invalid nobody knows.
-func (a *Allocator) yields(r *Request, addr netip.Addr) bool {
-	c, ok := a.carvingOf(addr)
-	return ok && c.contested && r.Invalid == nil && r.wish(familyOf(addr)) != addr
-}
-
 // requiresBoth reports whether the Service wants addresses of both families or none.
 func (r *Request) requiresBoth() bool {
 	return r.Policy == corev1.IPFamilyPolicyRequireDualStack

@@ -2,14 +2,12 @@ package loadbalancer
 
 import (
 	"cmp"
-	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
@@ -168,6 +166,14 @@ func families4(svc *corev1.Service) (list []bool) {
 	return list
 }
 
+func requiresBoth(svc *corev1.Service) bool {
+	return svc.Spec.IPFamilyPolicy != nil && *svc.Spec.IPFamilyPolicy == corev1.IPFamilyPolicyRequireDualStack
+}
+
+func olderThan(a, b *corev1.Service) bool {
+	return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.UID, b.UID)) < 0
+}
+
 func clash(p *v1alpha1.IPAddressPool, a, b *corev1.Service) bool {
 	key := "clarionlb.io/allow-shared-ip"
 	if a.Annotations[key] == "" || a.Annotations[key] != b.Annotations[key] {
@@ -233,53 +239,6 @@ func (w *world) mayHave(svc *corev1.Service, addr netip.Addr, keeping bool) bool
 	return asked || named == p.Name || mine || p.Spec.AutoAssign == nil || *p.Spec.AutoAssign
 }
 
-// before is what the world knows about a Service before it is asked.
-type before struct {
-	had   []netip.Addr
-	known bool
-	// next is the address that each family would get if it needed one and nothing special applied; by family, true is IPv4.
-	next    map[bool]netip.Addr
-	may     map[netip.Addr]bool // could have it, does not have it
-	keeps   map[netip.Addr]bool // has it and may keep it
-	owners  map[netip.Addr][]string
-	resting map[netip.Addr]rest
-}
-
-func (w *world) before(svc *corev1.Service) before {
-	seen := w.seen[keyOf(svc)]
-	if seen != nil && seen.UID != svc.UID {
-		// Its namesake is gone.
-		owners := map[netip.Addr][]string{}
-		for addr, names := range w.owners {
-			left := slices.DeleteFunc(slices.Clone(names), func(n string) bool { return n == keyOf(svc) })
-			if len(left) > 0 {
-				owners[addr] = left
-			} else {
-				w.rest(addr, keyOf(svc))
-			}
-		}
-		w.owners, seen = owners, nil
-		delete(w.seen, keyOf(svc))
-	}
-	b := before{
-		known: seen != nil, next: map[bool]netip.Addr{},
-		may: map[netip.Addr]bool{}, keeps: map[netip.Addr]bool{},
-		owners: w.owners, resting: maps.Clone(w.resting),
-	}
-	for _, addr := range universe {
-		if !slices.Contains(w.owners[addr], keyOf(svc)) {
-			b.may[addr] = w.mayHave(svc, addr, false)
-			continue
-		}
-		b.had = append(b.had, addr)
-		b.keeps[addr] = w.mayHave(svc, addr, true)
-	}
-	for _, v4 := range families4(svc) {
-		b.next[v4] = w.next(svc, v4)
-	}
-	return b
-}
-
 // next is the address that a Service without any privilege would get.
 func (w *world) next(svc *corev1.Service, v4 bool) netip.Addr {
 	for _, p := range w.usable() {
@@ -313,146 +272,4 @@ func (w *world) next(svc *corev1.Service, v4 bool) netip.Addr {
 		}
 	}
 	return netip.Addr{}
-}
-
-// judge checks one answer.
-func (w *world) judge(svc *corev1.Service, r Request, b before, out Outcome, err error) {
-	key := keyOf(svc)
-	fail := func(format string, args ...any) {
-		w.t.Fatalf("%s: %s\n  before %v, answer %v %v", key, fmt.Sprintf(format, args...), b.had, answer(svc, out, err), out.Conflicts)
-	}
-	addresses, known := w.a.Lookup(r.Service)
-	if !known || !slices.Equal(addresses, out.Addresses) {
-		fail("has %v", addresses)
-	}
-	for i, addr := range out.Addresses {
-		if i > 0 && (families4(svc)[0] != out.Addresses[0].Is4() || addr.Is4() == out.Addresses[0].Is4()) {
-			fail("addresses are not ordered by family")
-		}
-		if p := w.usable().poolOf(addr); p == nil || out.Pools[addr] != p.Name {
-			fail("%v is said to be from pool %q", addr, out.Pools[addr])
-		}
-	}
-	if slices.Contains(out.Poke, r.Service) {
-		fail("pokes itself")
-	}
-
-	both := requiresBoth(svc)
-	if both && err == nil && len(out.Addresses) != 2 || both && r.Invalid == nil && len(out.Addresses) == 1 {
-		fail("requires both families")
-	}
-	if err == nil && len(out.Addresses) == 0 || err != nil && r.Invalid == nil && len(out.Addresses) > 0 {
-		fail("an error and addresses, or neither")
-	}
-
-	// Nothing that may be kept is lost.
-	for _, addr := range b.had {
-		if b.known && b.keeps[addr] && !slices.Contains(out.Addresses, addr) && !(both && err != nil) {
-			fail("loses %v without a reason", addr)
-		}
-	}
-	// Nothing is had that may not be.
-	for _, addr := range out.Addresses {
-		if slices.Contains(b.had, addr) {
-			continue // judged by checkServed, when the world has settled
-		}
-		claimed := !b.known && slices.Contains(r.Current, addr) && w.mayHave(svc, addr, true)
-		if !b.may[addr] && !claimed {
-			fail("may not have %v", addr)
-		}
-		// It is the one that comes first, unless something speaks for another.
-		wish, _ := understood(svc)
-		_, asked := wish[addr.Is4()]
-		_, kept := w.reservedBy(addr)
-		formerly := b.resting[addr].who == key
-		sharing := len(b.owners[addr]) > 0
-		if !claimed && !asked && kept == nil && !formerly && !sharing && addr != b.next[addr.Is4()] {
-			fail("gets %v, should get %v", addr, b.next[addr.Is4()])
-		}
-	}
-	// Others lose nothing, unless a claim is older than theirs.
-	for addr, names := range b.owners {
-		for _, other := range names {
-			if other == key || slices.Contains(w.owners[addr], other) {
-				continue
-			}
-			told := Conflict{Address: addr, Winner: r.Service, Loser: types.NamespacedName{Namespace: w.services[other].Namespace, Name: w.services[other].Name}}
-			if b.known || !slices.Contains(out.Conflicts, told) || !slices.Contains(out.Poke, told.Loser) {
-				fail("takes %v from %s, and says %v %v", addr, other, out.Conflicts, out.Poke)
-			}
-			o := w.services[other]
-			if !olderThan(svc, o) {
-				fail("takes %v from the older %s", addr, other)
-			}
-		}
-	}
-	for _, c := range out.Conflicts {
-		if !slices.Contains(w.owners[c.Address], c.Winner.String()) || slices.Contains(w.owners[c.Address], c.Loser.String()) {
-			fail("reports %v, but %v has it", c, w.owners[c.Address])
-		}
-	}
-}
-
-func olderThan(a, b *corev1.Service) bool {
-	return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.UID, b.UID)) < 0
-}
-
-// checkServed checks, in a settled world, that a Service has only what it may have, and misses only what cannot be had.
-func (w *world) checkServed(svc *corev1.Service, out Outcome, err error) {
-	for _, addr := range out.Addresses {
-		if !w.mayHave(svc, addr, true) {
-			w.t.Fatalf("%s may not keep %v", keyOf(svc), addr)
-		}
-	}
-	if err != nil && err.(*Error).Reason == InvalidRequest {
-		return
-	}
-	missing, possible := 0, 0
-	for _, v4 := range families4(svc) {
-		if slices.ContainsFunc(out.Addresses, func(a netip.Addr) bool { return a.Is4() == v4 }) {
-			continue
-		}
-		missing++
-		if slices.ContainsFunc(universe, func(a netip.Addr) bool { return a.Is4() == v4 && w.mayHave(svc, a, false) }) {
-			possible++
-		}
-	}
-	both := requiresBoth(svc)
-	if both && missing > 0 && possible == missing || !both && possible > 0 {
-		w.t.Fatalf("%s waits (%v) for what it could have", keyOf(svc), answer(svc, out, err))
-	}
-}
-
-func (w *world) checkCounts() {
-	usable := w.usable()
-	statuses := w.a.PoolStatuses(w.now)
-	for name, p := range w.pools {
-		status := statuses[name]
-		if status.Ready != slices.Contains(usable, p) {
-			w.t.Fatalf("pool %s: ready %v (%s)", name, status.Ready, status.Message)
-		}
-		var total, assigned, rests int64
-		for _, addr := range universe {
-			if !addr.Is4() || !status.Ready || !has(p, addr) {
-				continue
-			}
-			own, kept := w.reservedBy(addr)
-			if len(w.owners[addr]) > 0 {
-				assigned++
-				total++
-			} else if !own && (kept == nil || kept.Service != nil) {
-				total++
-			}
-			if w.resting[addr].until.After(w.now) {
-				rests++
-			}
-		}
-		got := v1alpha1.AddressCounts{}
-		if status.IPv4 != nil {
-			got = *status.IPv4
-		}
-		if got.Total != total || got.Assigned != assigned || status.QuarantinedIPv4 != rests {
-			w.t.Fatalf("pool %s: counts %+v and %d resting, should be %d, %d and %d", name, got, status.QuarantinedIPv4, total, assigned, rests)
-		}
-	}
 }

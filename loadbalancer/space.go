@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/google/btree"
-	"k8s.io/apimachinery/pkg/types"
 )
 
 // zone says for whom an address of a pool is.
@@ -18,17 +17,6 @@ const (
 	forNone             // nobody: a node's own, or reserved out of use
 	zones
 )
-
-// carving is a range that is not for everybody: somebody's own or contested by a stranger, in which case what says whose or by
-// whom, or reserved by name.
-type carving struct {
-	Range
-	zone        zone
-	what        string
-	contested   bool
-	reservation string
-	service     types.NamespacedName // if the zone is forOne
-}
 
 // space keeps the addresses that a pool has of one family: which are free, and in what order they go.
 //

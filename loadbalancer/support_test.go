@@ -68,6 +68,13 @@ func newScript(t *testing.T, pools ...*v1alpha1.IPAddressPool) *script {
 	return s
 }
 
+// stories runs each story, whose name is a sentence about behaviour, with an allocator of its own.
+func stories(t *testing.T, list map[string]func(*script), pools ...*v1alpha1.IPAddressPool) {
+	for name, story := range list {
+		t.Run(name, func(t *testing.T) { story(newScript(t, pools...)) })
+	}
+}
+
 func (s *script) setPools(pools ...*v1alpha1.IPAddressPool) string {
 	s.pools = pools
 	return names(s.a.SetPools(s.now, pools))

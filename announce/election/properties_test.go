@@ -70,7 +70,7 @@ func (w *world) record(nodes []string) {
 			epoch = best.Epoch + 1
 		}
 		s.claims = append(slices.DeleteFunc(slices.Clone(s.claims), func(c Claim) bool { return c.Node == owner }),
-			Claim{owner, epoch})
+			Claim{Node: owner, Epoch: epoch})
 	}
 }
 
@@ -95,7 +95,7 @@ func worlds(t *rapid.T) *world {
 			eligible: subset(t, "eligible", cluster),
 		}
 		for _, n := range subset(t, "claims", cluster) {
-			s.claims = append(s.claims, Claim{n, rapid.Int64Range(1, 3).Draw(t, "epoch")})
+			s.claims = append(s.claims, Claim{Node: n, Epoch: rapid.Int64Range(1, 3).Draw(t, "epoch")})
 		}
 		w.addresses[address(i)] = s
 	}

@@ -1,47 +1,9 @@
 package election
 
 import (
-	"cmp"
 	"net/netip"
 	"slices"
-	"sort"
 )
-
-// Address is what decides about an address.
-type Address struct {
-	// Created orders the addresses that need a new owner: smaller is older and is served first.
-	Created int64
-	// Claims of all nodes, dead ones too.
-	Claims []Claim
-	// Eligible are the live nodes that may announce the address.
-	Eligible Set
-}
-
-// Why is the reason for which an address has its owner.
-type Why int
-
-const (
-	// Nobody : no live node is eligible.
-	Nobody Why = iota
-	// Holds : the owner has the best claim.
-	Holds
-	// Unclaimed : no node has a claim.
-	Unclaimed
-	// HolderDown : the node with the best claim is not alive.
-	HolderDown
-	// HolderUnfit : the node with the best claim is alive but not eligible.
-	HolderUnfit
-)
-
-// Decision is who owns an address.
-type Decision struct {
-	// Owner is the node's name; "" if nobody can own the address.
-	Owner string
-	// Why it is the owner.
-	Why Why
-	// Holder is the node with the best claim, dead or alive; "" without any claim.
-	Holder string
-}
 
 // Round is an election among one fixed set of live nodes. Addresses can be changed one by one, at a cost that depends on
 // how many addresses need a new owner and not on how many there are; another set of nodes needs another Round. The decisions
@@ -54,27 +16,21 @@ type Round struct {
 	hashes []uint64
 
 	addresses map[netip.Addr]*candidacy
-	// held counts per node the addresses that it keeps by its claim.
+	groups    map[string]*group
+	// held counts per node the groups, and addresses without one, of which it is a keeper.
 	held []int
-	// open are the addresses without such a holder; order is open sorted, nil when it must be sorted again.
+	// open are the addresses without a keeper; order is open sorted, nil when it must be sorted again.
 	open  map[netip.Addr]*candidacy
 	order []*candidacy
 	// changed collects what Decide has to report.
 	changed map[netip.Addr]struct{}
 	stale   bool
-}
 
-type candidacy struct {
-	ip       netip.Addr
-	hash     uint64
-	created  int64
-	eligible Set
-	why      Why
-	holder   string
-	owner    int
+	// ballots counts them.
+	ballots uint64
+	// heirs has, for each node that was asked about, who owns its addresses without it.
+	heirs map[int]map[*candidacy]int
 }
-
-const nobody = -1
 
 // NewRound starts an election among the live nodes, which must be sorted and without duplicates.
 func NewRound(nodes []string) *Round {
@@ -83,9 +39,11 @@ func NewRound(nodes []string) *Round {
 		index:     make(map[string]int, len(nodes)),
 		hashes:    make([]uint64, len(nodes)),
 		addresses: map[netip.Addr]*candidacy{},
+		groups:    map[string]*group{},
 		held:      make([]int, len(nodes)),
 		open:      map[netip.Addr]*candidacy{},
 		changed:   map[netip.Addr]struct{}{},
+		heirs:     map[int]map[*candidacy]int{},
 	}
 	for i, n := range nodes {
 		r.index[n] = i
@@ -94,7 +52,7 @@ func NewRound(nodes []string) *Round {
 	return r
 }
 
-// Nodes returns the live nodes. Their order gives the indices of Address.Eligible.
+// Nodes returns the live nodes. Their order gives the indices of sets and weights.
 func (r *Round) Nodes() []string { return r.nodes }
 
 // Set adds an address or replaces what is known of it. The decision changes with the next Decide.
@@ -106,28 +64,45 @@ func (r *Round) Set(ip netip.Addr, a Address) {
 	} else {
 		r.forget(c)
 	}
-	before := c.owner
-	c.created, c.eligible, c.holder = a.Created, a.Eligible, ""
+	r.touch()
+	c.created, c.eligible, c.lastResort, c.weights = a.Created, a.Eligible, a.LastResort, a.Weights
+	best, claimed := Best(a.Claims)
+	c.claimed, c.tentative, c.holder = claimed, best.Tentative, best.Node
+	c.maker, c.handTo = r.find(best.Node), r.find(best.HandTo)
+	c.standing = c.stand(nobody)
+	r.join(c, a.Group)
 
-	if best, claimed := Best(a.Claims); !claimed {
-		c.why = Unclaimed
-	} else if i, alive := r.index[best.Node]; !alive {
-		c.why, c.holder = HolderDown, best.Node
-	} else if !a.Eligible.Has(i) {
-		c.why, c.holder = HolderUnfit, best.Node
-	} else {
-		c.why, c.holder, c.owner = Holds, best.Node, i
-	}
-	if c.why == Holds {
-		r.held[c.owner]++
-	} else {
+	if c.keeper == nobody {
 		r.open[ip] = c
 		r.order = nil
+		return
 	}
-	if c.owner != before {
+	if !c.group.keeps(c.keeper, c) {
+		r.held[c.keeper]++
+	}
+	if c.owner != c.keeper {
+		c.owner = c.keeper
 		r.changed[ip] = struct{}{}
 	}
-	r.stale = true
+}
+
+func (r *Round) find(node string) int {
+	if i, alive := r.index[node]; alive {
+		return i
+	}
+	return nobody
+}
+
+func (r *Round) join(c *candidacy, name string) {
+	if name == "" {
+		return
+	}
+	c.group = r.groups[name]
+	if c.group == nil {
+		c.group = &group{name: name}
+		r.groups[name] = c.group
+	}
+	c.group.add(c)
 }
 
 // Remove takes an address out of the election.
@@ -137,19 +112,32 @@ func (r *Round) Remove(ip netip.Addr) {
 		return
 	}
 	r.forget(c)
+	r.touch()
 	delete(r.addresses, ip)
 	r.changed[ip] = struct{}{}
-	r.stale = true
 }
 
 // forget takes the part that an address plays for the others back.
 func (r *Round) forget(c *candidacy) {
-	if c.why == Holds {
-		r.held[c.owner]--
-	} else {
+	if c.keeper == nobody {
 		delete(r.open, c.ip)
 		r.order = nil
+	} else if !c.group.keeps(c.keeper, c) {
+		r.held[c.keeper]--
 	}
+	if c.group == nil {
+		return
+	}
+	if c.group.remove(c); len(c.group.members) == 0 {
+		delete(r.groups, c.group.name)
+	}
+	c.group = nil
+}
+
+// touch makes the decisions be made again.
+func (r *Round) touch() {
+	r.stale = true
+	clear(r.heirs)
 }
 
 // Decide brings the decisions up to date and returns the addresses whose owner is another one than after the last Decide, in
@@ -167,41 +155,22 @@ func (r *Round) Decide() []netip.Addr {
 	return changed
 }
 
-// assign gives every open address, oldest first, to the eligible node that carries least.
+// assign gives the open addresses to nodes.
 func (r *Round) assign() {
 	if r.order == nil {
 		for _, c := range r.open {
 			r.order = append(r.order, c)
 		}
-		sort.Slice(r.order, func(i, j int) bool { return older(r.order[i], r.order[j]) })
+		slices.SortFunc(r.order, older)
 	}
-	load := slices.Clone(r.held)
+	b := r.newBallot(nobody)
+	b.cast(r.order)
 	for _, c := range r.order {
-		owner, best := nobody, uint64(0)
-		c.eligible.All(func(i int) {
-			if owner != nobody && load[i] > load[owner] {
-				return
-			}
-			s := score(r.hashes[i], c.hash)
-			if owner == nobody || load[i] < load[owner] || s > best {
-				owner, best = i, s
-			}
-		})
-		if owner != nobody {
-			load[owner]++
-		}
-		if owner != c.owner {
-			c.owner = owner
+		if c.seat != c.owner {
+			c.owner = c.seat
 			r.changed[c.ip] = struct{}{}
 		}
 	}
-}
-
-func older(a, b *candidacy) bool {
-	if c := cmp.Compare(a.created, b.created); c != 0 {
-		return c < 0
-	}
-	return a.ip.Less(b.ip)
 }
 
 // Decision returns who owns an address as of the last Decide; the zero Decision for an address that is not in the election.
@@ -210,8 +179,11 @@ func (r *Round) Decision(ip netip.Addr) Decision {
 	if c == nil {
 		return Decision{}
 	}
+	d := Decision{Why: c.why, Holder: c.holder, Tentative: c.tentative}
 	if c.owner == nobody {
-		return Decision{Why: Nobody, Holder: c.holder}
+		d.Why = Nobody
+	} else {
+		d.Owner = r.nodes[c.owner]
 	}
-	return Decision{Owner: r.nodes[c.owner], Why: c.why, Holder: c.holder}
+	return d
 }

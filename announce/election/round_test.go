@@ -20,34 +20,76 @@ func address(i int) netip.Addr {
 
 func TestTheOwnerFollowsFromClaimsAndEligibility(t *testing.T) {
 	ip := netip.MustParseAddr("192.168.10.222")
+	abc := []string{"a", "b", "c"}
+	claim := func(node string, epoch int64) Claim { return Claim{Node: node, Epoch: epoch} }
+	handing := func(node, to string) Claim { return Claim{Node: node, Epoch: 3, HandTo: to} }
+	decision := func(owner string, why Why, holder string) Decision {
+		return Decision{Owner: owner, Why: why, Holder: holder}
+	}
 	for _, tt := range []struct {
-		name     string
-		alive    []string
-		eligible []string
-		claims   []Claim
-		want     Decision
+		name       string
+		alive      []string
+		eligible   []string
+		lastResort []string
+		claims     []Claim
+		want       Decision
 	}{
-		{"the incumbent keeps the address", []string{"a", "b", "c"}, []string{"a", "b", "c"},
-			[]Claim{{"b", 1}}, Decision{"b", Holds, "b"}},
-		{"the higher epoch wins", []string{"a", "b", "c"}, []string{"a", "b", "c"},
-			[]Claim{{"a", 1}, {"b", 2}}, Decision{"b", Holds, "b"}},
-		{"of two equal epochs the lower name wins", []string{"a", "b", "c"}, []string{"a", "b", "c"},
-			[]Claim{{"c", 2}, {"b", 2}}, Decision{"b", Holds, "b"}},
-		{"a dead incumbent is replaced", []string{"a"}, []string{"a"},
-			[]Claim{{"b", 7}}, Decision{"a", HolderDown, "b"}},
-		{"an incumbent that is not eligible is replaced", []string{"a", "b"}, []string{"a"},
-			[]Claim{{"b", 7}}, Decision{"a", HolderUnfit, "b"}},
-		{"an old claim gives no right when the best one fails", []string{"a", "b", "d"}, []string{"a", "d"},
-			[]Claim{{"a", 1}, {"c", 2}, {"d", 1}}, Decision{firstOf(ip, "a", "d"), HolderDown, "c"}},
-		{"a new address goes to an eligible node", []string{"a", "b"}, []string{"b"},
-			nil, Decision{"b", Unclaimed, ""}},
-		{"nobody is eligible", []string{"a", "b"}, nil,
-			[]Claim{{"a", 1}}, Decision{"", Nobody, "a"}},
-		{"nobody is alive", nil, nil, nil, Decision{"", Nobody, ""}},
+		{"the incumbent keeps the address", abc, abc, nil,
+			[]Claim{claim("b", 1)}, decision("b", Holds, "b")},
+		{"the higher epoch wins", abc, abc, nil,
+			[]Claim{claim("a", 1), claim("b", 2)}, decision("b", Holds, "b")},
+		{"of two equal epochs the one that was first wins", abc, abc, nil,
+			[]Claim{{Node: "b", Epoch: 2, Order: 8}, {Node: "c", Epoch: 2, Order: 7}}, decision("c", Holds, "c")},
+		{"one that is not recorded comes last", abc, abc, nil,
+			[]Claim{{Node: "b", Epoch: 2, Order: Unrecorded}, {Node: "c", Epoch: 2, Order: 7}}, decision("c", Holds, "c")},
+		{"of two equal epochs that were there from the start the lower name wins", abc, abc, nil,
+			[]Claim{claim("c", 2), claim("b", 2)}, decision("b", Holds, "b")},
+		{"the epoch comes before the order", abc, abc, nil,
+			[]Claim{{Node: "b", Epoch: 2, Order: 8}, {Node: "c", Epoch: 1}}, decision("b", Holds, "b")},
+		{"a dead incumbent is replaced", []string{"a"}, []string{"a"}, nil,
+			[]Claim{claim("b", 7)}, decision("a", HolderDown, "b")},
+		{"an incumbent that is not eligible is replaced", []string{"a", "b"}, []string{"a"}, nil,
+			[]Claim{claim("b", 7)}, decision("a", HolderUnfit, "b")},
+		{"an old claim gives no right when the best one fails", []string{"a", "b", "d"}, []string{"a", "d"}, nil,
+			[]Claim{claim("a", 1), claim("c", 2), claim("d", 1)}, decision(firstOf(ip, "a", "d"), HolderDown, "c")},
+		{"a new address goes to an eligible node", []string{"a", "b"}, []string{"b"}, nil,
+			nil, decision("b", Unclaimed, "")},
+		{"nobody is eligible", []string{"a", "b"}, nil, nil,
+			[]Claim{claim("a", 1)}, decision("", Nobody, "a")},
+		{"nobody is alive", nil, nil, nil, nil, decision("", Nobody, "")},
+		{"a tentative claim holds like any other", abc, abc, nil,
+			[]Claim{{Node: "b", Epoch: 1, Tentative: true}}, Decision{"b", Holds, "b", true}},
+
+		{"a claim hands the address over", abc, abc, nil,
+			[]Claim{handing("a", "c"), claim("b", 2)}, decision("c", HandedOver, "a")},
+		{"only the best claim does", abc, abc, nil,
+			[]Claim{handing("a", "c"), claim("b", 4)}, decision("b", Holds, "b")},
+		{"the one that takes over follows", abc, abc, nil,
+			[]Claim{handing("a", "c"), claim("c", 4)}, decision("c", Holds, "c")},
+		{"nothing is handed to the dead", abc[:2], abc[:2], nil,
+			[]Claim{handing("a", "c")}, decision("a", Holds, "a")},
+		{"nothing is handed to one that is not eligible", abc, abc[:2], nil,
+			[]Claim{handing("a", "c")}, decision("a", Holds, "a")},
+		{"nothing is handed to a last resort", abc, abc, abc[2:],
+			[]Claim{handing("a", "c")}, decision("a", Holds, "a")},
+		{"who hands to himself holds", abc, abc, nil,
+			[]Claim{handing("a", "a")}, decision("a", Holds, "a")},
+		{"the dead hand over", abc[1:], abc[1:], nil,
+			[]Claim{handing("a", "c")}, decision("c", HandedOver, "a")},
+		{"who is not eligible any more hands over", abc, abc[1:], nil,
+			[]Claim{handing("a", "c")}, decision("c", HandedOver, "a")},
+
+		{"a last resort comes after all others", abc, abc, abc[:2], nil, decision("c", Unclaimed, "")},
+		{"a last resort serves if nobody else can", abc, abc[1:2], abc[:2], nil, decision("b", Unclaimed, "")},
+		{"a last resort gives way", abc, abc, abc[:2], []Claim{claim("a", 1)}, decision("c", HolderUnfit, "a")},
+		{"a last resort holds if nobody else can", abc, abc[:2], abc[:2], []Claim{claim("b", 1)}, decision("b", Holds, "b")},
+		{"a last resort that is not eligible is none", abc, nil, abc, nil, decision("", Nobody, "")},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := NewRound(tt.alive)
-			r.Set(ip, Address{Claims: tt.claims, Eligible: eligible(r, tt.eligible...)})
+			r.Set(ip, Address{
+				Claims: tt.claims, Eligible: eligible(r, tt.eligible...), LastResort: eligible(r, tt.lastResort...),
+			})
 			r.Decide()
 			if got := r.Decision(ip); got != tt.want {
 				t.Errorf("got %+v, want %+v", got, tt.want)
@@ -96,7 +138,7 @@ func TestDecideReportsOnlyWhatChanged(t *testing.T) {
 	}
 	for i := range 10 {
 		if r.Decision(address(i)).Owner == "a" {
-			r.Set(address(i), Address{Created: int64(i), Eligible: all, Claims: []Claim{{"a", 1}}})
+			r.Set(address(i), Address{Created: int64(i), Eligible: all, Claims: []Claim{{Node: "a", Epoch: 1}}})
 		}
 	}
 	if got := r.Decide(); len(got) != 0 {
@@ -131,7 +173,7 @@ func BenchmarkRound(b *testing.B) {
 		for i := range addresses {
 			a := Address{Created: int64(i), Eligible: all}
 			if claimed {
-				a.Claims = []Claim{{nodes[i%len(nodes)], 1}}
+				a.Claims = []Claim{{Node: nodes[i%len(nodes)], Epoch: 1}}
 			}
 			r.Set(address(i), a)
 		}

@@ -1,6 +1,9 @@
 package election
 
-import "math/bits"
+import (
+	"math/bits"
+	"slices"
+)
 
 // Set is a set of nodes, by their index in Round.Nodes. The zero value is empty; sets are values to their users: never
 // changed after they were handed to a Round.
@@ -26,8 +29,8 @@ func (s Set) Remove(i int) {
 	}
 }
 
-// Has says whether node i is in the set.
-func (s Set) Has(i int) bool { return i/64 < len(s) && s[i/64]&(1<<(i%64)) != 0 }
+// Has says whether node i is in the set. A negative index never is.
+func (s Set) Has(i int) bool { return i >= 0 && i/64 < len(s) && s[i/64]&(1<<(i%64)) != 0 }
 
 // All calls f with every node of the set, in ascending order.
 func (s Set) All(f func(i int)) {
@@ -36,4 +39,43 @@ func (s Set) All(f func(i int)) {
 			f(w*64 + bits.TrailingZeros64(word))
 		}
 	}
+}
+
+func (s Set) empty() bool {
+	for _, word := range s {
+		if word != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func (s Set) intersects(other Set) bool {
+	for w := range min(len(s), len(other)) {
+		if s[w]&other[w] != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// and returns the nodes that are in both sets.
+func (s Set) and(other Set) Set {
+	out := make(Set, min(len(s), len(other)))
+	for w := range out {
+		out[w] = s[w] & other[w]
+	}
+	return out
+}
+
+// without returns the nodes that are not in the other set: s itself if that has none of them.
+func (s Set) without(other Set) Set {
+	if !s.intersects(other) {
+		return s
+	}
+	out := slices.Clone(s)
+	for w := range min(len(s), len(other)) {
+		out[w] &^= other[w]
+	}
+	return out
 }

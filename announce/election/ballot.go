@@ -1,0 +1,135 @@
+package election
+
+import "slices"
+
+// ballot gives open addresses to nodes.
+type ballot struct {
+	round  *Round
+	number uint64
+	// without is a node that is taken for gone; nobody for none. Without it, standings are others.
+	without   int
+	standings map[*candidacy]standing
+	// load counts per node the groups, and addresses without one, that it carries so far.
+	load []int
+}
+
+func (r *Round) newBallot(without int) *ballot {
+	r.ballots++
+	return &ballot{round: r, number: r.ballots, without: without, load: slices.Clone(r.held)}
+}
+
+// cast gives every address a seat, in their order. Those of one part of a group are served together, when it is the turn of
+// the first.
+func (b *ballot) cast(open []*candidacy) {
+	for _, c := range open {
+		switch {
+		case c.ballot == b.number:
+		case c.group != nil && len(c.group.members) > 1:
+			b.seatPart(c)
+		default:
+			b.seat(c, b.choose(b.standing(c).fit, c.weights, c.hash))
+		}
+	}
+}
+
+func (b *ballot) seat(c *candidacy, node int) {
+	if node != nobody && !b.carries(c.group, node) {
+		b.load[node]++
+	}
+	c.seat, c.ballot = node, b.number
+}
+
+// seatPart gives all open addresses of the part that c is in to one node: to one that has an address of the part already, if
+// there is one that is fit for all of them, and else to one that is fit for the whole part.
+func (b *ballot) seatPart(c *candidacy) {
+	p, found := b.partOf(c)
+	if !found {
+		b.seat(c, nobody)
+		return
+	}
+	var open []*candidacy
+	holders := NewSet(len(b.load))
+	for _, m := range p.members {
+		if at := b.at(m); at == nobody {
+			open = append(open, m)
+		} else {
+			holders.Add(at)
+		}
+	}
+	var weights Weights
+	for _, m := range open {
+		holders = holders.and(b.standing(m).fit)
+		weights = weights.plus(m.weights)
+	}
+	among := p.common
+	if !holders.empty() {
+		among = holders
+	}
+	node := b.choose(among, weights, p.members[0].hash)
+	for _, m := range open {
+		b.seat(m, node)
+	}
+}
+
+func (b *ballot) partOf(c *candidacy) (part, bool) {
+	var parts []part
+	if b.without == nobody {
+		parts = c.group.present()
+	} else {
+		parts = c.group.parts(func(m *candidacy) Set { return b.standing(m).fit })
+	}
+	i := slices.IndexFunc(parts, func(p part) bool { return slices.Contains(p.members, c) })
+	if i < 0 {
+		return part{}, false
+	}
+	return parts[i], true
+}
+
+// choose takes the node of the highest weight, of several the one with the least load, and of several of these the one that
+// the hash puts first.
+func (b *ballot) choose(among Set, weights Weights, hash uint64) int {
+	best, bestScore := nobody, uint64(0)
+	among.All(func(i int) {
+		if best != nobody {
+			if w, most := weights.of(i), weights.of(best); w < most || w == most && b.load[i] > b.load[best] {
+				return
+			} else if w > most {
+				best = nobody
+			}
+		}
+		s := score(b.round.hashes[i], hash)
+		if best == nobody || b.load[i] < b.load[best] || s > bestScore {
+			best, bestScore = i, s
+		}
+	})
+	return best
+}
+
+func (b *ballot) standing(c *candidacy) standing {
+	if b.without == nobody {
+		return c.standing
+	}
+	s, known := b.standings[c]
+	if !known {
+		s = c.stand(b.without)
+		b.standings[c] = s
+	}
+	return s
+}
+
+// at is the node that has an address so far: the one that the ballot has given it to, or its keeper.
+func (b *ballot) at(c *candidacy) int {
+	switch {
+	case c.ballot == b.number:
+		return c.seat
+	case c.keeper == b.without:
+		return nobody
+	default:
+		return c.keeper
+	}
+}
+
+// carries says whether a node has an address of the group.
+func (b *ballot) carries(g *group, node int) bool {
+	return g != nil && slices.ContainsFunc(g.members, func(m *candidacy) bool { return b.at(m) == node })
+}

@@ -1,0 +1,77 @@
+package election
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+)
+
+// nobody is the index of no node.
+const nobody = -1
+
+// candidacy is an address in the election.
+type candidacy struct {
+	ip         netip.Addr
+	hash       uint64
+	created    int64
+	eligible   Set
+	lastResort Set
+	weights    Weights
+	// group is nil for an address without others.
+	group *group
+
+	// The best claim: its maker, and the node that it hands to.
+	claimed       bool
+	tentative     bool
+	holder        string
+	maker, handTo int
+
+	standing
+	owner int
+
+	// seat is where the ballot of that number put the address.
+	seat   int
+	ballot uint64
+}
+
+// standing is what follows for an address from its own claims and nodes.
+type standing struct {
+	// fit are the nodes that may own the address.
+	fit Set
+	why Why
+	// keeper is the node to which the best claim gives the address; nobody if it is open.
+	keeper int
+}
+
+// stand finds the standing among the live nodes except one, which may be nobody.
+func (c *candidacy) stand(without int) standing {
+	eligible := c.eligible
+	if eligible.Has(without) {
+		eligible = slices.Clone(eligible)
+		eligible.Remove(without)
+	}
+	s := standing{fit: eligible.without(c.lastResort), keeper: nobody}
+	if s.fit.empty() {
+		s.fit = eligible
+	}
+	switch {
+	case !c.claimed:
+		s.why = Unclaimed
+	case s.fit.Has(c.handTo) && c.handTo != c.maker:
+		s.why, s.keeper = HandedOver, c.handTo
+	case c.maker == nobody || c.maker == without:
+		s.why = HolderDown
+	case !s.fit.Has(c.maker):
+		s.why = HolderUnfit
+	default:
+		s.why, s.keeper = Holds, c.maker
+	}
+	return s
+}
+
+func older(a, b *candidacy) int {
+	if c := cmp.Compare(a.created, b.created); c != 0 {
+		return c
+	}
+	return a.ip.Compare(b.ip)
+}

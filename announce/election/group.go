@@ -1,0 +1,68 @@
+package election
+
+import "slices"
+
+// group are the addresses that go to one node where they can. A nil group has no members.
+type group struct {
+	name string
+	// members are sorted by age.
+	members []*candidacy
+	// split are the parts as the members stand; nil when they must be found again.
+	split []part
+}
+
+// part are addresses of a group for all of which some node is fit. A group has one part, or several if no node could own all
+// of its addresses. The parts follow from which nodes are fit and not from who holds what: as nodes record what they were
+// given, the addresses that are still open must not come together in another way.
+type part struct {
+	members []*candidacy
+	// common are the nodes that are fit for all members.
+	common Set
+}
+
+func (g *group) add(c *candidacy) {
+	i, _ := slices.BinarySearchFunc(g.members, c, older)
+	g.members = slices.Insert(g.members, i, c)
+	g.split = nil
+}
+
+func (g *group) remove(c *candidacy) {
+	g.members = slices.DeleteFunc(g.members, func(m *candidacy) bool { return m == c })
+	g.split = nil
+}
+
+// keeps says whether a node is the keeper of a member other than c.
+func (g *group) keeps(node int, c *candidacy) bool {
+	if g == nil {
+		return false
+	}
+	return slices.ContainsFunc(g.members, func(m *candidacy) bool { return m != c && m.keeper == node })
+}
+
+// present are the parts as the members stand.
+func (g *group) present() []part {
+	if g.split == nil {
+		g.split = g.parts(func(m *candidacy) Set { return m.fit })
+	}
+	return g.split
+}
+
+// parts splits the group: every member, oldest first, joins the first part that has a node which is fit for it too. Members
+// for which no node is fit are in no part.
+func (g *group) parts(fit func(*candidacy) Set) []part {
+	var parts []part
+	for _, m := range g.members {
+		set := fit(m)
+		if set.empty() {
+			continue
+		}
+		i := slices.IndexFunc(parts, func(p part) bool { return p.common.intersects(set) })
+		if i < 0 {
+			parts = append(parts, part{[]*candidacy{m}, set})
+			continue
+		}
+		parts[i].members = append(parts[i].members, m)
+		parts[i].common = parts[i].common.and(set)
+	}
+	return parts
+}

@@ -78,6 +78,13 @@ func (c *Cluster) hosts() []*network.Host {
 
 func hasPower(h *network.Host) bool { return h.On() }
 
+// AddHost powers on one more host on the nodes' LAN, whose addresses end with a number, above 100, as those of the others do.
+// It goes with the cluster.
+func (c *Cluster) AddHost(name string, number int) (*network.Host, error) {
+	h := c.network.Host(c.topology.guestSpec(name, number))
+	return h, h.PowerOn()
+}
+
 // Start starts a cluster and returns when its nodes are Ready. If that fails or the context ends, nothing is left but the
 // logs. It first cleans up after clusters whose process was killed.
 func Start(ctx context.Context, config Config) (*Cluster, error) {

@@ -22,6 +22,8 @@ const (
 	maxNodes = 80
 	// controlNumber is what the control plane's addresses end with.
 	controlNumber = 1
+	// clientNumber is what the client's addresses end with.
+	clientNumber = 100
 	apiPort       = 6443
 )
 
@@ -165,9 +167,12 @@ func (t topology) routerSpec() network.Spec {
 	}}
 }
 
-func (t topology) clientSpec() network.Spec {
-	return network.Spec{Name: "client", Routes: defaultRoutes(LAN), Ports: []network.Port{
-		{Device: "eth0", LAN: LAN, Addresses: lanAddresses(LAN, 100)},
+func (t topology) clientSpec() network.Spec { return t.guestSpec("client", clientNumber) }
+
+// guestSpec is a host on the nodes' LAN that is not part of the Kubernetes cluster.
+func (t topology) guestSpec(name string, number int) network.Spec {
+	return network.Spec{Name: name, Routes: defaultRoutes(LAN), Ports: []network.Port{
+		{Device: "eth0", LAN: LAN, Addresses: lanAddresses(LAN, number)},
 	}}
 }
 

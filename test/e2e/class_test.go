@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"fmt"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -10,10 +9,6 @@ import (
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
-
-func class(name string) func(*corev1.Service) {
-	return func(s *corev1.Service) { s.Spec.LoadBalancerClass = &name }
-}
 
 func testClasses(d *deployment) {
 	finalizer := func(s *corev1.Service) {
@@ -63,16 +58,4 @@ func testClasses(d *deployment) {
 		d.awaitCounts("pool", v1alpha1.AddressCounts{Total: 16, Assigned: 1, Available: 15})
 		d.update("classless-with-finalizer", func(s *corev1.Service) { s.Finalizers = nil })
 	})
-}
-
-// scaleCCM sets the number of cloud-controller-managers and waits until they are what runs.
-func (d *deployment) scaleCCM(replicas int) {
-	d.t.Helper()
-	d.kubectl("scale", "--namespace=kube-system", "deployment/"+ccm, fmt.Sprintf("--replicas=%d", replicas))
-	d.awaitRollout()
-}
-
-func (d *deployment) awaitRollout() {
-	d.t.Helper()
-	d.kubectl("rollout", "status", "--namespace=kube-system", "deployment/"+ccm, "--timeout=120s")
 }

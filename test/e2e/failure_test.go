@@ -155,24 +155,3 @@ func TestAddressesOutliveTheCloudControllerManager(t *testing.T) {
 		unchanged(d, "after-return")
 	})
 }
-
-// killLeader kills the cloud-controller-manager that leads and returns its node and what the lease says of it.
-func (d *deployment) killLeader() (*cluster.Node, string) {
-	d.t.Helper()
-	node, err := d.leader(d.ctx)
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	holder, err := d.leaseHolder(d.ctx)
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	process, err := node.Process(ccmProcess)
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	if err := process.Kill(); err != nil {
-		d.t.Fatal(err)
-	}
-	return node, holder
-}

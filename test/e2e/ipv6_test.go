@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"net/netip"
@@ -63,7 +62,7 @@ spec:
 	}
 	owners := func(d *deployment) []string {
 		d.t.Helper()
-		return []string{d.awaitSoleOwner(both[0]).Name, d.awaitSoleOwner6(both[1]).Name}
+		return []string{d.awaitSoleOwner(both[0]).Name, d.awaitSoleOwner(both[1]).Name}
 	}
 
 	t.Run("both answer a client on the LAN and one behind the router", func(t *testing.T) {
@@ -129,7 +128,7 @@ spec:
 		d.loadBalancer("six", func(s *corev1.Service) { s.Spec.IPFamilies = []corev1.IPFamily{corev1.IPv6Protocol} })
 		address := d.awaitAddress("six")
 		d.awaitAnswer(address)
-		d.awaitSoleOwner6(address)
+		d.awaitSoleOwner(address)
 		d.delete("six")
 		d.eventually("nobody to claim its address", func(ctx context.Context) error {
 			list, err := d.Clarion.ClarionV1alpha1().Announcers().List(ctx, metav1.ListOptions{})
@@ -146,86 +145,4 @@ spec:
 			return nil
 		})
 	})
-}
-
-// awaitSuccess waits for an attempt of a meter that begins from now on and is answered.
-func (d *deployment) awaitSuccess(meter *network.Meter) {
-	d.t.Helper()
-	ctx, cancel := context.WithTimeout(d.ctx, patience)
-	defer cancel()
-	if _, err := meter.Await(ctx, network.Succeeded); err != nil {
-		d.t.Fatal(err)
-	}
-}
-
-// awaitSoleOwner6 waits until exactly one node answers neighbour solicitations for an address, the one that claims it.
-func (d *deployment) awaitSoleOwner6(address netip.Addr) *cluster.Node {
-	d.t.Helper()
-	var owner *cluster.Node
-	d.eventually(fmt.Sprintf("one node, the owner, to answer for %s", address), func(ctx context.Context) (err error) {
-		if owner, err = d.Owner(ctx, address); err != nil {
-			return err
-		}
-		answered, err := d.whoAnswers6(ctx, address)
-		if err != nil {
-			return err
-		}
-		if !slices.Equal(answered, []string{owner.Name}) {
-			return fmt.Errorf("%s owns it and %v answer", owner.Name, answered)
-		}
-		return nil
-	})
-	return owner
-}
-
-// whoAnswers6 has the client solicit an address, several times over, so that the answer of a second node is seen also if it
-// comes late, and returns the nodes that answered.
-func (d *deployment) whoAnswers6(ctx context.Context, address netip.Addr) ([]string, error) {
-	sniffer, err := d.Client.Sniff(ctx, "eth0", "icmp6")
-	if err != nil {
-		return nil, err
-	}
-	defer sniffer.Stop()
-	for range 5 {
-		if _, err := d.Client.Run(ctx, "ip", "neigh", "flush", "to", address.String(), "dev", "eth0"); err != nil {
-			return nil, err
-		}
-		asked := time.Now()
-		conn, err := d.Client.DialContext(ctx, "udp", netip.AddrPortFrom(address, 9).String()) // discard: any packet makes the kernel ask
-		if err != nil {
-			return nil, err
-		}
-		_, err = conn.Write([]byte{0})
-		conn.Close()
-		if err != nil {
-			return nil, err
-		}
-		answered, cancel := context.WithTimeout(ctx, 5*time.Second)
-		_, err = sniffer.Await(answered, func(frame network.Frame) bool {
-			return isSolicitedAdvertisement(frame, address) && frame.Time.After(asked)
-		})
-		cancel()
-		if err != nil {
-			return nil, fmt.Errorf("nobody answers for %s: %w", address, err)
-		}
-	}
-	var names []string
-	for _, node := range d.Nodes() {
-		if slices.ContainsFunc(sniffer.Frames(), func(frame network.Frame) bool {
-			return isSolicitedAdvertisement(frame, address) && bytes.Equal(frame.Data[6:12], node.MAC("eth0"))
-		}) {
-			names = append(names, node.Name)
-		}
-	}
-	return names, nil
-}
-
-// isSolicitedAdvertisement tells whether a frame is a neighbour advertisement (RFC 4861, section 4.4) that answers a
-// solicitation for an address.
-func isSolicitedAdvertisement(frame network.Frame, address netip.Addr) bool {
-	const ipv6EtherType, icmpv6, advertisement, solicited = 0x86dd, 58, 136, 0x40
-	data := frame.Data
-	return len(data) >= 78 && !frame.Outgoing &&
-		int(data[12])<<8|int(data[13]) == ipv6EtherType && data[20] == icmpv6 && data[54] == advertisement &&
-		data[58]&solicited != 0 && bytes.Equal(data[62:78], address.AsSlice())
 }

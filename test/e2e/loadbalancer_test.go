@@ -1,0 +1,149 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// loadBalancer creates a Service of type LoadBalancer for the pods of the sample Deployment.
+func (d *deployment) loadBalancer(name string, change func(*corev1.Service)) {
+	d.t.Helper()
+	service := &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec: corev1.ServiceSpec{
+			Type:     corev1.ServiceTypeLoadBalancer,
+			Selector: map[string]string{"app": "myapp"},
+			Ports:    []corev1.ServicePort{{Port: 80}},
+		},
+	}
+	service.Spec.Ports[0].TargetPort.IntVal = 8080
+	if change != nil {
+		change(service)
+	}
+	if _, err := d.Kubernetes().CoreV1().Services(d.namespace).Create(d.ctx, service, metav1.CreateOptions{}); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+func (d *deployment) service(name string) *corev1.Service {
+	d.t.Helper()
+	service, err := d.Kubernetes().CoreV1().Services(d.namespace).Get(d.ctx, name, metav1.GetOptions{})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return service
+}
+
+// update changes a Service as a user with kubectl edit does.
+func (d *deployment) update(name string, change func(*corev1.Service)) {
+	d.t.Helper()
+	d.eventually("an update of Service "+name, func(ctx context.Context) error {
+		service := d.service(name)
+		change(service)
+		_, err := d.Kubernetes().CoreV1().Services(service.Namespace).Update(ctx, service, metav1.UpdateOptions{})
+		if err != nil && !apierrors.IsConflict(err) {
+			d.t.Fatal(err)
+		}
+		return err
+	})
+}
+
+// delete deletes a Service and waits until it is gone.
+func (d *deployment) delete(names ...string) {
+	d.t.Helper()
+	d.kubectl(append([]string{"delete", "service", "--namespace=" + d.namespace, "--timeout=60s"}, names...)...)
+}
+
+// addresses returns the addresses in the status of a Service.
+func addresses(service *corev1.Service) []netip.Addr {
+	var all []netip.Addr
+	for _, ingress := range service.Status.LoadBalancer.Ingress {
+		all = append(all, netip.MustParseAddr(ingress.IP))
+	}
+	return all
+}
+
+// awaitAddress waits until a Service has an address and returns it.
+func (d *deployment) awaitAddress(name string) netip.Addr {
+	d.t.Helper()
+	var address netip.Addr
+	d.eventually("Service "+name+" to have an address", func(context.Context) error {
+		service := d.service(name)
+		if got := addresses(service); len(got) == 1 {
+			address = got[0]
+			return nil
+		}
+		return fmt.Errorf("status %v", service.Status)
+	})
+	return address
+}
+
+// texts returns the addresses in the status of a Service.
+func texts(service *corev1.Service) []string {
+	var all []string
+	for _, ingress := range service.Status.LoadBalancer.Ingress {
+		all = append(all, ingress.IP)
+	}
+	return all
+}
+
+// fill creates Services, one after the other, and returns their addresses in this order.
+func (d *deployment) fill(change func(*corev1.Service), names ...string) []string {
+	d.t.Helper()
+	var got []string
+	for _, name := range names {
+		d.loadBalancer(name, change)
+		got = append(got, d.awaitAddress(name).String())
+	}
+	return got
+}
+
+// untouched notes how Services are and returns a check that nobody has written to them since.
+func (d *deployment) untouched(names ...string) (check func()) {
+	d.t.Helper()
+	before := map[string]string{}
+	for _, name := range names {
+		before[name] = d.service(name).ResourceVersion
+	}
+	return func() {
+		d.t.Helper()
+		for name, version := range before {
+			if service := d.service(name); service.ResourceVersion != version {
+				d.t.Errorf("Service %s was written to; its status is %v", name, service.Status)
+			}
+		}
+	}
+}
+
+// deleteLoadBalancers deletes the Services of all namespaces and waits until they are gone.
+func (d *deployment) deleteLoadBalancers() {
+	d.t.Helper()
+	d.eventually("load balancers to be gone", func(ctx context.Context) error {
+		services, err := d.Kubernetes().CoreV1().Services(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return err
+		}
+		var left []string
+		for _, service := range services.Items {
+			if service.Name == "kubernetes" {
+				continue
+			}
+			left = append(left, service.Name)
+			if service.DeletionTimestamp == nil {
+				err = d.Kubernetes().CoreV1().Services(service.Namespace).Delete(ctx, service.Name, metav1.DeleteOptions{})
+				if err != nil && !apierrors.IsNotFound(err) {
+					return err
+				}
+			}
+		}
+		if len(left) > 0 {
+			return fmt.Errorf("still there: %v", left)
+		}
+		return nil
+	})
+}

@@ -1,9 +1,9 @@
 package membership
 
 import (
+	"bytes"
 	"context"
 	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -24,6 +24,8 @@ type Config struct {
 	Address netip.Addr
 	// Port for TCP and UDP, the same on all members. 0 is DefaultPort.
 	Port int
+	// Key that the members share, of KeySize bytes. It may also be given to SetKey before Run.
+	Key []byte
 	// Logger for what happens to members, and at higher verbosity for what the gossip does. The zero Logger is silent.
 	Logger klog.Logger
 }
@@ -34,10 +36,25 @@ type Cluster struct {
 	changed chan struct{}
 	joined  chan struct{}
 	search  search
+	keys    keys
+	session []byte
+	// farewells are passed on.
+	farewells memberlist.TransmitLimitedQueue
+	strangers strangers
 
 	mu sync.Mutex
-	// alive is who is in sight besides this member, and where.
-	alive map[string]netip.Addr
+	// members are those that have been in sight, but for this one.
+	members map[string]*member
+}
+
+// member is what is known of another member.
+type member struct {
+	alive   bool
+	address netip.Addr
+	session []byte
+	// left says that the session has ended, or is about to, on purpose.
+	left bool
+	seen time.Time
 }
 
 // New returns a Cluster that has only itself in sight until it runs.
@@ -45,13 +62,19 @@ func New(config Config) *Cluster {
 	if config.Port == 0 {
 		config.Port = DefaultPort
 	}
-	return &Cluster{
+	c := &Cluster{
 		config:  config,
 		changed: make(chan struct{}, 1),
 		joined:  make(chan struct{}),
 		search:  newSearch(),
-		alive:   map[string]netip.Addr{},
+		keys:    newKeys(),
+		session: newSession(),
+		members: map[string]*member{},
 	}
+	c.SetKey(config.Key) // if that is none, Run says so
+	c.farewells.RetransmitMult = retransmits
+	c.farewells.NumNodes = func() int { return len(c.Alive()) }
+	return c
 }
 
 // Alive returns the names of the members in sight, this one included, sorted. One that is only suspected to be dead is
@@ -59,12 +82,38 @@ func New(config Config) *Cluster {
 func (c *Cluster) Alive() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	names := append(slices.Collect(maps.Keys(c.alive)), c.config.Name)
+	names := []string{c.config.Name}
+	for name, m := range c.members {
+		if m.alive {
+			names = append(names, name)
+		}
+	}
 	slices.Sort(names)
 	return names
 }
 
-// Changed receives after Alive has changed; several changes may come as one.
+// Left says whether a member that is out of sight has said before that it leaves: it was stopped and did not die. It is false
+// for members in sight and for those never seen.
+func (c *Cluster) Left(name string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	m := c.members[name]
+	return m != nil && !m.alive && m.left
+}
+
+// LastSeen returns when this member last had a proof of life of another: it answered, or news came that it joined, came back
+// or was about to leave. Each member is asked by each other only once in as many probe intervals as there are others, so the
+// time from then until it is out of sight is the most that it can have taken to notice. Zero is never.
+func (c *Cluster) LastSeen(name string) time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if m := c.members[name]; m != nil {
+		return m.seen
+	}
+	return time.Time{}
+}
+
+// Changed receives after Alive or Left has changed or a stranger has come up; several changes may come as one.
 func (c *Cluster) Changed() <-chan struct{} { return c.changed }
 
 // Joined is closed once, after the first SetPeers, every peer is in sight or has been tried and did not answer. What Alive
@@ -72,19 +121,28 @@ func (c *Cluster) Changed() <-chan struct{} { return c.changed }
 func (c *Cluster) Joined() <-chan struct{} { return c.joined }
 
 // Run takes part in the gossip until the context ends; it then tells the others that it leaves and returns nil, within
-// about a second. An address or port that cannot be listened on is an error.
+// about a second. An address or port that cannot be listened on, or that there is no key, is an error.
 func (c *Cluster) Run(ctx context.Context) error {
+	if len(c.keys.ring.GetKeys()) == 0 {
+		if err := c.SetKey(c.config.Key); err != nil {
+			return fmt.Errorf("gossip without a key: %w", err)
+		}
+	}
 	list, err := memberlist.Create(c.memberlistConfig())
 	if err != nil {
 		return fmt.Errorf("gossip on %s port %d: %w", c.config.Address, c.config.Port, err)
 	}
+	var turning sync.WaitGroup
+	turning.Go(func() { c.turn(ctx) })
+	defer turning.Wait()
 	c.seek(ctx, func(name string, address netip.Addr) error {
 		_, err := list.Join([]string{name + "/" + netip.AddrPortFrom(address, uint16(c.config.Port)).String()})
 		return err
 	})
 
-	const farewell = 500 * time.Millisecond
-	if err := list.Leave(farewell); err != nil {
+	const patience = 500 * time.Millisecond
+	c.sayFarewell(list)
+	if err := list.Leave(patience); err != nil {
 		c.config.Logger.V(2).Info("The other announcers may not have heard that this one leaves", "err", err)
 	}
 	if err := list.Shutdown(); err != nil {
@@ -97,7 +155,8 @@ func (c *Cluster) Run(ctx context.Context) error {
 func (c *Cluster) sees(name string, address netip.Addr) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.alive[name] == address
+	m := c.members[name]
+	return m != nil && m.alive && m.address == address
 }
 
 // sight is the Cluster as memberlist sees it.
@@ -105,16 +164,32 @@ type sight struct{ *Cluster }
 
 // NotifyJoin is for memberlist: a member came in sight.
 func (s sight) NotifyJoin(n *memberlist.Node) {
-	address, _ := netip.AddrFromSlice(n.Addr)
-	address = address.Unmap()
 	if n.Name == s.config.Name {
 		return
 	}
-	s.mu.Lock()
-	s.alive[n.Name] = address
-	s.mu.Unlock()
-	s.config.Logger.Info("An announcer came in sight", "node", n.Name, "address", address)
+	m := s.meet(n)
+	s.config.Logger.Info("An announcer came in sight", "node", n.Name, "address", m.address)
 	s.noteChange()
+}
+
+// NotifyUpdate is for memberlist: a member in sight is in another session. It has been started again before anybody noticed
+// that it had died.
+func (s sight) NotifyUpdate(n *memberlist.Node) {
+	if n.Name == s.config.Name {
+		return
+	}
+	s.meet(n)
+	s.config.Logger.Info("An announcer has been started again", "node", n.Name)
+}
+
+// meet returns what is known of a member that has just shown itself.
+func (s sight) meet(n *memberlist.Node) member {
+	address, _ := netip.AddrFromSlice(n.Addr)
+	m := &member{alive: true, address: address.Unmap(), session: bytes.Clone(n.Meta), seen: time.Now()}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.members[n.Name] = m
+	return *m
 }
 
 // NotifyLeave is for memberlist: a member died or left.
@@ -123,14 +198,25 @@ func (s sight) NotifyLeave(n *memberlist.Node) {
 		return
 	}
 	s.mu.Lock()
-	delete(s.alive, n.Name)
+	m := s.members[n.Name]
+	m.alive = false
+	left := m.left
 	s.mu.Unlock()
-	s.config.Logger.Info("An announcer went out of sight", "node", n.Name)
+	s.config.Logger.Info("An announcer went out of sight", "node", n.Name, "left", left)
 	s.noteChange()
 }
 
-// NotifyUpdate is for memberlist: nothing that is told here changes while a member is in sight.
-func (sight) NotifyUpdate(*memberlist.Node) {}
+// AckPayload is for memberlist: nothing needs to be said with an answer.
+func (sight) AckPayload() []byte { return nil }
+
+// NotifyPingComplete is for memberlist: a member has answered.
+func (s sight) NotifyPingComplete(n *memberlist.Node, _ time.Duration, _ []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if m := s.members[n.Name]; m != nil {
+		m.seen = time.Now()
+	}
+}
 
 func (c *Cluster) noteChange() {
 	signal(c.changed)

@@ -29,7 +29,7 @@ func start(t *testing.T, name string, address netip.Addr) (*Cluster, func()) {
 	t.Helper()
 	logger, ctx := ktesting.NewTestContext(t)
 	ctx, cancel := context.WithCancel(ctx)
-	c := New(Config{Name: name, Address: address, Logger: logger})
+	c := New(Config{Name: name, Address: address, Key: testKey(1), Logger: logger})
 	done := make(chan error, 1)
 	go func() { done <- c.Run(ctx) }()
 	stopped := false
@@ -149,7 +149,7 @@ func TestMemberThatReturnsIsAcceptedAtTheSameAndAtAnotherAddress(t *testing.T) {
 
 func TestAddressThatCannotBeListenedOnIsAnError(t *testing.T) {
 	loopback(t)
-	c := New(Config{Name: "a", Address: netip.MustParseAddr("192.0.2.1")})
+	c := New(Config{Name: "a", Address: netip.MustParseAddr("192.0.2.1"), Key: testKey(1)})
 	if err := c.Run(t.Context()); err == nil {
 		t.Error("Run returned nil")
 	}

@@ -2,6 +2,7 @@ package membership
 
 import (
 	"bufio"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"net/netip"
@@ -125,11 +126,13 @@ type process struct {
 	stdin io.WriteCloser
 	gone  sync.Once
 
-	changed chan struct{}
-	mu      sync.Mutex
-	alive   []string
-	joined  bool
-	log     []event
+	changed   chan struct{}
+	mu        sync.Mutex
+	alive     []string
+	left      []string
+	strangers []string
+	joined    bool
+	log       []event
 }
 
 // event is a line that a process wrote, and when it came.
@@ -141,9 +144,15 @@ type event struct {
 // start starts a member on the node.
 func (n *node) start() *process {
 	n.t.Helper()
+	return n.startWith(testKey(1))
+}
+
+// startWith starts a member with that key.
+func (n *node) startWith(key []byte) *process {
+	n.t.Helper()
 	p := &process{t: n.t, node: n, changed: make(chan struct{}, 1), alive: []string{n.name}}
 	p.cmd = exec.Command("/proc/self/exe")
-	p.cmd.Env = append(os.Environ(), envMember+"="+n.name+"="+n.address.String())
+	p.cmd.Env = append(os.Environ(), envMember+"="+n.name+"="+n.address.String(), envKey+"="+hex.EncodeToString(key))
 	p.cmd.Stderr = io.Discard
 	if testing.Verbose() {
 		p.cmd.Stderr = os.Stderr
@@ -167,8 +176,14 @@ func (p *process) heard(line string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.log = append(p.log, event{time.Now(), line})
-	if names, ok := strings.CutPrefix(line, "alive "); ok {
-		p.alive = strings.Fields(names)
+	what, value, _ := strings.Cut(line, " ")
+	switch what {
+	case "alive":
+		p.alive = strings.Fields(value)
+	case "left":
+		p.left = strings.Fields(value)
+	case "strangers":
+		p.strangers = strings.Fields(value)
 	}
 	p.joined = p.joined || line == "joined"
 	signal(p.changed)
@@ -182,6 +197,13 @@ func (p *process) meet(nodes ...*node) {
 		peers[n.name] = n.address
 	}
 	must(p.t, writePeers(p.stdin, peers))
+}
+
+// use tells the process another key.
+func (p *process) use(key []byte) {
+	p.t.Helper()
+	_, err := fmt.Fprintln(p.stdin, "key", hex.EncodeToString(key))
+	must(p.t, err)
 }
 
 // kill ends the process as a power cut would, were it not for the kernel, which goes on to refuse connections.

@@ -2,15 +2,15 @@ package membership
 
 import (
 	"bytes"
-
-	"k8s.io/klog/v2"
+	"net/netip"
+	"strings"
+	"time"
 )
 
 // logWriter passes memberlist's log on. Whoever is out of sight causes several lines a second, and what they amount to is
-// told by the Cluster; so even its errors are for those who look closer.
-type logWriter struct {
-	logger klog.Logger
-}
+// told by the Cluster; so even its errors are for those who look closer. Strangers are the exception: they are known from
+// nothing but the log.
+type logWriter struct{ *Cluster }
 
 // Write takes one line.
 func (w logWriter) Write(line []byte) (int, error) {
@@ -25,8 +25,36 @@ func (w logWriter) Write(line []byte) (int, error) {
 			break
 		}
 	}
-	if logger := w.logger.V(level); logger.Enabled() {
-		logger.Info(string(bytes.TrimPrefix(text, []byte("memberlist: "))))
+	text = bytes.TrimPrefix(text, []byte("memberlist: "))
+	if logger := w.config.Logger.V(level); logger.Enabled() {
+		logger.Info(string(text))
+	}
+	if unreadable(string(text)) {
+		if from, ok := sender(string(text)); ok {
+			w.noteStranger(from)
+		}
 	}
 	return len(line), nil
+}
+
+// unreadable says whether this text of memberlist is about something that no key opens, or that was not encrypted at all.
+func unreadable(text string) bool {
+	return strings.HasPrefix(text, "Decrypt packet failed") ||
+		strings.Contains(text, "no installed keys could decrypt the message") ||
+		strings.Contains(text, "remote state is not encrypted")
+}
+
+// sender returns the address at the end of a line of memberlist's.
+func sender(text string) (netip.Addr, bool) {
+	_, from, _ := strings.Cut(text, " from=")
+	address, err := netip.ParseAddrPort(from)
+	return address.Addr().Unmap(), err == nil
+}
+
+// noteStranger says once that somebody is not understood.
+func (c *Cluster) noteStranger(address netip.Addr) {
+	if c.strangers.note(address, time.Now()) {
+		c.config.Logger.Info("Gossip arrives that is encrypted with another key or not at all; it is ignored", "from", address)
+		signal(c.changed)
+	}
 }

@@ -2,7 +2,9 @@ package membership
 
 import (
 	"bufio"
+	"bytes"
 	"context"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"net/netip"
@@ -10,9 +12,11 @@ import (
 	"os/exec"
 	ossignal "os/signal"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"k8s.io/klog/v2"
 )
@@ -20,7 +24,14 @@ import (
 const (
 	envInside = "CLARION_TEST_IN_NAMESPACE"
 	envMember = "CLARION_TEST_MEMBER"
+	envKey    = "CLARION_TEST_KEY"
 	burner    = "burner" // instead of a member, a process that keeps a processor busy
+)
+
+// Keys change faster than they do in a cluster.
+const (
+	promoteInTests = time.Second
+	retireInTests  = time.Second
 )
 
 // TestMain runs the tests in a network namespace of their own, which goes when they end. Processes that they start run as
@@ -35,7 +46,7 @@ func TestMain(m *testing.M) {
 		io.Copy(io.Discard, os.Stdin)
 		os.Exit(0)
 	case os.Getenv(envMember) != "":
-		if err := member(os.Getenv(envMember)); err != nil {
+		if err := runMember(os.Getenv(envMember)); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -55,18 +66,25 @@ func TestMain(m *testing.M) {
 	os.Exit(0)
 }
 
-// member runs a Cluster as a process: who are its peers it reads line by line, who is alive it writes line by line. It
-// leaves when it is told to terminate or when there is nothing more to read.
-func member(self string) error {
+// runMember runs a Cluster as a process: what it is told it reads line by line, what it sees it writes line by line. It leaves
+// when it is told to terminate or when there is nothing more to read.
+func runMember(self string) error {
 	name, address, _ := strings.Cut(self, "=")
-	logger := klog.Background()
-	c := New(Config{Name: name, Address: netip.MustParseAddr(address), Logger: logger})
+	c := New(Config{Name: name, Address: netip.MustParseAddr(address), Key: parseKey(os.Getenv(envKey)), Logger: klog.Background()})
+	c.keys.promoteAfter, c.keys.retireAfter = promoteInTests, retireInTests
 	ctx, stop := ossignal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	go func() {
 		defer stop()
 		for in := bufio.NewScanner(os.Stdin); in.Scan(); {
-			c.SetPeers(parsePeers(in.Text()))
+			switch what, value, _ := strings.Cut(in.Text(), " "); what {
+			case "peers":
+				c.SetPeers(parsePeers(value))
+			case "key":
+				if err := c.SetKey(parseKey(value)); err != nil {
+					fmt.Fprintln(os.Stderr, err)
+				}
+			}
 		}
 	}()
 	go func() {
@@ -74,6 +92,8 @@ func member(self string) error {
 		for {
 			select {
 			case <-c.Changed():
+				fmt.Println("left", strings.Join(left(c), " "))
+				fmt.Println("strangers", strings.Trim(fmt.Sprint(c.Strangers()), "[]"))
 				fmt.Println("alive", strings.Join(c.Alive(), " "))
 			case <-joined:
 				fmt.Println("joined")
@@ -84,9 +104,33 @@ func member(self string) error {
 	return c.Run(ctx)
 }
 
+// left returns the names of the members that have left.
+func left(c *Cluster) []string {
+	var names []string
+	c.mu.Lock()
+	for name := range c.members {
+		names = append(names, name)
+	}
+	c.mu.Unlock()
+	names = slices.DeleteFunc(names, func(name string) bool { return !c.Left(name) })
+	slices.Sort(names)
+	return names
+}
+
+// testKey returns the n-th key of the tests.
+func testKey(n int) []byte { return bytes.Repeat([]byte{byte(n)}, KeySize) }
+
+func parseKey(text string) []byte {
+	key, err := hex.DecodeString(text)
+	if err != nil {
+		panic(err)
+	}
+	return key
+}
+
 // writePeers and parsePeers turn peers into a line and back.
 func writePeers(w io.Writer, peers map[string]netip.Addr) error {
-	var fields []string
+	fields := []string{"peers"}
 	for name, address := range peers {
 		fields = append(fields, name+"="+address.String())
 	}
@@ -94,9 +138,9 @@ func writePeers(w io.Writer, peers map[string]netip.Addr) error {
 	return err
 }
 
-func parsePeers(line string) map[string]netip.Addr {
+func parsePeers(value string) map[string]netip.Addr {
 	peers := map[string]netip.Addr{}
-	for _, field := range strings.Fields(line) {
+	for _, field := range strings.Fields(value) {
 		name, address, _ := strings.Cut(field, "=")
 		peers[name] = netip.MustParseAddr(address)
 	}

@@ -30,20 +30,27 @@ type search struct {
 func newSearch() search { return search{wake: make(chan struct{}, 1)} }
 
 // SetPeers tells who should be there, by name and address; this member may be among them. Peers that are not in sight at
-// their address are looked for until they are. It never blocks.
+// their address are looked for until they are; others that are not in sight are forgotten. It never blocks.
 func (c *Cluster) SetPeers(peers map[string]netip.Addr) {
 	peers = maps.Clone(peers)
 	delete(peers, c.config.Name)
 	c.search.mu.Lock()
 	c.search.told, c.search.peers = true, peers
 	c.search.mu.Unlock()
+	c.mu.Lock()
+	maps.DeleteFunc(c.members, func(name string, m *member) bool {
+		_, expected := peers[name]
+		return !m.alive && !expected
+	})
+	c.mu.Unlock()
 	signal(c.search.wake)
 }
 
 // quest is the search for one peer.
 type quest struct {
 	address netip.Addr
-	tried   bool // an attempt has ended
+	began   time.Time
+	tried   bool // attempts have come to nothing
 	running bool
 	pause   time.Duration // after the next attempt
 	next    time.Time     // when the next attempt is due
@@ -72,7 +79,13 @@ func (c *Cluster) seek(ctx context.Context, join func(name string, address netip
 		case <-timer.C:
 		case a := <-ended:
 			running--
-			a.quest.running, a.quest.tried = false, true
+			a.quest.running = false
+			// One that answers in a key that is not known here is there, and known as soon as keys have changed.
+			strange := a.err != nil && unreadable(a.err.Error())
+			a.quest.tried = !strange || time.Since(a.quest.began) > c.keys.promoteAfter
+			if strange {
+				c.noteStranger(a.quest.address)
+			}
 			a.quest.next = time.Now().Add(a.quest.pause + rand.N(a.quest.pause/4))
 			a.quest.pause = min(2*a.quest.pause, slowestRetry)
 			if a.err != nil {
@@ -93,7 +106,7 @@ func (c *Cluster) seek(ctx context.Context, join func(name string, address netip
 		for name, address := range peers {
 			q := quests[name]
 			if q == nil {
-				q = &quest{address: address, pause: firstRetry}
+				q = &quest{address: address, began: time.Now(), pause: firstRetry}
 				quests[name] = q
 			}
 			if c.sees(name, address) {

@@ -7,6 +7,9 @@ import (
 	"github.com/hashicorp/memberlist"
 )
 
+// retransmits, times the number of digits of the number of members, is how often each member tells a piece of news.
+const retransmits = 4
+
 // memberlistConfig is memberlist's for a LAN, quickened.
 //
 // Every member pings one other each ProbeInterval, in turn. One that has not answered by the end of the interval, neither
@@ -21,8 +24,11 @@ func (c *Cluster) memberlistConfig() *memberlist.Config {
 	m.Name = c.config.Name
 	m.BindAddr, m.BindPort = c.config.Address.String(), c.config.Port
 	m.AdvertiseAddr, m.AdvertisePort = m.BindAddr, m.BindPort
-	m.Logger = log.New(logWriter{c.config.Logger}, "", 0)
-	m.Events = sight{c}
+	m.Logger = log.New(logWriter{c}, "", 0)
+	m.Events, m.Ping = sight{c}, sight{c}
+	m.Delegate = voice{c}
+	m.Keyring = c.keys.ring
+	m.GossipVerifyIncoming, m.GossipVerifyOutgoing = true, true
 
 	m.ProbeInterval = 150 * time.Millisecond
 	// Those asked on the way report a failure after this time too, which must reach the asker within the interval.
@@ -32,6 +38,7 @@ func (c *Cluster) memberlistConfig() *memberlist.Config {
 	m.SuspicionMaxTimeoutMult = 1
 	// A member that finds itself slow would probe more slowly, and notice the second of two deaths late.
 	m.AwarenessMaxMultiplier = 1
+	m.RetransmitMult = retransmits
 	m.GossipInterval = 20 * time.Millisecond
 	m.PushPullInterval = 10 * time.Second
 	m.TCPTimeout = time.Second

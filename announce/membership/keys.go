@@ -1,0 +1,127 @@
+package membership
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+)
+
+// KeySize is the length of a key in bytes. The gossip is encrypted and authenticated by AES-256 in GCM.
+const KeySize = 32
+
+const (
+	// promoteAfter is how long a new key is only accepted before it is used. All members watch the same Secret and hear of a
+	// change within a second. One whose watch broke at that moment hears of it when the watch is up again, which client-go
+	// first tries after 0.8 to 1.6 s, then after twice as long. Whoever is later is taken for dead by nobody, but sees the
+	// others again only when it has the key.
+	promoteAfter = 5 * time.Second
+	// retireAfter is how long replaced keys are still accepted after the new one is in use, for those who are late.
+	retireAfter = time.Minute
+)
+
+// keys are those that this member knows. The newest goes from accepted to used to alone, so that members which hear of it at
+// different times understand each other all the time. Another key in the meantime starts that again; those before it stay
+// accepted until the newest is alone, because somebody may use any of them.
+type keys struct {
+	promoteAfter, retireAfter time.Duration
+	// ring is memberlist's. It must be given only keys to remove that come last: it may be reading those behind them.
+	ring    *memberlist.Keyring
+	changed chan struct{}
+
+	mu     sync.Mutex
+	newest []byte
+	stage  stage
+	due    time.Time // of the next stage
+}
+
+// stage is how far a change of keys has got.
+type stage int
+
+const (
+	alone    stage = iota // nothing but the newest key is known
+	accepted              // the newest is accepted, another one is used
+	used                  // the newest is used, others are accepted
+)
+
+func newKeys() keys {
+	return keys{
+		promoteAfter: promoteAfter,
+		retireAfter:  retireAfter,
+		ring:         &memberlist.Keyring{},
+		changed:      make(chan struct{}, 1),
+	}
+}
+
+// SetKey changes the key without losing sight of members that hear of the change some seconds earlier or later. The first key
+// is used at once. A key that is the newest already changes nothing. One that has not KeySize bytes is an error, and changes
+// nothing either.
+func (c *Cluster) SetKey(key []byte) error { return c.keys.set(key, time.Now()) }
+
+func (k *keys) set(key []byte, now time.Time) error {
+	if len(key) != KeySize {
+		return fmt.Errorf("a key of the gossip has %d bytes, not %d", KeySize, len(key))
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if bytes.Equal(key, k.newest) {
+		return nil
+	}
+	first := k.newest == nil
+	k.newest = bytes.Clone(key)
+	if err := k.ring.AddKey(k.newest); err != nil {
+		return err
+	}
+	if !first {
+		k.stage, k.due = accepted, now.Add(k.promoteAfter)
+		signal(k.changed)
+	}
+	return nil
+}
+
+// advance does what is due and returns when it wants to be called again, zero for never.
+func (k *keys) advance(now time.Time) (next time.Time, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.stage == alone {
+		return time.Time{}, nil
+	}
+	if now.Before(k.due) {
+		return k.due, nil
+	}
+	if k.stage == accepted {
+		k.stage, k.due = used, now.Add(k.retireAfter)
+		return k.due, k.ring.UseKey(k.newest)
+	}
+	k.stage = alone
+	for all := k.ring.GetKeys(); len(all) > 1; all = k.ring.GetKeys() {
+		if err := k.ring.RemoveKey(all[len(all)-1]); err != nil {
+			return time.Time{}, err
+		}
+	}
+	return time.Time{}, nil
+}
+
+// turn changes keys when it is time, until the context ends.
+func (c *Cluster) turn(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.keys.changed:
+		case <-timer.C:
+		}
+		next, err := c.keys.advance(time.Now())
+		if err != nil {
+			c.config.Logger.Error(err, "Cannot change the key of the gossip")
+		}
+		if !next.IsZero() {
+			timer.Reset(time.Until(next))
+		}
+	}
+}

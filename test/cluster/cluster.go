@@ -54,7 +54,7 @@ func assemble(config Config) *Cluster {
 	c := &Cluster{config: config, topology: t}
 	c.network = &network.Network{
 		Name:     config.Name,
-		LANs:     []string{LAN, FarLAN, ManagementLAN},
+		LANs:     []string{LAN, FarLAN, ManagementLAN, Island},
 		Detached: config.Detached,
 	}
 	c.Switch = c.network.Switch()

@@ -323,13 +323,13 @@ func (f *fixture) testCutManagement(t *testing.T) {
 func (f *fixture) testBlock(t *testing.T) {
 	node := f.Node("n1")
 	blocked, other := meter(t, f.Client, node.IPs()[0], 30080), meter(t, f.Client, node.IPs()[0], 30081)
-	undo, err := node.Block(f.ctx, network.Traffic{Device: "eth0", Peer: f.Client.Address("eth0", false), Protocol: "tcp", Port: 30080})
+	barrier, err := node.Block(f.ctx, network.Traffic{Device: "eth0", Peer: f.Client.Address("eth0", false), Protocol: "tcp", Port: 30080})
 	if err != nil {
 		t.Fatal(err)
 	}
 	await(t, blocked, network.Failed)
 	await(t, other, network.Succeeded)
-	if err := undo(); err != nil {
+	if err := barrier.Lift(); err != nil {
 		t.Fatal(err)
 	}
 	await(t, blocked, network.Succeeded)

@@ -15,6 +15,8 @@ const (
 	LAN           = "lan"
 	FarLAN        = "far"
 	ManagementLAN = "mgmt"
+	// Island has nothing plugged in, until a test cuts hosts off from the others with [network.Host.Replug].
+	Island = "island"
 )
 
 const (
@@ -24,7 +26,7 @@ const (
 	controlNumber = 1
 	// clientNumber is what the client's addresses end with.
 	clientNumber = 100
-	apiPort       = 6443
+	apiPort      = 6443
 )
 
 // topology derives every host and address of a cluster from its configuration, for whoever starts it and for whoever

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"regexp"
+	"strconv"
 	"strings"
 	"sync/atomic"
 )
@@ -39,9 +41,15 @@ type Traffic struct {
 
 var blocks atomic.Uint64
 
+// Barrier drops traffic at the network devices of a host, until it is lifted.
+type Barrier struct {
+	host  *Host
+	table string
+}
+
 // Block drops traffic at the host's network devices, before anything else in the host sees what comes in and after
-// everything else for what goes out. The returned function lets it pass again.
-func (h *Host) Block(ctx context.Context, traffic ...Traffic) (undo func() error, err error) {
+// everything else for what goes out.
+func (h *Host) Block(ctx context.Context, traffic ...Traffic) (*Barrier, error) {
 	table := fmt.Sprintf("block%d", blocks.Add(1))
 	script := &strings.Builder{}
 	fmt.Fprintf(script, "table netdev %s {\n", table)
@@ -70,13 +78,35 @@ func (h *Host) Block(ctx context.Context, traffic ...Traffic) (undo func() error
 	if _, err := h.RunWithInput(ctx, script.String(), "nft", "-f", "-"); err != nil {
 		return nil, fmt.Errorf("block traffic: %w", err)
 	}
-	return func() error {
-		_, err := h.Run(context.Background(), "nft", "delete", "table", "netdev", table)
-		if errors.Is(err, ErrOff) {
-			return nil // the block went with the power
+	return &Barrier{host: h, table: table}, nil
+}
+
+// Lift lets the traffic pass again.
+func (b *Barrier) Lift() error {
+	_, err := b.host.Run(context.Background(), "nft", "delete", "table", "netdev", b.table)
+	if errors.Is(err, ErrOff) {
+		return nil // it went with the power
+	}
+	return err
+}
+
+var droppedPackets = regexp.MustCompile(`counter packets (\d+)`)
+
+// Dropped returns how many frames the barrier has dropped so far.
+func (b *Barrier) Dropped(ctx context.Context) (int, error) {
+	table, err := b.host.Run(ctx, "nft", "list", "table", "netdev", b.table)
+	if err != nil {
+		return 0, err
+	}
+	sum := 0
+	for _, match := range droppedPackets.FindAllStringSubmatch(table, -1) {
+		n, err := strconv.Atoi(match[1])
+		if err != nil {
+			return 0, err
 		}
-		return err
-	}, nil
+		sum += n
+	}
+	return sum, nil
 }
 
 // rules returns the nftables matches for the traffic in one direction. Any of them matching is enough.

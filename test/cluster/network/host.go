@@ -136,12 +136,30 @@ func (h *Host) CutLink(device string) error { return h.pull(device, true) }
 func (h *Host) RestoreLink(device string) error { return h.pull(device, false) }
 
 func (h *Host) pull(device string, down bool) error {
+	port, err := h.port(device)
+	if err != nil {
+		return err
+	}
+	return h.network.pull(h, port, down)
+}
+
+// Replug puts the cable of a device into another LAN, at once: the device never loses its carrier. That is what hosts see
+// when switches lose sight of each other. Power brings it back to the LAN of the Spec.
+func (h *Host) Replug(device, lan string) error {
+	port, err := h.port(device)
+	if err != nil {
+		return err
+	}
+	return h.network.replug(h, port, lan)
+}
+
+func (h *Host) port(device string) (Port, error) {
 	for _, port := range h.Ports {
 		if port.Device == device {
-			return h.network.pull(h, port, down)
+			return port, nil
 		}
 	}
-	return fmt.Errorf("%s has no device %s", h.Name, device)
+	return Port{}, fmt.Errorf("%s has no device %s", h.Name, device)
 }
 
 func (h *Host) setSysctls() error {

@@ -96,6 +96,21 @@ func (n *Network) pull(h *Host, port Port, down bool) error {
 	})
 }
 
+// replug puts the switch's end of a cable into another bridge.
+func (n *Network) replug(h *Host, port Port, lan string) error {
+	return n.Switch().configure(func(handle *netlink.Handle) error {
+		end, err := handle.LinkByName(h.socket(port))
+		if err != nil {
+			return fmt.Errorf("cable of %s to %s: %w", h.Name, port.LAN, err)
+		}
+		bridge, err := handle.LinkByName(lan)
+		if err != nil {
+			return fmt.Errorf("LAN %s: %w", lan, err)
+		}
+		return handle.LinkSetMaster(end, bridge)
+	})
+}
+
 // unplug removes a cable, both ends of it. That there is none is fine.
 func (n *Network) unplug(h *Host, port Port) error {
 	return n.Switch().configure(func(handle *netlink.Handle) error {

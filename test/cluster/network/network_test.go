@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -215,6 +216,37 @@ func TestACutLinkLosesItsCarrierUntilRestored(t *testing.T) {
 	}
 }
 
+func TestAReplacedCableKeepsItsCarrier(t *testing.T) {
+	l := newLAN(t)
+	serve(t, l.b)
+	carrier := func() string {
+		t.Helper()
+		details, err := l.b.Run(testContext(t), "ip", "-s", "-s", "-j", "link", "show", "eth0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		changes := regexp.MustCompile(`"carrier_changes":\d+`).FindString(details)
+		if changes == "" {
+			t.Fatal(details)
+		}
+		return changes
+	}
+	before := carrier()
+	m := meter(t, l.a, l.b.Address("eth0", false))
+	awaitAttempt(t, m, Succeeded)
+	if err := l.b.Replug("eth0", "far"); err != nil {
+		t.Fatal(err)
+	}
+	awaitAttempt(t, m, Failed)
+	if err := l.b.Replug("eth0", "lan"); err != nil {
+		t.Fatal(err)
+	}
+	awaitAttempt(t, m, Succeeded)
+	if after := carrier(); after != before {
+		t.Errorf("%s, and before %s", after, before)
+	}
+}
+
 func TestBlock(t *testing.T) {
 	l := newLAN(t)
 	serve(t, l.b)
@@ -247,7 +279,7 @@ func TestBlock(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			m := meter(t, l.a, l.b.Address("eth0", test.v6))
 			awaitAttempt(t, m, Succeeded)
-			undo, err := test.host.Block(ctx, test.traffic)
+			barrier, err := test.host.Block(ctx, test.traffic)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -256,7 +288,10 @@ func TestBlock(t *testing.T) {
 			} else {
 				awaitAttempt(t, m, Succeeded)
 			}
-			if err := undo(); err != nil {
+			if dropped, err := barrier.Dropped(ctx); err != nil || test.blocked != (dropped > 0) {
+				t.Errorf("%d frames dropped, %v", dropped, err)
+			}
+			if err := barrier.Lift(); err != nil {
 				t.Fatal(err)
 			}
 			awaitAttempt(t, m, Succeeded)

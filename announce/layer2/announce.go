@@ -17,7 +17,7 @@ type shot struct {
 	at   time.Time // when it is due
 }
 
-// announce sends the announcements of the port's claims, when they are due and as fast as the rate allows, until sending
+// announce sends the announcements of the port's own claims, when they are due and as fast as the rate allows, until sending
 // fails or the context ends.
 func (p *port) announce(ctx context.Context, conn conn) error {
 	r := p.responder
@@ -40,7 +40,9 @@ func (p *port) announce(ctx context.Context, conn conn) error {
 			if err := conn.join(c.addr); err != nil {
 				return err
 			}
-			heap.Push(&due, shot{claim: c, at: time.Now()})
+			if c.owner == nil {
+				heap.Push(&due, shot{claim: c, at: time.Now()})
+			}
 		}
 		for _, c := range gone {
 			conn.leave(c.addr)
@@ -63,6 +65,7 @@ func (p *port) announce(ctx context.Context, conn conn) error {
 			if err := conn.announce(s.claim.addr, s.step%p.protocol.forms()); err != nil {
 				return err
 			}
+			r.announced.add(p.protocol)
 			if s, ok := p.after(s); ok {
 				heap.Push(&later, s)
 			}

@@ -12,13 +12,21 @@ var (
 	nobody    = net.HardwareAddr{0, 0, 0, 0, 0, 0}
 )
 
-// asked returns the question that an ARP packet asks, if it is one that may be answered. The probes of RFC 5227, whose
-// sender has no address yet, are questions; announcements are not: their sender asks for its own address.
-func asked(p *arp.Packet) (question, bool) {
-	ok := p.Operation == arp.OperationRequest &&
-		p.TargetIP.Is4() && p.SenderIP.Is4() && p.SenderIP != p.TargetIP &&
-		isStation(p.SenderHardwareAddr)
-	return question{addr: p.TargetIP, from: p.SenderIP, mac: p.SenderHardwareAddr}, ok
+// heard returns what an ARP packet that came from source says, if it is one of use. The probes of RFC 5227, whose sender has no
+// address yet, ask and claim nothing; announcements claim and ask nothing, because their sender asks for its own address.
+func heard(p *arp.Packet, source net.HardwareAddr) (message, bool) {
+	request := p.Operation == arp.OperationRequest
+	if !request && p.Operation != arp.OperationReply || !p.SenderIP.Is4() || !p.TargetIP.Is4() || !isStation(p.SenderHardwareAddr) {
+		return message{}, false
+	}
+	m := message{source: source, from: p.SenderIP, mac: p.SenderHardwareAddr}
+	if !p.SenderIP.IsUnspecified() {
+		m.claims = p.SenderIP
+	}
+	if request && p.SenderIP != p.TargetIP {
+		m.asks = p.TargetIP
+	}
+	return m, m.claims.IsValid() || m.asks.IsValid()
 }
 
 // isStation tells whether mac is the Ethernet address of one station, and not of many.
@@ -28,8 +36,8 @@ func isStation(mac net.HardwareAddr) bool {
 }
 
 // reply tells who asked that the address is at mac.
-func reply(q question, mac net.HardwareAddr) *arp.Packet {
-	return newPacket(arp.OperationReply, mac, q.addr, q.mac, q.from)
+func reply(m message, mac net.HardwareAddr) *arp.Packet {
+	return newPacket(arp.OperationReply, mac, m.asks, m.mac, m.from)
 }
 
 // gratuitous tells everybody that the address is at mac. Receivers differ in which form they take: Linux takes a reply

@@ -6,16 +6,18 @@ import (
 	"net/netip"
 
 	"github.com/mdlayher/arp"
+	"github.com/mdlayher/packet"
 	"golang.org/x/sys/unix"
 )
 
 // arpSize is how much of a packet is read: an ARP packet has 28 bytes, and padding after them.
 const arpSize = 128
 
-// arpFilter lets through the ARP requests of IPv4 over Ethernet.
+// arpFilter lets through the ARP requests and replies of IPv4 over Ethernet.
 var arpFilter = newFilter(arpSize,
-	equals{0, 4, 1<<16 | unix.ETH_P_IP},                        // hardware type, protocol type
-	equals{4, 4, 6<<24 | 4<<16 | uint32(arp.OperationRequest)}, // lengths of the addresses, operation
+	equals(0, 4, 1<<16|unix.ETH_P_IP), // hardware type, protocol type
+	equals(4, 2, 6<<8|4),              // lengths of the addresses
+	condition{6, 2, uint32(arp.OperationRequest), uint32(arp.OperationReply)},
 )
 
 // arpSocket is a conn for ARP on a real interface.
@@ -36,24 +38,28 @@ func listenARP(i Interface) (conn, error) {
 	return &arpSocket{socket: s, ifi: i}, nil
 }
 
-func (s *arpSocket) read() (question, error) {
+func (s *arpSocket) read() (message, error) {
 	for {
-		n, _, err := s.socket.ReadFrom(s.buf[:])
+		n, from, err := s.socket.ReadFrom(s.buf[:])
 		if err != nil {
-			return question{}, fmt.Errorf("receive ARP: %w", err)
+			return message{}, fmt.Errorf("receive ARP: %w", err)
 		}
 		p := new(arp.Packet)
 		if err := p.UnmarshalBinary(s.buf[:n]); err != nil {
 			continue
 		}
-		if q, ok := asked(p); ok {
-			return q, nil
+		if m, ok := heard(p, from.(*packet.Addr).HardwareAddr); ok {
+			return m, nil
 		}
 	}
 }
 
-func (s *arpSocket) answer(q question) error {
-	return s.send(reply(q, s.ifi.MAC), q.mac)
+func (s *arpSocket) answer(m message, mac net.HardwareAddr) error {
+	return s.send(reply(m, mac), m.mac)
+}
+
+func (s *arpSocket) ask(addr, from netip.Addr) error {
+	return s.send(newPacket(arp.OperationRequest, s.ifi.MAC, from, nobody, addr), broadcast)
 }
 
 func (s *arpSocket) announce(addr netip.Addr, form int) error {

@@ -40,7 +40,7 @@ func BenchmarkAnswer6(b *testing.B) {
 	for _, count := range []int{10, 10_000} {
 		b.Run(fmt.Sprintf("addresses=%d", count), func(b *testing.B) {
 			s := answering(b, unix.ETH_P_IPV6, vip61, count)
-			question := frameFor(unix.ETH_P_IPV6, s.mac, groupMAC(groupOf(vip61)), untagged, solicitation(client6, groupOf(vip61), vip61, sourceMAC(s.mac)))
+			question := frameFor(unix.ETH_P_IPV6, s.mac, multicastMAC(groupOf(vip61)), untagged, solicitation(client6, groupOf(vip61), vip61, sourceMAC(s.mac)))
 			ask(b, func() {
 				s.send(question)
 				s.receive6("an answer", isAnswer6)

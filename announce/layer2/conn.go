@@ -31,26 +31,44 @@ func (p protocol) forms() int {
 	return 1
 }
 
-// question is what a neighbour asks: at which hardware address is addr?
-type question struct {
-	addr netip.Addr
-	// from and mac are the addresses of who asks. from is unspecified if the asker has none yet and wants to know whether it
-	// may take addr.
-	from netip.Addr
-	mac  net.HardwareAddr
+// unspecified is the address of who has none yet.
+func (p protocol) unspecified() netip.Addr {
+	if p == arpProtocol {
+		return netip.IPv4Unspecified()
+	}
+	return netip.IPv6Unspecified()
 }
 
-// conn speaks a protocol on an interface. What it says is that an address is at the interface's hardware address. One
-// goroutine may read and answer while another does the rest; closing it ends a read.
+// message is what a neighbour says: where an address is, for which one it looks, or both.
+type message struct {
+	// source is where the frame came from.
+	source net.HardwareAddr
+	// from and mac are the addresses of the neighbour. from is unspecified if it has none yet and wants to know whether it may
+	// take the one that it asks for. mac differs from source if somebody speaks for somebody else.
+	from netip.Addr
+	mac  net.HardwareAddr
+	// claims is the address that is at mac. Not valid if the neighbour does not say so of any.
+	claims netip.Addr
+	// asks is the address for which it looks. Not valid if there is none.
+	asks netip.Addr
+}
+
+// probes tells whether the neighbour wants to know if it may take the address that it asks for.
+func (m message) probes() bool { return m.asks.IsValid() && m.from.IsUnspecified() }
+
+// conn speaks a protocol on an interface. One goroutine may read and answer while others do the rest; closing it ends a read.
 type conn interface {
-	// read returns the next question that is valid and may be answered, for whatever address.
-	read() (question, error)
-	// answer answers a question.
-	answer(question) error
-	// announce tells all neighbours of an address in one of the forms that the protocol has, which count from 0.
+	// read returns the next message that is valid, about whatever address.
+	read() (message, error)
+	// answer tells who asked that the address is at mac.
+	answer(m message, mac net.HardwareAddr) error
+	// announce tells all neighbours that an address is at the interface's hardware address, in one of the forms that the
+	// protocol has, which count from 0.
 	announce(addr netip.Addr, form int) error
-	// join makes sure that questions for an address arrive; until there were as many calls of leave. It fails if the
-	// system refuses.
+	// ask asks all neighbours for an address. If from is unspecified, that is to find out whether it is free.
+	ask(addr, from netip.Addr) error
+	// join makes sure that what is sent to those who have an address arrives; until there were as many calls of leave. It
+	// fails if the system refuses.
 	join(addr netip.Addr) error
 	leave(addr netip.Addr)
 	close() error

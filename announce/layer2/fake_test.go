@@ -24,7 +24,7 @@ type fakeLAN struct {
 type sent struct {
 	at   time.Time
 	ifi  string
-	form string // "answer", or how an address is announced
+	form string // "answer", "question", "probe", or how an address is announced
 	addr netip.Addr
 	mac  net.HardwareAddr // where addr is said to be
 	to   net.HardwareAddr // who is told, if not everybody
@@ -72,7 +72,7 @@ func (f *fakeLAN) listen(i Interface, p protocol) (conn, error) {
 	}
 	c := &fakeConn{
 		lan: f, at: place{i.Name, p}, mac: i.MAC,
-		in: make(chan question, 1), broken: make(chan struct{}), joined: map[netip.Addr]int{},
+		in: make(chan message, 1), broken: make(chan struct{}), joined: map[netip.Addr]int{},
 	}
 	f.conns[c.at] = c
 	return c, nil
@@ -80,10 +80,26 @@ func (f *fakeLAN) listen(i Interface, p protocol) (conn, error) {
 
 // ask puts a question on the wire of an interface, if anybody listens there.
 func (f *fakeLAN) ask(ifi string, addr netip.Addr) {
+	f.hear(ifi, protocolOf(addr), message{source: asker, from: netip.MustParseAddr("192.0.2.1"), mac: asker, asks: addr})
+}
+
+// claim puts a frame on the wire of an interface that says that addr is at mac.
+func (f *fakeLAN) claim(ifi string, addr netip.Addr, source, mac net.HardwareAddr) {
+	f.hear(ifi, protocolOf(addr), message{source: source, from: addr, mac: mac, claims: addr})
+}
+
+// probe puts a probe for addr by the station at mac on the wire of an interface.
+func (f *fakeLAN) probe(ifi string, addr netip.Addr, mac net.HardwareAddr) {
+	p := protocolOf(addr)
+	f.hear(ifi, p, message{source: mac, from: p.unspecified(), mac: mac, asks: addr})
+}
+
+// hear has all that listen on an interface hear a message.
+func (f *fakeLAN) hear(ifi string, p protocol, m message) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if c := f.conns[place{ifi, protocolOf(addr)}]; c != nil {
-		c.in <- question{addr: addr, from: netip.MustParseAddr("192.0.2.1"), mac: asker}
+	if c := f.conns[place{ifi, p}]; c != nil {
+		c.in <- m
 	}
 }
 
@@ -95,9 +111,10 @@ func (f *fakeLAN) take() (answers, announcements []sent) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, s := range f.sent {
-		if s.form == "answer" {
+		switch s.form {
+		case "answer":
 			answers = append(answers, s)
-		} else {
+		case "request", "reply", "advertisement":
 			announcements = append(announcements, s)
 		}
 	}
@@ -125,7 +142,7 @@ type fakeConn struct {
 	lan    *fakeLAN
 	at     place
 	mac    net.HardwareAddr
-	in     chan question
+	in     chan message
 	once   sync.Once
 	broken chan struct{}
 	joined map[netip.Addr]int
@@ -133,30 +150,39 @@ type fakeConn struct {
 
 var errBroken = errors.New("the wire is broken")
 
-func (c *fakeConn) read() (question, error) {
+func (c *fakeConn) read() (message, error) {
 	select {
-	case q := <-c.in:
-		return q, nil
+	case m := <-c.in:
+		return m, nil
 	case <-c.broken:
-		return question{}, errBroken
+		return message{}, errBroken
 	}
 }
 
-func (c *fakeConn) answer(q question) error {
-	c.send("answer", q.addr, q.mac)
+func (c *fakeConn) answer(m message, mac net.HardwareAddr) error {
+	c.send("answer", m.asks, mac, m.mac)
+	return nil
+}
+
+func (c *fakeConn) ask(addr, from netip.Addr) error {
+	form := "question"
+	if from.IsUnspecified() {
+		form = "probe"
+	}
+	c.send(form, addr, nil, nil)
 	return nil
 }
 
 func (c *fakeConn) announce(addr netip.Addr, form int) error {
 	forms := map[protocol][]string{arpProtocol: {"request", "reply"}, ndpProtocol: {"advertisement"}}
-	c.send(forms[c.at.protocol][form], addr, nil)
+	c.send(forms[c.at.protocol][form], addr, c.mac, nil)
 	return nil
 }
 
-func (c *fakeConn) send(form string, addr netip.Addr, to net.HardwareAddr) {
+func (c *fakeConn) send(form string, addr netip.Addr, mac, to net.HardwareAddr) {
 	c.lan.mu.Lock()
 	defer c.lan.mu.Unlock()
-	c.lan.sent = append(c.lan.sent, sent{time.Now(), c.at.ifi, form, addr, c.mac, to})
+	c.lan.sent = append(c.lan.sent, sent{time.Now(), c.at.ifi, form, addr, mac, to})
 }
 
 func (c *fakeConn) join(addr netip.Addr) error {

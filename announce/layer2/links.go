@@ -19,16 +19,20 @@ type Interface struct {
 	// Prefixes are the networks that the interface's own addresses are in, sorted. IPv6 link-local ones are left out,
 	// because nothing is announced in them.
 	Prefixes []netip.Prefix
+	// Addresses are its own addresses, sorted. IPv6 link-local ones are left out, and those that it may not use.
+	Addresses []netip.Addr
 	// LinkLocal is an IPv6 link-local address of the interface that it may use; not valid if there is none.
 	LinkLocal netip.Addr
 	// DefaultRoute4 and DefaultRoute6 say that a default route of the main table leads out of the interface.
 	DefaultRoute4, DefaultRoute6 bool
+	// Gateways are the routers of those default routes.
+	Gateways []netip.Addr
 }
 
 func (i Interface) equal(o Interface) bool {
 	return i.Name == o.Name && i.Index == o.Index && bytes.Equal(i.MAC, o.MAC) && i.Up == o.Up &&
-		slices.Equal(i.Prefixes, o.Prefixes) && i.LinkLocal == o.LinkLocal &&
-		i.DefaultRoute4 == o.DefaultRoute4 && i.DefaultRoute6 == o.DefaultRoute6
+		slices.Equal(i.Prefixes, o.Prefixes) && slices.Equal(i.Addresses, o.Addresses) && i.LinkLocal == o.LinkLocal &&
+		i.DefaultRoute4 == o.DefaultRoute4 && i.DefaultRoute6 == o.DefaultRoute6 && slices.Equal(i.Gateways, o.Gateways)
 }
 
 // Links knows the node's network interfaces, as the kernel reports them. Loopback, interfaces without ARP and ports of
@@ -36,6 +40,7 @@ func (i Interface) equal(o Interface) bool {
 type Links struct {
 	ready   chan struct{}
 	changed chan struct{}
+	kernel  kernelAddresses
 
 	mu         sync.Mutex
 	interfaces []Interface

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"slices"
 	"syscall"
@@ -52,7 +51,7 @@ func (l *Links) follow(ctx context.Context) error {
 	}
 	defer handle.Close()
 
-	p := &picture{handle: handle}
+	p := &picture{handle: handle, kernel: &l.kernel}
 	if err := p.readAll(); err != nil {
 		return err
 	}
@@ -79,12 +78,15 @@ func (l *Links) follow(ctx context.Context) error {
 // they must be read again, which also finds what the kernel does not report, such as the IPv4 routes that go with a link.
 type picture struct {
 	handle *netlink.Handle
+	kernel *kernelAddresses
 
 	links     map[int]Interface // by index, without addresses and routes
-	addresses map[int][]netip.Prefix
+	prefixes  map[int][]netip.Prefix
+	addresses map[int][]netip.Addr
 	linkLocal map[int]netip.Addr
 	default4  map[int]bool
 	default6  map[int]bool
+	gateways  map[int][]netip.Addr
 
 	staleAddresses, staleRoutes bool
 }
@@ -95,11 +97,14 @@ func (p *picture) readAll() error {
 		return fmt.Errorf("list network interfaces: %w", err)
 	}
 	p.links = map[int]Interface{}
+	names := map[int]string{}
 	for _, link := range links {
+		names[link.Attrs().Index] = link.Attrs().Name
 		if i, ok := usable(link.Attrs()); ok {
 			p.links[i.Index] = i
 		}
 	}
+	p.kernel.setNames(names)
 	p.staleAddresses, p.staleRoutes = true, true
 	return p.refresh()
 }
@@ -111,22 +116,23 @@ func (p *picture) refresh() error {
 		if err != nil {
 			return fmt.Errorf("list addresses: %w", err)
 		}
-		p.addresses, p.linkLocal = map[int][]netip.Prefix{}, map[int]netip.Addr{}
+		p.prefixes, p.addresses, p.linkLocal = map[int][]netip.Prefix{}, map[int][]netip.Addr{}, map[int]netip.Addr{}
+		all := map[netip.Addr][]int{}
 		for _, a := range list {
-			if addr, ok := linkLocalOf(a); ok && (!p.linkLocal[a.LinkIndex].IsValid() || addr.Less(p.linkLocal[a.LinkIndex])) {
-				p.linkLocal[a.LinkIndex] = addr
-			}
-			if prefix, ok := prefixOf(a); ok {
-				p.addresses[a.LinkIndex] = append(p.addresses[a.LinkIndex], prefix)
+			if addr, ok := p.add(a); ok {
+				all[addr] = append(all[addr], a.LinkIndex)
 			}
 		}
-		for index, prefixes := range p.addresses {
+		p.kernel.set(all)
+		for index, prefixes := range p.prefixes {
 			slices.SortFunc(prefixes, netip.Prefix.Compare)
-			p.addresses[index] = slices.Compact(prefixes)
+			p.prefixes[index] = slices.Compact(prefixes)
+			slices.SortFunc(p.addresses[index], netip.Addr.Compare)
 		}
 		p.staleAddresses = false
 	}
 	if p.staleRoutes {
+		p.gateways = map[int][]netip.Addr{}
 		var err error
 		if p.default4, err = p.defaultRoutes(netlink.FAMILY_V4); err != nil {
 			return err
@@ -139,7 +145,31 @@ func (p *picture) refresh() error {
 	return nil
 }
 
-// defaultRoutes returns the indices of the interfaces that a default route of the main table leads out of.
+// add takes in an address of an interface, and returns it.
+func (p *picture) add(a netlink.Addr) (netip.Addr, bool) {
+	if a.IPNet == nil {
+		return netip.Addr{}, false
+	}
+	addr, ok := netip.AddrFromSlice(a.IP)
+	if !ok {
+		return netip.Addr{}, false
+	}
+	index, usable := a.LinkIndex, a.Flags&(unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED) == 0
+	if addr.Is6() && addr.IsLinkLocalUnicast() {
+		if usable && (!p.linkLocal[index].IsValid() || addr.Less(p.linkLocal[index])) {
+			p.linkLocal[index] = addr
+		}
+		return addr, true
+	}
+	p.prefixes[index] = append(p.prefixes[index], prefixOf(a))
+	if usable {
+		p.addresses[index] = append(p.addresses[index], addr)
+	}
+	return addr, true
+}
+
+// defaultRoutes returns the indices of the interfaces that a default route of the main table leads out of, and adds to the
+// gateways.
 func (p *picture) defaultRoutes(family int) (map[int]bool, error) {
 	routes, err := undisturbed(func() ([]netlink.Route, error) {
 		return p.handle.RouteListFiltered(family, &netlink.Route{Type: unix.RTN_UNICAST}, netlink.RT_FILTER_TYPE)
@@ -154,9 +184,11 @@ func (p *picture) defaultRoutes(family int) (map[int]bool, error) {
 				continue
 			}
 		}
-		indices[r.LinkIndex] = true
-		for _, hop := range r.MultiPath {
+		for _, hop := range append(r.MultiPath, &netlink.NexthopInfo{LinkIndex: r.LinkIndex, Gw: r.Gw}) {
 			indices[hop.LinkIndex] = true
+			if gateway, ok := netip.AddrFromSlice(hop.Gw); ok {
+				p.gateways[hop.LinkIndex] = append(p.gateways[hop.LinkIndex], gateway.Unmap())
+			}
 		}
 	}
 	return indices, nil
@@ -177,13 +209,24 @@ func (p *picture) apply(m syscall.NetlinkMessage) error {
 		if err != nil {
 			return fmt.Errorf("read an interface: %w", err)
 		}
-		p.applyLink(m.Header.Type == unix.RTM_NEWLINK, link.Attrs())
+		exists, attrs := m.Header.Type == unix.RTM_NEWLINK, link.Attrs()
+		p.applyLink(exists, attrs)
+		if exists {
+			p.kernel.setName(attrs.Index, attrs.Name)
+		} else {
+			p.kernel.forgetName(attrs.Index)
+		}
 	case unix.RTM_NEWADDR, unix.RTM_DELADDR:
 		if len(m.Data) < unix.SizeofIfAddrmsg {
 			return errShort
 		}
 		a := nl.DeserializeIfAddrmsg(m.Data)
 		index := int(a.Index)
+		if addr, ok := localAddress(m.Data); ok && m.Header.Type == unix.RTM_NEWADDR {
+			p.kernel.add(addr, index)
+		} else if ok {
+			p.kernel.remove(addr, index)
+		}
 		if _, ok := p.links[index]; !ok {
 			return nil
 		}
@@ -230,10 +273,12 @@ func (p *picture) applyLink(exists bool, attrs *netlink.LinkAttrs) {
 func (p *picture) interfaces() []Interface {
 	list := make([]Interface, 0, len(p.links))
 	for index, i := range p.links {
-		i.Prefixes = p.addresses[index]
+		i.Prefixes = p.prefixes[index]
+		i.Addresses = p.addresses[index]
 		i.LinkLocal = p.linkLocal[index]
 		i.DefaultRoute4 = p.default4[index]
 		i.DefaultRoute6 = p.default6[index]
+		i.Gateways = p.gateways[index]
 		list = append(list, i)
 	}
 	slices.SortFunc(list, func(a, b Interface) int { return cmp.Compare(a.Name, b.Name) })
@@ -253,27 +298,14 @@ func usable(attrs *netlink.LinkAttrs) (Interface, bool) {
 }
 
 // prefixOf returns the network that an address is in. With a peer address that is the peer's.
-func prefixOf(a netlink.Addr) (netip.Prefix, bool) {
-	var ipNet *net.IPNet
-	if ipNet = a.IPNet; a.Peer != nil {
+func prefixOf(a netlink.Addr) netip.Prefix {
+	ipNet := a.IPNet
+	if a.Peer != nil {
 		ipNet = a.Peer
 	}
-	if ipNet == nil {
-		return netip.Prefix{}, false
-	}
-	addr, ok := netip.AddrFromSlice(ipNet.IP)
-	if !ok || addr.Is6() && addr.IsLinkLocalUnicast() {
-		return netip.Prefix{}, false
-	}
+	addr, _ := netip.AddrFromSlice(ipNet.IP)
 	ones, _ := ipNet.Mask.Size()
-	return netip.PrefixFrom(addr, ones).Masked(), true
-}
-
-// linkLocalOf returns an IPv6 link-local address that may be used: one that nobody else is known to have.
-func linkLocalOf(a netlink.Addr) (netip.Addr, bool) {
-	addr, ok := netip.AddrFromSlice(a.IP)
-	usable := a.Flags&(unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED) == 0
-	return addr, ok && addr.Is6() && addr.IsLinkLocalUnicast() && usable
+	return netip.PrefixFrom(addr, ones).Masked()
 }
 
 // undisturbed repeats a list that changed while the kernel wrote it. Should it change every time, what has been read is

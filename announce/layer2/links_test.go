@@ -10,6 +10,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"go.uber.org/goleak"
+	"golang.org/x/sync/errgroup"
 )
 
 // follow runs a Links until the test ends.
@@ -25,16 +26,18 @@ func follow(t *testing.T) *Links {
 	return l
 }
 
-// run runs f until the test ends, and fails the test if it returns an error or leaves a goroutine.
-func run(t testing.TB, f func(context.Context) error) {
+// run runs some functions until the test ends, and fails the test if one returns an error or if they leave a goroutine.
+func run(t testing.TB, all ...func(context.Context) error) {
 	t.Helper()
 	before := goleak.IgnoreCurrent()
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- f(ctx) }()
+	group, ctx := errgroup.WithContext(ctx)
+	for _, f := range all {
+		group.Go(func() error { return f(ctx) })
+	}
 	t.Cleanup(func() {
 		cancel()
-		if err := <-done; err != nil {
+		if err := group.Wait(); err != nil {
 			t.Errorf("run: %v", err)
 		}
 		goleak.VerifyNone(t, before)

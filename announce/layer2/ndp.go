@@ -18,49 +18,101 @@ const (
 
 var (
 	allNodes    = netip.MustParseAddr("ff02::1")
-	allNodesMAC = net.HardwareAddr{0x33, 0x33, 0, 0, 0, 1}
+	allNodesMAC = multicastMAC(allNodes)
 )
 
-// solicited returns the question that an IPv6 packet asks, if it is a neighbour solicitation that is valid by RFC 4861,
-// section 7.1.1, and may be answered. from is where its frame came from: those that check whether a neighbour is still there
-// need not repeat their hardware address in the packet.
-func solicited(packet []byte, from net.HardwareAddr) (question, bool) {
+// multicastMAC is the Ethernet address of an IPv6 multicast group (RFC 2464, section 7).
+func multicastMAC(group netip.Addr) net.HardwareAddr {
+	return append(net.HardwareAddr{0x33, 0x33}, group.AsSlice()[12:]...)
+}
+
+// heard6 returns what an IPv6 packet says, if it is a neighbour solicitation or advertisement that is valid by RFC 4861,
+// sections 7.1.1 and 7.1.2. source is where its frame came from: those that check whether a neighbour is still there, or that
+// answer such a check, need not repeat their hardware address in the packet.
+func heard6(packet []byte, source net.HardwareAddr) (message, bool) {
 	if len(packet) < ipv6HeaderSize || packet[0]>>4 != 6 || packet[6] != icmpv6 || packet[7] != ndpHopLimit {
-		return question{}, false
+		return message{}, false
 	}
 	src, dst := netip.AddrFrom16([16]byte(packet[8:24])), netip.AddrFrom16([16]byte(packet[24:40]))
-	message := packet[ipv6HeaderSize:]
+	body := packet[ipv6HeaderSize:]
 	size := int(binary.BigEndian.Uint16(packet[4:]))
-	if size > len(message) {
-		return question{}, false
+	if size > len(body) {
+		return message{}, false
 	}
-	message = message[:size]
+	body = body[:size]
 	const code = 1
-	if len(message) <= code || message[code] != 0 || checksum(src, dst, message) != 0 {
-		return question{}, false
+	if len(body) <= code || body[code] != 0 || src.IsMulticast() || checksum(src, dst, body) != 0 {
+		return message{}, false
 	}
-	parsed, err := ndp.ParseMessage(message)
+	parsed, err := ndp.ParseMessage(body)
 	if err != nil {
-		return question{}, false
+		return message{}, false
 	}
-	solicitation, ok := parsed.(*ndp.NeighborSolicitation)
-	if !ok || solicitation.TargetAddress.IsMulticast() || src.IsMulticast() || src == solicitation.TargetAddress {
-		return question{}, false
+	m := message{source: source, from: src, mac: source}
+	switch parsed := parsed.(type) {
+	case *ndp.NeighborSolicitation:
+		return m.solicited(parsed, dst)
+	case *ndp.NeighborAdvertisement:
+		return m.advertised(parsed, dst)
 	}
-	q := question{addr: solicitation.TargetAddress, from: src, mac: from}
-	for _, option := range solicitation.Options {
-		if source, ok := option.(*ndp.LinkLayerAddress); ok && source.Direction == ndp.Source {
-			if src.IsUnspecified() {
-				return question{}, false
-			}
-			q.mac = source.Addr
+	return message{}, false
+}
+
+// solicited adds what a solicitation says. Its sender claims its own address too.
+func (m message) solicited(s *ndp.NeighborSolicitation, dst netip.Addr) (message, bool) {
+	mac, hasMAC := linkLayerAddress(s.Options, ndp.Source)
+	if hasMAC {
+		m.mac = mac
+	}
+	if s.TargetAddress.IsMulticast() || !isStation(m.mac) {
+		return message{}, false
+	}
+	if m.from != s.TargetAddress {
+		m.asks = s.TargetAddress
+	}
+	if m.from.IsUnspecified() {
+		group, err := ndp.SolicitedNodeMulticast(s.TargetAddress)
+		return m, err == nil && dst == group && !hasMAC
+	}
+	m.claims = m.from
+	return m, true
+}
+
+// advertised adds what an advertisement says.
+func (m message) advertised(a *ndp.NeighborAdvertisement, dst netip.Addr) (message, bool) {
+	if mac, ok := linkLayerAddress(a.Options, ndp.Target); ok {
+		m.mac = mac
+	}
+	m.claims = a.TargetAddress
+	return m, !a.TargetAddress.IsMulticast() && isStation(m.mac) && !(dst.IsMulticast() && a.Solicited)
+}
+
+// linkLayerAddress returns the hardware address among options that is of that kind.
+func linkLayerAddress(options []ndp.Option, kind ndp.Direction) (net.HardwareAddr, bool) {
+	for _, option := range options {
+		if o, ok := option.(*ndp.LinkLayerAddress); ok && o.Direction == kind {
+			return o.Addr, true
 		}
 	}
-	if src.IsUnspecified() {
-		group, err := ndp.SolicitedNodeMulticast(q.addr)
-		return q, err == nil && dst == group
+	return nil, false
+}
+
+// newSolicitation is an IPv6 packet with a neighbour solicitation (RFC 4861, section 4.3): where is addr? It goes to the group of
+// those who have such an address. mac is where src is; src may be unspecified, to find out whether addr is free.
+func newSolicitation(addr netip.Addr, mac net.HardwareAddr, src netip.Addr) (packet []byte, group netip.Addr, err error) {
+	group, err = ndp.SolicitedNodeMulticast(addr)
+	if err != nil {
+		return nil, group, err
 	}
-	return q, isStation(q.mac)
+	s := &ndp.NeighborSolicitation{TargetAddress: addr}
+	if !src.IsUnspecified() {
+		s.Options = []ndp.Option{&ndp.LinkLayerAddress{Direction: ndp.Source, Addr: mac}}
+	}
+	body, err := ndp.MarshalMessageChecksum(s, src, group)
+	if err != nil {
+		return nil, group, err
+	}
+	return newIPv6(src, group, body), group, nil
 }
 
 // advertisement is an IPv6 packet with a neighbour advertisement (RFC 4861, section 4.4): addr is at mac. It always

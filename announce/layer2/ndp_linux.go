@@ -13,10 +13,11 @@ import (
 // several (RFC 6980).
 const ndpSize = 1280
 
-// ndpFilter lets through the neighbour solicitations that no router has forwarded.
+// ndpFilter lets through the neighbour solicitations and advertisements that no router has forwarded.
 var ndpFilter = newFilter(ndpSize,
-	equals{6, 2, icmpv6<<8 | ndpHopLimit}, // next header, hop limit
-	equals{ipv6HeaderSize, 2, 135 << 8},   // type, code
+	equals(6, 2, icmpv6<<8|ndpHopLimit), // next header, hop limit
+	condition{ipv6HeaderSize, 1, 135, 136},
+	equals(ipv6HeaderSize+1, 1, 0), // code
 )
 
 // ndpSocket is a conn for NDP on a real interface. It goes past the kernel's IPv6 in both directions: what comes for an
@@ -39,37 +40,49 @@ func listenNDP(i Interface, linkLocal func() netip.Addr) (conn, error) {
 	return &ndpSocket{socket: s, ifi: i, linkLocal: linkLocal, groups: newGroups(i.Index)}, nil
 }
 
-func (s *ndpSocket) read() (question, error) {
+func (s *ndpSocket) read() (message, error) {
 	for {
 		n, from, err := s.socket.ReadFrom(s.buf[:])
 		if err != nil {
-			return question{}, fmt.Errorf("receive NDP: %w", err)
+			return message{}, fmt.Errorf("receive NDP: %w", err)
 		}
-		if q, ok := solicited(s.buf[:n], from.(*packet.Addr).HardwareAddr); ok {
-			return q, nil
+		if m, ok := heard6(s.buf[:n], from.(*packet.Addr).HardwareAddr); ok {
+			return m, nil
 		}
 	}
 }
 
 // answer tells everybody if who asked has no address: it was about to take one that is in use (RFC 4862, section 5.4).
-func (s *ndpSocket) answer(q question) error {
-	if q.from.IsUnspecified() {
-		return s.announce(q.addr, 0)
+func (s *ndpSocket) answer(m message, mac net.HardwareAddr) error {
+	if m.from.IsUnspecified() {
+		return s.advertise(m.asks, mac, allNodes, allNodesMAC, false)
 	}
-	return s.send(q.addr, q.from, q.mac, true)
+	return s.advertise(m.asks, mac, m.from, m.mac, true)
 }
 
 // announce tells all nodes. Those that implement RFC 9131, which are the routers on the link, also learn an address from it
 // that they did not know.
 func (s *ndpSocket) announce(addr netip.Addr, _ int) error {
-	return s.send(addr, allNodes, allNodesMAC, false)
+	return s.advertise(addr, s.ifi.MAC, allNodes, allNodesMAC, false)
 }
 
-func (s *ndpSocket) send(addr, dst netip.Addr, to net.HardwareAddr, solicited bool) error {
-	b, err := advertisement(addr, s.ifi.MAC, s.source(addr), dst, solicited)
+func (s *ndpSocket) ask(addr, from netip.Addr) error {
+	b, group, err := newSolicitation(addr, s.ifi.MAC, from)
+	if err != nil {
+		return fmt.Errorf("write a neighbour solicitation: %w", err)
+	}
+	return s.send(b, multicastMAC(group))
+}
+
+func (s *ndpSocket) advertise(addr netip.Addr, mac net.HardwareAddr, dst netip.Addr, to net.HardwareAddr, solicited bool) error {
+	b, err := advertisement(addr, mac, s.source(addr), dst, solicited)
 	if err != nil {
 		return fmt.Errorf("write a neighbour advertisement: %w", err)
 	}
+	return s.send(b, to)
+}
+
+func (s *ndpSocket) send(b []byte, to net.HardwareAddr) error {
 	if err := s.socket.send(b, to); err != nil {
 		return fmt.Errorf("send NDP: %w", err)
 	}

@@ -24,11 +24,6 @@ func groupOf(addr netip.Addr) netip.Addr {
 	return group
 }
 
-// groupMAC is the Ethernet address of an IPv6 multicast group (RFC 2464, section 7).
-func groupMAC(group netip.Addr) net.HardwareAddr {
-	return append(net.HardwareAddr{0x33, 0x33}, group.AsSlice()[12:]...)
-}
-
 // sourceMAC is the option in which who asks tells where it is.
 func sourceMAC(mac net.HardwareAddr) ndp.Option {
 	return &ndp.LinkLayerAddress{Direction: ndp.Source, Addr: mac}
@@ -102,31 +97,102 @@ var solicitations = map[string]struct {
 	"multicast target":              {solicitation(client6, groupOf(vip61), groupOf(vip61), sourceMAC(asker)), false},
 	"multicast source":              {solicitation(groupOf(vip61), groupOf(vip61), vip61, sourceMAC(asker)), false},
 	"from the address itself":       {solicitation(vip61, groupOf(vip61), vip61, sourceMAC(asker)), false},
-	"a group that asks":             {solicitation(client6, groupOf(vip61), vip61, sourceMAC(groupMAC(allNodes))), false},
+	"a group that asks":             {solicitation(client6, groupOf(vip61), vip61, sourceMAC(multicastMAC(allNodes))), false},
 	"detection sent to the address": {solicitation(unspecified, vip61, vip61), false},
 	"detection sent to all nodes":   {solicitation(unspecified, allNodes, vip61), false},
 	"detection with an address":     {solicitation(unspecified, groupOf(vip61), vip61, sourceMAC(asker)), false},
 	"an advertisement":              {ndpPacket(client6, groupOf(vip61), &ndp.NeighborAdvertisement{TargetAddress: vip61}), false},
 }
 
-func TestSolicited(t *testing.T) {
+func TestSolicitationsAreHeardIfTheyAreValid(t *testing.T) {
 	for name, c := range solicitations {
 		t.Run(name, func(t *testing.T) {
-			q, ok := solicited(c.packet, asker)
-			if ok != c.want {
-				t.Fatalf("solicited: %v, want %v", ok, c.want)
+			m, ok := heard6(c.packet, asker)
+			if asked := ok && m.asks.IsValid(); asked != c.want {
+				t.Fatalf("asked: %v, want %v", asked, c.want)
 			}
-			if ok && (q.addr != vip61 || !q.from.IsUnspecified() && !slices.Equal(q.mac, asker)) {
-				t.Errorf("question %+v", q)
+			if c.want && (m.asks != vip61 || !slices.Equal(m.mac, asker)) {
+				t.Errorf("heard %+v", m)
 			}
 		})
 	}
 }
 
+// claims6 are packets, and the address that each claims and where it says that it is. All come in frames from asker.
+var claims6 = map[string]struct {
+	packet []byte
+	addr   netip.Addr
+	mac    net.HardwareAddr
+}{
+	"an advertisement to all":         {ndpPacket(client6, allNodes, advertised6(vip61, otherMAC)), vip61, otherMAC},
+	"an answer":                       {ndpPacket(vip61, client6, solicited6(vip61, otherMAC)), vip61, otherMAC},
+	"an answer to a unicast check":    {ndpPacket(vip61, client6, solicited6(vip61, nil)), vip61, asker},
+	"an answer to all":                {ndpPacket(vip61, allNodes, solicited6(vip61, otherMAC)), netip.Addr{}, nil},
+	"with another hop limit":          {with(ndpPacket(client6, allNodes, advertised6(vip61, otherMAC)), 7, 254), netip.Addr{}, nil},
+	"for a multicast address":         {ndpPacket(client6, allNodes, advertised6(allNodes, otherMAC)), netip.Addr{}, nil},
+	"at a group":                      {ndpPacket(client6, allNodes, advertised6(vip61, allNodesMAC)), netip.Addr{}, nil},
+	"too short":                       {shortened(ndpPacket(client6, allNodes, advertised6(vip61, nil)), 23), netip.Addr{}, nil},
+	"a question":                      {theMulticast(), client6, asker},
+	"a question about its own":        {solicitation(client6, groupOf(client6), client6, sourceMAC(asker)), client6, asker},
+	"a question of one without a MAC": {solicitation(client6, vip61, vip61), client6, asker},
+	"a probe":                         {solicitation(unspecified, groupOf(vip61), vip61), netip.Addr{}, nil},
+}
+
+// advertised6 is an advertisement that nobody has asked for, and solicited6 one that somebody has. mac may be nil.
+func advertised6(addr netip.Addr, mac net.HardwareAddr) *ndp.NeighborAdvertisement {
+	a := &ndp.NeighborAdvertisement{Override: true, TargetAddress: addr}
+	if mac != nil {
+		a.Options = []ndp.Option{&ndp.LinkLayerAddress{Direction: ndp.Target, Addr: mac}}
+	}
+	return a
+}
+
+func solicited6(addr netip.Addr, mac net.HardwareAddr) *ndp.NeighborAdvertisement {
+	a := advertised6(addr, mac)
+	a.Solicited = true
+	return a
+}
+
+func TestClaimsOfIPv6AddressesAreHeardIfTheyAreValid(t *testing.T) {
+	for name, c := range claims6 {
+		t.Run(name, func(t *testing.T) {
+			m, ok := heard6(c.packet, asker)
+			if ok = ok && m.claims.IsValid(); ok != c.addr.IsValid() {
+				t.Fatalf("claimed: %v", ok)
+			}
+			if ok && (m.claims != c.addr || !slices.Equal(m.mac, c.mac) || !slices.Equal(m.source, asker)) {
+				t.Errorf("heard %+v", m)
+			}
+		})
+	}
+}
+
+func TestSolicitationByteForByte(t *testing.T) {
+	mac := net.HardwareAddr{2, 0, 0, 0, 0, 1}
+	for _, c := range []struct {
+		src  netip.Addr
+		want []byte
+	}{
+		{client6, solicitation(client6, groupOf(vip61), vip61, sourceMAC(mac))},
+		{unspecified, solicitation(unspecified, groupOf(vip61), vip61)},
+	} {
+		got, group, err := newSolicitation(vip61, mac, c.src)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(got, c.want) || group != groupOf(vip61) {
+			t.Errorf("from %v:\n got %x\nwant %x", c.src, got, c.want)
+		}
+		if m, ok := heard6(got, mac); !ok || m.asks != vip61 || m.probes() != c.src.IsUnspecified() {
+			t.Errorf("heard %+v", m)
+		}
+	}
+}
+
 func TestSourceOptionSaysMoreThanTheFrame(t *testing.T) {
-	q, ok := solicited(theMulticast(), otherMAC)
-	if !ok || !slices.Equal(q.mac, asker) {
-		t.Errorf("question %+v, %v", q, ok)
+	m, ok := heard6(theMulticast(), otherMAC)
+	if !ok || !slices.Equal(m.mac, asker) || !slices.Equal(m.source, otherMAC) {
+		t.Errorf("heard %+v, %v", m, ok)
 	}
 }
 
@@ -153,18 +219,21 @@ func TestAdvertisementByteForByte(t *testing.T) {
 	}
 }
 
-// Whatever arrives, nothing breaks, and what is answered asks for an address that one station can have.
-func FuzzSolicited(f *testing.F) {
+// Whatever arrives, nothing breaks, and what is heard is about addresses that one station can have.
+func FuzzHeard6(f *testing.F) {
 	for _, c := range solicitations {
 		f.Add(c.packet)
 	}
+	for _, c := range claims6 {
+		f.Add(c.packet)
+	}
 	f.Fuzz(func(t *testing.T, packet []byte) {
-		q, ok := solicited(packet, asker)
+		m, ok := heard6(packet, asker)
 		if !ok {
 			return
 		}
-		if !q.addr.Is6() || q.addr.IsMulticast() || q.from == q.addr || !isStation(q.mac) {
-			t.Errorf("question %+v", q)
+		if !m.asks.IsValid() && !m.claims.IsValid() || m.asks.IsMulticast() || m.claims.IsMulticast() || m.asks == m.from || !isStation(m.mac) {
+			t.Errorf("heard %+v", m)
 		}
 	})
 }

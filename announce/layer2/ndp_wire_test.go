@@ -111,7 +111,7 @@ func TestOnTheWireOnlyValidSolicitationsForItsAddressesAreAnswered(t *testing.T)
 	to := func(mac net.HardwareAddr, packet []byte) []byte {
 		return frameFor(unix.ETH_P_IPV6, asker, mac, untagged, packet)
 	}
-	group := groupMAC(groupOf(vip61))
+	group := multicastMAC(groupOf(vip61))
 	tests := map[string]test{
 		"VLAN tag":           {frameFor(unix.ETH_P_IPV6, asker, group, 100, theMulticast()), false},
 		"priority tag":       {frameFor(unix.ETH_P_IPV6, asker, group, 5<<13, theMulticast()), true},
@@ -292,7 +292,7 @@ func TestIPv6OnAnInterfaceThatGoesAndComesBackIsServedAgain(t *testing.T) {
 			t.Errorf("%s: the kernel counts %d memberships, want 1", what, n)
 		}
 		// Packets are lost until the other end has noticed its carrier, so that it asks as clients do: again and again.
-		question := frameFor(unix.ETH_P_IPV6, asker, groupMAC(groupOf(vip61)), untagged, theMulticast())
+		question := frameFor(unix.ETH_P_IPV6, asker, multicastMAC(groupOf(vip61)), untagged, theMulticast())
 		answered := make(chan struct{})
 		var asking sync.WaitGroup
 		asking.Go(func() {
@@ -337,7 +337,7 @@ func TestAddressSpeaksForItselfWhereTheInterfaceHasNoLinkLocalAddress(t *testing
 	r.Set(map[netip.Addr][]string{vip61: {name}})
 	from := func(want netip.Addr) {
 		t.Helper()
-		s.send(frameFor(unix.ETH_P_IPV6, asker, groupMAC(groupOf(vip61)), untagged, theMulticast()))
+		s.send(frameFor(unix.ETH_P_IPV6, asker, multicastMAC(groupOf(vip61)), untagged, theMulticast()))
 		if a := s.receive6("an answer", isAnswer6); a.src != want {
 			t.Errorf("answered from %v, want %v", a.src, want)
 		}

@@ -1,7 +1,9 @@
 package layer2
 
 import (
+	"bytes"
 	"context"
+	"net"
 	"net/netip"
 	"sync"
 	"time"
@@ -10,7 +12,8 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// port is one protocol on one interface in use: it answers for its claims and announces them.
+// port is one protocol on one interface in use: it answers for its claims, announces those that are its own and hears who else
+// claims the addresses.
 type port struct {
 	responder *Responder
 	ifi       Interface
@@ -27,12 +30,18 @@ type port struct {
 // claim is an address that a port answers for, for as long as the port's claims hold this very claim.
 type claim struct {
 	addr netip.Addr
+	// owner is the hardware address of who has the address, if that is another node.
+	owner net.HardwareAddr
 }
 
-func (p *port) add(addr netip.Addr) {
+// put makes a claim fresh, in place of any that there was.
+func (p *port) put(addr netip.Addr, owner net.HardwareAddr) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	c := &claim{addr: addr}
+	if before := p.claims[addr]; before != nil {
+		p.gone = append(p.gone, before)
+	}
+	c := &claim{addr, owner}
 	p.claims[addr] = c
 	p.fresh = append(p.fresh, c)
 	signal(p.wake)
@@ -55,10 +64,11 @@ func (p *port) close() {
 	p.cancel()
 }
 
-func (p *port) owns(addr netip.Addr) bool {
+// claim returns the claim of an address; nil if there is none.
+func (p *port) claim(addr netip.Addr) *claim {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.claims[addr] != nil
+	return p.claims[addr]
 }
 
 func (p *port) holds(c *claim) bool {
@@ -116,17 +126,35 @@ func (p *port) serve(ctx context.Context) error {
 	return both.Wait()
 }
 
-// answer answers questions until the socket fails or is closed.
+// answer answers questions and hears claims until the socket fails or is closed.
 func (p *port) answer(conn conn) error {
 	for {
-		q, err := conn.read()
+		m, err := conn.read()
 		if err != nil {
 			return err
 		}
-		if p.owns(q.addr) {
-			if err := conn.answer(q); err != nil {
+		if c := p.claim(m.claims); c != nil {
+			p.hear(m, c)
+		}
+		if c := p.claim(m.asks); c != nil {
+			mac := p.ifi.MAC
+			if c.owner != nil {
+				mac = c.owner
+			}
+			if err := conn.answer(m, mac); err != nil {
 				return err
 			}
+			p.responder.answered.add(p.protocol)
 		}
 	}
+}
+
+// hear takes in that somebody claims the address of a claim. That is no news if it is this node, heard on another of its
+// interfaces, or the owner, of whom somebody else may speak.
+func (p *port) hear(m message, c *claim) {
+	if bytes.Equal(m.mac, c.owner) || p.responder.own(m.mac) || p.responder.own(m.source) {
+		return
+	}
+	p.responder.conflicts.add(p.protocol)
+	p.responder.sightings.add(Sighting{c.addr, p.ifi.Name, m.mac, time.Now()})
 }

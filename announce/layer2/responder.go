@@ -3,6 +3,7 @@ package layer2
 import (
 	"bytes"
 	"context"
+	"net"
 	"net/netip"
 	"slices"
 	"sync"
@@ -10,7 +11,7 @@ import (
 )
 
 // Responder answers ARP requests and neighbour solicitations for the addresses it is told to, on the interfaces it is told,
-// and announces them when they are new there. Its fields may be changed until it runs.
+// announces them when they are new there, and hears who else claims them. Its fields may be changed until it runs.
 type Responder struct {
 	// Repeats are the times, from the first, at which an IPv4 address that is new on an interface is announced: as a
 	// request and as a reply, since receivers differ in which they take. Linux forgets to look for a second after a change,
@@ -27,11 +28,15 @@ type Responder struct {
 	// of any.
 	Rate, Burst int
 
-	lan lan
+	lan                            lan
+	sightings                      *sightings
+	answered, announced, conflicts counter
 
 	mu sync.Mutex
 	// owned are the addresses by where they are announced.
 	owned map[place]map[netip.Addr]bool
+	// cared are the addresses of others by where they are answered for, with the hardware addresses of the owners.
+	cared map[place]map[netip.Addr]net.HardwareAddr
 	ports map[place]*port
 	wake  chan struct{}
 }
@@ -42,11 +47,16 @@ type place struct {
 	protocol protocol
 }
 
-// lan is what the responder needs of the operating system.
+// lan is what is needed of the operating system.
 type lan interface {
 	Interfaces() []Interface
 	watch() <-chan struct{}
 	listen(Interface, protocol) (conn, error)
+}
+
+// isOwn tells whether a hardware address is that of an interface of this node.
+func isOwn(lan lan, mac net.HardwareAddr) bool {
+	return slices.ContainsFunc(lan.Interfaces(), func(i Interface) bool { return bytes.Equal(i.MAC, mac) })
 }
 
 // NewResponder returns a Responder on the interfaces that links knows, with nothing to answer for.
@@ -57,53 +67,37 @@ func newResponder(lan lan) *Responder {
 		Repeats: []time.Duration{
 			0, 1100 * time.Millisecond, 2200 * time.Millisecond, 3300 * time.Millisecond, 5 * time.Second,
 		},
-		Repeats6: []time.Duration{0, 1100 * time.Millisecond, 3300 * time.Millisecond},
-		Refresh:  time.Minute,
-		Rate:     500,
-		Burst:    100,
-		lan:      lan,
-		owned:    map[place]map[netip.Addr]bool{},
-		ports:    map[place]*port{},
-		wake:     make(chan struct{}, 1),
+		Repeats6:  []time.Duration{0, 1100 * time.Millisecond, 3300 * time.Millisecond},
+		Refresh:   time.Minute,
+		Rate:      500,
+		Burst:     100,
+		lan:       lan,
+		sightings: newSightings(),
+		owned:     map[place]map[netip.Addr]bool{},
+		cared:     map[place]map[netip.Addr]net.HardwareAddr{},
+		ports:     map[place]*port{},
+		wake:      make(chan struct{}, 1),
 	}
 }
 
-// Set tells for which addresses to answer, and on which interfaces by name: all of them, every time. What is new is
-// announced, what is missing goes silent at once, the rest stays undisturbed. Interfaces need not exist yet.
-func (r *Responder) Set(addresses map[netip.Addr][]string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for at, owned := range r.owned {
-		for addr := range owned {
-			if slices.Contains(addresses[addr], at.ifi) {
-				continue
-			}
-			delete(owned, addr)
-			if p := r.ports[at]; p != nil {
-				p.remove(addr)
-			}
-		}
-		if len(owned) == 0 {
-			delete(r.owned, at)
-		}
-	}
-	for addr, names := range addresses {
-		for _, name := range names {
-			at := place{name, protocolOf(addr)}
-			if r.owned[at][addr] {
-				continue
-			}
-			if r.owned[at] == nil {
-				r.owned[at] = map[netip.Addr]bool{}
-			}
-			r.owned[at][addr] = true
-			if p := r.ports[at]; p != nil {
-				p.add(addr)
-			}
-		}
-	}
-	signal(r.wake)
-}
+// Sighted receives after there are new Sightings.
+func (r *Responder) Sighted() <-chan struct{} { return r.sightings.added }
+
+// Sightings returns who else has claimed addresses that the responder answers for, one for each address, interface and
+// hardware address, and forgets them. Claims of this node itself and of those for whom it cares are left out.
+func (r *Responder) Sightings() []Sighting { return r.sightings.take() }
+
+// Answered are the answers that were sent.
+func (r *Responder) Answered() Counts { return r.answered.counts() }
+
+// Announced are the packets with announcements that were sent.
+func (r *Responder) Announced() Counts { return r.announced.counts() }
+
+// Conflicts are the packets in which somebody else claimed an address that the responder answers for.
+func (r *Responder) Conflicts() Counts { return r.conflicts.counts() }
+
+// own tells whether a hardware address is one of this node's.
+func (r *Responder) own(mac net.HardwareAddr) bool { return isOwn(r.lan, mac) }
 
 // Run answers and announces until the context ends, and then returns nil.
 func (r *Responder) Run(ctx context.Context) error {
@@ -131,7 +125,7 @@ func (r *Responder) openPorts(ctx context.Context, running *sync.WaitGroup) {
 	up := map[place]Interface{}
 	for _, i := range r.lan.Interfaces() {
 		for _, protocol := range []protocol{arpProtocol, ndpProtocol} {
-			if at := (place{i.Name, protocol}); i.Up && r.owned[at] != nil {
+			if at := (place{i.Name, protocol}); i.Up && (r.owned[at] != nil || r.cared[at] != nil) {
 				up[at] = i
 			}
 		}
@@ -153,7 +147,12 @@ func (r *Responder) openPorts(ctx context.Context, running *sync.WaitGroup) {
 			claims: map[netip.Addr]*claim{},
 		}
 		for addr := range r.owned[at] {
-			p.add(addr)
+			p.put(addr, nil)
+		}
+		for addr, owner := range r.cared[at] {
+			if !r.owned[at][addr] {
+				p.put(addr, owner)
+			}
 		}
 		r.ports[at] = p
 		running.Go(func() { p.run(ctx) })

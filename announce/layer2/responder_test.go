@@ -11,7 +11,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/mdlayher/arp"
 	"k8s.io/klog/v2/ktesting"
 	"pgregory.net/rapid"
 )
@@ -431,28 +430,4 @@ func TestAnswersExactlyWhatItOwns(t *testing.T) {
 			rt.Fatal(failure)
 		}
 	})
-}
-
-func TestAsked(t *testing.T) {
-	client := netip.MustParseAddr("192.0.2.1")
-	zero := netip.IPv4Unspecified()
-	group := net.HardwareAddr{1, 0, 0x5e, 0, 0, 1}
-	for name, c := range map[string]struct {
-		packet *arp.Packet
-		want   bool
-	}{
-		"a request":                   {newPacket(arp.OperationRequest, asker, client, nobody, vip1), true},
-		"a probe":                     {newPacket(arp.OperationRequest, asker, zero, nobody, vip1), true},
-		"a unicast check of an entry": {newPacket(arp.OperationRequest, asker, client, net.HardwareAddr{2, 0, 0, 0, 0, 1}, vip1), true},
-		"an announcement":             {newPacket(arp.OperationRequest, asker, vip1, nobody, vip1), false},
-		"a reply":                     {newPacket(arp.OperationReply, asker, client, nobody, vip1), false},
-		"a group that asks":           {newPacket(arp.OperationRequest, group, client, nobody, vip1), false},
-		"addresses of another family": {&arp.Packet{Operation: arp.OperationRequest, SenderHardwareAddr: asker, SenderIP: netip.IPv6Loopback(), TargetIP: netip.MustParseAddr("2001:db8::1")}, false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			if _, got := asked(c.packet); got != c.want {
-				t.Errorf("asked: %v, want %v", got, c.want)
-			}
-		})
-	}
 }

@@ -39,11 +39,16 @@ func (s socket) send(b []byte, to net.HardwareAddr) error {
 	return err
 }
 
-// equals is a condition on a packet: that size bytes at an offset have a value. Offsets count from after the Ethernet header.
-type equals struct {
-	offset uint32
-	size   int
-	value  uint32
+// condition is one on a packet: that the number in size bytes at an offset is in a range. Offsets count from after the Ethernet
+// header.
+type condition struct {
+	offset    uint32
+	size      int
+	low, high uint32
+}
+
+func equals(offset uint32, size int, value uint32) condition {
+	return condition{offset, size, value, value}
 }
 
 // newFilter lets through, up to a size, the packets that came for this machine, for everybody or for a group, and that meet
@@ -51,13 +56,14 @@ type equals struct {
 //
 // A packet from a VLAN that the interface is not in arrives at its socket with the tag taken off; the kernel then says
 // that it is for another host, or that there was a tag. One that was tagged for priority alone, with VLAN 0, gets through.
-func newFilter(size uint32, conditions ...equals) []bpf.RawInstruction {
+func newFilter(size uint32, conditions ...condition) []bpf.RawInstruction {
 	program := []bpf.Instruction{
 		bpf.LoadExtension{Num: bpf.ExtType}, bpf.JumpIf{Cond: bpf.JumpGreaterThan, Val: unix.PACKET_MULTICAST},
 		bpf.LoadExtension{Num: bpf.ExtVLANTagPresent}, bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: 0},
 	}
 	for _, c := range conditions {
-		program = append(program, bpf.LoadAbsolute{Off: c.offset, Size: c.size}, bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: c.value})
+		program = append(program, bpf.LoadAbsolute{Off: c.offset, Size: c.size},
+			bpf.JumpIf{Cond: bpf.JumpLessThan, Val: c.low}, bpf.JumpIf{Cond: bpf.JumpGreaterThan, Val: c.high})
 	}
 	program = append(program, bpf.RetConstant{Val: size}, bpf.RetConstant{Val: 0})
 	for at, instruction := range program {

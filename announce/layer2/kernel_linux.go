@@ -1,0 +1,45 @@
+package layer2
+
+import (
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+)
+
+// arpSettingsOf reads the settings of an interface: the higher ones of it and of all. What cannot be read is as the kernel has
+// it by default.
+func arpSettingsOf(ifi string) arpSettings {
+	read := func(whose, what string) int {
+		text, err := os.ReadFile(filepath.Join("/proc/sys/net/ipv4/conf", whose, what))
+		if err != nil {
+			return 0
+		}
+		n, _ := strconv.Atoi(strings.TrimSpace(string(text)))
+		return n
+	}
+	return arpSettings{
+		ignore:   max(read("all", "arp_ignore"), read(ifi, "arp_ignore")),
+		announce: max(read("all", "arp_announce"), read(ifi, "arp_announce")),
+	}
+}
+
+// localAddress returns the address that the kernel reports to have got or lost.
+func localAddress(message []byte) (netip.Addr, bool) {
+	attributes, err := nl.ParseRouteAttr(message[unix.SizeofIfAddrmsg:])
+	if err != nil {
+		return netip.Addr{}, false
+	}
+	var addr netip.Addr
+	for _, a := range attributes {
+		// With a peer, that is the address, and the local one is the node's.
+		if kind := a.Attr.Type; kind == unix.IFA_LOCAL || kind == unix.IFA_ADDRESS && !addr.IsValid() {
+			addr, _ = netip.AddrFromSlice(a.Value)
+		}
+	}
+	return addr, addr.IsValid()
+}

@@ -1,0 +1,334 @@
+package layer2
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/mdlayher/arp"
+	"github.com/mdlayher/ndp"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// inquire runs a Prober on the node's interfaces until the test ends.
+func inquire(t *testing.T, links *Links) *Prober {
+	t.Helper()
+	p := NewProber(links)
+	run(t, p.Run)
+	return p
+}
+
+// asking asks in the background, and returns what gives the answer.
+func asking(t *testing.T, p *Prober, q Question) func() (Answer, bool) {
+	t.Helper()
+	type result struct {
+		answer Answer
+		ok     bool
+		err    error
+	}
+	done := make(chan result, 1)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	go func() {
+		defer cancel()
+		a, ok, err := p.Ask(ctx, q)
+		done <- result{a, ok, err}
+	}()
+	return func() (Answer, bool) {
+		t.Helper()
+		r := <-done
+		if r.err != nil {
+			t.Errorf("ask: %v", r.err)
+		}
+		return r.answer, r.ok
+	}
+}
+
+// patiently is a question that is asked until there is an answer.
+func patiently(q Question) Question {
+	q.Tries, q.Interval = int(patience/(100*time.Millisecond)), 100*time.Millisecond
+	return q
+}
+
+// families are the addresses that the tests of both families use: one that the other host's kernel has, one that nobody has,
+// and one for the node.
+var families = map[string]struct{ has, free, own netip.Addr }{
+	"IPv4": {netip.MustParseAddr("192.0.2.1"), vip1, netip.MustParseAddr("192.0.2.7")},
+	"IPv6": {netip.MustParseAddr("2001:db8::1"), vip61, netip.MustParseAddr("2001:db8::7")},
+}
+
+// settle gives the node's interface an address and waits until links know it.
+func settle(t *testing.T, links *Links, name string, addr netip.Addr) {
+	t.Helper()
+	bits := 24
+	if addr.Is6() {
+		bits = 64
+	}
+	must(t, netlink.AddrAdd(link(t, name), &netlink.Addr{
+		IPNet: &net.IPNet{IP: addr.AsSlice(), Mask: net.CIDRMask(bits, addr.BitLen())}, Flags: unix.IFA_F_NODAD,
+	}))
+	await(t, links, name, "its address, and up", func(i Interface, _ bool) bool {
+		return i.Up && slices.Contains(i.Addresses, addr)
+	})
+}
+
+func TestKernelOfANeighbourAnswersQuestionsAndProbes(t *testing.T) {
+	for family, addresses := range families {
+		t.Run(family, func(t *testing.T) {
+			h, names := switched(t, 1)
+			links := follow(t)
+			p := inquire(t, links)
+			br0, err := h.nl.LinkByName("br0")
+			must(t, err)
+			mac := br0.Attrs().HardwareAddr
+			await(t, links, names[0], "up", func(i Interface, _ bool) bool { return i.Up })
+			check := func(t *testing.T) {
+				for _, probe := range []bool{false, true} {
+					q := Question{Interface: names[0], Address: addresses.has, Probe: probe}
+					a, ok := asking(t, p, patiently(q))()
+					if !ok || !bytes.Equal(a.MAC, mac) || !bytes.Equal(a.Source, mac) || a.Probe {
+						t.Errorf("probe %v: answer %+v, %v, want %v", probe, a, ok, mac)
+					}
+					q.Address, q.Interval = addresses.free, 20*time.Millisecond
+					if a, ok := asking(t, p, q)(); ok {
+						t.Errorf("probe %v: somebody answered for what is free: %+v", probe, a)
+					}
+				}
+			}
+			t.Run("without an address", check)
+			settle(t, links, names[0], addresses.own)
+			t.Run("with an address", check)
+		})
+	}
+}
+
+func TestQuestionsComeFromTheInterfaceAndProbesFromNobody(t *testing.T) {
+	h := newHost(t)
+	name := cable(t, h, "lan")
+	links := follow(t)
+	p := inquire(t, links)
+	mac := link(t, name).Attrs().HardwareAddr
+	for _, addresses := range families {
+		settle(t, links, name, addresses.own)
+	}
+	for _, probe := range []bool{false, true} {
+		own4, own6 := families["IPv4"].own, families["IPv6"].own
+		if probe {
+			own4, own6 = netip.IPv4Unspecified(), netip.IPv6Unspecified()
+		}
+		s := h.station("lan")
+		wait := asking(t, p, patiently(Question{Interface: name, Address: vip1, Probe: probe}))
+		got, to := s.receive("a question", func(p *arp.Packet) bool { return p.TargetIP == vip1 })
+		want := newPacket(arp.OperationRequest, mac, own4, nobody, vip1)
+		if got.Operation != want.Operation || got.SenderIP != own4 || !bytes.Equal(got.SenderHardwareAddr, mac) ||
+			!bytes.Equal(got.TargetHardwareAddr, nobody) || !bytes.Equal(to, broadcast) {
+			t.Errorf("probe %v: asked %+v of %v", probe, got, to)
+		}
+		s.send(frame(s.mac, mac, untagged, newPacket(arp.OperationReply, s.mac, vip1, mac, own4)))
+		wait()
+
+		s = h.stationFor("lan", unix.ETH_P_IPV6)
+		wait = asking(t, p, patiently(Question{Interface: name, Address: vip61, Probe: probe}))
+		packet := solicitation(own6, groupOf(vip61), vip61, sourceMAC(mac))
+		if probe {
+			packet = solicitation(unspecified, groupOf(vip61), vip61)
+		}
+		question := frameFor(unix.ETH_P_IPV6, mac, multicastMAC(groupOf(vip61)), untagged, packet)
+		s.receiveFrame("a solicitation", func(b []byte) bool { return bytes.Equal(b, question) })
+		s.send(frameFor(unix.ETH_P_IPV6, s.mac, allNodesMAC, untagged, ndpPacket(vip61, allNodes, advertised6(vip61, s.mac))))
+		wait()
+	}
+	if n := p.Asked(); n.ARP < 2 || n.NDP < 2 {
+		t.Errorf("asked %+v", n)
+	}
+}
+
+// says has a station say that addr is at mac, to all.
+func (s *station) says(addr netip.Addr, mac net.HardwareAddr) {
+	s.t.Helper()
+	if addr.Is4() {
+		s.send(frame(s.mac, broadcast, untagged, newPacket(arp.OperationReply, mac, addr, broadcast, netip.MustParseAddr("192.0.2.7"))))
+		return
+	}
+	s.send(frameFor(unix.ETH_P_IPV6, s.mac, allNodesMAC, untagged, ndpPacket(client6, allNodes, advertised6(addr, mac))))
+}
+
+// probes has a station with that hardware address probe for addr.
+func (s *station) probes(addr netip.Addr, mac net.HardwareAddr) {
+	s.t.Helper()
+	if addr.Is4() {
+		s.send(frame(mac, broadcast, untagged, newPacket(arp.OperationRequest, mac, netip.IPv4Unspecified(), nobody, addr)))
+		return
+	}
+	s.send(frameFor(unix.ETH_P_IPV6, mac, multicastMAC(groupOf(addr)), untagged, solicitation(unspecified, groupOf(addr), addr, ndp.NewNonce())))
+}
+
+// asked waits until somebody asks for addr.
+func (s *station) asked(addr netip.Addr) {
+	s.t.Helper()
+	if addr.Is4() {
+		s.receive("a question", func(p *arp.Packet) bool { return p.TargetIP == addr })
+		return
+	}
+	s.receiveFrame("a solicitation", func(b []byte) bool {
+		m, ok := heard6(b[14:], b[6:12])
+		return ok && m.asks == addr
+	})
+}
+
+func (h *host) stationOf(name string, addr netip.Addr) *station {
+	if addr.Is4() {
+		return h.stationFor(name, unix.ETH_P_ARP)
+	}
+	return h.stationFor(name, unix.ETH_P_IPV6)
+}
+
+func TestWhoSpeaksForAnotherIsToldFromHim(t *testing.T) {
+	for family, addresses := range families {
+		t.Run(family, func(t *testing.T) {
+			h := newHost(t)
+			name := cable(t, h, "lan")
+			links := follow(t)
+			p := inquire(t, links)
+			settle(t, links, name, addresses.own)
+			s := h.stationOf("lan", addresses.free)
+			q := patiently(Question{Interface: name, Address: addresses.free})
+			q.Accept = func(a Answer) bool { return bytes.Equal(a.MAC, otherMAC) }
+			wait := asking(t, p, q)
+			s.asked(addresses.free)
+			s.says(addresses.free, s.mac) // not accepted
+			s.says(addresses.free, otherMAC)
+			if a, ok := wait(); !ok || !bytes.Equal(a.MAC, otherMAC) || !bytes.Equal(a.Source, s.mac) {
+				t.Errorf("answer %+v, %v", a, ok)
+			}
+		})
+	}
+}
+
+func TestProbesOfStrangersForTheSameAddressCount(t *testing.T) {
+	for family, addresses := range families {
+		t.Run(family, func(t *testing.T) {
+			h := newHost(t)
+			name := cable(t, h, "lan")
+			links := follow(t)
+			p := inquire(t, links)
+			settle(t, links, name, addresses.own)
+			s := h.stationOf("lan", addresses.free)
+			q := patiently(Question{Interface: name, Address: addresses.free, Probe: true})
+			q.Known = func(mac net.HardwareAddr) bool { return bytes.Equal(mac, otherMAC) }
+			wait := asking(t, p, q)
+			s.asked(addresses.free)
+			s.probes(addresses.free, otherMAC) // known
+			s.probes(addresses.free, asker)
+			if a, ok := wait(); !ok || !bytes.Equal(a.MAC, asker) || !a.Probe {
+				t.Errorf("answer %+v, %v", a, ok)
+			}
+			// Who only asks who has the address has nothing to fear from probes.
+			q.Probe = false
+			wait = asking(t, p, q)
+			s.asked(addresses.free)
+			s.probes(addresses.free, asker)
+			s.says(addresses.free, otherMAC)
+			if a, ok := wait(); !ok || a.Probe {
+				t.Errorf("answer %+v, %v", a, ok)
+			}
+		})
+	}
+}
+
+// The node has two interfaces on one network, and answers on one what is asked on the other.
+func TestNodeDoesNotAnswerItself(t *testing.T) {
+	for family, addresses := range families {
+		t.Run(family, func(t *testing.T) {
+			h, names := switched(t, 2)
+			links := follow(t)
+			p, r := NewProber(links), NewResponder(links)
+			run(t, p.Run, r.Run)
+			settle(t, links, names[0], addresses.own)
+			h.visit(addresses.own) // the network works
+			h.neighbour(addresses.own, link(t, names[0]).Attrs().HardwareAddr)
+			r.Set(map[netip.Addr][]string{addresses.free: names[1:]})
+			h.visit(addresses.free)
+			h.neighbour(addresses.free, link(t, names[1]).Attrs().HardwareAddr)
+			answered := r.Answered()
+			for _, probe := range []bool{false, true} {
+				q := Question{Interface: names[0], Address: addresses.free, Probe: probe}
+				if a, ok := asking(t, p, q)(); ok {
+					t.Errorf("probe %v: answered by %+v", probe, a)
+				}
+			}
+			if r.Answered() == answered {
+				t.Error("the responder never answered, so that nothing is shown")
+			}
+		})
+	}
+}
+
+func TestThousandQuestionsShareASocket(t *testing.T) {
+	h, names := switched(t, 1)
+	links := follow(t)
+	p := inquire(t, links)
+	settle(t, links, names[0], families["IPv4"].own)
+	// All of a network is at the other host.
+	lo, err := h.nl.LinkByName("lo")
+	must(t, err)
+	must(t, h.nl.RouteAdd(&netlink.Route{
+		LinkIndex: lo.Attrs().Index, Type: unix.RTN_LOCAL, Table: unix.RT_TABLE_LOCAL, Scope: unix.RT_SCOPE_HOST,
+		Dst: &net.IPNet{IP: net.IPv4(10, 0, 0, 0), Mask: net.CIDRMask(16, 32)},
+	}))
+	sockets := func() int {
+		text, err := os.ReadFile("/proc/thread-self/net/packet")
+		must(t, err)
+		return strings.Count(string(text), "\n") - 1
+	}
+	before := sockets()
+	var waiting sync.WaitGroup
+	addr := netip.MustParseAddr("10.0.0.1")
+	for range 1000 {
+		wait := asking(t, p, patiently(Question{Interface: names[0], Address: addr}))
+		waiting.Go(func() {
+			if _, ok := wait(); !ok {
+				t.Error("a question was not answered")
+			}
+		})
+		addr = addr.Next()
+	}
+	waiting.Wait()
+	if n := sockets() - before; n != 1 {
+		t.Errorf("%d sockets, want one", n)
+	}
+}
+
+func TestQuestionEndsWithAnErrorWhenTheInterfaceGoes(t *testing.T) {
+	h := newHost(t)
+	name := cable(t, h, "lan")
+	links := follow(t)
+	p := inquire(t, links)
+	for _, addresses := range families {
+		settle(t, links, name, addresses.own)
+		s := h.stationOf("lan", addresses.free)
+		done := make(chan error, 1)
+		go func() {
+			_, _, err := p.Ask(t.Context(), patiently(Question{Interface: name, Address: addresses.free}))
+			done <- err
+		}()
+		s.asked(addresses.free)
+		must(t, netlink.LinkSetDown(link(t, name)))
+		if err := <-done; err == nil {
+			t.Error("no error")
+		}
+		await(t, links, name, "down", func(i Interface, _ bool) bool { return !i.Up })
+		if _, _, err := p.Ask(t.Context(), Question{Interface: name, Address: addresses.free}); err == nil {
+			t.Error("no error on an interface that is down")
+		}
+		must(t, netlink.LinkSetUp(link(t, name)))
+		await(t, links, name, "up", func(i Interface, _ bool) bool { return i.Up })
+	}
+}

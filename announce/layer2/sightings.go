@@ -1,0 +1,61 @@
+package layer2
+
+import (
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// Sighting is that somebody else said on the network that an address is his.
+type Sighting struct {
+	Address netip.Addr
+	// Interface on which it was said, and MAC is where the address was said to be.
+	Interface string
+	MAC       net.HardwareAddr
+	// At is when it was said last.
+	At time.Time
+}
+
+// maxSightings is how many are kept until they are taken, should somebody forge them.
+const maxSightings = 4096
+
+// sightings are those not yet taken: one for each address, interface and hardware address.
+type sightings struct {
+	added chan struct{}
+
+	mu  sync.Mutex
+	all map[sighted]Sighting
+}
+
+type sighted struct {
+	addr netip.Addr
+	ifi  string
+	mac  string
+}
+
+func newSightings() *sightings {
+	return &sightings{added: make(chan struct{}, 1), all: map[sighted]Sighting{}}
+}
+
+func (s *sightings) add(one Sighting) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := sighted{one.Address, one.Interface, string(one.MAC)}
+	if _, known := s.all[key]; !known && len(s.all) == maxSightings {
+		return
+	}
+	s.all[key] = one
+	signal(s.added)
+}
+
+func (s *sightings) take() []Sighting {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []Sighting
+	for _, one := range s.all {
+		all = append(all, one)
+	}
+	clear(s.all)
+	return all
+}

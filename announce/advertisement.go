@@ -19,7 +19,14 @@ type advertisement struct {
 	poolSelectors []labels.Selector
 	services      []labels.Selector
 	nodes         []labels.Selector
+	preferences   []preference
 	interfaces    []string
+}
+
+// preference is the weight of the nodes that a selector matches.
+type preference struct {
+	selector labels.Selector
+	weight   int32
 }
 
 func newAdvertisement(a *v1alpha1.L2Advertisement) (*advertisement, error) {
@@ -40,6 +47,13 @@ func newAdvertisement(a *v1alpha1.L2Advertisement) (*advertisement, error) {
 			}
 			*s.to = append(*s.to, selector)
 		}
+	}
+	for i, p := range a.Spec.PreferredNodeSelectors {
+		selector, err := metav1.LabelSelectorAsSelector(&p.Preference)
+		if err != nil {
+			return nil, fmt.Errorf("spec.preferredNodeSelectors[%d].preference: %w", i, err)
+		}
+		out.preferences = append(out.preferences, preference{selector, p.Weight})
 	}
 	for i, pattern := range out.interfaces {
 		if _, err := path.Match(pattern, ""); err != nil {
@@ -62,6 +76,16 @@ func (a *advertisement) selectsService(l labels.Set) bool {
 
 func (a *advertisement) selectsNode(l labels.Set) bool {
 	return len(a.nodes) == 0 || anyMatches(a.nodes, l)
+}
+
+// weight of a node: that of all preferences which match it.
+func (a *advertisement) weight(l labels.Set) (sum int32) {
+	for _, p := range a.preferences {
+		if p.selector.Matches(l) {
+			sum += p.weight
+		}
+	}
+	return sum
 }
 
 func anyMatches(selectors []labels.Selector, l labels.Set) bool {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"net/netip"
 	"slices"
 	"sync/atomic"
@@ -29,6 +30,8 @@ type Config struct {
 	// Kubernetes and Clarion are clients of the cluster's API.
 	Kubernetes kubernetes.Interface
 	Clarion    versioned.Interface
+	// DrainTaints are the keys of the taints that have a node drained.
+	DrainTaints []string
 	// GossipPort for TCP and UDP, the same on all nodes. 0 is membership.DefaultPort.
 	GossipPort int
 	Logger     klog.Logger
@@ -38,20 +41,31 @@ type Config struct {
 type Announcer struct {
 	config    Config
 	feed      *Feed
+	keys      *keySource
 	view      *View
 	planner   *Planner
 	links     *layer2.Links
 	responder *layer2.Responder
+	prober    *layer2.Prober
+	trials    *trials
+	vigils    *vigils
+	events    *events
 	recorder  *recorder
 	// cluster is there once the node's address is known, which is address.
 	cluster *membership.Cluster
 	address netip.Addr
 	rejoin  rejoin
+	// novice is until when the node takes part so newly that others may not have been met.
+	novice time.Time
 
 	// What was last seen, to tell what is new.
 	own        *v1alpha1.Announcer
 	peers      map[string]netip.Addr
+	macs       map[string]string
+	absent     map[string]Absence
 	unseen     []string
+	isolated   bool
+	defended   map[netip.Addr]time.Time
 	conditions []metav1.Condition
 
 	ready atomic.Bool
@@ -63,24 +77,37 @@ func New(config Config) (*Announcer, error) {
 	if err != nil {
 		return nil, err
 	}
+	keys, err := newKeySource(config.Kubernetes)
+	if err != nil {
+		return nil, err
+	}
 	registerMetrics()
-	view, links := NewView(), layer2.NewLinks()
-	return &Announcer{
+	view, links := NewView(config.DrainTaints...), layer2.NewLinks()
+	prober := layer2.NewProber(links)
+	a := &Announcer{
 		config:    config,
 		feed:      feed,
+		keys:      keys,
 		view:      view,
 		planner:   NewPlanner(view, config.Node),
 		links:     links,
 		responder: layer2.NewResponder(links),
+		prober:    prober,
+		trials:    newTrials(prober, config.Logger),
+		events:    newEvents(config.Kubernetes, config.Node),
 		recorder:  newRecorder(config.Node, config.Clarion.ClarionV1alpha1().Announcers(), feed, config.Logger),
-	}, nil
+		defended:  map[netip.Addr]time.Time{},
+	}
+	a.vigils = newVigils(prober, a.seesNeighbours, config.Logger)
+	return a, nil
 }
 
 // Ready says whether the announcer takes part: it knows the API's state and its peers and announces what falls to it.
 func (a *Announcer) Ready() bool { return a.ready.Load() }
 
-// Run announces until the context ends. It then leaves in order: the other announcers hear of it and take over, while this one
-// still answers; that takes about a second. An error means that it cannot go on, but could if started again.
+// Run announces until the context ends. It then tells the other announcers that it leaves, which takes up to a second; this one
+// still answers meanwhile. What it has stays with its node for a while, and others answer in its place, so that it can be
+// started anew, for an upgrade say, without a move. An error means that it cannot go on, but could if started again.
 func (a *Announcer) Run(ctx context.Context) error {
 	defer a.ready.Store(false)
 	// What runs beside the loop outlives the context, to serve until the others have taken over.
@@ -92,8 +119,12 @@ func (a *Announcer) Run(ctx context.Context) error {
 	context.AfterFunc(background, func() { cancel(context.Cause(background)) })
 
 	group.Go(func() error { return a.feed.Run(background) })
+	group.Go(func() error { return a.keys.Run(background) })
 	group.Go(func() error { return a.links.Run(background) })
 	group.Go(func() error { return a.responder.Run(background) })
+	group.Go(func() error { return a.prober.Run(background) })
+	a.events.start()
+	defer a.events.stop()
 	recorded := make(chan struct{})
 	go func() {
 		defer close(recorded)
@@ -102,6 +133,8 @@ func (a *Announcer) Run(ctx context.Context) error {
 
 	err := a.run(until, group)
 	cancel(nil)
+	a.trials.wait()
+	a.vigils.wait()
 	<-recorded
 	if a.Ready() && ctx.Err() != nil {
 		a.farewell(background)
@@ -112,13 +145,14 @@ func (a *Announcer) Run(ctx context.Context) error {
 
 // run starts in order, follows changes until the context ends and leaves the other announcers.
 func (a *Announcer) run(ctx context.Context, group *errgroup.Group) error {
-	if !a.learn(ctx) || !a.introduce(ctx) {
+	if !a.learn(ctx) || !a.introduce(ctx) || !a.awaitKey(ctx) {
 		return nil
 	}
 	a.cluster = membership.New(membership.Config{
 		Name:    a.config.Node,
 		Address: a.address,
 		Port:    a.config.GossipPort,
+		Key:     a.keys.key(),
 		Logger:  a.config.Logger,
 	})
 	left := make(chan struct{})
@@ -181,6 +215,31 @@ func (a *Announcer) introduce(ctx context.Context) bool {
 	return true
 }
 
+// awaitKey waits for the key of the gossip; false if the context ends before.
+func (a *Announcer) awaitKey(ctx context.Context) bool {
+	for waiting := false; a.keys.key() == nil; waiting = true {
+		if !waiting {
+			a.config.Logger.Info("Waiting for the key of the gossip, which the cloud-controller-manager makes", "secret", klog.KRef(KeyNamespace, KeySecret))
+		}
+		select {
+		case <-a.keys.changed:
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
+}
+
+func (a *Announcer) changeKey() {
+	if err := a.cluster.SetKey(a.keys.key()); err != nil {
+		a.config.Logger.Error(err, "The key of the gossip cannot be used, the one before stays", "secret", klog.KRef(KeyNamespace, KeySecret))
+	}
+}
+
+// newcomer is how long a node that has begun to take part leaves addresses alone that nobody has, unless all the nodes are
+// there already. The announcers of a new cluster start within this time.
+const newcomer = 3 * time.Second
+
 // follow does what changes ask for until the context ends.
 func (a *Announcer) follow(ctx context.Context) error {
 	for joined := false; !joined; {
@@ -190,19 +249,22 @@ func (a *Announcer) follow(ctx context.Context) error {
 			joined = true
 		case <-a.feed.Changed():
 			a.feed.Apply(a.view)
+		case <-a.keys.changed:
+			a.changeKey()
 		case <-ctx.Done():
 			return nil
 		}
 	}
 	a.rejoin.address = a.address
+	a.novice = time.Now().Add(newcomer)
 	a.config.Logger.Info("Taking part", "node", a.config.Node, "address", a.address, "alive", a.cluster.Alive(), "expected", len(a.peers))
 	again := time.NewTimer(0)
 	defer again.Stop()
 	for {
-		if wait := a.look(); wait > 0 {
-			again.Reset(wait)
+		wake := earlier(a.look(ctx), a.step(ctx))
+		if !wake.IsZero() {
+			again.Reset(max(time.Until(wake), 0))
 		}
-		a.step()
 		a.ready.Store(true)
 		select {
 		case <-ctx.Done():
@@ -210,6 +272,15 @@ func (a *Announcer) follow(ctx context.Context) error {
 		case <-again.C:
 		case <-a.links.Changed():
 		case <-a.cluster.Changed():
+		case <-a.vigils.changed:
+		case <-a.keys.changed:
+			a.changeKey()
+		case r := <-a.trials.done:
+			a.conclude(r)
+		case <-a.responder.Sighted():
+			for _, s := range a.responder.Sightings() {
+				a.sight(s)
+			}
 		case <-a.feed.Changed():
 			a.feed.Apply(a.view)
 			a.meet()
@@ -221,20 +292,54 @@ func (a *Announcer) follow(ctx context.Context) error {
 }
 
 // look tells the planner what the node sees besides the API. If only time is missing for the node to take part, it returns
-// how much.
-func (a *Announcer) look() (wait time.Duration) {
+// when to look again.
+func (a *Announcer) look(ctx context.Context) (wake time.Time) {
+	now := time.Now()
 	up, alive := InterfacesUp(a.links.Interfaces()), a.cluster.Alive()
-	ok, wait := a.rejoin.may(up, alive, time.Now())
+	var suspects []suspect
+	for name := range a.peers {
+		if _, sees := slices.BinarySearch(alive, name); sees {
+			continue
+		}
+		if s, relevant := a.planner.suspect(name, up); relevant {
+			s.left = a.cluster.Left(name)
+			suspects = append(suspects, s)
+		}
+	}
+	absent, isolated := a.vigils.look(ctx, suspects, 2*len(alive) > len(a.peers))
+	for name, absence := range absent {
+		if before, known := a.absent[name]; absence == Gone && known && before != Gone {
+			if seen := a.cluster.LastSeen(name); !seen.IsZero() {
+				detectionMetric.Observe(now.Sub(seen).Seconds())
+			}
+		}
+	}
+	if isolated != a.isolated {
+		a.config.Logger.Info("This node sees no announcer, API server or router: it announces nothing until it does", "isolated", isolated)
+	}
+	a.absent, a.isolated = absent, isolated
+
+	ok, wait := a.rejoin.may(up, alive, isolated, now)
 	if !ok {
 		up = nil
 	}
+	if wait > 0 {
+		wake = now.Add(wait)
+	}
+	novice := now.Before(a.novice) && !a.view.complete(alive)
+	if novice {
+		wake = earlier(wake, a.novice)
+	}
+	a.planner.SetNovice(novice)
 	a.planner.SetInterfaces(up)
 	a.planner.SetAlive(alive)
-	return wait
+	a.planner.SetAbsent(absent)
+	return wake
 }
 
-// meet tells the gossip who should be there.
+// meet tells the gossip who should be there, and notes with which hardware addresses.
 func (a *Announcer) meet() {
+	a.macs = a.view.macs()
 	peers := a.view.Peers()
 	if a.peers != nil && maps.Equal(peers, a.peers) {
 		return
@@ -245,17 +350,20 @@ func (a *Announcer) meet() {
 	a.cluster.SetPeers(known)
 }
 
-// step plans, and does and records what has changed: first on the network, then in the API.
-func (a *Announcer) step() {
+// step plans, and does and records what has changed: first on the network, then in the API. It returns when to plan again.
+func (a *Announcer) step(ctx context.Context) time.Time {
 	start := time.Now()
 	plan := a.planner.Plan(start)
 	planMetric.Observe(time.Since(start).Seconds())
-	if len(plan.Again) > 0 {
-		a.responder.Set(except(plan.Layer2, plan.Again)) // what it has lost and gets back, it announces
-	}
-	if plan.Changed || len(plan.Again) > 0 {
+	if plan.Changed {
 		a.responder.Set(plan.Layer2)
 	}
+	if len(plan.Again) > 0 {
+		a.responder.Again(plan.Again...)
+	}
+	a.responder.Care(readCare(plan.Care))
+	macs := a.macs
+	a.trials.set(ctx, plan.Trials, func(mac net.HardwareAddr) bool { return macs[mac.String()] != "" })
 	for _, m := range plan.Moves {
 		a.report(m)
 	}
@@ -268,6 +376,7 @@ func (a *Announcer) step() {
 		}
 	}
 	addressesMetric.Set(float64(len(plan.Layer2)))
+	caredMetric.Set(float64(len(plan.Care)))
 
 	alive, expected := len(a.cluster.Alive()), len(a.peers)
 	membersMetric.WithLabelValues("alive").Set(float64(alive))
@@ -279,20 +388,93 @@ func (a *Announcer) step() {
 		a.recorder.check()
 	}
 	a.own = own
+	return plan.Wake
 }
 
-// except is a set of addresses without some of them.
-func except(addresses map[netip.Addr][]string, without []netip.Addr) map[netip.Addr][]string {
-	rest := maps.Clone(addresses)
-	for _, ip := range without {
-		delete(rest, ip)
+// readCare leaves out what says no hardware address.
+func readCare(care map[netip.Addr]Care) map[netip.Addr]layer2.Care {
+	out := make(map[netip.Addr]layer2.Care, len(care))
+	for ip, c := range care {
+		if mac, err := net.ParseMAC(c.MAC); err == nil {
+			out[ip] = layer2.Care{Interfaces: c.Interfaces, MAC: mac}
+		}
 	}
-	return rest
+	return out
+}
+
+// conclude takes the result of a trial.
+func (a *Announcer) conclude(r trialResult) {
+	a.trials.finished(r)
+	if a.planner.Report(r.address, r.stranger, time.Now()) {
+		a.complain(r.address)
+	}
+}
+
+// defence is the shortest time between two announcements that answer those of a stranger: RFC 5227, section 2.4.
+const defence = 10 * time.Second
+
+// sight takes note of somebody else who answers for an address of this node: the announcer that is to have it next, or a
+// stranger.
+func (a *Announcer) sight(s layer2.Sighting) {
+	now := time.Now()
+	if node := a.macs[s.MAC.String()]; node != "" {
+		conflictsMetric.WithLabelValues("member").Inc()
+		a.planner.Heard(s.Address, node, now)
+		return
+	}
+	conflictsMetric.WithLabelValues("stranger").Inc()
+	if a.planner.Overheard(s.Address, Stranger{s.Interface, s.MAC.String()}, now) {
+		a.complain(s.Address)
+	}
+	if now.Sub(a.defended[s.Address]) >= defence {
+		a.defended[s.Address] = now
+		a.responder.Again(s.Address)
+	}
+}
+
+// complain tells people of a stranger that has an address.
+func (a *Announcer) complain(ip netip.Addr) {
+	c := a.planner.conflicts[ip]
+	a.config.Logger.Info("A stranger answers for an address", "address", ip, "mac", c.MAC, "interface", c.Interface, "announced", c.inUse)
+	a.events.conflict(a.view.byAddress[ip], *c)
+}
+
+// seesNeighbours reports whether the API server or a router can be reached, within a second or so.
+func (a *Announcer) seesNeighbours(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	var asks []func() bool
+	asks = append(asks, func() bool {
+		// Not from a cache, so that an API server that is cut off from its peers, on this very node perhaps, does not count.
+		_, err := a.config.Clarion.ClarionV1alpha1().Announcers().Get(ctx, a.config.Node, metav1.GetOptions{})
+		return err == nil
+	})
+	for _, i := range a.links.Interfaces() {
+		for _, gateway := range i.Gateways {
+			asks = append(asks, func() bool {
+				_, answered, err := a.prober.Ask(ctx, layer2.Question{Interface: i.Name, Address: gateway, Tries: 3, Interval: 50 * time.Millisecond})
+				return err == nil && answered
+			})
+		}
+	}
+	answers := make(chan bool, len(asks))
+	for _, ask := range asks {
+		go func() { answers <- ask() }()
+	}
+	reached := false
+	for range asks {
+		if <-answers {
+			reached = true
+			cancel()
+		}
+	}
+	return reached
 }
 
 func (a *Announcer) report(m Move) {
 	if m.To == a.config.Node {
 		movesMetric.WithLabelValues("gained", string(m.Reason)).Inc()
+		a.events.moved(a.view.byAddress[m.Address], m)
 		a.config.Logger.Info("Announcing an address", "address", m.Address, "interfaces", m.Interfaces, "reason", m.Reason, "from", m.From)
 		return
 	}
@@ -315,10 +497,16 @@ func (a *Announcer) status(current *v1alpha1.Announcer) v1alpha1.AnnouncerStatus
 		Reason:  v1alpha1.ReasonRunning,
 		Message: "The announcer announces what falls to its node.",
 	}
-	if len(status.Layer2.Interfaces) == 0 {
-		condition.Status = metav1.ConditionFalse
-		condition.Reason = v1alpha1.ReasonNoInterface
-		condition.Message = "No interface of the node is up and has an address, a default route or its name in an L2Advertisement."
+	refuse := func(reason, message string) {
+		condition.Status, condition.Reason, condition.Message = metav1.ConditionFalse, reason, message
+	}
+	switch {
+	case a.isolated:
+		refuse(v1alpha1.ReasonIsolated, "The node reaches no other announcer, API server or router.")
+	case len(status.Layer2.Interfaces) == 0:
+		refuse(v1alpha1.ReasonNoInterface, "No interface of the node is up and has an address, a default route or its name in an L2Advertisement.")
+	case a.view.draining(a.config.Node):
+		refuse(v1alpha1.ReasonDraining, "The node is being drained: it announces only what no other node can.")
 	}
 	meta.SetStatusCondition(&a.conditions, condition)
 	status.Conditions = append(status.Conditions, a.conditions...)

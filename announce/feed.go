@@ -29,6 +29,8 @@ type Feed struct {
 
 	mu      sync.Mutex
 	pending map[change]struct{}
+	// announcers are not reduced to those that have changed: every state counts, in the order of the watch.
+	announcers []announcerChange
 }
 
 // source is one kind of objects.
@@ -43,6 +45,12 @@ type source struct {
 type change struct {
 	source int
 	name   cache.ObjectName
+}
+
+// announcerChange is a state of an Announcer; the object is nil when it is gone.
+type announcerChange struct {
+	name   string
+	object *v1alpha1.Announcer
 }
 
 // Sources of a Feed that others ask for.
@@ -71,13 +79,7 @@ func NewFeed(kube kubernetes.Interface, clarion versioned.Interface, logger klog
 					v.SetNode(name.Name, node)
 				},
 			},
-			announcerSource: {
-				informer: informers.NewAnnouncerInformer(clarion, 0, nil),
-				apply: func(v *View, name types.NamespacedName, o any) {
-					announcer, _ := o.(*v1alpha1.Announcer)
-					v.SetAnnouncer(name.Name, announcer)
-				},
-			},
+			announcerSource: {informer: informers.NewAnnouncerInformer(clarion, 0, nil)},
 			{
 				informer: coreinformers.NewFilteredServiceInformer(kube, metav1.NamespaceAll, 0, nil, loadBalancers),
 				apply: func(v *View, name types.NamespacedName, o any) {
@@ -115,11 +117,14 @@ func NewFeed(kube kubernetes.Interface, clarion versioned.Interface, logger klog
 		if err := s.informer.SetTransform(strip); err != nil {
 			return nil, fmt.Errorf("strip watched objects: %w", err)
 		}
-		note := func(o any) { f.note(i, o) }
+		note := func(o any, _ bool) { f.note(i, o) }
+		if i == announcerSource {
+			note = f.noteAnnouncer
+		}
 		registration, err := s.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-			AddFunc:    note,
-			UpdateFunc: func(_, o any) { note(o) },
-			DeleteFunc: note,
+			AddFunc:    func(o any) { note(o, false) },
+			UpdateFunc: func(_, o any) { note(o, false) },
+			DeleteFunc: func(o any) { note(o, true) },
 		})
 		if err != nil {
 			return nil, fmt.Errorf("follow watched objects: %w", err)
@@ -157,9 +162,12 @@ func (f *Feed) Changed() <-chan struct{} { return f.changed }
 // Apply brings a View up to date; always the same one.
 func (f *Feed) Apply(view *View) {
 	f.mu.Lock()
-	pending := f.pending
-	f.pending = map[change]struct{}{}
+	pending, announcers := f.pending, f.announcers
+	f.pending, f.announcers = map[change]struct{}{}, nil
 	f.mu.Unlock()
+	for _, a := range announcers {
+		view.SetAnnouncer(a.name, a.object)
+	}
 	for c := range pending {
 		s := f.sources[c.source]
 		object, exists, err := s.informer.GetStore().GetByKey(c.name.String())
@@ -191,6 +199,22 @@ func (f *Feed) note(source int, object any) {
 	}
 	f.mu.Lock()
 	f.pending[change{source, name}] = struct{}{}
+	f.mu.Unlock()
+	signal(f.changed)
+}
+
+// noteAnnouncer keeps every state of an Announcer and their order: of two claims the one that was there first holds.
+func (f *Feed) noteAnnouncer(object any, gone bool) {
+	name, err := cache.DeletionHandlingObjectToName(object)
+	if err != nil {
+		return
+	}
+	announcer, _ := object.(*v1alpha1.Announcer)
+	if gone {
+		announcer = nil
+	}
+	f.mu.Lock()
+	f.announcers = append(f.announcers, announcerChange{name.Name, announcer})
 	f.mu.Unlock()
 	signal(f.changed)
 }

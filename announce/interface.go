@@ -13,6 +13,7 @@ import (
 // Interface is a network interface that is up, on this node or on another.
 type Interface struct {
 	Name                         string
+	MAC                          string
 	Prefixes                     []netip.Prefix
 	DefaultRoute4, DefaultRoute6 bool
 }
@@ -25,8 +26,15 @@ func (i Interface) routes(ip netip.Addr) bool {
 	return i.DefaultRoute4 && ip.Is4() || i.DefaultRoute6 && ip.Is6()
 }
 
+// shares says whether two interfaces have a network of a family in common.
+func (i Interface) shares(o Interface, ipv4 bool) bool {
+	return slices.ContainsFunc(i.Prefixes, func(p netip.Prefix) bool {
+		return p.Addr().Is4() == ipv4 && slices.ContainsFunc(o.Prefixes, func(q netip.Prefix) bool { return p.Masked() == q.Masked() })
+	})
+}
+
 func (i Interface) equal(o Interface) bool {
-	return i.Name == o.Name && i.DefaultRoute4 == o.DefaultRoute4 && i.DefaultRoute6 == o.DefaultRoute6 &&
+	return i.Name == o.Name && i.MAC == o.MAC && i.DefaultRoute4 == o.DefaultRoute4 && i.DefaultRoute6 == o.DefaultRoute6 &&
 		slices.Equal(i.Prefixes, o.Prefixes)
 }
 
@@ -35,7 +43,7 @@ func InterfacesUp(links []layer2.Interface) []Interface {
 	var up []Interface
 	for _, l := range links {
 		if l.Up {
-			up = append(up, Interface{l.Name, l.Prefixes, l.DefaultRoute4, l.DefaultRoute6})
+			up = append(up, Interface{l.Name, l.MAC.String(), l.Prefixes, l.DefaultRoute4, l.DefaultRoute6})
 		}
 	}
 	return up
@@ -44,6 +52,7 @@ func InterfacesUp(links []layer2.Interface) []Interface {
 func readInterface(i v1alpha1.Layer2Interface) Interface {
 	out := Interface{
 		Name:          i.Name,
+		MAC:           i.MAC,
 		DefaultRoute4: slices.Contains(i.DefaultRoutes, corev1.IPv4Protocol),
 		DefaultRoute6: slices.Contains(i.DefaultRoutes, corev1.IPv6Protocol),
 	}
@@ -56,7 +65,7 @@ func readInterface(i v1alpha1.Layer2Interface) Interface {
 }
 
 func writeInterface(i Interface) v1alpha1.Layer2Interface {
-	out := v1alpha1.Layer2Interface{Name: i.Name}
+	out := v1alpha1.Layer2Interface{Name: i.Name, MAC: i.MAC}
 	for _, p := range i.Prefixes {
 		out.Prefixes = append(out.Prefixes, p.String())
 	}

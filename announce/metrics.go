@@ -28,6 +28,25 @@ var (
 		Help:           "Announcers in sight (alive) and how many there should be (expected), this one included.",
 		StabilityLevel: metrics.ALPHA,
 	}, []string{"state"})
+	caredMetric = metrics.NewGauge(&metrics.GaugeOpts{
+		Namespace:      metricsNamespace,
+		Name:           "layer2_cared_addresses",
+		Help:           "Addresses that this node answers for in the place of nodes whose announcer is away for a moment.",
+		StabilityLevel: metrics.ALPHA,
+	})
+	conflictsMetric = metrics.NewCounterVec(&metrics.CounterOpts{
+		Namespace:      metricsNamespace,
+		Name:           "layer2_conflicts_total",
+		Help:           "Packets of others that spoke for an address of this node, by who sent them: another announcer (member) or a stranger.",
+		StabilityLevel: metrics.ALPHA,
+	}, []string{"by"})
+	detectionMetric = metrics.NewHistogram(&metrics.HistogramOpts{
+		Namespace:      metricsNamespace,
+		Name:           "detection_seconds",
+		Help:           "Time from the last sign of life of a node with addresses until it was taken for gone.",
+		Buckets:        []float64{.1, .2, .3, .4, .5, .6, .8, 1, 1.5, 2, 5, 15, 60, 120},
+		StabilityLevel: metrics.ALPHA,
+	})
 	planMetric = metrics.NewHistogram(&metrics.HistogramOpts{
 		Namespace:      metricsNamespace,
 		Name:           "plan_duration_seconds",
@@ -38,5 +57,5 @@ var (
 )
 
 var registerMetrics = sync.OnceFunc(func() {
-	legacyregistry.MustRegister(addressesMetric, movesMetric, membersMetric, planMetric)
+	legacyregistry.MustRegister(addressesMetric, caredMetric, movesMetric, conflictsMetric, membersMetric, detectionMetric, planMetric)
 })

@@ -1,10 +1,10 @@
 package announce
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"strconv"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -18,6 +18,7 @@ import (
 // service is what a plan needs of a Service that has addresses from us.
 type service struct {
 	name      types.NamespacedName
+	uid       types.UID
 	created   int64
 	labels    labels.Set
 	local     bool
@@ -33,6 +34,7 @@ func newService(s *corev1.Service) *service {
 	}
 	out := &service{
 		name:    types.NamespacedName{Namespace: s.Namespace, Name: s.Name},
+		uid:     s.UID,
 		created: s.CreationTimestamp.Unix(),
 		labels:  s.Labels,
 		local:   s.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal,
@@ -49,7 +51,7 @@ func newService(s *corev1.Service) *service {
 }
 
 func (s *service) equal(o *service) bool {
-	return s.created == o.created && s.local == o.local && slices.Equal(s.addresses, o.addresses) &&
+	return s.uid == o.uid && s.created == o.created && s.local == o.local && slices.Equal(s.addresses, o.addresses) &&
 		labels.Equals(s.labels, o.labels)
 }
 
@@ -123,11 +125,15 @@ type node struct {
 	excluded           bool
 	networkUnavailable bool
 	notReady           bool
+	draining           bool
 	address            netip.Addr
 }
 
-func newNode(n *corev1.Node) *node {
-	out := &node{labels: n.Labels, excluded: isExcluded(n.Labels)}
+func newNode(n *corev1.Node, drainTaints []string) *node {
+	out := &node{labels: n.Labels, excluded: isSet(n.Labels, corev1.LabelNodeExcludeBalancers)}
+	out.draining = isSet(n.Annotations, v1alpha1.AnnotationDrain) || slices.ContainsFunc(n.Spec.Taints, func(t corev1.Taint) bool {
+		return slices.Contains(drainTaints, t.Key)
+	})
 	for _, c := range n.Status.Conditions {
 		if c.Type == corev1.NodeNetworkUnavailable && c.Status == corev1.ConditionTrue {
 			out.networkUnavailable = true
@@ -148,38 +154,72 @@ func newNode(n *corev1.Node) *node {
 	return out
 }
 
-// isExcluded reads the label as the service controller does: any value but one that means false excludes.
-func isExcluded(l map[string]string) bool {
-	value, present := l[corev1.LabelNodeExcludeBalancers]
-	excluded, err := strconv.ParseBool(value)
-	return present && (err != nil || excluded)
+// isSet reads a label or annotation as the service controller does: any value but one that means false counts.
+func isSet(set map[string]string, key string) bool {
+	value, present := set[key]
+	yes, err := strconv.ParseBool(value)
+	return present && (err != nil || yes)
 }
 
 func (n *node) equal(o *node) bool {
 	return n.excluded == o.excluded && n.networkUnavailable == o.networkUnavailable && n.notReady == o.notReady &&
-		n.address == o.address && labels.Equals(n.labels, o.labels)
+		n.draining == o.draining && n.address == o.address && labels.Equals(n.labels, o.labels)
 }
 
 // announcer is what an announcer has recorded of itself.
 type announcer struct {
 	interfaces []Interface
-	claims     map[netip.Addr]claim
+	claims     map[netip.Addr]recordedClaim
+	// rebalance is the value of the annotation that asks for it, rebalanced the one that was acted upon.
+	rebalance, rebalanced string
+	conflicts             []conflict
 }
 
-// claim is an entry of an Announcer's status.
-type claim struct {
-	election.Claim
-	since time.Time
+// recordedClaim is a claim and the interfaces on which the address is announced.
+type recordedClaim struct {
+	claim
+	interfaces []string
 }
 
-func newAnnouncer(a *v1alpha1.Announcer) *announcer {
-	out := &announcer{claims: make(map[netip.Addr]claim, len(a.Status.Layer2.Addresses))}
+// macFor is the hardware address with which an announcer answers for one of its addresses: that of the interface which shares
+// a network with one of this node's, or else the first. It is empty if it has recorded none.
+func (a *announcer) macFor(ip netip.Addr, names []string, own []Interface) string {
+	first := ""
+	for _, i := range a.interfaces {
+		if i.MAC == "" || !slices.Contains(names, i.Name) {
+			continue
+		}
+		if slices.ContainsFunc(own, func(o Interface) bool { return o.shares(i, ip.Is4()) }) {
+			return i.MAC
+		}
+		first = cmp.Or(first, i.MAC)
+	}
+	return first
+}
+
+func newAnnouncer(a *v1alpha1.Announcer, order uint64) *announcer {
+	out := &announcer{
+		claims:     make(map[netip.Addr]recordedClaim, len(a.Status.Layer2.Addresses)),
+		rebalance:  a.Annotations[v1alpha1.AnnotationRebalance],
+		rebalanced: a.Status.Layer2.Rebalanced,
+	}
 	for _, i := range a.Status.Layer2.Interfaces {
 		out.interfaces = append(out.interfaces, readInterface(i))
 	}
+	for _, c := range a.Status.Layer2.Conflicts {
+		if c, ok := readConflict(c); ok {
+			out.conflicts = append(out.conflicts, c)
+		}
+	}
 	for _, c := range a.Status.Layer2.Addresses {
 		if ip, err := netip.ParseAddr(c.IP); err == nil {
-			out.claims[ip] = claim{election.Claim{Node: a.Name, Epoch: c.Epoch}, c.Since.Time}
+			out.claims[ip] = recordedClaim{claim{election.Claim{
+				Node:      a.Name,
+				Epoch:     c.Epoch,
+				Order:     order,
+				Tentative: len(c.Interfaces) == 0,
+				HandTo:    c.HandTo,
+			}, c.Since.Time}, c.Interfaces}
 		}
 	}
 	return out

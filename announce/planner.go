@@ -1,57 +1,41 @@
 package announce
 
 import (
-	"cmp"
 	"maps"
 	"net/netip"
 	"slices"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"github.com/clarionlb/clarion/announce/election"
-	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
 // Planner decides what one node announces, from a View, the live members and the node's interfaces. A change of a Service
 // or an EndpointSlice costs the planning of its addresses; one of members, nodes, interfaces or configuration that of all.
 // A Planner is not safe for concurrent use.
 type Planner struct {
-	view       *View
-	node       string
-	sight      sight
-	alive      []string
+	view   *View
+	node   string
+	sight  sight
+	absent map[string]Absence
+	// back has until when members that paused are still helped out, now that the gossip sees them again.
+	back       map[string]time.Time
+	novice     bool
 	interfaces []Interface
 	stale      bool
+	// again are addresses to look at although nothing in the view has changed.
+	again map[netip.Addr]struct{}
 
-	// What follows is derived anew when members, nodes, interfaces or configuration change.
-	pools          []*pool
-	advertisements []*advertisement
-	footprints     []*footprint
-	byPool         map[*pool][]int
-	members        []*member
-	round          *election.Round
+	field
+	round *election.Round
 
-	// announces has what the last plan said.
+	owned     map[netip.Addr]*ownership
 	announces map[netip.Addr][]string
-	claims    map[netip.Addr]held
-	changed   bool
-}
-
-// held is a claim of the planner's own node.
-type held struct {
-	claim
-	// made tells when, in the sight's count.
-	made int
-}
-
-// member is a node as a plan sees it.
-type member struct {
-	name string
-	// barred is why the node announces nothing at all; "" if it may.
-	barred Reason
-	// index of the node in the round, if it is not barred.
-	index int
+	conflicts map[netip.Addr]*conflict
+	// rebalanced is the last request for rebalancing that was met.
+	rebalanced string
+	// resumed says that what the node has recorded of itself before was taken up.
+	resumed bool
+	changed bool
 }
 
 // NewPlanner returns a Planner for a node that sees no member, not even itself, and has no interface.
@@ -60,14 +44,44 @@ func NewPlanner(view *View, node string) *Planner {
 		view:      view,
 		node:      node,
 		stale:     true,
+		back:      map[string]time.Time{},
+		again:     map[netip.Addr]struct{}{},
+		owned:     map[netip.Addr]*ownership{},
 		announces: map[netip.Addr][]string{},
-		claims:    map[netip.Addr]held{},
+		conflicts: map[netip.Addr]*conflict{},
 	}
 }
 
-// SetAlive takes the names of the members in sight, sorted, the planner's own among them.
+// Absence is what is known of a member that the gossip does not see.
+type Absence int
+
+const (
+	// Gone : its node is dead, or its announcer has been away for so long that others take over.
+	Gone Absence = iota
+	// Unknown : not known yet. It keeps what it has until its Node is not ready.
+	Unknown
+	// Paused : its node is there, but its announcer is not. It keeps what it has; another node answers in its place.
+	Paused
+	// Unseen : its announcer answers for its addresses; the gossip is blocked.
+	Unseen
+)
+
+// SetAlive takes the names of the members that the gossip sees, sorted, the planner's own among them.
 func (p *Planner) SetAlive(names []string) {
 	p.stale = p.sight.look(names) || p.stale
+}
+
+// SetAbsent takes what is known of the members that the gossip does not see. Those that are not mentioned are Gone.
+func (p *Planner) SetAbsent(absent map[string]Absence) {
+	p.stale = p.stale || !maps.Equal(p.absent, absent)
+	p.absent = absent
+}
+
+// SetNovice says whether the node has begun to take part so recently that others, which begin at the same time, may not have
+// been met: it then leaves addresses alone that nobody has claimed.
+func (p *Planner) SetNovice(novice bool) {
+	p.stale = p.stale || p.novice != novice
+	p.novice = novice
 }
 
 // SetInterfaces takes the node's interfaces that are up, sorted by name.
@@ -82,10 +96,12 @@ type MoveReason string
 const (
 	// MoveNew : the address had no owner before.
 	MoveNew MoveReason = "New"
-	// MoveHolderDown : the former owner is not in sight.
+	// MoveHolderDown : the former owner is dead.
 	MoveHolderDown MoveReason = "HolderDown"
-	// MoveHolderUnfit : the former owner may no longer announce the address.
+	// MoveHolderUnfit : the former owner may no longer announce the address, or should not, because it is drained.
 	MoveHolderUnfit MoveReason = "HolderUnfit"
+	// MoveHandedOver : the former owner has handed the address over.
+	MoveHandedOver MoveReason = "HandedOver"
 	// MoveKept : a restarted announcer goes on with an address that it had.
 	MoveKept MoveReason = "Kept"
 	// MoveYielded : another node owns the address.
@@ -105,11 +121,15 @@ type Move struct {
 	Verdict Reason
 }
 
-// Plan is what the planner's node is to do.
+// Plan is what the planner's node is to do. Its maps must not be modified, and are valid until the next plan.
 type Plan struct {
-	// Layer2 are the addresses to answer for and on which interfaces: all of them. It must not be modified, and is valid
-	// until the next plan.
+	// Layer2 are the addresses to answer for and on which interfaces: all of them.
 	Layer2 map[netip.Addr][]string
+	// Care are the addresses to answer for in the place of another node: all of them.
+	Care map[netip.Addr]Care
+	// Trials are the addresses of which to find out, on which interfaces, whether a stranger has them: all of them. Report
+	// tells the planner.
+	Trials map[netip.Addr][]string
 	// Changed says whether Layer2 or the Planner's Status may be other than after the last plan.
 	Changed bool
 	// Again are addresses of Layer2 that another node has claimed, and so announced, while this one had them, which it
@@ -119,6 +139,15 @@ type Plan struct {
 	Moves []Move
 	// Unseen are the members that are alive although the gossip does not see them, sorted.
 	Unseen []string
+	// Wake is when to plan again even if nothing changes; zero: never.
+	Wake time.Time
+}
+
+// Care is what is needed to answer in the place of another node.
+type Care struct {
+	Interfaces []string
+	// MAC is the hardware address of the other node, as text.
+	MAC string
 }
 
 // Plan decides anew where something has changed. Claims that are made with it carry the time now.
@@ -129,11 +158,12 @@ func (p *Planner) Plan(now time.Time) Plan {
 	for ip := range dirty {
 		contested[ip] = p.contested(ip)
 	}
+	p.resume(now)
 	p.changed = all || p.stale
 	if p.changed {
 		p.stale = false
-		p.restart()
-		for ip := range p.announces {
+		p.survey()
+		for ip := range p.owned {
 			touched[ip] = struct{}{}
 		}
 		for ip := range p.view.byAddress {
@@ -144,15 +174,16 @@ func (p *Planner) Plan(now time.Time) Plan {
 			p.enter(ip)
 		}
 	}
+	maps.Copy(touched, p.again)
+	clear(p.again)
 	for _, ip := range p.round.Decide() {
-		if p.round.Decision(ip).Owner == p.node {
-			touched[ip] = struct{}{}
-		} else if _, announced := p.announces[ip]; announced {
+		if p.round.Decision(ip).Owner == p.node || p.owned[ip] != nil {
 			touched[ip] = struct{}{}
 		}
 	}
+	p.rebalance()
 
-	plan := Plan{Layer2: p.announces, Unseen: p.sight.unseen()}
+	plan := Plan{Layer2: p.announces, Unseen: p.unseen()}
 	for _, ip := range slices.SortedFunc(maps.Keys(touched), netip.Addr.Compare) {
 		if move, moved := p.follow(ip, now); moved {
 			plan.Moves = append(plan.Moves, move)
@@ -160,61 +191,52 @@ func (p *Planner) Plan(now time.Time) Plan {
 			plan.Again = append(plan.Again, ip)
 		}
 	}
+	plan.Wake = earlier(plan.Wake, p.assist(&plan, now))
+	plan.Wake = earlier(plan.Wake, p.trials(&plan, now))
 	plan.Changed = p.changed
 	return plan
 }
 
-// restart derives everything that does not depend on a single address.
-func (p *Planner) restart() {
-	p.pools = slices.SortedFunc(maps.Values(p.view.pools), byAge)
-	p.advertisements = p.advertisements[:0]
-	for _, name := range slices.Sorted(maps.Keys(p.view.advertisements)) {
-		p.advertisements = append(p.advertisements, p.view.advertisements[name])
+// earlier of two times, of which the zero one is never.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
 	}
-	p.byPool = map[*pool][]int{}
-	for _, pool := range p.pools {
-		for i, a := range p.advertisements {
-			if a.selectsPool(pool) {
-				p.byPool[pool] = append(p.byPool[pool], i)
-			}
-		}
-	}
-	p.alive = p.sight.alive(func(name string) bool {
-		n := p.view.nodes[name]
-		return n != nil && !n.notReady
-	})
-	p.footprints = p.footprints[:0]
-	for range p.advertisements {
-		p.footprints = append(p.footprints, newFootprint(len(p.alive)))
-	}
-	p.round = election.NewRound(p.alive)
-	p.members = p.members[:0]
-	for _, name := range slices.Sorted(maps.Keys(p.view.nodes)) {
-		m := p.newMember(name)
-		p.members = append(p.members, m)
-		for i, a := range p.advertisements {
-			if m.barred == "" && a.selectsNode(p.view.nodes[name].labels) {
-				p.footprints[i].add(m.index, a, p.view.announcers[name].interfaces)
-			}
-		}
-	}
+	return a
 }
 
-func (p *Planner) newMember(name string) *member {
-	n := p.view.nodes[name]
-	index, alive := slices.BinarySearch(p.alive, name)
-	m := &member{name: name, index: index}
-	switch {
-	case p.view.announcers[name] == nil:
-		m.barred = NoAnnouncer
-	case !alive:
-		m.barred = NotAlive
-	case n.excluded:
-		m.barred = Excluded
-	case n.networkUnavailable:
-		m.barred = NetworkUnavailable
+// survey derives everything that does not depend on a single address.
+func (p *Planner) survey() {
+	ready := func(name string) bool {
+		n := p.view.nodes[name]
+		return n != nil && !n.notReady
 	}
-	return m
+	alive := slices.Clone(p.sight.alive(ready))
+	for name, absence := range p.absent {
+		if absence == Unseen || absence == Paused || absence == Unknown && ready(name) {
+			alive = append(alive, name)
+		}
+	}
+	slices.Sort(alive)
+	p.field = newField(p.view, slices.Compact(alive))
+	for name, absence := range p.absent {
+		if i, known := slices.BinarySearch(p.alive, name); known && (absence == Paused || absence == Unknown) {
+			p.keepers.Add(i)
+		}
+	}
+	p.round = election.NewRound(p.alive)
+}
+
+// unseen are the members that are alive out of the gossip's sight, sorted.
+func (p *Planner) unseen() []string {
+	names := p.sight.unseen()
+	for name, absence := range p.absent {
+		if absence == Unseen {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // enter puts an address into the election as it is now, or takes it out.
@@ -224,25 +246,37 @@ func (p *Planner) enter(ip netip.Addr) {
 		p.round.Remove(ip)
 		return
 	}
-	eligible := election.NewSet(len(p.alive))
+	address := election.Address{
+		Created:    services[0].created,
+		Group:      services[0].name.String(),
+		Claims:     p.view.electionClaims(ip),
+		Eligible:   election.NewSet(len(p.alive)),
+		LastResort: p.lastResort,
+	}
 	requests, _ := p.requests(ip)
 	for _, r := range requests {
 		candidates := p.candidates(r, ip)
 		if r.on == nil {
-			eligible.AddAll(candidates)
+			address.Eligible.AddAll(candidates)
 			continue
 		}
 		for _, name := range r.on {
 			if i, alive := slices.BinarySearch(p.alive, name); alive && candidates.Has(i) {
-				eligible.Add(i)
+				address.Eligible.Add(i)
 			}
 		}
 	}
-	p.round.Set(ip, election.Address{
-		Created:  services[0].created,
-		Claims:   p.view.electionClaims(ip),
-		Eligible: eligible,
+	holder := -1
+	if best, claimed := election.Best(address.Claims); claimed {
+		holder, _ = slices.BinarySearch(p.alive, best.Node)
+	}
+	p.keepers.All(func(i int) {
+		if i != holder {
+			address.Eligible.Remove(i)
+		}
 	})
+	address.Weights = p.weightsFor(requests)
+	p.round.Set(ip, address)
 }
 
 // candidates are the nodes that can announce an address for a request, wherever its endpoints are. Everybody goes by what
@@ -255,144 +289,9 @@ func (p *Planner) candidates(r request, ip netip.Addr) election.Set {
 	return set
 }
 
-// request is that an advertisement wants an address announced for a Service.
-type request struct {
-	advertisement int
-	// on are the nodes to which traffic must stay local, sorted; nil for any node.
-	on []string
-}
-
 // requests collects who wants an address announced. If nobody does, the reason says why, from the Service that came closest.
 func (p *Planner) requests(ip netip.Addr) ([]request, Reason) {
-	services := p.view.byAddress[ip]
-	if len(services) == 0 {
-		return nil, NotAssigned
-	}
-	pool := poolOf(p.pools, ip)
-	if pool == nil {
-		return nil, NoPool
-	}
-	var requests []request
-	refused := NoAdvertisement
-	for _, s := range services {
-		serving := s.backends.serving(ip)
-		for _, i := range p.byPool[pool] {
-			if !p.advertisements[i].selectsService(s.labels) {
-				continue
-			}
-			if len(serving) == 0 {
-				refused = NoEndpoint
-				break
-			}
-			if s.local {
-				requests = append(requests, request{i, serving})
-			} else {
-				requests = append(requests, request{i, nil})
-			}
-		}
-	}
-	if len(requests) > 0 {
-		refused = ""
-	}
-	return requests, refused
-}
-
-// judge says why a node may not announce an address; "" if it may. One request that it can meet is enough; of those that it
-// cannot, the reason comes from the one that came closest.
-func (p *Planner) judge(m *member, ip netip.Addr, requests []request) Reason {
-	if m.barred != "" {
-		return m.barred
-	}
-	closest := NotSelected
-	for _, r := range requests {
-		if !p.footprints[r.advertisement].selected.Has(m.index) {
-			continue
-		}
-		if r.on != nil {
-			if _, local := slices.BinarySearch(r.on, m.name); !local {
-				if closest == NotSelected {
-					closest = NoLocalEndpoint
-				}
-				continue
-			}
-		}
-		if p.candidates(r, ip).Has(m.index) {
-			return ""
-		}
-		closest = NoInterface
-	}
-	return closest
-}
-
-// follow has the node do about an address what the election says, and reports if it comes or goes.
-func (p *Planner) follow(ip netip.Addr, now time.Time) (Move, bool) {
-	_, announced := p.announces[ip]
-	decision := p.round.Decision(ip)
-	if decision.Owner == p.node {
-		interfaces := p.interfacesFor(ip)
-		before := p.claims[ip]
-		p.claim(ip, now)
-		if !announced || !slices.Equal(p.announces[ip], interfaces) || before != p.claims[ip] {
-			p.announces[ip] = interfaces
-			p.changed = true
-		}
-		return Move{ip, decision.Holder, p.node, gains[decision.Why], interfaces, ""}, !announced
-	}
-	delete(p.announces, ip)
-	delete(p.claims, ip)
-	if !announced {
-		return Move{}, false
-	}
-	p.changed = true
-	reason := MoveYielded
-	if decision.Owner == "" {
-		reason = MoveWithdrawn
-	}
-	return Move{ip, p.node, decision.Owner, reason, nil, p.verdict(ip)}, true
-}
-
-var gains = map[election.Why]MoveReason{
-	election.Holds:       MoveKept,
-	election.Unclaimed:   MoveNew,
-	election.HolderDown:  MoveHolderDown,
-	election.HolderUnfit: MoveHolderUnfit,
-}
-
-// claim makes sure that the node's claim on an address is the best one: the one it has, or one that follows all others.
-func (p *Planner) claim(ip netip.Addr, now time.Time) {
-	mine, claimed := p.claims[ip]
-	if !claimed {
-		mine.claim = claim{election.Claim{Node: p.node}, now}
-	}
-	best := mine.claim
-	for _, c := range p.view.claims[ip] {
-		if c.Beats(best.Claim) {
-			best = c
-		}
-	}
-	if best.Node != p.node || best.Epoch == 0 {
-		best = claim{election.Claim{Node: p.node, Epoch: best.Epoch + 1}, mine.since}
-	}
-	if !claimed || best != mine.claim {
-		p.claims[ip] = held{best, p.sight.count}
-	}
-}
-
-// contested says whether another node has claimed an address that this one has. A better claim can only have been made by
-// somebody who had seen this node's: it proves its maker alive, even if the gossip does not see it.
-func (p *Planner) contested(ip netip.Addr) bool {
-	mine, claimed := p.claims[ip]
-	contested := false
-	for _, c := range p.view.claims[ip] {
-		if !claimed || c.Node == p.node || c.Epoch < mine.Epoch {
-			continue
-		}
-		contested = true
-		if c.Epoch > mine.Epoch && p.sight.prove(c.Node, mine.made) {
-			p.stale = true
-		}
-	}
-	return contested
+	return p.field.requests(ip, p.view.byAddress[ip])
 }
 
 // interfacesFor are the node's interfaces on which an address is to be announced: those of all requests that it meets.
@@ -410,77 +309,4 @@ func (p *Planner) interfacesFor(ip netip.Addr) []string {
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
-}
-
-func (p *Planner) member(name string) (*member, bool) {
-	i, found := slices.BinarySearchFunc(p.members, name, func(m *member, name string) int {
-		if m.name < name {
-			return -1
-		} else if m.name > name {
-			return 1
-		}
-		return 0
-	})
-	if !found {
-		return nil, false
-	}
-	return p.members[i], true
-}
-
-// verdict is why the node itself does not announce an address.
-func (p *Planner) verdict(ip netip.Addr) Reason {
-	requests, refused := p.requests(ip)
-	if refused != "" {
-		return refused
-	}
-	if own, found := p.member(p.node); found {
-		return cmp.Or(p.judge(own, ip, requests), StandsBy)
-	}
-	return NoAnnouncer
-}
-
-// Explain says who announces an address as of the last plan, and of every node why it does or does not.
-func (p *Planner) Explain(ip netip.Addr) Explanation {
-	e := Explanation{Address: ip}
-	for _, s := range p.view.byAddress[ip] {
-		e.Services = append(e.Services, s.name)
-	}
-	requests, refused := p.requests(ip)
-	if refused != "" {
-		e.Refused = refused
-		return e
-	}
-	e.Decision = p.round.Decision(ip)
-	for _, m := range p.members {
-		v := Verdict{m.name, p.judge(m, ip, requests)}
-		if v.Reason == "" {
-			v.Reason = StandsBy
-		}
-		if m.name == e.Decision.Owner {
-			v.Reason = Announces
-		}
-		e.Verdicts = append(e.Verdicts, v)
-	}
-	return e
-}
-
-// Status is what the node records of itself on layer 2: the claims of the last plan, and the interfaces that can carry
-// addresses, which others go by.
-func (p *Planner) Status() v1alpha1.Layer2Status {
-	var status v1alpha1.Layer2Status
-	for _, i := range p.interfaces {
-		named := slices.ContainsFunc(p.advertisements, func(a *advertisement) bool { return a.names(i.Name) })
-		if named || len(i.Prefixes) > 0 || i.DefaultRoute4 || i.DefaultRoute6 {
-			status.Interfaces = append(status.Interfaces, writeInterface(i))
-		}
-	}
-	for _, ip := range slices.SortedFunc(maps.Keys(p.claims), netip.Addr.Compare) {
-		status.Addresses = append(status.Addresses, v1alpha1.Layer2Address{
-			IP:         ip.String(),
-			Interfaces: p.announces[ip],
-			Epoch:      p.claims[ip].Epoch,
-			Since:      metav1.NewTime(p.claims[ip].since.Truncate(time.Second)),
-		})
-	}
-	return status
 }

@@ -30,6 +30,9 @@ type lan struct {
 	api     map[string]*v1alpha1.Announcer
 	moves   []string
 	away    bool
+	// absent is what has become of members that the others do not see; strangers are the addresses that strangers have.
+	absent    map[string]Absence
+	strangers map[string]Stranger
 	// sees has whom a node sees, if not all that are alive.
 	sees map[string][]string
 }
@@ -39,6 +42,7 @@ type planned struct {
 	planner    *Planner
 	interfaces []Interface
 	layer2     map[netip.Addr][]string
+	care       map[netip.Addr]Care
 }
 
 var eth0 = Interface{Name: "eth0", Prefixes: []netip.Prefix{netip.MustParsePrefix("192.168.10.0/24")}, DefaultRoute4: true}
@@ -92,6 +96,7 @@ func (l *lan) settle() {
 	l.t.Helper()
 	for range 20 {
 		changed := false
+		var wake time.Time
 		for _, name := range slices.Sorted(maps.Keys(l.nodes)) {
 			n := l.nodes[name]
 			if sees, limited := l.sees[name]; limited {
@@ -99,10 +104,23 @@ func (l *lan) settle() {
 			} else {
 				n.planner.SetAlive(l.alive)
 			}
+			absent := maps.Clone(l.absent)
+			delete(absent, name)
+			n.planner.SetAbsent(absent)
 			n.planner.SetInterfaces(n.interfaces)
 			plan := n.planner.Plan(l.now)
-			n.layer2 = plan.Layer2
+			n.layer2, n.care = plan.Layer2, plan.Care
+			for ip := range plan.Trials {
+				n.planner.Report(ip, l.strangers[ip.String()], l.now)
+				changed = true
+			}
+			wake = earlier(wake, plan.Wake)
 			for _, m := range plan.Moves {
+				if m.To == name {
+					for _, hearer := range l.nodes {
+						hearer.planner.Heard(m.Address, name, l.now)
+					}
+				}
 				l.moves = append(l.moves, fmt.Sprintf("%s: %s %s->%s %s", name, m.Address, m.From, m.To, m.Reason))
 			}
 			changed = changed || plan.Changed
@@ -111,16 +129,18 @@ func (l *lan) settle() {
 			for _, name := range slices.Sorted(maps.Keys(l.nodes)) {
 				status := v1alpha1.AnnouncerStatus{Layer2: l.nodes[name].planner.Status()}
 				changed = changed || !apiequality.Semantic.DeepEqual(status, l.api[name].Status)
-				l.api[name] = &v1alpha1.Announcer{ObjectMeta: metav1.ObjectMeta{Name: name}, Status: status}
+				l.api[name] = &v1alpha1.Announcer{ObjectMeta: *l.api[name].ObjectMeta.DeepCopy(), Status: status}
 			}
 			for _, n := range l.nodes {
-				for name, a := range l.api {
-					n.view.SetAnnouncer(name, a)
+				for _, name := range slices.Sorted(maps.Keys(l.api)) {
+					n.view.SetAnnouncer(name, l.api[name])
 				}
 			}
 		}
-		if !changed {
+		if !changed && (wake.IsZero() || wake.After(l.now.Add(recordPatience))) {
 			return
+		} else if !changed {
+			l.now = wake
 		}
 	}
 	l.t.Fatalf("the nodes do not come to rest:\n%s", strings.Join(l.moves, "\n"))
@@ -452,6 +472,14 @@ func TestANodeThatWasOffTakesNothingBack(t *testing.T) {
 func TestOfTwoThatTookAnAddressTheLoserStopsAtOnce(t *testing.T) {
 	l := web(t)
 	l.away = true
+	l.set(func(v *View) {
+		v.SetAnnouncer("gone", &v1alpha1.Announcer{
+			ObjectMeta: metav1.ObjectMeta{Name: "gone"},
+			Status: v1alpha1.AnnouncerStatus{Layer2: v1alpha1.Layer2Status{
+				Addresses: []v1alpha1.Layer2Address{{IP: vip, Epoch: 1, Interfaces: []string{"eth0"}}},
+			}},
+		})
+	})
 	// n1 and n2 do not see anybody else, and so both take the address.
 	n1, n2 := l.nodes["n1"], l.nodes["n2"]
 	for name, n := range map[string]*planned{"n1": n1, "n2": n2} {
@@ -470,21 +498,19 @@ func TestOfTwoThatTookAnAddressTheLoserStopsAtOnce(t *testing.T) {
 	for _, name := range []string{"n1", "n2"} {
 		l.api[name].Status.Layer2 = l.nodes[name].planner.Status()
 	}
-	n1.view.SetAnnouncer("n2", l.api["n2"])
+	for _, name := range []string{"n1", "n2"} { // n1 was first
+		n1.view.SetAnnouncer(name, l.api[name])
+	}
 	if plan := n1.planner.Plan(l.now); len(plan.Layer2) != 1 || !slices.Equal(plan.Again, []netip.Addr{netip.MustParseAddr(vip)}) {
 		t.Errorf("n1 plans %+v, want it to announce again what n2 has announced", plan)
 	}
-	for name, a := range l.api {
-		n2.view.SetAnnouncer(name, a)
+	for _, name := range []string{"n1", "n2"} {
+		n2.view.SetAnnouncer(name, l.api[name])
 	}
 	n2.planner.SetAlive(l.alive)
 	plan := n2.planner.Plan(l.now)
 	if len(plan.Layer2) != 0 || len(plan.Moves) != 1 || plan.Moves[0].Reason != MoveYielded || plan.Moves[0].Verdict != StandsBy {
 		t.Errorf("n2 plans %+v", plan)
-	}
-	for name, a := range l.api {
-		n1.view.SetAnnouncer(name, a)
-		l.nodes["n3"].view.SetAnnouncer(name, a)
 	}
 	l.settle()
 	if got := l.owner(vip); got != "n1" {
@@ -597,7 +623,7 @@ func TestEpochsFollowTheBestClaim(t *testing.T) {
 		v.SetAnnouncer("gone", &v1alpha1.Announcer{
 			ObjectMeta: metav1.ObjectMeta{Name: "gone"},
 			Status: v1alpha1.AnnouncerStatus{Layer2: v1alpha1.Layer2Status{
-				Addresses: []v1alpha1.Layer2Address{{IP: vip, Epoch: 41}},
+				Addresses: []v1alpha1.Layer2Address{{IP: vip, Epoch: 41, Interfaces: []string{"eth0"}}},
 			}},
 		})
 	})

@@ -10,8 +10,8 @@ import (
 // longest time between two attempts of the gossip to find them.
 const patience = 10 * time.Second
 
-// rejoin keeps a node from announcing while its own link is down and until it has found the others again afterwards. All that
-// such a node sees is that everybody else has gone: it would take over whatever they have.
+// rejoin keeps a node from announcing while its own link is down or it is isolated otherwise, and until it has found the
+// others again afterwards. All that such a node sees is that everybody else has gone: it would take over whatever they have.
 type rejoin struct {
 	// address of the node, which the gossip uses.
 	address netip.Addr
@@ -26,10 +26,13 @@ type rejoin struct {
 
 // may says whether the node may announce, given its interfaces that are up and the members that are alive. If only time is
 // missing, wait says how much.
-func (r *rejoin) may(up []Interface, alive []string, now time.Time) (ok bool, wait time.Duration) {
+func (r *rejoin) may(up []Interface, alive []string, isolated bool, now time.Time) (ok bool, wait time.Duration) {
 	if slices.ContainsFunc(up, func(i Interface) bool { return i.contains(r.address) }) {
 		r.watched = true
 	} else if r.watched {
+		isolated = true
+	}
+	if isolated {
 		r.waiting, r.back = true, time.Time{}
 		return false, 0
 	}

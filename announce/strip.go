@@ -5,6 +5,8 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
 // strip reduces a watched object to what Views and the announcer use. In a large cluster every node holds every Service,
@@ -41,6 +43,12 @@ func strip(object any) (any, error) {
 		return slice, nil
 	case *corev1.Node:
 		node := &corev1.Node{ObjectMeta: stripMeta(&o.ObjectMeta)}
+		if drain, annotated := o.Annotations[v1alpha1.AnnotationDrain]; annotated {
+			node.Annotations = map[string]string{v1alpha1.AnnotationDrain: drain}
+		}
+		for _, t := range o.Spec.Taints {
+			node.Spec.Taints = append(node.Spec.Taints, corev1.Taint{Key: t.Key})
+		}
 		for _, a := range o.Status.Addresses {
 			if a.Type == corev1.NodeInternalIP {
 				node.Status.Addresses = append(node.Status.Addresses, a)

@@ -1,8 +1,10 @@
 package announce
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -41,6 +43,10 @@ const (
 	NoLocalEndpoint Reason = "NoLocalEndpoint"
 	// NoInterface : no interface of the node that is up suits the address.
 	NoInterface Reason = "NoInterface"
+	// Draining : the node is being drained, and others can announce the address.
+	Draining Reason = "Draining"
+	// NotReady : the Node is not ready, and others can announce the address.
+	NotReady Reason = "NotReady"
 	// StandsBy : the node could announce the address, but another one does.
 	StandsBy Reason = "StandsBy"
 	// Announces : the node is the one that announces the address.
@@ -59,6 +65,8 @@ var sentences = map[Reason]string{
 	NotSelected:        "no L2Advertisement of this address selects the node",
 	NoLocalEndpoint:    "externalTrafficPolicy is Local and no endpoint on this node can serve",
 	NoInterface:        "no interface of the node that is up suits this address",
+	Draining:           "the node is being drained",
+	NotReady:           "the Node is not ready",
 	StandsBy:           "could announce it",
 	Announces:          "announces it",
 }
@@ -88,6 +96,7 @@ var whys = map[election.Why]string{
 	election.Unclaimed:   "nobody had claimed it",
 	election.HolderDown:  "in place of %s, which is not in sight",
 	election.HolderUnfit: "in place of %s, which may not announce it",
+	election.HandedOver:  "handed over by %s",
 }
 
 // String is the explanation as text: a line for the address and one for each node.
@@ -115,4 +124,53 @@ func (e Explanation) String() string {
 		b.WriteByte('\n')
 	}
 	return b.String()
+}
+
+// judge says why a node may not announce an address; "" if it may. One request that it can meet is enough; of those that it
+// cannot, the reason comes from the one that came closest.
+func (p *Planner) judge(m *member, ip netip.Addr, requests []request) Reason {
+	if m.barred != "" {
+		return m.barred
+	}
+	closest := NotSelected
+	for _, r := range requests {
+		if !p.footprints[r.advertisement].selected.Has(m.index) {
+			continue
+		}
+		if r.on != nil {
+			if _, local := slices.BinarySearch(r.on, m.name); !local {
+				if closest == NotSelected {
+					closest = NoLocalEndpoint
+				}
+				continue
+			}
+		}
+		if p.candidates(r, ip).Has(m.index) {
+			return ""
+		}
+		closest = NoInterface
+	}
+	return closest
+}
+
+// Explain says who announces an address as of the last plan, and of every node why it does or does not.
+func (p *Planner) Explain(ip netip.Addr) Explanation {
+	e := Explanation{Address: ip}
+	for _, s := range p.view.byAddress[ip] {
+		e.Services = append(e.Services, s.name)
+	}
+	requests, refused := p.requests(ip)
+	if refused != "" {
+		e.Refused = refused
+		return e
+	}
+	e.Decision = p.round.Decision(ip)
+	for _, m := range p.members {
+		v := Verdict{m.name, cmp.Or(p.judge(m, ip, requests), m.reluctant, StandsBy)}
+		if m.name == e.Decision.Owner {
+			v.Reason = Announces
+		}
+		e.Verdicts = append(e.Verdicts, v)
+	}
+	return e
 }

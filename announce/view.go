@@ -25,18 +25,26 @@ type View struct {
 	nodes          map[string]*node
 	announcers     map[string]*announcer
 
+	// drainTaints are the keys of the taints that have a node drained.
+	drainTaints []string
+
 	// byAddress has the Services of an address, oldest first.
 	byAddress map[netip.Addr][]*service
 	// claims has the claims of all announcers on an address.
 	claims map[netip.Addr][]claim
+	// order counts the states of Announcers that came after those which were there from the start.
+	order uint64
 
 	dirty    map[netip.Addr]struct{}
 	allDirty bool
+	// planned is set once changes were asked for.
+	planned bool
 }
 
-// NewView returns a View of an API without objects.
-func NewView() *View {
+// NewView returns a View of an API without objects. A taint with one of the given keys has a node drained.
+func NewView(drainTaints ...string) *View {
 	return &View{
+		drainTaints:    drainTaints,
 		services:       map[types.NamespacedName]*service{},
 		backends:       map[types.NamespacedName]*backends{},
 		sliceOwner:     map[types.NamespacedName]types.NamespacedName{},
@@ -177,7 +185,7 @@ func (v *View) SetNode(name string, object *corev1.Node) {
 		delete(v.nodes, name)
 		return
 	}
-	n := newNode(object)
+	n := newNode(object, v.drainTaints)
 	v.allDirty = v.allDirty || old == nil || !old.equal(n)
 	v.nodes[name] = n
 }
@@ -189,13 +197,20 @@ func (v *View) SetAnnouncer(name string, object *v1alpha1.Announcer) {
 		old = &announcer{}
 	}
 	a := &announcer{}
-	if object != nil {
-		a = newAnnouncer(object)
+	if v.planned {
+		v.order++
 	}
-	if known != (object != nil) || !slices.EqualFunc(old.interfaces, a.interfaces, Interface.equal) {
+	if object != nil {
+		a = newAnnouncer(object, v.order)
+	}
+	if known != (object != nil) || !slices.EqualFunc(old.interfaces, a.interfaces, Interface.equal) || old.rebalance != a.rebalance {
 		v.allDirty = true
 	}
 	for ip, c := range old.claims {
+		if same := a.claims[ip]; same.Node != "" && same.Epoch == c.Epoch {
+			same.Order = c.Order
+			a.claims[ip] = same
+		}
 		if a.claims[ip].Claim != c.Claim {
 			v.dirty[ip] = struct{}{}
 			v.claims[ip] = slices.DeleteFunc(v.claims[ip], func(o claim) bool { return o.Node == name })
@@ -207,7 +222,7 @@ func (v *View) SetAnnouncer(name string, object *v1alpha1.Announcer) {
 	for ip, c := range a.claims {
 		if old.claims[ip].Claim != c.Claim {
 			v.dirty[ip] = struct{}{}
-			v.claims[ip] = append(v.claims[ip], c)
+			v.claims[ip] = append(v.claims[ip], c.claim)
 		}
 	}
 	if object == nil {
@@ -237,6 +252,35 @@ func (v *View) NodeAddress(name string) netip.Addr {
 	return netip.Addr{}
 }
 
+// macs are the nodes whose announcers answer with a hardware address, by that.
+func (v *View) macs() map[string]string {
+	macs := map[string]string{}
+	for name, a := range v.announcers {
+		for _, i := range a.interfaces {
+			if i.MAC != "" {
+				macs[i.MAC] = name
+			}
+		}
+	}
+	return macs
+}
+
+// complete says whether all nodes that are ready and may announce have their announcer among those.
+func (v *View) complete(alive []string) bool {
+	for name, n := range v.nodes {
+		if _, there := slices.BinarySearch(alive, name); !there && !n.notReady && !n.excluded {
+			return false
+		}
+	}
+	return true
+}
+
+// draining says whether a node is being drained.
+func (v *View) draining(name string) bool {
+	n := v.nodes[name]
+	return n != nil && n.draining
+}
+
 // electionClaims are the claims on an address as the election wants them.
 func (v *View) electionClaims(ip netip.Addr) []election.Claim {
 	claims := make([]election.Claim, len(v.claims[ip]))
@@ -249,6 +293,7 @@ func (v *View) electionClaims(ip netip.Addr) []election.Claim {
 // changes returns the addresses to plan again, or that all are, and starts anew.
 func (v *View) changes() (dirty map[netip.Addr]struct{}, all bool) {
 	dirty, all = v.dirty, v.allDirty
+	v.planned = true
 	v.dirty, v.allDirty = map[netip.Addr]struct{}{}, false
 	return dirty, all
 }

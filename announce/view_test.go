@@ -62,14 +62,14 @@ func TestWhichEndpointsCanServe(t *testing.T) {
 	}
 }
 
-func TestTheExcludeLabel(t *testing.T) {
+func TestALabelIsSetUnlessItMeansFalse(t *testing.T) {
 	for value, want := range map[string]bool{"": true, "true": true, "yes": true, "garbage": true, "false": false, "0": false} {
-		if got := isExcluded(map[string]string{corev1.LabelNodeExcludeBalancers: value}); got != want {
-			t.Errorf("%q excludes: %t", value, got)
+		if got := isSet(map[string]string{"key": value}, "key"); got != want {
+			t.Errorf("%q is set: %t", value, got)
 		}
 	}
-	if isExcluded(nil) {
-		t.Error("a node without the label is excluded")
+	if isSet(nil, "key") {
+		t.Error("a label that is not there is set")
 	}
 }
 
@@ -190,7 +190,7 @@ func TestStrippedObjectsSayTheSame(t *testing.T) {
 		t.Errorf("%+v", e)
 	}
 	n := twice(node).(*corev1.Node)
-	if !newNode(n).equal(newNode(node)) || n.Status.Images != nil || len(n.Status.Addresses) != 1 {
+	if !newNode(n, nil).equal(newNode(node, nil)) || n.Status.Images != nil || len(n.Status.Addresses) != 1 {
 		t.Errorf("%+v", n)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/client-go/kubernetes"
@@ -40,6 +41,7 @@ type options struct {
 	node        string
 	gossipPort  int
 	bindAddress string
+	drainTaints []string
 }
 
 func newCommand() *cobra.Command {
@@ -76,6 +78,8 @@ func (o *options) addFlags(flags *pflag.FlagSet) {
 		"Name of the Node that this runs on. Default: $NODE_NAME or else the host's name in lower case.")
 	flags.IntVar(&o.gossipPort, "gossip-port", membership.DefaultPort,
 		"TCP and UDP port on which announcers watch each other, the same on all nodes.")
+	flags.StringSliceVar(&o.drainTaints, "drain-taints", []string{corev1.TaintNodeOutOfService},
+		"Keys of the taints that have a node drained: its addresses are announced from others, if others can.")
 	flags.StringVar(&o.bindAddress, "bind-address", "127.0.0.1:7948",
 		"Address and port of /healthz, /readyz and /metrics, over HTTP.")
 }
@@ -106,11 +110,12 @@ func run(ctx context.Context, o options) error {
 		return fmt.Errorf("create the API client: %w", err)
 	}
 	announcer, err := announce.New(announce.Config{
-		Node:       o.node,
-		Kubernetes: kube,
-		Clarion:    clarion,
-		GossipPort: o.gossipPort,
-		Logger:     klog.Background(),
+		Node:        o.node,
+		Kubernetes:  kube,
+		Clarion:     clarion,
+		DrainTaints: o.drainTaints,
+		GossipPort:  o.gossipPort,
+		Logger:      klog.Background(),
 	})
 	if err != nil {
 		return err

@@ -1,0 +1,79 @@
+package announce
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/kubernetes/scheme"
+	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/tools/record"
+)
+
+// Reasons of events on Services.
+const (
+	// eventAnnounced : an address is announced from another node than before, or for the first time.
+	eventAnnounced = "AddressAnnounced"
+	// eventConflict : a stranger answers for an address.
+	eventConflict = "AddressConflict"
+)
+
+// events tells people, on the Services that are concerned, what happens to their addresses.
+type events struct {
+	broadcaster record.EventBroadcaster
+	recorder    record.EventRecorder
+	kube        kubernetes.Interface
+}
+
+func newEvents(kube kubernetes.Interface, node string) *events {
+	broadcaster := record.NewBroadcaster()
+	return &events{
+		broadcaster: broadcaster,
+		recorder:    broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "clarion-announcer", Host: node}),
+		kube:        kube,
+	}
+}
+
+// start sends events from now on, until stop.
+func (e *events) start() {
+	e.broadcaster.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: e.kube.CoreV1().Events("")})
+}
+
+func (e *events) stop() { e.broadcaster.Shutdown() }
+
+// moved tells that an address came to this node.
+func (e *events) moved(services []*service, m Move) {
+	text := fmt.Sprintf("%s is announced from node %s", m.Address, m.To)
+	switch m.Reason {
+	case MoveHolderDown:
+		text += fmt.Sprintf(" in place of %s, which is not in sight", m.From)
+	case MoveHolderUnfit:
+		text += fmt.Sprintf(" in place of %s, which may not announce it or is drained", m.From)
+	case MoveHandedOver:
+		text += fmt.Sprintf(", handed over by %s", m.From)
+	case MoveKept:
+		return // nothing has changed
+	}
+	e.on(services, corev1.EventTypeNormal, eventAnnounced, text)
+}
+
+// conflict tells that a stranger has an address, which is announced nevertheless or not.
+func (e *events) conflict(services []*service, c conflict) {
+	text := fmt.Sprintf("the host %s on %s answers for %s too", c.MAC, c.Interface, c.ip)
+	if !c.inUse {
+		text = fmt.Sprintf("%s is not announced: the host %s on %s answers for it", c.ip, c.MAC, c.Interface)
+	}
+	e.on(services, corev1.EventTypeWarning, eventConflict, text)
+}
+
+func (e *events) on(services []*service, kind, reason, text string) {
+	for _, s := range services {
+		e.recorder.Event(&corev1.ObjectReference{
+			APIVersion: "v1",
+			Kind:       "Service",
+			Namespace:  s.name.Namespace,
+			Name:       s.name.Name,
+			UID:        s.uid,
+		}, kind, reason, text)
+	}
+}

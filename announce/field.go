@@ -1,0 +1,182 @@
+package announce
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+
+	"github.com/clarionlb/clarion/announce/election"
+)
+
+// field is who plays: what follows from members, nodes, their interfaces and the configuration, and does not depend on a
+// single address.
+type field struct {
+	// alive are the members that can have addresses, sorted; sets of nodes have their indices.
+	alive          []string
+	members        []*member
+	pools          []*pool
+	advertisements []*advertisement
+	footprints     []*footprint
+	// weights of the nodes by advertisement; nil for one without preferences.
+	weights []election.Weights
+	byPool  map[*pool][]int
+	// lastResort are nodes that have addresses only if no other can: drained ones and those that are not ready.
+	lastResort election.Set
+	// keepers are members that keep what they have and gain nothing.
+	keepers election.Set
+}
+
+// member is a node as a plan sees it.
+type member struct {
+	name string
+	// barred is why the node announces nothing at all; "" if it may.
+	barred Reason
+	// reluctant is why the node announces only what no other can; "" if it is like the others.
+	reluctant Reason
+	// index of the node among those alive, if it is not barred.
+	index int
+}
+
+func newField(v *View, alive []string) field {
+	f := field{
+		alive:      alive,
+		pools:      slices.SortedFunc(maps.Values(v.pools), byAge),
+		byPool:     map[*pool][]int{},
+		lastResort: election.NewSet(len(alive)),
+		keepers:    election.NewSet(len(alive)),
+	}
+	for _, name := range slices.Sorted(maps.Keys(v.advertisements)) {
+		a := v.advertisements[name]
+		f.advertisements = append(f.advertisements, a)
+		f.footprints = append(f.footprints, newFootprint(len(alive)))
+		f.weights = append(f.weights, nil)
+	}
+	for _, pool := range f.pools {
+		for i, a := range f.advertisements {
+			if a.selectsPool(pool) {
+				f.byPool[pool] = append(f.byPool[pool], i)
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(v.nodes)) {
+		n, announcer := v.nodes[name], v.announcers[name]
+		m := f.newMember(name, n, announcer)
+		f.members = append(f.members, m)
+		if m.barred != "" {
+			continue
+		}
+		if m.reluctant != "" {
+			f.lastResort.Add(m.index)
+		}
+		for i, a := range f.advertisements {
+			if a.selectsNode(n.labels) {
+				f.footprints[i].add(m.index, a, announcer.interfaces)
+			}
+			if len(a.preferences) > 0 {
+				if f.weights[i] == nil {
+					f.weights[i] = make(election.Weights, len(alive))
+				}
+				f.weights[i][m.index] = a.weight(n.labels)
+			}
+		}
+	}
+	return f
+}
+
+func (f *field) newMember(name string, n *node, a *announcer) *member {
+	index, alive := slices.BinarySearch(f.alive, name)
+	m := &member{name: name, index: index}
+	switch {
+	case a == nil:
+		m.barred = NoAnnouncer
+	case !alive:
+		m.barred = NotAlive
+	case n.excluded:
+		m.barred = Excluded
+	case n.networkUnavailable:
+		m.barred = NetworkUnavailable
+	case n.draining:
+		m.reluctant = Draining
+	case n.notReady:
+		m.reluctant = NotReady
+	}
+	return m
+}
+
+func (f *field) member(name string) (*member, bool) {
+	i, found := slices.BinarySearchFunc(f.members, name, func(m *member, name string) int {
+		if m.name < name {
+			return -1
+		} else if m.name > name {
+			return 1
+		}
+		return 0
+	})
+	if !found {
+		return nil, false
+	}
+	return f.members[i], true
+}
+
+// request is that an advertisement wants an address announced for a Service.
+type request struct {
+	advertisement int
+	// on are the nodes to which traffic must stay local, sorted; nil for any node.
+	on []string
+}
+
+// requests collects who wants an address of some Services announced. If nobody does, the reason says why, from the Service
+// that came closest.
+func (f *field) requests(ip netip.Addr, services []*service) ([]request, Reason) {
+	if len(services) == 0 {
+		return nil, NotAssigned
+	}
+	pool := poolOf(f.pools, ip)
+	if pool == nil {
+		return nil, NoPool
+	}
+	var requests []request
+	refused := NoAdvertisement
+	for _, s := range services {
+		serving := s.backends.serving(ip)
+		for _, i := range f.byPool[pool] {
+			if !f.advertisements[i].selectsService(s.labels) {
+				continue
+			}
+			if len(serving) == 0 {
+				refused = NoEndpoint
+				break
+			}
+			if s.local {
+				requests = append(requests, request{i, serving})
+			} else {
+				requests = append(requests, request{i, nil})
+			}
+		}
+	}
+	if len(requests) > 0 {
+		refused = ""
+	}
+	return requests, refused
+}
+
+// weightsFor adds up the weights that nodes have for requests; nil if nobody has any.
+func (f *field) weightsFor(requests []request) election.Weights {
+	var sum election.Weights
+	counted := make(map[int]bool, len(requests))
+	for _, r := range requests {
+		weights := f.weights[r.advertisement]
+		if weights == nil || counted[r.advertisement] {
+			continue
+		}
+		counted[r.advertisement] = true
+		if sum == nil {
+			sum = slices.Clone(weights)
+			continue
+		}
+		for i, w := range weights {
+			sum[i] += w
+		}
+	}
+	return sum
+}

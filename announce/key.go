@@ -1,0 +1,57 @@
+package announce
+
+import (
+	"context"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	coreinformers "k8s.io/client-go/informers/core/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
+)
+
+// The Secret with the key that encrypts what announcers tell each other: its namespace, name and only field. The
+// cloud-controller-manager makes it. Deleted, it is made anew with another key, which the announcers then change to.
+const (
+	KeyNamespace = "clarion-system"
+	KeySecret    = "clarion-gossip"
+	KeyField     = "key"
+)
+
+// keySource watches the key of the gossip, which the cloud-controller-manager makes.
+type keySource struct {
+	secrets cache.SharedIndexInformer
+	changed chan struct{}
+}
+
+func newKeySource(kube kubernetes.Interface) (*keySource, error) {
+	// Of all Secrets, the announcer may see this one alone.
+	this := func(o *metav1.ListOptions) {
+		o.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, KeySecret).String()
+	}
+	k := &keySource{
+		secrets: coreinformers.NewFilteredSecretInformer(kube, KeyNamespace, 0, nil, this),
+		changed: make(chan struct{}, 1),
+	}
+	_, err := k.secrets.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc:    func(any) { signal(k.changed) },
+		UpdateFunc: func(any, any) { signal(k.changed) },
+	})
+	return k, err
+}
+
+// Run watches until the context ends.
+func (k *keySource) Run(ctx context.Context) error {
+	k.secrets.RunWithContext(ctx)
+	return nil
+}
+
+// key is the present key; nil if there is none. Without the Secret, the last key goes on being used.
+func (k *keySource) key() []byte {
+	object, exists, err := k.secrets.GetStore().GetByKey(KeyNamespace + "/" + KeySecret)
+	if err != nil || !exists {
+		return nil
+	}
+	return object.(*corev1.Secret).Data[KeyField]
+}

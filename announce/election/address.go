@@ -1,5 +1,10 @@
 package election
 
+import (
+	"math"
+	"slices"
+)
+
 // Address is what decides about an address.
 type Address struct {
 	// Created orders the addresses that need a new owner: smaller is older and is served first.
@@ -41,6 +46,22 @@ func (w Weights) plus(other Weights) Weights {
 		sum[i] = w.of(i) + other.of(i)
 	}
 	return sum
+}
+
+// heaviest returns the nodes of a set that have the highest weight.
+func (w Weights) heaviest(of Set) Set {
+	if len(w) == 0 {
+		return of
+	}
+	most := int32(math.MinInt32)
+	of.All(func(i int) { most = max(most, w.of(i)) })
+	heaviest := slices.Clone(of)
+	of.All(func(i int) {
+		if w.of(i) < most {
+			heaviest.Remove(i)
+		}
+	})
+	return heaviest
 }
 
 // Why is the reason for which an address has its owner.

@@ -72,17 +72,10 @@ func (b *ballot) seatPart(c *candidacy) {
 }
 
 func (b *ballot) partOf(c *candidacy) (part, bool) {
-	var parts []part
 	if b.without == nobody {
-		parts = c.group.present()
-	} else {
-		parts = c.group.parts(func(m *candidacy) Set { return b.standing(m).fit })
+		return partWith(c.group.present(), c)
 	}
-	i := slices.IndexFunc(parts, func(p part) bool { return slices.Contains(p.members, c) })
-	if i < 0 {
-		return part{}, false
-	}
-	return parts[i], true
+	return partWith(c.group.parts(func(m *candidacy) Set { return b.standing(m).fit }), c)
 }
 
 // choose takes the node of the highest weight, of several the one with the least load, and of several of these the one that

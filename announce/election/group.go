@@ -66,3 +66,13 @@ func (g *group) parts(fit func(*candidacy) Set) []part {
 	}
 	return parts
 }
+
+// partWith finds the part that has a member.
+func partWith(parts []part, c *candidacy) (part, bool) {
+	for _, p := range parts {
+		if slices.Contains(p.members, c) {
+			return p, true
+		}
+	}
+	return part{}, false
+}

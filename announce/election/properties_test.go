@@ -11,101 +11,6 @@ import (
 	"pgregory.net/rapid"
 )
 
-// world is a whole election as plain values, from which every node builds its own Round.
-type world struct {
-	alive     []string
-	addresses map[netip.Addr]*situation
-}
-
-type situation struct {
-	created  int64
-	claims   []Claim
-	eligible []string
-}
-
-func (w *world) round(order []netip.Addr) *Round {
-	r := NewRound(w.alive)
-	for _, ip := range order {
-		s := w.addresses[ip]
-		set := NewSet(len(w.alive))
-		for _, n := range s.eligible {
-			if i, alive := r.index[n]; alive {
-				set.Add(i)
-			}
-		}
-		r.Set(ip, Address{Created: s.created, Claims: s.claims, Eligible: set})
-	}
-	r.Decide()
-	return r
-}
-
-func (w *world) sorted() []netip.Addr {
-	return slices.SortedFunc(maps.Keys(w.addresses), netip.Addr.Compare)
-}
-
-func (w *world) owners() map[netip.Addr]string {
-	return owners(w.round(w.sorted()))
-}
-
-func owners(r *Round) map[netip.Addr]string {
-	out := map[netip.Addr]string{}
-	for ip := range r.addresses {
-		out[ip] = r.Decision(ip).Owner
-	}
-	return out
-}
-
-// record has the given nodes write down what they own, as they do after a decision.
-func (w *world) record(nodes []string) {
-	for ip, owner := range w.owners() {
-		if owner == "" || !slices.Contains(nodes, owner) {
-			continue
-		}
-		s := w.addresses[ip]
-		epoch := int64(1)
-		if best, claimed := Best(s.claims); claimed {
-			if best.Node == owner {
-				continue
-			}
-			epoch = best.Epoch + 1
-		}
-		s.claims = append(slices.DeleteFunc(slices.Clone(s.claims), func(c Claim) bool { return c.Node == owner }),
-			Claim{Node: owner, Epoch: epoch})
-	}
-}
-
-var cluster = []string{"n1", "n2", "n3", "n4", "n5", "n6"}
-
-func subset(t *rapid.T, label string, of []string) []string {
-	var out []string
-	for _, n := range of {
-		if rapid.Bool().Draw(t, label+" "+n) {
-			out = append(out, n)
-		}
-	}
-	return out
-}
-
-// worlds draws elections with any claims and any eligible nodes.
-func worlds(t *rapid.T) *world {
-	w := &world{alive: subset(t, "alive", cluster), addresses: map[netip.Addr]*situation{}}
-	for i := range rapid.IntRange(0, 12).Draw(t, "addresses") {
-		s := &situation{
-			created:  rapid.Int64Range(0, 4).Draw(t, "created"),
-			eligible: subset(t, "eligible", cluster),
-		}
-		for _, n := range subset(t, "claims", cluster) {
-			s.claims = append(s.claims, Claim{Node: n, Epoch: rapid.Int64Range(1, 3).Draw(t, "epoch")})
-		}
-		w.addresses[address(i)] = s
-	}
-	return w
-}
-
-func shuffled(t *rapid.T, ips []netip.Addr) []netip.Addr {
-	return rapid.Permutation(ips).Draw(t, "order")
-}
-
 func TestEveryNodeComputesTheSameInWhateverOrderItLearns(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := worlds(t)
@@ -143,8 +48,7 @@ func TestChangesOneByOneLeadToTheSameAsAFreshStart(t *testing.T) {
 			}
 		}
 		for _, ip := range shuffled(t, after.sorted()) {
-			s := after.addresses[ip]
-			r.Set(ip, Address{Created: s.created, Claims: s.claims, Eligible: target.addresses[ip].eligible})
+			r.Set(ip, after.address(r, ip))
 			report()
 		}
 		want := owners(target)
@@ -159,13 +63,29 @@ func TestChangesOneByOneLeadToTheSameAsAFreshStart(t *testing.T) {
 	})
 }
 
-func TestTheOwnerIsAliveAndEligibleAndThereIsOneWheneverThereCanBe(t *testing.T) {
+func TestTheOwnerIsFitAndThereIsOneWheneverThereCanBe(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := worlds(t)
 		for ip, owner := range w.owners() {
-			fit := slices.DeleteFunc(slices.Clone(w.addresses[ip].eligible), func(n string) bool { return !slices.Contains(w.alive, n) })
+			fit := w.fit(ip)
 			if owner == "" && len(fit) > 0 || owner != "" && !slices.Contains(fit, owner) {
 				t.Fatalf("%s is owned by %q, fit are %v", ip, owner, fit)
+			}
+		}
+	})
+}
+
+func TestAClaimHoldsWhateverIsPreferred(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := worlds(t)
+		for ip, owner := range w.owners() {
+			best, claimed := Best(w.addresses[ip].claims)
+			keeper := best.Node
+			if slices.Contains(w.fit(ip), best.HandTo) {
+				keeper = best.HandTo
+			}
+			if claimed && slices.Contains(w.fit(ip), keeper) && owner != keeper {
+				t.Fatalf("%s is owned by %q although %q keeps it", ip, owner, keeper)
 			}
 		}
 	})
@@ -186,7 +106,7 @@ func TestWhatNodesRecordChangesNoDecision(t *testing.T) {
 	})
 }
 
-func TestAYoungerAddressChangesNothingForOlderOnes(t *testing.T) {
+func TestAYoungerAddressChangesNothingForOlderOnesOfOtherGroups(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := worlds(t)
 		want := w.owners()
@@ -206,8 +126,7 @@ func TestOnlyAddressesOfANodeThatLeavesMove(t *testing.T) {
 		w.record(cluster)
 		before := w.owners()
 		leaves := subset(t, "leaves", w.alive)
-		w.alive = slices.DeleteFunc(slices.Clone(w.alive), func(n string) bool { return slices.Contains(leaves, n) })
-		for ip, owner := range w.owners() {
+		for ip, owner := range w.without(leaves...).owners() {
 			if before[ip] != owner && !slices.Contains(leaves, before[ip]) {
 				t.Fatalf("%s moved from %s to %s although %v left", ip, before[ip], owner, leaves)
 			}
@@ -217,7 +136,7 @@ func TestOnlyAddressesOfANodeThatLeavesMove(t *testing.T) {
 
 func TestANodeThatComesBackTakesNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		w := worlds(t)
+		w := steadyWorlds(t)
 		all := w.alive
 		w.alive = subset(t, "stay", all)
 		w.record(cluster)
@@ -231,39 +150,35 @@ func TestANodeThatComesBackTakesNothing(t *testing.T) {
 	})
 }
 
-func TestNodesCarryTheSameNumberOfAddressesThroughAnyJoinsAndLeaves(t *testing.T) {
+func TestNodesCarryTheSameNumberOfGroupsThroughAnyJoinsAndLeaves(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := &world{alive: cluster[:3], addresses: map[netip.Addr]*situation{}}
 		add := func(n int) {
 			for range n {
-				i := len(w.addresses)
-				w.addresses[address(i)] = &situation{created: int64(i), eligible: cluster}
+				group := fmt.Sprint(len(w.addresses))
+				for range rapid.IntRange(1, 3).Draw(t, "members") {
+					i := len(w.addresses)
+					w.addresses[address(i)] = &situation{created: int64(i), eligible: cluster, group: group}
+				}
 			}
 		}
-		add(rapid.IntRange(0, 30).Draw(t, "addresses"))
+		add(rapid.IntRange(0, 20).Draw(t, "groups"))
 		w.record(cluster)
 		for range rapid.IntRange(0, 6).Draw(t, "steps") {
 			before := w.owners()
-			var moved int
-			if n := rapid.SampledFrom(cluster).Draw(t, "joins or leaves"); slices.Contains(w.alive, n) && len(w.alive) > 1 {
-				w.alive = slices.DeleteFunc(slices.Clone(w.alive), func(m string) bool { return m == n })
-			} else if !slices.Contains(w.alive, n) {
+			if n := rapid.SampledFrom(cluster).Draw(t, "joins or leaves"); !slices.Contains(w.alive, n) {
 				w.alive = slices.Sorted(slices.Values(append(slices.Clone(w.alive), n)))
+			} else if len(w.alive) > 1 {
+				w.alive = w.without(n).alive
 			}
 			add(rapid.IntRange(0, 5).Draw(t, "new"))
-			held := count(w, before, true)
+			// Nobody was given a group while another live node carried two fewer.
 			after := w.owners()
-			for ip, owner := range after {
-				if before[ip] != owner {
-					moved++
-				}
-			}
-			// Nobody was given an address while another live node carried two fewer.
-			final := count(w, after, false)
+			had, has := countGroups(w, before), countGroups(w, after)
 			for _, n := range w.alive {
 				for _, m := range w.alive {
-					if final[n] > held[n] && final[n] > final[m]+1 {
-						t.Fatalf("%s was given addresses up to %d while %s carries %d (%d moved)", n, final[n], m, final[m], moved)
+					if has[n] > had[n] && has[n] > has[m]+1 {
+						t.Fatalf("%s was given groups up to %d while %s carries %d", n, has[n], m, has[m])
 					}
 				}
 			}
@@ -272,10 +187,12 @@ func TestNodesCarryTheSameNumberOfAddressesThroughAnyJoinsAndLeaves(t *testing.T
 	})
 }
 
-func count(w *world, owners map[netip.Addr]string, aliveOnly bool) map[string]int {
-	out := map[string]int{}
-	for _, n := range owners {
-		if !aliveOnly || slices.Contains(w.alive, n) {
+// countGroups counts the groups of which a node owns an address.
+func countGroups(w *world, owners map[netip.Addr]string) map[string]int {
+	counted, out := map[string]bool{}, map[string]int{}
+	for ip, n := range owners {
+		if key := n + "/" + w.addresses[ip].group; !counted[key] {
+			counted[key] = true
 			out[n]++
 		}
 	}

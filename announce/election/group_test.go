@@ -1,0 +1,168 @@
+package election
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// fitAll are the nodes that may own all of some addresses.
+func (w *world) fitAll(ips []netip.Addr) []string {
+	all := slices.Clone(w.alive)
+	for _, ip := range ips {
+		fit := w.fit(ip)
+		all = slices.DeleteFunc(all, func(n string) bool { return !slices.Contains(fit, n) })
+	}
+	return all
+}
+
+// keepers are the nodes to which claims give addresses.
+func keepers(r *Round, ips []netip.Addr) map[netip.Addr]string {
+	out := map[netip.Addr]string{}
+	for _, ip := range ips {
+		if d := r.Decision(ip); d.Why == Holds || d.Why == HandedOver {
+			out[ip] = d.Owner
+		}
+	}
+	return out
+}
+
+func TestOpenAddressesOfAGroupGoToOneNodeIfOneCanOwnTheGroup(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := worlds(t)
+		r := w.round(w.sorted())
+		for _, g := range []string{"g", "h"} {
+			members := w.members(g)
+			if len(w.fitAll(members)) == 0 {
+				continue
+			}
+			kept := keepers(r, members)
+			open := slices.DeleteFunc(members, func(ip netip.Addr) bool { return kept[ip] != "" })
+			var to []string
+			for _, ip := range open {
+				to = append(to, r.Decision(ip).Owner)
+			}
+			if len(slices.Compact(to)) > 1 {
+				t.Fatalf("%v of group %s go to %v", open, g, to)
+			}
+			fit := w.fitAll(open)
+			for _, keeper := range kept {
+				if len(open) > 0 && slices.Contains(fit, keeper) && !slices.Contains(slices.Collect(maps.Values(kept)), to[0]) {
+					t.Fatalf("%v of group %s go to %s although %s has one of the group", open, g, to[0], keeper)
+				}
+			}
+		}
+	})
+}
+
+// Two addresses are what nearly every group has: an IPv4 and an IPv6 address of one Service.
+func TestAnOpenAddressFollowsTheOtherOfItsPair(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := worlds(t)
+		for _, s := range w.addresses {
+			s.group = ""
+		}
+		pair := []netip.Addr{address(0), address(1)}
+		if len(w.addresses) < len(pair) {
+			return
+		}
+		for _, ip := range pair {
+			w.addresses[ip].group = "pair"
+		}
+		r := w.round(w.sorted())
+		kept := keepers(r, pair)
+		for i, ip := range pair {
+			other := pair[1-i]
+			if slices.Contains(w.fit(ip), kept[other]) && kept[ip] == "" && r.Decision(ip).Owner != kept[other] {
+				t.Fatalf("%s goes to %s although %s is kept by %s", ip, r.Decision(ip).Owner, other, kept[other])
+			}
+		}
+		if len(kept) == 0 && len(w.fitAll(pair)) > 0 && r.Decision(pair[0]).Owner != r.Decision(pair[1]).Owner {
+			t.Fatalf("a new pair is separated although %v could own both", w.fitAll(pair))
+		}
+	})
+}
+
+func TestWhereAddressesOfAGroupGo(t *testing.T) {
+	type member struct {
+		eligible []string
+		holder   string
+	}
+	abc := []string{"a", "b", "c"}
+	for _, tt := range []struct {
+		name    string
+		members []member
+		want    []string
+	}{
+		{"the second goes where the first is", []member{{abc, "b"}, {abc, ""}}, []string{"b", "b"}},
+		{"the first goes where the second is", []member{{abc, ""}, {abc, "b"}}, []string{"b", "b"}},
+		{"not if that node may not own it", []member{{abc, "b"}, {[]string{"c"}, ""}}, []string{"b", "c"}},
+		{"new ones go where both can be", []member{{[]string{"a", "b"}, ""}, {[]string{"b", "c"}, ""}}, []string{"b", "b"}},
+		{"apart if they must", []member{{[]string{"a"}, ""}, {[]string{"c"}, ""}}, []string{"a", "c"}},
+		{"those that were parted stay", []member{{abc, "a"}, {abc, "b"}}, []string{"a", "b"}},
+		{"three that no node can own together are two and one",
+			[]member{{[]string{"a", "b"}, ""}, {[]string{"b", "c"}, ""}, {[]string{"c"}, ""}}, []string{"b", "b", "c"}},
+		{"one that nobody can own keeps the others together",
+			[]member{{[]string{"a", "b"}, ""}, {nil, ""}, {[]string{"b", "c"}, ""}}, []string{"b", "", "b"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := &world{alive: abc, addresses: map[netip.Addr]*situation{}}
+			for i, m := range tt.members {
+				s := &situation{created: int64(i), eligible: m.eligible, group: "g"}
+				if m.holder != "" {
+					s.claims = []Claim{{Node: m.holder, Epoch: 1}}
+				}
+				w.addresses[address(i)] = s
+			}
+			owners := w.owners()
+			for i, want := range tt.want {
+				if got := owners[address(i)]; got != want {
+					t.Errorf("address %d is owned by %q, want %q", i, got, want)
+				}
+			}
+		})
+	}
+}
+
+func TestAGroupIsOneLoad(t *testing.T) {
+	w := &world{alive: []string{"a", "b"}, addresses: map[netip.Addr]*situation{}}
+	for i, group := range []string{"g", "g", "g", ""} {
+		w.addresses[address(i)] = &situation{created: int64(i), eligible: w.alive, group: group}
+	}
+	owners := w.owners()
+	if owners[address(3)] == owners[address(0)] {
+		t.Fatalf("one node has everything: %v", owners)
+	}
+	// The next one may go to either node: to the one that the hash puts first.
+	w.addresses[address(4)] = &situation{created: 4, eligible: w.alive}
+	if got, want := w.owners()[address(4)], firstOf(address(4), "a", "b"); got != want {
+		t.Fatalf("%s got the next, want %s", got, want)
+	}
+}
+
+func TestMembersLeaveAndChangeTheirGroups(t *testing.T) {
+	w := &world{alive: []string{"a", "b"}, addresses: map[netip.Addr]*situation{}}
+	set := func(r *Round, i int, group string) {
+		w.addresses[address(i)] = &situation{created: int64(i), eligible: w.alive, group: group}
+		r.Set(address(i), w.address(r, address(i)))
+		r.Decide()
+	}
+	r := NewRound(w.alive)
+	set(r, 0, "g")
+	set(r, 1, "g")
+	if got := owners(r); got[address(0)] != got[address(1)] {
+		t.Fatalf("a group is apart: %v", got)
+	}
+	set(r, 1, "h")
+	if got := owners(r); got[address(0)] == got[address(1)] {
+		t.Fatalf("two groups are on one node, the other has none: %v", got)
+	}
+	r.Remove(address(0))
+	r.Remove(address(1))
+	if r.Decide(); len(r.groups) != 0 {
+		t.Fatalf("groups are left: %v", r.groups)
+	}
+}

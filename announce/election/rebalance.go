@@ -1,0 +1,261 @@
+package election
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+)
+
+// Rebalance returns which addresses to move, and to which node, so that
+//
+//   - addresses of one group are together where they can,
+//   - every address is on a node of the highest weight for it,
+//   - the numbers of groups, and addresses without one, that nodes carry differ by at most one, except where nodes that
+//     carry more are the only ones for what they carry,
+//
+// in the order of these aims, and with the fewest addresses that move. It is empty if all that is so already. Addresses
+// without an owner do not count. Decide must have been called since the last change.
+func (r *Round) Rebalance() map[netip.Addr]string {
+	kinds := map[string]*kind{}
+	l := newLayout(len(r.nodes))
+	for _, b := range r.bundles() {
+		key := b.key()
+		k := kinds[key]
+		if k == nil {
+			k = newKind(b)
+			kinds[key] = k
+		}
+		l.put(k, l.nearest(k), b)
+	}
+	if len(kinds) > 0 {
+		l.level()
+	}
+
+	moves := map[netip.Addr]string{}
+	for _, k := range kinds {
+		for node, bundles := range k.at {
+			for _, b := range bundles {
+				for _, c := range b.members {
+					if c.owner != node {
+						moves[c.ip] = r.nodes[node]
+					}
+				}
+			}
+		}
+	}
+	return moves
+}
+
+// bundle are addresses that belong on one node: a part of a group, or an address without one.
+type bundle struct {
+	members []*candidacy
+	// nodes are those it belongs on: of those that are fit for all members, the ones of the highest weight.
+	nodes Set
+}
+
+// bundles are all addresses that have an owner, in the order of their oldest.
+func (r *Round) bundles() []bundle {
+	var bundles []bundle
+	for _, c := range slices.SortedFunc(maps.Values(r.addresses), older) {
+		p, found := part{[]*candidacy{c}, c.fit}, !c.fit.empty()
+		if c.group != nil {
+			p, found = partWith(c.group.present(), c)
+		}
+		if !found || p.members[0] != c {
+			continue
+		}
+		var weights Weights
+		for _, m := range p.members {
+			weights = weights.plus(m.weights)
+		}
+		bundles = append(bundles, bundle{p.members, weights.heaviest(p.common)})
+	}
+	return bundles
+}
+
+// key is the same for bundles that are of the same kind.
+func (b bundle) key() string {
+	owners := make([]int, len(b.members))
+	for i, c := range b.members {
+		owners[i] = c.owner
+	}
+	slices.Sort(owners)
+	return fmt.Sprint(b.nodes, owners)
+}
+
+// kind are bundles that differ in nothing that matters for where they go: they belong on the same nodes, and their addresses
+// are owned by the same nodes.
+type kind struct {
+	nodes Set
+	size  int
+	// owned counts the addresses of one bundle by their owners.
+	owned map[int]int
+	// at has the bundles by the node they are put on.
+	at map[int][]bundle
+}
+
+func newKind(b bundle) *kind {
+	k := &kind{nodes: b.nodes, size: len(b.members), owned: map[int]int{}, at: map[int][]bundle{}}
+	for _, c := range b.members {
+		k.owned[c.owner]++
+	}
+	return k
+}
+
+// moves counts the addresses of one bundle that move if it goes to the node.
+func (k *kind) moves(node int) int { return k.size - k.owned[node] }
+
+// layout says which bundles are on which nodes. It is always one with the fewest moves of all that put the same number of
+// bundles on each node.
+type layout struct {
+	load []int
+	// kinds are those of which a bundle is on the node.
+	kinds [][]*kind
+	// steps has for two nodes the step from the first to the second with the fewest moves. The steps from a node are found
+	// again when they are not known.
+	steps [][]step
+	known []bool
+}
+
+// step puts a bundle of a kind from one node onto another.
+type step struct {
+	kind *kind
+	// moves is how many addresses move more; less than none if the bundle comes nearer to where it is.
+	moves int
+}
+
+func newLayout(nodes int) *layout {
+	l := &layout{
+		load: make([]int, nodes), kinds: make([][]*kind, nodes), steps: make([][]step, nodes), known: make([]bool, nodes),
+	}
+	for n := range l.steps {
+		l.steps[n] = make([]step, nodes)
+	}
+	return l
+}
+
+// nearest is the node to which a bundle of the kind goes with the fewest moves; of several the one with the least load.
+func (l *layout) nearest(k *kind) int {
+	best := nobody
+	k.nodes.All(func(n int) {
+		if best == nobody || k.moves(n) < k.moves(best) || k.moves(n) == k.moves(best) && l.load[n] < l.load[best] {
+			best = n
+		}
+	})
+	return best
+}
+
+func (l *layout) put(k *kind, node int, b bundle) {
+	if len(k.at[node]) == 0 {
+		l.kinds[node] = append(l.kinds[node], k)
+	}
+	k.at[node] = append(k.at[node], b)
+	l.load[node]++
+	l.known[node] = false
+}
+
+func (l *layout) take(k *kind, node int) bundle {
+	last := len(k.at[node]) - 1
+	b := k.at[node][last]
+	k.at[node] = k.at[node][:last]
+	if last == 0 {
+		l.kinds[node] = slices.DeleteFunc(l.kinds[node], func(o *kind) bool { return o == k })
+	}
+	l.load[node]--
+	l.known[node] = false
+	return b
+}
+
+func (l *layout) from(node int) []step {
+	steps := l.steps[node]
+	if !l.known[node] {
+		l.known[node] = true
+		clear(steps)
+		for _, k := range l.kinds[node] {
+			k.nodes.All(func(n int) {
+				if m := k.moves(n) - k.moves(node); n != node && (steps[n].kind == nil || m < steps[n].moves) {
+					steps[n] = step{k, m}
+				}
+			})
+		}
+	}
+	return steps
+}
+
+// level evens the loads out, from the nodes that carry most downwards, until no path of steps from one node to another makes
+// them more even, or saves moves and leaves them as even as they are.
+func (l *layout) level() {
+	for better := true; better; {
+		better = false
+		for load := slices.Max(l.load); load > 0; {
+			paths := l.paths(func(n int) bool { return l.load[n] == load })
+			to := l.target(paths, load)
+			if to == nobody {
+				load--
+				continue
+			}
+			l.follow(paths, to)
+			better = true
+		}
+	}
+}
+
+// target is where one bundle less on a node of the load and one more there is best; nobody if it is nowhere.
+func (l *layout) target(paths []path, load int) int {
+	best := nobody
+	for n, p := range paths {
+		if !p.reached || l.load[n] > load-1 || l.load[n] == load-1 && p.moves >= 0 {
+			continue
+		}
+		if best == nobody || l.load[n] < l.load[best] || l.load[n] == l.load[best] && p.moves < paths[best].moves {
+			best = n
+		}
+	}
+	return best
+}
+
+// path is how a node is best reached: from which, and with how many moves in all.
+type path struct {
+	reached bool
+	moves   int
+	from    int
+}
+
+// paths finds the steps with the fewest moves from any of the starts to all nodes (Bellman-Ford; with the fewest moves for
+// the present loads there is no way back to a node that saves any).
+func (l *layout) paths(start func(node int) bool) []path {
+	paths := make([]path, len(l.load))
+	var queue []int
+	queued := make([]bool, len(l.load))
+	for n := range paths {
+		if start(n) {
+			paths[n] = path{reached: true, from: nobody}
+			queue = append(queue, n)
+			queued[n] = true
+		}
+	}
+	for len(queue) > 0 {
+		n := queue[0]
+		queue, queued[n] = queue[1:], false
+		for m, s := range l.from(n) {
+			if s.kind == nil || paths[m].reached && paths[n].moves+s.moves >= paths[m].moves {
+				continue
+			}
+			paths[m] = path{true, paths[n].moves + s.moves, n}
+			if !queued[m] {
+				queue = append(queue, m)
+				queued[m] = true
+			}
+		}
+	}
+	return paths
+}
+
+// follow takes the steps of a path.
+func (l *layout) follow(paths []path, to int) {
+	for from := paths[to].from; from != nobody; to, from = from, paths[from].from {
+		k := l.steps[from][to].kind
+		l.put(k, to, l.take(k, from))
+	}
+}

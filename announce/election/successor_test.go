@@ -1,0 +1,80 @@
+package election
+
+import (
+	"net/netip"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+func TestTheSuccessorIsWhoOwnsTheAddressWithoutItsOwner(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := worlds(t)
+		r := w.round(w.sorted())
+		before := owners(r)
+		for _, n := range w.alive {
+			after := w.without(n).owners()
+			for ip, owner := range before {
+				if owner != n {
+					continue
+				}
+				if got := r.Successor(ip); got != after[ip] {
+					t.Fatalf("the successor of %s for %s is %q, want %q", n, ip, got, after[ip])
+				}
+			}
+		}
+		if r.Decide(); len(r.changed) != 0 {
+			t.Fatal("asking for successors changed decisions")
+		}
+		for ip, owner := range owners(r) {
+			if owner != before[ip] {
+				t.Fatalf("asking for successors moved %s from %s to %s", ip, before[ip], owner)
+			}
+		}
+	})
+}
+
+func TestWhoSucceeds(t *testing.T) {
+	ip := address(0)
+	abc := []string{"a", "b", "c"}
+	for _, tt := range []struct {
+		name  string
+		alive []string
+		situation
+		want string
+	}{
+		{"nobody if the owner is the only one", []string{"a"}, situation{eligible: abc}, ""},
+		{"nobody if nobody owns it", abc, situation{}, ""},
+		{"a last resort", abc, situation{eligible: []string{"a", "b"}, lastResort: []string{"b"}}, "b"},
+		{"the maker of the claim, if the one that takes over fails", abc,
+			situation{eligible: abc, claims: []Claim{{Node: "a", Epoch: 1, HandTo: "b"}}}, "a"},
+		{"the preferred one", abc,
+			situation{eligible: abc, claims: []Claim{{Node: "a", Epoch: 1}}, weights: map[string]int32{"c": 1}}, "c"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := &world{alive: tt.alive, addresses: map[netip.Addr]*situation{ip: &tt.situation}}
+			if got := w.round(w.sorted()).Successor(ip); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+	if got := NewRound(abc).Successor(ip); got != "" {
+		t.Errorf("an unknown address has the successor %q", got)
+	}
+}
+
+func TestTheSuccessorFollowsChanges(t *testing.T) {
+	w := &world{alive: []string{"a", "b", "c"}, addresses: map[netip.Addr]*situation{
+		address(0): {eligible: []string{"a", "b"}, claims: []Claim{{Node: "a", Epoch: 1}}},
+	}}
+	r := w.round(w.sorted())
+	if got := r.Successor(address(0)); got != "b" {
+		t.Fatalf("got %q, want b", got)
+	}
+	w.addresses[address(0)].eligible = []string{"a", "c"}
+	r.Set(address(0), w.address(r, address(0)))
+	r.Decide()
+	if got := r.Successor(address(0)); got != "c" {
+		t.Fatalf("got %q, want c", got)
+	}
+}

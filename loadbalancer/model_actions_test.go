@@ -101,6 +101,7 @@ func (w *world) deletePool(t *rapid.T) {
 }
 
 func (w *world) setPools() {
+	w.usable = w.findUsable()
 	w.forgetRests()
 	w.enqueue(w.a.SetPools(w.now, slices.Collect(maps.Values(w.pools))))
 }

@@ -77,7 +77,7 @@ func (w *world) judge(svc *corev1.Service, r Request, b before, out Outcome, err
 		if i > 0 && (families4(svc)[0] != out.Addresses[0].Is4() || addr.Is4() == out.Addresses[0].Is4()) {
 			fail("addresses are not ordered by family")
 		}
-		if p := w.usable().poolOf(addr); p == nil || out.Pools[addr] != p.Name {
+		if p := w.usable.poolOf(addr); p == nil || out.Pools[addr] != p.Name {
 			fail("%v is said to be from pool %q", addr, out.Pools[addr])
 		}
 	}
@@ -243,7 +243,7 @@ func (w *world) checkServed(svc *corev1.Service, out Outcome, err error) {
 }
 
 func (w *world) checkCounts() {
-	usable := w.usable()
+	usable := w.usable
 	statuses := w.a.PoolStatuses(w.now)
 	for name, p := range w.pools {
 		status := statuses[name]

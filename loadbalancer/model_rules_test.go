@@ -16,8 +16,8 @@ import (
 
 type poolSet []*v1alpha1.IPAddressPool
 
-// usable are the pools in the order in which they are tried.
-func (w *world) usable() poolSet {
+// findUsable returns the pools that can be used, in the order in which they are tried.
+func (w *world) findUsable() poolSet {
 	byAge := slices.SortedFunc(maps.Values(w.pools), func(a, b *v1alpha1.IPAddressPool) int {
 		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
 	})
@@ -203,7 +203,7 @@ func clash(p *v1alpha1.IPAddressPool, a, b *corev1.Service) bool {
 
 // mayHave reports whether the rules let a Service have an address at all; keeping says that it has it already.
 func (w *world) mayHave(svc *corev1.Service, addr netip.Addr, keeping bool) bool {
-	p := w.usable().poolOf(addr)
+	p := w.usable.poolOf(addr)
 	wish, ok := understood(svc)
 	named := svc.Annotations["clarionlb.io/address-pool"]
 	if p == nil || !w.admits(p, svc) || !slices.Contains(families4(svc), addr.Is4()) {
@@ -241,7 +241,7 @@ func (w *world) mayHave(svc *corev1.Service, addr netip.Addr, keeping bool) bool
 
 // next is the address that a Service without any privilege would get.
 func (w *world) next(svc *corev1.Service, v4 bool) netip.Addr {
-	for _, p := range w.usable() {
+	for _, p := range w.usable {
 		named := svc.Annotations["clarionlb.io/address-pool"]
 		auto := p.Spec.AutoAssign == nil || *p.Spec.AutoAssign
 		if !w.admits(p, svc) || named != "" && named != p.Name || named == "" && !auto {

@@ -63,6 +63,7 @@ type world struct {
 
 	services     map[string]*corev1.Service
 	pools        map[string]*v1alpha1.IPAddressPool
+	usable       poolSet // found once for each change of the pools, because everything asks for it
 	namespaces   map[string]map[string]string
 	reserved     []ReservedRange
 	reservations []Reservation
@@ -219,7 +220,7 @@ func (w *world) learn() {
 
 // rest notes that an address was given back.
 func (w *world) rest(addr netip.Addr, who string) {
-	p := w.usable().poolOf(addr)
+	p := w.usable.poolOf(addr)
 	own, kept := w.reservedBy(addr)
 	if p == nil || p.Spec.ReuseAfter != nil && p.Spec.ReuseAfter.Duration == 0 || own || kept != nil {
 		return
@@ -240,7 +241,7 @@ func (w *world) rest(addr netip.Addr, who string) {
 
 // forgetRests drops what rests in pools that do not have it any more.
 func (w *world) forgetRests() {
-	usable := w.usable()
+	usable := w.usable
 	for addr := range w.resting {
 		p := usable.poolOf(addr)
 		own, kept := w.reservedBy(addr)

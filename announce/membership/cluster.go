@@ -37,6 +37,7 @@ type Cluster struct {
 	joined  chan struct{}
 	search  search
 	keys    keys
+	pace    pace
 	session []byte
 	// farewells are passed on.
 	farewells memberlist.TransmitLimitedQueue
@@ -68,6 +69,7 @@ func New(config Config) *Cluster {
 		joined:  make(chan struct{}),
 		search:  newSearch(),
 		keys:    newKeys(),
+		pace:    quick,
 		session: newSession(),
 		members: map[string]*member{},
 	}

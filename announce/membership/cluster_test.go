@@ -92,6 +92,29 @@ func TestMembersFindEachOtherAndNoticeWhoLeaves(t *testing.T) {
 	}
 }
 
+func TestMemberWasSeenWhenItAnsweredLast(t *testing.T) {
+	loopback(t)
+	a, _ := start(t, "a", local(1))
+	if seen := a.LastSeen("b"); !seen.IsZero() {
+		t.Errorf("b was seen at %v before it ran", seen)
+	}
+	b, stop := start(t, "b", local(2))
+	a.SetPeers(map[string]netip.Addr{"b": local(2)})
+	awaitAlive(t, a, "a", "b")
+	first := a.LastSeen("b")
+	poll(t, "answer of b", func() bool { return a.LastSeen("b").After(first) })
+	if b.Left("a") || a.Left("b") || a.Left("nobody") {
+		t.Error("somebody has left who is in sight, or was never")
+	}
+	stop()
+	awaitAlive(t, a, "a")
+	poll(t, "news that b left", func() bool { return a.Left("b") })
+	a.SetPeers(nil)
+	if a.Left("b") || !a.LastSeen("b").IsZero() {
+		t.Error("b is not forgotten")
+	}
+}
+
 func TestMemberIsAloneUntilItRuns(t *testing.T) {
 	c := New(Config{Name: "a", Address: local(1)})
 	if got := c.Alive(); !slices.Equal(got, []string{"a"}) {

@@ -10,26 +10,6 @@ import (
 	"time"
 )
 
-// members starts that many members on nodes of a LAN, and waits until they see each other.
-func members(t testing.TB, count int) ([]*node, []*process) {
-	t.Helper()
-	l := newLAN(t)
-	var nodes []*node
-	for range count {
-		nodes = append(nodes, l.node())
-	}
-	var processes []*process
-	for _, n := range nodes {
-		p := n.start()
-		p.meet(nodes...)
-		processes = append(processes, p)
-	}
-	for _, p := range processes {
-		p.awaitAlive(nodes...)
-	}
-	return nodes, processes
-}
-
 // noticed returns how long after begin the process saw last that a member had gone.
 func (p *process) noticed(name string, begin time.Time) time.Duration {
 	p.mu.Lock()
@@ -60,7 +40,7 @@ func BenchmarkDetection(b *testing.B) {
 const settle = 2 * time.Second
 
 func detection(b *testing.B, count int, fail, heal func(*node, *process) *process) {
-	nodes, processes := members(b, count)
+	nodes, processes := members(b, newLAN(b), count)
 	victim, others := nodes[count-1], nodes[:count-1]
 	var times []time.Duration
 	for b.Loop() {
@@ -91,7 +71,7 @@ func detection(b *testing.B, count int, fail, heal func(*node, *process) *proces
 func BenchmarkFalseAlarms(b *testing.B) {
 	for _, load := range []int{0, 4, 30} {
 		b.Run(fmt.Sprintf("busy=%d", load), func(b *testing.B) {
-			_, processes := members(b, 5)
+			_, processes := members(b, newLAN(b), 5)
 			for range load {
 				burn(b)
 			}

@@ -5,16 +5,8 @@ import "testing"
 // three starts members on three nodes of a LAN, and waits until they see each other.
 func three(t *testing.T) ([]*node, []*process) {
 	t.Helper()
-	l := newLAN(t)
-	nodes := []*node{l.node(), l.node(), l.node()}
-	var processes []*process
-	for _, n := range nodes {
-		p := n.start()
-		p.meet(nodes...)
-		processes = append(processes, p)
-	}
+	nodes, processes := members(t, newLAN(t), 3)
 	for _, p := range processes {
-		p.awaitAlive(nodes...)
 		p.await("joined", func() bool { return p.joined })
 	}
 	return nodes, processes
@@ -59,9 +51,44 @@ func TestNodeWhoseCableIsPulledSeesNobodyUntilItIsBack(t *testing.T) {
 	}
 }
 
-func TestMemberThatTerminatesIsGoneAtOnce(t *testing.T) {
+func TestMemberThatTerminatesIsGoneAtOnceAndHasLeft(t *testing.T) {
 	nodes, processes := three(t)
 	processes[2].terminate()
-	processes[0].awaitAlive(nodes[:2]...)
-	processes[1].awaitAlive(nodes[:2]...)
+	for _, p := range processes[:2] {
+		p.awaitAlive(nodes[:2]...)
+		p.awaitLeft(nodes[2])
+	}
+}
+
+func TestMemberThatDiesHasNotLeft(t *testing.T) {
+	nodes, processes := three(t)
+	processes[2].kill()
+	for _, p := range processes[:2] {
+		p.awaitAlive(nodes[:2]...)
+		p.awaitLeft()
+	}
+}
+
+func TestOneThatLeavesIsKnownToHaveAlsoWhereItIsNotHeard(t *testing.T) {
+	nodes, processes := three(t)
+	nodes[0].deafTo(nodes[2])
+	processes[2].terminate()
+	for _, p := range processes[:2] {
+		p.awaitAlive(nodes[:2]...)
+		p.awaitLeft(nodes[2])
+	}
+}
+
+func TestMemberThatIsStartedAgainAtOnceIsSeenByAll(t *testing.T) {
+	nodes, processes := three(t)
+	for _, end := range []func(*process){(*process).terminate, (*process).kill, (*process).terminate} {
+		end(processes[2])
+		processes[2] = nodes[2].start()
+		processes[2].meet(nodes...)
+		processes[2].awaitAlive(nodes...)
+		for _, p := range processes[:2] {
+			p.awaitAlive(nodes...)
+			p.awaitLeft()
+		}
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -28,6 +29,8 @@ type lan struct {
 	t      testing.TB
 	bridge *netlink.Bridge
 	nodes  int
+	// calm members take nobody for dead who only waits for a busy processor.
+	calm bool
 }
 
 func newLAN(t testing.TB) *lan {
@@ -46,13 +49,14 @@ type node struct {
 	address netip.Addr
 	port    netlink.Link // of the switch
 	ns      netns.NsHandle
+	calm    bool
 }
 
 // node adds a machine to the LAN.
 func (l *lan) node() *node {
 	l.t.Helper()
 	l.nodes++
-	n := &node{t: l.t, name: fmt.Sprintf("node-%d", l.nodes), address: netip.AddrFrom4([4]byte{10, 0, 0, byte(l.nodes)})}
+	n := &node{t: l.t, name: fmt.Sprintf("node-%d", l.nodes), address: netip.AddrFrom4([4]byte{10, 0, 0, byte(l.nodes)}), calm: l.calm}
 	var inside *netlink.Handle
 	n.inThread(func() error {
 		var err error
@@ -90,6 +94,19 @@ func (n *node) addAddress(inside *netlink.Handle, address netip.Addr) {
 	must(n.t, inside.AddrAdd(eth0, a))
 }
 
+// run runs a command on the node and returns what it says.
+func (n *node) run(name string, args ...string) string {
+	n.t.Helper()
+	var out []byte
+	n.inThread(func() (err error) {
+		if out, err = exec.Command(name, args...).CombinedOutput(); err != nil {
+			err = fmt.Errorf("%s %s on %s: %w: %s", name, strings.Join(args, " "), n.name, err, out)
+		}
+		return err
+	})
+	return string(out)
+}
+
 // disconnect pulls the cable at the switch, and connect plugs it in.
 func (n *node) disconnect() {
 	n.t.Helper()
@@ -116,6 +133,43 @@ func (n *node) inThread(f func() error) {
 		done <- f()
 	}()
 	must(n.t, <-done)
+}
+
+// deafTo has the node hear nothing more of another, which hears it still. What does not arrive is counted.
+func (n *node) deafTo(other *node) {
+	n.t.Helper()
+	n.run("nft", "add table inet deaf")
+	n.run("nft", "add chain inet deaf in { type filter hook input priority 0 ; }")
+	n.run("nft", fmt.Sprintf("add rule inet deaf in ip saddr %s counter drop", other.address))
+}
+
+// missed returns how many packets the node has not heard.
+func (n *node) missed() int {
+	n.t.Helper()
+	_, text, _ := strings.Cut(n.run("nft", "list table inet deaf"), "counter packets ")
+	text, _, _ = strings.Cut(text, " ")
+	count, err := strconv.Atoi(text)
+	must(n.t, err)
+	return count
+}
+
+// members starts that many members on nodes of the LAN, and waits until they see each other.
+func members(t testing.TB, l *lan, count int) ([]*node, []*process) {
+	t.Helper()
+	var nodes []*node
+	for range count {
+		nodes = append(nodes, l.node())
+	}
+	var processes []*process
+	for _, n := range nodes {
+		p := n.start()
+		p.meet(nodes...)
+		processes = append(processes, p)
+	}
+	for _, p := range processes {
+		p.awaitAlive(nodes...)
+	}
+	return nodes, processes
 }
 
 // process is a member that runs on a node.
@@ -152,7 +206,7 @@ func (n *node) startWith(key []byte) *process {
 	n.t.Helper()
 	p := &process{t: n.t, node: n, changed: make(chan struct{}, 1), alive: []string{n.name}}
 	p.cmd = exec.Command("/proc/self/exe")
-	p.cmd.Env = append(os.Environ(), envMember+"="+n.name+"="+n.address.String(), envKey+"="+hex.EncodeToString(key))
+	p.cmd.Env = append(os.Environ(), envMember+"="+n.name+"="+n.address.String(), envKey+"="+hex.EncodeToString(key), envCalm+"="+strconv.FormatBool(n.calm))
 	p.cmd.Stderr = io.Discard
 	if testing.Verbose() {
 		p.cmd.Stderr = os.Stderr
@@ -199,6 +253,25 @@ func (p *process) meet(nodes ...*node) {
 	must(p.t, writePeers(p.stdin, peers))
 }
 
+// neverLost fails the test if the process has lost sight of any of these nodes after it saw all of them for the first time.
+func (p *process) neverLost(nodes ...*node) {
+	p.t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	met := false
+	for _, e := range p.log {
+		names, ok := strings.CutPrefix(e.line, "alive ")
+		if !ok {
+			continue
+		}
+		all := !slices.ContainsFunc(nodes, func(n *node) bool { return !slices.Contains(strings.Fields(names), n.name) })
+		if met && !all {
+			p.t.Errorf("%s saw only %s for a while", p.node.name, names)
+		}
+		met = met || all
+	}
+}
+
 // use tells the process another key.
 func (p *process) use(key []byte) {
 	p.t.Helper()
@@ -234,6 +307,22 @@ func (p *process) awaitAlive(nodes ...*node) {
 	p.await(fmt.Sprintf("sight of %v", want), func() bool { return slices.Equal(p.alive, want) })
 }
 
+// awaitLeft waits until the process knows that exactly these nodes have left.
+func (p *process) awaitLeft(nodes ...*node) {
+	p.t.Helper()
+	var want []string
+	for _, n := range nodes {
+		want = append(want, n.name)
+	}
+	p.await(fmt.Sprintf("the news that %v left", want), func() bool { return slices.Equal(p.left, want) })
+}
+
+// awaitStranger waits until the process knows the node as a stranger.
+func (p *process) awaitStranger(n *node) {
+	p.t.Helper()
+	p.await(fmt.Sprintf("stranger %s", n.address), func() bool { return slices.Contains(p.strangers, n.address.String()) })
+}
+
 // await waits until is, which is called with the process's state at rest.
 func (p *process) await(what string, is func() bool) {
 	p.t.Helper()
@@ -250,7 +339,7 @@ func (p *process) await(what string, is func() bool) {
 		case <-timeout:
 			p.mu.Lock()
 			defer p.mu.Unlock()
-			p.t.Fatalf("%s waits for %s, has %v", p.node.name, what, p.alive)
+			p.t.Fatalf("%s waits for %s, sees %v, knows that %v left and of strangers %v", p.node.name, what, p.alive, p.left, p.strangers)
 		}
 	}
 }

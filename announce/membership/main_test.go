@@ -25,6 +25,7 @@ const (
 	envInside = "CLARION_TEST_IN_NAMESPACE"
 	envMember = "CLARION_TEST_MEMBER"
 	envKey    = "CLARION_TEST_KEY"
+	envCalm   = "CLARION_TEST_CALM"
 	burner    = "burner" // instead of a member, a process that keeps a processor busy
 )
 
@@ -71,6 +72,9 @@ func TestMain(m *testing.M) {
 func runMember(self string) error {
 	name, address, _ := strings.Cut(self, "=")
 	c := New(Config{Name: name, Address: netip.MustParseAddr(address), Key: parseKey(os.Getenv(envKey)), Logger: klog.Background()})
+	if os.Getenv(envCalm) == "true" {
+		c.pace.interval, c.pace.timeout = 5*c.pace.interval, 5*c.pace.timeout
+	}
 	c.keys.promoteAfter, c.keys.retireAfter = promoteInTests, retireInTests
 	ctx, stop := ossignal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()

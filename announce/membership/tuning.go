@@ -10,6 +10,18 @@ import (
 // retransmits, times the number of digits of the number of members, is how often each member tells a piece of news.
 const retransmits = 4
 
+// pace is how quickly members take each other for dead.
+type pace struct {
+	// interval is the time between two pings of a member.
+	interval time.Duration
+	// timeout is after what part of it others are asked to ping too.
+	timeout time.Duration
+	// suspicion is for how many intervals one that did not answer may object.
+	suspicion int
+}
+
+var quick = pace{interval: 70 * time.Millisecond, timeout: 30 * time.Millisecond, suspicion: 3}
+
 // memberlistConfig is memberlist's for a LAN, quickened.
 //
 // Every member pings one other each ProbeInterval, in turn. One that has not answered by the end of the interval, neither
@@ -30,10 +42,10 @@ func (c *Cluster) memberlistConfig() *memberlist.Config {
 	m.Keyring = c.keys.ring
 	m.GossipVerifyIncoming, m.GossipVerifyOutgoing = true, true
 
-	m.ProbeInterval = 150 * time.Millisecond
+	m.ProbeInterval = c.pace.interval
 	// Those asked on the way report a failure after this time too, which must reach the asker within the interval.
-	m.ProbeTimeout = 60 * time.Millisecond
-	m.SuspicionMult = 2
+	m.ProbeTimeout = c.pace.timeout
+	m.SuspicionMult = c.pace.suspicion
 	// Waiting longer until others confirm a suspicion would delay those deaths that only few can see.
 	m.SuspicionMaxTimeoutMult = 1
 	// A member that finds itself slow would probe more slowly, and notice the second of two deaths late.

@@ -1,0 +1,175 @@
+package membership
+
+import (
+	"bytes"
+	"fmt"
+	"testing"
+	"time"
+)
+
+// ring returns the numbers of the keys on the ring, the one in use first.
+func ring(k *keys) string {
+	var numbers []byte
+	for _, key := range k.ring.GetKeys() {
+		numbers = append(numbers, key[0])
+	}
+	return fmt.Sprint(numbers)
+}
+
+func TestNewKeyIsAcceptedThenUsedThenAlone(t *testing.T) {
+	type step struct {
+		at   time.Duration
+		key  int // 0 for none
+		ring string
+	}
+	for name, steps := range map[string][]step{
+		"first": {
+			{0, 1, "[1]"},
+			{time.Hour, 0, "[1]"},
+		},
+		"second": {
+			{0, 1, "[1]"},
+			{0, 2, "[1 2]"},
+			{promoteAfter - 1, 0, "[1 2]"},
+			{promoteAfter, 0, "[2 1]"},
+			{promoteAfter + retireAfter - 1, 0, "[2 1]"},
+			{promoteAfter + retireAfter, 0, "[2]"},
+		},
+		"same again": {
+			{0, 1, "[1]"},
+			{0, 1, "[1]"},
+			{0, 2, "[1 2]"},
+			{promoteAfter - 1, 2, "[1 2]"},
+			{promoteAfter, 0, "[2 1]"},
+			{promoteAfter + retireAfter - 1, 2, "[2 1]"},
+			{promoteAfter + retireAfter, 0, "[2]"},
+		},
+		"third before the second is used": {
+			{0, 1, "[1]"},
+			{0, 2, "[1 2]"},
+			{time.Second, 3, "[1 2 3]"},
+			{promoteAfter, 0, "[1 2 3]"},
+			{promoteAfter + time.Second, 0, "[3 1 2]"},
+			{promoteAfter + time.Second + retireAfter, 0, "[3]"},
+		},
+		"third while the first is still accepted": {
+			{0, 1, "[1]"},
+			{0, 2, "[1 2]"},
+			{promoteAfter, 0, "[2 1]"},
+			{retireAfter, 3, "[2 1 3]"},
+			{promoteAfter + retireAfter, 0, "[3 2 1]"},
+			{promoteAfter + 2*retireAfter, 0, "[3]"},
+		},
+		"back to the first before the second is used": {
+			{0, 1, "[1]"},
+			{0, 2, "[1 2]"},
+			{time.Second, 1, "[1 2]"},
+			{promoteAfter + time.Second, 0, "[1 2]"},
+			{promoteAfter + time.Second + retireAfter, 0, "[1]"},
+		},
+		"back to the first": {
+			{0, 1, "[1]"},
+			{0, 2, "[1 2]"},
+			{promoteAfter, 0, "[2 1]"},
+			{promoteAfter + time.Second, 1, "[2 1]"},
+			{2*promoteAfter + time.Second, 0, "[1 2]"},
+			{2*promoteAfter + time.Second + retireAfter, 0, "[1]"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k, begin := newKeys(), time.Now()
+			for _, s := range steps {
+				now := begin.Add(s.at)
+				if s.key != 0 {
+					must(t, k.set(testKey(s.key), now))
+				}
+				next, err := k.advance(now)
+				must(t, err)
+				if got := ring(&k); got != s.ring {
+					t.Fatalf("after %v: %s, want %s", s.at, got, s.ring)
+				}
+				if k.stage != alone && !next.After(now) {
+					t.Fatalf("after %v: nothing comes next", s.at)
+				}
+			}
+		})
+	}
+}
+
+func TestKeyOfTheWrongLengthChangesNothing(t *testing.T) {
+	k := newKeys()
+	for _, key := range [][]byte{nil, {}, bytes.Repeat([]byte{1}, 16), bytes.Repeat([]byte{1}, 33)} {
+		if err := k.set(key, time.Now()); err == nil {
+			t.Errorf("no error for %d bytes", len(key))
+		}
+	}
+	if got := ring(&k); got != "[]" {
+		t.Errorf("keys %s", got)
+	}
+}
+
+func TestClusterWithoutAKeyDoesNotRun(t *testing.T) {
+	loopback(t)
+	for _, key := range [][]byte{nil, bytes.Repeat([]byte{1}, 16)} {
+		c := New(Config{Name: "a", Address: local(1), Key: key})
+		if err := c.Run(t.Context()); err == nil {
+			t.Error("Run returned nil")
+		}
+	}
+}
+
+func TestNobodyIsLostWhileTheKeyChanges(t *testing.T) {
+	l := newLAN(t)
+	l.calm = true
+	nodes, processes := members(t, l, 4)
+	old, late := l.node(), l.node()
+
+	// They hear of the second key and, before it is in use, of the third, not all at the same time and the last only of the
+	// third.
+	for _, p := range processes[:3] {
+		p.use(testKey(2))
+	}
+	for _, p := range processes {
+		p.use(testKey(3))
+	}
+
+	// One that knows nothing but the third sees the others as soon as they use it.
+	newcomer := late.startWith(testKey(3))
+	newcomer.meet(append(nodes, late)...)
+	for _, p := range append(processes, newcomer) {
+		p.awaitAlive(append(nodes, late)...)
+	}
+	// One that knows nothing but the first is a stranger as soon as that is not accepted any more.
+	stranger := old.startWith(testKey(1))
+	stranger.meet(append(nodes, old)...)
+	for _, p := range processes {
+		p.awaitStranger(old)
+		p.awaitAlive(append(nodes, late)...)
+		p.neverLost(nodes...)
+	}
+}
+
+func TestMemberWithAWrongKeyNeitherJoinsNorDisturbs(t *testing.T) {
+	l := newLAN(t)
+	l.calm = true
+	nodes, processes := members(t, l, 3)
+	wrong := l.node()
+	stranger := wrong.startWith(testKey(9))
+	stranger.meet(append(nodes, wrong)...)
+	for _, p := range processes {
+		p.meet(append(nodes, wrong)...)
+		stranger.awaitStranger(p.node)
+		p.awaitStranger(wrong)
+	}
+	for _, p := range processes {
+		p.awaitAlive(nodes...)
+		p.neverLost(nodes...)
+	}
+	stranger.awaitAlive(wrong)
+
+	// Given the right one it is welcome.
+	stranger.use(testKey(1))
+	for _, p := range append(processes, stranger) {
+		p.awaitAlive(append(nodes, wrong)...)
+	}
+}

@@ -1,0 +1,38 @@
+package membership
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+func TestNobodyIsTakenForDeadWhereOneDirectionBetweenTwoIsBlocked(t *testing.T) {
+	for _, count := range []int{3, 5} {
+		t.Run(fmt.Sprint(count), func(t *testing.T) {
+			l := newLAN(t)
+			l.calm = true
+			nodes, processes := members(t, l, count)
+			nodes[0].deafTo(nodes[1])
+			// Both have missed each other's answers and calls several times over: a ping that fails costs up to three packets.
+			poll(t, "packets that do not arrive", func() bool { return nodes[0].missed() > 20 })
+			for _, p := range processes {
+				p.neverLost(nodes...)
+			}
+		})
+	}
+}
+
+// poll waits for what cannot tell when it is.
+func poll(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	timeout := time.After(3 * patience)
+	for !is() {
+		select {
+		case <-tick.C:
+		case <-timeout:
+			t.Fatalf("no %s", what)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package loadbalancer
 
 import (
 	"testing"
+	"time"
 )
 
 func TestIdentity(t *testing.T) {
@@ -89,6 +90,16 @@ func TestClaims(t *testing.T) {
 			s.expect("conflicts", conflicts(out.Conflicts), "10.0.0.0: older, not younger")
 			s.expect("poked", names(out.Poke), "younger")
 			s.expect("younger", s.ensure(younger), "10.0.0.1")
+		},
+		"or that of one which is gone, whatever the age of its namesake": func(s *script) {
+			older, younger := s.service("older", believes("10.0.0.0")), s.service("younger")
+			s.ensure(younger)
+			namesake := s.service("younger", born("again"))
+			namesake.Created = epoch.Add(-time.Hour)
+			s.expect("older", s.ensure(older), "10.0.0.0")
+			s.expect("the namesake", s.ensure(namesake), "10.0.0.1")
+			s.expect("the younger is gone", s.release(younger), "")
+			s.expect("older", s.ensure(older), "10.0.0.0")
 		},
 		"unless it cannot use it": func(s *script) {
 			older := s.service("older", believes("10.0.0.0"), stack(require, v4, v6))

@@ -1,8 +1,6 @@
 package loadbalancer
 
-import (
-	"testing"
-)
+import "testing"
 
 func TestWaiting(t *testing.T) {
 	stories(t, map[string]func(*script){

@@ -1,8 +1,6 @@
 package loadbalancer
 
-import (
-	"testing"
-)
+import "testing"
 
 func TestSharing(t *testing.T) {
 	pool := newPool("public", "10.0.0.0/24")

@@ -122,6 +122,15 @@ func (f *fakeLAN) take() (answers, announcements []sent) {
 	return answers, announcements
 }
 
+// questions returns the questions and probes that have been sent since the last time that anything was taken.
+func (f *fakeLAN) questions() []sent {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	all := f.sent
+	f.sent = nil
+	return slices.DeleteFunc(all, func(s sent) bool { return s.form != "question" && s.form != "probe" })
+}
+
 // joined returns for which addresses questions arrive on an interface, sorted.
 func (f *fakeLAN) joined(ifi string, p protocol) []netip.Addr {
 	f.mu.Lock()

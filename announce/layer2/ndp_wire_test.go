@@ -185,6 +185,9 @@ func TestKernelOfAClientThatChecksAnEntryIsAnswered(t *testing.T) {
 	h.visit(vip61)
 	mac := link(t, names[0]).Attrs().HardwareAddr
 	h.neighbour(vip61, mac)
+	h.in(func() error { // not to give up when the machine is busy
+		return os.WriteFile("/proc/sys/net/ipv6/neigh/br0/ucast_solicit", []byte("100"), 0o644)
+	})
 	br0, err := h.nl.LinkByName("br0")
 	must(t, err)
 	entry := &netlink.Neigh{LinkIndex: br0.Attrs().Index, IP: vip61.AsSlice(), HardwareAddr: mac, State: netlink.NUD_PROBE}
@@ -277,6 +280,26 @@ func TestSwitchesHearThatSolicitationsAreWanted(t *testing.T) {
 	}
 }
 
+// repeatedly sends a frame again and again until stopped.
+func (s *station) repeatedly(b []byte) (stop func()) {
+	enough := make(chan struct{})
+	var sending sync.WaitGroup
+	sending.Go(func() {
+		for again := time.Tick(100 * time.Millisecond); ; {
+			_, _ = s.conn.WriteTo(b, &packet.Addr{HardwareAddr: b[:6]})
+			select {
+			case <-again:
+			case <-enough:
+				return
+			}
+		}
+	})
+	return func() {
+		close(enough)
+		sending.Wait()
+	}
+}
+
 func TestIPv6OnAnInterfaceThatGoesAndComesBackIsServedAgain(t *testing.T) {
 	h := newHost(t)
 	r := respond(t)
@@ -293,20 +316,7 @@ func TestIPv6OnAnInterfaceThatGoesAndComesBackIsServedAgain(t *testing.T) {
 		}
 		// Packets are lost until the other end has noticed its carrier, so that it asks as clients do: again and again.
 		question := frameFor(unix.ETH_P_IPV6, asker, multicastMAC(groupOf(vip61)), untagged, theMulticast())
-		answered := make(chan struct{})
-		var asking sync.WaitGroup
-		asking.Go(func() {
-			for again := time.Tick(100 * time.Millisecond); ; {
-				_, _ = s.conn.WriteTo(question, &packet.Addr{HardwareAddr: question[:6]})
-				select {
-				case <-again:
-				case <-answered:
-					return
-				}
-			}
-		})
-		defer asking.Wait()
-		defer close(answered)
+		defer s.repeatedly(question)()
 		s.receive6("an answer "+what, isAnswer6)
 	}
 	served("at first")

@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// Prober asks the neighbours who has an address. Its fields may be changed until it is first used.
+// Prober asks the neighbours who has an address, any number of questions at a time, while it runs. Its fields may be changed
+// until then.
 type Prober struct {
 	// Rate is how many probes of a family go out of an interface in a second, and Burst how many at once. Default 500 and 100.
 	// Questions that are no probes go at once; their number is up to who asks.

@@ -183,6 +183,17 @@ func (s *station) asked(addr netip.Addr) {
 	})
 }
 
+// hears waits until somebody says that addr is at mac.
+func (s *station) hears(addr netip.Addr, mac net.HardwareAddr) {
+	s.t.Helper()
+	if addr.Is4() {
+		s.receive("a claim", func(p *arp.Packet) bool { return p.SenderIP == addr && bytes.Equal(p.SenderHardwareAddr, mac) })
+		return
+	}
+	s.receive6("a claim", func(a advert) bool { return a.TargetAddress == addr && bytes.Equal(a.mac, mac) })
+}
+
+// stationOf is a station that speaks the protocol of the family of addr.
 func (h *host) stationOf(name string, addr netip.Addr) *station {
 	if addr.Is4() {
 		return h.stationFor(name, unix.ETH_P_ARP)

@@ -236,6 +236,58 @@ func TestRemovedAddressGoesSilentAndOneThatComesBackIsNew(t *testing.T) {
 	})
 }
 
+func TestAddressIsAnnouncedAgainOnDemandAndAnswersWithoutABreak(t *testing.T) {
+	bubble(t, func(t *testing.T, lan *fakeLAN, r *Responder) {
+		r.Set(map[netip.Addr][]string{vip1: {"eth0", "eth1"}, vip2: {"eth0"}, vip61: {"eth0"}})
+		r.Care(map[netip.Addr]Care{vip62: {[]string{"eth0"}, ownerMAC}})
+		time.Sleep(30 * time.Second)
+		lan.take()
+		start := time.Now()
+		r.Again(vip1, vip61, vip62, netip.MustParseAddr("192.0.2.103"))
+		lan.ask("eth0", vip1)
+		synctest.Wait()
+		answers, announced := lan.take()
+		if len(answers) != 1 {
+			t.Errorf("answers %q", lines(start, answers))
+		}
+		got := lines(start, announced)
+		slices.Sort(got)
+		same(t, "announcements", got, []string{
+			"0s eth0 advertisement 2001:db8::101",
+			"0s eth0 reply 192.0.2.101", "0s eth0 request 192.0.2.101",
+			"0s eth1 reply 192.0.2.101", "0s eth1 request 192.0.2.101",
+		})
+		if joined := lan.joined("eth0", ndpProtocol); !slices.Equal(joined, []netip.Addr{vip61, vip62}) {
+			t.Errorf("joined for %v", joined)
+		}
+		time.Sleep(2 * time.Second)
+		_, announced = lan.take()
+		if len(announced) != 5 {
+			t.Errorf("repeats %q", lines(start, announced))
+		}
+	})
+}
+
+func TestWhatIsSentIsCounted(t *testing.T) {
+	bubble(t, func(t *testing.T, lan *fakeLAN, r *Responder) {
+		r.Set(map[netip.Addr][]string{vip1: {"eth0", "eth1"}, vip61: {"eth0"}})
+		synctest.Wait()
+		lan.ask("eth0", vip1)
+		lan.ask("eth0", vip2)
+		lan.ask("eth0", vip61)
+		synctest.Wait()
+		if n := r.Announced(); n != (Counts{ARP: 4, NDP: 1}) {
+			t.Errorf("announced %+v", n)
+		}
+		if n := r.Answered(); n != (Counts{ARP: 1, NDP: 1}) {
+			t.Errorf("answered %+v", n)
+		}
+		if n := r.Conflicts(); n != (Counts{}) {
+			t.Errorf("conflicts %+v", n)
+		}
+	})
+}
+
 func TestManyAddressesArePacedAndAllAreAnnouncedBeforeAnyIsRepeated(t *testing.T) {
 	const many = 2000
 	bubble(t, func(t *testing.T, lan *fakeLAN, r *Responder) {

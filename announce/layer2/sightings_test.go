@@ -1,0 +1,108 @@
+package layer2
+
+import (
+	"net"
+	"net/netip"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestWhoeverElseClaimsAnAddressIsSeen(t *testing.T) {
+	lan := newFakeLAN("eth0", "eth1")
+	own0, own1 := lan.interfaces[0].MAC, lan.interfaces[1].MAC
+	for name, c := range map[string]struct {
+		ifi         string
+		addr        netip.Addr
+		source, mac net.HardwareAddr
+		seen        bool
+	}{
+		"a stranger":                              {"eth0", vip1, otherMAC, otherMAC, true},
+		"a stranger for an IPv6 address":          {"eth1", vip61, otherMAC, otherMAC, true},
+		"a stranger for what another owns":        {"eth0", vip2, otherMAC, otherMAC, true},
+		"one who speaks for a stranger":           {"eth0", vip1, asker, otherMAC, true},
+		"the owner of what is cared for":          {"eth0", vip2, ownerMAC, ownerMAC, false},
+		"a caretaker of this node":                {"eth0", vip1, asker, own0, false},
+		"this node on another interface":          {"eth0", vip1, own1, own1, false},
+		"this node as the caretaker of a node":    {"eth0", vip1, own1, otherMAC, false},
+		"a stranger on another interface":         {"eth1", vip1, otherMAC, otherMAC, false},
+		"a stranger for an address of his":        {"eth0", vip1.Next().Next(), otherMAC, otherMAC, false},
+		"one without an address, who asks for it": {"eth0", netip.IPv4Unspecified(), otherMAC, otherMAC, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, lan *fakeLAN, r *Responder) {
+				r.Set(map[netip.Addr][]string{vip1: {"eth0"}, vip61: {"eth1"}})
+				r.Care(map[netip.Addr]Care{vip2: {[]string{"eth0"}, ownerMAC}})
+				synctest.Wait()
+				for range 3 {
+					lan.claim(c.ifi, c.addr, c.source, c.mac)
+					time.Sleep(time.Second)
+				}
+				seen, conflicts := r.Sightings(), r.Conflicts()
+				if !c.seen {
+					if len(seen) > 0 || conflicts != (Counts{}) {
+						t.Errorf("seen: %+v", seen)
+					}
+					return
+				}
+				select {
+				case <-r.Sighted():
+				default:
+					t.Error("nobody was told")
+				}
+				want := Sighting{c.addr, c.ifi, c.mac, time.Now().Add(-time.Second)}
+				if len(seen) != 1 || !equalSighting(seen[0], want) {
+					t.Errorf("seen %+v, want %+v", seen, want)
+				}
+				if conflicts.ARP+conflicts.NDP != 3 {
+					t.Errorf("conflicts %+v", conflicts)
+				}
+				if again := r.Sightings(); len(again) > 0 {
+					t.Errorf("seen again: %+v", again)
+				}
+			})
+		})
+	}
+}
+
+func equalSighting(a, b Sighting) bool {
+	return a.Address == b.Address && a.Interface == b.Interface && slices.Equal(a.MAC, b.MAC) && a.At.Equal(b.At)
+}
+
+func TestEachOfSeveralStrangersIsSeenOnce(t *testing.T) {
+	bubble(t, func(t *testing.T, lan *fakeLAN, r *Responder) {
+		r.Set(map[netip.Addr][]string{vip1: {"eth0"}, vip2: {"eth0"}})
+		synctest.Wait()
+		for range 5 {
+			for _, addr := range []netip.Addr{vip1, vip2} {
+				lan.claim("eth0", addr, otherMAC, otherMAC)
+				lan.claim("eth0", addr, asker, asker)
+				synctest.Wait()
+			}
+		}
+		if seen := r.Sightings(); len(seen) != 4 {
+			t.Errorf("seen %+v", seen)
+		}
+	})
+}
+
+func TestForgedClaimsTakeLimitedRoom(t *testing.T) {
+	bubble(t, func(t *testing.T, lan *fakeLAN, r *Responder) {
+		r.Set(map[netip.Addr][]string{vip1: {"eth0"}})
+		synctest.Wait()
+		for n := range maxSightings + 100 {
+			mac := net.HardwareAddr{2, 0, 1, 0, byte(n >> 8), byte(n)}
+			lan.claim("eth0", vip1, mac, mac)
+			synctest.Wait()
+		}
+		if seen := r.Sightings(); len(seen) != maxSightings {
+			t.Errorf("%d kept, want %d", len(seen), maxSightings)
+		}
+		lan.claim("eth0", vip1, otherMAC, otherMAC)
+		synctest.Wait()
+		if seen := r.Sightings(); len(seen) != 1 {
+			t.Errorf("%d seen after they were taken", len(seen))
+		}
+	})
+}

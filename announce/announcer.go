@@ -65,6 +65,8 @@ type Announcer struct {
 	absent     map[string]Absence
 	unseen     []string
 	isolated   bool
+	kernel     string // what is wrong with the kernel's settings
+	checked    time.Time
 	defended   map[netip.Addr]time.Time
 	conditions []metav1.Condition
 
@@ -98,6 +100,7 @@ func New(config Config) (*Announcer, error) {
 		recorder:  newRecorder(config.Node, config.Clarion.ClarionV1alpha1().Announcers(), feed, config.Logger),
 		defended:  map[netip.Addr]time.Time{},
 	}
+	registerWire(a.responder, prober)
 	a.vigils = newVigils(prober, a.seesNeighbours, config.Logger)
 	return a, nil
 }
@@ -382,13 +385,29 @@ func (a *Announcer) step(ctx context.Context) time.Time {
 	membersMetric.WithLabelValues("alive").Set(float64(alive))
 	membersMetric.WithLabelValues("expected").Set(float64(expected))
 	own := a.feed.Announcer(a.config.Node)
-	if plan.Changed || a.own == nil {
+	if plan.Changed || a.own == nil || a.checkKernel(start) {
 		a.recorder.record(a.status(own))
 	} else if own != a.own {
 		a.recorder.check()
 	}
 	a.own = own
-	return plan.Wake
+	return earlier(plan.Wake, a.checked.Add(checkKernelEvery))
+}
+
+// checkKernelEvery is how often the kernel's settings are looked at: it does not report when they change.
+const checkKernelEvery = 30 * time.Second
+
+// checkKernel looks, when it is time, whether the kernel leaves addresses to the announcers, and reports if that has changed.
+func (a *Announcer) checkKernel(now time.Time) (changed bool) {
+	if now.Before(a.checked.Add(checkKernelEvery)) {
+		return false
+	}
+	a.checked = now
+	before := a.kernel
+	if a.kernel = a.links.KernelAnswers(a.planner.Reach()); a.kernel != before {
+		a.config.Logger.Info("Whether the kernel leaves addresses to the announcers has changed", "problem", a.kernel)
+	}
+	return a.kernel != before
 }
 
 // readCare leaves out what says no hardware address.
@@ -509,6 +528,16 @@ func (a *Announcer) status(current *v1alpha1.Announcer) v1alpha1.AnnouncerStatus
 		refuse(v1alpha1.ReasonDraining, "The node is being drained: it announces only what no other node can.")
 	}
 	meta.SetStatusCondition(&a.conditions, condition)
+	quiet := metav1.Condition{
+		Type:    v1alpha1.ConditionKernelQuiet,
+		Status:  metav1.ConditionTrue,
+		Reason:  v1alpha1.ReasonQuiet,
+		Message: "The kernel leaves it to the announcers to answer for the addresses of Services.",
+	}
+	if a.kernel != "" {
+		quiet.Status, quiet.Reason, quiet.Message = metav1.ConditionFalse, v1alpha1.ReasonKernelAnswers, a.kernel
+	}
+	meta.SetStatusCondition(&a.conditions, quiet)
 	status.Conditions = append(status.Conditions, a.conditions...)
 	return status
 }

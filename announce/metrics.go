@@ -3,8 +3,11 @@ package announce
 import (
 	"sync"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/component-base/metrics"
 	"k8s.io/component-base/metrics/legacyregistry"
+
+	"github.com/clarionlb/clarion/announce/layer2"
 )
 
 const metricsNamespace = "clarion_announcer"
@@ -55,6 +58,30 @@ var (
 		StabilityLevel: metrics.ALPHA,
 	})
 )
+
+// registerWire has what goes over the wire counted.
+func registerWire(responder *layer2.Responder, prober *layer2.Prober) {
+	for _, c := range []struct {
+		name, help string
+		counts     func() layer2.Counts
+	}{
+		{"layer2_answers_total", "Requests answered, by protocol.", responder.Answered},
+		{"layer2_announcements_total", "Gratuitous ARP packets and unsolicited neighbour advertisements sent, by protocol.", responder.Announced},
+		{"layer2_questions_total", "Requests and probes sent, by protocol.", prober.Asked},
+	} {
+		for protocol, count := range map[string]func() uint64{
+			"arp": func() uint64 { return c.counts().ARP },
+			"ndp": func() uint64 { return c.counts().NDP },
+		} {
+			legacyregistry.RawMustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+				Namespace:   metricsNamespace,
+				Name:        c.name,
+				Help:        c.help,
+				ConstLabels: prometheus.Labels{"protocol": protocol},
+			}, func() float64 { return float64(count()) }))
+		}
+	}
+}
 
 var registerMetrics = sync.OnceFunc(func() {
 	legacyregistry.MustRegister(addressesMetric, caredMetric, movesMetric, conflictsMetric, membersMetric, detectionMetric, planMetric)

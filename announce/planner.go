@@ -175,6 +175,11 @@ func (p *Planner) Plan(now time.Time) Plan {
 		}
 	}
 	maps.Copy(touched, p.again)
+	for ip, o := range p.owned {
+		if o.trial != nil && !now.Before(o.trial.until) {
+			touched[ip] = struct{}{}
+		}
+	}
 	clear(p.again)
 	for _, ip := range p.round.Decide() {
 		if p.round.Decision(ip).Owner == p.node || p.owned[ip] != nil {
@@ -292,6 +297,18 @@ func (p *Planner) candidates(r request, ip netip.Addr) election.Set {
 // requests collects who wants an address announced. If nobody does, the reason says why, from the Service that came closest.
 func (p *Planner) requests(ip netip.Addr) ([]request, Reason) {
 	return p.field.requests(ip, p.view.byAddress[ip])
+}
+
+// Reach is on which interfaces of the node addresses might be announced: all addresses that Services have.
+func (p *Planner) Reach() map[netip.Addr][]string {
+	reach := map[netip.Addr][]string{}
+	for ip := range p.view.byAddress {
+		requests, _ := p.requests(ip)
+		for _, r := range requests {
+			reach[ip] = append(reach[ip], p.advertisements[r.advertisement].interfacesFor(ip, p.interfaces)...)
+		}
+	}
+	return reach
 }
 
 // interfacesFor are the node's interfaces on which an address is to be announced: those of all requests that it meets.

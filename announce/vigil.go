@@ -125,6 +125,9 @@ func (v *vigils) watch(ctx context.Context, w *vigil) {
 	missed := 0
 	for ctx.Err() == nil {
 		there, known := v.isThere(ctx, w)
+		if there {
+			v.setIsolated(ctx, false)
+		}
 		switch {
 		case ctx.Err() != nil:
 		case !known && v.hasMajority(), known && !there && v.mayJudge(ctx):
@@ -137,7 +140,6 @@ func (v *vigils) watch(ctx context.Context, w *vigil) {
 			missed, pausedSince = 0, time.Time{}
 			v.set(ctx, w, Unseen, "it answers for its addresses: is the gossip's port blocked, TCP or UDP?")
 		default:
-			v.reached()
 			if missed++; missed < 2 && v.is(w) == Unseen {
 				break
 			}
@@ -208,14 +210,12 @@ func (v *vigils) hasMajority() bool {
 // without if it reaches anything else. If it does not, it is isolated.
 func (v *vigils) mayJudge(ctx context.Context) bool {
 	if v.hasMajority() || v.neighbours(ctx) {
-		v.reached()
+		v.setIsolated(ctx, false)
 		return true
 	}
 	v.setIsolated(ctx, true)
 	return false
 }
-
-func (v *vigils) reached() { v.setIsolated(context.Background(), false) }
 
 func (v *vigils) setIsolated(ctx context.Context, isolated bool) {
 	v.mu.Lock()

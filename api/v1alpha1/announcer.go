@@ -58,6 +58,14 @@ const (
 // every node.
 const ConditionKernelQuiet = "KernelQuiet"
 
+// Reasons of an Announcer's KernelQuiet condition.
+const (
+	// ReasonQuiet : the kernel leaves the addresses of Services to the announcers.
+	ReasonQuiet = "Quiet"
+	// ReasonKernelAnswers : the kernel answers, or speaks, for an address by itself.
+	ReasonKernelAnswers = "KernelAnswers"
+)
+
 // AnnotationRebalance on an Announcer, with any new value, asks it to hand as many addresses to other nodes as it has more
 // than its share.
 const AnnotationRebalance = "clarionlb.io/rebalance"

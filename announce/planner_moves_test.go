@@ -1,0 +1,542 @@
+package announce
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/clarionlb/clarion/api/v1alpha1"
+)
+
+var addr = netip.MustParseAddr
+
+// plan has one node plan and nobody else.
+func (l *lan) plan(name string) Plan {
+	n := l.nodes[name]
+	n.planner.SetAlive(l.alive)
+	n.planner.SetAbsent(l.absent)
+	n.planner.SetInterfaces(n.interfaces)
+	plan := n.planner.Plan(l.now)
+	n.layer2, n.care = plan.Layer2, plan.Care
+	return plan
+}
+
+// record has a node's status reach the others, and itself.
+func (l *lan) record(name string) {
+	a := l.api[name].DeepCopy()
+	a.Status.Layer2 = l.nodes[name].planner.Status()
+	l.api[name] = a
+	for _, n := range l.nodes {
+		n.view.SetAnnouncer(name, a)
+	}
+}
+
+// annotate changes an annotation of an Announcer.
+func (l *lan) annotate(name, key, value string) {
+	a := l.api[name].DeepCopy()
+	metav1.SetMetaDataAnnotation(&a.ObjectMeta, key, value)
+	l.api[name] = a
+	for _, n := range l.nodes {
+		n.view.SetAnnouncer(name, a)
+	}
+}
+
+// carries counts the addresses that each node announces.
+func (l *lan) carries() string {
+	var counts []string
+	for _, name := range slices.Sorted(maps.Keys(l.nodes)) {
+		counts = append(counts, fmt.Sprint(len(l.nodes[name].layer2)))
+	}
+	return strings.Join(counts, " ")
+}
+
+// many adds Services with one address each.
+func (l *lan) many(n int) {
+	for i := range n {
+		name := fmt.Sprintf("s%02d", i)
+		l.setService(serviceObject(name, fmt.Sprintf("192.168.10.%d", 200+i)))
+		l.setEndpoints(endpointsOn(name, "n1", "n2", "n3"))
+	}
+}
+
+func TestANewAddressIsClaimedAndTriedBeforeItIsAnnounced(t *testing.T) {
+	l := web(t)
+	for name := range l.nodes {
+		l.record(name)
+	}
+	l.settle()
+	l.deleteService("web")
+	l.settle()
+	l.setService(serviceObject("web", vip))
+
+	var owner string
+	for name := range l.nodes {
+		if plan := l.plan(name); len(plan.Trials) > 0 {
+			owner = name
+			if !slices.Equal(plan.Trials[addr(vip)], []string{"eth0"}) || len(plan.Layer2) > 0 || !plan.Changed {
+				t.Errorf("%s plans %+v", name, plan)
+			}
+		}
+	}
+	if owner == "" {
+		t.Fatal("nobody tries the address")
+	}
+	p := l.nodes[owner].planner
+	if claims := p.Status().Addresses; len(claims) != 1 || len(claims[0].Interfaces) > 0 {
+		t.Errorf("claims %+v", claims)
+	}
+	p.Report(addr(vip), Stranger{}, l.now)
+	plan := l.plan(owner)
+	if len(plan.Layer2) > 0 || !plan.Wake.Equal(l.now.Add(recordPatience)) {
+		t.Errorf("before its claim is recorded, %s plans %+v", owner, plan)
+	}
+	l.record(owner)
+	if plan = l.plan(owner); len(plan.Layer2) != 1 || len(plan.Moves) != 1 || plan.Moves[0].Reason != MoveNew {
+		t.Errorf("then %+v", plan)
+	}
+}
+
+func TestOfTwoThatClaimANewAddressTheFirstAnnouncesItAndTheOtherNever(t *testing.T) {
+	for _, first := range []string{"n1", "n2"} {
+		l := web(t)
+		for name := range l.nodes {
+			l.nodes[name].planner.SetAlive([]string{name})
+		}
+		for name := range l.api {
+			l.api[name].Status.Layer2.Interfaces = []v1alpha1.Layer2Interface{writeInterface(eth0)}
+			for _, n := range l.nodes {
+				n.view.SetAnnouncer(name, l.api[name])
+			}
+		}
+		second := "n1"
+		if first == "n1" {
+			second = "n2"
+		}
+		all := l.alive
+		for _, name := range []string{first, second} {
+			l.alive = []string{name} // each thinks that it is alone
+			l.plan(name)
+			l.nodes[name].planner.Report(addr(vip), Stranger{}, l.now)
+		}
+		l.record(first)
+		l.record(second)
+		for _, name := range []string{second, first, second} {
+			l.alive = all
+			l.plan(name)
+			if got := l.owners(vip); slices.Contains(got, second) {
+				t.Fatalf("%s was second and announces", second)
+			}
+		}
+		if got := l.owner(vip); got != first {
+			t.Errorf("%s announces, %s was first", got, first)
+		}
+		l.settle()
+		if got := l.owner(vip); got != first {
+			t.Errorf("%s announces in the end, %s was first", got, first)
+		}
+	}
+}
+
+func TestANewAddressIsAnnouncedWithoutTheAPIAfterAWhile(t *testing.T) {
+	l := web(t)
+	l.away = true
+	for name, n := range l.nodes {
+		for peer := range l.api {
+			l.api[peer].Status.Layer2.Interfaces = []v1alpha1.Layer2Interface{writeInterface(eth0)}
+			n.view.SetAnnouncer(peer, l.api[peer])
+		}
+		l.plan(name)
+	}
+	start := l.now
+	l.settle()
+	l.owner(vip)
+	if l.now.Sub(start) < recordPatience {
+		t.Errorf("after %s", l.now.Sub(start))
+	}
+}
+
+func TestAnAddressThatAStrangerHasIsNotAnnouncedUntilTheStrangerHasGone(t *testing.T) {
+	l := web(t)
+	l.strangers = map[string]Stranger{vip: {"eth0", "52:54:00:00:00:99"}}
+	l.settle()
+	if got := l.owners(vip); len(got) > 0 {
+		t.Fatalf("announced by %v", got)
+	}
+	var conflicts []v1alpha1.Layer2Conflict
+	for _, a := range l.api {
+		conflicts = append(conflicts, a.Status.Layer2.Conflicts...)
+	}
+	if len(conflicts) != 1 || conflicts[0].IP != vip || conflicts[0].MAC != "52:54:00:00:00:99" || conflicts[0].InUse {
+		t.Fatalf("conflicts %+v", conflicts)
+	}
+	l.strangers = nil
+	l.settle()
+	if got := l.owners(vip); len(got) > 0 {
+		t.Fatalf("announced by %v, without another look", got)
+	}
+	l.now = l.now.Add(lookAgain)
+	l.settle()
+	l.owner(vip)
+	for name, a := range l.api {
+		if len(a.Status.Layer2.Conflicts) > 0 {
+			t.Errorf("%s still says %v", name, a.Status.Layer2.Conflicts)
+		}
+	}
+}
+
+func TestAConflictIsRememberedThroughARestartAndWithoutTheService(t *testing.T) {
+	l := web(t)
+	l.strangers = map[string]Stranger{vip: {"eth0", "52:54:00:00:00:99"}}
+	l.settle()
+	var owner string
+	for name, a := range l.api {
+		if len(a.Status.Layer2.Conflicts) > 0 {
+			owner = name
+		}
+	}
+	l.setService(serviceObject("web", "192.168.10.223")) // what the allocator does
+	l.boot(owner, eth0)
+	l.settle()
+	if got := l.api[owner].Status.Layer2.Conflicts; len(got) != 1 {
+		t.Errorf("%s says %v", owner, got)
+	}
+	l.owner("192.168.10.223")
+	l.strangers = nil
+	l.now = l.now.Add(lookAgain)
+	l.settle()
+	if got := l.api[owner].Status.Layer2.Conflicts; len(got) != 0 {
+		t.Errorf("%s says %v", owner, got)
+	}
+}
+
+func TestAStrangerBesideAnAddressInUseIsReportedForAWhile(t *testing.T) {
+	l := web(t)
+	l.settle()
+	owner := l.owner(vip)
+	p := l.nodes[owner].planner
+	stranger := Stranger{"eth0", "52:54:00:00:00:99"}
+	if !p.Overheard(addr(vip), stranger, l.now) || p.Overheard(addr(vip), stranger, l.now) {
+		t.Error("heard once, it is news once")
+	}
+	l.settle()
+	if got := l.api[owner].Status.Layer2.Conflicts; len(got) != 1 || !got[0].InUse || l.owner(vip) != owner {
+		t.Errorf("%s says %v", owner, got)
+	}
+	l.now = l.now.Add(forgetStranger)
+	l.settle()
+	if got := l.api[owner].Status.Layer2.Conflicts; len(got) != 0 {
+		t.Errorf("%s says %v", owner, got)
+	}
+}
+
+func drained(n *corev1.Node) {
+	metav1.SetMetaDataAnnotation(&n.ObjectMeta, v1alpha1.AnnotationDrain, "")
+}
+
+func notReady(n *corev1.Node) {
+	n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionUnknown}}
+}
+
+func excluded(n *corev1.Node) { n.Labels[corev1.LabelNodeExcludeBalancers] = "" }
+
+func TestWhoIsDrainedGoesOnUntilTheNextOwnerAnnounces(t *testing.T) {
+	for name, drain := range map[string]func(*corev1.Node){"annotation": drained, "not ready": notReady, "label": excluded} {
+		t.Run(name, func(t *testing.T) {
+			for _, how := range []string{"heard", "recorded"} {
+				l := web(t)
+				l.settle()
+				owner := l.owner(vip)
+				l.setNode(nodeObject(owner, drain))
+				if plan := l.plan(owner); len(plan.Layer2) != 1 {
+					t.Fatalf("%s stopped before anybody else began", owner)
+				}
+				var next string
+				for name := range l.nodes {
+					if name != owner && len(l.plan(name).Moves) > 0 {
+						next = name
+					}
+				}
+				if next == "" {
+					t.Fatal("nobody takes the address")
+				}
+				if got := l.owners(vip); len(got) != 2 {
+					t.Fatalf("announced by %v", got)
+				}
+				if how == "heard" {
+					l.nodes[owner].planner.Heard(addr(vip), next, l.now)
+				} else {
+					l.record(next)
+				}
+				if plan := l.plan(owner); len(plan.Layer2) != 0 || plan.Moves[0].To != next {
+					t.Errorf("%s goes on: %+v", owner, plan)
+				}
+				l.settle()
+				if got := l.owner(vip); got != next {
+					t.Errorf("%s has it in the end", got)
+				}
+				l.setNode(nodeObject(owner))
+				l.settle()
+				if got := l.owner(vip); got != next {
+					t.Errorf("after the drain it moved to %s", got)
+				}
+			}
+		})
+	}
+}
+
+func TestTheLastNodeKeepsItsAddressesThoughItIsDrained(t *testing.T) {
+	l := web(t)
+	l.advertise("all", v1alpha1.L2AdvertisementSpec{NodeSelectors: selecting(corev1.LabelHostname, "n2")})
+	l.setNode(nodeObject("n2", drained))
+	l.settle()
+	if got := l.owner(vip); got != "n2" {
+		t.Errorf("announced by %s", got)
+	}
+	l.setNode(nodeObject("n2", excluded))
+	l.settle()
+	if got := l.owners(vip); len(got) != 0 {
+		t.Errorf("announced by %v, which is excluded", got)
+	}
+}
+
+func TestAPausedMemberKeepsItsAddressesAndOneOtherAnswersForThem(t *testing.T) {
+	l := web(t)
+	mac := eth0
+	mac.MAC = "52:54:00:00:00:01"
+	for name := range l.nodes {
+		l.nodes[name].interfaces = []Interface{mac}
+	}
+	l.settle()
+	owner := l.owner(vip)
+	l.kill(owner)
+	l.absent = map[string]Absence{owner: Unknown}
+	l.settle()
+	if got := l.owners(vip); len(got) > 0 {
+		t.Fatalf("%v took the address while nothing was known", got)
+	}
+	l.absent[owner] = Paused
+	l.settle()
+	caretakers := func() (names []string) {
+		for name, n := range l.nodes {
+			if c, cares := n.care[addr(vip)]; cares {
+				if c.MAC != mac.MAC || !slices.Equal(c.Interfaces, []string{"eth0"}) {
+					t.Errorf("answers with %+v", c)
+				}
+				names = append(names, name)
+			}
+		}
+		return names
+	}
+	if got := caretakers(); len(got) != 1 || len(l.owners(vip)) > 0 {
+		t.Fatalf("answered for by %v, announced by %v", got, l.owners(vip))
+	}
+	// A new address does not go to it.
+	l.setService(serviceObject("other", "192.168.10.223"))
+	l.setEndpoints(endpointsOn("other", "n1"))
+	l.settle()
+	l.owner("192.168.10.223")
+
+	l.absent = nil
+	l.boot(owner, mac)
+	for name := range l.nodes {
+		l.plan(name)
+	}
+	if got := caretakers(); len(got) != 1 {
+		t.Errorf("right after it came back, answered for by %v", got)
+	}
+	l.settle() // takes a while
+	if got := l.owner(vip); got != owner {
+		t.Errorf("moved to %s", got)
+	}
+	if got := caretakers(); len(got) != 0 {
+		t.Errorf("later, answered for by %v", got)
+	}
+
+	l.kill(owner)
+	l.absent = map[string]Absence{owner: Paused}
+	l.settle()
+	l.absent[owner] = Gone
+	l.settle()
+	if got := l.owner(vip); got == owner || len(caretakers()) > 0 {
+		t.Errorf("announced by %s, answered for by %v", got, caretakers())
+	}
+}
+
+func TestAMemberWithBlockedGossipKeepsWhatItHas(t *testing.T) {
+	l := web(t)
+	l.settle()
+	owner := l.owner(vip)
+	l.sees = map[string][]string{}
+	for _, name := range l.alive {
+		if name == owner {
+			l.sees[name] = []string{name}
+		} else {
+			l.sees[name] = slices.DeleteFunc(slices.Clone(l.alive), func(n string) bool { return n == owner })
+		}
+	}
+	l.absent = map[string]Absence{}
+	for _, name := range l.alive {
+		l.absent[name] = Unseen
+	}
+	l.settle()
+	if got := l.owner(vip); got != owner {
+		t.Errorf("moved to %s", got)
+	}
+}
+
+func TestSimultaneousStartersShareWhatNobodyHas(t *testing.T) {
+	l := web(t)
+	l.many(30)
+	l.sees = map[string][]string{}
+	for name, n := range l.nodes {
+		l.sees[name] = []string{name} // the first does not see the others yet
+		n.planner.SetNovice(true)
+	}
+	l.settle()
+	if got := l.carries(); got != "0 0 0" {
+		t.Fatalf("novices carry %s", got)
+	}
+	l.sees = nil
+	for _, n := range l.nodes {
+		n.planner.SetNovice(false)
+	}
+	l.settle()
+	if got := l.carries(); got != "10 10 10" && got != "11 10 10" && got != "10 11 10" && got != "10 10 11" {
+		t.Errorf("they carry %s", got)
+	}
+}
+
+func TestRebalancingOnRequestMovesTheLeast(t *testing.T) {
+	l := web(t)
+	l.deleteService("web")
+	l.kill("n3")
+	l.many(30)
+	l.settle()
+	l.boot("n3", eth0)
+	l.settle()
+	if got := l.carries(); got != "15 15 0" {
+		t.Fatalf("they carry %s", got)
+	}
+	before := len(l.moves)
+	for name := range l.nodes {
+		l.annotate(name, v1alpha1.AnnotationRebalance, "please")
+	}
+	l.settle()
+	if got := l.carries(); got != "10 10 10" {
+		t.Errorf("they carry %s", got)
+	}
+	moved := 0
+	for _, m := range l.moves[before:] {
+		if strings.HasSuffix(m, string(MoveHandedOver)) {
+			moved++
+		}
+	}
+	if moved != 10 {
+		t.Errorf("%d moved: %v", moved, l.moves[before:])
+	}
+	before = len(l.moves)
+	l.boot("n1", eth0) // it does not do it again
+	l.settle()
+	for _, m := range l.moves[before:] {
+		if !strings.HasSuffix(m, string(MoveKept)) {
+			t.Errorf("then: %s", m)
+		}
+	}
+	if got := l.api["n1"].Status.Layer2.Rebalanced; got != "please" {
+		t.Errorf("acted upon %q", got)
+	}
+}
+
+func TestAnAddressThatIsHandedOverStaysIfNobodyCanTakeIt(t *testing.T) {
+	l := web(t)
+	l.deleteService("web")
+	l.kill("n3")
+	l.many(4)
+	l.settle()
+	l.boot("n3", eth0)
+	l.settle()
+	l.annotate("n1", v1alpha1.AnnotationRebalance, "now")
+	l.plan("n1")
+	l.record("n1")
+	l.kill("n3")
+	l.settle()
+	if got := l.carries(); got != "2 2" {
+		t.Errorf("they carry %s", got)
+	}
+	for _, c := range l.api["n1"].Status.Layer2.Addresses {
+		if c.HandTo != "" {
+			t.Errorf("still to be handed over: %+v", c)
+		}
+	}
+}
+
+func TestPreferredNodesComeFirst(t *testing.T) {
+	prefer := func(weight int32, node string) v1alpha1.PreferredNodeSelector {
+		return v1alpha1.PreferredNodeSelector{Weight: weight, Preference: selecting(corev1.LabelHostname, node)[0]}
+	}
+	l := web(t)
+	l.deleteService("web")
+	l.advertise("all", v1alpha1.L2AdvertisementSpec{PreferredNodeSelectors: []v1alpha1.PreferredNodeSelector{prefer(10, "n1"), prefer(20, "n3")}})
+	l.many(6)
+	l.settle()
+	if got := l.carries(); got != "0 0 6" {
+		t.Fatalf("they carry %s", got)
+	}
+	l.kill("n3")
+	l.settle()
+	if got := l.carries(); got != "6 0" {
+		t.Fatalf("then %s", got)
+	}
+	l.boot("n3", eth0)
+	l.advertise("more", v1alpha1.L2AdvertisementSpec{PreferredNodeSelectors: []v1alpha1.PreferredNodeSelector{prefer(15, "n2")}})
+	l.advertise("most", v1alpha1.L2AdvertisementSpec{PreferredNodeSelectors: []v1alpha1.PreferredNodeSelector{prefer(15, "n2")}})
+	l.settle()
+	if got := l.carries(); got != "6 0 0" {
+		t.Fatalf("nothing moves for a preference, but %s", got)
+	}
+	for name := range l.nodes {
+		l.annotate(name, v1alpha1.AnnotationRebalance, "1")
+	}
+	l.settle()
+	if got := l.carries(); got != "0 6 0" {
+		t.Errorf("weights add up: %s", got)
+	}
+}
+
+func TestBothFamiliesOfAServiceGoTogether(t *testing.T) {
+	l := web(t)
+	l.deleteService("web")
+	l.setPool(poolObject("lan", "192.168.10.200-192.168.10.250", "2001:db8::200-2001:db8::250"))
+	both := eth0
+	both.Prefixes = append(slices.Clone(both.Prefixes), netip.MustParsePrefix("2001:db8::/64"))
+	for _, n := range l.nodes {
+		n.interfaces = []Interface{both}
+	}
+	for i := range 6 {
+		name := fmt.Sprintf("s%d", i)
+		l.setService(serviceObject(name, fmt.Sprintf("192.168.10.%d", 200+i), fmt.Sprintf("2001:db8::20%d", i)))
+		l.setEndpoints(endpointsOn(name, "n1"))
+		l.setEndpoints(endpoints6On(name, "n1"))
+	}
+	check := func() {
+		t.Helper()
+		l.settle()
+		for i := range 6 {
+			if four, six := l.owner(fmt.Sprintf("192.168.10.%d", 200+i)), l.owner(fmt.Sprintf("2001:db8::20%d", i)); four != six {
+				t.Errorf("s%d is announced by %s and %s", i, four, six)
+			}
+		}
+	}
+	check()
+	if got := l.carries(); got != "4 4 4" {
+		t.Errorf("they carry %s", got)
+	}
+	l.kill("n2")
+	check()
+}

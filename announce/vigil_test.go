@@ -1,0 +1,161 @@
+package announce
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"k8s.io/klog/v2"
+
+	"github.com/clarionlb/clarion/announce/layer2"
+)
+
+// neighbourhood answers questions as a LAN would.
+type neighbourhood struct {
+	mu      sync.Mutex
+	answers map[netip.Addr]layer2.Answer
+	fails   bool
+}
+
+func (n *neighbourhood) Ask(ctx context.Context, q layer2.Question) (layer2.Answer, bool, error) {
+	n.mu.Lock()
+	a, there := n.answers[q.Address]
+	fails := n.fails
+	n.mu.Unlock()
+	if fails {
+		return layer2.Answer{}, false, errors.New("no such interface")
+	}
+	if there && (q.Accept == nil || q.Accept(a)) {
+		return a, true, nil
+	}
+	select {
+	case <-ctx.Done():
+		return layer2.Answer{}, false, ctx.Err()
+	case <-time.After(time.Duration(q.Tries) * q.Interval):
+		return layer2.Answer{}, false, nil
+	}
+}
+
+func (n *neighbourhood) set(ip string, answers bool, source ...byte) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.answers, netip.MustParseAddr(ip))
+	if answers {
+		mac := net.HardwareAddr{2, 0, 0, 0, 0, 1}
+		a := layer2.Answer{MAC: mac, Source: mac}
+		if len(source) > 0 {
+			a.Source = net.HardwareAddr{2, 0, 0, 0, 0, source[0]}
+		}
+		n.answers[netip.MustParseAddr(ip)] = a
+	}
+}
+
+func TestWhatBecameOfAMemberOutOfSight(t *testing.T) {
+	const node, vip = "192.168.10.11", "192.168.10.222"
+	whole := suspect{name: "n1", node: question{netip.MustParseAddr(node), "eth0"}, announced: question{netip.MustParseAddr(vip), "eth0"}}
+	left := whole
+	left.left = true
+	far := suspect{name: "n1"}
+	for _, tt := range []struct {
+		name       string
+		suspect    suspect
+		majority   bool
+		neighbours bool
+		lan        func(n *neighbourhood)
+		after      time.Duration
+		want       Absence
+		isolated   bool
+	}{
+		{"at first nothing is known", whole, true, true, func(*neighbourhood) {}, 0, Unknown, false},
+		{"a silent node is dead, for a majority", whole, true, false, func(*neighbourhood) {}, 100 * time.Millisecond, Gone, false},
+		{"a silent node is dead, for one that sees a neighbour", whole, false, true, func(*neighbourhood) {}, 100 * time.Millisecond, Gone, false},
+		{"one that sees nobody at all is itself cut off", whole, false, false, func(*neighbourhood) {}, time.Second, Unknown, true},
+		{"a node without its announcer pauses", whole, true, true, func(n *neighbourhood) { n.set(node, true) }, 100 * time.Millisecond, Paused, false},
+		{"for a while", whole, true, true, func(n *neighbourhood) { n.set(node, true) }, 59 * time.Second, Paused, false},
+		{"not for ever", whole, true, true, func(n *neighbourhood) { n.set(node, true) }, 62 * time.Second, Gone, false},
+		{"an announcer that answers is only unseen", whole, false, false, func(n *neighbourhood) {
+			n.set(node, true)
+			n.set(vip, true)
+		}, time.Hour, Unseen, false},
+		{"one that has left may still answer for a moment", left, true, true, func(n *neighbourhood) {
+			n.set(node, true)
+			n.set(vip, true)
+		}, time.Millisecond, Paused, false},
+		{"a caretaker's answer is not the announcer's", whole, true, true, func(n *neighbourhood) {
+			n.set(node, true)
+			n.set(vip, true, 9)
+		}, 100 * time.Millisecond, Paused, false},
+		{"who cannot be asked is dead for a majority", far, true, false, func(*neighbourhood) {}, time.Millisecond, Gone, false},
+		{"who cannot be asked is not dead for a minority", far, false, true, func(*neighbourhood) {}, time.Minute, Unknown, false},
+		{"nor is one whose interface is gone", whole, false, true, func(n *neighbourhood) { n.fails = true }, time.Minute, Unknown, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				lan := &neighbourhood{answers: map[netip.Addr]layer2.Answer{}}
+				tt.lan(lan)
+				v := newVigils(nil, func(context.Context) bool { return tt.neighbours }, klog.Logger{})
+				v.prober = lan
+				ctx, cancel := context.WithCancel(t.Context())
+				defer v.wait()
+				defer cancel()
+				v.look(ctx, []suspect{tt.suspect}, tt.majority)
+				time.Sleep(tt.after)
+				if tt.after > 0 {
+					synctest.Wait()
+				}
+				absent, isolated := v.look(ctx, []suspect{tt.suspect}, tt.majority)
+				if absent["n1"] != tt.want || isolated != tt.isolated {
+					t.Errorf("found %v, isolated %t; want %v, %t", absent["n1"], isolated, tt.want, tt.isolated)
+				}
+			})
+		})
+	}
+}
+
+func TestAVigilFollowsWhatHappens(t *testing.T) {
+	const node, vip = "192.168.10.11", "192.168.10.222"
+	synctest.Test(t, func(t *testing.T) {
+		lan := &neighbourhood{answers: map[netip.Addr]layer2.Answer{}}
+		reached := true
+		v := newVigils(nil, func(context.Context) bool { return reached }, klog.Logger{})
+		v.prober = lan
+		ctx, cancel := context.WithCancel(t.Context())
+		defer v.wait()
+		defer cancel()
+		s := []suspect{{name: "n1", node: question{netip.MustParseAddr(node), "eth0"}, announced: question{netip.MustParseAddr(vip), "eth0"}}}
+		expect := func(when string, want Absence, isolated bool) {
+			t.Helper()
+			time.Sleep(time.Second)
+			synctest.Wait()
+			if absent, is := v.look(ctx, s, false); absent["n1"] != want || is != isolated {
+				t.Errorf("%s: %v, isolated %t; want %v, %t", when, absent["n1"], is, want, isolated)
+			}
+		}
+		v.look(ctx, s, false)
+		lan.set(node, true)
+		lan.set(vip, true)
+		expect("gossip blocked", Unseen, false)
+		lan.set(vip, false)
+		expect("its announcer stopped", Paused, false)
+		lan.set(vip, true)
+		expect("and is back", Unseen, false)
+		reached = false
+		lan.set(node, false)
+		expect("this node is cut off", Unknown, true)
+		reached = true
+		lan.set(node, true)
+		expect("and is back", Unseen, false)
+		lan.set(node, false)
+		expect("the other is dead", Gone, false)
+		lan.set(node, true)
+		expect("and answers again, which is for the gossip to see", Gone, false)
+		if absent, _ := v.look(ctx, nil, true); len(absent) != 0 {
+			t.Errorf("watches %v", absent)
+		}
+	})
+}

@@ -1,0 +1,285 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/clarionlb/clarion/test/cluster"
+	"github.com/clarionlb/clarion/test/cluster/network"
+)
+
+// gossipPort is where announcers talk to each other, over TCP and UDP.
+const gossipPort = 7947
+
+// TestOneNodeAnswersForAnAddressThroughEveryPartition cuts five nodes off from each other in every way, while a host on their
+// LAN asks all the time who has the addresses.
+func TestOneNodeAnswersForAnAddressThroughEveryPartition(t *testing.T) {
+	d := deploy(t, cluster.Config{Nodes: 5, Families: []corev1.IPFamily{corev1.IPv4Protocol, corev1.IPv6Protocol}})
+	f := d.newFleet(5)
+	f.during("the gossip is blocked between one pair of nodes", testGossipBlockedForAPair)
+	f.during("what one node says in the gossip is lost", testGossipLostOneWay)
+	f.during("the gossip is blocked between all nodes", testGossipBlocked)
+	f.during("a node loses its LAN link and not the API", testLinkDown)
+	f.during("a node neither reaches the others nor hears them, but the API", testNodeCutOff)
+	f.during("a node is not heard by the others, but hears them", testMuteNode)
+	f.during("a node hears nobody, but is heard", testDeafNode)
+	f.during("a node reaches nobody at all", testIsolatedNode)
+	f.during("the LAN falls into two halves", testTwoHalves)
+	f.during("the LAN falls into two halves while the API server is away", testTwoHalvesWithoutAPI)
+	f.during("the API server is away and a node loses its power", testDeathWithoutAPI)
+}
+
+// newFleet announces the addresses of Services from all nodes, one of them with an address of each family.
+func (d *deployment) newFleet(services int) *fleet {
+	d.t.Helper()
+	d.applyYAML(pool("public", "192.168.10.200-192.168.10.250", "fd00:10::200-fd00:10::250"))
+	d.apply(samples+"l2advertisement.yaml", samples+"deployment.yaml")
+	d.kubectl("rollout", "status", "deployment/myapp", "--timeout=120s")
+	d.awaitAllInSight()
+	f := &fleet{deployment: d}
+	for i := range services - 1 {
+		name := fmt.Sprintf("app-%d", i)
+		d.loadBalancer(name, nil)
+		f.addresses = append(f.addresses, d.awaitAddress(name))
+	}
+	d.loadBalancer("dual", families(corev1.IPFamilyPolicyRequireDualStack))
+	d.eventually("an address of each family", func(context.Context) error {
+		both := addresses(d.service("dual"))
+		if len(both) != 2 {
+			return fmt.Errorf("addresses %v", both)
+		}
+		f.addresses = append(f.addresses, both...)
+		return nil
+	})
+	for _, address := range f.addresses {
+		d.awaitSoleOwner(address)
+	}
+	return f
+}
+
+// gossip is what announcers say to each other, those with an address, or all of them.
+func gossip(direction network.Direction, peer netip.Addr) []network.Traffic {
+	return []network.Traffic{
+		{Device: "eth0", Direction: direction, Peer: peer, Protocol: "udp", Port: gossipPort},
+		{Device: "eth0", Direction: direction, Peer: peer, Protocol: "tcp", Port: gossipPort},
+	}
+}
+
+// block drops traffic at a host until the test ends or the barrier is lifted.
+func (o *observation) block(host *network.Host, traffic ...network.Traffic) *network.Barrier {
+	o.t.Helper()
+	barrier, err := host.Block(o.ctx, traffic...)
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	return barrier
+}
+
+func (o *observation) lift(barriers ...*network.Barrier) {
+	o.t.Helper()
+	for _, barrier := range barriers {
+		if err := barrier.Lift(); err != nil {
+			o.t.Fatal(err)
+		}
+	}
+}
+
+// awaitDropped waits until a barrier has dropped so many frames that whoever sent them has noticed.
+func (o *observation) awaitDropped(barrier *network.Barrier) {
+	o.t.Helper()
+	const enough = 100
+	o.eventually(fmt.Sprintf("%d frames to be lost", enough), func(ctx context.Context) error {
+		dropped, err := barrier.Dropped(ctx)
+		if err == nil && dropped < enough {
+			err = fmt.Errorf("%d are lost so far", dropped)
+		}
+		return err
+	})
+}
+
+func testGossipBlockedForAPair(o *observation) {
+	nodes := o.Nodes()
+	barrier := o.block(nodes[0].Host, gossip(network.Both, nodes[1].IPs()[0])...)
+	o.awaitDropped(barrier)
+	o.awaitAllInSight() // by way of the others
+	o.undisturbed(o.addresses)
+	o.lift(barrier)
+}
+
+func testGossipLostOneWay(o *observation) {
+	barrier := o.block(o.owners[o.addresses[0]].Host, gossip(network.Out, netip.Addr{})...)
+	o.awaitDropped(barrier)
+	o.undisturbed(o.addresses)
+	o.lift(barrier)
+}
+
+func testGossipBlocked(o *observation) {
+	var barriers []*network.Barrier
+	for _, node := range o.Nodes() {
+		barriers = append(barriers, o.block(node.Host, gossip(network.Both, netip.Addr{})...))
+	}
+	o.awaitInSight(1, o.Nodes()...)
+	o.undisturbed(o.addresses)
+	o.lift(barriers...)
+}
+
+func testLinkDown(o *observation) {
+	node := o.owners[o.addresses[0]]
+	if err := node.CutLink("eth0"); err != nil {
+		o.t.Fatal(err)
+	}
+	o.awaitMove(o.of(node), node)
+	o.undisturbed(o.notOf(node))
+	if err := node.RestoreLink("eth0"); err != nil {
+		o.t.Fatal(err)
+	}
+}
+
+func testNodeCutOff(o *observation) {
+	node := o.owners[o.addresses[0]]
+	o.replug(cluster.Island, node)
+	o.awaitMove(o.of(node), node)
+	o.awaitInSight(1, node)
+	o.undisturbed(o.notOf(node))
+	o.replug(cluster.LAN, node)
+}
+
+func testMuteNode(o *observation) {
+	node := o.owners[o.addresses[0]]
+	barrier := o.block(node.Host, network.Traffic{Device: "eth0", Direction: network.Out})
+	o.awaitMove(o.of(node), node)
+	o.awaitInSight(int32(len(o.Nodes()))-1, o.others(node)...)
+	o.awaitDropped(barrier)
+	o.undisturbed(o.notOf(node))
+	o.lift(barrier)
+}
+
+func testDeafNode(o *observation) {
+	node := o.owners[o.addresses[0]]
+	barrier := o.block(node.Host, network.Traffic{Device: "eth0", Direction: network.In})
+	o.awaitMove(o.of(node), node)
+	o.awaitInSight(1, node)
+	o.undisturbed(o.notOf(node))
+	o.lift(barrier)
+}
+
+func testIsolatedNode(o *observation) {
+	node := o.owners[o.addresses[0]]
+	barrier := o.block(node.Host, network.Traffic{})
+	o.awaitMove(o.of(node), node)
+	o.eventually("the node to give up its addresses", func(ctx context.Context) error {
+		metrics, err := node.Run(ctx, "curl", "--silent", "--show-error", "http://127.0.0.1:7948/metrics")
+		if err == nil && !strings.Contains(metrics, "\nclarion_announcer_layer2_addresses 0\n") {
+			err = fmt.Errorf("it has some:\n%s", metrics)
+		}
+		return err
+	})
+	o.undisturbed(o.notOf(node))
+	o.lift(barrier)
+}
+
+// others returns all nodes but one.
+func (o *observation) others(than *cluster.Node) []*cluster.Node {
+	return slices.DeleteFunc(slices.Clone(o.Nodes()), func(n *cluster.Node) bool { return n == than })
+}
+
+// halves returns the node that has the first address and another one, and the rest.
+func (o *observation) halves() (minority, majority []*cluster.Node) {
+	minority = []*cluster.Node{o.owners[o.addresses[0]]}
+	for _, node := range o.Nodes() {
+		switch {
+		case node == minority[0]:
+		case len(minority) < 2:
+			minority = append(minority, node)
+		default:
+			majority = append(majority, node)
+		}
+	}
+	return minority, majority
+}
+
+// replug puts nodes into another LAN.
+func (o *observation) replug(lan string, nodes ...*cluster.Node) {
+	o.t.Helper()
+	for _, node := range nodes {
+		if err := node.Replug("eth0", lan); err != nil {
+			o.t.Fatal(err)
+		}
+	}
+}
+
+func testTwoHalves(o *observation) {
+	minority, majority := o.halves()
+	o.replug(cluster.Island, minority...)
+	o.awaitMove(o.of(minority...), minority...)
+	o.awaitInSight(int32(len(minority)), minority...)
+	o.awaitInSight(int32(len(majority)), majority...)
+	o.undisturbed(o.notOf(minority...))
+	o.replug(cluster.LAN, minority...)
+}
+
+func testTwoHalvesWithoutAPI(o *observation) {
+	minority, _ := o.halves()
+	resume := o.stopAPI()
+	o.replug(cluster.Island, minority...)
+	o.awaitMove(o.of(minority...), minority...)
+	o.undisturbed(o.notOf(minority...))
+	resume()
+	o.eventually("the claims of those that took over", func(ctx context.Context) error {
+		for _, address := range o.of(minority...) {
+			if owner, err := o.Owner(ctx, address); err != nil || slices.Contains(minority, owner) {
+				return fmt.Errorf("%v has %s (%v)", owner, address, err)
+			}
+		}
+		return nil
+	})
+	o.replug(cluster.LAN, minority...)
+}
+
+func testDeathWithoutAPI(o *observation) {
+	node := o.owners[o.addresses[0]]
+	resume := o.stopAPI()
+	if err := node.PowerOff(); err != nil {
+		o.t.Fatal(err)
+	}
+	o.awaitMove(o.of(node), node)
+	o.undisturbed(o.notOf(node))
+	resume()
+	if err := node.PowerOn(); err != nil {
+		o.t.Fatal(err)
+	}
+	if err := node.AwaitReady(o.ctx); err != nil {
+		o.t.Fatal(err)
+	}
+	o.awaitAllInSight()
+	for _, address := range o.of(node) {
+		if owner := o.awaitSoleOwnerSeenBy(o.watch, address); owner == node {
+			o.t.Errorf("%s took %s back", node.Name, address)
+		}
+	}
+}
+
+// stopAPI freezes the API server. It goes on when the test ends, at the latest.
+func (o *observation) stopAPI() (resume func()) {
+	o.t.Helper()
+	servers, err := o.Control.Processes("kube-apiserver")
+	if err != nil || len(servers) != 1 {
+		o.t.Fatalf("API servers: %v, %v", servers, err)
+	}
+	if err := servers[0].Stop(); err != nil {
+		o.t.Fatal(err)
+	}
+	resume = func() {
+		if err := servers[0].Continue(); err != nil {
+			o.t.Error(err)
+		}
+	}
+	o.t.Cleanup(resume)
+	return resume
+}

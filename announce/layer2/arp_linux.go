@@ -1,24 +1,33 @@
 package layer2
 
 import (
+	"encoding/binary"
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
+	"sync"
 
 	"github.com/mdlayher/arp"
 	"github.com/mdlayher/packet"
+	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 )
 
 // arpSize is how much of a packet is read: an ARP packet has 28 bytes, and padding after them.
 const arpSize = 128
 
-// arpFilter lets through the ARP requests and replies of IPv4 over Ethernet.
-var arpFilter = newFilter(arpSize,
-	equals(0, 4, 1<<16|unix.ETH_P_IP), // hardware type, protocol type
-	equals(4, 2, 6<<8|4),              // lengths of the addresses
-	condition{6, 2, uint32(arp.OperationRequest), uint32(arp.OperationReply)},
-)
+// arpFilter lets through the ARP requests and replies of IPv4 over Ethernet whose sender or target is in a range of addresses.
+func arpFilter(low, high uint32) []bpf.RawInstruction {
+	return newFilter(arpSize, []condition{
+		equals(0, 4, 1<<16|unix.ETH_P_IP), // hardware type, protocol type
+		equals(4, 2, 6<<8|4),              // lengths of the addresses
+		{6, 2, uint32(arp.OperationRequest), uint32(arp.OperationReply)},
+	}, []condition{
+		{14, 4, low, high}, // sender
+		{24, 4, low, high}, // target
+	})
+}
 
 // arpSocket is a conn for ARP on a real interface.
 //
@@ -28,14 +37,19 @@ type arpSocket struct {
 	socket socket
 	ifi    Interface
 	buf    [arpSize]byte
+
+	mu sync.Mutex
+	// low and high are the lowest and the highest address that messages may be about to arrive.
+	low, high uint32
 }
 
 func listenARP(i Interface) (conn, error) {
-	s, err := newSocket(i, unix.ETH_P_ARP, arpFilter)
-	if err != nil {
+	a := &arpSocket{ifi: i, low: math.MaxUint32, high: 0}
+	var err error
+	if a.socket, err = newSocket(i, unix.ETH_P_ARP, arpFilter(a.low, a.high)); err != nil {
 		return nil, fmt.Errorf("open an ARP socket: %w", err)
 	}
-	return &arpSocket{socket: s, ifi: i}, nil
+	return a, nil
 }
 
 func (s *arpSocket) read() (message, error) {
@@ -59,6 +73,9 @@ func (s *arpSocket) answer(m message, mac net.HardwareAddr) error {
 }
 
 func (s *arpSocket) ask(addr, from netip.Addr) error {
+	if err := s.join(addr); err != nil {
+		return err
+	}
 	return s.send(newPacket(arp.OperationRequest, s.ifi.MAC, from, nobody, addr), broadcast)
 }
 
@@ -77,9 +94,24 @@ func (s *arpSocket) send(p *arp.Packet, to net.HardwareAddr) error {
 	return nil
 }
 
-// join does nothing: ARP asks everybody.
-func (s *arpSocket) join(netip.Addr) error { return nil }
+// join widens the range of addresses in the filter, if it has to: the addresses of pools are neighbours, and most of what else
+// there is on the network does not wake this process.
+func (s *arpSocket) join(addr netip.Addr) error {
+	ip := addr.As4()
+	n := binary.BigEndian.Uint32(ip[:])
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.low <= n && n <= s.high {
+		return nil
+	}
+	s.low, s.high = min(s.low, n), max(s.high, n)
+	if err := s.socket.SetBPF(arpFilter(s.low, s.high)); err != nil {
+		return fmt.Errorf("filter ARP: %w", err)
+	}
+	return nil
+}
 
+// leave does nothing: the range stays until the socket is closed.
 func (s *arpSocket) leave(netip.Addr) {}
 
 func (s *arpSocket) close() error { return s.socket.Close() }

@@ -58,17 +58,18 @@ func (m message) probes() bool { return m.asks.IsValid() && m.from.IsUnspecified
 
 // conn speaks a protocol on an interface. One goroutine may read and answer while others do the rest; closing it ends a read.
 type conn interface {
-	// read returns the next message that is valid, about whatever address.
+	// read returns the next message that is valid and about an address that was joined or asked for, or about another one.
 	read() (message, error)
 	// answer tells who asked that the address is at mac.
 	answer(m message, mac net.HardwareAddr) error
 	// announce tells all neighbours that an address is at the interface's hardware address, in one of the forms that the
 	// protocol has, which count from 0.
 	announce(addr netip.Addr, form int) error
-	// ask asks all neighbours for an address. If from is unspecified, that is to find out whether it is free.
+	// ask asks all neighbours for an address. If from is unspecified, that is to find out whether it is free, and those who
+	// want to know the same are heard only if the address was joined.
 	ask(addr, from netip.Addr) error
-	// join makes sure that what is sent to those who have an address arrives; until there were as many calls of leave. It
-	// fails if the system refuses.
+	// join makes sure that what is sent to those who have an address arrives, and what is said of it to all; until there were
+	// as many calls of leave. It fails if the system refuses.
 	join(addr netip.Addr) error
 	leave(addr netip.Addr)
 	close() error

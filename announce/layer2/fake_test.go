@@ -88,12 +88,6 @@ func (f *fakeLAN) claim(ifi string, addr netip.Addr, source, mac net.HardwareAdd
 	f.hear(ifi, protocolOf(addr), message{source: source, from: addr, mac: mac, claims: addr})
 }
 
-// probe puts a probe for addr by the station at mac on the wire of an interface.
-func (f *fakeLAN) probe(ifi string, addr netip.Addr, mac net.HardwareAddr) {
-	p := protocolOf(addr)
-	f.hear(ifi, p, message{source: mac, from: p.unspecified(), mac: mac, asks: addr})
-}
-
 // hear has all that listen on an interface hear a message.
 func (f *fakeLAN) hear(ifi string, p protocol, m message) {
 	f.mu.Lock()

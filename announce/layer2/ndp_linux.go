@@ -14,11 +14,11 @@ import (
 const ndpSize = 1280
 
 // ndpFilter lets through the neighbour solicitations and advertisements that no router has forwarded.
-var ndpFilter = newFilter(ndpSize,
+var ndpFilter = newFilter(ndpSize, []condition{
 	equals(6, 2, icmpv6<<8|ndpHopLimit), // next header, hop limit
-	condition{ipv6HeaderSize, 1, 135, 136},
-	equals(ipv6HeaderSize+1, 1, 0), // code
-)
+	{ipv6HeaderSize, 1, 135, 136},       // type
+	equals(ipv6HeaderSize+1, 1, 0),      // code
+}, nil)
 
 // ndpSocket is a conn for NDP on a real interface. It goes past the kernel's IPv6 in both directions: what comes for an
 // address that the kernel does not have, an ICMPv6 socket never gets to see; and what the kernel sends, it sends where its

@@ -52,29 +52,47 @@ func equals(offset uint32, size int, value uint32) condition {
 }
 
 // newFilter lets through, up to a size, the packets that came for this machine, for everybody or for a group, and that meet
-// all conditions.
+// all of some conditions, and any of some others if there are any.
 //
 // A packet from a VLAN that the interface is not in arrives at its socket with the tag taken off; the kernel then says
 // that it is for another host, or that there was a tag. One that was tagged for priority alone, with VLAN 0, gets through.
-func newFilter(size uint32, conditions ...condition) []bpf.RawInstruction {
-	program := []bpf.Instruction{
-		bpf.LoadExtension{Num: bpf.ExtType}, bpf.JumpIf{Cond: bpf.JumpGreaterThan, Val: unix.PACKET_MULTICAST},
-		bpf.LoadExtension{Num: bpf.ExtVLANTagPresent}, bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: 0},
+func newFilter(size uint32, all, any []condition) []bpf.RawInstruction {
+	const drop, accept = 1, 2 // how far from the end of the program the instructions are that do so
+	type jump struct{ at, to int }
+	var jumps []jump
+	var program []bpf.Instruction
+	add := func(i bpf.Instruction) { program = append(program, i) }
+	jumpIf := func(test bpf.JumpTest, value uint32, to int) {
+		jumps = append(jumps, jump{len(program), to})
+		add(bpf.JumpIf{Cond: test, Val: value})
 	}
-	for _, c := range conditions {
-		program = append(program, bpf.LoadAbsolute{Off: c.offset, Size: c.size},
-			bpf.JumpIf{Cond: bpf.JumpLessThan, Val: c.low}, bpf.JumpIf{Cond: bpf.JumpGreaterThan, Val: c.high})
+	add(bpf.LoadExtension{Num: bpf.ExtType})
+	jumpIf(bpf.JumpGreaterThan, unix.PACKET_MULTICAST, drop)
+	add(bpf.LoadExtension{Num: bpf.ExtVLANTagPresent})
+	jumpIf(bpf.JumpNotEqual, 0, drop)
+	for _, c := range all {
+		add(bpf.LoadAbsolute{Off: c.offset, Size: c.size})
+		jumpIf(bpf.JumpLessThan, c.low, drop)
+		jumpIf(bpf.JumpGreaterThan, c.high, drop)
 	}
-	program = append(program, bpf.RetConstant{Val: size}, bpf.RetConstant{Val: 0})
-	for at, instruction := range program {
-		if jump, ok := instruction.(bpf.JumpIf); ok {
-			jump.SkipTrue = uint8(len(program) - at - 2) // to the last instruction
-			program[at] = jump
-		}
+	for _, c := range any {
+		add(bpf.LoadAbsolute{Off: c.offset, Size: c.size})
+		add(bpf.JumpIf{Cond: bpf.JumpLessThan, Val: c.low, SkipTrue: 1})
+		jumpIf(bpf.JumpLessOrEqual, c.high, accept)
+	}
+	if len(any) > 0 {
+		add(bpf.RetConstant{Val: 0})
+	}
+	add(bpf.RetConstant{Val: size})
+	add(bpf.RetConstant{Val: 0})
+	for _, j := range jumps {
+		i := program[j.at].(bpf.JumpIf)
+		i.SkipTrue = uint8(len(program) - j.to - j.at - 1)
+		program[j.at] = i
 	}
 	raw, err := bpf.Assemble(program)
 	if err != nil {
-		panic(err) // the conditions are constants
+		panic(err) // the conditions are few, and their sizes constants
 	}
 	return raw
 }

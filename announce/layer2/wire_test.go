@@ -306,3 +306,59 @@ func TestInterfaceThatIsDeletedAndMadeAnewIsServedAgain(t *testing.T) {
 	must(t, netlink.LinkSetUp(link(t, name)))
 	s.receive("an announcement", announces(arp.OperationReply, vip1))
 }
+
+// The node has orders for an interface by name. It obeys them only while the name is one of an interface of its own right.
+func TestInterfaceThatIsRenamedOrEnslavedGoesSilentUntilItIsBack(t *testing.T) {
+	for family, addresses := range families {
+		t.Run(family, func(t *testing.T) {
+			h := newHost(t)
+			name := cable(t, h, "lan")
+			links := follow(t)
+			r := NewResponder(links)
+			run(t, r.Run)
+			r.Set(map[netip.Addr][]string{addresses.free: {name}})
+			bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: name + "br"}}
+			must(t, netlink.LinkAdd(bridge))
+			t.Cleanup(func() { netlink.LinkDel(bridge) })
+			index := link(t, name).Attrs().Index
+			rename := func(to string) {
+				l, err := netlink.LinkByIndex(index)
+				must(t, err)
+				must(t, netlink.LinkSetName(l, to))
+			}
+			s := h.stationOf("lan", addresses.free)
+			mac := link(t, name).Attrs().HardwareAddr
+			for what, change := range map[string]struct{ away, back func() }{
+				"renamed":  {func() { rename(name + "old") }, func() { rename(name) }},
+				"enslaved": {func() { must(t, netlink.LinkSetMaster(link(t, name), bridge)) }, func() { must(t, netlink.LinkSetNoMaster(link(t, name))) }},
+			} {
+				s.hears(addresses.free, mac)
+				change.away()
+				await(t, links, name, what, func(_ Interface, ok bool) bool { return !ok })
+				silent(t, r)
+				s = h.stationOf("lan", addresses.free)
+				change.back()
+			}
+			s.hears(addresses.free, mac)
+		})
+	}
+}
+
+// silent waits until the responder serves no interface.
+func silent(t *testing.T, r *Responder) {
+	t.Helper()
+	timeout, again := time.After(patience), time.Tick(10*time.Millisecond)
+	for {
+		r.mu.Lock()
+		n := len(r.ports)
+		r.mu.Unlock()
+		if n == 0 {
+			return
+		}
+		select {
+		case <-again:
+		case <-timeout:
+			t.Fatalf("the responder still serves %d ports", n)
+		}
+	}
+}

@@ -36,11 +36,11 @@ func Best(claims []Claim) (Claim, bool) {
 	if len(claims) == 0 {
 		return Claim{}, false
 	}
-	best := claims[0]
-	for _, c := range claims[1:] {
-		if c.Beats(best) {
-			best = c
+	best := 0
+	for i := range claims {
+		if claims[i].Beats(claims[best]) {
+			best = i
 		}
 	}
-	return best, true
+	return claims[best], true
 }

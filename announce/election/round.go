@@ -87,6 +87,9 @@ func (r *Round) Set(ip netip.Addr, a Address) {
 }
 
 func (r *Round) find(node string) int {
+	if node == "" {
+		return nobody
+	}
 	if i, alive := r.index[node]; alive {
 		return i
 	}

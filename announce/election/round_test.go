@@ -167,37 +167,69 @@ func BenchmarkRound(b *testing.B) {
 		nodes[i] = fmt.Sprintf("node-%03d", i)
 	}
 	const addresses = 10_000
-	fill := func(claimed bool) *Round {
+	fill := func(change func(i int, a Address) Address) *Round {
 		r := NewRound(nodes)
 		all := eligible(r, nodes...)
 		for i := range addresses {
-			a := Address{Created: int64(i), Eligible: all}
-			if claimed {
-				a.Claims = []Claim{{Node: nodes[i%len(nodes)], Epoch: 1}}
-			}
-			r.Set(address(i), a)
+			r.Set(address(i), change(i, Address{Created: int64(i), Eligible: all}))
 		}
 		r.Decide()
 		return r
 	}
+	unclaimed := func(_ int, a Address) Address { return a }
+	claimed := func(i int, a Address) Address {
+		a.Claims = []Claim{{Node: nodes[i%len(nodes)], Epoch: 1}}
+		return a
+	}
+	weights, draining := Weights{10, 20, 30, 10}, NewSet(len(nodes))
+	draining.Add(50)
+	// Every Service has an address of each family, some nodes are preferred, and one is drained.
+	everything := func(i int, a Address) Address {
+		a.Group, a.LastResort = fmt.Sprint(i/2), draining
+		if i%10 < 2 {
+			a.Weights = weights
+		}
+		return a
+	}
 	b.Run("all new", func(b *testing.B) {
 		for b.Loop() {
-			fill(false)
+			fill(unclaimed)
 		}
 	})
 	b.Run("all held", func(b *testing.B) {
 		for b.Loop() {
-			fill(true)
+			fill(claimed)
+		}
+	})
+	b.Run("all new in groups with weights", func(b *testing.B) {
+		for b.Loop() {
+			fill(everything)
+		}
+	})
+	b.Run("all held in groups with weights", func(b *testing.B) {
+		for b.Loop() {
+			fill(func(i int, a Address) Address { return everything(i, claimed(i/2, a)) })
 		}
 	})
 	b.Run("one changes", func(b *testing.B) {
-		r := fill(true)
+		r := fill(claimed)
 		all := eligible(r, nodes...)
 		for b.Loop() {
 			r.Set(address(addresses), Address{Eligible: all})
 			r.Decide()
 			r.Remove(address(addresses))
 			r.Decide()
+		}
+	})
+	b.Run("successors of a node with 1000 addresses", func(b *testing.B) {
+		r := fill(func(i int, a Address) Address { return claimed(max(0, i-1000), a) })
+		for b.Loop() {
+			clear(r.heirs)
+			for i := range 1000 {
+				if r.Successor(address(i)) == "" {
+					b.Fatalf("nobody succeeds in %s", address(i))
+				}
+			}
 		}
 	})
 }

@@ -5,7 +5,9 @@
 //	Services ──► serviceFeed ──► service controller ──► balancer ──► loadbalancer.Allocator
 //	                 ▲                                                   │ ▲
 //	                 └───────────── poke: look again ────────────────────┘ │
-//	IPAddressPools, IPAddressReservations, Nodes ... ──► keeper ───────────┘
+//	IPAddressPools, IPAddressReservations, Nodes ... ──► keeper ───────────┤
+//	Announcers, L2Advertisements, EndpointSlices ... ──► announcedKeeper ──┘ conflicts
+//	                                                          └──► condition Announced of the Services
 //
 // Every decision about a Service goes through EnsureLoadBalancer: whatever happens elsewhere (a pool grows, an address
 // becomes free) only pokes the Services that it concerns.
@@ -18,11 +20,13 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/informers"
+	discoveryinformers "k8s.io/client-go/informers/discovery/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
@@ -55,6 +59,7 @@ type Cloud struct {
 	conditions *conditionWriter
 	balancer   *balancer
 	keeper     *keeper
+	announced  *announcedKeeper
 	shared     informers.SharedInformerFactory
 
 	elected <-chan struct{}
@@ -92,6 +97,7 @@ func New(shared informers.SharedInformerFactory, events record.EventRecorder, el
 	}
 	registerMetrics(c.allocator)
 	c.keeper = newKeeper(c.allocator, c.feed)
+	c.announced = newAnnouncedKeeper(c.allocator, c.feed, events)
 	c.balancer = &balancer{
 		allocator:  c.allocator,
 		feed:       c.feed,
@@ -108,6 +114,7 @@ func New(shared informers.SharedInformerFactory, events record.EventRecorder, el
 func (c *Cloud) Initialize(builder cloudprovider.ControllerClientBuilder, stop <-chan struct{}) {
 	c.kube = builder.ClientOrDie(clientName)
 	c.conditions.client = c.kube.CoreV1()
+	c.announced.client = c.kube.CoreV1()
 	config := rest.CopyConfig(builder.ConfigOrDie(clientName))
 	// The CCM's default is protobuf, which custom resources do not speak.
 	config.ContentType, config.AcceptContentTypes = runtime.ContentTypeJSON, runtime.ContentTypeJSON
@@ -134,10 +141,19 @@ func (c *Cloud) SetInformers(informers.SharedInformerFactory) {
 	c.handle(serviceCIDRs.Informer(), c.keeper.anyChange())
 	c.handle(pools.Informer(), c.keeper.anyChange())
 	c.handle(reservations.Informer(), c.keeper.anyChange())
+	slices := newSliceInformer(c.kube)
+	synced := c.announced.follow(announcedInformers{
+		services:       services,
+		slices:         slices,
+		nodes:          nodes.Informer(),
+		pools:          pools.Informer(),
+		advertisements: clarion.Clarion().V1alpha1().L2Advertisements().Informer(),
+		announcers:     clarion.Clarion().V1alpha1().Announcers().Informer(),
+	})
 	clarion.Start(c.stop)
+	go slices.RunWithContext(ctx)
 	go func() {
-		if !cache.WaitForCacheSync(c.stop, services.HasSynced, namespaces.HasSynced, nodes.Informer().HasSynced,
-			pools.Informer().HasSynced, reservations.Informer().HasSynced) {
+		if !cache.WaitForCacheSync(c.stop, append(synced, namespaces.HasSynced, reservations.Informer().HasSynced)...) {
 			return
 		}
 		select {
@@ -147,9 +163,11 @@ func (c *Cloud) SetInformers(informers.SharedInformerFactory) {
 		}
 		go newGossipKeyKeeper(c.kube).run(ctx)
 		c.keeper.sync()
+		c.announced.look() // what is contested is not restored
 		if err := c.restore(ctx); err != nil {
 			return // told to stop
 		}
+		go c.announced.run(ctx)
 		c.keeper.run(ctx)
 	}()
 }
@@ -257,6 +275,30 @@ func (c *Cloud) ProviderName() string { return ProviderName }
 
 // HasClusterID is always true: nothing outside the cluster needs to tell clusters apart.
 func (c *Cloud) HasClusterID() bool { return true }
+
+// newSliceInformer returns an informer of the EndpointSlices of Services that can have a load balancer, without what is not
+// needed of them.
+func newSliceInformer(kube kubernetes.Interface) cache.SharedIndexInformer {
+	informer := discoveryinformers.NewFilteredEndpointSliceInformer(kube, metav1.NamespaceAll, 0, nil, func(o *metav1.ListOptions) {
+		o.LabelSelector = discoveryv1.LabelServiceName + ",!" + corev1.IsHeadlessService
+	})
+	if err := informer.SetTransform(stripSlice); err != nil {
+		panic(fmt.Sprintf("set the transform of an informer: %v", err)) // it has not been started
+	}
+	return informer
+}
+
+func stripSlice(obj any) (any, error) {
+	slice, ok := obj.(*discoveryv1.EndpointSlice)
+	if !ok {
+		return obj, nil
+	}
+	slice.ManagedFields, slice.Ports = nil, nil
+	for i, endpoint := range slice.Endpoints {
+		slice.Endpoints[i] = discoveryv1.Endpoint{Conditions: endpoint.Conditions, NodeName: endpoint.NodeName}
+	}
+	return slice, nil
+}
 
 // dropManagedFields is an informer transform: nothing here reads the field, and it is most of an object's size.
 func dropManagedFields(obj any) (any, error) {

@@ -25,6 +25,11 @@ var (
 		Buckets:        []float64{1, 2, 5, 10, 30, 60, 300, 1800, 3600, 21600, 86400},
 		StabilityLevel: metrics.ALPHA,
 	})
+	contestedMetric = metrics.NewGauge(&metrics.GaugeOpts{
+		Name:           "clarion_contested_addresses",
+		Help:           "Addresses for which something on the network answers that is none of the announcers.",
+		StabilityLevel: metrics.ALPHA,
+	})
 )
 
 // allocatorCollector reports, when it is asked, what the allocator knows.
@@ -35,7 +40,7 @@ type allocatorCollector struct {
 
 func registerMetrics(allocator *loadbalancer.Allocator) {
 	legacyregistry.CustomMustRegister(&allocatorCollector{allocator: allocator})
-	legacyregistry.MustRegister(allocationLatency)
+	legacyregistry.MustRegister(allocationLatency, contestedMetric)
 }
 
 // DescribeWithStability implements metrics.StableCollector.

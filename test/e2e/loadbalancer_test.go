@@ -1,13 +1,18 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
 // loadBalancer creates a Service of type LoadBalancer for the pods of the sample Deployment.
@@ -103,12 +108,23 @@ func (d *deployment) fill(change func(*corev1.Service), names ...string) []strin
 	return got
 }
 
-// untouched notes how Services are and returns a check that nobody has written to them since.
+// untouched notes how Services are, once there is nothing left to say about their addresses, and returns a check that nobody
+// has written to them since.
 func (d *deployment) untouched(names ...string) (check func()) {
 	d.t.Helper()
 	before := map[string]string{}
 	for _, name := range names {
-		before[name] = d.service(name).ResourceVersion
+		d.eventually("Service "+name+" to say how its addresses are announced", func(context.Context) error {
+			service := d.service(name)
+			said := cmp.Or(meta.FindStatusCondition(service.Status.Conditions, v1alpha1.ConditionAnnounced), &metav1.Condition{})
+			for _, address := range texts(service) {
+				if !strings.Contains(said.Message, address+" is") {
+					return fmt.Errorf("it has %s and says %q", address, said.Message)
+				}
+			}
+			before[name] = service.ResourceVersion
+			return nil
+		})
 	}
 	return func() {
 		d.t.Helper()

@@ -1,0 +1,388 @@
+package provider
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/record"
+
+	"github.com/clarionlb/clarion/announce"
+	"github.com/clarionlb/clarion/api/v1alpha1"
+)
+
+var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// scene is an observer and what it is told.
+type scene struct {
+	*observer
+	t   testing.TB
+	now time.Time
+}
+
+func newScene(t testing.TB) *scene {
+	return &scene{newObserver(scope{}.wants), t, epoch}
+}
+
+func named(name string) types.NamespacedName {
+	return types.NamespacedName{Namespace: "default", Name: name}
+}
+
+// serve sets a Service that has addresses.
+func (s *scene) serve(name string, addresses ...string) *corev1.Service {
+	object := service(name, func(object *corev1.Service) {
+		for _, address := range addresses {
+			object.Status.LoadBalancer.Ingress = append(object.Status.LoadBalancer.Ingress, corev1.LoadBalancerIngress{IP: address})
+		}
+	})
+	s.setService(named(name), object)
+	return object
+}
+
+// endpoint gives a Service an endpoint in one family or takes it away.
+func (s *scene) endpoint(service string, family discoveryv1.AddressType, node string) {
+	name := named(service + "-" + strings.ToLower(string(family)))
+	slice := &discoveryv1.EndpointSlice{
+		ObjectMeta:  metav1.ObjectMeta{Namespace: name.Namespace, Name: name.Name, Labels: map[string]string{discoveryv1.LabelServiceName: service}},
+		AddressType: family,
+	}
+	if node != "" {
+		slice.Endpoints = []discoveryv1.Endpoint{{NodeName: &node}}
+	}
+	s.setEndpointSlice(name, slice)
+}
+
+func (s *scene) pool(addresses ...string) {
+	s.setPool("pool", &v1alpha1.IPAddressPool{ObjectMeta: metav1.ObjectMeta{Name: "pool"}, Spec: v1alpha1.IPAddressPoolSpec{Addresses: addresses}})
+}
+
+func (s *scene) advertise() {
+	if err := s.setAdvertisement("all", &v1alpha1.L2Advertisement{ObjectMeta: metav1.ObjectMeta{Name: "all"}}); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *scene) node(name string, ready corev1.ConditionStatus) {
+	s.setNode(name, &corev1.Node{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Status:     corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: ready}}},
+	})
+}
+
+// announcer returns an Announcer that runs and has one interface for the documentation networks.
+func announcer(name string) *v1alpha1.Announcer {
+	return &v1alpha1.Announcer{ObjectMeta: metav1.ObjectMeta{Name: name}, Status: v1alpha1.AnnouncerStatus{
+		Layer2: v1alpha1.Layer2Status{Interfaces: []v1alpha1.Layer2Interface{{Name: "eth0", Prefixes: []string{"192.0.2.0/24", "2001:db8::/64"}}}},
+		Conditions: []metav1.Condition{{
+			Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonRunning, LastTransitionTime: metav1.NewTime(epoch),
+		}},
+	}}
+}
+
+func (s *scene) announcer(name string, change func(*v1alpha1.AnnouncerStatus)) {
+	object := announcer(name)
+	if change != nil {
+		change(&object.Status)
+	}
+	s.setAnnouncer(name, object)
+}
+
+func claims(epochs map[string]int64, interfaces ...string) func(*v1alpha1.AnnouncerStatus) {
+	return func(status *v1alpha1.AnnouncerStatus) {
+		for _, address := range slices.Sorted(maps.Keys(epochs)) {
+			status.Layer2.Addresses = append(status.Layer2.Addresses, v1alpha1.Layer2Address{
+				IP: address, Interfaces: interfaces, Epoch: epochs[address], Since: metav1.NewTime(epoch),
+			})
+		}
+	}
+}
+
+func hears(status *v1alpha1.AnnouncerStatus, address, mac string) {
+	status.Layer2.Conflicts = append(status.Layer2.Conflicts, v1alpha1.Layer2Conflict{IP: address, Interface: "eth0", MAC: mac, Since: metav1.NewTime(epoch)})
+}
+
+// expect looks and checks the condition of the Service "web"; "" for none, "unchanged" if it must not be looked at.
+func (s *scene) expect(want string) {
+	s.t.Helper()
+	conditions, _ := s.look(s.now)
+	got := "unchanged"
+	if condition, looked := conditions[named("web")]; looked {
+		if got = ""; condition != nil {
+			got = fmt.Sprintf("%s %s: %s", condition.Status, condition.Reason, condition.Message)
+		}
+	}
+	if got != want {
+		s.t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+// stage returns a scene where the Service "web" has an address that n1 and n2 could announce.
+func stage(t testing.TB) *scene {
+	s := newScene(t)
+	s.pool("192.0.2.0/24", "2001:db8::/64")
+	s.advertise()
+	s.serve("web", "192.0.2.5")
+	s.endpoint("web", discoveryv1.AddressTypeIPv4, "n1")
+	for _, name := range []string{"n1", "n2"} {
+		s.node(name, corev1.ConditionTrue)
+		s.announcer(name, nil)
+	}
+	return s
+}
+
+const onN1 = "192.0.2.5 is announced by n1 on eth0 since 2026-01-01T00:00:00Z"
+
+func TestAServiceSaysWhatKeepsItFromBeingAnnouncedUntilItIs(t *testing.T) {
+	s := newScene(t)
+	s.serve("web", "192.0.2.5")
+	s.expect("False NotAdvertised: 192.0.2.5 is not announced: no IPAddressPool contains this address")
+	s.pool("192.0.2.0/24")
+	s.expect("False NotAdvertised: 192.0.2.5 is not announced: no L2Advertisement selects this address")
+	s.advertise()
+	s.expect("False NoEndpoint: 192.0.2.5 is not announced: the Service has no endpoint that can serve")
+	s.endpoint("web", discoveryv1.AddressTypeIPv4, "n1")
+	s.expect("False NoNode: 192.0.2.5 is not announced: there is no node")
+	s.node("n2", corev1.ConditionTrue)
+	s.node("n1", corev1.ConditionTrue)
+	s.expect("False NoNode: 192.0.2.5 is not announced: no node can, neither n1 and n2 (no announcer has run on this node)")
+	s.announcer("n1", nil)
+	s.expect("False Pending: 192.0.2.5 is about to be announced")
+	s.announcer("n1", claims(map[string]int64{"192.0.2.5": 1}))
+	s.expect("False Pending: 192.0.2.5 is about to be announced by n1, which makes sure that nobody else has it")
+	s.announcer("n1", claims(map[string]int64{"192.0.2.5": 1}, "eth1", "eth0"))
+	s.expect("True Announced: 192.0.2.5 is announced by n1 on eth0 and eth1 since 2026-01-01T00:00:00Z")
+	s.expect("unchanged")
+}
+
+func TestTheBestClaimSaysWhoAnnounces(t *testing.T) {
+	s := stage(t)
+	one := map[string]int64{"192.0.2.5": 1}
+	s.announcer("n1", claims(one, "eth0"))
+	s.expect("True Announced: " + onN1)
+	s.node("n1", corev1.ConditionUnknown)
+	s.expect("False Pending: 192.0.2.5 is about to move away from n1, whose announcer is not in sight")
+	s.announcer("n2", claims(map[string]int64{"192.0.2.5": 2}, "eth0"))
+	s.expect("True Announced: 192.0.2.5 is announced by n2 on eth0 since 2026-01-01T00:00:00Z")
+	s.node("n1", corev1.ConditionTrue) // and still has its old claim
+	s.expect("True Announced: 192.0.2.5 is announced by n2 on eth0 since 2026-01-01T00:00:00Z")
+	s.announcer("n1", claims(map[string]int64{"192.0.2.5": 2}))
+	s.expect("True Announced: 192.0.2.5 is announced by n2 on eth0 since 2026-01-01T00:00:00Z")
+	s.setAnnouncer("n2", nil)
+	s.announcer("n1", claims(map[string]int64{"192.0.2.5": 3}, "eth0"))
+	s.expect("True Announced: " + onN1)
+	s.setNode("n1", nil)
+	s.setAnnouncer("n1", nil)
+	s.setNode("n2", nil)
+	s.expect("False NoNode: 192.0.2.5 is not announced: there is no node")
+}
+
+func TestARestartOfAnAnnouncerChangesNothing(t *testing.T) {
+	s := stage(t)
+	stopped := func(status *v1alpha1.AnnouncerStatus) {
+		claims(map[string]int64{"192.0.2.5": 1}, "eth0")(status)
+		status.Conditions[0].Status, status.Conditions[0].Reason = metav1.ConditionFalse, v1alpha1.ReasonStopped
+		status.Conditions[0].LastTransitionTime = metav1.NewTime(epoch.Add(time.Hour))
+	}
+	s.announcer("n1", claims(map[string]int64{"192.0.2.5": 1}, "eth0"))
+	s.expect("True Announced: " + onN1)
+	s.now = epoch.Add(time.Hour + time.Second)
+	s.announcer("n1", stopped)
+	if _, again := s.look(s.now); !again.Equal(epoch.Add(time.Hour + stopGrace)) {
+		t.Errorf("looks again at %s, want a minute after the stop", again)
+	}
+	s.expect("unchanged")
+	s.now = epoch.Add(time.Hour + stopGrace)
+	s.expect("False Pending: 192.0.2.5 is about to move away from n1, whose announcer is not in sight")
+	s.announcer("n1", claims(map[string]int64{"192.0.2.5": 1}, "eth0"))
+	s.expect("True Announced: " + onN1)
+	s.node("n1", corev1.ConditionFalse)
+	s.announcer("n1", stopped)
+	s.now = epoch.Add(time.Hour + time.Second)
+	s.expect("False Pending: 192.0.2.5 is about to move away from n1, whose announcer is not in sight")
+}
+
+func TestOfSeveralAddressesTheWorstGivesTheReason(t *testing.T) {
+	s := stage(t)
+	s.serve("web", "192.0.2.5", "2001:db8::5")
+	s.announcer("n1", claims(map[string]int64{"192.0.2.5": 1}, "eth0"))
+	s.expect("False NoEndpoint: " + onN1 + "; 2001:db8::5 is not announced: the Service has no endpoint that can serve")
+	s.endpoint("web", discoveryv1.AddressTypeIPv6, "n1")
+	s.expect("False Pending: " + onN1 + "; 2001:db8::5 is about to be announced")
+	s.announcer("n1", claims(map[string]int64{"192.0.2.5": 1, "2001:db8::5": 1}, "eth0"))
+	s.expect("True Announced: " + onN1 + "; 2001:db8::5 is announced by n1 on eth0 since 2026-01-01T00:00:00Z")
+}
+
+func TestStrangersAreNamedWithThoseWhoHeardThem(t *testing.T) {
+	s := stage(t)
+	announces := claims(map[string]int64{"192.0.2.5": 1}, "eth0")
+	s.expect("False Pending: 192.0.2.5 is about to be announced")
+	s.announcer("n1", func(status *v1alpha1.AnnouncerStatus) { hears(status, "192.0.2.5", "02:00:00:00:00:99") })
+	s.expect("False AddressConflict: 192.0.2.5 is not announced: the host 02:00:00:00:00:99 on the network answers for it (heard by n1 on eth0)")
+	s.announcer("n2", func(status *v1alpha1.AnnouncerStatus) {
+		announces(status)
+		hears(status, "192.0.2.5", "02:00:00:00:00:88")
+		status.Layer2.Conflicts[0].InUse = true
+	})
+	s.expect("False AddressConflict: 192.0.2.5 is announced by n2 on eth0 since 2026-01-01T00:00:00Z, but the hosts 02:00:00:00:00:88 and 02:00:00:00:00:99 on the network answer for it (heard by n1 on eth0 and n2 on eth0)")
+	want := "[{192.0.2.5 the hosts 02:00:00:00:00:88 and 02:00:00:00:00:99 on the network answer for it (heard by n1 on eth0 and n2 on eth0)}]"
+	if got := fmt.Sprint(contestedAddresses(s.contested)); got != want {
+		t.Errorf("the allocator is told %s, want %s", got, want)
+	}
+	s.node("n1", corev1.ConditionUnknown) // nobody is there to notice when the stranger goes
+	s.expect("False AddressConflict: 192.0.2.5 is announced by n2 on eth0 since 2026-01-01T00:00:00Z, but the host 02:00:00:00:00:88 on the network answers for it (heard by n2 on eth0)")
+	if got := contestedAddresses(s.contested); len(got) != 0 {
+		t.Errorf("the allocator is told %v although the address is in use", got)
+	}
+	s.announcer("n2", announces)
+	s.expect("True Announced: 192.0.2.5 is announced by n2 on eth0 since 2026-01-01T00:00:00Z")
+	if len(s.contested) != 0 {
+		t.Errorf("still contested: %v", s.contested)
+	}
+}
+
+func TestTheConditionGoesWhenTheAddressDoes(t *testing.T) {
+	said := func(s *scene, change func(*corev1.Service)) {
+		object := s.serve("web", "192.0.2.5")
+		object.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionAnnounced}}
+		s.look(s.now)
+		object = object.DeepCopy()
+		change(object)
+		s.setService(named("web"), object)
+		s.expect("")
+	}
+	t.Run("no address", func(t *testing.T) {
+		said(stage(t), func(s *corev1.Service) { s.Status.LoadBalancer.Ingress = nil })
+	})
+	t.Run("another type", func(t *testing.T) {
+		said(stage(t), func(s *corev1.Service) { s.Spec.Type = corev1.ServiceTypeClusterIP })
+	})
+	t.Run("another class", func(t *testing.T) {
+		class := "example.com/other"
+		said(stage(t), func(s *corev1.Service) { s.Spec.LoadBalancerClass = &class })
+	})
+	t.Run("Services that never were ours are not looked at", func(t *testing.T) {
+		s := stage(t)
+		s.look(s.now)
+		s.setService(named("other"), service("other", func(s *corev1.Service) { s.Spec.Type = corev1.ServiceTypeClusterIP }))
+		if conditions, _ := s.look(s.now); len(conditions) != 0 {
+			t.Errorf("looked at %v", conditions)
+		}
+	})
+}
+
+func TestOnlyServicesThatAChangeConcernsAreLookedAt(t *testing.T) {
+	s := stage(t)
+	s.serve("shares", "192.0.2.5")
+	s.serve("apart", "192.0.2.6")
+	s.look(s.now)
+	check := func(what string, want ...string) {
+		t.Helper()
+		conditions, _ := s.look(s.now)
+		var got []string
+		for name := range conditions {
+			got = append(got, name.Name)
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: looked at %v, want %v", what, got, want)
+		}
+	}
+	s.announcer("n1", claims(map[string]int64{"192.0.2.5": 1}, "eth0"))
+	check("a claim", "shares", "web")
+	s.announcer("n1", claims(map[string]int64{"192.0.2.5": 1}, "eth0"))
+	check("the same claim")
+	s.endpoint("web", discoveryv1.AddressTypeIPv4, "")
+	check("endpoints", "shares", "web")
+	s.serve("shares", "192.0.2.5")
+	check("a Service as it was", "shares")
+	s.serve("shares", "192.0.2.7")
+	check("a Service whose address changes", "shares", "web")
+	s.setService(named("apart"), nil)
+	check("a Service that goes", "apart")
+	s.setEndpointSlice(named("web-ipv4"), nil)
+	check("an EndpointSlice that goes", "web")
+	s.advertise()
+	check("an advertisement", "shares", "web")
+}
+
+func TestASentenceStaysReadableHoweverManyNodesThereAre(t *testing.T) {
+	var verdicts []announce.Verdict
+	for i := range 100 {
+		verdicts = append(verdicts, announce.Verdict{Node: fmt.Sprintf("n%03d", i), Reason: announce.NoInterface})
+	}
+	verdicts[1].Reason, verdicts[2].Reason = announce.Excluded, announce.Excluded
+	const want = "no node can, neither n001 and n002 (the node is labelled node.kubernetes.io/exclude-from-external-load-balancers)" +
+		" nor n000, n003, n004 and 95 more (no interface of the node that is up suits this address)"
+	if got := whyNoNode(verdicts); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+func TestAServiceIsToldOfAStrangerOnce(t *testing.T) {
+	recorder := record.NewFakeRecorder(10)
+	s := stage(t)
+	k := &announcedKeeper{observer: s.observer, events: recorder}
+	s.look(s.now)
+	s.announcer("n1", func(status *v1alpha1.AnnouncerStatus) { hears(status, "192.0.2.5", "02:00:00:00:00:99") })
+	before := s.contested
+	conditions, _ := s.look(s.now)
+	k.report(before)
+	const want = "Warning AddressConflict 192.0.2.5: the host 02:00:00:00:00:99 on the network answers for it (heard by n1 on eth0)"
+	select {
+	case got := <-recorder.Events:
+		if got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	default:
+		t.Error("got no event")
+	}
+	k.report(s.contested)
+	// After a restart nothing is known but what the Service says.
+	object := s.serve("web", "192.0.2.5")
+	object.Status.Conditions = []metav1.Condition{*conditions[named("web")]}
+	k.report(nil)
+	if len(recorder.Events) != 0 {
+		t.Errorf("got another event: %s", <-recorder.Events)
+	}
+}
+
+// BenchmarkAFailover has a thousand of ten thousand addresses move from one of a hundred nodes to another.
+func BenchmarkAFailover(b *testing.B) {
+	s := newScene(b)
+	s.pool("192.0.2.0/24", "10.0.0.0/8")
+	s.advertise()
+	const nodes, each = 10, 1000
+	held := make([]map[string]int64, nodes)
+	for n := range nodes {
+		held[n] = map[string]int64{}
+		s.node(fmt.Sprintf("n%02d", n), corev1.ConditionTrue)
+		for i := range each {
+			address, name := fmt.Sprintf("10.0.%d.%d", n*4+i/250, i%250), fmt.Sprintf("s%d", n*each+i)
+			held[n][address] = 1
+			s.serve(name, address)
+			s.endpoint(name, discoveryv1.AddressTypeIPv4, "n00")
+		}
+		s.announcer(fmt.Sprintf("n%02d", n), claims(held[n], "eth0"))
+	}
+	for n := nodes; n < 100; n++ {
+		s.node(fmt.Sprintf("n%02d", n), corev1.ConditionTrue)
+		s.announcer(fmt.Sprintf("n%02d", n), nil)
+	}
+	s.look(s.now)
+	for b.Loop() {
+		for address := range held[0] {
+			held[0][address]++
+		}
+		s.announcer(fmt.Sprintf("n%02d", 10+int(held[0]["10.0.0.0"])%2), claims(held[0], "eth0"))
+		if conditions, _ := s.look(s.now); len(conditions) != each {
+			b.Fatalf("looked at %d Services, want %d", len(conditions), each)
+		}
+	}
+}

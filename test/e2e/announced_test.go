@@ -1,0 +1,149 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/test/cluster"
+)
+
+// TestAServiceSaysWhoAnnouncesItOrWhyNobodyDoes follows the Announced condition through a Service's life.
+func TestAServiceSaysWhoAnnouncesItOrWhyNobodyDoes(t *testing.T) {
+	d := deploy(t, cluster.Config{Nodes: 3})
+	d.scaleCCM(2)
+	d.apply(samples + "pool.yaml")
+	d.loadBalancer("web", nil)
+	address := d.awaitAddress("web")
+	// announced is what the Service says when an address is announced, by one node or any.
+	announced := func(node string) string {
+		if node == "" {
+			node = "n[1-3]"
+		}
+		return fmt.Sprintf(`%s is announced by %s on eth0 since \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`, address, node)
+	}
+	notAnnounced := address.String() + " is not announced: "
+
+	t.Run("no advertisement", func(t *testing.T) {
+		d := d.in(t)
+		d.awaitAnnounced("web", v1alpha1.ReasonNotAdvertised, notAnnounced+"no L2Advertisement selects this address")
+	})
+
+	t.Run("no endpoint", func(t *testing.T) {
+		d := d.in(t)
+		d.apply(samples + "l2advertisement.yaml")
+		d.awaitAnnounced("web", v1alpha1.ReasonNoEndpoint, notAnnounced+"the Service has no endpoint that can serve")
+	})
+
+	t.Run("announced, also by those with whom it shares the address", func(t *testing.T) {
+		d := d.in(t)
+		d.apply(samples + "deployment.yaml")
+		d.awaitAnnounced("web", v1alpha1.ReasonAnnounced, announced(d.awaitSoleOwner(address).Name))
+		share := annotate("clarionlb.io/allow-shared-ip", "key")
+		d.update("web", all(share, wish(address.String())))
+		d.loadBalancer("idle", all(share, wish(address.String()), port(8080), func(s *corev1.Service) {
+			s.Spec.Selector = map[string]string{"app": "nothing"}
+		}))
+		d.awaitAnnounced("idle", v1alpha1.ReasonAnnounced, announced(""))
+		d.delete("idle")
+		d.update("web", all(withoutAnnotations, wish("")))
+	})
+
+	t.Run("what somebody else writes is put right, and nothing else written", func(t *testing.T) {
+		d := d.in(t)
+		d.patchStatus("web", `{"conditions": []}`)
+		said := d.awaitAnnounced("web", v1alpha1.ReasonAnnounced, announced(""))
+		d.patchStatus("web", `{"conditions": [{"type": "clarionlb.io/Announced", "status": "False", "reason": "NoNode", "message": "so they say", "lastTransitionTime": "2020-01-01T00:00:00Z"}]}`)
+		if again := d.awaitAnnounced("web", v1alpha1.ReasonAnnounced, announced("")); again.Message != said.Message {
+			t.Errorf("it said %q and then %q", said.Message, again.Message)
+		}
+		d.awaitReason("web", "Assigned")
+		check := d.untouched("web")
+		d.kubectl("rollout", "restart", "--namespace=kube-system", "deployment/"+ccm)
+		d.awaitRollout()
+		d.loadBalancer("fence", nil)
+		d.awaitAddress("fence")
+		d.delete("fence")
+		check()
+	})
+
+	t.Run("moved", func(t *testing.T) {
+		d := d.in(t)
+		owner := d.awaitSoleOwner(address)
+		if err := owner.PowerOff(); err != nil {
+			t.Fatal(err)
+		}
+		d.eventually("another node to own the address", func(ctx context.Context) error {
+			now, err := d.Owner(ctx, address)
+			if err == nil && now.Name == owner.Name {
+				err = fmt.Errorf("%s still owns it", now.Name)
+			}
+			return err
+		})
+		heir, err := d.Owner(d.ctx, address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.awaitAnnounced("web", v1alpha1.ReasonAnnounced, announced(heir.Name))
+		if err := owner.PowerOn(); err != nil {
+			t.Fatal(err)
+		}
+		if err := owner.AwaitReady(d.ctx); err != nil {
+			t.Fatal(err)
+		}
+		d.kubectl("rollout", "status", "--namespace=clarion-system", "daemonset/announcer", "--timeout=120s")
+		d.awaitAnnounced("web", v1alpha1.ReasonAnnounced, announced(heir.Name))
+	})
+
+	t.Run("no endpoint any more", func(t *testing.T) {
+		d := d.in(t)
+		d.kubectl("scale", "deployment/myapp", "--replicas=0")
+		d.awaitAnnounced("web", v1alpha1.ReasonNoEndpoint, notAnnounced+"the Service has no endpoint that can serve")
+		d.kubectl("scale", "deployment/myapp", "--replicas=1")
+		d.awaitAnnounced("web", v1alpha1.ReasonAnnounced, announced(""))
+	})
+
+	t.Run("no node that may", func(t *testing.T) {
+		d := d.in(t)
+		d.kubectl("label", "nodes", "--all", corev1.LabelNodeExcludeBalancers+"=true")
+		d.awaitAnnounced("web", v1alpha1.ReasonNoNode, notAnnounced+"no node can, neither n1, n2 and n3 \\(the node is labelled "+corev1.LabelNodeExcludeBalancers+"\\)")
+		d.kubectl("label", "nodes", "--all", corev1.LabelNodeExcludeBalancers+"-")
+		d.awaitAnnounced("web", v1alpha1.ReasonAnnounced, announced(""))
+	})
+
+	t.Run("a Service that is no load balancer any more says nothing", func(t *testing.T) {
+		d := d.in(t)
+		d.update("web", func(s *corev1.Service) { s.Spec.Type = corev1.ServiceTypeClusterIP })
+		d.eventually("the conditions to go", func(context.Context) error {
+			if s := d.service("web"); len(s.Status.Conditions) != 0 || len(addresses(s)) != 0 {
+				return fmt.Errorf("status %v", s.Status)
+			}
+			return nil
+		})
+	})
+}
+
+// awaitAnnounced waits until a Service says how its addresses are announced, with a reason and a message that matches a regular
+// expression, and returns the condition.
+func (d *deployment) awaitAnnounced(name, reason, message string) metav1.Condition {
+	d.t.Helper()
+	pattern := regexp.MustCompile("^" + message + "$")
+	var condition *metav1.Condition
+	d.eventually(fmt.Sprintf("Service %s to say %s", name, reason), func(context.Context) error {
+		condition = meta.FindStatusCondition(d.service(name).Status.Conditions, v1alpha1.ConditionAnnounced)
+		if condition == nil || condition.Reason != reason || !pattern.MatchString(condition.Message) {
+			return fmt.Errorf("condition %v, want a message like %s", condition, message)
+		}
+		if want := metav1.ConditionTrue; (condition.Status == want) != (reason == v1alpha1.ReasonAnnounced) {
+			return fmt.Errorf("it is %s for the reason %s", condition.Status, reason)
+		}
+		return nil
+	})
+	return *condition
+}

@@ -156,38 +156,42 @@ func TestWhatRebalancingMoves(t *testing.T) {
 	for _, tt := range []struct {
 		name      string
 		addresses []*situation
-		// loads are the addresses that a, b and c have then.
-		loads [3]int
+		// loads are the addresses that a, b, c and d have then.
+		loads [4]int
 		moves int
 	}{
-		{"nothing without addresses", nil, [3]int{}, 0},
+		{"nothing without addresses", nil, [4]int{}, 0},
 		{"nothing if the loads differ by one", []*situation{
 			held("a", "a", "b", "c"), held("a", "a", "b", "c"), held("b", "a", "b", "c"), held("c", "a", "b", "c"),
-		}, [3]int{2, 1, 1}, 0},
+		}, [4]int{2, 1, 1, 0}, 0},
 		{"the surplus", []*situation{
 			held("a", "a", "b", "c"), held("a", "a", "b", "c"), held("a", "a", "b", "c"), held("a", "a", "b", "c"),
 			held("b", "a", "b", "c"),
-		}, [3]int{2, 2, 1}, 2},
+		}, [4]int{2, 2, 1, 0}, 2},
 		{"not to where it may not be", []*situation{
 			held("a", "a", "b"), held("a", "a", "b"), held("a", "a", "b"), held("a", "a"),
-		}, [3]int{2, 2, 0}, 2},
+		}, [4]int{2, 2, 0, 0}, 2},
 		{"over a node in between", []*situation{
 			held("a", "a", "b"), held("a", "a", "b"), held("b", "b", "c"),
-		}, [3]int{1, 1, 1}, 2},
+		}, [4]int{1, 1, 1, 0}, 2},
 		{"to the preferred node, however many are there", []*situation{
 			held("c", "a", "b", "c"), preferring("c", held("a", "a", "b", "c")), preferring("c", held("c", "a", "b", "c")),
 			preferring("c", held("b", "a", "b", "c")),
-		}, [3]int{1, 0, 3}, 3},
+		}, [4]int{1, 0, 3, 0}, 3},
 		{"what was parted", []*situation{
 			in("g", held("a", "a", "b", "c")), in("g", held("b", "a", "b", "c")), in("g", held("b", "a", "b", "c")),
 			held("a", "a", "b", "c"), held("c", "a", "b", "c"),
-		}, [3]int{1, 3, 1}, 1},
+		}, [4]int{1, 3, 1, 0}, 1},
 		{"the smaller group", []*situation{
 			in("g", held("a", "a", "b")), in("g", held("a", "a", "b")), held("a", "a", "b"), held("c", "c"),
-		}, [3]int{2, 1, 1}, 1},
+		}, [4]int{2, 1, 1, 0}, 1},
+		{"not the larger group, although the first path that evens the loads out takes it", []*situation{
+			held("a", "a"), held("b", "b"), in("g", held("b", "a", "b")), in("g", held("b", "a", "b")), held("b", "b", "d"),
+			held("a", "a", "c"), held("d", "d"),
+		}, [4]int{1, 3, 1, 2}, 2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			w := &world{alive: []string{"a", "b", "c"}, addresses: map[netip.Addr]*situation{}}
+			w := &world{alive: []string{"a", "b", "c", "d"}, addresses: map[netip.Addr]*situation{}}
 			for i, s := range tt.addresses {
 				s.created = int64(i)
 				w.addresses[address(i)] = s
@@ -200,7 +204,7 @@ func TestWhatRebalancingMoves(t *testing.T) {
 			for _, owner := range after {
 				counts[owner]++
 			}
-			if got := [3]int{counts["a"], counts["b"], counts["c"]}; got != tt.loads || len(moves) != tt.moves {
+			if got := [4]int{counts["a"], counts["b"], counts["c"], counts["d"]}; got != tt.loads || len(moves) != tt.moves {
 				t.Errorf("got %v with %d moves, want %v with %d: %v", got, len(moves), tt.loads, tt.moves, moves)
 			}
 		})

@@ -22,7 +22,15 @@ func TestEveryAddressHasOneOwnerThroughAnything(t *testing.T) {
 		l := newLAN(t, names...)
 		l.setPool(poolObject("lan", "192.168.10.200-192.168.10.250"))
 		l.advertise("all", v1alpha1.L2AdvertisementSpec{})
-		excluded, linkDown := map[string]bool{}, map[string]bool{}
+		excluded, linkDown, reluctant := map[string]bool{}, map[string]bool{}, map[string]func(*corev1.Node){}
+		setNode := func(n string) {
+			l.setNode(nodeObject(n, func(o *corev1.Node) {
+				o.Labels[corev1.LabelNodeExcludeBalancers] = fmt.Sprint(excluded[n])
+				if change := reluctant[n]; change != nil {
+					change(o)
+				}
+			}))
+		}
 		endpoints, isLocal, exists := map[int][]string{}, map[int]bool{}, map[int]bool{}
 		for i := range services {
 			name := fmt.Sprintf("s%d", i)
@@ -37,15 +45,20 @@ func TestEveryAddressHasOneOwnerThroughAnything(t *testing.T) {
 			}
 			return len(endpoints[i]) > 0 && (!isLocal[i] || slices.Contains(endpoints[i], node))
 		}
-		owner := map[int]string{}
+		owner, requests := map[int]string{}, 0
 		check := func() {
 			l.settle()
 			for i := range services {
-				var fit []string
+				var fit, lastResort []string
 				for _, n := range names {
-					if may(n, i) {
+					if may(n, i) && reluctant[n] == nil {
 						fit = append(fit, n)
+					} else if may(n, i) {
+						lastResort = append(lastResort, n)
 					}
+				}
+				if len(fit) == 0 {
+					fit = lastResort
 				}
 				owners := l.owners(ip(i))
 				if len(fit) == 0 && len(owners) > 0 || len(fit) > 0 && (len(owners) != 1 || !slices.Contains(fit, owners[0])) {
@@ -107,9 +120,41 @@ func TestEveryAddressHasOneOwnerThroughAnything(t *testing.T) {
 					return
 				}
 				excluded[n] = !excluded[n]
-				l.setNode(nodeObject(n, func(o *corev1.Node) {
-					o.Labels[corev1.LabelNodeExcludeBalancers] = fmt.Sprint(excluded[n])
-				}))
+				setNode(n)
+			},
+			"drain or not ready": func(rt *rapid.T) {
+				n := rapid.SampledFrom(names).Draw(rt, "node")
+				if l.away {
+					return
+				}
+				reluctant[n] = rapid.SampledFrom([]func(*corev1.Node){nil, drained, notReady}).Draw(rt, "how")
+				setNode(n)
+			},
+			"restart": func(rt *rapid.T) {
+				n := rapid.SampledFrom(names).Draw(rt, "node")
+				if l.nodes[n] == nil || l.away {
+					return
+				}
+				interfaces := l.nodes[n].interfaces
+				l.kill(n)
+				l.absent = map[string]Absence{n: Paused}
+				for other := range l.nodes {
+					l.plan(other)
+				}
+				l.boot(n, interfaces...)
+				l.absent = nil
+			},
+			"rebalance": func(rt *rapid.T) {
+				n := rapid.SampledFrom(names).Draw(rt, "node")
+				if l.away || l.nodes[n] == nil {
+					return
+				}
+				requests++
+				l.annotate(n, v1alpha1.AnnotationRebalance, fmt.Sprint(requests))
+				l.settle()
+				for i := range services {
+					owner[i] = "" // it may have moved, for a reason
+				}
 			},
 			"link": func(rt *rapid.T) {
 				n := rapid.SampledFrom(names).Draw(rt, "node")

@@ -125,6 +125,7 @@ func (l *lan) settle() {
 			}
 			changed = changed || plan.Changed
 		}
+		l.checkQuarrels()
 		if !l.away {
 			for _, name := range slices.Sorted(maps.Keys(l.nodes)) {
 				status := v1alpha1.AnnouncerStatus{Layer2: l.nodes[name].planner.Status()}
@@ -144,6 +145,28 @@ func (l *lan) settle() {
 		}
 	}
 	l.t.Fatalf("the nodes do not come to rest:\n%s", strings.Join(l.moves, "\n"))
+}
+
+// checkQuarrels fails if two nodes announce an address, unless all but one know that they are not its owner, and only wait for
+// the one that is. Nodes that do not see each other, or the API, may disagree for a while.
+func (l *lan) checkQuarrels() {
+	l.t.Helper()
+	if l.sees != nil || l.away {
+		return
+	}
+	owned := map[netip.Addr]string{}
+	for _, name := range slices.Sorted(maps.Keys(l.nodes)) {
+		n := l.nodes[name]
+		for ip := range n.layer2 {
+			if n.planner.round.Decision(ip).Owner != name {
+				continue
+			}
+			if other, taken := owned[ip]; taken {
+				l.t.Fatalf("both %s and %s take %s for theirs", other, name, ip)
+			}
+			owned[ip] = name
+		}
+	}
 }
 
 // owners returns which nodes answer for an address.

@@ -32,6 +32,8 @@ type Config struct {
 	Clarion    versioned.Interface
 	// DrainTaints are the keys of the taints that have a node drained.
 	DrainTaints []string
+	// Refresh is how often addresses are announced again although nothing has changed; 0: never.
+	Refresh time.Duration
 	// GossipPort for TCP and UDP, the same on all nodes. 0 is membership.DefaultPort.
 	GossipPort int
 	Logger     klog.Logger
@@ -100,6 +102,7 @@ func New(config Config) (*Announcer, error) {
 		recorder:  newRecorder(config.Node, config.Clarion.ClarionV1alpha1().Announcers(), feed, config.Logger),
 		defended:  map[netip.Addr]time.Time{},
 	}
+	a.responder.Refresh = config.Refresh
 	registerWire(a.responder, prober)
 	a.vigils = newVigils(prober, a.seesNeighbours, config.Logger)
 	return a, nil

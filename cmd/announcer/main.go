@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -42,6 +43,7 @@ type options struct {
 	gossipPort  int
 	bindAddress string
 	drainTaints []string
+	refresh     time.Duration
 }
 
 func newCommand() *cobra.Command {
@@ -78,6 +80,8 @@ func (o *options) addFlags(flags *pflag.FlagSet) {
 		"Name of the Node that this runs on. Default: $NODE_NAME or else the host's name in lower case.")
 	flags.IntVar(&o.gossipPort, "gossip-port", membership.DefaultPort,
 		"TCP and UDP port on which announcers watch each other, the same on all nodes.")
+	flags.DurationVar(&o.refresh, "refresh", time.Minute,
+		"How often addresses are announced again although nothing has changed, for switches that forget. 0: never.")
 	flags.StringSliceVar(&o.drainTaints, "drain-taints", []string{corev1.TaintNodeOutOfService},
 		"Keys of the taints that have a node drained: its addresses are announced from others, if others can.")
 	flags.StringVar(&o.bindAddress, "bind-address", "127.0.0.1:7948",
@@ -114,6 +118,7 @@ func run(ctx context.Context, o options) error {
 		Kubernetes:  kube,
 		Clarion:     clarion,
 		DrainTaints: o.drainTaints,
+		Refresh:     o.refresh,
 		GossipPort:  o.gossipPort,
 		Logger:      klog.Background(),
 	})

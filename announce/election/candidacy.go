@@ -28,6 +28,8 @@ type candidacy struct {
 
 	standing
 	owner int
+	// unreported says that the owner is another one than after the last Decide.
+	unreported bool
 
 	// seat is where the ballot of that number put the address.
 	seat   int

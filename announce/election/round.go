@@ -20,10 +20,11 @@ type Round struct {
 	// held counts per node the groups, and addresses without one, of which it is a keeper.
 	held []int
 	// open are the addresses without a keeper; order is open sorted, nil when it must be sorted again.
-	open  map[netip.Addr]*candidacy
+	open  map[*candidacy]struct{}
 	order []*candidacy
-	// changed collects what Decide has to report.
-	changed map[netip.Addr]struct{}
+	// changed and removed collect what Decide has to report.
+	changed []*candidacy
+	removed map[netip.Addr]struct{}
 	stale   bool
 
 	// ballots counts them.
@@ -41,8 +42,8 @@ func NewRound(nodes []string) *Round {
 		addresses: map[netip.Addr]*candidacy{},
 		groups:    map[string]*group{},
 		held:      make([]int, len(nodes)),
-		open:      map[netip.Addr]*candidacy{},
-		changed:   map[netip.Addr]struct{}{},
+		open:      map[*candidacy]struct{}{},
+		removed:   map[netip.Addr]struct{}{},
 		heirs:     map[int]map[*candidacy]int{},
 	}
 	for i, n := range nodes {
@@ -61,6 +62,10 @@ func (r *Round) Set(ip netip.Addr, a Address) {
 	if c == nil {
 		c = &candidacy{ip: ip, hash: hashAddress(ip), owner: nobody}
 		r.addresses[ip] = c
+		if _, again := r.removed[ip]; again {
+			delete(r.removed, ip)
+			r.report(c)
+		}
 	} else {
 		r.forget(c)
 	}
@@ -73,17 +78,14 @@ func (r *Round) Set(ip netip.Addr, a Address) {
 	r.join(c, a.Group)
 
 	if c.keeper == nobody {
-		r.open[ip] = c
+		r.open[c] = struct{}{}
 		r.order = nil
 		return
 	}
 	if !c.group.keeps(c.keeper, c) {
 		r.held[c.keeper]++
 	}
-	if c.owner != c.keeper {
-		c.owner = c.keeper
-		r.changed[ip] = struct{}{}
-	}
+	r.own(c, c.keeper)
 }
 
 func (r *Round) find(node string) int {
@@ -117,13 +119,13 @@ func (r *Round) Remove(ip netip.Addr) {
 	r.forget(c)
 	r.touch()
 	delete(r.addresses, ip)
-	r.changed[ip] = struct{}{}
+	r.removed[ip] = struct{}{}
 }
 
 // forget takes the part that an address plays for the others back.
 func (r *Round) forget(c *candidacy) {
 	if c.keeper == nobody {
-		delete(r.open, c.ip)
+		delete(r.open, c)
 		r.order = nil
 	} else if !c.group.keeps(c.keeper, c) {
 		r.held[c.keeper]--
@@ -143,6 +145,23 @@ func (r *Round) touch() {
 	clear(r.heirs)
 }
 
+// own makes a node the owner of an address.
+func (r *Round) own(c *candidacy, node int) {
+	if c.owner != node {
+		c.owner = node
+		r.report(c)
+	}
+}
+
+// report has Decide report an address.
+func (r *Round) report(c *candidacy) {
+	if c.unreported {
+		return
+	}
+	c.unreported = true
+	r.changed = append(r.changed, c)
+}
+
 // Decide brings the decisions up to date and returns the addresses whose owner is another one than after the last Decide, in
 // no particular order.
 func (r *Round) Decide() []netip.Addr {
@@ -150,18 +169,26 @@ func (r *Round) Decide() []netip.Addr {
 		r.assign()
 		r.stale = false
 	}
-	changed := make([]netip.Addr, 0, len(r.changed))
-	for ip := range r.changed {
+	changed := make([]netip.Addr, 0, len(r.changed)+len(r.removed))
+	for _, c := range r.changed {
+		c.unreported = false
+		if r.addresses[c.ip] == c {
+			changed = append(changed, c.ip)
+		}
+	}
+	for ip := range r.removed {
 		changed = append(changed, ip)
 	}
 	clear(r.changed)
+	r.changed = r.changed[:0]
+	clear(r.removed)
 	return changed
 }
 
 // assign gives the open addresses to nodes.
 func (r *Round) assign() {
 	if r.order == nil {
-		for _, c := range r.open {
+		for c := range r.open {
 			r.order = append(r.order, c)
 		}
 		slices.SortFunc(r.order, older)
@@ -169,10 +196,7 @@ func (r *Round) assign() {
 	b := r.newBallot(nobody)
 	b.cast(r.order)
 	for _, c := range r.order {
-		if c.seat != c.owner {
-			c.owner = c.seat
-			r.changed[c.ip] = struct{}{}
-		}
+		r.own(c, c.seat)
 	}
 }
 

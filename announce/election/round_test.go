@@ -124,6 +124,25 @@ func TestAnUnknownAddressHasNoDecision(t *testing.T) {
 	}
 }
 
+func TestAnAddressThatGoesAndComesBetweenTwoDecisionsHasChangedOnce(t *testing.T) {
+	r := NewRound([]string{"a"})
+	ip := address(1)
+	set := func() { r.Set(ip, Address{Eligible: eligible(r, "a"), Claims: []Claim{{Node: "a", Epoch: 1}}}) }
+	set()
+	for _, steps := range [][]func(){
+		{},
+		{func() { r.Remove(ip) }, set},
+		{set, func() { r.Remove(ip) }, set, func() { r.Remove(ip) }},
+	} {
+		for _, step := range steps {
+			step()
+		}
+		if changed := r.Decide(); len(changed) != 1 || changed[0] != ip {
+			t.Errorf("after %d steps: changed %v, want %v", len(steps), changed, ip)
+		}
+	}
+}
+
 func TestDecideReportsOnlyWhatChanged(t *testing.T) {
 	r := NewRound([]string{"a", "b"})
 	all := eligible(r, "a", "b")

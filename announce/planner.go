@@ -253,7 +253,7 @@ func (p *Planner) enter(ip netip.Addr) {
 	}
 	address := election.Address{
 		Created:    services[0].created,
-		Group:      services[0].name.String(),
+		Group:      p.view.group(ip),
 		Claims:     p.view.electionClaims(ip),
 		Eligible:   election.NewSet(len(p.alive)),
 		LastResort: p.lastResort,
@@ -273,7 +273,9 @@ func (p *Planner) enter(ip netip.Addr) {
 	}
 	holder := -1
 	if best, claimed := election.Best(address.Claims); claimed {
-		holder, _ = slices.BinarySearch(p.alive, best.Node)
+		if i, alive := slices.BinarySearch(p.alive, best.Node); alive {
+			holder = i
+		}
 	}
 	p.keepers.All(func(i int) {
 		if i != holder {

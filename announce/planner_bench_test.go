@@ -38,7 +38,7 @@ func large(b *testing.B, nodes, addresses int) (*Planner, *View) {
 		e := endpointsOn(name, names[i%nodes], names[(i+1)%nodes])
 		v.SetEndpointSlice(types.NamespacedName{Namespace: "default", Name: e.Name}, e)
 		status := &announcers[i%nodes].Status
-		status.Layer2.Addresses = append(status.Layer2.Addresses, v1alpha1.Layer2Address{IP: ip, Epoch: 1})
+		status.Layer2.Addresses = append(status.Layer2.Addresses, v1alpha1.Layer2Address{IP: ip, Epoch: 1, Interfaces: []string{"eth0"}})
 	}
 	for i, a := range announcers {
 		v.SetAnnouncer(names[i], a)

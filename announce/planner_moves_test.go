@@ -10,6 +10,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
@@ -539,4 +540,37 @@ func TestBothFamiliesOfAServiceGoTogether(t *testing.T) {
 	}
 	l.kill("n2")
 	check()
+}
+
+func TestAnAddressOfTwoPausedMembersStaysWithNeitherOfThem(t *testing.T) {
+	l := web(t)
+	l.settle()
+	owner := l.owner(vip)
+	l.kill(owner)
+	l.settle()
+	heir := l.owner(vip)
+	l.kill(heir)
+	l.absent = map[string]Absence{owner: Paused, heir: Gone}
+	l.settle()
+	if got := l.owner(vip); got == owner || got == heir {
+		t.Errorf("announced by %s", got)
+	}
+}
+
+func TestSharedAddressesBringTheirOtherFamilyAlong(t *testing.T) {
+	v := NewView()
+	set := func(name string, ips ...string) {
+		v.SetService(types.NamespacedName{Namespace: "default", Name: name}, serviceObject(name, ips...))
+	}
+	set("a", "192.168.10.1")
+	set("b", "192.168.10.1", "fd00::1")
+	set("c", "fd00::1", "192.168.10.3")
+	set("d", "192.168.10.4")
+	for ip, want := range map[string]string{
+		"192.168.10.1": "192.168.10.1", "fd00::1": "192.168.10.1", "192.168.10.3": "192.168.10.1", "192.168.10.4": "",
+	} {
+		if got := v.group(addr(ip)); got != want {
+			t.Errorf("%s is with %q, want %q", ip, got, want)
+		}
+	}
 }

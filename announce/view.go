@@ -70,8 +70,8 @@ func (v *View) SetService(name types.NamespacedName, object *corev1.Service) {
 		return
 	}
 	if old != nil {
+		v.touch(old)
 		for _, ip := range old.addresses {
-			v.dirty[ip] = struct{}{}
 			if v.byAddress[ip] = without(v.byAddress[ip], old); len(v.byAddress[ip]) == 0 {
 				delete(v.byAddress, ip)
 			}
@@ -82,11 +82,11 @@ func (v *View) SetService(name types.NamespacedName, object *corev1.Service) {
 	if s != nil {
 		s.backends = v.backendsOf(name)
 		for _, ip := range s.addresses {
-			v.dirty[ip] = struct{}{}
 			v.byAddress[ip] = append(v.byAddress[ip], s)
 			slices.SortFunc(v.byAddress[ip], olderService)
 		}
 		v.services[name] = s
+		v.touch(s)
 	}
 }
 
@@ -107,7 +107,7 @@ func (v *View) SetEndpointSlice(name types.NamespacedName, object *discoveryv1.E
 		delete(b.slices, name.Name)
 		b.merge()
 		v.release(owner)
-		v.touch(owner)
+		v.touch(v.services[owner])
 	}
 	if object == nil {
 		return
@@ -120,7 +120,7 @@ func (v *View) SetEndpointSlice(name types.NamespacedName, object *discoveryv1.E
 	b.slices[name.Name] = e
 	b.merge()
 	v.sliceOwner[name] = owner
-	v.touch(owner)
+	v.touch(v.services[owner])
 }
 
 func (v *View) backendsOf(service types.NamespacedName) *backends {
@@ -139,12 +139,13 @@ func (v *View) release(service types.NamespacedName) {
 	}
 }
 
-// touch has the addresses of a Service planned again.
-func (v *View) touch(name types.NamespacedName) {
-	if s := v.services[name]; s != nil {
-		for _, ip := range s.addresses {
-			v.dirty[ip] = struct{}{}
-		}
+// touch has the addresses of a Service planned again, and those that belong together with them.
+func (v *View) touch(s *service) {
+	if s == nil {
+		return
+	}
+	for _, ip := range v.together(s.addresses[0]) {
+		v.dirty[ip] = struct{}{}
 	}
 }
 
@@ -279,6 +280,31 @@ func (v *View) complete(alive []string) bool {
 func (v *View) draining(name string) bool {
 	n := v.nodes[name]
 	return n != nil && n.draining
+}
+
+// group names the addresses that belong together with one; "" for one that is alone.
+func (v *View) group(ip netip.Addr) string {
+	together := v.together(ip)
+	if len(together) == 1 {
+		return ""
+	}
+	return slices.MinFunc(together, netip.Addr.Compare).String()
+}
+
+// together are the addresses that belong together with one, which is the first of them: because a Service has both, or others
+// that share addresses make the connection.
+func (v *View) together(ip netip.Addr) []netip.Addr {
+	together := []netip.Addr{ip}
+	for i := 0; i < len(together); i++ {
+		for _, s := range v.byAddress[together[i]] {
+			for _, other := range s.addresses {
+				if !slices.Contains(together, other) {
+					together = append(together, other)
+				}
+			}
+		}
+	}
+	return together
 }
 
 // electionClaims are the claims on an address as the election wants them.

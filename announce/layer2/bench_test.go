@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/mdlayher/arp"
 	"golang.org/x/sys/unix"
@@ -71,6 +72,10 @@ func answering(b *testing.B, etherType int, addr netip.Addr, more int) *station 
 		addr = addr.Next()
 	}
 	r.Set(addresses)
+	// Joining groups takes the kernel a while, and the station hears of each.
+	for again := time.Tick(10 * time.Millisecond); addr.Is6() && len(memberships(b, name)) <= more; {
+		<-again
+	}
 	return s
 }
 

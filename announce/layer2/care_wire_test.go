@@ -9,14 +9,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// until sends a question again and again until that very answer comes.
-func (s *station) until(answer, question []byte) {
-	s.t.Helper()
-	stop := s.repeatedly(question)
-	defer stop()
-	s.receiveFrame("the answer", func(b []byte) bool { return bytes.Equal(b, answer) })
-}
-
 // The frame is the caretaker's, as it leaves from its own hardware address: a switch that learnt the owner's from it would send
 // it what is meant for the owner.
 func TestOnTheWireACaretakerSpeaksForTheOwnerFromItsOwnAddress(t *testing.T) {
@@ -53,8 +45,7 @@ func TestKernelOfAClientFindsTheOwnerByItsCaretaker(t *testing.T) {
 			h, names := switched(t, 1)
 			r := respond(t)
 			r.Care(map[netip.Addr]Care{addresses.free: {names, ownerMAC}})
-			h.visit(addresses.free)
-			h.neighbour(addresses.free, ownerMAC)
+			h.finds(addresses.free, ownerMAC)
 			// The owner is back, at another node that has taken over.
 			r.Care(nil)
 			r.Set(map[netip.Addr][]string{addresses.free: names})

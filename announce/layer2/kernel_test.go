@@ -1,7 +1,6 @@
 package layer2
 
 import (
-	"net"
 	"net/netip"
 	"os"
 	"strings"
@@ -107,8 +106,7 @@ func TestKernelThatAnswersByItselfIsSeenAndSoIsItsSilence(t *testing.T) {
 
 	kernelSays(t, links, vip1, name, "The kernel has 192.0.2.101 on kube-ipvs0 and answers ARP requests for it on "+name+", and names it in its own")
 	kernelSays(t, links, vip61, name, "")
-	h.visit(vip1)
-	h.neighbour(vip1, mac)
+	h.finds(vip1, mac)
 	must(t, h.nl.NeighDel(&netlink.Neigh{LinkIndex: h.index("br0"), IP: vip1.AsSlice()}))
 
 	kernelSetting(t, name, "arp_announce", "2")
@@ -116,8 +114,9 @@ func TestKernelThatAnswersByItselfIsSeenAndSoIsItsSilence(t *testing.T) {
 	kernelSetting(t, "all", "arp_ignore", "1")
 	kernelSays(t, links, vip1, name, "")
 	for _, addr := range []netip.Addr{vip1, vip61} {
-		h.visit(addr)
+		stop := h.visits(addr)
 		h.neighbourIn(addr, nil, netlink.NUD_FAILED)
+		stop()
 	}
 
 	// On the interface itself, nothing keeps the kernel from answering.
@@ -150,16 +149,4 @@ func TestKernelThatHasManyAddressesIsTalkedOfInOneSentence(t *testing.T) {
 	if got := links.KernelAnswers(addresses); !strings.HasPrefix(got, want) {
 		t.Errorf("said %q, want %q", got, want)
 	}
-}
-
-// hostNet is the network that has only addr.
-func hostNet(addr netip.Addr) *net.IPNet {
-	return &net.IPNet{IP: addr.AsSlice(), Mask: net.CIDRMask(addr.BitLen(), addr.BitLen())}
-}
-
-func (h *host) index(name string) int {
-	h.t.Helper()
-	l, err := h.nl.LinkByName(name)
-	must(h.t, err)
-	return l.Attrs().Index
 }

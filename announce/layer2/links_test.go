@@ -1,77 +1,13 @@
 package layer2
 
 import (
-	"context"
 	"net"
 	"net/netip"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/vishvananda/netlink"
-	"go.uber.org/goleak"
-	"golang.org/x/sync/errgroup"
 )
-
-// follow runs a Links until the test ends.
-func follow(t *testing.T) *Links {
-	t.Helper()
-	l := NewLinks()
-	run(t, l.Run)
-	select {
-	case <-l.Ready():
-	case <-time.After(patience):
-		t.Fatal("the links never got ready")
-	}
-	return l
-}
-
-// run runs some functions until the test ends, and fails the test if one returns an error or if they leave a goroutine.
-func run(t testing.TB, all ...func(context.Context) error) {
-	t.Helper()
-	before := goleak.IgnoreCurrent()
-	ctx, cancel := context.WithCancel(context.Background())
-	group, ctx := errgroup.WithContext(ctx)
-	for _, f := range all {
-		group.Go(func() error { return f(ctx) })
-	}
-	t.Cleanup(func() {
-		cancel()
-		if err := group.Wait(); err != nil {
-			t.Errorf("run: %v", err)
-		}
-		goleak.VerifyNone(t, before)
-	})
-}
-
-// patience is how long a test waits for what must come.
-const patience = 20 * time.Second
-
-// await waits until the interface of that name is as wanted.
-func await(t *testing.T, l *Links, name, want string, is func(Interface, bool) bool) {
-	t.Helper()
-	timeout := time.After(patience)
-	for {
-		i, ok := find(l, name)
-		if is(i, ok) {
-			return
-		}
-		select {
-		case <-l.Changed():
-		case <-timeout:
-			t.Fatalf("interface %s: want %s, have %+v (known: %v)", name, want, i, ok)
-		}
-	}
-}
-
-func find(l *Links, name string) (Interface, bool) {
-	all := l.Interfaces()
-	i := slices.IndexFunc(all, func(i Interface) bool { return i.Name == name })
-	if i < 0 {
-		return Interface{}, false
-	}
-	return all[i], true
-}
 
 func TestLinksFollowsAnInterfaceThroughItsLife(t *testing.T) {
 	l := follow(t)

@@ -5,13 +5,13 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netlink"
-	"github.com/vishvananda/netns"
-	"golang.org/x/sys/unix"
 )
 
 // TestMain runs the tests in a network namespace of their own, which plays the node and goes when they end.
@@ -32,82 +32,38 @@ func TestMain(m *testing.M) {
 	os.Exit(0)
 }
 
-// host is another machine: a network namespace.
-type host struct {
-	t  testing.TB
-	ns netns.NsHandle
-	nl *netlink.Handle
-}
-
-func newHost(t testing.TB) *host {
-	t.Helper()
-	h := &host{t: t}
-	do(t, func() error {
-		var err error
-		if h.ns, err = netns.New(); err != nil {
-			return err
-		}
-		h.nl, err = netlink.NewHandle()
-		return err
-	})
-	t.Cleanup(func() {
-		h.nl.Close()
-		h.ns.Close()
-	})
-	h.up("lo")
-	return h
-}
-
 // do runs f on a thread that is thrown away, so that it may leave it in another namespace.
 func do(t testing.TB, f func() error) {
 	t.Helper()
+	must(t, try(f))
+}
+
+func try(f func() error) error {
 	done := make(chan error)
 	go func() {
 		runtime.LockOSThread()
 		done <- f()
 	}()
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
+	return <-done
 }
 
-// in runs f on the host.
-func (h *host) in(f func() error) {
-	h.t.Helper()
-	do(h.t, func() error {
-		if err := netns.Set(h.ns); err != nil {
-			return err
+// repeatedly calls f again and again until stopped.
+func repeatedly(f func()) (stop func()) {
+	enough := make(chan struct{})
+	var calling sync.WaitGroup
+	calling.Go(func() {
+		for again := time.Tick(100 * time.Millisecond); ; {
+			f()
+			select {
+			case <-again:
+			case <-enough:
+				return
+			}
 		}
-		return f()
 	})
-}
-
-func (h *host) up(name string) {
-	h.t.Helper()
-	link, err := h.nl.LinkByName(name)
-	if err == nil {
-		err = h.nl.LinkSetUp(link)
-	}
-	if err != nil {
-		h.t.Fatal(err)
-	}
-}
-
-func (h *host) address(name, prefix string) {
-	h.t.Helper()
-	link, err := h.nl.LinkByName(name)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	addr, err := netlink.ParseAddr(prefix)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	if addr.IP.To4() == nil {
-		addr.Flags = unix.IFA_F_NODAD // to be usable at once
-	}
-	if err := h.nl.AddrAdd(link, addr); err != nil {
-		h.t.Fatal(err)
+	return func() {
+		close(enough)
+		calling.Wait()
 	}
 }
 

@@ -2,82 +2,18 @@ package layer2
 
 import (
 	"bytes"
-	"context"
 	"net"
 	"net/netip"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/mdlayher/arp"
-	"github.com/mdlayher/ndp"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
-
-// inquire runs a Prober on the node's interfaces until the test ends.
-func inquire(t *testing.T, links *Links) *Prober {
-	t.Helper()
-	p := NewProber(links)
-	run(t, p.Run)
-	return p
-}
-
-// asking asks in the background, and returns what gives the answer.
-func asking(t *testing.T, p *Prober, q Question) func() (Answer, bool) {
-	t.Helper()
-	type result struct {
-		answer Answer
-		ok     bool
-		err    error
-	}
-	done := make(chan result, 1)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	go func() {
-		defer cancel()
-		a, ok, err := p.Ask(ctx, q)
-		done <- result{a, ok, err}
-	}()
-	return func() (Answer, bool) {
-		t.Helper()
-		r := <-done
-		if r.err != nil {
-			t.Errorf("ask: %v", r.err)
-		}
-		return r.answer, r.ok
-	}
-}
-
-// patiently is a question that is asked until there is an answer.
-func patiently(q Question) Question {
-	q.Tries, q.Interval = int(patience/(100*time.Millisecond)), 100*time.Millisecond
-	return q
-}
-
-// families are the addresses that the tests of both families use: one that the other host's kernel has, one that nobody has,
-// and one for the node.
-var families = map[string]struct{ has, free, own netip.Addr }{
-	"IPv4": {netip.MustParseAddr("192.0.2.1"), vip1, netip.MustParseAddr("192.0.2.7")},
-	"IPv6": {netip.MustParseAddr("2001:db8::1"), vip61, netip.MustParseAddr("2001:db8::7")},
-}
-
-// settle gives the node's interface an address and waits until links know it.
-func settle(t *testing.T, links *Links, name string, addr netip.Addr) {
-	t.Helper()
-	bits := 24
-	if addr.Is6() {
-		bits = 64
-	}
-	must(t, netlink.AddrAdd(link(t, name), &netlink.Addr{
-		IPNet: &net.IPNet{IP: addr.AsSlice(), Mask: net.CIDRMask(bits, addr.BitLen())}, Flags: unix.IFA_F_NODAD,
-	}))
-	await(t, links, name, "its address, and up", func(i Interface, _ bool) bool {
-		return i.Up && slices.Contains(i.Addresses, addr)
-	})
-}
 
 func TestKernelOfANeighbourAnswersQuestionsAndProbes(t *testing.T) {
 	for family, addresses := range families {
@@ -150,57 +86,6 @@ func TestQuestionsComeFromTheInterfaceAndProbesFromNobody(t *testing.T) {
 	}
 }
 
-// says has a station say that addr is at mac, to all.
-func (s *station) says(addr netip.Addr, mac net.HardwareAddr) {
-	s.t.Helper()
-	if addr.Is4() {
-		s.send(frame(s.mac, broadcast, untagged, newPacket(arp.OperationReply, mac, addr, broadcast, netip.MustParseAddr("192.0.2.7"))))
-		return
-	}
-	s.send(frameFor(unix.ETH_P_IPV6, s.mac, allNodesMAC, untagged, ndpPacket(client6, allNodes, advertised6(addr, mac))))
-}
-
-// probes has a station with that hardware address probe for addr.
-func (s *station) probes(addr netip.Addr, mac net.HardwareAddr) {
-	s.t.Helper()
-	if addr.Is4() {
-		s.send(frame(mac, broadcast, untagged, newPacket(arp.OperationRequest, mac, netip.IPv4Unspecified(), nobody, addr)))
-		return
-	}
-	s.send(frameFor(unix.ETH_P_IPV6, mac, multicastMAC(groupOf(addr)), untagged, solicitation(unspecified, groupOf(addr), addr, ndp.NewNonce())))
-}
-
-// asked waits until somebody asks for addr.
-func (s *station) asked(addr netip.Addr) {
-	s.t.Helper()
-	if addr.Is4() {
-		s.receive("a question", func(p *arp.Packet) bool { return p.TargetIP == addr })
-		return
-	}
-	s.receiveFrame("a solicitation", func(b []byte) bool {
-		m, ok := heard6(b[14:], b[6:12])
-		return ok && m.asks == addr
-	})
-}
-
-// hears waits until somebody says that addr is at mac.
-func (s *station) hears(addr netip.Addr, mac net.HardwareAddr) {
-	s.t.Helper()
-	if addr.Is4() {
-		s.receive("a claim", func(p *arp.Packet) bool { return p.SenderIP == addr && bytes.Equal(p.SenderHardwareAddr, mac) })
-		return
-	}
-	s.receive6("a claim", func(a advert) bool { return a.TargetAddress == addr && bytes.Equal(a.mac, mac) })
-}
-
-// stationOf is a station that speaks the protocol of the family of addr.
-func (h *host) stationOf(name string, addr netip.Addr) *station {
-	if addr.Is4() {
-		return h.stationFor(name, unix.ETH_P_ARP)
-	}
-	return h.stationFor(name, unix.ETH_P_IPV6)
-}
-
 func TestWhoSpeaksForAnotherIsToldFromHim(t *testing.T) {
 	for family, addresses := range families {
 		t.Run(family, func(t *testing.T) {
@@ -263,11 +148,9 @@ func TestNodeDoesNotAnswerItself(t *testing.T) {
 			p, r := NewProber(links), NewResponder(links)
 			run(t, p.Run, r.Run)
 			settle(t, links, names[0], addresses.own)
-			h.visit(addresses.own) // the network works
-			h.neighbour(addresses.own, link(t, names[0]).Attrs().HardwareAddr)
+			h.finds(addresses.own, link(t, names[0]).Attrs().HardwareAddr)
 			r.Set(map[netip.Addr][]string{addresses.free: names[1:]})
-			h.visit(addresses.free)
-			h.neighbour(addresses.free, link(t, names[1]).Attrs().HardwareAddr)
+			h.finds(addresses.free, link(t, names[1]).Attrs().HardwareAddr)
 			answered := r.Answered()
 			for _, probe := range []bool{false, true} {
 				q := Question{Interface: names[0], Address: addresses.free, Probe: probe}

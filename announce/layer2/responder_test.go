@@ -2,9 +2,7 @@ package layer2
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"slices"
 	"testing"
@@ -56,83 +54,6 @@ func same(t *testing.T, what string, got, want []string) {
 	}
 }
 
-func TestNewAddressIsAnnouncedAtOnceAndRepeatedPastTheLockTime(t *testing.T) {
-	bubble(t, func(t *testing.T, lan *fakeLAN, r *Responder) {
-		start := time.Now()
-		r.Set(map[netip.Addr][]string{vip1: {"eth0"}})
-		time.Sleep(30 * time.Second)
-		_, announced := lan.take()
-		same(t, "announcements", lines(start, announced), []string{
-			"0s eth0 request 192.0.2.101", "0s eth0 reply 192.0.2.101",
-			"1.1s eth0 request 192.0.2.101", "1.1s eth0 reply 192.0.2.101",
-			"2.2s eth0 request 192.0.2.101", "2.2s eth0 reply 192.0.2.101",
-			"3.3s eth0 request 192.0.2.101", "3.3s eth0 reply 192.0.2.101",
-			"5s eth0 request 192.0.2.101", "5s eth0 reply 192.0.2.101",
-		})
-	})
-}
-
-func TestNewIPv6AddressIsAnnouncedAtOnceAndTwiceMore(t *testing.T) {
-	bubble(t, func(t *testing.T, lan *fakeLAN, r *Responder) {
-		start := time.Now()
-		r.Set(map[netip.Addr][]string{vip61: {"eth0"}})
-		time.Sleep(30 * time.Second)
-		_, announced := lan.take()
-		same(t, "announcements", lines(start, announced), []string{
-			"0s eth0 advertisement 2001:db8::101",
-			"1.1s eth0 advertisement 2001:db8::101",
-			"3.3s eth0 advertisement 2001:db8::101",
-		})
-		time.Sleep(time.Minute)
-		_, announced = lan.take()
-		if len(announced) != 1 {
-			t.Errorf("%d announcements in the minute after, want one: %q", len(announced), lines(start, announced))
-		}
-	})
-}
-
-func TestFamiliesDoNotWaitForEachOther(t *testing.T) {
-	bubble(t, func(t *testing.T, lan *fakeLAN, r *Responder) {
-		addresses := block(2000, "eth0")
-		addresses[vip61] = []string{"eth0"}
-		start := time.Now()
-		r.Set(addresses)
-		synctest.Wait()
-		_, announced := lan.take()
-		announced = slices.DeleteFunc(announced, func(s sent) bool { return s.addr.Is4() })
-		same(t, "announcements", lines(start, announced), []string{"0s eth0 advertisement 2001:db8::101"})
-
-		lan.breakSocket("eth0", ndpProtocol)
-		lan.ask("eth0", netip.MustParseAddr("10.0.0.1"))
-		synctest.Wait()
-		answers, _ := lan.take()
-		same(t, "answers without NDP", lines(start, answers), []string{"0s eth0 answer 10.0.0.1"})
-	})
-}
-
-func TestRepeatsOfAnAddressStayASecondApartWhenTheyArePaced(t *testing.T) {
-	const many = 3000
-	bubble(t, func(t *testing.T, lan *fakeLAN, r *Responder) {
-		addresses := map[netip.Addr][]string{}
-		for addr := vip61; len(addresses) < many; addr = addr.Next() {
-			addresses[addr] = []string{"eth0"}
-		}
-		r.Set(addresses)
-		time.Sleep(30 * time.Second)
-		_, announced := lan.take()
-		if len(announced) != 3*many {
-			t.Errorf("%d announcements, want %d", len(announced), 3*many)
-		}
-		last := map[netip.Addr]time.Time{}
-		for _, s := range announced {
-			if before, ok := last[s.addr]; ok && s.at.Sub(before) < time.Second {
-				t.Fatalf("%v was announced again after %v", s.addr, s.at.Sub(before))
-			}
-			last[s.addr] = s.at
-		}
-	})
-}
-
 func TestQuestionsForExactlyTheAddressesItOwnsAreWanted(t *testing.T) {
 	bubble(t, func(t *testing.T, lan *fakeLAN, r *Responder) {
 		want := func(what string, addresses ...netip.Addr) {
@@ -161,26 +82,6 @@ func TestQuestionsForExactlyTheAddressesItOwnsAreWanted(t *testing.T) {
 		want("a socket that broke", vip61, vip62)
 		r.Set(nil)
 		want("none")
-	})
-}
-
-func TestAddressIsRefreshedEveryMinuteGiveOrTakeATenth(t *testing.T) {
-	bubble(t, func(t *testing.T, lan *fakeLAN, r *Responder) {
-		r.Set(map[netip.Addr][]string{vip1: {"eth0"}})
-		time.Sleep(30 * time.Second)
-		_, announced := lan.take()
-		last := announced[len(announced)-1].at
-		time.Sleep(10 * time.Minute)
-		_, announced = lan.take()
-		if len(announced) < 18 || len(announced) > 24 {
-			t.Errorf("%d frames in ten minutes, want about 20", len(announced))
-		}
-		for n := 0; n < len(announced); n += 2 {
-			if gap := announced[n].at.Sub(last); gap < 54*time.Second || gap > 66*time.Second {
-				t.Errorf("refreshed after %v", gap)
-			}
-			last = announced[n].at
-		}
 	})
 }
 
@@ -284,138 +185,6 @@ func TestWhatIsSentIsCounted(t *testing.T) {
 		}
 		if n := r.Conflicts(); n != (Counts{}) {
 			t.Errorf("conflicts %+v", n)
-		}
-	})
-}
-
-func TestManyAddressesArePacedAndAllAreAnnouncedBeforeAnyIsRepeated(t *testing.T) {
-	const many = 2000
-	bubble(t, func(t *testing.T, lan *fakeLAN, r *Responder) {
-		addresses := block(many, "eth0")
-		start := time.Now()
-		r.Set(addresses)
-		time.Sleep(time.Minute)
-		_, announced := lan.take()
-		if len(announced) < 10*many {
-			t.Fatalf("%d frames, want %d", len(announced), 10*many)
-		}
-		seen := map[netip.Addr]int{}
-		for n, s := range announced[:10*many] {
-			if round := n / many; round < 2 && seen[s.addr] != round {
-				t.Fatalf("frame %d repeats %v before all have had their turn", n, s.addr)
-			}
-			seen[s.addr]++
-			if allowed := r.Burst + int(s.at.Sub(start).Seconds()*float64(r.Rate)) + 1; n+1 > allowed {
-				t.Fatalf("%d frames within %v", n+1, s.at.Sub(start))
-			}
-		}
-		last := announced[many-1].at.Sub(start)
-		if want := time.Duration(many-r.Burst) * time.Second / time.Duration(r.Rate); last > want+10*time.Millisecond {
-			t.Errorf("all were announced after %v, the rate allows %v", last, want)
-		}
-	})
-}
-
-func TestNewAddressIsNotDelayedByTheRepeatsOfOthers(t *testing.T) {
-	bubble(t, func(t *testing.T, lan *fakeLAN, r *Responder) {
-		addresses := block(2000, "eth0")
-		r.Set(addresses)
-		time.Sleep(9 * time.Second) // repeats have piled up by now
-		lan.take()
-		start := time.Now()
-		addresses[vip1] = []string{"eth0"}
-		r.Set(addresses)
-		time.Sleep(time.Second)
-		_, announced := lan.take()
-		n := slices.IndexFunc(announced, func(s sent) bool { return s.addr == vip1 })
-		if n < 0 || announced[n].at.Sub(start) > 2*time.Second/time.Duration(r.Rate) {
-			t.Errorf("the new address was not announced with the next frame")
-		}
-	})
-}
-
-func TestInterfaceThatComesBackOrChangesItsAddressAnnouncesAll(t *testing.T) {
-	changes := map[string]func(*fakeLAN){
-		"down and up": func(lan *fakeLAN) {
-			lan.change("eth0", func(i *Interface) { i.Up = false })
-			synctest.Wait()
-			lan.change("eth0", func(i *Interface) { i.Up = true })
-		},
-		"another MAC": func(lan *fakeLAN) {
-			lan.change("eth0", func(i *Interface) { i.MAC = net.HardwareAddr{2, 0, 0, 0, 0, 99} })
-		},
-		"another interface of its name": func(lan *fakeLAN) { lan.change("eth0", func(i *Interface) { i.Index = 99 }) },
-		"a socket that broke": func(lan *fakeLAN) {
-			lan.breakSocket("eth0", arpProtocol)
-			time.Sleep(100 * time.Millisecond)
-		},
-	}
-	for name, change := range changes {
-		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T, lan *fakeLAN, r *Responder) {
-				r.Set(map[netip.Addr][]string{vip1: {"eth0"}, vip2: {"eth1"}})
-				time.Sleep(30 * time.Second)
-				lan.take()
-				change(lan)
-				synctest.Wait()
-				_, announced := lan.take()
-				same(t, "announcements", lines(time.Now(), announced), []string{"0s eth0 request 192.0.2.101", "0s eth0 reply 192.0.2.101"})
-				for _, s := range announced {
-					if mac := lan.Interfaces()[0].MAC; !slices.Equal(s.mac, mac) {
-						t.Errorf("announced at %v, the interface has %v", s.mac, mac)
-					}
-				}
-				lan.ask("eth0", vip1)
-				synctest.Wait()
-				answers, _ := lan.take()
-				same(t, "answers", lines(time.Now(), answers), []string{"0s eth0 answer 192.0.2.101"})
-			})
-		})
-	}
-}
-
-func TestChangeOfAnInterfaceThatIsNoneToARPDisturbsNothing(t *testing.T) {
-	bubble(t, func(t *testing.T, lan *fakeLAN, r *Responder) {
-		r.Set(map[netip.Addr][]string{vip1: {"eth0"}})
-		time.Sleep(30 * time.Second)
-		lan.take()
-		lan.change("eth0", func(i *Interface) { i.Prefixes = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")} })
-		synctest.Wait()
-		_, announced := lan.take()
-		same(t, "announcements", lines(time.Now(), announced), nil)
-	})
-}
-
-func TestSocketThatCannotBeOpenedIsTriedAgainEverMoreSlowly(t *testing.T) {
-	bubble(t, func(t *testing.T, lan *fakeLAN, r *Responder) {
-		lan.refuse = errors.New("refused")
-		r.Set(map[netip.Addr][]string{vip1: {"eth0"}})
-		time.Sleep(10 * time.Minute)
-		synctest.Wait()
-		if lan.opened < 60 || lan.opened > 70 {
-			t.Errorf("opened %d times in ten minutes, want about every ten seconds", lan.opened)
-		}
-		lan.mu.Lock()
-		lan.refuse = nil
-		lan.mu.Unlock()
-		time.Sleep(11 * time.Second)
-		if _, announced := lan.take(); len(announced) < 2 {
-			t.Errorf("not announced once the socket opens")
-		}
-	})
-}
-
-func TestInterfacesWithoutAddressesHaveNoSocket(t *testing.T) {
-	bubble(t, func(t *testing.T, lan *fakeLAN, r *Responder) {
-		r.Set(map[netip.Addr][]string{vip1: {"eth0"}})
-		synctest.Wait()
-		if len(lan.conns) != 1 {
-			t.Errorf("%d sockets, want one", len(lan.conns))
-		}
-		r.Set(nil)
-		synctest.Wait()
-		if len(lan.conns) != 0 {
-			t.Errorf("%d sockets, want none", len(lan.conns))
 		}
 	})
 }

@@ -1,0 +1,136 @@
+package bfd
+
+import (
+	"slices"
+	"sync"
+	"time"
+)
+
+// ear is the listener of a service, or why there is none.
+type ear struct {
+	service  service
+	listener listener
+	err      error
+}
+
+func (e *ear) close() {
+	if e.listener != nil {
+		e.listener.close()
+	}
+}
+
+// relisten is how long to wait before trying again to open a listener.
+const relisten = time.Second
+
+// listen opens the listeners that are needed and closes the others.
+func (s *Speaker) listen(now time.Time, running *sync.WaitGroup) {
+	needed := map[service]bool{}
+	for _, p := range s.peers {
+		needed[p.config.service()] = true
+	}
+	s.listenAt = time.Time{}
+	for _, service := range services {
+		e := s.listeners[service]
+		switch {
+		case !needed[service] && e != nil:
+			e.close()
+			delete(s.listeners, service)
+		case needed[service] && (e == nil || e.listener == nil):
+			if e == nil {
+				e = &ear{service: service}
+				s.listeners[service] = e
+			}
+			listener, err := s.network.listen(service)
+			s.note(&e.err, err)
+			if err != nil {
+				s.listenAt = now.Add(relisten)
+				continue
+			}
+			e.listener = listener
+			running.Go(func() { listener.await(func() { s.arrived(e) }) })
+		}
+	}
+}
+
+// arrived takes what has arrived at a listener.
+func (s *Speaker) arrived(e *ear) {
+	for more := true; more; {
+		s.mu.Lock()
+		more = s.drain(e)
+		next, ok := s.queue.next()
+		early := ok && (s.armed.IsZero() || next.Before(s.armed))
+		s.mu.Unlock()
+		if early {
+			signal(s.wake)
+		}
+	}
+}
+
+// batch is how many packets are taken at a time, so that a flood of them keeps nothing else from its turn.
+const batch = 8192
+
+// drain takes the packets that have arrived at a listener, and tells whether there may be more.
+func (s *Speaker) drain(e *ear) bool {
+	if e.listener == nil {
+		return false
+	}
+	for range batch {
+		d, ok := e.listener.receive()
+		if !ok {
+			return false
+		}
+		s.take(e, d, time.Now())
+	}
+	return true
+}
+
+// take gives a datagram to the session that it is for, if there is one.
+func (s *Speaker) take(e *ear, d datagram, now time.Time) {
+	packet, err := parse(d.payload)
+	if err != nil {
+		return
+	}
+	p := s.find(e, packet, d)
+	if p == nil {
+		return
+	}
+	if err := p.refuses(packet, d.ttl); err != nil {
+		p.refused++
+		if p.state != Up { // in which case somebody pretends to be the neighbour
+			s.note(&p.refuseErr, err)
+		}
+		return
+	}
+	p.received++
+	s.note(&p.refuseErr, nil)
+	s.watch(p, now, func() { p.hear(packet, now) })
+	s.advance(p, now)
+}
+
+// find returns the session that a packet is for: the one that it names, or as long as the neighbour does not know its name, the one with
+// its path.
+func (s *Speaker) find(e *ear, packet packet, d datagram) *peer {
+	if packet.yours != 0 {
+		if p := s.peers[packet.yours]; p != nil && p.config.Peer == d.from && p.config.service() == e.service {
+			return p
+		}
+		return nil
+	}
+	peers := s.paths[origin{e.service, d.from}]
+	if n := slices.IndexFunc(peers, func(p *peer) bool { return s.comesFor(p, d) }); n >= 0 {
+		return peers[n]
+	}
+	return nil
+}
+
+// comesFor tells whether a datagram of the neighbour came to where the session is.
+func (s *Speaker) comesFor(p *peer, d datagram) bool {
+	if p.config.Local.IsValid() && p.config.Local != d.to {
+		return false
+	}
+	if p.config.Interface == "" {
+		return true
+	}
+	index, err := s.network.index(p.config.Interface)
+	return err == nil && index == d.ifi
+}

@@ -1,0 +1,301 @@
+package bfd
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"k8s.io/klog/v2"
+)
+
+// Speaker runs sessions with any number of neighbours.
+type Speaker struct {
+	network network
+	changed chan struct{}
+	wake    chan struct{}
+
+	mu     sync.Mutex
+	logger klog.Logger
+	// peers are the sessions by discriminator, those that are being ended included; named are the others.
+	peers map[uint32]*peer
+	named map[string]*peer
+	// paths are the sessions by where their packets come from.
+	paths map[origin][]*peer
+	// refused are why sessions could not be added.
+	refused map[string]refusal
+	queue   queue
+	// armed is when Run looks after the queue next; zero if it is about to, or not before it is woken.
+	armed time.Time
+
+	listeners map[service]*ear
+	// listenAt is when to see again whether the listeners are those that are needed; zero if they are.
+	listenAt time.Time
+	// port is where to begin to look for a free source port.
+	port uint16
+}
+
+// origin is where packets come from.
+type origin struct {
+	service service
+	peer    netip.Addr
+}
+
+// refusal is a session that cannot be.
+type refusal struct {
+	err   error
+	since time.Time
+}
+
+// NewSpeaker returns a Speaker without sessions, in the network namespace of the process.
+func NewSpeaker() *Speaker { return newSpeaker(linux{}) }
+
+func newSpeaker(n network) *Speaker {
+	return &Speaker{
+		network:   n,
+		changed:   make(chan struct{}, 1),
+		wake:      make(chan struct{}, 1),
+		peers:     map[uint32]*peer{},
+		named:     map[string]*peer{},
+		paths:     map[origin][]*peer{},
+		refused:   map[string]refusal{},
+		listeners: map[service]*ear{},
+		port:      firstPort + uint16(rand.IntN(lastPort-firstPort+1)),
+	}
+}
+
+// Changed receives after the State or the Err of a session has changed, or a failure was counted; several changes may come as one.
+func (s *Speaker) Changed() <-chan struct{} { return s.changed }
+
+// Sessions returns how all sessions are doing, by name. Those that are not in the last Set are left out.
+func (s *Speaker) Sessions() []Status {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	statuses := make([]Status, 0, len(s.named)+len(s.refused))
+	for _, p := range s.named {
+		status := p.status()
+		if ear := s.listeners[p.config.service()]; ear != nil && ear.err != nil {
+			status.Err = ear.err
+		}
+		statuses = append(statuses, status)
+	}
+	for name, refusal := range s.refused {
+		statuses = append(statuses, Status{Name: name, State: Down, RemoteState: Down, Since: refusal.since, Err: refusal.err})
+	}
+	slices.SortFunc(statuses, func(a, b Status) int { return strings.Compare(a.Name, b.Name) })
+	return statuses
+}
+
+// Set says which sessions there are to be, by name. Those that are as before go on undisturbed; changed intervals are agreed on with
+// the neighbour without an interruption. Those that are not there any more are ended, and their neighbours told that this is no failure,
+// as long as Run goes on. One that cannot be, or contradicts itself, says so in its Status and leaves the others alone.
+func (s *Speaker) Set(sessions map[string]Session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	configs, errs := map[string]Session{}, map[string]error{}
+	for name, session := range sessions {
+		configs[name], errs[name] = session.normalized()
+	}
+	for name, p := range s.named {
+		if config, ok := configs[name]; !ok || errs[name] != nil || config.path() != p.config.path() {
+			s.end(p, now)
+		}
+	}
+	refused := map[string]refusal{}
+	for _, name := range slices.Sorted(maps.Keys(configs)) {
+		if p := s.named[name]; p != nil && errs[name] == nil {
+			if p.config != configs[name] {
+				p.reconfigure(configs[name])
+				s.queue.put(p)
+			}
+			continue
+		}
+		err := errs[name]
+		if err == nil {
+			err = s.add(name, configs[name], now)
+		}
+		if err != nil {
+			since := now
+			if before, ok := s.refused[name]; ok {
+				since = before.since
+			}
+			refused[name] = refusal{err, since}
+		}
+	}
+	s.refused = refused
+	s.listenAt = now
+	signal(s.wake)
+	signal(s.changed)
+}
+
+// add begins a session, unless its packets could not be told from those of another.
+func (s *Speaker) add(name string, config Session, now time.Time) error {
+	at := origin{config.service(), config.Peer}
+	for _, other := range slices.Clone(s.paths[at]) {
+		if !other.config.path().overlaps(config.path()) {
+			continue
+		}
+		if other.leaveAt.IsZero() {
+			return fmt.Errorf("%w: %s", ErrDuplicate, other.name)
+		}
+		s.forget(other) // the neighbour would take its last words for those of the new one
+	}
+	discriminator := rand.Uint32()
+	for discriminator == 0 || s.peers[discriminator] != nil {
+		discriminator = rand.Uint32()
+	}
+	p := newPeer(name, config, discriminator, now)
+	s.peers[discriminator] = p
+	s.named[name] = p
+	s.paths[at] = append(s.paths[at], p)
+	s.queue.put(p)
+	return nil
+}
+
+// end has a session take its leave.
+func (s *Speaker) end(p *peer, now time.Time) {
+	delete(s.named, p.name)
+	p.leave(now)
+	s.queue.put(p)
+}
+
+// forget drops a session.
+func (s *Speaker) forget(p *peer) {
+	delete(s.peers, p.local)
+	at := origin{p.config.service(), p.config.Peer}
+	s.paths[at] = slices.DeleteFunc(s.paths[at], func(o *peer) bool { return o == p })
+	if len(s.paths[at]) == 0 {
+		delete(s.paths, at)
+	}
+	s.queue.remove(p)
+	p.hangUp()
+	s.listenAt = time.Now()
+}
+
+// Run holds the sessions until the context ends, and then returns nil. Neighbours are not told that it ends: to them that looks like a
+// failure, and they know best what it means together with the end of what else goes over the path.
+func (s *Speaker) Run(ctx context.Context) error {
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer s.close()
+	s.mu.Lock()
+	s.logger = klog.FromContext(ctx)
+	s.mu.Unlock()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		if next, ok := s.step(&running); ok {
+			timer.Reset(time.Until(next))
+		} else {
+			timer.Stop()
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-timer.C:
+		case <-s.wake:
+		}
+	}
+}
+
+// step does what is due, and returns when to come back at the latest, if at all.
+func (s *Speaker) step(running *sync.WaitGroup) (time.Time, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	if !s.listenAt.IsZero() && !now.Before(s.listenAt) {
+		s.listen(now, running)
+	}
+	drained := false
+	for {
+		at, ok := s.queue.next()
+		if !ok || at.After(now) {
+			break
+		}
+		p := s.queue[0]
+		if silent := p.silentAt(); !drained && !silent.IsZero() && !silent.After(now) {
+			// This process may just have had no processor for a while: what has arrived by now counts before what has not.
+			for _, ear := range s.listeners {
+				s.drain(ear)
+			}
+			drained = true
+			continue
+		}
+		s.advance(p, now)
+	}
+	next, ok := s.queue.next()
+	if !s.listenAt.IsZero() && (!ok || s.listenAt.Before(next)) {
+		next, ok = s.listenAt, true
+	}
+	s.armed = next
+	return next, ok
+}
+
+// advance does for a session what is due.
+func (s *Speaker) advance(p *peer, now time.Time) {
+	silence := now.Sub(p.heard) // if it was heard
+	s.watch(p, now, func() {
+		wasUp := p.state == Up
+		if p.check(now) && wasUp {
+			p.lastDetection = silence
+		}
+	})
+	for packet, ok := p.next(now); ok; packet, ok = p.next(now) {
+		s.send(p, packet)
+	}
+	if !p.leaveAt.IsZero() && !now.Before(p.leaveAt) {
+		s.forget(p)
+		return
+	}
+	s.queue.put(p)
+}
+
+// watch does something to the machine of a session, and tells of what comes of it.
+func (s *Speaker) watch(p *peer, now time.Time, do func()) {
+	before := p.state
+	do()
+	if p.state == before {
+		return
+	}
+	p.since = now
+	if before == Up && p.remoteState != AdminDown {
+		p.failures++
+	}
+	s.logger.Info("A BFD session changed", "session", p.name, "peer", p.config.Peer, "from", before, "to", p.state,
+		"diagnostic", p.diagnostic, "remoteState", p.remoteState, "remoteDiagnostic", p.remoteDiagnostic)
+	signal(s.changed)
+}
+
+// note keeps an error or that there is none, and tells if it is another one.
+func (s *Speaker) note(kept *error, err error) {
+	if (*kept == nil) != (err == nil) || err != nil && (*kept).Error() != err.Error() {
+		*kept = err
+		signal(s.changed)
+	}
+}
+
+func (s *Speaker) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range s.listeners {
+		e.close()
+	}
+	clear(s.listeners)
+	for _, p := range s.peers {
+		p.hangUp()
+	}
+}
+
+// signal leaves a token in a channel of capacity one, which may have one already.
+func signal(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

@@ -160,14 +160,15 @@ func (w *world) enqueueNames(names ...string) {
 
 // hear tells the allocator of the Services that are gone.
 func (w *world) hear() {
-	for _, svc := range w.gone {
+	for len(w.gone) > 0 {
+		svc := w.gone[0]
+		w.gone = w.gone[1:]
 		w.enqueue(w.a.Release(w.now, types.NamespacedName{Namespace: svc.Namespace, Name: svc.Name}, svc.UID))
 		if seen := w.seen[keyOf(svc)]; seen != nil && seen.UID == svc.UID {
 			delete(w.seen, keyOf(svc))
 		}
 		w.learn()
 	}
-	w.gone = nil
 }
 
 // workOne does what the service controller does for one Service, and checks the answer.
@@ -200,7 +201,11 @@ func (w *world) ask(svc *corev1.Service) (Outcome, error) {
 // learn takes over from the allocator who has what, and keeps account of what rests.
 func (w *world) learn() {
 	owners := map[netip.Addr][]string{}
-	for key, svc := range w.services {
+	known := maps.Clone(w.services)
+	for _, svc := range w.gone { // it has what it had until the allocator hears of it
+		known[keyOf(svc)] = svc
+	}
+	for key, svc := range known {
 		addresses, _ := w.a.Lookup(types.NamespacedName{Namespace: svc.Namespace, Name: svc.Name})
 		for _, addr := range addresses {
 			owners[addr] = append(owners[addr], key)

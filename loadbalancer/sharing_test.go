@@ -18,6 +18,14 @@ func TestSharing(t *testing.T) {
 			s.ensure(s.service("a", shares("k", 80)))
 			s.expect("poked", s.release(s.service("b")), "a")
 		},
+		"of those who are deleted together the last has the address back": func(s *script) {
+			s.ensure(s.service("a", shares("k", 80)))
+			s.ensure(s.service("b", shares("k", 81)))
+			s.release(s.service("a", shares("k", 80)))
+			s.release(s.service("b", shares("k", 81)))
+			s.expect("a", s.ensure(s.service("a", born("again"))), "10.0.0.1")
+			s.expect("b", s.ensure(s.service("b", born("again"))), "10.0.0.0")
+		},
 		"no sentence names more than a few": func(s *script) {
 			for _, name := range []string{"a", "b", "c", "d", "e", "f"} {
 				s.ensure(s.service(name, shares("k", int32(len(s.born)))))

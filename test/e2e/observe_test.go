@@ -115,25 +115,31 @@ func (o *observation) awaitSoleAnswerer(ctx context.Context, address netip.Addr)
 	return o.watch.AwaitSole(ctx, address, questions)
 }
 
-// undisturbed expects that addresses were answered for by one node all the time so far, and that nobody was left without an
-// answer.
+// undisturbed expects that addresses were answered for by one node all the time so far, and that no question was left
+// without an answer.
 func (o *observation) undisturbed(addresses []netip.Addr) {
 	o.t.Helper()
 	for _, address := range addresses {
-		// Whoever answers now has answered all that was asked before.
-		if _, err := o.awaitSoleAnswerer(o.ctx, address); err != nil {
-			o.t.Error(err)
-		}
-		answers := o.watch.Answers(address)
-		last := len(answers.Questions) - 1
-		for last > 0 && len(answers.Questions[last].Answers) == 0 { // these may be under way
-			last--
-		}
-		answers.Questions = answers.Questions[:last+1]
+		answers := o.settledAnswers(address)
 		if answers.Moves() != 0 || answers.Unanswered() != 0 || answers.MostAtOnce() != 1 {
 			o.t.Errorf("%s of %s was disturbed: %s", address, o.owners[address].Name, o.named(answers.String()))
 		}
 	}
+}
+
+// settledAnswers returns the answers so far, without the last questions, to which they may be under way.
+func (o *observation) settledAnswers(address netip.Addr) network.Answers {
+	o.t.Helper()
+	if _, err := o.awaitSoleAnswerer(o.ctx, address); err != nil {
+		o.t.Error(err)
+	}
+	answers := o.watch.Answers(address)
+	last := len(answers.Questions)
+	for last > 0 && len(answers.Questions[last-1].Answers) == 0 {
+		last--
+	}
+	answers.Questions = answers.Questions[:last]
+	return answers
 }
 
 // nodeWith returns the node with a hardware address, nil if it is nobody's.

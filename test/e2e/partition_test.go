@@ -38,7 +38,7 @@ func TestOneNodeAnswersForAnAddressThroughEveryPartition(t *testing.T) {
 // newFleet announces the addresses of Services from all nodes, one of them with an address of each family.
 func (d *deployment) newFleet(services int) *fleet {
 	d.t.Helper()
-	d.applyYAML(pool("public", "192.168.10.200-192.168.10.250", "fd00:10::200-fd00:10::250"))
+	d.applyYAML(pool("public", "192.168.10.200-192.168.10.219", "fd00:10::200-fd00:10::219"))
 	d.apply(samples+"l2advertisement.yaml", samples+"deployment.yaml")
 	d.kubectl("rollout", "status", "deployment/myapp", "--timeout=120s")
 	d.awaitAllInSight()

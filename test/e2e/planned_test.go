@@ -1,0 +1,155 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/test/cluster"
+)
+
+// TestWhatIsDoneOnPurposeLosesNothing upgrades and kills announcers, drains nodes and has addresses spread anew, under load and
+// while a host on the LAN asks all the time who has the addresses.
+func TestWhatIsDoneOnPurposeLosesNothing(t *testing.T) {
+	d := deploy(t, cluster.Config{Nodes: 3, Families: []corev1.IPFamily{corev1.IPv4Protocol, corev1.IPv6Protocol}})
+	f := d.newFleet(3)
+	await := d.meetStranger() // who leaves again, which is noticed within a minute
+	f.during("the announcers are upgraded", testUpgrade)
+	f.during("an announcer is killed", testKilled)
+	f.during("a node is excluded by its label", testDrain(v1alpha1.ReasonRunning,
+		[]string{"label", "node", "%s", corev1.LabelNodeExcludeBalancers + "=true"},
+		[]string{"label", "node", "%s", corev1.LabelNodeExcludeBalancers + "-"}))
+	f.during("a node is drained by an annotation", testDrain(v1alpha1.ReasonDraining,
+		[]string{"annotate", "node", "%s", v1alpha1.AnnotationDrain + "="},
+		[]string{"annotate", "node", "%s", v1alpha1.AnnotationDrain + "-"}))
+	f.during("a node is drained by a taint", testDrain(v1alpha1.ReasonDraining,
+		[]string{"taint", "node", "%s", corev1.TaintNodeOutOfService + "=maintenance:NoSchedule"},
+		[]string{"taint", "node", "%s", corev1.TaintNodeOutOfService + "-"}))
+	f.during("all nodes are drained", testAllDrained)
+	f.during("addresses are spread anew", testRebalance)
+	f.during("nodes are preferred", testPreferredNodes)
+	f.during("the kernel of a node has an address", testKernelThatAnswers)
+	await()
+}
+
+func testUpgrade(o *observation) {
+	clients := o.connect(o.addresses)
+	o.kubectl("rollout", "restart", "--namespace=clarion-system", "daemonset/announcer")
+	o.kubectl("rollout", "status", "--namespace=clarion-system", "daemonset/announcer", "--timeout=120s")
+	o.awaitAllInSight()
+	o.undisturbed(o.addresses)
+	clients.lostNothing()
+}
+
+func testKilled(o *observation) {
+	address := o.addresses[0]
+	node := o.owners[address]
+	clients := o.connect(o.of(node))
+	announcer, err := node.Process("announcer")
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	if err := announcer.Kill(); err != nil {
+		o.t.Fatal(err)
+	}
+	// A client that does not know yet where the address is.
+	if _, err := o.Client.Run(o.ctx, "ip", "neigh", "flush", "to", address.String(), "dev", "eth0"); err != nil {
+		o.t.Fatal(err)
+	}
+	if _, err := o.Client.Run(o.ctx, "curl", "--silent", "--show-error", "--fail", "--max-time", "10", "http://"+address.String()); err != nil {
+		o.t.Error(err)
+	}
+	o.eventually("a new announcer", func(context.Context) error {
+		if again, err := node.Process("announcer"); err != nil || again.PID == announcer.PID {
+			return fmt.Errorf("there is none on %s (%v)", node.Name, err)
+		}
+		return nil
+	})
+	o.awaitAllInSight()
+	for _, address := range o.of(node) {
+		o.awaitSoleOwnerSeenBy(o.watch, address)
+		if answers := o.watch.Answers(address); answers.Moves() != 0 {
+			o.t.Errorf("%s has moved", address)
+		}
+	}
+	o.undisturbed(o.notOf(node))
+	clients.lostNothing()
+}
+
+// testDrain drains a node that has addresses, by kubectl, for which its announcer gives a reason, and ends that.
+func testDrain(reason string, begin, end []string) func(*observation) {
+	on := func(command []string, node *cluster.Node) []string {
+		command = slices.Clone(command)
+		command[2] = fmt.Sprintf(command[2], node.Name)
+		return command
+	}
+	return func(o *observation) {
+		o.overlaps = true
+		node := o.owners[o.addresses[0]]
+		clients := o.connect(o.of(node))
+		o.kubectl(on(begin, node)...)
+		o.t.Cleanup(func() { o.Kubectl(context.Background(), on(end, node)...) })
+		o.awaitMove(o.of(node), node)
+		o.awaitReadyReason(node, reason)
+		o.answeredThroughout(o.of(node))
+		o.undisturbed(o.notOf(node))
+		o.kubectl(on(end, node)...)
+		o.awaitReadyReason(node, v1alpha1.ReasonRunning)
+		for _, address := range o.of(node) {
+			if owner := o.awaitSoleOwnerSeenBy(o.watch, address); owner == node {
+				o.t.Errorf("%s took %s back", node.Name, address)
+			}
+		}
+		clients.lostNothing()
+	}
+}
+
+// testAllDrained has no node left that is not drained: then the addresses stay.
+func testAllDrained(o *observation) {
+	o.overlaps = true // those on the first node to be drained move
+	clients := o.connect(o.addresses[:1])
+	drain := func(value string) []string {
+		return []string{"annotate", "nodes", "--all", v1alpha1.AnnotationDrain + value}
+	}
+	o.t.Cleanup(func() { o.Kubectl(context.Background(), drain("-")...) })
+	o.kubectl(drain("=")...)
+	for _, node := range o.Nodes() {
+		o.awaitReadyReason(node, v1alpha1.ReasonDraining)
+	}
+	for _, address := range o.addresses {
+		o.awaitSoleOwnerSeenBy(o.watch, address)
+	}
+	o.kubectl(drain("-")...)
+	for _, node := range o.Nodes() {
+		o.awaitReadyReason(node, v1alpha1.ReasonRunning)
+	}
+	o.answeredThroughout(o.addresses)
+	clients.lostNothing()
+}
+
+// awaitReadyReason waits until the Announcer of a node has a reason in its Ready condition.
+func (d *deployment) awaitReadyReason(node *cluster.Node, reason string) {
+	d.t.Helper()
+	d.awaitAnnouncerCondition(node, v1alpha1.ConditionReady, func(c metav1.Condition) bool { return c.Reason == reason })
+}
+
+func (d *deployment) awaitAnnouncerCondition(node *cluster.Node, kind string, match func(metav1.Condition) bool) {
+	d.t.Helper()
+	d.eventually(fmt.Sprintf("condition %s of Announcer %s", kind, node.Name), func(ctx context.Context) error {
+		announcer, err := d.Clarion.ClarionV1alpha1().Announcers().Get(ctx, node.Name, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		condition := meta.FindStatusCondition(announcer.Status.Conditions, kind)
+		if condition == nil || !match(*condition) {
+			return fmt.Errorf("it is %v", condition)
+		}
+		return nil
+	})
+}

@@ -88,6 +88,45 @@ func ask(b *testing.B, ask func()) {
 	b.ReportMetric(float64(processorTime(b)-begin)/float64(b.N), "cpu-ns/op")
 }
 
+// BenchmarkAsk measures a question that the kernel of a neighbour answers: with a socket that is there already, and with one
+// that has to be opened first.
+func BenchmarkAsk(b *testing.B) {
+	for family, addresses := range families {
+		h := newHost(b)
+		name := cable(b, h, "lan")
+		if addresses.has.Is4() {
+			h.address("lan", addresses.has.String()+"/24")
+		} else {
+			h.address("lan", addresses.has.String()+"/64")
+		}
+		links := NewLinks()
+		p := NewProber(links)
+		run(b, links.Run, p.Run)
+		q := Question{Interface: name, Address: addresses.has, Tries: 1, Interval: patience}
+		for again := time.Tick(10 * time.Millisecond); ; <-again { // until the link is up at both ends
+			if _, ok, _ := p.Ask(b.Context(), Question{Interface: name, Address: addresses.has}); ok {
+				break
+			}
+		}
+		question := func() {
+			if _, ok, err := p.Ask(b.Context(), q); !ok || err != nil {
+				b.Fatal(ok, err)
+			}
+		}
+		b.Run(family, func(b *testing.B) { ask(b, question) })
+		b.Run(family+"/first", func(b *testing.B) {
+			for b.Loop() {
+				b.StopTimer()
+				for range 2 { // the second time finds them idle since the first
+					closeAll(p.dismiss(false))
+				}
+				b.StartTimer()
+				question()
+			}
+		})
+	}
+}
+
 // BenchmarkSet measures an order that changes one address of many.
 func BenchmarkSet(b *testing.B) {
 	for _, count := range []int{10, 10_000} {

@@ -33,9 +33,11 @@ func TestLinksFollowsAnInterfaceThroughItsLife(t *testing.T) {
 	must(t, err)
 	route := &netlink.Route{LinkIndex: link(t, name).Attrs().Index, Dst: everything, Gw: netip.MustParseAddr("192.0.2.1").AsSlice()}
 	must(t, netlink.RouteAdd(route))
-	await(t, l, name, "the default route", func(i Interface, _ bool) bool { return i.DefaultRoute4 && !i.DefaultRoute6 })
+	await(t, l, name, "the default route", func(i Interface, _ bool) bool {
+		return i.DefaultRoute4 && !i.DefaultRoute6 && slices.Equal(i.Gateways, []netip.Addr{netip.MustParseAddr("192.0.2.1")})
+	})
 	must(t, netlink.RouteDel(route))
-	await(t, l, name, "no default route", func(i Interface, _ bool) bool { return !i.DefaultRoute4 })
+	await(t, l, name, "no default route", func(i Interface, _ bool) bool { return !i.DefaultRoute4 && len(i.Gateways) == 0 })
 
 	// The kernel does not report that the routes go with the link.
 	must(t, netlink.RouteAdd(route))
@@ -62,6 +64,29 @@ func TestLinksFollowsAnInterfaceThroughItsLife(t *testing.T) {
 
 	must(t, netlink.LinkDel(link(t, name+"new")))
 	await(t, l, name+"new", "no more", func(_ Interface, ok bool) bool { return !ok })
+}
+
+func TestRoutersOfEachInterfaceAreKnown(t *testing.T) {
+	l := follow(t)
+	h := newHost(t)
+	names := []string{cable(t, h, "a"), cable(t, h, "b")}
+	gateways := []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("198.51.100.1")}
+	route := &netlink.Route{Dst: &net.IPNet{IP: net.IPv4zero, Mask: net.CIDRMask(0, 32)}}
+	for n, name := range names {
+		address, err := netlink.ParseAddr(gateways[n].Next().String() + "/24")
+		must(t, err)
+		must(t, netlink.AddrAdd(link(t, name), address))
+		route.MultiPath = append(route.MultiPath, &netlink.NexthopInfo{LinkIndex: link(t, name).Attrs().Index, Gw: gateways[n].AsSlice()})
+	}
+	must(t, netlink.RouteAdd(route))
+	router6 := netip.MustParseAddr("fe80::1")
+	must(t, netlink.RouteAdd(&netlink.Route{LinkIndex: link(t, names[1]).Attrs().Index, Gw: router6.AsSlice()}))
+	await(t, l, names[0], "its router", func(i Interface, _ bool) bool {
+		return i.DefaultRoute4 && !i.DefaultRoute6 && slices.Equal(i.Gateways, gateways[:1])
+	})
+	await(t, l, names[1], "its routers", func(i Interface, _ bool) bool {
+		return i.DefaultRoute4 && i.DefaultRoute6 && slices.Equal(i.Gateways, []netip.Addr{gateways[1], router6})
+	})
 }
 
 func TestLinksLeavesOutThePortsOfABridge(t *testing.T) {

@@ -1,0 +1,180 @@
+package bfd
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+)
+
+// wire connects hosts by their addresses, and loses what it is told to.
+type wire struct {
+	mu    sync.Mutex
+	hosts []*fakeHost
+	// lost tells what does not arrive.
+	lost func(from, to netip.Addr) bool
+	// routers are how many there are between any two hosts.
+	routers uint8
+}
+
+// fakeHost is a network without a kernel.
+type fakeHost struct {
+	wire      *wire
+	addresses []netip.Addr
+	listeners map[service]*fakeListener
+	taken     map[service]bool // by another program
+	ports     map[uint16]bool
+	refuse    error // what dialling fails with
+	senders   int
+	// stalled has nobody be told that something arrived.
+	stalled bool
+}
+
+// host adds a host.
+func (w *wire) host(addresses ...netip.Addr) *fakeHost {
+	h := &fakeHost{wire: w, addresses: addresses, listeners: map[service]*fakeListener{}, taken: map[service]bool{}, ports: map[uint16]bool{}}
+	w.hosts = append(w.hosts, h)
+	return h
+}
+
+// change changes something about the wire or its hosts.
+func (w *wire) change(change func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	change()
+}
+
+// lose has packets be lost, or none if lost is nil.
+func (w *wire) lose(lost func(from, to netip.Addr) bool) { w.change(func() { w.lost = lost }) }
+
+// everything is lost.
+func everything(_, _ netip.Addr) bool { return true }
+
+// deliver puts a datagram where it belongs.
+func (w *wire) deliver(s service, d datagram) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.lost != nil && w.lost(d.from, d.to) {
+		return
+	}
+	for _, h := range w.hosts {
+		l := h.listeners[s]
+		if l == nil || !slices.Contains(h.addresses, d.to) {
+			continue
+		}
+		l.arrivals = append(l.arrivals, d)
+		if !h.stalled {
+			signal(l.wake)
+		}
+	}
+}
+
+func (h *fakeHost) listen(s service) (listener, error) {
+	h.wire.mu.Lock()
+	defer h.wire.mu.Unlock()
+	if h.taken[s] || h.listeners[s] != nil {
+		return nil, fmt.Errorf("%w: %d", ErrPortTaken, s.port())
+	}
+	l := &fakeListener{host: h, service: s, wake: make(chan struct{}, 1), closed: make(chan struct{})}
+	h.listeners[s] = l
+	return l, nil
+}
+
+func (h *fakeHost) index(name string) (int, error) {
+	var n int
+	_, err := fmt.Sscanf(name, "eth%d", &n)
+	return n, err
+}
+
+func (h *fakeHost) dial(s Session, port uint16) (sender, error) {
+	h.wire.mu.Lock()
+	defer h.wire.mu.Unlock()
+	if h.refuse != nil {
+		return nil, h.refuse
+	}
+	if h.ports[port] {
+		return nil, errSourcePortTaken
+	}
+	h.ports[port] = true
+	h.senders++
+	from := s.Local
+	if !from.IsValid() {
+		from = h.addresses[slices.IndexFunc(h.addresses, func(a netip.Addr) bool { return a.Is4() == s.Peer.Is4() })]
+	}
+	return &fakeSender{host: h, session: s, from: from, port: port}, nil
+}
+
+// open is how many sockets are.
+func (h *fakeHost) open() int {
+	h.wire.mu.Lock()
+	defer h.wire.mu.Unlock()
+	return len(h.listeners) + h.senders
+}
+
+// fakeListener is a listener on a wire.
+type fakeListener struct {
+	host     *fakeHost
+	service  service
+	arrivals []datagram
+	wake     chan struct{}
+	closed   chan struct{}
+}
+
+func (l *fakeListener) await(arrived func()) {
+	for {
+		select {
+		case <-l.wake:
+			arrived()
+		case <-l.closed:
+			return
+		}
+	}
+}
+
+func (l *fakeListener) receive() (datagram, bool) {
+	l.host.wire.mu.Lock()
+	defer l.host.wire.mu.Unlock()
+	if len(l.arrivals) == 0 {
+		return datagram{}, false
+	}
+	d := l.arrivals[0]
+	l.arrivals = l.arrivals[1:]
+	return d, true
+}
+
+func (l *fakeListener) close() {
+	l.host.wire.mu.Lock()
+	defer l.host.wire.mu.Unlock()
+	delete(l.host.listeners, l.service)
+	close(l.closed)
+}
+
+// fakeSender is a sender on a wire.
+type fakeSender struct {
+	host    *fakeHost
+	session Session
+	from    netip.Addr
+	port    uint16
+}
+
+func (s *fakeSender) send(b []byte) error {
+	s.host.wire.mu.Lock()
+	err, routers := s.host.refuse, s.host.wire.routers
+	s.host.wire.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	ifi := 0
+	if s.session.Interface != "" {
+		ifi, _ = s.host.index(s.session.Interface)
+	}
+	s.host.wire.deliver(s.session.service(), datagram{payload: slices.Clone(b), from: s.from, to: s.session.Peer, ifi: ifi, ttl: 255 - routers})
+	return nil
+}
+
+func (s *fakeSender) close() {
+	s.host.wire.mu.Lock()
+	defer s.host.wire.mu.Unlock()
+	s.host.senders--
+	delete(s.host.ports, s.port)
+}

@@ -1,0 +1,401 @@
+package bgp
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/osrg/gobgp/v4/api"
+	"github.com/osrg/gobgp/v4/pkg/apiutil"
+	"github.com/osrg/gobgp/v4/pkg/packet/bgp"
+	"github.com/osrg/gobgp/v4/pkg/server"
+	"k8s.io/klog/v2"
+)
+
+// connection is one life of a GoBGP server: it dials one router until there is a session, and is given up when that ends. It
+// is the only thing that knows GoBGP, but for what it logs.
+type connection struct {
+	server  *server.BgpServer
+	peer    Peer
+	address netip.Addr
+	stop    context.CancelFunc
+	updates atomic.Uint64
+	// news receives after there is something to take.
+	news chan struct{}
+
+	mu     sync.Mutex
+	events []event
+}
+
+// event is something that happened on a connection.
+type event struct {
+	// state that was reached. It is empty if only err happened.
+	state State
+	// err is what went wrong.
+	err string
+	// limit says that the router has sent more routes than it may.
+	limit bool
+	// session is what was agreed; it is set with Established.
+	session session
+}
+
+// session is what was agreed with a router.
+type session struct {
+	peerASN  uint32
+	peerID   netip.Addr
+	families Families
+	// extendedNextHop says that IPv4 routes may have an IPv6 next hop.
+	extendedNextHop bool
+	gracefulRestart bool
+}
+
+// deferral is how long to wait for a router that has restarted us: RFC 4724 lets one that was restarted hear all before it
+// speaks. What we say does not depend on it, so it is short.
+const deferral = 2 * time.Second
+
+// open starts a server that has no routes yet and does not dial.
+func open(peer Peer, address netip.Addr, logger klog.Logger) (*connection, error) {
+	c := &connection{peer: peer, address: address, news: make(chan struct{}, 1)}
+	c.server = server.NewBgpServer(server.LoggerOption(slog.New(&listener{connection: c, logger: logger}), nil))
+	go c.server.Serve()
+	ctx, stop := context.WithCancel(context.Background())
+	c.stop = stop
+	if err := c.start(ctx); err != nil {
+		c.close()
+		return nil, fmt.Errorf("start GoBGP: %w", err)
+	}
+	return c, nil
+}
+
+func (c *connection) start(ctx context.Context) error {
+	err := c.server.StartBgp(ctx, &api.StartBgpRequest{Global: &api.Global{
+		Asn:        c.peer.LocalASN,
+		RouterId:   c.peer.RouterID.String(),
+		ListenPort: -1,
+		Families:   []uint32{0, 1}, // the indices of IPv4 and IPv6 unicast, which decide how much memory it takes
+	}})
+	if err != nil {
+		return err
+	}
+	// What the router sends must not compete with what is announced. The policy is asked about both.
+	if err := c.server.AddPolicy(ctx, &api.AddPolicyRequest{Policy: &api.Policy{Name: "own", Statements: []*api.Statement{{
+		Name:       "own",
+		Conditions: &api.Conditions{RouteType: api.Conditions_ROUTE_TYPE_LOCAL},
+		Actions:    &api.Actions{RouteAction: api.RouteAction_ROUTE_ACTION_ACCEPT},
+	}}}}); err != nil {
+		return err
+	}
+	if err := c.server.AddPolicyAssignment(ctx, &api.AddPolicyAssignmentRequest{Assignment: &api.PolicyAssignment{
+		Name:          "global",
+		Direction:     api.PolicyDirection_POLICY_DIRECTION_IMPORT,
+		Policies:      []*api.Policy{{Name: "own"}},
+		DefaultAction: api.RouteAction_ROUTE_ACTION_REJECT,
+	}}); err != nil {
+		return err
+	}
+	return c.server.WatchEvent(ctx, server.WatchEventMessageCallbacks{OnPeerUpdate: c.notice}, server.WatchPeer())
+}
+
+// dial begins to connect. restarted asks a router that has kept routes of an earlier session to use them until it has
+// heard all of this one.
+func (c *connection) dial(restarted bool) error {
+	p := c.peer
+	peer := &api.Peer{
+		Conf: &api.PeerConf{
+			NeighborAddress: c.address.String(),
+			LocalAsn:        p.LocalASN,
+			PeerAsn:         p.PeerASN,
+			AuthPassword:    p.Password,
+		},
+		Timers: &api.Timers{Config: &api.TimersConfig{
+			HoldTime:          uint64(p.holdTime() / time.Second),
+			KeepaliveInterval: uint64(p.keepaliveTime() / time.Second),
+			ConnectRetry:      uint64(p.connectTime() / time.Second),
+		}},
+		Transport: &api.Transport{
+			RemotePort:    uint32(p.Port),
+			BindInterface: p.Interface,
+			IpTos:         tosInternetworkControl,
+		},
+	}
+	if p.Source.IsValid() {
+		peer.Transport.LocalAddress = p.Source.String()
+	}
+	if p.MultihopTTL != 0 {
+		peer.EbgpMultihop = &api.EbgpMultihop{Enabled: true, MultihopTtl: uint32(p.MultihopTTL)}
+	}
+	if p.SecurityHops != 0 {
+		peer.TtlSecurity = &api.TtlSecurity{Enabled: true, TtlMin: 256 - uint32(p.SecurityHops)}
+	}
+	if p.RestartTime != 0 {
+		peer.GracefulRestart = &api.GracefulRestart{
+			Enabled:             true,
+			RestartTime:         uint32(p.RestartTime / time.Second),
+			DeferralTime:        uint32(deferral / time.Second),
+			NotificationEnabled: true,
+			LocalRestarting:     restarted,
+		}
+	}
+	for _, f := range []Families{IPv4, IPv6} {
+		if p.families()&f == 0 {
+			continue
+		}
+		af := &api.AfiSafi{
+			Config:            &api.AfiSafiConfig{Family: apiFamily(f), Enabled: true},
+			MpGracefulRestart: &api.MpGracefulRestart{Config: &api.MpGracefulRestartConfig{Enabled: p.RestartTime != 0}},
+		}
+		if p.MaxPrefixes != 0 {
+			af.PrefixLimits = &api.PrefixLimit{Family: apiFamily(f), MaxPrefixes: p.MaxPrefixes}
+		}
+		peer.AfiSafis = append(peer.AfiSafis, af)
+	}
+	if err := c.server.AddPeer(context.Background(), &api.AddPeerRequest{Peer: peer}); err != nil {
+		return fmt.Errorf("dial %s: %w", c.address, err)
+	}
+	return nil
+}
+
+// tosInternetworkControl is DSCP CS6, which routers give precedence to.
+const tosInternetworkControl = 0xc0
+
+// announce adds or replaces routes, which have a next hop.
+func (c *connection) announce(routes []Route, hops hops) error {
+	if len(routes) == 0 {
+		return nil
+	}
+	_, err := c.server.AddPath(apiutil.AddPathRequest{Paths: c.paths(routes, hops)})
+	if err != nil {
+		return fmt.Errorf("announce routes: %w", err)
+	}
+	return nil
+}
+
+// withdraw removes routes.
+func (c *connection) withdraw(routes []Route) error {
+	if len(routes) == 0 {
+		return nil
+	}
+	if err := c.server.DeletePath(apiutil.DeletePathRequest{Paths: c.paths(routes, anyHops)}); err != nil {
+		return fmt.Errorf("withdraw routes: %w", err)
+	}
+	return nil
+}
+
+// paths are the routes as GoBGP wants them. Routes with the same attributes share them.
+func (c *connection) paths(routes []Route, hops hops) []*apiutil.Path {
+	type key struct {
+		attributes *Attributes
+		family     Families
+	}
+	shared := map[key][]bgp.PathAttributeInterface{}
+	paths := make([]*apiutil.Path, len(routes))
+	for i, r := range routes {
+		f := family(r.Prefix)
+		attrs, ok := shared[key{r.Attributes, f}]
+		if !ok {
+			attrs = c.attributes(r.Attributes)
+			shared[key{r.Attributes, f}] = attrs
+		}
+		nlri, _ := bgp.NewIPAddrPrefix(r.Prefix)
+		path := &apiutil.Path{Family: bgpFamily(f), Nlri: nlri, Age: time.Now().Unix()}
+		path.Attrs = append(attrs[:len(attrs):len(attrs)], nextHop(path, hops.of(f)))
+		paths[i] = path
+	}
+	return paths
+}
+
+// nextHop is the attribute that says it. GoBGP takes an unspecified one for the address of the session.
+func nextHop(path *apiutil.Path, hop netip.Addr) bgp.PathAttributeInterface {
+	if path.Family == bgp.RF_IPv4_UC && hop.Is4() {
+		attr, _ := bgp.NewPathAttributeNextHop(hop)
+		return attr
+	}
+	attr, _ := bgp.NewPathAttributeMpReachNLRI(path.Family, []bgp.PathNLRI{{NLRI: path.Nlri}}, hop)
+	return attr
+}
+
+func (c *connection) attributes(a *Attributes) []bgp.PathAttributeInterface {
+	attrs := []bgp.PathAttributeInterface{bgp.NewPathAttributeOrigin(bgp.BGP_ORIGIN_ATTR_TYPE_IGP)}
+	if a == nil {
+		return attrs
+	}
+	if a.Prepend > 0 && !c.peer.internal() {
+		path := make([]uint32, a.Prepend)
+		for i := range path {
+			path[i] = c.peer.LocalASN
+		}
+		attrs = append(attrs, bgp.NewPathAttributeAsPath([]bgp.AsPathParamInterface{bgp.NewAs4PathParam(bgp.BGP_ASPATH_ATTR_TYPE_SEQ, path)}))
+	}
+	switch {
+	case a.Leaving:
+		attrs = append(attrs, bgp.NewPathAttributeLocalPref(0))
+	case a.LocalPref != nil:
+		attrs = append(attrs, bgp.NewPathAttributeLocalPref(*a.LocalPref))
+	}
+	if a.MED != nil {
+		attrs = append(attrs, bgp.NewPathAttributeMultiExitDisc(*a.MED))
+	}
+	communities := a.Communities
+	if a.Leaving {
+		communities = append(communities[:len(communities):len(communities)], gracefulShutdown)
+	}
+	if len(communities) > 0 {
+		attrs = append(attrs, bgp.NewPathAttributeCommunities(communities))
+	}
+	if len(a.LargeCommunities) > 0 {
+		var large []*bgp.LargeCommunity
+		for _, l := range a.LargeCommunities {
+			large = append(large, bgp.NewLargeCommunity(l.Global, l.Local1, l.Local2))
+		}
+		attrs = append(attrs, bgp.NewPathAttributeLargeCommunities(large))
+	}
+	return attrs
+}
+
+// notice is told by GoBGP how a session comes along.
+func (c *connection) notice(e *apiutil.WatchEventMessage_PeerEvent, _ time.Time) {
+	if e.Type != apiutil.PEER_EVENT_STATE {
+		return
+	}
+	state := e.Peer.State
+	switch state.SessionState {
+	case bgp.BGP_FSM_ESTABLISHED:
+		c.happen(event{state: Established, session: agreed(c.peer, state)})
+	case bgp.BGP_FSM_OPENSENT:
+		c.happen(event{state: OpenSent})
+	case bgp.BGP_FSM_OPENCONFIRM:
+		c.happen(event{state: OpenConfirm})
+	case bgp.BGP_FSM_IDLE:
+		c.happen(event{state: Idle, err: ending(state.DisconnectReason)})
+	default:
+		c.happen(event{state: Connect})
+	}
+}
+
+// agreed reads what both have offered.
+func agreed(peer Peer, state apiutil.PeerState) session {
+	s := session{peerASN: state.PeerASN, peerID: state.RouterID}
+	multiprotocol := false
+	for _, capability := range state.RemoteCap {
+		switch capability := capability.(type) {
+		case *bgp.CapMultiProtocol:
+			multiprotocol = true
+			s.families |= ownFamily(capability.CapValue)
+		case *bgp.CapExtendedNexthop:
+			for _, t := range capability.Tuples {
+				if t.NLRIAFI == bgp.AFI_IP && t.NexthopAFI == bgp.AFI_IP6 {
+					s.extendedNextHop = true
+				}
+			}
+		case *bgp.CapGracefulRestart:
+			s.gracefulRestart = peer.RestartTime != 0
+		}
+	}
+	if !multiprotocol {
+		s.families = IPv4 // RFC 4760, section 8
+	}
+	s.families &= peer.families()
+	return s
+}
+
+// ending says why a session ended, where GoBGP's log does not say more.
+func ending(reason api.PeerState_DisconnectReason) string {
+	switch reason {
+	case api.PeerState_DISCONNECT_REASON_HOLD_TIMER_EXPIRED:
+		return "the router fell silent: hold time expired"
+	case api.PeerState_DISCONNECT_REASON_READ_FAILED, api.PeerState_DISCONNECT_REASON_GRACEFUL_RESTART:
+		return "the router closed the connection without a word"
+	case api.PeerState_DISCONNECT_REASON_WRITE_FAILED:
+		return "the connection broke"
+	case api.PeerState_DISCONNECT_REASON_INVALID_MSG:
+		return "the router refused the session: does it expect this autonomous system from this address?"
+	}
+	return ""
+}
+
+// happen leaves an event to be taken. It does not wait, since GoBGP holds locks meanwhile.
+func (c *connection) happen(e event) {
+	c.mu.Lock()
+	c.events = append(c.events, e)
+	c.mu.Unlock()
+	signal(c.news)
+}
+
+// take returns what has happened since the last time.
+func (c *connection) take() []event {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	events := c.events
+	c.events = nil
+	return events
+}
+
+// patience is how long a router may take to accept the last word.
+const patience = 2 * time.Second
+
+// cease ends a session with a Cease that says why, as administrative shutdown (RFC 9003), and then everything.
+func (c *connection) cease(reason string) {
+	const most = 128 // RFC 8203; RFC 9003 allows more, which not every router takes
+	if len(reason) > most {
+		reason = reason[:most]
+	}
+	if c.server.DisablePeer(context.Background(), &api.DisablePeerRequest{Address: c.address.String(), Communication: reason}) == nil {
+		c.awaitIdle()
+	}
+	c.close()
+}
+
+// awaitIdle waits until the session has ended.
+func (c *connection) awaitIdle() {
+	late := time.NewTimer(patience)
+	defer late.Stop()
+	for {
+		for _, e := range c.take() {
+			if e.state == Idle {
+				return
+			}
+		}
+		select {
+		case <-c.news:
+		case <-late.C:
+			return
+		}
+	}
+}
+
+// close ends everything, without a word to a router that will keep the routes.
+func (c *connection) close() {
+	// These fail only where the server has not come up.
+	_ = c.server.StopBgp(context.Background(), &api.StopBgpRequest{AllowGracefulRestart: true})
+	c.stop()
+	c.server.Stop()
+}
+
+func apiFamily(f Families) *api.Family {
+	family := &api.Family{Afi: api.Family_AFI_IP, Safi: api.Family_SAFI_UNICAST}
+	if f == IPv6 {
+		family.Afi = api.Family_AFI_IP6
+	}
+	return family
+}
+
+func bgpFamily(f Families) bgp.Family {
+	if f == IPv6 {
+		return bgp.RF_IPv6_UC
+	}
+	return bgp.RF_IPv4_UC
+}
+
+func ownFamily(f bgp.Family) Families {
+	switch f {
+	case bgp.RF_IPv4_UC:
+		return IPv4
+	case bgp.RF_IPv6_UC:
+		return IPv6
+	}
+	return 0
+}

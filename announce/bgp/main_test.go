@@ -1,0 +1,90 @@
+package bgp
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"runtime"
+	"syscall"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+const envInside = "CLARION_TEST_IN_NAMESPACE"
+
+// TestMain runs the tests in a network namespace of their own, which plays the node and goes when they end.
+func TestMain(m *testing.M) {
+	if os.Getenv(envInside) != "" {
+		goleak.VerifyTestMain(m)
+		return
+	}
+	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	cmd.Env = append(os.Environ(), envInside+"=1")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
+	runtime.LockOSThread() // the death signal comes when this thread ends
+	if err := cmd.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, "tests in a network namespace (they need root):", err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// run runs a Speaker until the test ends or it is stopped.
+func run(t testing.TB, s *Speaker) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	stopped := false
+	stop = func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	}
+	t.Cleanup(stop)
+	return stop
+}
+
+func newSpeaker(t testing.TB, restarted bool) *Speaker {
+	t.Helper()
+	return New(Config{Restarted: restarted})
+}
+
+// status returns what a Speaker says of a peer.
+func status(s *Speaker, name string) PeerStatus {
+	for _, p := range s.Peers() {
+		if p.Name == name {
+			return p
+		}
+	}
+	return PeerStatus{}
+}
+
+// established waits for a session.
+func established(t testing.TB, s *Speaker, name string) {
+	t.Helper()
+	eventually(t, "a session with "+name, func() (bool, any) {
+		p := status(s, name)
+		return p.State == Established, p
+	})
+}
+
+// routes are some for these prefixes, all with the same attributes.
+func routes(a *Attributes, prefixes ...string) []Route {
+	var rs []Route
+	for _, p := range prefixes {
+		rs = append(rs, Route{netip.MustParsePrefix(p), a})
+	}
+	return rs
+}
+
+func ptr[T any](v T) *T { return &v }

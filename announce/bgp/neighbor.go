@@ -1,0 +1,328 @@
+package bgp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+	"time"
+
+	"k8s.io/klog/v2"
+)
+
+// neighbor keeps up the session with one router.
+type neighbor struct {
+	speaker *Speaker
+	name    string
+	logger  klog.Logger
+	wake    chan struct{}
+	// parted is closed when a drain is over for this one.
+	parted chan struct{}
+	// running is guarded by the Speaker.
+	running bool
+
+	mu       sync.Mutex
+	peer     *Peer // nil is one to forget
+	routes   []Route
+	farewell *farewell
+	status   PeerStatus
+	// counted are the messages of earlier connections, updates those of the present one.
+	counted uint64
+	updates func() uint64
+
+	// restarted is for run alone: a router may have kept routes of this node.
+	restarted bool
+}
+
+func newNeighbor(s *Speaker, name string) *neighbor {
+	return &neighbor{
+		speaker:   s,
+		name:      name,
+		logger:    klog.LoggerWithValues(s.config.Logger, "peer", name),
+		wake:      make(chan struct{}, 1),
+		parted:    make(chan struct{}),
+		farewell:  s.farewell,
+		status:    PeerStatus{Name: name, State: Idle, Since: time.Now()},
+		restarted: s.config.Restarted,
+	}
+}
+
+// set says what is wanted; nil is to end the session.
+func (n *neighbor) set(peer *Peer, routes []Route) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	unchanged := n.peer == peer || n.peer != nil && peer != nil && *n.peer == *peer
+	if unchanged && same(n.routes, routes) {
+		return
+	}
+	n.peer, n.routes = peer, routes
+	signal(n.wake)
+}
+
+func (n *neighbor) part(f *farewell) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.farewell = f
+	signal(n.wake)
+}
+
+// seen returns the status, unless there is none any more.
+func (n *neighbor) seen() (PeerStatus, bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	status := n.status
+	status.Updates = n.counted
+	if n.updates != nil {
+		status.Updates += n.updates()
+	}
+	return status, n.peer != nil
+}
+
+// wanted returns what is wanted now.
+func (n *neighbor) wanted() (*Peer, []Route, farewell) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.farewell == nil {
+		return n.peer, n.routes, farewell{}
+	}
+	return n.peer, n.routes, *n.farewell
+}
+
+// run keeps the session up until the context ends or the router is to be forgotten.
+func (n *neighbor) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		peer, _, farewell := n.wanted()
+		switch {
+		case farewell.stage == closed:
+			n.enter(Idle, farewell.reason)
+			close(n.parted)
+			<-ctx.Done()
+		case peer == nil:
+			if n.forget() {
+				return
+			}
+		default:
+			n.serve(ctx, *peer)
+		}
+	}
+}
+
+// forget leaves the Speaker, unless the router is wanted again.
+func (n *neighbor) forget() bool {
+	n.speaker.mu.Lock()
+	defer n.speaker.mu.Unlock()
+	if peer, _, _ := n.wanted(); peer != nil {
+		return false
+	}
+	delete(n.speaker.neighbors, n.name)
+	close(n.parted)
+	n.note(func(*PeerStatus) {})
+	return true
+}
+
+// until is what ends a wait early.
+type until struct {
+	peer Peer
+	stop <-chan time.Time
+	// moved receives after the router has been found at another address.
+	moved <-chan struct{}
+}
+
+// await waits until the context ends, something else is wanted of the router than this Peer, or the wait is over; it returns
+// whether nothing else is wanted.
+func (n *neighbor) await(ctx context.Context, until until) bool {
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-until.stop:
+			return true
+		case <-until.moved:
+			return true
+		case <-n.wake:
+			if !n.wants(until.peer) {
+				return false
+			}
+		}
+	}
+}
+
+// wants says whether the session is still to be one of this Peer.
+func (n *neighbor) wants(peer Peer) bool {
+	now, _, farewell := n.wanted()
+	return now != nil && *now == peer && farewell.stage != closed
+}
+
+// Pauses after a session that was lost before it had lasted.
+const (
+	minPause = time.Second
+	maxPause = 30 * time.Second
+	// limitPause follows one in which the router sent too much.
+	limitPause = time.Minute
+	// settled is when a session has lasted.
+	settled = 10 * time.Second
+)
+
+// serve keeps the session up for as long as it is wanted with these parameters.
+func (n *neighbor) serve(ctx context.Context, peer Peer) {
+	if err := peer.Validate(); err != nil {
+		n.enter(Idle, err.Error())
+		n.await(ctx, until{peer: peer})
+		return
+	}
+	where := fixed(peer.Address)
+	if peer.unnumbered() {
+		ctx, stop := context.WithCancel(ctx)
+		beacon := newBeacon(peer.Interface, n.logger)
+		var shining sync.WaitGroup
+		shining.Go(func() { beacon.run(ctx) })
+		defer shining.Wait()
+		defer stop()
+		where = whereabouts{beacon.router, beacon.moved}
+	}
+	pause := minPause
+	for ctx.Err() == nil && n.wants(peer) {
+		if !where.router().IsValid() {
+			n.enter(Connect, fmt.Sprintf("no router has advertised itself on %s", peer.Interface))
+			n.await(ctx, until{peer: peer, moved: where.moved})
+			continue
+		}
+		began := time.Now()
+		err := n.speak(ctx, peer, where)
+		wait := pause
+		switch {
+		case err == nil:
+			continue
+		case errors.Is(err, errLimit):
+			wait = limitPause
+		case time.Since(began) >= settled:
+			pause, wait = minPause, 0
+		default:
+			pause = min(2*pause, maxPause)
+		}
+		n.enter(Idle, err.Error())
+		timer := time.NewTimer(wait)
+		n.await(ctx, until{peer: peer, stop: timer.C})
+		timer.Stop()
+	}
+}
+
+// whereabouts say where a router is.
+type whereabouts struct {
+	router func() netip.Addr
+	moved  <-chan struct{}
+}
+
+func fixed(address netip.Addr) whereabouts {
+	return whereabouts{router: func() netip.Addr { return address }}
+}
+
+// speak is one session. It returns what ended it, or nil if that was on purpose.
+func (n *neighbor) speak(ctx context.Context, peer Peer, where whereabouts) error {
+	router := where.router()
+	n.note(func(s *PeerStatus) { s.Address = router })
+	c, err := open(peer, router, n.logger)
+	if err != nil {
+		return err
+	}
+	n.count(c)
+	defer n.count(nil)
+	t := &talk{neighbor: n, connection: c, peer: peer, router: router, silence: time.NewTimer(0)}
+	t.silence.Stop()
+	defer t.silence.Stop()
+	t.findHops()
+	// All routes are there before the session is, so that the router hears them before it is told that these are all.
+	if err := errors.Join(t.apply(), c.dial(n.restarted)); err != nil {
+		c.close()
+		return err
+	}
+	n.enter(Connect, "")
+	retry := time.NewTicker(retryHops)
+	defer retry.Stop()
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			t.end("stopped", true)
+			return nil
+		case <-n.wake:
+			if !n.wants(peer) {
+				t.leave()
+				return nil
+			}
+			err = t.apply()
+		case <-retry.C:
+			if peer.families()&^t.hops.families() != 0 {
+				err = t.move()
+			}
+		case <-c.news:
+			for _, e := range c.take() {
+				if err := t.hear(e); err != nil {
+					return err
+				}
+			}
+		case <-t.silence.C:
+			c.close()
+			n.enter(Connect, silentRouter)
+			return nil
+		case <-where.moved:
+			if t.agreed == nil && where.router() != router {
+				c.close()
+				return nil
+			}
+		}
+		if err != nil {
+			t.end("internal error", true)
+			return err
+		}
+	}
+}
+
+// retryHops is how often a next hop is looked for that was missing.
+const retryHops = 5 * time.Second
+
+// enter notes a state and what went wrong, if anything did.
+func (n *neighbor) enter(state State, err string) {
+	n.note(func(s *PeerStatus) {
+		if (s.State == Established) != (state == Established) {
+			s.Since = time.Now()
+		}
+		if state != Established {
+			s.Prefixes, s.PeerASN, s.PeerID, s.Families, s.GracefulRestart = 0, 0, netip.Addr{}, 0, false
+		}
+		s.State = state
+		if err != "" {
+			s.Error = err
+		}
+	})
+}
+
+// note changes the status.
+func (n *neighbor) note(change func(*PeerStatus)) {
+	n.mu.Lock()
+	before := n.status
+	change(&n.status)
+	after := n.status
+	gone := n.peer == nil
+	n.mu.Unlock()
+	if after.Error != before.Error && after.Error != "" {
+		n.logger.Info("A BGP session has a problem", "address", after.Address, "state", after.State, "problem", after.Error)
+	}
+	if after != before || gone {
+		signal(n.speaker.changed)
+	}
+}
+
+// count has the messages of a connection counted, instead of those of the one before.
+func (n *neighbor) count(c *connection) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.updates != nil {
+		n.counted += n.updates()
+		n.updates = nil
+	}
+	if c != nil {
+		n.updates = c.updates.Load
+	}
+}

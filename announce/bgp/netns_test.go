@@ -1,0 +1,236 @@
+package bgp
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+)
+
+// host is another machine: a network namespace.
+type host struct {
+	t  testing.TB
+	ns netns.NsHandle
+	nl *netlink.Handle
+}
+
+func newHost(t testing.TB) *host {
+	t.Helper()
+	h := &host{t: t}
+	do(t, func() error {
+		var err error
+		if h.ns, err = netns.New(); err != nil {
+			return err
+		}
+		h.nl, err = netlink.NewHandle()
+		return err
+	})
+	t.Cleanup(func() {
+		h.nl.Close()
+		h.ns.Close()
+	})
+	h.up("lo")
+	return h
+}
+
+// do runs f on a thread that is thrown away, so that it may leave it in another namespace.
+func do(t testing.TB, f func() error) {
+	t.Helper()
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		done <- f()
+	}()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
+
+// in runs f on the host.
+func (h *host) in(f func() error) {
+	h.t.Helper()
+	do(h.t, func() error {
+		if err := netns.Set(h.ns); err != nil {
+			return err
+		}
+		return f()
+	})
+}
+
+// start runs a daemon on the host until the test ends or it is stopped. Both it and its output are gone after that.
+func (h *host) start(name string, args ...string) (stop func()) {
+	h.t.Helper()
+	var output bytes.Buffer
+	cmd := exec.Command(name, args...)
+	cmd.Stdout, cmd.Stderr = &output, &output
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	started, ended := make(chan error), make(chan struct{})
+	go func() {
+		runtime.LockOSThread() // the death signal comes when this thread ends
+		if err := netns.Set(h.ns); err != nil {
+			started <- err
+			return
+		}
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			cmd.Wait()
+		}
+		close(ended)
+	}()
+	if err := <-started; err != nil {
+		h.t.Fatalf("%s (make routers installs it): %v", name, err)
+	}
+	stop = func() {
+		cmd.Process.Kill()
+		<-ended
+	}
+	h.t.Cleanup(func() {
+		stop()
+		if h.t.Failed() {
+			h.t.Logf("%s:\n%s", filepath.Base(name), &output)
+		}
+	})
+	return stop
+}
+
+// nft changes the packet filter of the host.
+func (h *host) nft(commands string) {
+	h.t.Helper()
+	h.in(func() error { return nft(commands) })
+}
+
+// nft changes the packet filter of the namespace that the thread is in.
+func nft(commands string) error {
+	cmd := exec.Command("nft", "-f", "-")
+	cmd.Stdin = strings.NewReader(commands)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("nft: %w\n%s", err, out)
+	}
+	return nil
+}
+
+func (h *host) up(name string) {
+	h.t.Helper()
+	link, err := h.nl.LinkByName(name)
+	must(h.t, err)
+	must(h.t, h.nl.LinkSetUp(link))
+}
+
+func (h *host) address(name, prefix string) {
+	h.t.Helper()
+	link, err := h.nl.LinkByName(name)
+	must(h.t, err)
+	must(h.t, h.nl.AddrAdd(link, address(h.t, prefix)))
+}
+
+// address parses one that can be used at once.
+func address(t testing.TB, prefix string) *netlink.Addr {
+	t.Helper()
+	addr, err := netlink.ParseAddr(prefix)
+	must(t, err)
+	if addr.IP.To4() == nil {
+		addr.Flags = unix.IFA_F_NODAD
+	}
+	return addr
+}
+
+var cables atomic.Int64
+
+// cable connects the node to the interface "lan" of a new host, both ends up, and returns the host and the name of the node's
+// end.
+func cable(t testing.TB) (*host, string) {
+	t.Helper()
+	h := newHost(t)
+	name := fmt.Sprintf("eth%d", cables.Add(1))
+	must(t, netlink.LinkAdd(&netlink.Veth{
+		LinkAttrs:     netlink.LinkAttrs{Name: name},
+		PeerName:      "lan",
+		PeerNamespace: netlink.NsFd(h.ns),
+	}))
+	t.Cleanup(func() {
+		if link, err := netlink.LinkByName(name); err == nil {
+			netlink.LinkDel(link)
+		}
+	})
+	link, err := netlink.LinkByName(name)
+	must(t, err)
+	must(t, netlink.LinkSetUp(link))
+	h.up("lan")
+	return h, name
+}
+
+// give gives an interface of the node an address.
+func give(t testing.TB, name, prefix string) {
+	t.Helper()
+	link, err := netlink.LinkByName(name)
+	must(t, err)
+	must(t, netlink.AddrAdd(link, address(t, prefix)))
+}
+
+// kernel returns the next hops of the routes that the router's kernel got by BGP.
+func (h *host) kernel() map[netip.Prefix]string {
+	h.t.Helper()
+	table := map[netip.Prefix]string{}
+	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
+		routes, err := h.nl.RouteListFiltered(family, &netlink.Route{Protocol: unix.RTPROT_BGP}, netlink.RT_FILTER_PROTOCOL)
+		must(h.t, err)
+		for _, r := range routes {
+			hop := r.Gw.String()
+			if r.Via != nil {
+				hop = r.Via.String()
+			}
+			table[prefixOf(r)] = hop
+		}
+	}
+	return table
+}
+
+func prefixOf(r netlink.Route) netip.Prefix {
+	addr, _ := netip.AddrFromSlice(r.Dst.IP)
+	bits, _ := r.Dst.Mask.Size()
+	return netip.PrefixFrom(addr.Unmap(), bits)
+}
+
+// eventually waits until something holds, and says what was seen last if it never does.
+func eventually(t testing.TB, what string, holds func() (bool, any)) {
+	t.Helper()
+	last := any(nil)
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		ok, seen := holds()
+		if ok {
+			return
+		}
+		last = seen
+	}
+	t.Fatalf("never: %s\nlast seen: %+v", what, last)
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// tempDir is one that daemons may write to that have given up their rights, with a short name because sockets go there.
+func tempDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "bgp")
+	must(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	must(t, os.Chmod(dir, 0o777))
+	return dir
+}

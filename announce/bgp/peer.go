@@ -1,0 +1,182 @@
+package bgp
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+)
+
+// Families are address families whose routes a session carries.
+type Families uint8
+
+// The families, which may be combined.
+const (
+	IPv4 Families = 1 << iota
+	IPv6
+)
+
+// String names the families.
+func (f Families) String() string {
+	switch f {
+	case IPv4:
+		return "IPv4"
+	case IPv6:
+		return "IPv6"
+	case IPv4 | IPv6:
+		return "IPv4 and IPv6"
+	}
+	return "no"
+}
+
+// Peer is a router and how to speak with it. Peers are compared with ==; a session is taken down and up again if, and only
+// if, its Peer changes.
+type Peer struct {
+	// Address of the router; a link-local one has the interface as its zone. The zero Addr is that of whichever router
+	// advertises itself on Interface ("unnumbered"): this node then advertises itself there too, as no default router.
+	Address netip.Addr
+	// Interface binds the session to an interface, which may be that of a VRF. Empty leaves it to the routing table.
+	Interface string
+	// Port of the router. 0 is 179.
+	Port uint16
+	// Source is the address of this node to connect from. The zero Addr leaves it to the routing table.
+	Source netip.Addr
+
+	// LocalASN is this node's autonomous system towards the router.
+	LocalASN uint32
+	// PeerASN is the router's: equal to LocalASN is an internal session, another one external. 0 accepts every one but
+	// LocalASN.
+	PeerASN uint32
+	// RouterID identifies this node to the router. It has the form of an IPv4 address and must not be 0.0.0.0.
+	RouterID netip.Addr
+	// Families that are offered; those that the router offers too are used. 0 is all. Routes of the other family than the
+	// session's own have as their next hop this node's address of that family on the same interface, or the session's
+	// IPv6 address for IPv4 routes if the router can take that (RFC 8950).
+	Families Families
+
+	// Password for TCP MD5 signatures (RFC 2385). Empty is none.
+	Password string
+	// MultihopTTL is the TTL to an external router that is not on a shared network. 0 is 1: it is on one.
+	MultihopTTL uint8
+	// SecurityHops, if it is not 0, refuses packets from more than so many hops away (RFC 5082): 1 is the same network. The
+	// router must do the same. It excludes MultihopTTL.
+	SecurityHops uint8
+
+	// HoldTime after which a silent router is given up. 0 is 90 s. Times are whole seconds, since that is what goes over
+	// the wire or what GoBGP counts in.
+	HoldTime time.Duration
+	// KeepaliveTime between signs of life. 0 is a third of the hold time.
+	KeepaliveTime time.Duration
+	// ConnectTime between attempts to connect, after a first one that comes at once. 0 is 5 s, the least is 2 s.
+	ConnectTime time.Duration
+	// RestartTime, if it is not 0, has the router keep the routes for that long when this process goes without a word
+	// (RFC 4724), at most 4095 s.
+	RestartTime time.Duration
+
+	// MaxPrefixes is how many routes of each family the router may send before it is cut off. 0 is any number.
+	MaxPrefixes uint32
+}
+
+// The defaults and limits of timers.
+const (
+	defaultHoldTime    = 90 * time.Second
+	minHoldTime        = 3 * time.Second // RFC 4271, section 4.2
+	maxHoldTime        = 65535 * time.Second
+	defaultConnectTime = 5 * time.Second
+	minConnectTime     = 2 * time.Second
+	maxRestartTime     = 4095 * time.Second // RFC 4724, section 3
+	maxPassword        = 80                 // tcp(7), TCP_MD5SIG_MAXKEYLEN
+)
+
+// Validate says what about a Peer cannot be honoured.
+func (p Peer) Validate() error {
+	switch {
+	case !p.Address.IsValid() && p.Interface == "":
+		return errors.New("neither an address nor an interface to find the router on")
+	case p.Address.IsValid() && (p.Address.IsUnspecified() || p.Address.IsMulticast()):
+		return fmt.Errorf("%s is not the address of a router", p.Address)
+	case p.Address.IsLinkLocalUnicast() && p.Address.Is6() && p.Address.Zone() == "":
+		return fmt.Errorf("the link-local address %s needs an interface as its zone", p.Address)
+	case p.Source.IsValid() && p.Address.IsValid() && p.Source.Is4() != p.Address.Is4():
+		return fmt.Errorf("the source %s is not of the family of %s", p.Source, p.Address)
+	case p.Source.IsValid() && !p.Address.IsValid():
+		return errors.New("a router that is found on an interface is spoken with from the link-local address there, not from another source")
+	case p.LocalASN == 0:
+		return errors.New("no autonomous system of this node")
+	case !p.RouterID.Is4() || p.RouterID.IsUnspecified():
+		return fmt.Errorf("the router ID %s does not have the form of an IPv4 address", p.RouterID)
+	case p.Families > IPv4|IPv6:
+		return fmt.Errorf("unknown families %d", p.Families)
+	case len(p.Password) > maxPassword:
+		return fmt.Errorf("a password of %d bytes; %d are possible", len(p.Password), maxPassword)
+	case p.MultihopTTL != 0 && p.SecurityHops != 0:
+		return errors.New("a TTL and TTL security exclude each other")
+	}
+	return errors.Join(
+		checkTime("hold time", p.HoldTime, minHoldTime, maxHoldTime),
+		checkTime("keepalive time", p.KeepaliveTime, time.Second, p.holdTime()),
+		checkTime("connect time", p.ConnectTime, minConnectTime, maxHoldTime),
+		checkTime("restart time", p.RestartTime, time.Second, maxRestartTime),
+	)
+}
+
+func checkTime(what string, d, least, most time.Duration) error {
+	switch {
+	case d == 0:
+		return nil
+	case d < least || d > most:
+		return fmt.Errorf("a %s of %s; it can be %s to %s", what, d, least, most)
+	case d%time.Second != 0:
+		return fmt.Errorf("a %s of %s; it can be whole seconds", what, d)
+	}
+	return nil
+}
+
+func (p Peer) holdTime() time.Duration {
+	if p.HoldTime == 0 {
+		return defaultHoldTime
+	}
+	return p.HoldTime
+}
+
+func (p Peer) keepaliveTime() time.Duration {
+	if p.KeepaliveTime == 0 {
+		return max(p.holdTime()/3, time.Second).Truncate(time.Second)
+	}
+	return p.KeepaliveTime
+}
+
+func (p Peer) connectTime() time.Duration {
+	if p.ConnectTime == 0 {
+		return defaultConnectTime
+	}
+	return p.ConnectTime
+}
+
+func (p Peer) families() Families {
+	if p.Families == 0 {
+		return IPv4 | IPv6
+	}
+	return p.Families
+}
+
+// internal says whether the session is one within an autonomous system.
+func (p Peer) internal() bool { return p.PeerASN == p.LocalASN }
+
+// unnumbered says whether the router must be found first.
+func (p Peer) unnumbered() bool { return !p.Address.IsValid() }
+
+// continues says whether a session with these parameters is, to the router, another one of the same node, so that it may keep
+// the routes meanwhile.
+func (p Peer) continues(before Peer) bool {
+	return p.Address == before.Address && p.Interface == before.Interface && p.Source == before.Source &&
+		p.LocalASN == before.LocalASN && p.PeerASN == before.PeerASN && p.RouterID == before.RouterID
+}
+
+// family returns the one of a prefix.
+func family(prefix netip.Prefix) Families {
+	if prefix.Addr().Is4() {
+		return IPv4
+	}
+	return IPv6
+}

@@ -1,0 +1,180 @@
+package bgp
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"k8s.io/klog/v2"
+)
+
+// Config is what a Speaker is made of.
+type Config struct {
+	// Restarted says that another Speaker has run on this node before and that what it announced can still be reached by
+	// way of the node. Routers that have kept its routes are then asked to use them until they have the new ones. It must
+	// be false after a boot of the node: until all is ready again, what it announced before would go nowhere.
+	Restarted bool
+	// Logger for what happens to sessions, and at higher verbosity for what GoBGP does. The zero Logger is silent.
+	Logger klog.Logger
+}
+
+// Speaker announces routes to routers.
+type Speaker struct {
+	config  Config
+	changed chan struct{}
+	wake    chan struct{}
+
+	mu        sync.Mutex
+	neighbors map[string]*neighbor
+	farewell  *farewell
+}
+
+// stage is how far a drain has come.
+type stage int
+
+const (
+	speaking stage = iota
+	noticing
+	withdrawn
+	closed
+)
+
+// farewell is a drain.
+type farewell struct {
+	stage  stage
+	reason string
+}
+
+// New returns a Speaker that speaks with nobody.
+func New(config Config) *Speaker {
+	return &Speaker{
+		config:    config,
+		changed:   make(chan struct{}, 1),
+		wake:      make(chan struct{}, 1),
+		neighbors: map[string]*neighbor{},
+	}
+}
+
+// Set says which routers to speak with, by a name for each, and which routes each is told. It replaces what was set before:
+// sessions whose Peer is the same are left alone, and of the routes only the differences go over the wire. It does not wait
+// for any of that.
+//
+// Neither the routes nor their Attributes may be changed after they were given to Set. Giving it the same slice again costs
+// nothing; one in the order of its prefixes (netip.Prefix.Compare) costs a comparison, any other is sorted first.
+//
+// Before the first Set no router is dialled. It should come when the routes are complete: a router that has kept the routes
+// of an earlier session drops those that it is not told again.
+func (s *Speaker) Set(peers map[string]Peer, routes map[string][]Route) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	fresh := false
+	for name, peer := range peers {
+		n := s.neighbors[name]
+		if n == nil {
+			n = newNeighbor(s, name)
+			s.neighbors[name] = n
+			fresh = true
+		}
+		n.set(&peer, routes[name])
+	}
+	for name, n := range s.neighbors {
+		if _, ok := peers[name]; !ok {
+			n.set(nil, nil)
+		}
+	}
+	if fresh {
+		signal(s.wake)
+	}
+}
+
+// Peers returns what is seen on the sessions, in the order of their names.
+func (s *Speaker) Peers() []PeerStatus {
+	s.mu.Lock()
+	neighbors := slices.Collect(maps.Values(s.neighbors))
+	s.mu.Unlock()
+	var peers []PeerStatus
+	for _, n := range neighbors {
+		if status, ok := n.seen(); ok {
+			peers = append(peers, status)
+		}
+	}
+	slices.SortFunc(peers, func(a, b PeerStatus) int { return cmp.Compare(a.Name, b.Name) })
+	return peers
+}
+
+// Changed receives after Peers has changed in more than Updates; several changes may come as one.
+func (s *Speaker) Changed() <-chan struct{} { return s.changed }
+
+// Run speaks until the context ends, and then returns nil. Routers that keep the routes for a restart are left without a word,
+// so that they do; the others are told that this node goes.
+func (s *Speaker) Run(ctx context.Context) error {
+	var running sync.WaitGroup
+	defer running.Wait()
+	for {
+		s.mu.Lock()
+		for _, n := range s.neighbors {
+			if !n.running {
+				n.running = true
+				running.Go(func() { n.run(ctx) })
+			}
+		}
+		s.mu.Unlock()
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.wake:
+		}
+	}
+}
+
+// Drain takes leave of all routers while Run is running: it has them prefer other ways for as long as notice, withdraws the
+// routes, gives that as long as settle to get around, and closes the sessions with a Cease that says the reason, of at most
+// 128 bytes. When it returns nil there are no sessions and there will be none. It returns early, with the context's error,
+// where the context ends.
+func (s *Speaker) Drain(ctx context.Context, notice, settle time.Duration, reason string) error {
+	for _, step := range []struct {
+		stage stage
+		last  time.Duration
+	}{{noticing, notice}, {withdrawn, settle}} {
+		s.part(step.stage, reason)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(step.last):
+		}
+	}
+	for _, n := range s.part(closed, reason) {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-n.parted:
+		}
+	}
+	return nil
+}
+
+// part has all neighbors go to a stage of a drain, and returns those that run.
+func (s *Speaker) part(stage stage, reason string) []*neighbor {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.farewell = &farewell{stage, reason}
+	var running []*neighbor
+	for _, n := range s.neighbors {
+		n.part(s.farewell)
+		if n.running {
+			running = append(running, n)
+		}
+	}
+	return running
+}
+
+// signal leaves a token in a channel of capacity one, which may have one already.
+func signal(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,50 @@
+package bgp
+
+import (
+	"net/netip"
+	"time"
+)
+
+// State is how far a session has come (RFC 4271, section 8.2.2).
+type State string
+
+// The states.
+const (
+	// Idle is no attempt: something about the Peer is wrong, or it is paused.
+	Idle State = "Idle"
+	// Connect is an attempt to connect, or the time between two.
+	Connect State = "Connect"
+	// OpenSent is a connection on which the router has not spoken yet.
+	OpenSent State = "OpenSent"
+	// OpenConfirm is a router that has spoken and has not yet accepted.
+	OpenConfirm State = "OpenConfirm"
+	// Established is a session.
+	Established State = "Established"
+)
+
+// PeerStatus is what is seen on a session.
+type PeerStatus struct {
+	Name string
+	// Address of the router; the zero Addr is one that has not been found yet.
+	Address netip.Addr
+	State   State
+	// Since when it has been in that State, or for anything but Established, since when it has not been Established.
+	Since time.Time
+	// Prefixes that are announced on the session; 0 without one.
+	Prefixes int
+	// Flaps are how often a session has been lost.
+	Flaps int
+	// Updates are the UPDATE messages that have been sent.
+	Updates uint64
+	// Error is the last thing that went wrong, as a sentence. It stays until there is a session, and after that only if
+	// something is wrong with that: a family that has no next hop.
+	Error string
+
+	// PeerASN and PeerID are what the router says of itself; 0 and the zero Addr without a session.
+	PeerASN uint32
+	PeerID  netip.Addr
+	// Families that the session carries; 0 without one.
+	Families Families
+	// GracefulRestart says that the router will keep the routes when this process goes without a word.
+	GracefulRestart bool
+}

@@ -1,0 +1,213 @@
+package bgp
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+)
+
+// talk is one session of a neighbor, from dialling to its end.
+type talk struct {
+	*neighbor
+	connection *connection
+	peer       Peer
+	router     netip.Addr
+	// agreed is nil until there is a session.
+	agreed *session
+	// silence fires when the router has taken too long to say who it is.
+	silence *time.Timer
+	// last is what went wrong last.
+	last string
+	// limit says that the router sent too much.
+	limit bool
+
+	hops hops
+	// applied are the routes that the connection has been given, but for those without a next hop. source and leaving are
+	// what they were made of.
+	applied, source []Route
+	leaving         bool
+}
+
+var (
+	errLimit    = errors.New("the router sent more routes than it may")
+	errInternal = errors.New("the router is in the autonomous system of this node and was to be in another one")
+	errLost     = errors.New("the session was lost")
+)
+
+// hear takes in an event. An error ends the session, which has been closed then.
+func (t *talk) hear(e event) error {
+	if e.err != "" {
+		t.last = e.err
+	}
+	t.limit = t.limit || e.limit
+	switch {
+	case e.state == Established:
+		return t.establish(e.session)
+	case t.agreed == nil:
+		t.approach(e)
+		return nil
+	case e.state == "":
+		return nil
+	}
+	t.connection.close()
+	err := errLost
+	switch {
+	case t.limit:
+		err = errLimit
+	case t.last != "":
+		err = errors.New(t.last)
+	}
+	t.note(func(s *PeerStatus) { s.Flaps++ })
+	t.logger.Info("A BGP session was lost", "address", t.router, "reason", err.Error())
+	return err
+}
+
+// approach follows how far the router lets us come.
+func (t *talk) approach(e event) {
+	switch e.state {
+	case OpenSent:
+		t.silence.Reset(t.peer.holdTime())
+	case OpenConfirm, Connect, Idle:
+		t.silence.Stop()
+	}
+	t.note(func(s *PeerStatus) {
+		switch {
+		case e.state == Idle:
+			s.State = Connect // GoBGP tries again by itself
+		case e.state != "":
+			s.State = e.state
+		}
+		if e.err != "" {
+			s.Error = e.err
+		}
+	})
+}
+
+// establish begins a session.
+func (t *talk) establish(agreed session) error {
+	t.silence.Stop()
+	if t.peer.PeerASN == 0 && agreed.peerASN == t.peer.LocalASN {
+		t.connection.cease("autonomous system " + fmt.Sprint(agreed.peerASN) + " was not to be on both sides")
+		return errInternal
+	}
+	t.agreed = &agreed
+	t.last = ""
+	t.restarted = true
+	t.enter(Established, "")
+	t.note(func(s *PeerStatus) {
+		s.Error = ""
+		s.PeerASN, s.PeerID = agreed.peerASN, agreed.peerID
+		s.Families, s.GracefulRestart = agreed.families, agreed.gracefulRestart
+	})
+	t.logger.Info("A BGP session is established", "address", t.router, "asn", agreed.peerASN, "id", agreed.peerID)
+	if err := t.move(); err != nil {
+		t.end("internal error", true)
+		return err
+	}
+	return nil
+}
+
+// end closes the connection. The router is told the reason, unless it may keep the routes and will.
+func (t *talk) end(reason string, keep bool) {
+	switch {
+	case t.agreed == nil || keep && t.agreed.gracefulRestart:
+		t.connection.close()
+	default:
+		t.connection.cease(reason)
+	}
+	if t.agreed != nil {
+		t.logger.Info("A BGP session was closed", "address", t.router, "reason", reason)
+	}
+}
+
+// leave ends the session because something else is wanted.
+func (t *talk) leave() {
+	next, _, farewell := t.wanted()
+	switch {
+	case farewell.stage == closed:
+		t.end(farewell.reason, false)
+	case next == nil:
+		t.end("not a peer any more", false)
+	default:
+		t.end("configuration changed", next.continues(t.peer))
+	}
+}
+
+// apply brings the connection to the routes that are wanted.
+func (t *talk) apply() error {
+	_, routes, farewell := t.wanted()
+	if farewell.stage >= withdrawn {
+		routes = nil
+	}
+	leave := farewell.stage == noticing
+	if same(routes, t.source) && leave == t.leaving {
+		return nil
+	}
+	t.source, t.leaving = routes, leave
+	routes = order(routes)
+	if leave {
+		routes = leaving(routes)
+	}
+	announce, withdraw := difference(t.applied, routes)
+	usable := t.hops.families()
+	if err := errors.Join(
+		t.connection.withdraw(only(withdraw, usable)),
+		t.connection.announce(only(announce, usable), t.hops),
+	); err != nil {
+		return err
+	}
+	t.applied = routes
+	t.tally()
+	return nil
+}
+
+// move looks for the next hops again, which what was agreed may have changed, and announces what is affected.
+func (t *talk) move() error {
+	before := t.hops
+	t.findHops()
+	for _, f := range []Families{IPv4, IPv6} {
+		was, is := before.of(f), t.hops.of(f)
+		if was == is {
+			continue
+		}
+		affected := only(t.applied, f)
+		var err error
+		if is.IsValid() {
+			err = t.connection.announce(affected, t.hops)
+		} else {
+			err = t.connection.withdraw(affected)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	t.tally()
+	return nil
+}
+
+// findHops looks for the next hops. Before there is a session, a router is taken to be able to do what it may not be.
+func (t *talk) findHops() {
+	extended := t.agreed == nil || t.agreed.extendedNextHop
+	hops, err := findHops(t.peer, t.router, extended)
+	if err != nil {
+		t.logger.V(2).Info("Next hops could not be found", "address", t.router, "err", err)
+	}
+	t.hops = hops
+}
+
+// tally notes how much is announced on a session, and what cannot be.
+func (t *talk) tally() {
+	if t.agreed == nil {
+		return
+	}
+	usable := t.hops.families()
+	problem := ""
+	for _, f := range []Families{IPv4, IPv6} {
+		if t.agreed.families&^usable&f != 0 && count(t.applied, f) > 0 {
+			problem = fmt.Sprintf("%s routes have no next hop: the interface towards %s has no such address", f, t.router)
+		}
+	}
+	prefixes := count(t.applied, t.agreed.families&usable)
+	t.note(func(s *PeerStatus) { s.Prefixes, s.Error = prefixes, problem })
+}

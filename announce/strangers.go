@@ -81,7 +81,6 @@ func (t *trials) try(ctx context.Context, address netip.Addr, interfaces []strin
 			Probe:     true,
 			Tries:     3,
 			Interval:  150 * time.Millisecond,
-			Known:     known,
 			Accept:    func(a layer2.Answer) bool { return !known(a.MAC) },
 		})
 		if answered {

@@ -78,7 +78,7 @@ func (e *ear) hear(m message) {
 		l.take(Answer{MAC: m.mac, Source: m.source})
 	}
 	for _, l := range wanted {
-		if known := l.question.Known; l.question.Probe && (known == nil || !known(m.mac)) {
+		if l.question.Probe {
 			l.take(Answer{MAC: m.mac, Source: m.source, Probe: true})
 		}
 	}

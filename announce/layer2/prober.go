@@ -39,10 +39,8 @@ type Question struct {
 	// Tries is how often to ask, and Interval how long to listen each time. Default 3 and 150 ms.
 	Tries    int
 	Interval time.Duration
-	// Known tells of a hardware address that its probes do not count: those of other announcers.
-	Known func(net.HardwareAddr) bool
-	// Accept tells whether an answer counts; nil is that all do. Accept and Known are called by another goroutine, until Ask
-	// returns, must be quick and must not ask.
+	// Accept tells whether an answer counts; nil is that all do. It is called by another goroutine, until Ask returns, must be
+	// quick and must not ask.
 	Accept func(Answer) bool
 }
 

@@ -118,7 +118,7 @@ func TestProbesOfStrangersForTheSameAddressCount(t *testing.T) {
 			settle(t, links, name, addresses.own)
 			s := h.stationOf("lan", addresses.free)
 			q := patiently(Question{Interface: name, Address: addresses.free, Probe: true})
-			q.Known = func(mac net.HardwareAddr) bool { return bytes.Equal(mac, otherMAC) }
+			q.Accept = func(a Answer) bool { return !bytes.Equal(a.MAC, otherMAC) }
 			wait := asking(t, p, q)
 			s.asked(addresses.free)
 			s.probes(addresses.free, otherMAC) // known
@@ -127,7 +127,7 @@ func TestProbesOfStrangersForTheSameAddressCount(t *testing.T) {
 				t.Errorf("answer %+v, %v", a, ok)
 			}
 			// Who only asks who has the address has nothing to fear from probes.
-			q.Probe = false
+			q.Probe, q.Accept = false, nil
 			wait = asking(t, p, q)
 			s.asked(addresses.free)
 			s.probes(addresses.free, asker)

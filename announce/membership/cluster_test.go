@@ -14,7 +14,7 @@ import (
 )
 
 // loopback is up once it is called.
-func loopback(t *testing.T) {
+func loopback(t testing.TB) {
 	t.Helper()
 	lo, err := netlink.LinkByName("lo")
 	must(t, err)

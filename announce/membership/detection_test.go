@@ -10,12 +10,12 @@ import (
 	"time"
 )
 
-// noticed returns how long after begin the process saw last that a member had gone.
-func (p *process) noticed(name string, begin time.Time) time.Duration {
+// noticed returns how long after begin the process first saw what is; it is called with the members in sight.
+func (p *process) noticed(begin time.Time, is func(alive []string) bool) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, e := range p.log {
-		if names, ok := strings.CutPrefix(e.line, "alive "); ok && e.at.After(begin) && !slices.Contains(strings.Fields(names), name) {
+		if names, ok := strings.CutPrefix(e.line, "alive "); ok && e.at.After(begin) && is(strings.Fields(names)) {
 			return e.at.Sub(begin)
 		}
 	}
@@ -24,10 +24,10 @@ func (p *process) noticed(name string, begin time.Time) time.Duration {
 
 // BenchmarkDetection measures the time until all others know that a node went off the network, or its member died.
 func BenchmarkDetection(b *testing.B) {
-	for _, count := range []int{2, 3, 5, 10} {
+	for _, count := range []int{2, 3, 5, 10, 50} {
 		b.Run(fmt.Sprintf("power-off/members=%d", count), func(b *testing.B) {
-			detection(b, count, func(n *node, p *process) *process { n.disconnect(); return p },
-				func(n *node, p *process) *process { n.connect(); return p })
+			detection(b, count, func(n *node, p *process) *process { n.silence(); return p },
+				func(n *node, p *process) *process { n.wake(); return p })
 		})
 		b.Run(fmt.Sprintf("killed/members=%d", count), func(b *testing.B) {
 			detection(b, count, func(_ *node, p *process) *process { p.kill(); return p },
@@ -40,7 +40,7 @@ func BenchmarkDetection(b *testing.B) {
 const settle = 2 * time.Second
 
 func detection(b *testing.B, count int, fail, heal func(*node, *process) *process) {
-	nodes, processes := members(b, newLAN(b), count)
+	nodes, processes := crowd(b, count)
 	victim, others := nodes[count-1], nodes[:count-1]
 	var times []time.Duration
 	for b.Loop() {
@@ -50,7 +50,7 @@ func detection(b *testing.B, count int, fail, heal func(*node, *process) *proces
 		var slowest time.Duration
 		for _, p := range processes[:count-1] {
 			p.awaitAlive(others...)
-			slowest = max(slowest, p.noticed(victim.name, begin))
+			slowest = max(slowest, p.noticed(begin, func(alive []string) bool { return !slices.Contains(alive, victim.name) }))
 		}
 		times = append(times, slowest)
 		processes[count-1] = heal(victim, processes[count-1])
@@ -59,6 +59,12 @@ func detection(b *testing.B, count int, fail, heal func(*node, *process) *proces
 			p.awaitAlive(nodes...)
 		}
 	}
+	reportTimes(b, times)
+}
+
+// reportTimes reports how times are distributed.
+func reportTimes(b *testing.B, times []time.Duration) {
+	b.Helper()
 	slices.Sort(times)
 	b.ReportMetric(0, "ns/op")
 	b.ReportMetric(float64(times[0].Milliseconds()), "ms-min")
@@ -69,29 +75,40 @@ func detection(b *testing.B, count int, fail, heal func(*node, *process) *proces
 // BenchmarkFalseAlarms counts, while every processor is busy several times over, how often a member wrongly took another
 // for dead. An iteration is a second.
 func BenchmarkFalseAlarms(b *testing.B) {
-	for _, load := range []int{0, 4, 30} {
-		b.Run(fmt.Sprintf("busy=%d", load), func(b *testing.B) {
-			_, processes := members(b, newLAN(b), 5)
-			for range load {
-				burn(b)
-			}
-			begin := time.Now()
-			for b.Loop() {
-				time.Sleep(time.Second)
-			}
-			alarms := 0
-			for _, p := range processes {
-				p.mu.Lock()
-				for _, e := range p.log {
-					if names, ok := strings.CutPrefix(e.line, "alive "); ok && e.at.After(begin) && len(strings.Fields(names)) < 5 {
-						alarms++
-					}
+	for _, count := range []int{5, 50} {
+		for _, load := range []int{0, 4, 30} {
+			b.Run(fmt.Sprintf("members=%d/busy=%d", count, load), func(b *testing.B) {
+				_, processes := crowd(b, count)
+				for range load {
+					burn(b)
 				}
-				p.mu.Unlock()
-			}
-			b.ReportMetric(float64(alarms), "alarms")
-		})
+				begin := time.Now()
+				for b.Loop() {
+					time.Sleep(time.Second)
+				}
+				alarms := 0
+				for _, p := range processes {
+					alarms += p.alarms(begin, count)
+				}
+				b.ReportMetric(float64(alarms), "alarms")
+			})
+		}
 	}
+}
+
+// alarms returns how often the process lost sight of somebody after begin, where count members live.
+func (p *process) alarms(begin time.Time, count int) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	alarms, before := 0, count
+	for _, e := range p.log {
+		if names, ok := strings.CutPrefix(e.line, "alive "); ok && e.at.After(begin) {
+			now := len(strings.Fields(names))
+			alarms += max(before-now, 0)
+			before = now
+		}
+	}
+	return alarms
 }
 
 // burn keeps a processor busy until the benchmark ends.

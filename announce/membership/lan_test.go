@@ -138,9 +138,20 @@ func (n *node) inThread(f func() error) {
 // deafTo has the node hear nothing more of another, which hears it still. What does not arrive is counted.
 func (n *node) deafTo(other *node) {
 	n.t.Helper()
-	n.run("nft", "add table inet deaf")
-	n.run("nft", "add chain inet deaf in { type filter hook input priority 0 ; }")
-	n.run("nft", fmt.Sprintf("add rule inet deaf in ip saddr %s counter drop", other.address))
+	n.run("nft", fmt.Sprintf("add table inet deaf; add chain inet deaf in { type filter hook input priority 0 ; }; "+
+		"add rule inet deaf in ip saddr %s counter drop", other.address))
+}
+
+// silence has the node of a crowd hear and be heard no more, until it wakes.
+func (n *node) silence() {
+	n.t.Helper()
+	n.run("nft", fmt.Sprintf("add table inet silence; add chain inet silence in { type filter hook input priority 0 ; }; "+
+		"add rule inet silence in ip saddr %[1]s drop; add rule inet silence in ip daddr %[1]s drop", n.address))
+}
+
+func (n *node) wake() {
+	n.t.Helper()
+	n.run("nft", "delete table inet silence")
 }
 
 // missed returns how many packets the node has not heard.
@@ -160,16 +171,36 @@ func members(t testing.TB, l *lan, count int) ([]*node, []*process) {
 	for range count {
 		nodes = append(nodes, l.node())
 	}
+	return nodes, startAll(nodes)
+}
+
+// crowd starts that many members on one node, each with an address of its own, and waits until they see each other. Nodes of
+// a LAN share the kernel's table of neighbours, which is too small for many of them.
+func crowd(t testing.TB, count int) ([]*node, []*process) {
+	t.Helper()
+	loopback(t)
+	var nodes []*node
+	for n := range count {
+		nodes = append(nodes, &node{t: t, name: fmt.Sprintf("node-%d", n+1), address: local(n + 1)})
+	}
+	return nodes, startAll(nodes)
+}
+
+// startAll starts a member on each node, one after the other because they share this machine, and waits until they see each
+// other.
+func startAll(nodes []*node) []*process {
 	var processes []*process
-	for _, n := range nodes {
+	for i, n := range nodes {
 		p := n.start()
-		p.meet(nodes...)
+		p.meet(nodes[:i+1]...)
+		p.awaitAlive(nodes[:i+1]...)
 		processes = append(processes, p)
 	}
 	for _, p := range processes {
+		p.meet(nodes...)
 		p.awaitAlive(nodes...)
 	}
-	return nodes, processes
+	return processes
 }
 
 // process is a member that runs on a node.
@@ -207,7 +238,6 @@ func (n *node) startWith(key []byte) *process {
 	p := &process{t: n.t, node: n, changed: make(chan struct{}, 1), alive: []string{n.name}}
 	p.cmd = exec.Command("/proc/self/exe")
 	p.cmd.Env = append(os.Environ(), envMember+"="+n.name+"="+n.address.String(), envKey+"="+hex.EncodeToString(key), envCalm+"="+strconv.FormatBool(n.calm))
-	p.cmd.Stderr = io.Discard
 	if testing.Verbose() {
 		p.cmd.Stderr = os.Stderr
 	}

@@ -52,6 +52,7 @@ type quest struct {
 	began   time.Time
 	tried   bool // attempts have come to nothing
 	running bool
+	found   bool          // it was in sight
 	pause   time.Duration // after the next attempt
 	next    time.Time     // when the next attempt is due
 }
@@ -110,8 +111,13 @@ func (c *Cluster) seek(ctx context.Context, join func(name string, address netip
 				quests[name] = q
 			}
 			if c.sees(name, address) {
-				q.pause, q.next = firstRetry, time.Time{}
+				q.pause, q.found = firstRetry, true
 				continue
+			}
+			if q.found {
+				// One that only was slow objects when it hears that it is dead, and one that has been started again looks for the
+				// others itself. All of them calling it at once would make it slower still.
+				q.found, q.next = false, time.Now().Add(firstRetry+rand.N(firstRetry))
 			}
 			complete = complete && q.tried
 			if q.running || running == searches {

@@ -1,0 +1,46 @@
+package membership
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// BenchmarkIdle measures the processor time of a member while nothing happens. An iteration is a second.
+func BenchmarkIdle(b *testing.B) {
+	for _, count := range []int{3, 50} {
+		b.Run(fmt.Sprintf("members=%d", count), func(b *testing.B) {
+			_, processes := crowd(b, count)
+			time.Sleep(settle)
+			used, begin := busy(b, processes), time.Now()
+			for b.Loop() {
+				time.Sleep(time.Second)
+			}
+			perMember := (busy(b, processes) - used).Seconds() / float64(count)
+			b.ReportMetric(0, "ns/op")
+			b.ReportMetric(1000*perMember/time.Since(begin).Seconds(), "cpu-ms/s")
+		})
+	}
+}
+
+// busy returns the processor time that the processes have used.
+func busy(b *testing.B, processes []*process) time.Duration {
+	b.Helper()
+	const tick = 10 * time.Millisecond // of the kernel's figures
+	var sum time.Duration
+	for _, p := range processes {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+		must(b, err)
+		// The fields after the name, which is in brackets, begin with the third.
+		fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+		for _, field := range fields[14-3 : 16-3] {
+			ticks, err := strconv.Atoi(field)
+			must(b, err)
+			sum += time.Duration(ticks) * tick
+		}
+	}
+	return sum
+}

@@ -119,7 +119,8 @@ func (c *Cluster) LastSeen(name string) time.Time {
 func (c *Cluster) Changed() <-chan struct{} { return c.changed }
 
 // Joined is closed once, after the first SetPeers, every peer is in sight or has been tried and did not answer. What Alive
-// says before that may be what a member sees that has just woken up.
+// says before that may be what a member sees that has just woken up. Peers that answer in a key that is not known here are
+// waited for as long as a change of keys may take.
 func (c *Cluster) Joined() <-chan struct{} { return c.joined }
 
 // Run takes part in the gossip until the context ends; it then tells the others that it leaves and returns nil, within

@@ -25,9 +25,9 @@ type pace struct {
 // two intervals of the first ping that it leaves unanswered, and that comes one interval after it on average with three
 // members, half an interval with many. From ten members on memberlist stretches the time to object, to 1.7 intervals at 50.
 //
-// BenchmarkFalseAlarms chose the interval: with 30 busy processes on two processors and no less of other work, five members
-// never took each other for dead at 100 ms and more, but 6 times in 75 s at 90 ms and 37 times at 80 ms. Shorter intervals
-// with more of them to object in are no quicker and raise more false alarms: at 70 ms with three of them 20 in a minute.
+// BenchmarkFalseAlarms chose the interval, with 30 busy processes on two processors and no less of other work: of five members
+// one took another for dead 3 times in 6 minutes; in 75 s it was 6 times at 90 ms and 37 times at 80 ms. Shorter intervals with
+// more of them to object in are no quicker and raise more false alarms: at 70 ms with three of them 20 in a minute.
 var quick = pace{interval: 110 * time.Millisecond, timeout: 45 * time.Millisecond, suspicion: 1}
 
 // memberlistConfig is memberlist's for a LAN, quickened.

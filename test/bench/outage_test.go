@@ -7,18 +7,27 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 
+	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/test/cluster"
 	"github.com/clarionlb/clarion/test/cluster/network"
 	"github.com/clarionlb/clarion/test/install"
 )
 
-// BenchmarkOutage measures how long a client on the nodes' LAN gets no answer at an address when the node that answers for
-// it fails. The client opens a fresh connection every 5 ms, with its ARP cache warm; the outage is the longest time
-// between two connections that were answered.
+// BenchmarkOutage measures for how long clients get no answer at the addresses of a Service, IPv4 and IPv6, when something
+// happens to the node that answers for them. One client is on the nodes' LAN, with its ARP cache warm, and one behind the
+// router; each opens a fresh connection to each address every 10 ms. The outage is the longest time between two connections
+// that were answered. How long a client that does not know an address yet would have asked in vain is the longest time in
+// which no ARP request or neighbour solicitation was answered; one is sent every 5 ms.
 func BenchmarkOutage(b *testing.B) {
 	o := newOutage(b)
+	b.Run("nothing", func(b *testing.B) { // what the machine's other work does to the figures
+		o.measure(b, func(*cluster.Node) error { return nil }, func(*cluster.Node) {})
+	})
 	b.Run("power-off", func(b *testing.B) {
 		o.measure(b, func(owner *cluster.Node) error { return owner.PowerOff() }, func(owner *cluster.Node) {
 			o.awaitMembers(b, 2) // which the status of those that are left says late
@@ -26,6 +35,13 @@ func BenchmarkOutage(b *testing.B) {
 				b.Fatal(err)
 			}
 			if err := owner.AwaitReady(b.Context()); err != nil {
+				b.Fatal(err)
+			}
+		})
+	})
+	b.Run("link-cut", func(b *testing.B) {
+		o.measure(b, func(owner *cluster.Node) error { return owner.CutLink("eth0") }, func(owner *cluster.Node) {
+			if err := owner.RestoreLink("eth0"); err != nil {
 				b.Fatal(err)
 			}
 		})
@@ -39,39 +55,85 @@ func BenchmarkOutage(b *testing.B) {
 			return announcer.Kill()
 		}, func(owner *cluster.Node) {
 			// A new pod, because the kubelet holds back containers that die again and again.
-			o.kubectl(b, "delete", "pods", "--namespace=clarion-system", "--field-selector=spec.nodeName="+owner.Name)
-			o.kubectl(b, "rollout", "status", "--namespace=clarion-system", "daemonset/announcer", "--timeout=120s")
+			o.replaceAnnouncer(b, owner)
+		})
+	})
+	b.Run("announcer-restarted", func(b *testing.B) {
+		o.measure(b, func(owner *cluster.Node) error {
+			o.replaceAnnouncer(b, owner)
+			return nil
+		}, func(*cluster.Node) {})
+	})
+	b.Run("drain", func(b *testing.B) {
+		drain := func(owner *cluster.Node, value *string) error {
+			patch := fmt.Sprintf(`{"metadata":{"annotations":{%q:null}}}`, v1alpha1.AnnotationDrain)
+			if value != nil {
+				patch = fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, v1alpha1.AnnotationDrain, *value)
+			}
+			_, err := o.Kubernetes().CoreV1().Nodes().Patch(b.Context(), owner.Name, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
+			return err
+		}
+		o.measure(b, func(owner *cluster.Node) error { return drain(owner, ptr.To("")) }, func(owner *cluster.Node) {
+			if err := drain(owner, nil); err != nil {
+				b.Fatal(err)
+			}
 		})
 	})
 }
 
-// observation is how long the client goes on at least after a failure.
+// observation is how long the clients go on at least after a failure.
 const observation = 3 * time.Second
 
-// outage is a cluster of three nodes with a Service.
+// outage is a cluster of three nodes with a Service that has an address of each family.
 type outage struct {
 	*install.Installation
-	address netip.Addr
+	addresses []netip.Addr
+	// watcher asks who has the addresses.
+	watcher *network.Host
 }
 
 func newOutage(b *testing.B) *outage {
 	b.Helper()
-	o := &outage{Installation: install.New(b, cluster.Config{Nodes: 3})}
-	err := o.Apply(b.Context(), o.Sample("pool.yaml"), o.Sample("l2advertisement.yaml"), o.Sample("deployment.yaml"), o.Sample("service.yaml"))
-	if err != nil {
+	config := cluster.Config{Nodes: 3, Families: []corev1.IPFamily{corev1.IPv4Protocol, corev1.IPv6Protocol}}
+	o := &outage{Installation: install.New(b, config)}
+	var err error
+	if o.watcher, err = o.AddHost("watcher", 101); err != nil {
+		b.Fatal(err)
+	}
+	if err := o.ApplyYAML(b.Context(), `
+apiVersion: clarionlb.io/v1alpha1
+kind: IPAddressPool
+metadata: {name: public}
+spec: {addresses: [192.168.10.200-192.168.10.250, "fd00:10::200-fd00:10::250"]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: myapp}
+spec:
+  type: LoadBalancer
+  ipFamilyPolicy: RequireDualStack
+  selector: {app: myapp}
+  ports: [{port: 80, targetPort: 8080}]
+`); err != nil {
+		b.Fatal(err)
+	}
+	if err := o.Apply(b.Context(), o.Sample("l2advertisement.yaml"), o.Sample("deployment.yaml")); err != nil {
 		b.Fatal(err)
 	}
 	o.kubectl(b, "rollout", "status", "deployment/myapp", "--timeout=120s")
-	install.Eventually(b, "the address", func(ctx context.Context) error {
+	install.Eventually(b, "the addresses", func(ctx context.Context) error {
 		service, err := o.Kubernetes().CoreV1().Services(metav1.NamespaceDefault).Get(ctx, "myapp", metav1.GetOptions{})
 		if err != nil {
 			return err
 		}
-		if len(service.Status.LoadBalancer.Ingress) == 0 {
+		o.addresses = nil
+		for _, ingress := range service.Status.LoadBalancer.Ingress {
+			o.addresses = append(o.addresses, netip.MustParseAddr(ingress.IP))
+		}
+		if len(o.addresses) != 2 {
 			return fmt.Errorf("status %v", service.Status)
 		}
-		o.address, err = netip.ParseAddr(service.Status.LoadBalancer.Ingress[0].IP)
-		return err
+		return nil
 	})
 	return o
 }
@@ -83,35 +145,107 @@ func (o *outage) kubectl(b *testing.B, args ...string) {
 	}
 }
 
-// measure has the owner of the address fail, and heals it, in each run.
+// replaceAnnouncer has the announcer's pod on a node replaced, as an upgrade does, and waits until the new one takes part.
+func (o *outage) replaceAnnouncer(b *testing.B, node *cluster.Node) {
+	b.Helper()
+	pods := o.Kubernetes().CoreV1().Pods("clarion-system")
+	err := pods.DeleteCollection(b.Context(), metav1.DeleteOptions{}, metav1.ListOptions{FieldSelector: "spec.nodeName=" + node.Name})
+	if err != nil {
+		b.Fatal(err)
+	}
+	install.Eventually(b, "another announcer", func(ctx context.Context) error {
+		list, err := pods.List(ctx, metav1.ListOptions{FieldSelector: "spec.nodeName=" + node.Name})
+		if err != nil {
+			return err
+		}
+		for _, pod := range list.Items {
+			for _, condition := range pod.Status.Conditions {
+				if pod.DeletionTimestamp == nil && condition.Type == corev1.PodReady && condition.Status == corev1.ConditionTrue {
+					return nil
+				}
+			}
+		}
+		return fmt.Errorf("%d pods, none is ready", len(list.Items))
+	})
+}
+
+// measure has something happen to the owner of the addresses, and undoes it, in each run.
 func (o *outage) measure(b *testing.B, fail func(owner *cluster.Node) error, heal func(owner *cluster.Node)) {
 	results := figures{}
 	for b.Loop() {
-		o.awaitMembers(b, 3)
-		var owner *cluster.Node
-		install.Eventually(b, "an owner", func(ctx context.Context) (err error) {
-			owner, err = o.Owner(ctx, o.address)
-			return err
-		})
-		ctx, cancel := context.WithTimeout(b.Context(), time.Minute)
-		meter := o.Client.Measure(netip.AddrPortFrom(o.address, 80), network.MeterOptions{})
-		if _, err := meter.Await(ctx, network.Succeeded); err != nil {
+		owner := o.awaitOwner(b)
+		watch, err := o.watcher.Watch(b.Context(), "eth0", network.WatchOptions{}, o.addresses...)
+		if err != nil {
 			b.Fatal(err)
 		}
+		type client struct {
+			name  string
+			meter *network.Meter
+		}
+		var clients []client
+		for _, address := range o.addresses {
+			family := map[bool]string{false: "4", true: "6"}[address.Is6()]
+			for name, from := range map[string]*network.Host{"lan": o.Client, "router": o.FarClient} {
+				meter := from.Measure(netip.AddrPortFrom(address, 80), network.MeterOptions{Interval: 10 * time.Millisecond})
+				clients = append(clients, client{name + family, meter})
+			}
+		}
+		answered := func() {
+			ctx, cancel := context.WithTimeout(b.Context(), time.Minute)
+			defer cancel()
+			for _, client := range clients {
+				if _, err := client.meter.Await(ctx, network.Succeeded); err != nil {
+					b.Fatal(err)
+				}
+			}
+			for _, address := range o.addresses {
+				if _, err := watch.AwaitSole(ctx, address, 10); err != nil {
+					b.Fatal(err)
+				}
+			}
+		}
+		answered()
 		if err := fail(owner); err != nil {
 			b.Fatal(err)
 		}
 		time.Sleep(observation)
-		if _, err := meter.Await(ctx, network.Succeeded); err != nil {
+		answered()
+
+		failed := 0
+		for _, client := range clients {
+			report := client.meter.Stop()
+			b.Logf("%s, %s: %s", owner.Name, client.name, report)
+			results.addDuration(client.name+"-ms", report.LongestGap)
+			failed += report.Failures
+		}
+		results.add("failed", float64(failed))
+		if err := watch.Stop(); err != nil {
 			b.Fatal(err)
 		}
-		cancel()
-		report := meter.Stop()
-		b.Logf("%s: %s", owner.Name, report)
-		results.addDuration("ms", report.LongestGap)
+		for _, address := range o.addresses {
+			results.addDuration(map[bool]string{false: "arp-ms", true: "nd-ms"}[address.Is6()], watch.Answers(address).LongestGap())
+		}
 		heal(owner)
 	}
-	results.report(b, "ms")
+	results.report(b, "lan4-ms", "router4-ms", "lan6-ms", "router6-ms", "arp-ms", "nd-ms", "failed")
+}
+
+// awaitOwner waits until all announcers see each other and one node has all the addresses.
+func (o *outage) awaitOwner(b *testing.B) (owner *cluster.Node) {
+	b.Helper()
+	o.awaitMembers(b, int32(len(o.Nodes())))
+	install.Eventually(b, "one owner", func(ctx context.Context) (err error) {
+		if owner, err = o.Owner(ctx, o.addresses[0]); err != nil {
+			return err
+		}
+		for _, address := range o.addresses[1:] {
+			if other, err := o.Owner(ctx, address); err != nil || other != owner {
+				return fmt.Errorf("%s has %s, %v has %s (%v)", owner.Name, o.addresses[0], other, address, err)
+			}
+		}
+		return nil
+	})
+	return owner
 }
 
 // awaitMembers waits until an announcer and those that it sees are that many.

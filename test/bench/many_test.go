@@ -1,0 +1,232 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/utils/ptr"
+
+	"github.com/clarionlb/clarion/test/cluster"
+	"github.com/clarionlb/clarion/test/cluster/network"
+	"github.com/clarionlb/clarion/test/install"
+)
+
+// many is how many addresses fail over at once.
+const many = 1000
+
+// BenchmarkManyAddresses has the node that announces 1,000 addresses lose its power, and measures when the LAN hears of each of
+// them where it is now.
+func BenchmarkManyAddresses(b *testing.B) {
+	o := &outage{Installation: install.New(b, cluster.Config{Nodes: 3})}
+	o.createMany(b)
+	const first = "n1"
+	results := figures{}
+	for b.Loop() {
+		o.awaitMembers(b, 3)
+		o.advertise(b, "{kubernetes.io/hostname: "+first+"}")
+		o.awaitClaims(b, first)
+		o.advertise(b, "{}")
+		others := map[string]bool{}
+		for _, node := range o.Nodes()[1:] {
+			others[node.MAC("eth0").String()] = true
+		}
+		o.awaitEligible(b, first)
+
+		sniffer, err := o.Client.Sniff(b.Context(), "eth0", "arp and ether broadcast")
+		if err != nil {
+			b.Fatal(err)
+		}
+		start := time.Now()
+		if err := o.Node(first).PowerOff(); err != nil {
+			b.Fatal(err)
+		}
+		heard := map[netip.Addr]time.Duration{} // zero until they are
+		for _, address := range o.addresses {
+			heard[address] = 0
+		}
+		left := many
+		ctx, cancel := context.WithTimeout(b.Context(), time.Minute)
+		_, err = sniffer.Await(ctx, func(frame network.Frame) bool {
+			address, mac, ok := gratuitous(frame)
+			if after, ours := heard[address]; ok && ours && after == 0 && others[mac.String()] {
+				heard[address] = frame.Time.Sub(start)
+				left--
+			}
+			return left == 0
+		})
+		cancel()
+		sniffer.Stop()
+		if err != nil {
+			b.Fatalf("%d addresses were not heard of: %v", left, err)
+		}
+		var times []time.Duration
+		for _, after := range heard {
+			times = append(times, after)
+		}
+		slices.Sort(times)
+		results.addDuration("first-ms", times[0])
+		results.addDuration("half-ms", times[many/2])
+		results.addDuration("last-ms", times[many-1])
+		recorded := o.awaitRecorded(b, first)
+		results.addDuration("recorded-ms", recorded.Sub(start))
+
+		o.awaitMembers(b, 2)
+		if err := o.Node(first).PowerOn(); err != nil {
+			b.Fatal(err)
+		}
+		if err := o.Node(first).AwaitReady(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+	}
+	results.report(b, "first-ms", "half-ms", "last-ms", "recorded-ms")
+}
+
+// createMany creates Services with an address and an endpoint each.
+func (o *outage) createMany(b *testing.B) {
+	b.Helper()
+	if err := o.ApplyYAML(b.Context(), "apiVersion: clarionlb.io/v1alpha1\nkind: IPAddressPool\nmetadata: {name: public}\nspec: {addresses: [10.200.0.0/20]}\n"); err != nil {
+		b.Fatal(err)
+	}
+	if err := o.Apply(b.Context(), o.Sample("deployment.yaml")); err != nil {
+		b.Fatal(err)
+	}
+	o.kubectl(b, "rollout", "status", "deployment/myapp", "--timeout=120s")
+	g, ctx := errgroup.WithContext(b.Context())
+	g.SetLimit(workers)
+	for _, name := range names("many", many) {
+		g.Go(func() error { return o.createService(ctx, name) })
+	}
+	if err := g.Wait(); err != nil {
+		b.Fatal(err)
+	}
+	install.Eventually(b, "the addresses", func(ctx context.Context) error {
+		list, err := o.Kubernetes().CoreV1().Services(metav1.NamespaceDefault).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return err
+		}
+		o.addresses = nil
+		for _, service := range list.Items {
+			for _, ingress := range service.Status.LoadBalancer.Ingress {
+				o.addresses = append(o.addresses, netip.MustParseAddr(ingress.IP))
+			}
+		}
+		if len(o.addresses) != many {
+			return fmt.Errorf("there are %d", len(o.addresses))
+		}
+		return nil
+	})
+}
+
+// createService creates a Service with an address and an endpoint.
+func (o *outage) createService(ctx context.Context, name string) error {
+	_, err := o.Kubernetes().CoreV1().Services(metav1.NamespaceDefault).Create(ctx, &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec: corev1.ServiceSpec{
+			Type:                          corev1.ServiceTypeLoadBalancer,
+			Selector:                      map[string]string{"app": "myapp"},
+			Ports:                         []corev1.ServicePort{{Port: 80, TargetPort: intstr.FromInt32(8080)}},
+			AllocateLoadBalancerNodePorts: ptr.To(false),
+		},
+	}, metav1.CreateOptions{})
+	return err
+}
+
+// advertise has the nodes with labels announce the addresses.
+func (o *outage) advertise(b *testing.B, labels string) {
+	b.Helper()
+	err := o.ApplyYAML(b.Context(), "apiVersion: clarionlb.io/v1alpha1\nkind: L2Advertisement\nmetadata: {name: public}\nspec: {nodeSelectors: [{matchLabels: "+labels+"}]}\n")
+	if err != nil {
+		b.Fatal(err)
+	}
+}
+
+// awaitClaims waits until a node announces all addresses, and no other node any.
+func (o *outage) awaitClaims(b *testing.B, node string) {
+	b.Helper()
+	install.Eventually(b, "all addresses to be on "+node, func(ctx context.Context) error {
+		claims, err := o.claims(ctx)
+		if err == nil && (claims[node] != many || len(claims) != 1) {
+			err = fmt.Errorf("claims: %v", claims)
+		}
+		return err
+	})
+}
+
+// awaitRecorded waits until other nodes say that they have all the addresses, and returns when that was.
+func (o *outage) awaitRecorded(b *testing.B, lost string) (at time.Time) {
+	b.Helper()
+	install.Eventually(b, "all addresses to be on other nodes", func(ctx context.Context) error {
+		claims, err := o.claims(ctx)
+		if err != nil {
+			return err
+		}
+		delete(claims, lost)
+		sum := 0
+		for _, n := range claims {
+			sum += n
+		}
+		if sum != many {
+			return fmt.Errorf("claims: %v", claims)
+		}
+		at = time.Now()
+		return nil
+	})
+	return at
+}
+
+// claims returns how many addresses the nodes announce.
+func (o *outage) claims(ctx context.Context) (map[string]int, error) {
+	list, err := o.Clarion.ClarionV1alpha1().Announcers().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, err
+	}
+	claims := map[string]int{}
+	for _, announcer := range list.Items {
+		for _, claim := range announcer.Status.Layer2.Addresses {
+			if len(claim.Interfaces) > 0 {
+				claims[announcer.Name]++
+			}
+		}
+	}
+	return claims, nil
+}
+
+// awaitEligible waits until other nodes know that they may announce addresses too: one more goes to one that has none.
+func (o *outage) awaitEligible(b *testing.B, first string) {
+	b.Helper()
+	if err := o.createService(b.Context(), "one-more"); err != nil {
+		b.Fatal(err)
+	}
+	install.Eventually(b, "another node to announce one more address", func(ctx context.Context) error {
+		claims, err := o.claims(ctx)
+		if err == nil && len(claims) < 2 {
+			err = fmt.Errorf("claims: %v", claims)
+		}
+		return err
+	})
+	if err := o.Kubernetes().CoreV1().Services(metav1.NamespaceDefault).Delete(b.Context(), "one-more", metav1.DeleteOptions{}); err != nil {
+		b.Fatal(err)
+	}
+	o.awaitClaims(b, first)
+}
+
+// gratuitous returns what a frame tells everybody by ARP, unasked.
+func gratuitous(frame network.Frame) (address netip.Addr, mac net.HardwareAddr, ok bool) {
+	data := frame.Data
+	if len(data) < 42 || binary.BigEndian.Uint16(data[12:]) != unix.ETH_P_ARP || !bytes.Equal(data[28:32], data[38:42]) {
+		return netip.Addr{}, nil, false
+	}
+	return netip.AddrFrom4([4]byte(data[28:32])), net.HardwareAddr(data[22:28]), true
+}

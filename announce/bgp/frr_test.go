@@ -3,6 +3,7 @@ package bgp
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -15,37 +16,40 @@ import (
 type frr struct {
 	*host
 	dir string
+	// options are for bgpd.
+	options []string
+	stopBGP func()
 }
 
 // frr starts it with these lines of configuration.
 func (h *host) frr(lines ...string) *frr {
 	h.t.Helper()
 	f := &frr{host: h, dir: tempDir(h.t)}
-	for daemon, config := range map[string]string{"zebra": "", "bgpd": strings.Join(lines, "\n")} {
-		must(h.t, os.WriteFile(filepath.Join(f.dir, daemon+".conf"), []byte(config+"\n"), 0o644))
-	}
-	f.daemon("zebra")
-	f.daemon("bgpd")
+	f.begin(lines...)
 	return f
 }
 
-// daemon starts one and waits until it can be talked to.
-func (f *frr) daemon(name string) (stop func()) {
+// begin starts it with these lines of configuration.
+func (f *frr) begin(lines ...string) {
 	f.t.Helper()
-	at := func(suffix string) string { return filepath.Join(f.dir, suffix) }
-	stop = f.start("/usr/lib/frr/"+name, "--config_file", at(name+".conf"), "--pid_file", at(name+".pid"), "--socket", at("zserv.api"),
-		"--vty_socket", f.dir, "--vty_port", "0", "--log", "stdout")
-	eventually(f.t, name+" runs", func() (bool, any) {
-		out, err := f.vtysh("show version")
-		return err == nil && f.answers(name), out
-	})
-	return stop
+	for daemon, config := range map[string]string{"zebra": "", "bgpd": strings.Join(lines, "\n")} {
+		must(f.t, os.WriteFile(filepath.Join(f.dir, daemon+".conf"), []byte(config+"\n"), 0o644))
+	}
+	f.daemon("zebra")
+	f.stopBGP = f.daemon("bgpd", f.options...)
 }
 
-// answers says whether a daemon does.
-func (f *frr) answers(daemon string) bool {
-	_, err := exec.Command("vtysh", "--vty_socket", f.dir, "-d", daemon, "-c", "show version").CombinedOutput()
-	return err == nil
+// daemon starts one and waits until it can be talked to.
+func (f *frr) daemon(name string, options ...string) (stop func()) {
+	f.t.Helper()
+	at := func(suffix string) string { return filepath.Join(f.dir, suffix) }
+	stop = f.start("/usr/lib/frr/"+name, append(options, "--config_file", at(name+".conf"), "--pid_file", at(name+".pid"), "--socket", at("zserv.api"),
+		"--vty_socket", f.dir, "--vty_port", "0", "--log", "stdout")...)
+	eventually(f.t, name+" runs", func() (bool, any) {
+		out, err := exec.Command("vtysh", "--vty_socket", f.dir, "-d", name, "-c", "show version").CombinedOutput()
+		return err == nil, string(out)
+	})
+	return stop
 }
 
 func (f *frr) vtysh(commands ...string) (string, error) {
@@ -80,28 +84,18 @@ func (f *frr) show(command string, into any) error {
 
 // frrNeighbor is what FRR shows of one.
 type frrNeighbor struct {
-	State           string `json:"bgpState"`
-	RemoteAS        uint32 `json:"remoteAs"`
-	RemoteRouterID  string `json:"remoteRouterId"`
-	HoldTimeMsecs   int    `json:"bgpTimerHoldTimeMsecs"`
-	KeepaliveMsecs  int    `json:"bgpTimerKeepAliveIntervalMsecs"`
-	Resets          int    `json:"connectionsDropped"`
-	Established     int    `json:"connectionsEstablished"`
-	LastResetDueTo  string `json:"lastResetDueTo"`
-	LastCode        string `json:"lastErrorCodeSubcode"`
-	LastShutdown    string `json:"lastShutdownDescription"`
-	LastNotify      string `json:"lastNotificationReason"`
-	UpSince         int64  `json:"bgpTimerUpEstablishedEpoch"`
-	PortForeign     int    `json:"portForeign"`
-	HostForeign     string `json:"hostForeign"`
-	HostLocal       string `json:"hostLocal"`
-	GracefulRestart struct {
-		Remote string `json:"remoteGrMode"`
-		RBit   bool   `json:"rBit"`
+	State            string `json:"bgpState"`
+	RemoteAS         uint32 `json:"remoteAs"`
+	RemoteRouterID   string `json:"remoteRouterId"`
+	HoldTimeMsecs    int    `json:"bgpTimerHoldTimeMsecs"`
+	Established      int    `json:"connectionsEstablished"`
+	LastNotification string `json:"lastNotificationReason"`
+	LastShutdown     string `json:"lastShutdownDescription"`
+	GracefulRestart  struct {
+		EndOfRIB map[string]bool `json:"endOfRibRecv"`
+		Remote   string          `json:"remoteGrMode"`
+		Restart  bool            `json:"rBit"`
 	} `json:"gracefulRestartInfo"`
-	MessageStats struct {
-		UpdatesRecv int `json:"updatesRecv"`
-	} `json:"messageStats"`
 }
 
 // neighbor returns what FRR shows of one, by address or interface.
@@ -148,45 +142,80 @@ func (f *frr) paths(prefix string) []frrPath {
 	return shown.Paths
 }
 
-// has waits until the kernel of the router has exactly these routes by BGP.
-func (h *host) has(want map[string]string) {
-	h.t.Helper()
-	eventually(h.t, fmt.Sprintf("the routes %v", want), func() (bool, any) {
-		table := h.kernel()
-		if len(table) != len(want) {
-			return false, table
+// path waits until FRR has one path to a prefix, and returns it.
+func (f *frr) path(prefix string) frrPath {
+	f.t.Helper()
+	var path frrPath
+	eventually(f.t, "a path to "+prefix, func() (bool, any) {
+		paths := f.paths(prefix)
+		if len(paths) != 1 {
+			return false, paths
 		}
-		for prefix, hop := range want {
-			if table[netip.MustParsePrefix(prefix)] != hop {
-				return false, table
-			}
-		}
+		path = paths[0]
 		return true, nil
 	})
+	return path
 }
 
-// router is a host with FRR, 192.0.2.1 and 2001:db8::1, on a cable to the node, which has 192.0.2.2 and 2001:db8::2. The
-// lines are those of its "router bgp 65001".
-func router(t testing.TB, lines ...string) *frr {
+// router is FRR on a host that shares a network with the node.
+type router struct {
+	*frr
+	// The addresses of the router and of the node.
+	v4, v6, node4, node6 netip.Addr
+}
+
+// newRouter returns one with autonomous system 65001 and these lines in its "router bgp", where ROUTER, NODE, ROUTER6 and NODE6
+// stand for the addresses.
+func newRouter(t testing.TB, lines ...string) *router {
 	t.Helper()
 	h, eth := cable(t)
-	h.address("lan", "192.0.2.1/24")
-	h.address("lan", "2001:db8::1/64")
-	give(t, eth, "192.0.2.2/24")
-	give(t, eth, "2001:db8::2/64")
-	return h.frr(append([]string{
+	n := cables.Load()
+	r := &router{
+		v4:    netip.AddrFrom4([4]byte{10, 0, byte(n), 1}),
+		node4: netip.AddrFrom4([4]byte{10, 0, byte(n), 2}),
+		v6:    netip.MustParseAddr(fmt.Sprintf("2001:db8:%d::1", n)),
+		node6: netip.MustParseAddr(fmt.Sprintf("2001:db8:%d::2", n)),
+	}
+	h.address("lan", r.v4.String()+"/24")
+	h.address("lan", r.v6.String()+"/64")
+	give(t, eth, r.node4.String()+"/24")
+	give(t, eth, r.node6.String()+"/64")
+	r.frr = h.frr(strings.Split(r.name(strings.Join(append([]string{
 		"router bgp 65001",
-		"bgp router-id 192.0.2.1",
+		"bgp router-id ROUTER",
 		"no bgp ebgp-requires-policy",
+		"no bgp default ipv4-unicast",
 		"no bgp network import-check",
 		"timers bgp 1 3",
-	}, lines...)...)
+	}, lines...), "\n")), "\n")...)
+	return r
 }
 
-// node is the Peer for a router.
-var node = Peer{
-	Address:  netip.MustParseAddr("192.0.2.1"),
-	LocalASN: 65000, PeerASN: 65001,
-	RouterID: netip.MustParseAddr("192.0.2.2"),
-	HoldTime: minHoldTime, ConnectTime: minConnectTime,
+// name puts the addresses in.
+func (r *router) name(text string) string {
+	return strings.NewReplacer("ROUTER6", r.v6.String(), "NODE6", r.node6.String(),
+		"ROUTER", r.v4.String(), "NODE", r.node4.String()).Replace(text)
+}
+
+// peer returns the Peer to speak with the router over IPv4.
+func (r *router) peer() Peer {
+	return Peer{
+		Address:  r.v4,
+		LocalASN: 65000, PeerASN: 65001,
+		RouterID: netip.MustParseAddr("192.0.2.2"),
+		HoldTime: minHoldTime, ConnectTime: minConnectTime,
+	}
+}
+
+// has waits until the kernel of the router has exactly these routes by BGP, by way of NODE or NODE6.
+func (r *router) has(want map[string]string) {
+	r.t.Helper()
+	named := map[netip.Prefix]string{}
+	for prefix, hop := range want {
+		named[netip.MustParsePrefix(prefix)] = r.name(hop)
+	}
+	eventually(r.t, fmt.Sprintf("the routes %v", named), func() (bool, any) {
+		table := r.kernel()
+		return maps.Equal(table, named), table
+	})
 }

@@ -132,12 +132,13 @@ func (c *connection) dial(restarted bool) error {
 		peer.TtlSecurity = &api.TtlSecurity{Enabled: true, TtlMin: 256 - uint32(p.SecurityHops)}
 	}
 	if p.RestartTime != 0 {
+		// Not with notifications (RFC 8538): a router whose hold time expires, because the node is dead, would keep the
+		// routes then. And GoBGP's Hard Reset lacks the part that says what it stands for, which FRR 8.4 reads anyway.
 		peer.GracefulRestart = &api.GracefulRestart{
-			Enabled:             true,
-			RestartTime:         uint32(p.RestartTime / time.Second),
-			DeferralTime:        uint32(deferral / time.Second),
-			NotificationEnabled: true,
-			LocalRestarting:     restarted,
+			Enabled:         true,
+			RestartTime:     uint32(p.RestartTime / time.Second),
+			DeferralTime:    uint32(deferral / time.Second),
+			LocalRestarting: restarted,
 		}
 	}
 	for _, f := range []Families{IPv4, IPv6} {

@@ -106,12 +106,6 @@ func (h *host) start(name string, args ...string) (stop func()) {
 	return stop
 }
 
-// nft changes the packet filter of the host.
-func (h *host) nft(commands string) {
-	h.t.Helper()
-	h.in(func() error { return nft(commands) })
-}
-
 // nft changes the packet filter of the namespace that the thread is in.
 func nft(commands string) error {
 	cmd := exec.Command("nft", "-f", "-")
@@ -190,7 +184,7 @@ func (h *host) kernel() map[netip.Prefix]string {
 		for _, r := range routes {
 			hop := r.Gw.String()
 			if r.Via != nil {
-				hop = r.Via.String()
+				hop = r.Via.(*netlink.Via).Addr.String()
 			}
 			table[prefixOf(r)] = hop
 		}

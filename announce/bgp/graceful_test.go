@@ -1,0 +1,243 @@
+package bgp
+
+import (
+	"context"
+	"net/netip"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// losses follows which routes by BGP the kernel of a router loses, until the test ends.
+type losses struct {
+	mu   sync.Mutex
+	lost []netip.Prefix
+}
+
+func (h *host) losses() *losses {
+	h.t.Helper()
+	l := &losses{}
+	updates, done := make(chan netlink.RouteUpdate, 1024), make(chan struct{})
+	must(h.t, netlink.RouteSubscribeWithOptions(updates, done, netlink.RouteSubscribeOptions{Namespace: &h.ns}))
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		for u := range updates {
+			if u.Type == unix.RTM_DELROUTE && u.Protocol == unix.RTPROT_BGP {
+				l.mu.Lock()
+				l.lost = append(l.lost, prefixOf(u.Route))
+				l.mu.Unlock()
+			}
+		}
+	})
+	h.t.Cleanup(func() {
+		close(done)
+		reading.Wait()
+	})
+	return l
+}
+
+func (l *losses) none(t *testing.T) {
+	t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.lost) != 0 {
+		t.Errorf("the router's kernel lost %v", l.lost)
+	}
+}
+
+// graceful is a Peer that has the router keep routes.
+func (r *router) graceful() Peer {
+	p := r.peer()
+	p.RestartTime = time.Minute
+	return p
+}
+
+// reestablished waits for the n-th session, as the router sees it, to have told everything.
+func (r *router) reestablished(n int) {
+	r.t.Helper()
+	eventually(r.t, "another session", func() (bool, any) {
+		seen := r.neighbor(r.node4.String())
+		return seen.State == "Established" && seen.Established == n && seen.GracefulRestart.EndOfRIB["ipv4Unicast"] && seen.GracefulRestart.EndOfRIB["ipv6Unicast"], seen
+	})
+}
+
+func TestARestartLeavesTheRoutersKernelUntouched(t *testing.T) {
+	r := newRouter(t, plain()...)
+	s := newSpeaker(t, false)
+	stop := run(t, s)
+	s.Set(alone(r.graceful()), say(both))
+	want := map[string]string{"198.51.100.1/32": "NODE", "2001:db8:ff::1/128": "NODE6"}
+	r.has(want)
+	r.reestablished(1)
+	losses := r.losses()
+	stop()
+	eventually(t, "the routes are stale", func() (bool, any) {
+		p := r.path("198.51.100.1/32")
+		return p.Stale, p
+	})
+	s = newSpeaker(t, true)
+	run(t, s)
+	s.Set(alone(r.graceful()), say(both))
+	r.reestablished(2)
+	r.has(want)
+	losses.none(t)
+}
+
+func TestARouteThatIsGoneAfterARestartLeavesTheRouter(t *testing.T) {
+	r := newRouter(t, plain()...)
+	s := newSpeaker(t, false)
+	stop := run(t, s)
+	s.Set(alone(r.graceful()), say(both))
+	r.has(map[string]string{"198.51.100.1/32": "NODE", "2001:db8:ff::1/128": "NODE6"})
+	stop()
+	s = newSpeaker(t, true)
+	run(t, s)
+	s.Set(alone(r.graceful()), say(both[:1]))
+	r.has(map[string]string{"198.51.100.1/32": "NODE"})
+}
+
+func TestAStartAfterABootDoesNotHaveOldRoutesUsed(t *testing.T) {
+	r := newRouter(t, plain()...)
+	s := newSpeaker(t, false)
+	stop := run(t, s)
+	s.Set(alone(r.graceful()), say(both))
+	r.has(map[string]string{"198.51.100.1/32": "NODE", "2001:db8:ff::1/128": "NODE6"})
+	stop()
+	s = newSpeaker(t, false)
+	run(t, s)
+	s.Set(alone(r.graceful()), nil)
+	r.reestablished(2)
+	r.has(nil)
+	if r.neighbor(r.node4.String()).GracefulRestart.Restart {
+		t.Error("the node said that it can still forward")
+	}
+}
+
+func TestRoutersThatDoNotKeepRoutesAreToldOfTheStop(t *testing.T) {
+	r := newRouter(t, plain()...)
+	s := newSpeaker(t, false)
+	stop := run(t, s)
+	s.Set(alone(r.peer()), say(both))
+	r.has(map[string]string{"198.51.100.1/32": "NODE", "2001:db8:ff::1/128": "NODE6"})
+	stop()
+	r.has(nil)
+	if n := r.neighbor(r.node4.String()); n.LastNotification != "Cease/Administrative Shutdown" || n.LastShutdown != "stopped" {
+		t.Errorf("%+v", n)
+	}
+}
+
+func TestASpeakerThatStartsAgainAndAgainDoesNotTakeRoutesAway(t *testing.T) {
+	r := newRouter(t, plain()...)
+	s := newSpeaker(t, false)
+	stop := run(t, s)
+	s.Set(alone(r.graceful()), say(both))
+	want := map[string]string{"198.51.100.1/32": "NODE", "2001:db8:ff::1/128": "NODE6"}
+	r.has(want)
+	losses := r.losses()
+	for range 3 {
+		// It ends before it knows what to announce.
+		stop()
+		stop = run(t, newSpeaker(t, true))
+	}
+	stop()
+	s = newSpeaker(t, true)
+	run(t, s)
+	s.Set(alone(r.graceful()), say(both))
+	r.reestablished(2)
+	r.has(want)
+	losses.none(t)
+}
+
+func TestAChangeOfTimersOrPasswordLeavesTheRoutersKernelUntouched(t *testing.T) {
+	r := newRouter(t, plain()...)
+	s := newSpeaker(t, false)
+	run(t, s)
+	p := r.graceful()
+	s.Set(alone(p), say(both))
+	r.has(map[string]string{"198.51.100.1/32": "NODE", "2001:db8:ff::1/128": "NODE6"})
+	r.reestablished(1)
+	losses := r.losses()
+	p.HoldTime = 9 * time.Second
+	s.Set(alone(p), say(both))
+	r.reestablished(2)
+	losses.none(t)
+}
+
+func TestAConnectionThatBreaksLeavesTheRoutersKernelUntouched(t *testing.T) {
+	r := newRouter(t, plain()...)
+	s := newSpeaker(t, false)
+	run(t, s)
+	s.Set(alone(r.graceful()), say(both))
+	r.has(map[string]string{"198.51.100.1/32": "NODE", "2001:db8:ff::1/128": "NODE6"})
+	r.reestablished(1)
+	losses := r.losses()
+	must(t, nft("table inet broken { chain in { type filter hook input priority 0; tcp sport 179 reject with tcp reset; }; }"))
+	eventually(t, "a lost session", func() (bool, any) {
+		p := status(s, "tor")
+		return p.State != Established && p.Flaps == 1, p
+	})
+	must(t, nft("delete table inet broken"))
+	r.reestablished(2)
+	losses.none(t)
+}
+
+func TestADrainAsksForOtherWaysAndThenTakesLeave(t *testing.T) {
+	r := newRouter(t, plain()...)
+	s := newSpeaker(t, false)
+	run(t, s)
+	s.Set(alone(r.graceful()), say(append(routes(&Attributes{Communities: []uint32{65000<<16 | 7}}, "198.51.100.1/32"), routes(nil, "198.51.100.2/32")...)))
+	r.has(map[string]string{"198.51.100.1/32": "NODE", "198.51.100.2/32": "NODE"})
+	losses := r.losses()
+
+	// A drain that is given up at the first step shows what the router sees of that.
+	ctx, cancel := context.WithCancel(t.Context())
+	gaveUp := make(chan error)
+	go func() { gaveUp <- s.Drain(ctx, time.Hour, 0, "maintenance") }()
+	for prefix, community := range map[string]string{"198.51.100.1/32": "65000:7 graceful-shutdown", "198.51.100.2/32": "graceful-shutdown"} {
+		eventually(t, "the graceful shutdown of "+prefix, func() (bool, any) {
+			p := r.path(prefix)
+			return p.Community.String == community && p.LocalPref != nil && *p.LocalPref == 0, p
+		})
+	}
+	cancel()
+	if err := <-gaveUp; err != context.Canceled {
+		t.Errorf("the drain that was given up: %v", err)
+	}
+	losses.none(t)
+
+	must(t, s.Drain(t.Context(), 0, 0, "maintenance"))
+	r.has(nil)
+	if p := status(s, "tor"); p.State != Idle || p.Error != "maintenance" {
+		t.Errorf("%+v", p)
+	}
+}
+
+func TestTheRoutesOfADeadNodeGoWhenTheHoldTimeEnds(t *testing.T) {
+	r := newRouter(t, plain()...)
+	s := newSpeaker(t, false)
+	run(t, s)
+	s.Set(alone(r.graceful()), say(both))
+	r.has(map[string]string{"198.51.100.1/32": "NODE", "2001:db8:ff::1/128": "NODE6"})
+	must(t, nft("table inet dead { chain in { type filter hook input priority 0; policy drop; }; chain out { type filter hook output priority 0; policy drop; }; }"))
+	t.Cleanup(func() { must(t, nft("delete table inet dead")) })
+	r.has(nil)
+	eventually(t, "a lost session", func() (bool, any) {
+		p := status(s, "tor")
+		return p.State != Established && p.Flaps == 1, p
+	})
+}
+
+func TestADrainSaysWhy(t *testing.T) {
+	r := newRouter(t, plain()...)
+	s := newSpeaker(t, false)
+	run(t, s)
+	s.Set(alone(r.peer()), say(both))
+	r.has(map[string]string{"198.51.100.1/32": "NODE", "2001:db8:ff::1/128": "NODE6"})
+	must(t, s.Drain(t.Context(), 0, 0, "maintenance of node-7"))
+	if n := r.neighbor(r.node4.String()); n.LastNotification != "Cease/Administrative Shutdown" || n.LastShutdown != "maintenance of node-7" {
+		t.Errorf("%+v", n)
+	}
+}

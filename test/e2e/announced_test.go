@@ -73,6 +73,16 @@ func TestAServiceSaysWhoAnnouncesItOrWhyNobodyDoes(t *testing.T) {
 		check()
 	})
 
+	t.Run("a restart of the announcers changes nothing", func(t *testing.T) {
+		d := d.in(t)
+		d.awaitAllInSight()
+		check := d.untouched("web")
+		d.kubectl("rollout", "restart", "--namespace=clarion-system", "daemonset/announcer")
+		d.kubectl("rollout", "status", "--namespace=clarion-system", "daemonset/announcer", "--timeout=120s")
+		d.awaitAllInSight()
+		check()
+	})
+
 	t.Run("moved", func(t *testing.T) {
 		d := d.in(t)
 		owner := d.awaitSoleOwner(address)

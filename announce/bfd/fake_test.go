@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 )
 
 // wire connects hosts by their addresses, and loses what it is told to.
@@ -17,7 +18,7 @@ type wire struct {
 	routers uint8
 }
 
-// fakeHost is a network without a kernel.
+// fakeHost are sockets without a kernel.
 type fakeHost struct {
 	wire      *wire
 	addresses []netip.Addr
@@ -28,11 +29,12 @@ type fakeHost struct {
 	senders   int
 	// stalled has nobody be told that something arrived.
 	stalled bool
+	bell    chan struct{}
 }
 
 // host adds a host.
 func (w *wire) host(addresses ...netip.Addr) *fakeHost {
-	h := &fakeHost{wire: w, addresses: addresses, listeners: map[service]*fakeListener{}, taken: map[service]bool{}, ports: map[uint16]bool{}}
+	h := &fakeHost{wire: w, addresses: addresses, listeners: map[service]*fakeListener{}, taken: map[service]bool{}, ports: map[uint16]bool{}, bell: make(chan struct{}, 1)}
 	w.hosts = append(w.hosts, h)
 	return h
 }
@@ -64,8 +66,25 @@ func (w *wire) deliver(s service, d datagram) {
 		}
 		l.arrivals = append(l.arrivals, d)
 		if !h.stalled {
-			signal(l.wake)
+			signal(h.bell)
 		}
+	}
+}
+
+func (h *fakeHost) attach() (sockets, error) { return h, nil }
+
+func (h *fakeHost) wake() { signal(h.bell) }
+
+func (h *fakeHost) close() {}
+
+func (h *fakeHost) wait(until time.Time) {
+	var timeout <-chan time.Time
+	if !until.IsZero() {
+		timeout = time.After(time.Until(until))
+	}
+	select {
+	case <-h.bell:
+	case <-timeout:
 	}
 }
 
@@ -75,7 +94,7 @@ func (h *fakeHost) listen(s service) (listener, error) {
 	if h.taken[s] || h.listeners[s] != nil {
 		return nil, fmt.Errorf("%w: %d", ErrPortTaken, s.port())
 	}
-	l := &fakeListener{host: h, service: s, wake: make(chan struct{}, 1), closed: make(chan struct{})}
+	l := &fakeListener{host: h, service: s}
 	h.listeners[s] = l
 	return l, nil
 }
@@ -116,19 +135,6 @@ type fakeListener struct {
 	host     *fakeHost
 	service  service
 	arrivals []datagram
-	wake     chan struct{}
-	closed   chan struct{}
-}
-
-func (l *fakeListener) await(arrived func()) {
-	for {
-		select {
-		case <-l.wake:
-			arrived()
-		case <-l.closed:
-			return
-		}
-	}
 }
 
 func (l *fakeListener) receive() (datagram, bool) {
@@ -146,7 +152,6 @@ func (l *fakeListener) close() {
 	l.host.wire.mu.Lock()
 	defer l.host.wire.mu.Unlock()
 	delete(l.host.listeners, l.service)
-	close(l.closed)
 }
 
 // fakeSender is a sender on a wire.

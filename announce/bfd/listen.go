@@ -2,7 +2,6 @@ package bfd
 
 import (
 	"slices"
-	"sync"
 	"time"
 )
 
@@ -23,7 +22,7 @@ func (e *ear) close() {
 const relisten = time.Second
 
 // listen opens the listeners that are needed and closes the others.
-func (s *Speaker) listen(now time.Time, running *sync.WaitGroup) {
+func (s *Speaker) listen(now time.Time) {
 	needed := map[service]bool{}
 	for _, p := range s.peers {
 		needed[p.config.service()] = true
@@ -40,48 +39,33 @@ func (s *Speaker) listen(now time.Time, running *sync.WaitGroup) {
 				e = &ear{service: service}
 				s.listeners[service] = e
 			}
-			listener, err := s.network.listen(service)
+			listener, err := s.sockets.listen(service)
 			s.note(&e.err, err)
 			if err != nil {
 				s.listenAt = now.Add(relisten)
 				continue
 			}
 			e.listener = listener
-			running.Go(func() { listener.await(func() { s.arrived(e) }) })
 		}
 	}
 }
 
-// arrived takes what has arrived at a listener.
-func (s *Speaker) arrived(e *ear) {
-	for more := true; more; {
-		s.mu.Lock()
-		more = s.drain(e)
-		next, ok := s.queue.next()
-		early := ok && (s.armed.IsZero() || next.Before(s.armed))
-		s.mu.Unlock()
-		if early {
-			signal(s.wake)
-		}
-	}
-}
-
-// batch is how many packets are taken at a time, so that a flood of them keeps nothing else from its turn.
+// batch is how many packets are taken at a time, so that a flood of them keeps nothing else from its turn. It is more than there is room
+// for in a listener, so that no packet is left that was there before.
 const batch = 8192
 
-// drain takes the packets that have arrived at a listener, and tells whether there may be more.
-func (s *Speaker) drain(e *ear) bool {
+// drain takes the packets that have arrived at a listener.
+func (s *Speaker) drain(e *ear) {
 	if e.listener == nil {
-		return false
+		return
 	}
 	for range batch {
 		d, ok := e.listener.receive()
 		if !ok {
-			return false
+			return
 		}
 		s.take(e, d, time.Now())
 	}
-	return true
 }
 
 // take gives a datagram to the session that it is for, if there is one.
@@ -131,6 +115,6 @@ func (s *Speaker) comesFor(p *peer, d datagram) bool {
 	if p.config.Interface == "" {
 		return true
 	}
-	index, err := s.network.index(p.config.Interface)
+	index, err := s.sockets.index(p.config.Interface)
 	return err == nil && index == d.ifi
 }

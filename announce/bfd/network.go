@@ -3,6 +3,7 @@ package bfd
 import (
 	"errors"
 	"net/netip"
+	"time"
 )
 
 // service is where packets arrive: one UDP port of one family, for all sessions of its kind.
@@ -19,20 +20,24 @@ func (s service) port() uint16 {
 // services are all that there are.
 var services = [...]service{{false, false}, {false, true}, {true, false}, {true, true}}
 
-// network is what is needed of the operating system.
-type network interface {
+// sockets are what is needed of the operating system, by one goroutine but for wake.
+type sockets interface {
 	// listen opens a listener. It fails with ErrPortTaken if another program has the port.
 	listen(service) (listener, error)
 	// dial opens a sender for a session from a source port. It fails with errSourcePortTaken if that is taken.
 	dial(Session, uint16) (sender, error)
 	// index returns the index of the interface with that name.
 	index(name string) (int, error)
+	// wait returns when there is something to receive, at the given time if that is not zero, or when wake was called since it returned
+	// last, and sometimes for no reason.
+	wait(until time.Time)
+	wake()
+	// close is for when all listeners and senders are closed.
+	close()
 }
 
 // listener receives for all sessions of a service.
 type listener interface {
-	// await calls arrived from time to time while there is something to receive, until the listener is closed.
-	await(arrived func())
 	// receive returns a datagram that has arrived, if there is one. It does not wait.
 	receive() (datagram, bool)
 	close()

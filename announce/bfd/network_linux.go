@@ -1,19 +1,58 @@
 package bfd
 
 import (
-	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"net"
 	"net/netip"
-	"syscall"
+	"runtime"
+	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// linux is the network of the namespace that the calling thread is in.
-type linux struct{}
+// udp are the sockets of the network namespace that its thread is in.
+type udp struct {
+	// event is readable after wake.
+	event     int
+	listeners []*udpListener
+	polled    []unix.PollFd
+}
+
+// attach returns them for the calling goroutine, which keeps its thread until it ends. That thread waits by itself and not by Go's
+// poller, so that nothing but the kernel stands between what arrives and who takes it, and goes before others on a busy node as far as
+// this process may ask for that.
+func attach() (sockets, error) {
+	runtime.LockOSThread()
+	unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), -20)
+	event, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		return nil, fmt.Errorf("prepare to wait for BFD packets: %w", err)
+	}
+	return &udp{event: event}, nil
+}
+
+func (u *udp) wake() {
+	unix.Write(u.event, binary.NativeEndian.AppendUint64(nil, 1)) // which fails only if there are very many already
+}
+
+func (u *udp) close() { unix.Close(u.event) }
+
+func (u *udp) wait(until time.Time) {
+	u.polled = append(u.polled[:0], unix.PollFd{Fd: int32(u.event), Events: unix.POLLIN})
+	for _, l := range u.listeners {
+		u.polled = append(u.polled, unix.PollFd{Fd: int32(l.fd), Events: unix.POLLIN})
+	}
+	var timeout *unix.Timespec
+	if !until.IsZero() {
+		t := unix.NsecToTimespec(max(0, time.Until(until).Nanoseconds()))
+		timeout = &t
+	}
+	if n, err := unix.Ppoll(u.polled, timeout, nil); err == nil && n > 0 && u.polled[0].Revents != 0 {
+		var count [8]byte
+		unix.Read(u.event, count[:])
+	}
+}
 
 const (
 	// classSelector6 is the DSCP of routing protocols, CS6, in its place in the header.
@@ -24,77 +63,78 @@ const (
 	bufferSize = 4 << 20
 )
 
-func (linux) listen(s service) (listener, error) {
-	family, level, options := "udp4", unix.IPPROTO_IP, []int{unix.IP_PKTINFO, unix.IP_RECVTTL}
-	if s.six {
-		family, level, options = "udp6", unix.IPPROTO_IPV6, []int{unix.IPV6_RECVPKTINFO, unix.IPV6_RECVHOPLIMIT}
+// option is one of a socket.
+type option struct{ level, name, value int }
+
+// open opens a socket of the family of an address.
+func open(six bool, options ...option) (int, error) {
+	family := unix.AF_INET
+	if six {
+		family = unix.AF_INET6
 	}
-	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
-		var err error
-		if e := c.Control(func(fd uintptr) {
-			for _, option := range options {
-				err = errors.Join(err, unix.SetsockoptInt(int(fd), level, option, 1))
-			}
-			// Without the privilege, the limit of the system has to do.
-			if unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, bufferSize) != nil {
-				err = errors.Join(err, unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, bufferSize))
-			}
-		}); e != nil {
-			return e
+	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.IPPROTO_UDP)
+	if err != nil {
+		return 0, err
+	}
+	for _, o := range options {
+		if err := unix.SetsockoptInt(fd, o.level, o.name, o.value); err != nil {
+			unix.Close(fd)
+			return 0, err
 		}
-		return err
-	}}
-	conn, err := config.ListenPacket(context.Background(), family, fmt.Sprintf(":%d", s.port()))
-	if errors.Is(err, unix.EADDRINUSE) {
-		return nil, fmt.Errorf("%w: %d", ErrPortTaken, s.port())
 	}
+	return fd, nil
+}
+
+func (u *udp) listen(s service) (listener, error) {
+	any, options := netip.IPv4Unspecified(), []option{{unix.IPPROTO_IP, unix.IP_PKTINFO, 1}, {unix.IPPROTO_IP, unix.IP_RECVTTL, 1}}
+	if s.six {
+		any, options = netip.IPv6Unspecified(), []option{
+			{unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1}, {unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1}, {unix.IPPROTO_IPV6, unix.IPV6_RECVHOPLIMIT, 1},
+		}
+	}
+	fd, err := open(s.six, append(options, option{unix.SOL_SOCKET, unix.SO_RCVBUF, bufferSize})...)
 	if err != nil {
 		return nil, fmt.Errorf("open a socket for BFD: %w", err)
 	}
-	udp := conn.(*net.UDPConn)
-	raw, err := udp.SyscallConn()
-	if err != nil {
-		udp.Close()
-		return nil, fmt.Errorf("open a socket for BFD: %w", err)
+	unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, bufferSize) // past the limit of the system, if this process may
+	if err := unix.Bind(fd, sockaddr(any, s.port(), 0)); err != nil {
+		unix.Close(fd)
+		if err == unix.EADDRINUSE {
+			return nil, fmt.Errorf("%w: %d", ErrPortTaken, s.port())
+		}
+		return nil, fmt.Errorf("listen on UDP port %d: %w", s.port(), err)
 	}
-	return &udpListener{udp: udp, raw: raw}, nil
+	l := &udpListener{sockets: u, fd: fd}
+	u.listeners = append(u.listeners, l)
+	return l, nil
 }
 
 // udpListener is a listener on a real socket.
 type udpListener struct {
-	udp     *net.UDPConn
-	raw     syscall.RawConn
+	sockets *udp
+	fd      int
 	payload [256]byte
 	control [128]byte
 }
 
-func (l *udpListener) await(arrived func()) {
-	l.raw.Read(func(uintptr) bool {
-		arrived()
-		return false // until there is more
-	})
+func (l *udpListener) close() {
+	l.sockets.listeners = slices.DeleteFunc(l.sockets.listeners, func(o *udpListener) bool { return o == l })
+	unix.Close(l.fd)
 }
 
-func (l *udpListener) close() { l.udp.Close() }
-
-// receive does not go through what net.UDPConn has for it, because somebody may wait in there.
 func (l *udpListener) receive() (datagram, bool) {
-	var d datagram
-	var ok bool
-	l.raw.Control(func(fd uintptr) {
-		for {
-			n, controls, _, from, err := unix.Recvmsg(int(fd), l.payload[:], l.control[:], unix.MSG_DONTWAIT)
-			if err == unix.EINTR {
-				continue
-			}
-			if ok = err == nil; ok {
-				d = datagram{payload: l.payload[:n], from: addressOf(from)}
-				d.read(l.control[:controls])
-			}
-			return
+	for {
+		n, controls, _, from, err := unix.Recvmsg(l.fd, l.payload[:], l.control[:], 0)
+		if err == unix.EINTR {
+			continue
 		}
-	})
-	return d, ok
+		if err != nil {
+			return datagram{}, false
+		}
+		d := datagram{payload: l.payload[:n], from: addressOf(from)}
+		d.read(l.control[:controls])
+		return d, true
+	}
 }
 
 // read reads what the kernel says of the datagram.
@@ -129,11 +169,11 @@ func addressOf(s unix.Sockaddr) netip.Addr {
 	return netip.Addr{}
 }
 
-func (linux) index(name string) (int, error) {
+func (u *udp) index(name string) (int, error) {
 	request, err := unix.NewIfreq(name)
 	if err == nil {
 		var fd int
-		if fd, err = unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0); err == nil {
+		if fd, err = open(false); err == nil {
 			err = unix.IoctlIfreq(fd, unix.SIOCGIFINDEX, request)
 			unix.Close(fd)
 		}
@@ -146,27 +186,31 @@ func (linux) index(name string) (int, error) {
 
 // dial connects the socket, so that the kernel tells when the neighbour's host refuses what is sent, and lets nobody else's packets
 // pile up in it.
-func (n linux) dial(s Session, port uint16) (sender, error) {
+func (u *udp) dial(s Session, port uint16) (sender, error) {
 	var ifi int
 	if s.Interface != "" {
 		var err error
-		if ifi, err = n.index(s.Interface); err != nil {
+		if ifi, err = u.index(s.Interface); err != nil {
 			return nil, err
 		}
 	}
-	family, any := unix.AF_INET, netip.IPv4Unspecified()
+	local, options := netip.IPv4Unspecified(), []option{{unix.IPPROTO_IP, unix.IP_TTL, 255}, {unix.IPPROTO_IP, unix.IP_TOS, classSelector6}}
 	if s.Peer.Is6() {
-		family, any = unix.AF_INET6, netip.IPv6Unspecified()
+		local, options = netip.IPv6Unspecified(), []option{
+			{unix.IPPROTO_IPV6, unix.IPV6_UNICAST_HOPS, 255}, {unix.IPPROTO_IPV6, unix.IPV6_TCLASS, classSelector6},
+		}
 	}
-	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.IPPROTO_UDP)
+	if s.Local.IsValid() {
+		local = s.Local
+	}
+	// The class of IPv4 sets the priority too, and so has to come first.
+	fd, err := open(s.Peer.Is6(), append(options, option{unix.SOL_SOCKET, unix.SO_PRIORITY, priority})...)
 	if err != nil {
-		return nil, fmt.Errorf("open a socket to send: %w", err)
+		return nil, fmt.Errorf("open a socket to send to %s: %w", s.Peer, err)
 	}
-	local := s.Local
-	if !local.IsValid() {
-		local = any
+	if s.Interface != "" {
+		err = unix.BindToDevice(fd, s.Interface)
 	}
-	err = setUp(fd, s)
 	if err == nil {
 		if err = unix.Bind(fd, sockaddr(local, port, ifi)); err == unix.EADDRINUSE {
 			err = errSourcePortTaken
@@ -182,23 +226,6 @@ func (n linux) dial(s Session, port uint16) (sender, error) {
 	return udpSender(fd), nil
 }
 
-// setUp sets the options of a socket to send from.
-func setUp(fd int, s Session) error {
-	level, options := unix.IPPROTO_IP, map[int]int{unix.IP_TTL: 255, unix.IP_TOS: classSelector6}
-	if s.Peer.Is6() {
-		level, options = unix.IPPROTO_IPV6, map[int]int{unix.IPV6_UNICAST_HOPS: 255, unix.IPV6_TCLASS: classSelector6}
-	}
-	var errs []error
-	for option, value := range options {
-		errs = append(errs, unix.SetsockoptInt(fd, level, option, value))
-	}
-	errs = append(errs, unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PRIORITY, priority)) // which the one of the class would undo
-	if s.Interface != "" {
-		errs = append(errs, unix.BindToDevice(fd, s.Interface))
-	}
-	return errors.Join(errs...)
-}
-
 func sockaddr(addr netip.Addr, port uint16, ifi int) unix.Sockaddr {
 	if addr.Is4() {
 		return &unix.SockaddrInet4{Addr: addr.As4(), Port: int(port)}
@@ -210,8 +237,7 @@ func sockaddr(addr netip.Addr, port uint16, ifi int) unix.Sockaddr {
 	return s
 }
 
-// udpSender is a sender on a real socket, by its descriptor. Go's poller is not told of it, because it would be woken whenever a packet
-// has left.
+// udpSender is a sender on a real socket, by its descriptor.
 type udpSender int
 
 func (s udpSender) send(b []byte) error {

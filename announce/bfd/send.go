@@ -37,7 +37,7 @@ func (s *Speaker) dial(p *peer) error {
 		if port == 0 {
 			port = s.nextPort()
 		}
-		sender, err := s.network.dial(p.config, port)
+		sender, err := s.sockets.dial(p.config, port)
 		if err == nil {
 			p.sender, p.port = sender, port
 			return nil

@@ -20,8 +20,8 @@ type Session struct {
 	Interface string
 	// MultiHop is for a neighbour that may be behind routers (RFC 5883). Otherwise packets that have passed a router are refused.
 	MultiHop bool
-	// MinimumTTL is the least TTL or hop limit with which packets of a MultiHop neighbour may arrive: 255 less the routers on the way.
-	// Default 254.
+	// MinimumTTL is the least TTL or hop limit with which packets of a MultiHop neighbour may arrive: 255 less the routers on the way, if
+	// the neighbour begins with 255, as FRR does; BIRD 2.0 begins with 64. Default 254.
 	MinimumTTL uint8
 	// Transmit and Receive are how often packets are to be sent and can be received at most: the slower of Transmit and of what the
 	// neighbour can receive counts, and the same for the other direction. From 10 ms to 60 s, in whole microseconds. Default 300 ms.

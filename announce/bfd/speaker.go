@@ -16,12 +16,13 @@ import (
 
 // Speaker runs sessions with any number of neighbours.
 type Speaker struct {
-	network network
+	attach  func() (sockets, error)
 	changed chan struct{}
-	wake    chan struct{}
 
 	mu     sync.Mutex
 	logger klog.Logger
+	// sockets are there while it runs.
+	sockets sockets
 	// peers are the sessions by discriminator, those that are being ended included; named are the others.
 	peers map[uint32]*peer
 	named map[string]*peer
@@ -30,8 +31,6 @@ type Speaker struct {
 	// refused are why sessions could not be added.
 	refused map[string]refusal
 	queue   queue
-	// armed is when Run looks after the queue next; zero if it is about to, or not before it is woken.
-	armed time.Time
 
 	listeners map[service]*ear
 	// listenAt is when to see again whether the listeners are those that are needed; zero if they are.
@@ -53,13 +52,12 @@ type refusal struct {
 }
 
 // NewSpeaker returns a Speaker without sessions, in the network namespace of the process.
-func NewSpeaker() *Speaker { return newSpeaker(linux{}) }
+func NewSpeaker() *Speaker { return newSpeaker(attach) }
 
-func newSpeaker(n network) *Speaker {
+func newSpeaker(attach func() (sockets, error)) *Speaker {
 	return &Speaker{
-		network:   n,
+		attach:    attach,
 		changed:   make(chan struct{}, 1),
-		wake:      make(chan struct{}, 1),
 		peers:     map[uint32]*peer{},
 		named:     map[string]*peer{},
 		paths:     map[origin][]*peer{},
@@ -130,7 +128,7 @@ func (s *Speaker) Set(sessions map[string]Session) {
 	}
 	s.refused = refused
 	s.listenAt = now
-	signal(s.wake)
+	s.wake()
 	signal(s.changed)
 }
 
@@ -178,63 +176,61 @@ func (s *Speaker) forget(p *peer) {
 	s.listenAt = time.Now()
 }
 
-// Run holds the sessions until the context ends, and then returns nil. Neighbours are not told that it ends: to them that looks like a
-// failure, and they know best what it means together with the end of what else goes over the path.
+// Run holds the sessions until the context ends, and then returns nil; or an error if it cannot begin. Neighbours are not told that it
+// ends: to them that looks like a failure, and they know best what it means together with the end of what else goes over the path.
 func (s *Speaker) Run(ctx context.Context) error {
-	var running sync.WaitGroup
-	defer running.Wait()
-	defer s.close()
+	done := make(chan error)
+	go func() { done <- s.run(ctx) }() // what it does to its thread ends with it
+	return <-done
+}
+
+func (s *Speaker) run(ctx context.Context) error {
+	sockets, err := s.attach()
+	if err != nil {
+		return err
+	}
 	s.mu.Lock()
-	s.logger = klog.FromContext(ctx)
+	s.logger, s.sockets = klog.FromContext(ctx), sockets
 	s.mu.Unlock()
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		if next, ok := s.step(&running); ok {
-			timer.Reset(time.Until(next))
-		} else {
-			timer.Stop()
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-timer.C:
-		case <-s.wake:
-		}
+	defer s.close()
+	defer context.AfterFunc(ctx, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.wake()
+	})()
+	for ctx.Err() == nil {
+		sockets.wait(s.step())
+	}
+	return nil
+}
+
+// wake has Run look after what has changed.
+func (s *Speaker) wake() {
+	if s.sockets != nil {
+		s.sockets.wake()
 	}
 }
 
-// step does what is due, and returns when to come back at the latest, if at all.
-func (s *Speaker) step(running *sync.WaitGroup) (time.Time, bool) {
+// step does what is due, and returns when to come back at the latest; zero if not before something happens.
+func (s *Speaker) step() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
 	if !s.listenAt.IsZero() && !now.Before(s.listenAt) {
-		s.listen(now, running)
+		s.listen(now)
 	}
-	drained := false
-	for {
-		at, ok := s.queue.next()
-		if !ok || at.After(now) {
-			break
-		}
-		p := s.queue[0]
-		if silent := p.silentAt(); !drained && !silent.IsZero() && !silent.After(now) {
-			// This process may just have had no processor for a while: what has arrived by now counts before what has not.
-			for _, ear := range s.listeners {
-				s.drain(ear)
-			}
-			drained = true
-			continue
-		}
-		s.advance(p, now)
+	// What has arrived by now counts before what has not: this process may just have had no processor for a while.
+	for _, e := range s.listeners {
+		s.drain(e)
 	}
 	next, ok := s.queue.next()
-	if !s.listenAt.IsZero() && (!ok || s.listenAt.Before(next)) {
-		next, ok = s.listenAt, true
+	for ; ok && !next.After(now); next, ok = s.queue.next() {
+		s.advance(s.queue[0], now)
 	}
-	s.armed = next
-	return next, ok
+	if !s.listenAt.IsZero() && (!ok || s.listenAt.Before(next)) {
+		return s.listenAt
+	}
+	return next
 }
 
 // advance does for a session what is due.
@@ -290,6 +286,8 @@ func (s *Speaker) close() {
 	for _, p := range s.peers {
 		p.hangUp()
 	}
+	s.sockets.close()
+	s.sockets = nil
 }
 
 // signal leaves a token in a channel of capacity one, which may have one already.

@@ -54,7 +54,7 @@ func (e *end) restart() {
 	}
 	var ctx context.Context
 	ctx, e.stop = context.WithCancel(klog.NewContext(context.Background(), klog.Logger{}))
-	e.Speaker, e.done = newSpeaker(e.fakeHost), make(chan error, 1)
+	e.Speaker, e.done = newSpeaker(e.fakeHost.attach), make(chan error, 1)
 	go func() { e.done <- e.Run(ctx) }()
 }
 

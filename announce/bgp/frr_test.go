@@ -164,13 +164,13 @@ type router struct {
 	v4, v6, node4, node6 netip.Addr
 }
 
-// newRouter returns one with autonomous system 65001 and these lines in its "router bgp", where ROUTER, NODE, ROUTER6 and NODE6
-// stand for the addresses.
-func newRouter(t testing.TB, lines ...string) *router {
+// newSite returns one that runs nothing yet.
+func newSite(t testing.TB) *router {
 	t.Helper()
 	h, eth := cable(t)
 	n := cables.Load()
 	r := &router{
+		frr:   &frr{host: h, dir: tempDir(t)},
 		v4:    netip.AddrFrom4([4]byte{10, 0, byte(n), 1}),
 		node4: netip.AddrFrom4([4]byte{10, 0, byte(n), 2}),
 		v6:    netip.MustParseAddr(fmt.Sprintf("2001:db8:%d::1", n)),
@@ -180,7 +180,15 @@ func newRouter(t testing.TB, lines ...string) *router {
 	h.address("lan", r.v6.String()+"/64")
 	give(t, eth, r.node4.String()+"/24")
 	give(t, eth, r.node6.String()+"/64")
-	r.frr = h.frr(strings.Split(r.name(strings.Join(append([]string{
+	return r
+}
+
+// newRouter returns one with autonomous system 65001 and these lines in its "router bgp", where ROUTER, NODE, ROUTER6 and NODE6
+// stand for the addresses.
+func newRouter(t testing.TB, lines ...string) *router {
+	t.Helper()
+	r := newSite(t)
+	r.begin(strings.Split(r.name(strings.Join(append([]string{
 		"router bgp 65001",
 		"bgp router-id ROUTER",
 		"no bgp ebgp-requires-policy",

@@ -25,7 +25,7 @@ func (h *host) losses() *losses {
 	var reading sync.WaitGroup
 	reading.Go(func() {
 		for u := range updates {
-			if u.Type == unix.RTM_DELROUTE && u.Protocol == unix.RTPROT_BGP {
+			if u.Type == unix.RTM_DELROUTE && learned(u.Route) {
 				l.mu.Lock()
 				l.lost = append(l.lost, prefixOf(u.Route))
 				l.mu.Unlock()

@@ -15,10 +15,16 @@ import (
 
 const envInside = "CLARION_TEST_IN_NAMESPACE"
 
-// TestMain runs the tests in a network namespace of their own, which plays the node and goes when they end.
+// TestMain runs the tests in a network namespace of their own, which plays the node and goes when they end. Processes
+// that they start run a Speaker instead.
 func TestMain(m *testing.M) {
+	if what := os.Getenv(envSpeaker); what != "" {
+		runChild(what)
+		return
+	}
 	if os.Getenv(envInside) != "" {
-		goleak.VerifyTestMain(m)
+		// GoBGP leaves this behind when a connection ends while something is queued for it.
+		goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/eapache/channels.(*InfiniteChannel).infiniteBuffer"))
 		return
 	}
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)

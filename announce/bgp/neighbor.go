@@ -238,8 +238,8 @@ func (n *neighbor) speak(ctx context.Context, peer Peer, where whereabouts) erro
 		return err
 	}
 	n.enter(Connect, "")
-	retry := time.NewTicker(retryHops)
-	defer retry.Stop()
+	look := time.NewTicker(lookAgain)
+	defer look.Stop()
 	for {
 		var err error
 		select {
@@ -252,7 +252,12 @@ func (n *neighbor) speak(ctx context.Context, peer Peer, where whereabouts) erro
 				return nil
 			}
 			err = t.apply()
-		case <-retry.C:
+		case <-look.C:
+			if t.stuck() {
+				c.close()
+				t.lose(errStuck)
+				return errStuck
+			}
 			if peer.families()&^t.hops.families() != 0 {
 				err = t.move()
 			}
@@ -279,8 +284,8 @@ func (n *neighbor) speak(ctx context.Context, peer Peer, where whereabouts) erro
 	}
 }
 
-// retryHops is how often a next hop is looked for that was missing.
-const retryHops = 5 * time.Second
+// lookAgain is how often a next hop is looked for that was missing, and whether a router still reads.
+const lookAgain = 5 * time.Second
 
 // enter notes a state and what went wrong, if anything did.
 func (n *neighbor) enter(state State, err string) {

@@ -45,6 +45,15 @@ func newHost(t testing.TB) *host {
 	return h
 }
 
+// here returns the namespace of the node.
+func here(t testing.TB) netns.NsHandle {
+	t.Helper()
+	ns, err := netns.Get()
+	must(t, err)
+	t.Cleanup(func() { ns.Close() })
+	return ns
+}
+
 // do runs f on a thread that is thrown away, so that it may leave it in another namespace.
 func do(t testing.TB, f func() error) {
 	t.Helper()
@@ -179,9 +188,12 @@ func (h *host) kernel() map[netip.Prefix]string {
 	h.t.Helper()
 	table := map[netip.Prefix]string{}
 	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
-		routes, err := h.nl.RouteListFiltered(family, &netlink.Route{Protocol: unix.RTPROT_BGP}, netlink.RT_FILTER_PROTOCOL)
+		routes, err := h.nl.RouteList(nil, family)
 		must(h.t, err)
 		for _, r := range routes {
+			if !learned(r) {
+				continue
+			}
 			hop := r.Gw.String()
 			if r.Via != nil {
 				hop = r.Via.(*netlink.Via).Addr.String()
@@ -190,6 +202,11 @@ func (h *host) kernel() map[netip.Prefix]string {
 		}
 	}
 	return table
+}
+
+// learned says whether a kernel has a route from FRR's or BIRD's BGP.
+func learned(r netlink.Route) bool {
+	return r.Protocol == unix.RTPROT_BGP || r.Protocol == unix.RTPROT_BIRD
 }
 
 func prefixOf(r netlink.Route) netip.Prefix {

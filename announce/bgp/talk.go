@@ -22,6 +22,11 @@ type talk struct {
 	// limit says that the router sent too much.
 	limit bool
 
+	// owed is since when something is to be sent of which nothing had been when there were so many messages. It is zero if
+	// nothing is.
+	owed time.Time
+	sent uint64
+
 	hops hops
 	// applied are the routes that the connection has been given, but for those without a next hop. source and leaving are
 	// what they were made of.
@@ -33,6 +38,7 @@ var (
 	errLimit    = errors.New("the router sent more routes than it may")
 	errInternal = errors.New("the router is in the autonomous system of this node and was to be in another one")
 	errLost     = errors.New("the session was lost")
+	errStuck    = errors.New("the router does not read what it is sent")
 )
 
 // hear takes in an event. An error ends the session, which has been closed then.
@@ -58,9 +64,14 @@ func (t *talk) hear(e event) error {
 	case t.last != "":
 		err = errors.New(t.last)
 	}
-	t.note(func(s *PeerStatus) { s.Flaps++ })
-	t.logger.Info("A BGP session was lost", "address", t.router, "reason", err.Error())
+	t.lose(err)
 	return err
+}
+
+// lose notes the end of a session that was not on purpose.
+func (t *talk) lose(why error) {
+	t.note(func(s *PeerStatus) { s.Flaps++ })
+	t.logger.Info("A BGP session was lost", "address", t.router, "reason", why.Error())
 }
 
 // approach follows how far the router lets us come.
@@ -104,6 +115,9 @@ func (t *talk) establish(agreed session) error {
 	if err := t.move(); err != nil {
 		t.end("internal error", true)
 		return err
+	}
+	if t.status.Prefixes > 0 {
+		t.owe(0)
 	}
 	return nil
 }
@@ -151,6 +165,9 @@ func (t *talk) apply() error {
 	}
 	announce, withdraw := difference(t.applied, routes)
 	usable := t.hops.families()
+	if t.agreed != nil && count(announce, usable&t.agreed.families)+count(withdraw, usable&t.agreed.families) > 0 {
+		t.owe(t.connection.updates.Load())
+	}
 	if err := errors.Join(
 		t.connection.withdraw(only(withdraw, usable)),
 		t.connection.announce(only(announce, usable), t.hops),
@@ -184,6 +201,26 @@ func (t *talk) move() error {
 	}
 	t.tally()
 	return nil
+}
+
+// owe notes that there is something to send, if it is not noted yet.
+func (t *talk) owe(sent uint64) {
+	if t.owed.IsZero() {
+		t.owed, t.sent = time.Now(), sent
+	}
+}
+
+// stuck says whether the router has not taken anything of the last change for as long as it may be silent itself (RFC 9687).
+// What waits for it would be more with every further change.
+func (t *talk) stuck() bool {
+	if t.owed.IsZero() {
+		return false
+	}
+	if t.connection.updates.Load() != t.sent {
+		t.owed = time.Time{}
+		return false
+	}
+	return time.Since(t.owed) > t.peer.holdTime()
 }
 
 // findHops looks for the next hops. Before there is a session, a router is taken to be able to do what it may not be.

@@ -1,0 +1,140 @@
+package bgp
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+)
+
+// bird is BIRD.
+type bird struct {
+	t      testing.TB
+	socket string
+}
+
+// bird starts it on the host with this configuration.
+func (h *host) bird(config string) *bird {
+	h.t.Helper()
+	dir := tempDir(h.t)
+	b := &bird{h.t, filepath.Join(dir, "bird.ctl")}
+	file := filepath.Join(dir, "bird.conf")
+	must(h.t, os.WriteFile(file, []byte("protocol device { }\nprotocol kernel { ipv4 { export all; }; }\nprotocol kernel { ipv6 { export all; }; }\n"+config), 0o644))
+	h.start("/usr/sbin/bird", "-f", "-c", file, "-s", b.socket, "-P", filepath.Join(dir, "bird.pid"))
+	eventually(h.t, "bird runs", func() (bool, any) {
+		out, err := b.birdc("show status")
+		return err == nil, out
+	})
+	return b
+}
+
+func (b *bird) birdc(command string) (string, error) {
+	out, err := exec.Command("/usr/sbin/birdc", append([]string{"-s", b.socket}, strings.Fields(command)...)...).CombinedOutput()
+	return string(out), err
+}
+
+// shows waits until what a command shows has these words.
+func (b *bird) shows(command string, words ...string) {
+	b.t.Helper()
+	eventually(b.t, fmt.Sprintf("%s: %q", command, words), func() (bool, any) {
+		out, err := b.birdc(command)
+		for _, w := range words {
+			if err != nil || !strings.Contains(out, w) {
+				return false, out
+			}
+		}
+		return true, nil
+	})
+}
+
+// birdRouter is a router like newRouter's, with BIRD.
+func birdRouter(t testing.TB, config string) (*router, *bird) {
+	t.Helper()
+	r := newSite(t)
+	return r, r.bird(r.name("router id ROUTER;\n" + config))
+}
+
+const birdChannels = " ipv4 { import all; export none; }; ipv6 { import all; export none; }; "
+
+func TestBIRDGetsRoutesWithTheirAttributes(t *testing.T) {
+	r, b := birdRouter(t, "protocol bgp node { local ROUTER as 65001; neighbor NODE as 65000; hold time 3; password \"secret\"; ttl security yes; "+birdChannels+"}")
+	s := newSpeaker(t, false)
+	run(t, s)
+	p := r.peer()
+	p.Password, p.SecurityHops = "secret", 1
+	a := &Attributes{MED: ptr(uint32(42)), Communities: []uint32{65000<<16 | 7}, LargeCommunities: []LargeCommunity{{65000, 1, 2}}, Prepend: 1}
+	s.Set(alone(p), say(routes(a, "198.51.100.1/32", "2001:db8:ff::1/128")))
+	b.shows("show route all 198.51.100.1/32", "BGP.as_path: 65000 65000", "BGP.med: 42", "BGP.community: (65000,7)", "BGP.large_community: (65000, 1, 2)", r.name("BGP.next_hop: NODE"))
+	b.shows("show route all 2001:db8:ff::1/128", "BGP.as_path: 65000 65000", r.name("BGP.next_hop: NODE6"))
+	r.has(map[string]string{"198.51.100.1/32": "NODE", "2001:db8:ff::1/128": "NODE6"})
+	s.Set(alone(p), say(routes(a, "198.51.100.1/32")))
+	r.has(map[string]string{"198.51.100.1/32": "NODE"})
+}
+
+func TestBIRDGetsIPv4RoutesOverIPv6(t *testing.T) {
+	for name, c := range map[string]struct{ option, hop string }{
+		"with an IPv6 next hop": {"extended next hop on; ", "NODE6"},
+		"with an IPv4 next hop": {"", "NODE"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, _ := birdRouter(t, "protocol bgp node { local ROUTER6 as 65001; neighbor NODE6 as 65000; hold time 3; "+
+				"ipv4 { import all; export none; "+c.option+"}; ipv6 { import all; export none; }; }")
+			s := newSpeaker(t, false)
+			run(t, s)
+			s.Set(alone(r.peer6()), say(both))
+			r.has(map[string]string{"198.51.100.1/32": c.hop, "2001:db8:ff::1/128": "NODE6"})
+		})
+	}
+}
+
+func TestBIRDKeepsRoutesOverARestart(t *testing.T) {
+	r, b := birdRouter(t, "protocol bgp node { local ROUTER as 65001; neighbor NODE as 65000; hold time 3; graceful restart on; "+birdChannels+"}")
+	s := newSpeaker(t, false)
+	stop := run(t, s)
+	s.Set(alone(r.graceful()), say(both))
+	want := map[string]string{"198.51.100.1/32": "NODE", "2001:db8:ff::1/128": "NODE6"}
+	r.has(want)
+	losses := r.losses()
+	stop()
+	b.shows("show protocols all node", "Neighbor graceful restart active")
+	s = newSpeaker(t, true)
+	run(t, s)
+	s.Set(alone(r.graceful()), say(both))
+	b.shows("show protocols all node", "Established")
+	established(t, s, "tor")
+	r.has(want)
+	losses.none(t)
+}
+
+// A node whose network already speaks BGP with the router has no second session to give. What speaks there takes the routes
+// over from a session on the node itself, and passes them on.
+func TestADaemonOnTheNodeItselfPassesRoutesOn(t *testing.T) {
+	r := newRouter(t, plain()...)
+	self := &host{t: t, ns: here(t)}
+	const local = "192.0.2.77"
+	lo, err := netlink.LinkByName("lo")
+	must(t, err)
+	must(t, netlink.LinkSetUp(lo))
+	must(t, netlink.AddrAdd(lo, address(t, local+"/32")))
+	t.Cleanup(func() { netlink.AddrDel(lo, address(t, local+"/32")) })
+	dir := tempDir(t)
+	file, socket := filepath.Join(dir, "bird.conf"), filepath.Join(dir, "bird.ctl")
+	must(t, os.WriteFile(file, []byte(r.name(`router id 192.0.2.9;
+protocol device { }
+protocol bgp announcer { local `+local+` as 65000; neighbor `+local+` as 65000; passive; multihop; hold time 3; ipv4 { import all; export none; }; }
+protocol bgp tor { local NODE as 65000; neighbor ROUTER as 65001; hold time 3; ipv4 { import none; export all; next hop self; }; }
+`)), 0o644))
+	self.start("/usr/sbin/bird", "-f", "-c", file, "-s", socket, "-P", filepath.Join(dir, "bird.pid"))
+	s := newSpeaker(t, false)
+	run(t, s)
+	s.Set(alone(Peer{
+		Address: netip.MustParseAddr(local), Source: netip.MustParseAddr(local),
+		LocalASN: 65000, PeerASN: 65000, RouterID: netip.MustParseAddr("192.0.2.10"), HoldTime: minHoldTime, ConnectTime: minConnectTime,
+	}), say(routes(nil, "198.51.100.1/32")))
+	r.has(map[string]string{"198.51.100.1/32": "NODE"})
+}

@@ -1,0 +1,249 @@
+package bgp
+
+import (
+	"io"
+	"maps"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"testing"
+
+	"github.com/osrg/gobgp/v4/pkg/packet/bgp"
+)
+
+// beside runs a Speaker with peers that are not what they should be and a router that is, and checks that the latter has one
+// session all the time and learns what it is told.
+func beside(t *testing.T, peers map[string]Peer, during func(s *Speaker)) {
+	t.Helper()
+	good := newRouter(t, plain()...)
+	s := newSpeaker(t, false)
+	stop := run(t, s)
+	all := maps.Clone(peers)
+	all["good"] = good.peer()
+	tell := func(prefix string) {
+		told := map[string][]Route{}
+		for name := range all {
+			told[name] = routes(nil, prefix)
+		}
+		s.Set(all, told)
+		good.has(map[string]string{prefix: "NODE"})
+	}
+	tell("198.51.100.1/32")
+	during(s)
+	tell("198.51.100.2/32")
+	s.Set(map[string]Peer{"good": good.peer()}, map[string][]Route{"good": routes(nil, "198.51.100.3/32")})
+	good.has(map[string]string{"198.51.100.3/32": "NODE"})
+	eventually(t, "the others to be gone", func() (bool, any) { return len(s.Peers()) == 1, s.Peers() })
+	if n := good.neighbor(good.node4.String()); n.State != "Established" || n.Established != 1 {
+		t.Errorf("the router beside: %+v", n)
+	}
+	stop()
+}
+
+func TestARouterThatAcceptsAndSaysNothingIsGivenUp(t *testing.T) {
+	connections := atomic.Int64{}
+	beside(t, stubs(t, func(conn net.Conn) {
+		connections.Add(1)
+		io.Copy(io.Discard, conn)
+	}), func(s *Speaker) {
+		refused(t, s, "stub-0", silentRouter)
+		eventually(t, "another attempt", func() (bool, any) { return connections.Load() > 1, connections.Load() })
+	})
+}
+
+func TestARouterThatFallsSilentIsGivenUp(t *testing.T) {
+	beside(t, stubs(t, func(conn net.Conn) {
+		if greet(conn) == nil {
+			io.Copy(io.Discard, conn)
+		}
+	}), func(s *Speaker) {
+		eventually(t, "a lost session", func() (bool, any) {
+			p := status(s, "stub-0")
+			return p.Flaps > 0, p
+		})
+	})
+}
+
+func TestARouterThatStopsReadingHoldsUpNobodyAndIsGivenUp(t *testing.T) {
+	beside(t, stubs(t, func(conn net.Conn) {
+		conn.(*net.TCPConn).SetReadBuffer(4096)
+		if greet(conn) == nil {
+			live(conn)
+		}
+	}), func(s *Speaker) {
+		established(t, s, "stub-0")
+		n := s.neighbors["stub-0"]
+		// More than fits into all buffers on the way.
+		for i := range uint32(15) {
+			rs := block(5000, nil)
+			for j := range rs {
+				rs[j].Attributes = &Attributes{LargeCommunities: []LargeCommunity{{65000, i, uint32(j)}}}
+			}
+			peer, _, _ := n.wanted()
+			n.set(peer, rs)
+			eventually(t, "the routes in GoBGP", func() (bool, any) {
+				p := status(s, "stub-0")
+				return p.Prefixes == 5000 || p.Flaps > 0, p
+			})
+		}
+		// It is found out by what changes after that.
+		changes := uint32(0)
+		eventually(t, "the router given up", func() (bool, any) {
+			peer, _, _ := n.wanted()
+			changes++
+			n.set(peer, routes(&Attributes{MED: ptr(changes)}, "198.51.100.9/32"))
+			p := status(s, "stub-0")
+			return p.Flaps > 0 && p.Error == errStuck.Error(), p
+		})
+	})
+}
+
+func TestRoutersThatSendAnythingHarmNobody(t *testing.T) {
+	const count = 40
+	var sent atomic.Int64
+	var serve []func(net.Conn)
+	for seed := range uint64(count) {
+		random := rand.New(rand.NewPCG(seed, 1))
+		serve = append(serve, func(conn net.Conn) {
+			// One connection at a time comes to each.
+			if random.IntN(4) == 0 {
+				conn.Write(noise(random, 1+random.IntN(200)))
+				conn.Write(message(byte(random.IntN(7)), noise(random, random.IntN(100))))
+				sent.Add(1)
+				return
+			}
+			if random.IntN(4) == 0 {
+				readMessage(conn)
+				conn.Write(message(bgp.BGP_MSG_OPEN, spoilt(random, openBody())))
+				sent.Add(1)
+				io.Copy(io.Discard, conn)
+				return
+			}
+			if greet(conn) != nil {
+				return
+			}
+			go io.Copy(io.Discard, conn)
+			for range 1 + random.IntN(50) {
+				kind := byte(1 + random.IntN(5))
+				body := noise(random, random.IntN(300))
+				if random.IntN(3) != 0 {
+					kind, body = bgp.BGP_MSG_UPDATE, spoilt(random, updateBody(random))
+				}
+				if _, err := conn.Write(message(kind, body)); err != nil {
+					return
+				}
+				sent.Add(1)
+			}
+		})
+	}
+	beside(t, stubs(t, serve...), func(*Speaker) {
+		eventually(t, "enough of it", func() (bool, any) { return sent.Load() > 10*count, sent.Load() })
+	})
+}
+
+// noise is n bytes of anything.
+func noise(random *rand.Rand, n int) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(random.Uint32())
+	}
+	return b
+}
+
+// spoilt changes up to three bytes, and cuts the end off sometimes.
+func spoilt(random *rand.Rand, b []byte) []byte {
+	for range random.IntN(4) {
+		b[random.IntN(len(b))] = byte(random.Uint32())
+	}
+	if random.IntN(4) == 0 {
+		b = b[:random.IntN(len(b))]
+	}
+	return b
+}
+
+func openBody() []byte {
+	m, err := bgp.NewBGPOpenMessage(65001, 90, netip.MustParseAddr("10.9.9.9"), []bgp.OptionParameterInterface{
+		bgp.NewOptionParameterCapability([]bgp.ParameterCapabilityInterface{
+			bgp.NewCapMultiProtocol(bgp.RF_IPv4_UC), bgp.NewCapFourOctetASNumber(65001), bgp.NewCapFQDN("router", "example"),
+			bgp.NewCapGracefulRestart(true, true, 120, []*bgp.CapGracefulRestartTuple{bgp.NewCapGracefulRestartTuple(bgp.RF_IPv4_UC, true)}),
+			bgp.NewCapExtendedNexthop([]*bgp.CapExtendedNexthopTuple{bgp.NewCapExtendedNexthopTuple(bgp.RF_IPv4_UC, bgp.AFI_IP6)}),
+		}),
+	})
+	if err != nil {
+		panic(err)
+	}
+	return body(m)
+}
+
+func updateBody(random *rand.Rand) []byte {
+	nlri, err := bgp.NewIPAddrPrefix(netip.PrefixFrom(netip.AddrFrom4([4]byte{203, 0, byte(random.Uint32()), byte(random.Uint32())}), 32))
+	if err != nil {
+		panic(err)
+	}
+	hop, err := bgp.NewPathAttributeNextHop(netip.MustParseAddr("10.9.9.9"))
+	if err != nil {
+		panic(err)
+	}
+	v6, err := bgp.NewIPAddrPrefix(netip.MustParsePrefix("2001:db8:9::/48"))
+	if err != nil {
+		panic(err)
+	}
+	reach, err := bgp.NewPathAttributeMpReachNLRI(bgp.RF_IPv6_UC, []bgp.PathNLRI{{NLRI: v6}}, netip.MustParseAddr("2001:db8::9"))
+	if err != nil {
+		panic(err)
+	}
+	path := bgp.NewPathAttributeAsPath([]bgp.AsPathParamInterface{bgp.NewAs4PathParam(bgp.BGP_ASPATH_ATTR_TYPE_SEQ, []uint32{65001, random.Uint32()})})
+	return body(bgp.NewBGPUpdateMessage(nil, []bgp.PathAttributeInterface{
+		bgp.NewPathAttributeOrigin(0), path, hop, bgp.NewPathAttributeMultiExitDisc(1), bgp.NewPathAttributeCommunities([]uint32{1, 2}),
+		bgp.NewPathAttributeLargeCommunities([]*bgp.LargeCommunity{bgp.NewLargeCommunity(1, 2, 3)}), reach,
+	}, []bgp.PathNLRI{{NLRI: nlri}}))
+}
+
+func body(m *bgp.BGPMessage) []byte {
+	b, err := m.Serialize()
+	if err != nil {
+		panic(err)
+	}
+	return b[bgp.BGP_HEADER_LENGTH:]
+}
+
+func TestAHundredThousandReceivedRoutesAreNoBurden(t *testing.T) {
+	var sent atomic.Int64
+	beside(t, stubs(t, func(conn net.Conn) {
+		if greet(conn) != nil {
+			return
+		}
+		go io.Copy(io.Discard, conn)
+		attrs := []bgp.PathAttributeInterface{
+			bgp.NewPathAttributeOrigin(0),
+			bgp.NewPathAttributeAsPath([]bgp.AsPathParamInterface{bgp.NewAs4PathParam(bgp.BGP_ASPATH_ATTR_TYPE_SEQ, []uint32{65001})}),
+		}
+		hop, _ := bgp.NewPathAttributeNextHop(netip.MustParseAddr("10.9.9.9"))
+		attrs = append(attrs, hop)
+		for rs := block(100_000, nil); len(rs) > 0; rs = rs[500:] {
+			var nlris []bgp.PathNLRI
+			for _, r := range rs[:500] {
+				nlri, _ := bgp.NewIPAddrPrefix(r.Prefix)
+				nlris = append(nlris, bgp.PathNLRI{NLRI: nlri})
+			}
+			if writeMessage(conn, bgp.NewBGPUpdateMessage(nil, attrs, nlris)) != nil {
+				return
+			}
+			sent.Add(500)
+		}
+		live(conn)
+	}), func(s *Speaker) {
+		eventually(t, "all routes sent", func() (bool, any) { return sent.Load() == 100_000, sent.Load() })
+		established(t, s, "stub-0")
+	})
+}
+
+// block is that many routes to single addresses, in order.
+func block(count int, a *Attributes) []Route {
+	rs := make([]Route, 0, count)
+	for addr := netip.MustParseAddr("100.64.0.0"); len(rs) < count; addr = addr.Next() {
+		rs = append(rs, Route{netip.PrefixFrom(addr, 32), a})
+	}
+	return rs
+}

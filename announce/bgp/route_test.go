@@ -1,0 +1,93 @@
+package bgp
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// someRoutes draws routes to few prefixes, so that they are often the same, in any order and with bits after the prefix.
+func someRoutes() *rapid.Generator[[]Route] {
+	shared := []*Attributes{nil, {}, {Prepend: 1}, {MED: ptr(uint32(1))}, {MED: ptr(uint32(1))}, {Communities: []uint32{1}}, {Leaving: true}}
+	return rapid.SliceOfN(rapid.Custom(func(t *rapid.T) Route {
+		addr := netip.AddrFrom4([4]byte{10, 0, 0, rapid.Byte().Draw(t, "host") % 16})
+		if rapid.Bool().Draw(t, "v6") {
+			addr = netip.MustParseAddr("2001:db8::").Next()
+		}
+		return Route{
+			netip.PrefixFrom(addr, rapid.IntRange(addr.BitLen()-4, addr.BitLen()).Draw(t, "bits")),
+			rapid.SampledFrom(shared).Draw(t, "attributes"),
+		}
+	}), 0, 30)
+}
+
+// table is what a router makes of routes.
+func table(rs []Route) map[netip.Prefix]*Attributes {
+	m := map[netip.Prefix]*Attributes{}
+	for _, r := range rs {
+		m[r.Prefix.Masked()] = r.Attributes
+	}
+	return m
+}
+
+func TestOrderedRoutesSayTheSame(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		rs := someRoutes().Draw(t, "routes")
+		given := slices.Clone(rs)
+		ordered := order(rs)
+		if !isOrdered(ordered) {
+			t.Errorf("not in order: %v", ordered)
+		}
+		if !maps.Equal(table(ordered), table(rs)) {
+			t.Errorf("%v became %v", rs, ordered)
+		}
+		if !slices.Equal(rs, given) {
+			t.Error("what was given was changed")
+		}
+		if again := order(ordered); !same(again, ordered) {
+			t.Error("what is in order was copied")
+		}
+	})
+}
+
+func TestDifferencesLeadFromOneListToTheOtherAndAreMinimal(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		from, to := order(someRoutes().Draw(t, "from")), order(someRoutes().Draw(t, "to"))
+		announce, withdraw := difference(from, to)
+		state := table(from)
+		for _, r := range withdraw {
+			if _, ok := state[r.Prefix]; !ok {
+				t.Errorf("%s is withdrawn and was not announced", r.Prefix)
+			}
+			delete(state, r.Prefix)
+		}
+		for _, r := range announce {
+			if a, ok := state[r.Prefix]; ok && a.equal(r.Attributes) {
+				t.Errorf("%s is announced again as it was", r.Prefix)
+			}
+			state[r.Prefix] = r.Attributes
+		}
+		if !maps.EqualFunc(state, table(to), func(a, b *Attributes) bool { return a.equal(b) }) {
+			t.Errorf("from %v to %v: announce %v, withdraw %v", from, to, announce, withdraw)
+		}
+	})
+}
+
+func TestLeavingRoutesAreTheSameButForThat(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		rs := someRoutes().Draw(t, "routes")
+		for i, r := range leaving(rs) {
+			want := Attributes{}
+			if a := rs[i].Attributes; a != nil {
+				want = *a
+			}
+			want.Leaving = true
+			if r.Prefix != rs[i].Prefix || !r.Attributes.equal(&want) {
+				t.Errorf("%v became %v", rs[i], r)
+			}
+		}
+	})
+}

@@ -104,7 +104,7 @@ func New(config Config) (*Announcer, error) {
 	}
 	a.responder.Refresh = config.Refresh
 	registerWire(a.responder, prober)
-	a.vigils = newVigils(prober, a.seesNeighbours, config.Logger)
+	a.vigils = newVigils(prober, a.seesRouter, a.seesAPI, config.Logger)
 	return a, nil
 }
 
@@ -321,7 +321,7 @@ func (a *Announcer) look(ctx context.Context) (wake time.Time) {
 		}
 	}
 	if isolated != a.isolated {
-		a.config.Logger.Info("This node sees no announcer, API server or router: it announces nothing until it does", "isolated", isolated)
+		a.config.Logger.Info("This node reaches no announcer, no router and no API server, and announces nothing until it does", "isolated", isolated)
 	}
 	a.absent, a.isolated = absent, isolated
 
@@ -461,36 +461,27 @@ func (a *Announcer) complain(ip netip.Addr) {
 	a.events.conflict(a.view.byAddress[ip], *c)
 }
 
-// seesNeighbours reports whether the API server or a router can be reached, within a second or so.
-func (a *Announcer) seesNeighbours(ctx context.Context) bool {
+// seesAPI reports whether the API server can be reached.
+func (a *Announcer) seesAPI(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	var asks []func() bool
-	asks = append(asks, func() bool {
-		// Not from a cache, so that an API server that is cut off from its peers, on this very node perhaps, does not count.
-		_, err := a.config.Clarion.ClarionV1alpha1().Announcers().Get(ctx, a.config.Node, metav1.GetOptions{})
-		return err == nil
-	})
+	// Not from a cache, so that an API server that is cut off from its peers, on this very node perhaps, does not count.
+	_, err := a.config.Clarion.ClarionV1alpha1().Announcers().Get(ctx, a.config.Node, metav1.GetOptions{})
+	return err == nil
+}
+
+// seesRouter reports whether a default gateway answers on its network.
+func (a *Announcer) seesRouter(ctx context.Context) bool {
 	for _, i := range a.links.Interfaces() {
 		for _, gateway := range i.Gateways {
-			asks = append(asks, func() bool {
-				_, answered, err := a.prober.Ask(ctx, layer2.Question{Interface: i.Name, Address: gateway, Tries: 3, Interval: 50 * time.Millisecond})
-				return err == nil && answered
-			})
+			if _, answered, err := a.prober.Ask(ctx, layer2.Question{
+				Interface: i.Name, Address: gateway, Tries: 3, Interval: 30 * time.Millisecond,
+			}); err == nil && answered {
+				return true
+			}
 		}
 	}
-	answers := make(chan bool, len(asks))
-	for _, ask := range asks {
-		go func() { answers <- ask() }()
-	}
-	reached := false
-	for range asks {
-		if <-answers {
-			reached = true
-			cancel()
-		}
-	}
-	return reached
+	return false
 }
 
 func (a *Announcer) report(m Move) {

@@ -21,9 +21,9 @@ type vigils struct {
 	prober interface {
 		Ask(ctx context.Context, q layer2.Question) (layer2.Answer, bool, error)
 	}
-	// neighbours reports whether anything besides the members can be reached: the API server or a router.
-	neighbours func(ctx context.Context) bool
-	logger     klog.Logger
+	// seesRouter and seesAPI report whether a router on the node's own network, and the API server, can be reached.
+	seesRouter, seesAPI func(ctx context.Context) bool
+	logger              klog.Logger
 	// tries and interval are how often a node is asked for before it is taken for silent, and how long each answer may take.
 	tries    int
 	interval time.Duration
@@ -38,7 +38,7 @@ type vigils struct {
 	mu       sync.Mutex
 	watched  map[string]*vigil
 	majority bool
-	// isolated says that neither the members nor anything else can be reached.
+	// isolated says that the node reaches nobody at all.
 	isolated bool
 }
 
@@ -66,10 +66,11 @@ type question struct {
 	ifi     string
 }
 
-func newVigils(prober *layer2.Prober, neighbours func(context.Context) bool, logger klog.Logger) *vigils {
+func newVigils(prober *layer2.Prober, seesRouter, seesAPI func(context.Context) bool, logger klog.Logger) *vigils {
 	return &vigils{
 		prober:     prober,
-		neighbours: neighbours,
+		seesRouter: seesRouter,
+		seesAPI:    seesAPI,
 		logger:     logger,
 		tries:      3,
 		interval:   30 * time.Millisecond,
@@ -206,14 +207,15 @@ func (v *vigils) hasMajority() bool {
 	return v.majority
 }
 
-// mayJudge reports whether this node may take a silent one for dead: with a majority it is not the one that is cut off, and
-// without if it reaches anything else. If it does not, it is isolated.
+// mayJudge reports whether this node may take a silent one for dead: if it sees a majority, or else a router on its network, it
+// is not the one that is cut off from the others. That it reaches the API server does not say so, since the way there may be
+// another one. But if it does not even reach that, it is isolated.
 func (v *vigils) mayJudge(ctx context.Context) bool {
-	if v.hasMajority() || v.neighbours(ctx) {
+	if v.hasMajority() || v.seesRouter(ctx) {
 		v.setIsolated(ctx, false)
 		return true
 	}
-	v.setIsolated(ctx, true)
+	v.setIsolated(ctx, !v.seesAPI(ctx))
 	return false
 }
 

@@ -62,43 +62,45 @@ func TestWhatBecameOfAMemberOutOfSight(t *testing.T) {
 	left.left = true
 	far := suspect{name: "n1"}
 	for _, tt := range []struct {
-		name       string
-		suspect    suspect
-		majority   bool
-		neighbours bool
-		lan        func(n *neighbourhood)
-		after      time.Duration
-		want       Absence
-		isolated   bool
+		name     string
+		suspect  suspect
+		majority bool
+		router   bool
+		lan      func(n *neighbourhood)
+		after    time.Duration
+		want     Absence
+		isolated bool
+		api      bool
 	}{
-		{"at first nothing is known", whole, true, true, func(*neighbourhood) {}, 0, Unknown, false},
-		{"a silent node is dead, for a majority", whole, true, false, func(*neighbourhood) {}, 100 * time.Millisecond, Gone, false},
-		{"a silent node is dead, for one that sees a neighbour", whole, false, true, func(*neighbourhood) {}, 100 * time.Millisecond, Gone, false},
-		{"one that sees nobody at all is itself cut off", whole, false, false, func(*neighbourhood) {}, time.Second, Unknown, true},
-		{"a node without its announcer pauses", whole, true, true, func(n *neighbourhood) { n.set(node, true) }, 100 * time.Millisecond, Paused, false},
-		{"for a while", whole, true, true, func(n *neighbourhood) { n.set(node, true) }, 59 * time.Second, Paused, false},
-		{"not for ever", whole, true, true, func(n *neighbourhood) { n.set(node, true) }, 62 * time.Second, Gone, false},
+		{"at first nothing is known", whole, true, true, func(*neighbourhood) {}, 0, Unknown, false, false},
+		{"a silent node is dead, for a majority", whole, true, false, func(*neighbourhood) {}, 100 * time.Millisecond, Gone, false, false},
+		{"a silent node is dead, for one that sees a router", whole, false, true, func(*neighbourhood) {}, 100 * time.Millisecond, Gone, false, false},
+		{"one that sees nobody at all is itself cut off", whole, false, false, func(*neighbourhood) {}, time.Second, Unknown, true, false},
+		{"one that reaches only the API server may be cut off itself", whole, false, false, func(*neighbourhood) {}, time.Second, Unknown, false, true},
+		{"a node without its announcer pauses", whole, true, true, func(n *neighbourhood) { n.set(node, true) }, 100 * time.Millisecond, Paused, false, false},
+		{"for a while", whole, true, true, func(n *neighbourhood) { n.set(node, true) }, 59 * time.Second, Paused, false, false},
+		{"not for ever", whole, true, true, func(n *neighbourhood) { n.set(node, true) }, 62 * time.Second, Gone, false, false},
 		{"an announcer that answers is only unseen", whole, false, false, func(n *neighbourhood) {
 			n.set(node, true)
 			n.set(vip, true)
-		}, time.Hour, Unseen, false},
+		}, time.Hour, Unseen, false, false},
 		{"one that has left may still answer for a moment", left, true, true, func(n *neighbourhood) {
 			n.set(node, true)
 			n.set(vip, true)
-		}, time.Millisecond, Paused, false},
+		}, time.Millisecond, Paused, false, false},
 		{"a caretaker's answer is not the announcer's", whole, true, true, func(n *neighbourhood) {
 			n.set(node, true)
 			n.set(vip, true, 9)
-		}, 100 * time.Millisecond, Paused, false},
-		{"who cannot be asked is dead for a majority", far, true, false, func(*neighbourhood) {}, time.Millisecond, Gone, false},
-		{"who cannot be asked is not dead for a minority", far, false, true, func(*neighbourhood) {}, time.Minute, Unknown, false},
-		{"nor is one whose interface is gone", whole, false, true, func(n *neighbourhood) { n.fails = true }, time.Minute, Unknown, false},
+		}, 100 * time.Millisecond, Paused, false, false},
+		{"who cannot be asked is dead for a majority", far, true, false, func(*neighbourhood) {}, time.Millisecond, Gone, false, false},
+		{"who cannot be asked is not dead for a minority", far, false, true, func(*neighbourhood) {}, time.Minute, Unknown, false, false},
+		{"nor is one whose interface is gone", whole, false, true, func(n *neighbourhood) { n.fails = true }, time.Minute, Unknown, false, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				lan := &neighbourhood{answers: map[netip.Addr]layer2.Answer{}}
 				tt.lan(lan)
-				v := newVigils(nil, func(context.Context) bool { return tt.neighbours }, klog.Logger{})
+				v := newVigils(nil, func(context.Context) bool { return tt.router }, func(context.Context) bool { return tt.api }, klog.Logger{})
 				v.prober = lan
 				ctx, cancel := context.WithCancel(t.Context())
 				defer v.wait()
@@ -122,7 +124,7 @@ func TestAVigilFollowsWhatHappens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lan := &neighbourhood{answers: map[netip.Addr]layer2.Answer{}}
 		reached := true
-		v := newVigils(nil, func(context.Context) bool { return reached }, klog.Logger{})
+		v := newVigils(nil, func(context.Context) bool { return reached }, func(context.Context) bool { return false }, klog.Logger{})
 		v.prober = lan
 		ctx, cancel := context.WithCancel(t.Context())
 		defer v.wait()

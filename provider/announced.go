@@ -30,8 +30,8 @@ import (
 )
 
 const (
-	// announcedPause is how long changes are collected before they are looked at.
-	announcedPause = 50 * time.Millisecond
+	// announcedPause is how long changes are collected after others were looked at: the first is looked at at once.
+	announcedPause = 200 * time.Millisecond
 	// announcedPatience is how long an address must have been without announcement before the Service says so. A new one, or
 	// one that moves, has it back sooner, and costs one write instead of two.
 	announcedPatience = time.Second

@@ -386,3 +386,22 @@ func BenchmarkAFailover(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkANewServiceBesideManyThatNobodyAnnounces has one Service come while nothing advertises ten thousand others.
+func BenchmarkANewServiceBesideManyThatNobodyAnnounces(b *testing.B) {
+	s := newScene(b)
+	s.pool("10.0.0.0/8")
+	s.node("n1", corev1.ConditionTrue)
+	s.announcer("n1", nil)
+	for i := range 10_000 {
+		s.serve(fmt.Sprintf("s%d", i), fmt.Sprintf("10.0.%d.%d", i/250, i%250))
+	}
+	s.look(s.now)
+	for b.Loop() {
+		s.setService(named("new"), nil)
+		s.serve("new", "10.1.0.0")
+		if conditions, _ := s.look(s.now); len(conditions) != 1 {
+			b.Fatalf("looked at %d Services, want 1", len(conditions))
+		}
+	}
+}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/clarionlb/clarion/test/cluster"
 )
 
@@ -17,6 +19,7 @@ func BenchmarkRestart(b *testing.B) {
 	old := names("app", services)
 	c.create("", old...)
 	c.awaitServed(old...)
+	c.awaitCondition(old, func(metav1.Condition) bool { return true })
 	results := figures{}
 	for run := 0; b.Loop(); run++ {
 		c.stop()

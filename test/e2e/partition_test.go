@@ -71,13 +71,18 @@ func gossip(direction network.Direction, peer netip.Addr) []network.Traffic {
 	}
 }
 
-// block drops traffic at a host until the test ends or the barrier is lifted.
+// block drops traffic at a host until the barrier is lifted or the scenario fails.
 func (o *observation) block(host *network.Host, traffic ...network.Traffic) *network.Barrier {
 	o.t.Helper()
 	barrier, err := host.Block(o.ctx, traffic...)
 	if err != nil {
 		o.t.Fatal(err)
 	}
+	o.t.Cleanup(func() {
+		if o.t.Failed() {
+			barrier.Lift()
+		}
+	})
 	return barrier
 }
 
@@ -93,7 +98,7 @@ func (o *observation) lift(barriers ...*network.Barrier) {
 // awaitDropped waits until a barrier has dropped so many frames that whoever sent them has noticed.
 func (o *observation) awaitDropped(barrier *network.Barrier) {
 	o.t.Helper()
-	const enough = 100
+	const enough = 30
 	o.eventually(fmt.Sprintf("%d frames to be lost", enough), func(ctx context.Context) error {
 		dropped, err := barrier.Dropped(ctx)
 		if err == nil && dropped < enough {
@@ -211,6 +216,11 @@ func (o *observation) replug(lan string, nodes ...*cluster.Node) {
 		if err := node.Replug("eth0", lan); err != nil {
 			o.t.Fatal(err)
 		}
+		o.t.Cleanup(func() {
+			if o.t.Failed() {
+				node.Replug("eth0", cluster.LAN)
+			}
+		})
 	}
 }
 

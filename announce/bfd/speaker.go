@@ -67,7 +67,8 @@ func newSpeaker(attach func() (sockets, error)) *Speaker {
 	}
 }
 
-// Changed receives after the State or the Err of a session has changed, or a failure was counted; several changes may come as one.
+// Changed receives after a session was added or removed, or its State or its Err has changed; several changes may come as one. Failures
+// tells if one has gone down and come up again meanwhile.
 func (s *Speaker) Changed() <-chan struct{} { return s.changed }
 
 // Sessions returns how all sessions are doing, by name. Those that are not in the last Set are left out.
@@ -126,10 +127,12 @@ func (s *Speaker) Set(sessions map[string]Session) {
 			refused[name] = refusal{err, since}
 		}
 	}
+	if !maps.EqualFunc(refused, s.refused, func(a, b refusal) bool { return a.err.Error() == b.err.Error() }) {
+		signal(s.changed)
+	}
 	s.refused = refused
 	s.listenAt = now
 	s.wake()
-	signal(s.changed)
 }
 
 // add begins a session, unless its packets could not be told from those of another.
@@ -153,6 +156,7 @@ func (s *Speaker) add(name string, config Session, now time.Time) error {
 	s.named[name] = p
 	s.paths[at] = append(s.paths[at], p)
 	s.queue.put(p)
+	signal(s.changed)
 	return nil
 }
 
@@ -161,6 +165,7 @@ func (s *Speaker) end(p *peer, now time.Time) {
 	delete(s.named, p.name)
 	p.leave(now)
 	s.queue.put(p)
+	signal(s.changed)
 }
 
 // forget drops a session.
@@ -190,7 +195,7 @@ func (s *Speaker) run(ctx context.Context) error {
 		return err
 	}
 	s.mu.Lock()
-	s.logger, s.sockets = klog.FromContext(ctx), sockets
+	s.logger, s.sockets, s.listenAt = klog.FromContext(ctx), sockets, time.Now()
 	s.mu.Unlock()
 	defer s.close()
 	defer context.AfterFunc(ctx, func() {

@@ -312,6 +312,43 @@ func TestIntervalsChangeWithoutAnInterruption(t *testing.T) {
 	})
 }
 
+func TestOnlyChangesAreToldOf(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		_, left, right := pair(t)
+		right.one(fast(left4))
+		sessions := map[string]Session{"peer": fast(right4), "invalid": {}}
+		told := func() bool {
+			select {
+			case <-left.Changed():
+				return true
+			default:
+				return false
+			}
+		}
+		left.Set(sessions)
+		pass(5 * time.Second)
+		if !told() {
+			t.Error("nobody was told of new sessions")
+		}
+		left.Set(sessions)
+		sessions["peer"] = Session{Peer: right4, Transmit: 50 * ms}
+		left.Set(sessions)
+		pass(time.Minute)
+		if told() {
+			t.Error("somebody was told of the same sessions")
+		}
+		delete(sessions, "invalid")
+		left.Set(sessions)
+		if !told() {
+			t.Error("nobody was told that a refused session is gone")
+		}
+		left.Set(nil)
+		if !told() {
+			t.Error("nobody was told that a session is gone")
+		}
+	})
+}
+
 func TestASpeakerThatRestartsIsMetAgain(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		_, left, right := pair(t)

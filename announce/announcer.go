@@ -303,8 +303,12 @@ func (a *Announcer) look(ctx context.Context) (wake time.Time) {
 	now := time.Now()
 	up, alive := InterfacesUp(a.links.Interfaces()), a.cluster.Alive()
 	var suspects []suspect
-	for name := range a.peers {
+	company := company{expected: len(a.peers)}
+	for name, address := range a.peers {
 		if _, sees := slices.BinarySearch(alive, name); sees {
+			if name != a.config.Node {
+				company.nodes = append(company.nodes, ask(address, up))
+			}
 			continue
 		}
 		if s, relevant := a.planner.suspect(name, up); relevant {
@@ -312,7 +316,7 @@ func (a *Announcer) look(ctx context.Context) (wake time.Time) {
 			suspects = append(suspects, s)
 		}
 	}
-	absent, isolated := a.vigils.look(ctx, suspects, 2*len(alive) > len(a.peers))
+	absent, isolated := a.vigils.look(ctx, suspects, company)
 	for name, absence := range absent {
 		if before, known := a.absent[name]; absence == Gone && known && before != Gone {
 			if seen := a.cluster.LastSeen(name); !seen.IsZero() {

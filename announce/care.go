@@ -62,24 +62,25 @@ func (p *Planner) suspect(name string, up []Interface) (suspect, bool) {
 	if a == nil || n == nil || len(a.claims) == 0 {
 		return suspect{}, false
 	}
-	s := suspect{name: name}
-	for _, i := range up {
-		if i.contains(n.address) {
-			s.node = question{n.address, i.Name}
-			break
-		}
-	}
+	s := suspect{name: name, node: ask(n.address, up)}
 	for ip, c := range a.claims {
 		best, _ := election.Best(p.view.electionClaims(ip))
 		if c.Tentative || best.Node != name || s.announced.address.IsValid() && s.announced.address.Less(ip) {
 			continue
 		}
-		for _, i := range up {
-			if i.contains(ip) {
-				s.announced = question{ip, i.Name}
-				break
-			}
+		if q := ask(ip, up); q.address.IsValid() {
+			s.announced = q
 		}
 	}
 	return s, true
+}
+
+// ask is how to ask for an address over interfaces that are up; not valid if none is in its network.
+func ask(address netip.Addr, up []Interface) question {
+	for _, i := range up {
+		if i.contains(address) {
+			return question{address, i.Name}
+		}
+	}
+	return question{}
 }

@@ -35,9 +35,9 @@ type vigils struct {
 
 	running sync.WaitGroup
 
-	mu       sync.Mutex
-	watched  map[string]*vigil
-	majority bool
+	mu      sync.Mutex
+	watched map[string]*vigil
+	company company
 	// isolated says that the node reaches nobody at all.
 	isolated bool
 }
@@ -47,6 +47,14 @@ type vigil struct {
 	suspect
 	cancel  context.CancelFunc
 	absence Absence
+}
+
+// company are the members in the gossip's sight.
+type company struct {
+	// expected is how many announcers there should be, this one included.
+	expected int
+	// nodes are how to ask for those in sight, this one left out; questions that are not valid for those that cannot be asked.
+	nodes []question
 }
 
 // suspect is a member out of sight and how to ask for it.
@@ -82,11 +90,11 @@ func newVigils(prober *layer2.Prober, seesRouter, seesAPI func(context.Context) 
 }
 
 // look has vigils held over exactly these suspects, until the context ends, and returns what is known of them, and whether the
-// node is isolated. Majority says whether more than half of the announcers are in sight. Changed receives when there is news.
-func (v *vigils) look(ctx context.Context, suspects []suspect, majority bool) (absent map[string]Absence, isolated bool) {
+// node is isolated. Company is whom the gossip sees. Changed receives when there is news.
+func (v *vigils) look(ctx context.Context, suspects []suspect, company company) (absent map[string]Absence, isolated bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.majority = majority
+	v.company = company
 	is := map[string]suspect{}
 	for _, s := range suspects {
 		is[s.name] = s
@@ -131,7 +139,7 @@ func (v *vigils) watch(ctx context.Context, w *vigil) {
 		}
 		switch {
 		case ctx.Err() != nil:
-		case !known && v.hasMajority(), known && !there && v.mayJudge(ctx):
+		case !known && v.hasMajority(ctx), known && !there && v.mayJudge(ctx):
 			v.set(ctx, w, Gone, "its node does not answer")
 			return
 		case !there:
@@ -201,17 +209,44 @@ func (v *vigils) announces(ctx context.Context, w *vigil) bool {
 	return err == nil && answered
 }
 
-func (v *vigils) hasMajority() bool {
+// hasMajority reports whether more than half of the announcers are in sight, and there right now: the gossip takes a moment to
+// notice, and a node that has just been cut off loses the others one by one. Those that cannot be asked count as there.
+func (v *vigils) hasMajority(ctx context.Context) bool {
 	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.majority
+	company := v.company
+	v.mu.Unlock()
+	if 2*(len(company.nodes)+1) <= company.expected {
+		return false
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	answers := make(chan bool, len(company.nodes))
+	for _, q := range company.nodes {
+		v.running.Go(func() {
+			answered := true
+			if q.address.IsValid() {
+				_, answered, _ = v.prober.Ask(ctx, layer2.Question{Interface: q.ifi, Address: q.address, Tries: v.tries, Interval: v.interval})
+			}
+			answers <- answered
+		})
+	}
+	there := 1
+	for range company.nodes {
+		if 2*there > company.expected {
+			break
+		}
+		if <-answers {
+			there++
+		}
+	}
+	return 2*there > company.expected
 }
 
 // mayJudge reports whether this node may take a silent one for dead: if it sees a majority, or else a router on its network, it
 // is not the one that is cut off from the others. That it reaches the API server does not say so, since the way there may be
 // another one. But if it does not even reach that, it is isolated.
 func (v *vigils) mayJudge(ctx context.Context) bool {
-	if v.hasMajority() || v.seesRouter(ctx) {
+	if v.hasMajority(ctx) || v.seesRouter(ctx) {
 		v.setIsolated(ctx, false)
 		return true
 	}

@@ -61,10 +61,15 @@ func TestWhatBecameOfAMemberOutOfSight(t *testing.T) {
 	left := whole
 	left.left = true
 	far := suspect{name: "n1"}
+	const friend = "192.168.10.12"
+	most := company{3, []question{{netip.MustParseAddr(friend), "eth0"}}}
+	few := company{expected: 2}
+	farAway := company{3, []question{{}}}
+	lost := company{3, []question{{netip.MustParseAddr("192.168.10.13"), "eth0"}}}
 	for _, tt := range []struct {
 		name     string
 		suspect  suspect
-		majority bool
+		company  company
 		router   bool
 		lan      func(n *neighbourhood)
 		after    time.Duration
@@ -72,45 +77,48 @@ func TestWhatBecameOfAMemberOutOfSight(t *testing.T) {
 		isolated bool
 		api      bool
 	}{
-		{"at first nothing is known", whole, true, true, func(*neighbourhood) {}, 0, Unknown, false, false},
-		{"a silent node is dead, for a majority", whole, true, false, func(*neighbourhood) {}, 100 * time.Millisecond, Gone, false, false},
-		{"a silent node is dead, for one that sees a router", whole, false, true, func(*neighbourhood) {}, 100 * time.Millisecond, Gone, false, false},
-		{"one that sees nobody at all is itself cut off", whole, false, false, func(*neighbourhood) {}, time.Second, Unknown, true, false},
-		{"one that reaches only the API server may be cut off itself", whole, false, false, func(*neighbourhood) {}, time.Second, Unknown, false, true},
-		{"a node without its announcer pauses", whole, true, true, func(n *neighbourhood) { n.set(node, true) }, 100 * time.Millisecond, Paused, false, false},
-		{"for a while", whole, true, true, func(n *neighbourhood) { n.set(node, true) }, 59 * time.Second, Paused, false, false},
-		{"not for ever", whole, true, true, func(n *neighbourhood) { n.set(node, true) }, 62 * time.Second, Gone, false, false},
-		{"an announcer that answers is only unseen", whole, false, false, func(n *neighbourhood) {
+		{"at first nothing is known", whole, most, true, func(*neighbourhood) {}, 0, Unknown, false, false},
+		{"a silent node is dead, for a majority", whole, most, false, func(*neighbourhood) {}, 100 * time.Millisecond, Gone, false, false},
+		{"a silent node is dead, for one that sees a router", whole, few, true, func(*neighbourhood) {}, 100 * time.Millisecond, Gone, false, false},
+		{"one that sees nobody at all is itself cut off", whole, few, false, func(*neighbourhood) {}, time.Second, Unknown, true, false},
+		{"one that reaches only the API server may be cut off itself", whole, few, false, func(*neighbourhood) {}, time.Second, Unknown, false, true},
+		{"a node without its announcer pauses", whole, most, true, func(n *neighbourhood) { n.set(node, true) }, 100 * time.Millisecond, Paused, false, false},
+		{"for a while", whole, most, true, func(n *neighbourhood) { n.set(node, true) }, 59 * time.Second, Paused, false, false},
+		{"not for ever", whole, most, true, func(n *neighbourhood) { n.set(node, true) }, 62 * time.Second, Gone, false, false},
+		{"an announcer that answers is only unseen", whole, few, false, func(n *neighbourhood) {
 			n.set(node, true)
 			n.set(vip, true)
 		}, time.Hour, Unseen, false, false},
-		{"one that has left may still answer for a moment", left, true, true, func(n *neighbourhood) {
+		{"one that has left may still answer for a moment", left, most, true, func(n *neighbourhood) {
 			n.set(node, true)
 			n.set(vip, true)
 		}, time.Millisecond, Paused, false, false},
-		{"a caretaker's answer is not the announcer's", whole, true, true, func(n *neighbourhood) {
+		{"a caretaker's answer is not the announcer's", whole, most, true, func(n *neighbourhood) {
 			n.set(node, true)
 			n.set(vip, true, 9)
 		}, 100 * time.Millisecond, Paused, false, false},
-		{"who cannot be asked is dead for a majority", far, true, false, func(*neighbourhood) {}, time.Millisecond, Gone, false, false},
-		{"who cannot be asked is not dead for a minority", far, false, true, func(*neighbourhood) {}, time.Minute, Unknown, false, false},
-		{"nor is one whose interface is gone", whole, false, true, func(n *neighbourhood) { n.fails = true }, time.Minute, Unknown, false, false},
+		{"those that the gossip still sees may be gone themselves", whole, lost, false, func(*neighbourhood) {}, time.Second, Unknown, true, false},
+		{"members that cannot be asked count", whole, farAway, false, func(*neighbourhood) {}, 100 * time.Millisecond, Gone, false, false},
+		{"who cannot be asked is dead for a majority", far, most, false, func(*neighbourhood) {}, time.Millisecond, Gone, false, false},
+		{"who cannot be asked is not dead for a minority", far, few, true, func(*neighbourhood) {}, time.Minute, Unknown, false, false},
+		{"nor is one whose interface is gone", whole, few, true, func(n *neighbourhood) { n.fails = true }, time.Minute, Unknown, false, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				lan := &neighbourhood{answers: map[netip.Addr]layer2.Answer{}}
+				lan.set(friend, true)
 				tt.lan(lan)
 				v := newVigils(nil, func(context.Context) bool { return tt.router }, func(context.Context) bool { return tt.api }, klog.Logger{})
 				v.prober = lan
 				ctx, cancel := context.WithCancel(t.Context())
 				defer v.wait()
 				defer cancel()
-				v.look(ctx, []suspect{tt.suspect}, tt.majority)
+				v.look(ctx, []suspect{tt.suspect}, tt.company)
 				time.Sleep(tt.after)
 				if tt.after > 0 {
 					synctest.Wait()
 				}
-				absent, isolated := v.look(ctx, []suspect{tt.suspect}, tt.majority)
+				absent, isolated := v.look(ctx, []suspect{tt.suspect}, tt.company)
 				if absent["n1"] != tt.want || isolated != tt.isolated {
 					t.Errorf("found %v, isolated %t; want %v, %t", absent["n1"], isolated, tt.want, tt.isolated)
 				}
@@ -134,11 +142,11 @@ func TestAVigilFollowsWhatHappens(t *testing.T) {
 			t.Helper()
 			time.Sleep(time.Second)
 			synctest.Wait()
-			if absent, is := v.look(ctx, s, false); absent["n1"] != want || is != isolated {
+			if absent, is := v.look(ctx, s, company{expected: 2}); absent["n1"] != want || is != isolated {
 				t.Errorf("%s: %v, isolated %t; want %v, %t", when, absent["n1"], is, want, isolated)
 			}
 		}
-		v.look(ctx, s, false)
+		v.look(ctx, s, company{expected: 2})
 		lan.set(node, true)
 		lan.set(vip, true)
 		expect("gossip blocked", Unseen, false)
@@ -156,7 +164,7 @@ func TestAVigilFollowsWhatHappens(t *testing.T) {
 		expect("the other is dead", Gone, false)
 		lan.set(node, true)
 		expect("and answers again, which is for the gossip to see", Gone, false)
-		if absent, _ := v.look(ctx, nil, true); len(absent) != 0 {
+		if absent, _ := v.look(ctx, nil, company{expected: 2}); len(absent) != 0 {
 			t.Errorf("watches %v", absent)
 		}
 	})

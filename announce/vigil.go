@@ -132,14 +132,23 @@ func (v *vigils) wait() { v.running.Wait() }
 func (v *vigils) watch(ctx context.Context, w *vigil) {
 	var pausedSince time.Time
 	missed := 0
+	mayJudge := v.mayJudge(ctx)
 	for ctx.Err() == nil {
 		there, known := v.isThere(ctx, w)
+		if known && !there && !mayJudge {
+			// A network that was away and is back must not make everybody look dead who was asked meanwhile.
+			if mayJudge = v.mayJudge(ctx); mayJudge {
+				there, known = v.isThere(ctx, w)
+			}
+		}
 		if there {
 			v.setIsolated(ctx, false)
 		}
+		dead := known && !there && mayJudge && v.mayJudge(ctx)
+		mayJudge = false
 		switch {
 		case ctx.Err() != nil:
-		case !known && v.hasMajority(ctx), known && !there && v.mayJudge(ctx):
+		case dead, !known && v.hasMajority(ctx):
 			v.set(ctx, w, Gone, "its node does not answer")
 			return
 		case !there:

@@ -183,6 +183,10 @@ func (h *host) start(name string, args ...string) *daemon {
 		runtime.LockOSThread() // it must outlive the program, and is then thrown away
 		err := netns.Set(h.ns)
 		if err == nil {
+			// The host stands for another machine, which has processors of its own.
+			err = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), -20)
+		}
+		if err == nil {
 			err = d.cmd.Start()
 		}
 		started <- err

@@ -57,6 +57,7 @@ type Announcer struct {
 	cluster *membership.Cluster
 	address netip.Addr
 	rejoin  rejoin
+	fresh   *freshness
 	// novice is until when the node takes part so newly that others may not have been met.
 	novice time.Time
 
@@ -99,6 +100,7 @@ func New(config Config) (*Announcer, error) {
 		prober:    prober,
 		trials:    newTrials(prober, config.Logger),
 		events:    newEvents(config.Kubernetes, config.Node),
+		fresh:     newFreshness(config.Clarion.ClarionV1alpha1().Announcers(), feed),
 		recorder:  newRecorder(config.Node, config.Clarion.ClarionV1alpha1().Announcers(), feed, config.Logger),
 		defended:  map[netip.Addr]time.Time{},
 	}
@@ -141,6 +143,7 @@ func (a *Announcer) Run(ctx context.Context) error {
 	cancel(nil)
 	a.trials.wait()
 	a.vigils.wait()
+	a.fresh.running.Wait()
 	<-recorded
 	if a.Ready() && ctx.Err() != nil {
 		a.farewell(background)
@@ -279,6 +282,7 @@ func (a *Announcer) follow(ctx context.Context) error {
 		case <-a.links.Changed():
 		case <-a.cluster.Changed():
 		case <-a.vigils.changed:
+		case <-a.fresh.changed:
 		case <-a.keys.changed:
 			a.changeKey()
 		case r := <-a.trials.done:
@@ -329,9 +333,12 @@ func (a *Announcer) look(ctx context.Context) (wake time.Time) {
 	}
 	a.absent, a.isolated = absent, isolated
 
-	ok, wait := a.rejoin.may(up, alive, isolated, now)
+	ok, wait := a.rejoin.may(up, alive, isolated, func() bool { return a.fresh.reached(ctx) }, now)
 	if !ok {
 		up = nil
+	}
+	if ok || wait == 0 {
+		a.fresh.lapse() // not cut off, or still
 	}
 	if wait > 0 {
 		wake = now.Add(wait)

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// patience is how long a node whose link was down looks for the others before it believes that they are gone: twice the
-// longest time between two attempts of the gossip to find them.
+// patience is how long a node that was cut off looks for the others, and for what they have claimed meanwhile, before it goes
+// on without: twice the longest time between two attempts of the gossip to find them.
 const patience = 10 * time.Second
 
 // rejoin keeps a node from announcing while its own link is down or it is isolated otherwise, and until it has found the
@@ -19,14 +19,14 @@ type rejoin struct {
 	watched bool
 	// known are the members that were alive when all was well.
 	known []string
-	// waiting says that the link was down and not all of them have been found since; back is when it came back.
+	// waiting says that the node was cut off and has not caught up with them since; back is when it was connected again.
 	waiting bool
 	back    time.Time
 }
 
-// may says whether the node may announce, given its interfaces that are up and the members that are alive. If only time is
-// missing, wait says how much.
-func (r *rejoin) may(up []Interface, alive []string, isolated bool, now time.Time) (ok bool, wait time.Duration) {
+// may says whether the node may announce, given its interfaces that are up, the members that are alive, and whether it knows
+// what the API says now, which is asked only after it was cut off. If only time is missing, wait says how much.
+func (r *rejoin) may(up []Interface, alive []string, isolated bool, fresh func() bool, now time.Time) (ok bool, wait time.Duration) {
 	if slices.ContainsFunc(up, func(i Interface) bool { return i.contains(r.address) }) {
 		r.watched = true
 	} else if r.watched {
@@ -41,7 +41,8 @@ func (r *rejoin) may(up []Interface, alive []string, isolated bool, now time.Tim
 			r.back = now
 		}
 		missing := func(name string) bool { return !slices.Contains(alive, name) }
-		if wait = r.back.Add(patience).Sub(now); wait > 0 && slices.ContainsFunc(r.known, missing) {
+		caughtUp := fresh()
+		if wait = r.back.Add(patience).Sub(now); wait > 0 && (!caughtUp || slices.ContainsFunc(r.known, missing)) {
 			return false, wait
 		}
 		r.waiting = false

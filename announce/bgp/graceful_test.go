@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -20,21 +19,17 @@ type losses struct {
 func (h *host) losses() *losses {
 	h.t.Helper()
 	l := &losses{}
-	updates, done := make(chan netlink.RouteUpdate, 1024), make(chan struct{})
-	must(h.t, netlink.RouteSubscribeWithOptions(updates, done, netlink.RouteSubscribeOptions{Namespace: &h.ns}))
 	var reading sync.WaitGroup
+	h.t.Cleanup(reading.Wait) // after the changes have ended
+	changes := h.changes()
 	reading.Go(func() {
-		for u := range updates {
-			if u.Type == unix.RTM_DELROUTE && learned(u.Route) {
+		for u := range changes {
+			if u.Type == unix.RTM_DELROUTE {
 				l.mu.Lock()
 				l.lost = append(l.lost, prefixOf(u.Route))
 				l.mu.Unlock()
 			}
 		}
-	})
-	h.t.Cleanup(func() {
-		close(done)
-		reading.Wait()
 	})
 	return l
 }

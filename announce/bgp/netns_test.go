@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -202,6 +203,30 @@ func (h *host) kernel() map[netip.Prefix]string {
 		}
 	}
 	return table
+}
+
+// changes follows the routes that the kernel has by BGP, until the test ends.
+func (h *host) changes() <-chan netlink.RouteUpdate {
+	h.t.Helper()
+	all, learnt, done := make(chan netlink.RouteUpdate, 1024), make(chan netlink.RouteUpdate, 1024), make(chan struct{})
+	must(h.t, netlink.RouteSubscribeWithOptions(all, done, netlink.RouteSubscribeOptions{Namespace: &h.ns, ReceiveBufferSize: 8 << 20, ReceiveBufferForceSize: true}))
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		defer close(learnt)
+		for u := range all {
+			if learned(u.Route) {
+				select {
+				case learnt <- u:
+				case <-done:
+				}
+			}
+		}
+	})
+	h.t.Cleanup(func() {
+		close(done)
+		reading.Wait()
+	})
+	return learnt
 }
 
 // learned says whether a kernel has a route from FRR's or BIRD's BGP.

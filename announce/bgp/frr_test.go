@@ -121,6 +121,9 @@ type frrPath struct {
 	LargeCommunity struct {
 		String string
 	}
+	ExtendedCommunity struct {
+		String string
+	}
 	Nexthops []struct {
 		IP, Afi, Scope string
 		Used           bool

@@ -254,6 +254,15 @@ func (c *connection) attributes(a *Attributes) []bgp.PathAttributeInterface {
 		}
 		attrs = append(attrs, bgp.NewPathAttributeLargeCommunities(large))
 	}
+	if a.LinkBandwidth > 0 {
+		asn := uint16(bgp.AS_TRANS)
+		if c.peer.LocalASN < 1<<16 {
+			asn = uint16(c.peer.LocalASN)
+		}
+		attrs = append(attrs, bgp.NewPathAttributeExtendedCommunities([]bgp.ExtendedCommunityInterface{
+			bgp.NewLinkBandwidthExtended(asn, a.LinkBandwidth),
+		}))
+	}
 	return attrs
 }
 

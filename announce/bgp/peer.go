@@ -56,7 +56,8 @@ type Peer struct {
 
 	// Password for TCP MD5 signatures (RFC 2385). Empty is none.
 	Password string
-	// MultihopTTL is the TTL to an external router that is not on a shared network. 0 is 1: it is on one.
+	// MultihopTTL is the TTL to an external router that is not on a shared network. 0 is 1: it is on one. Where the router
+	// may be of any autonomous system, and to an internal one, it is the system's default instead.
 	MultihopTTL uint8
 	// SecurityHops, if it is not 0, refuses packets from more than so many hops away (RFC 5082): 1 is the same network. The
 	// router must do the same. It excludes MultihopTTL.

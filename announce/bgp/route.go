@@ -25,6 +25,9 @@ type Attributes struct {
 	// Prepend is how many more times than once this node's autonomous system is on the path. It is for external sessions
 	// alone: an internal router would take the route for its own and drop it.
 	Prepend uint8
+	// LinkBandwidth, in bytes per second, has a router that is set up for it spread traffic over next hops in proportion
+	// (draft-ietf-idr-link-bandwidth). 0 is not to say any.
+	LinkBandwidth float32
 	// Leaving has the router prefer other ways, if there are any: the route carries GRACEFUL_SHUTDOWN (RFC 8326), and the
 	// least local preference on an internal session.
 	Leaving bool
@@ -49,7 +52,7 @@ func (a *Attributes) equal(b *Attributes) bool {
 	}
 	return equalPointers(a.LocalPref, b.LocalPref) && equalPointers(a.MED, b.MED) &&
 		slices.Equal(a.Communities, b.Communities) && slices.Equal(a.LargeCommunities, b.LargeCommunities) &&
-		a.Prepend == b.Prepend && a.Leaving == b.Leaving
+		a.Prepend == b.Prepend && a.LinkBandwidth == b.LinkBandwidth && a.Leaving == b.Leaving
 }
 
 func equalPointers[T comparable](a, b *T) bool {

@@ -11,7 +11,7 @@ import (
 
 // someRoutes draws routes to few prefixes, so that they are often the same, in any order and with bits after the prefix.
 func someRoutes() *rapid.Generator[[]Route] {
-	shared := []*Attributes{nil, {}, {Prepend: 1}, {MED: ptr(uint32(1))}, {MED: ptr(uint32(1))}, {Communities: []uint32{1}}, {Leaving: true}}
+	shared := []*Attributes{nil, {}, {Prepend: 1}, {MED: ptr(uint32(1))}, {MED: ptr(uint32(1))}, {Communities: []uint32{1}}, {LinkBandwidth: 1}, {Leaving: true}}
 	return rapid.SliceOfN(rapid.Custom(func(t *rapid.T) Route {
 		addr := netip.AddrFrom4([4]byte{10, 0, 0, rapid.Byte().Draw(t, "host") % 16})
 		if rapid.Bool().Draw(t, "v6") {

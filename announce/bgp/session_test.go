@@ -76,11 +76,13 @@ func TestAttributesAreSeenByTheRouter(t *testing.T) {
 		Communities:      []uint32{65000<<16 | 7, 65000<<16 | 8},
 		LargeCommunities: []LargeCommunity{{65000, 1, 2}, {65000, 3, 4}},
 		Prepend:          2,
+		LinkBandwidth:    125_000_000,
 	}, "198.51.100.1/32", "2001:db8:ff::1/128"), routes(nil, "198.51.100.2/32")...)))
 	for _, prefix := range []string{"198.51.100.1/32", "2001:db8:ff::1/128"} {
 		p := r.path(prefix)
 		if p.ASPath.String != "65000 65000 65000" || p.MED == nil || *p.MED != 42 || p.Community.String != "65000:7 65000:8" ||
-			p.LargeCommunity.String != "65000:1:2 65000:3:4" || p.Origin != "IGP" || p.LocalPref != nil {
+			p.LargeCommunity.String != "65000:1:2 65000:3:4" || p.Origin != "IGP" || p.LocalPref != nil ||
+			p.ExtendedCommunity.String != "LB:65000:125000000 (1.000 Gbps)" {
 			t.Errorf("%s: %+v", prefix, p)
 		}
 	}

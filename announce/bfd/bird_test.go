@@ -1,9 +1,10 @@
 package bfd
 
 import (
+	"errors"
 	"fmt"
-	"net/netip"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -187,8 +188,8 @@ func TestThePortThatBIRDHasOnTheNodeIsReported(t *testing.T) {
 	n, _ := neighbours(t)
 	b := startBIRD(n, birdConfig(100, 3, `192.0.2.2 dev "eth0" local 192.0.2.1`))
 	s, _ := speak(t)
-	s.Set(map[string]Session{"router": {Peer: right4}, "far": {Peer: netip.MustParseAddr("192.0.2.2"), MultiHop: true}})
-	expect(t, s, "word that a port is taken", func(s Status) bool { return s.Name == "far" || s.Err != nil })
+	s.Set(map[string]Session{"router": {Peer: right4}, "far": {Peer: right4, MultiHop: true}})
+	expect(t, s, "word that a port is taken", func(s Status) bool { return errors.Is(s.Err, ErrPortTaken) == (s.Name == "router") })
 	b.daemon.kill()
-	expect(t, s, "the port", func(s Status) bool { return s.Name == "far" || s.Sent > 0 })
+	await(t, "the port", func() bool { return !slices.ContainsFunc(s.Sessions(), func(s Status) bool { return s.Sent == 0 }) })
 }

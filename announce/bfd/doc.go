@@ -7,6 +7,9 @@
 //	           │  └── one listener per family and port 3784 or 4784, for all sessions
 //	           └───── one sender per session, for it has a source port of its own
 //
+// Everything happens on one thread, which waits for packets and timers by itself and, if the process may (CAP_SYS_NICE), goes before
+// others on a busy node: neighbours take a node for dead that is late by two packets.
+//
 // Authentication and the echo function are left out: packets with authentication are refused, and neighbours are told to send no
 // echo. Demand mode is honoured where the neighbour asks for it, and never asked for.
 package bfd

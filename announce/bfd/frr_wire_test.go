@@ -1,10 +1,10 @@
 package bfd
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"testing"
-	"time"
 )
 
 // patient is the multiplier of sessions that must not fail because a machine is busy.
@@ -274,7 +274,7 @@ func TestThePortThatFRRHasOnTheNodeIsReported(t *testing.T) {
 	f := startFRR(n, "bfd", "exit")
 	s, _ := speak(t)
 	s.Set(map[string]Session{"router": {Peer: right4}})
-	expect(t, s, "word that the port is taken", func(s Status) bool { return s.Err != nil && s.Sent == 0 && time.Since(s.Since) > 0 })
+	expect(t, s, "word that the port is taken", func(s Status) bool { return errors.Is(s.Err, ErrPortTaken) })
 	f.bfdd.kill()
-	expect(t, s, "the port", func(s Status) bool { return s.Err == nil || s.Sent > 0 })
+	await(t, "the port", func() bool { return s.Sessions()[0].Sent > 0 })
 }

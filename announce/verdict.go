@@ -53,6 +53,14 @@ const (
 	Announces Reason = "Announces"
 )
 
+// Reasons that hold for a node and BGP.
+const (
+	// NoPeer : no BGPPeer of the advertisements of the address is for the node.
+	NoPeer Reason = "NoPeer"
+	// BeyondPool : the prefix that is to be announced for the address reaches beyond its pool.
+	BeyondPool Reason = "BeyondPool"
+)
+
 var sentences = map[Reason]string{
 	NotAssigned:        "no Service has this address",
 	NoPool:             "no IPAddressPool contains this address",
@@ -69,6 +77,8 @@ var sentences = map[Reason]string{
 	NotReady:           "the Node is not ready",
 	StandsBy:           "could announce it",
 	Announces:          "announces it",
+	NoPeer:             "no BGPPeer to which this address is advertised is for the node",
+	BeyondPool:         "the aggregate reaches beyond the pool of this address",
 }
 
 // Sentence is the reason in words for people. It is stable.

@@ -2,7 +2,6 @@ package announce
 
 import (
 	"maps"
-	"net/netip"
 	"slices"
 
 	"github.com/clarionlb/clarion/announce/election"

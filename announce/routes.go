@@ -32,11 +32,11 @@ type RoutePlanner struct {
 	// entries are the advertisements for which the node announces an address, sorted, and members has for each prefix the
 	// advertisements and for how many addresses.
 	entries map[netip.Addr][]int
-	members map[netip.Prefix][]membership
+	members map[netip.Prefix][]tally
 }
 
-// membership is for how many addresses an advertisement wants a prefix announced.
-type membership struct{ advertisement, addresses int }
+// tally is for how many addresses an advertisement wants a prefix announced.
+type tally struct{ advertisement, addresses int }
 
 // NewRoutePlanner returns a RoutePlanner for a node that has no default route.
 func NewRoutePlanner(view *View, node string) *RoutePlanner {
@@ -114,7 +114,7 @@ func (p *RoutePlanner) survey(own *node) {
 	p.routeField = newRouteField(p.view)
 	before := p.speeches
 	p.sessions, p.refusals, p.speeches = map[string]bgp.Peer{}, nil, map[string]*speech{}
-	p.entries, p.members = map[netip.Addr][]int{}, map[netip.Prefix][]membership{}
+	p.entries, p.members = map[netip.Addr][]int{}, map[netip.Prefix][]tally{}
 	if own == nil {
 		return
 	}
@@ -184,9 +184,9 @@ func (p *RoutePlanner) enter(own *node, ip netip.Addr, touched map[netip.Prefix]
 // count adds to the addresses for which an advertisement wants a prefix announced.
 func (p *RoutePlanner) count(prefix netip.Prefix, advertisement, addresses int, touched map[netip.Prefix]struct{}) {
 	members := p.members[prefix]
-	i, found := slices.BinarySearchFunc(members, advertisement, func(m membership, a int) int { return cmp.Compare(m.advertisement, a) })
+	i, found := slices.BinarySearchFunc(members, advertisement, func(m tally, a int) int { return cmp.Compare(m.advertisement, a) })
 	if !found {
-		members = slices.Insert(members, i, membership{advertisement: advertisement})
+		members = slices.Insert(members, i, tally{advertisement: advertisement})
 		touched[prefix] = struct{}{}
 	}
 	if members[i].addresses += addresses; members[i].addresses == 0 {
@@ -364,7 +364,7 @@ func (s *speech) find(prefix netip.Prefix) (int, bool) {
 func comparePrefix(r bgp.Route, prefix netip.Prefix) int { return r.Prefix.Compare(prefix) }
 
 // attributesFor are those of a prefix with these members; nil if it is not for the router.
-func (s *speech) attributesFor(p *RoutePlanner, members []membership) *bgp.Attributes {
+func (s *speech) attributesFor(p *RoutePlanner, members []tally) *bgp.Attributes {
 	var key []byte
 	for _, m := range members {
 		if s.selects[m.advertisement] {

@@ -177,8 +177,8 @@ type BGPSession struct {
 	// Address of the router; empty for one that has not been found.
 	// +optional
 	Address string `json:"address,omitempty"`
-	// State as in RFC 4271, section 8.2.2: "Established" is a session.
-	State string `json:"state"`
+	// State: there is a session if it is "Established".
+	State BGPState `json:"state"`
 	// Since when it has been established, or since when it has not.
 	// +optional
 	Since *metav1.Time `json:"since,omitempty"`
@@ -189,8 +189,18 @@ type BGPSession struct {
 	LastError string `json:"lastError,omitempty"`
 }
 
-// BGPEstablished is the state of a session on which routes are announced.
-const BGPEstablished = "Established"
+// BGPState is how it stands with a session.
+// +kubebuilder:validation:Enum=Established;Connecting;Refused
+type BGPState string
+
+const (
+	// BGPEstablished : there is a session, on which routes are announced.
+	BGPEstablished BGPState = "Established"
+	// BGPConnecting : the node tries to have a session.
+	BGPConnecting BGPState = "Connecting"
+	// BGPRefused : something about the BGPPeer cannot be honoured on this node; lastError says what.
+	BGPRefused BGPState = "Refused"
+)
 
 // MembersStatus is which announcers this one sees.
 type MembersStatus struct {

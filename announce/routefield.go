@@ -135,6 +135,11 @@ func (f *routeField) attributes(advertisements []int, external bool) bgp.Attribu
 // by its name. Whose endpoints are where does not count: what contradicts does so sooner or later.
 func (f *routeField) contradictions(v *View) map[string]string {
 	found := map[string]string{}
+	if !slices.ContainsFunc(f.advertisements, func(a *routeAdvertisement) bool {
+		return slices.ContainsFunc(f.advertisements, func(b *routeAdvertisement) bool { return disagreement(a, b) != "" })
+	}) {
+		return found
+	}
 	prefixes := map[netip.Prefix][]int{}
 	for ip, services := range v.byAddress {
 		pool := poolOf(f.pools, ip)

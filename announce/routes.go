@@ -33,6 +33,8 @@ type RoutePlanner struct {
 	// advertisements and for how many addresses.
 	entries map[netip.Addr][]int
 	members map[netip.Prefix][]tally
+	// verdicts are those of addresses that any node may announce and no aggregate covers, by their advertisements.
+	verdicts map[string][]RouteVerdict
 }
 
 // tally is for how many addresses an advertisement wants a prefix announced.
@@ -77,6 +79,9 @@ func (p *RoutePlanner) Plan(now time.Time) RoutePlan {
 	// A node that is drained goes by what others can do.
 	survey := changes.all || p.stale || moved || stage != p.leave.stage || stage != staying && len(changes.nodes) > 0
 	p.leave.stage, p.stale, p.planned = stage, false, true
+	if survey || len(changes.nodes) > 0 {
+		p.verdicts = map[string][]RouteVerdict{}
+	}
 	changed := survey
 	if survey {
 		p.survey(own)
@@ -202,10 +207,10 @@ func (p *RoutePlanner) count(prefix netip.Prefix, advertisement, addresses int, 
 
 // announcedFor are the advertisements for which the node announces an address, sorted.
 func (p *RoutePlanner) announcedFor(own *node, ip netip.Addr) []int {
-	requests, _ := p.requests(ip, p.view.byAddress[ip])
-	if len(requests) == 0 || own == nil {
+	if own == nil {
 		return nil
 	}
+	requests, _ := p.requests(ip, p.view.byAddress[ip])
 	if p.leave.stage >= withdrawn && (own.excluded || p.elsewhere(ip, requests)) {
 		return nil
 	}
@@ -244,7 +249,7 @@ type RouteExplanation struct {
 }
 
 // Explain says which nodes announce an address as of the last plan, and of every node why it does or does not. A node that is
-// being drained does if no other can.
+// being drained does if no other can. The verdicts must not be modified.
 func (p *RoutePlanner) Explain(ip netip.Addr) RouteExplanation {
 	e := RouteExplanation{Address: ip}
 	requests, refused := p.requests(ip, p.view.byAddress[ip])
@@ -252,6 +257,27 @@ func (p *RoutePlanner) Explain(ip netip.Addr) RouteExplanation {
 		e.Refused = refused
 		return e
 	}
+	var key []byte
+	for _, r := range requests {
+		if r.on != nil || !p.advertisements[r.advertisement].prefix(ip).IsSingleIP() {
+			key = nil
+			break
+		}
+		key = binary.AppendUvarint(key, uint64(r.advertisement))
+	}
+	if key == nil {
+		e.Verdicts = p.judgeAll(ip, requests)
+		return e
+	}
+	if _, known := p.verdicts[string(key)]; !known {
+		p.verdicts[string(key)] = p.judgeAll(ip, requests)
+	}
+	e.Verdicts = p.verdicts[string(key)]
+	return e
+}
+
+// judgeAll says of every node what it does about an address, sorted by name.
+func (p *RoutePlanner) judgeAll(ip netip.Addr, requests []request) (verdicts []RouteVerdict) {
 	for _, name := range slices.Sorted(maps.Keys(p.view.nodes)) {
 		n, v := p.view.nodes[name], RouteVerdict{Node: name, Reason: Excluded}
 		if !n.excluded {
@@ -268,9 +294,9 @@ func (p *RoutePlanner) Explain(ip netip.Addr) RouteExplanation {
 				v.Reason = Announces
 			}
 		}
-		e.Verdicts = append(e.Verdicts, v)
+		verdicts = append(verdicts, v)
 	}
-	return e
+	return verdicts
 }
 
 // RefusedAdvertisements are the BGPAdvertisements that are not honoured as of the last plan, and why, by name.

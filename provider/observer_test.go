@@ -144,7 +144,7 @@ func TestAServiceSaysWhatKeepsItFromBeingAnnouncedUntilItIs(t *testing.T) {
 	s.serve("web", "192.0.2.5")
 	s.expect("False NotAdvertised: 192.0.2.5 is not announced: no IPAddressPool contains this address")
 	s.pool("192.0.2.0/24")
-	s.expect("False NotAdvertised: 192.0.2.5 is not announced: no L2Advertisement selects this address")
+	s.expect("False NotAdvertised: 192.0.2.5 is not announced: no L2Advertisement or BGPAdvertisement selects this address")
 	s.advertise()
 	s.expect("False NoEndpoint: 192.0.2.5 is not announced: the Service has no endpoint that can serve")
 	s.endpoint("web", discoveryv1.AddressTypeIPv4, "n1")

@@ -15,6 +15,8 @@ import (
 // +kubebuilder:printcolumn:name="Address",type=string,JSONPath=`.spec.peerAddress`
 // +kubebuilder:printcolumn:name="Interface",type=string,JSONPath=`.spec.interface`
 // +kubebuilder:printcolumn:name="Gateway",type=string,JSONPath=`.spec.defaultGateway`
+// +kubebuilder:printcolumn:name="Nodes",type=integer,JSONPath=`.status.nodes`
+// +kubebuilder:printcolumn:name="Established",type=integer,JSONPath=`.status.established`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
@@ -162,11 +164,25 @@ type BGPPasswordSecret struct {
 	Name string `json:"name"`
 }
 
+// Reasons of the Ready condition of a BGPPeer and a BGPAdvertisement, besides Valid.
+const (
+	// ReasonInvalid : something in the spec cannot be honoured by any node.
+	ReasonInvalid = "Invalid"
+	// ReasonRefused : nodes cannot honour the BGPPeer; the message says which and why.
+	ReasonRefused = "Refused"
+	// ReasonNoNodes : no node whose announcer is in sight is to speak with the router.
+	ReasonNoNodes = "NoNodes"
+	// ReasonUnknownName : a BGPPeer or an IPAddressPool is named that does not exist.
+	ReasonUnknownName = "UnknownName"
+	// ReasonContradicts : an older BGPAdvertisement says otherwise about the same prefix and peer, and holds.
+	ReasonContradicts = "Contradicts"
+)
+
 // BGPPeerStatus is written by the cloud-controller-manager alone. How the sessions are is in the Announcers of the nodes.
 type BGPPeerStatus struct {
-	// Nodes is how many nodes are to have a session with the router.
+	// Nodes is how many nodes are to speak with the router.
 	Nodes int32 `json:"nodes"`
-	// Established is how many sessions there are.
+	// Established is how many of them do.
 	Established int32 `json:"established"`
 
 	// Conditions: Ready.

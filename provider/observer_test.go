@@ -25,10 +25,12 @@ type scene struct {
 	*observer
 	t   testing.TB
 	now time.Time
+	// generation of the last object that has one.
+	generation int64
 }
 
 func newScene(t testing.TB) *scene {
-	return &scene{newObserver(scope{}.wants), t, epoch}
+	return &scene{observer: newObserver(scope{}.wants), t: t, now: epoch}
 }
 
 func named(name string) types.NamespacedName {

@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -61,6 +63,8 @@ func TestRoutersSpreadTrafficOverTheNodesThatAnnounceAnAddress(t *testing.T) {
 		for _, node := range d.Nodes() {
 			d.awaitSession(node, "tor", v1alpha1.BGPRefused, "there is no Secret clarion-system/tor")
 		}
+		d.awaitBGPReady("bgppeer/tor", v1alpha1.ReasonRefused, "n1, n2 and n3: there is no Secret clarion-system/tor")
+		d.awaitAnnounced("web", v1alpha1.ReasonNoSession, "is not announced: none of 3 nodes that could announce it by BGP has a session")
 	})
 
 	t.Run("with its Secret every node has a session, and the router a way by each", func(t *testing.T) {
@@ -70,6 +74,18 @@ func TestRoutersSpreadTrafficOverTheNodesThatAnnounceAnAddress(t *testing.T) {
 			d.awaitSession(node, "tor", v1alpha1.BGPEstablished, "")
 		}
 		router.in(d).awaitHops(web, "n1", "n2", "n3")
+		d.awaitBGPReady("bgppeer/tor", v1alpha1.ReasonValid, "")
+		d.awaitBGPReady("bgpadvertisement/routed", v1alpha1.ReasonValid, "")
+		d.awaitAnnounced("web", v1alpha1.ReasonAnnounced, address.String()+" is announced by BGP from 3 nodes to 1 peer")
+		d.eventually("an event on an Announcer", func(ctx context.Context) error {
+			events, err := d.Kubernetes().CoreV1().Events(metav1.NamespaceAll).List(ctx, metav1.ListOptions{
+				FieldSelector: "involvedObject.kind=Announcer,involvedObject.name=n1,reason=BGPSessionEstablished",
+			})
+			if err == nil && len(events.Items) == 0 {
+				err = errors.New("there is none")
+			}
+			return err
+		})
 	})
 
 	t.Run("the far client's connections are spread over the nodes", func(t *testing.T) {
@@ -184,15 +200,39 @@ func TestRoutersSpreadTrafficOverTheNodesThatAnnounceAnAddress(t *testing.T) {
 
 // TestAnUpgradeOfTheAnnouncersIsNotSeenByTheRouter restarts announcers whose router keeps their routes meanwhile.
 func TestAnUpgradeOfTheAnnouncersIsNotSeenByTheRouter(t *testing.T) {
-	d := deploy(t, cluster.Config{Nodes: 2})
+	d := deploy(t, cluster.Config{Nodes: 2, Families: []corev1.IPFamily{corev1.IPv4Protocol, corev1.IPv6Protocol}})
 	router := d.startRouter(" bgp graceful-restart")
 	d.apply(samples + "deployment.yaml")
 	d.kubectl("rollout", "status", "deployment/myapp", "--timeout=120s")
-	d.applyYAML(routedPool + "---" + routedAdvertisement + "---" + torPeer + "  peerAddress: 192.168.10.1\n  enableGracefulRestart: true\n")
-	d.loadBalancer("web", nil)
-	address := d.awaitAddress("web")
-	web := netip.PrefixFrom(address, address.BitLen())
-	router.awaitHops(web, "n1", "n2")
+	d.applyYAML(strings.ReplaceAll(routedPool, "/24]", `/24, "2001:db8::/112"]`) + "---" + routedAdvertisement + "---" + torPeer +
+		"  peerAddress: 192.168.10.1\n  enableGracefulRestart: true\n")
+	d.loadBalancer("web", func(s *corev1.Service) {
+		policy := corev1.IPFamilyPolicyRequireDualStack
+		s.Spec.IPFamilyPolicy = &policy
+	})
+	// One session carries the routes of both families.
+	var routes []netip.Prefix
+	d.eventually("an address of each family", func(context.Context) error {
+		routes = nil
+		for _, address := range addresses(d.service("web")) {
+			routes = append(routes, netip.PrefixFrom(address, address.BitLen()))
+		}
+		if len(routes) != 2 {
+			return fmt.Errorf("%v", routes)
+		}
+		return nil
+	})
+	awaitAll := func() {
+		t.Helper()
+		for _, route := range routes {
+			router.awaitHops(route, "n1", "n2")
+			d.eventually(fmt.Sprintf("an answer at %s", route.Addr()), func(ctx context.Context) error {
+				_, err := curl(ctx, d.FarClient, route.Addr())
+				return err
+			})
+		}
+	}
+	awaitAll()
 	before := d.sessions("tor")
 
 	monitor, err := d.Router.Start(d.t.TempDir()+"/routes", "ip", "monitor", "route")
@@ -210,10 +250,57 @@ func TestAnUpgradeOfTheAnnouncersIsNotSeenByTheRouter(t *testing.T) {
 		}
 		return nil
 	})
-	router.awaitHops(web, "n1", "n2")
-	if seen := readFile(t, monitor.Log); strings.Contains(seen, address.String()) {
-		t.Errorf("the router's kernel saw changes:\n%s", seen)
+	awaitAll()
+	seen := readFile(t, monitor.Log)
+	for _, route := range routes {
+		if strings.Contains(seen, route.Addr().String()) {
+			t.Errorf("the router's kernel saw changes of the way to %s:\n%s", route, seen)
+		}
 	}
+
+	t.Run("what can be seen to be wrong is refused by the API server", func(t *testing.T) {
+		d := d.in(t)
+		const peer, advertisement = torPeer + "  peerAddress: 192.168.10.1\n", routedAdvertisement
+		for text, want := range map[string]string{
+			torPeer:                                                               "exactly one of peerAddress, interface and defaultGateway is needed",
+			peer + "  interface: eth0\n":                                          "exactly one of peerAddress, interface and defaultGateway is needed",
+			peer + "  dynamicASN: external\n":                                     "exactly one of peerASN and dynamicASN is needed",
+			peer + "  sourceAddress: 2001:db8::1\n":                               "must be of one IP family",
+			peer + "  keepaliveTime: 4s\n":                                        "keepaliveTime must not be longer than holdTime",
+			peer + "  keepaliveTime: 1500ms\n":                                    "must be whole seconds",
+			peer + "  ebgpMultiHop: true\n  ttlSecurityHops: 1\n":                 "exclude each other",
+			peer + "  routerID: 0.0.0.0\n":                                        "must be an IPv4 address other than 0.0.0.0",
+			strings.Replace(peer, "192.168.10.1", "router", 1):                    "must be an IP address",
+			strings.Replace(peer, "65000", "65001", 1) + "  ebgpMultiHop: true\n": "ebgpMultiHop is for external peers",
+			advertisement + "  aggregationLength: 24\n  serviceSelectors: [{}]\n": "serviceSelectors can only be used without aggregation",
+			advertisement + "  aggregationLengthV6: 129\n":                        "less than or equal to 128",
+			"apiVersion: clarionlb.io/v1alpha1\nkind: Community\nmetadata: {name: a}\nspec: {communities: [{name: b, value: 1}]}\n":         "spec.communities[0].value",
+			"apiVersion: clarionlb.io/v1alpha1\nkind: Community\nmetadata: {name: a}\nspec: {communities: [{name: b:c, value: \"1:1\"}]}\n": "must not contain a colon",
+		} {
+			if err := d.ApplyYAML(d.ctx, text); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s\nwas answered with %v, want %q", text, err, want)
+			}
+		}
+	})
+}
+
+// awaitBGPReady waits until an object says so in its Ready condition; in True only the reason Valid comes.
+func (d *deployment) awaitBGPReady(object, reason, text string) {
+	d.t.Helper()
+	d.eventually(fmt.Sprintf("%s to say %s", object, reason), func(ctx context.Context) error {
+		said, err := d.Kubectl(ctx, "get", object, `--output=jsonpath={.status.conditions[?(@.type=="Ready")]}`)
+		if err != nil {
+			return err
+		}
+		var condition metav1.Condition
+		if err := json.Unmarshal([]byte(said), &condition); err != nil {
+			return fmt.Errorf("it says %q: %w", said, err)
+		}
+		if condition.Reason != reason || !strings.Contains(condition.Message, text) || (condition.Status == metav1.ConditionTrue) != (reason == v1alpha1.ReasonValid) {
+			return fmt.Errorf("it says %s", said)
+		}
+		return nil
+	})
 }
 
 func readFile(t *testing.T, name string) string {

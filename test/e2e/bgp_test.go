@@ -64,7 +64,7 @@ func TestRoutersSpreadTrafficOverTheNodesThatAnnounceAnAddress(t *testing.T) {
 			d.awaitSession(node, "tor", v1alpha1.BGPRefused, "there is no Secret clarion-system/tor")
 		}
 		d.awaitBGPReady("bgppeer/tor", v1alpha1.ReasonRefused, "n1, n2 and n3: there is no Secret clarion-system/tor")
-		d.awaitAnnounced("web", v1alpha1.ReasonNoSession, "is not announced: none of 3 nodes that could announce it by BGP has a session")
+		d.awaitAnnounced("web", v1alpha1.ReasonNoSession, address.String()+" is not announced: none of 3 nodes that could announce it by BGP has a session")
 	})
 
 	t.Run("with its Secret every node has a session, and the router a way by each", func(t *testing.T) {

@@ -220,7 +220,7 @@ func (r *routing) tell(peers []bgp.PeerStatus) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(before)) {
 		if _, there := r.states[name]; !there && before[name] == bgp.Established {
-			r.events.session(r.feed.Announcer(r.node), peerOf(name), bgp.PeerStatus{Name: name, Error: "it is not wanted any more"})
+			r.events.session(r.feed.Announcer(r.node), peerOf(name), bgp.PeerStatus{Name: name, Error: notWanted})
 		}
 	}
 }
@@ -244,7 +244,11 @@ func bootID() string {
 const (
 	eventSessionUp   = "BGPSessionEstablished"
 	eventSessionDown = "BGPSessionLost"
+	eventSessionLeft = "BGPSessionClosed"
 )
+
+// notWanted is the error of a session that was given up on purpose.
+const notWanted = "it is not wanted any more"
 
 // session tells that a session with a router has been established or lost.
 func (e *events) session(announcer *v1alpha1.Announcer, peer string, p bgp.PeerStatus) {
@@ -261,8 +265,12 @@ func (e *events) session(announcer *v1alpha1.Announcer, peer string, p bgp.PeerS
 	if p.Address.IsValid() {
 		router += " (" + p.Address.String() + ")"
 	}
-	if p.State == bgp.Established {
+	switch {
+	case p.State == bgp.Established:
 		e.recorder.Eventf(on, corev1.EventTypeNormal, eventSessionUp, "the BGP session with %s is established", router)
+		return
+	case p.Error == notWanted:
+		e.recorder.Eventf(on, corev1.EventTypeNormal, eventSessionLeft, "the BGP session with %s is closed: %s", router, notWanted)
 		return
 	}
 	e.recorder.Eventf(on, corev1.EventTypeWarning, eventSessionDown, "the BGP session with %s is lost: %s", router, cmp.Or(p.Error, "no reason is known"))

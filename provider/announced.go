@@ -36,8 +36,8 @@ const (
 	// announcedPatience is how long an address must have been without announcement before the Service says so. A new one, or
 	// one that moves, has it back sooner, and costs one write instead of two.
 	announcedPatience = time.Second
-	// announcedCalm is how long it waits that an address is announced by BGP from more or fewer nodes than the Service says: a
-	// node that comes and goes, for an upgrade say, would otherwise have every Service written to twice.
+	// announcedCalm is how long it waits that an address is announced by BGP from fewer nodes than the Service says: a node
+	// that goes and comes back, for an upgrade say, would otherwise have every Service written to twice.
 	announcedCalm = 10 * time.Second
 	// announcedWriters is how many Services are written to at once.
 	announcedWriters = 5
@@ -331,8 +331,8 @@ func (k *announcedKeeper) write(ctx context.Context, name types.NamespacedName, 
 		change = map[string]any{"$patch": "delete", "type": v1alpha1.ConditionAnnounced}
 	case wanted.condition.Status != metav1.ConditionTrue && now.Before(wanted.since.Add(announcedPatience)):
 		return wanted.since.Add(announcedPatience).Sub(now), nil
-	case has != nil && has.Status == wanted.condition.Status && isCount(has.Message, wanted.condition.Message) && now.Before(wanted.since.Add(announcedCalm)):
-		return wanted.since.Add(announcedCalm).Sub(now), nil
+	case has != nil && now.Before(wanted.since.Add(recountPatience(has.Message, wanted.condition.Message))):
+		return wanted.since.Add(recountPatience(has.Message, wanted.condition.Message)).Sub(now), nil
 	default:
 		conditions := []metav1.Condition{}
 		if has != nil {

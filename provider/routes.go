@@ -5,7 +5,9 @@ import (
 	"net/netip"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -229,9 +231,27 @@ func (o *observer) advertisementCondition(name string, contradictions map[string
 	return readyCondition(reason, message, a.object.Generation)
 }
 
-// isCount says whether two sentences about the addresses of a Service differ in numbers of nodes and peers alone.
-func isCount(a, b string) bool {
-	return a != b && counts.ReplaceAllString(a, "") == counts.ReplaceAllString(b, "")
+// recountPatience is how long it can wait that a Service says one thing about its addresses in the place of another, because they
+// differ only in from how many nodes and to how many peers addresses are announced; 0 if they differ in more.
+func recountPatience(from, to string) time.Duration {
+	if counts.ReplaceAllString(from, "") != counts.ReplaceAllString(to, "") {
+		return 0
+	}
+	if countedIn(to) > countedIn(from) {
+		return announcedPatience
+	}
+	return announcedCalm
 }
 
-var counts = regexp.MustCompile(`by BGP from \d+ nodes? to \d+ peers?`)
+// countedIn is the sum of all nodes and peers that a sentence counts.
+func countedIn(text string) (sum int) {
+	for _, match := range counts.FindAllStringSubmatch(text, -1) {
+		for _, number := range match[1:] {
+			n, _ := strconv.Atoi(number) // digits
+			sum += n
+		}
+	}
+	return sum
+}
+
+var counts = regexp.MustCompile(`by BGP from (\d+) nodes? to (\d+) peers?`)

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -150,15 +151,15 @@ func TestABGPAdvertisementSaysWhatOfItDoesNotHold(t *testing.T) {
 }
 
 func TestOnlyCountsMayWait(t *testing.T) {
-	const a = "192.0.2.5 is announced by n1 on eth0 and by BGP from 1 node to 1 peer"
-	for text, want := range map[string]bool{
-		a: false,
-		"192.0.2.5 is announced by n1 on eth0 and by BGP from 12 nodes to 2 peers": true,
-		"192.0.2.5 is announced by n2 on eth0 and by BGP from 1 node to 2 peers":   false,
-		"192.0.2.5 is announced by n1 on eth0":                                     false,
+	const from = "192.0.2.5 is announced by n1 on eth0 and by BGP from 2 nodes to 1 peer"
+	for to, want := range map[string]time.Duration{
+		"192.0.2.5 is announced by n1 on eth0 and by BGP from 12 nodes to 1 peer": announcedPatience,
+		"192.0.2.5 is announced by n1 on eth0 and by BGP from 1 node to 1 peer":   announcedCalm,
+		"192.0.2.5 is announced by n2 on eth0 and by BGP from 1 node to 2 peers":  0,
+		"192.0.2.5 is announced by n1 on eth0":                                    0,
 	} {
-		if got := isCount(a, text); got != want {
-			t.Errorf("%q differs in counts alone: %t", text, got)
+		if got := recountPatience(from, to); got != want {
+			t.Errorf("%q may wait %s, want %s", to, got, want)
 		}
 	}
 }

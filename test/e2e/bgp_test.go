@@ -114,7 +114,7 @@ func TestRoutersSpreadTrafficOverTheNodesThatAnnounceAnAddress(t *testing.T) {
 		before := d.sessions("tor")
 		d.applyYAML(routedAdvertisement + "  med: 20\n  prependAS: 1\n  communities: [\"65001:7\"]\n")
 		d.eventually("the router to see them", func(ctx context.Context) error {
-			paths, err := router.paths(ctx, web)
+			paths, err := router.Paths(ctx, web)
 			if err != nil || len(paths) != 3 {
 				return fmt.Errorf("paths %v: %v", paths, err)
 			}
@@ -136,7 +136,7 @@ func TestRoutersSpreadTrafficOverTheNodesThatAnnounceAnAddress(t *testing.T) {
 		d := d.in(t)
 		d.kubectl("scale", "deployment/myapp", "--replicas=1")
 		d.eventually("only the endpoint's node to be left", func(ctx context.Context) error {
-			hops, err := router.hops(ctx, web)
+			hops, err := router.Hops(ctx, web)
 			if err != nil || len(hops) != 1 {
 				return fmt.Errorf("by way of %v: %v", hops, err)
 			}
@@ -159,7 +159,7 @@ func TestRoutersSpreadTrafficOverTheNodesThatAnnounceAnAddress(t *testing.T) {
 		d := d.in(t)
 		d.kubectl("annotate", "node", "n2", v1alpha1.AnnotationDrain+"=true")
 		d.eventually("n2 to ask for others to be preferred", func(ctx context.Context) error {
-			paths, err := router.paths(ctx, web)
+			paths, err := router.Paths(ctx, web)
 			if n2 := paths[d.Node("n2").Address("eth0", false).String()]; err != nil || !strings.Contains(n2.Community.String, "graceful-shutdown") {
 				return fmt.Errorf("path of n2 %+v: %v", n2, err)
 			}
@@ -311,9 +311,6 @@ func readFile(t *testing.T, name string) string {
 	}
 	return string(content)
 }
-
-// in returns the router for use in a subtest.
-func (r *router) in(d *deployment) *router { return &router{d, r.dir, r.bgpd} }
 
 // sessions are the sessions of the nodes with a BGPPeer, as they are reported.
 func (d *deployment) sessions(peer string) map[string]v1alpha1.BGPSession {

@@ -14,13 +14,9 @@ import (
 
 // advertisement is an L2Advertisement with its selectors parsed.
 type advertisement struct {
-	name          string
-	pools         []string
-	poolSelectors []labels.Selector
-	services      []labels.Selector
-	nodes         []labels.Selector
-	preferences   []preference
-	interfaces    []string
+	selection
+	preferences []preference
+	interfaces  []string
 }
 
 // preference is the weight of the nodes that a selector matches.
@@ -30,24 +26,11 @@ type preference struct {
 }
 
 func newAdvertisement(a *v1alpha1.L2Advertisement) (*advertisement, error) {
-	out := &advertisement{name: a.Name, pools: a.Spec.IPAddressPools, interfaces: a.Spec.Interfaces}
-	for _, s := range []struct {
-		field string
-		from  []metav1.LabelSelector
-		to    *[]labels.Selector
-	}{
-		{"ipAddressPoolSelectors", a.Spec.IPAddressPoolSelectors, &out.poolSelectors},
-		{"serviceSelectors", a.Spec.ServiceSelectors, &out.services},
-		{"nodeSelectors", a.Spec.NodeSelectors, &out.nodes},
-	} {
-		for i := range s.from {
-			selector, err := metav1.LabelSelectorAsSelector(&s.from[i])
-			if err != nil {
-				return nil, fmt.Errorf("spec.%s[%d]: %w", s.field, i, err)
-			}
-			*s.to = append(*s.to, selector)
-		}
+	selection, err := newSelection(a.Name, a.Spec.IPAddressPools, a.Spec.IPAddressPoolSelectors, a.Spec.ServiceSelectors, a.Spec.NodeSelectors)
+	if err != nil {
+		return nil, err
 	}
+	out := &advertisement{selection: selection, interfaces: a.Spec.Interfaces}
 	for i, p := range a.Spec.PreferredNodeSelectors {
 		selector, err := metav1.LabelSelectorAsSelector(&p.Preference)
 		if err != nil {
@@ -63,21 +46,6 @@ func newAdvertisement(a *v1alpha1.L2Advertisement) (*advertisement, error) {
 	return out, nil
 }
 
-func (a *advertisement) selectsPool(p *pool) bool {
-	if len(a.pools) == 0 && len(a.poolSelectors) == 0 {
-		return true
-	}
-	return slices.Contains(a.pools, p.name) || anyMatches(a.poolSelectors, p.labels)
-}
-
-func (a *advertisement) selectsService(l labels.Set) bool {
-	return len(a.services) == 0 || anyMatches(a.services, l)
-}
-
-func (a *advertisement) selectsNode(l labels.Set) bool {
-	return len(a.nodes) == 0 || anyMatches(a.nodes, l)
-}
-
 // weight of a node: that of all preferences which match it.
 func (a *advertisement) weight(l labels.Set) (sum int32) {
 	for _, p := range a.preferences {
@@ -86,10 +54,6 @@ func (a *advertisement) weight(l labels.Set) (sum int32) {
 		}
 	}
 	return sum
-}
-
-func anyMatches(selectors []labels.Selector, l labels.Set) bool {
-	return slices.ContainsFunc(selectors, func(s labels.Selector) bool { return s.Matches(l) })
 }
 
 // names says whether the advertisement asks for an interface by name.

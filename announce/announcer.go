@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/component-base/metrics/legacyregistry"
 	"k8s.io/klog/v2"
 
 	"github.com/clarionlb/clarion/announce/layer2"
@@ -53,6 +54,7 @@ type Announcer struct {
 	vigils    *vigils
 	events    *events
 	recorder  *recorder
+	routing   *routing
 	// cluster is there once the node's address is known, which is address.
 	cluster *membership.Cluster
 	address netip.Addr
@@ -106,6 +108,9 @@ func New(config Config) (*Announcer, error) {
 	}
 	a.responder.Refresh = config.Refresh
 	registerWire(a.responder, prober)
+	sessions := newSessionMetrics()
+	legacyregistry.RawMustRegister(sessions)
+	a.routing = newRouting(config, feed, links, a.recorder, a.events, sessions)
 	a.vigils = newVigils(prober, a.seesRouter, a.seesAPI, config.Logger)
 	return a, nil
 }
@@ -131,6 +136,7 @@ func (a *Announcer) Run(ctx context.Context) error {
 	group.Go(func() error { return a.links.Run(background) })
 	group.Go(func() error { return a.responder.Run(background) })
 	group.Go(func() error { return a.prober.Run(background) })
+	group.Go(func() error { return a.routing.Run(until) })
 	a.events.start()
 	defer a.events.stop()
 	recorded := make(chan struct{})
@@ -180,10 +186,10 @@ func (a *Announcer) run(ctx context.Context, group *errgroup.Group) error {
 // learn waits for what the API and the kernel say; false if the context ends before.
 func (a *Announcer) learn(ctx context.Context) bool {
 	a.config.Logger.Info("Reading the state of the cluster", "node", a.config.Node)
-	if !a.feed.Wait(ctx) {
+	if !a.feed.Layer2.Wait(ctx) {
 		return false
 	}
-	a.feed.Apply(a.view)
+	a.feed.Layer2.Apply(a.view)
 	select {
 	case <-a.links.Ready():
 	case <-ctx.Done():
@@ -197,8 +203,8 @@ func (a *Announcer) learn(ctx context.Context) bool {
 			a.config.Logger.Info("Waiting for the Node to exist and have an InternalIP", "node", a.config.Node)
 		}
 		select {
-		case <-a.feed.Changed():
-			a.feed.Apply(a.view)
+		case <-a.feed.Layer2.Changed():
+			a.feed.Layer2.Apply(a.view)
 		case <-ctx.Done():
 			return false
 		}
@@ -256,8 +262,8 @@ func (a *Announcer) follow(ctx context.Context) error {
 		select {
 		case <-a.cluster.Joined():
 			joined = true
-		case <-a.feed.Changed():
-			a.feed.Apply(a.view)
+		case <-a.feed.Layer2.Changed():
+			a.feed.Layer2.Apply(a.view)
 		case <-a.keys.changed:
 			a.changeKey()
 		case <-ctx.Done():
@@ -291,8 +297,8 @@ func (a *Announcer) follow(ctx context.Context) error {
 			for _, s := range a.responder.Sightings() {
 				a.sight(s)
 			}
-		case <-a.feed.Changed():
-			a.feed.Apply(a.view)
+		case <-a.feed.Layer2.Changed():
+			a.feed.Layer2.Apply(a.view)
 			a.meet()
 			if is := a.view.NodeAddress(a.config.Node); is.IsValid() && is != a.address {
 				return fmt.Errorf("the address of node %s has changed from %s to %s: start again", a.config.Node, a.address, is)

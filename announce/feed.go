@@ -21,10 +21,18 @@ import (
 	"github.com/clarionlb/clarion/client/versioned"
 )
 
-// Feed watches the API and brings a View up to date with it. Objects are stripped to what Views use before they are stored.
-// Changes are collected, so that a View follows thousands of them in one go.
+// Feed watches the API and brings Views up to date with it. Objects are stripped to what Views use before they are stored.
 type Feed struct {
+	// Layer2 and BGP have a View each, so that neither waits for the other, and each of what its protocol depends on.
+	Layer2, BGP *Follower
+
 	sources []source
+}
+
+// Follower brings one View up to date. Changes are collected, so that it follows thousands of them in one go.
+type Follower struct {
+	feed    *Feed
+	sources []int
 	changed chan struct{}
 
 	mu      sync.Mutex
@@ -38,6 +46,8 @@ type source struct {
 	informer cache.SharedIndexInformer
 	// apply takes the object as it is now; nil if it is gone.
 	apply func(view *View, name types.NamespacedName, object any)
+	// followers are those that it is for.
+	followers []*Follower
 	// delivered is done when the objects of the first list have been noted.
 	delivered cache.DoneChecker
 }
@@ -68,48 +78,93 @@ func NewFeed(kube kubernetes.Interface, clarion versioned.Interface, logger klog
 	withService := func(o *metav1.ListOptions) {
 		o.LabelSelector = discoveryv1.LabelServiceName + ",!" + corev1.IsHeadlessService
 	}
-	f := &Feed{
-		changed: make(chan struct{}, 1),
-		pending: map[change]struct{}{},
-		sources: []source{
-			nodeSource: {
-				informer: coreinformers.NewNodeInformer(kube, 0, nil),
-				apply: func(v *View, name types.NamespacedName, o any) {
-					node, _ := o.(*corev1.Node)
-					v.SetNode(name.Name, node)
-				},
+	// Only Secrets of this type can be meant for anything here.
+	basicAuth := func(o *metav1.ListOptions) {
+		o.FieldSelector = fields.OneTermEqualSelector("type", string(corev1.SecretTypeBasicAuth)).String()
+	}
+	f := &Feed{}
+	f.Layer2, f.BGP = newFollower(f), newFollower(f)
+	layer2, bgp := []*Follower{f.Layer2}, []*Follower{f.BGP}
+	both := []*Follower{f.Layer2, f.BGP}
+	f.sources = []source{
+		nodeSource: {
+			informer: coreinformers.NewNodeInformer(kube, 0, nil),
+			apply: func(v *View, name types.NamespacedName, o any) {
+				node, _ := o.(*corev1.Node)
+				v.SetNode(name.Name, node)
 			},
-			announcerSource: {informer: informers.NewAnnouncerInformer(clarion, 0, nil)},
-			{
-				informer: coreinformers.NewFilteredServiceInformer(kube, metav1.NamespaceAll, 0, nil, loadBalancers),
-				apply: func(v *View, name types.NamespacedName, o any) {
-					service, _ := o.(*corev1.Service)
-					v.SetService(name, service)
-				},
+			followers: both,
+		},
+		announcerSource: {informer: informers.NewAnnouncerInformer(clarion, 0, nil), followers: layer2},
+		{
+			informer: coreinformers.NewFilteredServiceInformer(kube, metav1.NamespaceAll, 0, nil, loadBalancers),
+			apply: func(v *View, name types.NamespacedName, o any) {
+				service, _ := o.(*corev1.Service)
+				v.SetService(name, service)
 			},
-			{
-				informer: discoveryinformers.NewFilteredEndpointSliceInformer(kube, metav1.NamespaceAll, 0, nil, withService),
-				apply: func(v *View, name types.NamespacedName, o any) {
-					slice, _ := o.(*discoveryv1.EndpointSlice)
-					v.SetEndpointSlice(name, slice)
-				},
+			followers: both,
+		},
+		{
+			informer: discoveryinformers.NewFilteredEndpointSliceInformer(kube, metav1.NamespaceAll, 0, nil, withService),
+			apply: func(v *View, name types.NamespacedName, o any) {
+				slice, _ := o.(*discoveryv1.EndpointSlice)
+				v.SetEndpointSlice(name, slice)
 			},
-			{
-				informer: informers.NewIPAddressPoolInformer(clarion, 0, nil),
-				apply: func(v *View, name types.NamespacedName, o any) {
-					pool, _ := o.(*v1alpha1.IPAddressPool)
-					v.SetPool(name.Name, pool)
-				},
+			followers: both,
+		},
+		{
+			informer: informers.NewIPAddressPoolInformer(clarion, 0, nil),
+			apply: func(v *View, name types.NamespacedName, o any) {
+				pool, _ := o.(*v1alpha1.IPAddressPool)
+				v.SetPool(name.Name, pool)
 			},
-			{
-				informer: informers.NewL2AdvertisementInformer(clarion, 0, nil),
-				apply: func(v *View, name types.NamespacedName, o any) {
-					advertisement, _ := o.(*v1alpha1.L2Advertisement)
-					if err := v.SetAdvertisement(name.Name, advertisement); err != nil {
-						logger.Error(err, "This L2Advertisement cannot be read and selects nothing", "l2Advertisement", name.Name)
-					}
-				},
+			followers: both,
+		},
+		{
+			informer: informers.NewL2AdvertisementInformer(clarion, 0, nil),
+			apply: func(v *View, name types.NamespacedName, o any) {
+				advertisement, _ := o.(*v1alpha1.L2Advertisement)
+				if err := v.SetAdvertisement(name.Name, advertisement); err != nil {
+					logger.Error(err, "This L2Advertisement cannot be read and selects nothing", "l2Advertisement", name.Name)
+				}
 			},
+			followers: layer2,
+		},
+		{
+			informer: informers.NewBGPAdvertisementInformer(clarion, 0, nil),
+			apply: func(v *View, name types.NamespacedName, o any) {
+				advertisement, _ := o.(*v1alpha1.BGPAdvertisement)
+				if err := v.SetBGPAdvertisement(name.Name, advertisement); err != nil {
+					logger.Error(err, "This BGPAdvertisement cannot be read and selects nothing", "bgpAdvertisement", name.Name)
+				}
+			},
+			followers: bgp,
+		},
+		{
+			informer: informers.NewBGPPeerInformer(clarion, 0, nil),
+			apply: func(v *View, name types.NamespacedName, o any) {
+				peer, _ := o.(*v1alpha1.BGPPeer)
+				if err := v.SetBGPPeer(name.Name, peer); err != nil {
+					logger.Error(err, "This BGPPeer cannot be read and is for no node", "bgpPeer", name.Name)
+				}
+			},
+			followers: bgp,
+		},
+		{
+			informer: informers.NewCommunityInformer(clarion, 0, nil),
+			apply: func(v *View, name types.NamespacedName, o any) {
+				community, _ := o.(*v1alpha1.Community)
+				v.SetCommunity(name.Name, community)
+			},
+			followers: bgp,
+		},
+		{
+			informer: coreinformers.NewFilteredSecretInformer(kube, KeyNamespace, 0, nil, basicAuth),
+			apply: func(v *View, name types.NamespacedName, o any) {
+				secret, _ := o.(*corev1.Secret)
+				v.SetSecret(name.Name, secret)
+			},
+			followers: bgp,
 		},
 	}
 	for i := range f.sources {
@@ -117,9 +172,14 @@ func NewFeed(kube kubernetes.Interface, clarion versioned.Interface, logger klog
 		if err := s.informer.SetTransform(strip); err != nil {
 			return nil, fmt.Errorf("strip watched objects: %w", err)
 		}
-		note := func(o any, _ bool) { f.note(i, o) }
-		if i == announcerSource {
-			note = f.noteAnnouncer
+		note := func(o any, gone bool) {
+			for _, follower := range s.followers {
+				if i == announcerSource {
+					follower.noteAnnouncer(o, gone)
+				} else {
+					follower.note(i, o)
+				}
+			}
 		}
 		registration, err := s.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 			AddFunc:    func(o any) { note(o, false) },
@@ -130,6 +190,9 @@ func NewFeed(kube kubernetes.Interface, clarion versioned.Interface, logger klog
 			return nil, fmt.Errorf("follow watched objects: %w", err)
 		}
 		s.delivered = registration.HasSyncedChecker()
+		for _, follower := range s.followers {
+			follower.sources = append(follower.sources, i)
+		}
 	}
 	return f, nil
 }
@@ -144,11 +207,15 @@ func (f *Feed) Run(ctx context.Context) error {
 	return nil
 }
 
+func newFollower(feed *Feed) *Follower {
+	return &Follower{feed: feed, changed: make(chan struct{}, 1), pending: map[change]struct{}{}}
+}
+
 // Wait blocks until Apply has everything that the API had when the Feed began to run; false if the context ends before.
-func (f *Feed) Wait(ctx context.Context) bool {
+func (f *Follower) Wait(ctx context.Context) bool {
 	for _, s := range f.sources {
 		select {
-		case <-s.delivered.Done():
+		case <-f.feed.sources[s].delivered.Done():
 		case <-ctx.Done():
 			return false
 		}
@@ -157,10 +224,10 @@ func (f *Feed) Wait(ctx context.Context) bool {
 }
 
 // Changed receives when Apply has something to do.
-func (f *Feed) Changed() <-chan struct{} { return f.changed }
+func (f *Follower) Changed() <-chan struct{} { return f.changed }
 
 // Apply brings a View up to date; always the same one.
-func (f *Feed) Apply(view *View) {
+func (f *Follower) Apply(view *View) {
 	f.mu.Lock()
 	pending, announcers := f.pending, f.announcers
 	f.pending, f.announcers = map[change]struct{}{}, nil
@@ -169,7 +236,7 @@ func (f *Feed) Apply(view *View) {
 		view.SetAnnouncer(a.name, a.object)
 	}
 	for c := range pending {
-		s := f.sources[c.source]
+		s := f.feed.sources[c.source]
 		object, exists, err := s.informer.GetStore().GetByKey(c.name.String())
 		if err != nil || !exists {
 			object = nil
@@ -192,7 +259,7 @@ func (f *Feed) Announcer(name string) *v1alpha1.Announcer {
 	return announcer
 }
 
-func (f *Feed) note(source int, object any) {
+func (f *Follower) note(source int, object any) {
 	name, err := cache.DeletionHandlingObjectToName(object)
 	if err != nil {
 		return
@@ -204,7 +271,7 @@ func (f *Feed) note(source int, object any) {
 }
 
 // noteAnnouncer keeps every state of an Announcer and their order: of two claims the one that was there first holds.
-func (f *Feed) noteAnnouncer(object any, gone bool) {
+func (f *Follower) noteAnnouncer(object any, gone bool) {
 	name, err := cache.DeletionHandlingObjectToName(object)
 	if err != nil {
 		return

@@ -2,7 +2,6 @@ package announce
 
 import (
 	"maps"
-	"net/netip"
 	"slices"
 
 	"github.com/clarionlb/clarion/announce/election"
@@ -12,14 +11,13 @@ import (
 // single address.
 type field struct {
 	// alive are the members that can have addresses, sorted; sets of nodes have their indices.
-	alive          []string
-	members        []*member
-	pools          []*pool
+	alive   []string
+	members []*member
+	catalogue
 	advertisements []*advertisement
 	footprints     []*footprint
 	// weights of the nodes by advertisement; nil for one without preferences.
 	weights []election.Weights
-	byPool  map[*pool][]int
 	// lastResort are nodes that have addresses only if no other can: drained ones and those that are not ready.
 	lastResort election.Set
 	// keepers are members that keep what they have and gain nothing.
@@ -40,24 +38,18 @@ type member struct {
 func newField(v *View, alive []string) field {
 	f := field{
 		alive:      alive,
-		pools:      slices.SortedFunc(maps.Values(v.pools), byAge),
-		byPool:     map[*pool][]int{},
 		lastResort: election.NewSet(len(alive)),
 		keepers:    election.NewSet(len(alive)),
 	}
+	var selections []*selection
 	for _, name := range slices.Sorted(maps.Keys(v.advertisements)) {
 		a := v.advertisements[name]
 		f.advertisements = append(f.advertisements, a)
 		f.footprints = append(f.footprints, newFootprint(len(alive)))
 		f.weights = append(f.weights, nil)
+		selections = append(selections, &a.selection)
 	}
-	for _, pool := range f.pools {
-		for i, a := range f.advertisements {
-			if a.selectsPool(pool) {
-				f.byPool[pool] = append(f.byPool[pool], i)
-			}
-		}
-	}
+	f.catalogue = newCatalogue(v.pools, selections)
 	for _, name := range slices.Sorted(maps.Keys(v.nodes)) {
 		n, announcer := v.nodes[name], v.announcers[name]
 		m := f.newMember(name, n, announcer)
@@ -116,48 +108,6 @@ func (f *field) member(name string) (*member, bool) {
 		return nil, false
 	}
 	return f.members[i], true
-}
-
-// request is that an advertisement wants an address announced for a Service.
-type request struct {
-	advertisement int
-	// on are the nodes to which traffic must stay local, sorted; nil for any node.
-	on []string
-}
-
-// requests collects who wants an address of some Services announced. If nobody does, the reason says why, from the Service
-// that came closest.
-func (f *field) requests(ip netip.Addr, services []*service) ([]request, Reason) {
-	if len(services) == 0 {
-		return nil, NotAssigned
-	}
-	pool := poolOf(f.pools, ip)
-	if pool == nil {
-		return nil, NoPool
-	}
-	var requests []request
-	refused := NoAdvertisement
-	for _, s := range services {
-		serving := s.backends.serving(ip)
-		for _, i := range f.byPool[pool] {
-			if !f.advertisements[i].selectsService(s.labels) {
-				continue
-			}
-			if len(serving) == 0 {
-				refused = NoEndpoint
-				break
-			}
-			if s.local {
-				requests = append(requests, request{i, serving})
-			} else {
-				requests = append(requests, request{i, nil})
-			}
-		}
-	}
-	if len(requests) > 0 {
-		refused = ""
-	}
-	return requests, refused
 }
 
 // weightsFor adds up the weights that nodes have for requests; nil if nobody has any.

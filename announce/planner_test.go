@@ -340,8 +340,8 @@ func TestWhatEveryNodeDoesAndWhy(t *testing.T) {
 		}, `
 192.168.10.222 default/web
   n1: announces it, it has the best claim
-  n2: no L2Advertisement of this address selects the node
-  n3: no L2Advertisement of this address selects the node
+  n2: no advertisement of this address selects the node
+  n3: no advertisement of this address selects the node
 `},
 		{"several advertisements add up", func(l *lan) {
 			l.advertise("all", v1alpha1.L2AdvertisementSpec{NodeSelectors: selecting(corev1.LabelHostname, "n1")})
@@ -350,7 +350,7 @@ func TestWhatEveryNodeDoesAndWhy(t *testing.T) {
 192.168.10.222 default/web
   n1: could announce it
   n2: announces it, it has the best claim
-  n3: no L2Advertisement of this address selects the node
+  n3: no advertisement of this address selects the node
 `},
 		{"no interface suits the address", func(l *lan) {
 			l.nodes["n1"].interfaces = []Interface{{Name: "eth1", Prefixes: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}}
@@ -373,7 +373,7 @@ func TestWhatEveryNodeDoesAndWhy(t *testing.T) {
 		{"no advertisement selects the Service", func(l *lan) {
 			l.advertise("all", v1alpha1.L2AdvertisementSpec{ServiceSelectors: selecting("app", "other")})
 		}, `
-192.168.10.222 default/web: no L2Advertisement selects this address
+192.168.10.222 default/web: no L2Advertisement or BGPAdvertisement selects this address
 `},
 		{"an advertisement selects the pool by label", func(l *lan) {
 			l.advertise("all", v1alpha1.L2AdvertisementSpec{IPAddressPools: []string{"other"}, IPAddressPoolSelectors: selecting("pool", "lan")})
@@ -386,7 +386,7 @@ func TestWhatEveryNodeDoesAndWhy(t *testing.T) {
 		{"an advertisement selects other pools", func(l *lan) {
 			l.advertise("all", v1alpha1.L2AdvertisementSpec{IPAddressPools: []string{"other"}})
 		}, `
-192.168.10.222 default/web: no L2Advertisement selects this address
+192.168.10.222 default/web: no L2Advertisement or BGPAdvertisement selects this address
 `},
 		{"no pool has the address", func(l *lan) { l.setPool(poolObject("lan", "192.168.10.1-192.168.10.10")) }, `
 192.168.10.222 default/web: no IPAddressPool contains this address

@@ -41,6 +41,33 @@ func (p *pool) contains(ip netip.Addr) bool {
 	})
 }
 
+// covers says whether all of a prefix belongs to the pool.
+func (p *pool) covers(prefix netip.Prefix) bool {
+	at, last := prefix.Addr(), lastOf(prefix)
+	for {
+		i := slices.IndexFunc(p.ranges, func(r loadbalancer.Range) bool {
+			return r.From.Compare(at) <= 0 && at.Compare(r.To) <= 0
+		})
+		if i < 0 {
+			return false
+		}
+		if at = p.ranges[i].To; last.Compare(at) <= 0 {
+			return true
+		}
+		at = at.Next()
+	}
+}
+
+// lastOf is the last address of a prefix.
+func lastOf(prefix netip.Prefix) netip.Addr {
+	bytes := prefix.Addr().AsSlice()
+	for bit := prefix.Bits(); bit < len(bytes)*8; bit++ {
+		bytes[bit/8] |= 0x80 >> (bit % 8)
+	}
+	last, _ := netip.AddrFromSlice(bytes)
+	return last
+}
+
 // poolOf is the pool that an address comes from: of several that contain it the oldest, as for the allocator. Pools must be
 // sorted by age.
 func poolOf(pools []*pool, ip netip.Addr) *pool {

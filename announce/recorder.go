@@ -38,6 +38,8 @@ type recorder struct {
 
 	mu     sync.Mutex
 	status *v1alpha1.AnnouncerStatus
+	// bgp belongs to the status, but comes from elsewhere; until it has come, what the API has stays.
+	bgp *v1alpha1.BGPStatus
 }
 
 func newRecorder(node string, client clients.AnnouncerInterface, feed *Feed, logger klog.Logger) *recorder {
@@ -57,6 +59,14 @@ func newRecorder(node string, client clients.AnnouncerInterface, feed *Feed, log
 func (r *recorder) record(status v1alpha1.AnnouncerStatus) {
 	r.mu.Lock()
 	r.status = &status
+	r.mu.Unlock()
+	r.check()
+}
+
+// recordBGP has the part of the status that is about BGP written with the rest.
+func (r *recorder) recordBGP(status v1alpha1.BGPStatus) {
+	r.mu.Lock()
+	r.bgp = &status
 	r.mu.Unlock()
 	r.check()
 }
@@ -102,25 +112,30 @@ func (r *recorder) run(ctx context.Context) {
 // flush writes what was recorded last, unless the API has it.
 func (r *recorder) flush(ctx context.Context) (wrote bool, err error) {
 	r.mu.Lock()
-	status := r.status
+	recorded, bgp := r.status, r.bgp
 	r.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
-	if status == nil {
+	if recorded == nil {
 		return false, nil
 	}
-	current := r.objects.Announcer(r.node)
-	if current != nil && apiequality.Semantic.DeepEqual(current.Status, *status) {
+	current, status := r.objects.Announcer(r.node), *recorded
+	if bgp != nil {
+		status.BGP = *bgp
+	} else if current != nil {
+		status.BGP = current.Status.BGP
+	}
+	if current != nil && apiequality.Semantic.DeepEqual(current.Status, status) {
 		return false, nil
 	}
-	err = r.write(ctx, status)
+	err = r.write(ctx, &status)
 	if !apierrors.IsNotFound(err) {
 		return true, err
 	}
 	if err := r.create(ctx); err != nil {
 		return false, err
 	}
-	return true, r.write(ctx, status)
+	return true, r.write(ctx, &status)
 }
 
 // write replaces the whole status, whatever it is: nobody else has a say in it.

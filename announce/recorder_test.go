@@ -156,6 +156,35 @@ func TestWhatTheAPIHasIsNotWrittenAgain(t *testing.T) {
 	})
 }
 
+func TestBothHalvesOfAStatusAreWrittenAndNeitherReplacesTheOther(t *testing.T) {
+	recording(t, func(t *testing.T, r *recorder, api *announcerAPI) {
+		expect := func(alive int32, boot string, sessions int) {
+			t.Helper()
+			time.Sleep(r.pause)
+			object, _ := api.written()
+			if s := object.Status; s.Members.Alive != alive || s.BGP.BootID != boot || len(s.BGP.Peers) != sessions {
+				t.Errorf("wrote %+v, want %d alive, boot %q and %d sessions", s, alive, boot, sessions)
+			}
+		}
+		api.set(func() {
+			api.object = &v1alpha1.Announcer{Status: v1alpha1.AnnouncerStatus{BGP: v1alpha1.BGPStatus{BootID: "before"}}}
+		})
+		r.record(statusWith(1))
+		expect(1, "before", 0)
+		since := metav1.NewTime(time.Now().Truncate(time.Second))
+		r.recordBGP(v1alpha1.BGPStatus{BootID: "now", Peers: []v1alpha1.BGPSession{{Name: "tor", State: v1alpha1.BGPEstablished, Since: &since}}})
+		expect(1, "now", 1)
+		r.record(statusWith(2))
+		expect(2, "now", 1)
+		_, before := api.written()
+		r.check()
+		time.Sleep(r.pause)
+		if _, after := api.written(); after != before {
+			t.Errorf("%d writes too many", after-before)
+		}
+	})
+}
+
 func TestAStatusThatSomebodyElseChangedIsPutRight(t *testing.T) {
 	recording(t, func(t *testing.T, r *recorder, api *announcerAPI) {
 		r.record(statusWith(1))

@@ -60,6 +60,12 @@ func strip(object any) (any, error) {
 			}
 		}
 		return node, nil
+	case *corev1.Secret:
+		secret := &corev1.Secret{ObjectMeta: stripMeta(&o.ObjectMeta), Type: o.Type}
+		if password, given := o.Data[corev1.BasicAuthPasswordKey]; given {
+			secret.Data = map[string][]byte{corev1.BasicAuthPasswordKey: password}
+		}
+		return secret, nil
 	}
 	if m, err := meta.Accessor(object); err == nil {
 		m.SetManagedFields(nil)

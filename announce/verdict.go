@@ -21,7 +21,7 @@ const (
 	NotAssigned Reason = "NotAssigned"
 	// NoPool : no IPAddressPool contains the address.
 	NoPool Reason = "NoPool"
-	// NoAdvertisement : no L2Advertisement selects the address.
+	// NoAdvertisement : no advertisement of the protocol in question selects the address.
 	NoAdvertisement Reason = "NoAdvertisement"
 	// NoEndpoint : no endpoint of the Service can serve.
 	NoEndpoint Reason = "NoEndpoint"
@@ -53,22 +53,32 @@ const (
 	Announces Reason = "Announces"
 )
 
+// Reasons that hold for a node and BGP.
+const (
+	// NoPeer : no BGPPeer of the advertisements of the address is for the node.
+	NoPeer Reason = "NoPeer"
+	// BeyondPool : the prefix that is to be announced for the address reaches beyond its pool.
+	BeyondPool Reason = "BeyondPool"
+)
+
 var sentences = map[Reason]string{
 	NotAssigned:        "no Service has this address",
 	NoPool:             "no IPAddressPool contains this address",
-	NoAdvertisement:    "no L2Advertisement selects this address",
+	NoAdvertisement:    "no L2Advertisement or BGPAdvertisement selects this address",
 	NoEndpoint:         "the Service has no endpoint that can serve",
 	NoAnnouncer:        "no announcer has run on this node",
 	NotAlive:           "the announcer of this node is not in sight",
 	Excluded:           "the node is labelled node.kubernetes.io/exclude-from-external-load-balancers",
 	NetworkUnavailable: "the Node has the condition NetworkUnavailable",
-	NotSelected:        "no L2Advertisement of this address selects the node",
+	NotSelected:        "no advertisement of this address selects the node",
 	NoLocalEndpoint:    "externalTrafficPolicy is Local and no endpoint on this node can serve",
 	NoInterface:        "no interface of the node that is up suits this address",
 	Draining:           "the node is being drained",
 	NotReady:           "the Node is not ready",
 	StandsBy:           "could announce it",
 	Announces:          "announces it",
+	NoPeer:             "no BGPPeer to which this address is advertised is for the node",
+	BeyondPool:         "the aggregate reaches beyond the pool of this address",
 }
 
 // Sentence is the reason in words for people. It is stable.

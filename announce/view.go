@@ -25,6 +25,12 @@ type View struct {
 	nodes          map[string]*node
 	announcers     map[string]*announcer
 
+	// What BGP needs besides.
+	routers             map[string]*router
+	routeAdvertisements map[string]*routeAdvertisement
+	communities         map[string]*communities
+	passwords           map[string]string
+
 	// drainTaints are the keys of the taints that have a node drained.
 	drainTaints []string
 
@@ -39,6 +45,8 @@ type View struct {
 	allDirty bool
 	// planned is set once changes were asked for.
 	planned bool
+	// routes is what has changed for BGP.
+	routes routeChanges
 }
 
 // NewView returns a View of an API without objects. A taint with one of the given keys has a node drained.
@@ -56,6 +64,12 @@ func NewView(drainTaints ...string) *View {
 		claims:         map[netip.Addr][]claim{},
 		dirty:          map[netip.Addr]struct{}{},
 		allDirty:       true,
+
+		routers:             map[string]*router{},
+		routeAdvertisements: map[string]*routeAdvertisement{},
+		communities:         map[string]*communities{},
+		passwords:           map[string]string{},
+		routes:              routeChanges{all: true},
 	}
 }
 
@@ -147,6 +161,7 @@ func (v *View) touch(s *service) {
 	for _, ip := range v.together(s.addresses[0]) {
 		v.dirty[ip] = struct{}{}
 	}
+	v.routes.touch(s.addresses)
 }
 
 // SetPool takes an IPAddressPool as it is now; nil if it is gone.
@@ -154,11 +169,14 @@ func (v *View) SetPool(name string, object *v1alpha1.IPAddressPool) {
 	old := v.pools[name]
 	if object == nil {
 		v.allDirty = v.allDirty || old != nil
+		v.routes.all = v.routes.all || old != nil
 		delete(v.pools, name)
 		return
 	}
 	p := newPool(object)
-	v.allDirty = v.allDirty || old == nil || !old.equal(p)
+	if old == nil || !old.equal(p) {
+		v.allDirty, v.routes.all = true, true
+	}
 	v.pools[name] = p
 }
 
@@ -183,11 +201,15 @@ func (v *View) SetNode(name string, object *corev1.Node) {
 	old := v.nodes[name]
 	if object == nil {
 		v.allDirty = v.allDirty || old != nil
+		v.routes.touchNode(name)
 		delete(v.nodes, name)
 		return
 	}
 	n := newNode(object, v.drainTaints)
-	v.allDirty = v.allDirty || old == nil || !old.equal(n)
+	if old == nil || !old.equal(n) {
+		v.allDirty = true
+		v.routes.touchNode(name)
+	}
 	v.nodes[name] = n
 }
 

@@ -26,6 +26,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/client/versioned"
 	"github.com/clarionlb/clarion/loadbalancer"
 )
 
@@ -35,6 +36,9 @@ const (
 	// announcedPatience is how long an address must have been without announcement before the Service says so. A new one, or
 	// one that moves, has it back sooner, and costs one write instead of two.
 	announcedPatience = time.Second
+	// announcedCalm is how long it waits that an address is announced by BGP from fewer nodes than the Service says: a node
+	// that goes and comes back, for an upgrade say, would otherwise have every Service written to twice.
+	announcedCalm = 10 * time.Second
 	// announcedWriters is how many Services are written to at once.
 	announcedWriters = 5
 )
@@ -47,6 +51,7 @@ type announcedKeeper struct {
 	allocator *loadbalancer.Allocator
 	feed      *serviceFeed
 	client    typedcorev1.ServicesGetter
+	clarion   versioned.Interface
 	services  corelisters.ServiceLister
 	events    record.EventRecorder
 	observer  *observer
@@ -97,6 +102,7 @@ func newAnnouncedKeeper(allocator *loadbalancer.Allocator, feed *serviceFeed, ev
 // announcedInformers are the informers of what decides about the announcement of Services.
 type announcedInformers struct {
 	services, slices, nodes, pools, advertisements, announcers cache.SharedIndexInformer
+	bgpPeers, bgpAdvertisements, communities                   cache.SharedIndexInformer
 }
 
 // follow adds handlers to informers, which have not been started, and returns what tells when they have delivered what there
@@ -129,6 +135,18 @@ func (k *announcedKeeper) follow(i announcedInformers) []cache.InformerSynced {
 			announcer, _ := o.(*v1alpha1.Announcer)
 			k.observer.setAnnouncer(name.Name, announcer)
 		}, always},
+		{i.bgpPeers, func(name types.NamespacedName, o any) {
+			peer, _ := o.(*v1alpha1.BGPPeer)
+			k.observer.setBGPPeer(name.Name, peer)
+		}, always},
+		{i.bgpAdvertisements, func(name types.NamespacedName, o any) {
+			advertisement, _ := o.(*v1alpha1.BGPAdvertisement)
+			k.observer.setBGPAdvertisement(name.Name, advertisement)
+		}, always},
+		{i.communities, func(name types.NamespacedName, o any) {
+			community, _ := o.(*v1alpha1.Community)
+			k.observer.setCommunity(name.Name, community)
+		}, specConcerns},
 	}
 	var synced []cache.InformerSynced
 	for source, s := range k.sources {
@@ -194,8 +212,14 @@ func (k *announcedKeeper) run(ctx context.Context) {
 	context.AfterFunc(ctx, k.queue.ShutDown)
 	defer writers.Wait()
 	for {
+		again := k.look()
+		if !k.writeRoutes(ctx) {
+			if retry := time.Now().Add(retryDelay); again.IsZero() || retry.Before(again) {
+				again = retry
+			}
+		}
 		var timer <-chan time.Time
-		if again := k.look(); !again.IsZero() {
+		if !again.IsZero() {
 			timer = time.After(time.Until(again))
 		}
 		select {
@@ -307,6 +331,8 @@ func (k *announcedKeeper) write(ctx context.Context, name types.NamespacedName, 
 		change = map[string]any{"$patch": "delete", "type": v1alpha1.ConditionAnnounced}
 	case wanted.condition.Status != metav1.ConditionTrue && now.Before(wanted.since.Add(announcedPatience)):
 		return wanted.since.Add(announcedPatience).Sub(now), nil
+	case has != nil && now.Before(wanted.since.Add(recountPatience(has.Message, wanted.condition.Message))):
+		return wanted.since.Add(recountPatience(has.Message, wanted.condition.Message)).Sub(now), nil
 	default:
 		conditions := []metav1.Condition{}
 		if has != nil {

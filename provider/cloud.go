@@ -7,7 +7,8 @@
 //	                 └───────────── poke: look again ────────────────────┘ │
 //	IPAddressPools, IPAddressReservations, Nodes ... ──► keeper ───────────┤
 //	Announcers, L2Advertisements, EndpointSlices ... ──► announcedKeeper ──┘ conflicts
-//	                                                          └──► condition Announced of the Services
+//	                                                          ├──► condition Announced of the Services
+//	                                                          └──► status of BGPPeers and BGPAdvertisements
 //
 // Every decision about a Service goes through EnsureLoadBalancer: whatever happens elsewhere (a pool grows, an address
 // becomes free) only pokes the Services that it concerns.
@@ -119,6 +120,7 @@ func (c *Cloud) Initialize(builder cloudprovider.ControllerClientBuilder, stop <
 	// The CCM's default is protobuf, which custom resources do not speak.
 	config.ContentType, config.AcceptContentTypes = runtime.ContentTypeJSON, runtime.ContentTypeJSON
 	c.keeper.client = versioned.NewForConfigOrDie(config)
+	c.announced.clarion = c.keeper.client
 	c.stop = stop
 }
 
@@ -149,6 +151,10 @@ func (c *Cloud) SetInformers(informers.SharedInformerFactory) {
 		pools:          pools.Informer(),
 		advertisements: clarion.Clarion().V1alpha1().L2Advertisements().Informer(),
 		announcers:     clarion.Clarion().V1alpha1().Announcers().Informer(),
+
+		bgpPeers:          clarion.Clarion().V1alpha1().BGPPeers().Informer(),
+		bgpAdvertisements: clarion.Clarion().V1alpha1().BGPAdvertisements().Informer(),
+		communities:       clarion.Clarion().V1alpha1().Communities().Informer(),
 	})
 	clarion.Start(c.stop)
 	go slices.RunWithContext(ctx)

@@ -33,6 +33,8 @@ type observer struct {
 	view    *announce.View
 	planner *announce.Planner
 	planned bool
+	// routes explains what BGP makes of an address, by the same view.
+	routes *announce.RoutePlanner
 
 	services map[types.NamespacedName]*corev1.Service
 	// byAddress has the Services of an address.
@@ -45,6 +47,11 @@ type observer struct {
 	// alive are the nodes whose announcer is.
 	alive  []string
 	claims map[netip.Addr][]claim
+	// sessions are the BGPPeers that nodes have sessions with, sorted.
+	sessions       map[string][]string
+	peers          map[string]bgpObject[*v1alpha1.BGPPeer]
+	advertisements map[string]bgpObject[*v1alpha1.BGPAdvertisement]
+	pools          map[string]bool
 	// contested are the addresses for which strangers answer.
 	contested map[netip.Addr]contest
 
@@ -56,10 +63,17 @@ type observer struct {
 func newObserver(wants func(*corev1.Service) bool) *observer {
 	view := announce.NewView()
 	return &observer{
-		wants:      wants,
-		view:       view,
-		planner:    announce.NewPlanner(view, nobodysNode),
-		services:   map[types.NamespacedName]*corev1.Service{},
+		wants:    wants,
+		view:     view,
+		planner:  announce.NewPlanner(view, nobodysNode),
+		routes:   announce.NewRoutePlanner(view, nobodysNode),
+		sessions: map[string][]string{},
+		peers:    map[string]bgpObject[*v1alpha1.BGPPeer]{},
+		pools:    map[string]bool{},
+		services: map[types.NamespacedName]*corev1.Service{},
+
+		advertisements: map[string]bgpObject[*v1alpha1.BGPAdvertisement]{},
+
 		byAddress:  map[netip.Addr][]types.NamespacedName{},
 		sliceOwner: map[types.NamespacedName]types.NamespacedName{},
 		announcers: map[string]*v1alpha1.Announcer{},
@@ -123,6 +137,11 @@ func (o *observer) setEndpointSlice(name types.NamespacedName, object *discovery
 func (o *observer) setPool(name string, object *v1alpha1.IPAddressPool) {
 	o.view.SetPool(name, object)
 	o.allMarked = true
+	if object == nil {
+		delete(o.pools, name)
+	} else {
+		o.pools[name] = true
+	}
 }
 
 func (o *observer) setAdvertisement(name string, object *v1alpha1.L2Advertisement) error {
@@ -164,8 +183,13 @@ func (o *observer) setAnnouncer(name string, object *v1alpha1.Announcer) {
 	if old := o.announcers[name]; old == nil || object == nil || !apiequality.Semantic.DeepEqual(old.Status.Layer2.Interfaces, object.Status.Layer2.Interfaces) {
 		o.allMarked = true
 	}
+	if sessions := sessionsOf(object); !slices.Equal(sessions, o.sessions[name]) {
+		o.sessions[name] = sessions
+		o.allMarked = true
+	}
 	if object == nil {
 		delete(o.announcers, name)
+		delete(o.sessions, name)
 	} else {
 		o.announcers[name] = object
 	}
@@ -225,6 +249,7 @@ func (o *observer) look(now time.Time) (conditions map[types.NamespacedName]*met
 		o.allMarked = true
 	}
 	o.listen()
+	o.routes.Plan(now)
 	if o.allMarked {
 		for name := range o.services {
 			o.marked[name] = struct{}{}
@@ -271,12 +296,12 @@ func (o *observer) condition(name types.NamespacedName, now time.Time) *metav1.C
 	}
 	var standings []standing
 	for _, address := range addresses {
-		s := standing{address: address, strangers: o.contested[address].who}
+		s := standing{address: address, strangers: o.contested[address].who, routing: o.route(address)}
 		if claims := o.claims[address]; len(claims) > 0 {
 			s.claim = &claims[0]
 			_, s.alive = slices.BinarySearch(o.alive, s.claim.node)
 		}
-		if !s.announced() {
+		if !s.claimed() {
 			s.explanation = o.explain(address, now)
 		}
 		standings = append(standings, s)

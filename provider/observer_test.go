@@ -25,10 +25,12 @@ type scene struct {
 	*observer
 	t   testing.TB
 	now time.Time
+	// generation of the last object that has one.
+	generation int64
 }
 
 func newScene(t testing.TB) *scene {
-	return &scene{newObserver(scope{}.wants), t, epoch}
+	return &scene{observer: newObserver(scope{}.wants), t: t, now: epoch}
 }
 
 func named(name string) types.NamespacedName {
@@ -144,7 +146,7 @@ func TestAServiceSaysWhatKeepsItFromBeingAnnouncedUntilItIs(t *testing.T) {
 	s.serve("web", "192.0.2.5")
 	s.expect("False NotAdvertised: 192.0.2.5 is not announced: no IPAddressPool contains this address")
 	s.pool("192.0.2.0/24")
-	s.expect("False NotAdvertised: 192.0.2.5 is not announced: no L2Advertisement selects this address")
+	s.expect("False NotAdvertised: 192.0.2.5 is not announced: no L2Advertisement or BGPAdvertisement selects this address")
 	s.advertise()
 	s.expect("False NoEndpoint: 192.0.2.5 is not announced: the Service has no endpoint that can serve")
 	s.endpoint("web", discoveryv1.AddressTypeIPv4, "n1")

@@ -42,18 +42,29 @@ type standing struct {
 	alive bool
 	// strangers is a half sentence about those who are no announcers and answer for the address; "" without any.
 	strangers string
-	// explanation says what is to become of an address that nobody announces.
+	// explanation says what is to become of an address that nobody announces on layer 2.
 	explanation announce.Explanation
+	// routing is how it stands with BGP.
+	routing routing
 }
 
-func (s standing) announced() bool { return s.alive && s.claim.interfaces != "" }
+// claimed says whether the address is announced on layer 2.
+func (s standing) claimed() bool { return s.alive && s.claim.interfaces != "" }
 
 // say returns the reason for the Announced condition and a sentence, which stays the same for as long as nothing changes.
 func (s standing) say() (reason, sentence string) {
 	const notAnnounced = "%s is not announced: %s"
-	if s.announced() {
-		sentence = fmt.Sprintf("%s is announced by %s on %s since %s", s.address, s.claim.node, s.claim.interfaces,
-			time.Unix(s.claim.since, 0).UTC().Format(time.RFC3339))
+	if s.claimed() || s.routing.announced() {
+		sentence = s.address.String() + " is announced"
+		if s.claimed() {
+			sentence += fmt.Sprintf(" by %s on %s since %s", s.claim.node, s.claim.interfaces, time.Unix(s.claim.since, 0).UTC().Format(time.RFC3339))
+		}
+		if s.claimed() && s.routing.announced() {
+			sentence += " and"
+		}
+		if s.routing.announced() {
+			sentence += " " + s.routing.say()
+		}
 		if s.strangers != "" {
 			return v1alpha1.ReasonAddressConflict, sentence + ", but " + s.strangers
 		}
@@ -61,6 +72,10 @@ func (s standing) say() (reason, sentence string) {
 	}
 	if s.strangers != "" {
 		return v1alpha1.ReasonAddressConflict, fmt.Sprintf(notAnnounced, s.address, s.strangers)
+	}
+	if s.explanation.Refused == announce.NoAdvertisement && s.routing.advertised() {
+		reason, why := s.routing.whyNot()
+		return reason, fmt.Sprintf(notAnnounced, s.address, why)
 	}
 	switch s.explanation.Refused {
 	case announce.NoPool, announce.NoAdvertisement:
@@ -122,6 +137,7 @@ var severity = []string{
 	v1alpha1.ReasonNotAdvertised,
 	v1alpha1.ReasonNoEndpoint,
 	v1alpha1.ReasonNoNode,
+	v1alpha1.ReasonNoSession,
 	v1alpha1.ReasonPending,
 	v1alpha1.ReasonAnnounced,
 }

@@ -44,7 +44,7 @@ func (f *fakeLAN) Interfaces() []Interface {
 	return slices.Clone(f.interfaces)
 }
 
-func (f *fakeLAN) watch() <-chan struct{} {
+func (f *fakeLAN) Watch() <-chan struct{} {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	c := make(chan struct{}, 1)

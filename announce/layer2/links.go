@@ -75,8 +75,8 @@ func (l *Links) linkLocal(index int) netip.Addr {
 	return netip.Addr{}
 }
 
-// watch is Changed for one more reader.
-func (l *Links) watch() <-chan struct{} {
+// Watch returns Changed for one more reader.
+func (l *Links) Watch() <-chan struct{} {
 	c := make(chan struct{}, 1)
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -50,7 +50,7 @@ type place struct {
 // lan is what is needed of the operating system.
 type lan interface {
 	Interfaces() []Interface
-	watch() <-chan struct{}
+	Watch() <-chan struct{}
 	listen(Interface, protocol) (conn, error)
 }
 
@@ -104,7 +104,7 @@ func (r *Responder) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	defer running.Wait()
 	defer r.closePorts()
-	changed := r.lan.watch()
+	changed := r.lan.Watch()
 	for {
 		r.openPorts(ctx, &running)
 		select {

@@ -30,6 +30,8 @@ type AnnouncerStatus struct {
 	// +optional
 	Layer2 Layer2Status `json:"layer2,omitempty"`
 	// +optional
+	BGP BGPStatus `json:"bgp,omitempty"`
+	// +optional
 	Members MembersStatus `json:"members,omitempty"`
 
 	// Conditions: Ready, KernelQuiet.
@@ -154,6 +156,51 @@ type Layer2Conflict struct {
 	// +optional
 	InUse bool `json:"inUse,omitempty"`
 }
+
+// BGPStatus is what the node says to routers.
+type BGPStatus struct {
+	// Peers are the sessions that the node has or should have.
+	// +optional
+	// +listType=atomic
+	Peers []BGPSession `json:"peers,omitempty"`
+
+	// BootID is the boot of the node in which this was written. An announcer that is started in the same one asks routers that
+	// have kept its routes to go on using them.
+	// +optional
+	BootID string `json:"bootID,omitempty"`
+}
+
+// BGPSession is a session with a router.
+type BGPSession struct {
+	// Name of the BGPPeer.
+	Name string `json:"name"`
+	// Address of the router; empty for one that has not been found.
+	// +optional
+	Address string `json:"address,omitempty"`
+	// State: there is a session if it is "Established".
+	State BGPState `json:"state"`
+	// Since when it has been established, or since when it has not.
+	// +optional
+	Since *metav1.Time `json:"since,omitempty"`
+	// Prefixes that are announced.
+	Prefixes int32 `json:"prefixes"`
+	// LastError is what went wrong last, or what is wrong with the session.
+	// +optional
+	LastError string `json:"lastError,omitempty"`
+}
+
+// BGPState is how it stands with a session.
+// +kubebuilder:validation:Enum=Established;Connecting;Refused
+type BGPState string
+
+const (
+	// BGPEstablished : there is a session, on which routes are announced.
+	BGPEstablished BGPState = "Established"
+	// BGPConnecting : the node tries to have a session.
+	BGPConnecting BGPState = "Connecting"
+	// BGPRefused : something about the BGPPeer cannot be honoured on this node; lastError says what.
+	BGPRefused BGPState = "Refused"
+)
 
 // MembersStatus is which announcers this one sees.
 type MembersStatus struct {

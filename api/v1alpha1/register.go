@@ -26,6 +26,9 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 		&IPAddressPool{}, &IPAddressPoolList{},
 		&IPAddressReservation{}, &IPAddressReservationList{},
 		&L2Advertisement{}, &L2AdvertisementList{},
+		&BGPPeer{}, &BGPPeerList{},
+		&BGPAdvertisement{}, &BGPAdvertisementList{},
+		&Community{}, &CommunityList{},
 		&Announcer{}, &AnnouncerList{},
 	)
 	metav1.AddToGroupVersion(scheme, SchemeGroupVersion)

@@ -22,12 +22,14 @@ const (
 	ReasonPending = "Pending"
 	// ReasonAddressConflict : something on the network that is none of the announcers answers for an address.
 	ReasonAddressConflict = "AddressConflict"
-	// ReasonNotAdvertised : no L2Advertisement selects an address.
+	// ReasonNotAdvertised : no L2Advertisement or BGPAdvertisement selects an address.
 	ReasonNotAdvertised = "NotAdvertised"
 	// ReasonNoEndpoint : no endpoint of the Service can serve.
 	ReasonNoEndpoint = "NoEndpoint"
 	// ReasonNoNode : no node can announce an address.
 	ReasonNoNode = "NoNode"
+	// ReasonNoSession : no node that could announce an address has a BGP session to announce it on.
+	ReasonNoSession = "NoSession"
 )
 
 // WantsLoadBalancer reports whether a Service asks Clarion for a load balancer.

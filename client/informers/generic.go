@@ -42,6 +42,12 @@ func (f *sharedInformerFactory) ForResource(resource schema.GroupVersionResource
 	// Group=clarionlb.io, Version=v1alpha1
 	case v1alpha1.SchemeGroupVersion.WithResource("announcers"):
 		return &genericInformer{resource: resource.GroupResource(), informer: f.Clarion().V1alpha1().Announcers().Informer()}, nil
+	case v1alpha1.SchemeGroupVersion.WithResource("bgpadvertisements"):
+		return &genericInformer{resource: resource.GroupResource(), informer: f.Clarion().V1alpha1().BGPAdvertisements().Informer()}, nil
+	case v1alpha1.SchemeGroupVersion.WithResource("bgppeers"):
+		return &genericInformer{resource: resource.GroupResource(), informer: f.Clarion().V1alpha1().BGPPeers().Informer()}, nil
+	case v1alpha1.SchemeGroupVersion.WithResource("communities"):
+		return &genericInformer{resource: resource.GroupResource(), informer: f.Clarion().V1alpha1().Communities().Informer()}, nil
 	case v1alpha1.SchemeGroupVersion.WithResource("ipaddresspools"):
 		return &genericInformer{resource: resource.GroupResource(), informer: f.Clarion().V1alpha1().IPAddressPools().Informer()}, nil
 	case v1alpha1.SchemeGroupVersion.WithResource("ipaddressreservations"):

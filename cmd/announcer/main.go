@@ -55,7 +55,8 @@ func newCommand() *cobra.Command {
 		Use:   "announcer",
 		Short: "Announces the addresses of Services from this node",
 		Long: `The announcer runs on every node. It announces addresses of Services of type LoadBalancer on the networks of its
-node, each from one node at a time, and takes over from nodes that go out of sight.`,
+node, each from one node at a time, and takes over from nodes that go out of sight. With BGPPeers it also announces them to
+routers, from all nodes at once.`,
 		Args:         cobra.NoArgs,
 		SilenceUsage: true,
 		RunE: func(*cobra.Command, []string) error {

@@ -1,5 +1,5 @@
-// Command demo is the classic session of a bare-metal cluster with Clarion, from nothing to a node that dies, with the real
-// commands and their real output.
+// Command demo is the classic session of a bare-metal cluster with Clarion, from nothing to a node that dies, on layer 2 and
+// then by BGP, with the real commands and their real output.
 //
 //	demo           cleans up at its end
 //	demo --keep    leaves the cluster up and says how to use it
@@ -46,7 +46,8 @@ func main() {
 // demo tells what happens on a cluster.
 type demo struct {
 	*cluster.Cluster
-	ctx context.Context
+	ctx  context.Context
+	keep bool
 	// err is the first thing that went wrong; nothing happens after it.
 	err error
 }
@@ -67,7 +68,7 @@ func run(ctx context.Context, keep bool) (err error) {
 	if err != nil {
 		return err
 	}
-	d := &demo{Cluster: c, ctx: ctx}
+	d := &demo{Cluster: c, ctx: ctx, keep: keep}
 	d.play()
 	switch {
 	case d.err != nil:
@@ -102,7 +103,7 @@ func (d *demo) play() {
 	d.kubectl("get svc")
 
 	say("The client, which is not part of the cluster, gets its page, each time from any of the pods.")
-	d.await(address)
+	d.await(d.Client, address)
 	for range 3 {
 		d.on(d.Client, "curl --silent --show-error --fail http://"+address+"/")
 	}
@@ -112,44 +113,55 @@ func (d *demo) play() {
 	d.kubectl("wait service/myapp-2 --for=condition=clarionlb.io/AddressAssigned --timeout=60s")
 	d.kubectl("get svc")
 	second := d.output("get svc myapp-2 --output=jsonpath={.status.loadBalancer.ingress[0].ip}")
-	d.await(second)
+	d.await(d.Client, second)
 	d.on(d.Client, "curl --silent --show-error --fail http://"+second+"/")
 	d.kubectl("get ipaddresspools")
 
 	say("Each address is answered for by one node.")
 	d.kubectl("get announcers")
-	d.loseOwner()
+	owner := d.loseOwner()
+	d.powerOn(owner)
+	d.route()
 }
 
-// loseOwner powers off the node that answers for the address and shows what the client notices.
-func (d *demo) loseOwner() {
+// loseOwner powers off the node that answers for the address, shows what the client notices, and returns the node's name.
+func (d *demo) loseOwner() string {
 	owner := d.owner()
+	if d.err != nil {
+		return ""
+	}
+	say(fmt.Sprintf("%s answers for %s. The client now opens a fresh connection every few milliseconds, and %s loses its power.", owner, address, owner))
+	report, off, recovered := d.lose(owner, d.Client, address)
+	d.kubectl("get announcers")
+	d.narrate(report, off, recovered)
+	return owner
+}
+
+// lose powers off a node and returns what a client saw of that, when it was, and the first connection that the client had
+// after it.
+func (d *demo) lose(node string, from *network.Host, address string) (report network.Report, off time.Time, recovered network.Attempt) {
 	if d.err != nil {
 		return
 	}
-	say(fmt.Sprintf("%s answers for %s. The client now opens a fresh connection every few milliseconds, and %s loses its power.", owner, address, owner))
-	meter := d.Client.Measure(netip.AddrPortFrom(netip.MustParseAddr(address), 80), network.MeterOptions{})
+	meter := from.Measure(netip.AddrPortFrom(netip.MustParseAddr(address), 80), network.MeterOptions{})
+	defer func() { report = meter.Stop() }()
 	ctx, cancel := context.WithTimeout(d.ctx, time.Minute)
 	defer cancel()
 	if _, d.err = meter.Await(ctx, network.Succeeded); d.err != nil {
 		return
 	}
-	if d.err = d.Node(owner).PowerOff(); d.err != nil {
+	if d.err = d.Node(node).PowerOff(); d.err != nil {
 		return
 	}
-	off := time.Now()
-	recovered, err := meter.Await(ctx, network.Succeeded)
-	if err != nil {
-		d.err = err
+	off = time.Now()
+	if recovered, d.err = meter.Await(ctx, network.Succeeded); d.err != nil {
 		return
 	}
 	select {
 	case <-ctx.Done():
 	case <-time.After(aftermath):
 	}
-	report := meter.Stop()
-	d.kubectl("get announcers")
-	d.narrate(report, off, recovered)
+	return
 }
 
 // narrate says what a client saw of the death of a node at a time. Failed connections are of two kinds: those of the
@@ -196,8 +208,8 @@ func (d *demo) owner() string {
 	return owner
 }
 
-// await waits until the client gets an answer: kube-proxy needs a moment to learn of a new address.
-func (d *demo) await(address string) {
+// await waits until a client gets an answer: kube-proxy needs a moment to learn of a new address.
+func (d *demo) await(from *network.Host, address string) {
 	if d.err != nil {
 		return
 	}
@@ -208,7 +220,7 @@ func (d *demo) await(address string) {
 	}
 	ctx, cancel := context.WithTimeout(d.ctx, time.Minute)
 	defer cancel()
-	meter := d.Client.Measure(netip.AddrPortFrom(parsed, 80), network.MeterOptions{})
+	meter := from.Measure(netip.AddrPortFrom(parsed, 80), network.MeterOptions{})
 	_, d.err = meter.Await(ctx, network.Succeeded)
 	meter.Stop()
 }

@@ -32,7 +32,7 @@ func TestAServiceSaysWhoAnnouncesItOrWhyNobodyDoes(t *testing.T) {
 
 	t.Run("no advertisement", func(t *testing.T) {
 		d := d.in(t)
-		d.awaitAnnounced("web", v1alpha1.ReasonNotAdvertised, notAnnounced+"no L2Advertisement selects this address")
+		d.awaitAnnounced("web", v1alpha1.ReasonNotAdvertised, notAnnounced+"no L2Advertisement or BGPAdvertisement selects this address")
 	})
 
 	t.Run("no endpoint", func(t *testing.T) {

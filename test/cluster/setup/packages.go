@@ -25,6 +25,7 @@ var packages = map[string]string{
 	"sysctl":    "procps",
 	"setpriv":   "util-linux",
 	"modprobe":  "kmod",
+	"vtysh":     "frr", // what the router speaks BGP with, in tests that want it
 }
 
 // Packages installs the Debian packages that are missing. It does nothing where every command is there already, on

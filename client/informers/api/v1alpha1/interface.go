@@ -13,6 +13,12 @@ import (
 type Interface interface {
 	// Announcers returns a AnnouncerInformer.
 	Announcers() TypedAnnouncerInformer
+	// BGPAdvertisements returns a BGPAdvertisementInformer.
+	BGPAdvertisements() TypedBGPAdvertisementInformer
+	// BGPPeers returns a BGPPeerInformer.
+	BGPPeers() TypedBGPPeerInformer
+	// Communities returns a CommunityInformer.
+	Communities() TypedCommunityInformer
 	// IPAddressPools returns a IPAddressPoolInformer.
 	IPAddressPools() TypedIPAddressPoolInformer
 	// IPAddressReservations returns a IPAddressReservationInformer.
@@ -35,6 +41,21 @@ func New(f internalinterfaces.SharedInformerFactory, namespace string, tweakList
 // Announcers returns a TypedAnnouncerInformer.
 func (v *version) Announcers() TypedAnnouncerInformer {
 	return &announcerInformer{factory: v.factory, tweakListOptions: v.tweakListOptions}
+}
+
+// BGPAdvertisements returns a TypedBGPAdvertisementInformer.
+func (v *version) BGPAdvertisements() TypedBGPAdvertisementInformer {
+	return &bGPAdvertisementInformer{factory: v.factory, tweakListOptions: v.tweakListOptions}
+}
+
+// BGPPeers returns a TypedBGPPeerInformer.
+func (v *version) BGPPeers() TypedBGPPeerInformer {
+	return &bGPPeerInformer{factory: v.factory, tweakListOptions: v.tweakListOptions}
+}
+
+// Communities returns a TypedCommunityInformer.
+func (v *version) Communities() TypedCommunityInformer {
+	return &communityInformer{factory: v.factory, tweakListOptions: v.tweakListOptions}
 }
 
 // IPAddressPools returns a TypedIPAddressPoolInformer.

@@ -9,6 +9,18 @@ package v1alpha1
 // AnnouncerLister.
 type AnnouncerListerExpansion interface{}
 
+// BGPAdvertisementListerExpansion allows custom methods to be added to
+// BGPAdvertisementLister.
+type BGPAdvertisementListerExpansion interface{}
+
+// BGPPeerListerExpansion allows custom methods to be added to
+// BGPPeerLister.
+type BGPPeerListerExpansion interface{}
+
+// CommunityListerExpansion allows custom methods to be added to
+// CommunityLister.
+type CommunityListerExpansion interface{}
+
 // IPAddressPoolListerExpansion allows custom methods to be added to
 // IPAddressPoolLister.
 type IPAddressPoolListerExpansion interface{}

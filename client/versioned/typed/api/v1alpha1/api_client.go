@@ -16,6 +16,9 @@ import (
 type ClarionV1alpha1Interface interface {
 	RESTClient() rest.Interface
 	AnnouncersGetter
+	BGPAdvertisementsGetter
+	BGPPeersGetter
+	CommunitiesGetter
 	IPAddressPoolsGetter
 	IPAddressReservationsGetter
 	L2AdvertisementsGetter
@@ -28,6 +31,18 @@ type ClarionV1alpha1Client struct {
 
 func (c *ClarionV1alpha1Client) Announcers() AnnouncerInterface {
 	return newAnnouncers(c)
+}
+
+func (c *ClarionV1alpha1Client) BGPAdvertisements() BGPAdvertisementInterface {
+	return newBGPAdvertisements(c)
+}
+
+func (c *ClarionV1alpha1Client) BGPPeers() BGPPeerInterface {
+	return newBGPPeers(c)
+}
+
+func (c *ClarionV1alpha1Client) Communities() CommunityInterface {
+	return newCommunities(c)
 }
 
 func (c *ClarionV1alpha1Client) IPAddressPools() IPAddressPoolInterface {

@@ -7,6 +7,12 @@ package v1alpha1
 
 type AnnouncerExpansion interface{}
 
+type BGPAdvertisementExpansion interface{}
+
+type BGPPeerExpansion interface{}
+
+type CommunityExpansion interface{}
+
 type IPAddressPoolExpansion interface{}
 
 type IPAddressReservationExpansion interface{}

@@ -1,0 +1,203 @@
+package v1alpha1
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// +genclient
+// +genclient:nonNamespaced
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:scope=Cluster,categories=clarion
+// +kubebuilder:subresource:status
+// +kubebuilder:printcolumn:name="My ASN",type=integer,JSONPath=`.spec.myASN`
+// +kubebuilder:printcolumn:name="Peer ASN",type=integer,JSONPath=`.spec.peerASN`
+// +kubebuilder:printcolumn:name="Address",type=string,JSONPath=`.spec.peerAddress`
+// +kubebuilder:printcolumn:name="Interface",type=string,JSONPath=`.spec.interface`
+// +kubebuilder:printcolumn:name="Gateway",type=string,JSONPath=`.spec.defaultGateway`
+// +kubebuilder:printcolumn:name="Nodes",type=integer,JSONPath=`.status.nodes`
+// +kubebuilder:printcolumn:name="Established",type=integer,JSONPath=`.status.established`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+
+// BGPPeer is a router that nodes speak BGP with. The nodes dial; they never listen.
+type BGPPeer struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	Spec BGPPeerSpec `json:"spec"`
+	// +optional
+	Status BGPPeerStatus `json:"status,omitempty"`
+}
+
+// BGPPeerSpec says which router, which nodes and how. A session is taken down and up again only when its own parameters change.
+// +kubebuilder:validation:XValidation:rule="has(self.peerASN) != has(self.dynamicASN)",message="exactly one of peerASN and dynamicASN is needed"
+// +kubebuilder:validation:XValidation:rule="[has(self.peerAddress), has(self.interface), has(self.defaultGateway)].filter(x, x).size() == 1",message="exactly one of peerAddress, interface and defaultGateway is needed"
+// +kubebuilder:validation:XValidation:rule="!has(self.sourceAddress) || !has(self.peerAddress) || !isIP(self.sourceAddress) || !isIP(self.peerAddress) || ip(self.sourceAddress).family() == ip(self.peerAddress).family()",message="sourceAddress and peerAddress must be of one IP family"
+// +kubebuilder:validation:XValidation:rule="!has(self.sourceAddress) || !has(self.interface)",message="sourceAddress cannot be used with interface: the session is between link-local addresses"
+// +kubebuilder:validation:XValidation:rule="!has(self.ebgpMultiHop) || !self.ebgpMultiHop || !has(self.ttlSecurityHops)",message="ebgpMultiHop and ttlSecurityHops exclude each other"
+// +kubebuilder:validation:XValidation:rule="!has(self.ebgpMultiHop) || !self.ebgpMultiHop || has(self.dynamicASN) && self.dynamicASN == 'external' || has(self.peerASN) && self.peerASN != self.myASN",message="ebgpMultiHop is for external peers"
+// +kubebuilder:validation:XValidation:rule="!has(self.holdTime) || !has(self.keepaliveTime) || duration(self.keepaliveTime) <= duration(self.holdTime)",message="keepaliveTime must not be longer than holdTime"
+type BGPPeerSpec struct {
+	// MyASN is the autonomous system of the nodes towards this router.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=4294967295
+	MyASN int64 `json:"myASN"`
+
+	// PeerASN is the autonomous system of the router: that of the nodes is an internal session, another one external.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=4294967295
+	PeerASN *int64 `json:"peerASN,omitempty"`
+
+	// DynamicASN accepts the autonomous system that the router says it has: "internal" only that of the nodes, "external" any
+	// other.
+	// +optional
+	DynamicASN DynamicASN `json:"dynamicASN,omitempty"`
+
+	// PeerAddress is the address of the router.
+	// +optional
+	// +kubebuilder:validation:MaxLength=45
+	// +kubebuilder:validation:XValidation:rule="isIP(self)",message="must be an IP address"
+	PeerAddress string `json:"peerAddress,omitempty"`
+
+	// Interface of the node on which the router is found by its router advertisements ("unnumbered").
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=15
+	Interface string `json:"interface,omitempty"`
+
+	// DefaultGateway has every node speak with the routers of its own default route in this family, so that one BGPPeer
+	// serves nodes in different networks.
+	// +optional
+	// +kubebuilder:validation:Enum=IPv4;IPv6
+	DefaultGateway corev1.IPFamily `json:"defaultGateway,omitempty"`
+
+	// PeerPort is the router's TCP port.
+	// +optional
+	// +kubebuilder:default=179
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	PeerPort int32 `json:"peerPort,omitempty"`
+
+	// SourceAddress is the node's address to connect from. Absent: the one that the routing table gives.
+	// +optional
+	// +kubebuilder:validation:MaxLength=45
+	// +kubebuilder:validation:XValidation:rule="isIP(self)",message="must be an IP address"
+	SourceAddress string `json:"sourceAddress,omitempty"`
+
+	// RouterID identifies the node to the router, in the form of an IPv4 address. It only makes sense for a BGPPeer of one
+	// node. Absent: the node's IPv4 address, or a number made of its name if it has none.
+	// +optional
+	// +kubebuilder:validation:MaxLength=15
+	// +kubebuilder:validation:XValidation:rule="isIP(self) && ip(self).family() == 4 && self != '0.0.0.0'",message="must be an IPv4 address other than 0.0.0.0"
+	RouterID string `json:"routerID,omitempty"`
+
+	// NodeSelectors are the nodes that speak with the router, by label: one match is enough. Absent: all nodes.
+	// +optional
+	// +kubebuilder:validation:MaxItems=64
+	// +listType=atomic
+	NodeSelectors []metav1.LabelSelector `json:"nodeSelectors,omitempty"`
+
+	// HoldTime after which a silent router is given up; the router offers one too, and the shorter counts. Default 90s.
+	// +optional
+	// +kubebuilder:default="90s"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('3s') && duration(self) <= duration('65535s') && duration(self).getMilliseconds() % 1000 == 0",message="must be whole seconds from 3s to 65535s"
+	HoldTime *metav1.Duration `json:"holdTime,omitempty"`
+
+	// KeepaliveTime between signs of life. Default: a third of holdTime.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('21845s') && duration(self).getMilliseconds() % 1000 == 0",message="must be whole seconds from 1s to 21845s"
+	KeepaliveTime *metav1.Duration `json:"keepaliveTime,omitempty"`
+
+	// ConnectTime between attempts to connect. Default 5s.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('2s') && duration(self) <= duration('65535s') && duration(self).getMilliseconds() % 1000 == 0",message="must be whole seconds from 2s to 65535s"
+	ConnectTime *metav1.Duration `json:"connectTime,omitempty"`
+
+	// PasswordSecret has the password for TCP MD5 signatures. Without the Secret there is no session.
+	// +optional
+	PasswordSecret *BGPPasswordSecret `json:"passwordSecret,omitempty"`
+
+	// EBGPMultiHop says that an external router need not be on a network of the node.
+	// +optional
+	EBGPMultiHop bool `json:"ebgpMultiHop,omitempty"`
+
+	// TTLSecurityHops has packets refused that come from more than so many hops away (RFC 5082): 1 is a router on a network
+	// of the node. The router must be set to do the same.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=254
+	TTLSecurityHops *int32 `json:"ttlSecurityHops,omitempty"`
+
+	// EnableGracefulRestart has the router keep the node's routes for up to two minutes when the announcer is restarted
+	// (RFC 4724). A router that takes a dead node for one that restarts keeps its routes as long: a short holdTime limits how
+	// late it begins to count.
+	// +optional
+	EnableGracefulRestart bool `json:"enableGracefulRestart,omitempty"`
+
+	// MaxPrefixes is how many routes of each family the router may send before it is cut off. What routers send is not used,
+	// but it takes memory. 0: any number.
+	// +optional
+	// +kubebuilder:default=10000
+	// +kubebuilder:validation:Minimum=0
+	MaxPrefixes *int32 `json:"maxPrefixes,omitempty"`
+}
+
+// DynamicASN is which autonomous systems of a router are accepted.
+// +kubebuilder:validation:Enum=internal;external
+type DynamicASN string
+
+const (
+	// DynamicASNInternal : only that of the nodes.
+	DynamicASNInternal DynamicASN = "internal"
+	// DynamicASNExternal : any other than that of the nodes.
+	DynamicASNExternal DynamicASN = "external"
+)
+
+// BGPPasswordSecret names a Secret.
+type BGPPasswordSecret struct {
+	// Name of a Secret of type kubernetes.io/basic-auth in the namespace clarion-system. Its field "password" is used.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+}
+
+// Reasons of the Ready condition of a BGPPeer and a BGPAdvertisement, besides Valid.
+const (
+	// ReasonInvalid : something in the spec cannot be honoured by any node.
+	ReasonInvalid = "Invalid"
+	// ReasonRefused : nodes cannot honour the BGPPeer; the message says which and why.
+	ReasonRefused = "Refused"
+	// ReasonNoNodes : no node whose announcer is in sight is to speak with the router.
+	ReasonNoNodes = "NoNodes"
+	// ReasonUnknownName : a BGPPeer or an IPAddressPool is named that does not exist.
+	ReasonUnknownName = "UnknownName"
+	// ReasonContradicts : an older BGPAdvertisement says otherwise about the same prefix and peer, and holds.
+	ReasonContradicts = "Contradicts"
+)
+
+// BGPPeerStatus is written by the cloud-controller-manager alone. How the sessions are is in the Announcers of the nodes.
+type BGPPeerStatus struct {
+	// Nodes is how many nodes are to speak with the router.
+	Nodes int32 `json:"nodes"`
+	// Established is how many of them do.
+	Established int32 `json:"established"`
+
+	// Conditions: Ready.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// +kubebuilder:object:root=true
+
+// BGPPeerList is a list of BGPPeers.
+type BGPPeerList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+
+	Items []BGPPeer `json:"items"`
+}

@@ -1,0 +1,343 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/test/cluster"
+	"github.com/clarionlb/clarion/test/cluster/echo"
+)
+
+const (
+	// routedPool is on no network: only routes lead there.
+	routedPool = `
+apiVersion: clarionlb.io/v1alpha1
+kind: IPAddressPool
+metadata: {name: routed}
+spec:
+  addresses: [203.0.113.0/24]
+`
+	torPeer = `
+apiVersion: clarionlb.io/v1alpha1
+kind: BGPPeer
+metadata: {name: tor}
+spec:
+  myASN: 65001
+  peerASN: 65000
+  holdTime: 3s
+  connectTime: 2s
+`
+	routedAdvertisement = `
+apiVersion: clarionlb.io/v1alpha1
+kind: BGPAdvertisement
+metadata: {name: routed}
+spec:
+  ipAddressPools: [routed]
+`
+)
+
+// TestRoutersSpreadTrafficOverTheNodesThatAnnounceAnAddress has the router between the nodes and a far client follow routes.
+func TestRoutersSpreadTrafficOverTheNodesThatAnnounceAnAddress(t *testing.T) {
+	d := deploy(t, cluster.Config{Nodes: 3})
+	router := d.startRouter(" neighbor nodes password secret")
+	d.apply(samples + "deployment.yaml")
+	d.kubectl("rollout", "status", "deployment/myapp", "--timeout=120s")
+	d.applyYAML(routedPool + "---" + routedAdvertisement)
+	d.loadBalancer("web", nil)
+	address := d.awaitAddress("web")
+	web := netip.PrefixFrom(address, address.BitLen())
+
+	t.Run("a peer without its Secret is refused on every node", func(t *testing.T) {
+		d := d.in(t)
+		d.applyYAML(torPeer + "  defaultGateway: IPv4\n  passwordSecret: {name: tor}\n")
+		for _, node := range d.Nodes() {
+			d.awaitSession(node, "tor", v1alpha1.BGPRefused, "there is no Secret clarion-system/tor")
+		}
+		d.awaitBGPReady("bgppeer/tor", v1alpha1.ReasonRefused, "n1, n2 and n3: there is no Secret clarion-system/tor")
+		d.awaitAnnounced("web", v1alpha1.ReasonNoSession, address.String()+" is not announced: none of 3 nodes that could announce it by BGP has a session")
+	})
+
+	t.Run("with its Secret every node has a session, and the router a way by each", func(t *testing.T) {
+		d := d.in(t)
+		d.kubectl("create", "secret", "generic", "tor", "--namespace=clarion-system", "--type=kubernetes.io/basic-auth", "--from-literal=password=secret")
+		for _, node := range d.Nodes() {
+			d.awaitSession(node, "tor", v1alpha1.BGPEstablished, "")
+		}
+		router.in(d).awaitHops(web, "n1", "n2", "n3")
+		d.awaitBGPReady("bgppeer/tor", v1alpha1.ReasonValid, "")
+		d.awaitBGPReady("bgpadvertisement/routed", v1alpha1.ReasonValid, "")
+		d.awaitAnnounced("web", v1alpha1.ReasonAnnounced, address.String()+" is announced by BGP from 3 nodes to 1 peer")
+		d.eventually("an event on an Announcer", func(ctx context.Context) error {
+			events, err := d.Kubernetes().CoreV1().Events(metav1.NamespaceAll).List(ctx, metav1.ListOptions{
+				FieldSelector: "involvedObject.kind=Announcer,involvedObject.name=n1,reason=BGPSessionEstablished",
+			})
+			if err == nil && len(events.Items) == 0 {
+				err = errors.New("there is none")
+			}
+			return err
+		})
+	})
+
+	t.Run("the far client's connections are spread over the nodes", func(t *testing.T) {
+		d := d.in(t)
+		d.update("web", func(s *corev1.Service) { s.Spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyLocal })
+		router.in(d).awaitHops(web, "n1", "n2", "n3")
+		seen := map[string]int{}
+		d.eventually("answers from all nodes", func(ctx context.Context) error {
+			line, err := curl(ctx, d.FarClient, address)
+			if err != nil {
+				return err
+			}
+			answer, err := echo.Parse(line)
+			if err != nil {
+				return err
+			}
+			if seen[answer.Node]++; len(seen) < 3 {
+				return fmt.Errorf("answers by node: %v", seen)
+			}
+			return nil
+		})
+	})
+
+	t.Run("attributes change without a session being lost", func(t *testing.T) {
+		d := d.in(t)
+		before := d.sessions("tor")
+		d.applyYAML(routedAdvertisement + "  med: 20\n  prependAS: 1\n  communities: [\"65001:7\"]\n")
+		d.eventually("the router to see them", func(ctx context.Context) error {
+			paths, err := router.Paths(ctx, web)
+			if err != nil || len(paths) != 3 {
+				return fmt.Errorf("paths %v: %v", paths, err)
+			}
+			for _, p := range paths {
+				if p.MED != 20 || p.ASPath.String != "65001 65001" || p.Community.String != "65001:7" {
+					return fmt.Errorf("path %+v", p)
+				}
+			}
+			return nil
+		})
+		for node, session := range d.sessions("tor") {
+			if !session.Since.Equal(before[node].Since) {
+				t.Errorf("the session of %s is of %s, was of %s", node, session.Since, before[node].Since)
+			}
+		}
+	})
+
+	t.Run("nodes without an endpoint are left out if the policy is Local", func(t *testing.T) {
+		d := d.in(t)
+		d.kubectl("scale", "deployment/myapp", "--replicas=1")
+		d.eventually("only the endpoint's node to be left", func(ctx context.Context) error {
+			hops, err := router.Hops(ctx, web)
+			if err != nil || len(hops) != 1 {
+				return fmt.Errorf("by way of %v: %v", hops, err)
+			}
+			line, err := curl(ctx, d.FarClient, address)
+			if err != nil {
+				return err
+			}
+			answer, err := echo.Parse(line)
+			if err == nil && d.Node(answer.Node).Address("eth0", false).String() != hops[0] {
+				err = fmt.Errorf("%s answered, the way is by %s", answer.Node, hops[0])
+			}
+			return err
+		})
+		d.kubectl("scale", "deployment/myapp", "--replicas=3")
+		router.in(d).awaitHops(web, "n1", "n2", "n3")
+		d.update("web", func(s *corev1.Service) { s.Spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyCluster })
+	})
+
+	t.Run("a drained node takes leave and comes back", func(t *testing.T) {
+		d := d.in(t)
+		d.kubectl("annotate", "node", "n2", v1alpha1.AnnotationDrain+"=true")
+		d.eventually("n2 to ask for others to be preferred", func(ctx context.Context) error {
+			paths, err := router.Paths(ctx, web)
+			if n2 := paths[d.Node("n2").Address("eth0", false).String()]; err != nil || !strings.Contains(n2.Community.String, "graceful-shutdown") {
+				return fmt.Errorf("path of n2 %+v: %v", n2, err)
+			}
+			return nil
+		})
+		router.in(d).awaitHops(web, "n1", "n3")
+		d.eventually("n2 to end its session", func(context.Context) error {
+			if s, there := d.sessions("tor")["n2"]; there {
+				return fmt.Errorf("session %+v", s)
+			}
+			return nil
+		})
+		d.kubectl("annotate", "node", "n2", v1alpha1.AnnotationDrain+"-")
+		router.in(d).awaitHops(web, "n1", "n2", "n3")
+	})
+
+	t.Run("a node without power is left out", func(t *testing.T) {
+		d := d.in(t)
+		if err := d.Node("n2").PowerOff(); err != nil {
+			t.Fatal(err)
+		}
+		router.in(d).awaitHops(web, "n1", "n3")
+		if err := d.Node("n2").PowerOn(); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Node("n2").AwaitReady(d.ctx); err != nil {
+			t.Fatal(err)
+		}
+		router.in(d).awaitHops(web, "n1", "n2", "n3")
+	})
+
+	t.Run("a deleted Service leaves no route", func(t *testing.T) {
+		d := d.in(t)
+		d.delete("web")
+		router.in(d).awaitHops(web)
+	})
+}
+
+// TestAnUpgradeOfTheAnnouncersIsNotSeenByTheRouter restarts announcers whose router keeps their routes meanwhile.
+func TestAnUpgradeOfTheAnnouncersIsNotSeenByTheRouter(t *testing.T) {
+	d := deploy(t, cluster.Config{Nodes: 2, Families: []corev1.IPFamily{corev1.IPv4Protocol, corev1.IPv6Protocol}})
+	router := d.startRouter(" bgp graceful-restart")
+	d.apply(samples + "deployment.yaml")
+	d.kubectl("rollout", "status", "deployment/myapp", "--timeout=120s")
+	d.applyYAML(strings.ReplaceAll(routedPool, "/24]", `/24, "2001:db8::/112"]`) + "---" + routedAdvertisement + "---" + torPeer +
+		"  peerAddress: 192.168.10.1\n  enableGracefulRestart: true\n")
+	d.loadBalancer("web", func(s *corev1.Service) {
+		policy := corev1.IPFamilyPolicyRequireDualStack
+		s.Spec.IPFamilyPolicy = &policy
+	})
+	// One session carries the routes of both families.
+	var routes []netip.Prefix
+	d.eventually("an address of each family", func(context.Context) error {
+		routes = nil
+		for _, address := range addresses(d.service("web")) {
+			routes = append(routes, netip.PrefixFrom(address, address.BitLen()))
+		}
+		if len(routes) != 2 {
+			return fmt.Errorf("%v", routes)
+		}
+		return nil
+	})
+	awaitAll := func() {
+		t.Helper()
+		for _, route := range routes {
+			router.awaitHops(route, "n1", "n2")
+			d.eventually(fmt.Sprintf("an answer at %s", route.Addr()), func(ctx context.Context) error {
+				_, err := curl(ctx, d.FarClient, route.Addr())
+				return err
+			})
+		}
+	}
+	awaitAll()
+	before := d.sessions("tor")
+
+	monitor, err := d.Router.Start(d.t.TempDir()+"/routes", "ip", "monitor", "route")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { monitor.Kill() })
+	d.kubectl("rollout", "restart", "--namespace=clarion-system", "daemonset/announcer")
+	d.kubectl("rollout", "status", "--namespace=clarion-system", "daemonset/announcer", "--timeout=120s")
+	d.eventually("new sessions", func(context.Context) error {
+		for node, session := range d.sessions("tor") {
+			if session.State != v1alpha1.BGPEstablished || session.Since.Equal(before[node].Since) {
+				return fmt.Errorf("%s has %+v", node, session)
+			}
+		}
+		return nil
+	})
+	awaitAll()
+	seen := readFile(t, monitor.Log)
+	for _, route := range routes {
+		if strings.Contains(seen, route.Addr().String()) {
+			t.Errorf("the router's kernel saw changes of the way to %s:\n%s", route, seen)
+		}
+	}
+
+	t.Run("what can be seen to be wrong is refused by the API server", func(t *testing.T) {
+		d := d.in(t)
+		const peer, advertisement = torPeer + "  peerAddress: 192.168.10.1\n", routedAdvertisement
+		for text, want := range map[string]string{
+			torPeer:                                                               "exactly one of peerAddress, interface and defaultGateway is needed",
+			peer + "  interface: eth0\n":                                          "exactly one of peerAddress, interface and defaultGateway is needed",
+			peer + "  dynamicASN: external\n":                                     "exactly one of peerASN and dynamicASN is needed",
+			peer + "  sourceAddress: 2001:db8::1\n":                               "must be of one IP family",
+			peer + "  keepaliveTime: 4s\n":                                        "keepaliveTime must not be longer than holdTime",
+			peer + "  keepaliveTime: 1500ms\n":                                    "must be whole seconds",
+			peer + "  ebgpMultiHop: true\n  ttlSecurityHops: 1\n":                 "exclude each other",
+			peer + "  routerID: 0.0.0.0\n":                                        "must be an IPv4 address other than 0.0.0.0",
+			strings.Replace(peer, "192.168.10.1", "router", 1):                    "must be an IP address",
+			strings.Replace(peer, "65000", "65001", 1) + "  ebgpMultiHop: true\n": "ebgpMultiHop is for external peers",
+			advertisement + "  aggregationLength: 24\n  serviceSelectors: [{}]\n": "serviceSelectors can only be used without aggregation",
+			advertisement + "  aggregationLengthV6: 129\n":                        "less than or equal to 128",
+			"apiVersion: clarionlb.io/v1alpha1\nkind: Community\nmetadata: {name: a}\nspec: {communities: [{name: b, value: 1}]}\n":         "spec.communities[0].value",
+			"apiVersion: clarionlb.io/v1alpha1\nkind: Community\nmetadata: {name: a}\nspec: {communities: [{name: b:c, value: \"1:1\"}]}\n": "must not contain a colon",
+		} {
+			if err := d.ApplyYAML(d.ctx, text); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s\nwas answered with %v, want %q", text, err, want)
+			}
+		}
+	})
+}
+
+// awaitBGPReady waits until an object says so in its Ready condition; in True only the reason Valid comes.
+func (d *deployment) awaitBGPReady(object, reason, text string) {
+	d.t.Helper()
+	d.eventually(fmt.Sprintf("%s to say %s", object, reason), func(ctx context.Context) error {
+		said, err := d.Kubectl(ctx, "get", object, `--output=jsonpath={.status.conditions[?(@.type=="Ready")]}`)
+		if err != nil {
+			return err
+		}
+		var condition metav1.Condition
+		if err := json.Unmarshal([]byte(said), &condition); err != nil {
+			return fmt.Errorf("it says %q: %w", said, err)
+		}
+		if condition.Reason != reason || !strings.Contains(condition.Message, text) || (condition.Status == metav1.ConditionTrue) != (reason == v1alpha1.ReasonValid) {
+			return fmt.Errorf("it says %s", said)
+		}
+		return nil
+	})
+}
+
+func readFile(t *testing.T, name string) string {
+	t.Helper()
+	content, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
+}
+
+// sessions are the sessions of the nodes with a BGPPeer, as they are reported.
+func (d *deployment) sessions(peer string) map[string]v1alpha1.BGPSession {
+	d.t.Helper()
+	list, err := d.Clarion.ClarionV1alpha1().Announcers().List(d.ctx, metav1.ListOptions{})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	sessions := map[string]v1alpha1.BGPSession{}
+	for _, announcer := range list.Items {
+		for _, session := range announcer.Status.BGP.Peers {
+			if session.Name == peer {
+				sessions[announcer.Name] = session
+			}
+		}
+	}
+	return sessions
+}
+
+// awaitSession waits until a node reports a session in a state, with a problem that begins so.
+func (d *deployment) awaitSession(node *cluster.Node, peer string, state v1alpha1.BGPState, problem string) {
+	d.t.Helper()
+	d.eventually(fmt.Sprintf("the session of %s with %s to be %s", node.Name, peer, state), func(context.Context) error {
+		s := d.sessions(peer)[node.Name]
+		if s.State != state || !strings.HasPrefix(s.LastError, problem) || problem == "" && s.LastError != "" {
+			return fmt.Errorf("%+v", s)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,174 @@
+// Package frr runs FRRouting on a host of a test cluster, and tells what it sees.
+package frr
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/clarionlb/clarion/test/cluster/network"
+)
+
+// Router is FRRouting on a host.
+type Router struct {
+	host *network.Host
+	dir  string
+	log  string
+	// daemons in the order in which they were started.
+	daemons []*network.Process
+}
+
+// Start has the router of a cluster speak BGP in AS 65000 with whoever of AS 65001 dials from the nodes' network, and use as
+// many ways to one prefix at once as there are. The lines are added to the configuration of its BGP. Logs go to a folder.
+func Start(ctx context.Context, host *network.Host, log string, lines ...string) (*Router, error) {
+	dir, err := os.MkdirTemp("", "router")
+	if err != nil {
+		return nil, err
+	}
+	r := &Router{host: host, dir: dir, log: log}
+	config := slices.Concat([]string{
+		"router bgp 65000",
+		" bgp router-id 192.168.10.1",
+		" no bgp ebgp-requires-policy",
+		" neighbor nodes peer-group",
+		" neighbor nodes remote-as 65001",
+	}, lines, []string{
+		" bgp listen range 192.168.10.0/24 peer-group nodes",
+		" address-family ipv4 unicast",
+		"  maximum-paths 8",
+		" exit-address-family",
+		" address-family ipv6 unicast",
+		"  neighbor nodes activate",
+		"  maximum-paths 8",
+		" exit-address-family",
+	})
+	// The daemons give up being root. Connections are told apart by their ports too, as datacenter switches do.
+	err = os.Chmod(dir, 0o777)
+	if err == nil {
+		_, err = host.Run(ctx, "sysctl", "--quiet", "--write", "net.ipv4.fib_multipath_hash_policy=1", "net.ipv6.fib_multipath_hash_policy=1")
+	}
+	if err == nil {
+		err = r.daemon(ctx, "zebra", nil)
+	}
+	if err == nil {
+		err = r.daemon(ctx, "bgpd", config)
+	}
+	if err != nil {
+		return nil, errors.Join(err, r.Stop())
+	}
+	return r, nil
+}
+
+// daemon starts one and waits until it answers.
+func (r *Router) daemon(ctx context.Context, name string, config []string) error {
+	at := func(suffix string) string { return filepath.Join(r.dir, name+suffix) }
+	if err := os.WriteFile(at(".conf"), []byte(strings.Join(config, "\n")+"\n"), 0o644); err != nil {
+		return err
+	}
+	process, err := r.host.Start(filepath.Join(r.log, name+".log"), "/usr/lib/frr/"+name,
+		"--config_file", at(".conf"), "--pid_file", at(".pid"), "--socket", filepath.Join(r.dir, "zserv.api"),
+		"--vty_socket", r.dir, "--vty_port", "0", "--log", "stdout")
+	if err != nil {
+		return err
+	}
+	r.daemons = append(r.daemons, process)
+	for {
+		_, err := r.host.Run(ctx, "vtysh", "--vty_socket", r.dir, "-d", name, "-c", "show version")
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(ctx.Err(), err)
+		case <-process.Done():
+			return fmt.Errorf("%s ended: %w", name, err)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// Stop kills it.
+func (r *Router) Stop() error {
+	for _, daemon := range slices.Backward(r.daemons) {
+		daemon.Kill() // it may have ended with the host
+	}
+	return os.RemoveAll(r.dir)
+}
+
+// Command is the command line, on the host, of a command of its shell.
+func (r *Router) Command(command string) []string {
+	return []string{"vtysh", "--vty_socket", r.dir, "-c", command}
+}
+
+// show reads what a command shows as JSON.
+func (r *Router) show(ctx context.Context, command string, into any) error {
+	out, err := r.host.Run(ctx, r.Command(command+" json")...)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal([]byte(out), into); err != nil {
+		return fmt.Errorf("%s: %w\n%s", command, err, out)
+	}
+	return nil
+}
+
+// Hops are the next hops by which the kernel sends packets to a prefix because of BGP, sorted.
+func (r *Router) Hops(ctx context.Context, prefix netip.Prefix) ([]string, error) {
+	family := "ip"
+	if prefix.Addr().Is6() {
+		family = "ipv6"
+	}
+	var routes map[string][]struct {
+		Protocol  string
+		Installed bool
+		Nexthops  []struct {
+			IP  string
+			FIB bool
+		}
+	}
+	if err := r.show(ctx, fmt.Sprintf("show %s route %s", family, prefix), &routes); err != nil {
+		return nil, err
+	}
+	var hops []string
+	for _, route := range routes[prefix.String()] {
+		for _, hop := range route.Nexthops {
+			if route.Protocol == "bgp" && route.Installed && hop.FIB {
+				hops = append(hops, hop.IP)
+			}
+		}
+	}
+	slices.Sort(hops)
+	return hops, nil
+}
+
+// Path is a way to a prefix, as the router was told of it.
+type Path struct {
+	MED       uint32 `json:"metric"`
+	ASPath    struct{ String string }
+	Community struct{ String string }
+	Peer      struct{ PeerID string }
+}
+
+// Paths are the ways to a prefix that the router was told, by the node's address.
+func (r *Router) Paths(ctx context.Context, prefix netip.Prefix) (map[string]Path, error) {
+	var shown struct{ Paths []Path }
+	family := "ipv4"
+	if prefix.Addr().Is6() {
+		family = "ipv6"
+	}
+	if err := r.show(ctx, fmt.Sprintf("show bgp %s unicast %s", family, prefix), &shown); err != nil {
+		return nil, err
+	}
+	paths := map[string]Path{}
+	for _, p := range shown.Paths {
+		paths[p.Peer.PeerID] = p
+	}
+	return paths, nil
+}

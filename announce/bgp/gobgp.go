@@ -71,6 +71,8 @@ func open(peer Peer, address netip.Addr, logger klog.Logger) (*connection, error
 	return c, nil
 }
 
+// start readies the server. GoBGP writes package variables here that other servers read, the rules for choosing between paths;
+// it is always the same that is written, and no server here has a choice.
 func (c *connection) start(ctx context.Context) error {
 	err := c.server.StartBgp(ctx, &api.StartBgpRequest{Global: &api.Global{
 		Asn:        c.peer.LocalASN,

@@ -53,7 +53,7 @@ func TestRoutesReachTheKernelOfTheRouterAndLeaveIt(t *testing.T) {
 	}
 }
 
-func TestAnotherSpeakerOnTheNodeKeepsThePort(t *testing.T) {
+func TestNothingListensOnTheNode(t *testing.T) {
 	r := newRouter(t, plain()...)
 	s := newSpeaker(t, false)
 	run(t, s)

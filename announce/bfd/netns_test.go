@@ -175,9 +175,10 @@ type daemon struct {
 // start starts a program on the host, which ends with the test.
 func (h *host) start(name string, args ...string) *daemon {
 	h.t.Helper()
-	d := &daemon{cmd: exec.Command(name, args...), gone: make(chan struct{})}
+	// A program that changes its user does not hear of the death of this process any more. timeout does, and passes it on to its group.
+	d := &daemon{cmd: exec.Command("timeout", append([]string{"10m", name}, args...)...), gone: make(chan struct{})}
 	d.cmd.Stdout, d.cmd.Stderr = &d.output, &d.output
-	d.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	started := make(chan error)
 	go func() {
 		runtime.LockOSThread() // it must outlive the program, and is then thrown away
@@ -211,7 +212,7 @@ func (h *host) awaitAnswer(d *daemon, name string, args ...string) {
 	await(h.t, name+" to be answered", func() bool {
 		select {
 		case <-d.gone:
-			h.t.Fatalf("%s has ended", d.cmd.Path)
+			h.t.Fatalf("%s has ended", d.cmd.Args[2])
 		default:
 		}
 		_, err := h.try(name, args...)
@@ -220,8 +221,12 @@ func (h *host) awaitAnswer(d *daemon, name string, args ...string) {
 }
 
 func (d *daemon) kill() {
-	d.cmd.Process.Kill()
-	<-d.gone
+	select {
+	case <-d.gone:
+	default:
+		syscall.Kill(-d.cmd.Process.Pid, syscall.SIGKILL) // its group
+		<-d.gone
+	}
 }
 
 func (h *host) up(name string) {

@@ -37,8 +37,12 @@ lint: ## gofmt, go vet, staticcheck, and whether generated code is up to date
 		after=$$(find $(GENERATED) -type f | sort | xargs sha256sum); \
 		if [ "$$before" != "$$after" ]; then echo "generated code was out of date; it has been regenerated: commit it"; exit 1; fi
 
+.PHONY: packages
+packages: ## Install the Debian packages that tests need (root, Debian)
+	@cd test && go run ./cmd/packages
+
 .PHONY: test
-test: lint ## Lint, unit tests, and end-to-end tests on a real control plane (root, Debian)
+test: packages lint ## Lint, unit tests, and end-to-end tests on a real control plane (root, Debian)
 	go test ./...
 	cd test && go test -v -p 1 -timeout 50m ./...
 
@@ -47,7 +51,7 @@ demo: ## The main job, end to end, on an embedded cluster (root, Debian); KEEP=1
 	cd test && go run ./demo $(if $(KEEP),--keep)
 
 .PHONY: bench
-bench: ## Benchmarks and a long model test, on a cluster too (root, Debian); RUNS=20 for more runs
+bench: packages ## Benchmarks and a long model test, on a cluster too (root, Debian); RUNS=20 for more runs
 	go test -run '^$$' -bench . -benchmem ./...
 	go test -run AnyHistory ./loadbalancer -timeout 1h -rapid.checks=$(CHECKS)
 	cd test && go test -run '^$$' -bench . -benchtime=$(RUNS)x -timeout 2h -v ./bench

@@ -101,7 +101,7 @@ func (h *host) start(name string, args ...string) (stop func()) {
 		close(ended)
 	}()
 	if err := <-started; err != nil {
-		h.t.Fatalf("%s (make routers installs it): %v", name, err)
+		h.t.Fatalf("%s (make packages installs it): %v", name, err)
 	}
 	stop = func() {
 		cmd.Process.Kill()

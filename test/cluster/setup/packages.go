@@ -14,7 +14,7 @@ import (
 	"github.com/clarionlb/clarion/test/cluster/internal/filelock"
 )
 
-// packages names the Debian package of every command that a cluster runs.
+// packages names the Debian package of every command that clusters and tests run.
 var packages = map[string]string{
 	"ip":        "iproute2",
 	"nft":       "nftables",
@@ -25,7 +25,8 @@ var packages = map[string]string{
 	"sysctl":    "procps",
 	"setpriv":   "util-linux",
 	"modprobe":  "kmod",
-	"vtysh":     "frr", // what the router speaks BGP with, in tests that want it
+	"vtysh":     "frr",   // routers to speak BGP and BFD with
+	"birdc":     "bird2", // another kind
 }
 
 // Packages installs the Debian packages that are missing. It does nothing where every command is there already, on

@@ -21,6 +21,11 @@ const recordPatience = 3 * time.Second
 // the address is the other's.
 const heardLately = 10 * time.Second
 
+// overlap is for how long a node goes on to answer for an address after it has heard that the next owner does: of what was asked
+// just before, that one may have passed over what this one has not read yet. Who learns this node's hardware address in
+// that time hears of the other when that announces the address again.
+const overlap = 100 * time.Millisecond
+
 // ownership is an address that the planner's node announces or is about to.
 type ownership struct {
 	claim
@@ -36,6 +41,9 @@ type ownership struct {
 	// heard is another node that has announced the address, and when.
 	heard     string
 	heardWhen time.Time
+	// waited says that the node has answered on for the next owner to do so, and until is when it stops.
+	waited bool
+	until  time.Time
 }
 
 // trial is of an address that nobody has announced so far: it begins with a claim that others can see, and with asking the
@@ -73,6 +81,7 @@ func (p *Planner) follow(ip netip.Addr, now time.Time) (Move, bool) {
 		o.handTo = "" // it cannot take it
 		p.changed = true
 	}
+	o.waited, o.until = false, time.Time{}
 	p.stake(ip, o)
 	if t := o.trial; t != nil {
 		recorded := p.recorded(ip, o)
@@ -104,8 +113,17 @@ func (p *Planner) part(ip netip.Addr, o *ownership, d election.Decision, now tim
 		return Move{}, false
 	}
 	_, announced := p.announces[ip]
-	if announced && p.waits(ip, o, d, now) {
-		return Move{}, false
+	if announced {
+		if p.waits(ip, o, d, now) {
+			o.waited, o.until = true, time.Time{}
+			return Move{}, false
+		}
+		if o.waited && o.until.IsZero() && d.Owner != "" {
+			o.until = now.Add(overlap)
+		}
+		if now.Before(o.until) {
+			return Move{}, false
+		}
 	}
 	delete(p.announces, ip)
 	delete(p.owned, ip)

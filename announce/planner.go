@@ -176,7 +176,7 @@ func (p *Planner) Plan(now time.Time) Plan {
 	}
 	maps.Copy(touched, p.again)
 	for ip, o := range p.owned {
-		if o.trial != nil && !now.Before(o.trial.until) {
+		if o.trial != nil && !now.Before(o.trial.until) || !o.until.IsZero() && !now.Before(o.until) {
 			touched[ip] = struct{}{}
 		}
 	}
@@ -192,9 +192,12 @@ func (p *Planner) Plan(now time.Time) Plan {
 	for _, ip := range slices.SortedFunc(maps.Keys(touched), netip.Addr.Compare) {
 		if move, moved := p.follow(ip, now); moved {
 			plan.Moves = append(plan.Moves, move)
-		} else if _, kept := p.announces[ip]; kept && contested[ip] {
+		} else if _, kept := p.announces[ip]; kept && contested[ip] && p.round.Decision(ip).Owner == p.node {
 			plan.Again = append(plan.Again, ip)
 		}
+	}
+	for _, o := range p.owned {
+		plan.Wake = earlier(plan.Wake, o.until)
 	}
 	plan.Wake = earlier(plan.Wake, p.assist(&plan, now))
 	plan.Wake = earlier(plan.Wake, p.trials(&plan, now))

@@ -274,6 +274,10 @@ func TestWhoIsDrainedGoesOnUntilTheNextOwnerAnnounces(t *testing.T) {
 				} else {
 					l.record(next)
 				}
+				if plan := l.plan(owner); len(plan.Layer2) != 1 || len(plan.Again) != 0 || !plan.Wake.Equal(l.now.Add(overlap)) {
+					t.Errorf("%s does not answer what may have been asked before: %+v", owner, plan)
+				}
+				l.now = l.now.Add(overlap)
 				if plan := l.plan(owner); len(plan.Layer2) != 0 || plan.Moves[0].To != next {
 					t.Errorf("%s goes on: %+v", owner, plan)
 				}

@@ -75,6 +75,9 @@ func (e *ear) hear(m message) {
 		return
 	}
 	for _, l := range answered {
+		if m.asks.IsValid() && !l.question.Probe {
+			continue // it speaks, and may still not hear
+		}
 		l.take(Answer{MAC: m.mac, Source: m.source})
 	}
 	for _, l := range wanted {

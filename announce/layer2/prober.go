@@ -33,8 +33,9 @@ type Question struct {
 	Interface string
 	Address   netip.Addr
 	// Probe asks as one does who wants to take the address if it is free (RFC 5227, section 2.1; RFC 4862, section 5.4): nobody
-	// changes what he knows because of it, who has the address defends it, and somebody else who probes for it too counts as an
-	// answer. Otherwise the question comes from an address of the interface.
+	// changes what he knows because of it, who has the address defends it, and whatever else shows that somebody has it or
+	// probes for it too counts as an answer. Otherwise the question comes from an address of the interface, and only an answer
+	// counts: who has the address has heard the question.
 	Probe bool
 	// Tries is how often to ask, and Interval how long to listen each time. Default 3 and 150 ms.
 	Tries    int

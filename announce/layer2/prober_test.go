@@ -72,6 +72,7 @@ func TestAnswerEndsTheQuestionAtOnce(t *testing.T) {
 		lan.claim("eth0", vip2, asker, asker)
 		lan.claim("eth1", vip1, asker, asker)
 		lan.claim("eth0", vip1, own, own)
+		lan.hear("eth0", arpProtocol, message{source: asker, from: vip1, mac: otherMAC, claims: vip1, asks: vip2}) // has it heard the question?
 		time.Sleep(10 * time.Millisecond)
 		lan.claim("eth0", vip1, asker, otherMAC)
 		if a := <-done; a.MAC.String() != otherMAC.String() || a.Source.String() != asker.String() {

@@ -47,6 +47,8 @@ type vigil struct {
 	suspect
 	cancel  context.CancelFunc
 	absence Absence
+	// looked is set once the member was looked at for the first time.
+	looked bool
 }
 
 // company are the members in the gossip's sight.
@@ -119,8 +121,19 @@ func (v *vigils) look(ctx context.Context, suspects []suspect, company company) 
 		v.isolated = false
 	}
 	absent = map[string]Absence{}
+	looking := false
 	for name, w := range v.watched {
 		absent[name] = w.absence
+		looking = looking || !w.looked
+	}
+	if looking {
+		// When several nodes die at once, whoever knows of one only would share out its addresses otherwise than those who know
+		// of all.
+		for name, absence := range absent {
+			if absence == Gone {
+				absent[name] = Unknown
+			}
+		}
 	}
 	return absent, v.isolated
 }
@@ -150,6 +163,7 @@ func (v *vigils) watch(ctx context.Context, w *vigil) {
 		case ctx.Err() != nil:
 		case dead, !known && v.hasMajority(ctx):
 			v.set(ctx, w, Gone, "its node does not answer")
+			v.noteLook(w)
 			return
 		case !there:
 			missed, pausedSince = 0, time.Time{}
@@ -170,6 +184,7 @@ func (v *vigils) watch(ctx context.Context, w *vigil) {
 			}
 			v.set(ctx, w, Paused, "its node answers, but its announcer does not")
 		}
+		v.noteLook(w)
 		select {
 		case <-ctx.Done():
 		case <-time.After(v.pause + rand.N(v.pause/4)):
@@ -268,6 +283,15 @@ func (v *vigils) setIsolated(ctx context.Context, isolated bool) {
 	defer v.mu.Unlock()
 	if v.isolated != isolated && ctx.Err() == nil {
 		v.isolated = isolated
+		signal(v.changed)
+	}
+}
+
+func (v *vigils) noteLook(w *vigil) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if !w.looked {
+		w.looked = true
 		signal(v.changed)
 	}
 }

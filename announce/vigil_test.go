@@ -169,3 +169,36 @@ func TestAVigilFollowsWhatHappens(t *testing.T) {
 		}
 	})
 }
+
+func TestOfSeveralThatDieAtOnceNoneIsGoneBeforeAllWereLookedAt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lan := &neighbourhood{answers: map[netip.Addr]layer2.Answer{}}
+		yes := func(context.Context) bool { return true }
+		v := newVigils(nil, yes, yes, klog.Logger{})
+		v.prober = lan
+		ctx, cancel := context.WithCancel(t.Context())
+		defer v.wait()
+		defer cancel()
+		n1 := suspect{name: "n1", node: question{netip.MustParseAddr("192.168.10.11"), "eth0"}}
+		n2 := suspect{name: "n2", node: question{netip.MustParseAddr("192.168.10.12"), "eth0"}}
+		v.look(ctx, []suspect{n1}, company{expected: 3})
+		time.Sleep(50 * time.Millisecond)
+		both := []suspect{n1, n2}
+		v.look(ctx, both, company{expected: 3})
+		for range 2 {
+			<-v.changed // news of n1
+			if absent, _ := v.look(ctx, both, company{expected: 3}); absent["n1"] != Unknown {
+				t.Fatal("n1 is gone, n2 was not looked at")
+			}
+			synctest.Wait()
+			if len(v.changed) == 0 {
+				break
+			}
+		}
+		<-v.changed
+		synctest.Wait()
+		if absent, _ := v.look(ctx, both, company{expected: 3}); absent["n1"] != Gone || absent["n2"] != Gone {
+			t.Errorf("found %v", absent)
+		}
+	})
+}

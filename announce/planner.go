@@ -66,6 +66,11 @@ const (
 	Unseen
 )
 
+// String is for the log.
+func (a Absence) String() string {
+	return [...]string{"Gone", "Unknown", "Paused", "Unseen"}[a]
+}
+
 // SetAlive takes the names of the members that the gossip sees, sorted, the planner's own among them.
 func (p *Planner) SetAlive(names []string) {
 	p.stale = p.sight.look(names) || p.stale

@@ -13,7 +13,7 @@ import (
 	"github.com/clarionlb/clarion/announce/layer2"
 )
 
-// Vigils find out what has become of members that the gossip does not see any more, by asking the network, where the kernel
+// vigils find out what has become of members that the gossip does not see any more, by asking the network, where the kernel
 // of a node answers whatever its processes do: whether the node is there and, if it is, whether its announcer answers for the
 // addresses that it has. A node is taken for dead at once if it is silent, so that failing over is hardly delayed; of a node
 // that is there nothing is taken for a while, so that its announcer can be restarted or upgraded.
@@ -49,6 +49,8 @@ type vigil struct {
 	absence Absence
 	// looked is set once the member was looked at for the first time.
 	looked bool
+	// told is set once look has said that the member is Gone, which it then stays.
+	told bool
 }
 
 // company are the members in the gossip's sight.
@@ -122,17 +124,19 @@ func (v *vigils) look(ctx context.Context, suspects []suspect, company company) 
 	}
 	absent = map[string]Absence{}
 	looking := false
-	for name, w := range v.watched {
-		absent[name] = w.absence
+	for _, w := range v.watched {
 		looking = looking || !w.looked
 	}
-	if looking {
-		// When several nodes die at once, whoever knows of one only would share out its addresses otherwise than those who know
-		// of all.
-		for name, absence := range absent {
-			if absence == Gone {
-				absent[name] = Unknown
-			}
+	for name, w := range v.watched {
+		absent[name] = w.absence
+		switch {
+		case w.absence != Gone || w.told:
+		case looking:
+			// When several nodes die at once, whoever knows of one only would share out its addresses otherwise than those who
+			// know of all.
+			absent[name] = Unknown
+		default:
+			w.told = true
 		}
 	}
 	return absent, v.isolated

@@ -200,5 +200,9 @@ func TestOfSeveralThatDieAtOnceNoneIsGoneBeforeAllWereLookedAt(t *testing.T) {
 		if absent, _ := v.look(ctx, both, company{expected: 3}); absent["n1"] != Gone || absent["n2"] != Gone {
 			t.Errorf("found %v", absent)
 		}
+		n3 := suspect{name: "n3", node: question{netip.MustParseAddr("192.168.10.13"), "eth0"}}
+		if absent, _ := v.look(ctx, append(both, n3), company{expected: 4}); absent["n1"] != Gone || absent["n2"] != Gone || absent["n3"] != Unknown {
+			t.Errorf("with another one, found %v", absent)
+		}
 	})
 }

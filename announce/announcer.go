@@ -80,7 +80,7 @@ type Announcer struct {
 
 // New returns an Announcer that does nothing until it runs.
 func New(config Config) (*Announcer, error) {
-	feed, err := NewFeed(config.Kubernetes, config.Clarion, config.Logger)
+	feed, err := NewFeed(config.Kubernetes, config.Clarion, config.Node, config.Logger)
 	if err != nil {
 		return nil, err
 	}

@@ -69,8 +69,8 @@ const (
 	announcerSource
 )
 
-// NewFeed returns a Feed that knows nothing until it runs.
-func NewFeed(kube kubernetes.Interface, clarion versioned.Interface, logger klog.Logger) (*Feed, error) {
+// NewFeed returns a Feed for the announcer of a node that knows nothing until it runs.
+func NewFeed(kube kubernetes.Interface, clarion versioned.Interface, node string, logger klog.Logger) (*Feed, error) {
 	loadBalancers := func(o *metav1.ListOptions) {
 		o.FieldSelector = fields.OneTermEqualSelector("spec.type", string(corev1.ServiceTypeLoadBalancer)).String()
 	}
@@ -169,7 +169,7 @@ func NewFeed(kube kubernetes.Interface, clarion versioned.Interface, logger klog
 	}
 	for i := range f.sources {
 		s := &f.sources[i]
-		if err := s.informer.SetTransform(strip); err != nil {
+		if err := s.informer.SetTransform(stripFor(node)); err != nil {
 			return nil, fmt.Errorf("strip watched objects: %w", err)
 		}
 		note := func(o any, gone bool) {

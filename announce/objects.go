@@ -58,9 +58,14 @@ func (s *service) equal(o *service) bool {
 // endpoints is what a plan needs of an EndpointSlice: where somebody can serve. The node is "" for an endpoint whose node is
 // not known.
 type endpoints struct {
-	ipv6  bool
-	nodes []string
+	ipv6 bool
+	// nodes are sorted, and counts are theirs, in the same order.
+	nodes  []string
+	counts []endpointCount
 }
+
+// endpointCount is how many endpoints are ready, and how many still serve while they terminate.
+type endpointCount struct{ ready, terminating int32 }
 
 func newEndpoints(s *discoveryv1.EndpointSlice) endpoints {
 	out := endpoints{ipv6: s.AddressType == discoveryv1.AddressTypeIPv6}
@@ -72,18 +77,27 @@ func newEndpoints(s *discoveryv1.EndpointSlice) endpoints {
 		if e.NodeName != nil {
 			node = *e.NodeName
 		}
-		out.nodes = append(out.nodes, node)
+		i, found := slices.BinarySearch(out.nodes, node)
+		if !found {
+			out.nodes = slices.Insert(out.nodes, i, node)
+			out.counts = slices.Insert(out.counts, i, endpointCount{})
+		}
+		if isReady(e.Conditions) {
+			out.counts[i].ready++
+		} else {
+			out.counts[i].terminating++
+		}
 	}
-	slices.Sort(out.nodes)
-	out.nodes = slices.Compact(out.nodes)
 	return out
 }
 
 // canServe follows kube-proxy: ready endpoints serve, and where there are none those that are terminating but still serve.
 func canServe(c discoveryv1.EndpointConditions) bool {
 	isTrue := func(b *bool) bool { return b != nil && *b }
-	return c.Ready == nil || *c.Ready || isTrue(c.Serving) && isTrue(c.Terminating)
+	return isReady(c) || isTrue(c.Serving) && isTrue(c.Terminating)
 }
+
+func isReady(c discoveryv1.EndpointConditions) bool { return c.Ready == nil || *c.Ready }
 
 // backends are all endpoints of a Service.
 type backends struct {
@@ -117,7 +131,26 @@ func (b *backends) serving(ip netip.Addr) []string {
 	return b.ipv6
 }
 
-func (e endpoints) equal(o endpoints) bool { return e.ipv6 == o.ipv6 && slices.Equal(e.nodes, o.nodes) }
+// on is how many endpoints on a node get the traffic to an address that reaches the node and must stay there: as with
+// kube-proxy the ready ones or, without any, those that are terminating but still serve.
+func (b *backends) on(node string, ip netip.Addr) int {
+	var sum endpointCount
+	for _, e := range b.slices {
+		if i, found := slices.BinarySearch(e.nodes, node); found && e.ipv6 == ip.Is6() {
+			sum.ready += e.counts[i].ready
+			sum.terminating += e.counts[i].terminating
+		}
+	}
+	return int(cmp.Or(sum.ready, sum.terminating))
+}
+
+func (e endpoints) equal(o endpoints) bool {
+	return e.onSameNodes(o) && slices.Equal(e.counts, o.counts)
+}
+
+func (e endpoints) onSameNodes(o endpoints) bool {
+	return e.ipv6 == o.ipv6 && slices.Equal(e.nodes, o.nodes)
+}
 
 // node is what a plan needs of a Node.
 type node struct {

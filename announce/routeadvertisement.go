@@ -19,7 +19,13 @@ type routeAdvertisement struct {
 	localPref, med *uint32
 	prepend        *uint8
 	communities    []string
+	// perEndpoint has routers told how many endpoints serve an address here.
+	perEndpoint bool
 }
+
+// bandwidthOfEndpoint is what an endpoint counts as, in bytes per second: 1 Mbit/s. Only the ratios between nodes matter, but
+// some routers count in kilobytes, and some have no more than 32 bits for bytes.
+const bandwidthOfEndpoint = 125_000
 
 func newRouteAdvertisement(a *v1alpha1.BGPAdvertisement) (*routeAdvertisement, error) {
 	s := &a.Spec
@@ -37,6 +43,7 @@ func newRouteAdvertisement(a *v1alpha1.BGPAdvertisement) (*routeAdvertisement, e
 		med:         narrow[uint32](s.MED),
 		prepend:     narrow[uint8](s.PrependAS),
 		communities: s.Communities,
+		perEndpoint: s.LinkBandwidth == v1alpha1.LinkBandwidthPerEndpoint,
 	}, nil
 }
 

@@ -33,6 +33,8 @@ type RoutePlanner struct {
 	// advertisements and for how many addresses.
 	entries map[netip.Addr][]int
 	members map[netip.Prefix][]tally
+	// weights are how many endpoints on the node serve an address, where an advertisement has routers told.
+	weights map[netip.Addr]int
 	// verdicts are those of addresses that any node may announce and no aggregate covers, by their advertisements.
 	verdicts map[string][]RouteVerdict
 }
@@ -119,7 +121,7 @@ func (p *RoutePlanner) survey(own *node) {
 	p.routeField = newRouteField(p.view)
 	before := p.speeches
 	p.sessions, p.refusals, p.speeches = map[string]bgp.Peer{}, nil, map[string]*speech{}
-	p.entries, p.members = map[netip.Addr][]int{}, map[netip.Prefix][]tally{}
+	p.entries, p.members, p.weights = map[netip.Addr][]int{}, map[netip.Prefix][]tally{}, map[netip.Addr]int{}
 	if own == nil {
 		return
 	}
@@ -170,6 +172,7 @@ func (p *RoutePlanner) meet(own *node) {
 // enter counts an address where it belongs now, and adds the prefixes for which that makes a difference.
 func (p *RoutePlanner) enter(own *node, ip netip.Addr, touched map[netip.Prefix]struct{}) {
 	before, after := p.entries[ip], p.announcedFor(own, ip)
+	p.weigh(ip, after, touched)
 	if slices.Equal(before, after) {
 		return
 	}
@@ -202,6 +205,27 @@ func (p *RoutePlanner) count(prefix netip.Prefix, advertisement, addresses int, 
 		delete(p.members, prefix)
 	} else {
 		p.members[prefix] = members
+	}
+}
+
+// weigh finds the weight of an address that the node announces for these advertisements.
+func (p *RoutePlanner) weigh(ip netip.Addr, advertisements []int, touched map[netip.Prefix]struct{}) {
+	weight := 0
+	if slices.ContainsFunc(advertisements, func(i int) bool { return p.advertisements[i].perEndpoint }) {
+		for _, s := range p.view.byAddress[ip] {
+			if s.local {
+				weight += s.backends.on(p.node, ip)
+			}
+		}
+	}
+	if weight == p.weights[ip] {
+		return
+	}
+	touched[netip.PrefixFrom(ip, ip.BitLen())] = struct{}{}
+	if weight == 0 {
+		delete(p.weights, ip)
+	} else {
+		p.weights[ip] = weight
 	}
 }
 
@@ -313,7 +337,8 @@ type speech struct {
 	// selects has for each advertisement whether it is for the router.
 	selects []bool
 	leaving bool
-	// attributes by the advertisements that they are merged from, as the bytes of their indices.
+	// attributes by the advertisements that they are merged from, as the bytes of their indices and of the weight, if any of
+	// them has that told.
 	attributes map[string]*bgp.Attributes
 	routes     []bgp.Route
 }
@@ -330,7 +355,7 @@ func newSpeech(p *RoutePlanner, r *router) *speech {
 func (s *speech) begin(p *RoutePlanner) {
 	s.routes = make([]bgp.Route, 0, len(p.members))
 	for prefix, members := range p.members {
-		if attributes := s.attributesFor(p, members); attributes != nil {
+		if attributes := s.attributesFor(p, prefix, members); attributes != nil {
 			s.routes = append(s.routes, bgp.Route{Prefix: prefix, Attributes: attributes})
 		}
 	}
@@ -358,7 +383,7 @@ func (s *speech) adopt(old *speech) {
 func (s *speech) revise(p *RoutePlanner, prefixes map[netip.Prefix]struct{}) bool {
 	var revised []bgp.Route // without attributes: to be withdrawn
 	for prefix := range prefixes {
-		attributes := s.attributesFor(p, p.members[prefix])
+		attributes := s.attributesFor(p, prefix, p.members[prefix])
 		i, found := s.find(prefix)
 		if found && s.routes[i].Attributes != attributes || !found && attributes != nil {
 			revised = append(revised, bgp.Route{Prefix: prefix, Attributes: attributes})
@@ -390,15 +415,22 @@ func (s *speech) find(prefix netip.Prefix) (int, bool) {
 func comparePrefix(r bgp.Route, prefix netip.Prefix) int { return r.Prefix.Compare(prefix) }
 
 // attributesFor are those of a prefix with these members; nil if it is not for the router.
-func (s *speech) attributesFor(p *RoutePlanner, members []tally) *bgp.Attributes {
+func (s *speech) attributesFor(p *RoutePlanner, prefix netip.Prefix, members []tally) *bgp.Attributes {
 	var key []byte
+	weighed := false
 	for _, m := range members {
 		if s.selects[m.advertisement] {
 			key = binary.AppendUvarint(key, uint64(m.advertisement))
+			weighed = weighed || p.advertisements[m.advertisement].perEndpoint
 		}
 	}
 	if key == nil {
 		return nil
+	}
+	weight := 0
+	if weighed {
+		weight = p.weights[prefix.Addr()]
+		key = binary.AppendUvarint(key, uint64(weight))
 	}
 	if attributes := s.attributes[string(key)]; attributes != nil {
 		return attributes
@@ -410,6 +442,7 @@ func (s *speech) attributesFor(p *RoutePlanner, members []tally) *bgp.Attributes
 		}
 	}
 	attributes := p.routeField.attributes(advertisements, s.router.external())
+	attributes.LinkBandwidth = float32(weight) * bandwidthOfEndpoint
 	attributes.Leaving = s.leaving
 	s.attributes[string(key)] = &attributes
 	return &attributes

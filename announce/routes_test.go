@@ -116,6 +116,9 @@ func saysOf(a *bgp.Attributes) (text string) {
 	for _, c := range a.LargeCommunities {
 		text += fmt.Sprintf(" large:%d:%d:%d", c.Global, c.Local1, c.Local2)
 	}
+	if a.LinkBandwidth != 0 {
+		text += fmt.Sprintf(" %g Mbit/s", a.LinkBandwidth*8/1e6)
+	}
 	if a.Leaving {
 		text += " leaving"
 	}

@@ -9,9 +9,14 @@ import (
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
-// strip reduces a watched object to what Views and the announcer use. In a large cluster every node holds every Service,
-// EndpointSlice and Node, so what is not needed must not stay. Stripping an object twice changes nothing.
-func strip(object any) (any, error) {
+// stripFor reduces a watched object to what Views and the announcer of a node use. In a large cluster every node holds every
+// Service, EndpointSlice and Node, so what is not needed must not stay: of the endpoints of another node, one in every
+// EndpointSlice is enough. Stripping an object twice changes nothing.
+func stripFor(node string) func(object any) (any, error) {
+	return func(object any) (any, error) { return strip(object, node) }
+}
+
+func strip(object any, own string) (any, error) {
 	switch o := object.(type) {
 	case *corev1.Service:
 		return &corev1.Service{
@@ -35,7 +40,7 @@ func strip(object any) (any, error) {
 			if e.NodeName != nil {
 				node = *e.NodeName
 			}
-			if canServe(e.Conditions) && !seen[node] {
+			if canServe(e.Conditions) && (node == own || !seen[node]) {
 				seen[node] = true
 				slice.Endpoints = append(slice.Endpoints, discoveryv1.Endpoint{NodeName: e.NodeName, Conditions: e.Conditions})
 			}

@@ -128,12 +128,19 @@ func (v *View) SetEndpointSlice(name types.NamespacedName, object *discoveryv1.E
 	}
 	owner := types.NamespacedName{Namespace: object.Namespace, Name: object.Labels[discoveryv1.LabelServiceName]}
 	b, e := v.backendsOf(owner), newEndpoints(object)
-	if old, known := b.slices[name.Name]; known && old.equal(e) {
+	old, known := b.slices[name.Name]
+	if known && old.equal(e) {
 		return
 	}
 	b.slices[name.Name] = e
-	b.merge()
 	v.sliceOwner[name] = owner
+	if s := v.services[owner]; known && old.onSameNodes(e) {
+		if s != nil {
+			v.routes.touch(s.addresses) // how many there are is for the weights of routes alone
+		}
+		return
+	}
+	b.merge()
 	v.touch(v.services[owner])
 }
 

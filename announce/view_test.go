@@ -3,6 +3,7 @@ package announce
 import (
 	"net/netip"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -117,6 +118,7 @@ func TestAChangeConcernsItsAddressesOnly(t *testing.T) {
 	}{
 		{"endpoints", func() { v.SetEndpointSlice(key("web-x"), endpointsOn("web", "n1")) }, []string{vip}, false},
 		{"the same endpoints", func() { v.SetEndpointSlice(key("web-x"), endpointsOn("web", "n1")) }, nil, false},
+		{"more endpoints on the same node", func() { v.SetEndpointSlice(key("web-x"), endpointsOn("web", "n1", "n1")) }, nil, false},
 		{"a slice that goes to another Service", func() {
 			s := endpointsOn("api", "n1")
 			s.Name = "web-x"
@@ -162,8 +164,10 @@ func TestStrippedObjectsSayTheSame(t *testing.T) {
 	service := local(serviceObject("web", vip))
 	service.Spec.Selector = map[string]string{"app": "web"}
 	service.Annotations = map[string]string{"a": "b"}
-	slice := endpointsOn("web", "n1", "n1", "n2")
+	slice := endpointsOn("web", "n1", "n1", "n2", "n3", "n3", "n3")
 	slice.Endpoints[2].Conditions.Ready = ptr.To(false)
+	slice.Endpoints[4].Conditions = discoveryv1.EndpointConditions{Ready: ptr.To(false), Serving: ptr.To(true), Terminating: ptr.To(true)}
+	slice.Endpoints[5].Conditions.Ready = ptr.To(false)
 	slice.Endpoints[0].Addresses = []string{"10.1.1.1"}
 	node := nodeObject("n1", func(n *corev1.Node) {
 		n.Status.Images = []corev1.ContainerImage{{Names: []string{"x"}}}
@@ -175,7 +179,7 @@ func TestStrippedObjectsSayTheSame(t *testing.T) {
 	twice := func(o any) any {
 		for range 2 {
 			var err error
-			if o, err = strip(o); err != nil {
+			if o, err = stripFor("n3")(o); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -186,8 +190,11 @@ func TestStrippedObjectsSayTheSame(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	e := twice(slice).(*discoveryv1.EndpointSlice)
-	if !newEndpoints(e).equal(newEndpoints(slice)) || len(e.Endpoints) != 1 || e.Endpoints[0].Addresses != nil {
+	if !newEndpoints(e).onSameNodes(newEndpoints(slice)) || len(e.Endpoints) != 3 || e.Endpoints[0].Addresses != nil {
 		t.Errorf("%+v", e)
+	}
+	if got, want := newEndpoints(e).counts, []endpointCount{{ready: 1}, {ready: 1, terminating: 1}}; !slices.Equal(got, want) {
+		t.Errorf("counts %+v, want %+v", got, want)
 	}
 	n := twice(node).(*corev1.Node)
 	if !newNode(n, nil).equal(newNode(node, nil)) || n.Status.Images != nil || len(n.Status.Addresses) != 1 {

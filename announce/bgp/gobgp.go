@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -261,7 +262,10 @@ func (c *connection) attributes(a *Attributes) []bgp.PathAttributeInterface {
 		if c.peer.LocalASN < 1<<16 {
 			asn = uint16(c.peer.LocalASN)
 		}
+		// There is a transitive form and one that is not. Some routers know only the one, some only the other, and whoever
+		// knows both takes the lower of two bandwidths.
 		attrs = append(attrs, bgp.NewPathAttributeExtendedCommunities([]bgp.ExtendedCommunityInterface{
+			bgp.NewTwoOctetAsSpecificExtended(bgp.EC_SUBTYPE_LINK_BANDWIDTH, asn, math.Float32bits(a.LinkBandwidth), true),
 			bgp.NewLinkBandwidthExtended(asn, a.LinkBandwidth),
 		}))
 	}

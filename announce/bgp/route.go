@@ -26,7 +26,7 @@ type Attributes struct {
 	// alone: an internal router would take the route for its own and drop it.
 	Prepend uint8
 	// LinkBandwidth, in bytes per second, has a router that is set up for it spread traffic over next hops in proportion
-	// (draft-ietf-idr-link-bandwidth). 0 is not to say any.
+	// (RFC 10005). 0 is not to say any.
 	LinkBandwidth float32
 	// Leaving has the router prefer other ways, if there are any: the route carries GRACEFUL_SHUTDOWN (RFC 8326), and the
 	// least local preference on an internal session.

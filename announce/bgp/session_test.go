@@ -82,7 +82,7 @@ func TestAttributesAreSeenByTheRouter(t *testing.T) {
 		p := r.path(prefix)
 		if p.ASPath.String != "65000 65000 65000" || p.MED == nil || *p.MED != 42 || p.Community.String != "65000:7 65000:8" ||
 			p.LargeCommunity.String != "65000:1:2 65000:3:4" || p.Origin != "IGP" || p.LocalPref != nil ||
-			p.ExtendedCommunity.String != "LB:65000:125000000 (1.000 Gbps)" {
+			p.ExtendedCommunity.String != "LB:65000:125000000 (1.000 Gbps) LB:65000:125000000 (1.000 Gbps)" { // in both forms
 			t.Errorf("%s: %+v", prefix, p)
 		}
 	}

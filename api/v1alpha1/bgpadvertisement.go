@@ -30,8 +30,10 @@ type BGPAdvertisement struct {
 // everything.
 //
 // Where several BGPAdvertisements announce the same prefix to the same peer, it gets the communities of all of them. Of
-// localPref, med and prependAS, the oldest BGPAdvertisement that sets one decides.
+// localPref, med and prependAS, the oldest BGPAdvertisement that sets one decides. That one of them sets linkBandwidth is
+// enough.
 // +kubebuilder:validation:XValidation:rule="!has(self.serviceSelectors) || self.serviceSelectors.size() == 0 || (!has(self.aggregationLength) || self.aggregationLength == 32) && (!has(self.aggregationLengthV6) || self.aggregationLengthV6 == 128)",message="serviceSelectors can only be used without aggregation: an aggregate attracts the traffic of all Services in it"
+// +kubebuilder:validation:XValidation:rule="!has(self.linkBandwidth) || (!has(self.aggregationLength) || self.aggregationLength == 32) && (!has(self.aggregationLengthV6) || self.aggregationLengthV6 == 128)",message="linkBandwidth can only be used without aggregation: an aggregate attracts the traffic of many Services, whose endpoints are elsewhere"
 type BGPAdvertisementSpec struct {
 	// IPAddressPools whose addresses are announced, by name. With ipAddressPoolSelectors also given, either is enough.
 	// +optional
@@ -105,7 +107,20 @@ type BGPAdvertisementSpec struct {
 	// +kubebuilder:validation:items:MaxLength=63
 	// +listType=set
 	Communities []string `json:"communities,omitempty"`
+
+	// LinkBandwidth has routers spread traffic over endpoints, not over nodes, by the link bandwidth community (RFC 10005):
+	// with "PerEndpoint", a route has 1 Mbit/s for each endpoint on the node, if externalTrafficPolicy of the Service is
+	// Local. If it is Cluster, all nodes are equal and the route has no bandwidth. Absent: none.
+	// +optional
+	LinkBandwidth LinkBandwidth `json:"linkBandwidth,omitempty"`
 }
+
+// LinkBandwidth is what the link bandwidth community of routes says.
+// +kubebuilder:validation:Enum=PerEndpoint
+type LinkBandwidth string
+
+// LinkBandwidthPerEndpoint : how many endpoints the node has.
+const LinkBandwidthPerEndpoint LinkBandwidth = "PerEndpoint"
 
 // BGPAdvertisementStatus is written by the cloud-controller-manager alone.
 type BGPAdvertisementStatus struct {

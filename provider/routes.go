@@ -186,7 +186,7 @@ func (o *observer) peerStatus(name string) v1alpha1.BGPPeerStatus {
 	case status.Established == 0:
 		reason, message = v1alpha1.ReasonNoSession, "No node has a session with the router: the Announcers of the nodes say why."
 	case p.object.Spec.EnableGracefulRestart:
-		message += " As it may be restarting, a node that dies keeps its routes for two minutes after the hold time."
+		message += " A node that is shut down without being drained first keeps its routes for up to two minutes, as if its announcer restarted."
 	}
 	meta.SetStatusCondition(&status.Conditions, readyCondition(reason, message, p.object.Generation))
 	return status

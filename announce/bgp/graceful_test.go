@@ -43,10 +43,10 @@ func (l *losses) none(t *testing.T) {
 	}
 }
 
-// graceful is a Peer that has the router keep routes.
+// graceful is a Peer that has the router keep routes for longer than any test takes.
 func (r *router) graceful() Peer {
 	p := r.peer()
-	p.RestartTime = time.Minute
+	p.RestartTime = maxRestartTime
 	return p
 }
 
@@ -210,6 +210,20 @@ func TestADrainAsksForOtherWaysAndThenTakesLeave(t *testing.T) {
 	}
 }
 
+func TestTheRoutesOfANodeThatDoesNotComeBackGoWhenTheRestartTimeEnds(t *testing.T) {
+	r := newRouter(t, plain()...)
+	s := newSpeaker(t, false)
+	stop := run(t, s)
+	p := r.graceful()
+	p.RestartTime = 2 * time.Second
+	s.Set(alone(p), say(both))
+	r.has(map[string]string{"198.51.100.1/32": "NODE", "2001:db8:ff::1/128": "NODE6"})
+	r.reestablished(1)
+	stop()
+	r.has(nil)
+}
+
+// TestTheRoutesOfADeadNodeGoWhenTheHoldTimeEnds shows that a router keeps no routes then, although it would for a restart.
 func TestTheRoutesOfADeadNodeGoWhenTheHoldTimeEnds(t *testing.T) {
 	r := newRouter(t, plain()...)
 	s := newSpeaker(t, false)

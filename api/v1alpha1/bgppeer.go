@@ -132,8 +132,8 @@ type BGPPeerSpec struct {
 	TTLSecurityHops *int32 `json:"ttlSecurityHops,omitempty"`
 
 	// EnableGracefulRestart has the router keep the node's routes for up to two minutes when the announcer is restarted
-	// (RFC 4724). A router that takes a dead node for one that restarts keeps its routes as long: a short holdTime limits how
-	// late it begins to count.
+	// (RFC 4724): the connection ends without a word then. That of a node that is shut down ends so too, and its routes are
+	// kept as long, unless it is drained first. The routes of a node that falls silent go when the holdTime ends.
 	// +optional
 	EnableGracefulRestart bool `json:"enableGracefulRestart,omitempty"`
 

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -155,6 +157,29 @@ func TestRoutersSpreadTrafficOverTheNodesThatAnnounceAnAddress(t *testing.T) {
 		d.update("web", func(s *corev1.Service) { s.Spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyCluster })
 	})
 
+	t.Run("nodes get as much traffic as they have endpoints", func(t *testing.T) {
+		d := d.in(t)
+		d.applyYAML(routedAdvertisement + "  linkBandwidth: PerEndpoint\n")
+		d.update("web", func(s *corev1.Service) { s.Spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyLocal })
+		d.kubectl("scale", "deployment/myapp", "--replicas=4")
+		d.eventually("the router to send half of it to the node with two", func(ctx context.Context) error {
+			weights, err := router.Weights(ctx, web)
+			if shares := slices.Sorted(maps.Values(weights)); err != nil || !slices.Equal(shares, []int{25, 25, 50}) {
+				return fmt.Errorf("weights %v: %v", weights, err)
+			}
+			return nil
+		})
+		d.kubectl("scale", "deployment/myapp", "--replicas=3")
+		d.update("web", func(s *corev1.Service) { s.Spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyCluster })
+		d.eventually("the router to take all nodes for equal", func(ctx context.Context) error {
+			weights, err := router.Weights(ctx, web)
+			if shares := slices.Sorted(maps.Values(weights)); err != nil || !slices.Equal(shares, []int{1, 1, 1}) {
+				return fmt.Errorf("weights %v: %v", weights, err)
+			}
+			return nil
+		})
+	})
+
 	t.Run("a drained node takes leave and comes back", func(t *testing.T) {
 		d := d.in(t)
 		d.kubectl("annotate", "node", "n2", v1alpha1.AnnotationDrain+"=true")
@@ -258,22 +283,31 @@ func TestAnUpgradeOfTheAnnouncersIsNotSeenByTheRouter(t *testing.T) {
 		}
 	}
 
+	t.Run("what was written for MetalLB is accepted", func(t *testing.T) {
+		d := d.in(t)
+		d.applyYAML(strings.ReplaceAll(metalLB, "apiVersion: metallb.io/v1beta", "apiVersion: clarionlb.io/v1alpha"))
+	})
+
 	t.Run("what can be seen to be wrong is refused by the API server", func(t *testing.T) {
 		d := d.in(t)
 		const peer, advertisement = torPeer + "  peerAddress: 192.168.10.1\n", routedAdvertisement
 		for text, want := range map[string]string{
-			torPeer:                                                               "exactly one of peerAddress, interface and defaultGateway is needed",
-			peer + "  interface: eth0\n":                                          "exactly one of peerAddress, interface and defaultGateway is needed",
-			peer + "  dynamicASN: external\n":                                     "exactly one of peerASN and dynamicASN is needed",
-			peer + "  sourceAddress: 2001:db8::1\n":                               "must be of one IP family",
-			peer + "  keepaliveTime: 4s\n":                                        "keepaliveTime must not be longer than holdTime",
-			peer + "  keepaliveTime: 1500ms\n":                                    "must be whole seconds",
-			peer + "  ebgpMultiHop: true\n  ttlSecurityHops: 1\n":                 "exclude each other",
-			peer + "  routerID: 0.0.0.0\n":                                        "must be an IPv4 address other than 0.0.0.0",
-			strings.Replace(peer, "192.168.10.1", "router", 1):                    "must be an IP address",
-			strings.Replace(peer, "65000", "65001", 1) + "  ebgpMultiHop: true\n": "ebgpMultiHop is for external peers",
-			advertisement + "  aggregationLength: 24\n  serviceSelectors: [{}]\n": "serviceSelectors can only be used without aggregation",
-			advertisement + "  aggregationLengthV6: 129\n":                        "less than or equal to 128",
+			torPeer:                                                                   "exactly one of peerAddress, interface and defaultGateway is needed",
+			peer + "  interface: eth0\n":                                              "exactly one of peerAddress, interface and defaultGateway is needed",
+			peer + "  dynamicASN: external\n":                                         "exactly one of peerASN and dynamicASN is needed",
+			peer + "  sourceAddress: 2001:db8::1\n":                                   "must be of one IP family",
+			peer + "  keepaliveTime: 4s\n":                                            "keepaliveTime must not be longer than holdTime",
+			peer + "  keepaliveTime: 1500ms\n":                                        "must be whole seconds",
+			peer + "  ebgpMultiHop: true\n  ttlSecurityHops: 1\n":                     "exclude each other",
+			peer + "  routerID: 0.0.0.0\n":                                            "must be an IPv4 address other than 0.0.0.0",
+			strings.Replace(peer, "192.168.10.1", "router", 1):                        "must be an IP address",
+			strings.Replace(peer, "65000", "65001", 1) + "  ebgpMultiHop: true\n":     "ebgpMultiHop is for external peers",
+			advertisement + "  aggregationLength: 24\n  serviceSelectors: [{}]\n":     "serviceSelectors can only be used without aggregation",
+			advertisement + "  aggregationLengthV6: 129\n":                            "less than or equal to 128",
+			advertisement + "  aggregationLength: 24\n  linkBandwidth: PerEndpoint\n": "linkBandwidth can only be used without aggregation",
+			// What other products have and this one has not is not dropped without a word.
+			peer + "  vrf: red\n": `unknown field "spec.vrf"`,
+			peer + "  passwordSecret: {name: tor, namespace: metallb-system}\n":                                                             `unknown field "spec.passwordSecret.namespace"`,
 			"apiVersion: clarionlb.io/v1alpha1\nkind: Community\nmetadata: {name: a}\nspec: {communities: [{name: b, value: 1}]}\n":         "spec.communities[0].value",
 			"apiVersion: clarionlb.io/v1alpha1\nkind: Community\nmetadata: {name: a}\nspec: {communities: [{name: b:c, value: \"1:1\"}]}\n": "must not contain a colon",
 		} {
@@ -283,6 +317,56 @@ func TestAnUpgradeOfTheAnnouncersIsNotSeenByTheRouter(t *testing.T) {
 		}
 	})
 }
+
+// metalLB is written for MetalLB, with all fields that mean the same here. It is for no node.
+const metalLB = `
+apiVersion: metallb.io/v1beta1
+kind: BGPPeer
+metadata: {name: carried, namespace: metallb-system}
+spec:
+  myASN: 64500
+  peerASN: 64501
+  peerAddress: 10.0.0.1
+  peerPort: 1179
+  sourceAddress: 10.0.0.2
+  holdTime: 90s
+  keepaliveTime: 30s
+  connectTime: 10s
+  routerID: 10.10.10.10
+  nodeSelectors: [{matchLabels: {rack: a}}]
+  passwordSecret: {name: tor}
+  ebgpMultiHop: true
+  enableGracefulRestart: true
+---
+apiVersion: metallb.io/v1beta1
+kind: BGPPeer
+metadata: {name: unnumbered, namespace: metallb-system}
+spec:
+  myASN: 64500
+  dynamicASN: external
+  interface: eth0
+  nodeSelectors: [{matchLabels: {rack: a}}]
+---
+apiVersion: metallb.io/v1beta1
+kind: BGPAdvertisement
+metadata: {name: carried, namespace: metallb-system}
+spec:
+  ipAddressPools: [carried]
+  ipAddressPoolSelectors: [{matchLabels: {zone: a}}]
+  nodeSelectors: [{matchLabels: {rack: a}}]
+  aggregationLength: 32
+  aggregationLengthV6: 128
+  localPref: 100
+  communities: [vpn-only, "65535:65282", "large:64500:1:2"]
+  peers: [carried]
+  serviceSelectors: [{matchLabels: {app: web}}]
+---
+apiVersion: metallb.io/v1beta1
+kind: Community
+metadata: {name: carried, namespace: metallb-system}
+spec:
+  communities: [{name: vpn-only, value: "1234:1"}]
+`
 
 // awaitBGPReady waits until an object says so in its Ready condition; in True only the reason Valid comes.
 func (d *deployment) awaitBGPReady(object, reason, text string) {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -121,6 +122,12 @@ func (r *Router) show(ctx context.Context, command string, into any) error {
 
 // Hops are the next hops by which the kernel sends packets to a prefix because of BGP, sorted.
 func (r *Router) Hops(ctx context.Context, prefix netip.Prefix) ([]string, error) {
+	weights, err := r.Weights(ctx, prefix)
+	return slices.Sorted(maps.Keys(weights)), err
+}
+
+// Weights are what share of the packets to a prefix the kernel sends by which next hop because of BGP.
+func (r *Router) Weights(ctx context.Context, prefix netip.Prefix) (map[string]int, error) {
 	family := "ip"
 	if prefix.Addr().Is6() {
 		family = "ipv6"
@@ -129,23 +136,23 @@ func (r *Router) Hops(ctx context.Context, prefix netip.Prefix) ([]string, error
 		Protocol  string
 		Installed bool
 		Nexthops  []struct {
-			IP  string
-			FIB bool
+			IP     string
+			FIB    bool
+			Weight int
 		}
 	}
 	if err := r.show(ctx, fmt.Sprintf("show %s route %s", family, prefix), &routes); err != nil {
 		return nil, err
 	}
-	var hops []string
+	weights := map[string]int{}
 	for _, route := range routes[prefix.String()] {
 		for _, hop := range route.Nexthops {
 			if route.Protocol == "bgp" && route.Installed && hop.FIB {
-				hops = append(hops, hop.IP)
+				weights[hop.IP] = hop.Weight
 			}
 		}
 	}
-	slices.Sort(hops)
-	return hops, nil
+	return weights, nil
 }
 
 // Path is a way to a prefix, as the router was told of it.

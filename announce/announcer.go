@@ -2,6 +2,7 @@ package announce
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -287,6 +288,7 @@ func (a *Announcer) follow(ctx context.Context) error {
 		case <-again.C:
 		case <-a.links.Changed():
 		case <-a.cluster.Changed():
+			a.listen()
 		case <-a.vigils.changed:
 		case <-a.fresh.changed:
 		case <-a.keys.changed:
@@ -381,6 +383,7 @@ func (a *Announcer) step(ctx context.Context) time.Time {
 	if plan.Changed {
 		a.responder.Set(plan.Layer2)
 	}
+	a.tell(plan.Takeovers)
 	if len(plan.Again) > 0 {
 		a.responder.Again(plan.Again...)
 	}
@@ -428,6 +431,31 @@ func (a *Announcer) checkKernel(now time.Time) (changed bool) {
 		a.config.Logger.Info("Whether the kernel leaves addresses to the announcers has changed", "problem", a.kernel)
 	}
 	return a.kernel != before
+}
+
+// tell has the other announcers know what this one has taken over.
+func (a *Announcer) tell(takeovers []Takeover) {
+	if len(takeovers) == 0 {
+		return
+	}
+	text, err := json.Marshal(takeovers)
+	if err != nil {
+		a.config.Logger.Error(err, "Cannot tell the others what was taken over")
+		return
+	}
+	a.cluster.Tell(text)
+}
+
+// listen takes in what others have told.
+func (a *Announcer) listen() {
+	for _, notice := range a.cluster.Notices() {
+		var takeovers []Takeover
+		if err := json.Unmarshal(notice.Text, &takeovers); err != nil {
+			a.config.Logger.Error(err, "Cannot read what an announcer tells", "node", notice.From)
+			continue
+		}
+		a.planner.Told(notice.From, takeovers, time.Now())
+	}
 }
 
 // readCare leaves out what says no hardware address.

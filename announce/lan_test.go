@@ -95,49 +95,8 @@ func (l *lan) set(set func(*View)) {
 func (l *lan) settle() {
 	l.t.Helper()
 	for range 20 {
-		changed := false
-		var wake time.Time
-		for _, name := range slices.Sorted(maps.Keys(l.nodes)) {
-			n := l.nodes[name]
-			if sees, limited := l.sees[name]; limited {
-				n.planner.SetAlive(sees)
-			} else {
-				n.planner.SetAlive(l.alive)
-			}
-			absent := maps.Clone(l.absent)
-			delete(absent, name)
-			n.planner.SetAbsent(absent)
-			n.planner.SetInterfaces(n.interfaces)
-			plan := n.planner.Plan(l.now)
-			n.layer2, n.care = plan.Layer2, plan.Care
-			for ip := range plan.Trials {
-				n.planner.Report(ip, l.strangers[ip.String()], l.now)
-				changed = true
-			}
-			wake = earlier(wake, plan.Wake)
-			for _, m := range plan.Moves {
-				if m.To == name {
-					for _, hearer := range l.nodes {
-						hearer.planner.Heard(m.Address, name, l.now)
-					}
-				}
-				l.moves = append(l.moves, fmt.Sprintf("%s: %s %s->%s %s", name, m.Address, m.From, m.To, m.Reason))
-			}
-			changed = changed || plan.Changed
-		}
-		l.checkQuarrels()
-		if !l.away {
-			for _, name := range slices.Sorted(maps.Keys(l.nodes)) {
-				status := v1alpha1.AnnouncerStatus{Layer2: l.nodes[name].planner.Status()}
-				changed = changed || !apiequality.Semantic.DeepEqual(status, l.api[name].Status)
-				l.api[name] = &v1alpha1.Announcer{ObjectMeta: *l.api[name].ObjectMeta.DeepCopy(), Status: status}
-			}
-			for _, n := range l.nodes {
-				for _, name := range slices.Sorted(maps.Keys(l.api)) {
-					n.view.SetAnnouncer(name, l.api[name])
-				}
-			}
-		}
+		changed, wake := l.planAll()
+		changed = l.recordAll() || changed
 		if !changed && (wake.IsZero() || wake.After(l.now.Add(recordPatience))) {
 			return
 		} else if !changed {
@@ -145,6 +104,65 @@ func (l *lan) settle() {
 		}
 	}
 	l.t.Fatalf("the nodes do not come to rest:\n%s", strings.Join(l.moves, "\n"))
+}
+
+// planAll has all nodes plan once, and hear what the others announce and tell. It returns whether anything has changed, and when
+// to plan again.
+func (l *lan) planAll() (changed bool, wake time.Time) {
+	l.t.Helper()
+	for _, name := range slices.Sorted(maps.Keys(l.nodes)) {
+		n := l.nodes[name]
+		sees, limited := l.sees[name]
+		if !limited {
+			sees = l.alive
+		}
+		n.planner.SetAlive(sees)
+		absent := maps.Clone(l.absent)
+		delete(absent, name)
+		n.planner.SetAbsent(absent)
+		n.planner.SetInterfaces(n.interfaces)
+		plan := n.planner.Plan(l.now)
+		n.layer2, n.care = plan.Layer2, plan.Care
+		for ip := range plan.Trials {
+			n.planner.Report(ip, l.strangers[ip.String()], l.now)
+			changed = true
+		}
+		wake = earlier(wake, plan.Wake)
+		for _, m := range plan.Moves {
+			if m.To == name {
+				for _, hearer := range l.nodes {
+					hearer.planner.Heard(m.Address, name, l.now)
+				}
+			}
+			l.moves = append(l.moves, fmt.Sprintf("%s: %s %s->%s %s", name, m.Address, m.From, m.To, m.Reason))
+		}
+		for other, hearer := range l.nodes {
+			if other != name && slices.Contains(sees, other) {
+				hearer.planner.Told(name, plan.Takeovers, l.now)
+			}
+		}
+		changed = changed || plan.Changed
+	}
+	l.checkQuarrels()
+	return changed, wake
+}
+
+// recordAll writes down what all nodes say of themselves, unless the API is away, and returns whether that is news.
+func (l *lan) recordAll() (changed bool) {
+	if l.away {
+		return false
+	}
+	for _, name := range slices.Sorted(maps.Keys(l.nodes)) {
+		status := v1alpha1.AnnouncerStatus{Layer2: l.nodes[name].planner.Status()}
+		changed = changed || !apiequality.Semantic.DeepEqual(status, l.api[name].Status)
+		l.api[name] = &v1alpha1.Announcer{ObjectMeta: *l.api[name].ObjectMeta.DeepCopy(), Status: status}
+	}
+	for _, n := range l.nodes {
+		for _, name := range slices.Sorted(maps.Keys(l.api)) {
+			n.view.SetAnnouncer(name, l.api[name])
+		}
+	}
+	return changed
 }
 
 // checkQuarrels fails if two nodes announce an address, unless all but one know that they are not its owner, and only wait for

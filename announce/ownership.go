@@ -114,11 +114,12 @@ func (p *Planner) part(ip netip.Addr, o *ownership, d election.Decision, now tim
 	}
 	_, announced := p.announces[ip]
 	if announced {
-		if p.waits(ip, o, d, now) {
+		may := p.mayStay(ip, d)
+		if heard := o.heard == d.Owner && now.Sub(o.heardWhen) < heardLately; may && !heard {
 			o.waited, o.until = true, time.Time{}
 			return Move{}, false
 		}
-		if o.waited && o.until.IsZero() && d.Owner != "" {
+		if (may || o.waited) && o.until.IsZero() && d.Owner != "" {
 			o.until = now.Add(overlap)
 		}
 		if now.Before(o.until) {
@@ -135,12 +136,11 @@ func (p *Planner) part(ip netip.Addr, o *ownership, d election.Decision, now tim
 	return Move{ip, p.node, d.Owner, reason, nil, p.verdict(ip)}, announced
 }
 
-// waits says whether the node goes on announcing an address until its next owner does. There is no reason to if that one has
-// been heard or has claimed it, which it does once it announces, or if the node could not serve the address anyway.
-func (p *Planner) waits(ip netip.Addr, o *ownership, d election.Decision, now time.Time) bool {
-	heard := o.heard == d.Owner && now.Sub(o.heardWhen) < heardLately
+// mayStay says whether the node may go on announcing an address until its next owner does. It may not if that one has claimed
+// it, which it does once it announces, or if the node could not serve the address anyway.
+func (p *Planner) mayStay(ip netip.Addr, d election.Decision) bool {
 	own, found := p.member(p.node)
-	if !found || heard || d.Owner == "" || d.Why == election.Holds && !d.Tentative {
+	if !found || d.Owner == "" || d.Why == election.Holds && !d.Tentative {
 		return false
 	}
 	requests, _ := p.requests(ip)
@@ -172,6 +172,9 @@ func (p *Planner) stake(ip netip.Addr, o *ownership) {
 		}
 	}
 	if best.Node != p.node || best.Epoch == 0 {
+		if t, known := p.takeovers[ip]; known {
+			best.Epoch = max(best.Epoch, t.epoch)
+		}
 		best = claim{election.Claim{Node: p.node, Epoch: best.Epoch + 1, Order: election.Unrecorded}, o.since}
 	}
 	if best.Epoch != o.Epoch {

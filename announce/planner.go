@@ -22,8 +22,8 @@ type Planner struct {
 	novice     bool
 	interfaces []Interface
 	stale      bool
-	// again are addresses to look at although nothing in the view has changed.
-	again map[netip.Addr]struct{}
+	// again are addresses to look at although nothing in the view has changed; reenter those for which the election changes.
+	again, reenter map[netip.Addr]struct{}
 
 	field
 	round *election.Round
@@ -31,6 +31,7 @@ type Planner struct {
 	owned     map[netip.Addr]*ownership
 	announces map[netip.Addr][]string
 	conflicts map[netip.Addr]*conflict
+	takeovers map[netip.Addr]takeover
 	// rebalanced is the last request for rebalancing that was met.
 	rebalanced string
 	// resumed says that what the node has recorded of itself before was taken up.
@@ -46,9 +47,11 @@ func NewPlanner(view *View, node string) *Planner {
 		stale:     true,
 		back:      map[string]time.Time{},
 		again:     map[netip.Addr]struct{}{},
+		reenter:   map[netip.Addr]struct{}{},
 		owned:     map[netip.Addr]*ownership{},
 		announces: map[netip.Addr][]string{},
 		conflicts: map[netip.Addr]*conflict{},
+		takeovers: map[netip.Addr]takeover{},
 	}
 }
 
@@ -142,6 +145,8 @@ type Plan struct {
 	Again []netip.Addr
 	// Moves since the last plan, by address.
 	Moves []Move
+	// Takeovers are those among the Moves of which to tell the other nodes.
+	Takeovers []Takeover
 	// Unseen are the members that are alive although the gossip does not see them, sorted.
 	Unseen []string
 	// Wake is when to plan again even if nothing changes; zero: never.
@@ -164,6 +169,7 @@ func (p *Planner) Plan(now time.Time) Plan {
 		contested[ip] = p.contested(ip)
 	}
 	p.resume(now)
+	expiry := p.expire(now)
 	p.changed = all || p.stale
 	if p.changed {
 		p.stale = false
@@ -178,7 +184,11 @@ func (p *Planner) Plan(now time.Time) Plan {
 		for ip := range dirty {
 			p.enter(ip)
 		}
+		for ip := range p.reenter {
+			p.enter(ip)
+		}
 	}
+	clear(p.reenter)
 	maps.Copy(touched, p.again)
 	for ip, o := range p.owned {
 		if o.trial != nil && !now.Before(o.trial.until) || !o.until.IsZero() && !now.Before(o.until) {
@@ -193,10 +203,14 @@ func (p *Planner) Plan(now time.Time) Plan {
 	}
 	p.rebalance()
 
-	plan := Plan{Layer2: p.announces, Unseen: p.unseen()}
+	plan := Plan{Layer2: p.announces, Unseen: p.unseen(), Wake: expiry}
 	for _, ip := range slices.SortedFunc(maps.Keys(touched), netip.Addr.Compare) {
 		if move, moved := p.follow(ip, now); moved {
 			plan.Moves = append(plan.Moves, move)
+			if t, is := p.tell(move, now); is {
+				plan.Takeovers = append(plan.Takeovers, t)
+				plan.Wake = earlier(plan.Wake, p.takeovers[ip].until)
+			}
 		} else if _, kept := p.announces[ip]; kept && contested[ip] && p.round.Decision(ip).Owner == p.node {
 			plan.Again = append(plan.Again, ip)
 		}
@@ -279,14 +293,10 @@ func (p *Planner) enter(ip netip.Addr) {
 			}
 		}
 	}
-	holder := -1
-	if best, claimed := election.Best(address.Claims); claimed {
-		if i, alive := slices.BinarySearch(p.alive, best.Node); alive {
-			holder = i
-		}
-	}
+	best, _ := election.Best(address.Claims)
+	address.Taken = p.taken(ip, best)
 	p.keepers.All(func(i int) {
-		if i != holder {
+		if name := p.alive[i]; name != best.Node && name != address.Taken {
 			address.Eligible.Remove(i)
 		}
 	})

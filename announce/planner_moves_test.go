@@ -249,13 +249,15 @@ func excluded(n *corev1.Node) { n.Labels[corev1.LabelNodeExcludeBalancers] = "" 
 func TestWhoIsDrainedGoesOnUntilTheNextOwnerAnnounces(t *testing.T) {
 	for name, drain := range map[string]func(*corev1.Node){"annotation": drained, "not ready": notReady, "label": excluded} {
 		t.Run(name, func(t *testing.T) {
-			for _, how := range []string{"heard", "recorded"} {
+			for _, how := range []string{"heard", "heard before it plans", "recorded"} {
 				l := web(t)
 				l.settle()
 				owner := l.owner(vip)
 				l.setNode(nodeObject(owner, drain))
-				if plan := l.plan(owner); len(plan.Layer2) != 1 {
-					t.Fatalf("%s stopped before anybody else began", owner)
+				if how != "heard before it plans" {
+					if plan := l.plan(owner); len(plan.Layer2) != 1 {
+						t.Fatalf("%s stopped before anybody else began", owner)
+					}
 				}
 				var next string
 				for name := range l.nodes {
@@ -269,10 +271,10 @@ func TestWhoIsDrainedGoesOnUntilTheNextOwnerAnnounces(t *testing.T) {
 				if got := l.owners(vip); len(got) != 2 {
 					t.Fatalf("announced by %v", got)
 				}
-				if how == "heard" {
-					l.nodes[owner].planner.Heard(addr(vip), next, l.now)
-				} else {
+				if how == "recorded" {
 					l.record(next)
+				} else {
+					l.nodes[owner].planner.Heard(addr(vip), next, l.now)
 				}
 				if plan := l.plan(owner); len(plan.Layer2) != 1 || len(plan.Again) != 0 || !plan.Wake.Equal(l.now.Add(overlap)) {
 					t.Errorf("%s does not answer what may have been asked before: %+v", owner, plan)

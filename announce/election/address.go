@@ -11,6 +11,9 @@ type Address struct {
 	Created int64
 	// Claims of all nodes, dead ones too.
 	Claims []Claim
+	// Taken is the node that has taken the address over from the maker of the best claim, as far as is known without a claim
+	// of its own; "" for none. It counts where the address would be open.
+	Taken string
 	// Eligible are the live nodes that may announce the address.
 	Eligible Set
 	// LastResort are nodes that own the address only if they are eligible and no other node is.

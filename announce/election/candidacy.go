@@ -20,11 +20,11 @@ type candidacy struct {
 	// group is nil for an address without others.
 	group *group
 
-	// The best claim: its maker, and the node that it hands to.
-	claimed       bool
-	tentative     bool
-	holder        string
-	maker, handTo int
+	// The best claim: its maker, and the node that it hands to. Taker is the node that has taken the address over without one.
+	claimed              bool
+	tentative            bool
+	holder               string
+	maker, handTo, taker int
 
 	standing
 	owner int
@@ -41,7 +41,7 @@ type standing struct {
 	// fit are the nodes that may own the address.
 	fit Set
 	why Why
-	// keeper is the node to which the best claim gives the address; nobody if it is open.
+	// keeper is the node to which the best claim gives the address, or that has taken it over; nobody if it is open.
 	keeper int
 }
 
@@ -67,6 +67,9 @@ func (c *candidacy) stand(without int) standing {
 		s.why = HolderUnfit
 	default:
 		s.why, s.keeper = Holds, c.maker
+	}
+	if c.claimed && s.keeper == nobody && s.fit.Has(c.taker) {
+		s.keeper = c.taker
 	}
 	return s
 }

@@ -7,6 +7,9 @@
 //	the best claim's node is alive and eligible? ──yes──► it keeps the address
 //	                    │no
 //	                    ▼
+//	an eligible live node is known to have taken it over? ──yes──► that node owns it
+//	                    │no
+//	                    ▼
 //	another address of the group has an eligible node? ──yes──► that node owns this one too
 //	                    │no
 //	                    ▼
@@ -23,6 +26,9 @@
 //     address a moment apart agree on all others.
 //   - Once a node has recorded what the decision gave it, the decision for the rest stays what it was, so it does not matter
 //     who sees whose claims first. A node must record all of it at once.
+//
+// The second one holds as long as the nodes stay the same. Who takes addresses over therefore tells the others without waiting
+// for the API, lest they share the same ones out otherwise when the next node dies.
 //
 // The package knows neither time nor network nor Kubernetes.
 package election

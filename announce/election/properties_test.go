@@ -106,6 +106,22 @@ func TestWhatNodesRecordChangesNoDecision(t *testing.T) {
 	})
 }
 
+func TestWhatNodesHaveTakenOverStaysWithThemWhenOthersDieOrRecord(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := steadyWorlds(t)
+		before := w.owners()
+		w.tell()
+		dead := subset(t, "dead", cluster)
+		w.record(subset(t, "have recorded", cluster))
+		for ip, owner := range w.without(dead...).owners() {
+			claimed := len(w.addresses[ip].claims) > 0
+			if was := before[ip]; claimed && !slices.Contains(dead, was) && was != "" && owner != was {
+				t.Fatalf("%s moved from %q to %q", ip, was, owner)
+			}
+		}
+	})
+}
+
 func TestAYoungerAddressChangesNothingForOlderOnesOfOtherGroups(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := worlds(t)

@@ -20,6 +20,7 @@ type situation struct {
 	eligible, lastResort []string
 	weights              map[string]int32
 	group                string
+	taken                string
 }
 
 func (w *world) round(order []netip.Addr) *Round {
@@ -34,7 +35,7 @@ func (w *world) round(order []netip.Addr) *Round {
 func (w *world) address(r *Round, ip netip.Addr) Address {
 	s := w.addresses[ip]
 	a := Address{
-		Created: s.created, Claims: s.claims, Group: s.group, Eligible: w.set(s.eligible), LastResort: w.set(s.lastResort),
+		Created: s.created, Claims: s.claims, Taken: s.taken, Group: s.group, Eligible: w.set(s.eligible), LastResort: w.set(s.lastResort),
 	}
 	if s.weights != nil {
 		for _, n := range w.alive {
@@ -114,6 +115,15 @@ func (w *world) record(nodes []string) {
 	}
 }
 
+// tell has all nodes tell the others what they own and somebody else had claimed, as they do before it is recorded.
+func (w *world) tell() {
+	for ip, owner := range w.owners() {
+		if owner != "" {
+			w.addresses[ip].taken = owner
+		}
+	}
+}
+
 // without is the world without some of its live nodes.
 func (w *world) without(nodes ...string) *world {
 	return &world{
@@ -170,6 +180,9 @@ func steadyWorlds(t *rapid.T) *world {
 			s.claims = append(s.claims, Claim{
 				Node: n, Epoch: rapid.Int64Range(1, 3).Draw(t, "epoch"), Order: rapid.Uint64Range(0, 2).Draw(t, "order"),
 			})
+		}
+		if rapid.IntRange(0, 3).Draw(t, "taken over") == 0 {
+			s.taken = rapid.SampledFrom(cluster).Draw(t, "taken by")
 		}
 		w.addresses[address(i)] = s
 	}

@@ -18,7 +18,7 @@ const DefaultPort = 7947
 
 // Config is what a Cluster is made of.
 type Config struct {
-	// Name of this member, unique in the cluster.
+	// Name of this member, unique in the cluster, of at most 255 bytes.
 	Name string
 	// Address of this node. The Cluster listens on it, and the others reach it there.
 	Address netip.Addr
@@ -42,8 +42,12 @@ type Cluster struct {
 	// farewells are passed on.
 	farewells memberlist.TransmitLimitedQueue
 	strangers strangers
+	telling   sync.WaitGroup
 
 	mu sync.Mutex
+	// list is there while the Cluster runs, and notices were not asked for yet.
+	list    *memberlist.Memberlist
+	notices []Notice
 	// members are those that have been in sight, but for this one.
 	members map[string]*member
 }
@@ -115,7 +119,7 @@ func (c *Cluster) LastSeen(name string) time.Time {
 	return time.Time{}
 }
 
-// Changed receives after Alive or Left has changed or a stranger has come up; several changes may come as one.
+// Changed receives after Alive or Left has changed, a notice has arrived or a stranger has come up; several changes may come as one.
 func (c *Cluster) Changed() <-chan struct{} { return c.changed }
 
 // Joined is closed once, after the first SetPeers, every peer is in sight or has been tried and did not answer. What Alive
@@ -135,6 +139,9 @@ func (c *Cluster) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("gossip on %s port %d: %w", c.config.Address, c.config.Port, err)
 	}
+	c.setList(list)
+	defer c.telling.Wait()
+	defer c.setList(nil)
 	var turning sync.WaitGroup
 	turning.Go(func() { c.turn(ctx) })
 	defer turning.Wait()
@@ -152,6 +159,12 @@ func (c *Cluster) Run(ctx context.Context) error {
 		return fmt.Errorf("end the gossip: %w", err)
 	}
 	return nil
+}
+
+func (c *Cluster) setList(list *memberlist.Memberlist) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.list = list
 }
 
 // sees returns whether a member is in sight at that address.

@@ -1,6 +1,7 @@
 package membership
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net/netip"
@@ -113,6 +114,48 @@ func TestMemberWasSeenWhenItAnsweredLast(t *testing.T) {
 	if a.Left("b") || !a.LastSeen("b").IsZero() {
 		t.Error("b is not forgotten")
 	}
+}
+
+func TestWhatIsToldReachesAllOthersHoweverLongItIs(t *testing.T) {
+	loopback(t)
+	peers := map[string]netip.Addr{"a": local(1), "b": local(2), "c": local(3)}
+	var members []*Cluster
+	for _, name := range []string{"a", "b", "c"} {
+		c, _ := start(t, name, peers[name])
+		members = append(members, c)
+		c.SetPeers(peers)
+	}
+	for _, c := range members {
+		awaitAlive(t, c, "a", "b", "c")
+	}
+	for _, size := range []int{0, 1, packet, 100_000} {
+		text := bytes.Repeat([]byte("x"), size)
+		members[0].Tell(text)
+		for _, c := range members[1:] {
+			var notices []Notice
+			poll(t, fmt.Sprintf("%d bytes", size), func() bool {
+				notices = append(notices, c.Notices()...)
+				return len(notices) > 0
+			})
+			if len(notices) != 1 || notices[0].From != "a" || !bytes.Equal(notices[0].Text, text) {
+				t.Errorf("%s: %d notices, the first from %q of %d bytes, want one from a of %d", c.config.Name, len(notices), notices[0].From, len(notices[0].Text), size)
+			}
+		}
+	}
+	if own := members[0].Notices(); len(own) > 0 {
+		t.Errorf("a has told itself %d notices", len(own))
+	}
+}
+
+func TestWordsThatMakeNoSenseAreIgnored(t *testing.T) {
+	c := New(Config{Name: "a", Address: local(1)})
+	for _, word := range [][]byte{nil, {}, {0}, {kindFarewell}, {kindFarewell, 1, 2}, {kindNotice}, {kindNotice, 3, 'a', 'b'}, {99, 1, 'a'}} {
+		voice{c}.NotifyMsg(word)
+	}
+	if notices := c.Notices(); len(notices) > 0 {
+		t.Errorf("heard %v", notices)
+	}
+	c.Tell([]byte("nobody is there")) // it does not run
 }
 
 func TestMemberIsAloneUntilItRuns(t *testing.T) {

@@ -3,6 +3,7 @@ package membership
 import (
 	"bytes"
 	"crypto/rand"
+	"slices"
 
 	"github.com/hashicorp/memberlist"
 )
@@ -16,21 +17,21 @@ func newSession() []byte {
 	return session
 }
 
-// farewell is the word that a member leaves on purpose: its session and its name. memberlist itself tells it from a death but
+// farewell is the word that a member leaves on purpose: its kind, the session and the name. memberlist itself tells it from a death but
 // does not pass that on. Like memberlist's own news it is told from member to member, for those whom it does not reach
 // directly.
 type farewell []byte
 
 func newFarewell(session []byte, name string) farewell {
-	return append(bytes.Clone(session), name...)
+	return slices.Concat(farewell{kindFarewell}, session, farewell(name))
 }
 
 // parse returns nil and nothing where it is no farewell.
 func (f farewell) parse() (session []byte, name string) {
-	if len(f) <= sessionSize {
+	if len(f) <= 1+sessionSize {
 		return nil, ""
 	}
-	return f[:sessionSize], string(f[sessionSize:])
+	return f[1 : 1+sessionSize], string(f[1+sessionSize:])
 }
 
 // Message, Invalidates, Finished and UniqueBroadcast are for memberlist.
@@ -54,15 +55,9 @@ func (c *Cluster) sayFarewell(list *memberlist.Memberlist) {
 	}
 }
 
-// voice is the Cluster as memberlist's source and sink of words that are not its own.
-type voice struct{ *Cluster }
-
-// NodeMeta tells the others the session.
-func (v voice) NodeMeta(int) []byte { return v.session }
-
-// NotifyMsg takes a farewell, and passes it on if it is news.
-func (v voice) NotifyMsg(message []byte) {
-	session, name := farewell(message).parse()
+// hearFarewell takes a farewell, and passes it on if it is news.
+func (v voice) hearFarewell(f farewell) {
+	session, name := f.parse()
 	v.mu.Lock()
 	m := v.members[name]
 	news := m != nil && !m.left && bytes.Equal(m.session, session)
@@ -78,12 +73,3 @@ func (v voice) NotifyMsg(message []byte) {
 		signal(v.changed)
 	}
 }
-
-// GetBroadcasts returns what is to be passed on.
-func (v voice) GetBroadcasts(overhead, limit int) [][]byte {
-	return v.farewells.GetBroadcasts(overhead, limit)
-}
-
-// LocalState and MergeRemoteState are for what is exchanged in full now and then, which is nothing.
-func (voice) LocalState(bool) []byte        { return nil }
-func (voice) MergeRemoteState([]byte, bool) {}

@@ -1,0 +1,78 @@
+package announce
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/clarionlb/clarion/announce/election"
+)
+
+// Takeover is an address that a node announces in the place of another one, before the API shows that it does. Nodes tell each
+// other directly: if another node dies meanwhile, those that do not know yet would share the address out again.
+type Takeover struct {
+	Address netip.Addr `json:"ip"`
+	// Epoch of the claim that the node is about to record.
+	Epoch int64 `json:"epoch"`
+}
+
+// takeover is one of which the planner knows.
+type takeover struct {
+	node  string
+	epoch int64
+	// until is when it stops to count: the node's claim should be recorded by then, and if the API is away, nodes that were not
+	// told must not disagree for long.
+	until time.Time
+}
+
+// Told takes note of what another node has taken over. What this node announces itself is decided by what the API says.
+func (p *Planner) Told(node string, takeovers []Takeover, now time.Time) {
+	for _, t := range takeovers {
+		if _, announced := p.announces[t.Address]; !announced {
+			p.note(t.Address, takeover{node, t.Epoch, now.Add(recordPatience)})
+		}
+	}
+}
+
+// note has a takeover count, unless a later one is known.
+func (p *Planner) note(ip netip.Addr, t takeover) {
+	if known, is := p.takeovers[ip]; is && known.epoch >= t.epoch {
+		return
+	}
+	p.takeovers[ip] = t
+	p.reenter[ip] = struct{}{}
+}
+
+// taken is the node that has taken an address over; "" for none.
+func (p *Planner) taken(ip netip.Addr, best election.Claim) string {
+	t, is := p.takeovers[ip]
+	if is && best.Epoch >= t.epoch {
+		delete(p.takeovers, ip)
+	}
+	if !is || best.Epoch >= t.epoch || p.absent[t.node] == Paused {
+		return ""
+	}
+	return t.node
+}
+
+// expire forgets takeovers whose time is over, and returns when that of the next one is.
+func (p *Planner) expire(now time.Time) (wake time.Time) {
+	for ip, t := range p.takeovers {
+		if now.Before(t.until) {
+			wake = earlier(wake, t.until)
+			continue
+		}
+		delete(p.takeovers, ip)
+		p.reenter[ip] = struct{}{}
+	}
+	return wake
+}
+
+// tell returns the takeover that a move is; false if it is none, or the API shows it already.
+func (p *Planner) tell(m Move, now time.Time) (Takeover, bool) {
+	o := p.owned[m.Address]
+	if m.To != p.node || m.Reason != MoveHolderDown && m.Reason != MoveHolderUnfit || p.recorded(m.Address, o).Node != "" {
+		return Takeover{}, false
+	}
+	p.note(m.Address, takeover{p.node, o.Epoch, now.Add(recordPatience)})
+	return Takeover{m.Address, o.Epoch}, true
+}

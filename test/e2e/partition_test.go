@@ -32,6 +32,7 @@ func TestOneNodeAnswersForAnAddressThroughEveryPartition(t *testing.T) {
 	f.during("a node reaches nobody at all", testIsolatedNode)
 	f.during("the LAN falls into two halves", testTwoHalves)
 	f.during("the LAN falls into two halves while the API server is away", testTwoHalvesWithoutAPI)
+	f.during("a node loses its power just when another one's addresses have moved", testSecondDeath)
 	f.during("the API server is away and a node loses its power", testDeathWithoutAPI)
 }
 
@@ -261,16 +262,65 @@ func testDeathWithoutAPI(o *observation) {
 	o.awaitMove(o.of(node), node)
 	o.undisturbed(o.notOf(node))
 	resume()
-	if err := node.PowerOn(); err != nil {
+	o.powerOn(node)
+}
+
+// testSecondDeath has a node die while those that have taken over from another one can hardly have recorded that.
+func testSecondDeath(o *observation) {
+	first := o.owners[o.addresses[0]]
+	if err := first.PowerOff(); err != nil {
 		o.t.Fatal(err)
 	}
-	if err := node.AwaitReady(o.ctx); err != nil {
+	var takers []*cluster.Node
+	for _, address := range o.of(first) {
+		o.eventually(fmt.Sprintf("another node to answer for %s", address), func(ctx context.Context) error {
+			mac, err := o.watch.AwaitSole(ctx, address, 1)
+			if err == nil && o.nodeWith(mac) == first {
+				err = fmt.Errorf("%s still answers", first.Name)
+			}
+			takers = append(takers, o.nodeWith(mac))
+			return err
+		})
+	}
+	var second *cluster.Node
+	for _, address := range o.notOf(first) {
+		if node := o.owners[address]; !slices.Contains(takers, node) {
+			second = node
+		}
+	}
+	if second == nil {
+		o.t.Fatal("every other node that has addresses has taken some over")
+	}
+	if err := second.PowerOff(); err != nil {
 		o.t.Fatal(err)
+	}
+	o.awaitMove(o.of(second), first, second)
+	o.undisturbed(o.notOf(first, second))
+	o.powerOn(first, second)
+	for _, address := range o.of(first, second) {
+		if moves := o.watch.Answers(address).Moves(); moves != 1 {
+			o.t.Errorf("%s has moved %d times", address, moves)
+		}
+	}
+}
+
+// powerOn has nodes take part again, and checks that they leave what they had where it is now.
+func (o *observation) powerOn(nodes ...*cluster.Node) {
+	o.t.Helper()
+	for _, node := range nodes {
+		if err := node.PowerOn(); err != nil {
+			o.t.Fatal(err)
+		}
+	}
+	for _, node := range nodes {
+		if err := node.AwaitReady(o.ctx); err != nil {
+			o.t.Fatal(err)
+		}
 	}
 	o.awaitAllInSight()
-	for _, address := range o.of(node) {
-		if owner := o.awaitSoleOwnerSeenBy(o.watch, address); owner == node {
-			o.t.Errorf("%s took %s back", node.Name, address)
+	for _, address := range o.of(nodes...) {
+		if owner := o.awaitSoleOwnerSeenBy(o.watch, address); slices.Contains(nodes, owner) {
+			o.t.Errorf("%s took %s back", owner.Name, address)
 		}
 	}
 }

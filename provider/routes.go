@@ -176,6 +176,9 @@ func (o *observer) peerStatus(name string) v1alpha1.BGPPeerStatus {
 		}
 	}
 	reason, message := v1alpha1.ReasonValid, "The nodes that are selected speak with the router."
+	if status.Established < status.Nodes {
+		message = fmt.Sprintf("%d of %d nodes have a session with the router: the Announcers of the others say why.", status.Established, status.Nodes)
+	}
 	switch {
 	case p.err != nil:
 		reason, message = v1alpha1.ReasonInvalid, p.err.Error()

@@ -111,6 +111,8 @@ func TestABGPPeerSaysWhoSpeaksWithItAndWhoCannot(t *testing.T) {
 	s.announcer("n1", sessions(map[string]v1alpha1.BGPState{"tor": v1alpha1.BGPConnecting}, "connection refused"))
 	expect(1, 0, "False NoSession: No node has a session with the router: the Announcers of the nodes say why.")
 	s.announcer("n1", up("tor"))
+	s.announcer("n2", sessions(map[string]v1alpha1.BGPState{"tor": v1alpha1.BGPConnecting}, "connection refused"))
+	expect(2, 1, "True Valid: 1 of 2 nodes have a session with the router: the Announcers of the others say why.")
 	s.announcer("n2", up("tor"))
 	expect(2, 2, "True Valid: The nodes that are selected speak with the router.")
 	refused := sessions(map[string]v1alpha1.BGPState{"tor": v1alpha1.BGPRefused}, "there is no Secret")

@@ -18,13 +18,19 @@ type bird struct {
 	socket string
 }
 
-// bird starts it on the host with this configuration.
+// bird starts it on the host with this configuration, so that the kernel gets the routes.
 func (h *host) bird(config string) *bird {
+	h.t.Helper()
+	return h.birdAlone("protocol kernel { ipv4 { export all; }; }\nprotocol kernel { ipv6 { export all; }; }\n" + config)
+}
+
+// birdAlone starts it on the host with this configuration.
+func (h *host) birdAlone(config string) *bird {
 	h.t.Helper()
 	dir := tempDir(h.t)
 	b := &bird{h.t, filepath.Join(dir, "bird.ctl")}
 	file := filepath.Join(dir, "bird.conf")
-	must(h.t, os.WriteFile(file, []byte("protocol device { }\nprotocol kernel { ipv4 { export all; }; }\nprotocol kernel { ipv6 { export all; }; }\n"+config), 0o644))
+	must(h.t, os.WriteFile(file, []byte("protocol device { }\n"+config), 0o644))
 	h.start("/usr/sbin/bird", "-f", "-c", file, "-s", b.socket, "-P", filepath.Join(dir, "bird.pid"))
 	eventually(h.t, "bird runs", func() (bool, any) {
 		out, err := b.birdc("show status")
@@ -115,26 +121,30 @@ func TestBIRDKeepsRoutesOverARestart(t *testing.T) {
 // over from a session on the node itself, and passes them on.
 func TestADaemonOnTheNodeItselfPassesRoutesOn(t *testing.T) {
 	r := newRouter(t, plain()...)
-	self := &host{t: t, ns: here(t)}
-	const local = "192.0.2.77"
 	lo, err := netlink.LinkByName("lo")
 	must(t, err)
 	must(t, netlink.LinkSetUp(lo))
-	must(t, netlink.AddrAdd(lo, address(t, local+"/32")))
-	t.Cleanup(func() { netlink.AddrDel(lo, address(t, local+"/32")) })
-	dir := tempDir(t)
-	file, socket := filepath.Join(dir, "bird.conf"), filepath.Join(dir, "bird.ctl")
-	must(t, os.WriteFile(file, []byte(r.name(`router id 192.0.2.9;
-protocol device { }
-protocol bgp announcer { local `+local+` as 65000; neighbor `+local+` as 65000; passive; multihop; hold time 3; ipv4 { import all; export none; }; }
-protocol bgp tor { local NODE as 65000; neighbor ROUTER as 65001; hold time 3; ipv4 { import none; export all; next hop self; }; }
-`)), 0o644))
-	self.start("/usr/sbin/bird", "-f", "-c", file, "-s", socket, "-P", filepath.Join(dir, "bird.pid"))
+	self := &host{t: t, ns: here(t)}
+	const local = "127.0.0.1"
+	self.birdAlone(r.name(`router id 192.0.2.9;
+protocol bgp announcer {
+	local ` + local + ` as 65000;
+	neighbor ` + local + ` as 65000;
+	passive; multihop; hold time 3;
+	ipv4 { import all; export none; }; ipv6 { import all; export none; };
+}
+protocol bgp tor {
+	local NODE as 65000;
+	neighbor ROUTER as 65001;
+	hold time 3;
+	ipv4 { import none; export all; next hop self; }; ipv6 { import none; export all; next hop self; };
+}
+`))
 	s := newSpeaker(t, false)
 	run(t, s)
 	s.Set(alone(Peer{
-		Address: netip.MustParseAddr(local), Source: netip.MustParseAddr(local),
+		Address:  netip.MustParseAddr(local),
 		LocalASN: 65000, PeerASN: 65000, RouterID: netip.MustParseAddr("192.0.2.10"), HoldTime: minHoldTime, ConnectTime: minConnectTime,
-	}), say(routes(nil, "198.51.100.1/32")))
-	r.has(map[string]string{"198.51.100.1/32": "NODE"})
+	}), say(both))
+	r.has(map[string]string{"198.51.100.1/32": "NODE", "2001:db8:ff::1/128": "NODE6"})
 }

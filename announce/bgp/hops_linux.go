@@ -41,6 +41,10 @@ func findHops(peer Peer, router netip.Addr, extended bool) (hops, error) {
 	if router.Is6() && extended {
 		return hops{netip.IPv6Unspecified(), netip.IPv6Unspecified()}, nil
 	}
+	if router.IsLoopback() {
+		// A daemon on the node itself, which has to put in its own address for others anyway.
+		return hops{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}, nil
+	}
 	link, err := sourceLink(peer, router)
 	if err != nil {
 		return hops{}, fmt.Errorf("find the interface towards %s: %w", router, err)

@@ -51,7 +51,7 @@ type Peer struct {
 	RouterID netip.Addr
 	// Families that are offered; those that the router offers too are used. 0 is all. Routes of the other family than the
 	// session's own have as their next hop this node's address of that family on the same interface, or the session's
-	// IPv6 address for IPv4 routes if the router can take that (RFC 8950).
+	// IPv6 address for IPv4 routes if the router can take that (RFC 8950). To a loopback address, it is the loopback address.
 	Families Families
 
 	// Password for TCP MD5 signatures (RFC 2385). Empty is none.

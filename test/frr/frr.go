@@ -29,12 +29,7 @@ type Router struct {
 // Start has the router of a cluster speak BGP in AS 65000 with whoever of AS 65001 dials from the nodes' network, and use as
 // many ways to one prefix at once as there are. The lines are added to the configuration of its BGP. Logs go to a folder.
 func Start(ctx context.Context, host *network.Host, log string, lines ...string) (*Router, error) {
-	dir, err := os.MkdirTemp("", "router")
-	if err != nil {
-		return nil, err
-	}
-	r := &Router{host: host, dir: dir, log: log}
-	config := slices.Concat([]string{
+	return StartConfigured(ctx, host, log, slices.Concat([]string{
 		"router bgp 65000",
 		" bgp router-id 192.168.10.1",
 		" no bgp ebgp-requires-policy",
@@ -49,7 +44,16 @@ func Start(ctx context.Context, host *network.Host, log string, lines ...string)
 		"  neighbor nodes activate",
 		"  maximum-paths 8",
 		" exit-address-family",
-	})
+	})...)
+}
+
+// StartConfigured has a host speak BGP as a configuration says. Logs go to a folder.
+func StartConfigured(ctx context.Context, host *network.Host, log string, config ...string) (*Router, error) {
+	dir, err := os.MkdirTemp("", "router")
+	if err != nil {
+		return nil, err
+	}
+	r := &Router{host: host, dir: dir, log: log}
 	// The daemons give up being root. Connections are told apart by their ports too, as datacenter switches do.
 	err = os.Chmod(dir, 0o777)
 	if err == nil {
@@ -108,6 +112,19 @@ func (r *Router) Command(command string) []string {
 	return []string{"vtysh", "--vty_socket", r.dir, "-c", command}
 }
 
+// Configure changes the configuration by lines that come after "configure terminal".
+func (r *Router) Configure(ctx context.Context, lines ...string) error {
+	command := r.Command("configure terminal")
+	for _, line := range lines {
+		command = append(command, "-c", line)
+	}
+	out, err := r.host.Run(ctx, command...)
+	if err == nil && strings.Contains(out, "%") {
+		err = fmt.Errorf("configure %q: %s", lines, out)
+	}
+	return err
+}
+
 // show reads what a command shows as JSON.
 func (r *Router) show(ctx context.Context, command string, into any) error {
 	out, err := r.host.Run(ctx, r.Command(command+" json")...)
@@ -155,15 +172,44 @@ func (r *Router) Weights(ctx context.Context, prefix netip.Prefix) (map[string]i
 	return weights, nil
 }
 
+// Neighbor is what the router says of one.
+type Neighbor struct {
+	State       string `json:"bgpState"`
+	RemoteAS    uint32
+	RouterID    string `json:"remoteRouterId"`
+	Established int    `json:"connectionsEstablished"`
+}
+
+// Neighbors are all that the router knows, by their addresses or interfaces.
+func (r *Router) Neighbors(ctx context.Context) (map[string]Neighbor, error) {
+	var shown map[string]json.RawMessage
+	if err := r.show(ctx, "show bgp neighbors", &shown); err != nil {
+		return nil, err
+	}
+	neighbors := map[string]Neighbor{}
+	for name, said := range shown {
+		var n Neighbor
+		if err := json.Unmarshal(said, &n); err == nil { // some are about the router itself
+			neighbors[name] = n
+		}
+	}
+	return neighbors, nil
+}
+
 // Path is a way to a prefix, as the router was told of it.
 type Path struct {
 	MED       uint32 `json:"metric"`
+	LocalPref uint32 `json:"locPrf"`
 	ASPath    struct{ String string }
 	Community struct{ String string }
-	Peer      struct{ PeerID string }
+	Nexthops  []struct {
+		IP    string
+		Scope string
+	}
+	Peer struct{ PeerID string }
 }
 
-// Paths are the ways to a prefix that the router was told, by the node's address.
+// Paths are the ways to a prefix that the router was told, by the neighbor's address.
 func (r *Router) Paths(ctx context.Context, prefix netip.Prefix) (map[string]Path, error) {
 	var shown struct{ Paths []Path }
 	family := "ipv4"

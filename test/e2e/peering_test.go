@@ -1,0 +1,354 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/test/cluster"
+	"github.com/clarionlb/clarion/test/frr"
+)
+
+// peering is a deployment whose nodes speak with two routers in every way there is.
+type peering struct {
+	*deployment
+	// near is on the nodes' network, far is behind it.
+	near, far *router
+	// web has the addresses of a Service, IPv4 first.
+	web []netip.Prefix
+}
+
+// in returns it for use in a subtest.
+func (p *peering) in(t *testing.T) *peering {
+	sub := *p
+	sub.deployment = p.deployment.in(t)
+	sub.near, sub.far = p.near.in(sub.deployment), p.far.in(sub.deployment)
+	return &sub
+}
+
+// bgpPeer is a BGPPeer with these lines in its spec.
+func bgpPeer(name string, lines ...string) string {
+	return "---\napiVersion: clarionlb.io/v1alpha1\nkind: BGPPeer\nmetadata: {name: " + name + "}\nspec:\n  connectTime: 2s\n  " + strings.Join(lines, "\n  ") + "\n"
+}
+
+// only selects a node.
+func only(node string) string {
+	return "nodeSelectors: [{matchLabels: {kubernetes.io/hostname: " + node + "}}]"
+}
+
+// The BGPPeers. Those that are for all nodes and lack something on n2 have another one go on there alone.
+var (
+	torOfAll  = []string{"peerAddress: 192.168.10.1", "myASN: 65001", "dynamicASN: external"}
+	gateway6  = []string{"defaultGateway: IPv6", "myASN: 65011", "peerASN: 65000"}
+	onWire    = []string{"interface: wire", "myASN: 65021", "dynamicASN: external", "routerID: 192.0.2.21", "passwordSecret: {name: wire}"}
+	bySource  = []string{"peerAddress: 192.168.10.1", "sourceAddress: 192.168.10.111", "myASN: 65031", "peerASN: 65000", "routerID: 192.0.2.31", "passwordSecret: {name: source}"}
+	inside    = []string{"peerAddress: 192.168.20.100", "myASN: 65000", "dynamicASN: internal"}
+	outside   = []string{"peerAddress: fd00:20::100", "myASN: 65041", "peerASN: 65000", "ebgpMultiHop: true", only("n1")}
+	guarded   = []string{"peerAddress: fd00:20::100", "myASN: 65051", "peerASN: 65000", only("n2")}
+	twoHops   = append(guarded[:len(guarded):len(guarded)], "ttlSecurityHops: 2")
+	oneHop    = append(guarded[:len(guarded):len(guarded)], "ttlSecurityHops: 1")
+	twin      = []string{"peerAddress: fd00:10::1", "myASN: 65011", "peerASN: 65000"}
+	mistaken  = []string{"peerAddress: 192.168.20.100", "myASN: 65000", "dynamicASN: external"}
+	wireLocal = netip.MustParseAddr("fe80::11")
+)
+
+// TestNodesSpeakWithEveryRouterInItsOwnWay has nodes keep up sessions of all kinds at once, several of them with one router.
+func TestNodesSpeakWithEveryRouterInItsOwnWay(t *testing.T) {
+	d := deploy(t, cluster.Config{Nodes: 2, Families: []corev1.IPFamily{ipv4, ipv6}})
+	p := &peering{deployment: d}
+	p.lay()
+	p.near = d.startRouter(
+		" neighbor six peer-group",
+		" neighbor six remote-as 65011",
+		" neighbor six capability extended-nexthop",
+		" bgp listen range fd00:10::/64 peer-group six",
+		" neighbor n1 interface remote-as 65021",
+		" neighbor n1 password wire",
+		" neighbor 192.168.10.111 remote-as 65031",
+		" neighbor 192.168.10.111 password first",
+		" address-family ipv6 unicast",
+		"  neighbor six activate",
+		"  neighbor n1 activate",
+		"  neighbor 192.168.10.111 activate",
+		" exit-address-family",
+	)
+	p.far = p.startFarRouter()
+	d.apply(samples + "deployment.yaml")
+	d.kubectl("rollout", "status", "deployment/myapp", "--timeout=120s")
+	d.applyYAML(strings.ReplaceAll(routedPool, "/24]", `/26, "2001:db8::/112"]`) + "---" + routedAdvertisement)
+	d.loadBalancer("web", families(require, ipv4, ipv6))
+	p.web = d.awaitRoutes("web", 2)
+	p.setPassword("wire", "wire")
+	p.setPassword("source", "first")
+	d.applyYAML(bgpPeer("tor", torOfAll...) + bgpPeer("six", gateway6...) + bgpPeer("wire", onWire...) + bgpPeer("source", bySource...) +
+		bgpPeer("inside", inside...) + bgpPeer("outside", outside...) + bgpPeer("guarded", twoHops...))
+
+	t.Run("every session is as its BGPPeer says, and carries both families", p.test(testSessions))
+	t.Run("what one node cannot do is said of it alone", p.test(testWhatOneNodeCannotDo))
+	t.Run("a router that is farther away than it may be is not heard", p.test(testTooFar))
+	t.Run("a password concerns the sessions that use it", p.test(testPasswords))
+}
+
+func (p *peering) test(f func(*peering)) func(*testing.T) {
+	return func(t *testing.T) { f(p.in(t)) }
+}
+
+// lay lays a cable of its own between n1 and the router, with nothing but link-local addresses, and gives n1 an address more.
+func (p *peering) lay() {
+	p.t.Helper()
+	n1 := p.Node("n1").Host
+	for _, step := range []struct {
+		on interface {
+			Run(context.Context, ...string) (string, error)
+		}
+		command string
+	}{
+		{p.Router, "ip link add n1 type veth peer name wire netns " + n1.Namespace()},
+		{n1, "ip link set wire addrgenmode none up"},
+		{n1, "ip address add " + wireLocal.String() + "/64 dev wire nodad"},
+		{p.Router, "ip link set n1 up"},
+		{n1, "ip address add 192.168.10.111/24 dev eth0"},
+	} {
+		if _, err := step.on.Run(p.ctx, strings.Fields(step.command)...); err != nil {
+			p.t.Fatal(err)
+		}
+	}
+}
+
+// startFarRouter has the far client speak BGP, by way of the router.
+func (p *peering) startFarRouter() *router {
+	p.t.Helper()
+	r, err := frr.StartConfigured(p.ctx, p.FarClient, filepath.Join(p.LogDir(), "farclient"),
+		"router bgp 65000",
+		" bgp router-id 192.168.20.100",
+		" no bgp ebgp-requires-policy",
+		" neighbor inside peer-group",
+		" neighbor inside remote-as internal",
+		" bgp listen range 192.168.10.0/24 peer-group inside",
+		" neighbor fd00:10::11 remote-as 65041",
+		" neighbor fd00:10::11 ebgp-multihop 2",
+		" neighbor fd00:10::12 remote-as 65051",
+		" neighbor fd00:10::12 ttl-security hops 2",
+		" address-family ipv6 unicast",
+		"  neighbor inside activate",
+		"  neighbor fd00:10::11 activate",
+		"  neighbor fd00:10::12 activate",
+		" exit-address-family",
+	)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() {
+		if err := r.Stop(); err != nil {
+			p.t.Error(err)
+		}
+	})
+	return &router{r, p.deployment}
+}
+
+// setPassword writes a Secret.
+func (d *deployment) setPassword(secret, password string) {
+	d.t.Helper()
+	d.applyYAML("apiVersion: v1\nkind: Secret\nmetadata: {name: " + secret + ", namespace: clarion-system}\n" +
+		"type: kubernetes.io/basic-auth\nstringData: {password: " + password + "}\n")
+}
+
+// awaitRoutes waits until a Service has that many addresses, and returns the prefixes of them alone.
+func (d *deployment) awaitRoutes(service string, count int) []netip.Prefix {
+	d.t.Helper()
+	var routes []netip.Prefix
+	d.eventually(fmt.Sprintf("Service %s to have %d addresses", service, count), func(context.Context) error {
+		routes = nil
+		for _, address := range addresses(d.service(service)) {
+			routes = append(routes, netip.PrefixFrom(address, address.BitLen()))
+		}
+		if len(routes) != count {
+			return fmt.Errorf("%v", routes)
+		}
+		return nil
+	})
+	return routes
+}
+
+// partner is what a router is to say of a node on a session.
+type partner struct {
+	asn uint32
+	id  string
+	// hops are the next hops of routes of either family.
+	hops [2]string
+}
+
+func testSessions(p *peering) {
+	n1, n2 := [2]string{"192.168.10.11", "fd00:10::11"}, [2]string{"192.168.10.12", "fd00:10::12"}
+	p.near.awaitPartners(p.web, map[string]partner{
+		"192.168.10.11":  {65001, "192.168.10.11", n1},
+		"192.168.10.12":  {65001, "192.168.10.12", n2},
+		"fd00:10::11":    {65011, "192.168.10.11", [2]string{"fd00:10::11", "fd00:10::11"}},
+		"fd00:10::12":    {65011, "192.168.10.12", [2]string{"fd00:10::12", "fd00:10::12"}},
+		"n1":             {65021, "192.0.2.21", [2]string{wireLocal.String(), wireLocal.String()}},
+		"192.168.10.111": {65031, "192.0.2.31", [2]string{"192.168.10.111", "fd00:10::11"}},
+	})
+	p.far.awaitPartners(p.web, map[string]partner{
+		"192.168.10.11": {65000, "192.168.10.11", n1},
+		"192.168.10.12": {65000, "192.168.10.12", n2},
+		"fd00:10::11":   {65041, "192.168.10.11", n1}, // it takes no IPv6 next hop for IPv4
+		"fd00:10::12":   {65051, "192.168.10.12", n2},
+	})
+	for _, address := range p.web {
+		p.eventually("an answer at "+address.Addr().String(), func(ctx context.Context) error {
+			_, err := curl(ctx, p.FarClient, address.Addr())
+			return err
+		})
+	}
+	for _, peer := range []string{"tor", "six", "wire", "source", "inside", "outside", "guarded"} {
+		p.awaitBGPReady("bgppeer/"+peer, v1alpha1.ReasonValid, "")
+	}
+}
+
+// awaitPartners waits until a router has sessions with exactly these neighbors, and was told of prefixes by all of them.
+func (r *router) awaitPartners(prefixes []netip.Prefix, want map[string]partner) {
+	r.d.t.Helper()
+	r.d.eventually("the sessions of the router", func(ctx context.Context) error {
+		neighbors, err := r.Neighbors(ctx)
+		if err != nil {
+			return err
+		}
+		for name, w := range want {
+			n := neighbors[name]
+			if n.State != "Established" || n.RemoteAS != w.asn || n.RouterID != w.id {
+				return fmt.Errorf("%s is %+v, want %+v", name, n, w)
+			}
+		}
+		if len(neighbors) != len(want) {
+			return fmt.Errorf("neighbors %+v", neighbors)
+		}
+		return nil
+	})
+	for i, prefix := range prefixes {
+		hops := map[string]string{}
+		for name, w := range want {
+			if name == "n1" {
+				name = wireLocal.String()
+			}
+			hops[name] = w.hops[i]
+		}
+		r.d.eventually(fmt.Sprintf("the paths to %s", prefix), func(ctx context.Context) error {
+			paths, err := r.Paths(ctx, prefix)
+			if err != nil {
+				return err
+			}
+			seen := map[string]string{}
+			for from, path := range paths {
+				seen[from] = path.Nexthops[0].IP
+			}
+			if !maps.Equal(seen, hops) {
+				return fmt.Errorf("%v, want %v", seen, hops)
+			}
+			return nil
+		})
+	}
+}
+
+func testWhatOneNodeCannotDo(p *peering) {
+	calm := p.others()
+	p.awaitSession(p.Node("n2"), "wire", v1alpha1.BGPConnecting, "no router has advertised itself on wire")
+	p.awaitSession(p.Node("n2"), "source", v1alpha1.BGPConnecting, "no connection: ")
+	p.awaitSession(p.Node("n1"), "wire", v1alpha1.BGPEstablished, "")
+	p.awaitBGPReady("bgppeer/source", v1alpha1.ReasonValid, "1 of 2 nodes have a session with the router")
+	p.applyYAML(bgpPeer("twin", twin...) + bgpPeer("mistaken", mistaken...))
+	for _, node := range p.Nodes() {
+		p.awaitSession(node, "twin", v1alpha1.BGPRefused, "BGPPeer six, which is older, is for the same router")
+		p.awaitSession(node, "mistaken", v1alpha1.BGPRefused, "BGPPeer inside, which is older, is for the same router")
+	}
+	p.awaitBGPReady("bgppeer/twin", v1alpha1.ReasonRefused, "n1 and n2: BGPPeer six")
+	// The router is in another autonomous system than the BGPPeer says.
+	p.kubectl("delete", "bgppeer", "twin", "inside")
+	for _, node := range p.Nodes() {
+		p.awaitSession(node, "mistaken", v1alpha1.BGPConnecting, "the router is in the autonomous system of this node")
+	}
+	p.awaitBGPReady("bgppeer/mistaken", v1alpha1.ReasonNoSession, "")
+	p.kubectl("delete", "bgppeer", "mistaken")
+	p.applyYAML(bgpPeer("inside", inside...))
+	for _, node := range p.Nodes() {
+		p.awaitSession(node, "inside", v1alpha1.BGPEstablished, "")
+	}
+	calm("192.168.10.11 at the far router", "192.168.10.12 at the far router")
+}
+
+func testTooFar(p *peering) {
+	calm := p.others()
+	n2 := p.Node("n2")
+	p.applyYAML(bgpPeer("guarded", oneHop...))
+	p.awaitSession(n2, "guarded", v1alpha1.BGPConnecting, "no connection: ")
+	p.awaitBGPReady("bgppeer/guarded", v1alpha1.ReasonNoSession, "")
+	p.applyYAML(bgpPeer("guarded", twoHops...))
+	p.awaitSession(n2, "guarded", v1alpha1.BGPEstablished, "")
+	calm("fd00:10::12 at the far router")
+}
+
+func testPasswords(p *peering) {
+	calm := p.others()
+	n1 := p.Node("n1")
+	p.setPassword("source", "wrong")
+	p.awaitSession(n1, "source", v1alpha1.BGPConnecting, "no connection: ")
+	p.kubectl("delete", "secret", "--namespace=clarion-system", "source")
+	p.awaitSession(n1, "source", v1alpha1.BGPRefused, "there is no Secret clarion-system/source of type kubernetes.io/basic-auth")
+	if err := p.near.Configure(p.ctx, "router bgp 65000", "neighbor 192.168.10.111 password second"); err != nil {
+		p.t.Fatal(err)
+	}
+	p.setPassword("source", "second")
+	p.awaitSession(n1, "source", v1alpha1.BGPEstablished, "")
+	calm("192.168.10.111 at the near router")
+	p.awaitSession(n1, "wire", v1alpha1.BGPEstablished, "")
+}
+
+// others returns a check that all other sessions than some, at either router, were not established anew meanwhile.
+func (p *peering) others() (check func(except ...string)) {
+	p.t.Helper()
+	look := func(ctx context.Context) (map[string]frr.Neighbor, error) {
+		all := map[string]frr.Neighbor{}
+		for where, r := range map[string]*router{"near": p.near, "far": p.far} {
+			neighbors, err := r.Neighbors(ctx)
+			if err != nil {
+				return nil, err
+			}
+			for name, n := range neighbors {
+				if all[name+" at the "+where+" router"] = n; n.State != "Established" {
+					return nil, fmt.Errorf("%s at the %s router is %+v", name, where, n)
+				}
+			}
+		}
+		return all, nil
+	}
+	var before map[string]frr.Neighbor
+	p.eventually("sessions with all neighbors of the routers", func(ctx context.Context) (err error) {
+		before, err = look(ctx)
+		return err
+	})
+	return func(except ...string) {
+		p.t.Helper()
+		p.eventually("the same sessions again", func(ctx context.Context) error {
+			after, err := look(ctx)
+			if err == nil && len(after) != len(before) {
+				err = fmt.Errorf("%v, before: %v", after, before)
+			}
+			if err != nil {
+				return err
+			}
+			for name, n := range after {
+				if before[name] != n && !slices.Contains(except, name) {
+					p.t.Errorf("%s was %+v and is %+v", name, before[name], n)
+				}
+			}
+			return nil
+		})
+	}
+}

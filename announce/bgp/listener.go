@@ -2,10 +2,9 @@ package bgp
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
+	"strconv"
 
-	"github.com/osrg/gobgp/v4/pkg/packet/bgp"
 	"k8s.io/klog/v2"
 )
 
@@ -41,9 +40,9 @@ func (l *listener) Handle(_ context.Context, r slog.Record) error {
 	case "outgoing connection closing due to hold timer expired in OPEN SENT state":
 		c.happen(event{state: Connect, err: silentRouter})
 	case "sent notification":
-		c.happen(event{err: "sent to the router: " + notification(r)})
+		c.happen(event{err: toldRouter + notification(r)})
 	case "received notification":
-		c.happen(event{err: "the router closed the session: " + notification(r)})
+		c.happen(event{err: toldByRouter + notification(r)})
 	case "prefix limit reached":
 		c.happen(event{limit: true})
 	case "Session will be reset due to malformed BGP message", "Session will be reset due to malformed BGP update message",
@@ -61,7 +60,13 @@ func (l *listener) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-const silentRouter = "the router accepts connections and says nothing"
+const (
+	silentRouter = "the router accepts connections and says nothing"
+	toldRouter   = "sent to the router: "
+	toldByRouter = "the router closed the session: "
+	// inItsOwnWords comes before what the router says besides.
+	inItsOwnWords = `, "`
+)
 
 func level(l slog.Level) int {
 	switch {
@@ -85,9 +90,9 @@ func notification(r slog.Record) string {
 		}
 		return true
 	})
-	words := bgp.NewNotificationErrorCode(uint8(code), uint8(subcode)).String()
+	words := notificationName(uint8(code), uint8(subcode))
 	if said := attr(r, "Communicated-Reason"); said != "" {
-		words += fmt.Sprintf(", %q", said)
+		words += ", " + strconv.Quote(said)
 	}
 	return words
 }

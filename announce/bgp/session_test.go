@@ -347,7 +347,7 @@ func TestAWrongAutonomousSystemIsTold(t *testing.T) {
 	p := r.peer()
 	p.PeerASN = 65002
 	s.Set(alone(p), nil)
-	refused(t, s, "tor", "bad peer as")
+	refused(t, s, "tor", "sent to the router: OPEN Message Error/Bad Peer AS")
 	p = r.peer()
 	p.LocalASN = 65009
 	s.Set(alone(p), nil)

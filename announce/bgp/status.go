@@ -2,6 +2,7 @@ package bgp
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -47,4 +48,16 @@ type PeerStatus struct {
 	Families Families
 	// GracefulRestart says that the router will keep the routes when this process goes without a word.
 	GracefulRestart bool
+}
+
+// Problem is Error without what differs from one time to the next, so that there are only few.
+func (s PeerStatus) Problem() string {
+	for _, told := range []string{toldRouter, toldByRouter} {
+		if strings.HasPrefix(s.Error, told) {
+			problem, _, _ := strings.Cut(s.Error, inItsOwnWords)
+			return problem
+		}
+	}
+	problem, _, _ := strings.Cut(s.Error, ": ")
+	return problem
 }

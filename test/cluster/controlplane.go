@@ -133,6 +133,9 @@ func (c *Cluster) startControllers(ctx context.Context) error {
 		"--cluster-signing-key-file="+c.pki("ca.key"),
 		"--requestheader-client-ca-file="+c.pki("front-proxy-ca.crt"),
 		"--leader-elect=false",
+		// By default it spends most of its start waiting for its own rate limit: every controller gets credentials first.
+		"--kube-api-qps=1000",
+		"--kube-api-burst=1000",
 	)
 	if err != nil {
 		return err

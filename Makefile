@@ -43,7 +43,7 @@ packages: ## Install the Debian packages that tests need (root, Debian)
 
 .PHONY: test
 test: packages lint ## Lint, unit tests, and end-to-end tests on a real control plane (root, Debian)
-	go test ./...
+	go test -parallel 4 ./... # those that run side by side wait for routers most of the time
 	cd test && go test -v -p 1 -timeout 50m ./...
 
 .PHONY: demo

@@ -145,6 +145,7 @@ func answeredBy(node string) func(network.Attempt) bool {
 }
 
 func TestDualStackClusterWithNftables(t *testing.T) {
+	t.Parallel()
 	f := start(t, cluster.Config{
 		Families: []corev1.IPFamily{corev1.IPv4Protocol, corev1.IPv6Protocol},
 		Flags:    map[string][]string{"kube-controller-manager": {"--node-monitor-period=1s", "--node-monitor-grace-period=10s"}},
@@ -161,6 +162,7 @@ func TestDualStackClusterWithNftables(t *testing.T) {
 }
 
 func TestClustersWithIptablesSideBySide(t *testing.T) {
+	t.Parallel()
 	for _, family := range []corev1.IPFamily{corev1.IPv4Protocol, corev1.IPv6Protocol} {
 		f := start(t, cluster.Config{Families: []corev1.IPFamily{family}, ProxyMode: "iptables"})
 		t.Run(string(family)+": Services answer", f.testServices)
@@ -171,6 +173,7 @@ func TestClustersWithIptablesSideBySide(t *testing.T) {
 
 // TestANewNodeAwaitsACloudProvider expects what a kubelet with --cloud-provider=external registers.
 func TestANewNodeAwaitsACloudProvider(t *testing.T) {
+	t.Parallel()
 	families := []corev1.IPFamily{corev1.IPv4Protocol, corev1.IPv6Protocol}
 	c := cluster.New(t, cluster.Config{Families: families, Nodes: 1})
 	node, err := c.Kubernetes().CoreV1().Nodes().Get(t.Context(), "n1", metav1.GetOptions{})

@@ -87,6 +87,7 @@ func leftovers(t *testing.T, name string) []string {
 	return found
 }
 
+// It runs alone: any other start cleans up too.
 func TestAKilledRunIsCleanedUpByTheNextOfItsName(t *testing.T) {
 	name := name(t, "k")
 	cmd := run(t, name)
@@ -118,6 +119,7 @@ func TestAKilledRunIsCleanedUpByTheNextOfItsName(t *testing.T) {
 }
 
 func TestAnInterruptedStartLeavesNothing(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	name := name(t, "i")
 	started := make(chan error)
@@ -145,6 +147,7 @@ func TestAnInterruptedStartLeavesNothing(t *testing.T) {
 }
 
 func TestADetachedClusterIsOperatedByOthers(t *testing.T) {
+	t.Parallel()
 	name := name(t, "d")
 	if err := run(t, name, "detached").Wait(); err != nil {
 		t.Fatal(err)
@@ -175,6 +178,7 @@ func TestADetachedClusterIsOperatedByOthers(t *testing.T) {
 }
 
 func TestRemoveAsksTheProcessThatRunsTheCluster(t *testing.T) {
+	t.Parallel()
 	name := name(t, "r")
 	cmd := run(t, name)
 	if err := cluster.Remove(t.Context(), name); err != nil {

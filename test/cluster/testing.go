@@ -136,6 +136,7 @@ func (h *interruptHandler) listen() {
 	ctx, cancel := context.WithCancel(context.Background())
 	h.ctx = ctx
 	signals := make(chan os.Signal, 1)
+	ignored := signal.Ignored(unix.SIGINT) // as shells have it for what they run in the background
 	signal.Notify(signals, unix.SIGINT, unix.SIGTERM)
 	go func() {
 		received := (<-signals).(unix.Signal)
@@ -147,7 +148,7 @@ func (h *interruptHandler) listen() {
 				fmt.Fprintln(os.Stderr, err)
 			}
 		}
-		if err := unix.Kill(os.Getpid(), received); err != nil {
+		if err := unix.Kill(os.Getpid(), received); err != nil || ignored && received == unix.SIGINT {
 			os.Exit(1)
 		}
 	}()

@@ -16,6 +16,7 @@ import (
 // TestAddressManagementOfADualStackCluster covers what pools hold, for whom, and in which families. The addresses are of
 // documentation networks: nobody announces them.
 func TestAddressManagementOfADualStackCluster(t *testing.T) {
+	t.Parallel()
 	d := deploy(t, cluster.Config{Nodes: 1, Families: []corev1.IPFamily{corev1.IPv4Protocol, corev1.IPv6Protocol}})
 	t.Run("pools", d.run(testPools))
 	t.Run("families", d.run(testFamilies))
@@ -25,6 +26,7 @@ func TestAddressManagementOfADualStackCluster(t *testing.T) {
 // TestAddressManagementOfASingleStackCluster covers what Services ask for, with whom they share, and what becomes of them
 // when pools change.
 func TestAddressManagementOfASingleStackCluster(t *testing.T) {
+	t.Parallel()
 	d := deploy(t, cluster.Config{Nodes: 1})
 	t.Run("requests", d.run(testRequests))
 	t.Run("the other family", d.run(testTheOtherFamily))
@@ -35,6 +37,7 @@ func TestAddressManagementOfASingleStackCluster(t *testing.T) {
 // TestAddressManagementThroughRestartsAndTamperedStatus covers what stays true whoever writes and whoever leads, and what
 // is said about it.
 func TestAddressManagementThroughRestartsAndTamperedStatus(t *testing.T) {
+	t.Parallel()
 	d := deploy(t, cluster.Config{Nodes: 2})
 	d.scaleCCM(2)
 	t.Run("feedback", d.run(testFeedback))

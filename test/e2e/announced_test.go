@@ -16,6 +16,7 @@ import (
 
 // TestAServiceSaysWhoAnnouncesItOrWhyNobodyDoes follows the Announced condition through a Service's life.
 func TestAServiceSaysWhoAnnouncesItOrWhyNobodyDoes(t *testing.T) {
+	t.Parallel()
 	d := deploy(t, cluster.Config{Nodes: 3})
 	d.scaleCCM(2)
 	d.apply(samples + "pool.yaml")

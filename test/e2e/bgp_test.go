@@ -50,6 +50,7 @@ spec:
 
 // TestRoutersSpreadTrafficOverTheNodesThatAnnounceAnAddress has the router between the nodes and a far client follow routes.
 func TestRoutersSpreadTrafficOverTheNodesThatAnnounceAnAddress(t *testing.T) {
+	t.Parallel()
 	d := deploy(t, cluster.Config{Nodes: 3})
 	router := d.startRouter(" neighbor nodes password secret")
 	d.apply(samples + "deployment.yaml")
@@ -225,6 +226,7 @@ func TestRoutersSpreadTrafficOverTheNodesThatAnnounceAnAddress(t *testing.T) {
 
 // TestAnUpgradeOfTheAnnouncersIsNotSeenByTheRouter restarts announcers whose router keeps their routes meanwhile.
 func TestAnUpgradeOfTheAnnouncersIsNotSeenByTheRouter(t *testing.T) {
+	t.Parallel()
 	d := deploy(t, cluster.Config{Nodes: 2, Families: []corev1.IPFamily{corev1.IPv4Protocol, corev1.IPv6Protocol}})
 	router := d.startRouter(" bgp graceful-restart")
 	d.apply(samples + "deployment.yaml")

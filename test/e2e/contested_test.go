@@ -18,6 +18,7 @@ import (
 
 // TestContestedAddressesAreTakenAwayAndNotHandedOut has an Announcer report strangers, in place of the announcer.
 func TestContestedAddressesAreTakenAwayAndNotHandedOut(t *testing.T) {
+	t.Parallel()
 	d := deploy(t, cluster.Config{Nodes: 1})
 	d.kubectl("delete", "--namespace=clarion-system", "daemonset/announcer", "--cascade=foreground", "--wait")
 	d.provide(poolWith("pool", "reuseAfter: 0s", "192.0.2.0/29"))

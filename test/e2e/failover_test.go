@@ -17,6 +17,7 @@ import (
 
 // TestBothFamiliesOfAServiceAnswerAndFailOver announces an IPv4 and an IPv6 address of one Service and loses their owner.
 func TestBothFamiliesOfAServiceAnswerAndFailOver(t *testing.T) {
+	t.Parallel()
 	d := deploy(t, cluster.Config{Nodes: 3, Families: []corev1.IPFamily{corev1.IPv4Protocol, corev1.IPv6Protocol}})
 	const addressPool, advertisement = `
 apiVersion: clarionlb.io/v1alpha1

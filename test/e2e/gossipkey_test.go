@@ -15,6 +15,7 @@ import (
 )
 
 func TestThereIsAlwaysAGossipKey(t *testing.T) {
+	t.Parallel()
 	d := deploy(t, cluster.Config{Nodes: 1})
 	secrets := d.Kubernetes().CoreV1().Secrets("clarion-system")
 	key := func(not types.UID) (secret *corev1.Secret) {

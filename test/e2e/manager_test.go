@@ -17,6 +17,7 @@ import (
 
 // TestAddressesOutliveTheCloudControllerManager restarts and loses it.
 func TestAddressesOutliveTheCloudControllerManager(t *testing.T) {
+	t.Parallel()
 	d := deploy(t, cluster.Config{Nodes: 2})
 	d.apply(samples + "pool.yaml")
 	d.kubectl("scale", "--namespace=kube-system", "deployment/"+ccm, "--replicas=2")

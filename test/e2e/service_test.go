@@ -21,6 +21,7 @@ import (
 // TestAServiceGetsAnAddressAndAnswersFromOutside is the classic session of a bare-metal cluster, and what becomes of
 // addresses as Services come, change and go.
 func TestAServiceGetsAnAddressAndAnswersFromOutside(t *testing.T) {
+	t.Parallel()
 	d := deploy(t, cluster.Config{Nodes: 3})
 	d.apply(samples+"pool.yaml", samples+"l2advertisement.yaml", samples+"deployment.yaml", samples+"service.yaml")
 	d.kubectl("rollout", "status", "deployment/myapp", "--timeout=120s")
@@ -164,6 +165,7 @@ func TestAServiceGetsAnAddressAndAnswersFromOutside(t *testing.T) {
 
 // TestAServiceThatCannotBeServedSaysWhyAndIsServedAsSoonAsItCan covers pools that are full, malformed or not there.
 func TestAServiceThatCannotBeServedSaysWhyAndIsServedAsSoonAsItCan(t *testing.T) {
+	t.Parallel()
 	d := deploy(t, cluster.Config{Nodes: 1})
 
 	t.Run("no pool", func(t *testing.T) {

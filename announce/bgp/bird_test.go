@@ -68,6 +68,7 @@ func birdRouter(t testing.TB, config string) (*router, *bird) {
 const birdChannels = " ipv4 { import all; export none; }; ipv6 { import all; export none; }; "
 
 func TestBIRDGetsRoutesWithTheirAttributes(t *testing.T) {
+	t.Parallel()
 	r, b := birdRouter(t, "protocol bgp node { local ROUTER as 65001; neighbor NODE as 65000; hold time 3; password \"secret\"; ttl security yes; "+birdChannels+"}")
 	s := newSpeaker(t, false)
 	run(t, s)
@@ -83,6 +84,7 @@ func TestBIRDGetsRoutesWithTheirAttributes(t *testing.T) {
 }
 
 func TestBIRDGetsIPv4RoutesOverIPv6(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct{ option, hop string }{
 		"with an IPv6 next hop": {"extended next hop on; ", "NODE6"},
 		"with an IPv4 next hop": {"", "NODE"},
@@ -99,6 +101,7 @@ func TestBIRDGetsIPv4RoutesOverIPv6(t *testing.T) {
 }
 
 func TestBIRDKeepsRoutesOverARestart(t *testing.T) {
+	t.Parallel()
 	r, b := birdRouter(t, "protocol bgp node { local ROUTER as 65001; neighbor NODE as 65000; hold time 3; graceful restart on; "+birdChannels+"}")
 	s := newSpeaker(t, false)
 	stop := run(t, s)

@@ -67,6 +67,7 @@ func (c child) process(t *testing.T) (kill func()) {
 }
 
 func TestAKilledSpeakerLeavesTheRoutersKernelUntouched(t *testing.T) {
+	t.Parallel()
 	r := newRouter(t, plain()...)
 	c := child{Peers: alone(r.graceful()), Routes: say(both)}
 	kill := c.process(t)

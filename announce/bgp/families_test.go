@@ -25,6 +25,7 @@ func (r *router) peer6() Peer {
 var both = routes(nil, "198.51.100.1/32", "2001:db8:ff::1/128")
 
 func TestIPv4RoutesHaveAnIPv6NextHopWhereTheRouterTakesThat(t *testing.T) {
+	t.Parallel()
 	r := newRouter(t, over6("neighbor NODE6 capability extended-nexthop")...)
 	s := newSpeaker(t, false)
 	run(t, s)
@@ -33,6 +34,7 @@ func TestIPv4RoutesHaveAnIPv6NextHopWhereTheRouterTakesThat(t *testing.T) {
 }
 
 func TestIPv4RoutesHaveAnIPv4NextHopWhereTheRouterTakesNoOther(t *testing.T) {
+	t.Parallel()
 	r := newRouter(t, over6()...)
 	s := newSpeaker(t, false)
 	run(t, s)
@@ -41,6 +43,7 @@ func TestIPv4RoutesHaveAnIPv4NextHopWhereTheRouterTakesNoOther(t *testing.T) {
 }
 
 func TestAFamilyThatHasNoNextHopIsToldAndComesWhenItGetsOne(t *testing.T) {
+	t.Parallel()
 	r := newRouter(t, plain()...)
 	eth := interfaceOf(t, r.node6)
 	must(t, netlink.AddrDel(eth, address(t, r.node6.String()+"/64")))
@@ -77,6 +80,7 @@ func interfaceOf(t *testing.T, addr netip.Addr) netlink.Link {
 }
 
 func TestAFamilyMayBeLeftOut(t *testing.T) {
+	t.Parallel()
 	r := newRouter(t, plain()...)
 	s := newSpeaker(t, false)
 	run(t, s)
@@ -91,6 +95,7 @@ func TestAFamilyMayBeLeftOut(t *testing.T) {
 }
 
 func TestARouterIsFoundByItsAdvertisements(t *testing.T) {
+	t.Parallel()
 	h, eth := cable(t)
 	// Only link-local addresses are left; the kernel makes them when an interface comes up.
 	r := &router{frr: h.frr("router bgp 65001", "bgp router-id 10.0.0.1", "no bgp ebgp-requires-policy", "no bgp default ipv4-unicast", "timers bgp 1 3",

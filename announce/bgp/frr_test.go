@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -167,11 +168,13 @@ type router struct {
 	v4, v6, node4, node6 netip.Addr
 }
 
+var sites atomic.Int64
+
 // newSite returns one that runs nothing yet.
 func newSite(t testing.TB) *router {
 	t.Helper()
 	h, eth := cable(t)
-	n := cables.Load()
+	n := sites.Add(1)
 	r := &router{
 		frr:   &frr{host: h, dir: tempDir(t)},
 		v4:    netip.AddrFrom4([4]byte{10, 0, byte(n), 1}),

@@ -60,6 +60,7 @@ func (r *router) reestablished(n int) {
 }
 
 func TestARestartLeavesTheRoutersKernelUntouched(t *testing.T) {
+	t.Parallel()
 	r := newRouter(t, plain()...)
 	s := newSpeaker(t, false)
 	stop := run(t, s)
@@ -82,6 +83,7 @@ func TestARestartLeavesTheRoutersKernelUntouched(t *testing.T) {
 }
 
 func TestARouteThatIsGoneAfterARestartLeavesTheRouter(t *testing.T) {
+	t.Parallel()
 	r := newRouter(t, plain()...)
 	s := newSpeaker(t, false)
 	stop := run(t, s)
@@ -95,6 +97,7 @@ func TestARouteThatIsGoneAfterARestartLeavesTheRouter(t *testing.T) {
 }
 
 func TestAStartAfterABootDoesNotHaveOldRoutesUsed(t *testing.T) {
+	t.Parallel()
 	r := newRouter(t, plain()...)
 	s := newSpeaker(t, false)
 	stop := run(t, s)
@@ -112,6 +115,7 @@ func TestAStartAfterABootDoesNotHaveOldRoutesUsed(t *testing.T) {
 }
 
 func TestRoutersThatDoNotKeepRoutesAreToldOfTheStop(t *testing.T) {
+	t.Parallel()
 	r := newRouter(t, plain()...)
 	s := newSpeaker(t, false)
 	stop := run(t, s)
@@ -125,6 +129,7 @@ func TestRoutersThatDoNotKeepRoutesAreToldOfTheStop(t *testing.T) {
 }
 
 func TestASpeakerThatStartsAgainAndAgainDoesNotTakeRoutesAway(t *testing.T) {
+	t.Parallel()
 	r := newRouter(t, plain()...)
 	s := newSpeaker(t, false)
 	stop := run(t, s)
@@ -147,6 +152,7 @@ func TestASpeakerThatStartsAgainAndAgainDoesNotTakeRoutesAway(t *testing.T) {
 }
 
 func TestAChangeOfTimersOrPasswordLeavesTheRoutersKernelUntouched(t *testing.T) {
+	t.Parallel()
 	r := newRouter(t, plain()...)
 	s := newSpeaker(t, false)
 	run(t, s)
@@ -162,6 +168,7 @@ func TestAChangeOfTimersOrPasswordLeavesTheRoutersKernelUntouched(t *testing.T) 
 }
 
 func TestAConnectionThatBreaksLeavesTheRoutersKernelUntouched(t *testing.T) {
+	t.Parallel()
 	r := newRouter(t, plain()...)
 	s := newSpeaker(t, false)
 	run(t, s)
@@ -169,7 +176,7 @@ func TestAConnectionThatBreaksLeavesTheRoutersKernelUntouched(t *testing.T) {
 	r.has(map[string]string{"198.51.100.1/32": "NODE", "2001:db8:ff::1/128": "NODE6"})
 	r.reestablished(1)
 	losses := r.losses()
-	must(t, nft("table inet broken { chain in { type filter hook input priority 0; tcp sport 179 reject with tcp reset; }; }"))
+	must(t, nft(r.name("table inet broken { chain in { type filter hook input priority 0; ip saddr ROUTER tcp sport 179 reject with tcp reset; }; }")))
 	eventually(t, "a lost session", func() (bool, any) {
 		p := status(s, "tor")
 		return p.State != Established && p.Flaps == 1, p
@@ -180,6 +187,7 @@ func TestAConnectionThatBreaksLeavesTheRoutersKernelUntouched(t *testing.T) {
 }
 
 func TestADrainAsksForOtherWaysAndThenTakesLeave(t *testing.T) {
+	t.Parallel()
 	r := newRouter(t, plain()...)
 	s := newSpeaker(t, false)
 	run(t, s)
@@ -211,6 +219,7 @@ func TestADrainAsksForOtherWaysAndThenTakesLeave(t *testing.T) {
 }
 
 func TestTheRoutesOfANodeThatDoesNotComeBackGoWhenTheRestartTimeEnds(t *testing.T) {
+	t.Parallel()
 	r := newRouter(t, plain()...)
 	s := newSpeaker(t, false)
 	stop := run(t, s)
@@ -225,12 +234,14 @@ func TestTheRoutesOfANodeThatDoesNotComeBackGoWhenTheRestartTimeEnds(t *testing.
 
 // TestTheRoutesOfADeadNodeGoWhenTheHoldTimeEnds shows that a router keeps no routes then, although it would for a restart.
 func TestTheRoutesOfADeadNodeGoWhenTheHoldTimeEnds(t *testing.T) {
+	t.Parallel()
 	r := newRouter(t, plain()...)
 	s := newSpeaker(t, false)
 	run(t, s)
 	s.Set(alone(r.graceful()), say(both))
 	r.has(map[string]string{"198.51.100.1/32": "NODE", "2001:db8:ff::1/128": "NODE6"})
-	must(t, nft("table inet dead { chain in { type filter hook input priority 0; policy drop; }; chain out { type filter hook output priority 0; policy drop; }; }"))
+	eth := interfaceOf(t, r.node4).Attrs().Name
+	must(t, nft("table inet dead { chain in { type filter hook input priority 0; iifname "+eth+" drop; }; chain out { type filter hook output priority 0; oifname "+eth+" drop; }; }"))
 	t.Cleanup(func() { must(t, nft("delete table inet dead")) })
 	r.has(nil)
 	eventually(t, "a lost session", func() (bool, any) {
@@ -240,6 +251,7 @@ func TestTheRoutesOfADeadNodeGoWhenTheHoldTimeEnds(t *testing.T) {
 }
 
 func TestADrainSaysWhy(t *testing.T) {
+	t.Parallel()
 	r := newRouter(t, plain()...)
 	s := newSpeaker(t, false)
 	run(t, s)

@@ -43,6 +43,7 @@ func beside(t *testing.T, peers map[string]Peer, during func(s *Speaker)) {
 }
 
 func TestARouterThatAcceptsAndSaysNothingIsGivenUp(t *testing.T) {
+	t.Parallel()
 	connections := atomic.Int64{}
 	beside(t, stubs(t, func(conn net.Conn) {
 		connections.Add(1)
@@ -54,6 +55,7 @@ func TestARouterThatAcceptsAndSaysNothingIsGivenUp(t *testing.T) {
 }
 
 func TestARouterThatFallsSilentIsGivenUp(t *testing.T) {
+	t.Parallel()
 	beside(t, stubs(t, func(conn net.Conn) {
 		if greet(conn) == nil {
 			io.Copy(io.Discard, conn)

@@ -16,7 +16,8 @@ import (
 const envInside = "CLARION_TEST_IN_NAMESPACE"
 
 // TestMain runs the tests in a network namespace of their own, which plays the node and goes when they end. Processes
-// that they start run a Speaker instead.
+// that they start run a Speaker instead. Each test has routers of its own, so that all run side by side but those that look at
+// the whole node or keep it busy.
 func TestMain(m *testing.M) {
 	if what := os.Getenv(envSpeaker); what != "" {
 		runChild(what)

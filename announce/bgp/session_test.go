@@ -32,6 +32,7 @@ func alone(p Peer) map[string]Peer { return map[string]Peer{"tor": p} }
 func say(rs []Route) map[string][]Route { return map[string][]Route{"tor": rs} }
 
 func TestRoutesReachTheKernelOfTheRouterAndLeaveIt(t *testing.T) {
+	t.Parallel()
 	r := newRouter(t, plain()...)
 	s := newSpeaker(t, false)
 	run(t, s)
@@ -67,6 +68,7 @@ func TestNothingListensOnTheNode(t *testing.T) {
 }
 
 func TestAttributesAreSeenByTheRouter(t *testing.T) {
+	t.Parallel()
 	r := newRouter(t, plain()...)
 	s := newSpeaker(t, false)
 	run(t, s)
@@ -98,6 +100,7 @@ func TestAttributesAreSeenByTheRouter(t *testing.T) {
 }
 
 func TestInternalSessionsCarryALocalPreferenceAndNoPrepending(t *testing.T) {
+	t.Parallel()
 	r := newRouter(t, append([]string{"neighbor NODE remote-as 65001"}, activate("NODE")...)...)
 	s := newSpeaker(t, false)
 	run(t, s)
@@ -114,6 +117,7 @@ func TestInternalSessionsCarryALocalPreferenceAndNoPrepending(t *testing.T) {
 }
 
 func TestAnyExternalAutonomousSystemIsAcceptedAndOurOwnIsNot(t *testing.T) {
+	t.Parallel()
 	r := newRouter(t, plain()...)
 	s := newSpeaker(t, false)
 	run(t, s)
@@ -133,6 +137,7 @@ func TestAnyExternalAutonomousSystemIsAcceptedAndOurOwnIsNot(t *testing.T) {
 }
 
 func TestOneNodeIsSeveralToSeveralRouters(t *testing.T) {
+	t.Parallel()
 	a, b := newRouter(t, plain()...), newRouter(t, "neighbor NODE remote-as 4200000001", "address-family ipv4 unicast", "neighbor NODE activate", "exit-address-family")
 	s := newSpeaker(t, false)
 	run(t, s)
@@ -150,6 +155,7 @@ func TestOneNodeIsSeveralToSeveralRouters(t *testing.T) {
 }
 
 func TestAPasswordIsChangedWithoutRestartingOtherSessions(t *testing.T) {
+	t.Parallel()
 	a, b := newRouter(t, plain("neighbor NODE password first")...), newRouter(t, plain("neighbor NODE password other")...)
 	s := newSpeaker(t, false)
 	run(t, s)
@@ -173,6 +179,7 @@ func TestAPasswordIsChangedWithoutRestartingOtherSessions(t *testing.T) {
 }
 
 func TestAWrongPasswordIsToldAsNoConnection(t *testing.T) {
+	t.Parallel()
 	r := newRouter(t, plain("neighbor NODE password right")...)
 	s := newSpeaker(t, false)
 	run(t, s)
@@ -186,6 +193,7 @@ func TestAWrongPasswordIsToldAsNoConnection(t *testing.T) {
 }
 
 func TestPacketsFromAfarAreRefused(t *testing.T) {
+	t.Parallel()
 	r := newRouter(t, plain("neighbor NODE ttl-security hops 1")...)
 	s := newSpeaker(t, false)
 	run(t, s)
@@ -233,6 +241,7 @@ func network(t *testing.T, prefix string) *net.IPNet {
 }
 
 func TestARouterBehindAnotherIsReachedWithATTL(t *testing.T) {
+	t.Parallel()
 	r, p := behind(t, "neighbor NODE remote-as 65000", "neighbor NODE ebgp-multihop 2")
 	s := newSpeaker(t, false)
 	run(t, s)
@@ -247,6 +256,7 @@ func TestARouterBehindAnotherIsReachedWithATTL(t *testing.T) {
 }
 
 func TestSourcePortAndTimersAreThoseOfThePeer(t *testing.T) {
+	t.Parallel()
 	h, eth := cable(t)
 	h.address("lan", "10.2.0.1/24")
 	give(t, eth, "10.2.0.2/24")
@@ -267,6 +277,7 @@ func TestSourcePortAndTimersAreThoseOfThePeer(t *testing.T) {
 }
 
 func TestTheRouterMaySpeakOfTheSamePrefix(t *testing.T) {
+	t.Parallel()
 	a := newRouter(t, plain("address-family ipv4 unicast", "network 198.51.100.1/32", "network 203.0.113.0/24", "exit-address-family")...)
 	b := newRouter(t, plain()...)
 	s := newSpeaker(t, false)
@@ -290,6 +301,7 @@ func TestTheRouterMaySpeakOfTheSamePrefix(t *testing.T) {
 }
 
 func TestARouterThatSendsTooMuchIsCutOff(t *testing.T) {
+	t.Parallel()
 	r := newRouter(t, plain("address-family ipv4 unicast", "network 203.0.113.1/32", "network 203.0.113.2/32", "network 203.0.113.3/32", "exit-address-family")...)
 	s := newSpeaker(t, false)
 	run(t, s)
@@ -311,6 +323,7 @@ func TestARouterThatSendsTooMuchIsCutOff(t *testing.T) {
 }
 
 func TestAPeerThatCannotBeHonouredSaysSoAndTheOthersWork(t *testing.T) {
+	t.Parallel()
 	r := newRouter(t, plain()...)
 	s := newSpeaker(t, false)
 	run(t, s)
@@ -324,6 +337,7 @@ func TestAPeerThatCannotBeHonouredSaysSoAndTheOthersWork(t *testing.T) {
 }
 
 func TestARouterThatComesBackIsToldEverything(t *testing.T) {
+	t.Parallel()
 	r := newRouter(t, plain()...)
 	s := newSpeaker(t, false)
 	run(t, s)
@@ -341,6 +355,7 @@ func TestARouterThatComesBackIsToldEverything(t *testing.T) {
 }
 
 func TestAWrongAutonomousSystemIsTold(t *testing.T) {
+	t.Parallel()
 	r := newRouter(t, plain()...)
 	s := newSpeaker(t, false)
 	run(t, s)

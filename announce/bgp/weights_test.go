@@ -29,6 +29,7 @@ func (h *host) weights(prefix string) map[string]int {
 }
 
 func TestTheRouterSpreadsTrafficByLinkBandwidth(t *testing.T) {
+	t.Parallel()
 	r := newSite(t)
 	second := r.node4.Next()
 	give(t, interfaceOf(t, r.node4).Attrs().Name, second.String()+"/24")

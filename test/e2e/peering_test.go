@@ -62,6 +62,7 @@ var (
 
 // TestNodesSpeakWithEveryRouterInItsOwnWay has nodes keep up sessions of all kinds at once, several of them with one router.
 func TestNodesSpeakWithEveryRouterInItsOwnWay(t *testing.T) {
+	t.Parallel()
 	d := deploy(t, cluster.Config{Nodes: 2, Families: []corev1.IPFamily{ipv4, ipv6}})
 	p := &peering{deployment: d}
 	p.lay()

@@ -3,6 +3,7 @@ package announce
 import (
 	"cmp"
 	"context"
+	"errors"
 	"maps"
 	"net/netip"
 	"os"
@@ -11,9 +12,11 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/klog/v2"
 
+	"github.com/clarionlb/clarion/announce/bfd"
 	"github.com/clarionlb/clarion/announce/bgp"
 	"github.com/clarionlb/clarion/announce/layer2"
 	"github.com/clarionlb/clarion/api/v1alpha1"
@@ -38,11 +41,15 @@ type routing struct {
 	metrics  *sessionMetrics
 	logger   klog.Logger
 
-	bootID  string
-	speaker *bgp.Speaker
+	bootID   string
+	speaker  *bgp.Speaker
+	paths    *bfd.Speaker
+	coupling *coupling
+	plan     RoutePlan
 	// What was last seen and said, to tell what is new.
 	refused   []Refusal
 	draining  bool
+	watching  map[string]bfd.Session
 	states    map[string]bgp.State
 	reported  v1alpha1.BGPStatus
 	reportDue time.Time
@@ -79,13 +86,22 @@ func (r *routing) Run(ctx context.Context) error {
 	}
 	r.follower.Apply(r.view)
 	r.bootID = bootID()
-	r.speaker = bgp.New(bgp.Config{Restarted: r.restarted(), Logger: r.logger})
-	r.metrics.see(r.speaker)
-	defer r.metrics.see(nil)
-	stopped := make(chan error, 1)
+	restarted := r.restarted()
+	r.speaker = bgp.New(bgp.Config{Restarted: restarted, Logger: r.logger})
+	r.paths, r.coupling = bfd.NewSpeaker(), newCoupling(restarted)
+	r.metrics.see(r.speaker, r.paths)
+	defer r.metrics.see(nil, nil)
+	// A router that keeps the routes of an announcer which restarts has to see first that BGP is gone, and then that BFD is: the
+	// other way round, the node would be dead.
+	watching, unwatch := context.WithCancel(klog.NewContext(context.WithoutCancel(ctx), r.logger))
+	defer unwatch()
+	watched, stopped := make(chan error, 1), make(chan error, 1)
+	go func() { watched <- r.paths.Run(watching) }()
 	go func() { stopped <- r.speaker.Run(ctx) }()
 	r.follow(ctx)
-	return <-stopped
+	err := <-stopped
+	unwatch()
+	return errors.Join(err, <-watched)
 }
 
 // follow does what changes ask for until the context ends.
@@ -93,7 +109,7 @@ func (r *routing) follow(ctx context.Context) {
 	again := time.NewTimer(0)
 	defer again.Stop()
 	for {
-		if wake := earlier(r.step(), r.report(time.Now())); !wake.IsZero() {
+		if wake := earlier(earlier(r.step(), r.couple(time.Now())), r.report(time.Now())); !wake.IsZero() {
 			again.Reset(max(time.Until(wake), 0))
 		}
 		select {
@@ -102,6 +118,7 @@ func (r *routing) follow(ctx context.Context) {
 		case <-again.C:
 		case <-r.moved:
 		case <-r.speaker.Changed():
+		case <-r.paths.Changed():
 		case <-r.follower.Changed():
 			r.follower.Apply(r.view)
 		}
@@ -112,9 +129,7 @@ func (r *routing) follow(ctx context.Context) {
 func (r *routing) step() time.Time {
 	r.planner.SetGateways(gateways(r.links.Interfaces()))
 	plan := r.planner.Plan(time.Now())
-	if plan.Changed {
-		r.speaker.Set(plan.Peers, plan.Routes)
-	}
+	r.plan = plan
 	for _, refusal := range plan.Refused {
 		if !slices.Contains(r.refused, refusal) {
 			r.logger.Info("This node does not speak with a BGPPeer", "bgpPeer", refusal.Peer, "why", refusal.Sentence)
@@ -125,6 +140,43 @@ func (r *routing) step() time.Time {
 	}
 	r.refused, r.draining = plan.Refused, plan.Draining
 	return plan.Wake
+}
+
+// couple has BFD watch what is to be watched, and BGP act upon what comes of it. It returns when to do so again.
+func (r *routing) couple(now time.Time) time.Time {
+	var networks []netip.Prefix
+	for _, i := range r.links.Interfaces() {
+		networks = append(networks, i.Prefixes...)
+	}
+	do := r.coupling.look(pathSight{
+		now:        now,
+		peers:      r.plan.Peers,
+		detections: r.plan.Detections,
+		sessions:   r.speaker.Peers(),
+		paths:      r.paths.Sessions(),
+		networks:   networks,
+	})
+	r.speaker.Hold(do.held)
+	if r.plan.Changed {
+		r.speaker.Set(r.plan.Peers, r.plan.Routes)
+	}
+	for name, why := range do.broken {
+		r.speaker.Break(name, why)
+		w := r.coupling.watched[name]
+		if w.status.Diagnostic == bfd.DetectionTimeExpired {
+			r.metrics.silence.Observe(w.status.LastDetection.Seconds())
+		}
+		r.events.path(r.feed.Announcer(r.node), w, peerOf(name), why)
+	}
+	for _, name := range do.risen {
+		r.events.path(r.feed.Announcer(r.node), r.coupling.watched[name], peerOf(name), "")
+	}
+	if !maps.Equal(do.sessions, r.watching) {
+		r.watching = do.sessions
+		r.paths.Set(do.sessions)
+	}
+	r.metrics.watch(r.coupling.watched)
+	return do.wake
 }
 
 // gateways are the routers of the default routes, sorted. Link-local ones have the interface as their zone.
@@ -150,7 +202,7 @@ func gateways(interfaces []layer2.Interface) []netip.Addr {
 func (r *routing) report(now time.Time) time.Time {
 	peers := r.speaker.Peers()
 	r.tell(peers)
-	status := r.status(peers)
+	status := r.status(peers, now)
 	if !r.reportDue.IsZero() && slices.EqualFunc(status.Peers, r.reported.Peers, sameSession) {
 		switch {
 		case slices.EqualFunc(status.Peers, r.reported.Peers, sameCount):
@@ -165,13 +217,14 @@ func (r *routing) report(now time.Time) time.Time {
 }
 
 func sameSession(a, b v1alpha1.BGPSession) bool {
-	return a.Name == b.Name && a.Address == b.Address && a.State == b.State && a.Since.Equal(b.Since) && a.LastError == b.LastError
+	return a.Name == b.Name && a.Address == b.Address && a.State == b.State && a.Since.Equal(b.Since) && a.LastError == b.LastError &&
+		apiequality.Semantic.DeepEqual(a.BFD, b.BFD)
 }
 
 func sameCount(a, b v1alpha1.BGPSession) bool { return a.Prefixes == b.Prefixes }
 
 // status is what the node records of its sessions.
-func (r *routing) status(peers []bgp.PeerStatus) v1alpha1.BGPStatus {
+func (r *routing) status(peers []bgp.PeerStatus, now time.Time) v1alpha1.BGPStatus {
 	status := v1alpha1.BGPStatus{BootID: r.bootID}
 	for _, p := range peers {
 		session := v1alpha1.BGPSession{
@@ -179,6 +232,7 @@ func (r *routing) status(peers []bgp.PeerStatus) v1alpha1.BGPStatus {
 			State:     v1alpha1.BGPConnecting,
 			Prefixes:  int32(p.Prefixes),
 			LastError: p.Error,
+			BFD:       r.coupling.report(p.Name, now),
 		}
 		if p.State == bgp.Established {
 			session.State = v1alpha1.BGPEstablished
@@ -245,6 +299,8 @@ const (
 	eventSessionUp   = "BGPSessionEstablished"
 	eventSessionDown = "BGPSessionLost"
 	eventSessionLeft = "BGPSessionClosed"
+	eventPathUp      = "BFDUp"
+	eventPathDown    = "BFDDown"
 )
 
 // notWanted is the error of a session that was given up on purpose.
@@ -255,16 +311,7 @@ func (e *events) session(announcer *v1alpha1.Announcer, peer string, p bgp.PeerS
 	if announcer == nil {
 		return
 	}
-	on := &corev1.ObjectReference{
-		APIVersion: v1alpha1.SchemeGroupVersion.String(),
-		Kind:       "Announcer",
-		Name:       announcer.Name,
-		UID:        announcer.UID,
-	}
-	router := peer
-	if p.Address.IsValid() {
-		router += " (" + p.Address.String() + ")"
-	}
+	on, router := referenceTo(announcer), routerName(peer, p.Address)
 	switch {
 	case p.State == bgp.Established:
 		e.recorder.Eventf(on, corev1.EventTypeNormal, eventSessionUp, "the BGP session with %s is established", router)
@@ -274,4 +321,34 @@ func (e *events) session(announcer *v1alpha1.Announcer, peer string, p bgp.PeerS
 		return
 	}
 	e.recorder.Eventf(on, corev1.EventTypeWarning, eventSessionDown, "the BGP session with %s is lost: %s", router, cmp.Or(p.Error, "no reason is known"))
+}
+
+// path tells that BFD has found the path to a router alive, or why it is dead.
+func (e *events) path(announcer *v1alpha1.Announcer, w watched, peer, why string) {
+	if announcer == nil {
+		return
+	}
+	on, router := referenceTo(announcer), routerName(peer, w.address)
+	if why == "" {
+		e.recorder.Eventf(on, corev1.EventTypeNormal, eventPathUp, "BFD with %s is up: the path is watched", router)
+		return
+	}
+	e.recorder.Eventf(on, corev1.EventTypeWarning, eventPathDown, "BFD with %s went down: %s", router, why)
+}
+
+func referenceTo(announcer *v1alpha1.Announcer) *corev1.ObjectReference {
+	return &corev1.ObjectReference{
+		APIVersion: v1alpha1.SchemeGroupVersion.String(),
+		Kind:       "Announcer",
+		Name:       announcer.Name,
+		UID:        announcer.UID,
+	}
+}
+
+// routerName is what people know a router by.
+func routerName(peer string, address netip.Addr) string {
+	if address.IsValid() {
+		return peer + " (" + address.String() + ")"
+	}
+	return peer
 }

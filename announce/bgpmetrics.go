@@ -5,57 +5,85 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/clarionlb/clarion/announce/bfd"
 	"github.com/clarionlb/clarion/announce/bgp"
 )
 
-// sessionMetrics reports what is seen on BGP sessions at the time when it is asked.
+// sessionMetrics reports what is seen on BGP sessions and on their paths, at the time when it is asked.
 type sessionMetrics struct {
 	speaker                     atomic.Pointer[bgp.Speaker]
 	up, prefixes, updates, lost *prometheus.Desc
+
+	paths                                        atomic.Pointer[bfd.Speaker]
+	watching                                     atomic.Pointer[map[string]watched]
+	pathUp, pathFailures, pathDetection, packets *prometheus.Desc
+	silence                                      prometheus.Histogram
 }
 
 func newSessionMetrics() *sessionMetrics {
-	describe := func(name, help string) *prometheus.Desc {
-		return prometheus.NewDesc(metricsNamespace+"_bgp_"+name, help, []string{"peer", "address"}, nil)
+	describe := func(name, help string, more ...string) *prometheus.Desc {
+		return prometheus.NewDesc(metricsNamespace+"_"+name, help, append([]string{"peer", "address"}, more...), nil)
 	}
 	return &sessionMetrics{
-		up:       describe("session_up", "Whether there is a session with a router, by BGPPeer and address."),
-		prefixes: describe("prefixes", "Prefixes that are announced to a router."),
-		updates:  describe("updates_total", "UPDATE messages that were sent to a router."),
-		lost:     describe("sessions_lost_total", "How often a session with a router was lost."),
+		up:       describe("bgp_session_up", "Whether there is a session with a router, by BGPPeer and address."),
+		prefixes: describe("bgp_prefixes", "Prefixes that are announced to a router."),
+		updates:  describe("bgp_updates_total", "UPDATE messages that were sent to a router."),
+		lost:     describe("bgp_sessions_lost_total", "How often a session with a router was lost."),
+
+		pathUp:        describe("bfd_session_up", "Whether BFD is up on the path to a router, by BGPPeer with a BFDProfile and address."),
+		pathFailures:  describe("bfd_failures_total", "How often a session with a router was given up because BFD went down."),
+		pathDetection: describe("bfd_detection_time_seconds", "How long a router may be silent before the path to it counts as dead."),
+		packets:       describe("bfd_packets_total", "BFD packets sent to a router, received from it, and of those refused.", "direction"),
+		silence: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: metricsNamespace,
+			Name:      "bfd_silence_seconds",
+			Help:      "How long a router had been silent when the path to it was given up.",
+			Buckets:   []float64{.03, .06, .1, .15, .2, .3, .4, .6, 1, 2, 3, 10, 60},
+		}),
 	}
 }
 
-// see has the sessions of a Speaker reported from now on; nil for none.
-func (m *sessionMetrics) see(speaker *bgp.Speaker) { m.speaker.Store(speaker) }
+// see has the sessions of Speakers reported from now on; nil for none.
+func (m *sessionMetrics) see(speaker *bgp.Speaker, paths *bfd.Speaker) {
+	m.speaker.Store(speaker)
+	m.paths.Store(paths)
+	m.watching.Store(nil)
+}
+
+// watch has the paths of these sessions reported, which are not modified any more.
+func (m *sessionMetrics) watch(sessions map[string]watched) { m.watching.Store(&sessions) }
 
 // Describe is part of prometheus.Collector.
 func (m *sessionMetrics) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{m.up, m.prefixes, m.updates, m.lost} {
+	for _, d := range []*prometheus.Desc{m.up, m.prefixes, m.updates, m.lost, m.pathUp, m.pathFailures, m.pathDetection, m.packets} {
 		to <- d
 	}
+	m.silence.Describe(to)
 }
 
 // Collect is part of prometheus.Collector.
 func (m *sessionMetrics) Collect(to chan<- prometheus.Metric) {
-	speaker := m.speaker.Load()
-	if speaker == nil {
-		return
+	m.silence.Collect(to)
+	if speaker := m.speaker.Load(); speaker != nil {
+		m.collectSessions(speaker, to)
 	}
+	if paths, sessions := m.paths.Load(), m.watching.Load(); paths != nil && sessions != nil {
+		m.collectPaths(paths, *sessions, to)
+	}
+}
+
+func (m *sessionMetrics) collectSessions(speaker *bgp.Speaker, to chan<- prometheus.Metric) {
 	for _, p := range speaker.Peers() {
-		address, up := "", 0.0
+		address := ""
 		if p.Address.IsValid() {
 			address = p.Address.String()
-		}
-		if p.State == bgp.Established {
-			up = 1
 		}
 		for _, s := range []struct {
 			desc  *prometheus.Desc
 			kind  prometheus.ValueType
 			value float64
 		}{
-			{m.up, prometheus.GaugeValue, up},
+			{m.up, prometheus.GaugeValue, number(p.State == bgp.Established)},
 			{m.prefixes, prometheus.GaugeValue, float64(p.Prefixes)},
 			{m.updates, prometheus.CounterValue, float64(p.Updates)},
 			{m.lost, prometheus.CounterValue, float64(p.Flaps)},
@@ -63,4 +91,35 @@ func (m *sessionMetrics) Collect(to chan<- prometheus.Metric) {
 			to <- prometheus.MustNewConstMetric(s.desc, s.kind, s.value, peerOf(p.Name), address)
 		}
 	}
+}
+
+func (m *sessionMetrics) collectPaths(speaker *bfd.Speaker, sessions map[string]watched, to chan<- prometheus.Metric) {
+	paths := map[string]bfd.Status{}
+	for _, path := range speaker.Sessions() {
+		paths[path.Name] = path
+	}
+	for name, w := range sessions {
+		if !w.address.IsValid() {
+			continue // it has not been found, so nothing can be said about it
+		}
+		peer, address := peerOf(name), w.address.String()
+		path, there := paths[w.path]
+		to <- prometheus.MustNewConstMetric(m.pathUp, prometheus.GaugeValue, number(path.State == bfd.Up), peer, address)
+		to <- prometheus.MustNewConstMetric(m.pathFailures, prometheus.CounterValue, float64(w.failures), peer, address)
+		if !there {
+			continue
+		}
+		to <- prometheus.MustNewConstMetric(m.pathDetection, prometheus.GaugeValue, path.Detection.Seconds(), peer, address)
+		for direction, count := range map[string]uint64{"sent": path.Sent, "received": path.Received, "refused": path.Refused} {
+			to <- prometheus.MustNewConstMetric(m.packets, prometheus.CounterValue, float64(count), peer, address, direction)
+		}
+	}
+}
+
+// number is 1 for what is so.
+func number(is bool) float64 {
+	if is {
+		return 1
+	}
+	return 0
 }

@@ -159,6 +159,16 @@ func NewFeed(kube kubernetes.Interface, clarion versioned.Interface, node string
 			followers: bgp,
 		},
 		{
+			informer: informers.NewBFDProfileInformer(clarion, 0, nil),
+			apply: func(v *View, name types.NamespacedName, o any) {
+				profile, _ := o.(*v1alpha1.BFDProfile)
+				if err := v.SetBFDProfile(name.Name, profile); err != nil {
+					logger.Error(err, "This BFDProfile is not used", "bfdProfile", name.Name)
+				}
+			},
+			followers: bgp,
+		},
+		{
 			informer: coreinformers.NewFilteredSecretInformer(kube, KeyNamespace, 0, nil, basicAuth),
 			apply: func(v *View, name types.NamespacedName, o any) {
 				secret, _ := o.(*corev1.Secret)

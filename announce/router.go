@@ -30,13 +30,13 @@ type router struct {
 	session bgp.Peer
 	// gateway is the family of the default gateways that are meant; "" if the session says who.
 	gateway corev1.IPFamily
-	// secret has the password; "" for none.
-	secret string
+	// secret has the password, and profile says how BFD is to watch the path; "" for none.
+	secret, profile string
 }
 
 func newRouter(p *v1alpha1.BGPPeer) (*router, error) {
 	s := &p.Spec
-	out := &router{name: p.Name, created: p.CreationTimestamp.Unix(), gateway: s.DefaultGateway}
+	out := &router{name: p.Name, created: p.CreationTimestamp.Unix(), gateway: s.DefaultGateway, profile: s.BFDProfile}
 	var err error
 	if out.nodes, err = readSelectors("nodeSelectors", s.NodeSelectors); err != nil {
 		return nil, err

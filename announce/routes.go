@@ -25,7 +25,9 @@ type RoutePlanner struct {
 	leave    leave
 	planned  bool
 	sessions map[string]bgp.Peer
-	refusals []Refusal
+	// detections are for the sessions whose path is to be watched.
+	detections map[string]Detection
+	refusals   []Refusal
 	// speeches are what the node says, by BGPPeer.
 	speeches map[string]*speech
 
@@ -53,6 +55,8 @@ type RoutePlan struct {
 	// not changed since the last plan is the same slice.
 	Peers  map[string]bgp.Peer
 	Routes map[string][]bgp.Route
+	// Detections are for the sessions whose path is to be watched by BFD, by name.
+	Detections map[string]Detection
 	// Refused are the BGPPeers that are for the node but without a session, by name.
 	Refused []Refusal
 	// Draining says that the node takes leave: what it has no session for any more is on purpose.
@@ -97,15 +101,16 @@ func (p *RoutePlanner) Plan(now time.Time) RoutePlan {
 		}
 	}
 	plan := RoutePlan{
-		Peers:    p.sessions,
-		Routes:   make(map[string][]bgp.Route, len(p.sessions)),
-		Refused:  p.refusals,
-		Draining: stage != staying,
-		Changed:  changed,
-		Wake:     wake,
+		Peers:      p.sessions,
+		Detections: p.detections,
+		Routes:     make(map[string][]bgp.Route, len(p.sessions)),
+		Refused:    p.refusals,
+		Draining:   stage != staying,
+		Changed:    changed,
+		Wake:       wake,
 	}
 	if stage == left && len(p.members) == 0 {
-		plan.Peers, plan.Refused = nil, nil
+		plan.Peers, plan.Detections, plan.Refused = nil, nil, nil
 		return plan
 	}
 	for _, s := range p.speeches {
@@ -120,7 +125,7 @@ func (p *RoutePlanner) Plan(now time.Time) RoutePlan {
 func (p *RoutePlanner) survey(own *node) {
 	p.routeField = newRouteField(p.view)
 	before := p.speeches
-	p.sessions, p.refusals, p.speeches = map[string]bgp.Peer{}, nil, map[string]*speech{}
+	p.sessions, p.detections, p.refusals, p.speeches = map[string]bgp.Peer{}, map[string]Detection{}, nil, map[string]*speech{}
 	p.entries, p.members, p.weights = map[netip.Addr][]int{}, map[netip.Prefix][]tally{}, map[netip.Addr]int{}
 	if own == nil {
 		return
@@ -141,7 +146,7 @@ func (p *RoutePlanner) survey(own *node) {
 // meet finds out which routers the node speaks with.
 func (p *RoutePlanner) meet(own *node) {
 	taken := map[bgp.Peer]string{}
-	for _, r := range p.routers {
+	for age, r := range p.routers {
 		if !r.selectsNode(own.labels) {
 			continue
 		}
@@ -157,6 +162,11 @@ func (p *RoutePlanner) meet(own *node) {
 			}
 			taken[ends] = r.name
 			p.sessions[name] = session
+			if r.profile != "" {
+				detection := p.view.detection(r.profile)
+				detection.Age = age
+				p.detections[name] = detection
+			}
 			s.sessions = append(s.sessions, name)
 		}
 		if refusal != "" {

@@ -29,6 +29,7 @@ type View struct {
 	routers             map[string]*router
 	routeAdvertisements map[string]*routeAdvertisement
 	communities         map[string]*communities
+	detections          map[string]Detection
 	passwords           map[string]string
 
 	// drainTaints are the keys of the taints that have a node drained.
@@ -68,6 +69,7 @@ func NewView(drainTaints ...string) *View {
 		routers:             map[string]*router{},
 		routeAdvertisements: map[string]*routeAdvertisement{},
 		communities:         map[string]*communities{},
+		detections:          map[string]Detection{},
 		passwords:           map[string]string{},
 		routes:              routeChanges{all: true},
 	}

@@ -102,7 +102,7 @@ func newAnnouncedKeeper(allocator *loadbalancer.Allocator, feed *serviceFeed, ev
 // announcedInformers are the informers of what decides about the announcement of Services.
 type announcedInformers struct {
 	services, slices, nodes, pools, advertisements, announcers cache.SharedIndexInformer
-	bgpPeers, bgpAdvertisements, communities                   cache.SharedIndexInformer
+	bgpPeers, bgpAdvertisements, communities, bfdProfiles      cache.SharedIndexInformer
 }
 
 // follow adds handlers to informers, which have not been started, and returns what tells when they have delivered what there
@@ -147,6 +147,10 @@ func (k *announcedKeeper) follow(i announcedInformers) []cache.InformerSynced {
 			community, _ := o.(*v1alpha1.Community)
 			k.observer.setCommunity(name.Name, community)
 		}, specConcerns},
+		{i.bfdProfiles, func(name types.NamespacedName, o any) {
+			profile, _ := o.(*v1alpha1.BFDProfile)
+			k.observer.setBFDProfile(name.Name, profile)
+		}, always},
 	}
 	var synced []cache.InformerSynced
 	for source, s := range k.sources {

@@ -155,6 +155,7 @@ func (c *Cloud) SetInformers(informers.SharedInformerFactory) {
 		bgpPeers:          clarion.Clarion().V1alpha1().BGPPeers().Informer(),
 		bgpAdvertisements: clarion.Clarion().V1alpha1().BGPAdvertisements().Informer(),
 		communities:       clarion.Clarion().V1alpha1().Communities().Informer(),
+		bfdProfiles:       clarion.Clarion().V1alpha1().BFDProfiles().Informer(),
 	})
 	clarion.Start(c.stop)
 	go slices.RunWithContext(ctx)

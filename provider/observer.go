@@ -51,6 +51,7 @@ type observer struct {
 	sessions       map[string][]string
 	peers          map[string]bgpObject[*v1alpha1.BGPPeer]
 	advertisements map[string]bgpObject[*v1alpha1.BGPAdvertisement]
+	profiles       map[string]bgpObject[*v1alpha1.BFDProfile]
 	pools          map[string]bool
 	// contested are the addresses for which strangers answer.
 	contested map[netip.Addr]contest
@@ -73,6 +74,7 @@ func newObserver(wants func(*corev1.Service) bool) *observer {
 		services: map[types.NamespacedName]*corev1.Service{},
 
 		advertisements: map[string]bgpObject[*v1alpha1.BGPAdvertisement]{},
+		profiles:       map[string]bgpObject[*v1alpha1.BFDProfile]{},
 
 		byAddress:  map[netip.Addr][]types.NamespacedName{},
 		sliceOwner: map[types.NamespacedName]types.NamespacedName{},

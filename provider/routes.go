@@ -175,6 +175,10 @@ func (o *observer) peerStatus(name string) v1alpha1.BGPPeerStatus {
 			status.Established++
 		}
 	}
+	paths := o.paths(name)
+	if p.object.Spec.BFDProfile != "" {
+		status.BFDUp = &paths.up
+	}
 	reason, message := v1alpha1.ReasonValid, "The nodes that are selected speak with the router."
 	if status.Established < status.Nodes {
 		message = fmt.Sprintf("%d of %d nodes have a session with the router: the Announcers of the others say why.", status.Established, status.Nodes)
@@ -188,6 +192,8 @@ func (o *observer) peerStatus(name string) v1alpha1.BGPPeerStatus {
 		reason, message = v1alpha1.ReasonNoNodes, "No node whose announcer is in sight is to speak with the router."
 	case status.Established == 0:
 		reason, message = v1alpha1.ReasonNoSession, "No node has a session with the router: the Announcers of the nodes say why."
+	case len(paths.problems) > 0:
+		reason, message = v1alpha1.ReasonNoBFD, "The path to the router is not watched by BFD: "+whoRefuses(paths.problems)
 	case p.object.Spec.EnableGracefulRestart:
 		message += " A node that is shut down without being drained first keeps its routes for up to two minutes, as if its announcer restarted."
 	}

@@ -10,10 +10,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// writeRoutes writes the status of every BGPPeer and BGPAdvertisement where it is not what it should be, and reports whether
+// writeRoutes writes the status of every BGPPeer, BGPAdvertisement and BFDProfile where it is not what it should be, and reports whether
 // all that could be written was. Whoever waits for the API here waits for conditions only.
 func (k *announcedKeeper) writeRoutes(ctx context.Context) bool {
-	done := true
+	done := k.writeProfiles(ctx)
 	client := k.clarion.ClarionV1alpha1()
 	for _, name := range slices.Sorted(maps.Keys(k.observer.peers)) {
 		object := k.observer.peers[name].object

@@ -67,8 +67,8 @@ func newSpeaker(attach func() (sockets, error)) *Speaker {
 	}
 }
 
-// Changed receives after a session was added or removed, or its State or its Err has changed; several changes may come as one. Failures
-// tells if one has gone down and come up again meanwhile.
+// Changed receives after a session was added or removed, or its State, its Err or in the state Up its Detection has changed; several
+// changes may come as one. Failures tells if one has gone down and come up again meanwhile.
 func (s *Speaker) Changed() <-chan struct{} { return s.changed }
 
 // Sessions returns how all sessions are doing, by name. Those that are not in the last Set are left out.
@@ -259,9 +259,12 @@ func (s *Speaker) advance(p *peer, now time.Time) {
 
 // watch does something to the machine of a session, and tells of what comes of it.
 func (s *Speaker) watch(p *peer, now time.Time, do func()) {
-	before := p.state
+	before, detection := p.state, p.detection()
 	do()
 	if p.state == before {
+		if p.state == Up && p.detection() != detection {
+			signal(s.changed)
+		}
 		return
 	}
 	p.since = now

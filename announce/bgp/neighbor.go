@@ -1,6 +1,7 @@
 package bgp
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,7 +27,9 @@ type neighbor struct {
 	peer     *Peer // nil is one to forget
 	routes   []Route
 	farewell *farewell
-	status   PeerStatus
+	// held is why the session is kept closed, and severed why it is to be lost; empty if it is not.
+	held, severed string
+	status        PeerStatus
 	// counted are the messages of earlier connections, updates those of the present one.
 	counted uint64
 	updates func() uint64
@@ -43,6 +46,7 @@ func newNeighbor(s *Speaker, name string) *neighbor {
 		wake:      make(chan struct{}, 1),
 		parted:    make(chan struct{}),
 		farewell:  s.farewell,
+		held:      s.held[name],
 		status:    PeerStatus{Name: name, State: Idle, Since: time.Now()},
 		restarted: s.config.Restarted,
 	}
@@ -65,6 +69,41 @@ func (n *neighbor) part(f *farewell) {
 	defer n.mu.Unlock()
 	n.farewell = f
 	signal(n.wake)
+}
+
+func (n *neighbor) hold(why string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.held != why {
+		n.held = why
+		signal(n.wake)
+	}
+}
+
+// holding is why the session is kept closed, if it is.
+func (n *neighbor) holding() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.held
+}
+
+func (n *neighbor) sever(why string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.status.State == Established {
+		n.severed = why
+		signal(n.wake)
+	}
+}
+
+// severs is why the session is to be lost, if it is established and to be.
+func (n *neighbor) severs() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.status.State != Established {
+		return ""
+	}
+	return cmp.Or(n.severed, n.held)
 }
 
 // seen returns the status, unless there is none any more.
@@ -127,6 +166,8 @@ type until struct {
 	stop <-chan time.Time
 	// moved receives after the router has been found at another address.
 	moved <-chan struct{}
+	// free ends the wait when the session is not held any more.
+	free bool
 }
 
 // await waits until the context ends, something else is wanted of the router than this Peer, or the wait is over; it returns
@@ -143,6 +184,9 @@ func (n *neighbor) await(ctx context.Context, until until) bool {
 		case <-n.wake:
 			if !n.wants(until.peer) {
 				return false
+			}
+			if until.free && n.holding() == "" {
+				return true
 			}
 		}
 	}
@@ -183,13 +227,20 @@ func (n *neighbor) serve(ctx context.Context, peer Peer) {
 	}
 	pause := minPause
 	for ctx.Err() == nil && n.wants(peer) {
-		if !where.router().IsValid() {
+		router := where.router()
+		if !router.IsValid() {
 			n.enter(Connect, fmt.Sprintf("no router has advertised itself on %s", peer.Interface))
 			n.await(ctx, until{peer: peer, moved: where.moved})
 			continue
 		}
+		n.note(func(s *PeerStatus) { s.Address = router })
+		if why := n.holding(); why != "" {
+			n.enter(Connect, why)
+			n.await(ctx, until{peer: peer, moved: where.moved, free: true})
+			continue
+		}
 		began := time.Now()
-		err := n.speak(ctx, peer, where)
+		err := n.speak(ctx, peer, router, where)
 		wait := pause
 		switch {
 		case err == nil:
@@ -219,9 +270,7 @@ func fixed(address netip.Addr) whereabouts {
 }
 
 // speak is one session. It returns what ended it, or nil if that was on purpose.
-func (n *neighbor) speak(ctx context.Context, peer Peer, where whereabouts) error {
-	router := where.router()
-	n.note(func(s *PeerStatus) { s.Address = router })
+func (n *neighbor) speak(ctx context.Context, peer Peer, router netip.Addr, where whereabouts) error {
 	c, err := open(peer, router, n.logger)
 	if err != nil {
 		return err
@@ -249,6 +298,13 @@ func (n *neighbor) speak(ctx context.Context, peer Peer, where whereabouts) erro
 		case <-n.wake:
 			if !n.wants(peer) {
 				t.leave()
+				return nil
+			}
+			if why := n.severs(); why != "" {
+				return t.sever(why)
+			}
+			if t.agreed == nil && n.holding() != "" {
+				c.close()
 				return nil
 			}
 			err = t.apply()
@@ -294,6 +350,7 @@ func (n *neighbor) enter(state State, err string) {
 			s.Since = time.Now()
 		}
 		if state != Established {
+			n.severed = "" // it is over
 			s.Prefixes, s.PeerASN, s.PeerID, s.Families, s.GracefulRestart = 0, 0, netip.Addr{}, 0, false
 		}
 		s.State = state

@@ -29,6 +29,7 @@ type Speaker struct {
 
 	mu        sync.Mutex
 	neighbors map[string]*neighbor
+	held      map[string]string
 	farewell  *farewell
 }
 
@@ -87,6 +88,31 @@ func (s *Speaker) Set(peers map[string]Peer, routes map[string][]Route) {
 	}
 	if fresh {
 		signal(s.wake)
+	}
+}
+
+// Hold keeps the sessions of these names closed until it is called without them: something that BGP does not see has to be well
+// first. For each it is told what, as a sentence. Those that are established are lost by that. Called before Set, it holds
+// sessions from their beginning.
+func (s *Speaker) Hold(held map[string]string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if maps.Equal(held, s.held) {
+		return
+	}
+	s.held = maps.Clone(held)
+	for name, n := range s.neighbors {
+		n.hold(held[name])
+	}
+}
+
+// Break has a session lost that is established, because of something that BGP does not see, with a sentence that says what. The
+// router is told, if it can be, so that it does not keep the routes either; and it is dialled again as after any other loss.
+func (s *Speaker) Break(name, why string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := s.neighbors[name]; n != nil {
+		n.sever(why)
 	}
 }
 

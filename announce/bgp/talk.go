@@ -74,6 +74,14 @@ func (t *talk) lose(why error) {
 	t.logger.Info("A BGP session was lost", "address", t.router, "reason", why.Error())
 }
 
+// sever ends a session that cannot be used, and tells the router so, which would keep the routes otherwise.
+func (t *talk) sever(why string) error {
+	t.connection.cease(why)
+	err := errors.New(why)
+	t.lose(err)
+	return err
+}
+
 // approach follows how far the router lets us come.
 func (t *talk) approach(e event) {
 	switch e.state {

@@ -187,7 +187,38 @@ type BGPSession struct {
 	// LastError is what went wrong last, or what is wrong with the session.
 	// +optional
 	LastError string `json:"lastError,omitempty"`
+	// BFD is how the path to the router is watched; absent if it is not.
+	// +optional
+	BFD *BFDSession `json:"bfd,omitempty"`
 }
+
+// BFDSession is how it stands with BFD on the path to a router.
+type BFDSession struct {
+	// State: the path works in both directions if it is "Up".
+	State BFDState `json:"state"`
+	// Since when it is up, or since when it is not.
+	// +optional
+	Since *metav1.Time `json:"since,omitempty"`
+	// DetectionTime is how long the router may be silent before the path counts as dead; absent while the router is not heard.
+	// +optional
+	DetectionTime *metav1.Duration `json:"detectionTime,omitempty"`
+	// LastError is what keeps it from being up.
+	// +optional
+	LastError string `json:"lastError,omitempty"`
+}
+
+// BFDState is how it stands with a BFD session.
+// +kubebuilder:validation:Enum=Up;Down;Refused
+type BFDState string
+
+const (
+	// BFDUp : node and router hear each other.
+	BFDUp BFDState = "Up"
+	// BFDDown : they do not, or not yet.
+	BFDDown BFDState = "Down"
+	// BFDRefused : the BFDProfile does not exist or cannot be honoured; lastError says what.
+	BFDRefused BFDState = "Refused"
+)
 
 // BGPState is how it stands with a session.
 // +kubebuilder:validation:Enum=Established;Connecting;Refused

@@ -17,6 +17,7 @@ import (
 // +kubebuilder:printcolumn:name="Gateway",type=string,JSONPath=`.spec.defaultGateway`
 // +kubebuilder:printcolumn:name="Nodes",type=integer,JSONPath=`.status.nodes`
 // +kubebuilder:printcolumn:name="Established",type=integer,JSONPath=`.status.established`
+// +kubebuilder:printcolumn:name="BFD",type=integer,JSONPath=`.status.bfdUp`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
@@ -137,6 +138,13 @@ type BGPPeerSpec struct {
 	// +optional
 	EnableGracefulRestart bool `json:"enableGracefulRestart,omitempty"`
 
+	// BFDProfile has the path to the router watched by BFD, as the BFDProfile of this name says: a router that does the same notices
+	// within its detection time that a node is dead. Without the BFDProfile there is a session nevertheless, which is not watched.
+	// Of BGPPeers for one router, the oldest decides.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	BFDProfile string `json:"bfdProfile,omitempty"`
+
 	// MaxPrefixes is how many routes of each family the router may send before it is cut off. What routers send is not used,
 	// but it takes memory. 0: any number.
 	// +optional
@@ -172,6 +180,8 @@ const (
 	ReasonRefused = "Refused"
 	// ReasonNoNodes : no node whose announcer is in sight is to speak with the router.
 	ReasonNoNodes = "NoNodes"
+	// ReasonNoBFD : nodes have a session with the router, but not all of them have BFD on its path; the message says why.
+	ReasonNoBFD = "NoBFD"
 	// ReasonUnknownName : a BGPPeer or an IPAddressPool is named that does not exist.
 	ReasonUnknownName = "UnknownName"
 	// ReasonContradicts : an older BGPAdvertisement says otherwise about the same prefix and peer, and holds.
@@ -184,6 +194,9 @@ type BGPPeerStatus struct {
 	Nodes int32 `json:"nodes"`
 	// Established is how many of them do.
 	Established int32 `json:"established"`
+	// BFDUp is how many of them have BFD up with the router. Absent without a bfdProfile.
+	// +optional
+	BFDUp *int32 `json:"bfdUp,omitempty"`
 
 	// Conditions: Ready.
 	// +optional

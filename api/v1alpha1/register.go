@@ -29,6 +29,7 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 		&BGPPeer{}, &BGPPeerList{},
 		&BGPAdvertisement{}, &BGPAdvertisementList{},
 		&Community{}, &CommunityList{},
+		&BFDProfile{}, &BFDProfileList{},
 		&Announcer{}, &AnnouncerList{},
 	)
 	metav1.AddToGroupVersion(scheme, SchemeGroupVersion)

@@ -42,6 +42,8 @@ func (f *sharedInformerFactory) ForResource(resource schema.GroupVersionResource
 	// Group=clarionlb.io, Version=v1alpha1
 	case v1alpha1.SchemeGroupVersion.WithResource("announcers"):
 		return &genericInformer{resource: resource.GroupResource(), informer: f.Clarion().V1alpha1().Announcers().Informer()}, nil
+	case v1alpha1.SchemeGroupVersion.WithResource("bfdprofiles"):
+		return &genericInformer{resource: resource.GroupResource(), informer: f.Clarion().V1alpha1().BFDProfiles().Informer()}, nil
 	case v1alpha1.SchemeGroupVersion.WithResource("bgpadvertisements"):
 		return &genericInformer{resource: resource.GroupResource(), informer: f.Clarion().V1alpha1().BGPAdvertisements().Informer()}, nil
 	case v1alpha1.SchemeGroupVersion.WithResource("bgppeers"):

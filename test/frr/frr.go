@@ -47,7 +47,8 @@ func Start(ctx context.Context, host *network.Host, log string, lines ...string)
 	})...)
 }
 
-// StartConfigured has a host speak BGP as a configuration says. Logs go to a folder.
+// StartConfigured has a host speak BGP as a configuration says. Logs go to a folder. If a line of that is about BFD the host does
+// that too, and has a profile "fast": 100 ms three times.
 func StartConfigured(ctx context.Context, host *network.Host, log string, config ...string) (*Router, error) {
 	dir, err := os.MkdirTemp("", "router")
 	if err != nil {
@@ -62,6 +63,11 @@ func StartConfigured(ctx context.Context, host *network.Host, log string, config
 	if err == nil {
 		err = r.daemon(ctx, "zebra", nil)
 	}
+	if err == nil && slices.ContainsFunc(config, func(line string) bool { return strings.Contains(line, " bfd") }) {
+		err = r.daemon(ctx, "bfdd", []string{
+			"bfd", " profile fast", "  transmit-interval 100", "  receive-interval 100", "  detect-multiplier 3",
+		}, "--bfdctl", filepath.Join(dir, "bfdd.sock"))
+	}
 	if err == nil {
 		err = r.daemon(ctx, "bgpd", config)
 	}
@@ -72,14 +78,15 @@ func StartConfigured(ctx context.Context, host *network.Host, log string, config
 }
 
 // daemon starts one and waits until it answers.
-func (r *Router) daemon(ctx context.Context, name string, config []string) error {
+func (r *Router) daemon(ctx context.Context, name string, config []string, options ...string) error {
 	at := func(suffix string) string { return filepath.Join(r.dir, name+suffix) }
 	if err := os.WriteFile(at(".conf"), []byte(strings.Join(config, "\n")+"\n"), 0o644); err != nil {
 		return err
 	}
-	process, err := r.host.Start(filepath.Join(r.log, name+".log"), "/usr/lib/frr/"+name,
+	command := append([]string{"/usr/lib/frr/" + name}, options...)
+	process, err := r.host.Start(filepath.Join(r.log, name+".log"), append(command,
 		"--config_file", at(".conf"), "--pid_file", at(".pid"), "--socket", filepath.Join(r.dir, "zserv.api"),
-		"--vty_socket", r.dir, "--vty_port", "0", "--log", "stdout")
+		"--vty_socket", r.dir, "--vty_port", "0", "--log", "stdout")...)
 	if err != nil {
 		return err
 	}

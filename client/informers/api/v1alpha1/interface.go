@@ -13,6 +13,8 @@ import (
 type Interface interface {
 	// Announcers returns a AnnouncerInformer.
 	Announcers() TypedAnnouncerInformer
+	// BFDProfiles returns a BFDProfileInformer.
+	BFDProfiles() TypedBFDProfileInformer
 	// BGPAdvertisements returns a BGPAdvertisementInformer.
 	BGPAdvertisements() TypedBGPAdvertisementInformer
 	// BGPPeers returns a BGPPeerInformer.
@@ -41,6 +43,11 @@ func New(f internalinterfaces.SharedInformerFactory, namespace string, tweakList
 // Announcers returns a TypedAnnouncerInformer.
 func (v *version) Announcers() TypedAnnouncerInformer {
 	return &announcerInformer{factory: v.factory, tweakListOptions: v.tweakListOptions}
+}
+
+// BFDProfiles returns a TypedBFDProfileInformer.
+func (v *version) BFDProfiles() TypedBFDProfileInformer {
+	return &bFDProfileInformer{factory: v.factory, tweakListOptions: v.tweakListOptions}
 }
 
 // BGPAdvertisements returns a TypedBGPAdvertisementInformer.

@@ -9,6 +9,10 @@ package v1alpha1
 // AnnouncerLister.
 type AnnouncerListerExpansion interface{}
 
+// BFDProfileListerExpansion allows custom methods to be added to
+// BFDProfileLister.
+type BFDProfileListerExpansion interface{}
+
 // BGPAdvertisementListerExpansion allows custom methods to be added to
 // BGPAdvertisementLister.
 type BGPAdvertisementListerExpansion interface{}

@@ -16,6 +16,7 @@ import (
 type ClarionV1alpha1Interface interface {
 	RESTClient() rest.Interface
 	AnnouncersGetter
+	BFDProfilesGetter
 	BGPAdvertisementsGetter
 	BGPPeersGetter
 	CommunitiesGetter
@@ -31,6 +32,10 @@ type ClarionV1alpha1Client struct {
 
 func (c *ClarionV1alpha1Client) Announcers() AnnouncerInterface {
 	return newAnnouncers(c)
+}
+
+func (c *ClarionV1alpha1Client) BFDProfiles() BFDProfileInterface {
+	return newBFDProfiles(c)
 }
 
 func (c *ClarionV1alpha1Client) BGPAdvertisements() BGPAdvertisementInterface {

@@ -7,6 +7,8 @@ package v1alpha1
 
 type AnnouncerExpansion interface{}
 
+type BFDProfileExpansion interface{}
+
 type BGPAdvertisementExpansion interface{}
 
 type BGPPeerExpansion interface{}

@@ -1,0 +1,345 @@
+package announce
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/clarionlb/clarion/announce/bfd"
+	"github.com/clarionlb/clarion/announce/bgp"
+	"github.com/clarionlb/clarion/api/v1alpha1"
+)
+
+// crossing is a node and its routers, as a coupling sees them. What it decides is carried out at once: sessions of BFD are there
+// from the moment on at which they are wanted.
+type crossing struct {
+	*coupling
+	sight pathSight
+	paths map[string]bfd.Status
+	did   consequence
+}
+
+func newCrossing(restarted bool) *crossing {
+	return &crossing{
+		coupling: newCoupling(restarted),
+		paths:    map[string]bfd.Status{},
+		sight: pathSight{
+			now:        time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
+			peers:      map[string]bgp.Peer{},
+			detections: map[string]Detection{},
+			networks:   []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")},
+		},
+	}
+}
+
+// peer is an external one.
+func (c *crossing) peer(name, address string, detection Detection, change func(*bgp.Peer)) {
+	p := bgp.Peer{LocalASN: 65001, PeerASN: 65000}
+	if address != "" {
+		p.Address = netip.MustParseAddr(address)
+	}
+	if change != nil {
+		change(&p)
+	}
+	c.sight.peers[name], c.sight.detections[name] = p, detection
+	c.session(name, bgp.Connect)
+}
+
+func (c *crossing) session(name string, state bgp.State) {
+	c.sight.sessions = slices.DeleteFunc(c.sight.sessions, func(s bgp.PeerStatus) bool { return s.Name == name })
+	c.sight.sessions = append(c.sight.sessions, bgp.PeerStatus{Name: name, Address: c.sight.peers[name].Address, State: state})
+}
+
+// path changes what is seen of a session of BFD.
+func (c *crossing) path(name string, change func(*bfd.Status)) {
+	status := c.paths[name]
+	change(&status)
+	c.paths[name] = status
+}
+
+func (c *crossing) comesUp(name string) {
+	c.path(name, func(s *bfd.Status) {
+		s.State, s.RemoteState, s.Detection, s.Diagnostic = bfd.Up, bfd.Up, 300*time.Millisecond, bfd.NoDiagnostic
+	})
+}
+
+// dies is what a path does of which nothing is heard any more.
+func (c *crossing) dies(name string) {
+	c.path(name, func(s *bfd.Status) {
+		s.State, s.Diagnostic, s.Detection, s.LastDetection = bfd.Down, bfd.DetectionTimeExpired, 0, 300*time.Millisecond
+		s.Failures++
+	})
+}
+
+// look returns what is done, as text.
+func (c *crossing) look() string {
+	c.sight.paths = slices.Collect(maps.Values(c.paths))
+	c.did = c.coupling.look(c.sight)
+	maps.DeleteFunc(c.paths, func(name string, _ bfd.Status) bool {
+		_, wanted := c.did.sessions[name]
+		return !wanted
+	})
+	for name := range c.did.sessions {
+		c.path(name, func(s *bfd.Status) {
+			if s.Name == "" {
+				s.Name, s.State, s.RemoteState = name, bfd.Down, bfd.Down
+			}
+		})
+	}
+	said := []string{"watches " + strings.Join(slices.Sorted(maps.Keys(c.did.sessions)), ", ")}
+	for what, names := range map[string]map[string]string{"holds": c.did.held, "breaks": c.did.broken} {
+		for name, why := range names {
+			said = append(said, fmt.Sprintf("%s %s: %s", what, name, why))
+		}
+	}
+	slices.Sort(said[1:])
+	return strings.TrimSpace(strings.Join(said, "; "))
+}
+
+func (c *crossing) expect(t *testing.T, when, want string) {
+	t.Helper()
+	if got := c.look(); got != strings.TrimSpace("watches "+want) {
+		t.Errorf("%s: it\n%s, want\nwatches %s", when, got, want)
+	}
+}
+
+func TestBFDBeginsAndEndsWithTheSessionAndItsFailureEndsThat(t *testing.T) {
+	c := newCrossing(false)
+	c.peer("tor", "192.0.2.1", Detection{}, nil)
+	c.expect(t, "before there is a session", "")
+	c.session("tor", bgp.Established)
+	c.expect(t, "with a session", "192.0.2.1")
+	c.comesUp("192.0.2.1")
+	c.expect(t, "when BFD is up", "192.0.2.1")
+	if !slices.Equal(c.did.risen, []string{"tor"}) {
+		t.Errorf("%v came up", c.did.risen)
+	}
+	c.dies("192.0.2.1")
+	c.expect(t, "when the path dies", "192.0.2.1; breaks tor: BFD heard nothing from the router for 300ms")
+	c.expect(t, "until the session has been given up", "192.0.2.1")
+	c.session("tor", bgp.Idle)
+	c.expect(t, "without a session", "")
+	c.session("tor", bgp.Established)
+	c.expect(t, "with another session", "192.0.2.1")
+	c.dies("192.0.2.1")
+	c.expect(t, "when the path dies again", "192.0.2.1; breaks tor: BFD heard nothing from the router for 300ms")
+	if w := c.watched["tor"]; w.failures != 2 {
+		t.Errorf("it counts %d failures", w.failures)
+	}
+}
+
+func TestAPathThatHasComeBackMeanwhileWasDeadNevertheless(t *testing.T) {
+	c := newCrossing(false)
+	c.peer("tor", "192.0.2.1", Detection{}, nil)
+	c.session("tor", bgp.Established)
+	c.look()
+	c.comesUp("192.0.2.1")
+	c.look()
+	c.dies("192.0.2.1")
+	c.path("192.0.2.1", func(s *bfd.Status) {
+		s.Diagnostic, s.RemoteDiagnostic = bfd.NeighborSignaledDown, bfd.DetectionTimeExpired
+	})
+	c.comesUp("192.0.2.1")
+	c.expect(t, "when it is up again", "192.0.2.1; breaks tor: BFD of the router went down: control detection time expired")
+}
+
+func TestARouterThatShutsBFDDownIsNotDead(t *testing.T) {
+	for _, strict := range []bool{false, true} {
+		c := newCrossing(false)
+		c.peer("tor", "192.0.2.1", Detection{Strict: strict}, nil)
+		c.session("tor", bgp.Established)
+		c.look()
+		c.comesUp("192.0.2.1")
+		c.look()
+		c.path("192.0.2.1", func(s *bfd.Status) { s.State, s.RemoteState = bfd.Down, bfd.AdminDown })
+		c.expect(t, "when it does", "192.0.2.1")
+		if got := c.report("tor", c.sight.now); got.State != "Down" || got.LastError != "the router has shut BFD down" {
+			t.Errorf("it reports %+v", got)
+		}
+	}
+}
+
+func TestAStrictSessionWaitsForBFD(t *testing.T) {
+	c := newCrossing(false)
+	c.peer("tor", "192.0.2.1", Detection{Strict: true}, nil)
+	c.expect(t, "at first", "192.0.2.1; holds tor: BFD is not up: it has just begun")
+	c.path("192.0.2.1", func(s *bfd.Status) { s.Err = bfd.ErrPortTaken })
+	c.expect(t, "when it cannot be", "192.0.2.1; holds tor: BFD is not up: "+bfd.ErrPortTaken.Error())
+	c.path("192.0.2.1", func(s *bfd.Status) { s.Err = nil })
+	c.comesUp("192.0.2.1")
+	c.expect(t, "when BFD is up", "192.0.2.1")
+	c.session("tor", bgp.Established)
+	c.look()
+	c.dies("192.0.2.1")
+	c.expect(t, "when the path dies",
+		"192.0.2.1; breaks tor: BFD heard nothing from the router for 300ms; holds tor: BFD is not up: it has just begun")
+}
+
+func TestAStrictSessionWithARouterThatIsStillToBeFoundWaits(t *testing.T) {
+	c := newCrossing(false)
+	c.peer("tor", "", Detection{Strict: true}, nil)
+	c.expect(t, "at first", "; holds tor: BFD comes first")
+	c.sight.sessions[0].Address = netip.MustParseAddr("fe80::1%eth0")
+	c.expect(t, "when it has been found", "fe80::1%eth0; holds tor: BFD is not up: it has just begun")
+}
+
+func TestAfterARestartBFDIsFirstWhereTheRouterHasKeptRoutes(t *testing.T) {
+	graceful := func(p *bgp.Peer) { p.RestartTime = time.Minute }
+	const first = "192.0.2.1; holds tor: BFD comes first, since the router may not have noticed the restart"
+	restarted := func() *crossing {
+		c := newCrossing(true)
+		c.peer("tor", "192.0.2.1", Detection{}, graceful)
+		c.expect(t, "at first", first)
+		return c
+	}
+
+	c := restarted()
+	c.comesUp("192.0.2.1")
+	c.expect(t, "when BFD is up", "192.0.2.1")
+	c.session("tor", bgp.Established)
+	c.expect(t, "with a session", "192.0.2.1")
+	c.session("tor", bgp.Idle)
+	c.expect(t, "after that, as ever", "")
+
+	c = restarted()
+	if want := c.sight.now.Add(gatePatience); c.did.wake != want {
+		t.Errorf("it wakes at %s, want %s", c.did.wake, want)
+	}
+	c.sight.now = c.sight.now.Add(gatePatience)
+	c.expect(t, "when the router keeps silent", "192.0.2.1")
+
+	c = restarted()
+	c.path("192.0.2.1", func(s *bfd.Status) { s.Err = bfd.ErrNotListening })
+	c.expect(t, "when the router does not know BFD", "192.0.2.1")
+
+	c = newCrossing(true)
+	c.peer("tor", "192.0.2.1", Detection{}, nil)
+	c.expect(t, "where the router keeps nothing", "")
+
+	c = newCrossing(true)
+	c.look()
+	c.peer("tor", "192.0.2.1", Detection{}, graceful)
+	c.expect(t, "for a router that has come later", "")
+}
+
+func TestSessionsWithOneRouterShareItsPath(t *testing.T) {
+	c := newCrossing(false)
+	c.peer("a", "192.0.2.1", Detection{Session: bfd.Session{Transmit: time.Second}, Age: 2}, func(p *bgp.Peer) { p.Port = 1790 })
+	c.peer("b", "192.0.2.1", Detection{Session: bfd.Session{Transmit: time.Minute}, Age: 1}, nil)
+	c.peer("c", "192.0.2.1", Detection{}, func(p *bgp.Peer) { p.Source = netip.MustParseAddr("192.0.2.9") })
+	for _, name := range []string{"a", "b", "c"} {
+		c.session(name, bgp.Established)
+	}
+	c.expect(t, "with three sessions", "192.0.2.1, 192.0.2.1 from 192.0.2.9")
+	if got := c.did.sessions["192.0.2.1"]; got.Transmit != time.Minute {
+		t.Errorf("the younger BGPPeer decides: %+v", got)
+	}
+	c.comesUp("192.0.2.1")
+	c.look()
+	c.dies("192.0.2.1")
+	c.expect(t, "when the path dies", "192.0.2.1, 192.0.2.1 from 192.0.2.9; "+
+		"breaks a: BFD heard nothing from the router for 300ms; breaks b: BFD heard nothing from the router for 300ms")
+}
+
+func TestWhichRoutersAreSeveralHopsAway(t *testing.T) {
+	internal := func(p *bgp.Peer) { p.PeerASN = p.LocalASN }
+	for _, test := range []struct {
+		name, address string
+		change        func(*bgp.Peer)
+		want          string
+	}{
+		{"external", "198.51.100.1", nil, "198.51.100.1"},
+		{"external, may be far away", "192.0.2.1", func(p *bgp.Peer) { p.MultihopTTL = 255 }, "192.0.2.1 over several hops"},
+		{"external, may be two hops away", "192.0.2.1", func(p *bgp.Peer) { p.SecurityHops = 2 }, "192.0.2.1 over several hops"},
+		{"external, one hop away", "192.0.2.1", func(p *bgp.Peer) { p.SecurityHops = 1 }, "192.0.2.1"},
+		{"internal, near", "192.0.2.1", internal, "192.0.2.1"},
+		{"internal, far away", "198.51.100.1", internal, "198.51.100.1 over several hops"},
+		{"internal, link-local", "fe80::1%eth0", internal, "fe80::1%eth0"},
+	} {
+		c := newCrossing(false)
+		c.peer("tor", test.address, Detection{}, test.change)
+		c.session("tor", bgp.Established)
+		c.expect(t, test.name, test.want)
+	}
+}
+
+func TestWhatIsReportedOfAPath(t *testing.T) {
+	c := newCrossing(false)
+	began := c.sight.now
+	c.peer("tor", "192.0.2.1", Detection{}, nil)
+	c.peer("unwatched", "192.0.2.2", Detection{Refused: "there is no BFDProfile fast"}, nil)
+	c.session("unwatched", bgp.Established)
+	c.look()
+	if got := c.report("tor", c.sight.now); got != nil {
+		t.Errorf("without a session: %+v", got)
+	}
+	if got := c.report("unwatched", c.sight.now); got == nil || got.State != "Refused" || got.LastError != "there is no BFDProfile fast" || got.Since != nil {
+		t.Errorf("what cannot be watched: %+v", got)
+	}
+	c.session("tor", bgp.Established)
+	c.look()
+	expect := func(when, state, problem string, since time.Time) {
+		t.Helper()
+		c.look()
+		got := c.report("tor", c.sight.now)
+		if got == nil || string(got.State) != state || got.LastError != problem || !got.Since.Time.Equal(since) || (got.DetectionTime != nil) != (state == "Up") {
+			t.Errorf("%s: %+v", when, got)
+		}
+	}
+	expect("at first", "Down", "", began)
+	if want := began.Add(silencePatience); c.did.wake != want {
+		t.Errorf("it wakes at %s, want %s", c.did.wake, want)
+	}
+	c.sight.now = began.Add(silencePatience)
+	expect("when nothing comes", "Down", "the router sends no BFD packets", began)
+	c.path("192.0.2.1", func(s *bfd.Status) { s.State, s.Detection = bfd.Init, time.Second })
+	expect("when the router does not answer", "Down", "the router does not receive the BFD packets of the node", began)
+	c.path("192.0.2.1", func(s *bfd.Status) { s.Err = bfd.ErrTTL })
+	expect("when the router is too far away", "Down", bfd.ErrTTL.Error(), began)
+	c.comesUp("192.0.2.1")
+	c.path("192.0.2.1", func(s *bfd.Status) { s.Err = nil })
+	expect("when it is up", "Up", "", c.sight.now)
+}
+
+func TestAPlanSaysHowPathsAreToBeWatched(t *testing.T) {
+	r := newRack()
+	named := func(spec *v1alpha1.BGPPeerSpec) { spec.BFDProfile = "fast" }
+	r.peer("tor", named)
+	r.peer("unwatched", nil)
+	expect := func(when string, want Detection) {
+		t.Helper()
+		if got := r.plan().Detections; len(got) != 1 || got["tor"] != want {
+			t.Errorf("%s: %+v, want %+v", when, got, want)
+		}
+	}
+	expect("without the profile", Detection{Refused: "there is no BFDProfile fast"})
+	profile := &v1alpha1.BFDProfile{ObjectMeta: metav1.ObjectMeta{Name: "fast"}, Spec: v1alpha1.BFDProfileSpec{
+		TransmitInterval: 100, ReceiveInterval: 200, DetectMultiplier: 4, MinimumTTL: 250, PassiveMode: true, Strict: true, EchoInterval: 50,
+	}}
+	if err := r.view.SetBFDProfile("fast", profile); err != nil {
+		t.Error(err)
+	}
+	expect("with it", Detection{Strict: true, Session: bfd.Session{
+		Transmit: 100 * time.Millisecond, Receive: 200 * time.Millisecond, Multiplier: 4, MinimumTTL: 250, Passive: true,
+	}})
+	r.view.SetBFDProfile("fast", profile.DeepCopy())
+	if r.plan().Changed {
+		t.Error("nothing has changed, and all is planned again")
+	}
+	profile.Spec.EchoMode = true
+	if err := r.view.SetBFDProfile("fast", profile); err == nil {
+		t.Error("it is to echo")
+	}
+	expect("with echoes", Detection{Refused: "BFDProfile fast: spec.echoMode is not supported"})
+	r.view.SetBFDProfile("fast", nil)
+	expect("without it again", Detection{Refused: "there is no BFDProfile fast"})
+	if len(r.plan().Peers) != 2 {
+		t.Error("there are no sessions without BFD")
+	}
+}

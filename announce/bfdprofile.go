@@ -1,0 +1,63 @@
+package announce
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/clarionlb/clarion/announce/bfd"
+	"github.com/clarionlb/clarion/api/v1alpha1"
+)
+
+// Detection is how BFD is to watch the path to a router.
+type Detection struct {
+	// Session is all of it that does not depend on the router.
+	Session bfd.Session
+	// Strict has a session with the router only while BFD is up.
+	Strict bool
+	// Refused is why the path is not watched; the session with the router is not concerned. It is empty if it can be.
+	Refused string
+	// Age tells which one counts if there are several for one path: that with the lowest.
+	Age int
+}
+
+// errEcho is about what routers and nodes would have to do in their forwarding planes.
+var errEcho = errors.New("spec.echoMode is not supported")
+
+// newDetection reads a BFDProfile. Milliseconds end here.
+func newDetection(p *v1alpha1.BFDProfile) (Detection, error) {
+	s := &p.Spec
+	if s.EchoMode {
+		return Detection{Refused: fmt.Sprintf("BFDProfile %s: %v", p.Name, errEcho)}, errEcho
+	}
+	return Detection{
+		Session: bfd.Session{
+			Transmit:   time.Duration(s.TransmitInterval) * time.Millisecond,
+			Receive:    time.Duration(s.ReceiveInterval) * time.Millisecond,
+			Multiplier: uint8(s.DetectMultiplier),
+			MinimumTTL: uint8(s.MinimumTTL),
+			Passive:    s.PassiveMode,
+		},
+		Strict: s.Strict,
+	}, nil
+}
+
+// detection is what a BGPPeer wants of BFD that names a profile.
+func (v *View) detection(profile string) Detection {
+	if d, known := v.detections[profile]; known {
+		return d
+	}
+	return Detection{Refused: fmt.Sprintf("there is no BFDProfile %s", profile)}
+}
+
+// SetBFDProfile takes a BFDProfile as it is now; nil if it is gone. The error says why it cannot be used.
+func (v *View) SetBFDProfile(name string, object *v1alpha1.BFDProfile) (err error) {
+	before, known := v.detections[name]
+	delete(v.detections, name)
+	if object != nil {
+		v.detections[name], err = newDetection(object)
+	}
+	after, there := v.detections[name]
+	v.routes.all = v.routes.all || known != there || before != after
+	return err
+}

@@ -1,0 +1,62 @@
+package provider
+
+import (
+	"testing"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/clarionlb/clarion/api/v1alpha1"
+)
+
+// watchedBy is a session with the BGPPeer tor whose path BFD watches.
+func watchedBy(state v1alpha1.BFDState, problem string) func(*v1alpha1.AnnouncerStatus) {
+	return func(status *v1alpha1.AnnouncerStatus) {
+		up("tor")(status)
+		status.BGP.Peers[0].BFD = &v1alpha1.BFDSession{State: state, LastError: problem}
+	}
+}
+
+func TestABGPPeerSaysWhereBFDIsNotUp(t *testing.T) {
+	s := routed(t)
+	s.bgpPeer("tor", func(spec *v1alpha1.BGPPeerSpec) { spec.BFDProfile = "fast" })
+	expect := func(want string, bfdUp int32) {
+		t.Helper()
+		s.look(s.now)
+		status := s.peerStatus("tor")
+		c := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady)
+		if got := string(c.Status) + " " + c.Reason + ": " + c.Message; got != want || status.BFDUp == nil || *status.BFDUp != bfdUp {
+			t.Errorf("%s, %d with BFD up\nwant %s, %d", got, *status.BFDUp, want, bfdUp)
+		}
+	}
+	s.announcer("n1", watchedBy(v1alpha1.BFDRefused, "there is no BFDProfile fast"))
+	s.announcer("n2", watchedBy(v1alpha1.BFDRefused, "there is no BFDProfile fast"))
+	expect("False NoBFD: The path to the router is not watched by BFD: n1 and n2: there is no BFDProfile fast", 0)
+	s.announcer("n1", watchedBy(v1alpha1.BFDDown, ""))
+	s.announcer("n2", watchedBy(v1alpha1.BFDUp, ""))
+	expect("True Valid: The nodes that are selected speak with the router.", 1)
+	s.announcer("n1", watchedBy(v1alpha1.BFDUp, ""))
+	expect("True Valid: The nodes that are selected speak with the router.", 2)
+	s.bgpPeer("tor", nil)
+	if status := s.peerStatus("tor"); status.BFDUp != nil {
+		t.Errorf("without a BFDProfile, BFD is up on %d nodes", *status.BFDUp)
+	}
+}
+
+func TestABFDProfileThatAsksForWhatThereIsNotSaysSo(t *testing.T) {
+	s := routed(t)
+	for echo, want := range map[bool]string{
+		false: "True Valid: BGPPeers can use the BFDProfile.",
+		true:  "False Unsupported: spec.echoMode is not supported: the BFDProfile is not used, and sessions that name it go on without BFD",
+	} {
+		s.setBFDProfile("fast", &v1alpha1.BFDProfile{ObjectMeta: metav1.ObjectMeta{Name: "fast"}, Spec: v1alpha1.BFDProfileSpec{EchoMode: echo}})
+		c := s.profileCondition("fast")
+		if got := string(c.Status) + " " + c.Reason + ": " + c.Message; got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+	s.setBFDProfile("fast", nil)
+	if len(s.profiles) != 0 {
+		t.Errorf("there are still %v", s.profiles)
+	}
+}

@@ -67,8 +67,7 @@ func BenchmarkSet(b *testing.B) {
 	run(b, s)
 	reader := func(conn net.Conn) {
 		if greet(conn) == nil {
-			go live(conn)
-			io.Copy(io.Discard, conn)
+			attend(conn)
 		}
 	}
 	peers := stubs(b, reader, reader)
@@ -147,8 +146,7 @@ func BenchmarkMemory(b *testing.B) {
 	}
 	quiet := func(conn net.Conn) {
 		if greet(conn) == nil {
-			go live(conn)
-			io.Copy(io.Discard, conn)
+			attend(conn)
 		}
 	}
 	deaf := func(conn net.Conn) { io.Copy(io.Discard, conn) }

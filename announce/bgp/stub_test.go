@@ -106,11 +106,27 @@ func message(kind byte, body []byte) []byte {
 }
 
 // live says once in a second that the router lives, until the connection ends. It reads nothing.
-func live(conn net.Conn) {
+func live(conn net.Conn) { liveUntil(conn, nil) }
+
+// attend does so, and reads what comes.
+func attend(conn net.Conn) {
+	ended := make(chan struct{})
+	go func() {
+		io.Copy(io.Discard, conn)
+		close(ended)
+	}()
+	liveUntil(conn, ended)
+}
+
+func liveUntil(conn net.Conn, ended <-chan struct{}) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for writeMessage(conn, bgp.NewBGPKeepAliveMessage()) == nil {
-		<-tick.C
+		select {
+		case <-tick.C:
+		case <-ended:
+			return
+		}
 	}
 }
 

@@ -558,13 +558,14 @@ func (a *Announcer) status(current *v1alpha1.Announcer) v1alpha1.AnnouncerStatus
 	refuse := func(reason, message string) {
 		condition.Status, condition.Reason, condition.Message = metav1.ConditionFalse, reason, message
 	}
+	drain := a.planner.Drain()
 	switch {
 	case a.isolated:
 		refuse(v1alpha1.ReasonIsolated, "The node reaches no other announcer, API server or router.")
 	case len(status.Layer2.Interfaces) == 0:
 		refuse(v1alpha1.ReasonNoInterface, "No interface of the node is up and has an address, a default route or its name in an L2Advertisement.")
-	case a.view.draining(a.config.Node):
-		refuse(v1alpha1.ReasonDraining, "The node is being drained: it announces only what no other node can.")
+	case drain != "":
+		refuse(v1alpha1.ReasonDraining, drain)
 	}
 	meta.SetStatusCondition(&a.conditions, condition)
 	quiet := metav1.Condition{

@@ -159,14 +159,27 @@ type node struct {
 	networkUnavailable bool
 	notReady           bool
 	draining           bool
-	address            netip.Addr
+	// drainedBy is what has the node excluded or draining, in words.
+	drainedBy []string
+	address   netip.Addr
 }
 
 func newNode(n *corev1.Node, drainTaints []string) *node {
-	out := &node{labels: n.Labels, excluded: isSet(n.Labels, corev1.LabelNodeExcludeBalancers)}
-	out.draining = isSet(n.Annotations, v1alpha1.AnnotationDrain) || slices.ContainsFunc(n.Spec.Taints, func(t corev1.Taint) bool {
-		return slices.Contains(drainTaints, t.Key)
-	})
+	out := &node{labels: n.Labels}
+	if isSet(n.Labels, corev1.LabelNodeExcludeBalancers) {
+		out.excluded = true
+		out.drainedBy = append(out.drainedBy, "the label "+corev1.LabelNodeExcludeBalancers)
+	}
+	if isSet(n.Annotations, v1alpha1.AnnotationDrain) {
+		out.draining = true
+		out.drainedBy = append(out.drainedBy, "the annotation "+v1alpha1.AnnotationDrain)
+	}
+	for _, key := range drainTaints {
+		if slices.ContainsFunc(n.Spec.Taints, func(t corev1.Taint) bool { return t.Key == key }) {
+			out.draining = true
+			out.drainedBy = append(out.drainedBy, "the taint "+key)
+		}
+	}
 	for _, c := range n.Status.Conditions {
 		if c.Type == corev1.NodeNetworkUnavailable && c.Status == corev1.ConditionTrue {
 			out.networkUnavailable = true
@@ -196,7 +209,7 @@ func isSet(set map[string]string, key string) bool {
 
 func (n *node) equal(o *node) bool {
 	return n.excluded == o.excluded && n.networkUnavailable == o.networkUnavailable && n.notReady == o.notReady &&
-		n.draining == o.draining && n.address == o.address && labels.Equals(n.labels, o.labels)
+		n.draining == o.draining && slices.Equal(n.drainedBy, o.drainedBy) && n.address == o.address && labels.Equals(n.labels, o.labels)
 }
 
 // announcer is what an announcer has recorded of itself.

@@ -307,12 +307,6 @@ func (v *View) complete(alive []string) bool {
 	return true
 }
 
-// draining says whether a node is being drained.
-func (v *View) draining(name string) bool {
-	n := v.nodes[name]
-	return n != nil && n.draining
-}
-
 // group names the addresses that belong together with one; "" for one that is alone.
 func (v *View) group(ip netip.Addr) string {
 	together := v.together(ip)

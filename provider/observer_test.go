@@ -71,11 +71,15 @@ func (s *scene) advertise() {
 	}
 }
 
-func (s *scene) node(name string, ready corev1.ConditionStatus) {
-	s.setNode(name, &corev1.Node{
+func (s *scene) node(name string, ready corev1.ConditionStatus, change ...func(*corev1.Node)) {
+	object := &corev1.Node{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Status:     corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: ready}}},
-	})
+	}
+	for _, c := range change {
+		c(object)
+	}
+	s.setNode(name, object)
 }
 
 // announcer returns an Announcer that runs and has one interface for the documentation networks.
@@ -102,6 +106,16 @@ func claims(epochs map[string]int64, interfaces ...string) func(*v1alpha1.Announ
 			status.Layer2.Addresses = append(status.Layer2.Addresses, v1alpha1.Layer2Address{
 				IP: address, Interfaces: interfaces, Epoch: epochs[address], Since: metav1.NewTime(epoch),
 			})
+		}
+	}
+}
+
+// drains has an announcer say that its node is being drained.
+func drains(status func(*v1alpha1.AnnouncerStatus)) func(*v1alpha1.AnnouncerStatus) {
+	return func(s *v1alpha1.AnnouncerStatus) {
+		s.Conditions[0].Status, s.Conditions[0].Reason = metav1.ConditionFalse, v1alpha1.ReasonDraining
+		if status != nil {
+			status(s)
 		}
 	}
 }
@@ -208,6 +222,28 @@ func TestARestartOfAnAnnouncerChangesNothing(t *testing.T) {
 	s.announcer("n1", stopped)
 	s.now = epoch.Add(time.Hour + time.Second)
 	s.expect("False Pending: 192.0.2.5 is about to move away from n1, whose announcer is not in sight")
+}
+
+func TestADrainedNodeAnnouncesUntilAnotherDoes(t *testing.T) {
+	one := claims(map[string]int64{"192.0.2.5": 1}, "eth0")
+	for name, drain := range map[string]func(*corev1.Node){
+		"label":      func(n *corev1.Node) { n.Labels = map[string]string{corev1.LabelNodeExcludeBalancers: ""} },
+		"annotation": func(n *corev1.Node) { n.Annotations = map[string]string{v1alpha1.AnnotationDrain: ""} },
+		"taint":      func(n *corev1.Node) { n.Spec.Taints = []corev1.Taint{{Key: "example.com/maintenance"}} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := stage(t)
+			s.announcer("n1", one)
+			s.expect("True Announced: " + onN1)
+			s.node("n1", corev1.ConditionTrue, drain)
+			s.expect("True Announced: " + onN1)
+			s.announcer("n1", drains(one))
+			s.expect("unchanged")
+			s.announcer("n2", claims(map[string]int64{"192.0.2.5": 2}, "eth0"))
+			s.announcer("n1", drains(nil))
+			s.expect("True Announced: 192.0.2.5 is announced by n2 on eth0 since 2026-01-01T00:00:00Z")
+		})
+	}
 }
 
 func TestOfSeveralAddressesTheWorstGivesTheReason(t *testing.T) {

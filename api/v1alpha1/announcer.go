@@ -49,7 +49,8 @@ const (
 	ReasonNoInterface = "NoInterface"
 	// ReasonStopped : the announcer was stopped and announces nothing.
 	ReasonStopped = "Stopped"
-	// ReasonDraining : the node is being drained: its addresses go to others.
+	// ReasonDraining : the node is being drained, by annotation, taint or the label that excludes it: its addresses go to
+	// others. Reported as False, although the announcer takes part until they have gone.
 	ReasonDraining = "Draining"
 	// ReasonIsolated : the node sees no other announcer, no API server and no neighbour, and announces nothing.
 	ReasonIsolated = "Isolated"

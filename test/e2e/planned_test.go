@@ -22,13 +22,13 @@ func TestWhatIsDoneOnPurposeLosesNothing(t *testing.T) {
 	await := d.meetStranger() // who leaves again, which is noticed within a minute
 	f.during("the announcers are upgraded", testUpgrade)
 	f.during("an announcer is killed", testKilled)
-	f.during("a node is excluded by its label", testDrain(v1alpha1.ReasonRunning,
+	f.during("a node is excluded by its label", testDrain(
 		[]string{"label", "node", "%s", corev1.LabelNodeExcludeBalancers + "=true"},
 		[]string{"label", "node", "%s", corev1.LabelNodeExcludeBalancers + "-"}))
-	f.during("a node is drained by an annotation", testDrain(v1alpha1.ReasonDraining,
+	f.during("a node is drained by an annotation", testDrain(
 		[]string{"annotate", "node", "%s", v1alpha1.AnnotationDrain + "="},
 		[]string{"annotate", "node", "%s", v1alpha1.AnnotationDrain + "-"}))
-	f.during("a node is drained by a taint", testDrain(v1alpha1.ReasonDraining,
+	f.during("a node is drained by a taint", testDrain(
 		[]string{"taint", "node", "%s", corev1.TaintNodeOutOfService + "=maintenance:NoSchedule"},
 		[]string{"taint", "node", "%s", corev1.TaintNodeOutOfService + "-"}))
 	f.during("all nodes are drained", testAllDrained)
@@ -82,8 +82,8 @@ func testKilled(o *observation) {
 	clients.lostNothing()
 }
 
-// testDrain drains a node that has addresses, by kubectl, for which its announcer gives a reason, and ends that.
-func testDrain(reason string, begin, end []string) func(*observation) {
+// testDrain drains a node that has addresses, by kubectl, and ends that.
+func testDrain(begin, end []string) func(*observation) {
 	on := func(command []string, node *cluster.Node) []string {
 		command = slices.Clone(command)
 		command[2] = fmt.Sprintf(command[2], node.Name)
@@ -96,7 +96,7 @@ func testDrain(reason string, begin, end []string) func(*observation) {
 		o.kubectl(on(begin, node)...)
 		o.t.Cleanup(func() { o.Kubectl(context.Background(), on(end, node)...) })
 		o.awaitMove(o.of(node), node)
-		o.awaitReadyReason(node, reason)
+		o.awaitReadyReason(node, v1alpha1.ReasonDraining)
 		o.answeredThroughout(o.of(node))
 		o.undisturbed(o.notOf(node))
 		o.kubectl(on(end, node)...)

@@ -42,6 +42,7 @@ type observer struct {
 	// sliceOwner has the Service of an EndpointSlice.
 	sliceOwner map[types.NamespacedName]types.NamespacedName
 	announcers map[string]*v1alpha1.Announcer
+	nodes      map[string]*corev1.Node
 	// ready are the nodes that are not known to be NotReady.
 	ready map[string]bool
 	// alive are the nodes whose announcer is.
@@ -79,6 +80,7 @@ func newObserver(wants func(*corev1.Service) bool) *observer {
 		byAddress:  map[netip.Addr][]types.NamespacedName{},
 		sliceOwner: map[types.NamespacedName]types.NamespacedName{},
 		announcers: map[string]*v1alpha1.Announcer{},
+		nodes:      map[string]*corev1.Node{},
 		ready:      map[string]bool{},
 		claims:     map[netip.Addr][]claim{},
 		contested:  map[netip.Addr]contest{},
@@ -152,15 +154,35 @@ func (o *observer) setAdvertisement(name string, object *v1alpha1.L2Advertisemen
 }
 
 func (o *observer) setNode(name string, object *corev1.Node) {
-	o.view.SetNode(name, object)
 	o.allMarked = true
 	if object == nil {
+		o.view.SetNode(name, nil)
+		delete(o.nodes, name)
 		delete(o.ready, name)
 		return
 	}
+	o.nodes[name] = object
+	o.showNode(object)
 	o.ready[name] = !slices.ContainsFunc(object.Status.Conditions, func(c corev1.NodeCondition) bool {
 		return c.Type == corev1.NodeReady && c.Status != corev1.ConditionTrue
 	})
+}
+
+// showNode has the plan take a node for drained if its announcer says so: by which taints, only the announcers are told.
+func (o *observer) showNode(object *corev1.Node) {
+	if draining(o.announcers[object.Name]) {
+		object = object.DeepCopy()
+		metav1.SetMetaDataAnnotation(&object.ObjectMeta, v1alpha1.AnnotationDrain, "")
+	}
+	o.view.SetNode(object.Name, object)
+}
+
+func draining(announcer *v1alpha1.Announcer) bool {
+	if announcer == nil {
+		return false
+	}
+	ready := meta.FindStatusCondition(announcer.Status.Conditions, v1alpha1.ConditionReady)
+	return ready != nil && ready.Reason == v1alpha1.ReasonDraining
 }
 
 func (o *observer) setAnnouncer(name string, object *v1alpha1.Announcer) {
@@ -189,11 +211,16 @@ func (o *observer) setAnnouncer(name string, object *v1alpha1.Announcer) {
 		o.sessions[name] = sessions
 		o.allMarked = true
 	}
+	drains := draining(o.announcers[name])
 	if object == nil {
 		delete(o.announcers, name)
 		delete(o.sessions, name)
 	} else {
 		o.announcers[name] = object
+	}
+	if node := o.nodes[name]; node != nil && drains != draining(object) {
+		o.showNode(node)
+		o.allMarked = true
 	}
 }
 

@@ -238,7 +238,7 @@ func TestADrainedNodeAnnouncesUntilAnotherDoes(t *testing.T) {
 			s.node("n1", corev1.ConditionTrue, drain)
 			s.expect("True Announced: " + onN1)
 			s.announcer("n1", drains(one))
-			s.expect("unchanged")
+			s.expect("True Announced: " + onN1)
 			s.announcer("n2", claims(map[string]int64{"192.0.2.5": 2}, "eth0"))
 			s.announcer("n1", drains(nil))
 			s.expect("True Announced: 192.0.2.5 is announced by n2 on eth0 since 2026-01-01T00:00:00Z")

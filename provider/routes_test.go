@@ -84,6 +84,29 @@ func TestAServiceSaysFromHowManyNodesItIsAnnouncedByBGP(t *testing.T) {
 	s.expect("False NotAdvertised: 192.0.2.5 is not announced: no L2Advertisement or BGPAdvertisement selects this address")
 }
 
+func TestANodeThatIsDrainedByATaintAnnouncesByBGPOnlyWhatNoOtherCan(t *testing.T) {
+	const from1, from2 = "True Announced: 192.0.2.5 is announced by BGP from 1 node to 1 peer", "True Announced: 192.0.2.5 is announced by BGP from 2 nodes to 1 peer"
+	s := routed(t)
+	s.bgpPeer("tor", nil)
+	s.announcer("n1", up("tor"))
+	s.announcer("n2", up("tor"))
+	s.expect(from2)
+	// Its session is for what no other node can announce.
+	s.announcer("n1", drains(up("tor")))
+	s.expect(from1)
+	s.announcer("n2", nil)
+	s.expect(from1)
+	s.announcer("n2", up("tor"))
+	s.node("n1", corev1.ConditionTrue) // as before: the annotation is only shown to the plan
+	s.expect(from1)
+	s.announcer("n1", up("tor"))
+	s.expect(from2)
+	s.announcer("n1", drains(up("tor")))
+	s.setNode("n1", nil)
+	s.setAnnouncer("n1", nil)
+	s.expect(from1)
+}
+
 func TestAServiceThatIsAnnouncedBothWaysSaysSo(t *testing.T) {
 	s := routed(t)
 	s.bgpPeer("tor", nil)

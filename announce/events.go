@@ -8,6 +8,8 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/tools/record"
+
+	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
 // Reasons of events on Services.
@@ -15,7 +17,7 @@ const (
 	// eventAnnounced : an address is announced from another node than before, or for the first time.
 	eventAnnounced = "AddressAnnounced"
 	// eventConflict : a stranger answers for an address.
-	eventConflict = "AddressConflict"
+	eventConflict = v1alpha1.ReasonAddressConflict
 )
 
 // events tells people, on the Services that are concerned, what happens to their addresses.

@@ -118,13 +118,17 @@ func (b *balancer) release(service *corev1.Service) {
 	b.keeper.countsChanged()
 }
 
+// eventClaimedTwice is the reason of the events on two Services that both have an address in their status, without sharing it.
+// Conflicts with hosts that are no nodes have another one, v1alpha1.ReasonAddressConflict.
+const eventClaimedTwice = "AddressClaimedTwice"
+
 // report tells both Services of each conflict.
 func (b *balancer) report(conflicts []loadbalancer.Conflict) {
 	for _, conflict := range conflicts {
 		message := fmt.Sprintf("%s is claimed by Services %s and %s: %s keeps it", conflict.Address, conflict.Winner, conflict.Loser, conflict.Winner)
 		for _, name := range []types.NamespacedName{conflict.Winner, conflict.Loser} {
 			if service, err := b.services.Services(name.Namespace).Get(name.Name); err == nil {
-				b.events.Event(service, corev1.EventTypeWarning, "AddressConflict", message)
+				b.events.Event(service, corev1.EventTypeWarning, eventClaimedTwice, message)
 			}
 		}
 	}

@@ -197,11 +197,11 @@ func (d *deployment) withoutCCM(do func()) {
 	d.scaleCCM(2)
 }
 
-// awaitConflict waits until Services have a Warning about a conflict.
+// awaitConflict waits until Services have a Warning about an address that both claim.
 func (d *deployment) awaitConflict(text string, names ...string) {
 	d.t.Helper()
 	for _, name := range names {
-		d.awaitEvent(name, corev1.EventTypeWarning, "AddressConflict", text)
+		d.awaitEvent(name, corev1.EventTypeWarning, "AddressClaimedTwice", text)
 	}
 }
 

@@ -71,8 +71,7 @@ type Announcer struct {
 	absent     map[string]Absence
 	unseen     []string
 	isolated   bool
-	kernel     string // what is wrong with the kernel's settings
-	checked    time.Time
+	kernel     kernelCheck
 	defended   map[netip.Addr]time.Time
 	conditions []metav1.Condition
 
@@ -287,6 +286,9 @@ func (a *Announcer) follow(ctx context.Context) error {
 			return nil
 		case <-again.C:
 		case <-a.links.Changed():
+			a.kernel.stale = true
+		case <-a.links.KernelChanged():
+			a.kernel.stale = true
 		case <-a.cluster.Changed():
 			a.listen()
 		case <-a.vigils.changed:
@@ -301,6 +303,7 @@ func (a *Announcer) follow(ctx context.Context) error {
 			}
 		case <-a.feed.Layer2.Changed():
 			a.feed.Layer2.Apply(a.view)
+			a.kernel.stale = true
 			a.meet()
 			if is := a.view.NodeAddress(a.config.Node); is.IsValid() && is != a.address {
 				return fmt.Errorf("the address of node %s has changed from %s to %s: start again", a.config.Node, a.address, is)
@@ -408,29 +411,13 @@ func (a *Announcer) step(ctx context.Context) time.Time {
 	membersMetric.WithLabelValues("alive").Set(float64(alive))
 	membersMetric.WithLabelValues("expected").Set(float64(expected))
 	own := a.feed.Announcer(a.config.Node)
-	if plan.Changed || a.own == nil || a.checkKernel(start) {
+	if loud := a.kernel.look(a.links, a.planner.Reach, a.config.Logger, start); plan.Changed || a.own == nil || loud {
 		a.recorder.record(a.status(own))
 	} else if own != a.own {
 		a.recorder.check()
 	}
 	a.own = own
-	return earlier(plan.Wake, a.checked.Add(checkKernelEvery))
-}
-
-// checkKernelEvery is how often the kernel's settings are looked at: it does not report when they change.
-const checkKernelEvery = 30 * time.Second
-
-// checkKernel looks, when it is time, whether the kernel leaves addresses to the announcers, and reports if that has changed.
-func (a *Announcer) checkKernel(now time.Time) (changed bool) {
-	if now.Before(a.checked.Add(checkKernelEvery)) {
-		return false
-	}
-	a.checked = now
-	before := a.kernel
-	if a.kernel = a.links.KernelAnswers(a.planner.Reach()); a.kernel != before {
-		a.config.Logger.Info("Whether the kernel leaves addresses to the announcers has changed", "problem", a.kernel)
-	}
-	return a.kernel != before
+	return earlier(plan.Wake, a.kernel.due())
 }
 
 // tell has the other announcers know what this one has taken over.
@@ -574,8 +561,8 @@ func (a *Announcer) status(current *v1alpha1.Announcer) v1alpha1.AnnouncerStatus
 		Reason:  v1alpha1.ReasonQuiet,
 		Message: "The kernel leaves it to the announcers to answer for the addresses of Services.",
 	}
-	if a.kernel != "" {
-		quiet.Status, quiet.Reason, quiet.Message = metav1.ConditionFalse, v1alpha1.ReasonKernelAnswers, a.kernel
+	if a.kernel.problem != "" {
+		quiet.Status, quiet.Reason, quiet.Message = metav1.ConditionFalse, v1alpha1.ReasonKernelAnswers, a.kernel.problem
 	}
 	meta.SetStatusCondition(&a.conditions, quiet)
 	status.Conditions = append(status.Conditions, a.conditions...)

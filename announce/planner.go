@@ -319,16 +319,13 @@ func (p *Planner) requests(ip netip.Addr) ([]request, Reason) {
 	return p.field.requests(ip, p.view.byAddress[ip])
 }
 
-// Reach is on which interfaces of the node addresses might be announced: all addresses that Services have.
-func (p *Planner) Reach() map[netip.Addr][]string {
-	reach := map[netip.Addr][]string{}
-	for ip := range p.view.byAddress {
-		requests, _ := p.requests(ip)
-		for _, r := range requests {
-			reach[ip] = append(reach[ip], p.advertisements[r.advertisement].interfacesFor(ip, p.interfaces)...)
-		}
+// Reach is on which interfaces of the node an address might be announced; none if no Service has it.
+func (p *Planner) Reach(ip netip.Addr) (names []string) {
+	requests, _ := p.requests(ip)
+	for _, r := range requests {
+		names = append(names, p.advertisements[r.advertisement].interfacesFor(ip, p.interfaces)...)
 	}
-	return reach
+	return names
 }
 
 // interfacesFor are the node's interfaces on which an address is to be announced: those of all requests that it meets.

@@ -2,6 +2,7 @@ package layer2
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -9,6 +10,8 @@ import (
 
 // kernelAddresses are the addresses that the kernel itself has, wherever they are, loopback and interfaces without ARP included.
 type kernelAddresses struct {
+	changed chan struct{}
+
 	mu    sync.Mutex
 	names map[int]string // of interfaces by index
 	at    map[netip.Addr][]int
@@ -30,11 +33,17 @@ func (k *kernelAddresses) forgetName(index int) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	delete(k.names, index)
+	signal(k.changed)
 }
 
 func (k *kernelAddresses) set(at map[netip.Addr][]int) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if !maps.EqualFunc(k.at, at, func(a, b []int) bool {
+		return len(a) == len(b) && !slices.ContainsFunc(a, func(i int) bool { return !slices.Contains(b, i) })
+	}) {
+		signal(k.changed)
+	}
 	k.at = at
 }
 
@@ -43,6 +52,7 @@ func (k *kernelAddresses) add(addr netip.Addr, index int) {
 	defer k.mu.Unlock()
 	if !slices.Contains(k.at[addr], index) {
 		k.at[addr] = append(k.at[addr], index)
+		signal(k.changed)
 	}
 }
 
@@ -53,20 +63,23 @@ func (k *kernelAddresses) remove(addr netip.Addr, index int) {
 	if k.at[addr] = rest; len(rest) == 0 {
 		delete(k.at, addr)
 	}
+	signal(k.changed)
 }
 
-// where returns the names of the interfaces on which the kernel has an address.
-func (k *kernelAddresses) where(addr netip.Addr) []string {
+// all returns for each address of the kernel the names of the interfaces on which it has it.
+func (k *kernelAddresses) all() map[netip.Addr][]string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	var names []string
-	for _, index := range k.at[addr] {
-		if name, ok := k.names[index]; ok {
-			names = append(names, name)
+	all := make(map[netip.Addr][]string, len(k.at))
+	for addr, indices := range k.at {
+		for _, index := range indices {
+			if name, ok := k.names[index]; ok {
+				all[addr] = append(all[addr], name)
+			}
 		}
+		slices.Sort(all[addr])
 	}
-	slices.Sort(names)
-	return names
+	return all
 }
 
 // arpSettings are the sysctls arp_ignore and arp_announce as they hold for an interface.
@@ -119,19 +132,19 @@ func (l loudness) sentence(more int) string {
 		"set strictARP: true in kube-proxy's configuration, or the sysctls net.ipv4.conf.all.arp_ignore=1 and net.ipv4.conf.all.arp_announce=2."
 }
 
+// KernelChanged receives after KernelAnswers may have come to say something else because of the addresses that the kernel has;
+// several changes may come as one. It does not when settings of the kernel are changed, which the kernel reports to nobody.
+func (l *Links) KernelChanged() <-chan struct{} { return l.kernel.changed }
+
 // KernelAnswers tells whether the kernel of this node would speak for addresses by itself, on the interfaces that they may be
-// announced on, by name: then more than one node answers for them. It returns a sentence that says so and what helps, or
-// nothing if the kernel keeps quiet. Nobody is told when that changes: the settings of the kernel have to be read anew.
-func (l *Links) KernelAnswers(addresses map[netip.Addr][]string) string {
+// announced on: then more than one node answers for them. It returns a sentence that says so and what helps, or nothing if the
+// kernel keeps quiet. on tells the names of those interfaces, and is asked for addresses that the kernel has.
+func (l *Links) KernelAnswers(on func(netip.Addr) []string) string {
 	settings := map[string]arpSettings{}
 	var first loudness
 	var count int
-	for addr, names := range addresses {
-		where := l.kernel.where(addr)
-		if len(where) == 0 {
-			continue
-		}
-		for _, says := range names {
+	for addr, where := range l.kernel.all() {
+		for _, says := range on(addr) {
 			s, ok := settings[says]
 			if !ok {
 				s = arpSettingsOf(says)

@@ -49,7 +49,9 @@ type Links struct {
 
 // NewLinks returns a Links that knows no interface until it runs.
 func NewLinks() *Links {
-	return &Links{ready: make(chan struct{}), changed: make(chan struct{}, 1)}
+	l := &Links{ready: make(chan struct{}), changed: make(chan struct{}, 1)}
+	l.kernel.changed = make(chan struct{}, 1)
+	return l
 }
 
 // Ready is closed once the first full picture is there.

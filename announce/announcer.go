@@ -531,6 +531,7 @@ func (a *Announcer) report(m Move) {
 func (a *Announcer) status(current *v1alpha1.Announcer) v1alpha1.AnnouncerStatus {
 	if a.conditions == nil && current != nil {
 		a.conditions = append(a.conditions, current.Status.Conditions...)
+		meta.RemoveStatusCondition(&a.conditions, v1alpha1.ConditionRecorded)
 	}
 	status := v1alpha1.AnnouncerStatus{
 		Layer2:  a.planner.Status(),

@@ -3,13 +3,16 @@ package announce
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -94,7 +97,9 @@ func (r *recorder) run(ctx context.Context) {
 				delay = r.pause
 			}
 		case ctx.Err() == nil:
-			if !failing {
+			if failing {
+				r.complain(ctx, err)
+			} else {
 				r.logger.Error(err, "Cannot write the status of this node, announcing goes on")
 			}
 			failing = true
@@ -146,6 +151,36 @@ func (r *recorder) write(ctx context.Context, status *v1alpha1.AnnouncerStatus) 
 // writeConditions replaces the conditions alone, which is quick however many claims there are.
 func (r *recorder) writeConditions(ctx context.Context, conditions []metav1.Condition) error {
 	return r.patch(ctx, "/status/conditions", conditions)
+}
+
+// complain writes the conditions alone, which are small, with one that says why the API server refuses the rest: what does not
+// fit in an object, say. If it cannot be reached, that is known without. The next status that is written has no such condition.
+func (r *recorder) complain(ctx context.Context, why error) {
+	var refusal apierrors.APIStatus
+	current := r.objects.Announcer(r.node)
+	if current == nil || !errors.As(why, &refusal) {
+		return
+	}
+	r.mu.Lock()
+	conditions := slices.Clone(r.status.Conditions)
+	r.mu.Unlock()
+	if before := meta.FindStatusCondition(current.Status.Conditions, v1alpha1.ConditionRecorded); before != nil {
+		conditions = append(conditions, *before)
+	}
+	meta.SetStatusCondition(&conditions, metav1.Condition{
+		Type:    v1alpha1.ConditionRecorded,
+		Status:  metav1.ConditionFalse,
+		Reason:  v1alpha1.ReasonWriteRefused,
+		Message: "The API server refuses what this node has to record, so that others go by what it recorded last: " + refusal.Status().Message,
+	})
+	if apiequality.Semantic.DeepEqual(conditions, current.Status.Conditions) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.timeout)
+	defer cancel()
+	if err := r.writeConditions(ctx, conditions); err != nil {
+		r.logger.Error(err, "Cannot write either that the status was refused")
+	}
 }
 
 func (r *recorder) patch(ctx context.Context, path string, value any) error {

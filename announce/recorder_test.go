@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -12,6 +13,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/klog/v2"
@@ -28,7 +30,9 @@ type announcerAPI struct {
 	node   *corev1.Node
 	object *v1alpha1.Announcer
 	down   bool
-	writes int
+	// refusal is the answer to writes of a whole status.
+	refusal error
+	writes  int
 }
 
 // set changes what the API has.
@@ -80,14 +84,28 @@ func (a *announcerAPI) Patch(_ context.Context, name string, kind types.PatchTyp
 	}
 	var patch []struct {
 		Op, Path string
-		Value    v1alpha1.AnnouncerStatus
+		Value    json.RawMessage
 	}
 	if err := json.Unmarshal(data, &patch); err != nil || kind != types.JSONPatchType || !slices.Equal(subresources, []string{"status"}) ||
-		len(patch) != 1 || patch[0].Op != "add" || patch[0].Path != "/status" {
+		len(patch) != 1 || patch[0].Op != "add" {
 		return nil, apierrors.NewBadRequest(string(data))
 	}
 	o := a.object.DeepCopy()
-	o.Status = patch[0].Value
+	var into any
+	switch patch[0].Path {
+	case "/status":
+		if a.refusal != nil {
+			return nil, a.refusal
+		}
+		o.Status = v1alpha1.AnnouncerStatus{}
+		into = &o.Status
+	case "/status/conditions":
+		o.Status.Conditions = nil
+		into = &o.Status.Conditions
+	}
+	if err := json.Unmarshal(patch[0].Value, into); err != nil {
+		return nil, apierrors.NewBadRequest(err.Error())
+	}
 	a.object = o
 	return o, nil
 }
@@ -215,6 +233,49 @@ func TestTheLastStatusIsWrittenWhenTheAPIIsBack(t *testing.T) {
 		if object, _ := api.written(); object.Status.Members.Alive != 2 {
 			t.Errorf("wrote %+v", object.Status)
 		}
+	})
+}
+
+func TestWhatTheAPIRefusesForGoodIsSaidInTheConditions(t *testing.T) {
+	recording(t, func(t *testing.T, r *recorder, api *announcerAPI) {
+		ready := metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue}
+		with := func(alive int32) v1alpha1.AnnouncerStatus {
+			status := statusWith(alive)
+			status.Conditions = []metav1.Condition{ready}
+			return status
+		}
+		expect := func(alive int32, want string) (writes int) {
+			t.Helper()
+			object, writes := api.written()
+			got := ""
+			if c := meta.FindStatusCondition(object.Status.Conditions, v1alpha1.ConditionRecorded); c != nil {
+				got = fmt.Sprintf("%s %s: %s", c.Status, c.Reason, c.Message)
+			}
+			if got != want || object.Status.Members.Alive != alive || !meta.IsStatusConditionTrue(object.Status.Conditions, ready.Type) {
+				t.Errorf("says %q with %d alive, want %q with %d", got, object.Status.Members.Alive, want, alive)
+			}
+			return writes
+		}
+		r.record(with(1))
+		time.Sleep(time.Second)
+		expect(1, "")
+		// What the API server answers if etcd takes no object that large.
+		api.set(func() {
+			api.refusal = &apierrors.StatusError{ErrStatus: metav1.Status{Code: 500, Message: "etcdserver: request is too large"}}
+		})
+		r.record(with(2))
+		synctest.Wait()
+		expect(1, "") // once may be a mishap
+		time.Sleep(time.Minute)
+		const refused = "False WriteRefused: The API server refuses what this node has to record, so that others go by what it recorded last: etcdserver: request is too large"
+		before := expect(1, refused)
+		time.Sleep(10 * time.Minute)
+		if tries := expect(1, refused) - before; tries > 10*60/10 {
+			t.Errorf("%d writes in ten minutes", tries)
+		}
+		api.set(func() { api.refusal = nil })
+		time.Sleep(20 * time.Second)
+		expect(2, "")
 	})
 }
 

@@ -34,7 +34,7 @@ type AnnouncerStatus struct {
 	// +optional
 	Members MembersStatus `json:"members,omitempty"`
 
-	// Conditions: Ready, KernelQuiet.
+	// Conditions: Ready, KernelQuiet, and while it is False Recorded.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -69,6 +69,14 @@ const (
 	ReasonKernelAnswers = "KernelAnswers"
 )
 
+// ConditionRecorded is the condition type, in an Announcer's status, that is there, as False, while the API server refuses what
+// the announcer has to record. The rest of the status is then out of date.
+const ConditionRecorded = "Recorded"
+
+// ReasonWriteRefused is the reason of the Recorded condition. The message says why: a status can be too large for the API, for
+// example, which is so from some 14,000 addresses on one node.
+const ReasonWriteRefused = "WriteRefused"
+
 // AnnotationRebalance on an Announcer, with any new value, asks it to hand as many addresses to other nodes as it has more
 // than its share.
 const AnnotationRebalance = "clarionlb.io/rebalance"
@@ -76,26 +84,24 @@ const AnnotationRebalance = "clarionlb.io/rebalance"
 // AnnotationDrain on a Node, with any value but "false", has its addresses announced from other nodes, if others can.
 const AnnotationDrain = "clarionlb.io/drain"
 
-// Layer2Status is what the node announces by ARP and NDP.
+// Layer2Status is what the node announces by ARP and NDP. Its lists are atomic, because one writer writes all of it: for lists
+// with keys the API keeps who manages which field of which entry, which takes more space than the entries.
 type Layer2Status struct {
 	// Interfaces of the node that can carry addresses: those that are up and have a network or a default route, or that an
 	// L2Advertisement matches by name. The announcers of other nodes leave addresses to this node that suit them, and none
 	// without.
 	// +optional
-	// +listType=map
-	// +listMapKey=name
+	// +listType=atomic
 	Interfaces []Layer2Interface `json:"interfaces,omitempty"`
 
 	// Addresses that this node claims.
 	// +optional
-	// +listType=map
-	// +listMapKey=ip
+	// +listType=atomic
 	Addresses []Layer2Address `json:"addresses,omitempty"`
 
 	// Conflicts are addresses for which something on the network answers that is none of the announcers.
 	// +optional
-	// +listType=map
-	// +listMapKey=ip
+	// +listType=atomic
 	Conflicts []Layer2Conflict `json:"conflicts,omitempty"`
 
 	// Rebalanced is the value of the annotation clarionlb.io/rebalance that was last acted upon.

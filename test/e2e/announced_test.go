@@ -128,6 +128,10 @@ func TestAServiceSaysWhoAnnouncesItOrWhyNobodyDoes(t *testing.T) {
 		d.awaitAnnounced("web", v1alpha1.ReasonAnnounced, announced(""))
 	})
 
+	t.Run("what the API refuses to record is announced, and the Announcer says so", func(t *testing.T) {
+		testUnrecorded(d.in(t))
+	})
+
 	t.Run("a Service that is no load balancer any more says nothing", func(t *testing.T) {
 		d := d.in(t)
 		d.update("web", func(s *corev1.Service) { s.Spec.Type = corev1.ServiceTypeClusterIP })

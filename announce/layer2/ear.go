@@ -15,6 +15,9 @@ type ear struct {
 	lan     lan
 	conn    conn
 	limiter *rate.Limiter
+	// probing has a token for each address that is being probed. Those that come first are through while others wait, which
+	// takes no longer for all of them.
+	probing chan struct{}
 
 	// users are the questions that are being asked, and idle says that there were none for a while. The prober's lock guards
 	// both.
@@ -45,6 +48,7 @@ type listener struct {
 func newEar(p *Prober, key earKey, conn conn) *ear {
 	return &ear{
 		key: key, lan: p.lan, conn: conn, limiter: rate.NewLimiter(rate.Limit(p.Rate), p.Burst),
+		probing:   make(chan struct{}, p.Burst),
 		listeners: map[netip.Addr][]*listener{}, failed: make(chan struct{}),
 	}
 }

@@ -14,7 +14,8 @@ import (
 // Prober asks the neighbours who has an address, any number of questions at a time, while it runs. Its fields may be changed
 // until then.
 type Prober struct {
-	// Rate is how many probes of a family go out of an interface in a second, and Burst how many at once. Default 500 and 100.
+	// Rate is how many probes of a family go out of an interface in a second, and Burst how many at once and for how many
+	// addresses at a time. Default 500 and 100: RFC 5227 leaves it open, and switches are to be spared, as by the Responder.
 	// Questions that are no probes go at once; their number is up to who asks.
 	Rate, Burst int
 
@@ -108,6 +109,14 @@ func (p *Prober) Ask(ctx context.Context, q Question) (Answer, bool, error) {
 
 func (p *Prober) ask(ctx context.Context, e *ear, q Question, from netip.Addr) (Answer, bool, error) {
 	if q.Probe {
+		select {
+		case e.probing <- struct{}{}:
+			defer func() { <-e.probing }()
+		case <-ctx.Done():
+			return Answer{}, false, ctx.Err()
+		case <-e.failed:
+			return Answer{}, false, e.err
+		}
 		if err := e.conn.join(q.Address); err != nil {
 			return Answer{}, false, err
 		}

@@ -136,6 +136,28 @@ func TestProbesArePacedAndOtherQuestionsDoNotWaitForThem(t *testing.T) {
 	})
 }
 
+func TestOfManyAddressesThatAreProbedTheFirstAreSoonDone(t *testing.T) {
+	const many = 1000
+	quiet(t, func(t *testing.T, lan *fakeLAN, p *Prober) {
+		start, done := time.Now(), make(chan time.Duration, many)
+		for addr := range block(many, "eth0") {
+			go func() {
+				if _, ok, err := p.Ask(t.Context(), Question{Interface: "eth0", Address: addr, Probe: true}); ok || err != nil {
+					t.Errorf("%v, %v", ok, err)
+				}
+				done <- time.Since(start)
+			}()
+		}
+		var times []time.Duration
+		for range many {
+			times = append(times, <-done)
+		}
+		if first, half, last := times[0], times[many/2], times[many-1]; first != 450*time.Millisecond || half > last*3/5 || last > 6*time.Second {
+			t.Errorf("the first was done after %s, half of them after %s, the last after %s", first, half, last)
+		}
+	})
+}
+
 func TestSocketIsKeptFromQuestionToQuestionButNotForever(t *testing.T) {
 	quiet(t, func(t *testing.T, lan *fakeLAN, p *Prober) {
 		ask := func(addr netip.Addr) {

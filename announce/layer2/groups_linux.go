@@ -18,7 +18,9 @@ import (
 // Memberships belong to sockets, which are there for nothing else: not bound, they receive nothing. The kernel limits how
 // much memory those of one socket take (net.core.optmem_max; between 365 and 2,340 groups by default), so there are as many
 // sockets as it takes. It looks through all groups of an interface for each that is joined and each multicast that arrives,
-// which shows from some thousands on.
+// which shows from some thousands on. Receiving all multicasts instead (PACKET_MR_ALLMULTI, or an entry of the card's filter
+// for each group by PACKET_MR_MULTICAST) would spare that, and tell no switch: one that snoops (RFC 4541) would no longer
+// forward the solicitations, and nobody would find the addresses.
 type groups struct {
 	index int
 

@@ -19,12 +19,14 @@ func (w *world) fitAll(ips []netip.Addr) []string {
 	return all
 }
 
-// keepers are the nodes to which claims give addresses.
-func keepers(r *Round, ips []netip.Addr) map[netip.Addr]string {
+// keepers are the nodes to which claims give addresses, or that have taken them over.
+func (w *world) keepers(r *Round, ips []netip.Addr) map[netip.Addr]string {
 	out := map[netip.Addr]string{}
 	for _, ip := range ips {
-		if d := r.Decision(ip); d.Why == Holds || d.Why == HandedOver {
+		if d, s := r.Decision(ip), w.addresses[ip]; d.Why == Holds || d.Why == HandedOver {
 			out[ip] = d.Owner
+		} else if len(s.claims) > 0 && slices.Contains(w.fit(ip), s.taken) {
+			out[ip] = s.taken
 		}
 	}
 	return out
@@ -39,7 +41,7 @@ func TestOpenAddressesOfAGroupGoToOneNodeIfOneCanOwnTheGroup(t *testing.T) {
 			if len(w.fitAll(members)) == 0 {
 				continue
 			}
-			kept := keepers(r, members)
+			kept := w.keepers(r, members)
 			open := slices.DeleteFunc(members, func(ip netip.Addr) bool { return kept[ip] != "" })
 			var to []string
 			for _, ip := range open {
@@ -73,7 +75,7 @@ func TestAnOpenAddressFollowsTheOtherOfItsPair(t *testing.T) {
 			w.addresses[ip].group = "pair"
 		}
 		r := w.round(w.sorted())
-		kept := keepers(r, pair)
+		kept := w.keepers(r, pair)
 		for i, ip := range pair {
 			other := pair[1-i]
 			if slices.Contains(w.fit(ip), kept[other]) && kept[ip] == "" && r.Decision(ip).Owner != kept[other] {

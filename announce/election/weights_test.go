@@ -11,7 +11,7 @@ func TestAnAddressThatNeedsANodeGoesToOneOfTheHighestWeight(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := worlds(t)
 		r := w.round(w.sorted())
-		kept := keepers(r, w.sorted())
+		kept := w.keepers(r, w.sorted())
 		for ip, owner := range owners(r) {
 			s := w.addresses[ip]
 			if kept[ip] != "" || s.group != "" {

@@ -96,6 +96,9 @@ func TestNodesSpeakWithEveryRouterInItsOwnWay(t *testing.T) {
 	t.Run("what one node cannot do is said of it alone", p.test(testWhatOneNodeCannotDo))
 	t.Run("a router that is farther away than it may be is not heard", p.test(testTooFar))
 	t.Run("a password concerns the sessions that use it", p.test(testPasswords))
+	t.Run("every router is told what the advertisements for it say", p.test(testAttributes))
+	t.Run("an aggregate is announced from where any of its addresses is", p.test(testAggregates))
+	t.Run("a daemon on the node passes on what it is told", p.test(testLocalDaemon))
 }
 
 func (p *peering) test(f func(*peering)) func(*testing.T) {

@@ -205,15 +205,13 @@ func (r *Router) Neighbors(ctx context.Context) (map[string]Neighbor, error) {
 
 // Path is a way to a prefix, as the router was told of it.
 type Path struct {
-	MED       uint32 `json:"metric"`
-	LocalPref uint32 `json:"locPrf"`
-	ASPath    struct{ String string }
-	Community struct{ String string }
-	Nexthops  []struct {
-		IP    string
-		Scope string
-	}
-	Peer struct{ PeerID string }
+	MED            uint32 `json:"metric"`
+	LocalPref      uint32 `json:"locPrf"`
+	ASPath         struct{ String string }
+	Community      struct{ String string }
+	LargeCommunity struct{ String string }
+	Nexthops       []struct{ IP string }
+	Peer           struct{ PeerID string }
 }
 
 // Paths are the ways to a prefix that the router was told, by the neighbor's address.

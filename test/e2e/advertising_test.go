@@ -1,0 +1,124 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/clarionlb/clarion/api/v1alpha1"
+)
+
+// bgpAdvertisement is a BGPAdvertisement with these lines in its spec.
+func bgpAdvertisement(name string, lines ...string) string {
+	return "---\napiVersion: clarionlb.io/v1alpha1\nkind: BGPAdvertisement\nmetadata: {name: " + name + "}\nspec:\n  " + strings.Join(lines, "\n  ") + "\n"
+}
+
+// awaitSaid waits until a router was told of a prefix by exactly these neighbors, and this on each session: the autonomous
+// systems on the path, the local preference or for external sessions 0, the MED, and the communities of all kinds.
+func (r *router) awaitSaid(prefix netip.Prefix, want map[string]string) {
+	r.d.t.Helper()
+	r.d.eventually(fmt.Sprintf("what is said of %s", prefix), func(ctx context.Context) error {
+		paths, err := r.Paths(ctx, prefix)
+		if err != nil {
+			return err
+		}
+		said := map[string]string{}
+		for from, p := range paths {
+			said[from] = strings.TrimRight(fmt.Sprintf("%s, %d, %d, %s %s", p.ASPath.String, p.LocalPref, p.MED, p.Community.String, p.LargeCommunity.String), " ")
+		}
+		if !maps.Equal(said, want) {
+			return fmt.Errorf("%q, want %q", said, want)
+		}
+		return nil
+	})
+}
+
+func testAttributes(p *peering) {
+	const names = "---\napiVersion: clarionlb.io/v1alpha1\nkind: Community\nmetadata: {name: names}\nspec: {communities: [{name: cheap, value: \"65001:200\"}]}\n"
+	p.applyYAML(names + bgpAdvertisement("routed", "ipAddressPools: [routed]", "peers: [tor, inside, outside]",
+		`communities: ["65001:1", cheap, "large:65001:1:2"]`, "localPref: 200", "med: 7", "prependAS: 2"))
+	v4 := p.web[0]
+	said := "65001 65001 65001, 0, 7, 65001:1 65001:200 65001:1:2"
+	for _, route := range p.web {
+		p.near.awaitSaid(route, map[string]string{"192.168.10.11": said, "192.168.10.12": said})
+	}
+	inner, outer := "Local, 200, 7, 65001:1 65001:200 65001:1:2", "65041 65041 65041, 0, 7, 65001:1 65001:200 65001:1:2"
+	p.far.awaitSaid(v4, map[string]string{"192.168.10.11": inner, "192.168.10.12": inner, "fd00:10::11": outer})
+	p.awaitBGPReady("bgpadvertisement/routed", v1alpha1.ReasonValid, "")
+
+	// The younger one adds what does not contradict.
+	p.applyYAML(bgpAdvertisement("younger", "ipAddressPools: [routed]", "peers: [inside, guarded]", `communities: ["65001:9"]`, "localPref: 50"))
+	p.awaitBGPReady("bgpadvertisement/younger", v1alpha1.ReasonContradicts, "is announced with the localPref of BGPAdvertisement routed, which is older")
+	inner = "Local, 200, 7, 65001:1 65001:9 65001:200 65001:1:2"
+	p.far.awaitSaid(v4, map[string]string{"192.168.10.11": inner, "192.168.10.12": inner, "fd00:10::11": outer, "fd00:10::12": "65051, 0, 0, 65001:9"})
+
+	// What cannot be honoured is that of its own advertisement or peer alone.
+	p.applyYAML(bgpAdvertisement("typo", "ipAddressPools: [routed]", "peers: [six]", "communities: [cheep]"))
+	p.awaitBGPReady("bgpadvertisement/typo", v1alpha1.ReasonInvalid, `no Community defines "cheep"`)
+	p.applyYAML(bgpAdvertisement("nobody", "ipAddressPools: [routed]", "peers: [source, nobody]"))
+	p.awaitBGPReady("bgpadvertisement/nobody", v1alpha1.ReasonUnknownName, "there is no BGPPeer nobody")
+	p.near.awaitSaid(v4, map[string]string{"192.168.10.11": said, "192.168.10.12": said, "192.168.10.111": "65031, 0, 0,"})
+	p.applyYAML(strings.Replace(names, "cheap", "cheep", 1))
+	p.awaitBGPReady("bgpadvertisement/typo", v1alpha1.ReasonValid, "")
+	p.awaitBGPReady("bgpadvertisement/routed", v1alpha1.ReasonInvalid, `no Community defines "cheap"`)
+	p.near.awaitSaid(v4, map[string]string{"fd00:10::11": "65011, 0, 0, 65001:200", "fd00:10::12": "65011, 0, 0, 65001:200", "192.168.10.111": "65031, 0, 0,"})
+
+	// The older one leaves the word to the younger.
+	p.kubectl("delete", "bgpadvertisement", "routed", "typo", "nobody")
+	p.awaitBGPReady("bgpadvertisement/younger", v1alpha1.ReasonValid, "")
+	inner = "Local, 50, 0, 65001:9"
+	p.far.awaitSaid(v4, map[string]string{"192.168.10.11": inner, "192.168.10.12": inner, "fd00:10::12": "65051, 0, 0, 65001:9"})
+	p.near.awaitSaid(v4, map[string]string{})
+	p.kubectl("delete", "bgpadvertisement", "younger")
+	p.applyYAML(routedAdvertisement)
+}
+
+// awaitTellers waits until a router was told of a prefix by exactly these neighbors.
+func (r *router) awaitTellers(prefix netip.Prefix, want ...string) {
+	r.d.t.Helper()
+	r.d.eventually(fmt.Sprintf("%v to tell of %s", want, prefix), func(ctx context.Context) error {
+		paths, err := r.Paths(ctx, prefix)
+		if err != nil {
+			return err
+		}
+		if from := slices.Sorted(maps.Keys(paths)); !slices.Equal(from, want) {
+			return fmt.Errorf("%v do", from)
+		}
+		return nil
+	})
+}
+
+func testAggregates(p *peering) {
+	p.applyYAML(pool("block", "198.51.100.0/28") + pool("small", "198.51.100.64/30") +
+		bgpAdvertisement("blocks", "ipAddressPools: [block, small]", "aggregationLength: 28", "peers: [tor]"))
+	in := func(pool string, policy corev1.ServiceExternalTrafficPolicy) func(*corev1.Service) {
+		return all(annotate("clarionlb.io/address-pool", pool), func(s *corev1.Service) { s.Spec.ExternalTrafficPolicy = policy })
+	}
+	block := netip.MustParsePrefix("198.51.100.0/28")
+	const n1, n2 = "192.168.10.11", "192.168.10.12"
+	place := func(node string) {
+		p.t.Helper()
+		p.kubectl("patch", "deployment/myapp", `--patch={"spec": {"template": {"spec": {"nodeSelector": {"kubernetes.io/hostname": "`+node+`"}}}}}`)
+	}
+	p.loadBalancer("everywhere", in("block", corev1.ServiceExternalTrafficPolicyCluster))
+	p.loadBalancer("here", in("block", corev1.ServiceExternalTrafficPolicyLocal))
+	p.near.awaitTellers(block, n1, n2)
+	p.near.awaitTellers(netip.PrefixFrom(p.awaitAddress("here"), 32))
+	place("n1")
+	p.delete("everywhere")
+	p.near.awaitTellers(block, n1)
+	place("n2")
+	p.near.awaitTellers(block, n2)
+	p.awaitAnnounced("here", v1alpha1.ReasonAnnounced, p.awaitAddress("here").String()+" is announced by BGP from 1 node to 1 peer")
+
+	p.loadBalancer("beyond", in("small", corev1.ServiceExternalTrafficPolicyCluster))
+	p.awaitAnnounced("beyond", v1alpha1.ReasonNoNode, p.awaitAddress("beyond").String()+" is not announced: .*the aggregate reaches beyond the pool of this address.*")
+	p.near.awaitTellers(netip.MustParsePrefix("198.51.100.64/28"))
+	p.delete("here", "beyond")
+	p.near.awaitTellers(block)
+}

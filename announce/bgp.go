@@ -139,6 +139,7 @@ func (r *routing) step() time.Time {
 		r.logger.Info("Whether this node takes leave of its routers has changed", "draining", plan.Draining)
 	}
 	r.refused, r.draining = plan.Refused, plan.Draining
+	r.metrics.refuse(plan.Refused)
 	return plan.Wake
 }
 

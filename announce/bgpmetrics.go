@@ -1,6 +1,7 @@
 package announce
 
 import (
+	"strings"
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -11,8 +12,9 @@ import (
 
 // sessionMetrics reports what is seen on BGP sessions and on their paths, at the time when it is asked.
 type sessionMetrics struct {
-	speaker                     atomic.Pointer[bgp.Speaker]
-	up, prefixes, updates, lost *prometheus.Desc
+	speaker                              atomic.Pointer[bgp.Speaker]
+	refused                              atomic.Pointer[[]Refusal]
+	up, problem, prefixes, updates, lost *prometheus.Desc
 
 	paths                                        atomic.Pointer[bfd.Speaker]
 	watching                                     atomic.Pointer[map[string]watched]
@@ -26,6 +28,7 @@ func newSessionMetrics() *sessionMetrics {
 	}
 	return &sessionMetrics{
 		up:       describe("bgp_session_up", "Whether there is a session with a router, by BGPPeer and address."),
+		problem:  describe("bgp_session_problem", "1 for what went wrong last while there is no session, or is wrong with the one that there is.", "problem"),
 		prefixes: describe("bgp_prefixes", "Prefixes that are announced to a router."),
 		updates:  describe("bgp_updates_total", "UPDATE messages that were sent to a router."),
 		lost:     describe("bgp_sessions_lost_total", "How often a session with a router was lost."),
@@ -48,14 +51,18 @@ func (m *sessionMetrics) see(speaker *bgp.Speaker, paths *bfd.Speaker) {
 	m.speaker.Store(speaker)
 	m.paths.Store(paths)
 	m.watching.Store(nil)
+	m.refused.Store(nil)
 }
+
+// refuse has these BGPPeers reported too, with which there are to be no sessions.
+func (m *sessionMetrics) refuse(refused []Refusal) { m.refused.Store(&refused) }
 
 // watch has the paths of these sessions reported, which are not modified any more.
 func (m *sessionMetrics) watch(sessions map[string]watched) { m.watching.Store(&sessions) }
 
 // Describe is part of prometheus.Collector.
 func (m *sessionMetrics) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{m.up, m.prefixes, m.updates, m.lost, m.pathUp, m.pathFailures, m.pathDetection, m.packets} {
+	for _, d := range []*prometheus.Desc{m.up, m.problem, m.prefixes, m.updates, m.lost, m.pathUp, m.pathFailures, m.pathDetection, m.packets} {
 		to <- d
 	}
 	m.silence.Describe(to)
@@ -67,6 +74,12 @@ func (m *sessionMetrics) Collect(to chan<- prometheus.Metric) {
 	if speaker := m.speaker.Load(); speaker != nil {
 		m.collectSessions(speaker, to)
 	}
+	if refused := m.refused.Load(); refused != nil {
+		for _, r := range *refused {
+			to <- prometheus.MustNewConstMetric(m.up, prometheus.GaugeValue, 0, r.Peer, "")
+			to <- prometheus.MustNewConstMetric(m.problem, prometheus.GaugeValue, 1, r.Peer, "", r.Sentence)
+		}
+	}
 	if paths, sessions := m.paths.Load(), m.watching.Load(); paths != nil && sessions != nil {
 		m.collectPaths(paths, *sessions, to)
 	}
@@ -74,7 +87,8 @@ func (m *sessionMetrics) Collect(to chan<- prometheus.Metric) {
 
 func (m *sessionMetrics) collectSessions(speaker *bgp.Speaker, to chan<- prometheus.Metric) {
 	for _, p := range speaker.Peers() {
-		address := ""
+		// A BGPPeer may stand for several routers, whose sessions have their addresses in their names.
+		peer, address, _ := strings.Cut(p.Name, "@")
 		if p.Address.IsValid() {
 			address = p.Address.String()
 		}
@@ -88,7 +102,10 @@ func (m *sessionMetrics) collectSessions(speaker *bgp.Speaker, to chan<- prometh
 			{m.updates, prometheus.CounterValue, float64(p.Updates)},
 			{m.lost, prometheus.CounterValue, float64(p.Flaps)},
 		} {
-			to <- prometheus.MustNewConstMetric(s.desc, s.kind, s.value, peerOf(p.Name), address)
+			to <- prometheus.MustNewConstMetric(s.desc, s.kind, s.value, peer, address)
+		}
+		if problem := p.Problem(); problem != "" {
+			to <- prometheus.MustNewConstMetric(m.problem, prometheus.GaugeValue, 1, peer, address, problem)
 		}
 	}
 }

@@ -26,6 +26,7 @@ func TestAProblemIsTheSameWheneverItHappens(t *testing.T) {
 		"no connection: dial tcp 10.0.0.2:40123->10.0.0.1:179: connect: connection refused":           "no connection",
 		`the router closed the session: Cease/Administrative Shutdown, "back at 12:30, or: at 13:00"`: "the router closed the session: Cease/Administrative Shutdown",
 		"sent to the router: OPEN Message Error/Bad Peer AS":                                          "sent to the router: OPEN Message Error/Bad Peer AS",
+		"BFD heard nothing from the router for 312ms":                                                 "BFD heard nothing from the router",
 		"the router sent more routes than it may":                                                     "the router sent more routes than it may",
 	} {
 		if got := (PeerStatus{Error: said}).Problem(); got != want {

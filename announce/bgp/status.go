@@ -59,5 +59,6 @@ func (s PeerStatus) Problem() string {
 		}
 	}
 	problem, _, _ := strings.Cut(s.Error, ": ")
+	problem, _, _ = strings.Cut(problem, " for ") // so long
 	return problem
 }

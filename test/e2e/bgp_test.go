@@ -89,6 +89,18 @@ func TestRoutersSpreadTrafficOverTheNodesThatAnnounceAnAddress(t *testing.T) {
 			}
 			return err
 		})
+		d.eventually("the prefix to be counted", func(ctx context.Context) error {
+			if s := d.sessions("tor")["n1"]; s.Prefixes != 1 {
+				return fmt.Errorf("session %+v", s)
+			}
+			metrics, err := d.Node("n1").Run(ctx, "curl", "--silent", "--show-error", "http://127.0.0.1:7948/metrics")
+			for _, line := range []string{"session_up%s 1", "prefixes%s 1", "sessions_lost_total%s 0"} {
+				if line = "\nclarion_announcer_bgp_" + fmt.Sprintf(line, `{address="192.168.10.1",peer="tor"}`) + "\n"; err == nil && !strings.Contains(metrics, line) {
+					err = fmt.Errorf("no %q in\n%s", line, metrics)
+				}
+			}
+			return err
+		})
 	})
 
 	t.Run("the far client's connections are spread over the nodes", func(t *testing.T) {

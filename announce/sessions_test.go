@@ -1,0 +1,150 @@
+package announce
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/record"
+
+	"github.com/clarionlb/clarion/announce/bfd"
+	"github.com/clarionlb/clarion/announce/bgp"
+	"github.com/clarionlb/clarion/api/v1alpha1"
+	informers "github.com/clarionlb/clarion/client/informers/api/v1alpha1"
+)
+
+// newReporter is the routing of n1, whose Announcer exists, and what it has told by events.
+func newReporter(t *testing.T) (*routing, *record.FakeRecorder) {
+	t.Helper()
+	feed := &Feed{sources: make([]source, announcerSource+1)}
+	feed.sources[announcerSource].informer = informers.NewAnnouncerInformer(nil, 0, nil)
+	if err := feed.sources[announcerSource].informer.GetStore().Add(&v1alpha1.Announcer{ObjectMeta: metav1.ObjectMeta{Name: "n1"}}); err != nil {
+		t.Fatal(err)
+	}
+	told := record.NewFakeRecorder(10)
+	return &routing{node: "n1", feed: feed, events: &events{recorder: told}, states: map[string]bgp.State{}, coupling: newCoupling(false)}, told
+}
+
+func TestSessionsThatComeAndGoAreEvents(t *testing.T) {
+	r, told := newReporter(t)
+	tor := bgp.PeerStatus{Name: "tor@10.0.0.1", Address: netip.MustParseAddr("10.0.0.1"), State: bgp.Connect}
+	expect := func(want ...string) {
+		t.Helper()
+		var got []string
+		for len(told.Events) > 0 {
+			got = append(got, <-told.Events)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("told %q, want %q", got, want)
+		}
+	}
+	see := func(state bgp.State, err string) {
+		tor.State, tor.Error = state, err
+		r.tell([]bgp.PeerStatus{tor})
+	}
+	see(bgp.Connect, "no connection: refused")
+	expect()
+	see(bgp.Established, "")
+	expect("Normal BGPSessionEstablished the BGP session with tor (10.0.0.1) is established")
+	see(bgp.Established, "IPv6 routes have no next hop")
+	expect()
+	see(bgp.Idle, "the router closed the session: Cease/Administrative Reset")
+	expect("Warning BGPSessionLost the BGP session with tor (10.0.0.1) is lost: the router closed the session: Cease/Administrative Reset")
+	see(bgp.OpenSent, "")
+	expect()
+	see(bgp.Established, "")
+	<-told.Events
+	r.tell(nil)
+	expect("Normal BGPSessionClosed the BGP session with tor is closed: it is not wanted any more")
+}
+
+func TestAnAnnouncerRecordsItsSessions(t *testing.T) {
+	r, _ := newReporter(t)
+	r.bootID = "boot"
+	r.refused = []Refusal{{"a", "there is no Secret"}}
+	since := time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
+	status := r.status([]bgp.PeerStatus{
+		{Name: "tor@10.0.0.2", Address: netip.MustParseAddr("10.0.0.2"), State: bgp.OpenSent, Since: since, Error: "silent"},
+		{Name: "tor@10.0.0.1", Address: netip.MustParseAddr("10.0.0.1"), State: bgp.Established, Since: since, Prefixes: 7},
+		{Name: "found", State: bgp.Connect},
+	}, since)
+	var got []string
+	for _, s := range status.Peers {
+		text := fmt.Sprintf("%s %s %s %d %s", s.Name, s.Address, s.State, s.Prefixes, s.LastError)
+		if s.Since != nil {
+			text += " since " + s.Since.UTC().Format(time.RFC3339Nano)
+		}
+		got = append(got, text)
+	}
+	want := []string{
+		"a  Refused 0 there is no Secret",
+		"found  Connecting 0 ",
+		"tor 10.0.0.1 Established 7  since 2026-01-02T03:04:05Z",
+		"tor 10.0.0.2 Connecting 0 silent since 2026-01-02T03:04:05Z",
+	}
+	if !slices.Equal(got, want) || status.BootID != "boot" {
+		t.Errorf("recorded %q, want %q", got, want)
+	}
+}
+
+func TestMetricsTellOfSessionsAndOfThoseThatAreRefused(t *testing.T) {
+	m := newSessionMetrics()
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(m)
+	expect := func(want ...string) {
+		t.Helper()
+		families, err := registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, f := range families {
+			for _, metric := range f.GetMetric() {
+				if metric.GetHistogram() != nil {
+					continue
+				}
+				text := f.GetName()
+				for _, l := range metric.GetLabel() {
+					text += fmt.Sprintf(" %s=%q", l.GetName(), l.GetValue())
+				}
+				got = append(got, fmt.Sprintf("%s %g", text, metric.GetGauge().GetValue()+metric.GetCounter().GetValue()))
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("metrics\n%q\nwant\n%q", got, want)
+		}
+	}
+	expect()
+
+	// A router without an address is never dialled.
+	speaker := bgp.New(bgp.Config{})
+	ctx, stop := context.WithCancel(t.Context())
+	stopped := make(chan error)
+	go func() { stopped <- speaker.Run(ctx) }()
+	speaker.Set(map[string]bgp.Peer{"tor@192.0.2.1": {}}, nil)
+	for speaker.Peers()[0].Error == "" {
+		<-speaker.Changed()
+	}
+	m.see(speaker, bfd.NewSpeaker())
+	m.refuse([]Refusal{{"secret", "there is no Secret clarion-system/tor"}})
+	expect(
+		`clarion_announcer_bgp_prefixes address="192.0.2.1" peer="tor" 0`,
+		`clarion_announcer_bgp_session_problem address="" peer="secret" problem="there is no Secret clarion-system/tor" 1`,
+		`clarion_announcer_bgp_session_problem address="192.0.2.1" peer="tor" problem="neither an address nor an interface to find the router on" 1`,
+		`clarion_announcer_bgp_session_up address="" peer="secret" 0`,
+		`clarion_announcer_bgp_session_up address="192.0.2.1" peer="tor" 0`,
+		`clarion_announcer_bgp_sessions_lost_total address="192.0.2.1" peer="tor" 0`,
+		`clarion_announcer_bgp_updates_total address="192.0.2.1" peer="tor" 0`,
+	)
+	m.see(nil, nil)
+	expect()
+	stop()
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+}

@@ -72,7 +72,8 @@ type consequence struct {
 	wake time.Time
 }
 
-// gatePatience is how long a session waits for BFD after a restart: much longer than a router takes that does BFD.
+// gatePatience is how long a session waits for BFD after a restart when the router must have noticed that the BFD session of the
+// announcer before is dead: much longer than one takes that does BFD.
 const gatePatience = 3 * time.Second
 
 func newCoupling(restarted bool) *coupling {
@@ -152,7 +153,7 @@ func (c *coupling) look(s pathSight) consequence {
 		fine := w.up || w.status.RemoteState == bfd.AdminDown // which says nothing about the path
 		if gated {
 			if deadline.IsZero() {
-				deadline = s.now.Add(gatePatience)
+				deadline = s.now.Add(min(template.Patience()+gatePatience, peer.RestartTime/2))
 				c.gates[name] = deadline
 			}
 			if !fine && w.status.Err == nil && s.now.Before(deadline) {

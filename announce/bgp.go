@@ -76,7 +76,7 @@ func newRouting(config Config, feed *Feed, links *layer2.Links, recorder *record
 // Run speaks until the context ends. Routers that keep the routes of a node whose announcer restarts are then left without a
 // word.
 func (r *routing) Run(ctx context.Context) error {
-	if !r.follower.Wait(ctx) {
+	if !r.follower.Wait(ctx) || !r.feed.WaitAnnouncers(ctx) {
 		return nil
 	}
 	select {

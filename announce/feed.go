@@ -262,6 +262,16 @@ func (f *Feed) Node(name string) *corev1.Node {
 	return node
 }
 
+// WaitAnnouncers blocks until Announcer knows all that there were when the Feed began to run; false if the context ends before.
+func (f *Feed) WaitAnnouncers(ctx context.Context) bool {
+	select {
+	case <-f.sources[announcerSource].delivered.Done():
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
 // Announcer returns the Announcer of that name; nil if there is none. It must not be modified.
 func (f *Feed) Announcer(name string) *v1alpha1.Announcer {
 	object, _, _ := f.sources[announcerSource].informer.GetStore().GetByKey(name)

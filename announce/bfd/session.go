@@ -87,6 +87,12 @@ func (s Session) normalized() (Session, error) {
 	return s, s.validate()
 }
 
+// Patience is how long the neighbour waits for a packet before it takes the path for dead, if it can receive as often as Transmit.
+func (s Session) Patience() time.Duration {
+	s, _ = s.normalized()
+	return time.Duration(s.Multiplier) * s.Transmit
+}
+
 func (s Session) validate() error {
 	invalid := func(format string, args ...any) error {
 		return fmt.Errorf("%w: %s", ErrInvalid, fmt.Sprintf(format, args...))

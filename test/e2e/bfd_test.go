@@ -3,12 +3,17 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/netip"
 	"strings"
 	"testing"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/test/cluster"
+	"github.com/clarionlb/clarion/test/cluster/network"
 )
 
 const (
@@ -18,89 +23,270 @@ kind: BFDProfile
 metadata: {name: fast}
 spec: {transmitInterval: 100, receiveInterval: 100, detectMultiplier: 3}
 `
-	// watchedPeer has a hold time that is longer than anything here takes, so that nothing but BFD can notice anything.
+	// watchedPeer has a hold time that is longer than anything here takes, so that nothing but BFD can notice that a path is dead.
 	watchedPeer = `
 apiVersion: clarionlb.io/v1alpha1
 kind: BGPPeer
 metadata: {name: tor}
-spec: {myASN: 65001, peerASN: 65000, peerAddress: 192.168.10.1, connectTime: 2s, bfdProfile: fast, enableGracefulRestart: true}
+spec:
+  myASN: 65001
+  peerASN: 65000
+  peerAddress: 192.168.10.1
+  connectTime: 2s
+  holdTime: 10m
+  bfdProfile: fast
 `
 )
 
-// TestADeadNodeIsNoticedByBFDAndARestartedAnnouncerIsNot has the router keep the routes of an announcer that restarts.
-func TestADeadNodeIsNoticedByBFDAndARestartedAnnouncerIsNot(t *testing.T) {
+// watchedPaths is a Service whose address two nodes announce to a router that does BFD with them.
+type watchedPaths struct {
+	*deployment
+	router *router
+	route  netip.Prefix
+}
+
+func watchPaths(t *testing.T, lines ...string) *watchedPaths {
 	d := deploy(t, cluster.Config{Nodes: 2})
-	router := d.startRouter(" bgp graceful-restart", " neighbor nodes bfd profile fast")
+	w := &watchedPaths{deployment: d, router: d.startRouter(append(lines, " neighbor nodes bfd profile fast")...)}
 	d.apply(samples + "deployment.yaml")
 	d.kubectl("rollout", "status", "deployment/myapp", "--timeout=120s")
-	d.applyYAML(routedPool + "---" + routedAdvertisement + "---" + watchedPeer + "---" + fastProfile)
+	d.applyYAML(routedPool + "---" + routedAdvertisement)
 	d.loadBalancer("web", nil)
 	address := d.awaitAddress("web")
-	web := netip.PrefixFrom(address, address.BitLen())
-	router.awaitHops(web, "n1", "n2")
-	d.awaitBFD("tor", v1alpha1.BFDUp, "300ms", "")
-	d.awaitBGPReady("bgppeer/tor", v1alpha1.ReasonValid, "The nodes that are selected speak with the router.")
-	d.awaitBGPReady("bfdprofile/fast", v1alpha1.ReasonValid, "")
+	w.route = netip.PrefixFrom(address, address.BitLen())
+	return w
+}
 
-	t.Run("the router's kernel sees nothing of an upgrade", func(t *testing.T) {
-		d := d.in(t)
-		before := d.sessions("tor")
-		monitor, err := d.Router.Start(t.TempDir()+"/routes", "ip", "monitor", "route")
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { monitor.Kill() })
-		d.kubectl("rollout", "restart", "--namespace=clarion-system", "daemonset/announcer")
-		d.kubectl("rollout", "status", "--namespace=clarion-system", "daemonset/announcer", "--timeout=120s")
-		d.eventually("new sessions", func(context.Context) error {
-			for node, session := range d.sessions("tor") {
-				if session.State != v1alpha1.BGPEstablished || session.Since.Equal(before[node].Since) {
-					return fmt.Errorf("%s has %+v", node, session)
-				}
-			}
-			return nil
-		})
-		d.awaitBFD("tor", v1alpha1.BFDUp, "300ms", "")
-		router.in(d).awaitHops(web, "n1", "n2")
-		if seen := readFile(t, monitor.Log); strings.Contains(seen, address.String()) {
-			t.Errorf("the router's kernel saw changes of the way to %s:\n%s", address, seen)
-		}
-	})
-
-	t.Run("a node without power is left out, and let in again", func(t *testing.T) {
-		d := d.in(t)
-		if err := d.Node("n2").PowerOff(); err != nil {
-			t.Fatal(err)
-		}
-		router.in(d).awaitHops(web, "n1")
-		if err := d.Node("n2").PowerOn(); err != nil {
-			t.Fatal(err)
-		}
-		if err := d.Node("n2").AwaitReady(d.ctx); err != nil {
-			t.Fatal(err)
-		}
-		router.in(d).awaitHops(web, "n1", "n2")
-		d.awaitBFD("tor", v1alpha1.BFDUp, "300ms", "")
+// step runs a subtest.
+func (w *watchedPaths) step(name string, run func(*watchedPaths)) {
+	w.t.Run(name, func(t *testing.T) {
+		d := w.in(t)
+		run(&watchedPaths{d, w.router.in(d), w.route})
 	})
 }
 
-// awaitBFD waits until all nodes that have a session with a BGPPeer report its path so, with a problem that begins so.
-func (d *deployment) awaitBFD(peer string, state v1alpha1.BFDState, detection, problem string) {
-	d.t.Helper()
-	d.eventually(fmt.Sprintf("BFD with %s to be %s", peer, state), func(context.Context) error {
-		sessions := d.sessions(peer)
-		if len(sessions) == 0 {
-			return fmt.Errorf("no session")
+// unseen does something of which the router's kernel is to see nothing.
+func (w *watchedPaths) unseen(do func()) {
+	w.t.Helper()
+	monitor, err := w.Router.Start(w.t.TempDir()+"/routes", "ip", "monitor", "route")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { monitor.Kill() })
+	do()
+	w.awaitUp("tor")
+	w.router.awaitHops(w.route, "n1", "n2")
+	if seen := readFile(w.t, monitor.Log); strings.Contains(seen, w.route.Addr().String()) {
+		w.t.Errorf("the router's kernel saw changes of the way to %s:\n%s", w.route, seen)
+	}
+}
+
+// awaitOthers waits for other sessions of nodes than before.
+func (w *watchedPaths) awaitOthers(before map[string]v1alpha1.BGPSession, nodes ...string) {
+	w.t.Helper()
+	w.eventually("new sessions", func(context.Context) error {
+		for _, node := range nodes {
+			if session := w.sessions("tor")[node]; session.State != v1alpha1.BGPEstablished || session.Since.Equal(before[node].Since) {
+				return fmt.Errorf("%s has %+v", node, session)
+			}
 		}
-		for node, session := range sessions {
-			switch b := session.BFD; {
-			case session.State != v1alpha1.BGPEstablished || b == nil:
-				return fmt.Errorf("%s: %+v", node, session)
-			case b.State != state || !strings.HasPrefix(b.LastError, problem) || problem == "" && b.LastError != "",
-				detection != "" && (b.DetectionTime == nil || b.DetectionTime.Duration.String() != detection):
+		return nil
+	})
+}
+
+// awaitSame waits until BFD is up, and holds that no session has been lost.
+func (w *watchedPaths) sameSessions(before map[string]v1alpha1.BGPSession) {
+	w.t.Helper()
+	for node, session := range w.sessions("tor") {
+		if session.State != v1alpha1.BGPEstablished || !session.Since.Equal(before[node].Since) {
+			w.t.Errorf("%s had %+v, has %+v", node, before[node], session)
+		}
+	}
+}
+
+// awaitDetection waits until a node of the router's is said to be dead after so long a silence.
+func (w *watchedPaths) awaitDetection(detection string) {
+	w.t.Helper()
+	w.eventually("BFD to be up with a detection time of "+detection, func(context.Context) error {
+		for node, session := range w.sessions("tor") {
+			if b := session.BFD; b == nil || b.State != v1alpha1.BFDUp || b.DetectionTime.Duration.String() != detection {
 				return fmt.Errorf("%s: %+v", node, b)
 			}
 		}
 		return nil
 	})
+}
+
+// awaitUp waits until both nodes have a session with a BGPPeer and BFD up.
+func (d *deployment) awaitUp(peer string) {
+	d.t.Helper()
+	d.eventually("BFD to be up with "+peer, func(context.Context) error {
+		for _, node := range d.Nodes() {
+			session := d.sessions(peer)[node.Name]
+			if b := session.BFD; session.State != v1alpha1.BGPEstablished || b == nil || b.State != v1alpha1.BFDUp || b.LastError != "" {
+				return fmt.Errorf("%s: %+v, %+v", node.Name, session, b)
+			}
+		}
+		return nil
+	})
+}
+
+// setProfile changes the BFDProfile.
+func (w *watchedPaths) setProfile(spec string) {
+	w.t.Helper()
+	_, err := w.Clarion.ClarionV1alpha1().BFDProfiles().Patch(w.ctx, "fast", types.MergePatchType, []byte(`{"spec":`+spec+`}`), metav1.PatchOptions{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// killAnnouncer ends the announcer of a node without a word. The kubelet starts another one.
+func (w *watchedPaths) killAnnouncer(node string) {
+	w.t.Helper()
+	announcer, err := w.Node(node).Process("announcer")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := announcer.Kill(); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// TestADeadNodeIsNoticedByBFDAndARestartedAnnouncerIsNot has the router keep the routes of an announcer that restarts.
+func TestADeadNodeIsNoticedByBFDAndARestartedAnnouncerIsNot(t *testing.T) {
+	t.Parallel()
+	w := watchPaths(t, " bgp graceful-restart")
+	w.applyYAML(watchedPeer + "  enableGracefulRestart: true\n---" + fastProfile)
+	w.router.awaitHops(w.route, "n1", "n2")
+	w.awaitDetection("300ms")
+	w.awaitBGPReady("bfdprofile/fast", v1alpha1.ReasonValid, "")
+
+	w.step("the router's kernel sees nothing of an upgrade", func(w *watchedPaths) {
+		before := w.sessions("tor")
+		w.unseen(func() {
+			w.kubectl("rollout", "restart", "--namespace=clarion-system", "daemonset/announcer")
+			w.kubectl("rollout", "status", "--namespace=clarion-system", "daemonset/announcer", "--timeout=120s")
+			w.awaitOthers(before, "n1", "n2")
+		})
+	})
+
+	w.step("nor of an announcer that is killed and is back before its silence is noticed", func(w *watchedPaths) {
+		before := w.sessions("tor")
+		w.unseen(func() {
+			w.setProfile(`{"transmitInterval": 2000, "receiveInterval": 2000}`)
+			w.awaitDetection("6s")
+			w.sameSessions(before)
+			w.killAnnouncer("n1")
+			w.awaitOthers(before, "n1")
+		})
+		w.setProfile(`{"transmitInterval": 100, "receiveInterval": 100}`)
+		w.awaitDetection("300ms")
+	})
+
+	w.step("a node without power is left out, and let in again", func(w *watchedPaths) {
+		if err := w.Node("n2").PowerOff(); err != nil {
+			w.t.Fatal(err)
+		}
+		w.router.awaitHops(w.route, "n1")
+		if err := w.Node("n2").PowerOn(); err != nil {
+			w.t.Fatal(err)
+		}
+		if err := w.Node("n2").AwaitReady(w.ctx); err != nil {
+			w.t.Fatal(err)
+		}
+		w.router.awaitHops(w.route, "n1", "n2")
+		w.awaitUp("tor")
+	})
+}
+
+// TestSessionsGoOnWithoutBFDAndSaySo has BFD come and go beside sessions, and paths die on which BGP would go on.
+func TestSessionsGoOnWithoutBFDAndSaySo(t *testing.T) {
+	t.Parallel()
+	w := watchPaths(t)
+	w.applyYAML(watchedPeer)
+	w.router.awaitHops(w.route, "n1", "n2")
+	before := w.sessions("tor")
+
+	w.step("without the BFDProfile", func(w *watchedPaths) {
+		w.awaitBGPReady("bgppeer/tor", v1alpha1.ReasonNoBFD, "n1 and n2: there is no BFDProfile fast")
+	})
+
+	w.step("with one that asks for echoes", func(w *watchedPaths) {
+		w.applyYAML(strings.Replace(fastProfile, "detect", "echoMode: true, detect", 1))
+		w.awaitBGPReady("bfdprofile/fast", v1alpha1.ReasonUnsupported, "spec.echoMode is not supported")
+		w.awaitBGPReady("bgppeer/tor", v1alpha1.ReasonNoBFD, "n1 and n2: BFDProfile fast: spec.echoMode is not supported")
+	})
+
+	w.step("while another program has the port", func(w *watchedPaths) {
+		var other net.PacketConn
+		if err := w.Node("n1").Do(func() (err error) {
+			other, err = net.ListenPacket("udp4", ":3784")
+			return err
+		}); err != nil {
+			w.t.Fatal(err)
+		}
+		defer other.Close()
+		w.setProfile(`{"echoMode": false}`)
+		w.awaitBGPReady("bgppeer/tor", v1alpha1.ReasonNoBFD, "n1: another program on this node has taken the UDP port of BFD: 3784")
+	})
+
+	w.step("until BFD can begin", func(w *watchedPaths) {
+		w.awaitUp("tor")
+		w.awaitBGPReady("bgppeer/tor", v1alpha1.ReasonValid, "The nodes that are selected speak with the router.")
+		w.sameSessions(before)
+	})
+
+	w.step("a path on which the node hears nothing is given up, and comes back", func(w *watchedPaths) {
+		before := w.sessions("tor")
+		barrier, err := w.Node("n2").Block(w.ctx, network.Traffic{Device: "eth0", Direction: network.In, Protocol: "udp", Port: 3784})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		w.eventually("an event", func(ctx context.Context) error {
+			return w.eventOn(ctx, "n2", "BFDDown", "BFD with tor (192.168.10.1) went down: BFD heard nothing from the router for ")
+		})
+		w.awaitOthers(before, "n2")
+		w.awaitBGPReady("bgppeer/tor", v1alpha1.ReasonNoBFD, "n2: the router sends no BFD packets")
+		if err := barrier.Lift(); err != nil {
+			w.t.Fatal(err)
+		}
+		w.awaitUp("tor")
+		w.router.awaitHops(w.route, "n1", "n2")
+	})
+
+	w.step("a node that is drained leaves", func(w *watchedPaths) {
+		w.kubectl("annotate", "node", "n2", v1alpha1.AnnotationDrain+"=true")
+		w.router.awaitHops(w.route, "n1")
+		w.eventually("n2 to end its session", func(context.Context) error {
+			if s, there := w.sessions("tor")["n2"]; there {
+				return fmt.Errorf("session %+v", s)
+			}
+			return nil
+		})
+		w.kubectl("annotate", "node", "n2", v1alpha1.AnnotationDrain+"-")
+		w.awaitUp("tor")
+		w.router.awaitHops(w.route, "n1", "n2")
+	})
+
+	w.step("when the BFDProfile is deleted", func(w *watchedPaths) {
+		w.kubectl("delete", "bfdprofile", "fast")
+		w.awaitBGPReady("bgppeer/tor", v1alpha1.ReasonNoBFD, "n1 and n2: there is no BFDProfile fast")
+		w.router.awaitHops(w.route, "n1", "n2")
+	})
+}
+
+// eventOn looks for an event on a node's Announcer.
+func (d *deployment) eventOn(ctx context.Context, node, reason, text string) error {
+	events, err := d.Kubernetes().CoreV1().Events(metav1.NamespaceAll).List(ctx, metav1.ListOptions{
+		FieldSelector: "involvedObject.kind=Announcer,involvedObject.name=" + node + ",reason=" + reason,
+	})
+	if err != nil {
+		return err
+	}
+	for _, event := range events.Items {
+		if strings.HasPrefix(event.Message, text) {
+			return nil
+		}
+	}
+	return fmt.Errorf("there are %+v", events.Items)
 }

@@ -553,7 +553,7 @@ func (a *Announcer) status(current *v1alpha1.Announcer) v1alpha1.AnnouncerStatus
 	case len(status.Layer2.Interfaces) == 0:
 		refuse(v1alpha1.ReasonNoInterface, "No interface of the node is up and has an address, a default route or its name in an L2Advertisement.")
 	case drain != "":
-		refuse(v1alpha1.ReasonDraining, drain)
+		condition.Reason, condition.Message = v1alpha1.ReasonDraining, drain
 	}
 	meta.SetStatusCondition(&a.conditions, condition)
 	quiet := metav1.Condition{

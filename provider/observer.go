@@ -301,7 +301,7 @@ func (o *observer) living(now time.Time) (alive []string, again time.Time) {
 			continue
 		}
 		switch {
-		case ready.Status == metav1.ConditionTrue, ready.Reason == v1alpha1.ReasonDraining:
+		case ready.Status == metav1.ConditionTrue:
 			alive = append(alive, name)
 		case ready.Reason == v1alpha1.ReasonStopped:
 			end := ready.LastTransitionTime.Add(stopGrace)

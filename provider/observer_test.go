@@ -113,7 +113,7 @@ func claims(epochs map[string]int64, interfaces ...string) func(*v1alpha1.Announ
 // drains has an announcer say that its node is being drained.
 func drains(status func(*v1alpha1.AnnouncerStatus)) func(*v1alpha1.AnnouncerStatus) {
 	return func(s *v1alpha1.AnnouncerStatus) {
-		s.Conditions[0].Status, s.Conditions[0].Reason = metav1.ConditionFalse, v1alpha1.ReasonDraining
+		s.Conditions[0].Reason = v1alpha1.ReasonDraining
 		if status != nil {
 			status(s)
 		}

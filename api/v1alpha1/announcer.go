@@ -49,8 +49,9 @@ const (
 	ReasonNoInterface = "NoInterface"
 	// ReasonStopped : the announcer was stopped and announces nothing.
 	ReasonStopped = "Stopped"
-	// ReasonDraining : the node is being drained, by annotation, taint or the label that excludes it: its addresses go to
-	// others. Reported as False, although the announcer takes part until they have gone.
+	// ReasonDraining : the announcer takes part, but the node is drained, by annotation, taint or the label that excludes it:
+	// its addresses go to others. That is on purpose and may be for good, as with nodes of the control plane that kubeadm
+	// labels: the condition is True.
 	ReasonDraining = "Draining"
 	// ReasonIsolated : the node sees no other announcer, no API server and no neighbour, and announces nothing.
 	ReasonIsolated = "Isolated"

@@ -133,10 +133,12 @@ func testAllDrained(o *observation) {
 	clients.lostNothing()
 }
 
-// awaitReadyReason waits until the Announcer of a node has a reason in its Ready condition.
+// awaitReadyReason waits until the Announcer of a node is ready, for this reason.
 func (d *deployment) awaitReadyReason(node *cluster.Node, reason string) {
 	d.t.Helper()
-	d.awaitAnnouncerCondition(node, v1alpha1.ConditionReady, func(c metav1.Condition) bool { return c.Reason == reason })
+	d.awaitAnnouncerCondition(node, v1alpha1.ConditionReady, func(c metav1.Condition) bool {
+		return c.Status == metav1.ConditionTrue && c.Reason == reason
+	})
 }
 
 func (d *deployment) awaitAnnouncerCondition(node *cluster.Node, kind string, match func(metav1.Condition) bool) {

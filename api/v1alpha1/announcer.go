@@ -75,7 +75,7 @@ const (
 const ConditionRecorded = "Recorded"
 
 // ReasonWriteRefused is the reason of the Recorded condition. The message says why: a status can be too large for the API, for
-// example, which is so from some 14,000 addresses on one node.
+// example, which is so from some 12,000 addresses on one node.
 const ReasonWriteRefused = "WriteRefused"
 
 // AnnotationRebalance on an Announcer, with any new value, asks it to hand as many addresses to other nodes as it has more

@@ -193,41 +193,7 @@ func TestRoutersSpreadTrafficOverTheNodesThatAnnounceAnAddress(t *testing.T) {
 		})
 	})
 
-	t.Run("a drained node takes leave and comes back", func(t *testing.T) {
-		d := d.in(t)
-		d.kubectl("annotate", "node", "n2", v1alpha1.AnnotationDrain+"=true")
-		d.eventually("n2 to ask for others to be preferred", func(ctx context.Context) error {
-			paths, err := router.Paths(ctx, web)
-			if n2 := paths[d.Node("n2").Address("eth0", false).String()]; err != nil || !strings.Contains(n2.Community.String, "graceful-shutdown") {
-				return fmt.Errorf("path of n2 %+v: %v", n2, err)
-			}
-			return nil
-		})
-		router.in(d).awaitHops(web, "n1", "n3")
-		d.eventually("n2 to end its session", func(context.Context) error {
-			if s, there := d.sessions("tor")["n2"]; there {
-				return fmt.Errorf("session %+v", s)
-			}
-			return nil
-		})
-		d.kubectl("annotate", "node", "n2", v1alpha1.AnnotationDrain+"-")
-		router.in(d).awaitHops(web, "n1", "n2", "n3")
-	})
-
-	t.Run("a node without power is left out", func(t *testing.T) {
-		d := d.in(t)
-		if err := d.Node("n2").PowerOff(); err != nil {
-			t.Fatal(err)
-		}
-		router.in(d).awaitHops(web, "n1", "n3")
-		if err := d.Node("n2").PowerOn(); err != nil {
-			t.Fatal(err)
-		}
-		if err := d.Node("n2").AwaitReady(d.ctx); err != nil {
-			t.Fatal(err)
-		}
-		router.in(d).awaitHops(web, "n1", "n2", "n3")
-	})
+	testBothProtocols(d, router, web)
 
 	t.Run("a deleted Service leaves no route", func(t *testing.T) {
 		d := d.in(t)

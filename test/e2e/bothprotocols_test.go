@@ -1,0 +1,121 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/test/cluster"
+)
+
+// lanAdvertised is a pool of the nodes' own network whose addresses are announced there and to routers.
+const lanAdvertised = `
+apiVersion: clarionlb.io/v1alpha1
+kind: IPAddressPool
+metadata: {name: lan}
+spec:
+  addresses: [192.168.10.200-192.168.10.250]
+---
+apiVersion: clarionlb.io/v1alpha1
+kind: L2Advertisement
+metadata: {name: lan}
+spec:
+  ipAddressPools: [lan]
+---
+apiVersion: clarionlb.io/v1alpha1
+kind: BGPAdvertisement
+metadata: {name: lan}
+spec:
+  ipAddressPools: [lan]
+`
+
+// testBothProtocols announces a Service by layer 2 and by BGP, beside one by BGP alone, and has the node go that answers for it.
+func testBothProtocols(d *deployment, router *router, web netip.Prefix) {
+	t := d.t
+	d.applyYAML(lanAdvertised)
+	d.loadBalancer("both", annotate("clarionlb.io/address-pool", "lan"))
+	address := d.awaitAddress("both")
+	both := netip.PrefixFrom(address, address.BitLen())
+	// reached waits until one node answers for the address on the LAN, and the router sends to both addresses by way of these.
+	reached := func(d *deployment, nodes ...string) (owner *cluster.Node) {
+		d.t.Helper()
+		router := router.in(d)
+		router.awaitHops(web, nodes...)
+		router.awaitHops(both, nodes...)
+		owner = d.awaitSoleOwner(address)
+		d.awaitAnswer(address)
+		d.eventually("answers behind the router", func(ctx context.Context) error {
+			for _, route := range []netip.Prefix{web, both} {
+				if _, err := curl(ctx, d.FarClient, route.Addr()); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		return owner
+	}
+	var everywhere []string
+	for _, node := range d.Nodes() {
+		everywhere = append(everywhere, node.Name)
+	}
+	without := func(gone *cluster.Node) []string {
+		return slices.DeleteFunc(slices.Clone(everywhere), func(name string) bool { return name == gone.Name })
+	}
+
+	t.Run("layer 2 has one node answer and BGP all of them announce one address", func(t *testing.T) {
+		d := d.in(t)
+		owner := reached(d, everywhere...)
+		d.awaitAnnounced("both", v1alpha1.ReasonAnnounced, fmt.Sprintf("%s is announced by %s on eth0 since .* and by BGP from 3 nodes to 1 peer", address, owner.Name))
+	})
+
+	t.Run("a drained node takes leave by both and comes back", func(t *testing.T) {
+		d := d.in(t)
+		node := d.awaitSoleOwner(address)
+		d.kubectl("annotate", "node", node.Name, v1alpha1.AnnotationDrain+"=true")
+		d.eventually(node.Name+" to ask for others to be preferred", func(ctx context.Context) error {
+			for _, route := range []netip.Prefix{web, both} {
+				paths, err := router.Paths(ctx, route)
+				if path := paths[node.Address("eth0", false).String()]; err != nil || !strings.Contains(path.Community.String, "graceful-shutdown") {
+					return fmt.Errorf("its path to %s is %+v: %v", route, path, err)
+				}
+			}
+			return nil
+		})
+		next := reached(d, without(node)...)
+		if next == node {
+			t.Errorf("%s still answers for %s", node.Name, address)
+		}
+		d.eventually(node.Name+" to end its session", func(context.Context) error {
+			if s, there := d.sessions("tor")[node.Name]; there {
+				return fmt.Errorf("session %+v", s)
+			}
+			return nil
+		})
+		d.kubectl("annotate", "node", node.Name, v1alpha1.AnnotationDrain+"-")
+		if owner := reached(d, everywhere...); owner != next {
+			t.Errorf("%s has moved from %s to %s", address, next.Name, owner.Name)
+		}
+	})
+
+	t.Run("a node without power is left out by both", func(t *testing.T) {
+		d := d.in(t)
+		node := d.awaitSoleOwner(address)
+		if err := node.PowerOff(); err != nil {
+			t.Fatal(err)
+		}
+		if owner := reached(d, without(node)...); owner == node {
+			t.Errorf("%s still claims %s", node.Name, address)
+		}
+		if err := node.PowerOn(); err != nil {
+			t.Fatal(err)
+		}
+		if err := node.AwaitReady(d.ctx); err != nil {
+			t.Fatal(err)
+		}
+		reached(d, everywhere...)
+	})
+}

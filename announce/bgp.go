@@ -50,7 +50,7 @@ type routing struct {
 	refused   []Refusal
 	draining  bool
 	watching  map[string]bfd.Session
-	states    map[string]bgp.State
+	sessions  map[string]bgp.PeerStatus
 	reported  v1alpha1.BGPStatus
 	reportDue time.Time
 }
@@ -69,7 +69,6 @@ func newRouting(config Config, feed *Feed, links *layer2.Links, recorder *record
 		events:   events,
 		metrics:  metrics,
 		logger:   config.Logger,
-		states:   map[string]bgp.State{},
 	}
 }
 
@@ -140,6 +139,7 @@ func (r *routing) step() time.Time {
 	}
 	r.refused, r.draining = plan.Refused, plan.Draining
 	r.metrics.refuse(plan.Refused)
+	r.speaker.Excuse(r.excuse())
 	return plan.Wake
 }
 
@@ -264,20 +264,31 @@ func peerOf(session string) string {
 
 // tell has events on the Announcer for sessions that come and go.
 func (r *routing) tell(peers []bgp.PeerStatus) {
-	before := r.states
-	r.states = make(map[string]bgp.State, len(peers))
+	before := r.sessions
+	r.sessions = make(map[string]bgp.PeerStatus, len(peers))
+	announcer := r.feed.Announcer(r.node)
 	for _, p := range peers {
-		r.states[p.Name] = p.State
-		was, is := before[p.Name] == bgp.Established, p.State == bgp.Established
-		if was != is {
-			r.events.session(r.feed.Announcer(r.node), peerOf(p.Name), p)
+		r.sessions[p.Name] = p
+		switch was, is := before[p.Name].State == bgp.Established, p.State == bgp.Established; {
+		case is && !was:
+			r.events.session(announcer, p, corev1.EventTypeNormal, eventSessionUp, "is established")
+		case was && !is:
+			r.events.session(announcer, p, corev1.EventTypeWarning, eventSessionDown, "is lost: "+cmp.Or(p.Error, "no reason is known"))
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(before)) {
-		if _, there := r.states[name]; !there && before[name] == bgp.Established {
-			r.events.session(r.feed.Announcer(r.node), peerOf(name), bgp.PeerStatus{Name: name, Error: notWanted})
+		if _, there := r.sessions[name]; !there && before[name].State == bgp.Established {
+			r.events.session(announcer, before[name], corev1.EventTypeNormal, eventSessionLeft, "is closed: "+r.excuse())
 		}
 	}
+}
+
+// excuse is why a router is left on purpose.
+func (r *routing) excuse() string {
+	if r.draining {
+		return "the node is drained"
+	}
+	return "it is not wanted any more"
 }
 
 // restarted says whether an announcer has spoken on this node before, since the node booted.
@@ -304,24 +315,11 @@ const (
 	eventPathDown    = "BFDDown"
 )
 
-// notWanted is the error of a session that was given up on purpose.
-const notWanted = "it is not wanted any more"
-
-// session tells that a session with a router has been established or lost.
-func (e *events) session(announcer *v1alpha1.Announcer, peer string, p bgp.PeerStatus) {
-	if announcer == nil {
-		return
+// session tells what has become of a session with a router.
+func (e *events) session(announcer *v1alpha1.Announcer, p bgp.PeerStatus, kind, reason, what string) {
+	if announcer != nil {
+		e.recorder.Eventf(referenceTo(announcer), kind, reason, "the BGP session with %s %s", routerName(peerOf(p.Name), p.Address), what)
 	}
-	on, router := referenceTo(announcer), routerName(peer, p.Address)
-	switch {
-	case p.State == bgp.Established:
-		e.recorder.Eventf(on, corev1.EventTypeNormal, eventSessionUp, "the BGP session with %s is established", router)
-		return
-	case p.Error == notWanted:
-		e.recorder.Eventf(on, corev1.EventTypeNormal, eventSessionLeft, "the BGP session with %s is closed: %s", router, notWanted)
-		return
-	}
-	e.recorder.Eventf(on, corev1.EventTypeWarning, eventSessionDown, "the BGP session with %s is lost: %s", router, cmp.Or(p.Error, "no reason is known"))
 }
 
 // path tells that BFD has found the path to a router alive, or why it is dead.

@@ -27,7 +27,7 @@ func newReporter(t *testing.T) (*routing, *record.FakeRecorder) {
 		t.Fatal(err)
 	}
 	told := record.NewFakeRecorder(10)
-	return &routing{node: "n1", feed: feed, events: &events{recorder: told}, states: map[string]bgp.State{}, coupling: newCoupling(false)}, told
+	return &routing{node: "n1", feed: feed, events: &events{recorder: told}, coupling: newCoupling(false)}, told
 }
 
 func TestSessionsThatComeAndGoAreEvents(t *testing.T) {
@@ -60,7 +60,12 @@ func TestSessionsThatComeAndGoAreEvents(t *testing.T) {
 	see(bgp.Established, "")
 	<-told.Events
 	r.tell(nil)
-	expect("Normal BGPSessionClosed the BGP session with tor is closed: it is not wanted any more")
+	expect("Normal BGPSessionClosed the BGP session with tor (10.0.0.1) is closed: it is not wanted any more")
+	see(bgp.Established, "")
+	<-told.Events
+	r.draining = true
+	r.tell(nil)
+	expect("Normal BGPSessionClosed the BGP session with tor (10.0.0.1) is closed: the node is drained")
 }
 
 func TestAnAnnouncerRecordsItsSessions(t *testing.T) {

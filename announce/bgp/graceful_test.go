@@ -1,7 +1,6 @@
 package bgp
 
 import (
-	"context"
 	"net/netip"
 	"sync"
 	"testing"
@@ -186,36 +185,23 @@ func TestAConnectionThatBreaksLeavesTheRoutersKernelUntouched(t *testing.T) {
 	losses.none(t)
 }
 
-func TestADrainAsksForOtherWaysAndThenTakesLeave(t *testing.T) {
+func TestRoutesThatLeaveAskForOtherWays(t *testing.T) {
 	t.Parallel()
 	r := newRouter(t, plain()...)
 	s := newSpeaker(t, false)
 	run(t, s)
-	s.Set(alone(r.graceful()), say(append(routes(&Attributes{Communities: []uint32{65000<<16 | 7}}, "198.51.100.1/32"), routes(nil, "198.51.100.2/32")...)))
+	communities := []uint32{65000<<16 | 7}
+	s.Set(alone(r.peer()), say(append(routes(&Attributes{Communities: communities}, "198.51.100.1/32"), routes(nil, "198.51.100.2/32")...)))
 	r.has(map[string]string{"198.51.100.1/32": "NODE", "198.51.100.2/32": "NODE"})
 	losses := r.losses()
-
-	// A drain that is given up at the first step shows what the router sees of that.
-	ctx, cancel := context.WithCancel(t.Context())
-	gaveUp := make(chan error)
-	go func() { gaveUp <- s.Drain(ctx, time.Hour, 0, "maintenance") }()
+	s.Set(alone(r.peer()), say(append(routes(&Attributes{Communities: communities, Leaving: true}, "198.51.100.1/32"), routes(&Attributes{Leaving: true}, "198.51.100.2/32")...)))
 	for prefix, community := range map[string]string{"198.51.100.1/32": "65000:7 graceful-shutdown", "198.51.100.2/32": "graceful-shutdown"} {
 		eventually(t, "the graceful shutdown of "+prefix, func() (bool, any) {
 			p := r.path(prefix)
 			return p.Community.String == community && p.LocalPref != nil && *p.LocalPref == 0, p
 		})
 	}
-	cancel()
-	if err := <-gaveUp; err != context.Canceled {
-		t.Errorf("the drain that was given up: %v", err)
-	}
 	losses.none(t)
-
-	must(t, s.Drain(t.Context(), 0, 0, "maintenance"))
-	r.has(nil)
-	if p := status(s, "tor"); p.State != Idle || p.Error != "maintenance" {
-		t.Errorf("%+v", p)
-	}
 }
 
 func TestTheRoutesOfANodeThatDoesNotComeBackGoWhenTheRestartTimeEnds(t *testing.T) {
@@ -250,15 +236,22 @@ func TestTheRoutesOfADeadNodeGoWhenTheHoldTimeEnds(t *testing.T) {
 	})
 }
 
-func TestADrainSaysWhy(t *testing.T) {
+func TestARouterThatIsLeftIsToldWhy(t *testing.T) {
 	t.Parallel()
 	r := newRouter(t, plain()...)
 	s := newSpeaker(t, false)
 	run(t, s)
-	s.Set(alone(r.peer()), say(both))
+	// It keeps no routes either, although it would for a restart.
+	s.Set(alone(r.graceful()), say(both))
 	r.has(map[string]string{"198.51.100.1/32": "NODE", "2001:db8:ff::1/128": "NODE6"})
-	must(t, s.Drain(t.Context(), 0, 0, "maintenance of node-7"))
-	if n := r.neighbor(r.node4.String()); n.LastNotification != "Cease/Administrative Shutdown" || n.LastShutdown != "maintenance of node-7" {
-		t.Errorf("%+v", n)
+	s.Excuse("maintenance of node-7")
+	s.Set(nil, nil)
+	r.has(nil)
+	eventually(t, "the reason", func() (bool, any) {
+		n := r.neighbor(r.node4.String())
+		return n.LastNotification == "Cease/Administrative Shutdown" && n.LastShutdown == "maintenance of node-7", n
+	})
+	if peers := s.Peers(); len(peers) != 0 {
+		t.Errorf("still peers: %+v", peers)
 	}
 }

@@ -85,7 +85,7 @@ func TestARouterThatStopsReadingHoldsUpNobodyAndIsGivenUp(t *testing.T) {
 				rs[i].Attributes = &Attributes{LargeCommunities: []LargeCommunity{{65000, 0, said}}}
 			}
 			peer, _, _ := n.wanted()
-			n.set(peer, rs)
+			n.set(*peer, rs)
 			p := status(s, "stub-0")
 			return p.Flaps > 0 && p.Error == errStuck.Error(), p
 		})

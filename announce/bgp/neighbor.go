@@ -18,15 +18,14 @@ type neighbor struct {
 	name    string
 	logger  klog.Logger
 	wake    chan struct{}
-	// parted is closed when a drain is over for this one.
-	parted chan struct{}
 	// running is guarded by the Speaker.
 	running bool
 
-	mu       sync.Mutex
-	peer     *Peer // nil is one to forget
-	routes   []Route
-	farewell *farewell
+	mu     sync.Mutex
+	peer   *Peer // nil is one to forget
+	routes []Route
+	// excuse is why the session is ended, if the peer is nil.
+	excuse string
 	// held is why the session is kept closed, and severed why it is to be lost; empty if it is not.
 	held, severed string
 	status        PeerStatus
@@ -44,30 +43,31 @@ func newNeighbor(s *Speaker, name string) *neighbor {
 		name:      name,
 		logger:    klog.LoggerWithValues(s.config.Logger, "peer", name),
 		wake:      make(chan struct{}, 1),
-		parted:    make(chan struct{}),
-		farewell:  s.farewell,
 		held:      s.held[name],
 		status:    PeerStatus{Name: name, State: Idle, Since: time.Now()},
 		restarted: s.config.Restarted,
 	}
 }
 
-// set says what is wanted; nil is to end the session.
-func (n *neighbor) set(peer *Peer, routes []Route) {
+// set says what is wanted.
+func (n *neighbor) set(peer Peer, routes []Route) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	unchanged := n.peer == peer || n.peer != nil && peer != nil && *n.peer == *peer
-	if unchanged && same(n.routes, routes) {
+	if n.peer != nil && *n.peer == peer && same(n.routes, routes) {
 		return
 	}
-	n.peer, n.routes = peer, routes
+	n.peer, n.routes = &peer, routes
 	signal(n.wake)
 }
 
-func (n *neighbor) part(f *farewell) {
+// leave ends the session, and says why.
+func (n *neighbor) leave(excuse string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.farewell = f
+	if n.peer == nil {
+		return
+	}
+	n.peer, n.routes, n.excuse = nil, nil, excuse
 	signal(n.wake)
 }
 
@@ -118,31 +118,20 @@ func (n *neighbor) seen() (PeerStatus, bool) {
 	return status, n.peer != nil
 }
 
-// wanted returns what is wanted now.
-func (n *neighbor) wanted() (*Peer, []Route, farewell) {
+// wanted returns what is wanted now. Without a peer, the session is to end with the excuse.
+func (n *neighbor) wanted() (peer *Peer, routes []Route, excuse string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.farewell == nil {
-		return n.peer, n.routes, farewell{}
-	}
-	return n.peer, n.routes, *n.farewell
+	return n.peer, n.routes, n.excuse
 }
 
 // run keeps the session up until the context ends or the router is to be forgotten.
 func (n *neighbor) run(ctx context.Context) {
 	for ctx.Err() == nil {
-		peer, _, farewell := n.wanted()
-		switch {
-		case farewell.stage == closed:
-			n.enter(Idle, farewell.reason)
-			close(n.parted)
-			<-ctx.Done()
-		case peer == nil:
-			if n.forget() {
-				return
-			}
-		default:
+		if peer, _, _ := n.wanted(); peer != nil {
 			n.serve(ctx, *peer)
+		} else if n.forget() {
+			return
 		}
 	}
 }
@@ -155,7 +144,6 @@ func (n *neighbor) forget() bool {
 		return false
 	}
 	delete(n.speaker.neighbors, n.name)
-	close(n.parted)
 	n.note(func(*PeerStatus) {})
 	return true
 }
@@ -194,8 +182,8 @@ func (n *neighbor) await(ctx context.Context, until until) bool {
 
 // wants says whether the session is still to be one of this Peer.
 func (n *neighbor) wants(peer Peer) bool {
-	now, _, farewell := n.wanted()
-	return now != nil && *now == peer && farewell.stage != closed
+	now, _, _ := n.wanted()
+	return now != nil && *now == peer
 }
 
 // Pauses after a session that was lost before it had lasted.

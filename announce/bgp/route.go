@@ -121,25 +121,6 @@ func difference(from, to []Route) (announce, withdraw []Route) {
 	return append(announce, to...), append(withdraw, from...)
 }
 
-// leaving returns the routes, all of them Leaving.
-func leaving(routes []Route) []Route {
-	changed := map[*Attributes]*Attributes{}
-	left := make([]Route, len(routes))
-	for i, r := range routes {
-		a := changed[r.Attributes]
-		if a == nil {
-			a = &Attributes{}
-			if r.Attributes != nil {
-				*a = *r.Attributes
-			}
-			a.Leaving = true
-			changed[r.Attributes] = a
-		}
-		left[i] = Route{r.Prefix, a}
-	}
-	return left
-}
-
 // only returns the routes of these families.
 func only(routes []Route, of Families) []Route {
 	if of == IPv4|IPv6 {

@@ -75,19 +75,3 @@ func TestDifferencesLeadFromOneListToTheOtherAndAreMinimal(t *testing.T) {
 		}
 	})
 }
-
-func TestLeavingRoutesAreTheSameButForThat(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		rs := someRoutes().Draw(t, "routes")
-		for i, r := range leaving(rs) {
-			want := Attributes{}
-			if a := rs[i].Attributes; a != nil {
-				want = *a
-			}
-			want.Leaving = true
-			if r.Prefix != rs[i].Prefix || !r.Attributes.equal(&want) {
-				t.Errorf("%v became %v", rs[i], r)
-			}
-		}
-	})
-}

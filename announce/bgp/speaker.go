@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"sync"
-	"time"
 
 	"k8s.io/klog/v2"
 )
@@ -30,23 +29,7 @@ type Speaker struct {
 	mu        sync.Mutex
 	neighbors map[string]*neighbor
 	held      map[string]string
-	farewell  *farewell
-}
-
-// stage is how far a drain has come.
-type stage int
-
-const (
-	speaking stage = iota
-	noticing
-	withdrawn
-	closed
-)
-
-// farewell is a drain.
-type farewell struct {
-	stage  stage
-	reason string
+	excuse    string
 }
 
 // New returns a Speaker that speaks with nobody.
@@ -79,16 +62,23 @@ func (s *Speaker) Set(peers map[string]Peer, routes map[string][]Route) {
 			s.neighbors[name] = n
 			fresh = true
 		}
-		n.set(&peer, routes[name])
+		n.set(peer, routes[name])
 	}
 	for name, n := range s.neighbors {
 		if _, ok := peers[name]; !ok {
-			n.set(nil, nil)
+			n.leave(s.excuse)
 		}
 	}
 	if fresh {
 		signal(s.wake)
 	}
+}
+
+// Excuse says why the routers that Set leaves out from now on are left, in at most 128 bytes: they are told by a Cease.
+func (s *Speaker) Excuse(reason string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.excuse = reason
 }
 
 // Hold keeps the sessions of these names closed until it is called without them: something that BGP does not see has to be well
@@ -154,47 +144,6 @@ func (s *Speaker) Run(ctx context.Context) error {
 		case <-s.wake:
 		}
 	}
-}
-
-// Drain takes leave of all routers while Run is running: it has them prefer other ways for as long as notice, withdraws the
-// routes, gives that as long as settle to get around, and closes the sessions with a Cease that says the reason, of at most
-// 128 bytes. When it returns nil there are no sessions and there will be none. It returns early, with the context's error,
-// where the context ends.
-func (s *Speaker) Drain(ctx context.Context, notice, settle time.Duration, reason string) error {
-	for _, step := range []struct {
-		stage stage
-		last  time.Duration
-	}{{noticing, notice}, {withdrawn, settle}} {
-		s.part(step.stage, reason)
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(step.last):
-		}
-	}
-	for _, n := range s.part(closed, reason) {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-n.parted:
-		}
-	}
-	return nil
-}
-
-// part has all neighbors go to a stage of a drain, and returns those that run.
-func (s *Speaker) part(stage stage, reason string) []*neighbor {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.farewell = &farewell{stage, reason}
-	var running []*neighbor
-	for _, n := range s.neighbors {
-		n.part(s.farewell)
-		if n.running {
-			running = append(running, n)
-		}
-	}
-	return running
 }
 
 // signal leaves a token in a channel of capacity one, which may have one already.

@@ -28,10 +28,9 @@ type talk struct {
 	sent uint64
 
 	hops hops
-	// applied are the routes that the connection has been given, but for those without a next hop. source and leaving are
-	// what they were made of.
+	// applied are the routes that the connection has been given, but for those without a next hop, and source is what they were
+	// made of.
 	applied, source []Route
-	leaving         bool
 }
 
 var (
@@ -145,32 +144,22 @@ func (t *talk) end(reason string, keep bool) {
 
 // leave ends the session because something else is wanted.
 func (t *talk) leave() {
-	next, _, farewell := t.wanted()
-	switch {
-	case farewell.stage == closed:
-		t.end(farewell.reason, false)
-	case next == nil:
-		t.end("not a peer any more", false)
-	default:
+	next, _, excuse := t.wanted()
+	if next == nil {
+		t.end(excuse, false)
+	} else {
 		t.end("configuration changed", next.continues(t.peer))
 	}
 }
 
 // apply brings the connection to the routes that are wanted.
 func (t *talk) apply() error {
-	_, routes, farewell := t.wanted()
-	if farewell.stage >= withdrawn {
-		routes = nil
-	}
-	leave := farewell.stage == noticing
-	if same(routes, t.source) && leave == t.leaving {
+	_, routes, _ := t.wanted()
+	if same(routes, t.source) {
 		return nil
 	}
-	t.source, t.leaving = routes, leave
+	t.source = routes
 	routes = order(routes)
-	if leave {
-		routes = leaving(routes)
-	}
 	announce, withdraw := difference(t.applied, routes)
 	usable := t.hops.families()
 	if t.agreed != nil && count(announce, usable&t.agreed.families)+count(withdraw, usable&t.agreed.families) > 0 {

@@ -73,7 +73,7 @@ func newRouting(config Config, feed *Feed, links *layer2.Links, recorder *record
 }
 
 // Run speaks until the context ends. Routers that keep the routes of a node whose announcer restarts are then left without a
-// word.
+// word, unless the node goes too.
 func (r *routing) Run(ctx context.Context) error {
 	if !r.follower.Wait(ctx) || !r.feed.WaitAnnouncers(ctx) {
 		return nil
@@ -140,6 +140,7 @@ func (r *routing) step() time.Time {
 	r.refused, r.draining = plan.Refused, plan.Draining
 	r.metrics.refuse(plan.Refused)
 	r.speaker.Excuse(r.excuse())
+	r.speaker.Leave(notBackSoon(r.view.nodes[r.node]))
 	return plan.Wake
 }
 
@@ -281,6 +282,20 @@ func (r *routing) tell(peers []bgp.PeerStatus) {
 			r.events.session(announcer, before[name], corev1.EventTypeNormal, eventSessionLeft, "is closed: "+r.excuse())
 		}
 	}
+}
+
+// notBackSoon is why an announcer that ends now is not just being restarted; empty if it may be. A kubelet that shuts its node down
+// says that it is not ready before it ends what runs there.
+func notBackSoon(own *node) string {
+	switch {
+	case own == nil:
+		return "the node is removed"
+	case own.draining || own.excluded:
+		return "the node is drained"
+	case own.notReady:
+		return "the node is not ready"
+	}
+	return ""
 }
 
 // excuse is why a router is left on purpose.

@@ -195,7 +195,7 @@ func (o *observer) peerStatus(name string) v1alpha1.BGPPeerStatus {
 	case len(paths.problems) > 0:
 		reason, message = v1alpha1.ReasonNoBFD, "The path to the router is not watched by BFD: "+whoRefuses(paths.problems)
 	case p.object.Spec.EnableGracefulRestart:
-		message += " A node that is shut down without being drained first keeps its routes for up to two minutes, as if its announcer restarted."
+		message += " A node that is shut down without being drained first may keep its routes for two minutes, as if its announcer restarted."
 	}
 	meta.SetStatusCondition(&status.Conditions, readyCondition(reason, message, p.object.Generation))
 	return status

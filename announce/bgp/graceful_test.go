@@ -113,6 +113,21 @@ func TestAStartAfterABootDoesNotHaveOldRoutesUsed(t *testing.T) {
 	}
 }
 
+func TestRoutersAreToldOfTheStopOfANodeThatWillNotBeBackSoon(t *testing.T) {
+	t.Parallel()
+	r := newRouter(t, plain()...)
+	s := newSpeaker(t, false)
+	stop := run(t, s)
+	s.Set(alone(r.graceful()), say(both))
+	r.has(map[string]string{"198.51.100.1/32": "NODE", "2001:db8:ff::1/128": "NODE6"})
+	s.Leave("node-7 is shut down")
+	stop()
+	r.has(nil)
+	if n := r.neighbor(r.node4.String()); n.LastNotification != "Cease/Administrative Shutdown" || n.LastShutdown != "node-7 is shut down" {
+		t.Errorf("%+v", n)
+	}
+}
+
 func TestRoutersThatDoNotKeepRoutesAreToldOfTheStop(t *testing.T) {
 	t.Parallel()
 	r := newRouter(t, plain()...)

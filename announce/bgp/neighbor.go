@@ -281,7 +281,7 @@ func (n *neighbor) speak(ctx context.Context, peer Peer, router netip.Addr, wher
 		var err error
 		select {
 		case <-ctx.Done():
-			t.end("stopped", true)
+			t.end(n.speaker.lastWord())
 			return nil
 		case <-n.wake:
 			if !n.wants(peer) {

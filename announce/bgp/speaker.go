@@ -30,6 +30,7 @@ type Speaker struct {
 	neighbors map[string]*neighbor
 	held      map[string]string
 	excuse    string
+	leaving   string
 }
 
 // New returns a Speaker that speaks with nobody.
@@ -81,6 +82,21 @@ func (s *Speaker) Excuse(reason string) {
 	s.excuse = reason
 }
 
+// Leave says why this node will not be back soon when Run ends, in at most 128 bytes: then routers that keep the routes for a restart
+// are told as well. Empty is that it will be.
+func (s *Speaker) Leave(reason string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.leaving = reason
+}
+
+// lastWord is what routers are told when Run ends, and whether those are told nothing that keep the routes.
+func (s *Speaker) lastWord() (reason string, keep bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return cmp.Or(s.leaving, "stopped"), s.leaving == ""
+}
+
 // Hold keeps the sessions of these names closed until it is called without them: something that BGP does not see has to be well
 // first. For each it is told what, as a sentence. Those that are established are lost by that. Called before Set, it holds
 // sessions from their beginning.
@@ -125,7 +141,7 @@ func (s *Speaker) Peers() []PeerStatus {
 func (s *Speaker) Changed() <-chan struct{} { return s.changed }
 
 // Run speaks until the context ends, and then returns nil. Routers that keep the routes for a restart are left without a word,
-// so that they do; the others are told that this node goes.
+// so that they do, unless Leave was called; the others are told that this node goes.
 func (s *Speaker) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	defer running.Wait()

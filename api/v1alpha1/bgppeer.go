@@ -134,7 +134,7 @@ type BGPPeerSpec struct {
 
 	// EnableGracefulRestart has the router keep the node's routes for up to two minutes when the announcer is restarted
 	// (RFC 4724): the connection ends without a word then. That of a node that is shut down ends so too, and its routes are
-	// kept as long, unless it is drained first. The routes of a node that falls silent go when the holdTime ends.
+	// kept as long, unless it is drained or not ready when that happens. The routes of a node that falls silent go when the holdTime ends.
 	// +optional
 	EnableGracefulRestart bool `json:"enableGracefulRestart,omitempty"`
 

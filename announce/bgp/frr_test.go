@@ -38,6 +38,12 @@ func (f *frr) begin(lines ...string) {
 	}
 	f.daemon("zebra")
 	f.stopBGP = f.daemon("bgpd", f.options...)
+	f.t.Cleanup(func() {
+		if f.t.Failed() {
+			out, _ := f.vtysh("show bgp neighbors", "show bgp all")
+			f.t.Logf("FRR says:\n%s", out)
+		}
+	})
 }
 
 // daemon starts one and waits until it can be talked to.

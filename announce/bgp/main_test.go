@@ -57,7 +57,12 @@ func run(t testing.TB, s *Speaker) (stop func()) {
 			t.Errorf("Run: %v", err)
 		}
 	}
-	t.Cleanup(stop)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the Speaker says: %+v", s.Peers())
+		}
+		stop()
+	})
 	return stop
 }
 

@@ -35,6 +35,10 @@ func newHost(t testing.TB) *host {
 		if h.ns, err = netns.New(); err != nil {
 			return err
 		}
+		// Addresses can be used at once.
+		if err = os.WriteFile("/proc/sys/net/ipv6/conf/default/accept_dad", []byte("0"), 0); err != nil {
+			return err
+		}
 		h.nl, err = netlink.NewHandle()
 		return err
 	})
@@ -173,6 +177,14 @@ func cable(t testing.TB) (*host, string) {
 	must(t, err)
 	must(t, netlink.LinkSetUp(link))
 	h.up("lan")
+	// Without it, FRR's BGP gives up on the first session with an IPv6 next hop, for minutes.
+	eventually(t, "a link-local address of the router", func() (bool, any) {
+		lan, err := h.nl.LinkByName("lan")
+		must(t, err)
+		addrs, err := h.nl.AddrList(lan, netlink.FAMILY_V6)
+		must(t, err)
+		return len(addrs) == 1 && addrs[0].Flags&unix.IFA_F_TENTATIVE == 0, addrs
+	})
 	return h, name
 }
 

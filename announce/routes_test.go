@@ -384,11 +384,11 @@ func TestDifferencesAddUpToThePlan(t *testing.T) {
 		steps := rapid.IntRange(1, 30).Draw(t, "steps")
 		for range steps {
 			service := rapid.SampledFrom([]string{"web", "dns", "git"}).Draw(t, "service")
-			nodes := rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"n1", "n2", "n3"}), 0, 3, rapid.ID).Draw(t, "nodes")
+			nodes := rapid.SliceOfN(rapid.SampledFrom([]string{"n1", "n2", "n3"}), 0, 4).Draw(t, "nodes")
 			address := fmt.Sprintf("192.168.10.%d", rapid.IntRange(1, 4).Draw(t, "address"))
 			name := rapid.SampledFrom([]string{"one", "two"}).Draw(t, "name")
 			number := rapid.Int32Range(30, 32).Draw(t, "number")
-			switch rapid.IntRange(0, 6).Draw(t, "change") {
+			switch rapid.IntRange(0, 7).Draw(t, "change") {
 			case 0:
 				do(func(r *rack) { r.service(serviceObject(service, address)) })
 			case 1:
@@ -403,6 +403,8 @@ func TestDifferencesAddUpToThePlan(t *testing.T) {
 				})
 			case 6:
 				do(func(r *rack) { r.view.SetBGPAdvertisement(name, nil) })
+			case 7:
+				do(func(r *rack) { r.advertise(name, perEndpoint) })
 			}
 			plan := r.plan()
 			if !plan.Changed && plan.says() != before.says() {

@@ -244,7 +244,7 @@ func ending(reason api.PeerState_DisconnectReason) string {
 	case api.PeerState_DISCONNECT_REASON_WRITE_FAILED:
 		return "the connection broke"
 	case api.PeerState_DISCONNECT_REASON_INVALID_MSG:
-		return "the router refused the session: does it expect this autonomous system from this address?"
+		return refusal
 	}
 	return ""
 }

@@ -1,6 +1,7 @@
 package bgp
 
 import (
+	"fmt"
 	"io"
 	"maps"
 	"math/rand/v2"
@@ -243,4 +244,31 @@ func block(count int, a *Attributes) []Route {
 		rs = append(rs, Route{netip.PrefixFrom(addr, 32), a})
 	}
 	return rs
+}
+
+func TestRoutersThatCloseTheSessionForAnyReasonHarmNobody(t *testing.T) {
+	t.Parallel()
+	var serve []func(net.Conn)
+	for seed := range uint64(40) {
+		random := rand.New(rand.NewPCG(seed, 2))
+		serve = append(serve, func(conn net.Conn) {
+			var err error
+			if seed%2 == 0 {
+				_, err = readMessage(conn)
+			} else {
+				err = greet(conn)
+			}
+			if err == nil {
+				// Codes that there are and some that there are not.
+				conn.Write(message(bgp.BGP_MSG_NOTIFICATION, append([]byte{byte(seed / 4), byte(random.IntN(12))}, noise(random, random.IntN(300))...)))
+				io.Copy(io.Discard, conn)
+			}
+		})
+	}
+	peers := stubs(t, serve...)
+	beside(t, peers, func(s *Speaker) {
+		for i := range len(peers) {
+			refused(t, s, fmt.Sprintf("stub-%d", i), map[int]string{0: refusal, 1: toldByRouter}[i%2])
+		}
+	})
 }

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"strconv"
 
+	"github.com/osrg/gobgp/v4/pkg/packet/bgp"
 	"k8s.io/klog/v2"
 )
 
@@ -40,7 +41,12 @@ func (l *listener) Handle(_ context.Context, r slog.Record) error {
 	case "outgoing connection closing due to hold timer expired in OPEN SENT state":
 		c.happen(event{state: Connect, err: silentRouter})
 	case "sent notification":
-		c.happen(event{err: toldRouter + notification(r)})
+		said := toldRouter + notification(r)
+		if said == toldRouter+notificationName(bgp.BGP_ERROR_FSM_ERROR, unexpectedInOpenSent) {
+			// What comes in the place of an OPEN, if not nothing, is a NOTIFICATION, which GoBGP does not read.
+			said = refusal
+		}
+		c.happen(event{err: said})
 	case "received notification":
 		c.happen(event{err: toldByRouter + notification(r)})
 	case "prefix limit reached":
@@ -64,9 +70,13 @@ const (
 	silentRouter = "the router accepts connections and says nothing"
 	toldRouter   = "sent to the router: "
 	toldByRouter = "the router closed the session: "
+	refusal      = "the router refused the session: does it expect this autonomous system from this address?"
 	// inItsOwnWords comes before what the router says besides.
 	inItsOwnWords = `, "`
 )
+
+// unexpectedInOpenSent is a subcode of RFC 6608.
+const unexpectedInOpenSent = 1
 
 func level(l slog.Level) int {
 	switch {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -110,7 +111,9 @@ func (t *talk) establish(agreed session) error {
 		return errInternal
 	}
 	t.agreed = &agreed
-	t.last = ""
+	if !strings.HasPrefix(t.last, toldByRouter) { // which GoBGP may read before it says that there is a session
+		t.last = ""
+	}
 	t.restarted = true
 	t.enter(Established, "")
 	t.note(func(s *PeerStatus) {

@@ -22,11 +22,12 @@ import (
 // protocolBGP is what routes say that came by BGP (linux/rtnetlink.h).
 const protocolBGP = 186
 
-// routed has both nodes of a cluster speak BGP with its router.
-func routed(b *testing.B) *install.Installation {
+// routed has both nodes of a cluster speak BGP with its router, with more lines in the configuration of that and more fields in the
+// BGPPeer.
+func routed(b *testing.B, fields string, lines ...string) *install.Installation {
 	b.Helper()
 	i := install.New(b, cluster.Config{Nodes: 2})
-	r, err := frr.Start(b.Context(), i.Router, filepath.Join(i.LogDir(), "router"))
+	r, err := frr.Start(b.Context(), i.Router, filepath.Join(i.LogDir(), "router"), lines...)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -46,7 +47,7 @@ spec: {addresses: [203.0.112.0/20], reuseAfter: 0s}
 apiVersion: clarionlb.io/v1alpha1
 kind: BGPPeer
 metadata: {name: tor}
-spec: {myASN: 65001, peerASN: 65000, defaultGateway: IPv4}
+spec: {myASN: 65001, peerASN: 65000, defaultGateway: IPv4`+fields+`}
 ---
 apiVersion: clarionlb.io/v1alpha1
 kind: BGPAdvertisement
@@ -64,10 +65,9 @@ metadata: {name: all}
 	return i
 }
 
-// BenchmarkServiceToRoute creates Services and measures how long it takes until the router's kernel has a route to the address of
-// each, by way of both nodes.
-func BenchmarkServiceToRoute(b *testing.B) {
-	i := routed(b)
+// learned returns what lists the IPv4 routes that the router's kernel has by BGP.
+func learned(b *testing.B, i *install.Installation) func() []netlink.Route {
+	b.Helper()
 	inside, err := netns.GetFromName(i.Router.Namespace())
 	if err != nil {
 		b.Fatal(err)
@@ -77,15 +77,26 @@ func BenchmarkServiceToRoute(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer handle.Close()
+	b.Cleanup(handle.Close)
+	return func() []netlink.Route {
+		routes, err := handle.RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{Protocol: protocolBGP}, netlink.RT_FILTER_PROTOCOL)
+		if err != nil {
+			b.Fatal(err)
+		}
+		return routes
+	}
+}
+
+// BenchmarkServiceToRoute creates Services and measures how long it takes until the router's kernel has a route to the address of
+// each, by way of both nodes.
+func BenchmarkServiceToRoute(b *testing.B) {
+	i := routed(b, "")
+	routes := learned(b, i)
 	// await waits until there are so many routes by way of both nodes, or none at all, and returns when.
 	await := func(want int) time.Time {
 		b.Helper()
 		for deadline := time.Now().Add(install.Patience); ; time.Sleep(2 * time.Millisecond) {
-			routes, err := handle.RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{Protocol: protocolBGP}, netlink.RT_FILTER_PROTOCOL)
-			if err != nil {
-				b.Fatal(err)
-			}
+			routes := routes()
 			now, complete := time.Now(), 0
 			for _, route := range routes {
 				if len(route.MultiPath) == 2 {

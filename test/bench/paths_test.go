@@ -1,0 +1,95 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/clarionlb/clarion/test/cluster"
+	"github.com/clarionlb/clarion/test/install"
+)
+
+// BenchmarkDeadPath measures how long it takes until the router's kernel has no route by way of a node any more when the path to
+// that dies, and until it has one again when the path is back. BFD runs at 100 ms x 3, and graceful restart is on.
+func BenchmarkDeadPath(b *testing.B) {
+	i := routed(b, ", bfdProfile: fast, enableGracefulRestart: true, connectTime: 2s", " bgp graceful-restart", " neighbor nodes bfd profile fast")
+	if err := i.Apply(b.Context(), i.Sample("bfd.yaml")); err != nil {
+		b.Fatal(err)
+	}
+	if err := i.Apply(b.Context(), i.Sample("service-any-address.yaml")); err != nil {
+		b.Fatal(err)
+	}
+	routes := learned(b, i)
+	// await waits until there are ways by so many nodes, and returns when.
+	await := func(nodes int) time.Time {
+		b.Helper()
+		for deadline := time.Now().Add(install.Patience); ; time.Sleep(time.Millisecond) {
+			ways := 0
+			for _, route := range routes() {
+				ways += max(len(route.MultiPath), 1)
+			}
+			now := time.Now()
+			if ways == nodes {
+				return now
+			}
+			if now.After(deadline) {
+				b.Fatalf("there are ways by %d nodes, want %d", ways, nodes)
+			}
+		}
+	}
+	watched := func() {
+		b.Helper()
+		install.Eventually(b, "BFD to be up", func(ctx context.Context) error {
+			list, err := i.Clarion.ClarionV1alpha1().Announcers().List(ctx, metav1.ListOptions{})
+			if err != nil {
+				return err
+			}
+			for _, announcer := range list.Items {
+				for _, session := range announcer.Status.BGP.Peers {
+					if session.BFD == nil || session.BFD.DetectionTime == nil || session.BFD.DetectionTime.Duration != 300*time.Millisecond {
+						return fmt.Errorf("%s: %+v", announcer.Name, session)
+					}
+				}
+			}
+			if len(list.Items) != len(i.Nodes()) {
+				return errors.New("not all nodes are there")
+			}
+			return nil
+		})
+	}
+	node := i.Node("n2")
+	for _, scenario := range []struct {
+		name       string
+		fail, heal func(*cluster.Node) error
+	}{
+		{"power-off", func(n *cluster.Node) error { return n.PowerOff() }, func(n *cluster.Node) error {
+			return errors.Join(n.PowerOn(), n.AwaitReady(b.Context()))
+		}},
+		{"link-cut", func(n *cluster.Node) error { return n.CutLink("eth0") }, func(n *cluster.Node) error {
+			return n.RestoreLink("eth0")
+		}},
+	} {
+		b.Run(scenario.name, func(b *testing.B) {
+			results := figures{}
+			for b.Loop() {
+				await(2)
+				watched()
+				began := time.Now()
+				if err := scenario.fail(node); err != nil {
+					b.Fatal(err)
+				}
+				results.addDuration("ms-gone", await(1).Sub(began))
+				if err := scenario.heal(node); err != nil {
+					b.Fatal(err)
+				}
+				healed := time.Now()
+				results.addDuration("ms-back", await(2).Sub(healed))
+			}
+			results.report(b, "ms-gone", "ms-back")
+		})
+	}
+}

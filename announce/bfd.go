@@ -1,18 +1,13 @@
 package announce
 
 import (
-	"cmp"
-	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"github.com/clarionlb/clarion/announce/bfd"
 	"github.com/clarionlb/clarion/announce/bgp"
-	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
 // coupling decides what sessions of BFD there are for those of BGP, and what becomes of these when a path is dead. It has no clock
@@ -35,20 +30,7 @@ type coupling struct {
 	failures map[string]uint64
 }
 
-// watched is how it stands with the path of a session.
-type watched struct {
-	// path is the name of the session of BFD; empty if there is none now.
-	path    string
-	address netip.Addr
-	up      bool
-	since   time.Time
-	status  bfd.Status
-	refused string
-	// failures is how often the session was lost by a dead path.
-	failures uint64
-}
-
-// sight is what there is to be seen.
+// pathSight is what there is to be seen.
 type pathSight struct {
 	now        time.Time
 	peers      map[string]bgp.Peer
@@ -82,7 +64,6 @@ func newCoupling(restarted bool) *coupling {
 
 // look decides anew.
 func (c *coupling) look(s pathSight) consequence {
-	out := consequence{sessions: map[string]bfd.Session{}, held: map[string]string{}, broken: map[string]string{}}
 	if !c.begun {
 		c.begun = true
 		for name := range s.detections {
@@ -91,95 +72,129 @@ func (c *coupling) look(s pathSight) consequence {
 			}
 		}
 	}
-	sessions := make(map[string]bgp.PeerStatus, len(s.sessions))
+	r := round{
+		coupling:    c,
+		pathSight:   s,
+		consequence: consequence{sessions: map[string]bfd.Session{}, held: map[string]string{}, broken: map[string]string{}},
+		before:      c.watched,
+		states:      map[string]bgp.PeerStatus{},
+		statuses:    map[string]bfd.Status{},
+		ages:        map[string]int{},
+	}
 	for _, session := range s.sessions {
-		sessions[session.Name] = session
+		r.states[session.Name] = session
 	}
-	paths := make(map[string]bfd.Status, len(s.paths))
 	for _, path := range s.paths {
-		paths[path.Name] = path
+		r.statuses[path.Name] = path
 	}
-	before, ages := c.watched, map[string]int{}
 	c.watched = make(map[string]watched, len(s.detections))
 	for _, name := range slices.Sorted(maps.Keys(s.detections)) {
-		detection, peer, session := s.detections[name], s.peers[name], sessions[name]
-		w := watched{address: session.Address, refused: detection.Refused, failures: before[name].failures}
-		if !w.address.IsValid() {
-			w.address = peer.Address
-		}
-		c.watched[name] = w
-		if w.refused != "" {
-			continue
-		}
-		established := session.State == bgp.Established
-		if established {
-			delete(c.gates, name)
-		}
-		deadline, gated := c.gates[name]
-		first := detection.Strict || gated // before BGP
-		if !w.address.IsValid() {
-			if first {
-				out.held[name] = "BFD comes first"
-			}
-			continue
-		}
-		if !established && !first {
-			continue
-		}
-		template := detection.Session
-		template.Peer, template.Local, template.MultiHop = w.address, peer.Source, farAway(peer, w.address, s.networks)
-		w.path = pathName(template)
-		if age, known := ages[w.path]; !known || detection.Age < age {
-			ages[w.path], out.sessions[w.path] = detection.Age, template
-		}
-		w.status = bfd.Status{State: bfd.Down, RemoteState: bfd.Down} // of one that is new
-		if status, there := paths[w.path]; there {
-			w.status = status
-		}
-		w.up = w.status.State == bfd.Up
-		if w.since = s.now; before[name].path == w.path && before[name].up == w.up {
-			w.since = before[name].since
-		}
-		broken := established && w.status.Failures > c.failures[w.path]
-		if broken {
-			w.failures++
-			out.broken[name] = w.failure()
-		}
-		c.watched[name] = w
-		if w.up && !before[name].up {
-			out.risen = append(out.risen, name)
-		}
-
-		fine := w.up || w.status.RemoteState == bfd.AdminDown // which says nothing about the path
-		if gated {
-			if deadline.IsZero() {
-				deadline = s.now.Add(min(template.Patience()+gatePatience, peer.RestartTime/2))
-				c.gates[name] = deadline
-			}
-			if !fine && w.status.Err == nil && s.now.Before(deadline) {
-				out.held[name] = "BFD comes first, since the router may not have noticed the restart"
-				out.wake = earlier(out.wake, deadline)
-			}
-		}
-		if detection.Strict && !fine {
-			out.held[name] = "BFD is not up: " + cmp.Or(w.problem(s.now), "it has just begun")
-		}
-		if complaint := w.since.Add(silencePatience); !w.up && s.now.Before(complaint) {
-			out.wake = earlier(out.wake, complaint)
-		}
+		c.watched[name] = r.consider(name)
 	}
-	for path := range paths {
-		c.failures[path] = paths[path].Failures
+	for path, status := range r.statuses {
+		c.failures[path] = status.Failures
 	}
 	maps.DeleteFunc(c.failures, func(path string, _ uint64) bool {
-		_, wanted := out.sessions[path]
+		_, wanted := r.consequence.sessions[path]
 		return !wanted
 	})
 	maps.DeleteFunc(c.gates, func(name string, _ time.Time) bool {
 		_, wanted := s.detections[name]
 		return !wanted
 	})
-	return out
+	return r.consequence
+}
+
+// round is one look, with what it has found so far.
+type round struct {
+	*coupling
+	pathSight
+	consequence
+	before map[string]watched
+	// states are those of the sessions of BGP, and statuses those of the paths, by name.
+	states   map[string]bgp.PeerStatus
+	statuses map[string]bfd.Status
+	// ages are those of the Detections that decide about a path so far.
+	ages map[string]int
+}
+
+// consider decides about one session of BGP.
+func (r *round) consider(name string) watched {
+	detection, peer, state, before := r.detections[name], r.peers[name], r.states[name], r.before[name]
+	w := watched{address: state.Address, refused: detection.Refused, failures: before.failures}
+	if !w.address.IsValid() {
+		w.address = peer.Address
+	}
+	established := state.State == bgp.Established
+	if established {
+		delete(r.gates, name)
+	}
+	_, gated := r.gates[name]
+	first := detection.Strict || gated // before BGP
+	switch {
+	case w.refused != "" && (!established || before.path == ""):
+		return w
+	case w.refused != "":
+		// Routers that take the end of BFD for a failure, as FRR does, would pay for a BFDProfile that was deleted in error.
+		detection.Session = before.session
+	case !w.address.IsValid() && first:
+		r.held[name] = "BFD comes first"
+		return w
+	case !established && !first:
+		return w
+	}
+	r.watch(&w, detection, peer)
+	if w.since = r.now; before.path == w.path && before.up == w.up {
+		w.since = before.since
+	}
+	if w.up && !before.up {
+		r.risen = append(r.risen, name)
+	}
+	if established && w.status.Failures > r.failures[w.path] {
+		w.failures++
+		r.broken[name] = w.failure()
+	}
+	fine := w.up || w.status.RemoteState == bfd.AdminDown // which says nothing about the path
+	if gated && !fine && w.status.Err == nil && r.waits(name, w.session.Patience()) {
+		r.held[name] = "BFD comes first, since the router may not have noticed the restart"
+	}
+	if detection.Strict && !fine {
+		r.held[name] = "BFD is not up yet"
+		if problem := w.problem(r.now); problem != "" {
+			r.held[name] = "BFD is not up: " + problem
+		}
+	}
+	if complaint := w.since.Add(silencePatience); !w.up && r.now.Before(complaint) {
+		r.wake = earlier(r.wake, complaint)
+	}
+	return w
+}
+
+// watch has the path watched, and notes how it is.
+func (r *round) watch(w *watched, detection Detection, peer bgp.Peer) {
+	w.session = detection.Session
+	w.session.Peer, w.session.Local, w.session.MultiHop = w.address, peer.Source, farAway(peer, w.address, r.networks)
+	w.path = pathName(w.session)
+	if age, known := r.ages[w.path]; !known || detection.Age < age {
+		r.ages[w.path], r.consequence.sessions[w.path] = detection.Age, w.session
+	}
+	w.status = bfd.Status{State: bfd.Down, RemoteState: bfd.Down} // of one that is new
+	if status, there := r.statuses[w.path]; there {
+		w.status = status
+	}
+	w.up = w.status.State == bfd.Up
+}
+
+// waits says whether a session still waits for BFD after a restart, of which the router hears when it has had patience for so long.
+func (r *round) waits(name string, patience time.Duration) bool {
+	if r.gates[name].IsZero() {
+		r.gates[name] = r.now.Add(min(patience+gatePatience, r.peers[name].RestartTime/2))
+	}
+	if !r.now.Before(r.gates[name]) {
+		return false
+	}
+	r.wake = earlier(r.wake, r.gates[name])
+	return true
 }
 
 // farAway says whether a router counts as one several hops away, as FRR counts: an external one does if it may be, and an internal one
@@ -204,54 +219,4 @@ func pathName(s bfd.Session) string {
 		name += " over several hops"
 	}
 	return name
-}
-
-// silencePatience is how long BFD may take to come up without anything being wrong.
-const silencePatience = 5 * time.Second
-
-// problem is what keeps BFD from being up, as a sentence; empty if nothing does or it has just begun.
-func (w watched) problem(now time.Time) string {
-	switch {
-	case w.refused != "":
-		return w.refused
-	case w.up:
-		return ""
-	case w.status.Err != nil:
-		return w.status.Err.Error()
-	case w.status.RemoteState == bfd.AdminDown:
-		return "the router has shut BFD down"
-	case now.Before(w.since.Add(silencePatience)):
-		return ""
-	case w.status.Detection == 0:
-		return "the router sends no BFD packets"
-	}
-	return "the router does not receive the BFD packets of the node"
-}
-
-// failure says how BFD went down.
-func (w watched) failure() string {
-	if w.status.Diagnostic == bfd.DetectionTimeExpired {
-		return fmt.Sprintf("BFD heard nothing from the router for %s", w.status.LastDetection.Round(time.Millisecond))
-	}
-	return fmt.Sprintf("BFD of the router went down: %s", w.status.RemoteDiagnostic)
-}
-
-// report is what a node records of the path of a session; nil if it is not watched.
-func (c *coupling) report(session string, now time.Time) *v1alpha1.BFDSession {
-	w := c.watched[session]
-	if w.path == "" && w.refused == "" {
-		return nil
-	}
-	out := &v1alpha1.BFDSession{State: v1alpha1.BFDDown, LastError: w.problem(now)}
-	switch {
-	case w.refused != "":
-		out.State = v1alpha1.BFDRefused
-		return out
-	case w.up:
-		out.State = v1alpha1.BFDUp
-		out.DetectionTime = &metav1.Duration{Duration: w.status.Detection}
-	}
-	since := metav1.NewTime(w.since.Truncate(time.Second))
-	out.Since = &since
-	return out
 }

@@ -168,7 +168,7 @@ func TestARouterThatShutsBFDDownIsNotDead(t *testing.T) {
 func TestAStrictSessionWaitsForBFD(t *testing.T) {
 	c := newCrossing(false)
 	c.peer("tor", "192.0.2.1", Detection{Strict: true}, nil)
-	c.expect(t, "at first", "192.0.2.1; holds tor: BFD is not up: it has just begun")
+	c.expect(t, "at first", "192.0.2.1; holds tor: BFD is not up yet")
 	c.path("192.0.2.1", func(s *bfd.Status) { s.Err = bfd.ErrPortTaken })
 	c.expect(t, "when it cannot be", "192.0.2.1; holds tor: BFD is not up: "+bfd.ErrPortTaken.Error())
 	c.path("192.0.2.1", func(s *bfd.Status) { s.Err = nil })
@@ -178,7 +178,7 @@ func TestAStrictSessionWaitsForBFD(t *testing.T) {
 	c.look()
 	c.dies("192.0.2.1")
 	c.expect(t, "when the path dies",
-		"192.0.2.1; breaks tor: BFD heard nothing from the router for 300ms; holds tor: BFD is not up: it has just begun")
+		"192.0.2.1; breaks tor: BFD heard nothing from the router for 300ms; holds tor: BFD is not up yet")
 }
 
 func TestAStrictSessionWithARouterThatIsStillToBeFoundWaits(t *testing.T) {
@@ -186,7 +186,7 @@ func TestAStrictSessionWithARouterThatIsStillToBeFoundWaits(t *testing.T) {
 	c.peer("tor", "", Detection{Strict: true}, nil)
 	c.expect(t, "at first", "; holds tor: BFD comes first")
 	c.sight.sessions[0].Address = netip.MustParseAddr("fe80::1%eth0")
-	c.expect(t, "when it has been found", "fe80::1%eth0; holds tor: BFD is not up: it has just begun")
+	c.expect(t, "when it has been found", "fe80::1%eth0; holds tor: BFD is not up yet")
 }
 
 func TestAfterARestartBFDIsFirstWhereTheRouterHasKeptRoutes(t *testing.T) {
@@ -268,6 +268,37 @@ func TestWhichRoutersAreSeveralHopsAway(t *testing.T) {
 		c.session("tor", bgp.Established)
 		c.expect(t, test.name, test.want)
 	}
+}
+
+func TestABFDProfileThatGoesStaysInForceForTheSessionsThatHaveIt(t *testing.T) {
+	c := newCrossing(false)
+	const gone = "there is no BFDProfile fast"
+	c.peer("tor", "192.0.2.1", Detection{Session: bfd.Session{Transmit: time.Second}}, nil)
+	c.session("tor", bgp.Established)
+	c.look()
+	c.comesUp("192.0.2.1")
+	c.look()
+	c.sight.detections["tor"] = Detection{Refused: gone}
+	c.expect(t, "when it is gone", "192.0.2.1")
+	if got := c.did.sessions["192.0.2.1"]; got.Transmit != time.Second {
+		t.Errorf("it is another session: %+v", got)
+	}
+	if got := c.report("tor", c.sight.now); got.State != "Up" || got.LastError != gone {
+		t.Errorf("it reports %+v", got)
+	}
+	c.dies("192.0.2.1")
+	c.expect(t, "when the path dies", "192.0.2.1; breaks tor: BFD heard nothing from the router for 300ms")
+	c.session("tor", bgp.Idle)
+	c.expect(t, "when the session is lost", "")
+	c.session("tor", bgp.Established)
+	c.expect(t, "with another session", "")
+	if got := c.report("tor", c.sight.now); got.State != "Refused" || got.LastError != gone {
+		t.Errorf("it reports %+v", got)
+	}
+	c.sight.detections["tor"] = Detection{}
+	c.expect(t, "when it is back", "192.0.2.1")
+	delete(c.sight.detections, "tor")
+	c.expect(t, "when it is not asked for any more", "")
 }
 
 func TestWhatIsReportedOfAPath(t *testing.T) {

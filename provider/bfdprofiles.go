@@ -49,7 +49,7 @@ func (k *announcedKeeper) writeProfiles(ctx context.Context) bool {
 type watching struct {
 	// up is how many nodes have a session with the router and BFD up.
 	up int32
-	// problems are why BFD is not up on nodes that have a session.
+	// problems are what nodes that have a session say is wrong with BFD.
 	problems map[string][]string
 }
 
@@ -63,12 +63,14 @@ func (o *observer) paths(peer string) watching {
 				continue
 			}
 			established++
-			switch {
-			case session.BFD == nil:
-			case session.BFD.State == v1alpha1.BFDUp:
+			if session.BFD == nil {
+				continue
+			}
+			if session.BFD.State == v1alpha1.BFDUp {
 				up++
-			case session.BFD.LastError != "":
-				w.problems[session.BFD.LastError] = append(w.problems[session.BFD.LastError], node)
+			}
+			if problem := session.BFD.LastError; problem != "" {
+				w.problems[problem] = append(w.problems[problem], node)
 			}
 		}
 		if established > 0 && up == established {

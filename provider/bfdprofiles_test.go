@@ -31,10 +31,12 @@ func TestABGPPeerSaysWhereBFDIsNotUp(t *testing.T) {
 	}
 	s.announcer("n1", watchedBy(v1alpha1.BFDRefused, "there is no BFDProfile fast"))
 	s.announcer("n2", watchedBy(v1alpha1.BFDRefused, "there is no BFDProfile fast"))
-	expect("False NoBFD: The path to the router is not watched by BFD: n1 and n2: there is no BFDProfile fast", 0)
+	expect("False NoBFD: BFD does not watch the path to the router as it should: n1 and n2: there is no BFDProfile fast", 0)
 	s.announcer("n1", watchedBy(v1alpha1.BFDDown, ""))
 	s.announcer("n2", watchedBy(v1alpha1.BFDUp, ""))
 	expect("True Valid: The nodes that are selected speak with the router.", 1)
+	s.announcer("n1", watchedBy(v1alpha1.BFDUp, "there is no BFDProfile fast"))
+	expect("False NoBFD: BFD does not watch the path to the router as it should: n1: there is no BFDProfile fast", 2)
 	s.announcer("n1", watchedBy(v1alpha1.BFDUp, ""))
 	expect("True Valid: The nodes that are selected speak with the router.", 2)
 	s.bgpPeer("tor", nil)

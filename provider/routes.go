@@ -193,7 +193,7 @@ func (o *observer) peerStatus(name string) v1alpha1.BGPPeerStatus {
 	case status.Established == 0:
 		reason, message = v1alpha1.ReasonNoSession, "No node has a session with the router: the Announcers of the nodes say why."
 	case len(paths.problems) > 0:
-		reason, message = v1alpha1.ReasonNoBFD, "The path to the router is not watched by BFD: "+whoRefuses(paths.problems)
+		reason, message = v1alpha1.ReasonNoBFD, "BFD does not watch the path to the router as it should: "+whoRefuses(paths.problems)
 	case p.object.Spec.EnableGracefulRestart:
 		message += " A node that is shut down without being drained first may keep its routes for two minutes, as if its announcer restarted."
 	}

@@ -1,9 +1,6 @@
 package bfd
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
 // ear is the listener of a service, or why there is none.
 type ear struct {
@@ -100,11 +97,22 @@ func (s *Speaker) find(e *ear, packet packet, d datagram) *peer {
 		}
 		return nil
 	}
-	peers := s.paths[origin{e.service, d.from}]
-	if n := slices.IndexFunc(peers, func(p *peer) bool { return s.comesFor(p, d) }); n >= 0 {
-		return peers[n]
+	var found *peer
+	for _, p := range s.paths[origin{e.service, d.from}] {
+		if s.comesFor(p, d) && (found == nil || p.suits(found)) {
+			found = p
+		}
 	}
-	return nil
+	return found
+}
+
+// suits tells whether a packet that may be for either of two sessions is for this one, because it says more about where its packets
+// come to.
+func (p *peer) suits(o *peer) bool {
+	if p.config.Local.IsValid() != o.config.Local.IsValid() {
+		return p.config.Local.IsValid()
+	}
+	return p.config.Interface != "" && o.config.Interface == ""
 }
 
 // comesFor tells whether a datagram of the neighbour came to where the session is.

@@ -157,7 +157,7 @@ func TestSessionsOfSeveralLinksAndAddressesAreToldApart(t *testing.T) {
 		left.Set(map[string]Session{
 			"eth1":  fast(remote.WithZone("eth1")),
 			"eth2":  fast(remote.WithZone("eth2")),
-			"near":  {Peer: right4, Local: left4},
+			"near":  {Peer: right4}, // but for what comes to the other address
 			"far":   {Peer: right4, Local: left4, MultiHop: true},
 			"other": {Peer: right4, Local: other},
 		})

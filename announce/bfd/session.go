@@ -13,7 +13,7 @@ type Session struct {
 	// Peer is the address of the neighbour. A zone is the same as Interface.
 	Peer netip.Addr
 	// Local is the address to send from, and to be addressed by. Not valid leaves it to the routes at the time when the session's socket
-	// is opened.
+	// is opened, and to the neighbour as far as no other session with it has the address.
 	Local netip.Addr
 	// Interface is the network interface that the neighbour is on. Needed if Peer is an IPv6 link-local address; otherwise empty leaves
 	// it to the routes. It does not go with MultiHop.
@@ -47,8 +47,7 @@ var (
 	// ErrPortTaken says that another program on this node receives what is for BFD, such as a routing daemon. The session works as soon
 	// as that ends.
 	ErrPortTaken = errors.New("another program on this node has taken the UDP port of BFD")
-	// ErrDuplicate says that an older session, or one whose name comes first, has the same neighbour, so that their packets could not be
-	// told apart.
+	// ErrDuplicate says that an older session, or one whose name comes first, is the same one.
 	ErrDuplicate = errors.New("another session has the same neighbour")
 	// ErrInvalid says that a Session contradicts itself.
 	ErrInvalid = errors.New("invalid session")

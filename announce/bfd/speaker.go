@@ -135,17 +135,16 @@ func (s *Speaker) Set(sessions map[string]Session) {
 	s.wake()
 }
 
-// add begins a session, unless its packets could not be told from those of another.
+// add begins a session, unless it is there already by another name.
 func (s *Speaker) add(name string, config Session, now time.Time) error {
 	at := origin{config.service(), config.Peer}
 	for _, other := range slices.Clone(s.paths[at]) {
-		if !other.config.path().overlaps(config.path()) {
-			continue
-		}
-		if other.leaveAt.IsZero() {
+		switch leaving := !other.leaveAt.IsZero(); {
+		case leaving && other.config.path().overlaps(config.path()):
+			s.forget(other) // the neighbour would take its last words for those of the new one
+		case !leaving && other.config.path() == config.path():
 			return fmt.Errorf("%w: %s", ErrDuplicate, other.name)
 		}
-		s.forget(other) // the neighbour would take its last words for those of the new one
 	}
 	discriminator := rand.Uint32()
 	for discriminator == 0 || s.peers[discriminator] != nil {

@@ -16,6 +16,11 @@ func TestASessionThatIsHeldWaitsAndIsLostByIt(t *testing.T) {
 		p := status(s, "tor")
 		return p.Error == "not yet" && p.Address == r.v4, p
 	})
+	s.Hold(map[string]string{"tor": "still not"})
+	eventually(t, "the other reason in the status", func() (bool, any) {
+		p := status(s, "tor")
+		return p.Error == "still not", p
+	})
 	s.Hold(nil)
 	r.has(map[string]string{"198.51.100.1/32": "NODE", "2001:db8:ff::1/128": "NODE6"})
 	established(t, s, "tor")

@@ -154,8 +154,8 @@ type until struct {
 	stop <-chan time.Time
 	// moved receives after the router has been found at another address.
 	moved <-chan struct{}
-	// free ends the wait when the session is not held any more.
-	free bool
+	// held is why the session is kept closed; the wait is over when that changes.
+	held string
 }
 
 // await waits until the context ends, something else is wanted of the router than this Peer, or the wait is over; it returns
@@ -173,7 +173,7 @@ func (n *neighbor) await(ctx context.Context, until until) bool {
 			if !n.wants(until.peer) {
 				return false
 			}
-			if until.free && n.holding() == "" {
+			if until.held != "" && n.holding() != until.held {
 				return true
 			}
 		}
@@ -224,7 +224,7 @@ func (n *neighbor) serve(ctx context.Context, peer Peer) {
 		n.note(func(s *PeerStatus) { s.Address = router })
 		if why := n.holding(); why != "" {
 			n.enter(Connect, why)
-			n.await(ctx, until{peer: peer, moved: where.moved, free: true})
+			n.await(ctx, until{peer: peer, moved: where.moved, held: why})
 			continue
 		}
 		began := time.Now()

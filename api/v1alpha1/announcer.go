@@ -210,7 +210,7 @@ type BFDSession struct {
 	// DetectionTime is how long the router may be silent before the path counts as dead; absent while the router is not heard.
 	// +optional
 	DetectionTime *metav1.Duration `json:"detectionTime,omitempty"`
-	// LastError is what keeps it from being up.
+	// LastError is what keeps it from being up, or what is wrong with its BFDProfile.
 	// +optional
 	LastError string `json:"lastError,omitempty"`
 }
@@ -224,7 +224,7 @@ const (
 	BFDUp BFDState = "Up"
 	// BFDDown : they do not, or not yet.
 	BFDDown BFDState = "Down"
-	// BFDRefused : the BFDProfile does not exist or cannot be honoured; lastError says what.
+	// BFDRefused : there is none, because the BFDProfile does not exist or cannot be honoured; lastError says what.
 	BFDRefused BFDState = "Refused"
 )
 

@@ -139,8 +139,8 @@ type BGPPeerSpec struct {
 	EnableGracefulRestart bool `json:"enableGracefulRestart,omitempty"`
 
 	// BFDProfile has the path to the router watched by BFD, as the BFDProfile of this name says: a router that does the same notices
-	// within its detection time that a node is dead. Without the BFDProfile there is a session nevertheless, which is not watched.
-	// Of BGPPeers for one router, the oldest decides.
+	// within its detection time that a node is dead. Without the BFDProfile there is a session nevertheless, which is not watched; one
+	// that is watched already goes on to be. Of BGPPeers for one router, the oldest decides.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	BFDProfile string `json:"bfdProfile,omitempty"`

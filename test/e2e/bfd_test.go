@@ -268,10 +268,51 @@ func TestSessionsGoOnWithoutBFDAndSaySo(t *testing.T) {
 		w.router.awaitHops(w.route, "n1", "n2")
 	})
 
-	w.step("when the BFDProfile is deleted", func(w *watchedPaths) {
+	w.step("a strict session waits for BFD", func(w *watchedPaths) {
+		before := w.sessions("tor")
+		w.setProfile(`{"strict": true}`)
+		w.awaitUp("tor")
+		w.sameSessions(before)
+		// FRR does BFD before BGP with neighbors that it has been told of.
+		if err := w.router.Configure(w.ctx, "router bgp 65000", "no bgp listen range 192.168.10.0/24 peer-group nodes"); err != nil {
+			w.t.Fatal(err)
+		}
+		w.eventually("the router to know nobody", func(ctx context.Context) error {
+			neighbors, err := w.router.Neighbors(ctx)
+			if err == nil && len(neighbors) > 0 {
+				err = fmt.Errorf("it knows %+v", neighbors)
+			}
+			return err
+		})
+		for _, node := range w.Nodes() {
+			if err := w.router.Configure(w.ctx, "router bgp 65000", fmt.Sprintf("neighbor %s peer-group nodes", node.IPs()[0])); err != nil {
+				w.t.Fatal(err)
+			}
+		}
+		w.awaitOthers(before, "n1", "n2")
+		w.awaitUp("tor")
+		barrier, err := w.Node("n2").Block(w.ctx, network.Traffic{Device: "eth0", Direction: network.In, Protocol: "udp", Port: 3784})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		w.router.awaitHops(w.route, "n1")
+		w.awaitSession(w.Node("n2"), "tor", v1alpha1.BGPConnecting, "BFD is not up: the router sends no BFD packets")
+		if err := barrier.Lift(); err != nil {
+			w.t.Fatal(err)
+		}
+		w.awaitUp("tor")
+		w.router.awaitHops(w.route, "n1", "n2")
+	})
+
+	w.step("a BFDProfile that is deleted stays in force for the sessions that have it", func(w *watchedPaths) {
+		before := w.sessions("tor")
 		w.kubectl("delete", "bfdprofile", "fast")
 		w.awaitBGPReady("bgppeer/tor", v1alpha1.ReasonNoBFD, "n1 and n2: there is no BFDProfile fast")
-		w.router.awaitHops(w.route, "n1", "n2")
+		w.sameSessions(before)
+		if err := w.Node("n2").PowerOff(); err != nil {
+			w.t.Fatal(err)
+		}
+		w.router.awaitHops(w.route, "n1")
 	})
 }
 
@@ -289,4 +330,32 @@ func (d *deployment) eventOn(ctx context.Context, node, reason, text string) err
 		}
 	}
 	return fmt.Errorf("there are %+v", events.Items)
+}
+
+// testPaths has all sessions watched, whose paths are of all kinds: by an address and by a link, from two addresses to one, and over
+// several hops.
+func testPaths(p *peering) {
+	before := map[string]map[string]v1alpha1.BGPSession{}
+	peers := []string{"tor", "six", "wire", "source", "inside", "outside", "guarded"}
+	for _, peer := range peers {
+		before[peer] = p.sessions(peer)
+		p.kubectl("patch", "bgppeer", peer, "--type=merge", `--patch={"spec":{"bfdProfile":"fast"}}`)
+	}
+	p.applyYAML(fastProfile)
+	for _, peer := range peers {
+		p.eventually("BFD with "+peer, func(context.Context) error {
+			for node, session := range p.sessions(peer) {
+				if was := before[peer][node]; session.State == v1alpha1.BGPEstablished && !session.Since.Equal(was.Since) {
+					return fmt.Errorf("another session: %+v", session)
+				}
+				if session.State == v1alpha1.BGPEstablished && (session.BFD == nil || session.BFD.State != v1alpha1.BFDUp) {
+					return fmt.Errorf("%s: %+v", node, session.BFD)
+				}
+			}
+			return nil
+		})
+	}
+	for _, peer := range peers {
+		p.kubectl("patch", "bgppeer", peer, "--type=merge", `--patch={"spec":{"bfdProfile":null}}`)
+	}
 }

@@ -67,14 +67,18 @@ func TestNodesSpeakWithEveryRouterInItsOwnWay(t *testing.T) {
 	p := &peering{deployment: d}
 	p.lay()
 	p.near = d.startRouter(
+		" neighbor nodes bfd profile fast",
 		" neighbor six peer-group",
 		" neighbor six remote-as 65011",
 		" neighbor six capability extended-nexthop",
+		" neighbor six bfd profile fast",
 		" bgp listen range fd00:10::/64 peer-group six",
 		" neighbor n1 interface remote-as 65021",
 		" neighbor n1 password wire",
+		" neighbor n1 bfd profile fast",
 		" neighbor 192.168.10.111 remote-as 65031",
 		" neighbor 192.168.10.111 password first",
+		" neighbor 192.168.10.111 bfd profile fast",
 		" address-family ipv6 unicast",
 		"  neighbor six activate",
 		"  neighbor n1 activate",
@@ -93,6 +97,7 @@ func TestNodesSpeakWithEveryRouterInItsOwnWay(t *testing.T) {
 		bgpPeer("inside", inside...) + bgpPeer("outside", outside...) + bgpPeer("guarded", twoHops...))
 
 	t.Run("every session is as its BGPPeer says, and carries both families", p.test(testSessions))
+	t.Run("BFD watches the path of every session", p.test(testPaths))
 	t.Run("what one node cannot do is said of it alone", p.test(testWhatOneNodeCannotDo))
 	t.Run("a router that is farther away than it may be is not heard", p.test(testTooFar))
 	t.Run("a password concerns the sessions that use it", p.test(testPasswords))
@@ -136,11 +141,14 @@ func (p *peering) startFarRouter() *router {
 		" no bgp ebgp-requires-policy",
 		" neighbor inside peer-group",
 		" neighbor inside remote-as internal",
+		" neighbor inside bfd profile fast",
 		" bgp listen range 192.168.10.0/24 peer-group inside",
 		" neighbor fd00:10::11 remote-as 65041",
 		" neighbor fd00:10::11 ebgp-multihop 2",
+		" neighbor fd00:10::11 bfd profile fast",
 		" neighbor fd00:10::12 remote-as 65051",
 		" neighbor fd00:10::12 ttl-security hops 2",
+		" neighbor fd00:10::12 bfd profile fast",
 		" address-family ipv6 unicast",
 		"  neighbor inside activate",
 		"  neighbor fd00:10::11 activate",

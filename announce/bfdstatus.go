@@ -1,0 +1,77 @@
+package announce
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/clarionlb/clarion/announce/bfd"
+	"github.com/clarionlb/clarion/api/v1alpha1"
+)
+
+// watched is how it stands with the path of a session.
+type watched struct {
+	// path is the name of the session of BFD; empty if there is none now.
+	path    string
+	session bfd.Session
+	address netip.Addr
+	up      bool
+	since   time.Time
+	status  bfd.Status
+	// refused is why it is not to be watched.
+	refused string
+	// failures is how often the session was lost by a dead path.
+	failures uint64
+}
+
+// silencePatience is how long BFD may take to come up without anything being wrong.
+const silencePatience = 5 * time.Second
+
+// problem is what keeps BFD from being up, as a sentence; empty if nothing does or it has just begun.
+func (w watched) problem(now time.Time) string {
+	switch {
+	case w.refused != "":
+		return w.refused
+	case w.up:
+		return ""
+	case w.status.Err != nil:
+		return w.status.Err.Error()
+	case w.status.RemoteState == bfd.AdminDown:
+		return "the router has shut BFD down"
+	case now.Before(w.since.Add(silencePatience)):
+		return ""
+	case w.status.Detection == 0:
+		return "the router sends no BFD packets"
+	}
+	return "the router does not receive the BFD packets of the node"
+}
+
+// failure says how BFD went down.
+func (w watched) failure() string {
+	if w.status.Diagnostic == bfd.DetectionTimeExpired {
+		return fmt.Sprintf("BFD heard nothing from the router for %s", w.status.LastDetection.Round(time.Millisecond))
+	}
+	return fmt.Sprintf("BFD of the router went down: %s", w.status.RemoteDiagnostic)
+}
+
+// report is what a node records of the path of a session; nil if it is not watched.
+func (c *coupling) report(session string, now time.Time) *v1alpha1.BFDSession {
+	w := c.watched[session]
+	if w.path == "" && w.refused == "" {
+		return nil
+	}
+	out := &v1alpha1.BFDSession{State: v1alpha1.BFDDown, LastError: w.problem(now)}
+	switch {
+	case w.path == "":
+		out.State = v1alpha1.BFDRefused
+		return out
+	case w.up:
+		out.State = v1alpha1.BFDUp
+		out.DetectionTime = &metav1.Duration{Duration: w.status.Detection}
+	}
+	since := metav1.NewTime(w.since.Truncate(time.Second))
+	out.Since = &since
+	return out
+}

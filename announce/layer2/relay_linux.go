@@ -1,0 +1,247 @@
+package layer2
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/binaryutil"
+	"github.com/google/nftables/expr"
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// The kernel relays by a table of nftables for each family that has relays.
+//
+//	table ip clarion-relay {
+//		map began { type ipv4_addr : ipv4_addr . iface_index }
+//		chain prerouting {
+//			type filter hook prerouting priority mangle
+//			ip daddr @began jump unknown
+//		}
+//		chain unknown {
+//			ct state new tcp flags & syn == 0 goto relay
+//			ct state invalid tcp flags & (fin | rst) != 0 goto relay
+//			ct state invalid meta l4proto icmp goto relay
+//		}
+//		chain relay {
+//			ip ttl < 2 drop
+//			ip ttl > 16 ip ttl set 16
+//			counter dup to (ip daddr map @began) drop
+//		}
+//	}
+//
+// The priority lies between those of connection tracking, which has found out by then what the kernel knows, and of the
+// translation of destinations, which would give the packet any endpoint. That it is dropped after it was copied has the kernel
+// forget the connection that it took it for the beginning of, so that the next packet is treated alike. Tracking takes a FIN
+// or RST of a connection that it does not know for invalid, and an ICMP error about one. Other invalid packets may belong
+// to connections of this node, outside of their windows: the other node would refuse those, and so end them. The kernel takes
+// one off the time to live of a copy, but copies also what has none left.
+const (
+	relayTableName = "clarion-relay"
+	beganName      = "began"
+	// relayHops is how many nodes a packet may come past, and then to its endpoint.
+	relayHops = 16
+)
+
+// relayFamily is what differs between IPv4 and IPv6.
+type relayFamily struct {
+	family nftables.TableFamily
+	// destination is where the header has the destination address.
+	destination expr.Payload
+	// hops is where it has how many hops the packet may still go.
+	hops       uint32
+	size       uint32
+	icmp       byte
+	key, value nftables.SetDatatype
+}
+
+// Registers: words of 4 bytes. The address that is looked up is in the first ones, what is found with it begins with the fifth.
+const (
+	keyRegister   = unix.NFT_REG32_00
+	valueRegister = unix.NFT_REG32_04
+)
+
+var relayFamilies = []relayFamily{
+	{
+		family: nftables.TableFamilyIPv4, size: 4, hops: 8, icmp: unix.IPPROTO_ICMP,
+		destination: expr.Payload{DestRegister: keyRegister, Base: expr.PayloadBaseNetworkHeader, Offset: 16, Len: 4},
+		key:         nftables.TypeIPAddr, value: nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeIFIndex),
+	},
+	{
+		family: nftables.TableFamilyIPv6, size: 16, hops: 7, icmp: unix.IPPROTO_ICMPV6,
+		destination: expr.Payload{DestRegister: keyRegister, Base: expr.PayloadBaseNetworkHeader, Offset: 24, Len: 16},
+		key:         nftables.TypeIP6Addr, value: nftables.MustConcatSetType(nftables.TypeIP6Addr, nftables.TypeIFIndex),
+	},
+}
+
+func (f relayFamily) is(addr netip.Addr) bool {
+	return addr.Is4() == (f.family == nftables.TableFamilyIPv4)
+}
+
+func (f relayFamily) table() *nftables.Table {
+	return &nftables.Table{Name: relayTableName, Family: f.family}
+}
+
+func (f relayFamily) began(t *nftables.Table) *nftables.Set {
+	return &nftables.Set{Table: t, Name: beganName, IsMap: true, KeyType: f.key, DataType: f.value, KeyByteOrder: binaryutil.BigEndian}
+}
+
+// changeRelays has the kernel relay what comes next and nothing else, in one step or not at all. What it does now is only known
+// if known is set, and may be wrong then: anybody can remove a table. To add something takes a fraction of a millisecond, to
+// remove something takes the kernel some milliseconds.
+func changeRelays(known bool, now, next map[netip.Addr]hop) error {
+	if known && transact(func(conn *nftables.Conn, f relayFamily) error { return f.change(conn, f.pick(now), f.pick(next)) }) == nil {
+		return nil
+	}
+	return transact(func(conn *nftables.Conn, f relayFamily) error {
+		conn.AddTable(f.table()) // so that there is one to remove
+		conn.DelTable(f.table())
+		return f.change(conn, nil, f.pick(next))
+	})
+}
+
+// transact does something for each family, in one step.
+func transact(do func(*nftables.Conn, relayFamily) error) error {
+	// The default buffer is too small for the elements of a few thousand addresses.
+	conn, err := nftables.New(nftables.WithSockOptions(func(c *netlink.Conn) error { return c.SetWriteBuffer(8 << 20) }))
+	if err != nil {
+		return fmt.Errorf("open netfilter: %w", err)
+	}
+	for _, f := range relayFamilies {
+		if err := do(conn, f); err != nil {
+			return err
+		}
+	}
+	if err := conn.Flush(); err != nil {
+		return fmt.Errorf("change table %s of netfilter: %w", relayTableName, err)
+	}
+	return nil
+}
+
+// pick returns the relays of the family.
+func (f relayFamily) pick(relays map[netip.Addr]hop) map[netip.Addr]hop {
+	picked := maps.Clone(relays)
+	maps.DeleteFunc(picked, func(addr netip.Addr, _ hop) bool { return !f.is(addr) })
+	return picked
+}
+
+// change adds what makes the relays of the family others.
+func (f relayFamily) change(conn *nftables.Conn, now, next map[netip.Addr]hop) error {
+	var gone, added []nftables.SetElement
+	for addr, hop := range now {
+		if is, stays := next[addr]; !stays || is != hop {
+			gone = append(gone, nftables.SetElement{Key: addr.AsSlice()})
+		}
+	}
+	for addr, hop := range next {
+		if was, stayed := now[addr]; !stayed || was != hop {
+			value := slices.Concat(hop.to.AsSlice(), binaryutil.NativeEndian.PutUint32(uint32(hop.index)))
+			added = append(added, nftables.SetElement{Key: addr.AsSlice(), Val: value})
+		}
+	}
+	table := f.table()
+	began := f.began(table)
+	switch {
+	case len(now) > 0 && len(next) == 0:
+		conn.DelTable(table)
+		return nil
+	case len(now) == 0 && len(next) > 0:
+		conn.AddTable(table)
+		if err := conn.AddSet(began, nil); err != nil {
+			return err
+		}
+		f.addRules(conn, table, began)
+	}
+	const most = 512 // an attribute of netlink holds 64 KiB
+	for chunk := range slices.Chunk(gone, most) {
+		if err := conn.SetDeleteElements(began, chunk); err != nil {
+			return err
+		}
+	}
+	for chunk := range slices.Chunk(added, most) {
+		if err := conn.SetAddElements(began, chunk); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f relayFamily) addRules(conn *nftables.Conn, table *nftables.Table, began *nftables.Set) {
+	prerouting := conn.AddChain(&nftables.Chain{
+		Table: table, Name: "prerouting",
+		Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookPrerouting, Priority: nftables.ChainPriorityMangle,
+	})
+	unknown := conn.AddChain(&nftables.Chain{Table: table, Name: "unknown"})
+	relay := conn.AddChain(&nftables.Chain{Table: table, Name: "relay"})
+	add := func(chain *nftables.Chain, parts ...[]expr.Any) {
+		conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: slices.Concat(parts...)})
+	}
+	find := []expr.Any{&f.destination, &expr.Lookup{
+		SourceRegister: keyRegister, DestRegister: valueRegister, IsDestRegSet: true, SetName: began.Name, SetID: began.ID,
+	}}
+	verdict := func(kind expr.VerdictKind, chain string) []expr.Any {
+		return []expr.Any{&expr.Verdict{Kind: kind, Chain: chain}}
+	}
+	toRelay := verdict(expr.VerdictGoto, relay.Name)
+
+	add(prerouting, find, verdict(expr.VerdictJump, unknown.Name))
+	add(unknown, tracked(expr.CtStateBitNEW), protocolIs(unix.IPPROTO_TCP), flagged(expr.CmpOpEq, syn), toRelay)
+	add(unknown, tracked(expr.CtStateBitINVALID), protocolIs(unix.IPPROTO_TCP), flagged(expr.CmpOpNeq, fin|rst), toRelay)
+	add(unknown, tracked(expr.CtStateBitINVALID), protocolIs(f.icmp), toRelay)
+	add(relay, f.hopsLeft(expr.CmpOpLt, 2), verdict(expr.VerdictDrop, ""))
+	add(relay, f.hopsLeft(expr.CmpOpGt, relayHops), f.leaveHops(relayHops))
+	add(relay, find, []expr.Any{
+		&expr.Counter{},
+		&expr.Dup{RegAddr: valueRegister, RegDev: valueRegister + f.size/4, IsRegDevSet: true},
+	}, verdict(expr.VerdictDrop, ""))
+}
+
+// hopsLeft matches packets by how many hops they may still go.
+func (f relayFamily) hopsLeft(compare expr.CmpOp, than byte) []expr.Any {
+	return []expr.Any{
+		&expr.Payload{DestRegister: keyRegister, Base: expr.PayloadBaseNetworkHeader, Offset: f.hops, Len: 1},
+		&expr.Cmp{Op: compare, Register: keyRegister, Data: []byte{than}},
+	}
+}
+
+// leaveHops changes how many hops a packet may still go. The checksum is computed anew for the copy.
+func (f relayFamily) leaveHops(count byte) []expr.Any {
+	return []expr.Any{
+		&expr.Immediate{Register: keyRegister, Data: []byte{count}},
+		&expr.Payload{OperationType: expr.PayloadWrite, SourceRegister: keyRegister, Base: expr.PayloadBaseNetworkHeader, Offset: f.hops, Len: 1},
+	}
+}
+
+// tracked matches packets that connection tracking takes for something.
+func tracked(state uint32) []expr.Any {
+	return []expr.Any{
+		&expr.Ct{Key: expr.CtKeySTATE, Register: keyRegister},
+		&expr.Bitwise{
+			SourceRegister: keyRegister, DestRegister: keyRegister, Len: 4,
+			Mask: binaryutil.NativeEndian.PutUint32(state), Xor: make([]byte, 4),
+		},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: keyRegister, Data: make([]byte, 4)},
+	}
+}
+
+func protocolIs(protocol byte) []expr.Any {
+	return []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: keyRegister},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: keyRegister, Data: []byte{protocol}},
+	}
+}
+
+// Flags of TCP.
+const fin, syn, rst = 1, 2, 4
+
+// flagged matches TCP packets by those of their flags that are in a mask: none of them, or not none.
+func flagged(compare expr.CmpOp, mask byte) []expr.Any {
+	return []expr.Any{
+		&expr.Payload{DestRegister: keyRegister, Base: expr.PayloadBaseTransportHeader, Offset: 13, Len: 1},
+		&expr.Bitwise{SourceRegister: keyRegister, DestRegister: keyRegister, Len: 1, Mask: []byte{mask}, Xor: []byte{0}},
+		&expr.Cmp{Op: compare, Register: keyRegister, Data: []byte{0}},
+	}
+}

@@ -51,6 +51,7 @@ type Announcer struct {
 	links     *layer2.Links
 	responder *layer2.Responder
 	prober    *layer2.Prober
+	relaying  *relaying
 	trials    *trials
 	vigils    *vigils
 	events    *events
@@ -100,6 +101,7 @@ func New(config Config) (*Announcer, error) {
 		links:     links,
 		responder: layer2.NewResponder(links),
 		prober:    prober,
+		relaying:  newRelaying(links, config.Logger),
 		trials:    newTrials(prober, config.Logger),
 		events:    newEvents(config.Kubernetes, config.Node),
 		fresh:     newFreshness(config.Clarion.ClarionV1alpha1().Announcers(), feed),
@@ -383,9 +385,11 @@ func (a *Announcer) step(ctx context.Context) time.Time {
 	start := time.Now()
 	plan := a.planner.Plan(start)
 	planMetric.Observe(time.Since(start).Seconds())
+	a.relaying.prepare(plan.Relays) // what belongs to connections from elsewhere needs its way before it comes
 	if plan.Changed {
 		a.responder.Set(plan.Layer2)
 	}
+	a.relaying.set(plan.Relays)
 	a.tell(plan.Takeovers)
 	if len(plan.Again) > 0 {
 		a.responder.Again(plan.Again...)
@@ -541,7 +545,7 @@ func (a *Announcer) status(current *v1alpha1.Announcer) v1alpha1.AnnouncerStatus
 		Type:    v1alpha1.ConditionReady,
 		Status:  metav1.ConditionTrue,
 		Reason:  v1alpha1.ReasonRunning,
-		Message: "The announcer announces what falls to its node.",
+		Message: a.relaying.message("The announcer announces what falls to its node."),
 	}
 	refuse := func(reason, message string) {
 		condition.Status, condition.Reason, condition.Message = metav1.ConditionFalse, reason, message

@@ -37,6 +37,12 @@ var (
 		Help:           "Addresses that this node answers for in the place of nodes whose announcer is away for a moment.",
 		StabilityLevel: metrics.ALPHA,
 	})
+	relayedMetric = metrics.NewGauge(&metrics.GaugeOpts{
+		Namespace:      metricsNamespace,
+		Name:           "layer2_relayed_addresses",
+		Help:           "Addresses of which this node relays connections that began on another node to that one.",
+		StabilityLevel: metrics.ALPHA,
+	})
 	conflictsMetric = metrics.NewCounterVec(&metrics.CounterOpts{
 		Namespace:      metricsNamespace,
 		Name:           "layer2_conflicts_total",
@@ -84,5 +90,5 @@ func registerWire(responder *layer2.Responder, prober *layer2.Prober) {
 }
 
 var registerMetrics = sync.OnceFunc(func() {
-	legacyregistry.MustRegister(addressesMetric, caredMetric, movesMetric, conflictsMetric, membersMetric, detectionMetric, planMetric)
+	legacyregistry.MustRegister(addressesMetric, caredMetric, relayedMetric, movesMetric, conflictsMetric, membersMetric, detectionMetric, planMetric)
 })

@@ -161,7 +161,9 @@ type node struct {
 	draining           bool
 	// drainedBy is what has the node excluded or draining, in words.
 	drainedBy []string
+	// address is the one by which others know the node, addresses are all its own.
 	address   netip.Addr
+	addresses []netip.Addr
 }
 
 func newNode(n *corev1.Node, drainTaints []string) *node {
@@ -193,8 +195,13 @@ func newNode(n *corev1.Node, drainTaints []string) *node {
 			continue
 		}
 		ip, err := netip.ParseAddr(a.Address)
-		if err == nil && (!out.address.IsValid() || out.address.Is6() && ip.Unmap().Is4()) {
-			out.address = ip.Unmap()
+		if err != nil {
+			continue
+		}
+		ip = ip.Unmap()
+		out.addresses = append(out.addresses, ip)
+		if !out.address.IsValid() || out.address.Is6() && ip.Is4() {
+			out.address = ip
 		}
 	}
 	return out
@@ -209,7 +216,7 @@ func isSet(set map[string]string, key string) bool {
 
 func (n *node) equal(o *node) bool {
 	return n.excluded == o.excluded && n.networkUnavailable == o.networkUnavailable && n.notReady == o.notReady &&
-		n.draining == o.draining && slices.Equal(n.drainedBy, o.drainedBy) && n.address == o.address && labels.Equals(n.labels, o.labels)
+		n.draining == o.draining && slices.Equal(n.drainedBy, o.drainedBy) && slices.Equal(n.addresses, o.addresses) && labels.Equals(n.labels, o.labels)
 }
 
 // announcer is what an announcer has recorded of itself.
@@ -221,10 +228,11 @@ type announcer struct {
 	conflicts             []conflict
 }
 
-// recordedClaim is a claim and the interfaces on which the address is announced.
+// recordedClaim is a claim, the interfaces on which the address is announced, and the nodes that had it before.
 type recordedClaim struct {
 	claim
 	interfaces []string
+	formers    []string
 }
 
 // macFor is the hardware address with which an announcer answers for one of its addresses: that of the interface which shares
@@ -265,7 +273,7 @@ func newAnnouncer(a *v1alpha1.Announcer, order uint64) *announcer {
 				Order:     order,
 				Tentative: len(c.Interfaces) == 0,
 				HandTo:    c.HandTo,
-			}, c.Since.Time}, c.Interfaces}
+			}, c.Since.Time}, c.Interfaces, c.Formers}
 		}
 	}
 	return out

@@ -34,6 +34,8 @@ type ownership struct {
 	// from and reason are how the address came here.
 	from   string
 	reason MoveReason
+	// formers are the nodes that had the address before and serve connections that began there, the last one first.
+	formers []string
 	// trial is there until the node may announce an address that is new.
 	trial *trial
 	// handTo is the node that is to take the address over.
@@ -71,7 +73,7 @@ func (p *Planner) follow(ip netip.Addr, now time.Time) (Move, bool) {
 		if d.Why == election.Unclaimed && p.novice {
 			return Move{}, false
 		}
-		o = &ownership{from: d.Holder, reason: gains[d.Why]}
+		o = &ownership{from: d.Holder, reason: gains[d.Why], formers: p.formersFor(ip, d)}
 		o.claim = claim{election.Claim{Node: p.node, Order: election.Unrecorded}, now}
 		if d.Why == election.Unclaimed || d.Tentative {
 			o.reason, o.trial = MoveNew, &trial{until: now.Add(recordPatience)}
@@ -82,6 +84,10 @@ func (p *Planner) follow(ip netip.Addr, now time.Time) (Move, bool) {
 		p.changed = true
 	}
 	o.waited, o.until = false, time.Time{}
+	if left := p.unlost(o.formers, now); len(left) != len(o.formers) {
+		o.formers = left
+		p.changed = true
+	}
 	p.stake(ip, o)
 	if t := o.trial; t != nil {
 		recorded := p.recorded(ip, o)
@@ -260,6 +266,7 @@ func (p *Planner) Status() v1alpha1.Layer2Status {
 			Epoch:      o.Epoch,
 			Since:      metav1.NewTime(o.since.Truncate(time.Second)),
 			HandTo:     o.handTo,
+			Formers:    o.formers,
 		})
 	}
 	for _, ip := range slices.SortedFunc(maps.Keys(p.conflicts), netip.Addr.Compare) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/clarionlb/clarion/announce/election"
+	"github.com/clarionlb/clarion/announce/layer2"
 )
 
 // Planner decides what one node announces, from a View, the live members and the node's interfaces. A change of a Service
@@ -32,6 +33,10 @@ type Planner struct {
 	announces map[netip.Addr][]string
 	conflicts map[netip.Addr]*conflict
 	takeovers map[netip.Addr]takeover
+	relays    map[netip.Addr]layer2.Relay
+	// away has since when announcers are out of sight; planned is when the last plan was made.
+	away    map[string]time.Time
+	planned time.Time
 	// rebalanced is the last request for rebalancing that was met.
 	rebalanced string
 	// resumed says that what the node has recorded of itself before was taken up.
@@ -52,6 +57,8 @@ func NewPlanner(view *View, node string) *Planner {
 		announces: map[netip.Addr][]string{},
 		conflicts: map[netip.Addr]*conflict{},
 		takeovers: map[netip.Addr]takeover{},
+		relays:    map[netip.Addr]layer2.Relay{},
+		away:      map[string]time.Time{},
 	}
 }
 
@@ -135,6 +142,9 @@ type Plan struct {
 	Layer2 map[netip.Addr][]string
 	// Care are the addresses to answer for in the place of another node: all of them.
 	Care map[netip.Addr]Care
+	// Relays are the addresses that were on other nodes, with where to relay what belongs to connections that began there: all
+	// of them.
+	Relays map[netip.Addr]layer2.Relay
 	// Trials are the addresses of which to find out, on which interfaces, whether a stranger has them: all of them. Report
 	// tells the planner.
 	Trials map[netip.Addr][]string
@@ -169,11 +179,13 @@ func (p *Planner) Plan(now time.Time) Plan {
 		contested[ip] = p.contested(ip)
 	}
 	p.resume(now)
-	expiry := p.expire(now)
-	p.changed = all || p.stale
-	if p.changed {
+	expiry := earlier(p.expire(now), p.lose(now))
+	all = all || p.stale
+	p.changed = all
+	if all {
 		p.stale = false
 		p.survey()
+		p.noteAway(now)
 		for ip := range p.owned {
 			touched[ip] = struct{}{}
 		}
@@ -197,7 +209,7 @@ func (p *Planner) Plan(now time.Time) Plan {
 	}
 	clear(p.again)
 	for _, ip := range p.round.Decide() {
-		if p.round.Decision(ip).Owner == p.node || p.owned[ip] != nil {
+		if p.round.Decision(ip).Owner == p.node || p.owned[ip] != nil || p.view.moved[ip] > 0 {
 			touched[ip] = struct{}{}
 		}
 	}
@@ -221,6 +233,14 @@ func (p *Planner) Plan(now time.Time) Plan {
 	plan.Wake = earlier(plan.Wake, p.assist(&plan, now))
 	plan.Wake = earlier(plan.Wake, p.trials(&plan, now))
 	plan.Changed = p.changed
+	if all {
+		p.relayAll(now)
+	} else {
+		for ip := range touched {
+			p.relay(ip, now)
+		}
+	}
+	plan.Relays = p.relays
 	return plan
 }
 

@@ -2,6 +2,7 @@ package announce
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"testing"
@@ -11,6 +12,34 @@ import (
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
+
+// checkRelays expects that what the owner of an address does not know comes past every node that had the address and is there,
+// once, and that no other node relays it.
+func (l *lan) checkRelays(rt *rapid.T, ip, owner string) {
+	var past []string
+	at := owner
+	for {
+		relay, relays := l.nodes[at].planner.relays[addr(ip)]
+		if !relays {
+			break
+		}
+		for _, name := range slices.Sorted(maps.Keys(l.nodes)) {
+			if slices.Contains(l.nodes[name].view.nodes[name].addresses, relay.To) {
+				at = name
+			}
+		}
+		if past = append(past, at); len(past) > len(l.nodes) {
+			rt.Fatalf("what is sent to %s goes round: from %s past %v", ip, owner, past)
+		}
+	}
+	want := slices.DeleteFunc(slices.Clone(l.nodes[owner].planner.owned[addr(ip)].formers), func(name string) bool {
+		n := l.nodes[name]
+		return n == nil || !slices.ContainsFunc(n.interfaces, func(i Interface) bool { return i.Name == eth0.Name })
+	})
+	if l.sees == nil && !l.away && !slices.Equal(past, want) {
+		rt.Fatalf("what is sent to %s goes from %s past %v, want %v", ip, owner, past, want)
+	}
+}
 
 // Whatever happens to a cluster, once it has come to rest every address that can be announced is announced by exactly one
 // node that may, and by the one that had it if that still may.
@@ -24,12 +53,15 @@ func TestEveryAddressHasOneOwnerThroughAnything(t *testing.T) {
 		l.advertise("all", v1alpha1.L2AdvertisementSpec{})
 		excluded, linkDown, reluctant := map[string]bool{}, map[string]bool{}, map[string]func(*corev1.Node){}
 		setNode := func(n string) {
-			l.setNode(nodeObject(n, func(o *corev1.Node) {
+			l.setNode(withAddresses(n, index(n), func(o *corev1.Node) {
 				o.Labels[corev1.LabelNodeExcludeBalancers] = fmt.Sprint(excluded[n])
 				if change := reluctant[n]; change != nil {
 					change(o)
 				}
 			}))
+		}
+		for _, n := range names {
+			setNode(n)
 		}
 		endpoints, isLocal, exists := map[int][]string{}, map[int]bool{}, map[int]bool{}
 		for i := range services {
@@ -47,6 +79,8 @@ func TestEveryAddressHasOneOwnerThroughAnything(t *testing.T) {
 		}
 		owner, requests := map[int]string{}, 0
 		check := func() {
+			l.settle()
+			l.now = l.now.Add(formerGrace) // the dead are not relayed to any more
 			l.settle()
 			for i := range services {
 				var fit, lastResort []string
@@ -70,6 +104,7 @@ func TestEveryAddressHasOneOwnerThroughAnything(t *testing.T) {
 				owner[i] = ""
 				if len(owners) > 0 {
 					owner[i] = owners[0]
+					l.checkRelays(rt, ip(i), owners[0])
 				}
 			}
 		}

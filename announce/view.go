@@ -39,6 +39,8 @@ type View struct {
 	byAddress map[netip.Addr][]*service
 	// claims has the claims of all announcers on an address.
 	claims map[netip.Addr][]claim
+	// moved counts, by address, the claims that name former owners.
+	moved map[netip.Addr]int
 	// order counts the states of Announcers that came after those which were there from the start.
 	order uint64
 
@@ -63,6 +65,7 @@ func NewView(drainTaints ...string) *View {
 		announcers:     map[string]*announcer{},
 		byAddress:      map[netip.Addr][]*service{},
 		claims:         map[netip.Addr][]claim{},
+		moved:          map[netip.Addr]int{},
 		dirty:          map[netip.Addr]struct{}{},
 		allDirty:       true,
 
@@ -243,6 +246,14 @@ func (v *View) SetAnnouncer(name string, object *v1alpha1.Announcer) {
 			same.Order = c.Order
 			a.claims[ip] = same
 		}
+		if len(c.formers) > 0 {
+			if v.moved[ip]--; v.moved[ip] == 0 {
+				delete(v.moved, ip)
+			}
+		}
+		if !slices.Equal(a.claims[ip].formers, c.formers) {
+			v.dirty[ip] = struct{}{}
+		}
 		if a.claims[ip].Claim != c.Claim {
 			v.dirty[ip] = struct{}{}
 			v.claims[ip] = slices.DeleteFunc(v.claims[ip], func(o claim) bool { return o.Node == name })
@@ -252,6 +263,9 @@ func (v *View) SetAnnouncer(name string, object *v1alpha1.Announcer) {
 		}
 	}
 	for ip, c := range a.claims {
+		if len(c.formers) > 0 {
+			v.moved[ip]++
+		}
 		if old.claims[ip].Claim != c.Claim {
 			v.dirty[ip] = struct{}{}
 			v.claims[ip] = append(v.claims[ip], c.claim)

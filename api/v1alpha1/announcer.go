@@ -146,6 +146,11 @@ type Layer2Address struct {
 	// HandTo is the node that is to take the address over; until it has, this node answers.
 	// +optional
 	HandTo string `json:"handTo,omitempty"`
+	// Formers are the nodes that announced the address before, the last one first, and serve the connections that began there.
+	// Each node relays what belongs to connections that it does not know to the next one.
+	// +optional
+	// +listType=atomic
+	Formers []string `json:"formers,omitempty"`
 }
 
 // Layer2Conflict is an address for which a stranger answers.

@@ -1,0 +1,151 @@
+package announce
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/clarionlb/clarion/announce/election"
+	"github.com/clarionlb/clarion/announce/layer2"
+)
+
+// Connections that began while a node announced an address go on there when the address moves on purpose. The claim of the
+// owner says which nodes announced the address before, the last one first. The owner relays what it does not know to the
+// first of them, which relays what it does not know to the second, and so on.
+
+// formersMost is how many former owners a claim names: layer2.Relays sends a packet past some more.
+const formersMost = 8
+
+// formerGrace is how long a node out of sight is still relayed to: longer than it takes to restart its announcer, without
+// which the node serves its connections too. After that, what belongs to them is refused here, so that clients know.
+const formerGrace = time.Minute
+
+// formersFor are the nodes that had an address before this one, when it gets it.
+func (p *Planner) formersFor(ip netip.Addr, d election.Decision) []string {
+	var formers []string
+	if d.Why == election.HolderUnfit || d.Why == election.HandedOver {
+		formers = append(formers, d.Holder)
+	}
+	if holder := p.view.announcers[d.Holder]; holder != nil {
+		formers = append(formers, holder.claims[ip].formers...)
+	}
+	formers = slices.DeleteFunc(formers, func(name string) bool { return name == p.node })
+	return formers[:min(len(formers), formersMost)]
+}
+
+// unlost are those former owners that may still have connections.
+func (p *Planner) unlost(formers []string, now time.Time) []string {
+	lost := func(name string) bool {
+		since, away := p.away[name]
+		return away && now.Sub(since) >= formerGrace || p.view.nodes[name] == nil || p.view.announcers[name] == nil
+	}
+	if !slices.ContainsFunc(formers, lost) {
+		return formers
+	}
+	return slices.DeleteFunc(slices.Clone(formers), lost)
+}
+
+// noteAway takes note of which announcers are out of sight.
+func (p *Planner) noteAway(now time.Time) {
+	for name := range p.view.announcers {
+		if _, alive := slices.BinarySearch(p.alive, name); alive {
+			delete(p.away, name)
+		} else if _, noted := p.away[name]; !noted {
+			p.away[name] = now
+		}
+	}
+	for name := range p.away {
+		if p.view.announcers[name] == nil {
+			delete(p.away, name)
+		}
+	}
+}
+
+// lose has everything planned anew when a node has been out of sight for so long that it is not relayed to any more, and
+// returns when that is for the next one.
+func (p *Planner) lose(now time.Time) (wake time.Time) {
+	for _, since := range p.away {
+		if end := since.Add(formerGrace); now.Before(end) {
+			wake = earlier(wake, end)
+		} else if p.planned.Before(end) {
+			p.stale = true
+		}
+	}
+	p.planned = now
+	return wake
+}
+
+// relayAll finds to which nodes to relay for every address.
+func (p *Planner) relayAll(now time.Time) {
+	for ip := range p.owned {
+		p.relay(ip, now)
+	}
+	for ip := range p.view.moved {
+		p.relay(ip, now)
+	}
+	for ip := range p.relays {
+		p.relay(ip, now)
+	}
+}
+
+// relay finds to which node to relay what is sent to an address and belongs to connections that this node does not know.
+func (p *Planner) relay(ip netip.Addr, now time.Time) {
+	o := p.owned[ip]
+	if o == nil && len(p.view.claims[ip]) == 0 && len(p.view.byAddress[ip]) > 0 {
+		return // one owner has taken its claim back, and the next one's is not known yet
+	}
+	var formers []string
+	if o != nil {
+		formers = o.formers
+	} else {
+		formers = p.next(ip)
+	}
+	for _, name := range p.unlost(formers, now) {
+		if r, found := p.relayTo(name, ip); found {
+			p.relays[ip] = r
+			return
+		}
+	}
+	delete(p.relays, ip)
+}
+
+// next are the former owners before this node, of an address that another one has. That it has it may not be recorded yet: by
+// what is, the owner may be this node, or a former one be one that has the address again and relays to this node.
+func (p *Planner) next(ip netip.Addr) []string {
+	if p.view.moved[ip] == 0 {
+		return nil
+	}
+	best, _ := election.Best(p.view.electionClaims(ip))
+	formers := p.view.announcers[best.Node].claims[ip].formers
+	if best.Node != p.node {
+		i := slices.Index(formers, p.node)
+		if i < 0 {
+			return nil
+		}
+		formers = formers[i+1:]
+	}
+	owner := p.round.Decision(ip).Owner
+	return slices.DeleteFunc(slices.Clone(formers), func(name string) bool { return name == owner })
+}
+
+// relayTo is the way to a node for what is sent to an address. It is there if the node has an address in a network in which
+// both are: with a router in between, packets would come back.
+func (p *Planner) relayTo(name string, ip netip.Addr) (layer2.Relay, bool) {
+	n, a := p.view.nodes[name], p.view.announcers[name]
+	if n == nil || a == nil {
+		return layer2.Relay{}, false
+	}
+	interfaces, announced := p.announces[ip]
+	for _, own := range p.interfaces {
+		if announced && !slices.Contains(interfaces, own.Name) {
+			continue
+		}
+		for _, to := range n.addresses {
+			connected := func(i Interface) bool { return i.contains(to) && i.shares(own, to.Is4()) }
+			if to.Is4() == ip.Is4() && own.contains(to) && slices.ContainsFunc(a.interfaces, connected) {
+				return layer2.Relay{To: to, Interface: own.Name}, true
+			}
+		}
+	}
+	return layer2.Relay{}, false
+}

@@ -1,0 +1,55 @@
+package e2e
+
+import (
+	"context"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/test/cluster"
+)
+
+// TestConnectionsGoOnWithKubeProxyInIptablesMode moves addresses on purpose where kube-proxy translates by iptables.
+func TestConnectionsGoOnWithKubeProxyInIptablesMode(t *testing.T) {
+	d := deploy(t, cluster.Config{Nodes: 3, ProxyMode: "iptables", Families: []corev1.IPFamily{corev1.IPv4Protocol, corev1.IPv6Protocol}})
+	f := d.newFleet(1)
+	f.addLocal()
+	f.during("one node after the other is drained", testDrainedInTurn)
+}
+
+// addLocal adds the address of a Service whose traffic must stay on the node that it reaches.
+func (f *fleet) addLocal() {
+	f.t.Helper()
+	f.loadBalancer("local", func(s *corev1.Service) { s.Spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyLocal })
+	address := f.awaitAddress("local")
+	f.awaitSoleOwner(address)
+	f.addresses = append(f.addresses, address)
+}
+
+// testDrainedInTurn has addresses move on again and again: to the last node that is left, and then back to one of the others.
+// Announcers are upgraded then, which have connections of other nodes relayed.
+func testDrainedInTurn(o *observation) {
+	o.overlaps = true
+	clients := o.connect(o.addresses)
+	nodes := o.Nodes()
+	o.t.Cleanup(func() { o.Kubectl(context.Background(), "annotate", "nodes", "--all", v1alpha1.AnnotationDrain+"-") })
+	for i, node := range nodes[:len(nodes)-1] {
+		o.kubectl("annotate", "node", node.Name, v1alpha1.AnnotationDrain+"=")
+		o.awaitMove(o.addresses, nodes[:i+1]...)
+	}
+	last := nodes[len(nodes)-1]
+	o.kubectl("annotate", "node", nodes[1].Name, v1alpha1.AnnotationDrain+"-")
+	o.awaitReadyReason(nodes[1], v1alpha1.ReasonRunning)
+	o.kubectl("annotate", "node", last.Name, v1alpha1.AnnotationDrain+"=")
+	o.awaitMove(o.addresses, last, nodes[0])
+	o.kubectl("rollout", "restart", "--namespace=clarion-system", "daemonset/announcer")
+	o.kubectl("rollout", "status", "--namespace=clarion-system", "daemonset/announcer", "--timeout=120s")
+	o.awaitAllInSight()
+	o.answeredThroughout(o.addresses)
+	clients.lostNothing()
+	o.kubectl("annotate", "nodes", "--all", v1alpha1.AnnotationDrain+"-")
+	for _, node := range nodes {
+		o.awaitReadyReason(node, v1alpha1.ReasonRunning)
+	}
+}

@@ -17,11 +17,12 @@ import (
 )
 
 const (
+	// fastProfile is not so fast that a busy machine makes a path look dead.
 	fastProfile = `
 apiVersion: clarionlb.io/v1alpha1
 kind: BFDProfile
 metadata: {name: fast}
-spec: {transmitInterval: 100, receiveInterval: 100, detectMultiplier: 3}
+spec: {transmitInterval: 500, receiveInterval: 500, detectMultiplier: 3}
 `
 	// watchedPeer has a hold time that is longer than anything here takes, so that nothing but BFD can notice that a path is dead.
 	watchedPeer = `
@@ -94,7 +95,7 @@ func (w *watchedPaths) awaitOthers(before map[string]v1alpha1.BGPSession, nodes 
 	})
 }
 
-// awaitSame waits until BFD is up, and holds that no session has been lost.
+// sameSessions holds that no session has been lost.
 func (w *watchedPaths) sameSessions(before map[string]v1alpha1.BGPSession) {
 	w.t.Helper()
 	for node, session := range w.sessions("tor") {
@@ -104,7 +105,7 @@ func (w *watchedPaths) sameSessions(before map[string]v1alpha1.BGPSession) {
 	}
 }
 
-// awaitDetection waits until a node of the router's is said to be dead after so long a silence.
+// awaitDetection waits until BFD is up, and a path taken for dead after so long a silence.
 func (w *watchedPaths) awaitDetection(detection string) {
 	w.t.Helper()
 	w.eventually("BFD to be up with a detection time of "+detection, func(context.Context) error {
@@ -158,7 +159,7 @@ func TestADeadNodeIsNoticedByBFDAndARestartedAnnouncerIsNot(t *testing.T) {
 	w := watchPaths(t, " bgp graceful-restart")
 	w.applyYAML(watchedPeer + "  enableGracefulRestart: true\n---" + fastProfile)
 	w.router.awaitHops(w.route, "n1", "n2")
-	w.awaitDetection("300ms")
+	w.awaitDetection("1.5s")
 	w.awaitBGPReady("bfdprofile/fast", v1alpha1.ReasonValid, "")
 
 	w.step("the router's kernel sees nothing of an upgrade", func(w *watchedPaths) {
@@ -174,13 +175,24 @@ func TestADeadNodeIsNoticedByBFDAndARestartedAnnouncerIsNot(t *testing.T) {
 		before := w.sessions("tor")
 		w.unseen(func() {
 			w.setProfile(`{"transmitInterval": 2000, "receiveInterval": 2000}`)
-			w.awaitDetection("6s")
+			w.eventually("the router to be patient", func(ctx context.Context) error {
+				peers, err := w.router.BFDPeers(ctx)
+				if err != nil || len(peers) != 2 {
+					return fmt.Errorf("%+v: %v", peers, err)
+				}
+				for _, p := range peers {
+					if p.Status != "up" || p.RemoteTransmit != 2000 {
+						return fmt.Errorf("%+v", p)
+					}
+				}
+				return nil
+			})
 			w.sameSessions(before)
 			w.killAnnouncer("n1")
 			w.awaitOthers(before, "n1")
 		})
-		w.setProfile(`{"transmitInterval": 100, "receiveInterval": 100}`)
-		w.awaitDetection("300ms")
+		w.setProfile(`{"transmitInterval": 500, "receiveInterval": 500}`)
+		w.awaitDetection("1.5s")
 	})
 
 	w.step("a node without power is left out, and let in again", func(w *watchedPaths) {
@@ -247,6 +259,10 @@ func TestSessionsGoOnWithoutBFDAndSaySo(t *testing.T) {
 		})
 		w.awaitOthers(before, "n2")
 		w.awaitBGPReady("bgppeer/tor", v1alpha1.ReasonNoBFD, "n2: the router sends no BFD packets")
+		w.awaitMetrics("n1", `session_up{address="192.168.10.1",peer="tor"} 1`, `failures_total{address="192.168.10.1",peer="tor"} 0`,
+			`detection_time_seconds{address="192.168.10.1",peer="tor"} 1.5`, `silence_seconds_count 0`)
+		w.awaitMetrics("n2", `session_up{address="192.168.10.1",peer="tor"} 0`, `failures_total{address="192.168.10.1",peer="tor"} 1`,
+			`packets_total{address="192.168.10.1",direction="received",peer="tor"} 0`, `silence_seconds_count 1`)
 		if err := barrier.Lift(); err != nil {
 			w.t.Fatal(err)
 		}
@@ -313,6 +329,23 @@ func TestSessionsGoOnWithoutBFDAndSaySo(t *testing.T) {
 			w.t.Fatal(err)
 		}
 		w.router.awaitHops(w.route, "n1")
+	})
+}
+
+// awaitMetrics waits until a node reports this of BFD.
+func (w *watchedPaths) awaitMetrics(node string, lines ...string) {
+	w.t.Helper()
+	w.eventually("the metrics of "+node, func(ctx context.Context) error {
+		metrics, err := w.Node(node).Run(ctx, "curl", "--silent", "--show-error", "http://127.0.0.1:7948/metrics")
+		if err != nil {
+			return err
+		}
+		for _, line := range lines {
+			if line = "\nclarion_announcer_bfd_" + line + "\n"; !strings.Contains(metrics, line) {
+				return fmt.Errorf("there is no line %s", line)
+			}
+		}
+		return nil
 	})
 }
 

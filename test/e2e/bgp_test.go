@@ -284,6 +284,7 @@ func TestAnUpgradeOfTheAnnouncersIsNotSeenByTheRouter(t *testing.T) {
 			strings.Replace(peer, "65000", "65001", 1) + "  ebgpMultiHop: true\n":     "ebgpMultiHop is for external peers",
 			advertisement + "  aggregationLength: 24\n  serviceSelectors: [{}]\n":     "serviceSelectors can only be used without aggregation",
 			advertisement + "  aggregationLengthV6: 129\n":                            "less than or equal to 128",
+			strings.Replace(fastProfile, "Multiplier: 3", "Multiplier: 1", 1):         "greater than or equal to 2",
 			advertisement + "  aggregationLength: 24\n  linkBandwidth: PerEndpoint\n": "linkBandwidth can only be used without aggregation",
 			// What other products have and this one has not is not dropped without a word.
 			peer + "  vrf: red\n": `unknown field "spec.vrf"`,
@@ -317,6 +318,19 @@ spec:
   passwordSecret: {name: tor}
   ebgpMultiHop: true
   enableGracefulRestart: true
+  bfdProfile: carried
+---
+apiVersion: metallb.io/v1beta1
+kind: BFDProfile
+metadata: {name: carried, namespace: metallb-system}
+spec:
+  receiveInterval: 300
+  transmitInterval: 300
+  detectMultiplier: 3
+  echoInterval: 50
+  echoMode: false
+  passiveMode: false
+  minimumTtl: 254
 ---
 apiVersion: metallb.io/v1beta1
 kind: BGPPeer

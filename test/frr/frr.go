@@ -203,6 +203,21 @@ func (r *Router) Neighbors(ctx context.Context) (map[string]Neighbor, error) {
 	return neighbors, nil
 }
 
+// BFDPeer is a BFD session of the router.
+type BFDPeer struct {
+	Peer   string
+	Status string
+	// RemoteTransmit is how often the peer sends at most, in milliseconds.
+	RemoteTransmit int `json:"remote-transmit-interval"`
+}
+
+// BFDPeers are the BFD sessions of the router.
+func (r *Router) BFDPeers(ctx context.Context) ([]BFDPeer, error) {
+	var peers []BFDPeer
+	err := r.show(ctx, "show bfd peers", &peers)
+	return peers, err
+}
+
 // Path is a way to a prefix, as the router was told of it.
 type Path struct {
 	MED            uint32 `json:"metric"`

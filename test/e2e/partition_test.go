@@ -153,6 +153,7 @@ func testNodeCutOff(o *observation) {
 	o.awaitMove(o.of(node), node)
 	o.awaitInSight(1, node)
 	o.undisturbed(o.notOf(node))
+	o.awaitGivenUp(node)
 	o.replug(cluster.LAN, node)
 }
 
@@ -163,6 +164,7 @@ func testMuteNode(o *observation) {
 	o.awaitInSight(int32(len(o.Nodes()))-1, o.others(node)...)
 	o.awaitDropped(barrier)
 	o.undisturbed(o.notOf(node))
+	o.awaitGivenUp(node)
 	o.lift(barrier)
 }
 
@@ -172,6 +174,7 @@ func testDeafNode(o *observation) {
 	o.awaitMove(o.of(node), node)
 	o.awaitInSight(1, node)
 	o.undisturbed(o.notOf(node))
+	o.awaitGivenUp(node)
 	o.lift(barrier)
 }
 
@@ -179,15 +182,23 @@ func testIsolatedNode(o *observation) {
 	node := o.owners[o.addresses[0]]
 	barrier := o.block(node.Host, network.Traffic{})
 	o.awaitMove(o.of(node), node)
-	o.eventually("the node to give up its addresses", func(ctx context.Context) error {
-		metrics, err := node.Run(ctx, "curl", "--silent", "--show-error", "http://127.0.0.1:7948/metrics")
-		if err == nil && !strings.Contains(metrics, "\nclarion_announcer_layer2_addresses 0\n") {
-			err = fmt.Errorf("it has some:\n%s", metrics)
-		}
-		return err
-	})
+	o.awaitGivenUp(node)
 	o.undisturbed(o.notOf(node))
 	o.lift(barrier)
+}
+
+// awaitGivenUp waits until nodes announce nothing any more, so that nobody hears them answer when they are connected again.
+func (o *observation) awaitGivenUp(nodes ...*cluster.Node) {
+	o.t.Helper()
+	for _, node := range nodes {
+		o.eventually(node.Name+" to give up its addresses", func(ctx context.Context) error {
+			metrics, err := node.Run(ctx, "curl", "--silent", "--show-error", "http://127.0.0.1:7948/metrics")
+			if err == nil && !strings.Contains(metrics, "\nclarion_announcer_layer2_addresses 0\n") {
+				err = fmt.Errorf("it has some:\n%s", metrics)
+			}
+			return err
+		})
+	}
 }
 
 // others returns all nodes but one.
@@ -232,6 +243,7 @@ func testTwoHalves(o *observation) {
 	o.awaitInSight(int32(len(minority)), minority...)
 	o.awaitInSight(int32(len(majority)), majority...)
 	o.undisturbed(o.notOf(minority...))
+	o.awaitGivenUp(minority...)
 	o.replug(cluster.LAN, minority...)
 }
 
@@ -250,6 +262,7 @@ func testTwoHalvesWithoutAPI(o *observation) {
 		}
 		return nil
 	})
+	o.awaitGivenUp(minority...)
 	o.replug(cluster.LAN, minority...)
 }
 

@@ -7,6 +7,7 @@ import (
 )
 
 func TestASessionThatIsHeldWaitsAndIsLostByIt(t *testing.T) {
+	t.Parallel()
 	r := newRouter(t, plain()...)
 	s := newSpeaker(t, false)
 	s.Hold(map[string]string{"tor": "not yet"})
@@ -38,6 +39,7 @@ func TestASessionThatIsHeldWaitsAndIsLostByIt(t *testing.T) {
 }
 
 func TestASessionThatIsBrokenIsLostAlsoForARouterThatWouldKeepItsRoutes(t *testing.T) {
+	t.Parallel()
 	r := newRouter(t, plain()...)
 	s := newSpeaker(t, false)
 	run(t, s)

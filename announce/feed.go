@@ -3,6 +3,7 @@ package announce
 import (
 	"context"
 	"fmt"
+	"maps"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
@@ -48,6 +49,8 @@ type source struct {
 	apply func(view *View, name types.NamespacedName, object any)
 	// followers are those that it is for.
 	followers []*Follower
+	// spec says that of an object only the spec and the labels matter.
+	spec bool
 	// delivered is done when the objects of the first list have been noted.
 	delivered cache.DoneChecker
 }
@@ -119,6 +122,7 @@ func NewFeed(kube kubernetes.Interface, clarion versioned.Interface, node string
 				v.SetPool(name.Name, pool)
 			},
 			followers: both,
+			spec:      true,
 		},
 		{
 			informer: informers.NewL2AdvertisementInformer(clarion, 0, nil),
@@ -129,6 +133,7 @@ func NewFeed(kube kubernetes.Interface, clarion versioned.Interface, node string
 				}
 			},
 			followers: layer2,
+			spec:      true,
 		},
 		{
 			informer: informers.NewBGPAdvertisementInformer(clarion, 0, nil),
@@ -139,6 +144,7 @@ func NewFeed(kube kubernetes.Interface, clarion versioned.Interface, node string
 				}
 			},
 			followers: bgp,
+			spec:      true,
 		},
 		{
 			informer: informers.NewBGPPeerInformer(clarion, 0, nil),
@@ -149,6 +155,7 @@ func NewFeed(kube kubernetes.Interface, clarion versioned.Interface, node string
 				}
 			},
 			followers: bgp,
+			spec:      true,
 		},
 		{
 			informer: informers.NewCommunityInformer(clarion, 0, nil),
@@ -157,6 +164,7 @@ func NewFeed(kube kubernetes.Interface, clarion versioned.Interface, node string
 				v.SetCommunity(name.Name, community)
 			},
 			followers: bgp,
+			spec:      true,
 		},
 		{
 			informer: informers.NewBFDProfileInformer(clarion, 0, nil),
@@ -167,6 +175,7 @@ func NewFeed(kube kubernetes.Interface, clarion versioned.Interface, node string
 				}
 			},
 			followers: bgp,
+			spec:      true,
 		},
 		{
 			informer: coreinformers.NewFilteredSecretInformer(kube, KeyNamespace, 0, nil, basicAuth),
@@ -192,8 +201,12 @@ func NewFeed(kube kubernetes.Interface, clarion versioned.Interface, node string
 			}
 		}
 		registration, err := s.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-			AddFunc:    func(o any) { note(o, false) },
-			UpdateFunc: func(_, o any) { note(o, false) },
+			AddFunc: func(o any) { note(o, false) },
+			UpdateFunc: func(before, o any) {
+				if !s.spec || changesSpec(before.(metav1.Object), o.(metav1.Object)) {
+					note(o, false)
+				}
+			},
 			DeleteFunc: func(o any) { note(o, true) },
 		})
 		if err != nil {
@@ -205,6 +218,11 @@ func NewFeed(kube kubernetes.Interface, clarion versioned.Interface, node string
 		}
 	}
 	return f, nil
+}
+
+// changesSpec says whether an object has another spec or other labels, or is another one of the same name.
+func changesSpec(before, after metav1.Object) bool {
+	return before.GetUID() != after.GetUID() || before.GetGeneration() != after.GetGeneration() || !maps.Equal(before.GetLabels(), after.GetLabels())
 }
 
 // Run watches until the context ends.

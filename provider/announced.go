@@ -177,7 +177,7 @@ func always(_, _ any) bool { return true }
 // specConcerns is for objects of which status and annotations do not matter.
 func specConcerns(before, after any) bool {
 	a, b := before.(metav1.Object), after.(metav1.Object)
-	return a.GetGeneration() != b.GetGeneration() || !reflect.DeepEqual(a.GetLabels(), b.GetLabels())
+	return a.GetUID() != b.GetUID() || a.GetGeneration() != b.GetGeneration() || !reflect.DeepEqual(a.GetLabels(), b.GetLabels())
 }
 
 // nodeConcerns leaves out what a kubelet reports all the time.

@@ -391,6 +391,9 @@ func (a *Announcer) step(ctx context.Context) time.Time {
 	}
 	a.relaying.set(plan.Relays)
 	a.tell(plan.Takeovers)
+	if len(plan.Leaving) > 0 {
+		a.responder.Hush(plan.Leaving...)
+	}
 	if len(plan.Again) > 0 {
 		a.responder.Again(plan.Again...)
 	}

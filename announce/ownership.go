@@ -83,6 +83,9 @@ func (p *Planner) follow(ip netip.Addr, now time.Time) (Move, bool) {
 		o.handTo = "" // it cannot take it
 		p.changed = true
 	}
+	if !o.until.IsZero() {
+		p.kept = append(p.kept, ip) // another node has announced it
+	}
 	o.waited, o.until = false, time.Time{}
 	if left := p.unlost(o.formers, now); len(left) != len(o.formers) {
 		o.formers = left
@@ -125,8 +128,10 @@ func (p *Planner) part(ip netip.Addr, o *ownership, d election.Decision, now tim
 			o.waited, o.until = true, time.Time{}
 			return Move{}, false
 		}
-		if (may || o.waited) && o.until.IsZero() && d.Owner != "" {
+		// A drained node may see that it is, and that the next owner has claimed the address, at the same time.
+		if (may || o.waited || p.view.leaves(p.node)) && o.until.IsZero() && d.Owner != "" {
 			o.until = now.Add(overlap)
+			p.leaving = append(p.leaving, ip)
 		}
 		if now.Before(o.until) {
 			return Move{}, false

@@ -34,6 +34,12 @@ type Planner struct {
 	conflicts map[netip.Addr]*conflict
 	takeovers map[netip.Addr]takeover
 	relays    map[netip.Addr]layer2.Relay
+	// leaving and kept are addresses of which this plan finds that another node has announced them: it is to have them, or was and
+	// is not any more.
+	leaving, kept []netip.Addr
+	// ownerOf has who owns the addresses that are here or were, and unnoticed until when some may not have noticed a change.
+	ownerOf   map[netip.Addr]string
+	unnoticed map[netip.Addr]time.Time
 	// away has since when announcers are out of sight; planned is when the last plan was made.
 	away    map[string]time.Time
 	planned time.Time
@@ -58,6 +64,8 @@ func NewPlanner(view *View, node string) *Planner {
 		conflicts: map[netip.Addr]*conflict{},
 		takeovers: map[netip.Addr]takeover{},
 		relays:    map[netip.Addr]layer2.Relay{},
+		ownerOf:   map[netip.Addr]string{},
+		unnoticed: map[netip.Addr]time.Time{},
 		away:      map[string]time.Time{},
 	}
 }
@@ -153,6 +161,9 @@ type Plan struct {
 	// Again are addresses of Layer2 that another node has claimed, and so announced, while this one had them, which it
 	// keeps nevertheless: the network must hear from this one again.
 	Again []netip.Addr
+	// Leaving are addresses of Layer2 that another node has announced since the last plan, and is to have: this one only answers
+	// for them for a moment.
+	Leaving []netip.Addr
 	// Moves since the last plan, by address.
 	Moves []Move
 	// Takeovers are those among the Moves of which to tell the other nodes.
@@ -179,7 +190,7 @@ func (p *Planner) Plan(now time.Time) Plan {
 		contested[ip] = p.contested(ip)
 	}
 	p.resume(now)
-	expiry := earlier(p.expire(now), p.lose(now))
+	expiry := earlier(earlier(p.expire(now), p.lose(now)), p.notice(now))
 	all = all || p.stale
 	p.changed = all
 	if all {
@@ -241,6 +252,8 @@ func (p *Planner) Plan(now time.Time) Plan {
 		}
 	}
 	plan.Relays = p.relays
+	plan.Leaving, plan.Again = p.leaving, append(plan.Again, p.kept...)
+	p.leaving, p.kept = nil, nil
 	return plan
 }
 

@@ -249,12 +249,16 @@ func excluded(n *corev1.Node) { n.Labels[corev1.LabelNodeExcludeBalancers] = "" 
 func TestWhoIsDrainedGoesOnUntilTheNextOwnerAnnounces(t *testing.T) {
 	for name, drain := range map[string]func(*corev1.Node){"annotation": drained, "not ready": notReady, "label": excluded} {
 		t.Run(name, func(t *testing.T) {
-			for _, how := range []string{"heard", "heard before it plans", "recorded"} {
+			hows := []string{"heard", "heard before it plans", "recorded"}
+			if name != "not ready" { // that node may have been away, and the claim be older than what it knows
+				hows = append(hows, "recorded before it plans")
+			}
+			for _, how := range hows {
 				l := web(t)
 				l.settle()
 				owner := l.owner(vip)
 				l.setNode(nodeObject(owner, drain))
-				if how != "heard before it plans" {
+				if !strings.HasSuffix(how, "before it plans") {
 					if plan := l.plan(owner); len(plan.Layer2) != 1 {
 						t.Fatalf("%s stopped before anybody else began", owner)
 					}
@@ -271,13 +275,15 @@ func TestWhoIsDrainedGoesOnUntilTheNextOwnerAnnounces(t *testing.T) {
 				if got := l.owners(vip); len(got) != 2 {
 					t.Fatalf("announced by %v", got)
 				}
-				if how == "recorded" {
+				if strings.HasPrefix(how, "recorded") {
 					l.record(next)
 				} else {
 					l.nodes[owner].planner.Heard(addr(vip), next, l.now)
 				}
 				if plan := l.plan(owner); len(plan.Layer2) != 1 || len(plan.Again) != 0 || !plan.Wake.Equal(l.now.Add(overlap)) {
 					t.Errorf("%s does not answer what may have been asked before: %+v", owner, plan)
+				} else if !slices.Equal(plan.Leaving, []netip.Addr{addr(vip)}) {
+					t.Errorf("%s is still to announce the address: %+v", owner, plan)
 				}
 				l.now = l.now.Add(overlap)
 				if plan := l.plan(owner); len(plan.Layer2) != 0 || plan.Moves[0].To != next {
@@ -294,6 +300,26 @@ func TestWhoIsDrainedGoesOnUntilTheNextOwnerAnnounces(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Who has heard the other one must hear this one again.
+func TestWhoKeepsAnAddressThatAnotherNodeHasAnnouncedAnnouncesItAgain(t *testing.T) {
+	l := web(t)
+	l.settle()
+	owner := l.owner(vip)
+	l.setNode(nodeObject(owner, drained))
+	l.plan(owner)
+	l.nodes[owner].planner.Heard(addr(vip), l.nodes[owner].planner.round.Decision(addr(vip)).Owner, l.now)
+	if plan := l.plan(owner); !slices.Equal(plan.Leaving, []netip.Addr{addr(vip)}) || len(plan.Again) > 0 {
+		t.Fatalf("%s plans %+v", owner, plan)
+	}
+	l.setNode(nodeObject(owner))
+	if plan := l.plan(owner); !slices.Equal(plan.Again, []netip.Addr{addr(vip)}) || len(plan.Layer2) != 1 {
+		t.Errorf("%s plans %+v", owner, plan)
+	}
+	if plan := l.plan(owner); len(plan.Leaving)+len(plan.Again) > 0 {
+		t.Errorf("%s plans %+v", owner, plan)
 	}
 }
 

@@ -12,6 +12,13 @@ import (
 // Connections that began while a node announced an address go on there when the address moves on purpose. The claim of the
 // owner says which nodes announced the address before, the last one first. The owner relays what it does not know to the
 // first of them, which relays what it does not know to the second, and so on.
+//
+// Some do not notice at once that an address has moved, because they have just heard that it did (Linux does not take back within
+// a second what it has heard). What they send to a former owner may belong to connections of the present one: for a while the
+// last of the former owners relays to that one. What nobody knows then goes round until it has come past too many nodes.
+
+// noticed is for how long that is.
+const noticed = 3 * time.Second
 
 // formersMost is how many former owners a claim names: layer2.Relays sends a packet past some more.
 const formersMost = 8
@@ -97,8 +104,16 @@ func (p *Planner) relay(ip netip.Addr, now time.Time) {
 	var formers []string
 	if o != nil {
 		formers = o.formers
+	} else if later, is := p.later(ip); is {
+		formers = later
 	} else {
-		formers = p.next(ip)
+		delete(p.relays, ip)
+		delete(p.ownerOf, ip)
+		delete(p.unnoticed, ip)
+		return
+	}
+	if owner := p.settle(ip, now); owner != p.node {
+		formers = append(slices.Clone(formers), owner)
 	}
 	for _, name := range p.unlost(formers, now) {
 		if r, found := p.relayTo(name, ip); found {
@@ -109,23 +124,52 @@ func (p *Planner) relay(ip netip.Addr, now time.Time) {
 	delete(p.relays, ip)
 }
 
-// next are the former owners before this node, of an address that another one has. That it has it may not be recorded yet: by
-// what is, the owner may be this node, or a former one be one that has the address again and relays to this node.
-func (p *Planner) next(ip netip.Addr) []string {
+// later are the former owners that come after this node, if it is one itself of an address that another node has. That it has
+// it may not be recorded yet: by what is, the owner may be this node, or a former one be one that has the address again and
+// relays to this node.
+func (p *Planner) later(ip netip.Addr) ([]string, bool) {
 	if p.view.moved[ip] == 0 {
-		return nil
+		return nil, false
 	}
 	best, _ := election.Best(p.view.electionClaims(ip))
 	formers := p.view.announcers[best.Node].claims[ip].formers
 	if best.Node != p.node {
 		i := slices.Index(formers, p.node)
 		if i < 0 {
-			return nil
+			return nil, false
 		}
 		formers = formers[i+1:]
 	}
 	owner := p.round.Decision(ip).Owner
-	return slices.DeleteFunc(slices.Clone(formers), func(name string) bool { return name == owner })
+	return slices.DeleteFunc(slices.Clone(formers), func(name string) bool { return name == owner }), true
+}
+
+// settle returns the owner of an address while not all may have noticed that it is, and then this node.
+func (p *Planner) settle(ip netip.Addr, now time.Time) string {
+	owner := p.round.Decision(ip).Owner
+	if before, known := p.ownerOf[ip]; before != owner {
+		p.ownerOf[ip] = owner
+		if known {
+			p.unnoticed[ip] = now.Add(noticed)
+		}
+	}
+	if now.Before(p.unnoticed[ip]) {
+		return owner
+	}
+	return p.node
+}
+
+// notice has addresses looked at of whose move all have heard, and returns when that is for the next one.
+func (p *Planner) notice(now time.Time) (wake time.Time) {
+	for ip, until := range p.unnoticed {
+		if now.Before(until) {
+			wake = earlier(wake, until)
+		} else {
+			delete(p.unnoticed, ip)
+			p.again[ip] = struct{}{}
+		}
+	}
+	return wake
 }
 
 // relayTo is the way to a node for what is sent to an address. It is there if the node has an address in a network in which

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"slices"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -218,6 +219,30 @@ func TestAFormerOwnerRelaysBeforeTheNextOnesClaimIsRecorded(t *testing.T) {
 	l.deleteService("web")
 	l.settle()
 	l.expectRelays(second, nil)
+}
+
+// A client that has just heard of one owner may not take back at once that another one is it.
+func TestForAMomentTheLastFormerOwnerRelaysToTheOwner(t *testing.T) {
+	l := dualWeb(t)
+	first, second := l.drain()
+	l.setNode(withAddresses(second, index(second), drained))
+	for slices.Contains(l.owners(vip), second) {
+		l.planAll()
+		l.recordAll()
+		l.now = l.now.Add(overlap)
+	}
+	third := l.owner(vip)
+	for range 2 {
+		l.expectRelays(third, relaysTo(second))
+		l.expectRelays(second, relaysTo(first))
+		l.expectRelays(first, relaysTo(third))
+		l.now = l.now.Add(noticed / 4)
+	}
+	l.now = l.now.Add(noticed)
+	l.settle()
+	l.expectRelays(third, relaysTo(second))
+	l.expectRelays(second, relaysTo(first))
+	l.expectRelays(first, nil)
 }
 
 func TestOnlyWhatIsOnTheSameNetworkIsRelayed(t *testing.T) {

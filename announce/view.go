@@ -311,6 +311,12 @@ func (v *View) macs() map[string]string {
 	return macs
 }
 
+// leaves says whether the addresses of a node leave it on purpose.
+func (v *View) leaves(name string) bool {
+	n := v.nodes[name]
+	return n != nil && len(n.drainedBy) > 0
+}
+
 // complete says whether all nodes that are ready and may announce have their announcer among those.
 func (v *View) complete(alive []string) bool {
 	for name, n := range v.nodes {

@@ -53,7 +53,7 @@ func (p *port) announce(ctx context.Context, conn conn) error {
 		switch {
 		case due.Len() > 0:
 			s := heap.Pop(&due).(shot)
-			if !p.holds(s.claim) {
+			if !p.announces(s.claim) {
 				timer.Reset(0)
 				continue
 			}

@@ -43,6 +43,32 @@ func TestNewIPv6AddressIsAnnouncedAtOnceAndTwiceMore(t *testing.T) {
 	})
 }
 
+// Who has heard the next owner of an address would take it to be here again.
+func TestAHushedAddressIsAnsweredForButNotAnnouncedAgain(t *testing.T) {
+	bubble(t, func(t *testing.T, lan *fakeLAN, r *Responder) {
+		r.Set(map[netip.Addr][]string{vip1: {"eth0"}})
+		time.Sleep(time.Second)
+		lan.take()
+		r.Hush(vip1, vip2)
+		start := time.Now()
+		lan.ask("eth0", vip1)
+		time.Sleep(10 * time.Minute)
+		answers, announced := lan.take()
+		same(t, "answers", lines(start, answers), []string{"0s eth0 answer 192.0.2.101"})
+		same(t, "announcements", lines(start, announced), nil)
+
+		// It stays after all.
+		start = time.Now()
+		r.Again(vip1)
+		time.Sleep(2 * time.Second)
+		_, announced = lan.take()
+		same(t, "announcements", lines(start, announced), []string{
+			"0s eth0 request 192.0.2.101", "0s eth0 reply 192.0.2.101",
+			"1.1s eth0 request 192.0.2.101", "1.1s eth0 reply 192.0.2.101",
+		})
+	})
+}
+
 func TestFamiliesDoNotWaitForEachOther(t *testing.T) {
 	bubble(t, func(t *testing.T, lan *fakeLAN, r *Responder) {
 		addresses := block(2000, "eth0")

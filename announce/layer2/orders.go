@@ -58,6 +58,20 @@ func (r *Responder) Again(addresses ...netip.Addr) {
 	}
 }
 
+// Hush has addresses not announced any more, but still answered for, until they are Set anew or announced Again: another node
+// has announced them, and who has heard that one is not to hear this one after it.
+func (r *Responder) Hush(addresses ...netip.Addr) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for at := range r.owned {
+		for _, addr := range addresses {
+			if p := r.ports[at]; p != nil && r.owned[at][addr] {
+				p.hush(addr)
+			}
+		}
+	}
+}
+
 // Care is how to answer for an address that another node has.
 type Care struct {
 	// Interfaces to answer on, by name.

@@ -32,6 +32,8 @@ type claim struct {
 	addr netip.Addr
 	// owner is the hardware address of who has the address, if that is another node.
 	owner net.HardwareAddr
+	// hushed says that the address is not announced again; the port's mutex guards it.
+	hushed bool
 }
 
 // put makes a claim fresh, in place of any that there was.
@@ -41,7 +43,7 @@ func (p *port) put(addr netip.Addr, owner net.HardwareAddr) {
 	if before := p.claims[addr]; before != nil {
 		p.gone = append(p.gone, before)
 	}
-	c := &claim{addr, owner}
+	c := &claim{addr: addr, owner: owner}
 	p.claims[addr] = c
 	p.fresh = append(p.fresh, c)
 	signal(p.wake)
@@ -71,10 +73,20 @@ func (p *port) claim(addr netip.Addr) *claim {
 	return p.claims[addr]
 }
 
-func (p *port) holds(c *claim) bool {
+// announces says whether a claim is still to be announced.
+func (p *port) announces(c *claim) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.claims[c.addr] == c
+	return p.claims[c.addr] == c && !c.hushed
+}
+
+// hush has an address not announced any more, for as long as its claim is not put anew.
+func (p *port) hush(addr netip.Addr) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if c := p.claims[addr]; c != nil {
+		c.hushed = true
+	}
 }
 
 // takeChanges returns the claims that are fresh and those that are gone since the last call; some may be both.

@@ -389,7 +389,7 @@ func (a *Announcer) step(ctx context.Context) time.Time {
 	if plan.Changed {
 		a.responder.Set(plan.Layer2)
 	}
-	a.relaying.set(plan.Relays)
+	relayed := a.relaying.finish(plan.Relays, start)
 	a.tell(plan.Takeovers)
 	if len(plan.Leaving) > 0 {
 		a.responder.Hush(plan.Leaving...)
@@ -424,7 +424,7 @@ func (a *Announcer) step(ctx context.Context) time.Time {
 		a.recorder.check()
 	}
 	a.own = own
-	return earlier(plan.Wake, a.kernel.due())
+	return earlier(earlier(plan.Wake, a.kernel.due()), relayed)
 }
 
 // tell has the other announcers know what this one has taken over.

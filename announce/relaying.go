@@ -3,6 +3,7 @@ package announce
 import (
 	"maps"
 	"net/netip"
+	"time"
 
 	"k8s.io/klog/v2"
 
@@ -11,10 +12,15 @@ import (
 
 // relaying has the kernel relay what the planner says, and remembers whether it can.
 type relaying struct {
-	relays *layer2.Relays
+	relays interface {
+		Set(map[netip.Addr]layer2.Relay) error
+	}
 	logger klog.Logger
 	// current is what the kernel relays, as far as that is known.
 	current map[netip.Addr]layer2.Relay
+	// begun says that what a former process had relayed is no concern any more; due is when to end what is not needed.
+	begun bool
+	due   time.Time
 	// problem is why the kernel cannot relay; "" if it can.
 	problem string
 }
@@ -23,7 +29,11 @@ func newRelaying(links *layer2.Links, logger klog.Logger) *relaying {
 	return &relaying{relays: layer2.NewRelays(links), logger: logger}
 }
 
-// prepare has these relayed too. That takes the kernel less time than to end something.
+// unneeded is how long something is relayed that is not needed any more. To end it keeps the kernel busy for longer than to
+// begin, and it may soon be needed again.
+const unneeded = time.Second
+
+// prepare has these relayed too.
 func (r *relaying) prepare(relays map[netip.Addr]layer2.Relay) {
 	for ip, relay := range relays {
 		if r.current[ip] != relay {
@@ -36,9 +46,27 @@ func (r *relaying) prepare(relays map[netip.Addr]layer2.Relay) {
 	}
 }
 
+// finish has nothing else relayed than these, in a while, and returns when to call it again for that.
+func (r *relaying) finish(relays map[netip.Addr]layer2.Relay, now time.Time) (wake time.Time) {
+	switch {
+	case r.begun && maps.Equal(r.current, relays):
+		r.due = time.Time{}
+		if len(relays) > 0 {
+			r.set(relays) // an interface may be another one of the same name
+		}
+	case r.begun && r.due.IsZero():
+		r.due = now.Add(unneeded)
+	case !now.Before(r.due):
+		r.set(relays)
+		r.due = time.Time{}
+	}
+	return r.due
+}
+
 // set has these relayed and nothing else.
 func (r *relaying) set(relays map[netip.Addr]layer2.Relay) {
 	err := r.relays.Set(relays)
+	r.begun = true
 	r.note(err)
 	if err == nil && !maps.Equal(r.current, relays) {
 		r.current = maps.Clone(relays)

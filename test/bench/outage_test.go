@@ -190,7 +190,7 @@ func (o *outage) measure(b *testing.B, fail func(owner *cluster.Node) error, hea
 			family := map[bool]string{false: "4", true: "6"}[address.Is6()]
 			for name, from := range map[string]*network.Host{"lan": o.Client, "router": o.FarClient} {
 				meter := from.Measure(netip.AddrPortFrom(address, 80), network.MeterOptions{Interval: 10 * time.Millisecond})
-				session, err := from.Talk(b.Context(), netip.AddrPortFrom(address, 80))
+				session, err := from.Talk(netip.AddrPortFrom(address, 80))
 				if err != nil {
 					b.Fatal(err)
 				}

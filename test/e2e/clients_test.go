@@ -32,7 +32,7 @@ func (o *observation) connect(addresses []netip.Addr) *clients {
 			meter := from.Measure(target, network.MeterOptions{Interval: 10 * time.Millisecond, Timeout: 5 * time.Second})
 			o.t.Cleanup(func() { meter.Stop() })
 			o.awaitSuccess(meter)
-			session, err := from.Talk(o.ctx, target)
+			session, err := from.Talk(target)
 			if err != nil {
 				o.t.Fatal(err)
 			}

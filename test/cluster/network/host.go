@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -51,6 +52,10 @@ type Route struct {
 type Host struct {
 	Spec
 	network *Network
+
+	portsMu sync.Mutex
+	// ports are the last ones of its own that were used for targets.
+	ports map[netip.AddrPort]int
 }
 
 // Namespace is the name of the host's network namespace, as `ip netns` knows it.

@@ -62,7 +62,7 @@ func (h *Host) Measure(target netip.AddrPort, options MeterOptions) *Meter {
 	go func() {
 		defer close(m.done)
 		// One thread is inside the host and opens the sockets. Everything after that works from anywhere.
-		err := h.Do(func() error { m.pace(ctx, target, options); return nil })
+		err := h.Do(func() error { m.pace(ctx, h, target, options); return nil })
 		if err != nil {
 			m.add(Attempt{Start: m.started, End: time.Now(), Err: err})
 		}
@@ -71,12 +71,12 @@ func (h *Host) Measure(target netip.AddrPort, options MeterOptions) *Meter {
 	return m
 }
 
-func (m *Meter) pace(ctx context.Context, target netip.AddrPort, options MeterOptions) {
+func (m *Meter) pace(ctx context.Context, h *Host, target netip.AddrPort, options MeterOptions) {
 	tick := time.NewTicker(options.Interval)
 	defer tick.Stop()
 	for {
 		start := time.Now()
-		conn, err := connect(target)
+		conn, err := h.connect(target)
 		if err != nil {
 			m.add(Attempt{Start: start, End: time.Now(), Err: err})
 		} else {
@@ -94,21 +94,50 @@ func (m *Meter) pace(ctx context.Context, target netip.AddrPort, options MeterOp
 }
 
 // connect begins to open a connection without waiting for it: whoever writes to it first waits. net.Dial would keep a
-// thread inside the host for each connection that is not answered.
-func connect(target netip.AddrPort) (*os.File, error) {
+// thread inside the host for each connection that is not answered. The calling thread must be inside the host.
+//
+// Connections to a target have one port after the other. The kernel would soon take a port again that the one of a node still
+// remembers, of a connection that has ended.
+func (h *Host) connect(target netip.AddrPort) (*os.File, error) {
 	family, address := unix.AF_INET, unix.Sockaddr(&unix.SockaddrInet4{Port: int(target.Port()), Addr: v4(target.Addr())})
+	own := unix.Sockaddr(&unix.SockaddrInet4{Port: h.nextPort(target)})
 	if target.Addr().Is6() {
 		family, address = unix.AF_INET6, &unix.SockaddrInet6{Port: int(target.Port()), Addr: target.Addr().As16()}
+		own = &unix.SockaddrInet6{Port: own.(*unix.SockaddrInet4).Port}
 	}
 	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
+	}
+	err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
+	if err == nil {
+		err = unix.Bind(fd, own)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("bind to a port of %s: %w", h.Name, err)
 	}
 	if err := unix.Connect(fd, address); err != nil && err != unix.EINPROGRESS {
 		unix.Close(fd)
 		return nil, fmt.Errorf("connect to %s: %w", target, err)
 	}
 	return os.NewFile(uintptr(fd), target.String()), nil
+}
+
+// nextPort is the port for a connection to a target.
+func (h *Host) nextPort(target netip.AddrPort) int {
+	const first, last = 2000, 60999
+	h.portsMu.Lock()
+	defer h.portsMu.Unlock()
+	port, used := h.ports[target]
+	if port++; !used || port > last {
+		port = first
+	}
+	if h.ports == nil {
+		h.ports = map[netip.AddrPort]int{}
+	}
+	h.ports[target] = port
+	return port
 }
 
 func v4(a netip.Addr) (b [4]byte) {

@@ -2,19 +2,19 @@ package network
 
 import (
 	"bufio"
-	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"sync"
 	"time"
 )
 
 // Session is one connection of a host to an address, on which it asks for / again and again.
 type Session struct {
-	conn    net.Conn
+	conn    *os.File
+	target  netip.AddrPort
 	answers *bufio.Reader
 	stop    func()
 	done    chan struct{}
@@ -30,12 +30,15 @@ const (
 
 // Talk opens a connection to an address, and asks on it every few milliseconds until the session is stopped or the connection
 // broken.
-func (h *Host) Talk(ctx context.Context, target netip.AddrPort) (*Session, error) {
-	conn, err := h.DialContext(ctx, "tcp", target.String())
-	if err != nil {
+func (h *Host) Talk(target netip.AddrPort) (*Session, error) {
+	var conn *os.File
+	if err := h.Do(func() (err error) {
+		conn, err = h.connect(target)
+		return err
+	}); err != nil {
 		return nil, err
 	}
-	s := &Session{conn: conn, answers: bufio.NewReader(conn), done: make(chan struct{})}
+	s := &Session{conn: conn, target: target, answers: bufio.NewReader(conn), done: make(chan struct{})}
 	if err := s.ask(); err != nil {
 		conn.Close()
 		return nil, err
@@ -65,7 +68,7 @@ func (s *Session) ask() error {
 	if err := s.conn.SetDeadline(began.Add(sessionTimeout)); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(s.conn, "GET / HTTP/1.1\r\nHost: %s\r\n\r\n", s.conn.RemoteAddr())
+	_, err := fmt.Fprintf(s.conn, "GET / HTTP/1.1\r\nHost: %s\r\n\r\n", s.target)
 	var response *http.Response
 	if err == nil {
 		response, err = http.ReadResponse(s.answers, nil)

@@ -1,0 +1,85 @@
+package announce
+
+import (
+	"errors"
+	"maps"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"k8s.io/klog/v2"
+
+	"github.com/clarionlb/clarion/announce/layer2"
+)
+
+// relayKernel is what a kernel relays, since before the announcer was started.
+type relayKernel struct {
+	relays map[netip.Addr]layer2.Relay
+	broken error
+}
+
+func (k *relayKernel) Set(relays map[netip.Addr]layer2.Relay) error {
+	if k.broken == nil {
+		k.relays = maps.Clone(relays)
+	}
+	return k.broken
+}
+
+func TestRelayingBeginsAtOnceAndEndsInAWhile(t *testing.T) {
+	now := time.Unix(1000, 0)
+	one, other := layer2.Relay{To: addr("192.168.10.11"), Interface: "eth0"}, layer2.Relay{To: addr("192.168.10.12"), Interface: "eth0"}
+	kernel := &relayKernel{relays: map[netip.Addr]layer2.Relay{addr("192.168.10.1"): one}}
+	r := &relaying{relays: kernel, logger: klog.Background()}
+	relays := func(last string) map[netip.Addr]layer2.Relay {
+		all := map[netip.Addr]layer2.Relay{}
+		for i, c := range last {
+			if c != '-' {
+				all[netip.AddrFrom4([4]byte{192, 168, 10, byte(i + 1)})] = map[rune]layer2.Relay{'a': one, 'b': other}[c]
+			}
+		}
+		return all
+	}
+	for _, step := range []struct {
+		after                      time.Duration
+		wanted, prepared, finished string
+		wake                       time.Duration
+	}{
+		{0, "---", "a--", "---", 0}, // what was there ends at the start
+		{0, "a--", "a--", "a--", 0},
+		{0, "-a-", "aa-", "aa-", unneeded},
+		{unneeded / 2, "-a-", "aa-", "aa-", unneeded / 2},
+		{0, "aa-", "aa-", "aa-", 0}, // it is needed again
+		{unneeded, "-b-", "ab-", "ab-", unneeded},
+		{unneeded, "-b-", "ab-", "-b-", 0},
+		{0, "---", "-b-", "-b-", unneeded},
+		{unneeded, "---", "-b-", "---", 0},
+	} {
+		now = now.Add(step.after)
+		r.prepare(relays(step.wanted))
+		if !maps.Equal(kernel.relays, relays(step.prepared)) {
+			t.Errorf("%+v: prepared %v", step, kernel.relays)
+		}
+		wake := r.finish(relays(step.wanted), now)
+		if !maps.Equal(kernel.relays, relays(step.finished)) {
+			t.Errorf("%+v: in the end %v", step, kernel.relays)
+		}
+		if wake.IsZero() != (step.wake == 0) || step.wake != 0 && !wake.Equal(now.Add(step.wake)) {
+			t.Errorf("%+v: wakes at %v, now is %v", step, wake, now)
+		}
+	}
+}
+
+func TestTheAnnouncerSaysThatTheKernelCannotRelay(t *testing.T) {
+	kernel := &relayKernel{broken: errors.New("operation not permitted")}
+	r := &relaying{relays: kernel, logger: klog.Background()}
+	r.finish(nil, time.Now())
+	if got := r.message("All is well."); !strings.HasPrefix(got, "All is well. Connections") || !strings.HasSuffix(got, "operation not permitted.") {
+		t.Errorf("it says %q", got)
+	}
+	kernel.broken = nil
+	r.prepare(map[netip.Addr]layer2.Relay{addr(vip): {Interface: "eth0"}})
+	if got := r.message("All is well."); got != "All is well." {
+		t.Errorf("it says %q", got)
+	}
+}

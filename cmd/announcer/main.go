@@ -102,6 +102,7 @@ func run(ctx context.Context, o options) error {
 		return fmt.Errorf("configure the API client: %w", err)
 	}
 	config.UserAgent = rest.DefaultKubernetesUserAgent()
+	config.QPS = -1 // the API server has limits of its own, and a start is not to wait for a dozen lists
 	clarion, err := versioned.NewForConfig(config)
 	if err != nil {
 		return fmt.Errorf("create the API client: %w", err)

@@ -11,11 +11,11 @@ import (
 
 // route is the second act: the router between the nodes and a far client is told of an address by BGP.
 func (d *demo) route() {
-	say("The second act: the router, which is FRR, speaks BGP. Every node speaks it with the router of its default route.")
+	say("The second act: the router, which is FRR, speaks BGP. Every node speaks it with the router of its default route, and they watch each other by BFD.")
 	if d.err != nil {
 		return
 	}
-	router, err := frr.Start(d.ctx, d.Router, filepath.Join(d.LogDir(), "router"))
+	router, err := frr.Start(d.ctx, d.Router, filepath.Join(d.LogDir(), "router"), " neighbor nodes bfd profile fast")
 	if err != nil {
 		d.err = err
 		return
@@ -23,9 +23,11 @@ func (d *demo) route() {
 	if !d.keep {
 		defer router.Stop()
 	}
-	d.kubectl("apply --filename " + samples + "bgp.yaml --filename " + samples + "service-routed.yaml")
+	d.kubectl("apply --filename " + samples + "bgp.yaml --filename " + samples + "bfd.yaml --filename " + samples + "service-routed.yaml")
+	d.kubectl(`patch bgppeer gateway --type=merge --patch={"spec":{"bfdProfile":"fast"}}`)
 	d.kubectl("wait service/myapp-routed --for=condition=clarionlb.io/Announced --timeout=60s")
 	d.kubectl("wait bgppeer/gateway --for=jsonpath={.status.established}=3 --timeout=60s")
+	d.kubectl("wait bgppeer/gateway --for=jsonpath={.status.bfdUp}=3 --timeout=60s")
 	d.kubectl("get bgppeers")
 	routed := d.output("get svc myapp-routed --output=jsonpath={.status.loadBalancer.ingress[0].ip}")
 	d.await(d.FarClient, routed)
@@ -41,7 +43,7 @@ func (d *demo) route() {
 	}
 
 	const lost = "n2"
-	say(fmt.Sprintf("The far client opens connections, and %s loses its power. The router notices when the hold time has passed.", lost))
+	say(fmt.Sprintf("The far client opens connections, and %s loses its power. The router notices as soon as three packets of BFD are missing.", lost))
 	report, _, _ := d.lose(lost, d.FarClient, routed)
 	show()
 	if d.err == nil {

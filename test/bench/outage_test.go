@@ -136,6 +136,17 @@ spec:
 		}
 		return nil
 	})
+	// A new address is announced once nobody else is found to have it.
+	ctx, cancel := context.WithTimeout(b.Context(), time.Minute)
+	defer cancel()
+	for _, address := range o.addresses {
+		meter := o.Client.Measure(netip.AddrPortFrom(address, 80), network.MeterOptions{})
+		_, err := meter.Await(ctx, network.Succeeded)
+		meter.Stop()
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
 	return o
 }
 

@@ -24,12 +24,10 @@ type takeover struct {
 	until time.Time
 }
 
-// Told takes note of what another node has taken over. What this node announces itself is decided by what the API says.
+// Told takes note of what another node has taken over.
 func (p *Planner) Told(node string, takeovers []Takeover, now time.Time) {
 	for _, t := range takeovers {
-		if _, announced := p.announces[t.Address]; !announced {
-			p.note(t.Address, takeover{node, t.Epoch, now.Add(recordPatience)})
-		}
+		p.note(t.Address, takeover{node, t.Epoch, now.Add(recordPatience)})
 	}
 }
 

@@ -125,3 +125,34 @@ func TestOnlyTakeoversThatTheAPIDoesNotShowAreTold(t *testing.T) {
 		t.Errorf("%d takeovers were told, want those of the 2 addresses of the dead node", told)
 	}
 }
+
+func TestOneThatIsDrainedTooJustAfterItTookAnAddressKeepsIt(t *testing.T) {
+	l := web(t)
+	l.settle()
+	first := l.owner(vip)
+	l.setNode(nodeObject(first, drained))
+	l.planAll()
+	l.planAll()
+	var second string
+	for name, n := range l.nodes {
+		if n.planner.round.Decision(addr(vip)).Owner == name {
+			second = name
+		}
+	}
+	if second == "" || second == first {
+		t.Fatalf("%q has taken the address", second)
+	}
+	for name := range l.nodes {
+		l.setNode(nodeObject(name, drained))
+	}
+	for range 3 {
+		l.planAll()
+		if owner := l.nodes[second].planner.round.Decision(addr(vip)).Owner; owner != second {
+			t.Fatalf("%s has given the address to %s", second, owner)
+		}
+	}
+	l.settle()
+	if got := l.owner(vip); got != second {
+		t.Errorf("%s has it in the end, after %s took it over from %s", got, second, first)
+	}
+}

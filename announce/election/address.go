@@ -12,7 +12,7 @@ type Address struct {
 	// Claims of all nodes, dead ones too.
 	Claims []Claim
 	// Taken is the node that has taken the address over from the maker of the best claim, as far as is known without a claim
-	// of its own; "" for none. It counts where the address would be open.
+	// of its own; "" for none. It counts where the address would be open, or where neither node is better than a last resort.
 	Taken string
 	// Eligible are the live nodes that may announce the address.
 	Eligible Set

@@ -53,7 +53,8 @@ func (c *candidacy) stand(without int) standing {
 		eligible.Remove(without)
 	}
 	s := standing{fit: eligible.without(c.lastResort), keeper: nobody}
-	if s.fit.empty() {
+	alike := s.fit.empty() // all that could own it are last resorts
+	if alike {
 		s.fit = eligible
 	}
 	switch {
@@ -68,8 +69,13 @@ func (c *candidacy) stand(without int) standing {
 	default:
 		s.why, s.keeper = Holds, c.maker
 	}
-	if c.claimed && s.keeper == nobody && s.fit.Has(c.taker) {
+	switch {
+	case !c.claimed || !s.fit.Has(c.taker):
+	case s.keeper == nobody:
 		s.keeper = c.taker
+	case alike && s.why == Holds && c.taker != c.maker:
+		// The taker was fitter when it took the address over, and announces it. To give it back would be one move more.
+		s.why, s.keeper = HolderUnfit, c.taker
 	}
 	return s
 }

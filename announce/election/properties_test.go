@@ -81,8 +81,10 @@ func TestAClaimHoldsWhateverIsPreferred(t *testing.T) {
 		for ip, owner := range w.owners() {
 			best, claimed := Best(w.addresses[ip].claims)
 			keeper := best.Node
-			if slices.Contains(w.fit(ip), best.HandTo) {
+			if best.HandTo != best.Node && slices.Contains(w.fit(ip), best.HandTo) {
 				keeper = best.HandTo
+			} else if w.onlyLastResorts(ip) && slices.Contains(w.fit(ip), w.addresses[ip].taken) {
+				keeper = w.addresses[ip].taken
 			}
 			if claimed && slices.Contains(w.fit(ip), keeper) && owner != keeper {
 				t.Fatalf("%s is owned by %q although %q keeps it", ip, owner, keeper)

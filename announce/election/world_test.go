@@ -75,6 +75,12 @@ func (w *world) fit(ip netip.Addr) []string {
 	return last
 }
 
+// onlyLastResorts says whether all nodes that may own an address are last resorts.
+func (w *world) onlyLastResorts(ip netip.Addr) bool {
+	s := w.addresses[ip]
+	return !slices.ContainsFunc(w.fit(ip), func(n string) bool { return !slices.Contains(s.lastResort, n) })
+}
+
 // members are the addresses of a group, sorted.
 func (w *world) members(group string) []netip.Addr {
 	return slices.DeleteFunc(w.sorted(), func(ip netip.Addr) bool { return w.addresses[ip].group != group })
@@ -112,6 +118,7 @@ func (w *world) record(nodes []string) {
 		}
 		s.claims = append(slices.DeleteFunc(slices.Clone(s.claims), func(c Claim) bool { return c.Node == owner }),
 			Claim{Node: owner, Epoch: epoch})
+		s.taken = "" // the claim that was made then has come, or a later one
 	}
 }
 

@@ -1,0 +1,70 @@
+package announce
+
+import (
+	"context"
+	"time"
+
+	"k8s.io/klog/v2"
+)
+
+// learn waits for what the API and the kernel say; false if the context ends before.
+func (a *Announcer) learn(ctx context.Context) bool {
+	a.config.Logger.Info("Reading the state of the cluster", "node", a.config.Node)
+	if !a.feed.Layer2.Wait(ctx) {
+		return false
+	}
+	a.feed.Layer2.Apply(a.view)
+	select {
+	case <-a.links.Ready():
+	case <-ctx.Done():
+		return false
+	}
+	for waiting := false; ; waiting = true {
+		if a.address = a.view.NodeAddress(a.config.Node); a.address.IsValid() {
+			return true
+		}
+		if !waiting {
+			a.config.Logger.Info("Waiting for the Node to exist and have an InternalIP", "node", a.config.Node)
+		}
+		select {
+		case <-a.feed.Layer2.Changed():
+			a.feed.Layer2.Apply(a.view)
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// introduce makes sure that there is an Announcer object, by which others know that this one is to be expected; false if
+// the context ends before.
+func (a *Announcer) introduce(ctx context.Context) bool {
+	retry := a.recorder.retry
+	for a.feed.Announcer(a.config.Node) == nil {
+		err := a.recorder.create(ctx)
+		if err == nil {
+			break
+		}
+		a.config.Logger.Error(err, "Cannot introduce this node to the others, trying again", "node", a.config.Node)
+		select {
+		case <-time.After(retry.Step()):
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
+}
+
+// awaitKey waits for the key of the gossip; false if the context ends before.
+func (a *Announcer) awaitKey(ctx context.Context) bool {
+	for waiting := false; a.keys.key() == nil; waiting = true {
+		if !waiting {
+			a.config.Logger.Info("Waiting for the key of the gossip, which the cloud-controller-manager makes", "secret", klog.KRef(KeyNamespace, KeySecret))
+		}
+		select {
+		case <-a.keys.changed:
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
+}

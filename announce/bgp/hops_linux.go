@@ -1,6 +1,7 @@
 package bgp
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -67,7 +68,7 @@ func sourceLink(peer Peer, router netip.Addr) (int, error) {
 		}
 		return ifi.Index, nil
 	case peer.Source.IsValid():
-		addrs, err := netlink.AddrList(nil, netlink.FAMILY_ALL)
+		addrs, err := addresses(nil, netlink.FAMILY_ALL)
 		if err != nil {
 			return 0, err
 		}
@@ -94,13 +95,23 @@ func sourceLink(peer Peer, router netip.Addr) (int, error) {
 	return routes[0].LinkIndex, nil
 }
 
+// addresses lists those of an interface, or of all, and does so again if the list changed while the kernel wrote it.
+func addresses(link netlink.Link, family int) (addrs []netlink.Addr, err error) {
+	for range 5 {
+		if addrs, err = netlink.AddrList(link, family); !errors.Is(err, netlink.ErrDumpInterrupted) {
+			break
+		}
+	}
+	return addrs, err
+}
+
 // addressOn returns the first global address of an interface that can be used.
 func addressOn(index, family int) (netip.Addr, error) {
 	link, err := netlink.LinkByIndex(index)
 	if err != nil {
 		return netip.Addr{}, err
 	}
-	addrs, err := netlink.AddrList(link, family)
+	addrs, err := addresses(link, family)
 	if err != nil {
 		return netip.Addr{}, err
 	}

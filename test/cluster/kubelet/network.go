@@ -207,7 +207,11 @@ func (n *network) removeLeftovers() error {
 			}
 		}
 	}
+	// Links that vanish with a killed pod while the kernel lists them disturb the list.
 	links, err := netlink.LinkList()
+	for errors.Is(err, netlink.ErrDumpInterrupted) {
+		links, err = netlink.LinkList()
+	}
 	if err != nil {
 		return err
 	}

@@ -149,5 +149,5 @@ protocol bgp tor {
 		Address:  netip.MustParseAddr(local),
 		LocalASN: 65000, PeerASN: 65000, RouterID: netip.MustParseAddr("192.0.2.10"), HoldTime: minHoldTime, ConnectTime: minConnectTime,
 	}), say(both))
-	r.has(map[string]string{"198.51.100.1/32": "NODE", "2001:db8:ff::1/128": "NODE6"})
+	r.has(map[string]string{"198.51.100.1/32": "NODE", "2001:db8:ff::1/128": r.link.String()})
 }

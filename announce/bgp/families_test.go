@@ -123,7 +123,7 @@ func TestARouterIsFoundByItsAdvertisements(t *testing.T) {
 }
 
 // linkLocal returns the link-local address of an interface of the node.
-func linkLocal(t *testing.T, name string) netip.Addr {
+func linkLocal(t testing.TB, name string) netip.Addr {
 	t.Helper()
 	ifi, err := net.InterfaceByName(name)
 	must(t, err)

@@ -172,6 +172,8 @@ type router struct {
 	*frr
 	// The addresses of the router and of the node.
 	v4, v6, node4, node6 netip.Addr
+	// link is the node's link-local one.
+	link netip.Addr
 }
 
 var sites atomic.Int64
@@ -192,6 +194,7 @@ func newSite(t testing.TB) *router {
 	h.address("lan", r.v6.String()+"/64")
 	give(t, eth, r.node4.String()+"/24")
 	give(t, eth, r.node6.String()+"/64")
+	r.link = linkLocal(t, eth)
 	return r
 }
 

@@ -177,13 +177,20 @@ func cable(t testing.TB) (*host, string) {
 	must(t, err)
 	must(t, netlink.LinkSetUp(link))
 	h.up("lan")
+	usable := func(addrs []netlink.Addr) bool { return len(addrs) == 1 && addrs[0].Flags&unix.IFA_F_TENTATIVE == 0 }
 	// Without it, FRR's BGP gives up on the first session with an IPv6 next hop, for minutes.
 	eventually(t, "a link-local address of the router", func() (bool, any) {
 		lan, err := h.nl.LinkByName("lan")
 		must(t, err)
 		addrs, err := h.nl.AddrList(lan, netlink.FAMILY_V6)
 		must(t, err)
-		return len(addrs) == 1 && addrs[0].Flags&unix.IFA_F_TENTATIVE == 0, addrs
+		return usable(addrs), addrs
+	})
+	// Daemons on the node name it as a next hop if it is there.
+	eventually(t, "a link-local address of the node", func() (bool, any) {
+		addrs, err := netlink.AddrList(link, netlink.FAMILY_V6)
+		must(t, err)
+		return usable(addrs), addrs
 	})
 	return h, name
 }

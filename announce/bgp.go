@@ -18,6 +18,7 @@ import (
 
 	"github.com/clarionlb/clarion/announce/bfd"
 	"github.com/clarionlb/clarion/announce/bgp"
+	"github.com/clarionlb/clarion/announce/bgp/speaker"
 	"github.com/clarionlb/clarion/announce/layer2"
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
@@ -42,7 +43,7 @@ type routing struct {
 	logger   klog.Logger
 
 	bootID   string
-	speaker  *bgp.Speaker
+	speaker  *speaker.Speaker
 	paths    *bfd.Speaker
 	coupling *coupling
 	plan     RoutePlan
@@ -86,7 +87,7 @@ func (r *routing) Run(ctx context.Context) error {
 	r.follower.Apply(r.view)
 	r.bootID = bootID()
 	restarted := r.restarted()
-	r.speaker = bgp.New(bgp.Config{Restarted: restarted, Logger: r.logger})
+	r.speaker = speaker.New(speaker.Config{Restarted: restarted, Logger: r.logger})
 	r.paths, r.coupling = bfd.NewSpeaker(), newCoupling(restarted)
 	r.metrics.see(r.speaker, r.paths)
 	defer r.metrics.see(nil, nil)

@@ -8,11 +8,12 @@ import (
 
 	"github.com/clarionlb/clarion/announce/bfd"
 	"github.com/clarionlb/clarion/announce/bgp"
+	"github.com/clarionlb/clarion/announce/bgp/speaker"
 )
 
 // sessionMetrics reports what is seen on BGP sessions and on their paths, at the time when it is asked.
 type sessionMetrics struct {
-	speaker                              atomic.Pointer[bgp.Speaker]
+	speaker                              atomic.Pointer[speaker.Speaker]
 	refused                              atomic.Pointer[[]Refusal]
 	up, problem, prefixes, updates, lost *prometheus.Desc
 
@@ -47,7 +48,7 @@ func newSessionMetrics() *sessionMetrics {
 }
 
 // see has the sessions of Speakers reported from now on; nil for none.
-func (m *sessionMetrics) see(speaker *bgp.Speaker, paths *bfd.Speaker) {
+func (m *sessionMetrics) see(speaker *speaker.Speaker, paths *bfd.Speaker) {
 	m.speaker.Store(speaker)
 	m.paths.Store(paths)
 	m.watching.Store(nil)
@@ -85,7 +86,7 @@ func (m *sessionMetrics) Collect(to chan<- prometheus.Metric) {
 	}
 }
 
-func (m *sessionMetrics) collectSessions(speaker *bgp.Speaker, to chan<- prometheus.Metric) {
+func (m *sessionMetrics) collectSessions(speaker *speaker.Speaker, to chan<- prometheus.Metric) {
 	for _, p := range speaker.Peers() {
 		// A BGPPeer may stand for several routers, whose sessions have their addresses in their names.
 		peer, address, _ := strings.Cut(p.Name, "@")

@@ -15,6 +15,7 @@ import (
 
 	"github.com/clarionlb/clarion/announce/bfd"
 	"github.com/clarionlb/clarion/announce/bgp"
+	"github.com/clarionlb/clarion/announce/bgp/speaker"
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	informers "github.com/clarionlb/clarion/client/informers/api/v1alpha1"
 )
@@ -128,7 +129,7 @@ func TestMetricsTellOfSessionsAndOfThoseThatAreRefused(t *testing.T) {
 	expect()
 
 	// A router without an address is never dialled.
-	speaker := bgp.New(bgp.Config{})
+	speaker := speaker.New(speaker.Config{})
 	ctx, stop := context.WithCancel(t.Context())
 	stopped := make(chan error)
 	go func() { stopped <- speaker.Run(ctx) }()

@@ -81,11 +81,11 @@ type Peer struct {
 // The defaults and limits of timers.
 const (
 	defaultHoldTime    = 90 * time.Second
-	minHoldTime        = 3 * time.Second // RFC 4271, section 4.2
+	MinHoldTime        = 3 * time.Second // RFC 4271, section 4.2
 	maxHoldTime        = 65535 * time.Second
 	defaultConnectTime = 5 * time.Second
-	minConnectTime     = 2 * time.Second
-	maxRestartTime     = 4095 * time.Second // RFC 4724, section 3
+	MinConnectTime     = 2 * time.Second
+	MaxRestartTime     = 4095 * time.Second // RFC 4724, section 3
 	maxPassword        = 80                 // tcp(7), TCP_MD5SIG_MAXKEYLEN
 )
 
@@ -114,10 +114,10 @@ func (p Peer) Validate() error {
 		return errors.New("a TTL and TTL security exclude each other")
 	}
 	return errors.Join(
-		checkTime("hold time", p.HoldTime, minHoldTime, maxHoldTime),
-		checkTime("keepalive time", p.KeepaliveTime, time.Second, p.holdTime()),
-		checkTime("connect time", p.ConnectTime, minConnectTime, maxHoldTime),
-		checkTime("restart time", p.RestartTime, time.Second, maxRestartTime),
+		checkTime("hold time", p.HoldTime, MinHoldTime, maxHoldTime),
+		checkTime("keepalive time", p.KeepaliveTime, time.Second, p.EffectiveHoldTime()),
+		checkTime("connect time", p.ConnectTime, MinConnectTime, maxHoldTime),
+		checkTime("restart time", p.RestartTime, time.Second, MaxRestartTime),
 	)
 }
 
@@ -133,49 +133,49 @@ func checkTime(what string, d, least, most time.Duration) error {
 	return nil
 }
 
-func (p Peer) holdTime() time.Duration {
+func (p Peer) EffectiveHoldTime() time.Duration {
 	if p.HoldTime == 0 {
 		return defaultHoldTime
 	}
 	return p.HoldTime
 }
 
-func (p Peer) keepaliveTime() time.Duration {
+func (p Peer) EffectiveKeepaliveTime() time.Duration {
 	if p.KeepaliveTime == 0 {
-		return max(p.holdTime()/3, time.Second).Truncate(time.Second)
+		return max(p.EffectiveHoldTime()/3, time.Second).Truncate(time.Second)
 	}
 	return p.KeepaliveTime
 }
 
-func (p Peer) connectTime() time.Duration {
+func (p Peer) EffectiveConnectTime() time.Duration {
 	if p.ConnectTime == 0 {
 		return defaultConnectTime
 	}
 	return p.ConnectTime
 }
 
-func (p Peer) families() Families {
+func (p Peer) OfferedFamilies() Families {
 	if p.Families == 0 {
 		return IPv4 | IPv6
 	}
 	return p.Families
 }
 
-// internal says whether the session is one within an autonomous system.
-func (p Peer) internal() bool { return p.PeerASN == p.LocalASN }
+// Internal says whether the session is one within an autonomous system.
+func (p Peer) Internal() bool { return p.PeerASN == p.LocalASN }
 
-// unnumbered says whether the router must be found first.
-func (p Peer) unnumbered() bool { return !p.Address.IsValid() }
+// Unnumbered says whether the router must be found first.
+func (p Peer) Unnumbered() bool { return !p.Address.IsValid() }
 
-// continues says whether a session with these parameters is, to the router, another one of the same node, so that it may keep
+// Continues says whether a session with these parameters is, to the router, another one of the same node, so that it may keep
 // the routes meanwhile.
-func (p Peer) continues(before Peer) bool {
+func (p Peer) Continues(before Peer) bool {
 	return p.Address == before.Address && p.Interface == before.Interface && p.Source == before.Source &&
 		p.LocalASN == before.LocalASN && p.PeerASN == before.PeerASN && p.RouterID == before.RouterID
 }
 
-// family returns the one of a prefix.
-func family(prefix netip.Prefix) Families {
+// FamilyOf returns the one of a prefix.
+func FamilyOf(prefix netip.Prefix) Families {
 	if prefix.Addr().Is4() {
 		return IPv4
 	}

@@ -36,11 +36,8 @@ type Attributes struct {
 // LargeCommunity is one of RFC 8092.
 type LargeCommunity struct{ Global, Local1, Local2 uint32 }
 
-// gracefulShutdown is the community of RFC 8326.
-const gracefulShutdown = 0xFFFF0000
-
-// equal says whether two mean the same on the wire.
-func (a *Attributes) equal(b *Attributes) bool {
+// Equal says whether two mean the same on the wire.
+func (a *Attributes) Equal(b *Attributes) bool {
 	if a == b {
 		return true
 	}
@@ -60,88 +57,4 @@ func equalPointers[T comparable](a, b *T) bool {
 		return a == b
 	}
 	return *a == *b
-}
-
-// order returns routes in the order of their prefixes, which are without bits after their length, and each once: the last one
-// counts. Routes that are so already are returned as they are.
-func order(routes []Route) []Route {
-	if isOrdered(routes) {
-		return routes
-	}
-	ordered := slices.Clone(routes)
-	for i := range ordered {
-		ordered[i].Prefix = ordered[i].Prefix.Masked()
-	}
-	ordered = slices.DeleteFunc(ordered, func(r Route) bool { return !r.Prefix.IsValid() })
-	slices.SortStableFunc(ordered, func(a, b Route) int { return a.Prefix.Compare(b.Prefix) })
-	kept := ordered[:0]
-	for i, r := range ordered {
-		if i+1 == len(ordered) || ordered[i+1].Prefix != r.Prefix {
-			kept = append(kept, r)
-		}
-	}
-	return kept
-}
-
-func isOrdered(routes []Route) bool {
-	for i, r := range routes {
-		if !r.Prefix.IsValid() || r.Prefix != r.Prefix.Masked() {
-			return false
-		}
-		if i > 0 && routes[i-1].Prefix.Compare(r.Prefix) >= 0 {
-			return false
-		}
-	}
-	return true
-}
-
-// same says whether two lists are one in memory, which is how an unchanged one costs nothing.
-func same(a, b []Route) bool {
-	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
-}
-
-// difference returns what is to be announced and what to be withdrawn to get from one list to another, both in order.
-func difference(from, to []Route) (announce, withdraw []Route) {
-	if same(from, to) {
-		return nil, nil
-	}
-	for len(from) > 0 && len(to) > 0 {
-		switch c := from[0].Prefix.Compare(to[0].Prefix); {
-		case c < 0:
-			withdraw, from = append(withdraw, from[0]), from[1:]
-		case c > 0:
-			announce, to = append(announce, to[0]), to[1:]
-		default:
-			if !from[0].Attributes.equal(to[0].Attributes) {
-				announce = append(announce, to[0])
-			}
-			from, to = from[1:], to[1:]
-		}
-	}
-	return append(announce, to...), append(withdraw, from...)
-}
-
-// only returns the routes of these families.
-func only(routes []Route, of Families) []Route {
-	if of == IPv4|IPv6 {
-		return routes
-	}
-	var kept []Route
-	for _, r := range routes {
-		if family(r.Prefix)&of != 0 {
-			kept = append(kept, r)
-		}
-	}
-	return kept
-}
-
-// count returns how many of the routes are of one of these families.
-func count(routes []Route, of Families) int {
-	n := 0
-	for _, r := range routes {
-		if family(r.Prefix)&of != 0 {
-			n++
-		}
-	}
-	return n
 }

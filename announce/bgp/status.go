@@ -52,9 +52,9 @@ type PeerStatus struct {
 
 // Problem is Error without what differs from one time to the next, so that there are only few.
 func (s PeerStatus) Problem() string {
-	for _, told := range []string{toldRouter, toldByRouter} {
+	for _, told := range []string{ToldRouter, ToldByRouter} {
 		if strings.HasPrefix(s.Error, told) {
-			problem, _, _ := strings.Cut(s.Error, inItsOwnWords)
+			problem, _, _ := strings.Cut(s.Error, InItsOwnWords)
 			return problem
 		}
 	}
@@ -62,3 +62,10 @@ func (s PeerStatus) Problem() string {
 	problem, _, _ = strings.Cut(problem, " for ") // so long
 	return problem
 }
+
+// How the Error of a PeerStatus begins that tells of a NOTIFICATION, and what comes before the words of who sent it.
+const (
+	ToldRouter    = "sent to the router: "
+	ToldByRouter  = "the router closed the session: "
+	InItsOwnWords = `, "`
+)

@@ -1,4 +1,4 @@
-package bgp
+package speaker
 
 import (
 	"net"
@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/vishvananda/netlink"
+
+	"github.com/clarionlb/clarion/announce/bgp"
 )
 
 // over6 are the lines for a session over IPv6.
@@ -16,7 +18,7 @@ func over6(more ...string) []string {
 }
 
 // peer6 is the Peer to speak with the router over IPv6.
-func (r *router) peer6() Peer {
+func (r *router) peer6() bgp.Peer {
 	p := r.peer()
 	p.Address = r.v6
 	return p
@@ -53,7 +55,7 @@ func TestAFamilyThatHasNoNextHopIsToldAndComesWhenItGetsOne(t *testing.T) {
 	r.has(map[string]string{"198.51.100.1/32": "NODE"})
 	eventually(t, "a word about IPv6", func() (bool, any) {
 		p := status(s, "tor")
-		return p.State == Established && p.Prefixes == 1 && p.Error == "IPv6 routes have no next hop: the interface towards "+r.v4.String()+" has no such address", p
+		return p.State == bgp.Established && p.Prefixes == 1 && p.Error == "IPv6 routes have no next hop: the interface towards "+r.v4.String()+" has no such address", p
 	})
 	must(t, netlink.AddrAdd(eth, address(t, r.node6.String()+"/64")))
 	r.has(map[string]string{"198.51.100.1/32": "NODE", "2001:db8:ff::1/128": "NODE6"})
@@ -85,12 +87,12 @@ func TestAFamilyMayBeLeftOut(t *testing.T) {
 	s := newSpeaker(t, false)
 	run(t, s)
 	p := r.peer()
-	p.Families = IPv4
+	p.Families = bgp.IPv4
 	s.Set(alone(p), say(both))
 	r.has(map[string]string{"198.51.100.1/32": "NODE"})
 	eventually(t, "one prefix of one family", func() (bool, any) {
 		p := status(s, "tor")
-		return p.Prefixes == 1 && p.Families == IPv4 && p.Error == "", p
+		return p.Prefixes == 1 && p.Families == bgp.IPv4 && p.Error == "", p
 	})
 }
 
@@ -104,7 +106,7 @@ func TestARouterIsFoundByItsAdvertisements(t *testing.T) {
 		"address-family ipv6 unicast", "neighbor lan activate", "exit-address-family")}
 	s := newSpeaker(t, false)
 	run(t, s)
-	p := Peer{Interface: eth, LocalASN: 65000, RouterID: netip.MustParseAddr("192.0.2.2"), HoldTime: minHoldTime, ConnectTime: minConnectTime}
+	p := bgp.Peer{Interface: eth, LocalASN: 65000, RouterID: netip.MustParseAddr("192.0.2.2"), HoldTime: bgp.MinHoldTime, ConnectTime: bgp.MinConnectTime}
 	s.Set(alone(p), say(both))
 	established(t, s, "tor")
 	local := linkLocal(t, eth).String()

@@ -1,12 +1,14 @@
-package bgp
+package speaker
 
 import (
 	"context"
 	"log/slog"
 	"strconv"
 
-	"github.com/osrg/gobgp/v4/pkg/packet/bgp"
+	gobgp "github.com/osrg/gobgp/v4/pkg/packet/bgp"
 	"k8s.io/klog/v2"
+
+	"github.com/clarionlb/clarion/announce/bgp"
 )
 
 // listener hears what GoBGP logs. Of attempts to connect, of refusals and of what was said last it tells nothing in any other
@@ -33,22 +35,22 @@ func (l *listener) Handle(_ context.Context, r slog.Record) error {
 		c.updates.Add(1)
 		return nil
 	case "outgoing connection established":
-		c.happen(event{state: OpenSent})
+		c.happen(event{state: bgp.OpenSent})
 	case "failed to connect":
 		c.happen(event{err: "no connection: " + attr(r, "Error")})
 	case "outgoing connection IO error":
-		c.happen(event{state: Connect, err: "the router closed the connection before it said anything: does it know this node's address?"})
+		c.happen(event{state: bgp.Connect, err: "the router closed the connection before it said anything: does it know this node's address?"})
 	case "outgoing connection closing due to hold timer expired in OPEN SENT state":
-		c.happen(event{state: Connect, err: silentRouter})
+		c.happen(event{state: bgp.Connect, err: silentRouter})
 	case "sent notification":
-		said := toldRouter + notification(r)
-		if said == toldRouter+notificationName(bgp.BGP_ERROR_FSM_ERROR, unexpectedInOpenSent) {
+		said := bgp.ToldRouter + notification(r)
+		if said == bgp.ToldRouter+notificationName(gobgp.BGP_ERROR_FSM_ERROR, unexpectedInOpenSent) {
 			// What comes in the place of an OPEN, if not nothing, is a NOTIFICATION, which GoBGP does not read.
 			said = refusal
 		}
 		c.happen(event{err: said})
 	case "received notification":
-		c.happen(event{err: toldByRouter + notification(r)})
+		c.happen(event{err: bgp.ToldByRouter + notification(r)})
 	case "prefix limit reached":
 		c.happen(event{limit: true})
 	case "Session will be reset due to malformed BGP message", "Session will be reset due to malformed BGP update message",
@@ -68,11 +70,7 @@ func (l *listener) Handle(_ context.Context, r slog.Record) error {
 
 const (
 	silentRouter = "the router accepts connections and says nothing"
-	toldRouter   = "sent to the router: "
-	toldByRouter = "the router closed the session: "
 	refusal      = "the router refused the session: does it expect this autonomous system from this address?"
-	// inItsOwnWords comes before what the router says besides.
-	inItsOwnWords = `, "`
 )
 
 // unexpectedInOpenSent is a subcode of RFC 6608.

@@ -1,4 +1,4 @@
-package bgp
+package speaker
 
 import (
 	"net"
@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
+
+	"github.com/clarionlb/clarion/announce/bgp"
 )
 
 // plain are the lines for a session with the node that carries both families, and more lines for it.
@@ -27,9 +29,9 @@ func activate(neighbor string) []string {
 }
 
 // alone is what is set for one peer.
-func alone(p Peer) map[string]Peer { return map[string]Peer{"tor": p} }
+func alone(p bgp.Peer) map[string]bgp.Peer { return map[string]bgp.Peer{"tor": p} }
 
-func say(rs []Route) map[string][]Route { return map[string][]Route{"tor": rs} }
+func say(rs []bgp.Route) map[string][]bgp.Route { return map[string][]bgp.Route{"tor": rs} }
 
 func TestRoutesReachTheKernelOfTheRouterAndLeaveIt(t *testing.T) {
 	t.Parallel()
@@ -43,7 +45,7 @@ func TestRoutesReachTheKernelOfTheRouterAndLeaveIt(t *testing.T) {
 	r.has(map[string]string{"198.51.100.2/32": "NODE", "198.51.100.3/32": "NODE"})
 	eventually(t, "two routes in the status", func() (bool, any) {
 		p := status(s, "tor")
-		return p.Prefixes == 2 && p.State == Established && p.PeerASN == 65001 && p.PeerID == r.v4 && p.Families == IPv4|IPv6 &&
+		return p.Prefixes == 2 && p.State == bgp.Established && p.PeerASN == 65001 && p.PeerID == r.v4 && p.Families == bgp.IPv4|bgp.IPv6 &&
 			p.Error == "" && p.Updates > 0, p
 	})
 	s.Set(nil, nil)
@@ -72,11 +74,11 @@ func TestAttributesAreSeenByTheRouter(t *testing.T) {
 	r := newRouter(t, plain()...)
 	s := newSpeaker(t, false)
 	run(t, s)
-	s.Set(alone(r.peer()), say(append(routes(&Attributes{
+	s.Set(alone(r.peer()), say(append(routes(&bgp.Attributes{
 		LocalPref:        ptr(uint32(300)), // not for external routers
 		MED:              ptr(uint32(42)),
 		Communities:      []uint32{65000<<16 | 7, 65000<<16 | 8},
-		LargeCommunities: []LargeCommunity{{65000, 1, 2}, {65000, 3, 4}},
+		LargeCommunities: []bgp.LargeCommunity{{Global: 65000, Local1: 1, Local2: 2}, {Global: 65000, Local1: 3, Local2: 4}},
 		Prepend:          2,
 		LinkBandwidth:    125_000_000,
 	}, "198.51.100.1/32", "2001:db8:ff::1/128"), routes(nil, "198.51.100.2/32")...)))
@@ -92,7 +94,7 @@ func TestAttributesAreSeenByTheRouter(t *testing.T) {
 		t.Errorf("a route without attributes: %+v", p)
 	}
 
-	s.Set(alone(r.peer()), say(routes(&Attributes{MED: ptr(uint32(0))}, "198.51.100.1/32")))
+	s.Set(alone(r.peer()), say(routes(&bgp.Attributes{MED: ptr(uint32(0))}, "198.51.100.1/32")))
 	eventually(t, "other attributes", func() (bool, any) {
 		p := r.path("198.51.100.1/32")
 		return p.MED != nil && *p.MED == 0 && p.Community.String == "" && p.ASPath.String == "65000", p
@@ -106,7 +108,7 @@ func TestInternalSessionsCarryALocalPreferenceAndNoPrepending(t *testing.T) {
 	run(t, s)
 	p := r.peer()
 	p.LocalASN = 65001
-	s.Set(alone(p), say(append(routes(&Attributes{LocalPref: ptr(uint32(300)), Prepend: 3}, "198.51.100.1/32"), routes(nil, "198.51.100.2/32")...)))
+	s.Set(alone(p), say(append(routes(&bgp.Attributes{LocalPref: ptr(uint32(300)), Prepend: 3}, "198.51.100.1/32"), routes(nil, "198.51.100.2/32")...)))
 	r.has(map[string]string{"198.51.100.1/32": "NODE", "198.51.100.2/32": "NODE"})
 	if p := r.path("198.51.100.1/32"); p.LocalPref == nil || *p.LocalPref != 300 || p.ASPath.String != "Local" {
 		t.Errorf("%+v", p)
@@ -143,7 +145,7 @@ func TestOneNodeIsSeveralToSeveralRouters(t *testing.T) {
 	run(t, s)
 	pa, pb := a.peer(), b.peer()
 	pb.LocalASN, pb.RouterID = 4200000001, netip.MustParseAddr("192.0.2.3")
-	s.Set(map[string]Peer{"a": pa, "b": pb}, map[string][]Route{"a": routes(nil, "198.51.100.1/32"), "b": routes(nil, "198.51.100.2/32")})
+	s.Set(map[string]bgp.Peer{"a": pa, "b": pb}, map[string][]bgp.Route{"a": routes(nil, "198.51.100.1/32"), "b": routes(nil, "198.51.100.2/32")})
 	a.has(map[string]string{"198.51.100.1/32": "NODE"})
 	b.has(map[string]string{"198.51.100.2/32": "NODE"})
 	if n := a.neighbor(a.node4.String()); n.RemoteAS != 65000 || n.RemoteRouterID != "192.0.2.2" {
@@ -161,14 +163,14 @@ func TestAPasswordIsChangedWithoutRestartingOtherSessions(t *testing.T) {
 	run(t, s)
 	pa, pb := a.peer(), b.peer()
 	pa.Password, pb.Password = "first", "other"
-	rs := map[string][]Route{"a": routes(nil, "198.51.100.1/32"), "b": routes(nil, "198.51.100.1/32")}
-	s.Set(map[string]Peer{"a": pa, "b": pb}, rs)
+	rs := map[string][]bgp.Route{"a": routes(nil, "198.51.100.1/32"), "b": routes(nil, "198.51.100.1/32")}
+	s.Set(map[string]bgp.Peer{"a": pa, "b": pb}, rs)
 	a.has(map[string]string{"198.51.100.1/32": "NODE"})
 	b.has(map[string]string{"198.51.100.1/32": "NODE"})
 
 	a.configure("router bgp 65001", a.name("neighbor NODE password second"))
 	pa.Password = "second"
-	s.Set(map[string]Peer{"a": pa, "b": pb}, rs)
+	s.Set(map[string]bgp.Peer{"a": pa, "b": pb}, rs)
 	eventually(t, "a second session with a", func() (bool, any) {
 		n := a.neighbor(a.node4.String())
 		return n.State == "Established" && n.Established == 2, n
@@ -208,7 +210,7 @@ func TestPacketsFromAfarAreRefused(t *testing.T) {
 }
 
 // behind puts a router, on 203.0.113.1, behind the one at the end of a cable, and returns it with a Peer for it.
-func behind(t *testing.T, lines ...string) (*router, Peer) {
+func behind(t *testing.T, lines ...string) (*router, bgp.Peer) {
 	t.Helper()
 	middle, eth := cable(t)
 	middle.address("lan", "10.1.0.1/24")
@@ -282,13 +284,13 @@ func TestTheRouterMaySpeakOfTheSamePrefix(t *testing.T) {
 	b := newRouter(t, plain()...)
 	s := newSpeaker(t, false)
 	run(t, s)
-	peers := map[string]Peer{"a": a.peer(), "b": b.peer()}
+	peers := map[string]bgp.Peer{"a": a.peer(), "b": b.peer()}
 	s.Set(peers, nil)
 	established(t, s, "a")
 	established(t, s, "b")
 	// Ours must be announced, also to the one that says it is better, and theirs not be passed on.
 	rs := routes(nil, "198.51.100.1/32", "198.51.100.2/32")
-	s.Set(peers, map[string][]Route{"a": rs, "b": rs})
+	s.Set(peers, map[string][]bgp.Route{"a": rs, "b": rs})
 	b.has(map[string]string{"198.51.100.1/32": "NODE", "198.51.100.2/32": "NODE"})
 	eventually(t, "two paths at a", func() (bool, any) {
 		ps := a.paths("198.51.100.1/32")
@@ -310,7 +312,7 @@ func TestARouterThatSendsTooMuchIsCutOff(t *testing.T) {
 	s.Set(alone(p), say(routes(nil, "198.51.100.1/32")))
 	eventually(t, "a pause", func() (bool, any) {
 		p := status(s, "tor")
-		return p.State == Idle && p.Error == errLimit.Error() && p.Flaps == 1, p
+		return p.State == bgp.Idle && p.Error == errLimit.Error() && p.Flaps == 1, p
 	})
 	eventually(t, "the reason at the router", func() (bool, any) {
 		n := r.neighbor(r.node4.String())
@@ -329,9 +331,9 @@ func TestAPeerThatCannotBeHonouredSaysSoAndTheOthersWork(t *testing.T) {
 	run(t, s)
 	bad := r.peer()
 	bad.MultihopTTL, bad.SecurityHops = 2, 1
-	s.Set(map[string]Peer{"bad": bad, "good": r.peer()}, map[string][]Route{"good": routes(nil, "198.51.100.1/32")})
+	s.Set(map[string]bgp.Peer{"bad": bad, "good": r.peer()}, map[string][]bgp.Route{"good": routes(nil, "198.51.100.1/32")})
 	r.has(map[string]string{"198.51.100.1/32": "NODE"})
-	if p := status(s, "bad"); p.State != Idle || p.Error != bad.Validate().Error() {
+	if p := status(s, "bad"); p.State != bgp.Idle || p.Error != bad.Validate().Error() {
 		t.Errorf("%+v", p)
 	}
 }
@@ -347,7 +349,7 @@ func TestARouterThatComesBackIsToldEverything(t *testing.T) {
 	r.stopBGP()
 	eventually(t, "no session", func() (bool, any) {
 		p := status(s, "tor")
-		return p.State != Established && p.Flaps == 1 && p.Prefixes == 0, p
+		return p.State != bgp.Established && p.Flaps == 1 && p.Prefixes == 0, p
 	})
 	r.stopBGP = r.daemon("bgpd")
 	r.has(want)
@@ -374,6 +376,6 @@ func refused(t *testing.T, s *Speaker, name, words string) {
 	t.Helper()
 	eventually(t, "no session because of "+words, func() (bool, any) {
 		p := status(s, name)
-		return p.State != Established && strings.Contains(p.Error, words), p
+		return p.State != bgp.Established && strings.Contains(p.Error, words), p
 	})
 }

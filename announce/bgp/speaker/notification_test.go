@@ -1,6 +1,10 @@
-package bgp
+package speaker
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/clarionlb/clarion/announce/bgp"
+)
 
 func TestNotificationsHaveNames(t *testing.T) {
 	for _, test := range []struct {
@@ -29,7 +33,7 @@ func TestAProblemIsTheSameWheneverItHappens(t *testing.T) {
 		"BFD heard nothing from the router for 312ms":                                                 "BFD heard nothing from the router",
 		"the router sent more routes than it may":                                                     "the router sent more routes than it may",
 	} {
-		if got := (PeerStatus{Error: said}).Problem(); got != want {
+		if got := (bgp.PeerStatus{Error: said}).Problem(); got != want {
 			t.Errorf("%q is the problem %q, want %q", said, got, want)
 		}
 	}

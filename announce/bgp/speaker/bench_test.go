@@ -1,4 +1,4 @@
-package bgp
+package speaker
 
 import (
 	"fmt"
@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/clarionlb/clarion/announce/bgp"
 )
 
 // BenchmarkKernel measures from Set to the kernel of the router: routes that are announced, and that are withdrawn again.
@@ -71,11 +73,11 @@ func BenchmarkSet(b *testing.B) {
 		}
 	}
 	peers := stubs(b, reader, reader)
-	rs, changed := map[string][]Route{}, map[string][]Route{}
+	rs, changed := map[string][]bgp.Route{}, map[string][]bgp.Route{}
 	for name := range peers {
 		rs[name] = block(count, nil)
 		changed[name] = slices.Clone(rs[name])
-		changed[name][count/2].Attributes = &Attributes{Prepend: 1}
+		changed[name][count/2].Attributes = &bgp.Attributes{Prepend: 1}
 	}
 	s.Set(peers, rs)
 	updates := func() (sent uint64) {
@@ -96,7 +98,7 @@ func BenchmarkSet(b *testing.B) {
 		before := updates()
 		measure(b, func(n int) {
 			was := updates()
-			s.Set(peers, []map[string][]Route{changed, rs}[n%2])
+			s.Set(peers, []map[string][]bgp.Route{changed, rs}[n%2])
 			for updates() < was+uint64(len(peers)) {
 				time.Sleep(10 * time.Microsecond)
 			}
@@ -154,16 +156,16 @@ func BenchmarkMemory(b *testing.B) {
 		name   string
 		serve  func(net.Conn)
 		routes int
-		state  State
+		state  bgp.State
 	}{
-		{"dialling", deaf, 0, OpenSent},
-		{"established", quiet, 0, Established},
-		{"10,000 routes", quiet, 10_000, Established},
-		{"100,000 received", flood, 0, Established},
+		{"dialling", deaf, 0, bgp.OpenSent},
+		{"established", quiet, 0, bgp.Established},
+		{"10,000 routes", quiet, 10_000, bgp.Established},
+		{"100,000 received", flood, 0, bgp.Established},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			peers := stubs(b, slices.Repeat([]func(net.Conn){c.serve}, count)...)
-			rs := map[string][]Route{}
+			rs := map[string][]bgp.Route{}
 			shared := block(c.routes, nil)
 			for name, p := range peers {
 				p.HoldTime = time.Minute

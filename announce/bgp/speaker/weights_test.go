@@ -1,4 +1,4 @@
-package bgp
+package speaker
 
 import (
 	"fmt"
@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/vishvananda/netlink"
+
+	"github.com/clarionlb/clarion/announce/bgp"
 )
 
 // weights are those of the next hops of a prefix in the router's kernel.
@@ -41,7 +43,7 @@ func TestTheRouterSpreadsTrafficByLinkBandwidth(t *testing.T) {
 
 	s := newSpeaker(t, false)
 	run(t, s)
-	peers := map[string]Peer{}
+	peers := map[string]bgp.Peer{}
 	for i, node := range []netip.Addr{r.node4, second} {
 		p := r.peer()
 		p.Source, p.RouterID = node, node
@@ -50,9 +52,9 @@ func TestTheRouterSpreadsTrafficByLinkBandwidth(t *testing.T) {
 	}
 	expect := func(bandwidth, bandwidth2 float32, weight, weight2 int) {
 		t.Helper()
-		s.Set(peers, map[string][]Route{
-			r.node4.String(): routes(&Attributes{LinkBandwidth: bandwidth}, "198.51.100.1/32"),
-			second.String():  routes(&Attributes{LinkBandwidth: bandwidth2}, "198.51.100.1/32"),
+		s.Set(peers, map[string][]bgp.Route{
+			r.node4.String(): routes(&bgp.Attributes{LinkBandwidth: bandwidth}, "198.51.100.1/32"),
+			second.String():  routes(&bgp.Attributes{LinkBandwidth: bandwidth2}, "198.51.100.1/32"),
 		})
 		want := map[string]int{r.node4.String(): weight, second.String(): weight2}
 		eventually(t, fmt.Sprintf("the weights %v", want), func() (bool, any) {

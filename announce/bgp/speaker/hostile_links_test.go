@@ -1,9 +1,11 @@
-package bgp
+package speaker
 
 import (
 	"testing"
 
 	"github.com/vishvananda/netlink"
+
+	"github.com/clarionlb/clarion/announce/bgp"
 )
 
 // A router that has lost its power or its way back leaves a connection of which only the node's end is left.
@@ -12,13 +14,13 @@ func TestAConnectionOfWhichOnlyOneEndIsLeftIsGivenUp(t *testing.T) {
 	r := newRouter(t, plain()...)
 	cut := "table inet cut { chain in { type filter hook input priority 0; tcp dport 179 drop; }; " +
 		"chain out { type filter hook output priority 0; tcp sport 179 drop; }; }"
-	beside(t, map[string]Peer{"cut": r.peer()}, func(s *Speaker) {
+	beside(t, map[string]bgp.Peer{"cut": r.peer()}, func(s *Speaker) {
 		established(t, s, "cut")
 		r.in(func() error { return nft(cut) })
 		r.stopBGP()
 		eventually(t, "the router given up", func() (bool, any) {
 			p := status(s, "cut")
-			return p.State != Established && p.Flaps == 1, p
+			return p.State != bgp.Established && p.Flaps == 1, p
 		})
 		refused(t, s, "cut", "no connection: dial tcp")
 		r.in(func() error { return nft("delete table inet cut") })
@@ -32,7 +34,7 @@ func TestALinkThatFlapsIsNoTroubleToOthers(t *testing.T) {
 	r := newRouter(t, "neighbor NODE remote-as 65000", "address-family ipv4 unicast", "neighbor NODE activate", "exit-address-family")
 	link, err := r.nl.LinkByName("lan")
 	must(t, err)
-	beside(t, map[string]Peer{"flapping": r.peer()}, func(s *Speaker) {
+	beside(t, map[string]bgp.Peer{"flapping": r.peer()}, func(s *Speaker) {
 		for range 2 {
 			established(t, s, "flapping")
 			before := status(s, "flapping").Flaps

@@ -1,4 +1,4 @@
-package bgp
+package speaker
 
 import (
 	"errors"
@@ -8,6 +8,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/clarionlb/clarion/announce/bgp"
 )
 
 // hops are the next hops of routes on a session, for each family: an unspecified address is that of the session, the zero
@@ -17,28 +19,28 @@ type hops struct{ v4, v6 netip.Addr }
 // anyHops is for where they do not matter.
 var anyHops = hops{netip.IPv4Unspecified(), netip.IPv6Unspecified()}
 
-func (h hops) of(f Families) netip.Addr {
-	if f == IPv4 {
+func (h hops) of(f bgp.Families) netip.Addr {
+	if f == bgp.IPv4 {
 		return h.v4
 	}
 	return h.v6
 }
 
 // families are those that have one.
-func (h hops) families() Families {
-	var f Families
+func (h hops) families() bgp.Families {
+	var f bgp.Families
 	if h.v4.IsValid() {
-		f |= IPv4
+		f |= bgp.IPv4
 	}
 	if h.v6.IsValid() {
-		f |= IPv6
+		f |= bgp.IPv6
 	}
 	return f
 }
 
 // findHops returns the next hops on a session with a router. extended says that it takes an IPv6 one for IPv4 routes. A family
 // that has none is no error: it may get one later.
-func findHops(peer Peer, router netip.Addr, extended bool) (hops, error) {
+func findHops(peer bgp.Peer, router netip.Addr, extended bool) (hops, error) {
 	if router.Is6() && extended {
 		return hops{netip.IPv6Unspecified(), netip.IPv6Unspecified()}, nil
 	}
@@ -59,7 +61,7 @@ func findHops(peer Peer, router netip.Addr, extended bool) (hops, error) {
 }
 
 // sourceLink returns the interface that has the address of this node on the session, or that leads to the router.
-func sourceLink(peer Peer, router netip.Addr) (int, error) {
+func sourceLink(peer bgp.Peer, router netip.Addr) (int, error) {
 	switch {
 	case router.Zone() != "":
 		ifi, err := net.InterfaceByName(router.Zone())

@@ -1,4 +1,4 @@
-package bgp
+package speaker
 
 import (
 	"cmp"
@@ -8,6 +8,8 @@ import (
 	"sync"
 
 	"k8s.io/klog/v2"
+
+	"github.com/clarionlb/clarion/announce/bgp"
 )
 
 // Config is what a Speaker is made of.
@@ -52,7 +54,7 @@ func New(config Config) *Speaker {
 //
 // Before the first Set no router is dialled. It should come when the routes are complete: a router that has kept the routes
 // of an earlier session drops those that it is not told again.
-func (s *Speaker) Set(peers map[string]Peer, routes map[string][]Route) {
+func (s *Speaker) Set(peers map[string]bgp.Peer, routes map[string][]bgp.Route) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	fresh := false
@@ -123,17 +125,17 @@ func (s *Speaker) Break(name, why string) {
 }
 
 // Peers returns what is seen on the sessions, in the order of their names.
-func (s *Speaker) Peers() []PeerStatus {
+func (s *Speaker) Peers() []bgp.PeerStatus {
 	s.mu.Lock()
 	neighbors := slices.Collect(maps.Values(s.neighbors))
 	s.mu.Unlock()
-	var peers []PeerStatus
+	var peers []bgp.PeerStatus
 	for _, n := range neighbors {
 		if status, ok := n.seen(); ok {
 			peers = append(peers, status)
 		}
 	}
-	slices.SortFunc(peers, func(a, b PeerStatus) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(peers, func(a, b bgp.PeerStatus) int { return cmp.Compare(a.Name, b.Name) })
 	return peers
 }
 

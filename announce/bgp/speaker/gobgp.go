@@ -1,4 +1,4 @@
-package bgp
+package speaker
 
 import (
 	"context"
@@ -11,16 +11,18 @@ import (
 
 	"github.com/osrg/gobgp/v4/api"
 	"github.com/osrg/gobgp/v4/pkg/apiutil"
-	"github.com/osrg/gobgp/v4/pkg/packet/bgp"
+	gobgp "github.com/osrg/gobgp/v4/pkg/packet/bgp"
 	"github.com/osrg/gobgp/v4/pkg/server"
 	"k8s.io/klog/v2"
+
+	"github.com/clarionlb/clarion/announce/bgp"
 )
 
 // connection is one life of a GoBGP server: it dials one router until there is a session, and is given up when that ends. It
 // is the only thing that knows GoBGP, but for what it logs.
 type connection struct {
 	server  *server.BgpServer
-	peer    Peer
+	peer    bgp.Peer
 	address netip.Addr
 	stop    context.CancelFunc
 	updates atomic.Uint64
@@ -34,7 +36,7 @@ type connection struct {
 // event is something that happened on a connection.
 type event struct {
 	// state that was reached. It is empty if only err happened.
-	state State
+	state bgp.State
 	// err is what went wrong.
 	err string
 	// limit says that the router has sent more routes than it may.
@@ -47,7 +49,7 @@ type event struct {
 type session struct {
 	peerASN  uint32
 	peerID   netip.Addr
-	families Families
+	families bgp.Families
 	// extendedNextHop says that IPv4 routes may have an IPv6 next hop.
 	extendedNextHop bool
 	gracefulRestart bool
@@ -58,7 +60,7 @@ type session struct {
 const deferral = 2 * time.Second
 
 // open starts a server that has no routes yet and does not dial.
-func open(peer Peer, address netip.Addr, logger klog.Logger) (*connection, error) {
+func open(peer bgp.Peer, address netip.Addr, logger klog.Logger) (*connection, error) {
 	c := &connection{peer: peer, address: address, news: make(chan struct{}, 1)}
 	c.server = server.NewBgpServer(server.LoggerOption(slog.New(&listener{connection: c, logger: logger}), nil))
 	go c.server.Serve()
@@ -114,9 +116,9 @@ func (c *connection) dial(restarted bool) error {
 			AuthPassword:    p.Password,
 		},
 		Timers: &api.Timers{Config: &api.TimersConfig{
-			HoldTime:          uint64(p.holdTime() / time.Second),
-			KeepaliveInterval: uint64(p.keepaliveTime() / time.Second),
-			ConnectRetry:      uint64(p.connectTime() / time.Second),
+			HoldTime:          uint64(p.EffectiveHoldTime() / time.Second),
+			KeepaliveInterval: uint64(p.EffectiveKeepaliveTime() / time.Second),
+			ConnectRetry:      uint64(p.EffectiveConnectTime() / time.Second),
 		}},
 		Transport: &api.Transport{
 			RemotePort:    uint32(p.Port),
@@ -143,8 +145,8 @@ func (c *connection) dial(restarted bool) error {
 			LocalRestarting: restarted,
 		}
 	}
-	for _, f := range []Families{IPv4, IPv6} {
-		if p.families()&f == 0 {
+	for _, f := range []bgp.Families{bgp.IPv4, bgp.IPv6} {
+		if p.OfferedFamilies()&f == 0 {
 			continue
 		}
 		af := &api.AfiSafi{
@@ -166,7 +168,7 @@ func (c *connection) dial(restarted bool) error {
 const tosInternetworkControl = 0xc0
 
 // announce adds or replaces routes, which have a next hop.
-func (c *connection) announce(routes []Route, hops hops) error {
+func (c *connection) announce(routes []bgp.Route, hops hops) error {
 	if len(routes) == 0 {
 		return nil
 	}
@@ -178,7 +180,7 @@ func (c *connection) announce(routes []Route, hops hops) error {
 }
 
 // withdraw removes routes.
-func (c *connection) withdraw(routes []Route) error {
+func (c *connection) withdraw(routes []bgp.Route) error {
 	if len(routes) == 0 {
 		return nil
 	}
@@ -195,42 +197,42 @@ func (c *connection) notice(e *apiutil.WatchEventMessage_PeerEvent, _ time.Time)
 	}
 	state := e.Peer.State
 	switch state.SessionState {
-	case bgp.BGP_FSM_ESTABLISHED:
-		c.happen(event{state: Established, session: agreed(c.peer, state)})
-	case bgp.BGP_FSM_OPENSENT:
-		c.happen(event{state: OpenSent})
-	case bgp.BGP_FSM_OPENCONFIRM:
-		c.happen(event{state: OpenConfirm})
-	case bgp.BGP_FSM_IDLE:
-		c.happen(event{state: Idle, err: ending(state.DisconnectReason)})
+	case gobgp.BGP_FSM_ESTABLISHED:
+		c.happen(event{state: bgp.Established, session: agreed(c.peer, state)})
+	case gobgp.BGP_FSM_OPENSENT:
+		c.happen(event{state: bgp.OpenSent})
+	case gobgp.BGP_FSM_OPENCONFIRM:
+		c.happen(event{state: bgp.OpenConfirm})
+	case gobgp.BGP_FSM_IDLE:
+		c.happen(event{state: bgp.Idle, err: ending(state.DisconnectReason)})
 	default:
-		c.happen(event{state: Connect})
+		c.happen(event{state: bgp.Connect})
 	}
 }
 
 // agreed reads what both have offered.
-func agreed(peer Peer, state apiutil.PeerState) session {
+func agreed(peer bgp.Peer, state apiutil.PeerState) session {
 	s := session{peerASN: state.PeerASN, peerID: state.RouterID}
 	multiprotocol := false
 	for _, capability := range state.RemoteCap {
 		switch capability := capability.(type) {
-		case *bgp.CapMultiProtocol:
+		case *gobgp.CapMultiProtocol:
 			multiprotocol = true
 			s.families |= ownFamily(capability.CapValue)
-		case *bgp.CapExtendedNexthop:
+		case *gobgp.CapExtendedNexthop:
 			for _, t := range capability.Tuples {
-				if t.NLRIAFI == bgp.AFI_IP && t.NexthopAFI == bgp.AFI_IP6 {
+				if t.NLRIAFI == gobgp.AFI_IP && t.NexthopAFI == gobgp.AFI_IP6 {
 					s.extendedNextHop = true
 				}
 			}
-		case *bgp.CapGracefulRestart:
+		case *gobgp.CapGracefulRestart:
 			s.gracefulRestart = peer.RestartTime != 0
 		}
 	}
 	if !multiprotocol {
-		s.families = IPv4 // RFC 4760, section 8
+		s.families = bgp.IPv4 // RFC 4760, section 8
 	}
-	s.families &= peer.families()
+	s.families &= peer.OfferedFamilies()
 	return s
 }
 
@@ -287,7 +289,7 @@ func (c *connection) awaitIdle() {
 	defer late.Stop()
 	for {
 		for _, e := range c.take() {
-			if e.state == Idle {
+			if e.state == bgp.Idle {
 				return
 			}
 		}
@@ -307,27 +309,27 @@ func (c *connection) close() {
 	c.server.Stop()
 }
 
-func apiFamily(f Families) *api.Family {
+func apiFamily(f bgp.Families) *api.Family {
 	family := &api.Family{Afi: api.Family_AFI_IP, Safi: api.Family_SAFI_UNICAST}
-	if f == IPv6 {
+	if f == bgp.IPv6 {
 		family.Afi = api.Family_AFI_IP6
 	}
 	return family
 }
 
-func bgpFamily(f Families) bgp.Family {
-	if f == IPv6 {
-		return bgp.RF_IPv6_UC
+func bgpFamily(f bgp.Families) gobgp.Family {
+	if f == bgp.IPv6 {
+		return gobgp.RF_IPv6_UC
 	}
-	return bgp.RF_IPv4_UC
+	return gobgp.RF_IPv4_UC
 }
 
-func ownFamily(f bgp.Family) Families {
+func ownFamily(f gobgp.Family) bgp.Families {
 	switch f {
-	case bgp.RF_IPv4_UC:
-		return IPv4
-	case bgp.RF_IPv6_UC:
-		return IPv6
+	case gobgp.RF_IPv4_UC:
+		return bgp.IPv4
+	case gobgp.RF_IPv6_UC:
+		return bgp.IPv6
 	}
 	return 0
 }

@@ -1,4 +1,4 @@
-package bgp
+package speaker
 
 import (
 	"context"
@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/clarionlb/clarion/announce/bgp"
 )
 
 const envInside = "CLARION_TEST_IN_NAMESPACE"
@@ -72,13 +74,13 @@ func newSpeaker(t testing.TB, restarted bool) *Speaker {
 }
 
 // status returns what a Speaker says of a peer.
-func status(s *Speaker, name string) PeerStatus {
+func status(s *Speaker, name string) bgp.PeerStatus {
 	for _, p := range s.Peers() {
 		if p.Name == name {
 			return p
 		}
 	}
-	return PeerStatus{}
+	return bgp.PeerStatus{}
 }
 
 // established waits for a session.
@@ -86,15 +88,15 @@ func established(t testing.TB, s *Speaker, name string) {
 	t.Helper()
 	eventually(t, "a session with "+name, func() (bool, any) {
 		p := status(s, name)
-		return p.State == Established, p
+		return p.State == bgp.Established, p
 	})
 }
 
 // routes are some for these prefixes, all with the same attributes.
-func routes(a *Attributes, prefixes ...string) []Route {
-	var rs []Route
+func routes(a *bgp.Attributes, prefixes ...string) []bgp.Route {
+	var rs []bgp.Route
 	for _, p := range prefixes {
-		rs = append(rs, Route{netip.MustParsePrefix(p), a})
+		rs = append(rs, bgp.Route{Prefix: netip.MustParsePrefix(p), Attributes: a})
 	}
 	return rs
 }

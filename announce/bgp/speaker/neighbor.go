@@ -1,4 +1,4 @@
-package bgp
+package speaker
 
 import (
 	"cmp"
@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"k8s.io/klog/v2"
+
+	"github.com/clarionlb/clarion/announce/bgp"
 )
 
 // neighbor keeps up the session with one router.
@@ -22,13 +24,13 @@ type neighbor struct {
 	running bool
 
 	mu     sync.Mutex
-	peer   *Peer // nil is one to forget
-	routes []Route
+	peer   *bgp.Peer // nil is one to forget
+	routes []bgp.Route
 	// excuse is why the session is ended, if the peer is nil.
 	excuse string
 	// held is why the session is kept closed, and severed why it is to be lost; empty if it is not.
 	held, severed string
-	status        PeerStatus
+	status        bgp.PeerStatus
 	// counted are the messages of earlier connections, updates those of the present one.
 	counted uint64
 	updates func() uint64
@@ -44,13 +46,13 @@ func newNeighbor(s *Speaker, name string) *neighbor {
 		logger:    klog.LoggerWithValues(s.config.Logger, "peer", name),
 		wake:      make(chan struct{}, 1),
 		held:      s.held[name],
-		status:    PeerStatus{Name: name, State: Idle, Since: time.Now()},
+		status:    bgp.PeerStatus{Name: name, State: bgp.Idle, Since: time.Now()},
 		restarted: s.config.Restarted,
 	}
 }
 
 // set says what is wanted.
-func (n *neighbor) set(peer Peer, routes []Route) {
+func (n *neighbor) set(peer bgp.Peer, routes []bgp.Route) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.peer != nil && *n.peer == peer && same(n.routes, routes) {
@@ -90,7 +92,7 @@ func (n *neighbor) holding() string {
 func (n *neighbor) sever(why string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.status.State == Established {
+	if n.status.State == bgp.Established {
 		n.severed = why
 		signal(n.wake)
 	}
@@ -100,14 +102,14 @@ func (n *neighbor) sever(why string) {
 func (n *neighbor) severs() string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.status.State != Established {
+	if n.status.State != bgp.Established {
 		return ""
 	}
 	return cmp.Or(n.severed, n.held)
 }
 
 // seen returns the status, unless there is none any more.
-func (n *neighbor) seen() (PeerStatus, bool) {
+func (n *neighbor) seen() (bgp.PeerStatus, bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	status := n.status
@@ -119,7 +121,7 @@ func (n *neighbor) seen() (PeerStatus, bool) {
 }
 
 // wanted returns what is wanted now. Without a peer, the session is to end with the excuse.
-func (n *neighbor) wanted() (peer *Peer, routes []Route, excuse string) {
+func (n *neighbor) wanted() (peer *bgp.Peer, routes []bgp.Route, excuse string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.peer, n.routes, n.excuse
@@ -144,13 +146,13 @@ func (n *neighbor) forget() bool {
 		return false
 	}
 	delete(n.speaker.neighbors, n.name)
-	n.note(func(*PeerStatus) {})
+	n.note(func(*bgp.PeerStatus) {})
 	return true
 }
 
 // until is what ends a wait early.
 type until struct {
-	peer Peer
+	peer bgp.Peer
 	stop <-chan time.Time
 	// moved receives after the router has been found at another address.
 	moved <-chan struct{}
@@ -181,7 +183,7 @@ func (n *neighbor) await(ctx context.Context, until until) bool {
 }
 
 // wants says whether the session is still to be one of this Peer.
-func (n *neighbor) wants(peer Peer) bool {
+func (n *neighbor) wants(peer bgp.Peer) bool {
 	now, _, _ := n.wanted()
 	return now != nil && *now == peer
 }
@@ -197,14 +199,14 @@ const (
 )
 
 // serve keeps the session up for as long as it is wanted with these parameters.
-func (n *neighbor) serve(ctx context.Context, peer Peer) {
+func (n *neighbor) serve(ctx context.Context, peer bgp.Peer) {
 	if err := peer.Validate(); err != nil {
-		n.enter(Idle, err.Error())
+		n.enter(bgp.Idle, err.Error())
 		n.await(ctx, until{peer: peer})
 		return
 	}
 	where := fixed(peer.Address)
-	if peer.unnumbered() {
+	if peer.Unnumbered() {
 		ctx, stop := context.WithCancel(ctx)
 		beacon := newBeacon(peer.Interface, n.logger)
 		var shining sync.WaitGroup
@@ -217,13 +219,13 @@ func (n *neighbor) serve(ctx context.Context, peer Peer) {
 	for ctx.Err() == nil && n.wants(peer) {
 		router := where.router()
 		if !router.IsValid() {
-			n.enter(Connect, fmt.Sprintf("no router has advertised itself on %s", peer.Interface))
+			n.enter(bgp.Connect, fmt.Sprintf("no router has advertised itself on %s", peer.Interface))
 			n.await(ctx, until{peer: peer, moved: where.moved})
 			continue
 		}
-		n.note(func(s *PeerStatus) { s.Address = router })
+		n.note(func(s *bgp.PeerStatus) { s.Address = router })
 		if why := n.holding(); why != "" {
-			n.enter(Connect, why)
+			n.enter(bgp.Connect, why)
 			n.await(ctx, until{peer: peer, moved: where.moved, held: why})
 			continue
 		}
@@ -240,7 +242,7 @@ func (n *neighbor) serve(ctx context.Context, peer Peer) {
 		default:
 			pause = min(2*pause, maxPause)
 		}
-		n.enter(Idle, err.Error())
+		n.enter(bgp.Idle, err.Error())
 		timer := time.NewTimer(wait)
 		n.await(ctx, until{peer: peer, stop: timer.C})
 		timer.Stop()
@@ -258,7 +260,7 @@ func fixed(address netip.Addr) whereabouts {
 }
 
 // speak is one session. It returns what ended it, or nil if that was on purpose.
-func (n *neighbor) speak(ctx context.Context, peer Peer, router netip.Addr, where whereabouts) error {
+func (n *neighbor) speak(ctx context.Context, peer bgp.Peer, router netip.Addr, where whereabouts) error {
 	c, err := open(peer, router, n.logger)
 	if err != nil {
 		return err
@@ -274,7 +276,7 @@ func (n *neighbor) speak(ctx context.Context, peer Peer, router netip.Addr, wher
 		c.close()
 		return err
 	}
-	n.enter(Connect, "")
+	n.enter(bgp.Connect, "")
 	look := time.NewTicker(lookAgain)
 	defer look.Stop()
 	for {
@@ -302,7 +304,7 @@ func (n *neighbor) speak(ctx context.Context, peer Peer, router netip.Addr, wher
 				t.lose(errStuck)
 				return errStuck
 			}
-			if peer.families()&^t.hops.families() != 0 {
+			if peer.OfferedFamilies()&^t.hops.families() != 0 {
 				err = t.move()
 			}
 		case <-c.news:
@@ -313,7 +315,7 @@ func (n *neighbor) speak(ctx context.Context, peer Peer, router netip.Addr, wher
 			}
 		case <-t.silence.C:
 			c.close()
-			n.enter(Connect, silentRouter)
+			n.enter(bgp.Connect, silentRouter)
 			return nil
 		case <-where.moved:
 			if t.agreed == nil && where.router() != router {
@@ -332,12 +334,12 @@ func (n *neighbor) speak(ctx context.Context, peer Peer, router netip.Addr, wher
 const lookAgain = 5 * time.Second
 
 // enter notes a state and what went wrong, if anything did.
-func (n *neighbor) enter(state State, err string) {
-	n.note(func(s *PeerStatus) {
-		if (s.State == Established) != (state == Established) {
+func (n *neighbor) enter(state bgp.State, err string) {
+	n.note(func(s *bgp.PeerStatus) {
+		if (s.State == bgp.Established) != (state == bgp.Established) {
 			s.Since = time.Now()
 		}
-		if state != Established {
+		if state != bgp.Established {
 			n.severed = "" // it is over
 			s.Prefixes, s.PeerASN, s.PeerID, s.Families, s.GracefulRestart = 0, 0, netip.Addr{}, 0, false
 		}
@@ -349,7 +351,7 @@ func (n *neighbor) enter(state State, err string) {
 }
 
 // note changes the status.
-func (n *neighbor) note(change func(*PeerStatus)) {
+func (n *neighbor) note(change func(*bgp.PeerStatus)) {
 	n.mu.Lock()
 	before := n.status
 	change(&n.status)

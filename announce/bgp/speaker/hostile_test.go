@@ -1,4 +1,4 @@
-package bgp
+package speaker
 
 import (
 	"fmt"
@@ -11,12 +11,14 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/osrg/gobgp/v4/pkg/packet/bgp"
+	gobgp "github.com/osrg/gobgp/v4/pkg/packet/bgp"
+
+	"github.com/clarionlb/clarion/announce/bgp"
 )
 
 // beside runs a Speaker with peers that are not what they should be and a router that is, and checks that the latter has one
 // session all the time and learns what it is told.
-func beside(t *testing.T, peers map[string]Peer, during func(s *Speaker)) {
+func beside(t *testing.T, peers map[string]bgp.Peer, during func(s *Speaker)) {
 	t.Helper()
 	good := newRouter(t, plain()...)
 	s := newSpeaker(t, false)
@@ -24,7 +26,7 @@ func beside(t *testing.T, peers map[string]Peer, during func(s *Speaker)) {
 	all := maps.Clone(peers)
 	all["good"] = good.peer()
 	tell := func(prefix string) {
-		told := map[string][]Route{}
+		told := map[string][]bgp.Route{}
 		for name := range all {
 			told[name] = routes(nil, prefix)
 		}
@@ -34,7 +36,7 @@ func beside(t *testing.T, peers map[string]Peer, during func(s *Speaker)) {
 	tell("198.51.100.1/32")
 	during(s)
 	tell("198.51.100.2/32")
-	s.Set(map[string]Peer{"good": good.peer()}, map[string][]Route{"good": routes(nil, "198.51.100.3/32")})
+	s.Set(map[string]bgp.Peer{"good": good.peer()}, map[string][]bgp.Route{"good": routes(nil, "198.51.100.3/32")})
 	good.has(map[string]string{"198.51.100.3/32": "NODE"})
 	eventually(t, "the others to be gone", func() (bool, any) { return len(s.Peers()) == 1, s.Peers() })
 	if n := good.neighbor(good.node4.String()); n.State != "Established" || n.Established != 1 {
@@ -83,7 +85,7 @@ func TestARouterThatStopsReadingHoldsUpNobodyAndIsGivenUp(t *testing.T) {
 			rs := block(2000, nil)
 			for i := range rs {
 				said++
-				rs[i].Attributes = &Attributes{LargeCommunities: []LargeCommunity{{65000, 0, said}}}
+				rs[i].Attributes = &bgp.Attributes{LargeCommunities: []bgp.LargeCommunity{{Global: 65000, Local2: said}}}
 			}
 			peer, _, _ := n.wanted()
 			n.set(*peer, rs)
@@ -109,7 +111,7 @@ func TestRoutersThatSendAnythingHarmNobody(t *testing.T) {
 			}
 			if random.IntN(4) == 0 {
 				readMessage(conn)
-				conn.Write(message(bgp.BGP_MSG_OPEN, spoilt(random, openBody())))
+				conn.Write(message(gobgp.BGP_MSG_OPEN, spoilt(random, openBody())))
 				sent.Add(1)
 				io.Copy(io.Discard, conn)
 				return
@@ -122,7 +124,7 @@ func TestRoutersThatSendAnythingHarmNobody(t *testing.T) {
 				kind := byte(1 + random.IntN(5))
 				body := noise(random, random.IntN(300))
 				if random.IntN(3) != 0 {
-					kind, body = bgp.BGP_MSG_UPDATE, spoilt(random, updateBody(random))
+					kind, body = gobgp.BGP_MSG_UPDATE, spoilt(random, updateBody(random))
 				}
 				if _, err := conn.Write(message(kind, body)); err != nil {
 					return
@@ -157,11 +159,11 @@ func spoilt(random *rand.Rand, b []byte) []byte {
 }
 
 func openBody() []byte {
-	m, err := bgp.NewBGPOpenMessage(65001, 90, netip.MustParseAddr("10.9.9.9"), []bgp.OptionParameterInterface{
-		bgp.NewOptionParameterCapability([]bgp.ParameterCapabilityInterface{
-			bgp.NewCapMultiProtocol(bgp.RF_IPv4_UC), bgp.NewCapFourOctetASNumber(65001), bgp.NewCapFQDN("router", "example"),
-			bgp.NewCapGracefulRestart(true, true, 120, []*bgp.CapGracefulRestartTuple{bgp.NewCapGracefulRestartTuple(bgp.RF_IPv4_UC, true)}),
-			bgp.NewCapExtendedNexthop([]*bgp.CapExtendedNexthopTuple{bgp.NewCapExtendedNexthopTuple(bgp.RF_IPv4_UC, bgp.AFI_IP6)}),
+	m, err := gobgp.NewBGPOpenMessage(65001, 90, netip.MustParseAddr("10.9.9.9"), []gobgp.OptionParameterInterface{
+		gobgp.NewOptionParameterCapability([]gobgp.ParameterCapabilityInterface{
+			gobgp.NewCapMultiProtocol(gobgp.RF_IPv4_UC), gobgp.NewCapFourOctetASNumber(65001), gobgp.NewCapFQDN("router", "example"),
+			gobgp.NewCapGracefulRestart(true, true, 120, []*gobgp.CapGracefulRestartTuple{gobgp.NewCapGracefulRestartTuple(gobgp.RF_IPv4_UC, true)}),
+			gobgp.NewCapExtendedNexthop([]*gobgp.CapExtendedNexthopTuple{gobgp.NewCapExtendedNexthopTuple(gobgp.RF_IPv4_UC, gobgp.AFI_IP6)}),
 		}),
 	})
 	if err != nil {
@@ -171,35 +173,35 @@ func openBody() []byte {
 }
 
 func updateBody(random *rand.Rand) []byte {
-	nlri, err := bgp.NewIPAddrPrefix(netip.PrefixFrom(netip.AddrFrom4([4]byte{203, 0, byte(random.Uint32()), byte(random.Uint32())}), 32))
+	nlri, err := gobgp.NewIPAddrPrefix(netip.PrefixFrom(netip.AddrFrom4([4]byte{203, 0, byte(random.Uint32()), byte(random.Uint32())}), 32))
 	if err != nil {
 		panic(err)
 	}
-	hop, err := bgp.NewPathAttributeNextHop(netip.MustParseAddr("10.9.9.9"))
+	hop, err := gobgp.NewPathAttributeNextHop(netip.MustParseAddr("10.9.9.9"))
 	if err != nil {
 		panic(err)
 	}
-	v6, err := bgp.NewIPAddrPrefix(netip.MustParsePrefix("2001:db8:9::/48"))
+	v6, err := gobgp.NewIPAddrPrefix(netip.MustParsePrefix("2001:db8:9::/48"))
 	if err != nil {
 		panic(err)
 	}
-	reach, err := bgp.NewPathAttributeMpReachNLRI(bgp.RF_IPv6_UC, []bgp.PathNLRI{{NLRI: v6}}, netip.MustParseAddr("2001:db8::9"))
+	reach, err := gobgp.NewPathAttributeMpReachNLRI(gobgp.RF_IPv6_UC, []gobgp.PathNLRI{{NLRI: v6}}, netip.MustParseAddr("2001:db8::9"))
 	if err != nil {
 		panic(err)
 	}
-	path := bgp.NewPathAttributeAsPath([]bgp.AsPathParamInterface{bgp.NewAs4PathParam(bgp.BGP_ASPATH_ATTR_TYPE_SEQ, []uint32{65001, random.Uint32()})})
-	return body(bgp.NewBGPUpdateMessage(nil, []bgp.PathAttributeInterface{
-		bgp.NewPathAttributeOrigin(0), path, hop, bgp.NewPathAttributeMultiExitDisc(1), bgp.NewPathAttributeCommunities([]uint32{1, 2}),
-		bgp.NewPathAttributeLargeCommunities([]*bgp.LargeCommunity{bgp.NewLargeCommunity(1, 2, 3)}), reach,
-	}, []bgp.PathNLRI{{NLRI: nlri}}))
+	path := gobgp.NewPathAttributeAsPath([]gobgp.AsPathParamInterface{gobgp.NewAs4PathParam(gobgp.BGP_ASPATH_ATTR_TYPE_SEQ, []uint32{65001, random.Uint32()})})
+	return body(gobgp.NewBGPUpdateMessage(nil, []gobgp.PathAttributeInterface{
+		gobgp.NewPathAttributeOrigin(0), path, hop, gobgp.NewPathAttributeMultiExitDisc(1), gobgp.NewPathAttributeCommunities([]uint32{1, 2}),
+		gobgp.NewPathAttributeLargeCommunities([]*gobgp.LargeCommunity{gobgp.NewLargeCommunity(1, 2, 3)}), reach,
+	}, []gobgp.PathNLRI{{NLRI: nlri}}))
 }
 
-func body(m *bgp.BGPMessage) []byte {
+func body(m *gobgp.BGPMessage) []byte {
 	b, err := m.Serialize()
 	if err != nil {
 		panic(err)
 	}
-	return b[bgp.BGP_HEADER_LENGTH:]
+	return b[gobgp.BGP_HEADER_LENGTH:]
 }
 
 func TestAHundredThousandReceivedRoutesAreNoBurden(t *testing.T) {
@@ -218,30 +220,30 @@ func TestAHundredThousandReceivedRoutesAreNoBurden(t *testing.T) {
 }
 
 // receive sends the node routes.
-func receive(conn net.Conn, rs []Route) {
-	hop, _ := bgp.NewPathAttributeNextHop(netip.MustParseAddr("10.9.9.9"))
-	attrs := []bgp.PathAttributeInterface{
-		bgp.NewPathAttributeOrigin(0),
-		bgp.NewPathAttributeAsPath([]bgp.AsPathParamInterface{bgp.NewAs4PathParam(bgp.BGP_ASPATH_ATTR_TYPE_SEQ, []uint32{65001})}),
+func receive(conn net.Conn, rs []bgp.Route) {
+	hop, _ := gobgp.NewPathAttributeNextHop(netip.MustParseAddr("10.9.9.9"))
+	attrs := []gobgp.PathAttributeInterface{
+		gobgp.NewPathAttributeOrigin(0),
+		gobgp.NewPathAttributeAsPath([]gobgp.AsPathParamInterface{gobgp.NewAs4PathParam(gobgp.BGP_ASPATH_ATTR_TYPE_SEQ, []uint32{65001})}),
 		hop,
 	}
 	for few := range slices.Chunk(rs, 500) {
-		var nlris []bgp.PathNLRI
+		var nlris []gobgp.PathNLRI
 		for _, r := range few {
-			nlri, _ := bgp.NewIPAddrPrefix(r.Prefix)
-			nlris = append(nlris, bgp.PathNLRI{NLRI: nlri})
+			nlri, _ := gobgp.NewIPAddrPrefix(r.Prefix)
+			nlris = append(nlris, gobgp.PathNLRI{NLRI: nlri})
 		}
-		if writeMessage(conn, bgp.NewBGPUpdateMessage(nil, attrs, nlris)) != nil {
+		if writeMessage(conn, gobgp.NewBGPUpdateMessage(nil, attrs, nlris)) != nil {
 			return
 		}
 	}
 }
 
 // block is that many routes to single addresses, in order.
-func block(count int, a *Attributes) []Route {
-	rs := make([]Route, 0, count)
+func block(count int, a *bgp.Attributes) []bgp.Route {
+	rs := make([]bgp.Route, 0, count)
 	for addr := netip.MustParseAddr("100.64.0.0"); len(rs) < count; addr = addr.Next() {
-		rs = append(rs, Route{netip.PrefixFrom(addr, 32), a})
+		rs = append(rs, bgp.Route{Prefix: netip.PrefixFrom(addr, 32), Attributes: a})
 	}
 	return rs
 }
@@ -260,7 +262,7 @@ func TestRoutersThatCloseTheSessionForAnyReasonHarmNobody(t *testing.T) {
 			}
 			if err == nil {
 				// Codes that there are and some that there are not.
-				conn.Write(message(bgp.BGP_MSG_NOTIFICATION, append([]byte{byte(seed / 4), byte(random.IntN(12))}, noise(random, random.IntN(300))...)))
+				conn.Write(message(gobgp.BGP_MSG_NOTIFICATION, append([]byte{byte(seed / 4), byte(random.IntN(12))}, noise(random, random.IntN(300))...)))
 				io.Copy(io.Discard, conn)
 			}
 		})
@@ -268,7 +270,7 @@ func TestRoutersThatCloseTheSessionForAnyReasonHarmNobody(t *testing.T) {
 	peers := stubs(t, serve...)
 	beside(t, peers, func(s *Speaker) {
 		for i := range len(peers) {
-			refused(t, s, fmt.Sprintf("stub-%d", i), map[int]string{0: refusal, 1: toldByRouter}[i%2])
+			refused(t, s, fmt.Sprintf("stub-%d", i), map[int]string{0: refusal, 1: bgp.ToldByRouter}[i%2])
 		}
 	})
 }

@@ -1,4 +1,4 @@
-package bgp
+package speaker
 
 import (
 	"encoding/binary"
@@ -11,7 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/osrg/gobgp/v4/pkg/packet/bgp"
+	gobgp "github.com/osrg/gobgp/v4/pkg/packet/bgp"
+
+	"github.com/clarionlb/clarion/announce/bgp"
 )
 
 // stub answers at a port of a host in whatever way, each connection by a goroutine, until the test ends.
@@ -57,15 +59,15 @@ func greet(conn net.Conn) error {
 	if _, err := readMessage(conn); err != nil {
 		return err
 	}
-	open, err := bgp.NewBGPOpenMessage(65001, 90, netip.MustParseAddr("10.9.9.9"), []bgp.OptionParameterInterface{
-		bgp.NewOptionParameterCapability([]bgp.ParameterCapabilityInterface{
-			bgp.NewCapMultiProtocol(bgp.RF_IPv4_UC), bgp.NewCapMultiProtocol(bgp.RF_IPv6_UC), bgp.NewCapFourOctetASNumber(65001),
+	open, err := gobgp.NewBGPOpenMessage(65001, 90, netip.MustParseAddr("10.9.9.9"), []gobgp.OptionParameterInterface{
+		gobgp.NewOptionParameterCapability([]gobgp.ParameterCapabilityInterface{
+			gobgp.NewCapMultiProtocol(gobgp.RF_IPv4_UC), gobgp.NewCapMultiProtocol(gobgp.RF_IPv6_UC), gobgp.NewCapFourOctetASNumber(65001),
 		}),
 	})
 	if err != nil {
 		return err
 	}
-	for _, m := range []*bgp.BGPMessage{open, bgp.NewBGPKeepAliveMessage()} {
+	for _, m := range []*gobgp.BGPMessage{open, gobgp.NewBGPKeepAliveMessage()} {
 		if err := writeMessage(conn, m); err != nil {
 			return err
 		}
@@ -74,7 +76,7 @@ func greet(conn net.Conn) error {
 	return err
 }
 
-func writeMessage(w io.Writer, m *bgp.BGPMessage) error {
+func writeMessage(w io.Writer, m *gobgp.BGPMessage) error {
 	b, err := m.Serialize()
 	if err != nil {
 		return err
@@ -85,7 +87,7 @@ func writeMessage(w io.Writer, m *bgp.BGPMessage) error {
 
 // readMessage returns one, with its header.
 func readMessage(r io.Reader) ([]byte, error) {
-	header := make([]byte, bgp.BGP_HEADER_LENGTH)
+	header := make([]byte, gobgp.BGP_HEADER_LENGTH)
 	if _, err := io.ReadFull(r, header); err != nil {
 		return nil, err
 	}
@@ -101,7 +103,7 @@ func readMessage(r io.Reader) ([]byte, error) {
 // message is one of a kind with a body that may be anything.
 func message(kind byte, body []byte) []byte {
 	m := slices.Repeat([]byte{0xff}, 16)
-	m = binary.BigEndian.AppendUint16(m, uint16(bgp.BGP_HEADER_LENGTH+len(body)))
+	m = binary.BigEndian.AppendUint16(m, uint16(gobgp.BGP_HEADER_LENGTH+len(body)))
 	return append(append(m, kind), body...)
 }
 
@@ -121,7 +123,7 @@ func attend(conn net.Conn) {
 func liveUntil(conn net.Conn, ended <-chan struct{}) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	for writeMessage(conn, bgp.NewBGPKeepAliveMessage()) == nil {
+	for writeMessage(conn, gobgp.NewBGPKeepAliveMessage()) == nil {
 		select {
 		case <-tick.C:
 		case <-ended:
@@ -131,10 +133,10 @@ func liveUntil(conn net.Conn, ended <-chan struct{}) {
 }
 
 // stubs puts stubs on a host, one for each of the functions, and returns Peers for them by name.
-func stubs(t testing.TB, serve ...func(net.Conn)) map[string]Peer {
+func stubs(t testing.TB, serve ...func(net.Conn)) map[string]bgp.Peer {
 	t.Helper()
 	site := newSite(t)
-	peers := map[string]Peer{}
+	peers := map[string]bgp.Peer{}
 	for i, f := range serve {
 		p := site.peer()
 		p.Port = uint16(1000 + i)

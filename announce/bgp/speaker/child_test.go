@@ -1,4 +1,4 @@
-package bgp
+package speaker
 
 import (
 	"context"
@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"syscall"
 	"testing"
+
+	"github.com/clarionlb/clarion/announce/bgp"
 )
 
 const envSpeaker = "CLARION_TEST_SPEAKER"
@@ -16,8 +18,8 @@ const envSpeaker = "CLARION_TEST_SPEAKER"
 // child is what a Speaker in a process of its own does.
 type child struct {
 	Restarted bool
-	Peers     map[string]Peer
-	Routes    map[string][]Route
+	Peers     map[string]bgp.Peer
+	Routes    map[string][]bgp.Route
 }
 
 // runChild runs one until it is killed, or has nobody any more who would.

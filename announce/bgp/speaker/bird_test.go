@@ -1,4 +1,4 @@
-package bgp
+package speaker
 
 import (
 	"fmt"
@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/vishvananda/netlink"
+
+	"github.com/clarionlb/clarion/announce/bgp"
 )
 
 // bird is BIRD.
@@ -74,7 +76,7 @@ func TestBIRDGetsRoutesWithTheirAttributes(t *testing.T) {
 	run(t, s)
 	p := r.peer()
 	p.Password, p.SecurityHops = "secret", 1
-	a := &Attributes{MED: ptr(uint32(42)), Communities: []uint32{65000<<16 | 7}, LargeCommunities: []LargeCommunity{{65000, 1, 2}}, Prepend: 1}
+	a := &bgp.Attributes{MED: ptr(uint32(42)), Communities: []uint32{65000<<16 | 7}, LargeCommunities: []bgp.LargeCommunity{{Global: 65000, Local1: 1, Local2: 2}}, Prepend: 1}
 	s.Set(alone(p), say(routes(a, "198.51.100.1/32", "2001:db8:ff::1/128")))
 	b.shows("show route all 198.51.100.1/32", "BGP.as_path: 65000 65000", "BGP.med: 42", "BGP.community: (65000,7)", "BGP.large_community: (65000, 1, 2)", r.name("BGP.next_hop: NODE"))
 	b.shows("show route all 2001:db8:ff::1/128", "BGP.as_path: 65000 65000", r.name("BGP.next_hop: NODE6"))
@@ -145,9 +147,9 @@ protocol bgp tor {
 `))
 	s := newSpeaker(t, false)
 	run(t, s)
-	s.Set(alone(Peer{
+	s.Set(alone(bgp.Peer{
 		Address:  netip.MustParseAddr(local),
-		LocalASN: 65000, PeerASN: 65000, RouterID: netip.MustParseAddr("192.0.2.10"), HoldTime: minHoldTime, ConnectTime: minConnectTime,
+		LocalASN: 65000, PeerASN: 65000, RouterID: netip.MustParseAddr("192.0.2.10"), HoldTime: bgp.MinHoldTime, ConnectTime: bgp.MinConnectTime,
 	}), say(both))
 	r.has(map[string]string{"198.51.100.1/32": "NODE", "2001:db8:ff::1/128": r.link.String()})
 }

@@ -1,4 +1,4 @@
-package bgp
+package speaker
 
 import (
 	"errors"
@@ -6,13 +6,15 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"github.com/clarionlb/clarion/announce/bgp"
 )
 
 // talk is one session of a neighbor, from dialling to its end.
 type talk struct {
 	*neighbor
 	connection *connection
-	peer       Peer
+	peer       bgp.Peer
 	router     netip.Addr
 	// agreed is nil until there is a session.
 	agreed *session
@@ -31,7 +33,7 @@ type talk struct {
 	hops hops
 	// applied are the routes that the connection has been given, but for those without a next hop, and source is what they were
 	// made of.
-	applied, source []Route
+	applied, source []bgp.Route
 }
 
 var (
@@ -48,7 +50,7 @@ func (t *talk) hear(e event) error {
 	}
 	t.limit = t.limit || e.limit
 	switch {
-	case e.state == Established:
+	case e.state == bgp.Established:
 		return t.establish(e.session)
 	case t.agreed == nil:
 		t.approach(e)
@@ -70,7 +72,7 @@ func (t *talk) hear(e event) error {
 
 // lose notes the end of a session that was not on purpose.
 func (t *talk) lose(why error) {
-	t.note(func(s *PeerStatus) { s.Flaps++ })
+	t.note(func(s *bgp.PeerStatus) { s.Flaps++ })
 	t.logger.Info("A BGP session was lost", "address", t.router, "reason", why.Error())
 }
 
@@ -85,15 +87,15 @@ func (t *talk) sever(why string) error {
 // approach follows how far the router lets us come.
 func (t *talk) approach(e event) {
 	switch e.state {
-	case OpenSent:
-		t.silence.Reset(t.peer.holdTime())
-	case OpenConfirm, Connect, Idle:
+	case bgp.OpenSent:
+		t.silence.Reset(t.peer.EffectiveHoldTime())
+	case bgp.OpenConfirm, bgp.Connect, bgp.Idle:
 		t.silence.Stop()
 	}
-	t.note(func(s *PeerStatus) {
+	t.note(func(s *bgp.PeerStatus) {
 		switch {
-		case e.state == Idle:
-			s.State = Connect // GoBGP tries again by itself
+		case e.state == bgp.Idle:
+			s.State = bgp.Connect // GoBGP tries again by itself
 		case e.state != "":
 			s.State = e.state
 		}
@@ -111,12 +113,12 @@ func (t *talk) establish(agreed session) error {
 		return errInternal
 	}
 	t.agreed = &agreed
-	if !strings.HasPrefix(t.last, toldByRouter) { // which GoBGP may read before it says that there is a session
+	if !strings.HasPrefix(t.last, bgp.ToldByRouter) { // which GoBGP may read before it says that there is a session
 		t.last = ""
 	}
 	t.restarted = true
-	t.enter(Established, "")
-	t.note(func(s *PeerStatus) {
+	t.enter(bgp.Established, "")
+	t.note(func(s *bgp.PeerStatus) {
 		s.Error = ""
 		s.PeerASN, s.PeerID = agreed.peerASN, agreed.peerID
 		s.Families, s.GracefulRestart = agreed.families, agreed.gracefulRestart
@@ -151,7 +153,7 @@ func (t *talk) leave() {
 	if next == nil {
 		t.end(excuse, false)
 	} else {
-		t.end("configuration changed", next.continues(t.peer))
+		t.end("configuration changed", next.Continues(t.peer))
 	}
 }
 
@@ -183,7 +185,7 @@ func (t *talk) apply() error {
 func (t *talk) move() error {
 	before := t.hops
 	t.findHops()
-	for _, f := range []Families{IPv4, IPv6} {
+	for _, f := range []bgp.Families{bgp.IPv4, bgp.IPv6} {
 		was, is := before.of(f), t.hops.of(f)
 		if was == is {
 			continue
@@ -220,7 +222,7 @@ func (t *talk) stuck() bool {
 		t.owed = time.Time{}
 		return false
 	}
-	return time.Since(t.owed) > t.peer.holdTime()
+	return time.Since(t.owed) > t.peer.EffectiveHoldTime()
 }
 
 // findHops looks for the next hops. Before there is a session, a router is taken to be able to do what it may not be.
@@ -240,11 +242,11 @@ func (t *talk) tally() {
 	}
 	usable := t.hops.families()
 	problem := ""
-	for _, f := range []Families{IPv4, IPv6} {
+	for _, f := range []bgp.Families{bgp.IPv4, bgp.IPv6} {
 		if t.agreed.families&^usable&f != 0 && count(t.applied, f) > 0 {
 			problem = fmt.Sprintf("%s routes have no next hop: the interface towards %s has no such address", f, t.router)
 		}
 	}
 	prefixes := count(t.applied, t.agreed.families&usable)
-	t.note(func(s *PeerStatus) { s.Prefixes, s.Error = prefixes, problem })
+	t.note(func(s *bgp.PeerStatus) { s.Prefixes, s.Error = prefixes, problem })
 }

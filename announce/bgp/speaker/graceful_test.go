@@ -1,4 +1,4 @@
-package bgp
+package speaker
 
 import (
 	"net/netip"
@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/clarionlb/clarion/announce/bgp"
 )
 
 // losses follows which routes by BGP the kernel of a router loses, until the test ends.
@@ -43,9 +45,9 @@ func (l *losses) none(t *testing.T) {
 }
 
 // graceful is a Peer that has the router keep routes for longer than any test takes.
-func (r *router) graceful() Peer {
+func (r *router) graceful() bgp.Peer {
 	p := r.peer()
-	p.RestartTime = maxRestartTime
+	p.RestartTime = bgp.MaxRestartTime
 	return p
 }
 
@@ -193,7 +195,7 @@ func TestAConnectionThatBreaksLeavesTheRoutersKernelUntouched(t *testing.T) {
 	must(t, nft(r.name("table inet broken { chain in { type filter hook input priority 0; ip saddr ROUTER tcp sport 179 reject with tcp reset; }; }")))
 	eventually(t, "a lost session", func() (bool, any) {
 		p := status(s, "tor")
-		return p.State != Established && p.Flaps == 1, p
+		return p.State != bgp.Established && p.Flaps == 1, p
 	})
 	must(t, nft("delete table inet broken"))
 	r.reestablished(2)
@@ -206,10 +208,10 @@ func TestRoutesThatLeaveAskForOtherWays(t *testing.T) {
 	s := newSpeaker(t, false)
 	run(t, s)
 	communities := []uint32{65000<<16 | 7}
-	s.Set(alone(r.peer()), say(append(routes(&Attributes{Communities: communities}, "198.51.100.1/32"), routes(nil, "198.51.100.2/32")...)))
+	s.Set(alone(r.peer()), say(append(routes(&bgp.Attributes{Communities: communities}, "198.51.100.1/32"), routes(nil, "198.51.100.2/32")...)))
 	r.has(map[string]string{"198.51.100.1/32": "NODE", "198.51.100.2/32": "NODE"})
 	losses := r.losses()
-	s.Set(alone(r.peer()), say(append(routes(&Attributes{Communities: communities, Leaving: true}, "198.51.100.1/32"), routes(&Attributes{Leaving: true}, "198.51.100.2/32")...)))
+	s.Set(alone(r.peer()), say(append(routes(&bgp.Attributes{Communities: communities, Leaving: true}, "198.51.100.1/32"), routes(&bgp.Attributes{Leaving: true}, "198.51.100.2/32")...)))
 	for prefix, community := range map[string]string{"198.51.100.1/32": "65000:7 graceful-shutdown", "198.51.100.2/32": "graceful-shutdown"} {
 		eventually(t, "the graceful shutdown of "+prefix, func() (bool, any) {
 			p := r.path(prefix)
@@ -247,7 +249,7 @@ func TestTheRoutesOfADeadNodeGoWhenTheHoldTimeEnds(t *testing.T) {
 	r.has(nil)
 	eventually(t, "a lost session", func() (bool, any) {
 		p := status(s, "tor")
-		return p.State != Established && p.Flaps == 1, p
+		return p.State != bgp.Established && p.Flaps == 1, p
 	})
 }
 

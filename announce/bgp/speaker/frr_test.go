@@ -1,4 +1,4 @@
-package bgp
+package speaker
 
 import (
 	"encoding/json"
@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/clarionlb/clarion/announce/bgp"
 )
 
 // frr is FRRouting on a host.
@@ -221,12 +223,12 @@ func (r *router) name(text string) string {
 }
 
 // peer returns the Peer to speak with the router over IPv4.
-func (r *router) peer() Peer {
-	return Peer{
+func (r *router) peer() bgp.Peer {
+	return bgp.Peer{
 		Address:  r.v4,
 		LocalASN: 65000, PeerASN: 65001,
 		RouterID: netip.MustParseAddr("192.0.2.2"),
-		HoldTime: minHoldTime, ConnectTime: minConnectTime,
+		HoldTime: bgp.MinHoldTime, ConnectTime: bgp.MinConnectTime,
 	}
 }
 

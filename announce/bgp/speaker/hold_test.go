@@ -1,9 +1,11 @@
-package bgp
+package speaker
 
 import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/clarionlb/clarion/announce/bgp"
 )
 
 func TestASessionThatIsHeldWaitsAndIsLostByIt(t *testing.T) {
@@ -29,7 +31,7 @@ func TestASessionThatIsHeldWaitsAndIsLostByIt(t *testing.T) {
 	r.has(nil)
 	eventually(t, "the reason in the status", func() (bool, any) {
 		p := status(s, "tor")
-		return p.Error == "not any more" && p.State == Connect && p.Flaps == 1, p
+		return p.Error == "not any more" && p.State == bgp.Connect && p.Flaps == 1, p
 	})
 	s.Hold(nil)
 	established(t, s, "tor")
@@ -61,7 +63,7 @@ func TestASessionThatIsBrokenIsLostAlsoForARouterThatWouldKeepItsRoutes(t *testi
 	}
 	eventually(t, "another session", func() (bool, any) {
 		p := status(s, "tor")
-		return p.State == Established && p.Flaps == 1, p
+		return p.State == bgp.Established && p.Flaps == 1, p
 	})
 	r.has(map[string]string{"198.51.100.1/32": "NODE", "2001:db8:ff::1/128": "NODE6"})
 }

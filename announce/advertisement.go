@@ -12,8 +12,8 @@ import (
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
-// advertisement is an L2Advertisement with its selectors parsed.
-type advertisement struct {
+// l2Advertisement is an L2Advertisement with its selectors parsed.
+type l2Advertisement struct {
 	selection
 	preferences []preference
 	interfaces  []string
@@ -25,12 +25,12 @@ type preference struct {
 	weight   int32
 }
 
-func newAdvertisement(a *v1alpha1.L2Advertisement) (*advertisement, error) {
+func newL2Advertisement(a *v1alpha1.L2Advertisement) (*l2Advertisement, error) {
 	selection, err := newSelection(a.Name, a.Spec.IPAddressPools, a.Spec.IPAddressPoolSelectors, a.Spec.ServiceSelectors, a.Spec.NodeSelectors)
 	if err != nil {
 		return nil, err
 	}
-	out := &advertisement{selection: selection, interfaces: a.Spec.Interfaces}
+	out := &l2Advertisement{selection: selection, interfaces: a.Spec.Interfaces}
 	for i, p := range a.Spec.PreferredNodeSelectors {
 		selector, err := metav1.LabelSelectorAsSelector(&p.Preference)
 		if err != nil {
@@ -47,7 +47,7 @@ func newAdvertisement(a *v1alpha1.L2Advertisement) (*advertisement, error) {
 }
 
 // weight of a node: that of all preferences which match it.
-func (a *advertisement) weight(l labels.Set) (sum int32) {
+func (a *l2Advertisement) weight(l labels.Set) (sum int32) {
 	for _, p := range a.preferences {
 		if p.selector.Matches(l) {
 			sum += p.weight
@@ -57,7 +57,7 @@ func (a *advertisement) weight(l labels.Set) (sum int32) {
 }
 
 // names says whether the advertisement asks for an interface by name.
-func (a *advertisement) names(ifname string) bool {
+func (a *l2Advertisement) names(ifname string) bool {
 	return slices.ContainsFunc(a.interfaces, func(pattern string) bool {
 		matches, _ := path.Match(pattern, ifname)
 		return matches
@@ -65,13 +65,13 @@ func (a *advertisement) names(ifname string) bool {
 }
 
 // interfacesFor returns the names of those interfaces on which the advertisement has an address announced.
-func (a *advertisement) interfacesFor(ip netip.Addr, interfaces []Interface) []string {
+func (a *l2Advertisement) interfacesFor(ip netip.Addr, interfaces []Interface) []string {
 	var named, near, routed []string
 	for _, i := range interfaces {
 		if a.names(i.Name) {
 			named = append(named, i.Name)
 		}
-		if i.contains(ip) {
+		if i.Contains(ip) {
 			near = append(near, i.Name)
 		}
 		if i.routes(ip) {
@@ -89,11 +89,11 @@ func (a *advertisement) interfacesFor(ip netip.Addr, interfaces []Interface) []s
 }
 
 // covers is whether interfacesFor would name any interface.
-func (a *advertisement) covers(ip netip.Addr, interfaces []Interface) bool {
+func (a *l2Advertisement) covers(ip netip.Addr, interfaces []Interface) bool {
 	return slices.ContainsFunc(interfaces, func(i Interface) bool {
 		if len(a.interfaces) > 0 {
 			return a.names(i.Name)
 		}
-		return i.contains(ip) || i.routes(ip)
+		return i.Contains(ip) || i.routes(ip)
 	})
 }

@@ -43,48 +43,48 @@ type Config struct {
 // Announcer announces what falls to one node.
 type Announcer struct {
 	config    Config
-	feed      *Feed
-	keys      *keySource
+	watcher   *Watcher
+	keys      *KeyWatcher
 	view      *View
-	planner   *Planner
+	planner   *Layer2Planner
 	links     *layer2.Links
 	responder *layer2.Responder
 	prober    *layer2.Prober
-	relaying  *relaying
-	trials    *trials
-	vigils    *vigils
-	events    *events
-	recorder  *recorder
-	routing   *routing
+	relays    *relays
+	dad       *dad
+	detector  *Detector
+	events    *Events
+	writer    *StatusWriter
+	peering   *Peering
 	// cluster is there once the node's address is known, which is address.
 	cluster *membership.Cluster
 	address netip.Addr
-	rejoin  rejoin
-	fresh   *freshness
-	// novice is until when the node takes part so newly that others may not have been met.
-	novice time.Time
+	gate    Gate
+	synced  *CacheSync
+	// warmUpEnd is until when the node takes part so newly that others may not have been met.
+	warmUpEnd time.Time
 
 	// What was last seen, to tell what is new.
-	own        *v1alpha1.Announcer
-	peers      map[string]netip.Addr
-	macs       map[string]string
-	absent     map[string]Absence
-	unseen     []string
-	isolated   bool
-	kernel     kernelCheck
-	defended   map[netip.Addr]time.Time
-	conditions []metav1.Condition
+	own           *v1alpha1.Announcer
+	peers         map[string]netip.Addr
+	macs          map[string]string
+	states        map[string]MemberState
+	gossipBlocked []string
+	isolated      bool
+	kernel        kernelCheck
+	defended      map[netip.Addr]time.Time
+	conditions    []metav1.Condition
 
 	ready atomic.Bool
 }
 
 // New returns an Announcer that does nothing until it runs.
 func New(config Config) (*Announcer, error) {
-	feed, err := NewFeed(config.Kubernetes, config.Clarion, config.Node, config.Logger)
+	feed, err := NewWatcher(config.Kubernetes, config.Clarion, config.Node, config.Logger)
 	if err != nil {
 		return nil, err
 	}
-	keys, err := newKeySource(config.Kubernetes)
+	keys, err := NewKeyWatcher(config.Kubernetes)
 	if err != nil {
 		return nil, err
 	}
@@ -93,26 +93,26 @@ func New(config Config) (*Announcer, error) {
 	prober := layer2.NewProber(links)
 	a := &Announcer{
 		config:    config,
-		feed:      feed,
+		watcher:   feed,
 		keys:      keys,
 		view:      view,
-		planner:   NewPlanner(view, config.Node),
+		planner:   NewLayer2Planner(view, config.Node),
 		links:     links,
 		responder: layer2.NewResponder(links),
 		prober:    prober,
-		relaying:  newRelaying(links, config.Logger),
-		trials:    newTrials(prober, config.Logger),
-		events:    newEvents(config.Kubernetes, config.Node),
-		fresh:     newFreshness(config.Clarion.ClarionV1alpha1().Announcers(), feed),
-		recorder:  newRecorder(config.Node, config.Clarion.ClarionV1alpha1().Announcers(), feed, config.Logger),
+		relays:    newRelays(links, config.Logger),
+		dad:       newDAD(prober, config.Logger),
+		events:    NewEvents(config.Kubernetes, config.Node),
+		synced:    NewCacheSync(config.Clarion.ClarionV1alpha1().Announcers(), feed),
+		writer:    NewStatusWriter(config.Node, config.Clarion.ClarionV1alpha1().Announcers(), feed, config.Logger),
 		defended:  map[netip.Addr]time.Time{},
 	}
 	a.responder.Refresh = config.Refresh
 	registerWire(a.responder, prober)
-	sessions := newSessionMetrics()
+	sessions := newPeeringMetrics()
 	legacyregistry.RawMustRegister(sessions)
-	a.routing = newRouting(config, feed, links, a.recorder, a.events, sessions)
-	a.vigils = newVigils(prober, a.seesRouter, a.seesAPI, config.Logger)
+	a.peering = newPeering(config, feed, links, a.writer, a.events, sessions)
+	a.detector = NewDetector(prober, a.seesGateway, a.seesAPI, config.Logger)
 	return a, nil
 }
 
@@ -132,28 +132,28 @@ func (a *Announcer) Run(ctx context.Context) error {
 	defer cancel(nil)
 	context.AfterFunc(background, func() { cancel(context.Cause(background)) })
 
-	group.Go(func() error { return a.feed.Run(background) })
+	group.Go(func() error { return a.watcher.Run(background) })
 	group.Go(func() error { return a.keys.Run(background) })
 	group.Go(func() error { return a.links.Run(background) })
 	group.Go(func() error { return a.responder.Run(background) })
 	group.Go(func() error { return a.prober.Run(background) })
-	group.Go(func() error { return a.routing.Run(until) })
-	a.events.start()
-	defer a.events.stop()
+	group.Go(func() error { return a.peering.Run(until) })
+	a.events.Start()
+	defer a.events.Stop()
 	recorded := make(chan struct{})
 	go func() {
 		defer close(recorded)
-		a.recorder.run(until)
+		a.writer.Run(until)
 	}()
 
 	err := a.run(until, group)
 	cancel(nil)
-	a.trials.wait()
-	a.vigils.wait()
-	a.fresh.running.Wait()
+	a.dad.wait()
+	a.detector.Wait()
+	a.synced.running.Wait()
 	<-recorded
 	if a.Ready() && ctx.Err() != nil {
-		a.farewell(background)
+		a.writeStopped(background)
 	}
 	stop()
 	return errors.Join(err, group.Wait())
@@ -161,14 +161,14 @@ func (a *Announcer) Run(ctx context.Context) error {
 
 // run starts in order, follows changes until the context ends and leaves the other announcers.
 func (a *Announcer) run(ctx context.Context, group *errgroup.Group) error {
-	if !a.learn(ctx) || !a.introduce(ctx) || !a.awaitKey(ctx) {
+	if !a.awaitState(ctx) || !a.createAnnouncer(ctx) || !a.awaitKey(ctx) {
 		return nil
 	}
 	a.cluster = membership.New(membership.Config{
 		Name:    a.config.Node,
 		Address: a.address,
 		Port:    a.config.GossipPort,
-		Key:     a.keys.key(),
+		Key:     a.keys.Key(),
 		Logger:  a.config.Logger,
 	})
 	left := make(chan struct{})
@@ -176,7 +176,7 @@ func (a *Announcer) run(ctx context.Context, group *errgroup.Group) error {
 		defer close(left)
 		return a.cluster.Run(ctx)
 	})
-	err := a.follow(ctx)
+	err := a.loop(ctx)
 	if err == nil {
 		a.config.Logger.Info("Leaving the other announcers", "node", a.config.Node)
 		<-left
@@ -185,37 +185,37 @@ func (a *Announcer) run(ctx context.Context, group *errgroup.Group) error {
 }
 
 func (a *Announcer) changeKey() {
-	if err := a.cluster.SetKey(a.keys.key()); err != nil {
+	if err := a.cluster.SetKey(a.keys.Key()); err != nil {
 		a.config.Logger.Error(err, "The key of the gossip cannot be used, the one before stays", "secret", klog.KRef(KeyNamespace, KeySecret))
 	}
 }
 
-// newcomer is how long a node that has begun to take part leaves addresses alone that nobody has, unless all the nodes are
+// warmUp is how long a node that has begun to take part leaves addresses alone that nobody has, unless all the nodes are
 // there already. The announcers of a new cluster start within this time.
-const newcomer = 3 * time.Second
+const warmUp = 3 * time.Second
 
-// follow does what changes ask for until the context ends.
-func (a *Announcer) follow(ctx context.Context) error {
+// loop does what changes ask for until the context ends.
+func (a *Announcer) loop(ctx context.Context) error {
 	for joined := false; !joined; {
-		a.meet()
+		a.updatePeers()
 		select {
 		case <-a.cluster.Joined():
 			joined = true
-		case <-a.feed.Layer2.Changed():
-			a.feed.Layer2.Apply(a.view)
+		case <-a.watcher.Layer2.Changed():
+			a.watcher.Layer2.Apply(a.view)
 		case <-a.keys.changed:
 			a.changeKey()
 		case <-ctx.Done():
 			return nil
 		}
 	}
-	a.rejoin.address = a.address
-	a.novice = time.Now().Add(newcomer)
+	a.gate.Address = a.address
+	a.warmUpEnd = time.Now().Add(warmUp)
 	a.config.Logger.Info("Taking part", "node", a.config.Node, "address", a.address, "alive", a.cluster.Alive(), "expected", len(a.peers))
 	again := time.NewTimer(0)
 	defer again.Stop()
 	for {
-		wake := earlier(a.look(ctx), a.step(ctx))
+		wake := Earlier(a.observe(ctx), a.step(ctx))
 		if !wake.IsZero() {
 			again.Reset(max(time.Until(wake), 0))
 		}
@@ -229,21 +229,21 @@ func (a *Announcer) follow(ctx context.Context) error {
 		case <-a.links.KernelChanged():
 			a.kernel.stale = true
 		case <-a.cluster.Changed():
-			a.listen()
-		case <-a.vigils.changed:
-		case <-a.fresh.changed:
+			a.receiveTakeovers()
+		case <-a.detector.changed:
+		case <-a.synced.changed:
 		case <-a.keys.changed:
 			a.changeKey()
-		case r := <-a.trials.done:
-			a.conclude(r)
+		case r := <-a.dad.done:
+			a.finishProbe(r)
 		case <-a.responder.Sighted():
 			for _, s := range a.responder.Sightings() {
-				a.sight(s)
+				a.observeSighting(s)
 			}
-		case <-a.feed.Layer2.Changed():
-			a.feed.Layer2.Apply(a.view)
+		case <-a.watcher.Layer2.Changed():
+			a.watcher.Layer2.Apply(a.view)
 			a.kernel.stale = true
-			a.meet()
+			a.updatePeers()
 			if is := a.view.NodeAddress(a.config.Node); is.IsValid() && is != a.address {
 				return fmt.Errorf("the address of node %s has changed from %s to %s: start again", a.config.Node, a.address, is)
 			}
@@ -251,28 +251,28 @@ func (a *Announcer) follow(ctx context.Context) error {
 	}
 }
 
-// look tells the planner what the node sees besides the API. If only time is missing for the node to take part, it returns
+// observe tells the planner what the node sees besides the API. If only time is missing for the node to take part, it returns
 // when to look again.
-func (a *Announcer) look(ctx context.Context) (wake time.Time) {
+func (a *Announcer) observe(ctx context.Context) (wake time.Time) {
 	now := time.Now()
 	up, alive := InterfacesUp(a.links.Interfaces()), a.cluster.Alive()
-	var suspects []suspect
-	company := company{expected: len(a.peers)}
+	var suspects []ProbeTarget
+	company := Sighted{Expected: len(a.peers)}
 	for name, address := range a.peers {
 		if _, sees := slices.BinarySearch(alive, name); sees {
 			if name != a.config.Node {
-				company.nodes = append(company.nodes, ask(address, up))
+				company.Nodes = append(company.Nodes, QuestionFor(address, up))
 			}
 			continue
 		}
-		if s, relevant := a.planner.suspect(name, up); relevant {
-			s.left = a.cluster.Left(name)
+		if s, relevant := a.planner.ProbeTarget(name, up); relevant {
+			s.Left = a.cluster.Left(name)
 			suspects = append(suspects, s)
 		}
 	}
-	absent, isolated := a.vigils.look(ctx, suspects, company)
+	absent, isolated := a.detector.Update(ctx, suspects, company)
 	for name, absence := range absent {
-		if before, known := a.absent[name]; absence == Gone && known && before != Gone {
+		if before, known := a.states[name]; absence == Dead && known && before != Dead {
 			if seen := a.cluster.LastSeen(name); !seen.IsZero() {
 				detectionMetric.Observe(now.Sub(seen).Seconds())
 			}
@@ -281,32 +281,32 @@ func (a *Announcer) look(ctx context.Context) (wake time.Time) {
 	if isolated != a.isolated {
 		a.config.Logger.Info("This node reaches no announcer, no router and no API server, and announces nothing until it does", "isolated", isolated)
 	}
-	a.absent, a.isolated = absent, isolated
+	a.states, a.isolated = absent, isolated
 
-	ok, wait := a.rejoin.may(up, alive, isolated, func() bool { return a.fresh.reached(ctx) }, now)
+	ok, wait := a.gate.Allows(up, alive, isolated, func() bool { return a.synced.Synced(ctx) }, now)
 	if !ok {
 		up = nil
 	}
 	if ok || wait == 0 {
-		a.fresh.lapse() // not cut off, or still
+		a.synced.Reset() // not cut off, or still
 	}
 	if wait > 0 {
 		wake = now.Add(wait)
 	}
-	novice := now.Before(a.novice) && !a.view.complete(alive)
+	novice := now.Before(a.warmUpEnd) && !a.view.Complete(alive)
 	if novice {
-		wake = earlier(wake, a.novice)
+		wake = Earlier(wake, a.warmUpEnd)
 	}
-	a.planner.SetNovice(novice)
+	a.planner.SetWarmingUp(novice)
 	a.planner.SetInterfaces(up)
 	a.planner.SetAlive(alive)
-	a.planner.SetAbsent(absent)
+	a.planner.SetMemberStates(absent)
 	return wake
 }
 
-// meet tells the gossip who should be there, and notes with which hardware addresses.
-func (a *Announcer) meet() {
-	a.macs = a.view.macs()
+// updatePeers tells the gossip who should be there, and notes with which hardware addresses.
+func (a *Announcer) updatePeers() {
+	a.macs = a.view.MACs()
 	peers := a.view.Peers()
 	if a.peers != nil && maps.Equal(peers, a.peers) {
 		return
@@ -322,50 +322,50 @@ func (a *Announcer) step(ctx context.Context) time.Time {
 	start := time.Now()
 	plan := a.planner.Plan(start)
 	planMetric.Observe(time.Since(start).Seconds())
-	a.relaying.prepare(plan.Relays) // what belongs to connections from elsewhere needs its way before it comes
+	a.relays.prepare(plan.Relays) // what belongs to connections from elsewhere needs its way before it comes
 	if plan.Changed {
 		a.responder.Set(plan.Layer2)
 	}
-	relayed := a.relaying.finish(plan.Relays, start)
-	a.tell(plan.Takeovers)
-	if len(plan.Leaving) > 0 {
-		a.responder.Hush(plan.Leaving...)
+	relayed := a.relays.finish(plan.Relays, start)
+	a.sendTakeovers(plan.Takeovers)
+	if len(plan.Quiesce) > 0 {
+		a.responder.Quiesce(plan.Quiesce...)
 	}
-	if len(plan.Again) > 0 {
-		a.responder.Again(plan.Again...)
+	if len(plan.Reannounce) > 0 {
+		a.responder.Reannounce(plan.Reannounce...)
 	}
-	a.responder.Care(readCare(plan.Care))
+	a.responder.SetProxied(proxiedBy(plan.Proxied))
 	macs := a.macs
-	a.trials.set(ctx, plan.Trials, func(mac net.HardwareAddr) bool { return macs[mac.String()] != "" })
+	a.dad.probe(ctx, plan.Probes, func(mac net.HardwareAddr) bool { return macs[mac.String()] != "" })
 	for _, m := range plan.Moves {
 		a.report(m)
 	}
-	if !slices.Equal(a.unseen, plan.Unseen) {
-		a.unseen = plan.Unseen
-		if len(a.unseen) > 0 {
-			a.config.Logger.Info("Announcers are alive but out of sight: is the gossip's port blocked, TCP or UDP?", "nodes", a.unseen)
+	if !slices.Equal(a.gossipBlocked, plan.GossipBlocked) {
+		a.gossipBlocked = plan.GossipBlocked
+		if len(a.gossipBlocked) > 0 {
+			a.config.Logger.Info("Announcers are alive but out of sight: is the gossip's port blocked, TCP or UDP?", "nodes", a.gossipBlocked)
 		} else {
 			a.config.Logger.Info("No announcer is alive but out of sight any more")
 		}
 	}
 	addressesMetric.Set(float64(len(plan.Layer2)))
-	caredMetric.Set(float64(len(plan.Care)))
+	caredMetric.Set(float64(len(plan.Proxied)))
 
 	alive, expected := len(a.cluster.Alive()), len(a.peers)
 	membersMetric.WithLabelValues("alive").Set(float64(alive))
 	membersMetric.WithLabelValues("expected").Set(float64(expected))
-	own := a.feed.Announcer(a.config.Node)
-	if loud := a.kernel.look(a.links, a.planner.Reach, a.config.Logger, start); plan.Changed || a.own == nil || loud {
-		a.recorder.record(a.status(own))
+	own := a.watcher.Announcer(a.config.Node)
+	if loud := a.kernel.look(a.links, a.planner.PossibleInterfaces, a.config.Logger, start); plan.Changed || a.own == nil || loud {
+		a.writer.Write(a.status(own))
 	} else if own != a.own {
-		a.recorder.check()
+		a.writer.Recheck()
 	}
 	a.own = own
-	return earlier(earlier(plan.Wake, a.kernel.due()), relayed)
+	return Earlier(Earlier(plan.Wake, a.kernel.due()), relayed)
 }
 
-// tell has the other announcers know what this one has taken over.
-func (a *Announcer) tell(takeovers []Takeover) {
+// sendTakeovers has the other announcers know what this one has taken over.
+func (a *Announcer) sendTakeovers(takeovers []Takeover) {
 	if len(takeovers) == 0 {
 		return
 	}
@@ -377,64 +377,64 @@ func (a *Announcer) tell(takeovers []Takeover) {
 	a.cluster.Tell(text)
 }
 
-// listen takes in what others have told.
-func (a *Announcer) listen() {
+// receiveTakeovers takes in what others have told.
+func (a *Announcer) receiveTakeovers() {
 	for _, notice := range a.cluster.Notices() {
 		var takeovers []Takeover
 		if err := json.Unmarshal(notice.Text, &takeovers); err != nil {
 			a.config.Logger.Error(err, "Cannot read what an announcer tells", "node", notice.From)
 			continue
 		}
-		a.planner.Told(notice.From, takeovers, time.Now())
+		a.planner.ObserveTakeovers(notice.From, takeovers, time.Now())
 	}
 }
 
-// readCare leaves out what says no hardware address.
-func readCare(care map[netip.Addr]Care) map[netip.Addr]layer2.Care {
-	out := make(map[netip.Addr]layer2.Care, len(care))
+// proxiedBy leaves out what says no hardware address.
+func proxiedBy(care map[netip.Addr]Proxy) map[netip.Addr]layer2.Proxied {
+	out := make(map[netip.Addr]layer2.Proxied, len(care))
 	for ip, c := range care {
 		if mac, err := net.ParseMAC(c.MAC); err == nil {
-			out[ip] = layer2.Care{Interfaces: c.Interfaces, MAC: mac}
+			out[ip] = layer2.Proxied{Interfaces: c.Interfaces, MAC: mac}
 		}
 	}
 	return out
 }
 
-// conclude takes the result of a trial.
-func (a *Announcer) conclude(r trialResult) {
-	a.trials.finished(r)
-	if a.planner.Report(r.address, r.stranger, time.Now()) {
-		a.complain(r.address)
+// finishProbe takes the result of a trial.
+func (a *Announcer) finishProbe(r dadResult) {
+	a.dad.finished(r)
+	if a.planner.ReportProbe(r.address, r.host, time.Now()) {
+		a.reportConflict(r.address)
 	}
 }
 
 // defence is the shortest time between two announcements that answer those of a stranger: RFC 5227, section 2.4.
 const defence = 10 * time.Second
 
-// sight takes note of somebody else who answers for an address of this node: the announcer that is to have it next, or a
+// observeSighting takes note of somebody else who answers for an address of this node: the announcer that is to have it next, or a
 // stranger.
-func (a *Announcer) sight(s layer2.Sighting) {
+func (a *Announcer) observeSighting(s layer2.Sighting) {
 	now := time.Now()
 	if node := a.macs[s.MAC.String()]; node != "" {
 		conflictsMetric.WithLabelValues("member").Inc()
-		a.planner.Heard(s.Address, node, now)
+		a.planner.ObserveAnnouncement(s.Address, node, now)
 		return
 	}
 	conflictsMetric.WithLabelValues("stranger").Inc()
-	if a.planner.Overheard(s.Address, Stranger{s.Interface, s.MAC.String()}, now) {
-		a.complain(s.Address)
+	if a.planner.ObserveConflict(s.Address, ConflictingHost{s.Interface, s.MAC.String()}, now) {
+		a.reportConflict(s.Address)
 	}
 	if now.Sub(a.defended[s.Address]) >= defence {
 		a.defended[s.Address] = now
-		a.responder.Again(s.Address)
+		a.responder.Reannounce(s.Address)
 	}
 }
 
-// complain tells people of a stranger that has an address.
-func (a *Announcer) complain(ip netip.Addr) {
+// reportConflict tells people of a stranger that has an address.
+func (a *Announcer) reportConflict(ip netip.Addr) {
 	c := a.planner.conflicts[ip]
-	a.config.Logger.Info("A stranger answers for an address", "address", ip, "mac", c.MAC, "interface", c.Interface, "announced", c.inUse)
-	a.events.conflict(a.view.byAddress[ip], *c)
+	a.config.Logger.Info("A stranger answers for an address", "address", ip, "mac", c.MAC, "interface", c.Interface, "announced", c.InUse)
+	a.events.Conflict(a.view.byAddress[ip], *c)
 }
 
 // seesAPI reports whether the API server can be reached.
@@ -446,8 +446,8 @@ func (a *Announcer) seesAPI(ctx context.Context) bool {
 	return err == nil
 }
 
-// seesRouter reports whether a default gateway answers on its network.
-func (a *Announcer) seesRouter(ctx context.Context) bool {
+// seesGateway reports whether a default gateway answers on its network.
+func (a *Announcer) seesGateway(ctx context.Context) bool {
 	for _, i := range a.links.Interfaces() {
 		for _, gateway := range i.Gateways {
 			if _, answered, err := a.prober.Ask(ctx, layer2.Question{

@@ -25,16 +25,16 @@ type coupling struct {
 	begun bool
 	gates map[string]time.Time
 	// watched are the sessions of BGP whose path is to be watched. The map is not modified any more.
-	watched map[string]watched
+	watched map[string]bfdPath
 	// failures are those of a path that have been acted upon.
 	failures map[string]uint64
 }
 
-// pathSight is what there is to be seen.
-type pathSight struct {
-	now        time.Time
-	peers      map[string]bgp.Peer
-	detections map[string]Detection
+// observation is what there is to be seen.
+type observation struct {
+	now   time.Time
+	peers map[string]bgp.Peer
+	bfd   map[string]BFDSettings
 	// sessions are those of BGP, and paths those of BFD.
 	sessions []bgp.PeerStatus
 	paths    []bfd.Status
@@ -42,8 +42,8 @@ type pathSight struct {
 	networks []netip.Prefix
 }
 
-// consequence is what is to be done.
-type consequence struct {
+// actions is what is to be done.
+type actions struct {
 	// sessions of BFD that there are to be, by path.
 	sessions map[string]bfd.Session
 	// held and broken are the sessions of BGP that are to wait, and that are to be lost, each with the reason.
@@ -59,14 +59,14 @@ type consequence struct {
 const gatePatience = 3 * time.Second
 
 func newCoupling(restarted bool) *coupling {
-	return &coupling{restarted: restarted, gates: map[string]time.Time{}, watched: map[string]watched{}, failures: map[string]uint64{}}
+	return &coupling{restarted: restarted, gates: map[string]time.Time{}, watched: map[string]bfdPath{}, failures: map[string]uint64{}}
 }
 
-// look decides anew.
-func (c *coupling) look(s pathSight) consequence {
+// decide decides anew.
+func (c *coupling) decide(s observation) actions {
 	if !c.begun {
 		c.begun = true
-		for name := range s.detections {
+		for name := range s.bfd {
 			if c.restarted && s.peers[name].RestartTime != 0 {
 				c.gates[name] = time.Time{}
 			}
@@ -74,8 +74,8 @@ func (c *coupling) look(s pathSight) consequence {
 	}
 	r := round{
 		coupling:    c,
-		pathSight:   s,
-		consequence: consequence{sessions: map[string]bfd.Session{}, held: map[string]string{}, broken: map[string]string{}},
+		observation: s,
+		actions:     actions{sessions: map[string]bfd.Session{}, held: map[string]string{}, broken: map[string]string{}},
 		before:      c.watched,
 		states:      map[string]bgp.PeerStatus{},
 		statuses:    map[string]bfd.Status{},
@@ -87,30 +87,30 @@ func (c *coupling) look(s pathSight) consequence {
 	for _, path := range s.paths {
 		r.statuses[path.Name] = path
 	}
-	c.watched = make(map[string]watched, len(s.detections))
-	for _, name := range slices.Sorted(maps.Keys(s.detections)) {
+	c.watched = make(map[string]bfdPath, len(s.bfd))
+	for _, name := range slices.Sorted(maps.Keys(s.bfd)) {
 		c.watched[name] = r.consider(name)
 	}
 	for path, status := range r.statuses {
 		c.failures[path] = status.Failures
 	}
 	maps.DeleteFunc(c.failures, func(path string, _ uint64) bool {
-		_, wanted := r.consequence.sessions[path]
+		_, wanted := r.actions.sessions[path]
 		return !wanted
 	})
 	maps.DeleteFunc(c.gates, func(name string, _ time.Time) bool {
-		_, wanted := s.detections[name]
+		_, wanted := s.bfd[name]
 		return !wanted
 	})
-	return r.consequence
+	return r.actions
 }
 
 // round is one look, with what it has found so far.
 type round struct {
 	*coupling
-	pathSight
-	consequence
-	before map[string]watched
+	observation
+	actions
+	before map[string]bfdPath
 	// states are those of the sessions of BGP, and statuses those of the paths, by name.
 	states   map[string]bgp.PeerStatus
 	statuses map[string]bfd.Status
@@ -119,9 +119,9 @@ type round struct {
 }
 
 // consider decides about one session of BGP.
-func (r *round) consider(name string) watched {
-	detection, peer, state, before := r.detections[name], r.peers[name], r.states[name], r.before[name]
-	w := watched{address: state.Address, refused: detection.Refused, failures: before.failures}
+func (r *round) consider(name string) bfdPath {
+	detection, peer, state, before := r.bfd[name], r.peers[name], r.states[name], r.before[name]
+	w := bfdPath{address: state.Address, refused: detection.Refused, failures: before.failures}
 	if !w.address.IsValid() {
 		w.address = peer.Address
 	}
@@ -165,18 +165,18 @@ func (r *round) consider(name string) watched {
 		}
 	}
 	if complaint := w.since.Add(silencePatience); !w.up && r.now.Before(complaint) {
-		r.wake = earlier(r.wake, complaint)
+		r.wake = Earlier(r.wake, complaint)
 	}
 	return w
 }
 
 // watch has the path watched, and notes how it is.
-func (r *round) watch(w *watched, detection Detection, peer bgp.Peer) {
+func (r *round) watch(w *bfdPath, detection BFDSettings, peer bgp.Peer) {
 	w.session = detection.Session
 	w.session.Peer, w.session.Local, w.session.MultiHop = w.address, peer.Source, farAway(peer, w.address, r.networks)
 	w.path = pathName(w.session)
 	if age, known := r.ages[w.path]; !known || detection.Age < age {
-		r.ages[w.path], r.consequence.sessions[w.path] = detection.Age, w.session
+		r.ages[w.path], r.actions.sessions[w.path] = detection.Age, w.session
 	}
 	w.status = bfd.Status{State: bfd.Down, RemoteState: bfd.Down} // of one that is new
 	if status, there := r.statuses[w.path]; there {
@@ -193,7 +193,7 @@ func (r *round) waits(name string, patience time.Duration) bool {
 	if !r.now.Before(r.gates[name]) {
 		return false
 	}
-	r.wake = earlier(r.wake, r.gates[name])
+	r.wake = Earlier(r.wake, r.gates[name])
 	return true
 }
 

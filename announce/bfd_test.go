@@ -20,26 +20,26 @@ import (
 // from the moment on at which they are wanted.
 type crossing struct {
 	*coupling
-	sight pathSight
+	sight observation
 	paths map[string]bfd.Status
-	did   consequence
+	did   actions
 }
 
 func newCrossing(restarted bool) *crossing {
 	return &crossing{
 		coupling: newCoupling(restarted),
 		paths:    map[string]bfd.Status{},
-		sight: pathSight{
-			now:        time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
-			peers:      map[string]bgp.Peer{},
-			detections: map[string]Detection{},
-			networks:   []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")},
+		sight: observation{
+			now:      time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
+			peers:    map[string]bgp.Peer{},
+			bfd:      map[string]BFDSettings{},
+			networks: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")},
 		},
 	}
 }
 
 // peer is an external one.
-func (c *crossing) peer(name, address string, detection Detection, change func(*bgp.Peer)) {
+func (c *crossing) peer(name, address string, detection BFDSettings, change func(*bgp.Peer)) {
 	p := bgp.Peer{LocalASN: 65001, PeerASN: 65000}
 	if address != "" {
 		p.Address = netip.MustParseAddr(address)
@@ -47,7 +47,7 @@ func (c *crossing) peer(name, address string, detection Detection, change func(*
 	if change != nil {
 		change(&p)
 	}
-	c.sight.peers[name], c.sight.detections[name] = p, detection
+	c.sight.peers[name], c.sight.bfd[name] = p, detection
 	c.session(name, bgp.Connect)
 }
 
@@ -80,7 +80,7 @@ func (c *crossing) dies(name string) {
 // look returns what is done, as text.
 func (c *crossing) look() string {
 	c.sight.paths = slices.Collect(maps.Values(c.paths))
-	c.did = c.coupling.look(c.sight)
+	c.did = c.coupling.decide(c.sight)
 	maps.DeleteFunc(c.paths, func(name string, _ bfd.Status) bool {
 		_, wanted := c.did.sessions[name]
 		return !wanted
@@ -111,7 +111,7 @@ func (c *crossing) expect(t *testing.T, when, want string) {
 
 func TestBFDBeginsAndEndsWithTheSessionAndItsFailureEndsThat(t *testing.T) {
 	c := newCrossing(false)
-	c.peer("tor", "192.0.2.1", Detection{}, nil)
+	c.peer("tor", "192.0.2.1", BFDSettings{}, nil)
 	c.expect(t, "before there is a session", "")
 	c.session("tor", bgp.Established)
 	c.expect(t, "with a session", "192.0.2.1")
@@ -136,7 +136,7 @@ func TestBFDBeginsAndEndsWithTheSessionAndItsFailureEndsThat(t *testing.T) {
 
 func TestAPathThatHasComeBackMeanwhileWasDeadNevertheless(t *testing.T) {
 	c := newCrossing(false)
-	c.peer("tor", "192.0.2.1", Detection{}, nil)
+	c.peer("tor", "192.0.2.1", BFDSettings{}, nil)
 	c.session("tor", bgp.Established)
 	c.look()
 	c.comesUp("192.0.2.1")
@@ -152,14 +152,14 @@ func TestAPathThatHasComeBackMeanwhileWasDeadNevertheless(t *testing.T) {
 func TestARouterThatShutsBFDDownIsNotDead(t *testing.T) {
 	for _, strict := range []bool{false, true} {
 		c := newCrossing(false)
-		c.peer("tor", "192.0.2.1", Detection{Strict: strict}, nil)
+		c.peer("tor", "192.0.2.1", BFDSettings{Strict: strict}, nil)
 		c.session("tor", bgp.Established)
 		c.look()
 		c.comesUp("192.0.2.1")
 		c.look()
 		c.path("192.0.2.1", func(s *bfd.Status) { s.State, s.RemoteState = bfd.Down, bfd.AdminDown })
 		c.expect(t, "when it does", "192.0.2.1")
-		if got := c.report("tor", c.sight.now); got.State != "Down" || got.LastError != "the router has shut BFD down" {
+		if got := c.status("tor", c.sight.now); got.State != "Down" || got.LastError != "the router has shut BFD down" {
 			t.Errorf("it reports %+v", got)
 		}
 	}
@@ -167,7 +167,7 @@ func TestARouterThatShutsBFDDownIsNotDead(t *testing.T) {
 
 func TestAStrictSessionWaitsForBFD(t *testing.T) {
 	c := newCrossing(false)
-	c.peer("tor", "192.0.2.1", Detection{Strict: true}, nil)
+	c.peer("tor", "192.0.2.1", BFDSettings{Strict: true}, nil)
 	c.expect(t, "at first", "192.0.2.1; holds tor: BFD is not up yet")
 	c.path("192.0.2.1", func(s *bfd.Status) { s.Err = bfd.ErrPortTaken })
 	c.expect(t, "when it cannot be", "192.0.2.1; holds tor: BFD is not up: "+bfd.ErrPortTaken.Error())
@@ -183,7 +183,7 @@ func TestAStrictSessionWaitsForBFD(t *testing.T) {
 
 func TestAStrictSessionWithARouterThatIsStillToBeFoundWaits(t *testing.T) {
 	c := newCrossing(false)
-	c.peer("tor", "", Detection{Strict: true}, nil)
+	c.peer("tor", "", BFDSettings{Strict: true}, nil)
 	c.expect(t, "at first", "; holds tor: BFD comes first")
 	c.sight.sessions[0].Address = netip.MustParseAddr("fe80::1%eth0")
 	c.expect(t, "when it has been found", "fe80::1%eth0; holds tor: BFD is not up yet")
@@ -194,7 +194,7 @@ func TestAfterARestartBFDIsFirstWhereTheRouterHasKeptRoutes(t *testing.T) {
 	const first = "192.0.2.1; holds tor: BFD comes first, since the router may not have noticed the restart"
 	restarted := func() *crossing {
 		c := newCrossing(true)
-		c.peer("tor", "192.0.2.1", Detection{}, graceful)
+		c.peer("tor", "192.0.2.1", BFDSettings{}, graceful)
 		c.expect(t, "at first", first)
 		return c
 	}
@@ -220,20 +220,20 @@ func TestAfterARestartBFDIsFirstWhereTheRouterHasKeptRoutes(t *testing.T) {
 	c.expect(t, "when the router does not know BFD", "192.0.2.1")
 
 	c = newCrossing(true)
-	c.peer("tor", "192.0.2.1", Detection{}, nil)
+	c.peer("tor", "192.0.2.1", BFDSettings{}, nil)
 	c.expect(t, "where the router keeps nothing", "")
 
 	c = newCrossing(true)
 	c.look()
-	c.peer("tor", "192.0.2.1", Detection{}, graceful)
+	c.peer("tor", "192.0.2.1", BFDSettings{}, graceful)
 	c.expect(t, "for a router that has come later", "")
 }
 
 func TestSessionsWithOneRouterShareItsPath(t *testing.T) {
 	c := newCrossing(false)
-	c.peer("a", "192.0.2.1", Detection{Session: bfd.Session{Transmit: time.Second}, Age: 2}, func(p *bgp.Peer) { p.Port = 1790 })
-	c.peer("b", "192.0.2.1", Detection{Session: bfd.Session{Transmit: time.Minute}, Age: 1}, nil)
-	c.peer("c", "192.0.2.1", Detection{}, func(p *bgp.Peer) { p.Source = netip.MustParseAddr("192.0.2.9") })
+	c.peer("a", "192.0.2.1", BFDSettings{Session: bfd.Session{Transmit: time.Second}, Age: 2}, func(p *bgp.Peer) { p.Port = 1790 })
+	c.peer("b", "192.0.2.1", BFDSettings{Session: bfd.Session{Transmit: time.Minute}, Age: 1}, nil)
+	c.peer("c", "192.0.2.1", BFDSettings{}, func(p *bgp.Peer) { p.Source = netip.MustParseAddr("192.0.2.9") })
 	for _, name := range []string{"a", "b", "c"} {
 		c.session(name, bgp.Established)
 	}
@@ -264,7 +264,7 @@ func TestWhichRoutersAreSeveralHopsAway(t *testing.T) {
 		{"internal, link-local", "fe80::1%eth0", internal, "fe80::1%eth0"},
 	} {
 		c := newCrossing(false)
-		c.peer("tor", test.address, Detection{}, test.change)
+		c.peer("tor", test.address, BFDSettings{}, test.change)
 		c.session("tor", bgp.Established)
 		c.expect(t, test.name, test.want)
 	}
@@ -273,17 +273,17 @@ func TestWhichRoutersAreSeveralHopsAway(t *testing.T) {
 func TestABFDProfileThatGoesStaysInForceForTheSessionsThatHaveIt(t *testing.T) {
 	c := newCrossing(false)
 	const gone = "there is no BFDProfile fast"
-	c.peer("tor", "192.0.2.1", Detection{Session: bfd.Session{Transmit: time.Second}}, nil)
+	c.peer("tor", "192.0.2.1", BFDSettings{Session: bfd.Session{Transmit: time.Second}}, nil)
 	c.session("tor", bgp.Established)
 	c.look()
 	c.comesUp("192.0.2.1")
 	c.look()
-	c.sight.detections["tor"] = Detection{Refused: gone}
+	c.sight.bfd["tor"] = BFDSettings{Refused: gone}
 	c.expect(t, "when it is gone", "192.0.2.1")
 	if got := c.did.sessions["192.0.2.1"]; got.Transmit != time.Second {
 		t.Errorf("it is another session: %+v", got)
 	}
-	if got := c.report("tor", c.sight.now); got.State != "Up" || got.LastError != gone {
+	if got := c.status("tor", c.sight.now); got.State != "Up" || got.LastError != gone {
 		t.Errorf("it reports %+v", got)
 	}
 	c.dies("192.0.2.1")
@@ -292,26 +292,26 @@ func TestABFDProfileThatGoesStaysInForceForTheSessionsThatHaveIt(t *testing.T) {
 	c.expect(t, "when the session is lost", "")
 	c.session("tor", bgp.Established)
 	c.expect(t, "with another session", "")
-	if got := c.report("tor", c.sight.now); got.State != "Refused" || got.LastError != gone {
+	if got := c.status("tor", c.sight.now); got.State != "Refused" || got.LastError != gone {
 		t.Errorf("it reports %+v", got)
 	}
-	c.sight.detections["tor"] = Detection{}
+	c.sight.bfd["tor"] = BFDSettings{}
 	c.expect(t, "when it is back", "192.0.2.1")
-	delete(c.sight.detections, "tor")
+	delete(c.sight.bfd, "tor")
 	c.expect(t, "when it is not asked for any more", "")
 }
 
 func TestWhatIsReportedOfAPath(t *testing.T) {
 	c := newCrossing(false)
 	began := c.sight.now
-	c.peer("tor", "192.0.2.1", Detection{}, nil)
-	c.peer("unwatched", "192.0.2.2", Detection{Refused: "there is no BFDProfile fast"}, nil)
+	c.peer("tor", "192.0.2.1", BFDSettings{}, nil)
+	c.peer("unwatched", "192.0.2.2", BFDSettings{Refused: "there is no BFDProfile fast"}, nil)
 	c.session("unwatched", bgp.Established)
 	c.look()
-	if got := c.report("tor", c.sight.now); got != nil {
+	if got := c.status("tor", c.sight.now); got != nil {
 		t.Errorf("without a session: %+v", got)
 	}
-	if got := c.report("unwatched", c.sight.now); got == nil || got.State != "Refused" || got.LastError != "there is no BFDProfile fast" || got.Since != nil {
+	if got := c.status("unwatched", c.sight.now); got == nil || got.State != "Refused" || got.LastError != "there is no BFDProfile fast" || got.Since != nil {
 		t.Errorf("what cannot be watched: %+v", got)
 	}
 	c.session("tor", bgp.Established)
@@ -319,7 +319,7 @@ func TestWhatIsReportedOfAPath(t *testing.T) {
 	expect := func(when, state, problem string, since time.Time) {
 		t.Helper()
 		c.look()
-		got := c.report("tor", c.sight.now)
+		got := c.status("tor", c.sight.now)
 		if got == nil || string(got.State) != state || got.LastError != problem || !got.Since.Time.Equal(since) || (got.DetectionTime != nil) != (state == "Up") {
 			t.Errorf("%s: %+v", when, got)
 		}
@@ -344,20 +344,20 @@ func TestAPlanSaysHowPathsAreToBeWatched(t *testing.T) {
 	named := func(spec *v1alpha1.BGPPeerSpec) { spec.BFDProfile = "fast" }
 	r.peer("tor", named)
 	r.peer("unwatched", nil)
-	expect := func(when string, want Detection) {
+	expect := func(when string, want BFDSettings) {
 		t.Helper()
-		if got := r.plan().Detections; len(got) != 1 || got["tor"] != want {
+		if got := r.plan().BFD; len(got) != 1 || got["tor"] != want {
 			t.Errorf("%s: %+v, want %+v", when, got, want)
 		}
 	}
-	expect("without the profile", Detection{Refused: "there is no BFDProfile fast"})
+	expect("without the profile", BFDSettings{Refused: "there is no BFDProfile fast"})
 	profile := &v1alpha1.BFDProfile{ObjectMeta: metav1.ObjectMeta{Name: "fast"}, Spec: v1alpha1.BFDProfileSpec{
 		TransmitInterval: 100, ReceiveInterval: 200, DetectMultiplier: 4, MinimumTTL: 250, PassiveMode: true, Strict: true, EchoInterval: 50,
 	}}
 	if err := r.view.SetBFDProfile("fast", profile); err != nil {
 		t.Error(err)
 	}
-	expect("with it", Detection{Strict: true, Session: bfd.Session{
+	expect("with it", BFDSettings{Strict: true, Session: bfd.Session{
 		Transmit: 100 * time.Millisecond, Receive: 200 * time.Millisecond, Multiplier: 4, MinimumTTL: 250, Passive: true,
 	}})
 	r.view.SetBFDProfile("fast", profile.DeepCopy())
@@ -368,9 +368,9 @@ func TestAPlanSaysHowPathsAreToBeWatched(t *testing.T) {
 	if err := r.view.SetBFDProfile("fast", profile); err == nil {
 		t.Error("it is to echo")
 	}
-	expect("with echoes", Detection{Refused: "BFDProfile fast: spec.echoMode is not supported"})
+	expect("with echoes", BFDSettings{Refused: "BFDProfile fast: spec.echoMode is not supported"})
 	r.view.SetBFDProfile("fast", nil)
-	expect("without it again", Detection{Refused: "there is no BFDProfile fast"})
+	expect("without it again", BFDSettings{Refused: "there is no BFDProfile fast"})
 	if len(r.plan().Peers) != 2 {
 		t.Error("there are no sessions without BFD")
 	}

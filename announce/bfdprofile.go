@@ -9,8 +9,8 @@ import (
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
-// Detection is how BFD is to watch the path to a router.
-type Detection struct {
+// BFDSettings is how BFD is to watch the path to a router.
+type BFDSettings struct {
 	// Session is all of it that does not depend on the router.
 	Session bfd.Session
 	// Strict has a session with the router only while BFD is up.
@@ -24,13 +24,13 @@ type Detection struct {
 // errEcho is about what routers and nodes would have to do in their forwarding planes.
 var errEcho = errors.New("spec.echoMode is not supported")
 
-// newDetection reads a BFDProfile. Milliseconds end here.
-func newDetection(p *v1alpha1.BFDProfile) (Detection, error) {
+// newBFDSettings reads a BFDProfile. Milliseconds end here.
+func newBFDSettings(p *v1alpha1.BFDProfile) (BFDSettings, error) {
 	s := &p.Spec
 	if s.EchoMode {
-		return Detection{Refused: fmt.Sprintf("BFDProfile %s: %v", p.Name, errEcho)}, errEcho
+		return BFDSettings{Refused: fmt.Sprintf("BFDProfile %s: %v", p.Name, errEcho)}, errEcho
 	}
-	return Detection{
+	return BFDSettings{
 		Session: bfd.Session{
 			Transmit:   time.Duration(s.TransmitInterval) * time.Millisecond,
 			Receive:    time.Duration(s.ReceiveInterval) * time.Millisecond,
@@ -42,22 +42,22 @@ func newDetection(p *v1alpha1.BFDProfile) (Detection, error) {
 	}, nil
 }
 
-// detection is what a BGPPeer wants of BFD that names a profile.
-func (v *View) detection(profile string) Detection {
-	if d, known := v.detections[profile]; known {
+// bfdSettings is what a BGPPeer wants of BFD that names a profile.
+func (v *View) bfdSettings(profile string) BFDSettings {
+	if d, known := v.bfdProfiles[profile]; known {
 		return d
 	}
-	return Detection{Refused: fmt.Sprintf("there is no BFDProfile %s", profile)}
+	return BFDSettings{Refused: fmt.Sprintf("there is no BFDProfile %s", profile)}
 }
 
 // SetBFDProfile takes a BFDProfile as it is now; nil if it is gone. The error says why it cannot be used.
 func (v *View) SetBFDProfile(name string, object *v1alpha1.BFDProfile) (err error) {
-	before, known := v.detections[name]
-	delete(v.detections, name)
+	before, known := v.bfdProfiles[name]
+	delete(v.bfdProfiles, name)
 	if object != nil {
-		v.detections[name], err = newDetection(object)
+		v.bfdProfiles[name], err = newBFDSettings(object)
 	}
-	after, there := v.detections[name]
+	after, there := v.bfdProfiles[name]
 	v.routes.all = v.routes.all || known != there || before != after
 	return err
 }

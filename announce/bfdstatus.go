@@ -11,8 +11,8 @@ import (
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
-// watched is how it stands with the path of a session.
-type watched struct {
+// bfdPath is how it stands with the path of a session.
+type bfdPath struct {
 	// path is the name of the session of BFD; empty if there is none now.
 	path    string
 	session bfd.Session
@@ -30,7 +30,7 @@ type watched struct {
 const silencePatience = 5 * time.Second
 
 // problem is what keeps BFD from being up, as a sentence; empty if nothing does or it has just begun.
-func (w watched) problem(now time.Time) string {
+func (w bfdPath) problem(now time.Time) string {
 	switch {
 	case w.refused != "":
 		return w.refused
@@ -49,15 +49,15 @@ func (w watched) problem(now time.Time) string {
 }
 
 // failure says how BFD went down.
-func (w watched) failure() string {
+func (w bfdPath) failure() string {
 	if w.status.Diagnostic == bfd.DetectionTimeExpired {
 		return fmt.Sprintf("BFD heard nothing from the router for %s", w.status.LastDetection.Round(time.Millisecond))
 	}
 	return fmt.Sprintf("BFD of the router went down: %s", w.status.RemoteDiagnostic)
 }
 
-// report is what a node records of the path of a session; nil if it is not watched.
-func (c *coupling) report(session string, now time.Time) *v1alpha1.BFDSession {
+// status is what a node records of the path of a session; nil if it is not watched.
+func (c *coupling) status(session string, now time.Time) *v1alpha1.BFDSession {
 	w := c.watched[session]
 	if w.path == "" && w.refused == "" {
 		return nil

@@ -27,26 +27,26 @@ import (
 // node announces every Service, so all of them would write for each.
 const countPause = 5 * time.Second
 
-// routing speaks with routers for one node. It has a View of its own, so that it waits for nothing that layer 2 does, and
+// Peering speaks with routers for one node. It has a View of its own, so that it waits for nothing that layer 2 does, and
 // layer 2 not for it.
-type routing struct {
-	node     string
-	follower *Follower
-	feed     *Feed
-	links    *layer2.Links
-	moved    <-chan struct{}
-	view     *View
-	planner  *RoutePlanner
-	recorder *recorder
-	events   *events
-	metrics  *sessionMetrics
-	logger   klog.Logger
+type Peering struct {
+	node         string
+	subscription *Subscription
+	watcher      *Watcher
+	links        *layer2.Links
+	moved        <-chan struct{}
+	view         *View
+	planner      *BGPPlanner
+	writer       *StatusWriter
+	events       *Events
+	metrics      *peeringMetrics
+	logger       klog.Logger
 
 	bootID   string
 	speaker  *speaker.Speaker
 	paths    *bfd.Speaker
 	coupling *coupling
-	plan     RoutePlan
+	plan     BGPPlan
 	// What was last seen and said, to tell what is new.
 	refused   []Refusal
 	draining  bool
@@ -56,27 +56,27 @@ type routing struct {
 	reportDue time.Time
 }
 
-func newRouting(config Config, feed *Feed, links *layer2.Links, recorder *recorder, events *events, metrics *sessionMetrics) *routing {
+func newPeering(config Config, feed *Watcher, links *layer2.Links, recorder *StatusWriter, events *Events, metrics *peeringMetrics) *Peering {
 	view := NewView(config.DrainTaints...)
-	return &routing{
-		node:     config.Node,
-		follower: feed.BGP,
-		feed:     feed,
-		links:    links,
-		moved:    links.Watch(),
-		view:     view,
-		planner:  NewRoutePlanner(view, config.Node),
-		recorder: recorder,
-		events:   events,
-		metrics:  metrics,
-		logger:   config.Logger,
+	return &Peering{
+		node:         config.Node,
+		subscription: feed.BGP,
+		watcher:      feed,
+		links:        links,
+		moved:        links.Watch(),
+		view:         view,
+		planner:      NewBGPPlanner(view, config.Node),
+		writer:       recorder,
+		events:       events,
+		metrics:      metrics,
+		logger:       config.Logger,
 	}
 }
 
 // Run speaks until the context ends. Routers that keep the routes of a node whose announcer restarts are then left without a
 // word, unless the node goes too.
-func (r *routing) Run(ctx context.Context) error {
-	if !r.follower.Wait(ctx) || !r.feed.WaitAnnouncers(ctx) {
+func (r *Peering) Run(ctx context.Context) error {
+	if !r.subscription.Wait(ctx) || !r.watcher.WaitAnnouncers(ctx) {
 		return nil
 	}
 	select {
@@ -84,7 +84,7 @@ func (r *routing) Run(ctx context.Context) error {
 	case <-ctx.Done():
 		return nil
 	}
-	r.follower.Apply(r.view)
+	r.subscription.Apply(r.view)
 	r.bootID = bootID()
 	restarted := r.restarted()
 	r.speaker = speaker.New(speaker.Config{Restarted: restarted, Logger: r.logger})
@@ -98,18 +98,18 @@ func (r *routing) Run(ctx context.Context) error {
 	watched, stopped := make(chan error, 1), make(chan error, 1)
 	go func() { watched <- r.paths.Run(watching) }()
 	go func() { stopped <- r.speaker.Run(ctx) }()
-	r.follow(ctx)
+	r.loop(ctx)
 	err := <-stopped
 	unwatch()
 	return errors.Join(err, <-watched)
 }
 
-// follow does what changes ask for until the context ends.
-func (r *routing) follow(ctx context.Context) {
+// loop does what changes ask for until the context ends.
+func (r *Peering) loop(ctx context.Context) {
 	again := time.NewTimer(0)
 	defer again.Stop()
 	for {
-		if wake := earlier(earlier(r.step(), r.couple(time.Now())), r.report(time.Now())); !wake.IsZero() {
+		if wake := Earlier(Earlier(r.step(), r.couple(time.Now())), r.report(time.Now())); !wake.IsZero() {
 			again.Reset(max(time.Until(wake), 0))
 		}
 		select {
@@ -119,14 +119,14 @@ func (r *routing) follow(ctx context.Context) {
 		case <-r.moved:
 		case <-r.speaker.Changed():
 		case <-r.paths.Changed():
-		case <-r.follower.Changed():
-			r.follower.Apply(r.view)
+		case <-r.subscription.Changed():
+			r.subscription.Apply(r.view)
 		}
 	}
 }
 
 // step plans and has the speaker say it. It returns when to plan again.
-func (r *routing) step() time.Time {
+func (r *Peering) step() time.Time {
 	r.planner.SetGateways(gateways(r.links.Interfaces()))
 	plan := r.planner.Plan(time.Now())
 	r.plan = plan
@@ -140,39 +140,39 @@ func (r *routing) step() time.Time {
 	}
 	r.refused, r.draining = plan.Refused, plan.Draining
 	r.metrics.refuse(plan.Refused)
-	r.speaker.Excuse(r.excuse())
-	r.speaker.Leave(notBackSoon(r.view.nodes[r.node]))
+	r.speaker.SetCloseReason(r.closeReason())
+	r.speaker.SetShutdownMessage(notBackSoon(r.view.nodes[r.node]))
 	return plan.Wake
 }
 
 // couple has BFD watch what is to be watched, and BGP act upon what comes of it. It returns when to do so again.
-func (r *routing) couple(now time.Time) time.Time {
+func (r *Peering) couple(now time.Time) time.Time {
 	var networks []netip.Prefix
 	for _, i := range r.links.Interfaces() {
 		networks = append(networks, i.Prefixes...)
 	}
-	do := r.coupling.look(pathSight{
-		now:        now,
-		peers:      r.plan.Peers,
-		detections: r.plan.Detections,
-		sessions:   r.speaker.Peers(),
-		paths:      r.paths.Sessions(),
-		networks:   networks,
+	do := r.coupling.decide(observation{
+		now:      now,
+		peers:    r.plan.Peers,
+		bfd:      r.plan.BFD,
+		sessions: r.speaker.Peers(),
+		paths:    r.paths.Sessions(),
+		networks: networks,
 	})
-	r.speaker.Hold(do.held)
+	r.speaker.Suspend(do.held)
 	if r.plan.Changed {
 		r.speaker.Set(r.plan.Peers, r.plan.Routes)
 	}
 	for name, why := range do.broken {
-		r.speaker.Break(name, why)
+		r.speaker.Reset(name, why)
 		w := r.coupling.watched[name]
 		if w.status.Diagnostic == bfd.DetectionTimeExpired {
 			r.metrics.silence.Observe(w.status.LastDetection.Seconds())
 		}
-		r.events.path(r.feed.Announcer(r.node), w, peerOf(name), why)
+		r.events.Path(r.watcher.Announcer(r.node), w, peerOf(name), why)
 	}
 	for _, name := range do.risen {
-		r.events.path(r.feed.Announcer(r.node), r.coupling.watched[name], peerOf(name), "")
+		r.events.Path(r.watcher.Announcer(r.node), r.coupling.watched[name], peerOf(name), "")
 	}
 	if !maps.Equal(do.sessions, r.watching) {
 		r.watching = do.sessions
@@ -202,9 +202,9 @@ func gateways(interfaces []layer2.Interface) []netip.Addr {
 
 // report tells the API and people what is seen on the sessions. It returns when to report again although nothing may have
 // happened.
-func (r *routing) report(now time.Time) time.Time {
+func (r *Peering) report(now time.Time) time.Time {
 	peers := r.speaker.Peers()
-	r.tell(peers)
+	r.reportSessions(peers)
 	status := r.status(peers, now)
 	if !r.reportDue.IsZero() && slices.EqualFunc(status.Peers, r.reported.Peers, sameSession) {
 		switch {
@@ -215,7 +215,7 @@ func (r *routing) report(now time.Time) time.Time {
 		}
 	}
 	r.reported, r.reportDue = status, now.Add(countPause)
-	r.recorder.recordBGP(status)
+	r.writer.WriteBGP(status)
 	return time.Time{}
 }
 
@@ -227,7 +227,7 @@ func sameSession(a, b v1alpha1.BGPSession) bool {
 func sameCount(a, b v1alpha1.BGPSession) bool { return a.Prefixes == b.Prefixes }
 
 // status is what the node records of its sessions.
-func (r *routing) status(peers []bgp.PeerStatus, now time.Time) v1alpha1.BGPStatus {
+func (r *Peering) status(peers []bgp.PeerStatus, now time.Time) v1alpha1.BGPStatus {
 	status := v1alpha1.BGPStatus{BootID: r.bootID}
 	for _, p := range peers {
 		session := v1alpha1.BGPSession{
@@ -235,7 +235,7 @@ func (r *routing) status(peers []bgp.PeerStatus, now time.Time) v1alpha1.BGPStat
 			State:     v1alpha1.BGPConnecting,
 			Prefixes:  int32(p.Prefixes),
 			LastError: p.Error,
-			BFD:       r.coupling.report(p.Name, now),
+			BFD:       r.coupling.status(p.Name, now),
 		}
 		if p.State == bgp.Established {
 			session.State = v1alpha1.BGPEstablished
@@ -264,23 +264,23 @@ func peerOf(session string) string {
 	return name
 }
 
-// tell has events on the Announcer for sessions that come and go.
-func (r *routing) tell(peers []bgp.PeerStatus) {
+// reportSessions has events on the Announcer for sessions that come and go.
+func (r *Peering) reportSessions(peers []bgp.PeerStatus) {
 	before := r.sessions
 	r.sessions = make(map[string]bgp.PeerStatus, len(peers))
-	announcer := r.feed.Announcer(r.node)
+	announcer := r.watcher.Announcer(r.node)
 	for _, p := range peers {
 		r.sessions[p.Name] = p
 		switch was, is := before[p.Name].State == bgp.Established, p.State == bgp.Established; {
 		case is && !was:
-			r.events.session(announcer, p, corev1.EventTypeNormal, eventSessionUp, "is established")
+			r.events.Session(announcer, p, corev1.EventTypeNormal, eventSessionUp, "is established")
 		case was && !is:
-			r.events.session(announcer, p, corev1.EventTypeWarning, eventSessionDown, "is lost: "+cmp.Or(p.Error, "no reason is known"))
+			r.events.Session(announcer, p, corev1.EventTypeWarning, eventSessionDown, "is lost: "+cmp.Or(p.Error, "no reason is known"))
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(before)) {
 		if _, there := r.sessions[name]; !there && before[name].State == bgp.Established {
-			r.events.session(announcer, before[name], corev1.EventTypeNormal, eventSessionLeft, "is closed: "+r.excuse())
+			r.events.Session(announcer, before[name], corev1.EventTypeNormal, eventSessionLeft, "is closed: "+r.closeReason())
 		}
 	}
 }
@@ -299,8 +299,8 @@ func notBackSoon(own *node) string {
 	return ""
 }
 
-// excuse is why a router is left on purpose.
-func (r *routing) excuse() string {
+// closeReason is why a router is left on purpose.
+func (r *Peering) closeReason() string {
 	if r.draining {
 		return "the node is drained"
 	}
@@ -308,8 +308,8 @@ func (r *routing) excuse() string {
 }
 
 // restarted says whether an announcer has spoken on this node before, since the node booted.
-func (r *routing) restarted() bool {
-	own := r.feed.Announcer(r.node)
+func (r *Peering) restarted() bool {
+	own := r.watcher.Announcer(r.node)
 	return r.bootID != "" && own != nil && own.Status.BGP.BootID == r.bootID
 }
 

@@ -11,23 +11,23 @@ import (
 	"github.com/clarionlb/clarion/announce/bgp/speaker"
 )
 
-// sessionMetrics reports what is seen on BGP sessions and on their paths, at the time when it is asked.
-type sessionMetrics struct {
+// peeringMetrics reports what is seen on BGP sessions and on their paths, at the time when it is asked.
+type peeringMetrics struct {
 	speaker                              atomic.Pointer[speaker.Speaker]
 	refused                              atomic.Pointer[[]Refusal]
 	up, problem, prefixes, updates, lost *prometheus.Desc
 
 	paths                                        atomic.Pointer[bfd.Speaker]
-	watching                                     atomic.Pointer[map[string]watched]
+	watching                                     atomic.Pointer[map[string]bfdPath]
 	pathUp, pathFailures, pathDetection, packets *prometheus.Desc
 	silence                                      prometheus.Histogram
 }
 
-func newSessionMetrics() *sessionMetrics {
+func newPeeringMetrics() *peeringMetrics {
 	describe := func(name, help string, more ...string) *prometheus.Desc {
 		return prometheus.NewDesc(metricsNamespace+"_"+name, help, append([]string{"peer", "address"}, more...), nil)
 	}
-	return &sessionMetrics{
+	return &peeringMetrics{
 		up:       describe("bgp_session_up", "Whether there is a session with a router, by BGPPeer and address."),
 		problem:  describe("bgp_session_problem", "1 for what went wrong last while there is no session, or is wrong with the one that there is.", "problem"),
 		prefixes: describe("bgp_prefixes", "Prefixes that are announced to a router."),
@@ -48,7 +48,7 @@ func newSessionMetrics() *sessionMetrics {
 }
 
 // see has the sessions of Speakers reported from now on; nil for none.
-func (m *sessionMetrics) see(speaker *speaker.Speaker, paths *bfd.Speaker) {
+func (m *peeringMetrics) see(speaker *speaker.Speaker, paths *bfd.Speaker) {
 	m.speaker.Store(speaker)
 	m.paths.Store(paths)
 	m.watching.Store(nil)
@@ -56,13 +56,13 @@ func (m *sessionMetrics) see(speaker *speaker.Speaker, paths *bfd.Speaker) {
 }
 
 // refuse has these BGPPeers reported too, with which there are to be no sessions.
-func (m *sessionMetrics) refuse(refused []Refusal) { m.refused.Store(&refused) }
+func (m *peeringMetrics) refuse(refused []Refusal) { m.refused.Store(&refused) }
 
 // watch has the paths of these sessions reported, which are not modified any more.
-func (m *sessionMetrics) watch(sessions map[string]watched) { m.watching.Store(&sessions) }
+func (m *peeringMetrics) watch(sessions map[string]bfdPath) { m.watching.Store(&sessions) }
 
 // Describe is part of prometheus.Collector.
-func (m *sessionMetrics) Describe(to chan<- *prometheus.Desc) {
+func (m *peeringMetrics) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{m.up, m.problem, m.prefixes, m.updates, m.lost, m.pathUp, m.pathFailures, m.pathDetection, m.packets} {
 		to <- d
 	}
@@ -70,7 +70,7 @@ func (m *sessionMetrics) Describe(to chan<- *prometheus.Desc) {
 }
 
 // Collect is part of prometheus.Collector.
-func (m *sessionMetrics) Collect(to chan<- prometheus.Metric) {
+func (m *peeringMetrics) Collect(to chan<- prometheus.Metric) {
 	m.silence.Collect(to)
 	if speaker := m.speaker.Load(); speaker != nil {
 		m.collectSessions(speaker, to)
@@ -86,7 +86,7 @@ func (m *sessionMetrics) Collect(to chan<- prometheus.Metric) {
 	}
 }
 
-func (m *sessionMetrics) collectSessions(speaker *speaker.Speaker, to chan<- prometheus.Metric) {
+func (m *peeringMetrics) collectSessions(speaker *speaker.Speaker, to chan<- prometheus.Metric) {
 	for _, p := range speaker.Peers() {
 		// A BGPPeer may stand for several routers, whose sessions have their addresses in their names.
 		peer, address, _ := strings.Cut(p.Name, "@")
@@ -111,7 +111,7 @@ func (m *sessionMetrics) collectSessions(speaker *speaker.Speaker, to chan<- pro
 	}
 }
 
-func (m *sessionMetrics) collectPaths(speaker *bfd.Speaker, sessions map[string]watched, to chan<- prometheus.Metric) {
+func (m *peeringMetrics) collectPaths(speaker *bfd.Speaker, sessions map[string]bfdPath, to chan<- prometheus.Metric) {
 	paths := map[string]bfd.Status{}
 	for _, path := range speaker.Sessions() {
 		paths[path.Name] = path

@@ -7,39 +7,39 @@ import (
 	"github.com/clarionlb/clarion/announce/election"
 )
 
-// helpOut is how long a member that paused is still answered for after it has come back: its announcer takes a moment to
+// proxyLinger is how long a member that paused is still answered for after it has come back: its announcer takes a moment to
 // answer itself.
-const helpOut = 2 * time.Second
+const proxyLinger = 2 * time.Second
 
-// assist adds to a plan what this node answers for in the place of members that pause, and returns when to look again.
-func (p *Planner) assist(plan *Plan, now time.Time) (wake time.Time) {
-	plan.Care = map[netip.Addr]Care{}
-	for name, absence := range p.absent {
-		if absence == Paused {
-			p.back[name] = time.Time{}
-			p.careFor(name, plan.Care)
+// proxy adds to a plan what this node answers for in the place of members that pause, and returns when to look again.
+func (p *Layer2Planner) proxy(plan *Layer2Plan, now time.Time) (wake time.Time) {
+	plan.Proxied = map[netip.Addr]Proxy{}
+	for name, absence := range p.states {
+		if absence == AnnouncerDown {
+			p.proxyUntil[name] = time.Time{}
+			p.proxyFor(name, plan.Proxied)
 		}
 	}
-	for name, until := range p.back {
-		if p.absent[name] == Paused {
+	for name, until := range p.proxyUntil {
+		if p.states[name] == AnnouncerDown {
 			continue
 		}
 		if until.IsZero() {
-			until = now.Add(helpOut)
-			p.back[name] = until
+			until = now.Add(proxyLinger)
+			p.proxyUntil[name] = until
 		}
-		if _, absent := p.absent[name]; absent || !now.Before(until) {
-			delete(p.back, name)
+		if _, absent := p.states[name]; absent || !now.Before(until) {
+			delete(p.proxyUntil, name)
 			continue
 		}
-		p.careFor(name, plan.Care)
-		wake = earlier(wake, until)
+		p.proxyFor(name, plan.Proxied)
+		wake = Earlier(wake, until)
 	}
 	return wake
 }
 
-// careFor adds the addresses of a member for which this node is to answer: the one that would be next to have them.
-func (p *Planner) careFor(name string, care map[netip.Addr]Care) {
+// proxyFor adds the addresses of a member for which this node is to answer: the one that would be next to have them.
+func (p *Layer2Planner) proxyFor(name string, care map[netip.Addr]Proxy) {
 	a := p.view.announcers[name]
 	if a == nil {
 		return
@@ -50,37 +50,37 @@ func (p *Planner) careFor(name string, care map[netip.Addr]Care) {
 		}
 		interfaces := p.interfacesFor(ip)
 		if mac := a.macFor(ip, c.interfaces, p.interfaces); mac != "" && len(interfaces) > 0 {
-			care[ip] = Care{interfaces, mac}
+			care[ip] = Proxy{interfaces, mac}
 		}
 	}
 }
 
-// suspect is how to ask for a member that the gossip does not see, over interfaces that are up; false if it has no claim, so
+// ProbeTarget is how to ask for a member that the gossip does not see, over interfaces that are up; false if it has no claim, so
 // that nothing depends on it.
-func (p *Planner) suspect(name string, up []Interface) (suspect, bool) {
+func (p *Layer2Planner) ProbeTarget(name string, up []Interface) (ProbeTarget, bool) {
 	a, n := p.view.announcers[name], p.view.nodes[name]
 	if a == nil || n == nil || len(a.claims) == 0 {
-		return suspect{}, false
+		return ProbeTarget{}, false
 	}
-	s := suspect{name: name, node: ask(n.address, up)}
+	s := ProbeTarget{Name: name, Node: QuestionFor(n.address, up)}
 	for ip, c := range a.claims {
 		best, _ := election.Best(p.view.electionClaims(ip))
-		if c.Tentative || best.Node != name || s.announced.address.IsValid() && s.announced.address.Less(ip) {
+		if c.Tentative || best.Node != name || s.Announced.Address.IsValid() && s.Announced.Address.Less(ip) {
 			continue
 		}
-		if q := ask(ip, up); q.address.IsValid() {
-			s.announced = q
+		if q := QuestionFor(ip, up); q.Address.IsValid() {
+			s.Announced = q
 		}
 	}
 	return s, true
 }
 
-// ask is how to ask for an address over interfaces that are up; not valid if none is in its network.
-func ask(address netip.Addr, up []Interface) question {
+// QuestionFor is how to ask for an address over interfaces that are up; not valid if none is in its network.
+func QuestionFor(address netip.Addr, up []Interface) Question {
 	for _, i := range up {
-		if i.contains(address) {
-			return question{address, i.Name}
+		if i.Contains(address) {
+			return Question{address, i.Name}
 		}
 	}
-	return question{}
+	return Question{}
 }

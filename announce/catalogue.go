@@ -6,15 +6,15 @@ import (
 	"slices"
 )
 
-// catalogue knows which advertisements of one kind select which pools. Advertisements have the indices of their selections.
-type catalogue struct {
+// matcher knows which advertisements of one kind select which pools. Advertisements have the indices of their selections.
+type matcher struct {
 	pools      []*pool // by age
 	selections []*selection
 	byPool     map[*pool][]int
 }
 
-func newCatalogue(pools map[string]*pool, selections []*selection) catalogue {
-	c := catalogue{
+func newMatcher(pools map[string]*pool, selections []*selection) matcher {
+	c := matcher{
 		pools:      slices.SortedFunc(maps.Values(pools), byAge),
 		selections: selections,
 		byPool:     make(map[*pool][]int, len(pools)),
@@ -29,8 +29,8 @@ func newCatalogue(pools map[string]*pool, selections []*selection) catalogue {
 	return c
 }
 
-// request is that an advertisement wants an address announced for a Service.
-type request struct {
+// announceRequest is that an advertisement wants an address announced for a Service.
+type announceRequest struct {
 	advertisement int
 	// on are the nodes to which traffic must stay local, sorted; nil for any node.
 	on []string
@@ -38,7 +38,7 @@ type request struct {
 
 // requests collects who wants an address of some Services announced. If nobody does, the reason says why, from the Service
 // that came closest.
-func (c *catalogue) requests(ip netip.Addr, services []*service) ([]request, Reason) {
+func (c *matcher) requests(ip netip.Addr, services []*service) ([]announceRequest, Reason) {
 	if len(services) == 0 {
 		return nil, NotAssigned
 	}
@@ -46,7 +46,7 @@ func (c *catalogue) requests(ip netip.Addr, services []*service) ([]request, Rea
 	if pool == nil {
 		return nil, NoPool
 	}
-	var requests []request
+	var requests []announceRequest
 	refused := NoAdvertisement
 	for _, s := range services {
 		serving := s.backends.serving(ip)
@@ -59,9 +59,9 @@ func (c *catalogue) requests(ip netip.Addr, services []*service) ([]request, Rea
 				break
 			}
 			if s.local {
-				requests = append(requests, request{i, serving})
+				requests = append(requests, announceRequest{i, serving})
 			} else {
-				requests = append(requests, request{i, nil})
+				requests = append(requests, announceRequest{i, nil})
 			}
 		}
 	}

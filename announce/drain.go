@@ -7,13 +7,13 @@ import (
 
 // Drain tells what has the planner's node drained, and which addresses are still announced from it as of the last plan, in a
 // sentence for people; "" if the node is not drained.
-func (p *Planner) Drain() string {
+func (p *Layer2Planner) Drain() string {
 	n := p.view.nodes[p.node]
 	if n == nil || len(n.drainedBy) == 0 {
 		return ""
 	}
 	var leave, stay int
-	for ip := range p.announces {
+	for ip := range p.announced {
 		if p.round.Decision(ip).Owner == p.node {
 			stay++
 		} else {

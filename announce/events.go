@@ -20,55 +20,55 @@ const (
 	eventConflict = v1alpha1.ReasonAddressConflict
 )
 
-// events tells people, on the Services that are concerned, what happens to their addresses.
-type events struct {
+// Events tells people, on the Services that are concerned, what happens to their addresses.
+type Events struct {
 	broadcaster record.EventBroadcaster
 	recorder    record.EventRecorder
 	kube        kubernetes.Interface
 }
 
-func newEvents(kube kubernetes.Interface, node string) *events {
+func NewEvents(kube kubernetes.Interface, node string) *Events {
 	broadcaster := record.NewBroadcaster()
-	return &events{
+	return &Events{
 		broadcaster: broadcaster,
 		recorder:    broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "clarion-announcer", Host: node}),
 		kube:        kube,
 	}
 }
 
-// start sends events from now on, until stop.
-func (e *events) start() {
+// Start sends events from now on, until stop.
+func (e *Events) Start() {
 	e.broadcaster.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: e.kube.CoreV1().Events("")})
 }
 
-func (e *events) stop() { e.broadcaster.Shutdown() }
+func (e *Events) Stop() { e.broadcaster.Shutdown() }
 
-// moved tells that an address came to this node.
-func (e *events) moved(services []*service, m Move) {
+// Moved tells that an address came to this node.
+func (e *Events) Moved(services []*service, m Move) {
 	text := fmt.Sprintf("%s is announced from node %s", m.Address, m.To)
 	switch m.Reason {
-	case MoveHolderDown:
+	case MoveIncumbentDown:
 		text += fmt.Sprintf(" in place of %s, which is not in sight", m.From)
-	case MoveHolderUnfit:
+	case MoveIncumbentIneligible:
 		text += fmt.Sprintf(" in place of %s, which may not announce it or is drained", m.From)
 	case MoveHandedOver:
 		text += fmt.Sprintf(", handed over by %s", m.From)
-	case MoveKept:
+	case MoveResumed:
 		return // nothing has changed
 	}
 	e.on(services, corev1.EventTypeNormal, eventAnnounced, text)
 }
 
-// conflict tells that a stranger has an address, which is announced nevertheless or not.
-func (e *events) conflict(services []*service, c conflict) {
-	text := fmt.Sprintf("the host %s on %s answers for %s too", c.MAC, c.Interface, c.ip)
-	if !c.inUse {
-		text = fmt.Sprintf("%s is not announced: the host %s on %s answers for it", c.ip, c.MAC, c.Interface)
+// Conflict tells that a stranger has an address, which is announced nevertheless or not.
+func (e *Events) Conflict(services []*service, c Conflict) {
+	text := fmt.Sprintf("the host %s on %s answers for %s too", c.MAC, c.Interface, c.Address)
+	if !c.InUse {
+		text = fmt.Sprintf("%s is not announced: the host %s on %s answers for it", c.Address, c.MAC, c.Interface)
 	}
 	e.on(services, corev1.EventTypeWarning, eventConflict, text)
 }
 
-func (e *events) on(services []*service, kind, reason, text string) {
+func (e *Events) on(services []*service, kind, reason, text string) {
 	for _, s := range services {
 		e.recorder.Event(&corev1.ObjectReference{
 			APIVersion: "v1",

@@ -22,17 +22,17 @@ import (
 	"github.com/clarionlb/clarion/client/versioned"
 )
 
-// Feed watches the API and brings Views up to date with it. Objects are stripped to what Views use before they are stored.
-type Feed struct {
+// Watcher watches the API and brings Views up to date with it. Objects are stripped to what Views use before they are stored.
+type Watcher struct {
 	// Layer2 and BGP have a View each, so that neither waits for the other, and each of what its protocol depends on.
-	Layer2, BGP *Follower
+	Layer2, BGP *Subscription
 
 	sources []source
 }
 
-// Follower brings one View up to date. Changes are collected, so that it follows thousands of them in one go.
-type Follower struct {
-	feed    *Feed
+// Subscription brings one View up to date. Changes are collected, so that it follows thousands of them in one go.
+type Subscription struct {
+	watcher *Watcher
 	sources []int
 	changed chan struct{}
 
@@ -47,8 +47,8 @@ type source struct {
 	informer cache.SharedIndexInformer
 	// apply takes the object as it is now; nil if it is gone.
 	apply func(view *View, name types.NamespacedName, object any)
-	// followers are those that it is for.
-	followers []*Follower
+	// subscriptions are those that it is for.
+	subscriptions []*Subscription
 	// spec says that of an object only the spec and the labels matter.
 	spec bool
 	// delivered is done when the objects of the first list have been noted.
@@ -72,8 +72,8 @@ const (
 	announcerSource
 )
 
-// NewFeed returns a Feed for the announcer of a node that knows nothing until it runs.
-func NewFeed(kube kubernetes.Interface, clarion versioned.Interface, node string, logger klog.Logger) (*Feed, error) {
+// NewWatcher returns a Feed for the announcer of a node that knows nothing until it runs.
+func NewWatcher(kube kubernetes.Interface, clarion versioned.Interface, node string, logger klog.Logger) (*Watcher, error) {
 	loadBalancers := func(o *metav1.ListOptions) {
 		o.FieldSelector = fields.OneTermEqualSelector("spec.type", string(corev1.ServiceTypeLoadBalancer)).String()
 	}
@@ -85,10 +85,10 @@ func NewFeed(kube kubernetes.Interface, clarion versioned.Interface, node string
 	basicAuth := func(o *metav1.ListOptions) {
 		o.FieldSelector = fields.OneTermEqualSelector("type", string(corev1.SecretTypeBasicAuth)).String()
 	}
-	f := &Feed{}
-	f.Layer2, f.BGP = newFollower(f), newFollower(f)
-	layer2, bgp := []*Follower{f.Layer2}, []*Follower{f.BGP}
-	both := []*Follower{f.Layer2, f.BGP}
+	f := &Watcher{}
+	f.Layer2, f.BGP = newSubscription(f), newSubscription(f)
+	layer2, bgp := []*Subscription{f.Layer2}, []*Subscription{f.BGP}
+	both := []*Subscription{f.Layer2, f.BGP}
 	f.sources = []source{
 		nodeSource: {
 			informer: coreinformers.NewNodeInformer(kube, 0, nil),
@@ -96,16 +96,16 @@ func NewFeed(kube kubernetes.Interface, clarion versioned.Interface, node string
 				node, _ := o.(*corev1.Node)
 				v.SetNode(name.Name, node)
 			},
-			followers: both,
+			subscriptions: both,
 		},
-		announcerSource: {informer: informers.NewAnnouncerInformer(clarion, 0, nil), followers: layer2},
+		announcerSource: {informer: informers.NewAnnouncerInformer(clarion, 0, nil), subscriptions: layer2},
 		{
 			informer: coreinformers.NewFilteredServiceInformer(kube, metav1.NamespaceAll, 0, nil, loadBalancers),
 			apply: func(v *View, name types.NamespacedName, o any) {
 				service, _ := o.(*corev1.Service)
 				v.SetService(name, service)
 			},
-			followers: both,
+			subscriptions: both,
 		},
 		{
 			informer: discoveryinformers.NewFilteredEndpointSliceInformer(kube, metav1.NamespaceAll, 0, nil, withService),
@@ -113,7 +113,7 @@ func NewFeed(kube kubernetes.Interface, clarion versioned.Interface, node string
 				slice, _ := o.(*discoveryv1.EndpointSlice)
 				v.SetEndpointSlice(name, slice)
 			},
-			followers: both,
+			subscriptions: both,
 		},
 		{
 			informer: informers.NewIPAddressPoolInformer(clarion, 0, nil),
@@ -121,19 +121,19 @@ func NewFeed(kube kubernetes.Interface, clarion versioned.Interface, node string
 				pool, _ := o.(*v1alpha1.IPAddressPool)
 				v.SetPool(name.Name, pool)
 			},
-			followers: both,
-			spec:      true,
+			subscriptions: both,
+			spec:          true,
 		},
 		{
 			informer: informers.NewL2AdvertisementInformer(clarion, 0, nil),
 			apply: func(v *View, name types.NamespacedName, o any) {
 				advertisement, _ := o.(*v1alpha1.L2Advertisement)
-				if err := v.SetAdvertisement(name.Name, advertisement); err != nil {
+				if err := v.SetL2Advertisement(name.Name, advertisement); err != nil {
 					logger.Error(err, "This L2Advertisement cannot be read and selects nothing", "l2Advertisement", name.Name)
 				}
 			},
-			followers: layer2,
-			spec:      true,
+			subscriptions: layer2,
+			spec:          true,
 		},
 		{
 			informer: informers.NewBGPAdvertisementInformer(clarion, 0, nil),
@@ -143,8 +143,8 @@ func NewFeed(kube kubernetes.Interface, clarion versioned.Interface, node string
 					logger.Error(err, "This BGPAdvertisement cannot be read and selects nothing", "bgpAdvertisement", name.Name)
 				}
 			},
-			followers: bgp,
-			spec:      true,
+			subscriptions: bgp,
+			spec:          true,
 		},
 		{
 			informer: informers.NewBGPPeerInformer(clarion, 0, nil),
@@ -154,8 +154,8 @@ func NewFeed(kube kubernetes.Interface, clarion versioned.Interface, node string
 					logger.Error(err, "This BGPPeer cannot be read and is for no node", "bgpPeer", name.Name)
 				}
 			},
-			followers: bgp,
-			spec:      true,
+			subscriptions: bgp,
+			spec:          true,
 		},
 		{
 			informer: informers.NewCommunityInformer(clarion, 0, nil),
@@ -163,8 +163,8 @@ func NewFeed(kube kubernetes.Interface, clarion versioned.Interface, node string
 				community, _ := o.(*v1alpha1.Community)
 				v.SetCommunity(name.Name, community)
 			},
-			followers: bgp,
-			spec:      true,
+			subscriptions: bgp,
+			spec:          true,
 		},
 		{
 			informer: informers.NewBFDProfileInformer(clarion, 0, nil),
@@ -174,8 +174,8 @@ func NewFeed(kube kubernetes.Interface, clarion versioned.Interface, node string
 					logger.Error(err, "This BFDProfile is not used", "bfdProfile", name.Name)
 				}
 			},
-			followers: bgp,
-			spec:      true,
+			subscriptions: bgp,
+			spec:          true,
 		},
 		{
 			informer: coreinformers.NewFilteredSecretInformer(kube, KeyNamespace, 0, nil, basicAuth),
@@ -183,16 +183,16 @@ func NewFeed(kube kubernetes.Interface, clarion versioned.Interface, node string
 				secret, _ := o.(*corev1.Secret)
 				v.SetSecret(name.Name, secret)
 			},
-			followers: bgp,
+			subscriptions: bgp,
 		},
 	}
 	for i := range f.sources {
 		s := &f.sources[i]
-		if err := s.informer.SetTransform(stripFor(node)); err != nil {
+		if err := s.informer.SetTransform(TransformFor(node)); err != nil {
 			return nil, fmt.Errorf("strip watched objects: %w", err)
 		}
 		note := func(o any, gone bool) {
-			for _, follower := range s.followers {
+			for _, follower := range s.subscriptions {
 				if i == announcerSource {
 					follower.noteAnnouncer(o, gone)
 				} else {
@@ -213,7 +213,7 @@ func NewFeed(kube kubernetes.Interface, clarion versioned.Interface, node string
 			return nil, fmt.Errorf("follow watched objects: %w", err)
 		}
 		s.delivered = registration.HasSyncedChecker()
-		for _, follower := range s.followers {
+		for _, follower := range s.subscriptions {
 			follower.sources = append(follower.sources, i)
 		}
 	}
@@ -226,7 +226,7 @@ func changesSpec(before, after metav1.Object) bool {
 }
 
 // Run watches until the context ends.
-func (f *Feed) Run(ctx context.Context) error {
+func (f *Watcher) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	for _, s := range f.sources {
 		running.Go(func() { s.informer.RunWithContext(ctx) })
@@ -235,15 +235,15 @@ func (f *Feed) Run(ctx context.Context) error {
 	return nil
 }
 
-func newFollower(feed *Feed) *Follower {
-	return &Follower{feed: feed, changed: make(chan struct{}, 1), pending: map[change]struct{}{}}
+func newSubscription(feed *Watcher) *Subscription {
+	return &Subscription{watcher: feed, changed: make(chan struct{}, 1), pending: map[change]struct{}{}}
 }
 
 // Wait blocks until Apply has everything that the API had when the Feed began to run; false if the context ends before.
-func (f *Follower) Wait(ctx context.Context) bool {
+func (f *Subscription) Wait(ctx context.Context) bool {
 	for _, s := range f.sources {
 		select {
-		case <-f.feed.sources[s].delivered.Done():
+		case <-f.watcher.sources[s].delivered.Done():
 		case <-ctx.Done():
 			return false
 		}
@@ -252,10 +252,10 @@ func (f *Follower) Wait(ctx context.Context) bool {
 }
 
 // Changed receives when Apply has something to do.
-func (f *Follower) Changed() <-chan struct{} { return f.changed }
+func (f *Subscription) Changed() <-chan struct{} { return f.changed }
 
 // Apply brings a View up to date; always the same one.
-func (f *Follower) Apply(view *View) {
+func (f *Subscription) Apply(view *View) {
 	f.mu.Lock()
 	pending, announcers := f.pending, f.announcers
 	f.pending, f.announcers = map[change]struct{}{}, nil
@@ -264,7 +264,7 @@ func (f *Follower) Apply(view *View) {
 		view.SetAnnouncer(a.name, a.object)
 	}
 	for c := range pending {
-		s := f.feed.sources[c.source]
+		s := f.watcher.sources[c.source]
 		object, exists, err := s.informer.GetStore().GetByKey(c.name.String())
 		if err != nil || !exists {
 			object = nil
@@ -274,14 +274,14 @@ func (f *Follower) Apply(view *View) {
 }
 
 // Node returns the Node of that name, stripped; nil if there is none.
-func (f *Feed) Node(name string) *corev1.Node {
+func (f *Watcher) Node(name string) *corev1.Node {
 	object, _, _ := f.sources[nodeSource].informer.GetStore().GetByKey(name)
 	node, _ := object.(*corev1.Node)
 	return node
 }
 
 // WaitAnnouncers blocks until Announcer knows all that there were when the Feed began to run; false if the context ends before.
-func (f *Feed) WaitAnnouncers(ctx context.Context) bool {
+func (f *Watcher) WaitAnnouncers(ctx context.Context) bool {
 	select {
 	case <-f.sources[announcerSource].delivered.Done():
 		return true
@@ -291,13 +291,13 @@ func (f *Feed) WaitAnnouncers(ctx context.Context) bool {
 }
 
 // Announcer returns the Announcer of that name; nil if there is none. It must not be modified.
-func (f *Feed) Announcer(name string) *v1alpha1.Announcer {
+func (f *Watcher) Announcer(name string) *v1alpha1.Announcer {
 	object, _, _ := f.sources[announcerSource].informer.GetStore().GetByKey(name)
 	announcer, _ := object.(*v1alpha1.Announcer)
 	return announcer
 }
 
-func (f *Follower) note(source int, object any) {
+func (f *Subscription) note(source int, object any) {
 	name, err := cache.DeletionHandlingObjectToName(object)
 	if err != nil {
 		return
@@ -309,7 +309,7 @@ func (f *Follower) note(source int, object any) {
 }
 
 // noteAnnouncer keeps every state of an Announcer and their order: of two claims the one that was there first holds.
-func (f *Follower) noteAnnouncer(object any, gone bool) {
+func (f *Subscription) noteAnnouncer(object any, gone bool) {
 	name, err := cache.DeletionHandlingObjectToName(object)
 	if err != nil {
 		return

@@ -7,21 +7,21 @@ import (
 	"github.com/clarionlb/clarion/announce/election"
 )
 
-// field is who plays: what follows from members, nodes, their interfaces and the configuration, and does not depend on a
+// candidates is who plays: what follows from members, nodes, their interfaces and the configuration, and does not depend on a
 // single address.
-type field struct {
+type candidates struct {
 	// alive are the members that can have addresses, sorted; sets of nodes have their indices.
 	alive   []string
 	members []*member
-	catalogue
-	advertisements []*advertisement
-	footprints     []*footprint
+	matcher
+	advertisements []*l2Advertisement
+	reaches        []*reach
 	// weights of the nodes by advertisement; nil for one without preferences.
 	weights []election.Weights
 	// lastResort are nodes that have addresses only if no other can: drained ones and those that are not ready.
 	lastResort election.Set
-	// keepers are members that keep what they have and gain nothing.
-	keepers election.Set
+	// keepOnly are members that keep what they have and gain nothing.
+	keepOnly election.Set
 }
 
 // member is a node as a plan sees it.
@@ -35,21 +35,21 @@ type member struct {
 	index int
 }
 
-func newField(v *View, alive []string) field {
-	f := field{
+func newCandidates(v *View, alive []string) candidates {
+	f := candidates{
 		alive:      alive,
 		lastResort: election.NewSet(len(alive)),
-		keepers:    election.NewSet(len(alive)),
+		keepOnly:   election.NewSet(len(alive)),
 	}
 	var selections []*selection
-	for _, name := range slices.Sorted(maps.Keys(v.advertisements)) {
-		a := v.advertisements[name]
+	for _, name := range slices.Sorted(maps.Keys(v.l2Advertisements)) {
+		a := v.l2Advertisements[name]
 		f.advertisements = append(f.advertisements, a)
-		f.footprints = append(f.footprints, newFootprint(len(alive)))
+		f.reaches = append(f.reaches, newReach(len(alive)))
 		f.weights = append(f.weights, nil)
 		selections = append(selections, &a.selection)
 	}
-	f.catalogue = newCatalogue(v.pools, selections)
+	f.matcher = newMatcher(v.pools, selections)
 	for _, name := range slices.Sorted(maps.Keys(v.nodes)) {
 		n, announcer := v.nodes[name], v.announcers[name]
 		m := f.newMember(name, n, announcer)
@@ -62,7 +62,7 @@ func newField(v *View, alive []string) field {
 		}
 		for i, a := range f.advertisements {
 			if a.selectsNode(n.labels) {
-				f.footprints[i].add(m.index, a, announcer.interfaces)
+				f.reaches[i].add(m.index, a, announcer.interfaces)
 			}
 			if len(a.preferences) > 0 {
 				if f.weights[i] == nil {
@@ -75,7 +75,7 @@ func newField(v *View, alive []string) field {
 	return f
 }
 
-func (f *field) newMember(name string, n *node, a *announcer) *member {
+func (f *candidates) newMember(name string, n *node, a *announcer) *member {
 	index, alive := slices.BinarySearch(f.alive, name)
 	m := &member{name: name, index: index}
 	switch {
@@ -95,7 +95,7 @@ func (f *field) newMember(name string, n *node, a *announcer) *member {
 	return m
 }
 
-func (f *field) member(name string) (*member, bool) {
+func (f *candidates) member(name string) (*member, bool) {
 	i, found := slices.BinarySearchFunc(f.members, name, func(m *member, name string) int {
 		if m.name < name {
 			return -1
@@ -111,7 +111,7 @@ func (f *field) member(name string) (*member, bool) {
 }
 
 // weightsFor adds up the weights that nodes have for requests; nil if nobody has any.
-func (f *field) weightsFor(requests []request) election.Weights {
+func (f *candidates) weightsFor(requests []announceRequest) election.Weights {
 	var sum election.Weights
 	counted := make(map[int]bool, len(requests))
 	for _, r := range requests {

@@ -7,31 +7,31 @@ import (
 	"github.com/clarionlb/clarion/announce/election"
 )
 
-// footprint is which nodes an advertisement can have which addresses announced from, by what the nodes have recorded of their
+// reach is which nodes an advertisement can have which addresses announced from, by what the nodes have recorded of their
 // interfaces. It answers for an address as covers does for a node, but for all nodes at once.
-type footprint struct {
+type reach struct {
 	nodes int
 	// selected are the nodes that the advertisement selects.
 	selected election.Set
 	// every4 and every6 can announce every address of their family.
 	every4, every6 election.Set
-	// near can announce the addresses of a network, by network; bits are the prefix lengths that occur.
-	near map[netip.Prefix]election.Set
-	bits []int
+	// byNetwork can announce the addresses of a network, by network; bits are the prefix lengths that occur.
+	byNetwork map[netip.Prefix]election.Set
+	bits      []int
 }
 
-func newFootprint(nodes int) *footprint {
-	return &footprint{
-		nodes:    nodes,
-		selected: election.NewSet(nodes),
-		every4:   election.NewSet(nodes),
-		every6:   election.NewSet(nodes),
-		near:     map[netip.Prefix]election.Set{},
+func newReach(nodes int) *reach {
+	return &reach{
+		nodes:     nodes,
+		selected:  election.NewSet(nodes),
+		every4:    election.NewSet(nodes),
+		every6:    election.NewSet(nodes),
+		byNetwork: map[netip.Prefix]election.Set{},
 	}
 }
 
 // add enters a selected node with its interfaces.
-func (f *footprint) add(node int, a *advertisement, interfaces []Interface) {
+func (f *reach) add(node int, a *l2Advertisement, interfaces []Interface) {
 	f.selected.Add(node)
 	for _, i := range interfaces {
 		named := a.names(i.Name)
@@ -46,10 +46,10 @@ func (f *footprint) add(node int, a *advertisement, interfaces []Interface) {
 		}
 		for _, p := range i.Prefixes {
 			p = p.Masked()
-			if f.near[p] == nil {
-				f.near[p] = election.NewSet(f.nodes)
+			if f.byNetwork[p] == nil {
+				f.byNetwork[p] = election.NewSet(f.nodes)
 			}
-			f.near[p].Add(node)
+			f.byNetwork[p].Add(node)
 			if !slices.Contains(f.bits, p.Bits()) {
 				f.bits = append(f.bits, p.Bits())
 			}
@@ -58,7 +58,7 @@ func (f *footprint) add(node int, a *advertisement, interfaces []Interface) {
 }
 
 // at returns the nodes that can announce an address. The set is the caller's.
-func (f *footprint) at(ip netip.Addr) election.Set {
+func (f *reach) at(ip netip.Addr) election.Set {
 	set := election.NewSet(f.nodes)
 	if ip.Is4() {
 		set.AddAll(f.every4)
@@ -67,7 +67,7 @@ func (f *footprint) at(ip netip.Addr) election.Set {
 	}
 	for _, bits := range f.bits {
 		if p, err := ip.Prefix(bits); err == nil {
-			set.AddAll(f.near[p])
+			set.AddAll(f.byNetwork[p])
 		}
 	}
 	return set

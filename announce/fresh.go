@@ -12,9 +12,9 @@ import (
 	clients "github.com/clarionlb/clarion/client/versioned/typed/api/v1alpha1"
 )
 
-// freshness finds out when a node that was cut off knows again what the others have claimed meanwhile: its watches take a
+// CacheSync finds out when a node that was cut off knows again what the others have claimed meanwhile: its watches take a
 // while to come back, and until then tell nothing.
-type freshness struct {
+type CacheSync struct {
 	client  clients.AnnouncerInterface
 	known   func(name string) *v1alpha1.Announcer
 	changed chan struct{}
@@ -24,13 +24,13 @@ type freshness struct {
 	done    chan struct{} // closed once all is known
 }
 
-func newFreshness(client clients.AnnouncerInterface, feed *Feed) *freshness {
-	return &freshness{client: client, known: feed.Announcer, changed: make(chan struct{}, 1)}
+func NewCacheSync(client clients.AnnouncerInterface, feed *Watcher) *CacheSync {
+	return &CacheSync{client: client, known: feed.Announcer, changed: make(chan struct{}, 1)}
 }
 
-// reached reports whether the node has known everything that the API server said at some time since the last lapse. Changed
+// Synced reports whether the node has known everything that the API server said at some time since the last lapse. Changed
 // receives when it has; until then the node keeps asking, until the context ends.
-func (f *freshness) reached(ctx context.Context) bool {
+func (f *CacheSync) Synced(ctx context.Context) bool {
 	if f.done == nil {
 		ctx, f.cancel = context.WithCancel(ctx)
 		done := make(chan struct{})
@@ -55,8 +55,8 @@ func (f *freshness) reached(ctx context.Context) bool {
 	}
 }
 
-// lapse forgets what was reached.
-func (f *freshness) lapse() {
+// Reset forgets what was reached.
+func (f *CacheSync) Reset() {
 	if f.done != nil {
 		f.cancel()
 		f.done = nil
@@ -64,7 +64,7 @@ func (f *freshness) lapse() {
 }
 
 // caughtUp asks the API server for the state of all Announcers, and reports whether the node knows that or a later one.
-func (f *freshness) caughtUp(ctx context.Context) bool {
+func (f *CacheSync) caughtUp(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	list, err := f.client.List(ctx, metav1.ListOptions{})

@@ -18,7 +18,7 @@ type Interface struct {
 	DefaultRoute4, DefaultRoute6 bool
 }
 
-func (i Interface) contains(ip netip.Addr) bool {
+func (i Interface) Contains(ip netip.Addr) bool {
 	return slices.ContainsFunc(i.Prefixes, func(p netip.Prefix) bool { return p.Contains(ip) })
 }
 
@@ -33,7 +33,7 @@ func (i Interface) shares(o Interface, ipv4 bool) bool {
 	})
 }
 
-func (i Interface) equal(o Interface) bool {
+func (i Interface) Equal(o Interface) bool {
 	return i.Name == o.Name && i.MAC == o.MAC && i.DefaultRoute4 == o.DefaultRoute4 && i.DefaultRoute6 == o.DefaultRoute6 &&
 		slices.Equal(i.Prefixes, o.Prefixes)
 }

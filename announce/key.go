@@ -19,18 +19,18 @@ const (
 	KeyField     = "key"
 )
 
-// keySource watches the key of the gossip, which the cloud-controller-manager makes.
-type keySource struct {
+// KeyWatcher watches the key of the gossip, which the cloud-controller-manager makes.
+type KeyWatcher struct {
 	secrets cache.SharedIndexInformer
 	changed chan struct{}
 }
 
-func newKeySource(kube kubernetes.Interface) (*keySource, error) {
+func NewKeyWatcher(kube kubernetes.Interface) (*KeyWatcher, error) {
 	// Of all Secrets, the announcer may see this one alone.
 	this := func(o *metav1.ListOptions) {
 		o.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, KeySecret).String()
 	}
-	k := &keySource{
+	k := &KeyWatcher{
 		secrets: coreinformers.NewFilteredSecretInformer(kube, KeyNamespace, 0, nil, this),
 		changed: make(chan struct{}, 1),
 	}
@@ -42,13 +42,13 @@ func newKeySource(kube kubernetes.Interface) (*keySource, error) {
 }
 
 // Run watches until the context ends.
-func (k *keySource) Run(ctx context.Context) error {
+func (k *KeyWatcher) Run(ctx context.Context) error {
 	k.secrets.RunWithContext(ctx)
 	return nil
 }
 
-// key is the present key; nil if there is none. Without the Secret, the last key goes on being used.
-func (k *keySource) key() []byte {
+// Key is the present key; nil if there is none. Without the Secret, the last key goes on being used.
+func (k *KeyWatcher) Key() []byte {
 	object, exists, err := k.secrets.GetStore().GetByKey(KeyNamespace + "/" + KeySecret)
 	if err != nil || !exists {
 		return nil

@@ -31,18 +31,18 @@ type lan struct {
 	moves   []string
 	away    bool
 	// absent is what has become of members that the others do not see; strangers are the addresses that strangers have.
-	absent    map[string]Absence
-	strangers map[string]Stranger
+	absent    map[string]MemberState
+	strangers map[string]ConflictingHost
 	// sees has whom a node sees, if not all that are alive.
 	sees map[string][]string
 }
 
 type planned struct {
 	view       *View
-	planner    *Planner
+	planner    *Layer2Planner
 	interfaces []Interface
 	layer2     map[netip.Addr][]string
-	care       map[netip.Addr]Care
+	care       map[netip.Addr]Proxy
 }
 
 var eth0 = Interface{Name: "eth0", Prefixes: []netip.Prefix{netip.MustParsePrefix("192.168.10.0/24")}, DefaultRoute4: true}
@@ -73,7 +73,7 @@ func (l *lan) boot(name string, interfaces ...Interface) {
 	for n, a := range l.api {
 		view.SetAnnouncer(n, a)
 	}
-	l.nodes[name] = &planned{view: view, planner: NewPlanner(view, name), interfaces: interfaces}
+	l.nodes[name] = &planned{view: view, planner: NewLayer2Planner(view, name), interfaces: interfaces}
 	l.alive = slices.Compact(slices.Sorted(slices.Values(append(l.alive, name))))
 }
 
@@ -97,7 +97,7 @@ func (l *lan) settle() {
 	for range 20 {
 		changed, wake := l.planAll()
 		changed = l.recordAll() || changed
-		if !changed && (wake.IsZero() || wake.After(l.now.Add(recordPatience))) {
+		if !changed && (wake.IsZero() || wake.After(l.now.Add(recordTimeout))) {
 			return
 		} else if !changed {
 			l.now = wake
@@ -119,26 +119,26 @@ func (l *lan) planAll() (changed bool, wake time.Time) {
 		n.planner.SetAlive(sees)
 		absent := maps.Clone(l.absent)
 		delete(absent, name)
-		n.planner.SetAbsent(absent)
+		n.planner.SetMemberStates(absent)
 		n.planner.SetInterfaces(n.interfaces)
 		plan := n.planner.Plan(l.now)
-		n.layer2, n.care = plan.Layer2, plan.Care
-		for ip := range plan.Trials {
-			n.planner.Report(ip, l.strangers[ip.String()], l.now)
+		n.layer2, n.care = plan.Layer2, plan.Proxied
+		for ip := range plan.Probes {
+			n.planner.ReportProbe(ip, l.strangers[ip.String()], l.now)
 			changed = true
 		}
-		wake = earlier(wake, plan.Wake)
+		wake = Earlier(wake, plan.Wake)
 		for _, m := range plan.Moves {
 			if m.To == name {
 				for _, hearer := range l.nodes {
-					hearer.planner.Heard(m.Address, name, l.now)
+					hearer.planner.ObserveAnnouncement(m.Address, name, l.now)
 				}
 			}
 			l.moves = append(l.moves, fmt.Sprintf("%s: %s %s->%s %s", name, m.Address, m.From, m.To, m.Reason))
 		}
 		for other, hearer := range l.nodes {
 			if other != name && slices.Contains(sees, other) {
-				hearer.planner.Told(name, plan.Takeovers, l.now)
+				hearer.planner.ObserveTakeovers(name, plan.Takeovers, l.now)
 			}
 		}
 		changed = changed || plan.Changed
@@ -275,7 +275,7 @@ func (l *lan) setNode(n *corev1.Node) { l.set(func(v *View) { v.SetNode(n.Name, 
 
 func (l *lan) advertise(name string, spec v1alpha1.L2AdvertisementSpec) {
 	l.set(func(v *View) {
-		if err := v.SetAdvertisement(name, &v1alpha1.L2Advertisement{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: spec}); err != nil {
+		if err := v.SetL2Advertisement(name, &v1alpha1.L2Advertisement{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: spec}); err != nil {
 			l.t.Fatal(err)
 		}
 	})

@@ -70,7 +70,7 @@ type endpointCount struct{ ready, terminating int32 }
 func newEndpoints(s *discoveryv1.EndpointSlice) endpoints {
 	out := endpoints{ipv6: s.AddressType == discoveryv1.AddressTypeIPv6}
 	for _, e := range s.Endpoints {
-		if !canServe(e.Conditions) {
+		if !CanServe(e.Conditions) {
 			continue
 		}
 		node := ""
@@ -91,8 +91,8 @@ func newEndpoints(s *discoveryv1.EndpointSlice) endpoints {
 	return out
 }
 
-// canServe follows kube-proxy: ready endpoints serve, and where there are none those that are terminating but still serve.
-func canServe(c discoveryv1.EndpointConditions) bool {
+// CanServe follows kube-proxy: ready endpoints serve, and where there are none those that are terminating but still serve.
+func CanServe(c discoveryv1.EndpointConditions) bool {
 	isTrue := func(b *bool) bool { return b != nil && *b }
 	return isReady(c) || isTrue(c.Serving) && isTrue(c.Terminating)
 }
@@ -225,14 +225,14 @@ type announcer struct {
 	claims     map[netip.Addr]recordedClaim
 	// rebalance is the value of the annotation that asks for it, rebalanced the one that was acted upon.
 	rebalance, rebalanced string
-	conflicts             []conflict
+	conflicts             []Conflict
 }
 
 // recordedClaim is a claim, the interfaces on which the address is announced, and the nodes that had it before.
 type recordedClaim struct {
 	claim
-	interfaces []string
-	formers    []string
+	interfaces     []string
+	previousOwners []string
 }
 
 // macFor is the hardware address with which an announcer answers for one of its addresses: that of the interface which shares
@@ -268,11 +268,11 @@ func newAnnouncer(a *v1alpha1.Announcer, order uint64) *announcer {
 	for _, c := range a.Status.Layer2.Addresses {
 		if ip, err := netip.ParseAddr(c.IP); err == nil {
 			out.claims[ip] = recordedClaim{claim{election.Claim{
-				Node:      a.Name,
-				Epoch:     c.Epoch,
-				Order:     order,
-				Tentative: len(c.Interfaces) == 0,
-				HandTo:    c.HandTo,
+				Node:       a.Name,
+				Epoch:      c.Epoch,
+				Order:      order,
+				Tentative:  len(c.Interfaces) == 0,
+				HandoverTo: c.HandTo,
 			}, c.Since.Time}, c.Interfaces, c.Formers}
 		}
 	}

@@ -14,10 +14,10 @@ import (
 )
 
 // large is the first node of a cluster of that size, with every address claimed and nothing left to do.
-func large(b *testing.B, nodes, addresses int) (*Planner, *View) {
+func large(b *testing.B, nodes, addresses int) (*Layer2Planner, *View) {
 	v := NewView()
 	v.SetPool("lan", poolObject("lan", "10.0.0.0/16", "192.168.0.0/24"))
-	if err := v.SetAdvertisement("all", &v1alpha1.L2Advertisement{}); err != nil {
+	if err := v.SetL2Advertisement("all", &v1alpha1.L2Advertisement{}); err != nil {
 		b.Fatal(err)
 	}
 	names := make([]string, nodes)
@@ -43,7 +43,7 @@ func large(b *testing.B, nodes, addresses int) (*Planner, *View) {
 	for i, a := range announcers {
 		v.SetAnnouncer(names[i], a)
 	}
-	p := NewPlanner(v, names[0])
+	p := NewLayer2Planner(v, names[0])
 	p.SetInterfaces([]Interface{wide})
 	p.SetAlive(names)
 	if got := len(p.Plan(time.Now()).Layer2); got != addresses/nodes {

@@ -54,14 +54,14 @@ func TestWhoIsDrainedGoesOnUntilTheNextOwnerAnnounces(t *testing.T) {
 				if strings.HasPrefix(how, "recorded") {
 					l.record(next)
 				} else {
-					l.nodes[owner].planner.Heard(addr(vip), next, l.now)
+					l.nodes[owner].planner.ObserveAnnouncement(addr(vip), next, l.now)
 				}
-				if plan := l.plan(owner); len(plan.Layer2) != 1 || len(plan.Again) != 0 || !plan.Wake.Equal(l.now.Add(overlap)) {
+				if plan := l.plan(owner); len(plan.Layer2) != 1 || len(plan.Reannounce) != 0 || !plan.Wake.Equal(l.now.Add(handoverOverlap)) {
 					t.Errorf("%s does not answer what may have been asked before: %+v", owner, plan)
-				} else if !slices.Equal(plan.Leaving, []netip.Addr{addr(vip)}) {
+				} else if !slices.Equal(plan.Quiesce, []netip.Addr{addr(vip)}) {
 					t.Errorf("%s is still to announce the address: %+v", owner, plan)
 				}
-				l.now = l.now.Add(overlap)
+				l.now = l.now.Add(handoverOverlap)
 				if plan := l.plan(owner); len(plan.Layer2) != 0 || plan.Moves[0].To != next {
 					t.Errorf("%s goes on: %+v", owner, plan)
 				}
@@ -86,15 +86,15 @@ func TestWhoKeepsAnAddressThatAnotherNodeHasAnnouncedAnnouncesItAgain(t *testing
 	owner := l.owner(vip)
 	l.setNode(nodeObject(owner, drained))
 	l.plan(owner)
-	l.nodes[owner].planner.Heard(addr(vip), l.nodes[owner].planner.round.Decision(addr(vip)).Owner, l.now)
-	if plan := l.plan(owner); !slices.Equal(plan.Leaving, []netip.Addr{addr(vip)}) || len(plan.Again) > 0 {
+	l.nodes[owner].planner.ObserveAnnouncement(addr(vip), l.nodes[owner].planner.round.Decision(addr(vip)).Owner, l.now)
+	if plan := l.plan(owner); !slices.Equal(plan.Quiesce, []netip.Addr{addr(vip)}) || len(plan.Reannounce) > 0 {
 		t.Fatalf("%s plans %+v", owner, plan)
 	}
 	l.setNode(nodeObject(owner))
-	if plan := l.plan(owner); !slices.Equal(plan.Again, []netip.Addr{addr(vip)}) || len(plan.Layer2) != 1 {
+	if plan := l.plan(owner); !slices.Equal(plan.Reannounce, []netip.Addr{addr(vip)}) || len(plan.Layer2) != 1 {
 		t.Errorf("%s plans %+v", owner, plan)
 	}
-	if plan := l.plan(owner); len(plan.Leaving)+len(plan.Again) > 0 {
+	if plan := l.plan(owner); len(plan.Quiesce)+len(plan.Reannounce) > 0 {
 		t.Errorf("%s plans %+v", owner, plan)
 	}
 }

@@ -18,13 +18,13 @@ import (
 var addr = netip.MustParseAddr
 
 // plan has one node plan and nobody else.
-func (l *lan) plan(name string) Plan {
+func (l *lan) plan(name string) Layer2Plan {
 	n := l.nodes[name]
 	n.planner.SetAlive(l.alive)
-	n.planner.SetAbsent(l.absent)
+	n.planner.SetMemberStates(l.absent)
 	n.planner.SetInterfaces(n.interfaces)
 	plan := n.planner.Plan(l.now)
-	n.layer2, n.care = plan.Layer2, plan.Care
+	n.layer2, n.care = plan.Layer2, plan.Proxied
 	return plan
 }
 
@@ -76,12 +76,12 @@ func TestAPausedMemberKeepsItsAddressesAndOneOtherAnswersForThem(t *testing.T) {
 	l.settle()
 	owner := l.owner(vip)
 	l.kill(owner)
-	l.absent = map[string]Absence{owner: Unknown}
+	l.absent = map[string]MemberState{owner: Suspect}
 	l.settle()
 	if got := l.owners(vip); len(got) > 0 {
 		t.Fatalf("%v took the address while nothing was known", got)
 	}
-	l.absent[owner] = Paused
+	l.absent[owner] = AnnouncerDown
 	l.settle()
 	caretakers := func() (names []string) {
 		for name, n := range l.nodes {
@@ -120,9 +120,9 @@ func TestAPausedMemberKeepsItsAddressesAndOneOtherAnswersForThem(t *testing.T) {
 	}
 
 	l.kill(owner)
-	l.absent = map[string]Absence{owner: Paused}
+	l.absent = map[string]MemberState{owner: AnnouncerDown}
 	l.settle()
-	l.absent[owner] = Gone
+	l.absent[owner] = Dead
 	l.settle()
 	if got := l.owner(vip); got == owner || len(caretakers()) > 0 {
 		t.Errorf("announced by %s, answered for by %v", got, caretakers())
@@ -141,9 +141,9 @@ func TestAMemberWithBlockedGossipKeepsWhatItHas(t *testing.T) {
 			l.sees[name] = slices.DeleteFunc(slices.Clone(l.alive), func(n string) bool { return n == owner })
 		}
 	}
-	l.absent = map[string]Absence{}
+	l.absent = map[string]MemberState{}
 	for _, name := range l.alive {
-		l.absent[name] = Unseen
+		l.absent[name] = GossipBlocked
 	}
 	l.settle()
 	if got := l.owner(vip); got != owner {
@@ -157,7 +157,7 @@ func TestSimultaneousStartersShareWhatNobodyHas(t *testing.T) {
 	l.sees = map[string][]string{}
 	for name, n := range l.nodes {
 		l.sees[name] = []string{name} // the first does not see the others yet
-		n.planner.SetNovice(true)
+		n.planner.SetWarmingUp(true)
 	}
 	l.settle()
 	if got := l.carries(); got != "0 0 0" {
@@ -165,7 +165,7 @@ func TestSimultaneousStartersShareWhatNobodyHas(t *testing.T) {
 	}
 	l.sees = nil
 	for _, n := range l.nodes {
-		n.planner.SetNovice(false)
+		n.planner.SetWarmingUp(false)
 	}
 	l.settle()
 	if got := l.carries(); got != "10 10 10" && got != "11 10 10" && got != "10 11 10" && got != "10 10 11" {
@@ -205,7 +205,7 @@ func TestRebalancingOnRequestMovesTheLeast(t *testing.T) {
 	l.boot("n1", eth0) // it does not do it again
 	l.settle()
 	for _, m := range l.moves[before:] {
-		if !strings.HasSuffix(m, string(MoveKept)) {
+		if !strings.HasSuffix(m, string(MoveResumed)) {
 			t.Errorf("then: %s", m)
 		}
 	}
@@ -310,7 +310,7 @@ func TestAnAddressOfTwoPausedMembersStaysWithNeitherOfThem(t *testing.T) {
 	l.settle()
 	heir := l.owner(vip)
 	l.kill(heir)
-	l.absent = map[string]Absence{owner: Paused, heir: Gone}
+	l.absent = map[string]MemberState{owner: AnnouncerDown, heir: Dead}
 	l.settle()
 	if got := l.owner(vip); got == owner || got == heir {
 		t.Errorf("announced by %s", got)

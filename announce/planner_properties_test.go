@@ -32,7 +32,7 @@ func (l *lan) checkRelays(rt *rapid.T, ip, owner string) {
 			rt.Fatalf("what is sent to %s goes round: from %s past %v", ip, owner, past)
 		}
 	}
-	want := slices.DeleteFunc(slices.Clone(l.nodes[owner].planner.owned[addr(ip)].formers), func(name string) bool {
+	want := slices.DeleteFunc(slices.Clone(l.nodes[owner].planner.owned[addr(ip)].previous), func(name string) bool {
 		n := l.nodes[name]
 		return n == nil || !slices.ContainsFunc(n.interfaces, func(i Interface) bool { return i.Name == eth0.Name })
 	})
@@ -80,7 +80,7 @@ func TestEveryAddressHasOneOwnerThroughAnything(t *testing.T) {
 		owner, requests := map[int]string{}, 0
 		check := func() {
 			l.settle()
-			l.now = l.now.Add(formerGrace) // the dead are not relayed to any more
+			l.now = l.now.Add(previousOwnerGrace) // the dead are not relayed to any more
 			l.settle()
 			for i := range services {
 				var fit, lastResort []string
@@ -172,7 +172,7 @@ func TestEveryAddressHasOneOwnerThroughAnything(t *testing.T) {
 				}
 				interfaces := l.nodes[n].interfaces
 				l.kill(n)
-				l.absent = map[string]Absence{n: Paused}
+				l.absent = map[string]MemberState{n: AnnouncerDown}
 				for other := range l.nodes {
 					l.plan(other)
 				}

@@ -254,7 +254,7 @@ func TestOfTwoThatTookAnAddressTheLoserStopsAtOnce(t *testing.T) {
 	for _, name := range []string{"n1", "n2"} { // n1 was first
 		n1.view.SetAnnouncer(name, l.api[name])
 	}
-	if plan := n1.planner.Plan(l.now); len(plan.Layer2) != 1 || !slices.Equal(plan.Again, []netip.Addr{netip.MustParseAddr(vip)}) {
+	if plan := n1.planner.Plan(l.now); len(plan.Layer2) != 1 || !slices.Equal(plan.Reannounce, []netip.Addr{netip.MustParseAddr(vip)}) {
 		t.Errorf("n1 plans %+v, want it to announce again what n2 has announced", plan)
 	}
 	for _, name := range []string{"n1", "n2"} {
@@ -262,7 +262,7 @@ func TestOfTwoThatTookAnAddressTheLoserStopsAtOnce(t *testing.T) {
 	}
 	n2.planner.SetAlive(l.alive)
 	plan := n2.planner.Plan(l.now)
-	if len(plan.Layer2) != 0 || len(plan.Moves) != 1 || plan.Moves[0].Reason != MoveYielded || plan.Moves[0].Verdict != StandsBy {
+	if len(plan.Layer2) != 0 || len(plan.Moves) != 1 || plan.Moves[0].Reason != MoveSuperseded || plan.Moves[0].Verdict != StandsBy {
 		t.Errorf("n2 plans %+v", plan)
 	}
 	l.settle()
@@ -356,7 +356,7 @@ func TestWhenTheOwnInterfaceGoesTheNodeStopsBeforeOthersKnow(t *testing.T) {
 	if len(plan.Layer2) != 0 || !plan.Changed {
 		t.Errorf("%s still answers on %v", owner, plan.Layer2)
 	}
-	if got := plan.Moves[0]; got.Verdict != NoInterface || got.Reason != MoveYielded {
+	if got := plan.Moves[0]; got.Verdict != NoInterface || got.Reason != MoveSuperseded {
 		t.Errorf("reported %+v", got)
 	}
 	n.interfaces = nil

@@ -19,9 +19,9 @@ func TestANewAddressIsClaimedAndTriedBeforeItIsAnnounced(t *testing.T) {
 
 	var owner string
 	for name := range l.nodes {
-		if plan := l.plan(name); len(plan.Trials) > 0 {
+		if plan := l.plan(name); len(plan.Probes) > 0 {
 			owner = name
-			if !slices.Equal(plan.Trials[addr(vip)], []string{"eth0"}) || len(plan.Layer2) > 0 || !plan.Changed {
+			if !slices.Equal(plan.Probes[addr(vip)], []string{"eth0"}) || len(plan.Layer2) > 0 || !plan.Changed {
 				t.Errorf("%s plans %+v", name, plan)
 			}
 		}
@@ -33,9 +33,9 @@ func TestANewAddressIsClaimedAndTriedBeforeItIsAnnounced(t *testing.T) {
 	if claims := p.Status().Addresses; len(claims) != 1 || len(claims[0].Interfaces) > 0 {
 		t.Errorf("claims %+v", claims)
 	}
-	p.Report(addr(vip), Stranger{}, l.now)
+	p.ReportProbe(addr(vip), ConflictingHost{}, l.now)
 	plan := l.plan(owner)
-	if len(plan.Layer2) > 0 || !plan.Wake.Equal(l.now.Add(recordPatience)) {
+	if len(plan.Layer2) > 0 || !plan.Wake.Equal(l.now.Add(recordTimeout)) {
 		t.Errorf("before its claim is recorded, %s plans %+v", owner, plan)
 	}
 	l.record(owner)
@@ -64,7 +64,7 @@ func TestOfTwoThatClaimANewAddressTheFirstAnnouncesItAndTheOtherNever(t *testing
 		for _, name := range []string{first, second} {
 			l.alive = []string{name} // each thinks that it is alone
 			l.plan(name)
-			l.nodes[name].planner.Report(addr(vip), Stranger{}, l.now)
+			l.nodes[name].planner.ReportProbe(addr(vip), ConflictingHost{}, l.now)
 		}
 		l.record(first)
 		l.record(second)
@@ -98,14 +98,14 @@ func TestANewAddressIsAnnouncedWithoutTheAPIAfterAWhile(t *testing.T) {
 	start := l.now
 	l.settle()
 	l.owner(vip)
-	if l.now.Sub(start) < recordPatience {
+	if l.now.Sub(start) < recordTimeout {
 		t.Errorf("after %s", l.now.Sub(start))
 	}
 }
 
 func TestAnAddressThatAStrangerHasIsNotAnnouncedUntilTheStrangerHasGone(t *testing.T) {
 	l := web(t)
-	l.strangers = map[string]Stranger{vip: {"eth0", "52:54:00:00:00:99"}}
+	l.strangers = map[string]ConflictingHost{vip: {"eth0", "52:54:00:00:00:99"}}
 	l.settle()
 	if got := l.owners(vip); len(got) > 0 {
 		t.Fatalf("announced by %v", got)
@@ -122,7 +122,7 @@ func TestAnAddressThatAStrangerHasIsNotAnnouncedUntilTheStrangerHasGone(t *testi
 	if got := l.owners(vip); len(got) > 0 {
 		t.Fatalf("announced by %v, without another look", got)
 	}
-	l.now = l.now.Add(lookAgain)
+	l.now = l.now.Add(conflictRetry)
 	l.settle()
 	l.owner(vip)
 	for name, a := range l.api {
@@ -134,7 +134,7 @@ func TestAnAddressThatAStrangerHasIsNotAnnouncedUntilTheStrangerHasGone(t *testi
 
 func TestAConflictIsRememberedThroughARestartAndWithoutTheService(t *testing.T) {
 	l := web(t)
-	l.strangers = map[string]Stranger{vip: {"eth0", "52:54:00:00:00:99"}}
+	l.strangers = map[string]ConflictingHost{vip: {"eth0", "52:54:00:00:00:99"}}
 	l.settle()
 	var owner string
 	for name, a := range l.api {
@@ -150,7 +150,7 @@ func TestAConflictIsRememberedThroughARestartAndWithoutTheService(t *testing.T) 
 	}
 	l.owner("192.168.10.223")
 	l.strangers = nil
-	l.now = l.now.Add(lookAgain)
+	l.now = l.now.Add(conflictRetry)
 	l.settle()
 	if got := l.api[owner].Status.Layer2.Conflicts; len(got) != 0 {
 		t.Errorf("%s says %v", owner, got)
@@ -162,15 +162,15 @@ func TestAStrangerBesideAnAddressInUseIsReportedForAWhile(t *testing.T) {
 	l.settle()
 	owner := l.owner(vip)
 	p := l.nodes[owner].planner
-	stranger := Stranger{"eth0", "52:54:00:00:00:99"}
-	if !p.Overheard(addr(vip), stranger, l.now) || p.Overheard(addr(vip), stranger, l.now) {
+	stranger := ConflictingHost{"eth0", "52:54:00:00:00:99"}
+	if !p.ObserveConflict(addr(vip), stranger, l.now) || p.ObserveConflict(addr(vip), stranger, l.now) {
 		t.Error("heard once, it is news once")
 	}
 	l.settle()
 	if got := l.api[owner].Status.Layer2.Conflicts; len(got) != 1 || !got[0].InUse || l.owner(vip) != owner {
 		t.Errorf("%s says %v", owner, got)
 	}
-	l.now = l.now.Add(forgetStranger)
+	l.now = l.now.Add(conflictExpiry)
 	l.settle()
 	if got := l.api[owner].Status.Layer2.Conflicts; len(got) != 0 {
 		t.Errorf("%s says %v", owner, got)

@@ -22,8 +22,8 @@ import (
 	clients "github.com/clarionlb/clarion/client/versioned/typed/api/v1alpha1"
 )
 
-// recorder writes a node's Announcer. What is recorded while a write is under way, or cannot succeed, goes out as one.
-type recorder struct {
+// StatusWriter writes a node's Announcer. What is recorded while a write is under way, or cannot succeed, goes out as one.
+type StatusWriter struct {
 	node    string
 	client  clients.AnnouncerInterface
 	objects interface {
@@ -35,8 +35,8 @@ type recorder struct {
 	pause time.Duration
 	// timeout is how long a write may take: what it says may be old by then.
 	timeout time.Duration
-	// retry is how long a write that failed waits for the next try.
-	retry wait.Backoff
+	// Retry is how long a write that failed waits for the next try.
+	Retry wait.Backoff
 	wake  chan struct{}
 
 	mu     sync.Mutex
@@ -45,41 +45,41 @@ type recorder struct {
 	bgp *v1alpha1.BGPStatus
 }
 
-func newRecorder(node string, client clients.AnnouncerInterface, feed *Feed, logger klog.Logger) *recorder {
-	return &recorder{
+func NewStatusWriter(node string, client clients.AnnouncerInterface, feed *Watcher, logger klog.Logger) *StatusWriter {
+	return &StatusWriter{
 		node:    node,
 		client:  client,
 		objects: feed,
 		logger:  logger,
 		pause:   100 * time.Millisecond,
 		timeout: 5 * time.Second,
-		retry:   wait.Backoff{Duration: 250 * time.Millisecond, Factor: 2, Jitter: 0.2, Steps: 8, Cap: 15 * time.Second},
+		Retry:   wait.Backoff{Duration: 250 * time.Millisecond, Factor: 2, Jitter: 0.2, Steps: 8, Cap: 15 * time.Second},
 		wake:    make(chan struct{}, 1),
 	}
 }
 
-// record has a status written as soon as that can be.
-func (r *recorder) record(status v1alpha1.AnnouncerStatus) {
+// Write has a status written as soon as that can be.
+func (r *StatusWriter) Write(status v1alpha1.AnnouncerStatus) {
 	r.mu.Lock()
 	r.status = &status
 	r.mu.Unlock()
-	r.check()
+	r.Recheck()
 }
 
-// recordBGP has the part of the status that is about BGP written with the rest.
-func (r *recorder) recordBGP(status v1alpha1.BGPStatus) {
+// WriteBGP has the part of the status that is about BGP written with the rest.
+func (r *StatusWriter) WriteBGP(status v1alpha1.BGPStatus) {
 	r.mu.Lock()
 	r.bgp = &status
 	r.mu.Unlock()
-	r.check()
+	r.Recheck()
 }
 
-// check has the status written again if the API has another one than was recorded.
-func (r *recorder) check() { signal(r.wake) }
+// Recheck has the status written again if the API has another one than was recorded.
+func (r *StatusWriter) Recheck() { signal(r.wake) }
 
-// run writes until the context ends.
-func (r *recorder) run(ctx context.Context) {
-	retry, failing := r.retry, false
+// Run writes until the context ends.
+func (r *StatusWriter) Run(ctx context.Context) {
+	retry, failing := r.Retry, false
 	for {
 		select {
 		case <-ctx.Done():
@@ -92,19 +92,19 @@ func (r *recorder) run(ctx context.Context) {
 			r.logger.Info("The status of this node can be written again")
 			fallthrough
 		case err == nil:
-			retry, failing = r.retry, false
+			retry, failing = r.Retry, false
 			if wrote {
 				delay = r.pause
 			}
 		case ctx.Err() == nil:
 			if failing {
-				r.complain(ctx, err)
+				r.reportRefusal(ctx, err)
 			} else {
 				r.logger.Error(err, "Cannot write the status of this node, announcing goes on")
 			}
 			failing = true
 			delay = retry.Step()
-			r.check()
+			r.Recheck()
 		}
 		select {
 		case <-ctx.Done():
@@ -115,7 +115,7 @@ func (r *recorder) run(ctx context.Context) {
 }
 
 // flush writes what was recorded last, unless the API has it.
-func (r *recorder) flush(ctx context.Context) (wrote bool, err error) {
+func (r *StatusWriter) flush(ctx context.Context) (wrote bool, err error) {
 	r.mu.Lock()
 	recorded, bgp := r.status, r.bgp
 	r.mu.Unlock()
@@ -133,29 +133,29 @@ func (r *recorder) flush(ctx context.Context) (wrote bool, err error) {
 	if current != nil && apiequality.Semantic.DeepEqual(current.Status, status) {
 		return false, nil
 	}
-	err = r.write(ctx, &status)
+	err = r.replace(ctx, &status)
 	if !apierrors.IsNotFound(err) {
 		return true, err
 	}
-	if err := r.create(ctx); err != nil {
+	if err := r.Create(ctx); err != nil {
 		return false, err
 	}
-	return true, r.write(ctx, &status)
+	return true, r.replace(ctx, &status)
 }
 
-// write replaces the whole status, whatever it is: nobody else has a say in it.
-func (r *recorder) write(ctx context.Context, status *v1alpha1.AnnouncerStatus) error {
+// replace replaces the whole status, whatever it is: nobody else has a say in it.
+func (r *StatusWriter) replace(ctx context.Context, status *v1alpha1.AnnouncerStatus) error {
 	return r.patch(ctx, "/status", status)
 }
 
-// writeConditions replaces the conditions alone, which is quick however many claims there are.
-func (r *recorder) writeConditions(ctx context.Context, conditions []metav1.Condition) error {
+// WriteConditions replaces the conditions alone, which is quick however many claims there are.
+func (r *StatusWriter) WriteConditions(ctx context.Context, conditions []metav1.Condition) error {
 	return r.patch(ctx, "/status/conditions", conditions)
 }
 
-// complain writes the conditions alone, which are small, with one that says why the API server refuses the rest: what does not
+// reportRefusal writes the conditions alone, which are small, with one that says why the API server refuses the rest: what does not
 // fit in an object, say. If it cannot be reached, that is known without. The next status that is written has no such condition.
-func (r *recorder) complain(ctx context.Context, why error) {
+func (r *StatusWriter) reportRefusal(ctx context.Context, why error) {
 	var refusal apierrors.APIStatus
 	current := r.objects.Announcer(r.node)
 	if current == nil || !errors.As(why, &refusal) {
@@ -178,12 +178,12 @@ func (r *recorder) complain(ctx context.Context, why error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
-	if err := r.writeConditions(ctx, conditions); err != nil {
+	if err := r.WriteConditions(ctx, conditions); err != nil {
 		r.logger.Error(err, "Cannot write either that the status was refused")
 	}
 }
 
-func (r *recorder) patch(ctx context.Context, path string, value any) error {
+func (r *StatusWriter) patch(ctx context.Context, path string, value any) error {
 	patch, err := json.Marshal([]map[string]any{{"op": "add", "path": path, "value": value}})
 	if err != nil {
 		return fmt.Errorf("encode the status: %w", err)
@@ -194,8 +194,8 @@ func (r *recorder) patch(ctx context.Context, path string, value any) error {
 	return nil
 }
 
-// create makes the Announcer, which goes when its Node goes. It is no error if there is one.
-func (r *recorder) create(ctx context.Context) error {
+// Create makes the Announcer, which goes when its Node goes. It is no error if there is one.
+func (r *StatusWriter) Create(ctx context.Context) error {
 	node := r.objects.Node(r.node)
 	if node == nil {
 		return fmt.Errorf("create Announcer %s: there is no such Node", r.node)

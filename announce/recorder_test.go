@@ -111,16 +111,16 @@ func (a *announcerAPI) Patch(_ context.Context, name string, kind types.PatchTyp
 }
 
 // recording runs a recorder against an API in a bubble of its own time.
-func recording(t *testing.T, test func(t *testing.T, r *recorder, api *announcerAPI)) {
+func recording(t *testing.T, test func(t *testing.T, r *StatusWriter, api *announcerAPI)) {
 	synctest.Test(t, func(t *testing.T) {
 		api := &announcerAPI{node: &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n1", UID: "uid-1"}}}
-		r := newRecorder("n1", api, nil, klog.Background())
+		r := NewStatusWriter("n1", api, nil, klog.Background())
 		r.objects = api
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			r.run(ctx)
+			r.Run(ctx)
 		}()
 		test(t, r, api)
 		cancel()
@@ -133,9 +133,9 @@ func statusWith(alive int32) v1alpha1.AnnouncerStatus {
 }
 
 func TestAStatusIsWrittenAtOnceAndToAnObjectOwnedByTheNode(t *testing.T) {
-	recording(t, func(t *testing.T, r *recorder, api *announcerAPI) {
+	recording(t, func(t *testing.T, r *StatusWriter, api *announcerAPI) {
 		start := time.Now()
-		r.record(statusWith(1))
+		r.Write(statusWith(1))
 		object, _ := api.written()
 		if !time.Now().Equal(start) || object == nil || object.Status.Members.Alive != 1 {
 			t.Fatalf("wrote %+v", object)
@@ -147,10 +147,10 @@ func TestAStatusIsWrittenAtOnceAndToAnObjectOwnedByTheNode(t *testing.T) {
 }
 
 func TestChangesInQuickSuccessionAreWrittenAsOne(t *testing.T) {
-	recording(t, func(t *testing.T, r *recorder, api *announcerAPI) {
+	recording(t, func(t *testing.T, r *StatusWriter, api *announcerAPI) {
 		api.set(func() { api.object = &v1alpha1.Announcer{} })
 		for i := range int32(50) {
-			r.record(statusWith(i + 1))
+			r.Write(statusWith(i + 1))
 			synctest.Wait()
 		}
 		time.Sleep(r.pause)
@@ -161,12 +161,12 @@ func TestChangesInQuickSuccessionAreWrittenAsOne(t *testing.T) {
 }
 
 func TestWhatTheAPIHasIsNotWrittenAgain(t *testing.T) {
-	recording(t, func(t *testing.T, r *recorder, api *announcerAPI) {
-		r.record(statusWith(1))
+	recording(t, func(t *testing.T, r *StatusWriter, api *announcerAPI) {
+		r.Write(statusWith(1))
 		_, before := api.written()
 		time.Sleep(time.Minute)
-		r.check()
-		r.record(statusWith(1))
+		r.Recheck()
+		r.Write(statusWith(1))
 		time.Sleep(time.Minute)
 		if _, after := api.written(); after != before {
 			t.Errorf("%d writes too many", after-before)
@@ -175,7 +175,7 @@ func TestWhatTheAPIHasIsNotWrittenAgain(t *testing.T) {
 }
 
 func TestBothHalvesOfAStatusAreWrittenAndNeitherReplacesTheOther(t *testing.T) {
-	recording(t, func(t *testing.T, r *recorder, api *announcerAPI) {
+	recording(t, func(t *testing.T, r *StatusWriter, api *announcerAPI) {
 		expect := func(alive int32, boot string, sessions int) {
 			t.Helper()
 			time.Sleep(r.pause)
@@ -187,15 +187,15 @@ func TestBothHalvesOfAStatusAreWrittenAndNeitherReplacesTheOther(t *testing.T) {
 		api.set(func() {
 			api.object = &v1alpha1.Announcer{Status: v1alpha1.AnnouncerStatus{BGP: v1alpha1.BGPStatus{BootID: "before"}}}
 		})
-		r.record(statusWith(1))
+		r.Write(statusWith(1))
 		expect(1, "before", 0)
 		since := metav1.NewTime(time.Now().Truncate(time.Second))
-		r.recordBGP(v1alpha1.BGPStatus{BootID: "now", Peers: []v1alpha1.BGPSession{{Name: "tor", State: v1alpha1.BGPEstablished, Since: &since}}})
+		r.WriteBGP(v1alpha1.BGPStatus{BootID: "now", Peers: []v1alpha1.BGPSession{{Name: "tor", State: v1alpha1.BGPEstablished, Since: &since}}})
 		expect(1, "now", 1)
-		r.record(statusWith(2))
+		r.Write(statusWith(2))
 		expect(2, "now", 1)
 		_, before := api.written()
-		r.check()
+		r.Recheck()
 		time.Sleep(r.pause)
 		if _, after := api.written(); after != before {
 			t.Errorf("%d writes too many", after-before)
@@ -204,12 +204,12 @@ func TestBothHalvesOfAStatusAreWrittenAndNeitherReplacesTheOther(t *testing.T) {
 }
 
 func TestAStatusThatSomebodyElseChangedIsPutRight(t *testing.T) {
-	recording(t, func(t *testing.T, r *recorder, api *announcerAPI) {
-		r.record(statusWith(1))
+	recording(t, func(t *testing.T, r *StatusWriter, api *announcerAPI) {
+		r.Write(statusWith(1))
 		time.Sleep(time.Minute)
 		for _, changed := range []*v1alpha1.Announcer{{}, nil} {
 			api.set(func() { api.object = changed })
-			r.check()
+			r.Recheck()
 			time.Sleep(time.Second)
 			if object, _ := api.written(); object == nil || object.Status.Members.Alive != 1 {
 				t.Errorf("left it at %+v", object)
@@ -219,11 +219,11 @@ func TestAStatusThatSomebodyElseChangedIsPutRight(t *testing.T) {
 }
 
 func TestTheLastStatusIsWrittenWhenTheAPIIsBack(t *testing.T) {
-	recording(t, func(t *testing.T, r *recorder, api *announcerAPI) {
+	recording(t, func(t *testing.T, r *StatusWriter, api *announcerAPI) {
 		api.set(func() { api.object, api.down = &v1alpha1.Announcer{}, true })
-		r.record(statusWith(1))
+		r.Write(statusWith(1))
 		time.Sleep(30 * time.Minute)
-		r.record(statusWith(2))
+		r.Write(statusWith(2))
 		time.Sleep(30 * time.Minute)
 		if _, tries := api.written(); tries < 60*60/20 || tries > 60*60/10 {
 			t.Errorf("%d tries in an hour", tries)
@@ -237,7 +237,7 @@ func TestTheLastStatusIsWrittenWhenTheAPIIsBack(t *testing.T) {
 }
 
 func TestWhatTheAPIRefusesForGoodIsSaidInTheConditions(t *testing.T) {
-	recording(t, func(t *testing.T, r *recorder, api *announcerAPI) {
+	recording(t, func(t *testing.T, r *StatusWriter, api *announcerAPI) {
 		ready := metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue}
 		with := func(alive int32) v1alpha1.AnnouncerStatus {
 			status := statusWith(alive)
@@ -256,14 +256,14 @@ func TestWhatTheAPIRefusesForGoodIsSaidInTheConditions(t *testing.T) {
 			}
 			return writes
 		}
-		r.record(with(1))
+		r.Write(with(1))
 		time.Sleep(time.Second)
 		expect(1, "")
 		// What the API server answers if etcd takes no object that large.
 		api.set(func() {
 			api.refusal = &apierrors.StatusError{ErrStatus: metav1.Status{Code: 500, Message: "etcdserver: request is too large"}}
 		})
-		r.record(with(2))
+		r.Write(with(2))
 		synctest.Wait()
 		expect(1, "") // once may be a mishap
 		time.Sleep(time.Minute)
@@ -280,10 +280,10 @@ func TestWhatTheAPIRefusesForGoodIsSaidInTheConditions(t *testing.T) {
 }
 
 func TestWithoutANodeNothingIsCreated(t *testing.T) {
-	recording(t, func(t *testing.T, r *recorder, api *announcerAPI) {
+	recording(t, func(t *testing.T, r *StatusWriter, api *announcerAPI) {
 		node := api.node
 		api.set(func() { api.node = nil })
-		r.record(statusWith(1))
+		r.Write(statusWith(1))
 		time.Sleep(time.Second)
 		if object, _ := api.written(); object != nil {
 			t.Fatal("created an Announcer without a Node")

@@ -17,34 +17,34 @@ import (
 // a second what it has heard). What they send to a former owner may belong to connections of the present one: for a while the
 // last of the former owners relays to that one. What nobody knows then goes round until it has come past too many nodes.
 
-// noticed is for how long that is.
-const noticed = 3 * time.Second
+// noticePeriod is for how long that is.
+const noticePeriod = 3 * time.Second
 
-// formersMost is how many former owners a claim names: layer2.Relays sends a packet past some more.
-const formersMost = 8
+// maxPreviousOwners is how many former owners a claim names: layer2.Relays sends a packet past some more.
+const maxPreviousOwners = 8
 
-// formerGrace is how long a node out of sight is still relayed to: longer than it takes to restart its announcer, without
+// previousOwnerGrace is how long a node out of sight is still relayed to: longer than it takes to restart its announcer, without
 // which the node serves its connections too. After that, what belongs to them is refused here, so that clients know.
-const formerGrace = time.Minute
+const previousOwnerGrace = time.Minute
 
-// formersFor are the nodes that had an address before this one, when it gets it.
-func (p *Planner) formersFor(ip netip.Addr, d election.Decision) []string {
+// previousOwners are the nodes that had an address before this one, when it gets it.
+func (p *Layer2Planner) previousOwners(ip netip.Addr, d election.Decision) []string {
 	var formers []string
-	if d.Why == election.HolderUnfit || d.Why == election.HandedOver {
-		formers = append(formers, d.Holder)
+	if d.Why == election.IncumbentIneligible || d.Why == election.HandedOver {
+		formers = append(formers, d.Incumbent)
 	}
-	if holder := p.view.announcers[d.Holder]; holder != nil {
-		formers = append(formers, holder.claims[ip].formers...)
+	if holder := p.view.announcers[d.Incumbent]; holder != nil {
+		formers = append(formers, holder.claims[ip].previousOwners...)
 	}
 	formers = slices.DeleteFunc(formers, func(name string) bool { return name == p.node })
-	return formers[:min(len(formers), formersMost)]
+	return formers[:min(len(formers), maxPreviousOwners)]
 }
 
-// unlost are those former owners that may still have connections.
-func (p *Planner) unlost(formers []string, now time.Time) []string {
+// reachable are those former owners that may still have connections.
+func (p *Layer2Planner) reachable(formers []string, now time.Time) []string {
 	lost := func(name string) bool {
 		since, away := p.away[name]
-		return away && now.Sub(since) >= formerGrace || p.view.nodes[name] == nil || p.view.announcers[name] == nil
+		return away && now.Sub(since) >= previousOwnerGrace || p.view.nodes[name] == nil || p.view.announcers[name] == nil
 	}
 	if !slices.ContainsFunc(formers, lost) {
 		return formers
@@ -52,8 +52,8 @@ func (p *Planner) unlost(formers []string, now time.Time) []string {
 	return slices.DeleteFunc(slices.Clone(formers), lost)
 }
 
-// noteAway takes note of which announcers are out of sight.
-func (p *Planner) noteAway(now time.Time) {
+// updateAway takes note of which announcers are out of sight.
+func (p *Layer2Planner) updateAway(now time.Time) {
 	for name := range p.view.announcers {
 		if _, alive := slices.BinarySearch(p.alive, name); alive {
 			delete(p.away, name)
@@ -68,12 +68,12 @@ func (p *Planner) noteAway(now time.Time) {
 	}
 }
 
-// lose has everything planned anew when a node has been out of sight for so long that it is not relayed to any more, and
+// expireAway has everything planned anew when a node has been out of sight for so long that it is not relayed to any more, and
 // returns when that is for the next one.
-func (p *Planner) lose(now time.Time) (wake time.Time) {
+func (p *Layer2Planner) expireAway(now time.Time) (wake time.Time) {
 	for _, since := range p.away {
-		if end := since.Add(formerGrace); now.Before(end) {
-			wake = earlier(wake, end)
+		if end := since.Add(previousOwnerGrace); now.Before(end) {
+			wake = Earlier(wake, end)
 		} else if p.planned.Before(end) {
 			p.stale = true
 		}
@@ -82,29 +82,29 @@ func (p *Planner) lose(now time.Time) (wake time.Time) {
 	return wake
 }
 
-// relayAll finds to which nodes to relay for every address.
-func (p *Planner) relayAll(now time.Time) {
+// rebuildRelays finds to which nodes to relay for every address.
+func (p *Layer2Planner) rebuildRelays(now time.Time) {
 	for ip := range p.owned {
-		p.relay(ip, now)
+		p.updateRelay(ip, now)
 	}
-	for ip := range p.view.moved {
-		p.relay(ip, now)
+	for ip := range p.view.withPrevious {
+		p.updateRelay(ip, now)
 	}
 	for ip := range p.relays {
-		p.relay(ip, now)
+		p.updateRelay(ip, now)
 	}
 }
 
-// relay finds to which node to relay what is sent to an address and belongs to connections that this node does not know.
-func (p *Planner) relay(ip netip.Addr, now time.Time) {
+// updateRelay finds to which node to relay what is sent to an address and belongs to connections that this node does not know.
+func (p *Layer2Planner) updateRelay(ip netip.Addr, now time.Time) {
 	o := p.owned[ip]
 	if o == nil && len(p.view.claims[ip]) == 0 && len(p.view.byAddress[ip]) > 0 {
 		return // one owner has taken its claim back, and the next one's is not known yet
 	}
 	var formers []string
 	if o != nil {
-		formers = o.formers
-	} else if later, is := p.later(ip); is {
+		formers = o.previous
+	} else if later, is := p.olderOwners(ip); is {
 		formers = later
 	} else {
 		delete(p.relays, ip)
@@ -112,10 +112,10 @@ func (p *Planner) relay(ip netip.Addr, now time.Time) {
 		delete(p.unnoticed, ip)
 		return
 	}
-	if owner := p.settle(ip, now); owner != p.node {
+	if owner := p.unnoticedOwner(ip, now); owner != p.node {
 		formers = append(slices.Clone(formers), owner)
 	}
-	for _, name := range p.unlost(formers, now) {
+	for _, name := range p.reachable(formers, now) {
 		if r, found := p.relayTo(name, ip); found {
 			p.relays[ip] = r
 			return
@@ -124,15 +124,15 @@ func (p *Planner) relay(ip netip.Addr, now time.Time) {
 	delete(p.relays, ip)
 }
 
-// later are the former owners that come after this node, if it is one itself of an address that another node has. That it has
+// olderOwners are the former owners that come after this node, if it is one itself of an address that another node has. That it has
 // it may not be recorded yet: by what is, the owner may be this node, or a former one be one that has the address again and
 // relays to this node.
-func (p *Planner) later(ip netip.Addr) ([]string, bool) {
-	if p.view.moved[ip] == 0 {
+func (p *Layer2Planner) olderOwners(ip netip.Addr) ([]string, bool) {
+	if p.view.withPrevious[ip] == 0 {
 		return nil, false
 	}
 	best, _ := election.Best(p.view.electionClaims(ip))
-	formers := p.view.announcers[best.Node].claims[ip].formers
+	formers := p.view.announcers[best.Node].claims[ip].previousOwners
 	if best.Node != p.node {
 		i := slices.Index(formers, p.node)
 		if i < 0 {
@@ -144,13 +144,13 @@ func (p *Planner) later(ip netip.Addr) ([]string, bool) {
 	return slices.DeleteFunc(slices.Clone(formers), func(name string) bool { return name == owner }), true
 }
 
-// settle returns the owner of an address while not all may have noticed that it is, and then this node.
-func (p *Planner) settle(ip netip.Addr, now time.Time) string {
+// unnoticedOwner returns the owner of an address while not all may have noticed that it is, and then this node.
+func (p *Layer2Planner) unnoticedOwner(ip netip.Addr, now time.Time) string {
 	owner := p.round.Decision(ip).Owner
 	if before, known := p.ownerOf[ip]; before != owner {
 		p.ownerOf[ip] = owner
 		if known {
-			p.unnoticed[ip] = now.Add(noticed)
+			p.unnoticed[ip] = now.Add(noticePeriod)
 		}
 	}
 	if now.Before(p.unnoticed[ip]) {
@@ -159,14 +159,14 @@ func (p *Planner) settle(ip netip.Addr, now time.Time) string {
 	return p.node
 }
 
-// notice has addresses looked at of whose move all have heard, and returns when that is for the next one.
-func (p *Planner) notice(now time.Time) (wake time.Time) {
+// expireUnnoticed has addresses looked at of whose move all have heard, and returns when that is for the next one.
+func (p *Layer2Planner) expireUnnoticed(now time.Time) (wake time.Time) {
 	for ip, until := range p.unnoticed {
 		if now.Before(until) {
-			wake = earlier(wake, until)
+			wake = Earlier(wake, until)
 		} else {
 			delete(p.unnoticed, ip)
-			p.again[ip] = struct{}{}
+			p.revisit[ip] = struct{}{}
 		}
 	}
 	return wake
@@ -174,19 +174,19 @@ func (p *Planner) notice(now time.Time) (wake time.Time) {
 
 // relayTo is the way to a node for what is sent to an address. It is there if the node has an address in a network in which
 // both are: with a router in between, packets would come back.
-func (p *Planner) relayTo(name string, ip netip.Addr) (layer2.Relay, bool) {
+func (p *Layer2Planner) relayTo(name string, ip netip.Addr) (layer2.Relay, bool) {
 	n, a := p.view.nodes[name], p.view.announcers[name]
 	if n == nil || a == nil {
 		return layer2.Relay{}, false
 	}
-	interfaces, announced := p.announces[ip]
+	interfaces, announced := p.announced[ip]
 	for _, own := range p.interfaces {
 		if announced && !slices.Contains(interfaces, own.Name) {
 			continue
 		}
 		for _, to := range n.addresses {
-			connected := func(i Interface) bool { return i.contains(to) && i.shares(own, to.Is4()) }
-			if to.Is4() == ip.Is4() && own.contains(to) && slices.ContainsFunc(a.interfaces, connected) {
+			connected := func(i Interface) bool { return i.Contains(to) && i.shares(own, to.Is4()) }
+			if to.Is4() == ip.Is4() && own.Contains(to) && slices.ContainsFunc(a.interfaces, connected) {
 				return layer2.Relay{To: to, Interface: own.Name}, true
 			}
 		}

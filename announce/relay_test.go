@@ -136,10 +136,10 @@ func TestRelayingEndsAWhileAfterTheFormerOwner(t *testing.T) {
 	l.kill(former)
 	l.settle()
 	l.expectRelays(owner, relaysTo(former)) // only its announcer may be away
-	if wake := l.plan(owner).Wake; !wake.Equal(l.now.Add(formerGrace)) {
-		t.Errorf("%s plans again at %s, want in %s", owner, wake, formerGrace)
+	if wake := l.plan(owner).Wake; !wake.Equal(l.now.Add(previousOwnerGrace)) {
+		t.Errorf("%s plans again at %s, want in %s", owner, wake, previousOwnerGrace)
 	}
-	l.now = l.now.Add(formerGrace)
+	l.now = l.now.Add(previousOwnerGrace)
 	l.settle()
 	l.expectRelays(owner, nil)
 
@@ -155,10 +155,10 @@ func TestAFormerOwnerThatRestartsItsAnnouncerIsRelayedTo(t *testing.T) {
 	object := l.nodes[former]
 	l.kill(former)
 	l.settle()
-	l.now = l.now.Add(formerGrace / 2)
+	l.now = l.now.Add(previousOwnerGrace / 2)
 	l.boot(former, object.interfaces...)
 	l.settle()
-	l.now = l.now.Add(formerGrace)
+	l.now = l.now.Add(previousOwnerGrace)
 	l.settle()
 	l.expectRelays(owner, relaysTo(former))
 }
@@ -174,7 +174,7 @@ func TestEachOwnerRelaysToTheOneBeforeIt(t *testing.T) {
 	// The middle one goes: what it knew is lost, not what began before.
 	l.kill(second)
 	l.settle()
-	l.now = l.now.Add(formerGrace)
+	l.now = l.now.Add(previousOwnerGrace)
 	l.settle()
 	l.expectRelays(third, relaysTo(first))
 }
@@ -204,13 +204,13 @@ func TestAFormerOwnerRelaysBeforeTheNextOnesClaimIsRecorded(t *testing.T) {
 		for _, name := range []string{"n1", "n2", "n3"} {
 			for _, m := range l.plan(name).Moves {
 				if m.To == name {
-					l.nodes[second].planner.Heard(m.Address, name, l.now)
+					l.nodes[second].planner.ObserveAnnouncement(m.Address, name, l.now)
 				}
 			}
 		}
 		l.expectRelays(second, relaysTo(first))
 		done = len(l.nodes[second].layer2) == 0
-		l.now = l.now.Add(overlap)
+		l.now = l.now.Add(handoverOverlap)
 	}
 	l.record(second)
 	l.expectRelays(second, relaysTo(first))
@@ -229,16 +229,16 @@ func TestForAMomentTheLastFormerOwnerRelaysToTheOwner(t *testing.T) {
 	for slices.Contains(l.owners(vip), second) {
 		l.planAll()
 		l.recordAll()
-		l.now = l.now.Add(overlap)
+		l.now = l.now.Add(handoverOverlap)
 	}
 	third := l.owner(vip)
 	for range 2 {
 		l.expectRelays(third, relaysTo(second))
 		l.expectRelays(second, relaysTo(first))
 		l.expectRelays(first, relaysTo(third))
-		l.now = l.now.Add(noticed / 4)
+		l.now = l.now.Add(noticePeriod / 4)
 	}
-	l.now = l.now.Add(noticed)
+	l.now = l.now.Add(noticePeriod)
 	l.settle()
 	l.expectRelays(third, relaysTo(second))
 	l.expectRelays(second, relaysTo(first))

@@ -10,9 +10,9 @@ import (
 	"github.com/clarionlb/clarion/announce/layer2"
 )
 
-// relaying has the kernel relay what the planner says, and remembers whether it can.
-type relaying struct {
-	relays interface {
+// relays has the kernel relay what the planner says, and remembers whether it can.
+type relays struct {
+	kernel interface {
 		Set(map[netip.Addr]layer2.Relay) error
 	}
 	logger klog.Logger
@@ -25,8 +25,8 @@ type relaying struct {
 	problem string
 }
 
-func newRelaying(links *layer2.Links, logger klog.Logger) *relaying {
-	return &relaying{relays: layer2.NewRelays(links), logger: logger}
+func newRelays(links *layer2.Links, logger klog.Logger) *relays {
+	return &relays{kernel: layer2.NewRelays(links), logger: logger}
 }
 
 // unneeded is how long something is relayed that is not needed any more. To end it keeps the kernel busy for longer than to
@@ -34,7 +34,7 @@ func newRelaying(links *layer2.Links, logger klog.Logger) *relaying {
 const unneeded = time.Second
 
 // prepare has these relayed too.
-func (r *relaying) prepare(relays map[netip.Addr]layer2.Relay) {
+func (r *relays) prepare(relays map[netip.Addr]layer2.Relay) {
 	for ip, relay := range relays {
 		if r.current[ip] != relay {
 			all := map[netip.Addr]layer2.Relay{}
@@ -47,7 +47,7 @@ func (r *relaying) prepare(relays map[netip.Addr]layer2.Relay) {
 }
 
 // finish has nothing else relayed than these, in a while, and returns when to call it again for that.
-func (r *relaying) finish(relays map[netip.Addr]layer2.Relay, now time.Time) (wake time.Time) {
+func (r *relays) finish(relays map[netip.Addr]layer2.Relay, now time.Time) (wake time.Time) {
 	switch {
 	case r.begun && maps.Equal(r.current, relays):
 		r.due = time.Time{}
@@ -64,8 +64,8 @@ func (r *relaying) finish(relays map[netip.Addr]layer2.Relay, now time.Time) (wa
 }
 
 // set has these relayed and nothing else.
-func (r *relaying) set(relays map[netip.Addr]layer2.Relay) {
-	err := r.relays.Set(relays)
+func (r *relays) set(relays map[netip.Addr]layer2.Relay) {
+	err := r.kernel.Set(relays)
 	r.begun = true
 	r.note(err)
 	if err == nil && !maps.Equal(r.current, relays) {
@@ -74,7 +74,7 @@ func (r *relaying) set(relays map[netip.Addr]layer2.Relay) {
 	relayedMetric.Set(float64(len(r.current)))
 }
 
-func (r *relaying) note(err error) {
+func (r *relays) note(err error) {
 	problem := ""
 	if err != nil {
 		problem = err.Error()
@@ -86,7 +86,7 @@ func (r *relaying) note(err error) {
 }
 
 // message adds what is missing to what an announcer says of itself.
-func (r *relaying) message(message string) string {
+func (r *relays) message(message string) string {
 	if r.problem != "" {
 		message += " Connections that are under way when an address moves here break, because the kernel does not relay them: " + r.problem + "."
 	}

@@ -30,7 +30,7 @@ func TestRelayingBeginsAtOnceAndEndsInAWhile(t *testing.T) {
 	now := time.Unix(1000, 0)
 	one, other := layer2.Relay{To: addr("192.168.10.11"), Interface: "eth0"}, layer2.Relay{To: addr("192.168.10.12"), Interface: "eth0"}
 	kernel := &relayKernel{relays: map[netip.Addr]layer2.Relay{addr("192.168.10.1"): one}}
-	r := &relaying{relays: kernel, logger: klog.Background()}
+	r := &relays{kernel: kernel, logger: klog.Background()}
 	relays := func(last string) map[netip.Addr]layer2.Relay {
 		all := map[netip.Addr]layer2.Relay{}
 		for i, c := range last {
@@ -72,7 +72,7 @@ func TestRelayingBeginsAtOnceAndEndsInAWhile(t *testing.T) {
 
 func TestTheAnnouncerSaysThatTheKernelCannotRelay(t *testing.T) {
 	kernel := &relayKernel{broken: errors.New("operation not permitted")}
-	r := &relaying{relays: kernel, logger: klog.Background()}
+	r := &relays{kernel: kernel, logger: klog.Background()}
 	r.finish(nil, time.Now())
 	if got := r.message("All is well."); !strings.HasPrefix(got, "All is well. Connections") || !strings.HasSuffix(got, "operation not permitted.") {
 		t.Errorf("it says %q", got)

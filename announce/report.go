@@ -13,7 +13,7 @@ import (
 func (a *Announcer) report(m Move) {
 	if m.To == a.config.Node {
 		movesMetric.WithLabelValues("gained", string(m.Reason)).Inc()
-		a.events.moved(a.view.byAddress[m.Address], m)
+		a.events.Moved(a.view.byAddress[m.Address], m)
 		a.config.Logger.Info("Announcing an address", "address", m.Address, "interfaces", m.Interfaces, "reason", m.Reason, "from", m.From)
 		return
 	}
@@ -35,7 +35,7 @@ func (a *Announcer) status(current *v1alpha1.Announcer) v1alpha1.AnnouncerStatus
 		Type:    v1alpha1.ConditionReady,
 		Status:  metav1.ConditionTrue,
 		Reason:  v1alpha1.ReasonRunning,
-		Message: a.relaying.message("The announcer announces what falls to its node."),
+		Message: a.relays.message("The announcer announces what falls to its node."),
 	}
 	refuse := func(reason, message string) {
 		condition.Status, condition.Reason, condition.Message = metav1.ConditionFalse, reason, message
@@ -64,9 +64,9 @@ func (a *Announcer) status(current *v1alpha1.Announcer) v1alpha1.AnnouncerStatus
 	return status
 }
 
-// farewell writes that the announcer has stopped, if that can be done quickly. Its claims stay: whoever takes over goes by
+// writeStopped writes that the announcer has stopped, if that can be done quickly. Its claims stay: whoever takes over goes by
 // them, and so does this node if it is back before anybody has.
-func (a *Announcer) farewell(ctx context.Context) {
+func (a *Announcer) writeStopped(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	meta.SetStatusCondition(&a.conditions, metav1.Condition{
@@ -75,7 +75,7 @@ func (a *Announcer) farewell(ctx context.Context) {
 		Reason:  v1alpha1.ReasonStopped,
 		Message: "The announcer was stopped.",
 	})
-	if err := a.recorder.writeConditions(ctx, a.conditions); err != nil {
+	if err := a.writer.WriteConditions(ctx, a.conditions); err != nil {
 		a.config.Logger.Error(err, "Could not write that this announcer has stopped")
 	}
 }

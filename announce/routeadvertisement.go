@@ -8,8 +8,8 @@ import (
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
-// routeAdvertisement is a BGPAdvertisement, read.
-type routeAdvertisement struct {
+// bgpAdvertisement is a BGPAdvertisement, read.
+type bgpAdvertisement struct {
 	selection
 	created int64
 	// peers are the names of BGPPeers; none for all.
@@ -27,13 +27,13 @@ type routeAdvertisement struct {
 // some routers count in kilobytes, and some have no more than 32 bits for bytes.
 const bandwidthOfEndpoint = 125_000
 
-func newRouteAdvertisement(a *v1alpha1.BGPAdvertisement) (*routeAdvertisement, error) {
+func newBGPAdvertisement(a *v1alpha1.BGPAdvertisement) (*bgpAdvertisement, error) {
 	s := &a.Spec
 	selection, err := newSelection(a.Name, s.IPAddressPools, s.IPAddressPoolSelectors, s.ServiceSelectors, s.NodeSelectors)
 	if err != nil {
 		return nil, err
 	}
-	return &routeAdvertisement{
+	return &bgpAdvertisement{
 		selection:   selection,
 		created:     a.CreationTimestamp.Unix(),
 		peers:       s.Peers,
@@ -63,16 +63,16 @@ func narrow[To uint8 | uint32, From int32 | int64](p *From) *To {
 	return &n
 }
 
-func olderRouteAdvertisement(a, b *routeAdvertisement) int {
+func olderBGPAdvertisement(a, b *bgpAdvertisement) int {
 	return cmp.Or(cmp.Compare(a.created, b.created), cmp.Compare(a.name, b.name))
 }
 
-func (a *routeAdvertisement) selectsPeer(name string) bool {
+func (a *bgpAdvertisement) selectsPeer(name string) bool {
 	return len(a.peers) == 0 || slices.Contains(a.peers, name)
 }
 
 // prefix that is announced for an address.
-func (a *routeAdvertisement) prefix(ip netip.Addr) netip.Prefix {
+func (a *bgpAdvertisement) prefix(ip netip.Addr) netip.Prefix {
 	bits := a.bits4
 	if ip.Is6() {
 		bits = a.bits6

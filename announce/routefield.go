@@ -9,36 +9,36 @@ import (
 	"github.com/clarionlb/clarion/announce/bgp"
 )
 
-// routeField is what follows for BGP from the configuration, and depends on no single address or node.
-type routeField struct {
-	catalogue
+// bgpPolicy is what follows for BGP from the configuration, and depends on no single address or node.
+type bgpPolicy struct {
+	matcher
 	// advertisements and routers, the oldest first. Sets of advertisements have their indices.
-	advertisements []*routeAdvertisement
-	routers        []*router
-	// said are the communities of the advertisements.
-	said [][]community
+	advertisements []*bgpAdvertisement
+	bgpPeers       []*bgpPeer
+	// communities are the communities of the advertisements.
+	communities [][]community
 	// refused are the advertisements that cannot be honoured, and why, by name.
 	refused map[string]string
 }
 
-func newRouteField(v *View) routeField {
-	f := routeField{
-		routers: slices.SortedFunc(maps.Values(v.routers), olderRouter),
-		refused: map[string]string{},
+func newBGPPolicy(v *View) bgpPolicy {
+	f := bgpPolicy{
+		bgpPeers: slices.SortedFunc(maps.Values(v.bgpPeers), olderBGPPeer),
+		refused:  map[string]string{},
 	}
 	aliases := aliasesOf(v.communities)
 	var selections []*selection
-	for _, a := range slices.SortedFunc(maps.Values(v.routeAdvertisements), olderRouteAdvertisement) {
+	for _, a := range slices.SortedFunc(maps.Values(v.bgpAdvertisements), olderBGPAdvertisement) {
 		said, err := resolveAll(aliases, a.communities)
 		if err != nil {
 			f.refused[a.name] = err.Error()
 			continue
 		}
 		f.advertisements = append(f.advertisements, a)
-		f.said = append(f.said, said)
+		f.communities = append(f.communities, said)
 		selections = append(selections, &a.selection)
 	}
-	f.catalogue = newCatalogue(v.pools, selections)
+	f.matcher = newMatcher(v.pools, selections)
 	return f
 }
 
@@ -56,7 +56,7 @@ func resolveAll(aliases map[string]community, texts []string) ([]community, erro
 
 // judge finds the advertisements, sorted, for which a node may announce an address, whether or not it has routers to announce
 // it to. If there are none the reason says why, from the request that came closest.
-func (f *routeField) judge(name string, n *node, ip netip.Addr, requests []request) ([]int, Reason) {
+func (f *bgpPolicy) judge(name string, n *node, ip netip.Addr, requests []announceRequest) ([]int, Reason) {
 	if n.networkUnavailable {
 		return nil, NetworkUnavailable
 	}
@@ -89,9 +89,9 @@ func (f *routeField) judge(name string, n *node, ip netip.Addr, requests []reque
 }
 
 // peers are the names of the BGPPeers that a node is to announce an address to, sorted.
-func (f *routeField) peers(n *node, advertisements []int) []string {
+func (f *bgpPolicy) peers(n *node, advertisements []int) []string {
 	var names []string
-	for _, r := range f.routers {
+	for _, r := range f.bgpPeers {
 		if r.selectsNode(n.labels) && slices.ContainsFunc(advertisements, func(i int) bool { return f.advertisements[i].selectsPeer(r.name) }) {
 			names = append(names, r.name)
 		}
@@ -101,7 +101,7 @@ func (f *routeField) peers(n *node, advertisements []int) []string {
 }
 
 // attributes merges those of advertisements, which are sorted and so the oldest first, for one router.
-func (f *routeField) attributes(advertisements []int, external bool) bgp.Attributes {
+func (f *bgpPolicy) attributes(advertisements []int, external bool) bgp.Attributes {
 	var out bgp.Attributes
 	var prepend *uint8
 	for _, i := range advertisements {
@@ -115,7 +115,7 @@ func (f *routeField) attributes(advertisements []int, external bool) bgp.Attribu
 		if prepend == nil && external {
 			prepend = a.prepend
 		}
-		for _, c := range f.said[i] {
+		for _, c := range f.communities[i] {
 			if c.large {
 				out.LargeCommunities = append(out.LargeCommunities, c.wide)
 			} else {
@@ -133,10 +133,10 @@ func (f *routeField) attributes(advertisements []int, external bool) bgp.Attribu
 
 // contradictions are what two advertisements of one prefix to one router say differently, as a sentence for the younger one,
 // by its name. Whose endpoints are where does not count: what contradicts does so sooner or later.
-func (f *routeField) contradictions(v *View) map[string]string {
+func (f *bgpPolicy) contradictions(v *View) map[string]string {
 	found := map[string]string{}
-	if !slices.ContainsFunc(f.advertisements, func(a *routeAdvertisement) bool {
-		return slices.ContainsFunc(f.advertisements, func(b *routeAdvertisement) bool { return disagreement(a, b) != "" })
+	if !slices.ContainsFunc(f.advertisements, func(a *bgpAdvertisement) bool {
+		return slices.ContainsFunc(f.advertisements, func(b *bgpAdvertisement) bool { return disagreement(a, b) != "" })
 	}) {
 		return found
 	}
@@ -165,7 +165,7 @@ func (f *routeField) contradictions(v *View) map[string]string {
 				a, b := f.advertisements[older], f.advertisements[younger]
 				if p := (pair{older, younger}); !looked[p] {
 					looked[p] = true
-					if what := disagreement(a, b); what != "" && found[b.name] == "" && f.meet(v, a, b) {
+					if what := disagreement(a, b); what != "" && found[b.name] == "" && f.shareAPeer(v, a, b) {
 						found[b.name] = fmt.Sprintf("%s is announced with the %s of BGPAdvertisement %s, which is older", prefix, what, a.name)
 					}
 				}
@@ -175,13 +175,13 @@ func (f *routeField) contradictions(v *View) map[string]string {
 	return found
 }
 
-// meet says whether there is a node that announces to one router for both.
-func (f *routeField) meet(v *View, a, b *routeAdvertisement) bool {
+// shareAPeer says whether there is a node that announces to one router for both.
+func (f *bgpPolicy) shareAPeer(v *View, a, b *bgpAdvertisement) bool {
 	for _, n := range v.nodes {
 		if !a.selectsNode(n.labels) || !b.selectsNode(n.labels) {
 			continue
 		}
-		if slices.ContainsFunc(f.routers, func(r *router) bool {
+		if slices.ContainsFunc(f.bgpPeers, func(r *bgpPeer) bool {
 			return r.selectsNode(n.labels) && a.selectsPeer(r.name) && b.selectsPeer(r.name)
 		}) {
 			return true
@@ -191,7 +191,7 @@ func (f *routeField) meet(v *View, a, b *routeAdvertisement) bool {
 }
 
 // disagreement names the first attribute that both set, differently; "" if there is none.
-func disagreement(a, b *routeAdvertisement) string {
+func disagreement(a, b *bgpAdvertisement) string {
 	switch {
 	case differ(a.localPref, b.localPref):
 		return "localPref"

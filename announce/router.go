@@ -21,8 +21,8 @@ const restartTime = 2 * time.Minute
 // anyHops is the TTL to routers that are on no network of the node.
 const anyHops = 255
 
-// router is a BGPPeer, read.
-type router struct {
+// bgpPeer is a BGPPeer, read.
+type bgpPeer struct {
 	name    string
 	created int64
 	nodes   []labels.Selector
@@ -34,9 +34,9 @@ type router struct {
 	secret, profile string
 }
 
-func newRouter(p *v1alpha1.BGPPeer) (*router, error) {
+func newBGPPeer(p *v1alpha1.BGPPeer) (*bgpPeer, error) {
 	s := &p.Spec
-	out := &router{name: p.Name, created: p.CreationTimestamp.Unix(), gateway: s.DefaultGateway, profile: s.BFDProfile}
+	out := &bgpPeer{name: p.Name, created: p.CreationTimestamp.Unix(), gateway: s.DefaultGateway, profile: s.BFDProfile}
 	var err error
 	if out.nodes, err = readSelectors("nodeSelectors", s.NodeSelectors); err != nil {
 		return nil, err
@@ -107,16 +107,16 @@ func duration(d *metav1.Duration) time.Duration {
 }
 
 // external says whether the router is of another autonomous system.
-func (r *router) external() bool { return r.session.PeerASN != r.session.LocalASN }
+func (r *bgpPeer) external() bool { return r.session.PeerASN != r.session.LocalASN }
 
-func (r *router) selectsNode(l labels.Set) bool { return len(r.nodes) == 0 || anyMatches(r.nodes, l) }
+func (r *bgpPeer) selectsNode(l labels.Set) bool { return len(r.nodes) == 0 || anyMatches(r.nodes, l) }
 
-func olderRouter(a, b *router) int {
+func olderBGPPeer(a, b *bgpPeer) int {
 	return cmp.Or(cmp.Compare(a.created, b.created), cmp.Compare(a.name, b.name))
 }
 
 // sessions are those of a node with the router, by their names. If there are none, the sentence says why.
-func (r *router) sessions(name string, n *node, gateways []netip.Addr, passwords map[string]string) (map[string]bgp.Peer, string) {
+func (r *bgpPeer) sessions(name string, n *node, gateways []netip.Addr, passwords map[string]string) (map[string]bgp.Peer, string) {
 	session := r.session
 	if !session.RouterID.IsValid() {
 		session.RouterID = routerID(name, n)

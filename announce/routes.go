@@ -11,23 +11,23 @@ import (
 	"github.com/clarionlb/clarion/announce/bgp"
 )
 
-// RoutePlanner decides what one node says to which routers, from a View. A change of a Service or an EndpointSlice costs the
+// BGPPlanner decides what one node says to which routers, from a View. A change of a Service or an EndpointSlice costs the
 // planning of its addresses; one of the node or the configuration that of all. A RoutePlanner is not safe for concurrent use.
-type RoutePlanner struct {
+type BGPPlanner struct {
 	view     *View
 	node     string
 	gateways []netip.Addr
 	stale    bool
 
-	routeField
-	leave    leave
+	bgpPolicy
+	shutdown gracefulShutdown
 	planned  bool
 	sessions map[string]bgp.Peer
-	// detections are for the sessions whose path is to be watched.
-	detections map[string]Detection
-	refusals   []Refusal
-	// speeches are what the node says, by BGPPeer.
-	speeches map[string]*speech
+	// bfd are for the sessions whose path is to be watched.
+	bfd      map[string]BFDSettings
+	refusals []Refusal
+	// ribs are what the node says, by BGPPeer.
+	ribs map[string]*adjRIBOut
 
 	// entries are the advertisements for which the node announces an address, sorted, and members has for each prefix the
 	// advertisements and for how many addresses.
@@ -36,25 +36,25 @@ type RoutePlanner struct {
 	// weights are how many endpoints on the node serve an address, where an advertisement has routers told.
 	weights map[netip.Addr]int
 	// verdicts are those of addresses that any node may announce and no aggregate covers, by their advertisements.
-	verdicts map[string][]RouteVerdict
+	verdicts map[string][]BGPVerdict
 }
 
 // tally is for how many addresses an advertisement wants a prefix announced.
 type tally struct{ advertisement, addresses int }
 
-// NewRoutePlanner returns a RoutePlanner for a node that has no default route.
-func NewRoutePlanner(view *View, node string) *RoutePlanner {
-	return &RoutePlanner{view: view, node: node, stale: true}
+// NewBGPPlanner returns a RoutePlanner for a node that has no default route.
+func NewBGPPlanner(view *View, node string) *BGPPlanner {
+	return &BGPPlanner{view: view, node: node, stale: true}
 }
 
-// RoutePlan is what the planner's node is to say. Its maps and slices must not be modified.
-type RoutePlan struct {
+// BGPPlan is what the planner's node is to say. Its maps and slices must not be modified.
+type BGPPlan struct {
 	// Peers are the sessions, by name, and Routes what is announced on each of them, in the order of the prefixes. What has
 	// not changed since the last plan is the same slice.
 	Peers  map[string]bgp.Peer
 	Routes map[string][]bgp.Route
-	// Detections are for the sessions whose path is to be watched by BFD, by name.
-	Detections map[string]Detection
+	// BFD are for the sessions whose path is to be watched by BFD, by name.
+	BFD map[string]BFDSettings
 	// Refused are the BGPPeers that are for the node but without a session, by name.
 	Refused []Refusal
 	// Draining says that the node takes leave: what it has no session for any more is on purpose.
@@ -69,49 +69,49 @@ type RoutePlan struct {
 type Refusal struct{ Peer, Sentence string }
 
 // SetGateways takes the routers of the node's default routes, sorted.
-func (p *RoutePlanner) SetGateways(gateways []netip.Addr) {
+func (p *BGPPlanner) SetGateways(gateways []netip.Addr) {
 	p.stale = p.stale || !slices.Equal(p.gateways, gateways)
 	p.gateways = gateways
 }
 
 // Plan decides anew where something has changed.
-func (p *RoutePlanner) Plan(now time.Time) RoutePlan {
+func (p *BGPPlanner) Plan(now time.Time) BGPPlan {
 	own := p.view.nodes[p.node]
 	changes := p.view.routeChanges()
-	stage, wake := p.leave.step(own != nil && (own.draining || own.excluded), !p.planned, now)
+	stage, wake := p.shutdown.step(own != nil && (own.draining || own.excluded), !p.planned, now)
 	_, moved := changes.nodes[p.node]
 	// A node that is drained goes by what others can do.
-	survey := changes.all || p.stale || moved || stage != p.leave.stage || stage != staying && len(changes.nodes) > 0
-	p.leave.stage, p.stale, p.planned = stage, false, true
+	survey := changes.all || p.stale || moved || stage != p.shutdown.stage || stage != inService && len(changes.nodes) > 0
+	p.shutdown.stage, p.stale, p.planned = stage, false, true
 	if survey || len(changes.nodes) > 0 {
-		p.verdicts = map[string][]RouteVerdict{}
+		p.verdicts = map[string][]BGPVerdict{}
 	}
 	changed := survey
 	if survey {
-		p.survey(own)
+		p.rebuild(own)
 	} else {
 		touched := map[netip.Prefix]struct{}{}
 		for ip := range changes.addresses {
-			p.enter(own, ip, touched)
+			p.updateAddress(own, ip, touched)
 		}
-		for _, s := range p.speeches {
-			changed = s.revise(p, touched) || changed
+		for _, s := range p.ribs {
+			changed = s.update(p, touched) || changed
 		}
 	}
-	plan := RoutePlan{
-		Peers:      p.sessions,
-		Detections: p.detections,
-		Routes:     make(map[string][]bgp.Route, len(p.sessions)),
-		Refused:    p.refusals,
-		Draining:   stage != staying,
-		Changed:    changed,
-		Wake:       wake,
+	plan := BGPPlan{
+		Peers:    p.sessions,
+		BFD:      p.bfd,
+		Routes:   make(map[string][]bgp.Route, len(p.sessions)),
+		Refused:  p.refusals,
+		Draining: stage != inService,
+		Changed:  changed,
+		Wake:     wake,
 	}
-	if stage == left && len(p.members) == 0 {
-		plan.Peers, plan.Detections, plan.Refused = nil, nil, nil
+	if stage == closed && len(p.members) == 0 {
+		plan.Peers, plan.BFD, plan.Refused = nil, nil, nil
 		return plan
 	}
-	for _, s := range p.speeches {
+	for _, s := range p.ribs {
 		for _, session := range s.sessions {
 			plan.Routes[session] = s.routes
 		}
@@ -119,37 +119,37 @@ func (p *RoutePlanner) Plan(now time.Time) RoutePlan {
 	return plan
 }
 
-// survey plans everything.
-func (p *RoutePlanner) survey(own *node) {
-	p.routeField = newRouteField(p.view)
-	before := p.speeches
-	p.sessions, p.detections, p.refusals, p.speeches = map[string]bgp.Peer{}, map[string]Detection{}, nil, map[string]*speech{}
+// rebuild plans everything.
+func (p *BGPPlanner) rebuild(own *node) {
+	p.bgpPolicy = newBGPPolicy(p.view)
+	before := p.ribs
+	p.sessions, p.bfd, p.refusals, p.ribs = map[string]bgp.Peer{}, map[string]BFDSettings{}, nil, map[string]*adjRIBOut{}
 	p.entries, p.members, p.weights = map[netip.Addr][]int{}, map[netip.Prefix][]tally{}, map[netip.Addr]int{}
 	if own == nil {
 		return
 	}
-	p.meet(own)
+	p.rebuildSessions(own)
 	touched := map[netip.Prefix]struct{}{}
 	for ip := range p.view.byAddress {
-		p.enter(own, ip, touched)
+		p.updateAddress(own, ip, touched)
 	}
-	for name, s := range p.speeches {
-		s.begin(p)
+	for name, s := range p.ribs {
+		s.build(p)
 		if old := before[name]; old != nil {
-			s.adopt(old)
+			s.reuse(old)
 		}
 	}
 }
 
-// meet finds out which routers the node speaks with.
-func (p *RoutePlanner) meet(own *node) {
+// rebuildSessions finds out which routers the node speaks with.
+func (p *BGPPlanner) rebuildSessions(own *node) {
 	taken := map[bgp.Peer]string{}
-	for age, r := range p.routers {
+	for age, r := range p.bgpPeers {
 		if !r.selectsNode(own.labels) {
 			continue
 		}
 		sessions, refusal := r.sessions(p.node, own, p.gateways, p.view.passwords)
-		s := newSpeech(p, r)
+		s := newAdjRIBOut(p, r)
 		for _, name := range slices.Sorted(maps.Keys(sessions)) {
 			session := sessions[name]
 			// A router tells its neighbors apart by their addresses.
@@ -161,9 +161,9 @@ func (p *RoutePlanner) meet(own *node) {
 			taken[ends] = r.name
 			p.sessions[name] = session
 			if r.profile != "" {
-				detection := p.view.detection(r.profile)
+				detection := p.view.bfdSettings(r.profile)
 				detection.Age = age
-				p.detections[name] = detection
+				p.bfd[name] = detection
 			}
 			s.sessions = append(s.sessions, name)
 		}
@@ -171,16 +171,16 @@ func (p *RoutePlanner) meet(own *node) {
 			p.refusals = append(p.refusals, Refusal{r.name, refusal})
 		}
 		if len(s.sessions) > 0 {
-			p.speeches[r.name] = s
+			p.ribs[r.name] = s
 		}
 	}
 	slices.SortFunc(p.refusals, func(a, b Refusal) int { return cmp.Compare(a.Peer, b.Peer) })
 }
 
-// enter counts an address where it belongs now, and adds the prefixes for which that makes a difference.
-func (p *RoutePlanner) enter(own *node, ip netip.Addr, touched map[netip.Prefix]struct{}) {
+// updateAddress counts an address where it belongs now, and adds the prefixes for which that makes a difference.
+func (p *BGPPlanner) updateAddress(own *node, ip netip.Addr, touched map[netip.Prefix]struct{}) {
 	before, after := p.entries[ip], p.announcedFor(own, ip)
-	p.weigh(ip, after, touched)
+	p.updateWeight(ip, after, touched)
 	if slices.Equal(before, after) {
 		return
 	}
@@ -198,7 +198,7 @@ func (p *RoutePlanner) enter(own *node, ip netip.Addr, touched map[netip.Prefix]
 }
 
 // count adds to the addresses for which an advertisement wants a prefix announced.
-func (p *RoutePlanner) count(prefix netip.Prefix, advertisement, addresses int, touched map[netip.Prefix]struct{}) {
+func (p *BGPPlanner) count(prefix netip.Prefix, advertisement, addresses int, touched map[netip.Prefix]struct{}) {
 	members := p.members[prefix]
 	i, found := slices.BinarySearchFunc(members, advertisement, func(m tally, a int) int { return cmp.Compare(m.advertisement, a) })
 	if !found {
@@ -216,8 +216,8 @@ func (p *RoutePlanner) count(prefix netip.Prefix, advertisement, addresses int, 
 	}
 }
 
-// weigh finds the weight of an address that the node announces for these advertisements.
-func (p *RoutePlanner) weigh(ip netip.Addr, advertisements []int, touched map[netip.Prefix]struct{}) {
+// updateWeight finds the weight of an address that the node announces for these advertisements.
+func (p *BGPPlanner) updateWeight(ip netip.Addr, advertisements []int, touched map[netip.Prefix]struct{}) {
 	weight := 0
 	if slices.ContainsFunc(advertisements, func(i int) bool { return p.advertisements[i].perEndpoint }) {
 		for _, s := range p.view.byAddress[ip] {
@@ -238,12 +238,12 @@ func (p *RoutePlanner) weigh(ip netip.Addr, advertisements []int, touched map[ne
 }
 
 // announcedFor are the advertisements for which the node announces an address, sorted.
-func (p *RoutePlanner) announcedFor(own *node, ip netip.Addr) []int {
+func (p *BGPPlanner) announcedFor(own *node, ip netip.Addr) []int {
 	if own == nil {
 		return nil
 	}
 	requests, _ := p.requests(ip, p.view.byAddress[ip])
-	if p.leave.stage >= withdrawn && (own.excluded || p.elsewhere(ip, requests)) {
+	if p.shutdown.stage >= withdrawn && (own.excluded || p.elsewhere(ip, requests)) {
 		return nil
 	}
 	advertisements, _ := p.judge(p.node, own, ip, requests)
@@ -251,7 +251,7 @@ func (p *RoutePlanner) announcedFor(own *node, ip netip.Addr) []int {
 }
 
 // elsewhere says whether another node can announce an address.
-func (p *RoutePlanner) elsewhere(ip netip.Addr, requests []request) bool {
+func (p *BGPPlanner) elsewhere(ip netip.Addr, requests []announceRequest) bool {
 	for name, n := range p.view.nodes {
 		if name == p.node || n.draining || n.excluded || n.notReady {
 			continue

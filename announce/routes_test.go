@@ -21,14 +21,14 @@ import (
 // rack is node n1 of three, which plans its routes, and what the API says.
 type rack struct {
 	view    *View
-	planner *RoutePlanner
+	planner *BGPPlanner
 	now     time.Time
 }
 
 // newRack has one Service, web, with 192.168.10.1 and an endpoint on every node, and an external router for all.
 func newRack() *rack {
 	r := &rack{view: NewView(), now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
-	r.planner = NewRoutePlanner(r.view, "n1")
+	r.planner = NewBGPPlanner(r.view, "n1")
 	for i, name := range []string{"n1", "n2", "n3"} {
 		r.node(name, func(n *corev1.Node) {
 			n.Status.Addresses = []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: fmt.Sprintf("10.0.0.%d", i+1)}}
@@ -83,10 +83,10 @@ func (r *rack) community(name, alias, value string) {
 	})
 }
 
-func (r *rack) plan() RoutePlan { return r.planner.Plan(r.now) }
+func (r *rack) plan() BGPPlan { return r.planner.Plan(r.now) }
 
 // says is what the node says, as text: a line for every session, route and refusal.
-func (p RoutePlan) says() string {
+func (p BGPPlan) says() string {
 	var lines []string
 	for _, name := range slices.Sorted(maps.Keys(p.Peers)) {
 		lines = append(lines, name)

@@ -7,27 +7,27 @@ import (
 	"slices"
 )
 
-// RouteVerdict is what one node does about an address by BGP, to whom and why.
-type RouteVerdict struct {
+// BGPVerdict is what one node does about an address by BGP, to whom and why.
+type BGPVerdict struct {
 	Node   string
 	Reason Reason
 	// Peers are the BGPPeers to which the node announces the address, if the Reason is Announces or Draining, sorted.
 	Peers []string
 }
 
-// RouteExplanation is which nodes announce an address by BGP and why not others.
-type RouteExplanation struct {
+// BGPExplanation is which nodes announce an address by BGP and why not others.
+type BGPExplanation struct {
 	Address netip.Addr
 	// Refused is why no node does, if that is the address's.
 	Refused Reason
 	// Verdicts for every node, sorted by name; none if Refused.
-	Verdicts []RouteVerdict
+	Verdicts []BGPVerdict
 }
 
 // Explain says which nodes announce an address as of the last plan, and of every node why it does or does not. A node that is
 // being drained does if no other can. The verdicts must not be modified.
-func (p *RoutePlanner) Explain(ip netip.Addr) RouteExplanation {
-	e := RouteExplanation{Address: ip}
+func (p *BGPPlanner) Explain(ip netip.Addr) BGPExplanation {
+	e := BGPExplanation{Address: ip}
 	requests, refused := p.requests(ip, p.view.byAddress[ip])
 	if refused != "" {
 		e.Refused = refused
@@ -53,9 +53,9 @@ func (p *RoutePlanner) Explain(ip netip.Addr) RouteExplanation {
 }
 
 // judgeAll says of every node what it does about an address, sorted by name.
-func (p *RoutePlanner) judgeAll(ip netip.Addr, requests []request) (verdicts []RouteVerdict) {
+func (p *BGPPlanner) judgeAll(ip netip.Addr, requests []announceRequest) (verdicts []BGPVerdict) {
 	for _, name := range slices.Sorted(maps.Keys(p.view.nodes)) {
-		n, v := p.view.nodes[name], RouteVerdict{Node: name, Reason: Excluded}
+		n, v := p.view.nodes[name], BGPVerdict{Node: name, Reason: Excluded}
 		if !n.excluded {
 			var advertisements []int
 			advertisements, v.Reason = p.judge(name, n, ip, requests)
@@ -76,7 +76,7 @@ func (p *RoutePlanner) judgeAll(ip netip.Addr, requests []request) (verdicts []R
 }
 
 // RefusedAdvertisements are the BGPAdvertisements that are not honoured as of the last plan, and why, by name.
-func (p *RoutePlanner) RefusedAdvertisements() map[string]string { return p.routeField.refused }
+func (p *BGPPlanner) RefusedAdvertisements() map[string]string { return p.bgpPolicy.refused }
 
 // Contradictions are the BGPAdvertisements of which something does not hold because an older one says otherwise, and what.
-func (p *RoutePlanner) Contradictions() map[string]string { return p.contradictions(p.view) }
+func (p *BGPPlanner) Contradictions() map[string]string { return p.contradictions(p.view) }

@@ -48,15 +48,15 @@ func (v *View) routeChanges() routeChanges {
 // SetBGPPeer takes a BGPPeer as it is now; nil if it is gone. One that cannot be read is for no node, and the error says why.
 func (v *View) SetBGPPeer(name string, object *v1alpha1.BGPPeer) error {
 	v.routes.all = true
-	delete(v.routers, name)
+	delete(v.bgpPeers, name)
 	if object == nil {
 		return nil
 	}
-	r, err := newRouter(object)
+	r, err := newBGPPeer(object)
 	if err != nil {
 		return err
 	}
-	v.routers[name] = r
+	v.bgpPeers[name] = r
 	return nil
 }
 
@@ -64,15 +64,15 @@ func (v *View) SetBGPPeer(name string, object *v1alpha1.BGPPeer) error {
 // the error says why.
 func (v *View) SetBGPAdvertisement(name string, object *v1alpha1.BGPAdvertisement) error {
 	v.routes.all = true
-	delete(v.routeAdvertisements, name)
+	delete(v.bgpAdvertisements, name)
 	if object == nil {
 		return nil
 	}
-	a, err := newRouteAdvertisement(object)
+	a, err := newBGPAdvertisement(object)
 	if err != nil {
 		return err
 	}
-	v.routeAdvertisements[name] = a
+	v.bgpAdvertisements[name] = a
 	return nil
 }
 

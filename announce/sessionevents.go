@@ -18,15 +18,15 @@ const (
 	eventPathDown    = "BFDDown"
 )
 
-// session tells what has become of a session with a router.
-func (e *events) session(announcer *v1alpha1.Announcer, p bgp.PeerStatus, kind, reason, what string) {
+// Session tells what has become of a session with a router.
+func (e *Events) Session(announcer *v1alpha1.Announcer, p bgp.PeerStatus, kind, reason, what string) {
 	if announcer != nil {
 		e.recorder.Eventf(referenceTo(announcer), kind, reason, "the BGP session with %s %s", routerName(peerOf(p.Name), p.Address), what)
 	}
 }
 
-// path tells that BFD has found the path to a router alive, or why it is dead.
-func (e *events) path(announcer *v1alpha1.Announcer, w watched, peer, why string) {
+// Path tells that BFD has found the path to a router alive, or why it is dead.
+func (e *Events) Path(announcer *v1alpha1.Announcer, w bfdPath, peer, why string) {
 	if announcer == nil {
 		return
 	}

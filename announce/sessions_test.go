@@ -21,15 +21,15 @@ import (
 )
 
 // newReporter is the routing of n1, whose Announcer exists, and what it has told by events.
-func newReporter(t *testing.T) (*routing, *record.FakeRecorder) {
+func newReporter(t *testing.T) (*Peering, *record.FakeRecorder) {
 	t.Helper()
-	feed := &Feed{sources: make([]source, announcerSource+1)}
+	feed := &Watcher{sources: make([]source, announcerSource+1)}
 	feed.sources[announcerSource].informer = informers.NewAnnouncerInformer(nil, 0, nil)
 	if err := feed.sources[announcerSource].informer.GetStore().Add(&v1alpha1.Announcer{ObjectMeta: metav1.ObjectMeta{Name: "n1"}}); err != nil {
 		t.Fatal(err)
 	}
 	told := record.NewFakeRecorder(10)
-	return &routing{node: "n1", feed: feed, events: &events{recorder: told}, coupling: newCoupling(false)}, told
+	return &Peering{node: "n1", watcher: feed, events: &Events{recorder: told}, coupling: newCoupling(false)}, told
 }
 
 func TestSessionsThatComeAndGoAreEvents(t *testing.T) {
@@ -47,7 +47,7 @@ func TestSessionsThatComeAndGoAreEvents(t *testing.T) {
 	}
 	see := func(state bgp.State, err string) {
 		tor.State, tor.Error = state, err
-		r.tell([]bgp.PeerStatus{tor})
+		r.reportSessions([]bgp.PeerStatus{tor})
 	}
 	see(bgp.Connect, "no connection: refused")
 	expect()
@@ -61,12 +61,12 @@ func TestSessionsThatComeAndGoAreEvents(t *testing.T) {
 	expect()
 	see(bgp.Established, "")
 	<-told.Events
-	r.tell(nil)
+	r.reportSessions(nil)
 	expect("Normal BGPSessionClosed the BGP session with tor (10.0.0.1) is closed: it is not wanted any more")
 	see(bgp.Established, "")
 	<-told.Events
 	r.draining = true
-	r.tell(nil)
+	r.reportSessions(nil)
 	expect("Normal BGPSessionClosed the BGP session with tor (10.0.0.1) is closed: the node is drained")
 }
 
@@ -100,7 +100,7 @@ func TestAnAnnouncerRecordsItsSessions(t *testing.T) {
 }
 
 func TestMetricsTellOfSessionsAndOfThoseThatAreRefused(t *testing.T) {
-	m := newSessionMetrics()
+	m := newPeeringMetrics()
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(m)
 	expect := func(want ...string) {

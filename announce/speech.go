@@ -9,9 +9,9 @@ import (
 	"github.com/clarionlb/clarion/announce/bgp"
 )
 
-// speech is what a node says to the routers of one BGPPeer.
-type speech struct {
-	router *router
+// adjRIBOut is what a node says to the routers of one BGPPeer.
+type adjRIBOut struct {
+	peer *bgpPeer
 	// sessions that say it, by name.
 	sessions []string
 	// selects has for each advertisement whether it is for the router.
@@ -23,16 +23,16 @@ type speech struct {
 	routes     []bgp.Route
 }
 
-func newSpeech(p *RoutePlanner, r *router) *speech {
-	s := &speech{router: r, leaving: p.leave.stage != staying, attributes: map[string]*bgp.Attributes{}}
+func newAdjRIBOut(p *BGPPlanner, r *bgpPeer) *adjRIBOut {
+	s := &adjRIBOut{peer: r, leaving: p.shutdown.stage != inService, attributes: map[string]*bgp.Attributes{}}
 	for _, a := range p.advertisements {
 		s.selects = append(s.selects, a.selectsPeer(r.name))
 	}
 	return s
 }
 
-// begin makes all routes.
-func (s *speech) begin(p *RoutePlanner) {
+// build makes all routes.
+func (s *adjRIBOut) build(p *BGPPlanner) {
 	s.routes = make([]bgp.Route, 0, len(p.members))
 	for prefix, members := range p.members {
 		if attributes := s.attributesFor(p, prefix, members); attributes != nil {
@@ -42,8 +42,8 @@ func (s *speech) begin(p *RoutePlanner) {
 	slices.SortFunc(s.routes, func(a, b bgp.Route) int { return a.Prefix.Compare(b.Prefix) })
 }
 
-// adopt takes the old routes over if they say the same, so that everybody sees at once that nothing has changed.
-func (s *speech) adopt(old *speech) {
+// reuse takes the old routes over if they say the same, so that everybody sees at once that nothing has changed.
+func (s *adjRIBOut) reuse(old *adjRIBOut) {
 	same := map[[2]*bgp.Attributes]bool{}
 	if !slices.EqualFunc(s.routes, old.routes, func(a, b bgp.Route) bool {
 		pair := [2]*bgp.Attributes{a.Attributes, b.Attributes}
@@ -59,8 +59,8 @@ func (s *speech) adopt(old *speech) {
 	s.routes = old.routes
 }
 
-// revise makes the routes of some prefixes anew, and reports whether that made a difference.
-func (s *speech) revise(p *RoutePlanner, prefixes map[netip.Prefix]struct{}) bool {
+// update makes the routes of some prefixes anew, and reports whether that made a difference.
+func (s *adjRIBOut) update(p *BGPPlanner, prefixes map[netip.Prefix]struct{}) bool {
 	var revised []bgp.Route // without attributes: to be withdrawn
 	for prefix := range prefixes {
 		attributes := s.attributesFor(p, prefix, p.members[prefix])
@@ -88,14 +88,14 @@ func (s *speech) revise(p *RoutePlanner, prefixes map[netip.Prefix]struct{}) boo
 	return true
 }
 
-func (s *speech) find(prefix netip.Prefix) (int, bool) {
+func (s *adjRIBOut) find(prefix netip.Prefix) (int, bool) {
 	return slices.BinarySearchFunc(s.routes, prefix, comparePrefix)
 }
 
 func comparePrefix(r bgp.Route, prefix netip.Prefix) int { return r.Prefix.Compare(prefix) }
 
 // attributesFor are those of a prefix with these members; nil if it is not for the router.
-func (s *speech) attributesFor(p *RoutePlanner, prefix netip.Prefix, members []tally) *bgp.Attributes {
+func (s *adjRIBOut) attributesFor(p *BGPPlanner, prefix netip.Prefix, members []tally) *bgp.Attributes {
 	var key []byte
 	weighed := false
 	for _, m := range members {
@@ -121,7 +121,7 @@ func (s *speech) attributesFor(p *RoutePlanner, prefix netip.Prefix, members []t
 			advertisements = append(advertisements, m.advertisement)
 		}
 	}
-	attributes := p.routeField.attributes(advertisements, s.router.external())
+	attributes := p.bgpPolicy.attributes(advertisements, s.peer.external())
 	attributes.LinkBandwidth = float32(weight) * bandwidthOfEndpoint
 	attributes.Leaving = s.leaving
 	s.attributes[string(key)] = &attributes

@@ -7,13 +7,13 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// learn waits for what the API and the kernel say; false if the context ends before.
-func (a *Announcer) learn(ctx context.Context) bool {
+// awaitState waits for what the API and the kernel say; false if the context ends before.
+func (a *Announcer) awaitState(ctx context.Context) bool {
 	a.config.Logger.Info("Reading the state of the cluster", "node", a.config.Node)
-	if !a.feed.Layer2.Wait(ctx) {
+	if !a.watcher.Layer2.Wait(ctx) {
 		return false
 	}
-	a.feed.Layer2.Apply(a.view)
+	a.watcher.Layer2.Apply(a.view)
 	select {
 	case <-a.links.Ready():
 	case <-ctx.Done():
@@ -27,20 +27,20 @@ func (a *Announcer) learn(ctx context.Context) bool {
 			a.config.Logger.Info("Waiting for the Node to exist and have an InternalIP", "node", a.config.Node)
 		}
 		select {
-		case <-a.feed.Layer2.Changed():
-			a.feed.Layer2.Apply(a.view)
+		case <-a.watcher.Layer2.Changed():
+			a.watcher.Layer2.Apply(a.view)
 		case <-ctx.Done():
 			return false
 		}
 	}
 }
 
-// introduce makes sure that there is an Announcer object, by which others know that this one is to be expected; false if
+// createAnnouncer makes sure that there is an Announcer object, by which others know that this one is to be expected; false if
 // the context ends before.
-func (a *Announcer) introduce(ctx context.Context) bool {
-	retry := a.recorder.retry
-	for a.feed.Announcer(a.config.Node) == nil {
-		err := a.recorder.create(ctx)
+func (a *Announcer) createAnnouncer(ctx context.Context) bool {
+	retry := a.writer.Retry
+	for a.watcher.Announcer(a.config.Node) == nil {
+		err := a.writer.Create(ctx)
 		if err == nil {
 			break
 		}
@@ -56,7 +56,7 @@ func (a *Announcer) introduce(ctx context.Context) bool {
 
 // awaitKey waits for the key of the gossip; false if the context ends before.
 func (a *Announcer) awaitKey(ctx context.Context) bool {
-	for waiting := false; a.keys.key() == nil; waiting = true {
+	for waiting := false; a.keys.Key() == nil; waiting = true {
 		if !waiting {
 			a.config.Logger.Info("Waiting for the key of the gossip, which the cloud-controller-manager makes", "secret", klog.KRef(KeyNamespace, KeySecret))
 		}

@@ -12,34 +12,34 @@ import (
 	"github.com/clarionlb/clarion/announce/layer2"
 )
 
-// trials asks the network whether a stranger has addresses that are about to be announced for the first time, in the spirit
+// dad asks the network whether a stranger has addresses that are about to be announced for the first time, in the spirit
 // of RFC 5227, section 2.1, and RFC 4862, section 5.4, but in half a second.
-type trials struct {
+type dad struct {
 	prober *layer2.Prober
 	logger klog.Logger
-	done   chan trialResult
+	done   chan dadResult
 
 	running sync.WaitGroup
 	cancel  map[netip.Addr]context.CancelFunc
 }
 
-type trialResult struct {
-	address  netip.Addr
-	stranger Stranger // zero: nobody answered
+type dadResult struct {
+	address netip.Addr
+	host    ConflictingHost // zero: nobody answered
 }
 
-func newTrials(prober *layer2.Prober, logger klog.Logger) *trials {
-	return &trials{
+func newDAD(prober *layer2.Prober, logger klog.Logger) *dad {
+	return &dad{
 		prober: prober,
 		logger: logger,
-		done:   make(chan trialResult),
+		done:   make(chan dadResult),
 		cancel: map[netip.Addr]context.CancelFunc{},
 	}
 }
 
-// set has exactly these addresses tried, on the named interfaces, until the context ends. Results come through done, each
+// probe has exactly these addresses tried, on the named interfaces, until the context ends. Results come through done, each
 // once. Hosts that are known are no strangers.
-func (t *trials) set(ctx context.Context, addresses map[netip.Addr][]string, known func(net.HardwareAddr) bool) {
+func (t *dad) probe(ctx context.Context, addresses map[netip.Addr][]string, known func(net.HardwareAddr) bool) {
 	for address, cancel := range t.cancel {
 		if _, wanted := addresses[address]; !wanted {
 			cancel()
@@ -53,9 +53,9 @@ func (t *trials) set(ctx context.Context, addresses map[netip.Addr][]string, kno
 		ctx, cancel := context.WithCancel(ctx)
 		t.cancel[address] = cancel
 		t.running.Go(func() {
-			stranger := t.try(ctx, address, interfaces, known)
+			stranger := t.ask(ctx, address, interfaces, known)
 			select {
-			case t.done <- trialResult{address, stranger}:
+			case t.done <- dadResult{address, stranger}:
 			case <-ctx.Done():
 			}
 		})
@@ -63,7 +63,7 @@ func (t *trials) set(ctx context.Context, addresses map[netip.Addr][]string, kno
 }
 
 // finished is to be called with every result before the next set.
-func (t *trials) finished(r trialResult) {
+func (t *dad) finished(r dadResult) {
 	if cancel := t.cancel[r.address]; cancel != nil {
 		cancel()
 		delete(t.cancel, r.address)
@@ -71,9 +71,9 @@ func (t *trials) finished(r trialResult) {
 }
 
 // wait returns when nothing is tried any more, after the context of set has ended.
-func (t *trials) wait() { t.running.Wait() }
+func (t *dad) wait() { t.running.Wait() }
 
-func (t *trials) try(ctx context.Context, address netip.Addr, interfaces []string, known func(net.HardwareAddr) bool) Stranger {
+func (t *dad) ask(ctx context.Context, address netip.Addr, interfaces []string, known func(net.HardwareAddr) bool) ConflictingHost {
 	for _, ifi := range interfaces {
 		answer, answered, err := t.prober.Ask(ctx, layer2.Question{
 			Interface: ifi,
@@ -84,11 +84,11 @@ func (t *trials) try(ctx context.Context, address netip.Addr, interfaces []strin
 			Accept:    func(a layer2.Answer) bool { return !known(a.MAC) },
 		})
 		if answered {
-			return Stranger{ifi, answer.MAC.String()}
+			return ConflictingHost{ifi, answer.MAC.String()}
 		}
 		if err != nil && ctx.Err() == nil {
 			t.logger.Error(err, "Cannot find out whether an address that is new is in use already", "address", address, "interface", ifi)
 		}
 	}
-	return Stranger{}
+	return ConflictingHost{}
 }

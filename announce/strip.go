@@ -9,18 +9,18 @@ import (
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
-// stripFor reduces a watched object to what Views and the announcer of a node use. In a large cluster every node holds every
+// TransformFor reduces a watched object to what Views and the announcer of a node use. In a large cluster every node holds every
 // Service, EndpointSlice and Node, so what is not needed must not stay: of the endpoints of another node, one in every
 // EndpointSlice is enough. Stripping an object twice changes nothing.
-func stripFor(node string) func(object any) (any, error) {
-	return func(object any) (any, error) { return strip(object, node) }
+func TransformFor(node string) func(object any) (any, error) {
+	return func(object any) (any, error) { return transform(object, node) }
 }
 
-func strip(object any, own string) (any, error) {
+func transform(object any, own string) (any, error) {
 	switch o := object.(type) {
 	case *corev1.Service:
 		return &corev1.Service{
-			ObjectMeta: stripMeta(&o.ObjectMeta),
+			ObjectMeta: transformMeta(&o.ObjectMeta),
 			Spec: corev1.ServiceSpec{
 				Type:                  o.Spec.Type,
 				LoadBalancerClass:     o.Spec.LoadBalancerClass,
@@ -30,7 +30,7 @@ func strip(object any, own string) (any, error) {
 		}, nil
 	case *discoveryv1.EndpointSlice:
 		slice := &discoveryv1.EndpointSlice{
-			ObjectMeta:  stripMeta(&o.ObjectMeta),
+			ObjectMeta:  transformMeta(&o.ObjectMeta),
 			AddressType: o.AddressType,
 		}
 		slice.Labels = map[string]string{discoveryv1.LabelServiceName: o.Labels[discoveryv1.LabelServiceName]}
@@ -40,14 +40,14 @@ func strip(object any, own string) (any, error) {
 			if e.NodeName != nil {
 				node = *e.NodeName
 			}
-			if canServe(e.Conditions) && (node == own || !seen[node]) {
+			if CanServe(e.Conditions) && (node == own || !seen[node]) {
 				seen[node] = true
 				slice.Endpoints = append(slice.Endpoints, discoveryv1.Endpoint{NodeName: e.NodeName, Conditions: e.Conditions})
 			}
 		}
 		return slice, nil
 	case *corev1.Node:
-		node := &corev1.Node{ObjectMeta: stripMeta(&o.ObjectMeta)}
+		node := &corev1.Node{ObjectMeta: transformMeta(&o.ObjectMeta)}
 		if drain, annotated := o.Annotations[v1alpha1.AnnotationDrain]; annotated {
 			node.Annotations = map[string]string{v1alpha1.AnnotationDrain: drain}
 		}
@@ -66,7 +66,7 @@ func strip(object any, own string) (any, error) {
 		}
 		return node, nil
 	case *corev1.Secret:
-		secret := &corev1.Secret{ObjectMeta: stripMeta(&o.ObjectMeta), Type: o.Type}
+		secret := &corev1.Secret{ObjectMeta: transformMeta(&o.ObjectMeta), Type: o.Type}
 		if password, given := o.Data[corev1.BasicAuthPasswordKey]; given {
 			secret.Data = map[string][]byte{corev1.BasicAuthPasswordKey: password}
 		}
@@ -78,7 +78,7 @@ func strip(object any, own string) (any, error) {
 	return object, nil
 }
 
-func stripMeta(m *metav1.ObjectMeta) metav1.ObjectMeta {
+func transformMeta(m *metav1.ObjectMeta) metav1.ObjectMeta {
 	return metav1.ObjectMeta{
 		Namespace:         m.Namespace,
 		Name:              m.Name,

@@ -24,53 +24,53 @@ type takeover struct {
 	until time.Time
 }
 
-// Told takes note of what another node has taken over.
-func (p *Planner) Told(node string, takeovers []Takeover, now time.Time) {
+// ObserveTakeovers takes note of what another node has taken over.
+func (p *Layer2Planner) ObserveTakeovers(node string, takeovers []Takeover, now time.Time) {
 	for _, t := range takeovers {
-		p.note(t.Address, takeover{node, t.Epoch, now.Add(recordPatience)})
+		p.noteTakeover(t.Address, takeover{node, t.Epoch, now.Add(recordTimeout)})
 	}
 }
 
-// note has a takeover count, unless a later one is known.
-func (p *Planner) note(ip netip.Addr, t takeover) {
+// noteTakeover has a takeover count, unless a later one is known.
+func (p *Layer2Planner) noteTakeover(ip netip.Addr, t takeover) {
 	if known, is := p.takeovers[ip]; is && known.epoch >= t.epoch {
 		return
 	}
 	p.takeovers[ip] = t
-	p.reenter[ip] = struct{}{}
+	p.toReenter[ip] = struct{}{}
 }
 
-// taken is the node that has taken an address over; "" for none.
-func (p *Planner) taken(ip netip.Addr, best election.Claim) string {
+// takenOverBy is the node that has taken an address over; "" for none.
+func (p *Layer2Planner) takenOverBy(ip netip.Addr, best election.Claim) string {
 	t, is := p.takeovers[ip]
 	if is && best.Epoch >= t.epoch {
 		delete(p.takeovers, ip)
 	}
-	if !is || best.Epoch >= t.epoch || p.absent[t.node] == Paused {
+	if !is || best.Epoch >= t.epoch || p.states[t.node] == AnnouncerDown {
 		return ""
 	}
 	return t.node
 }
 
-// expire forgets takeovers whose time is over, and returns when that of the next one is.
-func (p *Planner) expire(now time.Time) (wake time.Time) {
+// expireTakeovers forgets takeovers whose time is over, and returns when that of the next one is.
+func (p *Layer2Planner) expireTakeovers(now time.Time) (wake time.Time) {
 	for ip, t := range p.takeovers {
 		if now.Before(t.until) {
-			wake = earlier(wake, t.until)
+			wake = Earlier(wake, t.until)
 			continue
 		}
 		delete(p.takeovers, ip)
-		p.reenter[ip] = struct{}{}
+		p.toReenter[ip] = struct{}{}
 	}
 	return wake
 }
 
-// tell returns the takeover that a move is; false if it is none, or the API shows it already.
-func (p *Planner) tell(m Move, now time.Time) (Takeover, bool) {
+// takeoverOf returns the takeover that a move is; false if it is none, or the API shows it already.
+func (p *Layer2Planner) takeoverOf(m Move, now time.Time) (Takeover, bool) {
 	o := p.owned[m.Address]
-	if m.To != p.node || m.Reason != MoveHolderDown && m.Reason != MoveHolderUnfit || p.recorded(m.Address, o).Node != "" {
+	if m.To != p.node || m.Reason != MoveIncumbentDown && m.Reason != MoveIncumbentIneligible || p.recorded(m.Address, o).Node != "" {
 		return Takeover{}, false
 	}
-	p.note(m.Address, takeover{p.node, o.Epoch, now.Add(recordPatience)})
+	p.noteTakeover(m.Address, takeover{p.node, o.Epoch, now.Add(recordTimeout)})
 	return Takeover{m.Address, o.Epoch}, true
 }

@@ -88,7 +88,7 @@ func TestATakeoverThatIsNeverRecordedCountsForAWhileOnly(t *testing.T) {
 		lost = append(lost, ip)
 		for name, n := range l.nodes {
 			if name != "n2" {
-				n.planner.Told("n2", []Takeover{{addr(ip), 2}}, l.now)
+				n.planner.ObserveTakeovers("n2", []Takeover{{addr(ip), 2}}, l.now)
 			}
 		}
 	}
@@ -98,7 +98,7 @@ func TestATakeoverThatIsNeverRecordedCountsForAWhileOnly(t *testing.T) {
 			t.Errorf("%s is announced by %v although n2 has said that it has taken it over", ip, owners)
 		}
 	}
-	l.now = l.now.Add(recordPatience)
+	l.now = l.now.Add(recordTimeout)
 	l.planAll()
 	l.planAll()
 	for _, ip := range lost {

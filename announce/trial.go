@@ -10,101 +10,101 @@ import (
 )
 
 const (
-	// lookAgain is how long an address that a stranger had is left alone before it is tried again.
-	lookAgain = time.Minute
-	// forgetStranger is how long a stranger that was heard beside this node's own announcements is reported after it was
+	// conflictRetry is how long an address that a stranger had is left alone before it is tried again.
+	conflictRetry = time.Minute
+	// conflictExpiry is how long a stranger that was heard beside this node's own announcements is reported after it was
 	// last heard.
-	forgetStranger = 5 * time.Minute
+	conflictExpiry = 5 * time.Minute
 )
 
-// conflict is an address for which a stranger answers.
-type conflict struct {
-	ip netip.Addr
-	Stranger
-	since time.Time
-	// inUse says that the address was in use when the stranger was heard: it is announced nevertheless.
-	inUse bool
+// Conflict is an address for which a stranger answers.
+type Conflict struct {
+	Address netip.Addr
+	ConflictingHost
+	Since time.Time
+	// InUse says that the address was in use when the stranger was heard: it is announced nevertheless.
+	InUse bool
 	// next is when to ask again, or to forget a stranger that was heard beside this node.
 	next time.Time
 }
 
-// Stranger is a host that answers for an address and is none of the announcers.
-type Stranger struct {
+// ConflictingHost is a host that answers for an address and is none of the announcers.
+type ConflictingHost struct {
 	Interface string
 	MAC       string
 }
 
-func readConflict(c v1alpha1.Layer2Conflict) (conflict, bool) {
+func readConflict(c v1alpha1.Layer2Conflict) (Conflict, bool) {
 	ip, err := netip.ParseAddr(c.IP)
-	return conflict{ip: ip, Stranger: Stranger{c.Interface, c.MAC}, since: c.Since.Time, inUse: c.InUse}, err == nil
+	return Conflict{Address: ip, ConflictingHost: ConflictingHost{c.Interface, c.MAC}, Since: c.Since.Time, InUse: c.InUse}, err == nil
 }
 
-func (c *conflict) write() v1alpha1.Layer2Conflict {
+func (c *Conflict) write() v1alpha1.Layer2Conflict {
 	return v1alpha1.Layer2Conflict{
-		IP:        c.ip.String(),
+		IP:        c.Address.String(),
 		Interface: c.Interface,
 		MAC:       c.MAC,
-		Since:     metav1.NewTime(c.since.Truncate(time.Second)),
-		InUse:     c.inUse,
+		Since:     metav1.NewTime(c.Since.Truncate(time.Second)),
+		InUse:     c.InUse,
 	}
 }
 
-// trials adds to a plan the addresses of which to find out whether a stranger has them, and returns when to look again.
-func (p *Planner) trials(plan *Plan, now time.Time) (wake time.Time) {
-	plan.Trials = map[netip.Addr][]string{}
+// probes adds to a plan the addresses of which to find out whether a stranger has them, and returns when to look again.
+func (p *Layer2Planner) probes(plan *Layer2Plan, now time.Time) (wake time.Time) {
+	plan.Probes = map[netip.Addr][]string{}
 	for ip, o := range p.owned {
 		switch {
-		case o.trial == nil || p.conflicts[ip] != nil:
-		case !o.trial.clear:
-			plan.Trials[ip] = p.interfacesFor(ip)
+		case o.tentative == nil || p.conflicts[ip] != nil:
+		case !o.tentative.clear:
+			plan.Probes[ip] = p.interfacesFor(ip)
 		default:
-			wake = earlier(wake, o.trial.until)
+			wake = Earlier(wake, o.tentative.until)
 		}
 	}
 	for ip, c := range p.conflicts {
 		switch {
 		case c.next.After(now):
-			wake = earlier(wake, c.next)
-		case c.inUse:
+			wake = Earlier(wake, c.next)
+		case c.InUse:
 			delete(p.conflicts, ip)
 			p.changed = true
 		default:
-			plan.Trials[ip] = []string{c.Interface}
+			plan.Probes[ip] = []string{c.Interface}
 		}
 	}
 	return wake
 }
 
-// Report tells the result of a trial: the stranger that has the address, or the zero Stranger if nobody answered. It returns
+// ReportProbe tells the result of a trial: the stranger that has the address, or the zero Stranger if nobody answered. It returns
 // whether the stranger is news.
-func (p *Planner) Report(ip netip.Addr, stranger Stranger, now time.Time) (news bool) {
-	p.again[ip] = struct{}{}
+func (p *Layer2Planner) ReportProbe(ip netip.Addr, stranger ConflictingHost, now time.Time) (news bool) {
+	p.revisit[ip] = struct{}{}
 	o := p.owned[ip]
-	if stranger == (Stranger{}) {
-		if p.conflicts[ip] != nil && !p.conflicts[ip].inUse {
+	if stranger == (ConflictingHost{}) {
+		if p.conflicts[ip] != nil && !p.conflicts[ip].InUse {
 			delete(p.conflicts, ip)
 			p.stale = true
 		}
-		if o != nil && o.trial != nil {
-			o.trial.clear = true
+		if o != nil && o.tentative != nil {
+			o.tentative.clear = true
 		}
 		return false
 	}
-	return p.meet(ip, stranger, false, now.Add(lookAgain), now)
+	return p.noteConflict(ip, stranger, false, now.Add(conflictRetry), now)
 }
 
-// Overheard takes note of a stranger that answers for an address which the node announces. It returns whether that is news.
-func (p *Planner) Overheard(ip netip.Addr, stranger Stranger, now time.Time) (news bool) {
-	if _, announced := p.announces[ip]; !announced {
+// ObserveConflict takes note of a stranger that answers for an address which the node announces. It returns whether that is news.
+func (p *Layer2Planner) ObserveConflict(ip netip.Addr, stranger ConflictingHost, now time.Time) (news bool) {
+	if _, announced := p.announced[ip]; !announced {
 		return false
 	}
-	return p.meet(ip, stranger, true, now.Add(forgetStranger), now)
+	return p.noteConflict(ip, stranger, true, now.Add(conflictExpiry), now)
 }
 
-func (p *Planner) meet(ip netip.Addr, stranger Stranger, inUse bool, next, now time.Time) (news bool) {
+func (p *Layer2Planner) noteConflict(ip netip.Addr, stranger ConflictingHost, inUse bool, next, now time.Time) (news bool) {
 	c := p.conflicts[ip]
-	if c == nil || c.Stranger != stranger || c.inUse != inUse {
-		c = &conflict{ip: ip, Stranger: stranger, since: now, inUse: inUse}
+	if c == nil || c.ConflictingHost != stranger || c.InUse != inUse {
+		c = &Conflict{Address: ip, ConflictingHost: stranger, Since: now, InUse: inUse}
 		p.conflicts[ip] = c
 		p.stale, news = true, true
 	}

@@ -84,33 +84,33 @@ var sentences = map[Reason]string{
 // Sentence is the reason in words for people. It is stable.
 func (r Reason) Sentence() string { return sentences[r] }
 
-// Verdict is what one node does about an address and why.
-type Verdict struct {
+// Layer2Verdict is what one node does about an address and why.
+type Layer2Verdict struct {
 	Node   string
 	Reason Reason
 }
 
-// Explanation is who announces an address and why not others.
-type Explanation struct {
+// Layer2Explanation is who announces an address and why not others.
+type Layer2Explanation struct {
 	Address  netip.Addr
 	Services []types.NamespacedName
 	// Decision is empty if no node may announce the address; Refused then has the reason if it is the address's.
 	Decision election.Decision
 	Refused  Reason
 	// Verdicts for every node, sorted by name; none if Refused.
-	Verdicts []Verdict
+	Verdicts []Layer2Verdict
 }
 
 var whys = map[election.Why]string{
-	election.Holds:       "it has the best claim",
-	election.Unclaimed:   "nobody had claimed it",
-	election.HolderDown:  "in place of %s, which is not in sight",
-	election.HolderUnfit: "in place of %s, which may not announce it",
-	election.HandedOver:  "handed over by %s",
+	election.Incumbent:           "it has the best claim",
+	election.Unclaimed:           "nobody had claimed it",
+	election.IncumbentDown:       "in place of %s, which is not in sight",
+	election.IncumbentIneligible: "in place of %s, which may not announce it",
+	election.HandedOver:          "handed over by %s",
 }
 
 // String is the explanation as text: a line for the address and one for each node.
-func (e Explanation) String() string {
+func (e Layer2Explanation) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s", e.Address)
 	for _, s := range e.Services {
@@ -126,7 +126,7 @@ func (e Explanation) String() string {
 		if v.Reason == Announces {
 			b.WriteString(", ")
 			if why := whys[e.Decision.Why]; strings.Contains(why, "%s") {
-				fmt.Fprintf(&b, why, e.Decision.Holder)
+				fmt.Fprintf(&b, why, e.Decision.Incumbent)
 			} else {
 				b.WriteString(why)
 			}
@@ -138,13 +138,13 @@ func (e Explanation) String() string {
 
 // judge says why a node may not announce an address; "" if it may. One request that it can meet is enough; of those that it
 // cannot, the reason comes from the one that came closest.
-func (p *Planner) judge(m *member, ip netip.Addr, requests []request) Reason {
+func (p *Layer2Planner) judge(m *member, ip netip.Addr, requests []announceRequest) Reason {
 	if m.barred != "" {
 		return m.barred
 	}
 	closest := NotSelected
 	for _, r := range requests {
-		if !p.footprints[r.advertisement].selected.Has(m.index) {
+		if !p.reaches[r.advertisement].selected.Has(m.index) {
 			continue
 		}
 		if r.on != nil {
@@ -155,7 +155,7 @@ func (p *Planner) judge(m *member, ip netip.Addr, requests []request) Reason {
 				continue
 			}
 		}
-		if p.candidates(r, ip).Has(m.index) {
+		if p.candidatesFor(r, ip).Has(m.index) {
 			return ""
 		}
 		closest = NoInterface
@@ -164,8 +164,8 @@ func (p *Planner) judge(m *member, ip netip.Addr, requests []request) Reason {
 }
 
 // Explain says who announces an address as of the last plan, and of every node why it does or does not.
-func (p *Planner) Explain(ip netip.Addr) Explanation {
-	e := Explanation{Address: ip}
+func (p *Layer2Planner) Explain(ip netip.Addr) Layer2Explanation {
+	e := Layer2Explanation{Address: ip}
 	for _, s := range p.view.byAddress[ip] {
 		e.Services = append(e.Services, s.name)
 	}
@@ -176,7 +176,7 @@ func (p *Planner) Explain(ip netip.Addr) Explanation {
 	}
 	e.Decision = p.round.Decision(ip)
 	for _, m := range p.members {
-		v := Verdict{m.name, cmp.Or(p.judge(m, ip, requests), m.reluctant, StandsBy)}
+		v := Layer2Verdict{m.name, cmp.Or(p.judge(m, ip, requests), m.reluctant, StandsBy)}
 		if m.name == e.Decision.Owner {
 			v.Reason = Announces
 		}

@@ -18,19 +18,19 @@ import (
 type View struct {
 	services map[types.NamespacedName]*service
 	// backends are there for every Service of which we know anything.
-	backends       map[types.NamespacedName]*backends
-	sliceOwner     map[types.NamespacedName]types.NamespacedName
-	pools          map[string]*pool
-	advertisements map[string]*advertisement
-	nodes          map[string]*node
-	announcers     map[string]*announcer
+	backends         map[types.NamespacedName]*backends
+	sliceOwner       map[types.NamespacedName]types.NamespacedName
+	pools            map[string]*pool
+	l2Advertisements map[string]*l2Advertisement
+	nodes            map[string]*node
+	announcers       map[string]*announcer
 
 	// What BGP needs besides.
-	routers             map[string]*router
-	routeAdvertisements map[string]*routeAdvertisement
-	communities         map[string]*communities
-	detections          map[string]Detection
-	passwords           map[string]string
+	bgpPeers          map[string]*bgpPeer
+	bgpAdvertisements map[string]*bgpAdvertisement
+	communities       map[string]*communities
+	bfdProfiles       map[string]BFDSettings
+	passwords         map[string]string
 
 	// drainTaints are the keys of the taints that have a node drained.
 	drainTaints []string
@@ -39,8 +39,8 @@ type View struct {
 	byAddress map[netip.Addr][]*service
 	// claims has the claims of all announcers on an address.
 	claims map[netip.Addr][]claim
-	// moved counts, by address, the claims that name former owners.
-	moved map[netip.Addr]int
+	// withPrevious counts, by address, the claims that name former owners.
+	withPrevious map[netip.Addr]int
 	// order counts the states of Announcers that came after those which were there from the start.
 	order uint64
 
@@ -55,26 +55,26 @@ type View struct {
 // NewView returns a View of an API without objects. A taint with one of the given keys has a node drained.
 func NewView(drainTaints ...string) *View {
 	return &View{
-		drainTaints:    drainTaints,
-		services:       map[types.NamespacedName]*service{},
-		backends:       map[types.NamespacedName]*backends{},
-		sliceOwner:     map[types.NamespacedName]types.NamespacedName{},
-		pools:          map[string]*pool{},
-		advertisements: map[string]*advertisement{},
-		nodes:          map[string]*node{},
-		announcers:     map[string]*announcer{},
-		byAddress:      map[netip.Addr][]*service{},
-		claims:         map[netip.Addr][]claim{},
-		moved:          map[netip.Addr]int{},
-		dirty:          map[netip.Addr]struct{}{},
-		allDirty:       true,
+		drainTaints:      drainTaints,
+		services:         map[types.NamespacedName]*service{},
+		backends:         map[types.NamespacedName]*backends{},
+		sliceOwner:       map[types.NamespacedName]types.NamespacedName{},
+		pools:            map[string]*pool{},
+		l2Advertisements: map[string]*l2Advertisement{},
+		nodes:            map[string]*node{},
+		announcers:       map[string]*announcer{},
+		byAddress:        map[netip.Addr][]*service{},
+		claims:           map[netip.Addr][]claim{},
+		withPrevious:     map[netip.Addr]int{},
+		dirty:            map[netip.Addr]struct{}{},
+		allDirty:         true,
 
-		routers:             map[string]*router{},
-		routeAdvertisements: map[string]*routeAdvertisement{},
-		communities:         map[string]*communities{},
-		detections:          map[string]Detection{},
-		passwords:           map[string]string{},
-		routes:              routeChanges{all: true},
+		bgpPeers:          map[string]*bgpPeer{},
+		bgpAdvertisements: map[string]*bgpAdvertisement{},
+		communities:       map[string]*communities{},
+		bfdProfiles:       map[string]BFDSettings{},
+		passwords:         map[string]string{},
+		routes:            routeChanges{all: true},
 	}
 }
 
@@ -192,19 +192,19 @@ func (v *View) SetPool(name string, object *v1alpha1.IPAddressPool) {
 	v.pools[name] = p
 }
 
-// SetAdvertisement takes an L2Advertisement as it is now; nil if it is gone. One that cannot be read selects nothing, and the
+// SetL2Advertisement takes an L2Advertisement as it is now; nil if it is gone. One that cannot be read selects nothing, and the
 // error says why.
-func (v *View) SetAdvertisement(name string, object *v1alpha1.L2Advertisement) error {
+func (v *View) SetL2Advertisement(name string, object *v1alpha1.L2Advertisement) error {
 	v.allDirty = true
-	delete(v.advertisements, name)
+	delete(v.l2Advertisements, name)
 	if object == nil {
 		return nil
 	}
-	a, err := newAdvertisement(object)
+	a, err := newL2Advertisement(object)
 	if err != nil {
 		return err
 	}
-	v.advertisements[name] = a
+	v.l2Advertisements[name] = a
 	return nil
 }
 
@@ -238,7 +238,7 @@ func (v *View) SetAnnouncer(name string, object *v1alpha1.Announcer) {
 	if object != nil {
 		a = newAnnouncer(object, v.order)
 	}
-	if known != (object != nil) || !slices.EqualFunc(old.interfaces, a.interfaces, Interface.equal) || old.rebalance != a.rebalance {
+	if known != (object != nil) || !slices.EqualFunc(old.interfaces, a.interfaces, Interface.Equal) || old.rebalance != a.rebalance {
 		v.allDirty = true
 	}
 	for ip, c := range old.claims {
@@ -246,12 +246,12 @@ func (v *View) SetAnnouncer(name string, object *v1alpha1.Announcer) {
 			same.Order = c.Order
 			a.claims[ip] = same
 		}
-		if len(c.formers) > 0 {
-			if v.moved[ip]--; v.moved[ip] == 0 {
-				delete(v.moved, ip)
+		if len(c.previousOwners) > 0 {
+			if v.withPrevious[ip]--; v.withPrevious[ip] == 0 {
+				delete(v.withPrevious, ip)
 			}
 		}
-		if !slices.Equal(a.claims[ip].formers, c.formers) {
+		if !slices.Equal(a.claims[ip].previousOwners, c.previousOwners) {
 			v.dirty[ip] = struct{}{}
 		}
 		if a.claims[ip].Claim != c.Claim {
@@ -263,8 +263,8 @@ func (v *View) SetAnnouncer(name string, object *v1alpha1.Announcer) {
 		}
 	}
 	for ip, c := range a.claims {
-		if len(c.formers) > 0 {
-			v.moved[ip]++
+		if len(c.previousOwners) > 0 {
+			v.withPrevious[ip]++
 		}
 		if old.claims[ip].Claim != c.Claim {
 			v.dirty[ip] = struct{}{}
@@ -298,8 +298,8 @@ func (v *View) NodeAddress(name string) netip.Addr {
 	return netip.Addr{}
 }
 
-// macs are the nodes whose announcers answer with a hardware address, by that.
-func (v *View) macs() map[string]string {
+// MACs are the nodes whose announcers answer with a hardware address, by that.
+func (v *View) MACs() map[string]string {
 	macs := map[string]string{}
 	for name, a := range v.announcers {
 		for _, i := range a.interfaces {
@@ -311,14 +311,14 @@ func (v *View) macs() map[string]string {
 	return macs
 }
 
-// leaves says whether the addresses of a node leave it on purpose.
-func (v *View) leaves(name string) bool {
+// draining says whether the addresses of a node leave it on purpose.
+func (v *View) draining(name string) bool {
 	n := v.nodes[name]
 	return n != nil && len(n.drainedBy) > 0
 }
 
-// complete says whether all nodes that are ready and may announce have their announcer among those.
-func (v *View) complete(alive []string) bool {
+// Complete says whether all nodes that are ready and may announce have their announcer among those.
+func (v *View) Complete(alive []string) bool {
 	for name, n := range v.nodes {
 		if _, there := slices.BinarySearch(alive, name); !there && !n.notReady && !n.excluded {
 			return false

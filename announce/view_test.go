@@ -57,7 +57,7 @@ func TestWhichEndpointsCanServe(t *testing.T) {
 		{"terminating, still serving", discoveryv1.EndpointConditions{Ready: no, Serving: yes, Terminating: yes}, true},
 		{"terminating, no longer serving", discoveryv1.EndpointConditions{Ready: no, Serving: no, Terminating: yes}, false},
 	} {
-		if got := canServe(tt.conditions); got != tt.want {
+		if got := CanServe(tt.conditions); got != tt.want {
 			t.Errorf("%s: %t", tt.name, got)
 		}
 	}
@@ -179,7 +179,7 @@ func TestStrippedObjectsSayTheSame(t *testing.T) {
 	twice := func(o any) any {
 		for range 2 {
 			var err error
-			if o, err = stripFor("n3")(o); err != nil {
+			if o, err = TransformFor("n3")(o); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -208,13 +208,13 @@ func TestAnAdvertisementThatCannotBeReadSelectsNothing(t *testing.T) {
 		{Interfaces: []string{"eth["}},
 		{NodeSelectors: []metav1.LabelSelector{{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "a", Operator: "Is"}}}}},
 	} {
-		if err := v.SetAdvertisement("a", &v1alpha1.L2Advertisement{Spec: v1alpha1.L2AdvertisementSpec{}}); err != nil {
+		if err := v.SetL2Advertisement("a", &v1alpha1.L2Advertisement{Spec: v1alpha1.L2AdvertisementSpec{}}); err != nil {
 			t.Fatal(err)
 		}
-		if err := v.SetAdvertisement("a", &v1alpha1.L2Advertisement{Spec: spec}); err == nil {
+		if err := v.SetL2Advertisement("a", &v1alpha1.L2Advertisement{Spec: spec}); err == nil {
 			t.Errorf("%+v was accepted", spec)
 		}
-		if len(v.advertisements) > 0 {
+		if len(v.l2Advertisements) > 0 {
 			t.Error("selects what it selected before")
 		}
 	}

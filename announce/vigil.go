@@ -13,17 +13,17 @@ import (
 	"github.com/clarionlb/clarion/announce/layer2"
 )
 
-// vigils find out what has become of members that the gossip does not see any more, by asking the network, where the kernel
+// Detector find out what has become of members that the gossip does not see any more, by asking the network, where the kernel
 // of a node answers whatever its processes do: whether the node is there and, if it is, whether its announcer answers for the
 // addresses that it has. A node is taken for dead at once if it is silent, so that failing over is hardly delayed; of a node
 // that is there nothing is taken for a while, so that its announcer can be restarted or upgraded.
-type vigils struct {
+type Detector struct {
 	prober interface {
 		Ask(ctx context.Context, q layer2.Question) (layer2.Answer, bool, error)
 	}
-	// seesRouter and seesAPI report whether a router on the node's own network, and the API server, can be reached.
-	seesRouter, seesAPI func(ctx context.Context) bool
-	logger              klog.Logger
+	// seesGateway and seesAPI report whether a router on the node's own network, and the API server, can be reached.
+	seesGateway, seesAPI func(ctx context.Context) bool
+	logger               klog.Logger
 	// tries and interval are how often a node is asked for before it is taken for silent, and how long each answer may take.
 	tries    int
 	interval time.Duration
@@ -35,160 +35,160 @@ type vigils struct {
 
 	running sync.WaitGroup
 
-	mu      sync.Mutex
-	watched map[string]*vigil
-	company company
+	mu         sync.Mutex
+	suspicions map[string]*suspicion
+	sighted    Sighted
 	// isolated says that the node reaches nobody at all.
 	isolated bool
 }
 
-// vigil is what is found out about one member.
-type vigil struct {
-	suspect
-	cancel  context.CancelFunc
-	absence Absence
-	// looked is set once the member was looked at for the first time.
-	looked bool
-	// told is set once look has said that the member is Gone, which it then stays.
-	told bool
+// suspicion is what is found out about one member.
+type suspicion struct {
+	ProbeTarget
+	cancel context.CancelFunc
+	state  MemberState
+	// probed is set once the member was looked at for the first time.
+	probed bool
+	// reported is set once look has said that the member is Gone, which it then stays.
+	reported bool
 }
 
-// company are the members in the gossip's sight.
-type company struct {
-	// expected is how many announcers there should be, this one included.
-	expected int
-	// nodes are how to ask for those in sight, this one left out; questions that are not valid for those that cannot be asked.
-	nodes []question
+// Sighted are the members in the gossip's sight.
+type Sighted struct {
+	// Expected is how many announcers there should be, this one included.
+	Expected int
+	// Nodes are how to ask for those in sight, this one left out; questions that are not valid for those that cannot be asked.
+	Nodes []Question
 }
 
-// suspect is a member out of sight and how to ask for it.
-type suspect struct {
-	name string
-	// node is how to reach the kernel of its node; not valid if none of this node's interfaces is in its network.
-	node question
-	// announced is an address that its announcer answers for; not valid if this node cannot ask for any.
-	announced question
-	// left says that its announcer has gone on purpose.
-	left bool
+// ProbeTarget is a member out of sight and how to ask for it.
+type ProbeTarget struct {
+	Name string
+	// Node is how to reach the kernel of its node; not valid if none of this node's interfaces is in its network.
+	Node Question
+	// Announced is an address that its announcer answers for; not valid if this node cannot ask for any.
+	Announced Question
+	// Left says that its announcer has gone on purpose.
+	Left bool
 }
 
-// question is whom to ask for and where.
-type question struct {
-	address netip.Addr
-	ifi     string
+// Question is whom to ask for and where.
+type Question struct {
+	Address   netip.Addr
+	Interface string
 }
 
-func newVigils(prober *layer2.Prober, seesRouter, seesAPI func(context.Context) bool, logger klog.Logger) *vigils {
-	return &vigils{
-		prober:     prober,
-		seesRouter: seesRouter,
-		seesAPI:    seesAPI,
-		logger:     logger,
-		tries:      3,
-		interval:   30 * time.Millisecond,
-		pause:      150 * time.Millisecond,
-		grace:      time.Minute,
-		changed:    make(chan struct{}, 1),
-		watched:    map[string]*vigil{},
+func NewDetector(prober *layer2.Prober, seesRouter, seesAPI func(context.Context) bool, logger klog.Logger) *Detector {
+	return &Detector{
+		prober:      prober,
+		seesGateway: seesRouter,
+		seesAPI:     seesAPI,
+		logger:      logger,
+		tries:       3,
+		interval:    30 * time.Millisecond,
+		pause:       150 * time.Millisecond,
+		grace:       time.Minute,
+		changed:     make(chan struct{}, 1),
+		suspicions:  map[string]*suspicion{},
 	}
 }
 
-// look has vigils held over exactly these suspects, until the context ends, and returns what is known of them, and whether the
+// Update has vigils held over exactly these suspects, until the context ends, and returns what is known of them, and whether the
 // node is isolated. Company is whom the gossip sees. Changed receives when there is news.
-func (v *vigils) look(ctx context.Context, suspects []suspect, company company) (absent map[string]Absence, isolated bool) {
+func (v *Detector) Update(ctx context.Context, suspects []ProbeTarget, company Sighted) (absent map[string]MemberState, isolated bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.company = company
-	is := map[string]suspect{}
+	v.sighted = company
+	is := map[string]ProbeTarget{}
 	for _, s := range suspects {
-		is[s.name] = s
+		is[s.Name] = s
 	}
-	for name, w := range v.watched {
-		if s, suspected := is[name]; !suspected || s.node != w.node {
+	for name, w := range v.suspicions {
+		if s, suspected := is[name]; !suspected || s.Node != w.Node {
 			w.cancel()
-			delete(v.watched, name)
+			delete(v.suspicions, name)
 		} else {
-			w.announced, w.left = s.announced, s.left
+			w.Announced, w.Left = s.Announced, s.Left
 		}
 	}
 	for _, s := range suspects {
-		if v.watched[s.name] == nil {
+		if v.suspicions[s.Name] == nil {
 			ctx, cancel := context.WithCancel(ctx)
-			w := &vigil{suspect: s, cancel: cancel, absence: Unknown}
-			v.watched[s.name] = w
+			w := &suspicion{ProbeTarget: s, cancel: cancel, state: Suspect}
+			v.suspicions[s.Name] = w
 			v.running.Go(func() { v.watch(ctx, w) })
 		}
 	}
-	if len(v.watched) == 0 {
+	if len(v.suspicions) == 0 {
 		v.isolated = false
 	}
-	absent = map[string]Absence{}
+	absent = map[string]MemberState{}
 	looking := false
-	for _, w := range v.watched {
-		looking = looking || !w.looked
+	for _, w := range v.suspicions {
+		looking = looking || !w.probed
 	}
-	for name, w := range v.watched {
-		absent[name] = w.absence
+	for name, w := range v.suspicions {
+		absent[name] = w.state
 		switch {
-		case w.absence != Gone || w.told:
+		case w.state != Dead || w.reported:
 		case looking:
 			// When several nodes die at once, whoever knows of one only would share out its addresses otherwise than those who
 			// know of all.
-			absent[name] = Unknown
+			absent[name] = Suspect
 		default:
-			w.told = true
+			w.reported = true
 		}
 	}
 	return absent, v.isolated
 }
 
-// wait returns when all vigils have ended, after the context of look has.
-func (v *vigils) wait() { v.running.Wait() }
+// Wait returns when all vigils have ended, after the context of look has.
+func (v *Detector) Wait() { v.running.Wait() }
 
 // watch holds a vigil until the member is gone or the context ends.
-func (v *vigils) watch(ctx context.Context, w *vigil) {
+func (v *Detector) watch(ctx context.Context, w *suspicion) {
 	var pausedSince time.Time
 	missed := 0
-	mayJudge := v.mayJudge(ctx)
+	mayJudge := v.canJudge(ctx)
 	for ctx.Err() == nil {
-		there, known := v.isThere(ctx, w)
+		there, known := v.nodeAnswers(ctx, w)
 		if known && !there && !mayJudge {
 			// A network that was away and is back must not make everybody look dead who was asked meanwhile.
-			if mayJudge = v.mayJudge(ctx); mayJudge {
-				there, known = v.isThere(ctx, w)
+			if mayJudge = v.canJudge(ctx); mayJudge {
+				there, known = v.nodeAnswers(ctx, w)
 			}
 		}
 		if there {
 			v.setIsolated(ctx, false)
 		}
-		dead := known && !there && mayJudge && v.mayJudge(ctx)
+		dead := known && !there && mayJudge && v.canJudge(ctx)
 		mayJudge = false
 		switch {
 		case ctx.Err() != nil:
 		case dead, !known && v.hasMajority(ctx):
-			v.set(ctx, w, Gone, "its node does not answer")
-			v.noteLook(w)
+			v.set(ctx, w, Dead, "its node does not answer")
+			v.markProbed(w)
 			return
 		case !there:
 			missed, pausedSince = 0, time.Time{}
-			v.set(ctx, w, Unknown, "it cannot be asked, or this node may be cut off itself")
-		case v.announces(ctx, w):
+			v.set(ctx, w, Suspect, "it cannot be asked, or this node may be cut off itself")
+		case v.announcerAnswers(ctx, w):
 			missed, pausedSince = 0, time.Time{}
-			v.set(ctx, w, Unseen, "it answers for its addresses: is the gossip's port blocked, TCP or UDP?")
+			v.set(ctx, w, GossipBlocked, "it answers for its addresses: is the gossip's port blocked, TCP or UDP?")
 		default:
-			if missed++; missed < 2 && v.is(w) == Unseen {
+			if missed++; missed < 2 && v.state(w) == GossipBlocked {
 				break
 			}
 			if pausedSince.IsZero() {
 				pausedSince = time.Now()
 			}
 			if time.Since(pausedSince) > v.grace {
-				v.set(ctx, w, Gone, "its node answers, but its announcer has not come back")
+				v.set(ctx, w, Dead, "its node answers, but its announcer has not come back")
 				return
 			}
-			v.set(ctx, w, Paused, "its node answers, but its announcer does not")
+			v.set(ctx, w, AnnouncerDown, "its node answers, but its announcer does not")
 		}
-		v.noteLook(w)
+		v.markProbed(w)
 		select {
 		case <-ctx.Done():
 		case <-time.After(v.pause + rand.N(v.pause/4)):
@@ -196,19 +196,19 @@ func (v *vigils) watch(ctx context.Context, w *vigil) {
 	}
 }
 
-// isThere asks for the member's node; known is false if that is not possible. If this process was so slow that it may have
+// nodeAnswers asks for the member's node; known is false if that is not possible. If this process was so slow that it may have
 // missed an answer, it asks again.
-func (v *vigils) isThere(ctx context.Context, w *vigil) (there, known bool) {
-	if !w.node.address.IsValid() {
+func (v *Detector) nodeAnswers(ctx context.Context, w *suspicion) (there, known bool) {
+	if !w.Node.Address.IsValid() {
 		return false, false
 	}
 	for range 3 {
 		start := time.Now()
 		_, answered, err := v.prober.Ask(ctx, layer2.Question{
-			Interface: w.node.ifi, Address: w.node.address, Tries: v.tries, Interval: v.interval,
+			Interface: w.Node.Interface, Address: w.Node.Address, Tries: v.tries, Interval: v.interval,
 		})
 		if err != nil {
-			v.logger.V(2).Info("Cannot ask for a node", "node", w.name, "interface", w.node.ifi, "err", err)
+			v.logger.V(2).Info("Cannot ask for a node", "node", w.Name, "interface", w.Node.Interface, "err", err)
 			return false, false
 		}
 		if answered {
@@ -221,17 +221,17 @@ func (v *vigils) isThere(ctx context.Context, w *vigil) (there, known bool) {
 	return false, true
 }
 
-// announces asks for one of the member's addresses, unless its announcer has said that it goes: it may answer for a moment
+// announcerAnswers asks for one of the member's addresses, unless its announcer has said that it goes: it may answer for a moment
 // longer. A caretaker answers with its own Ethernet address.
-func (v *vigils) announces(ctx context.Context, w *vigil) bool {
+func (v *Detector) announcerAnswers(ctx context.Context, w *suspicion) bool {
 	v.mu.Lock()
-	q, left := w.announced, w.left
+	q, left := w.Announced, w.Left
 	v.mu.Unlock()
-	if left || !q.address.IsValid() {
+	if left || !q.Address.IsValid() {
 		return false
 	}
 	_, answered, err := v.prober.Ask(ctx, layer2.Question{
-		Interface: q.ifi, Address: q.address, Tries: 2, Interval: v.interval,
+		Interface: q.Interface, Address: q.Address, Tries: 2, Interval: v.interval,
 		Accept: func(a layer2.Answer) bool { return bytes.Equal(a.MAC, a.Source) },
 	})
 	return err == nil && answered
@@ -239,42 +239,42 @@ func (v *vigils) announces(ctx context.Context, w *vigil) bool {
 
 // hasMajority reports whether more than half of the announcers are in sight, and there right now: the gossip takes a moment to
 // notice, and a node that has just been cut off loses the others one by one. Those that cannot be asked count as there.
-func (v *vigils) hasMajority(ctx context.Context) bool {
+func (v *Detector) hasMajority(ctx context.Context) bool {
 	v.mu.Lock()
-	company := v.company
+	company := v.sighted
 	v.mu.Unlock()
-	if 2*(len(company.nodes)+1) <= company.expected {
+	if 2*(len(company.Nodes)+1) <= company.Expected {
 		return false
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	answers := make(chan bool, len(company.nodes))
-	for _, q := range company.nodes {
+	answers := make(chan bool, len(company.Nodes))
+	for _, q := range company.Nodes {
 		v.running.Go(func() {
 			answered := true
-			if q.address.IsValid() {
-				_, answered, _ = v.prober.Ask(ctx, layer2.Question{Interface: q.ifi, Address: q.address, Tries: v.tries, Interval: v.interval})
+			if q.Address.IsValid() {
+				_, answered, _ = v.prober.Ask(ctx, layer2.Question{Interface: q.Interface, Address: q.Address, Tries: v.tries, Interval: v.interval})
 			}
 			answers <- answered
 		})
 	}
 	there := 1
-	for range company.nodes {
-		if 2*there > company.expected {
+	for range company.Nodes {
+		if 2*there > company.Expected {
 			break
 		}
 		if <-answers {
 			there++
 		}
 	}
-	return 2*there > company.expected
+	return 2*there > company.Expected
 }
 
-// mayJudge reports whether this node may take a silent one for dead: if it sees a majority, or else a router on its network, it
+// canJudge reports whether this node may take a silent one for dead: if it sees a majority, or else a router on its network, it
 // is not the one that is cut off from the others. That it reaches the API server does not say so, since the way there may be
 // another one. But if it does not even reach that, it is isolated.
-func (v *vigils) mayJudge(ctx context.Context) bool {
-	if v.hasMajority(ctx) || v.seesRouter(ctx) {
+func (v *Detector) canJudge(ctx context.Context) bool {
+	if v.hasMajority(ctx) || v.seesGateway(ctx) {
 		v.setIsolated(ctx, false)
 		return true
 	}
@@ -282,7 +282,7 @@ func (v *vigils) mayJudge(ctx context.Context) bool {
 	return false
 }
 
-func (v *vigils) setIsolated(ctx context.Context, isolated bool) {
+func (v *Detector) setIsolated(ctx context.Context, isolated bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.isolated != isolated && ctx.Err() == nil {
@@ -291,28 +291,28 @@ func (v *vigils) setIsolated(ctx context.Context, isolated bool) {
 	}
 }
 
-func (v *vigils) noteLook(w *vigil) {
+func (v *Detector) markProbed(w *suspicion) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if !w.looked {
-		w.looked = true
+	if !w.probed {
+		w.probed = true
 		signal(v.changed)
 	}
 }
 
-func (v *vigils) is(w *vigil) Absence {
+func (v *Detector) state(w *suspicion) MemberState {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return w.absence
+	return w.state
 }
 
-func (v *vigils) set(ctx context.Context, w *vigil, absence Absence, why string) {
+func (v *Detector) set(ctx context.Context, w *suspicion, absence MemberState, why string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if ctx.Err() != nil || w.absence == absence {
+	if ctx.Err() != nil || w.state == absence {
 		return
 	}
-	w.absence = absence
-	v.logger.Info("An announcer is out of sight", "node", w.name, "verdict", absence, "why", why)
+	w.state = absence
+	v.logger.Info("An announcer is out of sight", "node", w.Name, "verdict", absence, "why", why)
 	signal(v.changed)
 }

@@ -57,68 +57,68 @@ func (n *neighbourhood) set(ip string, answers bool, source ...byte) {
 
 func TestWhatBecameOfAMemberOutOfSight(t *testing.T) {
 	const node, vip = "192.168.10.11", "192.168.10.222"
-	whole := suspect{name: "n1", node: question{netip.MustParseAddr(node), "eth0"}, announced: question{netip.MustParseAddr(vip), "eth0"}}
+	whole := ProbeTarget{Name: "n1", Node: Question{netip.MustParseAddr(node), "eth0"}, Announced: Question{netip.MustParseAddr(vip), "eth0"}}
 	left := whole
-	left.left = true
-	far := suspect{name: "n1"}
+	left.Left = true
+	far := ProbeTarget{Name: "n1"}
 	const friend = "192.168.10.12"
-	most := company{3, []question{{netip.MustParseAddr(friend), "eth0"}}}
-	few := company{expected: 2}
-	farAway := company{3, []question{{}}}
-	lost := company{3, []question{{netip.MustParseAddr("192.168.10.13"), "eth0"}}}
+	most := Sighted{3, []Question{{netip.MustParseAddr(friend), "eth0"}}}
+	few := Sighted{Expected: 2}
+	farAway := Sighted{3, []Question{{}}}
+	lost := Sighted{3, []Question{{netip.MustParseAddr("192.168.10.13"), "eth0"}}}
 	for _, tt := range []struct {
 		name     string
-		suspect  suspect
-		company  company
+		suspect  ProbeTarget
+		company  Sighted
 		router   bool
 		lan      func(n *neighbourhood)
 		after    time.Duration
-		want     Absence
+		want     MemberState
 		isolated bool
 		api      bool
 	}{
-		{"at first nothing is known", whole, most, true, func(*neighbourhood) {}, 0, Unknown, false, false},
-		{"a silent node is dead, for a majority", whole, most, false, func(*neighbourhood) {}, 100 * time.Millisecond, Gone, false, false},
-		{"a silent node is dead, for one that sees a router", whole, few, true, func(*neighbourhood) {}, 100 * time.Millisecond, Gone, false, false},
-		{"one that sees nobody at all is itself cut off", whole, few, false, func(*neighbourhood) {}, time.Second, Unknown, true, false},
-		{"one that reaches only the API server may be cut off itself", whole, few, false, func(*neighbourhood) {}, time.Second, Unknown, false, true},
-		{"a node without its announcer pauses", whole, most, true, func(n *neighbourhood) { n.set(node, true) }, 100 * time.Millisecond, Paused, false, false},
-		{"for a while", whole, most, true, func(n *neighbourhood) { n.set(node, true) }, 59 * time.Second, Paused, false, false},
-		{"not for ever", whole, most, true, func(n *neighbourhood) { n.set(node, true) }, 62 * time.Second, Gone, false, false},
+		{"at first nothing is known", whole, most, true, func(*neighbourhood) {}, 0, Suspect, false, false},
+		{"a silent node is dead, for a majority", whole, most, false, func(*neighbourhood) {}, 100 * time.Millisecond, Dead, false, false},
+		{"a silent node is dead, for one that sees a router", whole, few, true, func(*neighbourhood) {}, 100 * time.Millisecond, Dead, false, false},
+		{"one that sees nobody at all is itself cut off", whole, few, false, func(*neighbourhood) {}, time.Second, Suspect, true, false},
+		{"one that reaches only the API server may be cut off itself", whole, few, false, func(*neighbourhood) {}, time.Second, Suspect, false, true},
+		{"a node without its announcer pauses", whole, most, true, func(n *neighbourhood) { n.set(node, true) }, 100 * time.Millisecond, AnnouncerDown, false, false},
+		{"for a while", whole, most, true, func(n *neighbourhood) { n.set(node, true) }, 59 * time.Second, AnnouncerDown, false, false},
+		{"not for ever", whole, most, true, func(n *neighbourhood) { n.set(node, true) }, 62 * time.Second, Dead, false, false},
 		{"an announcer that answers is only unseen", whole, few, false, func(n *neighbourhood) {
 			n.set(node, true)
 			n.set(vip, true)
-		}, time.Hour, Unseen, false, false},
+		}, time.Hour, GossipBlocked, false, false},
 		{"one that has left may still answer for a moment", left, most, true, func(n *neighbourhood) {
 			n.set(node, true)
 			n.set(vip, true)
-		}, time.Millisecond, Paused, false, false},
+		}, time.Millisecond, AnnouncerDown, false, false},
 		{"a caretaker's answer is not the announcer's", whole, most, true, func(n *neighbourhood) {
 			n.set(node, true)
 			n.set(vip, true, 9)
-		}, 100 * time.Millisecond, Paused, false, false},
-		{"those that the gossip still sees may be gone themselves", whole, lost, false, func(*neighbourhood) {}, time.Second, Unknown, true, false},
-		{"members that cannot be asked count", whole, farAway, false, func(*neighbourhood) {}, 100 * time.Millisecond, Gone, false, false},
-		{"who cannot be asked is dead for a majority", far, most, false, func(*neighbourhood) {}, time.Millisecond, Gone, false, false},
-		{"who cannot be asked is not dead for a minority", far, few, true, func(*neighbourhood) {}, time.Minute, Unknown, false, false},
-		{"nor is one whose interface is gone", whole, few, true, func(n *neighbourhood) { n.fails = true }, time.Minute, Unknown, false, false},
+		}, 100 * time.Millisecond, AnnouncerDown, false, false},
+		{"those that the gossip still sees may be gone themselves", whole, lost, false, func(*neighbourhood) {}, time.Second, Suspect, true, false},
+		{"members that cannot be asked count", whole, farAway, false, func(*neighbourhood) {}, 100 * time.Millisecond, Dead, false, false},
+		{"who cannot be asked is dead for a majority", far, most, false, func(*neighbourhood) {}, time.Millisecond, Dead, false, false},
+		{"who cannot be asked is not dead for a minority", far, few, true, func(*neighbourhood) {}, time.Minute, Suspect, false, false},
+		{"nor is one whose interface is gone", whole, few, true, func(n *neighbourhood) { n.fails = true }, time.Minute, Suspect, false, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				lan := &neighbourhood{answers: map[netip.Addr]layer2.Answer{}}
 				lan.set(friend, true)
 				tt.lan(lan)
-				v := newVigils(nil, func(context.Context) bool { return tt.router }, func(context.Context) bool { return tt.api }, klog.Logger{})
+				v := NewDetector(nil, func(context.Context) bool { return tt.router }, func(context.Context) bool { return tt.api }, klog.Logger{})
 				v.prober = lan
 				ctx, cancel := context.WithCancel(t.Context())
-				defer v.wait()
+				defer v.Wait()
 				defer cancel()
-				v.look(ctx, []suspect{tt.suspect}, tt.company)
+				v.Update(ctx, []ProbeTarget{tt.suspect}, tt.company)
 				time.Sleep(tt.after)
 				if tt.after > 0 {
 					synctest.Wait()
 				}
-				absent, isolated := v.look(ctx, []suspect{tt.suspect}, tt.company)
+				absent, isolated := v.Update(ctx, []ProbeTarget{tt.suspect}, tt.company)
 				if absent["n1"] != tt.want || isolated != tt.isolated {
 					t.Errorf("found %v, isolated %t; want %v, %t", absent["n1"], isolated, tt.want, tt.isolated)
 				}
@@ -132,39 +132,39 @@ func TestAVigilFollowsWhatHappens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lan := &neighbourhood{answers: map[netip.Addr]layer2.Answer{}}
 		reached := true
-		v := newVigils(nil, func(context.Context) bool { return reached }, func(context.Context) bool { return false }, klog.Logger{})
+		v := NewDetector(nil, func(context.Context) bool { return reached }, func(context.Context) bool { return false }, klog.Logger{})
 		v.prober = lan
 		ctx, cancel := context.WithCancel(t.Context())
-		defer v.wait()
+		defer v.Wait()
 		defer cancel()
-		s := []suspect{{name: "n1", node: question{netip.MustParseAddr(node), "eth0"}, announced: question{netip.MustParseAddr(vip), "eth0"}}}
-		expect := func(when string, want Absence, isolated bool) {
+		s := []ProbeTarget{{Name: "n1", Node: Question{netip.MustParseAddr(node), "eth0"}, Announced: Question{netip.MustParseAddr(vip), "eth0"}}}
+		expect := func(when string, want MemberState, isolated bool) {
 			t.Helper()
 			time.Sleep(time.Second)
 			synctest.Wait()
-			if absent, is := v.look(ctx, s, company{expected: 2}); absent["n1"] != want || is != isolated {
+			if absent, is := v.Update(ctx, s, Sighted{Expected: 2}); absent["n1"] != want || is != isolated {
 				t.Errorf("%s: %v, isolated %t; want %v, %t", when, absent["n1"], is, want, isolated)
 			}
 		}
-		v.look(ctx, s, company{expected: 2})
+		v.Update(ctx, s, Sighted{Expected: 2})
 		lan.set(node, true)
 		lan.set(vip, true)
-		expect("gossip blocked", Unseen, false)
+		expect("gossip blocked", GossipBlocked, false)
 		lan.set(vip, false)
-		expect("its announcer stopped", Paused, false)
+		expect("its announcer stopped", AnnouncerDown, false)
 		lan.set(vip, true)
-		expect("and is back", Unseen, false)
+		expect("and is back", GossipBlocked, false)
 		reached = false
 		lan.set(node, false)
-		expect("this node is cut off", Unknown, true)
+		expect("this node is cut off", Suspect, true)
 		reached = true
 		lan.set(node, true)
-		expect("and is back", Unseen, false)
+		expect("and is back", GossipBlocked, false)
 		lan.set(node, false)
-		expect("the other is dead", Gone, false)
+		expect("the other is dead", Dead, false)
 		lan.set(node, true)
-		expect("and answers again, which is for the gossip to see", Gone, false)
-		if absent, _ := v.look(ctx, nil, company{expected: 2}); len(absent) != 0 {
+		expect("and answers again, which is for the gossip to see", Dead, false)
+		if absent, _ := v.Update(ctx, nil, Sighted{Expected: 2}); len(absent) != 0 {
 			t.Errorf("watches %v", absent)
 		}
 	})
@@ -174,20 +174,20 @@ func TestOfSeveralThatDieAtOnceNoneIsGoneBeforeAllWereLookedAt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lan := &neighbourhood{answers: map[netip.Addr]layer2.Answer{}}
 		yes := func(context.Context) bool { return true }
-		v := newVigils(nil, yes, yes, klog.Logger{})
+		v := NewDetector(nil, yes, yes, klog.Logger{})
 		v.prober = lan
 		ctx, cancel := context.WithCancel(t.Context())
-		defer v.wait()
+		defer v.Wait()
 		defer cancel()
-		n1 := suspect{name: "n1", node: question{netip.MustParseAddr("192.168.10.11"), "eth0"}}
-		n2 := suspect{name: "n2", node: question{netip.MustParseAddr("192.168.10.12"), "eth0"}}
-		v.look(ctx, []suspect{n1}, company{expected: 3})
+		n1 := ProbeTarget{Name: "n1", Node: Question{netip.MustParseAddr("192.168.10.11"), "eth0"}}
+		n2 := ProbeTarget{Name: "n2", Node: Question{netip.MustParseAddr("192.168.10.12"), "eth0"}}
+		v.Update(ctx, []ProbeTarget{n1}, Sighted{Expected: 3})
 		time.Sleep(50 * time.Millisecond)
-		both := []suspect{n1, n2}
-		v.look(ctx, both, company{expected: 3})
+		both := []ProbeTarget{n1, n2}
+		v.Update(ctx, both, Sighted{Expected: 3})
 		for range 2 {
 			<-v.changed // news of n1
-			if absent, _ := v.look(ctx, both, company{expected: 3}); absent["n1"] != Unknown {
+			if absent, _ := v.Update(ctx, both, Sighted{Expected: 3}); absent["n1"] != Suspect {
 				t.Fatal("n1 is gone, n2 was not looked at")
 			}
 			synctest.Wait()
@@ -197,11 +197,11 @@ func TestOfSeveralThatDieAtOnceNoneIsGoneBeforeAllWereLookedAt(t *testing.T) {
 		}
 		<-v.changed
 		synctest.Wait()
-		if absent, _ := v.look(ctx, both, company{expected: 3}); absent["n1"] != Gone || absent["n2"] != Gone {
+		if absent, _ := v.Update(ctx, both, Sighted{Expected: 3}); absent["n1"] != Dead || absent["n2"] != Dead {
 			t.Errorf("found %v", absent)
 		}
-		n3 := suspect{name: "n3", node: question{netip.MustParseAddr("192.168.10.13"), "eth0"}}
-		if absent, _ := v.look(ctx, append(both, n3), company{expected: 4}); absent["n1"] != Gone || absent["n2"] != Gone || absent["n3"] != Unknown {
+		n3 := ProbeTarget{Name: "n3", Node: Question{netip.MustParseAddr("192.168.10.13"), "eth0"}}
+		if absent, _ := v.Update(ctx, append(both, n3), Sighted{Expected: 4}); absent["n1"] != Dead || absent["n2"] != Dead || absent["n3"] != Suspect {
 			t.Errorf("with another one, found %v", absent)
 		}
 	})

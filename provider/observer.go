@@ -31,10 +31,10 @@ type observer struct {
 	// wants tells which Services ask for our load balancers.
 	wants   func(*corev1.Service) bool
 	view    *announce.View
-	planner *announce.Planner
+	planner *announce.Layer2Planner
 	planned bool
 	// routes explains what BGP makes of an address, by the same view.
-	routes *announce.RoutePlanner
+	routes *announce.BGPPlanner
 
 	services map[types.NamespacedName]*corev1.Service
 	// byAddress has the Services of an address.
@@ -67,8 +67,8 @@ func newObserver(wants func(*corev1.Service) bool) *observer {
 	return &observer{
 		wants:    wants,
 		view:     view,
-		planner:  announce.NewPlanner(view, nobodysNode),
-		routes:   announce.NewRoutePlanner(view, nobodysNode),
+		planner:  announce.NewLayer2Planner(view, nobodysNode),
+		routes:   announce.NewBGPPlanner(view, nobodysNode),
 		sessions: map[string][]string{},
 		peers:    map[string]bgpObject[*v1alpha1.BGPPeer]{},
 		pools:    map[string]bool{},
@@ -150,7 +150,7 @@ func (o *observer) setPool(name string, object *v1alpha1.IPAddressPool) {
 
 func (o *observer) setAdvertisement(name string, object *v1alpha1.L2Advertisement) error {
 	o.allMarked = true
-	return o.view.SetAdvertisement(name, object)
+	return o.view.SetL2Advertisement(name, object)
 }
 
 func (o *observer) setNode(name string, object *corev1.Node) {
@@ -340,7 +340,7 @@ func (o *observer) condition(name types.NamespacedName, now time.Time) *metav1.C
 }
 
 // explain asks the plan. Where all is well there is none to make.
-func (o *observer) explain(address netip.Addr, now time.Time) announce.Explanation {
+func (o *observer) explain(address netip.Addr, now time.Time) announce.Layer2Explanation {
 	if !o.planned {
 		o.planner.Plan(now)
 		o.planned = true

@@ -351,9 +351,9 @@ func TestOnlyServicesThatAChangeConcernsAreLookedAt(t *testing.T) {
 }
 
 func TestASentenceStaysReadableHoweverManyNodesThereAre(t *testing.T) {
-	var verdicts []announce.Verdict
+	var verdicts []announce.Layer2Verdict
 	for i := range 100 {
-		verdicts = append(verdicts, announce.Verdict{Node: fmt.Sprintf("n%03d", i), Reason: announce.NoInterface})
+		verdicts = append(verdicts, announce.Layer2Verdict{Node: fmt.Sprintf("n%03d", i), Reason: announce.NoInterface})
 	}
 	verdicts[1].Reason, verdicts[2].Reason = announce.Excluded, announce.Excluded
 	const want = "no node can, neither n001 and n002 (the node is labelled node.kubernetes.io/exclude-from-external-load-balancers)" +

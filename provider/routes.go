@@ -21,7 +21,7 @@ type routing struct {
 	// nodes announce the address, on sessions with peers: both are counted.
 	nodes, peers int
 	// explanation says what is to become of an address that nobody announces.
-	explanation announce.RouteExplanation
+	explanation announce.BGPExplanation
 }
 
 // advertised says whether the address is to be announced by BGP at all.
@@ -50,12 +50,12 @@ func (r routing) whyNot() (reason, sentence string) {
 		return v1alpha1.ReasonNoEndpoint, r.explanation.Refused.Sentence()
 	}
 	able := 0
-	var verdicts []announce.Verdict
+	var verdicts []announce.Layer2Verdict
 	for _, v := range r.explanation.Verdicts {
 		if len(v.Peers) > 0 {
 			able++
 		}
-		verdicts = append(verdicts, announce.Verdict{Node: v.Node, Reason: v.Reason})
+		verdicts = append(verdicts, announce.Layer2Verdict{Node: v.Node, Reason: v.Reason})
 	}
 	if able == 0 {
 		return v1alpha1.ReasonNoNode, whyNoNode(verdicts)

@@ -43,7 +43,7 @@ type standing struct {
 	// strangers is a half sentence about those who are no announcers and answer for the address; "" without any.
 	strangers string
 	// explanation says what is to become of an address that nobody announces on layer 2.
-	explanation announce.Explanation
+	explanation announce.Layer2Explanation
 	// routing is how it stands with BGP.
 	routing routing
 }
@@ -98,7 +98,7 @@ func (s standing) say() (reason, sentence string) {
 const namesShown = 3
 
 // whyNoNode is a half sentence that has the nodes by what keeps them from announcing.
-func whyNoNode(verdicts []announce.Verdict) string {
+func whyNoNode(verdicts []announce.Layer2Verdict) string {
 	if len(verdicts) == 0 {
 		return "there is no node"
 	}

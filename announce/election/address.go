@@ -73,14 +73,14 @@ type Why int
 const (
 	// Nobody : no live node is eligible.
 	Nobody Why = iota
-	// Holds : the owner has the best claim.
-	Holds
+	// Incumbent : the owner has the best claim.
+	Incumbent
 	// Unclaimed : no node has a claim.
 	Unclaimed
-	// HolderDown : the node with the best claim is not alive.
-	HolderDown
-	// HolderUnfit : the node with the best claim is alive, but not eligible or only as a last resort.
-	HolderUnfit
+	// IncumbentDown : the node with the best claim is not alive.
+	IncumbentDown
+	// IncumbentIneligible : the node with the best claim is alive, but not eligible or only as a last resort.
+	IncumbentIneligible
 	// HandedOver : the node with the best claim hands the address to the owner.
 	HandedOver
 )
@@ -91,8 +91,8 @@ type Decision struct {
 	Owner string
 	// Why it is the owner.
 	Why Why
-	// Holder is the node with the best claim, dead or alive; "" without any claim.
-	Holder string
+	// Incumbent is the node with the best claim, dead or alive; "" without any claim.
+	Incumbent string
 	// Tentative says that the holder has not announced the address yet.
 	Tentative bool
 }

@@ -63,19 +63,19 @@ func (c *candidacy) stand(without int) standing {
 	case s.fit.Has(c.handTo) && c.handTo != c.maker:
 		s.why, s.keeper = HandedOver, c.handTo
 	case c.maker == nobody || c.maker == without:
-		s.why = HolderDown
+		s.why = IncumbentDown
 	case !s.fit.Has(c.maker):
-		s.why = HolderUnfit
+		s.why = IncumbentIneligible
 	default:
-		s.why, s.keeper = Holds, c.maker
+		s.why, s.keeper = Incumbent, c.maker
 	}
 	switch {
 	case !c.claimed || !s.fit.Has(c.taker):
 	case s.keeper == nobody:
 		s.keeper = c.taker
-	case alike && s.why == Holds && c.taker != c.maker:
+	case alike && s.why == Incumbent && c.taker != c.maker:
 		// The taker was fitter when it took the address over, and announces it. To give it back would be one move more.
-		s.why, s.keeper = HolderUnfit, c.taker
+		s.why, s.keeper = IncumbentIneligible, c.taker
 	}
 	return s
 }

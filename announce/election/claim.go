@@ -10,8 +10,8 @@ type Claim struct {
 	// Order is when the claim was first seen in the order of the API's changes, which is the same for all nodes: 0 if it was
 	// there from the start, Unrecorded if it has not been seen there yet.
 	Order uint64
-	// HandTo is the node that is to take the address over from the one that claims it; "" for none.
-	HandTo string
+	// HandoverTo is the node that is to take the address over from the one that claims it; "" for none.
+	HandoverTo string
 	// Tentative says that the node has not announced the address yet. The claim holds like any other.
 	Tentative bool
 }

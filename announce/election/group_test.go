@@ -23,7 +23,7 @@ func (w *world) fitAll(ips []netip.Addr) []string {
 func (w *world) keepers(r *Round, ips []netip.Addr) map[netip.Addr]string {
 	out := map[netip.Addr]string{}
 	for _, ip := range ips {
-		if d, s := r.Decision(ip), w.addresses[ip]; d.Why == Holds || d.Why == HandedOver {
+		if d, s := r.Decision(ip), w.addresses[ip]; d.Why == Incumbent || d.Why == HandedOver {
 			out[ip] = d.Owner
 		} else if len(s.claims) > 0 && slices.Contains(w.fit(ip), s.taken) {
 			out[ip] = s.taken

@@ -81,8 +81,8 @@ func TestAClaimHoldsWhateverIsPreferred(t *testing.T) {
 		for ip, owner := range w.owners() {
 			best, claimed := Best(w.addresses[ip].claims)
 			keeper := best.Node
-			if best.HandTo != best.Node && slices.Contains(w.fit(ip), best.HandTo) {
-				keeper = best.HandTo
+			if best.HandoverTo != best.Node && slices.Contains(w.fit(ip), best.HandoverTo) {
+				keeper = best.HandoverTo
 			} else if w.onlyLastResorts(ip) && slices.Contains(w.fit(ip), w.addresses[ip].taken) {
 				keeper = w.addresses[ip].taken
 			}

@@ -15,7 +15,7 @@ func (w *world) handOver(owners, moves map[netip.Addr]string) {
 	for ip, to := range moves {
 		s := w.addresses[ip]
 		best, _ := Best(s.claims)
-		s.claims, s.taken = []Claim{{Node: owners[ip], Epoch: best.Epoch + 1, HandTo: to}}, ""
+		s.claims, s.taken = []Claim{{Node: owners[ip], Epoch: best.Epoch + 1, HandoverTo: to}}, ""
 	}
 }
 

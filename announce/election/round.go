@@ -73,7 +73,7 @@ func (r *Round) Set(ip netip.Addr, a Address) {
 	c.created, c.eligible, c.lastResort, c.weights = a.Created, a.Eligible, a.LastResort, a.Weights
 	best, claimed := Best(a.Claims)
 	c.claimed, c.tentative, c.holder = claimed, best.Tentative, best.Node
-	c.maker, c.handTo, c.taker = r.find(best.Node), r.find(best.HandTo), r.find(a.Taken)
+	c.maker, c.handTo, c.taker = r.find(best.Node), r.find(best.HandoverTo), r.find(a.Taken)
 	c.standing = c.stand(nobody)
 	r.join(c, a.Group)
 
@@ -206,7 +206,7 @@ func (r *Round) Decision(ip netip.Addr) Decision {
 	if c == nil {
 		return Decision{}
 	}
-	d := Decision{Why: c.why, Holder: c.holder, Tentative: c.tentative}
+	d := Decision{Why: c.why, Incumbent: c.holder, Tentative: c.tentative}
 	if c.owner == nobody {
 		d.Why = Nobody
 	} else {

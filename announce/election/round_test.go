@@ -22,9 +22,9 @@ func TestTheOwnerFollowsFromClaimsAndEligibility(t *testing.T) {
 	ip := netip.MustParseAddr("192.168.10.222")
 	abc := []string{"a", "b", "c"}
 	claim := func(node string, epoch int64) Claim { return Claim{Node: node, Epoch: epoch} }
-	handing := func(node, to string) Claim { return Claim{Node: node, Epoch: 3, HandTo: to} }
+	handing := func(node, to string) Claim { return Claim{Node: node, Epoch: 3, HandoverTo: to} }
 	decision := func(owner string, why Why, holder string) Decision {
-		return Decision{Owner: owner, Why: why, Holder: holder}
+		return Decision{Owner: owner, Why: why, Incumbent: holder}
 	}
 	for _, tt := range []struct {
 		name       string
@@ -35,45 +35,45 @@ func TestTheOwnerFollowsFromClaimsAndEligibility(t *testing.T) {
 		want       Decision
 	}{
 		{"the incumbent keeps the address", abc, abc, nil,
-			[]Claim{claim("b", 1)}, decision("b", Holds, "b")},
+			[]Claim{claim("b", 1)}, decision("b", Incumbent, "b")},
 		{"the higher epoch wins", abc, abc, nil,
-			[]Claim{claim("a", 1), claim("b", 2)}, decision("b", Holds, "b")},
+			[]Claim{claim("a", 1), claim("b", 2)}, decision("b", Incumbent, "b")},
 		{"of two equal epochs the one that was first wins", abc, abc, nil,
-			[]Claim{{Node: "b", Epoch: 2, Order: 8}, {Node: "c", Epoch: 2, Order: 7}}, decision("c", Holds, "c")},
+			[]Claim{{Node: "b", Epoch: 2, Order: 8}, {Node: "c", Epoch: 2, Order: 7}}, decision("c", Incumbent, "c")},
 		{"one that is not recorded comes last", abc, abc, nil,
-			[]Claim{{Node: "b", Epoch: 2, Order: Unrecorded}, {Node: "c", Epoch: 2, Order: 7}}, decision("c", Holds, "c")},
+			[]Claim{{Node: "b", Epoch: 2, Order: Unrecorded}, {Node: "c", Epoch: 2, Order: 7}}, decision("c", Incumbent, "c")},
 		{"of two equal epochs that were there from the start the lower name wins", abc, abc, nil,
-			[]Claim{claim("c", 2), claim("b", 2)}, decision("b", Holds, "b")},
+			[]Claim{claim("c", 2), claim("b", 2)}, decision("b", Incumbent, "b")},
 		{"the epoch comes before the order", abc, abc, nil,
-			[]Claim{{Node: "b", Epoch: 2, Order: 8}, {Node: "c", Epoch: 1}}, decision("b", Holds, "b")},
+			[]Claim{{Node: "b", Epoch: 2, Order: 8}, {Node: "c", Epoch: 1}}, decision("b", Incumbent, "b")},
 		{"a dead incumbent is replaced", []string{"a"}, []string{"a"}, nil,
-			[]Claim{claim("b", 7)}, decision("a", HolderDown, "b")},
+			[]Claim{claim("b", 7)}, decision("a", IncumbentDown, "b")},
 		{"an incumbent that is not eligible is replaced", []string{"a", "b"}, []string{"a"}, nil,
-			[]Claim{claim("b", 7)}, decision("a", HolderUnfit, "b")},
+			[]Claim{claim("b", 7)}, decision("a", IncumbentIneligible, "b")},
 		{"an old claim gives no right when the best one fails", []string{"a", "b", "d"}, []string{"a", "d"}, nil,
-			[]Claim{claim("a", 1), claim("c", 2), claim("d", 1)}, decision(firstOf(ip, "a", "d"), HolderDown, "c")},
+			[]Claim{claim("a", 1), claim("c", 2), claim("d", 1)}, decision(firstOf(ip, "a", "d"), IncumbentDown, "c")},
 		{"a new address goes to an eligible node", []string{"a", "b"}, []string{"b"}, nil,
 			nil, decision("b", Unclaimed, "")},
 		{"nobody is eligible", []string{"a", "b"}, nil, nil,
 			[]Claim{claim("a", 1)}, decision("", Nobody, "a")},
 		{"nobody is alive", nil, nil, nil, nil, decision("", Nobody, "")},
 		{"a tentative claim holds like any other", abc, abc, nil,
-			[]Claim{{Node: "b", Epoch: 1, Tentative: true}}, Decision{"b", Holds, "b", true}},
+			[]Claim{{Node: "b", Epoch: 1, Tentative: true}}, Decision{"b", Incumbent, "b", true}},
 
 		{"a claim hands the address over", abc, abc, nil,
 			[]Claim{handing("a", "c"), claim("b", 2)}, decision("c", HandedOver, "a")},
 		{"only the best claim does", abc, abc, nil,
-			[]Claim{handing("a", "c"), claim("b", 4)}, decision("b", Holds, "b")},
+			[]Claim{handing("a", "c"), claim("b", 4)}, decision("b", Incumbent, "b")},
 		{"the one that takes over follows", abc, abc, nil,
-			[]Claim{handing("a", "c"), claim("c", 4)}, decision("c", Holds, "c")},
+			[]Claim{handing("a", "c"), claim("c", 4)}, decision("c", Incumbent, "c")},
 		{"nothing is handed to the dead", abc[:2], abc[:2], nil,
-			[]Claim{handing("a", "c")}, decision("a", Holds, "a")},
+			[]Claim{handing("a", "c")}, decision("a", Incumbent, "a")},
 		{"nothing is handed to one that is not eligible", abc, abc[:2], nil,
-			[]Claim{handing("a", "c")}, decision("a", Holds, "a")},
+			[]Claim{handing("a", "c")}, decision("a", Incumbent, "a")},
 		{"nothing is handed to a last resort", abc, abc, abc[2:],
-			[]Claim{handing("a", "c")}, decision("a", Holds, "a")},
+			[]Claim{handing("a", "c")}, decision("a", Incumbent, "a")},
 		{"who hands to himself holds", abc, abc, nil,
-			[]Claim{handing("a", "a")}, decision("a", Holds, "a")},
+			[]Claim{handing("a", "a")}, decision("a", Incumbent, "a")},
 		{"the dead hand over", abc[1:], abc[1:], nil,
 			[]Claim{handing("a", "c")}, decision("c", HandedOver, "a")},
 		{"who is not eligible any more hands over", abc, abc[1:], nil,
@@ -81,8 +81,8 @@ func TestTheOwnerFollowsFromClaimsAndEligibility(t *testing.T) {
 
 		{"a last resort comes after all others", abc, abc, abc[:2], nil, decision("c", Unclaimed, "")},
 		{"a last resort serves if nobody else can", abc, abc[1:2], abc[:2], nil, decision("b", Unclaimed, "")},
-		{"a last resort gives way", abc, abc, abc[:2], []Claim{claim("a", 1)}, decision("c", HolderUnfit, "a")},
-		{"a last resort holds if nobody else can", abc, abc[:2], abc[:2], []Claim{claim("b", 1)}, decision("b", Holds, "b")},
+		{"a last resort gives way", abc, abc, abc[:2], []Claim{claim("a", 1)}, decision("c", IncumbentIneligible, "a")},
+		{"a last resort holds if nobody else can", abc, abc[:2], abc[:2], []Claim{claim("b", 1)}, decision("b", Incumbent, "b")},
 		{"a last resort that is not eligible is none", abc, nil, abc, nil, decision("", Nobody, "")},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -47,7 +47,7 @@ func TestWhoSucceeds(t *testing.T) {
 		{"nobody if nobody owns it", abc, situation{}, ""},
 		{"a last resort", abc, situation{eligible: []string{"a", "b"}, lastResort: []string{"b"}}, "b"},
 		{"the maker of the claim, if the one that takes over fails", abc,
-			situation{eligible: abc, claims: []Claim{{Node: "a", Epoch: 1, HandTo: "b"}}}, "a"},
+			situation{eligible: abc, claims: []Claim{{Node: "a", Epoch: 1, HandoverTo: "b"}}}, "a"},
 		{"the preferred one", abc,
 			situation{eligible: abc, claims: []Claim{{Node: "a", Epoch: 1}}, weights: map[string]int32{"c": 1}}, "c"},
 	} {

@@ -161,7 +161,7 @@ func worlds(t *rapid.T) *world {
 		}
 		for i := range s.claims {
 			if rapid.IntRange(0, 3).Draw(t, "hands over") == 0 {
-				s.claims[i].HandTo = rapid.SampledFrom(cluster).Draw(t, "hand to")
+				s.claims[i].HandoverTo = rapid.SampledFrom(cluster).Draw(t, "hand to")
 			}
 		}
 	}

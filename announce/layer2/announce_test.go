@@ -49,7 +49,7 @@ func TestAHushedAddressIsAnsweredForButNotAnnouncedAgain(t *testing.T) {
 		r.Set(map[netip.Addr][]string{vip1: {"eth0"}})
 		time.Sleep(time.Second)
 		lan.take()
-		r.Hush(vip1, vip2)
+		r.Quiesce(vip1, vip2)
 		start := time.Now()
 		lan.ask("eth0", vip1)
 		time.Sleep(10 * time.Minute)
@@ -59,7 +59,7 @@ func TestAHushedAddressIsAnsweredForButNotAnnouncedAgain(t *testing.T) {
 
 		// It stays after all.
 		start = time.Now()
-		r.Again(vip1)
+		r.Reannounce(vip1)
 		time.Sleep(2 * time.Second)
 		_, announced = lan.take()
 		same(t, "announcements", lines(start, announced), []string{

@@ -31,7 +31,7 @@ func TestCaretakerAnswersWithTheOwnersAddressAndAnnouncesNothing(t *testing.T) {
 	for _, addr := range []netip.Addr{vip1, vip61} {
 		bubble(t, func(t *testing.T, lan *fakeLAN, r *Responder) {
 			own := lan.Interfaces()[0].MAC.String()
-			r.Care(map[netip.Addr]Care{addr: {[]string{"eth0"}, ownerMAC}})
+			r.SetProxied(map[netip.Addr]Proxied{addr: {[]string{"eth0"}, ownerMAC}})
 			time.Sleep(5 * time.Minute)
 			if _, announced := lan.take(); len(announced) > 0 {
 				t.Errorf("announced what is another's: %q", lines(time.Now(), announced))
@@ -59,7 +59,7 @@ func TestCaretakerAnswersWithTheOwnersAddressAndAnnouncesNothing(t *testing.T) {
 				t.Error("what has become its own was not announced")
 			}
 			want("own and care", own)
-			r.Care(map[netip.Addr]Care{addr: {[]string{"eth0"}, otherMAC}})
+			r.SetProxied(map[netip.Addr]Proxied{addr: {[]string{"eth0"}, otherMAC}})
 			want("own and care for another", own)
 			r.Set(nil)
 			time.Sleep(5 * time.Minute)
@@ -72,7 +72,7 @@ func TestCaretakerAnswersWithTheOwnersAddressAndAnnouncesNothing(t *testing.T) {
 			lan.change("eth0", func(i *Interface) { i.Up = true })
 			want("care on an interface that came back", otherMAC.String())
 			r.Set(map[netip.Addr][]string{addr: {"eth0"}})
-			r.Care(nil)
+			r.SetProxied(nil)
 			want("own", own)
 			r.Set(nil)
 			want("neither", "")
@@ -85,9 +85,9 @@ func TestCaretakerAnswersWithTheOwnersAddressAndAnnouncesNothing(t *testing.T) {
 
 func TestNobodyIsCaredForWithoutAnAddressOfAStation(t *testing.T) {
 	bubble(t, func(t *testing.T, lan *fakeLAN, r *Responder) {
-		r.Care(map[netip.Addr]Care{vip1: {[]string{"eth0"}, ownerMAC}})
+		r.SetProxied(map[netip.Addr]Proxied{vip1: {[]string{"eth0"}, ownerMAC}})
 		for _, mac := range []net.HardwareAddr{nil, broadcast, {1, 2, 3}} {
-			r.Care(map[netip.Addr]Care{vip1: {[]string{"eth0"}, mac}})
+			r.SetProxied(map[netip.Addr]Proxied{vip1: {[]string{"eth0"}, mac}})
 			synctest.Wait()
 			if got := answersFor(t, lan, "eth0", vip1); got != "" {
 				t.Errorf("%v: answered with %q", mac, got)

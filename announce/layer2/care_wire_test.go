@@ -21,7 +21,7 @@ func TestOnTheWireACaretakerSpeaksForTheOwnerFromItsOwnAddress(t *testing.T) {
 	i, _ := find(links, name)
 	own := link(t, name).Attrs().HardwareAddr
 	r.Set(map[netip.Addr][]string{vip2: {name}, vip62: {name}})
-	r.Care(map[netip.Addr]Care{vip1: {[]string{name}, ownerMAC}, vip61: {[]string{name}, ownerMAC}})
+	r.SetProxied(map[netip.Addr]Proxied{vip1: {[]string{name}, ownerMAC}, vip61: {[]string{name}, ownerMAC}})
 
 	s := h.station("lan")
 	client := netip.MustParseAddr("192.0.2.1")
@@ -44,10 +44,10 @@ func TestKernelOfAClientFindsTheOwnerByItsCaretaker(t *testing.T) {
 		t.Run(family, func(t *testing.T) {
 			h, names := switched(t, 1)
 			r := respond(t)
-			r.Care(map[netip.Addr]Care{addresses.free: {names, ownerMAC}})
+			r.SetProxied(map[netip.Addr]Proxied{addresses.free: {names, ownerMAC}})
 			h.finds(addresses.free, ownerMAC)
 			// The owner is back, at another node that has taken over.
-			r.Care(nil)
+			r.SetProxied(nil)
 			r.Set(map[netip.Addr][]string{addresses.free: names})
 			h.neighbour(addresses.free, link(t, names[0]).Attrs().HardwareAddr)
 		})
@@ -76,7 +76,7 @@ func TestOnTheWireAStrangersClaimIsSeenAndAnsweredOnDemand(t *testing.T) {
 				t.Errorf("seen %+v", seen)
 			}
 			s.hears(addresses.free, own) // the probe is answered
-			r.Again(addresses.free)
+			r.Reannounce(addresses.free)
 			s.hears(addresses.free, own)
 		})
 	}

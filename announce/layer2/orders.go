@@ -18,7 +18,7 @@ func (r *Responder) Set(addresses map[netip.Addr][]string) {
 				continue
 			}
 			delete(owned, addr)
-			if owner := r.cared[at][addr]; owner != nil {
+			if owner := r.proxied[at][addr]; owner != nil {
 				r.put(at, addr, owner)
 			} else {
 				r.remove(at, addr)
@@ -44,9 +44,9 @@ func (r *Responder) Set(addresses map[netip.Addr][]string) {
 	signal(r.wake)
 }
 
-// Again announces addresses once more, as if they were new. Those for which the responder was not Set to answer are passed
+// Reannounce announces addresses once more, as if they were new. Those for which the responder was not Set to answer are passed
 // over.
-func (r *Responder) Again(addresses ...netip.Addr) {
+func (r *Responder) Reannounce(addresses ...netip.Addr) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for at, owned := range r.owned {
@@ -58,9 +58,9 @@ func (r *Responder) Again(addresses ...netip.Addr) {
 	}
 }
 
-// Hush has addresses not announced any more, but still answered for, until they are Set anew or announced Again: another node
+// Quiesce has addresses not announced any more, but still answered for, until they are Set anew or announced Again: another node
 // has announced them, and who has heard that one is not to hear this one after it.
-func (r *Responder) Hush(addresses ...netip.Addr) {
+func (r *Responder) Quiesce(addresses ...netip.Addr) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for at := range r.owned {
@@ -72,21 +72,21 @@ func (r *Responder) Hush(addresses ...netip.Addr) {
 	}
 }
 
-// Care is how to answer for an address that another node has.
-type Care struct {
+// Proxied is how to answer for an address that another node has.
+type Proxied struct {
 	// Interfaces to answer on, by name.
 	Interfaces []string
 	// MAC is where the other node has the address: the hardware address to answer with.
 	MAC net.HardwareAddr
 }
 
-// Care tells for which addresses of other nodes to answer: all of them, every time. They are not announced, and what is sent
+// SetProxied tells for which addresses of other nodes to answer: all of them, every time. They are not announced, and what is sent
 // for them leaves from this node's own hardware address, so that no switch takes it for the other node. An address that the
 // responder is also Set to answer for is its own.
-func (r *Responder) Care(addresses map[netip.Addr]Care) {
+func (r *Responder) SetProxied(addresses map[netip.Addr]Proxied) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for at, cared := range r.cared {
+	for at, cared := range r.proxied {
 		for addr := range cared {
 			if c := addresses[addr]; isStation(c.MAC) && slices.Contains(c.Interfaces, at.ifi) {
 				continue
@@ -97,7 +97,7 @@ func (r *Responder) Care(addresses map[netip.Addr]Care) {
 			}
 		}
 		if len(cared) == 0 {
-			delete(r.cared, at)
+			delete(r.proxied, at)
 		}
 	}
 	for addr, c := range addresses {
@@ -106,13 +106,13 @@ func (r *Responder) Care(addresses map[netip.Addr]Care) {
 		}
 		for _, name := range c.Interfaces {
 			at := place{name, protocolOf(addr)}
-			if bytes.Equal(r.cared[at][addr], c.MAC) {
+			if bytes.Equal(r.proxied[at][addr], c.MAC) {
 				continue
 			}
-			if r.cared[at] == nil {
-				r.cared[at] = map[netip.Addr]net.HardwareAddr{}
+			if r.proxied[at] == nil {
+				r.proxied[at] = map[netip.Addr]net.HardwareAddr{}
 			}
-			r.cared[at][addr] = c.MAC
+			r.proxied[at][addr] = c.MAC
 			if !r.owned[at][addr] {
 				r.put(at, addr, c.MAC)
 			}

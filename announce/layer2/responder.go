@@ -35,10 +35,10 @@ type Responder struct {
 	mu sync.Mutex
 	// owned are the addresses by where they are announced.
 	owned map[place]map[netip.Addr]bool
-	// cared are the addresses of others by where they are answered for, with the hardware addresses of the owners.
-	cared map[place]map[netip.Addr]net.HardwareAddr
-	ports map[place]*port
-	wake  chan struct{}
+	// proxied are the addresses of others by where they are answered for, with the hardware addresses of the owners.
+	proxied map[place]map[netip.Addr]net.HardwareAddr
+	ports   map[place]*port
+	wake    chan struct{}
 }
 
 // place is where addresses of one family are announced: an interface by name.
@@ -74,7 +74,7 @@ func newResponder(lan lan) *Responder {
 		lan:       lan,
 		sightings: newSightings(),
 		owned:     map[place]map[netip.Addr]bool{},
-		cared:     map[place]map[netip.Addr]net.HardwareAddr{},
+		proxied:   map[place]map[netip.Addr]net.HardwareAddr{},
 		ports:     map[place]*port{},
 		wake:      make(chan struct{}, 1),
 	}
@@ -125,7 +125,7 @@ func (r *Responder) openPorts(ctx context.Context, running *sync.WaitGroup) {
 	up := map[place]Interface{}
 	for _, i := range r.lan.Interfaces() {
 		for _, protocol := range []protocol{arpProtocol, ndpProtocol} {
-			if at := (place{i.Name, protocol}); i.Up && (r.owned[at] != nil || r.cared[at] != nil) {
+			if at := (place{i.Name, protocol}); i.Up && (r.owned[at] != nil || r.proxied[at] != nil) {
 				up[at] = i
 			}
 		}
@@ -149,7 +149,7 @@ func (r *Responder) openPorts(ctx context.Context, running *sync.WaitGroup) {
 		for addr := range r.owned[at] {
 			p.put(addr, nil)
 		}
-		for addr, owner := range r.cared[at] {
+		for addr, owner := range r.proxied[at] {
 			if !r.owned[at][addr] {
 				p.put(addr, owner)
 			}

@@ -140,11 +140,11 @@ func TestRemovedAddressGoesSilentAndOneThatComesBackIsNew(t *testing.T) {
 func TestAddressIsAnnouncedAgainOnDemandAndAnswersWithoutABreak(t *testing.T) {
 	bubble(t, func(t *testing.T, lan *fakeLAN, r *Responder) {
 		r.Set(map[netip.Addr][]string{vip1: {"eth0", "eth1"}, vip2: {"eth0"}, vip61: {"eth0"}})
-		r.Care(map[netip.Addr]Care{vip62: {[]string{"eth0"}, ownerMAC}})
+		r.SetProxied(map[netip.Addr]Proxied{vip62: {[]string{"eth0"}, ownerMAC}})
 		time.Sleep(30 * time.Second)
 		lan.take()
 		start := time.Now()
-		r.Again(vip1, vip61, vip62, netip.MustParseAddr("192.0.2.103"))
+		r.Reannounce(vip1, vip61, vip62, netip.MustParseAddr("192.0.2.103"))
 		lan.ask("eth0", vip1)
 		synctest.Wait()
 		answers, announced := lan.take()

@@ -33,7 +33,7 @@ func TestWhoeverElseClaimsAnAddressIsSeen(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, lan *fakeLAN, r *Responder) {
 				r.Set(map[netip.Addr][]string{vip1: {"eth0"}, vip61: {"eth1"}})
-				r.Care(map[netip.Addr]Care{vip2: {[]string{"eth0"}, ownerMAC}})
+				r.SetProxied(map[netip.Addr]Proxied{vip2: {[]string{"eth0"}, ownerMAC}})
 				synctest.Wait()
 				for range 3 {
 					lan.claim(c.ifi, c.addr, c.source, c.mac)

@@ -122,7 +122,7 @@ func TestRoutersAreToldOfTheStopOfANodeThatWillNotBeBackSoon(t *testing.T) {
 	stop := run(t, s)
 	s.Set(alone(r.graceful()), say(both))
 	r.has(map[string]string{"198.51.100.1/32": "NODE", "2001:db8:ff::1/128": "NODE6"})
-	s.Leave("node-7 is shut down")
+	s.SetShutdownMessage("node-7 is shut down")
 	stop()
 	r.has(nil)
 	if n := r.neighbor(r.node4.String()); n.LastNotification != "Cease/Administrative Shutdown" || n.LastShutdown != "node-7 is shut down" {
@@ -261,7 +261,7 @@ func TestARouterThatIsLeftIsToldWhy(t *testing.T) {
 	// It keeps no routes either, although it would for a restart.
 	s.Set(alone(r.graceful()), say(both))
 	r.has(map[string]string{"198.51.100.1/32": "NODE", "2001:db8:ff::1/128": "NODE6"})
-	s.Excuse("maintenance of node-7")
+	s.SetCloseReason("maintenance of node-7")
 	s.Set(nil, nil)
 	r.has(nil)
 	eventually(t, "the reason", func() (bool, any) {

@@ -77,16 +77,16 @@ func (s *Speaker) Set(peers map[string]bgp.Peer, routes map[string][]bgp.Route) 
 	}
 }
 
-// Excuse says why the routers that Set leaves out from now on are left, in at most 128 bytes: they are told by a Cease.
-func (s *Speaker) Excuse(reason string) {
+// SetCloseReason says why the routers that Set leaves out from now on are left, in at most 128 bytes: they are told by a Cease.
+func (s *Speaker) SetCloseReason(reason string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.excuse = reason
 }
 
-// Leave says why this node will not be back soon when Run ends, in at most 128 bytes: then routers that keep the routes for a restart
+// SetShutdownMessage says why this node will not be back soon when Run ends, in at most 128 bytes: then routers that keep the routes for a restart
 // are told as well. Empty is that it will be.
-func (s *Speaker) Leave(reason string) {
+func (s *Speaker) SetShutdownMessage(reason string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.leaving = reason
@@ -99,10 +99,10 @@ func (s *Speaker) lastWord() (reason string, keep bool) {
 	return cmp.Or(s.leaving, "stopped"), s.leaving == ""
 }
 
-// Hold keeps the sessions of these names closed until it is called without them: something that BGP does not see has to be well
+// Suspend keeps the sessions of these names closed until it is called without them: something that BGP does not see has to be well
 // first. For each it is told what, as a sentence. Those that are established are lost by that. Called before Set, it holds
 // sessions from their beginning.
-func (s *Speaker) Hold(held map[string]string) {
+func (s *Speaker) Suspend(held map[string]string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if maps.Equal(held, s.held) {
@@ -114,9 +114,9 @@ func (s *Speaker) Hold(held map[string]string) {
 	}
 }
 
-// Break has a session lost that is established, because of something that BGP does not see, with a sentence that says what. The
+// Reset has a session lost that is established, because of something that BGP does not see, with a sentence that says what. The
 // router is told, if it can be, so that it does not keep the routes either; and it is dialled again as after any other loss.
-func (s *Speaker) Break(name, why string) {
+func (s *Speaker) Reset(name, why string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if n := s.neighbors[name]; n != nil {

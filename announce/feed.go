@@ -20,6 +20,7 @@ import (
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	informers "github.com/clarionlb/clarion/client/informers/api/v1alpha1"
 	"github.com/clarionlb/clarion/client/versioned"
+	"github.com/clarionlb/clarion/internal/notify"
 )
 
 // Watcher watches the API and brings Views up to date with it. Objects are stripped to what Views use before they are stored.
@@ -34,7 +35,7 @@ type Watcher struct {
 type Subscription struct {
 	watcher *Watcher
 	sources []int
-	changed chan struct{}
+	changed notify.Signal
 
 	mu      sync.Mutex
 	pending map[change]struct{}
@@ -236,7 +237,7 @@ func (f *Watcher) Run(ctx context.Context) error {
 }
 
 func newSubscription(feed *Watcher) *Subscription {
-	return &Subscription{watcher: feed, changed: make(chan struct{}, 1), pending: map[change]struct{}{}}
+	return &Subscription{watcher: feed, changed: notify.New(), pending: map[change]struct{}{}}
 }
 
 // Wait blocks until Apply has everything that the API had when the Feed began to run; false if the context ends before.
@@ -305,7 +306,7 @@ func (f *Subscription) note(source int, object any) {
 	f.mu.Lock()
 	f.pending[change{source, name}] = struct{}{}
 	f.mu.Unlock()
-	signal(f.changed)
+	f.changed.Notify()
 }
 
 // noteAnnouncer keeps every state of an Announcer and their order: of two claims the one that was there first holds.
@@ -321,13 +322,5 @@ func (f *Subscription) noteAnnouncer(object any, gone bool) {
 	f.mu.Lock()
 	f.announcers = append(f.announcers, announcerChange{name.Name, announcer})
 	f.mu.Unlock()
-	signal(f.changed)
-}
-
-// signal leaves a token in a channel of capacity one, which may have one already.
-func signal(c chan<- struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
+	f.changed.Notify()
 }

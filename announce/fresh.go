@@ -10,6 +10,7 @@ import (
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	clients "github.com/clarionlb/clarion/client/versioned/typed/api/v1alpha1"
+	"github.com/clarionlb/clarion/internal/notify"
 )
 
 // CacheSync finds out when a node that was cut off knows again what the others have claimed meanwhile: its watches take a
@@ -17,7 +18,7 @@ import (
 type CacheSync struct {
 	client  clients.AnnouncerInterface
 	known   func(name string) *v1alpha1.Announcer
-	changed chan struct{}
+	changed notify.Signal
 
 	running sync.WaitGroup
 	cancel  context.CancelFunc
@@ -25,7 +26,7 @@ type CacheSync struct {
 }
 
 func NewCacheSync(client clients.AnnouncerInterface, feed *Watcher) *CacheSync {
-	return &CacheSync{client: client, known: feed.Announcer, changed: make(chan struct{}, 1)}
+	return &CacheSync{client: client, known: feed.Announcer, changed: notify.New()}
 }
 
 // Synced reports whether the node has known everything that the API server said at some time since the last lapse. Changed
@@ -44,7 +45,7 @@ func (f *CacheSync) Synced(ctx context.Context) bool {
 				}
 			}
 			close(done)
-			signal(f.changed)
+			f.changed.Notify()
 		})
 	}
 	select {

@@ -9,6 +9,8 @@ import (
 	coreinformers "k8s.io/client-go/informers/core/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/clarionlb/clarion/internal/notify"
 )
 
 // The Secret with the key that encrypts what announcers tell each other: its namespace, name and only field. The
@@ -22,7 +24,7 @@ const (
 // KeyWatcher watches the key of the gossip, which the cloud-controller-manager makes.
 type KeyWatcher struct {
 	secrets cache.SharedIndexInformer
-	changed chan struct{}
+	changed notify.Signal
 }
 
 func NewKeyWatcher(kube kubernetes.Interface) (*KeyWatcher, error) {
@@ -32,11 +34,11 @@ func NewKeyWatcher(kube kubernetes.Interface) (*KeyWatcher, error) {
 	}
 	k := &KeyWatcher{
 		secrets: coreinformers.NewFilteredSecretInformer(kube, KeyNamespace, 0, nil, this),
-		changed: make(chan struct{}, 1),
+		changed: notify.New(),
 	}
 	_, err := k.secrets.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc:    func(any) { signal(k.changed) },
-		UpdateFunc: func(any, any) { signal(k.changed) },
+		AddFunc:    func(any) { k.changed.Notify() },
+		UpdateFunc: func(any, any) { k.changed.Notify() },
 	})
 	return k, err
 }

@@ -20,6 +20,7 @@ import (
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	clients "github.com/clarionlb/clarion/client/versioned/typed/api/v1alpha1"
+	"github.com/clarionlb/clarion/internal/notify"
 )
 
 // StatusWriter writes a node's Announcer. What is recorded while a write is under way, or cannot succeed, goes out as one.
@@ -37,7 +38,7 @@ type StatusWriter struct {
 	timeout time.Duration
 	// Retry is how long a write that failed waits for the next try.
 	Retry wait.Backoff
-	wake  chan struct{}
+	wake  notify.Signal
 
 	mu     sync.Mutex
 	status *v1alpha1.AnnouncerStatus
@@ -54,7 +55,7 @@ func NewStatusWriter(node string, client clients.AnnouncerInterface, feed *Watch
 		pause:   100 * time.Millisecond,
 		timeout: 5 * time.Second,
 		Retry:   wait.Backoff{Duration: 250 * time.Millisecond, Factor: 2, Jitter: 0.2, Steps: 8, Cap: 15 * time.Second},
-		wake:    make(chan struct{}, 1),
+		wake:    notify.New(),
 	}
 }
 
@@ -75,7 +76,7 @@ func (r *StatusWriter) WriteBGP(status v1alpha1.BGPStatus) {
 }
 
 // Recheck has the status written again if the API has another one than was recorded.
-func (r *StatusWriter) Recheck() { signal(r.wake) }
+func (r *StatusWriter) Recheck() { r.wake.Notify() }
 
 // Run writes until the context ends.
 func (r *StatusWriter) Run(ctx context.Context) {

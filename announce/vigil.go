@@ -11,6 +11,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/clarionlb/clarion/announce/layer2"
+	"github.com/clarionlb/clarion/internal/notify"
 )
 
 // Detector find out what has become of members that the gossip does not see any more, by asking the network, where the kernel
@@ -31,7 +32,7 @@ type Detector struct {
 	pause time.Duration
 	// grace is how long an announcer may be away from a node that is there until others take over.
 	grace   time.Duration
-	changed chan struct{}
+	changed notify.Signal
 
 	running sync.WaitGroup
 
@@ -88,7 +89,7 @@ func NewDetector(prober *layer2.Prober, seesRouter, seesAPI func(context.Context
 		interval:    30 * time.Millisecond,
 		pause:       150 * time.Millisecond,
 		grace:       time.Minute,
-		changed:     make(chan struct{}, 1),
+		changed:     notify.New(),
 		suspicions:  map[string]*suspicion{},
 	}
 }
@@ -287,7 +288,7 @@ func (v *Detector) setIsolated(ctx context.Context, isolated bool) {
 	defer v.mu.Unlock()
 	if v.isolated != isolated && ctx.Err() == nil {
 		v.isolated = isolated
-		signal(v.changed)
+		v.changed.Notify()
 	}
 }
 
@@ -296,7 +297,7 @@ func (v *Detector) markProbed(w *suspicion) {
 	defer v.mu.Unlock()
 	if !w.probed {
 		w.probed = true
-		signal(v.changed)
+		v.changed.Notify()
 	}
 }
 
@@ -314,5 +315,5 @@ func (v *Detector) set(ctx context.Context, w *suspicion, absence MemberState, w
 	}
 	w.state = absence
 	v.logger.Info("An announcer is out of sight", "node", w.Name, "verdict", absence, "why", why)
-	signal(v.changed)
+	v.changed.Notify()
 }

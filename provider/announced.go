@@ -27,6 +27,7 @@ import (
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/client/versioned"
+	"github.com/clarionlb/clarion/internal/notify"
 	"github.com/clarionlb/clarion/loadbalancer"
 )
 
@@ -59,7 +60,7 @@ type announcedKeeper struct {
 	queue     workqueue.TypedRateLimitingInterface[types.NamespacedName]
 
 	// changed is signalled when something is pending.
-	changed chan struct{}
+	changed notify.Signal
 	mu      sync.Mutex
 	pending map[announcedChange]struct{}
 	wanted  map[types.NamespacedName]wantedCondition
@@ -93,7 +94,7 @@ func newAnnouncedKeeper(allocator *loadbalancer.Allocator, feed *serviceFeed, ev
 		events:    events,
 		observer:  newObserver(feed.scope.wants),
 		queue:     workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[types.NamespacedName]()),
-		changed:   make(chan struct{}, 1),
+		changed:   notify.New(),
 		pending:   map[announcedChange]struct{}{},
 		wanted:    map[types.NamespacedName]wantedCondition{},
 	}
@@ -201,7 +202,7 @@ func (k *announcedKeeper) note(source int, object any) {
 	k.mu.Lock()
 	k.pending[announcedChange{source, name}] = struct{}{}
 	k.mu.Unlock()
-	wake(k.changed)
+	k.changed.Notify()
 }
 
 // run follows the changes until the context ends.

@@ -15,6 +15,8 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
+
+	"github.com/clarionlb/clarion/internal/notify"
 )
 
 // The Secret with the key that encrypts what the announcers tell each other, and its only field.
@@ -31,7 +33,7 @@ const (
 type gossipKeyKeeper struct {
 	kube    kubernetes.Interface
 	secrets cache.SharedIndexInformer
-	changed chan struct{}
+	changed notify.Signal
 	retry   wait.Backoff
 }
 
@@ -43,7 +45,7 @@ func newGossipKeyKeeper(kube kubernetes.Interface) *gossipKeyKeeper {
 	return &gossipKeyKeeper{
 		kube:    kube,
 		secrets: coreinformers.NewFilteredSecretInformer(kube, gossipNamespace, 0, nil, this),
-		changed: make(chan struct{}, 1),
+		changed: notify.New(),
 		retry:   wait.Backoff{Duration: time.Second, Factor: 2, Jitter: 0.1, Steps: 6, Cap: time.Minute},
 	}
 }
@@ -51,9 +53,9 @@ func newGossipKeyKeeper(kube kubernetes.Interface) *gossipKeyKeeper {
 // run watches over the key until the context ends.
 func (k *gossipKeyKeeper) run(ctx context.Context) {
 	registration, err := k.secrets.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc:    func(any) { wake(k.changed) },
-		UpdateFunc: func(_, _ any) { wake(k.changed) },
-		DeleteFunc: func(any) { wake(k.changed) },
+		AddFunc:    func(any) { k.changed.Notify() },
+		UpdateFunc: func(_, _ any) { k.changed.Notify() },
+		DeleteFunc: func(any) { k.changed.Notify() },
 	})
 	if err != nil {
 		panic(fmt.Sprintf("add a handler to an informer: %v", err)) // it has not been started

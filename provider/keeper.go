@@ -18,6 +18,7 @@ import (
 
 	listers "github.com/clarionlb/clarion/client/listers/api/v1alpha1"
 	"github.com/clarionlb/clarion/client/versioned"
+	"github.com/clarionlb/clarion/internal/notify"
 	"github.com/clarionlb/clarion/loadbalancer"
 )
 
@@ -42,7 +43,7 @@ type keeper struct {
 	serviceCIDRs networkinglisters.ServiceCIDRLister
 
 	// inputs and counts wake run: something that the allocator has to know has changed, or what pools hold may have.
-	inputs, counts chan struct{}
+	inputs, counts notify.Signal
 	// reserved are the states of the reservations as of the last sync, and synced the versions of the pools and
 	// reservations that the allocator was told.
 	reserved map[string]reservationState
@@ -50,19 +51,11 @@ type keeper struct {
 }
 
 func newKeeper(allocator *loadbalancer.Allocator, feed *serviceFeed) *keeper {
-	return &keeper{allocator: allocator, feed: feed, inputs: make(chan struct{}, 1), counts: make(chan struct{}, 1)}
+	return &keeper{allocator: allocator, feed: feed, inputs: notify.New(), counts: notify.New()}
 }
 
-func (k *keeper) inputsChanged() { wake(k.inputs) }
-func (k *keeper) countsChanged() { wake(k.counts) }
-
-// wake leaves a signal in a channel of capacity one, if there is none yet.
-func wake(signal chan struct{}) {
-	select {
-	case signal <- struct{}{}:
-	default:
-	}
-}
+func (k *keeper) inputsChanged() { k.inputs.Notify() }
+func (k *keeper) countsChanged() { k.counts.Notify() }
 
 // anyChange is the handler of informers whose every change is an input.
 func (k *keeper) anyChange() cache.ResourceEventHandler {

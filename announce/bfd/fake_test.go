@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/clarionlb/clarion/internal/notify"
 )
 
 // wire connects hosts by their addresses, and loses what it is told to.
@@ -29,12 +31,12 @@ type fakeHost struct {
 	senders   int
 	// stalled has nobody be told that something arrived.
 	stalled bool
-	bell    chan struct{}
+	bell    notify.Signal
 }
 
 // host adds a host.
 func (w *wire) host(addresses ...netip.Addr) *fakeHost {
-	h := &fakeHost{wire: w, addresses: addresses, listeners: map[service]*fakeListener{}, taken: map[service]bool{}, ports: map[uint16]bool{}, bell: make(chan struct{}, 1)}
+	h := &fakeHost{wire: w, addresses: addresses, listeners: map[service]*fakeListener{}, taken: map[service]bool{}, ports: map[uint16]bool{}, bell: notify.New()}
 	w.hosts = append(w.hosts, h)
 	return h
 }
@@ -66,14 +68,14 @@ func (w *wire) deliver(s service, d datagram) {
 		}
 		l.arrivals = append(l.arrivals, d)
 		if !h.stalled {
-			signal(h.bell)
+			h.bell.Notify()
 		}
 	}
 }
 
 func (h *fakeHost) attach() (sockets, error) { return h, nil }
 
-func (h *fakeHost) wake() { signal(h.bell) }
+func (h *fakeHost) wake() { h.bell.Notify() }
 
 func (h *fakeHost) close() {}
 

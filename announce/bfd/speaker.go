@@ -12,12 +12,14 @@ import (
 	"time"
 
 	"k8s.io/klog/v2"
+
+	"github.com/clarionlb/clarion/internal/notify"
 )
 
 // Speaker runs sessions with any number of neighbours.
 type Speaker struct {
 	attach  func() (sockets, error)
-	changed chan struct{}
+	changed notify.Signal
 
 	mu     sync.Mutex
 	logger klog.Logger
@@ -57,7 +59,7 @@ func NewSpeaker() *Speaker { return newSpeaker(attach) }
 func newSpeaker(attach func() (sockets, error)) *Speaker {
 	return &Speaker{
 		attach:    attach,
-		changed:   make(chan struct{}, 1),
+		changed:   notify.New(),
 		peers:     map[uint32]*peer{},
 		named:     map[string]*peer{},
 		paths:     map[origin][]*peer{},
@@ -128,7 +130,7 @@ func (s *Speaker) Set(sessions map[string]Session) {
 		}
 	}
 	if !maps.EqualFunc(refused, s.refused, func(a, b refusal) bool { return a.err.Error() == b.err.Error() }) {
-		signal(s.changed)
+		s.changed.Notify()
 	}
 	s.refused = refused
 	s.listenAt = now
@@ -155,7 +157,7 @@ func (s *Speaker) add(name string, config Session, now time.Time) error {
 	s.named[name] = p
 	s.paths[at] = append(s.paths[at], p)
 	s.queue.put(p)
-	signal(s.changed)
+	s.changed.Notify()
 	return nil
 }
 
@@ -164,7 +166,7 @@ func (s *Speaker) end(p *peer, now time.Time) {
 	delete(s.named, p.name)
 	p.leave(now)
 	s.queue.put(p)
-	signal(s.changed)
+	s.changed.Notify()
 }
 
 // forget drops a session.
@@ -262,7 +264,7 @@ func (s *Speaker) watch(p *peer, now time.Time, do func()) {
 	do()
 	if p.state == before {
 		if p.state == Up && p.detection() != detection {
-			signal(s.changed)
+			s.changed.Notify()
 		}
 		return
 	}
@@ -272,14 +274,14 @@ func (s *Speaker) watch(p *peer, now time.Time, do func()) {
 	}
 	s.logger.Info("A BFD session changed", "session", p.name, "peer", p.config.Peer, "from", before, "to", p.state,
 		"diagnostic", p.diagnostic, "remoteState", p.remoteState, "remoteDiagnostic", p.remoteDiagnostic)
-	signal(s.changed)
+	s.changed.Notify()
 }
 
 // note keeps an error or that there is none, and tells if it is another one.
 func (s *Speaker) note(kept *error, err error) {
 	if (*kept == nil) != (err == nil) || err != nil && (*kept).Error() != err.Error() {
 		*kept = err
-		signal(s.changed)
+		s.changed.Notify()
 	}
 }
 
@@ -295,12 +297,4 @@ func (s *Speaker) close() {
 	}
 	s.sockets.close()
 	s.sockets = nil
-}
-
-// signal leaves a token in a channel of capacity one, which may have one already.
-func signal(c chan<- struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
 }

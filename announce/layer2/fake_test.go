@@ -7,13 +7,15 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/clarionlb/clarion/internal/notify"
 )
 
 // fakeLAN is a lan without a kernel: it records what is sent and delivers what the test puts on its wires.
 type fakeLAN struct {
 	mu         sync.Mutex
 	interfaces []Interface
-	watchers   []chan struct{}
+	watchers   []notify.Signal
 	conns      map[place]*fakeConn // the last one opened
 	opened     int
 	sent       []sent
@@ -47,7 +49,7 @@ func (f *fakeLAN) Interfaces() []Interface {
 func (f *fakeLAN) Watch() <-chan struct{} {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	c := make(chan struct{}, 1)
+	c := notify.New()
 	f.watchers = append(f.watchers, c)
 	return c
 }
@@ -59,7 +61,7 @@ func (f *fakeLAN) change(name string, change func(*Interface)) {
 	n := slices.IndexFunc(f.interfaces, func(i Interface) bool { return i.Name == name })
 	change(&f.interfaces[n])
 	for _, w := range f.watchers {
-		signal(w)
+		w.Notify()
 	}
 }
 

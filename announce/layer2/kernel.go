@@ -6,11 +6,13 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+
+	"github.com/clarionlb/clarion/internal/notify"
 )
 
 // kernelAddresses are the addresses that the kernel itself has, wherever they are, loopback and interfaces without ARP included.
 type kernelAddresses struct {
-	changed chan struct{}
+	changed notify.Signal
 
 	mu    sync.Mutex
 	names map[int]string // of interfaces by index
@@ -33,7 +35,7 @@ func (k *kernelAddresses) forgetName(index int) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	delete(k.names, index)
-	signal(k.changed)
+	k.changed.Notify()
 }
 
 func (k *kernelAddresses) set(at map[netip.Addr][]int) {
@@ -42,7 +44,7 @@ func (k *kernelAddresses) set(at map[netip.Addr][]int) {
 	if !maps.EqualFunc(k.at, at, func(a, b []int) bool {
 		return len(a) == len(b) && !slices.ContainsFunc(a, func(i int) bool { return !slices.Contains(b, i) })
 	}) {
-		signal(k.changed)
+		k.changed.Notify()
 	}
 	k.at = at
 }
@@ -52,7 +54,7 @@ func (k *kernelAddresses) add(addr netip.Addr, index int) {
 	defer k.mu.Unlock()
 	if !slices.Contains(k.at[addr], index) {
 		k.at[addr] = append(k.at[addr], index)
-		signal(k.changed)
+		k.changed.Notify()
 	}
 }
 
@@ -63,7 +65,7 @@ func (k *kernelAddresses) remove(addr netip.Addr, index int) {
 	if k.at[addr] = rest; len(rest) == 0 {
 		delete(k.at, addr)
 	}
-	signal(k.changed)
+	k.changed.Notify()
 }
 
 // all returns for each address of the kernel the names of the interfaces on which it has it.

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+
+	"github.com/clarionlb/clarion/internal/notify"
 )
 
 // Interface is a network interface on which addresses can be announced: an Ethernet-like one that is not a port of
@@ -39,18 +41,18 @@ func (i Interface) equal(o Interface) bool {
 // another interface are left out.
 type Links struct {
 	ready   chan struct{}
-	changed chan struct{}
+	changed notify.Signal
 	kernel  kernelAddresses
 
 	mu         sync.Mutex
 	interfaces []Interface
-	watchers   []chan struct{}
+	watchers   []notify.Signal
 }
 
 // NewLinks returns a Links that knows no interface until it runs.
 func NewLinks() *Links {
-	l := &Links{ready: make(chan struct{}), changed: make(chan struct{}, 1)}
-	l.kernel.changed = make(chan struct{}, 1)
+	l := &Links{ready: make(chan struct{}), changed: notify.New()}
+	l.kernel.changed = notify.New()
 	return l
 }
 
@@ -79,7 +81,7 @@ func (l *Links) linkLocal(index int) netip.Addr {
 
 // Watch returns Changed for one more reader.
 func (l *Links) Watch() <-chan struct{} {
-	c := make(chan struct{}, 1)
+	c := notify.New()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.watchers = append(l.watchers, c)
@@ -93,22 +95,14 @@ func (l *Links) publish(interfaces []Interface) {
 	changed := !slices.EqualFunc(l.interfaces, interfaces, Interface.equal)
 	l.interfaces = interfaces
 	if changed {
-		signal(l.changed)
+		l.changed.Notify()
 		for _, w := range l.watchers {
-			signal(w)
+			w.Notify()
 		}
 	}
 	select {
 	case <-l.ready:
 	default:
 		close(l.ready)
-	}
-}
-
-// signal leaves a token in a channel of capacity one, which may have one already.
-func signal(c chan<- struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
 	}
 }

@@ -41,7 +41,7 @@ func (r *Responder) Set(addresses map[netip.Addr][]string) {
 			r.put(at, addr, nil)
 		}
 	}
-	signal(r.wake)
+	r.wake.Notify()
 }
 
 // Reannounce announces addresses once more, as if they were new. Those for which the responder was not Set to answer are passed
@@ -118,7 +118,7 @@ func (r *Responder) SetProxied(addresses map[netip.Addr]Proxied) {
 			}
 		}
 	}
-	signal(r.wake)
+	r.wake.Notify()
 }
 
 // put and remove pass on to the port of a place, if it has one, what it is to answer for.

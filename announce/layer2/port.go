@@ -10,6 +10,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	"k8s.io/klog/v2"
+
+	"github.com/clarionlb/clarion/internal/notify"
 )
 
 // port is one protocol on one interface in use: it answers for its claims, announces those that are its own and hears who else
@@ -19,7 +21,7 @@ type port struct {
 	ifi       Interface
 	protocol  protocol
 	cancel    context.CancelFunc
-	wake      chan struct{} // receives when there are fresh or gone claims
+	wake      notify.Signal // receives when there are fresh or gone claims
 
 	mu     sync.Mutex
 	claims map[netip.Addr]*claim
@@ -46,7 +48,7 @@ func (p *port) put(addr netip.Addr, owner net.HardwareAddr) {
 	c := &claim{addr: addr, owner: owner}
 	p.claims[addr] = c
 	p.fresh = append(p.fresh, c)
-	signal(p.wake)
+	p.wake.Notify()
 }
 
 func (p *port) remove(addr netip.Addr) {
@@ -54,7 +56,7 @@ func (p *port) remove(addr netip.Addr) {
 	defer p.mu.Unlock()
 	p.gone = append(p.gone, p.claims[addr])
 	delete(p.claims, addr)
-	signal(p.wake)
+	p.wake.Notify()
 }
 
 // close silences the port and has its goroutines end.

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/clarionlb/clarion/internal/notify"
 )
 
 // Responder answers ARP requests and neighbour solicitations for the addresses it is told to, on the interfaces it is told,
@@ -38,7 +40,7 @@ type Responder struct {
 	// proxied are the addresses of others by where they are answered for, with the hardware addresses of the owners.
 	proxied map[place]map[netip.Addr]net.HardwareAddr
 	ports   map[place]*port
-	wake    chan struct{}
+	wake    notify.Signal
 }
 
 // place is where addresses of one family are announced: an interface by name.
@@ -76,7 +78,7 @@ func newResponder(lan lan) *Responder {
 		owned:     map[place]map[netip.Addr]bool{},
 		proxied:   map[place]map[netip.Addr]net.HardwareAddr{},
 		ports:     map[place]*port{},
-		wake:      make(chan struct{}, 1),
+		wake:      notify.New(),
 	}
 }
 
@@ -143,7 +145,7 @@ func (r *Responder) openPorts(ctx context.Context, running *sync.WaitGroup) {
 		ctx, cancel := context.WithCancel(ctx)
 		p := &port{
 			responder: r, ifi: i, protocol: at.protocol,
-			cancel: cancel, wake: make(chan struct{}, 1),
+			cancel: cancel, wake: notify.New(),
 			claims: map[netip.Addr]*claim{},
 		}
 		for addr := range r.owned[at] {

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/clarionlb/clarion/internal/notify"
 )
 
 // Sighting is that somebody else said on the network that an address is his.
@@ -22,7 +24,7 @@ const maxSightings = 4096
 
 // sightings are those not yet taken: one for each address, interface and hardware address.
 type sightings struct {
-	added chan struct{}
+	added notify.Signal
 
 	mu  sync.Mutex
 	all map[sighted]Sighting
@@ -35,7 +37,7 @@ type sighted struct {
 }
 
 func newSightings() *sightings {
-	return &sightings{added: make(chan struct{}, 1), all: map[sighted]Sighting{}}
+	return &sightings{added: notify.New(), all: map[sighted]Sighting{}}
 }
 
 func (s *sightings) add(one Sighting) {
@@ -46,7 +48,7 @@ func (s *sightings) add(one Sighting) {
 		return
 	}
 	s.all[key] = one
-	signal(s.added)
+	s.added.Notify()
 }
 
 func (s *sightings) take() []Sighting {

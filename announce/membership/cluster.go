@@ -11,6 +11,8 @@ import (
 
 	"github.com/hashicorp/memberlist"
 	"k8s.io/klog/v2"
+
+	"github.com/clarionlb/clarion/internal/notify"
 )
 
 // DefaultPort is the TCP and UDP port of the gossip.
@@ -33,7 +35,7 @@ type Config struct {
 // Cluster says which announcers are alive.
 type Cluster struct {
 	config  Config
-	changed chan struct{}
+	changed notify.Signal
 	joined  chan struct{}
 	search  search
 	keys    keys
@@ -69,7 +71,7 @@ func New(config Config) *Cluster {
 	}
 	c := &Cluster{
 		config:  config,
-		changed: make(chan struct{}, 1),
+		changed: notify.New(),
 		joined:  make(chan struct{}),
 		search:  newSearch(),
 		keys:    newKeys(),
@@ -235,14 +237,6 @@ func (s sight) NotifyPingComplete(n *memberlist.Node, _ time.Duration, _ []byte)
 }
 
 func (c *Cluster) noteChange() {
-	signal(c.changed)
-	signal(c.search.wake)
-}
-
-// signal leaves a token in a channel of capacity one, which may have one already.
-func signal(c chan<- struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
+	c.changed.Notify()
+	c.search.wake.Notify()
 }

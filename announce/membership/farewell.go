@@ -70,6 +70,6 @@ func (v voice) hearFarewell(f farewell) {
 		v.farewells.QueueBroadcast(newFarewell(session, name))
 	}
 	if late {
-		signal(v.changed)
+		v.changed.Notify()
 	}
 }

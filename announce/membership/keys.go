@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/memberlist"
+
+	"github.com/clarionlb/clarion/internal/notify"
 )
 
 // KeySize is the length of a key in bytes. The gossip is encrypted and authenticated by AES-256 in GCM.
@@ -30,7 +32,7 @@ type keys struct {
 	promoteAfter, retireAfter time.Duration
 	// ring is memberlist's. It must be given only keys to remove that come last: it may be reading those behind them.
 	ring    *memberlist.Keyring
-	changed chan struct{}
+	changed notify.Signal
 
 	mu     sync.Mutex
 	newest []byte
@@ -52,7 +54,7 @@ func newKeys() keys {
 		promoteAfter: promoteAfter,
 		retireAfter:  retireAfter,
 		ring:         &memberlist.Keyring{},
-		changed:      make(chan struct{}, 1),
+		changed:      notify.New(),
 	}
 }
 
@@ -77,7 +79,7 @@ func (k *keys) set(key []byte, now time.Time) error {
 	}
 	if !first {
 		k.stage, k.due = accepted, now.Add(k.promoteAfter)
-		signal(k.changed)
+		k.changed.Notify()
 	}
 	return nil
 }

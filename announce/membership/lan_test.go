@@ -19,6 +19,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+
+	"github.com/clarionlb/clarion/internal/notify"
 )
 
 // patience is how long a test waits for what must come.
@@ -211,7 +213,7 @@ type process struct {
 	stdin io.WriteCloser
 	gone  sync.Once
 
-	changed   chan struct{}
+	changed   notify.Signal
 	mu        sync.Mutex
 	alive     []string
 	left      []string
@@ -235,7 +237,7 @@ func (n *node) start() *process {
 // startWith starts a member with that key.
 func (n *node) startWith(key []byte) *process {
 	n.t.Helper()
-	p := &process{t: n.t, node: n, changed: make(chan struct{}, 1), alive: []string{n.name}}
+	p := &process{t: n.t, node: n, changed: notify.New(), alive: []string{n.name}}
 	p.cmd = exec.Command("/proc/self/exe")
 	p.cmd.Env = append(os.Environ(), envMember+"="+n.name+"="+n.address.String(), envKey+"="+hex.EncodeToString(key), envCalm+"="+strconv.FormatBool(n.calm))
 	if testing.Verbose() {
@@ -270,7 +272,7 @@ func (p *process) heard(line string) {
 		p.strangers = strings.Fields(value)
 	}
 	p.joined = p.joined || line == "joined"
-	signal(p.changed)
+	p.changed.Notify()
 }
 
 // meet tells the process who its peers are.

@@ -55,6 +55,6 @@ func sender(text string) (netip.Addr, bool) {
 func (c *Cluster) noteStranger(address netip.Addr) {
 	if c.strangers.note(address, time.Now()) {
 		c.config.Logger.Info("Gossip arrives that is encrypted with another key or not at all; it is ignored", "from", address)
-		signal(c.changed)
+		c.changed.Notify()
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/clarionlb/clarion/internal/notify"
 )
 
 const (
@@ -20,14 +22,14 @@ const (
 
 // search is the look-out for peers that are not in sight.
 type search struct {
-	wake chan struct{}
+	wake notify.Signal
 
 	mu    sync.Mutex
 	told  bool // SetPeers has been called
 	peers map[string]netip.Addr
 }
 
-func newSearch() search { return search{wake: make(chan struct{}, 1)} }
+func newSearch() search { return search{wake: notify.New()} }
 
 // SetPeers tells who should be there, by name and address; this member may be among them. Peers that are not in sight at
 // their address are looked for until they are; others that are not in sight are forgotten. It never blocks.
@@ -43,7 +45,7 @@ func (c *Cluster) SetPeers(peers map[string]netip.Addr) {
 		return !m.alive && !expected
 	})
 	c.mu.Unlock()
-	signal(c.search.wake)
+	c.search.wake.Notify()
 }
 
 // quest is the search for one peer.

@@ -86,7 +86,7 @@ func (v voice) NotifyMsg(word []byte) {
 			v.notices = append(v.notices, Notice{From: string(word[2:name]), Text: bytes.Clone(word[name:])})
 		}
 		v.mu.Unlock()
-		signal(v.changed)
+		v.changed.Notify()
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"github.com/mdlayher/ndp"
 	"golang.org/x/net/ipv6"
 	"k8s.io/klog/v2"
+
+	"github.com/clarionlb/clarion/internal/notify"
 )
 
 // beacon advertises this node on an interface and hears which router does, as routers do that speak BGP without addresses
@@ -18,7 +20,7 @@ type beacon struct {
 	ifi    string
 	logger klog.Logger
 	// moved receives after router has changed.
-	moved chan struct{}
+	moved notify.Signal
 	// interval between advertisements, and between attempts where there is no such interface.
 	interval time.Duration
 
@@ -27,7 +29,7 @@ type beacon struct {
 }
 
 func newBeacon(ifi string, logger klog.Logger) *beacon {
-	return &beacon{ifi: ifi, logger: logger, moved: make(chan struct{}, 1), interval: 3 * time.Second}
+	return &beacon{ifi: ifi, logger: logger, moved: notify.New(), interval: 3 * time.Second}
 }
 
 // router returns the link-local address of the router that was heard last, with its zone, or the zero Addr.
@@ -127,6 +129,6 @@ func (b *beacon) hear(router netip.Addr) {
 	b.mu.Unlock()
 	if changed {
 		b.logger.V(2).Info("A router advertises itself", "interface", b.ifi, "address", router)
-		signal(b.moved)
+		b.moved.Notify()
 	}
 }

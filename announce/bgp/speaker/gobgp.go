@@ -16,6 +16,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/clarionlb/clarion/announce/bgp"
+	"github.com/clarionlb/clarion/internal/notify"
 )
 
 // connection is one life of a GoBGP server: it dials one router until there is a session, and is given up when that ends. It
@@ -27,7 +28,7 @@ type connection struct {
 	stop    context.CancelFunc
 	updates atomic.Uint64
 	// news receives after there is something to take.
-	news chan struct{}
+	news notify.Signal
 
 	mu     sync.Mutex
 	events []event
@@ -61,7 +62,7 @@ const deferral = 2 * time.Second
 
 // open starts a server that has no routes yet and does not dial.
 func open(peer bgp.Peer, address netip.Addr, logger klog.Logger) (*connection, error) {
-	c := &connection{peer: peer, address: address, news: make(chan struct{}, 1)}
+	c := &connection{peer: peer, address: address, news: notify.New()}
 	c.server = server.NewBgpServer(server.LoggerOption(slog.New(&listener{connection: c, logger: logger}), nil))
 	go c.server.Serve()
 	ctx, stop := context.WithCancel(context.Background())
@@ -256,7 +257,7 @@ func (c *connection) happen(e event) {
 	c.mu.Lock()
 	c.events = append(c.events, e)
 	c.mu.Unlock()
-	signal(c.news)
+	c.news.Notify()
 }
 
 // take returns what has happened since the last time.

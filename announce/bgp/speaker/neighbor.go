@@ -12,6 +12,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/clarionlb/clarion/announce/bgp"
+	"github.com/clarionlb/clarion/internal/notify"
 )
 
 // neighbor keeps up the session with one router.
@@ -19,7 +20,7 @@ type neighbor struct {
 	speaker *Speaker
 	name    string
 	logger  klog.Logger
-	wake    chan struct{}
+	wake    notify.Signal
 	// running is guarded by the Speaker.
 	running bool
 
@@ -44,7 +45,7 @@ func newNeighbor(s *Speaker, name string) *neighbor {
 		speaker:   s,
 		name:      name,
 		logger:    klog.LoggerWithValues(s.config.Logger, "peer", name),
-		wake:      make(chan struct{}, 1),
+		wake:      notify.New(),
 		held:      s.held[name],
 		status:    bgp.PeerStatus{Name: name, State: bgp.Idle, Since: time.Now()},
 		restarted: s.config.Restarted,
@@ -59,7 +60,7 @@ func (n *neighbor) set(peer bgp.Peer, routes []bgp.Route) {
 		return
 	}
 	n.peer, n.routes = &peer, routes
-	signal(n.wake)
+	n.wake.Notify()
 }
 
 // leave ends the session, and says why.
@@ -70,7 +71,7 @@ func (n *neighbor) leave(excuse string) {
 		return
 	}
 	n.peer, n.routes, n.excuse = nil, nil, excuse
-	signal(n.wake)
+	n.wake.Notify()
 }
 
 func (n *neighbor) hold(why string) {
@@ -78,7 +79,7 @@ func (n *neighbor) hold(why string) {
 	defer n.mu.Unlock()
 	if n.held != why {
 		n.held = why
-		signal(n.wake)
+		n.wake.Notify()
 	}
 }
 
@@ -94,7 +95,7 @@ func (n *neighbor) sever(why string) {
 	defer n.mu.Unlock()
 	if n.status.State == bgp.Established {
 		n.severed = why
-		signal(n.wake)
+		n.wake.Notify()
 	}
 }
 
@@ -362,7 +363,7 @@ func (n *neighbor) note(change func(*bgp.PeerStatus)) {
 		n.logger.Info("A BGP session has a problem", "address", after.Address, "state", after.State, "problem", after.Error)
 	}
 	if after != before || gone {
-		signal(n.speaker.changed)
+		n.speaker.changed.Notify()
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/clarionlb/clarion/announce/bgp"
+	"github.com/clarionlb/clarion/internal/notify"
 )
 
 // Config is what a Speaker is made of.
@@ -25,8 +26,8 @@ type Config struct {
 // Speaker announces routes to routers.
 type Speaker struct {
 	config  Config
-	changed chan struct{}
-	wake    chan struct{}
+	changed notify.Signal
+	wake    notify.Signal
 
 	mu        sync.Mutex
 	neighbors map[string]*neighbor
@@ -39,8 +40,8 @@ type Speaker struct {
 func New(config Config) *Speaker {
 	return &Speaker{
 		config:    config,
-		changed:   make(chan struct{}, 1),
-		wake:      make(chan struct{}, 1),
+		changed:   notify.New(),
+		wake:      notify.New(),
 		neighbors: map[string]*neighbor{},
 	}
 }
@@ -73,7 +74,7 @@ func (s *Speaker) Set(peers map[string]bgp.Peer, routes map[string][]bgp.Route) 
 		}
 	}
 	if fresh {
-		signal(s.wake)
+		s.wake.Notify()
 	}
 }
 
@@ -161,13 +162,5 @@ func (s *Speaker) Run(ctx context.Context) error {
 			return nil
 		case <-s.wake:
 		}
-	}
-}
-
-// signal leaves a token in a channel of capacity one, which may have one already.
-func signal(c chan<- struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
 	}
 }

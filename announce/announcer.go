@@ -22,6 +22,7 @@ import (
 	"github.com/clarionlb/clarion/announce/membership"
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/client/versioned"
+	"github.com/clarionlb/clarion/internal/gossipkey"
 )
 
 // Config is what an Announcer is made of.
@@ -186,7 +187,7 @@ func (a *Announcer) run(ctx context.Context, group *errgroup.Group) error {
 
 func (a *Announcer) changeKey() {
 	if err := a.cluster.SetKey(a.keys.Key()); err != nil {
-		a.config.Logger.Error(err, "The key of the gossip cannot be used, the one before stays", "secret", klog.KRef(KeyNamespace, KeySecret))
+		a.config.Logger.Error(err, "The key of the gossip cannot be used, the one before stays", "secret", klog.KRef(gossipkey.Namespace, gossipkey.Secret))
 	}
 }
 
@@ -255,7 +256,7 @@ func (a *Announcer) loop(ctx context.Context) error {
 // when to look again.
 func (a *Announcer) observe(ctx context.Context) (wake time.Time) {
 	now := time.Now()
-	up, alive := InterfacesUp(a.links.Interfaces()), a.cluster.Alive()
+	up, alive := interfacesUp(a.links.Interfaces()), a.cluster.Alive()
 	var suspects []ProbeTarget
 	company := Sighted{Expected: len(a.peers)}
 	for name, address := range a.peers {
@@ -403,8 +404,8 @@ func proxiedBy(care map[netip.Addr]Proxy) map[netip.Addr]layer2.Proxied {
 // finishProbe takes the result of a trial.
 func (a *Announcer) finishProbe(r dadResult) {
 	a.dad.finished(r)
-	if a.planner.ReportProbe(r.address, r.host, time.Now()) {
-		a.reportConflict(r.address)
+	if c, news := a.planner.ReportProbe(r.address, r.host, time.Now()); news {
+		a.reportConflict(c)
 	}
 }
 
@@ -421,8 +422,8 @@ func (a *Announcer) observeSighting(s layer2.Sighting) {
 		return
 	}
 	conflictsMetric.WithLabelValues("stranger").Inc()
-	if a.planner.ObserveConflict(s.Address, ConflictingHost{s.Interface, s.MAC.String()}, now) {
-		a.reportConflict(s.Address)
+	if c, news := a.planner.ObserveConflict(s.Address, ConflictingHost{Interface: s.Interface, MAC: s.MAC.String()}, now); news {
+		a.reportConflict(c)
 	}
 	if now.Sub(a.defended[s.Address]) >= defence {
 		a.defended[s.Address] = now
@@ -431,10 +432,9 @@ func (a *Announcer) observeSighting(s layer2.Sighting) {
 }
 
 // reportConflict tells people of a stranger that has an address.
-func (a *Announcer) reportConflict(ip netip.Addr) {
-	c := a.planner.conflicts[ip]
-	a.config.Logger.Info("A stranger answers for an address", "address", ip, "mac", c.MAC, "interface", c.Interface, "announced", c.InUse)
-	a.events.Conflict(a.view.byAddress[ip], *c)
+func (a *Announcer) reportConflict(c Conflict) {
+	a.config.Logger.Info("A stranger answers for an address", "address", c.Address, "mac", c.MAC, "interface", c.Interface, "announced", c.InUse)
+	a.events.Conflict(a.view.ServicesOf(c.Address), c)
 }
 
 // seesAPI reports whether the API server can be reached.

@@ -120,8 +120,8 @@ type round struct {
 
 // consider decides about one session of BGP.
 func (r *round) consider(name string) bfdPath {
-	detection, peer, state, before := r.bfd[name], r.peers[name], r.states[name], r.before[name]
-	w := bfdPath{address: state.Address, refused: detection.Refused, failures: before.failures}
+	settings, peer, state, before := r.bfd[name], r.peers[name], r.states[name], r.before[name]
+	w := bfdPath{address: state.Address, refused: settings.Refused, failures: before.failures}
 	if !w.address.IsValid() {
 		w.address = peer.Address
 	}
@@ -130,20 +130,21 @@ func (r *round) consider(name string) bfdPath {
 		delete(r.gates, name)
 	}
 	_, gated := r.gates[name]
-	first := detection.Strict || gated // before BGP
+	first := settings.Strict || gated // before BGP
+	session := sessionOf(settings)
 	switch {
 	case w.refused != "" && (!established || before.path == ""):
 		return w
 	case w.refused != "":
 		// Routers that take the end of BFD for a failure, as FRR does, would pay for a BFDProfile that was deleted in error.
-		detection.Session = before.session
+		session = before.session
 	case !w.address.IsValid() && first:
 		r.held[name] = "BFD comes first"
 		return w
 	case !established && !first:
 		return w
 	}
-	r.watch(&w, detection, peer)
+	r.watch(&w, session, settings.Age, peer)
 	if w.since = r.now; before.path == w.path && before.up == w.up {
 		w.since = before.since
 	}
@@ -158,7 +159,7 @@ func (r *round) consider(name string) bfdPath {
 	if gated && !fine && w.status.Err == nil && r.waits(name, w.session.Patience()) {
 		r.held[name] = "BFD comes first, since the router may not have noticed the restart"
 	}
-	if detection.Strict && !fine {
+	if settings.Strict && !fine {
 		r.held[name] = "BFD is not up yet"
 		if problem := w.problem(r.now); problem != "" {
 			r.held[name] = "BFD is not up: " + problem
@@ -171,18 +172,23 @@ func (r *round) consider(name string) bfdPath {
 }
 
 // watch has the path watched, and notes how it is.
-func (r *round) watch(w *bfdPath, detection BFDSettings, peer bgp.Peer) {
-	w.session = detection.Session
+func (r *round) watch(w *bfdPath, session bfd.Session, age int, peer bgp.Peer) {
+	w.session = session
 	w.session.Peer, w.session.Local, w.session.MultiHop = w.address, peer.Source, farAway(peer, w.address, r.networks)
 	w.path = pathName(w.session)
-	if age, known := r.ages[w.path]; !known || detection.Age < age {
-		r.ages[w.path], r.actions.sessions[w.path] = detection.Age, w.session
+	if age, known := r.ages[w.path]; !known || age < age {
+		r.ages[w.path], r.actions.sessions[w.path] = age, w.session
 	}
 	w.status = bfd.Status{State: bfd.Down, RemoteState: bfd.Down} // of one that is new
 	if status, there := r.statuses[w.path]; there {
 		w.status = status
 	}
 	w.up = w.status.State == bfd.Up
+}
+
+// sessionOf is all of a session of BFD that does not depend on the peer.
+func sessionOf(s BFDSettings) bfd.Session {
+	return bfd.Session{Transmit: s.Transmit, Receive: s.Receive, Multiplier: s.Multiplier, MinimumTTL: s.MinimumTTL, Passive: s.Passive}
 }
 
 // waits says whether a session still waits for BFD after a restart, of which the router hears when it has had patience for so long.

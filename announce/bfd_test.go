@@ -9,11 +9,8 @@ import (
 	"testing"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"github.com/clarionlb/clarion/announce/bfd"
 	"github.com/clarionlb/clarion/announce/bgp"
-	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
 // crossing is a node and its routers, as a coupling sees them. What it decides is carried out at once: sessions of BFD are there
@@ -231,8 +228,8 @@ func TestAfterARestartBFDIsFirstWhereTheRouterHasKeptRoutes(t *testing.T) {
 
 func TestSessionsWithOneRouterShareItsPath(t *testing.T) {
 	c := newCrossing(false)
-	c.peer("a", "192.0.2.1", BFDSettings{Session: bfd.Session{Transmit: time.Second}, Age: 2}, func(p *bgp.Peer) { p.Port = 1790 })
-	c.peer("b", "192.0.2.1", BFDSettings{Session: bfd.Session{Transmit: time.Minute}, Age: 1}, nil)
+	c.peer("a", "192.0.2.1", BFDSettings{Transmit: time.Second, Age: 2}, func(p *bgp.Peer) { p.Port = 1790 })
+	c.peer("b", "192.0.2.1", BFDSettings{Transmit: time.Minute, Age: 1}, nil)
 	c.peer("c", "192.0.2.1", BFDSettings{}, func(p *bgp.Peer) { p.Source = netip.MustParseAddr("192.0.2.9") })
 	for _, name := range []string{"a", "b", "c"} {
 		c.session(name, bgp.Established)
@@ -273,7 +270,7 @@ func TestWhichRoutersAreSeveralHopsAway(t *testing.T) {
 func TestABFDProfileThatGoesStaysInForceForTheSessionsThatHaveIt(t *testing.T) {
 	c := newCrossing(false)
 	const gone = "there is no BFDProfile fast"
-	c.peer("tor", "192.0.2.1", BFDSettings{Session: bfd.Session{Transmit: time.Second}}, nil)
+	c.peer("tor", "192.0.2.1", BFDSettings{Transmit: time.Second}, nil)
 	c.session("tor", bgp.Established)
 	c.look()
 	c.comesUp("192.0.2.1")
@@ -337,41 +334,4 @@ func TestWhatIsReportedOfAPath(t *testing.T) {
 	c.comesUp("192.0.2.1")
 	c.path("192.0.2.1", func(s *bfd.Status) { s.Err = nil })
 	expect("when it is up", "Up", "", c.sight.now)
-}
-
-func TestAPlanSaysHowPathsAreToBeWatched(t *testing.T) {
-	r := newRack()
-	named := func(spec *v1alpha1.BGPPeerSpec) { spec.BFDProfile = "fast" }
-	r.peer("tor", named)
-	r.peer("unwatched", nil)
-	expect := func(when string, want BFDSettings) {
-		t.Helper()
-		if got := r.plan().BFD; len(got) != 1 || got["tor"] != want {
-			t.Errorf("%s: %+v, want %+v", when, got, want)
-		}
-	}
-	expect("without the profile", BFDSettings{Refused: "there is no BFDProfile fast"})
-	profile := &v1alpha1.BFDProfile{ObjectMeta: metav1.ObjectMeta{Name: "fast"}, Spec: v1alpha1.BFDProfileSpec{
-		TransmitInterval: 100, ReceiveInterval: 200, DetectMultiplier: 4, MinimumTTL: 250, PassiveMode: true, Strict: true, EchoInterval: 50,
-	}}
-	if err := r.view.SetBFDProfile("fast", profile); err != nil {
-		t.Error(err)
-	}
-	expect("with it", BFDSettings{Strict: true, Session: bfd.Session{
-		Transmit: 100 * time.Millisecond, Receive: 200 * time.Millisecond, Multiplier: 4, MinimumTTL: 250, Passive: true,
-	}})
-	r.view.SetBFDProfile("fast", profile.DeepCopy())
-	if r.plan().Changed {
-		t.Error("nothing has changed, and all is planned again")
-	}
-	profile.Spec.EchoMode = true
-	if err := r.view.SetBFDProfile("fast", profile); err == nil {
-		t.Error("it is to echo")
-	}
-	expect("with echoes", BFDSettings{Refused: "BFDProfile fast: spec.echoMode is not supported"})
-	r.view.SetBFDProfile("fast", nil)
-	expect("without it again", BFDSettings{Refused: "there is no BFDProfile fast"})
-	if len(r.plan().Peers) != 2 {
-		t.Error("there are no sessions without BFD")
-	}
 }

@@ -5,14 +5,19 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/clarionlb/clarion/announce/bfd"
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
 // BFDSettings is how BFD is to watch the path to a router.
 type BFDSettings struct {
-	// Session is all of it that does not depend on the router.
-	Session bfd.Session
+	// Transmit and Receive are how often packets are to be sent and can be received; 0 is the default of package bfd.
+	Transmit, Receive time.Duration
+	// Multiplier is how many packets have to be missing for the path to count as dead; 0 is the default.
+	Multiplier uint8
+	// MinimumTTL of the packets of a peer that is several hops away; 0 is the default.
+	MinimumTTL uint8
+	// Passive leaves it to the peer to begin.
+	Passive bool
 	// Strict has a session with the router only while BFD is up.
 	Strict bool
 	// Refused is why the path is not watched; the session with the router is not concerned. It is empty if it can be.
@@ -31,14 +36,12 @@ func newBFDSettings(p *v1alpha1.BFDProfile) (BFDSettings, error) {
 		return BFDSettings{Refused: fmt.Sprintf("BFDProfile %s: %v", p.Name, errEcho)}, errEcho
 	}
 	return BFDSettings{
-		Session: bfd.Session{
-			Transmit:   time.Duration(s.TransmitInterval) * time.Millisecond,
-			Receive:    time.Duration(s.ReceiveInterval) * time.Millisecond,
-			Multiplier: uint8(s.DetectMultiplier),
-			MinimumTTL: uint8(s.MinimumTTL),
-			Passive:    s.PassiveMode,
-		},
-		Strict: s.Strict,
+		Transmit:   time.Duration(s.TransmitInterval) * time.Millisecond,
+		Receive:    time.Duration(s.ReceiveInterval) * time.Millisecond,
+		Multiplier: uint8(s.DetectMultiplier),
+		MinimumTTL: uint8(s.MinimumTTL),
+		Passive:    s.PassiveMode,
+		Strict:     s.Strict,
 	}, nil
 }
 

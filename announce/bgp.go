@@ -141,7 +141,7 @@ func (r *Peering) step() time.Time {
 	r.refused, r.draining = plan.Refused, plan.Draining
 	r.metrics.refuse(plan.Refused)
 	r.speaker.SetCloseReason(r.closeReason())
-	r.speaker.SetShutdownMessage(notBackSoon(r.view.nodes[r.node]))
+	r.speaker.SetShutdownMessage(r.planner.ShutdownMessage())
 	return plan.Wake
 }
 
@@ -283,20 +283,6 @@ func (r *Peering) reportSessions(peers []bgp.PeerStatus) {
 			r.events.Session(announcer, before[name], corev1.EventTypeNormal, eventSessionLeft, "is closed: "+r.closeReason())
 		}
 	}
-}
-
-// notBackSoon is why an announcer that ends now is not just being restarted; empty if it may be. A kubelet that shuts its node down
-// says that it is not ready before it ends what runs there.
-func notBackSoon(own *node) string {
-	switch {
-	case own == nil:
-		return "the node is removed"
-	case own.draining || own.excluded:
-		return "the node is drained"
-	case own.notReady:
-		return "the node is not ready"
-	}
-	return ""
 }
 
 // closeReason is why a router is left on purpose.

@@ -44,7 +44,7 @@ func (e *Events) Start() {
 func (e *Events) Stop() { e.broadcaster.Shutdown() }
 
 // Moved tells that an address came to this node.
-func (e *Events) Moved(services []*service, m Move) {
+func (e *Events) Moved(services []ServiceRef, m Move) {
 	text := fmt.Sprintf("%s is announced from node %s", m.Address, m.To)
 	switch m.Reason {
 	case MoveIncumbentDown:
@@ -60,7 +60,7 @@ func (e *Events) Moved(services []*service, m Move) {
 }
 
 // Conflict tells that a stranger has an address, which is announced nevertheless or not.
-func (e *Events) Conflict(services []*service, c Conflict) {
+func (e *Events) Conflict(services []ServiceRef, c Conflict) {
 	text := fmt.Sprintf("the host %s on %s answers for %s too", c.MAC, c.Interface, c.Address)
 	if !c.InUse {
 		text = fmt.Sprintf("%s is not announced: the host %s on %s answers for it", c.Address, c.MAC, c.Interface)
@@ -68,14 +68,14 @@ func (e *Events) Conflict(services []*service, c Conflict) {
 	e.on(services, corev1.EventTypeWarning, eventConflict, text)
 }
 
-func (e *Events) on(services []*service, kind, reason, text string) {
+func (e *Events) on(services []ServiceRef, kind, reason, text string) {
 	for _, s := range services {
 		e.recorder.Event(&corev1.ObjectReference{
 			APIVersion: "v1",
 			Kind:       "Service",
-			Namespace:  s.name.Namespace,
-			Name:       s.name.Name,
-			UID:        s.uid,
+			Namespace:  s.Namespace,
+			Name:       s.Name,
+			UID:        s.UID,
 		}, kind, reason, text)
 	}
 }

@@ -179,7 +179,7 @@ func NewWatcher(kube kubernetes.Interface, clarion versioned.Interface, node str
 			spec:          true,
 		},
 		{
-			informer: coreinformers.NewFilteredSecretInformer(kube, KeyNamespace, 0, nil, basicAuth),
+			informer: coreinformers.NewFilteredSecretInformer(kube, v1alpha1.SystemNamespace, 0, nil, basicAuth),
 			apply: func(v *View, name types.NamespacedName, o any) {
 				secret, _ := o.(*corev1.Secret)
 				v.SetSecret(name.Name, secret)

@@ -6,7 +6,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/clarionlb/clarion/announce/layer2"
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
@@ -36,17 +35,6 @@ func (i Interface) shares(o Interface, ipv4 bool) bool {
 func (i Interface) Equal(o Interface) bool {
 	return i.Name == o.Name && i.MAC == o.MAC && i.DefaultRoute4 == o.DefaultRoute4 && i.DefaultRoute6 == o.DefaultRoute6 &&
 		slices.Equal(i.Prefixes, o.Prefixes)
-}
-
-// InterfacesUp are those links that addresses can be announced on now.
-func InterfacesUp(links []layer2.Interface) []Interface {
-	var up []Interface
-	for _, l := range links {
-		if l.Up {
-			up = append(up, Interface{l.Name, l.MAC.String(), l.Prefixes, l.DefaultRoute4, l.DefaultRoute6})
-		}
-	}
-	return up
 }
 
 func readInterface(i v1alpha1.Layer2Interface) Interface {

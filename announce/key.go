@@ -10,15 +10,8 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/clarionlb/clarion/internal/gossipkey"
 	"github.com/clarionlb/clarion/internal/notify"
-)
-
-// The Secret with the key that encrypts what announcers tell each other: its namespace, name and only field. The
-// cloud-controller-manager makes it. Deleted, it is made anew with another key, which the announcers then change to.
-const (
-	KeyNamespace = "clarion-system"
-	KeySecret    = "clarion-gossip"
-	KeyField     = "key"
 )
 
 // KeyWatcher watches the key of the gossip, which the cloud-controller-manager makes.
@@ -30,10 +23,10 @@ type KeyWatcher struct {
 func NewKeyWatcher(kube kubernetes.Interface) (*KeyWatcher, error) {
 	// Of all Secrets, the announcer may see this one alone.
 	this := func(o *metav1.ListOptions) {
-		o.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, KeySecret).String()
+		o.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, gossipkey.Secret).String()
 	}
 	k := &KeyWatcher{
-		secrets: coreinformers.NewFilteredSecretInformer(kube, KeyNamespace, 0, nil, this),
+		secrets: coreinformers.NewFilteredSecretInformer(kube, gossipkey.Namespace, 0, nil, this),
 		changed: notify.New(),
 	}
 	_, err := k.secrets.AddEventHandler(cache.ResourceEventHandlerFuncs{
@@ -51,9 +44,9 @@ func (k *KeyWatcher) Run(ctx context.Context) error {
 
 // Key is the present key; nil if there is none. Without the Secret, the last key goes on being used.
 func (k *KeyWatcher) Key() []byte {
-	object, exists, err := k.secrets.GetStore().GetByKey(KeyNamespace + "/" + KeySecret)
+	object, exists, err := k.secrets.GetStore().GetByKey(gossipkey.Namespace + "/" + gossipkey.Secret)
 	if err != nil || !exists {
 		return nil
 	}
-	return object.(*corev1.Secret).Data[KeyField]
+	return object.(*corev1.Secret).Data[gossipkey.Field]
 }

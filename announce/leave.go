@@ -48,3 +48,17 @@ func (l *gracefulShutdown) step(leaving, first bool, now time.Time) (s stage, wa
 	}
 	return closed, time.Time{}
 }
+
+// ShutdownMessage is why an announcer that ends now is not just being restarted; empty if it may be. A kubelet that shuts its node down
+// says that it is not ready before it ends what runs there.
+func (p *BGPPlanner) ShutdownMessage() string {
+	switch own := p.view.nodes[p.node]; {
+	case own == nil:
+		return "the node is removed"
+	case own.draining || own.excluded:
+		return "the node is drained"
+	case own.notReady:
+		return "the node is not ready"
+	}
+	return ""
+}

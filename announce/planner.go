@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/clarionlb/clarion/announce/election"
-	"github.com/clarionlb/clarion/announce/layer2"
 )
 
 // Layer2Planner decides what one node announces, from a View, the live members and the node's interfaces. A change of a Service
@@ -33,7 +32,7 @@ type Layer2Planner struct {
 	announced map[netip.Addr][]string
 	conflicts map[netip.Addr]*Conflict
 	takeovers map[netip.Addr]takeover
-	relays    map[netip.Addr]layer2.Relay
+	relays    map[netip.Addr]Relay
 	// quiesce and kept are addresses of which this plan finds that another node has announced them: it is to have them, or was and
 	// is not any more.
 	quiesce, reannounce []netip.Addr
@@ -63,7 +62,7 @@ func NewLayer2Planner(view *View, node string) *Layer2Planner {
 		announced:  map[netip.Addr][]string{},
 		conflicts:  map[netip.Addr]*Conflict{},
 		takeovers:  map[netip.Addr]takeover{},
-		relays:     map[netip.Addr]layer2.Relay{},
+		relays:     map[netip.Addr]Relay{},
 		ownerOf:    map[netip.Addr]string{},
 		unnoticed:  map[netip.Addr]time.Time{},
 		away:       map[string]time.Time{},
@@ -152,7 +151,7 @@ type Layer2Plan struct {
 	Proxied map[netip.Addr]Proxy
 	// Relays are the addresses that were on other nodes, with where to relay what belongs to connections that began there: all
 	// of them.
-	Relays map[netip.Addr]layer2.Relay
+	Relays map[netip.Addr]Relay
 	// Probes are the addresses of which to find out, on which interfaces, whether a stranger has them: all of them. Report
 	// tells the planner.
 	Probes map[netip.Addr][]string
@@ -172,6 +171,13 @@ type Layer2Plan struct {
 	GossipBlocked []string
 	// Wake is when to plan again even if nothing changes; zero: never.
 	Wake time.Time
+}
+
+// Relay is where to send on, inside the node's network, what is sent to an address and belongs to connections that began elsewhere.
+type Relay struct {
+	// To is an address of the other node, which is reached by way of Interface.
+	To        netip.Addr
+	Interface string
 }
 
 // Proxy is what is needed to answer in the place of another node.

@@ -163,7 +163,8 @@ func TestAStrangerBesideAnAddressInUseIsReportedForAWhile(t *testing.T) {
 	owner := l.owner(vip)
 	p := l.nodes[owner].planner
 	stranger := ConflictingHost{"eth0", "52:54:00:00:00:99"}
-	if !p.ObserveConflict(addr(vip), stranger, l.now) || p.ObserveConflict(addr(vip), stranger, l.now) {
+	_, first := p.ObserveConflict(addr(vip), stranger, l.now)
+	if _, again := p.ObserveConflict(addr(vip), stranger, l.now); !first || again {
 		t.Error("heard once, it is news once")
 	}
 	l.settle()

@@ -7,7 +7,7 @@ import (
 )
 
 func TestANodeWhoseLinkWasDownFirstLooksForTheOthers(t *testing.T) {
-	up, down := []Interface{eth0}, []Interface{{Name: "eth1"}}
+	up, down := []Interface{{Name: "eth0", Prefixes: []netip.Prefix{netip.MustParsePrefix("192.168.10.0/24")}}}, []Interface{{Name: "eth1"}}
 	all, two, alone := []string{"n1", "n2", "n3"}, []string{"n1", "n2"}, []string{"n1"}
 	start := time.Now()
 	type step struct {

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/clarionlb/clarion/announce/election"
-	"github.com/clarionlb/clarion/announce/layer2"
 )
 
 // Connections that began while a node announced an address go on there when the address moves on purpose. The claim of the
@@ -20,7 +19,7 @@ import (
 // noticePeriod is for how long that is.
 const noticePeriod = 3 * time.Second
 
-// maxPreviousOwners is how many former owners a claim names: layer2.Relays sends a packet past some more.
+// maxPreviousOwners is how many former owners a claim names: Relays sends a packet past some more.
 const maxPreviousOwners = 8
 
 // previousOwnerGrace is how long a node out of sight is still relayed to: longer than it takes to restart its announcer, without
@@ -174,10 +173,10 @@ func (p *Layer2Planner) expireUnnoticed(now time.Time) (wake time.Time) {
 
 // relayTo is the way to a node for what is sent to an address. It is there if the node has an address in a network in which
 // both are: with a router in between, packets would come back.
-func (p *Layer2Planner) relayTo(name string, ip netip.Addr) (layer2.Relay, bool) {
+func (p *Layer2Planner) relayTo(name string, ip netip.Addr) (Relay, bool) {
 	n, a := p.view.nodes[name], p.view.announcers[name]
 	if n == nil || a == nil {
-		return layer2.Relay{}, false
+		return Relay{}, false
 	}
 	interfaces, announced := p.announced[ip]
 	for _, own := range p.interfaces {
@@ -187,9 +186,9 @@ func (p *Layer2Planner) relayTo(name string, ip netip.Addr) (layer2.Relay, bool)
 		for _, to := range n.addresses {
 			connected := func(i Interface) bool { return i.Contains(to) && i.shares(own, to.Is4()) }
 			if to.Is4() == ip.Is4() && own.Contains(to) && slices.ContainsFunc(a.interfaces, connected) {
-				return layer2.Relay{To: to, Interface: own.Name}, true
+				return Relay{To: to, Interface: own.Name}, true
 			}
 		}
 	}
-	return layer2.Relay{}, false
+	return Relay{}, false
 }

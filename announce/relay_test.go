@@ -9,7 +9,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/clarionlb/clarion/announce/layer2"
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
@@ -61,14 +60,14 @@ func (l *lan) drain() (former, owner string) {
 }
 
 // relaysTo is what a node relays to another one, if it relays all.
-func relaysTo(name string) map[netip.Addr]layer2.Relay {
-	return map[netip.Addr]layer2.Relay{
+func relaysTo(name string) map[netip.Addr]Relay {
+	return map[netip.Addr]Relay{
 		addr(vip):  {To: addr(fmt.Sprintf("192.168.10.1%d", index(name)+1)), Interface: "eth0"},
 		addr(vip6): {To: addr(fmt.Sprintf("fd00:10::1%d", index(name)+1)), Interface: "eth0"},
 	}
 }
 
-func (l *lan) expectRelays(name string, want map[netip.Addr]layer2.Relay) {
+func (l *lan) expectRelays(name string, want map[netip.Addr]Relay) {
 	l.t.Helper()
 	if got := l.plan(name).Relays; !maps.Equal(got, want) {
 		l.t.Errorf("%s relays %v, want %v", name, got, want)
@@ -96,7 +95,7 @@ func TestConnectionsAreRelayedToTheNodeThatTheirAddressCameFrom(t *testing.T) {
 			if owner == former {
 				t.Fatalf("%s still has the address", former)
 			}
-			var want map[netip.Addr]layer2.Relay
+			var want map[netip.Addr]Relay
 			if test.relays {
 				want = relaysTo(former)
 			}

@@ -17,7 +17,7 @@ type relays struct {
 	}
 	logger klog.Logger
 	// current is what the kernel relays, as far as that is known.
-	current map[netip.Addr]layer2.Relay
+	current map[netip.Addr]Relay
 	// begun says that what a former process had relayed is no concern any more; due is when to end what is not needed.
 	begun bool
 	due   time.Time
@@ -34,10 +34,10 @@ func newRelays(links *layer2.Links, logger klog.Logger) *relays {
 const unneeded = time.Second
 
 // prepare has these relayed too.
-func (r *relays) prepare(relays map[netip.Addr]layer2.Relay) {
+func (r *relays) prepare(relays map[netip.Addr]Relay) {
 	for ip, relay := range relays {
 		if r.current[ip] != relay {
-			all := map[netip.Addr]layer2.Relay{}
+			all := map[netip.Addr]Relay{}
 			maps.Copy(all, r.current)
 			maps.Copy(all, relays)
 			r.set(all)
@@ -47,7 +47,7 @@ func (r *relays) prepare(relays map[netip.Addr]layer2.Relay) {
 }
 
 // finish has nothing else relayed than these, in a while, and returns when to call it again for that.
-func (r *relays) finish(relays map[netip.Addr]layer2.Relay, now time.Time) (wake time.Time) {
+func (r *relays) finish(relays map[netip.Addr]Relay, now time.Time) (wake time.Time) {
 	switch {
 	case r.begun && maps.Equal(r.current, relays):
 		r.due = time.Time{}
@@ -64,8 +64,12 @@ func (r *relays) finish(relays map[netip.Addr]layer2.Relay, now time.Time) (wake
 }
 
 // set has these relayed and nothing else.
-func (r *relays) set(relays map[netip.Addr]layer2.Relay) {
-	err := r.kernel.Set(relays)
+func (r *relays) set(relays map[netip.Addr]Relay) {
+	kernel := make(map[netip.Addr]layer2.Relay, len(relays))
+	for ip, relay := range relays {
+		kernel[ip] = layer2.Relay(relay)
+	}
+	err := r.kernel.Set(kernel)
 	r.begun = true
 	r.note(err)
 	if err == nil && !maps.Equal(r.current, relays) {

@@ -13,7 +13,7 @@ import (
 func (a *Announcer) report(m Move) {
 	if m.To == a.config.Node {
 		movesMetric.WithLabelValues("gained", string(m.Reason)).Inc()
-		a.events.Moved(a.view.byAddress[m.Address], m)
+		a.events.Moved(a.view.ServicesOf(m.Address), m)
 		a.config.Logger.Info("Announcing an address", "address", m.Address, "interfaces", m.Interfaces, "reason", m.Reason, "from", m.From)
 		return
 	}

@@ -125,9 +125,9 @@ func (r *bgpPeer) sessions(name string, n *node, gateways []netip.Addr, password
 		password, found := passwords[r.secret]
 		switch {
 		case !found:
-			return nil, fmt.Sprintf("there is no Secret %s/%s of type %s", KeyNamespace, r.secret, corev1.SecretTypeBasicAuth)
+			return nil, fmt.Sprintf("there is no Secret %s/%s of type %s", v1alpha1.SystemNamespace, r.secret, corev1.SecretTypeBasicAuth)
 		case password == "":
-			return nil, fmt.Sprintf("the Secret %s/%s has no %s", KeyNamespace, r.secret, corev1.BasicAuthPasswordKey)
+			return nil, fmt.Sprintf("the Secret %s/%s has no %s", v1alpha1.SystemNamespace, r.secret, corev1.BasicAuthPasswordKey)
 		}
 		session.Password = password
 	}

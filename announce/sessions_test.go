@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/record"
 
@@ -153,28 +152,5 @@ func TestMetricsTellOfSessionsAndOfThoseThatAreRefused(t *testing.T) {
 	stop()
 	if err := <-stopped; err != nil {
 		t.Error(err)
-	}
-}
-
-func TestANodeThatGoesIsNotTakenForOneWhoseAnnouncerRestarts(t *testing.T) {
-	for _, test := range []struct {
-		name   string
-		change func(*corev1.Node)
-		want   string
-	}{
-		{"ready", func(*corev1.Node) {}, ""},
-		{"cordoned", func(n *corev1.Node) { n.Spec.Unschedulable = true }, ""},
-		{"not ready, as when it is shut down", notReady, "the node is not ready"},
-		{"drained", drained, "the node is drained"},
-		{"left out", excluded, "the node is drained"},
-	} {
-		v := NewView()
-		v.SetNode("n1", nodeObject("n1", test.change))
-		if got := notBackSoon(v.nodes["n1"]); got != test.want {
-			t.Errorf("%s: %q, want %q", test.name, got, test.want)
-		}
-	}
-	if got := notBackSoon(nil); got != "the node is removed" {
-		t.Errorf("without a Node: %q", got)
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"k8s.io/klog/v2"
+
+	"github.com/clarionlb/clarion/internal/gossipkey"
 )
 
 // awaitState waits for what the API and the kernel say; false if the context ends before.
@@ -58,7 +60,7 @@ func (a *Announcer) createAnnouncer(ctx context.Context) bool {
 func (a *Announcer) awaitKey(ctx context.Context) bool {
 	for waiting := false; a.keys.Key() == nil; waiting = true {
 		if !waiting {
-			a.config.Logger.Info("Waiting for the key of the gossip, which the cloud-controller-manager makes", "secret", klog.KRef(KeyNamespace, KeySecret))
+			a.config.Logger.Info("Waiting for the key of the gossip, which the cloud-controller-manager makes", "secret", klog.KRef(gossipkey.Namespace, gossipkey.Secret))
 		}
 		select {
 		case <-a.keys.changed:

@@ -77,10 +77,10 @@ func (p *Layer2Planner) probes(plan *Layer2Plan, now time.Time) (wake time.Time)
 
 // ReportProbe tells the result of a trial: the stranger that has the address, or the zero Stranger if nobody answered. It returns
 // whether the stranger is news.
-func (p *Layer2Planner) ReportProbe(ip netip.Addr, stranger ConflictingHost, now time.Time) (news bool) {
+func (p *Layer2Planner) ReportProbe(ip netip.Addr, host ConflictingHost, now time.Time) (c Conflict, news bool) {
 	p.revisit[ip] = struct{}{}
 	o := p.owned[ip]
-	if stranger == (ConflictingHost{}) {
+	if host == (ConflictingHost{}) {
 		if p.conflicts[ip] != nil && !p.conflicts[ip].InUse {
 			delete(p.conflicts, ip)
 			p.stale = true
@@ -88,26 +88,26 @@ func (p *Layer2Planner) ReportProbe(ip netip.Addr, stranger ConflictingHost, now
 		if o != nil && o.tentative != nil {
 			o.tentative.clear = true
 		}
-		return false
+		return Conflict{}, false
 	}
-	return p.noteConflict(ip, stranger, false, now.Add(conflictRetry), now)
+	return p.noteConflict(ip, host, false, now.Add(conflictRetry), now)
 }
 
 // ObserveConflict takes note of a stranger that answers for an address which the node announces. It returns whether that is news.
-func (p *Layer2Planner) ObserveConflict(ip netip.Addr, stranger ConflictingHost, now time.Time) (news bool) {
+func (p *Layer2Planner) ObserveConflict(ip netip.Addr, host ConflictingHost, now time.Time) (c Conflict, news bool) {
 	if _, announced := p.announced[ip]; !announced {
-		return false
+		return Conflict{}, false
 	}
-	return p.noteConflict(ip, stranger, true, now.Add(conflictExpiry), now)
+	return p.noteConflict(ip, host, true, now.Add(conflictExpiry), now)
 }
 
-func (p *Layer2Planner) noteConflict(ip netip.Addr, stranger ConflictingHost, inUse bool, next, now time.Time) (news bool) {
-	c := p.conflicts[ip]
-	if c == nil || c.ConflictingHost != stranger || c.InUse != inUse {
-		c = &Conflict{Address: ip, ConflictingHost: stranger, Since: now, InUse: inUse}
-		p.conflicts[ip] = c
+func (p *Layer2Planner) noteConflict(ip netip.Addr, host ConflictingHost, inUse bool, next, now time.Time) (c Conflict, news bool) {
+	known := p.conflicts[ip]
+	if known == nil || known.ConflictingHost != host || known.InUse != inUse {
+		known = &Conflict{Address: ip, ConflictingHost: host, Since: now, InUse: inUse}
+		p.conflicts[ip] = known
 		p.stale, news = true, true
 	}
-	c.next = next
-	return news
+	known.next = next
+	return *known, news
 }

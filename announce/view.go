@@ -278,6 +278,21 @@ func (v *View) SetAnnouncer(name string, object *v1alpha1.Announcer) {
 	}
 }
 
+// ServiceRef names a Service.
+type ServiceRef struct {
+	types.NamespacedName
+	UID types.UID
+}
+
+// ServicesOf are the Services that have an address, oldest first.
+func (v *View) ServicesOf(ip netip.Addr) []ServiceRef {
+	var refs []ServiceRef
+	for _, s := range v.byAddress[ip] {
+		refs = append(refs, ServiceRef{s.name, s.uid})
+	}
+	return refs
+}
+
 // Peers are the addresses of the nodes that an announcer belongs to, by name. The address is not valid for a node that has
 // none yet.
 func (v *View) Peers() map[string]netip.Addr {

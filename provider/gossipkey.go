@@ -16,16 +16,8 @@ import (
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
 
+	"github.com/clarionlb/clarion/internal/gossipkey"
 	"github.com/clarionlb/clarion/internal/notify"
-)
-
-// The Secret with the key that encrypts what the announcers tell each other, and its only field.
-const (
-	gossipNamespace = "clarion-system"
-	gossipSecret    = "clarion-gossip"
-	gossipKey       = "key"
-	// gossipKeySize is that of an AES-256 key.
-	gossipKeySize = 32
 )
 
 // gossipKeyKeeper sees to it that there is a gossip key. It makes one where there is none and never changes one: deleting the
@@ -40,11 +32,11 @@ type gossipKeyKeeper struct {
 func newGossipKeyKeeper(kube kubernetes.Interface) *gossipKeyKeeper {
 	// Of all Secrets, the CCM may see this one alone.
 	this := func(o *metav1.ListOptions) {
-		o.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, gossipSecret).String()
+		o.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, gossipkey.Secret).String()
 	}
 	return &gossipKeyKeeper{
 		kube:    kube,
-		secrets: coreinformers.NewFilteredSecretInformer(kube, gossipNamespace, 0, nil, this),
+		secrets: coreinformers.NewFilteredSecretInformer(kube, gossipkey.Namespace, 0, nil, this),
 		changed: notify.New(),
 		retry:   wait.Backoff{Duration: time.Second, Factor: 2, Jitter: 0.1, Steps: 6, Cap: time.Minute},
 	}
@@ -68,7 +60,7 @@ func (k *gossipKeyKeeper) run(ctx context.Context) {
 	for {
 		var again <-chan time.Time
 		if err := k.ensure(ctx); err != nil {
-			klog.FromContext(ctx).Error(err, "Cannot make the key of the announcers' gossip", "secret", klog.KRef(gossipNamespace, gossipSecret))
+			klog.FromContext(ctx).Error(err, "Cannot make the key of the announcers' gossip", "secret", klog.KRef(gossipkey.Namespace, gossipkey.Secret))
 			again = time.After(retry.Step())
 		} else {
 			retry = k.retry
@@ -84,23 +76,18 @@ func (k *gossipKeyKeeper) run(ctx context.Context) {
 
 // ensure makes the Secret if there is none.
 func (k *gossipKeyKeeper) ensure(ctx context.Context) error {
-	object, exists, err := k.secrets.GetStore().GetByKey(gossipNamespace + "/" + gossipSecret)
+	object, exists, err := k.secrets.GetStore().GetByKey(gossipkey.Namespace + "/" + gossipkey.Secret)
 	if err != nil {
 		return err
 	}
 	if exists {
-		switch size := len(object.(*corev1.Secret).Data[gossipKey]); size {
-		case 16, 24, gossipKeySize: // of AES
-			return nil
-		default:
-			return fmt.Errorf("data.%s has %d bytes, not 16, 24 or 32: delete the Secret to have another one made", gossipKey, size)
-		}
+		return gossipkey.Check(object.(*corev1.Secret).Data[gossipkey.Field])
 	}
-	key := make([]byte, gossipKeySize)
+	key := make([]byte, gossipkey.Size)
 	rand.Read(key) // it does not fail
-	_, err = k.kube.CoreV1().Secrets(gossipNamespace).Create(ctx, &corev1.Secret{
+	_, err = k.kube.CoreV1().Secrets(gossipkey.Namespace).Create(ctx, &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{
-			Name: gossipSecret,
+			Name: gossipkey.Secret,
 			Labels: map[string]string{
 				"app.kubernetes.io/name":       "clarion",
 				"app.kubernetes.io/managed-by": "clarion-cloud-controller-manager",
@@ -110,7 +97,7 @@ func (k *gossipKeyKeeper) ensure(ctx context.Context) error {
 			},
 		},
 		Type: corev1.SecretTypeOpaque,
-		Data: map[string][]byte{gossipKey: key},
+		Data: map[string][]byte{gossipkey.Field: key},
 	}, metav1.CreateOptions{})
 	switch {
 	case apierrors.IsAlreadyExists(err): // the watch is about to tell
@@ -118,6 +105,6 @@ func (k *gossipKeyKeeper) ensure(ctx context.Context) error {
 	case err != nil:
 		return err
 	}
-	klog.FromContext(ctx).Info("Made a key for the announcers' gossip", "secret", klog.KRef(gossipNamespace, gossipSecret))
+	klog.FromContext(ctx).Info("Made a key for the announcers' gossip", "secret", klog.KRef(gossipkey.Namespace, gossipkey.Secret))
 	return nil
 }

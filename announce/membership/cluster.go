@@ -26,7 +26,7 @@ type Config struct {
 	Address netip.Addr
 	// Port for TCP and UDP, the same on all members. 0 is DefaultPort.
 	Port int
-	// Key that the members share, of KeySize bytes. It may also be given to SetKey before Run.
+	// Key that the members share, of a size that gossipkey.Check accepts. It may also be given to SetKey before Run.
 	Key []byte
 	// Logger for what happens to members, and at higher verbosity for what the gossip does. The zero Logger is silent.
 	Logger klog.Logger

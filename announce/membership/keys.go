@@ -3,17 +3,14 @@ package membership
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
 	"github.com/hashicorp/memberlist"
 
+	"github.com/clarionlb/clarion/internal/gossipkey"
 	"github.com/clarionlb/clarion/internal/notify"
 )
-
-// KeySize is the length of a key in bytes. The gossip is encrypted and authenticated by AES-256 in GCM.
-const KeySize = 32
 
 const (
 	// promoteAfter is how long a new key is only accepted before it is used. All members watch the same Secret and hear of a
@@ -59,13 +56,13 @@ func newKeys() keys {
 }
 
 // SetKey changes the key without losing sight of members that hear of the change some seconds earlier or later. The first key
-// is used at once. A key that is the newest already changes nothing. One that has not KeySize bytes is an error, and changes
+// is used at once. A key that is the newest already changes nothing. One that gossipkey.Check refuses is an error, and changes
 // nothing either.
 func (c *Cluster) SetKey(key []byte) error { return c.keys.set(key, time.Now()) }
 
 func (k *keys) set(key []byte, now time.Time) error {
-	if len(key) != KeySize {
-		return fmt.Errorf("a key of the gossip has %d bytes, not %d", KeySize, len(key))
+	if err := gossipkey.Check(key); err != nil {
+		return err
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"k8s.io/klog/v2"
+
+	"github.com/clarionlb/clarion/internal/gossipkey"
 )
 
 const (
@@ -122,7 +124,7 @@ func left(c *Cluster) []string {
 }
 
 // testKey returns the n-th key of the tests.
-func testKey(n int) []byte { return bytes.Repeat([]byte{byte(n)}, KeySize) }
+func testKey(n int) []byte { return bytes.Repeat([]byte{byte(n)}, gossipkey.Size) }
 
 func parseKey(text string) []byte {
 	key, err := hex.DecodeString(text)

@@ -2,6 +2,9 @@ package v1alpha1
 
 import corev1 "k8s.io/api/core/v1"
 
+// SystemNamespace is where what Clarion's programs share with each other is, and the Secrets that its objects name.
+const SystemNamespace = "clarion-system"
+
 // LoadBalancerClass is the value of a Service's spec.loadBalancerClass that asks for Clarion. A Service without a class is
 // served too.
 const LoadBalancerClass = "clarionlb.io/clarion"

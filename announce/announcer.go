@@ -20,6 +20,7 @@ import (
 
 	"github.com/clarionlb/clarion/announce/layer2"
 	"github.com/clarionlb/clarion/announce/membership"
+	"github.com/clarionlb/clarion/announce/plan"
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/client/versioned"
 	"github.com/clarionlb/clarion/internal/gossipkey"
@@ -46,8 +47,8 @@ type Announcer struct {
 	config    Config
 	watcher   *Watcher
 	keys      *KeyWatcher
-	view      *View
-	planner   *Layer2Planner
+	view      *plan.View
+	planner   *plan.Layer2Planner
 	links     *layer2.Links
 	responder *layer2.Responder
 	prober    *layer2.Prober
@@ -69,7 +70,7 @@ type Announcer struct {
 	own           *v1alpha1.Announcer
 	peers         map[string]netip.Addr
 	macs          map[string]string
-	states        map[string]MemberState
+	states        map[string]plan.MemberState
 	gossipBlocked []string
 	isolated      bool
 	kernel        kernelCheck
@@ -90,14 +91,14 @@ func New(config Config) (*Announcer, error) {
 		return nil, err
 	}
 	registerMetrics()
-	view, links := NewView(config.DrainTaints...), layer2.NewLinks()
+	view, links := plan.NewView(config.DrainTaints...), layer2.NewLinks()
 	prober := layer2.NewProber(links)
 	a := &Announcer{
 		config:    config,
 		watcher:   feed,
 		keys:      keys,
 		view:      view,
-		planner:   NewLayer2Planner(view, config.Node),
+		planner:   plan.NewLayer2Planner(view, config.Node),
 		links:     links,
 		responder: layer2.NewResponder(links),
 		prober:    prober,
@@ -216,7 +217,7 @@ func (a *Announcer) loop(ctx context.Context) error {
 	again := time.NewTimer(0)
 	defer again.Stop()
 	for {
-		wake := Earlier(a.observe(ctx), a.step(ctx))
+		wake := plan.Earlier(a.observe(ctx), a.step(ctx))
 		if !wake.IsZero() {
 			again.Reset(max(time.Until(wake), 0))
 		}
@@ -257,12 +258,12 @@ func (a *Announcer) loop(ctx context.Context) error {
 func (a *Announcer) observe(ctx context.Context) (wake time.Time) {
 	now := time.Now()
 	up, alive := interfacesUp(a.links.Interfaces()), a.cluster.Alive()
-	var suspects []ProbeTarget
+	var suspects []plan.ProbeTarget
 	company := Sighted{Expected: len(a.peers)}
 	for name, address := range a.peers {
 		if _, sees := slices.BinarySearch(alive, name); sees {
 			if name != a.config.Node {
-				company.Nodes = append(company.Nodes, QuestionFor(address, up))
+				company.Nodes = append(company.Nodes, plan.QuestionFor(address, up))
 			}
 			continue
 		}
@@ -273,7 +274,7 @@ func (a *Announcer) observe(ctx context.Context) (wake time.Time) {
 	}
 	absent, isolated := a.detector.Update(ctx, suspects, company)
 	for name, absence := range absent {
-		if before, known := a.states[name]; absence == Dead && known && before != Dead {
+		if before, known := a.states[name]; absence == plan.Dead && known && before != plan.Dead {
 			if seen := a.cluster.LastSeen(name); !seen.IsZero() {
 				detectionMetric.Observe(now.Sub(seen).Seconds())
 			}
@@ -296,7 +297,7 @@ func (a *Announcer) observe(ctx context.Context) (wake time.Time) {
 	}
 	novice := now.Before(a.warmUpEnd) && !a.view.Complete(alive)
 	if novice {
-		wake = Earlier(wake, a.warmUpEnd)
+		wake = plan.Earlier(wake, a.warmUpEnd)
 	}
 	a.planner.SetWarmingUp(novice)
 	a.planner.SetInterfaces(up)
@@ -321,52 +322,52 @@ func (a *Announcer) updatePeers() {
 // step plans, and does and records what has changed: first on the network, then in the API. It returns when to plan again.
 func (a *Announcer) step(ctx context.Context) time.Time {
 	start := time.Now()
-	plan := a.planner.Plan(start)
+	todo := a.planner.Plan(start)
 	planMetric.Observe(time.Since(start).Seconds())
-	a.relays.prepare(plan.Relays) // what belongs to connections from elsewhere needs its way before it comes
-	if plan.Changed {
-		a.responder.Set(plan.Layer2)
+	a.relays.prepare(todo.Relays) // what belongs to connections from elsewhere needs its way before it comes
+	if todo.Changed {
+		a.responder.Set(todo.Layer2)
 	}
-	relayed := a.relays.finish(plan.Relays, start)
-	a.sendTakeovers(plan.Takeovers)
-	if len(plan.Quiesce) > 0 {
-		a.responder.Quiesce(plan.Quiesce...)
+	relayed := a.relays.finish(todo.Relays, start)
+	a.sendTakeovers(todo.Takeovers)
+	if len(todo.Quiesce) > 0 {
+		a.responder.Quiesce(todo.Quiesce...)
 	}
-	if len(plan.Reannounce) > 0 {
-		a.responder.Reannounce(plan.Reannounce...)
+	if len(todo.Reannounce) > 0 {
+		a.responder.Reannounce(todo.Reannounce...)
 	}
-	a.responder.SetProxied(proxiedBy(plan.Proxied))
+	a.responder.SetProxied(proxiedBy(todo.Proxied))
 	macs := a.macs
-	a.dad.probe(ctx, plan.Probes, func(mac net.HardwareAddr) bool { return macs[mac.String()] != "" })
-	for _, m := range plan.Moves {
+	a.dad.probe(ctx, todo.Probes, func(mac net.HardwareAddr) bool { return macs[mac.String()] != "" })
+	for _, m := range todo.Moves {
 		a.report(m)
 	}
-	if !slices.Equal(a.gossipBlocked, plan.GossipBlocked) {
-		a.gossipBlocked = plan.GossipBlocked
+	if !slices.Equal(a.gossipBlocked, todo.GossipBlocked) {
+		a.gossipBlocked = todo.GossipBlocked
 		if len(a.gossipBlocked) > 0 {
 			a.config.Logger.Info("Announcers are alive but out of sight: is the gossip's port blocked, TCP or UDP?", "nodes", a.gossipBlocked)
 		} else {
 			a.config.Logger.Info("No announcer is alive but out of sight any more")
 		}
 	}
-	addressesMetric.Set(float64(len(plan.Layer2)))
-	caredMetric.Set(float64(len(plan.Proxied)))
+	addressesMetric.Set(float64(len(todo.Layer2)))
+	caredMetric.Set(float64(len(todo.Proxied)))
 
 	alive, expected := len(a.cluster.Alive()), len(a.peers)
 	membersMetric.WithLabelValues("alive").Set(float64(alive))
 	membersMetric.WithLabelValues("expected").Set(float64(expected))
 	own := a.watcher.Announcer(a.config.Node)
-	if loud := a.kernel.look(a.links, a.planner.PossibleInterfaces, a.config.Logger, start); plan.Changed || a.own == nil || loud {
+	if loud := a.kernel.look(a.links, a.planner.PossibleInterfaces, a.config.Logger, start); todo.Changed || a.own == nil || loud {
 		a.writer.Write(a.status(own))
 	} else if own != a.own {
 		a.writer.Recheck()
 	}
 	a.own = own
-	return Earlier(Earlier(plan.Wake, a.kernel.due()), relayed)
+	return plan.Earlier(plan.Earlier(todo.Wake, a.kernel.due()), relayed)
 }
 
 // sendTakeovers has the other announcers know what this one has taken over.
-func (a *Announcer) sendTakeovers(takeovers []Takeover) {
+func (a *Announcer) sendTakeovers(takeovers []plan.Takeover) {
 	if len(takeovers) == 0 {
 		return
 	}
@@ -381,7 +382,7 @@ func (a *Announcer) sendTakeovers(takeovers []Takeover) {
 // receiveTakeovers takes in what others have told.
 func (a *Announcer) receiveTakeovers() {
 	for _, notice := range a.cluster.Notices() {
-		var takeovers []Takeover
+		var takeovers []plan.Takeover
 		if err := json.Unmarshal(notice.Text, &takeovers); err != nil {
 			a.config.Logger.Error(err, "Cannot read what an announcer tells", "node", notice.From)
 			continue
@@ -391,7 +392,7 @@ func (a *Announcer) receiveTakeovers() {
 }
 
 // proxiedBy leaves out what says no hardware address.
-func proxiedBy(care map[netip.Addr]Proxy) map[netip.Addr]layer2.Proxied {
+func proxiedBy(care map[netip.Addr]plan.Proxy) map[netip.Addr]layer2.Proxied {
 	out := make(map[netip.Addr]layer2.Proxied, len(care))
 	for ip, c := range care {
 		if mac, err := net.ParseMAC(c.MAC); err == nil {
@@ -422,7 +423,7 @@ func (a *Announcer) observeSighting(s layer2.Sighting) {
 		return
 	}
 	conflictsMetric.WithLabelValues("stranger").Inc()
-	if c, news := a.planner.ObserveConflict(s.Address, ConflictingHost{Interface: s.Interface, MAC: s.MAC.String()}, now); news {
+	if c, news := a.planner.ObserveConflict(s.Address, plan.ConflictingHost{Interface: s.Interface, MAC: s.MAC.String()}, now); news {
 		a.reportConflict(c)
 	}
 	if now.Sub(a.defended[s.Address]) >= defence {
@@ -432,7 +433,7 @@ func (a *Announcer) observeSighting(s layer2.Sighting) {
 }
 
 // reportConflict tells people of a stranger that has an address.
-func (a *Announcer) reportConflict(c Conflict) {
+func (a *Announcer) reportConflict(c plan.Conflict) {
 	a.config.Logger.Info("A stranger answers for an address", "address", c.Address, "mac", c.MAC, "interface", c.Interface, "announced", c.InUse)
 	a.events.Conflict(a.view.ServicesOf(c.Address), c)
 }

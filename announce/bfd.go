@@ -8,6 +8,7 @@ import (
 
 	"github.com/clarionlb/clarion/announce/bfd"
 	"github.com/clarionlb/clarion/announce/bgp"
+	"github.com/clarionlb/clarion/announce/plan"
 )
 
 // coupling decides what sessions of BFD there are for those of BGP, and what becomes of these when a path is dead. It has no clock
@@ -34,7 +35,7 @@ type coupling struct {
 type observation struct {
 	now   time.Time
 	peers map[string]bgp.Peer
-	bfd   map[string]BFDSettings
+	bfd   map[string]plan.BFDSettings
 	// sessions are those of BGP, and paths those of BFD.
 	sessions []bgp.PeerStatus
 	paths    []bfd.Status
@@ -166,7 +167,7 @@ func (r *round) consider(name string) bfdPath {
 		}
 	}
 	if complaint := w.since.Add(silencePatience); !w.up && r.now.Before(complaint) {
-		r.wake = Earlier(r.wake, complaint)
+		r.wake = plan.Earlier(r.wake, complaint)
 	}
 	return w
 }
@@ -187,7 +188,7 @@ func (r *round) watch(w *bfdPath, session bfd.Session, age int, peer bgp.Peer) {
 }
 
 // sessionOf is all of a session of BFD that does not depend on the peer.
-func sessionOf(s BFDSettings) bfd.Session {
+func sessionOf(s plan.BFDSettings) bfd.Session {
 	return bfd.Session{Transmit: s.Transmit, Receive: s.Receive, Multiplier: s.Multiplier, MinimumTTL: s.MinimumTTL, Passive: s.Passive}
 }
 
@@ -199,7 +200,7 @@ func (r *round) waits(name string, patience time.Duration) bool {
 	if !r.now.Before(r.gates[name]) {
 		return false
 	}
-	r.wake = Earlier(r.wake, r.gates[name])
+	r.wake = plan.Earlier(r.wake, r.gates[name])
 	return true
 }
 

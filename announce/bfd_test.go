@@ -11,6 +11,7 @@ import (
 
 	"github.com/clarionlb/clarion/announce/bfd"
 	"github.com/clarionlb/clarion/announce/bgp"
+	"github.com/clarionlb/clarion/announce/plan"
 )
 
 // crossing is a node and its routers, as a coupling sees them. What it decides is carried out at once: sessions of BFD are there
@@ -29,14 +30,14 @@ func newCrossing(restarted bool) *crossing {
 		sight: observation{
 			now:      time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
 			peers:    map[string]bgp.Peer{},
-			bfd:      map[string]BFDSettings{},
+			bfd:      map[string]plan.BFDSettings{},
 			networks: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")},
 		},
 	}
 }
 
 // peer is an external one.
-func (c *crossing) peer(name, address string, detection BFDSettings, change func(*bgp.Peer)) {
+func (c *crossing) peer(name, address string, detection plan.BFDSettings, change func(*bgp.Peer)) {
 	p := bgp.Peer{LocalASN: 65001, PeerASN: 65000}
 	if address != "" {
 		p.Address = netip.MustParseAddr(address)
@@ -108,7 +109,7 @@ func (c *crossing) expect(t *testing.T, when, want string) {
 
 func TestBFDBeginsAndEndsWithTheSessionAndItsFailureEndsThat(t *testing.T) {
 	c := newCrossing(false)
-	c.peer("tor", "192.0.2.1", BFDSettings{}, nil)
+	c.peer("tor", "192.0.2.1", plan.BFDSettings{}, nil)
 	c.expect(t, "before there is a session", "")
 	c.session("tor", bgp.Established)
 	c.expect(t, "with a session", "192.0.2.1")
@@ -133,7 +134,7 @@ func TestBFDBeginsAndEndsWithTheSessionAndItsFailureEndsThat(t *testing.T) {
 
 func TestAPathThatHasComeBackMeanwhileWasDeadNevertheless(t *testing.T) {
 	c := newCrossing(false)
-	c.peer("tor", "192.0.2.1", BFDSettings{}, nil)
+	c.peer("tor", "192.0.2.1", plan.BFDSettings{}, nil)
 	c.session("tor", bgp.Established)
 	c.look()
 	c.comesUp("192.0.2.1")
@@ -149,7 +150,7 @@ func TestAPathThatHasComeBackMeanwhileWasDeadNevertheless(t *testing.T) {
 func TestARouterThatShutsBFDDownIsNotDead(t *testing.T) {
 	for _, strict := range []bool{false, true} {
 		c := newCrossing(false)
-		c.peer("tor", "192.0.2.1", BFDSettings{Strict: strict}, nil)
+		c.peer("tor", "192.0.2.1", plan.BFDSettings{Strict: strict}, nil)
 		c.session("tor", bgp.Established)
 		c.look()
 		c.comesUp("192.0.2.1")
@@ -164,7 +165,7 @@ func TestARouterThatShutsBFDDownIsNotDead(t *testing.T) {
 
 func TestAStrictSessionWaitsForBFD(t *testing.T) {
 	c := newCrossing(false)
-	c.peer("tor", "192.0.2.1", BFDSettings{Strict: true}, nil)
+	c.peer("tor", "192.0.2.1", plan.BFDSettings{Strict: true}, nil)
 	c.expect(t, "at first", "192.0.2.1; holds tor: BFD is not up yet")
 	c.path("192.0.2.1", func(s *bfd.Status) { s.Err = bfd.ErrPortTaken })
 	c.expect(t, "when it cannot be", "192.0.2.1; holds tor: BFD is not up: "+bfd.ErrPortTaken.Error())
@@ -180,7 +181,7 @@ func TestAStrictSessionWaitsForBFD(t *testing.T) {
 
 func TestAStrictSessionWithARouterThatIsStillToBeFoundWaits(t *testing.T) {
 	c := newCrossing(false)
-	c.peer("tor", "", BFDSettings{Strict: true}, nil)
+	c.peer("tor", "", plan.BFDSettings{Strict: true}, nil)
 	c.expect(t, "at first", "; holds tor: BFD comes first")
 	c.sight.sessions[0].Address = netip.MustParseAddr("fe80::1%eth0")
 	c.expect(t, "when it has been found", "fe80::1%eth0; holds tor: BFD is not up yet")
@@ -191,7 +192,7 @@ func TestAfterARestartBFDIsFirstWhereTheRouterHasKeptRoutes(t *testing.T) {
 	const first = "192.0.2.1; holds tor: BFD comes first, since the router may not have noticed the restart"
 	restarted := func() *crossing {
 		c := newCrossing(true)
-		c.peer("tor", "192.0.2.1", BFDSettings{}, graceful)
+		c.peer("tor", "192.0.2.1", plan.BFDSettings{}, graceful)
 		c.expect(t, "at first", first)
 		return c
 	}
@@ -217,20 +218,20 @@ func TestAfterARestartBFDIsFirstWhereTheRouterHasKeptRoutes(t *testing.T) {
 	c.expect(t, "when the router does not know BFD", "192.0.2.1")
 
 	c = newCrossing(true)
-	c.peer("tor", "192.0.2.1", BFDSettings{}, nil)
+	c.peer("tor", "192.0.2.1", plan.BFDSettings{}, nil)
 	c.expect(t, "where the router keeps nothing", "")
 
 	c = newCrossing(true)
 	c.look()
-	c.peer("tor", "192.0.2.1", BFDSettings{}, graceful)
+	c.peer("tor", "192.0.2.1", plan.BFDSettings{}, graceful)
 	c.expect(t, "for a router that has come later", "")
 }
 
 func TestSessionsWithOneRouterShareItsPath(t *testing.T) {
 	c := newCrossing(false)
-	c.peer("a", "192.0.2.1", BFDSettings{Transmit: time.Second, Age: 2}, func(p *bgp.Peer) { p.Port = 1790 })
-	c.peer("b", "192.0.2.1", BFDSettings{Transmit: time.Minute, Age: 1}, nil)
-	c.peer("c", "192.0.2.1", BFDSettings{}, func(p *bgp.Peer) { p.Source = netip.MustParseAddr("192.0.2.9") })
+	c.peer("a", "192.0.2.1", plan.BFDSettings{Transmit: time.Second, Age: 2}, func(p *bgp.Peer) { p.Port = 1790 })
+	c.peer("b", "192.0.2.1", plan.BFDSettings{Transmit: time.Minute, Age: 1}, nil)
+	c.peer("c", "192.0.2.1", plan.BFDSettings{}, func(p *bgp.Peer) { p.Source = netip.MustParseAddr("192.0.2.9") })
 	for _, name := range []string{"a", "b", "c"} {
 		c.session(name, bgp.Established)
 	}
@@ -261,7 +262,7 @@ func TestWhichRoutersAreSeveralHopsAway(t *testing.T) {
 		{"internal, link-local", "fe80::1%eth0", internal, "fe80::1%eth0"},
 	} {
 		c := newCrossing(false)
-		c.peer("tor", test.address, BFDSettings{}, test.change)
+		c.peer("tor", test.address, plan.BFDSettings{}, test.change)
 		c.session("tor", bgp.Established)
 		c.expect(t, test.name, test.want)
 	}
@@ -270,12 +271,12 @@ func TestWhichRoutersAreSeveralHopsAway(t *testing.T) {
 func TestABFDProfileThatGoesStaysInForceForTheSessionsThatHaveIt(t *testing.T) {
 	c := newCrossing(false)
 	const gone = "there is no BFDProfile fast"
-	c.peer("tor", "192.0.2.1", BFDSettings{Transmit: time.Second}, nil)
+	c.peer("tor", "192.0.2.1", plan.BFDSettings{Transmit: time.Second}, nil)
 	c.session("tor", bgp.Established)
 	c.look()
 	c.comesUp("192.0.2.1")
 	c.look()
-	c.sight.bfd["tor"] = BFDSettings{Refused: gone}
+	c.sight.bfd["tor"] = plan.BFDSettings{Refused: gone}
 	c.expect(t, "when it is gone", "192.0.2.1")
 	if got := c.did.sessions["192.0.2.1"]; got.Transmit != time.Second {
 		t.Errorf("it is another session: %+v", got)
@@ -292,7 +293,7 @@ func TestABFDProfileThatGoesStaysInForceForTheSessionsThatHaveIt(t *testing.T) {
 	if got := c.status("tor", c.sight.now); got.State != "Refused" || got.LastError != gone {
 		t.Errorf("it reports %+v", got)
 	}
-	c.sight.bfd["tor"] = BFDSettings{}
+	c.sight.bfd["tor"] = plan.BFDSettings{}
 	c.expect(t, "when it is back", "192.0.2.1")
 	delete(c.sight.bfd, "tor")
 	c.expect(t, "when it is not asked for any more", "")
@@ -301,8 +302,8 @@ func TestABFDProfileThatGoesStaysInForceForTheSessionsThatHaveIt(t *testing.T) {
 func TestWhatIsReportedOfAPath(t *testing.T) {
 	c := newCrossing(false)
 	began := c.sight.now
-	c.peer("tor", "192.0.2.1", BFDSettings{}, nil)
-	c.peer("unwatched", "192.0.2.2", BFDSettings{Refused: "there is no BFDProfile fast"}, nil)
+	c.peer("tor", "192.0.2.1", plan.BFDSettings{}, nil)
+	c.peer("unwatched", "192.0.2.2", plan.BFDSettings{Refused: "there is no BFDProfile fast"}, nil)
 	c.session("unwatched", bgp.Established)
 	c.look()
 	if got := c.status("tor", c.sight.now); got != nil {

@@ -20,6 +20,7 @@ import (
 	"github.com/clarionlb/clarion/announce/bgp"
 	"github.com/clarionlb/clarion/announce/bgp/speaker"
 	"github.com/clarionlb/clarion/announce/layer2"
+	"github.com/clarionlb/clarion/announce/plan"
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
@@ -35,8 +36,8 @@ type Peering struct {
 	watcher      *Watcher
 	links        *layer2.Links
 	moved        <-chan struct{}
-	view         *View
-	planner      *BGPPlanner
+	view         *plan.View
+	planner      *plan.BGPPlanner
 	writer       *StatusWriter
 	events       *Events
 	metrics      *peeringMetrics
@@ -46,9 +47,9 @@ type Peering struct {
 	speaker  *speaker.Speaker
 	paths    *bfd.Speaker
 	coupling *coupling
-	plan     BGPPlan
+	plan     plan.BGPPlan
 	// What was last seen and said, to tell what is new.
-	refused   []Refusal
+	refused   []plan.Refusal
 	draining  bool
 	watching  map[string]bfd.Session
 	sessions  map[string]bgp.PeerStatus
@@ -57,7 +58,7 @@ type Peering struct {
 }
 
 func newPeering(config Config, feed *Watcher, links *layer2.Links, recorder *StatusWriter, events *Events, metrics *peeringMetrics) *Peering {
-	view := NewView(config.DrainTaints...)
+	view := plan.NewView(config.DrainTaints...)
 	return &Peering{
 		node:         config.Node,
 		subscription: feed.BGP,
@@ -65,7 +66,7 @@ func newPeering(config Config, feed *Watcher, links *layer2.Links, recorder *Sta
 		links:        links,
 		moved:        links.Watch(),
 		view:         view,
-		planner:      NewBGPPlanner(view, config.Node),
+		planner:      plan.NewBGPPlanner(view, config.Node),
 		writer:       recorder,
 		events:       events,
 		metrics:      metrics,
@@ -109,7 +110,7 @@ func (r *Peering) loop(ctx context.Context) {
 	again := time.NewTimer(0)
 	defer again.Stop()
 	for {
-		if wake := Earlier(Earlier(r.step(), r.couple(time.Now())), r.report(time.Now())); !wake.IsZero() {
+		if wake := plan.Earlier(plan.Earlier(r.step(), r.couple(time.Now())), r.report(time.Now())); !wake.IsZero() {
 			again.Reset(max(time.Until(wake), 0))
 		}
 		select {

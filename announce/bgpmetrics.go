@@ -9,12 +9,13 @@ import (
 	"github.com/clarionlb/clarion/announce/bfd"
 	"github.com/clarionlb/clarion/announce/bgp"
 	"github.com/clarionlb/clarion/announce/bgp/speaker"
+	"github.com/clarionlb/clarion/announce/plan"
 )
 
 // peeringMetrics reports what is seen on BGP sessions and on their paths, at the time when it is asked.
 type peeringMetrics struct {
 	speaker                              atomic.Pointer[speaker.Speaker]
-	refused                              atomic.Pointer[[]Refusal]
+	refused                              atomic.Pointer[[]plan.Refusal]
 	up, problem, prefixes, updates, lost *prometheus.Desc
 
 	paths                                        atomic.Pointer[bfd.Speaker]
@@ -56,7 +57,7 @@ func (m *peeringMetrics) see(speaker *speaker.Speaker, paths *bfd.Speaker) {
 }
 
 // refuse has these BGPPeers reported too, with which there are to be no sessions.
-func (m *peeringMetrics) refuse(refused []Refusal) { m.refused.Store(&refused) }
+func (m *peeringMetrics) refuse(refused []plan.Refusal) { m.refused.Store(&refused) }
 
 // watch has the paths of these sessions reported, which are not modified any more.
 func (m *peeringMetrics) watch(sessions map[string]bfdPath) { m.watching.Store(&sessions) }

@@ -9,6 +9,7 @@ import (
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/tools/record"
 
+	"github.com/clarionlb/clarion/announce/plan"
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
@@ -44,23 +45,23 @@ func (e *Events) Start() {
 func (e *Events) Stop() { e.broadcaster.Shutdown() }
 
 // Moved tells that an address came to this node.
-func (e *Events) Moved(services []ServiceRef, m Move) {
+func (e *Events) Moved(services []plan.ServiceRef, m plan.Move) {
 	text := fmt.Sprintf("%s is announced from node %s", m.Address, m.To)
 	switch m.Reason {
-	case MoveIncumbentDown:
+	case plan.MoveIncumbentDown:
 		text += fmt.Sprintf(" in place of %s, which is not in sight", m.From)
-	case MoveIncumbentIneligible:
+	case plan.MoveIncumbentIneligible:
 		text += fmt.Sprintf(" in place of %s, which may not announce it or is drained", m.From)
-	case MoveHandedOver:
+	case plan.MoveHandedOver:
 		text += fmt.Sprintf(", handed over by %s", m.From)
-	case MoveResumed:
+	case plan.MoveResumed:
 		return // nothing has changed
 	}
 	e.on(services, corev1.EventTypeNormal, eventAnnounced, text)
 }
 
 // Conflict tells that a stranger has an address, which is announced nevertheless or not.
-func (e *Events) Conflict(services []ServiceRef, c Conflict) {
+func (e *Events) Conflict(services []plan.ServiceRef, c plan.Conflict) {
 	text := fmt.Sprintf("the host %s on %s answers for %s too", c.MAC, c.Interface, c.Address)
 	if !c.InUse {
 		text = fmt.Sprintf("%s is not announced: the host %s on %s answers for it", c.Address, c.MAC, c.Interface)
@@ -68,7 +69,7 @@ func (e *Events) Conflict(services []ServiceRef, c Conflict) {
 	e.on(services, corev1.EventTypeWarning, eventConflict, text)
 }
 
-func (e *Events) on(services []ServiceRef, kind, reason, text string) {
+func (e *Events) on(services []plan.ServiceRef, kind, reason, text string) {
 	for _, s := range services {
 		e.recorder.Event(&corev1.ObjectReference{
 			APIVersion: "v1",

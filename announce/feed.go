@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
 
+	"github.com/clarionlb/clarion/announce/plan"
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	informers "github.com/clarionlb/clarion/client/informers/api/v1alpha1"
 	"github.com/clarionlb/clarion/client/versioned"
@@ -47,7 +48,7 @@ type Subscription struct {
 type source struct {
 	informer cache.SharedIndexInformer
 	// apply takes the object as it is now; nil if it is gone.
-	apply func(view *View, name types.NamespacedName, object any)
+	apply func(view *plan.View, name types.NamespacedName, object any)
 	// subscriptions are those that it is for.
 	subscriptions []*Subscription
 	// spec says that of an object only the spec and the labels matter.
@@ -93,7 +94,7 @@ func NewWatcher(kube kubernetes.Interface, clarion versioned.Interface, node str
 	f.sources = []source{
 		nodeSource: {
 			informer: coreinformers.NewNodeInformer(kube, 0, nil),
-			apply: func(v *View, name types.NamespacedName, o any) {
+			apply: func(v *plan.View, name types.NamespacedName, o any) {
 				node, _ := o.(*corev1.Node)
 				v.SetNode(name.Name, node)
 			},
@@ -102,7 +103,7 @@ func NewWatcher(kube kubernetes.Interface, clarion versioned.Interface, node str
 		announcerSource: {informer: informers.NewAnnouncerInformer(clarion, 0, nil), subscriptions: layer2},
 		{
 			informer: coreinformers.NewFilteredServiceInformer(kube, metav1.NamespaceAll, 0, nil, loadBalancers),
-			apply: func(v *View, name types.NamespacedName, o any) {
+			apply: func(v *plan.View, name types.NamespacedName, o any) {
 				service, _ := o.(*corev1.Service)
 				v.SetService(name, service)
 			},
@@ -110,7 +111,7 @@ func NewWatcher(kube kubernetes.Interface, clarion versioned.Interface, node str
 		},
 		{
 			informer: discoveryinformers.NewFilteredEndpointSliceInformer(kube, metav1.NamespaceAll, 0, nil, withService),
-			apply: func(v *View, name types.NamespacedName, o any) {
+			apply: func(v *plan.View, name types.NamespacedName, o any) {
 				slice, _ := o.(*discoveryv1.EndpointSlice)
 				v.SetEndpointSlice(name, slice)
 			},
@@ -118,7 +119,7 @@ func NewWatcher(kube kubernetes.Interface, clarion versioned.Interface, node str
 		},
 		{
 			informer: informers.NewIPAddressPoolInformer(clarion, 0, nil),
-			apply: func(v *View, name types.NamespacedName, o any) {
+			apply: func(v *plan.View, name types.NamespacedName, o any) {
 				pool, _ := o.(*v1alpha1.IPAddressPool)
 				v.SetPool(name.Name, pool)
 			},
@@ -127,7 +128,7 @@ func NewWatcher(kube kubernetes.Interface, clarion versioned.Interface, node str
 		},
 		{
 			informer: informers.NewL2AdvertisementInformer(clarion, 0, nil),
-			apply: func(v *View, name types.NamespacedName, o any) {
+			apply: func(v *plan.View, name types.NamespacedName, o any) {
 				advertisement, _ := o.(*v1alpha1.L2Advertisement)
 				if err := v.SetL2Advertisement(name.Name, advertisement); err != nil {
 					logger.Error(err, "This L2Advertisement cannot be read and selects nothing", "l2Advertisement", name.Name)
@@ -138,7 +139,7 @@ func NewWatcher(kube kubernetes.Interface, clarion versioned.Interface, node str
 		},
 		{
 			informer: informers.NewBGPAdvertisementInformer(clarion, 0, nil),
-			apply: func(v *View, name types.NamespacedName, o any) {
+			apply: func(v *plan.View, name types.NamespacedName, o any) {
 				advertisement, _ := o.(*v1alpha1.BGPAdvertisement)
 				if err := v.SetBGPAdvertisement(name.Name, advertisement); err != nil {
 					logger.Error(err, "This BGPAdvertisement cannot be read and selects nothing", "bgpAdvertisement", name.Name)
@@ -149,7 +150,7 @@ func NewWatcher(kube kubernetes.Interface, clarion versioned.Interface, node str
 		},
 		{
 			informer: informers.NewBGPPeerInformer(clarion, 0, nil),
-			apply: func(v *View, name types.NamespacedName, o any) {
+			apply: func(v *plan.View, name types.NamespacedName, o any) {
 				peer, _ := o.(*v1alpha1.BGPPeer)
 				if err := v.SetBGPPeer(name.Name, peer); err != nil {
 					logger.Error(err, "This BGPPeer cannot be read and is for no node", "bgpPeer", name.Name)
@@ -160,7 +161,7 @@ func NewWatcher(kube kubernetes.Interface, clarion versioned.Interface, node str
 		},
 		{
 			informer: informers.NewCommunityInformer(clarion, 0, nil),
-			apply: func(v *View, name types.NamespacedName, o any) {
+			apply: func(v *plan.View, name types.NamespacedName, o any) {
 				community, _ := o.(*v1alpha1.Community)
 				v.SetCommunity(name.Name, community)
 			},
@@ -169,7 +170,7 @@ func NewWatcher(kube kubernetes.Interface, clarion versioned.Interface, node str
 		},
 		{
 			informer: informers.NewBFDProfileInformer(clarion, 0, nil),
-			apply: func(v *View, name types.NamespacedName, o any) {
+			apply: func(v *plan.View, name types.NamespacedName, o any) {
 				profile, _ := o.(*v1alpha1.BFDProfile)
 				if err := v.SetBFDProfile(name.Name, profile); err != nil {
 					logger.Error(err, "This BFDProfile is not used", "bfdProfile", name.Name)
@@ -180,7 +181,7 @@ func NewWatcher(kube kubernetes.Interface, clarion versioned.Interface, node str
 		},
 		{
 			informer: coreinformers.NewFilteredSecretInformer(kube, v1alpha1.SystemNamespace, 0, nil, basicAuth),
-			apply: func(v *View, name types.NamespacedName, o any) {
+			apply: func(v *plan.View, name types.NamespacedName, o any) {
 				secret, _ := o.(*corev1.Secret)
 				v.SetSecret(name.Name, secret)
 			},
@@ -189,7 +190,7 @@ func NewWatcher(kube kubernetes.Interface, clarion versioned.Interface, node str
 	}
 	for i := range f.sources {
 		s := &f.sources[i]
-		if err := s.informer.SetTransform(TransformFor(node)); err != nil {
+		if err := s.informer.SetTransform(plan.TransformFor(node)); err != nil {
 			return nil, fmt.Errorf("strip watched objects: %w", err)
 		}
 		note := func(o any, gone bool) {
@@ -256,7 +257,7 @@ func (f *Subscription) Wait(ctx context.Context) bool {
 func (f *Subscription) Changed() <-chan struct{} { return f.changed }
 
 // Apply brings a View up to date; always the same one.
-func (f *Subscription) Apply(view *View) {
+func (f *Subscription) Apply(view *plan.View) {
 	f.mu.Lock()
 	pending, announcers := f.pending, f.announcers
 	f.pending, f.announcers = map[change]struct{}{}, nil

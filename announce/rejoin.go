@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"github.com/clarionlb/clarion/announce/plan"
 )
 
 // rejoinTimeout is how long a node that was cut off looks for the others, and for what they have claimed meanwhile, before it goes
@@ -26,8 +28,8 @@ type Gate struct {
 
 // Allows says whether the node may announce, given its interfaces that are up, the members that are alive, and whether it knows
 // what the API says now, which is asked only after it was cut off. If only time is missing, wait says how much.
-func (r *Gate) Allows(up []Interface, alive []string, isolated bool, fresh func() bool, now time.Time) (ok bool, wait time.Duration) {
-	if slices.ContainsFunc(up, func(i Interface) bool { return i.Contains(r.Address) }) {
+func (r *Gate) Allows(up []plan.Interface, alive []string, isolated bool, fresh func() bool, now time.Time) (ok bool, wait time.Duration) {
+	if slices.ContainsFunc(up, func(i plan.Interface) bool { return i.Contains(r.Address) }) {
 		r.seen = true
 	} else if r.seen {
 		isolated = true

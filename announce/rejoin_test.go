@@ -4,15 +4,17 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+
+	"github.com/clarionlb/clarion/announce/plan"
 )
 
 func TestANodeWhoseLinkWasDownFirstLooksForTheOthers(t *testing.T) {
-	up, down := []Interface{{Name: "eth0", Prefixes: []netip.Prefix{netip.MustParsePrefix("192.168.10.0/24")}}}, []Interface{{Name: "eth1"}}
+	up, down := []plan.Interface{{Name: "eth0", Prefixes: []netip.Prefix{netip.MustParsePrefix("192.168.10.0/24")}}}, []plan.Interface{{Name: "eth1"}}
 	all, two, alone := []string{"n1", "n2", "n3"}, []string{"n1", "n2"}, []string{"n1"}
 	start := time.Now()
 	type step struct {
 		after time.Duration
-		up    []Interface
+		up    []plan.Interface
 		alive []string
 		want  bool
 		wait  time.Duration

@@ -8,6 +8,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/clarionlb/clarion/announce/layer2"
+	"github.com/clarionlb/clarion/announce/plan"
 )
 
 // relays has the kernel relay what the planner says, and remembers whether it can.
@@ -17,7 +18,7 @@ type relays struct {
 	}
 	logger klog.Logger
 	// current is what the kernel relays, as far as that is known.
-	current map[netip.Addr]Relay
+	current map[netip.Addr]plan.Relay
 	// begun says that what a former process had relayed is no concern any more; due is when to end what is not needed.
 	begun bool
 	due   time.Time
@@ -34,10 +35,10 @@ func newRelays(links *layer2.Links, logger klog.Logger) *relays {
 const unneeded = time.Second
 
 // prepare has these relayed too.
-func (r *relays) prepare(relays map[netip.Addr]Relay) {
+func (r *relays) prepare(relays map[netip.Addr]plan.Relay) {
 	for ip, relay := range relays {
 		if r.current[ip] != relay {
-			all := map[netip.Addr]Relay{}
+			all := map[netip.Addr]plan.Relay{}
 			maps.Copy(all, r.current)
 			maps.Copy(all, relays)
 			r.set(all)
@@ -47,7 +48,7 @@ func (r *relays) prepare(relays map[netip.Addr]Relay) {
 }
 
 // finish has nothing else relayed than these, in a while, and returns when to call it again for that.
-func (r *relays) finish(relays map[netip.Addr]Relay, now time.Time) (wake time.Time) {
+func (r *relays) finish(relays map[netip.Addr]plan.Relay, now time.Time) (wake time.Time) {
 	switch {
 	case r.begun && maps.Equal(r.current, relays):
 		r.due = time.Time{}
@@ -64,7 +65,7 @@ func (r *relays) finish(relays map[netip.Addr]Relay, now time.Time) (wake time.T
 }
 
 // set has these relayed and nothing else.
-func (r *relays) set(relays map[netip.Addr]Relay) {
+func (r *relays) set(relays map[netip.Addr]plan.Relay) {
 	kernel := make(map[netip.Addr]layer2.Relay, len(relays))
 	for ip, relay := range relays {
 		kernel[ip] = layer2.Relay(relay)

@@ -11,6 +11,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/clarionlb/clarion/announce/layer2"
+	"github.com/clarionlb/clarion/announce/plan"
 )
 
 // relayKernel is what a kernel relays, since before the announcer was started.
@@ -27,20 +28,20 @@ func (k *relayKernel) Set(relays map[netip.Addr]layer2.Relay) error {
 }
 
 // relaysOnly says whether the kernel relays these and nothing else.
-func (k *relayKernel) relaysOnly(relays map[netip.Addr]Relay) bool {
-	return maps.EqualFunc(k.relays, relays, func(is layer2.Relay, wanted Relay) bool { return is == layer2.Relay(wanted) })
+func (k *relayKernel) relaysOnly(relays map[netip.Addr]plan.Relay) bool {
+	return maps.EqualFunc(k.relays, relays, func(is layer2.Relay, wanted plan.Relay) bool { return is == layer2.Relay(wanted) })
 }
 
 func TestRelayingBeginsAtOnceAndEndsInAWhile(t *testing.T) {
 	now := time.Unix(1000, 0)
-	one, other := Relay{To: netip.MustParseAddr("192.168.10.11"), Interface: "eth0"}, Relay{To: netip.MustParseAddr("192.168.10.12"), Interface: "eth0"}
+	one, other := plan.Relay{To: netip.MustParseAddr("192.168.10.11"), Interface: "eth0"}, plan.Relay{To: netip.MustParseAddr("192.168.10.12"), Interface: "eth0"}
 	kernel := &relayKernel{relays: map[netip.Addr]layer2.Relay{netip.MustParseAddr("192.168.10.1"): layer2.Relay(one)}}
 	r := &relays{kernel: kernel, logger: klog.Background()}
-	relays := func(last string) map[netip.Addr]Relay {
-		all := map[netip.Addr]Relay{}
+	relays := func(last string) map[netip.Addr]plan.Relay {
+		all := map[netip.Addr]plan.Relay{}
 		for i, c := range last {
 			if c != '-' {
-				all[netip.AddrFrom4([4]byte{192, 168, 10, byte(i + 1)})] = map[rune]Relay{'a': one, 'b': other}[c]
+				all[netip.AddrFrom4([4]byte{192, 168, 10, byte(i + 1)})] = map[rune]plan.Relay{'a': one, 'b': other}[c]
 			}
 		}
 		return all
@@ -83,7 +84,7 @@ func TestTheAnnouncerSaysThatTheKernelCannotRelay(t *testing.T) {
 		t.Errorf("it says %q", got)
 	}
 	kernel.broken = nil
-	r.prepare(map[netip.Addr]Relay{netip.MustParseAddr("192.168.10.1"): {Interface: "eth0"}})
+	r.prepare(map[netip.Addr]plan.Relay{netip.MustParseAddr("192.168.10.1"): {Interface: "eth0"}})
 	if got := r.message("All is well."); got != "All is well." {
 		t.Errorf("it says %q", got)
 	}

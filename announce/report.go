@@ -7,10 +7,11 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/clarionlb/clarion/announce/plan"
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
-func (a *Announcer) report(m Move) {
+func (a *Announcer) report(m plan.Move) {
 	if m.To == a.config.Node {
 		movesMetric.WithLabelValues("gained", string(m.Reason)).Inc()
 		a.events.Moved(a.view.ServicesOf(m.Address), m)

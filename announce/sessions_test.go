@@ -15,6 +15,7 @@ import (
 	"github.com/clarionlb/clarion/announce/bfd"
 	"github.com/clarionlb/clarion/announce/bgp"
 	"github.com/clarionlb/clarion/announce/bgp/speaker"
+	"github.com/clarionlb/clarion/announce/plan"
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	informers "github.com/clarionlb/clarion/client/informers/api/v1alpha1"
 )
@@ -72,7 +73,7 @@ func TestSessionsThatComeAndGoAreEvents(t *testing.T) {
 func TestAnAnnouncerRecordsItsSessions(t *testing.T) {
 	r, _ := newReporter(t)
 	r.bootID = "boot"
-	r.refused = []Refusal{{"a", "there is no Secret"}}
+	r.refused = []plan.Refusal{{Peer: "a", Sentence: "there is no Secret"}}
 	since := time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
 	status := r.status([]bgp.PeerStatus{
 		{Name: "tor@10.0.0.2", Address: netip.MustParseAddr("10.0.0.2"), State: bgp.OpenSent, Since: since, Error: "silent"},
@@ -137,7 +138,7 @@ func TestMetricsTellOfSessionsAndOfThoseThatAreRefused(t *testing.T) {
 		<-speaker.Changed()
 	}
 	m.see(speaker, bfd.NewSpeaker())
-	m.refuse([]Refusal{{"secret", "there is no Secret clarion-system/tor"}})
+	m.refuse([]plan.Refusal{{Peer: "secret", Sentence: "there is no Secret clarion-system/tor"}})
 	expect(
 		`clarion_announcer_bgp_prefixes address="192.0.2.1" peer="tor" 0`,
 		`clarion_announcer_bgp_session_problem address="" peer="secret" problem="there is no Secret clarion-system/tor" 1`,

@@ -10,6 +10,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/clarionlb/clarion/announce/layer2"
+	"github.com/clarionlb/clarion/announce/plan"
 )
 
 // dad asks the network whether a stranger has addresses that are about to be announced for the first time, in the spirit
@@ -25,7 +26,7 @@ type dad struct {
 
 type dadResult struct {
 	address netip.Addr
-	host    ConflictingHost // zero: nobody answered
+	host    plan.ConflictingHost // zero: nobody answered
 }
 
 func newDAD(prober *layer2.Prober, logger klog.Logger) *dad {
@@ -73,7 +74,7 @@ func (t *dad) finished(r dadResult) {
 // wait returns when nothing is tried any more, after the context of set has ended.
 func (t *dad) wait() { t.running.Wait() }
 
-func (t *dad) ask(ctx context.Context, address netip.Addr, interfaces []string, known func(net.HardwareAddr) bool) ConflictingHost {
+func (t *dad) ask(ctx context.Context, address netip.Addr, interfaces []string, known func(net.HardwareAddr) bool) plan.ConflictingHost {
 	for _, ifi := range interfaces {
 		answer, answered, err := t.prober.Ask(ctx, layer2.Question{
 			Interface: ifi,
@@ -84,11 +85,11 @@ func (t *dad) ask(ctx context.Context, address netip.Addr, interfaces []string, 
 			Accept:    func(a layer2.Answer) bool { return !known(a.MAC) },
 		})
 		if answered {
-			return ConflictingHost{ifi, answer.MAC.String()}
+			return plan.ConflictingHost{Interface: ifi, MAC: answer.MAC.String()}
 		}
 		if err != nil && ctx.Err() == nil {
 			t.logger.Error(err, "Cannot find out whether an address that is new is in use already", "address", address, "interface", ifi)
 		}
 	}
-	return ConflictingHost{}
+	return plan.ConflictingHost{}
 }

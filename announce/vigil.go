@@ -10,6 +10,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/clarionlb/clarion/announce/layer2"
+	"github.com/clarionlb/clarion/announce/plan"
 	"github.com/clarionlb/clarion/internal/notify"
 )
 
@@ -44,9 +45,9 @@ type Detector struct {
 
 // suspicion is what is found out about one member.
 type suspicion struct {
-	ProbeTarget
+	plan.ProbeTarget
 	cancel context.CancelFunc
-	state  MemberState
+	state  plan.MemberState
 	// probed is set once the member was looked at for the first time.
 	probed bool
 	// reported is set once look has said that the member is Gone, which it then stays.
@@ -58,7 +59,7 @@ type Sighted struct {
 	// Expected is how many announcers there should be, this one included.
 	Expected int
 	// Nodes are how to ask for those in sight, this one left out; questions that are not valid for those that cannot be asked.
-	Nodes []Question
+	Nodes []plan.Question
 }
 
 func NewDetector(prober *layer2.Prober, seesRouter, seesAPI func(context.Context) bool, logger klog.Logger) *Detector {
@@ -78,11 +79,11 @@ func NewDetector(prober *layer2.Prober, seesRouter, seesAPI func(context.Context
 
 // Update has vigils held over exactly these suspects, until the context ends, and returns what is known of them, and whether the
 // node is isolated. Company is whom the gossip sees. Changed receives when there is news.
-func (v *Detector) Update(ctx context.Context, suspects []ProbeTarget, company Sighted) (absent map[string]MemberState, isolated bool) {
+func (v *Detector) Update(ctx context.Context, suspects []plan.ProbeTarget, company Sighted) (absent map[string]plan.MemberState, isolated bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.sighted = company
-	is := map[string]ProbeTarget{}
+	is := map[string]plan.ProbeTarget{}
 	for _, s := range suspects {
 		is[s.Name] = s
 	}
@@ -97,7 +98,7 @@ func (v *Detector) Update(ctx context.Context, suspects []ProbeTarget, company S
 	for _, s := range suspects {
 		if v.suspicions[s.Name] == nil {
 			ctx, cancel := context.WithCancel(ctx)
-			w := &suspicion{ProbeTarget: s, cancel: cancel, state: Suspect}
+			w := &suspicion{ProbeTarget: s, cancel: cancel, state: plan.Suspect}
 			v.suspicions[s.Name] = w
 			v.running.Go(func() { v.watch(ctx, w) })
 		}
@@ -105,7 +106,7 @@ func (v *Detector) Update(ctx context.Context, suspects []ProbeTarget, company S
 	if len(v.suspicions) == 0 {
 		v.isolated = false
 	}
-	absent = map[string]MemberState{}
+	absent = map[string]plan.MemberState{}
 	looking := false
 	for _, w := range v.suspicions {
 		looking = looking || !w.probed
@@ -113,11 +114,11 @@ func (v *Detector) Update(ctx context.Context, suspects []ProbeTarget, company S
 	for name, w := range v.suspicions {
 		absent[name] = w.state
 		switch {
-		case w.state != Dead || w.reported:
+		case w.state != plan.Dead || w.reported:
 		case looking:
 			// When several nodes die at once, whoever knows of one only would share out its addresses otherwise than those who
 			// know of all.
-			absent[name] = Suspect
+			absent[name] = plan.Suspect
 		default:
 			w.reported = true
 		}
@@ -149,27 +150,27 @@ func (v *Detector) watch(ctx context.Context, w *suspicion) {
 		switch {
 		case ctx.Err() != nil:
 		case dead, !known && v.hasMajority(ctx):
-			v.set(ctx, w, Dead, "its node does not answer")
+			v.set(ctx, w, plan.Dead, "its node does not answer")
 			v.markProbed(w)
 			return
 		case !there:
 			missed, pausedSince = 0, time.Time{}
-			v.set(ctx, w, Suspect, "it cannot be asked, or this node may be cut off itself")
+			v.set(ctx, w, plan.Suspect, "it cannot be asked, or this node may be cut off itself")
 		case v.announcerAnswers(ctx, w):
 			missed, pausedSince = 0, time.Time{}
-			v.set(ctx, w, GossipBlocked, "it answers for its addresses: is the gossip's port blocked, TCP or UDP?")
+			v.set(ctx, w, plan.GossipBlocked, "it answers for its addresses: is the gossip's port blocked, TCP or UDP?")
 		default:
-			if missed++; missed < 2 && v.state(w) == GossipBlocked {
+			if missed++; missed < 2 && v.state(w) == plan.GossipBlocked {
 				break
 			}
 			if pausedSince.IsZero() {
 				pausedSince = time.Now()
 			}
 			if time.Since(pausedSince) > v.grace {
-				v.set(ctx, w, Dead, "its node answers, but its announcer has not come back")
+				v.set(ctx, w, plan.Dead, "its node answers, but its announcer has not come back")
 				return
 			}
-			v.set(ctx, w, AnnouncerDown, "its node answers, but its announcer does not")
+			v.set(ctx, w, plan.AnnouncerDown, "its node answers, but its announcer does not")
 		}
 		v.markProbed(w)
 		select {
@@ -283,13 +284,13 @@ func (v *Detector) markProbed(w *suspicion) {
 	}
 }
 
-func (v *Detector) state(w *suspicion) MemberState {
+func (v *Detector) state(w *suspicion) plan.MemberState {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return w.state
 }
 
-func (v *Detector) set(ctx context.Context, w *suspicion, absence MemberState, why string) {
+func (v *Detector) set(ctx context.Context, w *suspicion, absence plan.MemberState, why string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if ctx.Err() != nil || w.state == absence {

@@ -12,7 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/clarionlb/clarion/announce"
+	"github.com/clarionlb/clarion/announce/plan"
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
@@ -30,11 +30,11 @@ const (
 type observer struct {
 	// wants tells which Services ask for our load balancers.
 	wants   func(*corev1.Service) bool
-	view    *announce.View
-	planner *announce.Layer2Planner
+	view    *plan.View
+	planner *plan.Layer2Planner
 	planned bool
 	// routes explains what BGP makes of an address, by the same view.
-	routes *announce.BGPPlanner
+	routes *plan.BGPPlanner
 
 	services map[types.NamespacedName]*corev1.Service
 	// byAddress has the Services of an address.
@@ -63,12 +63,12 @@ type observer struct {
 }
 
 func newObserver(wants func(*corev1.Service) bool) *observer {
-	view := announce.NewView()
+	view := plan.NewView()
 	return &observer{
 		wants:    wants,
 		view:     view,
-		planner:  announce.NewLayer2Planner(view, nobodysNode),
-		routes:   announce.NewBGPPlanner(view, nobodysNode),
+		planner:  plan.NewLayer2Planner(view, nobodysNode),
+		routes:   plan.NewBGPPlanner(view, nobodysNode),
 		sessions: map[string][]string{},
 		peers:    map[string]bgpObject[*v1alpha1.BGPPeer]{},
 		pools:    map[string]bool{},
@@ -340,7 +340,7 @@ func (o *observer) condition(name types.NamespacedName, now time.Time) *metav1.C
 }
 
 // explain asks the plan. Where all is well there is none to make.
-func (o *observer) explain(address netip.Addr, now time.Time) announce.Layer2Explanation {
+func (o *observer) explain(address netip.Addr, now time.Time) plan.Layer2Explanation {
 	if !o.planned {
 		o.planner.Plan(now)
 		o.planned = true

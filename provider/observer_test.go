@@ -14,7 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/record"
 
-	"github.com/clarionlb/clarion/announce"
+	"github.com/clarionlb/clarion/announce/plan"
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
@@ -351,11 +351,11 @@ func TestOnlyServicesThatAChangeConcernsAreLookedAt(t *testing.T) {
 }
 
 func TestASentenceStaysReadableHoweverManyNodesThereAre(t *testing.T) {
-	var verdicts []announce.Layer2Verdict
+	var verdicts []plan.Layer2Verdict
 	for i := range 100 {
-		verdicts = append(verdicts, announce.Layer2Verdict{Node: fmt.Sprintf("n%03d", i), Reason: announce.NoInterface})
+		verdicts = append(verdicts, plan.Layer2Verdict{Node: fmt.Sprintf("n%03d", i), Reason: plan.NoInterface})
 	}
-	verdicts[1].Reason, verdicts[2].Reason = announce.Excluded, announce.Excluded
+	verdicts[1].Reason, verdicts[2].Reason = plan.Excluded, plan.Excluded
 	const want = "no node can, neither n001 and n002 (the node is labelled node.kubernetes.io/exclude-from-external-load-balancers)" +
 		" nor n000, n003, n004 and 95 more (no interface of the node that is up suits this address)"
 	if got := whyNoNode(verdicts); got != want {

@@ -12,7 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/clarionlb/clarion/announce"
+	"github.com/clarionlb/clarion/announce/plan"
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
@@ -21,12 +21,12 @@ type routing struct {
 	// nodes announce the address, on sessions with peers: both are counted.
 	nodes, peers int
 	// explanation says what is to become of an address that nobody announces.
-	explanation announce.BGPExplanation
+	explanation plan.BGPExplanation
 }
 
 // advertised says whether the address is to be announced by BGP at all.
 func (r routing) advertised() bool {
-	return r.explanation.Refused != announce.NoAdvertisement && r.explanation.Refused != announce.NoPool && r.explanation.Refused != announce.NotAssigned
+	return r.explanation.Refused != plan.NoAdvertisement && r.explanation.Refused != plan.NoPool && r.explanation.Refused != plan.NotAssigned
 }
 
 func (r routing) announced() bool { return r.nodes > 0 }
@@ -50,12 +50,12 @@ func (r routing) whyNot() (reason, sentence string) {
 		return v1alpha1.ReasonNoEndpoint, r.explanation.Refused.Sentence()
 	}
 	able := 0
-	var verdicts []announce.Layer2Verdict
+	var verdicts []plan.Layer2Verdict
 	for _, v := range r.explanation.Verdicts {
 		if len(v.Peers) > 0 {
 			able++
 		}
-		verdicts = append(verdicts, announce.Layer2Verdict{Node: v.Node, Reason: v.Reason})
+		verdicts = append(verdicts, plan.Layer2Verdict{Node: v.Node, Reason: v.Reason})
 	}
 	if able == 0 {
 		return v1alpha1.ReasonNoNode, whyNoNode(verdicts)
@@ -82,7 +82,7 @@ func sessionsOf(announcer *v1alpha1.Announcer) []string {
 func (o *observer) route(address netip.Addr) routing {
 	r := routing{explanation: o.routes.Explain(address)}
 	// Nodes that are drained announce an address only if no others can.
-	for _, announces := range []announce.Reason{announce.Announces, announce.Draining} {
+	for _, announces := range []plan.Reason{plan.Announces, plan.Draining} {
 		var peers []string
 		for _, v := range r.explanation.Verdicts {
 			if v.Reason != announces {

@@ -10,7 +10,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/clarionlb/clarion/announce"
+	"github.com/clarionlb/clarion/announce/plan"
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
@@ -43,7 +43,7 @@ type standing struct {
 	// strangers is a half sentence about those who are no announcers and answer for the address; "" without any.
 	strangers string
 	// explanation says what is to become of an address that nobody announces on layer 2.
-	explanation announce.Layer2Explanation
+	explanation plan.Layer2Explanation
 	// routing is how it stands with BGP.
 	routing routing
 }
@@ -73,14 +73,14 @@ func (s standing) say() (reason, sentence string) {
 	if s.strangers != "" {
 		return v1alpha1.ReasonAddressConflict, fmt.Sprintf(notAnnounced, s.address, s.strangers)
 	}
-	if s.explanation.Refused == announce.NoAdvertisement && s.routing.advertised() {
+	if s.explanation.Refused == plan.NoAdvertisement && s.routing.advertised() {
 		reason, why := s.routing.whyNot()
 		return reason, fmt.Sprintf(notAnnounced, s.address, why)
 	}
 	switch s.explanation.Refused {
-	case announce.NoPool, announce.NoAdvertisement:
+	case plan.NoPool, plan.NoAdvertisement:
 		return v1alpha1.ReasonNotAdvertised, fmt.Sprintf(notAnnounced, s.address, s.explanation.Refused.Sentence())
-	case announce.NoEndpoint:
+	case plan.NoEndpoint:
 		return v1alpha1.ReasonNoEndpoint, fmt.Sprintf(notAnnounced, s.address, s.explanation.Refused.Sentence())
 	}
 	switch {
@@ -98,12 +98,12 @@ func (s standing) say() (reason, sentence string) {
 const namesShown = 3
 
 // whyNoNode is a half sentence that has the nodes by what keeps them from announcing.
-func whyNoNode(verdicts []announce.Layer2Verdict) string {
+func whyNoNode(verdicts []plan.Layer2Verdict) string {
 	if len(verdicts) == 0 {
 		return "there is no node"
 	}
-	var reasons []announce.Reason
-	nodes := map[announce.Reason][]string{}
+	var reasons []plan.Reason
+	nodes := map[plan.Reason][]string{}
 	for _, v := range verdicts { // sorted by name
 		if nodes[v.Reason] == nil {
 			reasons = append(reasons, v.Reason)

@@ -1,0 +1,82 @@
+package plan
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+
+	"github.com/clarionlb/clarion/api/v1alpha1"
+)
+
+// bgpAdvertisement is a BGPAdvertisement, read.
+type bgpAdvertisement struct {
+	selection
+	created int64
+	// peers are the names of BGPPeers; none for all.
+	peers []string
+	// bits4 and bits6 are the lengths of the prefixes.
+	bits4, bits6   int
+	localPref, med *uint32
+	prepend        *uint8
+	communities    []string
+	// perEndpoint has routers told how many endpoints serve an address here.
+	perEndpoint bool
+}
+
+// bandwidthOfEndpoint is what an endpoint counts as, in bytes per second: 1 Mbit/s. Only the ratios between nodes matter, but
+// some routers count in kilobytes, and some have no more than 32 bits for bytes.
+const bandwidthOfEndpoint = 125_000
+
+func newBGPAdvertisement(a *v1alpha1.BGPAdvertisement) (*bgpAdvertisement, error) {
+	s := &a.Spec
+	selection, err := newSelection(a.Name, s.IPAddressPools, s.IPAddressPoolSelectors, s.ServiceSelectors, s.NodeSelectors)
+	if err != nil {
+		return nil, err
+	}
+	return &bgpAdvertisement{
+		selection:   selection,
+		created:     a.CreationTimestamp.Unix(),
+		peers:       s.Peers,
+		bits4:       int(valueOr(s.AggregationLength, 32)),
+		bits6:       int(valueOr(s.AggregationLengthV6, 128)),
+		localPref:   narrow[uint32](s.LocalPref),
+		med:         narrow[uint32](s.MED),
+		prepend:     narrow[uint8](s.PrependAS),
+		communities: s.Communities,
+		perEndpoint: s.LinkBandwidth == v1alpha1.LinkBandwidthPerEndpoint,
+	}, nil
+}
+
+func valueOr[T any](p *T, otherwise T) T {
+	if p == nil {
+		return otherwise
+	}
+	return *p
+}
+
+// narrow converts a number that the schema has limited.
+func narrow[To uint8 | uint32, From int32 | int64](p *From) *To {
+	if p == nil {
+		return nil
+	}
+	n := To(*p)
+	return &n
+}
+
+func olderBGPAdvertisement(a, b *bgpAdvertisement) int {
+	return cmp.Or(cmp.Compare(a.created, b.created), cmp.Compare(a.name, b.name))
+}
+
+func (a *bgpAdvertisement) selectsPeer(name string) bool {
+	return len(a.peers) == 0 || slices.Contains(a.peers, name)
+}
+
+// prefix that is announced for an address.
+func (a *bgpAdvertisement) prefix(ip netip.Addr) netip.Prefix {
+	bits := a.bits4
+	if ip.Is6() {
+		bits = a.bits6
+	}
+	prefix, _ := ip.Prefix(bits) // the schema has limited the length
+	return prefix
+}

@@ -1,0 +1,169 @@
+package plan
+
+import (
+	"cmp"
+	"fmt"
+	"hash/fnv"
+	"net/netip"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/clarionlb/clarion/announce/bgp"
+	"github.com/clarionlb/clarion/api/v1alpha1"
+)
+
+// restartTime is how long routers keep the routes of an announcer that restarts: longer than an image takes to be pulled.
+const restartTime = 2 * time.Minute
+
+// anyHops is the TTL to routers that are on no network of the node.
+const anyHops = 255
+
+// bgpPeer is a BGPPeer, read.
+type bgpPeer struct {
+	name    string
+	created int64
+	nodes   []labels.Selector
+	// session is all of it that is the same on every node.
+	session bgp.Peer
+	// gateway is the family of the default gateways that are meant; "" if the session says who.
+	gateway corev1.IPFamily
+	// secret has the password, and profile says how BFD is to watch the path; "" for none.
+	secret, profile string
+}
+
+func newBGPPeer(p *v1alpha1.BGPPeer) (*bgpPeer, error) {
+	s := &p.Spec
+	out := &bgpPeer{name: p.Name, created: p.CreationTimestamp.Unix(), gateway: s.DefaultGateway, profile: s.BFDProfile}
+	var err error
+	if out.nodes, err = readSelectors("nodeSelectors", s.NodeSelectors); err != nil {
+		return nil, err
+	}
+	if s.PasswordSecret != nil {
+		out.secret = s.PasswordSecret.Name
+	}
+	out.session = bgp.Peer{
+		Interface:     s.Interface,
+		Port:          uint16(s.PeerPort),
+		LocalASN:      uint32(s.MyASN),
+		HoldTime:      duration(s.HoldTime),
+		KeepaliveTime: duration(s.KeepaliveTime),
+		ConnectTime:   duration(s.ConnectTime),
+	}
+	switch {
+	case s.PeerASN != nil:
+		out.session.PeerASN = uint32(*s.PeerASN)
+	case s.DynamicASN == v1alpha1.DynamicASNInternal:
+		out.session.PeerASN = out.session.LocalASN
+	}
+	if s.EBGPMultiHop {
+		out.session.MultihopTTL = anyHops
+	}
+	if s.TTLSecurityHops != nil {
+		out.session.SecurityHops = uint8(*s.TTLSecurityHops)
+	}
+	if s.EnableGracefulRestart {
+		out.session.RestartTime = restartTime
+	}
+	if s.MaxPrefixes != nil {
+		out.session.MaxPrefixes = uint32(*s.MaxPrefixes)
+	}
+	for _, address := range []struct {
+		field, text string
+		to          *netip.Addr
+	}{
+		{"peerAddress", s.PeerAddress, &out.session.Address},
+		{"sourceAddress", s.SourceAddress, &out.session.Source},
+		{"routerID", s.RouterID, &out.session.RouterID},
+	} {
+		if address.text == "" {
+			continue
+		}
+		if *address.to, err = netip.ParseAddr(address.text); err != nil {
+			return nil, fmt.Errorf("spec.%s: %w", address.field, err)
+		}
+	}
+	// What remains to be filled in on a node cannot be wrong.
+	whole := out.session
+	if !whole.RouterID.IsValid() {
+		whole.RouterID = netip.AddrFrom4([4]byte{1})
+	}
+	if out.gateway != "" {
+		whole.Address, whole.Source = whole.RouterID, netip.Addr{}
+	}
+	if err := whole.Validate(); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func duration(d *metav1.Duration) time.Duration {
+	if d == nil {
+		return 0
+	}
+	return d.Duration
+}
+
+// external says whether the router is of another autonomous system.
+func (r *bgpPeer) external() bool { return r.session.PeerASN != r.session.LocalASN }
+
+func (r *bgpPeer) selectsNode(l labels.Set) bool { return len(r.nodes) == 0 || anyMatches(r.nodes, l) }
+
+func olderBGPPeer(a, b *bgpPeer) int {
+	return cmp.Or(cmp.Compare(a.created, b.created), cmp.Compare(a.name, b.name))
+}
+
+// sessions are those of a node with the router, by their names. If there are none, the sentence says why.
+func (r *bgpPeer) sessions(name string, n *node, gateways []netip.Addr, passwords map[string]string) (map[string]bgp.Peer, string) {
+	session := r.session
+	if !session.RouterID.IsValid() {
+		session.RouterID = routerID(name, n)
+	}
+	if r.secret != "" {
+		password, found := passwords[r.secret]
+		switch {
+		case !found:
+			return nil, fmt.Sprintf("there is no Secret %s/%s of type %s", v1alpha1.SystemNamespace, r.secret, corev1.SecretTypeBasicAuth)
+		case password == "":
+			return nil, fmt.Sprintf("the Secret %s/%s has no %s", v1alpha1.SystemNamespace, r.secret, corev1.BasicAuthPasswordKey)
+		}
+		session.Password = password
+	}
+	if r.gateway == "" {
+		if err := session.Validate(); err != nil {
+			return nil, err.Error()
+		}
+		return map[string]bgp.Peer{r.name: session}, ""
+	}
+	sessions := map[string]bgp.Peer{}
+	for _, gateway := range gateways {
+		if gateway.Is4() != (r.gateway == corev1.IPv4Protocol) {
+			continue
+		}
+		session.Address = gateway
+		if err := session.Validate(); err != nil {
+			return nil, err.Error()
+		}
+		sessions[r.name+"@"+gateway.String()] = session // no name has that sign
+	}
+	if len(sessions) == 0 {
+		return nil, fmt.Sprintf("the node has no default route by way of an %s router", r.gateway)
+	}
+	return sessions, ""
+}
+
+// routerID identifies a node: its IPv4 address or, without one, a number made of its name.
+func routerID(name string, n *node) netip.Addr {
+	if n.address.Is4() {
+		return n.address
+	}
+	sum := fnv.New32a()
+	sum.Write([]byte(name))
+	id := netip.AddrFrom4([4]byte(sum.Sum(nil)))
+	if id.IsUnspecified() {
+		id = id.Next()
+	}
+	return id
+}

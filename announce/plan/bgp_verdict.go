@@ -1,0 +1,82 @@
+package plan
+
+import (
+	"encoding/binary"
+	"maps"
+	"net/netip"
+	"slices"
+)
+
+// BGPVerdict is what one node does about an address by BGP, to whom and why.
+type BGPVerdict struct {
+	Node   string
+	Reason Reason
+	// Peers are the BGPPeers to which the node announces the address, if the Reason is Announces or Draining, sorted.
+	Peers []string
+}
+
+// BGPExplanation is which nodes announce an address by BGP and why not others.
+type BGPExplanation struct {
+	Address netip.Addr
+	// Refused is why no node does, if that is the address's.
+	Refused Reason
+	// Verdicts for every node, sorted by name; none if Refused.
+	Verdicts []BGPVerdict
+}
+
+// Explain says which nodes announce an address as of the last plan, and of every node why it does or does not. A node that is
+// being drained does if no other can. The verdicts must not be modified.
+func (p *BGPPlanner) Explain(ip netip.Addr) BGPExplanation {
+	e := BGPExplanation{Address: ip}
+	requests, refused := p.requests(ip, p.view.byAddress[ip])
+	if refused != "" {
+		e.Refused = refused
+		return e
+	}
+	var key []byte
+	for _, r := range requests {
+		if r.on != nil || !p.advertisements[r.advertisement].prefix(ip).IsSingleIP() {
+			key = nil
+			break
+		}
+		key = binary.AppendUvarint(key, uint64(r.advertisement))
+	}
+	if key == nil {
+		e.Verdicts = p.judgeAll(ip, requests)
+		return e
+	}
+	if _, known := p.verdicts[string(key)]; !known {
+		p.verdicts[string(key)] = p.judgeAll(ip, requests)
+	}
+	e.Verdicts = p.verdicts[string(key)]
+	return e
+}
+
+// judgeAll says of every node what it does about an address, sorted by name.
+func (p *BGPPlanner) judgeAll(ip netip.Addr, requests []announceRequest) (verdicts []BGPVerdict) {
+	for _, name := range slices.Sorted(maps.Keys(p.view.nodes)) {
+		n, v := p.view.nodes[name], BGPVerdict{Node: name, Reason: Excluded}
+		if !n.excluded {
+			var advertisements []int
+			advertisements, v.Reason = p.judge(name, n, ip, requests)
+			v.Peers = p.peers(n, advertisements)
+			switch {
+			case v.Reason != "":
+			case len(v.Peers) == 0:
+				v.Reason = NoPeer
+			case n.draining:
+				v.Reason = Draining
+			default:
+				v.Reason = Announces
+			}
+		}
+		verdicts = append(verdicts, v)
+	}
+	return verdicts
+}
+
+// RefusedAdvertisements are the BGPAdvertisements that are not honoured as of the last plan, and why, by name.
+func (p *BGPPlanner) RefusedAdvertisements() map[string]string { return p.bgpPolicy.refused }
+
+// Contradictions are the BGPAdvertisements of which something does not hold because an older one says otherwise, and what.
+func (p *BGPPlanner) Contradictions() map[string]string { return p.contradictions(p.view) }

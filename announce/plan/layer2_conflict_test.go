@@ -1,0 +1,179 @@
+package plan
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/clarionlb/clarion/api/v1alpha1"
+)
+
+func TestANewAddressIsClaimedAndTriedBeforeItIsAnnounced(t *testing.T) {
+	l := web(t)
+	for name := range l.nodes {
+		l.record(name)
+	}
+	l.settle()
+	l.deleteService("web")
+	l.settle()
+	l.setService(serviceObject("web", vip))
+
+	var owner string
+	for name := range l.nodes {
+		if plan := l.plan(name); len(plan.Probes) > 0 {
+			owner = name
+			if !slices.Equal(plan.Probes[addr(vip)], []string{"eth0"}) || len(plan.Layer2) > 0 || !plan.Changed {
+				t.Errorf("%s plans %+v", name, plan)
+			}
+		}
+	}
+	if owner == "" {
+		t.Fatal("nobody tries the address")
+	}
+	p := l.nodes[owner].planner
+	if claims := p.Status().Addresses; len(claims) != 1 || len(claims[0].Interfaces) > 0 {
+		t.Errorf("claims %+v", claims)
+	}
+	p.ReportProbe(addr(vip), ConflictingHost{}, l.now)
+	plan := l.plan(owner)
+	if len(plan.Layer2) > 0 || !plan.Wake.Equal(l.now.Add(recordTimeout)) {
+		t.Errorf("before its claim is recorded, %s plans %+v", owner, plan)
+	}
+	l.record(owner)
+	if plan = l.plan(owner); len(plan.Layer2) != 1 || len(plan.Moves) != 1 || plan.Moves[0].Reason != MoveNew {
+		t.Errorf("then %+v", plan)
+	}
+}
+
+func TestOfTwoThatClaimANewAddressTheFirstAnnouncesItAndTheOtherNever(t *testing.T) {
+	for _, first := range []string{"n1", "n2"} {
+		l := web(t)
+		for name := range l.nodes {
+			l.nodes[name].planner.SetAlive([]string{name})
+		}
+		for name := range l.api {
+			l.api[name].Status.Layer2.Interfaces = []v1alpha1.Layer2Interface{writeInterface(eth0)}
+			for _, n := range l.nodes {
+				n.view.SetAnnouncer(name, l.api[name])
+			}
+		}
+		second := "n1"
+		if first == "n1" {
+			second = "n2"
+		}
+		all := l.alive
+		for _, name := range []string{first, second} {
+			l.alive = []string{name} // each thinks that it is alone
+			l.plan(name)
+			l.nodes[name].planner.ReportProbe(addr(vip), ConflictingHost{}, l.now)
+		}
+		l.record(first)
+		l.record(second)
+		for _, name := range []string{second, first, second} {
+			l.alive = all
+			l.plan(name)
+			if got := l.owners(vip); slices.Contains(got, second) {
+				t.Fatalf("%s was second and announces", second)
+			}
+		}
+		if got := l.owner(vip); got != first {
+			t.Errorf("%s announces, %s was first", got, first)
+		}
+		l.settle()
+		if got := l.owner(vip); got != first {
+			t.Errorf("%s announces in the end, %s was first", got, first)
+		}
+	}
+}
+
+func TestANewAddressIsAnnouncedWithoutTheAPIAfterAWhile(t *testing.T) {
+	l := web(t)
+	l.away = true
+	for name, n := range l.nodes {
+		for peer := range l.api {
+			l.api[peer].Status.Layer2.Interfaces = []v1alpha1.Layer2Interface{writeInterface(eth0)}
+			n.view.SetAnnouncer(peer, l.api[peer])
+		}
+		l.plan(name)
+	}
+	start := l.now
+	l.settle()
+	l.owner(vip)
+	if l.now.Sub(start) < recordTimeout {
+		t.Errorf("after %s", l.now.Sub(start))
+	}
+}
+
+func TestAnAddressThatAStrangerHasIsNotAnnouncedUntilTheStrangerHasGone(t *testing.T) {
+	l := web(t)
+	l.strangers = map[string]ConflictingHost{vip: {"eth0", "52:54:00:00:00:99"}}
+	l.settle()
+	if got := l.owners(vip); len(got) > 0 {
+		t.Fatalf("announced by %v", got)
+	}
+	var conflicts []v1alpha1.Layer2Conflict
+	for _, a := range l.api {
+		conflicts = append(conflicts, a.Status.Layer2.Conflicts...)
+	}
+	if len(conflicts) != 1 || conflicts[0].IP != vip || conflicts[0].MAC != "52:54:00:00:00:99" || conflicts[0].InUse {
+		t.Fatalf("conflicts %+v", conflicts)
+	}
+	l.strangers = nil
+	l.settle()
+	if got := l.owners(vip); len(got) > 0 {
+		t.Fatalf("announced by %v, without another look", got)
+	}
+	l.now = l.now.Add(conflictRetry)
+	l.settle()
+	l.owner(vip)
+	for name, a := range l.api {
+		if len(a.Status.Layer2.Conflicts) > 0 {
+			t.Errorf("%s still says %v", name, a.Status.Layer2.Conflicts)
+		}
+	}
+}
+
+func TestAConflictIsRememberedThroughARestartAndWithoutTheService(t *testing.T) {
+	l := web(t)
+	l.strangers = map[string]ConflictingHost{vip: {"eth0", "52:54:00:00:00:99"}}
+	l.settle()
+	var owner string
+	for name, a := range l.api {
+		if len(a.Status.Layer2.Conflicts) > 0 {
+			owner = name
+		}
+	}
+	l.setService(serviceObject("web", "192.168.10.223")) // what the allocator does
+	l.boot(owner, eth0)
+	l.settle()
+	if got := l.api[owner].Status.Layer2.Conflicts; len(got) != 1 {
+		t.Errorf("%s says %v", owner, got)
+	}
+	l.owner("192.168.10.223")
+	l.strangers = nil
+	l.now = l.now.Add(conflictRetry)
+	l.settle()
+	if got := l.api[owner].Status.Layer2.Conflicts; len(got) != 0 {
+		t.Errorf("%s says %v", owner, got)
+	}
+}
+
+func TestAStrangerBesideAnAddressInUseIsReportedForAWhile(t *testing.T) {
+	l := web(t)
+	l.settle()
+	owner := l.owner(vip)
+	p := l.nodes[owner].planner
+	stranger := ConflictingHost{"eth0", "52:54:00:00:00:99"}
+	_, first := p.ObserveConflict(addr(vip), stranger, l.now)
+	if _, again := p.ObserveConflict(addr(vip), stranger, l.now); !first || again {
+		t.Error("heard once, it is news once")
+	}
+	l.settle()
+	if got := l.api[owner].Status.Layer2.Conflicts; len(got) != 1 || !got[0].InUse || l.owner(vip) != owner {
+		t.Errorf("%s says %v", owner, got)
+	}
+	l.now = l.now.Add(conflictExpiry)
+	l.settle()
+	if got := l.api[owner].Status.Layer2.Conflicts; len(got) != 0 {
+		t.Errorf("%s says %v", owner, got)
+	}
+}

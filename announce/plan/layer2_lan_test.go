@@ -1,0 +1,304 @@
+package plan
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/clarionlb/clarion/api/v1alpha1"
+)
+
+// lan is a cluster whose announcers see each other and the API, without any of the machinery: after every change each node
+// plans, and what it says is recorded as its announcer would.
+type lan struct {
+	t     testing.TB
+	nodes map[string]*planned
+	alive []string
+	now   time.Time
+	// objects are repeated to nodes that join later.
+	objects []func(*View)
+	api     map[string]*v1alpha1.Announcer
+	moves   []string
+	away    bool
+	// absent is what has become of members that the others do not see; strangers are the addresses that strangers have.
+	absent    map[string]MemberState
+	strangers map[string]ConflictingHost
+	// sees has whom a node sees, if not all that are alive.
+	sees map[string][]string
+}
+
+type planned struct {
+	view       *View
+	planner    *Layer2Planner
+	interfaces []Interface
+	layer2     map[netip.Addr][]string
+	care       map[netip.Addr]Proxy
+}
+
+var eth0 = Interface{Name: "eth0", Prefixes: []netip.Prefix{netip.MustParsePrefix("192.168.10.0/24")}, DefaultRoute4: true}
+
+func newLAN(t testing.TB, names ...string) *lan {
+	l := &lan{
+		t:     t,
+		nodes: map[string]*planned{},
+		now:   time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
+		api:   map[string]*v1alpha1.Announcer{},
+	}
+	for _, name := range names {
+		l.set(func(v *View) { v.SetNode(name, nodeObject(name)) })
+		l.api[name] = &v1alpha1.Announcer{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	}
+	for _, name := range names {
+		l.boot(name, eth0)
+	}
+	return l
+}
+
+// boot starts the announcer of a node anew, with nothing but what the API says.
+func (l *lan) boot(name string, interfaces ...Interface) {
+	view := NewView()
+	for _, set := range l.objects {
+		set(view)
+	}
+	for n, a := range l.api {
+		view.SetAnnouncer(n, a)
+	}
+	l.nodes[name] = &planned{view: view, planner: NewLayer2Planner(view, name), interfaces: interfaces}
+	l.alive = slices.Compact(slices.Sorted(slices.Values(append(l.alive, name))))
+}
+
+// kill ends a node without a word.
+func (l *lan) kill(name string) {
+	delete(l.nodes, name)
+	l.alive = slices.DeleteFunc(slices.Clone(l.alive), func(n string) bool { return n == name })
+}
+
+// set changes an object of the API.
+func (l *lan) set(set func(*View)) {
+	l.objects = append(l.objects, set)
+	for _, n := range l.nodes {
+		set(n.view)
+	}
+}
+
+// settle has all nodes plan and record until nothing changes any more.
+func (l *lan) settle() {
+	l.t.Helper()
+	for range 20 {
+		changed, wake := l.planAll()
+		changed = l.recordAll() || changed
+		if !changed && (wake.IsZero() || wake.After(l.now.Add(recordTimeout))) {
+			return
+		} else if !changed {
+			l.now = wake
+		}
+	}
+	l.t.Fatalf("the nodes do not come to rest:\n%s", strings.Join(l.moves, "\n"))
+}
+
+// planAll has all nodes plan once, and hear what the others announce and tell. It returns whether anything has changed, and when
+// to plan again.
+func (l *lan) planAll() (changed bool, wake time.Time) {
+	l.t.Helper()
+	for _, name := range slices.Sorted(maps.Keys(l.nodes)) {
+		n := l.nodes[name]
+		sees, limited := l.sees[name]
+		if !limited {
+			sees = l.alive
+		}
+		n.planner.SetAlive(sees)
+		absent := maps.Clone(l.absent)
+		delete(absent, name)
+		n.planner.SetMemberStates(absent)
+		n.planner.SetInterfaces(n.interfaces)
+		plan := n.planner.Plan(l.now)
+		n.layer2, n.care = plan.Layer2, plan.Proxied
+		for ip := range plan.Probes {
+			n.planner.ReportProbe(ip, l.strangers[ip.String()], l.now)
+			changed = true
+		}
+		wake = Earlier(wake, plan.Wake)
+		for _, m := range plan.Moves {
+			if m.To == name {
+				for _, hearer := range l.nodes {
+					hearer.planner.ObserveAnnouncement(m.Address, name, l.now)
+				}
+			}
+			l.moves = append(l.moves, fmt.Sprintf("%s: %s %s->%s %s", name, m.Address, m.From, m.To, m.Reason))
+		}
+		for other, hearer := range l.nodes {
+			if other != name && slices.Contains(sees, other) {
+				hearer.planner.ObserveTakeovers(name, plan.Takeovers, l.now)
+			}
+		}
+		changed = changed || plan.Changed
+	}
+	l.checkQuarrels()
+	return changed, wake
+}
+
+// recordAll writes down what all nodes say of themselves, unless the API is away, and returns whether that is news.
+func (l *lan) recordAll() (changed bool) {
+	if l.away {
+		return false
+	}
+	for _, name := range slices.Sorted(maps.Keys(l.nodes)) {
+		status := v1alpha1.AnnouncerStatus{Layer2: l.nodes[name].planner.Status()}
+		changed = changed || !apiequality.Semantic.DeepEqual(status, l.api[name].Status)
+		l.api[name] = &v1alpha1.Announcer{ObjectMeta: *l.api[name].ObjectMeta.DeepCopy(), Status: status}
+	}
+	for _, n := range l.nodes {
+		for _, name := range slices.Sorted(maps.Keys(l.api)) {
+			n.view.SetAnnouncer(name, l.api[name])
+		}
+	}
+	return changed
+}
+
+// checkQuarrels fails if two nodes announce an address, unless all but one know that they are not its owner, and only wait for
+// the one that is. Nodes that do not see each other, or the API, may disagree for a while.
+func (l *lan) checkQuarrels() {
+	l.t.Helper()
+	if l.sees != nil || l.away {
+		return
+	}
+	owned := map[netip.Addr]string{}
+	for _, name := range slices.Sorted(maps.Keys(l.nodes)) {
+		n := l.nodes[name]
+		for ip := range n.layer2 {
+			if n.planner.round.Decision(ip).Owner != name {
+				continue
+			}
+			if other, taken := owned[ip]; taken {
+				l.t.Fatalf("both %s and %s take %s for theirs", other, name, ip)
+			}
+			owned[ip] = name
+		}
+	}
+}
+
+// owners returns which nodes answer for an address.
+func (l *lan) owners(ip string) []string {
+	var owners []string
+	for name, n := range l.nodes {
+		if _, answers := n.layer2[netip.MustParseAddr(ip)]; answers {
+			owners = append(owners, name)
+		}
+	}
+	slices.Sort(owners)
+	return owners
+}
+
+func (l *lan) owner(ip string) string {
+	l.t.Helper()
+	owners := l.owners(ip)
+	if len(owners) != 1 {
+		l.t.Fatalf("%s is announced by %v, want exactly one node", ip, owners)
+	}
+	return owners[0]
+}
+
+func (l *lan) explain(node, ip string) string {
+	return l.nodes[node].planner.Explain(netip.MustParseAddr(ip)).String()
+}
+
+func nodeObject(name string, change ...func(*corev1.Node)) *corev1.Node {
+	n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{corev1.LabelHostname: name}}}
+	for _, c := range change {
+		c(n)
+	}
+	return n
+}
+
+func serviceObject(name string, ips ...string) *corev1.Service {
+	s := &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name, Labels: map[string]string{"app": name}},
+		Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer},
+	}
+	for _, ip := range ips {
+		s.Status.LoadBalancer.Ingress = append(s.Status.LoadBalancer.Ingress, corev1.LoadBalancerIngress{IP: ip})
+	}
+	return s
+}
+
+func poolObject(name string, addresses ...string) *v1alpha1.IPAddressPool {
+	return &v1alpha1.IPAddressPool{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"pool": name}},
+		Spec:       v1alpha1.IPAddressPoolSpec{Addresses: addresses},
+	}
+}
+
+func endpointsOn(service string, nodes ...string) *discoveryv1.EndpointSlice {
+	s := &discoveryv1.EndpointSlice{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: "default", Name: service + "-x", Labels: map[string]string{discoveryv1.LabelServiceName: service},
+		},
+		AddressType: discoveryv1.AddressTypeIPv4,
+	}
+	for _, n := range nodes {
+		s.Endpoints = append(s.Endpoints, discoveryv1.Endpoint{NodeName: &n})
+	}
+	return s
+}
+
+func endpoints6On(service string, nodes ...string) *discoveryv1.EndpointSlice {
+	s := endpointsOn(service, nodes...)
+	s.Name, s.AddressType = service+"-6", discoveryv1.AddressTypeIPv6
+	return s
+}
+
+func (l *lan) setService(s *corev1.Service) {
+	l.set(func(v *View) { v.SetService(types.NamespacedName{Namespace: s.Namespace, Name: s.Name}, s) })
+}
+
+func (l *lan) deleteService(name string) {
+	l.set(func(v *View) { v.SetService(types.NamespacedName{Namespace: "default", Name: name}, nil) })
+}
+
+func (l *lan) setEndpoints(s *discoveryv1.EndpointSlice) {
+	l.set(func(v *View) { v.SetEndpointSlice(types.NamespacedName{Namespace: s.Namespace, Name: s.Name}, s) })
+}
+
+func (l *lan) setPool(p *v1alpha1.IPAddressPool) { l.set(func(v *View) { v.SetPool(p.Name, p) }) }
+
+func (l *lan) setNode(n *corev1.Node) { l.set(func(v *View) { v.SetNode(n.Name, n) }) }
+
+func (l *lan) advertise(name string, spec v1alpha1.L2AdvertisementSpec) {
+	l.set(func(v *View) {
+		if err := v.SetL2Advertisement(name, &v1alpha1.L2Advertisement{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: spec}); err != nil {
+			l.t.Fatal(err)
+		}
+	})
+}
+
+// vip is the address of the Service that web sets up.
+const vip = "192.168.10.222"
+
+// web is a cluster of three nodes with one Service, served from n1 and n2.
+func web(t testing.TB) *lan {
+	l := newLAN(t, "n1", "n2", "n3")
+	l.setPool(poolObject("lan", "192.168.10.200-192.168.10.250"))
+	l.advertise("all", v1alpha1.L2AdvertisementSpec{})
+	l.setService(serviceObject("web", vip))
+	l.setEndpoints(endpointsOn("web", "n1", "n2"))
+	return l
+}
+
+func local(s *corev1.Service) *corev1.Service {
+	s.Spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyLocal
+	return s
+}
+
+func selecting(key, value string) []metav1.LabelSelector {
+	return []metav1.LabelSelector{{MatchLabels: map[string]string{key: value}}}
+}

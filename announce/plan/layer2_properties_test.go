@@ -1,0 +1,209 @@
+package plan
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	"pgregory.net/rapid"
+
+	"github.com/clarionlb/clarion/api/v1alpha1"
+)
+
+// checkRelays expects that what the owner of an address does not know comes past every node that had the address and is there,
+// once, and that no other node relays it.
+func (l *lan) checkRelays(rt *rapid.T, ip, owner string) {
+	var past []string
+	at := owner
+	for {
+		relay, relays := l.nodes[at].planner.relays[addr(ip)]
+		if !relays {
+			break
+		}
+		for _, name := range slices.Sorted(maps.Keys(l.nodes)) {
+			if slices.Contains(l.nodes[name].view.nodes[name].addresses, relay.To) {
+				at = name
+			}
+		}
+		if past = append(past, at); len(past) > len(l.nodes) {
+			rt.Fatalf("what is sent to %s goes round: from %s past %v", ip, owner, past)
+		}
+	}
+	want := slices.DeleteFunc(slices.Clone(l.nodes[owner].planner.owned[addr(ip)].previous), func(name string) bool {
+		n := l.nodes[name]
+		return n == nil || !slices.ContainsFunc(n.interfaces, func(i Interface) bool { return i.Name == eth0.Name })
+	})
+	if l.sees == nil && !l.away && !slices.Equal(past, want) {
+		rt.Fatalf("what is sent to %s goes from %s past %v, want %v", ip, owner, past, want)
+	}
+}
+
+// Whatever happens to a cluster, once it has come to rest every address that can be announced is announced by exactly one
+// node that may, and by the one that had it if that still may.
+func TestEveryAddressHasOneOwnerThroughAnything(t *testing.T) {
+	const services = 6
+	names := []string{"n1", "n2", "n3", "n4"}
+	ip := func(i int) string { return fmt.Sprintf("192.168.10.%d", 200+i) }
+	rapid.Check(t, func(rt *rapid.T) {
+		l := newLAN(t, names...)
+		l.setPool(poolObject("lan", "192.168.10.200-192.168.10.250"))
+		l.advertise("all", v1alpha1.L2AdvertisementSpec{})
+		excluded, linkDown, reluctant := map[string]bool{}, map[string]bool{}, map[string]func(*corev1.Node){}
+		setNode := func(n string) {
+			l.setNode(withAddresses(n, index(n), func(o *corev1.Node) {
+				o.Labels[corev1.LabelNodeExcludeBalancers] = fmt.Sprint(excluded[n])
+				if change := reluctant[n]; change != nil {
+					change(o)
+				}
+			}))
+		}
+		for _, n := range names {
+			setNode(n)
+		}
+		endpoints, isLocal, exists := map[int][]string{}, map[int]bool{}, map[int]bool{}
+		for i := range services {
+			name := fmt.Sprintf("s%d", i)
+			exists[i], endpoints[i] = true, names
+			l.setService(serviceObject(name, ip(i)))
+			l.setEndpoints(endpointsOn(name, names...))
+		}
+
+		may := func(node string, i int) bool {
+			if !exists[i] || l.nodes[node] == nil || excluded[node] || linkDown[node] {
+				return false
+			}
+			return len(endpoints[i]) > 0 && (!isLocal[i] || slices.Contains(endpoints[i], node))
+		}
+		owner, requests := map[int]string{}, 0
+		check := func() {
+			l.settle()
+			l.now = l.now.Add(previousOwnerGrace) // the dead are not relayed to any more
+			l.settle()
+			for i := range services {
+				var fit, lastResort []string
+				for _, n := range names {
+					if may(n, i) && reluctant[n] == nil {
+						fit = append(fit, n)
+					} else if may(n, i) {
+						lastResort = append(lastResort, n)
+					}
+				}
+				if len(fit) == 0 {
+					fit = lastResort
+				}
+				owners := l.owners(ip(i))
+				if len(fit) == 0 && len(owners) > 0 || len(fit) > 0 && (len(owners) != 1 || !slices.Contains(fit, owners[0])) {
+					rt.Fatalf("%s is announced by %v, may be by %v", ip(i), owners, fit)
+				}
+				if slices.Contains(fit, owner[i]) && owners[0] != owner[i] && !l.away {
+					rt.Fatalf("%s moved from %s to %s for nothing", ip(i), owner[i], owners[0])
+				}
+				owner[i] = ""
+				if len(owners) > 0 {
+					owner[i] = owners[0]
+					l.checkRelays(rt, ip(i), owners[0])
+				}
+			}
+		}
+		actions := map[string]func(*rapid.T){
+			"": func(*rapid.T) { check() },
+			"service": func(rt *rapid.T) {
+				i := rapid.IntRange(0, services-1).Draw(rt, "service")
+				if l.away {
+					return
+				}
+				if exists[i] = !exists[i]; !exists[i] {
+					l.deleteService(fmt.Sprintf("s%d", i))
+					return
+				}
+				s := serviceObject(fmt.Sprintf("s%d", i), ip(i))
+				if isLocal[i] = rapid.Bool().Draw(rt, "local"); isLocal[i] {
+					local(s)
+				}
+				l.setService(s)
+			},
+			"endpoints": func(rt *rapid.T) {
+				i := rapid.IntRange(0, services-1).Draw(rt, "service")
+				if l.away {
+					return
+				}
+				var on []string
+				for _, n := range names {
+					if rapid.Bool().Draw(rt, n) {
+						on = append(on, n)
+					}
+				}
+				endpoints[i] = on
+				l.setEndpoints(endpointsOn(fmt.Sprintf("s%d", i), on...))
+			},
+			"power": func(rt *rapid.T) {
+				n := rapid.SampledFrom(names).Draw(rt, "node")
+				switch {
+				case l.nodes[n] != nil && len(l.nodes) > 1:
+					l.kill(n)
+				case l.nodes[n] == nil && !l.away:
+					delete(linkDown, n)
+					l.boot(n, eth0)
+				}
+			},
+			"exclude": func(rt *rapid.T) {
+				n := rapid.SampledFrom(names).Draw(rt, "node")
+				if l.away {
+					return
+				}
+				excluded[n] = !excluded[n]
+				setNode(n)
+			},
+			"drain or not ready": func(rt *rapid.T) {
+				n := rapid.SampledFrom(names).Draw(rt, "node")
+				if l.away {
+					return
+				}
+				reluctant[n] = rapid.SampledFrom([]func(*corev1.Node){nil, drained, notReady}).Draw(rt, "how")
+				setNode(n)
+			},
+			"restart": func(rt *rapid.T) {
+				n := rapid.SampledFrom(names).Draw(rt, "node")
+				if l.nodes[n] == nil || l.away {
+					return
+				}
+				interfaces := l.nodes[n].interfaces
+				l.kill(n)
+				l.absent = map[string]MemberState{n: AnnouncerDown}
+				for other := range l.nodes {
+					l.plan(other)
+				}
+				l.boot(n, interfaces...)
+				l.absent = nil
+			},
+			"rebalance": func(rt *rapid.T) {
+				n := rapid.SampledFrom(names).Draw(rt, "node")
+				if l.away || l.nodes[n] == nil {
+					return
+				}
+				requests++
+				l.annotate(n, v1alpha1.AnnotationRebalance, fmt.Sprint(requests))
+				l.settle()
+				for i := range services {
+					owner[i] = "" // it may have moved, for a reason
+				}
+			},
+			"link": func(rt *rapid.T) {
+				n := rapid.SampledFrom(names).Draw(rt, "node")
+				if l.nodes[n] == nil || l.away {
+					return
+				}
+				linkDown[n] = !linkDown[n]
+				l.nodes[n].interfaces = []Interface{eth0}
+				if linkDown[n] {
+					l.nodes[n].interfaces = []Interface{{Name: "eth1", Prefixes: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}}
+				}
+			},
+			"API": func(*rapid.T) { l.away = !l.away },
+		}
+		rt.Repeat(actions)
+	})
+}

@@ -1,0 +1,270 @@
+package plan
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/clarionlb/clarion/api/v1alpha1"
+)
+
+const vip6 = "fd00:10::222"
+
+// dualWeb is web with an address of each family, on nodes that have addresses of their own: n1 those that end in 11.
+func dualWeb(t *testing.T) *lan {
+	l := newLAN(t)
+	both := eth0
+	both.Prefixes = append(both.Prefixes[:1:1], netip.MustParsePrefix("fd00:10::/64"))
+	for i, name := range []string{"n1", "n2", "n3"} {
+		l.setNode(withAddresses(name, i))
+		l.api[name] = &v1alpha1.Announcer{}
+		l.api[name].Name = name
+	}
+	for _, name := range []string{"n1", "n2", "n3"} {
+		l.boot(name, both)
+	}
+	l.setPool(poolObject("lan", "192.168.10.200-192.168.10.250", "fd00:10::200-fd00:10::250"))
+	l.advertise("all", v1alpha1.L2AdvertisementSpec{})
+	l.setService(serviceObject("web", vip, vip6))
+	l.setEndpoints(endpointsOn("web", "n1", "n2", "n3"))
+	l.setEndpoints(endpoints6On("web", "n1", "n2", "n3"))
+	l.settle()
+	return l
+}
+
+// index is that of the node with a name.
+func index(name string) int { return int(name[1] - '1') }
+
+func withAddresses(name string, index int, change ...func(*corev1.Node)) *corev1.Node {
+	n := nodeObject(name, change...)
+	for _, format := range []string{"192.168.10.1%d", "fd00:10::1%d", "10.1.1.1%d"} {
+		n.Status.Addresses = append(n.Status.Addresses, corev1.NodeAddress{Type: corev1.NodeInternalIP, Address: fmt.Sprintf(format, index+1)})
+	}
+	return n
+}
+
+// drain has the owner of the addresses drained, and returns it with the next one.
+func (l *lan) drain() (former, owner string) {
+	former = l.owner(vip)
+	l.setNode(withAddresses(former, index(former), drained))
+	l.settle()
+	owner = l.owner(vip)
+	if owner == former || l.owner(vip6) != owner {
+		l.t.Fatalf("%s has the addresses, %s was drained", owner, former)
+	}
+	return former, owner
+}
+
+// relaysTo is what a node relays to another one, if it relays all.
+func relaysTo(name string) map[netip.Addr]Relay {
+	return map[netip.Addr]Relay{
+		addr(vip):  {To: addr(fmt.Sprintf("192.168.10.1%d", index(name)+1)), Interface: "eth0"},
+		addr(vip6): {To: addr(fmt.Sprintf("fd00:10::1%d", index(name)+1)), Interface: "eth0"},
+	}
+}
+
+func (l *lan) expectRelays(name string, want map[netip.Addr]Relay) {
+	l.t.Helper()
+	if got := l.plan(name).Relays; !maps.Equal(got, want) {
+		l.t.Errorf("%s relays %v, want %v", name, got, want)
+	}
+}
+
+func TestConnectionsAreRelayedToTheNodeThatTheirAddressCameFrom(t *testing.T) {
+	for what, test := range map[string]struct {
+		move   func(l *lan, former string)
+		relays bool
+	}{
+		"it is drained":         {func(l *lan, former string) { l.setNode(withAddresses(former, index(former), drained)) }, true},
+		"it is excluded":        {func(l *lan, former string) { l.setNode(withAddresses(former, index(former), excluded)) }, true},
+		"its kubelet is silent": {func(l *lan, former string) { l.setNode(withAddresses(former, index(former), notReady)) }, true},
+		"it dies":               {func(l *lan, former string) { l.kill(former) }, false},
+		"its link is cut":       {func(l *lan, former string) { l.nodes[former].interfaces = nil }, false},
+	} {
+		t.Run(what, func(t *testing.T) {
+			l := dualWeb(t)
+			former := l.owner(vip)
+			l.expectRelays(former, nil)
+			test.move(l, former)
+			l.settle()
+			owner := l.owner(vip)
+			if owner == former {
+				t.Fatalf("%s still has the address", former)
+			}
+			var want map[netip.Addr]Relay
+			if test.relays {
+				want = relaysTo(former)
+			}
+			l.expectRelays(owner, want)
+			for name := range l.nodes {
+				if name != owner {
+					l.expectRelays(name, nil)
+				}
+			}
+		})
+	}
+}
+
+func TestAnAddressThatIsHandedOverIsRelayedByWhoGetsIt(t *testing.T) {
+	l := dualWeb(t)
+	former := l.owner(vip)
+	// Another Service that only the first one's owner can have makes that one carry more than its share.
+	s := local(serviceObject("more", "192.168.10.223"))
+	l.setService(s)
+	l.setEndpoints(endpointsOn("more", former))
+	l.settle()
+	for name := range l.nodes {
+		l.annotate(name, v1alpha1.AnnotationRebalance, "now")
+	}
+	l.settle()
+	if owner := l.owner(vip); owner == former {
+		t.Fatalf("%s still has the address", former)
+	} else {
+		l.expectRelays(owner, relaysTo(former))
+	}
+}
+
+func TestRelayingEndsAWhileAfterTheFormerOwner(t *testing.T) {
+	l := dualWeb(t)
+	former, owner := l.drain()
+	object := l.nodes[former]
+	l.kill(former)
+	l.settle()
+	l.expectRelays(owner, relaysTo(former)) // only its announcer may be away
+	if wake := l.plan(owner).Wake; !wake.Equal(l.now.Add(previousOwnerGrace)) {
+		t.Errorf("%s plans again at %s, want in %s", owner, wake, previousOwnerGrace)
+	}
+	l.now = l.now.Add(previousOwnerGrace)
+	l.settle()
+	l.expectRelays(owner, nil)
+
+	// It comes back without its connections.
+	l.boot(former, object.interfaces...)
+	l.settle()
+	l.expectRelays(owner, nil)
+}
+
+func TestAFormerOwnerThatRestartsItsAnnouncerIsRelayedTo(t *testing.T) {
+	l := dualWeb(t)
+	former, owner := l.drain()
+	object := l.nodes[former]
+	l.kill(former)
+	l.settle()
+	l.now = l.now.Add(previousOwnerGrace / 2)
+	l.boot(former, object.interfaces...)
+	l.settle()
+	l.now = l.now.Add(previousOwnerGrace)
+	l.settle()
+	l.expectRelays(owner, relaysTo(former))
+}
+
+func TestEachOwnerRelaysToTheOneBeforeIt(t *testing.T) {
+	l := dualWeb(t)
+	first, second := l.drain()
+	_, third := l.drain()
+	l.expectRelays(third, relaysTo(second))
+	l.expectRelays(second, relaysTo(first))
+	l.expectRelays(first, nil)
+
+	// The middle one goes: what it knew is lost, not what began before.
+	l.kill(second)
+	l.settle()
+	l.now = l.now.Add(previousOwnerGrace)
+	l.settle()
+	l.expectRelays(third, relaysTo(first))
+}
+
+// Back where it was, an address has its connections there, on the last owner, and on the one before.
+func TestAnOwnerIsNotRelayedToFromWhereItsAddressWent(t *testing.T) {
+	l := dualWeb(t)
+	first, second := l.drain()
+	_, third := l.drain()
+	l.setNode(withAddresses(second, index(second)))
+	l.setNode(withAddresses(third, index(third), drained))
+	l.settle()
+	if owner := l.owner(vip); owner != second {
+		t.Fatalf("%s has the address", owner)
+	}
+	l.expectRelays(second, relaysTo(third))
+	l.expectRelays(third, relaysTo(first))
+	l.expectRelays(first, nil)
+}
+
+// Between the moment in which a node takes its claim back and that in which it sees the next owner's, its connections go on.
+func TestAFormerOwnerRelaysBeforeTheNextOnesClaimIsRecorded(t *testing.T) {
+	l := dualWeb(t)
+	first, second := l.drain()
+	l.setNode(withAddresses(second, index(second), drained))
+	for done := false; !done; { // until it has parted
+		for _, name := range []string{"n1", "n2", "n3"} {
+			for _, m := range l.plan(name).Moves {
+				if m.To == name {
+					l.nodes[second].planner.ObserveAnnouncement(m.Address, name, l.now)
+				}
+			}
+		}
+		l.expectRelays(second, relaysTo(first))
+		done = len(l.nodes[second].layer2) == 0
+		l.now = l.now.Add(handoverOverlap)
+	}
+	l.record(second)
+	l.expectRelays(second, relaysTo(first))
+	l.settle()
+	l.expectRelays(second, relaysTo(first))
+	l.deleteService("web")
+	l.settle()
+	l.expectRelays(second, nil)
+}
+
+// A client that has just heard of one owner may not take back at once that another one is it.
+func TestForAMomentTheLastFormerOwnerRelaysToTheOwner(t *testing.T) {
+	l := dualWeb(t)
+	first, second := l.drain()
+	l.setNode(withAddresses(second, index(second), drained))
+	for slices.Contains(l.owners(vip), second) {
+		l.planAll()
+		l.recordAll()
+		l.now = l.now.Add(handoverOverlap)
+	}
+	third := l.owner(vip)
+	for range 2 {
+		l.expectRelays(third, relaysTo(second))
+		l.expectRelays(second, relaysTo(first))
+		l.expectRelays(first, relaysTo(third))
+		l.now = l.now.Add(noticePeriod / 4)
+	}
+	l.now = l.now.Add(noticePeriod)
+	l.settle()
+	l.expectRelays(third, relaysTo(second))
+	l.expectRelays(second, relaysTo(first))
+	l.expectRelays(first, nil)
+}
+
+func TestOnlyWhatIsOnTheSameNetworkIsRelayed(t *testing.T) {
+	l := dualWeb(t)
+	former := l.owner(vip)
+	node := withAddresses(former, index(former), drained)
+	node.Status.Addresses = node.Status.Addresses[1:] // that is left of IPv4 is elsewhere
+	l.setNode(node)
+	l.settle()
+	want := relaysTo(former)
+	delete(want, addr(vip))
+	l.expectRelays(l.owner(vip), want)
+}
+
+func TestRestartedAnnouncersRelayWhatTheyDidBefore(t *testing.T) {
+	l := dualWeb(t)
+	first, second := l.drain()
+	_, third := l.drain()
+	for _, name := range []string{first, second, third} {
+		l.boot(name, l.nodes[name].interfaces...)
+		l.settle()
+		l.expectRelays(third, relaysTo(second))
+		l.expectRelays(second, relaysTo(first))
+		l.expectRelays(first, nil)
+	}
+}

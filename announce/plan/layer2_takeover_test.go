@@ -1,0 +1,158 @@
+package plan
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/clarionlb/clarion/api/v1alpha1"
+)
+
+// crowd is a cluster of six nodes with a Service on each of so many addresses, at rest.
+func crowd(t *testing.T, addresses int) (l *lan, ips []string) {
+	l = newLAN(t, "n1", "n2", "n3", "n4", "n5", "n6")
+	l.setPool(poolObject("lan", "192.168.10.100-192.168.10.250"))
+	l.advertise("all", v1alpha1.L2AdvertisementSpec{})
+	for i := range addresses {
+		name, ip := fmt.Sprintf("s%d", i), fmt.Sprintf("192.168.10.%d", 100+i)
+		l.setService(serviceObject(name, ip))
+		l.setEndpoints(endpointsOn(name, "n1", "n6"))
+		ips = append(ips, ip)
+	}
+	l.settle()
+	return l, ips
+}
+
+// whose returns the owner of each address.
+func (l *lan) whose(ips []string) map[string]string {
+	owners := map[string]string{}
+	for _, ip := range ips {
+		owners[ip] = l.owner(ip)
+	}
+	return owners
+}
+
+func TestWhatWasTakenOverFromADeadNodeStaysWhenTheNextOneDiesBeforeItIsRecorded(t *testing.T) {
+	l, ips := crowd(t, 60)
+	l.kill("n1")
+	l.planAll()
+	before := l.whose(ips)
+	l.kill("n2")
+	l.planAll()
+	l.planAll()
+	for ip, owner := range l.whose(ips) {
+		if was := before[ip]; was != "n2" && was != owner {
+			t.Errorf("%s moved from %s to %s", ip, was, owner)
+		}
+	}
+	after := l.whose(ips)
+	l.settle()
+	for ip, owner := range l.whose(ips) {
+		if after[ip] != owner {
+			t.Errorf("%s moved from %s to %s when the takeovers were recorded", ip, after[ip], owner)
+		}
+	}
+}
+
+func TestOneThatNoticesLateLeavesWhatOthersHaveTakenOver(t *testing.T) {
+	l, ips := crowd(t, 60)
+	l.sees = map[string][]string{"n3": l.alive}
+	l.kill("n1")
+	l.planAll()
+	taken := map[string]string{}
+	for _, ip := range ips {
+		if owners := l.owners(ip); len(owners) == 1 {
+			taken[ip] = owners[0]
+		}
+	}
+	l.sees = nil
+	l.kill("n2")
+	l.planAll()
+	l.planAll()
+	for ip, was := range taken {
+		if owner := l.owner(ip); was != "n2" && owner != was {
+			t.Errorf("%s moved from %s to %s", ip, was, owner)
+		}
+	}
+}
+
+func TestATakeoverThatIsNeverRecordedCountsForAWhileOnly(t *testing.T) {
+	l, ips := crowd(t, 60)
+	l.away = true
+	l.kill("n1")
+	var lost []string
+	for _, ip := range ips {
+		if len(l.owners(ip)) > 0 {
+			continue
+		}
+		lost = append(lost, ip)
+		for name, n := range l.nodes {
+			if name != "n2" {
+				n.planner.ObserveTakeovers("n2", []Takeover{{addr(ip), 2}}, l.now)
+			}
+		}
+	}
+	l.planAll()
+	for _, ip := range lost {
+		if owners := l.owners(ip); len(owners) > 0 && owners[0] != "n2" {
+			t.Errorf("%s is announced by %v although n2 has said that it has taken it over", ip, owners)
+		}
+	}
+	l.now = l.now.Add(recordTimeout)
+	l.planAll()
+	l.planAll()
+	for _, ip := range lost {
+		l.owner(ip)
+	}
+}
+
+func TestOnlyTakeoversThatTheAPIDoesNotShowAreTold(t *testing.T) {
+	l, _ := crowd(t, 12)
+	l.kill("n1")
+	told := 0
+	for name, n := range l.nodes {
+		n.planner.SetAlive(l.alive)
+		plan := n.planner.Plan(l.now)
+		told += len(plan.Takeovers)
+		if len(plan.Takeovers) != len(plan.Moves) {
+			t.Errorf("%s tells %v of %v", name, plan.Takeovers, plan.Moves)
+		}
+		if again := n.planner.Plan(l.now.Add(time.Millisecond)); len(again.Takeovers) > 0 {
+			t.Errorf("%s tells %v again", name, again.Takeovers)
+		}
+	}
+	if told != 2 {
+		t.Errorf("%d takeovers were told, want those of the 2 addresses of the dead node", told)
+	}
+}
+
+func TestOneThatIsDrainedTooJustAfterItTookAnAddressKeepsIt(t *testing.T) {
+	l := web(t)
+	l.settle()
+	first := l.owner(vip)
+	l.setNode(nodeObject(first, drained))
+	l.planAll()
+	l.planAll()
+	var second string
+	for name, n := range l.nodes {
+		if n.planner.round.Decision(addr(vip)).Owner == name {
+			second = name
+		}
+	}
+	if second == "" || second == first {
+		t.Fatalf("%q has taken the address", second)
+	}
+	for name := range l.nodes {
+		l.setNode(nodeObject(name, drained))
+	}
+	for range 3 {
+		l.planAll()
+		if owner := l.nodes[second].planner.round.Decision(addr(vip)).Owner; owner != second {
+			t.Fatalf("%s has given the address to %s", second, owner)
+		}
+	}
+	l.settle()
+	if got := l.owner(vip); got != second {
+		t.Errorf("%s has it in the end, after %s took it over from %s", got, second, first)
+	}
+}

@@ -1,0 +1,385 @@
+package plan
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/clarionlb/clarion/announce/election"
+	"github.com/clarionlb/clarion/api/v1alpha1"
+)
+
+// View is what the API says, reduced to what plans need and indexed by address. It remembers which addresses a change
+// concerns, so that no others are planned again. A View is not safe for concurrent use.
+type View struct {
+	services map[types.NamespacedName]*service
+	// backends are there for every Service of which we know anything.
+	backends         map[types.NamespacedName]*backends
+	sliceOwner       map[types.NamespacedName]types.NamespacedName
+	pools            map[string]*pool
+	l2Advertisements map[string]*l2Advertisement
+	nodes            map[string]*node
+	announcers       map[string]*announcer
+
+	// What BGP needs besides.
+	bgpPeers          map[string]*bgpPeer
+	bgpAdvertisements map[string]*bgpAdvertisement
+	communities       map[string]*communities
+	bfdProfiles       map[string]BFDSettings
+	passwords         map[string]string
+
+	// drainTaints are the keys of the taints that have a node drained.
+	drainTaints []string
+
+	// byAddress has the Services of an address, oldest first.
+	byAddress map[netip.Addr][]*service
+	// claims has the claims of all announcers on an address.
+	claims map[netip.Addr][]claim
+	// withPrevious counts, by address, the claims that name former owners.
+	withPrevious map[netip.Addr]int
+	// order counts the states of Announcers that came after those which were there from the start.
+	order uint64
+
+	dirty    map[netip.Addr]struct{}
+	allDirty bool
+	// planned is set once changes were asked for.
+	planned bool
+	// routes is what has changed for BGP.
+	routes routeChanges
+}
+
+// NewView returns a View of an API without objects. A taint with one of the given keys has a node drained.
+func NewView(drainTaints ...string) *View {
+	return &View{
+		drainTaints:      drainTaints,
+		services:         map[types.NamespacedName]*service{},
+		backends:         map[types.NamespacedName]*backends{},
+		sliceOwner:       map[types.NamespacedName]types.NamespacedName{},
+		pools:            map[string]*pool{},
+		l2Advertisements: map[string]*l2Advertisement{},
+		nodes:            map[string]*node{},
+		announcers:       map[string]*announcer{},
+		byAddress:        map[netip.Addr][]*service{},
+		claims:           map[netip.Addr][]claim{},
+		withPrevious:     map[netip.Addr]int{},
+		dirty:            map[netip.Addr]struct{}{},
+		allDirty:         true,
+
+		bgpPeers:          map[string]*bgpPeer{},
+		bgpAdvertisements: map[string]*bgpAdvertisement{},
+		communities:       map[string]*communities{},
+		bfdProfiles:       map[string]BFDSettings{},
+		passwords:         map[string]string{},
+		routes:            routeChanges{all: true},
+	}
+}
+
+// SetService takes a Service as it is now; nil if it is gone.
+func (v *View) SetService(name types.NamespacedName, object *corev1.Service) {
+	old := v.services[name]
+	var s *service
+	if object != nil {
+		s = newService(object)
+	}
+	if old == nil && s == nil || old != nil && s != nil && old.equal(s) {
+		return
+	}
+	if old != nil {
+		v.touch(old)
+		for _, ip := range old.addresses {
+			if v.byAddress[ip] = without(v.byAddress[ip], old); len(v.byAddress[ip]) == 0 {
+				delete(v.byAddress, ip)
+			}
+		}
+		delete(v.services, name)
+		v.release(name)
+	}
+	if s != nil {
+		s.backends = v.backendsOf(name)
+		for _, ip := range s.addresses {
+			v.byAddress[ip] = append(v.byAddress[ip], s)
+			slices.SortFunc(v.byAddress[ip], olderService)
+		}
+		v.services[name] = s
+		v.touch(s)
+	}
+}
+
+func olderService(a, b *service) int {
+	return cmp.Or(cmp.Compare(a.created, b.created), cmp.Compare(a.name.Namespace, b.name.Namespace),
+		cmp.Compare(a.name.Name, b.name.Name))
+}
+
+func without(services []*service, s *service) []*service {
+	return slices.DeleteFunc(services, func(o *service) bool { return o == s })
+}
+
+// SetEndpointSlice takes an EndpointSlice as it is now; nil if it is gone.
+func (v *View) SetEndpointSlice(name types.NamespacedName, object *discoveryv1.EndpointSlice) {
+	if owner, known := v.sliceOwner[name]; known && (object == nil || object.Labels[discoveryv1.LabelServiceName] != owner.Name) {
+		delete(v.sliceOwner, name)
+		b := v.backends[owner]
+		delete(b.slices, name.Name)
+		b.merge()
+		v.release(owner)
+		v.touch(v.services[owner])
+	}
+	if object == nil {
+		return
+	}
+	owner := types.NamespacedName{Namespace: object.Namespace, Name: object.Labels[discoveryv1.LabelServiceName]}
+	b, e := v.backendsOf(owner), newEndpoints(object)
+	old, known := b.slices[name.Name]
+	if known && old.equal(e) {
+		return
+	}
+	b.slices[name.Name] = e
+	v.sliceOwner[name] = owner
+	if s := v.services[owner]; known && old.onSameNodes(e) {
+		if s != nil {
+			v.routes.touch(s.addresses) // how many there are is for the weights of routes alone
+		}
+		return
+	}
+	b.merge()
+	v.touch(v.services[owner])
+}
+
+func (v *View) backendsOf(service types.NamespacedName) *backends {
+	b := v.backends[service]
+	if b == nil {
+		b = newBackends()
+		v.backends[service] = b
+	}
+	return b
+}
+
+// release forgets the backends of a Service that is gone and has none.
+func (v *View) release(service types.NamespacedName) {
+	if b := v.backends[service]; b != nil && v.services[service] == nil && len(b.slices) == 0 {
+		delete(v.backends, service)
+	}
+}
+
+// touch has the addresses of a Service planned again, and those that belong together with them.
+func (v *View) touch(s *service) {
+	if s == nil {
+		return
+	}
+	for _, ip := range v.together(s.addresses[0]) {
+		v.dirty[ip] = struct{}{}
+	}
+	v.routes.touch(s.addresses)
+}
+
+// SetPool takes an IPAddressPool as it is now; nil if it is gone.
+func (v *View) SetPool(name string, object *v1alpha1.IPAddressPool) {
+	old := v.pools[name]
+	if object == nil {
+		v.allDirty = v.allDirty || old != nil
+		v.routes.all = v.routes.all || old != nil
+		delete(v.pools, name)
+		return
+	}
+	p := newPool(object)
+	if old == nil || !old.equal(p) {
+		v.allDirty, v.routes.all = true, true
+	}
+	v.pools[name] = p
+}
+
+// SetL2Advertisement takes an L2Advertisement as it is now; nil if it is gone. One that cannot be read selects nothing, and the
+// error says why.
+func (v *View) SetL2Advertisement(name string, object *v1alpha1.L2Advertisement) error {
+	v.allDirty = true
+	delete(v.l2Advertisements, name)
+	if object == nil {
+		return nil
+	}
+	a, err := newL2Advertisement(object)
+	if err != nil {
+		return err
+	}
+	v.l2Advertisements[name] = a
+	return nil
+}
+
+// SetNode takes a Node as it is now; nil if it is gone.
+func (v *View) SetNode(name string, object *corev1.Node) {
+	old := v.nodes[name]
+	if object == nil {
+		v.allDirty = v.allDirty || old != nil
+		v.routes.touchNode(name)
+		delete(v.nodes, name)
+		return
+	}
+	n := newNode(object, v.drainTaints)
+	if old == nil || !old.equal(n) {
+		v.allDirty = true
+		v.routes.touchNode(name)
+	}
+	v.nodes[name] = n
+}
+
+// SetAnnouncer takes an Announcer as it is now; nil if it is gone.
+func (v *View) SetAnnouncer(name string, object *v1alpha1.Announcer) {
+	old, known := v.announcers[name]
+	if !known {
+		old = &announcer{}
+	}
+	a := &announcer{}
+	if v.planned {
+		v.order++
+	}
+	if object != nil {
+		a = newAnnouncer(object, v.order)
+	}
+	if known != (object != nil) || !slices.EqualFunc(old.interfaces, a.interfaces, Interface.Equal) || old.rebalance != a.rebalance {
+		v.allDirty = true
+	}
+	for ip, c := range old.claims {
+		if same := a.claims[ip]; same.Node != "" && same.Epoch == c.Epoch {
+			same.Order = c.Order
+			a.claims[ip] = same
+		}
+		if len(c.previousOwners) > 0 {
+			if v.withPrevious[ip]--; v.withPrevious[ip] == 0 {
+				delete(v.withPrevious, ip)
+			}
+		}
+		if !slices.Equal(a.claims[ip].previousOwners, c.previousOwners) {
+			v.dirty[ip] = struct{}{}
+		}
+		if a.claims[ip].Claim != c.Claim {
+			v.dirty[ip] = struct{}{}
+			v.claims[ip] = slices.DeleteFunc(v.claims[ip], func(o claim) bool { return o.Node == name })
+			if len(v.claims[ip]) == 0 {
+				delete(v.claims, ip)
+			}
+		}
+	}
+	for ip, c := range a.claims {
+		if len(c.previousOwners) > 0 {
+			v.withPrevious[ip]++
+		}
+		if old.claims[ip].Claim != c.Claim {
+			v.dirty[ip] = struct{}{}
+			v.claims[ip] = append(v.claims[ip], c.claim)
+		}
+	}
+	if object == nil {
+		delete(v.announcers, name)
+	} else {
+		v.announcers[name] = a
+	}
+}
+
+// ServiceRef names a Service.
+type ServiceRef struct {
+	types.NamespacedName
+	UID types.UID
+}
+
+// ServicesOf are the Services that have an address, oldest first.
+func (v *View) ServicesOf(ip netip.Addr) []ServiceRef {
+	var refs []ServiceRef
+	for _, s := range v.byAddress[ip] {
+		refs = append(refs, ServiceRef{s.name, s.uid})
+	}
+	return refs
+}
+
+// Peers are the addresses of the nodes that an announcer belongs to, by name. The address is not valid for a node that has
+// none yet.
+func (v *View) Peers() map[string]netip.Addr {
+	peers := make(map[string]netip.Addr, len(v.announcers))
+	for name := range v.announcers {
+		if n := v.nodes[name]; n != nil {
+			peers[name] = n.address
+		}
+	}
+	return peers
+}
+
+// NodeAddress is the address of a node, IPv4 if it has one; not valid if there is none.
+func (v *View) NodeAddress(name string) netip.Addr {
+	if n := v.nodes[name]; n != nil {
+		return n.address
+	}
+	return netip.Addr{}
+}
+
+// MACs are the nodes whose announcers answer with a hardware address, by that.
+func (v *View) MACs() map[string]string {
+	macs := map[string]string{}
+	for name, a := range v.announcers {
+		for _, i := range a.interfaces {
+			if i.MAC != "" {
+				macs[i.MAC] = name
+			}
+		}
+	}
+	return macs
+}
+
+// draining says whether the addresses of a node leave it on purpose.
+func (v *View) draining(name string) bool {
+	n := v.nodes[name]
+	return n != nil && len(n.drainedBy) > 0
+}
+
+// Complete says whether all nodes that are ready and may announce have their announcer among those.
+func (v *View) Complete(alive []string) bool {
+	for name, n := range v.nodes {
+		if _, there := slices.BinarySearch(alive, name); !there && !n.notReady && !n.excluded {
+			return false
+		}
+	}
+	return true
+}
+
+// group names the addresses that belong together with one; "" for one that is alone.
+func (v *View) group(ip netip.Addr) string {
+	together := v.together(ip)
+	if len(together) == 1 {
+		return ""
+	}
+	return slices.MinFunc(together, netip.Addr.Compare).String()
+}
+
+// together are the addresses that belong together with one, which is the first of them: because a Service has both, or others
+// that share addresses make the connection.
+func (v *View) together(ip netip.Addr) []netip.Addr {
+	together := []netip.Addr{ip}
+	for i := 0; i < len(together); i++ {
+		for _, s := range v.byAddress[together[i]] {
+			for _, other := range s.addresses {
+				if !slices.Contains(together, other) {
+					together = append(together, other)
+				}
+			}
+		}
+	}
+	return together
+}
+
+// electionClaims are the claims on an address as the election wants them.
+func (v *View) electionClaims(ip netip.Addr) []election.Claim {
+	claims := make([]election.Claim, len(v.claims[ip]))
+	for i, c := range v.claims[ip] {
+		claims[i] = c.Claim
+	}
+	return claims
+}
+
+// changes returns the addresses to plan again, or that all are, and starts anew.
+func (v *View) changes() (dirty map[netip.Addr]struct{}, all bool) {
+	dirty, all = v.dirty, v.allDirty
+	v.planned = true
+	v.dirty, v.allDirty = map[netip.Addr]struct{}{}, false
+	return dirty, all
+}

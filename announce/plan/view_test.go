@@ -1,0 +1,238 @@
+package plan
+
+import (
+	"net/netip"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
+
+	"github.com/clarionlb/clarion/api/v1alpha1"
+)
+
+func TestWhichServicesAreOurs(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(*corev1.Service)
+		want   bool
+	}{
+		{"without a class", func(*corev1.Service) {}, true},
+		{"of our class", func(s *corev1.Service) { s.Spec.LoadBalancerClass = ptr.To(v1alpha1.LoadBalancerClass) }, true},
+		{"of a foreign class", func(s *corev1.Service) { s.Spec.LoadBalancerClass = ptr.To("example.org/lb") }, false},
+		{"of another type", func(s *corev1.Service) { s.Spec.Type = corev1.ServiceTypeNodePort }, false},
+		{"being deleted", func(s *corev1.Service) { s.DeletionTimestamp = &metav1.Time{Time: time.Now()} }, false},
+		{"without an address", func(s *corev1.Service) { s.Status = corev1.ServiceStatus{} }, false},
+		{"with a host name", func(s *corev1.Service) {
+			s.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{Hostname: "lb.example.org"}}
+		}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := serviceObject("web", vip)
+			tt.change(s)
+			v := NewView()
+			v.SetService(types.NamespacedName{Namespace: "default", Name: "web"}, s)
+			if _, got := v.byAddress[netip.MustParseAddr(vip)]; got != tt.want {
+				t.Errorf("has an address to announce: %t", got)
+			}
+		})
+	}
+}
+
+func TestWhichEndpointsCanServe(t *testing.T) {
+	yes, no := ptr.To(true), ptr.To(false)
+	for _, tt := range []struct {
+		name       string
+		conditions discoveryv1.EndpointConditions
+		want       bool
+	}{
+		{"unknown", discoveryv1.EndpointConditions{}, true},
+		{"ready", discoveryv1.EndpointConditions{Ready: yes, Serving: yes, Terminating: no}, true},
+		{"not ready", discoveryv1.EndpointConditions{Ready: no, Serving: no, Terminating: no}, false},
+		{"terminating, still serving", discoveryv1.EndpointConditions{Ready: no, Serving: yes, Terminating: yes}, true},
+		{"terminating, no longer serving", discoveryv1.EndpointConditions{Ready: no, Serving: no, Terminating: yes}, false},
+	} {
+		if got := CanServe(tt.conditions); got != tt.want {
+			t.Errorf("%s: %t", tt.name, got)
+		}
+	}
+}
+
+func TestALabelIsSetUnlessItMeansFalse(t *testing.T) {
+	for value, want := range map[string]bool{"": true, "true": true, "yes": true, "garbage": true, "false": false, "0": false} {
+		if got := isSet(map[string]string{"key": value}, "key"); got != want {
+			t.Errorf("%q is set: %t", value, got)
+		}
+	}
+	if isSet(nil, "key") {
+		t.Error("a label that is not there is set")
+	}
+}
+
+func TestTheAddressOfANodeIsIPv4IfItHasOne(t *testing.T) {
+	for _, tt := range []struct {
+		addresses []corev1.NodeAddress
+		want      string
+	}{
+		{[]corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: "192.168.10.11"}, {Type: corev1.NodeInternalIP, Address: "fd00::1"}}, "192.168.10.11"},
+		{[]corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: "fd00::1"}, {Type: corev1.NodeInternalIP, Address: "192.168.10.11"}}, "192.168.10.11"},
+		{[]corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: "fd00::1"}}, "fd00::1"},
+		{[]corev1.NodeAddress{{Type: corev1.NodeExternalIP, Address: "203.0.113.1"}, {Type: corev1.NodeHostName, Address: "n1"}}, "invalid IP"},
+	} {
+		v := NewView()
+		v.SetNode("n1", nodeObject("n1", func(n *corev1.Node) { n.Status.Addresses = tt.addresses }))
+		if got := v.NodeAddress("n1").String(); got != tt.want {
+			t.Errorf("%v: %s", tt.addresses, got)
+		}
+	}
+}
+
+func TestPeersAreAnnouncersWhoseNodeExists(t *testing.T) {
+	v := NewView()
+	v.SetNode("n1", nodeObject("n1"))
+	v.SetNode("n2", nodeObject("n2"))
+	v.SetAnnouncer("n1", &v1alpha1.Announcer{})
+	v.SetAnnouncer("n3", &v1alpha1.Announcer{})
+	if got := v.Peers(); len(got) != 1 || !reflect.DeepEqual(got, map[string]netip.Addr{"n1": {}}) {
+		t.Errorf("%v", got)
+	}
+}
+
+func TestAChangeConcernsItsAddressesOnly(t *testing.T) {
+	key := func(name string) types.NamespacedName { return types.NamespacedName{Namespace: "default", Name: name} }
+	v := NewView()
+	v.SetService(key("web"), serviceObject("web", vip))
+	v.SetService(key("api"), serviceObject("api", "192.168.10.201"))
+	v.SetAnnouncer("n1", &v1alpha1.Announcer{})
+	v.changes()
+	for _, tt := range []struct {
+		name   string
+		change func()
+		want   []string
+		all    bool
+	}{
+		{"endpoints", func() { v.SetEndpointSlice(key("web-x"), endpointsOn("web", "n1")) }, []string{vip}, false},
+		{"the same endpoints", func() { v.SetEndpointSlice(key("web-x"), endpointsOn("web", "n1")) }, nil, false},
+		{"more endpoints on the same node", func() { v.SetEndpointSlice(key("web-x"), endpointsOn("web", "n1", "n1")) }, nil, false},
+		{"a slice that goes to another Service", func() {
+			s := endpointsOn("api", "n1")
+			s.Name = "web-x"
+			v.SetEndpointSlice(key("web-x"), s)
+		}, []string{"192.168.10.201", vip}, false},
+		{"a slice of a Service that is none of ours", func() { v.SetEndpointSlice(key("db-x"), endpointsOn("db", "n1")) }, nil, false},
+		{"no endpoints", func() { v.SetEndpointSlice(key("web-x"), nil) }, []string{"192.168.10.201"}, false},
+		{"another address", func() { v.SetService(key("web"), serviceObject("web", "192.168.10.202")) }, []string{"192.168.10.202", vip}, false},
+		{"a claim", func() {
+			a := &v1alpha1.Announcer{ObjectMeta: metav1.ObjectMeta{Name: "n1"}}
+			a.Status.Layer2.Addresses = []v1alpha1.Layer2Address{{IP: "192.168.10.202", Epoch: 1}}
+			v.SetAnnouncer("n1", a)
+		}, []string{"192.168.10.202"}, false},
+		{"no claim", func() { v.SetAnnouncer("n1", &v1alpha1.Announcer{}) }, []string{"192.168.10.202"}, false},
+		{"interfaces", func() {
+			a := &v1alpha1.Announcer{ObjectMeta: metav1.ObjectMeta{Name: "n1"}}
+			a.Status.Layer2.Interfaces = []v1alpha1.Layer2Interface{{Name: "eth0"}}
+			v.SetAnnouncer("n1", a)
+		}, nil, true},
+		{"a node", func() { v.SetNode("n1", nodeObject("n1")) }, nil, true},
+		{"the same node", func() { v.SetNode("n1", nodeObject("n1")) }, nil, false},
+		{"a Service goes", func() { v.SetService(key("web"), nil) }, []string{"192.168.10.202"}, false},
+	} {
+		tt.change()
+		dirty, all := v.changes()
+		want := map[netip.Addr]struct{}{}
+		for _, ip := range tt.want {
+			want[netip.MustParseAddr(ip)] = struct{}{}
+		}
+		if !reflect.DeepEqual(dirty, want) || all != tt.all {
+			t.Errorf("%s: concerns %v (all: %t), want %v", tt.name, dirty, all, tt.want)
+		}
+	}
+	v.SetService(key("api"), nil)
+	v.SetEndpointSlice(key("db-x"), nil)
+	v.SetAnnouncer("n1", nil)
+	if len(v.backends)+len(v.sliceOwner)+len(v.byAddress)+len(v.claims)+len(v.announcers) > 0 {
+		t.Errorf("remembers what is gone: %+v", v)
+	}
+}
+
+func TestStrippedObjectsSayTheSame(t *testing.T) {
+	service := local(serviceObject("web", vip))
+	service.Spec.Selector = map[string]string{"app": "web"}
+	service.Annotations = map[string]string{"a": "b"}
+	slice := endpointsOn("web", "n1", "n1", "n2", "n3", "n3", "n3")
+	slice.Endpoints[2].Conditions.Ready = ptr.To(false)
+	slice.Endpoints[4].Conditions = discoveryv1.EndpointConditions{Ready: ptr.To(false), Serving: ptr.To(true), Terminating: ptr.To(true)}
+	slice.Endpoints[5].Conditions.Ready = ptr.To(false)
+	slice.Endpoints[0].Addresses = []string{"10.1.1.1"}
+	node := nodeObject("n1", func(n *corev1.Node) {
+		n.Status.Images = []corev1.ContainerImage{{Names: []string{"x"}}}
+		n.Status.Addresses = []corev1.NodeAddress{{Type: corev1.NodeHostName, Address: "n1"}, {Type: corev1.NodeInternalIP, Address: "192.168.10.11"}}
+		n.Status.Conditions = []corev1.NodeCondition{
+			{Type: corev1.NodeReady, Status: corev1.ConditionFalse, Message: "m"}, {Type: corev1.NodeNetworkUnavailable, Status: corev1.ConditionTrue},
+		}
+	})
+	twice := func(o any) any {
+		for range 2 {
+			var err error
+			if o, err = TransformFor("n3")(o); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return o
+	}
+	s := twice(service).(*corev1.Service)
+	if !newService(s).equal(newService(service)) || s.Spec.Selector != nil || s.Annotations != nil {
+		t.Errorf("%+v", s)
+	}
+	e := twice(slice).(*discoveryv1.EndpointSlice)
+	if !newEndpoints(e).onSameNodes(newEndpoints(slice)) || len(e.Endpoints) != 3 || e.Endpoints[0].Addresses != nil {
+		t.Errorf("%+v", e)
+	}
+	if got, want := newEndpoints(e).counts, []endpointCount{{ready: 1}, {ready: 1, terminating: 1}}; !slices.Equal(got, want) {
+		t.Errorf("counts %+v, want %+v", got, want)
+	}
+	n := twice(node).(*corev1.Node)
+	if !newNode(n, nil).equal(newNode(node, nil)) || n.Status.Images != nil || len(n.Status.Addresses) != 1 {
+		t.Errorf("%+v", n)
+	}
+}
+
+func TestAnAdvertisementThatCannotBeReadSelectsNothing(t *testing.T) {
+	v := NewView()
+	for _, spec := range []v1alpha1.L2AdvertisementSpec{
+		{Interfaces: []string{"eth["}},
+		{NodeSelectors: []metav1.LabelSelector{{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "a", Operator: "Is"}}}}},
+	} {
+		if err := v.SetL2Advertisement("a", &v1alpha1.L2Advertisement{Spec: v1alpha1.L2AdvertisementSpec{}}); err != nil {
+			t.Fatal(err)
+		}
+		if err := v.SetL2Advertisement("a", &v1alpha1.L2Advertisement{Spec: spec}); err == nil {
+			t.Errorf("%+v was accepted", spec)
+		}
+		if len(v.l2Advertisements) > 0 {
+			t.Error("selects what it selected before")
+		}
+	}
+}
+
+func TestOfPoolsThatOverlapTheOldestCounts(t *testing.T) {
+	old, young := poolObject("old", "192.168.10.220-192.168.10.230"), poolObject("a", "192.168.10.0/24", "nonsense")
+	young.CreationTimestamp = metav1.Now()
+	l := web(t)
+	l.set(func(v *View) { v.SetPool("lan", nil) })
+	l.setPool(old)
+	l.setPool(young)
+	l.advertise("all", v1alpha1.L2AdvertisementSpec{IPAddressPools: []string{"a"}})
+	l.settle()
+	if got := l.owners(vip); len(got) > 0 {
+		t.Errorf("announced by %v", got)
+	}
+	l.set(func(v *View) { v.SetPool("old", nil) })
+	l.settle()
+	l.owner(vip)
+}

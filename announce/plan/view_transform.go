@@ -1,0 +1,91 @@
+package plan
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/clarionlb/clarion/api/v1alpha1"
+)
+
+// TransformFor reduces a watched object to what Views and the announcer of a node use. In a large cluster every node holds every
+// Service, EndpointSlice and Node, so what is not needed must not stay: of the endpoints of another node, one in every
+// EndpointSlice is enough. Stripping an object twice changes nothing.
+func TransformFor(node string) func(object any) (any, error) {
+	return func(object any) (any, error) { return transform(object, node) }
+}
+
+func transform(object any, own string) (any, error) {
+	switch o := object.(type) {
+	case *corev1.Service:
+		return &corev1.Service{
+			ObjectMeta: transformMeta(&o.ObjectMeta),
+			Spec: corev1.ServiceSpec{
+				Type:                  o.Spec.Type,
+				LoadBalancerClass:     o.Spec.LoadBalancerClass,
+				ExternalTrafficPolicy: o.Spec.ExternalTrafficPolicy,
+			},
+			Status: corev1.ServiceStatus{LoadBalancer: o.Status.LoadBalancer},
+		}, nil
+	case *discoveryv1.EndpointSlice:
+		slice := &discoveryv1.EndpointSlice{
+			ObjectMeta:  transformMeta(&o.ObjectMeta),
+			AddressType: o.AddressType,
+		}
+		slice.Labels = map[string]string{discoveryv1.LabelServiceName: o.Labels[discoveryv1.LabelServiceName]}
+		seen := map[string]bool{}
+		for _, e := range o.Endpoints {
+			node := ""
+			if e.NodeName != nil {
+				node = *e.NodeName
+			}
+			if CanServe(e.Conditions) && (node == own || !seen[node]) {
+				seen[node] = true
+				slice.Endpoints = append(slice.Endpoints, discoveryv1.Endpoint{NodeName: e.NodeName, Conditions: e.Conditions})
+			}
+		}
+		return slice, nil
+	case *corev1.Node:
+		node := &corev1.Node{ObjectMeta: transformMeta(&o.ObjectMeta)}
+		if drain, annotated := o.Annotations[v1alpha1.AnnotationDrain]; annotated {
+			node.Annotations = map[string]string{v1alpha1.AnnotationDrain: drain}
+		}
+		for _, t := range o.Spec.Taints {
+			node.Spec.Taints = append(node.Spec.Taints, corev1.Taint{Key: t.Key})
+		}
+		for _, a := range o.Status.Addresses {
+			if a.Type == corev1.NodeInternalIP {
+				node.Status.Addresses = append(node.Status.Addresses, a)
+			}
+		}
+		for _, c := range o.Status.Conditions {
+			if c.Type == corev1.NodeNetworkUnavailable || c.Type == corev1.NodeReady {
+				node.Status.Conditions = append(node.Status.Conditions, corev1.NodeCondition{Type: c.Type, Status: c.Status})
+			}
+		}
+		return node, nil
+	case *corev1.Secret:
+		secret := &corev1.Secret{ObjectMeta: transformMeta(&o.ObjectMeta), Type: o.Type}
+		if password, given := o.Data[corev1.BasicAuthPasswordKey]; given {
+			secret.Data = map[string][]byte{corev1.BasicAuthPasswordKey: password}
+		}
+		return secret, nil
+	}
+	if m, err := meta.Accessor(object); err == nil {
+		m.SetManagedFields(nil)
+	}
+	return object, nil
+}
+
+func transformMeta(m *metav1.ObjectMeta) metav1.ObjectMeta {
+	return metav1.ObjectMeta{
+		Namespace:         m.Namespace,
+		Name:              m.Name,
+		UID:               m.UID,
+		ResourceVersion:   m.ResourceVersion,
+		CreationTimestamp: m.CreationTimestamp,
+		DeletionTimestamp: m.DeletionTimestamp,
+		Labels:            m.Labels,
+	}
+}

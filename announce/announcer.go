@@ -82,7 +82,7 @@ type Announcer struct {
 
 // New returns an Announcer that does nothing until it runs.
 func New(config Config) (*Announcer, error) {
-	feed, err := NewWatcher(config.Kubernetes, config.Clarion, config.Node, config.Logger)
+	watcher, err := NewWatcher(config.Kubernetes, config.Clarion, config.Node, config.Logger)
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +95,7 @@ func New(config Config) (*Announcer, error) {
 	prober := layer2.NewProber(links)
 	a := &Announcer{
 		config:    config,
-		watcher:   feed,
+		watcher:   watcher,
 		keys:      keys,
 		view:      view,
 		planner:   plan.NewLayer2Planner(view, config.Node),
@@ -104,16 +104,24 @@ func New(config Config) (*Announcer, error) {
 		prober:    prober,
 		relays:    newRelays(links, config.Logger),
 		dad:       newDAD(prober, config.Logger),
-		events:    NewEvents(config.Kubernetes, config.Node),
-		synced:    NewCacheSync(config.Clarion.ClarionV1alpha1().Announcers(), feed),
-		writer:    NewStatusWriter(config.Node, config.Clarion.ClarionV1alpha1().Announcers(), feed, config.Logger),
+		events:    NewEvents(config.Kubernetes, watcher, config.Node),
+		synced:    NewCacheSync(config.Clarion.ClarionV1alpha1().Announcers(), watcher),
+		writer:    NewStatusWriter(config.Node, config.Clarion.ClarionV1alpha1().Announcers(), watcher, config.Logger),
 		defended:  map[netip.Addr]time.Time{},
 	}
 	a.responder.Refresh = config.Refresh
 	registerWire(a.responder, prober)
-	sessions := newPeeringMetrics()
-	legacyregistry.RawMustRegister(sessions)
-	a.peering = newPeering(config, feed, links, a.writer, a.events, sessions)
+	a.peering = NewPeering(PeeringConfig{
+		Node:         config.Node,
+		DrainTaints:  config.DrainTaints,
+		Cluster:      watcher,
+		Subscription: watcher.BGP,
+		Links:        links,
+		Status:       a.writer,
+		Events:       a.events,
+		Registry:     legacyregistry.Registerer(),
+		Logger:       config.Logger,
+	})
 	a.detector = NewDetector(prober, a.seesGateway, a.seesAPI, config.Logger)
 	return a, nil
 }
@@ -152,7 +160,7 @@ func (a *Announcer) Run(ctx context.Context) error {
 	cancel(nil)
 	a.dad.wait()
 	a.detector.Wait()
-	a.synced.running.Wait()
+	a.synced.Wait()
 	<-recorded
 	if a.Ready() && ctx.Err() != nil {
 		a.writeStopped(background)
@@ -205,7 +213,7 @@ func (a *Announcer) loop(ctx context.Context) error {
 			joined = true
 		case <-a.watcher.Layer2.Changed():
 			a.watcher.Layer2.Apply(a.view)
-		case <-a.keys.changed:
+		case <-a.keys.Changed():
 			a.changeKey()
 		case <-ctx.Done():
 			return nil
@@ -232,9 +240,9 @@ func (a *Announcer) loop(ctx context.Context) error {
 			a.kernel.stale = true
 		case <-a.cluster.Changed():
 			a.receiveTakeovers()
-		case <-a.detector.changed:
-		case <-a.synced.changed:
-		case <-a.keys.changed:
+		case <-a.detector.Changed():
+		case <-a.synced.Changed():
+		case <-a.keys.Changed():
 			a.changeKey()
 		case r := <-a.dad.done:
 			a.finishProbe(r)

@@ -177,7 +177,7 @@ func (r *round) watch(w *bfdPath, session bfd.Session, age int, peer bgp.Peer) {
 	w.session = session
 	w.session.Peer, w.session.Local, w.session.MultiHop = w.address, peer.Source, farAway(peer, w.address, r.networks)
 	w.path = pathName(w.session)
-	if age, known := r.ages[w.path]; !known || age < age {
+	if decides, known := r.ages[w.path]; !known || age < decides {
 		r.ages[w.path], r.actions.sessions[w.path] = age, w.session
 	}
 	w.status = bfd.Status{State: bfd.Down, RemoteState: bfd.Down} // of one that is new

@@ -11,10 +11,11 @@ import (
 	"strings"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/klog/v2"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/clarionlb/clarion/announce/bfd"
 	"github.com/clarionlb/clarion/announce/bgp"
@@ -28,18 +29,49 @@ import (
 // node announces every Service, so all of them would write for each.
 const countPause = 5 * time.Second
 
+// Cluster says what the API has recorded.
+type Cluster interface {
+	// WaitAnnouncers blocks until Announcer knows all that there were at the start; false if the context ends before.
+	WaitAnnouncers(ctx context.Context) bool
+	// Announcer returns the Announcer of a node; nil if there is none.
+	Announcer(node string) *v1alpha1.Announcer
+}
+
+// BGPSubscription brings a View up to date with the API.
+type BGPSubscription interface {
+	// Wait blocks until Apply has all that there was at the start; false if the context ends before.
+	Wait(ctx context.Context) bool
+	// Changed receives when Apply has something to do.
+	Changed() <-chan struct{}
+	Apply(view *plan.View)
+}
+
+// BGPStatusWriter writes what the node records of its sessions.
+type BGPStatusWriter interface {
+	WriteBGP(status v1alpha1.BGPStatus)
+}
+
+// BGPEvents tell people what becomes of sessions, by BGPPeer and address, which is the zero Addr if it is not known.
+type BGPEvents interface {
+	SessionEstablished(peer string, address netip.Addr)
+	SessionLost(peer string, address netip.Addr, why string)
+	SessionClosed(peer string, address netip.Addr, why string)
+	BFDUp(peer string, address netip.Addr)
+	BFDDown(peer string, address netip.Addr, why string)
+}
+
 // Peering speaks with routers for one node. It has a View of its own, so that it waits for nothing that layer 2 does, and
 // layer 2 not for it.
 type Peering struct {
 	node         string
-	subscription *Subscription
-	watcher      *Watcher
+	subscription BGPSubscription
+	cluster      Cluster
 	links        *layer2.Links
 	moved        <-chan struct{}
 	view         *plan.View
 	planner      *plan.BGPPlanner
-	writer       *StatusWriter
-	events       *Events
+	writer       BGPStatusWriter
+	events       BGPEvents
 	metrics      *peeringMetrics
 	logger       klog.Logger
 
@@ -57,18 +89,37 @@ type Peering struct {
 	reportDue time.Time
 }
 
-func newPeering(config Config, feed *Watcher, links *layer2.Links, recorder *StatusWriter, events *Events, metrics *peeringMetrics) *Peering {
-	view := plan.NewView(config.DrainTaints...)
+// PeeringConfig is what Peering is made of.
+type PeeringConfig struct {
+	// Node that speaks: the name of its Node object. A taint with one of the keys in DrainTaints has it drained.
+	Node        string
+	DrainTaints []string
+	// Cluster and Subscription say what the API says, and Links what interfaces there are.
+	Cluster      Cluster
+	Subscription BGPSubscription
+	Links        *layer2.Links
+	// Status is where what is seen on the sessions is written, and Events where people are told of it.
+	Status BGPStatusWriter
+	Events BGPEvents
+	// Registry is told the metrics of the sessions.
+	Registry prometheus.Registerer
+	Logger   klog.Logger
+}
+
+// NewPeering returns Peering that speaks with nobody until it runs.
+func NewPeering(config PeeringConfig) *Peering {
+	view, metrics := plan.NewView(config.DrainTaints...), newPeeringMetrics()
+	config.Registry.MustRegister(metrics)
 	return &Peering{
 		node:         config.Node,
-		subscription: feed.BGP,
-		watcher:      feed,
-		links:        links,
-		moved:        links.Watch(),
+		subscription: config.Subscription,
+		cluster:      config.Cluster,
+		links:        config.Links,
+		moved:        config.Links.Watch(),
 		view:         view,
 		planner:      plan.NewBGPPlanner(view, config.Node),
-		writer:       recorder,
-		events:       events,
+		writer:       config.Status,
+		events:       config.Events,
 		metrics:      metrics,
 		logger:       config.Logger,
 	}
@@ -77,7 +128,7 @@ func newPeering(config Config, feed *Watcher, links *layer2.Links, recorder *Sta
 // Run speaks until the context ends. Routers that keep the routes of a node whose announcer restarts are then left without a
 // word, unless the node goes too.
 func (r *Peering) Run(ctx context.Context) error {
-	if !r.subscription.Wait(ctx) || !r.watcher.WaitAnnouncers(ctx) {
+	if !r.subscription.Wait(ctx) || !r.cluster.WaitAnnouncers(ctx) {
 		return nil
 	}
 	select {
@@ -170,10 +221,10 @@ func (r *Peering) couple(now time.Time) time.Time {
 		if w.status.Diagnostic == bfd.DetectionTimeExpired {
 			r.metrics.silence.Observe(w.status.LastDetection.Seconds())
 		}
-		r.events.Path(r.watcher.Announcer(r.node), w, peerOf(name), why)
+		r.events.BFDDown(peerOf(name), w.address, why)
 	}
 	for _, name := range do.risen {
-		r.events.Path(r.watcher.Announcer(r.node), r.coupling.watched[name], peerOf(name), "")
+		r.events.BFDUp(peerOf(name), r.coupling.watched[name].address)
 	}
 	if !maps.Equal(do.sessions, r.watching) {
 		r.watching = do.sessions
@@ -269,19 +320,18 @@ func peerOf(session string) string {
 func (r *Peering) reportSessions(peers []bgp.PeerStatus) {
 	before := r.sessions
 	r.sessions = make(map[string]bgp.PeerStatus, len(peers))
-	announcer := r.watcher.Announcer(r.node)
 	for _, p := range peers {
 		r.sessions[p.Name] = p
 		switch was, is := before[p.Name].State == bgp.Established, p.State == bgp.Established; {
 		case is && !was:
-			r.events.Session(announcer, p, corev1.EventTypeNormal, eventSessionUp, "is established")
+			r.events.SessionEstablished(peerOf(p.Name), p.Address)
 		case was && !is:
-			r.events.Session(announcer, p, corev1.EventTypeWarning, eventSessionDown, "is lost: "+cmp.Or(p.Error, "no reason is known"))
+			r.events.SessionLost(peerOf(p.Name), p.Address, cmp.Or(p.Error, "no reason is known"))
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(before)) {
 		if _, there := r.sessions[name]; !there && before[name].State == bgp.Established {
-			r.events.Session(announcer, before[name], corev1.EventTypeNormal, eventSessionLeft, "is closed: "+r.closeReason())
+			r.events.SessionClosed(peerOf(name), before[name].Address, r.closeReason())
 		}
 	}
 }
@@ -296,7 +346,7 @@ func (r *Peering) closeReason() string {
 
 // restarted says whether an announcer has spoken on this node before, since the node booted.
 func (r *Peering) restarted() bool {
-	own := r.watcher.Announcer(r.node)
+	own := r.cluster.Announcer(r.node)
 	return r.bootID != "" && own != nil && own.Status.BGP.BootID == r.bootID
 }
 

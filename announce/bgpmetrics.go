@@ -26,7 +26,7 @@ type peeringMetrics struct {
 
 func newPeeringMetrics() *peeringMetrics {
 	describe := func(name, help string, more ...string) *prometheus.Desc {
-		return prometheus.NewDesc(metricsNamespace+"_"+name, help, append([]string{"peer", "address"}, more...), nil)
+		return prometheus.NewDesc("clarion_announcer_"+name, help, append([]string{"peer", "address"}, more...), nil)
 	}
 	return &peeringMetrics{
 		up:       describe("bgp_session_up", "Whether there is a session with a router, by BGPPeer and address."),
@@ -40,10 +40,9 @@ func newPeeringMetrics() *peeringMetrics {
 		pathDetection: describe("bfd_detection_time_seconds", "How long a router may be silent before the path to it counts as dead."),
 		packets:       describe("bfd_packets_total", "BFD packets sent to a router, received from it, and of those refused.", "direction"),
 		silence: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Namespace: metricsNamespace,
-			Name:      "bfd_silence_seconds",
-			Help:      "How long a router had been silent when the path to it was given up.",
-			Buckets:   []float64{.03, .06, .1, .15, .2, .3, .4, .6, 1, 2, 3, 10, 60},
+			Name:    "clarion_announcer_bfd_silence_seconds",
+			Help:    "How long a router had been silent when the path to it was given up.",
+			Buckets: []float64{.03, .06, .1, .15, .2, .3, .4, .6, 1, 2, 3, 10, 60},
 		}),
 	}
 }

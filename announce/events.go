@@ -23,14 +23,21 @@ const (
 
 // Events tells people, on the Services that are concerned, what happens to their addresses.
 type Events struct {
+	node       string
+	announcers interface {
+		Announcer(name string) *v1alpha1.Announcer
+	}
 	broadcaster record.EventBroadcaster
 	recorder    record.EventRecorder
 	kube        kubernetes.Interface
 }
 
-func NewEvents(kube kubernetes.Interface, node string) *Events {
+// NewEvents returns Events of the announcer of a node, whose Announcer the Watcher knows.
+func NewEvents(kube kubernetes.Interface, watcher *Watcher, node string) *Events {
 	broadcaster := record.NewBroadcaster()
 	return &Events{
+		node:        node,
+		announcers:  watcher,
 		broadcaster: broadcaster,
 		recorder:    broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "clarion-announcer", Host: node}),
 		kube:        kube,

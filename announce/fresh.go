@@ -25,8 +25,8 @@ type CacheSync struct {
 	done    chan struct{} // closed once all is known
 }
 
-func NewCacheSync(client clients.AnnouncerInterface, feed *Watcher) *CacheSync {
-	return &CacheSync{client: client, known: feed.Announcer, changed: notify.New()}
+func NewCacheSync(client clients.AnnouncerInterface, watcher *Watcher) *CacheSync {
+	return &CacheSync{client: client, known: watcher.Announcer, changed: notify.New()}
 }
 
 // Synced reports whether the node has known everything that the API server said at some time since the last lapse. Changed
@@ -55,6 +55,12 @@ func (f *CacheSync) Synced(ctx context.Context) bool {
 		return false
 	}
 }
+
+// Changed receives when Synced has become true.
+func (f *CacheSync) Changed() <-chan struct{} { return f.changed }
+
+// Wait returns when nothing is asked any more, after the context of Synced has ended.
+func (f *CacheSync) Wait() { f.running.Wait() }
 
 // Reset forgets what was reached.
 func (f *CacheSync) Reset() {

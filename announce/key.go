@@ -42,6 +42,9 @@ func (k *KeyWatcher) Run(ctx context.Context) error {
 	return nil
 }
 
+// Changed receives when Key may be another one.
+func (k *KeyWatcher) Changed() <-chan struct{} { return k.changed }
+
 // Key is the present key; nil if there is none. Without the Secret, the last key goes on being used.
 func (k *KeyWatcher) Key() []byte {
 	object, exists, err := k.secrets.GetStore().GetByKey(gossipkey.Namespace + "/" + gossipkey.Secret)

@@ -46,11 +46,11 @@ type StatusWriter struct {
 	bgp *v1alpha1.BGPStatus
 }
 
-func NewStatusWriter(node string, client clients.AnnouncerInterface, feed *Watcher, logger klog.Logger) *StatusWriter {
+func NewStatusWriter(node string, client clients.AnnouncerInterface, watcher *Watcher, logger klog.Logger) *StatusWriter {
 	return &StatusWriter{
 		node:    node,
 		client:  client,
-		objects: feed,
+		objects: watcher,
 		logger:  logger,
 		pause:   100 * time.Millisecond,
 		timeout: 5 * time.Second,

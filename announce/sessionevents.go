@@ -5,50 +5,59 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/clarionlb/clarion/announce/bgp"
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
 // Reasons of events on Announcers.
 const (
-	eventSessionUp   = "BGPSessionEstablished"
-	eventSessionDown = "BGPSessionLost"
-	eventSessionLeft = "BGPSessionClosed"
-	eventPathUp      = "BFDUp"
-	eventPathDown    = "BFDDown"
+	eventSessionEstablished = "BGPSessionEstablished"
+	eventSessionLost        = "BGPSessionLost"
+	eventSessionClosed      = "BGPSessionClosed"
+	eventBFDUp              = "BFDUp"
+	eventBFDDown            = "BFDDown"
 )
 
-// Session tells what has become of a session with a router.
-func (e *Events) Session(announcer *v1alpha1.Announcer, p bgp.PeerStatus, kind, reason, what string) {
-	if announcer != nil {
-		e.recorder.Eventf(referenceTo(announcer), kind, reason, "the BGP session with %s %s", routerName(peerOf(p.Name), p.Address), what)
-	}
+// SessionEstablished tells that there is a BGP session with a peer. Address may be the zero Addr if it is not known.
+func (e *Events) SessionEstablished(peer string, address netip.Addr) {
+	e.onAnnouncer(corev1.EventTypeNormal, eventSessionEstablished, "the BGP session with "+peerName(peer, address)+" is established")
 }
 
-// Path tells that BFD has found the path to a router alive, or why it is dead.
-func (e *Events) Path(announcer *v1alpha1.Announcer, w bfdPath, peer, why string) {
+// SessionLost tells that the BGP session with a peer has ended, and why, which was not on purpose.
+func (e *Events) SessionLost(peer string, address netip.Addr, why string) {
+	e.onAnnouncer(corev1.EventTypeWarning, eventSessionLost, "the BGP session with "+peerName(peer, address)+" is lost: "+why)
+}
+
+// SessionClosed tells that the node has ended its BGP session with a peer, and why.
+func (e *Events) SessionClosed(peer string, address netip.Addr, why string) {
+	e.onAnnouncer(corev1.EventTypeNormal, eventSessionClosed, "the BGP session with "+peerName(peer, address)+" is closed: "+why)
+}
+
+// BFDUp tells that BFD watches the path to a peer.
+func (e *Events) BFDUp(peer string, address netip.Addr) {
+	e.onAnnouncer(corev1.EventTypeNormal, eventBFDUp, "BFD with "+peerName(peer, address)+" is up: the path is watched")
+}
+
+// BFDDown tells that BFD has found the path to a peer dead, and how.
+func (e *Events) BFDDown(peer string, address netip.Addr, why string) {
+	e.onAnnouncer(corev1.EventTypeWarning, eventBFDDown, "BFD with "+peerName(peer, address)+" went down: "+why)
+}
+
+// onAnnouncer tells something on the Announcer of the node, if there is one.
+func (e *Events) onAnnouncer(kind, reason, text string) {
+	announcer := e.announcers.Announcer(e.node)
 	if announcer == nil {
 		return
 	}
-	on, router := referenceTo(announcer), routerName(peer, w.address)
-	if why == "" {
-		e.recorder.Eventf(on, corev1.EventTypeNormal, eventPathUp, "BFD with %s is up: the path is watched", router)
-		return
-	}
-	e.recorder.Eventf(on, corev1.EventTypeWarning, eventPathDown, "BFD with %s went down: %s", router, why)
-}
-
-func referenceTo(announcer *v1alpha1.Announcer) *corev1.ObjectReference {
-	return &corev1.ObjectReference{
+	e.recorder.Event(&corev1.ObjectReference{
 		APIVersion: v1alpha1.SchemeGroupVersion.String(),
 		Kind:       "Announcer",
 		Name:       announcer.Name,
 		UID:        announcer.UID,
-	}
+	}, kind, reason, text)
 }
 
-// routerName is what people know a router by.
-func routerName(peer string, address netip.Addr) string {
+// peerName is what people know a peer by.
+func peerName(peer string, address netip.Addr) string {
 	if address.IsValid() {
 		return peer + " (" + address.String() + ")"
 	}

@@ -5,45 +5,54 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/tools/record"
 
 	"github.com/clarionlb/clarion/announce/bfd"
 	"github.com/clarionlb/clarion/announce/bgp"
 	"github.com/clarionlb/clarion/announce/bgp/speaker"
 	"github.com/clarionlb/clarion/announce/plan"
-	"github.com/clarionlb/clarion/api/v1alpha1"
-	informers "github.com/clarionlb/clarion/client/informers/api/v1alpha1"
 )
 
-// newReporter is the routing of n1, whose Announcer exists, and what it has told by events.
-func newReporter(t *testing.T) (*Peering, *record.FakeRecorder) {
-	t.Helper()
-	feed := &Watcher{sources: make([]source, announcerSource+1)}
-	feed.sources[announcerSource].informer = informers.NewAnnouncerInformer(nil, 0, nil)
-	if err := feed.sources[announcerSource].informer.GetStore().Add(&v1alpha1.Announcer{ObjectMeta: metav1.ObjectMeta{Name: "n1"}}); err != nil {
-		t.Fatal(err)
-	}
-	told := record.NewFakeRecorder(10)
-	return &Peering{node: "n1", watcher: feed, events: &Events{recorder: told}, coupling: newCoupling(false)}, told
+// diary writes down the events.
+type diary struct{ entries []string }
+
+func (d *diary) write(what, peer string, address netip.Addr, why string) {
+	d.entries = append(d.entries, strings.TrimSpace(what+" "+peer+" "+address.String()+" "+why))
+}
+
+func (d *diary) SessionEstablished(peer string, address netip.Addr) {
+	d.write("established", peer, address, "")
+}
+func (d *diary) SessionLost(peer string, address netip.Addr, why string) {
+	d.write("lost", peer, address, why)
+}
+func (d *diary) SessionClosed(peer string, address netip.Addr, why string) {
+	d.write("closed", peer, address, why)
+}
+func (d *diary) BFDUp(peer string, address netip.Addr) { d.write("BFD up", peer, address, "") }
+func (d *diary) BFDDown(peer string, address netip.Addr, why string) {
+	d.write("BFD down", peer, address, why)
+}
+
+// newReporter is the Peering of n1, and what it has told by events.
+func newReporter() (*Peering, *diary) {
+	told := &diary{}
+	return &Peering{node: "n1", events: told, coupling: newCoupling(false)}, told
 }
 
 func TestSessionsThatComeAndGoAreEvents(t *testing.T) {
-	r, told := newReporter(t)
+	r, told := newReporter()
 	tor := bgp.PeerStatus{Name: "tor@10.0.0.1", Address: netip.MustParseAddr("10.0.0.1"), State: bgp.Connect}
 	expect := func(want ...string) {
 		t.Helper()
-		var got []string
-		for len(told.Events) > 0 {
-			got = append(got, <-told.Events)
+		if !slices.Equal(told.entries, want) {
+			t.Errorf("told %q, want %q", told.entries, want)
 		}
-		if !slices.Equal(got, want) {
-			t.Errorf("told %q, want %q", got, want)
-		}
+		told.entries = nil
 	}
 	see := func(state bgp.State, err string) {
 		tor.State, tor.Error = state, err
@@ -52,26 +61,26 @@ func TestSessionsThatComeAndGoAreEvents(t *testing.T) {
 	see(bgp.Connect, "no connection: refused")
 	expect()
 	see(bgp.Established, "")
-	expect("Normal BGPSessionEstablished the BGP session with tor (10.0.0.1) is established")
+	expect("established tor 10.0.0.1")
 	see(bgp.Established, "IPv6 routes have no next hop")
 	expect()
 	see(bgp.Idle, "the router closed the session: Cease/Administrative Reset")
-	expect("Warning BGPSessionLost the BGP session with tor (10.0.0.1) is lost: the router closed the session: Cease/Administrative Reset")
+	expect("lost tor 10.0.0.1 the router closed the session: Cease/Administrative Reset")
 	see(bgp.OpenSent, "")
 	expect()
 	see(bgp.Established, "")
-	<-told.Events
+	told.entries = nil
 	r.reportSessions(nil)
-	expect("Normal BGPSessionClosed the BGP session with tor (10.0.0.1) is closed: it is not wanted any more")
+	expect("closed tor 10.0.0.1 it is not wanted any more")
 	see(bgp.Established, "")
-	<-told.Events
+	told.entries = nil
 	r.draining = true
 	r.reportSessions(nil)
-	expect("Normal BGPSessionClosed the BGP session with tor (10.0.0.1) is closed: the node is drained")
+	expect("closed tor 10.0.0.1 the node is drained")
 }
 
 func TestAnAnnouncerRecordsItsSessions(t *testing.T) {
-	r, _ := newReporter(t)
+	r, _ := newReporter()
 	r.bootID = "boot"
 	r.refused = []plan.Refusal{{Peer: "a", Sentence: "there is no Secret"}}
 	since := time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)

@@ -63,7 +63,7 @@ func (a *Announcer) awaitKey(ctx context.Context) bool {
 			a.config.Logger.Info("Waiting for the key of the gossip, which the cloud-controller-manager makes", "secret", klog.KRef(gossipkey.Namespace, gossipkey.Secret))
 		}
 		select {
-		case <-a.keys.changed:
+		case <-a.keys.Changed():
 		case <-ctx.Done():
 			return false
 		}

@@ -126,6 +126,9 @@ func (v *Detector) Update(ctx context.Context, suspects []plan.ProbeTarget, comp
 	return absent, v.isolated
 }
 
+// Changed receives when Update would say something else than before.
+func (v *Detector) Changed() <-chan struct{} { return v.changed }
+
 // Wait returns when all vigils have ended, after the context of look has.
 func (v *Detector) Wait() { v.running.Wait() }
 

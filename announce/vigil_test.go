@@ -63,10 +63,10 @@ func TestWhatBecameOfAMemberOutOfSight(t *testing.T) {
 	left.Left = true
 	far := plan.ProbeTarget{Name: "n1"}
 	const friend = "192.168.10.12"
-	most := Sighted{3, []plan.Question{{netip.MustParseAddr(friend), "eth0"}}}
+	most := Sighted{3, []plan.Question{{Address: netip.MustParseAddr(friend), Interface: "eth0"}}}
 	few := Sighted{Expected: 2}
 	farAway := Sighted{3, []plan.Question{{}}}
-	lost := Sighted{3, []plan.Question{{netip.MustParseAddr("192.168.10.13"), "eth0"}}}
+	lost := Sighted{3, []plan.Question{{Address: netip.MustParseAddr("192.168.10.13"), Interface: "eth0"}}}
 	for _, tt := range []struct {
 		name     string
 		suspect  plan.ProbeTarget

@@ -18,8 +18,11 @@ import (
 	"k8s.io/component-base/metrics/legacyregistry"
 	"k8s.io/klog/v2"
 
+	"github.com/clarionlb/clarion/announce/kube"
 	"github.com/clarionlb/clarion/announce/layer2"
+	"github.com/clarionlb/clarion/announce/liveness"
 	"github.com/clarionlb/clarion/announce/membership"
+	"github.com/clarionlb/clarion/announce/peering"
 	"github.com/clarionlb/clarion/announce/plan"
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/client/versioned"
@@ -45,8 +48,8 @@ type Config struct {
 // Announcer announces what falls to one node.
 type Announcer struct {
 	config    Config
-	watcher   *Watcher
-	keys      *KeyWatcher
+	watcher   *kube.Watcher
+	keys      *kube.KeyWatcher
 	view      *plan.View
 	planner   *plan.Layer2Planner
 	links     *layer2.Links
@@ -54,15 +57,15 @@ type Announcer struct {
 	prober    *layer2.Prober
 	relays    *relays
 	dad       *dad
-	detector  *Detector
-	events    *Events
-	writer    *StatusWriter
-	peering   *Peering
+	detector  *liveness.Detector
+	events    *kube.Events
+	writer    *kube.StatusWriter
+	peering   *peering.Peering
 	// cluster is there once the node's address is known, which is address.
 	cluster *membership.Cluster
 	address netip.Addr
-	gate    Gate
-	synced  *CacheSync
+	gate    liveness.Gate
+	synced  *kube.CacheSync
 	// warmUpEnd is until when the node takes part so newly that others may not have been met.
 	warmUpEnd time.Time
 
@@ -82,11 +85,11 @@ type Announcer struct {
 
 // New returns an Announcer that does nothing until it runs.
 func New(config Config) (*Announcer, error) {
-	watcher, err := NewWatcher(config.Kubernetes, config.Clarion, config.Node, config.Logger)
+	watcher, err := kube.NewWatcher(config.Kubernetes, config.Clarion, config.Node, config.Logger)
 	if err != nil {
 		return nil, err
 	}
-	keys, err := NewKeyWatcher(config.Kubernetes)
+	keys, err := kube.NewKeyWatcher(config.Kubernetes)
 	if err != nil {
 		return nil, err
 	}
@@ -104,14 +107,14 @@ func New(config Config) (*Announcer, error) {
 		prober:    prober,
 		relays:    newRelays(links, config.Logger),
 		dad:       newDAD(prober, config.Logger),
-		events:    NewEvents(config.Kubernetes, watcher, config.Node),
-		synced:    NewCacheSync(config.Clarion.ClarionV1alpha1().Announcers(), watcher),
-		writer:    NewStatusWriter(config.Node, config.Clarion.ClarionV1alpha1().Announcers(), watcher, config.Logger),
+		events:    kube.NewEvents(config.Kubernetes, watcher, config.Node),
+		synced:    kube.NewCacheSync(config.Clarion.ClarionV1alpha1().Announcers(), watcher),
+		writer:    kube.NewStatusWriter(config.Node, config.Clarion.ClarionV1alpha1().Announcers(), watcher, config.Logger),
 		defended:  map[netip.Addr]time.Time{},
 	}
 	a.responder.Refresh = config.Refresh
 	registerWire(a.responder, prober)
-	a.peering = NewPeering(PeeringConfig{
+	a.peering = peering.New(peering.Config{
 		Node:         config.Node,
 		DrainTaints:  config.DrainTaints,
 		Cluster:      watcher,
@@ -122,7 +125,7 @@ func New(config Config) (*Announcer, error) {
 		Registry:     legacyregistry.Registerer(),
 		Logger:       config.Logger,
 	})
-	a.detector = NewDetector(prober, a.seesGateway, a.seesAPI, config.Logger)
+	a.detector = liveness.NewDetector(prober, a.seesGateway, a.seesAPI, config.Logger)
 	return a, nil
 }
 
@@ -267,7 +270,7 @@ func (a *Announcer) observe(ctx context.Context) (wake time.Time) {
 	now := time.Now()
 	up, alive := interfacesUp(a.links.Interfaces()), a.cluster.Alive()
 	var suspects []plan.ProbeTarget
-	company := Sighted{Expected: len(a.peers)}
+	company := liveness.Sighted{Expected: len(a.peers)}
 	for name, address := range a.peers {
 		if _, sees := slices.BinarySearch(alive, name); sees {
 			if name != a.config.Node {

@@ -1,4 +1,4 @@
-package announce
+package peering
 
 import (
 	"fmt"

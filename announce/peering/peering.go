@@ -1,4 +1,4 @@
-package announce
+package peering
 
 import (
 	"cmp"
@@ -37,8 +37,8 @@ type Cluster interface {
 	Announcer(node string) *v1alpha1.Announcer
 }
 
-// BGPSubscription brings a View up to date with the API.
-type BGPSubscription interface {
+// Subscription brings a View up to date with the API.
+type Subscription interface {
 	// Wait blocks until Apply has all that there was at the start; false if the context ends before.
 	Wait(ctx context.Context) bool
 	// Changed receives when Apply has something to do.
@@ -46,13 +46,13 @@ type BGPSubscription interface {
 	Apply(view *plan.View)
 }
 
-// BGPStatusWriter writes what the node records of its sessions.
-type BGPStatusWriter interface {
+// StatusWriter writes what the node records of its sessions.
+type StatusWriter interface {
 	WriteBGP(status v1alpha1.BGPStatus)
 }
 
-// BGPEvents tell people what becomes of sessions, by BGPPeer and address, which is the zero Addr if it is not known.
-type BGPEvents interface {
+// Events tell people what becomes of sessions, by BGPPeer and address, which is the zero Addr if it is not known.
+type Events interface {
 	SessionEstablished(peer string, address netip.Addr)
 	SessionLost(peer string, address netip.Addr, why string)
 	SessionClosed(peer string, address netip.Addr, why string)
@@ -64,14 +64,14 @@ type BGPEvents interface {
 // layer 2 not for it.
 type Peering struct {
 	node         string
-	subscription BGPSubscription
+	subscription Subscription
 	cluster      Cluster
 	links        *layer2.Links
 	moved        <-chan struct{}
 	view         *plan.View
 	planner      *plan.BGPPlanner
-	writer       BGPStatusWriter
-	events       BGPEvents
+	writer       StatusWriter
+	events       Events
 	metrics      *peeringMetrics
 	logger       klog.Logger
 
@@ -89,25 +89,25 @@ type Peering struct {
 	reportDue time.Time
 }
 
-// PeeringConfig is what Peering is made of.
-type PeeringConfig struct {
+// Config is what Peering is made of.
+type Config struct {
 	// Node that speaks: the name of its Node object. A taint with one of the keys in DrainTaints has it drained.
 	Node        string
 	DrainTaints []string
 	// Cluster and Subscription say what the API says, and Links what interfaces there are.
 	Cluster      Cluster
-	Subscription BGPSubscription
+	Subscription Subscription
 	Links        *layer2.Links
 	// Status is where what is seen on the sessions is written, and Events where people are told of it.
-	Status BGPStatusWriter
-	Events BGPEvents
+	Status StatusWriter
+	Events Events
 	// Registry is told the metrics of the sessions.
 	Registry prometheus.Registerer
 	Logger   klog.Logger
 }
 
-// NewPeering returns Peering that speaks with nobody until it runs.
-func NewPeering(config PeeringConfig) *Peering {
+// New returns Peering that speaks with nobody until it runs.
+func New(config Config) *Peering {
 	view, metrics := plan.NewView(config.DrainTaints...), newPeeringMetrics()
 	config.Registry.MustRegister(metrics)
 	return &Peering{

@@ -1,4 +1,4 @@
-package announce
+package kube
 
 import (
 	"encoding/json"

@@ -362,7 +362,7 @@ func (a *Announcer) step(ctx context.Context) time.Time {
 		}
 	}
 	addressesMetric.Set(float64(len(todo.Layer2)))
-	caredMetric.Set(float64(len(todo.Proxied)))
+	proxiedMetric.Set(float64(len(todo.Proxied)))
 
 	alive, expected := len(a.cluster.Alive()), len(a.peers)
 	membersMetric.WithLabelValues("alive").Set(float64(alive))

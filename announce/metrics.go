@@ -31,9 +31,9 @@ var (
 		Help:           "Announcers in sight (alive) and how many there should be (expected), this one included.",
 		StabilityLevel: metrics.ALPHA,
 	}, []string{"state"})
-	caredMetric = metrics.NewGauge(&metrics.GaugeOpts{
+	proxiedMetric = metrics.NewGauge(&metrics.GaugeOpts{
 		Namespace:      metricsNamespace,
-		Name:           "layer2_cared_addresses",
+		Name:           "layer2_proxied_addresses",
 		Help:           "Addresses that this node answers for in the place of nodes whose announcer is away for a moment.",
 		StabilityLevel: metrics.ALPHA,
 	})
@@ -51,7 +51,7 @@ var (
 	}, []string{"by"})
 	detectionMetric = metrics.NewHistogram(&metrics.HistogramOpts{
 		Namespace:      metricsNamespace,
-		Name:           "detection_seconds",
+		Name:           "failure_detection_seconds",
 		Help:           "Time from the last sign of life of a node with addresses until it was taken for gone.",
 		Buckets:        []float64{.1, .2, .3, .4, .5, .6, .8, 1, 1.5, 2, 5, 15, 60, 120},
 		StabilityLevel: metrics.ALPHA,
@@ -90,5 +90,5 @@ func registerWire(responder *layer2.Responder, prober *layer2.Prober) {
 }
 
 var registerMetrics = sync.OnceFunc(func() {
-	legacyregistry.MustRegister(addressesMetric, caredMetric, relayedMetric, movesMetric, conflictsMetric, membersMetric, detectionMetric, planMetric)
+	legacyregistry.MustRegister(addressesMetric, proxiedMetric, relayedMetric, movesMetric, conflictsMetric, membersMetric, detectionMetric, planMetric)
 })

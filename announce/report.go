@@ -52,9 +52,9 @@ func (a *Announcer) status(current *v1alpha1.Announcer) v1alpha1.AnnouncerStatus
 	}
 	meta.SetStatusCondition(&a.conditions, condition)
 	quiet := metav1.Condition{
-		Type:    v1alpha1.ConditionKernelQuiet,
+		Type:    v1alpha1.ConditionStrictARP,
 		Status:  metav1.ConditionTrue,
-		Reason:  v1alpha1.ReasonQuiet,
+		Reason:  v1alpha1.ReasonStrict,
 		Message: "The kernel leaves it to the announcers to answer for the addresses of Services.",
 	}
 	if a.kernel.problem != "" {

@@ -26,7 +26,7 @@ var (
 		StabilityLevel: metrics.ALPHA,
 	})
 	contestedMetric = metrics.NewGauge(&metrics.GaugeOpts{
-		Name:           "clarion_contested_addresses",
+		Name:           "clarion_conflicting_addresses",
 		Help:           "Addresses for which something on the network answers that is none of the announcers.",
 		StabilityLevel: metrics.ALPHA,
 	})

@@ -119,15 +119,15 @@ const (
 	// MoveNew : the address had no owner before.
 	MoveNew MoveReason = "New"
 	// MoveIncumbentDown : the former owner is dead.
-	MoveIncumbentDown MoveReason = "HolderDown"
+	MoveIncumbentDown MoveReason = "IncumbentDown"
 	// MoveIncumbentIneligible : the former owner may no longer announce the address, or should not, because it is drained.
-	MoveIncumbentIneligible MoveReason = "HolderUnfit"
+	MoveIncumbentIneligible MoveReason = "IncumbentIneligible"
 	// MoveHandedOver : the former owner has handed the address over.
 	MoveHandedOver MoveReason = "HandedOver"
 	// MoveResumed : a restarted announcer goes on with an address that it had.
-	MoveResumed MoveReason = "Kept"
+	MoveResumed MoveReason = "Resumed"
 	// MoveSuperseded : another node owns the address.
-	MoveSuperseded MoveReason = "Yielded"
+	MoveSuperseded MoveReason = "Superseded"
 	// MoveWithdrawn : no node may announce the address now.
 	MoveWithdrawn MoveReason = "Withdrawn"
 )

@@ -266,12 +266,12 @@ func (p *Layer2Planner) Status() v1alpha1.Layer2Status {
 	for _, ip := range slices.SortedFunc(maps.Keys(p.owned), netip.Addr.Compare) {
 		o := p.owned[ip]
 		status.Addresses = append(status.Addresses, v1alpha1.Layer2Address{
-			IP:         ip.String(),
-			Interfaces: p.announced[ip],
-			Epoch:      o.Epoch,
-			Since:      metav1.NewTime(o.since.Truncate(time.Second)),
-			HandTo:     o.handoverTo,
-			Formers:    o.previous,
+			IP:             ip.String(),
+			Interfaces:     p.announced[ip],
+			Epoch:          o.Epoch,
+			Since:          metav1.NewTime(o.since.Truncate(time.Second)),
+			HandoverTo:     o.handoverTo,
+			PreviousOwners: o.previous,
 		})
 	}
 	for _, ip := range slices.SortedFunc(maps.Keys(p.conflicts), netip.Addr.Compare) {

@@ -231,7 +231,7 @@ func TestAnAddressThatIsHandedOverStaysIfNobodyCanTakeIt(t *testing.T) {
 		t.Errorf("they carry %s", got)
 	}
 	for _, c := range l.api["n1"].Status.Layer2.Addresses {
-		if c.HandTo != "" {
+		if c.HandoverTo != "" {
 			t.Errorf("still to be handed over: %+v", c)
 		}
 	}

@@ -272,8 +272,8 @@ func newAnnouncer(a *v1alpha1.Announcer, order uint64) *announcer {
 				Epoch:      c.Epoch,
 				Order:      order,
 				Tentative:  len(c.Interfaces) == 0,
-				HandoverTo: c.HandTo,
-			}, c.Since.Time}, c.Interfaces, c.Formers}
+				HandoverTo: c.HandoverTo,
+			}, c.Since.Time}, c.Interfaces, c.PreviousOwners}
 		}
 	}
 	return out

@@ -34,7 +34,7 @@ type AnnouncerStatus struct {
 	// +optional
 	Members MembersStatus `json:"members,omitempty"`
 
-	// Conditions: Ready, KernelQuiet, and while it is False Recorded.
+	// Conditions: Ready, StrictARP, and while it is False Recorded.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -57,15 +57,15 @@ const (
 	ReasonIsolated = "Isolated"
 )
 
-// ConditionKernelQuiet is the condition type, in an Announcer's status, that says whether the kernel of the node leaves it to
+// ConditionStrictARP is the condition type, in an Announcer's status, that says whether the kernel of the node leaves it to
 // the announcer to answer ARP and neighbour solicitations for the addresses of Services, or answers for them itself from
 // every node.
-const ConditionKernelQuiet = "KernelQuiet"
+const ConditionStrictARP = "StrictARP"
 
-// Reasons of an Announcer's KernelQuiet condition.
+// Reasons of an Announcer's StrictARP condition.
 const (
-	// ReasonQuiet : the kernel leaves the addresses of Services to the announcers.
-	ReasonQuiet = "Quiet"
+	// ReasonStrict : the kernel leaves the addresses of Services to the announcers.
+	ReasonStrict = "Strict"
 	// ReasonKernelAnswers : the kernel answers, or speaks, for an address by itself.
 	ReasonKernelAnswers = "KernelAnswers"
 )
@@ -143,14 +143,14 @@ type Layer2Address struct {
 	Epoch int64 `json:"epoch"`
 	// Since is when the node took the address.
 	Since metav1.Time `json:"since"`
-	// HandTo is the node that is to take the address over; until it has, this node answers.
+	// HandoverTo is the node that is to take the address over; until it has, this node answers.
 	// +optional
-	HandTo string `json:"handTo,omitempty"`
-	// Formers are the nodes that announced the address before, the last one first, and serve the connections that began there.
+	HandoverTo string `json:"handoverTo,omitempty"`
+	// PreviousOwners are the nodes that announced the address before, the last one first, and serve the connections that began there.
 	// Each node relays what belongs to connections that it does not know to the next one.
 	// +optional
 	// +listType=atomic
-	Formers []string `json:"formers,omitempty"`
+	PreviousOwners []string `json:"previousOwners,omitempty"`
 }
 
 // Layer2Conflict is an address for which a stranger answers.

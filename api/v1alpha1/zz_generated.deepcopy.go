@@ -1042,8 +1042,8 @@ func (in *Layer2Address) DeepCopyInto(out *Layer2Address) {
 		copy(*out, *in)
 	}
 	in.Since.DeepCopyInto(&out.Since)
-	if in.Formers != nil {
-		in, out := &in.Formers, &out.Formers
+	if in.PreviousOwners != nil {
+		in, out := &in.PreviousOwners, &out.PreviousOwners
 		*out = make([]string, len(*in))
 		copy(*out, *in)
 	}

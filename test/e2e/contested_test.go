@@ -82,7 +82,7 @@ func TestContestedAddressesAreTakenAwayAndNotHandedOut(t *testing.T) {
 		token := d.token("monitoring")
 		d.kubectl("create", "clusterrolebinding", "monitoring", "--clusterrole=system:monitoring", "--serviceaccount=default:monitoring")
 		d.eventually("the metric to count the contested addresses", func(ctx context.Context) error {
-			if text, status := d.metrics(ctx, token); !strings.Contains(text, "\nclarion_contested_addresses 2\n") {
+			if text, status := d.metrics(ctx, token); !strings.Contains(text, "\nclarion_conflicting_addresses 2\n") {
 				return fmt.Errorf("status %d without it", status)
 			}
 			return nil

@@ -91,7 +91,7 @@ func testKernelThatAnswers(o *observation) {
 	}
 	quiet := func(status metav1.ConditionStatus, text string) {
 		o.t.Helper()
-		o.awaitAnnouncerCondition(node, v1alpha1.ConditionKernelQuiet, func(c metav1.Condition) bool {
+		o.awaitAnnouncerCondition(node, v1alpha1.ConditionStrictARP, func(c metav1.Condition) bool {
 			return c.Status == status && strings.Contains(c.Message, text)
 		})
 	}

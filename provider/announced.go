@@ -92,7 +92,7 @@ func newAnnouncedKeeper(allocator *loadbalancer.Allocator, feed *serviceFeed, ev
 		feed:      feed,
 		services:  feed.ServiceInformer.Lister(),
 		events:    events,
-		observer:  newObserver(feed.scope.wants),
+		observer:  newObserver(),
 		queue:     workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[types.NamespacedName]()),
 		changed:   notify.New(),
 		pending:   map[announcedChange]struct{}{},

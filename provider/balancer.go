@@ -171,7 +171,7 @@ func loadBalancerStatus(addresses []netip.Addr) *corev1.LoadBalancerStatus {
 // needsPoke reports whether an update of an owned Service asks for another look at it that the service controller would
 // not take: what it wants has changed, or its status says something else than the allocator.
 func (b *balancer) needsPoke(oldService, newService *corev1.Service) bool {
-	if !b.feed.scope.wants(newService) {
+	if !b.feed.Wants(newService) {
 		return false
 	}
 	if !apiequality.Semantic.DeepEqual(oldService.Status, newService.Status) {

@@ -37,6 +37,7 @@ import (
 
 	clarioninformers "github.com/clarionlb/clarion/client/informers"
 	"github.com/clarionlb/clarion/client/versioned"
+	"github.com/clarionlb/clarion/internal/scope"
 	"github.com/clarionlb/clarion/loadbalancer"
 )
 
@@ -90,7 +91,7 @@ func New(shared informers.SharedInformerFactory, events record.EventRecorder, el
 	}
 	c := &Cloud{
 		allocator:  loadbalancer.New(),
-		feed:       newServiceFeed(services, scope{options.RequireClass}),
+		feed:       newServiceFeed(services, scope.Scope{RequireClass: options.RequireClass}),
 		conditions: newConditionWriter(),
 		shared:     shared,
 		elected:    elected,
@@ -210,7 +211,7 @@ func (c *Cloud) restore(ctx context.Context) error {
 	var requests []loadbalancer.Request
 	for i := range list.Items {
 		service := &list.Items[i]
-		if !c.feed.scope.owns(service) || c.deleted[service.UID] {
+		if !c.feed.owns(service) || c.deleted[service.UID] {
 			continue
 		}
 		request, _ := loadbalancer.NewRequest(service) // what is wrong with it is said when it is served
@@ -229,8 +230,8 @@ func (c *Cloud) serviceUpdated(oldObj, newObj any) {
 	if oldService.UID != newService.UID { // deleted and created again in between
 		c.release(oldService)
 	}
-	if !c.feed.scope.owns(newService) {
-		if c.feed.scope.owns(oldService) {
+	if !c.feed.owns(newService) {
+		if c.feed.owns(oldService) {
 			c.release(newService)
 		}
 		return

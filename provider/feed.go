@@ -12,6 +12,8 @@ import (
 	coreinformers "k8s.io/client-go/informers/core/v1"
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/clarionlb/clarion/internal/scope"
 )
 
 // pokeAnnotation makes the old side of a synthetic update differ from the new one. It never reaches the API.
@@ -25,14 +27,14 @@ const pokeAnnotation = "clarionlb.io/poke"
 // (wantsLoadBalancer) and queues an update that changes an annotation (needsUpdate).
 type serviceFeed struct {
 	coreinformers.ServiceInformer
-	scope scope
+	projection
 
 	mu       sync.Mutex
 	handlers []cache.ResourceEventHandler
 }
 
-func newServiceFeed(real coreinformers.ServiceInformer, scope scope) *serviceFeed {
-	return &serviceFeed{ServiceInformer: real, scope: scope}
+func newServiceFeed(real coreinformers.ServiceInformer, scope scope.Scope) *serviceFeed {
+	return &serviceFeed{ServiceInformer: real, projection: projection{scope}}
 }
 
 // Informer returns the informer whose handlers see the projected Services.
@@ -42,13 +44,13 @@ func (f *serviceFeed) Informer() cache.SharedIndexInformer {
 		f.mu.Lock()
 		f.handlers = append(f.handlers, handler)
 		f.mu.Unlock()
-		return real.AddEventHandlerWithOptions(projectingHandler{f.scope, handler}, options)
+		return real.AddEventHandlerWithOptions(projectingHandler{f.projection, handler}, options)
 	}}
 }
 
 // Lister returns the lister that finds the projected Services.
 func (f *serviceFeed) Lister() corelisters.ServiceLister {
-	return feedLister{f.scope, f.ServiceInformer.Lister()}
+	return feedLister{f.projection, f.ServiceInformer.Lister()}
 }
 
 // poke delivers a synthetic update of each Service that is there and shown.
@@ -76,7 +78,7 @@ func (f *serviceFeed) poke(services ...types.NamespacedName) {
 // projectingHandler turns what the real informer reports into what the controller is to see. An object that becomes
 // visible is added, one that is hidden again is deleted.
 type projectingHandler struct {
-	scope
+	projection
 	next cache.ResourceEventHandler
 }
 
@@ -119,7 +121,7 @@ func (h projectingHandler) OnDelete(obj any) {
 
 // feedLister finds projected Services.
 type feedLister struct {
-	scope
+	projection
 	real corelisters.ServiceLister
 }
 
@@ -129,11 +131,11 @@ func (l feedLister) List(selector labels.Selector) ([]*corev1.Service, error) {
 }
 
 func (l feedLister) Services(namespace string) corelisters.ServiceNamespaceLister {
-	return feedNamespaceLister{l.scope, l.real.Services(namespace)}
+	return feedNamespaceLister{l.projection, l.real.Services(namespace)}
 }
 
 type feedNamespaceLister struct {
-	scope
+	projection
 	real corelisters.ServiceNamespaceLister
 }
 

@@ -22,6 +22,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/internal/scope"
 )
 
 // recorder is a load balancer that notes which Services it is asked about.
@@ -74,7 +75,7 @@ func withServiceController(t *testing.T, recorder *recorder, objects []*corev1.S
 			}
 		}
 		shared := informers.NewSharedInformerFactory(client, 0)
-		feed := newServiceFeed(shared.Core().V1().Services(), scope{})
+		feed := newServiceFeed(shared.Core().V1().Services(), scope.Scope{})
 		controller, err := servicecontroller.New(&recorderCloud{recorder: recorder}, client, feed, quietNodes{shared.Core().V1().Nodes()}, "", utilfeature.DefaultFeatureGate)
 		if err != nil {
 			t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/clarionlb/clarion/announce/plan"
 	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/internal/scope"
 )
 
 const (
@@ -28,8 +29,6 @@ const (
 // where that says nothing by the plan that the announcers make too. It has no clock and no client, and is not safe for
 // concurrent use.
 type observer struct {
-	// wants tells which Services ask for our load balancers.
-	wants   func(*corev1.Service) bool
 	view    *plan.View
 	planner *plan.Layer2Planner
 	planned bool
@@ -62,10 +61,9 @@ type observer struct {
 	allMarked bool
 }
 
-func newObserver(wants func(*corev1.Service) bool) *observer {
+func newObserver() *observer {
 	view := plan.NewView()
 	return &observer{
-		wants:    wants,
 		view:     view,
 		planner:  plan.NewLayer2Planner(view, nobodysNode),
 		routes:   plan.NewBGPPlanner(view, nobodysNode),
@@ -256,7 +254,7 @@ func (o *observer) markAddress(address netip.Addr) {
 
 // addressesOf are the addresses that a Service has from us, in the order of its status.
 func (o *observer) addressesOf(service *corev1.Service) []netip.Addr {
-	if service == nil || service.DeletionTimestamp != nil || !o.wants(service) {
+	if service == nil || service.DeletionTimestamp != nil || !scope.Served(service) {
 		return nil
 	}
 	var addresses []netip.Addr

@@ -30,7 +30,7 @@ type scene struct {
 }
 
 func newScene(t testing.TB) *scene {
-	return &scene{observer: newObserver(scope{}.wants), t: t, now: epoch}
+	return &scene{observer: newObserver(), t: t, now: epoch}
 }
 
 func named(name string) types.NamespacedName {
@@ -40,6 +40,7 @@ func named(name string) types.NamespacedName {
 // serve sets a Service that has addresses.
 func (s *scene) serve(name string, addresses ...string) *corev1.Service {
 	object := service(name, func(object *corev1.Service) {
+		object.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionAddressAssigned, Status: metav1.ConditionTrue}}
 		for _, address := range addresses {
 			object.Status.LoadBalancer.Ingress = append(object.Status.LoadBalancer.Ingress, corev1.LoadBalancerIngress{IP: address})
 		}

@@ -9,6 +9,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/internal/scope"
 )
 
 func TestWhichServicesAreOurs(t *testing.T) {
@@ -43,16 +44,16 @@ func TestWhichServicesAreOurs(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := service("a", test.change)
-			if got := (scope{}).wants(s); got != test.wants {
+			if got := (scope.Scope{}).Wants(s); got != test.wants {
 				t.Errorf("wanted by it: %v, want %v", got, test.wants)
 			}
-			if got := (scope{}).owns(s); got != test.owns {
+			if got := (projection{}).owns(s); got != test.owns {
 				t.Errorf("owned: %v, want %v", got, test.owns)
 			}
-			if got := (scope{requireClass: true}).wants(s); got != test.wantsIfRequired {
+			if got := (scope.Scope{RequireClass: true}).Wants(s); got != test.wantsIfRequired {
 				t.Errorf("wanted by it if a class is required: %v, want %v", got, test.wantsIfRequired)
 			}
-			if got := (scope{requireClass: true}).owns(s); got != test.ownsRequired {
+			if got := (projection{scope.Scope{RequireClass: true}}).owns(s); got != test.ownsRequired {
 				t.Errorf("owned if a class is required: %v, want %v", got, test.ownsRequired)
 			}
 		})

@@ -13,6 +13,7 @@ import (
 
 	"github.com/clarionlb/clarion/announce/election"
 	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/internal/scope"
 )
 
 // service is what a plan needs of a Service that has addresses from us.
@@ -29,7 +30,7 @@ type service struct {
 // newService returns nil for a Service that is none of ours, has no address or is being deleted: the address of one that is
 // being deleted may already be another's.
 func newService(s *corev1.Service) *service {
-	if !v1alpha1.WantsLoadBalancer(s) || s.DeletionTimestamp != nil {
+	if !scope.Served(s) || s.DeletionTimestamp != nil {
 		return nil
 	}
 	out := &service{

@@ -25,6 +25,11 @@ func TestWhichServicesAreOurs(t *testing.T) {
 		{"without a class", func(*corev1.Service) {}, true},
 		{"of our class", func(s *corev1.Service) { s.Spec.LoadBalancerClass = ptr.To(v1alpha1.LoadBalancerClass) }, true},
 		{"of a foreign class", func(s *corev1.Service) { s.Spec.LoadBalancerClass = ptr.To("example.org/lb") }, false},
+		{"of nobody yet, or of another implementation", func(s *corev1.Service) { s.Status.Conditions = nil }, false},
+		{"of our class, once it was of another one", func(s *corev1.Service) {
+			s.Spec.LoadBalancerClass, s.Status.Conditions = ptr.To(v1alpha1.LoadBalancerClass), nil
+		}, false},
+		{"refused more than it has", func(s *corev1.Service) { s.Status.Conditions[0].Status = metav1.ConditionFalse }, true},
 		{"of another type", func(s *corev1.Service) { s.Spec.Type = corev1.ServiceTypeNodePort }, false},
 		{"being deleted", func(s *corev1.Service) { s.DeletionTimestamp = &metav1.Time{Time: time.Now()} }, false},
 		{"without an address", func(s *corev1.Service) { s.Status = corev1.ServiceStatus{} }, false},

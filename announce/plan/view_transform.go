@@ -26,7 +26,7 @@ func transform(object any, own string) (any, error) {
 				LoadBalancerClass:     o.Spec.LoadBalancerClass,
 				ExternalTrafficPolicy: o.Spec.ExternalTrafficPolicy,
 			},
-			Status: corev1.ServiceStatus{LoadBalancer: o.Status.LoadBalancer},
+			Status: corev1.ServiceStatus{LoadBalancer: o.Status.LoadBalancer, Conditions: transformConditions(o.Status.Conditions)},
 		}, nil
 	case *discoveryv1.EndpointSlice:
 		slice := &discoveryv1.EndpointSlice{
@@ -76,6 +76,14 @@ func transform(object any, own string) (any, error) {
 		m.SetManagedFields(nil)
 	}
 	return object, nil
+}
+
+// transformConditions keeps what tells whose Service it is.
+func transformConditions(conditions []metav1.Condition) []metav1.Condition {
+	if assigned := meta.FindStatusCondition(conditions, v1alpha1.ConditionAddressAssigned); assigned != nil {
+		return []metav1.Condition{{Type: assigned.Type, Status: assigned.Status}}
+	}
+	return nil
 }
 
 func transformMeta(m *metav1.ObjectMeta) metav1.ObjectMeta {

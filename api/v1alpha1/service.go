@@ -1,7 +1,5 @@
 package v1alpha1
 
-import corev1 "k8s.io/api/core/v1"
-
 // SystemNamespace is where what Clarion's programs share with each other is, and the Secrets that its objects name.
 const SystemNamespace = "clarion-system"
 
@@ -34,9 +32,3 @@ const (
 	// ReasonNoSession : no node that could announce an address has a BGP session to announce it on.
 	ReasonNoSession = "NoSession"
 )
-
-// WantsLoadBalancer reports whether a Service asks Clarion for a load balancer.
-func WantsLoadBalancer(service *corev1.Service) bool {
-	class := service.Spec.LoadBalancerClass
-	return service.Spec.Type == corev1.ServiceTypeLoadBalancer && (class == nil || *class == LoadBalancerClass)
-}

@@ -32,7 +32,7 @@ type Allocator struct {
 	namespaces map[string]labels.Set
 
 	// carvings are what conflicts, reserved and reservations keep from everybody, sorted and without overlap.
-	conflicts    []ContestedAddress
+	conflicts    []ConflictingAddress
 	reserved     []ReservedRange
 	reservations []Reservation
 	carvings     []carving
@@ -53,15 +53,15 @@ type Outcome struct {
 	// Message says in a sentence what the Service has, with whom it shares it, and why a second family is missing if it is
 	// merely preferred. It changes only with these facts.
 	Message string
-	// Conflicts are addresses that the Service believes it has and that another Service has too. Each is reported once.
-	Conflicts []Conflict
-	// Poke are other Services whose answer may have changed. It is filled in with an error too.
-	Poke []types.NamespacedName
+	// DoubleClaims are addresses that the Service believes it has and that another Service has too. Each is reported once.
+	DoubleClaims []DoubleClaim
+	// Requeue are other Services whose answer may have changed. It is filled in with an error too.
+	Requeue []types.NamespacedName
 }
 
-// Conflict is an address that two Services claim without sharing it. The older one keeps it, unless the younger had it from
+// DoubleClaim is an address that two Services claim without sharing it. The older one keeps it, unless the younger had it from
 // this allocator.
-type Conflict struct {
+type DoubleClaim struct {
 	Address netip.Addr
 	Winner  types.NamespacedName
 	Loser   types.NamespacedName
@@ -122,10 +122,10 @@ func (a *Allocator) Ensure(now time.Time, r Request) (Outcome, error) {
 		a.queue(w).join(rec)
 	}
 
-	out := Outcome{Conflicts: op.conflicts}
+	out := Outcome{DoubleClaims: op.conflicts}
 	for _, addr := range r.Current {
 		if c, lost := a.lost(rec, addr); lost && !slices.Contains(believed, addr) && !isHeld(had, addr) {
-			out.Conflicts = append(out.Conflicts, c)
+			out.DoubleClaims = append(out.DoubleClaims, c)
 		}
 	}
 	rec.message = rec.describe()
@@ -139,7 +139,7 @@ func (a *Allocator) Ensure(now time.Time, r Request) (Outcome, error) {
 	if d.problem == nil {
 		out.Message = rec.message
 	}
-	out.Poke = op.settle()
+	out.Requeue = op.settle()
 	if d.problem != nil {
 		return out, d.problem
 	}
@@ -177,7 +177,7 @@ func (a *Allocator) Lookup(service types.NamespacedName) ([]netip.Addr, bool) {
 // Restore learns, before anything is served, what Services have according to their status. Of two that claim one address
 // without sharing it, the older keeps it. It hands out nothing new: a Service that loses its claim gets another address when
 // it is asked for with Ensure.
-func (a *Allocator) Restore(now time.Time, requests []Request) []Conflict {
+func (a *Allocator) Restore(now time.Time, requests []Request) []DoubleClaim {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 
@@ -236,20 +236,20 @@ func isHeld(held [families]*holding, addr netip.Addr) bool {
 }
 
 // lost reports whether a Service believes in an address that others have and would not share with it.
-func (a *Allocator) lost(rec *record, addr netip.Addr) (Conflict, bool) {
+func (a *Allocator) lost(rec *record, addr netip.Addr) (DoubleClaim, bool) {
 	if isHeld(rec.held, addr) {
-		return Conflict{}, false
+		return DoubleClaim{}, false
 	}
 	h := a.table.addresses[addr]
 	if h == nil {
-		return Conflict{}, false
+		return DoubleClaim{}, false
 	}
 	for _, o := range h.owners {
 		if misfit(addr, h.pool, &rec.request, o) != nil {
-			return Conflict{Address: addr, Winner: o.request.Service, Loser: rec.request.Service}, true
+			return DoubleClaim{Address: addr, Winner: o.request.Service, Loser: rec.request.Service}, true
 		}
 	}
-	return Conflict{}, false
+	return DoubleClaim{}, false
 }
 
 // operation is one call that changes the table. It gathers what must be looked at again when the change is done.
@@ -262,7 +262,7 @@ type operation struct {
 	touchedAddresses []netip.Addr
 	touchedRooms     []room
 
-	conflicts []Conflict
+	conflicts []DoubleClaim
 	pokes     []types.NamespacedName
 	poked     map[*record]bool
 }
@@ -315,7 +315,7 @@ func (op *operation) evict(rec *record, h *holding) {
 		if o == rec || misfit(h.addr, h.pool, &rec.request, o) == nil {
 			continue
 		}
-		op.conflicts = append(op.conflicts, Conflict{Address: h.addr, Winner: rec.request.Service, Loser: o.request.Service})
+		op.conflicts = append(op.conflicts, DoubleClaim{Address: h.addr, Winner: rec.request.Service, Loser: o.request.Service})
 		op.a.table.leave(o, h, op.now)
 		op.poke(o)
 	}

@@ -120,7 +120,7 @@ func TestWishes(t *testing.T) {
 			s.ensure(s.service("b", asks("10.0.0.5")))
 			s.expect("poked", s.release(s.service("holder")), "a")
 			_, out := s.ask(s.service("a", asks("10.0.0.5")))
-			s.expect("poked", names(out.Poke), "b")
+			s.expect("poked", names(out.Requeue), "b")
 			s.expect("b", s.sentence(s.service("b", asks("10.0.0.5"))), "10.0.0.5 is in use by Service default/a")
 		},
 		"of several who ask for an address those who can share it are told together": func(s *script) {
@@ -278,10 +278,10 @@ func TestRest(t *testing.T) {
 			s.ensure(s.service("a"))
 			s.release(s.service("a"))
 			status := s.a.PoolStatuses(s.now)["public"]
-			if status.QuarantinedIPv4 != 1 || status.IPv4.Available != 4 || status.IPv4.Assigned != 0 {
+			if status.AwaitingReuseIPv4 != 1 || status.IPv4.Available != 4 || status.IPv4.Assigned != 0 {
 				s.t.Errorf("status %+v %+v", status, status.IPv4)
 			}
-			if status := s.a.PoolStatuses(s.now.Add(time.Minute))["public"]; status.QuarantinedIPv4 != 0 {
+			if status := s.a.PoolStatuses(s.now.Add(time.Minute))["public"]; status.AwaitingReuseIPv4 != 0 {
 				s.t.Errorf("rests for ever: %+v", status)
 			}
 			if len(s.a.table.services)+len(s.a.table.addresses) > 0 {

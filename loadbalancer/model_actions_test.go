@@ -150,7 +150,7 @@ func (w *world) reserve(t *rapid.T) {
 func (w *world) conflict(t *rapid.T) {
 	w.conflicts = nil
 	for _, addr := range rapid.SliceOfN(anyAddress, 0, 3).Draw(t, "contested addresses") {
-		w.conflicts = append(w.conflicts, ContestedAddress{addr, oneOf(t, "by whom", "a printer answers for it", "a camera answers for it")})
+		w.conflicts = append(w.conflicts, ConflictingAddress{addr, oneOf(t, "by whom", "a printer answers for it", "a camera answers for it")})
 	}
 	w.forgetRests()
 	w.enqueue(w.a.SetConflicts(w.now, w.conflicts))

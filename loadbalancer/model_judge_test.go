@@ -67,7 +67,7 @@ func (w *world) before(svc *corev1.Service) before {
 func (w *world) judge(svc *corev1.Service, r Request, b before, out Outcome, err error) {
 	key := keyOf(svc)
 	fail := func(format string, args ...any) {
-		w.t.Fatalf("%s: %s\n  before %v, answer %v %v", key, fmt.Sprintf(format, args...), b.had, answer(svc, out, err), out.Conflicts)
+		w.t.Fatalf("%s: %s\n  before %v, answer %v %v", key, fmt.Sprintf(format, args...), b.had, answer(svc, out, err), out.DoubleClaims)
 	}
 	addresses, known := w.a.Lookup(r.Service)
 	if !known || !slices.Equal(addresses, out.Addresses) {
@@ -81,7 +81,7 @@ func (w *world) judge(svc *corev1.Service, r Request, b before, out Outcome, err
 			fail("%v is said to be from pool %q", addr, out.Pools[addr])
 		}
 	}
-	if slices.Contains(out.Poke, r.Service) {
+	if slices.Contains(out.Requeue, r.Service) {
 		fail("pokes itself")
 	}
 
@@ -124,9 +124,9 @@ func (w *world) judge(svc *corev1.Service, r Request, b before, out Outcome, err
 			if other == key || slices.Contains(w.owners[addr], other) {
 				continue
 			}
-			told := Conflict{Address: addr, Winner: r.Service, Loser: types.NamespacedName{Namespace: w.services[other].Namespace, Name: w.services[other].Name}}
-			if b.known || !slices.Contains(out.Conflicts, told) || !slices.Contains(out.Poke, told.Loser) {
-				fail("takes %v from %s, and says %v %v", addr, other, out.Conflicts, out.Poke)
+			told := DoubleClaim{Address: addr, Winner: r.Service, Loser: types.NamespacedName{Namespace: w.services[other].Namespace, Name: w.services[other].Name}}
+			if b.known || !slices.Contains(out.DoubleClaims, told) || !slices.Contains(out.Requeue, told.Loser) {
+				fail("takes %v from %s, and says %v %v", addr, other, out.DoubleClaims, out.Requeue)
 			}
 			// Who had the address may be gone already, and have a namesake of another age.
 			if !olderThan(svc, w.seen[other]) {
@@ -134,7 +134,7 @@ func (w *world) judge(svc *corev1.Service, r Request, b before, out Outcome, err
 			}
 		}
 	}
-	for _, c := range out.Conflicts {
+	for _, c := range out.DoubleClaims {
 		if !slices.Contains(w.owners[c.Address], c.Winner.String()) || slices.Contains(w.owners[c.Address], c.Loser.String()) {
 			fail("reports %v, but %v has it", c, w.owners[c.Address])
 		}
@@ -168,8 +168,8 @@ func (w *world) inspect() {
 			w.t.Fatalf("%s was told %s and not poked, now it is %s", key, answers[key], answer(svc, out, err))
 		}
 		w.checkServed(svc, out, err)
-		if len(w.queue) > 0 || len(out.Conflicts) > 0 {
-			w.t.Fatalf("asking %s again pokes %v and finds conflicts %v", key, w.queue, out.Conflicts)
+		if len(w.queue) > 0 || len(out.DoubleClaims) > 0 {
+			w.t.Fatalf("asking %s again pokes %v and finds conflicts %v", key, w.queue, out.DoubleClaims)
 		}
 	}
 	w.checkCounts()
@@ -270,8 +270,8 @@ func (w *world) checkCounts() {
 		if status.IPv4 != nil {
 			got = *status.IPv4
 		}
-		if got.Total != total || got.Assigned != assigned || status.QuarantinedIPv4 != rests {
-			w.t.Fatalf("pool %s: counts %+v and %d resting, should be %d, %d and %d", name, got, status.QuarantinedIPv4, total, assigned, rests)
+		if got.Total != total || got.Assigned != assigned || status.AwaitingReuseIPv4 != rests {
+			w.t.Fatalf("pool %s: counts %+v and %d resting, should be %d, %d and %d", name, got, status.AwaitingReuseIPv4, total, assigned, rests)
 		}
 	}
 }

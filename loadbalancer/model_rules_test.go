@@ -118,7 +118,7 @@ func (w *world) admits(p *v1alpha1.IPAddressPool, svc *corev1.Service) bool {
 
 // contested reports whether a stranger answers for an address.
 func (w *world) contested(addr netip.Addr) bool {
-	return slices.ContainsFunc(w.conflicts, func(c ContestedAddress) bool { return c.Address == addr })
+	return slices.ContainsFunc(w.conflicts, func(c ConflictingAddress) bool { return c.Address == addr })
 }
 
 // reservedBy says what keeps an address from being handed out: somebody's own or contested, or a reservation.

@@ -67,7 +67,7 @@ type world struct {
 	namespaces   map[string]map[string]string
 	reserved     []ReservedRange
 	reservations []Reservation
-	conflicts    []ContestedAddress
+	conflicts    []ConflictingAddress
 
 	queue []string
 	// gone are Services whose deletion the allocator has not heard of.
@@ -193,7 +193,7 @@ func (w *world) ask(svc *corev1.Service) (Outcome, error) {
 	w.judge(svc, r, before, out, err)
 	w.seen[keyOf(svc)] = svc.DeepCopy()
 	w.answers[keyOf(svc)] = answer(svc, out, err)
-	w.enqueue(out.Poke)
+	w.enqueue(out.Requeue)
 	setStatus(svc, out.Addresses)
 	return out, err
 }

@@ -29,7 +29,7 @@ func TestWaiting(t *testing.T) {
 			s.ensure(s.service("y"))
 			s.expect("poked", s.release(s.service("holder")), "x")
 			_, out := s.ask(s.service("x", from("nowhere")))
-			s.expect("poked", names(out.Poke), "y")
+			s.expect("poked", names(out.Requeue), "y")
 		},
 		"who was told and is deleted passes it on": func(s *script) {
 			s.ensure(s.service("holder"))
@@ -68,7 +68,7 @@ func TestWaiting(t *testing.T) {
 			s.expect("x may come for this one too", s.release(s.service("b")), "")
 			answer, out := s.ask(s.service("x"))
 			s.expect("x", answer, "10.0.0.1")
-			s.expect("poked", names(out.Poke), "y")
+			s.expect("poked", names(out.Requeue), "y")
 			s.expect("y", s.ensure(s.service("y")), "10.0.0.2")
 		},
 	}, newPool("one", "10.0.0.1"))

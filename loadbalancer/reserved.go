@@ -16,10 +16,10 @@ type ReservedRange struct {
 	What   string
 }
 
-// ContestedAddress is an address for which a stranger on the network answers: neither a node nor any Service of ours. What is
+// ConflictingAddress is an address for which a stranger on the network answers: neither a node nor any Service of ours. What is
 // a half sentence that says who and by whom it was heard: "the host 52:54:00:12:34:56 on the network answers for it (heard by
 // node-1)".
-type ContestedAddress struct {
+type ConflictingAddress struct {
 	Address netip.Addr
 	What    string
 }
@@ -56,11 +56,11 @@ func (a *Allocator) SetReserved(now time.Time, ranges []ReservedRange) (poke []t
 // counts. Such an address is not handed out, and who has it loses it and gets another one or waits, except a Service that
 // asks for that very address: it keeps it if it has it, and is refused with AddressConflict if it has not. A claim made after a
 // restart is treated the same, so that conflicts that are known should be told before Restore.
-func (a *Allocator) SetConflicts(now time.Time, conflicts []ContestedAddress) (poke []types.NamespacedName) {
+func (a *Allocator) SetConflicts(now time.Time, conflicts []ConflictingAddress) (poke []types.NamespacedName) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 
-	a.conflicts = slices.DeleteFunc(slices.Clone(conflicts), func(c ContestedAddress) bool { return !c.Address.IsValid() })
+	a.conflicts = slices.DeleteFunc(slices.Clone(conflicts), func(c ConflictingAddress) bool { return !c.Address.IsValid() })
 	return a.carve(now)
 }
 

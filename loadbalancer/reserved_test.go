@@ -73,9 +73,9 @@ func TestStrangers(t *testing.T) {
 	pool := newPool("public", "10.0.0.0/30")
 	const printer = "the host 52:54:00:12:34:56 on the network answers for it (heard by node-1)"
 	contested := func(s *script, list ...string) string {
-		var conflicts []ContestedAddress
+		var conflicts []ConflictingAddress
 		for _, addr := range parse(list) {
-			conflicts = append(conflicts, ContestedAddress{addr, printer})
+			conflicts = append(conflicts, ConflictingAddress{addr, printer})
 		}
 		return names(s.a.SetConflicts(s.now, conflicts))
 	}
@@ -168,7 +168,7 @@ func TestStrangers(t *testing.T) {
 			contested(s, "10.0.0.0")
 			s.ensure(s.service("a", asks("10.0.0.0")))
 			s.expect("the same again", contested(s, "10.0.0.0"), "")
-			s.expect("poked", names(s.a.SetConflicts(s.now, []ContestedAddress{{Address: parse([]string{"10.0.0.0"})[0], What: "a camera answers for it"}})), "a")
+			s.expect("poked", names(s.a.SetConflicts(s.now, []ConflictingAddress{{Address: parse([]string{"10.0.0.0"})[0], What: "a camera answers for it"}})), "a")
 			s.expect("a", s.sentence(s.service("a", asks("10.0.0.0"))), "10.0.0.0 is not handed out: a camera answers for it")
 		},
 	}, pool)
@@ -271,7 +271,7 @@ func TestReservations(t *testing.T) {
 			s.expect("web", s.ensure(s.service("web", shares("k", 80))), "PoolExhausted")
 			set(s, keep("r", "web", "10.0.0.0"))
 			_, out := s.ask(s.service("a", shares("k", 81)))
-			s.expect("poked", names(out.Poke), "web")
+			s.expect("poked", names(out.Requeue), "web")
 			s.expect("web", s.ensure(s.service("web", shares("k", 80))), "10.0.0.0")
 		},
 		"a reservation that goes frees its address for those who wait": func(s *script) {

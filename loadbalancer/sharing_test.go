@@ -14,7 +14,7 @@ func TestSharing(t *testing.T) {
 		"who is joined is told": func(s *script) {
 			s.ensure(s.service("a", shares("k", 80)))
 			_, out := s.ask(s.service("b", shares("k", 443)))
-			s.expect("poked", names(out.Poke), "a")
+			s.expect("poked", names(out.Requeue), "a")
 			s.ensure(s.service("a", shares("k", 80)))
 			s.expect("poked", s.release(s.service("b")), "a")
 		},
@@ -84,7 +84,7 @@ func TestSharing(t *testing.T) {
 			s.ensure(s.service("b", shares("k", 81), asks("10.0.0.7")))
 			s.expect("b", s.ensure(s.service("b", shares("k", 80), asks("10.0.0.7"))), "SharingConflict")
 			_, out := s.ask(s.service("a", shares("k", 82), asks("10.0.0.7")))
-			s.expect("poked", names(out.Poke), "b")
+			s.expect("poked", names(out.Requeue), "b")
 			s.expect("b", s.ensure(s.service("b", shares("k", 80), asks("10.0.0.7"))), "10.0.0.7")
 		},
 		"who is alone may change its key in place": func(s *script) {
@@ -99,10 +99,10 @@ func TestSharing(t *testing.T) {
 			s.expect("b", s.ensure(s.service("b", shares("k", 80))), "PoolExhausted")
 			s.expect("c", s.ensure(s.service("c", shares("k", 80))), "PoolExhausted")
 			_, out := s.ask(s.service("a", shares("k", 81)))
-			s.expect("one fits, and the next would not beside it", names(out.Poke), "b")
+			s.expect("one fits, and the next would not beside it", names(out.Requeue), "b")
 			// It has changed its mind, so there is room for the next.
 			_, out = s.ask(s.service("b", shares("l", 80)))
-			s.expect("poked", names(out.Poke), "c")
+			s.expect("poked", names(out.Requeue), "c")
 			s.expect("c", s.ensure(s.service("c", shares("k", 80))), "10.0.0.1")
 		},
 		"an address of a pool that does not assign by itself is not shared by accident": func(s *script) {

@@ -13,8 +13,8 @@ type PoolStatus struct {
 	// IPv4 and IPv6 count the addresses of each family; nil if the pool has none or cannot be used. Addresses that are
 	// reserved for a Service are in Total but not in Available.
 	IPv4, IPv6 *v1alpha1.AddressCounts
-	// QuarantinedIPv4 and QuarantinedIPv6 count the addresses that rest after use; Available includes them.
-	QuarantinedIPv4, QuarantinedIPv6 int64
+	// AwaitingReuseIPv4 and AwaitingReuseIPv6 count the addresses that rest after use; Available includes them.
+	AwaitingReuseIPv4, AwaitingReuseIPv6 int64
 	// Ready, Reason and Message are the pool's Ready condition. A pool that is ready has a message too: what of it is not
 	// handed out.
 	Ready   bool
@@ -36,11 +36,11 @@ func (a *Allocator) PoolStatuses(now time.Time) map[string]PoolStatus {
 		status := PoolStatus{Ready: true, Reason: v1alpha1.ReasonValid, Message: a.remarks(p)}
 		if s := p.spaces[ipv4]; s != nil {
 			s.wake(now, a.table)
-			status.IPv4, status.QuarantinedIPv4 = s.counts(), int64(s.resting.Len())
+			status.IPv4, status.AwaitingReuseIPv4 = s.counts(), int64(s.resting.Len())
 		}
 		if s := p.spaces[ipv6]; s != nil {
 			s.wake(now, a.table)
-			status.IPv6, status.QuarantinedIPv6 = s.counts(), int64(s.resting.Len())
+			status.IPv6, status.AwaitingReuseIPv6 = s.counts(), int64(s.resting.Len())
 		}
 		statuses[name] = status
 	}

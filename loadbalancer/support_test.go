@@ -209,7 +209,7 @@ func names(list []types.NamespacedName) string {
 	return strings.Join(texts, " ")
 }
 
-func conflicts(list []Conflict) string {
+func conflicts(list []DoubleClaim) string {
 	var texts []string
 	for _, c := range list {
 		texts = append(texts, fmt.Sprintf("%v: %s, not %s", c.Address, c.Winner.Name, c.Loser.Name))

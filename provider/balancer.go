@@ -63,8 +63,8 @@ func (b *balancer) EnsureLoadBalancer(ctx context.Context, _ string, service *co
 	}
 	request, _ := loadbalancer.NewRequest(service) // the allocator refuses what is wrong with it
 	outcome, err := b.allocator.Ensure(time.Now(), request)
-	b.feed.poke(outcome.Poke...)
-	b.report(outcome.Conflicts)
+	b.feed.poke(outcome.Requeue...)
+	b.report(outcome.DoubleClaims)
 	b.keeper.countsChanged()
 	said := b.conditions.say(service, condition(outcome, err))
 
@@ -122,11 +122,11 @@ func (b *balancer) release(service *corev1.Service) {
 // Conflicts with hosts that are no nodes have another one, v1alpha1.ReasonAddressConflict.
 const eventClaimedTwice = "AddressClaimedTwice"
 
-// report tells both Services of each conflict.
-func (b *balancer) report(conflicts []loadbalancer.Conflict) {
-	for _, conflict := range conflicts {
-		message := fmt.Sprintf("%s is claimed by Services %s and %s: %s keeps it", conflict.Address, conflict.Winner, conflict.Loser, conflict.Winner)
-		for _, name := range []types.NamespacedName{conflict.Winner, conflict.Loser} {
+// report tells both Services of each double claim.
+func (b *balancer) report(claims []loadbalancer.DoubleClaim) {
+	for _, claim := range claims {
+		message := fmt.Sprintf("%s is claimed by Services %s and %s: %s keeps it", claim.Address, claim.Winner, claim.Loser, claim.Winner)
+		for _, name := range []types.NamespacedName{claim.Winner, claim.Loser} {
 			if service, err := b.services.Services(name.Namespace).Get(name.Name); err == nil {
 				b.events.Event(service, corev1.EventTypeWarning, eventClaimedTwice, message)
 			}

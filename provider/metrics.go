@@ -14,7 +14,7 @@ import (
 
 var (
 	poolAddresses = metrics.NewDesc("clarion_pool_addresses",
-		"Addresses of a pool by family and state: total, assigned (shared ones count once), available, and quarantined, which are available but rest after use.",
+		"Addresses of a pool by family and state: total, assigned (shared ones count once), available, and awaiting_reuse, which are available but not handed out again while others are left.",
 		[]string{"pool", "family", "state"}, nil, metrics.ALPHA, "")
 	waitingServices = metrics.NewDesc("clarion_services_waiting",
 		"Services that do not have what they ask for, by the reason of their AddressAssigned condition.",
@@ -55,17 +55,17 @@ func (c *allocatorCollector) CollectWithStability(out chan<- metrics.Metric) {
 		out <- metrics.NewLazyConstMetric(desc, metrics.GaugeValue, float64(value), labels...)
 	}
 	for name, status := range c.allocator.PoolStatuses(time.Now()) {
-		family := func(family corev1.IPFamily, counts *v1alpha1.AddressCounts, quarantined int64) {
+		family := func(family corev1.IPFamily, counts *v1alpha1.AddressCounts, awaitingReuse int64) {
 			if counts == nil {
 				return
 			}
 			gauge(poolAddresses, counts.Total, name, string(family), "total")
 			gauge(poolAddresses, counts.Assigned, name, string(family), "assigned")
 			gauge(poolAddresses, counts.Available, name, string(family), "available")
-			gauge(poolAddresses, quarantined, name, string(family), "quarantined")
+			gauge(poolAddresses, awaitingReuse, name, string(family), "awaiting_reuse")
 		}
-		family(corev1.IPv4Protocol, status.IPv4, status.QuarantinedIPv4)
-		family(corev1.IPv6Protocol, status.IPv6, status.QuarantinedIPv6)
+		family(corev1.IPv4Protocol, status.IPv4, status.AwaitingReuseIPv4)
+		family(corev1.IPv6Protocol, status.IPv6, status.AwaitingReuseIPv6)
 	}
 	for reason, count := range c.allocator.Waiting() {
 		gauge(waitingServices, int64(count), string(reason))

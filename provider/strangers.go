@@ -68,11 +68,11 @@ func (o *observer) listen() {
 }
 
 // contestedAddresses is what the allocator is told, in a stable order.
-func contestedAddresses(contested map[netip.Addr]contest) []loadbalancer.ContestedAddress {
-	var list []loadbalancer.ContestedAddress
+func contestedAddresses(contested map[netip.Addr]contest) []loadbalancer.ConflictingAddress {
+	var list []loadbalancer.ConflictingAddress
 	for _, address := range slices.SortedFunc(maps.Keys(contested), netip.Addr.Compare) {
 		if contested[address].avoid {
-			list = append(list, loadbalancer.ContestedAddress{Address: address, What: contested[address].who})
+			list = append(list, loadbalancer.ConflictingAddress{Address: address, What: contested[address].who})
 		}
 	}
 	return list

@@ -122,7 +122,7 @@ func testFeedback(d *deployment) {
 				`clarion_pool_addresses{family="IPv4",pool="pool",state="total"} 4`,
 				`clarion_pool_addresses{family="IPv4",pool="pool",state="assigned"} 1`,
 				`clarion_pool_addresses{family="IPv4",pool="pool",state="available"} 3`,
-				`clarion_pool_addresses{family="IPv4",pool="pool",state="quarantined"} 1`,
+				`clarion_pool_addresses{family="IPv4",pool="pool",state="awaiting_reuse"} 1`,
 				`clarion_pool_addresses{family="IPv6",pool="pool",state="total"} 4`,
 				`clarion_pool_addresses{family="IPv4",pool="tiny",state="available"} 0`,
 				`clarion_services_waiting{reason="PoolExhausted"} 2`,

@@ -26,21 +26,21 @@ type Allocator struct {
 	// their ranges by address.
 	pools map[string]*pool
 	order []*pool
-	index []indexed
+	index []poolRange
 
 	// namespaces has the labels of every namespace that is known.
 	namespaces map[string]labels.Set
 
 	// carvings are what conflicts, reserved and reservations keep from everybody, sorted and without overlap.
-	conflicts    []ConflictingAddress
-	reserved     []ReservedRange
-	reservations []Reservation
-	carvings     []carving
-	keepsFor     map[types.NamespacedName]bool // Services that a reservation names
+	conflicts      []ConflictingAddress
+	reserved       []ReservedRange
+	reservations   []Reservation
+	restrictions   []restriction
+	hasReservation map[types.NamespacedName]bool // Services that a reservation names
 
-	// wishes has the Services that wait for one address, sharers those that wait for room beside others.
-	wishes  map[netip.Addr]*queue
-	sharers map[room]*queue
+	// waitingForAddress has the Services that wait for one address, sharers those that wait for room beside others.
+	waitingForAddress map[netip.Addr]*queue
+	waitingToShare    map[sharingKey]*queue
 }
 
 // Outcome is the answer to a Request.
@@ -70,11 +70,11 @@ type DoubleClaim struct {
 // New returns an Allocator without pools.
 func New() *Allocator {
 	return &Allocator{
-		table:      newTable(),
-		pools:      map[string]*pool{},
-		namespaces: map[string]labels.Set{},
-		wishes:     map[netip.Addr]*queue{},
-		sharers:    map[room]*queue{},
+		table:             newTable(),
+		pools:             map[string]*pool{},
+		namespaces:        map[string]labels.Set{},
+		waitingForAddress: map[netip.Addr]*queue{},
+		waitingToShare:    map[sharingKey]*queue{},
 	}
 }
 
@@ -103,28 +103,28 @@ func (a *Allocator) Ensure(now time.Time, r Request) (Outcome, error) {
 		a.table.services[r.Service] = rec
 	}
 	op.self = rec
-	op.unqueue(rec)
-	rec.poked = false
+	op.leaveQueues(rec)
+	rec.requeued = false
 
-	believed, had := rec.request.Current, rec.held
-	var claims [families]taken
+	believed, had := rec.request.Current, rec.owned
+	var claims [families]choice
 	if !known {
 		believed = nil
-		*rec = record{live: true, rests: rec.rests, request: r}
+		*rec = record{live: true, former: rec.former, request: r}
 		claims = a.claims(rec)
 	}
 	d := a.decide(now, &r, rec, claims)
 	sameSharing := r.sharesLike(&rec.request)
 	a.table.update(rec, r)
-	rec.asked, rec.problem, rec.told, rec.missing = true, d.problem, d.told, d.missing
-	op.apply(rec, d.take, !sameSharing)
+	rec.answered, rec.problem, rec.problems, rec.missing = true, d.problem, d.problems, d.missing
+	op.apply(rec, d.choices, !sameSharing)
 	for _, w := range d.waits {
 		a.queue(w).join(rec)
 	}
 
 	out := Outcome{DoubleClaims: op.conflicts}
 	for _, addr := range r.Current {
-		if c, lost := a.lost(rec, addr); lost && !slices.Contains(believed, addr) && !isHeld(had, addr) {
+		if c, lost := a.doubleClaim(rec, addr); lost && !slices.Contains(believed, addr) && !owns(had, addr) {
 			out.DoubleClaims = append(out.DoubleClaims, c)
 		}
 	}
@@ -132,14 +132,14 @@ func (a *Allocator) Ensure(now time.Time, r Request) (Outcome, error) {
 	out.Addresses = rec.addresses()
 	out.Pools = make(map[netip.Addr]string, len(out.Addresses))
 	for _, addr := range out.Addresses {
-		if h := a.table.addresses[addr]; h.pool != nil {
-			out.Pools[addr] = h.pool.name
+		if alloc := a.table.addresses[addr]; alloc.pool != nil {
+			out.Pools[addr] = alloc.pool.name
 		}
 	}
 	if d.problem == nil {
 		out.Message = rec.message
 	}
-	out.Requeue = op.settle()
+	out.Requeue = op.notifyWaiters()
 	if d.problem != nil {
 		return out, d.problem
 	}
@@ -158,7 +158,7 @@ func (a *Allocator) Release(now time.Time, service types.NamespacedName, uid typ
 	}
 	op := &operation{a: a, now: now, self: rec}
 	op.release(rec)
-	return op.settle()
+	return op.notifyWaiters()
 }
 
 // Lookup returns the addresses of a Service, ordered by its families, and whether the allocator knows the Service at all: it
@@ -196,12 +196,12 @@ func (a *Allocator) Restore(now time.Time, requests []Request) []DoubleClaim {
 	conflicts := op.conflicts
 	for _, rec := range claimants {
 		for _, addr := range rec.request.Current {
-			if c, lost := a.lost(rec, addr); lost {
+			if c, lost := a.doubleClaim(rec, addr); lost {
 				conflicts = append(conflicts, c)
 			}
 		}
 	}
-	op.settle()
+	op.notifyWaiters()
 	return conflicts
 }
 
@@ -223,29 +223,29 @@ func (a *Allocator) Waiting() map[Reason]int {
 func (rec *record) addresses() []netip.Addr {
 	var list []netip.Addr
 	for _, name := range rec.request.Families {
-		if f, ok := familyFrom(name); ok && rec.held[f] != nil && !slices.Contains(list, rec.held[f].addr) {
-			list = append(list, rec.held[f].addr)
+		if f, ok := familyFrom(name); ok && rec.owned[f] != nil && !slices.Contains(list, rec.owned[f].addr) {
+			list = append(list, rec.owned[f].addr)
 		}
 	}
 	return list
 }
 
-func isHeld(held [families]*holding, addr netip.Addr) bool {
-	h := held[familyOf(addr)]
-	return h != nil && h.addr == addr
+func owns(held [families]*allocation, addr netip.Addr) bool {
+	alloc := held[familyOf(addr)]
+	return alloc != nil && alloc.addr == addr
 }
 
-// lost reports whether a Service believes in an address that others have and would not share with it.
-func (a *Allocator) lost(rec *record, addr netip.Addr) (DoubleClaim, bool) {
-	if isHeld(rec.held, addr) {
+// doubleClaim reports whether a Service believes in an address that others have and would not share with it.
+func (a *Allocator) doubleClaim(rec *record, addr netip.Addr) (DoubleClaim, bool) {
+	if owns(rec.owned, addr) {
 		return DoubleClaim{}, false
 	}
-	h := a.table.addresses[addr]
-	if h == nil {
+	alloc := a.table.addresses[addr]
+	if alloc == nil {
 		return DoubleClaim{}, false
 	}
-	for _, o := range h.owners {
-		if misfit(addr, h.pool, &rec.request, o) != nil {
+	for _, o := range alloc.owners {
+		if sharingConflict(addr, alloc.pool, &rec.request, o) != nil {
 			return DoubleClaim{Address: addr, Winner: o.request.Service, Loser: rec.request.Service}, true
 		}
 	}
@@ -260,16 +260,16 @@ type operation struct {
 
 	touchedQueues    []*queue
 	touchedAddresses []netip.Addr
-	touchedRooms     []room
+	touchedKeys      []sharingKey
 
 	conflicts []DoubleClaim
-	pokes     []types.NamespacedName
-	poked     map[*record]bool
+	requeues  []types.NamespacedName
+	requeued  map[*record]bool
 }
 
 // claims are the addresses that a Service which is seen for the first time has according to its status, and may have. Those
 // of younger Services are among them.
-func (a *Allocator) claims(rec *record) (claims [families]taken) {
+func (a *Allocator) claims(rec *record) (claims [families]choice) {
 	r := &rec.request
 	for _, addr := range r.Current {
 		f := familyOf(addr)
@@ -278,67 +278,67 @@ func (a *Allocator) claims(rec *record) (claims [families]taken) {
 			continue
 		}
 		if !slices.ContainsFunc(a.table.owners(addr), func(o *record) bool {
-			return compareAge(o, rec) < 0 && misfit(addr, p, r, o) != nil
+			return compareAge(o, rec) < 0 && sharingConflict(addr, p, r, o) != nil
 		}) {
-			claims[f] = taken{addr, p, a.zoneOf(addr)}
+			claims[f] = choice{addr, p, a.audienceOf(addr)}
 		}
 	}
 	return claims
 }
 
 // apply changes the table to what a Service is to have. What it keeps concerns others only if it shares it in another way.
-func (op *operation) apply(rec *record, take [families]taken, sharingChanged bool) {
+func (op *operation) apply(rec *record, take [families]choice, sharingChanged bool) {
 	t := op.a.table
 	for f := range families {
-		old := rec.held[f]
+		old := rec.owned[f]
 		switch {
 		case old != nil && old.addr == take[f].addr:
 			if sharingChanged {
-				op.touchHolding(old)
+				op.touch(old)
 			}
 			continue
 		case take[f].addr.IsValid():
-			h := t.hold(rec, take[f].addr, take[f].pool, take[f].zone)
-			op.evict(rec, h)
-			op.touchHolding(h)
+			alloc := t.addOwner(rec, take[f].addr, take[f].pool, take[f].audience)
+			op.evict(rec, alloc)
+			op.touch(alloc)
 		}
 		if old != nil {
-			t.leave(rec, old, op.now)
-			op.touchHolding(old)
+			t.removeOwner(rec, old, op.now)
+			op.touch(old)
 		}
 	}
 }
 
 // evict takes an address from those with whom its new owner does not share it. There are some only if it claimed it.
-func (op *operation) evict(rec *record, h *holding) {
-	for _, o := range slices.Clone(h.owners) {
-		if o == rec || misfit(h.addr, h.pool, &rec.request, o) == nil {
+func (op *operation) evict(rec *record, alloc *allocation) {
+	for _, o := range slices.Clone(alloc.owners) {
+		if o == rec || sharingConflict(alloc.addr, alloc.pool, &rec.request, o) == nil {
 			continue
 		}
-		op.conflicts = append(op.conflicts, DoubleClaim{Address: h.addr, Winner: rec.request.Service, Loser: o.request.Service})
-		op.a.table.leave(o, h, op.now)
-		op.poke(o)
+		op.conflicts = append(op.conflicts, DoubleClaim{Address: alloc.addr, Winner: rec.request.Service, Loser: o.request.Service})
+		op.a.table.removeOwner(o, alloc, op.now)
+		op.requeue(o)
 	}
 }
 
 func (op *operation) release(rec *record) {
-	op.unqueue(rec)
-	for _, h := range rec.held {
-		if h != nil {
-			op.a.table.leave(rec, h, op.now)
-			op.touchHolding(h)
+	op.leaveQueues(rec)
+	for _, alloc := range rec.owned {
+		if alloc != nil {
+			op.a.table.removeOwner(rec, alloc, op.now)
+			op.touch(alloc)
 		}
 	}
-	rec.live, rec.poked = false, false
-	op.a.table.tidy(rec)
+	rec.live, rec.requeued = false, false
+	op.a.table.discardIfUnused(rec)
 }
 
-// unqueue takes a Service out of all queues. If it was told that there is something for it, and might not take it, others
+// leaveQueues takes a Service out of all queues. If it was told that there is something for it, and might not take it, others
 // must be told.
-func (op *operation) unqueue(rec *record) {
+func (op *operation) leaveQueues(rec *record) {
 	for _, q := range rec.queues {
 		q.leave(rec)
-		if rec.poked {
+		if rec.requeued {
 			op.touchedQueues = append(op.touchedQueues, q)
 		}
 	}
@@ -348,25 +348,25 @@ func (op *operation) unqueue(rec *record) {
 	rec.queues = nil
 }
 
-func (op *operation) touchHolding(h *holding) {
-	op.touchedAddresses = append(op.touchedAddresses, h.addr)
+func (op *operation) touch(alloc *allocation) {
+	op.touchedAddresses = append(op.touchedAddresses, alloc.addr)
 }
 
-func (op *operation) poke(rec *record) {
-	if rec == op.self || op.poked[rec] {
+func (op *operation) requeue(rec *record) {
+	if rec == op.self || op.requeued[rec] {
 		return
 	}
-	if !rec.poked {
-		rec.poked = true
+	if !rec.requeued {
+		rec.requeued = true
 		for _, q := range rec.queues {
-			q.poked++
+			q.requeued++
 		}
 	}
-	if op.poked == nil {
-		op.poked = map[*record]bool{}
+	if op.requeued == nil {
+		op.requeued = map[*record]bool{}
 	}
-	op.poked[rec] = true
-	op.pokes = append(op.pokes, rec.request.Service)
+	op.requeued[rec] = true
+	op.requeues = append(op.requeues, rec.request.Service)
 }
 
 // allows reports whether the request's own wishes allow an address.

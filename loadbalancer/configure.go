@@ -32,7 +32,7 @@ func (a *Allocator) SetPools(now time.Time, objects []*v1alpha1.IPAddressPool) (
 		return nil
 	}
 	a.pools = pools
-	return a.rearrange(now)
+	return a.rebuildPools(now)
 }
 
 // SetNamespace takes the labels of a namespace.
@@ -63,30 +63,30 @@ func (a *Allocator) setNamespace(now time.Time, name string, set labels.Set) []t
 		return nil
 	}
 	op := &operation{a: a, now: now}
-	op.reconsider(func(rec *record) bool { return rec.request.Service.Namespace == name })
-	return op.settle()
+	op.reevaluate(func(rec *record) bool { return rec.request.Service.Namespace == name })
+	return op.notifyWaiters()
 }
 
-// rearrange derives from the pools and carvings which pools are used, in what order, and what is in their spaces; then it
+// rebuildPools derives from the pools and carvings which pools are used, in what order, and what is in their spaces; then it
 // looks at everybody whom that may concern.
-func (a *Allocator) rearrange(now time.Time) []types.NamespacedName {
+func (a *Allocator) rebuildPools(now time.Time) []types.NamespacedName {
 	a.order, a.index = nil, nil
 	rebuilt := map[*pool]bool{}
 	for _, p := range slices.SortedFunc(maps.Values(a.pools), (*pool).compareAge) {
 		usedBefore := p.built
 		p.reason, p.message = p.ownReason, p.ownMessage
 		if p.usable() {
-			a.enter(p)
+			a.indexPool(p)
 		}
 		p.established = p.usable()
 		if !p.usable() {
-			p.built, p.spaces, p.carved = false, [families]*space{}, nil
+			p.built, p.spaces, p.restrictions = false, [families]*space{}, nil
 			continue
 		}
 		a.order = append(a.order, p)
-		carved := a.carvedFrom(p)
-		if !usedBefore || !slices.Equal(carved, p.carved) {
-			p.carved = carved
+		carved := a.restrictionsOf(p)
+		if !usedBefore || !slices.Equal(carved, p.restrictions) {
+			p.restrictions = carved
 			p.buildSpaces()
 			rebuilt[p] = true
 		}
@@ -96,23 +96,23 @@ func (a *Allocator) rearrange(now time.Time) []types.NamespacedName {
 		p.rank = i
 	}
 
-	moved := map[*holding]bool{}
-	for _, h := range a.table.addresses {
-		if p := a.poolOf(h.addr); p != h.pool || rebuilt[p] {
-			a.attach(h, p)
-			moved[h] = true
+	moved := map[*allocation]bool{}
+	for _, alloc := range a.table.addresses {
+		if p := a.poolOf(alloc.addr); p != alloc.pool || rebuilt[p] {
+			a.moveAllocation(alloc, p)
+			moved[alloc] = true
 		}
 	}
 
 	op := &operation{a: a, now: now}
-	op.reconsider(func(rec *record) bool {
-		return rec.waits() || slices.ContainsFunc(rec.held[:], func(h *holding) bool { return moved[h] })
+	op.reevaluate(func(rec *record) bool {
+		return rec.waits() || slices.ContainsFunc(rec.owned[:], func(alloc *allocation) bool { return moved[alloc] })
 	})
-	return op.settle()
+	return op.notifyWaiters()
 }
 
-// enter puts a pool's ranges into the index, unless another pool has any of them.
-func (a *Allocator) enter(p *pool) {
+// indexPool puts a pool's ranges into the index, unless another pool has any of them.
+func (a *Allocator) indexPool(p *pool) {
 	for _, e := range p.effective {
 		i := firstReaching(a.index, e.From)
 		if i < len(a.index) && a.index[i].overlaps(e.Range) {
@@ -122,84 +122,84 @@ func (a *Allocator) enter(p *pool) {
 		}
 	}
 	for _, e := range p.effective {
-		a.index = slices.Insert(a.index, firstReaching(a.index, e.From), indexed{e.Range, p})
+		a.index = slices.Insert(a.index, firstReaching(a.index, e.From), poolRange{e.Range, p})
 	}
 }
 
-// attach gives a holding to the pool that has its address now; nil if none has.
-func (a *Allocator) attach(h *holding, p *pool) {
-	resting := len(h.owners) == 0
-	h.pool, h.zone = p, forAll
+// moveAllocation gives a holding to the pool that has its address now; nil if none has.
+func (a *Allocator) moveAllocation(alloc *allocation, p *pool) {
+	resting := len(alloc.owners) == 0
+	alloc.pool, alloc.audience = p, forAll
 	if p != nil {
-		h.zone = a.zoneOf(h.addr)
+		alloc.audience = a.audienceOf(alloc.addr)
 	}
-	if resting && (p == nil || h.zone != forAll) {
-		a.table.forget(h)
+	if resting && (p == nil || alloc.audience != forAll) {
+		a.table.forget(alloc)
 		return
 	}
 	if p == nil {
 		return
 	}
-	s := p.spaces[familyOf(h.addr)]
-	if h.zone == forAll {
-		s.remove(h.addr)
+	s := p.spaces[familyOf(alloc.addr)]
+	if alloc.audience == forAll {
+		s.remove(alloc.addr)
 	}
 	if resting {
-		s.resting.ReplaceOrInsert(h)
+		s.awaitingReuse.ReplaceOrInsert(alloc)
 	} else {
-		s.held[h.zone]++
+		s.allocated[alloc.audience]++
 	}
 }
 
-// reconsider looks at Services after a change of the configuration: those that may not keep what they have, that are told
+// reevaluate looks at Services after a change of the configuration: those that may not keep what they have, that are told
 // something that is no longer true, or that can be served now. It changes nothing but what they wait for.
-func (op *operation) reconsider(concerns func(*record) bool) {
+func (op *operation) reevaluate(concerns func(*record) bool) {
 	a := op.a
 	var list []*record
 	for _, rec := range a.table.services {
-		if rec.live && rec.asked && concerns(rec) {
+		if rec.live && rec.answered && concerns(rec) {
 			list = append(list, rec)
 		}
 	}
 	slices.SortFunc(list, compareAge)
 	for _, rec := range list {
-		for _, h := range rec.held {
-			if h != nil && !a.stands(h, &rec.request, rec) {
-				op.poke(rec)
+		for _, alloc := range rec.owned {
+			if alloc != nil && !a.mayKeep(alloc, &rec.request, rec) {
+				op.requeue(rec)
 			}
 		}
 		if rec.describe() != rec.message {
-			op.poke(rec)
+			op.requeue(rec)
 		}
 		if rec.waits() {
-			op.requeue(rec)
+			op.rejoinQueues(rec)
 		}
 	}
 }
 
-// requeue finds out anew what a Service waits for. What is there for it already is offered to the queue that it joins, in
+// rejoinQueues finds out anew what a Service waits for. What is there for it already is offered to the queue that it joins, in
 // which older ones may come first.
-func (op *operation) requeue(rec *record) {
+func (op *operation) rejoinQueues(rec *record) {
 	a, r := op.a, &rec.request
-	op.unqueue(rec)
-	d := a.decide(op.now, r, rec, [families]taken{})
+	op.leaveQueues(rec)
+	d := a.decide(op.now, r, rec, [families]choice{})
 	if !rec.problem.equal(d.problem) && d.problem != nil {
-		op.poke(rec)
+		op.requeue(rec)
 	}
 	waits := d.waits
 	var served []family
 	for _, f := range r.wanted() {
-		t := d.take[f]
+		t := d.choices[f]
 		switch {
-		case d.told[f] != nil && !d.told[f].equal(rec.told[f]):
-			op.poke(rec)
-		case !t.addr.IsValid() || rec.held[f] != nil:
-		case t.zone == forOne || rec.rests[f] != nil && rec.rests[f].addr == t.addr:
-			op.poke(rec) // nobody else is after it
+		case d.problems[f] != nil && !d.problems[f].equal(rec.problems[f]):
+			op.requeue(rec)
+		case !t.addr.IsValid() || rec.owned[f] != nil:
+		case t.audience == forOne || rec.former[f] != nil && rec.former[f].addr == t.addr:
+			op.requeue(rec) // nobody else is after it
 		default:
 			served = append(served, f)
-			if told := rec.told[f]; told != nil && told.Reason != PoolExhausted && !r.wish(f).IsValid() {
-				op.poke(rec) // it was told that there is nothing for it at all
+			if told := rec.problems[f]; told != nil && told.Reason != PoolExhausted && !r.wish(f).IsValid() {
+				op.requeue(rec) // it was told that there is nothing for it at all
 			}
 		}
 	}
@@ -208,7 +208,7 @@ func (op *operation) requeue(rec *record) {
 		served = []family{slices.MinFunc(served, func(f, g family) int { return a.supply(r, f).compare(a.supply(r, g)) })}
 	}
 	for _, f := range served {
-		waits = a.wants(waits, r, f)
+		waits = a.waitsFor(waits, r, f)
 	}
 	for _, w := range waits {
 		q := a.queue(w)
@@ -228,8 +228,8 @@ func (a *Allocator) supply(r *Request, f family) size {
 	return n
 }
 
-// indexed is a range of addresses and the pool that has it.
-type indexed struct {
+// poolRange is a range of addresses and the pool that has it.
+type poolRange struct {
 	Range
 	pool *pool
 }

@@ -9,35 +9,35 @@ import (
 
 // decision is what a Service is to have.
 type decision struct {
-	take [families]taken
+	choices [families]choice
 	// problem is why it is to have nothing, or nothing new.
 	problem *Error
-	// told is what is wrong with each family.
-	told [families]*Error
+	// problems is what is wrong with each family.
+	problems [families]*Error
 	// missing says why a second family that is preferred is not there.
 	missing string
 	// waits are what would change the decision if it were there.
-	waits []want
+	waits []awaited
 }
 
-// taken is an address, of which pool and zone; the zero value is none.
-type taken struct {
-	addr netip.Addr
-	pool *pool
-	zone zone
+// choice is an address, of which pool and zone; the zero value is none.
+type choice struct {
+	addr     netip.Addr
+	pool     *pool
+	audience audience
 }
 
-func (h *holding) taken() taken { return taken{h.addr, h.pool, h.zone} }
+func (alloc *allocation) choice() choice { return choice{alloc.addr, alloc.pool, alloc.audience} }
 
 // decide says what a Service is to have and changes nothing that anybody has. Claims are what it has by its own word.
-func (a *Allocator) decide(now time.Time, r *Request, rec *record, claims [families]taken) decision {
+func (a *Allocator) decide(now time.Time, r *Request, rec *record, claims [families]choice) decision {
 	var d decision
 	wanted := r.wanted()
 	if r.Invalid != nil {
-		d.take = claims
+		d.choices = claims
 		for _, f := range wanted {
-			if h := rec.held[f]; h != nil && a.stands(h, r, rec) {
-				d.take[f] = h.taken()
+			if alloc := rec.owned[f]; alloc != nil && a.mayKeep(alloc, r, rec) {
+				d.choices[f] = alloc.choice()
 			}
 		}
 		d.problem = r.Invalid
@@ -55,85 +55,85 @@ func (a *Allocator) decide(now time.Time, r *Request, rec *record, claims [famil
 	served := false
 	for _, f := range wanted {
 		if claims[f].addr.IsValid() {
-			d.take[f] = claims[f]
+			d.choices[f] = claims[f]
 		} else {
-			d.take[f], d.told[f] = a.choose(now, r, rec, f)
+			d.choices[f], d.problems[f] = a.choose(now, r, rec, f)
 		}
-		served = served || d.told[f] == nil
+		served = served || d.problems[f] == nil
 	}
 	for _, f := range wanted {
-		if d.told[f] == nil {
+		if d.problems[f] == nil {
 			continue
 		}
-		d.waits = a.wants(d.waits, r, f)
+		d.waits = a.waitsFor(d.waits, r, f)
 		if r.requiresBoth() {
-			d.take, d.problem = [families]taken{}, d.told[f]
+			d.choices, d.problem = [families]choice{}, d.problems[f]
 			return d
 		}
 		if served {
-			d.missing = withoutFamily(f, d.told[f])
+			d.missing = withoutFamily(f, d.problems[f])
 		} else if d.problem == nil {
-			d.problem = d.told[f]
+			d.problem = d.problems[f]
 		}
 	}
 	return d
 }
 
 // choose finds the address of one family.
-func (a *Allocator) choose(now time.Time, r *Request, rec *record, f family) (taken, *Error) {
-	if h := rec.held[f]; h != nil && a.stands(h, r, rec) {
-		return h.taken(), nil
+func (a *Allocator) choose(now time.Time, r *Request, rec *record, f family) (choice, *Error) {
+	if alloc := rec.owned[f]; alloc != nil && a.mayKeep(alloc, r, rec) {
+		return alloc.choice(), nil
 	}
 	if wish := r.wish(f); wish.IsValid() {
-		if problem := a.grant(wish, r, rec, a.table.owners(wish)); problem != nil {
-			return taken{}, problem
+		if problem := a.whyNot(wish, r, rec, a.table.owners(wish)); problem != nil {
+			return choice{}, problem
 		}
 		p := a.poolOf(wish)
-		return taken{wish, p, a.zoneOf(wish)}, nil
+		return choice{wish, p, a.audienceOf(wish)}, nil
 	}
-	if t, ok := a.former(now, r, rec, f); ok {
+	if t, ok := a.formerAddress(now, r, rec, f); ok {
 		return t, nil
 	}
-	if t, ok := a.kept(r, rec, f); ok {
+	if t, ok := a.reservedAddress(r, rec, f); ok {
 		return t, nil
 	}
-	if t, ok := a.beside(r, rec, f); ok {
+	if t, ok := a.sharedAddress(r, rec, f); ok {
 		return t, nil
 	}
 	for _, p := range a.order {
 		if s := p.spaces[f]; s != nil && a.serves(p, r) {
 			if addr, ok := s.pick(now, a.table); ok {
-				return taken{addr, p, forAll}, nil
+				return choice{addr, p, forAll}, nil
 			}
 		}
 	}
-	return taken{}, a.whyNone(r, f)
+	return choice{}, a.whyNone(r, f)
 }
 
-// stands reports whether a Service may keep what it has. If what matters for sharing has changed, it is the Service that
+// mayKeep reports whether a Service may keep what it has. If what matters for sharing has changed, it is the Service that
 // must get on with the others; if not, the younger must get on with the older.
-func (a *Allocator) stands(h *holding, r *Request, rec *record) bool {
-	if h.pool == nil || !r.wants(familyOf(h.addr)) || !r.allows(h.addr, h.pool) || a.yields(r, h.addr) || a.refusal(h.pool, r) != "" {
+func (a *Allocator) mayKeep(alloc *allocation, r *Request, rec *record) bool {
+	if alloc.pool == nil || !r.wants(familyOf(alloc.addr)) || !r.allows(alloc.addr, alloc.pool) || a.yields(r, alloc.addr) || a.refusal(alloc.pool, r) != "" {
 		return false
 	}
 	changed := !r.sharesLike(&rec.request)
-	for _, o := range h.owners {
+	for _, o := range alloc.owners {
 		if o == rec {
 			if !changed {
 				break
 			}
 			continue
 		}
-		if misfit(h.addr, h.pool, r, o) != nil {
+		if sharingConflict(alloc.addr, alloc.pool, r, o) != nil {
 			return false
 		}
 	}
 	return true
 }
 
-// grant says why a Service that asks for an address by name cannot have it beside its owners; nil if it can. It says the same
+// whyNot says why a Service that asks for an address by name cannot have it beside its owners; nil if it can. It says the same
 // to a Service that is about to lose the address and to one that has lost it.
-func (a *Allocator) grant(addr netip.Addr, r *Request, rec *record, owners []*record) *Error {
+func (a *Allocator) whyNot(addr netip.Addr, r *Request, rec *record, owners []*record) *Error {
 	p := a.poolOf(addr)
 	if p == nil {
 		return a.whyInNoPool(addr)
@@ -144,12 +144,12 @@ func (a *Allocator) grant(addr netip.Addr, r *Request, rec *record, owners []*re
 	if why := a.refusal(p, r); why != "" {
 		return poolRefuses(p.name, why)
 	}
-	if c, ok := a.carvingOf(addr); ok && (c.zone == forNone || c.service != r.Service) {
-		return reservedBy(addr, c)
+	if c, ok := a.restrictionOf(addr); ok && (c.audience == forNone || c.service != r.Service) {
+		return restricted(addr, c)
 	}
 	for _, o := range owners {
 		if o != rec {
-			if problem := misfit(addr, p, r, o); problem != nil {
+			if problem := sharingConflict(addr, p, r, o); problem != nil {
 				return problem
 			}
 		}
@@ -157,77 +157,77 @@ func (a *Allocator) grant(addr netip.Addr, r *Request, rec *record, owners []*re
 	return nil
 }
 
-// former is the address that the Service had a short while ago.
-func (a *Allocator) former(now time.Time, r *Request, rec *record, f family) (taken, bool) {
-	h := rec.rests[f]
-	if h == nil || h.pool == nil || !h.restsUntil.After(now) || !a.serves(h.pool, r) {
-		return taken{}, false
+// formerAddress is the address that the Service had a short while ago.
+func (a *Allocator) formerAddress(now time.Time, r *Request, rec *record, f family) (choice, bool) {
+	alloc := rec.former[f]
+	if alloc == nil || alloc.pool == nil || !alloc.reusableAt.After(now) || !a.serves(alloc.pool, r) {
+		return choice{}, false
 	}
-	return h.taken(), true
+	return alloc.choice(), true
 }
 
-// kept is an address that a reservation keeps for the Service: one that nobody has, or that its owners share with it.
-func (a *Allocator) kept(r *Request, rec *record, f family) (taken, bool) {
-	if !a.keepsFor[r.Service] {
-		return taken{}, false
+// reservedAddress is an address that a reservation keeps for the Service: one that nobody has, or that its owners share with it.
+func (a *Allocator) reservedAddress(r *Request, rec *record, f family) (choice, bool) {
+	if !a.hasReservation[r.Service] {
+		return choice{}, false
 	}
 	for _, p := range a.order {
 		s := p.spaces[f]
 		if s == nil || r.Pool != "" && r.Pool != p.name || a.refusal(p, r) != "" {
 			continue
 		}
-		for _, c := range p.carved {
-			if c.zone != forOne || c.service != r.Service || c.family() != f {
+		for _, c := range p.restrictions {
+			if c.audience != forOne || c.service != r.Service || c.family() != f {
 				continue
 			}
 			for addr := c.From; addr.IsValid() && !c.To.Less(addr); addr = s.next(addr) {
-				if !s.skips(addr) && suits(addr, p, r, rec, a.table.owners(addr)) {
-					return taken{addr, p, forOne}, true
+				if !s.skips(addr) && canShare(addr, p, r, rec, a.table.owners(addr)) {
+					return choice{addr, p, forOne}, true
 				}
 			}
 		}
 	}
-	return taken{}, false
+	return choice{}, false
 }
 
-// beside is an address that Services with the same sharing key have, and where there is room for one more. Of several it is
+// sharedAddress is an address that Services with the same sharing key have, and where there is room for one more. Of several it is
 // that of the first pool, and there the lowest.
-func (a *Allocator) beside(r *Request, rec *record, f family) (taken, bool) {
-	g := a.table.shared[r.SharingKey]
-	if g == nil || g.holdings[f] == 0 || g.full(f, r.Ports) {
-		return taken{}, false
+func (a *Allocator) sharedAddress(r *Request, rec *record, f family) (choice, bool) {
+	g := a.table.groups[r.SharingKey]
+	if g == nil || g.allocations[f] == 0 || g.full(f, r.Ports) {
+		return choice{}, false
 	}
-	var best *holding
-	for h := range g.owners {
-		if familyOf(h.addr) != f || h.pool == nil {
+	var best *allocation
+	for alloc := range g.owners {
+		if familyOf(alloc.addr) != f || alloc.pool == nil {
 			continue
 		}
-		if best != nil && cmp.Or(cmp.Compare(h.pool.rank, best.pool.rank), h.addr.Compare(best.addr)) > 0 {
+		if best != nil && cmp.Or(cmp.Compare(alloc.pool.rank, best.pool.rank), alloc.addr.Compare(best.addr)) > 0 {
 			continue
 		}
-		if a.fitsIn(h, r, rec, h.owners) {
-			best = h
+		if a.mayShare(alloc, r, rec, alloc.owners) {
+			best = alloc
 		}
 	}
 	if best == nil {
-		return taken{}, false
+		return choice{}, false
 	}
-	return best.taken(), true
+	return best.choice(), true
 }
 
-// fitsIn reports whether a Service that does not ask for an address by name may join owners of one.
-func (a *Allocator) fitsIn(h *holding, r *Request, rec *record, owners []*record) bool {
-	f := familyOf(h.addr)
-	if h.pool == nil || h.zone != forAll || !r.wants(f) || r.wish(f).IsValid() || !a.serves(h.pool, r) {
+// mayShare reports whether a Service that does not ask for an address by name may join owners of one.
+func (a *Allocator) mayShare(alloc *allocation, r *Request, rec *record, owners []*record) bool {
+	f := familyOf(alloc.addr)
+	if alloc.pool == nil || alloc.audience != forAll || !r.wants(f) || r.wish(f).IsValid() || !a.serves(alloc.pool, r) {
 		return false
 	}
-	return suits(h.addr, h.pool, r, rec, owners)
+	return canShare(alloc.addr, alloc.pool, r, rec, owners)
 }
 
-// suits reports whether a Service gets on with the owners of an address.
-func suits(addr netip.Addr, p *pool, r *Request, rec *record, owners []*record) bool {
+// canShare reports whether a Service gets on with the owners of an address.
+func canShare(addr netip.Addr, p *pool, r *Request, rec *record, owners []*record) bool {
 	return !slices.ContainsFunc(owners, func(o *record) bool {
-		return o != rec && misfit(addr, p, r, o) != nil
+		return o != rec && sharingConflict(addr, p, r, o) != nil
 	})
 }
 
@@ -250,18 +250,18 @@ func (a *Allocator) refusal(p *pool, r *Request) string {
 	return ""
 }
 
-// wants adds what a Service that misses a family waits for.
-func (a *Allocator) wants(list []want, r *Request, f family) []want {
+// waitsFor adds what a Service that misses a family waits for.
+func (a *Allocator) waitsFor(list []awaited, r *Request, f family) []awaited {
 	if wish := r.wish(f); wish.IsValid() {
-		return append(list, want{addr: wish})
+		return append(list, awaited{addr: wish})
 	}
 	for _, p := range a.order {
 		if s := p.spaces[f]; s != nil && a.serves(p, r) {
-			list = append(list, want{space: s})
+			list = append(list, awaited{space: s})
 		}
 	}
 	if r.SharingKey != "" {
-		list = append(list, want{room: room{r.SharingKey, f}})
+		list = append(list, awaited{sharingKey: sharingKey{r.SharingKey, f}})
 	}
 	return list
 }

@@ -269,7 +269,7 @@ func TestRest(t *testing.T) {
 			s.expect("a", s.ensure(s.service("a", born("again"))), "10.0.0.0")
 		},
 		"the pool says for how long": func(s *script) {
-			s.setPools(with(pool, withoutRest))
+			s.setPools(with(pool, reusedAtOnce))
 			s.ensure(s.service("a"))
 			s.release(s.service("a"))
 			s.expect("b", s.ensure(s.service("b")), "10.0.0.0")

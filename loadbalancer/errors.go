@@ -151,13 +151,13 @@ func inUse(addr netip.Addr, by types.NamespacedName) *Error {
 	return &Error{AddressInUse, addr.String() + " is in use by Service " + by.String()}
 }
 
-func reservedBy(addr netip.Addr, c carving) *Error {
+func restricted(addr netip.Addr, c restriction) *Error {
 	switch {
-	case c.contested:
-		return &Error{AddressConflict, contestedBy(addr, c.what)}
+	case c.conflict:
+		return &Error{AddressConflict, conflictOn(addr, c.what)}
 	case c.what != "":
 		return &Error{AddressReserved, addr.String() + " is never handed out: it is " + c.what}
-	case c.zone == forOne:
+	case c.audience == forOne:
 		return &Error{AddressReserved, addr.String() + " is kept for Service " + c.service.String() + " by reservation " + strconv.Quote(c.reservation)}
 	}
 	return &Error{AddressReserved, addr.String() + " is kept out of use by reservation " + strconv.Quote(c.reservation)}
@@ -244,8 +244,8 @@ func overlapsOwn(addr netip.Addr, what string) string {
 	return addr.String() + " is " + what + " and is not handed out"
 }
 
-// contestedBy is a sentence about an address that goes to Services and to pools.
-func contestedBy(addr netip.Addr, what string) string {
+// conflictOn is a sentence about an address that goes to Services and to pools.
+func conflictOn(addr netip.Addr, what string) string {
 	return addr.String() + " is not handed out: " + what
 }
 

@@ -12,82 +12,82 @@ func broken(a *Allocator) string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 
-	held := map[*space]map[zone]int{}
+	held := map[*space]map[audience]int{}
 	resting := map[*space]int{}
-	for addr, h := range a.table.addresses {
-		if h.addr != addr {
-			return fmt.Sprintf("%v is filed under %v", h.addr, addr)
+	for addr, alloc := range a.table.addresses {
+		if alloc.addr != addr {
+			return fmt.Sprintf("%v is filed under %v", alloc.addr, addr)
 		}
 		f := familyOf(addr)
-		for i, o := range h.owners {
-			if !o.live || o.held[f] != h || a.table.services[o.request.Service] != o {
+		for i, o := range alloc.owners {
+			if !o.live || o.owned[f] != alloc || a.table.services[o.request.Service] != o {
 				return fmt.Sprintf("%v is owned by %v, which does not own it", addr, o.request.Service)
 			}
-			if i > 0 && compareAge(h.owners[i-1], o) >= 0 {
+			if i > 0 && compareAge(alloc.owners[i-1], o) >= 0 {
 				return fmt.Sprintf("owners of %v are out of order", addr)
 			}
-			for _, other := range h.owners[:i] {
-				if misfit(addr, nil, &o.request, other) != nil {
+			for _, other := range alloc.owners[:i] {
+				if sharingConflict(addr, nil, &o.request, other) != nil {
 					return fmt.Sprintf("%v and %v cannot share %v", other.request.Service, o.request.Service, addr)
 				}
 			}
 		}
-		if h.pool != a.poolOf(addr) {
+		if alloc.pool != a.poolOf(addr) {
 			return fmt.Sprintf("%v is filed under the wrong pool", addr)
 		}
-		if h.pool == nil {
-			if len(h.owners) == 0 {
+		if alloc.pool == nil {
+			if len(alloc.owners) == 0 {
 				return fmt.Sprintf("%v is leaked: neither pool nor owner", addr)
 			}
 			continue
 		}
-		if h.zone != a.zoneOf(addr) {
+		if alloc.audience != a.audienceOf(addr) {
 			return fmt.Sprintf("%v is in the wrong zone", addr)
 		}
-		s := h.pool.spaces[f]
-		if len(h.owners) > 0 {
+		s := alloc.pool.spaces[f]
+		if len(alloc.owners) > 0 {
 			if held[s] == nil {
-				held[s] = map[zone]int{}
+				held[s] = map[audience]int{}
 			}
-			held[s][h.zone]++
+			held[s][alloc.audience]++
 		} else {
 			resting[s]++
-			if !s.resting.Has(h) {
+			if !s.awaitingReuse.Has(alloc) {
 				return fmt.Sprintf("%v is leaked: nobody has it and it does not rest", addr)
 			}
-			if h.former != nil && h.former.rests[f] != h {
-				return fmt.Sprintf("%v rests for %v, which does not know", addr, h.former.request.Service)
+			if alloc.formerOwner != nil && alloc.formerOwner.former[f] != alloc {
+				return fmt.Sprintf("%v rests for %v, which does not know", addr, alloc.formerOwner.request.Service)
 			}
 		}
 	}
 	shared := newTable()
-	for _, h := range a.table.addresses {
-		for _, o := range h.owners {
-			shared.enter(o, h)
+	for _, alloc := range a.table.addresses {
+		for _, o := range alloc.owners {
+			shared.indexSharing(o, alloc)
 		}
 	}
-	if !reflect.DeepEqual(shared.shared, a.table.shared) {
-		return fmt.Sprintf("sharing keys lead to %v, should lead to %v", a.table.shared, shared.shared)
+	if !reflect.DeepEqual(shared.groups, a.table.groups) {
+		return fmt.Sprintf("sharing keys lead to %v, should lead to %v", a.table.groups, shared.groups)
 	}
 	for name, rec := range a.table.services {
 		if rec.request.Service != name {
 			return fmt.Sprintf("%v is filed under %v", rec.request.Service, name)
 		}
-		if !rec.live && rec.rests == [families]*holding{} {
+		if !rec.live && rec.former == [families]*allocation{} {
 			return fmt.Sprintf("%v is leaked", name)
 		}
-		for f, h := range rec.held {
-			if h != nil && (a.table.addresses[h.addr] != h || !slices.Contains(h.owners, rec) || familyOf(h.addr) != family(f)) {
-				return fmt.Sprintf("%v believes it owns %v", name, h.addr)
+		for f, alloc := range rec.owned {
+			if alloc != nil && (a.table.addresses[alloc.addr] != alloc || !slices.Contains(alloc.owners, rec) || familyOf(alloc.addr) != family(f)) {
+				return fmt.Sprintf("%v believes it owns %v", name, alloc.addr)
 			}
 		}
-		for _, h := range rec.rests {
-			if h != nil && (a.table.addresses[h.addr] != h || h.former != rec || len(h.owners) > 0) {
-				return fmt.Sprintf("%v believes that %v rests for it", name, h.addr)
+		for _, alloc := range rec.former {
+			if alloc != nil && (a.table.addresses[alloc.addr] != alloc || alloc.formerOwner != rec || len(alloc.owners) > 0) {
+				return fmt.Sprintf("%v believes that %v rests for it", name, alloc.addr)
 			}
 		}
 		for _, q := range rec.queues {
-			if !q.records.Has(rec) || a.queue(q.want) != q {
+			if !q.records.Has(rec) || a.queue(q.awaited) != q {
 				return fmt.Sprintf("%v waits in a queue that is gone", name)
 			}
 		}
@@ -96,15 +96,15 @@ func broken(a *Allocator) string {
 		}
 	}
 	queues := []*queue{}
-	for _, q := range a.wishes {
+	for _, q := range a.waitingForAddress {
 		queues = append(queues, q)
 	}
-	for _, q := range a.sharers {
+	for _, q := range a.waitingToShare {
 		queues = append(queues, q)
 	}
 	for _, q := range queues {
 		if q.records.Len() == 0 {
-			return fmt.Sprintf("empty queue for %v", q.want)
+			return fmt.Sprintf("empty queue for %v", q.awaited)
 		}
 	}
 	for _, p := range a.order {
@@ -113,13 +113,13 @@ func broken(a *Allocator) string {
 				continue
 			}
 			queues = append(queues, s.waiting)
-			for z := range zones {
-				if s.held[z] != held[s][z] {
-					return fmt.Sprintf("pool %s counts %d held in zone %d, has %d", p.name, s.held[z], z, held[s][z])
+			for z := range audiences {
+				if s.allocated[z] != held[s][z] {
+					return fmt.Sprintf("pool %s counts %d held in zone %d, has %d", p.name, s.allocated[z], z, held[s][z])
 				}
 			}
-			if s.resting.Len() != resting[s] {
-				return fmt.Sprintf("pool %s has %d resting, should have %d", p.name, s.resting.Len(), resting[s])
+			if s.awaitingReuse.Len() != resting[s] {
+				return fmt.Sprintf("pool %s has %d resting, should have %d", p.name, s.awaitingReuse.Len(), resting[s])
 			}
 			if s.forAllSize.compare(size{lo: 1 << 12}) < 0 {
 				if problem := brokenRuns(a, p, s, family(f)); problem != "" {
@@ -135,13 +135,13 @@ func broken(a *Allocator) string {
 				poked = -1
 				return false
 			}
-			if rec.poked {
+			if rec.requeued {
 				poked++
 			}
 			return true
 		})
-		if poked != q.poked {
-			return fmt.Sprintf("queue for %v counts %d poked, has %d", q.want, q.poked, poked)
+		if poked != q.requeued {
+			return fmt.Sprintf("queue for %v counts %d poked, has %d", q.awaited, q.requeued, poked)
 		}
 	}
 	return ""
@@ -164,7 +164,7 @@ func brokenRuns(a *Allocator, p *pool, s *space, f family) string {
 			continue
 		}
 		for addr := e.From; !e.To.Less(addr); addr = addr.Next() {
-			if a.poolOf(addr) != p || a.zoneOf(addr) != forAll {
+			if a.poolOf(addr) != p || a.audienceOf(addr) != forAll {
 				if free[addr] {
 					return fmt.Sprintf("%v is free and must not be", addr)
 				}

@@ -102,7 +102,7 @@ func (w *world) deletePool(t *rapid.T) {
 
 func (w *world) setPools() {
 	w.usable = w.findUsable()
-	w.forgetRests()
+	w.forgetReuse()
 	w.enqueue(w.a.SetPools(w.now, slices.Collect(maps.Values(w.pools))))
 }
 
@@ -124,7 +124,7 @@ func (w *world) reserve(t *rapid.T) {
 		for _, addr := range rapid.SliceOfN(anyAddress, 0, 2).Draw(t, "own addresses") {
 			w.reserved = append(w.reserved, ReservedRange{netip.PrefixFrom(addr, addr.BitLen()), `the address of a node`})
 		}
-		w.forgetRests()
+		w.forgetReuse()
 		w.enqueue(w.a.SetReserved(w.now, w.reserved))
 		return
 	}
@@ -142,7 +142,7 @@ func (w *world) reserve(t *rapid.T) {
 		}
 		w.reservations = append(w.reservations, r)
 	}
-	w.forgetRests()
+	w.forgetReuse()
 	w.enqueue(w.a.SetReservations(w.now, w.reservations))
 }
 
@@ -152,7 +152,7 @@ func (w *world) conflict(t *rapid.T) {
 	for _, addr := range rapid.SliceOfN(anyAddress, 0, 3).Draw(t, "contested addresses") {
 		w.conflicts = append(w.conflicts, ConflictingAddress{addr, oneOf(t, "by whom", "a printer answers for it", "a camera answers for it")})
 	}
-	w.forgetRests()
+	w.forgetReuse()
 	w.enqueue(w.a.SetConflicts(w.now, w.conflicts))
 }
 

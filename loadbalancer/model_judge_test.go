@@ -21,11 +21,11 @@ type before struct {
 	had   []netip.Addr
 	known bool
 	// next is the address that each family would get if it needed one and nothing special applied; by family, true is IPv4.
-	next    map[bool]netip.Addr
-	may     map[netip.Addr]bool // could have it, does not have it
-	keeps   map[netip.Addr]bool // has it and may keep it
-	owners  map[netip.Addr][]string
-	resting map[netip.Addr]rest
+	next          map[bool]netip.Addr
+	may           map[netip.Addr]bool // could have it, does not have it
+	keeps         map[netip.Addr]bool // has it and may keep it
+	owners        map[netip.Addr][]string
+	awaitingReuse map[netip.Addr]reuse
 }
 
 func (w *world) before(svc *corev1.Service) before {
@@ -38,7 +38,7 @@ func (w *world) before(svc *corev1.Service) before {
 			if len(left) > 0 {
 				owners[addr] = left
 			} else {
-				w.rest(addr, keyOf(svc))
+				w.awaitReuse(addr, keyOf(svc))
 			}
 		}
 		w.owners, seen = owners, nil
@@ -47,7 +47,7 @@ func (w *world) before(svc *corev1.Service) before {
 	b := before{
 		known: seen != nil, next: map[bool]netip.Addr{},
 		may: map[netip.Addr]bool{}, keeps: map[netip.Addr]bool{},
-		owners: w.owners, resting: maps.Clone(w.resting),
+		owners: w.owners, awaitingReuse: maps.Clone(w.awaitingReuse),
 	}
 	for _, addr := range universe {
 		if !slices.Contains(w.owners[addr], keyOf(svc)) {
@@ -112,7 +112,7 @@ func (w *world) judge(svc *corev1.Service, r Request, b before, out Outcome, err
 		wish, _ := understood(svc)
 		_, asked := wish[addr.Is4()]
 		_, kept := w.reservedBy(addr)
-		formerly := b.resting[addr].who == key
+		formerly := b.awaitingReuse[addr].who == key
 		sharing := len(b.owners[addr]) > 0
 		if !claimed && !asked && kept == nil && !formerly && !sharing && addr != b.next[addr.Is4()] {
 			fail("gets %v, should get %v", addr, b.next[addr.Is4()])
@@ -262,7 +262,7 @@ func (w *world) checkCounts() {
 			} else if !own && (kept == nil || kept.Service != nil) {
 				total++
 			}
-			if w.resting[addr].until.After(w.now) {
+			if w.awaitingReuse[addr].until.After(w.now) {
 				rests++
 			}
 		}

@@ -116,14 +116,14 @@ func (w *world) admits(p *v1alpha1.IPAddressPool, svc *corev1.Service) bool {
 	return namespace && service
 }
 
-// contested reports whether a stranger answers for an address.
-func (w *world) contested(addr netip.Addr) bool {
+// conflicting reports whether a stranger answers for an address.
+func (w *world) conflicting(addr netip.Addr) bool {
 	return slices.ContainsFunc(w.conflicts, func(c ConflictingAddress) bool { return c.Address == addr })
 }
 
 // reservedBy says what keeps an address from being handed out: somebody's own or contested, or a reservation.
 func (w *world) reservedBy(addr netip.Addr) (own bool, kept *Reservation) {
-	if w.contested(addr) {
+	if w.conflicting(addr) {
 		return true, nil
 	}
 	for _, r := range w.reserved {
@@ -214,7 +214,7 @@ func (w *world) mayHave(svc *corev1.Service, addr netip.Addr, keeping bool) bool
 		if asked && wished != addr || named != "" && named != p.Name {
 			return false
 		}
-		if w.contested(addr) && !asked {
+		if w.conflicting(addr) && !asked {
 			return false
 		}
 	}
@@ -254,7 +254,7 @@ func (w *world) next(svc *corev1.Service, v4 bool) netip.Addr {
 				if addr.Is4() != v4 || !covers(entry, addr) || !has(p, addr) || len(w.owners[addr]) > 0 || own || kept != nil {
 					continue
 				}
-				if w.resting[addr].until.After(w.now) {
+				if w.awaitingReuse[addr].until.After(w.now) {
 					rested = append(rested, addr)
 				} else {
 					fresh = append(fresh, addr)
@@ -265,7 +265,7 @@ func (w *world) next(svc *corev1.Service, v4 bool) netip.Addr {
 			return fresh[0]
 		}
 		slices.SortFunc(rested, func(a, b netip.Addr) int {
-			return cmp.Or(w.resting[a].until.Compare(w.resting[b].until), a.Compare(b))
+			return cmp.Or(w.awaitingReuse[a].until.Compare(w.awaitingReuse[b].until), a.Compare(b))
 		})
 		if len(rested) > 0 {
 			return rested[0]

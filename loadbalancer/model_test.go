@@ -77,13 +77,13 @@ type world struct {
 	// answers are what they were told.
 	answers map[string]string
 	// owners is who has which address, as far as the allocator has said; resting is until when an address rests, and for whom.
-	owners  map[netip.Addr][]string
-	resting map[netip.Addr]rest
+	owners        map[netip.Addr][]string
+	awaitingReuse map[netip.Addr]reuse
 	// late are status writes of a former leader that have not arrived.
 	late []lateStatus
 }
 
-type rest struct {
+type reuse struct {
 	until time.Time
 	who   string
 }
@@ -116,7 +116,7 @@ func newWorld(t *rapid.T) *world {
 // start gives the world a new allocator, as a restart does.
 func (w *world) start() {
 	w.a = New()
-	w.seen, w.resting, w.owners = map[string]*corev1.Service{}, map[netip.Addr]rest{}, map[netip.Addr][]string{}
+	w.seen, w.awaitingReuse, w.owners = map[string]*corev1.Service{}, map[netip.Addr]reuse{}, map[netip.Addr][]string{}
 	w.configure(w.a)
 	var requests []Request
 	for _, svc := range w.services {
@@ -214,44 +214,44 @@ func (w *world) learn() {
 	}
 	for addr, had := range w.owners {
 		if len(owners[addr]) == 0 {
-			w.rest(addr, had[0])
+			w.awaitReuse(addr, had[0])
 		}
 	}
 	for addr := range owners {
-		delete(w.resting, addr)
+		delete(w.awaitingReuse, addr)
 	}
 	w.owners = owners
 }
 
-// rest notes that an address was given back.
-func (w *world) rest(addr netip.Addr, who string) {
+// awaitReuse notes that an address was given back.
+func (w *world) awaitReuse(addr netip.Addr, who string) {
 	p := w.usable.poolOf(addr)
 	own, kept := w.reservedBy(addr)
 	if p == nil || p.Spec.ReuseAfter != nil && p.Spec.ReuseAfter.Duration == 0 || own || kept != nil {
 		return
 	}
-	reuse := 30 * time.Second
+	reuseAfter := 30 * time.Second
 	if p.Spec.ReuseAfter != nil {
-		reuse = p.Spec.ReuseAfter.Duration
+		reuseAfter = p.Spec.ReuseAfter.Duration
 	}
 	// A Service remembers the last address of a family.
-	for other, r := range w.resting {
+	for other, r := range w.awaitingReuse {
 		if r.who == who && other.Is4() == addr.Is4() {
 			r.who = ""
-			w.resting[other] = r
+			w.awaitingReuse[other] = r
 		}
 	}
-	w.resting[addr] = rest{w.now.Add(reuse), who}
+	w.awaitingReuse[addr] = reuse{w.now.Add(reuseAfter), who}
 }
 
-// forgetRests drops what rests in pools that do not have it any more.
-func (w *world) forgetRests() {
+// forgetReuse drops what awaits its reuse in pools that do not have it any more.
+func (w *world) forgetReuse() {
 	usable := w.usable
-	for addr := range w.resting {
+	for addr := range w.awaitingReuse {
 		p := usable.poolOf(addr)
 		own, kept := w.reservedBy(addr)
 		if p == nil || own || kept != nil {
-			delete(w.resting, addr)
+			delete(w.awaitingReuse, addr)
 		}
 	}
 }

@@ -46,8 +46,8 @@ type pool struct {
 	// spaces hold the addresses of each family, once built; nil if the pool has none of it.
 	built  bool
 	spaces [families]*space
-	// carved are the parts of the pool that are not for everybody, as they were when the spaces were built.
-	carved []carving
+	// restrictions are the parts of the pool that are not for everybody, as they were when the spaces were built.
+	restrictions []restriction
 	// established is set for a pool that is in use, here or, as its status says, under an allocator before this one.
 	established bool
 	// rank is the place of the pool in the order in which pools are tried.
@@ -190,12 +190,12 @@ func (p *pool) buildSpaces() {
 		}
 	}
 	for _, e := range p.effective {
-		for _, piece := range subtract(e.Range, p.carved) {
-			p.spaces[e.family()].open(e.index, piece)
+		for _, piece := range subtract(e.Range, p.restrictions) {
+			p.spaces[e.family()].addRun(e.index, piece)
 		}
 	}
-	for _, c := range p.carved {
-		if c.zone == forOne {
+	for _, c := range p.restrictions {
+		if c.audience == forOne {
 			s := p.spaces[c.family()]
 			s.forOneSize = s.forOneSize.plus(s.usableSize(c.Range))
 		}

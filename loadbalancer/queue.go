@@ -11,27 +11,27 @@ import (
 // either takes it or leaves the queue.
 type queue struct {
 	records *btree.BTreeG[*record]
-	// poked counts the records that have been told to ask again and have not yet.
-	poked int
+	// requeued counts the records that have been told to ask again and have not yet.
+	requeued int
 
-	want
+	awaited
 }
 
-// want is something that a Service waits for: one of the three.
-type want struct {
-	space *space
-	addr  netip.Addr
-	room  room
+// awaited is something that a Service waits for: one of the three.
+type awaited struct {
+	space      *space
+	addr       netip.Addr
+	sharingKey sharingKey
 }
 
-// room is a place beside the Services that share addresses of a family under a key.
-type room struct {
+// sharingKey is a place beside the Services that share addresses of a family under a key.
+type sharingKey struct {
 	key    string
 	family family
 }
 
-func newQueue(w want) *queue {
-	return &queue{want: w, records: btree.NewG(degree, func(a, b *record) bool { return compareAge(a, b) < 0 })}
+func newQueue(w awaited) *queue {
+	return &queue{awaited: w, records: btree.NewG(degree, func(a, b *record) bool { return compareAge(a, b) < 0 })}
 }
 
 // waits reports whether the Service misses anything that it may get later.
@@ -42,14 +42,14 @@ func (rec *record) waits() bool {
 func (q *queue) join(rec *record) {
 	q.records.ReplaceOrInsert(rec)
 	rec.queues = append(rec.queues, q)
-	if rec.poked {
-		q.poked++
+	if rec.requeued {
+		q.requeued++
 	}
 }
 
 func (q *queue) leave(rec *record) {
 	q.records.Delete(rec)
-	if rec.poked {
-		q.poked--
+	if rec.requeued {
+		q.requeued--
 	}
 }

@@ -32,13 +32,13 @@ type Reservation struct {
 	Service   *types.NamespacedName // nil: nobody
 }
 
-// carving is a range that is not for everybody: somebody's own or contested by a stranger, in which case what says whose or by
+// restriction is a range that is not for everybody: somebody's own or contested by a stranger, in which case what says whose or by
 // whom, or reserved by name.
-type carving struct {
+type restriction struct {
 	Range
-	zone        zone
+	audience    audience
 	what        string
-	contested   bool
+	conflict    bool
 	reservation string
 	service     types.NamespacedName // if the zone is forOne
 }
@@ -49,7 +49,7 @@ func (a *Allocator) SetReserved(now time.Time, ranges []ReservedRange) (poke []t
 	defer a.mu.Unlock()
 
 	a.reserved = slices.DeleteFunc(slices.Clone(ranges), func(r ReservedRange) bool { return !r.Prefix.IsValid() })
-	return a.carve(now)
+	return a.rebuildRestrictions(now)
 }
 
 // SetConflicts takes the full set of addresses for which strangers answer; of several conflicts about one address the first
@@ -61,7 +61,7 @@ func (a *Allocator) SetConflicts(now time.Time, conflicts []ConflictingAddress) 
 	defer a.mu.Unlock()
 
 	a.conflicts = slices.DeleteFunc(slices.Clone(conflicts), func(c ConflictingAddress) bool { return !c.Address.IsValid() })
-	return a.carve(now)
+	return a.rebuildRestrictions(now)
 }
 
 // SetReservations takes the full set of reservations.
@@ -70,15 +70,15 @@ func (a *Allocator) SetReservations(now time.Time, reservations []Reservation) (
 	defer a.mu.Unlock()
 
 	a.reservations = slices.Clone(reservations)
-	return a.carve(now)
+	return a.rebuildRestrictions(now)
 }
 
-// carve makes one list of everything that is not for everybody. Where two claim one address, a stranger's comes before an own
+// rebuildRestrictions makes one list of everything that is not for everybody. Where two claim one address, a stranger's comes before an own
 // address, because only it is taken away from who has it, that before a reservation, and then the first one counts.
-func (a *Allocator) carve(now time.Time) []types.NamespacedName {
-	var carvings []carving
-	a.keepsFor = map[types.NamespacedName]bool{}
-	add := func(c carving) {
+func (a *Allocator) rebuildRestrictions(now time.Time) []types.NamespacedName {
+	var carvings []restriction
+	a.hasReservation = map[types.NamespacedName]bool{}
+	add := func(c restriction) {
 		for _, rest := range subtract(c.Range, carvings) {
 			piece := c
 			piece.Range = rest
@@ -87,35 +87,35 @@ func (a *Allocator) carve(now time.Time) []types.NamespacedName {
 		}
 	}
 	for _, c := range a.conflicts {
-		add(carving{Range: Range{c.Address, c.Address}, zone: forNone, what: c.What, contested: true})
+		add(restriction{Range: Range{c.Address, c.Address}, audience: forNone, what: c.What, conflict: true})
 	}
 	for _, r := range a.reserved {
 		if r.Prefix.IsSingleIP() {
-			add(carving{Range: rangeOf(r.Prefix), zone: forNone, what: r.What})
+			add(restriction{Range: rangeOf(r.Prefix), audience: forNone, what: r.What})
 		}
 	}
 	for _, r := range a.reservations {
 		for _, addresses := range r.Addresses {
-			c := carving{Range: addresses, zone: forNone, reservation: r.Name}
+			c := restriction{Range: addresses, audience: forNone, reservation: r.Name}
 			if r.Service != nil {
-				c.zone, c.service = forOne, *r.Service
-				a.keepsFor[*r.Service] = true
+				c.audience, c.service = forOne, *r.Service
+				a.hasReservation[*r.Service] = true
 			}
 			add(c)
 		}
 	}
-	if slices.Equal(carvings, a.carvings) {
+	if slices.Equal(carvings, a.restrictions) {
 		return nil
 	}
-	a.carvings = carvings
-	return a.rearrange(now)
+	a.restrictions = carvings
+	return a.rebuildPools(now)
 }
 
-// carvedFrom clips the carvings to a pool.
-func (a *Allocator) carvedFrom(p *pool) []carving {
-	var list []carving
+// restrictionsOf clips the carvings to a pool.
+func (a *Allocator) restrictionsOf(p *pool) []restriction {
+	var list []restriction
 	for _, e := range p.effective {
-		for _, c := range a.carvings[firstReaching(a.carvings, e.From):] {
+		for _, c := range a.restrictions[firstReaching(a.restrictions, e.From):] {
 			r, ok := c.intersect(e.Range)
 			if !ok {
 				break
@@ -127,23 +127,23 @@ func (a *Allocator) carvedFrom(p *pool) []carving {
 	return list
 }
 
-// carvingOf is what keeps an address from being for everybody.
-func (a *Allocator) carvingOf(addr netip.Addr) (carving, bool) {
-	i := firstReaching(a.carvings, addr)
-	if i == len(a.carvings) || !a.carvings[i].Contains(addr) {
-		return carving{}, false
+// restrictionOf is what keeps an address from being for everybody.
+func (a *Allocator) restrictionOf(addr netip.Addr) (restriction, bool) {
+	i := firstReaching(a.restrictions, addr)
+	if i == len(a.restrictions) || !a.restrictions[i].Contains(addr) {
+		return restriction{}, false
 	}
-	return a.carvings[i], true
+	return a.restrictions[i], true
 }
 
-func (a *Allocator) zoneOf(addr netip.Addr) zone {
-	c, _ := a.carvingOf(addr)
-	return c.zone
+func (a *Allocator) audienceOf(addr netip.Addr) audience {
+	c, _ := a.restrictionOf(addr)
+	return c.audience
 }
 
 // yields reports whether the Service leaves an address to the stranger that answers for it, which it does unless it asks for
 // that very address. What it asks for while its request is invalid nobody knows.
 func (a *Allocator) yields(r *Request, addr netip.Addr) bool {
-	c, ok := a.carvingOf(addr)
-	return ok && c.contested && r.Invalid == nil && r.wish(familyOf(addr)) != addr
+	c, ok := a.restrictionOf(addr)
+	return ok && c.conflict && r.Invalid == nil && r.wish(familyOf(addr)) != addr
 }

@@ -8,20 +8,20 @@ import (
 )
 
 // queue of a want; it is made if there is none.
-func (a *Allocator) queue(w want) *queue {
+func (a *Allocator) queue(w awaited) *queue {
 	switch {
 	case w.space != nil:
 		return w.space.waiting
 	case w.addr.IsValid():
-		if a.wishes[w.addr] == nil {
-			a.wishes[w.addr] = newQueue(w)
+		if a.waitingForAddress[w.addr] == nil {
+			a.waitingForAddress[w.addr] = newQueue(w)
 		}
-		return a.wishes[w.addr]
+		return a.waitingForAddress[w.addr]
 	default:
-		if a.sharers[w.room] == nil {
-			a.sharers[w.room] = newQueue(w)
+		if a.waitingToShare[w.sharingKey] == nil {
+			a.waitingToShare[w.sharingKey] = newQueue(w)
 		}
-		return a.sharers[w.room]
+		return a.waitingToShare[w.sharingKey]
 	}
 }
 
@@ -29,15 +29,15 @@ func (a *Allocator) discardIfEmpty(q *queue) {
 	switch {
 	case q.records.Len() > 0 || q.space != nil:
 	case q.addr.IsValid():
-		delete(a.wishes, q.addr)
+		delete(a.waitingForAddress, q.addr)
 	default:
-		delete(a.sharers, q.room)
+		delete(a.waitingToShare, q.sharingKey)
 	}
 }
 
-// settle finds out who else the operation concerns: Services that wait for what is there now, and those whose sentence is
+// notifyWaiters finds out who else the operation concerns: Services that wait for what is there now, and those whose sentence is
 // no longer true.
-func (op *operation) settle() []types.NamespacedName {
+func (op *operation) notifyWaiters() []types.NamespacedName {
 	a := op.a
 	for _, q := range op.touchedQueues {
 		switch {
@@ -46,42 +46,42 @@ func (op *operation) settle() []types.NamespacedName {
 		case q.addr.IsValid():
 			op.touchedAddresses = append(op.touchedAddresses, q.addr)
 		default:
-			op.touchedRooms = append(op.touchedRooms, q.room)
+			op.touchedKeys = append(op.touchedKeys, q.sharingKey)
 		}
 	}
-	for _, r := range op.touchedRooms {
-		if g := a.table.shared[r.key]; g != nil && a.sharers[r] != nil {
-			for h := range g.owners {
-				op.touchedAddresses = append(op.touchedAddresses, h.addr)
+	for _, r := range op.touchedKeys {
+		if g := a.table.groups[r.key]; g != nil && a.waitingToShare[r] != nil {
+			for alloc := range g.owners {
+				op.touchedAddresses = append(op.touchedAddresses, alloc.addr)
 			}
 		}
 	}
 	slices.SortFunc(op.touchedAddresses, netip.Addr.Compare)
 	for _, addr := range slices.Compact(op.touchedAddresses) {
-		h := a.table.addresses[addr]
+		alloc := a.table.addresses[addr]
 		op.offerAddress(addr)
-		op.offerKept(addr)
-		if h != nil {
-			op.refresh(h)
-			op.offerRoom(h)
+		op.offerReserved(addr)
+		if alloc != nil {
+			op.notifyOwners(alloc)
+			op.offerShared(alloc)
 		}
 		if p := a.poolOf(addr); p != nil {
 			op.offerSpace(p.spaces[familyOf(addr)])
 		}
 	}
-	return op.pokes
+	return op.requeues
 }
 
 // offerSpace tells as many Services as there are addresses, the oldest first.
 func (op *operation) offerSpace(s *space) {
 	q := s.waiting
-	enough := func() bool { return s.available().compare(size{lo: uint64(q.poked)}) <= 0 }
-	if q.records.Len() == q.poked || enough() {
+	enough := func() bool { return s.available().compare(size{lo: uint64(q.requeued)}) <= 0 }
+	if q.records.Len() == q.requeued || enough() {
 		return
 	}
 	q.records.Ascend(func(rec *record) bool {
-		if !rec.poked {
-			op.poke(rec)
+		if !rec.requeued {
+			op.requeue(rec)
 		}
 		return !enough()
 	})
@@ -90,66 +90,66 @@ func (op *operation) offerSpace(s *space) {
 // offerAddress tells those who can have the address together, the oldest first, and those to whom its owner was named who
 // is another one now.
 func (op *operation) offerAddress(addr netip.Addr) {
-	q := op.a.wishes[addr]
+	q := op.a.waitingForAddress[addr]
 	if q == nil {
 		return
 	}
 	takers := slices.Clone(op.a.table.owners(addr))
 	q.records.Ascend(func(rec *record) bool {
-		problem := op.a.grant(addr, &rec.request, rec, takers)
+		problem := op.a.whyNot(addr, &rec.request, rec, takers)
 		if problem == nil {
 			takers = append(takers, rec)
-			op.poke(rec)
+			op.requeue(rec)
 			return true
 		}
-		now := op.a.grant(addr, &rec.request, rec, op.a.table.owners(addr))
-		if now != nil && rec.asked && !rec.poked && !now.equal(rec.told[familyOf(addr)]) {
-			op.poke(rec)
+		now := op.a.whyNot(addr, &rec.request, rec, op.a.table.owners(addr))
+		if now != nil && rec.answered && !rec.requeued && !now.equal(rec.problems[familyOf(addr)]) {
+			op.requeue(rec)
 		}
 		return true
 	})
 }
 
-// offerKept tells the Service for which a reservation keeps the address, if it can have it now.
-func (op *operation) offerKept(addr netip.Addr) {
-	c, ok := op.a.carvingOf(addr)
-	if !ok || c.zone != forOne {
+// offerReserved tells the Service for which a reservation keeps the address, if it can have it now.
+func (op *operation) offerReserved(addr netip.Addr) {
+	c, ok := op.a.restrictionOf(addr)
+	if !ok || c.audience != forOne {
 		return
 	}
 	rec := op.a.table.services[c.service]
-	if rec == nil || !rec.live || !rec.asked || !rec.waits() {
+	if rec == nil || !rec.live || !rec.answered || !rec.waits() {
 		return
 	}
-	d := op.a.decide(op.now, &rec.request, rec, [families]taken{})
-	if d.take[familyOf(addr)].zone == forOne && rec.held[familyOf(addr)] == nil {
-		op.poke(rec)
+	d := op.a.decide(op.now, &rec.request, rec, [families]choice{})
+	if d.choices[familyOf(addr)].audience == forOne && rec.owned[familyOf(addr)] == nil {
+		op.requeue(rec)
 	}
 }
 
-// offerRoom tells those who fit in with the owners of a shared address, the oldest first.
-func (op *operation) offerRoom(h *holding) {
-	if len(h.owners) == 0 {
+// offerShared tells those who fit in with the owners of a shared address, the oldest first.
+func (op *operation) offerShared(alloc *allocation) {
+	if len(alloc.owners) == 0 {
 		return
 	}
-	q := op.a.sharers[room{h.owners[0].request.SharingKey, familyOf(h.addr)}]
+	q := op.a.waitingToShare[sharingKey{alloc.owners[0].request.SharingKey, familyOf(alloc.addr)}]
 	if q == nil {
 		return
 	}
-	takers := slices.Clone(h.owners)
+	takers := slices.Clone(alloc.owners)
 	q.records.Ascend(func(rec *record) bool {
-		if op.a.fitsIn(h, &rec.request, rec, takers) {
+		if op.a.mayShare(alloc, &rec.request, rec, takers) {
 			takers = append(takers, rec)
-			op.poke(rec)
+			op.requeue(rec)
 		}
 		return true
 	})
 }
 
-// refresh tells the owners of an address whose sentence is no longer true.
-func (op *operation) refresh(h *holding) {
-	for _, o := range h.owners {
-		if o != op.self && o.asked && o.describe() != o.message {
-			op.poke(o)
+// notifyOwners tells the owners of an address whose sentence is no longer true.
+func (op *operation) notifyOwners(alloc *allocation) {
+	for _, o := range alloc.owners {
+		if o != op.self && o.answered && o.describe() != o.message {
+			op.requeue(o)
 		}
 	}
 }

@@ -8,14 +8,14 @@ import (
 	"github.com/google/btree"
 )
 
-// zone says for whom an address of a pool is.
-type zone int
+// audience says for whom an address of a pool is.
+type audience int
 
 const (
-	forAll  zone = iota // anybody whom the pool admits
-	forOne              // the Service that a reservation names
-	forNone             // nobody: a node's own, or reserved out of use
-	zones
+	forAll  audience = iota // anybody whom the pool admits
+	forOne                  // the Service that a reservation names
+	forNone                 // nobody: a node's own, or reserved out of use
+	audiences
 )
 
 // space keeps the addresses that a pool has of one family: which are free, and in what order they go.
@@ -27,13 +27,13 @@ type space struct {
 
 	// forAllSize and forOneSize count the addresses of the zones.
 	forAllSize, forOneSize size
-	// held counts the addresses that Services have, by zone.
-	held [zones]int
+	// allocated counts the addresses that Services have, by zone.
+	allocated [audiences]int
 
 	// free has the addresses for all that are neither held nor resting.
 	free *btree.BTreeG[*run]
-	// resting has the addresses for all that were given back a short while ago, those first that rest no longer.
-	resting *btree.BTreeG[*holding]
+	// awaitingReuse has the addresses for all that were given back a short while ago, those first that rest no longer.
+	awaitingReuse *btree.BTreeG[*allocation]
 
 	// waiting are the Services that would take any address of the space.
 	waiting *queue
@@ -54,16 +54,16 @@ func newSpace(p *pool) *space {
 		free: btree.NewG(degree, func(a, b *run) bool {
 			return a.entry < b.entry || a.entry == b.entry && a.from.Less(b.from)
 		}),
-		resting: btree.NewG(degree, func(a, b *holding) bool {
-			return cmp.Or(a.restsUntil.Compare(b.restsUntil), a.addr.Compare(b.addr)) < 0
+		awaitingReuse: btree.NewG(degree, func(a, b *allocation) bool {
+			return cmp.Or(a.reusableAt.Compare(b.reusableAt), a.addr.Compare(b.addr)) < 0
 		}),
 	}
-	s.waiting = newQueue(want{space: s})
+	s.waiting = newQueue(awaited{space: s})
 	return s
 }
 
-// open adds a run of addresses for all that nobody holds.
-func (s *space) open(entry int, r Range) {
+// addRun adds a run of addresses for all that nobody holds.
+func (s *space) addRun(entry int, r Range) {
 	s.forAllSize = s.forAllSize.plus(s.usableSize(r))
 	if s.skips(r.From) {
 		r.From = s.next(r.From)
@@ -86,31 +86,31 @@ func (s *space) usableSize(r Range) size {
 
 // available is how many addresses anybody may get, the resting ones included.
 func (s *space) available() size {
-	return s.forAllSize.minus(size{lo: uint64(s.held[forAll])})
+	return s.forAllSize.minus(size{lo: uint64(s.allocated[forAll])})
 }
 
 // pick is the address that goes next: the first free one or, if there is none, the one that has rested longest.
 func (s *space) pick(now time.Time, t *table) (netip.Addr, bool) {
-	s.wake(now, t)
+	s.reclaim(now, t)
 	if first, ok := s.free.Min(); ok {
 		return first.from, true
 	}
-	if h, ok := s.resting.Min(); ok {
-		return h.addr, true
+	if alloc, ok := s.awaitingReuse.Min(); ok {
+		return alloc.addr, true
 	}
 	return netip.Addr{}, false
 }
 
-// wake frees the addresses that have rested enough.
-func (s *space) wake(now time.Time, t *table) {
+// reclaim frees the addresses that have rested enough.
+func (s *space) reclaim(now time.Time, t *table) {
 	for {
-		h, ok := s.resting.Min()
-		if !ok || h.restsUntil.After(now) {
+		alloc, ok := s.awaitingReuse.Min()
+		if !ok || alloc.reusableAt.After(now) {
 			return
 		}
-		s.resting.DeleteMin()
-		t.forget(h)
-		s.add(h.addr)
+		s.awaitingReuse.DeleteMin()
+		t.forget(alloc)
+		s.add(alloc.addr)
 	}
 }
 

@@ -35,12 +35,12 @@ func (a *Allocator) PoolStatuses(now time.Time) map[string]PoolStatus {
 		}
 		status := PoolStatus{Ready: true, Reason: v1alpha1.ReasonValid, Message: a.remarks(p)}
 		if s := p.spaces[ipv4]; s != nil {
-			s.wake(now, a.table)
-			status.IPv4, status.AwaitingReuseIPv4 = s.counts(), int64(s.resting.Len())
+			s.reclaim(now, a.table)
+			status.IPv4, status.AwaitingReuseIPv4 = s.counts(), int64(s.awaitingReuse.Len())
 		}
 		if s := p.spaces[ipv6]; s != nil {
-			s.wake(now, a.table)
-			status.IPv6, status.AwaitingReuseIPv6 = s.counts(), int64(s.resting.Len())
+			s.reclaim(now, a.table)
+			status.IPv6, status.AwaitingReuseIPv6 = s.counts(), int64(s.awaitingReuse.Len())
 		}
 		statuses[name] = status
 	}
@@ -49,8 +49,8 @@ func (a *Allocator) PoolStatuses(now time.Time) map[string]PoolStatus {
 
 func (s *space) counts() *v1alpha1.AddressCounts {
 	// An address that is for nobody counts for as long as a Service that had it before has it still.
-	total := s.forAllSize.plus(s.forOneSize).plus(size{lo: uint64(s.held[forNone])})
-	assigned := s.held[forAll] + s.held[forOne] + s.held[forNone]
+	total := s.forAllSize.plus(s.forOneSize).plus(size{lo: uint64(s.allocated[forNone])})
+	assigned := s.allocated[forAll] + s.allocated[forOne] + s.allocated[forNone]
 	return &v1alpha1.AddressCounts{
 		Total:     total.int64(),
 		Assigned:  int64(assigned),
@@ -61,10 +61,10 @@ func (s *space) counts() *v1alpha1.AddressCounts {
 // remarks says what of a pool is in use by others.
 func (a *Allocator) remarks(p *pool) string {
 	var list []string
-	for _, c := range p.carved {
+	for _, c := range p.restrictions {
 		switch {
-		case c.contested:
-			list = append(list, contestedBy(c.From, c.what))
+		case c.conflict:
+			list = append(list, conflictOn(c.From, c.what))
 		case c.what != "":
 			list = append(list, overlapsOwn(c.From, c.what))
 		}

@@ -38,7 +38,7 @@ func notAutomatic(spec *v1alpha1.IPAddressPoolSpec) {
 	spec.AutoAssign = &no
 }
 
-func withoutRest(spec *v1alpha1.IPAddressPoolSpec) { spec.ReuseAfter = &metav1.Duration{} }
+func reusedAtOnce(spec *v1alpha1.IPAddressPoolSpec) { spec.ReuseAfter = &metav1.Duration{} }
 
 func apart(spec *v1alpha1.IPAddressPoolSpec) { spec.Sharing = v1alpha1.SharingNamespace }
 

@@ -12,147 +12,147 @@ import (
 // found by sharing key, are written by hold, leave and update alone.
 type table struct {
 	// addresses has every address that is owned or rests.
-	addresses map[netip.Addr]*holding
+	addresses map[netip.Addr]*allocation
 	// services has every Service that was asked for and not released, and those whose former address still rests.
 	services map[types.NamespacedName]*record
-	// shared finds the holdings by sharing key.
-	shared map[string]*group
+	// groups finds the holdings by sharing key.
+	groups map[string]*group
 }
 
-// holding is an address that is owned, or rests after it was.
-type holding struct {
+// allocation is an address that is owned, or rests after it was.
+type allocation struct {
 	addr netip.Addr
 	// pool has the address; nil if it was taken from the pool while a Service has it.
-	pool *pool
-	zone zone
+	pool     *pool
+	audience audience
 	// owners, the oldest Service first. Several have the same sharing key.
 	owners []*record
 
-	// former had the address until it was given back; the address rests until restsUntil.
-	former     *record
-	restsUntil time.Time
+	// formerOwner had the address until it was given back; the address rests until restsUntil.
+	formerOwner *record
+	reusableAt  time.Time
 }
 
 // record is a Service.
 type record struct {
 	request Request
 	// live is false for a Service that was released; its record stays for as long as its former address rests.
-	live bool
-	held [families]*holding
-	// rests are the addresses that the Service had and may have back.
-	rests [families]*holding
+	live  bool
+	owned [families]*allocation
+	// former are the addresses that the Service had and may have back.
+	former [families]*allocation
 
-	// asked is set once Ensure has answered. The answer was problem or message, and missing is the part of the message
+	// answered is set once Ensure has answered. The answer was problem or message, and missing is the part of the message
 	// that does not follow from the table.
-	asked bool
+	answered bool
 	// told is what was wrong with each family.
-	problem *Error
-	message string
-	missing string
-	told    [families]*Error
+	problem  *Error
+	message  string
+	missing  string
+	problems [families]*Error
 	// queues have the record for as long as it waits for something.
 	queues []*queue
-	// poked is set from when the Service is told to ask again until it does.
-	poked bool
+	// requeued is set from when the Service is told to ask again until it does.
+	requeued bool
 }
 
 func newTable() *table {
 	return &table{
-		addresses: map[netip.Addr]*holding{},
+		addresses: map[netip.Addr]*allocation{},
 		services:  map[types.NamespacedName]*record{},
-		shared:    map[string]*group{},
+		groups:    map[string]*group{},
 	}
 }
 
-// hold makes a Service an owner of an address. The address is free, rests, or has owners that the Service gets on with.
-func (t *table) hold(rec *record, addr netip.Addr, in *pool, zone zone) *holding {
+// addOwner makes a Service an owner of an address. The address is free, rests, or has owners that the Service gets on with.
+func (t *table) addOwner(rec *record, addr netip.Addr, in *pool, zone audience) *allocation {
 	f := familyOf(addr)
-	h := t.addresses[addr]
+	alloc := t.addresses[addr]
 	switch {
-	case h == nil:
-		h = &holding{addr: addr, pool: in, zone: zone}
-		t.addresses[addr] = h
-		if h.zone == forAll {
+	case alloc == nil:
+		alloc = &allocation{addr: addr, pool: in, audience: zone}
+		t.addresses[addr] = alloc
+		if alloc.audience == forAll {
 			in.spaces[f].remove(addr)
 		}
-		in.spaces[f].held[h.zone]++
-	case len(h.owners) == 0:
-		in.spaces[f].resting.Delete(h)
-		t.detachFormer(h)
-		in.spaces[f].held[h.zone]++
+		in.spaces[f].allocated[alloc.audience]++
+	case len(alloc.owners) == 0:
+		in.spaces[f].awaitingReuse.Delete(alloc)
+		t.forgetFormerOwner(alloc)
+		in.spaces[f].allocated[alloc.audience]++
 	}
-	i, _ := slices.BinarySearchFunc(h.owners, rec, compareAge)
-	h.owners = slices.Insert(h.owners, i, rec)
-	rec.held[f] = h
-	t.enter(rec, h)
-	return h
+	i, _ := slices.BinarySearchFunc(alloc.owners, rec, compareAge)
+	alloc.owners = slices.Insert(alloc.owners, i, rec)
+	rec.owned[f] = alloc
+	t.indexSharing(rec, alloc)
+	return alloc
 }
 
-// leave ends a Service's ownership. An address without owners rests, if its pool says so.
-func (t *table) leave(rec *record, h *holding, now time.Time) {
-	f := familyOf(h.addr)
-	t.withdraw(rec, h)
-	h.owners = slices.DeleteFunc(h.owners, func(o *record) bool { return o == rec })
-	if rec.held[f] == h {
-		rec.held[f] = nil
+// removeOwner ends a Service's ownership. An address without owners rests, if its pool says so.
+func (t *table) removeOwner(rec *record, alloc *allocation, now time.Time) {
+	f := familyOf(alloc.addr)
+	t.unindexSharing(rec, alloc)
+	alloc.owners = slices.DeleteFunc(alloc.owners, func(o *record) bool { return o == rec })
+	if rec.owned[f] == alloc {
+		rec.owned[f] = nil
 	}
-	if len(h.owners) > 0 {
+	if len(alloc.owners) > 0 {
 		return
 	}
-	if h.pool == nil {
-		delete(t.addresses, h.addr)
+	if alloc.pool == nil {
+		delete(t.addresses, alloc.addr)
 		return
 	}
-	s := h.pool.spaces[f]
-	s.held[h.zone]--
-	s.wake(now, t)
-	if h.zone != forAll || h.pool.reuseAfter <= 0 {
-		delete(t.addresses, h.addr)
-		if h.zone == forAll {
-			s.add(h.addr)
+	s := alloc.pool.spaces[f]
+	s.allocated[alloc.audience]--
+	s.reclaim(now, t)
+	if alloc.audience != forAll || alloc.pool.reuseAfter <= 0 {
+		delete(t.addresses, alloc.addr)
+		if alloc.audience == forAll {
+			s.add(alloc.addr)
 		}
 		return
 	}
-	if old := rec.rests[f]; old != nil {
-		old.former = nil
+	if old := rec.former[f]; old != nil {
+		old.formerOwner = nil
 	}
-	h.former, h.restsUntil, rec.rests[f] = rec, now.Add(h.pool.reuseAfter), h
-	s.resting.ReplaceOrInsert(h)
+	alloc.formerOwner, alloc.reusableAt, rec.former[f] = rec, now.Add(alloc.pool.reuseAfter), alloc
+	s.awaitingReuse.ReplaceOrInsert(alloc)
 }
 
 // forget removes an address that nobody has from the table.
-func (t *table) forget(h *holding) {
-	t.detachFormer(h)
-	delete(t.addresses, h.addr)
+func (t *table) forget(alloc *allocation) {
+	t.forgetFormerOwner(alloc)
+	delete(t.addresses, alloc.addr)
 }
 
-func (t *table) detachFormer(h *holding) {
-	if h.former == nil {
+func (t *table) forgetFormerOwner(alloc *allocation) {
+	if alloc.formerOwner == nil {
 		return
 	}
-	h.former.rests[familyOf(h.addr)] = nil
-	t.tidy(h.former)
-	h.former = nil
+	alloc.formerOwner.former[familyOf(alloc.addr)] = nil
+	t.discardIfUnused(alloc.formerOwner)
+	alloc.formerOwner = nil
 }
 
-// tidy removes the record of a Service that is gone and has nothing that rests.
-func (t *table) tidy(rec *record) {
-	if !rec.live && rec.rests == [families]*holding{} {
+// discardIfUnused removes the record of a Service that is gone and has nothing that rests.
+func (t *table) discardIfUnused(rec *record) {
+	if !rec.live && rec.former == [families]*allocation{} {
 		delete(t.services, rec.request.Service)
 	}
 }
 
 // update replaces a Service's request.
 func (t *table) update(rec *record, r Request) {
-	for _, h := range rec.held {
-		if h != nil {
-			t.withdraw(rec, h)
+	for _, alloc := range rec.owned {
+		if alloc != nil {
+			t.unindexSharing(rec, alloc)
 		}
 	}
 	rec.request = r
-	for _, h := range rec.held {
-		if h != nil {
-			t.enter(rec, h)
+	for _, alloc := range rec.owned {
+		if alloc != nil {
+			t.indexSharing(rec, alloc)
 		}
 	}
 }
@@ -160,38 +160,38 @@ func (t *table) update(rec *record, r Request) {
 // group is what is shared under one key.
 type group struct {
 	// owners counts each holding's owners, holdings each family's holdings, and busy those of them where a port is taken.
-	owners   map[*holding]int
-	holdings [families]int
-	busy     [families]map[Port]int
+	owners      map[*allocation]int
+	allocations [families]int
+	busy        [families]map[Port]int
 }
 
-func (t *table) enter(rec *record, h *holding) {
-	key, f := rec.request.SharingKey, familyOf(h.addr)
+func (t *table) indexSharing(rec *record, alloc *allocation) {
+	key, f := rec.request.SharingKey, familyOf(alloc.addr)
 	if key == "" {
 		return
 	}
-	g := t.shared[key]
+	g := t.groups[key]
 	if g == nil {
-		g = &group{owners: map[*holding]int{}, busy: [families]map[Port]int{{}, {}}}
-		t.shared[key] = g
+		g = &group{owners: map[*allocation]int{}, busy: [families]map[Port]int{{}, {}}}
+		t.groups[key] = g
 	}
-	if g.owners[h]++; g.owners[h] == 1 {
-		g.holdings[f]++
+	if g.owners[alloc]++; g.owners[alloc] == 1 {
+		g.allocations[f]++
 	}
 	for _, port := range rec.request.Ports {
 		g.busy[f][port]++
 	}
 }
 
-func (t *table) withdraw(rec *record, h *holding) {
-	key, f := rec.request.SharingKey, familyOf(h.addr)
+func (t *table) unindexSharing(rec *record, alloc *allocation) {
+	key, f := rec.request.SharingKey, familyOf(alloc.addr)
 	if key == "" {
 		return
 	}
-	g := t.shared[key]
-	if g.owners[h]--; g.owners[h] == 0 {
-		delete(g.owners, h)
-		g.holdings[f]--
+	g := t.groups[key]
+	if g.owners[alloc]--; g.owners[alloc] == 0 {
+		delete(g.owners, alloc)
+		g.allocations[f]--
 	}
 	for _, port := range rec.request.Ports {
 		if g.busy[f][port]--; g.busy[f][port] == 0 {
@@ -199,26 +199,26 @@ func (t *table) withdraw(rec *record, h *holding) {
 		}
 	}
 	if len(g.owners) == 0 {
-		delete(t.shared, key)
+		delete(t.groups, key)
 	}
 }
 
 // full reports whether one of the ports is taken everywhere, so that there is no need to look.
 func (g *group) full(f family, ports []Port) bool {
-	return slices.ContainsFunc(ports, func(port Port) bool { return g.busy[f][port] >= g.holdings[f] })
+	return slices.ContainsFunc(ports, func(port Port) bool { return g.busy[f][port] >= g.allocations[f] })
 }
 
 func (t *table) owners(addr netip.Addr) []*record {
-	if h := t.addresses[addr]; h != nil {
-		return h.owners
+	if alloc := t.addresses[addr]; alloc != nil {
+		return alloc.owners
 	}
 	return nil
 }
 
 func compareAge(a, b *record) int { return a.request.compareAge(&b.request) }
 
-// misfit says why a request cannot have an address together with an owner of it; nil if it can.
-func misfit(addr netip.Addr, p *pool, r *Request, owner *record) *Error {
+// sharingConflict says why a request cannot have an address together with an owner of it; nil if it can.
+func sharingConflict(addr netip.Addr, p *pool, r *Request, owner *record) *Error {
 	o := &owner.request
 	switch {
 	case r.SharingKey == "" || o.SharingKey == "":
@@ -242,20 +242,20 @@ func misfit(addr netip.Addr, p *pool, r *Request, owner *record) *Error {
 func (rec *record) describe() string {
 	text := ""
 	for _, f := range rec.request.wanted() {
-		h := rec.held[f]
-		if h == nil || h.pool == nil {
+		alloc := rec.owned[f]
+		if alloc == nil || alloc.pool == nil {
 			continue
 		}
 		if text != "" {
 			text += ", "
 		}
 		var sharers []string
-		for _, o := range h.owners {
+		for _, o := range alloc.owners {
 			if o != rec && len(sharers) <= mostNamed {
 				sharers = append(sharers, o.request.Service.String())
 			}
 		}
-		text += assignedFrom(h.addr, h.pool.name, sharers)
+		text += assignedFrom(alloc.addr, alloc.pool.name, sharers)
 	}
 	if rec.missing != "" {
 		text += "; " + rec.missing

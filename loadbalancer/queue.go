@@ -3,14 +3,14 @@ package loadbalancer
 import (
 	"net/netip"
 
-	"github.com/google/btree"
+	"k8s.io/utils/third_party/forked/golang/btree"
 )
 
 // queue has the Services that wait for one thing, the oldest first: any address of a space, one address, or room under a
 // sharing key. A Service waits only for what it would take if it were there; so a Service that is told that it is there
 // either takes it or leaves the queue.
 type queue struct {
-	records *btree.BTreeG[*record]
+	records *btree.BTree[*record]
 	// requeued counts the records that have been told to ask again and have not yet.
 	requeued int
 
@@ -31,7 +31,7 @@ type sharingKey struct {
 }
 
 func newQueue(w awaited) *queue {
-	return &queue{awaited: w, records: btree.NewG(degree, func(a, b *record) bool { return compareAge(a, b) < 0 })}
+	return &queue{awaited: w, records: btree.New(degree, func(a, b *record) bool { return compareAge(a, b) < 0 })}
 }
 
 // waits reports whether the Service misses anything that it may get later.

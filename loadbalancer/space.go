@@ -5,7 +5,7 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/google/btree"
+	"k8s.io/utils/third_party/forked/golang/btree"
 )
 
 // audience says for whom an address of a pool is.
@@ -31,9 +31,9 @@ type space struct {
 	allocated [audiences]int
 
 	// free has the addresses for all that are neither held nor resting.
-	free *btree.BTreeG[*run]
+	free *btree.BTree[*run]
 	// awaitingReuse has the addresses for all that were given back a short while ago, those first that rest no longer.
-	awaitingReuse *btree.BTreeG[*allocation]
+	awaitingReuse *btree.BTree[*allocation]
 
 	// waiting are the Services that would take any address of the space.
 	waiting *queue
@@ -51,10 +51,10 @@ const degree = 16
 func newSpace(p *pool) *space {
 	s := &space{
 		pool: p,
-		free: btree.NewG(degree, func(a, b *run) bool {
+		free: btree.New(degree, func(a, b *run) bool {
 			return a.entry < b.entry || a.entry == b.entry && a.from.Less(b.from)
 		}),
-		awaitingReuse: btree.NewG(degree, func(a, b *allocation) bool {
+		awaitingReuse: btree.New(degree, func(a, b *allocation) bool {
 			return cmp.Or(a.reusableAt.Compare(b.reusableAt), a.addr.Compare(b.addr)) < 0
 		}),
 	}

@@ -27,7 +27,7 @@ var harmless = []string{
 	"bytes", "cmp", "encoding/binary", "encoding/json", "errors", "fmt", "hash/fnv", "iter", "maps", "math", "math/bits", "net/netip",
 	"path", "reflect", "slices", "sort", "strconv", "strings", "sync", "time",
 	"k8s.io/api/core/v1", "k8s.io/api/discovery/v1", "k8s.io/apimachinery/pkg/api/meta", "k8s.io/apimachinery/pkg/apis/meta/v1",
-	"k8s.io/apimachinery/pkg/labels", "k8s.io/apimachinery/pkg/types", "github.com/google/btree", "k8s.io/utils/third_party/forked/golang/btree",
+	"k8s.io/apimachinery/pkg/labels", "k8s.io/apimachinery/pkg/types", "k8s.io/utils/third_party/forked/golang/btree",
 	module + "api/v1alpha1", module + "internal/scope",
 }
 

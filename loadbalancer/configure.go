@@ -12,9 +12,9 @@ import (
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
-// SetPools takes the full set of pools. Pools that did not change cost nothing. A pool that cannot be used is ignored alone,
-// and PoolStatuses says why; of two that overlap the older one is used.
-func (a *Allocator) SetPools(now time.Time, objects []*v1alpha1.IPAddressPool) (poke []types.NamespacedName) {
+// SetPools takes the full set of pools and returns the Services to requeue. If no pool changed, it costs next to nothing. A
+// pool that cannot be used is ignored alone, and PoolStatuses says why. Of two that overlap the older one is used.
+func (a *Allocator) SetPools(now time.Time, objects []*v1alpha1.IPAddressPool) (requeue []types.NamespacedName) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 
@@ -35,15 +35,15 @@ func (a *Allocator) SetPools(now time.Time, objects []*v1alpha1.IPAddressPool) (
 	return a.rebuildPools(now)
 }
 
-// SetNamespace takes the labels of a namespace.
-func (a *Allocator) SetNamespace(now time.Time, name string, set map[string]string) (poke []types.NamespacedName) {
+// SetNamespace takes the labels of a namespace and returns the Services to requeue.
+func (a *Allocator) SetNamespace(now time.Time, name string, set map[string]string) (requeue []types.NamespacedName) {
 	known := make(labels.Set, len(set))
 	maps.Copy(known, set)
 	return a.setNamespace(now, name, known)
 }
 
-// DeleteNamespace forgets a namespace.
-func (a *Allocator) DeleteNamespace(now time.Time, name string) (poke []types.NamespacedName) {
+// DeleteNamespace forgets a namespace and returns the Services to requeue.
+func (a *Allocator) DeleteNamespace(now time.Time, name string) (requeue []types.NamespacedName) {
 	return a.setNamespace(now, name, nil)
 }
 
@@ -67,35 +67,10 @@ func (a *Allocator) setNamespace(now time.Time, name string, set labels.Set) []t
 	return op.notifyWaiters()
 }
 
-// rebuildPools derives from the pools and carvings which pools are used, in what order, and what is in their spaces; then it
-// looks at everybody whom that may concern.
+// rebuildPools derives from the pools and the restrictions which pools are used, in what order, and what is in their spaces.
+// Then it looks at every Service that this may concern.
 func (a *Allocator) rebuildPools(now time.Time) []types.NamespacedName {
-	a.order, a.index = nil, nil
-	rebuilt := map[*pool]bool{}
-	for _, p := range slices.SortedFunc(maps.Values(a.pools), (*pool).compareAge) {
-		usedBefore := p.built
-		p.reason, p.message = p.ownReason, p.ownMessage
-		if p.usable() {
-			a.indexPool(p)
-		}
-		p.established = p.usable()
-		if !p.usable() {
-			p.built, p.spaces, p.restrictions = false, [families]*space{}, nil
-			continue
-		}
-		a.order = append(a.order, p)
-		carved := a.restrictionsOf(p)
-		if !usedBefore || !slices.Equal(carved, p.restrictions) {
-			p.restrictions = carved
-			p.buildSpaces()
-			rebuilt[p] = true
-		}
-	}
-	slices.SortFunc(a.order, (*pool).compareOrder)
-	for i, p := range a.order {
-		p.rank = i
-	}
-
+	rebuilt := a.orderPools()
 	moved := map[*allocation]bool{}
 	for _, alloc := range a.table.addresses {
 		if p := a.poolOf(alloc.addr); p != alloc.pool || rebuilt[p] {
@@ -111,13 +86,41 @@ func (a *Allocator) rebuildPools(now time.Time) []types.NamespacedName {
 	return op.notifyWaiters()
 }
 
-// indexPool puts a pool's ranges into the index, unless another pool has any of them.
+// orderPools finds the usable pools, their order, and the index of their ranges. It returns the pools whose spaces were built
+// again, without anything that is allocated in them.
+func (a *Allocator) orderPools() (rebuilt map[*pool]bool) {
+	a.order, a.index, rebuilt = nil, nil, map[*pool]bool{}
+	for _, p := range slices.SortedFunc(maps.Values(a.pools), (*pool).compareAge) {
+		p.problem = p.ownProblem
+		if p.usable() {
+			a.indexPool(p)
+		}
+		p.established = p.usable()
+		if !p.usable() {
+			p.spaces, p.restrictions = [families]*space{}, nil
+			continue
+		}
+		a.order = append(a.order, p)
+		if restrictions := a.restrictionsOf(p); p.spaces == [families]*space{} || !slices.Equal(restrictions, p.restrictions) {
+			p.restrictions = restrictions
+			p.buildSpaces()
+			rebuilt[p] = true
+		}
+	}
+	slices.SortFunc(a.order, (*pool).compareOrder)
+	for i, p := range a.order {
+		p.rank = i
+	}
+	return rebuilt
+}
+
+// indexPool puts the ranges of a pool into the index. If another pool has any of them, the pool is not usable.
 func (a *Allocator) indexPool(p *pool) {
 	for _, e := range p.effective {
 		i := firstReaching(a.index, e.From)
 		if i < len(a.index) && a.index[i].overlaps(e.Range) {
 			other := a.index[i]
-			p.reason, p.message = v1alpha1.ReasonOverlaps, poolsOverlap(e.Range, other.Range, other.pool.name)
+			p.problem = poolProblem{v1alpha1.ReasonOverlaps, poolsOverlap(e.Range, other.Range, other.pool.name)}
 			return
 		}
 	}
@@ -126,14 +129,15 @@ func (a *Allocator) indexPool(p *pool) {
 	}
 }
 
-// moveAllocation gives a holding to the pool that has its address now; nil if none has.
+// moveAllocation gives an allocation to the pool that has its address now; nil if none has. An address that awaits its reuse
+// is forgotten if no pool has it or if it is not for everybody any more.
 func (a *Allocator) moveAllocation(alloc *allocation, p *pool) {
-	resting := len(alloc.owners) == 0
+	awaitsReuse := len(alloc.owners) == 0
 	alloc.pool, alloc.audience = p, forAll
 	if p != nil {
 		alloc.audience = a.audienceOf(alloc.addr)
 	}
-	if resting && (p == nil || alloc.audience != forAll) {
+	if awaitsReuse && (p == nil || alloc.audience != forAll) {
 		a.table.forget(alloc)
 		return
 	}
@@ -144,88 +148,11 @@ func (a *Allocator) moveAllocation(alloc *allocation, p *pool) {
 	if alloc.audience == forAll {
 		s.remove(alloc.addr)
 	}
-	if resting {
+	if awaitsReuse {
 		s.awaitingReuse.ReplaceOrInsert(alloc)
 	} else {
 		s.allocated[alloc.audience]++
 	}
-}
-
-// reevaluate looks at Services after a change of the configuration: those that may not keep what they have, that are told
-// something that is no longer true, or that can be served now. It changes nothing but what they wait for.
-func (op *operation) reevaluate(concerns func(*record) bool) {
-	a := op.a
-	var list []*record
-	for _, rec := range a.table.services {
-		if rec.live && rec.answered && concerns(rec) {
-			list = append(list, rec)
-		}
-	}
-	slices.SortFunc(list, compareAge)
-	for _, rec := range list {
-		for _, alloc := range rec.owned {
-			if alloc != nil && !a.mayKeep(alloc, &rec.request, rec) {
-				op.requeue(rec)
-			}
-		}
-		if rec.describe() != rec.message {
-			op.requeue(rec)
-		}
-		if rec.waits() {
-			op.rejoinQueues(rec)
-		}
-	}
-}
-
-// rejoinQueues finds out anew what a Service waits for. What is there for it already is offered to the queue that it joins, in
-// which older ones may come first.
-func (op *operation) rejoinQueues(rec *record) {
-	a, r := op.a, &rec.request
-	op.leaveQueues(rec)
-	d := a.decide(op.now, r, rec, [families]choice{})
-	if !rec.problem.equal(d.problem) && d.problem != nil {
-		op.requeue(rec)
-	}
-	waits := d.waits
-	var served []family
-	for _, f := range r.wanted() {
-		t := d.choices[f]
-		switch {
-		case d.problems[f] != nil && !d.problems[f].equal(rec.problems[f]):
-			op.requeue(rec)
-		case !t.addr.IsValid() || rec.owned[f] != nil:
-		case t.audience == forOne || rec.former[f] != nil && rec.former[f].addr == t.addr:
-			op.requeue(rec) // nobody else is after it
-		default:
-			served = append(served, f)
-			if told := rec.problems[f]; told != nil && told.Reason != PoolExhausted && !r.wish(f).IsValid() {
-				op.requeue(rec) // it was told that there is nothing for it at all
-			}
-		}
-	}
-	if r.requiresBoth() && len(served) > 1 {
-		// One queue is enough, and the shorter supply says how many can be served.
-		served = []family{slices.MinFunc(served, func(f, g family) int { return a.supply(r, f).compare(a.supply(r, g)) })}
-	}
-	for _, f := range served {
-		waits = a.waitsFor(waits, r, f)
-	}
-	for _, w := range waits {
-		q := a.queue(w)
-		q.join(rec)
-		op.touchedQueues = append(op.touchedQueues, q)
-	}
-}
-
-// supply is how many addresses there are of a family for Services like this one.
-func (a *Allocator) supply(r *Request, f family) size {
-	var n size
-	for _, p := range a.order {
-		if s := p.spaces[f]; s != nil && a.serves(p, r) {
-			n = n.plus(s.available())
-		}
-	}
-	return n
 }
 
 // poolRange is a range of addresses and the pool that has it.

@@ -10,17 +10,17 @@ import (
 // decision is what a Service is to have.
 type decision struct {
 	choices [families]choice
-	// problem is why it is to have nothing, or nothing new.
+	// problem is why the Service gets nothing, or nothing new; nil if it is served.
 	problem *Error
-	// problems is what is wrong with each family.
+	// problems has what is wrong with each family.
 	problems [families]*Error
-	// missing says why a second family that is preferred is not there.
+	// missing says why a family is missing that is merely preferred.
 	missing string
-	// waits are what would change the decision if it were there.
+	// waits are what the Service waits for: if one of them comes, the decision may be another one.
 	waits []awaited
 }
 
-// choice is an address, of which pool and zone; the zero value is none.
+// choice is an address, with its pool and its audience. The zero value is none.
 type choice struct {
 	addr     netip.Addr
 	pool     *pool
@@ -29,29 +29,20 @@ type choice struct {
 
 func (alloc *allocation) choice() choice { return choice{alloc.addr, alloc.pool, alloc.audience} }
 
-// decide says what a Service is to have and changes nothing that anybody has. Claims are what it has by its own word.
+// decide says what a Service is to have. It changes nothing that anybody has. rec is what the table has of the Service, with the
+// request before this one; claims are the addresses that it has by its own status.
 func (a *Allocator) decide(now time.Time, r *Request, rec *record, claims [families]choice) decision {
-	var d decision
 	wanted := r.wanted()
-	if r.Invalid != nil {
-		d.choices = claims
-		for _, f := range wanted {
-			if alloc := rec.owned[f]; alloc != nil && a.mayKeep(alloc, r, rec) {
-				d.choices[f] = alloc.choice()
-			}
-		}
-		d.problem = r.Invalid
-		return d
-	}
-	if len(wanted) == 0 {
-		d.problem = noFamily()
-		return d
-	}
-	if r.requiresBoth() && len(wanted) < int(families) {
-		d.problem = needsTwoFamilies(wanted[0])
-		return d
+	switch {
+	case r.Invalid != nil:
+		return a.keepAll(r, rec, claims)
+	case len(wanted) == 0:
+		return decision{problem: noFamily()}
+	case r.requiresBoth() && len(wanted) < int(families):
+		return decision{problem: needsTwoFamilies(wanted[0])}
 	}
 
+	var d decision
 	served := false
 	for _, f := range wanted {
 		if claims[f].addr.IsValid() {
@@ -79,7 +70,19 @@ func (a *Allocator) decide(now time.Time, r *Request, rec *record, claims [famil
 	return d
 }
 
-// choose finds the address of one family.
+// keepAll leaves a Service whose request is invalid what it may keep.
+func (a *Allocator) keepAll(r *Request, rec *record, claims [families]choice) decision {
+	d := decision{choices: claims, problem: r.Invalid}
+	for _, f := range r.wanted() {
+		if alloc := rec.owned[f]; alloc != nil && a.mayKeep(alloc, r, rec) {
+			d.choices[f] = alloc.choice()
+		}
+	}
+	return d
+}
+
+// choose finds the address of one family: the one that the Service has; the one that it asks for; the one that it had; one that
+// is reserved for it; one that others share with it; the next one of the first pool that has any.
 func (a *Allocator) choose(now time.Time, r *Request, rec *record, f family) (choice, *Error) {
 	if alloc := rec.owned[f]; alloc != nil && a.mayKeep(alloc, r, rec) {
 		return alloc.choice(), nil
@@ -91,14 +94,14 @@ func (a *Allocator) choose(now time.Time, r *Request, rec *record, f family) (ch
 		p := a.poolOf(wish)
 		return choice{wish, p, a.audienceOf(wish)}, nil
 	}
-	if t, ok := a.formerAddress(now, r, rec, f); ok {
-		return t, nil
+	if c, ok := a.formerAddress(now, r, rec, f); ok {
+		return c, nil
 	}
-	if t, ok := a.reservedAddress(r, rec, f); ok {
-		return t, nil
+	if c, ok := a.reservedAddress(r, rec, f); ok {
+		return c, nil
 	}
-	if t, ok := a.sharedAddress(r, rec, f); ok {
-		return t, nil
+	if c, ok := a.sharedAddress(r, rec, f); ok {
+		return c, nil
 	}
 	for _, p := range a.order {
 		if s := p.spaces[f]; s != nil && a.serves(p, r) {
@@ -110,10 +113,10 @@ func (a *Allocator) choose(now time.Time, r *Request, rec *record, f family) (ch
 	return choice{}, a.whyNone(r, f)
 }
 
-// mayKeep reports whether a Service may keep what it has. If what matters for sharing has changed, it is the Service that
-// must get on with the others; if not, the younger must get on with the older.
+// mayKeep reports whether a Service may keep an address that it has. If what matters for sharing has changed in its request, it
+// must be able to share with all other owners; if not, only with the older ones, and the younger must give way.
 func (a *Allocator) mayKeep(alloc *allocation, r *Request, rec *record) bool {
-	if alloc.pool == nil || !r.wants(familyOf(alloc.addr)) || !r.allows(alloc.addr, alloc.pool) || a.yields(r, alloc.addr) || a.refusal(alloc.pool, r) != "" {
+	if alloc.pool == nil || !a.mayHave(alloc.addr, alloc.pool, r) {
 		return false
 	}
 	changed := !r.sharesLike(&rec.request)
@@ -131,33 +134,12 @@ func (a *Allocator) mayKeep(alloc *allocation, r *Request, rec *record) bool {
 	return true
 }
 
-// whyNot says why a Service that asks for an address by name cannot have it beside its owners; nil if it can. It says the same
-// to a Service that is about to lose the address and to one that has lost it.
-func (a *Allocator) whyNot(addr netip.Addr, r *Request, rec *record, owners []*record) *Error {
-	p := a.poolOf(addr)
-	if p == nil {
-		return a.whyInNoPool(addr)
-	}
-	if r.Pool != "" && r.Pool != p.name {
-		return inOtherPool(addr, r.Pool, p.name)
-	}
-	if why := a.refusal(p, r); why != "" {
-		return poolRefuses(p.name, why)
-	}
-	if c, ok := a.restrictionOf(addr); ok && (c.audience == forNone || c.service != r.Service) {
-		return restricted(addr, c)
-	}
-	for _, o := range owners {
-		if o != rec {
-			if problem := sharingConflict(addr, p, r, o); problem != nil {
-				return problem
-			}
-		}
-	}
-	return nil
+// mayHave reports whether a Service may have an address at all, if it has it already or claims it.
+func (a *Allocator) mayHave(addr netip.Addr, p *pool, r *Request) bool {
+	return r.wants(familyOf(addr)) && r.allows(addr, p) && !a.yields(r, addr) && a.refusal(p, r) == ""
 }
 
-// formerAddress is the address that the Service had a short while ago.
+// formerAddress is the address that the Service had last, if that still awaits its reuse.
 func (a *Allocator) formerAddress(now time.Time, r *Request, rec *record, f family) (choice, bool) {
 	alloc := rec.former[f]
 	if alloc == nil || alloc.pool == nil || !alloc.reusableAt.After(now) || !a.serves(alloc.pool, r) {
@@ -166,7 +148,7 @@ func (a *Allocator) formerAddress(now time.Time, r *Request, rec *record, f fami
 	return alloc.choice(), true
 }
 
-// reservedAddress is an address that a reservation keeps for the Service: one that nobody has, or that its owners share with it.
+// reservedAddress is an address that a reservation keeps for the Service, and that nobody has or that its owners share with it.
 func (a *Allocator) reservedAddress(r *Request, rec *record, f family) (choice, bool) {
 	if !a.hasReservation[r.Service] {
 		return choice{}, false
@@ -176,11 +158,11 @@ func (a *Allocator) reservedAddress(r *Request, rec *record, f family) (choice, 
 		if s == nil || r.Pool != "" && r.Pool != p.name || a.refusal(p, r) != "" {
 			continue
 		}
-		for _, c := range p.restrictions {
-			if c.audience != forOne || c.service != r.Service || c.family() != f {
+		for _, reserved := range p.restrictions {
+			if reserved.audience != forOne || reserved.service != r.Service || reserved.family() != f {
 				continue
 			}
-			for addr := c.From; addr.IsValid() && !c.To.Less(addr); addr = s.next(addr) {
+			for addr := reserved.From; addr.IsValid() && !reserved.To.Less(addr); addr = s.next(addr) {
 				if !s.skips(addr) && canShare(addr, p, r, rec, a.table.owners(addr)) {
 					return choice{addr, p, forOne}, true
 				}
@@ -190,8 +172,8 @@ func (a *Allocator) reservedAddress(r *Request, rec *record, f family) (choice, 
 	return choice{}, false
 }
 
-// sharedAddress is an address that Services with the same sharing key have, and where there is room for one more. Of several it is
-// that of the first pool, and there the lowest.
+// sharedAddress is an address that Services with the same sharing key have and that this one can share. Of several it is that of
+// the first pool, and there the lowest.
 func (a *Allocator) sharedAddress(r *Request, rec *record, f family) (choice, bool) {
 	g := a.table.groups[r.SharingKey]
 	if g == nil || g.allocations[f] == 0 || g.full(f, r.Ports) {
@@ -215,7 +197,7 @@ func (a *Allocator) sharedAddress(r *Request, rec *record, f family) (choice, bo
 	return best.choice(), true
 }
 
-// mayShare reports whether a Service that does not ask for an address by name may join owners of one.
+// mayShare reports whether a Service that does not ask for an address by name may have one together with owners.
 func (a *Allocator) mayShare(alloc *allocation, r *Request, rec *record, owners []*record) bool {
 	f := familyOf(alloc.addr)
 	if alloc.pool == nil || alloc.audience != forAll || !r.wants(f) || r.wish(f).IsValid() || !a.serves(alloc.pool, r) {
@@ -224,30 +206,19 @@ func (a *Allocator) mayShare(alloc *allocation, r *Request, rec *record, owners 
 	return canShare(alloc.addr, alloc.pool, r, rec, owners)
 }
 
-// canShare reports whether a Service gets on with the owners of an address.
+// canShare reports whether a Service has no sharing conflict with any owner of an address.
 func canShare(addr netip.Addr, p *pool, r *Request, rec *record, owners []*record) bool {
 	return !slices.ContainsFunc(owners, func(o *record) bool {
 		return o != rec && sharingConflict(addr, p, r, o) != nil
 	})
 }
 
-// serves reports whether a Service that names no address may have one of a pool.
+// serves reports whether a pool gives addresses to a Service that names none.
 func (a *Allocator) serves(p *pool, r *Request) bool {
 	if r.Pool == "" {
 		return p.autoAssign && a.refusal(p, r) == ""
 	}
 	return r.Pool == p.name && a.refusal(p, r) == ""
-}
-
-// refusal is the half sentence that says why a pool does not admit a Service; empty if it does.
-func (a *Allocator) refusal(p *pool, r *Request) string {
-	if !p.selection.admitsNamespace(r.Service.Namespace, a.namespaces[r.Service.Namespace]) {
-		return notForNamespace(r.Service.Namespace)
-	}
-	if !p.selection.admitsLabels(r.Labels) {
-		return notForLabels
-	}
-	return ""
 }
 
 // waitsFor adds what a Service that misses a family waits for.
@@ -266,70 +237,21 @@ func (a *Allocator) waitsFor(list []awaited, r *Request, f family) []awaited {
 	return list
 }
 
-// whyNone says why no pool has an address for a Service that names none.
-func (a *Allocator) whyNone(r *Request, f family) *Error {
-	if r.Pool != "" {
-		p := a.pools[r.Pool]
-		switch {
-		case p == nil:
-			return poolUnknown(r.Pool)
-		case !p.usable():
-			return poolUnusable(r.Pool, p.message)
+// claims are the addresses that a Service which is seen for the first time has according to its status, and may have. It claims
+// them from younger Services too.
+func (a *Allocator) claims(rec *record) (claims [families]choice) {
+	r := &rec.request
+	for _, addr := range r.Current {
+		f := familyOf(addr)
+		p := a.poolOf(addr)
+		if p == nil || claims[f].addr.IsValid() || !a.mayHave(addr, p, r) {
+			continue
 		}
-		if why := a.refusal(p, r); why != "" {
-			return poolRefuses(r.Pool, why)
-		}
-		if p.spaces[f] == nil {
-			return familyMissing([]string{r.Pool}, f)
-		}
-		return exhausted([]string{r.Pool}, f)
-	}
-
-	var full, without []string
-	for _, p := range a.order {
-		if a.serves(p, r) {
-			if p.spaces[f] == nil {
-				without = append(without, p.name)
-			} else {
-				full = append(full, p.name)
-			}
+		if !slices.ContainsFunc(a.table.owners(addr), func(o *record) bool {
+			return compareAge(o, rec) < 0 && sharingConflict(addr, p, r, o) != nil
+		}) {
+			claims[f] = choice{addr, p, a.audienceOf(addr)}
 		}
 	}
-	switch {
-	case len(full) > 0:
-		return exhausted(full, f)
-	case len(without) > 0:
-		return familyMissing(without, f)
-	case len(a.pools) == 0:
-		return noPools()
-	}
-	var refusals []string
-	for _, name := range sortedNames(a.pools) {
-		if len(refusals) > mostNamed {
-			break
-		}
-		p := a.pools[name]
-		why := a.refusal(p, r)
-		switch {
-		case !p.usable():
-			why = "cannot be used: " + p.message
-		case why == "":
-			why = onlyOnRequest
-		}
-		refusals = append(refusals, namePool(name)+" "+why)
-	}
-	return nobodyAdmits(refusals)
-}
-
-func (a *Allocator) whyInNoPool(addr netip.Addr) *Error {
-	for _, name := range sortedNames(a.pools) {
-		p := a.pools[name]
-		if p.usable() && p.excludes(addr) {
-			return excluded(addr, name)
-		}
-		if !p.usable() && slices.ContainsFunc(p.entries, func(e entry) bool { return e.Contains(addr) }) {
-			return inUnusablePool(addr, name, p.message)
-		}
-	}
-	return inNoPool(addr)
+	return claims
 }

@@ -25,18 +25,18 @@ const (
 	AddressNotInPool Reason = "AddressNotInPool"
 	// AddressReserved : the address that the Service asks for is a node's own or kept by a reservation.
 	AddressReserved Reason = "AddressReserved"
-	// AddressConflict : something on the network that is none of the nodes answers for the address that the Service asks for.
+	// AddressConflict : a host on the network that is none of the nodes answers for the address that the Service asks for.
 	AddressConflict Reason = "AddressConflict"
 	// FamilyUnavailable : the pools that admit the Service have no addresses of a family that it needs.
 	FamilyUnavailable Reason = "FamilyUnavailable"
-	// SharingConflict : the address that the Service asks for is shared, and the Service does not fit in.
+	// SharingConflict : the address that the Service asks for is shared, and the Service cannot share it with its owners.
 	SharingConflict Reason = "SharingConflict"
 	// InvalidRequest : what the Service asks for contradicts itself or cannot be read.
 	InvalidRequest Reason = "InvalidRequest"
 )
 
-// Error says why a Service does not have what it asks for, in a sentence for the author of the Service. The sentence depends
-// on the facts alone: it has no counters and no times in it.
+// Error says why a Service does not have what it asks for, in a sentence for the author of the Service. The same facts give the
+// same sentence: there are no counters and no times in it.
 type Error struct {
 	Reason  Reason
 	Message string
@@ -151,6 +151,7 @@ func inUse(addr netip.Addr, by types.NamespacedName) *Error {
 	return &Error{AddressInUse, addr.String() + " is in use by Service " + by.String()}
 }
 
+// restricted says why an address is not for a Service.
 func restricted(addr netip.Addr, c restriction) *Error {
 	switch {
 	case c.conflict:
@@ -244,7 +245,7 @@ func overlapsOwn(addr netip.Addr, what string) string {
 	return addr.String() + " is " + what + " and is not handed out"
 }
 
-// conflictOn is a sentence about an address that goes to Services and to pools.
+// conflictOn is a sentence about a conflicting address, for Services and for pools.
 func conflictOn(addr netip.Addr, what string) string {
 	return addr.String() + " is not handed out: " + what
 }

@@ -2,16 +2,14 @@ package loadbalancer
 
 import (
 	"cmp"
+	"maps"
 	"math"
 	"net/netip"
 	"reflect"
 	"slices"
-	"strconv"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
@@ -19,15 +17,27 @@ import (
 // defaultReuseAfter is spec.reuseAfter of a pool that does not say.
 const defaultReuseAfter = 30 * time.Second
 
-// pool is an IPAddressPool, read.
+// pool is an IPAddressPool: what its spec says, whether it can be used, and what is in it.
 type pool struct {
+	poolSpec
+
+	// problem is why the pool cannot be used: its own problem or that another pool has some of its addresses.
+	problem poolProblem
+	// established is set for a pool that is in use, here or, as its status says, under an Allocator before this one.
+	established bool
+	// rank is the place of the pool in the order in which pools are tried.
+	rank int
+
+	// spaces hold the addresses of each family; nil if the pool has none of it or cannot be used.
+	spaces [families]*space
+	// restrictions are the parts of the pool that are not for everybody. The spaces are built without them.
+	restrictions []restriction
+}
+
+// poolSpec is the spec of an IPAddressPool, read.
+type poolSpec struct {
 	object *v1alpha1.IPAddressPool
 	name   string
-
-	// Why the pool cannot be used, empty if it can: reason of the Ready condition and a sentence.
-	reason, message string
-	// ownReason and ownMessage are what is wrong with the pool itself, whatever the other pools are.
-	ownReason, ownMessage string
 
 	autoAssign bool
 	skipBuggy  bool
@@ -40,18 +50,16 @@ type pool struct {
 	entries []entry
 	// exclude is spec.exclude, sorted and merged.
 	exclude []Range
-	// effective is entries without exclude, sorted; one entry may be in several pieces.
+	// effective is entries without exclude, sorted. One entry may be in several pieces.
 	effective []entry
 
-	// spaces hold the addresses of each family, once built; nil if the pool has none of it.
-	built  bool
-	spaces [families]*space
-	// restrictions are the parts of the pool that are not for everybody, as they were when the spaces were built.
-	restrictions []restriction
-	// established is set for a pool that is in use, here or, as its status says, under an allocator before this one.
-	established bool
-	// rank is the place of the pool in the order in which pools are tried.
-	rank int
+	// ownProblem is what is wrong with the spec, whatever the other pools are.
+	ownProblem poolProblem
+}
+
+// poolProblem is why a pool cannot be used: the reason of its Ready condition and a sentence. The zero value is no problem.
+type poolProblem struct {
+	reason, message string
 }
 
 // entry is one of spec.addresses. Addresses are handed out in the order of the entries.
@@ -60,10 +68,18 @@ type entry struct {
 	index int
 }
 
-// readPool never fails: a pool that cannot be used says why.
+// readPool never fails. A pool that cannot be used has a problem.
 func readPool(object *v1alpha1.IPAddressPool) *pool {
+	ready := meta.FindStatusCondition(object.Status.Conditions, v1alpha1.ConditionReady)
+	established := ready != nil && ready.Reason == v1alpha1.ReasonValid && ready.ObservedGeneration == object.Generation
+	p := &pool{poolSpec: readPoolSpec(object), established: established}
+	p.problem = p.ownProblem
+	return p
+}
+
+func readPoolSpec(object *v1alpha1.IPAddressPool) poolSpec {
 	spec := &object.Spec
-	p := &pool{
+	p := poolSpec{
 		object:     object,
 		name:       object.Name,
 		autoAssign: spec.AutoAssign == nil || *spec.AutoAssign,
@@ -71,35 +87,33 @@ func readPool(object *v1alpha1.IPAddressPool) *pool {
 		reuseAfter: defaultReuseAfter,
 		sharing:    cmp.Or(spec.Sharing, v1alpha1.SharingCluster),
 	}
-	ready := meta.FindStatusCondition(object.Status.Conditions, v1alpha1.ConditionReady)
-	p.established = ready != nil && ready.Reason == v1alpha1.ReasonValid && ready.ObservedGeneration == object.Generation
 	if spec.ReuseAfter != nil {
 		p.reuseAfter = spec.ReuseAfter.Duration
 	}
-	p.ownReason, p.ownMessage = p.readAddresses()
-	if p.ownReason == "" && spec.ServiceAllocation != nil {
+	p.ownProblem = p.readAddresses()
+	if p.ownProblem == (poolProblem{}) && spec.ServiceAllocation != nil {
 		p.priority = spec.ServiceAllocation.Priority
 		var err error
 		if p.selection, err = readSelection(spec.ServiceAllocation); err != nil {
-			p.ownReason, p.ownMessage = v1alpha1.ReasonInvalidSelector, err.Error()
+			p.ownProblem = poolProblem{v1alpha1.ReasonInvalidSelector, err.Error()}
 		}
 	}
-	p.reason, p.message = p.ownReason, p.ownMessage
 	return p
 }
 
-func (p *pool) readAddresses() (reason, message string) {
+// readAddresses reads spec.addresses and spec.exclude.
+func (p *poolSpec) readAddresses() poolProblem {
 	for i, text := range p.object.Spec.Addresses {
 		r, err := ParseRange(text)
 		if err != nil {
-			return v1alpha1.ReasonInvalidAddress, badEntry("spec.addresses", err)
+			return poolProblem{v1alpha1.ReasonInvalidAddress, badEntry("spec.addresses", err)}
 		}
 		p.entries = append(p.entries, entry{r, i})
 	}
 	for _, text := range p.object.Spec.Exclude {
 		r, err := ParseRange(text)
 		if err != nil {
-			return v1alpha1.ReasonInvalidAddress, badEntry("spec.exclude", err)
+			return poolProblem{v1alpha1.ReasonInvalidAddress, badEntry("spec.exclude", err)}
 		}
 		p.exclude = append(p.exclude, r)
 	}
@@ -108,16 +122,17 @@ func (p *pool) readAddresses() (reason, message string) {
 	for i, e := range p.entries {
 		if i > 0 && p.entries[i-1].overlaps(e.Range) {
 			first, second := min(p.entries[i-1].index, e.index), max(p.entries[i-1].index, e.index)
-			return v1alpha1.ReasonOverlaps, entriesOverlap(p.object.Spec.Addresses[first], p.object.Spec.Addresses[second])
+			message := entriesOverlap(p.object.Spec.Addresses[first], p.object.Spec.Addresses[second])
+			return poolProblem{v1alpha1.ReasonOverlaps, message}
 		}
 		for _, piece := range subtract(e.Range, p.exclude) {
 			p.effective = append(p.effective, entry{piece, e.index})
 		}
 	}
-	return "", ""
+	return poolProblem{}
 }
 
-func (p *pool) usable() bool { return p.reason == "" }
+func (p *pool) usable() bool { return p.problem == poolProblem{} }
 
 // sameObject reports whether an object would be read as the same pool.
 func (p *pool) sameObject(object *v1alpha1.IPAddressPool) bool {
@@ -126,8 +141,8 @@ func (p *pool) sameObject(object *v1alpha1.IPAddressPool) bool {
 		reflect.DeepEqual(p.object.Spec, object.Spec)
 }
 
-// compareAge puts the older pool first. The time of creation has whole seconds: of two pools of one second, the one that is
-// in use counts as the older.
+// compareAge puts the older pool first. The time of creation has whole seconds. Of two pools of one second, the one that is in
+// use counts as the older.
 func (p *pool) compareAge(q *pool) int {
 	use := func(p *pool) int {
 		if p.established {
@@ -142,8 +157,8 @@ func (p *pool) compareAge(q *pool) int {
 	)
 }
 
-// compareOrder puts first the pool that is tried first: those for some Services before those for everybody, then by
-// priority, then by name.
+// compareOrder puts the pool first that is tried first: pools for some Services before pools for all, then by priority, then by
+// name.
 func (p *pool) compareOrder(q *pool) int {
 	general := func(p *pool) int {
 		if p.selection.present {
@@ -151,7 +166,7 @@ func (p *pool) compareOrder(q *pool) int {
 		}
 		return 1
 	}
-	// No priority is the last one.
+	// A pool without a priority is tried last.
 	priority := func(p *pool) int64 {
 		if p.priority <= 0 {
 			return math.MaxInt64
@@ -181,9 +196,9 @@ func (p *pool) keepsApart(namespace, other string) bool {
 	return p != nil && p.sharing == v1alpha1.SharingNamespace && namespace != other
 }
 
-// buildSpaces makes the spaces, with nothing in them held.
+// buildSpaces makes the spaces, with nothing allocated in them.
 func (p *pool) buildSpaces() {
-	p.built, p.spaces = true, [families]*space{}
+	p.spaces = [families]*space{}
 	for _, e := range p.entries {
 		if p.spaces[e.family()] == nil {
 			p.spaces[e.family()] = newSpace(p)
@@ -202,67 +217,6 @@ func (p *pool) buildSpaces() {
 	}
 }
 
-// selection is spec.serviceAllocation: which Services may use the pool. A nil list is anybody, an empty one nobody.
-type selection struct {
-	present           bool
-	anyNamespace      bool
-	namespaces        map[string]bool
-	namespaceSelector []labels.Selector
-	anyService        bool
-	serviceSelector   []labels.Selector
-}
-
-func readSelection(spec *v1alpha1.ServiceAllocation) (selection, error) {
-	s := selection{
-		anyNamespace: spec.Namespaces == nil && spec.NamespaceSelectors == nil,
-		anyService:   spec.ServiceSelectors == nil,
-		namespaces:   map[string]bool{},
-	}
-	s.present = !s.anyNamespace || !s.anyService
-	for _, name := range spec.Namespaces {
-		s.namespaces[name] = true
-	}
-	var err error
-	if s.namespaceSelector, err = readSelectors("spec.serviceAllocation.namespaceSelectors", spec.NamespaceSelectors); err != nil {
-		return selection{}, err
-	}
-	if s.serviceSelector, err = readSelectors("spec.serviceAllocation.serviceSelectors", spec.ServiceSelectors); err != nil {
-		return selection{}, err
-	}
-	return s, nil
-}
-
-func readSelectors(where string, specs []metav1.LabelSelector) ([]labels.Selector, error) {
-	var list []labels.Selector
-	for i := range specs {
-		selector, err := metav1.LabelSelectorAsSelector(&specs[i])
-		if err != nil {
-			return nil, &selectorError{where + "[" + strconv.Itoa(i) + "]", err}
-		}
-		list = append(list, selector)
-	}
-	return list, nil
-}
-
-type selectorError struct {
-	where string
-	err   error
-}
-
-func (e *selectorError) Error() string { return badSelector(e.where, e.err) }
-
-// admitsNamespace reports whether Services of a namespace may use the pool. The labels of a namespace that is not known are
-// nil, and no selector matches it: what it would be denied must not be had by being early.
-func (s *selection) admitsNamespace(name string, set labels.Set) bool {
-	if !s.present || s.anyNamespace || s.namespaces[name] {
-		return true
-	}
-	return set != nil && slices.ContainsFunc(s.namespaceSelector, func(l labels.Selector) bool { return l.Matches(set) })
-}
-
-func (s *selection) admitsLabels(set labels.Set) bool {
-	if !s.present || s.anyService {
-		return true
-	}
-	return slices.ContainsFunc(s.serviceSelector, func(l labels.Selector) bool { return l.Matches(set) })
+func sortedNames(pools map[string]*pool) []string {
+	return slices.Sorted(maps.Keys(pools))
 }

@@ -6,25 +6,23 @@ import (
 	"k8s.io/utils/third_party/forked/golang/btree"
 )
 
-// queue has the Services that wait for one thing, the oldest first: any address of a space, one address, or room under a
-// sharing key. A Service waits only for what it would take if it were there; so a Service that is told that it is there
-// either takes it or leaves the queue.
+// queue has the Services that wait for the same, the oldest first. A Service waits only for what it would take if it were there.
+// So a Service that is requeued because it is there either takes it or leaves the queue.
 type queue struct {
-	records *btree.BTree[*record]
-	// requeued counts the records that have been told to ask again and have not yet.
-	requeued int
-
 	awaited
+	records *btree.BTree[*record]
+	// requeued counts the records that were requeued and not asked for again yet.
+	requeued int
 }
 
-// awaited is something that a Service waits for: one of the three.
+// awaited is what a Service waits for, one of three.
 type awaited struct {
-	space      *space
-	addr       netip.Addr
-	sharingKey sharingKey
+	space      *space     // any address of a space
+	addr       netip.Addr // this address
+	sharingKey sharingKey // an address that Services with this key share with it
 }
 
-// sharingKey is a place beside the Services that share addresses of a family under a key.
+// sharingKey is a sharing key in one family.
 type sharingKey struct {
 	key    string
 	family family
@@ -51,5 +49,33 @@ func (q *queue) leave(rec *record) {
 	q.records.Delete(rec)
 	if rec.requeued {
 		q.requeued--
+	}
+}
+
+// queue is where Services wait for something. It is made if there is none.
+func (a *Allocator) queue(w awaited) *queue {
+	switch {
+	case w.space != nil:
+		return w.space.waiting
+	case w.addr.IsValid():
+		if a.waitingForAddress[w.addr] == nil {
+			a.waitingForAddress[w.addr] = newQueue(w)
+		}
+		return a.waitingForAddress[w.addr]
+	default:
+		if a.waitingToShare[w.sharingKey] == nil {
+			a.waitingToShare[w.sharingKey] = newQueue(w)
+		}
+		return a.waitingToShare[w.sharingKey]
+	}
+}
+
+func (a *Allocator) discardIfEmpty(q *queue) {
+	switch {
+	case q.records.Len() > 0 || q.space != nil:
+	case q.addr.IsValid():
+		delete(a.waitingForAddress, q.addr)
+	default:
+		delete(a.waitingToShare, q.sharingKey)
 	}
 }

@@ -1,12 +1,8 @@
 package loadbalancer
 
 import (
-	"cmp"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"math"
-	"math/bits"
 	"net/netip"
 	"slices"
 	"strings"
@@ -67,7 +63,7 @@ func parseRange(entry string) (Range, error) {
 
 var errNotAnAddress = errors.New("not an IP address")
 
-// parseAddr takes plain addresses only: no zone, no IPv4 in the clothes of IPv6.
+// parseAddr takes plain addresses only: no IPv6 zone, no IPv4-mapped IPv6.
 func parseAddr(text string) (netip.Addr, error) {
 	addr, err := netip.ParseAddr(text)
 	if err != nil || addr.Zone() != "" || addr.Is4In6() {
@@ -193,65 +189,4 @@ func maxAddr(a, b netip.Addr) netip.Addr {
 		return b
 	}
 	return a
-}
-
-// size counts addresses, of which an IPv6 prefix has more than an int64 can tell. No sum of the sizes of disjoint ranges
-// overflows, because ParseRange refuses the whole of IPv6.
-type size struct {
-	hi, lo uint64
-}
-
-func (r Range) size() size {
-	from, to := number(r.From), number(r.To)
-	return to.minus(from).plus(size{lo: 1})
-}
-
-// number is the address as an integer.
-func number(addr netip.Addr) size {
-	b := addr.As16()
-	return size{binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])}
-}
-
-func (s size) plus(t size) size {
-	lo, carry := bits.Add64(s.lo, t.lo, 0)
-	hi, _ := bits.Add64(s.hi, t.hi, carry)
-	return size{hi, lo}
-}
-
-func (s size) minus(t size) size {
-	lo, borrow := bits.Sub64(s.lo, t.lo, 0)
-	hi, _ := bits.Sub64(s.hi, t.hi, borrow)
-	return size{hi, lo}
-}
-
-func (s size) compare(t size) int {
-	return cmp.Or(cmp.Compare(s.hi, t.hi), cmp.Compare(s.lo, t.lo))
-}
-
-// int64 is the size, or the largest int64 if it does not fit.
-func (s size) int64() int64 {
-	if s.hi > 0 || s.lo > math.MaxInt64 {
-		return math.MaxInt64
-	}
-	return int64(s.lo)
-}
-
-// buggy reports whether an address is one that avoidBuggyIPs leaves out.
-func buggy(addr netip.Addr) bool {
-	if !addr.Is4() {
-		return false
-	}
-	last := addr.As4()[3]
-	return last == 0 || last == 255
-}
-
-// buggySize is how many of the range's addresses are buggy.
-func (r Range) buggySize() size {
-	if !r.From.Is4() {
-		return size{}
-	}
-	// Multiples of 256 in [0, n). An address that ends in 255 is followed by one that ends in 0.
-	multiples := func(n uint64) uint64 { return (n + 255) / 256 }
-	from, to := number(r.From).lo&math.MaxUint32, number(r.To).lo&math.MaxUint32
-	return size{lo: multiples(to+1) - multiples(from) + multiples(to+2) - multiples(from+1)}
 }

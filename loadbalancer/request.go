@@ -12,8 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// Request is all that the allocator knows of a Service. The allocator keeps it: it must not be written to after it was handed
-// over.
+// Request is all that the Allocator knows of a Service. The Allocator keeps it. It must not be written to after it was handed over.
 type Request struct {
 	// Service and UID together are the identity of an owner: a Service that is deleted and created again is another one.
 	Service types.NamespacedName
@@ -34,13 +33,13 @@ type Request struct {
 	SharingKey string
 	// Ports that the Service uses of its addresses.
 	Ports []Port
-	// Backends says which pods are behind the Service, as far as it matters for sharing: "" for externalTrafficPolicy
-	// Cluster, where every node serves; for Local something that is equal for equal pods.
+	// Backends says which pods are behind the Service, as far as it matters for sharing: "" for externalTrafficPolicy Cluster,
+	// where every node serves, and for Local a text that is equal for equal pods.
 	Backends string
-	// Current are the addresses in the Service's status: what it believes it has.
+	// Current are the addresses in the Service's status. A Service claims them if the Allocator does not know it yet.
 	Current []netip.Addr
-	// Invalid is set if what the Service asks for cannot be understood. The allocator then changes nothing that it can
-	// leave: the Service keeps the addresses that it has and gets no other.
+	// Invalid is set if what the Service asks for cannot be understood. The Service then keeps the addresses that it has, as far
+	// as it may, and gets no other.
 	Invalid *Error
 }
 
@@ -86,8 +85,8 @@ func NewRequest(svc *corev1.Service) (Request, error) {
 	return r, nil
 }
 
-// backends tells apart what is behind Services with externalTrafficPolicy Local. A selector selects in its own namespace, so
-// equal text in two namespaces is not the same; without a selector nobody knows, and only the Service is like itself.
+// backends is Request.Backends. A selector selects in its own namespace, so equal selectors in two namespaces are not the same.
+// Without a selector nobody knows which pods there are, and the Service is equal only to itself.
 func backends(svc *corev1.Service) string {
 	if svc.Spec.ExternalTrafficPolicy != corev1.ServiceExternalTrafficPolicyLocal {
 		return ""
@@ -98,8 +97,8 @@ func backends(svc *corev1.Service) string {
 	return "pods " + svc.Namespace + "/" + labels.Set(svc.Spec.Selector).String()
 }
 
-// agreed is the value that all spellings of an annotation have in common; an empty one says nothing. If they contradict each
-// other it is that of the first, so that what is shared need not be given up over a mistake.
+// agreed is the value of an annotation in all its spellings; "" if none is set. If they contradict each other, it is the value of
+// the first, so that a Service with a mistake in it need not give up an address that it shares.
 func agreed(svc *corev1.Service, spellings []Annotation) (string, *Error) {
 	var value string
 	var from Annotation
@@ -116,7 +115,7 @@ func agreed(svc *corev1.Service, spellings []Annotation) (string, *Error) {
 	return value, nil
 }
 
-// wishedAddresses collects the addresses of all spellings of the annotation and of spec.loadBalancerIP.
+// wishedAddresses are the addresses of all spellings of the annotation and of spec.loadBalancerIP, which must agree.
 func wishedAddresses(svc *corev1.Service) ([]netip.Addr, *Error) {
 	var wish []netip.Addr
 	var from Annotation
@@ -213,7 +212,7 @@ func (r *Request) wish(f family) netip.Addr {
 	return netip.Addr{}
 }
 
-// sharesLike reports whether two requests of one Service are the same in all that matters to those it shares with.
+// sharesLike reports whether two requests of one Service are the same in all that matters to those that it shares with.
 func (r *Request) sharesLike(other *Request) bool {
 	return r.SharingKey == other.SharingKey && r.Backends == other.Backends && slices.Equal(r.Ports, other.Ports)
 }
@@ -226,4 +225,15 @@ func (r *Request) compareAge(other *Request) int {
 		cmp.Compare(r.Service.Namespace, other.Service.Namespace),
 		cmp.Compare(r.Service.Name, other.Service.Name),
 	)
+}
+
+// allows reports whether the pool and the addresses that a Service asks for allow an address.
+func (r *Request) allows(addr netip.Addr, p *pool) bool {
+	wish := r.wish(familyOf(addr))
+	return r.Invalid != nil || (r.Pool == "" || r.Pool == p.name) && (!wish.IsValid() || wish == addr)
+}
+
+// requiresBoth reports whether the Service wants addresses of both families or none.
+func (r *Request) requiresBoth() bool {
+	return r.Policy == corev1.IPFamilyPolicyRequireDualStack
 }

@@ -12,32 +12,33 @@ import (
 type audience int
 
 const (
-	forAll  audience = iota // anybody whom the pool admits
-	forOne                  // the Service that a reservation names
-	forNone                 // nobody: a node's own, or reserved out of use
-	audiences
+	forAll    audience = iota // every Service that the pool admits
+	forOne                    // the Service that a reservation names
+	forNone                   // nobody: a conflict, a node's own address, or reserved out of use
+	audiences                 // how many there are
 )
 
-// space keeps the addresses that a pool has of one family: which are free, and in what order they go.
+// space keeps the addresses that a pool has of one family: which are free, and in what order they are handed out.
 //
-// Free addresses are runs in a tree, so that a pool of any size costs what its holes cost, the next address is the first
-// of the first run, and a full space is an empty tree.
+// Free addresses are runs in a tree. So the cost of a pool depends on its holes and not on its size, the next address is the
+// first of the first run, and the tree of a full space is empty.
 type space struct {
 	pool *pool
 
-	// forAllSize and forOneSize count the addresses of the zones.
+	// forAllSize and forOneSize count the addresses with these audiences.
 	forAllSize, forOneSize size
-	// allocated counts the addresses that Services have, by zone.
+	// allocated counts the addresses that Services have, by audience.
 	allocated [audiences]int
 
-	// free has the addresses for all that are neither held nor resting.
+	// free has the addresses for all that have no owner and do not await their reuse.
 	free *btree.BTree[*run]
-	// awaitingReuse has the addresses for all that were given back a short while ago, those first that rest no longer.
+	// awaitingReuse has the addresses for all that were given back a short while ago, the soonest reusable first.
 	awaitingReuse *btree.BTree[*allocation]
 
 	// waiting are the Services that would take any address of the space.
 	waiting *queue
-	pivot   run
+	// pivot is what the tree of free runs is searched with. It is here so that a search allocates nothing.
+	pivot run
 }
 
 // run is a run of free addresses of one entry. It begins and ends with addresses that may be handed out.
@@ -46,6 +47,7 @@ type run struct {
 	from, to netip.Addr
 }
 
+// degree of the trees: between degree-1 and 2*degree-1 items are in a node.
 const degree = 16
 
 func newSpace(p *pool) *space {
@@ -62,7 +64,7 @@ func newSpace(p *pool) *space {
 	return s
 }
 
-// addRun adds a run of addresses for all that nobody holds.
+// addRun adds a run of addresses for all, none of which has an owner.
 func (s *space) addRun(entry int, r Range) {
 	s.forAllSize = s.forAllSize.plus(s.usableSize(r))
 	if s.skips(r.From) {
@@ -84,12 +86,12 @@ func (s *space) usableSize(r Range) size {
 	return n
 }
 
-// available is how many addresses anybody may get, the resting ones included.
+// available is how many addresses there are for every Service, with those that await their reuse.
 func (s *space) available() size {
 	return s.forAllSize.minus(size{lo: uint64(s.allocated[forAll])})
 }
 
-// pick is the address that goes next: the first free one or, if there is none, the one that has rested longest.
+// pick is the address that is handed out next: the first free one or, if there is none, the one that is reusable soonest.
 func (s *space) pick(now time.Time, t *table) (netip.Addr, bool) {
 	s.reclaim(now, t)
 	if first, ok := s.free.Min(); ok {
@@ -101,7 +103,7 @@ func (s *space) pick(now time.Time, t *table) (netip.Addr, bool) {
 	return netip.Addr{}, false
 }
 
-// reclaim frees the addresses that have rested enough.
+// reclaim frees the addresses that are reusable now.
 func (s *space) reclaim(now time.Time, t *table) {
 	for {
 		alloc, ok := s.awaitingReuse.Min()
@@ -121,7 +123,7 @@ func (s *space) remove(addr netip.Addr) {
 	case r.from == r.to:
 		s.free.Delete(r)
 	case r.from == addr:
-		r.from = s.next(addr) // in place: its neighbours are still its neighbours
+		r.from = s.next(addr) // in place, because the order of the runs stays the same
 	case r.to == addr:
 		r.to = s.prev(addr)
 	default:
@@ -130,7 +132,7 @@ func (s *space) remove(addr netip.Addr) {
 	}
 }
 
-// add puts an address among the free ones and joins the runs that it was missing between.
+// add puts an address among the free ones and joins it with the runs before and after it.
 func (s *space) add(addr netip.Addr) {
 	entry := s.pool.entryOf(addr)
 	before, after := s.runBefore(addr), s.runAfter(addr)
@@ -159,7 +161,7 @@ func (s *space) runBefore(addr netip.Addr) (found *run) {
 	return found
 }
 
-// runAfter is the first run that begins at the address or behind it.
+// runAfter is the first run that begins at the address or after it.
 func (s *space) runAfter(addr netip.Addr) (found *run) {
 	s.pivot = run{entry: s.pool.entryOf(addr), from: addr}
 	s.free.AscendGreaterOrEqual(&s.pivot, func(r *run) bool {
@@ -171,7 +173,7 @@ func (s *space) runAfter(addr netip.Addr) (found *run) {
 
 func (s *space) skips(addr netip.Addr) bool { return s.pool.skipBuggy && buggy(addr) }
 
-// next is the usable address behind this one, the zero Addr at the end of the family.
+// next is the usable address after this one, the zero Addr at the end of the family.
 func (s *space) next(addr netip.Addr) netip.Addr {
 	for addr = addr.Next(); addr.IsValid() && s.skips(addr); addr = addr.Next() {
 	}

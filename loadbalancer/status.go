@@ -1,22 +1,22 @@
 package loadbalancer
 
 import (
-	"maps"
 	"slices"
 	"time"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
-// PoolStatus is what there is to say about a pool.
+// PoolStatus is the condition of a pool and what is in it.
 type PoolStatus struct {
 	// IPv4 and IPv6 count the addresses of each family; nil if the pool has none or cannot be used. Addresses that are
 	// reserved for a Service are in Total but not in Available.
 	IPv4, IPv6 *v1alpha1.AddressCounts
-	// AwaitingReuseIPv4 and AwaitingReuseIPv6 count the addresses that rest after use; Available includes them.
+	// AwaitingReuseIPv4 and AwaitingReuseIPv6 count the addresses that were freed less than spec.reuseAfter ago. Available
+	// includes them.
 	AwaitingReuseIPv4, AwaitingReuseIPv6 int64
-	// Ready, Reason and Message are the pool's Ready condition. A pool that is ready has a message too: what of it is not
-	// handed out.
+	// Ready, Reason and Message are the pool's Ready condition. A pool that is ready has a message too, which says what of it is
+	// not handed out.
 	Ready   bool
 	Reason  string
 	Message string
@@ -30,7 +30,7 @@ func (a *Allocator) PoolStatuses(now time.Time) map[string]PoolStatus {
 	statuses := make(map[string]PoolStatus, len(a.pools))
 	for name, p := range a.pools {
 		if !p.usable() {
-			statuses[name] = PoolStatus{Reason: p.reason, Message: p.message}
+			statuses[name] = PoolStatus{Reason: p.problem.reason, Message: p.problem.message}
 			continue
 		}
 		status := PoolStatus{Ready: true, Reason: v1alpha1.ReasonValid, Message: a.remarks(p)}
@@ -48,7 +48,7 @@ func (a *Allocator) PoolStatuses(now time.Time) map[string]PoolStatus {
 }
 
 func (s *space) counts() *v1alpha1.AddressCounts {
-	// An address that is for nobody counts for as long as a Service that had it before has it still.
+	// An address that is for nobody counts only while a Service has it, which had it before.
 	total := s.forAllSize.plus(s.forOneSize).plus(size{lo: uint64(s.allocated[forNone])})
 	assigned := s.allocated[forAll] + s.allocated[forOne] + s.allocated[forNone]
 	return &v1alpha1.AddressCounts{
@@ -58,7 +58,7 @@ func (s *space) counts() *v1alpha1.AddressCounts {
 	}
 }
 
-// remarks says what of a pool is in use by others.
+// remarks is the message of a usable pool: which of its addresses others use.
 func (a *Allocator) remarks(p *pool) string {
 	var list []string
 	for _, c := range p.restrictions {
@@ -78,8 +78,4 @@ func (a *Allocator) remarks(p *pool) string {
 		return poolInUse
 	}
 	return enumerate(list, "; ")
-}
-
-func sortedNames(pools map[string]*pool) []string {
-	return slices.Sorted(maps.Keys(pools))
 }

@@ -8,27 +8,28 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// table says who has which address. Each holding lists its owners and each record its holdings; both directions, and what is
-// found by sharing key, are written by hold, leave and update alone.
+// table says who has which address. Each allocation lists its owners and each record the allocations that it owns. Both
+// directions, and the groups, are written by addOwner, removeOwner and update alone.
 type table struct {
-	// addresses has every address that is owned or rests.
+	// addresses has every address that has owners or awaits its reuse.
 	addresses map[netip.Addr]*allocation
-	// services has every Service that was asked for and not released, and those whose former address still rests.
+	// services has every Service that was asked for and not released, and those whose former address still awaits its reuse.
 	services map[types.NamespacedName]*record
-	// groups finds the holdings by sharing key.
+	// groups has what is shared under each sharing key.
 	groups map[string]*group
 }
 
-// allocation is an address that is owned, or rests after it was.
+// allocation is an address that has owners, or that had some and awaits its reuse: until reusableAt, others get it only if
+// nothing else is left or if they ask for it by name.
 type allocation struct {
 	addr netip.Addr
-	// pool has the address; nil if it was taken from the pool while a Service has it.
+	// pool has the address; nil if the pool lost it while a Service has it.
 	pool     *pool
 	audience audience
-	// owners, the oldest Service first. Several have the same sharing key.
+	// owners, the oldest Service first. If there are several, they have the same sharing key.
 	owners []*record
 
-	// formerOwner had the address until it was given back; the address rests until restsUntil.
+	// formerOwner is the last that gave the address back and may have it back; nil if that is nobody.
 	formerOwner *record
 	reusableAt  time.Time
 }
@@ -36,23 +37,23 @@ type allocation struct {
 // record is a Service.
 type record struct {
 	request Request
-	// live is false for a Service that was released; its record stays for as long as its former address rests.
-	live  bool
-	owned [families]*allocation
-	// former are the addresses that the Service had and may have back.
-	former [families]*allocation
+	// live is false for a Service that was released. Its record stays for as long as its former address awaits its reuse.
+	live bool
+	// owned are the addresses that the Service has, and former those that it had and may have back.
+	owned, former [families]*allocation
 
-	// answered is set once Ensure has answered. The answer was problem or message, and missing is the part of the message
-	// that does not follow from the table.
+	// answered is set once Ensure has answered. The answer was problem, or message if problem is nil.
 	answered bool
-	// told is what was wrong with each family.
 	problem  *Error
 	message  string
-	missing  string
+	// missing is the part of message that does not follow from the table: why a family is missing.
+	missing string
+	// problems has what was wrong with each family.
 	problems [families]*Error
+
 	// queues have the record for as long as it waits for something.
 	queues []*queue
-	// requeued is set from when the Service is told to ask again until it does.
+	// requeued is set from when the Service is requeued until it is asked for again.
 	requeued bool
 }
 
@@ -64,22 +65,24 @@ func newTable() *table {
 	}
 }
 
-// addOwner makes a Service an owner of an address. The address is free, rests, or has owners that the Service gets on with.
-func (t *table) addOwner(rec *record, addr netip.Addr, in *pool, zone audience) *allocation {
-	f := familyOf(addr)
-	alloc := t.addresses[addr]
+// addOwner makes a Service an owner of an address. The address is free, awaits its reuse, or has owners. Those with whom the
+// Service does not share it must be evicted.
+func (t *table) addOwner(rec *record, c choice) *allocation {
+	f := familyOf(c.addr)
+	s := c.pool.spaces[f]
+	alloc := t.addresses[c.addr]
 	switch {
 	case alloc == nil:
-		alloc = &allocation{addr: addr, pool: in, audience: zone}
-		t.addresses[addr] = alloc
+		alloc = &allocation{addr: c.addr, pool: c.pool, audience: c.audience}
+		t.addresses[c.addr] = alloc
 		if alloc.audience == forAll {
-			in.spaces[f].remove(addr)
+			s.remove(c.addr)
 		}
-		in.spaces[f].allocated[alloc.audience]++
+		s.allocated[alloc.audience]++
 	case len(alloc.owners) == 0:
-		in.spaces[f].awaitingReuse.Delete(alloc)
+		s.awaitingReuse.Delete(alloc)
 		t.forgetFormerOwner(alloc)
-		in.spaces[f].allocated[alloc.audience]++
+		s.allocated[alloc.audience]++
 	}
 	i, _ := slices.BinarySearchFunc(alloc.owners, rec, compareAge)
 	alloc.owners = slices.Insert(alloc.owners, i, rec)
@@ -88,7 +91,7 @@ func (t *table) addOwner(rec *record, addr netip.Addr, in *pool, zone audience) 
 	return alloc
 }
 
-// removeOwner ends a Service's ownership. An address without owners rests, if its pool says so.
+// removeOwner ends a Service's ownership. An address without owners awaits its reuse, if its pool says so.
 func (t *table) removeOwner(rec *record, alloc *allocation, now time.Time) {
 	f := familyOf(alloc.addr)
 	t.unindexSharing(rec, alloc)
@@ -120,7 +123,7 @@ func (t *table) removeOwner(rec *record, alloc *allocation, now time.Time) {
 	s.awaitingReuse.ReplaceOrInsert(alloc)
 }
 
-// forget removes an address that nobody has from the table.
+// forget removes an address without owners from the table.
 func (t *table) forget(alloc *allocation) {
 	t.forgetFormerOwner(alloc)
 	delete(t.addresses, alloc.addr)
@@ -135,14 +138,14 @@ func (t *table) forgetFormerOwner(alloc *allocation) {
 	alloc.formerOwner = nil
 }
 
-// discardIfUnused removes the record of a Service that is gone and has nothing that rests.
+// discardIfUnused removes the record of a Service that was released and has no address to have back.
 func (t *table) discardIfUnused(rec *record) {
 	if !rec.live && rec.former == [families]*allocation{} {
 		delete(t.services, rec.request.Service)
 	}
 }
 
-// update replaces a Service's request.
+// update replaces the request of a Service.
 func (t *table) update(rec *record, r Request) {
 	for _, alloc := range rec.owned {
 		if alloc != nil {
@@ -157,57 +160,6 @@ func (t *table) update(rec *record, r Request) {
 	}
 }
 
-// group is what is shared under one key.
-type group struct {
-	// owners counts each holding's owners, holdings each family's holdings, and busy those of them where a port is taken.
-	owners      map[*allocation]int
-	allocations [families]int
-	busy        [families]map[Port]int
-}
-
-func (t *table) indexSharing(rec *record, alloc *allocation) {
-	key, f := rec.request.SharingKey, familyOf(alloc.addr)
-	if key == "" {
-		return
-	}
-	g := t.groups[key]
-	if g == nil {
-		g = &group{owners: map[*allocation]int{}, busy: [families]map[Port]int{{}, {}}}
-		t.groups[key] = g
-	}
-	if g.owners[alloc]++; g.owners[alloc] == 1 {
-		g.allocations[f]++
-	}
-	for _, port := range rec.request.Ports {
-		g.busy[f][port]++
-	}
-}
-
-func (t *table) unindexSharing(rec *record, alloc *allocation) {
-	key, f := rec.request.SharingKey, familyOf(alloc.addr)
-	if key == "" {
-		return
-	}
-	g := t.groups[key]
-	if g.owners[alloc]--; g.owners[alloc] == 0 {
-		delete(g.owners, alloc)
-		g.allocations[f]--
-	}
-	for _, port := range rec.request.Ports {
-		if g.busy[f][port]--; g.busy[f][port] == 0 {
-			delete(g.busy[f], port)
-		}
-	}
-	if len(g.owners) == 0 {
-		delete(t.groups, key)
-	}
-}
-
-// full reports whether one of the ports is taken everywhere, so that there is no need to look.
-func (g *group) full(f family, ports []Port) bool {
-	return slices.ContainsFunc(ports, func(port Port) bool { return g.busy[f][port] >= g.allocations[f] })
-}
-
 func (t *table) owners(addr netip.Addr) []*record {
 	if alloc := t.addresses[addr]; alloc != nil {
 		return alloc.owners
@@ -216,27 +168,6 @@ func (t *table) owners(addr netip.Addr) []*record {
 }
 
 func compareAge(a, b *record) int { return a.request.compareAge(&b.request) }
-
-// sharingConflict says why a request cannot have an address together with an owner of it; nil if it can.
-func sharingConflict(addr netip.Addr, p *pool, r *Request, owner *record) *Error {
-	o := &owner.request
-	switch {
-	case r.SharingKey == "" || o.SharingKey == "":
-		return inUse(addr, o.Service)
-	case r.SharingKey != o.SharingKey:
-		return otherKey(addr, o.Service)
-	case p.keepsApart(r.Service.Namespace, o.Service.Namespace):
-		return otherNamespace(addr, p.name, o.Service)
-	case r.Backends != o.Backends:
-		return otherBackends(addr, o.Service)
-	}
-	for _, port := range r.Ports {
-		if slices.Contains(o.Ports, port) {
-			return portTaken(addr, port, o.Service)
-		}
-	}
-	return nil
-}
 
 // describe is the sentence about what a Service has.
 func (rec *record) describe() string {
@@ -261,4 +192,20 @@ func (rec *record) describe() string {
 		text += "; " + rec.missing
 	}
 	return text
+}
+
+// addresses of the Service, ordered by its families. An address of a family that it wants no more comes last.
+func (rec *record) addresses() []netip.Addr {
+	var list []netip.Addr
+	for _, name := range rec.request.Families {
+		if f, ok := familyFrom(name); ok && rec.owned[f] != nil && !slices.Contains(list, rec.owned[f].addr) {
+			list = append(list, rec.owned[f].addr)
+		}
+	}
+	return list
+}
+
+func owns(owned [families]*allocation, addr netip.Addr) bool {
+	alloc := owned[familyOf(addr)]
+	return alloc != nil && alloc.addr == addr
 }

@@ -7,36 +7,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// queue of a want; it is made if there is none.
-func (a *Allocator) queue(w awaited) *queue {
-	switch {
-	case w.space != nil:
-		return w.space.waiting
-	case w.addr.IsValid():
-		if a.waitingForAddress[w.addr] == nil {
-			a.waitingForAddress[w.addr] = newQueue(w)
-		}
-		return a.waitingForAddress[w.addr]
-	default:
-		if a.waitingToShare[w.sharingKey] == nil {
-			a.waitingToShare[w.sharingKey] = newQueue(w)
-		}
-		return a.waitingToShare[w.sharingKey]
-	}
-}
-
-func (a *Allocator) discardIfEmpty(q *queue) {
-	switch {
-	case q.records.Len() > 0 || q.space != nil:
-	case q.addr.IsValid():
-		delete(a.waitingForAddress, q.addr)
-	default:
-		delete(a.waitingToShare, q.sharingKey)
-	}
-}
-
-// notifyWaiters finds out who else the operation concerns: Services that wait for what is there now, and those whose sentence is
-// no longer true.
+// notifyWaiters returns the Services to requeue after the operation: those that wait for what is there now, and those whose last
+// answer is no longer true.
 func (op *operation) notifyWaiters() []types.NamespacedName {
 	a := op.a
 	for _, q := range op.touchedQueues {
@@ -49,8 +21,8 @@ func (op *operation) notifyWaiters() []types.NamespacedName {
 			op.touchedKeys = append(op.touchedKeys, q.sharingKey)
 		}
 	}
-	for _, r := range op.touchedKeys {
-		if g := a.table.groups[r.key]; g != nil && a.waitingToShare[r] != nil {
+	for _, k := range op.touchedKeys {
+		if g := a.table.groups[k.key]; g != nil && a.waitingToShare[k] != nil {
 			for alloc := range g.owners {
 				op.touchedAddresses = append(op.touchedAddresses, alloc.addr)
 			}
@@ -72,7 +44,7 @@ func (op *operation) notifyWaiters() []types.NamespacedName {
 	return op.requeues
 }
 
-// offerSpace tells as many Services as there are addresses, the oldest first.
+// offerSpace requeues as many Services as there are addresses, the oldest first. Those that are requeued already count.
 func (op *operation) offerSpace(s *space) {
 	q := s.waiting
 	enough := func() bool { return s.available().compare(size{lo: uint64(q.requeued)}) <= 0 }
@@ -87,8 +59,8 @@ func (op *operation) offerSpace(s *space) {
 	})
 }
 
-// offerAddress tells those who can have the address together, the oldest first, and those to whom its owner was named who
-// is another one now.
+// offerAddress requeues the Services that wait for this address and can have it together, the oldest first. It also requeues those
+// that were told why they cannot have it if the reason is another one now.
 func (op *operation) offerAddress(addr netip.Addr) {
 	q := op.a.waitingForAddress[addr]
 	if q == nil {
@@ -110,13 +82,13 @@ func (op *operation) offerAddress(addr netip.Addr) {
 	})
 }
 
-// offerReserved tells the Service for which a reservation keeps the address, if it can have it now.
+// offerReserved requeues the Service for which a reservation keeps the address, if the Service waits and can have it now.
 func (op *operation) offerReserved(addr netip.Addr) {
-	c, ok := op.a.restrictionOf(addr)
-	if !ok || c.audience != forOne {
+	restriction, ok := op.a.restrictionOf(addr)
+	if !ok || restriction.audience != forOne {
 		return
 	}
-	rec := op.a.table.services[c.service]
+	rec := op.a.table.services[restriction.service]
 	if rec == nil || !rec.live || !rec.answered || !rec.waits() {
 		return
 	}
@@ -126,7 +98,7 @@ func (op *operation) offerReserved(addr netip.Addr) {
 	}
 }
 
-// offerShared tells those who fit in with the owners of a shared address, the oldest first.
+// offerShared requeues the Services that can share the address with its owners and with each other, the oldest first.
 func (op *operation) offerShared(alloc *allocation) {
 	if len(alloc.owners) == 0 {
 		return
@@ -145,7 +117,7 @@ func (op *operation) offerShared(alloc *allocation) {
 	})
 }
 
-// notifyOwners tells the owners of an address whose sentence is no longer true.
+// notifyOwners requeues the owners of an address whose message is no longer true.
 func (op *operation) notifyOwners(alloc *allocation) {
 	for _, o := range alloc.owners {
 		if o != op.self && o.answered && o.describe() != o.message {

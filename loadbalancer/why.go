@@ -1,0 +1,121 @@
+package loadbalancer
+
+import (
+	"net/netip"
+	"slices"
+)
+
+// whyNot says why a Service that asks for an address by name cannot have it together with owners; nil if it can. The answer to a
+// Service that is about to lose the address is the same as after it has lost it.
+func (a *Allocator) whyNot(addr netip.Addr, r *Request, rec *record, owners []*record) *Error {
+	p := a.poolOf(addr)
+	if p == nil {
+		return a.whyInNoPool(addr)
+	}
+	if r.Pool != "" && r.Pool != p.name {
+		return inOtherPool(addr, r.Pool, p.name)
+	}
+	if why := a.refusal(p, r); why != "" {
+		return poolRefuses(p.name, why)
+	}
+	if restriction, ok := a.restrictionOf(addr); ok && (restriction.audience == forNone || restriction.service != r.Service) {
+		return restricted(addr, restriction)
+	}
+	for _, o := range owners {
+		if o != rec {
+			if problem := sharingConflict(addr, p, r, o); problem != nil {
+				return problem
+			}
+		}
+	}
+	return nil
+}
+
+// refusal is the half sentence that says why a pool does not admit a Service; empty if it does.
+func (a *Allocator) refusal(p *pool, r *Request) string {
+	if !p.selection.admitsNamespace(r.Service.Namespace, a.namespaces[r.Service.Namespace]) {
+		return notForNamespace(r.Service.Namespace)
+	}
+	if !p.selection.admitsLabels(r.Labels) {
+		return notForLabels
+	}
+	return ""
+}
+
+// whyNone says why no pool has an address for a Service that names none.
+func (a *Allocator) whyNone(r *Request, f family) *Error {
+	if r.Pool != "" {
+		return a.whyNotFrom(r, f)
+	}
+	var full, without []string
+	for _, p := range a.order {
+		if a.serves(p, r) {
+			if p.spaces[f] == nil {
+				without = append(without, p.name)
+			} else {
+				full = append(full, p.name)
+			}
+		}
+	}
+	switch {
+	case len(full) > 0:
+		return exhausted(full, f)
+	case len(without) > 0:
+		return familyMissing(without, f)
+	case len(a.pools) == 0:
+		return noPools()
+	}
+	return nobodyAdmits(a.refusals(r))
+}
+
+// whyNotFrom says why the pool that a Service names has no address for it.
+func (a *Allocator) whyNotFrom(r *Request, f family) *Error {
+	p := a.pools[r.Pool]
+	switch {
+	case p == nil:
+		return poolUnknown(r.Pool)
+	case !p.usable():
+		return poolUnusable(r.Pool, p.problem.message)
+	}
+	if why := a.refusal(p, r); why != "" {
+		return poolRefuses(r.Pool, why)
+	}
+	if p.spaces[f] == nil {
+		return familyMissing([]string{r.Pool}, f)
+	}
+	return exhausted([]string{r.Pool}, f)
+}
+
+// refusals has a half sentence for each pool that does not serve a Service, for as many pools as a sentence names.
+func (a *Allocator) refusals(r *Request) []string {
+	var list []string
+	for _, name := range sortedNames(a.pools) {
+		if len(list) > mostNamed {
+			break
+		}
+		p := a.pools[name]
+		why := a.refusal(p, r)
+		switch {
+		case !p.usable():
+			why = "cannot be used: " + p.problem.message
+		case why == "":
+			why = onlyOnRequest
+		}
+		list = append(list, namePool(name)+" "+why)
+	}
+	return list
+}
+
+// whyInNoPool says why an address is in no pool that can be used.
+func (a *Allocator) whyInNoPool(addr netip.Addr) *Error {
+	for _, name := range sortedNames(a.pools) {
+		p := a.pools[name]
+		if p.usable() && p.excludes(addr) {
+			return excluded(addr, name)
+		}
+		if !p.usable() && slices.ContainsFunc(p.entries, func(e entry) bool { return e.Contains(addr) }) {
+			return inUnusablePool(addr, name, p.problem.message)
+		}
+	}
+	return inNoPool(addr)
+}

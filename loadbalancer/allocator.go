@@ -10,20 +10,22 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// Allocator decides which Service has which address. It is safe for concurrent use. The times handed to its methods must come
-// from one clock. They decide when a freed address may be used again, and nothing else.
+// Allocator decides which Service has which address. It is safe for concurrent use. The times
+// handed to its methods must come from one clock. They decide when a freed address may be used
+// again, and nothing else.
 //
-// Many methods return the Services to requeue. Their answer may be another one now, so they must be asked for again with
-// Ensure. The Service that the call is about is never among them. Where addresses of a full pool become free, the Allocator
-// requeues as many of the Services that wait for one as there are addresses, the oldest first. It counts on each of them being
-// asked for again or released.
+// Many methods return the Services to requeue. Their answer may be another one now, so they must be
+// asked for again with Ensure. The Service that the call is about is never among them. Where
+// addresses of a full pool become free, the Allocator requeues as many of the Services that wait
+// for one as there are addresses, the oldest first. It counts on each of them being asked for again
+// or released.
 type Allocator struct {
 	mu sync.Mutex
 
 	table *table
 
-	// pools has every IPAddressPool by name. order has the usable ones in the order in which they are tried, and index the
-	// ranges of those by address.
+	// pools has every IPAddressPool by name. order has the usable ones in the order in which they
+	// are tried, and index the ranges of those by address.
 	pools map[string]*pool
 	order []*pool
 	index []poolRange
@@ -38,30 +40,33 @@ type Allocator struct {
 	restrictions   []restriction
 	hasReservation map[types.NamespacedName]bool // Services that a reservation names
 
-	// waitingForAddress has the Services that wait for one address, waitingToShare those that wait for an address that others
-	// share with them.
+	// waitingForAddress has the Services that wait for one address, waitingToShare those that wait
+	// for an address that others share with them.
 	waitingForAddress map[netip.Addr]*queue
 	waitingToShare    map[sharingKey]*queue
 }
 
 // Outcome is the answer to a Request.
 type Outcome struct {
-	// Addresses of the Service, ordered by its families. With an error there are none, with one exception: a Service whose
-	// request is invalid keeps what it had until the request can be understood.
+	// Addresses of the Service, ordered by its families. With an error there are none, with one
+	// exception: a Service whose request is invalid keeps what it had until the request can be
+	// understood.
 	Addresses []netip.Addr
 	// Pools names the pool of each address.
 	Pools map[netip.Addr]string
-	// Message says in a sentence what the Service has, with whom it shares it, and why a second family is missing if that is
-	// merely preferred. The message changes only with these facts. It is empty with an error.
+	// Message says in a sentence what the Service has, with whom it shares it, and why a second
+	// family is missing if that is merely preferred. The message changes only with these facts. It
+	// is empty with an error.
 	Message string
-	// DoubleClaims are addresses that the status of the Service has and that another Service has too. Each is reported once.
+	// DoubleClaims are addresses that the status of the Service has and that another Service has
+	// too. Each is reported once.
 	DoubleClaims []DoubleClaim
 	// Requeue are the other Services to ask for again. It is filled in with an error too.
 	Requeue []types.NamespacedName
 }
 
-// DoubleClaim is an address that two Services claim without sharing it. The older one keeps it, unless the younger one got it
-// from this Allocator.
+// DoubleClaim is an address that two Services claim without sharing it. The older one keeps it,
+// unless the younger one got it from this Allocator.
 type DoubleClaim struct {
 	Address netip.Addr
 	Winner  types.NamespacedName
@@ -79,15 +84,16 @@ func New() *Allocator {
 	}
 }
 
-// Ensure gives a Service the addresses that it asks for, or says why not. It is idempotent: the same request gets the same
-// answer for as long as nothing else changes. The error is an *Error.
+// Ensure gives a Service the addresses that it asks for, or says why not. It is idempotent: the
+// same request gets the same answer for as long as nothing else changes. The error is an *Error.
 //
-// A Service keeps its address if the request still allows it, if the pool still admits the Service, and if the Service can
-// still share with the other owners. Otherwise the Service gets another address or, with an error, none: a Service that asks
-// for an address that another one has waits without any. A Service that requires both families has both or none.
+// A Service keeps its address if the request still allows it, if the pool still admits the Service,
+// and if the Service can still share with the other owners. Otherwise the Service gets another
+// address or, with an error, none: a Service that asks for an address that another one has waits
+// without any. A Service that requires both families has both or none.
 //
-// A Service that is seen for the first time claims the addresses in its status. It keeps those that its request allows, even
-// if a younger Service has been given one since.
+// A Service that is seen for the first time claims the addresses in its status. It keeps those that
+// its request allows, even if a younger Service has been given one since.
 func (a *Allocator) Ensure(now time.Time, r Request) (Outcome, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -152,8 +158,8 @@ func (a *Allocator) outcome(rec *record) Outcome {
 	return out
 }
 
-// Release takes everything from a Service and returns the Services to requeue. It is idempotent. With a uid that is not that
-// of the Service it does nothing; an empty uid stands for any.
+// Release takes everything from a Service and returns the Services to requeue. It is idempotent.
+// With a uid that is not that of the Service it does nothing; an empty uid stands for any.
 func (a *Allocator) Release(now time.Time, service types.NamespacedName, uid types.UID) (requeue []types.NamespacedName) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -167,8 +173,9 @@ func (a *Allocator) Release(now time.Time, service types.NamespacedName, uid typ
 	return op.notifyWaiters()
 }
 
-// Lookup returns the addresses of a Service, ordered by its families, and whether the Allocator knows the Service at all. It
-// does from the first Ensure or Restore until Release, also while the Service has no address.
+// Lookup returns the addresses of a Service, ordered by its families, and whether the Allocator
+// knows the Service at all. It does from the first Ensure or Restore until Release, also while the
+// Service has no address.
 func (a *Allocator) Lookup(service types.NamespacedName) ([]netip.Addr, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -180,9 +187,9 @@ func (a *Allocator) Lookup(service types.NamespacedName) ([]netip.Addr, bool) {
 	return rec.addresses(), true
 }
 
-// Restore learns, before anything is served, what Services have according to their status. Of two that claim one address
-// without sharing it, the older keeps it. Restore hands out nothing new: a Service that loses its claim gets another address
-// when it is asked for with Ensure.
+// Restore learns, before anything is served, what Services have according to their status. Of two
+// that claim one address without sharing it, the older keeps it. Restore hands out nothing new: a
+// Service that loses its claim gets another address when it is asked for with Ensure.
 func (a *Allocator) Restore(now time.Time, requests []Request) []DoubleClaim {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -224,7 +231,8 @@ func (a *Allocator) Waiting() map[Reason]int {
 	return counts
 }
 
-// doubleClaim reports whether the status of a Service has an address that others own and would not share with it.
+// doubleClaim reports whether the status of a Service has an address that others own and would not
+// share with it.
 func (a *Allocator) doubleClaim(rec *record, addr netip.Addr) (DoubleClaim, bool) {
 	if owns(rec.owned, addr) {
 		return DoubleClaim{}, false

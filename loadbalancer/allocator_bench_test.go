@@ -45,8 +45,8 @@ func filled(b *testing.B, addresses string, requests []Request) *Allocator {
 	return a
 }
 
-// cpu reports the CPU time of a round, which other work on the machine does not change, beside its duration. It is to be
-// deferred: defer cpu(b)().
+// cpu reports the CPU time of a round, which other work on the machine does not change, beside its
+// duration. It is to be deferred: defer cpu(b)().
 func cpu(b *testing.B) func() {
 	b.Helper()
 	used := func() time.Duration {
@@ -73,7 +73,8 @@ func BenchmarkFill(b *testing.B) {
 	}
 }
 
-// BenchmarkNext gives one more Service an address, and takes it back, beside those that have one.
+// BenchmarkNext gives one more Service an address, and takes it back, in addition to those that
+// have one.
 func BenchmarkNext(b *testing.B) {
 	for _, n := range []int{1000, 4000, 16000, 64000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
@@ -144,7 +145,8 @@ func BenchmarkRefusal(b *testing.B) {
 	}
 }
 
-// BenchmarkHandOver releases an address of a full pool, with 10,000 Services waiting, and gives it to the one that is poked.
+// BenchmarkHandOver releases an address of a full pool, with 10,000 Services waiting, and gives it
+// to the one that is requeued.
 func BenchmarkHandOver(b *testing.B) {
 	requests := benchRequests(1 << 12)
 	a := filled(b, "10.0.0.0/20", requests)
@@ -156,22 +158,22 @@ func BenchmarkHandOver(b *testing.B) {
 			b.Fatal("the pool is not full")
 		}
 	}
-	holder := requests[0]
-	byName[holder.Service] = holder
+	owner := requests[0]
+	byName[owner.Service] = owner
 	defer cpu(b)()
 	for b.Loop() {
-		poked := a.Release(epoch, holder.Service, holder.UID)
-		if len(poked) != 1 {
-			b.Fatalf("poked %v", poked)
+		requeued := a.Release(epoch, owner.Service, owner.UID)
+		if len(requeued) != 1 {
+			b.Fatalf("requeued %v", requeued)
 		}
-		next := byName[poked[0]]
+		next := byName[requeued[0]]
 		if _, err := a.Ensure(epoch, next); err != nil {
 			b.Fatal(err)
 		}
-		if _, err := a.Ensure(epoch, holder); err == nil {
+		if _, err := a.Ensure(epoch, owner); err == nil {
 			b.Fatal("the pool is not full")
 		}
-		holder = next
+		owner = next
 	}
 }
 
@@ -193,8 +195,8 @@ func BenchmarkRestore(b *testing.B) {
 	}
 }
 
-// BenchmarkPoolAdded adds a pool of ten addresses that 16,000 Services of another one have nothing to do with and for which
-// 10,000 wait.
+// BenchmarkPoolAdded adds a pool of ten addresses that 16,000 Services of another one have nothing
+// to do with and for which 10,000 wait.
 func BenchmarkPoolAdded(b *testing.B) {
 	requests := benchRequests(1<<14 + 10000)
 	a := filled(b, "10.0.0.0/18", requests[:1<<14])
@@ -207,15 +209,15 @@ func BenchmarkPoolAdded(b *testing.B) {
 	second := newPool("small", "10.1.0.0-10.1.0.9")
 	defer cpu(b)()
 	for b.Loop() {
-		if poked := a.SetPools(epoch, []*v1alpha1.IPAddressPool{first, second}); len(poked) > 10 {
-			b.Fatalf("poked %d", len(poked))
+		if requeued := a.SetPools(epoch, []*v1alpha1.IPAddressPool{first, second}); len(requeued) > 10 {
+			b.Fatalf("requeued %d", len(requeued))
 		}
 		a.SetPools(epoch, []*v1alpha1.IPAddressPool{first})
 	}
 }
 
-// BenchmarkFillSameKey is BenchmarkFill with a sharing key and a port that all Services have in common, so that none can
-// share with any other.
+// BenchmarkFillSameKey is BenchmarkFill with a sharing key and a port that all Services have in
+// common, so that none can share with any other.
 func BenchmarkFillSameKey(b *testing.B) {
 	for _, n := range []int{1000, 4000, 16000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {

@@ -53,14 +53,14 @@ func TestClaims(t *testing.T) {
 		"of two that claim one address the older keeps it": func(s *script) {
 			older := s.service("older", believes("10.0.0.1"))
 			younger := s.service("younger", believes("10.0.0.1"))
-			s.expect("conflicts", conflicts(s.a.Restore(s.now, []Request{younger, older})), "10.0.0.1: older, not younger")
+			s.expect("double claims", doubleClaims(s.a.Restore(s.now, []Request{younger, older})), "10.0.0.1: older, not younger")
 			answer, out := s.ask(younger)
 			s.expect("younger", answer, "10.0.0.0")
-			s.expect("told once", conflicts(out.DoubleClaims), "")
+			s.expect("told once", doubleClaims(out.DoubleClaims), "")
 			s.expect("older", s.ensure(older), "10.0.0.1")
 		},
 		"two that share may both claim": func(s *script) {
-			s.expect("conflicts", conflicts(s.a.Restore(s.now, []Request{
+			s.expect("double claims", doubleClaims(s.a.Restore(s.now, []Request{
 				s.service("a", believes("10.0.0.1"), shares("k", 80)), s.service("b", believes("10.0.0.1"), shares("k", 81)),
 			})), "")
 			s.expect("b", s.ensure(s.service("b", believes("10.0.0.1"), shares("k", 81))), "10.0.0.1")
@@ -87,8 +87,8 @@ func TestClaims(t *testing.T) {
 			s.ensure(younger)
 			answer, out := s.ask(older)
 			s.expect("older", answer, "10.0.0.0")
-			s.expect("conflicts", conflicts(out.DoubleClaims), "10.0.0.0: older, not younger")
-			s.expect("poked", names(out.Requeue), "younger")
+			s.expect("double claims", doubleClaims(out.DoubleClaims), "10.0.0.0: older, not younger")
+			s.expect("requeued", names(out.Requeue), "younger")
 			s.expect("younger", s.ensure(younger), "10.0.0.1")
 		},
 		"or that of one which is gone, whatever the age of its namesake": func(s *script) {
@@ -111,9 +111,9 @@ func TestClaims(t *testing.T) {
 			s.ensure(s.service("original"))
 			answer, out := s.ask(s.service("clone", believes("10.0.0.0")))
 			s.expect("clone", answer, "10.0.0.1")
-			s.expect("conflicts", conflicts(out.DoubleClaims), "10.0.0.0: original, not clone")
+			s.expect("double claims", doubleClaims(out.DoubleClaims), "10.0.0.0: original, not clone")
 			_, out = s.ask(s.service("clone", believes("10.0.0.0")))
-			s.expect("told once", conflicts(out.DoubleClaims), "")
+			s.expect("told once", doubleClaims(out.DoubleClaims), "")
 		},
 		"a late write over a status does not take from the one who has the address": func(s *script) {
 			older, younger := s.service("older"), s.service("younger")
@@ -121,7 +121,7 @@ func TestClaims(t *testing.T) {
 			s.ensure(older)
 			answer, out := s.ask(s.service("older", believes("10.0.0.0")))
 			s.expect("older", answer, "10.0.0.1")
-			s.expect("conflicts", conflicts(out.DoubleClaims), "10.0.0.0: younger, not older")
+			s.expect("double claims", doubleClaims(out.DoubleClaims), "10.0.0.0: younger, not older")
 		},
 		"a status that is not repaired yet is no conflict": func(s *script) {
 			a := s.service("a")
@@ -129,7 +129,7 @@ func TestClaims(t *testing.T) {
 			s.ensure(s.service("a", believes("10.0.0.0"), asks("10.0.0.9")))
 			s.ensure(s.service("b", asks("10.0.0.0")))
 			_, out := s.ask(s.service("a", believes("10.0.0.0"), asks("10.0.0.9")))
-			s.expect("conflicts", conflicts(out.DoubleClaims), "")
+			s.expect("double claims", doubleClaims(out.DoubleClaims), "")
 		},
 	}, pool)
 }

@@ -12,8 +12,9 @@ import (
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
-// SetPools takes the full set of pools and returns the Services to requeue. If no pool changed, it costs next to nothing. A
-// pool that cannot be used is ignored alone, and PoolStatuses says why. Of two that overlap the older one is used.
+// SetPools takes the full set of pools and returns the Services to requeue. If no pool changed, it
+// costs next to nothing. A pool that cannot be used is ignored alone, and PoolStatuses says why. Of
+// two that overlap the older one is used.
 func (a *Allocator) SetPools(now time.Time, objects []*v1alpha1.IPAddressPool) (requeue []types.NamespacedName) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -67,8 +68,8 @@ func (a *Allocator) setNamespace(now time.Time, name string, set labels.Set) []t
 	return op.notifyWaiters()
 }
 
-// rebuildPools derives from the pools and the restrictions which pools are used, in what order, and what is in their spaces.
-// Then it looks at every Service that this may concern.
+// rebuildPools derives from the pools and the restrictions which pools are used, in what order, and
+// what is in their spaces. Then it looks at every Service that this may concern.
 func (a *Allocator) rebuildPools(now time.Time) []types.NamespacedName {
 	rebuilt := a.orderPools()
 	moved := map[*allocation]bool{}
@@ -86,8 +87,8 @@ func (a *Allocator) rebuildPools(now time.Time) []types.NamespacedName {
 	return op.notifyWaiters()
 }
 
-// orderPools finds the usable pools, their order, and the index of their ranges. It returns the pools whose spaces were built
-// again, without anything that is allocated in them.
+// orderPools finds the usable pools, their order, and the index of their ranges. It returns the
+// pools whose spaces were built again, without anything that is allocated in them.
 func (a *Allocator) orderPools() (rebuilt map[*pool]bool) {
 	a.order, a.index, rebuilt = nil, nil, map[*pool]bool{}
 	for _, p := range slices.SortedFunc(maps.Values(a.pools), (*pool).compareAge) {
@@ -114,7 +115,8 @@ func (a *Allocator) orderPools() (rebuilt map[*pool]bool) {
 	return rebuilt
 }
 
-// indexPool puts the ranges of a pool into the index. If another pool has any of them, the pool is not usable.
+// indexPool puts the ranges of a pool into the index. If another pool has any of them, the pool is
+// not usable.
 func (a *Allocator) indexPool(p *pool) {
 	for _, e := range p.effective {
 		i := firstReaching(a.index, e.From)
@@ -129,8 +131,9 @@ func (a *Allocator) indexPool(p *pool) {
 	}
 }
 
-// moveAllocation gives an allocation to the pool that has its address now; nil if none has. An address that awaits its reuse
-// is forgotten if no pool has it or if it is not for everybody any more.
+// moveAllocation gives an allocation to the pool that has its address now; nil if none has. An
+// address that awaits its reuse is forgotten if no pool has it or if it is not for everybody any
+// more.
 func (a *Allocator) moveAllocation(alloc *allocation, p *pool) {
 	awaitsReuse := len(alloc.owners) == 0
 	alloc.pool, alloc.audience = p, forAll

@@ -85,7 +85,7 @@ func TestOverlap(t *testing.T) {
 			s.expect("a", s.ensure(s.service("a", asks("10.0.0.200"))), "AddressNotInPool")
 			s.expect("a", s.sentence(s.service("a", asks("10.0.0.200"))),
 				`10.0.0.200 is in pool "a", which cannot be used: 10.0.0.0-10.0.0.255 overlaps 10.0.0.0-10.0.0.127 of pool "z", which is older`)
-			s.expect("poked", s.setPools(newer), "a")
+			s.expect("requeued", s.setPools(newer), "a")
 			s.expect("a", s.ensure(s.service("a", asks("10.0.0.200"))), "10.0.0.200")
 		},
 		"of two of one second the one in use works": func(s *script) {
@@ -122,33 +122,33 @@ func TestPoolsChangeUnderRunningServices(t *testing.T) {
 		"a pool that did not change concerns nobody": func(s *script) {
 			s.ensure(s.service("a"))
 			before := s.a.pools["public"]
-			s.expect("poked", s.setPools(pool.DeepCopy()), "")
+			s.expect("requeued", s.setPools(pool.DeepCopy()), "")
 			if s.a.pools["public"] != before {
 				s.t.Error("the pool was read again")
 			}
 		},
 		"a pool that grows leaves everybody where they are": func(s *script) {
 			s.ensure(s.service("a"))
-			s.expect("poked", s.setPools(newPool("public", "10.0.1.0/24", "10.0.0.0/30")), "")
+			s.expect("requeued", s.setPools(newPool("public", "10.0.1.0/24", "10.0.0.0/30")), "")
 			s.expect("a", s.ensure(s.service("a")), "10.0.0.0")
 		},
 		"a pool that shrinks moves those whose address it lost": func(s *script) {
 			s.ensure(s.service("a"))
 			s.ensure(s.service("b"))
-			s.expect("poked", s.setPools(newPool("public", "10.0.0.1-10.0.0.3")), "a")
+			s.expect("requeued", s.setPools(newPool("public", "10.0.0.1-10.0.0.3")), "a")
 			s.expect("a", s.ensure(s.service("a")), "10.0.0.2")
 			s.expect("b", s.ensure(s.service("b")), "10.0.0.1")
 		},
 		"an address that is excluded later moves its Service": func(s *script) {
 			s.ensure(s.service("a"))
-			s.expect("poked", s.setPools(with(pool, func(p *v1alpha1.IPAddressPoolSpec) { p.Exclude = []string{"10.0.0.0"} })), "a")
+			s.expect("requeued", s.setPools(with(pool, func(p *v1alpha1.IPAddressPoolSpec) { p.Exclude = []string{"10.0.0.0"} })), "a")
 			s.expect("a", s.ensure(s.service("a")), "10.0.0.1")
 		},
 		"a pool that is deleted leaves its Services with a reason": func(s *script) {
 			s.ensure(s.service("a"))
-			s.expect("poked", s.setPools(), "a")
+			s.expect("requeued", s.setPools(), "a")
 			s.expect("a", s.ensure(s.service("a")), "NoMatchingPool")
-			s.expect("poked", s.setPools(pool), "a")
+			s.expect("requeued", s.setPools(pool), "a")
 			s.expect("a", s.ensure(s.service("a")), "10.0.0.0")
 		},
 		"a pool that is deleted and comes back before anybody asks changes nothing": func(s *script) {
@@ -159,34 +159,34 @@ func TestPoolsChangeUnderRunningServices(t *testing.T) {
 		},
 		"a pool that takes over the addresses of another takes over its Services": func(s *script) {
 			s.ensure(s.service("a"))
-			s.expect("poked", s.setPools(newPool("renamed", "10.0.0.0/29")), "a")
+			s.expect("requeued", s.setPools(newPool("renamed", "10.0.0.0/29")), "a")
 			s.expect("a", s.sentence(s.service("a")), `10.0.0.0 from pool "renamed"`)
 		},
 		"a pool that is closed to a namespace loses its Services": func(s *script) {
 			s.ensure(s.service("a"))
 			s.ensure(s.service("other/b"))
-			s.expect("poked", s.setPools(with(pool, only(v1alpha1.ServiceAllocation{Namespaces: []string{"other"}}))), "a")
+			s.expect("requeued", s.setPools(with(pool, only(v1alpha1.ServiceAllocation{Namespaces: []string{"other"}}))), "a")
 			s.expect("a", s.ensure(s.service("a")), "NoMatchingPool")
 			s.expect("a", s.sentence(s.service("a")), `no pool is for this Service: pool "public" is not for Services in namespace "default"`)
 			s.expect("b", s.ensure(s.service("other/b")), "10.0.0.1")
 		},
 		"a pool that no longer assigns by itself keeps its Services": func(s *script) {
 			s.ensure(s.service("a"))
-			s.expect("poked", s.setPools(with(pool, notAutomatic)), "")
+			s.expect("requeued", s.setPools(with(pool, notAutomatic)), "")
 			s.expect("a", s.ensure(s.service("a")), "10.0.0.0")
 		},
 		"a better pool that appears moves nobody": func(s *script) {
 			s.ensure(s.service("a"))
-			s.expect("poked", s.setPools(pool, with(newPool("better", "10.1.0.0/24"), only(v1alpha1.ServiceAllocation{Priority: 1, Namespaces: []string{"default"}}))), "")
+			s.expect("requeued", s.setPools(pool, with(newPool("better", "10.1.0.0/24"), only(v1alpha1.ServiceAllocation{Priority: 1, Namespaces: []string{"default"}}))), "")
 			s.expect("a", s.ensure(s.service("a")), "10.0.0.0")
 		},
 		"a namespace that is relabelled loses its addresses": func(s *script) {
 			s.setPools(with(pool, only(v1alpha1.ServiceAllocation{NamespaceSelectors: []metav1.LabelSelector{byLabel("name", "default")}})))
 			s.ensure(s.service("a"))
 			s.expect("the same labels", names(s.a.SetNamespace(s.now, "default", map[string]string{"name": "default", "x": "y"})), "")
-			s.expect("poked", names(s.a.SetNamespace(s.now, "default", nil)), "a")
+			s.expect("requeued", names(s.a.SetNamespace(s.now, "default", nil)), "a")
 			s.expect("a", s.ensure(s.service("a")), "NoMatchingPool")
-			s.expect("poked", names(s.a.SetNamespace(s.now, "default", map[string]string{"name": "default"})), "a")
+			s.expect("requeued", names(s.a.SetNamespace(s.now, "default", map[string]string{"name": "default"})), "a")
 			s.expect("a", s.ensure(s.service("a")), "10.0.0.0")
 			s.expect("deleted", names(s.a.DeleteNamespace(s.now, "default")), "a")
 		},

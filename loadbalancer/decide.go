@@ -29,8 +29,9 @@ type choice struct {
 
 func (alloc *allocation) choice() choice { return choice{alloc.addr, alloc.pool, alloc.audience} }
 
-// decide says what a Service is to have. It changes nothing that anybody has. rec is what the table has of the Service, with the
-// request before this one; claims are the addresses that it has by its own status.
+// decide says what a Service is to have. It changes nothing that anybody has. rec is what the table
+// has of the Service, with the request before this one; claims are the addresses that it has by its
+// own status.
 func (a *Allocator) decide(now time.Time, r *Request, rec *record, claims [families]choice) decision {
 	wanted := r.wanted()
 	switch {
@@ -81,8 +82,9 @@ func (a *Allocator) keepAll(r *Request, rec *record, claims [families]choice) de
 	return d
 }
 
-// choose finds the address of one family: the one that the Service has; the one that it asks for; the one that it had; one that
-// is reserved for it; one that others share with it; the next one of the first pool that has any.
+// choose finds the address of one family: the one that the Service has; the one that it asks for;
+// the one that it had; one that is reserved for it; one that others share with it; the next one of
+// the first pool that has any.
 func (a *Allocator) choose(now time.Time, r *Request, rec *record, f family) (choice, *Error) {
 	if alloc := rec.owned[f]; alloc != nil && a.mayKeep(alloc, r, rec) {
 		return alloc.choice(), nil
@@ -113,8 +115,9 @@ func (a *Allocator) choose(now time.Time, r *Request, rec *record, f family) (ch
 	return choice{}, a.whyNone(r, f)
 }
 
-// mayKeep reports whether a Service may keep an address that it has. If what matters for sharing has changed in its request, it
-// must be able to share with all other owners; if not, only with the older ones, and the younger must give way.
+// mayKeep reports whether a Service may keep an address that it has. If what matters for sharing
+// has changed in its request, it must be able to share with all other owners; if not, only with the
+// older ones, and the younger must give way.
 func (a *Allocator) mayKeep(alloc *allocation, r *Request, rec *record) bool {
 	if alloc.pool == nil || !a.mayHave(alloc.addr, alloc.pool, r) {
 		return false
@@ -148,7 +151,8 @@ func (a *Allocator) formerAddress(now time.Time, r *Request, rec *record, f fami
 	return alloc.choice(), true
 }
 
-// reservedAddress is an address that a reservation keeps for the Service, and that nobody has or that its owners share with it.
+// reservedAddress is an address that a reservation keeps for the Service, and that nobody has or
+// that its owners share with it.
 func (a *Allocator) reservedAddress(r *Request, rec *record, f family) (choice, bool) {
 	if !a.hasReservation[r.Service] {
 		return choice{}, false
@@ -172,8 +176,8 @@ func (a *Allocator) reservedAddress(r *Request, rec *record, f family) (choice, 
 	return choice{}, false
 }
 
-// sharedAddress is an address that Services with the same sharing key have and that this one can share. Of several it is that of
-// the first pool, and there the lowest.
+// sharedAddress is an address that Services with the same sharing key have and that this one can
+// share. Of several it is that of the first pool, and there the lowest.
 func (a *Allocator) sharedAddress(r *Request, rec *record, f family) (choice, bool) {
 	g := a.table.groups[r.SharingKey]
 	if g == nil || g.allocations[f] == 0 || g.full(f, r.Ports) {
@@ -197,7 +201,8 @@ func (a *Allocator) sharedAddress(r *Request, rec *record, f family) (choice, bo
 	return best.choice(), true
 }
 
-// mayShare reports whether a Service that does not ask for an address by name may have one together with owners.
+// mayShare reports whether a Service that does not ask for an address by name may have one together
+// with owners.
 func (a *Allocator) mayShare(alloc *allocation, r *Request, rec *record, owners []*record) bool {
 	f := familyOf(alloc.addr)
 	if alloc.pool == nil || alloc.audience != forAll || !r.wants(f) || r.wish(f).IsValid() || !a.serves(alloc.pool, r) {
@@ -237,8 +242,8 @@ func (a *Allocator) waitsFor(list []awaited, r *Request, f family) []awaited {
 	return list
 }
 
-// claims are the addresses that a Service which is seen for the first time has according to its status, and may have. It claims
-// them from younger Services too.
+// claims are the addresses that a Service which is seen for the first time has according to its
+// status, and may have. It claims them from younger Services too.
 func (a *Allocator) claims(rec *record) (claims [families]choice) {
 	r := &rec.request
 	for _, addr := range r.Current {

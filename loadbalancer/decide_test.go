@@ -107,31 +107,31 @@ func TestWishes(t *testing.T) {
 			s.expect("a", s.ensure(s.service("a", from("public"))), "10.0.0.5")
 		},
 		"who asks for an address that is in use waits without any": func(s *script) {
-			s.ensure(s.service("holder", asks("10.0.0.5")))
+			s.ensure(s.service("owner", asks("10.0.0.5")))
 			s.ensure(s.service("a"))
 			s.expect("a", s.ensure(s.service("a", asks("10.0.0.5"))), "AddressInUse")
-			s.expect("a", s.sentence(s.service("a", asks("10.0.0.5"))), "10.0.0.5 is in use by Service default/holder")
-			s.expect("poked", s.release(s.service("holder")), "a")
+			s.expect("a", s.sentence(s.service("a", asks("10.0.0.5"))), "10.0.0.5 is in use by Service default/owner")
+			s.expect("requeued", s.release(s.service("owner")), "a")
 			s.expect("a", s.ensure(s.service("a", asks("10.0.0.5"))), "10.0.0.5")
 		},
-		"of several who ask for an address the oldest is told, and then the others who has it now": func(s *script) {
-			s.ensure(s.service("holder", asks("10.0.0.5")))
+		"of several who ask for an address the oldest is requeued, and then the others are told who has it now": func(s *script) {
+			s.ensure(s.service("owner", asks("10.0.0.5")))
 			s.ensure(s.service("a", asks("10.0.0.5")))
 			s.ensure(s.service("b", asks("10.0.0.5")))
-			s.expect("poked", s.release(s.service("holder")), "a")
+			s.expect("requeued", s.release(s.service("owner")), "a")
 			_, out := s.ask(s.service("a", asks("10.0.0.5")))
-			s.expect("poked", names(out.Requeue), "b")
+			s.expect("requeued", names(out.Requeue), "b")
 			s.expect("b", s.sentence(s.service("b", asks("10.0.0.5"))), "10.0.0.5 is in use by Service default/a")
 		},
-		"of several who ask for an address those who can share it are told together": func(s *script) {
-			s.ensure(s.service("holder", asks("10.0.0.5")))
+		"of several who ask for an address those who can share it are requeued together": func(s *script) {
+			s.ensure(s.service("owner", asks("10.0.0.5")))
 			s.ensure(s.service("a", asks("10.0.0.5"), shares("k", 80)))
 			s.ensure(s.service("b", asks("10.0.0.5"), shares("k", 80)))
 			s.ensure(s.service("c", asks("10.0.0.5"), shares("k", 81)))
-			s.expect("poked", s.release(s.service("holder")), "a c")
+			s.expect("requeued", s.release(s.service("owner")), "a c")
 		},
 		"who takes the wish back has its former address at once": func(s *script) {
-			s.ensure(s.service("holder", asks("10.0.0.5")))
+			s.ensure(s.service("owner", asks("10.0.0.5")))
 			s.ensure(s.service("first"))
 			s.ensure(s.service("a"))
 			s.ensure(s.service("a", asks("10.0.0.5")))
@@ -148,7 +148,7 @@ func TestWishes(t *testing.T) {
 		"a pool that does not exist": func(s *script) {
 			s.expect("a", s.ensure(s.service("a", from("nowhere"))), "NoMatchingPool")
 			s.expect("a", s.sentence(s.service("a", from("nowhere"))), `pool "nowhere" does not exist`)
-			s.expect("poked", s.setPools(public, newPool("nowhere", "10.9.0.1")), "a")
+			s.expect("requeued", s.setPools(public, newPool("nowhere", "10.9.0.1")), "a")
 		},
 		"an invalid request keeps what the Service has": func(s *script) {
 			s.ensure(s.service("a", asks("10.0.0.5")))
@@ -194,9 +194,9 @@ func TestFamilies(t *testing.T) {
 			s.setPools(four)
 			s.expect("a", s.ensure(s.service("a", stack(require, v4, v6))), "FamilyUnavailable")
 			s.expect("a", s.sentence(s.service("a", stack(require, v4, v6))), `pool "four" has no IPv6 addresses`)
-			s.expect("poked", s.setPools(four, six), "a")
+			s.expect("requeued", s.setPools(four, six), "a")
 			s.expect("a", s.ensure(s.service("a", stack(require, v4, v6))), "10.0.0.0 fd00::")
-			s.expect("poked", s.setPools(four), "a")
+			s.expect("requeued", s.setPools(four), "a")
 			s.expect("neither", s.ensure(s.service("a", stack(require, v4, v6))), "FamilyUnavailable")
 			s.setPools(four, six)
 			s.expect("the same again", s.ensure(s.service("a", stack(require, v4, v6))), "10.0.0.0 fd00::")
@@ -205,7 +205,7 @@ func TestFamilies(t *testing.T) {
 			s.setPools(four)
 			s.expect("a", s.ensure(s.service("a", stack(prefer, v4, v6))), "10.0.0.0")
 			s.expect("a", s.sentence(s.service("a", stack(prefer, v4, v6))), `10.0.0.0 from pool "four"; no IPv6 address: pool "four" has no IPv6 addresses`)
-			s.expect("poked", s.setPools(four, six), "a")
+			s.expect("requeued", s.setPools(four, six), "a")
 			s.expect("a", s.ensure(s.service("a", stack(prefer, v4, v6))), "10.0.0.0 fd00::")
 		},
 		"the second alone is better than nothing, and stays": func(s *script) {
@@ -227,12 +227,12 @@ func TestFamilies(t *testing.T) {
 		},
 		"who waits for both takes neither from others": func(s *script) {
 			s.setPools(newPool("four", "10.0.0.1"), newPool("six", "fd00::1"))
-			s.ensure(s.service("holder", stack(single, v6)))
+			s.ensure(s.service("owner", stack(single, v6)))
 			s.expect("a", s.ensure(s.service("a", stack(require, v4, v6))), "PoolExhausted")
 			s.expect("b", s.ensure(s.service("b")), "10.0.0.1")
-			s.expect("poked", s.release(s.service("holder")), "a")
+			s.expect("requeued", s.release(s.service("owner")), "a")
 			s.expect("a", s.ensure(s.service("a", stack(require, v4, v6))), "PoolExhausted")
-			s.expect("poked", s.release(s.service("b")), "a")
+			s.expect("requeued", s.release(s.service("b")), "a")
 			s.expect("a", s.ensure(s.service("a", stack(require, v4, v6))), "10.0.0.1 fd00::1")
 		},
 	}, four, six)
@@ -253,7 +253,7 @@ func TestRest(t *testing.T) {
 			s.release(s.service("a"))
 			s.expect("b", s.ensure(s.service("b", asks("10.0.0.0"))), "10.0.0.0")
 		},
-		"or nothing else is left, and then the one that rested longest": func(s *script) {
+		"or nothing else is left, and then the one that is reusable soonest": func(s *script) {
 			for _, name := range []string{"a", "b", "c", "d"} {
 				s.ensure(s.service(name))
 			}
@@ -274,7 +274,7 @@ func TestRest(t *testing.T) {
 			s.release(s.service("a"))
 			s.expect("b", s.ensure(s.service("b")), "10.0.0.0")
 		},
-		"resting addresses are available": func(s *script) {
+		"addresses that await their reuse are available": func(s *script) {
 			s.ensure(s.service("a"))
 			s.release(s.service("a"))
 			status := s.a.PoolStatuses(s.now)["public"]
@@ -282,7 +282,7 @@ func TestRest(t *testing.T) {
 				s.t.Errorf("status %+v %+v", status, status.IPv4)
 			}
 			if status := s.a.PoolStatuses(s.now.Add(time.Minute))["public"]; status.AwaitingReuseIPv4 != 0 {
-				s.t.Errorf("rests for ever: %+v", status)
+				s.t.Errorf("awaits its reuse for ever: %+v", status)
 			}
 			if len(s.a.table.services)+len(s.a.table.addresses) > 0 {
 				s.t.Errorf("leaks %v %v", s.a.table.services, s.a.table.addresses)

@@ -17,26 +17,30 @@ const (
 	Assigned Reason = "Assigned"
 	// PoolExhausted : pools admit the Service, but all their addresses are in use.
 	PoolExhausted Reason = "PoolExhausted"
-	// NoMatchingPool : no pool admits the Service, or the pool it names does not exist, cannot be used or does not admit it.
+	// NoMatchingPool : no pool admits the Service, or the pool it names does not exist, cannot be
+	// used or does not admit it.
 	NoMatchingPool Reason = "NoMatchingPool"
 	// AddressInUse : another Service has the address that this one asks for.
 	AddressInUse Reason = "AddressInUse"
-	// AddressNotInPool : the address that the Service asks for is in no pool, or not in the one that it names.
+	// AddressNotInPool : the address that the Service asks for is in no pool, or not in the one
+	// that it names.
 	AddressNotInPool Reason = "AddressNotInPool"
 	// AddressReserved : the address that the Service asks for is a node's own or kept by a reservation.
 	AddressReserved Reason = "AddressReserved"
-	// AddressConflict : a host on the network that is none of the nodes answers for the address that the Service asks for.
+	// AddressConflict : a host on the network that is none of the nodes answers for the address
+	// that the Service asks for.
 	AddressConflict Reason = "AddressConflict"
 	// FamilyUnavailable : the pools that admit the Service have no addresses of a family that it needs.
 	FamilyUnavailable Reason = "FamilyUnavailable"
-	// SharingConflict : the address that the Service asks for is shared, and the Service cannot share it with its owners.
+	// SharingConflict : the address that the Service asks for is shared, and the Service cannot
+	// share it with its owners.
 	SharingConflict Reason = "SharingConflict"
 	// InvalidRequest : what the Service asks for contradicts itself or cannot be read.
 	InvalidRequest Reason = "InvalidRequest"
 )
 
-// Error says why a Service does not have what it asks for, in a sentence for the author of the Service. The same facts give the
-// same sentence: there are no counters and no times in it.
+// Error says why a Service does not have what it asks for, in a sentence for the author of the
+// Service. The same facts give the same sentence: there are no counters and no times in it.
 type Error struct {
 	Reason  Reason
 	Message string

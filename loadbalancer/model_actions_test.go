@@ -63,7 +63,8 @@ func (w *world) changePool(t *rapid.T) {
 	} else {
 		w.uids++
 		p.UID = types.UID(fmt.Sprint("pool-", w.uids))
-		// Each in a second of its own: which of two of one second counts as the older has a test of its own.
+		// Each in a second of its own: which of two of one second counts as the older has a test of
+		// its own.
 		p.CreationTimestamp = metav1.NewTime(epoch.Add(time.Duration(w.uids) * time.Second))
 	}
 	if old == nil || rapid.Bool().Draw(t, "other addresses") {
@@ -146,10 +147,10 @@ func (w *world) reserve(t *rapid.T) {
 	w.enqueue(w.a.SetReservations(w.now, w.reservations))
 }
 
-// conflict lets strangers on the network answer for addresses.
+// conflict lets hosts that are no nodes answer for addresses.
 func (w *world) conflict(t *rapid.T) {
 	w.conflicts = nil
-	for _, addr := range rapid.SliceOfN(anyAddress, 0, 3).Draw(t, "contested addresses") {
+	for _, addr := range rapid.SliceOfN(anyAddress, 0, 3).Draw(t, "conflicting addresses") {
 		w.conflicts = append(w.conflicts, ConflictingAddress{addr, oneOf(t, "by whom", "a printer answers for it", "a camera answers for it")})
 	}
 	w.forgetReuse()
@@ -270,7 +271,8 @@ func (w *world) wait(t *rapid.T) {
 
 func (w *world) restart(*rapid.T) { w.start() }
 
-// handOver lets a new leader begin while the former one still answers a few requests, whose writes arrive later.
+// handOver lets a new leader begin while the former one still answers a few requests, whose writes
+// arrive later.
 func (w *world) handOver(t *rapid.T) {
 	former := w.a
 	w.start()

@@ -20,7 +20,8 @@ import (
 type before struct {
 	had   []netip.Addr
 	known bool
-	// next is the address that each family would get if it needed one and nothing special applied; by family, true is IPv4.
+	// next is the address that each family would get if it needed one and nothing special applied;
+	// by family, true is IPv4.
 	next          map[bool]netip.Addr
 	may           map[netip.Addr]bool // could have it, does not have it
 	keeps         map[netip.Addr]bool // has it and may keep it
@@ -65,10 +66,25 @@ func (w *world) before(svc *corev1.Service) before {
 
 // judge checks one answer.
 func (w *world) judge(svc *corev1.Service, r Request, b before, out Outcome, err error) {
-	key := keyOf(svc)
 	fail := func(format string, args ...any) {
-		w.t.Fatalf("%s: %s\n  before %v, answer %v %v", key, fmt.Sprintf(format, args...), b.had, answer(svc, out, err), out.DoubleClaims)
+		w.t.Fatalf("%s: %s\n  before %v, answer %v %v", keyOf(svc), fmt.Sprintf(format, args...), b.had, answer(svc, out, err), out.DoubleClaims)
 	}
+	w.judgeForm(svc, r, out, err, fail)
+	for _, addr := range b.had {
+		if b.known && b.keeps[addr] && !slices.Contains(out.Addresses, addr) && !(requiresBoth(svc) && err != nil) {
+			fail("loses %v without a reason", addr)
+		}
+	}
+	for _, addr := range out.Addresses {
+		if !slices.Contains(b.had, addr) { // what it keeps is judged by checkServed, when the queue is empty
+			w.judgeNew(svc, r, b, addr, fail)
+		}
+	}
+	w.judgeOthers(svc, r, b, out, fail)
+}
+
+// judgeForm checks what must be true of every answer.
+func (w *world) judgeForm(svc *corev1.Service, r Request, out Outcome, err error, fail func(string, ...any)) {
 	addresses, known := w.a.Lookup(r.Service)
 	if !known || !slices.Equal(addresses, out.Addresses) {
 		fail("has %v", addresses)
@@ -82,9 +98,8 @@ func (w *world) judge(svc *corev1.Service, r Request, b before, out Outcome, err
 		}
 	}
 	if slices.Contains(out.Requeue, r.Service) {
-		fail("pokes itself")
+		fail("requeues itself")
 	}
-
 	both := requiresBoth(svc)
 	if both && err == nil && len(out.Addresses) != 2 || both && r.Invalid == nil && len(out.Addresses) == 1 {
 		fail("requires both families")
@@ -92,40 +107,36 @@ func (w *world) judge(svc *corev1.Service, r Request, b before, out Outcome, err
 	if err == nil && len(out.Addresses) == 0 || err != nil && r.Invalid == nil && len(out.Addresses) > 0 {
 		fail("an error and addresses, or neither")
 	}
+}
 
-	// Nothing that may be kept is lost.
-	for _, addr := range b.had {
-		if b.known && b.keeps[addr] && !slices.Contains(out.Addresses, addr) && !(both && err != nil) {
-			fail("loses %v without a reason", addr)
-		}
+// judgeNew checks an address that the Service did not have: it may have it, and it is the one that
+// comes first, unless something speaks for another.
+func (w *world) judgeNew(svc *corev1.Service, r Request, b before, addr netip.Addr, fail func(string, ...any)) {
+	claimed := !b.known && slices.Contains(r.Current, addr) && w.mayHave(svc, addr, true)
+	if !b.may[addr] && !claimed {
+		fail("may not have %v", addr)
 	}
-	// Nothing is had that may not be.
-	for _, addr := range out.Addresses {
-		if slices.Contains(b.had, addr) {
-			continue // judged by checkServed, when the world has settled
-		}
-		claimed := !b.known && slices.Contains(r.Current, addr) && w.mayHave(svc, addr, true)
-		if !b.may[addr] && !claimed {
-			fail("may not have %v", addr)
-		}
-		// It is the one that comes first, unless something speaks for another.
-		wish, _ := understood(svc)
-		_, asked := wish[addr.Is4()]
-		_, kept := w.reservedBy(addr)
-		formerly := b.awaitingReuse[addr].who == key
-		sharing := len(b.owners[addr]) > 0
-		if !claimed && !asked && kept == nil && !formerly && !sharing && addr != b.next[addr.Is4()] {
-			fail("gets %v, should get %v", addr, b.next[addr.Is4()])
-		}
+	wish, _ := understood(svc)
+	_, asked := wish[addr.Is4()]
+	_, kept := w.reservedBy(addr)
+	formerly := b.awaitingReuse[addr].who == keyOf(svc)
+	sharing := len(b.owners[addr]) > 0
+	if !claimed && !asked && kept == nil && !formerly && !sharing && addr != b.next[addr.Is4()] {
+		fail("gets %v, should get %v", addr, b.next[addr.Is4()])
 	}
-	// Others lose nothing, unless a claim is older than theirs.
+}
+
+// judgeOthers checks that other Services lose nothing, unless a claim is older than theirs, and
+// that both are told.
+func (w *world) judgeOthers(svc *corev1.Service, r Request, b before, out Outcome, fail func(string, ...any)) {
 	for addr, names := range b.owners {
 		for _, other := range names {
-			if other == key || slices.Contains(w.owners[addr], other) {
+			if other == keyOf(svc) || slices.Contains(w.owners[addr], other) {
 				continue
 			}
-			told := DoubleClaim{Address: addr, Winner: r.Service, Loser: types.NamespacedName{Namespace: w.services[other].Namespace, Name: w.services[other].Name}}
-			if b.known || !slices.Contains(out.DoubleClaims, told) || !slices.Contains(out.Requeue, told.Loser) {
+			loser := types.NamespacedName{Namespace: w.services[other].Namespace, Name: w.services[other].Name}
+			claim := DoubleClaim{Address: addr, Winner: r.Service, Loser: loser}
+			if b.known || !slices.Contains(out.DoubleClaims, claim) || !slices.Contains(out.Requeue, loser) {
 				fail("takes %v from %s, and says %v %v", addr, other, out.DoubleClaims, out.Requeue)
 			}
 			// Who had the address may be gone already, and have a namesake of another age.
@@ -147,7 +158,7 @@ func (w *world) checkAlways() {
 	}
 }
 
-// inspect lets everything settle and compares the state with what it should be.
+// inspect works until the queue is empty and compares the state with what it should be.
 func (w *world) inspect() {
 	w.hear()
 	for range 2000 {
@@ -157,7 +168,7 @@ func (w *world) inspect() {
 		w.workOne()
 	}
 	if len(w.queue) > 0 {
-		w.t.Fatalf("never settles: %v", w.queue)
+		w.t.Fatalf("the queue never empties: %v", w.queue)
 	}
 	names := slices.Sorted(maps.Keys(w.services))
 	answers := maps.Clone(w.answers)
@@ -165,11 +176,11 @@ func (w *world) inspect() {
 		svc := w.services[key]
 		out, err := w.ask(svc)
 		if answers[key] != answer(svc, out, err) {
-			w.t.Fatalf("%s was told %s and not poked, now it is %s", key, answers[key], answer(svc, out, err))
+			w.t.Fatalf("%s was told %s and not requeued, now it is %s", key, answers[key], answer(svc, out, err))
 		}
 		w.checkServed(svc, out, err)
 		if len(w.queue) > 0 || len(out.DoubleClaims) > 0 {
-			w.t.Fatalf("asking %s again pokes %v and finds conflicts %v", key, w.queue, out.DoubleClaims)
+			w.t.Fatalf("asking %s again requeues %v and finds double claims %v", key, w.queue, out.DoubleClaims)
 		}
 	}
 	w.checkCounts()
@@ -197,9 +208,10 @@ func (w *world) inspect() {
 	}
 }
 
-// answer is what must not depend on history. A Service that waits for any address is told once which pools are full, and
-// not again when one more has filled up; so these sentences are left out. One that requires both families is told of one
-// that is missing, and not again when the other is missing too.
+// answer is what must not depend on history. A Service that waits for any address is told once
+// which pools are full, and not again when one more has filled up; so these sentences are left out.
+// One that requires both families is told of one that is missing, and not again when the other is
+// missing too.
 func answer(svc *corev1.Service, out Outcome, err error) string {
 	if err == nil {
 		text, _, _ := strings.Cut(out.Message, "; no ")
@@ -216,7 +228,8 @@ func answer(svc *corev1.Service, out Outcome, err error) string {
 	return fmt.Sprint(out.Addresses, problem.Reason, problem.Message)
 }
 
-// checkServed checks, in a settled world, that a Service has only what it may have, and misses only what cannot be had.
+// checkServed checks, when the queue is empty, that a Service has only what it may have, and misses
+// only what cannot be had.
 func (w *world) checkServed(svc *corev1.Service, out Outcome, err error) {
 	for _, addr := range out.Addresses {
 		if !w.mayHave(svc, addr, true) {
@@ -250,7 +263,7 @@ func (w *world) checkCounts() {
 		if status.Ready != slices.Contains(usable, p) {
 			w.t.Fatalf("pool %s: ready %v (%s)", name, status.Ready, status.Message)
 		}
-		var total, assigned, rests int64
+		var total, assigned, awaiting int64
 		for _, addr := range universe {
 			if !addr.Is4() || !status.Ready || !has(p, addr) {
 				continue
@@ -263,15 +276,15 @@ func (w *world) checkCounts() {
 				total++
 			}
 			if w.awaitingReuse[addr].until.After(w.now) {
-				rests++
+				awaiting++
 			}
 		}
 		got := v1alpha1.AddressCounts{}
 		if status.IPv4 != nil {
 			got = *status.IPv4
 		}
-		if got.Total != total || got.Assigned != assigned || status.AwaitingReuseIPv4 != rests {
-			w.t.Fatalf("pool %s: counts %+v and %d resting, should be %d, %d and %d", name, got, status.AwaitingReuseIPv4, total, assigned, rests)
+		if got.Total != total || got.Assigned != assigned || status.AwaitingReuseIPv4 != awaiting {
+			w.t.Fatalf("pool %s: counts %+v and %d awaiting reuse, should be %d, %d and %d", name, got, status.AwaitingReuseIPv4, total, assigned, awaiting)
 		}
 	}
 }

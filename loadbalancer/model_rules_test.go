@@ -116,12 +116,13 @@ func (w *world) admits(p *v1alpha1.IPAddressPool, svc *corev1.Service) bool {
 	return namespace && service
 }
 
-// conflicting reports whether a stranger answers for an address.
+// conflicting reports whether there is a conflict about an address.
 func (w *world) conflicting(addr netip.Addr) bool {
 	return slices.ContainsFunc(w.conflicts, func(c ConflictingAddress) bool { return c.Address == addr })
 }
 
-// reservedBy says what keeps an address from being handed out: somebody's own or contested, or a reservation.
+// reservedBy says why an address is not handed out: it is a node's own or there is a conflict, or a
+// reservation keeps it.
 func (w *world) reservedBy(addr netip.Addr) (own bool, kept *Reservation) {
 	if w.conflicting(addr) {
 		return true, nil
@@ -201,7 +202,8 @@ func clash(p *v1alpha1.IPAddressPool, a, b *corev1.Service) bool {
 	return false
 }
 
-// mayHave reports whether the rules let a Service have an address at all; keeping says that it has it already.
+// mayHave reports whether the rules let a Service have an address at all; keeping says that it has
+// it already.
 func (w *world) mayHave(svc *corev1.Service, addr netip.Addr, keeping bool) bool {
 	p := w.usable.poolOf(addr)
 	wish, ok := understood(svc)
@@ -247,7 +249,7 @@ func (w *world) next(svc *corev1.Service, v4 bool) netip.Addr {
 		if !w.admits(p, svc) || named != "" && named != p.Name || named == "" && !auto {
 			continue
 		}
-		var fresh, rested []netip.Addr
+		var fresh, awaiting []netip.Addr
 		for _, entry := range p.Spec.Addresses {
 			for _, addr := range universe {
 				own, kept := w.reservedBy(addr)
@@ -255,7 +257,7 @@ func (w *world) next(svc *corev1.Service, v4 bool) netip.Addr {
 					continue
 				}
 				if w.awaitingReuse[addr].until.After(w.now) {
-					rested = append(rested, addr)
+					awaiting = append(awaiting, addr)
 				} else {
 					fresh = append(fresh, addr)
 				}
@@ -264,11 +266,11 @@ func (w *world) next(svc *corev1.Service, v4 bool) netip.Addr {
 		if len(fresh) > 0 {
 			return fresh[0]
 		}
-		slices.SortFunc(rested, func(a, b netip.Addr) int {
+		slices.SortFunc(awaiting, func(a, b netip.Addr) int {
 			return cmp.Or(w.awaitingReuse[a].until.Compare(w.awaitingReuse[b].until), a.Compare(b))
 		})
-		if len(rested) > 0 {
-			return rested[0]
+		if len(awaiting) > 0 {
+			return awaiting[0]
 		}
 	}
 	return netip.Addr{}

@@ -14,9 +14,9 @@ import (
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
-// TestAnyHistoryKeepsThePromises drives an allocator as a cloud-controller-manager does, through anything that users,
-// operators and failures can do, and compares each answer with what a naive reader of the rules would say. More of it:
-// -rapid.checks=10000 -rapid.steps=100.
+// TestAnyHistoryKeepsThePromises drives an allocator as a cloud-controller-manager does, through
+// anything that users, operators and failures can do, and compares each answer with what a naive
+// reader of the rules would say. More of it: -rapid.checks=10000 -rapid.steps=100.
 func TestAnyHistoryKeepsThePromises(t *testing.T) {
 	rounds := 8
 	if testing.Short() {
@@ -49,7 +49,7 @@ func liveOn(t *rapid.T) {
 		"restart":            w.restart,
 		"hand over":          w.handOver,
 		"late write":         w.lateWrite,
-		"settle and inspect": func(*rapid.T) { w.inspect() },
+		"finish and inspect": func(*rapid.T) { w.inspect() },
 	})
 	w.inspect()
 }
@@ -76,7 +76,8 @@ type world struct {
 	seen map[string]*corev1.Service
 	// answers are what they were told.
 	answers map[string]string
-	// owners is who has which address, as far as the allocator has said; resting is until when an address rests, and for whom.
+	// owners is who has which address, as far as the allocator has said. awaitingReuse is when an
+	// address is reusable, and who had it.
 	owners        map[netip.Addr][]string
 	awaitingReuse map[netip.Addr]reuse
 	// late are status writes of a former leader that have not arrived.
@@ -144,8 +145,8 @@ func (w *world) configure(a *Allocator) {
 	a.SetConflicts(w.now, w.conflicts)
 }
 
-func (w *world) enqueue(poked []types.NamespacedName) {
-	for _, name := range poked {
+func (w *world) enqueue(requeued []types.NamespacedName) {
+	for _, name := range requeued {
 		w.enqueueNames(name.String())
 	}
 }
@@ -198,7 +199,7 @@ func (w *world) ask(svc *corev1.Service) (Outcome, error) {
 	return out, err
 }
 
-// learn takes over from the allocator who has what, and keeps account of what rests.
+// learn takes over from the allocator who has what, and notes what awaits its reuse.
 func (w *world) learn() {
 	owners := map[netip.Addr][]string{}
 	known := maps.Clone(w.services)

@@ -7,8 +7,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// notifyWaiters returns the Services to requeue after the operation: those that wait for what is there now, and those whose last
-// answer is no longer true.
+// notifyWaiters returns the Services to requeue after the operation: those that wait for what is
+// there now, and those whose last answer is no longer true.
 func (op *operation) notifyWaiters() []types.NamespacedName {
 	a := op.a
 	for _, q := range op.touchedQueues {
@@ -44,7 +44,8 @@ func (op *operation) notifyWaiters() []types.NamespacedName {
 	return op.requeues
 }
 
-// offerSpace requeues as many Services as there are addresses, the oldest first. Those that are requeued already count.
+// offerSpace requeues as many Services as there are addresses, the oldest first. Those that are
+// requeued already count.
 func (op *operation) offerSpace(s *space) {
 	q := s.waiting
 	enough := func() bool { return s.available().compare(size{lo: uint64(q.requeued)}) <= 0 }
@@ -59,18 +60,19 @@ func (op *operation) offerSpace(s *space) {
 	})
 }
 
-// offerAddress requeues the Services that wait for this address and can have it together, the oldest first. It also requeues those
-// that were told why they cannot have it if the reason is another one now.
+// offerAddress requeues the Services that wait for this address and can have it together, the
+// oldest first. It also requeues those that were told why they cannot have it if the reason is
+// another one now.
 func (op *operation) offerAddress(addr netip.Addr) {
 	q := op.a.waitingForAddress[addr]
 	if q == nil {
 		return
 	}
-	takers := slices.Clone(op.a.table.owners(addr))
+	owners := slices.Clone(op.a.table.owners(addr))
 	q.records.Ascend(func(rec *record) bool {
-		problem := op.a.whyNot(addr, &rec.request, rec, takers)
+		problem := op.a.whyNot(addr, &rec.request, rec, owners)
 		if problem == nil {
-			takers = append(takers, rec)
+			owners = append(owners, rec)
 			op.requeue(rec)
 			return true
 		}
@@ -82,7 +84,8 @@ func (op *operation) offerAddress(addr netip.Addr) {
 	})
 }
 
-// offerReserved requeues the Service for which a reservation keeps the address, if the Service waits and can have it now.
+// offerReserved requeues the Service for which a reservation keeps the address, if the Service
+// waits and can have it now.
 func (op *operation) offerReserved(addr netip.Addr) {
 	restriction, ok := op.a.restrictionOf(addr)
 	if !ok || restriction.audience != forOne {
@@ -98,7 +101,8 @@ func (op *operation) offerReserved(addr netip.Addr) {
 	}
 }
 
-// offerShared requeues the Services that can share the address with its owners and with each other, the oldest first.
+// offerShared requeues the Services that can share the address with its owners and with each other,
+// the oldest first.
 func (op *operation) offerShared(alloc *allocation) {
 	if len(alloc.owners) == 0 {
 		return
@@ -107,10 +111,10 @@ func (op *operation) offerShared(alloc *allocation) {
 	if q == nil {
 		return
 	}
-	takers := slices.Clone(alloc.owners)
+	owners := slices.Clone(alloc.owners)
 	q.records.Ascend(func(rec *record) bool {
-		if op.a.mayShare(alloc, &rec.request, rec, takers) {
-			takers = append(takers, rec)
+		if op.a.mayShare(alloc, &rec.request, rec, owners) {
+			owners = append(owners, rec)
 			op.requeue(rec)
 		}
 		return true

@@ -8,8 +8,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// operation is one call that changes the table. It gathers what the change may concern: notifyWaiters looks at it when the
-// change is done.
+// operation is one call that changes the table. It gathers what the change may concern:
+// notifyWaiters looks at it when the change is done.
 type operation struct {
 	a    *Allocator
 	now  time.Time
@@ -24,8 +24,8 @@ type operation struct {
 	requeued     map[*record]bool // who is in requeues
 }
 
-// apply changes the table to what a Service is to have. An address that the Service keeps concerns others only if the Service
-// shares it in another way than before.
+// apply changes the table to what a Service is to have. An address that the Service keeps concerns
+// others only if the Service shares it in another way than before.
 func (op *operation) apply(rec *record, choices [families]choice, sharingChanged bool) {
 	t := op.a.table
 	for f := range families {
@@ -48,8 +48,8 @@ func (op *operation) apply(rec *record, choices [families]choice, sharingChanged
 	}
 }
 
-// evict takes an address from the owners with whom a new owner does not share it. There are some only if the new owner claimed
-// the address.
+// evict takes an address from the owners with whom a new owner does not share it. There are some
+// only if the new owner claimed the address.
 func (op *operation) evict(rec *record, alloc *allocation) {
 	for _, o := range slices.Clone(alloc.owners) {
 		if o == rec || sharingConflict(alloc.addr, alloc.pool, &rec.request, o) == nil {
@@ -75,8 +75,8 @@ func (op *operation) release(rec *record) {
 	op.a.table.discardIfUnused(rec)
 }
 
-// leaveQueues takes a Service out of all queues. If the Service was requeued because there is something for it, it may not take
-// that now, and then others in its queues can have it.
+// leaveQueues takes a Service out of all queues. If the Service was requeued because there is
+// something for it, it may not take that now, and then others in its queues can have it.
 func (op *operation) leaveQueues(rec *record) {
 	for _, q := range rec.queues {
 		q.leave(rec)

@@ -21,16 +21,19 @@ const defaultReuseAfter = 30 * time.Second
 type pool struct {
 	poolSpec
 
-	// problem is why the pool cannot be used: its own problem or that another pool has some of its addresses.
+	// problem is why the pool cannot be used: its own problem or that another pool has some of its
+	// addresses.
 	problem poolProblem
-	// established is set for a pool that is in use, here or, as its status says, under an Allocator before this one.
+	// established is set for a pool that is in use, here or, as its status says, under an Allocator
+	// before this one.
 	established bool
 	// rank is the place of the pool in the order in which pools are tried.
 	rank int
 
 	// spaces hold the addresses of each family; nil if the pool has none of it or cannot be used.
 	spaces [families]*space
-	// restrictions are the parts of the pool that are not for everybody. The spaces are built without them.
+	// restrictions are the parts of the pool that are not for everybody. The spaces are built
+	// without them.
 	restrictions []restriction
 }
 
@@ -57,7 +60,8 @@ type poolSpec struct {
 	ownProblem poolProblem
 }
 
-// poolProblem is why a pool cannot be used: the reason of its Ready condition and a sentence. The zero value is no problem.
+// poolProblem is why a pool cannot be used: the reason of its Ready condition and a sentence. The
+// zero value is no problem.
 type poolProblem struct {
 	reason, message string
 }
@@ -141,8 +145,8 @@ func (p *pool) sameObject(object *v1alpha1.IPAddressPool) bool {
 		reflect.DeepEqual(p.object.Spec, object.Spec)
 }
 
-// compareAge puts the older pool first. The time of creation has whole seconds. Of two pools of one second, the one that is in
-// use counts as the older.
+// compareAge puts the older pool first. The time of creation has whole seconds. Of two pools of one
+// second, the one that is in use counts as the older.
 func (p *pool) compareAge(q *pool) int {
 	use := func(p *pool) int {
 		if p.established {
@@ -157,8 +161,8 @@ func (p *pool) compareAge(q *pool) int {
 	)
 }
 
-// compareOrder puts the pool first that is tried first: pools for some Services before pools for all, then by priority, then by
-// name.
+// compareOrder puts the pool first that is tried first: pools for some Services before pools for
+// all, then by priority, then by name.
 func (p *pool) compareOrder(q *pool) int {
 	general := func(p *pool) int {
 		if p.selection.present {

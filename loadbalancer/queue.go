@@ -6,8 +6,9 @@ import (
 	"k8s.io/utils/third_party/forked/golang/btree"
 )
 
-// queue has the Services that wait for the same, the oldest first. A Service waits only for what it would take if it were there.
-// So a Service that is requeued because it is there either takes it or leaves the queue.
+// queue has the Services that wait for the same, the oldest first. A Service waits only for what it
+// would take if it were there. So a Service that is requeued because it is there either takes it or
+// leaves the queue.
 type queue struct {
 	awaited
 	records *btree.BTree[*record]

@@ -13,9 +13,10 @@ type Range struct {
 	From, To netip.Addr
 }
 
-// ParseRange reads an entry of a pool: a CIDR ("192.168.10.0/24"; bits behind the mask are ignored), a range
-// ("192.168.10.200-192.168.10.250", spaces around the dash allowed) or a single address. It refuses addresses that no
-// client outside a host or a link can reach: unspecified, loopback, link-local, multicast and broadcast.
+// ParseRange reads an entry of a pool: a CIDR ("192.168.10.0/24"; bits behind the mask are
+// ignored), a range ("192.168.10.200-192.168.10.250", spaces around the dash allowed) or a single
+// address. It refuses addresses that no client outside a host or a link can reach: unspecified,
+// loopback, link-local, multicast and broadcast.
 func ParseRange(entry string) (Range, error) {
 	r, err := parseRange(strings.TrimSpace(entry))
 	if err != nil {

@@ -139,7 +139,8 @@ func TestArithmeticOfRangesIsThatOfSets(t *testing.T) {
 	})
 }
 
-// TestSpaceIsASet compares the runs of a space with a plain set, under any sequence of taking and giving back.
+// TestSpaceIsASet compares the runs of a space with a plain set, under any sequence of taking and
+// giving back.
 func TestSpaceIsASet(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := newPool("p", "10.0.1.250-10.0.2.5", "10.0.0.250-10.0.1.4", "10.0.3.0/29")
@@ -160,10 +161,10 @@ func TestSpaceIsASet(t *testing.T) {
 		if s.forAllSize.int64() != int64(len(order)) {
 			t.Fatalf("counts %v, has %d", s.forAllSize, len(order))
 		}
-		held := map[netip.Addr]bool{}
+		taken := map[netip.Addr]bool{}
 		t.Repeat(map[string]func(*rapid.T){
 			"": func(t *rapid.T) {
-				i := slices.IndexFunc(order, func(a netip.Addr) bool { return !held[a] })
+				i := slices.IndexFunc(order, func(a netip.Addr) bool { return !taken[a] })
 				first, ok := s.pick(epoch, nil)
 				if ok != (i >= 0) || ok && first != order[i] {
 					t.Fatalf("next is %v %v, should be number %d", first, ok, i)
@@ -171,18 +172,18 @@ func TestSpaceIsASet(t *testing.T) {
 			},
 			"take or give back": func(t *rapid.T) {
 				addr := rapid.SampledFrom(order).Draw(t, "address")
-				if held[addr] {
+				if taken[addr] {
 					s.add(addr)
 				} else {
 					s.remove(addr)
 				}
-				held[addr] = !held[addr]
+				taken[addr] = !taken[addr]
 			},
 			"take the last": func(t *rapid.T) {
 				for _, addr := range slices.Backward(order) {
-					if !held[addr] {
+					if !taken[addr] {
 						s.remove(addr)
-						held[addr] = true
+						taken[addr] = true
 						break
 					}
 				}
@@ -190,12 +191,12 @@ func TestSpaceIsASet(t *testing.T) {
 			"take the next": func(t *rapid.T) {
 				if addr, ok := s.pick(epoch, nil); ok {
 					s.remove(addr)
-					held[addr] = true
+					taken[addr] = true
 				}
 			},
 		})
-		for addr := range held {
-			if held[addr] {
+		for addr := range taken {
+			if taken[addr] {
 				s.add(addr)
 			}
 		}

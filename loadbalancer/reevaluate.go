@@ -2,9 +2,9 @@ package loadbalancer
 
 import "slices"
 
-// reevaluate looks at Services after a change of pools, restrictions or namespaces. It requeues those that may not keep what
-// they have, and those whose last answer is no longer true or may now be a better one. It changes nothing but what they wait
-// for.
+// reevaluate looks at Services after a change of pools, restrictions or namespaces. It requeues
+// those that may not keep what they have, and those whose last answer is no longer true or may now
+// be a better one. It changes nothing but what they wait for.
 func (op *operation) reevaluate(concerns func(*record) bool) {
 	a := op.a
 	var list []*record
@@ -29,8 +29,9 @@ func (op *operation) reevaluate(concerns func(*record) bool) {
 	}
 }
 
-// rejoinQueues finds out anew what a Service waits for. If an address that it waits for is there already, it joins the queue for
-// that address all the same, because older Services may be in it. notifyWaiters then offers the address to the oldest.
+// rejoinQueues finds out anew what a Service waits for. If an address that it waits for is there
+// already, it joins the queue for that address all the same, because older Services may be in it.
+// notifyWaiters then offers the address to the oldest.
 func (op *operation) rejoinQueues(rec *record) {
 	a, r := op.a, &rec.request
 	op.leaveQueues(rec)

@@ -12,17 +12,19 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// Request is all that the Allocator knows of a Service. The Allocator keeps it. It must not be written to after it was handed over.
+// Request is all that the Allocator knows of a Service. The Allocator keeps it. It must not be
+// written to after it was handed over.
 type Request struct {
-	// Service and UID together are the identity of an owner: a Service that is deleted and created again is another one.
+	// Service and UID together are the identity of an owner: a Service that is deleted and created
+	// again is another one.
 	Service types.NamespacedName
 	UID     types.UID
 	// Created orders Services by age; UID, then name, where it is equal.
 	Created time.Time
 	// Labels of the Service, for the pools' serviceSelectors. Read, never written.
 	Labels map[string]string
-	// Families and Policy are spec.ipFamilies, in order, and spec.ipFamilyPolicy. The policy's default is SingleStack, which
-	// uses the first family.
+	// Families and Policy are spec.ipFamilies, in order, and spec.ipFamilyPolicy. The policy's
+	// default is SingleStack, which uses the first family.
 	Families []corev1.IPFamily
 	Policy   corev1.IPFamilyPolicy
 	// Pool is the pool that the Service asks for, "" for none.
@@ -33,13 +35,15 @@ type Request struct {
 	SharingKey string
 	// Ports that the Service uses of its addresses.
 	Ports []Port
-	// Backends says which pods are behind the Service, as far as it matters for sharing: "" for externalTrafficPolicy Cluster,
-	// where every node serves, and for Local a text that is equal for equal pods.
+	// Backends says which pods are behind the Service, as far as it matters for sharing: "" for
+	// externalTrafficPolicy Cluster, where every node serves, and for Local a text that is equal
+	// for equal pods.
 	Backends string
-	// Current are the addresses in the Service's status. A Service claims them if the Allocator does not know it yet.
+	// Current are the addresses in the Service's status. A Service claims them if the Allocator
+	// does not know it yet.
 	Current []netip.Addr
-	// Invalid is set if what the Service asks for cannot be understood. The Service then keeps the addresses that it has, as far
-	// as it may, and gets no other.
+	// Invalid is set if what the Service asks for cannot be understood. The Service then keeps the
+	// addresses that it has, as far as it may, and gets no other.
 	Invalid *Error
 }
 
@@ -49,8 +53,9 @@ type Port struct {
 	Port     int32
 }
 
-// NewRequest reads a Service's wishes. The error is an *Error with reason InvalidRequest, which is in Request.Invalid too;
-// the rest of the Request is filled in all the same and may be handed to Ensure and Restore.
+// NewRequest reads a Service's wishes. The error is an *Error with reason InvalidRequest, which is
+// in Request.Invalid too; the rest of the Request is filled in all the same and may be handed to
+// Ensure and Restore.
 func NewRequest(svc *corev1.Service) (Request, error) {
 	r := Request{
 		Service:  types.NamespacedName{Namespace: svc.Namespace, Name: svc.Name},
@@ -85,8 +90,9 @@ func NewRequest(svc *corev1.Service) (Request, error) {
 	return r, nil
 }
 
-// backends is Request.Backends. A selector selects in its own namespace, so equal selectors in two namespaces are not the same.
-// Without a selector nobody knows which pods there are, and the Service is equal only to itself.
+// backends is Request.Backends. A selector selects in its own namespace, so equal selectors in two
+// namespaces are not the same. Without a selector nobody knows which pods there are, and the
+// Service is equal only to itself.
 func backends(svc *corev1.Service) string {
 	if svc.Spec.ExternalTrafficPolicy != corev1.ServiceExternalTrafficPolicyLocal {
 		return ""
@@ -97,8 +103,9 @@ func backends(svc *corev1.Service) string {
 	return "pods " + svc.Namespace + "/" + labels.Set(svc.Spec.Selector).String()
 }
 
-// agreed is the value of an annotation in all its spellings; "" if none is set. If they contradict each other, it is the value of
-// the first, so that a Service with a mistake in it need not give up an address that it shares.
+// agreed is the value of an annotation in all its spellings; "" if none is set. If they contradict
+// each other, it is the value of the first, so that a Service with a mistake in it need not give up
+// an address that it shares.
 func agreed(svc *corev1.Service, spellings []Annotation) (string, *Error) {
 	var value string
 	var from Annotation
@@ -115,7 +122,8 @@ func agreed(svc *corev1.Service, spellings []Annotation) (string, *Error) {
 	return value, nil
 }
 
-// wishedAddresses are the addresses of all spellings of the annotation and of spec.loadBalancerIP, which must agree.
+// wishedAddresses are the addresses of all spellings of the annotation and of spec.loadBalancerIP,
+// which must agree.
 func wishedAddresses(svc *corev1.Service) ([]netip.Addr, *Error) {
 	var wish []netip.Addr
 	var from Annotation
@@ -212,7 +220,8 @@ func (r *Request) wish(f family) netip.Addr {
 	return netip.Addr{}
 }
 
-// sharesLike reports whether two requests of one Service are the same in all that matters to those that it shares with.
+// sharesLike reports whether two requests of one Service are the same in all that matters to those
+// that it shares with.
 func (r *Request) sharesLike(other *Request) bool {
 	return r.SharingKey == other.SharingKey && r.Backends == other.Backends && slices.Equal(r.Ports, other.Ports)
 }

@@ -8,9 +8,9 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// ReservedRange is a range that something other than Services of type LoadBalancer uses. A single address, a node's own for
-// example, is not handed out. A wider range, the cluster's Service CIDR for example, is handed out all the same, but the pools
-// that overlap it say so.
+// ReservedRange is a range that something other than Services of type LoadBalancer uses. A single
+// address, a node's own for example, is not handed out. A wider range, the cluster's Service CIDR
+// for example, is handed out all the same, but the pools that overlap it say so.
 type ReservedRange struct {
 	Prefix netip.Prefix
 	// What the range is, as it goes into a sentence: `the address of node "n1"`.
@@ -20,13 +20,14 @@ type ReservedRange struct {
 // ConflictingAddress is an address that a host on the network answers for which is none of the nodes.
 type ConflictingAddress struct {
 	Address netip.Addr
-	// What is a half sentence that says which host, and which node heard it: "the host 52:54:00:12:34:56 on the network answers
-	// for it (heard by node-1)".
+	// What is a half sentence that says which host, and which node heard it: "the host
+	// 52:54:00:12:34:56 on the network answers for it (heard by node-1)".
 	What string
 }
 
-// Reservation keeps addresses for one Service, whether it exists or not, or for nobody. It says who may get an address, not who
-// may keep one: a Service that has the address already keeps it. Of reservations that overlap the first one counts.
+// Reservation keeps addresses for one Service, whether it exists or not, or for nobody. It says who
+// may get an address, not who may keep one: a Service that has the address already keeps it. Of
+// reservations that overlap the first one counts.
 type Reservation struct {
 	Name      string
 	Addresses []Range
@@ -39,7 +40,8 @@ type restriction struct {
 	audience audience
 	service  types.NamespacedName // if audience is forOne
 
-	// One of three is the reason: a conflict, with what it is; a reserved range, with what it is; a reservation.
+	// One of three is the reason: a conflict, with what it is; a reserved range, with what it is; a
+	// reservation.
 	conflict    bool
 	what        string
 	reservation string
@@ -54,12 +56,13 @@ func (a *Allocator) SetReserved(now time.Time, ranges []ReservedRange) (requeue 
 	return a.rebuildRestrictions(now)
 }
 
-// SetConflicts takes the full set of conflicting addresses and returns the Services to requeue. Of several conflicts about one
-// address the first counts.
+// SetConflicts takes the full set of conflicting addresses and returns the Services to requeue. Of
+// several conflicts about one address the first counts.
 //
-// Such an address is not handed out. A Service that has it loses it, and gets another one or waits. But a Service that asks for
-// this very address keeps it if it has it, and is refused with AddressConflict if it does not. The same holds for addresses that
-// Services claim by their status, so SetConflicts should come before Restore.
+// Such an address is not handed out. A Service that has it loses it, and gets another one or waits.
+// But a Service that asks for this very address keeps it if it has it, and is refused with
+// AddressConflict if it does not. The same holds for addresses that Services claim by their status,
+// so SetConflicts should come before Restore.
 func (a *Allocator) SetConflicts(now time.Time, conflicts []ConflictingAddress) (requeue []types.NamespacedName) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -77,9 +80,9 @@ func (a *Allocator) SetReservations(now time.Time, reservations []Reservation) (
 	return a.rebuildRestrictions(now)
 }
 
-// rebuildRestrictions makes one list of everything that is not for everybody. If several apply to one address, a conflict comes
-// first, because nothing else takes the address away from a Service that has it. Then come the addresses of nodes, and then
-// the reservations in their order.
+// rebuildRestrictions makes one list of everything that is not for everybody. If several apply to
+// one address, a conflict comes first, because nothing else takes the address away from a Service
+// that has it. Then come the addresses of nodes, and then the reservations in their order.
 func (a *Allocator) rebuildRestrictions(now time.Time) []types.NamespacedName {
 	var list []restriction
 	a.hasReservation = map[types.NamespacedName]bool{}
@@ -145,8 +148,9 @@ func (a *Allocator) audienceOf(addr netip.Addr) audience {
 	return c.audience
 }
 
-// yields reports whether a Service gives up an address because of a conflict. It does unless it asks for this very address. While
-// its request is invalid it keeps the address, for nobody knows what it asks for.
+// yields reports whether a Service gives up an address because of a conflict. It does unless it
+// asks for this very address. While its request is invalid it keeps the address, for nobody knows
+// what it asks for.
 func (a *Allocator) yields(r *Request, addr netip.Addr) bool {
 	c, ok := a.restrictionOf(addr)
 	return ok && c.conflict && r.Invalid == nil && r.wish(familyOf(addr)) != addr

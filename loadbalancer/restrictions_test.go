@@ -28,12 +28,12 @@ func TestReserved(t *testing.T) {
 			if !status.Ready || status.IPv4.Total != 3 || status.IPv4.Assigned != 1 || status.IPv4.Available != 2 {
 				s.t.Errorf("status %+v %+v", status, status.IPv4)
 			}
-			s.expect("poked", names(s.a.SetReserved(s.now, nil)), "b")
+			s.expect("requeued", names(s.a.SetReserved(s.now, nil)), "b")
 			s.expect("b", s.ensure(s.service("b", asks("10.0.0.0"))), "10.0.0.0")
 		},
 		"a Service that has it keeps it, also after a restart": func(s *script) {
 			s.ensure(s.service("a"))
-			s.expect("poked", names(s.a.SetReserved(s.now, []ReservedRange{node})), "")
+			s.expect("requeued", names(s.a.SetReserved(s.now, []ReservedRange{node})), "")
 			s.expect("a", s.ensure(s.service("a")), "10.0.0.0")
 			if counts := s.a.PoolStatuses(s.now)["public"].IPv4; counts.Total != 4 || counts.Assigned != 1 || counts.Available != 3 {
 				s.t.Errorf("counts %+v", counts)
@@ -69,10 +69,10 @@ func TestReserved(t *testing.T) {
 	}, pool)
 }
 
-func TestStrangers(t *testing.T) {
+func TestConflictingAddresses(t *testing.T) {
 	pool := newPool("public", "10.0.0.0/30")
 	const printer = "the host 52:54:00:12:34:56 on the network answers for it (heard by node-1)"
-	contested := func(s *script, list ...string) string {
+	conflict := func(s *script, list ...string) string {
 		var conflicts []ConflictingAddress
 		for _, addr := range parse(list) {
 			conflicts = append(conflicts, ConflictingAddress{addr, printer})
@@ -80,8 +80,8 @@ func TestStrangers(t *testing.T) {
 		return names(s.a.SetConflicts(s.now, conflicts))
 	}
 	stories(t, map[string]func(*script){
-		"an address for which a stranger answers is not handed out": func(s *script) {
-			contested(s, "10.0.0.0")
+		"an address that another host answers for is not handed out": func(s *script) {
+			conflict(s, "10.0.0.0")
 			s.expect("a", s.ensure(s.service("a")), "10.0.0.1")
 			s.expect("b", s.ensure(s.service("b", asks("10.0.0.0"))), "AddressConflict")
 			s.expect("b", s.sentence(s.service("b", asks("10.0.0.0"))), "10.0.0.0 is not handed out: "+printer)
@@ -90,29 +90,29 @@ func TestStrangers(t *testing.T) {
 			if !status.Ready || status.IPv4.Total != 3 || status.IPv4.Assigned != 1 || status.IPv4.Available != 2 {
 				s.t.Errorf("status %+v %+v", status, status.IPv4)
 			}
-			s.expect("poked", contested(s), "b")
+			s.expect("requeued", conflict(s), "b")
 			s.expect("b", s.ensure(s.service("b", asks("10.0.0.0"))), "10.0.0.0")
 		},
 		"who has it gets another, and does not come back": func(s *script) {
 			s.ensure(s.service("a"))
 			s.ensure(s.service("b"))
-			s.expect("poked", contested(s, "10.0.0.0"), "a")
+			s.expect("requeued", conflict(s, "10.0.0.0"), "a")
 			s.expect("a", s.ensure(s.service("a", believes("10.0.0.0"))), "10.0.0.2")
-			s.expect("poked", contested(s), "")
+			s.expect("requeued", conflict(s), "")
 			s.expect("a", s.ensure(s.service("a", believes("10.0.0.2"))), "10.0.0.2")
 			s.expect("c", s.ensure(s.service("c")), "10.0.0.0")
 		},
-		"or waits, and has it back when the stranger is gone": func(s *script) {
+		"or waits, and has it back when the conflict is over": func(s *script) {
 			s.setPools(newPool("public", "10.0.0.0"))
 			s.ensure(s.service("a"))
-			contested(s, "10.0.0.0")
+			conflict(s, "10.0.0.0")
 			s.expect("a", s.ensure(s.service("a")), "PoolExhausted")
-			s.expect("poked", contested(s), "a")
+			s.expect("requeued", conflict(s), "a")
 			s.expect("a", s.ensure(s.service("a")), "10.0.0.0")
 		},
 		"who asks for it by name keeps it, for as long as it asks": func(s *script) {
 			s.ensure(s.service("a", asks("10.0.0.0")))
-			s.expect("poked", contested(s, "10.0.0.0"), "")
+			s.expect("requeued", conflict(s, "10.0.0.0"), "")
 			s.expect("a", s.ensure(s.service("a", asks("10.0.0.0"))), "10.0.0.0")
 			if counts := s.a.PoolStatuses(s.now)["public"].IPv4; counts.Total != 4 || counts.Assigned != 1 || counts.Available != 3 {
 				s.t.Errorf("counts %+v", counts)
@@ -125,7 +125,7 @@ func TestStrangers(t *testing.T) {
 			s.ensure(s.service("a", shares("k", 80), asks("10.0.0.0")))
 			s.ensure(s.service("b", shares("k", 81)))
 			s.ensure(s.service("a", shares("k", 80), asks("10.0.0.0")))
-			s.expect("poked", contested(s, "10.0.0.0"), "b")
+			s.expect("requeued", conflict(s, "10.0.0.0"), "b")
 			s.expect("b", s.ensure(s.service("b", shares("k", 81))), "10.0.0.1")
 			s.expect("a", s.ensure(s.service("a", shares("k", 80), asks("10.0.0.0"))), "10.0.0.0")
 			s.expect("c", s.ensure(s.service("c", shares("k", 82))), "10.0.0.1")
@@ -133,42 +133,42 @@ func TestStrangers(t *testing.T) {
 		"the same holds for what Services had before a restart": func(s *script) {
 			stubborn, easy := s.service("stubborn", believes("10.0.0.0"), asks("10.0.0.0")), s.service("easy", believes("10.0.0.1"))
 			late := s.service("late", believes("10.0.0.2"))
-			contested(s, "10.0.0.0", "10.0.0.1", "10.0.0.2")
+			conflict(s, "10.0.0.0", "10.0.0.1", "10.0.0.2")
 			s.a.Restore(s.now, []Request{stubborn, easy})
 			s.expect("stubborn", s.ensure(stubborn), "10.0.0.0")
 			s.expect("easy", s.ensure(easy), "10.0.0.3")
 			s.expect("seen for the first time", s.ensure(late), "PoolExhausted")
 		},
-		"and if the conflict is told after the restart": func(s *script) {
+		"and if the conflict is known only after the restart": func(s *script) {
 			easy := s.service("easy", believes("10.0.0.1"))
 			s.a.Restore(s.now, []Request{easy})
-			contested(s, "10.0.0.1")
+			conflict(s, "10.0.0.1")
 			s.expect("easy", s.ensure(easy), "10.0.0.0")
 		},
 		"an invalid request keeps it until it can be understood": func(s *script) {
 			r := s.service("a", believes("10.0.0.0"))
 			r.Invalid = invalid("nonsense")
-			contested(s, "10.0.0.0")
+			conflict(s, "10.0.0.0")
 			s.a.Restore(s.now, []Request{r})
 			s.expect("a", s.ensure(r), "InvalidRequest [10.0.0.0]")
 			s.expect("a", s.ensure(s.service("a", believes("10.0.0.0"))), "10.0.0.1")
 		},
-		"neither a node nor a reservation comes before a stranger": func(s *script) {
+		"a conflict comes before a node and before a reservation": func(s *script) {
 			web := types.NamespacedName{Namespace: "default", Name: "web"}
 			r, _ := ParseRange("10.0.0.0/31")
 			s.ensure(s.service("a"))
 			s.a.SetReserved(s.now, []ReservedRange{reservedAddr("10.0.0.0/32", `the address of node "n1"`)})
 			s.a.SetReservations(s.now, []Reservation{{Name: "r", Addresses: []Range{r}, Service: &web}})
-			s.expect("poked", contested(s, "10.0.0.0", "10.0.0.1"), "a")
+			s.expect("requeued", conflict(s, "10.0.0.0", "10.0.0.1"), "a")
 			s.expect("a", s.ensure(s.service("a")), "10.0.0.2")
 			s.expect("web", s.ensure(s.service("web")), "10.0.0.3")
 			s.expect("web by name", s.ensure(s.service("web", asks("10.0.0.1"))), "AddressConflict")
 		},
-		"who waits for it is told when somebody else answers": func(s *script) {
-			contested(s, "10.0.0.0")
+		"who waits for it is requeued when another host answers": func(s *script) {
+			conflict(s, "10.0.0.0")
 			s.ensure(s.service("a", asks("10.0.0.0")))
-			s.expect("the same again", contested(s, "10.0.0.0"), "")
-			s.expect("poked", names(s.a.SetConflicts(s.now, []ConflictingAddress{{Address: parse([]string{"10.0.0.0"})[0], What: "a camera answers for it"}})), "a")
+			s.expect("the same again", conflict(s, "10.0.0.0"), "")
+			s.expect("requeued", names(s.a.SetConflicts(s.now, []ConflictingAddress{{Address: parse([]string{"10.0.0.0"})[0], What: "a camera answers for it"}})), "a")
 			s.expect("a", s.sentence(s.service("a", asks("10.0.0.0"))), "10.0.0.0 is not handed out: a camera answers for it")
 		},
 	}, pool)
@@ -241,37 +241,37 @@ func TestReservations(t *testing.T) {
 		},
 		"who has the address stays, and then it is kept": func(s *script) {
 			s.ensure(s.service("a"))
-			s.expect("poked", set(s, keep("r", "web", "10.0.0.0")), "")
+			s.expect("requeued", set(s, keep("r", "web", "10.0.0.0")), "")
 			s.expect("a", s.ensure(s.service("a")), "10.0.0.0")
 			s.expect("web", s.ensure(s.service("web", asks("10.0.0.0"))), "AddressInUse")
-			s.expect("poked", s.release(s.service("a")), "web")
+			s.expect("requeued", s.release(s.service("a")), "web")
 			s.expect("b", s.ensure(s.service("b")), "10.0.0.1")
 			s.expect("web", s.ensure(s.service("web", asks("10.0.0.0"))), "10.0.0.0")
 		},
-		"a Service that waits is told of its reservation": func(s *script) {
+		"a Service that waits is requeued when an address is reserved for it": func(s *script) {
 			s.setPools(newPool("public", "10.0.0.0/31"))
 			set(s, keep("printer", "", "10.0.0.1"))
 			s.ensure(s.service("a"))
 			s.ensure(s.service("first"))
 			s.ensure(s.service("web"))
-			s.expect("poked", set(s, keep("printer", "web", "10.0.0.1")), "web")
+			s.expect("requeued", set(s, keep("printer", "web", "10.0.0.1")), "web")
 			s.expect("web", s.ensure(s.service("web")), "10.0.0.1")
 		},
-		"a Service is told when the address kept for it is given back": func(s *script) {
+		"a Service is requeued when the address kept for it is given back": func(s *script) {
 			s.setPools(newPool("public", "10.0.0.0"))
 			s.ensure(s.service("a"))
 			s.expect("web", s.ensure(s.service("web")), "PoolExhausted")
 			set(s, keep("r", "web", "10.0.0.0"))
-			s.expect("poked", s.release(s.service("a")), "web")
+			s.expect("requeued", s.release(s.service("a")), "web")
 			s.expect("web", s.ensure(s.service("web")), "10.0.0.0")
 		},
-		"or when another that shares it makes room": func(s *script) {
+		"or when another that shares it frees a port": func(s *script) {
 			s.setPools(newPool("public", "10.0.0.0"))
 			s.ensure(s.service("a", shares("k", 80)))
 			s.expect("web", s.ensure(s.service("web", shares("k", 80))), "PoolExhausted")
 			set(s, keep("r", "web", "10.0.0.0"))
 			_, out := s.ask(s.service("a", shares("k", 81)))
-			s.expect("poked", names(out.Requeue), "web")
+			s.expect("requeued", names(out.Requeue), "web")
 			s.expect("web", s.ensure(s.service("web", shares("k", 80))), "10.0.0.0")
 		},
 		"a reservation that goes frees its address for those who wait": func(s *script) {
@@ -279,7 +279,7 @@ func TestReservations(t *testing.T) {
 			set(s, keep("r", "web", "10.0.0.0"))
 			s.ensure(s.service("a"))
 			s.ensure(s.service("b"))
-			s.expect("poked", set(s), "a")
+			s.expect("requeued", set(s), "a")
 		},
 		"of two reservations the first counts": func(s *script) {
 			set(s, keep("one", "web", "10.0.0.0/31"), keep("two", "db", "10.0.0.1-10.0.0.2"))

@@ -11,7 +11,8 @@ import (
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
-// selection is spec.serviceAllocation: which Services may use the pool. A nil list admits all, an empty one admits none.
+// selection is spec.serviceAllocation: which Services may use the pool. A nil list admits all, an
+// empty one admits none.
 type selection struct {
 	present           bool
 	anyNamespace      bool
@@ -60,8 +61,9 @@ type selectorError struct {
 
 func (e *selectorError) Error() string { return badSelector(e.where, e.err) }
 
-// admitsNamespace reports whether Services of a namespace may use the pool. The labels of a namespace that is not known are nil,
-// and no selector matches them: a Service must not get by being early what it would be refused later.
+// admitsNamespace reports whether Services of a namespace may use the pool. The labels of a
+// namespace that is not known are nil, and no selector matches them: a Service must not get by
+// being early what it would be refused later.
 func (s *selection) admitsNamespace(name string, set labels.Set) bool {
 	if !s.present || s.anyNamespace || s.namespaces[name] {
 		return true

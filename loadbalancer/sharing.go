@@ -54,12 +54,14 @@ func (t *table) unindexSharing(rec *record, alloc *allocation) {
 	}
 }
 
-// full reports whether one of the ports is in use on all addresses of the group, so that there is no need to look at each.
+// full reports whether one of the ports is in use on all addresses of the group, so that there is
+// no need to look at each.
 func (g *group) full(f family, ports []Port) bool {
 	return slices.ContainsFunc(ports, func(port Port) bool { return g.busy[f][port] >= g.allocations[f] })
 }
 
-// sharingConflict says why a request cannot have an address together with an owner of it; nil if it can.
+// sharingConflict says why a request cannot have an address together with an owner of it; nil if it
+// can.
 func sharingConflict(addr netip.Addr, p *pool, r *Request, owner *record) *Error {
 	o := &owner.request
 	switch {

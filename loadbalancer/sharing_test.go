@@ -11,12 +11,12 @@ func TestSharing(t *testing.T) {
 			s.expect("across namespaces", s.ensure(s.service("other/c", shares("k", 25))), "10.0.0.0")
 			s.expect("message", s.sentence(s.service("b", shares("k", 443))), `10.0.0.0 from pool "public", shared with default/a, other/c`)
 		},
-		"who is joined is told": func(s *script) {
+		"the owner of an address that another joins is requeued": func(s *script) {
 			s.ensure(s.service("a", shares("k", 80)))
 			_, out := s.ask(s.service("b", shares("k", 443)))
-			s.expect("poked", names(out.Requeue), "a")
+			s.expect("requeued", names(out.Requeue), "a")
 			s.ensure(s.service("a", shares("k", 80)))
-			s.expect("poked", s.release(s.service("b")), "a")
+			s.expect("requeued", s.release(s.service("b")), "a")
 		},
 		"of those who are deleted together the last has the address back": func(s *script) {
 			s.ensure(s.service("a", shares("k", 80)))
@@ -69,7 +69,7 @@ func TestSharing(t *testing.T) {
 			s.ensure(s.service("a", shares("k", 80)))
 			s.ensure(s.service("other/b", shares("k", 81)))
 			s.ensure(s.service("a", shares("k", 80)))
-			s.expect("poked", s.setPools(with(pool, apart)), "other/b")
+			s.expect("requeued", s.setPools(with(pool, apart)), "other/b")
 			s.expect("the older stays", s.ensure(s.service("a", shares("k", 80))), "10.0.0.0")
 			s.expect("the younger moves", s.ensure(s.service("other/b", shares("k", 81))), "10.0.0.1")
 		},
@@ -84,7 +84,7 @@ func TestSharing(t *testing.T) {
 			s.ensure(s.service("b", shares("k", 81), asks("10.0.0.7")))
 			s.expect("b", s.ensure(s.service("b", shares("k", 80), asks("10.0.0.7"))), "SharingConflict")
 			_, out := s.ask(s.service("a", shares("k", 82), asks("10.0.0.7")))
-			s.expect("poked", names(out.Requeue), "b")
+			s.expect("requeued", names(out.Requeue), "b")
 			s.expect("b", s.ensure(s.service("b", shares("k", 80), asks("10.0.0.7"))), "10.0.0.7")
 		},
 		"who is alone may change its key in place": func(s *script) {
@@ -93,16 +93,16 @@ func TestSharing(t *testing.T) {
 			s.expect("b", s.ensure(s.service("b", shares("l", 81))), "10.0.0.0")
 			s.expect("c", s.ensure(s.service("c", shares("k", 81))), "10.0.0.1")
 		},
-		"a full pool has room beside others": func(s *script) {
+		"an address of a full pool can be shared": func(s *script) {
 			s.setPools(newPool("public", "10.0.0.1"))
 			s.ensure(s.service("a", shares("k", 80)))
 			s.expect("b", s.ensure(s.service("b", shares("k", 80))), "PoolExhausted")
 			s.expect("c", s.ensure(s.service("c", shares("k", 80))), "PoolExhausted")
 			_, out := s.ask(s.service("a", shares("k", 81)))
-			s.expect("one fits, and the next would not beside it", names(out.Requeue), "b")
-			// It has changed its mind, so there is room for the next.
+			s.expect("one can share it, and then the next cannot", names(out.Requeue), "b")
+			// It does not take it, so the next can.
 			_, out = s.ask(s.service("b", shares("l", 80)))
-			s.expect("poked", names(out.Requeue), "c")
+			s.expect("requeued", names(out.Requeue), "c")
 			s.expect("c", s.ensure(s.service("c", shares("k", 80))), "10.0.0.1")
 		},
 		"an address of a pool that does not assign by itself is not shared by accident": func(s *script) {

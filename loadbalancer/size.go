@@ -8,8 +8,9 @@ import (
 	"net/netip"
 )
 
-// size counts addresses. An IPv6 prefix has more of them than fit into an int64. The sum of the sizes of disjoint ranges never
-// overflows, because ParseRange refuses parts of the IPv6 address space.
+// size counts addresses. An IPv6 prefix has more of them than fit into an int64. The sum of the
+// sizes of disjoint ranges never overflows, because ParseRange refuses parts of the IPv6 address
+// space.
 type size struct {
 	hi, lo uint64
 }

@@ -18,10 +18,11 @@ const (
 	audiences                 // how many there are
 )
 
-// space keeps the addresses that a pool has of one family: which are free, and in what order they are handed out.
+// space keeps the addresses that a pool has of one family: which are free, and in what order they
+// are handed out.
 //
-// Free addresses are runs in a tree. So the cost of a pool depends on its holes and not on its size, the next address is the
-// first of the first run, and the tree of a full space is empty.
+// Free addresses are runs in a tree. So the cost of a pool depends on its holes and not on its
+// size, the next address is the first of the first run, and the tree of a full space is empty.
 type space struct {
 	pool *pool
 
@@ -32,16 +33,19 @@ type space struct {
 
 	// free has the addresses for all that have no owner and do not await their reuse.
 	free *btree.BTree[*run]
-	// awaitingReuse has the addresses for all that were given back a short while ago, the soonest reusable first.
+	// awaitingReuse has the addresses for all that were given back a short while ago, the soonest
+	// reusable first.
 	awaitingReuse *btree.BTree[*allocation]
 
 	// waiting are the Services that would take any address of the space.
 	waiting *queue
-	// pivot is what the tree of free runs is searched with. It is here so that a search allocates nothing.
+	// pivot is what the tree of free runs is searched with. It is here so that a search allocates
+	// nothing.
 	pivot run
 }
 
-// run is a run of free addresses of one entry. It begins and ends with addresses that may be handed out.
+// run is a run of free addresses of one entry. It begins and ends with addresses that may be handed
+// out.
 type run struct {
 	entry    int
 	from, to netip.Addr
@@ -91,7 +95,8 @@ func (s *space) available() size {
 	return s.forAllSize.minus(size{lo: uint64(s.allocated[forAll])})
 }
 
-// pick is the address that is handed out next: the first free one or, if there is none, the one that is reusable soonest.
+// pick is the address that is handed out next: the first free one or, if there is none, the one
+// that is reusable soonest.
 func (s *space) pick(now time.Time, t *table) (netip.Addr, bool) {
 	s.reclaim(now, t)
 	if first, ok := s.free.Min(); ok {

@@ -9,14 +9,14 @@ import (
 
 // PoolStatus is the condition of a pool and what is in it.
 type PoolStatus struct {
-	// IPv4 and IPv6 count the addresses of each family; nil if the pool has none or cannot be used. Addresses that are
-	// reserved for a Service are in Total but not in Available.
+	// IPv4 and IPv6 count the addresses of each family; nil if the pool has none or cannot be used.
+	// Addresses that are reserved for a Service are in Total but not in Available.
 	IPv4, IPv6 *v1alpha1.AddressCounts
-	// AwaitingReuseIPv4 and AwaitingReuseIPv6 count the addresses that were freed less than spec.reuseAfter ago. Available
-	// includes them.
+	// AwaitingReuseIPv4 and AwaitingReuseIPv6 count the addresses that were freed less than
+	// spec.reuseAfter ago. Available includes them.
 	AwaitingReuseIPv4, AwaitingReuseIPv6 int64
-	// Ready, Reason and Message are the pool's Ready condition. A pool that is ready has a message too, which says what of it is
-	// not handed out.
+	// Ready, Reason and Message are the pool's Ready condition. A pool that is ready has a message
+	// too, which says what of it is not handed out.
 	Ready   bool
 	Reason  string
 	Message string

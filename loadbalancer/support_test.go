@@ -80,8 +80,8 @@ func (s *script) setPools(pools ...*v1alpha1.IPAddressPool) string {
 	return names(s.a.SetPools(s.now, pools))
 }
 
-// service is the request of a Service: IPv4, TCP port 80, namespace default unless the name says another. Services are as
-// old as their first mention.
+// service is the request of a Service: IPv4, TCP port 80, namespace default unless the name says
+// another. Services are as old as their first mention.
 func (s *script) service(name string, changes ...func(*Request)) Request {
 	namespace, plain, found := strings.Cut(name, "/")
 	if !found {
@@ -146,8 +146,8 @@ func parse(list []string) (addresses []netip.Addr) {
 	return addresses
 }
 
-// ensure asks and returns the addresses or, if there is an error, its reason, with the addresses that are kept in spite of it
-// in brackets.
+// ensure asks and returns the addresses or, if there is an error, its reason, with the addresses
+// that are kept in spite of it in brackets.
 func (s *script) ensure(r Request) string {
 	s.t.Helper()
 	answer, _ := s.ask(r)
@@ -186,11 +186,11 @@ func (s *script) sentence(r Request) string {
 
 func (s *script) release(r Request) string {
 	s.t.Helper()
-	poked := s.a.Release(s.now, r.Service, r.UID)
+	requeued := s.a.Release(s.now, r.Service, r.UID)
 	if problem := broken(s.a); problem != "" {
 		s.t.Fatal(problem)
 	}
-	return names(poked)
+	return names(requeued)
 }
 
 func (s *script) expect(what, got, want string) {
@@ -209,7 +209,7 @@ func names(list []types.NamespacedName) string {
 	return strings.Join(texts, " ")
 }
 
-func conflicts(list []DoubleClaim) string {
+func doubleClaims(list []DoubleClaim) string {
 	var texts []string
 	for _, c := range list {
 		texts = append(texts, fmt.Sprintf("%v: %s, not %s", c.Address, c.Winner.Name, c.Loser.Name))

@@ -8,19 +8,21 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// table says who has which address. Each allocation lists its owners and each record the allocations that it owns. Both
-// directions, and the groups, are written by addOwner, removeOwner and update alone.
+// table says who has which address. Each allocation lists its owners and each record the
+// allocations that it owns. Both directions, and the groups, are written by addOwner, removeOwner
+// and update alone.
 type table struct {
 	// addresses has every address that has owners or awaits its reuse.
 	addresses map[netip.Addr]*allocation
-	// services has every Service that was asked for and not released, and those whose former address still awaits its reuse.
+	// services has every Service that was asked for and not released, and those whose former
+	// address still awaits its reuse.
 	services map[types.NamespacedName]*record
 	// groups has what is shared under each sharing key.
 	groups map[string]*group
 }
 
-// allocation is an address that has owners, or that had some and awaits its reuse: until reusableAt, others get it only if
-// nothing else is left or if they ask for it by name.
+// allocation is an address that has owners, or that had some and awaits its reuse: until
+// reusableAt, others get it only if nothing else is left or if they ask for it by name.
 type allocation struct {
 	addr netip.Addr
 	// pool has the address; nil if the pool lost it while a Service has it.
@@ -37,7 +39,8 @@ type allocation struct {
 // record is a Service.
 type record struct {
 	request Request
-	// live is false for a Service that was released. Its record stays for as long as its former address awaits its reuse.
+	// live is false for a Service that was released. Its record stays for as long as its former
+	// address awaits its reuse.
 	live bool
 	// owned are the addresses that the Service has, and former those that it had and may have back.
 	owned, former [families]*allocation
@@ -65,8 +68,8 @@ func newTable() *table {
 	}
 }
 
-// addOwner makes a Service an owner of an address. The address is free, awaits its reuse, or has owners. Those with whom the
-// Service does not share it must be evicted.
+// addOwner makes a Service an owner of an address. The address is free, awaits its reuse, or has
+// owners. Those with whom the Service does not share it must be evicted.
 func (t *table) addOwner(rec *record, c choice) *allocation {
 	f := familyOf(c.addr)
 	s := c.pool.spaces[f]
@@ -91,7 +94,8 @@ func (t *table) addOwner(rec *record, c choice) *allocation {
 	return alloc
 }
 
-// removeOwner ends a Service's ownership. An address without owners awaits its reuse, if its pool says so.
+// removeOwner ends a Service's ownership. An address without owners awaits its reuse, if its pool
+// says so.
 func (t *table) removeOwner(rec *record, alloc *allocation, now time.Time) {
 	f := familyOf(alloc.addr)
 	t.unindexSharing(rec, alloc)
@@ -194,7 +198,8 @@ func (rec *record) describe() string {
 	return text
 }
 
-// addresses of the Service, ordered by its families. An address of a family that it wants no more comes last.
+// addresses of the Service, ordered by its families. An address of a family that it wants no more
+// comes last.
 func (rec *record) addresses() []netip.Addr {
 	var list []netip.Addr
 	for _, name := range rec.request.Families {

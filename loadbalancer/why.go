@@ -5,8 +5,9 @@ import (
 	"slices"
 )
 
-// whyNot says why a Service that asks for an address by name cannot have it together with owners; nil if it can. The answer to a
-// Service that is about to lose the address is the same as after it has lost it.
+// whyNot says why a Service that asks for an address by name cannot have it together with owners;
+// nil if it can. The answer to a Service that is about to lose the address is the same as after it
+// has lost it.
 func (a *Allocator) whyNot(addr netip.Addr, r *Request, rec *record, owners []*record) *Error {
 	p := a.poolOf(addr)
 	if p == nil {
@@ -86,7 +87,8 @@ func (a *Allocator) whyNotFrom(r *Request, f family) *Error {
 	return exhausted([]string{r.Pool}, f)
 }
 
-// refusals has a half sentence for each pool that does not serve a Service, for as many pools as a sentence names.
+// refusals has a half sentence for each pool that does not serve a Service, for as many pools as a
+// sentence names.
 func (a *Allocator) refusals(r *Request) []string {
 	var list []string
 	for _, name := range sortedNames(a.pools) {

@@ -71,7 +71,7 @@ type IPAddressPoolSpec struct {
 	// +optional
 	AvoidBuggyIPs bool `json:"avoidBuggyIPs,omitempty"`
 
-	// ReuseAfter is how long a freed address rests before another Service may get it, so that caches of the network forget
+	// ReuseAfter is how long a freed address is not given to another Service, so that caches of the network forget
 	// its former owner. A Service that asks for the address by name gets it at once, and so does any Service when the pool
 	// has nothing else left. Default 30s.
 	// +optional

@@ -111,7 +111,7 @@ func testPools(d *deployment) {
 		d.awaitAddresses("anybody", "192.0.2.10")
 	})
 
-	d.scenario("a freed address rests, except for its former owner, those who ask for it, and when nothing else is left", func(d *deployment) {
+	d.scenario("a freed address is not reused at once, except by its former owner, by those who ask for it, and when nothing else is left", func(d *deployment) {
 		d.provide(poolWith("resting", "reuseAfter: 1h", "192.0.2.0/30"))
 		d.fill(nil, "first", "second")
 		d.delete("first", "second")
@@ -128,7 +128,7 @@ func testPools(d *deployment) {
 		d.awaitAddresses("asking", "192.0.2.3")
 	})
 
-	d.scenario("a freed address of a pool without a rest is the next to go", func(d *deployment) {
+	d.scenario("a freed address of a pool that reuses addresses at once is the next to go", func(d *deployment) {
 		d.provide(poolWith("restless", "reuseAfter: 0s", "192.0.2.0/30"))
 		d.fill(nil, "first")
 		d.delete("first")

@@ -102,7 +102,8 @@ func (a *Allocator) orderPools() (rebuilt map[*pool]bool) {
 			continue
 		}
 		a.order = append(a.order, p)
-		if restrictions := a.restrictionsOf(p); p.spaces == [families]*space{} || !slices.Equal(restrictions, p.restrictions) {
+		restrictions := a.restrictionsOf(p)
+		if unbuilt := p.spaces == [families]*space{}; unbuilt || !slices.Equal(restrictions, p.restrictions) {
 			p.restrictions = restrictions
 			p.buildSpaces()
 			rebuilt[p] = true

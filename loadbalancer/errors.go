@@ -85,7 +85,8 @@ func wrongFamily(addr netip.Addr) *Error {
 }
 
 func needsTwoFamilies(have family) *Error {
-	return &Error{FamilyUnavailable, "the Service requires both families (spec.ipFamilyPolicy) but the cluster gives it only " + have.String()}
+	return &Error{FamilyUnavailable, "the Service requires both families (spec.ipFamilyPolicy) but the cluster gives it only " +
+		have.String()}
 }
 
 func exhausted(pools []string, f family) *Error {
@@ -163,7 +164,8 @@ func restricted(addr netip.Addr, c restriction) *Error {
 	case c.what != "":
 		return &Error{AddressReserved, addr.String() + " is never handed out: it is " + c.what}
 	case c.audience == forOne:
-		return &Error{AddressReserved, addr.String() + " is kept for Service " + c.service.String() + " by reservation " + strconv.Quote(c.reservation)}
+		return &Error{AddressReserved, addr.String() + " is kept for Service " + c.service.String() +
+			" by reservation " + strconv.Quote(c.reservation)}
 	}
 	return &Error{AddressReserved, addr.String() + " is kept out of use by reservation " + strconv.Quote(c.reservation)}
 }

@@ -58,7 +58,8 @@ func (op *operation) rejoinQueues(rec *record) {
 	}
 	if r.requiresBoth() && len(served) > 1 {
 		// One queue is enough: the family with fewer addresses says how many Services can be served.
-		served = []family{slices.MinFunc(served, func(f, g family) int { return a.supply(r, f).compare(a.supply(r, g)) })}
+		scarcer := func(f, g family) int { return a.supply(r, f).compare(a.supply(r, g)) }
+		served = []family{slices.MinFunc(served, scarcer)}
 	}
 	for _, f := range served {
 		waits = a.waitsFor(waits, r, f)

@@ -67,7 +67,9 @@ func (a *Allocator) SetConflicts(now time.Time, conflicts []ConflictingAddress) 
 	a.mu.Lock()
 	defer a.mu.Unlock()
 
-	a.conflicts = slices.DeleteFunc(slices.Clone(conflicts), func(c ConflictingAddress) bool { return !c.Address.IsValid() })
+	a.conflicts = slices.DeleteFunc(slices.Clone(conflicts), func(c ConflictingAddress) bool {
+		return !c.Address.IsValid()
+	})
 	return a.rebuildRestrictions(now)
 }
 

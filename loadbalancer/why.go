@@ -19,8 +19,8 @@ func (a *Allocator) whyNot(addr netip.Addr, r *Request, rec *record, owners []*r
 	if why := a.refusal(p, r); why != "" {
 		return poolRefuses(p.name, why)
 	}
-	if restriction, ok := a.restrictionOf(addr); ok && (restriction.audience == forNone || restriction.service != r.Service) {
-		return restricted(addr, restriction)
+	if c, ok := a.restrictionOf(addr); ok && (c.audience == forNone || c.service != r.Service) {
+		return restricted(addr, c)
 	}
 	for _, o := range owners {
 		if o != rec {

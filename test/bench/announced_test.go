@@ -9,10 +9,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/sets"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/test/cluster"
@@ -145,29 +143,6 @@ func (c *control) awaitPatches(audit *audit, mark int64, patches int) time.Time 
 		return nil
 	})
 	return time.Now()
-}
-
-// awaitCondition waits until the Announced conditions of Services are as wanted.
-func (c *control) awaitCondition(names []string, wanted func(metav1.Condition) bool) {
-	c.b.Helper()
-	ours := sets.New(names...)
-	install.Eventually(c.b, "the Services to say how they are announced", func(ctx context.Context) error {
-		services, err := c.client.CoreV1().Services(metav1.NamespaceDefault).List(ctx, metav1.ListOptions{})
-		if err != nil {
-			return err
-		}
-		missing := len(ours)
-		for _, service := range services.Items {
-			said := meta.FindStatusCondition(service.Status.Conditions, v1alpha1.ConditionAnnounced)
-			if ours.Has(service.Name) && said != nil && wanted(*said) {
-				missing--
-			}
-		}
-		if missing > 0 {
-			return fmt.Errorf("%d do not", missing)
-		}
-		return nil
-	})
 }
 
 // announcedByOtherThan is about conditions that say that a Service is announced, and not by a node.

@@ -85,78 +85,6 @@ func BenchmarkOutage(b *testing.B) {
 // observation is how long the clients go on at least after a failure.
 const observation = 3 * time.Second
 
-// outage is a cluster of three nodes with a Service that has an address of each family.
-type outage struct {
-	*install.Installation
-	addresses []netip.Addr
-	// watcher asks who has the addresses.
-	watcher *network.Host
-}
-
-func newOutage(b *testing.B) *outage {
-	b.Helper()
-	config := cluster.Config{Nodes: 3, Families: []corev1.IPFamily{corev1.IPv4Protocol, corev1.IPv6Protocol}}
-	o := &outage{Installation: install.New(b, config)}
-	var err error
-	if o.watcher, err = o.AddHost("watcher", 101); err != nil {
-		b.Fatal(err)
-	}
-	if err := o.ApplyYAML(b.Context(), `
-apiVersion: clarionlb.io/v1alpha1
-kind: IPAddressPool
-metadata: {name: public}
-spec: {addresses: [192.168.10.200-192.168.10.250, "fd00:10::200-fd00:10::250"]}
----
-apiVersion: v1
-kind: Service
-metadata: {name: myapp}
-spec:
-  type: LoadBalancer
-  ipFamilyPolicy: RequireDualStack
-  selector: {app: myapp}
-  ports: [{port: 80, targetPort: 8080}]
-`); err != nil {
-		b.Fatal(err)
-	}
-	if err := o.Apply(b.Context(), o.Sample("l2advertisement.yaml"), o.Sample("deployment.yaml")); err != nil {
-		b.Fatal(err)
-	}
-	o.kubectl(b, "rollout", "status", "deployment/myapp", "--timeout=120s")
-	install.Eventually(b, "the addresses", func(ctx context.Context) error {
-		service, err := o.Kubernetes().CoreV1().Services(metav1.NamespaceDefault).Get(ctx, "myapp", metav1.GetOptions{})
-		if err != nil {
-			return err
-		}
-		o.addresses = nil
-		for _, ingress := range service.Status.LoadBalancer.Ingress {
-			o.addresses = append(o.addresses, netip.MustParseAddr(ingress.IP))
-		}
-		if len(o.addresses) != 2 {
-			return fmt.Errorf("status %v", service.Status)
-		}
-		return nil
-	})
-	// A new address is announced once nobody else is found to have it.
-	ctx, cancel := context.WithTimeout(b.Context(), time.Minute)
-	defer cancel()
-	for _, address := range o.addresses {
-		meter := o.Client.Measure(netip.AddrPortFrom(address, 80), network.MeterOptions{})
-		_, err := meter.Await(ctx, network.Succeeded)
-		meter.Stop()
-		if err != nil {
-			b.Fatal(err)
-		}
-	}
-	return o
-}
-
-func (o *outage) kubectl(b *testing.B, args ...string) {
-	b.Helper()
-	if _, err := o.Kubectl(b.Context(), args...); err != nil {
-		b.Fatal(err)
-	}
-}
-
 // replaceAnnouncer has the announcer's pod on a node replaced, as an upgrade does, and waits until the new one takes part.
 func (o *outage) replaceAnnouncer(b *testing.B, node *cluster.Node) {
 	b.Helper()
@@ -271,25 +199,59 @@ func (o *outage) awaitOwner(b *testing.B) (owner *cluster.Node) {
 	return owner
 }
 
-// awaitMembers waits until an announcer and those that it sees are that many.
-func (o *outage) awaitMembers(b *testing.B, count int32) {
+func newOutage(b *testing.B) *outage {
 	b.Helper()
-	install.Eventually(b, fmt.Sprintf("%d announcers", count), func(ctx context.Context) error {
-		list, err := o.Clarion.ClarionV1alpha1().Announcers().List(ctx, metav1.ListOptions{})
+	config := cluster.Config{Nodes: 3, Families: []corev1.IPFamily{corev1.IPv4Protocol, corev1.IPv6Protocol}}
+	o := &outage{Installation: install.New(b, config)}
+	var err error
+	if o.watcher, err = o.AddHost("watcher", 101); err != nil {
+		b.Fatal(err)
+	}
+	if err := o.ApplyYAML(b.Context(), `
+apiVersion: clarionlb.io/v1alpha1
+kind: IPAddressPool
+metadata: {name: public}
+spec: {addresses: [192.168.10.200-192.168.10.250, "fd00:10::200-fd00:10::250"]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: myapp}
+spec:
+  type: LoadBalancer
+  ipFamilyPolicy: RequireDualStack
+  selector: {app: myapp}
+  ports: [{port: 80, targetPort: 8080}]
+`); err != nil {
+		b.Fatal(err)
+	}
+	if err := o.Apply(b.Context(), o.Sample("l2advertisement.yaml"), o.Sample("deployment.yaml")); err != nil {
+		b.Fatal(err)
+	}
+	o.kubectl(b, "rollout", "status", "deployment/myapp", "--timeout=120s")
+	install.Eventually(b, "the addresses", func(ctx context.Context) error {
+		service, err := o.Kubernetes().CoreV1().Services(metav1.NamespaceDefault).Get(ctx, "myapp", metav1.GetOptions{})
 		if err != nil {
 			return err
 		}
-		seen := map[string]int32{}
-		agree := int32(0)
-		for _, announcer := range list.Items {
-			seen[announcer.Name] = announcer.Status.Members.Alive
-			if announcer.Status.Members.Alive == count {
-				agree++
-			}
+		o.addresses = nil
+		for _, ingress := range service.Status.LoadBalancer.Ingress {
+			o.addresses = append(o.addresses, netip.MustParseAddr(ingress.IP))
 		}
-		if agree < count {
-			return fmt.Errorf("members seen: %v", seen)
+		if len(o.addresses) != 2 {
+			return fmt.Errorf("status %v", service.Status)
 		}
 		return nil
 	})
+	// A new address is announced once nobody else is found to have it.
+	ctx, cancel := context.WithTimeout(b.Context(), time.Minute)
+	defer cancel()
+	for _, address := range o.addresses {
+		meter := o.Client.Measure(netip.AddrPortFrom(address, 80), network.MeterOptions{})
+		_, err := meter.Await(ctx, network.Succeeded)
+		meter.Stop()
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	return o
 }

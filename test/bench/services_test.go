@@ -8,14 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"k8s.io/apimachinery/pkg/util/sets"
-
 	"github.com/clarionlb/clarion/test/cluster"
 	"github.com/clarionlb/clarion/test/install"
 )
-
-// batch is how many new Services a run has.
-const batch = 1000
 
 // BenchmarkBacklog has the cloud-controller-manager start with a backlog of new Services, and measures how many it serves
 // per second from the moment that it leads, beside how many a program could that did nothing but the two writes that each
@@ -80,20 +75,4 @@ func BenchmarkNewServices(b *testing.B) {
 		c.deleteServices(all...)
 	}
 	results.report(b, "served/s", "cpu-s/1000-services")
-}
-
-// count counts the calls since a mark by what they are, without those about Services that are not among these.
-func count(audit *audit, mark int64, services []string) (map[string]int, error) {
-	calls, err := audit.since(mark)
-	if err != nil {
-		return nil, err
-	}
-	ours := sets.New(services...)
-	counts := map[string]int{}
-	for _, c := range calls {
-		if service := c.service(); service == "" || ours.Has(service) {
-			counts[c.String()]++
-		}
-	}
-	return counts, nil
 }

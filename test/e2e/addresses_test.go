@@ -1,15 +1,10 @@
 package e2e
 
 import (
-	"context"
-	"fmt"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/test/cluster"
 )
 
@@ -43,48 +38,4 @@ func TestAddressManagementThroughRestartsAndTamperedStatus(t *testing.T) {
 	t.Run("feedback", d.run(testFeedback))
 	t.Run("truth", d.run(testTruth))
 	t.Run("classes", d.run(testClasses)) // turns a flag on, so it comes last
-}
-
-// scenario runs a subtest that begins and ends without pools, reservations and load balancers.
-func (d *deployment) scenario(name string, run func(*deployment)) {
-	d.t.Helper()
-	d.t.Run(name, func(t *testing.T) {
-		d := d.in(t)
-		defer d.clear()
-		run(d)
-	})
-}
-
-// clear deletes all that scenarios create.
-func (d *deployment) clear() {
-	d.t.Helper()
-	d.deleteLoadBalancers()
-	// Addresses of a deleted pool do not rest. That is seen from a Service that then has no pool.
-	d.loadBalancer("last", class(v1alpha1.LoadBalancerClass))
-	clarion := d.Clarion.ClarionV1alpha1()
-	if err := clarion.IPAddressPools().DeleteCollection(d.ctx, metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {
-		d.t.Fatal(err)
-	}
-	if err := clarion.IPAddressReservations().DeleteCollection(d.ctx, metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {
-		d.t.Fatal(err)
-	}
-	d.awaitRefusal("last", "NoMatchingPool", "there is no IPAddressPool")
-	d.deleteLoadBalancers()
-}
-
-// aSecondLater waits until a Service that is created now is younger than all that there are: their age is told in seconds.
-func (d *deployment) aSecondLater() {
-	d.t.Helper()
-	services, err := d.Kubernetes().CoreV1().Services(metav1.NamespaceAll).List(d.ctx, metav1.ListOptions{})
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	d.eventually("the next second", func(context.Context) error {
-		for _, service := range services.Items {
-			if time.Now().Truncate(time.Second).Compare(service.CreationTimestamp.Time) <= 0 {
-				return fmt.Errorf("it is %s still", service.CreationTimestamp)
-			}
-		}
-		return nil
-	})
 }

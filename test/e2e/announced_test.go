@@ -3,12 +3,9 @@ package e2e
 import (
 	"context"
 	"fmt"
-	"regexp"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/test/cluster"
@@ -142,23 +139,4 @@ func TestAServiceSaysWhoAnnouncesItOrWhyNobodyDoes(t *testing.T) {
 			return nil
 		})
 	})
-}
-
-// awaitAnnounced waits until a Service says how its addresses are announced, with a reason and a message that matches a regular
-// expression, and returns the condition.
-func (d *deployment) awaitAnnounced(name, reason, message string) metav1.Condition {
-	d.t.Helper()
-	pattern := regexp.MustCompile("^" + message + "$")
-	var condition *metav1.Condition
-	d.eventually(fmt.Sprintf("Service %s to say %s", name, reason), func(context.Context) error {
-		condition = meta.FindStatusCondition(d.service(name).Status.Conditions, v1alpha1.ConditionAnnounced)
-		if condition == nil || condition.Reason != reason || !pattern.MatchString(condition.Message) {
-			return fmt.Errorf("condition %v, want a message like %s", condition, message)
-		}
-		if want := metav1.ConditionTrue; (condition.Status == want) != (reason == v1alpha1.ReasonAnnounced) {
-			return fmt.Errorf("it is %s for the reason %s", condition.Status, reason)
-		}
-		return nil
-	})
-	return *condition
 }

@@ -16,16 +16,8 @@ import (
 	"github.com/clarionlb/clarion/test/cluster/network"
 )
 
-const (
-	// fastProfile is not so fast that a busy machine makes a path look dead.
-	fastProfile = `
-apiVersion: clarionlb.io/v1alpha1
-kind: BFDProfile
-metadata: {name: fast}
-spec: {transmitInterval: 500, receiveInterval: 500, detectMultiplier: 3}
-`
-	// watchedPeer has a hold time that is longer than anything here takes, so that nothing but BFD can notice that a path is dead.
-	watchedPeer = `
+// watchedPeer has a hold time that is longer than anything here takes, so that nothing but BFD can notice that a path is dead.
+const watchedPeer = `
 apiVersion: clarionlb.io/v1alpha1
 kind: BGPPeer
 metadata: {name: tor}
@@ -37,7 +29,6 @@ spec:
   holdTime: 10m
   bfdProfile: fast
 `
-)
 
 // watchedPaths is a Service whose address two nodes announce to a router that does BFD with them.
 type watchedPaths struct {
@@ -112,20 +103,6 @@ func (w *watchedPaths) awaitDetection(detection string) {
 		for node, session := range w.sessions("tor") {
 			if b := session.BFD; b == nil || b.State != v1alpha1.BFDUp || b.DetectionTime.Duration.String() != detection {
 				return fmt.Errorf("%s: %+v", node, b)
-			}
-		}
-		return nil
-	})
-}
-
-// awaitUp waits until both nodes have a session with a BGPPeer and BFD up.
-func (d *deployment) awaitUp(peer string) {
-	d.t.Helper()
-	d.eventually("BFD to be up with "+peer, func(context.Context) error {
-		for _, node := range d.Nodes() {
-			session := d.sessions(peer)[node.Name]
-			if b := session.BFD; session.State != v1alpha1.BGPEstablished || b == nil || b.State != v1alpha1.BFDUp || b.LastError != "" {
-				return fmt.Errorf("%s: %+v, %+v", node.Name, session, b)
 			}
 		}
 		return nil
@@ -347,48 +324,4 @@ func (w *watchedPaths) awaitMetrics(node string, lines ...string) {
 		}
 		return nil
 	})
-}
-
-// eventOn looks for an event on a node's Announcer.
-func (d *deployment) eventOn(ctx context.Context, node, reason, text string) error {
-	events, err := d.Kubernetes().CoreV1().Events(metav1.NamespaceAll).List(ctx, metav1.ListOptions{
-		FieldSelector: "involvedObject.kind=Announcer,involvedObject.name=" + node + ",reason=" + reason,
-	})
-	if err != nil {
-		return err
-	}
-	for _, event := range events.Items {
-		if strings.HasPrefix(event.Message, text) {
-			return nil
-		}
-	}
-	return fmt.Errorf("there are %+v", events.Items)
-}
-
-// testPaths has all sessions watched, whose paths are of all kinds: by an address and by a link, from two addresses to one, and over
-// several hops.
-func testPaths(p *peering) {
-	before := map[string]map[string]v1alpha1.BGPSession{}
-	peers := []string{"tor", "six", "wire", "source", "inside", "outside", "guarded"}
-	for _, peer := range peers {
-		before[peer] = p.sessions(peer)
-		p.kubectl("patch", "bgppeer", peer, "--type=merge", `--patch={"spec":{"bfdProfile":"fast"}}`)
-	}
-	p.applyYAML(fastProfile)
-	for _, peer := range peers {
-		p.eventually("BFD with "+peer, func(context.Context) error {
-			for node, session := range p.sessions(peer) {
-				if was := before[peer][node]; session.State == v1alpha1.BGPEstablished && !session.Since.Equal(was.Since) {
-					return fmt.Errorf("another session: %+v", session)
-				}
-				if session.State == v1alpha1.BGPEstablished && (session.BFD == nil || session.BFD.State != v1alpha1.BFDUp) {
-					return fmt.Errorf("%s: %+v", node, session.BFD)
-				}
-			}
-			return nil
-		})
-	}
-	for _, peer := range peers {
-		p.kubectl("patch", "bgppeer", peer, "--type=merge", `--patch={"spec":{"bfdProfile":null}}`)
-	}
 }

@@ -2,12 +2,10 @@ package e2e
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -18,34 +16,6 @@ import (
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/test/cluster"
 	"github.com/clarionlb/clarion/test/cluster/echo"
-)
-
-const (
-	// routedPool is on no network: only routes lead there.
-	routedPool = `
-apiVersion: clarionlb.io/v1alpha1
-kind: IPAddressPool
-metadata: {name: routed}
-spec:
-  addresses: [203.0.113.0/24]
-`
-	torPeer = `
-apiVersion: clarionlb.io/v1alpha1
-kind: BGPPeer
-metadata: {name: tor}
-spec:
-  myASN: 65001
-  peerASN: 65000
-  holdTime: 3s
-  connectTime: 2s
-`
-	routedAdvertisement = `
-apiVersion: clarionlb.io/v1alpha1
-kind: BGPAdvertisement
-metadata: {name: routed}
-spec:
-  ipAddressPools: [routed]
-`
 )
 
 // TestRoutersSpreadTrafficOverTheNodesThatAnnounceAnAddress has the router between the nodes and a far client follow routes.
@@ -296,126 +266,5 @@ func TestAnUpgradeOfTheAnnouncersIsNotSeenByTheRouter(t *testing.T) {
 				t.Errorf("%s\nwas answered with %v, want %q", text, err, want)
 			}
 		}
-	})
-}
-
-// metalLB is written for MetalLB, with all fields that mean the same here. It is for no node.
-const metalLB = `
-apiVersion: metallb.io/v1beta1
-kind: BGPPeer
-metadata: {name: carried, namespace: metallb-system}
-spec:
-  myASN: 64500
-  peerASN: 64501
-  peerAddress: 10.0.0.1
-  peerPort: 1179
-  sourceAddress: 10.0.0.2
-  holdTime: 90s
-  keepaliveTime: 30s
-  connectTime: 10s
-  routerID: 10.10.10.10
-  nodeSelectors: [{matchLabels: {rack: a}}]
-  passwordSecret: {name: tor}
-  ebgpMultiHop: true
-  enableGracefulRestart: true
-  bfdProfile: carried
----
-apiVersion: metallb.io/v1beta1
-kind: BFDProfile
-metadata: {name: carried, namespace: metallb-system}
-spec:
-  receiveInterval: 300
-  transmitInterval: 300
-  detectMultiplier: 3
-  echoInterval: 50
-  echoMode: false
-  passiveMode: false
-  minimumTtl: 254
----
-apiVersion: metallb.io/v1beta1
-kind: BGPPeer
-metadata: {name: unnumbered, namespace: metallb-system}
-spec:
-  myASN: 64500
-  dynamicASN: external
-  interface: eth0
-  nodeSelectors: [{matchLabels: {rack: a}}]
----
-apiVersion: metallb.io/v1beta1
-kind: BGPAdvertisement
-metadata: {name: carried, namespace: metallb-system}
-spec:
-  ipAddressPools: [carried]
-  ipAddressPoolSelectors: [{matchLabels: {zone: a}}]
-  nodeSelectors: [{matchLabels: {rack: a}}]
-  aggregationLength: 32
-  aggregationLengthV6: 128
-  localPref: 100
-  communities: [vpn-only, "65535:65282", "large:64500:1:2"]
-  peers: [carried]
-  serviceSelectors: [{matchLabels: {app: web}}]
----
-apiVersion: metallb.io/v1beta1
-kind: Community
-metadata: {name: carried, namespace: metallb-system}
-spec:
-  communities: [{name: vpn-only, value: "1234:1"}]
-`
-
-// awaitBGPReady waits until an object says so in its Ready condition; in True only the reason Valid comes.
-func (d *deployment) awaitBGPReady(object, reason, text string) {
-	d.t.Helper()
-	d.eventually(fmt.Sprintf("%s to say %s", object, reason), func(ctx context.Context) error {
-		said, err := d.Kubectl(ctx, "get", object, `--output=jsonpath={.status.conditions[?(@.type=="Ready")]}`)
-		if err != nil {
-			return err
-		}
-		var condition metav1.Condition
-		if err := json.Unmarshal([]byte(said), &condition); err != nil {
-			return fmt.Errorf("it says %q: %w", said, err)
-		}
-		if condition.Reason != reason || !strings.Contains(condition.Message, text) || (condition.Status == metav1.ConditionTrue) != (reason == v1alpha1.ReasonValid) {
-			return fmt.Errorf("it says %s", said)
-		}
-		return nil
-	})
-}
-
-func readFile(t *testing.T, name string) string {
-	t.Helper()
-	content, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(content)
-}
-
-// sessions are the sessions of the nodes with a BGPPeer, as they are reported.
-func (d *deployment) sessions(peer string) map[string]v1alpha1.BGPSession {
-	d.t.Helper()
-	list, err := d.Clarion.ClarionV1alpha1().Announcers().List(d.ctx, metav1.ListOptions{})
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	sessions := map[string]v1alpha1.BGPSession{}
-	for _, announcer := range list.Items {
-		for _, session := range announcer.Status.BGP.Peers {
-			if session.Name == peer {
-				sessions[announcer.Name] = session
-			}
-		}
-	}
-	return sessions
-}
-
-// awaitSession waits until a node reports a session in a state, with a problem that begins so.
-func (d *deployment) awaitSession(node *cluster.Node, peer string, state v1alpha1.BGPState, problem string) {
-	d.t.Helper()
-	d.eventually(fmt.Sprintf("the session of %s with %s to be %s", node.Name, peer, state), func(context.Context) error {
-		s := d.sessions(peer)[node.Name]
-		if s.State != state || !strings.HasPrefix(s.LastError, problem) || problem == "" && s.LastError != "" {
-			return fmt.Errorf("%+v", s)
-		}
-		return nil
 	})
 }

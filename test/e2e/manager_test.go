@@ -2,10 +2,8 @@ package e2e
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
-	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -99,31 +97,6 @@ func TestAddressesOutliveTheCloudControllerManager(t *testing.T) {
 	})
 }
 
-// leader returns the node on which the cloud-controller-manager that leads runs, by the host name in its lease.
-func (d *deployment) leader(ctx context.Context) (*cluster.Node, error) {
-	holder, err := d.leaseHolder(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for _, node := range d.Nodes() {
-		if strings.HasPrefix(holder, node.Name+"_") {
-			return node, nil
-		}
-	}
-	return nil, fmt.Errorf("nobody leads: the lease is held by %q", holder)
-}
-
-func (d *deployment) leaseHolder(ctx context.Context) (string, error) {
-	l, err := d.Kubernetes().CoordinationV1().Leases(metav1.NamespaceSystem).Get(ctx, lease, metav1.GetOptions{})
-	if err != nil {
-		return "", err
-	}
-	if l.Spec.HolderIdentity == nil {
-		return "", errors.New("the lease has no holder")
-	}
-	return *l.Spec.HolderIdentity, nil
-}
-
 // killLeader kills the cloud-controller-manager that leads and returns its node and what the lease says of it.
 func (d *deployment) killLeader() (*cluster.Node, string) {
 	d.t.Helper()
@@ -143,16 +116,4 @@ func (d *deployment) killLeader() (*cluster.Node, string) {
 		d.t.Fatal(err)
 	}
 	return node, holder
-}
-
-// scaleCCM sets the number of cloud-controller-managers and waits until they are what runs.
-func (d *deployment) scaleCCM(replicas int) {
-	d.t.Helper()
-	d.kubectl("scale", "--namespace=kube-system", "deployment/"+ccm, fmt.Sprintf("--replicas=%d", replicas))
-	d.awaitRollout()
-}
-
-func (d *deployment) awaitRollout() {
-	d.t.Helper()
-	d.kubectl("rollout", "status", "--namespace=kube-system", "deployment/"+ccm, "--timeout=120s")
 }

@@ -36,34 +36,6 @@ func TestOneNodeAnswersForAnAddressThroughEveryPartition(t *testing.T) {
 	f.during("the API server is away and a node loses its power", testDeathWithoutAPI)
 }
 
-// newFleet announces the addresses of Services from all nodes, one of them with an address of each family.
-func (d *deployment) newFleet(services int) *fleet {
-	d.t.Helper()
-	d.applyYAML(pool("public", "192.168.10.200-192.168.10.219", "fd00:10::200-fd00:10::219"))
-	d.apply(samples+"l2advertisement.yaml", samples+"deployment.yaml")
-	d.kubectl("rollout", "status", "deployment/myapp", "--timeout=120s")
-	d.awaitAllInSight()
-	f := &fleet{deployment: d}
-	for i := range services - 1 {
-		name := fmt.Sprintf("app-%d", i)
-		d.loadBalancer(name, nil)
-		f.addresses = append(f.addresses, d.awaitAddress(name))
-	}
-	d.loadBalancer("dual", families(corev1.IPFamilyPolicyRequireDualStack))
-	d.eventually("an address of each family", func(context.Context) error {
-		both := addresses(d.service("dual"))
-		if len(both) != 2 {
-			return fmt.Errorf("addresses %v", both)
-		}
-		f.addresses = append(f.addresses, both...)
-		return nil
-	})
-	for _, address := range f.addresses {
-		d.awaitSoleOwner(address)
-	}
-	return f
-}
-
 // gossip is what announcers say to each other, those with an address, or all of them.
 func gossip(direction network.Direction, peer netip.Addr) []network.Traffic {
 	return []network.Traffic{

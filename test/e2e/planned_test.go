@@ -7,8 +7,6 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/test/cluster"
@@ -131,27 +129,4 @@ func testAllDrained(o *observation) {
 		o.awaitReadyReason(node, v1alpha1.ReasonRunning)
 	}
 	o.answeredThroughout(o.addresses)
-}
-
-// awaitReadyReason waits until the Announcer of a node is ready, for this reason.
-func (d *deployment) awaitReadyReason(node *cluster.Node, reason string) {
-	d.t.Helper()
-	d.awaitAnnouncerCondition(node, v1alpha1.ConditionReady, func(c metav1.Condition) bool {
-		return c.Status == metav1.ConditionTrue && c.Reason == reason
-	})
-}
-
-func (d *deployment) awaitAnnouncerCondition(node *cluster.Node, kind string, match func(metav1.Condition) bool) {
-	d.t.Helper()
-	d.eventually(fmt.Sprintf("condition %s of Announcer %s", kind, node.Name), func(ctx context.Context) error {
-		announcer, err := d.Clarion.ClarionV1alpha1().Announcers().Get(ctx, node.Name, metav1.GetOptions{})
-		if err != nil {
-			return err
-		}
-		condition := meta.FindStatusCondition(announcer.Status.Conditions, kind)
-		if condition == nil || !match(*condition) {
-			return fmt.Errorf("it is %v", condition)
-		}
-		return nil
-	})
 }

@@ -18,15 +18,6 @@ func TestConnectionsGoOnWithKubeProxyInIptablesMode(t *testing.T) {
 	f.during("one node after the other is drained", testDrainedInTurn)
 }
 
-// addLocal adds the address of a Service whose traffic must stay on the node that it reaches.
-func (f *fleet) addLocal() {
-	f.t.Helper()
-	f.loadBalancer("local", func(s *corev1.Service) { s.Spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyLocal })
-	address := f.awaitAddress("local")
-	f.awaitSoleOwner(address)
-	f.addresses = append(f.addresses, address)
-}
-
 // testDrainedInTurn has addresses move on again and again: to the last node that is left, and then back to one of the others.
 // Announcers are upgraded then, which have connections of other nodes relayed.
 func testDrainedInTurn(o *observation) {

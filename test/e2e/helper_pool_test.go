@@ -108,3 +108,32 @@ func (d *deployment) awaitCounts(name string, want v1alpha1.AddressCounts) {
 		return nil
 	})
 }
+
+// awaitFamilies waits until the status of a pool counts this in each family.
+func (d *deployment) awaitFamilies(name string, v4, v6 *v1alpha1.AddressCounts) {
+	d.t.Helper()
+	d.awaitPool(name, func(pool *v1alpha1.IPAddressPool) error {
+		for _, counts := range []struct{ got, want *v1alpha1.AddressCounts }{{pool.Status.IPv4, v4}, {pool.Status.IPv6, v6}} {
+			if (counts.got == nil) != (counts.want == nil) || counts.got != nil && *counts.got != *counts.want {
+				return fmt.Errorf("counts %v, want %v", counts.got, counts.want)
+			}
+		}
+		return nil
+	})
+}
+
+// awaitReservation waits until a reservation has a Ready condition with a reason and, in its message, some text.
+func (d *deployment) awaitReservation(name, reason, text string) {
+	d.t.Helper()
+	d.eventually("the status of reservation "+name, func(ctx context.Context) error {
+		reservation, err := d.Clarion.ClarionV1alpha1().IPAddressReservations().Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		ready := meta.FindStatusCondition(reservation.Status.Conditions, v1alpha1.ConditionReady)
+		if ready == nil {
+			return fmt.Errorf("it has no condition")
+		}
+		return describes(*ready, reason, text)
+	})
+}

@@ -1,42 +1,13 @@
 package e2e
 
 import (
-	"context"
-	"fmt"
-	"maps"
 	"net/netip"
-	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
-
-// bgpAdvertisement is a BGPAdvertisement with these lines in its spec.
-func bgpAdvertisement(name string, lines ...string) string {
-	return "---\napiVersion: clarionlb.io/v1alpha1\nkind: BGPAdvertisement\nmetadata: {name: " + name + "}\nspec:\n  " + strings.Join(lines, "\n  ") + "\n"
-}
-
-// awaitSaid waits until a router was told of a prefix by exactly these neighbors, and this on each session: the autonomous
-// systems on the path, the local preference or for external sessions 0, the MED, and the communities of all kinds.
-func (r *router) awaitSaid(prefix netip.Prefix, want map[string]string) {
-	r.d.t.Helper()
-	r.d.eventually(fmt.Sprintf("what is said of %s", prefix), func(ctx context.Context) error {
-		paths, err := r.Paths(ctx, prefix)
-		if err != nil {
-			return err
-		}
-		said := map[string]string{}
-		for from, p := range paths {
-			said[from] = strings.TrimRight(fmt.Sprintf("%s, %d, %d, %s %s", p.ASPath.String, p.LocalPref, p.MED, p.Community.String, p.LargeCommunity.String), " ")
-		}
-		if !maps.Equal(said, want) {
-			return fmt.Errorf("%q, want %q", said, want)
-		}
-		return nil
-	})
-}
 
 func testAttributes(p *peering) {
 	const names = "---\napiVersion: clarionlb.io/v1alpha1\nkind: Community\nmetadata: {name: names}\nspec: {communities: [{name: cheap, value: \"65001:200\"}]}\n"
@@ -76,21 +47,6 @@ func testAttributes(p *peering) {
 	p.near.awaitSaid(v4, map[string]string{})
 	p.kubectl("delete", "bgpadvertisement", "younger")
 	p.applyYAML(routedAdvertisement)
-}
-
-// awaitTellers waits until a router was told of a prefix by exactly these neighbors.
-func (r *router) awaitTellers(prefix netip.Prefix, want ...string) {
-	r.d.t.Helper()
-	r.d.eventually(fmt.Sprintf("%v to tell of %s", want, prefix), func(ctx context.Context) error {
-		paths, err := r.Paths(ctx, prefix)
-		if err != nil {
-			return err
-		}
-		if from := slices.Sorted(maps.Keys(paths)); !slices.Equal(from, want) {
-			return fmt.Errorf("%v do", from)
-		}
-		return nil
-	})
 }
 
 func testAggregates(p *peering) {

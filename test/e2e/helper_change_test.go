@@ -49,3 +49,11 @@ func families(policy corev1.IPFamilyPolicy, list ...corev1.IPFamily) func(*corev
 func class(name string) func(*corev1.Service) {
 	return func(s *corev1.Service) { s.Spec.LoadBalancerClass = &name }
 }
+
+const (
+	ipv4, ipv6 = corev1.IPv4Protocol, corev1.IPv6Protocol
+
+	single  = corev1.IPFamilyPolicySingleStack
+	prefer  = corev1.IPFamilyPolicyPreferDualStack
+	require = corev1.IPFamilyPolicyRequireDualStack
+)

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/clarionlb/clarion/test/cluster"
@@ -180,4 +181,41 @@ func (d *deployment) awaitInSight(count int32, nodes ...*cluster.Node) {
 func (d *deployment) awaitAllInSight() {
 	d.t.Helper()
 	d.awaitInSight(int32(len(d.Nodes())), d.Nodes()...)
+}
+
+// newFleet announces the addresses of Services from all nodes, one of them with an address of each family.
+func (d *deployment) newFleet(services int) *fleet {
+	d.t.Helper()
+	d.applyYAML(pool("public", "192.168.10.200-192.168.10.219", "fd00:10::200-fd00:10::219"))
+	d.apply(samples+"l2advertisement.yaml", samples+"deployment.yaml")
+	d.kubectl("rollout", "status", "deployment/myapp", "--timeout=120s")
+	d.awaitAllInSight()
+	f := &fleet{deployment: d}
+	for i := range services - 1 {
+		name := fmt.Sprintf("app-%d", i)
+		d.loadBalancer(name, nil)
+		f.addresses = append(f.addresses, d.awaitAddress(name))
+	}
+	d.loadBalancer("dual", families(corev1.IPFamilyPolicyRequireDualStack))
+	d.eventually("an address of each family", func(context.Context) error {
+		both := addresses(d.service("dual"))
+		if len(both) != 2 {
+			return fmt.Errorf("addresses %v", both)
+		}
+		f.addresses = append(f.addresses, both...)
+		return nil
+	})
+	for _, address := range f.addresses {
+		d.awaitSoleOwner(address)
+	}
+	return f
+}
+
+// addLocal adds the address of a Service whose traffic must stay on the node that it reaches.
+func (f *fleet) addLocal() {
+	f.t.Helper()
+	f.loadBalancer("local", func(s *corev1.Service) { s.Spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyLocal })
+	address := f.awaitAddress("local")
+	f.awaitSoleOwner(address)
+	f.addresses = append(f.addresses, address)
 }

@@ -1,12 +1,9 @@
 package e2e
 
 import (
-	"context"
-	"fmt"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
@@ -89,21 +86,5 @@ func testReservations(d *deployment) {
 		d.provide(pool("pool", "192.0.2.128/30", "2001:db8::/126"), reservation("web", "web", "192.0.2.131"))
 		d.loadBalancer("web", families(prefer, corev1.IPv4Protocol, corev1.IPv6Protocol))
 		d.awaitAddresses("web", "192.0.2.131", "2001:db8::")
-	})
-}
-
-// awaitReservation waits until a reservation has a Ready condition with a reason and, in its message, some text.
-func (d *deployment) awaitReservation(name, reason, text string) {
-	d.t.Helper()
-	d.eventually("the status of reservation "+name, func(ctx context.Context) error {
-		reservation, err := d.Clarion.ClarionV1alpha1().IPAddressReservations().Get(ctx, name, metav1.GetOptions{})
-		if err != nil {
-			return err
-		}
-		ready := meta.FindStatusCondition(reservation.Status.Conditions, v1alpha1.ConditionReady)
-		if ready == nil {
-			return fmt.Errorf("it has no condition")
-		}
-		return describes(*ready, reason, text)
 	})
 }

@@ -10,21 +10,21 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/ptr"
 
+	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/test/cluster"
 	"github.com/clarionlb/clarion/test/cluster/network"
 	"github.com/clarionlb/clarion/test/install"
 )
-
-// workers is how many writers the shipped cloud-controller-manager has.
-const workers = 20
 
 // control is a cluster of one node with a pool for thousands of Services, none of which is announced. The Services have no
 // endpoints and no node ports, to leave the machine to the API server and to what is measured.
@@ -139,15 +139,6 @@ func (c *control) awaitServed(names ...string) time.Time {
 	return last
 }
 
-// names returns that many names.
-func names(prefix string, n int) []string {
-	all := make([]string, n)
-	for i := range all {
-		all[i] = fmt.Sprintf("%s-%d", prefix, i)
-	}
-	return all
-}
-
 // create creates Services as fast as the API server takes them, of a load balancer class if it is not empty.
 func (c *control) create(class string, names ...string) {
 	c.b.Helper()
@@ -259,4 +250,27 @@ func (c *control) process() *network.Process {
 		c.b.Fatal(err)
 	}
 	return p
+}
+
+// awaitCondition waits until the Announced conditions of Services are as wanted.
+func (c *control) awaitCondition(names []string, wanted func(metav1.Condition) bool) {
+	c.b.Helper()
+	ours := sets.New(names...)
+	install.Eventually(c.b, "the Services to say how they are announced", func(ctx context.Context) error {
+		services, err := c.client.CoreV1().Services(metav1.NamespaceDefault).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return err
+		}
+		missing := len(ours)
+		for _, service := range services.Items {
+			said := meta.FindStatusCondition(service.Status.Conditions, v1alpha1.ConditionAnnounced)
+			if ours.Has(service.Name) && said != nil && wanted(*said) {
+				missing--
+			}
+		}
+		if missing > 0 {
+			return fmt.Errorf("%d do not", missing)
+		}
+		return nil
+	})
 }

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/netip"
 
@@ -11,7 +10,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
@@ -159,42 +157,6 @@ func testTruth(d *deployment) {
 		check()
 		d.awaitRollout()
 	})
-}
-
-// patchStatus writes to the status of a Service what Clarion did not say.
-func (d *deployment) patchStatus(name, status string) {
-	d.t.Helper()
-	patch := []byte(`{"status": ` + status + `}`)
-	if _, err := d.Kubernetes().CoreV1().Services(d.namespace).Patch(d.ctx, name, types.MergePatchType, patch, metav1.PatchOptions{}, "status"); err != nil {
-		d.t.Fatal(err)
-	}
-}
-
-func (d *deployment) dropFinalizers(name string) {
-	d.t.Helper()
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"finalizers": nil}})
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	if _, err := d.Kubernetes().CoreV1().Services(d.namespace).Patch(d.ctx, name, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
-		d.t.Fatal(err)
-	}
-}
-
-// withoutCCM does something while no cloud-controller-manager runs.
-func (d *deployment) withoutCCM(do func()) {
-	d.t.Helper()
-	d.scaleCCM(0)
-	d.eventually("no replica to run", func(context.Context) error {
-		for _, node := range d.Nodes() {
-			if p, err := node.Process(ccmProcess); err == nil {
-				return fmt.Errorf("process %v runs on %s", p, node.Name)
-			}
-		}
-		return nil
-	})
-	do()
-	d.scaleCCM(2)
 }
 
 // awaitConflict waits until Services have a Warning about an address that both claim.

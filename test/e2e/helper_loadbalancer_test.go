@@ -3,6 +3,7 @@ package e2e
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
@@ -162,4 +164,24 @@ func (d *deployment) deleteLoadBalancers() {
 		}
 		return nil
 	})
+}
+
+// patchStatus writes to the status of a Service what Clarion did not say.
+func (d *deployment) patchStatus(name, status string) {
+	d.t.Helper()
+	patch := []byte(`{"status": ` + status + `}`)
+	if _, err := d.Kubernetes().CoreV1().Services(d.namespace).Patch(d.ctx, name, types.MergePatchType, patch, metav1.PatchOptions{}, "status"); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+func (d *deployment) dropFinalizers(name string) {
+	d.t.Helper()
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"finalizers": nil}})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	if _, err := d.Kubernetes().CoreV1().Services(d.namespace).Patch(d.ctx, name, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
+		d.t.Fatal(err)
+	}
 }

@@ -211,22 +211,3 @@ func testPools(d *deployment) {
 		d.awaitFamilies("lan", &v1alpha1.AddressCounts{Total: 2, Assigned: 2}, &v1alpha1.AddressCounts{Total: 2, Available: 2})
 	})
 }
-
-func sorted(list []string) []string {
-	list = slices.Clone(list)
-	slices.Sort(list)
-	return list
-}
-
-// awaitFamilies waits until the status of a pool counts this in each family.
-func (d *deployment) awaitFamilies(name string, v4, v6 *v1alpha1.AddressCounts) {
-	d.t.Helper()
-	d.awaitPool(name, func(pool *v1alpha1.IPAddressPool) error {
-		for _, counts := range []struct{ got, want *v1alpha1.AddressCounts }{{pool.Status.IPv4, v4}, {pool.Status.IPv6, v6}} {
-			if (counts.got == nil) != (counts.want == nil) || counts.got != nil && *counts.got != *counts.want {
-				return fmt.Errorf("counts %v, want %v", counts.got, counts.want)
-			}
-		}
-		return nil
-	})
-}

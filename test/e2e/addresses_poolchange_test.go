@@ -1,10 +1,6 @@
 package e2e
 
 import (
-	"context"
-	"fmt"
-	"slices"
-
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
@@ -124,18 +120,4 @@ func testPoolsThatChange(d *deployment) {
 		team.awaitAddresses("theirs", "192.0.2.1")
 		d.awaitAddresses("ours", "198.51.100.1") // right where it is
 	})
-}
-
-// awaitOther waits until a Service has an address that is none of these, and returns it.
-func (d *deployment) awaitOther(name string, not ...string) (got string) {
-	d.t.Helper()
-	d.eventually(fmt.Sprintf("Service %s to have an address other than %v", name, not), func(context.Context) error {
-		now := texts(d.service(name))
-		if len(now) != 1 || slices.Contains(not, now[0]) {
-			return fmt.Errorf("it has %v", now)
-		}
-		got = now[0]
-		return nil
-	})
-	return got
 }

@@ -9,14 +9,6 @@ import (
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
-const (
-	ipv4, ipv6 = corev1.IPv4Protocol, corev1.IPv6Protocol
-
-	single  = corev1.IPFamilyPolicySingleStack
-	prefer  = corev1.IPFamilyPolicyPreferDualStack
-	require = corev1.IPFamilyPolicyRequireDualStack
-)
-
 func testFamilies(d *deployment) {
 	both := []string{pool("v4", "192.0.2.0/28"), pool("v6", "2001:db8::/124")}
 

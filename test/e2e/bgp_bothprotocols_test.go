@@ -12,27 +12,6 @@ import (
 	"github.com/clarionlb/clarion/test/cluster"
 )
 
-// lanAdvertised is a pool of the nodes' own network whose addresses are announced there and to routers.
-const lanAdvertised = `
-apiVersion: clarionlb.io/v1alpha1
-kind: IPAddressPool
-metadata: {name: lan}
-spec:
-  addresses: [192.168.10.200-192.168.10.250]
----
-apiVersion: clarionlb.io/v1alpha1
-kind: L2Advertisement
-metadata: {name: lan}
-spec:
-  ipAddressPools: [lan]
----
-apiVersion: clarionlb.io/v1alpha1
-kind: BGPAdvertisement
-metadata: {name: lan}
-spec:
-  ipAddressPools: [lan]
-`
-
 // testBothProtocols announces a Service by layer 2 and by BGP, beside one by BGP alone, and has the node go that answers for it.
 func testBothProtocols(d *deployment, router *router, web netip.Prefix) {
 	t := d.t

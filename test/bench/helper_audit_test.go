@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"k8s.io/apimachinery/pkg/util/sets"
+
 	"github.com/clarionlb/clarion/test/cluster"
 	"github.com/clarionlb/clarion/test/install"
 )
@@ -106,4 +108,20 @@ func (c call) service() string {
 		return name
 	}
 	return ""
+}
+
+// count counts the calls since a mark by what they are, without those about Services that are not among these.
+func count(audit *audit, mark int64, services []string) (map[string]int, error) {
+	calls, err := audit.since(mark)
+	if err != nil {
+		return nil, err
+	}
+	ours := sets.New(services...)
+	counts := map[string]int{}
+	for _, c := range calls {
+		if service := c.service(); service == "" || ours.Has(service) {
+			counts[c.String()]++
+		}
+	}
+	return counts, nil
 }

@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -10,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/test/cluster"
 )
 
 // describes tells why a condition does not have a reason and a text.
@@ -80,4 +82,66 @@ func (d *deployment) awaitReason(name, reason string) metav1.Condition {
 		return nil
 	})
 	return *condition
+}
+
+// awaitOther waits until a Service has an address that is none of these, and returns it.
+func (d *deployment) awaitOther(name string, not ...string) (got string) {
+	d.t.Helper()
+	d.eventually(fmt.Sprintf("Service %s to have an address other than %v", name, not), func(context.Context) error {
+		now := texts(d.service(name))
+		if len(now) != 1 || slices.Contains(not, now[0]) {
+			return fmt.Errorf("it has %v", now)
+		}
+		got = now[0]
+		return nil
+	})
+	return got
+}
+
+// awaitAnnounced waits until a Service says how its addresses are announced, with a reason and a message that matches a regular
+// expression, and returns the condition.
+func (d *deployment) awaitAnnounced(name, reason, message string) metav1.Condition {
+	d.t.Helper()
+	pattern := regexp.MustCompile("^" + message + "$")
+	var condition *metav1.Condition
+	d.eventually(fmt.Sprintf("Service %s to say %s", name, reason), func(context.Context) error {
+		condition = meta.FindStatusCondition(d.service(name).Status.Conditions, v1alpha1.ConditionAnnounced)
+		if condition == nil || condition.Reason != reason || !pattern.MatchString(condition.Message) {
+			return fmt.Errorf("condition %v, want a message like %s", condition, message)
+		}
+		if want := metav1.ConditionTrue; (condition.Status == want) != (reason == v1alpha1.ReasonAnnounced) {
+			return fmt.Errorf("it is %s for the reason %s", condition.Status, reason)
+		}
+		return nil
+	})
+	return *condition
+}
+
+// awaitReadyReason waits until the Announcer of a node is ready, for this reason.
+func (d *deployment) awaitReadyReason(node *cluster.Node, reason string) {
+	d.t.Helper()
+	d.awaitAnnouncerCondition(node, v1alpha1.ConditionReady, func(c metav1.Condition) bool {
+		return c.Status == metav1.ConditionTrue && c.Reason == reason
+	})
+}
+
+func (d *deployment) awaitAnnouncerCondition(node *cluster.Node, kind string, match func(metav1.Condition) bool) {
+	d.t.Helper()
+	d.eventually(fmt.Sprintf("condition %s of Announcer %s", kind, node.Name), func(ctx context.Context) error {
+		announcer, err := d.Clarion.ClarionV1alpha1().Announcers().Get(ctx, node.Name, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		condition := meta.FindStatusCondition(announcer.Status.Conditions, kind)
+		if condition == nil || !match(*condition) {
+			return fmt.Errorf("it is %v", condition)
+		}
+		return nil
+	})
+}
+
+func sorted(list []string) []string {
+	list = slices.Clone(list)
+	slices.Sort(list)
+	return list
 }

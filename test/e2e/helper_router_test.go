@@ -3,9 +3,11 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/clarionlb/clarion/test/frr"
 )
@@ -45,6 +47,41 @@ func (r *router) awaitHops(prefix netip.Prefix, nodes ...string) {
 	r.d.eventually(fmt.Sprintf("the router to send to %s by way of %v", prefix, nodes), func(ctx context.Context) error {
 		if hops, err := r.Hops(ctx, prefix); err != nil || !slices.Equal(hops, want) {
 			return fmt.Errorf("by way of %v, want %v: %v", hops, want, err)
+		}
+		return nil
+	})
+}
+
+// awaitSaid waits until a router was told of a prefix by exactly these neighbors, and this on each session: the autonomous
+// systems on the path, the local preference or for external sessions 0, the MED, and the communities of all kinds.
+func (r *router) awaitSaid(prefix netip.Prefix, want map[string]string) {
+	r.d.t.Helper()
+	r.d.eventually(fmt.Sprintf("what is said of %s", prefix), func(ctx context.Context) error {
+		paths, err := r.Paths(ctx, prefix)
+		if err != nil {
+			return err
+		}
+		said := map[string]string{}
+		for from, p := range paths {
+			said[from] = strings.TrimRight(fmt.Sprintf("%s, %d, %d, %s %s", p.ASPath.String, p.LocalPref, p.MED, p.Community.String, p.LargeCommunity.String), " ")
+		}
+		if !maps.Equal(said, want) {
+			return fmt.Errorf("%q, want %q", said, want)
+		}
+		return nil
+	})
+}
+
+// awaitTellers waits until a router was told of a prefix by exactly these neighbors.
+func (r *router) awaitTellers(prefix netip.Prefix, want ...string) {
+	r.d.t.Helper()
+	r.d.eventually(fmt.Sprintf("%v to tell of %s", want, prefix), func(ctx context.Context) error {
+		paths, err := r.Paths(ctx, prefix)
+		if err != nil {
+			return err
+		}
+		if from := slices.Sorted(maps.Keys(paths)); !slices.Equal(from, want) {
+			return fmt.Errorf("%v do", from)
 		}
 		return nil
 	})

@@ -1,0 +1,51 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/clarionlb/clarion/test/cluster/network"
+	"github.com/clarionlb/clarion/test/install"
+)
+
+// outage is a cluster of three nodes with a Service that has an address of each family.
+type outage struct {
+	*install.Installation
+	addresses []netip.Addr
+	// watcher asks who has the addresses.
+	watcher *network.Host
+}
+
+func (o *outage) kubectl(b *testing.B, args ...string) {
+	b.Helper()
+	if _, err := o.Kubectl(b.Context(), args...); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// awaitMembers waits until an announcer and those that it sees are that many.
+func (o *outage) awaitMembers(b *testing.B, count int32) {
+	b.Helper()
+	install.Eventually(b, fmt.Sprintf("%d announcers", count), func(ctx context.Context) error {
+		list, err := o.Clarion.ClarionV1alpha1().Announcers().List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return err
+		}
+		seen := map[string]int32{}
+		agree := int32(0)
+		for _, announcer := range list.Items {
+			seen[announcer.Name] = announcer.Status.Members.Alive
+			if announcer.Status.Members.Alive == count {
+				agree++
+			}
+		}
+		if agree < count {
+			return fmt.Errorf("members seen: %v", seen)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,84 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/clarionlb/clarion/test/cluster"
+	"github.com/clarionlb/clarion/test/frr"
+	"github.com/clarionlb/clarion/test/install"
+)
+
+// protocolBGP is what routes say that came by BGP (linux/rtnetlink.h).
+const protocolBGP = 186
+
+// routed has both nodes of a cluster speak BGP with its router, with more lines in the configuration of that and more fields in the
+// BGPPeer.
+func routed(b *testing.B, fields string, lines ...string) *install.Installation {
+	b.Helper()
+	i := install.New(b, cluster.Config{Nodes: 2})
+	r, err := frr.Start(b.Context(), i.Router, filepath.Join(i.LogDir(), "router"), lines...)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { r.Stop() })
+	if err := i.Apply(b.Context(), i.Sample("deployment.yaml")); err != nil {
+		b.Fatal(err)
+	}
+	if _, err := i.Kubectl(b.Context(), "rollout", "status", "deployment/myapp", "--timeout=120s"); err != nil {
+		b.Fatal(err)
+	}
+	if err := i.ApplyYAML(b.Context(), `
+apiVersion: clarionlb.io/v1alpha1
+kind: IPAddressPool
+metadata: {name: routed}
+spec: {addresses: [203.0.112.0/20], reuseAfter: 0s}
+---
+apiVersion: clarionlb.io/v1alpha1
+kind: BGPPeer
+metadata: {name: tor}
+spec: {myASN: 65001, peerASN: 65000, defaultGateway: IPv4`+fields+`}
+---
+apiVersion: clarionlb.io/v1alpha1
+kind: BGPAdvertisement
+metadata: {name: all}
+`); err != nil {
+		b.Fatal(err)
+	}
+	install.Eventually(b, "sessions", func(ctx context.Context) error {
+		peer, err := i.Clarion.ClarionV1alpha1().BGPPeers().Get(ctx, "tor", metav1.GetOptions{})
+		if err == nil && peer.Status.Established != 2 {
+			err = fmt.Errorf("%d", peer.Status.Established)
+		}
+		return err
+	})
+	return i
+}
+
+// learned returns what lists the IPv4 routes that the router's kernel has by BGP.
+func learned(b *testing.B, i *install.Installation) func() []netlink.Route {
+	b.Helper()
+	inside, err := netns.GetFromName(i.Router.Namespace())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer inside.Close()
+	handle, err := netlink.NewHandleAt(inside)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(handle.Close)
+	return func() []netlink.Route {
+		routes, err := handle.RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{Protocol: protocolBGP}, netlink.RT_FILTER_PROTOCOL)
+		if err != nil {
+			b.Fatal(err)
+		}
+		return routes
+	}
+}

@@ -1,0 +1,36 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/clarionlb/clarion/api/v1alpha1"
+)
+
+// testPaths has all sessions watched, whose paths are of all kinds: by an address and by a link, from two addresses to one, and over
+// several hops.
+func testPaths(p *peering) {
+	before := map[string]map[string]v1alpha1.BGPSession{}
+	peers := []string{"tor", "six", "wire", "source", "inside", "outside", "guarded"}
+	for _, peer := range peers {
+		before[peer] = p.sessions(peer)
+		p.kubectl("patch", "bgppeer", peer, "--type=merge", `--patch={"spec":{"bfdProfile":"fast"}}`)
+	}
+	p.applyYAML(fastProfile)
+	for _, peer := range peers {
+		p.eventually("BFD with "+peer, func(context.Context) error {
+			for node, session := range p.sessions(peer) {
+				if was := before[peer][node]; session.State == v1alpha1.BGPEstablished && !session.Since.Equal(was.Since) {
+					return fmt.Errorf("another session: %+v", session)
+				}
+				if session.State == v1alpha1.BGPEstablished && (session.BFD == nil || session.BFD.State != v1alpha1.BFDUp) {
+					return fmt.Errorf("%s: %+v", node, session.BFD)
+				}
+			}
+			return nil
+		})
+	}
+	for _, peer := range peers {
+		p.kubectl("patch", "bgppeer", peer, "--type=merge", `--patch={"spec":{"bfdProfile":null}}`)
+	}
+}

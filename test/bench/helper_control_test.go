@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -142,15 +141,9 @@ func (c *control) awaitServed(names ...string) time.Time {
 // create creates Services as fast as the API server takes them, of a load balancer class if it is not empty.
 func (c *control) create(class string, names ...string) {
 	c.b.Helper()
-	c.each(names, func(ctx context.Context, name string) error {
-		service := &corev1.Service{
-			ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"bench": "true"}},
-			Spec: corev1.ServiceSpec{
-				Type:                          corev1.ServiceTypeLoadBalancer,
-				Ports:                         []corev1.ServicePort{{Port: 80}},
-				AllocateLoadBalancerNodePorts: ptr.To(false),
-			},
-		}
+	forEach(c.b, names, func(ctx context.Context, name string) error {
+		service := newService(name)
+		service.Labels, service.Spec.Selector = map[string]string{"bench": "true"}, nil
 		if class != "" {
 			service.Spec.LoadBalancerClass = &class
 		}
@@ -162,7 +155,7 @@ func (c *control) create(class string, names ...string) {
 // patch does to the status of Services what has to be done to serve them, two writes each, and nothing else.
 func (c *control) patch(names ...string) {
 	c.b.Helper()
-	c.each(names, func(ctx context.Context, name string) error {
+	forEach(c.b, names, func(ctx context.Context, name string) error {
 		for _, patch := range []string{
 			`{"metadata":{"annotations":{"bench":"service.kubernetes.io/load-balancer-cleanup"}}}`,
 			`{"status":{"loadBalancer":{"ingress":[{"ip":"10.200.0.1","ipMode":"VIP"}]},"conditions":[{"type":"clarionlb.io/AddressAssigned","status":"True","reason":"Assigned","message":"10.200.0.1 from pool \"large\"","lastTransitionTime":"2026-01-01T00:00:00Z"}]}}`,
@@ -176,23 +169,10 @@ func (c *control) patch(names ...string) {
 	})
 }
 
-// each calls f for every name, on as many goroutines as the cloud-controller-manager has workers.
-func (c *control) each(names []string, f func(ctx context.Context, name string) error) {
-	c.b.Helper()
-	g, ctx := errgroup.WithContext(c.b.Context())
-	g.SetLimit(workers)
-	for _, name := range names {
-		g.Go(func() error { return f(ctx, name) })
-	}
-	if err := g.Wait(); err != nil {
-		c.b.Fatal(err)
-	}
-}
-
 // deleteServices deletes Services and waits until they are gone.
 func (c *control) deleteServices(names ...string) {
 	c.b.Helper()
-	c.each(names, func(ctx context.Context, name string) error {
+	forEach(c.b, names, func(ctx context.Context, name string) error {
 		return c.client.CoreV1().Services(metav1.NamespaceDefault).Delete(ctx, name, metav1.DeleteOptions{})
 	})
 	next := 0

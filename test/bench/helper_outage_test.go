@@ -20,13 +20,6 @@ type outage struct {
 	watcher *network.Host
 }
 
-func (o *outage) kubectl(b *testing.B, args ...string) {
-	b.Helper()
-	if _, err := o.Kubectl(b.Context(), args...); err != nil {
-		b.Fatal(err)
-	}
-}
-
 // awaitMembers waits until an announcer and those that it sees are that many.
 func (o *outage) awaitMembers(b *testing.B, count int32) {
 	b.Helper()

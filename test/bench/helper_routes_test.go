@@ -28,12 +28,7 @@ func routed(b *testing.B, fields string, lines ...string) *install.Installation 
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { r.Stop() })
-	if err := i.Apply(b.Context(), i.Sample("deployment.yaml")); err != nil {
-		b.Fatal(err)
-	}
-	if _, err := i.Kubectl(b.Context(), "rollout", "status", "deployment/myapp", "--timeout=120s"); err != nil {
-		b.Fatal(err)
-	}
+	i.StartApp(b)
 	if err := i.ApplyYAML(b.Context(), `
 apiVersion: clarionlb.io/v1alpha1
 kind: IPAddressPool

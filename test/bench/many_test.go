@@ -11,12 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/intstr"
-	"k8s.io/utils/ptr"
 
 	"github.com/clarionlb/clarion/test/cluster"
 	"github.com/clarionlb/clarion/test/cluster/network"
@@ -99,18 +95,8 @@ func (o *outage) createMany(b *testing.B) {
 	if err := o.ApplyYAML(b.Context(), "apiVersion: clarionlb.io/v1alpha1\nkind: IPAddressPool\nmetadata: {name: public}\nspec: {addresses: [10.200.0.0/20]}\n"); err != nil {
 		b.Fatal(err)
 	}
-	if err := o.Apply(b.Context(), o.Sample("deployment.yaml")); err != nil {
-		b.Fatal(err)
-	}
-	o.kubectl(b, "rollout", "status", "deployment/myapp", "--timeout=120s")
-	g, ctx := errgroup.WithContext(b.Context())
-	g.SetLimit(workers)
-	for _, name := range names("many", many) {
-		g.Go(func() error { return o.createService(ctx, name) })
-	}
-	if err := g.Wait(); err != nil {
-		b.Fatal(err)
-	}
+	o.StartApp(b)
+	forEach(b, names("many", many), o.createService)
 	install.Eventually(b, "the addresses", func(ctx context.Context) error {
 		list, err := o.Kubernetes().CoreV1().Services(metav1.NamespaceDefault).List(ctx, metav1.ListOptions{})
 		if err != nil {
@@ -131,15 +117,7 @@ func (o *outage) createMany(b *testing.B) {
 
 // createService creates a Service with an address and an endpoint.
 func (o *outage) createService(ctx context.Context, name string) error {
-	_, err := o.Kubernetes().CoreV1().Services(metav1.NamespaceDefault).Create(ctx, &corev1.Service{
-		ObjectMeta: metav1.ObjectMeta{Name: name},
-		Spec: corev1.ServiceSpec{
-			Type:                          corev1.ServiceTypeLoadBalancer,
-			Selector:                      map[string]string{"app": "myapp"},
-			Ports:                         []corev1.ServicePort{{Port: 80, TargetPort: intstr.FromInt32(8080)}},
-			AllocateLoadBalancerNodePorts: ptr.To(false),
-		},
-	}, metav1.CreateOptions{})
+	_, err := o.Kubernetes().CoreV1().Services(metav1.NamespaceDefault).Create(ctx, newService(name), metav1.CreateOptions{})
 	return err
 }
 

@@ -224,10 +224,10 @@ spec:
 `); err != nil {
 		b.Fatal(err)
 	}
-	if err := o.Apply(b.Context(), o.Sample("l2advertisement.yaml"), o.Sample("deployment.yaml")); err != nil {
+	if err := o.Apply(b.Context(), o.Sample("l2advertisement.yaml")); err != nil {
 		b.Fatal(err)
 	}
-	o.kubectl(b, "rollout", "status", "deployment/myapp", "--timeout=120s")
+	o.StartApp(b)
 	install.Eventually(b, "the addresses", func(ctx context.Context) error {
 		service, err := o.Kubernetes().CoreV1().Services(metav1.NamespaceDefault).Get(ctx, "myapp", metav1.GetOptions{})
 		if err != nil {

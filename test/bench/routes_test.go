@@ -1,13 +1,12 @@
 package bench
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/ptr"
 
 	"github.com/clarionlb/clarion/test/install"
 )
@@ -43,23 +42,15 @@ func BenchmarkServiceToRoute(b *testing.B) {
 			for run := 0; b.Loop(); run++ {
 				all := names(fmt.Sprintf("app-%d-%d", count, run), count)
 				began := time.Now()
-				forEach(b, all, func(name string) error {
-					_, err := services.Create(b.Context(), &corev1.Service{
-						ObjectMeta: metav1.ObjectMeta{Name: name},
-						Spec: corev1.ServiceSpec{
-							Type:                          corev1.ServiceTypeLoadBalancer,
-							Selector:                      map[string]string{"app": "myapp"},
-							Ports:                         []corev1.ServicePort{{Port: 80}},
-							AllocateLoadBalancerNodePorts: ptr.To(false),
-						},
-					}, metav1.CreateOptions{})
+				forEach(b, all, func(ctx context.Context, name string) error {
+					_, err := services.Create(ctx, newService(name), metav1.CreateOptions{})
 					return err
 				})
 				created, routed := time.Now(), await(count)
 				results.addDuration("ms", routed.Sub(began))
 				results.addDuration("ms-after-creation", routed.Sub(created))
-				forEach(b, all, func(name string) error {
-					return services.Delete(b.Context(), name, metav1.DeleteOptions{})
+				forEach(b, all, func(ctx context.Context, name string) error {
+					return services.Delete(ctx, name, metav1.DeleteOptions{})
 				})
 				await(0)
 			}

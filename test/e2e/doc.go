@@ -3,8 +3,8 @@
 //
 // The files say by their names what is in them:
 //
-//   - helper_THING_test.go has what several tests use, and no test: [deployment] is the cluster, [fleet] watches addresses move,
-//     [router] is a BGP peer of the nodes, and so on.
+//   - helper_THING_test.go has what several tests use, and no test: deployment is the cluster, fleet watches addresses move,
+//     router is a BGP peer of the nodes, and so on.
 //   - Every other file has tests. A large test is in several files that begin alike: addresses_test.go has the tests,
 //     addresses_pool_test.go has some of their scenarios, which are functions named testThing.
 //

@@ -59,6 +59,17 @@ func New(t testing.TB, config cluster.Config) *Installation {
 	return i
 }
 
+// StartApp runs the sample Deployment, myapp, and returns when its pods are ready.
+func (i *Installation) StartApp(t testing.TB) {
+	t.Helper()
+	if err := i.Apply(t.Context(), i.Sample("deployment.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := i.Kubectl(t.Context(), "rollout", "status", "deployment/myapp", "--timeout=120s"); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Sample returns the path of a sample manifest.
 func (i *Installation) Sample(name string) string { return filepath.Join(i.manifests, "samples", name) }
 

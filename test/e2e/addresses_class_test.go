@@ -40,7 +40,7 @@ func testClasses(d *deployment) {
 
 		d.kubectl("patch", "--namespace=kube-system", "deployment", ccm, "--type=json",
 			`--patch=[{"op": "add", "path": "/spec/template/spec/containers/0/args/-", "value": "--require-load-balancer-class"}]`)
-		d.awaitRollout()
+		d.awaitCCM()
 		d.loadBalancer("classless", nil)
 		d.loadBalancer("classless-with-finalizer", finalizer)
 		classless := d.untouched("classless", "classless-with-finalizer")

@@ -31,7 +31,7 @@ func testFamilies(d *deployment) {
 			d.loadBalancer(s.name, families(s.policy, s.families...))
 			d.awaitAddresses(s.name, s.want...)
 		}
-		d.awaitAnswerTo("prefer-64", "Assigned", `2001:db8::2 from pool "v6", 192.0.2.2 from pool "v4"`, "2001:db8::2", "192.0.2.2")
+		d.awaitAssignment("prefer-64", "Assigned", `2001:db8::2 from pool "v6", 192.0.2.2 from pool "v4"`, "2001:db8::2", "192.0.2.2")
 		d.loadBalancer("wishes", all(families(require), annotate("clarionlb.io/addresses", "2001:db8::e, 192.0.2.14")))
 		d.awaitAddresses("wishes", "192.0.2.14", "2001:db8::e")
 		d.loadBalancer("one-wish", all(families(prefer, ipv6, ipv4), wish("192.0.2.13")))
@@ -51,11 +51,11 @@ func testFamilies(d *deployment) {
 		} {
 			d.provide(s.pools[0])
 			d.loadBalancer(s.name, families(prefer, s.families...))
-			d.awaitAnswerTo(s.name, "Assigned", s.missing, s.first)
+			d.awaitAssignment(s.name, "Assigned", s.missing, s.first)
 			d.provide(s.pools[1])
-			d.awaitAnswerTo(s.name, "Assigned", s.gotten, s.first, s.second)
+			d.awaitAssignment(s.name, "Assigned", s.gotten, s.first, s.second)
 			d.withdraw("second")
-			d.awaitAnswerTo(s.name, "Assigned", s.missing, s.first)
+			d.awaitAssignment(s.name, "Assigned", s.missing, s.first)
 			d.delete(s.name)
 			d.withdraw("first")
 		}
@@ -64,7 +64,7 @@ func testFamilies(d *deployment) {
 	d.scenario("either family alone serves a Service that prefers both", func(d *deployment) {
 		d.provide(pool("v6", "2001:db8::/124"))
 		d.loadBalancer("prefer-46", families(prefer, ipv4, ipv6))
-		d.awaitAnswerTo("prefer-46", "Assigned", "no IPv4 address", "2001:db8::")
+		d.awaitAssignment("prefer-46", "Assigned", "no IPv4 address", "2001:db8::")
 		d.provide(pool("v4", "192.0.2.0/28"))
 		d.awaitAddresses("prefer-46", "192.0.2.0", "2001:db8::")
 	})
@@ -131,7 +131,7 @@ func testTheOtherFamily(d *deployment) {
 	d.scenario("a Service that prefers both families has the one of the cluster, without complaint", func(d *deployment) {
 		d.provide(pool("mixed", "192.0.2.0/30", "2001:db8::/126"))
 		d.loadBalancer("modest", families(prefer))
-		d.awaitAnswerTo("modest", "Assigned", `192.0.2.0 from pool "mixed"`, "192.0.2.0")
+		d.awaitAssignment("modest", "Assigned", `192.0.2.0 from pool "mixed"`, "192.0.2.0")
 	})
 
 	d.scenario("what is asked for or there in the other family alone is refused", func(d *deployment) {

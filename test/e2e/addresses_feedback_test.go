@@ -42,8 +42,7 @@ func testFeedback(d *deployment) {
 		}
 		check := d.untouched("served", "waits")
 		silent("after another look")
-		d.kubectl("rollout", "restart", "--namespace=kube-system", "deployment/"+ccm)
-		d.awaitRollout()
+		d.restartCCM()
 		silent("after a restart")
 		check()
 

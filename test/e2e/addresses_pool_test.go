@@ -187,7 +187,7 @@ func testPools(d *deployment) {
 		d.update("moves", wish(""))
 		d.withdraw("a-older")
 		d.awaitReady("b-younger", v1alpha1.ReasonValid, "")
-		d.awaitAnswerTo("stays", "Assigned", `from pool "b-younger"`, "192.0.2.3")
+		d.awaitAssignment("stays", "Assigned", `from pool "b-younger"`, "192.0.2.3")
 		d.awaitAddresses("waits", "192.0.2.7")
 		d.awaitAddresses("moves", "192.0.2.2")
 	})

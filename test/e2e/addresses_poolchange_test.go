@@ -35,7 +35,7 @@ func testPoolsThatChange(d *deployment) {
 		d.awaitCounts("a", v1alpha1.AddressCounts{Total: 2, Assigned: 2})
 		d.awaitCounts("b", v1alpha1.AddressCounts{Total: 2, Assigned: 2})
 		for _, name := range []string{"s2", "s3"} {
-			d.awaitAnswerTo(name, "Assigned", `from pool "b"`, d.awaitOther(name, "192.0.2.2", "192.0.2.3"))
+			d.awaitAssignment(name, "Assigned", `from pool "b"`, d.awaitOther(name, "192.0.2.2", "192.0.2.3"))
 		}
 		check()
 		check = d.untouched("s0", "s1", "s2", "s3") // all are right where they are

@@ -102,7 +102,7 @@ func testRequests(d *deployment) {
 		d.provide(pool("a", "192.0.2.0/28"))
 		d.fill(nil, "confused")
 		d.update("confused", annotate("clarionlb.io/addresses", "192.0.2"))
-		d.awaitAnswerTo("confused", "InvalidRequest", `"192.0.2" is not an IP address`, "192.0.2.0")
+		d.awaitAssignment("confused", "InvalidRequest", `"192.0.2" is not an IP address`, "192.0.2.0")
 		d.loadBalancer("other", nil)
 		d.awaitAddresses("other", "192.0.2.1")
 		d.update("confused", annotate("clarionlb.io/addresses", "192.0.2.2"))

@@ -97,7 +97,7 @@ func testTruth(d *deployment) {
 		d.provide(pool("pool", "192.0.2.0/28"), pool("wrong", "192.0.2.99-192.0.2.90"))
 		d.fill(nil, "original", "bystander")
 		check := d.untouched("original", "bystander")
-		d.withoutCCM(func() {
+		d.withoutCCM(2, func() {
 			d.aSecondLater()
 			d.loadBalancer("copy", nil)
 			d.patchStatus("copy", `{"loadBalancer": {"ingress": [{"ip": "192.0.2.0", "ipMode": "VIP"}]}}`)
@@ -155,7 +155,7 @@ func testTruth(d *deployment) {
 		d.loadBalancer("after", nil)
 		d.awaitAddresses("after", "192.0.2.1")
 		check()
-		d.awaitRollout()
+		d.awaitCCM()
 	})
 }
 

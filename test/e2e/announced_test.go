@@ -63,8 +63,7 @@ func TestAServiceSaysWhoAnnouncesItOrWhyNobodyDoes(t *testing.T) {
 		}
 		d.awaitReason("web", "Assigned")
 		check := d.untouched("web")
-		d.kubectl("rollout", "restart", "--namespace=kube-system", "deployment/"+ccm)
-		d.awaitRollout()
+		d.restartCCM()
 		d.loadBalancer("fence", nil)
 		d.awaitAddress("fence")
 		d.delete("fence")
@@ -75,8 +74,7 @@ func TestAServiceSaysWhoAnnouncesItOrWhyNobodyDoes(t *testing.T) {
 		d := d.in(t)
 		d.awaitAllInSight()
 		check := d.untouched("web")
-		d.kubectl("rollout", "restart", "--namespace=clarion-system", "daemonset/announcer")
-		d.kubectl("rollout", "status", "--namespace=clarion-system", "daemonset/announcer", "--timeout=120s")
+		d.restartAnnouncers()
 		d.awaitAllInSight()
 		check()
 	})
@@ -84,28 +82,11 @@ func TestAServiceSaysWhoAnnouncesItOrWhyNobodyDoes(t *testing.T) {
 	t.Run("moved", func(t *testing.T) {
 		d := d.in(t)
 		owner := d.awaitSoleOwner(address)
-		if err := owner.PowerOff(); err != nil {
-			t.Fatal(err)
-		}
-		d.eventually("another node to own the address", func(ctx context.Context) error {
-			now, err := d.Owner(ctx, address)
-			if err == nil && now.Name == owner.Name {
-				err = fmt.Errorf("%s still owns it", now.Name)
-			}
-			return err
-		})
-		heir, err := d.Owner(d.ctx, address)
-		if err != nil {
-			t.Fatal(err)
-		}
+		d.powerOff(owner)
+		heir := d.awaitOtherOwner(address, owner)
 		d.awaitAnnounced("web", v1alpha1.ReasonAnnounced, announced(heir.Name))
-		if err := owner.PowerOn(); err != nil {
-			t.Fatal(err)
-		}
-		if err := owner.AwaitReady(d.ctx); err != nil {
-			t.Fatal(err)
-		}
-		d.kubectl("rollout", "status", "--namespace=clarion-system", "daemonset/announcer", "--timeout=120s")
+		d.powerOn(owner)
+		d.awaitAnnouncers()
 		d.awaitAnnounced("web", v1alpha1.ReasonAnnounced, announced(heir.Name))
 	})
 

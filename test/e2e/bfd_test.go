@@ -40,12 +40,10 @@ type watchedPaths struct {
 func watchPaths(t *testing.T, lines ...string) *watchedPaths {
 	d := deploy(t, cluster.Config{Nodes: 2})
 	w := &watchedPaths{deployment: d, router: d.startRouter(append(lines, " neighbor nodes bfd profile fast")...)}
-	d.apply(samples + "deployment.yaml")
-	d.kubectl("rollout", "status", "deployment/myapp", "--timeout=120s")
+	d.StartApp(d.t)
 	d.applyYAML(routedPool + "---" + routedAdvertisement)
 	d.loadBalancer("web", nil)
-	address := d.awaitAddress("web")
-	w.route = netip.PrefixFrom(address, address.BitLen())
+	w.route = hostRoute(d.awaitAddress("web"))
 	return w
 }
 
@@ -118,18 +116,6 @@ func (w *watchedPaths) setProfile(spec string) {
 	}
 }
 
-// killAnnouncer ends the announcer of a node without a word. The kubelet starts another one.
-func (w *watchedPaths) killAnnouncer(node string) {
-	w.t.Helper()
-	announcer, err := w.Node(node).Process("announcer")
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	if err := announcer.Kill(); err != nil {
-		w.t.Fatal(err)
-	}
-}
-
 // TestADeadNodeIsNoticedByBFDAndARestartedAnnouncerIsNot has the router keep the routes of an announcer that restarts.
 func TestADeadNodeIsNoticedByBFDAndARestartedAnnouncerIsNot(t *testing.T) {
 	t.Parallel()
@@ -142,8 +128,7 @@ func TestADeadNodeIsNoticedByBFDAndARestartedAnnouncerIsNot(t *testing.T) {
 	w.step("the router's kernel sees nothing of an upgrade", func(w *watchedPaths) {
 		before := w.sessions("tor")
 		w.unseen(func() {
-			w.kubectl("rollout", "restart", "--namespace=clarion-system", "daemonset/announcer")
-			w.kubectl("rollout", "status", "--namespace=clarion-system", "daemonset/announcer", "--timeout=120s")
+			w.restartAnnouncers()
 			w.awaitOthers(before, "n1", "n2")
 		})
 	})
@@ -165,7 +150,7 @@ func TestADeadNodeIsNoticedByBFDAndARestartedAnnouncerIsNot(t *testing.T) {
 				return nil
 			})
 			w.sameSessions(before)
-			w.killAnnouncer("n1")
+			w.killAnnouncer(w.Node("n1"))
 			w.awaitOthers(before, "n1")
 		})
 		w.setProfile(`{"transmitInterval": 500, "receiveInterval": 500}`)
@@ -173,16 +158,9 @@ func TestADeadNodeIsNoticedByBFDAndARestartedAnnouncerIsNot(t *testing.T) {
 	})
 
 	w.step("a node without power is left out, and let in again", func(w *watchedPaths) {
-		if err := w.Node("n2").PowerOff(); err != nil {
-			w.t.Fatal(err)
-		}
+		w.powerOff(w.Node("n2"))
 		w.router.awaitHops(w.route, "n1")
-		if err := w.Node("n2").PowerOn(); err != nil {
-			w.t.Fatal(err)
-		}
-		if err := w.Node("n2").AwaitReady(w.ctx); err != nil {
-			w.t.Fatal(err)
-		}
+		w.powerOn(w.Node("n2"))
 		w.router.awaitHops(w.route, "n1", "n2")
 		w.awaitUp("tor")
 	})
@@ -231,14 +209,12 @@ func TestSessionsGoOnWithoutBFDAndSaySo(t *testing.T) {
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		w.eventually("an event", func(ctx context.Context) error {
-			return w.eventOn(ctx, "n2", "BFDDown", "BFD with tor (192.168.10.1) went down: BFD heard nothing from the router for ")
-		})
+		w.awaitAnnouncerEvent("n2", "BFDDown", "BFD with tor (192.168.10.1) went down: BFD heard nothing from the router for ")
 		w.awaitOthers(before, "n2")
 		w.awaitBGPReady("bgppeer/tor", v1alpha1.ReasonNoBFD, "n2: the router sends no BFD packets")
-		w.awaitMetrics("n1", `session_up{address="192.168.10.1",peer="tor"} 1`, `failures_total{address="192.168.10.1",peer="tor"} 0`,
+		w.awaitBFDMetrics("n1", `session_up{address="192.168.10.1",peer="tor"} 1`, `failures_total{address="192.168.10.1",peer="tor"} 0`,
 			`detection_time_seconds{address="192.168.10.1",peer="tor"} 1.5`, `silence_seconds_count 0`)
-		w.awaitMetrics("n2", `session_up{address="192.168.10.1",peer="tor"} 0`, `failures_total{address="192.168.10.1",peer="tor"} 1`,
+		w.awaitBFDMetrics("n2", `session_up{address="192.168.10.1",peer="tor"} 0`, `failures_total{address="192.168.10.1",peer="tor"} 1`,
 			`packets_total{address="192.168.10.1",direction="received",peer="tor"} 0`, `silence_seconds_count 1`)
 		if err := barrier.Lift(); err != nil {
 			w.t.Fatal(err)
@@ -302,26 +278,16 @@ func TestSessionsGoOnWithoutBFDAndSaySo(t *testing.T) {
 		w.kubectl("delete", "bfdprofile", "fast")
 		w.awaitBGPReady("bgppeer/tor", v1alpha1.ReasonNoBFD, "n1 and n2: there is no BFDProfile fast")
 		w.sameSessions(before)
-		if err := w.Node("n2").PowerOff(); err != nil {
-			w.t.Fatal(err)
-		}
+		w.powerOff(w.Node("n2"))
 		w.router.awaitHops(w.route, "n1")
 	})
 }
 
-// awaitMetrics waits until a node reports this of BFD.
-func (w *watchedPaths) awaitMetrics(node string, lines ...string) {
+// awaitBFDMetrics waits until the announcer of a node reports this of BFD.
+func (w *watchedPaths) awaitBFDMetrics(node string, lines ...string) {
 	w.t.Helper()
-	w.eventually("the metrics of "+node, func(ctx context.Context) error {
-		metrics, err := w.Node(node).Run(ctx, "curl", "--silent", "--show-error", "http://127.0.0.1:7948/metrics")
-		if err != nil {
-			return err
-		}
-		for _, line := range lines {
-			if line = "\nclarion_announcer_bfd_" + line + "\n"; !strings.Contains(metrics, line) {
-				return fmt.Errorf("there is no line %s", line)
-			}
-		}
-		return nil
-	})
+	for i, line := range lines {
+		lines[i] = "clarion_announcer_bfd_" + line
+	}
+	w.awaitAnnouncerMetrics(w.Node(node), lines...)
 }

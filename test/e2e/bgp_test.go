@@ -2,16 +2,13 @@ package e2e
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
-	"net/netip"
 	"slices"
 	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/test/cluster"
@@ -23,12 +20,11 @@ func TestRoutersSpreadTrafficOverTheNodesThatAnnounceAnAddress(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, cluster.Config{Nodes: 3})
 	router := d.startRouter(" neighbor nodes password secret")
-	d.apply(samples + "deployment.yaml")
-	d.kubectl("rollout", "status", "deployment/myapp", "--timeout=120s")
+	d.StartApp(d.t)
 	d.applyYAML(routedPool + "---" + routedAdvertisement)
 	d.loadBalancer("web", nil)
 	address := d.awaitAddress("web")
-	web := netip.PrefixFrom(address, address.BitLen())
+	web := hostRoute(address)
 
 	t.Run("a peer without its Secret is refused on every node", func(t *testing.T) {
 		d := d.in(t)
@@ -50,27 +46,16 @@ func TestRoutersSpreadTrafficOverTheNodesThatAnnounceAnAddress(t *testing.T) {
 		d.awaitBGPReady("bgppeer/tor", v1alpha1.ReasonValid, "")
 		d.awaitBGPReady("bgpadvertisement/routed", v1alpha1.ReasonValid, "")
 		d.awaitAnnounced("web", v1alpha1.ReasonAnnounced, address.String()+" is announced by BGP from 3 nodes to 1 peer")
-		d.eventually("an event on an Announcer", func(ctx context.Context) error {
-			events, err := d.Kubernetes().CoreV1().Events(metav1.NamespaceAll).List(ctx, metav1.ListOptions{
-				FieldSelector: "involvedObject.kind=Announcer,involvedObject.name=n1,reason=BGPSessionEstablished",
-			})
-			if err == nil && len(events.Items) == 0 {
-				err = errors.New("there is none")
-			}
-			return err
-		})
-		d.eventually("the prefix to be counted", func(ctx context.Context) error {
+		d.awaitAnnouncerEvent("n1", "BGPSessionEstablished", "")
+		d.eventually("the prefix to be counted", func(context.Context) error {
 			if s := d.sessions("tor")["n1"]; s.Prefixes != 1 {
 				return fmt.Errorf("session %+v", s)
 			}
-			metrics, err := d.Node("n1").Run(ctx, "curl", "--silent", "--show-error", "http://127.0.0.1:7948/metrics")
-			for _, line := range []string{"session_up%s 1", "prefixes%s 1", "sessions_lost_total%s 0"} {
-				if line = "\nclarion_announcer_bgp_" + fmt.Sprintf(line, `{address="192.168.10.1",peer="tor"}`) + "\n"; err == nil && !strings.Contains(metrics, line) {
-					err = fmt.Errorf("no %q in\n%s", line, metrics)
-				}
-			}
-			return err
+			return nil
 		})
+		const session = `{address="192.168.10.1",peer="tor"}`
+		d.awaitAnnouncerMetrics(d.Node("n1"), "clarion_announcer_bgp_session_up"+session+" 1",
+			"clarion_announcer_bgp_prefixes"+session+" 1", "clarion_announcer_bgp_sessions_lost_total"+session+" 0")
 	})
 
 	t.Run("the far client's connections are spread over the nodes", func(t *testing.T) {
@@ -177,34 +162,16 @@ func TestAnUpgradeOfTheAnnouncersIsNotSeenByTheRouter(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, cluster.Config{Nodes: 2, Families: []corev1.IPFamily{corev1.IPv4Protocol, corev1.IPv6Protocol}})
 	router := d.startRouter(" bgp graceful-restart")
-	d.apply(samples + "deployment.yaml")
-	d.kubectl("rollout", "status", "deployment/myapp", "--timeout=120s")
+	d.StartApp(d.t)
 	d.applyYAML(strings.ReplaceAll(routedPool, "/24]", `/24, "2001:db8::/112"]`) + "---" + routedAdvertisement + "---" + torPeer +
 		"  peerAddress: 192.168.10.1\n  enableGracefulRestart: true\n")
-	d.loadBalancer("web", func(s *corev1.Service) {
-		policy := corev1.IPFamilyPolicyRequireDualStack
-		s.Spec.IPFamilyPolicy = &policy
-	})
-	// One session carries the routes of both families.
-	var routes []netip.Prefix
-	d.eventually("an address of each family", func(context.Context) error {
-		routes = nil
-		for _, address := range addresses(d.service("web")) {
-			routes = append(routes, netip.PrefixFrom(address, address.BitLen()))
-		}
-		if len(routes) != 2 {
-			return fmt.Errorf("%v", routes)
-		}
-		return nil
-	})
+	d.loadBalancer("web", families(require))
+	routes := d.awaitRoutes("web", 2) // one session carries those of both families
 	awaitAll := func() {
 		t.Helper()
 		for _, route := range routes {
 			router.awaitHops(route, "n1", "n2")
-			d.eventually(fmt.Sprintf("an answer at %s", route.Addr()), func(ctx context.Context) error {
-				_, err := curl(ctx, d.FarClient, route.Addr())
-				return err
-			})
+			d.awaitAnswer(d.FarClient, route.Addr())
 		}
 	}
 	awaitAll()
@@ -215,8 +182,7 @@ func TestAnUpgradeOfTheAnnouncersIsNotSeenByTheRouter(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { monitor.Kill() })
-	d.kubectl("rollout", "restart", "--namespace=clarion-system", "daemonset/announcer")
-	d.kubectl("rollout", "status", "--namespace=clarion-system", "daemonset/announcer", "--timeout=120s")
+	d.restartAnnouncers()
 	d.eventually("new sessions", func(context.Context) error {
 		for node, session := range d.sessions("tor") {
 			if session.State != v1alpha1.BGPEstablished || session.Since.Equal(before[node].Since) {

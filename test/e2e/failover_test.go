@@ -36,12 +36,8 @@ spec:
 	// One node has both addresses in the end, for it to be lost with both.
 	const first = "n2"
 	d.applyYAML(advertisement + "  nodeSelectors: [{matchLabels: {kubernetes.io/hostname: " + first + "}}]\n")
-	d.apply(samples + "deployment.yaml")
-	d.kubectl("rollout", "status", "deployment/myapp", "--timeout=120s")
-	d.loadBalancer("dual", func(s *corev1.Service) {
-		policy := corev1.IPFamilyPolicyPreferDualStack
-		s.Spec.IPFamilyPolicy = &policy
-	})
+	d.StartApp(d.t)
+	d.loadBalancer("dual", families(prefer))
 	var both []netip.Addr
 	d.eventually("an address of each family", func(context.Context) error {
 		both = addresses(d.service("dual"))
@@ -54,10 +50,7 @@ spec:
 		d.t.Helper()
 		for _, address := range both {
 			for _, from := range []*network.Host{d.Client, d.FarClient} {
-				d.eventually(fmt.Sprintf("an answer at %s for %s", address, from.Name), func(ctx context.Context) error {
-					_, err := curl(ctx, from, address)
-					return err
-				})
+				d.awaitAnswer(from, address)
 			}
 		}
 	}
@@ -86,17 +79,9 @@ spec:
 		for _, meter := range meters {
 			d.awaitSuccess(meter)
 		}
-		if err := d.Node(first).PowerOff(); err != nil {
-			t.Fatal(err)
-		}
+		d.powerOff(d.Node(first))
 		for _, address := range both {
-			d.eventually(fmt.Sprintf("another node to own %s", address), func(ctx context.Context) error {
-				now, err := d.Owner(ctx, address)
-				if err == nil && now.Name == first {
-					err = fmt.Errorf("%s still owns it", first)
-				}
-				return err
-			})
+			d.awaitOtherOwner(address, d.Node(first))
 		}
 		for _, meter := range meters {
 			d.awaitSuccess(meter)
@@ -111,13 +96,8 @@ spec:
 	t.Run("both stay when their former owner returns", func(t *testing.T) {
 		d := d.in(t)
 		before := owners(d)
-		if err := d.Node(first).PowerOn(); err != nil {
-			t.Fatal(err)
-		}
-		if err := d.Node(first).AwaitReady(d.ctx); err != nil {
-			t.Fatal(err)
-		}
-		d.kubectl("rollout", "status", "--namespace=clarion-system", "daemonset/announcer", "--timeout=120s")
+		d.powerOn(d.Node(first))
+		d.awaitAnnouncers()
 		if now := owners(d); !slices.Equal(now, before) {
 			t.Errorf("announced by %v, want %v as before", now, before)
 		}
@@ -128,7 +108,7 @@ spec:
 		d := d.in(t)
 		d.loadBalancer("six", func(s *corev1.Service) { s.Spec.IPFamilies = []corev1.IPFamily{corev1.IPv6Protocol} })
 		address := d.awaitAddress("six")
-		d.awaitAnswer(address)
+		d.awaitAnswer(d.Client, address)
 		d.awaitSoleOwner(address)
 		d.delete("six")
 		d.eventually("nobody to claim its address", func(ctx context.Context) error {

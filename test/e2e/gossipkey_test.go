@@ -33,8 +33,7 @@ func TestThereIsAlwaysAGossipKey(t *testing.T) {
 	}
 
 	first := key("")
-	d.kubectl("rollout", "restart", "--namespace=kube-system", "deployment/"+ccm)
-	d.awaitRollout()
+	d.restartCCM()
 	if again := key(""); again.UID != first.UID || !bytes.Equal(again.Data["key"], first.Data["key"]) {
 		t.Error("a restart of the cloud-controller-manager replaced the key")
 	}

@@ -11,11 +11,11 @@ import (
 	"github.com/clarionlb/clarion/test/cluster/network"
 )
 
-// awaitAnswer waits until a client outside of the cluster gets an answer at an address.
-func (d *deployment) awaitAnswer(address netip.Addr) {
+// awaitAnswer waits until a host gets an answer over HTTP at an address.
+func (d *deployment) awaitAnswer(from *network.Host, address netip.Addr) {
 	d.t.Helper()
-	d.eventually(fmt.Sprintf("an answer at %s", address), func(ctx context.Context) error {
-		_, err := curl(ctx, d.Client, address)
+	d.eventually(fmt.Sprintf("an answer at %s for %s", address, from.Name), func(ctx context.Context) error {
+		_, err := curl(ctx, from, address)
 		return err
 	})
 }
@@ -47,6 +47,18 @@ func (d *deployment) watch(addresses ...netip.Addr) *network.Watch {
 		}
 	})
 	return watch
+}
+
+// awaitOtherOwner waits until another node than one owns an address, and returns it.
+func (d *deployment) awaitOtherOwner(address netip.Addr, than *cluster.Node) (owner *cluster.Node) {
+	d.t.Helper()
+	d.eventually(fmt.Sprintf("%s to move from %s", address, than.Name), func(ctx context.Context) (err error) {
+		if owner, err = d.Owner(ctx, address); err == nil && owner == than {
+			err = fmt.Errorf("%s still owns it", than.Name)
+		}
+		return err
+	})
+	return owner
 }
 
 // awaitSoleOwner waits until exactly one node answers for an address, by ARP or to neighbour solicitations, and that is the

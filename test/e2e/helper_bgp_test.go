@@ -93,14 +93,17 @@ func (d *deployment) setPassword(secret, password string) {
 		"type: kubernetes.io/basic-auth\nstringData: {password: " + password + "}\n")
 }
 
-// awaitRoutes waits until a Service has that many addresses, and returns the prefixes of them alone.
+// hostRoute is the prefix of an address alone.
+func hostRoute(address netip.Addr) netip.Prefix { return netip.PrefixFrom(address, address.BitLen()) }
+
+// awaitRoutes waits until a Service has that many addresses, and returns the prefix of each alone.
 func (d *deployment) awaitRoutes(service string, count int) []netip.Prefix {
 	d.t.Helper()
 	var routes []netip.Prefix
 	d.eventually(fmt.Sprintf("Service %s to have %d addresses", service, count), func(context.Context) error {
 		routes = nil
 		for _, address := range addresses(d.service(service)) {
-			routes = append(routes, netip.PrefixFrom(address, address.BitLen()))
+			routes = append(routes, hostRoute(address))
 		}
 		if len(routes) != count {
 			return fmt.Errorf("%v", routes)
@@ -171,22 +174,6 @@ func (d *deployment) awaitUp(peer string) {
 		}
 		return nil
 	})
-}
-
-// eventOn looks for an event on a node's Announcer.
-func (d *deployment) eventOn(ctx context.Context, node, reason, text string) error {
-	events, err := d.Kubernetes().CoreV1().Events(metav1.NamespaceAll).List(ctx, metav1.ListOptions{
-		FieldSelector: "involvedObject.kind=Announcer,involvedObject.name=" + node + ",reason=" + reason,
-	})
-	if err != nil {
-		return err
-	}
-	for _, event := range events.Items {
-		if strings.HasPrefix(event.Message, text) {
-			return nil
-		}
-	}
-	return fmt.Errorf("there are %+v", events.Items)
 }
 
 func readFile(t *testing.T, name string) string {

@@ -11,7 +11,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
-	"github.com/clarionlb/clarion/test/cluster"
 )
 
 // describes tells why a condition does not have a reason and a text.
@@ -32,7 +31,7 @@ func describes(condition metav1.Condition, reason, text string) error {
 // awaitAddresses waits until a Service has these addresses, in this order, and says so.
 func (d *deployment) awaitAddresses(name string, want ...string) {
 	d.t.Helper()
-	d.awaitAnswerTo(name, "Assigned", "", want...)
+	d.awaitAssignment(name, "Assigned", "", want...)
 }
 
 // awaitSharing waits until a Service has an address and says with whom it shares it, with those and nobody else.
@@ -55,10 +54,10 @@ func (d *deployment) awaitSharing(name, address string, with ...string) {
 // awaitRefusal waits until a Service has no address and says why.
 func (d *deployment) awaitRefusal(name, reason, text string) {
 	d.t.Helper()
-	d.awaitAnswerTo(name, reason, text)
+	d.awaitAssignment(name, reason, text)
 }
 
-func (d *deployment) awaitAnswerTo(name, reason, text string, want ...string) {
+func (d *deployment) awaitAssignment(name, reason, text string, want ...string) {
 	d.t.Helper()
 	d.eventually(fmt.Sprintf("Service %s to have %v, %s", name, want, reason), func(context.Context) error {
 		service := d.service(name)
@@ -115,29 +114,6 @@ func (d *deployment) awaitAnnounced(name, reason, message string) metav1.Conditi
 		return nil
 	})
 	return *condition
-}
-
-// awaitReadyReason waits until the Announcer of a node is ready, for this reason.
-func (d *deployment) awaitReadyReason(node *cluster.Node, reason string) {
-	d.t.Helper()
-	d.awaitAnnouncerCondition(node, v1alpha1.ConditionReady, func(c metav1.Condition) bool {
-		return c.Status == metav1.ConditionTrue && c.Reason == reason
-	})
-}
-
-func (d *deployment) awaitAnnouncerCondition(node *cluster.Node, kind string, match func(metav1.Condition) bool) {
-	d.t.Helper()
-	d.eventually(fmt.Sprintf("condition %s of Announcer %s", kind, node.Name), func(ctx context.Context) error {
-		announcer, err := d.Clarion.ClarionV1alpha1().Announcers().Get(ctx, node.Name, metav1.GetOptions{})
-		if err != nil {
-			return err
-		}
-		condition := meta.FindStatusCondition(announcer.Status.Conditions, kind)
-		if condition == nil || !match(*condition) {
-			return fmt.Errorf("it is %v", condition)
-		}
-		return nil
-	})
 }
 
 func sorted(list []string) []string {

@@ -66,6 +66,25 @@ func (d *deployment) kubectl(args ...string) string {
 	return out
 }
 
+// powerOff takes the power from a node, at once.
+func (d *deployment) powerOff(node *cluster.Node) {
+	d.t.Helper()
+	if err := node.PowerOff(); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+// powerOn boots a node and waits until it is Ready.
+func (d *deployment) powerOn(node *cluster.Node) {
+	d.t.Helper()
+	if err := node.PowerOn(); err != nil {
+		d.t.Fatal(err)
+	}
+	if err := node.AwaitReady(d.ctx); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
 // eventually waits until check returns nil.
 func (d *deployment) eventually(what string, check func(ctx context.Context) error) {
 	d.t.Helper()

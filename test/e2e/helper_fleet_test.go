@@ -11,7 +11,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/clarionlb/clarion/test/cluster"
 	"github.com/clarionlb/clarion/test/cluster/network"
@@ -161,34 +160,12 @@ func (d *deployment) named(text string) string {
 	return text
 }
 
-// awaitInSight waits until each of these nodes sees that many announcers.
-func (d *deployment) awaitInSight(count int32, nodes ...*cluster.Node) {
-	d.t.Helper()
-	d.eventually(fmt.Sprintf("%d announcers in sight", count), func(ctx context.Context) error {
-		for _, node := range nodes {
-			announcer, err := d.Clarion.ClarionV1alpha1().Announcers().Get(ctx, node.Name, metav1.GetOptions{})
-			if err != nil {
-				return err
-			}
-			if alive := announcer.Status.Members.Alive; alive != count {
-				return fmt.Errorf("%s sees %d", node.Name, alive)
-			}
-		}
-		return nil
-	})
-}
-
-func (d *deployment) awaitAllInSight() {
-	d.t.Helper()
-	d.awaitInSight(int32(len(d.Nodes())), d.Nodes()...)
-}
-
 // newFleet announces the addresses of Services from all nodes, one of them with an address of each family.
 func (d *deployment) newFleet(services int) *fleet {
 	d.t.Helper()
 	d.applyYAML(pool("public", "192.168.10.200-192.168.10.219", "fd00:10::200-fd00:10::219"))
-	d.apply(samples+"l2advertisement.yaml", samples+"deployment.yaml")
-	d.kubectl("rollout", "status", "deployment/myapp", "--timeout=120s")
+	d.apply(samples + "l2advertisement.yaml")
+	d.StartApp(d.t)
 	d.awaitAllInSight()
 	f := &fleet{deployment: d}
 	for i := range services - 1 {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -163,13 +162,7 @@ func testIsolatedNode(o *observation) {
 func (o *observation) awaitGivenUp(nodes ...*cluster.Node) {
 	o.t.Helper()
 	for _, node := range nodes {
-		o.eventually(node.Name+" to give up its addresses", func(ctx context.Context) error {
-			metrics, err := node.Run(ctx, "curl", "--silent", "--show-error", "http://127.0.0.1:7948/metrics")
-			if err == nil && !strings.Contains(metrics, "\nclarion_announcer_layer2_addresses 0\n") {
-				err = fmt.Errorf("it has some:\n%s", metrics)
-			}
-			return err
-		})
+		o.awaitAnnouncerMetrics(node, "clarion_announcer_layer2_addresses 0")
 	}
 }
 
@@ -241,21 +234,17 @@ func testTwoHalvesWithoutAPI(o *observation) {
 func testDeathWithoutAPI(o *observation) {
 	node := o.owners[o.addresses[0]]
 	resume := o.stopAPI()
-	if err := node.PowerOff(); err != nil {
-		o.t.Fatal(err)
-	}
+	o.powerOff(node)
 	o.awaitMove(o.of(node), node)
 	o.undisturbed(o.notOf(node))
 	resume()
-	o.powerOn(node)
+	o.rejoin(node)
 }
 
 // testSecondDeath has a node die while those that have taken over from another one can hardly have recorded that.
 func testSecondDeath(o *observation) {
 	first := o.owners[o.addresses[0]]
-	if err := first.PowerOff(); err != nil {
-		o.t.Fatal(err)
-	}
+	o.powerOff(first)
 	var takers []*cluster.Node
 	for _, address := range o.of(first) {
 		o.eventually(fmt.Sprintf("another node to answer for %s", address), func(ctx context.Context) error {
@@ -276,12 +265,10 @@ func testSecondDeath(o *observation) {
 	if second == nil {
 		o.t.Fatal("every other node that has addresses has taken some over")
 	}
-	if err := second.PowerOff(); err != nil {
-		o.t.Fatal(err)
-	}
+	o.powerOff(second)
 	o.awaitMove(o.of(second), first, second)
 	o.undisturbed(o.notOf(first, second))
-	o.powerOn(first, second)
+	o.rejoin(first, second)
 	for _, address := range o.of(first, second) {
 		if moves := o.watch.Answers(address).Moves(); moves != 1 {
 			o.t.Errorf("%s has moved %d times", address, moves)
@@ -289,8 +276,8 @@ func testSecondDeath(o *observation) {
 	}
 }
 
-// powerOn has nodes take part again, and checks that they leave what they had where it is now.
-func (o *observation) powerOn(nodes ...*cluster.Node) {
+// rejoin powers nodes on again, and expects that the addresses which they had stay where they are now.
+func (o *observation) rejoin(nodes ...*cluster.Node) {
 	o.t.Helper()
 	for _, node := range nodes {
 		if err := node.PowerOn(); err != nil {

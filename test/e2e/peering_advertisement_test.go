@@ -64,7 +64,7 @@ func testAggregates(p *peering) {
 	p.loadBalancer("everywhere", in("block", corev1.ServiceExternalTrafficPolicyCluster))
 	p.loadBalancer("here", in("block", corev1.ServiceExternalTrafficPolicyLocal))
 	p.near.awaitTellers(block, n1, n2)
-	p.near.awaitTellers(netip.PrefixFrom(p.awaitAddress("here"), 32))
+	p.near.awaitTellers(hostRoute(p.awaitAddress("here")))
 	place("n1")
 	p.delete("everywhere")
 	p.near.awaitTellers(block, n1)

@@ -42,8 +42,7 @@ func TestNodesSpeakWithEveryRouterInItsOwnWay(t *testing.T) {
 		" exit-address-family",
 	)
 	p.far = p.startFarRouter()
-	d.apply(samples + "deployment.yaml")
-	d.kubectl("rollout", "status", "deployment/myapp", "--timeout=120s")
+	d.StartApp(d.t)
 	d.applyYAML(strings.ReplaceAll(routedPool, "/24]", `/26, "2001:db8::/112"]`) + "---" + routedAdvertisement)
 	d.loadBalancer("web", families(require, ipv4, ipv6))
 	p.web = d.awaitRoutes("web", 2)
@@ -86,11 +85,8 @@ func testSessions(p *peering) {
 		"fd00:10::11":   {65041, "192.168.10.11", n1}, // it takes no IPv6 next hop for IPv4
 		"fd00:10::12":   {65051, "192.168.10.12", n2},
 	})
-	for _, address := range p.web {
-		p.eventually("an answer at "+address.Addr().String(), func(ctx context.Context) error {
-			_, err := curl(ctx, p.FarClient, address.Addr())
-			return err
-		})
+	for _, route := range p.web {
+		p.awaitAnswer(p.FarClient, route.Addr())
 	}
 	for _, peer := range []string{"tor", "six", "wire", "source", "inside", "outside", "guarded"} {
 		p.awaitBGPReady("bgppeer/"+peer, v1alpha1.ReasonValid, "")

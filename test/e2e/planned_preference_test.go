@@ -62,13 +62,7 @@ spec:
 
 	// It goes elsewhere if it has to, and does not come back by itself.
 	o.kubectl("annotate", "node", preferred.Name, v1alpha1.AnnotationDrain+"=")
-	o.eventually("the address to move", func(ctx context.Context) error {
-		owner, err := o.Owner(ctx, choosy)
-		if err == nil && owner == preferred {
-			err = fmt.Errorf("it is on %s", owner.Name)
-		}
-		return err
-	})
+	o.awaitOtherOwner(choosy, preferred)
 	o.kubectl("annotate", "node", preferred.Name, v1alpha1.AnnotationDrain+"-")
 	o.awaitReadyReason(preferred, v1alpha1.ReasonRunning)
 	if owner := o.awaitSoleOwner(choosy); owner == preferred {

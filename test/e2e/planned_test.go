@@ -40,8 +40,7 @@ func TestWhatIsDoneOnPurposeLosesNothing(t *testing.T) {
 
 func testUpgrade(o *observation) {
 	clients := o.connect(o.addresses)
-	o.kubectl("rollout", "restart", "--namespace=clarion-system", "daemonset/announcer")
-	o.kubectl("rollout", "status", "--namespace=clarion-system", "daemonset/announcer", "--timeout=120s")
+	o.restartAnnouncers()
 	o.awaitAllInSight()
 	o.undisturbed(o.addresses)
 	clients.lostNothing()
@@ -51,13 +50,7 @@ func testKilled(o *observation) {
 	address := o.addresses[0]
 	node := o.owners[address]
 	clients := o.connect(o.of(node))
-	announcer, err := node.Process("announcer")
-	if err != nil {
-		o.t.Fatal(err)
-	}
-	if err := announcer.Kill(); err != nil {
-		o.t.Fatal(err)
-	}
+	announcer := o.killAnnouncer(node)
 	// A client that does not know yet where the address is.
 	if _, err := o.Client.Run(o.ctx, "ip", "neigh", "flush", "to", address.String(), "dev", "eth0"); err != nil {
 		o.t.Fatal(err)

@@ -56,7 +56,7 @@ func TestAServiceGetsAnAddressAndAnswersFromOutside(t *testing.T) {
 			t.Errorf("the condition does not name the pool: %s", message)
 		}
 		d.awaitSoleOwner(wished)
-		d.awaitAnswer(wished)
+		d.awaitAnswer(d.Client, wished)
 		if _, err := curl(d.ctx, d.FarClient, wished); err != nil {
 			t.Errorf("no answer behind the router: %v", err)
 		}
@@ -69,7 +69,7 @@ func TestAServiceGetsAnAddressAndAnswersFromOutside(t *testing.T) {
 		if got == wished || !inPool(got) {
 			t.Errorf("got %s, want another address of the pool", got)
 		}
-		d.awaitAnswer(got)
+		d.awaitAnswer(d.Client, got)
 		d.delete("myapp-2")
 	})
 
@@ -96,7 +96,7 @@ func TestAServiceGetsAnAddressAndAnswersFromOutside(t *testing.T) {
 		}
 		d.loadBalancer("foreign", class("example.com/other"))
 		d.loadBalancer("ours", class(v1alpha1.LoadBalancerClass))
-		d.awaitAnswer(d.awaitAddress("ours"))
+		d.awaitAnswer(d.Client, d.awaitAddress("ours"))
 		if foreign := d.service("foreign"); len(foreign.Finalizers)+len(foreign.Status.Conditions)+len(addresses(foreign)) != 0 {
 			t.Errorf("the foreign Service was touched: %v %v", foreign.Finalizers, foreign.Status)
 		}
@@ -127,7 +127,7 @@ func TestAServiceGetsAnAddressAndAnswersFromOutside(t *testing.T) {
 		d := d.in(t)
 		d.loadBalancer("changing", annotate("clarionlb.io/addresses", "192.168.10.240"))
 		address := d.awaitAddress("changing")
-		d.awaitAnswer(address)
+		d.awaitAnswer(d.Client, address)
 
 		d.update("changing", func(s *corev1.Service) { s.Spec.Type = corev1.ServiceTypeClusterIP })
 		d.eventually("the Service to be cleaned up", func(context.Context) error {
@@ -149,7 +149,7 @@ func TestAServiceGetsAnAddressAndAnswersFromOutside(t *testing.T) {
 		if got := d.awaitAddress("changing"); got == address || !inPool(got) {
 			t.Errorf("got %s, want another address of the pool", got)
 		}
-		d.awaitAnswer(d.awaitAddress("changing"))
+		d.awaitAnswer(d.Client, d.awaitAddress("changing"))
 		d.delete("changing", "heir")
 	})
 

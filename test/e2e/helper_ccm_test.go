@@ -40,16 +40,24 @@ func (d *deployment) leaseHolder(ctx context.Context) (string, error) {
 func (d *deployment) scaleCCM(replicas int) {
 	d.t.Helper()
 	d.kubectl("scale", "--namespace=kube-system", "deployment/"+ccm, fmt.Sprintf("--replicas=%d", replicas))
-	d.awaitRollout()
+	d.awaitCCM()
 }
 
-func (d *deployment) awaitRollout() {
+// restartCCM replaces all cloud-controller-managers as an upgrade does, and waits until the new ones are ready.
+func (d *deployment) restartCCM() {
+	d.t.Helper()
+	d.kubectl("rollout", "restart", "--namespace=kube-system", "deployment/"+ccm)
+	d.awaitCCM()
+}
+
+// awaitCCM waits until the cloud-controller-managers are as many as asked for, in their latest version, and ready.
+func (d *deployment) awaitCCM() {
 	d.t.Helper()
 	d.kubectl("rollout", "status", "--namespace=kube-system", "deployment/"+ccm, "--timeout=120s")
 }
 
-// withoutCCM does something while no cloud-controller-manager runs.
-func (d *deployment) withoutCCM(do func()) {
+// withoutCCM does something while no cloud-controller-manager runs. After that, as many run as it is told.
+func (d *deployment) withoutCCM(replicasAfter int, do func()) {
 	d.t.Helper()
 	d.scaleCCM(0)
 	d.eventually("no replica to run", func(context.Context) error {
@@ -61,5 +69,5 @@ func (d *deployment) withoutCCM(do func()) {
 		return nil
 	})
 	do()
-	d.scaleCCM(2)
+	d.scaleCCM(replicasAfter)
 }

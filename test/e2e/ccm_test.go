@@ -6,10 +6,6 @@ import (
 	"net/netip"
 	"testing"
 
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
-
 	"github.com/clarionlb/clarion/test/cluster"
 )
 
@@ -18,8 +14,7 @@ func TestAddressesOutliveTheCloudControllerManager(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, cluster.Config{Nodes: 2})
 	d.apply(samples + "pool.yaml")
-	d.kubectl("scale", "--namespace=kube-system", "deployment/"+ccm, "--replicas=2")
-	d.kubectl("rollout", "status", "--namespace=kube-system", "deployment/"+ccm, "--timeout=120s")
+	d.scaleCCM(2)
 
 	before := map[string]netip.Addr{}
 	for i := range 20 {
@@ -64,31 +59,19 @@ func TestAddressesOutliveTheCloudControllerManager(t *testing.T) {
 
 	t.Run("every replica is restarted", func(t *testing.T) {
 		d := d.in(t)
-		d.kubectl("rollout", "restart", "--namespace=kube-system", "deployment/"+ccm)
-		d.kubectl("rollout", "status", "--namespace=kube-system", "deployment/"+ccm, "--timeout=120s")
+		d.restartCCM()
 		unchanged(d, "after-restart")
 	})
 
 	t.Run("Services come and go while it is away", func(t *testing.T) {
 		d := d.in(t)
-		d.kubectl("scale", "--namespace=kube-system", "deployment/"+ccm, "--replicas=0")
-		d.eventually("no replica to run", func(context.Context) error {
-			for _, node := range d.Nodes() {
-				if p, err := node.Process(ccmProcess); err == nil {
-					return fmt.Errorf("process %v runs on %s", p, node.Name)
-				}
-			}
-			return nil
-		})
-		// One is deleted with its finalizer forced away, so that nobody hears of it.
 		freed := before["after-death"]
 		delete(before, "after-death")
-		if _, err := d.Kubernetes().CoreV1().Services(corev1.NamespaceDefault).Patch(d.ctx, "after-death", types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`), metav1.PatchOptions{}); err != nil {
-			t.Fatal(err)
-		}
-		d.delete("after-death")
-		d.loadBalancer("while-away", annotate("clarionlb.io/addresses", freed.String()))
-		d.kubectl("scale", "--namespace=kube-system", "deployment/"+ccm, "--replicas=1")
+		d.withoutCCM(1, func() {
+			d.dropFinalizers("after-death") // so that its deletion does not wait for the cloud-controller-manager
+			d.delete("after-death")
+			d.loadBalancer("while-away", annotate("clarionlb.io/addresses", freed.String()))
+		})
 		if got := d.awaitAddress("while-away"); got != freed {
 			t.Errorf("got %s, want the freed %s", got, freed)
 		}

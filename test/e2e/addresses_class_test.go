@@ -23,7 +23,7 @@ func testClasses(d *deployment) {
 			d.t.Fatal(err)
 		}
 		check := d.untouched("foreign")
-		d.fill(all(class(v1alpha1.LoadBalancerClass), wish("192.0.2.0")), "ours")
+		d.loadBalancers(all(class(v1alpha1.LoadBalancerClass), wish("192.0.2.0")), "ours")
 		check()
 		if service := d.service("foreign"); !slices.Equal(service.Finalizers, []string{servicehelpers.LoadBalancerCleanupFinalizer}) {
 			d.t.Errorf("the foreign Service has finalizers %v", service.Finalizers)
@@ -33,7 +33,7 @@ func testClasses(d *deployment) {
 
 	d.scenario("Services without a class are left to others when the flag says so, except those served before", func(d *deployment) {
 		d.provide(pool("pool", "192.0.2.0/28"))
-		d.fill(nil, "served", "changes")
+		d.loadBalancers(nil, "served", "changes")
 		d.loadBalancer("refused", annotate("clarionlb.io/address-pool", "later"))
 		d.awaitRefusal("refused", "NoMatchingPool", "does not exist")
 		served := d.untouched("served")
@@ -45,7 +45,7 @@ func testClasses(d *deployment) {
 		d.loadBalancer("classless-with-finalizer", finalizer)
 		classless := d.untouched("classless", "classless-with-finalizer")
 
-		d.fill(class(v1alpha1.LoadBalancerClass), "ours")
+		d.loadBalancers(class(v1alpha1.LoadBalancerClass), "ours")
 		d.update("changes", wish("192.0.2.9"))
 		d.awaitAddresses("changes", "192.0.2.9")
 		d.provide(pool("later", "198.51.100.0"))

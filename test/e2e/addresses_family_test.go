@@ -91,7 +91,7 @@ func testFamilies(d *deployment) {
 			d.update(s.name, families(prefer, s.order...))
 			d.awaitAddresses(s.name, s.first, s.second)
 		}
-		d.awaitFamilies("v4", &v1alpha1.AddressCounts{Total: 16, Assigned: 2, Available: 14}, nil)
+		d.awaitCountsByFamily("v4", &v1alpha1.AddressCounts{Total: 16, Assigned: 2, Available: 14}, nil)
 	})
 
 	d.scenario("a Service that requires both families has both or neither", func(d *deployment) {
@@ -100,7 +100,7 @@ func testFamilies(d *deployment) {
 		d.awaitAddresses("first", "192.0.2.0")
 		d.loadBalancer("demanding", families(require, ipv6, ipv4))
 		d.awaitRefusal("demanding", "PoolExhausted", `pool "v4" has no free IPv4 address`)
-		d.awaitFamilies("v6", nil, &v1alpha1.AddressCounts{Total: 16, Available: 16})
+		d.awaitCountsByFamily("v6", nil, &v1alpha1.AddressCounts{Total: 16, Available: 16})
 		d.delete("first")
 		d.awaitAddresses("demanding", "2001:db8::", "192.0.2.0")
 		d.withdraw("v6")

@@ -14,7 +14,7 @@ import (
 func testFeedback(d *deployment) {
 	d.scenario("events and writes are for transitions only", func(d *deployment) {
 		d.provide(pool("pool", "192.0.2.0/31"))
-		d.fill(nil, "served", "leaves")
+		d.loadBalancers(nil, "served", "leaves")
 		d.loadBalancer("waits", nil)
 		d.awaitRefusal("waits", "PoolExhausted", "")
 		d.awaitEvent("served", corev1.EventTypeNormal, "AddressAssigned", `192.0.2.0 from pool "pool"`)
@@ -87,8 +87,8 @@ func testFeedback(d *deployment) {
 
 	d.scenario("metrics are for those with a token", func(d *deployment) {
 		d.provide(poolWith("pool", "reuseAfter: 1h", "192.0.2.0/30", "2001:db8::/126"), pool("tiny", "198.51.100.0"))
-		d.fill(nil, "first", "second")
-		d.fill(annotate("clarionlb.io/address-pool", "tiny"), "third")
+		d.loadBalancers(nil, "first", "second")
+		d.loadBalancers(annotate("clarionlb.io/address-pool", "tiny"), "third")
 		d.delete("second")
 		d.loadBalancer("waits-1", annotate("clarionlb.io/address-pool", "tiny"))
 		d.awaitRefusal("waits-1", "PoolExhausted", "")

@@ -17,11 +17,11 @@ func testPools(d *deployment) {
 		v4 := []string{"192.0.2.8", "192.0.2.9", "192.0.2.10", "192.0.2.11", "192.0.2.20", "192.0.2.21", "192.0.2.30"}
 		v6 := []string{"2001:db8::8", "2001:db8::9", "2001:db8::20"}
 		d.provide(pool("mixed", "192.0.2.8/30", "2001:db8::8/127", "192.0.2.20-192.0.2.21", "192.0.2.30", "2001:db8::20"))
-		got := d.fill(nil, "a1", "a2", "a3", "a4", "a5", "a6", "a7")
+		got := d.loadBalancers(nil, "a1", "a2", "a3", "a4", "a5", "a6", "a7")
 		if slices.Sort(got); !slices.Equal(got, sorted(v4)) {
 			d.t.Errorf("got %v, want %v", got, v4)
 		}
-		got = d.fill(onlyIPv6, "b1", "b2", "b3")
+		got = d.loadBalancers(onlyIPv6, "b1", "b2", "b3")
 		if slices.Sort(got); !slices.Equal(got, sorted(v6)) {
 			d.t.Errorf("got %v, want %v", got, v6)
 		}
@@ -29,22 +29,22 @@ func testPools(d *deployment) {
 		d.awaitRefusal("a8", "PoolExhausted", `pool "mixed" has no free IPv4 address`)
 		d.loadBalancer("b4", onlyIPv6)
 		d.awaitRefusal("b4", "PoolExhausted", `pool "mixed" has no free IPv6 address`)
-		d.awaitFamilies("mixed", &v1alpha1.AddressCounts{Total: 7, Assigned: 7}, &v1alpha1.AddressCounts{Total: 3, Assigned: 3})
+		d.awaitCountsByFamily("mixed", &v1alpha1.AddressCounts{Total: 7, Assigned: 7}, &v1alpha1.AddressCounts{Total: 3, Assigned: 3})
 	})
 
 	d.scenario("what is excluded is not handed out, not even on request", func(d *deployment) {
 		d.provide(poolWith("holes", `exclude: ["192.0.2.0", "192.0.2.2-192.0.2.6"]`, "192.0.2.0/29"))
-		if got := d.fill(nil, "first", "second"); !slices.Equal(got, []string{"192.0.2.1", "192.0.2.7"}) {
+		if got := d.loadBalancers(nil, "first", "second"); !slices.Equal(got, []string{"192.0.2.1", "192.0.2.7"}) {
 			d.t.Errorf("got %v, want .1 and .7", got)
 		}
 		d.loadBalancer("third", wish("192.0.2.2"))
 		d.awaitRefusal("third", "AddressNotInPool", `192.0.2.2 is excluded from pool "holes"`)
-		d.awaitFamilies("holes", &v1alpha1.AddressCounts{Total: 2, Assigned: 2}, nil)
+		d.awaitCountsByFamily("holes", &v1alpha1.AddressCounts{Total: 2, Assigned: 2}, nil)
 	})
 
 	d.scenario("a pool that avoids buggy IPs leaves out .0 and .255", func(d *deployment) {
 		d.provide(poolWith("tidy", "avoidBuggyIPs: true", "192.0.2.254-192.0.3.1"))
-		if got := d.fill(nil, "first", "second"); !slices.Equal(got, []string{"192.0.2.254", "192.0.3.1"}) {
+		if got := d.loadBalancers(nil, "first", "second"); !slices.Equal(got, []string{"192.0.2.254", "192.0.3.1"}) {
 			d.t.Errorf("got %v, want 192.0.2.254 and 192.0.3.1", got)
 		}
 		d.loadBalancer("third", wish("192.0.2.255"))
@@ -73,7 +73,7 @@ func testPools(d *deployment) {
 			poolWith("some-first", "serviceAllocation: {priority: 50, namespaces: [default]}", "192.0.2.6"),
 		)
 		want := []string{"192.0.2.6", "192.0.2.5", "192.0.2.4", "192.0.2.3", "192.0.2.2", "192.0.2.1"}
-		if got := d.fill(nil, "s1", "s2", "s3", "s4", "s5", "s6"); !slices.Equal(got, want) {
+		if got := d.loadBalancers(nil, "s1", "s2", "s3", "s4", "s5", "s6"); !slices.Equal(got, want) {
 			d.t.Errorf("got %v, want %v", got, want)
 		}
 	})
@@ -113,7 +113,7 @@ func testPools(d *deployment) {
 
 	d.scenario("a freed address is not reused at once, except by its former owner, by those who ask for it, and when nothing else is left", func(d *deployment) {
 		d.provide(poolWith("resting", "reuseAfter: 1h", "192.0.2.0/30"))
-		d.fill(nil, "first", "second")
+		d.loadBalancers(nil, "first", "second")
 		d.delete("first", "second")
 		d.loadBalancer("third", nil)
 		d.awaitAddresses("third", "192.0.2.2")
@@ -130,7 +130,7 @@ func testPools(d *deployment) {
 
 	d.scenario("a freed address of a pool that reuses addresses at once is the next to go", func(d *deployment) {
 		d.provide(poolWith("restless", "reuseAfter: 0s", "192.0.2.0/30"))
-		d.fill(nil, "first")
+		d.loadBalancers(nil, "first")
 		d.delete("first")
 		d.loadBalancer("second", nil)
 		d.awaitAddresses("second", "192.0.2.0")
@@ -152,7 +152,7 @@ func testPools(d *deployment) {
 		}
 		good := pool("good", "198.51.100.0/31")
 		d.provide(good)
-		d.fill(nil, "before")
+		d.loadBalancers(nil, "before")
 		check := d.untouched("before")
 		var manifests []string
 		for _, w := range wrong {
@@ -160,9 +160,9 @@ func testPools(d *deployment) {
 		}
 		d.provide(manifests...)
 		for _, w := range wrong {
-			d.awaitReady(w.name, w.reason, w.text)
+			d.awaitReady("ipaddresspool/"+w.name, w.reason, w.text)
 		}
-		d.awaitReady("good", v1alpha1.ReasonValid, "")
+		d.awaitReady("ipaddresspool/good", v1alpha1.ReasonValid, "")
 		d.loadBalancer("after", nil)
 		d.awaitAddresses("after", "198.51.100.1")
 		check()
@@ -176,8 +176,8 @@ func testPools(d *deployment) {
 	d.scenario("of two pools that overlap the older one works, and the younger one when the older is gone", func(d *deployment) {
 		d.provide(pool("a-older", "192.0.2.0/30"))
 		d.provide(pool("b-younger", "192.0.2.2-192.0.2.9"), pool("c-else", "192.0.2.64"))
-		d.awaitReady("a-older", v1alpha1.ReasonValid, "")
-		d.awaitReady("b-younger", v1alpha1.ReasonOverlaps, `192.0.2.2-192.0.2.9 overlaps 192.0.2.0-192.0.2.3 of pool "a-older", which is older`)
+		d.awaitReady("ipaddresspool/a-older", v1alpha1.ReasonValid, "")
+		d.awaitReady("ipaddresspool/b-younger", v1alpha1.ReasonOverlaps, `192.0.2.2-192.0.2.9 overlaps 192.0.2.0-192.0.2.3 of pool "a-older", which is older`)
 		d.loadBalancer("stays", wish("192.0.2.3"))
 		d.awaitAddresses("stays", "192.0.2.3")
 		d.loadBalancer("moves", wish("192.0.2.1"))
@@ -186,7 +186,7 @@ func testPools(d *deployment) {
 		d.awaitRefusal("waits", "AddressNotInPool", `192.0.2.7 is in pool "b-younger", which cannot be used`)
 		d.update("moves", wish(""))
 		d.withdraw("a-older")
-		d.awaitReady("b-younger", v1alpha1.ReasonValid, "")
+		d.awaitReady("ipaddresspool/b-younger", v1alpha1.ReasonValid, "")
 		d.awaitAssignment("stays", "Assigned", `from pool "b-younger"`, "192.0.2.3")
 		d.awaitAddresses("waits", "192.0.2.7")
 		d.awaitAddresses("moves", "192.0.2.2")
@@ -198,16 +198,16 @@ func testPools(d *deployment) {
 			poolWith("in-services", "autoAssign: false", "10.96.255.0/30"),
 			poolWith("in-pods", "autoAssign: false", "fd00:244:1::100/126"),
 		)
-		d.awaitReady("lan", v1alpha1.ReasonValid, `192.168.10.11 is the address of node "n1" and is not handed out; fd00:10::11 is the address of node "n1"`)
-		d.awaitReady("in-services", v1alpha1.ReasonValid, "the cluster's Service CIDR, 10.96.0.0/16")
-		d.awaitReady("in-pods", v1alpha1.ReasonValid, `the pod CIDR of node "n1", fd00:244:1::/64`)
-		if got := d.fill(nil, "first", "second"); !slices.Equal(got, []string{"192.168.10.10", "192.168.10.12"}) {
+		d.awaitReady("ipaddresspool/lan", v1alpha1.ReasonValid, `192.168.10.11 is the address of node "n1" and is not handed out; fd00:10::11 is the address of node "n1"`)
+		d.awaitReady("ipaddresspool/in-services", v1alpha1.ReasonValid, "the cluster's Service CIDR, 10.96.0.0/16")
+		d.awaitReady("ipaddresspool/in-pods", v1alpha1.ReasonValid, `the pod CIDR of node "n1", fd00:244:1::/64`)
+		if got := d.loadBalancers(nil, "first", "second"); !slices.Equal(got, []string{"192.168.10.10", "192.168.10.12"}) {
 			d.t.Errorf("got %v, want .10 and .12", got)
 		}
 		d.loadBalancer("third", nil)
 		d.awaitRefusal("third", "PoolExhausted", `"lan"`)
 		d.loadBalancer("hijacker", wish("192.168.10.11"))
 		d.awaitRefusal("hijacker", "AddressReserved", `192.168.10.11 is never handed out: it is the address of node "n1"`)
-		d.awaitFamilies("lan", &v1alpha1.AddressCounts{Total: 2, Assigned: 2}, &v1alpha1.AddressCounts{Total: 2, Available: 2})
+		d.awaitCountsByFamily("lan", &v1alpha1.AddressCounts{Total: 2, Assigned: 2}, &v1alpha1.AddressCounts{Total: 2, Available: 2})
 	})
 }

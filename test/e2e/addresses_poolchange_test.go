@@ -9,10 +9,10 @@ import (
 func testPoolsThatChange(d *deployment) {
 	d.scenario("a pool that grows serves those who wait, the oldest first", func(d *deployment) {
 		d.provide(pool("pool", "192.0.2.0"))
-		d.fill(nil, "served")
+		d.loadBalancers(nil, "served")
 		for _, name := range []string{"waits-1", "waits-2", "waits-3"} {
 			if name == "waits-3" {
-				d.aSecondLater()
+				d.awaitNextSecond()
 			}
 			d.loadBalancer(name, nil)
 			d.awaitRefusal(name, "PoolExhausted", `pool "pool" has no free IPv4 address`)
@@ -28,14 +28,14 @@ func testPoolsThatChange(d *deployment) {
 
 	d.scenario("a pool that shrinks moves those whose address left, and no other", func(d *deployment) {
 		d.provide(pool("a", "192.0.2.0/30"))
-		d.fill(nil, "s0", "s1", "s2", "s3")
+		d.loadBalancers(nil, "s0", "s1", "s2", "s3")
 		check := d.untouched("s0", "s1")
 		d.provide(pool("b", "198.51.100.0/31"))
 		d.provide(poolWith("a", "exclude: [192.0.2.2]", "192.0.2.0-192.0.2.2"))
 		d.awaitCounts("a", v1alpha1.AddressCounts{Total: 2, Assigned: 2})
 		d.awaitCounts("b", v1alpha1.AddressCounts{Total: 2, Assigned: 2})
 		for _, name := range []string{"s2", "s3"} {
-			d.awaitAssignment(name, "Assigned", `from pool "b"`, d.awaitOther(name, "192.0.2.2", "192.0.2.3"))
+			d.awaitAssignment(name, "Assigned", `from pool "b"`, d.awaitOtherAddress(name, "192.0.2.2", "192.0.2.3"))
 		}
 		check()
 		check = d.untouched("s0", "s1", "s2", "s3") // all are right where they are
@@ -47,7 +47,7 @@ func testPoolsThatChange(d *deployment) {
 
 	d.scenario("a pool that is shrunk below an address that a Service asks for has it wait for that", func(d *deployment) {
 		d.provide(pool("a", "192.0.2.0/30"))
-		d.fill(wish("192.0.2.3"), "insists")
+		d.loadBalancers(wish("192.0.2.3"), "insists")
 		d.provide(pool("a", "192.0.2.0/31"))
 		d.awaitRefusal("insists", "AddressNotInPool", "192.0.2.3 is in no pool")
 		d.provide(pool("a", "192.0.2.0/30"))
@@ -56,10 +56,10 @@ func testPoolsThatChange(d *deployment) {
 
 	d.scenario("Services of a deleted pool move or wait with a reason", func(d *deployment) {
 		d.provide(pool("a", "192.0.2.0/30"), pool("b", "198.51.100.0/30"))
-		d.fill(nil, "moves")
-		d.fill(annotate("clarionlb.io/address-pool", "a"), "loyal")
-		d.fill(wish("192.0.2.3"), "insists")
-		d.fill(annotate("clarionlb.io/address-pool", "b"), "unaffected")
+		d.loadBalancers(nil, "moves")
+		d.loadBalancers(annotate("clarionlb.io/address-pool", "a"), "loyal")
+		d.loadBalancers(wish("192.0.2.3"), "insists")
+		d.loadBalancers(annotate("clarionlb.io/address-pool", "b"), "unaffected")
 		check := d.untouched("unaffected")
 		d.withdraw("a")
 		d.awaitAddresses("moves", "198.51.100.1")
@@ -77,7 +77,7 @@ func testPoolsThatChange(d *deployment) {
 
 	d.scenario("an edit that leaves an address right touches nobody", func(d *deployment) {
 		d.provide(pool("a", "192.0.2.0/30"))
-		d.fill(nil, "first", "second")
+		d.loadBalancers(nil, "first", "second")
 		check := d.untouched("first", "second")
 		d.kubectl("label", "ipaddresspool", "a", "tier=gold")
 		d.provide(poolWith("a", "autoAssign: false\n  reuseAfter: 1m\n  serviceAllocation: {priority: 7, namespaces: [default]}", "192.0.2.9", "192.0.2.0-192.0.2.3"))
@@ -92,8 +92,8 @@ func testPoolsThatChange(d *deployment) {
 		}
 		team := d.within("team-b")
 		d.provide(allocation("namespaces: [default]"), pool("z-rest", "198.51.100.0/30"))
-		d.fill(nil, "ours")
-		team.fill(annotate("clarionlb.io/address-pool", "z-rest"), "fence")
+		d.loadBalancers(nil, "ours")
+		team.loadBalancers(annotate("clarionlb.io/address-pool", "z-rest"), "fence")
 		team.loadBalancer("theirs", annotate("clarionlb.io/address-pool", "a"))
 		team.awaitRefusal("theirs", "NoMatchingPool", `pool "a" is not for Services in namespace "team-b"`)
 

@@ -30,7 +30,7 @@ func testRequests(d *deployment) {
 
 	d.scenario("what contradicts itself, cannot be read or cannot be had is refused with a sentence", func(d *deployment) {
 		d.provide(pool("a", "192.0.2.0/28"), pool("b", "198.51.100.0/28"))
-		d.fill(wish("192.0.2.1"), "holder")
+		d.loadBalancers(wish("192.0.2.1"), "holder")
 		for name, s := range map[string]struct {
 			change       func(*corev1.Service)
 			reason, text string
@@ -84,9 +84,9 @@ func testRequests(d *deployment) {
 
 	d.scenario("a Service that asks for an address that another one has waits for it, without any", func(d *deployment) {
 		d.provide(poolWith("a", "reuseAfter: 1h", "192.0.2.0/28"))
-		d.fill(nil, "holder", "wisher")
-		d.aSecondLater()
-		d.fill(nil, "later")
+		d.loadBalancers(nil, "holder", "wisher")
+		d.awaitNextSecond()
+		d.loadBalancers(nil, "later")
 		for _, name := range []string{"wisher", "later"} {
 			d.update(name, wish("192.0.2.0"))
 			d.awaitRefusal(name, "AddressInUse", "192.0.2.0 is in use by Service default/holder")
@@ -100,7 +100,7 @@ func testRequests(d *deployment) {
 
 	d.scenario("a Service whose wish cannot be understood keeps what it has", func(d *deployment) {
 		d.provide(pool("a", "192.0.2.0/28"))
-		d.fill(nil, "confused")
+		d.loadBalancers(nil, "confused")
 		d.update("confused", annotate("clarionlb.io/addresses", "192.0.2"))
 		d.awaitAssignment("confused", "InvalidRequest", `"192.0.2" is not an IP address`, "192.0.2.0")
 		d.loadBalancer("other", nil)

@@ -15,9 +15,9 @@ func testReservations(d *deployment) {
 			poolWith("pool", "reuseAfter: 0s", "192.0.2.0/30", "2001:db8::/126"),
 			reservation("web", "web", "192.0.2.0", "2001:db8::-2001:db8::1"),
 		)
-		d.awaitReservation("web", v1alpha1.ReasonValid, "kept for Service default/web")
-		d.awaitFamilies("pool", &v1alpha1.AddressCounts{Total: 4, Available: 3}, &v1alpha1.AddressCounts{Total: 4, Available: 2})
-		if got := d.fill(nil, "other"); !slices.Equal(got, []string{"192.0.2.1"}) {
+		d.awaitReady("ipaddressreservation/web", v1alpha1.ReasonValid, "kept for Service default/web")
+		d.awaitCountsByFamily("pool", &v1alpha1.AddressCounts{Total: 4, Available: 3}, &v1alpha1.AddressCounts{Total: 4, Available: 2})
+		if got := d.loadBalancers(nil, "other"); !slices.Equal(got, []string{"192.0.2.1"}) {
 			d.t.Errorf("another Service got %v, want 192.0.2.1", got)
 		}
 		d.within("team-a").loadBalancer("web", wish("192.0.2.0"))
@@ -26,7 +26,7 @@ func testReservations(d *deployment) {
 			d.loadBalancer("web", families(require))
 			d.awaitAddresses("web", "192.0.2.0", "2001:db8::")
 			d.delete("web")
-			d.fill(nil, "greedy")
+			d.loadBalancers(nil, "greedy")
 			d.delete("greedy")
 		}
 		d.loadBalancer("web", all(families(prefer, ipv6, ipv4), wish("2001:db8::1")))
@@ -35,9 +35,9 @@ func testReservations(d *deployment) {
 
 	d.scenario("addresses are kept out of use until the reservation is gone", func(d *deployment) {
 		d.provide(pool("pool", "192.0.2.16/30"), reservation("router", "", "192.0.2.16/31"))
-		d.awaitReservation("router", v1alpha1.ReasonValid, "192.0.2.16-192.0.2.17 kept out of use")
-		d.awaitFamilies("pool", &v1alpha1.AddressCounts{Total: 2, Available: 2}, nil)
-		d.fill(nil, "first", "second")
+		d.awaitReady("ipaddressreservation/router", v1alpha1.ReasonValid, "192.0.2.16-192.0.2.17 kept out of use")
+		d.awaitCountsByFamily("pool", &v1alpha1.AddressCounts{Total: 2, Available: 2}, nil)
+		d.loadBalancers(nil, "first", "second")
 		d.loadBalancer("third", nil)
 		d.awaitRefusal("third", "PoolExhausted", `pool "pool"`)
 		d.loadBalancer("asking", wish("192.0.2.17"))
@@ -51,7 +51,7 @@ func testReservations(d *deployment) {
 
 	d.scenario("a reservation takes no address from a Service that has it, and keeps it from the next", func(d *deployment) {
 		d.provide(poolWith("pool", "reuseAfter: 0s", "192.0.2.32/30"))
-		d.fill(nil, "holder")
+		d.loadBalancers(nil, "holder")
 		check := d.untouched("holder")
 		d.provide(reservation("web", "web", "192.0.2.32"))
 		d.loadBalancer("web", nil)
@@ -69,15 +69,15 @@ func testReservations(d *deployment) {
 	d.scenario("a reservation that is wrong says what is wrong and harms no other", func(d *deployment) {
 		d.provide(pool("pool", "192.0.2.64/30"), reservation("a-older", "web", "192.0.2.64"))
 		d.provide(reservation("b-younger", "", "192.0.2.64/31"), reservation("wrong", "", "192.0.2.65", "192.0.2.73-192.0.2.67"))
-		d.awaitReservation("a-older", v1alpha1.ReasonValid, "web")
-		d.awaitReservation("b-younger", v1alpha1.ReasonOverlaps, `the older IPAddressReservation "a-older"`)
-		d.awaitReservation("wrong", v1alpha1.ReasonInvalidAddress, `spec.addresses: "192.0.2.73-192.0.2.67": start of range is after its end`)
+		d.awaitReady("ipaddressreservation/a-older", v1alpha1.ReasonValid, "web")
+		d.awaitReady("ipaddressreservation/b-younger", v1alpha1.ReasonOverlaps, `the older IPAddressReservation "a-older"`)
+		d.awaitReady("ipaddressreservation/wrong", v1alpha1.ReasonInvalidAddress, `spec.addresses: "192.0.2.73-192.0.2.67": start of range is after its end`)
 		d.loadBalancer("web", nil)
 		d.awaitAddresses("web", "192.0.2.64")
 		d.loadBalancer("other", nil)
 		d.awaitAddresses("other", "192.0.2.66")
 		d.provide(reservation("wrong", "", "192.0.2.67"))
-		d.awaitReservation("wrong", v1alpha1.ReasonValid, "192.0.2.67 kept out of use")
+		d.awaitReady("ipaddressreservation/wrong", v1alpha1.ReasonValid, "192.0.2.67 kept out of use")
 		d.loadBalancer("late", nil)
 		d.awaitRefusal("late", "PoolExhausted", "")
 	})

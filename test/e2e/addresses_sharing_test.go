@@ -24,7 +24,7 @@ func testSharing(d *deployment) {
 		d.awaitRefusal("insists", "SharingConflict", "192.0.2.0 cannot be shared with Service default/http: both use port TCP/80")
 		d.loadBalancer("other-key", all(annotate("clarionlb.io/allow-shared-ip", "other"), wish("192.0.2.0"), port(1)))
 		d.awaitRefusal("other-key", "SharingConflict", "192.0.2.0 is shared under another key")
-		d.aSecondLater()
+		d.awaitNextSecond()
 		d.loadBalancer("no-key", all(wish("192.0.2.0"), port(2)))
 		d.awaitRefusal("no-key", "AddressInUse", "192.0.2.0 is in use by Service default/")
 
@@ -57,7 +57,7 @@ func testSharing(d *deployment) {
 		d.awaitAddresses("one", "192.0.2.0")
 		other.loadBalancer("two", all(key, port(81)))
 		other.awaitAddresses("two", "192.0.2.1")
-		d.aSecondLater()
+		d.awaitNextSecond()
 		other.loadBalancer("insists", all(key, port(82), wish("192.0.2.0")))
 		other.awaitRefusal("insists", "SharingConflict", `192.0.2.0 cannot be shared with Service default/one: pool "pool" keeps namespaces apart (sharing: Namespace)`)
 		d.provide(poolWith("pool", "sharing: Cluster", "192.0.2.0/28"))

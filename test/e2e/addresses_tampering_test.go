@@ -15,10 +15,10 @@ import (
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
-func testTruth(d *deployment) {
+func testTamperedStatus(d *deployment) {
 	d.scenario("a status that is cleared or edited by hand is put right", func(d *deployment) {
 		d.provide(pool("pool", "192.0.2.0/28"))
-		d.fill(nil, "victim", "bystander")
+		d.loadBalancers(nil, "victim", "bystander")
 		ingress := d.service("victim").Status.LoadBalancer.Ingress
 		check := d.untouched("bystander")
 		for _, lie := range []string{
@@ -38,7 +38,7 @@ func testTruth(d *deployment) {
 				if condition == nil || len(status.LoadBalancer.Ingress) != 1 || status.LoadBalancer.Ingress[0].IP != ingress[0].IP || *status.LoadBalancer.Ingress[0].IPMode != *ingress[0].IPMode {
 					return fmt.Errorf("it is %v", status)
 				}
-				return describes(*condition, "Assigned", `192.0.2.0 from pool "pool"`)
+				return checkCondition(*condition, "Assigned", `192.0.2.0 from pool "pool"`)
 			})
 		}
 		check()
@@ -48,15 +48,15 @@ func testTruth(d *deployment) {
 		d.provide(pool("pool", "192.0.2.0/30"))
 		d.kubectl("patch", "ipaddresspool", "pool", "--subresource=status", "--type=merge", `--patch={"status": {"ipv4": {"total": 7}, "conditions": []}}`)
 		d.awaitCounts("pool", v1alpha1.AddressCounts{Total: 4, Available: 4})
-		d.awaitReady("pool", v1alpha1.ReasonValid, "")
+		d.awaitReady("ipaddresspool/pool", v1alpha1.ReasonValid, "")
 	})
 
 	d.scenario("a clone that claims a taken address gets another one, with a warning on both", func(d *deployment) {
 		d.provide(pool("pool", "192.0.2.0/28"))
-		d.fill(nil, "original")
+		d.loadBalancers(nil, "original")
 		check := d.untouched("original")
-		d.aSecondLater()
-		d.fill(nil, "clone")
+		d.awaitNextSecond()
+		d.loadBalancers(nil, "clone")
 		d.patchStatus("clone", `{"loadBalancer": {"ingress": [{"ip": "192.0.2.0", "ipMode": "VIP"}]}}`)
 		d.awaitConflict("192.0.2.0 is claimed by Services default/original and default/clone", "original", "clone")
 		d.awaitAddresses("clone", "192.0.2.1")
@@ -65,9 +65,9 @@ func testTruth(d *deployment) {
 
 	d.scenario("what a former leader writes late is repaired, also for a Service that waits", func(d *deployment) {
 		d.provide(pool("pool", "192.0.2.0"))
-		d.fill(nil, "served")
+		d.loadBalancers(nil, "served")
 		check := d.untouched("served")
-		d.aSecondLater()
+		d.awaitNextSecond()
 		d.loadBalancer("waits", nil)
 		d.awaitRefusal("waits", "PoolExhausted", "")
 		d.patchStatus("waits", `{"loadBalancer": {"ingress": [{"ip": "192.0.2.0", "ipMode": "VIP"}]}, "conditions": [{"type": "clarionlb.io/AddressAssigned", "status": "True", "reason": "Assigned", "message": "192.0.2.0 from pool \"pool\"", "lastTransitionTime": "2020-01-01T00:00:00Z"}]}`)
@@ -80,7 +80,7 @@ func testTruth(d *deployment) {
 
 	d.scenario("a finalizer that is removed by force leaks no address", func(d *deployment) {
 		d.provide(poolWith("pool", "reuseAfter: 0s", "192.0.2.0/31"))
-		d.fill(nil, "stays", "goes")
+		d.loadBalancers(nil, "stays", "goes")
 		d.dropFinalizers("goes")
 		d.delete("goes")
 		d.loadBalancer("heir", nil)
@@ -95,10 +95,10 @@ func testTruth(d *deployment) {
 
 	d.scenario("a restored backup in which two claim one address leaves it to the older", func(d *deployment) {
 		d.provide(pool("pool", "192.0.2.0/28"), pool("wrong", "192.0.2.99-192.0.2.90"))
-		d.fill(nil, "original", "bystander")
+		d.loadBalancers(nil, "original", "bystander")
 		check := d.untouched("original", "bystander")
 		d.withoutCCM(2, func() {
-			d.aSecondLater()
+			d.awaitNextSecond()
 			d.loadBalancer("copy", nil)
 			d.patchStatus("copy", `{"loadBalancer": {"ingress": [{"ip": "192.0.2.0", "ipMode": "VIP"}]}}`)
 			d.loadBalancer("restored", nil)
@@ -109,17 +109,17 @@ func testTruth(d *deployment) {
 		d.awaitConflict("192.0.2.0 is claimed by Services default/original and default/copy", "original", "copy")
 		d.awaitAddresses("restored", "192.0.2.7") // nobody else has it
 		for _, name := range []string{"copy", "stranger"} {
-			if got := d.awaitOther(name, "192.0.2.0", "192.0.2.1", "192.0.2.7", "203.0.113.7"); !netip.MustParsePrefix("192.0.2.0/28").Contains(netip.MustParseAddr(got)) {
+			if got := d.awaitOtherAddress(name, "192.0.2.0", "192.0.2.1", "192.0.2.7", "203.0.113.7"); !netip.MustParsePrefix("192.0.2.0/28").Contains(netip.MustParseAddr(got)) {
 				d.t.Errorf("Service %s got %s, which is in no pool", name, got)
 			}
 		}
 		check()
-		d.awaitReady("wrong", v1alpha1.ReasonInvalidAddress, "start of range is after its end")
+		d.awaitReady("ipaddresspool/wrong", v1alpha1.ReasonInvalidAddress, "start of range is after its end")
 	})
 
 	d.scenario("a leader that is told to stop releases the lease to the next", func(d *deployment) {
 		d.provide(pool("pool", "192.0.2.0/28"))
-		d.fill(nil, "before")
+		d.loadBalancers(nil, "before")
 		check := d.untouched("before")
 		holder, err := d.leaseHolder(d.ctx)
 		if err != nil {

@@ -36,6 +36,6 @@ func TestAddressManagementThroughRestartsAndTamperedStatus(t *testing.T) {
 	d := deploy(t, cluster.Config{Nodes: 2})
 	d.scaleCCM(2)
 	t.Run("feedback", d.run(testFeedback))
-	t.Run("truth", d.run(testTruth))
+	t.Run("truth", d.run(testTamperedStatus))
 	t.Run("classes", d.run(testClasses)) // turns a flag on, so it comes last
 }

@@ -72,10 +72,10 @@ func TestAServiceSaysWhoAnnouncesItOrWhyNobodyDoes(t *testing.T) {
 
 	t.Run("a restart of the announcers changes nothing", func(t *testing.T) {
 		d := d.in(t)
-		d.awaitAllInSight()
+		d.awaitAllAlive()
 		check := d.untouched("web")
 		d.restartAnnouncers()
-		d.awaitAllInSight()
+		d.awaitAllAlive()
 		check()
 	})
 

@@ -38,7 +38,7 @@ func testUnrecorded(d *deployment) {
 		return nil
 	})
 	names := []string{"more-1", "more-2", "more-3"}
-	d.fill(nil, names...)
+	d.loadBalancers(nil, names...)
 	complaints := func(ctx context.Context) (all []string, err error) {
 		announcers, err := d.Clarion.ClarionV1alpha1().Announcers().List(ctx, metav1.ListOptions{})
 		if err != nil {

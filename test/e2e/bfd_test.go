@@ -16,7 +16,7 @@ import (
 	"github.com/clarionlb/clarion/test/cluster/network"
 )
 
-// watchedPeer has a hold time that is longer than anything here takes, so that nothing but BFD can notice that a path is dead.
+// watchedPeer has a hold time that is longer than any test here takes, so that nothing but BFD can notice a dead path.
 const watchedPeer = `
 apiVersion: clarionlb.io/v1alpha1
 kind: BGPPeer
@@ -30,7 +30,8 @@ spec:
   bfdProfile: fast
 `
 
-// watchedPaths is a Service whose address two nodes announce to a router that does BFD with them.
+// watchedPaths is a deployment in which two nodes announce the address of a Service to a router, and both sides watch the paths
+// between them by BFD.
 type watchedPaths struct {
 	*deployment
 	router *router
@@ -55,37 +56,18 @@ func (w *watchedPaths) step(name string, run func(*watchedPaths)) {
 	})
 }
 
-// unseen does something of which the router's kernel is to see nothing.
-func (w *watchedPaths) unseen(do func()) {
+// withoutRouteChange does something, waits until all is well again, and expects that the router kept its routes throughout.
+func (w *watchedPaths) withoutRouteChange(do func()) {
 	w.t.Helper()
-	monitor, err := w.Router.Start(w.t.TempDir()+"/routes", "ip", "monitor", "route")
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.t.Cleanup(func() { monitor.Kill() })
+	check := w.router.unchangedRoutes(w.route)
 	do()
-	w.awaitUp("tor")
+	w.awaitBFDUp("tor")
 	w.router.awaitHops(w.route, "n1", "n2")
-	if seen := readFile(w.t, monitor.Log); strings.Contains(seen, w.route.Addr().String()) {
-		w.t.Errorf("the router's kernel saw changes of the way to %s:\n%s", w.route, seen)
-	}
+	check()
 }
 
-// awaitOthers waits for other sessions of nodes than before.
-func (w *watchedPaths) awaitOthers(before map[string]v1alpha1.BGPSession, nodes ...string) {
-	w.t.Helper()
-	w.eventually("new sessions", func(context.Context) error {
-		for _, node := range nodes {
-			if session := w.sessions("tor")[node]; session.State != v1alpha1.BGPEstablished || session.Since.Equal(before[node].Since) {
-				return fmt.Errorf("%s has %+v", node, session)
-			}
-		}
-		return nil
-	})
-}
-
-// sameSessions holds that no session has been lost.
-func (w *watchedPaths) sameSessions(before map[string]v1alpha1.BGPSession) {
+// expectSameSessions expects that no session has been lost.
+func (w *watchedPaths) expectSameSessions(before map[string]v1alpha1.BGPSession) {
 	w.t.Helper()
 	for node, session := range w.sessions("tor") {
 		if session.State != v1alpha1.BGPEstablished || !session.Since.Equal(before[node].Since) {
@@ -94,8 +76,8 @@ func (w *watchedPaths) sameSessions(before map[string]v1alpha1.BGPSession) {
 	}
 }
 
-// awaitDetection waits until BFD is up, and a path taken for dead after so long a silence.
-func (w *watchedPaths) awaitDetection(detection string) {
+// awaitDetectionTime waits until BFD is up and takes a path for dead after a silence of this length.
+func (w *watchedPaths) awaitDetectionTime(detection string) {
 	w.t.Helper()
 	w.eventually("BFD to be up with a detection time of "+detection, func(context.Context) error {
 		for node, session := range w.sessions("tor") {
@@ -122,20 +104,20 @@ func TestADeadNodeIsNoticedByBFDAndARestartedAnnouncerIsNot(t *testing.T) {
 	w := watchPaths(t, " bgp graceful-restart")
 	w.applyYAML(watchedPeer + "  enableGracefulRestart: true\n---" + fastProfile)
 	w.router.awaitHops(w.route, "n1", "n2")
-	w.awaitDetection("1.5s")
-	w.awaitBGPReady("bfdprofile/fast", v1alpha1.ReasonValid, "")
+	w.awaitDetectionTime("1.5s")
+	w.awaitReady("bfdprofile/fast", v1alpha1.ReasonValid, "")
 
 	w.step("the router's kernel sees nothing of an upgrade", func(w *watchedPaths) {
 		before := w.sessions("tor")
-		w.unseen(func() {
+		w.withoutRouteChange(func() {
 			w.restartAnnouncers()
-			w.awaitOthers(before, "n1", "n2")
+			w.awaitNewSessions("tor", before, "n1", "n2")
 		})
 	})
 
 	w.step("nor of an announcer that is killed and is back before its silence is noticed", func(w *watchedPaths) {
 		before := w.sessions("tor")
-		w.unseen(func() {
+		w.withoutRouteChange(func() {
 			w.setProfile(`{"transmitInterval": 2000, "receiveInterval": 2000}`)
 			w.eventually("the router to be patient", func(ctx context.Context) error {
 				peers, err := w.router.BFDPeers(ctx)
@@ -149,12 +131,12 @@ func TestADeadNodeIsNoticedByBFDAndARestartedAnnouncerIsNot(t *testing.T) {
 				}
 				return nil
 			})
-			w.sameSessions(before)
+			w.expectSameSessions(before)
 			w.killAnnouncer(w.Node("n1"))
-			w.awaitOthers(before, "n1")
+			w.awaitNewSessions("tor", before, "n1")
 		})
 		w.setProfile(`{"transmitInterval": 500, "receiveInterval": 500}`)
-		w.awaitDetection("1.5s")
+		w.awaitDetectionTime("1.5s")
 	})
 
 	w.step("a node without power is left out, and let in again", func(w *watchedPaths) {
@@ -162,7 +144,7 @@ func TestADeadNodeIsNoticedByBFDAndARestartedAnnouncerIsNot(t *testing.T) {
 		w.router.awaitHops(w.route, "n1")
 		w.powerOn(w.Node("n2"))
 		w.router.awaitHops(w.route, "n1", "n2")
-		w.awaitUp("tor")
+		w.awaitBFDUp("tor")
 	})
 }
 
@@ -175,13 +157,13 @@ func TestSessionsGoOnWithoutBFDAndSaySo(t *testing.T) {
 	before := w.sessions("tor")
 
 	w.step("without the BFDProfile", func(w *watchedPaths) {
-		w.awaitBGPReady("bgppeer/tor", v1alpha1.ReasonNoBFD, "n1 and n2: there is no BFDProfile fast")
+		w.awaitReady("bgppeer/tor", v1alpha1.ReasonNoBFD, "n1 and n2: there is no BFDProfile fast")
 	})
 
 	w.step("with one that asks for echoes", func(w *watchedPaths) {
 		w.applyYAML(strings.Replace(fastProfile, "detect", "echoMode: true, detect", 1))
-		w.awaitBGPReady("bfdprofile/fast", v1alpha1.ReasonUnsupported, "spec.echoMode is not supported")
-		w.awaitBGPReady("bgppeer/tor", v1alpha1.ReasonNoBFD, "n1 and n2: BFDProfile fast: spec.echoMode is not supported")
+		w.awaitReady("bfdprofile/fast", v1alpha1.ReasonUnsupported, "spec.echoMode is not supported")
+		w.awaitReady("bgppeer/tor", v1alpha1.ReasonNoBFD, "n1 and n2: BFDProfile fast: spec.echoMode is not supported")
 	})
 
 	w.step("while another program has the port", func(w *watchedPaths) {
@@ -194,13 +176,13 @@ func TestSessionsGoOnWithoutBFDAndSaySo(t *testing.T) {
 		}
 		defer other.Close()
 		w.setProfile(`{"echoMode": false}`)
-		w.awaitBGPReady("bgppeer/tor", v1alpha1.ReasonNoBFD, "n1: another program on this node has taken the UDP port of BFD: 3784")
+		w.awaitReady("bgppeer/tor", v1alpha1.ReasonNoBFD, "n1: another program on this node has taken the UDP port of BFD: 3784")
 	})
 
 	w.step("until BFD can begin", func(w *watchedPaths) {
-		w.awaitUp("tor")
-		w.awaitBGPReady("bgppeer/tor", v1alpha1.ReasonValid, "The nodes that are selected speak with the router.")
-		w.sameSessions(before)
+		w.awaitBFDUp("tor")
+		w.awaitReady("bgppeer/tor", v1alpha1.ReasonValid, "The nodes that are selected speak with the router.")
+		w.expectSameSessions(before)
 	})
 
 	w.step("a path on which the node hears nothing is given up, and comes back", func(w *watchedPaths) {
@@ -210,8 +192,8 @@ func TestSessionsGoOnWithoutBFDAndSaySo(t *testing.T) {
 			w.t.Fatal(err)
 		}
 		w.awaitAnnouncerEvent("n2", "BFDDown", "BFD with tor (192.168.10.1) went down: BFD heard nothing from the router for ")
-		w.awaitOthers(before, "n2")
-		w.awaitBGPReady("bgppeer/tor", v1alpha1.ReasonNoBFD, "n2: the router sends no BFD packets")
+		w.awaitNewSessions("tor", before, "n2")
+		w.awaitReady("bgppeer/tor", v1alpha1.ReasonNoBFD, "n2: the router sends no BFD packets")
 		w.awaitBFDMetrics("n1", `session_up{address="192.168.10.1",peer="tor"} 1`, `failures_total{address="192.168.10.1",peer="tor"} 0`,
 			`detection_time_seconds{address="192.168.10.1",peer="tor"} 1.5`, `silence_seconds_count 0`)
 		w.awaitBFDMetrics("n2", `session_up{address="192.168.10.1",peer="tor"} 0`, `failures_total{address="192.168.10.1",peer="tor"} 1`,
@@ -219,7 +201,7 @@ func TestSessionsGoOnWithoutBFDAndSaySo(t *testing.T) {
 		if err := barrier.Lift(); err != nil {
 			w.t.Fatal(err)
 		}
-		w.awaitUp("tor")
+		w.awaitBFDUp("tor")
 		w.router.awaitHops(w.route, "n1", "n2")
 	})
 
@@ -233,15 +215,15 @@ func TestSessionsGoOnWithoutBFDAndSaySo(t *testing.T) {
 			return nil
 		})
 		w.kubectl("annotate", "node", "n2", v1alpha1.AnnotationDrain+"-")
-		w.awaitUp("tor")
+		w.awaitBFDUp("tor")
 		w.router.awaitHops(w.route, "n1", "n2")
 	})
 
 	w.step("a strict session waits for BFD", func(w *watchedPaths) {
 		before := w.sessions("tor")
 		w.setProfile(`{"strict": true}`)
-		w.awaitUp("tor")
-		w.sameSessions(before)
+		w.awaitBFDUp("tor")
+		w.expectSameSessions(before)
 		// FRR does BFD before BGP with neighbors that it has been told of.
 		if err := w.router.Configure(w.ctx, "router bgp 65000", "no bgp listen range 192.168.10.0/24 peer-group nodes"); err != nil {
 			w.t.Fatal(err)
@@ -258,8 +240,8 @@ func TestSessionsGoOnWithoutBFDAndSaySo(t *testing.T) {
 				w.t.Fatal(err)
 			}
 		}
-		w.awaitOthers(before, "n1", "n2")
-		w.awaitUp("tor")
+		w.awaitNewSessions("tor", before, "n1", "n2")
+		w.awaitBFDUp("tor")
 		barrier, err := w.Node("n2").Block(w.ctx, network.Traffic{Device: "eth0", Direction: network.In, Protocol: "udp", Port: 3784})
 		if err != nil {
 			w.t.Fatal(err)
@@ -269,15 +251,15 @@ func TestSessionsGoOnWithoutBFDAndSaySo(t *testing.T) {
 		if err := barrier.Lift(); err != nil {
 			w.t.Fatal(err)
 		}
-		w.awaitUp("tor")
+		w.awaitBFDUp("tor")
 		w.router.awaitHops(w.route, "n1", "n2")
 	})
 
 	w.step("a BFDProfile that is deleted stays in force for the sessions that have it", func(w *watchedPaths) {
 		before := w.sessions("tor")
 		w.kubectl("delete", "bfdprofile", "fast")
-		w.awaitBGPReady("bgppeer/tor", v1alpha1.ReasonNoBFD, "n1 and n2: there is no BFDProfile fast")
-		w.sameSessions(before)
+		w.awaitReady("bgppeer/tor", v1alpha1.ReasonNoBFD, "n1 and n2: there is no BFDProfile fast")
+		w.expectSameSessions(before)
 		w.powerOff(w.Node("n2"))
 		w.router.awaitHops(w.route, "n1")
 	})

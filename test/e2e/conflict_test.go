@@ -16,8 +16,8 @@ import (
 	"github.com/clarionlb/clarion/test/cluster"
 )
 
-// TestContestedAddressesAreTakenAwayAndNotHandedOut has an Announcer report strangers, in place of the announcer.
-func TestContestedAddressesAreTakenAwayAndNotHandedOut(t *testing.T) {
+// TestAddressesOfConflictingHostsAreTakenAwayAndNotHandedOut has an Announcer report strangers, in place of the announcer.
+func TestAddressesOfConflictingHostsAreTakenAwayAndNotHandedOut(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, cluster.Config{Nodes: 1})
 	d.kubectl("delete", "--namespace=clarion-system", "daemonset/announcer", "--cascade=foreground", "--wait")
@@ -51,8 +51,8 @@ func TestContestedAddressesAreTakenAwayAndNotHandedOut(t *testing.T) {
 	t.Run("who did not insist gets another address, who did is told", func(t *testing.T) {
 		d := d.in(t)
 		hear(d)
-		d.fill(nil, "easy")
-		d.fill(wish("192.0.2.1"), "stubborn")
+		d.loadBalancers(nil, "easy")
+		d.loadBalancers(wish("192.0.2.1"), "stubborn")
 		d.awaitAnnounced("easy", v1alpha1.ReasonPending, "192.0.2.0 is about to be announced")
 		hear(d, stranger("192.0.2.0"), stranger("192.0.2.1"))
 		d.awaitEvent("easy", corev1.EventTypeWarning, "AddressConflict", "192.0.2.0: "+who)
@@ -65,13 +65,13 @@ func TestContestedAddressesAreTakenAwayAndNotHandedOut(t *testing.T) {
 
 	t.Run("nobody gets a contested address, neither before nor after a restart", func(t *testing.T) {
 		d := d.in(t)
-		d.fill(nil, "next")
+		d.loadBalancers(nil, "next")
 		d.awaitAddresses("next", "192.0.2.3")
 		d.loadBalancer("wisher", wish("192.0.2.0"))
 		d.awaitRefusal("wisher", "AddressConflict", who)
 		check, events := d.untouched("easy", "stubborn", "next", "wisher"), d.events("stubborn")
 		d.restartCCM()
-		d.fill(nil, "later")
+		d.loadBalancers(nil, "later")
 		d.awaitAddresses("later", "192.0.2.4")
 		d.fence()
 		check()

@@ -38,14 +38,10 @@ spec:
 	d.applyYAML(advertisement + "  nodeSelectors: [{matchLabels: {kubernetes.io/hostname: " + first + "}}]\n")
 	d.StartApp(d.t)
 	d.loadBalancer("dual", families(prefer))
-	var both []netip.Addr
-	d.eventually("an address of each family", func(context.Context) error {
-		both = addresses(d.service("dual"))
-		if len(both) != 2 || !both[0].Is4() || !both[1].Is6() {
-			return fmt.Errorf("addresses %v", both)
-		}
-		return nil
-	})
+	both := d.awaitAddressCount("dual", 2)
+	if !both[0].Is4() || !both[1].Is6() {
+		t.Fatalf("addresses %v, want an IPv4 and an IPv6 address", both)
+	}
 	answered := func(d *deployment) {
 		d.t.Helper()
 		for _, address := range both {

@@ -79,8 +79,8 @@ func (d *deployment) awaitAnnouncerCondition(node *cluster.Node, kind string, ma
 	})
 }
 
-// awaitInSight waits until each of these nodes sees that many announcers.
-func (d *deployment) awaitInSight(count int32, nodes ...*cluster.Node) {
+// awaitAlive waits until each of these nodes sees that many announcers.
+func (d *deployment) awaitAlive(count int32, nodes ...*cluster.Node) {
 	d.t.Helper()
 	d.eventually(fmt.Sprintf("%d announcers in sight", count), func(ctx context.Context) error {
 		for _, node := range nodes {
@@ -96,9 +96,9 @@ func (d *deployment) awaitInSight(count int32, nodes ...*cluster.Node) {
 	})
 }
 
-func (d *deployment) awaitAllInSight() {
+func (d *deployment) awaitAllAlive() {
 	d.t.Helper()
-	d.awaitInSight(int32(len(d.Nodes())), d.Nodes()...)
+	d.awaitAlive(int32(len(d.Nodes())), d.Nodes()...)
 }
 
 // awaitAnnouncerEvent waits until a node's Announcer has an event whose message begins with a text.

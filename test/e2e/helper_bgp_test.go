@@ -2,12 +2,9 @@ package e2e
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/netip"
-	"os"
 	"strings"
-	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -16,7 +13,7 @@ import (
 )
 
 const (
-	// routedPool is on no network: only routes lead there.
+	// routedPool is on no network: nobody reaches its addresses without a route.
 	routedPool = `
 apiVersion: clarionlb.io/v1alpha1
 kind: IPAddressPool
@@ -24,6 +21,8 @@ metadata: {name: routed}
 spec:
   addresses: [203.0.113.0/24]
 `
+	// torPeer is the router between the nodes and the far client, the top-of-rack switch of the cluster. It lacks the field that
+	// says by which address the router is reached.
 	torPeer = `
 apiVersion: clarionlb.io/v1alpha1
 kind: BGPPeer
@@ -50,7 +49,7 @@ spec: {transmitInterval: 500, receiveInterval: 500, detectMultiplier: 3}
 `
 )
 
-// lanAdvertised is a pool of the nodes' own network whose addresses are announced there and to routers.
+// lanAdvertised is a pool of the nodes' own LAN, whose addresses are announced there by layer 2 and to routers by BGP.
 const lanAdvertised = `
 apiVersion: clarionlb.io/v1alpha1
 kind: IPAddressPool
@@ -71,68 +70,42 @@ spec:
   ipAddressPools: [lan]
 `
 
-// bgpPeer is a BGPPeer with these lines in its spec.
+// bgpPeer is the manifest of a BGPPeer with these lines in its spec.
 func bgpPeer(name string, lines ...string) string {
 	return "---\napiVersion: clarionlb.io/v1alpha1\nkind: BGPPeer\nmetadata: {name: " + name + "}\nspec:\n  connectTime: 2s\n  " + strings.Join(lines, "\n  ") + "\n"
 }
 
-// bgpAdvertisement is a BGPAdvertisement with these lines in its spec.
+// bgpAdvertisement is the manifest of a BGPAdvertisement with these lines in its spec.
 func bgpAdvertisement(name string, lines ...string) string {
 	return "---\napiVersion: clarionlb.io/v1alpha1\nkind: BGPAdvertisement\nmetadata: {name: " + name + "}\nspec:\n  " + strings.Join(lines, "\n  ") + "\n"
 }
 
-// only selects a node.
-func only(node string) string {
+// onlyNode is a line of a spec that selects one node.
+func onlyNode(node string) string {
 	return "nodeSelectors: [{matchLabels: {kubernetes.io/hostname: " + node + "}}]"
 }
 
-// setPassword writes a Secret.
+// setPassword writes the password of a session to a Secret.
 func (d *deployment) setPassword(secret, password string) {
 	d.t.Helper()
 	d.applyYAML("apiVersion: v1\nkind: Secret\nmetadata: {name: " + secret + ", namespace: clarion-system}\n" +
 		"type: kubernetes.io/basic-auth\nstringData: {password: " + password + "}\n")
 }
 
-// hostRoute is the prefix of an address alone.
+// hostRoute is the prefix that has one address alone.
 func hostRoute(address netip.Addr) netip.Prefix { return netip.PrefixFrom(address, address.BitLen()) }
 
-// awaitRoutes waits until a Service has that many addresses, and returns the prefix of each alone.
+// awaitRoutes waits until a Service has that many addresses, and returns a prefix for each, of its full length.
 func (d *deployment) awaitRoutes(service string, count int) []netip.Prefix {
 	d.t.Helper()
 	var routes []netip.Prefix
-	d.eventually(fmt.Sprintf("Service %s to have %d addresses", service, count), func(context.Context) error {
-		routes = nil
-		for _, address := range addresses(d.service(service)) {
-			routes = append(routes, hostRoute(address))
-		}
-		if len(routes) != count {
-			return fmt.Errorf("%v", routes)
-		}
-		return nil
-	})
+	for _, address := range d.awaitAddressCount(service, count) {
+		routes = append(routes, hostRoute(address))
+	}
 	return routes
 }
 
-// awaitBGPReady waits until an object says so in its Ready condition; in True only the reason Valid comes.
-func (d *deployment) awaitBGPReady(object, reason, text string) {
-	d.t.Helper()
-	d.eventually(fmt.Sprintf("%s to say %s", object, reason), func(ctx context.Context) error {
-		said, err := d.Kubectl(ctx, "get", object, `--output=jsonpath={.status.conditions[?(@.type=="Ready")]}`)
-		if err != nil {
-			return err
-		}
-		var condition metav1.Condition
-		if err := json.Unmarshal([]byte(said), &condition); err != nil {
-			return fmt.Errorf("it says %q: %w", said, err)
-		}
-		if condition.Reason != reason || !strings.Contains(condition.Message, text) || (condition.Status == metav1.ConditionTrue) != (reason == v1alpha1.ReasonValid) {
-			return fmt.Errorf("it says %s", said)
-		}
-		return nil
-	})
-}
-
-// sessions are the sessions of the nodes with a BGPPeer, as they are reported.
+// sessions returns what the nodes report about their sessions with a BGPPeer, by the names of the nodes.
 func (d *deployment) sessions(peer string) map[string]v1alpha1.BGPSession {
 	d.t.Helper()
 	list, err := d.Clarion.ClarionV1alpha1().Announcers().List(d.ctx, metav1.ListOptions{})
@@ -150,7 +123,8 @@ func (d *deployment) sessions(peer string) map[string]v1alpha1.BGPSession {
 	return sessions
 }
 
-// awaitSession waits until a node reports a session in a state, with a problem that begins so.
+// awaitSession waits until a node reports a session in a state, with an error that begins like problem, or without any error if
+// problem is empty.
 func (d *deployment) awaitSession(node *cluster.Node, peer string, state v1alpha1.BGPState, problem string) {
 	d.t.Helper()
 	d.eventually(fmt.Sprintf("the session of %s with %s to be %s", node.Name, peer, state), func(context.Context) error {
@@ -162,8 +136,22 @@ func (d *deployment) awaitSession(node *cluster.Node, peer string, state v1alpha
 	})
 }
 
-// awaitUp waits until both nodes have a session with a BGPPeer and BFD up.
-func (d *deployment) awaitUp(peer string) {
+// awaitNewSessions waits until nodes have sessions with a BGPPeer that are not those of before.
+func (d *deployment) awaitNewSessions(peer string, before map[string]v1alpha1.BGPSession, nodes ...string) {
+	d.t.Helper()
+	d.eventually("new sessions", func(context.Context) error {
+		now := d.sessions(peer)
+		for _, node := range nodes {
+			if session := now[node]; session.State != v1alpha1.BGPEstablished || session.Since.Equal(before[node].Since) {
+				return fmt.Errorf("%s has %+v", node, session)
+			}
+		}
+		return nil
+	})
+}
+
+// awaitBFDUp waits until every node has a session with a BGPPeer, and BFD is up beside it.
+func (d *deployment) awaitBFDUp(peer string) {
 	d.t.Helper()
 	d.eventually("BFD to be up with "+peer, func(context.Context) error {
 		for _, node := range d.Nodes() {
@@ -174,13 +162,4 @@ func (d *deployment) awaitUp(peer string) {
 		}
 		return nil
 	})
-}
-
-func readFile(t *testing.T, name string) string {
-	t.Helper()
-	content, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(content)
 }

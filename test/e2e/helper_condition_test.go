@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -13,8 +15,9 @@ import (
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
-// describes tells why a condition does not have a reason and a text.
-func describes(condition metav1.Condition, reason, text string) error {
+// checkCondition tells what is wrong with a condition, unless it has a reason, some text in its message, and the status that goes
+// with the reason.
+func checkCondition(condition metav1.Condition, reason, text string) error {
 	if condition.Reason != reason || !strings.Contains(condition.Message, text) {
 		return fmt.Errorf("it says %s, %q, want %s, %q", condition.Reason, condition.Message, reason, text)
 	}
@@ -26,6 +29,30 @@ func describes(condition metav1.Condition, reason, text string) error {
 		return fmt.Errorf("it is %s for the reason %s", condition.Status, reason)
 	}
 	return nil
+}
+
+// awaitReady waits until an object of Clarion's has a Ready condition with a reason and, in its message, some text. Objects are
+// named as in "ipaddresspool/public".
+func (d *deployment) awaitReady(object, reason, text string) {
+	d.t.Helper()
+	kind, name, _ := strings.Cut(object, "/")
+	d.eventually(fmt.Sprintf("%s to say %s", object, reason), func(ctx context.Context) error {
+		content, err := d.Clarion.ClarionV1alpha1().RESTClient().Get().Resource(kind + "s").Name(name).Do(ctx).Raw()
+		if err != nil {
+			return err
+		}
+		var said struct {
+			Status struct{ Conditions []metav1.Condition }
+		}
+		if err := json.Unmarshal(content, &said); err != nil {
+			return err
+		}
+		ready := meta.FindStatusCondition(said.Status.Conditions, v1alpha1.ConditionReady)
+		if ready == nil {
+			return errors.New("it has no condition")
+		}
+		return checkCondition(*ready, reason, text)
+	})
 }
 
 // awaitAddresses waits until a Service has these addresses, in this order, and says so.
@@ -40,7 +67,7 @@ func (d *deployment) awaitSharing(name, address string, with ...string) {
 	d.eventually(fmt.Sprintf("Service %s to share %s with %v", name, address, with), func(context.Context) error {
 		service := d.service(name)
 		condition := meta.FindStatusCondition(service.Status.Conditions, v1alpha1.ConditionAddressAssigned)
-		if got := texts(service); !slices.Equal(got, []string{address}) || condition == nil {
+		if got := addressTexts(service); !slices.Equal(got, []string{address}) || condition == nil {
 			return fmt.Errorf("it has %v and says %v", got, condition)
 		}
 		_, others, _ := strings.Cut(condition.Message, "shared with ")
@@ -57,15 +84,16 @@ func (d *deployment) awaitRefusal(name, reason, text string) {
 	d.awaitAssignment(name, reason, text)
 }
 
+// awaitAssignment waits until a Service has these addresses, in this order, and says so with a reason and some text.
 func (d *deployment) awaitAssignment(name, reason, text string, want ...string) {
 	d.t.Helper()
 	d.eventually(fmt.Sprintf("Service %s to have %v, %s", name, want, reason), func(context.Context) error {
 		service := d.service(name)
 		condition := meta.FindStatusCondition(service.Status.Conditions, v1alpha1.ConditionAddressAssigned)
-		if got := texts(service); !slices.Equal(got, want) || condition == nil {
+		if got := addressTexts(service); !slices.Equal(got, want) || condition == nil {
 			return fmt.Errorf("it has %v and says %v", got, condition)
 		}
-		return describes(*condition, reason, text)
+		return checkCondition(*condition, reason, text)
 	})
 }
 
@@ -83,11 +111,11 @@ func (d *deployment) awaitReason(name, reason string) metav1.Condition {
 	return *condition
 }
 
-// awaitOther waits until a Service has an address that is none of these, and returns it.
-func (d *deployment) awaitOther(name string, not ...string) (got string) {
+// awaitOtherAddress waits until a Service has an address that is none of these, and returns it.
+func (d *deployment) awaitOtherAddress(name string, not ...string) (got string) {
 	d.t.Helper()
 	d.eventually(fmt.Sprintf("Service %s to have an address other than %v", name, not), func(context.Context) error {
-		now := texts(d.service(name))
+		now := addressTexts(d.service(name))
 		if len(now) != 1 || slices.Contains(not, now[0]) {
 			return fmt.Errorf("it has %v", now)
 		}
@@ -108,7 +136,7 @@ func (d *deployment) awaitAnnounced(name, reason, message string) metav1.Conditi
 		if condition == nil || condition.Reason != reason || !pattern.MatchString(condition.Message) {
 			return fmt.Errorf("condition %v, want a message like %s", condition, message)
 		}
-		if want := metav1.ConditionTrue; (condition.Status == want) != (reason == v1alpha1.ReasonAnnounced) {
+		if (condition.Status == metav1.ConditionTrue) != (reason == v1alpha1.ReasonAnnounced) {
 			return fmt.Errorf("it is %s for the reason %s", condition.Status, reason)
 		}
 		return nil
@@ -116,6 +144,7 @@ func (d *deployment) awaitAnnounced(name, reason, message string) metav1.Conditi
 	return *condition
 }
 
+// sorted returns a sorted copy.
 func sorted(list []string) []string {
 	list = slices.Clone(list)
 	slices.Sort(list)

@@ -16,20 +16,20 @@ import (
 	"github.com/clarionlb/clarion/test/cluster/network"
 )
 
-// fleet is a deployment whose announcers have addresses of several Services to answer for.
+// fleet is a deployment whose announcers answer for the addresses of several Services.
 type fleet struct {
 	*deployment
 	addresses []netip.Addr
 }
 
-// during runs a subtest that begins and ends with all announcers in sight of each other, and with each address announced by
-// exactly one node. In between, no two may answer for an address at once.
+// during runs a subtest. When it begins and when it ends, all announcers see each other, and exactly one node answers for each
+// address. In between, no two nodes may answer for an address at the same time, unless the scenario says that they may.
 func (f *fleet) during(what string, scenario func(*observation)) {
 	f.t.Run(what, func(t *testing.T) {
 		o := f.observe(t)
 		defer o.report()
 		scenario(o)
-		o.awaitAllInSight()
+		o.awaitAllAlive()
 		for _, address := range f.addresses {
 			o.awaitSoleOwnerSeenBy(o.watch, address)
 		}
@@ -48,17 +48,18 @@ func (f *fleet) during(what string, scenario func(*observation)) {
 type observation struct {
 	*fleet
 	watch *network.Watch
-	// owners are the nodes that had the addresses in the beginning.
+	// owners are the nodes that answered for the addresses in the beginning.
 	owners map[netip.Addr]*cluster.Node
 	// overlaps says that addresses move on purpose, so that two nodes may answer for a moment.
 	overlaps bool
 }
 
+// observe begins to ask who has the addresses, once every one of them has its owner.
 func (f *fleet) observe(t *testing.T) *observation {
 	sub := *f
 	sub.deployment = f.in(t)
 	o := &observation{fleet: &sub, owners: map[netip.Addr]*cluster.Node{}}
-	o.awaitAllInSight()
+	o.awaitAllAlive()
 	o.watch = o.deployment.watch(f.addresses...)
 	for _, address := range f.addresses {
 		o.owners[address] = o.awaitSoleOwnerSeenBy(o.watch, address)
@@ -66,7 +67,7 @@ func (f *fleet) observe(t *testing.T) *observation {
 	return o
 }
 
-// report shows what was seen, if the test has failed.
+// report shows who answered for which address: for every address if the test has failed, otherwise for those that moved.
 func (o *observation) report() {
 	for _, address := range o.addresses {
 		if answers := o.watch.Answers(address); o.t.Failed() {
@@ -77,7 +78,7 @@ func (o *observation) report() {
 	}
 }
 
-// of returns the addresses that nodes had in the beginning.
+// of returns the addresses for which nodes answered in the beginning.
 func (o *observation) of(nodes ...*cluster.Node) []netip.Addr {
 	var all []netip.Addr
 	for _, address := range o.addresses {
@@ -88,13 +89,13 @@ func (o *observation) of(nodes ...*cluster.Node) []netip.Addr {
 	return all
 }
 
-// notOf returns the others.
+// notOf returns the addresses for which other nodes answered in the beginning.
 func (o *observation) notOf(nodes ...*cluster.Node) []netip.Addr {
 	theirs := o.of(nodes...)
 	return slices.DeleteFunc(slices.Clone(o.addresses), func(a netip.Addr) bool { return slices.Contains(theirs, a) })
 }
 
-// awaitMove waits until other nodes than these answer for the addresses, each for its own alone.
+// awaitMove waits until none of these nodes answers for any of the addresses, and one other node does for each.
 func (o *observation) awaitMove(addresses []netip.Addr, from ...*cluster.Node) {
 	o.t.Helper()
 	for _, address := range addresses {
@@ -108,6 +109,7 @@ func (o *observation) awaitMove(addresses []netip.Addr, from ...*cluster.Node) {
 	}
 }
 
+// awaitSoleAnswerer waits until one host alone answers for an address, and returns its hardware address.
 func (o *observation) awaitSoleAnswerer(ctx context.Context, address netip.Addr) (net.HardwareAddr, error) {
 	const questions = 20
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
@@ -115,8 +117,7 @@ func (o *observation) awaitSoleAnswerer(ctx context.Context, address netip.Addr)
 	return o.watch.AwaitSole(ctx, address, questions)
 }
 
-// undisturbed expects that addresses were answered for by one node all the time so far, and that no question was left
-// without an answer.
+// undisturbed expects that one and the same node has answered every question for each address so far.
 func (o *observation) undisturbed(addresses []netip.Addr) {
 	o.t.Helper()
 	for _, address := range addresses {
@@ -127,7 +128,7 @@ func (o *observation) undisturbed(addresses []netip.Addr) {
 	}
 }
 
-// settledAnswers returns the answers so far, without the last questions, to which they may be under way.
+// settledAnswers returns the questions and answers so far, without the last questions: answers to them may be under way.
 func (o *observation) settledAnswers(address netip.Addr) network.Answers {
 	o.t.Helper()
 	if _, err := o.awaitSoleAnswerer(o.ctx, address); err != nil {
@@ -142,7 +143,7 @@ func (o *observation) settledAnswers(address netip.Addr) network.Answers {
 	return answers
 }
 
-// nodeWith returns the node with a hardware address, nil if it is nobody's.
+// nodeWith returns the node that has a hardware address, or nil.
 func (d *deployment) nodeWith(mac net.HardwareAddr) *cluster.Node {
 	for _, node := range d.Nodes() {
 		if node.MAC("eth0").String() == mac.String() {
@@ -152,7 +153,7 @@ func (d *deployment) nodeWith(mac net.HardwareAddr) *cluster.Node {
 	return nil
 }
 
-// named puts the names of nodes beside their hardware addresses.
+// named replaces the hardware addresses of nodes in a text by their names.
 func (d *deployment) named(text string) string {
 	for _, node := range d.Nodes() {
 		text = strings.ReplaceAll(text, node.MAC("eth0").String(), node.Name)
@@ -160,35 +161,28 @@ func (d *deployment) named(text string) string {
 	return text
 }
 
-// newFleet announces the addresses of Services from all nodes, one of them with an address of each family.
+// newFleet has all nodes announce the addresses of that many Services. The last of them has an address of each family.
 func (d *deployment) newFleet(services int) *fleet {
 	d.t.Helper()
 	d.applyYAML(pool("public", "192.168.10.200-192.168.10.219", "fd00:10::200-fd00:10::219"))
 	d.apply(samples + "l2advertisement.yaml")
 	d.StartApp(d.t)
-	d.awaitAllInSight()
+	d.awaitAllAlive()
 	f := &fleet{deployment: d}
 	for i := range services - 1 {
 		name := fmt.Sprintf("app-%d", i)
 		d.loadBalancer(name, nil)
 		f.addresses = append(f.addresses, d.awaitAddress(name))
 	}
-	d.loadBalancer("dual", families(corev1.IPFamilyPolicyRequireDualStack))
-	d.eventually("an address of each family", func(context.Context) error {
-		both := addresses(d.service("dual"))
-		if len(both) != 2 {
-			return fmt.Errorf("addresses %v", both)
-		}
-		f.addresses = append(f.addresses, both...)
-		return nil
-	})
+	d.loadBalancer("dual", families(require))
+	f.addresses = append(f.addresses, d.awaitAddressCount("dual", 2)...)
 	for _, address := range f.addresses {
 		d.awaitSoleOwner(address)
 	}
 	return f
 }
 
-// addLocal adds the address of a Service whose traffic must stay on the node that it reaches.
+// addLocal adds a Service with the traffic policy Local: its traffic stays on the node that it reaches.
 func (f *fleet) addLocal() {
 	f.t.Helper()
 	f.loadBalancer("local", func(s *corev1.Service) { s.Spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyLocal })

@@ -75,23 +75,27 @@ func addresses(service *corev1.Service) []netip.Addr {
 	return all
 }
 
-// awaitAddress waits until a Service has an address and returns it.
+// awaitAddress waits until a Service has exactly one address, and returns it.
 func (d *deployment) awaitAddress(name string) netip.Addr {
 	d.t.Helper()
-	var address netip.Addr
-	d.eventually("Service "+name+" to have an address", func(context.Context) error {
-		service := d.service(name)
-		if got := addresses(service); len(got) == 1 {
-			address = got[0]
-			return nil
-		}
-		return fmt.Errorf("status %v", service.Status)
-	})
-	return address
+	return d.awaitAddressCount(name, 1)[0]
 }
 
-// texts returns the addresses in the status of a Service.
-func texts(service *corev1.Service) []string {
+// awaitAddressCount waits until a Service has that many addresses, and returns them.
+func (d *deployment) awaitAddressCount(name string, count int) (got []netip.Addr) {
+	d.t.Helper()
+	d.eventually(fmt.Sprintf("Service %s to have %d addresses", name, count), func(context.Context) error {
+		service := d.service(name)
+		if got = addresses(service); len(got) != count {
+			return fmt.Errorf("status %v", service.Status)
+		}
+		return nil
+	})
+	return got
+}
+
+// addressTexts returns the addresses in the status of a Service as they are written there.
+func addressTexts(service *corev1.Service) []string {
 	var all []string
 	for _, ingress := range service.Status.LoadBalancer.Ingress {
 		all = append(all, ingress.IP)
@@ -99,8 +103,8 @@ func texts(service *corev1.Service) []string {
 	return all
 }
 
-// fill creates Services, one after the other, and returns their addresses in this order.
-func (d *deployment) fill(change func(*corev1.Service), names ...string) []string {
+// loadBalancers creates Services, each when the one before has its address, and returns their addresses in this order.
+func (d *deployment) loadBalancers(change func(*corev1.Service), names ...string) []string {
 	d.t.Helper()
 	var got []string
 	for _, name := range names {
@@ -110,8 +114,8 @@ func (d *deployment) fill(change func(*corev1.Service), names ...string) []strin
 	return got
 }
 
-// untouched notes how Services are, once there is nothing left to say about their addresses, and returns a check that nobody
-// has written to them since.
+// untouched waits until Services say of all their addresses how they are announced, so that Clarion has nothing left to write.
+// It returns a check that nobody has written to the Services since.
 func (d *deployment) untouched(names ...string) (check func()) {
 	d.t.Helper()
 	before := map[string]string{}
@@ -119,7 +123,7 @@ func (d *deployment) untouched(names ...string) (check func()) {
 		d.eventually("Service "+name+" to say how its addresses are announced", func(context.Context) error {
 			service := d.service(name)
 			said := cmp.Or(meta.FindStatusCondition(service.Status.Conditions, v1alpha1.ConditionAnnounced), &metav1.Condition{})
-			for _, address := range texts(service) {
+			for _, address := range addressTexts(service) {
 				if !strings.Contains(said.Message, address+" is") {
 					return fmt.Errorf("it has %s and says %q", address, said.Message)
 				}
@@ -166,7 +170,7 @@ func (d *deployment) deleteLoadBalancers() {
 	})
 }
 
-// patchStatus writes to the status of a Service what Clarion did not say.
+// patchStatus writes to the status of a Service, as somebody other than Clarion.
 func (d *deployment) patchStatus(name, status string) {
 	d.t.Helper()
 	patch := []byte(`{"status": ` + status + `}`)
@@ -175,6 +179,7 @@ func (d *deployment) patchStatus(name, status string) {
 	}
 }
 
+// dropFinalizers removes the finalizers of a Service, so that its deletion waits for no controller.
 func (d *deployment) dropFinalizers(name string) {
 	d.t.Helper()
 	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"finalizers": nil}})

@@ -38,8 +38,8 @@ var (
 	onWire    = []string{"interface: wire", "myASN: 65021", "dynamicASN: external", "routerID: 192.0.2.21", "passwordSecret: {name: wire}"}
 	bySource  = []string{"peerAddress: 192.168.10.1", "sourceAddress: 192.168.10.111", "myASN: 65031", "peerASN: 65000", "routerID: 192.0.2.31", "passwordSecret: {name: source}"}
 	inside    = []string{"peerAddress: 192.168.20.100", "myASN: 65000", "dynamicASN: internal"}
-	outside   = []string{"peerAddress: fd00:20::100", "myASN: 65041", "peerASN: 65000", "ebgpMultiHop: true", only("n1")}
-	guarded   = []string{"peerAddress: fd00:20::100", "myASN: 65051", "peerASN: 65000", only("n2")}
+	outside   = []string{"peerAddress: fd00:20::100", "myASN: 65041", "peerASN: 65000", "ebgpMultiHop: true", onlyNode("n1")}
+	guarded   = []string{"peerAddress: fd00:20::100", "myASN: 65051", "peerASN: 65000", onlyNode("n2")}
 	twoHops   = append(guarded[:len(guarded):len(guarded)], "ttlSecurityHops: 2")
 	oneHop    = append(guarded[:len(guarded):len(guarded)], "ttlSecurityHops: 1")
 	twin      = []string{"peerAddress: fd00:10::1", "myASN: 65011", "peerASN: 65000"}

@@ -76,18 +76,6 @@ func (d *deployment) withdraw(names ...string) {
 	}
 }
 
-// awaitReady waits until a pool has a Ready condition with a reason and, in its message, some text.
-func (d *deployment) awaitReady(name, reason, text string) {
-	d.t.Helper()
-	d.awaitPool(name, func(pool *v1alpha1.IPAddressPool) error {
-		ready := meta.FindStatusCondition(pool.Status.Conditions, v1alpha1.ConditionReady)
-		if ready == nil {
-			return fmt.Errorf("it has no condition")
-		}
-		return describes(*ready, reason, text)
-	})
-}
-
 func (d *deployment) awaitPool(name string, check func(*v1alpha1.IPAddressPool) error) {
 	d.t.Helper()
 	d.eventually("the status of pool "+name, func(ctx context.Context) error {
@@ -109,8 +97,8 @@ func (d *deployment) awaitCounts(name string, want v1alpha1.AddressCounts) {
 	})
 }
 
-// awaitFamilies waits until the status of a pool counts this in each family.
-func (d *deployment) awaitFamilies(name string, v4, v6 *v1alpha1.AddressCounts) {
+// awaitCountsByFamily waits until the status of a pool counts this in each family.
+func (d *deployment) awaitCountsByFamily(name string, v4, v6 *v1alpha1.AddressCounts) {
 	d.t.Helper()
 	d.awaitPool(name, func(pool *v1alpha1.IPAddressPool) error {
 		for _, counts := range []struct{ got, want *v1alpha1.AddressCounts }{{pool.Status.IPv4, v4}, {pool.Status.IPv6, v6}} {
@@ -119,21 +107,5 @@ func (d *deployment) awaitFamilies(name string, v4, v6 *v1alpha1.AddressCounts) 
 			}
 		}
 		return nil
-	})
-}
-
-// awaitReservation waits until a reservation has a Ready condition with a reason and, in its message, some text.
-func (d *deployment) awaitReservation(name, reason, text string) {
-	d.t.Helper()
-	d.eventually("the status of reservation "+name, func(ctx context.Context) error {
-		reservation, err := d.Clarion.ClarionV1alpha1().IPAddressReservations().Get(ctx, name, metav1.GetOptions{})
-		if err != nil {
-			return err
-		}
-		ready := meta.FindStatusCondition(reservation.Status.Conditions, v1alpha1.ConditionReady)
-		if ready == nil {
-			return fmt.Errorf("it has no condition")
-		}
-		return describes(*ready, reason, text)
 	})
 }

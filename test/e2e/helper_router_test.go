@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -12,13 +13,14 @@ import (
 	"github.com/clarionlb/clarion/test/frr"
 )
 
-// router is FRRouting on the host between the nodes and the far client.
+// router is a host that speaks BGP with the nodes, by FRR: the one between the nodes and the far client, or the far client.
 type router struct {
 	*frr.Router
 	d *deployment
 }
 
-// startRouter has it run until the test ends.
+// startRouter has the host between the nodes and the far client speak BGP until the test ends. Lines are added to its BGP
+// configuration.
 func (d *deployment) startRouter(lines ...string) *router {
 	d.t.Helper()
 	r, err := frr.Start(d.ctx, d.Router, filepath.Join(d.LogDir(), "router"), lines...)
@@ -52,11 +54,33 @@ func (r *router) awaitHops(prefix netip.Prefix, nodes ...string) {
 	})
 }
 
-// awaitSaid waits until a router was told of a prefix by exactly these neighbors, and this on each session: the autonomous
-// systems on the path, the local preference or for external sessions 0, the MED, and the communities of all kinds.
-func (r *router) awaitSaid(prefix netip.Prefix, want map[string]string) {
+// unchangedRoutes returns a check that the routes of the router's kernel to prefixes have not changed since.
+func (r *router) unchangedRoutes(prefixes ...netip.Prefix) (check func()) {
 	r.d.t.Helper()
-	r.d.eventually(fmt.Sprintf("what is said of %s", prefix), func(ctx context.Context) error {
+	monitor, err := r.d.Router.Start(filepath.Join(r.d.t.TempDir(), "routes"), "ip", "monitor", "route")
+	if err != nil {
+		r.d.t.Fatal(err)
+	}
+	r.d.t.Cleanup(func() { monitor.Kill() })
+	return func() {
+		r.d.t.Helper()
+		seen, err := os.ReadFile(monitor.Log)
+		if err != nil {
+			r.d.t.Fatal(err)
+		}
+		for _, prefix := range prefixes {
+			if strings.Contains(string(seen), prefix.Addr().String()) {
+				r.d.t.Errorf("the router's kernel saw changes of the way to %s:\n%s", prefix, seen)
+			}
+		}
+	}
+}
+
+// awaitAttributes waits until exactly these neighbors announce a prefix to a router, with these attributes: the AS path, the local
+// preference (0 on external sessions), the MED, and the communities of all kinds.
+func (r *router) awaitAttributes(prefix netip.Prefix, want map[string]string) {
+	r.d.t.Helper()
+	r.d.eventually(fmt.Sprintf("the attributes of %s", prefix), func(ctx context.Context) error {
 		paths, err := r.Paths(ctx, prefix)
 		if err != nil {
 			return err
@@ -72,10 +96,10 @@ func (r *router) awaitSaid(prefix netip.Prefix, want map[string]string) {
 	})
 }
 
-// awaitTellers waits until a router was told of a prefix by exactly these neighbors.
-func (r *router) awaitTellers(prefix netip.Prefix, want ...string) {
+// awaitPathsFrom waits until exactly these neighbors announce a prefix to a router.
+func (r *router) awaitPathsFrom(prefix netip.Prefix, want ...string) {
 	r.d.t.Helper()
-	r.d.eventually(fmt.Sprintf("%v to tell of %s", want, prefix), func(ctx context.Context) error {
+	r.d.eventually(fmt.Sprintf("%v to announce %s", want, prefix), func(ctx context.Context) error {
 		paths, err := r.Paths(ctx, prefix)
 		if err != nil {
 			return err

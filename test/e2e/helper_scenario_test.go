@@ -38,8 +38,8 @@ func (d *deployment) clear() {
 	d.deleteLoadBalancers()
 }
 
-// aSecondLater waits until a Service that is created now is younger than all that there are: their age is told in seconds.
-func (d *deployment) aSecondLater() {
+// awaitNextSecond waits until a Service that is created now is younger than all that there are: their age is told in seconds.
+func (d *deployment) awaitNextSecond() {
 	d.t.Helper()
 	services, err := d.Kubernetes().CoreV1().Services(metav1.NamespaceAll).List(d.ctx, metav1.ListOptions{})
 	if err != nil {

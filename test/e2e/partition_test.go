@@ -84,7 +84,7 @@ func testGossipBlockedForAPair(o *observation) {
 	nodes := o.Nodes()
 	barrier := o.block(nodes[0].Host, gossip(network.Both, nodes[1].IPs()[0])...)
 	o.awaitDropped(barrier)
-	o.awaitAllInSight() // by way of the others
+	o.awaitAllAlive() // by way of the others
 	o.undisturbed(o.addresses)
 	o.lift(barrier)
 }
@@ -101,7 +101,7 @@ func testGossipBlocked(o *observation) {
 	for _, node := range o.Nodes() {
 		barriers = append(barriers, o.block(node.Host, gossip(network.Both, netip.Addr{})...))
 	}
-	o.awaitInSight(1, o.Nodes()...)
+	o.awaitAlive(1, o.Nodes()...)
 	o.undisturbed(o.addresses)
 	o.lift(barriers...)
 }
@@ -122,7 +122,7 @@ func testNodeCutOff(o *observation) {
 	node := o.owners[o.addresses[0]]
 	o.replug(cluster.Island, node)
 	o.awaitMove(o.of(node), node)
-	o.awaitInSight(1, node)
+	o.awaitAlive(1, node)
 	o.undisturbed(o.notOf(node))
 	o.awaitGivenUp(node)
 	o.replug(cluster.LAN, node)
@@ -132,7 +132,7 @@ func testMuteNode(o *observation) {
 	node := o.owners[o.addresses[0]]
 	barrier := o.block(node.Host, network.Traffic{Device: "eth0", Direction: network.Out})
 	o.awaitMove(o.of(node), node)
-	o.awaitInSight(int32(len(o.Nodes()))-1, o.others(node)...)
+	o.awaitAlive(int32(len(o.Nodes()))-1, o.others(node)...)
 	o.awaitDropped(barrier)
 	o.undisturbed(o.notOf(node))
 	o.awaitGivenUp(node)
@@ -143,7 +143,7 @@ func testDeafNode(o *observation) {
 	node := o.owners[o.addresses[0]]
 	barrier := o.block(node.Host, network.Traffic{Device: "eth0", Direction: network.In})
 	o.awaitMove(o.of(node), node)
-	o.awaitInSight(1, node)
+	o.awaitAlive(1, node)
 	o.undisturbed(o.notOf(node))
 	o.awaitGivenUp(node)
 	o.lift(barrier)
@@ -205,8 +205,8 @@ func testTwoHalves(o *observation) {
 	minority, majority := o.halves()
 	o.replug(cluster.Island, minority...)
 	o.awaitMove(o.of(minority...), minority...)
-	o.awaitInSight(int32(len(minority)), minority...)
-	o.awaitInSight(int32(len(majority)), majority...)
+	o.awaitAlive(int32(len(minority)), minority...)
+	o.awaitAlive(int32(len(majority)), majority...)
 	o.undisturbed(o.notOf(minority...))
 	o.awaitGivenUp(minority...)
 	o.replug(cluster.LAN, minority...)
@@ -289,7 +289,7 @@ func (o *observation) rejoin(nodes ...*cluster.Node) {
 			o.t.Fatal(err)
 		}
 	}
-	o.awaitAllInSight()
+	o.awaitAllAlive()
 	for _, address := range o.of(nodes...) {
 		if owner := o.awaitSoleOwnerSeenBy(o.watch, address); slices.Contains(nodes, owner) {
 			o.t.Errorf("%s took %s back", owner.Name, address)

@@ -16,35 +16,35 @@ func testAttributes(p *peering) {
 	v4 := p.web[0]
 	said := "65001 65001 65001, 0, 7, 65001:1 65001:200 65001:1:2"
 	for _, route := range p.web {
-		p.near.awaitSaid(route, map[string]string{"192.168.10.11": said, "192.168.10.12": said})
+		p.near.awaitAttributes(route, map[string]string{"192.168.10.11": said, "192.168.10.12": said})
 	}
 	inner, outer := "Local, 200, 7, 65001:1 65001:200 65001:1:2", "65041 65041 65041, 0, 7, 65001:1 65001:200 65001:1:2"
-	p.far.awaitSaid(v4, map[string]string{"192.168.10.11": inner, "192.168.10.12": inner, "fd00:10::11": outer})
-	p.awaitBGPReady("bgpadvertisement/routed", v1alpha1.ReasonValid, "")
+	p.far.awaitAttributes(v4, map[string]string{"192.168.10.11": inner, "192.168.10.12": inner, "fd00:10::11": outer})
+	p.awaitReady("bgpadvertisement/routed", v1alpha1.ReasonValid, "")
 
 	// The younger one adds what does not contradict.
 	p.applyYAML(bgpAdvertisement("younger", "ipAddressPools: [routed]", "peers: [inside, guarded]", `communities: ["65001:9"]`, "localPref: 50"))
-	p.awaitBGPReady("bgpadvertisement/younger", v1alpha1.ReasonContradicts, "is announced with the localPref of BGPAdvertisement routed, which is older")
+	p.awaitReady("bgpadvertisement/younger", v1alpha1.ReasonContradicts, "is announced with the localPref of BGPAdvertisement routed, which is older")
 	inner = "Local, 200, 7, 65001:1 65001:9 65001:200 65001:1:2"
-	p.far.awaitSaid(v4, map[string]string{"192.168.10.11": inner, "192.168.10.12": inner, "fd00:10::11": outer, "fd00:10::12": "65051, 0, 0, 65001:9"})
+	p.far.awaitAttributes(v4, map[string]string{"192.168.10.11": inner, "192.168.10.12": inner, "fd00:10::11": outer, "fd00:10::12": "65051, 0, 0, 65001:9"})
 
 	// What cannot be honoured is that of its own advertisement or peer alone.
 	p.applyYAML(bgpAdvertisement("typo", "ipAddressPools: [routed]", "peers: [six]", "communities: [cheep]"))
-	p.awaitBGPReady("bgpadvertisement/typo", v1alpha1.ReasonInvalid, `no Community defines "cheep"`)
+	p.awaitReady("bgpadvertisement/typo", v1alpha1.ReasonInvalid, `no Community defines "cheep"`)
 	p.applyYAML(bgpAdvertisement("nobody", "ipAddressPools: [routed]", "peers: [source, nobody]"))
-	p.awaitBGPReady("bgpadvertisement/nobody", v1alpha1.ReasonUnknownName, "there is no BGPPeer nobody")
-	p.near.awaitSaid(v4, map[string]string{"192.168.10.11": said, "192.168.10.12": said, "192.168.10.111": "65031, 0, 0,"})
+	p.awaitReady("bgpadvertisement/nobody", v1alpha1.ReasonUnknownName, "there is no BGPPeer nobody")
+	p.near.awaitAttributes(v4, map[string]string{"192.168.10.11": said, "192.168.10.12": said, "192.168.10.111": "65031, 0, 0,"})
 	p.applyYAML(strings.Replace(names, "cheap", "cheep", 1))
-	p.awaitBGPReady("bgpadvertisement/typo", v1alpha1.ReasonValid, "")
-	p.awaitBGPReady("bgpadvertisement/routed", v1alpha1.ReasonInvalid, `no Community defines "cheap"`)
-	p.near.awaitSaid(v4, map[string]string{"fd00:10::11": "65011, 0, 0, 65001:200", "fd00:10::12": "65011, 0, 0, 65001:200", "192.168.10.111": "65031, 0, 0,"})
+	p.awaitReady("bgpadvertisement/typo", v1alpha1.ReasonValid, "")
+	p.awaitReady("bgpadvertisement/routed", v1alpha1.ReasonInvalid, `no Community defines "cheap"`)
+	p.near.awaitAttributes(v4, map[string]string{"fd00:10::11": "65011, 0, 0, 65001:200", "fd00:10::12": "65011, 0, 0, 65001:200", "192.168.10.111": "65031, 0, 0,"})
 
 	// The older one leaves the word to the younger.
 	p.kubectl("delete", "bgpadvertisement", "routed", "typo", "nobody")
-	p.awaitBGPReady("bgpadvertisement/younger", v1alpha1.ReasonValid, "")
+	p.awaitReady("bgpadvertisement/younger", v1alpha1.ReasonValid, "")
 	inner = "Local, 50, 0, 65001:9"
-	p.far.awaitSaid(v4, map[string]string{"192.168.10.11": inner, "192.168.10.12": inner, "fd00:10::12": "65051, 0, 0, 65001:9"})
-	p.near.awaitSaid(v4, map[string]string{})
+	p.far.awaitAttributes(v4, map[string]string{"192.168.10.11": inner, "192.168.10.12": inner, "fd00:10::12": "65051, 0, 0, 65001:9"})
+	p.near.awaitAttributes(v4, map[string]string{})
 	p.kubectl("delete", "bgpadvertisement", "younger")
 	p.applyYAML(routedAdvertisement)
 }
@@ -63,18 +63,18 @@ func testAggregates(p *peering) {
 	}
 	p.loadBalancer("everywhere", in("block", corev1.ServiceExternalTrafficPolicyCluster))
 	p.loadBalancer("here", in("block", corev1.ServiceExternalTrafficPolicyLocal))
-	p.near.awaitTellers(block, n1, n2)
-	p.near.awaitTellers(hostRoute(p.awaitAddress("here")))
+	p.near.awaitPathsFrom(block, n1, n2)
+	p.near.awaitPathsFrom(hostRoute(p.awaitAddress("here")))
 	place("n1")
 	p.delete("everywhere")
-	p.near.awaitTellers(block, n1)
+	p.near.awaitPathsFrom(block, n1)
 	place("n2")
-	p.near.awaitTellers(block, n2)
+	p.near.awaitPathsFrom(block, n2)
 	p.awaitAnnounced("here", v1alpha1.ReasonAnnounced, p.awaitAddress("here").String()+" is announced by BGP from 1 node to 1 peer")
 
 	p.loadBalancer("beyond", in("small", corev1.ServiceExternalTrafficPolicyCluster))
 	p.awaitAnnounced("beyond", v1alpha1.ReasonNoNode, p.awaitAddress("beyond").String()+" is not announced: .*the aggregate reaches beyond the pool of this address.*")
-	p.near.awaitTellers(netip.MustParsePrefix("198.51.100.64/28"))
+	p.near.awaitPathsFrom(netip.MustParsePrefix("198.51.100.64/28"))
 	p.delete("here", "beyond")
-	p.near.awaitTellers(block)
+	p.near.awaitPathsFrom(block)
 }

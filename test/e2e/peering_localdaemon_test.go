@@ -31,8 +31,8 @@ protocol bgp tor {
 // with the router.
 func testLocalDaemon(p *peering) {
 	n2 := p.Node("n2")
-	p.applyYAML(bgpPeer("tor", append(torOfAll[:len(torOfAll):len(torOfAll)], only("n1"))...))
-	p.near.awaitTellers(p.web[0], "192.168.10.11", "192.168.10.111", "fd00:10::11", "fd00:10::12", wireLocal.String())
+	p.applyYAML(bgpPeer("tor", append(torOfAll[:len(torOfAll):len(torOfAll)], onlyNode("n1"))...))
+	p.near.awaitPathsFrom(p.web[0], "192.168.10.11", "192.168.10.111", "fd00:10::11", "fd00:10::12", wireLocal.String())
 	dir := p.t.TempDir()
 	config := filepath.Join(dir, "bird.conf")
 	if err := os.WriteFile(config, []byte(birdConfig), 0o644); err != nil {
@@ -43,10 +43,10 @@ func testLocalDaemon(p *peering) {
 		p.t.Fatal(err)
 	}
 	p.t.Cleanup(func() { bird.Kill() })
-	p.applyYAML(bgpPeer("bird", "peerAddress: 127.0.0.1", "myASN: 64999", "peerASN: 65001", only("n2")))
+	p.applyYAML(bgpPeer("bird", "peerAddress: 127.0.0.1", "myASN: 64999", "peerASN: 65001", onlyNode("n2")))
 	p.awaitSession(n2, "bird", v1alpha1.BGPEstablished, "")
 	for _, route := range p.web {
-		p.near.awaitSaid(route, map[string]string{
+		p.near.awaitAttributes(route, map[string]string{
 			"192.168.10.11":    "65001, 0, 0,",
 			"192.168.10.12":    "65001 64999, 0, 0,",
 			"192.168.10.111":   "65031, 0, 0,",

@@ -16,8 +16,8 @@ import (
 	"github.com/clarionlb/clarion/test/frr"
 )
 
-// TestNodesSpeakWithEveryRouterInItsOwnWay has nodes keep up sessions of all kinds at once, several of them with one router.
-func TestNodesSpeakWithEveryRouterInItsOwnWay(t *testing.T) {
+// TestNodesKeepSessionsOfEveryKindAtOnce has nodes keep up sessions of all kinds at once, several of them with one router.
+func TestNodesKeepSessionsOfEveryKindAtOnce(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, cluster.Config{Nodes: 2, Families: []corev1.IPFamily{ipv4, ipv6}})
 	p := &peering{deployment: d}
@@ -54,15 +54,15 @@ func TestNodesSpeakWithEveryRouterInItsOwnWay(t *testing.T) {
 	t.Run("every session is as its BGPPeer says, and carries both families", p.test(testSessions))
 	t.Run("BFD watches the path of every session", p.test(testPaths))
 	t.Run("what one node cannot do is said of it alone", p.test(testWhatOneNodeCannotDo))
-	t.Run("a router that is farther away than it may be is not heard", p.test(testTooFar))
+	t.Run("a router that is farther away than it may be is not heard", p.test(testTTLSecurity))
 	t.Run("a password concerns the sessions that use it", p.test(testPasswords))
 	t.Run("every router is told what the advertisements for it say", p.test(testAttributes))
 	t.Run("an aggregate is announced from where any of its addresses is", p.test(testAggregates))
 	t.Run("a daemon on the node passes on what it is told", p.test(testLocalDaemon))
 }
 
-// partner is what a router is to say of a node on a session.
-type partner struct {
+// neighbor is what a router is to say of a node on a session.
+type neighbor struct {
 	asn uint32
 	id  string
 	// hops are the next hops of routes of either family.
@@ -71,7 +71,7 @@ type partner struct {
 
 func testSessions(p *peering) {
 	n1, n2 := [2]string{"192.168.10.11", "fd00:10::11"}, [2]string{"192.168.10.12", "fd00:10::12"}
-	p.near.awaitPartners(p.web, map[string]partner{
+	p.near.awaitNeighbors(p.web, map[string]neighbor{
 		"192.168.10.11":  {65001, "192.168.10.11", n1},
 		"192.168.10.12":  {65001, "192.168.10.12", n2},
 		"fd00:10::11":    {65011, "192.168.10.11", [2]string{"fd00:10::11", "fd00:10::11"}},
@@ -79,7 +79,7 @@ func testSessions(p *peering) {
 		"n1":             {65021, "192.0.2.21", [2]string{wireLocal.String(), wireLocal.String()}},
 		"192.168.10.111": {65031, "192.0.2.31", [2]string{"192.168.10.111", "fd00:10::11"}},
 	})
-	p.far.awaitPartners(p.web, map[string]partner{
+	p.far.awaitNeighbors(p.web, map[string]neighbor{
 		"192.168.10.11": {65000, "192.168.10.11", n1},
 		"192.168.10.12": {65000, "192.168.10.12", n2},
 		"fd00:10::11":   {65041, "192.168.10.11", n1}, // it takes no IPv6 next hop for IPv4
@@ -89,12 +89,12 @@ func testSessions(p *peering) {
 		p.awaitAnswer(p.FarClient, route.Addr())
 	}
 	for _, peer := range []string{"tor", "six", "wire", "source", "inside", "outside", "guarded"} {
-		p.awaitBGPReady("bgppeer/"+peer, v1alpha1.ReasonValid, "")
+		p.awaitReady("bgppeer/"+peer, v1alpha1.ReasonValid, "")
 	}
 }
 
-// awaitPartners waits until a router has sessions with exactly these neighbors, and was told of prefixes by all of them.
-func (r *router) awaitPartners(prefixes []netip.Prefix, want map[string]partner) {
+// awaitNeighbors waits until a router has sessions with exactly these neighbors, and was told of prefixes by all of them.
+func (r *router) awaitNeighbors(prefixes []netip.Prefix, want map[string]neighbor) {
 	r.d.t.Helper()
 	r.d.eventually("the sessions of the router", func(ctx context.Context) error {
 		neighbors, err := r.Neighbors(ctx)
@@ -142,19 +142,19 @@ func testWhatOneNodeCannotDo(p *peering) {
 	p.awaitSession(p.Node("n2"), "wire", v1alpha1.BGPConnecting, "no router has advertised itself on wire")
 	p.awaitSession(p.Node("n2"), "source", v1alpha1.BGPConnecting, "no connection: ")
 	p.awaitSession(p.Node("n1"), "wire", v1alpha1.BGPEstablished, "")
-	p.awaitBGPReady("bgppeer/source", v1alpha1.ReasonValid, "1 of 2 nodes have a session with the router")
+	p.awaitReady("bgppeer/source", v1alpha1.ReasonValid, "1 of 2 nodes have a session with the router")
 	p.applyYAML(bgpPeer("twin", twin...) + bgpPeer("mistaken", mistaken...))
 	for _, node := range p.Nodes() {
 		p.awaitSession(node, "twin", v1alpha1.BGPRefused, "BGPPeer six, which is older, is for the same router")
 		p.awaitSession(node, "mistaken", v1alpha1.BGPRefused, "BGPPeer inside, which is older, is for the same router")
 	}
-	p.awaitBGPReady("bgppeer/twin", v1alpha1.ReasonRefused, "n1 and n2: BGPPeer six")
+	p.awaitReady("bgppeer/twin", v1alpha1.ReasonRefused, "n1 and n2: BGPPeer six")
 	// The router is in another autonomous system than the BGPPeer says.
 	p.kubectl("delete", "bgppeer", "twin", "inside")
 	for _, node := range p.Nodes() {
 		p.awaitSession(node, "mistaken", v1alpha1.BGPConnecting, "the router is in the autonomous system of this node")
 	}
-	p.awaitBGPReady("bgppeer/mistaken", v1alpha1.ReasonNoSession, "")
+	p.awaitReady("bgppeer/mistaken", v1alpha1.ReasonNoSession, "")
 	p.kubectl("delete", "bgppeer", "mistaken")
 	p.applyYAML(bgpPeer("inside", inside...))
 	for _, node := range p.Nodes() {
@@ -163,12 +163,12 @@ func testWhatOneNodeCannotDo(p *peering) {
 	calm("192.168.10.11 at the far router", "192.168.10.12 at the far router")
 }
 
-func testTooFar(p *peering) {
+func testTTLSecurity(p *peering) {
 	calm := p.others()
 	n2 := p.Node("n2")
 	p.applyYAML(bgpPeer("guarded", oneHop...))
 	p.awaitSession(n2, "guarded", v1alpha1.BGPConnecting, "no connection: ")
-	p.awaitBGPReady("bgppeer/guarded", v1alpha1.ReasonNoSession, "")
+	p.awaitReady("bgppeer/guarded", v1alpha1.ReasonNoSession, "")
 	p.applyYAML(bgpPeer("guarded", twoHops...))
 	p.awaitSession(n2, "guarded", v1alpha1.BGPEstablished, "")
 	calm("fd00:10::12 at the far router")

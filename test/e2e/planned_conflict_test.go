@@ -45,7 +45,7 @@ spec: {ipAddressPools: [guests]}
 	// Who does not mind gets another one.
 	d.loadBalancer("flexible", annotate("clarionlb.io/address-pool", "guests"))
 	d.eventually("another address than the stranger's", func(context.Context) error {
-		if got := texts(d.service("flexible")); len(got) != 1 || got[0] != "192.168.10.241" {
+		if got := addressTexts(d.service("flexible")); len(got) != 1 || got[0] != "192.168.10.241" {
 			return fmt.Errorf("it has %v", got)
 		}
 		return nil
@@ -79,8 +79,8 @@ spec: {ipAddressPools: [guests]}
 	}
 }
 
-// testKernelThatAnswers gives an address to an interface of a node, as kube-proxy does in IPVS mode.
-func testKernelThatAnswers(o *observation) {
+// testStrictARP gives an address to an interface of a node, as kube-proxy does in IPVS mode.
+func testStrictARP(o *observation) {
 	node := o.Nodes()[0]
 	address := o.awaitAddress("flexible")
 	on := func(command ...string) {

@@ -12,9 +12,9 @@ import (
 	"github.com/clarionlb/clarion/test/cluster"
 )
 
-// TestWhatIsDoneOnPurposeLosesNothing upgrades and kills announcers, drains nodes and has addresses spread anew, under load and
+// TestUpgradesDrainsAndRebalancingLoseNothing upgrades and kills announcers, drains nodes and has addresses spread anew, under load and
 // while a host on the LAN asks all the time who has the addresses.
-func TestWhatIsDoneOnPurposeLosesNothing(t *testing.T) {
+func TestUpgradesDrainsAndRebalancingLoseNothing(t *testing.T) {
 	d := deploy(t, cluster.Config{Nodes: 3, Families: []corev1.IPFamily{corev1.IPv4Protocol, corev1.IPv6Protocol}})
 	f := d.newFleet(3)
 	f.addLocal()
@@ -34,14 +34,14 @@ func TestWhatIsDoneOnPurposeLosesNothing(t *testing.T) {
 	f.during("all nodes are drained", testAllDrained)
 	f.during("addresses are spread anew", testRebalance)
 	f.during("nodes are preferred", testPreferredNodes)
-	f.during("the kernel of a node has an address", testKernelThatAnswers)
+	f.during("the kernel of a node has an address", testStrictARP)
 	await()
 }
 
 func testUpgrade(o *observation) {
 	clients := o.connect(o.addresses)
 	o.restartAnnouncers()
-	o.awaitAllInSight()
+	o.awaitAllAlive()
 	o.undisturbed(o.addresses)
 	clients.lostNothing()
 }
@@ -64,7 +64,7 @@ func testKilled(o *observation) {
 		}
 		return nil
 	})
-	o.awaitAllInSight()
+	o.awaitAllAlive()
 	for _, address := range o.of(node) {
 		o.awaitSoleOwnerSeenBy(o.watch, address)
 		if answers := o.watch.Answers(address); answers.Moves() != 0 {

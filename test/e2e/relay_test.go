@@ -35,7 +35,7 @@ func testDrainedInTurn(o *observation) {
 	o.kubectl("annotate", "node", last.Name, v1alpha1.AnnotationDrain+"=")
 	o.awaitMove(o.addresses, last, nodes[0])
 	o.restartAnnouncers()
-	o.awaitAllInSight()
+	o.awaitAllAlive()
 	o.answeredThroughout(o.addresses)
 	clients.lostNothing()
 	o.kubectl("annotate", "nodes", "--all", v1alpha1.AnnotationDrain+"-")

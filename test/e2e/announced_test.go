@@ -19,7 +19,7 @@ func TestAServiceSaysWhoAnnouncesItOrWhyNobodyDoes(t *testing.T) {
 	d.apply(samples + "pool.yaml")
 	d.loadBalancer("web", nil)
 	address := d.awaitAddress("web")
-	// announced is what the Service says when an address is announced, by one node or any.
+	// announced is what the Service says when a node announces its address, or any node if the name is empty.
 	announced := func(node string) string {
 		if node == "" {
 			node = "n[1-3]"
@@ -53,7 +53,7 @@ func TestAServiceSaysWhoAnnouncesItOrWhyNobodyDoes(t *testing.T) {
 		d.update("web", all(withoutAnnotations, wish("")))
 	})
 
-	t.Run("what somebody else writes is put right, and nothing else written", func(t *testing.T) {
+	t.Run("a condition that somebody else changes is restored, and nothing else written", func(t *testing.T) {
 		d := d.in(t)
 		d.patchStatus("web", `{"conditions": []}`)
 		said := d.awaitAnnounced("web", v1alpha1.ReasonAnnounced, announced(""))
@@ -79,18 +79,18 @@ func TestAServiceSaysWhoAnnouncesItOrWhyNobodyDoes(t *testing.T) {
 		check()
 	})
 
-	t.Run("moved", func(t *testing.T) {
+	t.Run("another node when the first has lost its power", func(t *testing.T) {
 		d := d.in(t)
 		owner := d.awaitSoleOwner(address)
 		d.powerOff(owner)
-		heir := d.awaitOtherOwner(address, owner)
-		d.awaitAnnounced("web", v1alpha1.ReasonAnnounced, announced(heir.Name))
+		next := d.awaitOtherOwner(address, owner)
+		d.awaitAnnounced("web", v1alpha1.ReasonAnnounced, announced(next.Name))
 		d.powerOn(owner)
 		d.awaitAnnouncers()
-		d.awaitAnnounced("web", v1alpha1.ReasonAnnounced, announced(heir.Name))
+		d.awaitAnnounced("web", v1alpha1.ReasonAnnounced, announced(next.Name))
 	})
 
-	t.Run("no endpoint any more", func(t *testing.T) {
+	t.Run("no endpoint any more, and one again", func(t *testing.T) {
 		d := d.in(t)
 		d.kubectl("scale", "deployment/myapp", "--replicas=0")
 		d.awaitAnnounced("web", v1alpha1.ReasonNoEndpoint, notAnnounced+"the Service has no endpoint that can serve")
@@ -98,7 +98,7 @@ func TestAServiceSaysWhoAnnouncesItOrWhyNobodyDoes(t *testing.T) {
 		d.awaitAnnounced("web", v1alpha1.ReasonAnnounced, announced(""))
 	})
 
-	t.Run("no node that may", func(t *testing.T) {
+	t.Run("no node that is eligible", func(t *testing.T) {
 		d := d.in(t)
 		d.kubectl("label", "nodes", "--all", corev1.LabelNodeExcludeBalancers+"=true")
 		d.awaitAnnounced("web", v1alpha1.ReasonNoNode, notAnnounced+"no node can, neither n1, n2 and n3 \\(the node is labelled "+corev1.LabelNodeExcludeBalancers+"\\)")
@@ -106,7 +106,7 @@ func TestAServiceSaysWhoAnnouncesItOrWhyNobodyDoes(t *testing.T) {
 		d.awaitAnnounced("web", v1alpha1.ReasonAnnounced, announced(""))
 	})
 
-	t.Run("what the API refuses to record is announced, and the Announcer says so", func(t *testing.T) {
+	t.Run("addresses are announced although the API refuses to record them, and the Announcer says so", func(t *testing.T) {
 		testUnrecorded(d.in(t))
 	})
 

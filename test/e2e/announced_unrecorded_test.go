@@ -15,8 +15,8 @@ import (
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
-// testUnrecorded has the API take one address of an Announcer at most, and more Services than nodes. A status that is too large
-// for the API is refused alike.
+// testUnrecorded has the API accept one address in the status of an Announcer at most, and creates more Services than there are
+// nodes. A status that is too large for the API would be refused in the same way.
 func testUnrecorded(d *deployment) {
 	limit := func(op string) {
 		d.t.Helper()

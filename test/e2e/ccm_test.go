@@ -9,7 +9,7 @@ import (
 	"github.com/clarionlb/clarion/test/cluster"
 )
 
-// TestAddressesOutliveTheCloudControllerManager restarts and loses it.
+// TestAddressesOutliveTheCloudControllerManager kills, restarts and stops the cloud-controller-manager.
 func TestAddressesOutliveTheCloudControllerManager(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, cluster.Config{Nodes: 2})
@@ -26,21 +26,21 @@ func TestAddressesOutliveTheCloudControllerManager(t *testing.T) {
 			delete(before, name)
 		}
 	}
-	// unchanged checks that every Service still has its address, and that a new one gets one that nobody has.
-	unchanged := func(d *deployment, newcomer string) {
+	// unchanged checks that every Service still has its address, and that a new Service gets one that no other has.
+	unchanged := func(d *deployment, added string) {
 		d.t.Helper()
-		d.loadBalancer(newcomer, nil)
-		got := d.awaitAddress(newcomer)
+		d.loadBalancer(added, nil)
+		got := d.awaitAddress(added)
 		for name, address := range before {
 			service := d.service(name)
 			if now := addresses(service); len(now) != 1 || now[0] != address {
 				d.t.Errorf("Service %s has %v, want %s as before", name, now, address)
 			}
 			if address == got {
-				d.t.Errorf("%s got %s, which %s has", newcomer, got, name)
+				d.t.Errorf("%s got %s, which %s has", added, got, name)
 			}
 		}
-		before[newcomer] = got
+		before[added] = got
 	}
 
 	t.Run("the leader dies", func(t *testing.T) {
@@ -63,7 +63,7 @@ func TestAddressesOutliveTheCloudControllerManager(t *testing.T) {
 		unchanged(d, "after-restart")
 	})
 
-	t.Run("Services come and go while it is away", func(t *testing.T) {
+	t.Run("Services come and go while none runs", func(t *testing.T) {
 		d := d.in(t)
 		freed := before["after-death"]
 		delete(before, "after-death")
@@ -80,7 +80,7 @@ func TestAddressesOutliveTheCloudControllerManager(t *testing.T) {
 	})
 }
 
-// killLeader kills the cloud-controller-manager that leads and returns its node and what the lease says of it.
+// killLeader kills the cloud-controller-manager that leads, and returns its node and its identity in the lease.
 func (d *deployment) killLeader() (*cluster.Node, string) {
 	d.t.Helper()
 	node, err := d.leader(d.ctx)

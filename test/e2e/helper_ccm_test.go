@@ -11,7 +11,7 @@ import (
 	"github.com/clarionlb/clarion/test/cluster"
 )
 
-// leader returns the node on which the cloud-controller-manager that leads runs, by the host name in its lease.
+// leader returns the node of the cloud-controller-manager that leads. The identity in its lease begins with the name of the node.
 func (d *deployment) leader(ctx context.Context) (*cluster.Node, error) {
 	holder, err := d.leaseHolder(ctx)
 	if err != nil {
@@ -25,6 +25,7 @@ func (d *deployment) leader(ctx context.Context) (*cluster.Node, error) {
 	return nil, fmt.Errorf("nobody leads: the lease is held by %q", holder)
 }
 
+// leaseHolder returns the identity of the cloud-controller-manager that leads.
 func (d *deployment) leaseHolder(ctx context.Context) (string, error) {
 	l, err := d.Kubernetes().CoordinationV1().Leases(metav1.NamespaceSystem).Get(ctx, lease, metav1.GetOptions{})
 	if err != nil {
@@ -36,7 +37,7 @@ func (d *deployment) leaseHolder(ctx context.Context) (string, error) {
 	return *l.Spec.HolderIdentity, nil
 }
 
-// scaleCCM sets the number of cloud-controller-managers and waits until they are what runs.
+// scaleCCM sets the number of cloud-controller-managers, and waits until that many are ready.
 func (d *deployment) scaleCCM(replicas int) {
 	d.t.Helper()
 	d.kubectl("scale", "--namespace=kube-system", "deployment/"+ccm, fmt.Sprintf("--replicas=%d", replicas))
@@ -50,13 +51,13 @@ func (d *deployment) restartCCM() {
 	d.awaitCCM()
 }
 
-// awaitCCM waits until the cloud-controller-managers are as many as asked for, in their latest version, and ready.
+// awaitCCM waits until all cloud-controller-managers are of the latest version and ready.
 func (d *deployment) awaitCCM() {
 	d.t.Helper()
 	d.kubectl("rollout", "status", "--namespace=kube-system", "deployment/"+ccm, "--timeout=120s")
 }
 
-// withoutCCM does something while no cloud-controller-manager runs. After that, as many run as it is told.
+// withoutCCM does something while no cloud-controller-manager runs, and starts some after that.
 func (d *deployment) withoutCCM(replicasAfter int, do func()) {
 	d.t.Helper()
 	d.scaleCCM(0)

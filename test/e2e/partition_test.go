@@ -16,26 +16,26 @@ import (
 // gossipPort is where announcers talk to each other, over TCP and UDP.
 const gossipPort = 7947
 
-// TestOneNodeAnswersForAnAddressThroughEveryPartition cuts five nodes off from each other in every way, while a host on their
-// LAN asks all the time who has the addresses.
+// TestOneNodeAnswersForAnAddressThroughEveryPartition separates five nodes from each other in every way, while a host on their LAN
+// asks all the time who has the addresses.
 func TestOneNodeAnswersForAnAddressThroughEveryPartition(t *testing.T) {
 	d := deploy(t, cluster.Config{Nodes: 5, Families: []corev1.IPFamily{corev1.IPv4Protocol, corev1.IPv6Protocol}})
 	f := d.newFleet(5)
 	f.during("the gossip is blocked between one pair of nodes", testGossipBlockedForAPair)
-	f.during("what one node says in the gossip is lost", testGossipLostOneWay)
+	f.during("the gossip that one node sends is lost", testGossipLostOneWay)
 	f.during("the gossip is blocked between all nodes", testGossipBlocked)
-	f.during("a node loses its LAN link and not the API", testLinkDown)
-	f.during("a node neither reaches the others nor hears them, but the API", testNodeCutOff)
-	f.during("a node is not heard by the others, but hears them", testMuteNode)
-	f.during("a node hears nobody, but is heard", testDeafNode)
-	f.during("a node reaches nobody at all", testIsolatedNode)
+	f.during("a node loses its LAN link and keeps the API server", testLinkDown)
+	f.during("a node reaches the API server, but is cut off from the other nodes", testNodeCutOff)
+	f.during("nothing that a node sends arrives", testMuteNode)
+	f.during("nothing that is sent to a node arrives", testDeafNode)
+	f.during("a node is cut off from all nodes and from the API server", testIsolatedNode)
 	f.during("the LAN falls into two halves", testTwoHalves)
 	f.during("the LAN falls into two halves while the API server is away", testTwoHalvesWithoutAPI)
-	f.during("a node loses its power just when another one's addresses have moved", testSecondDeath)
-	f.during("the API server is away and a node loses its power", testDeathWithoutAPI)
+	f.during("a second node loses its power just when the first one's addresses have moved", testSecondDeath)
+	f.during("a node loses its power while the API server is away", testDeathWithoutAPI)
 }
 
-// gossip is what announcers say to each other, those with an address, or all of them.
+// gossip is the traffic between announcers, to and from one peer, or all of it if the peer is the zero value.
 func gossip(direction network.Direction, peer netip.Addr) []network.Traffic {
 	return []network.Traffic{
 		{Device: "eth0", Direction: direction, Peer: peer, Protocol: "udp", Port: gossipPort},
@@ -43,7 +43,7 @@ func gossip(direction network.Direction, peer netip.Addr) []network.Traffic {
 	}
 }
 
-// block drops traffic at a host until the barrier is lifted or the scenario fails.
+// block drops traffic at a host until the barrier is lifted or the scenario has failed.
 func (o *observation) block(host *network.Host, traffic ...network.Traffic) *network.Barrier {
 	o.t.Helper()
 	barrier, err := host.Block(o.ctx, traffic...)
@@ -67,7 +67,7 @@ func (o *observation) lift(barriers ...*network.Barrier) {
 	}
 }
 
-// awaitDropped waits until a barrier has dropped so many frames that whoever sent them has noticed.
+// awaitDropped waits until a barrier has dropped so many frames that their sender must have noticed.
 func (o *observation) awaitDropped(barrier *network.Barrier) {
 	o.t.Helper()
 	const enough = 30
@@ -84,7 +84,7 @@ func testGossipBlockedForAPair(o *observation) {
 	nodes := o.Nodes()
 	barrier := o.block(nodes[0].Host, gossip(network.Both, nodes[1].IPs()[0])...)
 	o.awaitDropped(barrier)
-	o.awaitAllAlive() // by way of the others
+	o.awaitAllAlive() // the other nodes pass the gossip on
 	o.undisturbed(o.addresses)
 	o.lift(barrier)
 }
@@ -158,7 +158,8 @@ func testIsolatedNode(o *observation) {
 	o.lift(barrier)
 }
 
-// awaitGivenUp waits until nodes announce nothing any more, so that nobody hears them answer when they are connected again.
+// awaitGivenUp waits until nodes announce nothing any more. Otherwise they would still answer for a moment when they are connected
+// again.
 func (o *observation) awaitGivenUp(nodes ...*cluster.Node) {
 	o.t.Helper()
 	for _, node := range nodes {
@@ -171,7 +172,7 @@ func (o *observation) others(than *cluster.Node) []*cluster.Node {
 	return slices.DeleteFunc(slices.Clone(o.Nodes()), func(n *cluster.Node) bool { return n == than })
 }
 
-// halves returns the node that has the first address and another one, and the rest.
+// halves divides the nodes: two, one of which has the first address, and the rest.
 func (o *observation) halves() (minority, majority []*cluster.Node) {
 	minority = []*cluster.Node{o.owners[o.addresses[0]]}
 	for _, node := range o.Nodes() {
@@ -186,7 +187,7 @@ func (o *observation) halves() (minority, majority []*cluster.Node) {
 	return minority, majority
 }
 
-// replug puts nodes into another LAN.
+// replug plugs nodes into another LAN.
 func (o *observation) replug(lan string, nodes ...*cluster.Node) {
 	o.t.Helper()
 	for _, node := range nodes {
@@ -219,7 +220,7 @@ func testTwoHalvesWithoutAPI(o *observation) {
 	o.awaitMove(o.of(minority...), minority...)
 	o.undisturbed(o.notOf(minority...))
 	resume()
-	o.eventually("the claims of those that took over", func(ctx context.Context) error {
+	o.eventually("the nodes that took over to record their claims", func(ctx context.Context) error {
 		for _, address := range o.of(minority...) {
 			if owner, err := o.Owner(ctx, address); err != nil || slices.Contains(minority, owner) {
 				return fmt.Errorf("%v has %s (%v)", owner, address, err)
@@ -241,7 +242,8 @@ func testDeathWithoutAPI(o *observation) {
 	o.rejoin(node)
 }
 
-// testSecondDeath has a node die while those that have taken over from another one can hardly have recorded that.
+// testSecondDeath takes the power from a second node as soon as others answer for the addresses of the first one. They can hardly
+// have recorded that in the API yet.
 func testSecondDeath(o *observation) {
 	first := o.owners[o.addresses[0]]
 	o.powerOff(first)
@@ -263,7 +265,7 @@ func testSecondDeath(o *observation) {
 		}
 	}
 	if second == nil {
-		o.t.Fatal("every other node that has addresses has taken some over")
+		o.t.Fatal("every other node with addresses has taken over some of the first one's")
 	}
 	o.powerOff(second)
 	o.awaitMove(o.of(second), first, second)
@@ -297,7 +299,7 @@ func (o *observation) rejoin(nodes ...*cluster.Node) {
 	}
 }
 
-// stopAPI freezes the API server. It goes on when the test ends, at the latest.
+// stopAPI freezes the API server until resume is called or the test ends.
 func (o *observation) stopAPI() (resume func()) {
 	o.t.Helper()
 	servers, err := o.Control.Processes("kube-apiserver")

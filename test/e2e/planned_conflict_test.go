@@ -10,41 +10,34 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
-	"github.com/clarionlb/clarion/test/cluster/network"
 )
 
-// stranger is a host on the nodes' LAN that has addresses of a pool.
-type stranger struct {
-	*network.Host
-	// guest is the first address of the pool, and insisted another one that it has.
-	guest, insisted netip.Addr
-}
-
-// meetStranger announces addresses two of which a stranger has, who leaves after that. The function that it returns awaits
-// that they are announced then.
-func (d *deployment) meetStranger() (await func()) {
+// testConflictingHost announces addresses of which another host on the nodes' LAN has two, until it loses its power. The function
+// that it returns waits until these two are announced, which takes up to a minute.
+func testConflictingHost(d *deployment) (awaitAnnounced func()) {
 	d.t.Helper()
 	const number = 240
-	host, err := d.AddHost("stranger", number)
+	host, err := d.AddHost("conflict", number)
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	s := stranger{host, host.Address("eth0", false), netip.MustParseAddr("192.168.10.242")}
-	if _, err := host.Run(d.ctx, "ip", "address", "add", s.insisted.String()+"/24", "dev", "eth0"); err != nil {
+	// The host has the first and the last address of the pool.
+	first, last := host.Address("eth0", false), netip.MustParseAddr("192.168.10.242")
+	if _, err := host.Run(d.ctx, "ip", "address", "add", last.String()+"/24", "dev", "eth0"); err != nil {
 		d.t.Fatal(err)
 	}
 	mac := host.MAC("eth0").String()
-	watch := d.watch(s.guest, s.insisted)
-	d.applyYAML(pool("guests", "192.168.10.240-192.168.10.242") + "---\n" + `
+	watch := d.watch(first, last)
+	d.applyYAML(pool("conflict", "192.168.10.240-192.168.10.242") + "---\n" + `
 apiVersion: clarionlb.io/v1alpha1
 kind: L2Advertisement
-metadata: {name: guests}
-spec: {ipAddressPools: [guests]}
+metadata: {name: conflict}
+spec: {ipAddressPools: [conflict]}
 `)
 
-	// Who does not mind gets another one.
-	d.loadBalancer("flexible", annotate("clarionlb.io/address-pool", "guests"))
-	d.eventually("another address than the stranger's", func(context.Context) error {
+	// A Service that asks for no address gets another one.
+	d.loadBalancer("flexible", annotate("clarionlb.io/address-pool", "conflict"))
+	d.eventually("the address that the other host does not have", func(context.Context) error {
 		if got := addressTexts(d.service("flexible")); len(got) != 1 || got[0] != "192.168.10.241" {
 			return fmt.Errorf("it has %v", got)
 		}
@@ -53,25 +46,25 @@ spec: {ipAddressPools: [guests]}
 	d.awaitEvent("flexible", corev1.EventTypeWarning, "AddressConflict", mac)
 	d.awaitSoleOwner(netip.MustParseAddr("192.168.10.241"))
 	d.awaitAnnounced("flexible", v1alpha1.ReasonAnnounced, "192.168.10.241 is announced by .*")
-	// Who insists keeps the address, which is not announced.
-	d.loadBalancer("insisting", wish(s.insisted.String()))
+	// A Service that asks for an address keeps it, but nobody announces it.
+	d.loadBalancer("insisting", wish(last.String()))
 	d.awaitAnnounced("insisting", v1alpha1.ReasonAddressConflict, ".*"+mac+".*")
-	d.awaitAddresses("insisting", s.insisted.String())
-	// Who asks for an address that is known to be a stranger's waits.
-	d.loadBalancer("late", wish(s.guest.String()))
+	d.awaitAddresses("insisting", last.String())
+	// A Service that asks for an address which is known to be in conflict waits.
+	d.loadBalancer("late", wish(first.String()))
 	d.awaitRefusal("late", "AddressConflict", mac)
 
 	if err := host.PowerOff(); err != nil {
 		d.t.Fatal(err)
 	}
-	for _, address := range []netip.Addr{s.guest, s.insisted} {
+	for _, address := range []netip.Addr{first, last} {
 		if answers := watch.Answers(address); answers.MostAtOnce() != 1 || answers.Moves() != 0 {
-			d.t.Errorf("others answered for the stranger's address: %s", d.named(answers.String()))
+			d.t.Errorf("a node answered for an address of the other host: %s", d.named(answers.String()))
 		}
 	}
 	return func() {
 		d.t.Helper()
-		for name, address := range map[string]netip.Addr{"insisting": s.insisted, "late": s.guest} {
+		for name, address := range map[string]netip.Addr{"insisting": last, "late": first} {
 			d.awaitAddresses(name, address.String())
 			d.awaitAnnounced(name, v1alpha1.ReasonAnnounced, ".*")
 			d.awaitSoleOwner(address)
@@ -79,7 +72,8 @@ spec: {ipAddressPools: [guests]}
 	}
 }
 
-// testStrictARP gives an address to an interface of a node, as kube-proxy does in IPVS mode.
+// testStrictARP gives an address to an interface of a node, as kube-proxy does in IPVS mode. The kernel then answers for it, unless
+// it is told not to (strictARP), and the Announcer says so.
 func testStrictARP(o *observation) {
 	node := o.Nodes()[0]
 	address := o.awaitAddress("flexible")
@@ -89,16 +83,16 @@ func testStrictARP(o *observation) {
 			o.t.Fatal(err)
 		}
 	}
-	quiet := func(status metav1.ConditionStatus, text string) {
+	awaitStrictARP := func(status metav1.ConditionStatus, text string) {
 		o.t.Helper()
 		o.awaitAnnouncerCondition(node, v1alpha1.ConditionStrictARP, func(c metav1.Condition) bool {
 			return c.Status == status && strings.Contains(c.Message, text)
 		})
 	}
-	quiet(metav1.ConditionTrue, "")
+	awaitStrictARP(metav1.ConditionTrue, "")
 	on("ip", "link", "add", "kube-ipvs0", "type", "bridge")
 	on("ip", "address", "add", address.String()+"/32", "dev", "kube-ipvs0")
-	quiet(metav1.ConditionFalse, "strictARP")
+	awaitStrictARP(metav1.ConditionFalse, "strictARP")
 	on("ip", "link", "delete", "kube-ipvs0")
-	quiet(metav1.ConditionTrue, "")
+	awaitStrictARP(metav1.ConditionTrue, "")
 }

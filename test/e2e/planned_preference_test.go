@@ -14,7 +14,7 @@ import (
 	"github.com/clarionlb/clarion/test/cluster"
 )
 
-// testRebalance has one node end up with everything, and then addresses spread anew.
+// testRebalance drains nodes until one has all addresses, and then asks for a rebalance.
 func testRebalance(o *observation) {
 	o.overlaps = true
 	clients := o.connect(o.addresses[:1])
@@ -52,7 +52,7 @@ spec:
 `, preferred.Name))
 	o.t.Cleanup(func() { o.Apply(context.Background(), samples+"l2advertisement.yaml") })
 
-	// A new address goes there, although the node has as much as the others. The old ones stay.
+	// A new address goes to the preferred node, although it has as many as the others. The old ones stay.
 	o.loadBalancer("choosy", nil)
 	choosy := o.awaitAddress("choosy")
 	if owner := o.awaitSoleOwner(choosy); owner != preferred {
@@ -60,7 +60,7 @@ spec:
 	}
 	o.undisturbed(o.addresses)
 
-	// It goes elsewhere if it has to, and does not come back by itself.
+	// When the node is drained the address moves. It does not come back by itself.
 	o.kubectl("annotate", "node", preferred.Name, v1alpha1.AnnotationDrain+"=")
 	o.awaitOtherOwner(choosy, preferred)
 	o.kubectl("annotate", "node", preferred.Name, v1alpha1.AnnotationDrain+"-")
@@ -85,8 +85,8 @@ spec:
 	clients.lostNothing()
 }
 
-// rebalance asks all announcers to hand on what they have more than their share, and waits until they have done what they
-// could. They go by what they know: if somebody has just changed something, there may be more to do.
+// rebalance asks all announcers to hand over what they have more than their share, and waits until all have done so once. They act
+// on what they know then: shortly after another change there may be more to do.
 func (o *observation) rebalance() {
 	o.t.Helper()
 	value := fmt.Sprint(time.Now().UnixNano())
@@ -105,7 +105,7 @@ func (o *observation) rebalance() {
 	})
 }
 
-// rebalanceUntil asks for it until check returns nil, with time for addresses to move in between.
+// rebalanceUntil asks for a rebalance again and again until check returns nil, with time for addresses to move in between.
 func (o *observation) rebalanceUntil(what string, check func(context.Context) error) {
 	o.t.Helper()
 	o.eventually(what, func(ctx context.Context) (err error) {
@@ -118,13 +118,13 @@ func (o *observation) rebalanceUntil(what string, check func(context.Context) er
 	})
 }
 
-// spread has addresses spread evenly.
+// spread asks for rebalances until addresses are spread evenly.
 func (o *observation) spread() {
 	o.t.Helper()
 	o.rebalanceUntil("addresses to be spread evenly", o.unevenSpread)
 }
 
-// awaitOwner waits until a node owns addresses, and answers for them alone.
+// awaitOwner waits until a node owns addresses.
 func (o *observation) awaitOwner(node *cluster.Node, addresses ...netip.Addr) {
 	o.t.Helper()
 	for _, address := range addresses {
@@ -138,7 +138,7 @@ func (o *observation) awaitOwner(node *cluster.Node, addresses ...netip.Addr) {
 	}
 }
 
-// unevenSpread tells why nodes do not have the addresses of as many Services each, give or take one.
+// unevenSpread returns an error unless all nodes have the addresses of equally many Services, give or take one.
 func (o *observation) unevenSpread(ctx context.Context) error {
 	list, err := o.Kubernetes().CoreV1().Services(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
 	if err != nil {

@@ -12,13 +12,13 @@ import (
 	"github.com/clarionlb/clarion/test/cluster"
 )
 
-// TestUpgradesDrainsAndRebalancingLoseNothing upgrades and kills announcers, drains nodes and has addresses spread anew, under load and
-// while a host on the LAN asks all the time who has the addresses.
+// TestUpgradesDrainsAndRebalancingLoseNothing does what moves addresses on purpose, and kills announcers. Meanwhile clients use the
+// addresses, and a host on the LAN asks all the time who has them.
 func TestUpgradesDrainsAndRebalancingLoseNothing(t *testing.T) {
 	d := deploy(t, cluster.Config{Nodes: 3, Families: []corev1.IPFamily{corev1.IPv4Protocol, corev1.IPv6Protocol}})
 	f := d.newFleet(3)
 	f.addLocal()
-	await := d.meetStranger() // who leaves again, which is noticed within a minute
+	awaitAnnounced := testConflictingHost(d)
 	f.during("the announcers are upgraded", testUpgrade)
 	f.during("an announcer is killed", testKilled)
 	f.during("a node is excluded by its label", testDrain(
@@ -32,10 +32,10 @@ func TestUpgradesDrainsAndRebalancingLoseNothing(t *testing.T) {
 		[]string{"taint", "node", "%s", corev1.TaintNodeOutOfService + "-"}))
 	f.during("one node after the other is drained", testDrainedInTurn)
 	f.during("all nodes are drained", testAllDrained)
-	f.during("addresses are spread anew", testRebalance)
+	f.during("addresses are spread evenly on request", testRebalance)
 	f.during("nodes are preferred", testPreferredNodes)
-	f.during("the kernel of a node has an address", testStrictARP)
-	await()
+	f.during("the kernel of a node answers for an address", testStrictARP)
+	awaitAnnounced()
 }
 
 func testUpgrade(o *observation) {
@@ -51,7 +51,7 @@ func testKilled(o *observation) {
 	node := o.owners[address]
 	clients := o.connect(o.of(node))
 	announcer := o.killAnnouncer(node)
-	// A client that does not know yet where the address is.
+	// A client that does not know yet where the address is gets an answer, too.
 	if _, err := o.Client.Run(o.ctx, "ip", "neigh", "flush", "to", address.String(), "dev", "eth0"); err != nil {
 		o.t.Fatal(err)
 	}
@@ -75,7 +75,7 @@ func testKilled(o *observation) {
 	clients.lostNothing()
 }
 
-// testDrain drains a node that has addresses, by kubectl, and ends that.
+// testDrain drains a node that has addresses by one kubectl command, and ends that by another. %s stands for the node.
 func testDrain(begin, end []string) func(*observation) {
 	on := func(command []string, node *cluster.Node) []string {
 		command = slices.Clone(command)
@@ -103,7 +103,7 @@ func testDrain(begin, end []string) func(*observation) {
 	}
 }
 
-// testAllDrained has no node left that is not drained: then the addresses stay.
+// testAllDrained drains all nodes. Addresses stay where they are then, because there is no better node for them.
 func testAllDrained(o *observation) {
 	o.overlaps = true // those on the first node to be drained move
 	drain := func(value string) []string {

@@ -10,7 +10,7 @@ import (
 	"github.com/clarionlb/clarion/test/cluster"
 )
 
-// TestConnectionsGoOnWithKubeProxyInIptablesMode moves addresses on purpose where kube-proxy translates by iptables.
+// TestConnectionsGoOnWithKubeProxyInIptablesMode drains nodes of a cluster in which kube-proxy uses iptables. All others use nftables.
 func TestConnectionsGoOnWithKubeProxyInIptablesMode(t *testing.T) {
 	d := deploy(t, cluster.Config{Nodes: 3, ProxyMode: "iptables", Families: []corev1.IPFamily{corev1.IPv4Protocol, corev1.IPv6Protocol}})
 	f := d.newFleet(1)
@@ -18,8 +18,9 @@ func TestConnectionsGoOnWithKubeProxyInIptablesMode(t *testing.T) {
 	f.during("one node after the other is drained", testDrainedInTurn)
 }
 
-// testDrainedInTurn has addresses move on again and again: to the last node that is left, and then back to one of the others.
-// Announcers are upgraded then, which have connections of other nodes relayed.
+// testDrainedInTurn drains one node after the other, so that addresses move on again and again: to the last node that is left, and
+// then back to one of the others. Then it upgrades the announcers while they relay connections to nodes that had the addresses
+// before. No connection may break.
 func testDrainedInTurn(o *observation) {
 	o.overlaps = true
 	clients := o.connect(o.addresses)

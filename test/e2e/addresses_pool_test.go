@@ -5,12 +5,10 @@ import (
 	"slices"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
-var onlyIPv6 = families(corev1.IPFamilyPolicySingleStack, corev1.IPv6Protocol)
+var onlyIPv6 = families(single, ipv6)
 
 func testPools(d *deployment) {
 	d.scenario("a pool hands out all of its CIDRs, ranges and single addresses of both families", func(d *deployment) {

@@ -3,7 +3,6 @@ package e2e
 import (
 	"slices"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
@@ -84,7 +83,7 @@ func testReservations(d *deployment) {
 
 	d.scenario("what a Service of both families has reserved is all that it gets of it", func(d *deployment) {
 		d.provide(pool("pool", "192.0.2.128/30", "2001:db8::/126"), reservation("web", "web", "192.0.2.131"))
-		d.loadBalancer("web", families(prefer, corev1.IPv4Protocol, corev1.IPv6Protocol))
+		d.loadBalancer("web", families(prefer, ipv4, ipv6))
 		d.awaitAddresses("web", "192.0.2.131", "2001:db8::")
 	})
 }

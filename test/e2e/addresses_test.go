@@ -12,7 +12,7 @@ import (
 // documentation networks: nobody announces them.
 func TestAddressManagementOfADualStackCluster(t *testing.T) {
 	t.Parallel()
-	d := deploy(t, cluster.Config{Nodes: 1, Families: []corev1.IPFamily{corev1.IPv4Protocol, corev1.IPv6Protocol}})
+	d := deploy(t, cluster.Config{Nodes: 1, Families: []corev1.IPFamily{ipv4, ipv6}})
 	t.Run("pools", d.run(testPools))
 	t.Run("families", d.run(testFamilies))
 	t.Run("reservations", d.run(testReservations))

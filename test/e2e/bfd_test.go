@@ -38,6 +38,7 @@ type watchedPaths struct {
 	route  netip.Prefix
 }
 
+// watchPaths returns watched paths. Lines are added to the BGP configuration of the router.
 func watchPaths(t *testing.T, lines ...string) *watchedPaths {
 	d := deploy(t, cluster.Config{Nodes: 2})
 	w := &watchedPaths{deployment: d, router: d.startRouter(append(lines, " neighbor nodes bfd profile fast")...)}
@@ -48,7 +49,7 @@ func watchPaths(t *testing.T, lines ...string) *watchedPaths {
 	return w
 }
 
-// step runs a subtest.
+// step runs a subtest. The steps of a test build on each other.
 func (w *watchedPaths) step(name string, run func(*watchedPaths)) {
 	w.t.Run(name, func(t *testing.T) {
 		d := w.in(t)
@@ -89,7 +90,7 @@ func (w *watchedPaths) awaitDetectionTime(detection string) {
 	})
 }
 
-// setProfile changes the BFDProfile.
+// setProfile changes fields of the BFDProfile.
 func (w *watchedPaths) setProfile(spec string) {
 	w.t.Helper()
 	_, err := w.Clarion.ClarionV1alpha1().BFDProfiles().Patch(w.ctx, "fast", types.MergePatchType, []byte(`{"spec":`+spec+`}`), metav1.PatchOptions{})
@@ -98,7 +99,8 @@ func (w *watchedPaths) setProfile(spec string) {
 	}
 }
 
-// TestADeadNodeIsNoticedByBFDAndARestartedAnnouncerIsNot has the router keep the routes of an announcer that restarts.
+// TestADeadNodeIsNoticedByBFDAndARestartedAnnouncerIsNot has BFD and graceful restart on: the router keeps the routes of an announcer
+// that restarts, and drops those of a node that dies.
 func TestADeadNodeIsNoticedByBFDAndARestartedAnnouncerIsNot(t *testing.T) {
 	t.Parallel()
 	w := watchPaths(t, " bgp graceful-restart")
@@ -107,7 +109,7 @@ func TestADeadNodeIsNoticedByBFDAndARestartedAnnouncerIsNot(t *testing.T) {
 	w.awaitDetectionTime("1.5s")
 	w.awaitReady("bfdprofile/fast", v1alpha1.ReasonValid, "")
 
-	w.step("the router's kernel sees nothing of an upgrade", func(w *watchedPaths) {
+	w.step("an upgrade changes no route", func(w *watchedPaths) {
 		before := w.sessions("tor")
 		w.withoutRouteChange(func() {
 			w.restartAnnouncers()
@@ -115,11 +117,11 @@ func TestADeadNodeIsNoticedByBFDAndARestartedAnnouncerIsNot(t *testing.T) {
 		})
 	})
 
-	w.step("nor of an announcer that is killed and is back before its silence is noticed", func(w *watchedPaths) {
+	w.step("an announcer that is killed and is back within the detection time changes no route", func(w *watchedPaths) {
 		before := w.sessions("tor")
 		w.withoutRouteChange(func() {
 			w.setProfile(`{"transmitInterval": 2000, "receiveInterval": 2000}`)
-			w.eventually("the router to be patient", func(ctx context.Context) error {
+			w.eventually("the router to know the new intervals", func(ctx context.Context) error {
 				peers, err := w.router.BFDPeers(ctx)
 				if err != nil || len(peers) != 2 {
 					return fmt.Errorf("%+v: %v", peers, err)
@@ -139,7 +141,7 @@ func TestADeadNodeIsNoticedByBFDAndARestartedAnnouncerIsNot(t *testing.T) {
 		w.awaitDetectionTime("1.5s")
 	})
 
-	w.step("a node without power is left out, and let in again", func(w *watchedPaths) {
+	w.step("a node without power loses its routes, and gets them back", func(w *watchedPaths) {
 		w.powerOff(w.Node("n2"))
 		w.router.awaitHops(w.route, "n1")
 		w.powerOn(w.Node("n2"))
@@ -148,7 +150,7 @@ func TestADeadNodeIsNoticedByBFDAndARestartedAnnouncerIsNot(t *testing.T) {
 	})
 }
 
-// TestSessionsGoOnWithoutBFDAndSaySo has BFD come and go beside sessions, and paths die on which BGP would go on.
+// TestSessionsGoOnWithoutBFDAndSaySo turns BFD on and off beside sessions that go on, and cuts paths that BGP would take for alive.
 func TestSessionsGoOnWithoutBFDAndSaySo(t *testing.T) {
 	t.Parallel()
 	w := watchPaths(t)
@@ -156,17 +158,17 @@ func TestSessionsGoOnWithoutBFDAndSaySo(t *testing.T) {
 	w.router.awaitHops(w.route, "n1", "n2")
 	before := w.sessions("tor")
 
-	w.step("without the BFDProfile", func(w *watchedPaths) {
+	w.step("a session goes on without its BFDProfile", func(w *watchedPaths) {
 		w.awaitReady("bgppeer/tor", v1alpha1.ReasonNoBFD, "n1 and n2: there is no BFDProfile fast")
 	})
 
-	w.step("with one that asks for echoes", func(w *watchedPaths) {
+	w.step("a session goes on while its BFDProfile asks for echo mode, which is not supported", func(w *watchedPaths) {
 		w.applyYAML(strings.Replace(fastProfile, "detect", "echoMode: true, detect", 1))
 		w.awaitReady("bfdprofile/fast", v1alpha1.ReasonUnsupported, "spec.echoMode is not supported")
 		w.awaitReady("bgppeer/tor", v1alpha1.ReasonNoBFD, "n1 and n2: BFDProfile fast: spec.echoMode is not supported")
 	})
 
-	w.step("while another program has the port", func(w *watchedPaths) {
+	w.step("a session goes on while another program has the port of BFD", func(w *watchedPaths) {
 		var other net.PacketConn
 		if err := w.Node("n1").Do(func() (err error) {
 			other, err = net.ListenPacket("udp4", ":3784")
@@ -179,13 +181,13 @@ func TestSessionsGoOnWithoutBFDAndSaySo(t *testing.T) {
 		w.awaitReady("bgppeer/tor", v1alpha1.ReasonNoBFD, "n1: another program on this node has taken the UDP port of BFD: 3784")
 	})
 
-	w.step("until BFD can begin", func(w *watchedPaths) {
+	w.step("BFD starts beside the same session when it can", func(w *watchedPaths) {
 		w.awaitBFDUp("tor")
 		w.awaitReady("bgppeer/tor", v1alpha1.ReasonValid, "The nodes that are selected speak with the router.")
 		w.expectSameSessions(before)
 	})
 
-	w.step("a path on which the node hears nothing is given up, and comes back", func(w *watchedPaths) {
+	w.step("a path on which the node gets no BFD packets is given up, and comes back", func(w *watchedPaths) {
 		before := w.sessions("tor")
 		barrier, err := w.Node("n2").Block(w.ctx, network.Traffic{Device: "eth0", Direction: network.In, Protocol: "udp", Port: 3784})
 		if err != nil {
@@ -205,7 +207,7 @@ func TestSessionsGoOnWithoutBFDAndSaySo(t *testing.T) {
 		w.router.awaitHops(w.route, "n1", "n2")
 	})
 
-	w.step("a node that is drained leaves", func(w *watchedPaths) {
+	w.step("a node that is drained ends its session", func(w *watchedPaths) {
 		w.kubectl("annotate", "node", "n2", v1alpha1.AnnotationDrain+"=true")
 		w.router.awaitHops(w.route, "n1")
 		w.eventually("n2 to end its session", func(context.Context) error {
@@ -224,11 +226,11 @@ func TestSessionsGoOnWithoutBFDAndSaySo(t *testing.T) {
 		w.setProfile(`{"strict": true}`)
 		w.awaitBFDUp("tor")
 		w.expectSameSessions(before)
-		// FRR does BFD before BGP with neighbors that it has been told of.
+		// FRR starts BFD before BGP only with neighbors that are configured one by one.
 		if err := w.router.Configure(w.ctx, "router bgp 65000", "no bgp listen range 192.168.10.0/24 peer-group nodes"); err != nil {
 			w.t.Fatal(err)
 		}
-		w.eventually("the router to know nobody", func(ctx context.Context) error {
+		w.eventually("the router to have no neighbor", func(ctx context.Context) error {
 			neighbors, err := w.router.Neighbors(ctx)
 			if err == nil && len(neighbors) > 0 {
 				err = fmt.Errorf("it knows %+v", neighbors)
@@ -265,7 +267,7 @@ func TestSessionsGoOnWithoutBFDAndSaySo(t *testing.T) {
 	})
 }
 
-// awaitBFDMetrics waits until the announcer of a node reports this of BFD.
+// awaitBFDMetrics waits until an announcer has these metrics, whose names are given without clarion_announcer_bfd_.
 func (w *watchedPaths) awaitBFDMetrics(node string, lines ...string) {
 	w.t.Helper()
 	for i, line := range lines {

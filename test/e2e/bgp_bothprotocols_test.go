@@ -12,14 +12,16 @@ import (
 	"github.com/clarionlb/clarion/test/cluster"
 )
 
-// testBothProtocols announces a Service by layer 2 and by BGP, beside one by BGP alone, and has the node go that answers for it.
+// testBothProtocols announces one Service by layer 2 and by BGP, beside another by BGP alone. The node that answers for it on the LAN
+// is drained, and then loses its power.
 func testBothProtocols(d *deployment, router *router, web netip.Prefix) {
 	t := d.t
 	d.applyYAML(lanAdvertised)
 	d.loadBalancer("both", annotate("clarionlb.io/address-pool", "lan"))
 	address := d.awaitAddress("both")
 	both := hostRoute(address)
-	// reached waits until one node answers for the address on the LAN, and the router sends to both addresses by way of these.
+	// reached waits until one node answers for the address on the LAN, and the router sends packets to both addresses by way of
+	// exactly these nodes.
 	reached := func(d *deployment, nodes ...string) (owner *cluster.Node) {
 		d.t.Helper()
 		router := router.in(d)
@@ -39,17 +41,17 @@ func testBothProtocols(d *deployment, router *router, web netip.Prefix) {
 		return slices.DeleteFunc(slices.Clone(everywhere), func(name string) bool { return name == gone.Name })
 	}
 
-	t.Run("layer 2 has one node answer and BGP all of them announce one address", func(t *testing.T) {
+	t.Run("one node answers for the address by layer 2 and all nodes announce it by BGP", func(t *testing.T) {
 		d := d.in(t)
 		owner := reached(d, everywhere...)
 		d.awaitAnnounced("both", v1alpha1.ReasonAnnounced, fmt.Sprintf("%s is announced by %s on eth0 since .* and by BGP from 3 nodes to 1 peer", address, owner.Name))
 	})
 
-	t.Run("a drained node takes leave by both and comes back", func(t *testing.T) {
+	t.Run("a drained node leaves both protocols and comes back", func(t *testing.T) {
 		d := d.in(t)
 		node := d.awaitSoleOwner(address)
 		d.kubectl("annotate", "node", node.Name, v1alpha1.AnnotationDrain+"=true")
-		d.eventually(node.Name+" to ask for others to be preferred", func(ctx context.Context) error {
+		d.eventually(node.Name+" to announce GRACEFUL_SHUTDOWN", func(ctx context.Context) error {
 			for _, route := range []netip.Prefix{web, both} {
 				paths, err := router.Paths(ctx, route)
 				if path := paths[node.Address("eth0", false).String()]; err != nil || !strings.Contains(path.Community.String, "graceful-shutdown") {
@@ -74,7 +76,7 @@ func testBothProtocols(d *deployment, router *router, web netip.Prefix) {
 		}
 	})
 
-	t.Run("a node without power is left out by both", func(t *testing.T) {
+	t.Run("a node without power is left out of both protocols", func(t *testing.T) {
 		d := d.in(t)
 		node := d.awaitSoleOwner(address)
 		d.powerOff(node)

@@ -3,8 +3,6 @@ package e2e
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"testing"
 
@@ -15,7 +13,8 @@ import (
 	"github.com/clarionlb/clarion/test/cluster/echo"
 )
 
-// TestRoutersSpreadTrafficOverTheNodesThatAnnounceAnAddress has the router between the nodes and a far client follow routes.
+// TestRoutersSpreadTrafficOverTheNodesThatAnnounceAnAddress has a far client reach a Service through the router, which learns of the
+// address by BGP.
 func TestRoutersSpreadTrafficOverTheNodesThatAnnounceAnAddress(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, cluster.Config{Nodes: 3})
@@ -36,7 +35,7 @@ func TestRoutersSpreadTrafficOverTheNodesThatAnnounceAnAddress(t *testing.T) {
 		d.awaitAnnounced("web", v1alpha1.ReasonNoSession, address.String()+" is not announced: none of 3 nodes that could announce it by BGP has a session")
 	})
 
-	t.Run("with its Secret every node has a session, and the router a way by each", func(t *testing.T) {
+	t.Run("with its Secret every node has a session, and the router a next hop at each", func(t *testing.T) {
 		d := d.in(t)
 		d.kubectl("create", "secret", "generic", "tor", "--namespace=clarion-system", "--type=kubernetes.io/basic-auth", "--from-literal=password=secret")
 		for _, node := range d.Nodes() {
@@ -60,7 +59,7 @@ func TestRoutersSpreadTrafficOverTheNodesThatAnnounceAnAddress(t *testing.T) {
 
 	t.Run("the far client's connections are spread over the nodes", func(t *testing.T) {
 		d := d.in(t)
-		d.update("web", func(s *corev1.Service) { s.Spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyLocal })
+		d.update("web", trafficPolicy(onlyLocal))
 		router.in(d).awaitHops(web, "n1", "n2", "n3")
 		seen := map[string]int{}
 		d.eventually("answers from all nodes", func(ctx context.Context) error {
@@ -83,7 +82,7 @@ func TestRoutersSpreadTrafficOverTheNodesThatAnnounceAnAddress(t *testing.T) {
 		d := d.in(t)
 		before := d.sessions("tor")
 		d.applyYAML(routedAdvertisement + "  med: 20\n  prependAS: 1\n  communities: [\"65001:7\"]\n")
-		d.eventually("the router to see them", func(ctx context.Context) error {
+		d.eventually("the router to see the new attributes", func(ctx context.Context) error {
 			paths, err := router.Paths(ctx, web)
 			if err != nil || len(paths) != 3 {
 				return fmt.Errorf("paths %v: %v", paths, err)
@@ -122,30 +121,18 @@ func TestRoutersSpreadTrafficOverTheNodesThatAnnounceAnAddress(t *testing.T) {
 		})
 		d.kubectl("scale", "deployment/myapp", "--replicas=3")
 		router.in(d).awaitHops(web, "n1", "n2", "n3")
-		d.update("web", func(s *corev1.Service) { s.Spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyCluster })
+		d.update("web", trafficPolicy(anyNode))
 	})
 
-	t.Run("nodes get as much traffic as they have endpoints", func(t *testing.T) {
+	t.Run("nodes get traffic in proportion to their endpoints", func(t *testing.T) {
 		d := d.in(t)
 		d.applyYAML(routedAdvertisement + "  linkBandwidth: PerEndpoint\n")
-		d.update("web", func(s *corev1.Service) { s.Spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyLocal })
+		d.update("web", trafficPolicy(onlyLocal))
 		d.kubectl("scale", "deployment/myapp", "--replicas=4")
-		d.eventually("the router to send half of it to the node with two", func(ctx context.Context) error {
-			weights, err := router.Weights(ctx, web)
-			if shares := slices.Sorted(maps.Values(weights)); err != nil || !slices.Equal(shares, []int{25, 25, 50}) {
-				return fmt.Errorf("weights %v: %v", weights, err)
-			}
-			return nil
-		})
+		router.in(d).awaitWeights(web, 25, 25, 50)
 		d.kubectl("scale", "deployment/myapp", "--replicas=3")
-		d.update("web", func(s *corev1.Service) { s.Spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyCluster })
-		d.eventually("the router to take all nodes for equal", func(ctx context.Context) error {
-			weights, err := router.Weights(ctx, web)
-			if shares := slices.Sorted(maps.Values(weights)); err != nil || !slices.Equal(shares, []int{1, 1, 1}) {
-				return fmt.Errorf("weights %v: %v", weights, err)
-			}
-			return nil
-		})
+		d.update("web", trafficPolicy(anyNode))
+		router.in(d).awaitWeights(web, 1, 1, 1)
 	})
 
 	testBothProtocols(d, router, web)
@@ -157,10 +144,11 @@ func TestRoutersSpreadTrafficOverTheNodesThatAnnounceAnAddress(t *testing.T) {
 	})
 }
 
-// TestAnUpgradeOfTheAnnouncersIsNotSeenByTheRouter restarts announcers whose router keeps their routes meanwhile.
+// TestAnUpgradeOfTheAnnouncersIsNotSeenByTheRouter restarts announcers with graceful restart on: the router keeps their routes
+// meanwhile.
 func TestAnUpgradeOfTheAnnouncersIsNotSeenByTheRouter(t *testing.T) {
 	t.Parallel()
-	d := deploy(t, cluster.Config{Nodes: 2, Families: []corev1.IPFamily{corev1.IPv4Protocol, corev1.IPv6Protocol}})
+	d := deploy(t, cluster.Config{Nodes: 2, Families: []corev1.IPFamily{ipv4, ipv6}})
 	router := d.startRouter(" bgp graceful-restart")
 	d.StartApp(d.t)
 	d.applyYAML(strings.ReplaceAll(routedPool, "/24]", `/24, "2001:db8::/112"]`) + "---" + routedAdvertisement + "---" + torPeer +
@@ -183,38 +171,6 @@ func TestAnUpgradeOfTheAnnouncersIsNotSeenByTheRouter(t *testing.T) {
 	awaitAll()
 	check()
 
-	t.Run("what was written for MetalLB is accepted", func(t *testing.T) {
-		d := d.in(t)
-		d.applyYAML(strings.ReplaceAll(metalLB, "apiVersion: metallb.io/v1beta", "apiVersion: clarionlb.io/v1alpha"))
-	})
-
-	t.Run("what can be seen to be wrong is refused by the API server", func(t *testing.T) {
-		d := d.in(t)
-		const peer, advertisement = torPeer + "  peerAddress: 192.168.10.1\n", routedAdvertisement
-		for text, want := range map[string]string{
-			torPeer:                                                                   "exactly one of peerAddress, interface and defaultGateway is needed",
-			peer + "  interface: eth0\n":                                              "exactly one of peerAddress, interface and defaultGateway is needed",
-			peer + "  dynamicASN: external\n":                                         "exactly one of peerASN and dynamicASN is needed",
-			peer + "  sourceAddress: 2001:db8::1\n":                                   "must be of one IP family",
-			peer + "  keepaliveTime: 4s\n":                                            "keepaliveTime must not be longer than holdTime",
-			peer + "  keepaliveTime: 1500ms\n":                                        "must be whole seconds",
-			peer + "  ebgpMultiHop: true\n  ttlSecurityHops: 1\n":                     "exclude each other",
-			peer + "  routerID: 0.0.0.0\n":                                            "must be an IPv4 address other than 0.0.0.0",
-			strings.Replace(peer, "192.168.10.1", "router", 1):                        "must be an IP address",
-			strings.Replace(peer, "65000", "65001", 1) + "  ebgpMultiHop: true\n":     "ebgpMultiHop is for external peers",
-			advertisement + "  aggregationLength: 24\n  serviceSelectors: [{}]\n":     "serviceSelectors can only be used without aggregation",
-			advertisement + "  aggregationLengthV6: 129\n":                            "less than or equal to 128",
-			strings.Replace(fastProfile, "Multiplier: 3", "Multiplier: 1", 1):         "greater than or equal to 2",
-			advertisement + "  aggregationLength: 24\n  linkBandwidth: PerEndpoint\n": "linkBandwidth can only be used without aggregation",
-			// What other products have and this one has not is not dropped without a word.
-			peer + "  vrf: red\n": `unknown field "spec.vrf"`,
-			peer + "  passwordSecret: {name: tor, namespace: metallb-system}\n":                                                             `unknown field "spec.passwordSecret.namespace"`,
-			"apiVersion: clarionlb.io/v1alpha1\nkind: Community\nmetadata: {name: a}\nspec: {communities: [{name: b, value: 1}]}\n":         "spec.communities[0].value",
-			"apiVersion: clarionlb.io/v1alpha1\nkind: Community\nmetadata: {name: a}\nspec: {communities: [{name: b:c, value: \"1:1\"}]}\n": "must not contain a colon",
-		} {
-			if err := d.ApplyYAML(d.ctx, text); err == nil || !strings.Contains(err.Error(), want) {
-				t.Errorf("%s\nwas answered with %v, want %q", text, err, want)
-			}
-		}
-	})
+	t.Run("what was written for MetalLB is accepted", d.run(testMetalLBManifests))
+	t.Run("what can be seen to be wrong is refused by the API server", d.run(testRefusedManifests))
 }

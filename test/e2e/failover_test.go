@@ -18,7 +18,7 @@ import (
 // TestBothFamiliesOfAServiceAnswerAndFailOver announces an IPv4 and an IPv6 address of one Service and loses their owner.
 func TestBothFamiliesOfAServiceAnswerAndFailOver(t *testing.T) {
 	t.Parallel()
-	d := deploy(t, cluster.Config{Nodes: 3, Families: []corev1.IPFamily{corev1.IPv4Protocol, corev1.IPv6Protocol}})
+	d := deploy(t, cluster.Config{Nodes: 3, Families: []corev1.IPFamily{ipv4, ipv6}})
 	const addressPool, advertisement = `
 apiVersion: clarionlb.io/v1alpha1
 kind: IPAddressPool
@@ -102,7 +102,7 @@ spec:
 
 	t.Run("an IPv6 Service alone is announced too", func(t *testing.T) {
 		d := d.in(t)
-		d.loadBalancer("six", func(s *corev1.Service) { s.Spec.IPFamilies = []corev1.IPFamily{corev1.IPv6Protocol} })
+		d.loadBalancer("six", func(s *corev1.Service) { s.Spec.IPFamilies = []corev1.IPFamily{ipv6} })
 		address := d.awaitAddress("six")
 		d.awaitAnswer(d.Client, address)
 		d.awaitSoleOwner(address)

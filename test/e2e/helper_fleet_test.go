@@ -10,8 +10,6 @@ import (
 	"testing"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"github.com/clarionlb/clarion/test/cluster"
 	"github.com/clarionlb/clarion/test/cluster/network"
 )
@@ -185,7 +183,7 @@ func (d *deployment) newFleet(services int) *fleet {
 // addLocal adds a Service with the traffic policy Local: its traffic stays on the node that it reaches.
 func (f *fleet) addLocal() {
 	f.t.Helper()
-	f.loadBalancer("local", func(s *corev1.Service) { s.Spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyLocal })
+	f.loadBalancer("local", trafficPolicy(onlyLocal))
 	address := f.awaitAddress("local")
 	f.awaitSoleOwner(address)
 	f.addresses = append(f.addresses, address)

@@ -10,16 +10,16 @@ import (
 	"github.com/clarionlb/clarion/test/frr"
 )
 
-// peering is a deployment whose nodes speak with two routers in every way there is.
+// peering is a deployment whose nodes have BGP sessions of every kind with two routers.
 type peering struct {
 	*deployment
-	// near is on the nodes' network, far is behind it.
+	// near is on the nodes' LAN, far is on the LAN behind it.
 	near, far *router
-	// web has the addresses of a Service, IPv4 first.
+	// web are the routes to the addresses of a Service, IPv4 first.
 	web []netip.Prefix
 }
 
-// in returns it for use in a subtest.
+// in returns the peering for use in a subtest.
 func (p *peering) in(t *testing.T) *peering {
 	sub := *p
 	sub.deployment = p.deployment.in(t)
@@ -27,11 +27,13 @@ func (p *peering) in(t *testing.T) *peering {
 	return &sub
 }
 
+// test returns a subtest that runs f.
 func (p *peering) test(f func(*peering)) func(*testing.T) {
 	return func(t *testing.T) { f(p.in(t)) }
 }
 
-// The BGPPeers. Those that are for all nodes and lack something on n2 have another one go on there alone.
+// The lines in the specs of BGPPeers. Two of them are for all nodes, but only n1 has what they need: onWire its cable and bySource its
+// address.
 var (
 	torOfAll  = []string{"peerAddress: 192.168.10.1", "myASN: 65001", "dynamicASN: external"}
 	gateway6  = []string{"defaultGateway: IPv6", "myASN: 65011", "peerASN: 65000"}
@@ -42,13 +44,14 @@ var (
 	guarded   = []string{"peerAddress: fd00:20::100", "myASN: 65051", "peerASN: 65000", onlyNode("n2")}
 	twoHops   = append(guarded[:len(guarded):len(guarded)], "ttlSecurityHops: 2")
 	oneHop    = append(guarded[:len(guarded):len(guarded)], "ttlSecurityHops: 1")
-	twin      = []string{"peerAddress: fd00:10::1", "myASN: 65011", "peerASN: 65000"}
-	mistaken  = []string{"peerAddress: 192.168.20.100", "myASN: 65000", "dynamicASN: external"}
+	duplicate = []string{"peerAddress: fd00:10::1", "myASN: 65011", "peerASN: 65000"}
+	wrongAS   = []string{"peerAddress: 192.168.20.100", "myASN: 65000", "dynamicASN: external"}
 	wireLocal = netip.MustParseAddr("fe80::11")
 )
 
-// lay lays a cable of its own between n1 and the router, with nothing but link-local addresses, and gives n1 an address more.
-func (p *peering) lay() {
+// addSources gives n1 what some sessions start from: a cable of its own to the router, on which there are only link-local addresses,
+// and a second address on the LAN.
+func (p *peering) addSources() {
 	p.t.Helper()
 	n1 := p.Node("n1").Host
 	for _, step := range []struct {
@@ -69,7 +72,7 @@ func (p *peering) lay() {
 	}
 }
 
-// startFarRouter has the far client speak BGP, by way of the router.
+// startFarRouter has the far client speak BGP with the nodes, over the router between them.
 func (p *peering) startFarRouter() *router {
 	p.t.Helper()
 	r, err := frr.StartConfigured(p.ctx, p.FarClient, filepath.Join(p.LogDir(), "farclient"),

@@ -54,6 +54,18 @@ func (r *router) awaitHops(prefix netip.Prefix, nodes ...string) {
 	})
 }
 
+// awaitWeights waits until the router spreads packets to a prefix over its next hops with these weights, in rising order.
+func (r *router) awaitWeights(prefix netip.Prefix, want ...int) {
+	r.d.t.Helper()
+	r.d.eventually(fmt.Sprintf("the router to send to %s with the weights %v", prefix, want), func(ctx context.Context) error {
+		weights, err := r.Weights(ctx, prefix)
+		if got := slices.Sorted(maps.Values(weights)); err != nil || !slices.Equal(got, want) {
+			return fmt.Errorf("weights %v: %v", weights, err)
+		}
+		return nil
+	})
+}
+
 // unchangedRoutes returns a check that the routes of the router's kernel to prefixes have not changed since.
 func (r *router) unchangedRoutes(prefixes ...netip.Prefix) (check func()) {
 	r.d.t.Helper()

@@ -19,7 +19,7 @@ const gossipPort = 7947
 // TestOneNodeAnswersForAnAddressThroughEveryPartition separates five nodes from each other in every way, while a host on their LAN
 // asks all the time who has the addresses.
 func TestOneNodeAnswersForAnAddressThroughEveryPartition(t *testing.T) {
-	d := deploy(t, cluster.Config{Nodes: 5, Families: []corev1.IPFamily{corev1.IPv4Protocol, corev1.IPv6Protocol}})
+	d := deploy(t, cluster.Config{Nodes: 5, Families: []corev1.IPFamily{ipv4, ipv6}})
 	f := d.newFleet(5)
 	f.during("the gossip is blocked between one pair of nodes", testGossipBlockedForAPair)
 	f.during("the gossip that one node sends is lost", testGossipLostOneWay)

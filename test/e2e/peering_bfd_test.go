@@ -7,9 +7,9 @@ import (
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
-// testPaths has all sessions watched, whose paths are of all kinds: by an address and by a link, from two addresses to one, and over
-// several hops.
-func testPaths(p *peering) {
+// testBFDOfEverySession turns BFD on for sessions of all kinds: with an address or a link-local neighbour, with the same router from
+// two addresses, and over several hops. No session is lost by that.
+func testBFDOfEverySession(p *peering) {
 	before := map[string]map[string]v1alpha1.BGPSession{}
 	peers := []string{"tor", "six", "wire", "source", "inside", "outside", "guarded"}
 	for _, peer := range peers {

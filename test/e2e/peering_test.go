@@ -16,12 +16,12 @@ import (
 	"github.com/clarionlb/clarion/test/frr"
 )
 
-// TestNodesKeepSessionsOfEveryKindAtOnce has nodes keep up sessions of all kinds at once, several of them with one router.
+// TestNodesKeepSessionsOfEveryKindAtOnce has nodes keep sessions of all kinds at once, several of them with the same router.
 func TestNodesKeepSessionsOfEveryKindAtOnce(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, cluster.Config{Nodes: 2, Families: []corev1.IPFamily{ipv4, ipv6}})
 	p := &peering{deployment: d}
-	p.lay()
+	p.addSources()
 	p.near = d.startRouter(
 		" neighbor nodes bfd profile fast",
 		" neighbor six peer-group",
@@ -52,20 +52,20 @@ func TestNodesKeepSessionsOfEveryKindAtOnce(t *testing.T) {
 		bgpPeer("inside", inside...) + bgpPeer("outside", outside...) + bgpPeer("guarded", twoHops...))
 
 	t.Run("every session is as its BGPPeer says, and carries both families", p.test(testSessions))
-	t.Run("BFD watches the path of every session", p.test(testPaths))
-	t.Run("what one node cannot do is said of it alone", p.test(testWhatOneNodeCannotDo))
-	t.Run("a router that is farther away than it may be is not heard", p.test(testTTLSecurity))
-	t.Run("a password concerns the sessions that use it", p.test(testPasswords))
-	t.Run("every router is told what the advertisements for it say", p.test(testAttributes))
-	t.Run("an aggregate is announced from where any of its addresses is", p.test(testAggregates))
-	t.Run("a daemon on the node passes on what it is told", p.test(testLocalDaemon))
+	t.Run("BFD watches the path of every session", p.test(testBFDOfEverySession))
+	t.Run("a session that one node cannot have is reported for this node alone", p.test(testWhatOneNodeCannotDo))
+	t.Run("packets of a router that is farther away than ttlSecurityHops are dropped", p.test(testTTLSecurity))
+	t.Run("a change of a password affects only the sessions that use it", p.test(testPasswords))
+	t.Run("every router gets the attributes that the advertisements for it set", p.test(testAttributes))
+	t.Run("an aggregate is announced by the nodes that announce any of its addresses", p.test(testAggregates))
+	t.Run("a BGP daemon on the node passes on what the announcer tells it", p.test(testLocalDaemon))
 }
 
-// neighbor is what a router is to say of a node on a session.
+// neighbor is what a router is to show about a session with a node.
 type neighbor struct {
 	asn uint32
 	id  string
-	// hops are the next hops of routes of either family.
+	// hops are the next hops of the node's routes, IPv4 first.
 	hops [2]string
 }
 
@@ -82,7 +82,7 @@ func testSessions(p *peering) {
 	p.far.awaitNeighbors(p.web, map[string]neighbor{
 		"192.168.10.11": {65000, "192.168.10.11", n1},
 		"192.168.10.12": {65000, "192.168.10.12", n2},
-		"fd00:10::11":   {65041, "192.168.10.11", n1}, // it takes no IPv6 next hop for IPv4
+		"fd00:10::11":   {65041, "192.168.10.11", n1}, // without extended-nexthop it takes no IPv6 next hop for an IPv4 route
 		"fd00:10::12":   {65051, "192.168.10.12", n2},
 	})
 	for _, route := range p.web {
@@ -93,7 +93,7 @@ func testSessions(p *peering) {
 	}
 }
 
-// awaitNeighbors waits until a router has sessions with exactly these neighbors, and was told of prefixes by all of them.
+// awaitNeighbors waits until a router has sessions with exactly these neighbors, all of which announce the prefixes.
 func (r *router) awaitNeighbors(prefixes []netip.Prefix, want map[string]neighbor) {
 	r.d.t.Helper()
 	r.d.eventually("the sessions of the router", func(ctx context.Context) error {
@@ -138,44 +138,44 @@ func (r *router) awaitNeighbors(prefixes []netip.Prefix, want map[string]neighbo
 }
 
 func testWhatOneNodeCannotDo(p *peering) {
-	calm := p.others()
+	check := p.keptSessions()
 	p.awaitSession(p.Node("n2"), "wire", v1alpha1.BGPConnecting, "no router has advertised itself on wire")
 	p.awaitSession(p.Node("n2"), "source", v1alpha1.BGPConnecting, "no connection: ")
 	p.awaitSession(p.Node("n1"), "wire", v1alpha1.BGPEstablished, "")
 	p.awaitReady("bgppeer/source", v1alpha1.ReasonValid, "1 of 2 nodes have a session with the router")
-	p.applyYAML(bgpPeer("twin", twin...) + bgpPeer("mistaken", mistaken...))
+	p.applyYAML(bgpPeer("duplicate", duplicate...) + bgpPeer("wrong-as", wrongAS...))
 	for _, node := range p.Nodes() {
-		p.awaitSession(node, "twin", v1alpha1.BGPRefused, "BGPPeer six, which is older, is for the same router")
-		p.awaitSession(node, "mistaken", v1alpha1.BGPRefused, "BGPPeer inside, which is older, is for the same router")
+		p.awaitSession(node, "duplicate", v1alpha1.BGPRefused, "BGPPeer six, which is older, is for the same router")
+		p.awaitSession(node, "wrong-as", v1alpha1.BGPRefused, "BGPPeer inside, which is older, is for the same router")
 	}
-	p.awaitReady("bgppeer/twin", v1alpha1.ReasonRefused, "n1 and n2: BGPPeer six")
-	// The router is in another autonomous system than the BGPPeer says.
-	p.kubectl("delete", "bgppeer", "twin", "inside")
+	p.awaitReady("bgppeer/duplicate", v1alpha1.ReasonRefused, "n1 and n2: BGPPeer six")
+	// The BGPPeer wants an external session, but the router is in the autonomous system of the nodes.
+	p.kubectl("delete", "bgppeer", "duplicate", "inside")
 	for _, node := range p.Nodes() {
-		p.awaitSession(node, "mistaken", v1alpha1.BGPConnecting, "the router is in the autonomous system of this node")
+		p.awaitSession(node, "wrong-as", v1alpha1.BGPConnecting, "the router is in the autonomous system of this node")
 	}
-	p.awaitReady("bgppeer/mistaken", v1alpha1.ReasonNoSession, "")
-	p.kubectl("delete", "bgppeer", "mistaken")
+	p.awaitReady("bgppeer/wrong-as", v1alpha1.ReasonNoSession, "")
+	p.kubectl("delete", "bgppeer", "wrong-as")
 	p.applyYAML(bgpPeer("inside", inside...))
 	for _, node := range p.Nodes() {
 		p.awaitSession(node, "inside", v1alpha1.BGPEstablished, "")
 	}
-	calm("192.168.10.11 at the far router", "192.168.10.12 at the far router")
+	check("192.168.10.11 at the far router", "192.168.10.12 at the far router")
 }
 
 func testTTLSecurity(p *peering) {
-	calm := p.others()
+	check := p.keptSessions()
 	n2 := p.Node("n2")
 	p.applyYAML(bgpPeer("guarded", oneHop...))
 	p.awaitSession(n2, "guarded", v1alpha1.BGPConnecting, "no connection: ")
 	p.awaitReady("bgppeer/guarded", v1alpha1.ReasonNoSession, "")
 	p.applyYAML(bgpPeer("guarded", twoHops...))
 	p.awaitSession(n2, "guarded", v1alpha1.BGPEstablished, "")
-	calm("fd00:10::12 at the far router")
+	check("fd00:10::12 at the far router")
 }
 
 func testPasswords(p *peering) {
-	calm := p.others()
+	check := p.keptSessions()
 	n1 := p.Node("n1")
 	p.setPassword("source", "wrong")
 	p.awaitSession(n1, "source", v1alpha1.BGPConnecting, "no connection: ")
@@ -186,12 +186,12 @@ func testPasswords(p *peering) {
 	}
 	p.setPassword("source", "second")
 	p.awaitSession(n1, "source", v1alpha1.BGPEstablished, "")
-	calm("192.168.10.111 at the near router")
+	check("192.168.10.111 at the near router")
 	p.awaitSession(n1, "wire", v1alpha1.BGPEstablished, "")
 }
 
-// others returns a check that all other sessions than some, at either router, were not established anew meanwhile.
-func (p *peering) others() (check func(except ...string)) {
+// keptSessions returns a check that the routers have kept their sessions since, except those that are named.
+func (p *peering) keptSessions() (check func(except ...string)) {
 	p.t.Helper()
 	look := func(ctx context.Context) (map[string]frr.Neighbor, error) {
 		all := map[string]frr.Neighbor{}

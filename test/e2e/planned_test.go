@@ -15,7 +15,7 @@ import (
 // TestUpgradesDrainsAndRebalancingLoseNothing does what moves addresses on purpose, and kills announcers. Meanwhile clients use the
 // addresses, and a host on the LAN asks all the time who has them.
 func TestUpgradesDrainsAndRebalancingLoseNothing(t *testing.T) {
-	d := deploy(t, cluster.Config{Nodes: 3, Families: []corev1.IPFamily{corev1.IPv4Protocol, corev1.IPv6Protocol}})
+	d := deploy(t, cluster.Config{Nodes: 3, Families: []corev1.IPFamily{ipv4, ipv6}})
 	f := d.newFleet(3)
 	f.addLocal()
 	awaitAnnounced := testConflictingHost(d)

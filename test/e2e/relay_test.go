@@ -12,7 +12,7 @@ import (
 
 // TestConnectionsGoOnWithKubeProxyInIptablesMode drains nodes of a cluster in which kube-proxy uses iptables. All others use nftables.
 func TestConnectionsGoOnWithKubeProxyInIptablesMode(t *testing.T) {
-	d := deploy(t, cluster.Config{Nodes: 3, ProxyMode: "iptables", Families: []corev1.IPFamily{corev1.IPv4Protocol, corev1.IPv6Protocol}})
+	d := deploy(t, cluster.Config{Nodes: 3, ProxyMode: "iptables", Families: []corev1.IPFamily{ipv4, ipv6}})
 	f := d.newFleet(1)
 	f.addLocal()
 	f.during("one node after the other is drained", testDrainedInTurn)

@@ -232,7 +232,7 @@ func TestAServiceThatCannotBeServedSaysWhyAndIsServedAsSoonAsItCan(t *testing.T)
 		if message := d.awaitReason("confused", "InvalidRequest").Message; !strings.Contains(message, "here") {
 			t.Errorf("the condition does not say what is wrong: %s", message)
 		}
-		d.update("confused", func(s *corev1.Service) { s.Annotations = nil })
+		d.update("confused", withoutAnnotations)
 		d.awaitAddress("confused")
 	})
 }

@@ -17,9 +17,9 @@ import (
 	"github.com/clarionlb/clarion/test/install"
 )
 
-// BenchmarkAnnouncedCondition has a thousand of five thousand Services move from one node to four others, as after a failover,
-// and measures what it costs the cloud-controller-manager to say so on each of them. The nodes are objects, and the benchmark
-// writes what their announcers would.
+// BenchmarkAnnouncedCondition moves the addresses of 1,000 of 5,000 Services from one node to four others, as a failover does. It
+// measures what it costs the cloud-controller-manager to update the Announced condition of each of them. The nodes are objects
+// alone: the benchmark writes what their announcers would write.
 func BenchmarkAnnouncedCondition(b *testing.B) {
 	const nodes, each = 5, 1000
 	audit, config := newAudit(b, cluster.Config{})
@@ -96,7 +96,7 @@ func (c *control) addresses() map[string]string {
 	return addresses
 }
 
-// addNode creates a Node, with an Announcer, for which nothing runs.
+// addNode creates a Node and its Announcer. Nothing runs for them.
 func (c *control) addNode(name string) {
 	c.b.Helper()
 	if _, err := c.client.CoreV1().Nodes().Create(c.b.Context(), &corev1.Node{
@@ -112,7 +112,7 @@ func (c *control) addNode(name string) {
 	}
 }
 
-// record has an Announcer claim addresses.
+// record writes to the status of an Announcer that its node announces addresses.
 func (c *control) record(node string, addresses []v1alpha1.Layer2Address) {
 	c.b.Helper()
 	status := v1alpha1.AnnouncerStatus{
@@ -128,7 +128,7 @@ func (c *control) record(node string, addresses []v1alpha1.Layer2Address) {
 	}
 }
 
-// awaitPatches waits until that many patches of Services have been answered since a mark, and returns when it saw that.
+// awaitPatches waits until the API server has answered that many patches of Services since a mark, and returns when it saw that.
 func (c *control) awaitPatches(audit *audit, mark int64, patches int) time.Time {
 	c.b.Helper()
 	install.Eventually(c.b, "the patches", func(context.Context) error {
@@ -145,7 +145,7 @@ func (c *control) awaitPatches(audit *audit, mark int64, patches int) time.Time 
 	return time.Now()
 }
 
-// announcedByOtherThan is about conditions that say that a Service is announced, and not by a node.
+// announcedByOtherThan matches conditions which say that a Service is announced by another node.
 func announcedByOtherThan(node string) func(metav1.Condition) bool {
 	return func(condition metav1.Condition) bool {
 		var address, by string

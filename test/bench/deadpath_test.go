@@ -13,35 +13,36 @@ import (
 	"github.com/clarionlb/clarion/test/install"
 )
 
-// BenchmarkDeadPath measures how long it takes until the router's kernel has no route by way of a node any more when the path to
-// that dies, and until it has one again when the path is back. BFD runs at 100 ms x 3, and graceful restart is on.
+// BenchmarkDeadPath cuts the path between the router and a node. It measures how long it takes until the router's kernel has no
+// route by way of the node any more, and until it has one again when the path is back. BFD runs at 100 ms x 3, and graceful restart
+// is on.
 func BenchmarkDeadPath(b *testing.B) {
-	i := routed(b, ", bfdProfile: fast, enableGracefulRestart: true, connectTime: 2s", " bgp graceful-restart", " neighbor nodes bfd profile fast")
+	i := newRouted(b, ", bfdProfile: fast, enableGracefulRestart: true, connectTime: 2s", " bgp graceful-restart", " neighbor nodes bfd profile fast")
 	if err := i.Apply(b.Context(), i.Sample("bfd.yaml")); err != nil {
 		b.Fatal(err)
 	}
 	if err := i.Apply(b.Context(), i.Sample("service-any-address.yaml")); err != nil {
 		b.Fatal(err)
 	}
-	routes := learned(b, i)
-	// await waits until there are ways by so many nodes, and returns when.
+	routes := bgpRoutes(b, i)
+	// await waits until the routes have that many next hops, and returns when that was.
 	await := func(nodes int) time.Time {
 		b.Helper()
 		for deadline := time.Now().Add(install.Patience); ; time.Sleep(time.Millisecond) {
-			ways := 0
+			hops := 0
 			for _, route := range routes() {
-				ways += max(len(route.MultiPath), 1)
+				hops += max(len(route.MultiPath), 1)
 			}
 			now := time.Now()
-			if ways == nodes {
+			if hops == nodes {
 				return now
 			}
 			if now.After(deadline) {
-				b.Fatalf("there are ways by %d nodes, want %d", ways, nodes)
+				b.Fatalf("the routes have %d next hops, want %d", hops, nodes)
 			}
 		}
 	}
-	watched := func() {
+	awaitBFD := func() {
 		b.Helper()
 		install.Eventually(b, "BFD to be up", func(ctx context.Context) error {
 			list, err := i.Clarion.ClarionV1alpha1().Announcers().List(ctx, metav1.ListOptions{})
@@ -77,7 +78,7 @@ func BenchmarkDeadPath(b *testing.B) {
 			results := figures{}
 			for b.Loop() {
 				await(2)
-				watched()
+				awaitBFD()
 				began := time.Now()
 				if err := scenario.fail(node); err != nil {
 					b.Fatal(err)

@@ -15,10 +15,10 @@ import (
 	"github.com/clarionlb/clarion/test/install"
 )
 
-// audit is the API server's own record of what the cloud-controller-manager asks of it.
+// audit is the API server's log of the requests of the cloud-controller-manager.
 type audit struct{ log string }
 
-// newAudit returns an audit log and the configuration of a cluster that keeps it.
+// newAudit returns an audit log, and the configuration with what makes a cluster write it.
 func newAudit(b *testing.B, config cluster.Config) (*audit, cluster.Config) {
 	b.Helper()
 	dir := b.TempDir()
@@ -63,7 +63,7 @@ const (
 	patchEvent   = "patch events"
 )
 
-// mark returns the end of the log as it is now.
+// mark returns where the log ends now.
 func (a *audit) mark(b *testing.B) int64 {
 	b.Helper()
 	info, err := os.Stat(a.log)
@@ -110,7 +110,7 @@ func (c call) service() string {
 	return ""
 }
 
-// count counts the calls since a mark by what they are, without those about Services that are not among these.
+// count counts the calls since a mark by verb and resource. It leaves out those about other Services than these.
 func count(audit *audit, mark int64, services []string) (map[string]int, error) {
 	calls, err := audit.since(mark)
 	if err != nil {

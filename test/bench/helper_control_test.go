@@ -25,19 +25,21 @@ import (
 	"github.com/clarionlb/clarion/test/install"
 )
 
-// control is a cluster of one node with a pool for thousands of Services, none of which is announced. The Services have no
-// endpoints and no node ports, to leave the machine to the API server and to what is measured.
+// control is a cluster of one node with a pool for thousands of Services, none of which is announced. The Services have no endpoints
+// and no node ports, so that kube-proxy has little to do and the machine is left to what is measured.
 type control struct {
 	*install.Installation
 	b      *testing.B
 	client kubernetes.Interface
 
 	mu sync.Mutex
-	// served has the Services that are there, and when they were first seen with an address: zero until they are.
-	served  map[string]time.Time
+	// served has all Services, and when each was first seen with an address, zero until then.
+	served map[string]time.Time
+	// changed is closed and replaced when served changes.
 	changed chan struct{}
 }
 
+// newControl starts the cluster and begins to watch its Services.
 func newControl(b *testing.B, config cluster.Config) *control {
 	b.Helper()
 	config.Nodes = 1
@@ -67,6 +69,7 @@ func newControl(b *testing.B, config cluster.Config) *control {
 	return c
 }
 
+// see notes that a Service is there, and whether it has an address.
 func (c *control) see(service *corev1.Service) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -78,6 +81,7 @@ func (c *control) see(service *corev1.Service) {
 	c.notify()
 }
 
+// unsee notes that a Service is gone.
 func (c *control) unsee(obj any) {
 	key, err := cache.DeletionHandlingMetaNamespaceKeyFunc(obj)
 	if err != nil {
@@ -152,7 +156,7 @@ func (c *control) create(class string, names ...string) {
 	})
 }
 
-// patch does to the status of Services what has to be done to serve them, two writes each, and nothing else.
+// patch makes the two writes to the status of each Service that serving it takes, and does nothing else.
 func (c *control) patch(names ...string) {
 	c.b.Helper()
 	forEach(c.b, names, func(ctx context.Context, name string) error {
@@ -196,7 +200,7 @@ func (c *control) stop() {
 	}
 }
 
-// start starts the cloud-controller-manager and returns when it has won the lease: the time and the process.
+// start starts the cloud-controller-manager, waits until it leads, and returns since when it does, and its process.
 func (c *control) start() (won time.Time, p *network.Process) {
 	c.b.Helper()
 	began := time.Now()

@@ -12,7 +12,7 @@ import (
 	"github.com/clarionlb/clarion/test/install"
 )
 
-// outage is a cluster of three nodes with a Service that has an address of each family.
+// outage is a cluster whose nodes announce addresses by layer 2.
 type outage struct {
 	*install.Installation
 	addresses []netip.Addr
@@ -20,7 +20,7 @@ type outage struct {
 	watcher *network.Host
 }
 
-// awaitMembers waits until an announcer and those that it sees are that many.
+// awaitMembers waits until that many announcers each count that many as alive, themselves included.
 func (o *outage) awaitMembers(b *testing.B, count int32) {
 	b.Helper()
 	install.Eventually(b, fmt.Sprintf("%d announcers", count), func(ctx context.Context) error {

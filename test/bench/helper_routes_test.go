@@ -15,12 +15,12 @@ import (
 	"github.com/clarionlb/clarion/test/install"
 )
 
-// protocolBGP is what routes say that came by BGP (linux/rtnetlink.h).
+// protocolBGP is the protocol of routes that the router learned by BGP (linux/rtnetlink.h).
 const protocolBGP = 186
 
-// routed has both nodes of a cluster speak BGP with its router, with more lines in the configuration of that and more fields in the
-// BGPPeer.
-func routed(b *testing.B, fields string, lines ...string) *install.Installation {
+// newRouted returns a cluster whose two nodes have sessions with its router. Fields are added to the spec of the BGPPeer, and lines to
+// the BGP configuration of the router.
+func newRouted(b *testing.B, fields string, lines ...string) *install.Installation {
 	b.Helper()
 	i := install.New(b, cluster.Config{Nodes: 2})
 	r, err := frr.Start(b.Context(), i.Router, filepath.Join(i.LogDir(), "router"), lines...)
@@ -56,8 +56,8 @@ metadata: {name: all}
 	return i
 }
 
-// learned returns what lists the IPv4 routes that the router's kernel has by BGP.
-func learned(b *testing.B, i *install.Installation) func() []netlink.Route {
+// bgpRoutes returns a function that lists the IPv4 routes which the router's kernel has by BGP.
+func bgpRoutes(b *testing.B, i *install.Installation) func() []netlink.Route {
 	b.Helper()
 	inside, err := netns.GetFromName(i.Router.Namespace())
 	if err != nil {

@@ -18,20 +18,23 @@ import (
 	"github.com/clarionlb/clarion/test/install"
 )
 
-// BenchmarkOutage measures for how long clients get no answer at the addresses of a Service, IPv4 and IPv6, when something
-// happens to the node that answers for them. One client is on the nodes' LAN, with its ARP cache warm, and one behind the
-// router; each opens a fresh connection to each address every 10 ms, and asks every 50 ms on one that it has had from the start.
-// The outage is the longest time between two fresh connections that were answered. How long a client that does not know an
-// address yet would have asked in vain is the longest time in which no ARP request or neighbour solicitation was answered; one
-// is sent every 5 ms.
+// BenchmarkOutage measures for how long clients get no answer at the IPv4 and the IPv6 address of a Service when something happens
+// to the node that answers for them.
+//
+// One client is on the nodes' LAN, with a warm ARP cache, and one is behind the router. Each opens a fresh connection to each
+// address every 10 ms, and sends a request every 50 ms on a connection that it keeps. The outage is the longest time between two
+// fresh connections that were answered.
+//
+// A client that does not know the address yet has to ask for it first. How long it would have asked in vain is the longest time in
+// which no ARP request or neighbour solicitation was answered. One is sent every 5 ms.
 func BenchmarkOutage(b *testing.B) {
 	o := newOutage(b)
-	b.Run("nothing", func(b *testing.B) { // what the machine's other work does to the figures
+	b.Run("nothing", func(b *testing.B) { // shows what other work on the machine does to the figures
 		o.measure(b, func(*cluster.Node) error { return nil }, func(*cluster.Node) {})
 	})
 	b.Run("power-off", func(b *testing.B) {
 		o.measure(b, func(owner *cluster.Node) error { return owner.PowerOff() }, func(owner *cluster.Node) {
-			o.awaitMembers(b, 2) // which the status of those that are left says late
+			o.awaitMembers(b, 2) // the status of the other nodes is late to say so
 			if err := owner.PowerOn(); err != nil {
 				b.Fatal(err)
 			}
@@ -82,10 +85,10 @@ func BenchmarkOutage(b *testing.B) {
 	})
 }
 
-// observation is how long the clients go on at least after a failure.
+// observation is how long the clients go on after a failure, at least.
 const observation = 3 * time.Second
 
-// replaceAnnouncer has the announcer's pod on a node replaced, as an upgrade does, and waits until the new one takes part.
+// replaceAnnouncer deletes the announcer's pod on a node, as an upgrade does, and waits until the new one is ready.
 func (o *outage) replaceAnnouncer(b *testing.B, node *cluster.Node) {
 	b.Helper()
 	pods := o.Kubernetes().CoreV1().Pods("clarion-system")
@@ -109,7 +112,7 @@ func (o *outage) replaceAnnouncer(b *testing.B, node *cluster.Node) {
 	})
 }
 
-// measure has something happen to the owner of the addresses, and undoes it, in each run.
+// measure calls fail with the owner of the addresses in each run, and heal at its end.
 func (o *outage) measure(b *testing.B, fail func(owner *cluster.Node) error, heal func(owner *cluster.Node)) {
 	results := figures{}
 	for b.Loop() {
@@ -199,6 +202,7 @@ func (o *outage) awaitOwner(b *testing.B) (owner *cluster.Node) {
 	return owner
 }
 
+// newOutage returns a cluster of three nodes with a Service that has an address of each family.
 func newOutage(b *testing.B) *outage {
 	b.Helper()
 	config := cluster.Config{Nodes: 3, Families: []corev1.IPFamily{corev1.IPv4Protocol, corev1.IPv6Protocol}}

@@ -9,9 +9,9 @@ import (
 	"github.com/clarionlb/clarion/test/cluster"
 )
 
-// BenchmarkRestart restarts the cloud-controller-manager of a cluster with 5,000 Services, and measures the time from the
-// moment that it leads until two new Services have their addresses: one that waited for it, and one that came right then.
-// It counts the writes to Services that were right.
+// BenchmarkRestart restarts the cloud-controller-manager of a cluster with 5,000 Services. It measures the time from when it leads
+// until two new Services have their addresses: one that waited for it, and one that is created just then. It counts the writes to
+// Services that needed none.
 func BenchmarkRestart(b *testing.B) {
 	const services = 5000
 	audit, config := newAudit(b, cluster.Config{})
@@ -30,7 +30,7 @@ func BenchmarkRestart(b *testing.B) {
 		c.create("", fresh)
 		results.addDuration("ms-to-waiting", c.awaitServed(waiting).Sub(won))
 		results.addDuration("ms-to-fresh", c.awaitServed(fresh).Sub(won))
-		// They come after all others in the queue, so that once they are gone the others have been looked at.
+		// They are the last in the queue, so that when they are gone all others have been processed.
 		c.deleteServices(waiting, fresh)
 		results.add("cpu-s", cpuTime(b, p).Seconds())
 		results.add("MiB", residentMiB(b, p))

@@ -12,11 +12,12 @@ import (
 )
 
 // BenchmarkServiceToRoute creates Services and measures how long it takes until the router's kernel has a route to the address of
-// each, by way of both nodes.
+// each, with both nodes as next hops.
 func BenchmarkServiceToRoute(b *testing.B) {
-	i := routed(b, "")
-	routes := learned(b, i)
-	// await waits until there are so many routes by way of both nodes, or none at all, and returns when.
+	i := newRouted(b, "")
+	routes := bgpRoutes(b, i)
+	// await waits until that many routes have both nodes as next hops, or no routes are left if that is none, and returns when that
+	// was.
 	await := func(want int) time.Time {
 		b.Helper()
 		for deadline := time.Now().Add(install.Patience); ; time.Sleep(2 * time.Millisecond) {
@@ -31,7 +32,7 @@ func BenchmarkServiceToRoute(b *testing.B) {
 				return now
 			}
 			if now.After(deadline) {
-				b.Fatalf("%d routes, %d of them by way of both nodes, want %d", len(routes), complete, want)
+				b.Fatalf("%d routes, %d of them with both next hops, want %d", len(routes), complete, want)
 			}
 		}
 	}

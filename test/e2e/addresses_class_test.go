@@ -15,7 +15,7 @@ func testClasses(d *deployment) {
 		s.Finalizers = []string{servicehelpers.LoadBalancerCleanupFinalizer}
 	}
 
-	d.scenario("a Service of another class is not touched, not even with the well-known finalizer or while it is deleted", func(d *deployment) {
+	d.scenario("a Service of another class is left alone, even with the well-known finalizer and while it is deleted", func(d *deployment) {
 		d.provide(pool("pool", "192.0.2.0/28"))
 		d.loadBalancer("foreign", all(class("example.com/other"), finalizer, wish("192.0.2.0")))
 		d.update("foreign", annotate("clarionlb.io/address-pool", "pool"))
@@ -31,7 +31,7 @@ func testClasses(d *deployment) {
 		d.update("foreign", func(s *corev1.Service) { s.Finalizers = nil }) // as its own controller does
 	})
 
-	d.scenario("Services without a class are left to others when the flag says so, except those served before", func(d *deployment) {
+	d.scenario("with --require-load-balancer-class Services without a class are left alone, except those served before", func(d *deployment) {
 		d.provide(pool("pool", "192.0.2.0/28"))
 		d.loadBalancers(nil, "served", "changes")
 		d.loadBalancer("refused", annotate("clarionlb.io/address-pool", "later"))

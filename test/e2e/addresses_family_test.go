@@ -118,7 +118,7 @@ func testFamilies(d *deployment) {
 	})
 }
 
-func testTheOtherFamily(d *deployment) {
+func testMissingFamily(d *deployment) {
 	d.scenario("a Service that requires both families is refused by the API", func(d *deployment) {
 		service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "demanding"}, Spec: corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer, Ports: []corev1.ServicePort{{Port: 80}}}}
 		families(require)(service)
@@ -134,7 +134,7 @@ func testTheOtherFamily(d *deployment) {
 		d.awaitAssignment("modest", "Assigned", `192.0.2.0 from pool "mixed"`, "192.0.2.0")
 	})
 
-	d.scenario("what is asked for or there in the other family alone is refused", func(d *deployment) {
+	d.scenario("an address or a pool of the other family alone does not serve a Service", func(d *deployment) {
 		d.provide(pool("v6", "2001:db8::/126"))
 		d.loadBalancer("any", nil)
 		d.awaitRefusal("any", "FamilyUnavailable", `pool "v6" has no IPv4 addresses`)

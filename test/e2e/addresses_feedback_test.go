@@ -12,7 +12,7 @@ import (
 )
 
 func testFeedback(d *deployment) {
-	d.scenario("events and writes are for transitions only", func(d *deployment) {
+	d.scenario("events and writes to the status are for transitions only", func(d *deployment) {
 		d.provide(pool("pool", "192.0.2.0/31"))
 		d.loadBalancers(nil, "served", "leaves")
 		d.loadBalancer("waits", nil)
@@ -41,7 +41,7 @@ func testFeedback(d *deployment) {
 			d.update(name, annotate("example.com/unrelated", "change"))
 		}
 		check := d.untouched("served", "waits")
-		silent("after another look")
+		silent("after a change that does not matter")
 		d.restartCCM()
 		silent("after a restart")
 		check()
@@ -59,7 +59,7 @@ func testFeedback(d *deployment) {
 		})
 	})
 
-	d.scenario("a Service says how it fares in each state of its life, with a time for each transition", func(d *deployment) {
+	d.scenario("the condition says how a Service fares, with the time of the last transition", func(d *deployment) {
 		d.loadBalancer("app", nil)
 		d.awaitRefusal("app", "NoMatchingPool", "there is no IPAddressPool")
 		refused := d.awaitReason("app", "NoMatchingPool")
@@ -85,7 +85,7 @@ func testFeedback(d *deployment) {
 		})
 	})
 
-	d.scenario("metrics are for those with a token", func(d *deployment) {
+	d.scenario("metrics need a token", func(d *deployment) {
 		d.provide(poolWith("pool", "reuseAfter: 1h", "192.0.2.0/30", "2001:db8::/126"), pool("tiny", "198.51.100.0"))
 		d.loadBalancers(nil, "first", "second")
 		d.loadBalancers(annotate("clarionlb.io/address-pool", "tiny"), "third")

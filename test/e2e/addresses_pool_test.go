@@ -30,7 +30,7 @@ func testPools(d *deployment) {
 		d.awaitCountsByFamily("mixed", &v1alpha1.AddressCounts{Total: 7, Assigned: 7}, &v1alpha1.AddressCounts{Total: 3, Assigned: 3})
 	})
 
-	d.scenario("what is excluded is not handed out, not even on request", func(d *deployment) {
+	d.scenario("excluded addresses are not handed out, not even on request", func(d *deployment) {
 		d.provide(poolWith("holes", `exclude: ["192.0.2.0", "192.0.2.2-192.0.2.6"]`, "192.0.2.0/29"))
 		if got := d.loadBalancers(nil, "first", "second"); !slices.Equal(got, []string{"192.0.2.1", "192.0.2.7"}) {
 			d.t.Errorf("got %v, want .1 and .7", got)
@@ -61,7 +61,7 @@ func testPools(d *deployment) {
 		d.awaitAddresses("anybody", "192.0.2.1")
 	})
 
-	d.scenario("pools for some come before pools for all, then the priority counts, then the name", func(d *deployment) {
+	d.scenario("pools that select Services come first, then the priority counts, then the name", func(d *deployment) {
 		d.provide(
 			pool("all-last", "192.0.2.1"),
 			poolWith("all-second-b", "serviceAllocation: {priority: 20}", "192.0.2.2"),
@@ -96,7 +96,7 @@ func testPools(d *deployment) {
 		d.awaitRefusal("cunning", "NoMatchingPool", `pool "front" is not for Services in namespace "default"`)
 	})
 
-	d.scenario("a pool that selects nobody serves nobody, and an empty selector is everybody", func(d *deployment) {
+	d.scenario("an empty list of selectors selects nothing, and an empty selector everything", func(d *deployment) {
 		for i, selection := range []string{"namespaces: []", "namespaceSelectors: []", "serviceSelectors: []"} {
 			name := fmt.Sprintf("nobody-%d", i)
 			d.provide(poolWith(name, "serviceAllocation: {"+selection+"}", fmt.Sprintf("192.0.2.%d", i)))
@@ -109,7 +109,7 @@ func testPools(d *deployment) {
 		d.awaitAddresses("anybody", "192.0.2.10")
 	})
 
-	d.scenario("a freed address is not reused at once, except by its former owner, by those who ask for it, and when nothing else is left", func(d *deployment) {
+	d.scenario("a freed address is not reused for a while, except by its former Service, on request, and when no other is left", func(d *deployment) {
 		d.provide(poolWith("resting", "reuseAfter: 1h", "192.0.2.0/30"))
 		d.loadBalancers(nil, "first", "second")
 		d.delete("first", "second")
@@ -126,7 +126,7 @@ func testPools(d *deployment) {
 		d.awaitAddresses("asking", "192.0.2.3")
 	})
 
-	d.scenario("a freed address of a pool that reuses addresses at once is the next to go", func(d *deployment) {
+	d.scenario("a freed address is handed out at once if reuseAfter is zero", func(d *deployment) {
 		d.provide(poolWith("restless", "reuseAfter: 0s", "192.0.2.0/30"))
 		d.loadBalancers(nil, "first")
 		d.delete("first")
@@ -134,11 +134,11 @@ func testPools(d *deployment) {
 		d.awaitAddresses("second", "192.0.2.0")
 		err := d.ApplyYAML(d.ctx, poolWith("restless", "reuseAfter: -1s", "192.0.2.0/30"))
 		if err == nil || !strings.Contains(err.Error(), "must not be negative") {
-			d.t.Errorf("a negative rest: got error %v, want that it must not be negative", err)
+			d.t.Errorf("a negative reuseAfter: got error %v, want that it must not be negative", err)
 		}
 	})
 
-	d.scenario("a pool that is wrong says what is wrong and harms no other", func(d *deployment) {
+	d.scenario("a malformed pool says what is wrong and affects no other", func(d *deployment) {
 		wrong := []struct{ name, manifest, reason, text string }{
 			{"overlap-within", pool("overlap-within", "192.0.2.0/28", "192.0.2.8"), v1alpha1.ReasonOverlaps, `"192.0.2.0/28" and "192.0.2.8" overlap`},
 			{"two-families", pool("two-families", "192.0.2.200-2001:db8::1"), v1alpha1.ReasonInvalidAddress, "different families"},
@@ -171,7 +171,7 @@ func testPools(d *deployment) {
 		d.awaitAddresses("misled", "192.0.2.0")
 	})
 
-	d.scenario("of two pools that overlap the older one works, and the younger one when the older is gone", func(d *deployment) {
+	d.scenario("of two pools that overlap the older one is used, and the younger one when the older is gone", func(d *deployment) {
 		d.provide(pool("a-older", "192.0.2.0/30"))
 		d.provide(pool("b-younger", "192.0.2.2-192.0.2.9"), pool("c-else", "192.0.2.64"))
 		d.awaitReady("ipaddresspool/a-older", v1alpha1.ReasonValid, "")
@@ -190,7 +190,7 @@ func testPools(d *deployment) {
 		d.awaitAddresses("moves", "192.0.2.2")
 	})
 
-	d.scenario("a pool that overlaps what the cluster itself uses says so and leaves out the addresses of nodes", func(d *deployment) {
+	d.scenario("a pool that overlaps addresses of the cluster says so and leaves out those of nodes", func(d *deployment) {
 		d.provide(
 			pool("lan", "192.168.10.10-192.168.10.12", "fd00:10::10-fd00:10::12"),
 			poolWith("in-services", "autoAssign: false", "10.96.255.0/30"),

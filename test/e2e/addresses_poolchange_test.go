@@ -7,7 +7,7 @@ import (
 )
 
 func testPoolsThatChange(d *deployment) {
-	d.scenario("a pool that grows serves those who wait, the oldest first", func(d *deployment) {
+	d.scenario("a pool that grows serves Services that wait, the oldest first", func(d *deployment) {
 		d.provide(pool("pool", "192.0.2.0"))
 		d.loadBalancers(nil, "served")
 		for _, name := range []string{"waits-1", "waits-2", "waits-3"} {
@@ -26,7 +26,7 @@ func testPoolsThatChange(d *deployment) {
 		d.awaitAddresses("waits-3", "198.51.100.0")
 	})
 
-	d.scenario("a pool that shrinks moves those whose address left, and no other", func(d *deployment) {
+	d.scenario("a pool that shrinks moves the Services whose addresses it loses, and no others", func(d *deployment) {
 		d.provide(pool("a", "192.0.2.0/30"))
 		d.loadBalancers(nil, "s0", "s1", "s2", "s3")
 		check := d.untouched("s0", "s1")
@@ -38,14 +38,14 @@ func testPoolsThatChange(d *deployment) {
 			d.awaitAssignment(name, "Assigned", `from pool "b"`, d.awaitOtherAddress(name, "192.0.2.2", "192.0.2.3"))
 		}
 		check()
-		check = d.untouched("s0", "s1", "s2", "s3") // all are right where they are
+		check = d.untouched("s0", "s1", "s2", "s3") // all of them stay
 		d.provide(pool("a", "192.0.2.0/30"))
 		d.loadBalancer("new", nil)
 		d.awaitAddresses("new", "192.0.2.2")
 		check()
 	})
 
-	d.scenario("a pool that is shrunk below an address that a Service asks for has it wait for that", func(d *deployment) {
+	d.scenario("a Service waits for the address that it asks for when its pool loses that", func(d *deployment) {
 		d.provide(pool("a", "192.0.2.0/30"))
 		d.loadBalancers(wish("192.0.2.3"), "insists")
 		d.provide(pool("a", "192.0.2.0/31"))
@@ -54,7 +54,7 @@ func testPoolsThatChange(d *deployment) {
 		d.awaitAddresses("insists", "192.0.2.3")
 	})
 
-	d.scenario("Services of a deleted pool move or wait with a reason", func(d *deployment) {
+	d.scenario("Services of a deleted pool move, or wait and say why", func(d *deployment) {
 		d.provide(pool("a", "192.0.2.0/30"), pool("b", "198.51.100.0/30"))
 		d.loadBalancers(nil, "moves")
 		d.loadBalancers(annotate("clarionlb.io/address-pool", "a"), "loyal")
@@ -75,7 +75,7 @@ func testPoolsThatChange(d *deployment) {
 		d.awaitRefusal("moves", "NoMatchingPool", "there is no IPAddressPool")
 	})
 
-	d.scenario("an edit that leaves an address right touches nobody", func(d *deployment) {
+	d.scenario("a change of a pool that leaves assigned addresses in it writes to no Service", func(d *deployment) {
 		d.provide(pool("a", "192.0.2.0/30"))
 		d.loadBalancers(nil, "first", "second")
 		check := d.untouched("first", "second")
@@ -86,7 +86,7 @@ func testPoolsThatChange(d *deployment) {
 		check()
 	})
 
-	d.scenario("edited selectors, relabelled namespaces and Services decide anew", func(d *deployment) {
+	d.scenario("changed selectors of a pool, and changed labels of namespaces and Services, count at once", func(d *deployment) {
 		allocation := func(spec string) string {
 			return poolWith("a", "reuseAfter: 1h\n  serviceAllocation: {"+spec+"}", "192.0.2.0/30")
 		}
@@ -113,11 +113,11 @@ func testPoolsThatChange(d *deployment) {
 		d.awaitAddresses("ours", "198.51.100.1")
 		team.awaitRefusal("theirs", "NoMatchingPool", `pool "a" does not select the Service by its labels`)
 		team.update("theirs", label("tier", "front"))
-		team.awaitAddresses("theirs", "192.0.2.1") // its former
+		team.awaitAddresses("theirs", "192.0.2.1") // the address that it had before
 		team.update("theirs", func(s *corev1.Service) { s.Labels = nil })
 		team.awaitRefusal("theirs", "NoMatchingPool", `pool "a" does not select the Service by its labels`)
 		d.provide(poolWith("a", "reuseAfter: 1h", "192.0.2.0/30"))
 		team.awaitAddresses("theirs", "192.0.2.1")
-		d.awaitAddresses("ours", "198.51.100.1") // right where it is
+		d.awaitAddresses("ours", "198.51.100.1") // it stays
 	})
 }

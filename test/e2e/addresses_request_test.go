@@ -5,7 +5,7 @@ import (
 )
 
 func testRequests(d *deployment) {
-	d.scenario("every spelling of a wish is understood", func(d *deployment) {
+	d.scenario("a Service can ask for an address or a pool by every field and annotation", func(d *deployment) {
 		d.provide(pool("a-general", "192.0.2.0/28"), poolWith("named", "autoAssign: false", "198.51.100.0/28"))
 		for name, s := range map[string]struct {
 			change func(*corev1.Service)
@@ -28,7 +28,7 @@ func testRequests(d *deployment) {
 		}
 	})
 
-	d.scenario("what contradicts itself, cannot be read or cannot be had is refused with a sentence", func(d *deployment) {
+	d.scenario("a request that contradicts itself, is malformed or cannot be met is refused with a reason", func(d *deployment) {
 		d.provide(pool("a", "192.0.2.0/28"), pool("b", "198.51.100.0/28"))
 		d.loadBalancers(wish("192.0.2.1"), "holder")
 		for name, s := range map[string]struct {
@@ -56,7 +56,7 @@ func testRequests(d *deployment) {
 		}
 	})
 
-	d.scenario("a changed wish moves the Service, and a removed one leaves it where it is", func(d *deployment) {
+	d.scenario("a changed request moves the Service, and a removed one leaves it where it is", func(d *deployment) {
 		d.provide(pool("a", "192.0.2.0/28"), pool("b", "198.51.100.0/28"))
 		for _, s := range []struct {
 			name      string
@@ -73,7 +73,7 @@ func testRequests(d *deployment) {
 			d.update(s.name, s.wish(s.two))
 			d.awaitAddresses(s.name, s.then)
 			d.update(s.name, all(withoutAnnotations, wish("")))
-			// The address that it left is free for others, and what it has it keeps: nothing is written.
+			// The address that it left is free for others. It keeps the one that it has, and nobody writes to it.
 			check := d.untouched(s.name)
 			d.loadBalancer("heir", wish(s.now))
 			d.awaitAddresses("heir", s.now)
@@ -82,7 +82,7 @@ func testRequests(d *deployment) {
 		}
 	})
 
-	d.scenario("a Service that asks for an address that another one has waits for it, without any", func(d *deployment) {
+	d.scenario("a Service that asks for an address of another one waits for it, and has none meanwhile", func(d *deployment) {
 		d.provide(poolWith("a", "reuseAfter: 1h", "192.0.2.0/28"))
 		d.loadBalancers(nil, "holder", "wisher")
 		d.awaitNextSecond()
@@ -95,10 +95,10 @@ func testRequests(d *deployment) {
 		d.awaitAddresses("wisher", "192.0.2.0")
 		d.awaitRefusal("later", "AddressInUse", "192.0.2.0 is in use by Service default/wisher")
 		d.update("later", wish(""))
-		d.awaitAddresses("later", "192.0.2.2") // its former
+		d.awaitAddresses("later", "192.0.2.2") // the address that it had before
 	})
 
-	d.scenario("a Service whose wish cannot be understood keeps what it has", func(d *deployment) {
+	d.scenario("a Service whose request is malformed keeps the address that it has", func(d *deployment) {
 		d.provide(pool("a", "192.0.2.0/28"))
 		d.loadBalancers(nil, "confused")
 		d.update("confused", annotate("clarionlb.io/addresses", "192.0.2"))

@@ -9,7 +9,7 @@ import (
 )
 
 func testReservations(d *deployment) {
-	d.scenario("addresses are kept for a Service before it exists and after it is deleted", func(d *deployment) {
+	d.scenario("addresses are reserved for a Service before it exists and after it is deleted", func(d *deployment) {
 		d.provide(
 			poolWith("pool", "reuseAfter: 0s", "192.0.2.0/30", "2001:db8::/126"),
 			reservation("web", "web", "192.0.2.0", "2001:db8::-2001:db8::1"),
@@ -32,7 +32,7 @@ func testReservations(d *deployment) {
 		d.awaitAddresses("web", "2001:db8::1", "192.0.2.0")
 	})
 
-	d.scenario("addresses are kept out of use until the reservation is gone", func(d *deployment) {
+	d.scenario("addresses reserved for nobody are out of use until the reservation is deleted", func(d *deployment) {
 		d.provide(pool("pool", "192.0.2.16/30"), reservation("router", "", "192.0.2.16/31"))
 		d.awaitReady("ipaddressreservation/router", v1alpha1.ReasonValid, "192.0.2.16-192.0.2.17 kept out of use")
 		d.awaitCountsByFamily("pool", &v1alpha1.AddressCounts{Total: 2, Available: 2}, nil)
@@ -48,7 +48,7 @@ func testReservations(d *deployment) {
 		d.awaitAddresses("third", "192.0.2.16")
 	})
 
-	d.scenario("a reservation takes no address from a Service that has it, and keeps it from the next", func(d *deployment) {
+	d.scenario("a reservation takes no address away from a Service, and then keeps it for its own", func(d *deployment) {
 		d.provide(poolWith("pool", "reuseAfter: 0s", "192.0.2.32/30"))
 		d.loadBalancers(nil, "holder")
 		check := d.untouched("holder")
@@ -65,7 +65,7 @@ func testReservations(d *deployment) {
 		d.awaitAddresses("next", "192.0.2.33")
 	})
 
-	d.scenario("a reservation that is wrong says what is wrong and harms no other", func(d *deployment) {
+	d.scenario("a malformed reservation says what is wrong and affects no other", func(d *deployment) {
 		d.provide(pool("pool", "192.0.2.64/30"), reservation("a-older", "web", "192.0.2.64"))
 		d.provide(reservation("b-younger", "", "192.0.2.64/31"), reservation("wrong", "", "192.0.2.65", "192.0.2.73-192.0.2.67"))
 		d.awaitReady("ipaddressreservation/a-older", v1alpha1.ReasonValid, "web")
@@ -81,7 +81,7 @@ func testReservations(d *deployment) {
 		d.awaitRefusal("late", "PoolExhausted", "")
 	})
 
-	d.scenario("what a Service of both families has reserved is all that it gets of it", func(d *deployment) {
+	d.scenario("a Service with a reservation in one family gets any address in the other", func(d *deployment) {
 		d.provide(pool("pool", "192.0.2.128/30", "2001:db8::/126"), reservation("web", "web", "192.0.2.131"))
 		d.loadBalancer("web", families(prefer, ipv4, ipv6))
 		d.awaitAddresses("web", "192.0.2.131", "2001:db8::")

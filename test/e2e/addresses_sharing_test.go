@@ -7,7 +7,7 @@ import (
 func testSharing(d *deployment) {
 	key := annotate("clarionlb.io/allow-shared-ip", "key")
 
-	d.scenario("Services with a key share an address if no port is in use twice", func(d *deployment) {
+	d.scenario("Services with the same key share an address if no two use the same port", func(d *deployment) {
 		d.provide(pool("pool", "192.0.2.0/28"))
 		d.loadBalancer("http", key)
 		d.awaitAddresses("http", "192.0.2.0")
@@ -36,7 +36,7 @@ func testSharing(d *deployment) {
 		d.awaitRefusal("no-key", "AddressInUse", "192.0.2.0 is in use by Service default/other-key")
 	})
 
-	d.scenario("Services with traffic policy Local share if they have the same pods", func(d *deployment) {
+	d.scenario("Services with the traffic policy Local share only if they have the same pods", func(d *deployment) {
 		d.provide(pool("pool", "192.0.2.0/28"))
 		d.loadBalancer("one", all(key, local("app")))
 		d.awaitAddresses("one", "192.0.2.0")
@@ -50,7 +50,7 @@ func testSharing(d *deployment) {
 		d.awaitSharing("any-node", "192.0.2.0", "default/one", "default/same-pods")
 	})
 
-	d.scenario("a pool says whether namespaces share", func(d *deployment) {
+	d.scenario("a pool says whether Services of different namespaces may share", func(d *deployment) {
 		other := d.within("team-a")
 		d.provide(poolWith("pool", "sharing: Namespace", "192.0.2.0/28"))
 		d.loadBalancer("one", key)
@@ -62,13 +62,13 @@ func testSharing(d *deployment) {
 		other.awaitRefusal("insists", "SharingConflict", `192.0.2.0 cannot be shared with Service default/one: pool "pool" keeps namespaces apart (sharing: Namespace)`)
 		d.provide(poolWith("pool", "sharing: Cluster", "192.0.2.0/28"))
 		other.awaitSharing("insists", "192.0.2.0", "default/one")
-		other.awaitAddresses("two", "192.0.2.1") // what it has is right still
+		other.awaitAddresses("two", "192.0.2.1") // it stays
 		d.provide(poolWith("pool", "sharing: Namespace", "192.0.2.0/28"))
 		other.awaitRefusal("insists", "SharingConflict", "keeps namespaces apart")
 		d.awaitAddresses("one", "192.0.2.0") // the older one
 	})
 
-	d.scenario("who breaks the conditions loses, not the others, and is served again when they hold again", func(d *deployment) {
+	d.scenario("a Service that breaks the conditions of sharing loses the address, not the others, until they hold again", func(d *deployment) {
 		d.provide(pool("pool", "192.0.2.0/28"))
 		shared := all(key, wish("192.0.2.0"))
 		d.loadBalancer("first", shared)

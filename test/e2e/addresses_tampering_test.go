@@ -16,7 +16,7 @@ import (
 )
 
 func testTamperedStatus(d *deployment) {
-	d.scenario("a status that is cleared or edited by hand is put right", func(d *deployment) {
+	d.scenario("the status of a Service that is cleared or edited by hand is restored", func(d *deployment) {
 		d.provide(pool("pool", "192.0.2.0/28"))
 		d.loadBalancers(nil, "victim", "bystander")
 		ingress := d.service("victim").Status.LoadBalancer.Ingress
@@ -32,7 +32,7 @@ func testTamperedStatus(d *deployment) {
 			`{"conditions": [{"type": "clarionlb.io/AddressAssigned", "status": "False", "reason": "PoolExhausted", "message": "so they say", "lastTransitionTime": "2020-01-01T00:00:00Z"}]}`,
 		} {
 			d.patchStatus("victim", lie)
-			d.eventually("the status to be put right after "+lie, func(context.Context) error {
+			d.eventually("the status to be restored after "+lie, func(context.Context) error {
 				status := d.service("victim").Status
 				condition := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionAddressAssigned)
 				if condition == nil || len(status.LoadBalancer.Ingress) != 1 || status.LoadBalancer.Ingress[0].IP != ingress[0].IP || *status.LoadBalancer.Ingress[0].IPMode != *ingress[0].IPMode {
@@ -44,26 +44,26 @@ func testTamperedStatus(d *deployment) {
 		check()
 	})
 
-	d.scenario("the status of a pool that is edited by hand is put right", func(d *deployment) {
+	d.scenario("the status of a pool that is edited by hand is restored", func(d *deployment) {
 		d.provide(pool("pool", "192.0.2.0/30"))
 		d.kubectl("patch", "ipaddresspool", "pool", "--subresource=status", "--type=merge", `--patch={"status": {"ipv4": {"total": 7}, "conditions": []}}`)
 		d.awaitCounts("pool", v1alpha1.AddressCounts{Total: 4, Available: 4})
 		d.awaitReady("ipaddresspool/pool", v1alpha1.ReasonValid, "")
 	})
 
-	d.scenario("a clone that claims a taken address gets another one, with a warning on both", func(d *deployment) {
+	d.scenario("a cloned Service whose status has the address of another gets its own, with a warning on both", func(d *deployment) {
 		d.provide(pool("pool", "192.0.2.0/28"))
 		d.loadBalancers(nil, "original")
 		check := d.untouched("original")
 		d.awaitNextSecond()
 		d.loadBalancers(nil, "clone")
 		d.patchStatus("clone", `{"loadBalancer": {"ingress": [{"ip": "192.0.2.0", "ipMode": "VIP"}]}}`)
-		d.awaitConflict("192.0.2.0 is claimed by Services default/original and default/clone", "original", "clone")
+		d.awaitClaimedTwice("192.0.2.0 is claimed by Services default/original and default/clone", "original", "clone")
 		d.awaitAddresses("clone", "192.0.2.1")
 		check()
 	})
 
-	d.scenario("what a former leader writes late is repaired, also for a Service that waits", func(d *deployment) {
+	d.scenario("what a former leader writes late is undone, also for a Service that waits", func(d *deployment) {
 		d.provide(pool("pool", "192.0.2.0"))
 		d.loadBalancers(nil, "served")
 		check := d.untouched("served")
@@ -71,21 +71,21 @@ func testTamperedStatus(d *deployment) {
 		d.loadBalancer("waits", nil)
 		d.awaitRefusal("waits", "PoolExhausted", "")
 		d.patchStatus("waits", `{"loadBalancer": {"ingress": [{"ip": "192.0.2.0", "ipMode": "VIP"}]}, "conditions": [{"type": "clarionlb.io/AddressAssigned", "status": "True", "reason": "Assigned", "message": "192.0.2.0 from pool \"pool\"", "lastTransitionTime": "2020-01-01T00:00:00Z"}]}`)
-		d.awaitConflict("192.0.2.0 is claimed by Services default/served and default/waits", "served", "waits")
+		d.awaitClaimedTwice("192.0.2.0 is claimed by Services default/served and default/waits", "served", "waits")
 		d.awaitRefusal("waits", "PoolExhausted", "")
 		check()
 		d.patchStatus("waits", `{"loadBalancer": {"ingress": [{"ip": "203.0.113.1", "ipMode": "VIP"}]}}`)
 		d.awaitRefusal("waits", "PoolExhausted", "")
 	})
 
-	d.scenario("a finalizer that is removed by force leaks no address", func(d *deployment) {
+	d.scenario("the address of a Service whose finalizer is removed by force is freed", func(d *deployment) {
 		d.provide(poolWith("pool", "reuseAfter: 0s", "192.0.2.0/31"))
 		d.loadBalancers(nil, "stays", "goes")
 		d.dropFinalizers("goes")
 		d.delete("goes")
 		d.loadBalancer("heir", nil)
 		d.awaitAddresses("heir", "192.0.2.1")
-		// A Service that is created again before anybody looks is another one.
+		// A Service that is created again at once, under the same name, is another one.
 		d.dropFinalizers("heir")
 		d.delete("heir")
 		d.loadBalancer("heir", wish("192.0.2.1"))
@@ -93,7 +93,7 @@ func testTamperedStatus(d *deployment) {
 		d.awaitCounts("pool", v1alpha1.AddressCounts{Total: 2, Assigned: 2})
 	})
 
-	d.scenario("a restored backup in which two claim one address leaves it to the older", func(d *deployment) {
+	d.scenario("of two Services in a restored backup that have one address the older keeps it", func(d *deployment) {
 		d.provide(pool("pool", "192.0.2.0/28"), pool("wrong", "192.0.2.99-192.0.2.90"))
 		d.loadBalancers(nil, "original", "bystander")
 		check := d.untouched("original", "bystander")
@@ -103,12 +103,12 @@ func testTamperedStatus(d *deployment) {
 			d.patchStatus("copy", `{"loadBalancer": {"ingress": [{"ip": "192.0.2.0", "ipMode": "VIP"}]}}`)
 			d.loadBalancer("restored", nil)
 			d.patchStatus("restored", `{"loadBalancer": {"ingress": [{"ip": "192.0.2.7", "ipMode": "VIP"}]}}`)
-			d.loadBalancer("stranger", nil)
-			d.patchStatus("stranger", `{"loadBalancer": {"ingress": [{"ip": "203.0.113.7", "ipMode": "VIP"}]}}`)
+			d.loadBalancer("elsewhere", nil)
+			d.patchStatus("elsewhere", `{"loadBalancer": {"ingress": [{"ip": "203.0.113.7", "ipMode": "VIP"}]}}`)
 		})
-		d.awaitConflict("192.0.2.0 is claimed by Services default/original and default/copy", "original", "copy")
-		d.awaitAddresses("restored", "192.0.2.7") // nobody else has it
-		for _, name := range []string{"copy", "stranger"} {
+		d.awaitClaimedTwice("192.0.2.0 is claimed by Services default/original and default/copy", "original", "copy")
+		d.awaitAddresses("restored", "192.0.2.7") // no other Service has it
+		for _, name := range []string{"copy", "elsewhere"} {
 			if got := d.awaitOtherAddress(name, "192.0.2.0", "192.0.2.1", "192.0.2.7", "203.0.113.7"); !netip.MustParsePrefix("192.0.2.0/28").Contains(netip.MustParseAddr(got)) {
 				d.t.Errorf("Service %s got %s, which is in no pool", name, got)
 			}
@@ -137,7 +137,7 @@ func testTamperedStatus(d *deployment) {
 		if err := process.Terminate(); err != nil {
 			d.t.Fatal(err)
 		}
-		// A lease that expires goes from one holder to the next; one that is released has none in between.
+		// A lease that expires passes from one holder to the next. One that is released has no holder in between.
 		for now := range holders {
 			if now == "" {
 				break
@@ -159,15 +159,15 @@ func testTamperedStatus(d *deployment) {
 	})
 }
 
-// awaitConflict waits until Services have a Warning about an address that both claim.
-func (d *deployment) awaitConflict(text string, names ...string) {
+// awaitClaimedTwice waits until Services have a warning about an address that both claim.
+func (d *deployment) awaitClaimedTwice(text string, names ...string) {
 	d.t.Helper()
 	for _, name := range names {
 		d.awaitEvent(name, corev1.EventTypeWarning, "AddressClaimedTwice", text)
 	}
 }
 
-// watchLease returns what there is to read about the holder of the lease from now on, one version after the other.
+// watchLease returns the holders of the lease from now on: one for each version of it, empty if it has none.
 func (d *deployment) watchLease() func(yield func(holder string) bool) {
 	d.t.Helper()
 	leases := d.Kubernetes().CoordinationV1().Leases(metav1.NamespaceSystem)

@@ -8,8 +8,8 @@ import (
 	"github.com/clarionlb/clarion/test/cluster"
 )
 
-// TestAddressManagementOfADualStackCluster covers what pools hold, for whom, and in which families. The addresses are of
-// documentation networks: nobody announces them.
+// TestAddressManagementOfADualStackCluster covers which addresses pools have, who may get them, and IP families. Most addresses are
+// of documentation networks, and no node announces them.
 func TestAddressManagementOfADualStackCluster(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, cluster.Config{Nodes: 1, Families: []corev1.IPFamily{ipv4, ipv6}})
@@ -18,24 +18,24 @@ func TestAddressManagementOfADualStackCluster(t *testing.T) {
 	t.Run("reservations", d.run(testReservations))
 }
 
-// TestAddressManagementOfASingleStackCluster covers what Services ask for, with whom they share, and what becomes of them
-// when pools change.
+// TestAddressManagementOfASingleStackCluster covers what Services ask for, how they share addresses, and what happens to them when
+// pools change.
 func TestAddressManagementOfASingleStackCluster(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, cluster.Config{Nodes: 1})
 	t.Run("requests", d.run(testRequests))
-	t.Run("the other family", d.run(testTheOtherFamily))
+	t.Run("the family that the cluster does not have", d.run(testMissingFamily))
 	t.Run("sharing", d.run(testSharing))
 	t.Run("pools that change", d.run(testPoolsThatChange))
 }
 
-// TestAddressManagementThroughRestartsAndTamperedStatus covers what stays true whoever writes and whoever leads, and what
-// is said about it.
+// TestAddressManagementThroughRestartsAndTamperedStatus covers that assignments stay, whoever writes to the status of Services and
+// whichever cloud-controller-manager leads, and what events, conditions and metrics say about them.
 func TestAddressManagementThroughRestartsAndTamperedStatus(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, cluster.Config{Nodes: 2})
 	d.scaleCCM(2)
-	t.Run("feedback", d.run(testFeedback))
-	t.Run("truth", d.run(testTamperedStatus))
-	t.Run("classes", d.run(testClasses)) // turns a flag on, so it comes last
+	t.Run("events, conditions and metrics", d.run(testFeedback))
+	t.Run("tampered status and failing leaders", d.run(testTamperedStatus))
+	t.Run("load balancer classes", d.run(testClasses)) // the last: it turns a flag on
 }

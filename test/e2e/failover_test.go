@@ -15,7 +15,8 @@ import (
 	"github.com/clarionlb/clarion/test/cluster/network"
 )
 
-// TestBothFamiliesOfAServiceAnswerAndFailOver announces an IPv4 and an IPv6 address of one Service and loses their owner.
+// TestBothFamiliesOfAServiceAnswerAndFailOver takes the power from the node that announces an IPv4 and an IPv6 address of one
+// Service.
 func TestBothFamiliesOfAServiceAnswerAndFailOver(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, cluster.Config{Nodes: 3, Families: []corev1.IPFamily{ipv4, ipv6}})
@@ -33,7 +34,7 @@ spec:
   ipAddressPools: [public]
 `
 	d.applyYAML(addressPool)
-	// One node has both addresses in the end, for it to be lost with both.
+	// At first one node alone may announce, so that it gets both addresses.
 	const first = "n2"
 	d.applyYAML(advertisement + "  nodeSelectors: [{matchLabels: {kubernetes.io/hostname: " + first + "}}]\n")
 	d.StartApp(d.t)
@@ -55,7 +56,7 @@ spec:
 		return []string{d.awaitSoleOwner(both[0]).Name, d.awaitSoleOwner(both[1]).Name}
 	}
 
-	t.Run("both answer a client on the LAN and one behind the router", func(t *testing.T) {
+	t.Run("both addresses answer a client on the LAN and one behind the router", func(t *testing.T) {
 		d := d.in(t)
 		answered(d)
 		if got := owners(d); !slices.Equal(got, []string{first, first}) {
@@ -64,7 +65,7 @@ spec:
 	})
 
 	d.applyYAML(advertisement)
-	t.Run("both move when their owner loses its power", func(t *testing.T) {
+	t.Run("both addresses move when their owner loses its power", func(t *testing.T) {
 		d := d.in(t)
 		var meters []*network.Meter
 		for _, address := range both {
@@ -89,7 +90,7 @@ spec:
 		answered(d)
 	})
 
-	t.Run("both stay when their former owner returns", func(t *testing.T) {
+	t.Run("both addresses stay when their former owner returns", func(t *testing.T) {
 		d := d.in(t)
 		before := owners(d)
 		d.powerOn(d.Node(first))
@@ -100,7 +101,7 @@ spec:
 		answered(d)
 	})
 
-	t.Run("an IPv6 Service alone is announced too", func(t *testing.T) {
+	t.Run("a Service with an IPv6 address alone is announced, too", func(t *testing.T) {
 		d := d.in(t)
 		d.loadBalancer("six", func(s *corev1.Service) { s.Spec.IPFamilies = []corev1.IPFamily{ipv6} })
 		address := d.awaitAddress("six")

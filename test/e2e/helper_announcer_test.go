@@ -26,7 +26,7 @@ func (d *deployment) awaitAnnouncers() {
 	d.kubectl("rollout", "status", "--namespace=clarion-system", "daemonset/announcer", "--timeout=120s")
 }
 
-// killAnnouncer kills the announcer of a node, which cannot say goodbye. The kubelet starts another one.
+// killAnnouncer kills the announcer of a node, which gets no chance to tell others. The kubelet starts another one.
 func (d *deployment) killAnnouncer(node *cluster.Node) (killed *network.Process) {
 	d.t.Helper()
 	announcer, err := node.Process("announcer")
@@ -64,6 +64,7 @@ func (d *deployment) awaitReadyReason(node *cluster.Node, reason string) {
 	})
 }
 
+// awaitAnnouncerCondition waits until a condition of a node's Announcer matches.
 func (d *deployment) awaitAnnouncerCondition(node *cluster.Node, kind string, match func(metav1.Condition) bool) {
 	d.t.Helper()
 	d.eventually(fmt.Sprintf("condition %s of Announcer %s", kind, node.Name), func(ctx context.Context) error {
@@ -79,10 +80,10 @@ func (d *deployment) awaitAnnouncerCondition(node *cluster.Node, kind string, ma
 	})
 }
 
-// awaitAlive waits until each of these nodes sees that many announcers.
+// awaitAlive waits until the announcers of these nodes each count that many announcers as alive.
 func (d *deployment) awaitAlive(count int32, nodes ...*cluster.Node) {
 	d.t.Helper()
-	d.eventually(fmt.Sprintf("%d announcers in sight", count), func(ctx context.Context) error {
+	d.eventually(fmt.Sprintf("%d announcers to be alive", count), func(ctx context.Context) error {
 		for _, node := range nodes {
 			announcer, err := d.Clarion.ClarionV1alpha1().Announcers().Get(ctx, node.Name, metav1.GetOptions{})
 			if err != nil {
@@ -96,6 +97,7 @@ func (d *deployment) awaitAlive(count int32, nodes ...*cluster.Node) {
 	})
 }
 
+// awaitAllAlive waits until the announcers of all nodes count all announcers as alive.
 func (d *deployment) awaitAllAlive() {
 	d.t.Helper()
 	d.awaitAlive(int32(len(d.Nodes())), d.Nodes()...)

@@ -24,7 +24,7 @@ func curl(ctx context.Context, host *network.Host, address netip.Addr) (string, 
 	return host.Run(ctx, "curl", "--silent", "--show-error", "--fail", "--max-time", "2", "http://"+netip.AddrPortFrom(address, 80).String())
 }
 
-// awaitSuccess waits for an attempt of a meter that begins from now on and is answered.
+// awaitSuccess waits until a meter gets an answer to an attempt that begins after the call.
 func (d *deployment) awaitSuccess(meter *network.Meter) {
 	d.t.Helper()
 	ctx, cancel := context.WithTimeout(d.ctx, patience)
@@ -34,7 +34,7 @@ func (d *deployment) awaitSuccess(meter *network.Meter) {
 	}
 }
 
-// watch has a host of its own ask the nodes' LAN who has addresses, until the test ends.
+// watch has the watcher ask on the nodes' LAN who has addresses, until the test ends.
 func (d *deployment) watch(addresses ...netip.Addr) *network.Watch {
 	d.t.Helper()
 	watch, err := d.watcher.Watch(d.ctx, "eth0", network.WatchOptions{}, addresses...)
@@ -49,7 +49,7 @@ func (d *deployment) watch(addresses ...netip.Addr) *network.Watch {
 	return watch
 }
 
-// awaitOtherOwner waits until another node than one owns an address, and returns it.
+// awaitOtherOwner waits until the owner of an address is another node than this one, and returns the owner.
 func (d *deployment) awaitOtherOwner(address netip.Addr, than *cluster.Node) (owner *cluster.Node) {
 	d.t.Helper()
 	d.eventually(fmt.Sprintf("%s to move from %s", address, than.Name), func(ctx context.Context) (err error) {
@@ -61,8 +61,7 @@ func (d *deployment) awaitOtherOwner(address netip.Addr, than *cluster.Node) (ow
 	return owner
 }
 
-// awaitSoleOwner waits until exactly one node answers for an address, by ARP or to neighbour solicitations, and that is the
-// one that claims it.
+// awaitSoleOwner waits until exactly one node answers for an address, by ARP or by NDP, and this node is the one that claims it.
 func (d *deployment) awaitSoleOwner(address netip.Addr) *cluster.Node {
 	d.t.Helper()
 	watch := d.watch(address)
@@ -70,6 +69,7 @@ func (d *deployment) awaitSoleOwner(address netip.Addr) *cluster.Node {
 	return d.awaitSoleOwnerSeenBy(watch, address)
 }
 
+// awaitSoleOwnerSeenBy is awaitSoleOwner with a watch that runs already.
 func (d *deployment) awaitSoleOwnerSeenBy(watch *network.Watch, address netip.Addr) *cluster.Node {
 	d.t.Helper()
 	const questions = 10
@@ -78,7 +78,7 @@ func (d *deployment) awaitSoleOwnerSeenBy(watch *network.Watch, address netip.Ad
 		if owner, err = d.Owner(ctx, address); err != nil {
 			return err
 		}
-		ctx, cancel := context.WithTimeout(ctx, 5*time.Second) // to look again who the owner is
+		ctx, cancel := context.WithTimeout(ctx, 5*time.Second) // then look again who the owner is
 		defer cancel()
 		mac, err := watch.AwaitSole(ctx, address, questions)
 		if err != nil {

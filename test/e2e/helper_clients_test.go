@@ -7,19 +7,19 @@ import (
 	"github.com/clarionlb/clarion/test/cluster/network"
 )
 
-// clients open fresh connections to addresses all the time, and go on with one that they have, one client on the nodes' LAN and
-// one behind the router.
+// clients use addresses all the time, one on the nodes' LAN and one behind the router. Each opens fresh connections, and keeps one
+// long connection busy.
 type clients struct {
 	*observation
 	uses []use
 }
 
-// use is that of an address by a client.
+// use is how one client uses one address.
 type use struct {
 	address netip.Addr
 	from    *network.Host
-	meter   *network.Meter
-	session *network.Session
+	meter   *network.Meter   // the fresh connections
+	session *network.Session // the long one
 }
 
 // connect has clients use addresses until the test ends.
@@ -43,7 +43,7 @@ func (o *observation) connect(addresses []netip.Addr) *clients {
 	return c
 }
 
-// lostNothing expects that every connection was answered so far, and that those which the clients had have never ended.
+// lostNothing expects that every fresh connection was answered so far, and that no long connection has broken.
 func (c *clients) lostNothing() {
 	c.t.Helper()
 	for _, use := range c.uses {
@@ -57,7 +57,7 @@ func (c *clients) lostNothing() {
 	}
 }
 
-// answeredThroughout expects that somebody has answered every question for addresses so far.
+// answeredThroughout expects that some node has answered every question for each address so far.
 func (o *observation) answeredThroughout(addresses []netip.Addr) {
 	o.t.Helper()
 	for _, address := range addresses {

@@ -21,12 +21,12 @@ const (
 	ccmProcess = install.CCMProcess
 )
 
-// deployment is a cluster with Clarion, for use in one test.
+// deployment is a cluster with Clarion, for use in one test or subtest.
 type deployment struct {
 	*install.Installation
 	t   *testing.T
 	ctx context.Context
-	// namespace is where Services are.
+	// namespace is that of the Services that the methods are about.
 	namespace string
 	// watcher is a host on the nodes' LAN that asks who has addresses.
 	watcher *network.Host
@@ -43,6 +43,7 @@ func deploy(t *testing.T, config cluster.Config) *deployment {
 	return &deployment{Installation: installation, t: t, ctx: t.Context(), namespace: metav1.NamespaceDefault, watcher: watcher}
 }
 
+// apply applies manifests, which are files or folders.
 func (d *deployment) apply(paths ...string) {
 	d.t.Helper()
 	if err := d.Apply(d.ctx, paths...); err != nil {
@@ -57,6 +58,7 @@ func (d *deployment) applyYAML(text string) {
 	}
 }
 
+// kubectl runs kubectl and returns what it writes.
 func (d *deployment) kubectl(args ...string) string {
 	d.t.Helper()
 	out, err := d.Kubectl(d.ctx, args...)
@@ -85,7 +87,7 @@ func (d *deployment) powerOn(node *cluster.Node) {
 	}
 }
 
-// eventually waits until check returns nil.
+// eventually waits until check returns nil, and fails the test if that takes too long.
 func (d *deployment) eventually(what string, check func(ctx context.Context) error) {
 	d.t.Helper()
 	install.Eventually(d.t, what, check)
@@ -98,11 +100,12 @@ func (d *deployment) in(t *testing.T) *deployment {
 	return &sub
 }
 
+// run returns a subtest that runs scenarios.
 func (d *deployment) run(scenarios func(*deployment)) func(*testing.T) {
 	return func(t *testing.T) { scenarios(d.in(t)) }
 }
 
-// within returns the deployment for use with another namespace, which is created if need be.
+// within returns the deployment for use with another namespace, which it creates if there is none.
 func (d *deployment) within(namespace string) *deployment {
 	d.t.Helper()
 	object := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}

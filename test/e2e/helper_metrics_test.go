@@ -12,7 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// token returns a token of a new service account.
+// token creates a ServiceAccount and returns a token for it.
 func (d *deployment) token(account string) string {
 	d.t.Helper()
 	d.kubectl("create", "serviceaccount", account)
@@ -23,7 +23,7 @@ func (d *deployment) token(account string) string {
 	return request.Status.Token
 }
 
-// metrics asks the leader for its metrics as a monitoring system in the cluster does.
+// metrics returns the metrics of the cloud-controller-manager that leads, as a monitoring system with a token gets them.
 func (d *deployment) metrics(ctx context.Context, token string) (text string, status int) {
 	d.t.Helper()
 	leader, err := d.leader(ctx)

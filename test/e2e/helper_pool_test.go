@@ -15,13 +15,13 @@ import (
 // pool returns the manifest of a pool.
 func pool(name string, entries ...string) string { return poolWith(name, "", entries...) }
 
-// inPool tells whether an address is one of the sample pool's.
+// inPool reports whether an address is in the sample pool.
 func inPool(address netip.Addr) bool {
 	first, last := netip.MustParseAddr("192.168.10.200"), netip.MustParseAddr("192.168.10.250")
 	return address.Compare(first) >= 0 && address.Compare(last) <= 0
 }
 
-// poolWith returns the manifest of a pool with more in its spec than its addresses.
+// poolWith returns the manifest of a pool with other fields in its spec besides its addresses.
 func poolWith(name, spec string, entries ...string) string {
 	return manifest("IPAddressPool", name, entries, spec)
 }
@@ -39,7 +39,7 @@ func manifest(kind, name string, entries []string, spec string) string {
 		kind, name, `"`+strings.Join(entries, `", "`)+`"`, spec)
 }
 
-// provide applies pools and reservations and waits until they are known, in their latest version.
+// provide applies pools and reservations and waits until Clarion has read the latest version of each.
 func (d *deployment) provide(manifests ...string) {
 	d.t.Helper()
 	d.applyYAML(strings.Join(manifests, ""))
@@ -76,6 +76,7 @@ func (d *deployment) withdraw(names ...string) {
 	}
 }
 
+// awaitPool waits until check returns nil for a pool.
 func (d *deployment) awaitPool(name string, check func(*v1alpha1.IPAddressPool) error) {
 	d.t.Helper()
 	d.eventually("the status of pool "+name, func(ctx context.Context) error {
@@ -87,6 +88,7 @@ func (d *deployment) awaitPool(name string, check func(*v1alpha1.IPAddressPool) 
 	})
 }
 
+// awaitCounts waits until the status of a pool has these counts of IPv4 addresses.
 func (d *deployment) awaitCounts(name string, want v1alpha1.AddressCounts) {
 	d.t.Helper()
 	d.awaitPool(name, func(pool *v1alpha1.IPAddressPool) error {
@@ -97,7 +99,7 @@ func (d *deployment) awaitCounts(name string, want v1alpha1.AddressCounts) {
 	})
 }
 
-// awaitCountsByFamily waits until the status of a pool counts this in each family.
+// awaitCountsByFamily waits until the status of a pool has these counts, nil for a family that it does not have.
 func (d *deployment) awaitCountsByFamily(name string, v4, v6 *v1alpha1.AddressCounts) {
 	d.t.Helper()
 	d.awaitPool(name, func(pool *v1alpha1.IPAddressPool) error {

@@ -21,11 +21,12 @@ func (d *deployment) scenario(name string, run func(*deployment)) {
 	})
 }
 
-// clear deletes all that scenarios create.
+// clear deletes what scenarios create, and waits until the allocator has forgotten it.
 func (d *deployment) clear() {
 	d.t.Helper()
 	d.deleteLoadBalancers()
-	// Addresses of a deleted pool do not rest. That is seen from a Service that then has no pool.
+	// Freed addresses of a deleted pool are forgotten, so that the next scenario can have them at once. The pool is deleted in the
+	// allocator's eyes when a Service is told that there is no pool.
 	d.loadBalancer("last", class(v1alpha1.LoadBalancerClass))
 	clarion := d.Clarion.ClarionV1alpha1()
 	if err := clarion.IPAddressPools().DeleteCollection(d.ctx, metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {
@@ -38,7 +39,8 @@ func (d *deployment) clear() {
 	d.deleteLoadBalancers()
 }
 
-// awaitNextSecond waits until a Service that is created now is younger than all that there are: their age is told in seconds.
+// awaitNextSecond waits until a Service that is created now is younger than all that there are. The API server gives the age of
+// objects in whole seconds.
 func (d *deployment) awaitNextSecond() {
 	d.t.Helper()
 	services, err := d.Kubernetes().CoreV1().Services(metav1.NamespaceAll).List(d.ctx, metav1.ListOptions{})

@@ -18,8 +18,8 @@ import (
 	"github.com/clarionlb/clarion/test/cluster"
 )
 
-// TestAServiceGetsAnAddressAndAnswersFromOutside is the classic session of a bare-metal cluster, and what becomes of
-// addresses as Services come, change and go.
+// TestAServiceGetsAnAddressAndAnswersFromOutside applies the samples as a new user does, and then creates, changes and deletes
+// Services.
 func TestAServiceGetsAnAddressAndAnswersFromOutside(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, cluster.Config{Nodes: 3})
@@ -47,7 +47,7 @@ func TestAServiceGetsAnAddressAndAnswersFromOutside(t *testing.T) {
 	})
 
 	wished := netip.MustParseAddr("192.168.10.222")
-	t.Run("the wished address is assigned and answers", func(t *testing.T) {
+	t.Run("the address that a Service asks for is assigned and answers", func(t *testing.T) {
 		d := d.in(t)
 		if got := d.awaitAddress("myapp"); got != wished {
 			t.Fatalf("got %s, want %s", got, wished)
@@ -62,7 +62,7 @@ func TestAServiceGetsAnAddressAndAnswersFromOutside(t *testing.T) {
 		}
 	})
 
-	t.Run("a Service without a wish gets an address of its own", func(t *testing.T) {
+	t.Run("a Service that asks for no address gets one of its own", func(t *testing.T) {
 		d := d.in(t)
 		d.apply(samples + "service-any-address.yaml")
 		got := d.awaitAddress("myapp-2")
@@ -89,11 +89,8 @@ func TestAServiceGetsAnAddressAndAnswersFromOutside(t *testing.T) {
 		d.delete("by-address", "by-metallb", "by-pool")
 	})
 
-	t.Run("Services of our class are served and those of another are left alone", func(t *testing.T) {
+	t.Run("Services of the class of Clarion are served and those of another class are left alone", func(t *testing.T) {
 		d := d.in(t)
-		class := func(name string) func(*corev1.Service) {
-			return func(s *corev1.Service) { s.Spec.LoadBalancerClass = &name }
-		}
 		d.loadBalancer("foreign", class("example.com/other"))
 		d.loadBalancer("ours", class(v1alpha1.LoadBalancerClass))
 		d.awaitAnswer(d.Client, d.awaitAddress("ours"))
@@ -103,7 +100,7 @@ func TestAServiceGetsAnAddressAndAnswersFromOutside(t *testing.T) {
 		d.delete("ours", "foreign")
 	})
 
-	t.Run("a deleted Service frees its address", func(t *testing.T) {
+	t.Run("the address of a deleted Service goes silent and can be assigned again", func(t *testing.T) {
 		d := d.in(t)
 		d.delete("myapp")
 		d.eventually("the address to fall silent", func(ctx context.Context) error {
@@ -123,7 +120,7 @@ func TestAServiceGetsAnAddressAndAnswersFromOutside(t *testing.T) {
 		d.delete("heir")
 	})
 
-	t.Run("LoadBalancer to ClusterIP and back", func(t *testing.T) {
+	t.Run("a Service that stops being a load balancer loses its address until it is one again", func(t *testing.T) {
 		d := d.in(t)
 		d.loadBalancer("changing", annotate("clarionlb.io/addresses", "192.168.10.240"))
 		address := d.awaitAddress("changing")
@@ -153,7 +150,7 @@ func TestAServiceGetsAnAddressAndAnswersFromOutside(t *testing.T) {
 		d.delete("changing", "heir")
 	})
 
-	t.Run("pool counts what is assigned", func(t *testing.T) {
+	t.Run("a pool counts what is assigned", func(t *testing.T) {
 		d := d.in(t)
 		d.loadBalancer("counted", nil)
 		d.awaitAddress("counted")
@@ -163,7 +160,8 @@ func TestAServiceGetsAnAddressAndAnswersFromOutside(t *testing.T) {
 	})
 }
 
-// TestAServiceThatCannotBeServedSaysWhyAndIsServedAsSoonAsItCan covers pools that are full, malformed or not there.
+// TestAServiceThatCannotBeServedSaysWhyAndIsServedAsSoonAsItCan covers pools that are full, malformed or missing, and malformed
+// requests.
 func TestAServiceThatCannotBeServedSaysWhyAndIsServedAsSoonAsItCan(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, cluster.Config{Nodes: 1})

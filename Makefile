@@ -14,7 +14,7 @@ export CGO_ENABLED := 0
 .DEFAULT_GOAL := help
 .PHONY: help
 help: ## Show this help
-	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  %-10s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  %-10s %s\n", $$1, $$2}'
 
 .PHONY: build
 build: ## Build the static binaries into bin/
@@ -41,9 +41,12 @@ lint: ## gofmt, go vet, staticcheck, and whether generated code is up to date
 packages: ## Install the Debian packages that tests need (root, Debian)
 	@cd test && go run ./cmd/packages
 
-.PHONY: test
-test: packages lint ## Lint, unit tests, and end-to-end tests on a real control plane (root, Debian)
+.PHONY: test-unit
+test-unit: ## Unit tests alone, as any user; tests that need root are skipped, and say so with -v
 	go test -parallel 4 ./... # those that run side by side wait for routers most of the time
+
+.PHONY: test
+test: packages lint test-unit ## Lint, unit tests, and end-to-end tests on a real control plane (root, Debian)
 	cd test && go test -v -p 1 -timeout 50m ./...
 
 .PHONY: demo

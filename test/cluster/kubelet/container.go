@@ -11,11 +11,12 @@ import (
 	"sync"
 	"time"
 
-	"github.com/clarionlb/clarion/test/cluster/echo"
 	v1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/ptr"
+
+	"github.com/clarionlb/clarion/test/cluster/echo"
 )
 
 const (
@@ -211,15 +212,6 @@ func (c *container) attend(p *process, stop, kill context.Context) {
 	c.ended(&v1.ContainerStateTerminated{ExitCode: code, Signal: signal, Reason: reason, StartedAt: begun})
 }
 
-// grace is how long a process has to end after a probe of that kind condemned it.
-func (c *container) grace(kind string) time.Duration {
-	probe := c.spec.LivenessProbe
-	if kind == "startup" {
-		probe = c.spec.StartupProbe
-	}
-	return time.Duration(first(30, probe.TerminationGracePeriodSeconds, c.pod.object.Spec.TerminationGracePeriodSeconds)) * time.Second
-}
-
 // end runs the preStop hook, asks the process to end, and kills it when kill ends.
 func (c *container) end(p *process, prober prober, kill context.Context) {
 	if hook := c.spec.Lifecycle; hook != nil && hook.PreStop != nil {
@@ -244,65 +236,6 @@ func (c *container) end(p *process, prober prober, kill context.Context) {
 	case <-kill.Done():
 		p.kill()
 		<-p.done
-	}
-}
-
-// probe runs the container's probes until ctx ends. A process that should end is put into condemned, with the kind of probe
-// that did it. A stopping pod is probed for readiness only.
-func (c *container) probe(ctx, stop context.Context, prober prober, condemned chan<- string) {
-	living, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(stop, cancel)()
-
-	var running sync.WaitGroup
-	defer running.Wait()
-	condemn := func(kind string) func(healthy, decided bool, err error) bool {
-		return func(healthy, decided bool, err error) bool {
-			c.reportFailure(kind, err)
-			if decided && !healthy {
-				condemned <- kind
-				return false
-			}
-			return kind != "startup" || !decided
-		}
-	}
-	if probe := c.spec.StartupProbe; probe != nil {
-		passed := false
-		watch(living, probe, false, checkOf(prober, probe), func(healthy, decided bool, err error) bool {
-			passed = decided && healthy
-			return condemn("startup")(healthy, decided, err)
-		})
-		if !passed {
-			return
-		}
-		c.change(func(status *v1.ContainerStatus) {
-			status.Started, status.Ready = ptr.To(true), c.spec.ReadinessProbe == nil
-		})
-	}
-	if probe := c.spec.LivenessProbe; probe != nil {
-		running.Go(func() { watch(living, probe, true, checkOf(prober, probe), condemn("liveness")) })
-	}
-	if probe := c.spec.ReadinessProbe; probe != nil {
-		running.Go(func() {
-			watch(ctx, probe, false, checkOf(prober, probe), func(healthy, decided bool, err error) bool {
-				c.reportFailure("readiness", err)
-				if decided && healthy != c.snapshot().Ready {
-					c.pod.logger.Info("Container's readiness changed", "container", c.spec.Name, "ready", healthy)
-					c.change(func(status *v1.ContainerStatus) { status.Ready = healthy })
-				}
-				return true
-			})
-		})
-	}
-}
-
-func checkOf(prober prober, probe *v1.Probe) func(context.Context) error {
-	return func(ctx context.Context) error { return prober.check(ctx, probe.ProbeHandler) }
-}
-
-func (c *container) reportFailure(kind string, err error) {
-	if err != nil {
-		c.pod.event(v1.EventTypeWarning, "Unhealthy", fmt.Sprintf("%s%s probe failed: %v", strings.ToUpper(kind[:1]), kind[1:], err))
 	}
 }
 

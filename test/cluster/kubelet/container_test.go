@@ -4,9 +4,10 @@ import (
 	"reflect"
 	"testing"
 
-	"github.com/clarionlb/clarion/test/cluster/echo"
 	v1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/clarionlb/clarion/test/cluster/echo"
 )
 
 func TestEchoServesTheDeclaredPorts(t *testing.T) {

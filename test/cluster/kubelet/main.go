@@ -33,10 +33,11 @@ import (
 	"os/signal"
 	"syscall"
 
-	"github.com/clarionlb/clarion/test/cluster/echo"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
+
+	"github.com/clarionlb/clarion/test/cluster/echo"
 )
 
 func main() {

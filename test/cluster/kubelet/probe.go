@@ -10,10 +10,13 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
+	"sync"
 	"time"
 
 	v1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/utils/ptr"
 )
 
 // verdict is what a probe's results in a row come to.
@@ -199,4 +202,72 @@ func (p prober) address(host string, port intstr.IntOrString) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("no port %q in container %s", port.StrVal, p.container.Name)
+}
+
+// probe runs the container's probes until ctx ends. A process that should end is put into condemned, with the kind of probe
+// that did it. A stopping pod is probed for readiness only.
+func (c *container) probe(ctx, stop context.Context, prober prober, condemned chan<- string) {
+	living, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(stop, cancel)()
+
+	var running sync.WaitGroup
+	defer running.Wait()
+	condemn := func(kind string) func(healthy, decided bool, err error) bool {
+		return func(healthy, decided bool, err error) bool {
+			c.reportFailure(kind, err)
+			if decided && !healthy {
+				condemned <- kind
+				return false
+			}
+			return kind != "startup" || !decided
+		}
+	}
+	if probe := c.spec.StartupProbe; probe != nil {
+		passed := false
+		watch(living, probe, false, checkOf(prober, probe), func(healthy, decided bool, err error) bool {
+			passed = decided && healthy
+			return condemn("startup")(healthy, decided, err)
+		})
+		if !passed {
+			return
+		}
+		c.change(func(status *v1.ContainerStatus) {
+			status.Started, status.Ready = ptr.To(true), c.spec.ReadinessProbe == nil
+		})
+	}
+	if probe := c.spec.LivenessProbe; probe != nil {
+		running.Go(func() { watch(living, probe, true, checkOf(prober, probe), condemn("liveness")) })
+	}
+	if probe := c.spec.ReadinessProbe; probe != nil {
+		running.Go(func() {
+			watch(ctx, probe, false, checkOf(prober, probe), func(healthy, decided bool, err error) bool {
+				c.reportFailure("readiness", err)
+				if decided && healthy != c.snapshot().Ready {
+					c.pod.logger.Info("Container's readiness changed", "container", c.spec.Name, "ready", healthy)
+					c.change(func(status *v1.ContainerStatus) { status.Ready = healthy })
+				}
+				return true
+			})
+		})
+	}
+}
+
+func checkOf(prober prober, probe *v1.Probe) func(context.Context) error {
+	return func(ctx context.Context) error { return prober.check(ctx, probe.ProbeHandler) }
+}
+
+func (c *container) reportFailure(kind string, err error) {
+	if err != nil {
+		c.pod.event(v1.EventTypeWarning, "Unhealthy", fmt.Sprintf("%s%s probe failed: %v", strings.ToUpper(kind[:1]), kind[1:], err))
+	}
+}
+
+// grace is how long a process has to end after a probe of that kind condemned it.
+func (c *container) grace(kind string) time.Duration {
+	probe := c.spec.LivenessProbe
+	if kind == "startup" {
+		probe = c.spec.StartupProbe
+	}
+	return time.Duration(first(30, probe.TerminationGracePeriodSeconds, c.pod.object.Spec.TerminationGracePeriodSeconds)) * time.Second
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	v1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -244,4 +245,32 @@ func (s *suite) service(name string) {
 	if err != nil {
 		s.Fatal(err)
 	}
+}
+
+func healthz(seconds, failures int32) *v1.Probe {
+	return &v1.Probe{
+		PeriodSeconds: seconds, FailureThreshold: failures, TimeoutSeconds: 30,
+		ProbeHandler: v1.ProbeHandler{HTTPGet: &v1.HTTPGetAction{Path: "/healthz", Port: intstr.FromString("web")}},
+	}
+}
+
+// awaitEndpoint waits until the one endpoint of a Service is in a state.
+func (s *suite) awaitEndpoint(service string, ready, serving, terminating bool) {
+	s.Helper()
+	s.await("the endpoint of "+service, func() error {
+		slices, err := s.Kubernetes().DiscoveryV1().EndpointSlices(s.namespace).List(s.ctx, metav1.ListOptions{
+			LabelSelector: discoveryv1.LabelServiceName + "=" + service,
+		})
+		if err != nil {
+			return err
+		}
+		if len(slices.Items) != 1 || len(slices.Items[0].Endpoints) != 1 {
+			return fmt.Errorf("slices: %v", slices.Items)
+		}
+		c := slices.Items[0].Endpoints[0].Conditions
+		if *c.Ready != ready || *c.Serving != serving || *c.Terminating != terminating {
+			return fmt.Errorf("ready %t, serving %t, terminating %t", *c.Ready, *c.Serving, *c.Terminating)
+		}
+		return nil
+	})
 }

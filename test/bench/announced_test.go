@@ -17,9 +17,10 @@ import (
 	"github.com/clarionlb/clarion/test/install"
 )
 
-// BenchmarkAnnouncedCondition moves the addresses of 1,000 of 5,000 Services from one node to four others, as a failover does. It
-// measures what it costs the cloud-controller-manager to update the Announced condition of each of them. The nodes are objects
-// alone: the benchmark writes what their announcers would write.
+// BenchmarkAnnouncedCondition moves the addresses of 1,000 of 5,000 Services from one node to four
+// others, as a failover does. It measures what it costs the cloud-controller-manager to update the
+// Announced condition of each of them. The nodes are objects alone: the benchmark writes what their
+// announcers would write.
 func BenchmarkAnnouncedCondition(b *testing.B) {
 	const nodes, each = 5, 1000
 	audit, config := newAudit(b, cluster.Config{})
@@ -128,7 +129,8 @@ func (c *control) record(node string, addresses []v1alpha1.Layer2Address) {
 	}
 }
 
-// awaitPatches waits until the API server has answered that many patches of Services since a mark, and returns when it saw that.
+// awaitPatches waits until the API server has answered that many patches of Services since a mark,
+// and returns when it saw that.
 func (c *control) awaitPatches(audit *audit, mark int64, patches int) time.Time {
 	c.b.Helper()
 	install.Eventually(c.b, "the patches", func(context.Context) error {

@@ -13,9 +13,9 @@ import (
 	"github.com/clarionlb/clarion/test/install"
 )
 
-// BenchmarkDeadPath cuts the path between the router and a node. It measures how long it takes until the router's kernel has no
-// route by way of the node any more, and until it has one again when the path is back. BFD runs at 100 ms x 3, and graceful restart
-// is on.
+// BenchmarkDeadPath cuts the path between the router and a node. It measures how long it takes
+// until the router's kernel has no route by way of the node any more, and until it has one again
+// when the path is back. BFD runs at 100 ms x 3, and graceful restart is on.
 func BenchmarkDeadPath(b *testing.B) {
 	i := newRouted(b, ", bfdProfile: fast, enableGracefulRestart: true, connectTime: 2s", " bgp graceful-restart", " neighbor nodes bfd profile fast")
 	if err := i.Apply(b.Context(), i.Sample("bfd.yaml")); err != nil {

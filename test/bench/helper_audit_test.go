@@ -98,7 +98,8 @@ func (a *audit) since(mark int64) ([]call, error) {
 	}
 }
 
-// service returns the name of the Service that a call or its event is about, "" if it is about no Service.
+// service returns the name of the Service that a call or its event is about, "" if it is about no
+// Service.
 func (c call) service() string {
 	switch c.ObjectRef.Resource {
 	case "services":
@@ -110,7 +111,8 @@ func (c call) service() string {
 	return ""
 }
 
-// count counts the calls since a mark by verb and resource. It leaves out those about other Services than these.
+// count counts the calls since a mark by verb and resource. It leaves out those about other
+// Services than these.
 func count(audit *audit, mark int64, services []string) (map[string]int, error) {
 	calls, err := audit.since(mark)
 	if err != nil {

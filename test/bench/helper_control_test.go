@@ -25,8 +25,9 @@ import (
 	"github.com/clarionlb/clarion/test/install"
 )
 
-// control is a cluster of one node with a pool for thousands of Services, none of which is announced. The Services have no endpoints
-// and no node ports, so that kube-proxy has little to do and the machine is left to what is measured.
+// control is a cluster of one node with a pool for thousands of Services, none of which is
+// announced. The Services have no endpoints and no node ports, so that kube-proxy has little to do
+// and the machine is left to what is measured.
 type control struct {
 	*install.Installation
 	b      *testing.B
@@ -142,7 +143,8 @@ func (c *control) awaitServed(names ...string) time.Time {
 	return last
 }
 
-// create creates Services as fast as the API server takes them, of a load balancer class if it is not empty.
+// create creates Services as fast as the API server takes them, of a load balancer class if it is
+// not empty.
 func (c *control) create(class string, names ...string) {
 	c.b.Helper()
 	forEach(c.b, names, func(ctx context.Context, name string) error {
@@ -156,7 +158,8 @@ func (c *control) create(class string, names ...string) {
 	})
 }
 
-// patch makes the two writes to the status of each Service that serving it takes, and does nothing else.
+// patch makes the two writes to the status of each Service that serving it takes, and does nothing
+// else.
 func (c *control) patch(names ...string) {
 	c.b.Helper()
 	forEach(c.b, names, func(ctx context.Context, name string) error {
@@ -200,7 +203,8 @@ func (c *control) stop() {
 	}
 }
 
-// start starts the cloud-controller-manager, waits until it leads, and returns since when it does, and its process.
+// start starts the cloud-controller-manager, waits until it leads, and returns since when it does,
+// and its process.
 func (c *control) start() (won time.Time, p *network.Process) {
 	c.b.Helper()
 	began := time.Now()

@@ -47,7 +47,8 @@ func cpuTime(b *testing.B, p *network.Process) time.Duration {
 	if err != nil {
 		b.Fatal(err)
 	}
-	// The second field is the name, in parentheses, and may contain anything. The third is the first after it.
+	// The second field is the name, in parentheses, and may contain anything. The third is the
+	// first after it.
 	fields := strings.Fields(string(content[bytes.LastIndexByte(content, ')')+1:]))
 	const third, user, system = 3, 14, 15
 	const tick = time.Second / 100 // for every architecture that Go knows (USER_HZ)

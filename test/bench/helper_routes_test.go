@@ -18,8 +18,8 @@ import (
 // protocolBGP is the protocol of routes that the router learned by BGP (linux/rtnetlink.h).
 const protocolBGP = 186
 
-// newRouted returns a cluster whose two nodes have sessions with its router. Fields are added to the spec of the BGPPeer, and lines to
-// the BGP configuration of the router.
+// newRouted returns a cluster whose two nodes have sessions with its router. Fields are added to
+// the spec of the BGPPeer, and lines to the BGP configuration of the router.
 func newRouted(b *testing.B, fields string, lines ...string) *install.Installation {
 	b.Helper()
 	i := install.New(b, cluster.Config{Nodes: 2})

@@ -28,8 +28,8 @@ func names(prefix string, n int) []string {
 	return all
 }
 
-// newService is a load balancer without node ports, which would cost the API server time that is not to be measured. It
-// selects the pods of the sample Deployment.
+// newService is a load balancer without node ports, which would cost the API server time that is
+// not to be measured. It selects the pods of the sample Deployment.
 func newService(name string) *corev1.Service {
 	return &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{Name: name},

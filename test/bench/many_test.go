@@ -22,8 +22,9 @@ import (
 // many is how many addresses fail over at once.
 const many = 1000
 
-// BenchmarkManyAddresses takes the power from the node that announces 1,000 addresses. It measures when the nodes that take over
-// have told the LAN about the first address, half of them and the last, by gratuitous ARP.
+// BenchmarkManyAddresses takes the power from the node that announces 1,000 addresses. It measures
+// when the nodes that take over have told the LAN about the first address, half of them and the
+// last, by gratuitous ARP.
 func BenchmarkManyAddresses(b *testing.B) {
 	o := &outage{Installation: install.New(b, cluster.Config{Nodes: 3})}
 	o.createMany(b)
@@ -142,7 +143,8 @@ func (o *outage) awaitClaims(b *testing.B, node string) {
 	})
 }
 
-// awaitRecorded waits until the Announcers of other nodes have all addresses, and returns when that was.
+// awaitRecorded waits until the Announcers of other nodes have all addresses, and returns when that
+// was.
 func (o *outage) awaitRecorded(b *testing.B, lost string) (at time.Time) {
 	b.Helper()
 	install.Eventually(b, "all addresses to be on other nodes", func(ctx context.Context) error {
@@ -181,8 +183,8 @@ func (o *outage) claims(ctx context.Context) (map[string]int, error) {
 	return claims, nil
 }
 
-// awaitEligible waits until other nodes know that they may announce addresses, too. One more address then goes to one of them,
-// because they have none.
+// awaitEligible waits until other nodes know that they may announce addresses, too. One more
+// address then goes to one of them, because they have none.
 func (o *outage) awaitEligible(b *testing.B, first string) {
 	b.Helper()
 	if err := o.createService(b.Context(), "one-more"); err != nil {
@@ -201,7 +203,8 @@ func (o *outage) awaitEligible(b *testing.B, first string) {
 	o.awaitClaims(b, first)
 }
 
-// gratuitous returns the address and hardware address that a frame announces by gratuitous ARP (RFC 5227).
+// gratuitous returns the address and hardware address that a frame announces by gratuitous ARP (RFC
+// 5227).
 func gratuitous(frame network.Frame) (address netip.Addr, mac net.HardwareAddr, ok bool) {
 	data := frame.Data
 	if len(data) < 42 || binary.BigEndian.Uint16(data[12:]) != unix.ETH_P_ARP || !bytes.Equal(data[28:32], data[38:42]) {

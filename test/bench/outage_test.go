@@ -18,15 +18,16 @@ import (
 	"github.com/clarionlb/clarion/test/install"
 )
 
-// BenchmarkOutage measures for how long clients get no answer at the IPv4 and the IPv6 address of a Service when something happens
-// to the node that answers for them.
+// BenchmarkOutage measures for how long clients get no answer at the IPv4 and the IPv6 address of a
+// Service when something happens to the node that answers for them.
 //
-// One client is on the nodes' LAN, with a warm ARP cache, and one is behind the router. Each opens a fresh connection to each
-// address every 10 ms, and sends a request every 50 ms on a connection that it keeps. The outage is the longest time between two
-// fresh connections that were answered.
+// One client is on the nodes' LAN, with a warm ARP cache, and one is behind the router. Each opens
+// a fresh connection to each address every 10 ms, and sends a request every 50 ms on a connection
+// that it keeps. The outage is the longest time between two fresh connections that were answered.
 //
-// A client that does not know the address yet has to ask for it first. How long it would have asked in vain is the longest time in
-// which no ARP request or neighbour solicitation was answered. One is sent every 5 ms.
+// A client that does not know the address yet has to ask for it first. How long it would have asked
+// in vain is the longest time in which no ARP request or neighbour solicitation was answered. One
+// is sent every 5 ms.
 func BenchmarkOutage(b *testing.B) {
 	o := newOutage(b)
 	b.Run("nothing", func(b *testing.B) { // shows what other work on the machine does to the figures
@@ -88,7 +89,8 @@ func BenchmarkOutage(b *testing.B) {
 // observation is how long the clients go on after a failure, at least.
 const observation = 3 * time.Second
 
-// replaceAnnouncer deletes the announcer's pod on a node, as an upgrade does, and waits until the new one is ready.
+// replaceAnnouncer deletes the announcer's pod on a node, as an upgrade does, and waits until the
+// new one is ready.
 func (o *outage) replaceAnnouncer(b *testing.B, node *cluster.Node) {
 	b.Helper()
 	pods := o.Kubernetes().CoreV1().Pods("clarion-system")

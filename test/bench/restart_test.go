@@ -9,9 +9,9 @@ import (
 	"github.com/clarionlb/clarion/test/cluster"
 )
 
-// BenchmarkRestart restarts the cloud-controller-manager of a cluster with 5,000 Services. It measures the time from when it leads
-// until two new Services have their addresses: one that waited for it, and one that is created just then. It counts the writes to
-// Services that needed none.
+// BenchmarkRestart restarts the cloud-controller-manager of a cluster with 5,000 Services. It
+// measures the time from when it leads until two new Services have their addresses: one that waited
+// for it, and one that is created just then. It counts the writes to Services that needed none.
 func BenchmarkRestart(b *testing.B) {
 	const services = 5000
 	audit, config := newAudit(b, cluster.Config{})

@@ -11,13 +11,13 @@ import (
 	"github.com/clarionlb/clarion/test/install"
 )
 
-// BenchmarkServiceToRoute creates Services and measures how long it takes until the router's kernel has a route to the address of
-// each, with both nodes as next hops.
+// BenchmarkServiceToRoute creates Services and measures how long it takes until the router's kernel
+// has a route to the address of each, with both nodes as next hops.
 func BenchmarkServiceToRoute(b *testing.B) {
 	i := newRouted(b, "")
 	routes := bgpRoutes(b, i)
-	// await waits until that many routes have both nodes as next hops, or no routes are left if that is none, and returns when that
-	// was.
+	// await waits until that many routes have both nodes as next hops, or no routes are left if
+	// that is none, and returns when that was.
 	await := func(want int) time.Time {
 		b.Helper()
 		for deadline := time.Now().Add(install.Patience); ; time.Sleep(2 * time.Millisecond) {

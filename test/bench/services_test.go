@@ -12,9 +12,10 @@ import (
 	"github.com/clarionlb/clarion/test/install"
 )
 
-// BenchmarkBacklog starts the cloud-controller-manager with a backlog of new Services, and measures how many it serves per second
-// from when it leads. For comparison it measures how many a program could serve that did nothing but the two writes that each
-// Service takes, with as many workers on the same API server. The ratio of the two would be 1.0 if Clarion cost nothing.
+// BenchmarkBacklog starts the cloud-controller-manager with a backlog of new Services, and measures
+// how many it serves per second from when it leads. For comparison it measures how many a program
+// could serve that did nothing but the two writes that each Service takes, with as many workers on
+// the same API server. The ratio of the two would be 1.0 if Clarion cost nothing.
 func BenchmarkBacklog(b *testing.B) {
 	c := newControl(b, cluster.Config{})
 	results := figures{}
@@ -39,8 +40,9 @@ func BenchmarkBacklog(b *testing.B) {
 	results.report(b, "services/s", "ratio")
 }
 
-// BenchmarkNewServices creates Services as fast as the API server takes them while the cloud-controller-manager runs. It measures
-// what that costs: the calls, by the API server's audit log, and the processor time, by the kernel.
+// BenchmarkNewServices creates Services as fast as the API server takes them while the
+// cloud-controller-manager runs. It measures what that costs: the calls, by the API server's audit
+// log, and the processor time, by the kernel.
 func BenchmarkNewServices(b *testing.B) {
 	audit, config := newAudit(b, cluster.Config{})
 	c := newControl(b, config)

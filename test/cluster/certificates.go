@@ -16,7 +16,8 @@ import (
 	"time"
 )
 
-// authority signs certificates. Everything it makes is valid for a week, because no test cluster lives longer.
+// authority signs certificates. Everything it makes is valid for a week, because no test cluster
+// lives longer.
 type authority struct {
 	certificate *x509.Certificate
 	key         crypto.Signer
@@ -71,7 +72,8 @@ func (a *authority) writeClient(dir, name, user string) error {
 	return writePEM(dir, name, certificate, key)
 }
 
-// writeServer makes a certificate for a server that is reached by names and addresses, in dir/name.{crt,key}.
+// writeServer makes a certificate for a server that is reached by names and addresses, in
+// dir/name.{crt,key}.
 func (a *authority) writeServer(dir, name string, names []string, ips []netip.Addr) error {
 	template := certificateTemplate(name)
 	template.DNSNames = names

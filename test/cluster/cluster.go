@@ -78,15 +78,15 @@ func (c *Cluster) hosts() []*network.Host {
 
 func hasPower(h *network.Host) bool { return h.On() }
 
-// AddHost powers on one more host on the nodes' LAN, whose addresses end with a number, above 100, as those of the others do.
-// It goes with the cluster.
+// AddHost powers on one more host on the nodes' LAN, whose addresses end with a number, above 100,
+// as those of the others do. It goes with the cluster.
 func (c *Cluster) AddHost(name string, number int) (*network.Host, error) {
 	h := c.network.Host(c.topology.guestSpec(name, number))
 	return h, h.PowerOn()
 }
 
-// Start starts a cluster and returns when its nodes are Ready. If that fails or the context ends, nothing is left but the
-// logs. It first cleans up after clusters whose process was killed.
+// Start starts a cluster and returns when its nodes are Ready. If that fails or the context ends,
+// nothing is left but the logs. It first cleans up after clusters whose process was killed.
 func Start(ctx context.Context, config Config) (*Cluster, error) {
 	config, err := config.complete()
 	if err != nil {
@@ -179,8 +179,8 @@ func (c *Cluster) start(ctx context.Context) (err error) {
 	return c.writeState(true)
 }
 
-// Open returns a cluster that another process started. To be able to power its nodes on, and not to have them die with
-// this process, it has to be detached.
+// Open returns a cluster that another process started. To be able to power its nodes on, and not to
+// have them die with this process, it has to be detached.
 func Open(name string) (*Cluster, error) {
 	s, err := readState(name)
 	if err != nil {
@@ -220,7 +220,8 @@ func (c *Cluster) Stop() error {
 // Name returns the cluster's name.
 func (c *Cluster) Name() string { return c.config.Name }
 
-// LogDir returns the folder with a folder for each host, which has the logs of everything that runs on it.
+// LogDir returns the folder with a folder for each host, which has the logs of everything that runs
+// on it.
 func (c *Cluster) LogDir() string { return c.config.LogDir }
 
 // Nodes returns all nodes in order.
@@ -236,7 +237,8 @@ func (c *Cluster) Node(name string) *Node {
 	panic(fmt.Sprintf("cluster %s has no node %q", c.config.Name, name))
 }
 
-// Host returns the host with a name, or nil: "control", "client", "router", "farclient", "switch" or a node's.
+// Host returns the host with a name, or nil: "control", "client", "router", "farclient", "switch"
+// or a node's.
 func (c *Cluster) Host(name string) *network.Host {
 	for _, host := range c.hosts() {
 		if host.Name == name {
@@ -273,8 +275,8 @@ func (c *Cluster) Kubectl(ctx context.Context, args ...string) (string, error) {
 	return c.Control.Run(ctx, c.KubectlCommand(args...)...)
 }
 
-// Apply applies manifests with kubectl, files or folders; a folder with a kustomization is built first. It returns when
-// the API serves the kinds that were applied.
+// Apply applies manifests with kubectl, files or folders; a folder with a kustomization is built
+// first. It returns when the API serves the kinds that were applied.
 func (c *Cluster) Apply(ctx context.Context, paths ...string) error {
 	for _, path := range paths {
 		path, err := filepath.Abs(path)

@@ -17,10 +17,12 @@ import (
 	"github.com/clarionlb/clarion/test/cluster/network"
 )
 
-// patience bounds every wait. It is far beyond what anything takes, so that a slow machine fails no test.
+// patience bounds every wait. It is far beyond what anything takes, so that a slow machine fails no
+// test.
 const patience = 2 * time.Minute
 
-// fixture is a running cluster with a Deployment "web" of one pod on each node, and a NodePort Service "web" for it.
+// fixture is a running cluster with a Deployment "web" of one pod on each node, and a NodePort
+// Service "web" for it.
 type fixture struct {
 	*cluster.Cluster
 	ctx context.Context
@@ -207,7 +209,8 @@ func (f *fixture) testServices(t *testing.T) {
 	}
 }
 
-// awaitAllPods waits until each pod of this cluster has answered at an address, and expects no other to.
+// awaitAllPods waits until each pod of this cluster has answered at an address, and expects no
+// other to.
 func (f *fixture) awaitAllPods(t *testing.T, from *network.Host, to netip.Addr, port uint16) {
 	t.Helper()
 	m := meter(t, from, to, port)

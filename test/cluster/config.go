@@ -12,20 +12,21 @@ import (
 
 // Config says what a cluster is like. The zero value is a cluster of two nodes with IPv4.
 type Config struct {
-	// Name names the cluster and is the prefix of its namespaces: lower case letters and digits, at most 12. Two
-	// clusters cannot have the same. The default is "clarion".
+	// Name names the cluster and is the prefix of its namespaces: lower case letters and digits, at
+	// most 12. Two clusters cannot have the same. The default is "clarion".
 	Name string `json:"name"`
 	// Nodes is the number of nodes, n1, n2 and so on, at most 80; default 2.
 	Nodes int `json:"nodes"`
-	// Families are the IP families of Pods and Services, the primary one first; default IPv4. The LANs always have both.
+	// Families are the IP families of Pods and Services, the primary one first; default IPv4. The
+	// LANs always have both.
 	Families []corev1.IPFamily `json:"families"`
 	// ProxyMode is the mode of kube-proxy, "nftables" (default) or "iptables".
 	ProxyMode string `json:"proxyMode"`
 	// Flags are additional flags for components, by their names, such as
 	// {"kube-controller-manager": {"--node-monitor-grace-period=10s"}}.
 	Flags map[string][]string `json:"flags,omitempty"`
-	// LogDir is the folder for the logs of all components and containers. It is emptied at the start. The default is a
-	// folder named after the cluster in $TMPDIR.
+	// LogDir is the folder for the logs of all components and containers. It is emptied at the
+	// start. The default is a folder named after the cluster in $TMPDIR.
 	LogDir string `json:"logDir"`
 	// Detached makes the cluster outlive the process that starts it.
 	Detached bool `json:"detached"`

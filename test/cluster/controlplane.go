@@ -133,7 +133,8 @@ func (c *Cluster) startControllers(ctx context.Context) error {
 		"--cluster-signing-key-file="+c.pki("ca.key"),
 		"--requestheader-client-ca-file="+c.pki("front-proxy-ca.crt"),
 		"--leader-elect=false",
-		// By default it spends most of its start waiting for its own rate limit: every controller gets credentials first.
+		// By default it spends most of its start waiting for its own rate limit: every controller
+		// gets credentials first.
 		"--kube-api-qps=1000",
 		"--kube-api-burst=1000",
 	)
@@ -156,14 +157,16 @@ func (c *Cluster) startControllers(ctx context.Context) error {
 	}, manager, scheduler)
 }
 
-// startComponent starts one of Kubernetes' components on a host, with the flags from the configuration after its own.
+// startComponent starts one of Kubernetes' components on a host, with the flags from the
+// configuration after its own.
 func (c *Cluster) startComponent(host *network.Host, name string, flags ...string) (*network.Process, error) {
 	log := filepath.Join(c.config.LogDir, host.Name, name+".log")
 	command := append([]string{filepath.Join(c.kubernetesDir, name)}, flags...)
 	return host.Start(log, append(command, c.config.Flags[name]...)...)
 }
 
-// await polls until a condition holds. It fails at once when a process ends that the condition depends on.
+// await polls until a condition holds. It fails at once when a process ends that the condition
+// depends on.
 func await(ctx context.Context, what string, condition func(context.Context) error, processes ...*network.Process) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()

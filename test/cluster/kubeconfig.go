@@ -8,7 +8,8 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// writeKubeconfig writes what a user needs to reach the API server to a file in the cluster's run folder.
+// writeKubeconfig writes what a user needs to reach the API server to a file in the cluster's run
+// folder.
 func (c *Cluster) writeKubeconfig(ca *authority, file, user string, groups ...string) error {
 	certificate, key, err := ca.client(user, groups...)
 	if err != nil {

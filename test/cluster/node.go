@@ -16,19 +16,20 @@ import (
 	"github.com/clarionlb/clarion/test/cluster/network"
 )
 
-// productImage is the repository of the image that the product's manifests name. Its containers run the programs of the
-// checkout.
+// productImage is the repository of the image that the product's manifests name. Its containers run
+// the programs of the checkout.
 const productImage = "ghcr.io/clarionlb/clarion"
 
-// Node is a host that is a Kubernetes node. Its LAN device is eth0, its device on the management LAN eth1.
+// Node is a host that is a Kubernetes node. Its LAN device is eth0, its device on the management
+// LAN eth1.
 type Node struct {
 	*network.Host
 	cluster *Cluster
 	index   int
 }
 
-// PowerOn boots the node: everything that the kernel kept is fresh, the kubelet and kube-proxy start. It does not wait
-// for them, see [Node.AwaitReady].
+// PowerOn boots the node: everything that the kernel kept is fresh, the kubelet and kube-proxy
+// start. It does not wait for them, see [Node.AwaitReady].
 func (n *Node) PowerOn() error {
 	if err := n.Host.PowerOn(); err != nil {
 		return err
@@ -111,8 +112,8 @@ func (n *Node) Kubelet() (*network.Process, error) {
 // Proxy returns the running kube-proxy.
 func (n *Node) Proxy() (*network.Process, error) { return n.Process("kube-proxy") }
 
-// Process returns the oldest running process of an executable on the node, in its pods or outside: "announcer",
-// "cloud-controller-manager".
+// Process returns the oldest running process of an executable on the node, in its pods or outside:
+// "announcer", "cloud-controller-manager".
 func (n *Node) Process(name string) (*network.Process, error) {
 	processes, err := n.Processes(name)
 	if err != nil {
@@ -124,8 +125,8 @@ func (n *Node) Process(name string) (*network.Process, error) {
 	return processes[0], nil
 }
 
-// AwaitReady waits until the node works: the kubelet that runs now has reported in and says Ready, pods may be
-// scheduled to it as far as that goes, and Services are reachable from it.
+// AwaitReady waits until the node works: the kubelet that runs now has reported in and says Ready,
+// pods may be scheduled to it as far as that goes, and Services are reachable from it.
 func (n *Node) AwaitReady(ctx context.Context) error {
 	kubelet, err := n.Kubelet()
 	if err != nil {
@@ -162,7 +163,8 @@ func (n *Node) AwaitReady(ctx context.Context) error {
 	}, kubelet, proxy)
 }
 
-// ready tells why a node is not Ready, or not yet free of the taints that kube-controller-manager gives to such nodes.
+// ready tells why a node is not Ready, or not yet free of the taints that kube-controller-manager
+// gives to such nodes.
 func ready(node *corev1.Node) error {
 	for _, taint := range node.Spec.Taints {
 		if taint.Key == corev1.TaintNodeNotReady || taint.Key == corev1.TaintNodeUnreachable {

@@ -15,8 +15,9 @@ import (
 	"github.com/clarionlb/clarion/test/cluster/network"
 )
 
-// stateDir has a folder for each cluster that exists or was not cleaned up, and beside it a lock. The process that runs
-// a cluster holds the lock; nobody holds that of a detached cluster, or of one whose process was killed.
+// stateDir has a folder for each cluster that exists or was not cleaned up, and beside it a lock.
+// The process that runs a cluster holds the lock; nobody holds that of a detached cluster, or of
+// one whose process was killed.
 const stateDir = "/run/clarion"
 
 func runDir(name string) string        { return filepath.Join(stateDir, name) }
@@ -76,8 +77,8 @@ func Names() ([]string, error) {
 	return names, nil
 }
 
-// Remove takes a cluster down, whoever started it: it asks the process that runs the cluster to end and, once nobody
-// runs it, kills and removes what is left. There need not be anything left.
+// Remove takes a cluster down, whoever started it: it asks the process that runs the cluster to end
+// and, once nobody runs it, kills and removes what is left. There need not be anything left.
 func Remove(ctx context.Context, name string) error {
 	if !validName.MatchString(name) {
 		return fmt.Errorf("there is no cluster %q", name)

@@ -16,9 +16,10 @@ import (
 
 var testClusters atomic.Int64
 
-// New starts a cluster for a test and stops it when the test ends. If the test failed, it leaves the logs and a listing of
-// the API's objects, says where they are, and shows the end of what went wrong in them. Without a name the cluster gets
-// one of its own, so that tests and test processes run side by side.
+// New starts a cluster for a test and stops it when the test ends. If the test failed, it leaves
+// the logs and a listing of the API's objects, says where they are, and shows the end of what went
+// wrong in them. Without a name the cluster gets one of its own, so that tests and test processes
+// run side by side.
 func New(t testing.TB, config Config) *Cluster {
 	t.Helper()
 	if config.Name == "" {
@@ -71,13 +72,15 @@ func (c *Cluster) explain(t testing.TB) {
 	}
 }
 
-// isProduct tells whether a log is that of a container of the product, which is what most failures are about.
+// isProduct tells whether a log is that of a container of the product, which is what most failures
+// are about.
 func isProduct(log string) bool {
 	name := filepath.Base(log)
 	return strings.HasPrefix(name, "kube-system_") || strings.HasPrefix(name, "clarion-system_")
 }
 
-// complaints returns the last lines of a log that are errors in the formats of klog, zap and the Go runtime.
+// complaints returns the last lines of a log that are errors in the formats of klog, zap and the Go
+// runtime.
 func complaints(log string, n int) string {
 	content, err := os.ReadFile(log)
 	if err != nil {
@@ -102,8 +105,9 @@ func (l testLog) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// interrupts sees to it that an interrupted test process leaves nothing behind: clusters that are being started are given
-// up, clusters that run are stopped, and then the process ends as it would have.
+// interrupts sees to it that an interrupted test process leaves nothing behind: clusters that are
+// being started are given up, clusters that run are stopped, and then the process ends as it would
+// have.
 var interrupts interruptHandler
 
 type interruptHandler struct {

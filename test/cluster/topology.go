@@ -15,7 +15,8 @@ const (
 	LAN           = "lan"
 	FarLAN        = "far"
 	ManagementLAN = "mgmt"
-	// Island has nothing plugged in, until a test cuts hosts off from the others with [network.Host.Replug].
+	// Island has nothing plugged in, until a test cuts hosts off from the others with
+	// [network.Host.Replug].
 	Island = "island"
 )
 
@@ -29,8 +30,8 @@ const (
 	apiPort      = 6443
 )
 
-// topology derives every host and address of a cluster from its configuration, for whoever starts it and for whoever
-// opens it later.
+// topology derives every host and address of a cluster from its configuration, for whoever starts
+// it and for whoever opens it later.
 type topology struct {
 	families []corev1.IPFamily
 	nodes    int
@@ -143,8 +144,8 @@ func (t topology) nodeSpec(index int) network.Spec {
 			spec.Routes = append(spec.Routes, t.podRoutes(other, LAN)...)
 		}
 	}
-	// Without this, a connection to the API server by its Service address would begin with the default route and need
-	// the LAN, although kube-proxy sends it to the management LAN.
+	// Without this, a connection to the API server by its Service address would begin with the
+	// default route and need the LAN, although kube-proxy sends it to the management LAN.
 	for i, ip := range t.apiServiceIPs() {
 		spec.Routes = append(spec.Routes, network.Route{
 			To: netip.PrefixFrom(ip, ip.BitLen()), Via: address(ManagementLAN, controlNumber, t.families[i]),

@@ -1,5 +1,5 @@
-// Command demo is the classic session of a bare-metal cluster with Clarion, from nothing to a node that dies, on layer 2 and
-// then by BGP, with the real commands and their real output.
+// Command demo is the classic session of a bare-metal cluster with Clarion, from nothing to a node
+// that dies, on layer 2 and then by BGP, with the real commands and their real output.
 //
 //	demo           cleans up at its end
 //	demo --keep    leaves the cluster up and says how to use it
@@ -124,7 +124,8 @@ func (d *demo) play() {
 	d.route()
 }
 
-// loseOwner powers off the node that answers for the address, shows what the client notices, and returns the node's name.
+// loseOwner powers off the node that answers for the address, shows what the client notices, and
+// returns the node's name.
 func (d *demo) loseOwner() string {
 	owner := d.owner()
 	if d.err != nil {
@@ -137,8 +138,8 @@ func (d *demo) loseOwner() string {
 	return owner
 }
 
-// lose powers off a node and returns what a client saw of that, when it was, and the first connection that the client had
-// after it.
+// lose powers off a node and returns what a client saw of that, when it was, and the first
+// connection that the client had after it.
 func (d *demo) lose(node string, from *network.Host, address string) (report network.Report, off time.Time, recovered network.Attempt) {
 	if d.err != nil {
 		return
@@ -164,8 +165,9 @@ func (d *demo) lose(node string, from *network.Host, address string) (report net
 	return
 }
 
-// narrate says what a client saw of the death of a node at a time. Failed connections are of two kinds: those of the
-// outage, and later ones that kube-proxy sent to the pod of the dead node, which is Kubernetes' to notice.
+// narrate says what a client saw of the death of a node at a time. Failed connections are of two
+// kinds: those of the outage, and later ones that kube-proxy sent to the pod of the dead node,
+// which is Kubernetes' to notice.
 func (d *demo) narrate(report network.Report, off time.Time, recovered network.Attempt) {
 	if d.err != nil {
 		return

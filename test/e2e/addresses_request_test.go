@@ -73,7 +73,8 @@ func testRequests(d *deployment) {
 			d.update(s.name, s.wish(s.two))
 			d.awaitAddresses(s.name, s.then)
 			d.update(s.name, all(withoutAnnotations, wish("")))
-			// The address that it left is free for others. It keeps the one that it has, and nobody writes to it.
+			// The address that it left is free for others. It keeps the one that it has, and nobody
+			// writes to it.
 			check := d.untouched(s.name)
 			d.loadBalancer("heir", wish(s.now))
 			d.awaitAddresses("heir", s.now)

@@ -137,7 +137,8 @@ func testTamperedStatus(d *deployment) {
 		if err := process.Terminate(); err != nil {
 			d.t.Fatal(err)
 		}
-		// A lease that expires passes from one holder to the next. One that is released has no holder in between.
+		// A lease that expires passes from one holder to the next. One that is released has no
+		// holder in between.
 		for now := range holders {
 			if now == "" {
 				break
@@ -167,7 +168,8 @@ func (d *deployment) awaitClaimedTwice(text string, names ...string) {
 	}
 }
 
-// watchLease returns the holders of the lease from now on: one for each version of it, empty if it has none.
+// watchLease returns the holders of the lease from now on: one for each version of it, empty if it
+// has none.
 func (d *deployment) watchLease() func(yield func(holder string) bool) {
 	d.t.Helper()
 	leases := d.Kubernetes().CoordinationV1().Leases(metav1.NamespaceSystem)

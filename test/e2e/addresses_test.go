@@ -8,8 +8,8 @@ import (
 	"github.com/clarionlb/clarion/test/cluster"
 )
 
-// TestAddressManagementOfADualStackCluster covers which addresses pools have, who may get them, and IP families. Most addresses are
-// of documentation networks, and no node announces them.
+// TestAddressManagementOfADualStackCluster covers which addresses pools have, who may get them, and
+// IP families. Most addresses are of documentation networks, and no node announces them.
 func TestAddressManagementOfADualStackCluster(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, cluster.Config{Nodes: 1, Families: []corev1.IPFamily{ipv4, ipv6}})
@@ -18,8 +18,8 @@ func TestAddressManagementOfADualStackCluster(t *testing.T) {
 	t.Run("reservations", d.run(testReservations))
 }
 
-// TestAddressManagementOfASingleStackCluster covers what Services ask for, how they share addresses, and what happens to them when
-// pools change.
+// TestAddressManagementOfASingleStackCluster covers what Services ask for, how they share
+// addresses, and what happens to them when pools change.
 func TestAddressManagementOfASingleStackCluster(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, cluster.Config{Nodes: 1})
@@ -29,8 +29,9 @@ func TestAddressManagementOfASingleStackCluster(t *testing.T) {
 	t.Run("pools that change", d.run(testPoolsThatChange))
 }
 
-// TestAddressManagementThroughRestartsAndTamperedStatus covers that assignments stay, whoever writes to the status of Services and
-// whichever cloud-controller-manager leads, and what events, conditions and metrics say about them.
+// TestAddressManagementThroughRestartsAndTamperedStatus covers that assignments stay, whoever
+// writes to the status of Services and whichever cloud-controller-manager leads, and what events,
+// conditions and metrics say about them.
 func TestAddressManagementThroughRestartsAndTamperedStatus(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, cluster.Config{Nodes: 2})

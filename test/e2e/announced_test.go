@@ -11,7 +11,8 @@ import (
 	"github.com/clarionlb/clarion/test/cluster"
 )
 
-// TestAServiceSaysWhoAnnouncesItOrWhyNobodyDoes follows the Announced condition through a Service's life.
+// TestAServiceSaysWhoAnnouncesItOrWhyNobodyDoes follows the Announced condition through a Service's
+// life.
 func TestAServiceSaysWhoAnnouncesItOrWhyNobodyDoes(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, cluster.Config{Nodes: 3})
@@ -19,7 +20,8 @@ func TestAServiceSaysWhoAnnouncesItOrWhyNobodyDoes(t *testing.T) {
 	d.apply(samples + "pool.yaml")
 	d.loadBalancer("web", nil)
 	address := d.awaitAddress("web")
-	// announced is what the Service says when a node announces its address, or any node if the name is empty.
+	// announced is what the Service says when a node announces its address, or any node if the name
+	// is empty.
 	announced := func(node string) string {
 		if node == "" {
 			node = "n[1-3]"

@@ -15,8 +15,9 @@ import (
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
-// testUnrecorded has the API accept one address in the status of an Announcer at most, and creates more Services than there are
-// nodes. A status that is too large for the API would be refused in the same way.
+// testUnrecorded has the API accept one address in the status of an Announcer at most, and creates
+// more Services than there are nodes. A status that is too large for the API would be refused in
+// the same way.
 func testUnrecorded(d *deployment) {
 	limit := func(op string) {
 		d.t.Helper()

@@ -16,7 +16,8 @@ import (
 	"github.com/clarionlb/clarion/test/cluster/network"
 )
 
-// watchedPeer has a hold time that is longer than any test here takes, so that nothing but BFD can notice a dead path.
+// watchedPeer has a hold time that is longer than any test here takes, so that nothing but BFD can
+// notice a dead path.
 const watchedPeer = `
 apiVersion: clarionlb.io/v1alpha1
 kind: BGPPeer
@@ -30,8 +31,8 @@ spec:
   bfdProfile: fast
 `
 
-// watchedPaths is a deployment in which two nodes announce the address of a Service to a router, and both sides watch the paths
-// between them by BFD.
+// watchedPaths is a deployment in which two nodes announce the address of a Service to a router,
+// and both sides watch the paths between them by BFD.
 type watchedPaths struct {
 	*deployment
 	router *router
@@ -57,7 +58,8 @@ func (w *watchedPaths) step(name string, run func(*watchedPaths)) {
 	})
 }
 
-// withoutRouteChange does something, waits until all is well again, and expects that the router kept its routes throughout.
+// withoutRouteChange does something, waits until all is well again, and expects that the router
+// kept its routes throughout.
 func (w *watchedPaths) withoutRouteChange(do func()) {
 	w.t.Helper()
 	check := w.router.unchangedRoutes(w.route)
@@ -99,8 +101,8 @@ func (w *watchedPaths) setProfile(spec string) {
 	}
 }
 
-// TestADeadNodeIsNoticedByBFDAndARestartedAnnouncerIsNot has BFD and graceful restart on: the router keeps the routes of an announcer
-// that restarts, and drops those of a node that dies.
+// TestADeadNodeIsNoticedByBFDAndARestartedAnnouncerIsNot has BFD and graceful restart on: the
+// router keeps the routes of an announcer that restarts, and drops those of a node that dies.
 func TestADeadNodeIsNoticedByBFDAndARestartedAnnouncerIsNot(t *testing.T) {
 	t.Parallel()
 	w := watchPaths(t, " bgp graceful-restart")
@@ -150,7 +152,8 @@ func TestADeadNodeIsNoticedByBFDAndARestartedAnnouncerIsNot(t *testing.T) {
 	})
 }
 
-// TestSessionsGoOnWithoutBFDAndSaySo turns BFD on and off beside sessions that go on, and cuts paths that BGP would take for alive.
+// TestSessionsGoOnWithoutBFDAndSaySo turns BFD on and off beside sessions that go on, and cuts
+// paths that BGP would take for alive.
 func TestSessionsGoOnWithoutBFDAndSaySo(t *testing.T) {
 	t.Parallel()
 	w := watchPaths(t)
@@ -267,7 +270,8 @@ func TestSessionsGoOnWithoutBFDAndSaySo(t *testing.T) {
 	})
 }
 
-// awaitBFDMetrics waits until an announcer has these metrics, whose names are given without clarion_announcer_bfd_.
+// awaitBFDMetrics waits until an announcer has these metrics, whose names are given without
+// clarion_announcer_bfd_.
 func (w *watchedPaths) awaitBFDMetrics(node string, lines ...string) {
 	w.t.Helper()
 	for i, line := range lines {

@@ -12,16 +12,16 @@ import (
 	"github.com/clarionlb/clarion/test/cluster"
 )
 
-// testBothProtocols announces one Service by layer 2 and by BGP, beside another by BGP alone. The node that answers for it on the LAN
-// is drained, and then loses its power.
+// testBothProtocols announces one Service by layer 2 and by BGP, beside another by BGP alone. The
+// node that answers for it on the LAN is drained, and then loses its power.
 func testBothProtocols(d *deployment, router *router, web netip.Prefix) {
 	t := d.t
 	d.applyYAML(lanAdvertised)
 	d.loadBalancer("both", annotate("clarionlb.io/address-pool", "lan"))
 	address := d.awaitAddress("both")
 	both := hostRoute(address)
-	// reached waits until one node answers for the address on the LAN, and the router sends packets to both addresses by way of
-	// exactly these nodes.
+	// reached waits until one node answers for the address on the LAN, and the router sends packets
+	// to both addresses by way of exactly these nodes.
 	reached := func(d *deployment, nodes ...string) (owner *cluster.Node) {
 		d.t.Helper()
 		router := router.in(d)

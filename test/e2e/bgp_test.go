@@ -13,8 +13,8 @@ import (
 	"github.com/clarionlb/clarion/test/cluster/echo"
 )
 
-// TestRoutersSpreadTrafficOverTheNodesThatAnnounceAnAddress has a far client reach a Service through the router, which learns of the
-// address by BGP.
+// TestRoutersSpreadTrafficOverTheNodesThatAnnounceAnAddress has a far client reach a Service
+// through the router, which learns of the address by BGP.
 func TestRoutersSpreadTrafficOverTheNodesThatAnnounceAnAddress(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, cluster.Config{Nodes: 3})
@@ -144,8 +144,8 @@ func TestRoutersSpreadTrafficOverTheNodesThatAnnounceAnAddress(t *testing.T) {
 	})
 }
 
-// TestAnUpgradeOfTheAnnouncersIsNotSeenByTheRouter restarts announcers with graceful restart on: the router keeps their routes
-// meanwhile.
+// TestAnUpgradeOfTheAnnouncersIsNotSeenByTheRouter restarts announcers with graceful restart on:
+// the router keeps their routes meanwhile.
 func TestAnUpgradeOfTheAnnouncersIsNotSeenByTheRouter(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, cluster.Config{Nodes: 2, Families: []corev1.IPFamily{ipv4, ipv6}})

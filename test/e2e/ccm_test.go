@@ -26,7 +26,8 @@ func TestAddressesOutliveTheCloudControllerManager(t *testing.T) {
 			delete(before, name)
 		}
 	}
-	// unchanged checks that every Service still has its address, and that a new Service gets one that no other has.
+	// unchanged checks that every Service still has its address, and that a new Service gets one
+	// that no other has.
 	unchanged := func(d *deployment, added string) {
 		d.t.Helper()
 		d.loadBalancer(added, nil)
@@ -80,7 +81,8 @@ func TestAddressesOutliveTheCloudControllerManager(t *testing.T) {
 	})
 }
 
-// killLeader kills the cloud-controller-manager that leads, and returns its node and its identity in the lease.
+// killLeader kills the cloud-controller-manager that leads, and returns its node and its identity
+// in the lease.
 func (d *deployment) killLeader() (*cluster.Node, string) {
 	d.t.Helper()
 	node, err := d.leader(d.ctx)

@@ -15,8 +15,8 @@ import (
 	"github.com/clarionlb/clarion/test/cluster/network"
 )
 
-// TestBothFamiliesOfAServiceAnswerAndFailOver takes the power from the node that announces an IPv4 and an IPv6 address of one
-// Service.
+// TestBothFamiliesOfAServiceAnswerAndFailOver takes the power from the node that announces an IPv4
+// and an IPv6 address of one Service.
 func TestBothFamiliesOfAServiceAnswerAndFailOver(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, cluster.Config{Nodes: 3, Families: []corev1.IPFamily{ipv4, ipv6}})

@@ -26,7 +26,8 @@ func (d *deployment) awaitAnnouncers() {
 	d.kubectl("rollout", "status", "--namespace=clarion-system", "daemonset/announcer", "--timeout=120s")
 }
 
-// killAnnouncer kills the announcer of a node, which gets no chance to tell others. The kubelet starts another one.
+// killAnnouncer kills the announcer of a node, which gets no chance to tell others. The kubelet
+// starts another one.
 func (d *deployment) killAnnouncer(node *cluster.Node) (killed *network.Process) {
 	d.t.Helper()
 	announcer, err := node.Process("announcer")

@@ -49,7 +49,8 @@ func (d *deployment) watch(addresses ...netip.Addr) *network.Watch {
 	return watch
 }
 
-// awaitOtherOwner waits until the owner of an address is another node than this one, and returns the owner.
+// awaitOtherOwner waits until the owner of an address is another node than this one, and returns
+// the owner.
 func (d *deployment) awaitOtherOwner(address netip.Addr, than *cluster.Node) (owner *cluster.Node) {
 	d.t.Helper()
 	d.eventually(fmt.Sprintf("%s to move from %s", address, than.Name), func(ctx context.Context) (err error) {
@@ -61,7 +62,8 @@ func (d *deployment) awaitOtherOwner(address netip.Addr, than *cluster.Node) (ow
 	return owner
 }
 
-// awaitSoleOwner waits until exactly one node answers for an address, by ARP or by NDP, and this node is the one that claims it.
+// awaitSoleOwner waits until exactly one node answers for an address, by ARP or by NDP, and this
+// node is the one that claims it.
 func (d *deployment) awaitSoleOwner(address netip.Addr) *cluster.Node {
 	d.t.Helper()
 	watch := d.watch(address)

@@ -21,8 +21,8 @@ metadata: {name: routed}
 spec:
   addresses: [203.0.113.0/24]
 `
-	// torPeer is the router between the nodes and the far client, the top-of-rack switch of the cluster. It lacks the field that
-	// says by which address the router is reached.
+	// torPeer is the router between the nodes and the far client, the top-of-rack switch of the
+	// cluster. It lacks the field that says by which address the router is reached.
 	torPeer = `
 apiVersion: clarionlb.io/v1alpha1
 kind: BGPPeer
@@ -49,7 +49,8 @@ spec: {transmitInterval: 500, receiveInterval: 500, detectMultiplier: 3}
 `
 )
 
-// lanAdvertised is a pool of the nodes' own LAN, whose addresses are announced there by layer 2 and to routers by BGP.
+// lanAdvertised is a pool of the nodes' own LAN, whose addresses are announced there by layer 2 and
+// to routers by BGP.
 const lanAdvertised = `
 apiVersion: clarionlb.io/v1alpha1
 kind: IPAddressPool
@@ -95,7 +96,8 @@ func (d *deployment) setPassword(secret, password string) {
 // hostRoute is the prefix that has one address alone.
 func hostRoute(address netip.Addr) netip.Prefix { return netip.PrefixFrom(address, address.BitLen()) }
 
-// awaitRoutes waits until a Service has that many addresses, and returns a prefix for each, of its full length.
+// awaitRoutes waits until a Service has that many addresses, and returns a prefix for each, of its
+// full length.
 func (d *deployment) awaitRoutes(service string, count int) []netip.Prefix {
 	d.t.Helper()
 	var routes []netip.Prefix
@@ -105,7 +107,8 @@ func (d *deployment) awaitRoutes(service string, count int) []netip.Prefix {
 	return routes
 }
 
-// sessions returns what the nodes report about their sessions with a BGPPeer, by the names of the nodes.
+// sessions returns what the nodes report about their sessions with a BGPPeer, by the names of the
+// nodes.
 func (d *deployment) sessions(peer string) map[string]v1alpha1.BGPSession {
 	d.t.Helper()
 	list, err := d.Clarion.ClarionV1alpha1().Announcers().List(d.ctx, metav1.ListOptions{})
@@ -123,8 +126,8 @@ func (d *deployment) sessions(peer string) map[string]v1alpha1.BGPSession {
 	return sessions
 }
 
-// awaitSession waits until a node reports a session in a state, with an error that begins like problem, or without any error if
-// problem is empty.
+// awaitSession waits until a node reports a session in a state, with an error that begins like
+// problem, or without any error if problem is empty.
 func (d *deployment) awaitSession(node *cluster.Node, peer string, state v1alpha1.BGPState, problem string) {
 	d.t.Helper()
 	d.eventually(fmt.Sprintf("the session of %s with %s to be %s", node.Name, peer, state), func(context.Context) error {

@@ -11,7 +11,8 @@ import (
 	"github.com/clarionlb/clarion/test/cluster"
 )
 
-// leader returns the node of the cloud-controller-manager that leads. The identity in its lease begins with the name of the node.
+// leader returns the node of the cloud-controller-manager that leads. The identity in its lease
+// begins with the name of the node.
 func (d *deployment) leader(ctx context.Context) (*cluster.Node, error) {
 	holder, err := d.leaseHolder(ctx)
 	if err != nil {
@@ -44,7 +45,8 @@ func (d *deployment) scaleCCM(replicas int) {
 	d.awaitCCM()
 }
 
-// restartCCM replaces all cloud-controller-managers as an upgrade does, and waits until the new ones are ready.
+// restartCCM replaces all cloud-controller-managers as an upgrade does, and waits until the new
+// ones are ready.
 func (d *deployment) restartCCM() {
 	d.t.Helper()
 	d.kubectl("rollout", "restart", "--namespace=kube-system", "deployment/"+ccm)

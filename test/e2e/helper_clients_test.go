@@ -7,8 +7,8 @@ import (
 	"github.com/clarionlb/clarion/test/cluster/network"
 )
 
-// clients use addresses all the time, one on the nodes' LAN and one behind the router. Each opens fresh connections, and keeps one
-// long connection busy.
+// clients use addresses all the time, one on the nodes' LAN and one behind the router. Each opens
+// fresh connections, and keeps one long connection busy.
 type clients struct {
 	*observation
 	uses []use
@@ -43,7 +43,8 @@ func (o *observation) connect(addresses []netip.Addr) *clients {
 	return c
 }
 
-// lostNothing expects that every fresh connection was answered so far, and that no long connection has broken.
+// lostNothing expects that every fresh connection was answered so far, and that no long connection
+// has broken.
 func (c *clients) lostNothing() {
 	c.t.Helper()
 	for _, use := range c.uses {

@@ -15,8 +15,8 @@ import (
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
-// checkCondition tells what is wrong with a condition, unless it has a reason, some text in its message, and the status that goes
-// with the reason.
+// checkCondition tells what is wrong with a condition, unless it has a reason, some text in its
+// message, and the status that goes with the reason.
 func checkCondition(condition metav1.Condition, reason, text string) error {
 	if condition.Reason != reason || !strings.Contains(condition.Message, text) {
 		return fmt.Errorf("it says %s, %q, want %s, %q", condition.Reason, condition.Message, reason, text)
@@ -31,8 +31,8 @@ func checkCondition(condition metav1.Condition, reason, text string) error {
 	return nil
 }
 
-// awaitReady waits until an object of Clarion's has a Ready condition with a reason and, in its message, some text. Objects are
-// named as in "ipaddresspool/public".
+// awaitReady waits until an object of Clarion's has a Ready condition with a reason and, in its
+// message, some text. Objects are named as in "ipaddresspool/public".
 func (d *deployment) awaitReady(object, reason, text string) {
 	d.t.Helper()
 	kind, name, _ := strings.Cut(object, "/")
@@ -61,7 +61,8 @@ func (d *deployment) awaitAddresses(name string, want ...string) {
 	d.awaitAssignment(name, "Assigned", "", want...)
 }
 
-// awaitSharing waits until a Service has an address and says with whom it shares it, with those and nobody else.
+// awaitSharing waits until a Service has an address and says with whom it shares it, with those and
+// nobody else.
 func (d *deployment) awaitSharing(name, address string, with ...string) {
 	d.t.Helper()
 	d.eventually(fmt.Sprintf("Service %s to share %s with %v", name, address, with), func(context.Context) error {
@@ -84,7 +85,8 @@ func (d *deployment) awaitRefusal(name, reason, text string) {
 	d.awaitAssignment(name, reason, text)
 }
 
-// awaitAssignment waits until a Service has these addresses, in this order, and says so with a reason and some text.
+// awaitAssignment waits until a Service has these addresses, in this order, and says so with a
+// reason and some text.
 func (d *deployment) awaitAssignment(name, reason, text string, want ...string) {
 	d.t.Helper()
 	d.eventually(fmt.Sprintf("Service %s to have %v, %s", name, want, reason), func(context.Context) error {
@@ -97,7 +99,8 @@ func (d *deployment) awaitAssignment(name, reason, text string, want ...string) 
 	})
 }
 
-// awaitReason waits until the AddressAssigned condition of a Service has a reason and returns the condition.
+// awaitReason waits until the AddressAssigned condition of a Service has a reason and returns the
+// condition.
 func (d *deployment) awaitReason(name, reason string) metav1.Condition {
 	d.t.Helper()
 	var condition *metav1.Condition
@@ -125,8 +128,8 @@ func (d *deployment) awaitOtherAddress(name string, not ...string) (got string) 
 	return got
 }
 
-// awaitAnnounced waits until a Service says how its addresses are announced, with a reason and a message that matches a regular
-// expression, and returns the condition.
+// awaitAnnounced waits until a Service says how its addresses are announced, with a reason and a
+// message that matches a regular expression, and returns the condition.
 func (d *deployment) awaitAnnounced(name, reason, message string) metav1.Condition {
 	d.t.Helper()
 	pattern := regexp.MustCompile("^" + message + "$")

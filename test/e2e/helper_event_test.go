@@ -10,8 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 )
 
-// fence waits until Clarion has acted on all changes so far and has written their events. It creates a Service, which Clarion deals
-// with after all that, and waits for its event.
+// fence waits until Clarion has acted on all changes so far and has written their events. It
+// creates a Service, which Clarion deals with after all that, and waits for its event.
 func (d *deployment) fence() {
 	d.t.Helper()
 	d.loadBalancer("fence", wish("203.0.113.99"))
@@ -19,8 +19,8 @@ func (d *deployment) fence() {
 	d.delete("fence")
 }
 
-// events counts the events of a Service by their reason. It leaves out those by which the standard service controller says that
-// there is no node, as it may for a moment at its start.
+// events counts the events of a Service by their reason. It leaves out those by which the standard
+// service controller says that there is no node, as it may for a moment at its start.
 func (d *deployment) events(name string) map[string]int32 {
 	d.t.Helper()
 	counts := map[string]int32{}

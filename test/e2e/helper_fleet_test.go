@@ -20,8 +20,9 @@ type fleet struct {
 	addresses []netip.Addr
 }
 
-// during runs a subtest. When it begins and when it ends, all announcers see each other, and exactly one node answers for each
-// address. In between, no two nodes may answer for an address at the same time, unless the scenario says that they may.
+// during runs a subtest. When it begins and when it ends, all announcers see each other, and
+// exactly one node answers for each address. In between, no two nodes may answer for an address at
+// the same time, unless the scenario says that they may.
 func (f *fleet) during(what string, scenario func(*observation)) {
 	f.t.Run(what, func(t *testing.T) {
 		o := f.observe(t)
@@ -65,7 +66,8 @@ func (f *fleet) observe(t *testing.T) *observation {
 	return o
 }
 
-// report shows who answered for which address: for every address if the test has failed, otherwise for those that moved.
+// report shows who answered for which address: for every address if the test has failed, otherwise
+// for those that moved.
 func (o *observation) report() {
 	for _, address := range o.addresses {
 		if answers := o.watch.Answers(address); o.t.Failed() {
@@ -93,7 +95,8 @@ func (o *observation) notOf(nodes ...*cluster.Node) []netip.Addr {
 	return slices.DeleteFunc(slices.Clone(o.addresses), func(a netip.Addr) bool { return slices.Contains(theirs, a) })
 }
 
-// awaitMove waits until none of these nodes answers for any of the addresses, and one other node does for each.
+// awaitMove waits until none of these nodes answers for any of the addresses, and one other node
+// does for each.
 func (o *observation) awaitMove(addresses []netip.Addr, from ...*cluster.Node) {
 	o.t.Helper()
 	for _, address := range addresses {
@@ -107,7 +110,8 @@ func (o *observation) awaitMove(addresses []netip.Addr, from ...*cluster.Node) {
 	}
 }
 
-// awaitSoleAnswerer waits until one host alone answers for an address, and returns its hardware address.
+// awaitSoleAnswerer waits until one host alone answers for an address, and returns its hardware
+// address.
 func (o *observation) awaitSoleAnswerer(ctx context.Context, address netip.Addr) (net.HardwareAddr, error) {
 	const questions = 20
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
@@ -126,7 +130,8 @@ func (o *observation) undisturbed(addresses []netip.Addr) {
 	}
 }
 
-// settledAnswers returns the questions and answers so far, without the last questions: answers to them may be under way.
+// settledAnswers returns the questions and answers so far, without the last questions: answers to
+// them may be under way.
 func (o *observation) settledAnswers(address netip.Addr) network.Answers {
 	o.t.Helper()
 	if _, err := o.awaitSoleAnswerer(o.ctx, address); err != nil {
@@ -159,7 +164,8 @@ func (d *deployment) named(text string) string {
 	return text
 }
 
-// newFleet has all nodes announce the addresses of that many Services. The last of them has an address of each family.
+// newFleet has all nodes announce the addresses of that many Services. The last of them has an
+// address of each family.
 func (d *deployment) newFleet(services int) *fleet {
 	d.t.Helper()
 	d.applyYAML(pool("public", "192.168.10.200-192.168.10.219", "fd00:10::200-fd00:10::219"))

@@ -103,7 +103,8 @@ func addressTexts(service *corev1.Service) []string {
 	return all
 }
 
-// loadBalancers creates Services, each when the one before has its address, and returns their addresses in this order.
+// loadBalancers creates Services, each when the one before has its address, and returns their
+// addresses in this order.
 func (d *deployment) loadBalancers(change func(*corev1.Service), names ...string) []string {
 	d.t.Helper()
 	var got []string
@@ -114,8 +115,8 @@ func (d *deployment) loadBalancers(change func(*corev1.Service), names ...string
 	return got
 }
 
-// untouched waits until Services say of all their addresses how they are announced, so that Clarion has nothing left to write.
-// It returns a check that nobody has written to the Services since.
+// untouched waits until Services say of all their addresses how they are announced, so that Clarion
+// has nothing left to write. It returns a check that nobody has written to the Services since.
 func (d *deployment) untouched(names ...string) (check func()) {
 	d.t.Helper()
 	before := map[string]string{}

@@ -23,7 +23,8 @@ func (d *deployment) token(account string) string {
 	return request.Status.Token
 }
 
-// metrics returns the metrics of the cloud-controller-manager that leads, as a monitoring system with a token gets them.
+// metrics returns the metrics of the cloud-controller-manager that leads, as a monitoring system
+// with a token gets them.
 func (d *deployment) metrics(ctx context.Context, token string) (text string, status int) {
 	d.t.Helper()
 	leader, err := d.leader(ctx)

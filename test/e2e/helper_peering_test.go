@@ -32,8 +32,8 @@ func (p *peering) test(f func(*peering)) func(*testing.T) {
 	return func(t *testing.T) { f(p.in(t)) }
 }
 
-// The lines in the specs of BGPPeers. Two of them are for all nodes, but only n1 has what they need: onWire its cable and bySource its
-// address.
+// The lines in the specs of BGPPeers. Two of them are for all nodes, but only n1 has what they
+// need: onWire its cable and bySource its address.
 var (
 	torOfAll  = []string{"peerAddress: 192.168.10.1", "myASN: 65001", "dynamicASN: external"}
 	gateway6  = []string{"defaultGateway: IPv6", "myASN: 65011", "peerASN: 65000"}
@@ -49,8 +49,8 @@ var (
 	wireLocal = netip.MustParseAddr("fe80::11")
 )
 
-// addSources gives n1 what some sessions start from: a cable of its own to the router, on which there are only link-local addresses,
-// and a second address on the LAN.
+// addSources gives n1 what some sessions start from: a cable of its own to the router, on which
+// there are only link-local addresses, and a second address on the LAN.
 func (p *peering) addSources() {
 	p.t.Helper()
 	n1 := p.Node("n1").Host

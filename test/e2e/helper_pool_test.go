@@ -99,7 +99,8 @@ func (d *deployment) awaitCounts(name string, want v1alpha1.AddressCounts) {
 	})
 }
 
-// awaitCountsByFamily waits until the status of a pool has these counts, nil for a family that it does not have.
+// awaitCountsByFamily waits until the status of a pool has these counts, nil for a family that it
+// does not have.
 func (d *deployment) awaitCountsByFamily(name string, v4, v6 *v1alpha1.AddressCounts) {
 	d.t.Helper()
 	d.awaitPool(name, func(pool *v1alpha1.IPAddressPool) error {

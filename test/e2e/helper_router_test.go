@@ -13,14 +13,15 @@ import (
 	"github.com/clarionlb/clarion/test/frr"
 )
 
-// router is a host that speaks BGP with the nodes, by FRR: the one between the nodes and the far client, or the far client.
+// router is a host that speaks BGP with the nodes, by FRR: the one between the nodes and the far
+// client, or the far client.
 type router struct {
 	*frr.Router
 	d *deployment
 }
 
-// startRouter has the host between the nodes and the far client speak BGP until the test ends. Lines are added to its BGP
-// configuration.
+// startRouter has the host between the nodes and the far client speak BGP until the test ends.
+// Lines are added to its BGP configuration.
 func (d *deployment) startRouter(lines ...string) *router {
 	d.t.Helper()
 	r, err := frr.Start(d.ctx, d.Router, filepath.Join(d.LogDir(), "router"), lines...)
@@ -54,7 +55,8 @@ func (r *router) awaitHops(prefix netip.Prefix, nodes ...string) {
 	})
 }
 
-// awaitWeights waits until the router spreads packets to a prefix over its next hops with these weights, in rising order.
+// awaitWeights waits until the router spreads packets to a prefix over its next hops with these
+// weights, in rising order.
 func (r *router) awaitWeights(prefix netip.Prefix, want ...int) {
 	r.d.t.Helper()
 	r.d.eventually(fmt.Sprintf("the router to send to %s with the weights %v", prefix, want), func(ctx context.Context) error {
@@ -66,7 +68,8 @@ func (r *router) awaitWeights(prefix netip.Prefix, want ...int) {
 	})
 }
 
-// unchangedRoutes returns a check that the routes of the router's kernel to prefixes have not changed since.
+// unchangedRoutes returns a check that the routes of the router's kernel to prefixes have not
+// changed since.
 func (r *router) unchangedRoutes(prefixes ...netip.Prefix) (check func()) {
 	r.d.t.Helper()
 	monitor, err := r.d.Router.Start(filepath.Join(r.d.t.TempDir(), "routes"), "ip", "monitor", "route")
@@ -88,8 +91,9 @@ func (r *router) unchangedRoutes(prefixes ...netip.Prefix) (check func()) {
 	}
 }
 
-// awaitAttributes waits until exactly these neighbors announce a prefix to a router, with these attributes: the AS path, the local
-// preference (0 on external sessions), the MED, and the communities of all kinds.
+// awaitAttributes waits until exactly these neighbors announce a prefix to a router, with these
+// attributes: the AS path, the local preference (0 on external sessions), the MED, and the
+// communities of all kinds.
 func (r *router) awaitAttributes(prefix netip.Prefix, want map[string]string) {
 	r.d.t.Helper()
 	r.d.eventually(fmt.Sprintf("the attributes of %s", prefix), func(ctx context.Context) error {

@@ -25,8 +25,9 @@ func (d *deployment) scenario(name string, run func(*deployment)) {
 func (d *deployment) clear() {
 	d.t.Helper()
 	d.deleteLoadBalancers()
-	// Freed addresses of a deleted pool are forgotten, so that the next scenario can have them at once. The pool is deleted in the
-	// allocator's eyes when a Service is told that there is no pool.
+	// Freed addresses of a deleted pool are forgotten, so that the next scenario can have them at
+	// once. The pool is deleted in the allocator's eyes when a Service is told that there is no
+	// pool.
 	d.loadBalancer("last", class(v1alpha1.LoadBalancerClass))
 	clarion := d.Clarion.ClarionV1alpha1()
 	if err := clarion.IPAddressPools().DeleteCollection(d.ctx, metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {
@@ -39,8 +40,8 @@ func (d *deployment) clear() {
 	d.deleteLoadBalancers()
 }
 
-// awaitNextSecond waits until a Service that is created now is younger than all that there are. The API server gives the age of
-// objects in whole seconds.
+// awaitNextSecond waits until a Service that is created now is younger than all that there are. The
+// API server gives the age of objects in whole seconds.
 func (d *deployment) awaitNextSecond() {
 	d.t.Helper()
 	services, err := d.Kubernetes().CoreV1().Services(metav1.NamespaceAll).List(d.ctx, metav1.ListOptions{})

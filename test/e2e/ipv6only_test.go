@@ -10,7 +10,8 @@ import (
 	"github.com/clarionlb/clarion/test/cluster"
 )
 
-// TestNodesWithoutIPv4AnnounceByBothProtocols runs an IPv6 cluster whose nodes have no IPv4 address on their LAN.
+// TestNodesWithoutIPv4AnnounceByBothProtocols runs an IPv6 cluster whose nodes have no IPv4 address
+// on their LAN.
 func TestNodesWithoutIPv4AnnounceByBothProtocols(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, cluster.Config{Nodes: 2, Families: []corev1.IPFamily{ipv6}})
@@ -31,7 +32,8 @@ func TestNodesWithoutIPv4AnnounceByBothProtocols(t *testing.T) {
 	d.awaitSoleOwner(web.Addr())
 	d.awaitAnswer(d.Client, web.Addr())
 	d.awaitAnswer(d.FarClient, web.Addr())
-	// BGP identifiers are 32 bits, also without IPv4 addresses to take them from, and must differ (RFC 6286).
+	// BGP identifiers are 32 bits, also without IPv4 addresses to take them from, and must differ
+	// (RFC 6286).
 	neighbors, err := router.Neighbors(d.ctx)
 	if err != nil {
 		t.Fatal(err)

@@ -16,8 +16,8 @@ import (
 // gossipPort is where announcers talk to each other, over TCP and UDP.
 const gossipPort = 7947
 
-// TestOneNodeAnswersForAnAddressThroughEveryPartition separates five nodes from each other in every way, while a host on their LAN
-// asks all the time who has the addresses.
+// TestOneNodeAnswersForAnAddressThroughEveryPartition separates five nodes from each other in every
+// way, while a host on their LAN asks all the time who has the addresses.
 func TestOneNodeAnswersForAnAddressThroughEveryPartition(t *testing.T) {
 	d := deploy(t, cluster.Config{Nodes: 5, Families: []corev1.IPFamily{ipv4, ipv6}})
 	f := d.newFleet(5)
@@ -35,7 +35,8 @@ func TestOneNodeAnswersForAnAddressThroughEveryPartition(t *testing.T) {
 	f.during("a node loses its power while the API server is away", testDeathWithoutAPI)
 }
 
-// gossip is the traffic between announcers, to and from one peer, or all of it if the peer is the zero value.
+// gossip is the traffic between announcers, to and from one peer, or all of it if the peer is the
+// zero value.
 func gossip(direction network.Direction, peer netip.Addr) []network.Traffic {
 	return []network.Traffic{
 		{Device: "eth0", Direction: direction, Peer: peer, Protocol: "udp", Port: gossipPort},
@@ -158,8 +159,8 @@ func testIsolatedNode(o *observation) {
 	o.lift(barrier)
 }
 
-// awaitGivenUp waits until nodes announce nothing any more. Otherwise they would still answer for a moment when they are connected
-// again.
+// awaitGivenUp waits until nodes announce nothing any more. Otherwise they would still answer for a
+// moment when they are connected again.
 func (o *observation) awaitGivenUp(nodes ...*cluster.Node) {
 	o.t.Helper()
 	for _, node := range nodes {
@@ -242,8 +243,8 @@ func testDeathWithoutAPI(o *observation) {
 	o.rejoin(node)
 }
 
-// testSecondDeath takes the power from a second node as soon as others answer for the addresses of the first one. They can hardly
-// have recorded that in the API yet.
+// testSecondDeath takes the power from a second node as soon as others answer for the addresses of
+// the first one. They can hardly have recorded that in the API yet.
 func testSecondDeath(o *observation) {
 	first := o.owners[o.addresses[0]]
 	o.powerOff(first)

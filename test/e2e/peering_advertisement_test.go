@@ -23,8 +23,8 @@ func testAttributes(p *peering) {
 	p.far.awaitAttributes(v4, map[string]string{"192.168.10.11": inner, "192.168.10.12": inner, "fd00:10::11": outer})
 	p.awaitReady("bgpadvertisement/routed", v1alpha1.ReasonValid, "")
 
-	// A younger advertisement for the same address adds its communities. Its local preference contradicts the older one and is
-	// ignored.
+	// A younger advertisement for the same address adds its communities. Its local preference
+	// contradicts the older one and is ignored.
 	p.applyYAML(bgpAdvertisement("younger", "ipAddressPools: [routed]", "peers: [inside, guarded]", `communities: ["65001:9"]`, "localPref: 50"))
 	p.awaitReady("bgpadvertisement/younger", v1alpha1.ReasonContradicts, "is announced with the localPref of BGPAdvertisement routed, which is older")
 	inner = "Local, 200, 7, 65001:1 65001:9 65001:200 65001:1:2"
@@ -51,7 +51,8 @@ func testAttributes(p *peering) {
 	p.applyYAML(routedAdvertisement)
 }
 
-// testAggregates announces addresses as aggregates. A node announces an aggregate while it announces any address in it.
+// testAggregates announces addresses as aggregates. A node announces an aggregate while it
+// announces any address in it.
 func testAggregates(p *peering) {
 	p.applyYAML(pool("block", "198.51.100.0/28") + pool("small", "198.51.100.64/30") +
 		bgpAdvertisement("blocks", "ipAddressPools: [block, small]", "aggregationLength: 28", "peers: [tor]"))

@@ -7,8 +7,9 @@ import (
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
-// testBFDOfEverySession turns BFD on for sessions of all kinds: with an address or a link-local neighbour, with the same router from
-// two addresses, and over several hops. No session is lost by that.
+// testBFDOfEverySession turns BFD on for sessions of all kinds: with an address or a link-local
+// neighbour, with the same router from two addresses, and over several hops. No session is lost by
+// that.
 func testBFDOfEverySession(p *peering) {
 	before := map[string]map[string]v1alpha1.BGPSession{}
 	peers := []string{"tor", "six", "wire", "source", "inside", "outside", "guarded"}

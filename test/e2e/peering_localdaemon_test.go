@@ -7,7 +7,8 @@ import (
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
-// birdConfig is the configuration that docs/bgp.md shows, for n2, without the part that writes routes to the kernel.
+// birdConfig is the configuration that docs/bgp.md shows, for n2, without the part that writes
+// routes to the kernel.
 const birdConfig = `
 router id 192.168.10.12;
 protocol device { }
@@ -27,8 +28,9 @@ protocol bgp tor {
 }
 `
 
-// testLocalDaemon runs BIRD on a node, as some network plugins do. BIRD listens on port 179, and its session with the router is the
-// only one from the node's address. The announcer has a session with BIRD.
+// testLocalDaemon runs BIRD on a node, as some network plugins do. BIRD listens on port 179, and
+// its session with the router is the only one from the node's address. The announcer has a session
+// with BIRD.
 func testLocalDaemon(p *peering) {
 	n2 := p.Node("n2")
 	p.applyYAML(bgpPeer("tor", append(torOfAll[:len(torOfAll):len(torOfAll)], onlyNode("n1"))...))

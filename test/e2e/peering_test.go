@@ -16,7 +16,8 @@ import (
 	"github.com/clarionlb/clarion/test/frr"
 )
 
-// TestNodesKeepSessionsOfEveryKindAtOnce has nodes keep sessions of all kinds at once, several of them with the same router.
+// TestNodesKeepSessionsOfEveryKindAtOnce has nodes keep sessions of all kinds at once, several of
+// them with the same router.
 func TestNodesKeepSessionsOfEveryKindAtOnce(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, cluster.Config{Nodes: 2, Families: []corev1.IPFamily{ipv4, ipv6}})
@@ -93,7 +94,8 @@ func testSessions(p *peering) {
 	}
 }
 
-// awaitNeighbors waits until a router has sessions with exactly these neighbors, all of which announce the prefixes.
+// awaitNeighbors waits until a router has sessions with exactly these neighbors, all of which
+// announce the prefixes.
 func (r *router) awaitNeighbors(prefixes []netip.Prefix, want map[string]neighbor) {
 	r.d.t.Helper()
 	r.d.eventually("the sessions of the router", func(ctx context.Context) error {
@@ -190,7 +192,8 @@ func testPasswords(p *peering) {
 	p.awaitSession(n1, "wire", v1alpha1.BGPEstablished, "")
 }
 
-// keptSessions returns a check that the routers have kept their sessions since, except those that are named.
+// keptSessions returns a check that the routers have kept their sessions since, except those that
+// are named.
 func (p *peering) keptSessions() (check func(except ...string)) {
 	p.t.Helper()
 	look := func(ctx context.Context) (map[string]frr.Neighbor, error) {

@@ -12,8 +12,9 @@ import (
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
-// testConflictingHost announces addresses of which another host on the nodes' LAN has two, until it loses its power. The function
-// that it returns waits until these two are announced, which takes up to a minute.
+// testConflictingHost announces addresses of which another host on the nodes' LAN has two, until it
+// loses its power. The function that it returns waits until these two are announced, which takes up
+// to a minute.
 func testConflictingHost(d *deployment) (awaitAnnounced func()) {
 	d.t.Helper()
 	const number = 240
@@ -72,8 +73,8 @@ spec: {ipAddressPools: [conflict]}
 	}
 }
 
-// testStrictARP gives an address to an interface of a node, as kube-proxy does in IPVS mode. The kernel then answers for it, unless
-// it is told not to (strictARP), and the Announcer says so.
+// testStrictARP gives an address to an interface of a node, as kube-proxy does in IPVS mode. The
+// kernel then answers for it, unless it is told not to (strictARP), and the Announcer says so.
 func testStrictARP(o *observation) {
 	node := o.Nodes()[0]
 	address := o.awaitAddress("flexible")

@@ -52,7 +52,8 @@ spec:
 `, preferred.Name))
 	o.t.Cleanup(func() { o.Apply(context.Background(), samples+"l2advertisement.yaml") })
 
-	// A new address goes to the preferred node, although it has as many as the others. The old ones stay.
+	// A new address goes to the preferred node, although it has as many as the others. The old ones
+	// stay.
 	o.loadBalancer("choosy", nil)
 	choosy := o.awaitAddress("choosy")
 	if owner := o.awaitSoleOwner(choosy); owner != preferred {
@@ -85,8 +86,9 @@ spec:
 	clients.lostNothing()
 }
 
-// rebalance asks all announcers to hand over what they have more than their share, and waits until all have done so once. They act
-// on what they know then: shortly after another change there may be more to do.
+// rebalance asks all announcers to hand over what they have more than their share, and waits until
+// all have done so once. They act on what they know then: shortly after another change there may be
+// more to do.
 func (o *observation) rebalance() {
 	o.t.Helper()
 	value := fmt.Sprint(time.Now().UnixNano())
@@ -105,7 +107,8 @@ func (o *observation) rebalance() {
 	})
 }
 
-// rebalanceUntil asks for a rebalance again and again until check returns nil, with time for addresses to move in between.
+// rebalanceUntil asks for a rebalance again and again until check returns nil, with time for
+// addresses to move in between.
 func (o *observation) rebalanceUntil(what string, check func(context.Context) error) {
 	o.t.Helper()
 	o.eventually(what, func(ctx context.Context) (err error) {
@@ -138,7 +141,8 @@ func (o *observation) awaitOwner(node *cluster.Node, addresses ...netip.Addr) {
 	}
 }
 
-// unevenSpread returns an error unless all nodes have the addresses of equally many Services, give or take one.
+// unevenSpread returns an error unless all nodes have the addresses of equally many Services, give
+// or take one.
 func (o *observation) unevenSpread(ctx context.Context) error {
 	list, err := o.Kubernetes().CoreV1().Services(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
 	if err != nil {

@@ -12,8 +12,9 @@ import (
 	"github.com/clarionlb/clarion/test/cluster"
 )
 
-// TestUpgradesDrainsAndRebalancingLoseNothing does what moves addresses on purpose, and kills announcers. Meanwhile clients use the
-// addresses, and a host on the LAN asks all the time who has them.
+// TestUpgradesDrainsAndRebalancingLoseNothing does what moves addresses on purpose, and kills
+// announcers. Meanwhile clients use the addresses, and a host on the LAN asks all the time who has
+// them.
 func TestUpgradesDrainsAndRebalancingLoseNothing(t *testing.T) {
 	d := deploy(t, cluster.Config{Nodes: 3, Families: []corev1.IPFamily{ipv4, ipv6}})
 	f := d.newFleet(3)
@@ -75,7 +76,8 @@ func testKilled(o *observation) {
 	clients.lostNothing()
 }
 
-// testDrain drains a node that has addresses by one kubectl command, and ends that by another. %s stands for the node.
+// testDrain drains a node that has addresses by one kubectl command, and ends that by another. %s
+// stands for the node.
 func testDrain(begin, end []string) func(*observation) {
 	on := func(command []string, node *cluster.Node) []string {
 		command = slices.Clone(command)
@@ -103,7 +105,8 @@ func testDrain(begin, end []string) func(*observation) {
 	}
 }
 
-// testAllDrained drains all nodes. Addresses stay where they are then, because there is no better node for them.
+// testAllDrained drains all nodes. Addresses stay where they are then, because there is no better
+// node for them.
 func testAllDrained(o *observation) {
 	o.overlaps = true // those on the first node to be drained move
 	drain := func(value string) []string {

@@ -10,7 +10,8 @@ import (
 	"github.com/clarionlb/clarion/test/cluster"
 )
 
-// TestConnectionsGoOnWithKubeProxyInIptablesMode drains nodes of a cluster in which kube-proxy uses iptables. All others use nftables.
+// TestConnectionsGoOnWithKubeProxyInIptablesMode drains nodes of a cluster in which kube-proxy uses
+// iptables. All others use nftables.
 func TestConnectionsGoOnWithKubeProxyInIptablesMode(t *testing.T) {
 	d := deploy(t, cluster.Config{Nodes: 3, ProxyMode: "iptables", Families: []corev1.IPFamily{ipv4, ipv6}})
 	f := d.newFleet(1)
@@ -18,9 +19,9 @@ func TestConnectionsGoOnWithKubeProxyInIptablesMode(t *testing.T) {
 	f.during("one node after the other is drained", testDrainedInTurn)
 }
 
-// testDrainedInTurn drains one node after the other, so that addresses move on again and again: to the last node that is left, and
-// then back to one of the others. Then it upgrades the announcers while they relay connections to nodes that had the addresses
-// before. No connection may break.
+// testDrainedInTurn drains one node after the other, so that addresses move on again and again: to
+// the last node that is left, and then back to one of the others. Then it upgrades the announcers
+// while they relay connections to nodes that had the addresses before. No connection may break.
 func testDrainedInTurn(o *observation) {
 	o.overlaps = true
 	clients := o.connect(o.addresses)

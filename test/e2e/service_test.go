@@ -18,8 +18,8 @@ import (
 	"github.com/clarionlb/clarion/test/cluster"
 )
 
-// TestAServiceGetsAnAddressAndAnswersFromOutside applies the samples as a new user does, and then creates, changes and deletes
-// Services.
+// TestAServiceGetsAnAddressAndAnswersFromOutside applies the samples as a new user does, and then
+// creates, changes and deletes Services.
 func TestAServiceGetsAnAddressAndAnswersFromOutside(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, cluster.Config{Nodes: 3})
@@ -160,8 +160,8 @@ func TestAServiceGetsAnAddressAndAnswersFromOutside(t *testing.T) {
 	})
 }
 
-// TestAServiceThatCannotBeServedSaysWhyAndIsServedAsSoonAsItCan covers pools that are full, malformed or missing, and malformed
-// requests.
+// TestAServiceThatCannotBeServedSaysWhyAndIsServedAsSoonAsItCan covers pools that are full,
+// malformed or missing, and malformed requests.
 func TestAServiceThatCannotBeServedSaysWhyAndIsServedAsSoonAsItCan(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, cluster.Config{Nodes: 1})

@@ -26,8 +26,9 @@ type Router struct {
 	daemons []*network.Process
 }
 
-// Start has the router of a cluster speak BGP in AS 65000 with whoever of AS 65001 dials from the nodes' network, and use as
-// many ways to one prefix at once as there are. The lines are added to the configuration of its BGP. Logs go to a folder.
+// Start has the router of a cluster speak BGP in AS 65000 with whoever of AS 65001 dials from the
+// nodes' network, and use as many ways to one prefix at once as there are. The lines are added to
+// the configuration of its BGP. Logs go to a folder.
 func Start(ctx context.Context, host *network.Host, log string, lines ...string) (*Router, error) {
 	return StartConfigured(ctx, host, log, slices.Concat([]string{
 		"router bgp 65000",
@@ -47,15 +48,16 @@ func Start(ctx context.Context, host *network.Host, log string, lines ...string)
 	})...)
 }
 
-// StartConfigured has a host speak BGP as a configuration says. Logs go to a folder. If a line of that is about BFD the host does
-// that too, and has a profile "fast": 100 ms three times.
+// StartConfigured has a host speak BGP as a configuration says. Logs go to a folder. If a line of
+// that is about BFD the host does that too, and has a profile "fast": 100 ms three times.
 func StartConfigured(ctx context.Context, host *network.Host, log string, config ...string) (*Router, error) {
 	dir, err := os.MkdirTemp("", "router")
 	if err != nil {
 		return nil, err
 	}
 	r := &Router{host: host, dir: dir, log: log}
-	// The daemons give up being root. Connections are told apart by their ports too, as datacenter switches do.
+	// The daemons give up being root. Connections are told apart by their ports too, as datacenter
+	// switches do.
 	err = os.Chmod(dir, 0o777)
 	if err == nil {
 		_, err = host.Run(ctx, "sysctl", "--quiet", "--write", "net.ipv4.fib_multipath_hash_policy=1", "net.ipv6.fib_multipath_hash_policy=1")

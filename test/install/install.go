@@ -1,5 +1,5 @@
-// Package install puts Clarion on a test cluster, by the manifests that users apply, and answers what tests and benchmarks
-// ask of it there.
+// Package install puts Clarion on a test cluster, by the manifests that users apply, and answers
+// what tests and benchmarks ask of it there.
 package install
 
 import (
@@ -17,13 +17,15 @@ import (
 	"github.com/clarionlb/clarion/test/cluster/setup"
 )
 
-// CCM is the name of the cloud-controller-manager's Deployment, of its ServiceAccount and of its lease, all in kube-system.
+// CCM is the name of the cloud-controller-manager's Deployment, of its ServiceAccount and of its
+// lease, all in kube-system.
 const CCM = "clarion-cloud-controller-manager"
 
 // CCMProcess is the executable of the cloud-controller-manager.
 const CCMProcess = "cloud-controller-manager"
 
-// Patience bounds every wait. It is far beyond what anything takes, so that a slow machine fails nothing.
+// Patience bounds every wait. It is far beyond what anything takes, so that a slow machine fails
+// nothing.
 const Patience = 2 * time.Minute
 
 // Installation is a cluster with Clarion.
@@ -35,7 +37,8 @@ type Installation struct {
 	manifests string
 }
 
-// New starts a cluster for a test or a benchmark, applies the manifests and returns when all of Clarion is ready.
+// New starts a cluster for a test or a benchmark, applies the manifests and returns when all of
+// Clarion is ready.
 func New(t testing.TB, config cluster.Config) *Installation {
 	t.Helper()
 	root, err := setup.Checkout()

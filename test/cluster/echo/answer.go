@@ -1,6 +1,7 @@
-// Package echo is the server that stands for every workload in a test cluster. It answers each request, over HTTP, raw TCP
-// and UDP, with who answered (pod, namespace, node) and what it saw of the client, so that a test can tell from one answer
-// which way the packets went and whose address survived.
+// Package echo is the server that stands for every workload in a test cluster. It answers each
+// request, over HTTP, raw TCP and UDP, with who answered (pod, namespace, node) and what it saw of
+// the client, so that a test can tell from one answer which way the packets went and whose address
+// survived.
 //
 // What a pod can ask of it, through the environment of its container:
 //
@@ -17,15 +18,17 @@ import (
 	"strings"
 )
 
-// Answer is what the server says about one request. It is the JSON body when the client accepts application/json, and
-// otherwise one line of text that Parse reads back.
+// Answer is what the server says about one request. It is the JSON body when the client accepts
+// application/json, and otherwise one line of text that Parse reads back.
 type Answer struct {
 	Pod       string `json:"pod"`
 	Namespace string `json:"namespace"`
 	Node      string `json:"node"`
-	// Client is the source of the request as the server saw it, after whatever translation happened on the way.
+	// Client is the source of the request as the server saw it, after whatever translation happened
+	// on the way.
 	Client netip.AddrPort `json:"client"`
-	// Local is the address the request arrived at, after translation: an address of the pod or of the node.
+	// Local is the address the request arrived at, after translation: an address of the pod or of
+	// the node.
 	Local netip.AddrPort `json:"local"`
 	// Path is the request path; empty on raw TCP and UDP.
 	Path string `json:"path,omitempty"`
@@ -51,7 +54,8 @@ func escape(value string) string {
 	return strings.NewReplacer(" ", "%20", "\n", "%0A", "\r", "%0D").Replace(value)
 }
 
-// Parse reads back the line that String made. Unknown keys are ignored; a line that names no pod is an error.
+// Parse reads back the line that String made. Unknown keys are ignored; a line that names no pod is
+// an error.
 func Parse(line string) (Answer, error) {
 	var a Answer
 	for _, field := range strings.Fields(line) {

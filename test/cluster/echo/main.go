@@ -12,8 +12,9 @@ import (
 	"time"
 )
 
-// Args gives the command line that makes Main serve config; what comes from the environment is not part of it. With a
-// descriptor of a pipe, Main closes that once all ports are open, or writes to it why the server cannot start.
+// Args gives the command line that makes Main serve config; what comes from the environment is not
+// part of it. With a descriptor of a pipe, Main closes that once all ports are open, or writes to
+// it why the server cannot start.
 func Args(config Config, readyFD int) []string {
 	args := []string{
 		"--pod=" + config.Pod, "--namespace=" + config.Namespace, "--node=" + config.Node, fmt.Sprintf("--ready-fd=%d", readyFD),
@@ -29,8 +30,8 @@ func Args(config Config, readyFD int) []string {
 	return args
 }
 
-// Main is the server as a process: it reads its command line and environment and serves until SIGTERM. It returns the exit
-// status.
+// Main is the server as a process: it reads its command line and environment and serves until
+// SIGTERM. It returns the exit status.
 func Main(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
@@ -45,7 +46,8 @@ func Main(args []string) int {
 	return 0
 }
 
-// parse reads the command line and the environment. The file it gives is nil where nobody wants to know of readiness.
+// parse reads the command line and the environment. The file it gives is nil where nobody wants to
+// know of readiness.
 func parse(args []string) (config Config, ready *os.File, err error) {
 	readyFD := -1
 	flags := flag.NewFlagSet("echo", flag.ContinueOnError)

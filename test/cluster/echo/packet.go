@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// packetConn is a UDP socket of one family on all addresses that answers from the address it was asked at. A plain wildcard
-// socket would answer from whichever address the route to the client prefers, and a client that sent to another address of
-// the same node would drop the answer.
+// packetConn is a UDP socket of one family on all addresses that answers from the address it was
+// asked at. A plain wildcard socket would answer from whichever address the route to the client
+// prefers, and a client that sent to another address of the same node would drop the answer.
 type packetConn struct {
 	*net.UDPConn
 	port uint16
@@ -80,8 +80,8 @@ func (p *packetConn) serve(answer func(client, local netip.AddrPort) Answer) err
 	}
 }
 
-// destination finds the address a datagram was sent to in its control messages, and the control message that makes an
-// answer leave from there. The interface is left to the routing table.
+// destination finds the address a datagram was sent to in its control messages, and the control
+// message that makes an answer leave from there. The interface is left to the routing table.
 func destination(control []byte) (netip.Addr, []byte) {
 	messages, err := unix.ParseSocketControlMessage(control)
 	if err != nil {

@@ -21,11 +21,12 @@ import (
 // closeTimeout is how long requests in flight may take to end once the server has stopped listening.
 const closeTimeout = time.Second
 
-// Config says who the server is and where it listens. Every port is served on all addresses of both families.
+// Config says who the server is and where it listens. Every port is served on all addresses of both
+// families.
 type Config struct {
 	Pod, Namespace, Node, Message string
-	// HTTP, TCP and UDP are the ports served with each protocol. TCP is raw: the server writes its answer as a line and
-	// then returns every byte it gets.
+	// HTTP, TCP and UDP are the ports served with each protocol. TCP is raw: the server writes its
+	// answer as a line and then returns every byte it gets.
 	HTTP, TCP, UDP []uint16
 	// StopDelay is how long the server goes on serving after its context ended.
 	StopDelay time.Duration
@@ -90,7 +91,8 @@ func (s *Server) close() {
 	}
 }
 
-// Serve answers until ctx ends and StopDelay has passed, then lets requests in flight end and returns nil.
+// Serve answers until ctx ends and StopDelay has passed, then lets requests in flight end and
+// returns nil.
 func (s *Server) Serve(ctx context.Context) error {
 	web := &http.Server{Handler: s}
 	group, groupCtx := errgroup.WithContext(context.WithoutCancel(ctx))

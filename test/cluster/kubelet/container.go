@@ -20,17 +20,19 @@ import (
 )
 
 const (
-	// A container that ended starts again at once, and then, if it goes on ending, after a second, two, four and so on
-	// (what a kubelet does since ReduceDefaultCrashLoopBackOffDecay). Who ran for backOffReset begins anew.
+	// A container that ended is started again at once, and then, if it goes on ending, after 1 s, 2
+	// s, 4 s and so on (as a kubelet does since ReduceDefaultCrashLoopBackOffDecay). A container
+	// that ran for backOffReset begins anew.
 	backOffFirst = time.Second
 	backOffMax   = time.Minute
 	backOffReset = 2 * backOffMax
 
-	// configRetry is how soon a container is tried again that lacks something it refers to.
+	// configRetry is how soon a container is tried again that lacks something to which it refers.
 	configRetry = 2 * time.Second
 )
 
-// container runs one container of a pod: it starts the process, probes it, starts it again and stops it.
+// container runs one container of a pod: it starts the process, probes it, starts it again and
+// stops it.
 type container struct {
 	spec *v1.Container
 	// restart is the policy by which an ended process is started again.
@@ -43,7 +45,8 @@ type container struct {
 	status v1.ContainerStatus
 }
 
-// newContainer takes up what the API server knows of a container from an earlier run, none of which is left.
+// newContainer continues from what the API server knows of the container from an earlier run, of
+// which nothing runs any more.
 func newContainer(pod *podRun, spec *v1.Container, restart v1.RestartPolicy, earlier []v1.ContainerStatus) *container {
 	c := &container{spec: spec, restart: restart, pod: pod}
 	c.status = v1.ContainerStatus{
@@ -83,7 +86,8 @@ func (c *container) snapshot() v1.ContainerStatus {
 	return *c.status.DeepCopy()
 }
 
-// run keeps the container as its restart policy says until stop ends, which asks it to end; when kill ends, it is made to.
+// run runs the container, again and again as its restart policy says. When stop ends it asks the
+// process to end, and when kill ends it kills the process.
 func (c *container) run(stop, kill context.Context) {
 	delay := time.Duration(0)
 	for stop.Err() == nil {
@@ -162,7 +166,8 @@ func (c *container) ended(t *v1.ContainerStateTerminated) {
 	})
 }
 
-// attend watches over the process until it ended: by itself, because a probe condemns it, or because the pod stops.
+// attend waits until the process has ended: by itself, because a probe failed, or because the pod
+// stops.
 func (c *container) attend(p *process, stop, kill context.Context) {
 	begun := metav1.NewTime(now())
 	c.change(func(status *v1.ContainerStatus) {
@@ -239,7 +244,7 @@ func (c *container) end(p *process, prober prober, kill context.Context) {
 	}
 }
 
-// configError is what makes it impossible to say what to start.
+// configError says why it cannot be known what to start.
 type configError struct{ error }
 
 func (c *container) start(ctx context.Context) (*process, error) {
@@ -304,8 +309,8 @@ func workingDir(spec *v1.Container) string {
 	return spec.WorkingDir
 }
 
-// commandLine is a container's command and arguments. The entry point of an image is the file in its root that is named
-// like the image.
+// commandLine is a container's command and arguments. The entry point of an image is the file in
+// its root that is named like the image.
 func commandLine(spec *v1.Container, variables map[string]string) []string {
 	line := expandAll(spec.Command, variables)
 	if len(line) == 0 {
@@ -314,8 +319,8 @@ func commandLine(spec *v1.Container, variables map[string]string) []string {
 	return append(line, expandAll(spec.Args, variables)...)
 }
 
-// exec runs a command next to the container's process p: in its root and as its user where it runs for real, otherwise with
-// the files of the machine.
+// exec runs a command beside the process p of the container: in its root and as its user if it runs
+// for real, otherwise with the files of the machine.
 func (c *container) exec(ctx context.Context, p *process, args []string) error {
 	e := entry{Args: args, Env: c.env, Dir: workingDir(c.spec)}
 	if _, real := c.pod.kubelet.options.imageDir(c.spec); real {

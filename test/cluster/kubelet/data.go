@@ -14,13 +14,14 @@ import (
 )
 
 const (
-	// fetchTimeout bounds a request for something never seen; refetchTimeout one that has an answer from before.
+	// fetchTimeout bounds a request for something never seen; refetchTimeout one that has an answer
+	// from before.
 	fetchTimeout   = 5 * time.Second
 	refetchTimeout = time.Second
 )
 
-// data gets what one pod refers to in its namespace, and remembers it, so that its containers are started again while the
-// API server is away.
+// data gets what one pod refers to in its namespace, and remembers it, so that its containers are
+// started again while the API server is away.
 type data struct {
 	client    kubernetes.Interface
 	namespace string
@@ -33,8 +34,8 @@ func newData(client kubernetes.Interface, namespace string) *data {
 	return &data{client: client, namespace: namespace, seen: map[string]map[string][]byte{}}
 }
 
-// fetch gets an object's data, or nothing where it is optional and missing. No answer from the API server, as opposed to a
-// refusal, brings back the data of last time.
+// fetch gets an object's data, or nothing where it is optional and missing. No answer from the API
+// server, as opposed to a refusal, brings back the data of last time.
 func (d *data) fetch(ctx context.Context, name string, optional bool, get func(context.Context) (map[string][]byte, error)) (map[string][]byte, error) {
 	d.mu.Lock()
 	before, known := d.seen[name]

@@ -22,12 +22,14 @@ const (
 	enterFailed = 128
 )
 
-// entry is what enterContainer reads from its standard input: how to get from the machine into the container.
+// entry is what enterContainer reads from its standard input: how to get from the machine into the
+// container.
 type entry struct {
 	// Join is a process of the container whose mount namespace is entered; 0 is none.
 	Join int
-	// Root is an empty folder to build the container's root file system on, from the fields up to ReadOnly and in the
-	// namespaces that the process was started in; with none, the root stays. Image is the folder whose entries it begins with.
+	// Root is an empty folder to build the container's root file system on, from the fields up to
+	// ReadOnly and in the namespaces that the process was started in; with none, the root stays.
+	// Image is the folder whose entries it begins with.
 	Root, Image string
 	Hostname    string
 	Mounts      []mount
@@ -46,8 +48,9 @@ type mount struct {
 	ReadOnly       bool
 }
 
-// enterContainer turns this process into a container's: it does what the entry on standard input says and executes the
-// command. It never returns. Until the command runs, readyFD takes the reason why it does not.
+// enterContainer turns this process into a container's: it does what the entry on standard input
+// says and executes the command. It never returns. Until the command runs, readyFD takes the reason
+// why it does not.
 func enterContainer() {
 	// Mounts, credentials and the execution belong to one thread.
 	runtime.LockOSThread()
@@ -100,7 +103,8 @@ func joinMounts(pid int) error {
 	if err != nil {
 		return err
 	}
-	// The kernel refuses a mount namespace to a thread that shares its root and working directory with others.
+	// The kernel refuses a mount namespace to a thread that shares its root and working directory
+	// with others.
 	if err := unix.Unshare(unix.CLONE_FS); err != nil {
 		return err
 	}

@@ -25,7 +25,8 @@ type environment struct {
 	hostIPs []netip.Addr
 }
 
-// variables gives a container's environment: the API server's address, then the container's own in their order.
+// variables gives a container's environment: the API server's address, then the container's own in
+// their order.
 func (e environment) variables(ctx context.Context, container *v1.Container) (map[string]string, error) {
 	host, port, err := e.data.apiServer(ctx)
 	if err != nil {
@@ -165,8 +166,8 @@ func quoted(values map[string]string) string {
 	return strings.Join(lines, "\n")
 }
 
-// resourceField gives a request or limit of the container, in units of the divisor, rounded up. What is not limited is as
-// large as the node.
+// resourceField gives a request or limit of the container, in units of the divisor, rounded up.
+// What is not limited is as large as the node.
 func resourceField(ref *v1.ResourceFieldSelector, container *v1.Container) (string, error) {
 	list, name, _ := strings.Cut(ref.Resource, ".")
 	var quantity resource.Quantity
@@ -188,8 +189,8 @@ func resourceField(ref *v1.ResourceFieldSelector, container *v1.Container) (stri
 	return strconv.FormatInt(int64(math.Ceil(quantity.AsApproximateFloat64()/divisor)), 10), nil
 }
 
-// expand replaces $(NAME) by the variable of that name. A reference to no variable stays as it is, and so does $(NAME)
-// behind a second dollar sign, without that sign.
+// expand replaces $(NAME) by the variable of that name. A reference to no variable stays as it is,
+// and so does $(NAME) behind a second dollar sign, without that sign.
 func expand(text string, variables map[string]string) string {
 	var out strings.Builder
 	for {

@@ -26,8 +26,8 @@ import (
 	"github.com/clarionlb/clarion/test/cluster/network"
 )
 
-// productImage is the image that runs for real on the nodes of a cluster. Among its programs is the kubelet's own, which
-// can be an echo server too.
+// productImage is the image that runs for real on the nodes of a cluster. Among its programs is the
+// kubelet's own, which can be an echo server too.
 const productImage = "ghcr.io/clarionlb/clarion:test"
 
 // patience is for a busy machine: whatever is awaited happens within seconds.

@@ -11,11 +11,13 @@ import (
 	v1 "k8s.io/api/core/v1"
 )
 
-// identity is who a container's process is: what the security contexts of its pod and container come to.
+// identity is who a container's process is: what the security contexts of its pod and container
+// come to.
 type identity struct {
 	UID, GID int
 	Groups   []int
-	// Capabilities is the bounding set. As Kubernetes knows no ambient capabilities, only root has them in fact.
+	// Capabilities is the bounding set. As Kubernetes knows no ambient capabilities, only root has
+	// them in fact.
 	Capabilities []uintptr
 	NoNewPrivs   bool
 }
@@ -35,8 +37,8 @@ var defaultCapabilities = []string{
 	"NET_BIND_SERVICE", "SYS_CHROOT", "KILL", "AUDIT_WRITE",
 }
 
-// imageUser is the user and group that every image is taken to declare, as the product's does: a container that needs to
-// be root has to say so.
+// imageUser is the user and group that every image is taken to declare, as the product's does: a
+// container that needs to be root has to say so.
 const imageUser = 65532
 
 var errRunsAsRoot = errors.New("container's runAsUser breaks non-root policy")

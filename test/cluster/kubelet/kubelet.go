@@ -47,11 +47,12 @@ func newKubelet(options options, client kubernetes.Interface) *kubelet {
 	return &kubelet{options: options, client: client, pods: map[types.UID]*running{}}
 }
 
-// dir is where the volumes of pods are on the machine. It lies with the logs, so that whoever removes them removes what a
-// killed kubelet leaves.
+// dir is the folder with the volumes of pods. It lies with the logs, so that whoever removes the
+// logs also removes what a killed kubelet leaves.
 func (k *kubelet) dir() string { return filepath.Join(k.options.LogDir, k.options.NetnsPrefix+".pods") }
 
-// run registers the node and runs its pods until ctx ends; then it kills them and leaves nothing behind.
+// run registers the node and runs its pods until ctx ends; then it kills them and leaves nothing
+// behind.
 func (k *kubelet) run(ctx context.Context) error {
 	k.logger = klog.FromContext(ctx)
 	held, err := lock()
@@ -98,8 +99,8 @@ func (k *kubelet) run(ctx context.Context) error {
 	return nil
 }
 
-// lock makes sure that no second process runs the pods of this node. Abstract sockets belong to a network namespace, which
-// a node is, and to the process that holds them.
+// lock ensures that no second process runs the pods of this node. It is an abstract socket: that
+// belongs to a network namespace, which a node is, and goes with the process that has it.
 func lock() (net.Listener, error) {
 	held, err := net.Listen("unix", "@clarion-test-kubelet")
 	if err != nil {
@@ -108,7 +109,8 @@ func lock() (net.Listener, error) {
 	return held, nil
 }
 
-// clean removes the network namespaces, links and folders of pods; their processes are gone when their kubelet is.
+// clean removes the network namespaces, links and folders of pods; their processes are gone when
+// their kubelet is.
 func (k *kubelet) clean() error {
 	return errors.Join(k.network.removeLeftovers(), os.RemoveAll(k.dir()))
 }
@@ -170,7 +172,8 @@ func (k *kubelet) update(ctx context.Context, pod *v1.Pod) {
 	})
 }
 
-// remove kills a pod that is gone from the API server; one that ended in order has nothing left to kill.
+// remove kills a pod that is gone from the API server. A pod that was deleted with its grace period
+// has ended already.
 func (k *kubelet) remove(pod *v1.Pod) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

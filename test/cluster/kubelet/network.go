@@ -21,8 +21,9 @@ const linkPrefix = "pod"
 
 var errNoAddress = errors.New("no free pod address on this node")
 
-// network attaches pods to the node: each has a network namespace and one link to the node's, and the node routes. The
-// first address of each pod CIDR is the node's own on all these links, and what pods use as gateway.
+// network attaches pods to the node: each has a network namespace of its own, with one link to the
+// node, which routes. The first address of each pod CIDR is that of the node on all these links,
+// and the gateway of the pods.
 type network struct {
 	spawn  *spawner
 	prefix string
@@ -45,8 +46,9 @@ func newNetwork(spawn *spawner, prefix string, cidrs []netip.Prefix) *network {
 
 func gateway(cidr netip.Prefix) netip.Addr { return cidr.Addr().Next() }
 
-// allocate takes one address per family: the wished ones where they are free, so that a pod keeps its addresses over a
-// restart of the kubelet, otherwise the next after the last one given, so that an address rests before it is used again.
+// allocate takes one address per family. A pod gets the addresses that it asks for where they are
+// free, so that it keeps its addresses when the kubelet restarts. Otherwise it gets the next after
+// the last one that was taken, so that an address is not used again soon.
 func (n *network) allocate(wished []netip.Addr) ([]netip.Addr, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -202,12 +204,13 @@ func (n *network) removeLeftovers() error {
 	for _, path := range names {
 		if name := filepath.Base(path); own.MatchString(name) {
 			if err := netns.DeleteNamed(name); err != nil {
-				// A file that is no mount is what a run left that was killed in between.
+				// A file that is no mount point is what a run leaves that was killed while it made
+				// the namespace.
 				os.Remove(path)
 			}
 		}
 	}
-	// Links that vanish with a killed pod while the kernel lists them disturb the list.
+	// The kernel interrupts the listing when a link of a killed pod vanishes meanwhile.
 	links, err := netlink.LinkList()
 	for errors.Is(err, netlink.ErrDumpInterrupted) {
 		links, err = netlink.LinkList()
@@ -233,7 +236,8 @@ func hostNet(ip netip.Addr) *net.IPNet {
 	return &net.IPNet{IP: ip.AsSlice(), Mask: net.CIDRMask(ip.BitLen(), ip.BitLen())}
 }
 
-// hostAddr is an address without a subnet, usable at once: nobody else can have it, so detection of duplicates is skipped.
+// hostAddr is an address without a subnet, usable at once: nobody else can have it, so detection of
+// duplicates is skipped.
 func hostAddr(ip netip.Addr) *netlink.Addr {
 	addr := &netlink.Addr{IPNet: hostNet(ip)}
 	if ip.Is6() {

@@ -27,31 +27,33 @@ const (
 	// kubeletVersion is the release whose kubelet this program stands for.
 	kubeletVersion = "v1.37.1"
 
-	// taintUninitialized and annotationNodeIP are the two marks by which a kubelet asks the cloud-controller-manager to
-	// initialise a Node (k8s.io/cloud-provider/api).
+	// taintUninitialized and annotationNodeIP ask the cloud-controller-manager to initialise a Node
+	// (k8s.io/cloud-provider/api).
 	taintUninitialized = "node.cloudprovider.kubernetes.io/uninitialized"
 	annotationNodeIP   = "alpha.kubernetes.io/provided-node-ip"
 
-	// leaseInterval is shorter than a kubelet's ten seconds, so that a cluster whose controller manager has a short
-	// --node-monitor-grace-period notices a dead node soon and never suspects a live one.
+	// leaseInterval is shorter than a kubelet's ten seconds, so that a cluster whose controller
+	// manager has a short --node-monitor-grace-period notices a dead node soon and never suspects a
+	// live one.
 	leaseInterval = time.Second
 	leaseDuration = 40 * time.Second
-	// statusInterval and statusReport are a kubelet's nodeStatusUpdateFrequency and nodeStatusReportFrequency.
+	// statusInterval and statusReport are a kubelet's nodeStatusUpdateFrequency and
+	// nodeStatusReportFrequency.
 	statusInterval = 10 * time.Second
 	statusReport   = 5 * time.Minute
 
 	retryInterval = 500 * time.Millisecond
 )
 
-// node keeps the Node object and its lease. Its status never depends on what runs: a node of a test cluster is healthy for
-// as long as this process lives.
+// node writes the Node object and its lease. Its status does not depend on what runs: a node of a
+// test cluster is healthy for as long as this process lives.
 type node struct {
 	options options
 	client  kubernetes.Interface
 }
 
-// register creates the Node, or brings an existing one up to date as a restarted kubelet does: labels and annotation, but
-// not the taint, which only a new Node gets.
+// register creates the Node, or brings an existing one up to date as a restarted kubelet does:
+// labels and annotation, but not the taint, which only a new Node gets.
 func (n *node) register(ctx context.Context) (*v1.Node, error) {
 	var registered *v1.Node
 	err := wait.PollUntilContextCancel(ctx, retryInterval, true, func(ctx context.Context) (bool, error) {
@@ -124,8 +126,9 @@ func (n *node) newNode() *v1.Node {
 	return fresh
 }
 
-// status is what the node reports at a time, given what the API server holds. Addresses are the given ones until somebody
-// set any: from then on they belong to the cloud provider (pkg/kubelet/nodestatus/setters.go).
+// status is what the node reports at a time, given what the API server holds. The addresses are
+// those of the command line until others are set. From then on they belong to the cloud provider
+// (pkg/kubelet/nodestatus/setters.go).
 func (n *node) status(held v1.NodeStatus, now time.Time) v1.NodeStatus {
 	status := *held.DeepCopy()
 	if len(status.Addresses) == 0 {
@@ -148,8 +151,8 @@ func (n *node) status(held v1.NodeStatus, now time.Time) v1.NodeStatus {
 	return status
 }
 
-// nodeCapacity is more than any machine that runs the tests has: what a pod asks for must not decide whether it is
-// scheduled.
+// nodeCapacity is more than any machine that runs the tests has: what a pod asks for must not
+// decide whether it is scheduled.
 func nodeCapacity() v1.ResourceList {
 	return v1.ResourceList{
 		v1.ResourceCPU:              resource.MustParse("32"),
@@ -229,7 +232,8 @@ func withoutHeartbeat(status v1.NodeStatus) v1.NodeStatus {
 	return status
 }
 
-// keepLease renews the node's lease until ctx ends; its age is what tells the controller manager that the node is alive.
+// keepLease renews the node's lease until ctx ends; its age is what tells the controller manager
+// that the node is alive.
 func (n *node) keepLease(ctx context.Context, owner *v1.Node) {
 	leases := n.client.CoordinationV1().Leases(v1.NamespaceNodeLease)
 	var held *coordinationv1.Lease

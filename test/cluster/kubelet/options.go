@@ -92,7 +92,8 @@ func parseFamilies[T any](text string, parse func(string) (T, error), is4 func(T
 	return values, nil
 }
 
-// imageDir gives the folder with the files of a container's image, and whether the container runs for real at all.
+// imageDir gives the folder with the files of a container's image, and whether the container runs
+// for real at all.
 func (o options) imageDir(container *v1.Container) (string, bool) {
 	dir, ok := o.Images[imageRepository(container.Image)]
 	return dir, ok

@@ -26,10 +26,12 @@ import (
 const (
 	shortIDPattern = "[0-9a-f]{10}"
 
-	// apiTimeout bounds one request, so that a pod is not deaf to its deletion while the API server is away.
+	// apiTimeout bounds one request, so that a pod notices its deletion soon although the API
+	// server does not answer.
 	apiTimeout = 10 * time.Second
 
-	// What a new pod needs is often there a moment later: the Node authorizer has to hear of the pod first.
+	// What a new pod needs is often available a moment later, because the Node authorizer has to
+	// learn of the pod first.
 	persistFirst = 50 * time.Millisecond
 	persistMax   = 2 * time.Second
 )
@@ -45,7 +47,8 @@ type podRun struct {
 	object  *v1.Pod
 	started time.Time
 
-	// wake has a token when there is something new: a container's state, an update of the pod.
+	// wake has a token when there is something new: the state of a container, or an update of the
+	// pod.
 	wake chan struct{}
 
 	inits, containers []*container
@@ -55,7 +58,8 @@ type podRun struct {
 	mu sync.Mutex
 	// held is the newest version of the object that the API server is known to have.
 	held *v1.Pod
-	// attachment is nil for hostNetwork, and before the pod is attached and after it is detached; addresses remain.
+	// attachment is nil for hostNetwork, before the pod is attached, and after it is detached. The
+	// addresses remain after that.
 	attachment *podNetwork
 	addresses  []netip.Addr
 	ended      bool
@@ -155,7 +159,8 @@ func (p *podRun) files() map[string]string {
 	return files
 }
 
-// run runs the pod until ctx ends, which kills it, or until it is deleted in order and gone from the API server.
+// run runs the pod until ctx ends, which kills it, or until it has been deleted with its grace
+// period and is gone from the API server.
 func (p *podRun) run(ctx context.Context) {
 	stop, stopNow := context.WithCancel(ctx)
 	defer stopNow()
@@ -207,7 +212,8 @@ func (p *podRun) run(ctx context.Context) {
 	}
 }
 
-// report brings the API server up to date: the pod's status, and once a deleted pod has ended, its deletion.
+// report writes the status of the pod to the API server, and deletes there a pod that was to be
+// deleted and has ended.
 func (p *podRun) report(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
@@ -247,7 +253,8 @@ func isTerminal(pod *v1.Pod) bool {
 	return pod.Status.Phase == v1.PodSucceeded || pod.Status.Phase == v1.PodFailed
 }
 
-// ignoreGone takes a pod that is gone, or gave way to another of its name, as done: the watch will say so too.
+// ignoreGone treats it as success that a pod is gone, or that another pod has its name now: the
+// watch will say so, too.
 func ignoreGone(err error) error {
 	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
 		return nil
@@ -263,7 +270,8 @@ func snapshots(containers []*container) []v1.ContainerStatus {
 	return statuses
 }
 
-// live is the pod's life: network, volumes, init containers, containers. It returns when nothing of it runs any more.
+// live runs through the life of the pod: network, volumes, init containers, containers. It returns
+// when nothing of it runs any more.
 func (p *podRun) live(stop, kill context.Context) {
 	if !p.persist(stop, "FailedCreatePodSandBox", func() error { return p.attach() }) {
 		return
@@ -281,7 +289,7 @@ func (p *podRun) live(stop, kill context.Context) {
 		defer cancel()
 	}
 
-	// Sidecars end after everybody else.
+	// Sidecars end after all other containers.
 	var sidecars, others sync.WaitGroup
 	stopSidecars, cancel := context.WithCancel(kill)
 	defer sidecars.Wait()
@@ -297,7 +305,8 @@ func (p *podRun) live(stop, kill context.Context) {
 	others.Wait()
 }
 
-// persist tries until it works, and says in an event why it does not; it gives up when stop ends.
+// persist tries until it succeeds, and records in an event why it does not yet. It gives up when
+// stop ends.
 func (p *podRun) persist(stop context.Context, reason string, try func() error) bool {
 	said, pause := "", persistFirst
 	for stop.Err() == nil {
@@ -345,7 +354,8 @@ func (p *podRun) initialize(c *container, stop, kill, stopSidecars context.Conte
 	return false
 }
 
-// runsForReal tells whether a container of the pod is more than an echo server, and so has a use for volumes.
+// runsForReal tells whether a container of the pod is more than an echo server, and so has a use
+// for volumes.
 func (p *podRun) runsForReal() bool {
 	return slices.ContainsFunc(slices.Concat(p.inits, p.containers), func(c *container) bool {
 		_, real := p.kubelet.options.imageDir(c.spec)

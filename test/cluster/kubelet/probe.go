@@ -19,7 +19,7 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-// verdict is what a probe's results in a row come to.
+// verdict is the outcome of the last results of a probe.
 type verdict struct {
 	successThreshold, failureThreshold int32
 
@@ -28,7 +28,8 @@ type verdict struct {
 	run     int32
 }
 
-// newVerdict starts as a container does before its first probe: ready and started only once proved, alive until disproved.
+// newVerdict is the verdict before the first probe: a container is not ready and not started until
+// probes say so, and alive until probes say that it is not.
 func newVerdict(probe *v1.Probe, healthy bool) *verdict {
 	return &verdict{
 		successThreshold: max(1, probe.SuccessThreshold),
@@ -37,7 +38,7 @@ func newVerdict(probe *v1.Probe, healthy bool) *verdict {
 	}
 }
 
-// observe takes one result, and says whether enough results in a row were alike for a verdict.
+// observe takes one result, and reports whether enough results in a row agreed for a verdict.
 func (v *verdict) observe(success bool) (decided bool) {
 	if success != v.last || v.run == 0 {
 		v.last, v.run = success, 0
@@ -63,8 +64,9 @@ func orDefault(value, otherwise int32) int32 {
 
 func seconds(n int32) time.Duration { return time.Duration(n) * time.Second }
 
-// watch probes until ctx ends: first after the probe's initial delay, then every period. After each probe it reports the
-// verdict if there is one, and the probe's error; it ends early when report says so.
+// watch probes until ctx ends: first after the probe's initial delay, then every period. After each
+// probe it reports the verdict if there is one, and the probe's error; it ends early when report
+// says so.
 func watch(ctx context.Context, probe *v1.Probe, initially bool, check func(context.Context) error, report func(healthy, decided bool, err error) (more bool)) {
 	state := newVerdict(probe, initially)
 	next := time.NewTimer(seconds(probe.InitialDelaySeconds))
@@ -92,7 +94,7 @@ func watch(ctx context.Context, probe *v1.Probe, initially bool, check func(cont
 // prober performs the actions of one container's probes and hooks.
 type prober struct {
 	container *v1.Container
-	// host is where network actions go that name no host.
+	// host is where network actions go that do not name a host.
 	host string
 	// exec runs a command in the container.
 	exec func(ctx context.Context, command []string) error
@@ -204,8 +206,8 @@ func (p prober) address(host string, port intstr.IntOrString) (string, error) {
 	return "", fmt.Errorf("no port %q in container %s", port.StrVal, p.container.Name)
 }
 
-// probe runs the container's probes until ctx ends. A process that should end is put into condemned, with the kind of probe
-// that did it. A stopping pod is probed for readiness only.
+// probe runs the probes of the container until ctx ends. When the process has to be ended it puts
+// the kind of probe that says so into condemned. A pod that stops is probed for readiness only.
 func (c *container) probe(ctx, stop context.Context, prober prober, condemned chan<- string) {
 	living, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -263,7 +265,7 @@ func (c *container) reportFailure(kind string, err error) {
 	}
 }
 
-// grace is how long a process has to end after a probe of that kind condemned it.
+// grace is how long a process has to end after a probe of this kind has failed.
 func (c *container) grace(kind string) time.Duration {
 	probe := c.spec.LivenessProbe
 	if kind == "startup" {

@@ -22,9 +22,9 @@ const selfExe = "/proc/self/exe"
 // readyFD is the descriptor by which a new process says that it is up.
 const readyFD = 3
 
-// spawner is the one thread that starts processes and makes network namespaces. It is a single thread, and never ends,
-// because the kernel ties a child's parent-death signal to the thread that started it, and the network namespace of a new
-// process to the one its creator is in.
+// spawner is the one thread that starts processes and makes network namespaces. It is a single
+// thread, and never ends, because the kernel ties a child's parent-death signal to the thread that
+// started it, and the network namespace of a new process to the one its creator is in.
 type spawner struct {
 	home netns.NsHandle
 	work chan func()
@@ -64,7 +64,8 @@ func (s *spawner) newNamespace(name string) (netns.NsHandle, error) {
 	return ns, err
 }
 
-// goHome panics where the thread cannot return: whatever it started next would live in a stranger's network.
+// goHome panics where the thread cannot return: whatever it started next would live in the wrong
+// network namespace.
 func (s *spawner) goHome() {
 	if err := netns.Set(s.home); err != nil {
 		panic(fmt.Sprintf("return to the node's network namespace: %v", err))
@@ -93,8 +94,8 @@ type process struct {
 	proc  *os.Process
 }
 
-// start runs this program with c.args and waits until it says that it is up: it closes readyFD (by hand or by
-// executing another program). What it writes there first is the reason why it is not.
+// start runs this program with c.args and waits until it says that it is up: it closes readyFD (by
+// hand or by executing another program). What it writes there first is the reason why it is not.
 func (s *spawner) start(c command) (*process, error) {
 	cmd := exec.Command(selfExe)
 	cmd.Args = append([]string{"kubelet"}, c.args...)
@@ -160,7 +161,8 @@ func (p *process) kill() {
 	}
 }
 
-// exitCode is the status as a shell and Kubernetes give it: 128 and the signal for a process that was killed.
+// exitCode is the status as a shell and Kubernetes give it: 128 and the signal for a process that
+// was killed.
 func (p *process) exitCode() (code, signal int32) {
 	status := p.state.Sys().(syscall.WaitStatus)
 	if status.Signaled() {

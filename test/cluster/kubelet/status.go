@@ -25,8 +25,9 @@ type observed struct {
 	ended bool
 }
 
-// podStatus computes the status that a pod has, seen so and holding that status at the API server, as a kubelet does
-// (pkg/kubelet/kubelet_pods.go, pkg/kubelet/status/generate.go). Conditions of others are kept.
+// podStatus computes the status of a pod from what this node sees and from the status that the API
+// server holds, as a kubelet does (pkg/kubelet/kubelet_pods.go, pkg/kubelet/status/generate.go). It
+// keeps conditions that others have set.
 func podStatus(pod *v1.Pod, seen observed, now time.Time) v1.PodStatus {
 	status := *pod.Status.DeepCopy()
 	status.ObservedGeneration = pod.Generation
@@ -185,7 +186,8 @@ func phase(pod *v1.Pod, seen observed) v1.PodPhase {
 	}
 }
 
-// mergePatch is the strategic merge patch that turns one version of an object into another, for that very object alone.
+// mergePatch is the strategic merge patch that turns one version of an object into another. It
+// names the UID, so that it applies to no other object.
 func mergePatch(from, to metav1.Object, kind any) ([]byte, error) {
 	before, err := json.Marshal(from)
 	if err != nil {

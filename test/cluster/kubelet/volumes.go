@@ -85,7 +85,7 @@ func (v *volumes) writeVolume(ctx context.Context, volume v1.Volume) error {
 	return writeFiles(dir, files)
 }
 
-// files gives the content of a volume that is made of API objects, by path in the volume.
+// files returns the content of a volume that is made of API objects, by the path in the volume.
 func (v *volumes) files(ctx context.Context, volume v1.Volume) (map[string]file, error) {
 	switch {
 	case volume.Secret != nil:
@@ -192,7 +192,8 @@ func (v *volumes) resource(ref *v1.ResourceFieldSelector) (string, error) {
 	return "", fmt.Errorf("no container %q", ref.ContainerName)
 }
 
-// token gives a ServiceAccount token that is bound to the pod, and a new one when four fifths of its life have passed.
+// token returns a ServiceAccount token that is bound to the pod, and a new one when four fifths of
+// its life have passed.
 func (v *volumes) token(ctx context.Context, projection *v1.ServiceAccountTokenProjection) (string, error) {
 	lifetime := time.Duration(first(3600, projection.ExpirationSeconds)) * time.Second
 	key := projection.Audience + " " + projection.Path
@@ -226,8 +227,8 @@ type file struct {
 
 func mode(given *int32) fs.FileMode { return fs.FileMode(first(0o644, given)) }
 
-// writeFiles makes the regular files below dir these and no others. Each file changes at once, so that a reader never sees
-// half of one.
+// writeFiles makes these the regular files below dir, and removes all others. Each file changes at
+// once, so that a reader never sees half of one.
 func writeFiles(dir string, files map[string]file) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
@@ -270,7 +271,7 @@ func replaceFile(path string, f file) error {
 	return os.Rename(next, path)
 }
 
-// mounts gives what of the volumes a container sees, and where.
+// mounts returns which parts of the volumes a container sees, and where.
 func (v *volumes) mounts(container *v1.Container, variables map[string]string) ([]mount, error) {
 	var mounts []mount
 	for _, m := range container.VolumeMounts {

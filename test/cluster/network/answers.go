@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Answers is who answered for an address, question by question.
+// Answers are the questions for an address and their answers.
 type Answers struct {
 	Address   netip.Addr
 	Questions []Question
@@ -26,13 +26,13 @@ type Question struct {
 type Answer struct {
 	// Received is when the kernel saw it.
 	Received time.Time
-	// MAC is where the answer says the address is, and Source where the answer came from. They differ if a host answers on
-	// behalf of another.
+	// MAC is where the answer says the address is, and Source where the answer came from. They
+	// differ if a host answers on behalf of another.
 	MAC, Source net.HardwareAddr
 }
 
-// Tenure is a time in which a host was answered to have the address: it began before From and ended after To. If the host was
-// silent for a few questions in a row, that ends a tenure.
+// Tenure is a period in which answers said that a host has the address. It began before From and
+// ended after To. A host that leaves a few questions in a row unanswered ends its tenure.
 type Tenure struct {
 	MAC      net.HardwareAddr
 	From, To time.Time
@@ -57,7 +57,8 @@ func (a Answers) Tenures() []Tenure {
 				current[mac] = tenure
 				tenures = append(tenures, tenure)
 			}
-			// Whoever answers has the address at some time after it was asked and before the answer is received.
+			// Whoever answers has the address at some time after it was asked and before the answer
+			// is received.
 			tenure.To, tenure.last = question.Asked, number
 			tenure.Answers++
 			if answer.Received.Before(tenure.From) {
@@ -73,8 +74,9 @@ func (a Answers) Tenures() []Tenure {
 	return result
 }
 
-// MostAtOnce returns how many hosts were answered to have the address at the same time, at most. It never counts too many: a
-// host that answered late, because it was asked before another one took over, is not counted beside that.
+// MostAtOnce returns the largest number of hosts that had the address at the same time. It never
+// counts too many: a host that answers a question late, which it got before another host took over,
+// does not count beside that host.
 func (a Answers) MostAtOnce() int {
 	tenures := a.Tenures()
 	most := min(len(tenures), 1)
@@ -113,8 +115,8 @@ func (a Answers) Unanswered() int {
 	return count
 }
 
-// LongestGap returns for how long the address had nobody to answer, at most: from the first question that nobody answered to
-// the first answer after that, or the last question.
+// LongestGap returns the longest time without an answer: from the first question without one to the
+// first answer after it, or to the last question.
 func (a Answers) LongestGap() time.Duration {
 	var longest time.Duration
 	var since time.Time // zero while there are answers
@@ -135,7 +137,7 @@ func (a Answers) LongestGap() time.Duration {
 	return longest
 }
 
-// String sums the answers up, with every tenure.
+// String describes the answers, with every tenure.
 func (a Answers) String() string {
 	text := &strings.Builder{}
 	fmt.Fprintf(text, "%s: %d questions, %d unanswered, longest gap %s, at most %d at once", a.Address, len(a.Questions),
@@ -156,7 +158,8 @@ func (a Answers) String() string {
 	return text.String()
 }
 
-// Sources returns from which hosts answers came, whatever they said, in order.
+// Sources returns the hardware addresses from which answers came, whatever the answers said,
+// sorted.
 func (a Answers) Sources() []string {
 	var all []string
 	for _, question := range a.Questions {

@@ -12,8 +12,9 @@ func TestAnswersTellWhoHadTheAddressWhen(t *testing.T) {
 	a, b := net.HardwareAddr{2, 0, 0, 0, 0, 1}, net.HardwareAddr{2, 0, 0, 0, 0, 2}
 	tests := []struct {
 		name string
-		// script has a letter for each host that answers a question, and a blank after each question: in lower case it
-		// answers 1 ms after the question, in upper case so late that three more questions have been put.
+		// script has a letter for each host that answers a question, and a blank after each
+		// question: in lower case it answers 1 ms after the question, in upper case so late that
+		// three more questions have been put.
 		script                             string
 		tenures, atOnce, moves, unanswered int
 		gap                                time.Duration

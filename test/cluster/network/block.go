@@ -22,14 +22,15 @@ const (
 	Out
 )
 
-// Traffic describes frames that cross a host's network devices. What is left at its zero value matches everything.
+// Traffic describes frames that cross a host's network devices. What is left at its zero value
+// matches everything.
 type Traffic struct {
 	// Device is the device they cross, all devices of the host's Spec if empty.
 	Device string
 	// Direction is the way they go.
 	Direction Direction
-	// Peer is the other side's address: the source of what comes in, the destination of what goes out. ARP that speaks of
-	// the address is part of it.
+	// Peer is the address of the other side: the source of what comes in, the destination of what
+	// goes out. ARP about that address counts, too.
 	Peer netip.Addr
 	// PeerMAC is the other side's hardware address.
 	PeerMAC net.HardwareAddr
@@ -47,8 +48,8 @@ type Barrier struct {
 	table string
 }
 
-// Block drops traffic at the host's network devices, before anything else in the host sees what comes in and after
-// everything else for what goes out.
+// Block drops traffic at the host's network devices, before anything else in the host sees what
+// comes in and after everything else for what goes out.
 func (h *Host) Block(ctx context.Context, traffic ...Traffic) (*Barrier, error) {
 	table := fmt.Sprintf("block%d", blocks.Add(1))
 	script := &strings.Builder{}

@@ -54,7 +54,7 @@ type Host struct {
 	network *Network
 
 	portsMu sync.Mutex
-	// ports are the last ones of its own that were used for targets.
+	// ports are the source ports that were used last, by target.
 	ports map[netip.AddrPort]int
 }
 
@@ -94,7 +94,8 @@ func (p Port) mac(host string) net.HardwareAddr {
 // socket is the name of the switch's end of the cable.
 func (h *Host) socket(p Port) string { return h.Name + "." + p.LAN }
 
-// PowerOn creates the host: its namespace with fresh state, cables, addresses and routes. Nothing runs in it yet.
+// PowerOn creates the host: its namespace with fresh state, cables, addresses and routes. Nothing
+// runs in it yet.
 func (h *Host) PowerOn() error {
 	if err := createNamespace(h.Namespace()); err != nil {
 		return err
@@ -112,10 +113,10 @@ func (h *Host) PowerOn() error {
 	})
 }
 
-// PowerOff takes the power away. Every process in the host is frozen first, those in namespaces that belong to it
-// (<namespace>-...) too, so that none notices what happens to it and uses the time; then the cables go, so that nothing
-// that dies can say goodbye; then the processes are killed, and with the namespaces goes all state that the kernel kept in
-// them.
+// PowerOff takes the power away. First it freezes every process in the host and in namespaces that
+// belong to it (<namespace>-...), so that none notices what happens and reacts. Then it removes the
+// cables, so that no dying process can send anything. Then it kills the processes and removes the
+// namespaces, and with them all state that the kernel kept there.
 func (h *Host) PowerOff() error {
 	if _, err := signalAll(unix.SIGSTOP, h.Namespace()+"-", h.Namespace()); err != nil {
 		return err
@@ -134,7 +135,8 @@ func (h *Host) On() bool {
 	return err == nil
 }
 
-// CutLink pulls the cable of a device out of the switch: the device loses its carrier and keeps its configuration.
+// CutLink pulls the cable of a device out of the switch: the device loses its carrier and keeps its
+// configuration.
 func (h *Host) CutLink(device string) error { return h.pull(device, true) }
 
 // RestoreLink plugs the cable of a device back in.
@@ -148,8 +150,9 @@ func (h *Host) pull(device string, down bool) error {
 	return h.network.pull(h, port, down)
 }
 
-// Replug puts the cable of a device into another LAN, at once: the device never loses its carrier. That is what hosts see
-// when switches lose sight of each other. Power brings it back to the LAN of the Spec.
+// Replug plugs the cable of a device into another LAN without a loss of the carrier. That is what
+// hosts see when switches lose the connection to each other. Power brings the cable back to the LAN
+// of the Spec.
 func (h *Host) Replug(device, lan string) error {
 	port, err := h.port(device)
 	if err != nil {
@@ -179,8 +182,8 @@ func (h *Host) setSysctls() error {
 		sysctls = append(sysctls, []struct{ path, value string }{
 			{"net/ipv4/ip_forward", "1"},
 			{"net/ipv6/conf/*/forwarding", "1"},
-			// Nodes pass packets on to pods of other nodes on the LAN that they came from. A redirect would tell the
-			// client to go to the pod itself.
+			// Nodes pass packets on to pods of other nodes on the LAN that they came from. A
+			// redirect would tell the client to go to the pod itself.
 			{"net/ipv4/conf/*/send_redirects", "0"},
 		}...)
 	}
@@ -233,8 +236,8 @@ func (h *Host) route(handle *netlink.Handle) error {
 	return nil
 }
 
-// Do calls f on a thread that is inside the host. Sockets that f opens belong to the host for as long as they live.
-// Goroutines that f starts are not inside the host.
+// Do calls f on a thread that is inside the host. Sockets that f opens belong to the host for as
+// long as they live. Goroutines that f starts are not inside the host.
 func (h *Host) Do(f func() error) error {
 	inside, err := os.Open(h.path())
 	if errors.Is(err, os.ErrNotExist) {
@@ -265,7 +268,8 @@ func (h *Host) Do(f func() error) error {
 	return f()
 }
 
-// DialContext connects from the host. The address must be an IP address: names are not resolved inside the host.
+// DialContext connects from the host. The address must be an IP address: names are not resolved
+// inside the host.
 func (h *Host) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	if _, err := netip.ParseAddrPort(address); err != nil {
 		return nil, fmt.Errorf("dial from %s: %w", h.Name, err)
@@ -278,8 +282,8 @@ func (h *Host) DialContext(ctx context.Context, network, address string) (net.Co
 	return conn, err
 }
 
-// Run runs a command in the host to its end and returns what it wrote to its standard output. What it wrote to its
-// standard error is in the error if it fails.
+// Run runs a command in the host to its end and returns what it wrote to its standard output. What
+// it wrote to its standard error is in the error if it fails.
 func (h *Host) Run(ctx context.Context, command ...string) (string, error) {
 	return h.RunWithInput(ctx, "", command...)
 }

@@ -22,7 +22,8 @@ import (
 
 // MeterOptions says how a meter asks. Zero values stand for the defaults.
 type MeterOptions struct {
-	// Interval is the time from one attempt to the next, default 5ms. Attempts do not wait for each other.
+	// Interval is the time from one attempt to the next, default 5ms. Attempts do not wait for each
+	// other.
 	Interval time.Duration
 	// Timeout is how long an attempt may take, default 1s.
 	Timeout time.Duration
@@ -49,7 +50,8 @@ type Meter struct {
 	changed  chan struct{}
 }
 
-// Measure opens a fresh connection to an address every few milliseconds until the meter is stopped, and asks for / on it.
+// Measure opens a fresh connection to an address every few milliseconds until the meter is stopped,
+// and asks for / on it.
 func (h *Host) Measure(target netip.AddrPort, options MeterOptions) *Meter {
 	if options.Interval == 0 {
 		options.Interval = 5 * time.Millisecond
@@ -61,7 +63,8 @@ func (h *Host) Measure(target netip.AddrPort, options MeterOptions) *Meter {
 	m := &Meter{started: time.Now(), cancel: cancel, done: make(chan struct{}), changed: make(chan struct{})}
 	go func() {
 		defer close(m.done)
-		// One thread is inside the host and opens the sockets. Everything after that works from anywhere.
+		// One thread is inside the host and opens the sockets. Everything after that works from
+		// anywhere.
 		err := h.Do(func() error { m.pace(ctx, h, target, options); return nil })
 		if err != nil {
 			m.add(Attempt{Start: m.started, End: time.Now(), Err: err})
@@ -93,11 +96,12 @@ func (m *Meter) pace(ctx context.Context, h *Host, target netip.AddrPort, option
 	}
 }
 
-// connect begins to open a connection without waiting for it: whoever writes to it first waits. net.Dial would keep a
-// thread inside the host for each connection that is not answered. The calling thread must be inside the host.
+// connect begins to open a connection and does not wait for it: the first write does. net.Dial
+// would keep a thread inside the host for every connection that is not answered. The calling thread
+// must be inside the host.
 //
-// Connections to a target have one port after the other. The kernel would soon take a port again that the one of a node still
-// remembers, of a connection that has ended.
+// Connections to a target use one source port after the other. The kernel would choose ports again
+// too soon, while a node still remembers the connection that had them.
 func (h *Host) connect(target netip.AddrPort) (*os.File, error) {
 	family, address := unix.AF_INET, unix.Sockaddr(&unix.SockaddrInet4{Port: int(target.Port()), Addr: v4(target.Addr())})
 	own := unix.Sockaddr(&unix.SockaddrInet4{Port: h.nextPort(target)})
@@ -203,7 +207,8 @@ func Succeeded(a Attempt) bool { return a.Err == nil }
 // Failed matches attempts that were not answered, for [Meter.Await].
 func Failed(a Attempt) bool { return a.Err != nil }
 
-// Stop ends the measurement and returns its result. The attempts under way are waited for, and that wait is no gap.
+// Stop ends the measurement and returns its result. It waits for the attempts under way. That wait
+// is no gap.
 func (m *Meter) Stop() Report {
 	end := time.Now()
 	m.cancel()
@@ -227,8 +232,9 @@ type Report struct {
 	Attempts []Attempt
 	// Failures counts those without an answer.
 	Failures int
-	// LongestGap is the longest time without the end of a successful attempt, and GapStart its beginning. The beginning
-	// and the end of the measurement bound gaps too. Attempts that were under way at the end may end after it.
+	// LongestGap is the longest time between the ends of two successful attempts, and GapStart its
+	// beginning. The beginning and the end of the measurement bound gaps, too. Attempts that were
+	// under way at the end may end after it.
 	LongestGap time.Duration
 	GapStart   time.Time
 }

@@ -24,7 +24,8 @@ func createNamespace(name string) error {
 	return nil
 }
 
-// destroyNamespaces kills everything in the namespaces with a prefix, and in the named ones, and removes them.
+// destroyNamespaces kills everything in the namespaces with a prefix, and in the named ones, and
+// removes them.
 func destroyNamespaces(prefix string, names ...string) error {
 	deadline := time.Now().Add(20 * time.Second)
 	for {
@@ -46,7 +47,8 @@ func destroyNamespaces(prefix string, names ...string) error {
 	}
 	for _, name := range namespaces {
 		path := filepath.Join(namespaceDir, name)
-		// A file that is no mount point is what a namespace leaves that was made by somebody who died over it.
+		// A file that is no mount point is left when the process that made the namespace died
+		// meanwhile.
 		if err := unix.Unmount(path, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) {
 			return fmt.Errorf("remove namespace %s: %w", name, err)
 		}
@@ -57,7 +59,8 @@ func destroyNamespaces(prefix string, names ...string) error {
 	return nil
 }
 
-// signalAll sends a signal to every process in the namespaces that have the prefix or are named, and returns which.
+// signalAll sends a signal to every process in the namespaces that have the prefix or are named,
+// and returns which.
 func signalAll(signal unix.Signal, prefix string, names ...string) ([]int, error) {
 	pids, err := processesIn(prefix, names...)
 	if err != nil {

@@ -16,7 +16,8 @@ type Network struct {
 	Name string
 	// LANs are the names of the bridges in the switch.
 	LANs []string
-	// Detached makes processes outlive the process that starts them. Otherwise the kernel kills them with it.
+	// Detached makes processes outlive the process that starts them. Otherwise the kernel kills
+	// them with it.
 	Detached bool
 }
 
@@ -45,19 +46,20 @@ func (n *Network) Switch() *Host {
 	return n.Host(Spec{Name: "switch"})
 }
 
-// Host returns the handle of a host. It changes nothing: the host may be on, off, or never have been powered on.
+// Host returns the handle of a host. It changes nothing: the host may be on, off, or never have
+// been powered on.
 func (n *Network) Host(spec Spec) *Host {
 	return &Host{Spec: spec, network: n}
 }
 
-// Destroy kills every process in the network's namespaces and removes them, whatever state they are in and whoever
-// created them.
+// Destroy kills every process in the network's namespaces and removes them, whatever state they are
+// in and whoever created them.
 func (n *Network) Destroy() error {
 	return destroyNamespaces(n.Name + "-")
 }
 
-// plug lays a cable from a host to a LAN. The host's end comes up with its address, so that nothing is ever sent from a
-// link that is half configured.
+// plug lays a cable from a host to a LAN. The host's end comes up with its address, so that nothing
+// is ever sent from a link that is half configured.
 func (n *Network) plug(h *Host, port Port) error {
 	host, err := netns.GetFromPath(h.path())
 	if err != nil {
@@ -111,7 +113,7 @@ func (n *Network) replug(h *Host, port Port, lan string) error {
 	})
 }
 
-// unplug removes a cable, both ends of it. That there is none is fine.
+// unplug removes a cable with both ends, if there is one.
 func (n *Network) unplug(h *Host, port Port) error {
 	return n.Switch().configure(func(handle *netlink.Handle) error {
 		end, err := handle.LinkByName(h.socket(port))

@@ -79,9 +79,9 @@ func (p *Process) Wait(ctx context.Context) error {
 	}
 }
 
-// Start starts a command in the host and appends its output to a log file. The process gets a session of its own, so
-// that the keyboard does not reach it, and the kernel kills it when the process that started it dies, however that
-// happens; unless the network is detached.
+// Start starts a command in the host and appends its output to a log file. The process gets a
+// session of its own, so that the keyboard does not reach it, and the kernel kills it when the
+// process that started it dies, however that happens; unless the network is detached.
 func (h *Host) Start(log string, command ...string) (*Process, error) {
 	if err := os.MkdirAll(filepath.Dir(log), 0o755); err != nil {
 		return nil, err
@@ -122,8 +122,8 @@ func (h *Host) StartCommand(cmd *exec.Cmd) error {
 	return nil
 }
 
-// spawner is the one thread that starts processes. The kernel sends a process its Pdeathsig when the thread that started
-// it ends, and of any other thread nobody knows when that is.
+// spawner is the one thread that starts processes. The kernel sends a process its Pdeathsig when
+// the thread that started it ends, and of any other thread nobody knows when that is.
 var spawner = sync.OnceValue(func() chan<- func() {
 	work := make(chan func())
 	go func() {
@@ -167,8 +167,8 @@ func (h *Host) withHostname(f func() error) error {
 	return f()
 }
 
-// Processes returns the running processes of an executable in the host, those in namespaces that belong to it
-// (<namespace>-...) too, oldest first.
+// Processes returns the running processes of an executable in the host, those in namespaces that
+// belong to it (<namespace>-...) too, oldest first.
 func (h *Host) Processes(name string) ([]*Process, error) {
 	pids, err := processesIn(h.Namespace()+"-", h.Namespace())
 	if err != nil {
@@ -233,8 +233,8 @@ func commandLine(pid int) []string {
 		if len(content) > 0 {
 			return strings.Split(strings.TrimSuffix(string(content), "\x00"), "\x00")
 		}
-		// A process that has just been started has an executable for a moment before it has a command line. One that has
-		// ended has neither.
+		// A process that has just been started has an executable for a moment before it has a
+		// command line. One that has ended has neither.
 		if executable(pid) == "" {
 			return nil
 		}
@@ -248,7 +248,8 @@ func startTicks(pid int) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	// The second field is the name, in parentheses, and may contain anything. The third is the first after it.
+	// The second field is the name, in parentheses, and may contain anything. The third is the
+	// first after it.
 	fields := strings.Fields(string(content[bytes.LastIndexByte(content, ')')+1:]))
 	const third, startTime = 3, 22
 	if len(fields) <= startTime-third {

@@ -28,8 +28,8 @@ const (
 	sessionTimeout = 10 * time.Second
 )
 
-// Talk opens a connection to an address, and asks on it every few milliseconds until the session is stopped or the connection
-// broken.
+// Talk opens a connection to an address, and asks on it every few milliseconds until the session is
+// stopped or the connection broken.
 func (h *Host) Talk(target netip.AddrPort) (*Session, error) {
 	var conn *os.File
 	if err := h.Do(func() (err error) {
@@ -83,8 +83,8 @@ func (s *Session) ask() error {
 	return nil
 }
 
-// Stop ends the session, after it has asked once more. It returns how often it was answered, and why the connection broke if
-// it did.
+// Stop ends the session, after it has asked once more. It returns how often it was answered, and
+// why the connection broke if it did.
 func (s *Session) Stop() (answers int, err error) {
 	s.stop()
 	<-s.done

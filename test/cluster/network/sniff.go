@@ -37,9 +37,9 @@ type Sniffer struct {
 	changed chan struct{} // closed and replaced when a frame is added
 }
 
-// Sniff records the frames that cross a device of the host, in both directions, from now on. The filter is an expression
-// as tcpdump knows it ("arp", "tcp port 80"), all frames if empty. On a bridge of the switch, which is a LAN, it records
-// every frame of that LAN.
+// Sniff records the frames that cross a device of the host, in both directions, from now on. The
+// filter is an expression as tcpdump knows it ("arp", "tcp port 80"), all frames if empty. On a
+// bridge of the switch, which is a LAN, it records every frame of that LAN.
 func (h *Host) Sniff(ctx context.Context, device, filter string) (*Sniffer, error) {
 	program, err := h.compile(ctx, device, filter)
 	if err != nil {

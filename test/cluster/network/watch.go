@@ -22,10 +22,12 @@ type WatchOptions struct {
 	Interval time.Duration
 }
 
-// Watch asks a LAN again and again who has addresses, by ARP and by neighbour solicitation, and records every answer.
+// Watch asks a LAN again and again who has addresses, by ARP and by neighbour solicitation, and
+// records every answer.
 //
-// It puts each question in the name of another link-local address, made up for it. An answer goes to that address, and so
-// says which question it answers. No kernel takes part in that, and no other host learns anything from it.
+// It puts each question in the name of another link-local address, made up for it. An answer goes
+// to that address, and so says which question it answers. No kernel takes part in that, and no
+// other host learns anything from it.
 type Watch struct {
 	device    net.Interface
 	addresses []netip.Addr
@@ -38,8 +40,8 @@ type Watch struct {
 	err   error
 }
 
-// Watch begins to ask for addresses on a device of the host, until the watch is stopped. The host should have nothing else to
-// do on that LAN: its own kernel hears the answers too.
+// Watch begins to ask for addresses on a device of the host, until the watch is stopped. The host
+// should have nothing else to do on that LAN: its own kernel hears the answers too.
 func (h *Host) Watch(ctx context.Context, device string, options WatchOptions, addresses ...netip.Addr) (*Watch, error) {
 	if options.Interval == 0 {
 		options.Interval = 5 * time.Millisecond
@@ -113,7 +115,8 @@ func (w *Watch) ask(ctx context.Context, socket *os.File, interval time.Duration
 	}
 }
 
-// askers is how many addresses there are to ask from: 169.254.1.0 to 169.254.254.255 (RFC 3927), and as many of fe80::/64.
+// askers is how many addresses there are to ask from: 169.254.1.0 to 169.254.254.255 (RFC 3927),
+// and as many of fe80::/64.
 const askers = 254 << 8
 
 func asker(number int, v6 bool) netip.Addr {
@@ -202,8 +205,8 @@ func parseAnswer(frame Frame) (address netip.Addr, number int, answer Answer, ok
 	return address, number, answer, ok
 }
 
-// AwaitSole waits until a number of questions in a row, all put after the call, were each answered for an address, with one
-// and the same hardware address, and returns that.
+// AwaitSole waits until a number of questions in a row, all put after the call, were each answered
+// for an address, with one and the same hardware address, and returns that.
 func (w *Watch) AwaitSole(ctx context.Context, address netip.Addr, questions int) (net.HardwareAddr, error) {
 	w.mu.Lock()
 	since, first := time.Now(), len(w.asked)

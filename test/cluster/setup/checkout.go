@@ -11,8 +11,8 @@ import (
 
 const productModule = "github.com/clarionlb/clarion"
 
-// Checkout returns the root of the checkout that the working directory is in or, for a program that is used from
-// elsewhere, of the one it was compiled from.
+// Checkout returns the root of the checkout that the working directory is in or, for a program that
+// is used from elsewhere, of the one it was compiled from.
 func Checkout() (string, error) {
 	var from []string
 	if wd, err := os.Getwd(); err == nil {

@@ -1,6 +1,7 @@
-// Package setup brings to a machine what a test cluster needs on it: Debian packages, the Kubernetes components compiled
-// from their Go modules, and the binaries of this checkout. Everything is done once and cached, may be asked for by
-// several processes at the same time, and leaves nothing half-made when it is interrupted.
+// Package setup brings to a machine what a test cluster needs on it: Debian packages, the
+// Kubernetes components compiled from their Go modules, and the binaries of this checkout.
+// Everything is done once and cached, may be asked for by several processes at the same time, and
+// leaves nothing half-made when it is interrupted.
 package setup
 
 import (
@@ -20,7 +21,8 @@ func cacheDir() (string, error) {
 	return filepath.Join(dir, "clarion"), nil
 }
 
-// during runs f, after saying what it is about to do; when f takes long, it says every now and then that it still goes on.
+// during runs f, after saying what it is about to do; when f takes long, it says every now and then
+// that it still goes on.
 func during(progress io.Writer, what string, f func() error) error {
 	fmt.Fprintln(progress, what)
 	started := time.Now()

@@ -26,9 +26,9 @@ var components = []struct{ name, pkg string }{
 	{"kubectl", "k8s.io/kubernetes/cmd/kubectl"},
 }
 
-// Kubernetes returns the folder with etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kube-proxy and
-// kubectl in the versions that test/cluster/binaries/go.mod names. They are compiled when they are not in the cache,
-// which all checkouts share.
+// Kubernetes returns the folder with etcd, kube-apiserver, kube-controller-manager, kube-scheduler,
+// kube-proxy and kubectl in the versions that test/cluster/binaries/go.mod names. They are compiled
+// when they are not in the cache, which all checkouts share.
 func Kubernetes(ctx context.Context, progress io.Writer) (string, error) {
 	root, err := Checkout()
 	if err != nil {
@@ -57,7 +57,8 @@ func Kubernetes(ctx context.Context, progress io.Writer) (string, error) {
 	if exists(dir) {
 		return dir, nil
 	}
-	// The folder gets its name when all of it is there. What an interrupted build left belongs to nobody: the lock is ours.
+	// The folder gets its name when all of it is there. What an interrupted build left belongs to
+	// nobody: the lock is ours.
 	partial := dir + ".partial"
 	if err := errors.Join(os.RemoveAll(partial), os.MkdirAll(partial, 0o755)); err != nil {
 		return "", err

@@ -29,8 +29,8 @@ var packages = map[string]string{
 	"birdc":     "bird2", // another kind
 }
 
-// Packages installs the Debian packages that are missing. It does nothing where every command is there already, on
-// whatever distribution.
+// Packages installs the Debian packages that are missing. It does nothing where every command is
+// there already, on whatever distribution.
 func Packages(ctx context.Context, progress io.Writer) error {
 	if len(missing()) == 0 {
 		return nil

@@ -10,8 +10,9 @@ import (
 	"github.com/clarionlb/clarion/test/cluster/internal/filelock"
 )
 
-// Product compiles the programs of this checkout, those under cmd/ and the stand-in for the kubelet, and returns the
-// folder they are in. The folder belongs to the checkout; what is up to date is not linked again.
+// Product compiles the programs of this checkout, those under cmd/ and the stand-in for the
+// kubelet, and returns the folder they are in. The folder belongs to the checkout; what is up to
+// date is not linked again.
 func Product(ctx context.Context, progress io.Writer) (string, error) {
 	root, err := Checkout()
 	if err != nil {

@@ -173,7 +173,8 @@ func execute(_ context.Context, args []string) error {
 	return attach(host, args[2:])
 }
 
-// attach runs a command on a host with our terminal. The terminal's signals reach the command, which decides when to end.
+// attach runs a command on a host with our terminal. The terminal's signals reach the command,
+// which decides when to end.
 func attach(host *network.Host, args []string) error {
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr

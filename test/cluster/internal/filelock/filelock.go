@@ -1,5 +1,5 @@
-// Package filelock gives a file to one process at a time. The kernel drops the lock when its holder dies, however it
-// dies, so a lock that can be taken means that nobody is there any more.
+// Package filelock gives a file to one process at a time. The kernel drops the lock when its holder
+// dies, however it dies, so a lock that can be taken means that nobody is there any more.
 package filelock
 
 import (
@@ -38,7 +38,8 @@ func Try(path string) (*Lock, error) {
 			}
 			return nil, fmt.Errorf("lock %s: %w", path, err)
 		}
-		// The last holder may have removed the file between our open and our lock: then we hold a lock on nothing.
+		// The last holder may have removed the file between our open and our lock: then we hold a
+		// lock on nothing.
 		if same(file, path) {
 			return &Lock{file: file}, nil
 		}

@@ -1,5 +1,5 @@
-// Command demo is the classic session of a bare-metal cluster with Clarion, from nothing to a node
-// that dies, on layer 2 and then by BGP, with the real commands and their real output.
+// Command demo shows what a user does with Clarion on a bare-metal cluster, from an empty cluster to
+// a node that dies, by layer 2 and then by BGP, with the real commands and their real output.
 //
 //	demo           cleans up at its end
 //	demo --keep    leaves the cluster up and says how to use it
@@ -28,7 +28,7 @@ const (
 	name    = "demo"
 	address = "192.168.10.222"
 	samples = "manifests/samples/"
-	// aftermath is how long the client goes on measuring once another node has taken over.
+	// aftermath is how long the client goes on measuring once it gets answers again.
 	aftermath = 3 * time.Second
 )
 
@@ -43,12 +43,12 @@ func main() {
 	}
 }
 
-// demo tells what happens on a cluster.
+// demo is a run of the demonstration on a cluster.
 type demo struct {
 	*cluster.Cluster
 	ctx  context.Context
 	keep bool
-	// err is the first thing that went wrong; nothing happens after it.
+	// err is the first error. Nothing is done after it.
 	err error
 }
 
@@ -138,8 +138,8 @@ func (d *demo) loseOwner() string {
 	return owner
 }
 
-// lose powers off a node and returns what a client saw of that, when it was, and the first
-// connection that the client had after it.
+// lose powers off a node. It returns what a client saw, when the power went, and the first
+// connection after that which was answered.
 func (d *demo) lose(node string, from *network.Host, address string) (report network.Report, off time.Time, recovered network.Attempt) {
 	if d.err != nil {
 		return
@@ -165,9 +165,9 @@ func (d *demo) lose(node string, from *network.Host, address string) (report net
 	return
 }
 
-// narrate says what a client saw of the death of a node at a time. Failed connections are of two
-// kinds: those of the outage, and later ones that kube-proxy sent to the pod of the dead node,
-// which is Kubernetes' to notice.
+// narrate says what a client saw when a node died. Connections fail for two reasons: during the
+// outage nobody answers for the address, and later kube-proxy still sends some to the pod of the
+// dead node, until Kubernetes notices.
 func (d *demo) narrate(report network.Report, off time.Time, recovered network.Attempt) {
 	if d.err != nil {
 		return
@@ -186,7 +186,7 @@ func (d *demo) narrate(report network.Report, off time.Time, recovered network.A
 	fmt.Printf("of the %d connections after that, %d failed: those went to the pod on the dead node, until Kubernetes notices\n", later, laterFailed)
 }
 
-// owner returns the node whose claim to the address holds: the one with the highest epoch.
+// owner returns the node that owns the address: the one whose claim has the highest epoch.
 func (d *demo) owner() string {
 	out := d.output("get announcers --output=json")
 	if d.err != nil {

@@ -9,7 +9,8 @@ import (
 	"github.com/clarionlb/clarion/test/frr"
 )
 
-// route is the second act: the router between the nodes and a far client is told of an address by BGP.
+// route is the second part: the router between the nodes and a far client learns of an address by
+// BGP.
 func (d *demo) route() {
 	say("The second act: the router, which is FRR, speaks BGP. Every node speaks it with the router of its default route, and they watch each other by BFD.")
 	if d.err != nil {
@@ -52,7 +53,7 @@ func (d *demo) route() {
 	}
 }
 
-// powerOn has a node come back.
+// powerOn boots a node and waits until all is ready again.
 func (d *demo) powerOn(name string) {
 	if d.err != nil {
 		return

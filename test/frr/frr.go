@@ -1,4 +1,4 @@
-// Package frr runs FRRouting on a host of a test cluster, and tells what it sees.
+// Package frr runs FRRouting on a host of a test cluster, and reads what it shows.
 package frr
 
 import (
@@ -26,9 +26,9 @@ type Router struct {
 	daemons []*network.Process
 }
 
-// Start has the router of a cluster speak BGP in AS 65000 with whoever of AS 65001 dials from the
-// nodes' network, and use as many ways to one prefix at once as there are. The lines are added to
-// the configuration of its BGP. Logs go to a folder.
+// Start runs BGP in AS 65000 on the router of a cluster. It accepts sessions from AS 65001 on the
+// LAN of the nodes, and installs all paths to a prefix side by side. Lines are added to its BGP
+// configuration. Logs go to the folder log.
 func Start(ctx context.Context, host *network.Host, log string, lines ...string) (*Router, error) {
 	return StartConfigured(ctx, host, log, slices.Concat([]string{
 		"router bgp 65000",
@@ -48,16 +48,16 @@ func Start(ctx context.Context, host *network.Host, log string, lines ...string)
 	})...)
 }
 
-// StartConfigured has a host speak BGP as a configuration says. Logs go to a folder. If a line of
-// that is about BFD the host does that too, and has a profile "fast": 100 ms three times.
+// StartConfigured runs BGP on a host with a configuration. If a line of it is about BFD the host
+// runs BFD, too, with a profile "fast" of 100 ms x 3. Logs go to the folder log.
 func StartConfigured(ctx context.Context, host *network.Host, log string, config ...string) (*Router, error) {
 	dir, err := os.MkdirTemp("", "router")
 	if err != nil {
 		return nil, err
 	}
 	r := &Router{host: host, dir: dir, log: log}
-	// The daemons give up being root. Connections are told apart by their ports too, as datacenter
-	// switches do.
+	// Daemons that do not stay root write to the folder. The hash policy spreads connections between
+	// the same hosts by their ports, as datacenter switches do.
 	err = os.Chmod(dir, 0o777)
 	if err == nil {
 		_, err = host.Run(ctx, "sysctl", "--quiet", "--write", "net.ipv4.fib_multipath_hash_policy=1", "net.ipv6.fib_multipath_hash_policy=1")
@@ -79,7 +79,7 @@ func StartConfigured(ctx context.Context, host *network.Host, log string, config
 	return r, nil
 }
 
-// daemon starts one and waits until it answers.
+// daemon starts a daemon of FRR and waits until it answers.
 func (r *Router) daemon(ctx context.Context, name string, config []string, options ...string) error {
 	at := func(suffix string) string { return filepath.Join(r.dir, name+suffix) }
 	if err := os.WriteFile(at(".conf"), []byte(strings.Join(config, "\n")+"\n"), 0o644); err != nil {
@@ -108,7 +108,7 @@ func (r *Router) daemon(ctx context.Context, name string, config []string, optio
 	}
 }
 
-// Stop kills it.
+// Stop kills the daemons.
 func (r *Router) Stop() error {
 	for _, daemon := range slices.Backward(r.daemons) {
 		daemon.Kill() // it may have ended with the host
@@ -116,12 +116,12 @@ func (r *Router) Stop() error {
 	return os.RemoveAll(r.dir)
 }
 
-// Command is the command line, on the host, of a command of its shell.
+// Command returns the command line that runs a command of the FRR shell on the host.
 func (r *Router) Command(command string) []string {
 	return []string{"vtysh", "--vty_socket", r.dir, "-c", command}
 }
 
-// Configure changes the configuration by lines that come after "configure terminal".
+// Configure changes the configuration. The lines are commands of the mode "configure terminal".
 func (r *Router) Configure(ctx context.Context, lines ...string) error {
 	command := r.Command("configure terminal")
 	for _, line := range lines {
@@ -134,7 +134,7 @@ func (r *Router) Configure(ctx context.Context, lines ...string) error {
 	return err
 }
 
-// show reads what a command shows as JSON.
+// show decodes what a command shows as JSON.
 func (r *Router) show(ctx context.Context, command string, into any) error {
 	out, err := r.host.Run(ctx, r.Command(command+" json")...)
 	if err != nil {
@@ -146,13 +146,15 @@ func (r *Router) show(ctx context.Context, command string, into any) error {
 	return nil
 }
 
-// Hops are the next hops by which the kernel sends packets to a prefix because of BGP, sorted.
+// Hops returns the next hops, sorted, by which the kernel sends packets to a prefix according to
+// BGP.
 func (r *Router) Hops(ctx context.Context, prefix netip.Prefix) ([]string, error) {
 	weights, err := r.Weights(ctx, prefix)
 	return slices.Sorted(maps.Keys(weights)), err
 }
 
-// Weights are what share of the packets to a prefix the kernel sends by which next hop because of BGP.
+// Weights returns the next hops by which the kernel sends packets to a prefix according to BGP,
+// with their shares.
 func (r *Router) Weights(ctx context.Context, prefix netip.Prefix) (map[string]int, error) {
 	family := "ip"
 	if prefix.Addr().Is6() {
@@ -181,7 +183,7 @@ func (r *Router) Weights(ctx context.Context, prefix netip.Prefix) (map[string]i
 	return weights, nil
 }
 
-// Neighbor is what the router says of one.
+// Neighbor is the state of a session, as the router shows it.
 type Neighbor struct {
 	State       string `json:"bgpState"`
 	RemoteAS    uint32
@@ -189,7 +191,7 @@ type Neighbor struct {
 	Established int    `json:"connectionsEstablished"`
 }
 
-// Neighbors are all that the router knows, by their addresses or interfaces.
+// Neighbors returns all neighbors that the router knows, by their addresses or interfaces.
 func (r *Router) Neighbors(ctx context.Context) (map[string]Neighbor, error) {
 	var shown map[string]json.RawMessage
 	if err := r.show(ctx, "show bgp neighbors", &shown); err != nil {
@@ -209,18 +211,18 @@ func (r *Router) Neighbors(ctx context.Context) (map[string]Neighbor, error) {
 type BFDPeer struct {
 	Peer   string
 	Status string
-	// RemoteTransmit is how often the peer sends at most, in milliseconds.
+	// RemoteTransmit is the interval at which the peer sends, in milliseconds.
 	RemoteTransmit int `json:"remote-transmit-interval"`
 }
 
-// BFDPeers are the BFD sessions of the router.
+// BFDPeers returns the BFD sessions of the router.
 func (r *Router) BFDPeers(ctx context.Context) ([]BFDPeer, error) {
 	var peers []BFDPeer
 	err := r.show(ctx, "show bfd peers", &peers)
 	return peers, err
 }
 
-// Path is a way to a prefix, as the router was told of it.
+// Path is a path to a prefix that the router has received.
 type Path struct {
 	MED            uint32 `json:"metric"`
 	LocalPref      uint32 `json:"locPrf"`
@@ -231,7 +233,7 @@ type Path struct {
 	Peer           struct{ PeerID string }
 }
 
-// Paths are the ways to a prefix that the router was told, by the neighbor's address.
+// Paths returns the paths to a prefix that the router has received, by the address of the neighbor.
 func (r *Router) Paths(ctx context.Context, prefix netip.Prefix) (map[string]Path, error) {
 	var shown struct{ Paths []Path }
 	family := "ipv4"

@@ -1,5 +1,5 @@
-// Package install puts Clarion on a test cluster, by the manifests that users apply, and answers
-// what tests and benchmarks ask of it there.
+// Package install puts Clarion on a test cluster, by the manifests that users apply, and has what
+// tests and benchmarks of it share.
 package install
 
 import (
@@ -76,7 +76,8 @@ func (i *Installation) StartApp(t testing.TB) {
 // Sample returns the path of a sample manifest.
 func (i *Installation) Sample(name string) string { return filepath.Join(i.manifests, "samples", name) }
 
-// Owner returns the node that claims an address: the one whose claim holds against all others.
+// Owner returns the node that owns an address: of all nodes that claim it in their Announcers, the
+// one with the highest epoch, and of those the first by name.
 func (i *Installation) Owner(ctx context.Context, address netip.Addr) (*cluster.Node, error) {
 	list, err := i.Clarion.ClarionV1alpha1().Announcers().List(ctx, metav1.ListOptions{})
 	if err != nil {

@@ -110,7 +110,7 @@ func testPools(d *deployment) {
 	})
 
 	d.scenario("a freed address is not reused for a while, except by its former Service, on request, and when no other is left", func(d *deployment) {
-		d.provide(poolWith("resting", "reuseAfter: 1h", "192.0.2.0/30"))
+		d.provide(poolWith("slow", "reuseAfter: 1h", "192.0.2.0/30"))
 		d.loadBalancers(nil, "first", "second")
 		d.delete("first", "second")
 		d.loadBalancer("third", nil)
@@ -127,12 +127,12 @@ func testPools(d *deployment) {
 	})
 
 	d.scenario("a freed address is handed out at once if reuseAfter is zero", func(d *deployment) {
-		d.provide(poolWith("restless", "reuseAfter: 0s", "192.0.2.0/30"))
+		d.provide(poolWith("fast", "reuseAfter: 0s", "192.0.2.0/30"))
 		d.loadBalancers(nil, "first")
 		d.delete("first")
 		d.loadBalancer("second", nil)
 		d.awaitAddresses("second", "192.0.2.0")
-		err := d.ApplyYAML(d.ctx, poolWith("restless", "reuseAfter: -1s", "192.0.2.0/30"))
+		err := d.ApplyYAML(d.ctx, poolWith("fast", "reuseAfter: -1s", "192.0.2.0/30"))
 		if err == nil || !strings.Contains(err.Error(), "must not be negative") {
 			d.t.Errorf("a negative reuseAfter: got error %v, want that it must not be negative", err)
 		}

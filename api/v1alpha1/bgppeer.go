@@ -39,17 +39,19 @@ type BGPPeer struct {
 // +kubebuilder:validation:XValidation:rule="!has(self.sourceAddress) || !has(self.interface)",message="sourceAddress cannot be used with interface: the session is between link-local addresses"
 // +kubebuilder:validation:XValidation:rule="!has(self.ebgpMultiHop) || !self.ebgpMultiHop || !has(self.ttlSecurityHops)",message="ebgpMultiHop and ttlSecurityHops exclude each other"
 // +kubebuilder:validation:XValidation:rule="!has(self.ebgpMultiHop) || !self.ebgpMultiHop || has(self.dynamicASN) && self.dynamicASN == 'external' || has(self.peerASN) && self.peerASN != self.myASN",message="ebgpMultiHop is for external peers"
-// +kubebuilder:validation:XValidation:rule="!has(self.holdTime) || !has(self.keepaliveTime) || duration(self.keepaliveTime) <= duration(self.holdTime)",message="keepaliveTime must not be longer than holdTime"
+// +kubebuilder:validation:XValidation:rule="!has(self.holdTime) || !has(self.keepaliveTime) || duration(self.keepaliveTime) + duration(self.keepaliveTime) + duration(self.keepaliveTime) <= duration(self.holdTime)",message="keepaliveTime must not be longer than a third of holdTime (RFC 4271, section 10)"
 type BGPPeerSpec struct {
 	// MyASN is the autonomous system of the nodes towards this router.
 	// +kubebuilder:validation:Minimum=1
-	// +kubebuilder:validation:Maximum=4294967295
+	// +kubebuilder:validation:Maximum=4294967294
+	// +kubebuilder:validation:XValidation:rule="self != 23456 && self != 65535",message="is a reserved autonomous system number (RFC 6793, RFC 7300)"
 	MyASN int64 `json:"myASN"`
 
 	// PeerASN is the autonomous system of the router: that of the nodes is an internal session, another one external.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
-	// +kubebuilder:validation:Maximum=4294967295
+	// +kubebuilder:validation:Maximum=4294967294
+	// +kubebuilder:validation:XValidation:rule="self != 23456 && self != 65535",message="is a reserved autonomous system number (RFC 6793, RFC 7300)"
 	PeerASN *int64 `json:"peerASN,omitempty"`
 
 	// DynamicASN accepts the autonomous system that the router says it has: "internal" only that of the nodes, "external" any

@@ -36,6 +36,8 @@ type IPAddressReservationSpec struct {
 	// +kubebuilder:validation:MaxItems=256
 	// +kubebuilder:validation:items:MinLength=2
 	// +kubebuilder:validation:items:MaxLength=96
+	// +kubebuilder:validation:items:XValidation:rule="self.contains('-') ? self.matches('^([^:-]+-[^:-]+|[^-]*:[^-]*-[^-]*:[^-]*)$') && isIP(self.split('-')[0].trim()) && ip(self.split('-')[0].trim()).isGlobalUnicast() && isIP(self.split('-')[1].trim()) && ip(self.split('-')[1].trim()).isGlobalUnicast() : self.contains('/') ? isCIDR(self.trim()) && cidr(self.trim()).masked().ip().isGlobalUnicast() : isIP(self.trim()) && ip(self.trim()).isGlobalUnicast()",message="must be a CIDR, a range \"first-last\" of one IP family or an address, of unicast addresses that are neither loopback nor link-local"
+	// +kubebuilder:validation:items:XValidation:rule="!self.matches('^[0-9. ]+-[0-9. ]+$') || [self.replace(' ', '').replace('-', '.').split('.')].all(o, o.size() != 8 || ((int(o[0]) * 256 + int(o[1])) * 256 + int(o[2])) * 256 + int(o[3]) <= ((int(o[4]) * 256 + int(o[5])) * 256 + int(o[6])) * 256 + int(o[7]))",message="the first address of a range must not be after its last"
 	// +listType=atomic
 	Addresses []string `json:"addresses"`
 

@@ -61,6 +61,8 @@ type L2AdvertisementSpec struct {
 	// +optional
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=64
+	// +kubebuilder:validation:items:Pattern=`^([^\\[]|\\.|\[(\^([^\\\]-]|\\.)(-([^\\\]-]|\\.))?|([^\\\]^-]|\\.)(-([^\\\]-]|\\.))?)(([^\\\]-]|\\.)(-([^\\\]-]|\\.))?)*\])+$`
 	// +listType=set
 	Interfaces []string `json:"interfaces,omitempty"`
 }

@@ -67,10 +67,10 @@ func testReservations(d *deployment) {
 
 	d.scenario("a malformed reservation says what is wrong and affects no other", func(d *deployment) {
 		d.provide(pool("pool", "192.0.2.64/30"), reservation("a-older", "web", "192.0.2.64"))
-		d.provide(reservation("b-younger", "", "192.0.2.64/31"), reservation("wrong", "", "192.0.2.65", "192.0.2.73-192.0.2.67"))
+		d.provide(reservation("b-younger", "", "192.0.2.64/31"), reservation("wrong", "", "192.0.2.65", "2001:db8::9-2001:db8::1"))
 		d.awaitReady("ipaddressreservation/a-older", v1alpha1.ReasonValid, "web")
 		d.awaitReady("ipaddressreservation/b-younger", v1alpha1.ReasonOverlaps, `the older IPAddressReservation "a-older"`)
-		d.awaitReady("ipaddressreservation/wrong", v1alpha1.ReasonInvalidAddress, `spec.addresses: "192.0.2.73-192.0.2.67": start of range is after its end`)
+		d.awaitReady("ipaddressreservation/wrong", v1alpha1.ReasonInvalidAddress, `spec.addresses: "2001:db8::9-2001:db8::1": start of range is after its end`)
 		d.loadBalancer("web", nil)
 		d.awaitAddresses("web", "192.0.2.64")
 		d.loadBalancer("other", nil)

@@ -94,7 +94,7 @@ func testTamperedStatus(d *deployment) {
 	})
 
 	d.scenario("of two Services in a restored backup that have one address the older keeps it", func(d *deployment) {
-		d.provide(pool("pool", "192.0.2.0/28"), pool("wrong", "192.0.2.99-192.0.2.90"))
+		d.provide(pool("pool", "192.0.2.0/28"), pool("wrong", "2001:db8::9-2001:db8::1"))
 		d.loadBalancers(nil, "original", "bystander")
 		check := d.untouched("original", "bystander")
 		d.withoutCCM(2, func() {

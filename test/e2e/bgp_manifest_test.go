@@ -17,7 +17,7 @@ func testRefusedManifests(d *deployment) {
 		peer + "  interface: eth0\n":                                              "exactly one of peerAddress, interface and defaultGateway is needed",
 		peer + "  dynamicASN: external\n":                                         "exactly one of peerASN and dynamicASN is needed",
 		peer + "  sourceAddress: 2001:db8::1\n":                                   "must be of one IP family",
-		peer + "  keepaliveTime: 4s\n":                                            "keepaliveTime must not be longer than holdTime",
+		peer + "  keepaliveTime: 4s\n":                                            "keepaliveTime must not be longer than a third of holdTime",
 		peer + "  keepaliveTime: 1500ms\n":                                        "must be whole seconds",
 		peer + "  ebgpMultiHop: true\n  ttlSecurityHops: 1\n":                     "exclude each other",
 		peer + "  routerID: 0.0.0.0\n":                                            "must be an IPv4 address other than 0.0.0.0",

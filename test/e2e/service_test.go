@@ -198,7 +198,7 @@ func TestAServiceThatCannotBeServedSaysWhyAndIsServedAsSoonAsItCan(t *testing.T)
 
 	t.Run("malformed pool", func(t *testing.T) {
 		d := d.in(t)
-		d.applyYAML(pool("backwards", "192.168.10.250-192.168.10.240") + "---\n" + pool("overlapping", "192.168.10.0/24") + "---\n" + pool("garbage", "not-an-address"))
+		d.applyYAML(pool("backwards", "2001:db8::9-2001:db8::1") + "---\n" + pool("overlapping", "192.168.10.0/24") + "---\n" + pool("garbage", "126.0.0.0-128.0.0.0"))
 		d.applyYAML(pool("good", "192.168.10.210"))
 		for name, reason := range map[string]string{
 			"backwards": v1alpha1.ReasonInvalidAddress, "garbage": v1alpha1.ReasonInvalidAddress,

@@ -1,0 +1,199 @@
+package schema
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"path"
+	"strings"
+	"testing"
+
+	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	crdvalidation "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/validation"
+	structuralschema "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
+	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/cel"
+	"k8s.io/apiextensions-apiserver/pkg/apiserver/validation"
+	"k8s.io/apimachinery/pkg/util/json"
+	celconfig "k8s.io/apiserver/pkg/apis/cel"
+	"pgregory.net/rapid"
+	"sigs.k8s.io/yaml"
+
+	"github.com/clarionlb/clarion/loadbalancer"
+)
+
+// schema is that of one kind, as the API server uses it.
+type schema struct {
+	structural *structuralschema.Structural
+	openAPI    validation.SchemaValidator
+	rules      *cel.Validator
+}
+
+// read takes the schema of a kind, by its plural, from the manifests. The API server must accept it, too.
+func read(t *testing.T, plural string) schema {
+	t.Helper()
+	text, err := os.ReadFile("../../manifests/crds/clarionlb.io_" + plural + ".yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var external apiextensionsv1.CustomResourceDefinition
+	if err := yaml.Unmarshal(text, &external); err != nil {
+		t.Fatal(err)
+	}
+	apiextensionsv1.SetDefaults_CustomResourceDefinition(&external)
+	apiextensionsv1.SetDefaults_CustomResourceDefinitionSpec(&external.Spec)
+	var crd apiextensions.CustomResourceDefinition
+	if err := apiextensionsv1.Convert_v1_CustomResourceDefinition_To_apiextensions_CustomResourceDefinition(&external, &crd, nil); err != nil {
+		t.Fatal(err)
+	}
+	crd.Status.StoredVersions = []string{crd.Spec.Versions[0].Name}
+	if errs := crdvalidation.ValidateCustomResourceDefinition(t.Context(), &crd); len(errs) > 0 {
+		t.Fatalf("the API server would refuse the CRD: %v", errs.ToAggregate())
+	}
+	openAPI := crd.Spec.Validation
+	if openAPI == nil {
+		openAPI = crd.Spec.Versions[0].Schema
+	}
+	var s schema
+	if s.structural, err = structuralschema.NewStructural(openAPI.OpenAPIV3Schema); err != nil {
+		t.Fatal(err)
+	}
+	if s.openAPI, _, err = validation.NewSchemaValidator(openAPI.OpenAPIV3Schema); err != nil {
+		t.Fatal(err)
+	}
+	s.rules = cel.NewValidator(s.structural, true, celconfig.PerCallLimit)
+	return s
+}
+
+// refuse is what the API server says about an object with this spec; "" if it takes it.
+func (s schema) refuse(t interface {
+	Helper()
+	Fatal(...any)
+}, spec string) string {
+	t.Helper()
+	text, err := yaml.YAMLToJSON([]byte("spec: " + spec))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var object map[string]any
+	if err := json.Unmarshal(text, &object); err != nil {
+		t.Fatal(err)
+	}
+	errs := validation.ValidateCustomResource(nil, object, s.openAPI)
+	if len(errs) == 0 { // as in the API server: rules come after the rest
+		errs, _ = s.rules.Validate(context.Background(), nil, s.structural, object, nil, celconfig.RuntimeCELCostBudget)
+	}
+	if len(errs) == 0 {
+		return ""
+	}
+	return errs.ToAggregate().Error()
+}
+
+func TestTheAPIServerRefusesWhatItCanSeeToBeWrong(t *testing.T) {
+	const notAnEntry, backwards = "must be a CIDR", "must not be after its last"
+	for plural, cases := range map[string]map[string]string{
+		"ipaddresspools": {
+			`{addresses: [192.0.2.0/24, 192.0.2.1-192.0.2.9, 192.0.2.200, "2001:db8::/64", "2001:db8::1-2001:db8::9", "2001:db8::1"]}`: "",
+			`{addresses: ["192.0.2.1 - 192.0.2.9"], exclude: [192.0.2.5]}`:                                                             "",
+			`{addresses: [192.168.10.239-192.168.10.230]}`:                                                                             backwards,
+			`{addresses: [10.1.0.0-10.0.255.255]}`:                                                                                     backwards,
+			`{addresses: [10.0.0.9-10.0.0.10]}`:                                                                                        "",
+			`{addresses: [10.0.0.1], exclude: [10.0.0.300]}`:                                                                           "spec.exclude[0]",
+			`{addresses: [10.0.0.1, nonsense]}`:                                                                                        "spec.addresses[1]",
+			`{addresses: [10.0.0.0/33]}`:                                                                                               notAnEntry,
+			`{addresses: ["192.0.2.200-2001:db8::1"]}`:                                                                                 notAnEntry,
+			`{addresses: [192.0.2.1-]}`:                                                                                                notAnEntry,
+			`{addresses: [192.0.2.1-192.0.2.2-192.0.2.3]}`:                                                                             notAnEntry,
+			`{addresses: [127.0.0.0/8]}`:                                                                                               notAnEntry,
+			`{addresses: [169.254.1.1]}`:                                                                                               notAnEntry,
+			`{addresses: [224.0.0.5]}`:                                                                                                 notAnEntry,
+			`{addresses: [255.255.255.255]}`:                                                                                           notAnEntry,
+			`{addresses: ["fe80::1"]}`:                                                                                                 notAnEntry,
+			`{addresses: ["::ffff:192.0.2.1"]}`:                                                                                        notAnEntry,
+			`{addresses: []}`:                                                                                                          "at least 1",
+		},
+		"ipaddressreservations": {
+			`{addresses: [192.0.2.1]}`:                        "",
+			`{addresses: [192.0.2.1, 192.0.2.73-192.0.2.67]}`: backwards,
+			`{addresses: [192.0.2.1, nonsense]}`:              notAnEntry,
+		},
+		"l2advertisements": {
+			`{interfaces: [eth0, "bond*", "eth[0-3]", "en?s[^0]", 'a\[b']}`: "",
+			`{interfaces: ["eth[0"]}`:   "spec.interfaces[0]",
+			`{interfaces: ["eth[]"]}`:   "spec.interfaces[0]",
+			`{interfaces: ["eth[3-]"]}`: "spec.interfaces[0]",
+			`{interfaces: ['eth\']}`:    "spec.interfaces[0]",
+		},
+		"bgppeers": {
+			`{myASN: 65000, peerASN: 65001, peerAddress: 192.0.2.1, holdTime: 90s, keepaliveTime: 30s}`: "",
+			`{myASN: 65000, peerASN: 65001, peerAddress: 192.0.2.1, holdTime: 90s, keepaliveTime: 31s}`: "a third of holdTime",
+			`{myASN: 23456, peerASN: 65001, peerAddress: 192.0.2.1}`:                                    "reserved",
+			`{myASN: 65000, peerASN: 65535, peerAddress: 192.0.2.1}`:                                    "reserved",
+			`{myASN: 4294967295, peerASN: 65001, peerAddress: 192.0.2.1}`:                               "less than or equal to 4294967294",
+			`{myASN: 0, peerASN: 65001, peerAddress: 192.0.2.1}`:                                        "greater than or equal to 1",
+		},
+	} {
+		s := read(t, plural)
+		for spec, want := range cases {
+			if got := s.refuse(t, spec); (got == "") != (want == "") || !strings.Contains(got, want) {
+				t.Errorf("%s %s: %q, want %q", plural, spec, got, want)
+			}
+		}
+	}
+}
+
+func TestEveryCRDIsOneThatTheAPIServerTakes(t *testing.T) {
+	for _, plural := range []string{"announcers", "bfdprofiles", "bgpadvertisements", "bgppeers", "communities", "ipaddresspools", "ipaddressreservations", "l2advertisements"} {
+		read(t, plural)
+	}
+}
+
+// address draws one of few addresses, as text.
+func address() *rapid.Generator[string] {
+	return rapid.OneOf(
+		rapid.Custom(func(t *rapid.T) string {
+			return netip.AddrFrom4([4]byte{rapid.SampledFrom([]byte{0, 9, 10, 100, 127, 192, 223, 224, 255}).Draw(t, "first"),
+				rapid.Byte().Draw(t, "second"), rapid.Byte().Draw(t, "third"), rapid.Byte().Draw(t, "fourth")}).String()
+		}),
+		rapid.Custom(func(t *rapid.T) string {
+			return fmt.Sprintf("%s::%x", rapid.SampledFrom([]string{"2001:db8", "fe80", "ff02", "fd00:1", ""}).Draw(t, "prefix"), rapid.IntRange(0, 1<<16-1).Draw(t, "host"))
+		}),
+		rapid.StringMatching(`[0-9a-f.:]{1,8}`),
+	)
+}
+
+func TestTheSchemaTakesEveryEntryThatTheAllocatorTakes(t *testing.T) {
+	s := read(t, "ipaddressreservations")
+	rapid.Check(t, func(t *rapid.T) {
+		entry := address().Draw(t, "address")
+		switch rapid.IntRange(0, 2).Draw(t, "kind") {
+		case 0:
+			entry += fmt.Sprintf("/%d", rapid.IntRange(0, 130).Draw(t, "bits"))
+		case 1:
+			entry += rapid.SampledFrom([]string{"-", " - ", "--"}).Draw(t, "dash") + address().Draw(t, "last")
+		}
+		_, err := loadbalancer.ParseRange(entry)
+		quoted, _ := json.Marshal(entry)
+		refusal := s.refuse(t, "{addresses: ["+string(quoted)+"]}")
+		if err == nil && refusal != "" {
+			t.Fatalf("the allocator takes %q, but not the API server: %s", entry, refusal)
+		}
+		// What the rules do not see: the order of IPv6 addresses, and what lies between the ends of a range.
+		if err != nil && refusal == "" && !strings.Contains(err.Error(), "after its end") && !strings.Contains(err.Error(), "has ") {
+			t.Fatalf("the API server takes %q, but not the allocator: %v", entry, err)
+		}
+	})
+}
+
+func TestTheSchemaTakesThePatternsThatArePatterns(t *testing.T) {
+	s := read(t, "l2advertisements")
+	rapid.Check(t, func(t *rapid.T) {
+		pattern := rapid.StringMatching(`[\[\]\\^*?a0\-]{1,8}`).Draw(t, "pattern")
+		_, err := path.Match(pattern, "")
+		quoted, _ := json.Marshal(pattern)
+		if refusal := s.refuse(t, "{interfaces: ["+string(quoted)+"]}"); (err == nil) != (refusal == "") {
+			t.Fatalf("%q: %v, but the API server says %q", pattern, err, refusal)
+		}
+	})
+}

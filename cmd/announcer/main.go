@@ -31,6 +31,7 @@ import (
 	"github.com/clarionlb/clarion/announce"
 	"github.com/clarionlb/clarion/announce/membership"
 	"github.com/clarionlb/clarion/client/versioned"
+	"github.com/clarionlb/clarion/internal/versionflag"
 )
 
 func main() {
@@ -59,7 +60,10 @@ node, each from one node at a time, and takes over from nodes that go out of sig
 routers, from all nodes at once.`,
 		Args:         cobra.NoArgs,
 		SilenceUsage: true,
-		RunE: func(*cobra.Command, []string) error {
+		RunE: func(command *cobra.Command, _ []string) error {
+			if versionflag.Print(command.OutOrStdout(), command.Name(), command.Flags()) {
+				return nil
+			}
 			verflag.PrintAndExitIfRequested()
 			if err := logsapi.ValidateAndApply(logs, gate); err != nil {
 				return err

@@ -65,10 +65,7 @@ func main() {
 		return newCloud(ctx, completed, leader, providerOptions)
 	}
 	command := app.NewCloudControllerManagerCommand(opts, newCloud, controllers, names.CCMControllerAliases(), flags, ctx.Done())
-	// This flag's default is a literal, whatever the options say.
-	routes := command.Flags().Lookup("configure-cloud-routes")
-	utilruntime.Must(routes.Value.Set("false"))
-	routes.DefValue = "false"
+	adapt(command)
 	code := cli.Run(command)
 	if ctx.Err() != nil {
 		<-leader.ended // told to stop: leave the lease to the next leader

@@ -16,8 +16,9 @@ var idle = []string{
 }
 
 // adapt makes the command of the framework that of Clarion: it says what the program is, and which version of it; flags that
-// mean nothing here are not shown; and the log has those flags that were set, not all that there are.
-func adapt(command *cobra.Command) {
+// mean nothing here are not shown; and the log has those flags that were set, not all that there are. Prepare is called before
+// the framework runs.
+func adapt(command *cobra.Command, prepare func() error) {
 	command.Short = "Gives Services of type LoadBalancer their addresses"
 	command.Long = `The cloud-controller-manager of Clarion, the cloud provider for clusters that have no cloud. It gives Services of
 type LoadBalancer addresses from IPAddressPools, and initialises the Nodes of a cluster that was set up with an external
@@ -41,6 +42,9 @@ cloud provider. The announcers, one on each node, make the addresses reachable.`
 				klog.InfoS("This flag has no effect", "flag", "--"+flag.Name)
 			}
 		})
+		if err := prepare(); err != nil {
+			return err
+		}
 		return run(set, args)
 	}
 }

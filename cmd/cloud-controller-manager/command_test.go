@@ -41,7 +41,7 @@ func output(t *testing.T, command *cobra.Command, args ...string) string {
 
 func TestTheProgramSaysWhatItIs(t *testing.T) {
 	command := framework(t)
-	adapt(command)
+	adapt(command, func() error { return nil })
 	help := output(t, command, "--help")
 	if !strings.HasPrefix(help, "The cloud-controller-manager of Clarion") || !strings.Contains(help, "--leader-elect ") {
 		t.Errorf("the help begins with %.200q", help)
@@ -52,7 +52,7 @@ func TestTheProgramSaysWhatItIs(t *testing.T) {
 		}
 	}
 	command = framework(t)
-	adapt(command)
+	adapt(command, func() error { return nil })
 	if version := output(t, command, "--version"); !strings.HasPrefix(version, "cloud-controller-manager of Clarion v") {
 		t.Errorf("the version is %q", version)
 	}
@@ -65,7 +65,7 @@ func TestTheFrameworkHearsOfTheFlagsThatWereSet(t *testing.T) {
 		command.Flags().VisitAll(func(f *pflag.Flag) { heard = append(heard, f.Name+"="+f.Value.String()) })
 		return nil
 	}
-	adapt(command)
+	adapt(command, func() error { return nil })
 	// All commands of a process have one version flag.
 	output(t, command, "--version=false", "--cluster-name=home", "--leader-elect=false")
 	slices.Sort(heard)

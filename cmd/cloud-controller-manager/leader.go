@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
 	"os"
+	"syscall"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/uuid"
@@ -51,12 +53,12 @@ func (l *leadership) start(ctx context.Context, completed *config.CompletedConfi
 		close(l.ended)
 		return nil
 	}
-	host, err := os.Hostname()
+	identity, err := leaseIdentity()
 	if err != nil {
 		return err
 	}
 	lock, err := resourcelock.NewFromKubeconfig(election.ResourceLock, election.ResourceNamespace, election.ResourceName,
-		resourcelock.ResourceLockConfig{Identity: host + "_" + string(uuid.NewUUID()), EventRecorder: completed.EventRecorder},
+		resourcelock.ResourceLockConfig{Identity: identity, EventRecorder: completed.EventRecorder},
 		completed.Kubeconfig, election.RenewDeadline.Duration)
 	if err != nil {
 		return err
@@ -73,8 +75,8 @@ func (l *leadership) start(ctx context.Context, completed *config.CompletedConfi
 			OnStartedLeading: func(context.Context) { close(l.elected) },
 			OnStoppedLeading: func() {
 				if ctx.Err() == nil {
-					klog.ErrorS(nil, "Lost the lease")
-					klog.FlushAndExit(klog.ExitFlushTimeout, 1)
+					klog.ErrorS(nil, "Lost the lease, starting anew")
+					startAnew(identity)
 				}
 			},
 		},
@@ -87,6 +89,38 @@ func (l *leadership) start(ctx context.Context, completed *config.CompletedConfi
 		elector.Run(ctx)
 	}()
 	return nil
+}
+
+// Where a process finds who it is in the election, if not by a name of its own: it has that from the process that it was before
+// (see startAnew), or is a container of the pod with this UID, of which only one runs at a time.
+const (
+	identityVariable = "CLARION_LEASE_IDENTITY"
+	podVariable      = "POD_UID"
+)
+
+// leaseIdentity is who this process is in the election. A process that follows another one on the same host under the same
+// identity has the lease of that one at once.
+func leaseIdentity() (string, error) {
+	if identity := os.Getenv(identityVariable); identity != "" {
+		return identity, nil
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return "", err
+	}
+	return host + "_" + cmp.Or(os.Getenv(podVariable), string(uuid.NewUUID())), nil
+}
+
+// startAnew puts a new process in the place of this one, whose controllers must not write any more. A kubelet would do the same,
+// but later each time.
+func startAnew(identity string) {
+	path, err := os.Executable()
+	if err == nil {
+		klog.Flush()
+		err = syscall.Exec(path, os.Args, append(os.Environ(), identityVariable+"="+identity))
+	}
+	klog.ErrorS(err, "Cannot start anew")
+	klog.FlushAndExit(klog.ExitFlushTimeout, 1)
 }
 
 // gate makes a controller start when this process leads, and not before.

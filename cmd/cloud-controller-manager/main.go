@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/client-go/tools/clientcmd"
 	cloudprovider "k8s.io/cloud-provider"
 	"k8s.io/cloud-provider/app"
 	"k8s.io/cloud-provider/app/config"
@@ -65,7 +66,13 @@ func main() {
 		return newCloud(ctx, completed, leader, providerOptions)
 	}
 	command := app.NewCloudControllerManagerCommand(opts, newCloud, controllers, names.CCMControllerAliases(), flags, ctx.Done())
-	adapt(command)
+	adapt(command, func() error {
+		kubeconfig, err := clientcmd.BuildConfigFromFlags(opts.Master, opts.Generic.ClientConnection.Kubeconfig)
+		if err != nil {
+			return err
+		}
+		return waitForCluster(ctx, kubeconfig, opts.SecureServing.BindAddress, opts.SecureServing.BindPort)
+	})
 	code := cli.Run(command)
 	if ctx.Err() != nil {
 		<-leader.ended // told to stop: leave the lease to the next leader

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/rest"
+	certutil "k8s.io/client-go/util/cert"
+	"k8s.io/cloud-provider/names"
+	"k8s.io/klog/v2"
+)
+
+const (
+	// apiRetry is the time between two questions to an API server that does not answer.
+	apiRetry = time.Second
+	// workCheck is the health check that says whether the program can do its work. It is for the readiness probe. The liveness
+	// probe leaves it out, by /healthz?exclude=service-lb-controller, because to start the program anew would not help.
+	workCheck = names.ServiceLBController
+)
+
+// awaitAPIServer blocks until an API server answers; an error means that the context has ended before. The framework would end
+// the process instead, and a kubelet that starts it again and again waits longer each time, in the end for five minutes.
+func awaitAPIServer(ctx context.Context, client discovery.DiscoveryInterface) error {
+	said := false
+	return wait.PollUntilContextCancel(ctx, apiRetry, true, func(ctx context.Context) (bool, error) {
+		err := client.RESTClient().Get().AbsPath("/readyz").Timeout(5 * time.Second).Do(ctx).Error()
+		if apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) {
+			err = nil // it answers; what is missing is said by those who need it
+		}
+		if err != nil && !said {
+			said = true
+			klog.InfoS("Waiting for the API server", "err", err)
+		}
+		return err == nil, nil
+	})
+}
+
+// standIn answers the kubelet's probes for as long as the framework does not: the program lives, and cannot do its work.
+type standIn struct{ server *http.Server }
+
+// newStandIn listens where the framework will, with a certificate of its own.
+func newStandIn(address net.IP, port int) (*standIn, error) {
+	certificate, key, err := certutil.GenerateSelfSignedCertKey("localhost", nil, nil)
+	if err != nil {
+		return nil, fmt.Errorf("make a certificate: %w", err)
+	}
+	pair, err := tls.X509KeyPair(certificate, key)
+	if err != nil {
+		return nil, fmt.Errorf("read a certificate: %w", err)
+	}
+	listener, err := tls.Listen("tcp", net.JoinHostPort(address.String(), strconv.Itoa(port)), &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12})
+	if err != nil {
+		return nil, fmt.Errorf("listen for probes: %w", err)
+	}
+	s := &standIn{&http.Server{Handler: http.HandlerFunc(answerProbe), ReadHeaderTimeout: 5 * time.Second}}
+	go func() {
+		if err := s.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			klog.ErrorS(err, "Cannot answer probes")
+		}
+	}()
+	return s, nil
+}
+
+func answerProbe(w http.ResponseWriter, r *http.Request) {
+	for _, excluded := range r.URL.Query()["exclude"] {
+		if r.URL.Path == "/healthz" && excluded == workCheck {
+			fmt.Fprintln(w, "ok")
+			return
+		}
+	}
+	http.Error(w, "waiting for the API server", http.StatusServiceUnavailable)
+}
+
+// stop frees the port.
+func (s *standIn) stop() { s.server.Close() }
+
+// waitForCluster blocks until there is a cluster to work for. It answers probes meanwhile, if there is something to wait for.
+func waitForCluster(ctx context.Context, config *rest.Config, address net.IP, port int) error {
+	client, err := discovery.NewDiscoveryClientForConfig(config)
+	if err != nil {
+		return fmt.Errorf("make a client: %w", err)
+	}
+	soon, cancel := context.WithTimeout(ctx, 2*apiRetry)
+	err = awaitAPIServer(soon, client)
+	cancel()
+	if err == nil || ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if port != 0 {
+		standIn, err := newStandIn(address, port)
+		if err != nil {
+			return err
+		}
+		defer standIn.stop()
+	}
+	if err := awaitAPIServer(ctx, client); err != nil {
+		return err
+	}
+	klog.InfoS("The API server answers")
+	return nil
+}

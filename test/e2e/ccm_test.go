@@ -2,9 +2,16 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
+	"os"
+	"strings"
 	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/clarionlb/clarion/test/cluster"
 )
@@ -44,18 +51,48 @@ func TestAddressesOutliveTheCloudControllerManager(t *testing.T) {
 		before[added] = got
 	}
 
-	t.Run("the leader dies", func(t *testing.T) {
+	t.Run("the leader dies and its container follows it", func(t *testing.T) {
 		d := d.in(t)
-		died, holder := d.killLeader()
-		d.eventually("the other replica to lead", func(ctx context.Context) error {
-			now, err := d.leaseHolder(ctx)
-			if err == nil && (now == holder || now == "") {
-				err = fmt.Errorf("the lease is held by %q", now)
+		died := d.killLeader()
+		d.awaitLeaderSince(died)
+		unchanged(d, "after-death")
+	})
+
+	t.Run("the API server is away for longer than the lease lasts", func(t *testing.T) {
+		d := d.in(t)
+		leader, err := d.leader(d.ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before, err := leader.Process(ccmProcess)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resume := d.stopAPI()
+		d.eventually("the leader to lose the lease and start anew", func(context.Context) error {
+			environment, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", before.PID))
+			if err == nil && !strings.Contains(string(environment), "CLARION_LEASE_IDENTITY=") {
+				err = errors.New("it is the process that it was")
 			}
 			return err
 		})
-		unchanged(d, "after-death")
-		t.Logf("%s was the leader's node", died.Name)
+		resumed := time.Now()
+		resume()
+		d.awaitLeaderSince(resumed)
+		unchanged(d, "after-api")
+		pods, err := d.Kubernetes().CoreV1().Pods(metav1.NamespaceSystem).List(d.ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=" + ccm})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, pod := range pods.Items {
+			// The one restart is that of the test before.
+			if status := pod.Status.ContainerStatuses; len(status) != 1 || status[0].RestartCount > 1 {
+				t.Errorf("the containers of pod %s were restarted: %+v", pod.Name, status)
+			}
+		}
+		if after, err := leader.Process(ccmProcess); err != nil || after.PID != before.PID {
+			t.Errorf("the process on %s is %v, %v, want the one with the ID %d", leader.Name, after, err, before.PID)
+		}
 	})
 
 	t.Run("every replica is restarted", func(t *testing.T) {
@@ -81,15 +118,10 @@ func TestAddressesOutliveTheCloudControllerManager(t *testing.T) {
 	})
 }
 
-// killLeader kills the cloud-controller-manager that leads, and returns its node and its identity
-// in the lease.
-func (d *deployment) killLeader() (*cluster.Node, string) {
+// killLeader kills the cloud-controller-manager that leads, and returns when.
+func (d *deployment) killLeader() time.Time {
 	d.t.Helper()
 	node, err := d.leader(d.ctx)
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	holder, err := d.leaseHolder(d.ctx)
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -100,5 +132,17 @@ func (d *deployment) killLeader() (*cluster.Node, string) {
 	if err := process.Kill(); err != nil {
 		d.t.Fatal(err)
 	}
-	return node, holder
+	return time.Now()
+}
+
+// awaitLeaderSince waits until a cloud-controller-manager has renewed its lease after some time.
+func (d *deployment) awaitLeaderSince(then time.Time) {
+	d.t.Helper()
+	d.eventually("a replica to lead", func(ctx context.Context) error {
+		l, err := d.Kubernetes().CoordinationV1().Leases(metav1.NamespaceSystem).Get(ctx, lease, metav1.GetOptions{})
+		if err == nil && (l.Spec.RenewTime == nil || !l.Spec.RenewTime.After(then) || ptr.Deref(l.Spec.HolderIdentity, "") == "") {
+			err = fmt.Errorf("the lease is %+v", l.Spec)
+		}
+		return err
+	})
 }

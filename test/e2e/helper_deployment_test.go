@@ -117,3 +117,22 @@ func (d *deployment) within(namespace string) *deployment {
 	sub.namespace = namespace
 	return &sub
 }
+
+// stopAPI freezes the API server until resume is called or the test ends.
+func (d *deployment) stopAPI() (resume func()) {
+	d.t.Helper()
+	servers, err := d.Control.Processes("kube-apiserver")
+	if err != nil || len(servers) != 1 {
+		d.t.Fatalf("API servers: %v, %v", servers, err)
+	}
+	if err := servers[0].Stop(); err != nil {
+		d.t.Fatal(err)
+	}
+	resume = func() {
+		if err := servers[0].Continue(); err != nil {
+			d.t.Error(err)
+		}
+	}
+	d.t.Cleanup(resume)
+	return resume
+}

@@ -299,22 +299,3 @@ func (o *observation) rejoin(nodes ...*cluster.Node) {
 		}
 	}
 }
-
-// stopAPI freezes the API server until resume is called or the test ends.
-func (o *observation) stopAPI() (resume func()) {
-	o.t.Helper()
-	servers, err := o.Control.Processes("kube-apiserver")
-	if err != nil || len(servers) != 1 {
-		o.t.Fatalf("API servers: %v, %v", servers, err)
-	}
-	if err := servers[0].Stop(); err != nil {
-		o.t.Fatal(err)
-	}
-	resume = func() {
-		if err := servers[0].Continue(); err != nil {
-			o.t.Error(err)
-		}
-	}
-	o.t.Cleanup(resume)
-	return resume
-}

@@ -2,21 +2,21 @@ package bfd
 
 import "time"
 
-// ear is the listener of a service, or why there is none.
-type ear struct {
+// serviceListener is the listener of a service, or why there is none.
+type serviceListener struct {
 	service  service
 	listener listener
 	err      error
 }
 
-func (e *ear) close() {
+func (e *serviceListener) close() {
 	if e.listener != nil {
 		e.listener.close()
 	}
 }
 
-// relisten is how long to wait before trying again to open a listener.
-const relisten = time.Second
+// listenRetry is how long to wait before trying again to open a listener.
+const listenRetry = time.Second
 
 // listen opens the listeners that are needed and closes the others.
 func (s *Speaker) listen(now time.Time) {
@@ -33,13 +33,13 @@ func (s *Speaker) listen(now time.Time) {
 			delete(s.listeners, service)
 		case needed[service] && (e == nil || e.listener == nil):
 			if e == nil {
-				e = &ear{service: service}
+				e = &serviceListener{service: service}
 				s.listeners[service] = e
 			}
 			listener, err := s.sockets.listen(service)
-			s.note(&e.err, err)
+			s.setError(&e.err, err)
 			if err != nil {
-				s.listenAt = now.Add(relisten)
+				s.listenAt = now.Add(listenRetry)
 				continue
 			}
 			e.listener = listener
@@ -51,8 +51,8 @@ func (s *Speaker) listen(now time.Time) {
 // for in a listener, so that no packet is left that was there before.
 const batch = 8192
 
-// drain takes the packets that have arrived at a listener.
-func (s *Speaker) drain(e *ear) {
+// receiveAll takes the packets that have arrived at a listener.
+func (s *Speaker) receiveAll(e *serviceListener) {
 	if e.listener == nil {
 		return
 	}
@@ -61,12 +61,12 @@ func (s *Speaker) drain(e *ear) {
 		if !ok {
 			return
 		}
-		s.take(e, d, time.Now())
+		s.dispatch(e, d, time.Now())
 	}
 }
 
-// take gives a datagram to the session that it is for, if there is one.
-func (s *Speaker) take(e *ear, d datagram, now time.Time) {
+// dispatch gives a datagram to the session that it is for, if there is one.
+func (s *Speaker) dispatch(e *serviceListener, d datagram, now time.Time) {
 	packet, err := parse(d.payload)
 	if err != nil {
 		return
@@ -75,48 +75,48 @@ func (s *Speaker) take(e *ear, d datagram, now time.Time) {
 	if p == nil {
 		return
 	}
-	if err := p.refuses(packet, d.ttl); err != nil {
+	if err := p.validate(packet, d.ttl); err != nil {
 		p.refused++
 		if p.state != Up { // in which case somebody pretends to be the neighbour
-			s.note(&p.refuseErr, err)
+			s.setError(&p.refuseErr, err)
 		}
 		return
 	}
 	p.received++
-	s.note(&p.refuseErr, nil)
-	s.watch(p, now, func() { p.hear(packet, now) })
+	s.setError(&p.refuseErr, nil)
+	s.update(p, now, func() { p.handlePacket(packet, now) })
 	s.advance(p, now)
 }
 
 // find returns the session that a packet is for: the one that it names, or as long as the neighbour does not know its name, the one with
 // its path.
-func (s *Speaker) find(e *ear, packet packet, d datagram) *peer {
-	if packet.yours != 0 {
-		if p := s.peers[packet.yours]; p != nil && p.config.Peer == d.from && p.config.service() == e.service {
+func (s *Speaker) find(e *serviceListener, packet packet, d datagram) *peer {
+	if packet.yourDiscriminator != 0 {
+		if p := s.peers[packet.yourDiscriminator]; p != nil && p.config.Peer == d.from && p.config.service() == e.service {
 			return p
 		}
 		return nil
 	}
 	var found *peer
 	for _, p := range s.paths[origin{e.service, d.from}] {
-		if s.comesFor(p, d) && (found == nil || p.suits(found)) {
+		if s.matches(p, d) && (found == nil || p.moreSpecificThan(found)) {
 			found = p
 		}
 	}
 	return found
 }
 
-// suits tells whether a packet that may be for either of two sessions is for this one, because it says more about where its packets
+// moreSpecificThan tells whether a packet that may be for either of two sessions is for this one, because it says more about where its packets
 // come to.
-func (p *peer) suits(o *peer) bool {
+func (p *peer) moreSpecificThan(o *peer) bool {
 	if p.config.Local.IsValid() != o.config.Local.IsValid() {
 		return p.config.Local.IsValid()
 	}
 	return p.config.Interface != "" && o.config.Interface == ""
 }
 
-// comesFor tells whether a datagram of the neighbour came to where the session is.
-func (s *Speaker) comesFor(p *peer, d datagram) bool {
+// matches tells whether a datagram of the neighbour came to where the session is.
+func (s *Speaker) matches(p *peer, d datagram) bool {
 	if p.config.Local.IsValid() && p.config.Local != d.to {
 		return false
 	}

@@ -6,9 +6,9 @@ import "time"
 // arrived and what time it is, and says what to send and when to ask it again.
 type machine struct {
 	// transmit, receive and multiplier are what is wanted; set them with configure.
-	transmit, receive time.Duration
-	multiplier        uint8
-	passive           bool
+	configuredTx, configuredRx time.Duration
+	multiplier                 uint8
+	passive                    bool
 	// random returns numbers from 0 up to 1.
 	random func() float64
 
@@ -30,53 +30,53 @@ type machine struct {
 	txInterval, rxInterval      time.Duration
 	// polling is while the neighbour is asked to confirm, and settling from then on until it has sent a packet that is no confirmation,
 	// so that one poll is not confirmed by the answer to another (RFC 5880, section 6.8.3).
-	polling, settling bool
+	polling, pollEnding bool
 
-	// heard is when the last packet of the neighbour came; zero as long as remote is.
-	heard time.Time
-	// sent is when the last packet left, and share the part of the interval to wait from then.
-	sent  time.Time
-	share float64
-	// urgent says that the state is another one than in the last packet that was sent, and answer that the neighbour has polled since.
-	urgent, answer bool
+	// lastReceived is when the last packet of the neighbour came; zero as long as remote is.
+	lastReceived time.Time
+	// lastSent is when the last packet left, and share the part of the interval to wait from then.
+	lastSent time.Time
+	jitter   float64
+	// stateChanged says that the state is another one than in the last packet that was sent, and answer that the neighbour has polled since.
+	stateChanged, finalDue bool
 }
 
-// slow is how fast a session may send at most until it is up.
-const slow = time.Second
+// notUpInterval is how fast a session may send at most until it is up.
+const notUpInterval = time.Second
 
 func newMachine(local uint32, random func() float64) *machine {
-	m := &machine{local: local, random: random, state: Down, remoteState: Down, urgent: true}
-	m.forget()
+	m := &machine{local: local, random: random, state: Down, remoteState: Down, stateChanged: true}
+	m.resetRemote()
 	return m
 }
 
-// forget is that nothing is known of the neighbour any more, but for what it said about its state.
-func (m *machine) forget() {
-	m.remote, m.heard = 0, time.Time{}
+// resetRemote is that nothing is known of the neighbour any more, but for what it said about its state.
+func (m *machine) resetRemote() {
+	m.remote, m.lastReceived = 0, time.Time{}
 	m.remoteMultiplier, m.remoteMinTx, m.remoteMinRx = 1, 0, time.Microsecond
-	m.remoteDemand, m.answer = false, false
-	m.polling, m.settling = false, false
+	m.remoteDemand, m.finalDue = false, false
+	m.polling, m.pollEnding = false, false
 }
 
 // configure changes what is wanted. A session that is up stays up.
 func (m *machine) configure(transmit, receive time.Duration, multiplier uint8, passive bool) {
-	m.transmit, m.receive, m.multiplier, m.passive = transmit, receive, multiplier, passive
+	m.configuredTx, m.configuredRx, m.multiplier, m.passive = transmit, receive, multiplier, passive
 	m.negotiate()
 }
 
 // negotiate tells the neighbour what is wanted now, if it is not told yet.
 func (m *machine) negotiate() {
-	desired := m.transmit
+	desired := m.configuredTx
 	if m.state != Up {
-		desired = max(desired, slow)
+		desired = max(desired, notUpInterval)
 	}
-	if desired == m.desiredMinTx && m.receive == m.requiredMinRx {
+	if desired == m.desiredMinTx && m.configuredRx == m.requiredMinRx {
 		return
 	}
-	if m.state == Up && (m.polling || m.settling) {
+	if m.state == Up && (m.polling || m.pollEnding) {
 		return // it is done when that is over
 	}
-	m.desiredMinTx, m.requiredMinRx = desired, m.receive
+	m.desiredMinTx, m.requiredMinRx = desired, m.configuredRx
 	m.polling = m.remote != 0 && m.state != AdminDown
 	if m.state != Up || !m.polling {
 		m.txInterval, m.rxInterval = m.desiredMinTx, m.requiredMinRx
@@ -87,47 +87,47 @@ func (m *machine) negotiate() {
 	m.rxInterval = max(m.rxInterval, m.requiredMinRx)
 }
 
-// enter changes the state.
-func (m *machine) enter(s State, d Diagnostic) {
+// setState changes the state.
+func (m *machine) setState(s State, d Diagnostic) {
 	wasUp := m.state == Up
-	m.state, m.urgent = s, true
+	m.state, m.stateChanged = s, true
 	if s != Up {
 		m.diagnostic = d
 	}
 	if wasUp != (s == Up) {
 		// What the neighbour is told counts at once, for the session was not up or is not up any more (RFC 5880, section 6.8.3), so that
 		// a poll which is under way is about nothing any more.
-		m.polling, m.settling = false, false
+		m.polling, m.pollEnding = false, false
 		m.txInterval, m.rxInterval = m.desiredMinTx, m.requiredMinRx
 		m.negotiate()
 	}
 }
 
-// shut ends the session on purpose.
-func (m *machine) shut() { m.enter(AdminDown, AdministrativelyDown) }
+// setAdminDown ends the session on purpose.
+func (m *machine) setAdminDown() { m.setState(AdminDown, AdministrativelyDown) }
 
-// hear takes a packet of the neighbour.
-func (m *machine) hear(p packet, now time.Time) {
-	m.remote, m.remoteState, m.remoteDiagnostic = p.mine, p.state, p.diagnostic
+// handlePacket takes a packet of the neighbour.
+func (m *machine) handlePacket(p packet, now time.Time) {
+	m.remote, m.remoteState, m.remoteDiagnostic = p.myDiscriminator, p.state, p.diagnostic
 	m.remoteMultiplier, m.remoteMinTx, m.remoteMinRx = p.multiplier, p.desiredMinTx, p.requiredMinRx
 	m.remoteDemand = p.demand
-	m.heard = now
+	m.lastReceived = now
 	if p.final && m.polling {
-		m.polling, m.settling = false, true
+		m.polling, m.pollEnding = false, true
 		m.txInterval, m.rxInterval = m.desiredMinTx, m.requiredMinRx
-	} else if !p.final && m.settling {
-		m.settling = false
+	} else if !p.final && m.pollEnding {
+		m.pollEnding = false
 		m.negotiate()
 	}
 	if m.state == AdminDown {
 		return
 	}
-	m.answer = m.answer || p.poll
+	m.finalDue = m.finalDue || p.poll
 	switch next, d := transition(m.state, p.state); {
 	case next != m.state && next == Down:
-		m.enter(Down, d)
+		m.setState(Down, d)
 	case next != m.state:
-		m.enter(next, m.diagnostic)
+		m.setState(next, m.diagnostic)
 	}
 }
 
@@ -148,37 +148,37 @@ func transition(local, remote State) (State, Diagnostic) {
 	return local, NoDiagnostic
 }
 
-// interval is how far apart periodic packets are at most.
-func (m *machine) interval() time.Duration { return max(m.txInterval, m.remoteMinRx) }
+// transmitInterval is how far apart periodic packets are at most.
+func (m *machine) transmitInterval() time.Duration { return max(m.txInterval, m.remoteMinRx) }
 
-// detection is how long the neighbour may be silent.
-func (m *machine) detection() time.Duration {
+// detectionTime is how long the neighbour may be silent.
+func (m *machine) detectionTime() time.Duration {
 	return time.Duration(m.remoteMultiplier) * max(m.rxInterval, m.remoteMinTx)
 }
 
-// silentAt is when the neighbour has been silent for too long; the zero time if it is not heard anyway.
-func (m *machine) silentAt() time.Time {
+// detectionExpiry is when the neighbour has been silent for too long; the zero time if it is not heard anyway.
+func (m *machine) detectionExpiry() time.Time {
 	if m.remote == 0 {
 		return time.Time{}
 	}
-	return m.heard.Add(m.detection())
+	return m.lastReceived.Add(m.detectionTime())
 }
 
-// check tells whether the neighbour has been silent for too long, and draws the consequence.
-func (m *machine) check(now time.Time) bool {
-	at := m.silentAt()
+// checkDetectionTime tells whether the neighbour has been silent for too long, and draws the consequence.
+func (m *machine) checkDetectionTime(now time.Time) bool {
+	at := m.detectionExpiry()
 	if at.IsZero() || now.Before(at) {
 		return false
 	}
-	m.forget()
+	m.resetRemote()
 	if m.state == Init || m.state == Up {
-		m.enter(Down, DetectionTimeExpired)
+		m.setState(Down, DetectionTimeExpired)
 	}
 	return true
 }
 
-// mute tells whether it is up to the neighbour to begin.
-func (m *machine) mute() bool { return m.remote == 0 && m.passive }
+// waitsPassively tells whether it is up to the neighbour to begin.
+func (m *machine) waitsPassively() bool { return m.remote == 0 && m.passive }
 
 // periodic tells whether packets are sent periodically (RFC 5880, section 6.8.7).
 func (m *machine) periodic() bool {
@@ -191,45 +191,45 @@ func (m *machine) periodic() bool {
 // sendAt is when the next packet is due, if one is.
 func (m *machine) sendAt() (time.Time, bool) {
 	switch {
-	case m.mute():
+	case m.waitsPassively():
 		return time.Time{}, false
-	case m.answer || m.urgent:
-		return m.sent, true
+	case m.finalDue || m.stateChanged:
+		return m.lastSent, true
 	}
-	return m.sent.Add(time.Duration(m.share * float64(m.interval()))), m.periodic()
+	return m.lastSent.Add(time.Duration(m.jitter * float64(m.transmitInterval()))), m.periodic()
 }
 
-// next is the packet that is due, if one is, and takes it for sent.
-func (m *machine) next(now time.Time) (packet, bool) {
+// nextPacket is the packet that is due, if one is, and takes it for sent.
+func (m *machine) nextPacket(now time.Time) (packet, bool) {
 	if at, ok := m.sendAt(); !ok || now.Before(at) {
 		return packet{}, false
 	}
 	p := packet{
-		diagnostic:    m.diagnostic,
-		state:         m.state,
-		multiplier:    m.multiplier,
-		mine:          m.local,
-		yours:         m.remote,
-		desiredMinTx:  m.desiredMinTx,
-		requiredMinRx: m.requiredMinRx,
-		final:         m.answer,
-		poll:          m.polling && !m.answer && !m.urgent, // polls go with periodic packets alone (RFC 5880, section 6.5)
+		diagnostic:        m.diagnostic,
+		state:             m.state,
+		multiplier:        m.multiplier,
+		myDiscriminator:   m.local,
+		yourDiscriminator: m.remote,
+		desiredMinTx:      m.desiredMinTx,
+		requiredMinRx:     m.requiredMinRx,
+		final:             m.finalDue,
+		poll:              m.polling && !m.finalDue && !m.stateChanged, // polls go with periodic packets alone (RFC 5880, section 6.5)
 	}
-	if m.urgent || !m.answer {
-		m.sent = now
-		m.share = 0.75 + 0.25*m.random()
+	if m.stateChanged || !m.finalDue {
+		m.lastSent = now
+		m.jitter = 0.75 + 0.25*m.random()
 		if m.multiplier == 1 {
-			m.share = 0.75 + 0.15*m.random() // the neighbour misses the very first packet that is late
+			m.jitter = 0.75 + 0.15*m.random() // the neighbour misses the very first packet that is late
 		}
 	}
-	m.answer, m.urgent = false, false
+	m.finalDue, m.stateChanged = false, false
 	return p, true
 }
 
 // wakeAt is when there is something to do next, if nothing arrives until then.
 func (m *machine) wakeAt() (time.Time, bool) {
 	at, ok := m.sendAt()
-	if silent := m.silentAt(); !silent.IsZero() && (!ok || silent.Before(at)) {
+	if silent := m.detectionExpiry(); !silent.IsZero() && (!ok || silent.Before(at)) {
 		return silent, true
 	}
 	return at, ok

@@ -30,17 +30,17 @@ const always = 1.0
 
 // hears has a packet of neighbour 2 arrive.
 func (s *side) hears(state State, change ...func(*packet)) {
-	p := packet{state: state, multiplier: 3, mine: 2, yours: 1, desiredMinTx: 100 * ms, requiredMinRx: 100 * ms}
+	p := packet{state: state, multiplier: 3, myDiscriminator: 2, yourDiscriminator: 1, desiredMinTx: 100 * ms, requiredMinRx: 100 * ms}
 	for _, change := range change {
 		change(&p)
 	}
-	s.hear(p, s.now)
+	s.handlePacket(p, s.now)
 }
 
 // sends returns what is sent now.
 func (s *side) sends() []packet {
 	var packets []packet
-	for p, ok := s.next(s.now); ok; p, ok = s.next(s.now) {
+	for p, ok := s.nextPacket(s.now); ok; p, ok = s.nextPacket(s.now) {
 		packets = append(packets, p)
 	}
 	return packets
@@ -62,7 +62,7 @@ func (s *side) wait(d time.Duration) (packets []packet, after []time.Duration) {
 		if at.After(s.now) {
 			s.now = at
 		}
-		s.check(s.now)
+		s.checkDetectionTime(s.now)
 		for _, p := range s.sends() {
 			packets = append(packets, p)
 			after = append(after, s.now.Sub(begin))
@@ -79,7 +79,7 @@ func (s *side) goUp(change ...func(*packet)) {
 	s.sends()
 	s.hears(Up, append(change, final)...) // ends the poll
 	s.hears(Up, change...)
-	if s.state != Up || s.polling || s.settling {
+	if s.state != Up || s.polling || s.pollEnding {
 		s.t.Fatalf("the session is not up and at rest: %+v", s.machine)
 	}
 }
@@ -93,7 +93,7 @@ func in(t testing.TB, state State) *side {
 	switch state {
 	case AdminDown:
 		s.hears(Down)
-		s.shut()
+		s.setAdminDown()
 	case Down:
 		s.hears(AdminDown)
 	case Init:
@@ -181,7 +181,7 @@ func TestASessionSendsSlowlyUntilItIsUp(t *testing.T) {
 		t.Errorf("sent after %s, want %s", got, want)
 	}
 	for _, p := range packets {
-		if p.state != Down || p.yours != 0 || p.desiredMinTx != time.Second || p.requiredMinRx != 100*ms || p.poll {
+		if p.state != Down || p.yourDiscriminator != 0 || p.desiredMinTx != time.Second || p.requiredMinRx != 100*ms || p.poll {
 			t.Errorf("sent %+v", p)
 		}
 	}
@@ -191,7 +191,7 @@ func TestASessionSendsSlowlyUntilItIsUp(t *testing.T) {
 		t.Errorf("once up, sent after %s, want %s", got, want)
 	}
 	for n, p := range packets {
-		if p.state != Up || p.yours != 2 || p.desiredMinTx != 100*ms || p.poll != (n > 0) {
+		if p.state != Up || p.yourDiscriminator != 2 || p.desiredMinTx != 100*ms || p.poll != (n > 0) {
 			t.Errorf("once up, sent as number %d %+v", n, p)
 		}
 	}
@@ -206,7 +206,7 @@ func TestASessionThatIsSlowAnywayDoesNotPollWhenItComesUp(t *testing.T) {
 	s := newSide(t, always)
 	s.configure(2*time.Second, 100*ms, 3, false)
 	s.hears(Init)
-	if s.sends(); s.state != Up || s.polling || s.interval() != 2*time.Second {
+	if s.sends(); s.state != Up || s.polling || s.transmitInterval() != 2*time.Second {
 		t.Errorf("%+v", s.machine)
 	}
 }
@@ -249,7 +249,7 @@ func TestANeighbourThatWantsNoPacketsGetsNone(t *testing.T) {
 	if packets := s.sends(); len(packets) != 1 || !packets[0].final {
 		t.Errorf("answered a poll with %+v", packets)
 	}
-	if s.wait(time.Hour); s.state != Down || s.sent.Before(s.now.Add(-time.Second)) {
+	if s.wait(time.Hour); s.state != Down || s.lastSent.Before(s.now.Add(-time.Second)) {
 		t.Errorf("%s, but the neighbour may be another by now and gets nothing", s.state)
 	}
 }
@@ -278,7 +278,7 @@ func TestANeighbourInDemandModeIsPolledAtMost(t *testing.T) {
 
 func TestPollsAreAnsweredAtOnceAndChangeNoSchedule(t *testing.T) {
 	s := in(t, Up)
-	s.sent = s.now
+	s.lastSent = s.now
 	s.wait(50 * ms)
 	s.hears(Up, poll)
 	packets, after := s.wait(50 * ms)
@@ -314,27 +314,27 @@ func TestLessSilenceIsFatalOnlyOnceTheNeighbourKnows(t *testing.T) {
 	s.configure(100*ms, 200*ms, 3, false)
 	s.goUp()
 	s.configure(100*ms, 50*ms, 3, false)
-	if s.wait(100 * ms); s.detection() != 600*ms || !s.polling {
-		t.Errorf("before: %s", s.detection())
+	if s.wait(100 * ms); s.detectionTime() != 600*ms || !s.polling {
+		t.Errorf("before: %s", s.detectionTime())
 	}
 	s.hears(Up, final, func(p *packet) { p.desiredMinTx = 50 * ms })
-	if s.detection() != 150*ms {
-		t.Errorf("after: %s", s.detection())
+	if s.detectionTime() != 150*ms {
+		t.Errorf("after: %s", s.detectionTime())
 	}
 	s.hears(Up)
 	s.configure(100*ms, 400*ms, 3, false)
-	if s.detection() != 1200*ms {
-		t.Errorf("more silence is not fatal at once: %s", s.detection())
+	if s.detectionTime() != 1200*ms {
+		t.Errorf("more silence is not fatal at once: %s", s.detectionTime())
 	}
 	s.configure(100*ms, 400*ms, 5, false)
-	if s.wait(100 * ms); s.detection() != 1200*ms {
-		t.Errorf("the multiplier is that of the neighbour: %s", s.detection())
+	if s.wait(100 * ms); s.detectionTime() != 1200*ms {
+		t.Errorf("the multiplier is that of the neighbour: %s", s.detectionTime())
 	}
 }
 
 func TestMoreIsSentAtOnce(t *testing.T) {
 	s := in(t, Up)
-	s.sent = s.now
+	s.lastSent = s.now
 	s.configure(20*ms, 100*ms, 3, false)
 	s.hears(Up, func(p *packet) { p.requiredMinRx = 10 * ms })
 	if packets, after := s.wait(40 * ms); fmt.Sprint(after) != "[20ms 40ms]" || !packets[0].poll {
@@ -352,15 +352,15 @@ func TestAPollIsNotConfirmedByTheAnswerToAnother(t *testing.T) {
 	}
 	s.hears(Up, final)
 	s.hears(Up, final) // the answer to the second packet of the first poll
-	if s.interval() != 400*ms || s.polling {
+	if s.transmitInterval() != 400*ms || s.polling {
 		t.Errorf("after the first poll: %+v", s.machine)
 	}
 	s.hears(Up)
-	if !s.polling || s.interval() != 400*ms || s.desiredMinTx != 800*ms {
+	if !s.polling || s.transmitInterval() != 400*ms || s.desiredMinTx != 800*ms {
 		t.Errorf("during the second poll: %+v", s.machine)
 	}
 	s.hears(Up, final)
-	if s.polling || s.interval() != 800*ms {
+	if s.polling || s.transmitInterval() != 800*ms {
 		t.Errorf("after the second poll: %+v", s.machine)
 	}
 }
@@ -370,12 +370,12 @@ func TestAPollEndsWithTheSession(t *testing.T) {
 	s.configure(2*time.Second, 50*ms, 3, false)
 	s.wait(100 * ms)
 	s.hears(Down)
-	if s.polling || s.interval() != 2*time.Second || s.detection() != 300*ms {
+	if s.polling || s.transmitInterval() != 2*time.Second || s.detectionTime() != 300*ms {
 		t.Errorf("%+v", s.machine)
 	}
 	s.hears(Down)
 	s.hears(Init)
-	if s.state != Up || s.polling || s.interval() != 2*time.Second {
+	if s.state != Up || s.polling || s.transmitInterval() != 2*time.Second {
 		t.Errorf("%+v", s.machine)
 	}
 }
@@ -386,7 +386,7 @@ func TestAPassiveSideLeavesItToTheNeighbourToBegin(t *testing.T) {
 	if packets, _ := s.wait(time.Minute); len(packets) > 0 {
 		t.Errorf("began with %+v", packets)
 	}
-	s.hears(Down, func(p *packet) { p.yours = 0 })
+	s.hears(Down, func(p *packet) { p.yourDiscriminator = 0 })
 	if packets := s.sends(); len(packets) != 1 || packets[0].state != Init {
 		t.Errorf("answered %+v", packets)
 	}
@@ -405,7 +405,7 @@ func TestAPassiveSideLeavesItToTheNeighbourToBegin(t *testing.T) {
 
 func TestASessionThatIsShutSaysSoSlowly(t *testing.T) {
 	s := in(t, Up)
-	s.shut()
+	s.setAdminDown()
 	packets, after := s.wait(2 * time.Second)
 	if fmt.Sprint(after) != "[0s 1s 2s]" {
 		t.Errorf("sent after %s", after)

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// udp are the sockets of the network namespace that its thread is in.
-type udp struct {
+// pollSockets are the sockets of the network namespace that its thread is in.
+type pollSockets struct {
 	// event is readable after wake.
 	event     int
 	listeners []*udpListener
@@ -29,16 +29,16 @@ func attach() (sockets, error) {
 	if err != nil {
 		return nil, fmt.Errorf("prepare to wait for BFD packets: %w", err)
 	}
-	return &udp{event: event}, nil
+	return &pollSockets{event: event}, nil
 }
 
-func (u *udp) wake() {
+func (u *pollSockets) wake() {
 	unix.Write(u.event, binary.NativeEndian.AppendUint64(nil, 1)) // which fails only if there are very many already
 }
 
-func (u *udp) close() { unix.Close(u.event) }
+func (u *pollSockets) close() { unix.Close(u.event) }
 
-func (u *udp) wait(until time.Time) {
+func (u *pollSockets) wait(until time.Time) {
 	u.polled = append(u.polled[:0], unix.PollFd{Fd: int32(u.event), Events: unix.POLLIN})
 	for _, l := range u.listeners {
 		u.polled = append(u.polled, unix.PollFd{Fd: int32(l.fd), Events: unix.POLLIN})
@@ -85,7 +85,7 @@ func open(six bool, options ...option) (int, error) {
 	return fd, nil
 }
 
-func (u *udp) listen(s service) (listener, error) {
+func (u *pollSockets) listen(s service) (listener, error) {
 	any, options := netip.IPv4Unspecified(), []option{{unix.IPPROTO_IP, unix.IP_PKTINFO, 1}, {unix.IPPROTO_IP, unix.IP_RECVTTL, 1}}
 	if s.six {
 		any, options = netip.IPv6Unspecified(), []option{
@@ -111,7 +111,7 @@ func (u *udp) listen(s service) (listener, error) {
 
 // udpListener is a listener on a real socket.
 type udpListener struct {
-	sockets *udp
+	sockets *pollSockets
 	fd      int
 	payload [256]byte
 	control [128]byte
@@ -169,7 +169,7 @@ func addressOf(s unix.Sockaddr) netip.Addr {
 	return netip.Addr{}
 }
 
-func (u *udp) index(name string) (int, error) {
+func (u *pollSockets) index(name string) (int, error) {
 	request, err := unix.NewIfreq(name)
 	if err == nil {
 		var fd int
@@ -186,7 +186,7 @@ func (u *udp) index(name string) (int, error) {
 
 // dial connects the socket, so that the kernel tells when the neighbour's host refuses what is sent, and lets nobody else's packets
 // pile up in it.
-func (u *udp) dial(s Session, port uint16) (sender, error) {
+func (u *pollSockets) dial(s Session, port uint16) (sender, error) {
 	var ifi int
 	if s.Interface != "" {
 		var err error

@@ -64,8 +64,8 @@ type packet struct {
 	demand bool
 	// multiplier is how many packets may be missing.
 	multiplier uint8
-	// mine and yours are the discriminators of the sender's session and, unless it is 0 and unknown, of the receiver's.
-	mine, yours uint32
+	// myDiscriminator and yours are the discriminators of the sender's session and, unless it is 0 and unknown, of the receiver's.
+	myDiscriminator, yourDiscriminator uint32
 	// Intervals are whole microseconds up to maxInterval.
 	desiredMinTx, requiredMinRx, requiredMinEchoRx time.Duration
 }
@@ -91,8 +91,8 @@ func (p packet) append(b []byte) []byte {
 	flags := byte(p.state)<<6 | flag(p.poll, flagPoll) | flag(p.final, flagFinal) | flag(p.independent, flagIndependent) |
 		flag(p.authenticated, flagAuthentication) | flag(p.demand, flagDemand)
 	b = append(b, version<<5|byte(p.diagnostic&diagnosticMask), flags, p.multiplier, packetSize)
-	b = binary.BigEndian.AppendUint32(b, p.mine)
-	b = binary.BigEndian.AppendUint32(b, p.yours)
+	b = binary.BigEndian.AppendUint32(b, p.myDiscriminator)
+	b = binary.BigEndian.AppendUint32(b, p.yourDiscriminator)
 	b = binary.BigEndian.AppendUint32(b, uint32(p.desiredMinTx/time.Microsecond))
 	b = binary.BigEndian.AppendUint32(b, uint32(p.requiredMinRx/time.Microsecond))
 	return binary.BigEndian.AppendUint32(b, uint32(p.requiredMinEchoRx/time.Microsecond))
@@ -130,8 +130,8 @@ func parse(b []byte) (packet, error) {
 		authenticated:     b[1]&flagAuthentication != 0,
 		demand:            b[1]&flagDemand != 0,
 		multiplier:        b[2],
-		mine:              binary.BigEndian.Uint32(b[4:]),
-		yours:             binary.BigEndian.Uint32(b[8:]),
+		myDiscriminator:   binary.BigEndian.Uint32(b[4:]),
+		yourDiscriminator: binary.BigEndian.Uint32(b[8:]),
 		desiredMinTx:      interval(b[12:]),
 		requiredMinRx:     interval(b[16:]),
 		requiredMinEchoRx: interval(b[20:]),
@@ -149,7 +149,7 @@ func parse(b []byte) (packet, error) {
 		return packet{}, errMultiplier
 	case b[1]&flagMultipoint != 0:
 		return packet{}, errMultipoint
-	case p.mine == 0 || p.yours == 0 && p.state != Down && p.state != AdminDown:
+	case p.myDiscriminator == 0 || p.yourDiscriminator == 0 && p.state != Down && p.state != AdminDown:
 		return packet{}, errDiscriminator
 	}
 	return p, nil

@@ -12,7 +12,7 @@ import (
 
 // up is a packet of a session that is up.
 var up = packet{
-	state: Up, multiplier: 3, mine: 1, yours: 2,
+	state: Up, multiplier: 3, myDiscriminator: 1, yourDiscriminator: 2,
 	desiredMinTx: 100 * time.Millisecond, requiredMinRx: 100 * time.Millisecond,
 }
 
@@ -30,10 +30,10 @@ func TestPacketsAreWhatTheyAreOnTheWire(t *testing.T) {
 		{"up", "20c003180000000100000002000186a0000186a000000000", up},
 		{"poll", "20e003180000000100000002000186a0000186a000000000", with(up, func(p *packet) { p.poll = true })},
 		{"final", "20d003180000000100000002000186a0000186a000000000", with(up, func(p *packet) { p.final = true })},
-		{"down, begins", "204003180000000100000000000f4240000186a000000000", with(up, func(p *packet) { p.state, p.yours = Down, 0; slowly(p) })},
+		{"down, begins", "204003180000000100000000000f4240000186a000000000", with(up, func(p *packet) { p.state, p.yourDiscriminator = Down, 0; slowly(p) })},
 		{"init", "208003180000000100000002000f4240000186a000000000", with(up, func(p *packet) { p.state = Init; slowly(p) })},
 		{"down, expired", "214003180000000100000000000f4240000186a000000000",
-			with(up, func(p *packet) { p.state, p.diagnostic, p.yours = Down, DetectionTimeExpired, 0; slowly(p) })},
+			with(up, func(p *packet) { p.state, p.diagnostic, p.yourDiscriminator = Down, DetectionTimeExpired, 0; slowly(p) })},
 		{"down, neighbor signaled", "234003180000000100000002000f4240000186a000000000",
 			with(up, func(p *packet) { p.state, p.diagnostic = Down, NeighborSignaledDown; slowly(p) })},
 		{"administratively down", "270003180000000100000002000f4240000186a000000000",
@@ -95,8 +95,8 @@ func TestPacketsSurviveTheWire(t *testing.T) {
 			independent:       rapid.Bool().Draw(t, "independent"),
 			demand:            rapid.Bool().Draw(t, "demand"),
 			multiplier:        rapid.Uint8Min(1).Draw(t, "multiplier"),
-			mine:              rapid.Uint32Min(1).Draw(t, "mine"),
-			yours:             rapid.Uint32Min(1).Draw(t, "yours"),
+			myDiscriminator:   rapid.Uint32Min(1).Draw(t, "mine"),
+			yourDiscriminator: rapid.Uint32Min(1).Draw(t, "yours"),
 			desiredMinTx:      interval("desiredMinTx"),
 			requiredMinRx:     interval("requiredMinRx"),
 			requiredMinEchoRx: interval("requiredMinEchoRx"),
@@ -110,14 +110,14 @@ func TestPacketsSurviveTheWire(t *testing.T) {
 // FuzzParse checks that what is taken for a packet is one, and means what it says.
 func FuzzParse(f *testing.F) {
 	f.Add(up.append(nil))
-	f.Add(with(up, func(p *packet) { p.state, p.yours = Down, 0 }).append(nil))
+	f.Add(with(up, func(p *packet) { p.state, p.yourDiscriminator = Down, 0 }).append(nil))
 	f.Add(append(with(up, func(p *packet) { p.authenticated = true }).append(nil), 1, 4, 1, 'x'))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		p, err := parse(b)
 		if err != nil {
 			return
 		}
-		if p.multiplier == 0 || p.mine == 0 || p.yours == 0 && p.state > Down {
+		if p.multiplier == 0 || p.myDiscriminator == 0 || p.yourDiscriminator == 0 && p.state > Down {
 			t.Fatalf("%x was taken for %+v", b, p)
 		}
 		again := p.append(nil)

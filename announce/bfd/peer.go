@@ -12,8 +12,8 @@ type peer struct {
 	name   string
 	config Session
 	since  time.Time
-	// leaveAt is when the neighbour has been told for long enough that the session was ended on purpose; zero if it was not.
-	leaveAt time.Time
+	// removeAt is when the neighbour has been told for long enough that the session was ended on purpose; zero if it was not.
+	removeAt time.Time
 
 	sender sender
 	port   uint16 // from which it sends; 0 if it never did
@@ -26,11 +26,11 @@ type peer struct {
 
 	// at and place are the queue's.
 	at    time.Time
-	place int
+	index int
 }
 
 func newPeer(name string, config Session, discriminator uint32, now time.Time) *peer {
-	p := &peer{machine: newMachine(discriminator, rand.Float64), name: name, since: now, place: -1}
+	p := &peer{machine: newMachine(discriminator, rand.Float64), name: name, since: now, index: -1}
 	p.reconfigure(config)
 	return p
 }
@@ -40,21 +40,21 @@ func (p *peer) reconfigure(config Session) {
 	p.configure(config.Transmit, config.Receive, config.Multiplier, config.Passive)
 }
 
-// leave ends the session on purpose. The neighbour is told for as long as it may take to notice by itself (RFC 5880, section 6.8.16),
+// shutDown ends the session on purpose. The neighbour is told for as long as it may take to notice by itself (RFC 5880, section 6.8.16),
 // unless it was never heard.
-func (p *peer) leave(now time.Time) {
-	p.leaveAt = now
+func (p *peer) shutDown(now time.Time) {
+	p.removeAt = now
 	if p.remote != 0 {
-		p.shut()
-		p.leaveAt = now.Add(time.Duration(p.multiplier) * p.interval())
+		p.setAdminDown()
+		p.removeAt = now.Add(time.Duration(p.multiplier) * p.transmitInterval())
 	}
 }
 
 // wakeAt is when there is something to do for the session.
 func (p *peer) wakeAt() (time.Time, bool) {
 	at, ok := p.machine.wakeAt()
-	if !p.leaveAt.IsZero() && (!ok || p.leaveAt.Before(at)) {
-		return p.leaveAt, true
+	if !p.removeAt.IsZero() && (!ok || p.removeAt.Before(at)) {
+		return p.removeAt, true
 	}
 	return at, ok
 }
@@ -68,7 +68,7 @@ func (p *peer) status() Status {
 		RemoteState:      p.remoteState,
 		RemoteDiagnostic: p.remoteDiagnostic,
 		Failures:         p.failures,
-		Transmit:         p.interval(),
+		Transmit:         p.transmitInterval(),
 		LastDetection:    p.lastDetection,
 		Sent:             p.sent,
 		Received:         p.received,
@@ -76,7 +76,7 @@ func (p *peer) status() Status {
 		Err:              p.sendErr,
 	}
 	if p.remote != 0 {
-		status.Detection = p.detection()
+		status.Detection = p.detectionTime()
 	}
 	if status.Err == nil {
 		status.Err = p.refuseErr
@@ -84,8 +84,8 @@ func (p *peer) status() Status {
 	return status
 }
 
-// refuses is why a packet of the neighbour is not taken, if it is not.
-func (p *peer) refuses(c packet, ttl uint8) error {
+// validate is why a packet of the neighbour is not taken, if it is not.
+func (p *peer) validate(c packet, ttl uint8) error {
 	switch {
 	case ttl < p.config.MinimumTTL:
 		return fmt.Errorf("%w: they arrive with TTL %d, and %d is the least", ErrTTL, ttl, p.config.MinimumTTL)

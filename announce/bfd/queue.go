@@ -12,11 +12,11 @@ type queue []*peer
 func (q *queue) put(s *peer) {
 	at, ok := s.wakeAt()
 	switch {
-	case !ok && s.place >= 0:
-		heap.Remove(q, s.place)
-	case ok && s.place >= 0:
+	case !ok && s.index >= 0:
+		heap.Remove(q, s.index)
+	case ok && s.index >= 0:
 		s.at = at
-		heap.Fix(q, s.place)
+		heap.Fix(q, s.index)
 	case ok:
 		s.at = at
 		heap.Push(q, s)
@@ -25,8 +25,8 @@ func (q *queue) put(s *peer) {
 
 // remove takes a session out.
 func (q *queue) remove(s *peer) {
-	if s.place >= 0 {
-		heap.Remove(q, s.place)
+	if s.index >= 0 {
+		heap.Remove(q, s.index)
 	}
 }
 
@@ -45,13 +45,13 @@ func (q queue) Less(i, j int) bool { return q[i].at.Before(q[j].at) }
 
 func (q queue) Swap(i, j int) {
 	q[i], q[j] = q[j], q[i]
-	q[i].place, q[j].place = i, j
+	q[i].index, q[j].index = i, j
 }
 
 // Push is for package heap.
 func (q *queue) Push(x any) {
 	s := x.(*peer)
-	s.place = len(*q)
+	s.index = len(*q)
 	*q = append(*q, s)
 }
 
@@ -61,6 +61,6 @@ func (q *queue) Pop() any {
 	s := (*q)[last]
 	(*q)[last] = nil
 	*q = (*q)[:last]
-	s.place = -1
+	s.index = -1
 	return s
 }

@@ -225,7 +225,7 @@ func TestAuthenticationIsRefused(t *testing.T) {
 		w, left, _ := pair(t)
 		left.one(fast(right4))
 		pass(time.Second)
-		p := packet{state: Down, multiplier: 3, mine: 7, desiredMinTx: time.Second, authenticated: true}
+		p := packet{state: Down, multiplier: 3, myDiscriminator: 7, desiredMinTx: time.Second, authenticated: true}
 		b := append(p.append(nil), 1, 9, 1, 's', 'e', 'c', 'r', 'e', 't')
 		b[3] = byte(len(b))
 		w.deliver(service{}, datagram{payload: b, from: right4, to: left4, ttl: 255})
@@ -249,12 +249,12 @@ func TestWhatOthersSayDoesNotMatter(t *testing.T) {
 		right.one(fast(left4))
 		pass(5 * time.Second)
 		p := left.peers[discriminator(left)]
-		down := packet{state: AdminDown, multiplier: 3, mine: 7, yours: p.local}
-		w.deliver(service{}, datagram{payload: down.append(nil), from: lonely, to: left4, ttl: 255})                                      // somebody else
-		w.deliver(service{}, datagram{payload: down.append(nil), from: right4, to: left4, ttl: 254})                                      // from afar
-		w.deliver(service{multiHop: true}, datagram{payload: down.append(nil), from: right4, to: left4, ttl: 255})                        // wrong port
-		w.deliver(service{}, datagram{payload: []byte("BFD?"), from: right4, to: left4, ttl: 255})                                        // no packet
-		w.deliver(service{}, datagram{payload: with(down, func(p *packet) { p.yours++ }).append(nil), from: right4, to: left4, ttl: 255}) // of an earlier life
+		down := packet{state: AdminDown, multiplier: 3, myDiscriminator: 7, yourDiscriminator: p.local}
+		w.deliver(service{}, datagram{payload: down.append(nil), from: lonely, to: left4, ttl: 255})                                                  // somebody else
+		w.deliver(service{}, datagram{payload: down.append(nil), from: right4, to: left4, ttl: 254})                                                  // from afar
+		w.deliver(service{multiHop: true}, datagram{payload: down.append(nil), from: right4, to: left4, ttl: 255})                                    // wrong port
+		w.deliver(service{}, datagram{payload: []byte("BFD?"), from: right4, to: left4, ttl: 255})                                                    // no packet
+		w.deliver(service{}, datagram{payload: with(down, func(p *packet) { p.yourDiscriminator++ }).append(nil), from: right4, to: left4, ttl: 255}) // of an earlier life
 		synctest.Wait()
 		if s := left.is(Up); s.Err != nil || s.Refused != 1 {
 			t.Errorf("%+v", s)

@@ -21,10 +21,10 @@ func (s *Speaker) send(p *peer, packet packet) {
 		case err == nil || errors.Is(err, ErrNotListening):
 			p.sent++
 		case !errors.Is(err, errLost):
-			p.hangUp() // the next time, there may be another interface or source address
+			p.closeSender() // the next time, there may be another interface or source address
 		}
 	}
-	s.note(&p.sendErr, err)
+	s.setError(&p.sendErr, err)
 }
 
 // dial sees to it that a session has a sender, from the same port as before if it can be.
@@ -60,8 +60,8 @@ func (s *Speaker) nextPort() uint16 {
 	return s.port
 }
 
-// hangUp closes the sender.
-func (p *peer) hangUp() {
+// closeSender closes the sender.
+func (p *peer) closeSender() {
 	if p.sender != nil {
 		p.sender.close()
 		p.sender = nil

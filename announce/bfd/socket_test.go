@@ -104,7 +104,7 @@ func TestPacketsLeaveAsTheRFCsAsk(t *testing.T) {
 			if first.ttl != 255 || first.class != 0xc0 || first.port < 49152 || first.from != test.from {
 				t.Errorf("received %+v", first)
 			}
-			if second.port != first.port || second.mine != first.mine {
+			if second.port != first.port || second.myDiscriminator != first.myDiscriminator {
 				t.Errorf("received %+v, and then %+v", first, second)
 			}
 		})
@@ -121,7 +121,7 @@ func TestPacketsOverARouterAreRefusedOnARealSocket(t *testing.T) {
 			station := router.station(peer.service, 254)
 			s, _ := speak(t)
 			s.Set(map[string]Session{"router": {Peer: peer.remote}})
-			down := packet{state: Down, multiplier: 3, mine: 7, desiredMinTx: time.Second, requiredMinRx: time.Second}
+			down := packet{state: Down, multiplier: 3, myDiscriminator: 7, desiredMinTx: time.Second, requiredMinRx: time.Second}
 			station.receive()
 			station.send(peer.local, 0, down)
 			got := expect(t, s, "a refusal", func(s Status) bool { return s.Err != nil })[0]
@@ -151,18 +151,18 @@ func TestLinkLocalNeighboursOfSeveralInterfacesAreToldApart(t *testing.T) {
 	s, _ := speak(t)
 	s.Set(sessions)
 	first, second := stations[0].receive(), stations[1].receive()
-	if first.mine == second.mine || first.from != second.from {
+	if first.myDiscriminator == second.myDiscriminator || first.from != second.from {
 		t.Fatalf("received %+v and %+v", first, second)
 	}
 	link, err := routers[1].nl.LinkByName("eth0")
 	must(t, err)
-	stations[1].send(first.from, link.Attrs().Index, packet{state: Down, multiplier: 3, mine: 7, desiredMinTx: time.Second, requiredMinRx: time.Second})
+	stations[1].send(first.from, link.Attrs().Index, packet{state: Down, multiplier: 3, myDiscriminator: 7, desiredMinTx: time.Second, requiredMinRx: time.Second})
 	expect(t, s, "the second session alone to hear its neighbour", func(s Status) bool { return (s.State == Init) == (s.Name == "eth1") })
 	answer := stations[1].receive()
 	for answer.state == Down { // from before it heard
 		answer = stations[1].receive()
 	}
-	if answer.state != Init || answer.yours != 7 || answer.mine != second.mine {
+	if answer.state != Init || answer.yourDiscriminator != 7 || answer.myDiscriminator != second.myDiscriminator {
 		t.Errorf("answered %+v", answer)
 	}
 }

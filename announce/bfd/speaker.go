@@ -34,7 +34,7 @@ type Speaker struct {
 	refused map[string]refusal
 	queue   queue
 
-	listeners map[service]*ear
+	listeners map[service]*serviceListener
 	// listenAt is when to see again whether the listeners are those that are needed; zero if they are.
 	listenAt time.Time
 	// port is where to begin to look for a free source port.
@@ -64,7 +64,7 @@ func newSpeaker(attach func() (sockets, error)) *Speaker {
 		named:     map[string]*peer{},
 		paths:     map[origin][]*peer{},
 		refused:   map[string]refusal{},
-		listeners: map[service]*ear{},
+		listeners: map[service]*serviceListener{},
 		port:      firstPort + uint16(rand.IntN(lastPort-firstPort+1)),
 	}
 }
@@ -105,7 +105,7 @@ func (s *Speaker) Set(sessions map[string]Session) {
 	}
 	for name, p := range s.named {
 		if config, ok := configs[name]; !ok || errs[name] != nil || config.path() != p.config.path() {
-			s.end(p, now)
+			s.shutDown(p, now)
 		}
 	}
 	refused := map[string]refusal{}
@@ -141,9 +141,9 @@ func (s *Speaker) Set(sessions map[string]Session) {
 func (s *Speaker) add(name string, config Session, now time.Time) error {
 	at := origin{config.service(), config.Peer}
 	for _, other := range slices.Clone(s.paths[at]) {
-		switch leaving := !other.leaveAt.IsZero(); {
+		switch leaving := !other.removeAt.IsZero(); {
 		case leaving && other.config.path().overlaps(config.path()):
-			s.forget(other) // the neighbour would take its last words for those of the new one
+			s.remove(other) // the neighbour would take its last words for those of the new one
 		case !leaving && other.config.path() == config.path():
 			return fmt.Errorf("%w: %s", ErrDuplicate, other.name)
 		}
@@ -161,16 +161,16 @@ func (s *Speaker) add(name string, config Session, now time.Time) error {
 	return nil
 }
 
-// end has a session take its leave.
-func (s *Speaker) end(p *peer, now time.Time) {
+// shutDown has a session take its leave.
+func (s *Speaker) shutDown(p *peer, now time.Time) {
 	delete(s.named, p.name)
-	p.leave(now)
+	p.shutDown(now)
 	s.queue.put(p)
 	s.changed.Notify()
 }
 
-// forget drops a session.
-func (s *Speaker) forget(p *peer) {
+// remove drops a session.
+func (s *Speaker) remove(p *peer) {
 	delete(s.peers, p.local)
 	at := origin{p.config.service(), p.config.Peer}
 	s.paths[at] = slices.DeleteFunc(s.paths[at], func(o *peer) bool { return o == p })
@@ -178,7 +178,7 @@ func (s *Speaker) forget(p *peer) {
 		delete(s.paths, at)
 	}
 	s.queue.remove(p)
-	p.hangUp()
+	p.closeSender()
 	s.listenAt = time.Now()
 }
 
@@ -227,7 +227,7 @@ func (s *Speaker) step() time.Time {
 	}
 	// What has arrived by now counts before what has not: this process may just have had no processor for a while.
 	for _, e := range s.listeners {
-		s.drain(e)
+		s.receiveAll(e)
 	}
 	next, ok := s.queue.next()
 	for ; ok && !next.After(now); next, ok = s.queue.next() {
@@ -241,29 +241,29 @@ func (s *Speaker) step() time.Time {
 
 // advance does for a session what is due.
 func (s *Speaker) advance(p *peer, now time.Time) {
-	silence := now.Sub(p.heard) // if it was heard
-	s.watch(p, now, func() {
+	silence := now.Sub(p.lastReceived) // if it was heard
+	s.update(p, now, func() {
 		wasUp := p.state == Up
-		if p.check(now) && wasUp {
+		if p.checkDetectionTime(now) && wasUp {
 			p.lastDetection = silence
 		}
 	})
-	for packet, ok := p.next(now); ok; packet, ok = p.next(now) {
+	for packet, ok := p.nextPacket(now); ok; packet, ok = p.nextPacket(now) {
 		s.send(p, packet)
 	}
-	if !p.leaveAt.IsZero() && !now.Before(p.leaveAt) {
-		s.forget(p)
+	if !p.removeAt.IsZero() && !now.Before(p.removeAt) {
+		s.remove(p)
 		return
 	}
 	s.queue.put(p)
 }
 
-// watch does something to the machine of a session, and tells of what comes of it.
-func (s *Speaker) watch(p *peer, now time.Time, do func()) {
-	before, detection := p.state, p.detection()
+// update does something to the machine of a session, and tells of what comes of it.
+func (s *Speaker) update(p *peer, now time.Time, do func()) {
+	before, detection := p.state, p.detectionTime()
 	do()
 	if p.state == before {
-		if p.state == Up && p.detection() != detection {
+		if p.state == Up && p.detectionTime() != detection {
 			s.changed.Notify()
 		}
 		return
@@ -277,8 +277,8 @@ func (s *Speaker) watch(p *peer, now time.Time, do func()) {
 	s.changed.Notify()
 }
 
-// note keeps an error or that there is none, and tells if it is another one.
-func (s *Speaker) note(kept *error, err error) {
+// setError keeps an error or that there is none, and tells if it is another one.
+func (s *Speaker) setError(kept *error, err error) {
 	if (*kept == nil) != (err == nil) || err != nil && (*kept).Error() != err.Error() {
 		*kept = err
 		s.changed.Notify()
@@ -293,7 +293,7 @@ func (s *Speaker) close() {
 	}
 	clear(s.listeners)
 	for _, p := range s.peers {
-		p.hangUp()
+		p.closeSender()
 	}
 	s.sockets.close()
 	s.sockets = nil

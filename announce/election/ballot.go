@@ -7,15 +7,15 @@ type ballot struct {
 	round  *Round
 	number uint64
 	// without is a node that is taken for gone; nobody for none. Without it, standings are others.
-	without   int
-	standings map[*candidacy]standing
+	without     int
+	assessments map[*candidacy]assessment
 	// load counts per node the groups, and addresses without one, that it carries so far.
 	load []int
 }
 
 func (r *Round) newBallot(without int) *ballot {
 	r.ballots++
-	return &ballot{round: r, number: r.ballots, without: without, load: slices.Clone(r.held)}
+	return &ballot{round: r, number: r.ballots, without: without, load: slices.Clone(r.assigned)}
 }
 
 // cast gives every address a seat, in their order. Those of one part of a group are served together, when it is the turn of
@@ -25,32 +25,32 @@ func (b *ballot) cast(open []*candidacy) {
 		switch {
 		case c.ballot == b.number:
 		case c.group != nil && len(c.group.members) > 1:
-			b.seatPart(c)
+			b.electPart(c)
 		default:
-			b.seat(c, b.choose(b.standing(c).fit, c.weights, c.hash))
+			b.elect(c, b.choose(b.assessment(c).candidates, c.weights, c.hash))
 		}
 	}
 }
 
-func (b *ballot) seat(c *candidacy, node int) {
+func (b *ballot) elect(c *candidacy, node int) {
 	if node != nobody && !b.carries(c.group, node) {
 		b.load[node]++
 	}
-	c.seat, c.ballot = node, b.number
+	c.elected, c.ballot = node, b.number
 }
 
-// seatPart gives all open addresses of the part that c is in to one node: to one that has an address of the part already, if
+// electPart gives all open addresses of the part that c is in to one node: to one that has an address of the part already, if
 // there is one that is fit for all of them, and else to one that is fit for the whole part.
-func (b *ballot) seatPart(c *candidacy) {
+func (b *ballot) electPart(c *candidacy) {
 	p, found := b.partOf(c)
 	if !found {
-		b.seat(c, nobody)
+		b.elect(c, nobody)
 		return
 	}
 	var open []*candidacy
 	holders := NewSet(len(b.load))
 	for _, m := range p.members {
-		if at := b.at(m); at == nobody {
+		if at := b.ownerOf(m); at == nobody {
 			open = append(open, m)
 		} else {
 			holders.Add(at)
@@ -58,7 +58,7 @@ func (b *ballot) seatPart(c *candidacy) {
 	}
 	var weights Weights
 	for _, m := range open {
-		holders = holders.and(b.standing(m).fit)
+		holders = holders.and(b.assessment(m).candidates)
 		weights = weights.plus(m.weights)
 	}
 	among := p.common
@@ -67,15 +67,15 @@ func (b *ballot) seatPart(c *candidacy) {
 	}
 	node := b.choose(among, weights, p.members[0].hash)
 	for _, m := range open {
-		b.seat(m, node)
+		b.elect(m, node)
 	}
 }
 
 func (b *ballot) partOf(c *candidacy) (part, bool) {
 	if b.without == nobody {
-		return partWith(c.group.present(), c)
+		return partWith(c.group.currentParts(), c)
 	}
-	return partWith(c.group.parts(func(m *candidacy) Set { return b.standing(m).fit }), c)
+	return partWith(c.group.partition(func(m *candidacy) Set { return b.assessment(m).candidates }), c)
 }
 
 // choose takes the node of the highest weight, of several the one with the least load, and of several of these the one that
@@ -98,31 +98,31 @@ func (b *ballot) choose(among Set, weights Weights, hash uint64) int {
 	return best
 }
 
-func (b *ballot) standing(c *candidacy) standing {
+func (b *ballot) assessment(c *candidacy) assessment {
 	if b.without == nobody {
-		return c.standing
+		return c.assessment
 	}
-	s, known := b.standings[c]
+	s, known := b.assessments[c]
 	if !known {
-		s = c.stand(b.without)
-		b.standings[c] = s
+		s = c.assess(b.without)
+		b.assessments[c] = s
 	}
 	return s
 }
 
-// at is the node that has an address so far: the one that the ballot has given it to, or its keeper.
-func (b *ballot) at(c *candidacy) int {
+// ownerOf is the node that has an address so far: the one that the ballot has given it to, or its keeper.
+func (b *ballot) ownerOf(c *candidacy) int {
 	switch {
 	case c.ballot == b.number:
-		return c.seat
-	case c.keeper == b.without:
+		return c.elected
+	case c.assignee == b.without:
 		return nobody
 	default:
-		return c.keeper
+		return c.assignee
 	}
 }
 
 // carries says whether a node has an address of the group.
 func (b *ballot) carries(g *group, node int) bool {
-	return g != nil && slices.ContainsFunc(g.members, func(m *candidacy) bool { return b.at(m) == node })
+	return g != nil && slices.ContainsFunc(g.members, func(m *candidacy) bool { return b.ownerOf(m) == node })
 }

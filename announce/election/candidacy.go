@@ -21,61 +21,61 @@ type candidacy struct {
 	group *group
 
 	// The best claim: its maker, and the node that it hands to. Taker is the node that has taken the address over without one.
-	claimed              bool
-	tentative            bool
-	holder               string
-	maker, handTo, taker int
+	claimed                        bool
+	tentative                      bool
+	incumbentName                  string
+	incumbent, handoverTo, takenBy int
 
-	standing
+	assessment
 	owner int
 	// unreported says that the owner is another one than after the last Decide.
 	unreported bool
 
-	// seat is where the ballot of that number put the address.
-	seat   int
-	ballot uint64
+	// elected is where the ballot of that number put the address.
+	elected int
+	ballot  uint64
 }
 
-// standing is what follows for an address from its own claims and nodes.
-type standing struct {
-	// fit are the nodes that may own the address.
-	fit Set
-	why Why
-	// keeper is the node to which the best claim gives the address, or that has taken it over; nobody if it is open.
-	keeper int
+// assessment is what follows for an address from its own claims and nodes.
+type assessment struct {
+	// candidates are the nodes that may own the address.
+	candidates Set
+	why        Why
+	// assignee is the node to which the best claim gives the address, or that has taken it over; nobody if it is open.
+	assignee int
 }
 
-// stand finds the standing among the live nodes except one, which may be nobody.
-func (c *candidacy) stand(without int) standing {
+// assess finds the standing among the live nodes except one, which may be nobody.
+func (c *candidacy) assess(without int) assessment {
 	eligible := c.eligible
 	if eligible.Has(without) {
 		eligible = slices.Clone(eligible)
 		eligible.Remove(without)
 	}
-	s := standing{fit: eligible.without(c.lastResort), keeper: nobody}
-	alike := s.fit.empty() // all that could own it are last resorts
+	s := assessment{candidates: eligible.without(c.lastResort), assignee: nobody}
+	alike := s.candidates.empty() // all that could own it are last resorts
 	if alike {
-		s.fit = eligible
+		s.candidates = eligible
 	}
 	switch {
 	case !c.claimed:
 		s.why = Unclaimed
-	case s.fit.Has(c.handTo) && c.handTo != c.maker:
-		s.why, s.keeper = HandedOver, c.handTo
-	case c.maker == nobody || c.maker == without:
+	case s.candidates.Has(c.handoverTo) && c.handoverTo != c.incumbent:
+		s.why, s.assignee = HandedOver, c.handoverTo
+	case c.incumbent == nobody || c.incumbent == without:
 		s.why = IncumbentDown
-	case !s.fit.Has(c.maker):
+	case !s.candidates.Has(c.incumbent):
 		s.why = IncumbentIneligible
 	default:
-		s.why, s.keeper = Incumbent, c.maker
+		s.why, s.assignee = Incumbent, c.incumbent
 	}
 	switch {
-	case !c.claimed || !s.fit.Has(c.taker):
-	case s.keeper == nobody:
-		s.keeper = c.taker
-	case alike && s.why == Incumbent && c.taker != c.maker:
+	case !c.claimed || !s.candidates.Has(c.takenBy):
+	case s.assignee == nobody:
+		s.assignee = c.takenBy
+	case alike && s.why == Incumbent && c.takenBy != c.incumbent:
 		// The taker was fitter when it took the address over, and announces it. To give it back would be one move more.
-		s.why, s.keeper = IncumbentIneligible, c.taker
+		s.why, s.assignee = IncumbentIneligible, c.takenBy
 	}
 	return s
 }

@@ -7,8 +7,8 @@ type group struct {
 	name string
 	// members are sorted by age.
 	members []*candidacy
-	// split are the parts as the members stand; nil when they must be found again.
-	split []part
+	// cachedParts are the parts as the members stand; nil when they must be found again.
+	cachedParts []part
 }
 
 // part are addresses of a group for all of which some node is fit. A group has one part, or several if no node could own all
@@ -23,33 +23,33 @@ type part struct {
 func (g *group) add(c *candidacy) {
 	i, _ := slices.BinarySearchFunc(g.members, c, older)
 	g.members = slices.Insert(g.members, i, c)
-	g.split = nil
+	g.cachedParts = nil
 }
 
 func (g *group) remove(c *candidacy) {
 	g.members = slices.DeleteFunc(g.members, func(m *candidacy) bool { return m == c })
-	g.split = nil
+	g.cachedParts = nil
 }
 
-// keeps says whether a node is the keeper of a member other than c.
-func (g *group) keeps(node int, c *candidacy) bool {
+// hasAssignee says whether a node is the keeper of a member other than c.
+func (g *group) hasAssignee(node int, c *candidacy) bool {
 	if g == nil {
 		return false
 	}
-	return slices.ContainsFunc(g.members, func(m *candidacy) bool { return m != c && m.keeper == node })
+	return slices.ContainsFunc(g.members, func(m *candidacy) bool { return m != c && m.assignee == node })
 }
 
-// present are the parts as the members stand.
-func (g *group) present() []part {
-	if g.split == nil {
-		g.split = g.parts(func(m *candidacy) Set { return m.fit })
+// currentParts are the parts as the members stand.
+func (g *group) currentParts() []part {
+	if g.cachedParts == nil {
+		g.cachedParts = g.partition(func(m *candidacy) Set { return m.candidates })
 	}
-	return g.split
+	return g.cachedParts
 }
 
-// parts splits the group: every member, oldest first, joins the first part that has a node which is fit for it too. Members
+// partition splits the group: every member, oldest first, joins the first part that has a node which is fit for it too. Members
 // for which no node is fit are in no part.
-func (g *group) parts(fit func(*candidacy) Set) []part {
+func (g *group) partition(fit func(*candidacy) Set) []part {
 	var parts []part
 	for _, m := range g.members {
 		set := fit(m)

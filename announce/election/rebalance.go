@@ -58,9 +58,9 @@ type bundle struct {
 func (r *Round) bundles() []bundle {
 	var bundles []bundle
 	for _, c := range slices.SortedFunc(maps.Values(r.addresses), older) {
-		p, found := part{[]*candidacy{c}, c.fit}, !c.fit.empty()
+		p, found := part{[]*candidacy{c}, c.candidates}, !c.candidates.empty()
 		if c.group != nil {
-			p, found = partWith(c.group.present(), c)
+			p, found = partWith(c.group.currentParts(), c)
 		}
 		if !found || p.members[0] != c {
 			continue
@@ -167,7 +167,7 @@ func (l *layout) take(k *kind, node int) bundle {
 	return b
 }
 
-func (l *layout) from(node int) []step {
+func (l *layout) stepsFrom(node int) []step {
 	steps := l.steps[node]
 	if !l.known[node] {
 		l.known[node] = true
@@ -195,7 +195,7 @@ func (l *layout) level() {
 				load--
 				continue
 			}
-			l.follow(paths, to)
+			l.apply(paths, to)
 			better = true
 		}
 	}
@@ -238,7 +238,7 @@ func (l *layout) paths(start func(node int) bool) []path {
 	for len(queue) > 0 {
 		n := queue[0]
 		queue, queued[n] = queue[1:], false
-		for m, s := range l.from(n) {
+		for m, s := range l.stepsFrom(n) {
 			if s.kind == nil || paths[m].reached && paths[n].moves+s.moves >= paths[m].moves {
 				continue
 			}
@@ -252,8 +252,8 @@ func (l *layout) paths(start func(node int) bool) []path {
 	return paths
 }
 
-// follow takes the steps of a path.
-func (l *layout) follow(paths []path, to int) {
+// apply takes the steps of a path.
+func (l *layout) apply(paths []path, to int) {
 	for from := paths[to].from; from != nobody; to, from = from, paths[from].from {
 		k := l.steps[from][to].kind
 		l.put(k, to, l.take(k, from))

@@ -17,8 +17,8 @@ type Round struct {
 
 	addresses map[netip.Addr]*candidacy
 	groups    map[string]*group
-	// held counts per node the groups, and addresses without one, of which it is a keeper.
-	held []int
+	// assigned counts per node the groups, and addresses without one, of which it is a keeper.
+	assigned []int
 	// open are the addresses without a keeper; order is open sorted, nil when it must be sorted again.
 	open  map[*candidacy]struct{}
 	order []*candidacy
@@ -29,22 +29,22 @@ type Round struct {
 
 	// ballots counts them.
 	ballots uint64
-	// heirs has, for each node that was asked about, who owns its addresses without it.
-	heirs map[int]map[*candidacy]int
+	// successors has, for each node that was asked about, who owns its addresses without it.
+	successors map[int]map[*candidacy]int
 }
 
 // NewRound starts an election among the live nodes, which must be sorted and without duplicates.
 func NewRound(nodes []string) *Round {
 	r := &Round{
-		nodes:     nodes,
-		index:     make(map[string]int, len(nodes)),
-		hashes:    make([]uint64, len(nodes)),
-		addresses: map[netip.Addr]*candidacy{},
-		groups:    map[string]*group{},
-		held:      make([]int, len(nodes)),
-		open:      map[*candidacy]struct{}{},
-		removed:   map[netip.Addr]struct{}{},
-		heirs:     map[int]map[*candidacy]int{},
+		nodes:      nodes,
+		index:      make(map[string]int, len(nodes)),
+		hashes:     make([]uint64, len(nodes)),
+		addresses:  map[netip.Addr]*candidacy{},
+		groups:     map[string]*group{},
+		assigned:   make([]int, len(nodes)),
+		open:       map[*candidacy]struct{}{},
+		removed:    map[netip.Addr]struct{}{},
+		successors: map[int]map[*candidacy]int{},
 	}
 	for i, n := range nodes {
 		r.index[n] = i
@@ -64,31 +64,31 @@ func (r *Round) Set(ip netip.Addr, a Address) {
 		r.addresses[ip] = c
 		if _, again := r.removed[ip]; again {
 			delete(r.removed, ip)
-			r.report(c)
+			r.markChanged(c)
 		}
 	} else {
-		r.forget(c)
+		r.withdraw(c)
 	}
-	r.touch()
+	r.invalidate()
 	c.created, c.eligible, c.lastResort, c.weights = a.Created, a.Eligible, a.LastResort, a.Weights
 	best, claimed := Best(a.Claims)
-	c.claimed, c.tentative, c.holder = claimed, best.Tentative, best.Node
-	c.maker, c.handTo, c.taker = r.find(best.Node), r.find(best.HandoverTo), r.find(a.Taken)
-	c.standing = c.stand(nobody)
-	r.join(c, a.Group)
+	c.claimed, c.tentative, c.incumbentName = claimed, best.Tentative, best.Node
+	c.incumbent, c.handoverTo, c.takenBy = r.indexOf(best.Node), r.indexOf(best.HandoverTo), r.indexOf(a.Taken)
+	c.assessment = c.assess(nobody)
+	r.joinGroup(c, a.Group)
 
-	if c.keeper == nobody {
+	if c.assignee == nobody {
 		r.open[c] = struct{}{}
 		r.order = nil
 		return
 	}
-	if !c.group.keeps(c.keeper, c) {
-		r.held[c.keeper]++
+	if !c.group.hasAssignee(c.assignee, c) {
+		r.assigned[c.assignee]++
 	}
-	r.own(c, c.keeper)
+	r.setOwner(c, c.assignee)
 }
 
-func (r *Round) find(node string) int {
+func (r *Round) indexOf(node string) int {
 	if node == "" {
 		return nobody
 	}
@@ -98,7 +98,7 @@ func (r *Round) find(node string) int {
 	return nobody
 }
 
-func (r *Round) join(c *candidacy, name string) {
+func (r *Round) joinGroup(c *candidacy, name string) {
 	if name == "" {
 		return
 	}
@@ -116,19 +116,19 @@ func (r *Round) Remove(ip netip.Addr) {
 	if c == nil {
 		return
 	}
-	r.forget(c)
-	r.touch()
+	r.withdraw(c)
+	r.invalidate()
 	delete(r.addresses, ip)
 	r.removed[ip] = struct{}{}
 }
 
-// forget takes the part that an address plays for the others back.
-func (r *Round) forget(c *candidacy) {
-	if c.keeper == nobody {
+// withdraw takes the part that an address plays for the others back.
+func (r *Round) withdraw(c *candidacy) {
+	if c.assignee == nobody {
 		delete(r.open, c)
 		r.order = nil
-	} else if !c.group.keeps(c.keeper, c) {
-		r.held[c.keeper]--
+	} else if !c.group.hasAssignee(c.assignee, c) {
+		r.assigned[c.assignee]--
 	}
 	if c.group == nil {
 		return
@@ -139,22 +139,22 @@ func (r *Round) forget(c *candidacy) {
 	c.group = nil
 }
 
-// touch makes the decisions be made again.
-func (r *Round) touch() {
+// invalidate makes the decisions be made again.
+func (r *Round) invalidate() {
 	r.stale = true
-	clear(r.heirs)
+	clear(r.successors)
 }
 
-// own makes a node the owner of an address.
-func (r *Round) own(c *candidacy, node int) {
+// setOwner makes a node the owner of an address.
+func (r *Round) setOwner(c *candidacy, node int) {
 	if c.owner != node {
 		c.owner = node
-		r.report(c)
+		r.markChanged(c)
 	}
 }
 
-// report has Decide report an address.
-func (r *Round) report(c *candidacy) {
+// markChanged has Decide report an address.
+func (r *Round) markChanged(c *candidacy) {
 	if c.unreported {
 		return
 	}
@@ -196,7 +196,7 @@ func (r *Round) assign() {
 	b := r.newBallot(nobody)
 	b.cast(r.order)
 	for _, c := range r.order {
-		r.own(c, c.seat)
+		r.setOwner(c, c.elected)
 	}
 }
 
@@ -206,7 +206,7 @@ func (r *Round) Decision(ip netip.Addr) Decision {
 	if c == nil {
 		return Decision{}
 	}
-	d := Decision{Why: c.why, Incumbent: c.holder, Tentative: c.tentative}
+	d := Decision{Why: c.why, Incumbent: c.incumbentName, Tentative: c.tentative}
 	if c.owner == nobody {
 		d.Why = Nobody
 	} else {

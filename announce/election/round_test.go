@@ -243,7 +243,7 @@ func BenchmarkRound(b *testing.B) {
 	b.Run("successors of a node with 1000 addresses", func(b *testing.B) {
 		r := fill(func(i int, a Address) Address { return claimed(max(0, i-1000), a) })
 		for b.Loop() {
-			clear(r.heirs)
+			clear(r.successors)
 			for i := range 1000 {
 				if r.Successor(address(i)) == "" {
 					b.Fatalf("nobody succeeds in %s", address(i))

@@ -13,10 +13,10 @@ func (r *Round) Successor(ip netip.Addr) string {
 	if c == nil || c.owner == nobody {
 		return ""
 	}
-	heirs, known := r.heirs[c.owner]
+	heirs, known := r.successors[c.owner]
 	if !known {
 		heirs = r.decideWithout(c.owner)
-		r.heirs[c.owner] = heirs
+		r.successors[c.owner] = heirs
 	}
 	if heir := heirs[c]; heir != nobody {
 		return r.nodes[heir]
@@ -29,25 +29,25 @@ func (r *Round) Successor(ip netip.Addr) string {
 func (r *Round) decideWithout(node int) map[*candidacy]int {
 	var vacant []*candidacy
 	for _, c := range r.addresses {
-		if c.keeper == nobody || c.keeper == node {
+		if c.assignee == nobody || c.assignee == node {
 			vacant = append(vacant, c)
 		}
 	}
 	slices.SortFunc(vacant, older)
 
 	b := r.newBallot(node)
-	b.standings = make(map[*candidacy]standing, len(vacant))
+	b.assessments = make(map[*candidacy]assessment, len(vacant))
 	// A claim that was not the node's may hold now: one that it was to take over, or one of a last resort.
 	for _, c := range vacant {
-		if keeper := b.standing(c).keeper; keeper != nobody {
-			b.seat(c, keeper)
+		if keeper := b.assessment(c).assignee; keeper != nobody {
+			b.elect(c, keeper)
 		}
 	}
 	b.cast(vacant)
 	heirs := map[*candidacy]int{}
 	for _, c := range vacant {
 		if c.owner == node {
-			heirs[c] = c.seat
+			heirs[c] = c.elected
 		}
 	}
 	return heirs

@@ -9,9 +9,9 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// shot is the next announcement of a claim.
-type shot struct {
-	claim *claim
+// scheduled is the next announcement of a claim.
+type scheduled struct {
+	address *servedAddress
 	// step counts the packets before this one: those of one announcement, in all forms, then those of the next.
 	step int
 	at   time.Time // when it is due
@@ -19,12 +19,12 @@ type shot struct {
 
 // announce sends the announcements of the port's own claims, when they are due and as fast as the rate allows, until sending
 // fails or the context ends.
-func (p *port) announce(ctx context.Context, conn conn) error {
+func (p *ifaceResponder) announce(ctx context.Context, conn conn) error {
 	r := p.responder
 	limiter := rate.NewLimiter(rate.Limit(r.Rate), r.Burst)
-	later := queue{before: func(a, b shot) bool { return a.at.Before(b.at) }}
+	later := queue{before: func(a, b scheduled) bool { return a.at.Before(b.at) }}
 	// What is new matters most: those whom an address has just left cannot reach it.
-	due := queue{before: func(a, b shot) bool { return a.step < b.step || a.step == b.step && a.at.Before(b.at) }}
+	due := queue{before: func(a, b scheduled) bool { return a.step < b.step || a.step == b.step && a.at.Before(b.at) }}
 
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -41,19 +41,19 @@ func (p *port) announce(ctx context.Context, conn conn) error {
 				return err
 			}
 			if c.owner == nil {
-				heap.Push(&due, shot{claim: c, at: time.Now()})
+				heap.Push(&due, scheduled{address: c, at: time.Now()})
 			}
 		}
 		for _, c := range gone {
 			conn.leave(c.addr)
 		}
-		for later.Len() > 0 && !later.shots[0].at.After(time.Now()) {
+		for later.Len() > 0 && !later.items[0].at.After(time.Now()) {
 			heap.Push(&due, heap.Pop(&later))
 		}
 		switch {
 		case due.Len() > 0:
-			s := heap.Pop(&due).(shot)
-			if !p.announces(s.claim) {
+			s := heap.Pop(&due).(scheduled)
+			if !p.announces(s.address) {
 				timer.Reset(0)
 				continue
 			}
@@ -62,7 +62,7 @@ func (p *port) announce(ctx context.Context, conn conn) error {
 				timer.Reset(wait)
 				continue
 			}
-			if err := conn.announce(s.claim.addr, s.step%p.protocol.forms()); err != nil {
+			if err := conn.announce(s.address.addr, s.step%p.protocol.forms()); err != nil {
 				return err
 			}
 			r.announced.add(p.protocol)
@@ -71,7 +71,7 @@ func (p *port) announce(ctx context.Context, conn conn) error {
 			}
 			timer.Reset(0)
 		case later.Len() > 0:
-			timer.Reset(time.Until(later.shots[0].at))
+			timer.Reset(time.Until(later.items[0].at))
 		}
 	}
 }
@@ -87,7 +87,7 @@ func reserve(limiter *rate.Limiter) time.Duration {
 }
 
 // after returns the announcement that follows one that has just been sent. However late that was, the next keeps its distance.
-func (p *port) after(s shot) (shot, bool) {
+func (p *ifaceResponder) after(s scheduled) (scheduled, bool) {
 	r, now := p.responder, time.Now()
 	repeats, forms := r.Repeats, p.protocol.forms()
 	if p.protocol == ndpProtocol {
@@ -103,24 +103,24 @@ func (p *port) after(s shot) (shot, bool) {
 		s.step = forms * len(repeats) // each refresh ranks as the first did
 		s.at = now.Add(r.Refresh - r.Refresh/10 + rand.N(r.Refresh/5+1))
 	default:
-		return shot{}, false
+		return scheduled{}, false
 	}
 	return s, true
 }
 
 // queue is a heap of announcements.
 type queue struct {
-	shots  []shot
-	before func(a, b shot) bool
+	items  []scheduled
+	before func(a, b scheduled) bool
 }
 
-func (q *queue) Len() int           { return len(q.shots) }
-func (q *queue) Less(i, j int) bool { return q.before(q.shots[i], q.shots[j]) }
-func (q *queue) Swap(i, j int)      { q.shots[i], q.shots[j] = q.shots[j], q.shots[i] }
-func (q *queue) Push(s any)         { q.shots = append(q.shots, s.(shot)) }
+func (q *queue) Len() int           { return len(q.items) }
+func (q *queue) Less(i, j int) bool { return q.before(q.items[i], q.items[j]) }
+func (q *queue) Swap(i, j int)      { q.items[i], q.items[j] = q.items[j], q.items[i] }
+func (q *queue) Push(s any)         { q.items = append(q.items, s.(scheduled)) }
 func (q *queue) Pop() any {
-	last := len(q.shots) - 1
-	s := q.shots[last]
-	q.shots = q.shots[:last]
+	last := len(q.items) - 1
+	s := q.items[last]
+	q.items = q.items[:last]
 	return s
 }

@@ -9,14 +9,14 @@ import (
 
 var (
 	broadcast = net.HardwareAddr{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
-	nobody    = net.HardwareAddr{0, 0, 0, 0, 0, 0}
+	noMAC     = net.HardwareAddr{0, 0, 0, 0, 0, 0}
 )
 
-// heard returns what an ARP packet that came from source says, if it is one of use. The probes of RFC 5227, whose sender has no
+// parseARP returns what an ARP packet that came from source says, if it is one of use. The probes of RFC 5227, whose sender has no
 // address yet, ask and claim nothing; announcements claim and ask nothing, because their sender asks for its own address.
-func heard(p *arp.Packet, source net.HardwareAddr) (message, bool) {
+func parseARP(p *arp.Packet, source net.HardwareAddr) (message, bool) {
 	request := p.Operation == arp.OperationRequest
-	if !request && p.Operation != arp.OperationReply || !p.SenderIP.Is4() || !p.TargetIP.Is4() || !isStation(p.SenderHardwareAddr) {
+	if !request && p.Operation != arp.OperationReply || !p.SenderIP.Is4() || !p.TargetIP.Is4() || !isUnicast(p.SenderHardwareAddr) {
 		return message{}, false
 	}
 	m := message{source: source, from: p.SenderIP, mac: p.SenderHardwareAddr}
@@ -29,8 +29,8 @@ func heard(p *arp.Packet, source net.HardwareAddr) (message, bool) {
 	return m, m.claims.IsValid() || m.asks.IsValid()
 }
 
-// isStation tells whether mac is the Ethernet address of one station, and not of many.
-func isStation(mac net.HardwareAddr) bool {
+// isUnicast tells whether mac is the Ethernet address of one station, and not of many.
+func isUnicast(mac net.HardwareAddr) bool {
 	const group = 1
 	return len(mac) == len(broadcast) && mac[0]&group == 0
 }
@@ -43,7 +43,7 @@ func reply(m message, mac net.HardwareAddr) *arp.Packet {
 // gratuitous tells everybody that the address is at mac. Receivers differ in which form they take: Linux takes a reply
 // at once only if its target hardware address is that of the sender.
 func gratuitous(form arp.Operation, mac net.HardwareAddr, addr netip.Addr) *arp.Packet {
-	target := nobody
+	target := noMAC
 	if form == arp.OperationReply {
 		target = mac
 	}

@@ -62,7 +62,7 @@ func (s *arpSocket) read() (message, error) {
 		if err := p.UnmarshalBinary(s.buf[:n]); err != nil {
 			continue
 		}
-		if m, ok := heard(p, from.(*packet.Addr).HardwareAddr); ok {
+		if m, ok := parseARP(p, from.(*packet.Addr).HardwareAddr); ok {
 			return m, nil
 		}
 	}
@@ -76,7 +76,7 @@ func (s *arpSocket) ask(addr, from netip.Addr) error {
 	if err := s.join(addr); err != nil {
 		return err
 	}
-	return s.send(newPacket(arp.OperationRequest, s.ifi.MAC, from, nobody, addr), broadcast)
+	return s.send(newPacket(arp.OperationRequest, s.ifi.MAC, from, noMAC, addr), broadcast)
 }
 
 func (s *arpSocket) announce(addr netip.Addr, form int) error {

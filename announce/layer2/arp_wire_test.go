@@ -23,7 +23,7 @@ func TestOnTheWireOnlyQuestionsForItsAddressesAreAnswered(t *testing.T) {
 
 	client, stranger := netip.MustParseAddr("192.0.2.1"), net.HardwareAddr{2, 0, 0, 0, 0, 0x99}
 	ask := func(addr netip.Addr) *arp.Packet {
-		return newPacket(arp.OperationRequest, s.mac, client, nobody, addr)
+		return newPacket(arp.OperationRequest, s.mac, client, noMAC, addr)
 	}
 	tests := map[string]struct {
 		frame  []byte
@@ -31,7 +31,7 @@ func TestOnTheWireOnlyQuestionsForItsAddressesAreAnswered(t *testing.T) {
 	}{
 		"broadcast":                      {frame(s.mac, broadcast, untagged, ask(vip1)), true},
 		"unicast":                        {frame(s.mac, mac, untagged, ask(vip1)), true},
-		"probe":                          {frame(s.mac, broadcast, untagged, newPacket(arp.OperationRequest, s.mac, netip.IPv4Unspecified(), nobody, vip1)), true},
+		"probe":                          {frame(s.mac, broadcast, untagged, newPacket(arp.OperationRequest, s.mac, netip.IPv4Unspecified(), noMAC, vip1)), true},
 		"priority tag":                   {frame(s.mac, broadcast, 5<<13, ask(vip1)), true},
 		"VLAN tag":                       {frame(s.mac, broadcast, 100, ask(vip1)), false},
 		"to another station":             {frame(s.mac, stranger, untagged, ask(vip1)), false},
@@ -113,7 +113,7 @@ func TestARPOfOthersDoesNotWakeTheNode(t *testing.T) {
 
 	client, last := netip.MustParseAddr("198.51.100.1"), netip.MustParseAddr("192.0.2.110")
 	about := func(sender, target netip.Addr) {
-		s.send(frame(s.mac, broadcast, untagged, newPacket(arp.OperationRequest, s.mac, sender, nobody, target)))
+		s.send(frame(s.mac, broadcast, untagged, newPacket(arp.OperationRequest, s.mac, sender, noMAC, target)))
 	}
 	heard := func(what string, want ...netip.Addr) {
 		t.Helper()

@@ -26,7 +26,7 @@ func BenchmarkAnswer(b *testing.B) {
 	for _, count := range []int{10, 10_000} {
 		b.Run(fmt.Sprintf("addresses=%d", count), func(b *testing.B) {
 			s := answering(b, unix.ETH_P_ARP, vip1, count)
-			question := frame(s.mac, broadcast, untagged, newPacket(arp.OperationRequest, s.mac, netip.MustParseAddr("192.0.2.1"), nobody, vip1))
+			question := frame(s.mac, broadcast, untagged, newPacket(arp.OperationRequest, s.mac, netip.MustParseAddr("192.0.2.1"), noMAC, vip1))
 			ask(b, func() {
 				s.send(question)
 				s.receive("an answer", isAnswer)
@@ -118,7 +118,7 @@ func BenchmarkAsk(b *testing.B) {
 			for b.Loop() {
 				b.StopTimer()
 				for range 2 { // the second time finds them idle since the first
-					closeAll(p.dismiss(false))
+					closeAll(p.takeIdle(false))
 				}
 				b.StartTimer()
 				question()

@@ -27,7 +27,7 @@ func TestOnTheWireACaretakerSpeaksForTheOwnerFromItsOwnAddress(t *testing.T) {
 	client := netip.MustParseAddr("192.0.2.1")
 	for _, sender := range []netip.Addr{client, netip.IPv4Unspecified()} {
 		answer := frame(own, s.mac, untagged, newPacket(arp.OperationReply, ownerMAC, vip1, s.mac, sender))
-		s.until(answer, frame(s.mac, broadcast, untagged, newPacket(arp.OperationRequest, s.mac, sender, nobody, vip1)))
+		s.until(answer, frame(s.mac, broadcast, untagged, newPacket(arp.OperationRequest, s.mac, sender, noMAC, vip1)))
 	}
 
 	s = h.stationFor("lan", unix.ETH_P_IPV6)

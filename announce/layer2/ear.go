@@ -9,52 +9,52 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// ear is a socket of a Prober: all questions of a protocol on an interface go out through it, and all answers come in.
-type ear struct {
-	key     earKey
+// probeSocket is a socket of a Prober: all questions of a protocol on an interface go out through it, and all answers come in.
+type probeSocket struct {
+	key     probeSocketKey
 	lan     lan
 	conn    conn
 	limiter *rate.Limiter
-	// probing has a token for each address that is being probed. Those that come first are through while others wait, which
+	// probeSlots has a token for each address that is being probed. Those that come first are through while others wait, which
 	// takes no longer for all of them.
-	probing chan struct{}
+	probeSlots chan struct{}
 
 	// users are the questions that are being asked, and idle says that there were none for a while. The prober's lock guards
 	// both.
 	users int
 	idle  bool
 
-	mu        sync.Mutex
-	listeners map[netip.Addr][]*listener
+	mu      sync.Mutex
+	waiters map[netip.Addr][]*waiter
 
 	failed chan struct{} // closed once err is there
 	err    error
 }
 
-// earKey is what one socket is good for: a protocol on an interface for as long as that has its hardware address.
-type earKey struct {
+// probeSocketKey is what one socket is good for: a protocol on an interface for as long as that has its hardware address.
+type probeSocketKey struct {
 	index    int
 	mac      string
 	protocol protocol
 }
 
-// listener waits for the answer to a question.
-type listener struct {
-	ear      *ear
+// waiter waits for the answer to a question.
+type waiter struct {
+	socket   *probeSocket
 	question Question
 	answer   chan Answer // has room for the first
 }
 
-func newEar(p *Prober, key earKey, conn conn) *ear {
-	return &ear{
+func newProbeSocket(p *Prober, key probeSocketKey, conn conn) *probeSocket {
+	return &probeSocket{
 		key: key, lan: p.lan, conn: conn, limiter: rate.NewLimiter(rate.Limit(p.Rate), p.Burst),
-		probing:   make(chan struct{}, p.Burst),
-		listeners: map[netip.Addr][]*listener{}, failed: make(chan struct{}),
+		probeSlots: make(chan struct{}, p.Burst),
+		waiters:    map[netip.Addr][]*waiter{}, failed: make(chan struct{}),
 	}
 }
 
 // run hears messages until the socket fails or is closed.
-func (e *ear) run() {
+func (e *probeSocket) run() {
 	defer close(e.failed)
 	defer e.conn.close()
 	for {
@@ -63,15 +63,15 @@ func (e *ear) run() {
 			e.err = err
 			return
 		}
-		e.hear(m)
+		e.deliver(m)
 	}
 }
 
-// hear passes a message on to those who wait for it.
-func (e *ear) hear(m message) {
+// deliver passes a message on to those who wait for it.
+func (e *probeSocket) deliver(m message) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	answered, wanted := e.listeners[m.claims], e.listeners[m.asks]
+	answered, wanted := e.waiters[m.claims], e.waiters[m.asks]
 	if !m.probes() {
 		wanted = nil
 	}
@@ -91,30 +91,30 @@ func (e *ear) hear(m message) {
 	}
 }
 
-func (e *ear) add(q Question) *listener {
-	l := &listener{ear: e, question: q, answer: make(chan Answer, 1)}
+func (e *probeSocket) add(q Question) *waiter {
+	l := &waiter{socket: e, question: q, answer: make(chan Answer, 1)}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.listeners[q.Address] = append(e.listeners[q.Address], l)
+	e.waiters[q.Address] = append(e.waiters[q.Address], l)
 	return l
 }
 
-func (e *ear) remove(l *listener) {
+func (e *probeSocket) remove(l *waiter) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	addr := l.question.Address
-	var rest []*listener
-	for _, other := range e.listeners[addr] {
+	var rest []*waiter
+	for _, other := range e.waiters[addr] {
 		if other != l {
 			rest = append(rest, other)
 		}
 	}
-	if e.listeners[addr] = rest; len(rest) == 0 {
-		delete(e.listeners, addr)
+	if e.waiters[addr] = rest; len(rest) == 0 {
+		delete(e.waiters, addr)
 	}
 }
 
-func (l *listener) take(a Answer) {
+func (l *waiter) take(a Answer) {
 	if l.question.Accept != nil && !l.question.Accept(a) {
 		return
 	}
@@ -125,7 +125,7 @@ func (l *listener) take(a Answer) {
 }
 
 // wait waits for an answer, for some time.
-func (l *listener) wait(ctx context.Context, limit time.Duration) (Answer, bool, error) {
+func (l *waiter) wait(ctx context.Context, limit time.Duration) (Answer, bool, error) {
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
@@ -135,7 +135,7 @@ func (l *listener) wait(ctx context.Context, limit time.Duration) (Answer, bool,
 		return Answer{}, false, nil
 	case <-ctx.Done():
 		return Answer{}, false, ctx.Err()
-	case <-l.ear.failed:
-		return Answer{}, false, l.ear.err
+	case <-l.socket.failed:
+		return Answer{}, false, l.socket.err
 	}
 }

@@ -16,7 +16,7 @@ type fakeLAN struct {
 	mu         sync.Mutex
 	interfaces []Interface
 	watchers   []notify.Signal
-	conns      map[place]*fakeConn // the last one opened
+	conns      map[ifaceProtocol]*fakeConn // the last one opened
 	opened     int
 	sent       []sent
 	refuse     error // what listening fails with
@@ -33,7 +33,7 @@ type sent struct {
 }
 
 func newFakeLAN(names ...string) *fakeLAN {
-	f := &fakeLAN{conns: map[place]*fakeConn{}}
+	f := &fakeLAN{conns: map[ifaceProtocol]*fakeConn{}}
 	for n, name := range names {
 		f.interfaces = append(f.interfaces, Interface{Name: name, Index: n + 1, MAC: net.HardwareAddr{2, 0, 0, 0, 0, byte(n + 1)}, Up: true})
 	}
@@ -73,7 +73,7 @@ func (f *fakeLAN) listen(i Interface, p protocol) (conn, error) {
 		return nil, f.refuse
 	}
 	c := &fakeConn{
-		lan: f, at: place{i.Name, p}, mac: i.MAC,
+		lan: f, at: ifaceProtocol{i.Name, p}, mac: i.MAC,
 		in: make(chan message, 1), broken: make(chan struct{}), joined: map[netip.Addr]int{},
 	}
 	f.conns[c.at] = c
@@ -94,7 +94,7 @@ func (f *fakeLAN) claim(ifi string, addr netip.Addr, source, mac net.HardwareAdd
 func (f *fakeLAN) hear(ifi string, p protocol, m message) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if c := f.conns[place{ifi, p}]; c != nil {
+	if c := f.conns[ifaceProtocol{ifi, p}]; c != nil {
 		c.in <- m
 	}
 }
@@ -132,7 +132,7 @@ func (f *fakeLAN) joined(ifi string, p protocol) []netip.Addr {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var addresses []netip.Addr
-	if c := f.conns[place{ifi, p}]; c != nil {
+	if c := f.conns[ifaceProtocol{ifi, p}]; c != nil {
 		for addr, times := range c.joined {
 			if times > 0 {
 				addresses = append(addresses, addr)
@@ -145,7 +145,7 @@ func (f *fakeLAN) joined(ifi string, p protocol) []netip.Addr {
 
 type fakeConn struct {
 	lan    *fakeLAN
-	at     place
+	at     ifaceProtocol
 	mac    net.HardwareAddr
 	in     chan message
 	once   sync.Once
@@ -206,7 +206,7 @@ func (c *fakeConn) leave(addr netip.Addr) {
 // breakSocket has the socket of a protocol on an interface fail, if there is one.
 func (f *fakeLAN) breakSocket(ifi string, p protocol) {
 	f.mu.Lock()
-	c := f.conns[place{ifi, p}]
+	c := f.conns[ifaceProtocol{ifi, p}]
 	f.mu.Unlock()
 	if c != nil {
 		c.close()

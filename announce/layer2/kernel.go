@@ -87,8 +87,8 @@ func (k *kernelAddresses) all() map[netip.Addr][]string {
 // arpSettings are the sysctls arp_ignore and arp_announce as they hold for an interface.
 type arpSettings struct{ ignore, announce int }
 
-// loudness is what the kernel says of an address that it has, by itself.
-type loudness struct {
+// kernelReply is what the kernel says of an address that it has, by itself.
+type kernelReply struct {
 	addr netip.Addr
 	// has is the interface on which it has the address, and says the one on which it speaks.
 	has, says string
@@ -96,13 +96,13 @@ type loudness struct {
 	answers, announces bool
 }
 
-// loud tells what the kernel says on an interface of an address that it has on an interface.
+// kernelReplyFor tells what the kernel says on an interface of an address that it has on an interface.
 //
 // It answers ARP requests for any address of its own, wherever that is, unless arp_ignore forbids (1 and 2: only for those of
 // the interface; 8: for none), and takes any as the sender of its requests, unless arp_announce forbids (2). It answers
 // solicitations only for the IPv6 addresses of the interface.
-func loud(addr netip.Addr, has, says string, s arpSettings) loudness {
-	l := loudness{addr: addr, has: has, says: says}
+func kernelReplyFor(addr netip.Addr, has, says string, s arpSettings) kernelReply {
+	l := kernelReply{addr: addr, has: has, says: says}
 	switch {
 	case has == says:
 		l.answers, l.announces = s.ignore != 8 || addr.Is6(), true
@@ -113,7 +113,7 @@ func loud(addr netip.Addr, has, says string, s arpSettings) loudness {
 }
 
 // sentence says what is wrong and what helps.
-func (l loudness) sentence(more int) string {
+func (l kernelReply) sentence(more int) string {
 	what := fmt.Sprintf("The kernel has %s on %s", l.addr, l.has)
 	if more == 1 {
 		what += " (and 1 more address alike)"
@@ -143,7 +143,7 @@ func (l *Links) KernelChanged() <-chan struct{} { return l.kernel.changed }
 // kernel keeps quiet. on tells the names of those interfaces, and is asked for addresses that the kernel has.
 func (l *Links) KernelAnswers(on func(netip.Addr) []string) string {
 	settings := map[string]arpSettings{}
-	var first loudness
+	var first kernelReply
 	var count int
 	for addr, where := range l.kernel.all() {
 		for _, says := range on(addr) {
@@ -153,14 +153,14 @@ func (l *Links) KernelAnswers(on func(netip.Addr) []string) string {
 				settings[says] = s
 			}
 			n := slices.IndexFunc(where, func(has string) bool {
-				found := loud(addr, has, says, s)
+				found := kernelReplyFor(addr, has, says, s)
 				return found.answers || found.announces
 			})
 			if n < 0 {
 				continue
 			}
 			if count++; count == 1 || addr.Less(first.addr) {
-				first = loud(addr, where[n], says, s)
+				first = kernelReplyFor(addr, where[n], says, s)
 			}
 			break
 		}

@@ -32,7 +32,7 @@ func TestLoudKernel(t *testing.T) {
 		"IPv6, on the interface, silent for IPv4": {vip61, "eth0", 8, 2, on, on},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l := loud(c.addr, c.has, "eth0", arpSettings{c.ignore, c.announce})
+			l := kernelReplyFor(c.addr, c.has, "eth0", arpSettings{c.ignore, c.announce})
 			if l.answers != c.answers || l.announces != c.announce2 {
 				t.Errorf("answers %v, announces %v", l.answers, l.announces)
 			}
@@ -44,14 +44,14 @@ func TestSentencesAboutALoudKernel(t *testing.T) {
 	const fix = ", so that the network finds it at this node whichever announces it: set strictARP: true in kube-proxy's " +
 		"configuration, or the sysctls net.ipv4.conf.all.arp_ignore=1 and net.ipv4.conf.all.arp_announce=2."
 	for _, c := range []struct {
-		l    loudness
+		l    kernelReply
 		more int
 		want string
 	}{
-		{loudness{vip1, "kube-ipvs0", "eth0", true, true}, 0, "The kernel has 192.0.2.101 on kube-ipvs0 and answers ARP requests for it on eth0, and names it in its own" + fix},
-		{loudness{vip1, "kube-ipvs0", "eth0", true, false}, 1, "The kernel has 192.0.2.101 on kube-ipvs0 (and 1 more address alike) and answers ARP requests for it on eth0" + fix},
-		{loudness{vip1, "kube-ipvs0", "eth0", false, true}, 2, "The kernel has 192.0.2.101 on kube-ipvs0 (and 2 more addresses alike) and names it as the sender of its ARP requests on eth0" + fix},
-		{loudness{vip61, "eth0", "eth0", true, true}, 0, "The kernel has 2001:db8::101 on eth0 itself and so tells the network that it is at this node, always: take it off the interface."},
+		{kernelReply{vip1, "kube-ipvs0", "eth0", true, true}, 0, "The kernel has 192.0.2.101 on kube-ipvs0 and answers ARP requests for it on eth0, and names it in its own" + fix},
+		{kernelReply{vip1, "kube-ipvs0", "eth0", true, false}, 1, "The kernel has 192.0.2.101 on kube-ipvs0 (and 1 more address alike) and answers ARP requests for it on eth0" + fix},
+		{kernelReply{vip1, "kube-ipvs0", "eth0", false, true}, 2, "The kernel has 192.0.2.101 on kube-ipvs0 (and 2 more addresses alike) and names it as the sender of its ARP requests on eth0" + fix},
+		{kernelReply{vip61, "eth0", "eth0", true, true}, 0, "The kernel has 2001:db8::101 on eth0 itself and so tells the network that it is at this node, always: take it off the interface."},
 	} {
 		if got := c.l.sentence(c.more); got != c.want {
 			t.Errorf("got  %q\nwant %q", got, c.want)

@@ -21,7 +21,7 @@ import (
 func (l *Links) Run(ctx context.Context) error {
 	retry := backoff{first: 100 * time.Millisecond, limit: 5 * time.Second}
 	for {
-		err := l.follow(ctx)
+		err := l.track(ctx)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -30,8 +30,8 @@ func (l *Links) Run(ctx context.Context) error {
 	}
 }
 
-// follow subscribes, reads everything, and then applies what the kernel reports, until something fails.
-func (l *Links) follow(ctx context.Context) error {
+// track subscribes, reads everything, and then applies what the kernel reports, until something fails.
+func (l *Links) track(ctx context.Context) error {
 	// One socket for all groups keeps the kernel's order between links, addresses and routes.
 	events, err := nl.Subscribe(unix.NETLINK_ROUTE, unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR,
 		unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE)
@@ -51,7 +51,7 @@ func (l *Links) follow(ctx context.Context) error {
 	}
 	defer handle.Close()
 
-	p := &picture{handle: handle, kernel: &l.kernel}
+	p := &linkState{handle: handle, kernel: &l.kernel}
 	if err := p.readAll(); err != nil {
 		return err
 	}
@@ -73,10 +73,10 @@ func (l *Links) follow(ctx context.Context) error {
 	}
 }
 
-// picture is what is known of the interfaces. Links are kept up by what the kernel reports, because on a node with many
+// linkState is what is known of the interfaces. Links are kept up by what the kernel reports, because on a node with many
 // pods they are many and change often. Addresses and default routes change rarely: a report about them only says that
 // they must be read again, which also finds what the kernel does not report, such as the IPv4 routes that go with a link.
-type picture struct {
+type linkState struct {
 	handle *netlink.Handle
 	kernel *kernelAddresses
 
@@ -91,8 +91,8 @@ type picture struct {
 	staleAddresses, staleRoutes bool
 }
 
-func (p *picture) readAll() error {
-	links, err := undisturbed(p.handle.LinkList)
+func (p *linkState) readAll() error {
+	links, err := consistent(p.handle.LinkList)
 	if err != nil {
 		return fmt.Errorf("list network interfaces: %w", err)
 	}
@@ -110,9 +110,9 @@ func (p *picture) readAll() error {
 }
 
 // refresh reads again what has become stale.
-func (p *picture) refresh() error {
+func (p *linkState) refresh() error {
 	if p.staleAddresses {
-		list, err := undisturbed(func() ([]netlink.Addr, error) { return p.handle.AddrList(nil, netlink.FAMILY_ALL) })
+		list, err := consistent(func() ([]netlink.Addr, error) { return p.handle.AddrList(nil, netlink.FAMILY_ALL) })
 		if err != nil {
 			return fmt.Errorf("list addresses: %w", err)
 		}
@@ -146,7 +146,7 @@ func (p *picture) refresh() error {
 }
 
 // add takes in an address of an interface, and returns it.
-func (p *picture) add(a netlink.Addr) (netip.Addr, bool) {
+func (p *linkState) add(a netlink.Addr) (netip.Addr, bool) {
 	if a.IPNet == nil {
 		return netip.Addr{}, false
 	}
@@ -170,8 +170,8 @@ func (p *picture) add(a netlink.Addr) (netip.Addr, bool) {
 
 // defaultRoutes returns the indices of the interfaces that a default route of the main table leads out of, and adds to the
 // gateways.
-func (p *picture) defaultRoutes(family int) (map[int]bool, error) {
-	routes, err := undisturbed(func() ([]netlink.Route, error) {
+func (p *linkState) defaultRoutes(family int) (map[int]bool, error) {
+	routes, err := consistent(func() ([]netlink.Route, error) {
 		return p.handle.RouteListFiltered(family, &netlink.Route{Type: unix.RTN_UNICAST}, netlink.RT_FILTER_TYPE)
 	})
 	if err != nil {
@@ -195,7 +195,7 @@ func (p *picture) defaultRoutes(family int) (map[int]bool, error) {
 }
 
 // apply takes in one report of the kernel.
-func (p *picture) apply(m syscall.NetlinkMessage) error {
+func (p *linkState) apply(m syscall.NetlinkMessage) error {
 	switch m.Header.Type {
 	case unix.RTM_NEWLINK, unix.RTM_DELLINK:
 		if len(m.Data) < unix.SizeofIfInfomsg {
@@ -246,7 +246,7 @@ func (p *picture) apply(m syscall.NetlinkMessage) error {
 
 var errShort = errors.New("read a network event: too short")
 
-func (p *picture) applyLink(exists bool, attrs *netlink.LinkAttrs) {
+func (p *linkState) applyLink(exists bool, attrs *netlink.LinkAttrs) {
 	index := attrs.Index
 	if exists && len(attrs.HardwareAddr) == 0 {
 		// Drivers of wireless interfaces send reports that carry little more than the name.
@@ -270,7 +270,7 @@ func (p *picture) applyLink(exists bool, attrs *netlink.LinkAttrs) {
 }
 
 // interfaces returns the picture, sorted by name.
-func (p *picture) interfaces() []Interface {
+func (p *linkState) interfaces() []Interface {
 	list := make([]Interface, 0, len(p.links))
 	for index, i := range p.links {
 		i.Prefixes = p.prefixes[index]
@@ -308,9 +308,9 @@ func prefixOf(a netlink.Addr) netip.Prefix {
 	return netip.PrefixFrom(addr, ones).Masked()
 }
 
-// undisturbed repeats a list that changed while the kernel wrote it. Should it change every time, what has been read is
+// consistent repeats a list that changed while the kernel wrote it. Should it change every time, what has been read is
 // good enough: the changes have been reported and are applied next.
-func undisturbed[T any](list func() ([]T, error)) ([]T, error) {
+func consistent[T any](list func() ([]T, error)) ([]T, error) {
 	var items []T
 	var err error
 	for range 5 {

@@ -26,10 +26,10 @@ func multicastMAC(group netip.Addr) net.HardwareAddr {
 	return append(net.HardwareAddr{0x33, 0x33}, group.AsSlice()[12:]...)
 }
 
-// heard6 returns what an IPv6 packet says, if it is a neighbour solicitation or advertisement that is valid by RFC 4861,
+// parseNDP returns what an IPv6 packet says, if it is a neighbour solicitation or advertisement that is valid by RFC 4861,
 // sections 7.1.1 and 7.1.2. source is where its frame came from: those that check whether a neighbour is still there, or that
 // answer such a check, need not repeat their hardware address in the packet.
-func heard6(packet []byte, source net.HardwareAddr) (message, bool) {
+func parseNDP(packet []byte, source net.HardwareAddr) (message, bool) {
 	if len(packet) < ipv6HeaderSize || packet[0]>>4 != 6 || packet[6] != icmpv6 || packet[7] != ndpHopLimit {
 		return message{}, false
 	}
@@ -64,7 +64,7 @@ func (m message) solicited(s *ndp.NeighborSolicitation, dst netip.Addr) (message
 	if hasMAC {
 		m.mac = mac
 	}
-	if s.TargetAddress.IsMulticast() || !isStation(m.mac) {
+	if s.TargetAddress.IsMulticast() || !isUnicast(m.mac) {
 		return message{}, false
 	}
 	if m.from != s.TargetAddress {
@@ -84,7 +84,7 @@ func (m message) advertised(a *ndp.NeighborAdvertisement, dst netip.Addr) (messa
 		m.mac = mac
 	}
 	m.claims = a.TargetAddress
-	return m, !a.TargetAddress.IsMulticast() && isStation(m.mac) && !(dst.IsMulticast() && a.Solicited)
+	return m, !a.TargetAddress.IsMulticast() && isUnicast(m.mac) && !(dst.IsMulticast() && a.Solicited)
 }
 
 // linkLayerAddress returns the hardware address among options that is of that kind.

@@ -46,7 +46,7 @@ func (s *ndpSocket) read() (message, error) {
 		if err != nil {
 			return message{}, fmt.Errorf("receive NDP: %w", err)
 		}
-		if m, ok := heard6(s.buf[:n], from.(*packet.Addr).HardwareAddr); ok {
+		if m, ok := parseNDP(s.buf[:n], from.(*packet.Addr).HardwareAddr); ok {
 			return m, nil
 		}
 	}

@@ -107,7 +107,7 @@ var solicitations = map[string]struct {
 func TestSolicitationsAreHeardIfTheyAreValid(t *testing.T) {
 	for name, c := range solicitations {
 		t.Run(name, func(t *testing.T) {
-			m, ok := heard6(c.packet, asker)
+			m, ok := parseNDP(c.packet, asker)
 			if asked := ok && m.asks.IsValid(); asked != c.want {
 				t.Fatalf("asked: %v, want %v", asked, c.want)
 			}
@@ -156,7 +156,7 @@ func solicited6(addr netip.Addr, mac net.HardwareAddr) *ndp.NeighborAdvertisemen
 func TestClaimsOfIPv6AddressesAreHeardIfTheyAreValid(t *testing.T) {
 	for name, c := range claims6 {
 		t.Run(name, func(t *testing.T) {
-			m, ok := heard6(c.packet, asker)
+			m, ok := parseNDP(c.packet, asker)
 			if ok = ok && m.claims.IsValid(); ok != c.addr.IsValid() {
 				t.Fatalf("claimed: %v", ok)
 			}
@@ -183,14 +183,14 @@ func TestSolicitationByteForByte(t *testing.T) {
 		if !slices.Equal(got, c.want) || group != groupOf(vip61) {
 			t.Errorf("from %v:\n got %x\nwant %x", c.src, got, c.want)
 		}
-		if m, ok := heard6(got, mac); !ok || m.asks != vip61 || m.probes() != c.src.IsUnspecified() {
+		if m, ok := parseNDP(got, mac); !ok || m.asks != vip61 || m.probes() != c.src.IsUnspecified() {
 			t.Errorf("heard %+v", m)
 		}
 	}
 }
 
 func TestSourceOptionSaysMoreThanTheFrame(t *testing.T) {
-	m, ok := heard6(theMulticast(), otherMAC)
+	m, ok := parseNDP(theMulticast(), otherMAC)
 	if !ok || !slices.Equal(m.mac, asker) || !slices.Equal(m.source, otherMAC) {
 		t.Errorf("heard %+v, %v", m, ok)
 	}
@@ -228,11 +228,11 @@ func FuzzHeard6(f *testing.F) {
 		f.Add(c.packet)
 	}
 	f.Fuzz(func(t *testing.T, packet []byte) {
-		m, ok := heard6(packet, asker)
+		m, ok := parseNDP(packet, asker)
 		if !ok {
 			return
 		}
-		if !m.asks.IsValid() && !m.claims.IsValid() || m.asks.IsMulticast() || m.claims.IsMulticast() || m.asks == m.from || !isStation(m.mac) {
+		if !m.asks.IsValid() && !m.claims.IsValid() || m.asks.IsMulticast() || m.claims.IsMulticast() || m.asks == m.from || !isUnicast(m.mac) {
 			t.Errorf("heard %+v", m)
 		}
 	})

@@ -30,7 +30,7 @@ func (r *Responder) Set(addresses map[netip.Addr][]string) {
 	}
 	for addr, names := range addresses {
 		for _, name := range names {
-			at := place{name, protocolOf(addr)}
+			at := ifaceProtocol{name, protocolOf(addr)}
 			if r.owned[at][addr] {
 				continue
 			}
@@ -65,8 +65,8 @@ func (r *Responder) Quiesce(addresses ...netip.Addr) {
 	defer r.mu.Unlock()
 	for at := range r.owned {
 		for _, addr := range addresses {
-			if p := r.ports[at]; p != nil && r.owned[at][addr] {
-				p.hush(addr)
+			if p := r.perIface[at]; p != nil && r.owned[at][addr] {
+				p.quiesce(addr)
 			}
 		}
 	}
@@ -88,7 +88,7 @@ func (r *Responder) SetProxied(addresses map[netip.Addr]Proxied) {
 	defer r.mu.Unlock()
 	for at, cared := range r.proxied {
 		for addr := range cared {
-			if c := addresses[addr]; isStation(c.MAC) && slices.Contains(c.Interfaces, at.ifi) {
+			if c := addresses[addr]; isUnicast(c.MAC) && slices.Contains(c.Interfaces, at.ifi) {
 				continue
 			}
 			delete(cared, addr)
@@ -101,11 +101,11 @@ func (r *Responder) SetProxied(addresses map[netip.Addr]Proxied) {
 		}
 	}
 	for addr, c := range addresses {
-		if !isStation(c.MAC) {
+		if !isUnicast(c.MAC) {
 			continue
 		}
 		for _, name := range c.Interfaces {
-			at := place{name, protocolOf(addr)}
+			at := ifaceProtocol{name, protocolOf(addr)}
 			if bytes.Equal(r.proxied[at][addr], c.MAC) {
 				continue
 			}
@@ -122,14 +122,14 @@ func (r *Responder) SetProxied(addresses map[netip.Addr]Proxied) {
 }
 
 // put and remove pass on to the port of a place, if it has one, what it is to answer for.
-func (r *Responder) put(at place, addr netip.Addr, owner net.HardwareAddr) {
-	if p := r.ports[at]; p != nil {
+func (r *Responder) put(at ifaceProtocol, addr netip.Addr, owner net.HardwareAddr) {
+	if p := r.perIface[at]; p != nil {
 		p.put(addr, owner)
 	}
 }
 
-func (r *Responder) remove(at place, addr netip.Addr) {
-	if p := r.ports[at]; p != nil {
+func (r *Responder) remove(at ifaceProtocol, addr netip.Addr) {
+	if p := r.perIface[at]; p != nil {
 		p.remove(addr)
 	}
 }

@@ -14,104 +14,104 @@ import (
 	"github.com/clarionlb/clarion/internal/notify"
 )
 
-// port is one protocol on one interface in use: it answers for its claims, announces those that are its own and hears who else
+// ifaceResponder is one protocol on one interface in use: it answers for its claims, announces those that are its own and hears who else
 // claims the addresses.
-type port struct {
+type ifaceResponder struct {
 	responder *Responder
 	ifi       Interface
 	protocol  protocol
 	cancel    context.CancelFunc
 	wake      notify.Signal // receives when there are fresh or gone claims
 
-	mu     sync.Mutex
-	claims map[netip.Addr]*claim
-	fresh  []*claim // not yet scheduled for announcement
-	gone   []*claim // no longer among the claims
+	mu        sync.Mutex
+	addresses map[netip.Addr]*servedAddress
+	added     []*servedAddress // not yet scheduled for announcement
+	removed   []*servedAddress // no longer among the claims
 }
 
-// claim is an address that a port answers for, for as long as the port's claims hold this very claim.
-type claim struct {
+// servedAddress is an address that a port answers for, for as long as the port's claims hold this very claim.
+type servedAddress struct {
 	addr netip.Addr
 	// owner is the hardware address of who has the address, if that is another node.
 	owner net.HardwareAddr
-	// hushed says that the address is not announced again; the port's mutex guards it.
-	hushed bool
+	// quiesced says that the address is not announced again; the port's mutex guards it.
+	quiesced bool
 }
 
 // put makes a claim fresh, in place of any that there was.
-func (p *port) put(addr netip.Addr, owner net.HardwareAddr) {
+func (p *ifaceResponder) put(addr netip.Addr, owner net.HardwareAddr) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if before := p.claims[addr]; before != nil {
-		p.gone = append(p.gone, before)
+	if before := p.addresses[addr]; before != nil {
+		p.removed = append(p.removed, before)
 	}
-	c := &claim{addr: addr, owner: owner}
-	p.claims[addr] = c
-	p.fresh = append(p.fresh, c)
+	c := &servedAddress{addr: addr, owner: owner}
+	p.addresses[addr] = c
+	p.added = append(p.added, c)
 	p.wake.Notify()
 }
 
-func (p *port) remove(addr netip.Addr) {
+func (p *ifaceResponder) remove(addr netip.Addr) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.gone = append(p.gone, p.claims[addr])
-	delete(p.claims, addr)
+	p.removed = append(p.removed, p.addresses[addr])
+	delete(p.addresses, addr)
 	p.wake.Notify()
 }
 
 // close silences the port and has its goroutines end.
-func (p *port) close() {
+func (p *ifaceResponder) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	clear(p.claims)
-	p.fresh, p.gone = nil, nil
+	clear(p.addresses)
+	p.added, p.removed = nil, nil
 	p.cancel()
 }
 
-// claim returns the claim of an address; nil if there is none.
-func (p *port) claim(addr netip.Addr) *claim {
+// address returns the claim of an address; nil if there is none.
+func (p *ifaceResponder) address(addr netip.Addr) *servedAddress {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.claims[addr]
+	return p.addresses[addr]
 }
 
 // announces says whether a claim is still to be announced.
-func (p *port) announces(c *claim) bool {
+func (p *ifaceResponder) announces(c *servedAddress) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.claims[c.addr] == c && !c.hushed
+	return p.addresses[c.addr] == c && !c.quiesced
 }
 
-// hush has an address not announced any more, for as long as its claim is not put anew.
-func (p *port) hush(addr netip.Addr) {
+// quiesce has an address not announced any more, for as long as its claim is not put anew.
+func (p *ifaceResponder) quiesce(addr netip.Addr) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if c := p.claims[addr]; c != nil {
-		c.hushed = true
+	if c := p.addresses[addr]; c != nil {
+		c.quiesced = true
 	}
 }
 
 // takeChanges returns the claims that are fresh and those that are gone since the last call; some may be both.
-func (p *port) takeChanges() (fresh, gone []*claim) {
+func (p *ifaceResponder) takeChanges() (fresh, gone []*servedAddress) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	fresh, gone = p.fresh, p.gone
-	p.fresh, p.gone = nil, nil
+	fresh, gone = p.added, p.removed
+	p.added, p.removed = nil, nil
 	return fresh, gone
 }
 
 // renew makes every claim fresh, and forgets those that are gone.
-func (p *port) renew() {
+func (p *ifaceResponder) renew() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.fresh, p.gone = p.fresh[:0], nil
-	for _, c := range p.claims {
-		p.fresh = append(p.fresh, c)
+	p.added, p.removed = p.added[:0], nil
+	for _, c := range p.addresses {
+		p.added = append(p.added, c)
 	}
 }
 
 // run serves until the context ends. A socket that fails is opened anew: with the interface gone, the port soon is too.
-func (p *port) run(ctx context.Context) {
+func (p *ifaceResponder) run(ctx context.Context) {
 	logger := klog.FromContext(ctx).WithValues("interface", p.ifi.Name, "protocol", p.protocol)
 	retry := backoff{first: 100 * time.Millisecond, limit: 10 * time.Second}
 	for {
@@ -126,7 +126,7 @@ func (p *port) run(ctx context.Context) {
 
 // serve answers and announces on one socket until it fails or the context ends. It begins by announcing everything,
 // because what was said before a failure may not have been heard.
-func (p *port) serve(ctx context.Context) error {
+func (p *ifaceResponder) serve(ctx context.Context) error {
 	conn, err := p.responder.lan.listen(p.ifi, p.protocol)
 	if err != nil {
 		return err
@@ -141,16 +141,16 @@ func (p *port) serve(ctx context.Context) error {
 }
 
 // answer answers questions and hears claims until the socket fails or is closed.
-func (p *port) answer(conn conn) error {
+func (p *ifaceResponder) answer(conn conn) error {
 	for {
 		m, err := conn.read()
 		if err != nil {
 			return err
 		}
-		if c := p.claim(m.claims); c != nil {
-			p.hear(m, c)
+		if c := p.address(m.claims); c != nil {
+			p.noteConflict(m, c)
 		}
-		if c := p.claim(m.asks); c != nil {
+		if c := p.address(m.asks); c != nil {
 			mac := p.ifi.MAC
 			if c.owner != nil {
 				mac = c.owner
@@ -163,9 +163,9 @@ func (p *port) answer(conn conn) error {
 	}
 }
 
-// hear takes in that somebody claims the address of a claim. That is no news if it is this node, heard on another of its
+// noteConflict takes in that somebody claims the address of a claim. That is no news if it is this node, heard on another of its
 // interfaces, or the owner, of whom somebody else may speak.
-func (p *port) hear(m message, c *claim) {
+func (p *ifaceResponder) noteConflict(m message, c *servedAddress) {
 	if bytes.Equal(m.mac, c.owner) || p.responder.own(m.mac) || p.responder.own(m.source) {
 		return
 	}

@@ -23,7 +23,7 @@ type Prober struct {
 	asked counter
 
 	mu      sync.Mutex
-	ears    map[earKey]*ear
+	sockets map[probeSocketKey]*probeSocket
 	ended   bool
 	running sync.WaitGroup
 }
@@ -60,7 +60,7 @@ type Answer struct {
 func NewProber(links *Links) *Prober { return newProber(links) }
 
 func newProber(lan lan) *Prober {
-	return &Prober{Rate: 500, Burst: 100, lan: lan, ears: map[earKey]*ear{}}
+	return &Prober{Rate: 500, Burst: 100, lan: lan, sockets: map[probeSocketKey]*probeSocket{}}
 }
 
 // Asked are the packets with questions that were sent.
@@ -70,7 +70,7 @@ func (p *Prober) Asked() Counts { return p.asked.counts() }
 // it ends what is still being asked and returns nil.
 func (p *Prober) Run(ctx context.Context) error {
 	defer p.running.Wait()
-	defer func() { closeAll(p.dismiss(true)) }()
+	defer func() { closeAll(p.takeIdle(true)) }()
 	const idle = 10 * time.Second
 	ticker := time.NewTicker(idle)
 	defer ticker.Stop()
@@ -79,7 +79,7 @@ func (p *Prober) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
-			closeAll(p.dismiss(false))
+			closeAll(p.takeIdle(false))
 		}
 	}
 }
@@ -95,7 +95,7 @@ func (p *Prober) Ask(ctx context.Context, q Question) (Answer, bool, error) {
 	if q.Interval == 0 {
 		q.Interval = 150 * time.Millisecond
 	}
-	e, from, err := p.listen(q)
+	e, from, err := p.open(q)
 	if err == nil {
 		defer p.release(e)
 		var a Answer
@@ -107,11 +107,11 @@ func (p *Prober) Ask(ctx context.Context, q Question) (Answer, bool, error) {
 	return Answer{}, false, fmt.Errorf("ask on %s who has %s: %w", q.Interface, q.Address, err)
 }
 
-func (p *Prober) ask(ctx context.Context, e *ear, q Question, from netip.Addr) (Answer, bool, error) {
+func (p *Prober) ask(ctx context.Context, e *probeSocket, q Question, from netip.Addr) (Answer, bool, error) {
 	if q.Probe {
 		select {
-		case e.probing <- struct{}{}:
-			defer func() { <-e.probing }()
+		case e.probeSlots <- struct{}{}:
+			defer func() { <-e.probeSlots }()
 		case <-ctx.Done():
 			return Answer{}, false, ctx.Err()
 		case <-e.failed:
@@ -167,8 +167,8 @@ func (i Interface) from(q Question) netip.Addr {
 	return from
 }
 
-// listen returns the ear for a question, until it is released, and the address to ask from.
-func (p *Prober) listen(q Question) (*ear, netip.Addr, error) {
+// open returns the ear for a question, until it is released, and the address to ask from.
+func (p *Prober) open(q Question) (*probeSocket, netip.Addr, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.ended {
@@ -180,15 +180,15 @@ func (p *Prober) listen(q Question) (*ear, netip.Addr, error) {
 		return nil, netip.Addr{}, errors.New("there is no such interface that is up")
 	}
 	i, protocol := interfaces[n], protocolOf(q.Address)
-	key := earKey{i.Index, string(i.MAC), protocol}
-	e := p.ears[key]
+	key := probeSocketKey{i.Index, string(i.MAC), protocol}
+	e := p.sockets[key]
 	if e == nil {
 		conn, err := p.lan.listen(i, protocol)
 		if err != nil {
 			return nil, netip.Addr{}, err
 		}
-		e = newEar(p, key, conn)
-		p.ears[key] = e
+		e = newProbeSocket(p, key, conn)
+		p.sockets[key] = e
 		p.running.Go(func() {
 			e.run()
 			p.forget(e)
@@ -198,30 +198,30 @@ func (p *Prober) listen(q Question) (*ear, netip.Addr, error) {
 	return e, i.from(q), nil
 }
 
-func (p *Prober) release(e *ear) {
+func (p *Prober) release(e *probeSocket) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	e.users--
 }
 
 // forget has the next question open a new socket.
-func (p *Prober) forget(e *ear) {
+func (p *Prober) forget(e *probeSocket) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.ears[e.key] == e {
-		delete(p.ears, e.key)
+	if p.sockets[e.key] == e {
+		delete(p.sockets, e.key)
 	}
 }
 
-// dismiss returns the ears that nobody has used since the last call, or all, and forgets them.
-func (p *Prober) dismiss(all bool) []*ear {
+// takeIdle returns the ears that nobody has used since the last call, or all, and forgets them.
+func (p *Prober) takeIdle(all bool) []*probeSocket {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.ended = p.ended || all
-	var dismissed []*ear
-	for key, e := range p.ears {
+	var dismissed []*probeSocket
+	for key, e := range p.sockets {
 		if all || e.users == 0 && e.idle {
-			delete(p.ears, key)
+			delete(p.sockets, key)
 			dismissed = append(dismissed, e)
 		}
 		e.idle = e.users == 0
@@ -229,7 +229,7 @@ func (p *Prober) dismiss(all bool) []*ear {
 	return dismissed
 }
 
-func closeAll(ears []*ear) {
+func closeAll(ears []*probeSocket) {
 	for _, e := range ears {
 		e.conn.close()
 	}

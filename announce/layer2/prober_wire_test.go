@@ -62,9 +62,9 @@ func TestQuestionsComeFromTheInterfaceAndProbesFromNobody(t *testing.T) {
 		s := h.station("lan")
 		wait := asking(t, p, patiently(Question{Interface: name, Address: vip1, Probe: probe}))
 		got, to := s.receive("a question", func(p *arp.Packet) bool { return p.TargetIP == vip1 })
-		want := newPacket(arp.OperationRequest, mac, own4, nobody, vip1)
+		want := newPacket(arp.OperationRequest, mac, own4, noMAC, vip1)
 		if got.Operation != want.Operation || got.SenderIP != own4 || !bytes.Equal(got.SenderHardwareAddr, mac) ||
-			!bytes.Equal(got.TargetHardwareAddr, nobody) || !bytes.Equal(to, broadcast) {
+			!bytes.Equal(got.TargetHardwareAddr, noMAC) || !bytes.Equal(to, broadcast) {
 			t.Errorf("probe %v: asked %+v of %v", probe, got, to)
 		}
 		s.send(frame(s.mac, mac, untagged, newPacket(arp.OperationReply, s.mac, vip1, mac, own4)))

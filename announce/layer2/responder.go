@@ -36,15 +36,15 @@ type Responder struct {
 
 	mu sync.Mutex
 	// owned are the addresses by where they are announced.
-	owned map[place]map[netip.Addr]bool
+	owned map[ifaceProtocol]map[netip.Addr]bool
 	// proxied are the addresses of others by where they are answered for, with the hardware addresses of the owners.
-	proxied map[place]map[netip.Addr]net.HardwareAddr
-	ports   map[place]*port
-	wake    notify.Signal
+	proxied  map[ifaceProtocol]map[netip.Addr]net.HardwareAddr
+	perIface map[ifaceProtocol]*ifaceResponder
+	wake     notify.Signal
 }
 
-// place is where addresses of one family are announced: an interface by name.
-type place struct {
+// ifaceProtocol is where addresses of one family are announced: an interface by name.
+type ifaceProtocol struct {
 	ifi      string
 	protocol protocol
 }
@@ -75,9 +75,9 @@ func newResponder(lan lan) *Responder {
 		Burst:     100,
 		lan:       lan,
 		sightings: newSightings(),
-		owned:     map[place]map[netip.Addr]bool{},
-		proxied:   map[place]map[netip.Addr]net.HardwareAddr{},
-		ports:     map[place]*port{},
+		owned:     map[ifaceProtocol]map[netip.Addr]bool{},
+		proxied:   map[ifaceProtocol]map[netip.Addr]net.HardwareAddr{},
+		perIface:  map[ifaceProtocol]*ifaceResponder{},
 		wake:      notify.New(),
 	}
 }
@@ -105,10 +105,10 @@ func (r *Responder) own(mac net.HardwareAddr) bool { return isOwn(r.lan, mac) }
 func (r *Responder) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	defer running.Wait()
-	defer r.closePorts()
+	defer r.stopResponders()
 	changed := r.lan.Watch()
 	for {
-		r.openPorts(ctx, &running)
+		r.startResponders(ctx, &running)
 		select {
 		case <-ctx.Done():
 			return nil
@@ -118,35 +118,35 @@ func (r *Responder) Run(ctx context.Context) error {
 	}
 }
 
-// openPorts gives ports to every interface that is up and has addresses to answer for, and takes them from all others. An
+// startResponders gives ports to every interface that is up and has addresses to answer for, and takes them from all others. An
 // interface that was down or that is another one now, by its index or its hardware address, gets new ports, which announce
 // all that they have.
-func (r *Responder) openPorts(ctx context.Context, running *sync.WaitGroup) {
+func (r *Responder) startResponders(ctx context.Context, running *sync.WaitGroup) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	up := map[place]Interface{}
+	up := map[ifaceProtocol]Interface{}
 	for _, i := range r.lan.Interfaces() {
 		for _, protocol := range []protocol{arpProtocol, ndpProtocol} {
-			if at := (place{i.Name, protocol}); i.Up && (r.owned[at] != nil || r.proxied[at] != nil) {
+			if at := (ifaceProtocol{i.Name, protocol}); i.Up && (r.owned[at] != nil || r.proxied[at] != nil) {
 				up[at] = i
 			}
 		}
 	}
-	for at, p := range r.ports {
+	for at, p := range r.perIface {
 		if i, ok := up[at]; !ok || i.Index != p.ifi.Index || !bytes.Equal(i.MAC, p.ifi.MAC) {
 			p.close()
-			delete(r.ports, at)
+			delete(r.perIface, at)
 		}
 	}
 	for at, i := range up {
-		if r.ports[at] != nil {
+		if r.perIface[at] != nil {
 			continue
 		}
 		ctx, cancel := context.WithCancel(ctx)
-		p := &port{
+		p := &ifaceResponder{
 			responder: r, ifi: i, protocol: at.protocol,
 			cancel: cancel, wake: notify.New(),
-			claims: map[netip.Addr]*claim{},
+			addresses: map[netip.Addr]*servedAddress{},
 		}
 		for addr := range r.owned[at] {
 			p.put(addr, nil)
@@ -156,16 +156,16 @@ func (r *Responder) openPorts(ctx context.Context, running *sync.WaitGroup) {
 				p.put(addr, owner)
 			}
 		}
-		r.ports[at] = p
+		r.perIface[at] = p
 		running.Go(func() { p.run(ctx) })
 	}
 }
 
-func (r *Responder) closePorts() {
+func (r *Responder) stopResponders() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for at, p := range r.ports {
+	for at, p := range r.perIface {
 		p.close()
-		delete(r.ports, at)
+		delete(r.perIface, at)
 	}
 }

@@ -194,16 +194,16 @@ func TestWhatIsSentIsCounted(t *testing.T) {
 func TestAnswersExactlyWhatItOwns(t *testing.T) {
 	names := []string{"eth0", "eth1"}
 	addresses := []netip.Addr{vip1, vip2, vip61, vip62}
-	breaks := []place{{"eth0", arpProtocol}, {"eth0", ndpProtocol}, {"eth1", arpProtocol}, {"eth1", ndpProtocol}}
+	breaks := []ifaceProtocol{{"eth0", arpProtocol}, {"eth0", ndpProtocol}, {"eth1", arpProtocol}, {"eth1", ndpProtocol}}
 	// step toggles an interface, or breaks a socket, or else gives an order.
 	type step struct {
 		Toggle string
-		Break  place
+		Break  ifaceProtocol
 		Order  map[netip.Addr][]string
 	}
 	steps := rapid.SliceOfN(rapid.OneOf(
 		rapid.Map(rapid.SampledFrom(names), func(name string) step { return step{Toggle: name} }),
-		rapid.Map(rapid.SampledFrom(breaks), func(at place) step { return step{Break: at} }),
+		rapid.Map(rapid.SampledFrom(breaks), func(at ifaceProtocol) step { return step{Break: at} }),
 		rapid.Map(rapid.MapOf(rapid.SampledFrom(addresses), rapid.SliceOfDistinct(rapid.SampledFrom(names), rapid.ID)),
 			func(order map[netip.Addr][]string) step { return step{Order: order} }),
 	), 1, 10)
@@ -216,7 +216,7 @@ func TestAnswersExactlyWhatItOwns(t *testing.T) {
 				switch {
 				case step.Toggle != "":
 					lan.change(step.Toggle, func(i *Interface) { i.Up = !i.Up })
-				case step.Break != place{}:
+				case step.Break != ifaceProtocol{}:
 					lan.breakSocket(step.Break.ifi, step.Break.protocol)
 					time.Sleep(time.Minute)
 				default:

@@ -88,7 +88,7 @@ func silent(t *testing.T, r *Responder) {
 	timeout, again := time.After(patience), time.Tick(10*time.Millisecond)
 	for {
 		r.mu.Lock()
-		n := len(r.ports)
+		n := len(r.perIface)
 		r.mu.Unlock()
 		if n == 0 {
 			return

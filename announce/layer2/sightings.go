@@ -27,23 +27,23 @@ type sightings struct {
 	added notify.Signal
 
 	mu  sync.Mutex
-	all map[sighted]Sighting
+	all map[sightingKey]Sighting
 }
 
-type sighted struct {
+type sightingKey struct {
 	addr netip.Addr
 	ifi  string
 	mac  string
 }
 
 func newSightings() *sightings {
-	return &sightings{added: notify.New(), all: map[sighted]Sighting{}}
+	return &sightings{added: notify.New(), all: map[sightingKey]Sighting{}}
 }
 
 func (s *sightings) add(one Sighting) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	key := sighted{one.Address, one.Interface, string(one.MAC)}
+	key := sightingKey{one.Address, one.Interface, string(one.MAC)}
 	if _, known := s.all[key]; !known && len(s.all) == maxSightings {
 		return
 	}

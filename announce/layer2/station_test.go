@@ -195,7 +195,7 @@ func (s *station) says(addr netip.Addr, mac net.HardwareAddr) {
 func (s *station) probes(addr netip.Addr, mac net.HardwareAddr) {
 	s.t.Helper()
 	if addr.Is4() {
-		s.send(frame(mac, broadcast, untagged, newPacket(arp.OperationRequest, mac, netip.IPv4Unspecified(), nobody, addr)))
+		s.send(frame(mac, broadcast, untagged, newPacket(arp.OperationRequest, mac, netip.IPv4Unspecified(), noMAC, addr)))
 		return
 	}
 	s.send(frameFor(unix.ETH_P_IPV6, mac, multicastMAC(groupOf(addr)), untagged, solicitation(unspecified, groupOf(addr), addr, ndp.NewNonce())))
@@ -209,7 +209,7 @@ func (s *station) asked(addr netip.Addr) {
 		return
 	}
 	s.receiveFrame("a solicitation", func(b []byte) bool {
-		m, ok := heard6(b[14:], b[6:12])
+		m, ok := parseNDP(b[14:], b[6:12])
 		return ok && m.asks == addr
 	})
 }

@@ -37,19 +37,19 @@ type Cluster struct {
 	config  Config
 	changed notify.Signal
 	joined  chan struct{}
-	search  search
+	joins   joinState
 	keys    keys
-	pace    pace
+	timing  timing
 	session []byte
-	// farewells are passed on.
-	farewells memberlist.TransmitLimitedQueue
-	strangers strangers
-	telling   sync.WaitGroup
+	// leaveQueue are passed on.
+	leaveQueue memberlist.TransmitLimitedQueue
+	rejected   rejectedSenders
+	sending    sync.WaitGroup
 
 	mu sync.Mutex
 	// list is there while the Cluster runs, and notices were not asked for yet.
-	list    *memberlist.Memberlist
-	notices []Notice
+	list     *memberlist.Memberlist
+	messages []Notice
 	// members are those that have been in sight, but for this one.
 	members map[string]*member
 }
@@ -73,15 +73,15 @@ func New(config Config) *Cluster {
 		config:  config,
 		changed: notify.New(),
 		joined:  make(chan struct{}),
-		search:  newSearch(),
+		joins:   newJoinState(),
 		keys:    newKeys(),
-		pace:    quick,
+		timing:  lanTiming,
 		session: newSession(),
 		members: map[string]*member{},
 	}
 	c.SetKey(config.Key) // if that is none, Run says so
-	c.farewells.RetransmitMult = retransmits
-	c.farewells.NumNodes = func() int { return len(c.Alive()) }
+	c.leaveQueue.RetransmitMult = retransmits
+	c.leaveQueue.NumNodes = func() int { return len(c.Alive()) }
 	return c
 }
 
@@ -142,18 +142,18 @@ func (c *Cluster) Run(ctx context.Context) error {
 		return fmt.Errorf("gossip on %s port %d: %w", c.config.Address, c.config.Port, err)
 	}
 	c.setList(list)
-	defer c.telling.Wait()
+	defer c.sending.Wait()
 	defer c.setList(nil)
 	var turning sync.WaitGroup
-	turning.Go(func() { c.turn(ctx) })
+	turning.Go(func() { c.rotateKeys(ctx) })
 	defer turning.Wait()
-	c.seek(ctx, func(name string, address netip.Addr) error {
+	c.joinPeers(ctx, func(name string, address netip.Addr) error {
 		_, err := list.Join([]string{name + "/" + netip.AddrPortFrom(address, uint16(c.config.Port)).String()})
 		return err
 	})
 
 	const patience = 500 * time.Millisecond
-	c.sayFarewell(list)
+	c.broadcastLeave(list)
 	if err := list.Leave(patience); err != nil {
 		c.config.Logger.V(2).Info("The other announcers may not have heard that this one leaves", "err", err)
 	}
@@ -169,39 +169,39 @@ func (c *Cluster) setList(list *memberlist.Memberlist) {
 	c.list = list
 }
 
-// sees returns whether a member is in sight at that address.
-func (c *Cluster) sees(name string, address netip.Addr) bool {
+// aliveAt returns whether a member is in sight at that address.
+func (c *Cluster) aliveAt(name string, address netip.Addr) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	m := c.members[name]
 	return m != nil && m.alive && m.address == address
 }
 
-// sight is the Cluster as memberlist sees it.
-type sight struct{ *Cluster }
+// events is the Cluster as memberlist sees it.
+type events struct{ *Cluster }
 
 // NotifyJoin is for memberlist: a member came in sight.
-func (s sight) NotifyJoin(n *memberlist.Node) {
+func (s events) NotifyJoin(n *memberlist.Node) {
 	if n.Name == s.config.Name {
 		return
 	}
-	m := s.meet(n)
+	m := s.markAlive(n)
 	s.config.Logger.Info("An announcer came in sight", "node", n.Name, "address", m.address)
-	s.noteChange()
+	s.notifyChanged()
 }
 
 // NotifyUpdate is for memberlist: a member in sight is in another session. It has been started again before anybody noticed
 // that it had died.
-func (s sight) NotifyUpdate(n *memberlist.Node) {
+func (s events) NotifyUpdate(n *memberlist.Node) {
 	if n.Name == s.config.Name {
 		return
 	}
-	s.meet(n)
+	s.markAlive(n)
 	s.config.Logger.Info("An announcer has been started again", "node", n.Name)
 }
 
-// meet returns what is known of a member that has just shown itself.
-func (s sight) meet(n *memberlist.Node) member {
+// markAlive returns what is known of a member that has just shown itself.
+func (s events) markAlive(n *memberlist.Node) member {
 	address, _ := netip.AddrFromSlice(n.Addr)
 	m := &member{alive: true, address: address.Unmap(), session: bytes.Clone(n.Meta), seen: time.Now()}
 	s.mu.Lock()
@@ -211,7 +211,7 @@ func (s sight) meet(n *memberlist.Node) member {
 }
 
 // NotifyLeave is for memberlist: a member died or left.
-func (s sight) NotifyLeave(n *memberlist.Node) {
+func (s events) NotifyLeave(n *memberlist.Node) {
 	if n.Name == s.config.Name {
 		return
 	}
@@ -221,14 +221,14 @@ func (s sight) NotifyLeave(n *memberlist.Node) {
 	left := m.left
 	s.mu.Unlock()
 	s.config.Logger.Info("An announcer went out of sight", "node", n.Name, "left", left)
-	s.noteChange()
+	s.notifyChanged()
 }
 
 // AckPayload is for memberlist: nothing needs to be said with an answer.
-func (sight) AckPayload() []byte { return nil }
+func (events) AckPayload() []byte { return nil }
 
 // NotifyPingComplete is for memberlist: a member has answered.
-func (s sight) NotifyPingComplete(n *memberlist.Node, _ time.Duration, _ []byte) {
+func (s events) NotifyPingComplete(n *memberlist.Node, _ time.Duration, _ []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if m := s.members[n.Name]; m != nil {
@@ -236,7 +236,7 @@ func (s sight) NotifyPingComplete(n *memberlist.Node, _ time.Duration, _ []byte)
 	}
 }
 
-func (c *Cluster) noteChange() {
+func (c *Cluster) notifyChanged() {
 	c.changed.Notify()
-	c.search.wake.Notify()
+	c.joins.wake.Notify()
 }

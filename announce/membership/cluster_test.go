@@ -128,7 +128,7 @@ func TestWhatIsToldReachesAllOthersHoweverLongItIs(t *testing.T) {
 	for _, c := range members {
 		awaitAlive(t, c, "a", "b", "c")
 	}
-	for _, size := range []int{0, 1, packet, 100_000} {
+	for _, size := range []int{0, 1, maxPacket, 100_000} {
 		text := bytes.Repeat([]byte("x"), size)
 		members[0].Tell(text)
 		for _, c := range members[1:] {
@@ -149,8 +149,8 @@ func TestWhatIsToldReachesAllOthersHoweverLongItIs(t *testing.T) {
 
 func TestWordsThatMakeNoSenseAreIgnored(t *testing.T) {
 	c := New(Config{Name: "a", Address: local(1)})
-	for _, word := range [][]byte{nil, {}, {0}, {kindFarewell}, {kindFarewell, 1, 2}, {kindNotice}, {kindNotice, 3, 'a', 'b'}, {99, 1, 'a'}} {
-		voice{c}.NotifyMsg(word)
+	for _, word := range [][]byte{nil, {}, {0}, {kindLeave}, {kindLeave, 1, 2}, {kindUser}, {kindUser, 3, 'a', 'b'}, {99, 1, 'a'}} {
+		delegate{c}.NotifyMsg(word)
 	}
 	if notices := c.Notices(); len(notices) > 0 {
 		t.Errorf("heard %v", notices)

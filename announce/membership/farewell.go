@@ -17,17 +17,17 @@ func newSession() []byte {
 	return session
 }
 
-// farewell is the word that a member leaves on purpose: its kind, the session and the name. memberlist itself tells it from a death but
+// leaveMessage is the word that a member leaves on purpose: its kind, the session and the name. memberlist itself tells it from a death but
 // does not pass that on. Like memberlist's own news it is told from member to member, for those whom it does not reach
 // directly.
-type farewell []byte
+type leaveMessage []byte
 
-func newFarewell(session []byte, name string) farewell {
-	return slices.Concat(farewell{kindFarewell}, session, farewell(name))
+func newLeaveMessage(session []byte, name string) leaveMessage {
+	return slices.Concat(leaveMessage{kindLeave}, session, leaveMessage(name))
 }
 
 // parse returns nil and nothing where it is no farewell.
-func (f farewell) parse() (session []byte, name string) {
+func (f leaveMessage) parse() (session []byte, name string) {
 	if len(f) <= 1+sessionSize {
 		return nil, ""
 	}
@@ -35,16 +35,16 @@ func (f farewell) parse() (session []byte, name string) {
 }
 
 // Message, Invalidates, Finished and UniqueBroadcast are for memberlist.
-func (f farewell) Message() []byte                       { return f }
-func (f farewell) Invalidates(memberlist.Broadcast) bool { return false }
-func (f farewell) Finished()                             {}
-func (f farewell) UniqueBroadcast()                      {}
+func (f leaveMessage) Message() []byte                       { return f }
+func (f leaveMessage) Invalidates(memberlist.Broadcast) bool { return false }
+func (f leaveMessage) Finished()                             {}
+func (f leaveMessage) UniqueBroadcast()                      {}
 
-// sayFarewell tells all members in sight that this one leaves. It does so before memberlist does, so that who hears that the
+// broadcastLeave tells all members in sight that this one leaves. It does so before memberlist does, so that who hears that the
 // member is gone knows already that this was on purpose.
-func (c *Cluster) sayFarewell(list *memberlist.Memberlist) {
-	word := newFarewell(c.session, c.config.Name)
-	c.farewells.QueueBroadcast(word)
+func (c *Cluster) broadcastLeave(list *memberlist.Memberlist) {
+	word := newLeaveMessage(c.session, c.config.Name)
+	c.leaveQueue.QueueBroadcast(word)
 	for _, n := range list.Members() {
 		if n.Name == c.config.Name {
 			continue
@@ -55,8 +55,8 @@ func (c *Cluster) sayFarewell(list *memberlist.Memberlist) {
 	}
 }
 
-// hearFarewell takes a farewell, and passes it on if it is news.
-func (v voice) hearFarewell(f farewell) {
+// handleLeave takes a farewell, and passes it on if it is news.
+func (v delegate) handleLeave(f leaveMessage) {
 	session, name := f.parse()
 	v.mu.Lock()
 	m := v.members[name]
@@ -67,7 +67,7 @@ func (v voice) hearFarewell(f farewell) {
 	late := news && !m.alive
 	v.mu.Unlock()
 	if news {
-		v.farewells.QueueBroadcast(newFarewell(session, name))
+		v.leaveQueue.QueueBroadcast(newLeaveMessage(session, name))
 	}
 	if late {
 		v.changed.Notify()

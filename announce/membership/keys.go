@@ -41,9 +41,9 @@ type keys struct {
 type stage int
 
 const (
-	alone    stage = iota // nothing but the newest key is known
-	accepted              // the newest is accepted, another one is used
-	used                  // the newest is used, others are accepted
+	single    stage = iota // nothing but the newest key is known
+	installed              // the newest is accepted, another one is used
+	primary                // the newest is used, others are accepted
 )
 
 func newKeys() keys {
@@ -75,7 +75,7 @@ func (k *keys) set(key []byte, now time.Time) error {
 		return err
 	}
 	if !first {
-		k.stage, k.due = accepted, now.Add(k.promoteAfter)
+		k.stage, k.due = installed, now.Add(k.promoteAfter)
 		k.changed.Notify()
 	}
 	return nil
@@ -85,17 +85,17 @@ func (k *keys) set(key []byte, now time.Time) error {
 func (k *keys) advance(now time.Time) (next time.Time, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.stage == alone {
+	if k.stage == single {
 		return time.Time{}, nil
 	}
 	if now.Before(k.due) {
 		return k.due, nil
 	}
-	if k.stage == accepted {
-		k.stage, k.due = used, now.Add(k.retireAfter)
+	if k.stage == installed {
+		k.stage, k.due = primary, now.Add(k.retireAfter)
 		return k.due, k.ring.UseKey(k.newest)
 	}
-	k.stage = alone
+	k.stage = single
 	for all := k.ring.GetKeys(); len(all) > 1; all = k.ring.GetKeys() {
 		if err := k.ring.RemoveKey(all[len(all)-1]); err != nil {
 			return time.Time{}, err
@@ -104,8 +104,8 @@ func (k *keys) advance(now time.Time) (next time.Time, err error) {
 	return time.Time{}, nil
 }
 
-// turn changes keys when it is time, until the context ends.
-func (c *Cluster) turn(ctx context.Context) {
+// rotateKeys changes keys when it is time, until the context ends.
+func (c *Cluster) rotateKeys(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {

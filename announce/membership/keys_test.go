@@ -88,7 +88,7 @@ func TestNewKeyIsAcceptedThenUsedThenAlone(t *testing.T) {
 				if got := ring(&k); got != s.ring {
 					t.Fatalf("after %v: %s, want %s", s.at, got, s.ring)
 				}
-				if k.stage != alone && !next.After(now) {
+				if k.stage != single && !next.After(now) {
 					t.Fatalf("after %v: nothing comes next", s.at)
 				}
 			}

@@ -29,16 +29,16 @@ func (w logWriter) Write(line []byte) (int, error) {
 	if logger := w.config.Logger.V(level); logger.Enabled() {
 		logger.Info(string(text))
 	}
-	if unreadable(string(text)) {
+	if cannotDecrypt(string(text)) {
 		if from, ok := sender(string(text)); ok {
-			w.noteStranger(from)
+			w.noteRejected(from)
 		}
 	}
 	return len(line), nil
 }
 
-// unreadable says whether this text of memberlist is about something that no key opens, or that was not encrypted at all.
-func unreadable(text string) bool {
+// cannotDecrypt says whether this text of memberlist is about something that no key opens, or that was not encrypted at all.
+func cannotDecrypt(text string) bool {
 	return strings.HasPrefix(text, "Decrypt packet failed") ||
 		strings.Contains(text, "no installed keys could decrypt the message") ||
 		strings.Contains(text, "remote state is not encrypted")
@@ -51,9 +51,9 @@ func sender(text string) (netip.Addr, bool) {
 	return address.Addr().Unmap(), err == nil
 }
 
-// noteStranger says once that somebody is not understood.
-func (c *Cluster) noteStranger(address netip.Addr) {
-	if c.strangers.note(address, time.Now()) {
+// noteRejected says once that somebody is not understood.
+func (c *Cluster) noteRejected(address netip.Addr) {
+	if c.rejected.add(address, time.Now()) {
 		c.config.Logger.Info("Gossip arrives that is encrypted with another key or not at all; it is ignored", "from", address)
 		c.changed.Notify()
 	}

@@ -75,7 +75,7 @@ func runMember(self string) error {
 	name, address, _ := strings.Cut(self, "=")
 	c := New(Config{Name: name, Address: netip.MustParseAddr(address), Key: parseKey(os.Getenv(envKey)), Logger: klog.Background()})
 	if os.Getenv(envCalm) == "true" {
-		c.pace.interval, c.pace.timeout = 5*c.pace.interval, 5*c.pace.timeout
+		c.timing.interval, c.timing.timeout = 5*c.timing.interval, 5*c.timing.timeout
 	}
 	c.keys.promoteAfter, c.keys.retireAfter = promoteInTests, retireInTests
 	ctx, stop := ossignal.NotifyContext(context.Background(), syscall.SIGTERM)

@@ -14,42 +14,42 @@ import (
 const (
 	// firstRetry and slowestRetry bound the time between two attempts to find the same peer. The attempt at somebody who
 	// is off costs a few ARP requests.
-	firstRetry   = 250 * time.Millisecond
-	slowestRetry = 5 * time.Second
-	// searches is how many peers are looked for at once. The first that is found knows all those that are there.
-	searches = 8
+	firstRetry = 250 * time.Millisecond
+	maxRetry   = 5 * time.Second
+	// maxJoins is how many peers are looked for at once. The first that is found knows all those that are there.
+	maxJoins = 8
 )
 
-// search is the look-out for peers that are not in sight.
-type search struct {
+// joinState is the look-out for peers that are not in sight.
+type joinState struct {
 	wake notify.Signal
 
-	mu    sync.Mutex
-	told  bool // SetPeers has been called
-	peers map[string]netip.Addr
+	mu       sync.Mutex
+	peersSet bool // SetPeers has been called
+	peers    map[string]netip.Addr
 }
 
-func newSearch() search { return search{wake: notify.New()} }
+func newJoinState() joinState { return joinState{wake: notify.New()} }
 
 // SetPeers tells who should be there, by name and address; this member may be among them. Peers that are not in sight at
 // their address are looked for until they are; others that are not in sight are forgotten. It never blocks.
 func (c *Cluster) SetPeers(peers map[string]netip.Addr) {
 	peers = maps.Clone(peers)
 	delete(peers, c.config.Name)
-	c.search.mu.Lock()
-	c.search.told, c.search.peers = true, peers
-	c.search.mu.Unlock()
+	c.joins.mu.Lock()
+	c.joins.peersSet, c.joins.peers = true, peers
+	c.joins.mu.Unlock()
 	c.mu.Lock()
 	maps.DeleteFunc(c.members, func(name string, m *member) bool {
 		_, expected := peers[name]
 		return !m.alive && !expected
 	})
 	c.mu.Unlock()
-	c.search.wake.Notify()
+	c.joins.wake.Notify()
 }
 
-// quest is the search for one peer.
-type quest struct {
+// joinAttempt is the search for one peer.
+type joinAttempt struct {
 	address netip.Addr
 	began   time.Time
 	tried   bool // attempts have come to nothing
@@ -59,11 +59,11 @@ type quest struct {
 	next    time.Time     // when the next attempt is due
 }
 
-// seek looks for peers with join until the context ends and all attempts have.
-func (c *Cluster) seek(ctx context.Context, join func(name string, address netip.Addr) error) {
-	quests := map[string]*quest{}
+// joinPeers looks for peers with join until the context ends and all attempts have.
+func (c *Cluster) joinPeers(ctx context.Context, join func(name string, address netip.Addr) error) {
+	quests := map[string]*joinAttempt{}
 	type attempt struct {
-		quest *quest
+		quest *joinAttempt
 		name  string
 		err   error
 	}
@@ -78,27 +78,27 @@ func (c *Cluster) seek(ctx context.Context, join func(name string, address netip
 				<-ended
 			}
 			return
-		case <-c.search.wake:
+		case <-c.joins.wake:
 		case <-timer.C:
 		case a := <-ended:
 			running--
 			a.quest.running = false
 			// One that answers in a key that is not known here is there, and known as soon as keys have changed.
-			strange := a.err != nil && unreadable(a.err.Error())
+			strange := a.err != nil && cannotDecrypt(a.err.Error())
 			a.quest.tried = !strange || time.Since(a.quest.began) > c.keys.promoteAfter
 			if strange {
-				c.noteStranger(a.quest.address)
+				c.noteRejected(a.quest.address)
 			}
 			a.quest.next = time.Now().Add(a.quest.pause + rand.N(a.quest.pause/4))
-			a.quest.pause = min(2*a.quest.pause, slowestRetry)
+			a.quest.pause = min(2*a.quest.pause, maxRetry)
 			if a.err != nil {
 				c.config.Logger.V(2).Info("An announcer does not answer", "node", a.name, "address", a.quest.address, "err", a.err)
 			}
 		}
 
-		c.search.mu.Lock()
-		told, peers := c.search.told, c.search.peers
-		c.search.mu.Unlock()
+		c.joins.mu.Lock()
+		told, peers := c.joins.peersSet, c.joins.peers
+		c.joins.mu.Unlock()
 		for name, q := range quests {
 			if peers[name] != q.address {
 				delete(quests, name)
@@ -109,10 +109,10 @@ func (c *Cluster) seek(ctx context.Context, join func(name string, address netip
 		for name, address := range peers {
 			q := quests[name]
 			if q == nil {
-				q = &quest{address: address, began: time.Now(), pause: firstRetry}
+				q = &joinAttempt{address: address, began: time.Now(), pause: firstRetry}
 				quests[name] = q
 			}
-			if c.sees(name, address) {
+			if c.aliveAt(name, address) {
 				q.pause, q.found = firstRetry, true
 				continue
 			}
@@ -122,7 +122,7 @@ func (c *Cluster) seek(ctx context.Context, join func(name string, address netip
 				q.found, q.next = false, time.Now().Add(firstRetry+rand.N(firstRetry))
 			}
 			complete = complete && q.tried
-			if q.running || running == searches {
+			if q.running || running == maxJoins {
 				continue
 			}
 			if wait := time.Until(q.next); wait > 0 {

@@ -17,7 +17,7 @@ func TestPeerThatAnswersInAnotherKeyIsWaitedForUntilKeysHaveChanged(t *testing.T
 	attempts := 0
 	go func() {
 		defer close(done)
-		c.seek(ctx, func(string, netip.Addr) error {
+		c.joinPeers(ctx, func(string, netip.Addr) error {
 			select {
 			case <-c.Joined():
 				t.Error("joined without one that is there")
@@ -48,7 +48,7 @@ func TestPeerWhoseKeyStaysAnotherHoldsNobodyUp(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		c.seek(ctx, func(string, netip.Addr) error { return errors.New("no installed keys could decrypt the message") })
+		c.joinPeers(ctx, func(string, netip.Addr) error { return errors.New("no installed keys could decrypt the message") })
 	}()
 	awaitJoined(t, c)
 	stop()

@@ -9,45 +9,45 @@ import (
 )
 
 const (
-	// strangeFor is how long an address counts as a stranger's after the last thing that came from it.
-	strangeFor = time.Minute
-	// mostStrangers bounds what is remembered: anybody can send from any address.
-	mostStrangers = 64
+	// rejectedFor is how long an address counts as a stranger's after the last thing that came from it.
+	rejectedFor = time.Minute
+	// maxRejected bounds what is remembered: anybody can send from any address.
+	maxRejected = 64
 )
 
-// strangers are addresses from which gossip comes that no key opens.
-type strangers struct {
-	mu   sync.Mutex
-	last map[netip.Addr]time.Time
+// rejectedSenders are addresses from which gossip comes that no key opens.
+type rejectedSenders struct {
+	mu       sync.Mutex
+	lastSeen map[netip.Addr]time.Time
 }
 
 // Strangers returns the addresses from which gossip has come within the last minute that is not encrypted, or with a key that
 // this member does not know. Members that have missed a change of keys are among them. Sorted.
-func (c *Cluster) Strangers() []netip.Addr { return c.strangers.at(time.Now()) }
+func (c *Cluster) Strangers() []netip.Addr { return c.rejected.list(time.Now()) }
 
-func (s *strangers) at(now time.Time) []netip.Addr {
+func (s *rejectedSenders) list(now time.Time) []netip.Addr {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.forget(now)
-	return slices.SortedFunc(maps.Keys(s.last), netip.Addr.Compare)
+	s.expire(now)
+	return slices.SortedFunc(maps.Keys(s.lastSeen), netip.Addr.Compare)
 }
 
-// note takes note of something from a stranger, and returns whether he is new.
-func (s *strangers) note(address netip.Addr, now time.Time) bool {
+// add takes note of something from a stranger, and returns whether he is new.
+func (s *rejectedSenders) add(address netip.Addr, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.forget(now)
-	_, known := s.last[address]
-	if !known && len(s.last) == mostStrangers {
+	s.expire(now)
+	_, known := s.lastSeen[address]
+	if !known && len(s.lastSeen) == maxRejected {
 		return false
 	}
-	if s.last == nil {
-		s.last = map[netip.Addr]time.Time{}
+	if s.lastSeen == nil {
+		s.lastSeen = map[netip.Addr]time.Time{}
 	}
-	s.last[address] = now
+	s.lastSeen[address] = now
 	return !known
 }
 
-func (s *strangers) forget(now time.Time) {
-	maps.DeleteFunc(s.last, func(_ netip.Addr, last time.Time) bool { return now.Sub(last) >= strangeFor })
+func (s *rejectedSenders) expire(now time.Time) {
+	maps.DeleteFunc(s.lastSeen, func(_ netip.Addr, last time.Time) bool { return now.Sub(last) >= rejectedFor })
 }

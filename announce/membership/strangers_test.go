@@ -41,33 +41,33 @@ func TestStrangerIsLoggedOnceHoweverOftenHeIsHeard(t *testing.T) {
 }
 
 func TestStrangerIsForgottenAfterAMinuteOfSilence(t *testing.T) {
-	var s strangers
+	var s rejectedSenders
 	now := time.Now()
-	if !s.note(local(2), now) || s.note(local(2), now.Add(strangeFor-1)) {
+	if !s.add(local(2), now) || s.add(local(2), now.Add(rejectedFor-1)) {
 		t.Error("a stranger is new the first time, and not while he goes on")
 	}
-	if got := s.at(now.Add(2*strangeFor - 2)); len(got) != 1 {
+	if got := s.list(now.Add(2*rejectedFor - 2)); len(got) != 1 {
 		t.Errorf("%v before the minute is over", got)
 	}
-	if got := s.at(now.Add(2*strangeFor - 1)); len(got) != 0 {
+	if got := s.list(now.Add(2*rejectedFor - 1)); len(got) != 0 {
 		t.Errorf("%v after it", got)
 	}
-	if !s.note(local(2), now.Add(2*strangeFor)) {
+	if !s.add(local(2), now.Add(2*rejectedFor)) {
 		t.Error("not new when he comes back")
 	}
 }
 
 func TestNoMoreStrangersAreRememberedThanFit(t *testing.T) {
-	var s strangers
+	var s rejectedSenders
 	now := time.Now()
-	for n := range 2 * mostStrangers {
-		s.note(local(n), now)
+	for n := range 2 * maxRejected {
+		s.add(local(n), now)
 	}
-	if got := s.at(now); len(got) != mostStrangers {
+	if got := s.list(now); len(got) != maxRejected {
 		t.Errorf("%d strangers", len(got))
 	}
-	s.note(local(0), now.Add(1))
-	if got := s.at(now.Add(strangeFor)); fmt.Sprint(got) != fmt.Sprint([]netip.Addr{local(0)}) {
+	s.add(local(0), now.Add(1))
+	if got := s.list(now.Add(rejectedFor)); fmt.Sprint(got) != fmt.Sprint([]netip.Addr{local(0)}) {
 		t.Errorf("%v are left", got)
 	}
 }

@@ -9,8 +9,8 @@ import (
 
 // The kinds of words that members say to each other, by their first byte.
 const (
-	kindFarewell byte = iota + 1
-	kindNotice
+	kindLeave byte = iota + 1
+	kindUser
 )
 
 // Notice is what a member has told the others with Tell.
@@ -20,10 +20,10 @@ type Notice struct {
 }
 
 const (
-	// packet is how long a word may be, in bytes, to be sent as a packet, which may be lost; longer ones go over TCP.
-	packet = 1200
-	// unheard is how many notices are kept for who does not ask for them; what comes later is lost.
-	unheard = 1024
+	// maxPacket is how long a word may be, in bytes, to be sent as a packet, which may be lost; longer ones go over TCP.
+	maxPacket = 1200
+	// maxMessages is how many notices are kept for who does not ask for them; what comes later is lost.
+	maxMessages = 1024
 )
 
 // Tell sends all members in sight a notice, without waiting for them. Short ones arrive within a round trip, or are lost as
@@ -32,27 +32,27 @@ func (c *Cluster) Tell(text []byte) {
 	c.mu.Lock()
 	list := c.list
 	if list != nil {
-		c.telling.Add(1)
+		c.sending.Add(1)
 	}
 	c.mu.Unlock()
 	if list == nil {
 		return
 	}
-	defer c.telling.Done()
-	word := slices.Concat([]byte{kindNotice, byte(len(c.config.Name))}, []byte(c.config.Name), text)
+	defer c.sending.Done()
+	word := slices.Concat([]byte{kindUser, byte(len(c.config.Name))}, []byte(c.config.Name), text)
 	for _, n := range list.Members() {
 		if n.Name == c.config.Name {
 			continue
 		}
-		if len(word) <= packet {
-			c.noteUntold(n, list.SendBestEffort(n, word))
+		if len(word) <= maxPacket {
+			c.logSendError(n, list.SendBestEffort(n, word))
 		} else {
-			c.telling.Go(func() { c.noteUntold(n, list.SendReliable(n, word)) })
+			c.sending.Go(func() { c.logSendError(n, list.SendReliable(n, word)) })
 		}
 	}
 }
 
-func (c *Cluster) noteUntold(n *memberlist.Node, err error) {
+func (c *Cluster) logSendError(n *memberlist.Node, err error) {
 	if err != nil {
 		c.config.Logger.V(2).Info("Cannot tell an announcer something", "node", n.Name, "err", err)
 	}
@@ -62,28 +62,28 @@ func (c *Cluster) noteUntold(n *memberlist.Node, err error) {
 func (c *Cluster) Notices() []Notice {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	notices := c.notices
-	c.notices = nil
+	notices := c.messages
+	c.messages = nil
 	return notices
 }
 
-// voice is the Cluster as memberlist's source and sink of words that are not its own.
-type voice struct{ *Cluster }
+// delegate is the Cluster as memberlist's source and sink of words that are not its own.
+type delegate struct{ *Cluster }
 
 // NodeMeta tells the others the session.
-func (v voice) NodeMeta(int) []byte { return v.session }
+func (v delegate) NodeMeta(int) []byte { return v.session }
 
 // NotifyMsg takes a word.
-func (v voice) NotifyMsg(word []byte) {
+func (v delegate) NotifyMsg(word []byte) {
 	switch {
 	case len(word) == 0:
-	case word[0] == kindFarewell:
-		v.hearFarewell(farewell(word))
-	case word[0] == kindNotice && len(word) > 1 && len(word) > 1+int(word[1]):
+	case word[0] == kindLeave:
+		v.handleLeave(leaveMessage(word))
+	case word[0] == kindUser && len(word) > 1 && len(word) > 1+int(word[1]):
 		name := 2 + int(word[1])
 		v.mu.Lock()
-		if len(v.notices) < unheard {
-			v.notices = append(v.notices, Notice{From: string(word[2:name]), Text: bytes.Clone(word[name:])})
+		if len(v.messages) < maxMessages {
+			v.messages = append(v.messages, Notice{From: string(word[2:name]), Text: bytes.Clone(word[name:])})
 		}
 		v.mu.Unlock()
 		v.changed.Notify()
@@ -91,10 +91,10 @@ func (v voice) NotifyMsg(word []byte) {
 }
 
 // GetBroadcasts returns what is to be passed on.
-func (v voice) GetBroadcasts(overhead, limit int) [][]byte {
-	return v.farewells.GetBroadcasts(overhead, limit)
+func (v delegate) GetBroadcasts(overhead, limit int) [][]byte {
+	return v.leaveQueue.GetBroadcasts(overhead, limit)
 }
 
 // LocalState and MergeRemoteState are for what is exchanged in full now and then, which is nothing.
-func (voice) LocalState(bool) []byte        { return nil }
-func (voice) MergeRemoteState([]byte, bool) {}
+func (delegate) LocalState(bool) []byte        { return nil }
+func (delegate) MergeRemoteState([]byte, bool) {}

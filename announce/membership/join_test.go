@@ -1,38 +1,56 @@
 package membership
 
 import (
-	"fmt"
-	"slices"
+	"context"
+	"errors"
+	"net/netip"
 	"testing"
 	"time"
 )
 
-// BenchmarkJoin measures the time from the start of a member that had left, which includes the start of its process, until all
-// others see it and it sees all others.
-func BenchmarkJoin(b *testing.B) {
-	for _, count := range []int{3, 50} {
-		b.Run(fmt.Sprintf("members=%d", count), func(b *testing.B) {
-			nodes, processes := crowd(b, count)
-			last := nodes[count-1]
-			var times []time.Duration
-			for b.Loop() {
-				processes[count-1].terminate()
-				for _, p := range processes[:count-1] {
-					p.awaitAlive(nodes[:count-1]...)
-				}
-				begin := time.Now()
-				processes[count-1] = last.start()
-				processes[count-1].meet(nodes...)
-				var slowest time.Duration
-				for _, p := range processes {
-					p.awaitAlive(nodes...)
-					slowest = max(slowest, p.noticed(begin, func(alive []string) bool {
-						return len(alive) == count && slices.Contains(alive, last.name)
-					}))
-				}
-				times = append(times, slowest)
+func TestPeerThatAnswersInAnotherKeyIsWaitedForUntilKeysHaveChanged(t *testing.T) {
+	c := New(Config{Name: "a", Address: local(1), Key: testKey(1)})
+	c.keys.promoteAfter = time.Hour
+	c.SetPeers(map[string]netip.Addr{"b": local(2)})
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	attempts := 0
+	go func() {
+		defer close(done)
+		c.joinPeers(ctx, func(string, netip.Addr) error {
+			select {
+			case <-c.Joined():
+				t.Error("joined without one that is there")
+			default:
 			}
-			reportTimes(b, times)
+			if attempts++; attempts < 3 {
+				return errors.New("no installed keys could decrypt the message")
+			}
+			return errors.New("connection refused")
 		})
+	}()
+	awaitJoined(t, c)
+	stop()
+	<-done
+	if attempts < 3 {
+		t.Errorf("joined after %d attempts", attempts)
 	}
+	if got := c.Strangers(); len(got) != 1 || got[0] != local(2) {
+		t.Errorf("strangers %v", got)
+	}
+}
+
+func TestPeerWhoseKeyStaysAnotherHoldsNobodyUp(t *testing.T) {
+	c := New(Config{Name: "a", Address: local(1), Key: testKey(1)})
+	c.keys.promoteAfter = 0
+	c.SetPeers(map[string]netip.Addr{"b": local(2)})
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c.joinPeers(ctx, func(string, netip.Addr) error { return errors.New("no installed keys could decrypt the message") })
+	}()
+	awaitJoined(t, c)
+	stop()
+	<-done
 }

@@ -5,28 +5,28 @@ import (
 	"slices"
 )
 
-// Address is what decides about an address.
+// Address is all that an election has to know of one address.
 type Address struct {
 	// Created orders the addresses that need a new owner: smaller is older and is served first.
 	Created int64
 	// Claims of all nodes, dead ones too.
 	Claims []Claim
-	// Taken is the node that has taken the address over from the maker of the best claim, as far as is known without a claim
-	// of its own; "" for none. It counts where the address would be open, or where neither node is better than a last resort.
+	// Taken is the node that is known to have taken the address over from the incumbent, although the API does not show its
+	// claim yet; "" for none. It counts only if the claims leave the address open, or if all candidates are last resorts.
 	Taken string
 	// Eligible are the live nodes that may announce the address.
 	Eligible Set
 	// LastResort are nodes that own the address only if they are eligible and no other node is.
 	LastResort Set
-	// Weights prefer some of the eligible nodes to others.
+	// Weights prefer some of the eligible nodes to others. nil prefers none.
 	Weights Weights
-	// Group names addresses that go to one node where they can: those of the same group. Nothing depends on the name but
-	// who is together. "" for an address that belongs to no other.
+	// Group is the name of the group that the address belongs to: the addresses of a group go to one node where they can.
+	// Only equality of names matters. "" is for an address without a group.
 	Group string
 }
 
-// Weights are the weights of nodes, by their index in Round.Nodes. Nodes beyond its end have weight 0, so nil prefers none.
-// Weights may be shared between addresses, and are never changed after they were handed to a Round.
+// Weights are the weights of nodes, by their index in Round.Nodes. Nodes beyond the end have weight 0, so nil prefers none.
+// Several addresses may share the same Weights. They must not be changed after they were given to a Round.
 type Weights []int32
 
 func (w Weights) of(i int) int32 {
@@ -36,7 +36,7 @@ func (w Weights) of(i int) int32 {
 	return 0
 }
 
-// plus adds the weights of each node.
+// plus returns the sum of both weights for each node.
 func (w Weights) plus(other Weights) Weights {
 	if len(w) == 0 {
 		return other
@@ -51,7 +51,7 @@ func (w Weights) plus(other Weights) Weights {
 	return sum
 }
 
-// heaviest returns the nodes of a set that have the highest weight.
+// heaviest returns the nodes of the set that have the highest weight.
 func (w Weights) heaviest(of Set) Set {
 	if len(w) == 0 {
 		return of
@@ -67,32 +67,32 @@ func (w Weights) heaviest(of Set) Set {
 	return heaviest
 }
 
-// Why is the reason for which an address has its owner.
+// Why is the reason for which an address has its owner. The incumbent is the node with the best claim.
 type Why int
 
 const (
 	// Nobody : no live node is eligible.
 	Nobody Why = iota
-	// Incumbent : the owner has the best claim.
+	// Incumbent : the owner is the incumbent.
 	Incumbent
 	// Unclaimed : no node has a claim.
 	Unclaimed
-	// IncumbentDown : the node with the best claim is not alive.
+	// IncumbentDown : the incumbent is not alive.
 	IncumbentDown
-	// IncumbentIneligible : the node with the best claim is alive, but not eligible or only as a last resort.
+	// IncumbentIneligible : the incumbent is alive, but not eligible or only as a last resort.
 	IncumbentIneligible
-	// HandedOver : the node with the best claim hands the address to the owner.
+	// HandedOver : the incumbent hands the address over to the owner.
 	HandedOver
 )
 
 // Decision is who owns an address.
 type Decision struct {
-	// Owner is the node's name; "" if nobody can own the address.
+	// Owner is the node's name; "" if no node can own the address.
 	Owner string
 	// Why it is the owner.
 	Why Why
 	// Incumbent is the node with the best claim, dead or alive; "" without any claim.
 	Incumbent string
-	// Tentative says that the holder has not announced the address yet.
+	// Tentative says that the incumbent has not announced the address yet.
 	Tentative bool
 }

@@ -2,14 +2,15 @@ package election
 
 import "slices"
 
-// ballot gives open addresses to nodes.
+// ballot gives the open addresses to nodes, one after the other. Each gets the node that carries least at that moment.
 type ballot struct {
 	round  *Round
 	number uint64
-	// without is a node that is taken for gone; nobody for none. Without it, standings are others.
-	without     int
+	// without is a node that the ballot takes for dead; nobody for none.
+	without int
+	// assessments are those of addresses without that node. They are made when they are needed.
 	assessments map[*candidacy]assessment
-	// load counts per node the groups, and addresses without one, that it carries so far.
+	// load counts for each node the groups that it carries so far. An address without a group counts as one.
 	load []int
 }
 
@@ -18,8 +19,8 @@ func (r *Round) newBallot(without int) *ballot {
 	return &ballot{round: r, number: r.ballots, without: without, load: slices.Clone(r.assigned)}
 }
 
-// cast gives every address a seat, in their order. Those of one part of a group are served together, when it is the turn of
-// the first.
+// cast elects a node for every address, in their order. The addresses of one part of a group are decided together, with the
+// first of them.
 func (b *ballot) cast(open []*candidacy) {
 	for _, c := range open {
 		switch {
@@ -32,6 +33,7 @@ func (b *ballot) cast(open []*candidacy) {
 	}
 }
 
+// elect gives the address to the node, which may be nobody.
 func (b *ballot) elect(c *candidacy, node int) {
 	if node != nobody && !b.carries(c.group, node) {
 		b.load[node]++
@@ -39,8 +41,8 @@ func (b *ballot) elect(c *candidacy, node int) {
 	c.elected, c.ballot = node, b.number
 }
 
-// electPart gives all open addresses of the part that c is in to one node: to one that has an address of the part already, if
-// there is one that is fit for all of them, and else to one that is fit for the whole part.
+// electPart gives all open addresses of c's part to one node. That is a node which owns another address of the part already
+// and is a candidate for all open ones; without such a node, it is one of those that are candidates for the whole part.
 func (b *ballot) electPart(c *candidacy) {
 	p, found := b.partOf(c)
 	if !found {
@@ -48,22 +50,22 @@ func (b *ballot) electPart(c *candidacy) {
 		return
 	}
 	var open []*candidacy
-	holders := NewSet(len(b.load))
+	owners := NewSet(len(b.load))
 	for _, m := range p.members {
-		if at := b.ownerOf(m); at == nobody {
+		if owner := b.ownerOf(m); owner == nobody {
 			open = append(open, m)
 		} else {
-			holders.Add(at)
+			owners.Add(owner)
 		}
 	}
 	var weights Weights
 	for _, m := range open {
-		holders = holders.and(b.assessment(m).candidates)
+		owners = owners.and(b.assessment(m).candidates)
 		weights = weights.plus(m.weights)
 	}
 	among := p.common
-	if !holders.empty() {
-		among = holders
+	if !owners.empty() {
+		among = owners
 	}
 	node := b.choose(among, weights, p.members[0].hash)
 	for _, m := range open {
@@ -71,6 +73,7 @@ func (b *ballot) electPart(c *candidacy) {
 	}
 }
 
+// partOf finds the part of its group that the address is in.
 func (b *ballot) partOf(c *candidacy) (part, bool) {
 	if b.without == nobody {
 		return partWith(c.group.currentParts(), c)
@@ -78,8 +81,8 @@ func (b *ballot) partOf(c *candidacy) (part, bool) {
 	return partWith(c.group.partition(func(m *candidacy) Set { return b.assessment(m).candidates }), c)
 }
 
-// choose takes the node of the highest weight, of several the one with the least load, and of several of these the one that
-// the hash puts first.
+// choose returns the node with the highest weight. Of several such nodes it returns the one with the least load, and of several
+// of these the one with the highest rendezvous score.
 func (b *ballot) choose(among Set, weights Weights, hash uint64) int {
 	best, bestScore := nobody, uint64(0)
 	among.All(func(i int) {
@@ -102,15 +105,15 @@ func (b *ballot) assessment(c *candidacy) assessment {
 	if b.without == nobody {
 		return c.assessment
 	}
-	s, known := b.assessments[c]
+	a, known := b.assessments[c]
 	if !known {
-		s = c.assess(b.without)
-		b.assessments[c] = s
+		a = c.assess(b.without)
+		b.assessments[c] = a
 	}
-	return s
+	return a
 }
 
-// ownerOf is the node that has an address so far: the one that the ballot has given it to, or its keeper.
+// ownerOf is the node that owns the address so far: the one that this ballot elected, or else its assignee.
 func (b *ballot) ownerOf(c *candidacy) int {
 	switch {
 	case c.ballot == b.number:
@@ -122,7 +125,7 @@ func (b *ballot) ownerOf(c *candidacy) int {
 	}
 }
 
-// carries says whether a node has an address of the group.
+// carries says whether the node owns an address of the group so far.
 func (b *ballot) carries(g *group, node int) bool {
 	return g != nil && slices.ContainsFunc(g.members, func(m *candidacy) bool { return b.ownerOf(m) == node })
 }

@@ -9,23 +9,23 @@ import (
 	"pgregory.net/rapid"
 )
 
-// fitAll are the nodes that may own all of some addresses.
-func (w *world) fitAll(ips []netip.Addr) []string {
+// commonCandidates are the nodes that may own all of some addresses.
+func (w *world) commonCandidates(ips []netip.Addr) []string {
 	all := slices.Clone(w.alive)
 	for _, ip := range ips {
-		fit := w.fit(ip)
-		all = slices.DeleteFunc(all, func(n string) bool { return !slices.Contains(fit, n) })
+		candidates := w.candidates(ip)
+		all = slices.DeleteFunc(all, func(n string) bool { return !slices.Contains(candidates, n) })
 	}
 	return all
 }
 
-// keepers are the nodes to which claims give addresses, or that have taken them over.
-func (w *world) keepers(r *Round, ips []netip.Addr) map[netip.Addr]string {
+// assignees are the nodes to which claims give addresses, or that have taken them over.
+func (w *world) assignees(r *Round, ips []netip.Addr) map[netip.Addr]string {
 	out := map[netip.Addr]string{}
 	for _, ip := range ips {
 		if d, s := r.Decision(ip), w.addresses[ip]; d.Why == Incumbent || d.Why == HandedOver {
 			out[ip] = d.Owner
-		} else if len(s.claims) > 0 && slices.Contains(w.fit(ip), s.taken) {
+		} else if len(s.claims) > 0 && slices.Contains(w.candidates(ip), s.taken) {
 			out[ip] = s.taken
 		}
 	}
@@ -38,11 +38,11 @@ func TestOpenAddressesOfAGroupGoToOneNodeIfOneCanOwnTheGroup(t *testing.T) {
 		r := w.round(w.sorted())
 		for _, g := range []string{"g", "h"} {
 			members := w.members(g)
-			if len(w.fitAll(members)) == 0 {
+			if len(w.commonCandidates(members)) == 0 {
 				continue
 			}
-			kept := w.keepers(r, members)
-			open := slices.DeleteFunc(members, func(ip netip.Addr) bool { return kept[ip] != "" })
+			assigned := w.assignees(r, members)
+			open := slices.DeleteFunc(members, func(ip netip.Addr) bool { return assigned[ip] != "" })
 			var to []string
 			for _, ip := range open {
 				to = append(to, r.Decision(ip).Owner)
@@ -50,10 +50,10 @@ func TestOpenAddressesOfAGroupGoToOneNodeIfOneCanOwnTheGroup(t *testing.T) {
 			if len(slices.Compact(to)) > 1 {
 				t.Fatalf("%v of group %s go to %v", open, g, to)
 			}
-			fit := w.fitAll(open)
-			for _, keeper := range kept {
-				if len(open) > 0 && slices.Contains(fit, keeper) && !slices.Contains(slices.Collect(maps.Values(kept)), to[0]) {
-					t.Fatalf("%v of group %s go to %s although %s has one of the group", open, g, to[0], keeper)
+			candidates := w.commonCandidates(open)
+			for _, assignee := range assigned {
+				if len(open) > 0 && slices.Contains(candidates, assignee) && !slices.Contains(slices.Collect(maps.Values(assigned)), to[0]) {
+					t.Fatalf("%v of group %s go to %s although %s has one of the group", open, g, to[0], assignee)
 				}
 			}
 		}
@@ -75,23 +75,23 @@ func TestAnOpenAddressFollowsTheOtherOfItsPair(t *testing.T) {
 			w.addresses[ip].group = "pair"
 		}
 		r := w.round(w.sorted())
-		kept := w.keepers(r, pair)
+		assigned := w.assignees(r, pair)
 		for i, ip := range pair {
 			other := pair[1-i]
-			if slices.Contains(w.fit(ip), kept[other]) && kept[ip] == "" && r.Decision(ip).Owner != kept[other] {
-				t.Fatalf("%s goes to %s although %s is kept by %s", ip, r.Decision(ip).Owner, other, kept[other])
+			if slices.Contains(w.candidates(ip), assigned[other]) && assigned[ip] == "" && r.Decision(ip).Owner != assigned[other] {
+				t.Fatalf("%s goes to %s although %s is assigned to %s", ip, r.Decision(ip).Owner, other, assigned[other])
 			}
 		}
-		if len(kept) == 0 && len(w.fitAll(pair)) > 0 && r.Decision(pair[0]).Owner != r.Decision(pair[1]).Owner {
-			t.Fatalf("a new pair is separated although %v could own both", w.fitAll(pair))
+		if len(assigned) == 0 && len(w.commonCandidates(pair)) > 0 && r.Decision(pair[0]).Owner != r.Decision(pair[1]).Owner {
+			t.Fatalf("a new pair is separated although %v could own both", w.commonCandidates(pair))
 		}
 	})
 }
 
 func TestWhereAddressesOfAGroupGo(t *testing.T) {
 	type member struct {
-		eligible []string
-		holder   string
+		eligible  []string
+		incumbent string
 	}
 	abc := []string{"a", "b", "c"}
 	for _, tt := range []struct {
@@ -103,19 +103,19 @@ func TestWhereAddressesOfAGroupGo(t *testing.T) {
 		{"the first goes where the second is", []member{{abc, ""}, {abc, "b"}}, []string{"b", "b"}},
 		{"not if that node may not own it", []member{{abc, "b"}, {[]string{"c"}, ""}}, []string{"b", "c"}},
 		{"new ones go where both can be", []member{{[]string{"a", "b"}, ""}, {[]string{"b", "c"}, ""}}, []string{"b", "b"}},
-		{"apart if they must", []member{{[]string{"a"}, ""}, {[]string{"c"}, ""}}, []string{"a", "c"}},
-		{"those that were parted stay", []member{{abc, "a"}, {abc, "b"}}, []string{"a", "b"}},
+		{"separated if they must be", []member{{[]string{"a"}, ""}, {[]string{"c"}, ""}}, []string{"a", "c"}},
+		{"those that were separated stay", []member{{abc, "a"}, {abc, "b"}}, []string{"a", "b"}},
 		{"three that no node can own together are two and one",
 			[]member{{[]string{"a", "b"}, ""}, {[]string{"b", "c"}, ""}, {[]string{"c"}, ""}}, []string{"b", "b", "c"}},
 		{"one that nobody can own keeps the others together",
 			[]member{{[]string{"a", "b"}, ""}, {nil, ""}, {[]string{"b", "c"}, ""}}, []string{"b", "", "b"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			w := &world{alive: abc, addresses: map[netip.Addr]*situation{}}
+			w := &world{alive: abc, addresses: map[netip.Addr]*addressState{}}
 			for i, m := range tt.members {
-				s := &situation{created: int64(i), eligible: m.eligible, group: "g"}
-				if m.holder != "" {
-					s.claims = []Claim{{Node: m.holder, Epoch: 1}}
+				s := &addressState{created: int64(i), eligible: m.eligible, group: "g"}
+				if m.incumbent != "" {
+					s.claims = []Claim{{Node: m.incumbent, Epoch: 1}}
 				}
 				w.addresses[address(i)] = s
 			}
@@ -130,25 +130,25 @@ func TestWhereAddressesOfAGroupGo(t *testing.T) {
 }
 
 func TestAGroupIsOneLoad(t *testing.T) {
-	w := &world{alive: []string{"a", "b"}, addresses: map[netip.Addr]*situation{}}
+	w := &world{alive: []string{"a", "b"}, addresses: map[netip.Addr]*addressState{}}
 	for i, group := range []string{"g", "g", "g", ""} {
-		w.addresses[address(i)] = &situation{created: int64(i), eligible: w.alive, group: group}
+		w.addresses[address(i)] = &addressState{created: int64(i), eligible: w.alive, group: group}
 	}
 	owners := w.owners()
 	if owners[address(3)] == owners[address(0)] {
 		t.Fatalf("one node has everything: %v", owners)
 	}
 	// The next one may go to either node: to the one that the hash puts first.
-	w.addresses[address(4)] = &situation{created: 4, eligible: w.alive}
+	w.addresses[address(4)] = &addressState{created: 4, eligible: w.alive}
 	if got, want := w.owners()[address(4)], firstOf(address(4), "a", "b"); got != want {
 		t.Fatalf("%s got the next, want %s", got, want)
 	}
 }
 
 func TestMembersLeaveAndChangeTheirGroups(t *testing.T) {
-	w := &world{alive: []string{"a", "b"}, addresses: map[netip.Addr]*situation{}}
+	w := &world{alive: []string{"a", "b"}, addresses: map[netip.Addr]*addressState{}}
 	set := func(r *Round, i int, group string) {
-		w.addresses[address(i)] = &situation{created: int64(i), eligible: w.alive, group: group}
+		w.addresses[address(i)] = &addressState{created: int64(i), eligible: w.alive, group: group}
 		r.Set(address(i), w.address(r, address(i)))
 		r.Decide()
 	}

@@ -63,13 +63,13 @@ func TestChangesOneByOneLeadToTheSameAsAFreshStart(t *testing.T) {
 	})
 }
 
-func TestTheOwnerIsFitAndThereIsOneWheneverThereCanBe(t *testing.T) {
+func TestTheOwnerIsACandidateAndThereIsOneWheneverThereCanBe(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := worlds(t)
 		for ip, owner := range w.owners() {
-			fit := w.fit(ip)
-			if owner == "" && len(fit) > 0 || owner != "" && !slices.Contains(fit, owner) {
-				t.Fatalf("%s is owned by %q, fit are %v", ip, owner, fit)
+			candidates := w.candidates(ip)
+			if owner == "" && len(candidates) > 0 || owner != "" && !slices.Contains(candidates, owner) {
+				t.Fatalf("%s is owned by %q, candidates are %v", ip, owner, candidates)
 			}
 		}
 	})
@@ -80,14 +80,14 @@ func TestAClaimHoldsWhateverIsPreferred(t *testing.T) {
 		w := worlds(t)
 		for ip, owner := range w.owners() {
 			best, claimed := Best(w.addresses[ip].claims)
-			keeper := best.Node
-			if best.HandoverTo != best.Node && slices.Contains(w.fit(ip), best.HandoverTo) {
-				keeper = best.HandoverTo
-			} else if w.onlyLastResorts(ip) && slices.Contains(w.fit(ip), w.addresses[ip].taken) {
-				keeper = w.addresses[ip].taken
+			assignee := best.Node
+			if best.HandoverTo != best.Node && slices.Contains(w.candidates(ip), best.HandoverTo) {
+				assignee = best.HandoverTo
+			} else if w.onlyLastResorts(ip) && slices.Contains(w.candidates(ip), w.addresses[ip].taken) {
+				assignee = w.addresses[ip].taken
 			}
-			if claimed && slices.Contains(w.fit(ip), keeper) && owner != keeper {
-				t.Fatalf("%s is owned by %q although %q keeps it", ip, owner, keeper)
+			if claimed && slices.Contains(w.candidates(ip), assignee) && owner != assignee {
+				t.Fatalf("%s is owned by %q although claims give it to %q", ip, owner, assignee)
 			}
 		}
 	})
@@ -114,7 +114,7 @@ func TestWhatNodesHaveTakenOverStaysWithThemWhenOthersDieOrRecord(t *testing.T) 
 		before := w.owners()
 		// Of those that nobody had claimed nothing is told: nobody announces them yet.
 		maps.DeleteFunc(before, func(ip netip.Addr, _ string) bool { return len(w.addresses[ip].claims) == 0 })
-		w.tell()
+		w.broadcastTakeovers()
 		dead := subset(t, "dead", cluster)
 		w.record(subset(t, "have recorded", cluster))
 		for ip, owner := range w.without(dead...).owners() {
@@ -130,7 +130,7 @@ func TestAYoungerAddressChangesNothingForOlderOnesOfOtherGroups(t *testing.T) {
 		w := worlds(t)
 		want := w.owners()
 		young := address(1000)
-		w.addresses[young] = &situation{created: 5, eligible: subset(t, "eligible", cluster)}
+		w.addresses[young] = &addressState{created: 5, eligible: subset(t, "eligible", cluster)}
 		got := w.owners()
 		delete(got, young)
 		if !maps.Equal(got, want) {
@@ -171,13 +171,13 @@ func TestANodeThatComesBackTakesNothing(t *testing.T) {
 
 func TestNodesCarryTheSameNumberOfGroupsThroughAnyJoinsAndLeaves(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		w := &world{alive: cluster[:3], addresses: map[netip.Addr]*situation{}}
+		w := &world{alive: cluster[:3], addresses: map[netip.Addr]*addressState{}}
 		add := func(n int) {
 			for range n {
 				group := fmt.Sprint(len(w.addresses))
 				for range rapid.IntRange(1, 3).Draw(t, "members") {
 					i := len(w.addresses)
-					w.addresses[address(i)] = &situation{created: int64(i), eligible: cluster, group: group}
+					w.addresses[address(i)] = &addressState{created: int64(i), eligible: cluster, group: group}
 				}
 			}
 		}

@@ -7,19 +7,20 @@ import (
 	"slices"
 )
 
-// Rebalance returns which addresses to move, and to which node, so that
+// Rebalance returns which addresses to move, and to which node. The moves have these aims, the first one first:
 //
-//   - addresses of one group are together where they can,
-//   - every address is on a node of the highest weight for it,
-//   - the numbers of groups, and addresses without one, that nodes carry differ by at most one, except where nodes that
-//     carry more are the only ones for what they carry,
+//   - The addresses of one group are together where they can.
+//   - Every address is on a node of the highest weight for it.
+//   - The numbers of groups that nodes carry differ by at most one, unless the nodes that carry more are the only ones that
+//     can. An address without a group counts as one.
+//   - As few addresses move as possible.
 //
-// in the order of these aims, and with the fewest addresses that move. It is empty if all that is so already. Addresses
-// without an owner do not count. Decide must have been called since the last change.
+// It returns an empty map if nothing has to move. Addresses without an owner do not count. Decide must have been called since
+// the last change.
 func (r *Round) Rebalance() map[netip.Addr]string {
 	kinds := map[string]*kind{}
 	l := newLayout(len(r.nodes))
-	for _, b := range r.bundles() {
+	for _, b := range r.bundles() { // the layout with the fewest moves, which may be uneven
 		key := b.key()
 		k := kinds[key]
 		if k == nil {
@@ -47,14 +48,14 @@ func (r *Round) Rebalance() map[netip.Addr]string {
 	return moves
 }
 
-// bundle are addresses that belong on one node: a part of a group, or an address without one.
+// bundle is a set of addresses that move together: a part of a group, or an address without one.
 type bundle struct {
 	members []*candidacy
-	// nodes are those it belongs on: of those that are fit for all members, the ones of the highest weight.
+	// nodes are those that it may be on: of the nodes that are candidates for all members, those of the highest weight.
 	nodes Set
 }
 
-// bundles are all addresses that have an owner, in the order of their oldest.
+// bundles returns all addresses that have an owner, as bundles. They are in the order of their oldest members.
 func (r *Round) bundles() []bundle {
 	var bundles []bundle
 	for _, c := range slices.SortedFunc(maps.Values(r.addresses), older) {
@@ -74,7 +75,7 @@ func (r *Round) bundles() []bundle {
 	return bundles
 }
 
-// key is the same for bundles that are of the same kind.
+// key is equal for bundles of the same kind.
 func (b bundle) key() string {
 	owners := make([]int, len(b.members))
 	for i, c := range b.members {
@@ -84,14 +85,14 @@ func (b bundle) key() string {
 	return fmt.Sprint(b.nodes, owners)
 }
 
-// kind are bundles that differ in nothing that matters for where they go: they belong on the same nodes, and their addresses
-// are owned by the same nodes.
+// kind is a set of bundles that are interchangeable: they may be on the same nodes, and the same nodes own their addresses.
 type kind struct {
 	nodes Set
-	size  int
+	// size is the number of addresses in one bundle.
+	size int
 	// owned counts the addresses of one bundle by their owners.
 	owned map[int]int
-	// at has the bundles by the node they are put on.
+	// at has the bundles by the node that the layout puts them on.
 	at map[int][]bundle
 }
 
@@ -103,25 +104,25 @@ func newKind(b bundle) *kind {
 	return k
 }
 
-// moves counts the addresses of one bundle that move if it goes to the node.
+// moves is how many addresses of one bundle move if the bundle goes to the node.
 func (k *kind) moves(node int) int { return k.size - k.owned[node] }
 
-// layout says which bundles are on which nodes. It is always one with the fewest moves of all that put the same number of
-// bundles on each node.
+// layout says which bundles are on which nodes. Of all layouts with the same load on each node, it is always one with the
+// fewest moves.
 type layout struct {
 	load []int
-	// kinds are those of which a bundle is on the node.
+	// kinds has, for each node, the kinds of the bundles that are on it.
 	kinds [][]*kind
-	// steps has for two nodes the step from the first to the second with the fewest moves. The steps from a node are found
-	// again when they are not known.
+	// steps has, for each pair of nodes, the step from the first to the second that costs the fewest moves. The steps from a
+	// node are valid only if known says so.
 	steps [][]step
 	known []bool
 }
 
-// step puts a bundle of a kind from one node onto another.
+// step puts one bundle of the kind from one node onto another. A zero step is none.
 type step struct {
 	kind *kind
-	// moves is how many addresses move more; less than none if the bundle comes nearer to where it is.
+	// moves is by how many the addresses that move become more. It is negative if some of them come back to their owner.
 	moves int
 }
 
@@ -135,7 +136,7 @@ func newLayout(nodes int) *layout {
 	return l
 }
 
-// nearest is the node to which a bundle of the kind goes with the fewest moves; of several the one with the least load.
+// nearest is the node to which a bundle of the kind goes with the fewest moves. Of several it is the one with the least load.
 func (l *layout) nearest(k *kind) int {
 	best := nobody
 	k.nodes.All(func(n int) {
@@ -146,6 +147,7 @@ func (l *layout) nearest(k *kind) int {
 	return best
 }
 
+// put adds a bundle to those on the node.
 func (l *layout) put(k *kind, node int, b bundle) {
 	if len(k.at[node]) == 0 {
 		l.kinds[node] = append(l.kinds[node], k)
@@ -155,6 +157,7 @@ func (l *layout) put(k *kind, node int, b bundle) {
 	l.known[node] = false
 }
 
+// take removes a bundle of the kind from the node.
 func (l *layout) take(k *kind, node int) bundle {
 	last := len(k.at[node]) - 1
 	b := k.at[node][last]
@@ -167,6 +170,7 @@ func (l *layout) take(k *kind, node int) bundle {
 	return b
 }
 
+// stepsFrom returns the steps from the node, by the node they lead to.
 func (l *layout) stepsFrom(node int) []step {
 	steps := l.steps[node]
 	if !l.known[node] {
@@ -183,8 +187,8 @@ func (l *layout) stepsFrom(node int) []step {
 	return steps
 }
 
-// level evens the loads out, from the nodes that carry most downwards, until no path of steps from one node to another makes
-// them more even, or saves moves and leaves them as even as they are.
+// level evens the loads out. It begins with the nodes that carry most, and ends when no path of steps from one node to another
+// makes the loads more even, or saves moves and leaves them as even as they are.
 func (l *layout) level() {
 	for better := true; better; {
 		better = false
@@ -201,7 +205,8 @@ func (l *layout) level() {
 	}
 }
 
-// target is where one bundle less on a node of the load and one more there is best; nobody if it is nowhere.
+// target is the node that should get one more bundle from a node with the given load, over one of the paths. It is nobody if no
+// node would make the layout better.
 func (l *layout) target(paths []path, load int) int {
 	best := nobody
 	for n, p := range paths {
@@ -215,15 +220,15 @@ func (l *layout) target(paths []path, load int) int {
 	return best
 }
 
-// path is how a node is best reached: from which, and with how many moves in all.
+// path is the cheapest sequence of steps to a node: its last step comes from a node, and all steps together cost moves.
 type path struct {
 	reached bool
 	moves   int
 	from    int
 }
 
-// paths finds the steps with the fewest moves from any of the starts to all nodes (Bellman-Ford; with the fewest moves for
-// the present loads there is no way back to a node that saves any).
+// paths finds the cheapest paths from any of the starts to all nodes, by the algorithm of Bellman and Ford. Steps may have
+// negative costs, but no cycle of them has: the layout has the fewest moves for its loads.
 func (l *layout) paths(start func(node int) bool) []path {
 	paths := make([]path, len(l.load))
 	var queue []int
@@ -252,7 +257,7 @@ func (l *layout) paths(start func(node int) bool) []path {
 	return paths
 }
 
-// apply takes the steps of a path.
+// apply takes the steps of the path to a node.
 func (l *layout) apply(paths []path, to int) {
 	for from := paths[to].from; from != nobody; to, from = from, paths[from].from {
 		k := l.steps[from][to].kind

@@ -30,7 +30,7 @@ func TestAfterRebalancingThereIsNothingToRebalance(t *testing.T) {
 			t.Fatalf("one node would move %v, another %v", moves, again)
 		}
 		for ip, to := range moves {
-			if to == before[ip] || !slices.Contains(w.fit(ip), to) {
+			if to == before[ip] || !slices.Contains(w.candidates(ip), to) {
 				t.Fatalf("%s moves from %s to %s", ip, before[ip], to)
 			}
 		}
@@ -62,11 +62,11 @@ func (c cost) less(d cost) bool {
 // with the fewest moves: tried out.
 func TestRebalancingMovesTheFewestAddresses(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		w := &world{alive: cluster[:rapid.IntRange(1, 4).Draw(t, "nodes")], addresses: map[netip.Addr]*situation{}}
+		w := &world{alive: cluster[:rapid.IntRange(1, 4).Draw(t, "nodes")], addresses: map[netip.Addr]*addressState{}}
 		var groups [][]netip.Addr
 		var choices [][]string
 		for i := range rapid.IntRange(0, 6).Draw(t, "groups") {
-			s := situation{group: fmt.Sprint(i), eligible: subset(t, "eligible", w.alive)}
+			s := addressState{group: fmt.Sprint(i), eligible: subset(t, "eligible", w.alive)}
 			choice := s.eligible
 			if rapid.IntRange(0, 3).Draw(t, "weighted") == 0 && len(choice) > 0 {
 				preferred := rapid.SampledFrom(choice).Draw(t, "preferred")
@@ -79,7 +79,7 @@ func TestRebalancingMovesTheFewestAddresses(t *testing.T) {
 			var members []netip.Addr
 			for range rapid.IntRange(1, 3).Draw(t, "members") {
 				m := s
-				m.claims = []Claim{{Node: rapid.SampledFrom(w.alive).Draw(t, "holder"), Epoch: 1}}
+				m.claims = []Claim{{Node: rapid.SampledFrom(w.alive).Draw(t, "incumbent"), Epoch: 1}}
 				ip := address(len(w.addresses))
 				members = append(members, ip)
 				w.addresses[ip] = &m
@@ -142,56 +142,56 @@ func TestRebalancingMovesTheFewestAddresses(t *testing.T) {
 }
 
 func TestWhatRebalancingMoves(t *testing.T) {
-	held := func(by string, eligible ...string) *situation {
-		return &situation{eligible: eligible, claims: []Claim{{Node: by, Epoch: 1}}}
+	held := func(by string, eligible ...string) *addressState {
+		return &addressState{eligible: eligible, claims: []Claim{{Node: by, Epoch: 1}}}
 	}
-	in := func(group string, s *situation) *situation {
+	in := func(group string, s *addressState) *addressState {
 		s.group = group
 		return s
 	}
-	preferring := func(node string, s *situation) *situation {
+	preferring := func(node string, s *addressState) *addressState {
 		s.weights = map[string]int32{node: 1}
 		return s
 	}
 	for _, tt := range []struct {
 		name      string
-		addresses []*situation
+		addresses []*addressState
 		// loads are the addresses that a, b, c and d have then.
 		loads [4]int
 		moves int
 	}{
 		{"nothing without addresses", nil, [4]int{}, 0},
-		{"nothing if the loads differ by one", []*situation{
+		{"nothing if the loads differ by one", []*addressState{
 			held("a", "a", "b", "c"), held("a", "a", "b", "c"), held("b", "a", "b", "c"), held("c", "a", "b", "c"),
 		}, [4]int{2, 1, 1, 0}, 0},
-		{"the surplus", []*situation{
+		{"the surplus", []*addressState{
 			held("a", "a", "b", "c"), held("a", "a", "b", "c"), held("a", "a", "b", "c"), held("a", "a", "b", "c"),
 			held("b", "a", "b", "c"),
 		}, [4]int{2, 2, 1, 0}, 2},
-		{"not to where it may not be", []*situation{
+		{"not to where it may not be", []*addressState{
 			held("a", "a", "b"), held("a", "a", "b"), held("a", "a", "b"), held("a", "a"),
 		}, [4]int{2, 2, 0, 0}, 2},
-		{"over a node in between", []*situation{
+		{"over a node in between", []*addressState{
 			held("a", "a", "b"), held("a", "a", "b"), held("b", "b", "c"),
 		}, [4]int{1, 1, 1, 0}, 2},
-		{"to the preferred node, however many are there", []*situation{
+		{"to the preferred node, however many are there", []*addressState{
 			held("c", "a", "b", "c"), preferring("c", held("a", "a", "b", "c")), preferring("c", held("c", "a", "b", "c")),
 			preferring("c", held("b", "a", "b", "c")),
 		}, [4]int{1, 0, 3, 0}, 3},
-		{"what was parted", []*situation{
+		{"what was separated", []*addressState{
 			in("g", held("a", "a", "b", "c")), in("g", held("b", "a", "b", "c")), in("g", held("b", "a", "b", "c")),
 			held("a", "a", "b", "c"), held("c", "a", "b", "c"),
 		}, [4]int{1, 3, 1, 0}, 1},
-		{"the smaller group", []*situation{
+		{"the smaller group", []*addressState{
 			in("g", held("a", "a", "b")), in("g", held("a", "a", "b")), held("a", "a", "b"), held("c", "c"),
 		}, [4]int{2, 1, 1, 0}, 1},
-		{"not the larger group, although the first path that evens the loads out takes it", []*situation{
+		{"not the larger group, although the first path that evens the loads out takes it", []*addressState{
 			held("a", "a"), held("b", "b"), in("g", held("b", "a", "b")), in("g", held("b", "a", "b")), held("b", "b", "d"),
 			held("a", "a", "c"), held("d", "d"),
 		}, [4]int{1, 3, 1, 2}, 2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			w := &world{alive: []string{"a", "b", "c", "d"}, addresses: map[netip.Addr]*situation{}}
+			w := &world{alive: []string{"a", "b", "c", "d"}, addresses: map[netip.Addr]*addressState{}}
 			for i, s := range tt.addresses {
 				s.created = int64(i)
 				w.addresses[address(i)] = s
@@ -218,9 +218,9 @@ func BenchmarkRebalance(b *testing.B) {
 		nodes[i] = fmt.Sprintf("node-%03d", i)
 	}
 	for _, bb := range []struct {
-		name     string
-		eligible func(r *Round, i int) Set
-		holder   func(i int) string
+		name      string
+		eligible  func(r *Round, i int) Set
+		incumbent func(i int) string
 	}{
 		{"balanced", func(r *Round, i int) Set { return eligible(r, nodes...) }, func(i int) string { return nodes[i%100] }},
 		{"a node is new", func(r *Round, i int) Set { return eligible(r, nodes...) }, func(i int) string { return nodes[i%99] }},
@@ -234,7 +234,7 @@ func BenchmarkRebalance(b *testing.B) {
 			r := NewRound(nodes)
 			for i := range addresses {
 				r.Set(address(i), Address{
-					Created: int64(i), Eligible: bb.eligible(r, i), Claims: []Claim{{Node: bb.holder(i), Epoch: 1}},
+					Created: int64(i), Eligible: bb.eligible(r, i), Claims: []Claim{{Node: bb.incumbent(i), Epoch: 1}},
 				})
 			}
 			r.Decide()

@@ -5,9 +5,9 @@ import (
 	"slices"
 )
 
-// Round is an election among one fixed set of live nodes. Addresses can be changed one by one, at a cost that depends on
-// how many addresses need a new owner and not on how many there are; another set of nodes needs another Round. The decisions
-// depend on the present nodes and addresses alone, not on how they came about.
+// Round is an election among one fixed set of live nodes. Another set of nodes needs another Round. Addresses can be changed one
+// by one: that costs time for the addresses that the claims leave open, and none for the others. The decisions depend on the
+// present nodes and addresses alone, not on the order in which they became known.
 //
 // A Round is not safe for concurrent use.
 type Round struct {
@@ -17,23 +17,24 @@ type Round struct {
 
 	addresses map[netip.Addr]*candidacy
 	groups    map[string]*group
-	// assigned counts per node the groups, and addresses without one, of which it is a keeper.
+	// assigned counts for each node the groups of which it is an assignee. An address without a group counts as one.
 	assigned []int
-	// open are the addresses without a keeper; order is open sorted, nil when it must be sorted again.
+	// open are the addresses without an assignee. order is open sorted by age, nil when it must be sorted again.
 	open  map[*candidacy]struct{}
 	order []*candidacy
-	// changed and removed collect what Decide has to report.
+	// changed and removed are what the next Decide has to report.
 	changed []*candidacy
 	removed map[netip.Addr]struct{}
-	stale   bool
+	// stale says that the open addresses need another ballot.
+	stale bool
 
-	// ballots counts them.
+	// ballots counts the ballots. It gives each its number.
 	ballots uint64
-	// successors has, for each node that was asked about, who owns its addresses without it.
+	// successors has, for each node that was asked about, who would own its addresses without it.
 	successors map[int]map[*candidacy]int
 }
 
-// NewRound starts an election among the live nodes, which must be sorted and without duplicates.
+// NewRound starts an election among the live nodes. They must be sorted and without duplicates.
 func NewRound(nodes []string) *Round {
 	r := &Round{
 		nodes:      nodes,
@@ -88,6 +89,7 @@ func (r *Round) Set(ip netip.Addr, a Address) {
 	r.setOwner(c, c.assignee)
 }
 
+// indexOf returns the index of the node; nobody if it is not alive.
 func (r *Round) indexOf(node string) int {
 	if node == "" {
 		return nobody
@@ -98,6 +100,7 @@ func (r *Round) indexOf(node string) int {
 	return nobody
 }
 
+// joinGroup puts the address into the group of that name.
 func (r *Round) joinGroup(c *candidacy, name string) {
 	if name == "" {
 		return
@@ -122,7 +125,7 @@ func (r *Round) Remove(ip netip.Addr) {
 	r.removed[ip] = struct{}{}
 }
 
-// withdraw takes the part that an address plays for the others back.
+// withdraw takes the address out of everything that decides about other addresses.
 func (r *Round) withdraw(c *candidacy) {
 	if c.assignee == nobody {
 		delete(r.open, c)
@@ -139,7 +142,7 @@ func (r *Round) withdraw(c *candidacy) {
 	c.group = nil
 }
 
-// invalidate makes the decisions be made again.
+// invalidate has Decide and Successor decide again.
 func (r *Round) invalidate() {
 	r.stale = true
 	clear(r.successors)
@@ -153,7 +156,7 @@ func (r *Round) setOwner(c *candidacy, node int) {
 	}
 }
 
-// markChanged has Decide report an address.
+// markChanged has the next Decide report the address.
 func (r *Round) markChanged(c *candidacy) {
 	if c.unreported {
 		return
@@ -162,8 +165,8 @@ func (r *Round) markChanged(c *candidacy) {
 	r.changed = append(r.changed, c)
 }
 
-// Decide brings the decisions up to date and returns the addresses whose owner is another one than after the last Decide, in
-// no particular order.
+// Decide brings the decisions up to date. It returns the addresses whose owner has changed since the last Decide, in no
+// particular order.
 func (r *Round) Decide() []netip.Addr {
 	if r.stale {
 		r.assign()
@@ -185,7 +188,7 @@ func (r *Round) Decide() []netip.Addr {
 	return changed
 }
 
-// assign gives the open addresses to nodes.
+// assign gives owners to the open addresses.
 func (r *Round) assign() {
 	if r.order == nil {
 		for c := range r.open {
@@ -200,7 +203,7 @@ func (r *Round) assign() {
 	}
 }
 
-// Decision returns who owns an address as of the last Decide; the zero Decision for an address that is not in the election.
+// Decision returns who owns the address as of the last Decide. It is the zero Decision for an address that is not in the election.
 func (r *Round) Decision(ip netip.Addr) Decision {
 	c := r.addresses[ip]
 	if c == nil {

@@ -23,8 +23,8 @@ func TestTheOwnerFollowsFromClaimsAndEligibility(t *testing.T) {
 	abc := []string{"a", "b", "c"}
 	claim := func(node string, epoch int64) Claim { return Claim{Node: node, Epoch: epoch} }
 	handing := func(node, to string) Claim { return Claim{Node: node, Epoch: 3, HandoverTo: to} }
-	decision := func(owner string, why Why, holder string) Decision {
-		return Decision{Owner: owner, Why: why, Incumbent: holder}
+	decision := func(owner string, why Why, incumbent string) Decision {
+		return Decision{Owner: owner, Why: why, Incumbent: incumbent}
 	}
 	for _, tt := range []struct {
 		name       string

@@ -5,17 +5,17 @@ import (
 	"slices"
 )
 
-// Set is a set of nodes, by their index in Round.Nodes. The zero value is empty; sets are values to their users: never
-// changed after they were handed to a Round.
+// Set is a set of nodes, by their index in Round.Nodes. The zero value is empty. A Set must not be changed after it was given
+// to a Round.
 type Set []uint64
 
-// NewSet returns an empty set that holds indices below n.
+// NewSet returns an empty set with room for indices below n.
 func NewSet(n int) Set { return make(Set, (n+63)/64) }
 
-// Add puts node i into the set, which must have been made for it.
+// Add puts node i into the set, which must have room for it.
 func (s Set) Add(i int) { s[i/64] |= 1 << (i % 64) }
 
-// AddAll puts the nodes of another set into the set, which must have been made for them.
+// AddAll puts the nodes of another set into the set, which must have room for them.
 func (s Set) AddAll(other Set) {
 	for w, word := range other {
 		s[w] |= word
@@ -68,7 +68,7 @@ func (s Set) and(other Set) Set {
 	return out
 }
 
-// without returns the nodes that are not in the other set: s itself if that has none of them.
+// without returns the nodes that are not in the other set. It returns s itself if the sets have no node in common.
 func (s Set) without(other Set) Set {
 	if !s.intersects(other) {
 		return s

@@ -5,27 +5,27 @@ import (
 	"slices"
 )
 
-// Successor returns who would own an address if its owner were not alive: what the same claims decide among the other nodes.
-// It is "" if nobody would, or if the address has no owner. Decide must have been called since the last change. The first
-// question about an address of a node answers for all of that node's.
+// Successor returns the node that would own the address if its owner were dead. It is what the same claims decide among the
+// other nodes; "" if no node would own it, or if the address has no owner. Decide must have been called since the last change.
+// The first call for an address of a node computes the successors for all addresses of that node.
 func (r *Round) Successor(ip netip.Addr) string {
 	c := r.addresses[ip]
 	if c == nil || c.owner == nobody {
 		return ""
 	}
-	heirs, known := r.successors[c.owner]
+	successors, known := r.successors[c.owner]
 	if !known {
-		heirs = r.decideWithout(c.owner)
-		r.successors[c.owner] = heirs
+		successors = r.decideWithout(c.owner)
+		r.successors[c.owner] = successors
 	}
-	if heir := heirs[c]; heir != nobody {
-		return r.nodes[heir]
+	if successor := successors[c]; successor != nobody {
+		return r.nodes[successor]
 	}
 	return ""
 }
 
-// decideWithout returns who owns the addresses of a node if it is not alive. Addresses with another keeper stay there, so the
-// cost depends on how many the node has and how many are open.
+// decideWithout returns who would own the addresses of the node if it were dead. Addresses with another assignee stay there. So
+// the cost depends on how many addresses the node has and how many are open.
 func (r *Round) decideWithout(node int) map[*candidacy]int {
 	var vacant []*candidacy
 	for _, c := range r.addresses {
@@ -37,18 +37,18 @@ func (r *Round) decideWithout(node int) map[*candidacy]int {
 
 	b := r.newBallot(node)
 	b.assessments = make(map[*candidacy]assessment, len(vacant))
-	// A claim that was not the node's may hold now: one that it was to take over, or one of a last resort.
+	// Without the node, the claim of another may hold: of one that was to hand the address over to it, or of a last resort.
 	for _, c := range vacant {
-		if keeper := b.assessment(c).assignee; keeper != nobody {
-			b.elect(c, keeper)
+		if assignee := b.assessment(c).assignee; assignee != nobody {
+			b.elect(c, assignee)
 		}
 	}
 	b.cast(vacant)
-	heirs := map[*candidacy]int{}
+	successors := map[*candidacy]int{}
 	for _, c := range vacant {
 		if c.owner == node {
-			heirs[c] = c.elected
+			successors[c] = c.elected
 		}
 	}
-	return heirs
+	return successors
 }

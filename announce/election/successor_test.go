@@ -40,19 +40,19 @@ func TestWhoSucceeds(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		alive []string
-		situation
+		addressState
 		want string
 	}{
-		{"nobody if the owner is the only one", []string{"a"}, situation{eligible: abc}, ""},
-		{"nobody if nobody owns it", abc, situation{}, ""},
-		{"a last resort", abc, situation{eligible: []string{"a", "b"}, lastResort: []string{"b"}}, "b"},
+		{"nobody if the owner is the only one", []string{"a"}, addressState{eligible: abc}, ""},
+		{"nobody if nobody owns it", abc, addressState{}, ""},
+		{"a last resort", abc, addressState{eligible: []string{"a", "b"}, lastResort: []string{"b"}}, "b"},
 		{"the maker of the claim, if the one that takes over fails", abc,
-			situation{eligible: abc, claims: []Claim{{Node: "a", Epoch: 1, HandoverTo: "b"}}}, "a"},
+			addressState{eligible: abc, claims: []Claim{{Node: "a", Epoch: 1, HandoverTo: "b"}}}, "a"},
 		{"the preferred one", abc,
-			situation{eligible: abc, claims: []Claim{{Node: "a", Epoch: 1}}, weights: map[string]int32{"c": 1}}, "c"},
+			addressState{eligible: abc, claims: []Claim{{Node: "a", Epoch: 1}}, weights: map[string]int32{"c": 1}}, "c"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			w := &world{alive: tt.alive, addresses: map[netip.Addr]*situation{ip: &tt.situation}}
+			w := &world{alive: tt.alive, addresses: map[netip.Addr]*addressState{ip: &tt.addressState}}
 			if got := w.round(w.sorted()).Successor(ip); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
@@ -64,7 +64,7 @@ func TestWhoSucceeds(t *testing.T) {
 }
 
 func TestTheSuccessorFollowsChanges(t *testing.T) {
-	w := &world{alive: []string{"a", "b", "c"}, addresses: map[netip.Addr]*situation{
+	w := &world{alive: []string{"a", "b", "c"}, addresses: map[netip.Addr]*addressState{
 		address(0): {eligible: []string{"a", "b"}, claims: []Claim{{Node: "a", Epoch: 1}}},
 	}}
 	r := w.round(w.sorted())

@@ -11,13 +11,13 @@ func TestAnAddressThatNeedsANodeGoesToOneOfTheHighestWeight(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := worlds(t)
 		r := w.round(w.sorted())
-		kept := w.keepers(r, w.sorted())
+		assigned := w.assignees(r, w.sorted())
 		for ip, owner := range owners(r) {
 			s := w.addresses[ip]
-			if kept[ip] != "" || s.group != "" {
+			if assigned[ip] != "" || s.group != "" {
 				continue
 			}
-			for _, n := range w.fit(ip) {
+			for _, n := range w.candidates(ip) {
 				if s.weights[n] > s.weights[owner] {
 					t.Fatalf("%s goes to %s although %s weighs more: %v", ip, owner, n, s.weights)
 				}
@@ -27,9 +27,9 @@ func TestAnAddressThatNeedsANodeGoesToOneOfTheHighestWeight(t *testing.T) {
 }
 
 func TestOfSeveralPreferredNodesTheOneWithTheLeastLoadIsTaken(t *testing.T) {
-	w := &world{alive: []string{"a", "b", "c"}, addresses: map[netip.Addr]*situation{}}
+	w := &world{alive: []string{"a", "b", "c"}, addresses: map[netip.Addr]*addressState{}}
 	for i := range 10 {
-		w.addresses[address(i)] = &situation{
+		w.addresses[address(i)] = &addressState{
 			created: int64(i), eligible: w.alive, weights: map[string]int32{"b": 10, "c": 10},
 		}
 	}
@@ -43,7 +43,7 @@ func TestOfSeveralPreferredNodesTheOneWithTheLeastLoadIsTaken(t *testing.T) {
 }
 
 func TestTheWeightsOfAGroupAddUp(t *testing.T) {
-	w := &world{alive: []string{"a", "b", "c"}, addresses: map[netip.Addr]*situation{
+	w := &world{alive: []string{"a", "b", "c"}, addresses: map[netip.Addr]*addressState{
 		address(0): {created: 0, group: "g", weights: map[string]int32{"a": 10, "b": 6}},
 		address(1): {created: 1, group: "g", weights: map[string]int32{"c": 10, "b": 6}},
 	}}

@@ -8,13 +8,13 @@ import (
 	"pgregory.net/rapid"
 )
 
-// world is a whole election as plain values, from which every node builds its own Round.
+// world is a whole election as plain values. Every node builds its own Round from it.
 type world struct {
 	alive     []string
-	addresses map[netip.Addr]*situation
+	addresses map[netip.Addr]*addressState
 }
 
-type situation struct {
+type addressState struct {
 	created              int64
 	claims               []Claim
 	eligible, lastResort []string
@@ -56,8 +56,8 @@ func (w *world) set(nodes []string) Set {
 	return set
 }
 
-// fit are the live nodes that may own an address: last resorts only if there is no other.
-func (w *world) fit(ip netip.Addr) []string {
+// candidates are the live nodes that may own an address: last resorts only if there is no other.
+func (w *world) candidates(ip netip.Addr) []string {
 	s := w.addresses[ip]
 	var first, last []string
 	for _, n := range w.alive {
@@ -78,7 +78,7 @@ func (w *world) fit(ip netip.Addr) []string {
 // onlyLastResorts says whether all nodes that may own an address are last resorts.
 func (w *world) onlyLastResorts(ip netip.Addr) bool {
 	s := w.addresses[ip]
-	return !slices.ContainsFunc(w.fit(ip), func(n string) bool { return !slices.Contains(s.lastResort, n) })
+	return !slices.ContainsFunc(w.candidates(ip), func(n string) bool { return !slices.Contains(s.lastResort, n) })
 }
 
 // members are the addresses of a group, sorted.
@@ -102,7 +102,7 @@ func owners(r *Round) map[netip.Addr]string {
 	return out
 }
 
-// record has the given nodes write down what they own, as they do after a decision.
+// record has the given nodes claim what they own, as they do after a decision.
 func (w *world) record(nodes []string) {
 	for ip, owner := range w.owners() {
 		if owner == "" || !slices.Contains(nodes, owner) {
@@ -122,8 +122,8 @@ func (w *world) record(nodes []string) {
 	}
 }
 
-// tell has all nodes tell the others what they own and somebody else had claimed, as they do before it is recorded.
-func (w *world) tell() {
+// broadcastTakeovers has all nodes tell the others what they own, as they do before they record it.
+func (w *world) broadcastTakeovers() {
 	for ip, owner := range w.owners() {
 		if owner != "" {
 			w.addresses[ip].taken = owner
@@ -170,9 +170,9 @@ func worlds(t *rapid.T) *world {
 
 // steadyWorlds draws elections in which nothing is about to move: without a node that is a last resort or hands over.
 func steadyWorlds(t *rapid.T) *world {
-	w := &world{alive: subset(t, "alive", cluster), addresses: map[netip.Addr]*situation{}}
+	w := &world{alive: subset(t, "alive", cluster), addresses: map[netip.Addr]*addressState{}}
 	for i := range rapid.IntRange(0, 12).Draw(t, "addresses") {
-		s := &situation{
+		s := &addressState{
 			created:  rapid.Int64Range(0, 4).Draw(t, "created"),
 			eligible: subset(t, "eligible", cluster),
 			group:    rapid.SampledFrom([]string{"", "", "g", "h"}).Draw(t, "group"),

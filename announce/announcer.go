@@ -387,12 +387,12 @@ func (a *Announcer) sendTakeovers(takeovers []plan.Takeover) {
 		a.config.Logger.Error(err, "Cannot tell the others what was taken over")
 		return
 	}
-	a.cluster.Tell(text)
+	a.cluster.Broadcast(text)
 }
 
 // receiveTakeovers takes in what others have told.
 func (a *Announcer) receiveTakeovers() {
-	for _, notice := range a.cluster.Notices() {
+	for _, notice := range a.cluster.Messages() {
 		var takeovers []plan.Takeover
 		if err := json.Unmarshal(notice.Text, &takeovers); err != nil {
 			a.config.Logger.Error(err, "Cannot read what an announcer tells", "node", notice.From)

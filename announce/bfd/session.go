@@ -86,8 +86,8 @@ func (s Session) normalized() (Session, error) {
 	return s, s.validate()
 }
 
-// Patience is how long the neighbour waits for a packet before it takes the path for dead, if it can receive as often as Transmit.
-func (s Session) Patience() time.Duration {
+// RemoteDetectionTime is how long the neighbour waits for a packet before it takes the path for dead, if it can receive as often as Transmit.
+func (s Session) RemoteDetectionTime() time.Duration {
 	s, _ = s.normalized()
 	return time.Duration(s.Multiplier) * s.Transmit
 }

@@ -49,7 +49,7 @@ type Cluster struct {
 	mu sync.Mutex
 	// list is there while the Cluster runs, and notices were not asked for yet.
 	list     *memberlist.Memberlist
-	messages []Notice
+	messages []Message
 	// members are those that have been in sight, but for this one.
 	members map[string]*member
 }
@@ -60,8 +60,8 @@ type member struct {
 	address netip.Addr
 	session []byte
 	// left says that the session has ended, or is about to, on purpose.
-	left bool
-	seen time.Time
+	left     bool
+	lastSeen time.Time
 }
 
 // New returns a Cluster that has only itself in sight until it runs.
@@ -116,7 +116,7 @@ func (c *Cluster) LastSeen(name string) time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if m := c.members[name]; m != nil {
-		return m.seen
+		return m.lastSeen
 	}
 	return time.Time{}
 }
@@ -203,7 +203,7 @@ func (s events) NotifyUpdate(n *memberlist.Node) {
 // markAlive returns what is known of a member that has just shown itself.
 func (s events) markAlive(n *memberlist.Node) member {
 	address, _ := netip.AddrFromSlice(n.Addr)
-	m := &member{alive: true, address: address.Unmap(), session: bytes.Clone(n.Meta), seen: time.Now()}
+	m := &member{alive: true, address: address.Unmap(), session: bytes.Clone(n.Meta), lastSeen: time.Now()}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.members[n.Name] = m
@@ -232,7 +232,7 @@ func (s events) NotifyPingComplete(n *memberlist.Node, _ time.Duration, _ []byte
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if m := s.members[n.Name]; m != nil {
-		m.seen = time.Now()
+		m.lastSeen = time.Now()
 	}
 }
 

@@ -130,11 +130,11 @@ func TestWhatIsToldReachesAllOthersHoweverLongItIs(t *testing.T) {
 	}
 	for _, size := range []int{0, 1, maxPacket, 100_000} {
 		text := bytes.Repeat([]byte("x"), size)
-		members[0].Tell(text)
+		members[0].Broadcast(text)
 		for _, c := range members[1:] {
-			var notices []Notice
+			var notices []Message
 			poll(t, fmt.Sprintf("%d bytes", size), func() bool {
-				notices = append(notices, c.Notices()...)
+				notices = append(notices, c.Messages()...)
 				return len(notices) > 0
 			})
 			if len(notices) != 1 || notices[0].From != "a" || !bytes.Equal(notices[0].Text, text) {
@@ -142,7 +142,7 @@ func TestWhatIsToldReachesAllOthersHoweverLongItIs(t *testing.T) {
 			}
 		}
 	}
-	if own := members[0].Notices(); len(own) > 0 {
+	if own := members[0].Messages(); len(own) > 0 {
 		t.Errorf("a has told itself %d notices", len(own))
 	}
 }
@@ -152,10 +152,10 @@ func TestWordsThatMakeNoSenseAreIgnored(t *testing.T) {
 	for _, word := range [][]byte{nil, {}, {0}, {kindLeave}, {kindLeave, 1, 2}, {kindUser}, {kindUser, 3, 'a', 'b'}, {99, 1, 'a'}} {
 		delegate{c}.NotifyMsg(word)
 	}
-	if notices := c.Notices(); len(notices) > 0 {
+	if notices := c.Messages(); len(notices) > 0 {
 		t.Errorf("heard %v", notices)
 	}
-	c.Tell([]byte("nobody is there")) // it does not run
+	c.Broadcast([]byte("nobody is there")) // it does not run
 }
 
 func TestMemberIsAloneUntilItRuns(t *testing.T) {

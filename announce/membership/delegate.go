@@ -13,8 +13,8 @@ const (
 	kindUser
 )
 
-// Notice is what a member has told the others with Tell.
-type Notice struct {
+// Message is what a member has told the others with Tell.
+type Message struct {
 	From string
 	Text []byte
 }
@@ -26,9 +26,9 @@ const (
 	maxMessages = 1024
 )
 
-// Tell sends all members in sight a notice, without waiting for them. Short ones arrive within a round trip, or are lost as
+// Broadcast sends all members in sight a notice, without waiting for them. Short ones arrive within a round trip, or are lost as
 // packets may be.
-func (c *Cluster) Tell(text []byte) {
+func (c *Cluster) Broadcast(text []byte) {
 	c.mu.Lock()
 	list := c.list
 	if list != nil {
@@ -58,8 +58,8 @@ func (c *Cluster) logSendError(n *memberlist.Node, err error) {
 	}
 }
 
-// Notices returns what others have told since the last call. Changed receives when there is something.
-func (c *Cluster) Notices() []Notice {
+// Messages returns what others have told since the last call. Changed receives when there is something.
+func (c *Cluster) Messages() []Message {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	notices := c.messages
@@ -83,7 +83,7 @@ func (v delegate) NotifyMsg(word []byte) {
 		name := 2 + int(word[1])
 		v.mu.Lock()
 		if len(v.messages) < maxMessages {
-			v.messages = append(v.messages, Notice{From: string(word[2:name]), Text: bytes.Clone(word[name:])})
+			v.messages = append(v.messages, Message{From: string(word[2:name]), Text: bytes.Clone(word[name:])})
 		}
 		v.mu.Unlock()
 		v.changed.Notify()

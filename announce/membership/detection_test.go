@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// noticed returns how long after begin the process first saw what is; it is called with the members in sight.
-func (p *process) noticed(begin time.Time, is func(alive []string) bool) time.Duration {
+// firstSaw returns how long after begin the process first saw what is; it is called with the members in sight.
+func (p *process) firstSaw(begin time.Time, is func(alive []string) bool) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, e := range p.log {
@@ -50,11 +50,11 @@ func detection(b *testing.B, count int, fail, heal func(*node, *process) *proces
 		var slowest time.Duration
 		for _, p := range processes[:count-1] {
 			p.awaitAlive(others...)
-			slowest = max(slowest, p.noticed(begin, func(alive []string) bool { return !slices.Contains(alive, victim.name) }))
+			slowest = max(slowest, p.firstSaw(begin, func(alive []string) bool { return !slices.Contains(alive, victim.name) }))
 		}
 		times = append(times, slowest)
 		processes[count-1] = heal(victim, processes[count-1])
-		processes[count-1].meet(nodes...)
+		processes[count-1].setPeers(nodes...)
 		for _, p := range processes {
 			p.awaitAlive(nodes...)
 		}

@@ -21,7 +21,7 @@ func TestNodeThatLosesPowerIsNoticedAndAcceptedWhenItReturns(t *testing.T) {
 
 	nodes[2].connect()
 	again := nodes[2].start()
-	again.meet(nodes...)
+	again.setPeers(nodes...)
 	for _, p := range []*process{processes[0], processes[1], again} {
 		p.awaitAlive(nodes...)
 	}
@@ -33,7 +33,7 @@ func TestMemberThatIsKilledIsNoticedAndAcceptedWhenItReturns(t *testing.T) {
 	processes[0].awaitAlive(nodes[:2]...)
 	processes[1].awaitAlive(nodes[:2]...)
 	again := nodes[2].start()
-	again.meet(nodes...)
+	again.setPeers(nodes...)
 	for _, p := range []*process{processes[0], processes[1], again} {
 		p.awaitAlive(nodes...)
 	}
@@ -84,7 +84,7 @@ func TestMemberThatIsStartedAgainAtOnceIsSeenByAll(t *testing.T) {
 	for _, end := range []func(*process){(*process).terminate, (*process).kill, (*process).terminate} {
 		end(processes[2])
 		processes[2] = nodes[2].start()
-		processes[2].meet(nodes...)
+		processes[2].setPeers(nodes...)
 		processes[2].awaitAlive(nodes...)
 		for _, p := range processes[:2] {
 			p.awaitAlive(nodes...)

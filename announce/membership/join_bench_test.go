@@ -22,11 +22,11 @@ func BenchmarkJoin(b *testing.B) {
 				}
 				begin := time.Now()
 				processes[count-1] = last.start()
-				processes[count-1].meet(nodes...)
+				processes[count-1].setPeers(nodes...)
 				var slowest time.Duration
 				for _, p := range processes {
 					p.awaitAlive(nodes...)
-					slowest = max(slowest, p.noticed(begin, func(alive []string) bool {
+					slowest = max(slowest, p.firstSaw(begin, func(alive []string) bool {
 						return len(alive) == count && slices.Contains(alive, last.name)
 					}))
 				}

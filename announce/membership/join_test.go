@@ -35,7 +35,7 @@ func TestPeerThatAnswersInAnotherKeyIsWaitedForUntilKeysHaveChanged(t *testing.T
 	if attempts < 3 {
 		t.Errorf("joined after %d attempts", attempts)
 	}
-	if got := c.Strangers(); len(got) != 1 || got[0] != local(2) {
+	if got := c.RejectedSenders(); len(got) != 1 || got[0] != local(2) {
 		t.Errorf("strangers %v", got)
 	}
 }

@@ -135,15 +135,15 @@ func TestNobodyIsLostWhileTheKeyChanges(t *testing.T) {
 
 	// One that knows nothing but the third sees the others as soon as they use it.
 	newcomer := late.startWith(testKey(3))
-	newcomer.meet(append(nodes, late)...)
+	newcomer.setPeers(append(nodes, late)...)
 	for _, p := range append(processes, newcomer) {
 		p.awaitAlive(append(nodes, late)...)
 	}
 	// One that knows nothing but the first is a stranger as soon as that is not accepted any more.
 	stranger := old.startWith(testKey(1))
-	stranger.meet(append(nodes, old)...)
+	stranger.setPeers(append(nodes, old)...)
 	for _, p := range processes {
-		p.awaitStranger(old)
+		p.awaitRejected(old)
 		p.awaitAlive(append(nodes, late)...)
 		p.neverLost(nodes...)
 	}
@@ -155,11 +155,11 @@ func TestMemberWithAWrongKeyNeitherJoinsNorDisturbs(t *testing.T) {
 	nodes, processes := members(t, l, 3)
 	wrong := l.node()
 	stranger := wrong.startWith(testKey(9))
-	stranger.meet(append(nodes, wrong)...)
+	stranger.setPeers(append(nodes, wrong)...)
 	for _, p := range processes {
-		p.meet(append(nodes, wrong)...)
-		stranger.awaitStranger(p.node)
-		p.awaitStranger(wrong)
+		p.setPeers(append(nodes, wrong)...)
+		stranger.awaitRejected(p.node)
+		p.awaitRejected(wrong)
 	}
 	for _, p := range processes {
 		p.awaitAlive(nodes...)

@@ -194,12 +194,12 @@ func startAll(nodes []*node) []*process {
 	var processes []*process
 	for i, n := range nodes {
 		p := n.start()
-		p.meet(nodes[:i+1]...)
+		p.setPeers(nodes[:i+1]...)
 		p.awaitAlive(nodes[:i+1]...)
 		processes = append(processes, p)
 	}
 	for _, p := range processes {
-		p.meet(nodes...)
+		p.setPeers(nodes...)
 		p.awaitAlive(nodes...)
 	}
 	return processes
@@ -211,15 +211,15 @@ type process struct {
 	node  *node
 	cmd   *exec.Cmd
 	stdin io.WriteCloser
-	gone  sync.Once
+	end   sync.Once
 
-	changed   notify.Signal
-	mu        sync.Mutex
-	alive     []string
-	left      []string
-	strangers []string
-	joined    bool
-	log       []event
+	changed  notify.Signal
+	mu       sync.Mutex
+	alive    []string
+	left     []string
+	rejected []string
+	joined   bool
+	log      []event
 }
 
 // event is a line that a process wrote, and when it came.
@@ -251,14 +251,14 @@ func (n *node) startWith(key []byte) *process {
 	n.inThread(p.cmd.Start)
 	go func() {
 		for lines := bufio.NewScanner(stdout); lines.Scan(); {
-			p.heard(lines.Text())
+			p.handleLine(lines.Text())
 		}
 	}()
 	n.t.Cleanup(p.kill)
 	return p
 }
 
-func (p *process) heard(line string) {
+func (p *process) handleLine(line string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.log = append(p.log, event{time.Now(), line})
@@ -269,14 +269,14 @@ func (p *process) heard(line string) {
 	case "left":
 		p.left = strings.Fields(value)
 	case "strangers":
-		p.strangers = strings.Fields(value)
+		p.rejected = strings.Fields(value)
 	}
 	p.joined = p.joined || line == "joined"
 	p.changed.Notify()
 }
 
-// meet tells the process who its peers are.
-func (p *process) meet(nodes ...*node) {
+// setPeers tells the process who its peers are.
+func (p *process) setPeers(nodes ...*node) {
 	p.t.Helper()
 	peers := map[string]netip.Addr{}
 	for _, n := range nodes {
@@ -313,7 +313,7 @@ func (p *process) use(key []byte) {
 
 // kill ends the process as a power cut would, were it not for the kernel, which goes on to refuse connections.
 func (p *process) kill() {
-	p.gone.Do(func() {
+	p.end.Do(func() {
 		p.cmd.Process.Kill()
 		p.cmd.Wait()
 	})
@@ -322,7 +322,7 @@ func (p *process) kill() {
 // terminate asks the process to leave, and waits until it has.
 func (p *process) terminate() {
 	p.t.Helper()
-	p.gone.Do(func() {
+	p.end.Do(func() {
 		must(p.t, p.cmd.Process.Signal(syscall.SIGTERM))
 		must(p.t, p.cmd.Wait())
 	})
@@ -349,10 +349,10 @@ func (p *process) awaitLeft(nodes ...*node) {
 	p.await(fmt.Sprintf("the news that %v left", want), func() bool { return slices.Equal(p.left, want) })
 }
 
-// awaitStranger waits until the process knows the node as a stranger.
-func (p *process) awaitStranger(n *node) {
+// awaitRejected waits until the process knows the node as a stranger.
+func (p *process) awaitRejected(n *node) {
 	p.t.Helper()
-	p.await(fmt.Sprintf("stranger %s", n.address), func() bool { return slices.Contains(p.strangers, n.address.String()) })
+	p.await(fmt.Sprintf("stranger %s", n.address), func() bool { return slices.Contains(p.rejected, n.address.String()) })
 }
 
 // await waits until is, which is called with the process's state at rest.
@@ -371,7 +371,7 @@ func (p *process) await(what string, is func() bool) {
 		case <-timeout:
 			p.mu.Lock()
 			defer p.mu.Unlock()
-			p.t.Fatalf("%s waits for %s, sees %v, knows that %v left and of strangers %v", p.node.name, what, p.alive, p.left, p.strangers)
+			p.t.Fatalf("%s waits for %s, sees %v, knows that %v left and of strangers %v", p.node.name, what, p.alive, p.left, p.rejected)
 		}
 	}
 }

@@ -21,9 +21,9 @@ type rejectedSenders struct {
 	lastSeen map[netip.Addr]time.Time
 }
 
-// Strangers returns the addresses from which gossip has come within the last minute that is not encrypted, or with a key that
+// RejectedSenders returns the addresses from which gossip has come within the last minute that is not encrypted, or with a key that
 // this member does not know. Members that have missed a change of keys are among them. Sorted.
-func (c *Cluster) Strangers() []netip.Addr { return c.rejected.list(time.Now()) }
+func (c *Cluster) RejectedSenders() []netip.Addr { return c.rejected.list(time.Now()) }
 
 func (s *rejectedSenders) list(now time.Time) []netip.Addr {
 	s.mu.Lock()

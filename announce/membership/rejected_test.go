@@ -31,7 +31,7 @@ func TestStrangerIsLoggedOnceHoweverOftenHeIsHeard(t *testing.T) {
 		}
 	}
 	want := []netip.Addr{local(2), netip.IPv6Loopback()}
-	if got := c.Strangers(); !slices.Equal(got, want) {
+	if got := c.RejectedSenders(); !slices.Equal(got, want) {
 		t.Errorf("strangers %v, want %v", got, want)
 	}
 	buffer := logger.GetSink().(ktesting.Underlier).GetBuffer().String()

@@ -157,7 +157,7 @@ func (r *round) consider(name string) bfdPath {
 		r.broken[name] = w.failure()
 	}
 	fine := w.up || w.status.RemoteState == bfd.AdminDown // which says nothing about the path
-	if gated && !fine && w.status.Err == nil && r.waits(name, w.session.Patience()) {
+	if gated && !fine && w.status.Err == nil && r.waits(name, w.session.RemoteDetectionTime()) {
 		r.held[name] = "BFD comes first, since the router may not have noticed the restart"
 	}
 	if settings.Strict && !fine {

@@ -28,9 +28,14 @@ func local(n int) netip.Addr { return netip.AddrFrom4([4]byte{127, 0, 0, byte(n)
 // start runs a member on this machine until the test ends or what it returns is called.
 func start(t *testing.T, name string, address netip.Addr) (*Cluster, func()) {
 	t.Helper()
+	return startWithKey(t, name, address, testKey(1))
+}
+
+func startWithKey(t *testing.T, name string, address netip.Addr, key []byte) (*Cluster, func()) {
+	t.Helper()
 	logger, ctx := ktesting.NewTestContext(t)
 	ctx, cancel := context.WithCancel(ctx)
-	c := New(Config{Name: name, Address: address, Key: testKey(1), Logger: logger})
+	c := New(Config{Name: name, Address: address, Key: key, Logger: logger})
 	done := make(chan error, 1)
 	go func() { done <- c.Run(ctx) }()
 	stopped := false
@@ -105,7 +110,7 @@ func TestMemberWasSeenWhenItAnsweredLast(t *testing.T) {
 	first := a.LastSeen("b")
 	poll(t, "answer of b", func() bool { return a.LastSeen("b").After(first) })
 	if b.Left("a") || a.Left("b") || a.Left("nobody") {
-		t.Error("somebody has left who is in sight, or was never")
+		t.Error("a member has left that is alive or unknown")
 	}
 	stop()
 	awaitAlive(t, a, "a")
@@ -116,7 +121,7 @@ func TestMemberWasSeenWhenItAnsweredLast(t *testing.T) {
 	}
 }
 
-func TestWhatIsToldReachesAllOthersHoweverLongItIs(t *testing.T) {
+func TestBroadcastsReachAllOthersHoweverLongTheyAre(t *testing.T) {
 	loopback(t)
 	peers := map[string]netip.Addr{"a": local(1), "b": local(2), "c": local(3)}
 	var members []*Cluster
@@ -132,28 +137,28 @@ func TestWhatIsToldReachesAllOthersHoweverLongItIs(t *testing.T) {
 		text := bytes.Repeat([]byte("x"), size)
 		members[0].Broadcast(text)
 		for _, c := range members[1:] {
-			var notices []Message
+			var messages []Message
 			poll(t, fmt.Sprintf("%d bytes", size), func() bool {
-				notices = append(notices, c.Messages()...)
-				return len(notices) > 0
+				messages = append(messages, c.Messages()...)
+				return len(messages) > 0
 			})
-			if len(notices) != 1 || notices[0].From != "a" || !bytes.Equal(notices[0].Text, text) {
-				t.Errorf("%s: %d notices, the first from %q of %d bytes, want one from a of %d", c.config.Name, len(notices), notices[0].From, len(notices[0].Text), size)
+			if len(messages) != 1 || messages[0].From != "a" || !bytes.Equal(messages[0].Text, text) {
+				t.Errorf("%s: %d messages, the first from %q of %d bytes, want one from a of %d", c.config.Name, len(messages), messages[0].From, len(messages[0].Text), size)
 			}
 		}
 	}
 	if own := members[0].Messages(); len(own) > 0 {
-		t.Errorf("a has told itself %d notices", len(own))
+		t.Errorf("a has got %d messages from itself", len(own))
 	}
 }
 
-func TestWordsThatMakeNoSenseAreIgnored(t *testing.T) {
+func TestMalformedMessagesAreIgnored(t *testing.T) {
 	c := New(Config{Name: "a", Address: local(1)})
-	for _, word := range [][]byte{nil, {}, {0}, {kindLeave}, {kindLeave, 1, 2}, {kindUser}, {kindUser, 3, 'a', 'b'}, {99, 1, 'a'}} {
-		delegate{c}.NotifyMsg(word)
+	for _, message := range [][]byte{nil, {}, {0}, {kindLeave}, {kindLeave, 1, 2}, {kindUser}, {kindUser, 3, 'a', 'b'}, {99, 1, 'a'}} {
+		delegate{c}.NotifyMsg(message)
 	}
-	if notices := c.Messages(); len(notices) > 0 {
-		t.Errorf("heard %v", notices)
+	if messages := c.Messages(); len(messages) > 0 {
+		t.Errorf("got %v", messages)
 	}
 	c.Broadcast([]byte("nobody is there")) // it does not run
 }

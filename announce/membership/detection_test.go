@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// firstSaw returns how long after begin the process first saw what is; it is called with the members in sight.
+// firstSaw returns how long after begin the process first saw what is; it is called with the members that are alive.
 func (p *process) firstSaw(begin time.Time, is func(alive []string) bool) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -96,7 +96,7 @@ func BenchmarkFalseAlarms(b *testing.B) {
 	}
 }
 
-// alarms returns how often the process lost sight of somebody after begin, where count members live.
+// alarms returns how often the process took a member for dead after begin, where count members are alive.
 func (p *process) alarms(begin time.Time, count int) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -12,15 +12,15 @@ import (
 )
 
 const (
-	// firstRetry and slowestRetry bound the time between two attempts to find the same peer. The attempt at somebody who
-	// is off costs a few ARP requests.
+	// firstRetry and maxRetry bound the time between two attempts to join the same peer. An attempt at a host that is off
+	// costs a few ARP requests.
 	firstRetry = 250 * time.Millisecond
 	maxRetry   = 5 * time.Second
-	// maxJoins is how many peers are looked for at once. The first that is found knows all those that are there.
+	// maxJoins is how many attempts are under way at a time. The first peer that answers knows all that are alive.
 	maxJoins = 8
 )
 
-// joinState is the look-out for peers that are not in sight.
+// joinState is what joinPeers is to do.
 type joinState struct {
 	wake notify.Signal
 
@@ -31,8 +31,14 @@ type joinState struct {
 
 func newJoinState() joinState { return joinState{wake: notify.New()} }
 
-// SetPeers tells who should be there, by name and address; this member may be among them. Peers that are not in sight at
-// their address are looked for until they are; others that are not in sight are forgotten. It never blocks.
+func (s *joinState) get() (peersSet bool, peers map[string]netip.Addr) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.peersSet, s.peers
+}
+
+// SetPeers says which members should be there, by name and address; this one may be among them. The Cluster tries to join each
+// of them until it is alive at its address. Others that are not alive are forgotten. It never blocks.
 func (c *Cluster) SetPeers(peers map[string]netip.Addr) {
 	peers = maps.Clone(peers)
 	delete(peers, c.config.Name)
@@ -48,102 +54,122 @@ func (c *Cluster) SetPeers(peers map[string]netip.Addr) {
 	c.joins.wake.Notify()
 }
 
-// joinAttempt is the search for one peer.
+// joinAttempt is the attempt to join one peer, with all its retries.
 type joinAttempt struct {
+	name    string
 	address netip.Addr
 	began   time.Time
-	tried   bool // attempts have come to nothing
-	running bool
-	found   bool          // it was in sight
-	pause   time.Duration // after the next attempt
-	next    time.Time     // when the next attempt is due
+	// tried says that Joined does not wait for the peer: it did not answer, or has answered with an unknown key for too long.
+	tried    bool
+	running  bool
+	wasAlive bool
+	pause    time.Duration // after the next try
+	next     time.Time     // when the next try is due
 }
 
-// joinPeers looks for peers with join until the context ends and all attempts have.
+// joiner is the state of joinPeers.
+type joiner struct {
+	*Cluster
+	join     func(name string, address netip.Addr) error
+	attempts map[string]*joinAttempt
+	running  int
+	results  chan joinResult
+}
+
+type joinResult struct {
+	attempt *joinAttempt
+	err     error
+}
+
+// joinPeers calls join for peers that are not alive. It returns when the context has ended and no call is under way any more.
 func (c *Cluster) joinPeers(ctx context.Context, join func(name string, address netip.Addr) error) {
-	quests := map[string]*joinAttempt{}
-	type attempt struct {
-		quest *joinAttempt
-		name  string
-		err   error
-	}
-	ended := make(chan attempt)
-	running := 0
+	j := joiner{Cluster: c, join: join, attempts: map[string]*joinAttempt{}, results: make(chan joinResult)}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			for ; running > 0; running-- {
-				<-ended
+			for ; j.running > 0; j.running-- {
+				<-j.results
 			}
 			return
 		case <-c.joins.wake:
 		case <-timer.C:
-		case a := <-ended:
-			running--
-			a.quest.running = false
-			// One that answers in a key that is not known here is there, and known as soon as keys have changed.
-			strange := a.err != nil && cannotDecrypt(a.err.Error())
-			a.quest.tried = !strange || time.Since(a.quest.began) > c.keys.promoteAfter
-			if strange {
-				c.noteRejected(a.quest.address)
-			}
-			a.quest.next = time.Now().Add(a.quest.pause + rand.N(a.quest.pause/4))
-			a.quest.pause = min(2*a.quest.pause, maxRetry)
-			if a.err != nil {
-				c.config.Logger.V(2).Info("An announcer does not answer", "node", a.name, "address", a.quest.address, "err", a.err)
-			}
+		case r := <-j.results:
+			j.handle(r)
 		}
-
-		c.joins.mu.Lock()
-		told, peers := c.joins.peersSet, c.joins.peers
-		c.joins.mu.Unlock()
-		for name, q := range quests {
-			if peers[name] != q.address {
-				delete(quests, name)
-			}
-		}
-		complete := told
-		var next time.Time
-		for name, address := range peers {
-			q := quests[name]
-			if q == nil {
-				q = &joinAttempt{address: address, began: time.Now(), pause: firstRetry}
-				quests[name] = q
-			}
-			if c.aliveAt(name, address) {
-				q.pause, q.found = firstRetry, true
-				continue
-			}
-			if q.found {
-				// One that only was slow objects when it hears that it is dead, and one that has been started again looks for the
-				// others itself. All of them calling it at once would make it slower still.
-				q.found, q.next = false, time.Now().Add(firstRetry+rand.N(firstRetry))
-			}
-			complete = complete && q.tried
-			if q.running || running == maxJoins {
-				continue
-			}
-			if wait := time.Until(q.next); wait > 0 {
-				if next.IsZero() || q.next.Before(next) {
-					next = q.next
-				}
-				continue
-			}
-			q.running = true
-			running++
-			go func() { ended <- attempt{q, name, join(name, address)} }()
-		}
-		if complete {
-			select {
-			case <-c.joined:
-			default:
-				close(c.joined)
-			}
-		}
-		if !next.IsZero() {
+		if next := j.tryAll(); !next.IsZero() {
 			timer.Reset(time.Until(next))
 		}
+	}
+}
+
+// handle notes how a try ended, and when the next one is due.
+func (j *joiner) handle(r joinResult) {
+	a := r.attempt
+	j.running--
+	a.running = false
+	// A peer that answers with an unknown key is there, and will be alive as soon as keys have been rotated.
+	unknownKey := r.err != nil && cannotDecrypt(r.err.Error())
+	a.tried = !unknownKey || time.Since(a.began) > j.keys.promoteAfter
+	if unknownKey {
+		j.noteRejected(a.address)
+	}
+	a.next = time.Now().Add(a.pause + rand.N(a.pause/4))
+	a.pause = min(2*a.pause, maxRetry)
+	if r.err != nil {
+		j.config.Logger.V(2).Info("Cannot join an announcer", "node", a.name, "address", a.address, "err", r.err)
+	}
+}
+
+// tryAll starts the tries that are due, and closes joined if no peer has to be waited for. It returns when it is to be called
+// again if nothing happens until then; zero for never.
+func (j *joiner) tryAll() (next time.Time) {
+	complete, peers := j.joins.get()
+	maps.DeleteFunc(j.attempts, func(name string, a *joinAttempt) bool { return peers[name] != a.address })
+	for name, address := range peers {
+		a := j.attempts[name]
+		if a == nil {
+			a = &joinAttempt{name: name, address: address, began: time.Now(), pause: firstRetry}
+			j.attempts[name] = a
+		}
+		if j.aliveAt(name, address) {
+			a.pause, a.wasAlive = firstRetry, true
+			continue
+		}
+		if a.wasAlive {
+			// A member that was only slow refutes the news of its death, and one that has been started again joins the
+			// others itself. If all of them called it at once, it would become slower still.
+			a.wasAlive, a.next = false, time.Now().Add(firstRetry+rand.N(firstRetry))
+		}
+		complete = complete && a.tried
+		if a.running || j.running == maxJoins {
+			continue
+		}
+		if time.Until(a.next) > 0 {
+			if next.IsZero() || a.next.Before(next) {
+				next = a.next
+			}
+			continue
+		}
+		j.start(a)
+	}
+	if complete {
+		j.markJoined()
+	}
+	return next
+}
+
+func (j *joiner) start(a *joinAttempt) {
+	a.running = true
+	j.running++
+	go func() { j.results <- joinResult{a, j.join(a.name, a.address)} }()
+}
+
+func (j *joiner) markJoined() {
+	select {
+	case <-j.joined:
+	default:
+		close(j.joined)
 	}
 }

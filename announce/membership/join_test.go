@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-func TestPeerThatAnswersInAnotherKeyIsWaitedForUntilKeysHaveChanged(t *testing.T) {
+func TestPeerThatAnswersWithAnotherKeyIsWaitedForUntilKeysHaveRotated(t *testing.T) {
 	c := New(Config{Name: "a", Address: local(1), Key: testKey(1)})
 	c.keys.promoteAfter = time.Hour
 	c.SetPeers(map[string]netip.Addr{"b": local(2)})
@@ -36,11 +36,11 @@ func TestPeerThatAnswersInAnotherKeyIsWaitedForUntilKeysHaveChanged(t *testing.T
 		t.Errorf("joined after %d attempts", attempts)
 	}
 	if got := c.RejectedSenders(); len(got) != 1 || got[0] != local(2) {
-		t.Errorf("strangers %v", got)
+		t.Errorf("rejected senders %v", got)
 	}
 }
 
-func TestPeerWhoseKeyStaysAnotherHoldsNobodyUp(t *testing.T) {
+func TestPeerWhoseKeyStaysAnotherIsNotWaitedForForEver(t *testing.T) {
 	c := New(Config{Name: "a", Address: local(1), Key: testKey(1)})
 	c.keys.promoteAfter = 0
 	c.SetPeers(map[string]netip.Addr{"b": local(2)})

@@ -13,21 +13,22 @@ import (
 )
 
 const (
-	// promoteAfter is how long a new key is only accepted before it is used. All members watch the same Secret and hear of a
-	// change within a second. One whose watch broke at that moment hears of it when the watch is up again, which client-go
-	// first tries after 0.8 to 1.6 s, then after twice as long. Whoever is later is taken for dead by nobody, but sees the
-	// others again only when it has the key.
+	// promoteAfter is how long a new key only decrypts, until it becomes the primary key and encrypts too. All members watch
+	// the same Secret and learn of a change within a second. A member whose watch broke at that moment learns of it when the
+	// watch is up again: client-go first tries after 0.8 to 1.6 s, then after twice as long. If a member is even later, the
+	// others do not take it for dead, but it finds no others alive until it has the key.
 	promoteAfter = 5 * time.Second
-	// retireAfter is how long replaced keys are still accepted after the new one is in use, for those who are late.
+	// retireAfter is how long replaced keys still decrypt after the new one has become the primary key, for late members.
 	retireAfter = time.Minute
 )
 
-// keys are those that this member knows. The newest goes from accepted to used to alone, so that members which hear of it at
-// different times understand each other all the time. Another key in the meantime starts that again; those before it stay
-// accepted until the newest is alone, because somebody may use any of them.
+// keys are the keys that this member knows. A rotation installs the newest key, then makes it the primary one, and at last
+// removes the others. So members that learn of a key at different times can decrypt each other's gossip all the time. If
+// another key comes meanwhile, the rotation starts again. The older keys stay until its end, because some member may still
+// encrypt with any of them.
 type keys struct {
 	promoteAfter, retireAfter time.Duration
-	// ring is memberlist's. It must be given only keys to remove that come last: it may be reading those behind them.
+	// ring is memberlist's. Only its last key may be removed at a time: memberlist may be reading those behind a removed one.
 	ring    *memberlist.Keyring
 	changed notify.Signal
 
@@ -37,13 +38,13 @@ type keys struct {
 	due    time.Time // of the next stage
 }
 
-// stage is how far a change of keys has got.
+// stage is how far the rotation to the newest key has got.
 type stage int
 
 const (
-	single    stage = iota // nothing but the newest key is known
-	installed              // the newest is accepted, another one is used
-	primary                // the newest is used, others are accepted
+	single    stage = iota // the newest key is the only one
+	installed              // the newest key decrypts, and an older one is the primary key
+	primary                // the newest key is the primary one, and older ones still decrypt
 )
 
 func newKeys() keys {
@@ -55,9 +56,9 @@ func newKeys() keys {
 	}
 }
 
-// SetKey changes the key without losing sight of members that hear of the change some seconds earlier or later. The first key
-// is used at once. A key that is the newest already changes nothing. One that gossipkey.Check refuses is an error, and changes
-// nothing either.
+// SetKey rotates to another key. Members that learn of the key some seconds earlier or later stay alive to each other. The first
+// key is used at once. A key that is the newest already changes nothing. It returns an error for a key that gossipkey.Check
+// refuses, and keeps the keys that it has.
 func (c *Cluster) SetKey(key []byte) error { return c.keys.set(key, time.Now()) }
 
 func (k *keys) set(key []byte, now time.Time) error {
@@ -81,7 +82,7 @@ func (k *keys) set(key []byte, now time.Time) error {
 	return nil
 }
 
-// advance does what is due and returns when it wants to be called again, zero for never.
+// advance takes the next step of the rotation if it is due. It returns when to call it again; zero for never.
 func (k *keys) advance(now time.Time) (next time.Time, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -104,7 +105,7 @@ func (k *keys) advance(now time.Time) (next time.Time, err error) {
 	return time.Time{}, nil
 }
 
-// rotateKeys changes keys when it is time, until the context ends.
+// rotateKeys takes the steps of rotations when they are due, until the context ends.
 func (c *Cluster) rotateKeys(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -117,7 +118,7 @@ func (c *Cluster) rotateKeys(ctx context.Context) {
 		}
 		next, err := c.keys.advance(time.Now())
 		if err != nil {
-			c.config.Logger.Error(err, "Cannot change the key of the gossip")
+			c.config.Logger.Error(err, "Cannot rotate the key of the gossip")
 		}
 		if !next.IsZero() {
 			timer.Reset(time.Until(next))

@@ -3,6 +3,7 @@ package membership
 import (
 	"bytes"
 	"fmt"
+	"net/netip"
 	"testing"
 	"time"
 )
@@ -16,7 +17,7 @@ func ring(k *keys) string {
 	return fmt.Sprint(numbers)
 }
 
-func TestNewKeyIsAcceptedThenUsedThenAlone(t *testing.T) {
+func TestANewKeyIsInstalledThenPrimaryThenTheOnlyOne(t *testing.T) {
 	type step struct {
 		at   time.Duration
 		key  int // 0 for none
@@ -96,21 +97,39 @@ func TestNewKeyIsAcceptedThenUsedThenAlone(t *testing.T) {
 	}
 }
 
-func TestKeyOfTheWrongLengthChangesNothing(t *testing.T) {
-	k := newKeys()
-	for _, key := range [][]byte{nil, {}, bytes.Repeat([]byte{1}, 16), bytes.Repeat([]byte{1}, 33)} {
-		if err := k.set(key, time.Now()); err == nil {
-			t.Errorf("no error for %d bytes", len(key))
-		}
+func TestMembersMeetWithAKeyOfAnySizeThatAESHas(t *testing.T) {
+	loopback(t)
+	for _, size := range []int{16, 24, 32} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			key := bytes.Repeat([]byte{1}, size)
+			a, _ := startWithKey(t, "a", local(1), key)
+			b, _ := startWithKey(t, "b", local(2), key)
+			a.SetPeers(map[string]netip.Addr{"b": local(2)})
+			awaitAlive(t, a, "a", "b")
+			awaitAlive(t, b, "a", "b")
+		})
 	}
-	if got := ring(&k); got != "[]" {
-		t.Errorf("keys %s", got)
+}
+
+func TestAKeyOfAnotherSizeIsRefusedAndTheOldOneStays(t *testing.T) {
+	for _, size := range []int{0, 1, 15, 17, 33} {
+		k := newKeys()
+		must(t, k.set(testKey(1), time.Now()))
+		if err := k.set(bytes.Repeat([]byte{2}, size), time.Now()); err == nil {
+			t.Errorf("no error for %d bytes", size)
+		}
+		if _, err := k.advance(time.Now().Add(time.Hour)); err != nil {
+			t.Error(err)
+		}
+		if got := ring(&k); got != "[1]" {
+			t.Errorf("after a key of %d bytes: keys %s", size, got)
+		}
 	}
 }
 
 func TestClusterWithoutAKeyDoesNotRun(t *testing.T) {
 	loopback(t)
-	for _, key := range [][]byte{nil, bytes.Repeat([]byte{1}, 16)} {
+	for _, key := range [][]byte{nil, {}, bytes.Repeat([]byte{1}, 17)} {
 		c := New(Config{Name: "a", Address: local(1), Key: key})
 		if err := c.Run(t.Context()); err == nil {
 			t.Error("Run returned nil")
@@ -118,14 +137,14 @@ func TestClusterWithoutAKeyDoesNotRun(t *testing.T) {
 	}
 }
 
-func TestNobodyIsLostWhileTheKeyChanges(t *testing.T) {
+func TestAllStayAliveToEachOtherWhileTheKeyRotates(t *testing.T) {
 	l := newLAN(t)
 	l.calm = true
 	nodes, processes := members(t, l, 4)
 	old, late := l.node(), l.node()
 
-	// They hear of the second key and, before it is in use, of the third, not all at the same time and the last only of the
-	// third.
+	// They learn of the second key and, before it is the primary one, of the third, at different times. The last learns only of
+	// the third.
 	for _, p := range processes[:3] {
 		p.use(testKey(2))
 	}
@@ -133,15 +152,15 @@ func TestNobodyIsLostWhileTheKeyChanges(t *testing.T) {
 		p.use(testKey(3))
 	}
 
-	// One that knows nothing but the third sees the others as soon as they use it.
-	newcomer := late.startWith(testKey(3))
-	newcomer.setPeers(append(nodes, late)...)
-	for _, p := range append(processes, newcomer) {
+	// One that knows nothing but the third joins as soon as that is their primary key.
+	latecomer := late.startWith(testKey(3))
+	latecomer.setPeers(append(nodes, late)...)
+	for _, p := range append(processes, latecomer) {
 		p.awaitAlive(append(nodes, late)...)
 	}
-	// One that knows nothing but the first is a stranger as soon as that is not accepted any more.
-	stranger := old.startWith(testKey(1))
-	stranger.setPeers(append(nodes, old)...)
+	// The others reject one that knows nothing but the first, as soon as that does not decrypt any more.
+	outsider := old.startWith(testKey(1))
+	outsider.setPeers(append(nodes, old)...)
 	for _, p := range processes {
 		p.awaitRejected(old)
 		p.awaitAlive(append(nodes, late)...)
@@ -154,22 +173,22 @@ func TestMemberWithAWrongKeyNeitherJoinsNorDisturbs(t *testing.T) {
 	l.calm = true
 	nodes, processes := members(t, l, 3)
 	wrong := l.node()
-	stranger := wrong.startWith(testKey(9))
-	stranger.setPeers(append(nodes, wrong)...)
+	outsider := wrong.startWith(testKey(9))
+	outsider.setPeers(append(nodes, wrong)...)
 	for _, p := range processes {
 		p.setPeers(append(nodes, wrong)...)
-		stranger.awaitRejected(p.node)
+		outsider.awaitRejected(p.node)
 		p.awaitRejected(wrong)
 	}
 	for _, p := range processes {
 		p.awaitAlive(nodes...)
 		p.neverLost(nodes...)
 	}
-	stranger.awaitAlive(wrong)
+	outsider.awaitAlive(wrong)
 
-	// Given the right one it is welcome.
-	stranger.use(testKey(1))
-	for _, p := range append(processes, stranger) {
+	// With the right key it joins.
+	outsider.use(testKey(1))
+	for _, p := range append(processes, outsider) {
 		p.awaitAlive(append(nodes, wrong)...)
 	}
 }

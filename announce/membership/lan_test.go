@@ -268,7 +268,7 @@ func (p *process) handleLine(line string) {
 		p.alive = strings.Fields(value)
 	case "left":
 		p.left = strings.Fields(value)
-	case "strangers":
+	case "rejected":
 		p.rejected = strings.Fields(value)
 	}
 	p.joined = p.joined || line == "joined"
@@ -285,7 +285,7 @@ func (p *process) setPeers(nodes ...*node) {
 	must(p.t, writePeers(p.stdin, peers))
 }
 
-// neverLost fails the test if the process has lost sight of any of these nodes after it saw all of them for the first time.
+// neverLost fails the test if the process took any of these nodes for dead after all of them were alive for the first time.
 func (p *process) neverLost(nodes ...*node) {
 	p.t.Helper()
 	p.mu.Lock()
@@ -336,7 +336,7 @@ func (p *process) awaitAlive(nodes ...*node) {
 		want = append(want, n.name)
 	}
 	slices.Sort(want)
-	p.await(fmt.Sprintf("sight of %v", want), func() bool { return slices.Equal(p.alive, want) })
+	p.await(fmt.Sprintf("%v to be alive", want), func() bool { return slices.Equal(p.alive, want) })
 }
 
 // awaitLeft waits until the process knows that exactly these nodes have left.
@@ -349,10 +349,10 @@ func (p *process) awaitLeft(nodes ...*node) {
 	p.await(fmt.Sprintf("the news that %v left", want), func() bool { return slices.Equal(p.left, want) })
 }
 
-// awaitRejected waits until the process knows the node as a stranger.
+// awaitRejected waits until the process has rejected gossip of the node.
 func (p *process) awaitRejected(n *node) {
 	p.t.Helper()
-	p.await(fmt.Sprintf("stranger %s", n.address), func() bool { return slices.Contains(p.rejected, n.address.String()) })
+	p.await(fmt.Sprintf("a rejected %s", n.address), func() bool { return slices.Contains(p.rejected, n.address.String()) })
 }
 
 // await waits until is, which is called with the process's state at rest.
@@ -371,7 +371,7 @@ func (p *process) await(what string, is func() bool) {
 		case <-timeout:
 			p.mu.Lock()
 			defer p.mu.Unlock()
-			p.t.Fatalf("%s waits for %s, sees %v, knows that %v left and of strangers %v", p.node.name, what, p.alive, p.left, p.rejected)
+			p.t.Fatalf("%s waits for %s, sees %v, knows that %v left and has rejected %v", p.node.name, what, p.alive, p.left, p.rejected)
 		}
 	}
 }

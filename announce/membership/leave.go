@@ -3,12 +3,14 @@ package membership
 import (
 	"bytes"
 	"crypto/rand"
+	"fmt"
 	"slices"
+	"time"
 
 	"github.com/hashicorp/memberlist"
 )
 
-// sessionSize is the length of a session in bytes, by which one run of a member is told from the next.
+// sessionSize is the length in bytes of a session. Each run of a member has a session of its own.
 const sessionSize = 8
 
 func newSession() []byte {
@@ -17,59 +19,69 @@ func newSession() []byte {
 	return session
 }
 
-// leaveMessage is the word that a member leaves on purpose: its kind, the session and the name. memberlist itself tells it from a death but
-// does not pass that on. Like memberlist's own news it is told from member to member, for those whom it does not reach
-// directly.
+// leaveMessage says that a member leaves on purpose. It consists of its kind, the member's session and its name. memberlist
+// itself distinguishes a leave from a death, but does not pass that on. Like memberlist's own news, the message travels from
+// member to member, for those that do not receive it directly.
 type leaveMessage []byte
 
 func newLeaveMessage(session []byte, name string) leaveMessage {
 	return slices.Concat(leaveMessage{kindLeave}, session, leaveMessage(name))
 }
 
-// parse returns nil and nothing where it is no farewell.
-func (f leaveMessage) parse() (session []byte, name string) {
-	if len(f) <= 1+sessionSize {
+// parse returns a nil session and no name if the message is malformed.
+func (m leaveMessage) parse() (session []byte, name string) {
+	if len(m) <= 1+sessionSize {
 		return nil, ""
 	}
-	return f[1 : 1+sessionSize], string(f[1+sessionSize:])
+	return m[1 : 1+sessionSize], string(m[1+sessionSize:])
 }
 
-// Message, Invalidates, Finished and UniqueBroadcast are for memberlist.
-func (f leaveMessage) Message() []byte                       { return f }
-func (f leaveMessage) Invalidates(memberlist.Broadcast) bool { return false }
-func (f leaveMessage) Finished()                             {}
-func (f leaveMessage) UniqueBroadcast()                      {}
+// Message, Invalidates, Finished and UniqueBroadcast are those of memberlist's Broadcast.
+func (m leaveMessage) Message() []byte                       { return m }
+func (m leaveMessage) Invalidates(memberlist.Broadcast) bool { return false }
+func (m leaveMessage) Finished()                             {}
+func (m leaveMessage) UniqueBroadcast()                      {}
 
-// broadcastLeave tells all members in sight that this one leaves. It does so before memberlist does, so that who hears that the
-// member is gone knows already that this was on purpose.
+// leave tells the others that this member leaves, and ends the gossip.
+func (c *Cluster) leave(list *memberlist.Memberlist) error {
+	const timeout = 500 * time.Millisecond
+	c.broadcastLeave(list)
+	if err := list.Leave(timeout); err != nil {
+		c.config.Logger.V(2).Info("The other announcers may not have heard that this one leaves", "err", err)
+	}
+	if err := list.Shutdown(); err != nil {
+		return fmt.Errorf("end the gossip: %w", err)
+	}
+	return nil
+}
+
+// broadcastLeave sends the leave message to all members that are alive. It does so before memberlist sends its own, so that a
+// member which hears from memberlist that this one is gone knows already that it left on purpose.
 func (c *Cluster) broadcastLeave(list *memberlist.Memberlist) {
-	word := newLeaveMessage(c.session, c.config.Name)
-	c.leaveQueue.QueueBroadcast(word)
+	message := newLeaveMessage(c.session, c.config.Name)
+	c.leaveQueue.QueueBroadcast(message)
 	for _, n := range list.Members() {
-		if n.Name == c.config.Name {
-			continue
-		}
-		if err := list.SendBestEffort(n, word); err != nil {
-			c.config.Logger.V(2).Info("Cannot tell an announcer that this one leaves", "node", n.Name, "err", err)
+		if n.Name != c.config.Name {
+			c.logSendError(n, list.SendBestEffort(n, message))
 		}
 	}
 }
 
-// handleLeave takes a farewell, and passes it on if it is news.
-func (v delegate) handleLeave(f leaveMessage) {
-	session, name := f.parse()
-	v.mu.Lock()
-	m := v.members[name]
+// handleLeave notes that a member leaves, and passes the message on if it is news.
+func (d delegate) handleLeave(message leaveMessage) {
+	session, name := message.parse()
+	d.mu.Lock()
+	m := d.members[name]
 	news := m != nil && !m.left && bytes.Equal(m.session, session)
 	if news {
 		m.left = true
 	}
 	late := news && !m.alive
-	v.mu.Unlock()
+	d.mu.Unlock()
 	if news {
-		v.leaveQueue.QueueBroadcast(newLeaveMessage(session, name))
+		d.leaveQueue.QueueBroadcast(newLeaveMessage(session, name))
 	}
-	if late {
-		v.changed.Notify()
+	if late { // what Left says has changed only now
+		d.changed.Notify()
 	}
 }

@@ -4,12 +4,11 @@ import (
 	"bytes"
 	"net/netip"
 	"strings"
-	"time"
 )
 
-// logWriter passes memberlist's log on. Whoever is out of sight causes several lines a second, and what they amount to is
-// told by the Cluster; so even its errors are for those who look closer. Strangers are the exception: they are known from
-// nothing but the log.
+// logWriter passes memberlist's log on. A member that is not alive causes several lines a second, and the Cluster itself logs
+// what they amount to, so even memberlist's errors get a high verbosity. Rejected senders are the exception: memberlist
+// tells of them nowhere but in its log.
 type logWriter struct{ *Cluster }
 
 // Write takes one line.
@@ -37,24 +36,16 @@ func (w logWriter) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// cannotDecrypt says whether this text of memberlist is about something that no key opens, or that was not encrypted at all.
+// cannotDecrypt says whether memberlist writes about gossip that no known key decrypts, or that was not encrypted at all.
 func cannotDecrypt(text string) bool {
 	return strings.HasPrefix(text, "Decrypt packet failed") ||
 		strings.Contains(text, "no installed keys could decrypt the message") ||
 		strings.Contains(text, "remote state is not encrypted")
 }
 
-// sender returns the address at the end of a line of memberlist's.
+// sender returns the address at the end of a line of memberlist's log.
 func sender(text string) (netip.Addr, bool) {
 	_, from, _ := strings.Cut(text, " from=")
 	address, err := netip.ParseAddrPort(from)
 	return address.Addr().Unmap(), err == nil
-}
-
-// noteRejected says once that somebody is not understood.
-func (c *Cluster) noteRejected(address netip.Addr) {
-	if c.rejected.add(address, time.Now()) {
-		c.config.Logger.Info("Gossip arrives that is encrypted with another key or not at all; it is ignored", "from", address)
-		c.changed.Notify()
-	}
 }

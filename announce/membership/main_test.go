@@ -99,7 +99,7 @@ func runMember(self string) error {
 			select {
 			case <-c.Changed():
 				fmt.Println("left", strings.Join(left(c), " "))
-				fmt.Println("strangers", strings.Trim(fmt.Sprint(c.RejectedSenders()), "[]"))
+				fmt.Println("rejected", strings.Trim(fmt.Sprint(c.RejectedSenders()), "[]"))
 				fmt.Println("alive", strings.Join(c.Alive(), " "))
 			case <-joined:
 				fmt.Println("joined")

@@ -11,7 +11,7 @@ import (
 	"k8s.io/klog/v2/ktesting"
 )
 
-func TestStrangerIsLoggedOnceHoweverOftenHeIsHeard(t *testing.T) {
+func TestARejectedSenderIsLoggedOnceHoweverOftenItSends(t *testing.T) {
 	logger := ktesting.NewLogger(t, ktesting.NewConfig(ktesting.BufferLogs(true)))
 	c := New(Config{Name: "a", Address: local(1), Logger: logger})
 	lines := []string{
@@ -32,7 +32,7 @@ func TestStrangerIsLoggedOnceHoweverOftenHeIsHeard(t *testing.T) {
 	}
 	want := []netip.Addr{local(2), netip.IPv6Loopback()}
 	if got := c.RejectedSenders(); !slices.Equal(got, want) {
-		t.Errorf("strangers %v, want %v", got, want)
+		t.Errorf("rejected senders %v, want %v", got, want)
 	}
 	buffer := logger.GetSink().(ktesting.Underlier).GetBuffer().String()
 	if count := strings.Count(buffer, "Gossip arrives"); count != len(want) {
@@ -40,11 +40,11 @@ func TestStrangerIsLoggedOnceHoweverOftenHeIsHeard(t *testing.T) {
 	}
 }
 
-func TestStrangerIsForgottenAfterAMinuteOfSilence(t *testing.T) {
+func TestARejectedSenderIsForgottenAfterAMinuteOfSilence(t *testing.T) {
 	var s rejectedSenders
 	now := time.Now()
 	if !s.add(local(2), now) || s.add(local(2), now.Add(rejectedFor-1)) {
-		t.Error("a stranger is new the first time, and not while he goes on")
+		t.Error("a sender is new the first time, and not while it goes on")
 	}
 	if got := s.list(now.Add(2*rejectedFor - 2)); len(got) != 1 {
 		t.Errorf("%v before the minute is over", got)
@@ -53,18 +53,18 @@ func TestStrangerIsForgottenAfterAMinuteOfSilence(t *testing.T) {
 		t.Errorf("%v after it", got)
 	}
 	if !s.add(local(2), now.Add(2*rejectedFor)) {
-		t.Error("not new when he comes back")
+		t.Error("not new when it comes back")
 	}
 }
 
-func TestNoMoreStrangersAreRememberedThanFit(t *testing.T) {
+func TestNoMoreRejectedSendersAreRememberedThanFit(t *testing.T) {
 	var s rejectedSenders
 	now := time.Now()
 	for n := range 2 * maxRejected {
 		s.add(local(n), now)
 	}
 	if got := s.list(now); len(got) != maxRejected {
-		t.Errorf("%d strangers", len(got))
+		t.Errorf("%d rejected senders", len(got))
 	}
 	s.add(local(0), now.Add(1))
 	if got := s.list(now.Add(rejectedFor)); fmt.Sprint(got) != fmt.Sprint([]netip.Addr{local(0)}) {

@@ -7,30 +7,31 @@ import (
 	"github.com/hashicorp/memberlist"
 )
 
-// retransmits, times the number of digits of the number of members, is how often each member tells a piece of news.
+// retransmits, times the number of digits of the number of members, is how often each member passes a piece of news on.
 const retransmits = 4
 
 // timing is how quickly members take each other for dead.
 type timing struct {
-	// interval is the time between two pings of a member, each of the others in turn.
+	// interval is the probe interval: in each, a member probes one of the others, all in turn.
 	interval time.Duration
-	// timeout is after what part of it others are asked to ping too.
+	// timeout is how long a probe may go unanswered before other members are asked to probe too (SWIM's ping-req).
 	timeout time.Duration
-	// suspicion is for how many intervals one that did not answer may object.
+	// suspicion is how many intervals a suspect has to refute that it is dead.
 	suspicion int
 }
 
-// lanTiming is the pace for a LAN. One that has not answered a ping by the end of the interval, neither directly nor by way of
-// others nor over TCP, is suspected, and dead an interval later if it has not objected by then. So a death is noticed within
-// two intervals of the first ping that it leaves unanswered, and that comes one interval after it on average with three
-// members, half an interval with many. From ten members on memberlist stretches the time to object, to 1.7 intervals at 50.
+// lanTiming is the timing for a LAN. A member becomes a suspect if by the end of the interval it has answered neither the probe,
+// nor those of other members, nor a probe over TCP. It is dead one interval later unless it refutes that. So a death is
+// noticed within two intervals of the first probe that it leaves unanswered. That probe comes one interval after the death on
+// average with three members, and half an interval after it with many. From ten members on, memberlist gives suspects more
+// time: 1.7 intervals with 50 members.
 //
-// BenchmarkFalseAlarms chose the interval, with 30 busy processes on two processors and no less of other work: of five members
-// one took another for dead 3 times in 6 minutes; in 75 s it was 6 times at 90 ms and 37 times at 80 ms. Shorter intervals with
-// more of them to object in are no quicker and raise more false alarms: at 70 ms with three of them 20 in a minute.
+// BenchmarkFalseAlarms chose the interval, with 30 busy processes on two processors beside other work. Of five members, one
+// took another for dead 3 times in 6 minutes; within 75 s that happened 6 times at 90 ms and 37 times at 80 ms. Shorter
+// intervals with more suspicion are no quicker and raise more false alarms: 70 ms and a suspicion of 3 gave 20 in a minute.
 var lanTiming = timing{interval: 110 * time.Millisecond, timeout: 45 * time.Millisecond, suspicion: 1}
 
-// memberlistConfig is memberlist's for a LAN, quickened.
+// memberlistConfig is memberlist's configuration for a LAN, with what makes it quicker.
 func (c *Cluster) memberlistConfig() *memberlist.Config {
 	m := memberlist.DefaultLANConfig()
 	m.Name = c.config.Name
@@ -43,15 +44,15 @@ func (c *Cluster) memberlistConfig() *memberlist.Config {
 	m.GossipVerifyIncoming, m.GossipVerifyOutgoing = true, true
 
 	m.ProbeInterval = c.timing.interval
-	// Those asked on the way report a failure after this time too, which must reach the asker within the interval.
+	// A member that probes for another reports a failure after this time too, and the report must arrive within the interval.
 	m.ProbeTimeout = c.timing.timeout
 	m.SuspicionMult = c.timing.suspicion
-	// Waiting longer until others confirm a suspicion would delay those deaths that only few can see.
+	// A longer time until others confirm a suspicion would delay the news of deaths that only few members can see.
 	m.SuspicionMaxTimeoutMult = 1
-	// A member that finds itself slow would probe more slowly, and notice the second of two deaths late.
+	// A member that found itself slow would probe more slowly, and notice the second of two deaths late.
 	m.AwarenessMaxMultiplier = 1
 	m.RetransmitMult = retransmits
-	// News also travels with pings and answers. Looking for some every 20 ms would take a third of the processor time of an
+	// News also travels with probes and answers. A gossip interval of 20 ms would take a third of the processor time of an
 	// idle member.
 	m.GossipInterval = 30 * time.Millisecond
 	m.PushPullInterval = 10 * time.Second

@@ -1,0 +1,73 @@
+package membership
+
+import (
+	"bytes"
+	"net/netip"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+)
+
+// events is the Cluster as memberlist's EventDelegate and PingDelegate: memberlist tells it which members are alive.
+type events struct{ *Cluster }
+
+// NotifyJoin is called when a member becomes alive.
+func (e events) NotifyJoin(n *memberlist.Node) {
+	if n.Name == e.config.Name {
+		return
+	}
+	m := e.markAlive(n)
+	e.config.Logger.Info("An announcer is alive", "node", n.Name, "address", m.address)
+	e.notifyChanged()
+}
+
+// NotifyUpdate is called when a member that is alive has another session: it died and was started again before anybody noticed.
+func (e events) NotifyUpdate(n *memberlist.Node) {
+	if n.Name == e.config.Name {
+		return
+	}
+	e.markAlive(n)
+	e.config.Logger.Info("An announcer has been started again", "node", n.Name)
+}
+
+// markAlive begins anew with what is known of a member.
+func (e events) markAlive(n *memberlist.Node) member {
+	address, _ := netip.AddrFromSlice(n.Addr)
+	m := &member{alive: true, address: address.Unmap(), session: bytes.Clone(n.Meta), lastSeen: time.Now()}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.members[n.Name] = m
+	return *m
+}
+
+// NotifyLeave is called when a member died or left.
+func (e events) NotifyLeave(n *memberlist.Node) {
+	if n.Name == e.config.Name {
+		return
+	}
+	e.mu.Lock()
+	m := e.members[n.Name]
+	m.alive = false
+	left := m.left
+	e.mu.Unlock()
+	e.config.Logger.Info("An announcer is not alive any more", "node", n.Name, "left", left)
+	e.notifyChanged()
+}
+
+// AckPayload returns what goes with an answer to a probe: nothing.
+func (events) AckPayload() []byte { return nil }
+
+// NotifyPingComplete is called when a member has answered a probe.
+func (e events) NotifyPingComplete(n *memberlist.Node, _ time.Duration, _ []byte) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if m := e.members[n.Name]; m != nil {
+		m.lastSeen = time.Now()
+	}
+}
+
+// notifyChanged tells the user of the Cluster, and joinPeers, that a member has become alive or dead.
+func (c *Cluster) notifyChanged() {
+	c.changed.Notify()
+	c.joins.wake.Notify()
+}

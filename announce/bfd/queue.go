@@ -6,10 +6,10 @@ import (
 )
 
 // queue orders sessions by when there is something to do for them; those for which there never is are not in it.
-type queue []*peer
+type queue []*runningSession
 
 // put moves a session to its place.
-func (q *queue) put(s *peer) {
+func (q *queue) put(s *runningSession) {
 	at, ok := s.wakeAt()
 	switch {
 	case !ok && s.index >= 0:
@@ -24,7 +24,7 @@ func (q *queue) put(s *peer) {
 }
 
 // remove takes a session out.
-func (q *queue) remove(s *peer) {
+func (q *queue) remove(s *runningSession) {
 	if s.index >= 0 {
 		heap.Remove(q, s.index)
 	}
@@ -50,7 +50,7 @@ func (q queue) Swap(i, j int) {
 
 // Push is for package heap.
 func (q *queue) Push(x any) {
-	s := x.(*peer)
+	s := x.(*runningSession)
 	s.index = len(*q)
 	*q = append(*q, s)
 }

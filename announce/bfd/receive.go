@@ -21,7 +21,7 @@ const listenRetry = time.Second
 // listen opens the listeners that are needed and closes the others.
 func (s *Speaker) listen(now time.Time) {
 	needed := map[service]bool{}
-	for _, p := range s.peers {
+	for _, p := range s.sessions {
 		needed[p.config.service()] = true
 	}
 	s.listenAt = time.Time{}
@@ -90,14 +90,14 @@ func (s *Speaker) dispatch(e *serviceListener, d datagram, now time.Time) {
 
 // find returns the session that a packet is for: the one that it names, or as long as the neighbour does not know its name, the one with
 // its path.
-func (s *Speaker) find(e *serviceListener, packet packet, d datagram) *peer {
+func (s *Speaker) find(e *serviceListener, packet packet, d datagram) *runningSession {
 	if packet.yourDiscriminator != 0 {
-		if p := s.peers[packet.yourDiscriminator]; p != nil && p.config.Peer == d.from && p.config.service() == e.service {
+		if p := s.sessions[packet.yourDiscriminator]; p != nil && p.config.Peer == d.from && p.config.service() == e.service {
 			return p
 		}
 		return nil
 	}
-	var found *peer
+	var found *runningSession
 	for _, p := range s.paths[origin{e.service, d.from}] {
 		if s.matches(p, d) && (found == nil || p.moreSpecificThan(found)) {
 			found = p
@@ -108,7 +108,7 @@ func (s *Speaker) find(e *serviceListener, packet packet, d datagram) *peer {
 
 // moreSpecificThan tells whether a packet that may be for either of two sessions is for this one, because it says more about where its packets
 // come to.
-func (p *peer) moreSpecificThan(o *peer) bool {
+func (p *runningSession) moreSpecificThan(o *runningSession) bool {
 	if p.config.Local.IsValid() != o.config.Local.IsValid() {
 		return p.config.Local.IsValid()
 	}
@@ -116,7 +116,7 @@ func (p *peer) moreSpecificThan(o *peer) bool {
 }
 
 // matches tells whether a datagram of the neighbour came to where the session is.
-func (s *Speaker) matches(p *peer, d datagram) bool {
+func (s *Speaker) matches(p *runningSession, d datagram) bool {
 	if p.config.Local.IsValid() && p.config.Local != d.to {
 		return false
 	}

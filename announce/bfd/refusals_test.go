@@ -46,7 +46,7 @@ func TestWhatCannotBeSentIsSentOnceItCan(t *testing.T) {
 				left.one(fast(right4))
 				right.one(fast(left4))
 				pass(5 * time.Second)
-				port := left.peers[discriminator(left)].port
+				port := left.sessions[discriminator(left)].port
 				w.change(func() { left.refuse = err })
 				pass(2 * time.Second)
 				if s := left.is(Init); !errors.Is(s.Err, err) { // it hears the neighbour, which does not hear it
@@ -57,7 +57,7 @@ func TestWhatCannotBeSentIsSentOnceItCan(t *testing.T) {
 				if s := left.is(Up); s.Err != nil {
 					t.Errorf("%+v", s)
 				}
-				if now := left.peers[discriminator(left)].port; now != port {
+				if now := left.sessions[discriminator(left)].port; now != port {
 					t.Errorf("source port %d became %d", port, now)
 				}
 			})
@@ -69,7 +69,7 @@ func TestWhatCannotBeSentIsSentOnceItCan(t *testing.T) {
 func discriminator(e *end) uint32 {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for d := range e.peers {
+	for d := range e.sessions {
 		return d
 	}
 	return 0
@@ -88,7 +88,7 @@ func TestEverySessionHasASourcePortOfItsOwn(t *testing.T) {
 		left.Set(sessions)
 		pass(5 * time.Second)
 		ports := map[uint16]bool{}
-		for _, p := range left.peers {
+		for _, p := range left.sessions {
 			if p.port < firstPort || ports[p.port] {
 				t.Errorf("source port %d", p.port)
 			}
@@ -248,7 +248,7 @@ func TestWhatOthersSayDoesNotMatter(t *testing.T) {
 		left.one(fast(right4))
 		right.one(fast(left4))
 		pass(5 * time.Second)
-		p := left.peers[discriminator(left)]
+		p := left.sessions[discriminator(left)]
 		down := packet{state: AdminDown, multiplier: 3, myDiscriminator: 7, yourDiscriminator: p.local}
 		w.deliver(service{}, datagram{payload: down.append(nil), from: lonely, to: left4, ttl: 255})                                                  // somebody else
 		w.deliver(service{}, datagram{payload: down.append(nil), from: right4, to: left4, ttl: 254})                                                  // from afar

@@ -9,7 +9,7 @@ import (
 const firstPort, lastPort = 49152, 65535
 
 // send sends a packet of a session, unless nobody could hear the answer.
-func (s *Speaker) send(p *peer, packet packet) {
+func (s *Speaker) send(p *runningSession, packet packet) {
 	if e := s.listeners[p.config.service()]; e == nil || e.listener == nil {
 		return
 	}
@@ -28,7 +28,7 @@ func (s *Speaker) send(p *peer, packet packet) {
 }
 
 // dial sees to it that a session has a sender, from the same port as before if it can be.
-func (s *Speaker) dial(p *peer) error {
+func (s *Speaker) dial(p *runningSession) error {
 	if p.sender != nil {
 		return nil
 	}
@@ -61,7 +61,7 @@ func (s *Speaker) nextPort() uint16 {
 }
 
 // closeSender closes the sender.
-func (p *peer) closeSender() {
+func (p *runningSession) closeSender() {
 	if p.sender != nil {
 		p.sender.close()
 		p.sender = nil

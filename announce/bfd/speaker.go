@@ -25,11 +25,11 @@ type Speaker struct {
 	logger klog.Logger
 	// sockets are there while it runs.
 	sockets sockets
-	// peers are the sessions by discriminator, those that are being ended included; named are the others.
-	peers map[uint32]*peer
-	named map[string]*peer
+	// sessions are the sessions by discriminator, those that are being ended included; named are the others.
+	sessions map[uint32]*runningSession
+	named    map[string]*runningSession
 	// paths are the sessions by where their packets come from.
-	paths map[origin][]*peer
+	paths map[origin][]*runningSession
 	// refused are why sessions could not be added.
 	refused map[string]refusal
 	queue   queue
@@ -60,9 +60,9 @@ func newSpeaker(attach func() (sockets, error)) *Speaker {
 	return &Speaker{
 		attach:    attach,
 		changed:   notify.New(),
-		peers:     map[uint32]*peer{},
-		named:     map[string]*peer{},
-		paths:     map[origin][]*peer{},
+		sessions:  map[uint32]*runningSession{},
+		named:     map[string]*runningSession{},
+		paths:     map[origin][]*runningSession{},
 		refused:   map[string]refusal{},
 		listeners: map[service]*serviceListener{},
 		port:      firstPort + uint16(rand.IntN(lastPort-firstPort+1)),
@@ -149,11 +149,11 @@ func (s *Speaker) add(name string, config Session, now time.Time) error {
 		}
 	}
 	discriminator := rand.Uint32()
-	for discriminator == 0 || s.peers[discriminator] != nil {
+	for discriminator == 0 || s.sessions[discriminator] != nil {
 		discriminator = rand.Uint32()
 	}
-	p := newPeer(name, config, discriminator, now)
-	s.peers[discriminator] = p
+	p := newRunningSession(name, config, discriminator, now)
+	s.sessions[discriminator] = p
 	s.named[name] = p
 	s.paths[at] = append(s.paths[at], p)
 	s.queue.put(p)
@@ -162,7 +162,7 @@ func (s *Speaker) add(name string, config Session, now time.Time) error {
 }
 
 // shutDown has a session take its leave.
-func (s *Speaker) shutDown(p *peer, now time.Time) {
+func (s *Speaker) shutDown(p *runningSession, now time.Time) {
 	delete(s.named, p.name)
 	p.shutDown(now)
 	s.queue.put(p)
@@ -170,10 +170,10 @@ func (s *Speaker) shutDown(p *peer, now time.Time) {
 }
 
 // remove drops a session.
-func (s *Speaker) remove(p *peer) {
-	delete(s.peers, p.local)
+func (s *Speaker) remove(p *runningSession) {
+	delete(s.sessions, p.local)
 	at := origin{p.config.service(), p.config.Peer}
-	s.paths[at] = slices.DeleteFunc(s.paths[at], func(o *peer) bool { return o == p })
+	s.paths[at] = slices.DeleteFunc(s.paths[at], func(o *runningSession) bool { return o == p })
 	if len(s.paths[at]) == 0 {
 		delete(s.paths, at)
 	}
@@ -240,7 +240,7 @@ func (s *Speaker) step() time.Time {
 }
 
 // advance does for a session what is due.
-func (s *Speaker) advance(p *peer, now time.Time) {
+func (s *Speaker) advance(p *runningSession, now time.Time) {
 	silence := now.Sub(p.lastReceived) // if it was heard
 	s.update(p, now, func() {
 		wasUp := p.state == Up
@@ -259,7 +259,7 @@ func (s *Speaker) advance(p *peer, now time.Time) {
 }
 
 // update does something to the machine of a session, and tells of what comes of it.
-func (s *Speaker) update(p *peer, now time.Time, do func()) {
+func (s *Speaker) update(p *runningSession, now time.Time, do func()) {
 	before, detection := p.state, p.detectionTime()
 	do()
 	if p.state == before {
@@ -292,7 +292,7 @@ func (s *Speaker) close() {
 		e.close()
 	}
 	clear(s.listeners)
-	for _, p := range s.peers {
+	for _, p := range s.sessions {
 		p.closeSender()
 	}
 	s.sockets.close()

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// peer is a session at work: its machine, where it sends, and what has happened to it.
-type peer struct {
+// runningSession is a session at work: its machine, where it sends, and what has happened to it.
+type runningSession struct {
 	*machine
 	name   string
 	config Session
@@ -29,20 +29,20 @@ type peer struct {
 	index int
 }
 
-func newPeer(name string, config Session, discriminator uint32, now time.Time) *peer {
-	p := &peer{machine: newMachine(discriminator, rand.Float64), name: name, since: now, index: -1}
+func newRunningSession(name string, config Session, discriminator uint32, now time.Time) *runningSession {
+	p := &runningSession{machine: newMachine(discriminator, rand.Float64), name: name, since: now, index: -1}
 	p.reconfigure(config)
 	return p
 }
 
-func (p *peer) reconfigure(config Session) {
+func (p *runningSession) reconfigure(config Session) {
 	p.config = config
 	p.configure(config.Transmit, config.Receive, config.Multiplier, config.Passive)
 }
 
 // shutDown ends the session on purpose. The neighbour is told for as long as it may take to notice by itself (RFC 5880, section 6.8.16),
 // unless it was never heard.
-func (p *peer) shutDown(now time.Time) {
+func (p *runningSession) shutDown(now time.Time) {
 	p.removeAt = now
 	if p.remote != 0 {
 		p.setAdminDown()
@@ -51,7 +51,7 @@ func (p *peer) shutDown(now time.Time) {
 }
 
 // wakeAt is when there is something to do for the session.
-func (p *peer) wakeAt() (time.Time, bool) {
+func (p *runningSession) wakeAt() (time.Time, bool) {
 	at, ok := p.machine.wakeAt()
 	if !p.removeAt.IsZero() && (!ok || p.removeAt.Before(at)) {
 		return p.removeAt, true
@@ -59,7 +59,7 @@ func (p *peer) wakeAt() (time.Time, bool) {
 	return at, ok
 }
 
-func (p *peer) status() Status {
+func (p *runningSession) status() Status {
 	status := Status{
 		Name:             p.name,
 		State:            p.state,
@@ -85,7 +85,7 @@ func (p *peer) status() Status {
 }
 
 // validate is why a packet of the neighbour is not taken, if it is not.
-func (p *peer) validate(c packet, ttl uint8) error {
+func (p *runningSession) validate(c packet, ttl uint8) error {
 	switch {
 	case ttl < p.config.MinimumTTL:
 		return fmt.Errorf("%w: they arrive with TTL %d, and %d is the least", ErrTTL, ttl, p.config.MinimumTTL)

@@ -9,71 +9,105 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// scheduled is the next announcement of a claim.
+// scheduled is the next announcement of an address.
 type scheduled struct {
 	address *servedAddress
-	// step counts the packets before this one: those of one announcement, in all forms, then those of the next.
+	// step counts the packets sent so far: first those of one announcement in all its forms, then those of the next.
 	step int
 	at   time.Time // when it is due
 }
 
-// announce sends the announcements of the port's own claims, when they are due and as fast as the rate allows, until sending
-// fails or the context ends.
-func (p *ifaceResponder) announce(ctx context.Context, conn conn) error {
-	r := p.responder
-	limiter := rate.NewLimiter(rate.Limit(r.Rate), r.Burst)
-	later := queue{before: func(a, b scheduled) bool { return a.at.Before(b.at) }}
-	// What is new matters most: those whom an address has just left cannot reach it.
-	due := queue{before: func(a, b scheduled) bool { return a.step < b.step || a.step == b.step && a.at.Before(b.at) }}
+// schedule is when which announcements are to be sent.
+type schedule struct {
+	// later are those that are not due yet.
+	later queue
+	// due are those that are due and wait for the rate limit. The first announcement of an address comes before all repeats:
+	// clients that had reached the address at another node cannot reach it until then.
+	due queue
+}
 
+func newSchedule() *schedule {
+	return &schedule{
+		later: queue{before: func(a, b scheduled) bool { return a.at.Before(b.at) }},
+		due:   queue{before: func(a, b scheduled) bool { return a.step < b.step || a.step == b.step && a.at.Before(b.at) }},
+	}
+}
+
+// advance moves what has become due.
+func (s *schedule) advance(now time.Time) {
+	for s.later.Len() > 0 && !s.later.items[0].at.After(now) {
+		heap.Push(&s.due, heap.Pop(&s.later))
+	}
+}
+
+// announce sends the announcements of the addresses that this node owns. It sends them when they are due and as fast as the rate
+// allows, until sending fails or the context ends.
+func (ir *ifaceResponder) announce(ctx context.Context, conn conn) error {
+	limiter := rate.NewLimiter(rate.Limit(ir.responder.Rate), ir.responder.Burst)
+	s := newSchedule()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-p.wake:
+		case <-ir.wake:
 		case <-timer.C:
 		}
-		fresh, gone := p.takeChanges()
-		for _, c := range fresh {
-			if err := conn.join(c.addr); err != nil {
-				return err
-			}
-			if c.owner == nil {
-				heap.Push(&due, scheduled{address: c, at: time.Now()})
-			}
+		if err := ir.applyChanges(conn, s); err != nil {
+			return err
 		}
-		for _, c := range gone {
-			conn.leave(c.addr)
-		}
-		for later.Len() > 0 && !later.items[0].at.After(time.Now()) {
-			heap.Push(&due, heap.Pop(&later))
-		}
+		s.advance(time.Now())
 		switch {
-		case due.Len() > 0:
-			s := heap.Pop(&due).(scheduled)
-			if !p.announces(s.address) {
-				timer.Reset(0)
-				continue
-			}
-			if wait := reserve(limiter); wait > 0 {
-				heap.Push(&due, s)
-				timer.Reset(wait)
-				continue
-			}
-			if err := conn.announce(s.address.addr, s.step%p.protocol.forms()); err != nil {
+		case s.due.Len() > 0:
+			wait, err := ir.announceNext(conn, s, limiter)
+			if err != nil {
 				return err
 			}
-			r.announced.add(p.protocol)
-			if s, ok := p.after(s); ok {
-				heap.Push(&later, s)
-			}
-			timer.Reset(0)
-		case later.Len() > 0:
-			timer.Reset(time.Until(later.items[0].at))
+			timer.Reset(wait)
+		case s.later.Len() > 0:
+			timer.Reset(time.Until(s.later.items[0].at))
 		}
 	}
+}
+
+// applyChanges joins the groups of new addresses, leaves those of removed ones, and schedules announcements of those that this
+// node owns.
+func (ir *ifaceResponder) applyChanges(conn conn, s *schedule) error {
+	added, removed := ir.takeChanges()
+	for _, a := range added {
+		if err := conn.join(a.addr); err != nil {
+			return err
+		}
+		if a.owner == nil {
+			heap.Push(&s.due, scheduled{address: a, at: time.Now()})
+		}
+	}
+	for _, a := range removed {
+		conn.leave(a.addr)
+	}
+	return nil
+}
+
+// announceNext sends the first packet that is due, if the rate allows, and schedules the one that follows it. It returns how long
+// to wait before the next packet.
+func (ir *ifaceResponder) announceNext(conn conn, s *schedule, limiter *rate.Limiter) (time.Duration, error) {
+	next := heap.Pop(&s.due).(scheduled)
+	if !ir.announces(next.address) {
+		return 0, nil
+	}
+	if wait := reserve(limiter); wait > 0 {
+		heap.Push(&s.due, next)
+		return wait, nil
+	}
+	if err := conn.announce(next.address.addr, next.step%ir.protocol.forms()); err != nil {
+		return 0, err
+	}
+	ir.responder.announced.add(ir.protocol)
+	if following, ok := ir.after(next); ok {
+		heap.Push(&s.later, following)
+	}
+	return 0, nil
 }
 
 // reserve takes a token and returns 0, or returns how long it takes until there is one.
@@ -86,11 +120,12 @@ func reserve(limiter *rate.Limiter) time.Duration {
 	return wait
 }
 
-// after returns the announcement that follows one that has just been sent. However late that was, the next keeps its distance.
-func (p *ifaceResponder) after(s scheduled) (scheduled, bool) {
-	r, now := p.responder, time.Now()
-	repeats, forms := r.Repeats, p.protocol.forms()
-	if p.protocol == ndpProtocol {
+// after returns the announcement that follows one which has just been sent. It keeps its distance from that one, however late
+// that was.
+func (ir *ifaceResponder) after(s scheduled) (scheduled, bool) {
+	r, now := ir.responder, time.Now()
+	repeats, forms := r.Repeats, ir.protocol.forms()
+	if ir.protocol == ndpProtocol {
 		repeats = r.Repeats6
 	}
 	s.step++

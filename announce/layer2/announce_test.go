@@ -43,8 +43,8 @@ func TestNewIPv6AddressIsAnnouncedAtOnceAndTwiceMore(t *testing.T) {
 	})
 }
 
-// Who has heard the next owner of an address would take it to be here again.
-func TestAHushedAddressIsAnsweredForButNotAnnouncedAgain(t *testing.T) {
+// A client that has heard the next owner of an address would take it to be here again.
+func TestAQuiescedAddressIsAnsweredForButNotAnnouncedAgain(t *testing.T) {
 	bubble(t, func(t *testing.T, lan *fakeLAN, r *Responder) {
 		r.Set(map[netip.Addr][]string{vip1: {"eth0"}})
 		time.Sleep(time.Second)

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// arpSize is how much of a packet is read: an ARP packet has 28 bytes, and padding after them.
+// arpSize is how many bytes of a packet are read. An ARP packet has 28, and padding after them.
 const arpSize = 128
 
 // arpFilter lets through the ARP requests and replies of IPv4 over Ethernet whose sender or target is in a range of addresses.
@@ -29,17 +29,15 @@ func arpFilter(low, high uint32) []bpf.RawInstruction {
 	})
 }
 
-// arpSocket is a conn for ARP on a real interface.
-//
-// arp.Client is of no use here: it wants the interface to have an IPv4 address, and its errors do not tell a malformed
-// packet from a broken socket.
+// arpSocket is a conn for ARP on a real interface. It does not use arp.Client, which needs an IPv4 address on the interface, and
+// whose errors do not distinguish a malformed packet from a broken socket.
 type arpSocket struct {
 	socket socket
 	ifi    Interface
 	buf    [arpSize]byte
 
 	mu sync.Mutex
-	// low and high are the lowest and the highest address that messages may be about to arrive.
+	// low and high bound the addresses that the filter lets through.
 	low, high uint32
 }
 
@@ -94,8 +92,8 @@ func (s *arpSocket) send(p *arp.Packet, to net.HardwareAddr) error {
 	return nil
 }
 
-// join widens the range of addresses in the filter, if it has to: the addresses of pools are neighbours, and most of what else
-// there is on the network does not wake this process.
+// join widens the filter's range of addresses if it has to. The addresses of a pool are close together, so most of what else is on
+// the network does not wake this process.
 func (s *arpSocket) join(addr netip.Addr) error {
 	ip := addr.As4()
 	n := binary.BigEndian.Uint32(ip[:])

@@ -9,7 +9,7 @@ import (
 	"github.com/mdlayher/arp"
 )
 
-func TestARPPacketsAreHeardForWhatTheyAskAndClaim(t *testing.T) {
+func TestARPPacketsAreParsedForWhatTheyAskAndClaim(t *testing.T) {
 	client := netip.MustParseAddr("192.0.2.1")
 	zero := netip.IPv4Unspecified()
 	none := netip.Addr{}

@@ -21,7 +21,7 @@ func TestOnTheWireOnlyQuestionsForItsAddressesAreAnswered(t *testing.T) {
 	s.receive("the announcement", announces(arp.OperationReply, vip2))
 	h.station("other").receive("the announcement elsewhere", announces(arp.OperationReply, elsewhere))
 
-	client, stranger := netip.MustParseAddr("192.0.2.1"), net.HardwareAddr{2, 0, 0, 0, 0, 0x99}
+	client, another := netip.MustParseAddr("192.0.2.1"), net.HardwareAddr{2, 0, 0, 0, 0, 0x99}
 	ask := func(addr netip.Addr) *arp.Packet {
 		return newPacket(arp.OperationRequest, s.mac, client, noMAC, addr)
 	}
@@ -34,7 +34,7 @@ func TestOnTheWireOnlyQuestionsForItsAddressesAreAnswered(t *testing.T) {
 		"probe":                          {frame(s.mac, broadcast, untagged, newPacket(arp.OperationRequest, s.mac, netip.IPv4Unspecified(), noMAC, vip1)), true},
 		"priority tag":                   {frame(s.mac, broadcast, 5<<13, ask(vip1)), true},
 		"VLAN tag":                       {frame(s.mac, broadcast, 100, ask(vip1)), false},
-		"to another station":             {frame(s.mac, stranger, untagged, ask(vip1)), false},
+		"to another station":             {frame(s.mac, another, untagged, ask(vip1)), false},
 		"an address it does not have":    {frame(s.mac, broadcast, untagged, ask(client.Next())), false},
 		"an address of another port":     {frame(s.mac, broadcast, untagged, ask(elsewhere)), false},
 		"announcement by someone else":   {frame(s.mac, broadcast, untagged, gratuitous(arp.OperationRequest, s.mac, vip1)), false},

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// backoff spaces out attempts at something that keeps failing: each wait is twice the one before, up to a limit. An
-// attempt that took longer than the limit was no failure to begin with, and starts it over.
+// backoff spaces out attempts at something that keeps failing. Each wait is twice the one before, up to a limit. After an attempt
+// that went well for longer than the limit, the waits start again with the first.
 type backoff struct {
 	first, limit time.Duration
 

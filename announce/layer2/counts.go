@@ -2,7 +2,7 @@ package layer2
 
 import "sync/atomic"
 
-// Counts are how often something has happened since the start, by protocol.
+// Counts is how often something has happened since the start, by protocol.
 type Counts struct{ ARP, NDP uint64 }
 
 // counter counts by protocol.

@@ -29,7 +29,7 @@ type sent struct {
 	form string // "answer", "question", "probe", or how an address is announced
 	addr netip.Addr
 	mac  net.HardwareAddr // where addr is said to be
-	to   net.HardwareAddr // who is told, if not everybody
+	to   net.HardwareAddr // the receiver; nil for all hosts
 }
 
 func newFakeLAN(names ...string) *fakeLAN {
@@ -90,7 +90,7 @@ func (f *fakeLAN) claim(ifi string, addr netip.Addr, source, mac net.HardwareAdd
 	f.hear(ifi, protocolOf(addr), message{source: source, from: addr, mac: mac, claims: addr})
 }
 
-// hear has all that listen on an interface hear a message.
+// hear delivers a message to the conn on an interface, if there is one.
 func (f *fakeLAN) hear(ifi string, p protocol, m message) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -99,7 +99,7 @@ func (f *fakeLAN) hear(ifi string, p protocol, m message) {
 	}
 }
 
-// asker is the hardware address of those who ask.
+// asker is the hardware address that requests come from.
 var asker = net.HardwareAddr{2, 9, 9, 9, 9, 9}
 
 // take returns what has been sent since the last time: answers to questions and announcements.

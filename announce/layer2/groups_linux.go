@@ -12,15 +12,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// groups are the multicast groups to which an interface belongs because solicitations for addresses are sent to them. The
-// kernel then has the network card listen, and tells switches that forward multicasts only to where they are wanted (MLD).
+// groups are the solicited-node multicast groups that an interface is a member of (RFC 4291, section 2.7.1): solicitations for an
+// address are sent to its group. With a membership, the kernel has the network card receive the group, and by MLD it tells the
+// switches that forward multicasts only where they are wanted.
 //
-// Memberships belong to sockets, which are there for nothing else: not bound, they receive nothing. The kernel limits how
-// much memory those of one socket take (net.core.optmem_max; between 365 and 2,340 groups by default), so there are as many
-// sockets as it takes. It looks through all groups of an interface for each that is joined and each multicast that arrives,
-// which shows from some thousands on. Receiving all multicasts instead (PACKET_MR_ALLMULTI, or an entry of the card's filter
-// for each group by PACKET_MR_MULTICAST) would spare that, and tell no switch: one that snoops (RFC 4541) would no longer
-// forward the solicitations, and nobody would find the addresses.
+// A membership belongs to a socket. These sockets have no other purpose; they are not bound and so receive nothing. The kernel
+// limits the memory for the memberships of one socket (net.core.optmem_max; by default 365 to 2,340 groups), so there are as many
+// sockets as needed. For each join, and for each multicast that arrives, the kernel searches all groups of the interface. That
+// costs noticeable time from some thousands of groups on. It would not if the card received all multicasts
+// (PACKET_MR_ALLMULTI), or if the groups were added to the card's filter alone (PACKET_MR_MULTICAST). But neither tells the
+// switches: one that snoops (RFC 4541) would no longer forward the solicitations, and no host would find the addresses.
 type groups struct {
 	index int
 
@@ -30,7 +31,7 @@ type groups struct {
 	closed  bool
 }
 
-// member is a membership. Addresses that end alike share a group, and so it.
+// member is a membership in a group. Addresses with the same last 24 bits share it.
 type member struct {
 	addresses int
 	socket    *groupSocket
@@ -39,7 +40,7 @@ type member struct {
 type groupSocket struct {
 	fd      int
 	members int
-	// full says that the kernel refused one more.
+	// full says that the kernel refused a further membership.
 	full bool
 }
 
@@ -47,7 +48,7 @@ func newGroups(index int) *groups {
 	return &groups{index: index, members: map[netip.Addr]*member{}}
 }
 
-// join makes the interface a member of the group of an address; until there were as many calls of leave.
+// join makes the interface a member of the group of an address, until leave was called as often as join.
 func (g *groups) join(addr netip.Addr) error {
 	group, err := ndp.SolicitedNodeMulticast(addr)
 	if err != nil {
@@ -71,7 +72,7 @@ func (g *groups) join(addr netip.Addr) error {
 	return nil
 }
 
-// add makes a socket that has room a member.
+// add joins the group on a socket that has room, or on a new one.
 func (g *groups) add(group netip.Addr) (*groupSocket, error) {
 	for _, s := range g.sockets {
 		if s.full {
@@ -110,7 +111,7 @@ func (g *groups) leave(addr netip.Addr) {
 	delete(g.members, group)
 	s := m.socket
 	if s.members--; s.members > 0 {
-		// It fails if the interface is gone, and then there is nothing to leave.
+		// This fails if the interface is gone, and then there is nothing to leave.
 		_ = s.change(unix.IPV6_LEAVE_GROUP, group, g.index)
 		s.full = false
 		return

@@ -14,108 +14,110 @@ import (
 	"github.com/clarionlb/clarion/internal/notify"
 )
 
-// ifaceResponder is one protocol on one interface in use: it answers for its claims, announces those that are its own and hears who else
-// claims the addresses.
+// ifaceResponder does the work of a Responder for one protocol on one interface. It answers for its addresses, announces those
+// that this node owns, and notices who else claims any of them.
 type ifaceResponder struct {
 	responder *Responder
 	ifi       Interface
 	protocol  protocol
 	cancel    context.CancelFunc
-	wake      notify.Signal // receives when there are fresh or gone claims
+	wake      notify.Signal // receives after added or removed has changed
 
 	mu        sync.Mutex
 	addresses map[netip.Addr]*servedAddress
-	added     []*servedAddress // not yet scheduled for announcement
-	removed   []*servedAddress // no longer among the claims
+	// added and removed are the changes of addresses that takeChanges has yet to return.
+	added, removed []*servedAddress
 }
 
-// servedAddress is an address that a port answers for, for as long as the port's claims hold this very claim.
+// servedAddress is an address that an ifaceResponder answers for. It is valid as long as it is among the addresses; whatever
+// changes replaces it with another servedAddress.
 type servedAddress struct {
 	addr netip.Addr
-	// owner is the hardware address of who has the address, if that is another node.
+	// owner is the hardware address of the node that owns a proxied address; nil if this node owns the address.
 	owner net.HardwareAddr
-	// quiesced says that the address is not announced again; the port's mutex guards it.
+	// quiesced says that the address is no longer announced. The mutex of the ifaceResponder guards it.
 	quiesced bool
 }
 
-// put makes a claim fresh, in place of any that there was.
-func (p *ifaceResponder) put(addr netip.Addr, owner net.HardwareAddr) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if before := p.addresses[addr]; before != nil {
-		p.removed = append(p.removed, before)
+// put adds an address, or replaces it, so that it counts as new.
+func (ir *ifaceResponder) put(addr netip.Addr, owner net.HardwareAddr) {
+	ir.mu.Lock()
+	defer ir.mu.Unlock()
+	if before := ir.addresses[addr]; before != nil {
+		ir.removed = append(ir.removed, before)
 	}
-	c := &servedAddress{addr: addr, owner: owner}
-	p.addresses[addr] = c
-	p.added = append(p.added, c)
-	p.wake.Notify()
+	a := &servedAddress{addr: addr, owner: owner}
+	ir.addresses[addr] = a
+	ir.added = append(ir.added, a)
+	ir.wake.Notify()
 }
 
-func (p *ifaceResponder) remove(addr netip.Addr) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.removed = append(p.removed, p.addresses[addr])
-	delete(p.addresses, addr)
-	p.wake.Notify()
+func (ir *ifaceResponder) remove(addr netip.Addr) {
+	ir.mu.Lock()
+	defer ir.mu.Unlock()
+	ir.removed = append(ir.removed, ir.addresses[addr])
+	delete(ir.addresses, addr)
+	ir.wake.Notify()
 }
 
-// close silences the port and has its goroutines end.
-func (p *ifaceResponder) close() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	clear(p.addresses)
-	p.added, p.removed = nil, nil
-	p.cancel()
+// close stops all answers at once, and has run return.
+func (ir *ifaceResponder) close() {
+	ir.mu.Lock()
+	defer ir.mu.Unlock()
+	clear(ir.addresses)
+	ir.added, ir.removed = nil, nil
+	ir.cancel()
 }
 
-// address returns the claim of an address; nil if there is none.
-func (p *ifaceResponder) address(addr netip.Addr) *servedAddress {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.addresses[addr]
+// address returns what is known of an address; nil if it is none to answer for.
+func (ir *ifaceResponder) address(addr netip.Addr) *servedAddress {
+	ir.mu.Lock()
+	defer ir.mu.Unlock()
+	return ir.addresses[addr]
 }
 
-// announces says whether a claim is still to be announced.
-func (p *ifaceResponder) announces(c *servedAddress) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.addresses[c.addr] == c && !c.quiesced
+// announces says whether the address is still to be announced.
+func (ir *ifaceResponder) announces(a *servedAddress) bool {
+	ir.mu.Lock()
+	defer ir.mu.Unlock()
+	return ir.addresses[a.addr] == a && !a.quiesced
 }
 
-// quiesce has an address not announced any more, for as long as its claim is not put anew.
-func (p *ifaceResponder) quiesce(addr netip.Addr) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if c := p.addresses[addr]; c != nil {
-		c.quiesced = true
-	}
-}
-
-// takeChanges returns the claims that are fresh and those that are gone since the last call; some may be both.
-func (p *ifaceResponder) takeChanges() (fresh, gone []*servedAddress) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	fresh, gone = p.added, p.removed
-	p.added, p.removed = nil, nil
-	return fresh, gone
-}
-
-// renew makes every claim fresh, and forgets those that are gone.
-func (p *ifaceResponder) renew() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.added, p.removed = p.added[:0], nil
-	for _, c := range p.addresses {
-		p.added = append(p.added, c)
+// quiesce ends the announcements of an address until it is put again.
+func (ir *ifaceResponder) quiesce(addr netip.Addr) {
+	ir.mu.Lock()
+	defer ir.mu.Unlock()
+	if a := ir.addresses[addr]; a != nil {
+		a.quiesced = true
 	}
 }
 
-// run serves until the context ends. A socket that fails is opened anew: with the interface gone, the port soon is too.
-func (p *ifaceResponder) run(ctx context.Context) {
-	logger := klog.FromContext(ctx).WithValues("interface", p.ifi.Name, "protocol", p.protocol)
+// takeChanges returns the addresses that were added and removed since the last call. One may be both.
+func (ir *ifaceResponder) takeChanges() (added, removed []*servedAddress) {
+	ir.mu.Lock()
+	defer ir.mu.Unlock()
+	added, removed = ir.added, ir.removed
+	ir.added, ir.removed = nil, nil
+	return added, removed
+}
+
+// renew has all addresses count as added, for a new socket.
+func (ir *ifaceResponder) renew() {
+	ir.mu.Lock()
+	defer ir.mu.Unlock()
+	ir.added, ir.removed = ir.added[:0], nil
+	for _, a := range ir.addresses {
+		ir.added = append(ir.added, a)
+	}
+}
+
+// run serves until the context ends. If a socket fails, it opens another one. If the interface is gone, the Responder soon ends
+// the context.
+func (ir *ifaceResponder) run(ctx context.Context) {
+	logger := klog.FromContext(ctx).WithValues("interface", ir.ifi.Name, "protocol", ir.protocol)
 	retry := backoff{first: 100 * time.Millisecond, limit: 10 * time.Second}
 	for {
-		err := p.serve(ctx)
+		err := ir.serve(ctx)
 		if ctx.Err() != nil {
 			return
 		}
@@ -124,51 +126,51 @@ func (p *ifaceResponder) run(ctx context.Context) {
 	}
 }
 
-// serve answers and announces on one socket until it fails or the context ends. It begins by announcing everything,
-// because what was said before a failure may not have been heard.
-func (p *ifaceResponder) serve(ctx context.Context) error {
-	conn, err := p.responder.lan.listen(p.ifi, p.protocol)
+// serve answers and announces on one socket until it fails or the context ends. It begins with announcements of all addresses,
+// because those that were sent before a failure may be lost.
+func (ir *ifaceResponder) serve(ctx context.Context) error {
+	conn, err := ir.responder.lan.listen(ir.ifi, ir.protocol)
 	if err != nil {
 		return err
 	}
 	defer conn.close()
-	p.renew()
+	ir.renew()
 	both, ctx := errgroup.WithContext(ctx)
-	defer context.AfterFunc(ctx, func() { conn.close() })() // ends what waits for the socket
-	both.Go(func() error { return p.answer(conn) })
-	both.Go(func() error { return p.announce(ctx, conn) })
+	defer context.AfterFunc(ctx, func() { conn.close() })() // ends a read that waits
+	both.Go(func() error { return ir.answer(conn) })
+	both.Go(func() error { return ir.announce(ctx, conn) })
 	return both.Wait()
 }
 
-// answer answers questions and hears claims until the socket fails or is closed.
-func (p *ifaceResponder) answer(conn conn) error {
+// answer answers requests and notes conflicts until the socket fails or is closed.
+func (ir *ifaceResponder) answer(conn conn) error {
 	for {
 		m, err := conn.read()
 		if err != nil {
 			return err
 		}
-		if c := p.address(m.claims); c != nil {
-			p.noteConflict(m, c)
+		if a := ir.address(m.claims); a != nil {
+			ir.noteConflict(m, a)
 		}
-		if c := p.address(m.asks); c != nil {
-			mac := p.ifi.MAC
-			if c.owner != nil {
-				mac = c.owner
+		if a := ir.address(m.asks); a != nil {
+			mac := ir.ifi.MAC
+			if a.owner != nil {
+				mac = a.owner
 			}
 			if err := conn.answer(m, mac); err != nil {
 				return err
 			}
-			p.responder.answered.add(p.protocol)
+			ir.responder.answered.add(ir.protocol)
 		}
 	}
 }
 
-// noteConflict takes in that somebody claims the address of a claim. That is no news if it is this node, heard on another of its
-// interfaces, or the owner, of whom somebody else may speak.
-func (p *ifaceResponder) noteConflict(m message, c *servedAddress) {
-	if bytes.Equal(m.mac, c.owner) || p.responder.own(m.mac) || p.responder.own(m.source) {
+// noteConflict notes that a message claims an address. It is no conflict if the message is this node's own, received on another
+// of its interfaces, or if it claims the address for the owner, whoever sent it.
+func (ir *ifaceResponder) noteConflict(m message, a *servedAddress) {
+	if bytes.Equal(m.mac, a.owner) || ir.responder.own(m.mac) || ir.responder.own(m.source) {
 		return
 	}
-	p.responder.conflicts.add(p.protocol)
-	p.responder.sightings.add(Sighting{c.addr, p.ifi.Name, m.mac, time.Now()})
+	ir.responder.conflicts.add(ir.protocol)
+	ir.responder.sightings.add(Sighting{a.addr, ir.ifi.Name, m.mac, time.Now()})
 }

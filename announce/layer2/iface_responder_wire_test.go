@@ -53,7 +53,7 @@ func TestInterfaceThatIsDeletedAndMadeAnewIsServedAgain(t *testing.T) {
 	s.receive("an announcement", announces(arp.OperationReply, vip1))
 }
 
-// The node has orders for an interface by name. It obeys them only while the name is one of an interface of its own right.
+// Set names interfaces. A name counts only while an interface has it that is not a port of another one.
 func TestInterfaceThatIsRenamedOrEnslavedGoesSilentUntilItIsBack(t *testing.T) {
 	for family, addresses := range families {
 		t.Run(family, func(t *testing.T) {

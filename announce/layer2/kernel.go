@@ -10,7 +10,7 @@ import (
 	"github.com/clarionlb/clarion/internal/notify"
 )
 
-// kernelAddresses are the addresses that the kernel itself has, wherever they are, loopback and interfaces without ARP included.
+// kernelAddresses are the addresses that the kernel has on any interface, loopback and interfaces without ARP included.
 type kernelAddresses struct {
 	changed notify.Signal
 
@@ -68,7 +68,7 @@ func (k *kernelAddresses) remove(addr netip.Addr, index int) {
 	k.changed.Notify()
 }
 
-// all returns for each address of the kernel the names of the interfaces on which it has it.
+// all returns the names of the interfaces on which the kernel has each address.
 func (k *kernelAddresses) all() map[netip.Addr][]string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -87,80 +87,83 @@ func (k *kernelAddresses) all() map[netip.Addr][]string {
 // arpSettings are the sysctls arp_ignore and arp_announce as they hold for an interface.
 type arpSettings struct{ ignore, announce int }
 
-// kernelReply is what the kernel says of an address that it has, by itself.
+// kernelReply is how the kernel by itself answers for an address that it has.
 type kernelReply struct {
 	addr netip.Addr
-	// has is the interface on which it has the address, and says the one on which it speaks.
-	has, says string
-	// answers says that it answers for the address, and announces that its own requests name it as their sender.
-	answers, announces bool
+	// has is the interface that has the address, and on the one where requests for it arrive.
+	has, on string
+	// answers says that the kernel answers these requests.
+	answers bool
+	// announces says that the kernel names the address as the sender of its own ARP requests on that interface.
+	announces bool
 }
 
-// kernelReplyFor tells what the kernel says on an interface of an address that it has on an interface.
+// kernelReplyFor returns how the kernel answers on one interface for an address that another or the same has.
 //
-// It answers ARP requests for any address of its own, wherever that is, unless arp_ignore forbids (1 and 2: only for those of
-// the interface; 8: for none), and takes any as the sender of its requests, unless arp_announce forbids (2). It answers
-// solicitations only for the IPv6 addresses of the interface.
-func kernelReplyFor(addr netip.Addr, has, says string, s arpSettings) kernelReply {
-	l := kernelReply{addr: addr, has: has, says: says}
+// It answers ARP requests for the addresses of all interfaces, unless arp_ignore forbids that (1 and 2: only for those of the
+// interface; 8: for none). It may name the address of any interface as the sender of its requests, unless arp_announce forbids
+// that (2). It answers neighbour solicitations only for the IPv6 addresses of the interface.
+func kernelReplyFor(addr netip.Addr, has, on string, s arpSettings) kernelReply {
+	k := kernelReply{addr: addr, has: has, on: on}
 	switch {
-	case has == says:
-		l.answers, l.announces = s.ignore != 8 || addr.Is6(), true
+	case has == on:
+		k.answers, k.announces = s.ignore != 8 || addr.Is6(), true
 	case addr.Is4():
-		l.answers, l.announces = s.ignore == 0 || s.ignore == 3, s.announce < 2
+		k.answers, k.announces = s.ignore == 0 || s.ignore == 3, s.announce < 2
 	}
-	return l
+	return k
 }
 
-// sentence says what is wrong and what helps.
-func (l kernelReply) sentence(more int) string {
-	what := fmt.Sprintf("The kernel has %s on %s", l.addr, l.has)
+// sentence says what is wrong and how to repair it. more is how many other addresses have the same fault.
+func (k kernelReply) sentence(more int) string {
+	what := fmt.Sprintf("The kernel has %s on %s", k.addr, k.has)
 	if more == 1 {
 		what += " (and 1 more address alike)"
 	} else if more > 1 {
 		what += fmt.Sprintf(" (and %d more addresses alike)", more)
 	}
 	switch {
-	case l.has == l.says:
+	case k.has == k.on:
 		return what + " itself and so tells the network that it is at this node, always: take it off the interface."
-	case l.answers && l.announces:
-		what += fmt.Sprintf(" and answers ARP requests for it on %s, and names it in its own", l.says)
-	case l.answers:
-		what += fmt.Sprintf(" and answers ARP requests for it on %s", l.says)
+	case k.answers && k.announces:
+		what += fmt.Sprintf(" and answers ARP requests for it on %s, and names it in its own", k.on)
+	case k.answers:
+		what += fmt.Sprintf(" and answers ARP requests for it on %s", k.on)
 	default:
-		what += fmt.Sprintf(" and names it as the sender of its ARP requests on %s", l.says)
+		what += fmt.Sprintf(" and names it as the sender of its ARP requests on %s", k.on)
 	}
 	return what + ", so that the network finds it at this node whichever announces it: " +
 		"set strictARP: true in kube-proxy's configuration, or the sysctls net.ipv4.conf.all.arp_ignore=1 and net.ipv4.conf.all.arp_announce=2."
 }
 
-// KernelChanged receives after KernelAnswers may have come to say something else because of the addresses that the kernel has;
-// several changes may come as one. It does not when settings of the kernel are changed, which the kernel reports to nobody.
+// KernelChanged receives after the addresses of the kernel have changed, so that KernelAnswers may return something else. Several
+// changes may come as one. Changes of the kernel's settings are not reported by the kernel, and so not here.
 func (l *Links) KernelChanged() <-chan struct{} { return l.kernel.changed }
 
-// KernelAnswers tells whether the kernel of this node would speak for addresses by itself, on the interfaces that they may be
-// announced on: then more than one node answers for them. It returns a sentence that says so and what helps, or nothing if the
-// kernel keeps quiet. on tells the names of those interfaces, and is asked for addresses that the kernel has.
-func (l *Links) KernelAnswers(on func(netip.Addr) []string) string {
+// KernelAnswers says whether the kernel of this node answers by itself for addresses that may be announced. If it does, more than
+// one node answers for them. It returns a sentence that says so and how to repair it; "" if the kernel does not answer.
+// interfaces returns the names of the interfaces on which an address may be announced. It is called for the addresses that the
+// kernel has.
+func (l *Links) KernelAnswers(interfaces func(netip.Addr) []string) string {
 	settings := map[string]arpSettings{}
 	var first kernelReply
 	var count int
-	for addr, where := range l.kernel.all() {
-		for _, says := range on(addr) {
-			s, ok := settings[says]
+	for addr, owners := range l.kernel.all() {
+		for _, on := range interfaces(addr) {
+			s, ok := settings[on]
 			if !ok {
-				s = arpSettingsOf(says)
-				settings[says] = s
+				s = arpSettingsOf(on)
+				settings[on] = s
 			}
-			n := slices.IndexFunc(where, func(has string) bool {
-				found := kernelReplyFor(addr, has, says, s)
-				return found.answers || found.announces
+			n := slices.IndexFunc(owners, func(has string) bool {
+				reply := kernelReplyFor(addr, has, on, s)
+				return reply.answers || reply.announces
 			})
 			if n < 0 {
 				continue
 			}
 			if count++; count == 1 || addr.Less(first.addr) {
-				first = kernelReplyFor(addr, where[n], says, s)
+				first = kernelReplyFor(addr, owners[n], on, s)
 			}
 			break
 		}

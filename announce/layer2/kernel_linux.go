@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// arpSettingsOf reads the settings of an interface: the higher ones of it and of all. What cannot be read is as the kernel has
-// it by default.
+// arpSettingsOf reads the settings of an interface. Of the settings of the interface and those of all interfaces, the higher one
+// holds. A setting that cannot be read is taken for the kernel's default.
 func arpSettingsOf(ifi string) arpSettings {
 	read := func(whose, what string) int {
 		text, err := os.ReadFile(filepath.Join("/proc/sys/net/ipv4/conf", whose, what))
@@ -28,7 +28,7 @@ func arpSettingsOf(ifi string) arpSettings {
 	}
 }
 
-// localAddress returns the address that the kernel reports to have got or lost.
+// localAddress returns the address that a message of the kernel is about: one that it got or lost.
 func localAddress(message []byte) (netip.Addr, bool) {
 	attributes, err := nl.ParseRouteAttr(message[unix.SizeofIfAddrmsg:])
 	if err != nil {
@@ -36,7 +36,7 @@ func localAddress(message []byte) (netip.Addr, bool) {
 	}
 	var addr netip.Addr
 	for _, a := range attributes {
-		// With a peer, that is the address, and the local one is the node's.
+		// On a point-to-point link, IFA_ADDRESS is that of the peer, and IFA_LOCAL is the node's.
 		if kind := a.Attr.Type; kind == unix.IFA_LOCAL || kind == unix.IFA_ADDRESS && !addr.IsValid() {
 			addr, _ = netip.AddrFromSlice(a.Value)
 		}

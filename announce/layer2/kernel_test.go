@@ -10,7 +10,7 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-func TestLoudKernel(t *testing.T) {
+func TestHowTheKernelRepliesByItself(t *testing.T) {
 	const on, off = true, false
 	for name, c := range map[string]struct {
 		addr               netip.Addr
@@ -40,7 +40,7 @@ func TestLoudKernel(t *testing.T) {
 	}
 }
 
-func TestSentencesAboutALoudKernel(t *testing.T) {
+func TestSentencesAboutAKernelThatReplies(t *testing.T) {
 	const fix = ", so that the network finds it at this node whichever announces it: set strictARP: true in kube-proxy's " +
 		"configuration, or the sysctls net.ipv4.conf.all.arp_ignore=1 and net.ipv4.conf.all.arp_announce=2."
 	for _, c := range []struct {
@@ -98,7 +98,7 @@ func kernelSays(t *testing.T, links *Links, addr netip.Addr, ifi, want string) {
 }
 
 // The sentence is held against what the kernel really does: whether a client on the network is answered.
-func TestKernelThatAnswersByItselfIsSeenAndSoIsItsSilence(t *testing.T) {
+func TestAKernelThatAnswersByItselfIsReportedUntilItStops(t *testing.T) {
 	h, names := switched(t, 1)
 	links := follow(t)
 	name := names[0]
@@ -144,7 +144,7 @@ func TestKernelThatAnswersByItselfIsSeenAndSoIsItsSilence(t *testing.T) {
 	kernelSays(t, links, vip1, name, "")
 }
 
-func TestKernelThatHasManyAddressesIsTalkedOfInOneSentence(t *testing.T) {
+func TestManyAddressesOfTheKernelAreReportedInOneSentence(t *testing.T) {
 	h := newHost(t)
 	name := cable(t, h, "lan")
 	lo := link(t, "lo")

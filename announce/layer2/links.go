@@ -10,18 +10,19 @@ import (
 	"github.com/clarionlb/clarion/internal/notify"
 )
 
-// Interface is a network interface on which addresses can be announced: an Ethernet-like one that is not a port of
-// another, such as a bond or a bridge.
+// Interface is a network interface on which addresses can be announced: an Ethernet-like one that is not a port of another
+// interface, such as a bond or a bridge.
 type Interface struct {
 	Name  string
 	Index int
 	MAC   net.HardwareAddr
 	// Up says that the interface is administratively up and has carrier.
 	Up bool
-	// Prefixes are the networks that the interface's own addresses are in, sorted. IPv6 link-local ones are left out,
-	// because nothing is announced in them.
+	// Prefixes are the sorted networks of the interface's own addresses. IPv6 link-local ones are left out, because nothing is
+	// announced in them.
 	Prefixes []netip.Prefix
-	// Addresses are its own addresses, sorted. IPv6 link-local ones are left out, and those that it may not use.
+	// Addresses are its sorted own addresses. IPv6 link-local ones are left out, and those that duplicate address detection
+	// has not cleared.
 	Addresses []netip.Addr
 	// LinkLocal is an IPv6 link-local address of the interface that it may use; not valid if there is none.
 	LinkLocal netip.Addr
@@ -37,8 +38,8 @@ func (i Interface) equal(o Interface) bool {
 		i.DefaultRoute4 == o.DefaultRoute4 && i.DefaultRoute6 == o.DefaultRoute6 && slices.Equal(i.Gateways, o.Gateways)
 }
 
-// Links knows the node's network interfaces, as the kernel reports them. Loopback, interfaces without ARP and ports of
-// another interface are left out.
+// Links knows the node's network interfaces, as the kernel reports them. It leaves out loopback, interfaces without ARP, and ports
+// of another interface.
 type Links struct {
 	ready   chan struct{}
 	changed notify.Signal
@@ -56,13 +57,13 @@ func NewLinks() *Links {
 	return l
 }
 
-// Ready is closed once the first full picture is there.
+// Ready is closed once Interfaces returns all interfaces for the first time.
 func (l *Links) Ready() <-chan struct{} { return l.ready }
 
 // Changed receives after Interfaces has changed; several changes may come as one.
 func (l *Links) Changed() <-chan struct{} { return l.changed }
 
-// Interfaces returns the interfaces, sorted by name. What they refer to must not be modified.
+// Interfaces returns the interfaces, sorted by name. The slices in them must not be modified.
 func (l *Links) Interfaces() []Interface {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -79,7 +80,7 @@ func (l *Links) linkLocal(index int) netip.Addr {
 	return netip.Addr{}
 }
 
-// Watch returns Changed for one more reader.
+// Watch returns a channel that receives as Changed does, for one more reader.
 func (l *Links) Watch() <-chan struct{} {
 	c := notify.New()
 	l.mu.Lock()
@@ -88,7 +89,7 @@ func (l *Links) Watch() <-chan struct{} {
 	return c
 }
 
-// publish takes the full picture, sorted by name.
+// publish replaces the interfaces, which must be sorted by name, and tells of it if they are others.
 func (l *Links) publish(interfaces []Interface) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -16,8 +16,8 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// Run follows the interfaces until the context ends, and then returns nil. When the kernel drops notifications, because
-// there were too many at once, everything is read anew; until then the last picture stands.
+// Run tracks the interfaces until the context ends, and then returns nil. If the kernel drops notifications because there are too
+// many at once, Run reads everything again. Until then, Interfaces returns what was known last.
 func (l *Links) Run(ctx context.Context) error {
 	retry := backoff{first: 100 * time.Millisecond, limit: 5 * time.Second}
 	for {
@@ -25,7 +25,7 @@ func (l *Links) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		klog.FromContext(ctx).Error(err, "Lost track of the network interfaces, reading them anew")
+		klog.FromContext(ctx).Error(err, "Lost track of the network interfaces, reading them again")
 		retry.wait(ctx)
 	}
 }
@@ -51,31 +51,31 @@ func (l *Links) track(ctx context.Context) error {
 	}
 	defer handle.Close()
 
-	p := &linkState{handle: handle, kernel: &l.kernel}
-	if err := p.readAll(); err != nil {
+	s := &linkState{handle: handle, kernel: &l.kernel}
+	if err := s.readAll(); err != nil {
 		return err
 	}
-	l.publish(p.interfaces())
+	l.publish(s.interfaces())
 	for {
 		messages, _, err := events.Receive()
 		if err != nil {
 			return fmt.Errorf("receive network events: %w", err)
 		}
 		for _, m := range messages {
-			if err := p.apply(m); err != nil {
+			if err := s.apply(m); err != nil {
 				return err
 			}
 		}
-		if err := p.refresh(); err != nil {
+		if err := s.refresh(); err != nil {
 			return err
 		}
-		l.publish(p.interfaces())
+		l.publish(s.interfaces())
 	}
 }
 
-// linkState is what is known of the interfaces. Links are kept up by what the kernel reports, because on a node with many
-// pods they are many and change often. Addresses and default routes change rarely: a report about them only says that
-// they must be read again, which also finds what the kernel does not report, such as the IPv4 routes that go with a link.
+// linkState is what is known of the interfaces. Links are updated from the reports of the kernel, because a node with many pods has
+// many of them, and they change often. Addresses and default routes change rarely. After a report about them, all of them are
+// read again. That also finds changes that the kernel does not report, such as the loss of IPv4 routes with their link.
 type linkState struct {
 	handle *netlink.Handle
 	kernel *kernelAddresses
@@ -91,62 +91,75 @@ type linkState struct {
 	staleAddresses, staleRoutes bool
 }
 
-func (p *linkState) readAll() error {
-	links, err := consistent(p.handle.LinkList)
+// readAll reads everything from the kernel.
+func (s *linkState) readAll() error {
+	links, err := consistent(s.handle.LinkList)
 	if err != nil {
 		return fmt.Errorf("list network interfaces: %w", err)
 	}
-	p.links = map[int]Interface{}
+	s.links = map[int]Interface{}
 	names := map[int]string{}
 	for _, link := range links {
 		names[link.Attrs().Index] = link.Attrs().Name
 		if i, ok := usable(link.Attrs()); ok {
-			p.links[i.Index] = i
+			s.links[i.Index] = i
 		}
 	}
-	p.kernel.setNames(names)
-	p.staleAddresses, p.staleRoutes = true, true
-	return p.refresh()
+	s.kernel.setNames(names)
+	s.staleAddresses, s.staleRoutes = true, true
+	return s.refresh()
 }
 
 // refresh reads again what has become stale.
-func (p *linkState) refresh() error {
-	if p.staleAddresses {
-		list, err := consistent(func() ([]netlink.Addr, error) { return p.handle.AddrList(nil, netlink.FAMILY_ALL) })
-		if err != nil {
-			return fmt.Errorf("list addresses: %w", err)
+func (s *linkState) refresh() error {
+	if s.staleAddresses {
+		if err := s.readAddresses(); err != nil {
+			return err
 		}
-		p.prefixes, p.addresses, p.linkLocal = map[int][]netip.Prefix{}, map[int][]netip.Addr{}, map[int]netip.Addr{}
-		all := map[netip.Addr][]int{}
-		for _, a := range list {
-			if addr, ok := p.add(a); ok {
-				all[addr] = append(all[addr], a.LinkIndex)
-			}
-		}
-		p.kernel.set(all)
-		for index, prefixes := range p.prefixes {
-			slices.SortFunc(prefixes, netip.Prefix.Compare)
-			p.prefixes[index] = slices.Compact(prefixes)
-			slices.SortFunc(p.addresses[index], netip.Addr.Compare)
-		}
-		p.staleAddresses = false
 	}
-	if p.staleRoutes {
-		p.gateways = map[int][]netip.Addr{}
-		var err error
-		if p.default4, err = p.defaultRoutes(netlink.FAMILY_V4); err != nil {
-			return err
-		}
-		if p.default6, err = p.defaultRoutes(netlink.FAMILY_V6); err != nil {
-			return err
-		}
-		p.staleRoutes = false
+	if s.staleRoutes {
+		return s.readRoutes()
 	}
 	return nil
 }
 
-// add takes in an address of an interface, and returns it.
-func (p *linkState) add(a netlink.Addr) (netip.Addr, bool) {
+func (s *linkState) readAddresses() error {
+	list, err := consistent(func() ([]netlink.Addr, error) { return s.handle.AddrList(nil, netlink.FAMILY_ALL) })
+	if err != nil {
+		return fmt.Errorf("list addresses: %w", err)
+	}
+	s.prefixes, s.addresses, s.linkLocal = map[int][]netip.Prefix{}, map[int][]netip.Addr{}, map[int]netip.Addr{}
+	all := map[netip.Addr][]int{}
+	for _, a := range list {
+		if addr, ok := s.add(a); ok {
+			all[addr] = append(all[addr], a.LinkIndex)
+		}
+	}
+	s.kernel.set(all)
+	for index, prefixes := range s.prefixes {
+		slices.SortFunc(prefixes, netip.Prefix.Compare)
+		s.prefixes[index] = slices.Compact(prefixes)
+		slices.SortFunc(s.addresses[index], netip.Addr.Compare)
+	}
+	s.staleAddresses = false
+	return nil
+}
+
+func (s *linkState) readRoutes() error {
+	s.gateways = map[int][]netip.Addr{}
+	var err error
+	if s.default4, err = s.defaultRoutes(netlink.FAMILY_V4); err != nil {
+		return err
+	}
+	if s.default6, err = s.defaultRoutes(netlink.FAMILY_V6); err != nil {
+		return err
+	}
+	s.staleRoutes = false
+	return nil
+}
+
+// add adds an address to those of its interface, and returns it.
+func (s *linkState) add(a netlink.Addr) (netip.Addr, bool) {
 	if a.IPNet == nil {
 		return netip.Addr{}, false
 	}
@@ -156,23 +169,23 @@ func (p *linkState) add(a netlink.Addr) (netip.Addr, bool) {
 	}
 	index, usable := a.LinkIndex, a.Flags&(unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED) == 0
 	if addr.Is6() && addr.IsLinkLocalUnicast() {
-		if usable && (!p.linkLocal[index].IsValid() || addr.Less(p.linkLocal[index])) {
-			p.linkLocal[index] = addr
+		if usable && (!s.linkLocal[index].IsValid() || addr.Less(s.linkLocal[index])) {
+			s.linkLocal[index] = addr
 		}
 		return addr, true
 	}
-	p.prefixes[index] = append(p.prefixes[index], prefixOf(a))
+	s.prefixes[index] = append(s.prefixes[index], prefixOf(a))
 	if usable {
-		p.addresses[index] = append(p.addresses[index], addr)
+		s.addresses[index] = append(s.addresses[index], addr)
 	}
 	return addr, true
 }
 
-// defaultRoutes returns the indices of the interfaces that a default route of the main table leads out of, and adds to the
-// gateways.
-func (p *linkState) defaultRoutes(family int) (map[int]bool, error) {
+// defaultRoutes returns the indices of the interfaces out of which a default route of the main table leads. It adds the routers of
+// these routes to the gateways.
+func (s *linkState) defaultRoutes(family int) (map[int]bool, error) {
 	routes, err := consistent(func() ([]netlink.Route, error) {
-		return p.handle.RouteListFiltered(family, &netlink.Route{Type: unix.RTN_UNICAST}, netlink.RT_FILTER_TYPE)
+		return s.handle.RouteListFiltered(family, &netlink.Route{Type: unix.RTN_UNICAST}, netlink.RT_FILTER_TYPE)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list routes: %w", err)
@@ -187,98 +200,111 @@ func (p *linkState) defaultRoutes(family int) (map[int]bool, error) {
 		for _, hop := range append(r.MultiPath, &netlink.NexthopInfo{LinkIndex: r.LinkIndex, Gw: r.Gw}) {
 			indices[hop.LinkIndex] = true
 			if gateway, ok := netip.AddrFromSlice(hop.Gw); ok {
-				p.gateways[hop.LinkIndex] = append(p.gateways[hop.LinkIndex], gateway.Unmap())
+				s.gateways[hop.LinkIndex] = append(s.gateways[hop.LinkIndex], gateway.Unmap())
 			}
 		}
 	}
 	return indices, nil
 }
 
-// apply takes in one report of the kernel.
-func (p *linkState) apply(m syscall.NetlinkMessage) error {
+// apply applies one report of the kernel.
+func (s *linkState) apply(m syscall.NetlinkMessage) error {
 	switch m.Header.Type {
 	case unix.RTM_NEWLINK, unix.RTM_DELLINK:
-		if len(m.Data) < unix.SizeofIfInfomsg {
-			return errShort
-		}
-		// A bridge reports its ports with a family of its own: that a port left it, say, as the deletion of a link.
-		if nl.DeserializeIfInfomsg(m.Data).Family != unix.AF_UNSPEC {
-			return nil
-		}
-		link, err := netlink.LinkDeserialize(nil, m.Data)
-		if err != nil {
-			return fmt.Errorf("read an interface: %w", err)
-		}
-		exists, attrs := m.Header.Type == unix.RTM_NEWLINK, link.Attrs()
-		p.applyLink(exists, attrs)
-		if exists {
-			p.kernel.setName(attrs.Index, attrs.Name)
-		} else {
-			p.kernel.forgetName(attrs.Index)
-		}
+		return s.applyLink(m)
 	case unix.RTM_NEWADDR, unix.RTM_DELADDR:
-		if len(m.Data) < unix.SizeofIfAddrmsg {
-			return errShort
-		}
-		a := nl.DeserializeIfAddrmsg(m.Data)
-		index := int(a.Index)
-		if addr, ok := localAddress(m.Data); ok && m.Header.Type == unix.RTM_NEWADDR {
-			p.kernel.add(addr, index)
-		} else if ok {
-			p.kernel.remove(addr, index)
-		}
-		if _, ok := p.links[index]; !ok {
-			return nil
-		}
-		p.staleAddresses = true
-		p.staleRoutes = p.staleRoutes || p.default4[index] || p.default6[index]
+		return s.applyAddress(m)
 	case unix.RTM_NEWROUTE, unix.RTM_DELROUTE:
-		if len(m.Data) < unix.SizeofRtMsg {
-			return errShort
-		}
-		r := nl.DeserializeRtMsg(m.Data)
-		if r.Dst_len == 0 && r.Table == unix.RT_TABLE_MAIN && r.Type == unix.RTN_UNICAST {
-			p.staleRoutes = true
-		}
+		return s.applyRoute(m)
 	}
 	return nil
 }
 
 var errShort = errors.New("read a network event: too short")
 
-func (p *linkState) applyLink(exists bool, attrs *netlink.LinkAttrs) {
+func (s *linkState) applyLink(m syscall.NetlinkMessage) error {
+	if len(m.Data) < unix.SizeofIfInfomsg {
+		return errShort
+	}
+	// A bridge reports changes of its ports with a family of its own. It reports a port that left it as a deleted link.
+	if nl.DeserializeIfInfomsg(m.Data).Family != unix.AF_UNSPEC {
+		return nil
+	}
+	link, err := netlink.LinkDeserialize(nil, m.Data)
+	if err != nil {
+		return fmt.Errorf("read an interface: %w", err)
+	}
+	exists, attrs := m.Header.Type == unix.RTM_NEWLINK, link.Attrs()
+	s.setLink(exists, attrs)
+	if exists {
+		s.kernel.setName(attrs.Index, attrs.Name)
+	} else {
+		s.kernel.forgetName(attrs.Index)
+	}
+	return nil
+}
+
+func (s *linkState) applyAddress(m syscall.NetlinkMessage) error {
+	if len(m.Data) < unix.SizeofIfAddrmsg {
+		return errShort
+	}
+	index := int(nl.DeserializeIfAddrmsg(m.Data).Index)
+	if addr, ok := localAddress(m.Data); ok && m.Header.Type == unix.RTM_NEWADDR {
+		s.kernel.add(addr, index)
+	} else if ok {
+		s.kernel.remove(addr, index)
+	}
+	if _, ok := s.links[index]; ok {
+		s.staleAddresses = true
+		s.staleRoutes = s.staleRoutes || s.default4[index] || s.default6[index]
+	}
+	return nil
+}
+
+func (s *linkState) applyRoute(m syscall.NetlinkMessage) error {
+	if len(m.Data) < unix.SizeofRtMsg {
+		return errShort
+	}
+	r := nl.DeserializeRtMsg(m.Data)
+	if r.Dst_len == 0 && r.Table == unix.RT_TABLE_MAIN && r.Type == unix.RTN_UNICAST {
+		s.staleRoutes = true
+	}
+	return nil
+}
+
+func (s *linkState) setLink(exists bool, attrs *netlink.LinkAttrs) {
 	index := attrs.Index
 	if exists && len(attrs.HardwareAddr) == 0 {
-		// Drivers of wireless interfaces send reports that carry little more than the name.
+		// Drivers of wireless interfaces send reports with little more than the name.
 		return
 	}
-	before, known := p.links[index]
+	before, known := s.links[index]
 	after, ok := usable(attrs)
 	switch {
 	case exists && ok:
-		p.links[index] = after
-		// Its addresses were passed over while it was a port of another interface.
-		p.staleAddresses = p.staleAddresses || !known
+		s.links[index] = after
+		// Its addresses were ignored while it was a port of another interface.
+		s.staleAddresses = s.staleAddresses || !known
 	case known:
-		delete(p.links, index)
+		delete(s.links, index)
 	default:
 		return
 	}
 	if !before.equal(after) {
-		p.staleRoutes = p.staleRoutes || p.default4[index] || p.default6[index]
+		s.staleRoutes = s.staleRoutes || s.default4[index] || s.default6[index]
 	}
 }
 
-// interfaces returns the picture, sorted by name.
-func (p *linkState) interfaces() []Interface {
-	list := make([]Interface, 0, len(p.links))
-	for index, i := range p.links {
-		i.Prefixes = p.prefixes[index]
-		i.Addresses = p.addresses[index]
-		i.LinkLocal = p.linkLocal[index]
-		i.DefaultRoute4 = p.default4[index]
-		i.DefaultRoute6 = p.default6[index]
-		i.Gateways = p.gateways[index]
+// interfaces returns the interfaces, sorted by name.
+func (s *linkState) interfaces() []Interface {
+	list := make([]Interface, 0, len(s.links))
+	for index, i := range s.links {
+		i.Prefixes = s.prefixes[index]
+		i.Addresses = s.addresses[index]
+		i.LinkLocal = s.linkLocal[index]
+		i.DefaultRoute4 = s.default4[index]
+		i.DefaultRoute6 = s.default6[index]
+		i.Gateways = s.gateways[index]
 		list = append(list, i)
 	}
 	slices.SortFunc(list, func(a, b Interface) int { return cmp.Compare(a.Name, b.Name) })
@@ -287,7 +313,7 @@ func (p *linkState) interfaces() []Interface {
 
 // usable returns the interface without addresses and routes, and whether anything can be announced on it.
 func usable(attrs *netlink.LinkAttrs) (Interface, bool) {
-	// Running is the kernel's word for an operational state of up or unknown; lower up is carrier.
+	// IFF_RUNNING is an operational state of up or unknown, and IFF_LOWER_UP is carrier.
 	const up = unix.IFF_UP | unix.IFF_RUNNING | unix.IFF_LOWER_UP
 	const never = unix.IFF_LOOPBACK | unix.IFF_NOARP
 	const ethernet = 6
@@ -297,7 +323,7 @@ func usable(attrs *netlink.LinkAttrs) (Interface, bool) {
 	return Interface{Name: attrs.Name, Index: attrs.Index, MAC: attrs.HardwareAddr, Up: attrs.RawFlags&up == up}, true
 }
 
-// prefixOf returns the network that an address is in. With a peer address that is the peer's.
+// prefixOf returns the network that an address is in. On a point-to-point link, that is the network of the peer.
 func prefixOf(a netlink.Addr) netip.Prefix {
 	ipNet := a.IPNet
 	if a.Peer != nil {
@@ -308,8 +334,8 @@ func prefixOf(a netlink.Addr) netip.Prefix {
 	return netip.PrefixFrom(addr, ones).Masked()
 }
 
-// consistent repeats a list that changed while the kernel wrote it. Should it change every time, what has been read is
-// good enough: the changes have been reported and are applied next.
+// consistent calls list again if its result changed while the kernel wrote it. If that happens every time, the last result is good
+// enough: the kernel has also reported the changes, and they are applied next.
 func consistent[T any](list func() ([]T, error)) ([]T, error) {
 	var items []T
 	var err error

@@ -12,7 +12,7 @@ import (
 const (
 	ipv6HeaderSize = 40
 	icmpv6         = 58
-	// ndpHopLimit proves that no router has forwarded a packet.
+	// ndpHopLimit proves that no router has forwarded a packet (RFC 4861, section 7.1).
 	ndpHopLimit = 255
 )
 
@@ -26,9 +26,9 @@ func multicastMAC(group netip.Addr) net.HardwareAddr {
 	return append(net.HardwareAddr{0x33, 0x33}, group.AsSlice()[12:]...)
 }
 
-// parseNDP returns what an IPv6 packet says, if it is a neighbour solicitation or advertisement that is valid by RFC 4861,
-// sections 7.1.1 and 7.1.2. source is where its frame came from: those that check whether a neighbour is still there, or that
-// answer such a check, need not repeat their hardware address in the packet.
+// parseNDP returns what an IPv6 packet says; false unless it is a neighbour solicitation or advertisement that is valid by RFC
+// 4861, sections 7.1.1 and 7.1.2. source is the hardware address that its frame came from. It counts if the packet itself has
+// none, as in solicitations that check whether a neighbour is still there, and in answers to them.
 func parseNDP(packet []byte, source net.HardwareAddr) (message, bool) {
 	if len(packet) < ipv6HeaderSize || packet[0]>>4 != 6 || packet[6] != icmpv6 || packet[7] != ndpHopLimit {
 		return message{}, false
@@ -58,7 +58,7 @@ func parseNDP(packet []byte, source net.HardwareAddr) (message, bool) {
 	return message{}, false
 }
 
-// solicited adds what a solicitation says. Its sender claims its own address too.
+// solicited adds what a solicitation says. It also claims the sender's own address.
 func (m message) solicited(s *ndp.NeighborSolicitation, dst netip.Addr) (message, bool) {
 	mac, hasMAC := linkLayerAddress(s.Options, ndp.Source)
 	if hasMAC {
@@ -87,7 +87,7 @@ func (m message) advertised(a *ndp.NeighborAdvertisement, dst netip.Addr) (messa
 	return m, !a.TargetAddress.IsMulticast() && isUnicast(m.mac) && !(dst.IsMulticast() && a.Solicited)
 }
 
-// linkLayerAddress returns the hardware address among options that is of that kind.
+// linkLayerAddress returns the link-layer address of that kind among the options.
 func linkLayerAddress(options []ndp.Option, kind ndp.Direction) (net.HardwareAddr, bool) {
 	for _, option := range options {
 		if o, ok := option.(*ndp.LinkLayerAddress); ok && o.Direction == kind {
@@ -97,8 +97,9 @@ func linkLayerAddress(options []ndp.Option, kind ndp.Direction) (net.HardwareAdd
 	return nil, false
 }
 
-// newSolicitation is an IPv6 packet with a neighbour solicitation (RFC 4861, section 4.3): where is addr? It goes to the group of
-// those who have such an address. mac is where src is; src may be unspecified, to find out whether addr is free.
+// newSolicitation returns an IPv6 packet with a neighbour solicitation (RFC 4861, section 4.3): where is addr? Its destination is
+// addr's solicited-node multicast group. mac is the hardware address of src. src is unspecified for a probe, which finds out
+// whether addr is free (RFC 4862, section 5.4.2).
 func newSolicitation(addr netip.Addr, mac net.HardwareAddr, src netip.Addr) (packet []byte, group netip.Addr, err error) {
 	group, err = ndp.SolicitedNodeMulticast(addr)
 	if err != nil {
@@ -115,8 +116,8 @@ func newSolicitation(addr netip.Addr, mac net.HardwareAddr, src netip.Addr) (pac
 	return newIPv6(src, group, body), group, nil
 }
 
-// advertisement is an IPv6 packet with a neighbour advertisement (RFC 4861, section 4.4): addr is at mac. It always
-// overrides what the receiver knows, because nobody else has the address, and never calls it a router.
+// advertisement returns an IPv6 packet with a neighbour advertisement (RFC 4861, section 4.4): addr is at mac. Its override flag
+// is set, because no other host has the address, and its router flag is not.
 func advertisement(addr netip.Addr, mac net.HardwareAddr, src, dst netip.Addr, solicited bool) ([]byte, error) {
 	message, err := ndp.MarshalMessageChecksum(&ndp.NeighborAdvertisement{
 		Solicited:     solicited,
@@ -130,7 +131,7 @@ func advertisement(addr netip.Addr, mac net.HardwareAddr, src, dst netip.Addr, s
 	return newIPv6(src, dst, message), nil
 }
 
-// newIPv6 is an IPv6 packet with an ICMPv6 message that stays on its link.
+// newIPv6 returns an IPv6 packet with an ICMPv6 message that stays on its link.
 func newIPv6(src, dst netip.Addr, message []byte) []byte {
 	packet := make([]byte, ipv6HeaderSize, ipv6HeaderSize+len(message))
 	packet[0] = 6 << 4
@@ -141,8 +142,8 @@ func newIPv6(src, dst netip.Addr, message []byte) []byte {
 	return append(packet, message...)
 }
 
-// checksum is the Internet checksum (RFC 1071) of an ICMPv6 message, with the addresses that it covers too (RFC 8200, section
-// 8.1). It is 0 if the message contains the right one.
+// checksum is the Internet checksum (RFC 1071) of an ICMPv6 message and its pseudo-header (RFC 8200, section 8.1). It is 0 if the
+// message contains the right checksum.
 func checksum(src, dst netip.Addr, message []byte) uint16 {
 	sum := uint32(len(message)) + icmpv6
 	add := func(b []byte) {

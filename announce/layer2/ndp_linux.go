@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ndpSize is how much of a packet is read: no link has to carry more in one piece, and solicitations must not come in
-// several (RFC 6980).
+// ndpSize is how many bytes of a packet are read: the minimum MTU of IPv6. Solicitations and advertisements must not come in
+// fragments (RFC 6980).
 const ndpSize = 1280
 
 // ndpFilter lets through the neighbour solicitations and advertisements that no router has forwarded.
@@ -20,9 +20,9 @@ var ndpFilter = newFilter(ndpSize, []condition{
 	equals(ipv6HeaderSize+1, 1, 0),      // code
 }, nil)
 
-// ndpSocket is a conn for NDP on a real interface. It goes past the kernel's IPv6 in both directions: what comes for an
-// address that the kernel does not have, an ICMPv6 socket never gets to see; and what the kernel sends, it sends where its
-// own routes and neighbours tell it to, whereas an answer belongs to who asked.
+// ndpSocket is a conn for NDP on a real interface. It bypasses the kernel's IPv6 in both directions. An ICMPv6 socket would not
+// receive what is sent to an address that the kernel does not have. And the kernel would send an answer by its own routes and
+// neighbour entries, and not to the host that asked.
 type ndpSocket struct {
 	socket    socket
 	ifi       Interface
@@ -31,7 +31,7 @@ type ndpSocket struct {
 	buf       [ndpSize]byte
 }
 
-// listenNDP opens a conn that sends from the link-local address of the interface, as it is each time.
+// listenNDP opens a conn. It sends from the link-local address that the interface has at that moment.
 func listenNDP(i Interface, linkLocal func() netip.Addr) (conn, error) {
 	s, err := newSocket(i, unix.ETH_P_IPV6, ndpFilter)
 	if err != nil {
@@ -52,7 +52,7 @@ func (s *ndpSocket) read() (message, error) {
 	}
 }
 
-// answer tells everybody if who asked has no address: it was about to take one that is in use (RFC 4862, section 5.4).
+// answer answers a probe to all nodes, because its sender has no address (RFC 4861, section 7.2.4).
 func (s *ndpSocket) answer(m message, mac net.HardwareAddr) error {
 	if m.from.IsUnspecified() {
 		return s.advertise(m.asks, mac, allNodes, allNodesMAC, false)
@@ -60,8 +60,8 @@ func (s *ndpSocket) answer(m message, mac net.HardwareAddr) error {
 	return s.advertise(m.asks, mac, m.from, m.mac, true)
 }
 
-// announce tells all nodes. Those that implement RFC 9131, which are the routers on the link, also learn an address from it
-// that they did not know.
+// announce sends an unsolicited advertisement to all nodes (RFC 4861, section 7.2.6). Routers that implement RFC 9131 also learn
+// addresses from it that they did not know.
 func (s *ndpSocket) announce(addr netip.Addr, _ int) error {
 	return s.advertise(addr, s.ifi.MAC, allNodes, allNodesMAC, false)
 }
@@ -89,10 +89,9 @@ func (s *ndpSocket) send(b []byte, to net.HardwareAddr) error {
 	return nil
 }
 
-// source is the address to speak for addr from. It has to be one of the interface (RFC 4861, section 4.4). Its link-local
-// one is what switches that guard against forged packets know it by. An interface may have none: it may have just come up
-// and be checking that nobody else has it, or have been told to have none. It then speaks from the announced address,
-// which is its own too.
+// source is the source address of advertisements for addr. It has to be an address of the interface (RFC 4861, section 4.4).
+// Switches that guard against forged packets know the interface by its link-local address. It may have none: if it has just come
+// up and still detects duplicates, or if it was configured without one. Then addr, which is its own too, is the source.
 func (s *ndpSocket) source(addr netip.Addr) netip.Addr {
 	if own := s.linkLocal(); own.IsValid() {
 		return own

@@ -24,7 +24,7 @@ func groupOf(addr netip.Addr) netip.Addr {
 	return group
 }
 
-// sourceMAC is the option in which who asks tells where it is.
+// sourceMAC is the option with the hardware address of the sender of a solicitation.
 func sourceMAC(mac net.HardwareAddr) ndp.Option {
 	return &ndp.LinkLayerAddress{Direction: ndp.Source, Addr: mac}
 }
@@ -104,7 +104,7 @@ var solicitations = map[string]struct {
 	"an advertisement":              {ndpPacket(client6, groupOf(vip61), &ndp.NeighborAdvertisement{TargetAddress: vip61}), false},
 }
 
-func TestSolicitationsAreHeardIfTheyAreValid(t *testing.T) {
+func TestSolicitationsAreParsedIfTheyAreValid(t *testing.T) {
 	for name, c := range solicitations {
 		t.Run(name, func(t *testing.T) {
 			m, ok := parseNDP(c.packet, asker)
@@ -153,7 +153,7 @@ func solicited6(addr netip.Addr, mac net.HardwareAddr) *ndp.NeighborAdvertisemen
 	return a
 }
 
-func TestClaimsOfIPv6AddressesAreHeardIfTheyAreValid(t *testing.T) {
+func TestClaimsOfIPv6AddressesAreParsedIfTheyAreValid(t *testing.T) {
 	for name, c := range claims6 {
 		t.Run(name, func(t *testing.T) {
 			m, ok := parseNDP(c.packet, asker)
@@ -220,7 +220,7 @@ func TestAdvertisementByteForByte(t *testing.T) {
 }
 
 // Whatever arrives, nothing breaks, and what is heard is about addresses that one station can have.
-func FuzzHeard6(f *testing.F) {
+func FuzzParseNDP(f *testing.F) {
 	for _, c := range solicitations {
 		f.Add(c.packet)
 	}

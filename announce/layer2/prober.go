@@ -11,12 +11,12 @@ import (
 	"time"
 )
 
-// Prober asks the neighbours who has an address, any number of questions at a time, while it runs. Its fields may be changed
-// until then.
+// Prober asks the hosts on a link who has an address. It can ask any number of questions at a time while it runs. Its fields may be
+// changed until Run.
 type Prober struct {
-	// Rate is how many probes of a family go out of an interface in a second, and Burst how many at once and for how many
-	// addresses at a time. Default 500 and 100: RFC 5227 leaves it open, and switches are to be spared, as by the Responder.
-	// Questions that are no probes go at once; their number is up to who asks.
+	// Rate is how many probes per second leave an interface for each family. Burst is how many leave it at once, and how many
+	// addresses are probed at a time. RFC 5227 sets no limit; this one spares switches, as the Responder's does. Questions that
+	// are no probes are not limited. Default 500 and 100.
 	Rate, Burst int
 
 	lan   lan
@@ -28,31 +28,33 @@ type Prober struct {
 	running sync.WaitGroup
 }
 
-// Question is a question to the neighbours.
+// Question asks the hosts on a link for an address.
 type Question struct {
 	// Interface to ask on, by name.
 	Interface string
 	Address   netip.Addr
-	// Probe asks as one does who wants to take the address if it is free (RFC 5227, section 2.1; RFC 4862, section 5.4): nobody
-	// changes what he knows because of it, who has the address defends it, and whatever else shows that somebody has it or
-	// probes for it too counts as an answer. Otherwise the question comes from an address of the interface, and only an answer
-	// counts: who has the address has heard the question.
+	// Probe asks as a host does that wants to take the address if it is free (RFC 5227, section 2.1; RFC 4862, section 5.4).
+	// Other hosts do not change their entries because of it, and a host that has the address defends it. Any packet counts as
+	// an answer that shows that another host has the address, or probes for it too.
+	//
+	// Without Probe, the question comes from an address of the interface, and only a reply counts. A reply proves that its
+	// sender has received the question.
 	Probe bool
-	// Tries is how often to ask, and Interval how long to listen each time. Default 3 and 150 ms.
+	// Tries is how often to ask, and Interval how long to wait for an answer each time. Default 3 and 150 ms.
 	Tries    int
 	Interval time.Duration
-	// Accept tells whether an answer counts; nil is that all do. It is called by another goroutine, until Ask returns, must be
-	// quick and must not ask.
+	// Accept says whether an answer counts; nil accepts all. Another goroutine calls it until Ask returns. It must be quick
+	// and must not call Ask.
 	Accept func(Answer) bool
 }
 
-// Answer is what a neighbour says of an address.
+// Answer is what a packet says of an address.
 type Answer struct {
-	// MAC is where it says that the address is.
+	// MAC is the hardware address of the host that has the address, or of the one that probes for it.
 	MAC net.HardwareAddr
-	// Source is where the frame with the answer came from. It differs from MAC if somebody speaks for the neighbour.
+	// Source is the hardware address that the frame came from. It differs from MAC if one host answers for another.
 	Source net.HardwareAddr
-	// Probe says that it is no answer, but a probe for the same address by the station at MAC.
+	// Probe says that the packet is no answer, but another host's probe for the same address.
 	Probe bool
 }
 
@@ -63,11 +65,11 @@ func newProber(lan lan) *Prober {
 	return &Prober{Rate: 500, Burst: 100, lan: lan, sockets: map[probeSocketKey]*probeSocket{}}
 }
 
-// Asked are the packets with questions that were sent.
+// Asked counts the packets with questions that were sent.
 func (p *Prober) Asked() Counts { return p.asked.counts() }
 
-// Run keeps sockets open from question to question and closes those for which there are none any more. When the context ends,
-// it ends what is still being asked and returns nil.
+// Run keeps sockets open from question to question, and closes those that are no longer used. When the context ends, it ends the
+// questions that are still being asked and returns nil.
 func (p *Prober) Run(ctx context.Context) error {
 	defer p.running.Wait()
 	defer func() { closeAll(p.takeIdle(true)) }()
@@ -86,8 +88,8 @@ func (p *Prober) Run(ctx context.Context) error {
 
 var errEnded = errors.New("the prober has ended")
 
-// Ask asks and returns the first answer that counts; false if there was none in time. This node itself does not answer. An error
-// means that it could not ask, or not to the end.
+// Ask returns the first answer that counts; false if there was none in time. This node itself does not answer. Ask returns an error
+// if it could not ask, or not to the end.
 func (p *Prober) Ask(ctx context.Context, q Question) (Answer, bool, error) {
 	if q.Tries == 0 {
 		q.Tries = 3
@@ -143,8 +145,8 @@ func (p *Prober) ask(ctx context.Context, e *probeSocket, q Question, from netip
 	return Answer{}, false, nil
 }
 
-// from is the address that a question is asked from: one of the network that the address asked for is in, if there is one. An
-// interface without any can only probe.
+// from is the source address of a question. It is an address in the same network as the one that is asked for, or else any other
+// one of the interface. On an interface without one, every question is a probe.
 func (i Interface) from(q Question) netip.Addr {
 	from := protocolOf(q.Address).unspecified()
 	if q.Probe {
@@ -167,7 +169,7 @@ func (i Interface) from(q Question) netip.Addr {
 	return from
 }
 
-// open returns the ear for a question, until it is released, and the address to ask from.
+// open returns the socket for a question, and the address to ask from. The socket stays open at least until it is released.
 func (p *Prober) open(q Question) (*probeSocket, netip.Addr, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -204,7 +206,7 @@ func (p *Prober) release(e *probeSocket) {
 	e.users--
 }
 
-// forget has the next question open a new socket.
+// forget has the next question open another socket.
 func (p *Prober) forget(e *probeSocket) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -213,7 +215,7 @@ func (p *Prober) forget(e *probeSocket) {
 	}
 }
 
-// takeIdle returns the ears that nobody has used since the last call, or all, and forgets them.
+// takeIdle removes the sockets that were not used since the last call, or all, and returns them.
 func (p *Prober) takeIdle(all bool) []*probeSocket {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -45,7 +45,7 @@ func TestKernelOfANeighbourAnswersQuestionsAndProbes(t *testing.T) {
 	}
 }
 
-func TestQuestionsComeFromTheInterfaceAndProbesFromNobody(t *testing.T) {
+func TestQuestionsComeFromAnAddressOfTheInterfaceAndProbesFromNone(t *testing.T) {
 	h := newHost(t)
 	name := cable(t, h, "lan")
 	links := follow(t)
@@ -86,7 +86,7 @@ func TestQuestionsComeFromTheInterfaceAndProbesFromNobody(t *testing.T) {
 	}
 }
 
-func TestWhoSpeaksForAnotherIsToldFromHim(t *testing.T) {
+func TestAHostThatAnswersForAnotherIsToldFromIt(t *testing.T) {
 	for family, addresses := range families {
 		t.Run(family, func(t *testing.T) {
 			h := newHost(t)
@@ -108,7 +108,7 @@ func TestWhoSpeaksForAnotherIsToldFromHim(t *testing.T) {
 	}
 }
 
-func TestProbesOfStrangersForTheSameAddressCount(t *testing.T) {
+func TestProbesOfOtherHostsForTheSameAddressCount(t *testing.T) {
 	for family, addresses := range families {
 		t.Run(family, func(t *testing.T) {
 			h := newHost(t)
@@ -126,7 +126,7 @@ func TestProbesOfStrangersForTheSameAddressCount(t *testing.T) {
 			if a, ok := wait(); !ok || !bytes.Equal(a.MAC, asker) || !a.Probe {
 				t.Errorf("answer %+v, %v", a, ok)
 			}
-			// Who only asks who has the address has nothing to fear from probes.
+			// A question that is no probe is not answered by probes of other hosts.
 			q.Probe, q.Accept = false, nil
 			wait = asking(t, p, q)
 			s.asked(addresses.free)

@@ -3,35 +3,38 @@ package layer2
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
 )
 
-// probeSocket is a socket of a Prober: all questions of a protocol on an interface go out through it, and all answers come in.
+// probeSocket is a socket of a Prober. All questions of one protocol on one interface leave through it, and all answers arrive
+// on it.
 type probeSocket struct {
 	key     probeSocketKey
 	lan     lan
 	conn    conn
 	limiter *rate.Limiter
-	// probeSlots has a token for each address that is being probed. Those that come first are through while others wait, which
-	// takes no longer for all of them.
+	// probeSlots has room for as many addresses as may be probed at a time. Others wait, so that the first ones are soon done
+	// and all of them take no longer.
 	probeSlots chan struct{}
 
-	// users are the questions that are being asked, and idle says that there were none for a while. The prober's lock guards
-	// both.
+	// users counts the questions that are being asked. idle says that there were none at the last look. The prober's lock
+	// guards both.
 	users int
 	idle  bool
 
 	mu      sync.Mutex
 	waiters map[netip.Addr][]*waiter
 
-	failed chan struct{} // closed once err is there
+	failed chan struct{} // closed once err is set
 	err    error
 }
 
-// probeSocketKey is what one socket is good for: a protocol on an interface for as long as that has its hardware address.
+// probeSocketKey says which questions can share a socket: those of a protocol on an interface, as long as the interface keeps its
+// hardware address.
 type probeSocketKey struct {
 	index    int
 	mac      string
@@ -42,7 +45,7 @@ type probeSocketKey struct {
 type waiter struct {
 	socket   *probeSocket
 	question Question
-	answer   chan Answer // has room for the first
+	answer   chan Answer // has room for the first answer; others are dropped
 }
 
 func newProbeSocket(p *Prober, key probeSocketKey, conn conn) *probeSocket {
@@ -53,89 +56,84 @@ func newProbeSocket(p *Prober, key probeSocketKey, conn conn) *probeSocket {
 	}
 }
 
-// run hears messages until the socket fails or is closed.
-func (e *probeSocket) run() {
-	defer close(e.failed)
-	defer e.conn.close()
+// run receives messages until the socket fails or is closed.
+func (s *probeSocket) run() {
+	defer close(s.failed)
+	defer s.conn.close()
 	for {
-		m, err := e.conn.read()
+		m, err := s.conn.read()
 		if err != nil {
-			e.err = err
+			s.err = err
 			return
 		}
-		e.deliver(m)
+		s.deliver(m)
 	}
 }
 
-// deliver passes a message on to those who wait for it.
-func (e *probeSocket) deliver(m message) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	answered, wanted := e.waiters[m.claims], e.waiters[m.asks]
+// deliver passes a message on to the questions that it answers.
+func (s *probeSocket) deliver(m message) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	claimed, probed := s.waiters[m.claims], s.waiters[m.asks]
 	if !m.probes() {
-		wanted = nil
+		probed = nil
 	}
-	if len(answered)+len(wanted) == 0 || isOwn(e.lan, m.source) {
+	if len(claimed)+len(probed) == 0 || isOwn(s.lan, m.source) {
 		return
 	}
-	for _, l := range answered {
-		if m.asks.IsValid() && !l.question.Probe {
-			continue // it speaks, and may still not hear
+	for _, w := range claimed {
+		if m.asks.IsValid() && !w.question.Probe {
+			continue // the host sends, but that does not prove that it received the question
 		}
-		l.take(Answer{MAC: m.mac, Source: m.source})
+		w.take(Answer{MAC: m.mac, Source: m.source})
 	}
-	for _, l := range wanted {
-		if l.question.Probe {
-			l.take(Answer{MAC: m.mac, Source: m.source, Probe: true})
+	for _, w := range probed {
+		if w.question.Probe {
+			w.take(Answer{MAC: m.mac, Source: m.source, Probe: true})
 		}
 	}
 }
 
-func (e *probeSocket) add(q Question) *waiter {
-	l := &waiter{socket: e, question: q, answer: make(chan Answer, 1)}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.waiters[q.Address] = append(e.waiters[q.Address], l)
-	return l
+func (s *probeSocket) add(q Question) *waiter {
+	w := &waiter{socket: s, question: q, answer: make(chan Answer, 1)}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waiters[q.Address] = append(s.waiters[q.Address], w)
+	return w
 }
 
-func (e *probeSocket) remove(l *waiter) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	addr := l.question.Address
-	var rest []*waiter
-	for _, other := range e.waiters[addr] {
-		if other != l {
-			rest = append(rest, other)
-		}
-	}
-	if e.waiters[addr] = rest; len(rest) == 0 {
-		delete(e.waiters, addr)
+func (s *probeSocket) remove(w *waiter) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	addr := w.question.Address
+	rest := slices.DeleteFunc(s.waiters[addr], func(other *waiter) bool { return other == w })
+	if s.waiters[addr] = rest; len(rest) == 0 {
+		delete(s.waiters, addr)
 	}
 }
 
-func (l *waiter) take(a Answer) {
-	if l.question.Accept != nil && !l.question.Accept(a) {
+func (w *waiter) take(a Answer) {
+	if w.question.Accept != nil && !w.question.Accept(a) {
 		return
 	}
 	select {
-	case l.answer <- a:
+	case w.answer <- a:
 	default:
 	}
 }
 
-// wait waits for an answer, for some time.
-func (l *waiter) wait(ctx context.Context, limit time.Duration) (Answer, bool, error) {
+// wait waits for an answer; false if there is none within the limit.
+func (w *waiter) wait(ctx context.Context, limit time.Duration) (Answer, bool, error) {
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
-	case a := <-l.answer:
+	case a := <-w.answer:
 		return a, true, nil
 	case <-timer.C:
 		return Answer{}, false, nil
 	case <-ctx.Done():
 		return Answer{}, false, ctx.Err()
-	case <-l.socket.failed:
-		return Answer{}, false, l.socket.err
+	case <-w.socket.failed:
+		return Answer{}, false, w.socket.err
 	}
 }

@@ -5,7 +5,7 @@ import (
 	"net/netip"
 )
 
-// protocol is how neighbours find out the hardware addresses of one IP family.
+// protocol is the protocol by which hosts on a link find the hardware addresses of one IP family.
 type protocol string
 
 const (
@@ -22,8 +22,7 @@ func protocolOf(addr netip.Addr) protocol {
 	return ndpProtocol
 }
 
-// forms are in how many ways an address is announced at a time. With ARP there are two, because receivers differ in which
-// they take.
+// forms is how many packets an announcement has. With ARP there are two forms, because receivers differ in which they take.
 func (p protocol) forms() int {
 	if p == arpProtocol {
 		return 2
@@ -31,7 +30,7 @@ func (p protocol) forms() int {
 	return 1
 }
 
-// unspecified is the address of who has none yet.
+// unspecified is the source address of a host that has none yet.
 func (p protocol) unspecified() netip.Addr {
 	if p == arpProtocol {
 		return netip.IPv4Unspecified()
@@ -39,37 +38,38 @@ func (p protocol) unspecified() netip.Addr {
 	return netip.IPv6Unspecified()
 }
 
-// message is what a neighbour says: where an address is, for which one it looks, or both.
+// message is what a packet of either protocol says: that an address is at a hardware address, or which address its sender looks
+// for, or both.
 type message struct {
-	// source is where the frame came from.
+	// source is the hardware address that the frame came from.
 	source net.HardwareAddr
-	// from and mac are the addresses of the neighbour. from is unspecified if it has none yet and wants to know whether it may
-	// take the one that it asks for. mac differs from source if somebody speaks for somebody else.
+	// from and mac are the addresses of the sender by the packet. from is unspecified for a probe. mac differs from source if
+	// the packet was sent in the name of another host.
 	from netip.Addr
 	mac  net.HardwareAddr
-	// claims is the address that is at mac. Not valid if the neighbour does not say so of any.
+	// claims is the address that the packet says is at mac. Not valid if there is none.
 	claims netip.Addr
-	// asks is the address for which it looks. Not valid if there is none.
+	// asks is the address that the sender looks for. Not valid if there is none.
 	asks netip.Addr
 }
 
-// probes tells whether the neighbour wants to know if it may take the address that it asks for.
+// probes says whether the message is a probe: its sender wants to take the address that it asks for if it is free.
 func (m message) probes() bool { return m.asks.IsValid() && m.from.IsUnspecified() }
 
-// conn speaks a protocol on an interface. One goroutine may read and answer while others do the rest; closing it ends a read.
+// conn is a socket for one protocol on one interface. One goroutine may read and answer while others call the other methods. A
+// read ends with an error when the conn is closed.
 type conn interface {
-	// read returns the next message that is valid and about an address that was joined or asked for, or about another one.
+	// read returns the next valid message. Messages about addresses that were joined or asked for arrive, others may.
 	read() (message, error)
-	// answer tells who asked that the address is at mac.
+	// answer tells the sender of the message that the address it asks for is at mac.
 	answer(m message, mac net.HardwareAddr) error
-	// announce tells all neighbours that an address is at the interface's hardware address, in one of the forms that the
-	// protocol has, which count from 0.
+	// announce tells all hosts that an address is at the interface's hardware address. Forms count from 0.
 	announce(addr netip.Addr, form int) error
-	// ask asks all neighbours for an address. If from is unspecified, that is to find out whether it is free, and those who
-	// want to know the same are heard only if the address was joined.
+	// ask asks all hosts for an address. If from is unspecified, it is a probe; probes of other hosts for the same address
+	// arrive only if the address was joined.
 	ask(addr, from netip.Addr) error
-	// join makes sure that what is sent to those who have an address arrives, and what is said of it to all; until there were
-	// as many calls of leave. It fails if the system refuses.
+	// join has requests for an address arrive, and announcements of it, until leave was called as often as join. It returns an
+	// error if the system refuses.
 	join(addr netip.Addr) error
 	leave(addr netip.Addr)
 	close() error

@@ -27,7 +27,7 @@ func answersFor(t *testing.T, lan *fakeLAN, ifi string, addr netip.Addr) string 
 	return ""
 }
 
-func TestCaretakerAnswersWithTheOwnersAddressAndAnnouncesNothing(t *testing.T) {
+func TestAProxyAnswersWithTheOwnersMACAndAnnouncesNothing(t *testing.T) {
 	for _, addr := range []netip.Addr{vip1, vip61} {
 		bubble(t, func(t *testing.T, lan *fakeLAN, r *Responder) {
 			own := lan.Interfaces()[0].MAC.String()
@@ -43,7 +43,7 @@ func TestCaretakerAnswersWithTheOwnersAddressAndAnnouncesNothing(t *testing.T) {
 					t.Errorf("%s: answered with %q, want %q", what, got, mac)
 				}
 			}
-			want("care", ownerMAC.String())
+			want("proxied", ownerMAC.String())
 			if got := answersFor(t, lan, "eth1", addr); got != "" {
 				t.Errorf("answered on another interface with %q", got)
 			}
@@ -58,22 +58,22 @@ func TestCaretakerAnswersWithTheOwnersAddressAndAnnouncesNothing(t *testing.T) {
 			if _, announced := lan.take(); len(announced) == 0 {
 				t.Error("what has become its own was not announced")
 			}
-			want("own and care", own)
+			want("owned and proxied", own)
 			r.SetProxied(map[netip.Addr]Proxied{addr: {[]string{"eth0"}, otherMAC}})
-			want("own and care for another", own)
+			want("owned and proxied for another", own)
 			r.Set(nil)
 			time.Sleep(5 * time.Minute)
 			if _, announced := lan.take(); len(announced) > 0 {
 				t.Errorf("announced what is no longer its own: %q", lines(time.Now(), announced))
 			}
-			want("care for another", otherMAC.String())
+			want("proxied for another", otherMAC.String())
 			lan.change("eth0", func(i *Interface) { i.Up = false })
 			synctest.Wait()
 			lan.change("eth0", func(i *Interface) { i.Up = true })
-			want("care on an interface that came back", otherMAC.String())
+			want("proxied on an interface that came back", otherMAC.String())
 			r.Set(map[netip.Addr][]string{addr: {"eth0"}})
 			r.SetProxied(nil)
-			want("own", own)
+			want("owned", own)
 			r.Set(nil)
 			want("neither", "")
 			if joined := lan.joined("eth0", ndpProtocol); len(joined) > 0 {
@@ -83,7 +83,7 @@ func TestCaretakerAnswersWithTheOwnersAddressAndAnnouncesNothing(t *testing.T) {
 	}
 }
 
-func TestNobodyIsCaredForWithoutAnAddressOfAStation(t *testing.T) {
+func TestNothingIsProxiedWithoutAUnicastMAC(t *testing.T) {
 	bubble(t, func(t *testing.T, lan *fakeLAN, r *Responder) {
 		r.SetProxied(map[netip.Addr]Proxied{vip1: {[]string{"eth0"}, ownerMAC}})
 		for _, mac := range []net.HardwareAddr{nil, broadcast, {1, 2, 3}} {

@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The frame is the caretaker's, as it leaves from its own hardware address: a switch that learnt the owner's from it would send
+// The frame leaves from the proxy's own hardware address: a switch that learnt the owner's from it would send
 // it what is meant for the owner.
-func TestOnTheWireACaretakerSpeaksForTheOwnerFromItsOwnAddress(t *testing.T) {
+func TestOnTheWireAProxyAnswersForTheOwnerFromItsOwnMAC(t *testing.T) {
 	h := newHost(t)
 	name := cable(t, h, "lan")
 	links := follow(t)
@@ -39,7 +39,7 @@ func TestOnTheWireACaretakerSpeaksForTheOwnerFromItsOwnAddress(t *testing.T) {
 		solicitation(unspecified, groupOf(vip61), vip61)))
 }
 
-func TestKernelOfAClientFindsTheOwnerByItsCaretaker(t *testing.T) {
+func TestKernelOfAClientFindsTheOwnerByItsProxy(t *testing.T) {
 	for family, addresses := range families {
 		t.Run(family, func(t *testing.T) {
 			h, names := switched(t, 1)
@@ -54,7 +54,7 @@ func TestKernelOfAClientFindsTheOwnerByItsCaretaker(t *testing.T) {
 	}
 }
 
-func TestOnTheWireAStrangersClaimIsSeenAndAnsweredOnDemand(t *testing.T) {
+func TestOnTheWireAConflictingClaimIsSeenAndAnsweredOnDemand(t *testing.T) {
 	for family, addresses := range families {
 		t.Run(family, func(t *testing.T) {
 			h := newHost(t)
@@ -67,7 +67,7 @@ func TestOnTheWireAStrangersClaimIsSeenAndAnsweredOnDemand(t *testing.T) {
 			r.Set(map[netip.Addr][]string{addresses.free: {name}})
 			s.hears(addresses.free, own)
 
-			s.says(addresses.has, s.mac) // an address of his own
+			s.says(addresses.has, s.mac) // an address of its own
 			s.probes(addresses.free, s.mac)
 			s.says(addresses.free, otherMAC)
 			<-r.Sighted()

@@ -5,23 +5,22 @@ import (
 	"net/netip"
 )
 
-// Relay is where packets of connections go that began on another node.
+// Relay is where to relay packets of connections that began on another node.
 type Relay struct {
-	// To is the other node's own address, of the same family as the relayed one, in a network of the interface.
+	// To is the other node's own address. It has the family of the relayed address and is in a network of the interface.
 	To netip.Addr
 	// Interface that leads there, by name.
 	Interface string
 }
 
-// Relays has the kernel send packets on to the nodes on which their connections began. A connection can go on only there: the
-// kernel of that node has chosen an endpoint for it and knows how to translate its packets. It is a TCP packet that begins no
-// connection, and belongs to none that this node's kernel knows, that is sent on, and an ICMP error about such a packet. Of
-// UDP nothing says what began where. The other node answers the client itself.
+// Relays has the kernel relay packets to the nodes on which their connections began. A connection can go on only there: the kernel
+// of that node has chosen an endpoint for it and knows how to translate its packets. Relayed are TCP packets that begin no
+// connection and belong to none that this node's kernel knows, and ICMP errors about such packets. UDP is not relayed, because
+// nothing in a UDP packet says whether a connection began elsewhere. The other node replies to the client directly.
 //
-// A packet comes past a dozen nodes at most, then it is lost: nodes that know of different owners for a moment may send it
-// round.
+// Nodes that know different owners for a moment may relay a packet in a circle. So its time to live is limited.
 //
-// What was Set stays with the kernel when the process ends, and works on. A Relays is not safe for concurrent use.
+// What was Set stays in the kernel when the process ends, and goes on working. A Relays is not safe for concurrent use.
 type Relays struct {
 	lan interface{ Interfaces() []Interface }
 	// known says that the kernel has what is in current.
@@ -29,7 +28,7 @@ type Relays struct {
 	current map[netip.Addr]hop
 }
 
-// hop is the way to a node: by an address, out of the interface with an index.
+// hop is the next hop to a node: an address, and the index of the interface that leads there.
 type hop struct {
 	to    netip.Addr
 	index int
@@ -38,8 +37,8 @@ type hop struct {
 // NewRelays returns a Relays on the interfaces that links knows.
 func NewRelays(links *Links) *Relays { return &Relays{lan: links} }
 
-// Set tells for which addresses to send packets on, and where: all of them, every time. The first time it also ends what a
-// former process has Set. Relays over interfaces that are not there are left out. With an error everything stays as it was.
+// Set says for which addresses to relay packets, and where to. Each call names all of them. The first call also ends what a previous
+// process has Set. Relays over interfaces that do not exist are left out. If it returns an error, nothing has changed.
 func (r *Relays) Set(relays map[netip.Addr]Relay) error {
 	indices := map[string]int{}
 	for _, i := range r.lan.Interfaces() {

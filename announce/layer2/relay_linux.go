@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The kernel relays by a table of nftables for each family that has relays.
+// The kernel relays by a table of nftables. There is one for each family that has relays.
 //
 //	table ip clarion-relay {
 //		map began { type ipv4_addr : ipv4_addr . iface_index }
@@ -33,32 +33,38 @@ import (
 //		}
 //	}
 //
-// The priority lies between those of connection tracking, which has found out by then what the kernel knows, and of the
-// translation of destinations, which would give the packet any endpoint. That it is dropped after it was copied has the kernel
-// forget the connection that it took it for the beginning of, so that the next packet is treated alike. Tracking takes a FIN
-// or RST of a connection that it does not know for invalid, and an ICMP error about one. Other invalid packets may belong
-// to connections of this node, outside of their windows: the other node would refuse those, and so end them. The kernel takes
-// one off the time to live of a copy, but copies also what has none left.
+// The map began has the addresses with relays, and for each the next hop to the node on which its connections began.
+//
+// The priority is after that of connection tracking, which has then found out which connection a packet belongs to. It is before
+// that of destination NAT, which would give the packet any endpoint.
+//
+// Connection tracking takes a packet that begins no connection, and belongs to none that it knows, for a new connection. The copy
+// is sent to the other node and the packet itself is dropped, so that the kernel forgets that connection and treats the next
+// packet alike. A FIN or RST of an unknown connection is invalid to connection tracking, and so is an ICMP error about one. Other
+// invalid packets are not relayed: they may belong to connections of this node, outside of their windows. The other node would
+// reset those connections.
+//
+// The kernel decrements the time to live of a copy, but copies a packet also if it has none left. Hence the first rule of relay.
 const (
 	relayTableName = "clarion-relay"
 	beganName      = "began"
-	// relayHops is how many nodes a packet may come past, and then to its endpoint.
+	// relayHops is the highest time to live that a relayed packet leaves with.
 	relayHops = 16
 )
 
 // relayFamily is what differs between IPv4 and IPv6.
 type relayFamily struct {
 	family nftables.TableFamily
-	// destination is where the header has the destination address.
+	// destination is the destination address in the header.
 	destination expr.Payload
-	// hops is where it has how many hops the packet may still go.
+	// hops is the offset of the time to live, or hop limit, in the header.
 	hops       uint32
 	size       uint32
 	icmp       byte
 	key, value nftables.SetDatatype
 }
 
-// Registers: words of 4 bytes. The address that is looked up is in the first ones, what is found with it begins with the fifth.
+// Registers are words of 4 bytes. The address that is looked up is in the first ones, and the value from the map begins in the fifth.
 const (
 	keyRegister   = unix.NFT_REG32_00
 	valueRegister = unix.NFT_REG32_04
@@ -89,9 +95,9 @@ func (f relayFamily) began(t *nftables.Table) *nftables.Set {
 	return &nftables.Set{Table: t, Name: beganName, IsMap: true, KeyType: f.key, DataType: f.value, KeyByteOrder: binaryutil.BigEndian}
 }
 
-// changeRelays has the kernel relay what comes next and nothing else, in one step or not at all. What it does now is only known
-// if known is set, and may be wrong then: anybody can remove a table. To add something takes a fraction of a millisecond, to
-// remove something takes the kernel some milliseconds.
+// changeRelays has the kernel relay what is in next and nothing else, in one transaction. If known is set, now is what it relays at
+// the moment. That may be wrong, since others can remove a table; then the tables are written anew. An addition takes a fraction
+// of a millisecond, and a removal takes the kernel some milliseconds.
 func changeRelays(known bool, now, next map[netip.Addr]hop) error {
 	if known && transact(func(conn *nftables.Conn, f relayFamily) error { return f.change(conn, f.pick(now), f.pick(next)) }) == nil {
 		return nil
@@ -103,7 +109,7 @@ func changeRelays(known bool, now, next map[netip.Addr]hop) error {
 	})
 }
 
-// transact does something for each family, in one step.
+// transact calls do for each family, in one transaction.
 func transact(do func(*nftables.Conn, relayFamily) error) error {
 	// The default buffer is too small for the elements of a few thousand addresses.
 	conn, err := nftables.New(nftables.WithSockOptions(func(c *netlink.Conn) error { return c.SetWriteBuffer(8 << 20) }))
@@ -128,7 +134,7 @@ func (f relayFamily) pick(relays map[netip.Addr]hop) map[netip.Addr]hop {
 	return picked
 }
 
-// change adds what makes the relays of the family others.
+// change adds to the transaction what turns the relays of the family from now into next.
 func (f relayFamily) change(conn *nftables.Conn, now, next map[netip.Addr]hop) error {
 	var gone, added []nftables.SetElement
 	for addr, hop := range now {
@@ -199,7 +205,7 @@ func (f relayFamily) addRules(conn *nftables.Conn, table *nftables.Table, began 
 	}, verdict(expr.VerdictDrop, ""))
 }
 
-// hopsLeft matches packets by how many hops they may still go.
+// hopsLeft matches packets by their time to live or hop limit.
 func (f relayFamily) hopsLeft(compare expr.CmpOp, than byte) []expr.Any {
 	return []expr.Any{
 		&expr.Payload{DestRegister: keyRegister, Base: expr.PayloadBaseNetworkHeader, Offset: f.hops, Len: 1},
@@ -207,7 +213,7 @@ func (f relayFamily) hopsLeft(compare expr.CmpOp, than byte) []expr.Any {
 	}
 }
 
-// leaveHops changes how many hops a packet may still go. The checksum is computed anew for the copy.
+// leaveHops sets the time to live or hop limit of a packet. The kernel computes the checksum of the copy.
 func (f relayFamily) leaveHops(count byte) []expr.Any {
 	return []expr.Any{
 		&expr.Immediate{Register: keyRegister, Data: []byte{count}},
@@ -215,7 +221,7 @@ func (f relayFamily) leaveHops(count byte) []expr.Any {
 	}
 }
 
-// tracked matches packets that connection tracking takes for something.
+// tracked matches packets in one of the states of connection tracking.
 func tracked(state uint32) []expr.Any {
 	return []expr.Any{
 		&expr.Ct{Key: expr.CtKeySTATE, Register: keyRegister},
@@ -237,7 +243,7 @@ func protocolIs(protocol byte) []expr.Any {
 // Flags of TCP.
 const fin, syn, rst = 1, 2, 4
 
-// flagged matches TCP packets by those of their flags that are in a mask: none of them, or not none.
+// flagged compares the flags of TCP packets that are in the mask with 0: none of them is set, or some are.
 func flagged(compare expr.CmpOp, mask byte) []expr.Any {
 	return []expr.Any{
 		&expr.Payload{DestRegister: keyRegister, Base: expr.PayloadBaseTransportHeader, Offset: 13, Len: 1},

@@ -37,7 +37,7 @@ func TestErrorsAboutRelayedConnectionsAreSentOn(t *testing.T) {
 }
 
 // Two nodes that each take the other one for where a connection began, because they know of different owners.
-func TestWhatNobodyKnowsIsNotSentRoundForEver(t *testing.T) {
+func TestPacketsOfUnknownConnectionsAreNotRelayedForEver(t *testing.T) {
 	for family, etherType := range etherTypes {
 		t.Run(family, func(t *testing.T) {
 			h := newHandover(t, family)

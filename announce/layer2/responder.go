@@ -12,22 +12,23 @@ import (
 	"github.com/clarionlb/clarion/internal/notify"
 )
 
-// Responder answers ARP requests and neighbour solicitations for the addresses it is told to, on the interfaces it is told,
-// announces them when they are new there, and hears who else claims them. Its fields may be changed until it runs.
+// Responder answers ARP requests and neighbour solicitations for the addresses it is told to, on the interfaces it is told. It
+// announces the addresses that this node owns, and notices who else claims an address. Its fields may be changed until Run.
 type Responder struct {
-	// Repeats are the times, from the first, at which an IPv4 address that is new on an interface is announced: as a
-	// request and as a reply, since receivers differ in which they take. Linux forgets to look for a second after a change,
-	// so the repeats lie further apart. The first must be 0. Default 0, 1.1 s, 2.2 s, 3.3 s, 5 s.
+	// Repeats are the times at which an IPv4 address that is new on an interface is announced, counted from the first
+	// announcement. Each announcement is a request and a reply, since receivers differ in which they take. Linux ignores
+	// further changes of an entry for a second, so the repeats are further apart. The first must be 0. Default 0, 1.1 s,
+	// 2.2 s, 3.3 s, 5 s.
 	Repeats []time.Duration
 	// Repeats6 are those for IPv6 addresses. RFC 4861, section 7.2.6, allows three, a second or more apart. The first must
 	// be 0. Default 0, 1.1 s, 3.3 s.
 	Repeats6 []time.Duration
-	// Refresh is how often an address is announced after that, give or take a tenth, so that switches and routers whose
-	// memory is short or long do not lose it. 0 is never. Default 1 min.
+	// Refresh is the interval of further announcements, give or take a tenth. They are for switches and routers that forget
+	// an address sooner or later. 0 is never. Default 1 min.
 	Refresh time.Duration
-	// Rate is how many announcements of a family go out of an interface in a second, and Burst how many at once: switches
-	// drop broadcasts that come too fast. Default 500 and 100. The first announcement of every address goes before the second
-	// of any.
+	// Rate is how many announcements per second leave an interface for each family, and Burst how many leave it at once:
+	// switches drop broadcasts that come too fast. The first announcement of every address goes before the second of any.
+	// Default 500 and 100.
 	Rate, Burst int
 
 	lan                            lan
@@ -35,33 +36,33 @@ type Responder struct {
 	answered, announced, conflicts counter
 
 	mu sync.Mutex
-	// owned are the addresses by where they are announced.
+	// owned are the addresses that this node owns.
 	owned map[ifaceProtocol]map[netip.Addr]bool
-	// proxied are the addresses of others by where they are answered for, with the hardware addresses of the owners.
-	proxied  map[ifaceProtocol]map[netip.Addr]net.HardwareAddr
-	perIface map[ifaceProtocol]*ifaceResponder
-	wake     notify.Signal
+	// proxied are the addresses of other nodes, with the hardware addresses of their owners.
+	proxied map[ifaceProtocol]map[netip.Addr]net.HardwareAddr
+	running map[ifaceProtocol]*ifaceResponder
+	wake    notify.Signal
 }
 
-// ifaceProtocol is where addresses of one family are announced: an interface by name.
+// ifaceProtocol is a protocol on an interface, by name. The interface need not exist.
 type ifaceProtocol struct {
 	ifi      string
 	protocol protocol
 }
 
-// lan is what is needed of the operating system.
+// lan is what the package needs of the operating system.
 type lan interface {
 	Interfaces() []Interface
 	Watch() <-chan struct{}
 	listen(Interface, protocol) (conn, error)
 }
 
-// isOwn tells whether a hardware address is that of an interface of this node.
+// isOwn says whether a hardware address is that of an interface of this node.
 func isOwn(lan lan, mac net.HardwareAddr) bool {
 	return slices.ContainsFunc(lan.Interfaces(), func(i Interface) bool { return bytes.Equal(i.MAC, mac) })
 }
 
-// NewResponder returns a Responder on the interfaces that links knows, with nothing to answer for.
+// NewResponder returns a Responder on the interfaces that links knows, with no address to answer for.
 func NewResponder(links *Links) *Responder { return newResponder(links) }
 
 func newResponder(lan lan) *Responder {
@@ -77,7 +78,7 @@ func newResponder(lan lan) *Responder {
 		sightings: newSightings(),
 		owned:     map[ifaceProtocol]map[netip.Addr]bool{},
 		proxied:   map[ifaceProtocol]map[netip.Addr]net.HardwareAddr{},
-		perIface:  map[ifaceProtocol]*ifaceResponder{},
+		running:   map[ifaceProtocol]*ifaceResponder{},
 		wake:      notify.New(),
 	}
 }
@@ -85,30 +86,31 @@ func newResponder(lan lan) *Responder {
 // Sighted receives after there are new Sightings.
 func (r *Responder) Sighted() <-chan struct{} { return r.sightings.added }
 
-// Sightings returns who else has claimed addresses that the responder answers for, one for each address, interface and
-// hardware address, and forgets them. Claims of this node itself and of those for whom it cares are left out.
+// Sightings returns who else has claimed addresses that the Responder answers for, and forgets it. There is one Sighting for
+// each address, interface and hardware address. Claims of this node itself, and of the owners of proxied addresses, are no
+// Sightings.
 func (r *Responder) Sightings() []Sighting { return r.sightings.take() }
 
-// Answered are the answers that were sent.
+// Answered counts the replies that were sent.
 func (r *Responder) Answered() Counts { return r.answered.counts() }
 
-// Announced are the packets with announcements that were sent.
+// Announced counts the packets with announcements that were sent.
 func (r *Responder) Announced() Counts { return r.announced.counts() }
 
-// Conflicts are the packets in which somebody else claimed an address that the responder answers for.
+// Conflicts counts the packets in which somebody else claimed an address that the Responder answers for.
 func (r *Responder) Conflicts() Counts { return r.conflicts.counts() }
 
-// own tells whether a hardware address is one of this node's.
+// own says whether a hardware address is one of this node's.
 func (r *Responder) own(mac net.HardwareAddr) bool { return isOwn(r.lan, mac) }
 
 // Run answers and announces until the context ends, and then returns nil.
 func (r *Responder) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	defer running.Wait()
-	defer r.stopResponders()
+	defer r.stopAll()
 	changed := r.lan.Watch()
 	for {
-		r.startResponders(ctx, &running)
+		r.startAndStop(ctx, &running)
 		select {
 		case <-ctx.Done():
 			return nil
@@ -118,10 +120,10 @@ func (r *Responder) Run(ctx context.Context) error {
 	}
 }
 
-// startResponders gives ports to every interface that is up and has addresses to answer for, and takes them from all others. An
-// interface that was down or that is another one now, by its index or its hardware address, gets new ports, which announce
-// all that they have.
-func (r *Responder) startResponders(ctx context.Context, running *sync.WaitGroup) {
+// startAndStop starts an ifaceResponder for every interface and protocol that is up and has addresses to answer for, and stops
+// all others. An interface that was down, or that has another index or hardware address now, gets a new one, which announces
+// all addresses again.
+func (r *Responder) startAndStop(ctx context.Context, running *sync.WaitGroup) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	up := map[ifaceProtocol]Interface{}
@@ -132,40 +134,44 @@ func (r *Responder) startResponders(ctx context.Context, running *sync.WaitGroup
 			}
 		}
 	}
-	for at, p := range r.perIface {
-		if i, ok := up[at]; !ok || i.Index != p.ifi.Index || !bytes.Equal(i.MAC, p.ifi.MAC) {
-			p.close()
-			delete(r.perIface, at)
+	for at, ir := range r.running {
+		if i, ok := up[at]; !ok || i.Index != ir.ifi.Index || !bytes.Equal(i.MAC, ir.ifi.MAC) {
+			ir.close()
+			delete(r.running, at)
 		}
 	}
 	for at, i := range up {
-		if r.perIface[at] != nil {
-			continue
+		if r.running[at] == nil {
+			r.start(ctx, running, at, i)
 		}
-		ctx, cancel := context.WithCancel(ctx)
-		p := &ifaceResponder{
-			responder: r, ifi: i, protocol: at.protocol,
-			cancel: cancel, wake: notify.New(),
-			addresses: map[netip.Addr]*servedAddress{},
-		}
-		for addr := range r.owned[at] {
-			p.put(addr, nil)
-		}
-		for addr, owner := range r.proxied[at] {
-			if !r.owned[at][addr] {
-				p.put(addr, owner)
-			}
-		}
-		r.perIface[at] = p
-		running.Go(func() { p.run(ctx) })
 	}
 }
 
-func (r *Responder) stopResponders() {
+// start starts an ifaceResponder with all addresses that it is to answer for.
+func (r *Responder) start(ctx context.Context, running *sync.WaitGroup, at ifaceProtocol, i Interface) {
+	ctx, cancel := context.WithCancel(ctx)
+	ir := &ifaceResponder{
+		responder: r, ifi: i, protocol: at.protocol,
+		cancel: cancel, wake: notify.New(),
+		addresses: map[netip.Addr]*servedAddress{},
+	}
+	for addr := range r.owned[at] {
+		ir.put(addr, nil)
+	}
+	for addr, owner := range r.proxied[at] {
+		if !r.owned[at][addr] {
+			ir.put(addr, owner)
+		}
+	}
+	r.running[at] = ir
+	running.Go(func() { ir.run(ctx) })
+}
+
+func (r *Responder) stopAll() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for at, p := range r.perIface {
-		p.close()
-		delete(r.perIface, at)
+	for at, ir := range r.running {
+		ir.close()
+		delete(r.running, at)
 	}
 }

@@ -7,8 +7,9 @@ import (
 	"slices"
 )
 
-// Set tells for which addresses to answer, and on which interfaces by name: all of them, every time. What is new is
-// announced, what is missing goes silent at once, the rest stays undisturbed. Interfaces need not exist yet.
+// Set says which addresses this node owns, and on which interfaces to answer for them, by name. Each call names all of them. New
+// ones are announced, missing ones are no longer answered for from that moment, and nothing changes for the others. An interface
+// need not exist yet.
 func (r *Responder) Set(addresses map[netip.Addr][]string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -44,8 +45,7 @@ func (r *Responder) Set(addresses map[netip.Addr][]string) {
 	r.wake.Notify()
 }
 
-// Reannounce announces addresses once more, as if they were new. Those for which the responder was not Set to answer are passed
-// over.
+// Reannounce announces addresses again, as if they were new. It ignores those that this node does not own.
 func (r *Responder) Reannounce(addresses ...netip.Addr) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -58,78 +58,79 @@ func (r *Responder) Reannounce(addresses ...netip.Addr) {
 	}
 }
 
-// Quiesce has addresses not announced any more, but still answered for, until they are Set anew or announced Again: another node
-// has announced them, and who has heard that one is not to hear this one after it.
+// Quiesce ends the announcements of addresses. They are still answered for. Reannounce ends that state, and so does Set once the
+// address was missing from it. It is for an address that another node has announced meanwhile: a client that has heard that
+// node must not hear this one after it.
 func (r *Responder) Quiesce(addresses ...netip.Addr) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for at := range r.owned {
 		for _, addr := range addresses {
-			if p := r.perIface[at]; p != nil && r.owned[at][addr] {
-				p.quiesce(addr)
+			if ir := r.running[at]; ir != nil && r.owned[at][addr] {
+				ir.quiesce(addr)
 			}
 		}
 	}
 }
 
-// Proxied is how to answer for an address that another node has.
+// Proxied is how to answer for an address that another node owns.
 type Proxied struct {
 	// Interfaces to answer on, by name.
 	Interfaces []string
-	// MAC is where the other node has the address: the hardware address to answer with.
+	// MAC is the owner's hardware address, which the replies carry. Without a unicast one, the address is not answered for.
 	MAC net.HardwareAddr
 }
 
-// SetProxied tells for which addresses of other nodes to answer: all of them, every time. They are not announced, and what is sent
-// for them leaves from this node's own hardware address, so that no switch takes it for the other node. An address that the
-// responder is also Set to answer for is its own.
+// SetProxied says for which addresses of other nodes to answer. Each call names all of them. They are not announced. The frames
+// of the replies come from this node's own hardware address, so that no switch takes it for the owner. An address that this
+// node owns by Set is not proxied.
 func (r *Responder) SetProxied(addresses map[netip.Addr]Proxied) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for at, cared := range r.proxied {
-		for addr := range cared {
-			if c := addresses[addr]; isUnicast(c.MAC) && slices.Contains(c.Interfaces, at.ifi) {
+	for at, proxied := range r.proxied {
+		for addr := range proxied {
+			if p := addresses[addr]; isUnicast(p.MAC) && slices.Contains(p.Interfaces, at.ifi) {
 				continue
 			}
-			delete(cared, addr)
+			delete(proxied, addr)
 			if !r.owned[at][addr] {
 				r.remove(at, addr)
 			}
 		}
-		if len(cared) == 0 {
+		if len(proxied) == 0 {
 			delete(r.proxied, at)
 		}
 	}
-	for addr, c := range addresses {
-		if !isUnicast(c.MAC) {
+	for addr, p := range addresses {
+		if !isUnicast(p.MAC) {
 			continue
 		}
-		for _, name := range c.Interfaces {
+		for _, name := range p.Interfaces {
 			at := ifaceProtocol{name, protocolOf(addr)}
-			if bytes.Equal(r.proxied[at][addr], c.MAC) {
+			if bytes.Equal(r.proxied[at][addr], p.MAC) {
 				continue
 			}
 			if r.proxied[at] == nil {
 				r.proxied[at] = map[netip.Addr]net.HardwareAddr{}
 			}
-			r.proxied[at][addr] = c.MAC
+			r.proxied[at][addr] = p.MAC
 			if !r.owned[at][addr] {
-				r.put(at, addr, c.MAC)
+				r.put(at, addr, p.MAC)
 			}
 		}
 	}
 	r.wake.Notify()
 }
 
-// put and remove pass on to the port of a place, if it has one, what it is to answer for.
+// put and remove pass a change on to the ifaceResponder, if one runs there.
 func (r *Responder) put(at ifaceProtocol, addr netip.Addr, owner net.HardwareAddr) {
-	if p := r.perIface[at]; p != nil {
-		p.put(addr, owner)
+	if ir := r.running[at]; ir != nil {
+		ir.put(addr, owner)
 	}
 }
 
 func (r *Responder) remove(at ifaceProtocol, addr netip.Addr) {
-	if p := r.perIface[at]; p != nil {
-		p.remove(addr)
+	if ir := r.running[at]; ir != nil {
+		ir.remove(addr)
 	}
 }

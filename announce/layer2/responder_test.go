@@ -54,7 +54,7 @@ func same(t *testing.T, what string, got, want []string) {
 	}
 }
 
-func TestQuestionsForExactlyTheAddressesItOwnsAreWanted(t *testing.T) {
+func TestItJoinsTheGroupsOfExactlyTheAddressesItOwns(t *testing.T) {
 	bubble(t, func(t *testing.T, lan *fakeLAN, r *Responder) {
 		want := func(what string, addresses ...netip.Addr) {
 			t.Helper()
@@ -189,23 +189,23 @@ func TestWhatIsSentIsCounted(t *testing.T) {
 	})
 }
 
-// After any sequence of orders and changes of interfaces, exactly that is answered which was ordered last, on the
+// After any sequence of calls of Set and changes of interfaces, exactly the addresses of the last Set are answered for, on the
 // interfaces that are up.
 func TestAnswersExactlyWhatItOwns(t *testing.T) {
 	names := []string{"eth0", "eth1"}
 	addresses := []netip.Addr{vip1, vip2, vip61, vip62}
 	breaks := []ifaceProtocol{{"eth0", arpProtocol}, {"eth0", ndpProtocol}, {"eth1", arpProtocol}, {"eth1", ndpProtocol}}
-	// step toggles an interface, or breaks a socket, or else gives an order.
+	// step toggles an interface, or breaks a socket, or else calls Set.
 	type step struct {
 		Toggle string
 		Break  ifaceProtocol
-		Order  map[netip.Addr][]string
+		Set    map[netip.Addr][]string
 	}
 	steps := rapid.SliceOfN(rapid.OneOf(
 		rapid.Map(rapid.SampledFrom(names), func(name string) step { return step{Toggle: name} }),
 		rapid.Map(rapid.SampledFrom(breaks), func(at ifaceProtocol) step { return step{Break: at} }),
 		rapid.Map(rapid.MapOf(rapid.SampledFrom(addresses), rapid.SliceOfDistinct(rapid.SampledFrom(names), rapid.ID)),
-			func(order map[netip.Addr][]string) step { return step{Order: order} }),
+			func(set map[netip.Addr][]string) step { return step{Set: set} }),
 	), 1, 10)
 	rapid.Check(t, func(rt *rapid.T) {
 		steps := steps.Draw(rt, "steps")
@@ -220,7 +220,7 @@ func TestAnswersExactlyWhatItOwns(t *testing.T) {
 					lan.breakSocket(step.Break.ifi, step.Break.protocol)
 					time.Sleep(time.Minute)
 				default:
-					owned = step.Order
+					owned = step.Set
 					r.Set(owned)
 				}
 				synctest.Wait()

@@ -88,7 +88,7 @@ func silent(t *testing.T, r *Responder) {
 	timeout, again := time.After(patience), time.Tick(10*time.Millisecond)
 	for {
 		r.mu.Lock()
-		n := len(r.perIface)
+		n := len(r.running)
 		r.mu.Unlock()
 		if n == 0 {
 			return
@@ -96,7 +96,7 @@ func silent(t *testing.T, r *Responder) {
 		select {
 		case <-again:
 		case <-timeout:
-			t.Fatalf("the responder still serves %d ports", n)
+			t.Fatalf("the responder still serves %d interfaces", n)
 		}
 	}
 }

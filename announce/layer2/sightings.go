@@ -9,17 +9,19 @@ import (
 	"github.com/clarionlb/clarion/internal/notify"
 )
 
-// Sighting is that somebody else said on the network that an address is his.
+// Sighting is a packet that claims, for a host that is not known to own the address, an address that this node answers for: an
+// address conflict (RFC 5227, section 2.4; RFC 4862, section 5.4.4).
 type Sighting struct {
 	Address netip.Addr
-	// Interface on which it was said, and MAC is where the address was said to be.
+	// Interface on which the packet arrived, by name.
 	Interface string
-	MAC       net.HardwareAddr
-	// At is when it was said last.
+	// MAC is the hardware address that it claims the address for.
+	MAC net.HardwareAddr
+	// At is when the last such packet arrived.
 	At time.Time
 }
 
-// maxSightings is how many are kept until they are taken, should somebody forge them.
+// maxSightings is how many are kept until they are taken: somebody may forge them.
 const maxSightings = 4096
 
 // sightings are those not yet taken: one for each address, interface and hardware address.

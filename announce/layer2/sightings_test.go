@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-func TestWhoeverElseClaimsAnAddressIsSeen(t *testing.T) {
+func TestAnotherHostThatClaimsAnAddressIsSeen(t *testing.T) {
 	lan := newFakeLAN("eth0", "eth1")
 	own0, own1 := lan.interfaces[0].MAC, lan.interfaces[1].MAC
 	for name, c := range map[string]struct {
@@ -18,17 +18,17 @@ func TestWhoeverElseClaimsAnAddressIsSeen(t *testing.T) {
 		source, mac net.HardwareAddr
 		seen        bool
 	}{
-		"a stranger":                              {"eth0", vip1, otherMAC, otherMAC, true},
-		"a stranger for an IPv6 address":          {"eth1", vip61, otherMAC, otherMAC, true},
-		"a stranger for what another owns":        {"eth0", vip2, otherMAC, otherMAC, true},
-		"one who speaks for a stranger":           {"eth0", vip1, asker, otherMAC, true},
-		"the owner of what is cared for":          {"eth0", vip2, ownerMAC, ownerMAC, false},
-		"a caretaker of this node":                {"eth0", vip1, asker, own0, false},
+		"another host":                            {"eth0", vip1, otherMAC, otherMAC, true},
+		"another host, for an IPv6 address":       {"eth1", vip61, otherMAC, otherMAC, true},
+		"another host, for a proxied address":     {"eth0", vip2, otherMAC, otherMAC, true},
+		"one that answers for another host":       {"eth0", vip1, asker, otherMAC, true},
+		"the owner of a proxied address":          {"eth0", vip2, ownerMAC, ownerMAC, false},
+		"a proxy for this node":                   {"eth0", vip1, asker, own0, false},
 		"this node on another interface":          {"eth0", vip1, own1, own1, false},
-		"this node as the caretaker of a node":    {"eth0", vip1, own1, otherMAC, false},
-		"a stranger on another interface":         {"eth1", vip1, otherMAC, otherMAC, false},
-		"a stranger for an address of his":        {"eth0", vip1.Next().Next(), otherMAC, otherMAC, false},
-		"one without an address, who asks for it": {"eth0", netip.IPv4Unspecified(), otherMAC, otherMAC, false},
+		"this node as a proxy for another":        {"eth0", vip1, own1, otherMAC, false},
+		"another host, on another interface":      {"eth1", vip1, otherMAC, otherMAC, false},
+		"another host, for its own address":       {"eth0", vip1.Next().Next(), otherMAC, otherMAC, false},
+		"one without an address that asks for it": {"eth0", netip.IPv4Unspecified(), otherMAC, otherMAC, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, lan *fakeLAN, r *Responder) {
@@ -70,7 +70,7 @@ func equalSighting(a, b Sighting) bool {
 	return a.Address == b.Address && a.Interface == b.Interface && slices.Equal(a.MAC, b.MAC) && a.At.Equal(b.At)
 }
 
-func TestEachOfSeveralStrangersIsSeenOnce(t *testing.T) {
+func TestEachOfSeveralConflictingHostsIsSeenOnce(t *testing.T) {
 	bubble(t, func(t *testing.T, lan *fakeLAN, r *Responder) {
 		r.Set(map[netip.Addr][]string{vip1: {"eth0"}, vip2: {"eth0"}})
 		synctest.Wait()

@@ -18,8 +18,8 @@ func (l *Links) listen(i Interface, p protocol) (conn, error) {
 	return listenNDP(i, func() netip.Addr { return l.linkLocal(i.Index) })
 }
 
-// socket is a packet socket for one protocol on one interface. The kernel writes and strips the Ethernet header, and so
-// always sends from the address that the interface has at that moment.
+// socket is a packet socket for one protocol on one interface. The kernel writes and strips the Ethernet header. So every frame
+// leaves from the hardware address that the interface has at that moment.
 type socket struct {
 	*packet.Conn
 }
@@ -32,15 +32,15 @@ func newSocket(i Interface, etherType int, filter []bpf.RawInstruction) (socket,
 
 func (s socket) send(b []byte, to net.HardwareAddr) error {
 	_, err := s.WriteTo(b, &packet.Addr{HardwareAddr: to})
-	// A full queue loses the packet, as the network might.
+	// A full queue drops the packet, as the network might.
 	if errors.Is(err, unix.ENOBUFS) {
 		return nil
 	}
 	return err
 }
 
-// condition is one on a packet: that the number in size bytes at an offset is in a range. Offsets count from after the Ethernet
-// header.
+// condition is true for a packet if the number in size bytes at the offset is in the range. Offsets count from the end of the
+// Ethernet header.
 type condition struct {
 	offset    uint32
 	size      int
@@ -51,13 +51,14 @@ func equals(offset uint32, size int, value uint32) condition {
 	return condition{offset, size, value, value}
 }
 
-// newFilter lets through, up to a size, the packets that came for this machine, for everybody or for a group, and that meet
-// all of some conditions, and any of some others if there are any.
+// newFilter returns a filter for packets to this host, to all or to a group. It passes those for which all conditions in all are
+// true, and at least one in any unless that is empty. It cuts them off after size bytes.
 //
-// A packet from a VLAN that the interface is not in arrives at its socket with the tag taken off; the kernel then says
-// that it is for another host, or that there was a tag. One that was tagged for priority alone, with VLAN 0, gets through.
+// A packet of a VLAN that the interface is not in arrives at the socket without its tag. The kernel then marks it as one for
+// another host, or as one that had a tag, and the filter drops it. A packet that was tagged for priority alone, with VLAN 0,
+// passes.
 func newFilter(size uint32, all, any []condition) []bpf.RawInstruction {
-	const drop, accept = 1, 2 // how far from the end of the program the instructions are that do so
+	const drop, accept = 1, 2 // where these instructions are, counted from the end of the program
 	type jump struct{ at, to int }
 	var jumps []jump
 	var program []bpf.Instruction

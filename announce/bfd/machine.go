@@ -2,10 +2,13 @@ package bfd
 
 import "time"
 
-// machine is one side of a session (RFC 5880, section 6.8): its state, and what it sends when. It has no clock: it is told what
-// arrived and what time it is, and says what to send and when to ask it again.
+// machine is the local side of a session (RFC 5880, section 6.8): its state, and what it sends
+// when. It has no clock. Its user tells it what has arrived and what time it is, and it says what
+// to send and when to ask it again.
+//
+// Its fields are the state variables of RFC 5880, section 6.8.1. That is why there are so many.
 type machine struct {
-	// transmit, receive and multiplier are what is wanted; set them with configure.
+	// What configure was called with.
 	configuredTx, configuredRx time.Duration
 	multiplier                 uint8
 	passive                    bool
@@ -14,57 +17,69 @@ type machine struct {
 
 	state      State
 	diagnostic Diagnostic
-	// local and remote are the discriminators; remote is 0 while the neighbour is not heard.
-	local, remote uint32
+	// local is the local discriminator.
+	local  uint32
+	remote remoteSystem
 
-	// What the neighbour said last.
-	remoteState              State
-	remoteDiagnostic         Diagnostic
-	remoteMultiplier         uint8
-	remoteMinTx, remoteMinRx time.Duration
-	remoteDemand             bool
-
-	// desiredMinTx and requiredMinRx are what the neighbour is told. It may have to confirm them before they count here: txInterval and
-	// rxInterval do.
+	// desiredMinTx and requiredMinRx are what the remote system is told.
 	desiredMinTx, requiredMinRx time.Duration
-	txInterval, rxInterval      time.Duration
-	// polling is while the neighbour is asked to confirm, and settling from then on until it has sent a packet that is no confirmation,
-	// so that one poll is not confirmed by the answer to another (RFC 5880, section 6.8.3).
+	// txInterval and rxInterval are what counts for the timers. They may be the former values of
+	// desiredMinTx and requiredMinRx until the remote system has confirmed the new ones.
+	txInterval, rxInterval time.Duration
+	// polling says that a poll sequence is under way. pollEnding says that the remote system has
+	// answered it, and has not sent a packet without the final bit since. No other poll sequence
+	// begins until then, so that a late answer to one does not end another (RFC 5880, section
+	// 6.8.3).
 	polling, pollEnding bool
 
-	// lastReceived is when the last packet of the neighbour came; zero as long as remote is.
-	lastReceived time.Time
-	// lastSent is when the last packet left, and share the part of the interval to wait from then.
+	// lastSent is when the last periodic packet was sent. jitter is the part of the interval to
+	// wait from then.
 	lastSent time.Time
 	jitter   float64
-	// stateChanged says that the state is another one than in the last packet that was sent, and answer that the neighbour has polled since.
-	stateChanged, finalDue bool
+	// stateChanged says that the state is not the one in the last packet that was sent.
+	stateChanged bool
+	// finalDue says that a poll of the remote system is to be answered.
+	finalDue bool
 }
 
-// notUpInterval is how fast a session may send at most until it is up.
+// remoteSystem is what the remote system said in its last packet.
+type remoteSystem struct {
+	// discriminator is 0 as long as the remote system is not heard.
+	discriminator uint32
+	state         State
+	diagnostic    Diagnostic
+	multiplier    uint8
+	minTx, minRx  time.Duration
+	demand        bool
+	// lastReceived is when the packet arrived.
+	lastReceived time.Time
+}
+
+// notUpInterval is the shortest interval at which a session sends unless it is up (RFC 5880,
+// section 6.8.3).
 const notUpInterval = time.Second
 
 func newMachine(local uint32, random func() float64) *machine {
-	m := &machine{local: local, random: random, state: Down, remoteState: Down, stateChanged: true}
+	m := &machine{local: local, random: random, state: Down, remote: remoteSystem{state: Down}, stateChanged: true}
 	m.resetRemote()
 	return m
 }
 
-// resetRemote is that nothing is known of the neighbour any more, but for what it said about its state.
+// resetRemote forgets the remote system, but for its state and diagnostic (RFC 5880, section 6.8.1).
 func (m *machine) resetRemote() {
-	m.remote, m.lastReceived = 0, time.Time{}
-	m.remoteMultiplier, m.remoteMinTx, m.remoteMinRx = 1, 0, time.Microsecond
-	m.remoteDemand, m.finalDue = false, false
+	m.remote = remoteSystem{state: m.remote.state, diagnostic: m.remote.diagnostic, multiplier: 1, minRx: time.Microsecond}
+	m.finalDue = false
 	m.polling, m.pollEnding = false, false
 }
 
-// configure changes what is wanted. A session that is up stays up.
+// configure changes the parameters. A session that is up stays up.
 func (m *machine) configure(transmit, receive time.Duration, multiplier uint8, passive bool) {
 	m.configuredTx, m.configuredRx, m.multiplier, m.passive = transmit, receive, multiplier, passive
 	m.negotiate()
 }
 
-// negotiate tells the neighbour what is wanted now, if it is not told yet.
+// negotiate begins to tell the remote system the present intervals, unless it knows them (RFC 5880,
+// section 6.8.3).
 func (m *machine) negotiate() {
 	desired := m.configuredTx
 	if m.state != Up {
@@ -74,15 +89,16 @@ func (m *machine) negotiate() {
 		return
 	}
 	if m.state == Up && (m.polling || m.pollEnding) {
-		return // it is done when that is over
+		return // handlePacket calls it again when that is over
 	}
 	m.desiredMinTx, m.requiredMinRx = desired, m.configuredRx
-	m.polling = m.remote != 0 && m.state != AdminDown
+	m.polling = m.remote.discriminator != 0 && m.state != AdminDown
 	if m.state != Up || !m.polling {
 		m.txInterval, m.rxInterval = m.desiredMinTx, m.requiredMinRx
 		return
 	}
-	// The neighbour has to know before less is sent, and to send more before less silence means that it is dead.
+	// A longer interval to send at, and a shorter detection time, must wait until the remote system
+	// knows of them.
 	m.txInterval = min(m.txInterval, m.desiredMinTx)
 	m.rxInterval = max(m.rxInterval, m.requiredMinRx)
 }
@@ -95,23 +111,24 @@ func (m *machine) setState(s State, d Diagnostic) {
 		m.diagnostic = d
 	}
 	if wasUp != (s == Up) {
-		// What the neighbour is told counts at once, for the session was not up or is not up any more (RFC 5880, section 6.8.3), so that
-		// a poll which is under way is about nothing any more.
+		// What the remote system is told counts at once if the session was not up or is not up any
+		// more (RFC 5880, section 6.8.3). A poll sequence that is under way has no purpose any
+		// more.
 		m.polling, m.pollEnding = false, false
 		m.txInterval, m.rxInterval = m.desiredMinTx, m.requiredMinRx
 		m.negotiate()
 	}
 }
 
-// setAdminDown ends the session on purpose.
+// setAdminDown ends the session on purpose (RFC 5880, section 6.8.16).
 func (m *machine) setAdminDown() { m.setState(AdminDown, AdministrativelyDown) }
 
-// handlePacket takes a packet of the neighbour.
+// handlePacket handles a packet of the remote system (RFC 5880, section 6.8.6).
 func (m *machine) handlePacket(p packet, now time.Time) {
-	m.remote, m.remoteState, m.remoteDiagnostic = p.myDiscriminator, p.state, p.diagnostic
-	m.remoteMultiplier, m.remoteMinTx, m.remoteMinRx = p.multiplier, p.desiredMinTx, p.requiredMinRx
-	m.remoteDemand = p.demand
-	m.lastReceived = now
+	m.remote = remoteSystem{
+		discriminator: p.myDiscriminator, state: p.state, diagnostic: p.diagnostic, multiplier: p.multiplier,
+		minTx: p.desiredMinTx, minRx: p.requiredMinRx, demand: p.demand, lastReceived: now,
+	}
 	if p.final && m.polling {
 		m.polling, m.pollEnding = false, true
 		m.txInterval, m.rxInterval = m.desiredMinTx, m.requiredMinRx
@@ -131,7 +148,8 @@ func (m *machine) handlePacket(p packet, now time.Time) {
 	}
 }
 
-// transition is the state that follows when the neighbour says that it is in a state, and why if it is Down (RFC 5880, section 6.8.6).
+// transition returns the local state that follows when the remote system reports its state, and the
+// diagnostic for Down (RFC 5880, section 6.8.6).
 func transition(local, remote State) (State, Diagnostic) {
 	switch {
 	case local == AdminDown:
@@ -148,23 +166,24 @@ func transition(local, remote State) (State, Diagnostic) {
 	return local, NoDiagnostic
 }
 
-// transmitInterval is how far apart periodic packets are at most.
-func (m *machine) transmitInterval() time.Duration { return max(m.txInterval, m.remoteMinRx) }
+// transmitInterval is the longest time between two periodic packets (RFC 5880, section 6.8.2).
+func (m *machine) transmitInterval() time.Duration { return max(m.txInterval, m.remote.minRx) }
 
-// detectionTime is how long the neighbour may be silent.
+// detectionTime is how long the remote system may send nothing (RFC 5880, section 6.8.4).
 func (m *machine) detectionTime() time.Duration {
-	return time.Duration(m.remoteMultiplier) * max(m.rxInterval, m.remoteMinTx)
+	return time.Duration(m.remote.multiplier) * max(m.rxInterval, m.remote.minTx)
 }
 
-// detectionExpiry is when the neighbour has been silent for too long; the zero time if it is not heard anyway.
+// detectionExpiry is when the detection time expires. It is the zero time if the remote system is
+// not heard.
 func (m *machine) detectionExpiry() time.Time {
-	if m.remote == 0 {
+	if m.remote.discriminator == 0 {
 		return time.Time{}
 	}
-	return m.lastReceived.Add(m.detectionTime())
+	return m.remote.lastReceived.Add(m.detectionTime())
 }
 
-// checkDetectionTime tells whether the neighbour has been silent for too long, and draws the consequence.
+// checkDetectionTime says whether the detection time has expired. If so, the session goes down.
 func (m *machine) checkDetectionTime(now time.Time) bool {
 	at := m.detectionExpiry()
 	if at.IsZero() || now.Before(at) {
@@ -177,18 +196,19 @@ func (m *machine) checkDetectionTime(now time.Time) bool {
 	return true
 }
 
-// waitsPassively tells whether it is up to the neighbour to begin.
-func (m *machine) waitsPassively() bool { return m.remote == 0 && m.passive }
+// waitsPassively says whether the machine has the passive role and waits for the remote system to
+// begin (RFC 5880, section 6.1).
+func (m *machine) waitsPassively() bool { return m.remote.discriminator == 0 && m.passive }
 
-// periodic tells whether packets are sent periodically (RFC 5880, section 6.8.7).
+// periodic says whether packets are sent periodically (RFC 5880, section 6.8.7).
 func (m *machine) periodic() bool {
-	if m.remoteDemand && m.state == Up && m.remoteState == Up {
+	if m.remote.demand && m.state == Up && m.remote.state == Up {
 		return m.polling
 	}
-	return m.remoteMinRx != 0
+	return m.remote.minRx != 0
 }
 
-// sendAt is when the next packet is due, if one is.
+// sendAt is when the next packet is due; false if none is.
 func (m *machine) sendAt() (time.Time, bool) {
 	switch {
 	case m.waitsPassively():
@@ -199,7 +219,7 @@ func (m *machine) sendAt() (time.Time, bool) {
 	return m.lastSent.Add(time.Duration(m.jitter * float64(m.transmitInterval()))), m.periodic()
 }
 
-// nextPacket is the packet that is due, if one is, and takes it for sent.
+// nextPacket returns the packet that is due, and counts it as sent; false if none is due.
 func (m *machine) nextPacket(now time.Time) (packet, bool) {
 	if at, ok := m.sendAt(); !ok || now.Before(at) {
 		return packet{}, false
@@ -209,28 +229,30 @@ func (m *machine) nextPacket(now time.Time) (packet, bool) {
 		state:             m.state,
 		multiplier:        m.multiplier,
 		myDiscriminator:   m.local,
-		yourDiscriminator: m.remote,
+		yourDiscriminator: m.remote.discriminator,
 		desiredMinTx:      m.desiredMinTx,
 		requiredMinRx:     m.requiredMinRx,
 		final:             m.finalDue,
-		poll:              m.polling && !m.finalDue && !m.stateChanged, // polls go with periodic packets alone (RFC 5880, section 6.5)
+		// Only periodic packets poll (RFC 5880, section 6.5).
+		poll: m.polling && !m.finalDue && !m.stateChanged,
 	}
 	if m.stateChanged || !m.finalDue {
 		m.lastSent = now
-		m.jitter = 0.75 + 0.25*m.random()
+		m.jitter = 0.75 + 0.25*m.random() // RFC 5880, section 6.8.7
 		if m.multiplier == 1 {
-			m.jitter = 0.75 + 0.15*m.random() // the neighbour misses the very first packet that is late
+			m.jitter = 0.75 + 0.15*m.random() // one late packet is enough for the remote system to go down
 		}
 	}
 	m.finalDue, m.stateChanged = false, false
 	return p, true
 }
 
-// wakeAt is when there is something to do next, if nothing arrives until then.
+// wakeAt is when there is something to do next if nothing arrives until then; false if there is
+// nothing.
 func (m *machine) wakeAt() (time.Time, bool) {
 	at, ok := m.sendAt()
-	if silent := m.detectionExpiry(); !silent.IsZero() && (!ok || silent.Before(at)) {
-		return silent, true
+	if expiry := m.detectionExpiry(); !expiry.IsZero() && (!ok || expiry.Before(at)) {
+		return expiry, true
 	}
 	return at, ok
 }

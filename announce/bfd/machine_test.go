@@ -28,7 +28,7 @@ func newSide(t testing.TB, random float64) *side {
 // always is a random number such that packets are a whole interval apart.
 const always = 1.0
 
-// hears has a packet of neighbour 2 arrive.
+// hears has a packet of peer 2 arrive.
 func (s *side) hears(state State, change ...func(*packet)) {
 	p := packet{state: state, multiplier: 3, myDiscriminator: 2, yourDiscriminator: 1, desiredMinTx: 100 * ms, requiredMinRx: 100 * ms}
 	for _, change := range change {
@@ -87,7 +87,7 @@ func (s *side) goUp(change ...func(*packet)) {
 func final(p *packet) { p.final = true }
 func poll(p *packet)  { p.poll = true }
 
-// in puts a machine that knows its neighbour into a state.
+// in puts a machine that knows its peer into a state.
 func in(t testing.TB, state State) *side {
 	s := newSide(t, always)
 	switch state {
@@ -135,8 +135,8 @@ func TestEveryStateFollowsTheTableOfTheRFC(t *testing.T) {
 		if s.state != test.want || s.diagnostic != test.diagnostic {
 			t.Errorf("%s hears %s: %s (%s), want %s (%s)", test.local, test.remote, s.state, s.diagnostic, test.want, test.diagnostic)
 		}
-		if s.remoteState != test.remote {
-			t.Errorf("%s hears %s, and takes it for %s", test.local, test.remote, s.remoteState)
+		if s.remote.state != test.remote {
+			t.Errorf("%s hears %s, and takes it for %s", test.local, test.remote, s.remote.state)
 		}
 		changed := test.want != test.local
 		if sent := s.sends(); changed != (len(sent) == 1 && sent[0].state == test.want && sent[0].diagnostic == test.diagnostic && !sent[0].poll) {
@@ -145,7 +145,7 @@ func TestEveryStateFollowsTheTableOfTheRFC(t *testing.T) {
 	}
 }
 
-func TestSilenceEndsASessionAfterTheNeighboursDetectionTime(t *testing.T) {
+func TestASessionGoesDownWhenTheDetectionTimeExpires(t *testing.T) {
 	slower := func(p *packet) { p.multiplier, p.desiredMinTx = 5, 200*ms }
 	for _, test := range []struct {
 		state, want State
@@ -164,12 +164,12 @@ func TestSilenceEndsASessionAfterTheNeighboursDetectionTime(t *testing.T) {
 		stay := map[State]State{AdminDown: Up, Down: AdminDown, Init: Down, Up: Up}[test.state]
 		s.hears(stay, test.change)
 		s.wait(test.silence - time.Microsecond)
-		if s.state != test.state || s.remote == 0 {
+		if s.state != test.state || s.remote.discriminator == 0 {
 			t.Errorf("%s became %s too early", test.state, s.state)
 		}
 		s.wait(time.Microsecond)
-		if s.state != test.want || s.diagnostic != test.diagnostic || s.remote != 0 {
-			t.Errorf("%s became %s (%s) with remote discriminator %d, want %s (%s)", test.state, s.state, s.diagnostic, s.remote, test.want, test.diagnostic)
+		if s.state != test.want || s.diagnostic != test.diagnostic || s.remote.discriminator != 0 {
+			t.Errorf("%s became %s (%s) with remote discriminator %d, want %s (%s)", test.state, s.state, s.diagnostic, s.remote.discriminator, test.want, test.diagnostic)
 		}
 	}
 }
@@ -211,7 +211,7 @@ func TestASessionThatIsSlowAnywayDoesNotPollWhenItComesUp(t *testing.T) {
 	}
 }
 
-func TestNoMoreIsSentThanTheNeighbourCanReceive(t *testing.T) {
+func TestNoMoreIsSentThanThePeerCanReceive(t *testing.T) {
 	s := in(t, Up)
 	s.hears(Up, func(p *packet) { p.requiredMinRx, p.desiredMinTx = 300*ms, time.Second })
 	s.wait(300 * ms)
@@ -220,7 +220,7 @@ func TestNoMoreIsSentThanTheNeighbourCanReceive(t *testing.T) {
 	}
 }
 
-func TestTheNextPacketIsBroughtForwardWhenTheNeighbourCanReceiveMore(t *testing.T) {
+func TestTheNextPacketIsBroughtForwardWhenThePeerCanReceiveMore(t *testing.T) {
 	s := newSide(t, always)
 	s.goUp(func(p *packet) { p.requiredMinRx, p.desiredMinTx = time.Second, time.Second })
 	s.wait(30 * ms)
@@ -238,7 +238,7 @@ func TestTheNextPacketIsBroughtForwardWhenTheNeighbourCanReceiveMore(t *testing.
 	}
 }
 
-func TestANeighbourThatWantsNoPacketsGetsNone(t *testing.T) {
+func TestAPeerThatWantsNoPacketsGetsNone(t *testing.T) {
 	none := func(p *packet) { p.requiredMinRx = 0 }
 	s := in(t, Up)
 	s.hears(Up, none)
@@ -250,11 +250,11 @@ func TestANeighbourThatWantsNoPacketsGetsNone(t *testing.T) {
 		t.Errorf("answered a poll with %+v", packets)
 	}
 	if s.wait(time.Hour); s.state != Down || s.lastSent.Before(s.now.Add(-time.Second)) {
-		t.Errorf("%s, but the neighbour may be another by now and gets nothing", s.state)
+		t.Errorf("%s, but the peer may be another by now and gets nothing", s.state)
 	}
 }
 
-func TestANeighbourInDemandModeIsPolledAtMost(t *testing.T) {
+func TestAPeerInDemandModeIsPolledAtMost(t *testing.T) {
 	demand := func(p *packet) { p.demand = true }
 	s := in(t, Up)
 	s.hears(Up, demand)
@@ -272,7 +272,7 @@ func TestANeighbourInDemandModeIsPolledAtMost(t *testing.T) {
 		t.Errorf("sent after the poll %+v", packets)
 	}
 	if s.wait(50 * ms); s.state != Down {
-		t.Errorf("the neighbour was silent, but %s", s.state)
+		t.Errorf("the peer was silent, but %s", s.state)
 	}
 }
 
@@ -293,7 +293,7 @@ func TestPollsAreAnsweredAtOnceAndChangeNoSchedule(t *testing.T) {
 }
 
 // The following is RFC 5880, section 6.8.3.
-func TestLessIsSentOnlyOnceTheNeighbourKnows(t *testing.T) {
+func TestLessIsSentOnlyOnceThePeerKnows(t *testing.T) {
 	s := in(t, Up)
 	s.configure(400*ms, 100*ms, 3, false)
 	packets, after := s.wait(200 * ms)
@@ -309,7 +309,7 @@ func TestLessIsSentOnlyOnceTheNeighbourKnows(t *testing.T) {
 	}
 }
 
-func TestLessSilenceIsFatalOnlyOnceTheNeighbourKnows(t *testing.T) {
+func TestAShorterDetectionTimeCountsOnlyOnceThePeerKnows(t *testing.T) {
 	s := newSide(t, always)
 	s.configure(100*ms, 200*ms, 3, false)
 	s.goUp()
@@ -328,7 +328,7 @@ func TestLessSilenceIsFatalOnlyOnceTheNeighbourKnows(t *testing.T) {
 	}
 	s.configure(100*ms, 400*ms, 5, false)
 	if s.wait(100 * ms); s.detectionTime() != 1200*ms {
-		t.Errorf("the multiplier is that of the neighbour: %s", s.detectionTime())
+		t.Errorf("the multiplier is that of the peer: %s", s.detectionTime())
 	}
 }
 
@@ -380,7 +380,7 @@ func TestAPollEndsWithTheSession(t *testing.T) {
 	}
 }
 
-func TestAPassiveSideLeavesItToTheNeighbourToBegin(t *testing.T) {
+func TestAPassiveSideLeavesItToThePeerToBegin(t *testing.T) {
 	s := newSide(t, always)
 	s.configure(100*ms, 100*ms, 3, true)
 	if packets, _ := s.wait(time.Minute); len(packets) > 0 {
@@ -403,7 +403,7 @@ func TestAPassiveSideLeavesItToTheNeighbourToBegin(t *testing.T) {
 	}
 }
 
-func TestASessionThatIsShutSaysSoSlowly(t *testing.T) {
+func TestASessionThatIsAdminDownSaysSoSlowly(t *testing.T) {
 	s := in(t, Up)
 	s.setAdminDown()
 	packets, after := s.wait(2 * time.Second)

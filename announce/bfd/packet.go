@@ -11,13 +11,13 @@ import (
 type State uint8
 
 const (
-	// AdminDown is that of a session that was ended on purpose, which says nothing about the path.
+	// AdminDown : the session was ended on purpose. That says nothing about the path.
 	AdminDown State = iota
-	// Down is that of a session whose neighbour is not heard, or does not hear.
+	// Down : no packets of the remote system arrive, or it has just gone down.
 	Down
-	// Init is that of a session whose neighbour is heard, and may not hear yet.
+	// Init : packets of the remote system arrive, and those of this side may not arrive there yet.
 	Init
-	// Up is that of a session whose path works in both directions.
+	// Up : the path works in both directions.
 	Up
 )
 
@@ -28,7 +28,7 @@ func (s State) String() string {
 // Diagnostic is why a session left the state Up last (RFC 5880, section 4.1).
 type Diagnostic uint8
 
-// The diagnostics that this side gives. Neighbours may give others.
+// The diagnostics that this side sends. Remote systems may send others.
 const (
 	NoDiagnostic         Diagnostic = 0
 	DetectionTimeExpired Diagnostic = 1
@@ -54,17 +54,18 @@ func (d Diagnostic) String() string {
 type packet struct {
 	diagnostic Diagnostic
 	state      State
-	// poll asks for an answer with final.
+	// poll asks for a packet with final.
 	poll, final bool
-	// independent says that the sender's forwarding outlives its control plane.
+	// independent says that the sender's forwarding does not depend on its control plane.
 	independent bool
 	// authenticated says that an authentication section follows.
 	authenticated bool
-	// demand says that the sender can do without periodic packets.
+	// demand says that the sender needs no periodic packets.
 	demand bool
-	// multiplier is how many packets may be missing.
+	// multiplier is the detection multiplier: after as many missing packets, the path has failed.
 	multiplier uint8
-	// myDiscriminator and yours are the discriminators of the sender's session and, unless it is 0 and unknown, of the receiver's.
+	// myDiscriminator identifies the sender's session. yourDiscriminator identifies the receiver's;
+	// it is 0 if the sender does not know that yet.
 	myDiscriminator, yourDiscriminator uint32
 	// Intervals are whole microseconds up to maxInterval.
 	desiredMinTx, requiredMinRx, requiredMinEchoRx time.Duration
@@ -86,7 +87,7 @@ const (
 	flagPoll
 )
 
-// append writes the packet after b.
+// append appends the packet to b.
 func (p packet) append(b []byte) []byte {
 	flags := byte(p.state)<<6 | flag(p.poll, flagPoll) | flag(p.final, flagFinal) | flag(p.independent, flagIndependent) |
 		flag(p.authenticated, flagAuthentication) | flag(p.demand, flagDemand)
@@ -105,7 +106,7 @@ func flag(set bool, bit byte) byte {
 	return 0
 }
 
-// Why bytes are no packet, whoever sent them.
+// Errors of parse.
 var (
 	errShort         = errors.New("too short")
 	errVersion       = errors.New("not of version 1")
@@ -115,8 +116,8 @@ var (
 	errDiscriminator = errors.New("it lacks a discriminator")
 )
 
-// parse reads a packet, and refuses what RFC 5880, section 6.8.6, has any receiver discard. What follows the packet is ignored, an
-// authentication section included.
+// parse reads a packet. It returns an error for those that RFC 5880, section 6.8.6, tells every
+// receiver to discard. It ignores what follows the packet, an authentication section included.
 func parse(b []byte) (packet, error) {
 	if len(b) < packetSize {
 		return packet{}, errShort

@@ -18,14 +18,15 @@ import (
 	"k8s.io/klog/v2/textlogger"
 )
 
-// witness notes, independently of the speaker, when packets for BFD arrived at the node, by the kernel's clock and the address that they
-// were for.
+// witness notes, independently of the speaker, when packets for BFD arrived at the node, by the
+// kernel's clock and the address that they were for.
 type witness struct {
 	t    testing.TB
 	fd   int
 	seen map[netip.Addr][]time.Time
 	all  int
-	// sent is when packets of sessions that are up last left, by the address that they came from, and pause the longest time between two.
+	// sent is when packets of sessions that are up last left, by the address that they came from,
+	// and pause the longest time between two.
 	sent  map[netip.Addr]time.Time
 	pause time.Duration
 }
@@ -101,8 +102,9 @@ func (a *alarms) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// judge compares the alarms of sessions whose names are their addresses with what the witness saw: an alarm was false if a packet had
-// arrived less than the detection time before. It returns how many there were.
+// judge compares the alarms of sessions whose names are their addresses with what the witness saw:
+// an alarm was false if a packet had arrived less than the detection time before. It returns how
+// many there were.
 func (a *alarms) judge(w *witness, detection time.Duration) (count int) {
 	w.t.Helper()
 	w.look()

@@ -5,32 +5,33 @@ import (
 	"time"
 )
 
-// queue orders sessions by when there is something to do for them; those for which there never is are not in it.
+// queue is a heap of sessions, ordered by when there is something to do for them next. It leaves
+// out those for which there is nothing to do.
 type queue []*runningSession
 
-// put moves a session to its place.
-func (q *queue) put(s *runningSession) {
-	at, ok := s.wakeAt()
+// put adds a session, or moves or removes it after its wakeAt has changed.
+func (q *queue) put(r *runningSession) {
+	at, ok := r.wakeAt()
 	switch {
-	case !ok && s.index >= 0:
-		heap.Remove(q, s.index)
-	case ok && s.index >= 0:
-		s.at = at
-		heap.Fix(q, s.index)
+	case !ok && r.index >= 0:
+		heap.Remove(q, r.index)
+	case ok && r.index >= 0:
+		r.at = at
+		heap.Fix(q, r.index)
 	case ok:
-		s.at = at
-		heap.Push(q, s)
+		r.at = at
+		heap.Push(q, r)
 	}
 }
 
-// remove takes a session out.
-func (q *queue) remove(s *runningSession) {
-	if s.index >= 0 {
-		heap.Remove(q, s.index)
+// remove removes a session.
+func (q *queue) remove(r *runningSession) {
+	if r.index >= 0 {
+		heap.Remove(q, r.index)
 	}
 }
 
-// next is when there is something to do, if there is.
+// next is when there is something to do next; false if there is nothing.
 func (q queue) next() (time.Time, bool) {
 	if len(q) == 0 {
 		return time.Time{}, false
@@ -38,7 +39,7 @@ func (q queue) next() (time.Time, bool) {
 	return q[0].at, true
 }
 
-// Len is for package heap, as are the others.
+// Len and the methods that follow are those of heap.Interface.
 func (q queue) Len() int { return len(q) }
 
 func (q queue) Less(i, j int) bool { return q[i].at.Before(q[j].at) }
@@ -48,19 +49,17 @@ func (q queue) Swap(i, j int) {
 	q[i].index, q[j].index = i, j
 }
 
-// Push is for package heap.
 func (q *queue) Push(x any) {
-	s := x.(*runningSession)
-	s.index = len(*q)
-	*q = append(*q, s)
+	r := x.(*runningSession)
+	r.index = len(*q)
+	*q = append(*q, r)
 }
 
-// Pop is for package heap.
 func (q *queue) Pop() any {
 	last := len(*q) - 1
-	s := (*q)[last]
+	r := (*q)[last]
 	(*q)[last] = nil
 	*q = (*q)[:last]
-	s.index = -1
-	return s
+	r.index = -1
+	return r
 }

@@ -49,7 +49,7 @@ func TestWhatCannotBeSentIsSentOnceItCan(t *testing.T) {
 				port := left.sessions[discriminator(left)].port
 				w.change(func() { left.refuse = err })
 				pass(2 * time.Second)
-				if s := left.is(Init); !errors.Is(s.Err, err) { // it hears the neighbour, which does not hear it
+				if s := left.is(Init); !errors.Is(s.Err, err) { // it hears the peer, which does not hear it
 					t.Errorf("%+v", s)
 				}
 				w.change(func() { left.refuse = nil })

@@ -6,91 +6,110 @@ import (
 	"time"
 )
 
-// runningSession is a session at work: its machine, where it sends, and what has happened to it.
+// runningSession is a Session at work: its machine, its sender, and what has happened to it.
 type runningSession struct {
 	*machine
 	name   string
 	config Session
 	since  time.Time
-	// removeAt is when the neighbour has been told for long enough that the session was ended on purpose; zero if it was not.
+	// removeAt is when the peer has been told for long enough that the session was ended on
+	// purpose. It is zero unless the session was.
 	removeAt time.Time
 
 	sender sender
-	port   uint16 // from which it sends; 0 if it never did
+	port   uint16 // the source port; 0 before the first packet
 
 	failures                uint64
 	lastDetection           time.Duration
 	sent, received, refused uint64
-	// sendErr is why the last packet could not be sent, and refuseErr why the neighbour's last one was not taken.
+	// sendErr is why the last packet could not be sent. refuseErr is why the peer's last packet was
+	// refused.
 	sendErr, refuseErr error
 
-	// at and place are the queue's.
+	// at and index are the queue's.
 	at    time.Time
 	index int
 }
 
 func newRunningSession(name string, config Session, discriminator uint32, now time.Time) *runningSession {
-	p := &runningSession{machine: newMachine(discriminator, rand.Float64), name: name, since: now, index: -1}
-	p.reconfigure(config)
-	return p
+	r := &runningSession{machine: newMachine(discriminator, rand.Float64), name: name, since: now, index: -1}
+	r.reconfigure(config)
+	return r
 }
 
-func (p *runningSession) reconfigure(config Session) {
-	p.config = config
-	p.configure(config.Transmit, config.Receive, config.Multiplier, config.Passive)
+func (r *runningSession) reconfigure(config Session) {
+	r.config = config
+	r.configure(config.Transmit, config.Receive, config.Multiplier, config.Passive)
 }
 
-// shutDown ends the session on purpose. The neighbour is told for as long as it may take to notice by itself (RFC 5880, section 6.8.16),
-// unless it was never heard.
-func (p *runningSession) shutDown(now time.Time) {
-	p.removeAt = now
-	if p.remote != 0 {
-		p.setAdminDown()
-		p.removeAt = now.Add(time.Duration(p.multiplier) * p.transmitInterval())
+// shutDown ends the session on purpose. The peer is told so for the length of its detection time
+// (RFC 5880, section 6.8.16), unless it was never heard.
+func (r *runningSession) shutDown(now time.Time) {
+	r.removeAt = now
+	if r.remote.discriminator != 0 {
+		r.setAdminDown()
+		r.removeAt = now.Add(time.Duration(r.multiplier) * r.transmitInterval())
 	}
 }
 
-// wakeAt is when there is something to do for the session.
-func (p *runningSession) wakeAt() (time.Time, bool) {
-	at, ok := p.machine.wakeAt()
-	if !p.removeAt.IsZero() && (!ok || p.removeAt.Before(at)) {
-		return p.removeAt, true
+// wakeAt is when there is something to do for the session next; false if there is nothing.
+func (r *runningSession) wakeAt() (time.Time, bool) {
+	at, ok := r.machine.wakeAt()
+	if !r.removeAt.IsZero() && (!ok || r.removeAt.Before(at)) {
+		return r.removeAt, true
 	}
 	return at, ok
 }
 
-func (p *runningSession) status() Status {
+func (r *runningSession) status() Status {
 	status := Status{
-		Name:             p.name,
-		State:            p.state,
-		Since:            p.since,
-		Diagnostic:       p.diagnostic,
-		RemoteState:      p.remoteState,
-		RemoteDiagnostic: p.remoteDiagnostic,
-		Failures:         p.failures,
-		Transmit:         p.transmitInterval(),
-		LastDetection:    p.lastDetection,
-		Sent:             p.sent,
-		Received:         p.received,
-		Refused:          p.refused,
-		Err:              p.sendErr,
+		Name:             r.name,
+		State:            r.state,
+		Since:            r.since,
+		Diagnostic:       r.diagnostic,
+		RemoteState:      r.remote.state,
+		RemoteDiagnostic: r.remote.diagnostic,
+		Failures:         r.failures,
+		Transmit:         r.transmitInterval(),
+		LastDetection:    r.lastDetection,
+		Sent:             r.sent,
+		Received:         r.received,
+		Refused:          r.refused,
+		Err:              r.sendErr,
 	}
-	if p.remote != 0 {
-		status.Detection = p.detectionTime()
+	if r.remote.discriminator != 0 {
+		status.Detection = r.detectionTime()
 	}
 	if status.Err == nil {
-		status.Err = p.refuseErr
+		status.Err = r.refuseErr
 	}
 	return status
 }
 
-// validate is why a packet of the neighbour is not taken, if it is not.
-func (p *runningSession) validate(c packet, ttl uint8) error {
+// validate returns why a packet of the peer is refused; nil if it is not.
+func (r *runningSession) validate(p packet, ttl uint8) error {
 	switch {
-	case ttl < p.config.MinimumTTL:
-		return fmt.Errorf("%w: they arrive with TTL %d, and %d is the least", ErrTTL, ttl, p.config.MinimumTTL)
-	case c.authenticated:
+	case ttl < r.config.MinimumTTL:
+		return fmt.Errorf("%w: they arrive with TTL %d, and %d is the least", ErrTTL, ttl, r.config.MinimumTTL)
+	case p.authenticated:
 		return ErrAuthentication
 	}
 	return nil
+}
+
+// moreSpecificThan says whether a packet that may be for either of two sessions is for this one,
+// because it says more about where its packets arrive.
+func (r *runningSession) moreSpecificThan(o *runningSession) bool {
+	if r.config.Local.IsValid() != o.config.Local.IsValid() {
+		return r.config.Local.IsValid()
+	}
+	return r.config.Interface != "" && o.config.Interface == ""
+}
+
+// closeSender closes the sender if there is one. The next packet opens another.
+func (r *runningSession) closeSender() {
+	if r.sender != nil {
+		r.sender.close()
+		r.sender = nil
+	}
 }

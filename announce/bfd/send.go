@@ -5,41 +5,42 @@ import (
 	"fmt"
 )
 
-// Source ports are from the dynamic range, and each session has its own (RFC 5881, section 4).
+// The source ports of sessions are dynamic ports, a different one for each (RFC 5881, section 4).
 const firstPort, lastPort = 49152, 65535
 
-// send sends a packet of a session, unless nobody could hear the answer.
-func (s *Speaker) send(p *runningSession, packet packet) {
-	if e := s.listeners[p.config.service()]; e == nil || e.listener == nil {
+// send sends a packet of a session. It does nothing if no listener could receive an answer.
+func (s *Speaker) send(r *runningSession, packet packet) {
+	if l := s.listeners[r.config.service()]; l == nil || l.listener == nil {
 		return
 	}
-	err := s.dial(p)
+	err := s.dial(r)
 	if err == nil {
 		var b [packetSize]byte
-		err = p.sender.send(packet.append(b[:0]))
+		err = r.sender.send(packet.append(b[:0]))
 		switch {
 		case err == nil || errors.Is(err, ErrNotListening):
-			p.sent++
+			r.sent++
 		case !errors.Is(err, errLost):
-			p.closeSender() // the next time, there may be another interface or source address
+			r.closeSender() // the next one may have another interface or source address
 		}
 	}
-	s.setError(&p.sendErr, err)
+	s.setError(&r.sendErr, err)
 }
 
-// dial sees to it that a session has a sender, from the same port as before if it can be.
-func (s *Speaker) dial(p *runningSession) error {
-	if p.sender != nil {
+// dial opens the sender of a session if it has none. It uses the same source port as before if it
+// can.
+func (s *Speaker) dial(r *runningSession) error {
+	if r.sender != nil {
 		return nil
 	}
-	port := p.port
+	port := r.port
 	for range lastPort - firstPort + 2 {
 		if port == 0 {
 			port = s.nextPort()
 		}
-		sender, err := s.sockets.dial(p.config, port)
+		sender, err := s.sockets.dial(r.config, port)
 		if err == nil {
-			p.sender, p.port = sender, port
+			r.sender, r.port = sender, port
 			return nil
 		}
 		if !errors.Is(err, errSourcePortTaken) {
@@ -50,7 +51,7 @@ func (s *Speaker) dial(p *runningSession) error {
 	return fmt.Errorf("%w, and so are all others", errSourcePortTaken)
 }
 
-// nextPort is a source port that no session has taken since all the others were.
+// nextPort returns the source ports in turn.
 func (s *Speaker) nextPort() uint16 {
 	if s.port < firstPort || s.port == lastPort {
 		s.port = firstPort
@@ -58,12 +59,4 @@ func (s *Speaker) nextPort() uint16 {
 		s.port++
 	}
 	return s.port
-}
-
-// closeSender closes the sender.
-func (p *runningSession) closeSender() {
-	if p.sender != nil {
-		p.sender.close()
-		p.sender = nil
-	}
 }

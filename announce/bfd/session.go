@@ -7,29 +7,36 @@ import (
 	"time"
 )
 
-// Session is what is wanted of a session with a neighbour. Those with the same Peer, Local, Interface and MultiHop are the same
-// session; whatever else differs changes without an interruption.
+// Session is the configuration of a session with a peer. Two with the same Peer, Local, Interface
+// and MultiHop are the same session: if only other fields differ, the session changes without an
+// interruption.
 type Session struct {
-	// Peer is the address of the neighbour. A zone is the same as Interface.
+	// Peer is the address of the peer. A zone means the same as Interface.
 	Peer netip.Addr
-	// Local is the address to send from, and to be addressed by. Not valid leaves it to the routes at the time when the session's socket
-	// is opened, and to the neighbour as far as no other session with it has the address.
+	// Local is the address to send from, at which the peer's packets arrive. If it is not valid,
+	// the routes decide the source address when the session's socket is opened, and the peer's
+	// packets may arrive at any address that no other session with it has.
 	Local netip.Addr
-	// Interface is the network interface that the neighbour is on. Needed if Peer is an IPv6 link-local address; otherwise empty leaves
-	// it to the routes. It does not go with MultiHop.
+	// Interface is the network interface that the peer is on. It is needed if Peer is an IPv6
+	// link-local address. Otherwise, empty leaves it to the routes. It cannot be combined with
+	// MultiHop.
 	Interface string
-	// MultiHop is for a neighbour that may be behind routers (RFC 5883). Otherwise packets that have passed a router are refused.
+	// MultiHop is for a peer that may be behind routers (RFC 5883). Without it, packets that a
+	// router has forwarded are refused.
 	MultiHop bool
-	// MinimumTTL is the least TTL or hop limit with which packets of a MultiHop neighbour may arrive: 255 less the routers on the way, if
-	// the neighbour begins with 255, as FRR does; BIRD 2.0 begins with 64. Default 254.
+	// MinimumTTL is the least TTL or hop limit with which packets of a MultiHop peer may arrive. It
+	// is 255 less the number of routers on the way if the peer sends with 255, as FRR does; BIRD
+	// 2.0 sends with 64. Default 254.
 	MinimumTTL uint8
-	// Transmit and Receive are how often packets are to be sent and can be received at most: the slower of Transmit and of what the
-	// neighbour can receive counts, and the same for the other direction. From 10 ms to 60 s, in whole microseconds. Default 300 ms.
+	// Transmit is the interval at which packets are to be sent (bfd.DesiredMinTxInterval), and
+	// Receive the shortest interval at which they can be received (bfd.RequiredMinRxInterval). In
+	// each direction, the longer one of the sender's and the receiver's interval counts. From 10 ms
+	// to 60 s, in whole microseconds. Default 300 ms.
 	Transmit, Receive time.Duration
-	// Multiplier is how many packets have to be missing for the neighbour to take the path for dead; the neighbour's own counts for this
-	// side. Default 3.
+	// Multiplier is how many packets must be missing until the peer goes down (bfd.DetectMult). For
+	// this side, the peer's own multiplier counts. Default 3.
 	Multiplier uint8
-	// Passive leaves it to the neighbour to begin. At most one of the two may be passive.
+	// Passive is the passive role: the peer begins. At most one of the two may have it.
 	Passive bool
 }
 
@@ -44,27 +51,27 @@ const (
 
 // Errors of a Status.
 var (
-	// ErrPortTaken says that another program on this node receives what is for BFD, such as a routing daemon. The session works as soon
-	// as that ends.
+	// ErrPortTaken says that another program on this node, such as a routing daemon, receives the
+	// packets of BFD. The session works as soon as that program ends.
 	ErrPortTaken = errors.New("another program on this node has taken the UDP port of BFD")
-	// ErrDuplicate says that an older session, or one whose name comes first, is the same one.
-	ErrDuplicate = errors.New("another session has the same neighbour")
+	// ErrDuplicate says that an older session, or one whose name sorts first, is the same session.
+	ErrDuplicate = errors.New("another session has the same peer")
 	// ErrInvalid says that a Session contradicts itself.
 	ErrInvalid = errors.New("invalid session")
-	// ErrAuthentication says that the neighbour's packets are authenticated, which is not supported.
-	ErrAuthentication = errors.New("the neighbour asks for authentication, which is not supported")
-	// ErrTTL says that the neighbour's packets have passed more routers than allowed.
-	ErrTTL = errors.New("packets of the neighbour have come too far")
-	// ErrNotListening says that the neighbour's host answers that nothing there speaks BFD.
-	ErrNotListening = errors.New("the neighbour does not speak BFD")
+	// ErrAuthentication says that the peer's packets are authenticated, which is not supported.
+	ErrAuthentication = errors.New("the peer asks for authentication, which is not supported")
+	// ErrTTL says that the peer's packets have passed more routers than allowed.
+	ErrTTL = errors.New("packets of the peer have passed too many routers")
+	// ErrNotListening says that the peer's host refuses the packets: no program there speaks BFD.
+	ErrNotListening = errors.New("the peer does not speak BFD")
 )
 
-// normalized fills in what is left to default.
+// normalized returns the session with all defaults.
 func (s Session) normalized() (Session, error) {
 	if zone := s.Peer.Zone(); zone != "" && s.Interface == "" {
 		s.Interface = zone
 	} else if zone != "" && zone != s.Interface {
-		return s, fmt.Errorf("%w: the neighbour is on interface %s and on %s", ErrInvalid, zone, s.Interface)
+		return s, fmt.Errorf("%w: the peer is on interface %s and on %s", ErrInvalid, zone, s.Interface)
 	}
 	s.Peer, s.Local = s.Peer.Unmap().WithZone(""), s.Local.Unmap().WithZone("")
 	if s.MinimumTTL == 0 {
@@ -86,7 +93,8 @@ func (s Session) normalized() (Session, error) {
 	return s, s.validate()
 }
 
-// RemoteDetectionTime is how long the neighbour waits for a packet before it takes the path for dead, if it can receive as often as Transmit.
+// RemoteDetectionTime is the peer's detection time (RFC 5880, section 6.8.4): how long it waits for
+// a packet until it goes down. That is so if the peer can receive at the interval Transmit.
 func (s Session) RemoteDetectionTime() time.Duration {
 	s, _ = s.normalized()
 	return time.Duration(s.Multiplier) * s.Transmit
@@ -98,11 +106,11 @@ func (s Session) validate() error {
 	}
 	switch {
 	case !s.Peer.IsValid() || s.Peer.IsUnspecified() || s.Peer.IsMulticast():
-		return invalid("the neighbour has no address")
+		return invalid("the peer has no address")
 	case s.Local.IsValid() && s.Local.Is4() != s.Peer.Is4():
 		return invalid("%s and %s are of different families", s.Local, s.Peer)
 	case s.MultiHop && s.Interface != "":
-		return invalid("a neighbour that is several hops away is not on interface %s", s.Interface)
+		return invalid("a peer that is several hops away is not on interface %s", s.Interface)
 	case s.Peer.IsLinkLocalUnicast() && s.Peer.Is6() && s.Interface == "":
 		return invalid("the link-local address %s needs an interface", s.Peer)
 	}
@@ -114,7 +122,7 @@ func (s Session) validate() error {
 	return nil
 }
 
-// path is what makes a session another one if it changes.
+// path is what identifies a session: if it changes, it is another session.
 type path struct {
 	peer, local netip.Addr
 	ifi         string
@@ -123,14 +131,14 @@ type path struct {
 
 func (s Session) path() path { return path{s.Peer, s.Local, s.Interface, s.MultiHop} }
 
-// overlaps tells whether a packet can be for either of two paths.
+// overlaps says whether a packet can be for either of two paths.
 func (p path) overlaps(o path) bool {
 	return p.peer == o.peer && p.multiHop == o.multiHop &&
 		(p.local == o.local || !p.local.IsValid() || !o.local.IsValid()) &&
 		(p.ifi == o.ifi || p.ifi == "" || o.ifi == "")
 }
 
-// service is where the packets of a session arrive, besides those of others.
+// service is the service at which the packets of the session arrive.
 func (s Session) service() service { return service{six: s.Peer.Is6(), multiHop: s.MultiHop} }
 
 // Status is how a session is doing.
@@ -138,24 +146,29 @@ type Status struct {
 	// Name is the session's in Set.
 	Name  string
 	State State
-	// Since is when State changed last, or the session was added.
+	// Since is when State changed last, or when the session was added.
 	Since time.Time
-	// Diagnostic is why this side left the state Up last.
+	// Diagnostic is why this side left the state Up the last time.
 	Diagnostic Diagnostic
-	// RemoteState and RemoteDiagnostic are what the neighbour said last; AdminDown is that it ended the session on purpose, which is no
-	// failure of the path (RFC 5882, section 3.2). RemoteState is Down before it has said anything.
+	// RemoteState and RemoteDiagnostic are from the peer's last packet. AdminDown says that the
+	// peer ended the session on purpose, which is no failure of the path (RFC 5882, section 3.2).
+	// RemoteState is Down before the first packet.
 	RemoteState      State
 	RemoteDiagnostic Diagnostic
-	// Failures is how often the session has left the state Up but for the neighbour ending it on purpose.
+	// Failures is how often the session has left the state Up, unless the peer ended it on purpose.
 	Failures uint64
-	// Transmit is how often packets are sent now, less up to a quarter so that sessions do not beat in time, and Detection how long the
-	// neighbour may be silent.
+	// Transmit is the present interval at which packets are sent, before jitter takes off up to a
+	// quarter. Detection is the present detection time: how long no packet of the peer may arrive.
+	// It is 0 while the peer is not heard.
 	Transmit, Detection time.Duration
-	// LastDetection is how long the neighbour had been silent when that was last noticed in the state Up; 0 if it never was.
+	// LastDetection is for how long no packet of the peer had arrived when the detection time last
+	// expired in the state Up. It is 0 if that never happened.
 	LastDetection time.Duration
-	// Sent, Received and Refused count packets: those that left, and those of this neighbour that were taken and that were not.
+	// Sent counts the packets that left. Received and Refused count those of this peer that were
+	// handled and refused.
 	Sent, Received, Refused uint64
-	// Err is what keeps the session from working as far as is known: an error of this side, or why the neighbour's last packet was
-	// refused; nil if nothing does. See ErrPortTaken and the others.
+	// Err is what keeps the session from working, as far as is known: an error of this side, or why
+	// the peer's last packet was refused. It is nil if nothing does. See ErrPortTaken and the
+	// others.
 	Err error
 }

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// station is a socket on a host that takes the part of a neighbour.
+// station is a socket on a host that plays a peer.
 type station struct {
 	t    testing.TB
 	fd   int
@@ -157,7 +157,7 @@ func TestLinkLocalNeighboursOfSeveralInterfacesAreToldApart(t *testing.T) {
 	link, err := routers[1].nl.LinkByName("eth0")
 	must(t, err)
 	stations[1].send(first.from, link.Attrs().Index, packet{state: Down, multiplier: 3, myDiscriminator: 7, desiredMinTx: time.Second, requiredMinRx: time.Second})
-	expect(t, s, "the second session alone to hear its neighbour", func(s Status) bool { return (s.State == Init) == (s.Name == "eth1") })
+	expect(t, s, "the second session alone to hear its peer", func(s Status) bool { return (s.State == Init) == (s.Name == "eth1") })
 	answer := stations[1].receive()
 	for answer.state == Down { // from before it heard
 		answer = stations[1].receive()

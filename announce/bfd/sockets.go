@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// service is where packets arrive: one UDP port of one family, for all sessions of its kind.
+// service is a UDP port of one family, at which the packets of all sessions of a kind arrive.
 type service struct{ six, multiHop bool }
 
-// port is the one that packets are sent to.
+// port is the destination port of the packets.
 func (s service) port() uint16 {
 	if s.multiHop {
 		return 4784 // RFC 5883, section 5
@@ -17,22 +17,24 @@ func (s service) port() uint16 {
 	return 3784 // RFC 5881, section 4
 }
 
-// services are all that there are.
+// services are all services that there are.
 var services = [...]service{{false, false}, {false, true}, {true, false}, {true, true}}
 
-// sockets are what is needed of the operating system, by one goroutine but for wake.
+// sockets is what a Speaker needs of the operating system. Only wake may be called by several
+// goroutines.
 type sockets interface {
-	// listen opens a listener. It fails with ErrPortTaken if another program has the port.
+	// listen opens a listener. It returns ErrPortTaken if another program has the port.
 	listen(service) (listener, error)
-	// dial opens a sender for a session from a source port. It fails with errSourcePortTaken if that is taken.
+	// dial opens a sender for a session, with that source port. It returns errSourcePortTaken if
+	// the port is taken.
 	dial(Session, uint16) (sender, error)
 	// index returns the index of the interface with that name.
 	index(name string) (int, error)
-	// wait returns when there is something to receive, at the given time if that is not zero, or when wake was called since it returned
-	// last, and sometimes for no reason.
+	// wait returns if there is something to receive, at the given time unless that is zero, or if
+	// wake was called since the last wait. It may also return for no reason.
 	wait(until time.Time)
 	wake()
-	// close is for when all listeners and senders are closed.
+	// close must be called after all listeners and senders are closed.
 	close()
 }
 
@@ -45,8 +47,9 @@ type listener interface {
 
 // sender sends for one session.
 type sender interface {
-	// send does not wait. It returns ErrNotListening if it has sent, but the neighbour's host refused what was sent before, and errLost
-	// if it has not, and the next time may be better.
+	// send does not wait. It returns ErrNotListening if the packet was sent, but the peer's host
+	// has refused an earlier one. It returns errLost if the packet was not sent, and another
+	// attempt may succeed.
 	send(b []byte) error
 	close()
 }

@@ -11,17 +11,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pollSockets are the sockets of the network namespace that its thread is in.
+// pollSockets are UDP sockets in the network namespace of its thread, which waits for them by ppoll.
 type pollSockets struct {
-	// event is readable after wake.
+	// event is an eventfd. It is readable after wake.
 	event     int
 	listeners []*udpListener
 	polled    []unix.PollFd
 }
 
-// attach returns them for the calling goroutine, which keeps its thread until it ends. That thread waits by itself and not by Go's
-// poller, so that nothing but the kernel stands between what arrives and who takes it, and goes before others on a busy node as far as
-// this process may ask for that.
+// attach returns the sockets for the calling goroutine, and locks the goroutine to its thread. The
+// thread waits in the kernel and not in Go's poller, so that no other goroutine delays it. It gets
+// a high priority on a busy node if this process may set one.
 func attach() (sockets, error) {
 	runtime.LockOSThread()
 	unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), -20)
@@ -33,7 +33,7 @@ func attach() (sockets, error) {
 }
 
 func (u *pollSockets) wake() {
-	unix.Write(u.event, binary.NativeEndian.AppendUint64(nil, 1)) // which fails only if there are very many already
+	unix.Write(u.event, binary.NativeEndian.AppendUint64(nil, 1)) // fails only if the counter is full, and thus readable
 }
 
 func (u *pollSockets) close() { unix.Close(u.event) }
@@ -55,18 +55,20 @@ func (u *pollSockets) wait(until time.Time) {
 }
 
 const (
-	// classSelector6 is the DSCP of routing protocols, CS6, in its place in the header.
+	// classSelector6 is CS6, the DSCP of routing protocols (RFC 4594), as the traffic class octet.
 	classSelector6 = 6 << 5
-	// priority has packets leave a congested interface before those of others. It is the highest that needs no privilege.
+	// priority has packets leave a congested interface before others. It is the highest that needs
+	// no privilege.
 	priority = 6
-	// bufferSize is for what arrives while this process waits for a processor: thousands of packets.
+	// bufferSize has room for the thousands of packets that may arrive while this process waits for
+	// a processor.
 	bufferSize = 4 << 20
 )
 
-// option is one of a socket.
+// option is a socket option.
 type option struct{ level, name, value int }
 
-// open opens a socket of the family of an address.
+// open opens a UDP socket for IPv4, or for IPv6 if six is set.
 func open(six bool, options ...option) (int, error) {
 	family := unix.AF_INET
 	if six {
@@ -96,7 +98,7 @@ func (u *pollSockets) listen(s service) (listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open a socket for BFD: %w", err)
 	}
-	unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, bufferSize) // past the limit of the system, if this process may
+	unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, bufferSize) // beyond net.core.rmem_max, if this process may
 	if err := unix.Bind(fd, sockaddr(any, s.port(), 0)); err != nil {
 		unix.Close(fd)
 		if err == unix.EADDRINUSE {
@@ -109,7 +111,7 @@ func (u *pollSockets) listen(s service) (listener, error) {
 	return l, nil
 }
 
-// udpListener is a listener on a real socket.
+// udpListener is a listener on a UDP socket.
 type udpListener struct {
 	sockets *pollSockets
 	fd      int
@@ -137,7 +139,7 @@ func (l *udpListener) receive() (datagram, bool) {
 	}
 }
 
-// read reads what the kernel says of the datagram.
+// read reads the control messages of the kernel about the datagram.
 func (d *datagram) read(controls []byte) {
 	for len(controls) > 0 {
 		header, data, rest, err := unix.ParseOneSocketControlMessage(controls)
@@ -184,8 +186,8 @@ func (u *pollSockets) index(name string) (int, error) {
 	return int(request.Uint32()), nil
 }
 
-// dial connects the socket, so that the kernel tells when the neighbour's host refuses what is sent, and lets nobody else's packets
-// pile up in it.
+// dial opens a socket and connects it. So the kernel reports if the peer's host refuses packets,
+// and no packets of other hosts fill the socket's buffer.
 func (u *pollSockets) dial(s Session, port uint16) (sender, error) {
 	var ifi int
 	if s.Interface != "" {
@@ -203,7 +205,7 @@ func (u *pollSockets) dial(s Session, port uint16) (sender, error) {
 	if s.Local.IsValid() {
 		local = s.Local
 	}
-	// The class of IPv4 sets the priority too, and so has to come first.
+	// IP_TOS also sets the priority, so SO_PRIORITY has to come after it.
 	fd, err := open(s.Peer.Is6(), append(options, option{unix.SOL_SOCKET, unix.SO_PRIORITY, priority})...)
 	if err != nil {
 		return nil, fmt.Errorf("open a socket to send to %s: %w", s.Peer, err)
@@ -237,7 +239,7 @@ func sockaddr(addr netip.Addr, port uint16, ifi int) unix.Sockaddr {
 	return s
 }
 
-// udpSender is a sender on a real socket, by its descriptor.
+// udpSender is a sender on a UDP socket: its file descriptor.
 type udpSender int
 
 func (s udpSender) send(b []byte) error {
@@ -252,7 +254,7 @@ func (s udpSender) send(b []byte) error {
 		case err == unix.EINTR:
 			continue
 		case err == unix.ECONNREFUSED && !refused:
-			refused = true // that was about an earlier packet, and this one has not left
+			refused = true // the error is about an earlier packet, and this one was not sent
 			continue
 		case err == unix.EAGAIN || err == unix.ENOBUFS || err == unix.EPERM || err == unix.ECONNREFUSED:
 			return fmt.Errorf("%w: %w", errLost, err)

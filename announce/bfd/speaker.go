@@ -16,39 +16,40 @@ import (
 	"github.com/clarionlb/clarion/internal/notify"
 )
 
-// Speaker runs sessions with any number of neighbours.
+// Speaker runs sessions with any number of peers.
 type Speaker struct {
 	attach  func() (sockets, error)
 	changed notify.Signal
 
 	mu     sync.Mutex
 	logger klog.Logger
-	// sockets are there while it runs.
+	// sockets is nil unless the Speaker runs.
 	sockets sockets
-	// sessions are the sessions by discriminator, those that are being ended included; named are the others.
+	// sessions are all sessions by local discriminator, those that are being ended included.
 	sessions map[uint32]*runningSession
-	named    map[string]*runningSession
-	// paths are the sessions by where their packets come from.
+	// named are the sessions of the last Set, by name.
+	named map[string]*runningSession
+	// paths are all sessions by the origin of their packets.
 	paths map[origin][]*runningSession
-	// refused are why sessions could not be added.
-	refused map[string]refusal
-	queue   queue
+	// rejected are the sessions of the last Set that could not be added, by name.
+	rejected map[string]rejection
+	queue    queue
 
 	listeners map[service]*serviceListener
-	// listenAt is when to see again whether the listeners are those that are needed; zero if they are.
+	// listenAt is when to call listen again; zero if the listeners are those that are needed.
 	listenAt time.Time
-	// port is where to begin to look for a free source port.
+	// port is the source port that nextPort has returned last.
 	port uint16
 }
 
-// origin is where packets come from.
+// origin is where packets come from: the service at which they arrive, and the address of the peer.
 type origin struct {
 	service service
 	peer    netip.Addr
 }
 
-// refusal is a session that cannot be.
-type refusal struct {
+// rejection is why a session could not be added.
+type rejection struct {
 	err   error
 	since time.Time
 }
@@ -63,38 +64,41 @@ func newSpeaker(attach func() (sockets, error)) *Speaker {
 		sessions:  map[uint32]*runningSession{},
 		named:     map[string]*runningSession{},
 		paths:     map[origin][]*runningSession{},
-		refused:   map[string]refusal{},
+		rejected:  map[string]rejection{},
 		listeners: map[service]*serviceListener{},
 		port:      firstPort + uint16(rand.IntN(lastPort-firstPort+1)),
 	}
 }
 
-// Changed receives after a session was added or removed, or its State, its Err or in the state Up its Detection has changed; several
-// changes may come as one. Failures tells if one has gone down and come up again meanwhile.
+// Changed receives after a session was added or removed, after its State or its Err has changed,
+// and after its Detection has changed in the state Up. Several changes may come as one. Failures
+// shows whether a session has gone down and come up again meanwhile.
 func (s *Speaker) Changed() <-chan struct{} { return s.changed }
 
-// Sessions returns how all sessions are doing, by name. Those that are not in the last Set are left out.
+// Sessions returns the statuses of the sessions of the last Set, sorted by name.
 func (s *Speaker) Sessions() []Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	statuses := make([]Status, 0, len(s.named)+len(s.refused))
-	for _, p := range s.named {
-		status := p.status()
-		if ear := s.listeners[p.config.service()]; ear != nil && ear.err != nil {
-			status.Err = ear.err
+	statuses := make([]Status, 0, len(s.named)+len(s.rejected))
+	for _, r := range s.named {
+		status := r.status()
+		if l := s.listeners[r.config.service()]; l != nil && l.err != nil {
+			status.Err = l.err
 		}
 		statuses = append(statuses, status)
 	}
-	for name, refusal := range s.refused {
-		statuses = append(statuses, Status{Name: name, State: Down, RemoteState: Down, Since: refusal.since, Err: refusal.err})
+	for name, rejection := range s.rejected {
+		statuses = append(statuses, Status{Name: name, State: Down, RemoteState: Down, Since: rejection.since, Err: rejection.err})
 	}
 	slices.SortFunc(statuses, func(a, b Status) int { return strings.Compare(a.Name, b.Name) })
 	return statuses
 }
 
-// Set says which sessions there are to be, by name. Those that are as before go on undisturbed; changed intervals are agreed on with
-// the neighbour without an interruption. Those that are not there any more are ended, and their neighbours told that this is no failure,
-// as long as Run goes on. One that cannot be, or contradicts itself, says so in its Status and leaves the others alone.
+// Set says which sessions there are to be, by name. Each call names all of them. Nothing changes
+// for those that are as before. Changed intervals are negotiated with the peer without an
+// interruption. Missing sessions are ended, and as long as Run goes on, their peers are told that
+// this is no failure. For a session that is invalid or a duplicate, the Status says so; the others
+// are not affected.
 func (s *Speaker) Set(sessions map[string]Session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -103,17 +107,17 @@ func (s *Speaker) Set(sessions map[string]Session) {
 	for name, session := range sessions {
 		configs[name], errs[name] = session.normalized()
 	}
-	for name, p := range s.named {
-		if config, ok := configs[name]; !ok || errs[name] != nil || config.path() != p.config.path() {
-			s.shutDown(p, now)
+	for name, r := range s.named {
+		if config, ok := configs[name]; !ok || errs[name] != nil || config.path() != r.config.path() {
+			s.shutDown(r, now)
 		}
 	}
-	refused := map[string]refusal{}
+	rejected := map[string]rejection{}
 	for _, name := range slices.Sorted(maps.Keys(configs)) {
-		if p := s.named[name]; p != nil && errs[name] == nil {
-			if p.config != configs[name] {
-				p.reconfigure(configs[name])
-				s.queue.put(p)
+		if r := s.named[name]; r != nil && errs[name] == nil {
+			if r.config != configs[name] {
+				r.reconfigure(configs[name])
+				s.queue.put(r)
 			}
 			continue
 		}
@@ -123,28 +127,28 @@ func (s *Speaker) Set(sessions map[string]Session) {
 		}
 		if err != nil {
 			since := now
-			if before, ok := s.refused[name]; ok {
+			if before, ok := s.rejected[name]; ok {
 				since = before.since
 			}
-			refused[name] = refusal{err, since}
+			rejected[name] = rejection{err, since}
 		}
 	}
-	if !maps.EqualFunc(refused, s.refused, func(a, b refusal) bool { return a.err.Error() == b.err.Error() }) {
+	if !maps.EqualFunc(rejected, s.rejected, func(a, b rejection) bool { return a.err.Error() == b.err.Error() }) {
 		s.changed.Notify()
 	}
-	s.refused = refused
+	s.rejected = rejected
 	s.listenAt = now
 	s.wake()
 }
 
-// add begins a session, unless it is there already by another name.
+// add begins a session. It returns an error if the same session exists by another name.
 func (s *Speaker) add(name string, config Session, now time.Time) error {
 	at := origin{config.service(), config.Peer}
 	for _, other := range slices.Clone(s.paths[at]) {
-		switch leaving := !other.removeAt.IsZero(); {
-		case leaving && other.config.path().overlaps(config.path()):
-			s.remove(other) // the neighbour would take its last words for those of the new one
-		case !leaving && other.config.path() == config.path():
+		switch ending := !other.removeAt.IsZero(); {
+		case ending && other.config.path().overlaps(config.path()):
+			s.remove(other) // the peer would take the other's last packets for those of the new session
+		case !ending && other.config.path() == config.path():
 			return fmt.Errorf("%w: %s", ErrDuplicate, other.name)
 		}
 	}
@@ -152,41 +156,42 @@ func (s *Speaker) add(name string, config Session, now time.Time) error {
 	for discriminator == 0 || s.sessions[discriminator] != nil {
 		discriminator = rand.Uint32()
 	}
-	p := newRunningSession(name, config, discriminator, now)
-	s.sessions[discriminator] = p
-	s.named[name] = p
-	s.paths[at] = append(s.paths[at], p)
-	s.queue.put(p)
+	r := newRunningSession(name, config, discriminator, now)
+	s.sessions[discriminator] = r
+	s.named[name] = r
+	s.paths[at] = append(s.paths[at], r)
+	s.queue.put(r)
 	s.changed.Notify()
 	return nil
 }
 
-// shutDown has a session take its leave.
-func (s *Speaker) shutDown(p *runningSession, now time.Time) {
-	delete(s.named, p.name)
-	p.shutDown(now)
-	s.queue.put(p)
+// shutDown ends a session on purpose.
+func (s *Speaker) shutDown(r *runningSession, now time.Time) {
+	delete(s.named, r.name)
+	r.shutDown(now)
+	s.queue.put(r)
 	s.changed.Notify()
 }
 
-// remove drops a session.
-func (s *Speaker) remove(p *runningSession) {
-	delete(s.sessions, p.local)
-	at := origin{p.config.service(), p.config.Peer}
-	s.paths[at] = slices.DeleteFunc(s.paths[at], func(o *runningSession) bool { return o == p })
+// remove removes a session at once.
+func (s *Speaker) remove(r *runningSession) {
+	delete(s.sessions, r.local)
+	at := origin{r.config.service(), r.config.Peer}
+	s.paths[at] = slices.DeleteFunc(s.paths[at], func(o *runningSession) bool { return o == r })
 	if len(s.paths[at]) == 0 {
 		delete(s.paths, at)
 	}
-	s.queue.remove(p)
-	p.closeSender()
+	s.queue.remove(r)
+	r.closeSender()
 	s.listenAt = time.Now()
 }
 
-// Run holds the sessions until the context ends, and then returns nil; or an error if it cannot begin. Neighbours are not told that it
-// ends: to them that looks like a failure, and they know best what it means together with the end of what else goes over the path.
+// Run runs the sessions until the context ends, and then returns nil. It returns an error if it
+// cannot begin. Peers are not told of the end. It looks like a failure to them, and they know best
+// what that means together with the end of what else goes over the path.
 func (s *Speaker) Run(ctx context.Context) error {
 	done := make(chan error)
-	go func() { done <- s.run(ctx) }() // what it does to its thread ends with it
+	go func() { done <- s.run(ctx) }() // the priority of its thread ends with it
 	return <-done
 }
 
@@ -210,14 +215,14 @@ func (s *Speaker) run(ctx context.Context) error {
 	return nil
 }
 
-// wake has Run look after what has changed.
+// wake has Run take its next step at once.
 func (s *Speaker) wake() {
 	if s.sockets != nil {
 		s.sockets.wake()
 	}
 }
 
-// step does what is due, and returns when to come back at the latest; zero if not before something happens.
+// step does what is due. It returns when to call it again; zero if only when something arrives.
 func (s *Speaker) step() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -225,9 +230,10 @@ func (s *Speaker) step() time.Time {
 	if !s.listenAt.IsZero() && !now.Before(s.listenAt) {
 		s.listen(now)
 	}
-	// What has arrived by now counts before what has not: this process may just have had no processor for a while.
-	for _, e := range s.listeners {
-		s.receiveAll(e)
+	// Packets are received before detection times are checked: this process may have had no
+	// processor for a while.
+	for _, l := range s.listeners {
+		s.receiveAll(l)
 	}
 	next, ok := s.queue.next()
 	for ; ok && !next.After(now); next, ok = s.queue.next() {
@@ -239,45 +245,45 @@ func (s *Speaker) step() time.Time {
 	return next
 }
 
-// advance does for a session what is due.
-func (s *Speaker) advance(p *runningSession, now time.Time) {
-	silence := now.Sub(p.lastReceived) // if it was heard
-	s.update(p, now, func() {
-		wasUp := p.state == Up
-		if p.checkDetectionTime(now) && wasUp {
-			p.lastDetection = silence
+// advance does what is due for a session.
+func (s *Speaker) advance(r *runningSession, now time.Time) {
+	sinceLast := now.Sub(r.remote.lastReceived) // meaningless unless the peer is heard
+	s.update(r, now, func() {
+		wasUp := r.state == Up
+		if r.checkDetectionTime(now) && wasUp {
+			r.lastDetection = sinceLast
 		}
 	})
-	for packet, ok := p.nextPacket(now); ok; packet, ok = p.nextPacket(now) {
-		s.send(p, packet)
+	for packet, ok := r.nextPacket(now); ok; packet, ok = r.nextPacket(now) {
+		s.send(r, packet)
 	}
-	if !p.removeAt.IsZero() && !now.Before(p.removeAt) {
-		s.remove(p)
+	if !r.removeAt.IsZero() && !now.Before(r.removeAt) {
+		s.remove(r)
 		return
 	}
-	s.queue.put(p)
+	s.queue.put(r)
 }
 
-// update does something to the machine of a session, and tells of what comes of it.
-func (s *Speaker) update(p *runningSession, now time.Time, do func()) {
-	before, detection := p.state, p.detectionTime()
+// update calls do, which may change the state of a session. It logs, counts and reports the change.
+func (s *Speaker) update(r *runningSession, now time.Time, do func()) {
+	before, detection := r.state, r.detectionTime()
 	do()
-	if p.state == before {
-		if p.state == Up && p.detectionTime() != detection {
+	if r.state == before {
+		if r.state == Up && r.detectionTime() != detection {
 			s.changed.Notify()
 		}
 		return
 	}
-	p.since = now
-	if before == Up && p.remoteState != AdminDown {
-		p.failures++
+	r.since = now
+	if before == Up && r.remote.state != AdminDown {
+		r.failures++
 	}
-	s.logger.Info("A BFD session changed", "session", p.name, "peer", p.config.Peer, "from", before, "to", p.state,
-		"diagnostic", p.diagnostic, "remoteState", p.remoteState, "remoteDiagnostic", p.remoteDiagnostic)
+	s.logger.Info("A BFD session changed", "session", r.name, "peer", r.config.Peer, "from", before, "to", r.state,
+		"diagnostic", r.diagnostic, "remoteState", r.remote.state, "remoteDiagnostic", r.remote.diagnostic)
 	s.changed.Notify()
 }
 
-// setError keeps an error or that there is none, and tells if it is another one.
+// setError keeps an error, which may be nil, and reports if it is another one than before.
 func (s *Speaker) setError(kept *error, err error) {
 	if (*kept == nil) != (err == nil) || err != nil && (*kept).Error() != err.Error() {
 		*kept = err
@@ -288,12 +294,12 @@ func (s *Speaker) setError(kept *error, err error) {
 func (s *Speaker) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, e := range s.listeners {
-		e.close()
+	for _, l := range s.listeners {
+		l.close()
 	}
 	clear(s.listeners)
-	for _, p := range s.sessions {
-		p.closeSender()
+	for _, r := range s.sessions {
+		r.closeSender()
 	}
 	s.sockets.close()
 	s.sockets = nil

@@ -17,7 +17,7 @@ var (
 	lonely        = netip.MustParseAddr("192.0.2.99")
 )
 
-// fast is a session with a neighbour at 100 ms x 3.
+// fast is a session with a peer at 100 ms x 3.
 func fast(peer netip.Addr) Session {
 	return Session{Peer: peer, Transmit: 100 * ms, Receive: 100 * ms}
 }
@@ -191,7 +191,7 @@ func TestADeadPathIsNoticedByBothSides(t *testing.T) {
 	}
 }
 
-func TestASessionThatIsRemovedIsNoFailureToTheNeighbour(t *testing.T) {
+func TestASessionThatIsRemovedIsNoFailureToThePeer(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		_, left, right := pair(t)
 		left.one(fast(right4))
@@ -208,11 +208,11 @@ func TestASessionThatIsRemovedIsNoFailureToTheNeighbour(t *testing.T) {
 		}
 		pass(2 * time.Second)
 		if s := right.is(Down); s.RemoteState != AdminDown {
-			t.Errorf("the neighbour was told once only: %+v", s)
+			t.Errorf("the peer was told once only: %+v", s)
 		}
 		pass(2 * time.Second)
 		if n := left.open(); n > 0 {
-			t.Errorf("%d sockets are left when the neighbour knows", n)
+			t.Errorf("%d sockets are left when the peer knows", n)
 		}
 		received := right.peer().Received
 		pass(time.Minute)
@@ -222,7 +222,7 @@ func TestASessionThatIsRemovedIsNoFailureToTheNeighbour(t *testing.T) {
 	})
 }
 
-func TestTheNewsThatASessionWasRemovedAreRepeated(t *testing.T) {
+func TestThePacketThatASessionWasRemovedIsRepeated(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w, left, right := pair(t)
 		left.one(fast(right4))
@@ -362,8 +362,9 @@ func TestASpeakerThatRestartsIsMetAgain(t *testing.T) {
 	})
 }
 
-// A process that had no processor for a while finds its timers expired and the packets of that time in its sockets.
-func TestWhatHasArrivedCountsBeforeWhatHasNot(t *testing.T) {
+// A process that had no processor for a while finds its timers expired and the packets of that time
+// in its sockets.
+func TestPacketsAreReceivedBeforeDetectionTimesAreChecked(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w, left, right := pair(t)
 		left.one(fast(right4))
@@ -402,8 +403,8 @@ func drawStep(t *rapid.T) step {
 	}
 }
 
-// TestSpeakersOutlastAnyLoss has the two sides come together again after any sequence of losses, changes and restarts, and then never
-// notice a loss that was not.
+// TestSpeakersOutlastAnyLoss has the two sides come together again after any sequence of losses,
+// changes and restarts, and then never notice a loss that was not.
 func TestSpeakersOutlastAnyLoss(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		steps := rapid.SliceOfN(rapid.Custom(drawStep), 1, 12).Draw(r, "steps")

@@ -11,8 +11,9 @@ type Address struct {
 	Created int64
 	// Claims of all nodes, dead ones too.
 	Claims []Claim
-	// Taken is the node that is known to have taken the address over from the incumbent, although the API does not show its
-	// claim yet; "" for none. It counts only if the claims leave the address open, or if all candidates are last resorts.
+	// Taken is the node that is known to have taken the address over from the incumbent, although
+	// the API does not show its claim yet; "" for none. It counts only if the claims leave the
+	// address open, or if all candidates are last resorts.
 	Taken string
 	// Eligible are the live nodes that may announce the address.
 	Eligible Set
@@ -20,13 +21,15 @@ type Address struct {
 	LastResort Set
 	// Weights prefer some of the eligible nodes to others. nil prefers none.
 	Weights Weights
-	// Group is the name of the group that the address belongs to: the addresses of a group go to one node where they can.
-	// Only equality of names matters. "" is for an address without a group.
+	// Group is the name of the group that the address belongs to: the addresses of a group go to
+	// one node where they can. Only equality of names matters. "" is for an address without a
+	// group.
 	Group string
 }
 
-// Weights are the weights of nodes, by their index in Round.Nodes. Nodes beyond the end have weight 0, so nil prefers none.
-// Several addresses may share the same Weights. They must not be changed after they were given to a Round.
+// Weights are the weights of nodes, by their index in Round.Nodes. Nodes beyond the end have weight
+// 0, so nil prefers none. Several addresses may share the same Weights. They must not be changed
+// after they were given to a Round.
 type Weights []int32
 
 func (w Weights) of(i int) int32 {
@@ -67,7 +70,8 @@ func (w Weights) heaviest(of Set) Set {
 	return heaviest
 }
 
-// Why is the reason for which an address has its owner. The incumbent is the node with the best claim.
+// Why is the reason for which an address has its owner. The incumbent is the node with the best
+// claim.
 type Why int
 
 const (

@@ -2,7 +2,8 @@ package election
 
 import "slices"
 
-// ballot gives the open addresses to nodes, one after the other. Each gets the node that carries least at that moment.
+// ballot gives the open addresses to nodes, one after the other. Each gets the node that carries
+// least at that moment.
 type ballot struct {
 	round  *Round
 	number uint64
@@ -10,7 +11,8 @@ type ballot struct {
 	without int
 	// assessments are those of addresses without that node. They are made when they are needed.
 	assessments map[*candidacy]assessment
-	// load counts for each node the groups that it carries so far. An address without a group counts as one.
+	// load counts for each node the groups that it carries so far. An address without a group
+	// counts as one.
 	load []int
 }
 
@@ -19,8 +21,8 @@ func (r *Round) newBallot(without int) *ballot {
 	return &ballot{round: r, number: r.ballots, without: without, load: slices.Clone(r.assigned)}
 }
 
-// cast elects a node for every address, in their order. The addresses of one part of a group are decided together, with the
-// first of them.
+// cast elects a node for every address, in their order. The addresses of one part of a group are
+// decided together, with the first of them.
 func (b *ballot) cast(open []*candidacy) {
 	for _, c := range open {
 		switch {
@@ -41,8 +43,9 @@ func (b *ballot) elect(c *candidacy, node int) {
 	c.elected, c.ballot = node, b.number
 }
 
-// electPart gives all open addresses of c's part to one node. That is a node which owns another address of the part already
-// and is a candidate for all open ones; without such a node, it is one of those that are candidates for the whole part.
+// electPart gives all open addresses of c's part to one node. That is a node which owns another
+// address of the part already and is a candidate for all open ones; without such a node, it is one
+// of those that are candidates for the whole part.
 func (b *ballot) electPart(c *candidacy) {
 	p, found := b.partOf(c)
 	if !found {
@@ -81,8 +84,8 @@ func (b *ballot) partOf(c *candidacy) (part, bool) {
 	return partWith(c.group.partition(func(m *candidacy) Set { return b.assessment(m).candidates }), c)
 }
 
-// choose returns the node with the highest weight. Of several such nodes it returns the one with the least load, and of several
-// of these the one with the highest rendezvous score.
+// choose returns the node with the highest weight. Of several such nodes it returns the one with
+// the least load, and of several of these the one with the highest rendezvous score.
 func (b *ballot) choose(among Set, weights Weights, hash uint64) int {
 	best, bestScore := nobody, uint64(0)
 	among.All(func(i int) {
@@ -113,7 +116,8 @@ func (b *ballot) assessment(c *candidacy) assessment {
 	return a
 }
 
-// ownerOf is the node that owns the address so far: the one that this ballot elected, or else its assignee.
+// ownerOf is the node that owns the address so far: the one that this ballot elected, or else its
+// assignee.
 func (b *ballot) ownerOf(c *candidacy) int {
 	switch {
 	case c.ballot == b.number:

@@ -9,8 +9,9 @@ import (
 // nobody is the index of no node.
 const nobody = -1
 
-// candidacy is one address in the election, with all that decides which node owns it and what was decided. It has so many
-// fields because an update of one address must find all of its state in one place.
+// candidacy is one address in the election, with all that decides which node owns it and what was
+// decided. It has so many fields because an update of one address must find all of its state in one
+// place.
 type candidacy struct {
 	ip         netip.Addr
 	hash       uint64
@@ -21,13 +22,14 @@ type candidacy struct {
 	// group is nil for an address without a group.
 	group *group
 
-	// The best claim, if there is one: its node by name and by index, and the node that it hands the address over to. A node
-	// that is dead has the index nobody.
+	// The best claim, if there is one: its node by name and by index, and the node that it hands
+	// the address over to. A node that is dead has the index nobody.
 	claimed               bool
 	tentative             bool
 	incumbentName         string
 	incumbent, handoverTo int
-	// takenBy is the node that has taken the address over, although its claim is not known yet; nobody for none.
+	// takenBy is the node that has taken the address over, although its claim is not known yet;
+	// nobody for none.
 	takenBy int
 
 	assessment
@@ -40,13 +42,14 @@ type candidacy struct {
 	ballot  uint64
 }
 
-// assessment is what follows for an address from its own claims and nodes, without a look at other addresses.
+// assessment is what follows for an address from its own claims and nodes, without a look at other
+// addresses.
 type assessment struct {
 	// candidates are the live nodes that may own the address.
 	candidates Set
 	why        Why
-	// assignee is the node to which the best claim gives the address, or that has taken it over. It is nobody if the address
-	// is open: then a ballot elects the owner.
+	// assignee is the node to which the best claim gives the address, or that has taken it over. It
+	// is nobody if the address is open: then a ballot elects the owner.
 	assignee int
 }
 
@@ -79,8 +82,8 @@ func (c *candidacy) assess(without int) assessment {
 	case a.assignee == nobody:
 		a.assignee = c.takenBy
 	case lastResorts && a.why == Incumbent && c.takenBy != c.incumbent:
-		// When takenBy took the address over, the incumbent was the worse candidate. takenBy announces the address now, and to
-		// give it back would be one move more.
+		// When takenBy took the address over, the incumbent was the worse candidate. takenBy
+		// announces the address now, and to give it back would be one move more.
 		a.why, a.assignee = IncumbentIneligible, c.takenBy
 	}
 	return a

@@ -7,20 +7,23 @@ type Claim struct {
 	Node string
 	// Epoch is one more than the epoch of the claim that was the best when this one was made.
 	Epoch int64
-	// Order is the place of the claim in the sequence of the API's changes, which is the same for all nodes. It is 0 for a
-	// claim that was there from the start, and Unrecorded for one that the API does not show yet.
+	// Order is the place of the claim in the sequence of the API's changes, which is the same for
+	// all nodes. It is 0 for a claim that was there from the start, and Unrecorded for one that the
+	// API does not show yet.
 	Order uint64
-	// HandoverTo is the node that is to take the address over from the one that claims it; "" for none.
+	// HandoverTo is the node that is to take the address over from the one that claims it; "" for
+	// none.
 	HandoverTo string
 	// Tentative says that the node has not announced the address yet. The claim holds like any other.
 	Tentative bool
 }
 
-// Unrecorded is the Order of a claim that the API does not show yet. Such a claim comes after all that the API shows.
+// Unrecorded is the Order of a claim that the API does not show yet. Such a claim comes after all
+// that the API shows.
 const Unrecorded = math.MaxUint64
 
-// Beats says whether c holds against d. The higher epoch wins. Of two equal epochs the lower Order wins, and of two equal
-// Orders the node whose name sorts first.
+// Beats says whether c holds against d. The higher epoch wins. Of two equal epochs the lower Order
+// wins, and of two equal Orders the node whose name sorts first.
 func (c Claim) Beats(d Claim) bool {
 	if c.Epoch != d.Epoch {
 		return c.Epoch > d.Epoch

@@ -11,9 +11,10 @@ type group struct {
 	cachedParts []part
 }
 
-// part is a set of addresses of a group that have a candidate in common. A group has one part, or several if no node could
-// own all of its addresses. The parts depend on the candidates alone and not on who owns what: when nodes record the claims
-// that they were given, the addresses that are still open must stay in the same parts.
+// part is a set of addresses of a group that have a candidate in common. A group has one part, or
+// several if no node could own all of its addresses. The parts depend on the candidates alone and
+// not on who owns what: when nodes record the claims that they were given, the addresses that are
+// still open must stay in the same parts.
 type part struct {
 	members []*candidacy
 	// common are the nodes that are candidates for all members.
@@ -47,8 +48,8 @@ func (g *group) currentParts() []part {
 	return g.cachedParts
 }
 
-// partition splits the group into parts. Every member, oldest first, joins the first part with which it shares a candidate.
-// Members without a candidate are in no part.
+// partition splits the group into parts. Every member, oldest first, joins the first part with
+// which it shares a candidate. Members without a candidate are in no part.
 func (g *group) partition(candidates func(*candidacy) Set) []part {
 	var parts []part
 	for _, m := range g.members {

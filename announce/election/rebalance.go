@@ -7,16 +7,17 @@ import (
 	"slices"
 )
 
-// Rebalance returns which addresses to move, and to which node. The moves have these aims, the first one first:
+// Rebalance returns which addresses to move, and to which node. The moves have these aims, the
+// first one first:
 //
 //   - The addresses of one group are together where they can.
 //   - Every address is on a node of the highest weight for it.
-//   - The numbers of groups that nodes carry differ by at most one, unless the nodes that carry more are the only ones that
-//     can. An address without a group counts as one.
+//   - The numbers of groups that nodes carry differ by at most one, unless the nodes that carry
+//     more are the only ones that can. An address without a group counts as one.
 //   - As few addresses move as possible.
 //
-// It returns an empty map if nothing has to move. Addresses without an owner do not count. Decide must have been called since
-// the last change.
+// It returns an empty map if nothing has to move. Addresses without an owner do not count. Decide
+// must have been called since the last change.
 func (r *Round) Rebalance() map[netip.Addr]string {
 	kinds := map[string]*kind{}
 	l := newLayout(len(r.nodes))
@@ -51,11 +52,13 @@ func (r *Round) Rebalance() map[netip.Addr]string {
 // bundle is a set of addresses that move together: a part of a group, or an address without one.
 type bundle struct {
 	members []*candidacy
-	// nodes are those that it may be on: of the nodes that are candidates for all members, those of the highest weight.
+	// nodes are those that it may be on: of the nodes that are candidates for all members, those of
+	// the highest weight.
 	nodes Set
 }
 
-// bundles returns all addresses that have an owner, as bundles. They are in the order of their oldest members.
+// bundles returns all addresses that have an owner, as bundles. They are in the order of their
+// oldest members.
 func (r *Round) bundles() []bundle {
 	var bundles []bundle
 	for _, c := range slices.SortedFunc(maps.Values(r.addresses), older) {
@@ -85,7 +88,8 @@ func (b bundle) key() string {
 	return fmt.Sprint(b.nodes, owners)
 }
 
-// kind is a set of bundles that are interchangeable: they may be on the same nodes, and the same nodes own their addresses.
+// kind is a set of bundles that are interchangeable: they may be on the same nodes, and the same
+// nodes own their addresses.
 type kind struct {
 	nodes Set
 	// size is the number of addresses in one bundle.
@@ -107,14 +111,14 @@ func newKind(b bundle) *kind {
 // moves is how many addresses of one bundle move if the bundle goes to the node.
 func (k *kind) moves(node int) int { return k.size - k.owned[node] }
 
-// layout says which bundles are on which nodes. Of all layouts with the same load on each node, it is always one with the
-// fewest moves.
+// layout says which bundles are on which nodes. Of all layouts with the same load on each node, it
+// is always one with the fewest moves.
 type layout struct {
 	load []int
 	// kinds has, for each node, the kinds of the bundles that are on it.
 	kinds [][]*kind
-	// steps has, for each pair of nodes, the step from the first to the second that costs the fewest moves. The steps from a
-	// node are valid only if known says so.
+	// steps has, for each pair of nodes, the step from the first to the second that costs the
+	// fewest moves. The steps from a node are valid only if known says so.
 	steps [][]step
 	known []bool
 }
@@ -122,7 +126,8 @@ type layout struct {
 // step puts one bundle of the kind from one node onto another. A zero step is none.
 type step struct {
 	kind *kind
-	// moves is by how many the addresses that move become more. It is negative if some of them come back to their owner.
+	// moves is by how many the addresses that move become more. It is negative if some of them come
+	// back to their owner.
 	moves int
 }
 
@@ -136,7 +141,8 @@ func newLayout(nodes int) *layout {
 	return l
 }
 
-// nearest is the node to which a bundle of the kind goes with the fewest moves. Of several it is the one with the least load.
+// nearest is the node to which a bundle of the kind goes with the fewest moves. Of several it is
+// the one with the least load.
 func (l *layout) nearest(k *kind) int {
 	best := nobody
 	k.nodes.All(func(n int) {
@@ -187,8 +193,9 @@ func (l *layout) stepsFrom(node int) []step {
 	return steps
 }
 
-// level evens the loads out. It begins with the nodes that carry most, and ends when no path of steps from one node to another
-// makes the loads more even, or saves moves and leaves them as even as they are.
+// level evens the loads out. It begins with the nodes that carry most, and ends when no path of
+// steps from one node to another makes the loads more even, or saves moves and leaves them as even
+// as they are.
 func (l *layout) level() {
 	for better := true; better; {
 		better = false
@@ -205,8 +212,8 @@ func (l *layout) level() {
 	}
 }
 
-// target is the node that should get one more bundle from a node with the given load, over one of the paths. It is nobody if no
-// node would make the layout better.
+// target is the node that should get one more bundle from a node with the given load, over one of
+// the paths. It is nobody if no node would make the layout better.
 func (l *layout) target(paths []path, load int) int {
 	best := nobody
 	for n, p := range paths {
@@ -220,15 +227,17 @@ func (l *layout) target(paths []path, load int) int {
 	return best
 }
 
-// path is the cheapest sequence of steps to a node: its last step comes from a node, and all steps together cost moves.
+// path is the cheapest sequence of steps to a node: its last step comes from a node, and all steps
+// together cost moves.
 type path struct {
 	reached bool
 	moves   int
 	from    int
 }
 
-// paths finds the cheapest paths from any of the starts to all nodes, by the algorithm of Bellman and Ford. Steps may have
-// negative costs, but no cycle of them has: the layout has the fewest moves for its loads.
+// paths finds the cheapest paths from any of the starts to all nodes, by the algorithm of Bellman
+// and Ford. Steps may have negative costs, but no cycle of them has: the layout has the fewest
+// moves for its loads.
 func (l *layout) paths(start func(node int) bool) []path {
 	paths := make([]path, len(l.load))
 	var queue []int

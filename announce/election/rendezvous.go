@@ -5,9 +5,10 @@ import (
 	"net/netip"
 )
 
-// The rendezvous score must be the same on every node, and in all versions that may run side by side. It is made of FNV-1a over
-// the name, the address folded to 64 bits, and the finalizer of splitmix64, which spreads every input bit over the whole score.
-// Names and addresses are hashed once, so that a score costs only a few multiplications.
+// The rendezvous score must be the same on every node, and in all versions that may run side by
+// side. It is made of FNV-1a over the name, the address folded to 64 bits, and the finalizer of
+// splitmix64, which spreads every input bit over the whole score. Names and addresses are hashed
+// once, so that a score costs only a few multiplications.
 
 func score(node, address uint64) uint64 { return mix(node ^ address) }
 

@@ -5,9 +5,10 @@ import (
 	"slices"
 )
 
-// Round is an election among one fixed set of live nodes. Another set of nodes needs another Round. Addresses can be changed one
-// by one: that costs time for the addresses that the claims leave open, and none for the others. The decisions depend on the
-// present nodes and addresses alone, not on the order in which they became known.
+// Round is an election among one fixed set of live nodes. Another set of nodes needs another Round.
+// Addresses can be changed one by one: that costs time for the addresses that the claims leave
+// open, and none for the others. The decisions depend on the present nodes and addresses alone, not
+// on the order in which they became known.
 //
 // A Round is not safe for concurrent use.
 type Round struct {
@@ -17,9 +18,11 @@ type Round struct {
 
 	addresses map[netip.Addr]*candidacy
 	groups    map[string]*group
-	// assigned counts for each node the groups of which it is an assignee. An address without a group counts as one.
+	// assigned counts for each node the groups of which it is an assignee. An address without a
+	// group counts as one.
 	assigned []int
-	// open are the addresses without an assignee. order is open sorted by age, nil when it must be sorted again.
+	// open are the addresses without an assignee. order is open sorted by age, nil when it must be
+	// sorted again.
 	open  map[*candidacy]struct{}
 	order []*candidacy
 	// changed and removed are what the next Decide has to report.
@@ -165,8 +168,8 @@ func (r *Round) markChanged(c *candidacy) {
 	r.changed = append(r.changed, c)
 }
 
-// Decide brings the decisions up to date. It returns the addresses whose owner has changed since the last Decide, in no
-// particular order.
+// Decide brings the decisions up to date. It returns the addresses whose owner has changed since
+// the last Decide, in no particular order.
 func (r *Round) Decide() []netip.Addr {
 	if r.stale {
 		r.assign()
@@ -203,7 +206,8 @@ func (r *Round) assign() {
 	}
 }
 
-// Decision returns who owns the address as of the last Decide. It is the zero Decision for an address that is not in the election.
+// Decision returns who owns the address as of the last Decide. It is the zero Decision for an
+// address that is not in the election.
 func (r *Round) Decision(ip netip.Addr) Decision {
 	c := r.addresses[ip]
 	if c == nil {

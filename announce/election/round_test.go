@@ -165,7 +165,8 @@ func TestDecideReportsOnlyWhatChanged(t *testing.T) {
 	}
 }
 
-// The score is part of the protocol between the nodes: versions that run side by side must agree on it.
+// The score is part of the protocol between the nodes: versions that run side by side must agree on
+// it.
 func TestTheScoreNeverChanges(t *testing.T) {
 	for _, tt := range []struct {
 		node, ip string

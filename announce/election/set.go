@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// Set is a set of nodes, by their index in Round.Nodes. The zero value is empty. A Set must not be changed after it was given
-// to a Round.
+// Set is a set of nodes, by their index in Round.Nodes. The zero value is empty. A Set must not be
+// changed after it was given to a Round.
 type Set []uint64
 
 // NewSet returns an empty set with room for indices below n.
@@ -68,7 +68,8 @@ func (s Set) and(other Set) Set {
 	return out
 }
 
-// without returns the nodes that are not in the other set. It returns s itself if the sets have no node in common.
+// without returns the nodes that are not in the other set. It returns s itself if the sets have no
+// node in common.
 func (s Set) without(other Set) Set {
 	if !s.intersects(other) {
 		return s

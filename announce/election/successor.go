@@ -5,9 +5,10 @@ import (
 	"slices"
 )
 
-// Successor returns the node that would own the address if its owner were dead. It is what the same claims decide among the
-// other nodes; "" if no node would own it, or if the address has no owner. Decide must have been called since the last change.
-// The first call for an address of a node computes the successors for all addresses of that node.
+// Successor returns the node that would own the address if its owner were dead. It is what the same
+// claims decide among the other nodes; "" if no node would own it, or if the address has no owner.
+// Decide must have been called since the last change. The first call for an address of a node
+// computes the successors for all addresses of that node.
 func (r *Round) Successor(ip netip.Addr) string {
 	c := r.addresses[ip]
 	if c == nil || c.owner == nobody {
@@ -24,8 +25,9 @@ func (r *Round) Successor(ip netip.Addr) string {
 	return ""
 }
 
-// decideWithout returns who would own the addresses of the node if it were dead. Addresses with another assignee stay there. So
-// the cost depends on how many addresses the node has and how many are open.
+// decideWithout returns who would own the addresses of the node if it were dead. Addresses with
+// another assignee stay there. So the cost depends on how many addresses the node has and how many
+// are open.
 func (r *Round) decideWithout(node int) map[*candidacy]int {
 	var vacant []*candidacy
 	for _, c := range r.addresses {
@@ -37,7 +39,8 @@ func (r *Round) decideWithout(node int) map[*candidacy]int {
 
 	b := r.newBallot(node)
 	b.assessments = make(map[*candidacy]assessment, len(vacant))
-	// Without the node, the claim of another may hold: of one that was to hand the address over to it, or of a last resort.
+	// Without the node, the claim of another may hold: of one that was to hand the address over to
+	// it, or of a last resort.
 	for _, c := range vacant {
 		if assignee := b.assessment(c).assignee; assignee != nobody {
 			b.elect(c, assignee)

@@ -168,7 +168,8 @@ func worlds(t *rapid.T) *world {
 	return w
 }
 
-// steadyWorlds draws elections in which nothing is about to move: without a node that is a last resort or hands over.
+// steadyWorlds draws elections in which nothing is about to move: without a node that is a last
+// resort or hands over.
 func steadyWorlds(t *rapid.T) *world {
 	w := &world{alive: subset(t, "alive", cluster), addresses: map[netip.Addr]*addressState{}}
 	for i := range rapid.IntRange(0, 12).Draw(t, "addresses") {

@@ -12,7 +12,8 @@ import (
 // scheduled is the next announcement of an address.
 type scheduled struct {
 	address *servedAddress
-	// step counts the packets sent so far: first those of one announcement in all its forms, then those of the next.
+	// step counts the packets sent so far: first those of one announcement in all its forms, then
+	// those of the next.
 	step int
 	at   time.Time // when it is due
 }
@@ -21,8 +22,9 @@ type scheduled struct {
 type schedule struct {
 	// later are those that are not due yet.
 	later queue
-	// due are those that are due and wait for the rate limit. The first announcement of an address comes before all repeats:
-	// clients that had reached the address at another node cannot reach it until then.
+	// due are those that are due and wait for the rate limit. The first announcement of an address
+	// comes before all repeats: clients that had reached the address at another node cannot reach
+	// it until then.
 	due queue
 }
 
@@ -40,8 +42,8 @@ func (s *schedule) advance(now time.Time) {
 	}
 }
 
-// announce sends the announcements of the addresses that this node owns. It sends them when they are due and as fast as the rate
-// allows, until sending fails or the context ends.
+// announce sends the announcements of the addresses that this node owns. It sends them when they
+// are due and as fast as the rate allows, until sending fails or the context ends.
 func (ir *ifaceResponder) announce(ctx context.Context, conn conn) error {
 	limiter := rate.NewLimiter(rate.Limit(ir.responder.Rate), ir.responder.Burst)
 	s := newSchedule()
@@ -71,8 +73,8 @@ func (ir *ifaceResponder) announce(ctx context.Context, conn conn) error {
 	}
 }
 
-// applyChanges joins the groups of new addresses, leaves those of removed ones, and schedules announcements of those that this
-// node owns.
+// applyChanges joins the groups of new addresses, leaves those of removed ones, and schedules
+// announcements of those that this node owns.
 func (ir *ifaceResponder) applyChanges(conn conn, s *schedule) error {
 	added, removed := ir.takeChanges()
 	for _, a := range added {
@@ -89,8 +91,8 @@ func (ir *ifaceResponder) applyChanges(conn conn, s *schedule) error {
 	return nil
 }
 
-// announceNext sends the first packet that is due, if the rate allows, and schedules the one that follows it. It returns how long
-// to wait before the next packet.
+// announceNext sends the first packet that is due, if the rate allows, and schedules the one that
+// follows it. It returns how long to wait before the next packet.
 func (ir *ifaceResponder) announceNext(conn conn, s *schedule, limiter *rate.Limiter) (time.Duration, error) {
 	next := heap.Pop(&s.due).(scheduled)
 	if !ir.announces(next.address) {
@@ -120,8 +122,8 @@ func reserve(limiter *rate.Limiter) time.Duration {
 	return wait
 }
 
-// after returns the announcement that follows one which has just been sent. It keeps its distance from that one, however late
-// that was.
+// after returns the announcement that follows one which has just been sent. It keeps its distance
+// from that one, however late that was.
 func (ir *ifaceResponder) after(s scheduled) (scheduled, bool) {
 	r, now := ir.responder, time.Now()
 	repeats, forms := r.Repeats, ir.protocol.forms()

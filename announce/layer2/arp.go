@@ -12,8 +12,9 @@ var (
 	noMAC     = net.HardwareAddr{0, 0, 0, 0, 0, 0}
 )
 
-// parseARP returns what an ARP packet from source says; false if it says nothing of use. A probe (RFC 5227), whose sender has no
-// address yet, asks and claims nothing. An announcement claims and asks nothing, because its sender asks for its own address.
+// parseARP returns what an ARP packet from source says; false if it says nothing of use. A probe
+// (RFC 5227), whose sender has no address yet, asks and claims nothing. An announcement claims and
+// asks nothing, because its sender asks for its own address.
 func parseARP(p *arp.Packet, source net.HardwareAddr) (message, bool) {
 	request := p.Operation == arp.OperationRequest
 	if !request && p.Operation != arp.OperationReply || !p.SenderIP.Is4() || !p.TargetIP.Is4() || !isUnicast(p.SenderHardwareAddr) {
@@ -40,8 +41,8 @@ func reply(m message, mac net.HardwareAddr) *arp.Packet {
 	return newPacket(arp.OperationReply, mac, m.asks, m.mac, m.from)
 }
 
-// gratuitous tells all hosts that the address is at mac. Receivers differ in which form they take: Linux takes a reply at once
-// only if its target hardware address is that of the sender.
+// gratuitous tells all hosts that the address is at mac. Receivers differ in which form they take:
+// Linux takes a reply at once only if its target hardware address is that of the sender.
 func gratuitous(form arp.Operation, mac net.HardwareAddr, addr netip.Addr) *arp.Packet {
 	target := noMAC
 	if form == arp.OperationReply {
@@ -53,7 +54,8 @@ func gratuitous(form arp.Operation, mac net.HardwareAddr, addr netip.Addr) *arp.
 // arpForms are the forms of an announcement in their order.
 var arpForms = [...]arp.Operation{arp.OperationRequest, arp.OperationReply}
 
-// newPacket returns an ARP packet for Ethernet and IPv4. Unlike arp.NewPacket it cannot fail: its callers have addresses that fit.
+// newPacket returns an ARP packet for Ethernet and IPv4. Unlike arp.NewPacket it cannot fail: its
+// callers have addresses that fit.
 func newPacket(op arp.Operation, fromMAC net.HardwareAddr, from netip.Addr, toMAC net.HardwareAddr, to netip.Addr) *arp.Packet {
 	const ethernet, ipv4 = 1, 0x0800
 	return &arp.Packet{

@@ -17,7 +17,8 @@ import (
 // arpSize is how many bytes of a packet are read. An ARP packet has 28, and padding after them.
 const arpSize = 128
 
-// arpFilter lets through the ARP requests and replies of IPv4 over Ethernet whose sender or target is in a range of addresses.
+// arpFilter lets through the ARP requests and replies of IPv4 over Ethernet whose sender or target
+// is in a range of addresses.
 func arpFilter(low, high uint32) []bpf.RawInstruction {
 	return newFilter(arpSize, []condition{
 		equals(0, 4, 1<<16|unix.ETH_P_IP), // hardware type, protocol type
@@ -29,8 +30,9 @@ func arpFilter(low, high uint32) []bpf.RawInstruction {
 	})
 }
 
-// arpSocket is a conn for ARP on a real interface. It does not use arp.Client, which needs an IPv4 address on the interface, and
-// whose errors do not distinguish a malformed packet from a broken socket.
+// arpSocket is a conn for ARP on a real interface. It does not use arp.Client, which needs an IPv4
+// address on the interface, and whose errors do not distinguish a malformed packet from a broken
+// socket.
 type arpSocket struct {
 	socket socket
 	ifi    Interface
@@ -92,8 +94,8 @@ func (s *arpSocket) send(p *arp.Packet, to net.HardwareAddr) error {
 	return nil
 }
 
-// join widens the filter's range of addresses if it has to. The addresses of a pool are close together, so most of what else is on
-// the network does not wake this process.
+// join widens the filter's range of addresses if it has to. The addresses of a pool are close
+// together, so most of what else is on the network does not wake this process.
 func (s *arpSocket) join(addr netip.Addr) error {
 	ip := addr.As4()
 	n := binary.BigEndian.Uint32(ip[:])

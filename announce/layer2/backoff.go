@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// backoff spaces out attempts at something that keeps failing. Each wait is twice the one before, up to a limit. After an attempt
-// that went well for longer than the limit, the waits start again with the first.
+// backoff spaces out attempts at something that keeps failing. Each wait is twice the one before,
+// up to a limit. After an attempt that went well for longer than the limit, the waits start again
+// with the first.
 type backoff struct {
 	first, limit time.Duration
 

@@ -11,7 +11,8 @@ import (
 	"github.com/clarionlb/clarion/internal/notify"
 )
 
-// fakeLAN is a lan without a kernel: it records what is sent and delivers what the test puts on its wires.
+// fakeLAN is a lan without a kernel: it records what is sent and delivers what the test puts on its
+// wires.
 type fakeLAN struct {
 	mu         sync.Mutex
 	interfaces []Interface
@@ -118,7 +119,8 @@ func (f *fakeLAN) take() (answers, announcements []sent) {
 	return answers, announcements
 }
 
-// questions returns the questions and probes that have been sent since the last time that anything was taken.
+// questions returns the questions and probes that have been sent since the last time that anything
+// was taken.
 func (f *fakeLAN) questions() []sent {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -12,16 +12,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// groups are the solicited-node multicast groups that an interface is a member of (RFC 4291, section 2.7.1): solicitations for an
-// address are sent to its group. With a membership, the kernel has the network card receive the group, and by MLD it tells the
-// switches that forward multicasts only where they are wanted.
+// groups are the solicited-node multicast groups that an interface is a member of (RFC 4291,
+// section 2.7.1): solicitations for an address are sent to its group. With a membership, the kernel
+// has the network card receive the group, and by MLD it tells the switches that forward multicasts
+// only where they are wanted.
 //
-// A membership belongs to a socket. These sockets have no other purpose; they are not bound and so receive nothing. The kernel
-// limits the memory for the memberships of one socket (net.core.optmem_max; by default 365 to 2,340 groups), so there are as many
-// sockets as needed. For each join, and for each multicast that arrives, the kernel searches all groups of the interface. That
-// costs noticeable time from some thousands of groups on. It would not if the card received all multicasts
-// (PACKET_MR_ALLMULTI), or if the groups were added to the card's filter alone (PACKET_MR_MULTICAST). But neither tells the
-// switches: one that snoops (RFC 4541) would no longer forward the solicitations, and no host would find the addresses.
+// A membership belongs to a socket. These sockets have no other purpose; they are not bound and so
+// receive nothing. The kernel limits the memory for the memberships of one socket
+// (net.core.optmem_max; by default 365 to 2,340 groups), so there are as many sockets as needed.
+// For each join, and for each multicast that arrives, the kernel searches all groups of the
+// interface. That costs noticeable time from some thousands of groups on. It would not if the card
+// received all multicasts (PACKET_MR_ALLMULTI), or if the groups were added to the card's filter
+// alone (PACKET_MR_MULTICAST). But neither tells the switches: one that snoops (RFC 4541) would no
+// longer forward the solicitations, and no host would find the addresses.
 type groups struct {
 	index int
 
@@ -48,7 +51,8 @@ func newGroups(index int) *groups {
 	return &groups{index: index, members: map[netip.Addr]*member{}}
 }
 
-// join makes the interface a member of the group of an address, until leave was called as often as join.
+// join makes the interface a member of the group of an address, until leave was called as often as
+// join.
 func (g *groups) join(addr netip.Addr) error {
 	group, err := ndp.SolicitedNodeMulticast(addr)
 	if err != nil {

@@ -13,7 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// memberships returns how often the kernel counts the node's interface as a member of each multicast group.
+// memberships returns how often the kernel counts the node's interface as a member of each
+// multicast group.
 func memberships(t testing.TB, name string) map[netip.Addr]int {
 	t.Helper()
 	text, err := os.ReadFile("/proc/thread-self/net/igmp6") // the first thread may be in another namespace

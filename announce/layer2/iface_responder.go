@@ -14,8 +14,8 @@ import (
 	"github.com/clarionlb/clarion/internal/notify"
 )
 
-// ifaceResponder does the work of a Responder for one protocol on one interface. It answers for its addresses, announces those
-// that this node owns, and notices who else claims any of them.
+// ifaceResponder does the work of a Responder for one protocol on one interface. It answers for its
+// addresses, announces those that this node owns, and notices who else claims any of them.
 type ifaceResponder struct {
 	responder *Responder
 	ifi       Interface
@@ -29,13 +29,15 @@ type ifaceResponder struct {
 	added, removed []*servedAddress
 }
 
-// servedAddress is an address that an ifaceResponder answers for. It is valid as long as it is among the addresses; whatever
-// changes replaces it with another servedAddress.
+// servedAddress is an address that an ifaceResponder answers for. It is valid as long as it is
+// among the addresses; whatever changes replaces it with another servedAddress.
 type servedAddress struct {
 	addr netip.Addr
-	// owner is the hardware address of the node that owns a proxied address; nil if this node owns the address.
+	// owner is the hardware address of the node that owns a proxied address; nil if this node owns
+	// the address.
 	owner net.HardwareAddr
-	// quiesced says that the address is no longer announced. The mutex of the ifaceResponder guards it.
+	// quiesced says that the address is no longer announced. The mutex of the ifaceResponder guards
+	// it.
 	quiesced bool
 }
 
@@ -111,8 +113,8 @@ func (ir *ifaceResponder) renew() {
 	}
 }
 
-// run serves until the context ends. If a socket fails, it opens another one. If the interface is gone, the Responder soon ends
-// the context.
+// run serves until the context ends. If a socket fails, it opens another one. If the interface is
+// gone, the Responder soon ends the context.
 func (ir *ifaceResponder) run(ctx context.Context) {
 	logger := klog.FromContext(ctx).WithValues("interface", ir.ifi.Name, "protocol", ir.protocol)
 	retry := backoff{first: 100 * time.Millisecond, limit: 10 * time.Second}
@@ -126,8 +128,8 @@ func (ir *ifaceResponder) run(ctx context.Context) {
 	}
 }
 
-// serve answers and announces on one socket until it fails or the context ends. It begins with announcements of all addresses,
-// because those that were sent before a failure may be lost.
+// serve answers and announces on one socket until it fails or the context ends. It begins with
+// announcements of all addresses, because those that were sent before a failure may be lost.
 func (ir *ifaceResponder) serve(ctx context.Context) error {
 	conn, err := ir.responder.lan.listen(ir.ifi, ir.protocol)
 	if err != nil {
@@ -165,8 +167,9 @@ func (ir *ifaceResponder) answer(conn conn) error {
 	}
 }
 
-// noteConflict notes that a message claims an address. It is no conflict if the message is this node's own, received on another
-// of its interfaces, or if it claims the address for the owner, whoever sent it.
+// noteConflict notes that a message claims an address. It is no conflict if the message is this
+// node's own, received on another of its interfaces, or if it claims the address for the owner,
+// whoever sent it.
 func (ir *ifaceResponder) noteConflict(m message, a *servedAddress) {
 	if bytes.Equal(m.mac, a.owner) || ir.responder.own(m.mac) || ir.responder.own(m.source) {
 		return

@@ -10,7 +10,8 @@ import (
 	"github.com/clarionlb/clarion/internal/notify"
 )
 
-// kernelAddresses are the addresses that the kernel has on any interface, loopback and interfaces without ARP included.
+// kernelAddresses are the addresses that the kernel has on any interface, loopback and interfaces
+// without ARP included.
 type kernelAddresses struct {
 	changed notify.Signal
 
@@ -94,15 +95,18 @@ type kernelReply struct {
 	has, on string
 	// answers says that the kernel answers these requests.
 	answers bool
-	// announces says that the kernel names the address as the sender of its own ARP requests on that interface.
+	// announces says that the kernel names the address as the sender of its own ARP requests on
+	// that interface.
 	announces bool
 }
 
-// kernelReplyFor returns how the kernel answers on one interface for an address that another or the same has.
+// kernelReplyFor returns how the kernel answers on one interface for an address that another or the
+// same has.
 //
-// It answers ARP requests for the addresses of all interfaces, unless arp_ignore forbids that (1 and 2: only for those of the
-// interface; 8: for none). It may name the address of any interface as the sender of its requests, unless arp_announce forbids
-// that (2). It answers neighbour solicitations only for the IPv6 addresses of the interface.
+// It answers ARP requests for the addresses of all interfaces, unless arp_ignore forbids that (1
+// and 2: only for those of the interface; 8: for none). It may name the address of any interface as
+// the sender of its requests, unless arp_announce forbids that (2). It answers neighbour
+// solicitations only for the IPv6 addresses of the interface.
 func kernelReplyFor(addr netip.Addr, has, on string, s arpSettings) kernelReply {
 	k := kernelReply{addr: addr, has: has, on: on}
 	switch {
@@ -114,7 +118,8 @@ func kernelReplyFor(addr netip.Addr, has, on string, s arpSettings) kernelReply 
 	return k
 }
 
-// sentence says what is wrong and how to repair it. more is how many other addresses have the same fault.
+// sentence says what is wrong and how to repair it. more is how many other addresses have the same
+// fault.
 func (k kernelReply) sentence(more int) string {
 	what := fmt.Sprintf("The kernel has %s on %s", k.addr, k.has)
 	if more == 1 {
@@ -136,14 +141,16 @@ func (k kernelReply) sentence(more int) string {
 		"set strictARP: true in kube-proxy's configuration, or the sysctls net.ipv4.conf.all.arp_ignore=1 and net.ipv4.conf.all.arp_announce=2."
 }
 
-// KernelChanged receives after the addresses of the kernel have changed, so that KernelAnswers may return something else. Several
-// changes may come as one. Changes of the kernel's settings are not reported by the kernel, and so not here.
+// KernelChanged receives after the addresses of the kernel have changed, so that KernelAnswers may
+// return something else. Several changes may come as one. Changes of the kernel's settings are not
+// reported by the kernel, and so not here.
 func (l *Links) KernelChanged() <-chan struct{} { return l.kernel.changed }
 
-// KernelAnswers says whether the kernel of this node answers by itself for addresses that may be announced. If it does, more than
-// one node answers for them. It returns a sentence that says so and how to repair it; "" if the kernel does not answer.
-// interfaces returns the names of the interfaces on which an address may be announced. It is called for the addresses that the
-// kernel has.
+// KernelAnswers says whether the kernel of this node answers by itself for addresses that may be
+// announced. If it does, more than one node answers for them. It returns a sentence that says so
+// and how to repair it; "" if the kernel does not answer. interfaces returns the names of the
+// interfaces on which an address may be announced. It is called for the addresses that the kernel
+// has.
 func (l *Links) KernelAnswers(interfaces func(netip.Addr) []string) string {
 	settings := map[string]arpSettings{}
 	var first kernelReply

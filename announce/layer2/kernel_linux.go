@@ -11,8 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// arpSettingsOf reads the settings of an interface. Of the settings of the interface and those of all interfaces, the higher one
-// holds. A setting that cannot be read is taken for the kernel's default.
+// arpSettingsOf reads the settings of an interface. Of the settings of the interface and those of
+// all interfaces, the higher one holds. A setting that cannot be read is taken for the kernel's
+// default.
 func arpSettingsOf(ifi string) arpSettings {
 	read := func(whose, what string) int {
 		text, err := os.ReadFile(filepath.Join("/proc/sys/net/ipv4/conf", whose, what))

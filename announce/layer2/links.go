@@ -10,23 +10,25 @@ import (
 	"github.com/clarionlb/clarion/internal/notify"
 )
 
-// Interface is a network interface on which addresses can be announced: an Ethernet-like one that is not a port of another
-// interface, such as a bond or a bridge.
+// Interface is a network interface on which addresses can be announced: an Ethernet-like one that
+// is not a port of another interface, such as a bond or a bridge.
 type Interface struct {
 	Name  string
 	Index int
 	MAC   net.HardwareAddr
 	// Up says that the interface is administratively up and has carrier.
 	Up bool
-	// Prefixes are the sorted networks of the interface's own addresses. IPv6 link-local ones are left out, because nothing is
-	// announced in them.
+	// Prefixes are the sorted networks of the interface's own addresses. IPv6 link-local ones are
+	// left out, because nothing is announced in them.
 	Prefixes []netip.Prefix
-	// Addresses are its sorted own addresses. IPv6 link-local ones are left out, and those that duplicate address detection
-	// has not cleared.
+	// Addresses are its sorted own addresses. IPv6 link-local ones are left out, and those that
+	// duplicate address detection has not cleared.
 	Addresses []netip.Addr
-	// LinkLocal is an IPv6 link-local address of the interface that it may use; not valid if there is none.
+	// LinkLocal is an IPv6 link-local address of the interface that it may use; not valid if there
+	// is none.
 	LinkLocal netip.Addr
-	// DefaultRoute4 and DefaultRoute6 say that a default route of the main table leads out of the interface.
+	// DefaultRoute4 and DefaultRoute6 say that a default route of the main table leads out of the
+	// interface.
 	DefaultRoute4, DefaultRoute6 bool
 	// Gateways are the routers of those default routes.
 	Gateways []netip.Addr
@@ -38,8 +40,8 @@ func (i Interface) equal(o Interface) bool {
 		i.DefaultRoute4 == o.DefaultRoute4 && i.DefaultRoute6 == o.DefaultRoute6 && slices.Equal(i.Gateways, o.Gateways)
 }
 
-// Links knows the node's network interfaces, as the kernel reports them. It leaves out loopback, interfaces without ARP, and ports
-// of another interface.
+// Links knows the node's network interfaces, as the kernel reports them. It leaves out loopback,
+// interfaces without ARP, and ports of another interface.
 type Links struct {
 	ready   chan struct{}
 	changed notify.Signal

@@ -16,8 +16,9 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// Run tracks the interfaces until the context ends, and then returns nil. If the kernel drops notifications because there are too
-// many at once, Run reads everything again. Until then, Interfaces returns what was known last.
+// Run tracks the interfaces until the context ends, and then returns nil. If the kernel drops
+// notifications because there are too many at once, Run reads everything again. Until then,
+// Interfaces returns what was known last.
 func (l *Links) Run(ctx context.Context) error {
 	retry := backoff{first: 100 * time.Millisecond, limit: 5 * time.Second}
 	for {
@@ -30,7 +31,8 @@ func (l *Links) Run(ctx context.Context) error {
 	}
 }
 
-// track subscribes, reads everything, and then applies what the kernel reports, until something fails.
+// track subscribes, reads everything, and then applies what the kernel reports, until something
+// fails.
 func (l *Links) track(ctx context.Context) error {
 	// One socket for all groups keeps the kernel's order between links, addresses and routes.
 	events, err := nl.Subscribe(unix.NETLINK_ROUTE, unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR,
@@ -73,9 +75,10 @@ func (l *Links) track(ctx context.Context) error {
 	}
 }
 
-// linkState is what is known of the interfaces. Links are updated from the reports of the kernel, because a node with many pods has
-// many of them, and they change often. Addresses and default routes change rarely. After a report about them, all of them are
-// read again. That also finds changes that the kernel does not report, such as the loss of IPv4 routes with their link.
+// linkState is what is known of the interfaces. Links are updated from the reports of the kernel,
+// because a node with many pods has many of them, and they change often. Addresses and default
+// routes change rarely. After a report about them, all of them are read again. That also finds
+// changes that the kernel does not report, such as the loss of IPv4 routes with their link.
 type linkState struct {
 	handle *netlink.Handle
 	kernel *kernelAddresses
@@ -181,8 +184,8 @@ func (s *linkState) add(a netlink.Addr) (netip.Addr, bool) {
 	return addr, true
 }
 
-// defaultRoutes returns the indices of the interfaces out of which a default route of the main table leads. It adds the routers of
-// these routes to the gateways.
+// defaultRoutes returns the indices of the interfaces out of which a default route of the main
+// table leads. It adds the routers of these routes to the gateways.
 func (s *linkState) defaultRoutes(family int) (map[int]bool, error) {
 	routes, err := consistent(func() ([]netlink.Route, error) {
 		return s.handle.RouteListFiltered(family, &netlink.Route{Type: unix.RTN_UNICAST}, netlink.RT_FILTER_TYPE)
@@ -226,7 +229,8 @@ func (s *linkState) applyLink(m syscall.NetlinkMessage) error {
 	if len(m.Data) < unix.SizeofIfInfomsg {
 		return errShort
 	}
-	// A bridge reports changes of its ports with a family of its own. It reports a port that left it as a deleted link.
+	// A bridge reports changes of its ports with a family of its own. It reports a port that left
+	// it as a deleted link.
 	if nl.DeserializeIfInfomsg(m.Data).Family != unix.AF_UNSPEC {
 		return nil
 	}
@@ -311,7 +315,8 @@ func (s *linkState) interfaces() []Interface {
 	return list
 }
 
-// usable returns the interface without addresses and routes, and whether anything can be announced on it.
+// usable returns the interface without addresses and routes, and whether anything can be announced
+// on it.
 func usable(attrs *netlink.LinkAttrs) (Interface, bool) {
 	// IFF_RUNNING is an operational state of up or unknown, and IFF_LOWER_UP is carrier.
 	const up = unix.IFF_UP | unix.IFF_RUNNING | unix.IFF_LOWER_UP
@@ -323,7 +328,8 @@ func usable(attrs *netlink.LinkAttrs) (Interface, bool) {
 	return Interface{Name: attrs.Name, Index: attrs.Index, MAC: attrs.HardwareAddr, Up: attrs.RawFlags&up == up}, true
 }
 
-// prefixOf returns the network that an address is in. On a point-to-point link, that is the network of the peer.
+// prefixOf returns the network that an address is in. On a point-to-point link, that is the network
+// of the peer.
 func prefixOf(a netlink.Addr) netip.Prefix {
 	ipNet := a.IPNet
 	if a.Peer != nil {
@@ -334,8 +340,9 @@ func prefixOf(a netlink.Addr) netip.Prefix {
 	return netip.PrefixFrom(addr, ones).Masked()
 }
 
-// consistent calls list again if its result changed while the kernel wrote it. If that happens every time, the last result is good
-// enough: the kernel has also reported the changes, and they are applied next.
+// consistent calls list again if its result changed while the kernel wrote it. If that happens
+// every time, the last result is good enough: the kernel has also reported the changes, and they
+// are applied next.
 func consistent[T any](list func() ([]T, error)) ([]T, error) {
 	var items []T
 	var err error

@@ -26,9 +26,10 @@ func multicastMAC(group netip.Addr) net.HardwareAddr {
 	return append(net.HardwareAddr{0x33, 0x33}, group.AsSlice()[12:]...)
 }
 
-// parseNDP returns what an IPv6 packet says; false unless it is a neighbour solicitation or advertisement that is valid by RFC
-// 4861, sections 7.1.1 and 7.1.2. source is the hardware address that its frame came from. It counts if the packet itself has
-// none, as in solicitations that check whether a neighbour is still there, and in answers to them.
+// parseNDP returns what an IPv6 packet says; false unless it is a neighbour solicitation or
+// advertisement that is valid by RFC 4861, sections 7.1.1 and 7.1.2. source is the hardware address
+// that its frame came from. It counts if the packet itself has none, as in solicitations that check
+// whether a neighbour is still there, and in answers to them.
 func parseNDP(packet []byte, source net.HardwareAddr) (message, bool) {
 	if len(packet) < ipv6HeaderSize || packet[0]>>4 != 6 || packet[6] != icmpv6 || packet[7] != ndpHopLimit {
 		return message{}, false
@@ -97,9 +98,10 @@ func linkLayerAddress(options []ndp.Option, kind ndp.Direction) (net.HardwareAdd
 	return nil, false
 }
 
-// newSolicitation returns an IPv6 packet with a neighbour solicitation (RFC 4861, section 4.3): where is addr? Its destination is
-// addr's solicited-node multicast group. mac is the hardware address of src. src is unspecified for a probe, which finds out
-// whether addr is free (RFC 4862, section 5.4.2).
+// newSolicitation returns an IPv6 packet with a neighbour solicitation (RFC 4861, section 4.3):
+// where is addr? Its destination is addr's solicited-node multicast group. mac is the hardware
+// address of src. src is unspecified for a probe, which finds out whether addr is free (RFC 4862,
+// section 5.4.2).
 func newSolicitation(addr netip.Addr, mac net.HardwareAddr, src netip.Addr) (packet []byte, group netip.Addr, err error) {
 	group, err = ndp.SolicitedNodeMulticast(addr)
 	if err != nil {
@@ -116,8 +118,9 @@ func newSolicitation(addr netip.Addr, mac net.HardwareAddr, src netip.Addr) (pac
 	return newIPv6(src, group, body), group, nil
 }
 
-// advertisement returns an IPv6 packet with a neighbour advertisement (RFC 4861, section 4.4): addr is at mac. Its override flag
-// is set, because no other host has the address, and its router flag is not.
+// advertisement returns an IPv6 packet with a neighbour advertisement (RFC 4861, section 4.4): addr
+// is at mac. Its override flag is set, because no other host has the address, and its router flag
+// is not.
 func advertisement(addr netip.Addr, mac net.HardwareAddr, src, dst netip.Addr, solicited bool) ([]byte, error) {
 	message, err := ndp.MarshalMessageChecksum(&ndp.NeighborAdvertisement{
 		Solicited:     solicited,
@@ -142,8 +145,8 @@ func newIPv6(src, dst netip.Addr, message []byte) []byte {
 	return append(packet, message...)
 }
 
-// checksum is the Internet checksum (RFC 1071) of an ICMPv6 message and its pseudo-header (RFC 8200, section 8.1). It is 0 if the
-// message contains the right checksum.
+// checksum is the Internet checksum (RFC 1071) of an ICMPv6 message and its pseudo-header (RFC
+// 8200, section 8.1). It is 0 if the message contains the right checksum.
 func checksum(src, dst netip.Addr, message []byte) uint16 {
 	sum := uint32(len(message)) + icmpv6
 	add := func(b []byte) {

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ndpSize is how many bytes of a packet are read: the minimum MTU of IPv6. Solicitations and advertisements must not come in
-// fragments (RFC 6980).
+// ndpSize is how many bytes of a packet are read: the minimum MTU of IPv6. Solicitations and
+// advertisements must not come in fragments (RFC 6980).
 const ndpSize = 1280
 
 // ndpFilter lets through the neighbour solicitations and advertisements that no router has forwarded.
@@ -20,9 +20,10 @@ var ndpFilter = newFilter(ndpSize, []condition{
 	equals(ipv6HeaderSize+1, 1, 0),      // code
 }, nil)
 
-// ndpSocket is a conn for NDP on a real interface. It bypasses the kernel's IPv6 in both directions. An ICMPv6 socket would not
-// receive what is sent to an address that the kernel does not have. And the kernel would send an answer by its own routes and
-// neighbour entries, and not to the host that asked.
+// ndpSocket is a conn for NDP on a real interface. It bypasses the kernel's IPv6 in both
+// directions. An ICMPv6 socket would not receive what is sent to an address that the kernel does
+// not have. And the kernel would send an answer by its own routes and neighbour entries, and not to
+// the host that asked.
 type ndpSocket struct {
 	socket    socket
 	ifi       Interface
@@ -60,8 +61,8 @@ func (s *ndpSocket) answer(m message, mac net.HardwareAddr) error {
 	return s.advertise(m.asks, mac, m.from, m.mac, true)
 }
 
-// announce sends an unsolicited advertisement to all nodes (RFC 4861, section 7.2.6). Routers that implement RFC 9131 also learn
-// addresses from it that they did not know.
+// announce sends an unsolicited advertisement to all nodes (RFC 4861, section 7.2.6). Routers that
+// implement RFC 9131 also learn addresses from it that they did not know.
 func (s *ndpSocket) announce(addr netip.Addr, _ int) error {
 	return s.advertise(addr, s.ifi.MAC, allNodes, allNodesMAC, false)
 }
@@ -89,9 +90,10 @@ func (s *ndpSocket) send(b []byte, to net.HardwareAddr) error {
 	return nil
 }
 
-// source is the source address of advertisements for addr. It has to be an address of the interface (RFC 4861, section 4.4).
-// Switches that guard against forged packets know the interface by its link-local address. It may have none: if it has just come
-// up and still detects duplicates, or if it was configured without one. Then addr, which is its own too, is the source.
+// source is the source address of advertisements for addr. It has to be an address of the interface
+// (RFC 4861, section 4.4). Switches that guard against forged packets know the interface by its
+// link-local address. It may have none: if it has just come up and still detects duplicates, or if
+// it was configured without one. Then addr, which is its own too, is the source.
 func (s *ndpSocket) source(addr netip.Addr) netip.Addr {
 	if own := s.linkLocal(); own.IsValid() {
 		return own

@@ -67,7 +67,8 @@ func theMulticast() []byte { return solicitation(client6, groupOf(vip61), vip61,
 
 var otherMAC = net.HardwareAddr{2, 8, 8, 8, 8, 8}
 
-// solicitations are packets, and whether they are valid solicitations for vip61. All come in frames from asker.
+// solicitations are packets, and whether they are valid solicitations for vip61. All come in frames
+// from asker.
 var solicitations = map[string]struct {
 	packet []byte
 	want   bool
@@ -118,7 +119,8 @@ func TestSolicitationsAreParsedIfTheyAreValid(t *testing.T) {
 	}
 }
 
-// claims6 are packets, and the address that each claims and where it says that it is. All come in frames from asker.
+// claims6 are packets, and the address that each claims and where it says that it is. All come in
+// frames from asker.
 var claims6 = map[string]struct {
 	packet []byte
 	addr   netip.Addr
@@ -138,7 +140,8 @@ var claims6 = map[string]struct {
 	"a probe":                         {solicitation(unspecified, groupOf(vip61), vip61), netip.Addr{}, nil},
 }
 
-// advertised6 is an advertisement that nobody has asked for, and solicited6 one that somebody has. mac may be nil.
+// advertised6 is an advertisement that nobody has asked for, and solicited6 one that somebody has.
+// mac may be nil.
 func advertised6(addr netip.Addr, mac net.HardwareAddr) *ndp.NeighborAdvertisement {
 	a := &ndp.NeighborAdvertisement{Override: true, TargetAddress: addr}
 	if mac != nil {

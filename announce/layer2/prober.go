@@ -11,12 +11,13 @@ import (
 	"time"
 )
 
-// Prober asks the hosts on a link who has an address. It can ask any number of questions at a time while it runs. Its fields may be
-// changed until Run.
+// Prober asks the hosts on a link who has an address. It can ask any number of questions at a time
+// while it runs. Its fields may be changed until Run.
 type Prober struct {
-	// Rate is how many probes per second leave an interface for each family. Burst is how many leave it at once, and how many
-	// addresses are probed at a time. RFC 5227 sets no limit; this one spares switches, as the Responder's does. Questions that
-	// are no probes are not limited. Default 500 and 100.
+	// Rate is how many probes per second leave an interface for each family. Burst is how many
+	// leave it at once, and how many addresses are probed at a time. RFC 5227 sets no limit; this
+	// one spares switches, as the Responder's does. Questions that are no probes are not limited.
+	// Default 500 and 100.
 	Rate, Burst int
 
 	lan   lan
@@ -33,18 +34,20 @@ type Question struct {
 	// Interface to ask on, by name.
 	Interface string
 	Address   netip.Addr
-	// Probe asks as a host does that wants to take the address if it is free (RFC 5227, section 2.1; RFC 4862, section 5.4).
-	// Other hosts do not change their entries because of it, and a host that has the address defends it. Any packet counts as
-	// an answer that shows that another host has the address, or probes for it too.
+	// Probe asks as a host does that wants to take the address if it is free (RFC 5227, section
+	// 2.1; RFC 4862, section 5.4). Other hosts do not change their entries because of it, and a
+	// host that has the address defends it. Any packet counts as an answer that shows that another
+	// host has the address, or probes for it too.
 	//
-	// Without Probe, the question comes from an address of the interface, and only a reply counts. A reply proves that its
-	// sender has received the question.
+	// Without Probe, the question comes from an address of the interface, and only a reply counts.
+	// A reply proves that its sender has received the question.
 	Probe bool
-	// Tries is how often to ask, and Interval how long to wait for an answer each time. Default 3 and 150 ms.
+	// Tries is how often to ask, and Interval how long to wait for an answer each time. Default 3
+	// and 150 ms.
 	Tries    int
 	Interval time.Duration
-	// Accept says whether an answer counts; nil accepts all. Another goroutine calls it until Ask returns. It must be quick
-	// and must not call Ask.
+	// Accept says whether an answer counts; nil accepts all. Another goroutine calls it until Ask
+	// returns. It must be quick and must not call Ask.
 	Accept func(Answer) bool
 }
 
@@ -52,7 +55,8 @@ type Question struct {
 type Answer struct {
 	// MAC is the hardware address of the host that has the address, or of the one that probes for it.
 	MAC net.HardwareAddr
-	// Source is the hardware address that the frame came from. It differs from MAC if one host answers for another.
+	// Source is the hardware address that the frame came from. It differs from MAC if one host
+	// answers for another.
 	Source net.HardwareAddr
 	// Probe says that the packet is no answer, but another host's probe for the same address.
 	Probe bool
@@ -68,8 +72,8 @@ func newProber(lan lan) *Prober {
 // Asked counts the packets with questions that were sent.
 func (p *Prober) Asked() Counts { return p.asked.counts() }
 
-// Run keeps sockets open from question to question, and closes those that are no longer used. When the context ends, it ends the
-// questions that are still being asked and returns nil.
+// Run keeps sockets open from question to question, and closes those that are no longer used. When
+// the context ends, it ends the questions that are still being asked and returns nil.
 func (p *Prober) Run(ctx context.Context) error {
 	defer p.running.Wait()
 	defer func() { closeAll(p.takeIdle(true)) }()
@@ -88,8 +92,8 @@ func (p *Prober) Run(ctx context.Context) error {
 
 var errEnded = errors.New("the prober has ended")
 
-// Ask returns the first answer that counts; false if there was none in time. This node itself does not answer. Ask returns an error
-// if it could not ask, or not to the end.
+// Ask returns the first answer that counts; false if there was none in time. This node itself does
+// not answer. Ask returns an error if it could not ask, or not to the end.
 func (p *Prober) Ask(ctx context.Context, q Question) (Answer, bool, error) {
 	if q.Tries == 0 {
 		q.Tries = 3
@@ -145,8 +149,9 @@ func (p *Prober) ask(ctx context.Context, e *probeSocket, q Question, from netip
 	return Answer{}, false, nil
 }
 
-// from is the source address of a question. It is an address in the same network as the one that is asked for, or else any other
-// one of the interface. On an interface without one, every question is a probe.
+// from is the source address of a question. It is an address in the same network as the one that is
+// asked for, or else any other one of the interface. On an interface without one, every question is
+// a probe.
 func (i Interface) from(q Question) netip.Addr {
 	from := protocolOf(q.Address).unspecified()
 	if q.Probe {
@@ -169,7 +174,8 @@ func (i Interface) from(q Question) netip.Addr {
 	return from
 }
 
-// open returns the socket for a question, and the address to ask from. The socket stays open at least until it is released.
+// open returns the socket for a question, and the address to ask from. The socket stays open at
+// least until it is released.
 func (p *Prober) open(q Question) (*probeSocket, netip.Addr, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -10,19 +10,19 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// probeSocket is a socket of a Prober. All questions of one protocol on one interface leave through it, and all answers arrive
-// on it.
+// probeSocket is a socket of a Prober. All questions of one protocol on one interface leave through
+// it, and all answers arrive on it.
 type probeSocket struct {
 	key     probeSocketKey
 	lan     lan
 	conn    conn
 	limiter *rate.Limiter
-	// probeSlots has room for as many addresses as may be probed at a time. Others wait, so that the first ones are soon done
-	// and all of them take no longer.
+	// probeSlots has room for as many addresses as may be probed at a time. Others wait, so that
+	// the first ones are soon done and all of them take no longer.
 	probeSlots chan struct{}
 
-	// users counts the questions that are being asked. idle says that there were none at the last look. The prober's lock
-	// guards both.
+	// users counts the questions that are being asked. idle says that there were none at the last
+	// look. The prober's lock guards both.
 	users int
 	idle  bool
 
@@ -33,8 +33,8 @@ type probeSocket struct {
 	err    error
 }
 
-// probeSocketKey says which questions can share a socket: those of a protocol on an interface, as long as the interface keeps its
-// hardware address.
+// probeSocketKey says which questions can share a socket: those of a protocol on an interface, as
+// long as the interface keeps its hardware address.
 type probeSocketKey struct {
 	index    int
 	mac      string

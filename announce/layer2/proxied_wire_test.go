@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The frame leaves from the proxy's own hardware address: a switch that learnt the owner's from it would send
-// it what is meant for the owner.
+// The frame leaves from the proxy's own hardware address: a switch that learnt the owner's from it
+// would send it what is meant for the owner.
 func TestOnTheWireAProxyAnswersForTheOwnerFromItsOwnMAC(t *testing.T) {
 	h := newHost(t)
 	name := cable(t, h, "lan")

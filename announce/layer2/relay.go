@@ -7,20 +7,25 @@ import (
 
 // Relay is where to relay packets of connections that began on another node.
 type Relay struct {
-	// To is the other node's own address. It has the family of the relayed address and is in a network of the interface.
+	// To is the other node's own address. It has the family of the relayed address and is in a
+	// network of the interface.
 	To netip.Addr
 	// Interface that leads there, by name.
 	Interface string
 }
 
-// Relays has the kernel relay packets to the nodes on which their connections began. A connection can go on only there: the kernel
-// of that node has chosen an endpoint for it and knows how to translate its packets. Relayed are TCP packets that begin no
-// connection and belong to none that this node's kernel knows, and ICMP errors about such packets. UDP is not relayed, because
-// nothing in a UDP packet says whether a connection began elsewhere. The other node replies to the client directly.
+// Relays has the kernel relay packets to the nodes on which their connections began. A connection
+// can go on only there: the kernel of that node has chosen an endpoint for it and knows how to
+// translate its packets. Relayed are TCP packets that begin no connection and belong to none that
+// this node's kernel knows, and ICMP errors about such packets. UDP is not relayed, because nothing
+// in a UDP packet says whether a connection began elsewhere. The other node replies to the client
+// directly.
 //
-// Nodes that know different owners for a moment may relay a packet in a circle. So its time to live is limited.
+// Nodes that know different owners for a moment may relay a packet in a circle. So its time to live
+// is limited.
 //
-// What was Set stays in the kernel when the process ends, and goes on working. A Relays is not safe for concurrent use.
+// What was Set stays in the kernel when the process ends, and goes on working. A Relays is not safe
+// for concurrent use.
 type Relays struct {
 	lan interface{ Interfaces() []Interface }
 	// known says that the kernel has what is in current.
@@ -37,8 +42,9 @@ type hop struct {
 // NewRelays returns a Relays on the interfaces that links knows.
 func NewRelays(links *Links) *Relays { return &Relays{lan: links} }
 
-// Set says for which addresses to relay packets, and where to. Each call names all of them. The first call also ends what a previous
-// process has Set. Relays over interfaces that do not exist are left out. If it returns an error, nothing has changed.
+// Set says for which addresses to relay packets, and where to. Each call names all of them. The
+// first call also ends what a previous process has Set. Relays over interfaces that do not exist
+// are left out. If it returns an error, nothing has changed.
 func (r *Relays) Set(relays map[netip.Addr]Relay) error {
 	indices := map[string]int{}
 	for _, i := range r.lan.Interfaces() {

@@ -33,18 +33,22 @@ import (
 //		}
 //	}
 //
-// The map began has the addresses with relays, and for each the next hop to the node on which its connections began.
+// The map began has the addresses with relays, and for each the next hop to the node on which its
+// connections began.
 //
-// The priority is after that of connection tracking, which has then found out which connection a packet belongs to. It is before
-// that of destination NAT, which would give the packet any endpoint.
+// The priority is after that of connection tracking, which has then found out which connection a
+// packet belongs to. It is before that of destination NAT, which would give the packet any
+// endpoint.
 //
-// Connection tracking takes a packet that begins no connection, and belongs to none that it knows, for a new connection. The copy
-// is sent to the other node and the packet itself is dropped, so that the kernel forgets that connection and treats the next
-// packet alike. A FIN or RST of an unknown connection is invalid to connection tracking, and so is an ICMP error about one. Other
-// invalid packets are not relayed: they may belong to connections of this node, outside of their windows. The other node would
-// reset those connections.
+// Connection tracking takes a packet that begins no connection, and belongs to none that it knows,
+// for a new connection. The copy is sent to the other node and the packet itself is dropped, so
+// that the kernel forgets that connection and treats the next packet alike. A FIN or RST of an
+// unknown connection is invalid to connection tracking, and so is an ICMP error about one. Other
+// invalid packets are not relayed: they may belong to connections of this node, outside of their
+// windows. The other node would reset those connections.
 //
-// The kernel decrements the time to live of a copy, but copies a packet also if it has none left. Hence the first rule of relay.
+// The kernel decrements the time to live of a copy, but copies a packet also if it has none left.
+// Hence the first rule of relay.
 const (
 	relayTableName = "clarion-relay"
 	beganName      = "began"
@@ -64,7 +68,8 @@ type relayFamily struct {
 	key, value nftables.SetDatatype
 }
 
-// Registers are words of 4 bytes. The address that is looked up is in the first ones, and the value from the map begins in the fifth.
+// Registers are words of 4 bytes. The address that is looked up is in the first ones, and the value
+// from the map begins in the fifth.
 const (
 	keyRegister   = unix.NFT_REG32_00
 	valueRegister = unix.NFT_REG32_04
@@ -95,9 +100,10 @@ func (f relayFamily) began(t *nftables.Table) *nftables.Set {
 	return &nftables.Set{Table: t, Name: beganName, IsMap: true, KeyType: f.key, DataType: f.value, KeyByteOrder: binaryutil.BigEndian}
 }
 
-// changeRelays has the kernel relay what is in next and nothing else, in one transaction. If known is set, now is what it relays at
-// the moment. That may be wrong, since others can remove a table; then the tables are written anew. An addition takes a fraction
-// of a millisecond, and a removal takes the kernel some milliseconds.
+// changeRelays has the kernel relay what is in next and nothing else, in one transaction. If known
+// is set, now is what it relays at the moment. That may be wrong, since others can remove a table;
+// then the tables are written anew. An addition takes a fraction of a millisecond, and a removal
+// takes the kernel some milliseconds.
 func changeRelays(known bool, now, next map[netip.Addr]hop) error {
 	if known && transact(func(conn *nftables.Conn, f relayFamily) error { return f.change(conn, f.pick(now), f.pick(next)) }) == nil {
 		return nil
@@ -213,7 +219,8 @@ func (f relayFamily) hopsLeft(compare expr.CmpOp, than byte) []expr.Any {
 	}
 }
 
-// leaveHops sets the time to live or hop limit of a packet. The kernel computes the checksum of the copy.
+// leaveHops sets the time to live or hop limit of a packet. The kernel computes the checksum of the
+// copy.
 func (f relayFamily) leaveHops(count byte) []expr.Any {
 	return []expr.Any{
 		&expr.Immediate{Register: keyRegister, Data: []byte{count}},
@@ -243,7 +250,8 @@ func protocolIs(protocol byte) []expr.Any {
 // Flags of TCP.
 const fin, syn, rst = 1, 2, 4
 
-// flagged compares the flags of TCP packets that are in the mask with 0: none of them is set, or some are.
+// flagged compares the flags of TCP packets that are in the mask with 0: none of them is set, or
+// some are.
 func flagged(compare expr.CmpOp, mask byte) []expr.Any {
 	return []expr.Any{
 		&expr.Payload{DestRegister: keyRegister, Base: expr.PayloadBaseTransportHeader, Offset: 13, Len: 1},

@@ -12,23 +12,24 @@ import (
 	"github.com/clarionlb/clarion/internal/notify"
 )
 
-// Responder answers ARP requests and neighbour solicitations for the addresses it is told to, on the interfaces it is told. It
-// announces the addresses that this node owns, and notices who else claims an address. Its fields may be changed until Run.
+// Responder answers ARP requests and neighbour solicitations for the addresses it is told to, on
+// the interfaces it is told. It announces the addresses that this node owns, and notices who else
+// claims an address. Its fields may be changed until Run.
 type Responder struct {
-	// Repeats are the times at which an IPv4 address that is new on an interface is announced, counted from the first
-	// announcement. Each announcement is a request and a reply, since receivers differ in which they take. Linux ignores
-	// further changes of an entry for a second, so the repeats are further apart. The first must be 0. Default 0, 1.1 s,
-	// 2.2 s, 3.3 s, 5 s.
+	// Repeats are the times at which an IPv4 address that is new on an interface is announced,
+	// counted from the first announcement. Each announcement is a request and a reply, since
+	// receivers differ in which they take. Linux ignores further changes of an entry for a second,
+	// so the repeats are further apart. The first must be 0. Default 0, 1.1 s, 2.2 s, 3.3 s, 5 s.
 	Repeats []time.Duration
-	// Repeats6 are those for IPv6 addresses. RFC 4861, section 7.2.6, allows three, a second or more apart. The first must
-	// be 0. Default 0, 1.1 s, 3.3 s.
+	// Repeats6 are those for IPv6 addresses. RFC 4861, section 7.2.6, allows three, a second or
+	// more apart. The first must be 0. Default 0, 1.1 s, 3.3 s.
 	Repeats6 []time.Duration
-	// Refresh is the interval of further announcements, give or take a tenth. They are for switches and routers that forget
-	// an address sooner or later. 0 is never. Default 1 min.
+	// Refresh is the interval of further announcements, give or take a tenth. They are for switches
+	// and routers that forget an address sooner or later. 0 is never. Default 1 min.
 	Refresh time.Duration
-	// Rate is how many announcements per second leave an interface for each family, and Burst how many leave it at once:
-	// switches drop broadcasts that come too fast. The first announcement of every address goes before the second of any.
-	// Default 500 and 100.
+	// Rate is how many announcements per second leave an interface for each family, and Burst how
+	// many leave it at once: switches drop broadcasts that come too fast. The first announcement of
+	// every address goes before the second of any. Default 500 and 100.
 	Rate, Burst int
 
 	lan                            lan
@@ -86,9 +87,9 @@ func newResponder(lan lan) *Responder {
 // Sighted receives after there are new Sightings.
 func (r *Responder) Sighted() <-chan struct{} { return r.sightings.added }
 
-// Sightings returns who else has claimed addresses that the Responder answers for, and forgets it. There is one Sighting for
-// each address, interface and hardware address. Claims of this node itself, and of the owners of proxied addresses, are no
-// Sightings.
+// Sightings returns who else has claimed addresses that the Responder answers for, and forgets it.
+// There is one Sighting for each address, interface and hardware address. Claims of this node
+// itself, and of the owners of proxied addresses, are no Sightings.
 func (r *Responder) Sightings() []Sighting { return r.sightings.take() }
 
 // Answered counts the replies that were sent.
@@ -97,7 +98,8 @@ func (r *Responder) Answered() Counts { return r.answered.counts() }
 // Announced counts the packets with announcements that were sent.
 func (r *Responder) Announced() Counts { return r.announced.counts() }
 
-// Conflicts counts the packets in which somebody else claimed an address that the Responder answers for.
+// Conflicts counts the packets in which somebody else claimed an address that the Responder answers
+// for.
 func (r *Responder) Conflicts() Counts { return r.conflicts.counts() }
 
 // own says whether a hardware address is one of this node's.
@@ -120,9 +122,9 @@ func (r *Responder) Run(ctx context.Context) error {
 	}
 }
 
-// startAndStop starts an ifaceResponder for every interface and protocol that is up and has addresses to answer for, and stops
-// all others. An interface that was down, or that has another index or hardware address now, gets a new one, which announces
-// all addresses again.
+// startAndStop starts an ifaceResponder for every interface and protocol that is up and has
+// addresses to answer for, and stops all others. An interface that was down, or that has another
+// index or hardware address now, gets a new one, which announces all addresses again.
 func (r *Responder) startAndStop(ctx context.Context, running *sync.WaitGroup) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

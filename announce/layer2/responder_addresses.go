@@ -7,9 +7,9 @@ import (
 	"slices"
 )
 
-// Set says which addresses this node owns, and on which interfaces to answer for them, by name. Each call names all of them. New
-// ones are announced, missing ones are no longer answered for from that moment, and nothing changes for the others. An interface
-// need not exist yet.
+// Set says which addresses this node owns, and on which interfaces to answer for them, by name.
+// Each call names all of them. New ones are announced, missing ones are no longer answered for from
+// that moment, and nothing changes for the others. An interface need not exist yet.
 func (r *Responder) Set(addresses map[netip.Addr][]string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -45,7 +45,8 @@ func (r *Responder) Set(addresses map[netip.Addr][]string) {
 	r.wake.Notify()
 }
 
-// Reannounce announces addresses again, as if they were new. It ignores those that this node does not own.
+// Reannounce announces addresses again, as if they were new. It ignores those that this node does
+// not own.
 func (r *Responder) Reannounce(addresses ...netip.Addr) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -58,9 +59,9 @@ func (r *Responder) Reannounce(addresses ...netip.Addr) {
 	}
 }
 
-// Quiesce ends the announcements of addresses. They are still answered for. Reannounce ends that state, and so does Set once the
-// address was missing from it. It is for an address that another node has announced meanwhile: a client that has heard that
-// node must not hear this one after it.
+// Quiesce ends the announcements of addresses. They are still answered for. Reannounce ends that
+// state, and so does Set once the address was missing from it. It is for an address that another
+// node has announced meanwhile: a client that has heard that node must not hear this one after it.
 func (r *Responder) Quiesce(addresses ...netip.Addr) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -77,13 +78,14 @@ func (r *Responder) Quiesce(addresses ...netip.Addr) {
 type Proxied struct {
 	// Interfaces to answer on, by name.
 	Interfaces []string
-	// MAC is the owner's hardware address, which the replies carry. Without a unicast one, the address is not answered for.
+	// MAC is the owner's hardware address, which the replies carry. Without a unicast one, the
+	// address is not answered for.
 	MAC net.HardwareAddr
 }
 
-// SetProxied says for which addresses of other nodes to answer. Each call names all of them. They are not announced. The frames
-// of the replies come from this node's own hardware address, so that no switch takes it for the owner. An address that this
-// node owns by Set is not proxied.
+// SetProxied says for which addresses of other nodes to answer. Each call names all of them. They
+// are not announced. The frames of the replies come from this node's own hardware address, so that
+// no switch takes it for the owner. An address that this node owns by Set is not proxied.
 func (r *Responder) SetProxied(addresses map[netip.Addr]Proxied) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

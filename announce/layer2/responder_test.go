@@ -189,8 +189,8 @@ func TestWhatIsSentIsCounted(t *testing.T) {
 	})
 }
 
-// After any sequence of calls of Set and changes of interfaces, exactly the addresses of the last Set are answered for, on the
-// interfaces that are up.
+// After any sequence of calls of Set and changes of interfaces, exactly the addresses of the last
+// Set are answered for, on the interfaces that are up.
 func TestAnswersExactlyWhatItOwns(t *testing.T) {
 	names := []string{"eth0", "eth1"}
 	addresses := []netip.Addr{vip1, vip2, vip61, vip62}

@@ -27,7 +27,8 @@ func follow(t *testing.T) *Links {
 	return l
 }
 
-// run runs some functions until the test ends, and fails the test if one returns an error or if they leave a goroutine.
+// run runs some functions until the test ends, and fails the test if one returns an error or if
+// they leave a goroutine.
 func run(t testing.TB, all ...func(context.Context) error) {
 	t.Helper()
 	before := goleak.IgnoreCurrent()
@@ -140,8 +141,8 @@ func patiently(q Question) Question {
 	return q
 }
 
-// families are the addresses that the tests of both families use: one that the other host's kernel has, one that nobody has,
-// and one for the node.
+// families are the addresses that the tests of both families use: one that the other host's kernel
+// has, one that nobody has, and one for the node.
 var families = map[string]struct{ has, free, own netip.Addr }{
 	"IPv4": {netip.MustParseAddr("192.0.2.1"), vip1, netip.MustParseAddr("192.0.2.7")},
 	"IPv6": {netip.MustParseAddr("2001:db8::1"), vip61, netip.MustParseAddr("2001:db8::7")},

@@ -9,8 +9,8 @@ import (
 	"github.com/clarionlb/clarion/internal/notify"
 )
 
-// Sighting is a packet that claims, for a host that is not known to own the address, an address that this node answers for: an
-// address conflict (RFC 5227, section 2.4; RFC 4862, section 5.4.4).
+// Sighting is a packet that claims, for a host that is not known to own the address, an address
+// that this node answers for: an address conflict (RFC 5227, section 2.4; RFC 4862, section 5.4.4).
 type Sighting struct {
 	Address netip.Addr
 	// Interface on which the packet arrived, by name.

@@ -18,8 +18,9 @@ func (l *Links) listen(i Interface, p protocol) (conn, error) {
 	return listenNDP(i, func() netip.Addr { return l.linkLocal(i.Index) })
 }
 
-// socket is a packet socket for one protocol on one interface. The kernel writes and strips the Ethernet header. So every frame
-// leaves from the hardware address that the interface has at that moment.
+// socket is a packet socket for one protocol on one interface. The kernel writes and strips the
+// Ethernet header. So every frame leaves from the hardware address that the interface has at that
+// moment.
 type socket struct {
 	*packet.Conn
 }
@@ -39,8 +40,8 @@ func (s socket) send(b []byte, to net.HardwareAddr) error {
 	return err
 }
 
-// condition is true for a packet if the number in size bytes at the offset is in the range. Offsets count from the end of the
-// Ethernet header.
+// condition is true for a packet if the number in size bytes at the offset is in the range. Offsets
+// count from the end of the Ethernet header.
 type condition struct {
 	offset    uint32
 	size      int
@@ -51,12 +52,13 @@ func equals(offset uint32, size int, value uint32) condition {
 	return condition{offset, size, value, value}
 }
 
-// newFilter returns a filter for packets to this host, to all or to a group. It passes those for which all conditions in all are
-// true, and at least one in any unless that is empty. It cuts them off after size bytes.
+// newFilter returns a filter for packets to this host, to all or to a group. It passes those for
+// which all conditions in all are true, and at least one in any unless that is empty. It cuts them
+// off after size bytes.
 //
-// A packet of a VLAN that the interface is not in arrives at the socket without its tag. The kernel then marks it as one for
-// another host, or as one that had a tag, and the filter drops it. A packet that was tagged for priority alone, with VLAN 0,
-// passes.
+// A packet of a VLAN that the interface is not in arrives at the socket without its tag. The kernel
+// then marks it as one for another host, or as one that had a tag, and the filter drops it. A
+// packet that was tagged for priority alone, with VLAN 0, passes.
 func newFilter(size uint32, all, any []condition) []bpf.RawInstruction {
 	const drop, accept = 1, 2 // where these instructions are, counted from the end of the program
 	type jump struct{ at, to int }

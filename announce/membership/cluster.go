@@ -25,9 +25,11 @@ type Config struct {
 	Address netip.Addr
 	// Port for TCP and UDP, the same on all members. 0 is DefaultPort.
 	Port int
-	// Key that the members share, of a size that gossipkey.Check accepts. It may also be given to SetKey before Run.
+	// Key that the members share, of a size that gossipkey.Check accepts. It may also be given to
+	// SetKey before Run.
 	Key []byte
-	// Logger for what happens to members, and at higher verbosity for what memberlist logs. The zero Logger is silent.
+	// Logger for what happens to members, and at higher verbosity for what memberlist logs. The
+	// zero Logger is silent.
 	Logger klog.Logger
 }
 
@@ -87,7 +89,8 @@ func New(config Config) *Cluster {
 	return c
 }
 
-// Alive returns the sorted names of the members that are alive, this one included. A suspect still counts as alive.
+// Alive returns the sorted names of the members that are alive, this one included. A suspect still
+// counts as alive.
 func (c *Cluster) Alive() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -101,8 +104,8 @@ func (c *Cluster) Alive() []string {
 	return names
 }
 
-// Left says whether a member that is no longer alive has left: it was stopped and did not die. It is false for members that are
-// alive and for unknown ones.
+// Left says whether a member that is no longer alive has left: it was stopped and did not die. It
+// is false for members that are alive and for unknown ones.
 func (c *Cluster) Left(name string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -110,9 +113,10 @@ func (c *Cluster) Left(name string) bool {
 	return m != nil && !m.alive && m.left
 }
 
-// LastSeen returns when this member last knew that another was alive: the other answered a probe, or joined, or was started
-// again. It is zero if that never happened. A member probes each of n others only in every n-th probe interval, so the time
-// from LastSeen until a member is dead is the longest that its death can have gone unnoticed.
+// LastSeen returns when this member last knew that another was alive: the other answered a probe,
+// or joined, or was started again. It is zero if that never happened. A member probes each of n
+// others only in every n-th probe interval, so the time from LastSeen until a member is dead is the
+// longest that its death can have gone unnoticed.
 func (c *Cluster) LastSeen(name string) time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -122,16 +126,19 @@ func (c *Cluster) LastSeen(name string) time.Time {
 	return time.Time{}
 }
 
-// Changed receives after Alive, Left or RejectedSenders has changed or a message has arrived. Several changes may come as one.
+// Changed receives after Alive, Left or RejectedSenders has changed or a message has arrived.
+// Several changes may come as one.
 func (c *Cluster) Changed() <-chan struct{} { return c.changed }
 
-// Joined is closed once, when after the first SetPeers every peer is alive or did not answer a first attempt to join it. Before
-// that, Alive may lack members only because this one has just started. A peer that answers with an unknown key is waited for
-// as long as a rotation of the key may take.
+// Joined is closed once, when after the first SetPeers every peer is alive or did not answer a
+// first attempt to join it. Before that, Alive may lack members only because this one has just
+// started. A peer that answers with an unknown key is waited for as long as a rotation of the key
+// may take.
 func (c *Cluster) Joined() <-chan struct{} { return c.joined }
 
-// Run takes part in the gossip until the context ends. It then tells the others that this member leaves, and returns nil
-// within about a second. It returns an error if there is no key, or if it cannot listen on the address and port.
+// Run takes part in the gossip until the context ends. It then tells the others that this member
+// leaves, and returns nil within about a second. It returns an error if there is no key, or if it
+// cannot listen on the address and port.
 func (c *Cluster) Run(ctx context.Context) error {
 	if len(c.keys.ring.GetKeys()) == 0 {
 		if err := c.SetKey(c.config.Key); err != nil {

@@ -30,11 +30,13 @@ func (d delegate) NotifyMsg(message []byte) {
 	}
 }
 
-// GetBroadcasts returns messages to piggyback on gossip: the leave messages that this member passes on.
+// GetBroadcasts returns messages to piggyback on gossip: the leave messages that this member passes
+// on.
 func (d delegate) GetBroadcasts(overhead, limit int) [][]byte {
 	return d.leaveQueue.GetBroadcasts(overhead, limit)
 }
 
-// LocalState and MergeRemoteState are for the exchange of full state, to which the Cluster adds nothing.
+// LocalState and MergeRemoteState are for the exchange of full state, to which the Cluster adds
+// nothing.
 func (delegate) LocalState(bool) []byte        { return nil }
 func (delegate) MergeRemoteState([]byte, bool) {}

@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// firstSaw returns how long after begin the process first saw what is; it is called with the members that are alive.
+// firstSaw returns how long after begin the process first saw what is; it is called with the
+// members that are alive.
 func (p *process) firstSaw(begin time.Time, is func(alive []string) bool) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -22,7 +23,8 @@ func (p *process) firstSaw(begin time.Time, is func(alive []string) bool) time.D
 	return 0
 }
 
-// BenchmarkDetection measures the time until all others know that a node went off the network, or its member died.
+// BenchmarkDetection measures the time until all others know that a node went off the network, or
+// its member died.
 func BenchmarkDetection(b *testing.B) {
 	for _, count := range []int{2, 3, 5, 10, 50} {
 		b.Run(fmt.Sprintf("power-off/members=%d", count), func(b *testing.B) {
@@ -36,7 +38,8 @@ func BenchmarkDetection(b *testing.B) {
 	}
 }
 
-// settle is how long a cluster is left alone before the next failure, so that members forget that they were slow.
+// settle is how long a cluster is left alone before the next failure, so that members forget that
+// they were slow.
 const settle = 2 * time.Second
 
 func detection(b *testing.B, count int, fail, heal func(*node, *process) *process) {
@@ -72,8 +75,8 @@ func reportTimes(b *testing.B, times []time.Duration) {
 	b.ReportMetric(float64(times[len(times)-1].Milliseconds()), "ms-max")
 }
 
-// BenchmarkFalseAlarms counts, while every processor is busy several times over, how often a member wrongly took another
-// for dead. An iteration is a second.
+// BenchmarkFalseAlarms counts, while every processor is busy several times over, how often a member
+// wrongly took another for dead. An iteration is a second.
 func BenchmarkFalseAlarms(b *testing.B) {
 	for _, count := range []int{5, 50} {
 		for _, load := range []int{0, 4, 30} {
@@ -96,7 +99,8 @@ func BenchmarkFalseAlarms(b *testing.B) {
 	}
 }
 
-// alarms returns how often the process took a member for dead after begin, where count members are alive.
+// alarms returns how often the process took a member for dead after begin, where count members are
+// alive.
 func (p *process) alarms(begin time.Time, count int) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()

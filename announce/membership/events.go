@@ -8,7 +8,8 @@ import (
 	"github.com/hashicorp/memberlist"
 )
 
-// events is the Cluster as memberlist's EventDelegate and PingDelegate: memberlist tells it which members are alive.
+// events is the Cluster as memberlist's EventDelegate and PingDelegate: memberlist tells it which
+// members are alive.
 type events struct{ *Cluster }
 
 // NotifyJoin is called when a member becomes alive.
@@ -21,7 +22,8 @@ func (e events) NotifyJoin(n *memberlist.Node) {
 	e.notifyChanged()
 }
 
-// NotifyUpdate is called when a member that is alive has another session: it died and was started again before anybody noticed.
+// NotifyUpdate is called when a member that is alive has another session: it died and was started
+// again before anybody noticed.
 func (e events) NotifyUpdate(n *memberlist.Node) {
 	if n.Name == e.config.Name {
 		return

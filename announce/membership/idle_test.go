@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// BenchmarkIdle measures the processor time of a member while nothing happens. An iteration is a second.
+// BenchmarkIdle measures the processor time of a member while nothing happens. An iteration is a
+// second.
 func BenchmarkIdle(b *testing.B) {
 	for _, count := range []int{3, 50} {
 		b.Run(fmt.Sprintf("members=%d", count), func(b *testing.B) {

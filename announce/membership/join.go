@@ -12,11 +12,12 @@ import (
 )
 
 const (
-	// firstRetry and maxRetry bound the time between two attempts to join the same peer. An attempt at a host that is off
-	// costs a few ARP requests.
+	// firstRetry and maxRetry bound the time between two attempts to join the same peer. An attempt
+	// at a host that is off costs a few ARP requests.
 	firstRetry = 250 * time.Millisecond
 	maxRetry   = 5 * time.Second
-	// maxJoins is how many attempts are under way at a time. The first peer that answers knows all that are alive.
+	// maxJoins is how many attempts are under way at a time. The first peer that answers knows all
+	// that are alive.
 	maxJoins = 8
 )
 
@@ -37,8 +38,9 @@ func (s *joinState) get() (peersSet bool, peers map[string]netip.Addr) {
 	return s.peersSet, s.peers
 }
 
-// SetPeers says which members should be there, by name and address; this one may be among them. The Cluster tries to join each
-// of them until it is alive at its address. Others that are not alive are forgotten. It never blocks.
+// SetPeers says which members should be there, by name and address; this one may be among them. The
+// Cluster tries to join each of them until it is alive at its address. Others that are not alive
+// are forgotten. It never blocks.
 func (c *Cluster) SetPeers(peers map[string]netip.Addr) {
 	peers = maps.Clone(peers)
 	delete(peers, c.config.Name)
@@ -59,7 +61,8 @@ type joinAttempt struct {
 	name    string
 	address netip.Addr
 	began   time.Time
-	// tried says that Joined does not wait for the peer: it did not answer, or has answered with an unknown key for too long.
+	// tried says that Joined does not wait for the peer: it did not answer, or has answered with an
+	// unknown key for too long.
 	tried    bool
 	running  bool
 	wasAlive bool
@@ -81,7 +84,8 @@ type joinResult struct {
 	err     error
 }
 
-// joinPeers calls join for peers that are not alive. It returns when the context has ended and no call is under way any more.
+// joinPeers calls join for peers that are not alive. It returns when the context has ended and no
+// call is under way any more.
 func (c *Cluster) joinPeers(ctx context.Context, join func(name string, address netip.Addr) error) {
 	j := joiner{Cluster: c, join: join, attempts: map[string]*joinAttempt{}, results: make(chan joinResult)}
 	timer := time.NewTimer(0)
@@ -109,7 +113,8 @@ func (j *joiner) handle(r joinResult) {
 	a := r.attempt
 	j.running--
 	a.running = false
-	// A peer that answers with an unknown key is there, and will be alive as soon as keys have been rotated.
+	// A peer that answers with an unknown key is there, and will be alive as soon as keys have been
+	// rotated.
 	unknownKey := r.err != nil && cannotDecrypt(r.err.Error())
 	a.tried = !unknownKey || time.Since(a.began) > j.keys.promoteAfter
 	if unknownKey {
@@ -122,8 +127,8 @@ func (j *joiner) handle(r joinResult) {
 	}
 }
 
-// tryAll starts the tries that are due, and closes joined if no peer has to be waited for. It returns when it is to be called
-// again if nothing happens until then; zero for never.
+// tryAll starts the tries that are due, and closes joined if no peer has to be waited for. It
+// returns when it is to be called again if nothing happens until then; zero for never.
 func (j *joiner) tryAll() (next time.Time) {
 	complete, peers := j.joins.get()
 	maps.DeleteFunc(j.attempts, func(name string, a *joinAttempt) bool { return peers[name] != a.address })
@@ -138,8 +143,9 @@ func (j *joiner) tryAll() (next time.Time) {
 			continue
 		}
 		if a.wasAlive {
-			// A member that was only slow refutes the news of its death, and one that has been started again joins the
-			// others itself. If all of them called it at once, it would become slower still.
+			// A member that was only slow refutes the news of its death, and one that has been
+			// started again joins the others itself. If all of them called it at once, it would
+			// become slower still.
 			a.wasAlive, a.next = false, time.Now().Add(firstRetry+rand.N(firstRetry))
 		}
 		complete = complete && a.tried

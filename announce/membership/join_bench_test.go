@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// BenchmarkJoin measures the time from the start of a member that had left, which includes the start of its process, until all
-// others see it and it sees all others.
+// BenchmarkJoin measures the time from the start of a member that had left, which includes the
+// start of its process, until all others see it and it sees all others.
 func BenchmarkJoin(b *testing.B) {
 	for _, count := range []int{3, 50} {
 		b.Run(fmt.Sprintf("members=%d", count), func(b *testing.B) {

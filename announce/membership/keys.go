@@ -13,22 +13,25 @@ import (
 )
 
 const (
-	// promoteAfter is how long a new key only decrypts, until it becomes the primary key and encrypts too. All members watch
-	// the same Secret and learn of a change within a second. A member whose watch broke at that moment learns of it when the
-	// watch is up again: client-go first tries after 0.8 to 1.6 s, then after twice as long. If a member is even later, the
+	// promoteAfter is how long a new key only decrypts, until it becomes the primary key and
+	// encrypts too. All members watch the same Secret and learn of a change within a second. A
+	// member whose watch broke at that moment learns of it when the watch is up again: client-go
+	// first tries after 0.8 to 1.6 s, then after twice as long. If a member is even later, the
 	// others do not take it for dead, but it finds no others alive until it has the key.
 	promoteAfter = 5 * time.Second
-	// retireAfter is how long replaced keys still decrypt after the new one has become the primary key, for late members.
+	// retireAfter is how long replaced keys still decrypt after the new one has become the primary
+	// key, for late members.
 	retireAfter = time.Minute
 )
 
-// keys are the keys that this member knows. A rotation installs the newest key, then makes it the primary one, and at last
-// removes the others. So members that learn of a key at different times can decrypt each other's gossip all the time. If
-// another key comes meanwhile, the rotation starts again. The older keys stay until its end, because some member may still
-// encrypt with any of them.
+// keys are the keys that this member knows. A rotation installs the newest key, then makes it the
+// primary one, and at last removes the others. So members that learn of a key at different times
+// can decrypt each other's gossip all the time. If another key comes meanwhile, the rotation starts
+// again. The older keys stay until its end, because some member may still encrypt with any of them.
 type keys struct {
 	promoteAfter, retireAfter time.Duration
-	// ring is memberlist's. Only its last key may be removed at a time: memberlist may be reading those behind a removed one.
+	// ring is memberlist's. Only its last key may be removed at a time: memberlist may be reading
+	// those behind a removed one.
 	ring    *memberlist.Keyring
 	changed notify.Signal
 
@@ -56,9 +59,10 @@ func newKeys() keys {
 	}
 }
 
-// SetKey rotates to another key. Members that learn of the key some seconds earlier or later stay alive to each other. The first
-// key is used at once. A key that is the newest already changes nothing. It returns an error for a key that gossipkey.Check
-// refuses, and keeps the keys that it has.
+// SetKey rotates to another key. Members that learn of the key some seconds earlier or later stay
+// alive to each other. The first key is used at once. A key that is the newest already changes
+// nothing. It returns an error for a key that gossipkey.Check refuses, and keeps the keys that it
+// has.
 func (c *Cluster) SetKey(key []byte) error { return c.keys.set(key, time.Now()) }
 
 func (k *keys) set(key []byte, now time.Time) error {
@@ -82,7 +86,8 @@ func (k *keys) set(key []byte, now time.Time) error {
 	return nil
 }
 
-// advance takes the next step of the rotation if it is due. It returns when to call it again; zero for never.
+// advance takes the next step of the rotation if it is due. It returns when to call it again; zero
+// for never.
 func (k *keys) advance(now time.Time) (next time.Time, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -143,8 +143,8 @@ func TestAllStayAliveToEachOtherWhileTheKeyRotates(t *testing.T) {
 	nodes, processes := members(t, l, 4)
 	old, late := l.node(), l.node()
 
-	// They learn of the second key and, before it is the primary one, of the third, at different times. The last learns only of
-	// the third.
+	// They learn of the second key and, before it is the primary one, of the third, at different
+	// times. The last learns only of the third.
 	for _, p := range processes[:3] {
 		p.use(testKey(2))
 	}
@@ -158,7 +158,8 @@ func TestAllStayAliveToEachOtherWhileTheKeyRotates(t *testing.T) {
 	for _, p := range append(processes, latecomer) {
 		p.awaitAlive(append(nodes, late)...)
 	}
-	// The others reject one that knows nothing but the first, as soon as that does not decrypt any more.
+	// The others reject one that knows nothing but the first, as soon as that does not decrypt any
+	// more.
 	outsider := old.startWith(testKey(1))
 	outsider.setPeers(append(nodes, old)...)
 	for _, p := range processes {

@@ -19,9 +19,10 @@ func newSession() []byte {
 	return session
 }
 
-// leaveMessage says that a member leaves on purpose. It consists of its kind, the member's session and its name. memberlist
-// itself distinguishes a leave from a death, but does not pass that on. Like memberlist's own news, the message travels from
-// member to member, for those that do not receive it directly.
+// leaveMessage says that a member leaves on purpose. It consists of its kind, the member's session
+// and its name. memberlist itself distinguishes a leave from a death, but does not pass that on.
+// Like memberlist's own news, the message travels from member to member, for those that do not
+// receive it directly.
 type leaveMessage []byte
 
 func newLeaveMessage(session []byte, name string) leaveMessage {
@@ -55,8 +56,9 @@ func (c *Cluster) leave(list *memberlist.Memberlist) error {
 	return nil
 }
 
-// broadcastLeave sends the leave message to all members that are alive. It does so before memberlist sends its own, so that a
-// member which hears from memberlist that this one is gone knows already that it left on purpose.
+// broadcastLeave sends the leave message to all members that are alive. It does so before
+// memberlist sends its own, so that a member which hears from memberlist that this one is gone
+// knows already that it left on purpose.
 func (c *Cluster) broadcastLeave(list *memberlist.Memberlist) {
 	message := newLeaveMessage(c.session, c.config.Name)
 	c.leaveQueue.QueueBroadcast(message)

@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// logWriter passes memberlist's log on. A member that is not alive causes several lines a second, and the Cluster itself logs
-// what they amount to, so even memberlist's errors get a high verbosity. Rejected senders are the exception: memberlist
-// tells of them nowhere but in its log.
+// logWriter passes memberlist's log on. A member that is not alive causes several lines a second,
+// and the Cluster itself logs what they amount to, so even memberlist's errors get a high
+// verbosity. Rejected senders are the exception: memberlist tells of them nowhere but in its log.
 type logWriter struct{ *Cluster }
 
 // Write takes one line.
@@ -36,7 +36,8 @@ func (w logWriter) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// cannotDecrypt says whether memberlist writes about gossip that no known key decrypts, or that was not encrypted at all.
+// cannotDecrypt says whether memberlist writes about gossip that no known key decrypts, or that was
+// not encrypted at all.
 func cannotDecrypt(text string) bool {
 	return strings.HasPrefix(text, "Decrypt packet failed") ||
 		strings.Contains(text, "no installed keys could decrypt the message") ||

@@ -19,14 +19,16 @@ type Message struct {
 }
 
 const (
-	// maxPacket is the size in bytes up to which a message is sent as one packet, which may be lost. Longer ones go over TCP.
+	// maxPacket is the size in bytes up to which a message is sent as one packet, which may be
+	// lost. Longer ones go over TCP.
 	maxPacket = 1200
 	// maxMessages is how many messages wait for a call of Messages. Later ones are dropped.
 	maxMessages = 1024
 )
 
-// Broadcast sends a message to all members that are alive, and does not wait until it has arrived. A short message takes one
-// network latency and may be lost, as packets may. It does nothing unless the Cluster runs.
+// Broadcast sends a message to all members that are alive, and does not wait until it has arrived.
+// A short message takes one network latency and may be lost, as packets may. It does nothing unless
+// the Cluster runs.
 func (c *Cluster) Broadcast(text []byte) {
 	c.mu.Lock()
 	list := c.list
@@ -57,7 +59,8 @@ func (c *Cluster) logSendError(n *memberlist.Node, err error) {
 	}
 }
 
-// Messages returns the messages of others that have arrived since the last call. Changed receives when there are some.
+// Messages returns the messages of others that have arrived since the last call. Changed receives
+// when there are some.
 func (c *Cluster) Messages() []Message {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -13,7 +13,8 @@ func TestNobodyIsTakenForDeadWhereOneDirectionBetweenTwoIsBlocked(t *testing.T) 
 			l.calm = true
 			nodes, processes := members(t, l, count)
 			nodes[0].deafTo(nodes[1])
-			// Both have missed each other's answers and calls several times over: a ping that fails costs up to three packets.
+			// Both have missed each other's answers and calls several times over: a ping that fails
+			// costs up to three packets.
 			poll(t, "packets that do not arrive", func() bool { return nodes[0].missed() > 20 })
 			for _, p := range processes {
 				p.neverLost(nodes...)

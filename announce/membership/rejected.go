@@ -9,7 +9,8 @@ import (
 )
 
 const (
-	// rejectedFor is how long an address counts as a rejected sender after the last gossip that came from it.
+	// rejectedFor is how long an address counts as a rejected sender after the last gossip that
+	// came from it.
 	rejectedFor = time.Minute
 	// maxRejected bounds how many addresses are remembered: anybody can send from any address.
 	maxRejected = 64
@@ -21,8 +22,9 @@ type rejectedSenders struct {
 	lastSeen map[netip.Addr]time.Time
 }
 
-// RejectedSenders returns the sorted addresses whose gossip was rejected within the last minute, because it was not encrypted
-// or with a key that this member does not know. Members that have missed a rotation of the key are among them.
+// RejectedSenders returns the sorted addresses whose gossip was rejected within the last minute,
+// because it was not encrypted or with a key that this member does not know. Members that have
+// missed a rotation of the key are among them.
 func (c *Cluster) RejectedSenders() []netip.Addr { return c.rejected.list(time.Now()) }
 
 func (s *rejectedSenders) list(now time.Time) []netip.Addr {

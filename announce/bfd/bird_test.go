@@ -134,7 +134,7 @@ func TestBIRDAndThisSideNoticeADeadPath(t *testing.T) {
 	}
 }
 
-// BIRD ends sessions without a word, so that it is for this side as if the path had died.
+// BIRD ends sessions without a packet, so that to this side the path has failed.
 func TestASessionThatBIRDEndsIsAFailure(t *testing.T) {
 	_, b, s := withBIRD(t, 10)
 	b.control("disable test")

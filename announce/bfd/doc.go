@@ -9,8 +9,8 @@
 //	           └───── one sender per session, since each has a source port of its own
 //
 // One thread does everything. It waits for packets and timers without Go's scheduler. If the
-// process may (CAP_SYS_NICE), the thread has a high priority on a busy node: with a multiplier of
-// 3, the path has failed if a node is late by two packets.
+// process may (CAP_SYS_NICE), the thread has a high priority: with the default multiplier of 3, peers
+// take the path for failed if a busy node is late by two packets.
 //
 // Authentication and the echo function are not implemented. Packets with authentication are
 // refused, and peers are told to send no echo packets. Demand mode is honoured if the peer asks for

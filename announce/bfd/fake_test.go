@@ -14,7 +14,7 @@ import (
 type wire struct {
 	mu    sync.Mutex
 	hosts []*fakeHost
-	// lost tells what does not arrive.
+	// lost says which packets do not arrive.
 	lost func(from, to netip.Addr) bool
 	// routers are how many there are between any two hosts.
 	routers uint8
@@ -29,7 +29,7 @@ type fakeHost struct {
 	ports     map[uint16]bool
 	refuse    error // what dialling fails with
 	senders   int
-	// stalled has nobody be told that something arrived.
+	// stalled keeps hosts from being woken by what arrives.
 	stalled bool
 	bell    notify.Signal
 }
@@ -54,7 +54,7 @@ func (w *wire) lose(lost func(from, to netip.Addr) bool) { w.change(func() { w.l
 // everything is lost.
 func everything(_, _ netip.Addr) bool { return true }
 
-// deliver puts a datagram where it belongs.
+// deliver delivers a datagram to the host that has its destination address.
 func (w *wire) deliver(s service, d datagram) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -125,7 +125,7 @@ func (h *fakeHost) dial(s Session, port uint16) (sender, error) {
 	return &fakeSender{host: h, session: s, from: from, port: port}, nil
 }
 
-// open is how many sockets are.
+// open is how many sockets are open.
 func (h *fakeHost) open() int {
 	h.wire.mu.Lock()
 	defer h.wire.mu.Unlock()

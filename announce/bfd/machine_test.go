@@ -37,7 +37,7 @@ func (s *side) hears(state State, change ...func(*packet)) {
 	s.handlePacket(p, s.now)
 }
 
-// sends returns what is sent now.
+// sends returns the packets that are due now.
 func (s *side) sends() []packet {
 	var packets []packet
 	for p, ok := s.nextPacket(s.now); ok; p, ok = s.nextPacket(s.now) {
@@ -70,7 +70,7 @@ func (s *side) wait(d time.Duration) (packets []packet, after []time.Duration) {
 	}
 }
 
-// goUp brings the session up, and to rest.
+// goUp brings the session up, and ends the poll sequence that follows.
 func (s *side) goUp(change ...func(*packet)) {
 	s.t.Helper()
 	s.sends()
@@ -324,7 +324,7 @@ func TestAShorterDetectionTimeCountsOnlyOnceThePeerKnows(t *testing.T) {
 	s.hears(Up)
 	s.configure(100*ms, 400*ms, 3, false)
 	if s.detectionTime() != 1200*ms {
-		t.Errorf("more silence is not fatal at once: %s", s.detectionTime())
+		t.Errorf("a longer detection time does not count at once: %s", s.detectionTime())
 	}
 	s.configure(100*ms, 400*ms, 5, false)
 	if s.wait(100 * ms); s.detectionTime() != 1200*ms {

@@ -85,7 +85,7 @@ func (w *witness) look() {
 	}
 }
 
-// alarms are when sessions, by name, were taken for dead. It is a log.
+// alarms are the times at which sessions went down, by name. It is a log.
 type alarms struct {
 	mu    sync.Mutex
 	times map[string][]time.Time

@@ -95,7 +95,7 @@ func (e *end) is(state State) Status {
 	return s
 }
 
-// pass lets time pass, and what is due happen.
+// pass lets time pass, and waits until what is due has happened.
 func pass(d time.Duration) {
 	time.Sleep(d) // of the bubble
 	synctest.Wait()

@@ -112,7 +112,7 @@ func TestWhatNodesHaveTakenOverStaysWithThemWhenOthersDieOrRecord(t *testing.T) 
 	rapid.Check(t, func(t *rapid.T) {
 		w := steadyWorlds(t)
 		before := w.owners()
-		// Of those that nobody had claimed nothing is told: nobody announces them yet.
+		// Takeovers of addresses without a claim are not broadcast: no node announces them yet.
 		maps.DeleteFunc(before, func(ip netip.Addr, _ string) bool { return len(w.addresses[ip].claims) == 0 })
 		w.broadcastTakeovers()
 		dead := subset(t, "dead", cluster)

@@ -58,8 +58,8 @@ func (c cost) less(d cost) bool {
 	return c.unevenness < d.unevenness || c.unevenness == d.unevenness && c.moves < d.moves
 }
 
-// Of all ways to put whole groups on nodes of the highest weight, the one that is taken is the most
-// even, and of those the one with the fewest moves: tried out.
+// The test tries all ways to put whole groups on nodes of the highest weight. Rebalance must find the
+// most even one, and of those the one with the fewest moves.
 func TestRebalancingMovesTheFewestAddresses(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := &world{alive: cluster[:rapid.IntRange(1, 4).Draw(t, "nodes")], addresses: map[netip.Addr]*addressState{}}

@@ -23,7 +23,7 @@ type fakeLAN struct {
 	refuse     error // what listening fails with
 }
 
-// sent is what left an interface.
+// sent is a packet that left an interface.
 type sent struct {
 	at   time.Time
 	ifi  string
@@ -81,12 +81,12 @@ func (f *fakeLAN) listen(i Interface, p protocol) (conn, error) {
 	return c, nil
 }
 
-// ask puts a question on the wire of an interface, if anybody listens there.
+// ask delivers a request for addr on an interface, if there is a conn.
 func (f *fakeLAN) ask(ifi string, addr netip.Addr) {
 	f.hear(ifi, protocolOf(addr), message{source: asker, from: netip.MustParseAddr("192.0.2.1"), mac: asker, asks: addr})
 }
 
-// claim puts a frame on the wire of an interface that says that addr is at mac.
+// claim delivers a message on an interface which claims that addr is at mac.
 func (f *fakeLAN) claim(ifi string, addr netip.Addr, source, mac net.HardwareAddr) {
 	f.hear(ifi, protocolOf(addr), message{source: source, from: addr, mac: mac, claims: addr})
 }
@@ -103,7 +103,8 @@ func (f *fakeLAN) hear(ifi string, p protocol, m message) {
 // asker is the hardware address that requests come from.
 var asker = net.HardwareAddr{2, 9, 9, 9, 9, 9}
 
-// take returns what has been sent since the last time: answers to questions and announcements.
+// take returns the replies and announcements that have been sent since the last call of take or
+// questions.
 func (f *fakeLAN) take() (answers, announcements []sent) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -119,8 +120,8 @@ func (f *fakeLAN) take() (answers, announcements []sent) {
 	return answers, announcements
 }
 
-// questions returns the questions and probes that have been sent since the last time that anything
-// was taken.
+// questions returns the questions and probes that have been sent since the last call of take or
+// questions.
 func (f *fakeLAN) questions() []sent {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -129,7 +130,7 @@ func (f *fakeLAN) questions() []sent {
 	return slices.DeleteFunc(all, func(s sent) bool { return s.form != "question" && s.form != "probe" })
 }
 
-// joined returns for which addresses questions arrive on an interface, sorted.
+// joined returns the sorted addresses that are joined on an interface.
 func (f *fakeLAN) joined(ifi string, p protocol) []netip.Addr {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -205,7 +206,7 @@ func (c *fakeConn) leave(addr netip.Addr) {
 	c.joined[addr]--
 }
 
-// breakSocket has the socket of a protocol on an interface fail, if there is one.
+// breakSocket has the conn of a protocol on an interface fail, if there is one.
 func (f *fakeLAN) breakSocket(ifi string, p protocol) {
 	f.mu.Lock()
 	c := f.conns[ifaceProtocol{ifi, p}]

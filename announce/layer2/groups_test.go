@@ -34,7 +34,7 @@ func memberships(t testing.TB, name string) map[netip.Addr]int {
 	return all
 }
 
-// joins is a frame with an MLDv2 report (RFC 3810) that speaks of a group.
+// joins matches frames with an MLDv2 report (RFC 3810) that names the group.
 func joins(group netip.Addr) func([]byte) bool {
 	return func(frame []byte) bool {
 		const hopByHop, report = 8, 143
@@ -88,7 +88,7 @@ func TestManyIPv6AddressesAreAllWanted(t *testing.T) {
 	if sockets < 2 {
 		t.Errorf("%d sockets, want several", sockets)
 	}
-	// What is left by some makes room for others.
+	// A group that is left makes room for another.
 	for _, addr := range addresses[:many/2] {
 		g.leave(addr)
 	}

@@ -104,7 +104,7 @@ func TestIPv6OnAnInterfaceThatGoesAndComesBackIsServedAgain(t *testing.T) {
 		if n := memberships(t, name)[groupOf(vip61)]; n != 1 {
 			t.Errorf("%s: the kernel counts %d memberships, want 1", what, n)
 		}
-		// Packets are lost until the other end has noticed its carrier, so that it asks as clients do: again and again.
+		// Packets are lost until the other end has noticed its carrier. So it asks again and again, as clients do.
 		question := frameFor(unix.ETH_P_IPV6, asker, multicastMAC(groupOf(vip61)), untagged, theMulticast())
 		defer s.repeatedly(question)()
 		s.receive6("an answer "+what, isAnswer6)

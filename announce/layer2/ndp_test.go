@@ -119,8 +119,8 @@ func TestSolicitationsAreParsedIfTheyAreValid(t *testing.T) {
 	}
 }
 
-// claims6 are packets, and the address that each claims and where it says that it is. All come in
-// frames from asker.
+// claims6 are packets, and for each the address that it claims and the hardware address that it
+// claims it for. All come in frames from asker.
 var claims6 = map[string]struct {
 	packet []byte
 	addr   netip.Addr
@@ -140,8 +140,7 @@ var claims6 = map[string]struct {
 	"a probe":                         {solicitation(unspecified, groupOf(vip61), vip61), netip.Addr{}, nil},
 }
 
-// advertised6 is an advertisement that nobody has asked for, and solicited6 one that somebody has.
-// mac may be nil.
+// advertised6 is an unsolicited advertisement, and solicited6 a solicited one. mac may be nil.
 func advertised6(addr netip.Addr, mac net.HardwareAddr) *ndp.NeighborAdvertisement {
 	a := &ndp.NeighborAdvertisement{Override: true, TargetAddress: addr}
 	if mac != nil {
@@ -222,7 +221,7 @@ func TestAdvertisementByteForByte(t *testing.T) {
 	}
 }
 
-// Whatever arrives, nothing breaks, and what is heard is about addresses that one station can have.
+// Whatever arrives, nothing breaks, and what is parsed is about unicast addresses.
 func FuzzParseNDP(f *testing.F) {
 	for _, c := range solicitations {
 		f.Add(c.packet)

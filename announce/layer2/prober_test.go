@@ -84,7 +84,7 @@ func TestAnswerEndsTheQuestionAtOnce(t *testing.T) {
 	})
 }
 
-// askAll asks for many addresses at once and returns what waits for the end.
+// askAll asks for many addresses at once. It returns a function that waits until all are done.
 func askAll(t *testing.T, p *Prober, count int) (wait func()) {
 	done := make(chan struct{})
 	for addr := range block(count, "eth0") {

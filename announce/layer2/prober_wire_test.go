@@ -139,7 +139,7 @@ func TestProbesOfOtherHostsForTheSameAddressCount(t *testing.T) {
 	}
 }
 
-// The node has two interfaces on one network, and answers on one what is asked on the other.
+// The node has two interfaces on one network. On one it answers what it asks on the other.
 func TestNodeDoesNotAnswerItself(t *testing.T) {
 	for family, addresses := range families {
 		t.Run(family, func(t *testing.T) {

@@ -11,7 +11,8 @@ import (
 
 var ownerMAC = net.HardwareAddr{2, 7, 7, 7, 7, 7}
 
-// answersFor returns where the answers on an interface say that an address is; "" if there is none.
+// answersFor asks for an address on an interface and returns the hardware address in the reply; "" if
+// there is none.
 func answersFor(t *testing.T, lan *fakeLAN, ifi string, addr netip.Addr) string {
 	t.Helper()
 	lan.take()

@@ -15,7 +15,7 @@ var etherTypes = map[string]int{"IPv4": unix.ETH_P_IP, "IPv6": unix.ETH_P_IPV6}
 
 const ethernetSize = 14
 
-// That a path is narrower than the connection has to reach the node that has it.
+// The report that a path has a smaller MTU has to reach the node on which the connection began.
 func TestErrorsAboutRelayedConnectionsAreSentOn(t *testing.T) {
 	for family, etherType := range etherTypes {
 		t.Run(family, func(t *testing.T) {
@@ -36,7 +36,7 @@ func TestErrorsAboutRelayedConnectionsAreSentOn(t *testing.T) {
 	}
 }
 
-// Two nodes that each take the other one for where a connection began, because they know of different owners.
+// Each of two nodes believes that the connection began on the other.
 func TestPacketsOfUnknownConnectionsAreNotRelayedForEver(t *testing.T) {
 	for family, etherType := range etherTypes {
 		t.Run(family, func(t *testing.T) {
@@ -72,7 +72,7 @@ func TestPacketsOfUnknownConnectionsAreNotRelayedForEver(t *testing.T) {
 	}
 }
 
-// unknown is a packet of a connection that nobody has, from a port of a client.
+// unknown is a packet of a connection that no node knows, from a port of a client.
 func unknown(client, to netip.Addr, port uint16) []byte {
 	tcp := make([]byte, 20)
 	binary.BigEndian.PutUint16(tcp, port)

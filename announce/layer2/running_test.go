@@ -110,7 +110,7 @@ func inquire(t *testing.T, links *Links) *Prober {
 	return p
 }
 
-// asking asks in the background, and returns what gives the answer.
+// asking asks in the background. It returns a function that waits for the answer.
 func asking(t *testing.T, p *Prober, q Question) func() (Answer, bool) {
 	t.Helper()
 	type result struct {
@@ -135,7 +135,7 @@ func asking(t *testing.T, p *Prober, q Question) func() (Answer, bool) {
 	}
 }
 
-// patiently is a question that is asked until there is an answer.
+// patiently has a question asked until there is an answer.
 func patiently(q Question) Question {
 	q.Tries, q.Interval = int(patience/(100*time.Millisecond)), 100*time.Millisecond
 	return q

@@ -39,7 +39,7 @@ func TestMemberThatIsKilledIsNoticedAndAcceptedWhenItReturns(t *testing.T) {
 	}
 }
 
-func TestNodeWhoseCableIsPulledSeesNobodyUntilItIsBack(t *testing.T) {
+func TestANodeWithoutItsCableIsAloneUntilItIsBack(t *testing.T) {
 	nodes, processes := three(t)
 	nodes[2].disconnect()
 	processes[0].awaitAlive(nodes[:2]...)
@@ -51,7 +51,7 @@ func TestNodeWhoseCableIsPulledSeesNobodyUntilItIsBack(t *testing.T) {
 	}
 }
 
-func TestMemberThatTerminatesIsGoneAtOnceAndHasLeft(t *testing.T) {
+func TestAMemberThatTerminatesIsDeadAtOnceAndHasLeft(t *testing.T) {
 	nodes, processes := three(t)
 	processes[2].terminate()
 	for _, p := range processes[:2] {
@@ -69,7 +69,7 @@ func TestMemberThatDiesHasNotLeft(t *testing.T) {
 	}
 }
 
-func TestOneThatLeavesIsKnownToHaveAlsoWhereItIsNotHeard(t *testing.T) {
+func TestALeaveIsKnownAlsoToMembersThatItDoesNotReachDirectly(t *testing.T) {
 	nodes, processes := three(t)
 	nodes[0].deafTo(nodes[2])
 	processes[2].terminate()

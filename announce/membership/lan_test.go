@@ -31,7 +31,7 @@ type lan struct {
 	t      testing.TB
 	bridge *netlink.Bridge
 	nodes  int
-	// calm members take nobody for dead who only waits for a busy processor.
+	// calm members do not take a member for dead that only waits for a busy processor.
 	calm bool
 }
 
@@ -144,7 +144,7 @@ func (n *node) deafTo(other *node) {
 		"add rule inet deaf in ip saddr %s counter drop", other.address))
 }
 
-// silence has the node of a crowd hear and be heard no more, until it wakes.
+// silence drops what the node of a crowd sends and receives, until wake is called.
 func (n *node) silence() {
 	n.t.Helper()
 	n.run("nft", fmt.Sprintf("add table inet silence; add chain inet silence in { type filter hook input priority 0 ; }; "+
@@ -156,7 +156,7 @@ func (n *node) wake() {
 	n.run("nft", "delete table inet silence")
 }
 
-// missed returns how many packets the node has not heard.
+// missed returns how many packets were dropped after deafTo.
 func (n *node) missed() int {
 	n.t.Helper()
 	_, text, _ := strings.Cut(n.run("nft", "list table inet deaf"), "counter packets ")
@@ -311,7 +311,7 @@ func (p *process) use(key []byte) {
 	must(p.t, err)
 }
 
-// kill ends the process as a power cut would, were it not for the kernel, which goes on to refuse connections.
+// kill ends the process as a power cut would, except that the kernel goes on and refuses connections.
 func (p *process) kill() {
 	p.end.Do(func() {
 		p.cmd.Process.Kill()
@@ -328,7 +328,7 @@ func (p *process) terminate() {
 	})
 }
 
-// awaitAlive waits until the process sees exactly these nodes.
+// awaitAlive waits until exactly these nodes are alive to the process.
 func (p *process) awaitAlive(nodes ...*node) {
 	p.t.Helper()
 	var want []string

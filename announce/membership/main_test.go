@@ -69,8 +69,8 @@ func TestMain(m *testing.M) {
 	os.Exit(0)
 }
 
-// runMember runs a Cluster as a process: what it is told it reads line by line, what it sees it writes line by line. It leaves
-// when it is told to terminate or when there is nothing more to read.
+// runMember runs a Cluster as a process. It reads commands and writes changes line by line. It leaves on SIGTERM, or at the end of
+// its input.
 func runMember(self string) error {
 	name, address, _ := strings.Cut(self, "=")
 	c := New(Config{Name: name, Address: netip.MustParseAddr(address), Key: parseKey(os.Getenv(envKey)), Logger: klog.Background()})

@@ -13,8 +13,8 @@ func TestNobodyIsTakenForDeadWhereOneDirectionBetweenTwoIsBlocked(t *testing.T) 
 			l.calm = true
 			nodes, processes := members(t, l, count)
 			nodes[0].deafTo(nodes[1])
-			// Both have missed each other's answers and calls several times over: a ping that fails
-			// costs up to three packets.
+			// Each has missed several probes and answers of the other: a probe that fails costs up
+			// to three packets.
 			poll(t, "packets that do not arrive", func() bool { return nodes[0].missed() > 20 })
 			for _, p := range processes {
 				p.neverLost(nodes...)
@@ -23,7 +23,7 @@ func TestNobodyIsTakenForDeadWhereOneDirectionBetweenTwoIsBlocked(t *testing.T) 
 	}
 }
 
-// poll waits for what cannot tell when it is.
+// poll waits for a condition that nothing notifies of.
 func poll(t *testing.T, what string, is func() bool) {
 	t.Helper()
 	tick := time.NewTicker(100 * time.Millisecond)

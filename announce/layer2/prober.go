@@ -16,7 +16,7 @@ import (
 type Prober struct {
 	// Rate is how many probes per second leave an interface for each family. Burst is how many
 	// leave it at once, and how many addresses are probed at a time. RFC 5227 sets no limit; this
-	// one spares switches, as the Responder's does. Questions that are no probes are not limited.
+	// one spares switches, as the Responder's does. Questions that are no probes are never delayed.
 	// Default 500 and 100.
 	Rate, Burst int
 
@@ -101,48 +101,48 @@ func (p *Prober) Ask(ctx context.Context, q Question) (Answer, bool, error) {
 	if q.Interval == 0 {
 		q.Interval = 150 * time.Millisecond
 	}
-	e, from, err := p.open(q)
+	s, from, err := p.open(q)
 	if err == nil {
-		defer p.release(e)
+		defer p.release(s)
 		var a Answer
 		var ok bool
-		if a, ok, err = p.ask(ctx, e, q, from); err == nil {
+		if a, ok, err = p.ask(ctx, s, q, from); err == nil {
 			return a, ok, nil
 		}
 	}
 	return Answer{}, false, fmt.Errorf("ask on %s who has %s: %w", q.Interface, q.Address, err)
 }
 
-func (p *Prober) ask(ctx context.Context, e *probeSocket, q Question, from netip.Addr) (Answer, bool, error) {
+func (p *Prober) ask(ctx context.Context, s *probeSocket, q Question, from netip.Addr) (Answer, bool, error) {
 	if q.Probe {
 		select {
-		case e.probeSlots <- struct{}{}:
-			defer func() { <-e.probeSlots }()
+		case s.probeSlots <- struct{}{}:
+			defer func() { <-s.probeSlots }()
 		case <-ctx.Done():
 			return Answer{}, false, ctx.Err()
-		case <-e.failed:
-			return Answer{}, false, e.err
+		case <-s.failed:
+			return Answer{}, false, s.err
 		}
-		if err := e.conn.join(q.Address); err != nil {
+		if err := s.conn.join(q.Address); err != nil {
 			return Answer{}, false, err
 		}
-		defer e.conn.leave(q.Address)
+		defer s.conn.leave(q.Address)
 	}
-	l := e.add(q)
-	defer e.remove(l)
+	w := s.add(q)
+	defer s.remove(w)
 	for range q.Tries {
-		turn := e.limiter.Reserve()
+		turn := s.limiter.Reserve()
 		if q.Probe {
-			if a, ok, err := l.wait(ctx, turn.Delay()); ok || err != nil {
+			if a, ok, err := w.wait(ctx, turn.Delay()); ok || err != nil {
 				turn.Cancel()
 				return a, ok, err
 			}
 		}
-		if err := e.conn.ask(q.Address, from); err != nil {
+		if err := s.conn.ask(q.Address, from); err != nil {
 			return Answer{}, false, err
 		}
 		p.asked.add(protocolOf(q.Address))
-		if a, ok, err := l.wait(ctx, q.Interval); ok || err != nil {
+		if a, ok, err := w.wait(ctx, q.Interval); ok || err != nil {
 			return a, ok, err
 		}
 	}
@@ -189,35 +189,35 @@ func (p *Prober) open(q Question) (*probeSocket, netip.Addr, error) {
 	}
 	i, protocol := interfaces[n], protocolOf(q.Address)
 	key := probeSocketKey{i.Index, string(i.MAC), protocol}
-	e := p.sockets[key]
-	if e == nil {
+	s := p.sockets[key]
+	if s == nil {
 		conn, err := p.lan.listen(i, protocol)
 		if err != nil {
 			return nil, netip.Addr{}, err
 		}
-		e = newProbeSocket(p, key, conn)
-		p.sockets[key] = e
+		s = newProbeSocket(p, key, conn)
+		p.sockets[key] = s
 		p.running.Go(func() {
-			e.run()
-			p.forget(e)
+			s.run()
+			p.forget(s)
 		})
 	}
-	e.users++
-	return e, i.from(q), nil
+	s.users++
+	return s, i.from(q), nil
 }
 
-func (p *Prober) release(e *probeSocket) {
+func (p *Prober) release(s *probeSocket) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	e.users--
+	s.users--
 }
 
 // forget has the next question open another socket.
-func (p *Prober) forget(e *probeSocket) {
+func (p *Prober) forget(s *probeSocket) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.sockets[e.key] == e {
-		delete(p.sockets, e.key)
+	if p.sockets[s.key] == s {
+		delete(p.sockets, s.key)
 	}
 }
 
@@ -227,18 +227,18 @@ func (p *Prober) takeIdle(all bool) []*probeSocket {
 	defer p.mu.Unlock()
 	p.ended = p.ended || all
 	var dismissed []*probeSocket
-	for key, e := range p.sockets {
-		if all || e.users == 0 && e.idle {
+	for key, s := range p.sockets {
+		if all || s.users == 0 && s.idle {
 			delete(p.sockets, key)
-			dismissed = append(dismissed, e)
+			dismissed = append(dismissed, s)
 		}
-		e.idle = e.users == 0
+		s.idle = s.users == 0
 	}
 	return dismissed
 }
 
 func closeAll(ears []*probeSocket) {
-	for _, e := range ears {
-		e.conn.close()
+	for _, s := range ears {
+		s.conn.close()
 	}
 }

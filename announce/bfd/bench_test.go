@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// BenchmarkDetection measures how long it takes until a dead path to FRR is noticed, with a multiplier of 3: from the last packet on, and
-// from the moment on at which it died.
+// BenchmarkDetection measures how long it takes until a dead path to FRR is noticed, with a
+// multiplier of 3: from the last packet on, and from the moment on at which it died.
 func BenchmarkDetection(b *testing.B) {
 	for _, interval := range []time.Duration{50 * ms, 100 * ms} {
 		b.Run(fmt.Sprintf("interval=%s", interval), func(b *testing.B) { detect(b, interval) })
@@ -61,8 +61,8 @@ func report(b *testing.B, what string, durations []time.Duration) {
 	}
 }
 
-// BenchmarkSessions measures the processor time of the whole process for 100 sessions with FRR at 100 ms x 3, in thousandths of a
-// processor, and how often they failed meanwhile.
+// BenchmarkSessions measures the processor time of the whole process for 100 sessions with FRR at
+// 100 ms x 3, in thousandths of a processor, and how often they failed meanwhile.
 func BenchmarkSessions(b *testing.B) {
 	n, router := neighbours(b)
 	sessions, config := hundredSessions(n, every(100, 3), Session{Transmit: 100 * ms, Receive: 100 * ms})

@@ -229,7 +229,8 @@ func TestASessionOutlastsARestartOfThisSide(t *testing.T) {
 	}
 }
 
-// hundredSessions are sessions between a router and 100 addresses of the node, with FRR's configuration of them.
+// hundredSessions are sessions between a router and 100 addresses of the node, with FRR's
+// configuration of them.
 func hundredSessions(n *host, profile []string, session Session) (sessions map[string]Session, config []string) {
 	sessions = map[string]Session{}
 	var peers []string

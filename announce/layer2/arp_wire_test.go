@@ -77,7 +77,8 @@ func TestKernelOfAClientFindsTheAddressAndFollowsItWhenItMoves(t *testing.T) {
 	h.neighbour(vip1, first)
 }
 
-// Each form of announcement alone has Linux take the new hardware address at once, while it still ignores other replies.
+// Each form of announcement alone has Linux take the new hardware address at once, while it still
+// ignores other replies.
 func TestKernelOfAClientTakesEitherFormOfAnnouncementAtOnce(t *testing.T) {
 	for n, form := range arpForms {
 		t.Run(form.String(), func(t *testing.T) {

@@ -20,8 +20,8 @@ func block(count int, ifi string) map[netip.Addr][]string {
 	return addresses
 }
 
-// BenchmarkAnswer measures a question and its answer on a real interface, in processor time of the whole process, which
-// also plays the asker.
+// BenchmarkAnswer measures a question and its answer on a real interface, in processor time of the
+// whole process, which also plays the asker.
 func BenchmarkAnswer(b *testing.B) {
 	for _, count := range []int{10, 10_000} {
 		b.Run(fmt.Sprintf("addresses=%d", count), func(b *testing.B) {
@@ -35,8 +35,8 @@ func BenchmarkAnswer(b *testing.B) {
 	}
 }
 
-// BenchmarkAnswer6 is BenchmarkAnswer for IPv6. What grows with the addresses is the kernel's part: for every multicast that
-// arrives, it looks through all groups of the interface.
+// BenchmarkAnswer6 is BenchmarkAnswer for IPv6. What grows with the addresses is the kernel's part:
+// for every multicast that arrives, it looks through all groups of the interface.
 func BenchmarkAnswer6(b *testing.B) {
 	for _, count := range []int{10, 10_000} {
 		b.Run(fmt.Sprintf("addresses=%d", count), func(b *testing.B) {
@@ -50,7 +50,8 @@ func BenchmarkAnswer6(b *testing.B) {
 	}
 }
 
-// answering has the node answer for an address and as many more of its family, and returns a station that can ask.
+// answering has the node answer for an address and as many more of its family, and returns a
+// station that can ask.
 func answering(b *testing.B, etherType int, addr netip.Addr, more int) *station {
 	h := newHost(b)
 	name := cable(b, h, "lan")
@@ -88,8 +89,8 @@ func ask(b *testing.B, ask func()) {
 	b.ReportMetric(float64(processorTime(b)-begin)/float64(b.N), "cpu-ns/op")
 }
 
-// BenchmarkAsk measures a question that the kernel of a neighbour answers: with a socket that is there already, and with one
-// that has to be opened first.
+// BenchmarkAsk measures a question that the kernel of a neighbour answers: with a socket that is
+// there already, and with one that has to be opened first.
 func BenchmarkAsk(b *testing.B) {
 	for family, addresses := range families {
 		h := newHost(b)

@@ -137,7 +137,8 @@ func (h *host) visits(addr netip.Addr) (stop func()) {
 	})
 }
 
-// switched is a host with an interface br0 that n cables of the node lead to, and the names of their ends at the node.
+// switched is a host with an interface br0 that n cables of the node lead to, and the names of
+// their ends at the node.
 func switched(t *testing.T, n int) (*host, []string) {
 	t.Helper()
 	h := newHost(t)

@@ -53,7 +53,8 @@ func TestInterfaceThatIsDeletedAndMadeAnewIsServedAgain(t *testing.T) {
 	s.receive("an announcement", announces(arp.OperationReply, vip1))
 }
 
-// Set names interfaces. A name counts only while an interface has it that is not a port of another one.
+// Set names interfaces. A name counts only while an interface has it that is not a port of another
+// one.
 func TestInterfaceThatIsRenamedOrEnslavedGoesSilentUntilItIsBack(t *testing.T) {
 	for family, addresses := range families {
 		t.Run(family, func(t *testing.T) {
@@ -104,7 +105,8 @@ func TestIPv6OnAnInterfaceThatGoesAndComesBackIsServedAgain(t *testing.T) {
 		if n := memberships(t, name)[groupOf(vip61)]; n != 1 {
 			t.Errorf("%s: the kernel counts %d memberships, want 1", what, n)
 		}
-		// Packets are lost until the other end has noticed its carrier. So it asks again and again, as clients do.
+		// Packets are lost until the other end has noticed its carrier. So it asks again and again,
+		// as clients do.
 		question := frameFor(unix.ETH_P_IPV6, asker, multicastMAC(groupOf(vip61)), untagged, theMulticast())
 		defer s.repeatedly(question)()
 		s.receive6("an answer "+what, isAnswer6)

@@ -79,8 +79,8 @@ func only(addr netip.Addr, ifi string) func(netip.Addr) []string {
 	}
 }
 
-// kernelSays waits until what KernelAnswers returns for an address on an interface starts with want, or is "" if want is. It
-// calls it again only after KernelChanged.
+// kernelSays waits until what KernelAnswers returns for an address on an interface starts with
+// want, or is "" if want is. It calls it again only after KernelChanged.
 func kernelSays(t *testing.T, links *Links, addr netip.Addr, ifi, want string) {
 	t.Helper()
 	timeout := time.After(patience)
@@ -97,7 +97,8 @@ func kernelSays(t *testing.T, links *Links, addr netip.Addr, ifi, want string) {
 	}
 }
 
-// The test compares the sentence with what the kernel really does: whether a client on the network gets an answer.
+// The test compares the sentence with what the kernel really does: whether a client on the network
+// gets an answer.
 func TestAKernelThatAnswersByItselfIsReportedUntilItStops(t *testing.T) {
 	h, names := switched(t, 1)
 	links := follow(t)

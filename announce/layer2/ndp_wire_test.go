@@ -106,7 +106,8 @@ func TestKernelOfAClientFindsAnIPv6AddressAndFollowsItWhenItMoves(t *testing.T) 
 	}
 }
 
-// A client that has talked to an address checks from time to time by unicast whether it is still there.
+// A client that has talked to an address checks from time to time by unicast whether it is still
+// there.
 func TestKernelOfAClientThatChecksAnEntryIsAnswered(t *testing.T) {
 	h, names := switched(t, 1)
 	r := respond(t)

@@ -89,11 +89,13 @@ func unknown(client, to netip.Addr, port uint16) []byte {
 	return packet
 }
 
-// errorSize is how much of a packet that reports an error follows its IP header in both families, at least: the header of
-// ICMP, and of the packet in question the last part of its header and the ports.
+// errorSize is how much of a packet that reports an error follows its IP header in both families,
+// at least: the header of ICMP, and of the packet in question the last part of its header and the
+// ports.
 const errorSize = 8 + 20 + 8
 
-// tooBig is the packet that tells from that a packet, which was sent to a port of client, was too big: RFC 792, RFC 4443.
+// tooBig is the packet that tells from that a packet, which was sent to a port of client, was too
+// big: RFC 792, RFC 4443.
 func tooBig(client, from netip.Addr, port uint16) []byte {
 	tcp := make([]byte, 20)
 	binary.BigEndian.PutUint16(tcp, servedPort)

@@ -20,8 +20,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// handover is an address that has moved from one node, which is a host, to another, which is the node of the tests. Both
-// serve it, each with its own kernel.
+// handover is an address that has moved from one node, which is a host, to another, which is the
+// node of the tests. Both serve it, each with its own kernel.
 type handover struct {
 	t       *testing.T
 	client  *host
@@ -69,7 +69,8 @@ func newHandover(t *testing.T, family string) *handover {
 	return h
 }
 
-// serve has connections greeted, and every line that comes over them returned until the client has said its last.
+// serve has connections greeted, and every line that comes over them returned until the client has
+// said its last.
 func (h *handover) serve(greeting string) error {
 	l, err := net.Listen("tcp", netip.AddrPortFrom(h.address, servedPort).String())
 	if err != nil {

@@ -69,7 +69,8 @@ func (s *station) send(b []byte) {
 	must(s.t, err)
 }
 
-// receive returns the next ARP packet that arrives and that is wanted, and where its frame was addressed to.
+// receive returns the next ARP packet that arrives and that is wanted, and where its frame was
+// addressed to.
 func (s *station) receive(what string, wanted func(*arp.Packet) bool) (*arp.Packet, net.HardwareAddr) {
 	s.t.Helper()
 	must(s.t, s.conn.SetReadDeadline(time.Now().Add(patience)))

@@ -37,8 +37,8 @@ const (
 	retireInTests  = time.Second
 )
 
-// TestMain runs the tests in a network namespace of their own, which goes when they end. Processes that they start run as
-// single members instead.
+// TestMain runs the tests in a network namespace of their own, which goes when they end. Processes
+// that they start run as single members instead.
 func TestMain(m *testing.M) {
 	switch {
 	case os.Getenv(envMember) == burner:
@@ -69,8 +69,8 @@ func TestMain(m *testing.M) {
 	os.Exit(0)
 }
 
-// runMember runs a Cluster as a process. It reads commands and writes changes line by line. It leaves on SIGTERM, or at the end of
-// its input.
+// runMember runs a Cluster as a process. It reads commands and writes changes line by line. It
+// leaves on SIGTERM, or at the end of its input.
 func runMember(self string) error {
 	name, address, _ := strings.Cut(self, "=")
 	c := New(Config{Name: name, Address: netip.MustParseAddr(address), Key: parseKey(os.Getenv(envKey)), Logger: klog.Background()})

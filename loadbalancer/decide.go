@@ -68,6 +68,9 @@ func (a *Allocator) decide(now time.Time, r *Request, rec *record, claims [famil
 			d.problem = d.problems[f]
 		}
 	}
+	if served && d.missing == "" {
+		d.missing = r.familyNotGiven()
+	}
 	return d
 }
 

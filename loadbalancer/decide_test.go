@@ -218,6 +218,22 @@ func TestFamilies(t *testing.T) {
 			s.expect("require", s.ensure(s.service("a", stack(require, v4))), "FamilyUnavailable")
 			s.expect("prefer", s.ensure(s.service("b", stack(prefer, v4))), "10.0.0.0")
 		},
+		"both are asked for by address and the cluster has one: that one, and why not the other": func(s *script) {
+			both := asks("10.0.0.2", "fd00::3")
+			s.expect("a", s.ensure(s.service("a", stack(prefer, v4), both)), "10.0.0.2")
+			s.expect("a", s.sentence(s.service("a", stack(prefer, v4), both)),
+				`10.0.0.2 from pool "four"; no IPv6 address: the Service asks for fd00::3 but the cluster gives it only IPv4`)
+			s.expect("nothing comes of waiting", s.setPools(four), "")
+			s.setPools(four, six)
+			s.expect("b", s.sentence(s.service("b", stack(prefer, v6), asks("10.0.0.3", "fd00::3"))),
+				`fd00::3 from pool "six"; no IPv4 address: the Service asks for 10.0.0.3 but the cluster gives it only IPv6`)
+			s.expect("the address that is there is in use", s.ensure(s.service("c", stack(prefer, v4), both)), "AddressInUse")
+			s.expect("and free", s.release(s.service("a")), "c")
+			s.expect("c", s.ensure(s.service("c", stack(prefer, v4), both)), "10.0.0.2")
+			s.release(s.service("b"))
+			s.expect("the cluster has both now", s.ensure(s.service("c", stack(prefer, v4, v6), both)), "10.0.0.2 fd00::3")
+			s.expect("and one again", s.ensure(s.service("c", stack(prefer, v4), both)), "10.0.0.2")
+		},
 		"a wish for one family leaves the other to us": func(s *script) {
 			s.expect("a", s.ensure(s.service("a", stack(require, v4, v6), asks("fd00::3"))), "10.0.0.0 fd00::3")
 		},

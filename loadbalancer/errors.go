@@ -71,6 +71,10 @@ func notAnAddress(where, text string) *Error {
 	return invalid(where + ": " + strconv.Quote(text) + " is not an IP address")
 }
 
+func emptyItem(where, list string) *Error {
+	return invalid(where + ": there is an empty item in the list " + strconv.Quote(list))
+}
+
 func twoOfAFamily(where string, f family) *Error {
 	return invalid(where + " has two " + f.String() + " addresses; a Service has at most one of a family")
 }
@@ -87,6 +91,10 @@ func wrongFamily(addr netip.Addr) *Error {
 func needsTwoFamilies(have family) *Error {
 	return &Error{FamilyUnavailable, "the Service requires both families (spec.ipFamilyPolicy) but the cluster gives it only " +
 		have.String()}
+}
+
+func addressNotGiven(addr netip.Addr, have family) *Error {
+	return &Error{FamilyUnavailable, "the Service asks for " + addr.String() + " but the cluster gives it only " + have.String()}
 }
 
 func exhausted(pools []string, f family) *Error {

@@ -151,10 +151,19 @@ func understood(svc *corev1.Service) (wish map[bool]netip.Addr, ok bool) {
 	}
 	for _, item := range strings.Split(text, ",") {
 		addr := netip.MustParseAddr(item)
-		if _, twice := wish[addr.Is4()]; twice || !slices.Contains(families4(svc), addr.Is4()) {
+		if _, twice := wish[addr.Is4()]; twice {
 			return map[bool]netip.Addr{}, false
 		}
 		wish[addr.Is4()] = addr
+	}
+	// One that merely prefers both families may ask for an address of each and have one.
+	if len(wish) == 2 && prefersBoth(svc) {
+		return wish, true
+	}
+	for v4 := range wish {
+		if !slices.Contains(families4(svc), v4) {
+			return map[bool]netip.Addr{}, false
+		}
 	}
 	return wish, true
 }
@@ -169,6 +178,10 @@ func families4(svc *corev1.Service) (list []bool) {
 
 func requiresBoth(svc *corev1.Service) bool {
 	return svc.Spec.IPFamilyPolicy != nil && *svc.Spec.IPFamilyPolicy == corev1.IPFamilyPolicyRequireDualStack
+}
+
+func prefersBoth(svc *corev1.Service) bool {
+	return svc.Spec.IPFamilyPolicy != nil && *svc.Spec.IPFamilyPolicy == corev1.IPFamilyPolicyPreferDualStack
 }
 
 func olderThan(a, b *corev1.Service) bool {

@@ -29,7 +29,8 @@ type Request struct {
 	Policy   corev1.IPFamilyPolicy
 	// Pool is the pool that the Service asks for, "" for none.
 	Pool string
-	// Addresses that the Service asks for, at most one per family.
+	// Addresses that the Service asks for, at most one per family. With PreferDualStack one of them
+	// may be of a family that the Service does not have.
 	Addresses []netip.Addr
 	// SharingKey is the key under which the Service shares its addresses, "" for not at all.
 	SharingKey string
@@ -146,18 +147,15 @@ func wishedAddresses(svc *corev1.Service) ([]netip.Addr, *Error) {
 	if text == "" {
 		return wish, nil
 	}
-	list, err := parseAddresses("spec.loadBalancerIP", text)
+	addr, err := parseAddr(text)
 	if err != nil {
-		return nil, err
-	}
-	if len(list) != 1 {
 		return nil, notAnAddress("spec.loadBalancerIP", text)
 	}
 	if wish == nil {
-		return list, nil
+		return []netip.Addr{addr}, nil
 	}
-	if !slices.Contains(wish, list[0]) {
-		return nil, loadBalancerIPDiffers(list[0], from)
+	if !slices.Contains(wish, addr) {
+		return nil, loadBalancerIPDiffers(addr, from)
 	}
 	return wish, nil
 }
@@ -167,6 +165,9 @@ func parseAddresses(where, text string) ([]netip.Addr, *Error) {
 	var found [families]netip.Addr
 	for item := range strings.SplitSeq(text, ",") {
 		item = strings.TrimSpace(item)
+		if item == "" {
+			return nil, emptyItem(where, text)
+		}
 		addr, err := parseAddr(item)
 		if err != nil {
 			return nil, notAnAddress(where, item)
@@ -180,9 +181,14 @@ func parseAddresses(where, text string) ([]netip.Addr, *Error) {
 	return slices.DeleteFunc(found[:], func(a netip.Addr) bool { return !a.IsValid() }), nil
 }
 
+// checkFamilies checks that the Service has the families of the addresses that it asks for. One that
+// merely prefers both families, and asks for an address of each, gets the one that it can have.
 func (r *Request) checkFamilies() *Error {
 	if len(r.wanted()) == 0 {
 		return noFamily()
+	}
+	if r.Policy == corev1.IPFamilyPolicyPreferDualStack && len(r.Addresses) == int(families) {
+		return nil
 	}
 	for _, addr := range r.Addresses {
 		if !r.wants(familyOf(addr)) {
@@ -190,6 +196,17 @@ func (r *Request) checkFamilies() *Error {
 		}
 	}
 	return nil
+}
+
+// familyNotGiven says why the Service misses an address that it asks for of a family that it does
+// not have; "" if it asks for none.
+func (r *Request) familyNotGiven() string {
+	for _, addr := range r.Addresses {
+		if wanted := r.wanted(); !slices.Contains(wanted, familyOf(addr)) {
+			return withoutFamily(familyOf(addr), addressNotGiven(addr, wanted[0]))
+		}
+	}
+	return ""
 }
 
 // wanted lists the families that the Service is to have an address of, in its order.

@@ -66,7 +66,12 @@ func TestAddressesOfARequest(t *testing.T) {
 		"garbage":                                {map[string]string{"clarionlb.io/addresses": "10.0.0.1,web"}, "", `annotation clarionlb.io/addresses: "web" is not an IP address`},
 		"garbage in the field":                   {nil, "web", `spec.loadBalancerIP: "web" is not an IP address`},
 		"two in the field":                       {nil, "10.0.0.1,fd00::1", `spec.loadBalancerIP: "10.0.0.1,fd00::1" is not an IP address`},
-		"an empty item":                          {map[string]string{"clarionlb.io/addresses": "10.0.0.1,"}, "", `annotation clarionlb.io/addresses: "" is not an IP address`},
+		"an empty item at the end":               {map[string]string{"clarionlb.io/addresses": "10.0.0.1,"}, "", `annotation clarionlb.io/addresses: there is an empty item in the list "10.0.0.1,"`},
+		"an empty item at the beginning":         {map[string]string{"clarionlb.io/addresses": ",10.0.0.1"}, "", `annotation clarionlb.io/addresses: there is an empty item in the list ",10.0.0.1"`},
+		"an empty item in the middle":            {map[string]string{"clarionlb.io/addresses": "10.0.0.1,,fd00::1"}, "", `annotation clarionlb.io/addresses: there is an empty item in the list "10.0.0.1,,fd00::1"`},
+		"an item of spaces":                      {map[string]string{"metallb.io/loadBalancerIPs": "10.0.0.1, ,fd00::1"}, "", `annotation metallb.io/loadBalancerIPs: there is an empty item in the list "10.0.0.1, ,fd00::1"`},
+		"nothing but a comma":                    {map[string]string{"clarionlb.io/addresses": " , "}, "", `annotation clarionlb.io/addresses: there is an empty item in the list ","`},
+		"a comma in the field, which is no list": {nil, "10.0.0.1,", `spec.loadBalancerIP: "10.0.0.1," is not an IP address`},
 		"a CIDR":                                 {map[string]string{"clarionlb.io/addresses": "10.0.0.0/24"}, "", `annotation clarionlb.io/addresses: "10.0.0.0/24" is not an IP address`},
 		"IPv4 in the clothes of IPv6":            {nil, "::ffff:10.0.0.1", `spec.loadBalancerIP: "::ffff:10.0.0.1" is not an IP address`},
 		"an address of an interface":             {nil, "fe80::1%eth0", `spec.loadBalancerIP: "fe80::1%eth0" is not an IP address`},
@@ -109,6 +114,21 @@ func TestFamiliesOfARequest(t *testing.T) {
 	svc.Spec.IPFamilies = []corev1.IPFamily{v6}
 	if _, err := NewRequest(svc); err == nil || err.Error() != "the Service asks for 10.0.0.1 but has no IPv4: add it to spec.ipFamilies" {
 		t.Errorf("a family that the Service does not have: %v", err)
+	}
+	both := "10.0.0.1,fd00::1"
+	for _, family := range []corev1.IPFamily{v4, v6} {
+		for annotation, policies := range map[string]map[corev1.IPFamilyPolicy]bool{
+			"clarionlb.io/addresses":              {prefer: true, require: false, single: false},
+			"metallb.universe.tf/loadBalancerIPs": {prefer: true, require: false, single: false},
+		} {
+			for policy, admitted := range policies {
+				svc := serviceWith(map[string]string{annotation: both})
+				svc.Spec.IPFamilies, svc.Spec.IPFamilyPolicy = []corev1.IPFamily{family}, &policy
+				if _, err := NewRequest(svc); (err == nil) != admitted {
+					t.Errorf("both families by address in %s, the Service has %s, %s: %v", annotation, family, policy, err)
+				}
+			}
+		}
 	}
 	svc.Spec.IPFamilies = []corev1.IPFamily{v6, v4}
 	svc.Spec.IPFamilyPolicy = nil

@@ -25,6 +25,26 @@ func TestConditionOfAPool(t *testing.T) {
 		message string
 	}{
 		"valid": {newPool("p", "10.0.0.0/24", "fd00::/64"), "Valid", "the pool is in use"},
+		"a CIDR with host bits": {
+			newPool("p", "10.0.0.77/24"), "Valid", "10.0.0.77/24 stands for 10.0.0.0-10.0.0.255",
+		},
+		"an IPv6 CIDR with host bits, beside others": {
+			newPool("p", " 2001:DB8::7/120 ", "10.0.0.0/24", "10.0.1.1/32", "10.0.2.0-10.0.2.9"), "Valid",
+			"2001:db8::7/120 stands for 2001:db8::-2001:db8::ff",
+		},
+		"host bits in exclude": {
+			spec(func(p *v1alpha1.IPAddressPoolSpec) { p.Exclude = []string{"10.0.0.77/25"} }), "Valid",
+			"spec.exclude: 10.0.0.77/25 stands for 10.0.0.0-10.0.0.127",
+		},
+		"many CIDRs with host bits": {
+			newPool("p", "10.0.6.1/24", "10.0.5.1/24", "10.0.4.1/24", "10.0.3.1/24", "10.0.2.1/24"), "Valid",
+			"10.0.6.1/24 stands for 10.0.6.0-10.0.6.255; 10.0.5.1/24 stands for 10.0.5.0-10.0.5.255; " +
+				"10.0.4.1/24 stands for 10.0.4.0-10.0.4.255; 10.0.3.1/24 stands for 10.0.3.0-10.0.3.255; and others",
+		},
+		"entries that overlap because of host bits": {
+			newPool("p", "10.0.0.5", "10.0.0.77/24"), "Overlaps",
+			`spec.addresses: "10.0.0.5" and "10.0.0.77/24" overlap; 10.0.0.77/24 stands for 10.0.0.0-10.0.0.255`,
+		},
 		"bad syntax": {
 			newPool("p", "10.0.0.0/24", "10.0.0.300"), "InvalidAddress",
 			`spec.addresses: "10.0.0.300" is neither a CIDR, a range nor an IP address`,

@@ -235,6 +235,11 @@ func enumerate(items []string, separator string) string {
 	return strings.Join(items, separator)
 }
 
+// sentences joins what there is to say; what is "" is left out.
+func sentences(list ...string) string {
+	return strings.Join(slices.DeleteFunc(list, func(text string) bool { return text == "" }), "; ")
+}
+
 // The sentences of pools.
 
 const poolInUse = "the pool is in use"
@@ -243,8 +248,16 @@ func badEntry(where string, err error) string {
 	return where + ": " + err.Error()
 }
 
+func standsFor(prefix netip.Prefix) string {
+	return prefix.String() + " stands for " + rangeOf(prefix).String()
+}
+
+func remarkIn(where, remark string) string {
+	return where + ": " + remark
+}
+
 func entriesOverlap(a, b string) string {
-	return "spec.addresses: " + strconv.Quote(a) + " and " + strconv.Quote(b) + " overlap"
+	return sentences("spec.addresses: "+strconv.Quote(a)+" and "+strconv.Quote(b)+" overlap", RemarkOn(a), RemarkOn(b))
 }
 
 func poolsOverlap(mine, theirs Range, other string) string {

@@ -56,6 +56,8 @@ type poolSpec struct {
 	// effective is entries without exclude, sorted. One entry may be in several pieces.
 	effective []entry
 
+	// ownRemarks are what there is to say of entries that can be used.
+	ownRemarks []string
 	// ownProblem is what is wrong with the spec, whatever the other pools are.
 	ownProblem poolProblem
 }
@@ -113,6 +115,9 @@ func (p *poolSpec) readAddresses() poolProblem {
 			return poolProblem{v1alpha1.ReasonInvalidAddress, badEntry("spec.addresses", err)}
 		}
 		p.entries = append(p.entries, entry{r, i})
+		if remark := RemarkOn(text); remark != "" {
+			p.ownRemarks = append(p.ownRemarks, remark)
+		}
 	}
 	for _, text := range p.object.Spec.Exclude {
 		r, err := ParseRange(text)
@@ -120,6 +125,9 @@ func (p *poolSpec) readAddresses() poolProblem {
 			return poolProblem{v1alpha1.ReasonInvalidAddress, badEntry("spec.exclude", err)}
 		}
 		p.exclude = append(p.exclude, r)
+		if remark := RemarkOn(text); remark != "" {
+			p.ownRemarks = append(p.ownRemarks, remarkIn("spec.exclude", remark))
+		}
 	}
 	p.exclude = merge(p.exclude)
 	slices.SortStableFunc(p.entries, func(a, b entry) int { return a.compare(b.Range) })

@@ -13,10 +13,10 @@ type Range struct {
 	From, To netip.Addr
 }
 
-// ParseRange reads an entry of a pool: a CIDR ("192.168.10.0/24"; bits behind the mask are
-// ignored), a range ("192.168.10.200-192.168.10.250", spaces around the dash allowed) or a single
-// address. It refuses addresses that no client outside a host or a link can reach: unspecified,
-// loopback, link-local, multicast and broadcast.
+// ParseRange reads an entry of a pool: a CIDR ("192.168.10.0/24"; host bits are ignored, and
+// RemarkOn says so), a range ("192.168.10.200-192.168.10.250", spaces around the dash allowed) or a
+// single address. It refuses addresses that no client outside a host or a link can reach:
+// unspecified, loopback, link-local, multicast and broadcast.
 func ParseRange(entry string) (Range, error) {
 	r, err := parseRange(strings.TrimSpace(entry))
 	if err != nil {
@@ -28,6 +28,17 @@ func ParseRange(entry string) (Range, error) {
 		}
 	}
 	return r, nil
+}
+
+// RemarkOn is what to tell the author of an entry that ParseRange reads, because it may not mean
+// what the author thinks: which addresses a CIDR with host bits stands for. It is "" for all other
+// entries. It is for reservations as well as for pools.
+func RemarkOn(entry string) string {
+	prefix, err := netip.ParsePrefix(strings.TrimSpace(entry))
+	if err != nil || prefix == prefix.Masked() {
+		return ""
+	}
+	return standsFor(prefix)
 }
 
 func parseRange(entry string) (Range, error) {

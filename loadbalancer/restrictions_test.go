@@ -58,6 +58,12 @@ func TestReserved(t *testing.T) {
 			s.expect("message", s.a.PoolStatuses(s.now)["public"].Message, "the pool overlaps the cluster's Service CIDR, 10.0.0.0/16")
 			s.expect("a", s.ensure(s.service("a")), "10.0.0.0")
 		},
+		"a CIDR with host bits says what it stands for, and the addresses of nodes in it are reported too": func(s *script) {
+			s.setPools(newPool("public", "10.0.0.2/30"))
+			s.a.SetReserved(s.now, []ReservedRange{node})
+			s.expect("message", s.a.PoolStatuses(s.now)["public"].Message,
+				`10.0.0.2/30 stands for 10.0.0.0-10.0.0.3; 10.0.0.0 is the address of node "n1" and is not handed out`)
+		},
 		"the same ranges again concern nobody": func(s *script) {
 			s.a.SetReserved(s.now, []ReservedRange{node})
 			space := s.a.pools["public"].spaces[ipv4]

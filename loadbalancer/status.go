@@ -1,6 +1,7 @@
 package loadbalancer
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -16,7 +17,7 @@ type PoolStatus struct {
 	// spec.reuseAfter ago. Available includes them.
 	AwaitingReuseIPv4, AwaitingReuseIPv6 int64
 	// Ready, Reason and Message are the pool's Ready condition. A pool that is ready has a message
-	// too, which says what of it is not handed out.
+	// too, which says what of it is not handed out, and what entries stand for that may be mistaken.
 	Ready   bool
 	Reason  string
 	Message string
@@ -58,7 +59,8 @@ func (s *space) counts() *v1alpha1.AddressCounts {
 	}
 }
 
-// remarks is the message of a usable pool: which of its addresses others use.
+// remarks is the message of a usable pool: what its entries stand for, where that may not be what
+// their author means, and which of its addresses others use.
 func (a *Allocator) remarks(p *pool) string {
 	var list []string
 	for _, c := range p.restrictions {
@@ -75,8 +77,5 @@ func (a *Allocator) remarks(p *pool) string {
 			list = append(list, overlapsReserved(r.Prefix, r.What))
 		}
 	}
-	if len(list) == 0 {
-		return poolInUse
-	}
-	return enumerate(list, "; ")
+	return cmp.Or(sentences(enumerate(p.ownRemarks, "; "), enumerate(list, "; ")), poolInUse)
 }

@@ -192,10 +192,7 @@ func (rec *record) describe() string {
 		}
 		text += assignedFrom(alloc.addr, alloc.pool.name, sharers)
 	}
-	if rec.missing != "" {
-		text += "; " + rec.missing
-	}
-	return text
+	return sentences(text, rec.missing)
 }
 
 // addresses of the Service, ordered by its families. An address of a family that it wants no more

@@ -55,8 +55,8 @@ type Outcome struct {
 	// Pools names the pool of each address.
 	Pools map[netip.Addr]string
 	// Message says in a sentence what the Service has, with whom it shares it, and why a second
-	// family is missing if that is merely preferred. The message changes only with these facts. It
-	// is empty with an error.
+	// family is missing if that is merely preferred. It names annotations that nobody reads. The
+	// message changes only with these facts. It is empty with an error.
 	Message string
 	// DoubleClaims are addresses that the status of the Service has and that another Service has
 	// too. Each is reported once.
@@ -138,7 +138,7 @@ func (a *Allocator) Ensure(now time.Time, r Request) (Outcome, error) {
 	out.DoubleClaims = op.doubleClaims
 	out.Requeue = op.notifyWaiters()
 	if d.problem != nil {
-		return out, d.problem
+		return out, d.problem.with(r.remark())
 	}
 	return out, nil
 }
@@ -153,7 +153,7 @@ func (a *Allocator) outcome(rec *record) Outcome {
 		}
 	}
 	if rec.problem == nil {
-		out.Message = rec.message
+		out.Message = sentences(rec.message, rec.request.remark())
 	}
 	return out
 }

@@ -1,5 +1,10 @@
 package loadbalancer
 
+import (
+	"slices"
+	"strings"
+)
+
 // Annotation is the name of an annotation by which the author of a Service says what address the
 // Service is to have.
 type Annotation string
@@ -40,4 +45,68 @@ var (
 	poolAnnotations    = []Annotation{AnnotationPool, AnnotationMetalLBPool, AnnotationMetalLBOldPool}
 	addressAnnotations = []Annotation{AnnotationAddresses, AnnotationMetalLBAddresses, AnnotationMetalLBOldAddresses}
 	sharingAnnotations = []Annotation{AnnotationSharing, AnnotationMetalLBSharing, AnnotationMetalLBOldSharing}
+
+	// allAnnotations are all spellings of each, ours first.
+	allAnnotations = [][]Annotation{poolAnnotations, addressAnnotations, sharingAnnotations}
 )
+
+// annotationDomain is what our own annotations begin with.
+const annotationDomain = "clarionlb.io/"
+
+// unknownAnnotations lists the annotations of our domain that nobody reads on a Service, sorted. In
+// MetalLB's domains there are more than we serve, and MetalLB itself writes some of them.
+func unknownAnnotations(annotations map[string]string) []string {
+	var list []string
+	for name := range annotations {
+		if strings.HasPrefix(name, annotationDomain) && !slices.ContainsFunc(allAnnotations, func(spellings []Annotation) bool {
+			return string(spellings[0]) == name
+		}) {
+			list = append(list, name)
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+// mostEdits is by how many letters a name may differ from the one that is meant. A plural differs by
+// fewer.
+const mostEdits = 3
+
+// probablyMeant is our annotation that an unknown one of our domain resembles most, or resembles
+// MetalLB's name of; "" if it resembles none. Upper and lower case are the same here.
+func probablyMeant(unknown string) Annotation {
+	nameOf := func(annotation string) string {
+		return strings.ToLower(annotation[strings.IndexByte(annotation, '/')+1:])
+	}
+	meant, fewest := Annotation(""), mostEdits+1
+	for _, spellings := range allAnnotations {
+		for _, known := range spellings {
+			if n := edits(nameOf(unknown), nameOf(string(known))); n < fewest {
+				meant, fewest = spellings[0], n
+			}
+		}
+	}
+	return meant
+}
+
+// edits is the Levenshtein distance: how many letters must be added, removed or replaced to make
+// one text the other.
+func edits(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			replaced := diagonal
+			if a[i] != b[j] {
+				replaced++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(replaced, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -48,6 +48,11 @@ type Error struct {
 
 func (e *Error) Error() string { return e.Message }
 
+// with adds a sentence; "" is none.
+func (e *Error) with(sentence string) *Error {
+	return &Error{e.Reason, sentences(e.Message, sentence)}
+}
+
 func (e *Error) equal(other *Error) bool {
 	if e == nil || other == nil {
 		return e == other
@@ -208,6 +213,15 @@ func assignedFrom(addr netip.Addr, pool string, sharers []string) string {
 
 func withoutFamily(f family, why *Error) string {
 	return "no " + f.String() + " address: " + why.Message
+}
+
+// annotationIgnored has the annotation that is probably meant, or "".
+func annotationIgnored(name string, meant Annotation) string {
+	text := "annotation " + name + " is ignored: "
+	if meant == "" {
+		return text + "Services have none of this name"
+	}
+	return text + string(meant) + " is probably meant"
 }
 
 func namePool(name string) string {

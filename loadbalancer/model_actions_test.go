@@ -30,6 +30,9 @@ var universe = func() (list []netip.Addr) {
 
 var anyAddress = rapid.SampledFrom(universe)
 
+// mistakenAnnotation is one that users write and nobody reads.
+const mistakenAnnotation = "clarionlb.io/adresses"
+
 func oneOf(t *rapid.T, label string, values ...string) string {
 	return rapid.SampledFrom(values).Draw(t, label)
 }
@@ -193,7 +196,7 @@ func (w *world) edit(t *rapid.T) {
 // change changes one thing that a user may change: what, or anything.
 func (w *world) change(t *rapid.T, svc *corev1.Service, what string) {
 	if what == "" {
-		what = oneOf(t, "what", "address", "families", "ports", "key", "pool", "policy", "labels")
+		what = oneOf(t, "what", "address", "families", "ports", "key", "pool", "policy", "labels", "mistake")
 	}
 	switch what {
 	case "families":
@@ -228,6 +231,11 @@ func (w *world) change(t *rapid.T, svc *corev1.Service, what string) {
 	case "policy":
 		svc.Spec.ExternalTrafficPolicy = rapid.SampledFrom([]corev1.ServiceExternalTrafficPolicy{corev1.ServiceExternalTrafficPolicyLocal, corev1.ServiceExternalTrafficPolicyCluster}).Draw(t, "policy")
 		svc.Spec.Selector = map[string]string{"app": oneOf(t, "app", "x", "y")}
+	case "mistake":
+		delete(svc.Annotations, mistakenAnnotation)
+		if rapid.Bool().Draw(t, "made") {
+			svc.Annotations[mistakenAnnotation] = "10.0.0.1"
+		}
 	case "labels":
 		svc.Labels = map[string]string{"tier": oneOf(t, "tier", "web", "db")}
 	}

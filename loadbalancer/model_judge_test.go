@@ -104,6 +104,16 @@ func (w *world) judgeForm(svc *corev1.Service, r Request, out Outcome, err error
 	if both && err == nil && len(out.Addresses) != 2 || both && r.Invalid == nil && len(out.Addresses) == 1 {
 		fail("requires both families")
 	}
+	said := out.Message
+	if err != nil {
+		said = err.Error()
+	}
+	if _, mistaken := svc.Annotations[mistakenAnnotation]; strings.Contains(said, mistakenAnnotation) != mistaken {
+		fail("is told %q, mistaken: %v", said, mistaken)
+	}
+	if wish, _ := understood(svc); err == nil && len(wish) > len(out.Addresses) && !strings.Contains(said, "; no IPv") {
+		fail("is told %q, and not why an address is missing", said)
+	}
 	if err == nil && len(out.Addresses) == 0 || err != nil && r.Invalid == nil && len(out.Addresses) > 0 {
 		fail("an error and addresses, or neither")
 	}

@@ -43,6 +43,9 @@ type Request struct {
 	// Current are the addresses in the Service's status. A Service claims them if the Allocator
 	// does not know it yet.
 	Current []netip.Addr
+	// UnknownAnnotations are the Service's annotations of our domain that nobody reads, sorted. The
+	// Service is told of them, and they change nothing else.
+	UnknownAnnotations []string
 	// Invalid is set if what the Service asks for cannot be understood. The Service then keeps the
 	// addresses that it has, as far as it may, and gets no other.
 	Invalid *Error
@@ -79,6 +82,8 @@ func NewRequest(svc *corev1.Service) (Request, error) {
 			r.Current = append(r.Current, addr)
 		}
 	}
+
+	r.UnknownAnnotations = unknownAnnotations(svc.Annotations)
 
 	var contradictions [4]*Error
 	r.SharingKey, contradictions[0] = agreed(svc, sharingAnnotations)
@@ -235,6 +240,15 @@ func (r *Request) wish(f family) netip.Addr {
 		}
 	}
 	return netip.Addr{}
+}
+
+// remark is what there is to say of a request whatever the answer is; "" if there is nothing.
+func (r *Request) remark() string {
+	var list []string
+	for _, name := range r.UnknownAnnotations[:min(len(r.UnknownAnnotations), mostNamed+1)] {
+		list = append(list, annotationIgnored(name, probablyMeant(name)))
+	}
+	return enumerate(list, "; ")
 }
 
 // sharesLike reports whether two requests of one Service are the same in all that matters to those

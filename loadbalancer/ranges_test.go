@@ -59,6 +59,26 @@ func TestParseRange(t *testing.T) {
 	}
 }
 
+func TestARemarkIsOnCIDRsWithHostBitsAlone(t *testing.T) {
+	cases := map[string]string{
+		"192.168.10.77/24":              "192.168.10.77/24 stands for 192.168.10.0-192.168.10.255",
+		" 192.168.10.77/31 ":            "192.168.10.77/31 stands for 192.168.10.76-192.168.10.77",
+		"FD00::1/64":                    "fd00::1/64 stands for fd00::-fd00::ffff:ffff:ffff:ffff",
+		"192.168.10.0/24":               "",
+		"192.168.10.77/32":              "",
+		"fd00::1/128":                   "",
+		"192.168.10.77":                 "",
+		"192.168.10.77-192.168.10.99":   "",
+		"192.168.10.77/24-192.168.10.9": "",
+		"":                              "",
+	}
+	for entry, want := range cases {
+		if got := RemarkOn(entry); got != want {
+			t.Errorf("%q: got %q, want %q", entry, got, want)
+		}
+	}
+}
+
 func FuzzParseRange(f *testing.F) {
 	for _, seed := range []string{"10.0.0.0/24", "10.0.0.1-10.0.0.9", "fd00::/8", " fd00::1 - fd00::2 ", "1-2", "/", "-", "::", "1.2.3.4/", "ffff::%-1"} {
 		f.Add(seed)

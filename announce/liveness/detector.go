@@ -71,7 +71,7 @@ func NewDetector(prober *layer2.Prober, seesRouter, seesAPI func(context.Context
 		tries:       3,
 		interval:    30 * time.Millisecond,
 		pause:       150 * time.Millisecond,
-		grace:       time.Minute,
+		grace:       plan.RestartGrace,
 		changed:     notify.New(),
 		suspicions:  map[string]*suspicion{},
 	}

@@ -24,7 +24,7 @@ const maxPreviousOwners = 8
 
 // previousOwnerGrace is how long a node out of sight is still relayed to: longer than it takes to restart its announcer, without
 // which the node serves its connections too. After that, what belongs to them is refused here, so that clients know.
-const previousOwnerGrace = time.Minute
+const previousOwnerGrace = RestartGrace
 
 // previousOwners are the nodes that had an address before this one, when it gets it.
 func (p *Layer2Planner) previousOwners(ip netip.Addr, d election.Decision) []string {

@@ -1,0 +1,114 @@
+// Package fakeapi is an API server for tests: the fake clients of client-go and ours, with what they leave out of what controllers
+// depend on. Every write gives an object another resource version, a write that is based on an older one is refused, and so is a
+// patch for an object with another UID.
+package fakeapi
+
+import (
+	"strconv"
+	"sync/atomic"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
+
+	clarionfake "github.com/clarionlb/clarion/client/versioned/fake"
+)
+
+// Kube returns a client of an API that has these objects.
+func Kube(objects ...runtime.Object) *fake.Clientset {
+	client := fake.NewClientset()
+	serve(&client.Fake, client.Tracker(), objects)
+	return client
+}
+
+// Clarion returns a client of an API that has these objects of api/v1alpha1.
+func Clarion(objects ...runtime.Object) *clarionfake.Clientset {
+	client := clarionfake.NewSimpleClientset()
+	serve(&client.Fake, client.Tracker(), objects)
+	return client
+}
+
+func serve(client *clienttesting.Fake, tracker clienttesting.ObjectTracker, objects []runtime.Object) {
+	versions := &versionedTracker{ObjectTracker: tracker}
+	client.PrependReactor("*", "*", clienttesting.ObjectReaction(versions))
+	for _, object := range objects {
+		if err := tracker.Add(versions.next(object)); err != nil {
+			panic(err)
+		}
+	}
+}
+
+// Fail has calls return an error for as long as it is not nil. verb and resource may be "*".
+func Fail(client *clienttesting.Fake, verb, resource string, err *error) {
+	client.PrependReactor(verb, resource, func(clienttesting.Action) (bool, runtime.Object, error) { return *err != nil, nil, *err })
+}
+
+// Count returns how often something was done to a resource.
+func Count(client *clienttesting.Fake, verb, resource string) (n int) {
+	for _, action := range client.Actions() {
+		if action.Matches(verb, resource) {
+			n++
+		}
+	}
+	return n
+}
+
+// versionedTracker gives objects resource versions, and compares them.
+type versionedTracker struct {
+	clienttesting.ObjectTracker
+	last atomic.Int64
+}
+
+// next returns the object with a new resource version.
+func (t *versionedTracker) next(object runtime.Object) runtime.Object {
+	object = object.DeepCopyObject()
+	accessor, err := meta.Accessor(object)
+	if err != nil {
+		panic(err)
+	}
+	accessor.SetResourceVersion(strconv.FormatInt(t.last.Add(1), 10))
+	return object
+}
+
+func (t *versionedTracker) Create(gvr schema.GroupVersionResource, object runtime.Object, namespace string, options ...metav1.CreateOptions) error {
+	return t.ObjectTracker.Create(gvr, t.next(object), namespace, options...)
+}
+
+func (t *versionedTracker) Update(gvr schema.GroupVersionResource, object runtime.Object, namespace string, options ...metav1.UpdateOptions) error {
+	if err := t.check(gvr, object, namespace); err != nil {
+		return err
+	}
+	return t.ObjectTracker.Update(gvr, t.next(object), namespace, options...)
+}
+
+func (t *versionedTracker) Patch(gvr schema.GroupVersionResource, object runtime.Object, namespace string, options ...metav1.PatchOptions) error {
+	if err := t.check(gvr, object, namespace); err != nil {
+		return err
+	}
+	return t.ObjectTracker.Patch(gvr, t.next(object), namespace, options...)
+}
+
+// check refuses a write to another object than the one that is there, or to another version of it.
+func (t *versionedTracker) check(gvr schema.GroupVersionResource, object runtime.Object, namespace string) error {
+	written, err := meta.Accessor(object)
+	if err != nil {
+		return err
+	}
+	there, err := t.Get(gvr, namespace, written.GetName())
+	if err != nil {
+		return err
+	}
+	stored, err := meta.Accessor(there)
+	if err != nil {
+		return err
+	}
+	version := written.GetResourceVersion()
+	if written.GetUID() != stored.GetUID() || version != "" && version != stored.GetResourceVersion() {
+		return apierrors.NewConflict(gvr.GroupResource(), written.GetName(), nil)
+	}
+	return nil
+}

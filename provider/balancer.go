@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"reflect"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -17,6 +16,7 @@ import (
 	"k8s.io/client-go/tools/record"
 	cloudprovider "k8s.io/cloud-provider"
 	servicehelpers "k8s.io/cloud-provider/service/helpers"
+	"k8s.io/component-base/metrics"
 	"k8s.io/utils/ptr"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
@@ -29,9 +29,11 @@ type balancer struct {
 	feed       *serviceFeed
 	services   corelisters.ServiceLister
 	conditions *conditionWriter
-	keeper     *keeper
-	events     record.EventRecorder
-	restored   <-chan struct{}
+	// countsChanged tells that the pools hold other addresses.
+	countsChanged func()
+	events        record.EventRecorder
+	latency       metrics.ObserverMetric
+	restored      <-chan struct{}
 }
 
 var _ cloudprovider.LoadBalancer = (*balancer)(nil)
@@ -52,8 +54,7 @@ func (b *balancer) GetLoadBalancerName(_ context.Context, _ string, service *cor
 }
 
 // EnsureLoadBalancer gives a Service its addresses. The error of a Service that cannot have them is a
-// *loadbalancer.Error, whose text the service controller puts in an event. Nothing needs to retry it: the Service is poked
-// when the answer may be another one.
+// *loadbalancer.Error. Nothing needs to retry it: the Service is requeued when the answer may be another one.
 func (b *balancer) EnsureLoadBalancer(ctx context.Context, _ string, service *corev1.Service, _ []*corev1.Node) (*corev1.LoadBalancerStatus, error) {
 	if err := b.wait(ctx); err != nil {
 		return nil, err
@@ -63,9 +64,9 @@ func (b *balancer) EnsureLoadBalancer(ctx context.Context, _ string, service *co
 	}
 	request, _ := loadbalancer.NewRequest(service) // the allocator refuses what is wrong with it
 	outcome, err := b.allocator.Ensure(time.Now(), request)
-	b.feed.poke(outcome.Requeue...)
-	b.report(outcome.DoubleClaims)
-	b.keeper.countsChanged()
+	b.feed.requeue(outcome.Requeue...)
+	b.reportDoubleClaims(outcome.DoubleClaims)
+	b.countsChanged()
 	said := b.conditions.say(service, condition(outcome, err))
 
 	// The deletion of the Service may have been seen, and its addresses released, while this call had yet to take them. The
@@ -89,9 +90,9 @@ func (b *balancer) EnsureLoadBalancer(ctx context.Context, _ string, service *co
 		return nil, err
 	}
 	if said.news {
-		b.events.Event(service, corev1.EventTypeNormal, said.condition.Type[strings.LastIndex(said.condition.Type, "/")+1:], said.condition.Message)
+		b.events.Event(service, corev1.EventTypeNormal, eventAssigned, said.condition.Message)
 		if len(service.Status.LoadBalancer.Ingress) == 0 {
-			observeLatency(service, time.Now())
+			b.latency.Observe(waited(service, time.Now()))
 		}
 	}
 	return status, nil
@@ -113,17 +114,20 @@ func (b *balancer) EnsureLoadBalancerDeleted(ctx context.Context, _ string, serv
 }
 
 func (b *balancer) release(service *corev1.Service) {
-	b.feed.poke(b.allocator.Release(time.Now(), nameOf(service), service.UID)...)
+	b.feed.requeue(b.allocator.Release(time.Now(), nameOf(service), service.UID)...)
 	b.conditions.forget(service)
-	b.keeper.countsChanged()
+	b.countsChanged()
 }
+
+// eventAssigned is the reason of the event on a Service that has what it asks for.
+const eventAssigned = "AddressAssigned"
 
 // eventClaimedTwice is the reason of the events on two Services that both have an address in their status, without sharing it.
 // Conflicts with hosts that are no nodes have another one, v1alpha1.ReasonAddressConflict.
 const eventClaimedTwice = "AddressClaimedTwice"
 
-// report tells both Services of each double claim.
-func (b *balancer) report(claims []loadbalancer.DoubleClaim) {
+// reportDoubleClaims tells both Services of each double claim.
+func (b *balancer) reportDoubleClaims(claims []loadbalancer.DoubleClaim) {
 	for _, claim := range claims {
 		message := fmt.Sprintf("%s is claimed by Services %s and %s: %s keeps it", claim.Address, claim.Winner, claim.Loser, claim.Winner)
 		for _, name := range []types.NamespacedName{claim.Winner, claim.Loser} {
@@ -168,9 +172,9 @@ func loadBalancerStatus(addresses []netip.Addr) *corev1.LoadBalancerStatus {
 	return status
 }
 
-// needsPoke reports whether an update of an owned Service asks for another look at it that the service controller would
-// not take: what it wants has changed, or its status says something else than the allocator.
-func (b *balancer) needsPoke(oldService, newService *corev1.Service) bool {
+// needsRequeue reports whether an update of an owned Service asks for it to be served again, which the service controller
+// would not do by itself: what it wants has changed, or its status says something else than the allocator.
+func (b *balancer) needsRequeue(oldService, newService *corev1.Service) bool {
 	if !b.feed.Wants(newService) {
 		return false
 	}

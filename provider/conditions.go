@@ -40,8 +40,8 @@ type answer struct {
 	travels bool
 }
 
-func newConditionWriter() *conditionWriter {
-	return &conditionWriter{answers: map[types.NamespacedName]answer{}}
+func newConditionWriter(client typedcorev1.ServicesGetter) *conditionWriter {
+	return &conditionWriter{client: client, answers: map[types.NamespacedName]answer{}}
 }
 
 // say notes what a Service is told, until forget. It writes nothing.

@@ -47,7 +47,7 @@ func patched(t *testing.T, w *conditionWriter, service, changed *corev1.Service)
 }
 
 func TestTheConditionTravelsInTheStatusPatchOfTheServiceController(t *testing.T) {
-	w := newConditionWriter()
+	w := newConditionWriter(nil)
 	before := service("a", func(s *corev1.Service) { s.Status.Conditions = []metav1.Condition{otherCondition} })
 	status := &corev1.LoadBalancerStatus{Ingress: []corev1.LoadBalancerIngress{{IP: "192.0.2.1"}}}
 	condition := metav1.Condition{Type: v1alpha1.ConditionAddressAssigned, Status: metav1.ConditionTrue, Reason: "Assigned", Message: "m"}
@@ -84,7 +84,7 @@ func TestTheConditionTravelsInTheStatusPatchOfTheServiceController(t *testing.T)
 
 func TestTheConditionGoesWithTheFinalizer(t *testing.T) {
 	for _, others := range [][]string{nil, {"example.com/other"}} {
-		w := newConditionWriter()
+		w := newConditionWriter(nil)
 		before := service("a", func(s *corev1.Service) {
 			s.Spec.Type = corev1.ServiceTypeClusterIP
 			s.Finalizers = append([]string{servicehelpers.LoadBalancerCleanupFinalizer}, others...)
@@ -103,7 +103,7 @@ func TestTheConditionGoesWithTheFinalizer(t *testing.T) {
 }
 
 func TestThePatchThatAddsTheFinalizerIsLeftAsItIs(t *testing.T) {
-	w := newConditionWriter()
+	w := newConditionWriter(nil)
 	patch := []byte(`{"metadata":{"finalizers":["service.kubernetes.io/load-balancer-cleanup"]}}`)
 	got, err := w.amend(nameOf(service("a", nil)), patch)
 	if err != nil || string(got) != string(patch) {
@@ -112,7 +112,7 @@ func TestThePatchThatAddsTheFinalizerIsLeftAsItIs(t *testing.T) {
 }
 
 func TestAConditionThatSomebodyElseWroteContradictsTheAnswer(t *testing.T) {
-	w := newConditionWriter()
+	w := newConditionWriter(nil)
 	before := service("a", nil)
 	condition := metav1.Condition{Type: v1alpha1.ConditionAddressAssigned, Status: metav1.ConditionFalse, Reason: "PoolExhausted", Message: "m"}
 	if w.contradicts(before) {

@@ -16,12 +16,12 @@ import (
 	"github.com/clarionlb/clarion/internal/scope"
 )
 
-// pokeAnnotation makes the old side of a synthetic update differ from the new one. It never reaches the API.
-const pokeAnnotation = "clarionlb.io/poke"
+// requeueAnnotation makes the old side of a synthetic update differ from the new one. It never reaches the API.
+const requeueAnnotation = "clarionlb.io/requeue"
 
-// serviceFeed is the informer that the service controller gets in place of the real one. It hides Services of another
-// load balancer class, shows those of ours as if they had none, and can poke a Service: have the controller look at it
-// again at once, past its back-off, without a write to the API.
+// serviceFeed is the informer that the service controller gets in place of the real one. It hides Services of another load balancer
+// class, shows those of ours as if they had none, and can requeue a Service: have the controller serve it again at once, past its
+// back-off, without a write to the API.
 //
 // It relies on what k8s.io/cloud-provider's controllers/service/controller.go does: it ignores Services that have a class
 // (wantsLoadBalancer) and queues an update that changes an annotation (needsUpdate).
@@ -53,22 +53,22 @@ func (f *serviceFeed) Lister() corelisters.ServiceLister {
 	return feedLister{f.projection, f.ServiceInformer.Lister()}
 }
 
-// poke delivers a synthetic update of each Service that is there and shown.
-func (f *serviceFeed) poke(services ...types.NamespacedName) {
+// requeue delivers a synthetic update of each Service that is there and shown.
+func (f *serviceFeed) requeue(services ...types.NamespacedName) {
 	f.mu.Lock()
 	handlers := f.handlers
 	f.mu.Unlock()
 	for _, name := range services {
 		service, err := f.Lister().Services(name.Namespace).Get(name.Name)
 		if err != nil {
-			continue // gone or not ours: there is nothing to look at again
+			continue // gone or not ours: there is nothing to serve
 		}
 		old := *service
 		old.Annotations = maps.Clone(service.Annotations)
 		if old.Annotations == nil {
 			old.Annotations = map[string]string{}
 		}
-		old.Annotations[pokeAnnotation] = ""
+		old.Annotations[requeueAnnotation] = ""
 		for _, handler := range handlers {
 			handler.OnUpdate(&old, service)
 		}

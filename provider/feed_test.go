@@ -145,7 +145,7 @@ func TestServicesOfNoClassAndOfOursAreServedAndForeignOnesAreNeverTouched(t *tes
 	})
 }
 
-func TestAPokedServiceIsLookedAtAgainAtOnceWithoutAWrite(t *testing.T) {
+func TestARequeuedServiceIsServedAgainAtOnceWithoutAWrite(t *testing.T) {
 	r := &recorder{refuse: errors.New("no address")}
 	withServiceController(t, r, []*corev1.Service{
 		service("waiting", nil),
@@ -153,17 +153,17 @@ func TestAPokedServiceIsLookedAtAgainAtOnceWithoutAWrite(t *testing.T) {
 		service("foreign", func(s *corev1.Service) { s.Spec.LoadBalancerClass = ptr.To("example.com/other") }),
 	}, func(t *testing.T, client *fake.Clientset, feed *serviceFeed) {
 		r.refuse, r.ensured = nil, nil
-		feed.poke(types.NamespacedName{Namespace: "default", Name: "waiting"}, types.NamespacedName{Namespace: "default", Name: "foreign"}, types.NamespacedName{Namespace: "default", Name: "gone"})
+		feed.requeue(types.NamespacedName{Namespace: "default", Name: "waiting"}, types.NamespacedName{Namespace: "default", Name: "foreign"}, types.NamespacedName{Namespace: "default", Name: "gone"})
 		settle() // less than the 5 s of the controller's first back-off
 		if len(r.ensured) != 1 || r.ensured[0] != "waiting" {
-			t.Errorf("ensured %v after the poke, want waiting alone", r.ensured)
+			t.Errorf("ensured %v after it was requeued, want waiting alone", r.ensured)
 		}
 		served, err := client.CoreV1().Services("default").Get(t.Context(), "waiting", metav1.GetOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, found := served.Annotations[pokeAnnotation]; found {
-			t.Error("the poke reached the API")
+		if _, found := served.Annotations[requeueAnnotation]; found {
+			t.Error("the annotation reached the API")
 		}
 	})
 }

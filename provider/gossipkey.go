@@ -3,7 +3,6 @@ package provider
 import (
 	"context"
 	"crypto/rand"
-	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -17,24 +16,25 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/clarionlb/clarion/internal/gossipkey"
+	"github.com/clarionlb/clarion/internal/informer"
 	"github.com/clarionlb/clarion/internal/notify"
 )
 
-// gossipKeyKeeper sees to it that there is a gossip key. It makes one where there is none and never changes one: deleting the
+// gossipKeyController sees to it that there is a gossip key. It makes one where there is none and never changes one: deleting the
 // Secret is how an operator asks for another key.
-type gossipKeyKeeper struct {
+type gossipKeyController struct {
 	kube    kubernetes.Interface
 	secrets cache.SharedIndexInformer
 	changed notify.Signal
 	retry   wait.Backoff
 }
 
-func newGossipKeyKeeper(kube kubernetes.Interface) *gossipKeyKeeper {
+func newGossipKeyController(kube kubernetes.Interface) *gossipKeyController {
 	// Of all Secrets, the CCM may see this one alone.
 	this := func(o *metav1.ListOptions) {
 		o.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, gossipkey.Secret).String()
 	}
-	return &gossipKeyKeeper{
+	return &gossipKeyController{
 		kube:    kube,
 		secrets: coreinformers.NewFilteredSecretInformer(kube, gossipkey.Namespace, 0, nil, this),
 		changed: notify.New(),
@@ -43,40 +43,33 @@ func newGossipKeyKeeper(kube kubernetes.Interface) *gossipKeyKeeper {
 }
 
 // run watches over the key until the context ends.
-func (k *gossipKeyKeeper) run(ctx context.Context) {
-	registration, err := k.secrets.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc:    func(any) { k.changed.Notify() },
-		UpdateFunc: func(_, _ any) { k.changed.Notify() },
-		DeleteFunc: func(any) { k.changed.Notify() },
-	})
-	if err != nil {
-		panic(fmt.Sprintf("add a handler to an informer: %v", err)) // it has not been started
-	}
-	go k.secrets.RunWithContext(ctx)
+func (c *gossipKeyController) run(ctx context.Context) {
+	registration := informer.Handle(c.secrets, informer.OnAny(c.changed.Notify))
+	go c.secrets.RunWithContext(ctx)
 	if !cache.WaitForCacheSync(ctx.Done(), registration.HasSynced) {
 		return
 	}
-	retry := k.retry
+	retry := c.retry
 	for {
 		var again <-chan time.Time
-		if err := k.ensure(ctx); err != nil {
+		if err := c.ensure(ctx); err != nil {
 			klog.FromContext(ctx).Error(err, "Cannot make the key of the announcers' gossip", "secret", klog.KRef(gossipkey.Namespace, gossipkey.Secret))
 			again = time.After(retry.Step())
 		} else {
-			retry = k.retry
+			retry = c.retry
 		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-k.changed:
+		case <-c.changed:
 		case <-again:
 		}
 	}
 }
 
 // ensure makes the Secret if there is none.
-func (k *gossipKeyKeeper) ensure(ctx context.Context) error {
-	object, exists, err := k.secrets.GetStore().GetByKey(gossipkey.Namespace + "/" + gossipkey.Secret)
+func (c *gossipKeyController) ensure(ctx context.Context) error {
+	object, exists, err := c.secrets.GetStore().GetByKey(gossipkey.Namespace + "/" + gossipkey.Secret)
 	if err != nil {
 		return err
 	}
@@ -85,7 +78,7 @@ func (k *gossipKeyKeeper) ensure(ctx context.Context) error {
 	}
 	key := make([]byte, gossipkey.Size)
 	rand.Read(key) // it does not fail
-	_, err = k.kube.CoreV1().Secrets(gossipkey.Namespace).Create(ctx, &corev1.Secret{
+	_, err = c.kube.CoreV1().Secrets(gossipkey.Namespace).Create(ctx, &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{
 			Name: gossipkey.Secret,
 			Labels: map[string]string{

@@ -6,7 +6,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/component-base/metrics"
-	"k8s.io/component-base/metrics/legacyregistry"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/loadbalancer"
@@ -19,28 +18,43 @@ var (
 	waitingServices = metrics.NewDesc("clarion_services_waiting",
 		"Services that do not have what they ask for, by the reason of their AddressAssigned condition.",
 		[]string{"reason"}, nil, metrics.ALPHA, "")
-	allocationLatency = metrics.NewHistogram(&metrics.HistogramOpts{
-		Name:           "clarion_allocation_duration_seconds",
-		Help:           "Time from a Service's asking for an address (its creation, or the last refusal) to its getting one.",
-		Buckets:        []float64{1, 2, 5, 10, 30, 60, 300, 1800, 3600, 21600, 86400},
-		StabilityLevel: metrics.ALPHA,
-	})
-	contestedMetric = metrics.NewGauge(&metrics.GaugeOpts{
-		Name:           "clarion_conflicting_addresses",
-		Help:           "Addresses for which something on the network answers that is none of the announcers.",
-		StabilityLevel: metrics.ALPHA,
-	})
 )
+
+// MetricsRegistry takes metrics. A metrics.KubeRegistry is one.
+type MetricsRegistry interface {
+	MustRegister(...metrics.Registerable)
+	CustomMustRegister(...metrics.StableCollector)
+}
+
+// providerMetrics are those that are not the allocator's.
+type providerMetrics struct {
+	latency   *metrics.Histogram
+	conflicts *metrics.Gauge
+}
+
+func newMetrics(registry MetricsRegistry, allocator *loadbalancer.Allocator) *providerMetrics {
+	m := &providerMetrics{
+		latency: metrics.NewHistogram(&metrics.HistogramOpts{
+			Name:           "clarion_allocation_duration_seconds",
+			Help:           "Time from a Service's asking for an address (its creation, or the last refusal) to its getting one.",
+			Buckets:        []float64{1, 2, 5, 10, 30, 60, 300, 1800, 3600, 21600, 86400},
+			StabilityLevel: metrics.ALPHA,
+		}),
+		conflicts: metrics.NewGauge(&metrics.GaugeOpts{
+			Name:           "clarion_conflicting_addresses",
+			Help:           "Addresses for which something on the network answers that is none of the announcers.",
+			StabilityLevel: metrics.ALPHA,
+		}),
+	}
+	registry.CustomMustRegister(&allocatorCollector{allocator: allocator})
+	registry.MustRegister(m.latency, m.conflicts)
+	return m
+}
 
 // allocatorCollector reports, when it is asked, what the allocator knows.
 type allocatorCollector struct {
 	metrics.BaseStableCollector
 	allocator *loadbalancer.Allocator
-}
-
-func registerMetrics(allocator *loadbalancer.Allocator) {
-	legacyregistry.CustomMustRegister(&allocatorCollector{allocator: allocator})
-	legacyregistry.MustRegister(allocationLatency, contestedMetric)
 }
 
 // DescribeWithStability implements metrics.StableCollector.
@@ -72,11 +86,11 @@ func (c *allocatorCollector) CollectWithStability(out chan<- metrics.Metric) {
 	}
 }
 
-// observeLatency notes how long a Service without an address had to wait for the one that it gets now.
-func observeLatency(service *corev1.Service, now time.Time) {
+// waited is how many seconds a Service without an address had to wait for the one that it gets now.
+func waited(service *corev1.Service, now time.Time) float64 {
 	since := service.CreationTimestamp.Time
 	if refused := meta.FindStatusCondition(service.Status.Conditions, v1alpha1.ConditionAddressAssigned); refused != nil {
 		since = refused.LastTransitionTime.Time
 	}
-	allocationLatency.Observe(max(0, now.Sub(since).Seconds()))
+	return max(0, now.Sub(since).Seconds())
 }

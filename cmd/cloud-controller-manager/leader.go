@@ -75,7 +75,7 @@ func (l *leadership) start(ctx context.Context, completed *config.CompletedConfi
 			OnStartedLeading: func(context.Context) { close(l.elected) },
 			OnStoppedLeading: func() {
 				if ctx.Err() == nil {
-					klog.ErrorS(nil, "Lost the lease, starting anew")
+					klog.FromContext(ctx).Error(nil, "Lost the lease, starting anew")
 					startAnew(identity)
 				}
 			},
@@ -136,8 +136,7 @@ func (l *leadership) gate(constructor app.ControllerInitFuncConstructor) app.Con
 				case <-l.elected:
 				}
 				if _, started, err := start(ctx, controllers); err != nil || !started {
-					klog.ErrorS(err, "Cannot start a controller", "client", init.ClientName)
-					klog.FlushAndExit(klog.ExitFlushTimeout, 1)
+					exit(klog.FromContext(ctx), err, "Cannot start a controller", "client", init.ClientName)
 				}
 			}()
 			return l, true, nil

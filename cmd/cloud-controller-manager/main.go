@@ -1,5 +1,9 @@
-// The cloud-controller-manager of clusters that have no cloud: the standard controllers of k8s.io/cloud-provider over
-// Clarion's provider. It needs no flag to run in a cluster.
+// The cloud-controller-manager of clusters that have no cloud: the standard controllers of k8s.io/cloud-provider over Clarion's
+// provider. It needs no flag to run in a cluster.
+//
+//	newCloud ──► leadership.start: stands for election ──► elected
+//	         ──► provider.New: follows the API from now on     │
+//	controllers ──► leadership.gate: wait ◄────────────────────┴──► the provider acts
 package main
 
 import (
@@ -19,12 +23,15 @@ import (
 	"k8s.io/cloud-provider/options"
 	"k8s.io/component-base/cli"
 	cliflag "k8s.io/component-base/cli/flag"
-	_ "k8s.io/component-base/logs/json/register"          // --logging-format=json
+	_ "k8s.io/component-base/logs/json/register" // --logging-format=json
+	"k8s.io/component-base/metrics"
+	"k8s.io/component-base/metrics/legacyregistry"
 	_ "k8s.io/component-base/metrics/prometheus/clientgo" // client-go's metrics
 	_ "k8s.io/component-base/metrics/prometheus/version"  // kubernetes_build_info
 	"k8s.io/klog/v2"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/internal/scope"
 	"github.com/clarionlb/clarion/provider"
 )
 
@@ -56,14 +63,14 @@ func main() {
 	}
 	app.ControllersDisabledByDefault.Insert(names.CloudNodeLifecycleController)
 
-	var providerOptions provider.Options
+	var served scope.Scope
 	var flags cliflag.NamedFlagSets
-	flags.FlagSet("clarion").BoolVar(&providerOptions.RequireClass, "require-load-balancer-class", false,
+	flags.FlagSet("clarion").BoolVar(&served.RequireClass, "require-load-balancer-class", false,
 		"Serve only Services whose spec.loadBalancerClass is "+v1alpha1.LoadBalancerClass+", and leave those without a class to others.")
 
 	ctx := genericapiserver.SetupSignalContext()
 	newCloud := func(completed *config.CompletedConfig) cloudprovider.Interface {
-		return newCloud(ctx, completed, leader, providerOptions)
+		return newCloud(ctx, completed, leader, served)
 	}
 	command := app.NewCloudControllerManagerCommand(opts, newCloud, controllers, names.CCMControllerAliases(), flags, ctx.Done())
 	adapt(command, func() error {
@@ -81,18 +88,36 @@ func main() {
 }
 
 // newCloud makes the provider and stands for election. What is wrong here is wrong with the flags: the process exits.
-func newCloud(ctx context.Context, completed *config.CompletedConfig, leader *leadership, options provider.Options) cloudprovider.Interface {
-	exitOn := func(err error, message string) {
-		if err != nil {
-			klog.ErrorS(err, message)
-			klog.FlushAndExit(klog.ExitFlushTimeout, 1)
-		}
-	}
+func newCloud(ctx context.Context, completed *config.CompletedConfig, leader *leadership, served scope.Scope) cloudprovider.Interface {
+	logger := klog.FromContext(ctx)
 	if name := completed.ComponentConfig.KubeCloudShared.CloudProvider.Name; name != provider.ProviderName {
-		exitOn(fmt.Errorf("--cloud-provider=%s: this cloud-controller-manager has one provider, %s", name, provider.ProviderName), "Cannot make the cloud provider")
+		err := fmt.Errorf("--cloud-provider=%s: this cloud-controller-manager has one provider, %s", name, provider.ProviderName)
+		exit(logger, err, "Cannot make the cloud provider")
 	}
-	cloud, err := provider.New(completed.SharedInformers, completed.EventRecorder, leader.elected, options)
-	exitOn(err, "Cannot make the cloud provider")
-	exitOn(leader.start(ctx, completed), "Cannot stand for election")
-	return cloud
+	if err := leader.start(ctx, completed); err != nil {
+		exit(logger, err, "Cannot stand for election")
+	}
+	return provider.New(provider.Config{
+		Informers: completed.SharedInformers,
+		Elected:   leader.elected,
+		Scope:     served,
+		Events:    completed.EventRecorder,
+		Metrics:   processMetrics{},
+		Logger:    logger,
+	})
+}
+
+// processMetrics is the registry that the framework serves at /metrics.
+type processMetrics struct{}
+
+func (processMetrics) MustRegister(m ...metrics.Registerable) { legacyregistry.MustRegister(m...) }
+
+func (processMetrics) CustomMustRegister(c ...metrics.StableCollector) {
+	legacyregistry.CustomMustRegister(c...)
+}
+
+// exit ends the process with an error.
+func exit(logger klog.Logger, err error, message string, keysAndValues ...any) {
+	logger.WithCallDepth(1).Error(err, message, keysAndValues...)
+	klog.FlushAndExit(klog.ExitFlushTimeout, 1)
 }

@@ -1,6 +1,7 @@
-package provider
+package announced
 
 import (
+	"net/netip"
 	"testing"
 	"time"
 
@@ -122,7 +123,7 @@ func TestABGPPeerSaysWhoSpeaksWithItAndWhoCannot(t *testing.T) {
 	s := routed(t)
 	expect := func(nodes, established int32, want string) {
 		t.Helper()
-		s.look(s.now)
+		s.evaluate(s.now)
 		status := s.peerStatus("tor")
 		c := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady)
 		if got := string(c.Status) + " " + c.Reason + ": " + c.Message; got != want || status.Nodes != nodes || status.Established != established {
@@ -152,8 +153,8 @@ func TestABGPAdvertisementSaysWhatOfItDoesNotHold(t *testing.T) {
 	s.bgpPeer("tor", nil)
 	expect := func(name, want string) {
 		t.Helper()
-		s.look(s.now)
-		c := s.advertisementCondition(name, s.routes.Contradictions())
+		s.evaluate(s.now)
+		c := s.advertisementCondition(name, s.bgp.Contradictions())
 		if got := string(c.Status) + " " + c.Reason + ": " + c.Message; got != want {
 			t.Errorf("%s, want %s", got, want)
 		}
@@ -176,15 +177,25 @@ func TestABGPAdvertisementSaysWhatOfItDoesNotHold(t *testing.T) {
 }
 
 func TestOnlyCountsMayWait(t *testing.T) {
-	const from = "192.0.2.5 is announced by n1 on eth0 and by BGP from 2 nodes to 1 peer"
-	for to, want := range map[string]time.Duration{
-		"192.0.2.5 is announced by n1 on eth0 and by BGP from 12 nodes to 1 peer": announcedPatience,
-		"192.0.2.5 is announced by n1 on eth0 and by BGP from 1 node to 1 peer":   announcedCalm,
-		"192.0.2.5 is announced by n2 on eth0 and by BGP from 1 node to 2 peers":  0,
-		"192.0.2.5 is announced by n1 on eth0":                                    0,
+	address := netip.MustParseAddr("192.0.2.5")
+	onN1 := announcement{node: "n1", interfaces: "eth0"}
+	from := statement{address: address, reason: v1alpha1.ReasonAnnounced, layer2: onN1, bgp: reach{2, 1}}
+	with := func(layer2 announcement, bgp reach) statement {
+		return statement{address: address, reason: v1alpha1.ReasonAnnounced, layer2: layer2, bgp: bgp}
+	}
+	for name, test := range map[string]struct {
+		to   []statement
+		want time.Duration
+	}{
+		"more nodes":              {[]statement{with(onN1, reach{12, 1})}, patience},
+		"fewer nodes":             {[]statement{with(onN1, reach{1, 1})}, calm},
+		"another node on layer 2": {[]statement{with(announcement{node: "n2", interfaces: "eth0"}, reach{1, 2})}, 0},
+		"not by BGP any more":     {[]statement{with(onN1, reach{})}, 0},
+		"an address more":         {[]statement{with(onN1, reach{1, 1}), with(onN1, reach{1, 1})}, 0},
+		"what is written already": {[]statement{from}, 0},
 	} {
-		if got := recountPatience(from, to); got != want {
-			t.Errorf("%q may wait %s, want %s", to, got, want)
+		if got := recountPatience([]statement{from}, test.to); got != test.want {
+			t.Errorf("%s may wait %s, want %s", name, got, test.want)
 		}
 	}
 }

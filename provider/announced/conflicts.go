@@ -1,4 +1,4 @@
-package provider
+package announced
 
 import (
 	"fmt"
@@ -9,70 +9,73 @@ import (
 	"github.com/clarionlb/clarion/loadbalancer"
 )
 
-// contest is that strangers, who are no announcers, answer for an address.
-type contest struct {
-	// who is a half sentence about them; "" without any.
-	who string
-	// avoid says that the address is not announced because of them and not to be handed out. Otherwise they were heard beside
-	// the announcer of an address in use: a Service does not lose its address to the first host that claims it.
+// conflict is what announcers report about hosts that are no announcers and answer for an address.
+type conflict struct {
+	// macs are the hosts, and heardBy who heard them, both sorted.
+	macs, heardBy []string
+	// avoid says that the address is not announced because of them and not to be handed out. Otherwise they were heard beside the
+	// announcer of an address in use: a Service does not lose its address to the first host that claims it.
 	avoid bool
 }
 
-// rumour is what several announcers have heard about an address.
-type rumour struct {
-	macs, heardBy []string
-	avoid         bool
+func (c conflict) equal(d conflict) bool { return c.avoid == d.avoid && c.sameHosts(d) }
+
+// sameHosts says whether two conflicts differ in nothing that users are told.
+func (c conflict) sameHosts(d conflict) bool {
+	return slices.Equal(c.macs, d.macs) && slices.Equal(c.heardBy, d.heardBy)
 }
 
-func (r *rumour) String() string {
-	macs, heardBy := slices.Compact(slices.Sorted(slices.Values(r.macs))), slices.Sorted(slices.Values(r.heardBy))
-	if len(macs) == 1 {
-		return fmt.Sprintf("the host %s on the network answers for it (heard by %s)", macs[0], and(heardBy))
+// String is a half sentence; "" without any host.
+func (c conflict) String() string {
+	switch len(c.macs) {
+	case 0:
+		return ""
+	case 1:
+		return fmt.Sprintf("the host %s on the network answers for it (heard by %s)", c.macs[0], and(c.heardBy))
 	}
-	return fmt.Sprintf("the hosts %s on the network answer for it (heard by %s)", and(macs), and(heardBy))
+	return fmt.Sprintf("the hosts %s on the network answer for it (heard by %s)", and(c.macs), and(c.heardBy))
 }
 
-// listen collects of which strangers the announcers have heard. Only those that are alive count: they ask again, and so know
-// when a stranger is gone.
-func (o *observer) listen() {
-	heard := map[netip.Addr]*rumour{}
-	for _, name := range o.alive {
-		for _, conflict := range o.announcers[name].Status.Layer2.Conflicts {
-			address, err := netip.ParseAddr(conflict.IP)
+// collectConflicts brings together what the announcers report. Only those that are alive count: they ask again, and so know when a
+// host is gone.
+func (e *evaluator) collectConflicts() {
+	found := map[netip.Addr]conflict{}
+	for _, name := range e.alive {
+		for _, report := range e.announcers[name].Status.Layer2.Conflicts {
+			address, err := netip.ParseAddr(report.IP)
 			if err != nil {
 				continue
 			}
-			r := heard[address]
-			if r == nil {
-				r = &rumour{}
-				heard[address] = r
-			}
-			r.macs = append(r.macs, conflict.MAC)
-			r.heardBy = append(r.heardBy, name+" on "+conflict.Interface)
-			r.avoid = r.avoid || !conflict.InUse
+			c := found[address]
+			c.macs = append(c.macs, report.MAC)
+			c.heardBy = append(c.heardBy, name+" on "+report.Interface)
+			c.avoid = c.avoid || !report.InUse
+			found[address] = c
 		}
 	}
-	contested := map[netip.Addr]contest{}
-	for address, r := range heard {
-		contested[address] = contest{r.String(), r.avoid}
-		if o.contested[address] != contested[address] {
-			o.markAddress(address)
+	for address, c := range found {
+		slices.Sort(c.macs)
+		slices.Sort(c.heardBy)
+		c.macs = slices.Compact(c.macs)
+		found[address] = c
+		if before, known := e.conflicts[address]; !known || !before.equal(c) {
+			e.markAddress(address)
 		}
 	}
-	for address := range o.contested {
-		if _, still := contested[address]; !still {
-			o.markAddress(address)
+	for address := range e.conflicts {
+		if _, still := found[address]; !still {
+			e.markAddress(address)
 		}
 	}
-	o.contested = contested
+	e.conflicts = found
 }
 
-// contestedAddresses is what the allocator is told, in a stable order.
-func contestedAddresses(contested map[netip.Addr]contest) []loadbalancer.ConflictingAddress {
+// conflictingAddresses is what the allocator is told, in a stable order.
+func conflictingAddresses(conflicts map[netip.Addr]conflict) []loadbalancer.ConflictingAddress {
 	var list []loadbalancer.ConflictingAddress
-	for _, address := range slices.SortedFunc(maps.Keys(contested), netip.Addr.Compare) {
-		if contested[address].avoid {
-			list = append(list, loadbalancer.ConflictingAddress{Address: address, What: contested[address].who})
+	for _, address := range slices.SortedFunc(maps.Keys(conflicts), netip.Addr.Compare) {
+		if conflicts[address].avoid {
+			list = append(list, loadbalancer.ConflictingAddress{Address: address, What: conflicts[address].String()})
 		}
 	}
 	return list

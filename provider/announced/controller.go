@@ -1,188 +1,124 @@
-package provider
+// Package announced is the controller of what the API says about announcements: the condition Announced of Services, and the status
+// of BGPPeers, BGPAdvertisements and BFDProfiles. It announces nothing and decides nothing: what is so it reads from the Announcers,
+// and what is to be and why it asks package plan, by which the announcers themselves go.
+//
+//	informers ──► informer.Changes ──► evaluator (a plan.View and its planners)
+//	                                      ├──► statements ──► conditionWriter ──► condition Announced
+//	                                      ├──► conflicts ──► loadbalancer.Allocator, events
+//	                                      └──► status of BGPPeers, BGPAdvertisements, BFDProfiles
+package announced
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"maps"
 	"net/netip"
-	"reflect"
-	"strings"
-	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/informers"
+	discoveryinformers "k8s.io/client-go/informers/discovery/v1"
+	"k8s.io/client-go/kubernetes"
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
-	"k8s.io/client-go/util/workqueue"
+	"k8s.io/component-base/metrics"
 	"k8s.io/klog/v2"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
+	clarioninformers "github.com/clarionlb/clarion/client/informers"
 	"github.com/clarionlb/clarion/client/versioned"
-	"github.com/clarionlb/clarion/internal/notify"
+	"github.com/clarionlb/clarion/internal/informer"
 	"github.com/clarionlb/clarion/loadbalancer"
+	"github.com/clarionlb/clarion/provider/internal/status"
 )
 
-const (
-	// announcedPause is how long changes are collected after others were looked at: the first is looked at at once.
-	announcedPause = 200 * time.Millisecond
-	// announcedPatience is how long an address must have been without announcement before the Service says so. A new one, or
-	// one that moves, has it back sooner, and costs one write instead of two.
-	announcedPatience = time.Second
-	// announcedCalm is how long it waits that an address is announced by BGP from fewer nodes than the Service says: a node
-	// that goes and comes back, for an upgrade say, would otherwise have every Service written to twice.
-	announcedCalm = 10 * time.Second
-	// announcedWriters is how many Services are written to at once.
-	announcedWriters = 5
-)
+// evaluationPause is how long changes are collected after others were evaluated: the first is evaluated at once.
+const evaluationPause = 200 * time.Millisecond
 
-// announcedKeeper keeps the Announced condition of Services, and tells the allocator for which addresses strangers answer.
-//
-//	informers ──► pending ──► observer ──► wanted conditions ──► queue ──► patches of the Services where they differ
-//	                             └──► contested addresses ──► allocator
-type announcedKeeper struct {
-	allocator *loadbalancer.Allocator
-	feed      *serviceFeed
-	client    typedcorev1.ServicesGetter
-	clarion   versioned.Interface
+// Config is what a Controller works with.
+type Config struct {
+	// Informers and ClarionInformers are factories that are started after New.
+	Informers        informers.SharedInformerFactory
+	ClarionInformers clarioninformers.SharedInformerFactory
+	// Kube writes the conditions of Services, and Clarion the other statuses.
+	Kube    kubernetes.Interface
+	Clarion versioned.Interface
+	// Allocator is told for which addresses other hosts answer, and Requeue which Services it may answer otherwise now.
+	Allocator *loadbalancer.Allocator
+	Requeue   func(services ...types.NamespacedName)
+	// Events go to Services whose addresses conflict, and Conflicts counts such addresses.
+	Events    record.EventRecorder
+	Conflicts metrics.GaugeMetric
+	Logger    klog.Logger
+}
+
+// Controller keeps the conditions and statuses up to date.
+type Controller struct {
+	Config
 	services  corelisters.ServiceLister
-	events    record.EventRecorder
-	observer  *observer
-	sources   []announcedSource
-	queue     workqueue.TypedRateLimitingInterface[types.NamespacedName]
+	slices    cache.SharedIndexInformer
+	changes   *informer.Changes
+	delivered []cache.InformerSynced
 
-	// changed is signalled when something is pending.
-	changed notify.Signal
-	mu      sync.Mutex
-	pending map[announcedChange]struct{}
-	wanted  map[types.NamespacedName]wantedCondition
+	evaluator  *evaluator
+	conditions *conditionWriter
+	// conflicts are those that the allocator and the Services were told of last; nil before the first evaluation.
+	conflicts map[netip.Addr]conflict
 }
 
-// announcedSource is one kind of objects that the observer follows.
-type announcedSource struct {
-	informer cache.SharedIndexInformer
-	// set hands the observer an object as it is now; nil if it is gone.
-	set func(name types.NamespacedName, object any)
-	// concerns tells whether an update is of interest.
-	concerns func(before, after any) bool
+// New returns a Controller that follows the informers once they are started.
+func New(config Config) *Controller {
+	services := config.Informers.Core().V1().Services()
+	c := &Controller{
+		Config:     config,
+		services:   services.Lister(),
+		slices:     newSliceInformer(config.Kube),
+		changes:    informer.NewChanges(),
+		evaluator:  newEvaluator(),
+		conditions: newConditionWriter(config.Kube.CoreV1(), services.Lister()),
+	}
+	e, core, api := c.evaluator, config.Informers.Core().V1(), config.ClarionInformers.Clarion().V1alpha1()
+	c.delivered = []cache.InformerSynced{
+		informer.Latest(c.changes, core.Services().Informer(), nil, e.setService),
+		informer.Latest(c.changes, c.slices, nil, e.setEndpointSlice),
+		informer.Latest(c.changes, core.Nodes().Informer(), nodeConcerns, byName(e.setNode)),
+		informer.Latest(c.changes, api.IPAddressPools().Informer(), changesSpec, byName(e.setPool)),
+		informer.Latest(c.changes, api.L2Advertisements().Informer(), changesSpec, byName(c.setL2Advertisement)),
+		informer.Latest(c.changes, api.BGPPeers().Informer(), nil, byName(e.setBGPPeer)),
+		informer.Latest(c.changes, api.BGPAdvertisements().Informer(), nil, byName(e.setBGPAdvertisement)),
+		informer.Latest(c.changes, api.Communities().Informer(), changesSpec, byName(e.setCommunity)),
+		informer.Latest(c.changes, api.BFDProfiles().Informer(), nil, byName(e.setBFDProfile)),
+		// Of two claims with one epoch that holds which was recorded first: every state counts, in the order of the watch.
+		informer.States(c.changes, api.Announcers().Informer(), byName(e.setAnnouncer)),
+	}
+	return c
 }
 
-type announcedChange struct {
-	source int
-	name   cache.ObjectName
-}
-
-// wantedCondition is the condition that a Service is to have, nil for none, and since when.
-type wantedCondition struct {
-	condition *metav1.Condition
-	since     time.Time
-}
-
-func newAnnouncedKeeper(allocator *loadbalancer.Allocator, feed *serviceFeed, events record.EventRecorder) *announcedKeeper {
-	return &announcedKeeper{
-		allocator: allocator,
-		feed:      feed,
-		services:  feed.ServiceInformer.Lister(),
-		events:    events,
-		observer:  newObserver(),
-		queue:     workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[types.NamespacedName]()),
-		changed:   notify.New(),
-		pending:   map[announcedChange]struct{}{},
-		wanted:    map[types.NamespacedName]wantedCondition{},
+// setL2Advertisement takes an L2Advertisement, which has no status that could say what is wrong with it.
+func (c *Controller) setL2Advertisement(name string, object *v1alpha1.L2Advertisement) {
+	if err := c.evaluator.setL2Advertisement(name, object); err != nil {
+		c.Logger.Error(err, "This L2Advertisement cannot be read and selects nothing", "l2Advertisement", name)
 	}
 }
 
-// announcedInformers are the informers of what decides about the announcement of Services.
-type announcedInformers struct {
-	services, slices, nodes, pools, advertisements, announcers cache.SharedIndexInformer
-	bgpPeers, bgpAdvertisements, communities, bfdProfiles      cache.SharedIndexInformer
+// byName is for objects that have no namespace.
+func byName[T any](set func(name string, object *T)) func(types.NamespacedName, *T) {
+	return func(name types.NamespacedName, object *T) { set(name.Name, object) }
 }
 
-// follow adds handlers to informers, which have not been started, and returns what tells when they have delivered what there
-// is at first.
-func (k *announcedKeeper) follow(i announcedInformers) []cache.InformerSynced {
-	k.sources = []announcedSource{
-		{i.services, func(name types.NamespacedName, o any) {
-			service, _ := o.(*corev1.Service)
-			k.observer.setService(name, service)
-		}, always},
-		{i.slices, func(name types.NamespacedName, o any) {
-			slice, _ := o.(*discoveryv1.EndpointSlice)
-			k.observer.setEndpointSlice(name, slice)
-		}, always},
-		{i.nodes, func(name types.NamespacedName, o any) {
-			node, _ := o.(*corev1.Node)
-			k.observer.setNode(name.Name, node)
-		}, nodeConcerns},
-		{i.pools, func(name types.NamespacedName, o any) {
-			pool, _ := o.(*v1alpha1.IPAddressPool)
-			k.observer.setPool(name.Name, pool)
-		}, specConcerns},
-		{i.advertisements, func(name types.NamespacedName, o any) {
-			advertisement, _ := o.(*v1alpha1.L2Advertisement)
-			if err := k.observer.setAdvertisement(name.Name, advertisement); err != nil {
-				klog.ErrorS(err, "This L2Advertisement cannot be read and selects nothing", "l2Advertisement", name.Name)
-			}
-		}, specConcerns},
-		{i.announcers, func(name types.NamespacedName, o any) {
-			announcer, _ := o.(*v1alpha1.Announcer)
-			k.observer.setAnnouncer(name.Name, announcer)
-		}, always},
-		{i.bgpPeers, func(name types.NamespacedName, o any) {
-			peer, _ := o.(*v1alpha1.BGPPeer)
-			k.observer.setBGPPeer(name.Name, peer)
-		}, always},
-		{i.bgpAdvertisements, func(name types.NamespacedName, o any) {
-			advertisement, _ := o.(*v1alpha1.BGPAdvertisement)
-			k.observer.setBGPAdvertisement(name.Name, advertisement)
-		}, always},
-		{i.communities, func(name types.NamespacedName, o any) {
-			community, _ := o.(*v1alpha1.Community)
-			k.observer.setCommunity(name.Name, community)
-		}, specConcerns},
-		{i.bfdProfiles, func(name types.NamespacedName, o any) {
-			profile, _ := o.(*v1alpha1.BFDProfile)
-			k.observer.setBFDProfile(name.Name, profile)
-		}, always},
-	}
-	var synced []cache.InformerSynced
-	for source, s := range k.sources {
-		note := func(object any) { k.note(source, object) }
-		registration, err := s.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-			AddFunc: note,
-			UpdateFunc: func(before, after any) {
-				if before.(metav1.Object).GetResourceVersion() != after.(metav1.Object).GetResourceVersion() && s.concerns(before, after) {
-					note(after)
-				}
-			},
-			DeleteFunc: note,
-		})
-		if err != nil {
-			panic(fmt.Sprintf("add a handler to an informer: %v", err)) // it has not been started
-		}
-		synced = append(synced, registration.HasSynced)
-	}
-	return synced
-}
-
-func always(_, _ any) bool { return true }
-
-// specConcerns is for objects of which status and annotations do not matter.
-func specConcerns(before, after any) bool {
-	a, b := before.(metav1.Object), after.(metav1.Object)
-	return a.GetUID() != b.GetUID() || a.GetGeneration() != b.GetGeneration() || !reflect.DeepEqual(a.GetLabels(), b.GetLabels())
+// changesSpec is for objects of which status and annotations do not matter.
+func changesSpec[T any](before, after *T) bool {
+	a, b := any(before).(metav1.Object), any(after).(metav1.Object)
+	return a.GetUID() != b.GetUID() || a.GetGeneration() != b.GetGeneration() || !maps.Equal(a.GetLabels(), b.GetLabels())
 }
 
 // nodeConcerns leaves out what a kubelet reports all the time.
-func nodeConcerns(before, after any) bool {
+func nodeConcerns(before, after *corev1.Node) bool {
 	reduced := func(node *corev1.Node) *corev1.Node {
 		out := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Labels: node.Labels, Annotations: node.Annotations}}
 		out.Spec.Taints, out.Status.Addresses = node.Spec.Taints, node.Status.Addresses
@@ -191,35 +127,67 @@ func nodeConcerns(before, after any) bool {
 		}
 		return out
 	}
-	return !apiequality.Semantic.DeepEqual(reduced(before.(*corev1.Node)), reduced(after.(*corev1.Node)))
+	return !apiequality.Semantic.DeepEqual(reduced(before), reduced(after))
 }
 
-func (k *announcedKeeper) note(source int, object any) {
-	name, err := cache.DeletionHandlingObjectToName(object)
-	if err != nil {
-		return
-	}
-	k.mu.Lock()
-	k.pending[announcedChange{source, name}] = struct{}{}
-	k.mu.Unlock()
-	k.changed.Notify()
+// newSliceInformer returns an informer of the EndpointSlices of Services that can have a load balancer, without what is not needed
+// of them.
+func newSliceInformer(kube kubernetes.Interface) cache.SharedIndexInformer {
+	i := discoveryinformers.NewFilteredEndpointSliceInformer(kube, metav1.NamespaceAll, 0, nil, func(o *metav1.ListOptions) {
+		o.LabelSelector = discoveryv1.LabelServiceName + ",!" + corev1.IsHeadlessService
+	})
+	informer.SetTransform(i, stripSlice)
+	return i
 }
 
-// run follows the changes until the context ends.
-func (k *announcedKeeper) run(ctx context.Context) {
-	var writers sync.WaitGroup
-	for range announcedWriters {
-		writers.Go(func() {
-			for k.writeNext(ctx) {
-			}
-		})
+func stripSlice(object any) (any, error) {
+	slice, ok := object.(*discoveryv1.EndpointSlice)
+	if !ok {
+		return object, nil
 	}
-	context.AfterFunc(ctx, k.queue.ShutDown)
-	defer writers.Wait()
+	slice.ManagedFields, slice.Ports = nil, nil
+	for i, endpoint := range slice.Endpoints {
+		slice.Endpoints[i] = discoveryv1.Endpoint{Conditions: endpoint.Conditions, NodeName: endpoint.NodeName}
+	}
+	return slice, nil
+}
+
+// Follow starts the informers that only the Controller needs, and keeps it up to date with all until go is closed, without a write.
+// A process that stands by so knows in which order claims were recorded, and does not collect changes for ever. It returns false if
+// the context ends before, and is to be called before anything below.
+func (c *Controller) Follow(ctx context.Context, until <-chan struct{}) bool {
+	go c.slices.RunWithContext(ctx)
+	if !cache.WaitForCacheSync(ctx.Done(), c.delivered...) {
+		return false
+	}
+	c.changes.Apply()
+	c.evaluator.planLayer2(time.Now())
 	for {
-		again := k.look()
-		if !k.writeRoutes(ctx) {
-			if retry := time.Now().Add(retryDelay); again.IsZero() || retry.Before(again) {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-until:
+			return true
+		case <-c.changes.Changed():
+			c.changes.Apply()
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-until:
+			return true
+		case <-time.After(evaluationPause):
+		}
+	}
+}
+
+// Run evaluates the changes and writes what comes of them, until the context ends.
+func (c *Controller) Run(ctx context.Context) {
+	defer c.conditions.start(ctx)()
+	for {
+		again := c.Evaluate()
+		if !c.writeStatuses(ctx) {
+			if retry := time.Now().Add(status.RetryDelay); again.IsZero() || retry.Before(again) {
 				again = retry
 			}
 		}
@@ -230,132 +198,52 @@ func (k *announcedKeeper) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(announcedPause):
+		case <-time.After(evaluationPause):
 		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-timer:
-		case <-k.changed:
+		case <-c.changes.Changed():
 		}
 	}
 }
 
-// look brings everything up to date with what is pending, but for the writes. It returns when time alone will change
-// something; zero if never.
-func (k *announcedKeeper) look() (again time.Time) {
-	k.mu.Lock()
-	pending := k.pending
-	k.pending = map[announcedChange]struct{}{}
-	k.mu.Unlock()
-	for change := range pending {
-		s := k.sources[change.source]
-		object, exists, err := s.informer.GetStore().GetByKey(change.name.String())
-		if err != nil || !exists {
-			object = nil
-		}
-		s.set(types.NamespacedName{Namespace: change.name.Namespace, Name: change.name.Name}, object)
+// Evaluate brings everything up to date with the informers, and tells the allocator of conflicts. What is to be written waits for
+// Run. It returns when time alone will change something; zero if never. It is not to be called beside Run.
+func (c *Controller) Evaluate() (again time.Time) {
+	c.changes.Apply()
+	now := time.Now()
+	statements, again := c.evaluator.evaluate(now)
+	if !maps.EqualFunc(c.conflicts, c.evaluator.conflicts, conflict.equal) {
+		c.reportConflicts()
+		c.Requeue(c.Allocator.SetConflicts(now, conflictingAddresses(c.evaluator.conflicts))...)
 	}
-
-	now, before := time.Now(), k.observer.contested
-	conditions, again := k.observer.look(now)
-	if !maps.Equal(before, k.observer.contested) {
-		k.report(before)
-		k.feed.poke(k.allocator.SetConflicts(now, contestedAddresses(k.observer.contested))...)
-	}
-	k.mu.Lock()
-	for name, condition := range conditions {
-		if is, known := k.wanted[name]; !known || !reflect.DeepEqual(is.condition, condition) {
-			k.wanted[name] = wantedCondition{condition, now}
-		}
-	}
-	k.mu.Unlock()
-	for name := range conditions {
-		k.queue.Add(name)
-	}
+	c.conflicts = c.evaluator.conflicts
+	c.conditions.want(statements, now)
 	return again
 }
 
-// report tells the Services whose addresses have become contested, unless they say so already.
-func (k *announcedKeeper) report(before map[netip.Addr]contest) {
-	contestedMetric.Set(float64(len(k.observer.contested)))
-	for address, contest := range k.observer.contested {
-		who := contest.who
-		if before[address].who == who {
+// reportConflicts tells Services of the conflicts about their addresses that they were not told of. Before the first evaluation
+// nothing is known but what the Services say: those that say that they are in conflict know.
+func (c *Controller) reportConflicts() {
+	c.Conflicts.Set(float64(len(c.evaluator.conflicts)))
+	for address, found := range c.evaluator.conflicts {
+		if before, known := c.conflicts[address]; known && before.sameHosts(found) {
 			continue
 		}
-		klog.InfoS("Strangers answer for an address", "address", address, "who", who)
-		for _, name := range k.observer.byAddress[address] {
-			service := k.observer.services[name]
-			if said := meta.FindStatusCondition(service.Status.Conditions, v1alpha1.ConditionAnnounced); said != nil && strings.Contains(said.Message, who) {
+		c.Logger.Info("Other hosts answer for an address", "address", address, "who", found.String())
+		for _, service := range c.evaluator.view.ServicesOf(address) {
+			object, err := c.services.Services(service.Namespace).Get(service.Name)
+			if err != nil || c.conflicts == nil && saysConflict(object) {
 				continue
 			}
-			k.events.Event(service, corev1.EventTypeWarning, v1alpha1.ReasonAddressConflict, address.String()+": "+who)
+			c.Events.Event(object, corev1.EventTypeWarning, v1alpha1.ReasonAddressConflict, address.String()+": "+found.String())
 		}
 	}
 }
 
-// writeNext writes the condition of the next Service that is due; false when there will be none any more.
-func (k *announcedKeeper) writeNext(ctx context.Context) bool {
-	name, end := k.queue.Get()
-	if end {
-		return false
-	}
-	defer k.queue.Done(name)
-	wait, err := k.write(ctx, name, time.Now())
-	if err != nil {
-		klog.FromContext(ctx).Error(err, "Cannot write the Announced condition of a Service", "service", name)
-		k.queue.AddRateLimited(name)
-		return true
-	}
-	k.queue.Forget(name)
-	if wait > 0 {
-		k.queue.AddAfter(name, wait)
-	}
-	return true
-}
-
-// write has a Service say what it is to say. If it is too early for that, it returns how long to wait.
-func (k *announcedKeeper) write(ctx context.Context, name types.NamespacedName, now time.Time) (wait time.Duration, err error) {
-	k.mu.Lock()
-	wanted := k.wanted[name]
-	if wanted.condition == nil {
-		delete(k.wanted, name)
-	}
-	k.mu.Unlock()
-	service, err := k.services.Services(name.Namespace).Get(name.Name)
-	if err != nil || service.DeletionTimestamp != nil {
-		return 0, nil // gone or going
-	}
-	has := meta.FindStatusCondition(service.Status.Conditions, v1alpha1.ConditionAnnounced)
-	var change any
-	switch {
-	case wanted.condition == nil && has == nil, wanted.condition != nil && has != nil && sameAnswer(*has, *wanted.condition):
-		return 0, nil
-	case wanted.condition == nil:
-		change = map[string]any{"$patch": "delete", "type": v1alpha1.ConditionAnnounced}
-	case wanted.condition.Status != metav1.ConditionTrue && now.Before(wanted.since.Add(announcedPatience)):
-		return wanted.since.Add(announcedPatience).Sub(now), nil
-	case has != nil && now.Before(wanted.since.Add(recountPatience(has.Message, wanted.condition.Message))):
-		return wanted.since.Add(recountPatience(has.Message, wanted.condition.Message)).Sub(now), nil
-	default:
-		conditions := []metav1.Condition{}
-		if has != nil {
-			conditions = append(conditions, *has)
-		}
-		meta.SetStatusCondition(&conditions, *wanted.condition) // it knows the transition time
-		change = conditions[0]
-	}
-	patch, err := json.Marshal(map[string]any{
-		"metadata": map[string]any{"uid": service.UID},
-		"status":   map[string]any{"conditions": []any{change}},
-	})
-	if err != nil {
-		return 0, fmt.Errorf("encode the condition: %w", err)
-	}
-	_, err = k.client.Services(name.Namespace).Patch(ctx, name.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status")
-	if apierrors.IsNotFound(err) {
-		return 0, nil
-	}
-	return 0, err
+func saysConflict(service *corev1.Service) bool {
+	said := meta.FindStatusCondition(service.Status.Conditions, v1alpha1.ConditionAnnounced)
+	return said != nil && said.Reason == v1alpha1.ReasonAddressConflict
 }

@@ -1,8 +1,9 @@
-package provider
+package announced
 
 import (
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -12,7 +13,6 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/tools/record"
 
 	"github.com/clarionlb/clarion/announce/plan"
 	"github.com/clarionlb/clarion/api/v1alpha1"
@@ -20,9 +20,9 @@ import (
 
 var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// scene is an observer and what it is told.
+// scene is an evaluator and what it is told.
 type scene struct {
-	*observer
+	*evaluator
 	t   testing.TB
 	now time.Time
 	// generation of the last object that has one.
@@ -30,7 +30,19 @@ type scene struct {
 }
 
 func newScene(t testing.TB) *scene {
-	return &scene{observer: newObserver(), t: t, now: epoch}
+	return &scene{evaluator: newEvaluator(), t: t, now: epoch}
+}
+
+// service returns a Service that asks for a load balancer.
+func service(name string, change func(*corev1.Service)) *corev1.Service {
+	s := &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name, UID: types.UID(name)},
+		Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer},
+	}
+	if change != nil {
+		change(s)
+	}
+	return s
 }
 
 func named(name string) types.NamespacedName {
@@ -67,7 +79,7 @@ func (s *scene) pool(addresses ...string) {
 }
 
 func (s *scene) advertise() {
-	if err := s.setAdvertisement("all", &v1alpha1.L2Advertisement{ObjectMeta: metav1.ObjectMeta{Name: "all"}}); err != nil {
+	if err := s.setL2Advertisement("all", &v1alpha1.L2Advertisement{ObjectMeta: metav1.ObjectMeta{Name: "all"}}); err != nil {
 		s.t.Fatal(err)
 	}
 }
@@ -125,13 +137,14 @@ func hears(status *v1alpha1.AnnouncerStatus, address, mac string) {
 	status.Layer2.Conflicts = append(status.Layer2.Conflicts, v1alpha1.Layer2Conflict{IP: address, Interface: "eth0", MAC: mac, Since: metav1.NewTime(epoch)})
 }
 
-// expect looks and checks the condition of the Service "web"; "" for none, "unchanged" if it must not be looked at.
+// expect evaluates and checks the condition of the Service "web"; "" for none, "unchanged" if it must not be evaluated.
 func (s *scene) expect(want string) {
 	s.t.Helper()
-	conditions, _ := s.look(s.now)
+	statements, _ := s.evaluate(s.now)
 	got := "unchanged"
-	if condition, looked := conditions[named("web")]; looked {
-		if got = ""; condition != nil {
+	if said, evaluated := statements[named("web")]; evaluated {
+		if got = ""; len(said) > 0 {
+			condition := announcedCondition(said)
 			got = fmt.Sprintf("%s %s: %s", condition.Status, condition.Reason, condition.Message)
 		}
 	}
@@ -200,6 +213,18 @@ func TestTheBestClaimSaysWhoAnnounces(t *testing.T) {
 	s.expect("False NoNode: 192.0.2.5 is not announced: there is no node")
 }
 
+func TestOfTwoEqualClaimsTheOneThatTheAPIRecordedFirstHolds(t *testing.T) {
+	s := stage(t)
+	s.expect("False Pending: 192.0.2.5 is about to be announced")
+	one := map[string]int64{"192.0.2.5": 1}
+	s.announcer("n2", claims(one, "eth0"))
+	s.announcer("n1", claims(one, "eth0"))
+	s.expect("True Announced: 192.0.2.5 is announced by n2 on eth0 since 2026-01-01T00:00:00Z")
+	if owner := s.explain(netip.MustParseAddr("192.0.2.5"), s.now).Decision.Owner; owner != "n2" {
+		t.Errorf("the plan has %s announce the address", owner)
+	}
+}
+
 func TestARestartOfAnAnnouncerChangesNothing(t *testing.T) {
 	s := stage(t)
 	stopped := func(status *v1alpha1.AnnouncerStatus) {
@@ -211,11 +236,11 @@ func TestARestartOfAnAnnouncerChangesNothing(t *testing.T) {
 	s.expect("True Announced: " + onN1)
 	s.now = epoch.Add(time.Hour + time.Second)
 	s.announcer("n1", stopped)
-	if _, again := s.look(s.now); !again.Equal(epoch.Add(time.Hour + stopGrace)) {
-		t.Errorf("looks again at %s, want a minute after the stop", again)
+	if _, again := s.evaluate(s.now); !again.Equal(epoch.Add(time.Hour + plan.RestartGrace)) {
+		t.Errorf("evaluates again at %s, want a minute after the stop", again)
 	}
 	s.expect("unchanged")
-	s.now = epoch.Add(time.Hour + stopGrace)
+	s.now = epoch.Add(time.Hour + plan.RestartGrace)
 	s.expect("False Pending: 192.0.2.5 is about to move away from n1, whose announcer is not in sight")
 	s.announcer("n1", claims(map[string]int64{"192.0.2.5": 1}, "eth0"))
 	s.expect("True Announced: " + onN1)
@@ -271,18 +296,18 @@ func TestStrangersAreNamedWithThoseWhoHeardThem(t *testing.T) {
 	})
 	s.expect("False AddressConflict: 192.0.2.5 is announced by n2 on eth0 since 2026-01-01T00:00:00Z, but the hosts 02:00:00:00:00:88 and 02:00:00:00:00:99 on the network answer for it (heard by n1 on eth0 and n2 on eth0)")
 	want := "[{192.0.2.5 the hosts 02:00:00:00:00:88 and 02:00:00:00:00:99 on the network answer for it (heard by n1 on eth0 and n2 on eth0)}]"
-	if got := fmt.Sprint(contestedAddresses(s.contested)); got != want {
+	if got := fmt.Sprint(conflictingAddresses(s.conflicts)); got != want {
 		t.Errorf("the allocator is told %s, want %s", got, want)
 	}
 	s.node("n1", corev1.ConditionUnknown) // nobody is there to notice when the stranger goes
 	s.expect("False AddressConflict: 192.0.2.5 is announced by n2 on eth0 since 2026-01-01T00:00:00Z, but the host 02:00:00:00:00:88 on the network answers for it (heard by n2 on eth0)")
-	if got := contestedAddresses(s.contested); len(got) != 0 {
+	if got := conflictingAddresses(s.conflicts); len(got) != 0 {
 		t.Errorf("the allocator is told %v although the address is in use", got)
 	}
 	s.announcer("n2", announces)
 	s.expect("True Announced: 192.0.2.5 is announced by n2 on eth0 since 2026-01-01T00:00:00Z")
-	if len(s.contested) != 0 {
-		t.Errorf("still contested: %v", s.contested)
+	if len(s.conflicts) != 0 {
+		t.Errorf("still contested: %v", s.conflicts)
 	}
 }
 
@@ -290,7 +315,7 @@ func TestTheConditionGoesWhenTheAddressDoes(t *testing.T) {
 	said := func(s *scene, change func(*corev1.Service)) {
 		object := s.serve("web", "192.0.2.5")
 		object.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionAnnounced}}
-		s.look(s.now)
+		s.evaluate(s.now)
 		object = object.DeepCopy()
 		change(object)
 		s.setService(named("web"), object)
@@ -306,31 +331,31 @@ func TestTheConditionGoesWhenTheAddressDoes(t *testing.T) {
 		class := "example.com/other"
 		said(stage(t), func(s *corev1.Service) { s.Spec.LoadBalancerClass = &class })
 	})
-	t.Run("Services that never were ours are not looked at", func(t *testing.T) {
+	t.Run("Services that never were ours are not evaluated", func(t *testing.T) {
 		s := stage(t)
-		s.look(s.now)
+		s.evaluate(s.now)
 		s.setService(named("other"), service("other", func(s *corev1.Service) { s.Spec.Type = corev1.ServiceTypeClusterIP }))
-		if conditions, _ := s.look(s.now); len(conditions) != 0 {
-			t.Errorf("looked at %v", conditions)
+		if statements, _ := s.evaluate(s.now); len(statements) != 0 {
+			t.Errorf("evaluated %v", statements)
 		}
 	})
 }
 
-func TestOnlyServicesThatAChangeConcernsAreLookedAt(t *testing.T) {
+func TestOnlyServicesThatAChangeConcernsAreEvaluated(t *testing.T) {
 	s := stage(t)
 	s.serve("shares", "192.0.2.5")
 	s.serve("apart", "192.0.2.6")
-	s.look(s.now)
+	s.evaluate(s.now)
 	check := func(what string, want ...string) {
 		t.Helper()
-		conditions, _ := s.look(s.now)
+		statements, _ := s.evaluate(s.now)
 		var got []string
-		for name := range conditions {
+		for name := range statements {
 			got = append(got, name.Name)
 		}
 		slices.Sort(got)
 		if !slices.Equal(got, want) {
-			t.Errorf("%s: looked at %v, want %v", what, got, want)
+			t.Errorf("%s: evaluated %v, want %v", what, got, want)
 		}
 	}
 	s.announcer("n1", claims(map[string]int64{"192.0.2.5": 1}, "eth0"))
@@ -364,34 +389,6 @@ func TestASentenceStaysReadableHoweverManyNodesThereAre(t *testing.T) {
 	}
 }
 
-func TestAServiceIsToldOfAStrangerOnce(t *testing.T) {
-	recorder := record.NewFakeRecorder(10)
-	s := stage(t)
-	k := &announcedKeeper{observer: s.observer, events: recorder}
-	s.look(s.now)
-	s.announcer("n1", func(status *v1alpha1.AnnouncerStatus) { hears(status, "192.0.2.5", "02:00:00:00:00:99") })
-	before := s.contested
-	conditions, _ := s.look(s.now)
-	k.report(before)
-	const want = "Warning AddressConflict 192.0.2.5: the host 02:00:00:00:00:99 on the network answers for it (heard by n1 on eth0)"
-	select {
-	case got := <-recorder.Events:
-		if got != want {
-			t.Errorf("got  %s\nwant %s", got, want)
-		}
-	default:
-		t.Error("got no event")
-	}
-	k.report(s.contested)
-	// After a restart nothing is known but what the Service says.
-	object := s.serve("web", "192.0.2.5")
-	object.Status.Conditions = []metav1.Condition{*conditions[named("web")]}
-	k.report(nil)
-	if len(recorder.Events) != 0 {
-		t.Errorf("got another event: %s", <-recorder.Events)
-	}
-}
-
 // BenchmarkAFailover has a thousand of ten thousand addresses move from one of a hundred nodes to another.
 func BenchmarkAFailover(b *testing.B) {
 	s := newScene(b)
@@ -414,14 +411,14 @@ func BenchmarkAFailover(b *testing.B) {
 		s.node(fmt.Sprintf("n%02d", n), corev1.ConditionTrue)
 		s.announcer(fmt.Sprintf("n%02d", n), nil)
 	}
-	s.look(s.now)
+	s.evaluate(s.now)
 	for b.Loop() {
 		for address := range held[0] {
 			held[0][address]++
 		}
 		s.announcer(fmt.Sprintf("n%02d", 10+int(held[0]["10.0.0.0"])%2), claims(held[0], "eth0"))
-		if conditions, _ := s.look(s.now); len(conditions) != each {
-			b.Fatalf("looked at %d Services, want %d", len(conditions), each)
+		if statements, _ := s.evaluate(s.now); len(statements) != each {
+			b.Fatalf("evaluated %d Services, want %d", len(statements), each)
 		}
 	}
 }
@@ -435,12 +432,12 @@ func BenchmarkANewServiceBesideManyThatNobodyAnnounces(b *testing.B) {
 	for i := range 10_000 {
 		s.serve(fmt.Sprintf("s%d", i), fmt.Sprintf("10.0.%d.%d", i/250, i%250))
 	}
-	s.look(s.now)
+	s.evaluate(s.now)
 	for b.Loop() {
 		s.setService(named("new"), nil)
 		s.serve("new", "10.1.0.0")
-		if conditions, _ := s.look(s.now); len(conditions) != 1 {
-			b.Fatalf("looked at %d Services, want 1", len(conditions))
+		if statements, _ := s.evaluate(s.now); len(statements) != 1 {
+			b.Fatalf("evaluated %d Services, want 1", len(statements))
 		}
 	}
 }

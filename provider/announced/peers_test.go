@@ -1,4 +1,4 @@
-package provider
+package announced
 
 import (
 	"testing"
@@ -22,7 +22,7 @@ func TestABGPPeerSaysWhereBFDIsNotUp(t *testing.T) {
 	s.bgpPeer("tor", func(spec *v1alpha1.BGPPeerSpec) { spec.BFDProfile = "fast" })
 	expect := func(want string, bfdUp int32) {
 		t.Helper()
-		s.look(s.now)
+		s.evaluate(s.now)
 		status := s.peerStatus("tor")
 		c := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady)
 		if got := string(c.Status) + " " + c.Reason + ": " + c.Message; got != want || status.BFDUp == nil || *status.BFDUp != bfdUp {
@@ -51,7 +51,7 @@ func TestABFDProfileThatAsksForWhatThereIsNotSaysSo(t *testing.T) {
 		false: "True Valid: BGPPeers can use the BFDProfile.",
 		true:  "False Unsupported: spec.echoMode is not supported: the BFDProfile is not used, and sessions that name it go on without BFD",
 	} {
-		s.setBFDProfile("fast", &v1alpha1.BFDProfile{ObjectMeta: metav1.ObjectMeta{Name: "fast"}, Spec: v1alpha1.BFDProfileSpec{EchoMode: echo}})
+		s.setBFDProfile("fast", &v1alpha1.BFDProfile{ObjectMeta: metav1.ObjectMeta{Name: "fast", Generation: s.next()}, Spec: v1alpha1.BFDProfileSpec{EchoMode: echo}})
 		c := s.profileCondition("fast")
 		if got := string(c.Status) + " " + c.Reason + ": " + c.Message; got != want {
 			t.Errorf("%s, want %s", got, want)

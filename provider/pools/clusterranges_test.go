@@ -1,4 +1,4 @@
-package provider
+package pools
 
 import (
 	"fmt"

@@ -1,122 +1,150 @@
-package provider
+// Package pools is the controller of IPAddressPools and IPAddressReservations. It tells the allocator what addresses there are and
+// who may have them, and writes the status of both kinds. It decides nothing about addresses: the allocator does.
+//
+//	IPAddressPools, IPAddressReservations ──┐
+//	Nodes, ServiceCIDRs (what is in use) ───┼──► Sync ──► loadbalancer.Allocator ──► Services to requeue
+//	Namespaces (who may have what) ─────────┘                      │
+//	Services get and release addresses ──► CountsChanged ──► status of pools and reservations
+package pools
 
 import (
 	"context"
-	"net/netip"
 	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/informers"
 	corelisters "k8s.io/client-go/listers/core/v1"
 	networkinglisters "k8s.io/client-go/listers/networking/v1"
 	"k8s.io/client-go/tools/cache"
-	"k8s.io/klog/v2"
 
+	clarioninformers "github.com/clarionlb/clarion/client/informers"
 	listers "github.com/clarionlb/clarion/client/listers/api/v1alpha1"
 	"github.com/clarionlb/clarion/client/versioned"
+	"github.com/clarionlb/clarion/internal/informer"
 	"github.com/clarionlb/clarion/internal/notify"
 	"github.com/clarionlb/clarion/loadbalancer"
+	"github.com/clarionlb/clarion/provider/internal/status"
 )
 
-const (
-	// statusDelay is how long changes of counts are collected before they are written: a thousand new Services cost each
-	// pool a few writes.
-	statusDelay = 200 * time.Millisecond
-	// retryDelay is how long a status that could not be written waits for the next try.
-	retryDelay = time.Second
-)
+// statusDelay is how long changes of counts are collected before they are written: a thousand new Services cost each pool a few
+// writes.
+const statusDelay = 200 * time.Millisecond
 
-// keeper tells the allocator what addresses there are and who may have them: pools, reservations, namespaces, and what the
-// cluster itself uses. It writes the status of pools and reservations.
-type keeper struct {
+// Config is what a Controller works with.
+type Config struct {
+	// Kube and Clarion are the informers' factories, which are started after New.
+	Kube    informers.SharedInformerFactory
+	Clarion clarioninformers.SharedInformerFactory
+	// Client writes the statuses.
+	Client versioned.Interface
+	// Allocator is told what there is, and Requeue which Services it may answer otherwise now.
+	Allocator *loadbalancer.Allocator
+	Requeue   func(services ...types.NamespacedName)
+}
+
+// Controller keeps the allocator and the statuses up to date.
+type Controller struct {
 	allocator *loadbalancer.Allocator
-	feed      *serviceFeed
+	requeue   func(services ...types.NamespacedName)
 	client    versioned.Interface
 
 	pools        listers.IPAddressPoolLister
 	reservations listers.IPAddressReservationLister
 	nodes        corelisters.NodeLister
 	serviceCIDRs networkinglisters.ServiceCIDRLister
+	delivered    []cache.InformerSynced
 
-	// inputs and counts wake run: something that the allocator has to know has changed, or what pools hold may have.
+	// inputs and counts wake Run: something that the allocator has to know has changed, or what pools hold may have.
 	inputs, counts notify.Signal
-	// reserved are the states of the reservations as of the last sync, and synced the versions of the pools and
-	// reservations that the allocator was told.
+	// reserved are the states of the reservations as of the last Sync, and synced the versions of the pools and reservations
+	// that the allocator was told then.
 	reserved map[string]reservationState
 	synced   map[version]bool
 }
 
-func newKeeper(allocator *loadbalancer.Allocator, feed *serviceFeed) *keeper {
-	return &keeper{allocator: allocator, feed: feed, inputs: notify.New(), counts: notify.New()}
-}
-
-func (k *keeper) inputsChanged() { k.inputs.Notify() }
-func (k *keeper) countsChanged() { k.counts.Notify() }
-
-// anyChange is the handler of informers whose every change is an input.
-func (k *keeper) anyChange() cache.ResourceEventHandler {
-	return cache.ResourceEventHandlerFuncs{
-		AddFunc:    func(any) { k.inputsChanged() },
-		UpdateFunc: func(_, _ any) { k.inputsChanged() },
-		DeleteFunc: func(any) { k.inputsChanged() },
+// New returns a Controller that follows the informers once they are started.
+func New(config Config) *Controller {
+	core, api := config.Kube.Core().V1(), config.Clarion.Clarion().V1alpha1()
+	serviceCIDRs := config.Kube.Networking().V1().ServiceCIDRs()
+	c := &Controller{
+		allocator:    config.Allocator,
+		requeue:      config.Requeue,
+		client:       config.Client,
+		pools:        api.IPAddressPools().Lister(),
+		reservations: api.IPAddressReservations().Lister(),
+		nodes:        core.Nodes().Lister(),
+		serviceCIDRs: serviceCIDRs.Lister(),
+		inputs:       notify.New(),
+		counts:       notify.New(),
 	}
+	handle := func(i cache.SharedIndexInformer, handler cache.ResourceEventHandler) {
+		c.delivered = append(c.delivered, informer.Handle(i, handler).HasSynced)
+	}
+	handle(core.Namespaces().Informer(), c.namespaceHandler())
+	handle(core.Nodes().Informer(), c.nodeHandler())
+	handle(api.IPAddressPools().Informer(), informer.OnAny(c.inputs.Notify))
+	handle(api.IPAddressReservations().Informer(), informer.OnAny(c.inputs.Notify))
+	// These are not waited for: pools only report what they have in common with them.
+	informer.Handle(serviceCIDRs.Informer(), informer.OnAny(c.inputs.Notify))
+	return c
 }
 
-// nodeChange is the handler of the node informer: of a node, its addresses and pod CIDRs are inputs.
-func (k *keeper) nodeChange() cache.ResourceEventHandler {
-	return cache.ResourceEventHandlerFuncs{
-		AddFunc: func(any) { k.inputsChanged() },
-		UpdateFunc: func(oldObj, newObj any) {
-			oldNode, newNode := oldObj.(*corev1.Node), newObj.(*corev1.Node)
-			if !slices.Equal(oldNode.Status.Addresses, newNode.Status.Addresses) || !slices.Equal(oldNode.Spec.PodCIDRs, newNode.Spec.PodCIDRs) {
-				k.inputsChanged()
+// nodeHandler has the addresses and pod CIDRs of nodes for inputs.
+func (c *Controller) nodeHandler() cache.ResourceEventHandler {
+	return informer.Funcs[*corev1.Node]{
+		Add: func(*corev1.Node) { c.inputs.Notify() },
+		Update: func(before, after *corev1.Node) {
+			if !slices.Equal(before.Status.Addresses, after.Status.Addresses) || !slices.Equal(before.Spec.PodCIDRs, after.Spec.PodCIDRs) {
+				c.inputs.Notify()
 			}
 		},
-		DeleteFunc: func(any) { k.inputsChanged() },
+		Delete: func(*corev1.Node) { c.inputs.Notify() },
 	}
 }
 
-// namespaceChange is the handler of the namespace informer.
-func (k *keeper) namespaceChange() cache.ResourceEventHandler {
-	set := func(obj any) {
-		namespace := obj.(*corev1.Namespace)
-		k.feed.poke(k.allocator.SetNamespace(time.Now(), namespace.Name, namespace.Labels)...)
+// namespaceHandler tells the allocator the labels of namespaces.
+func (c *Controller) namespaceHandler() cache.ResourceEventHandler {
+	set := func(namespace *corev1.Namespace) {
+		c.requeue(c.allocator.SetNamespace(time.Now(), namespace.Name, namespace.Labels)...)
 	}
-	return cache.ResourceEventHandlerFuncs{
-		AddFunc:    set,
-		UpdateFunc: func(_, obj any) { set(obj) },
-		DeleteFunc: func(obj any) {
-			if unknown, ok := obj.(cache.DeletedFinalStateUnknown); ok {
-				obj = unknown.Obj
-			}
-			if namespace, ok := obj.(*corev1.Namespace); ok {
-				k.feed.poke(k.allocator.DeleteNamespace(time.Now(), namespace.Name)...)
-			}
+	return informer.Funcs[*corev1.Namespace]{
+		Add:    set,
+		Update: func(_, namespace *corev1.Namespace) { set(namespace) },
+		Delete: func(namespace *corev1.Namespace) {
+			c.requeue(c.allocator.DeleteNamespace(time.Now(), namespace.Name)...)
 		},
 	}
 }
 
-// run follows the changes until the context ends.
-func (k *keeper) run(ctx context.Context) {
-	k.countsChanged()
+// WaitForSync blocks until Sync has everything that there was when the informers were started; false if the context ends before.
+func (c *Controller) WaitForSync(ctx context.Context) bool {
+	return cache.WaitForCacheSync(ctx.Done(), c.delivered...)
+}
+
+// CountsChanged has Run write the statuses of pools anew. It never blocks.
+func (c *Controller) CountsChanged() { c.counts.Notify() }
+
+// Run follows the changes after the first Sync until the context ends.
+func (c *Controller) Run(ctx context.Context) {
+	c.CountsChanged()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-k.inputs:
-			k.sync()
-			k.countsChanged()
+		case <-c.inputs:
+			c.Sync()
+			c.CountsChanged()
 			continue
-		case <-k.counts:
+		case <-c.counts:
 		}
 		delay := statusDelay
-		if !k.writeStatuses(ctx) {
-			k.countsChanged()
-			delay = retryDelay
+		if !c.writeStatuses(ctx) {
+			c.CountsChanged()
+			delay = status.RetryDelay
 		}
 		select {
 		case <-ctx.Done():
@@ -126,30 +154,30 @@ func (k *keeper) run(ctx context.Context) {
 	}
 }
 
-// sync hands everything as it is now to the allocator, which knows what of it is new.
-func (k *keeper) sync() {
+// Sync hands everything as it is now to the allocator, which knows what of it is new. It is not to be called beside Run.
+func (c *Controller) Sync() {
 	now := time.Now()
-	pools, err := k.pools.List(labels.Everything())
-	cidrs, err2 := k.serviceCIDRs.List(labels.Everything())
-	nodes, err3 := k.nodes.List(labels.Everything())
-	reservations, err4 := k.reservations.List(labels.Everything())
-	for _, err := range []error{err, err2, err3, err4} {
-		if err != nil {
-			klog.ErrorS(err, "Cannot list what is in a cache") // a lister does not fail
-			return
-		}
-	}
-	kept, states := readReservations(reservations)
-	k.reserved, k.synced = states, map[version]bool{}
+	pools, reservations := listed(c.pools.List), listed(c.reservations.List)
+	usable, states := readReservations(reservations)
+	c.reserved, c.synced = states, map[version]bool{}
 	for _, pool := range pools {
-		k.synced[versionOf(pool)] = true
+		c.synced[versionOf(pool)] = true
 	}
 	for _, reservation := range reservations {
-		k.synced[versionOf(reservation)] = true
+		c.synced[versionOf(reservation)] = true
 	}
-	k.feed.poke(k.allocator.SetReserved(now, clusterRanges(nodes, cidrs))...)
-	k.feed.poke(k.allocator.SetReservations(now, kept)...)
-	k.feed.poke(k.allocator.SetPools(now, pools)...)
+	c.requeue(c.allocator.SetReserved(now, clusterRanges(listed(c.nodes.List), listed(c.serviceCIDRs.List)))...)
+	c.requeue(c.allocator.SetReservations(now, usable)...)
+	c.requeue(c.allocator.SetPools(now, pools)...)
+}
+
+// listed returns everything that a lister has. A lister over a cache does not fail.
+func listed[T any](list func(labels.Selector) ([]T, error)) []T {
+	objects, err := list(labels.Everything())
+	if err != nil {
+		panic(err)
+	}
+	return objects
 }
 
 // version is an object as far as its spec goes.
@@ -160,34 +188,4 @@ type version struct {
 
 func versionOf(object metav1.Object) version {
 	return version{object.GetUID(), object.GetGeneration()}
-}
-
-// clusterRanges returns the addresses that the cluster itself uses: those of nodes, and the ranges of Services and pods.
-func clusterRanges(nodes []*corev1.Node, serviceCIDRs []*networkingv1.ServiceCIDR) []loadbalancer.ReservedRange {
-	var ranges []loadbalancer.ReservedRange
-	add := func(prefix netip.Prefix, what string) {
-		ranges = append(ranges, loadbalancer.ReservedRange{Prefix: prefix, What: what})
-	}
-	slices.SortFunc(nodes, func(a, b *corev1.Node) int { return compareObjects(a, b) })
-	for _, node := range nodes {
-		for _, address := range node.Status.Addresses {
-			if ip, err := netip.ParseAddr(address.Address); err == nil { // names are none
-				add(netip.PrefixFrom(ip, ip.BitLen()), `the address of node "`+node.Name+`"`)
-			}
-		}
-		for _, cidr := range node.Spec.PodCIDRs {
-			if prefix, err := netip.ParsePrefix(cidr); err == nil {
-				add(prefix, `the pod CIDR of node "`+node.Name+`"`)
-			}
-		}
-	}
-	slices.SortFunc(serviceCIDRs, func(a, b *networkingv1.ServiceCIDR) int { return compareObjects(a, b) })
-	for _, object := range serviceCIDRs {
-		for _, cidr := range object.Spec.CIDRs {
-			if prefix, err := netip.ParsePrefix(cidr); err == nil {
-				add(prefix, "the cluster's Service CIDR")
-			}
-		}
-	}
-	return ranges
 }

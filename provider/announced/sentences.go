@@ -1,0 +1,71 @@
+package announced
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/clarionlb/clarion/announce/plan"
+)
+
+// namesShown is how many nodes a sentence names for each reason: a condition of a hundred nodes must stay readable.
+const namesShown = 3
+
+// fewOf is a few of some names, and how many more there are.
+func fewOf(names []string) string {
+	if more := len(names) - namesShown; more > 0 {
+		names = append(names[:namesShown:namesShown], fmt.Sprintf("%d more", more))
+	}
+	return and(names)
+}
+
+// and joins words as in a sentence.
+func and(words []string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " and " + words[last]
+}
+
+// counted is a number of things.
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// notAnnounced is the half sentence about an address that is not announced, and why.
+func notAnnounced(why string) string { return "not announced: " + why }
+
+// whyNoNode is a half sentence that has the nodes by what keeps them from announcing.
+func whyNoNode(verdicts []plan.Layer2Verdict) string {
+	if len(verdicts) == 0 {
+		return "there is no node"
+	}
+	var reasons []plan.Reason
+	nodes := map[plan.Reason][]string{}
+	for _, v := range verdicts { // sorted by name
+		if nodes[v.Reason] == nil {
+			reasons = append(reasons, v.Reason)
+		}
+		nodes[v.Reason] = append(nodes[v.Reason], v.Node)
+	}
+	slices.Sort(reasons)
+	var parts []string
+	for _, reason := range reasons {
+		parts = append(parts, fewOf(nodes[reason])+" ("+reason.Sentence()+")")
+	}
+	return "no node can, neither " + strings.Join(parts, " nor ")
+}
+
+// problems is a sentence of what is wrong on which nodes, which are sorted.
+func problems(nodes map[string][]string) string {
+	var parts []string
+	for what, names := range nodes {
+		parts = append(parts, fewOf(names)+": "+what)
+	}
+	slices.Sort(parts)
+	return strings.Join(parts, "; ")
+}

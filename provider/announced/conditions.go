@@ -82,7 +82,7 @@ func (w *conditionWriter) want(statements map[types.NamespacedName][]statement, 
 	}
 }
 
-// start begins to write, until the context ends. What it returns waits until nothing is written any more.
+// start begins to write, until the queue is shut down. What it returns waits until nothing is written any more.
 func (w *conditionWriter) start(ctx context.Context) (wait func()) {
 	var running sync.WaitGroup
 	for range writers {
@@ -91,7 +91,6 @@ func (w *conditionWriter) start(ctx context.Context) (wait func()) {
 			}
 		})
 	}
-	context.AfterFunc(ctx, w.queue.ShutDown)
 	return running.Wait
 }
 

@@ -156,6 +156,7 @@ func stripSlice(object any) (any, error) {
 // A process that stands by so knows in which order claims were recorded, and does not collect changes for ever. It returns false if
 // the context ends before, and is to be called before anything below.
 func (c *Controller) Follow(ctx context.Context, until <-chan struct{}) bool {
+	context.AfterFunc(ctx, c.conditions.queue.ShutDown)
 	go c.slices.RunWithContext(ctx)
 	if !cache.WaitForCacheSync(ctx.Done(), c.delivered...) {
 		return false

@@ -212,7 +212,7 @@ func TestTheProcessEndsWhileItWaits(t *testing.T) {
 
 func TestTwoCloudsLiveInOneProcess(t *testing.T) {
 	withCluster(t, []runtime.Object{poolOf("192.0.2.0/30"), web("a")}, func(one *cluster) {
-		other := newCluster(t, []runtime.Object{poolOf("198.51.100.0/30"), web("a")})
+		other := newCluster(one.T, []runtime.Object{poolOf("198.51.100.0/30"), web("a")})
 		one.start()
 		other.start()
 		one.elect()
@@ -276,7 +276,7 @@ func TestThereIsAGossipKey(t *testing.T) {
 			Data:       map[string][]byte{gossipkey.Field: []byte(key)},
 		}
 	}
-	const good, bad = "0123456789abcdef0123456789abcdef", "0123456789abcdef"
+	const good, bad = "0123456789abcdef0123456789abcdef", "too short"
 	t.Run("made, and made again when it is deleted", func(t *testing.T) {
 		withCluster(t, nil, func(c *cluster) {
 			c.start()

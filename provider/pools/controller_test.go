@@ -1,0 +1,285 @@
+package pools
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-logr/logr/funcr"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/klog/v2"
+
+	"github.com/clarionlb/clarion/api/v1alpha1"
+	clarioninformers "github.com/clarionlb/clarion/client/informers"
+	clarionfake "github.com/clarionlb/clarion/client/versioned/fake"
+	"github.com/clarionlb/clarion/internal/fakeapi"
+	"github.com/clarionlb/clarion/loadbalancer"
+)
+
+// world is a Controller over an API.
+type world struct {
+	*testing.T
+	ctx       context.Context
+	kube      *fake.Clientset
+	clarion   *clarionfake.Clientset
+	allocator *loadbalancer.Allocator
+	*Controller
+
+	mu       sync.Mutex
+	requeued []types.NamespacedName
+	logged   []string
+}
+
+// settle lets everything happen that is due now, statuses among it.
+func settle() {
+	time.Sleep(time.Second)
+	synctest.Wait()
+}
+
+func withController(t *testing.T, theirs, ours []runtime.Object, test func(w *world)) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{T: t, kube: fakeapi.Kube(theirs...), clarion: fakeapi.Clarion(ours...), allocator: loadbalancer.New()}
+		ctx, cancel := context.WithCancel(t.Context())
+		w.ctx = klog.NewContext(ctx, funcr.New(func(_, line string) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.logged = append(w.logged, line)
+		}, funcr.Options{}))
+		kube, clarion := informers.NewSharedInformerFactory(w.kube, 0), clarioninformers.NewSharedInformerFactory(w.clarion, 0)
+		w.Controller = New(Config{Kube: kube, Clarion: clarion, Client: w.clarion, Allocator: w.allocator, Requeue: func(services ...types.NamespacedName) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.requeued = append(w.requeued, services...)
+		}})
+		kube.Start(ctx.Done())
+		clarion.Start(ctx.Done())
+		if !w.WaitForSync(ctx) {
+			t.Fatal("the informers do not deliver")
+		}
+		w.Sync()
+		go w.Controller.Run(w.ctx)
+		settle()
+		test(w)
+		cancel()
+		time.Sleep(time.Minute)
+	})
+}
+
+func (w *world) pool() *v1alpha1.IPAddressPool {
+	w.Helper()
+	p, err := w.clarion.ClarionV1alpha1().IPAddressPools().Get(w.ctx, "pool", metav1.GetOptions{})
+	if err != nil {
+		w.Fatal(err)
+	}
+	return p
+}
+
+// ready is the reason and the message of a Ready condition.
+func ready(conditions []metav1.Condition) string {
+	if c := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady); c != nil {
+		return c.Reason + ": " + c.Message
+	}
+	return ""
+}
+
+// ensure has the allocator serve a Service, and tells the Controller.
+func (w *world) ensure(name string, change func(*corev1.Service)) error {
+	s := &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name, UID: types.UID(name)},
+		Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer, IPFamilies: []corev1.IPFamily{corev1.IPv4Protocol}},
+	}
+	if change != nil {
+		change(s)
+	}
+	request, err := loadbalancer.NewRequest(s)
+	if err != nil {
+		w.Fatal(err)
+	}
+	_, err = w.allocator.Ensure(time.Now(), request)
+	w.CountsChanged()
+	return err
+}
+
+func poolOf(addresses ...string) *v1alpha1.IPAddressPool {
+	return &v1alpha1.IPAddressPool{ObjectMeta: metav1.ObjectMeta{Name: "pool", UID: "pool", Generation: 1}, Spec: v1alpha1.IPAddressPoolSpec{Addresses: addresses}}
+}
+
+func TestAPoolSaysWhatItHolds(t *testing.T) {
+	withController(t, nil, []runtime.Object{poolOf("192.0.2.0/30")}, func(w *world) {
+		p := w.pool()
+		if got := ready(p.Status.Conditions); got[:6] != "Valid:" || p.Status.IPv4 == nil || p.Status.IPv4.Total != 4 || p.Status.IPv4.Assigned != 0 {
+			t.Errorf("%s, %v", got, p.Status.IPv4)
+		}
+		before := fakeapi.Count(&w.clarion.Fake, "update", "ipaddresspools")
+		for _, name := range []string{"a", "b", "c"} {
+			if err := w.ensure(name, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		settle()
+		if p = w.pool(); p.Status.IPv4.Assigned != 3 || p.Status.IPv4.Available != 1 {
+			t.Errorf("after three Services it has %v", p.Status.IPv4)
+		}
+		if n := fakeapi.Count(&w.clarion.Fake, "update", "ipaddresspools") - before; n > 2 {
+			t.Errorf("three Services at once cost %d writes", n)
+		}
+		w.CountsChanged()
+		before = fakeapi.Count(&w.clarion.Fake, "update", "ipaddresspools")
+		settle()
+		if n := fakeapi.Count(&w.clarion.Fake, "update", "ipaddresspools"); n != before {
+			t.Error("it is written to although nothing has changed")
+		}
+	})
+}
+
+func TestAStatusIsWrittenAgainUntilItIsWritten(t *testing.T) {
+	withController(t, nil, []runtime.Object{poolOf("192.0.2.0/30")}, func(w *world) {
+		refused := errors.New("read only")
+		fakeapi.Fail(&w.clarion.Fake, "update", "ipaddresspools", &refused)
+		if err := w.ensure("a", nil); err != nil {
+			t.Fatal(err)
+		}
+		settle()
+		if len(w.logged) == 0 {
+			t.Error("nobody hears of the error")
+		}
+		refused = nil
+		settle()
+		if p := w.pool(); p.Status.IPv4.Assigned != 1 {
+			t.Errorf("it says that %d are assigned", p.Status.IPv4.Assigned)
+		}
+	})
+}
+
+func TestAStatusThatConflictsIsWrittenOnTheNewerVersion(t *testing.T) {
+	withController(t, nil, []runtime.Object{poolOf("192.0.2.0/30")}, func(w *world) {
+		// The operator's change and the count come at once.
+		p := w.pool()
+		p.Spec.Addresses, p.Generation = []string{"192.0.2.0/29"}, 2
+		if _, err := w.clarion.ClarionV1alpha1().IPAddressPools().Update(w.ctx, p, metav1.UpdateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.ensure("a", nil); err != nil {
+			t.Fatal(err)
+		}
+		settle()
+		settle()
+		p = w.pool()
+		condition := meta.FindStatusCondition(p.Status.Conditions, v1alpha1.ConditionReady)
+		if p.Status.IPv4.Total != 8 || p.Status.IPv4.Assigned != 1 || condition.ObservedGeneration != 2 || len(w.logged) != 0 {
+			t.Errorf("got %v, generation %d, logged %q", p.Status.IPv4, condition.ObservedGeneration, w.logged)
+		}
+	})
+}
+
+func TestServicesAreRequeuedWhenTheyMayGetMore(t *testing.T) {
+	withController(t, nil, []runtime.Object{poolOf("192.0.2.0/32")}, func(w *world) {
+		if err := w.ensure("a", nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.ensure("b", nil); err == nil {
+			t.Fatal("there are two addresses")
+		}
+		p := w.pool()
+		p.Spec.Addresses, p.Generation = []string{"192.0.2.0/31"}, 2
+		if _, err := w.clarion.ClarionV1alpha1().IPAddressPools().Update(w.ctx, p, metav1.UpdateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		settle()
+		if want := []types.NamespacedName{{Namespace: "default", Name: "b"}}; !slices.Equal(w.requeued, want) {
+			t.Errorf("requeued %v", w.requeued)
+		}
+	})
+}
+
+func TestWhatTheClusterUsesIsNotHandedOut(t *testing.T) {
+	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n1"}}
+	cidr := &networkingv1.ServiceCIDR{ObjectMeta: metav1.ObjectMeta{Name: "kubernetes"}, Spec: networkingv1.ServiceCIDRSpec{CIDRs: []string{"192.0.2.0/28"}}}
+	withController(t, []runtime.Object{node, cidr}, []runtime.Object{poolOf("192.0.2.0/32")}, func(w *world) {
+		if got := ready(w.pool().Status.Conditions); !strings.Contains(got, "the cluster's Service CIDR") {
+			t.Errorf("the pool does not say what else its addresses are used for: %s", got)
+		}
+		node := node.DeepCopy()
+		node.Status.Addresses = []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: "192.0.2.0"}}
+		if _, err := w.kube.CoreV1().Nodes().Update(w.ctx, node, metav1.UpdateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		settle()
+		if err := w.ensure("a", nil); err == nil {
+			t.Error("a Service has the address of a node")
+		}
+		if err := w.kube.CoreV1().Nodes().Delete(w.ctx, "n1", metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		settle()
+		if err := w.ensure("a", nil); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestWhoMayHaveAnAddressFollowsTheLabelsOfNamespaces(t *testing.T) {
+	pool := poolOf("192.0.2.0/30")
+	pool.Spec.ServiceAllocation = &v1alpha1.ServiceAllocation{NamespaceSelectors: []metav1.LabelSelector{{MatchLabels: map[string]string{"team": "shop"}}}}
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "default"}}
+	withController(t, []runtime.Object{namespace}, []runtime.Object{pool}, func(w *world) {
+		if err := w.ensure("a", nil); err == nil {
+			t.Error("the namespace has no label yet")
+		}
+		namespace := namespace.DeepCopy()
+		namespace.Labels = map[string]string{"team": "shop"}
+		if _, err := w.kube.CoreV1().Namespaces().Update(w.ctx, namespace, metav1.UpdateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		settle()
+		if err := w.ensure("a", nil); err != nil {
+			t.Error(err)
+		}
+		if err := w.kube.CoreV1().Namespaces().Delete(w.ctx, "default", metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		settle()
+		if err := w.ensure("b", nil); err == nil {
+			t.Error("the namespace is gone")
+		}
+	})
+}
+
+func TestAReservationSaysForWhomItKeepsWhat(t *testing.T) {
+	reservation := &v1alpha1.IPAddressReservation{
+		ObjectMeta: metav1.ObjectMeta{Name: "front", UID: "front", Generation: 1},
+		Spec:       v1alpha1.IPAddressReservationSpec{Addresses: []string{"192.0.2.0"}, Service: &v1alpha1.ServiceReference{Namespace: "shop", Name: "front"}},
+	}
+	withController(t, nil, []runtime.Object{poolOf("192.0.2.0/32"), reservation}, func(w *world) {
+		api := w.clarion.ClarionV1alpha1().IPAddressReservations()
+		r, err := api.Get(w.ctx, "front", metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := ready(r.Status.Conditions); got != "Valid: 192.0.2.0 kept for Service shop/front" {
+			t.Error(got)
+		}
+		if err := w.ensure("a", nil); err == nil {
+			t.Error("another Service has the address")
+		}
+		if err := api.Delete(w.ctx, "front", metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		settle()
+		if err := w.ensure("a", nil); err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -23,7 +23,8 @@ import (
 	"github.com/clarionlb/clarion/loadbalancer"
 )
 
-// balancer implements cloudprovider.LoadBalancer: it asks the allocator and says on the Service what came of it.
+// balancer implements cloudprovider.LoadBalancer: it asks the allocator and says on the Service
+// what came of it.
 type balancer struct {
 	allocator  *loadbalancer.Allocator
 	feed       *serviceFeed
@@ -38,8 +39,9 @@ type balancer struct {
 
 var _ cloudprovider.LoadBalancer = (*balancer)(nil)
 
-// GetLoadBalancer returns the addresses that a Service has. It does not look at the Service: its status may be out of date
-// or gone, and a load balancer that is not found here is not deleted either.
+// GetLoadBalancer returns the addresses that a Service has. It does not look at the Service: its
+// status may be out of date or gone, and a load balancer that is not found here is not deleted
+// either.
 func (b *balancer) GetLoadBalancer(ctx context.Context, _ string, service *corev1.Service) (*corev1.LoadBalancerStatus, bool, error) {
 	if err := b.wait(ctx); err != nil {
 		return nil, false, err
@@ -53,8 +55,9 @@ func (b *balancer) GetLoadBalancerName(_ context.Context, _ string, service *cor
 	return nameOf(service).String()
 }
 
-// EnsureLoadBalancer gives a Service its addresses. The error of a Service that cannot have them is a
-// *loadbalancer.Error. Nothing needs to retry it: the Service is requeued when the answer may be another one.
+// EnsureLoadBalancer gives a Service its addresses. The error of a Service that cannot have them is
+// a *loadbalancer.Error. Nothing needs to retry it: the Service is requeued when the answer may be
+// another one.
 func (b *balancer) EnsureLoadBalancer(ctx context.Context, _ string, service *corev1.Service, _ []*corev1.Node) (*corev1.LoadBalancerStatus, error) {
 	if err := b.wait(ctx); err != nil {
 		return nil, err
@@ -69,8 +72,8 @@ func (b *balancer) EnsureLoadBalancer(ctx context.Context, _ string, service *co
 	b.countsChanged()
 	said := b.conditions.say(service, condition(outcome, err))
 
-	// The deletion of the Service may have been seen, and its addresses released, while this call had yet to take them. The
-	// lister is always ahead of the deletion handler.
+	// The deletion of the Service may have been seen, and its addresses released, while this call
+	// had yet to take them. The lister is always ahead of the deletion handler.
 	if current, getErr := b.services.Services(service.Namespace).Get(service.Name); getErr != nil || current.UID != service.UID {
 		b.release(service)
 		return nil, errors.New("the Service is gone")
@@ -103,8 +106,8 @@ func (b *balancer) UpdateLoadBalancer(context.Context, string, *corev1.Service, 
 	return cloudprovider.ImplementedElsewhere
 }
 
-// EnsureLoadBalancerDeleted releases the addresses of a Service. It never fails: an error here would only keep the Service
-// from going away.
+// EnsureLoadBalancerDeleted releases the addresses of a Service. It never fails: an error here
+// would only keep the Service from going away.
 func (b *balancer) EnsureLoadBalancerDeleted(ctx context.Context, _ string, service *corev1.Service) error {
 	if err := b.wait(ctx); err != nil {
 		return err
@@ -122,8 +125,9 @@ func (b *balancer) release(service *corev1.Service) {
 // eventAssigned is the reason of the event on a Service that has what it asks for.
 const eventAssigned = "AddressAssigned"
 
-// eventClaimedTwice is the reason of the events on two Services that both have an address in their status, without sharing it.
-// Conflicts with hosts that are no nodes have another one, v1alpha1.ReasonAddressConflict.
+// eventClaimedTwice is the reason of the events on two Services that both have an address in their
+// status, without sharing it. Conflicts with hosts that are no nodes have another one,
+// v1alpha1.ReasonAddressConflict.
 const eventClaimedTwice = "AddressClaimedTwice"
 
 // reportDoubleClaims tells both Services of each double claim.
@@ -148,7 +152,8 @@ func (b *balancer) wait(ctx context.Context) error {
 	}
 }
 
-// condition returns the AddressAssigned condition for an answer of the allocator, whose error is a *loadbalancer.Error.
+// condition returns the AddressAssigned condition for an answer of the allocator, whose error is a
+// *loadbalancer.Error.
 func condition(outcome loadbalancer.Outcome, err error) metav1.Condition {
 	c := metav1.Condition{
 		Type:    v1alpha1.ConditionAddressAssigned,
@@ -162,8 +167,8 @@ func condition(outcome loadbalancer.Outcome, err error) metav1.Condition {
 	return c
 }
 
-// loadBalancerStatus returns the status for addresses, always the same for the same addresses. IPMode is set because the
-// API server's default would otherwise make each status look changed.
+// loadBalancerStatus returns the status for addresses, always the same for the same addresses.
+// IPMode is set because the API server's default would otherwise make each status look changed.
 func loadBalancerStatus(addresses []netip.Addr) *corev1.LoadBalancerStatus {
 	status := &corev1.LoadBalancerStatus{}
 	for _, address := range addresses {
@@ -172,8 +177,9 @@ func loadBalancerStatus(addresses []netip.Addr) *corev1.LoadBalancerStatus {
 	return status
 }
 
-// needsRequeue reports whether an update of an owned Service asks for it to be served again, which the service controller
-// would not do by itself: what it wants has changed, or its status says something else than the allocator.
+// needsRequeue reports whether an update of an owned Service asks for it to be served again, which
+// the service controller would not do by itself: what it wants has changed, or its status says
+// something else than the allocator.
 func (b *balancer) needsRequeue(oldService, newService *corev1.Service) bool {
 	if !b.feed.Wants(newService) {
 		return false

@@ -40,7 +40,8 @@ func TestAServiceThatIsRefusedSaysSoOnce(t *testing.T) {
 		if n := fakeapi.Count(&c.kube.Fake, "patch", "services"); n != 1 {
 			t.Errorf("wrote %d times", n)
 		}
-		// One that asks for another address than it has loses the one and is refused the other in one write.
+		// One that asks for another address than it has loses the one and is refused the other in
+		// one write.
 		c.change("a", func(s *corev1.Service) { s.Spec.LoadBalancerIP = "198.51.100.1" })
 		if _, err := c.ensure("a"); err == nil {
 			t.Error("it has an address of no pool")
@@ -189,7 +190,8 @@ func TestAServiceFromItsCreationToItsEnd(t *testing.T) {
 		if got := ingress(&a.Status.LoadBalancer); got != "192.0.2.0" || assigned(a) != "True Assigned" || !servicehelpers.HasLBFinalizer(a) {
 			t.Errorf("it has %q and says %q", got, assigned(a))
 		}
-		// One patch adds the finalizer, another one the address together with the condition; the third says what is announced.
+		// One patch adds the finalizer, another one the address together with the condition; the
+		// third says what is announced.
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if n := fakeapi.Count(&c.kube.Fake, "patch", "services"); n != 3 {

@@ -1,6 +1,7 @@
-// Package provider makes Clarion a cloud provider: it implements cloudprovider.Interface for clusters that have no cloud, and wires
-// the allocator of package loadbalancer to the standard controllers of k8s.io/cloud-provider. It decides nothing about addresses and
-// knows nothing about the network.
+// Package provider makes Clarion a cloud provider: it implements cloudprovider.Interface for
+// clusters that have no cloud, and wires the allocator of package loadbalancer to the standard
+// controllers of k8s.io/cloud-provider. It decides nothing about addresses and knows nothing about
+// the network.
 //
 //	Services ──► serviceFeed ──► service controller ──► balancer ──► loadbalancer.Allocator
 //	                 ▲                                                  │   ▲   ▲
@@ -10,13 +11,14 @@
 //	                                                          ├──► condition Announced of the Services
 //	                                                          └──► status of BGPPeers, BGPAdvertisements, BFDProfiles
 //
-// Every decision about a Service goes through EnsureLoadBalancer: whatever happens elsewhere (a pool grows, an address becomes free)
-// only requeues the Services that it concerns.
+// Every decision about a Service goes through EnsureLoadBalancer: whatever happens elsewhere (a
+// pool grows, an address becomes free) only requeues the Services that it concerns.
 //
-// A process that stands by follows the API without a write. When it is elected, these things happen in order:
+// A process that stands by follows the API without a write. When it is elected, these things happen
+// in order:
 //
 //	elected ──► pools.Sync ──► announced.Evaluate ──► restore ──► EnsureLoadBalancer answers, the controllers run
-//	            what there is  what is contested     what Services have
+//	            what there is  what is in conflict   what Services have
 package provider
 
 import (
@@ -45,13 +47,15 @@ import (
 	"github.com/clarionlb/clarion/provider/pools"
 )
 
-// ProviderName is the value of --cloud-provider and the scheme of provider IDs. Nodes carry it: it never changes.
+// ProviderName is the value of --cloud-provider and the scheme of provider IDs. Nodes carry it: it
+// never changes.
 const ProviderName = "clarion"
 
 // clientName is the user agent suffix of the provider's own clients.
 const clientName = "clarion-provider"
 
-// restoreRetry is how long the API server is left alone when it could not say which addresses Services have.
+// restoreRetry is how long the API server is left alone when it could not say which addresses
+// Services have.
 const restoreRetry = time.Second
 
 // Config is what a Cloud works with.
@@ -110,7 +114,8 @@ func New(config Config) *Cloud {
 	}
 }
 
-// Initialize makes the clients and the controllers over them. The framework calls it once; stop is closed when the process is to end.
+// Initialize makes the clients and the controllers over them. The framework calls it once; stop is
+// closed when the process is to end.
 func (c *Cloud) Initialize(builder cloudprovider.ControllerClientBuilder, stop <-chan struct{}) {
 	config := rest.CopyConfig(builder.ConfigOrDie(clientName))
 	// The CCM's default is protobuf, which custom resources do not speak.
@@ -154,7 +159,8 @@ func (c *Cloud) initialize(kube kubernetes.Interface, clarion versioned.Interfac
 	informer.Handle(services.Informer(), informer.Funcs[*corev1.Service]{Update: c.serviceUpdated, Delete: c.release})
 }
 
-// SetInformers starts the provider. The framework starts the shared informers afterwards, so nothing here waits for them.
+// SetInformers starts the provider. The framework starts the shared informers afterwards, so
+// nothing here waits for them.
 func (c *Cloud) SetInformers(informers.SharedInformerFactory) {
 	ctx := klog.NewContext(wait.ContextForChannel(c.stop), c.Logger)
 	c.clarion.Start(c.stop)
@@ -168,7 +174,7 @@ func (c *Cloud) run(ctx context.Context) {
 	}
 	go newGossipKeyController(c.kube).run(ctx)
 	c.pools.Sync()
-	c.announced.Evaluate() // what is contested is not restored
+	c.announced.Evaluate() // an address in conflict is not restored
 	if err := c.restore(ctx); err != nil {
 		return // told to stop
 	}
@@ -176,8 +182,9 @@ func (c *Cloud) run(ctx context.Context) {
 	c.pools.Run(ctx)
 }
 
-// restore tells the allocator what addresses Services have, before it may give any to another. It asks the API server itself, with a
-// quorum read, because an informer's first list may be older than the last write of the former leader.
+// restore tells the allocator what addresses Services have, before it may give any to another. It
+// asks the API server itself, with a quorum read, because an informer's first list may be older
+// than the last write of the former leader.
 func (c *Cloud) restore(ctx context.Context) error {
 	logger := klog.FromContext(ctx)
 	c.mu.Lock()
@@ -214,7 +221,8 @@ func (c *Cloud) restore(ctx context.Context) error {
 	return nil
 }
 
-// serviceUpdated requeues a Service for the changes that concern us and that the service controller does not look at.
+// serviceUpdated requeues a Service for the changes that concern us and that the service controller
+// does not look at.
 func (c *Cloud) serviceUpdated(before, after *corev1.Service) {
 	if before.UID != after.UID { // deleted and created again in between
 		c.release(before)
@@ -230,7 +238,8 @@ func (c *Cloud) serviceUpdated(before, after *corev1.Service) {
 	}
 }
 
-// release releases the addresses of a Service that is gone. One whose finalizer was served has none left.
+// release releases the addresses of a Service that is gone. One whose finalizer was served has none
+// left.
 func (c *Cloud) release(service *corev1.Service) {
 	c.mu.Lock()
 	if c.deleted != nil {
@@ -264,7 +273,8 @@ func (c *Cloud) ProviderName() string { return ProviderName }
 // HasClusterID is always true: nothing outside the cluster needs to tell clusters apart.
 func (c *Cloud) HasClusterID() bool { return true }
 
-// dropManagedFields is an informer transform: nothing here reads the field, and it is most of an object's size.
+// dropManagedFields is an informer transform: nothing here reads the field, and it is most of an
+// object's size.
 func dropManagedFields(obj any) (any, error) {
 	if object, ok := obj.(metav1.Object); ok {
 		object.SetManagedFields(nil)

@@ -34,7 +34,8 @@ func (c *cluster) ensureLater(name string) <-chan string {
 	return answer
 }
 
-// listThen is a client that has something happen between the making of a list of Services and its arrival.
+// listThen is a client that has something happen between the making of a list of Services and its
+// arrival.
 type listThen struct {
 	kubernetes.Interface
 	then func()
@@ -169,7 +170,7 @@ func TestTwoServicesWithOneAddressAreToldWhoKeepsIt(t *testing.T) {
 	})
 }
 
-func TestWhatIsContestedIsNotRestored(t *testing.T) {
+func TestAnAddressInConflictIsNotRestored(t *testing.T) {
 	hears := &v1alpha1.Announcer{ObjectMeta: metav1.ObjectMeta{Name: "n1"}, Status: v1alpha1.AnnouncerStatus{
 		Layer2:     v1alpha1.Layer2Status{Conflicts: []v1alpha1.Layer2Conflict{{IP: "192.0.2.0", Interface: "eth0", MAC: "02:00:00:00:00:99"}}},
 		Conditions: []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue}},

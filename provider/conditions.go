@@ -18,9 +18,9 @@ import (
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
-// conditionWriter keeps the AddressAssigned condition of Services, with as few writes as that takes: where the service
-// controller is about to write the status, the condition travels in that patch (see amend); otherwise it is written here,
-// if it changes.
+// conditionWriter keeps the AddressAssigned condition of Services, with as few writes as that
+// takes: where the service controller is about to write the status, the condition travels in that
+// patch (see amend); otherwise it is written here, if it changes.
 type conditionWriter struct {
 	client typedcorev1.ServicesGetter
 
@@ -33,8 +33,8 @@ type conditionWriter struct {
 type answer struct {
 	uid       types.UID
 	condition metav1.Condition
-	// differs is set if the Service says something else so far, and news if it was not told this before either: what it says
-	// may be out of date, or somebody else's.
+	// differs is set if the Service says something else so far, and news if it was not told this
+	// before either: what it says may be out of date, or somebody else's.
 	differs, news bool
 	// travels is set if the condition is to go into the service controller's next status patch.
 	travels bool
@@ -70,7 +70,8 @@ func (w *conditionWriter) forget(service *corev1.Service) {
 	}
 }
 
-// contradicts reports whether the condition of a Service is not what it was told: somebody else wrote it.
+// contradicts reports whether the condition of a Service is not what it was told: somebody else
+// wrote it.
 func (w *conditionWriter) contradicts(service *corev1.Service) bool {
 	w.mu.Lock()
 	said, found := w.answers[nameOf(service)]
@@ -82,8 +83,8 @@ func (w *conditionWriter) contradicts(service *corev1.Service) bool {
 	return has == nil || !sameAnswer(*has, said.condition)
 }
 
-// assigned writes the answer to a Service that has the addresses in status. If the service controller is about to write
-// these, the answer travels with them.
+// assigned writes the answer to a Service that has the addresses in status. If the service
+// controller is about to write these, the answer travels with them.
 func (w *conditionWriter) assigned(ctx context.Context, service *corev1.Service, status *corev1.LoadBalancerStatus, said answer) error {
 	if !servicehelpers.LoadBalancerStatusEqual(&service.Status.LoadBalancer, status) {
 		w.mu.Lock()
@@ -100,8 +101,8 @@ func (w *conditionWriter) assigned(ctx context.Context, service *corev1.Service,
 	return w.write(ctx, service, map[string]any{"conditions": []metav1.Condition{said.condition}})
 }
 
-// refused writes the answer to a Service that cannot have what it wants, and the addresses that it still holds: the
-// service controller writes no status then.
+// refused writes the answer to a Service that cannot have what it wants, and the addresses that it
+// still holds: the service controller writes no status then.
 func (w *conditionWriter) refused(ctx context.Context, service *corev1.Service, held *corev1.LoadBalancerStatus, said answer) error {
 	status := map[string]any{}
 	if !servicehelpers.LoadBalancerStatusEqual(&service.Status.LoadBalancer, held) {
@@ -116,7 +117,8 @@ func (w *conditionWriter) refused(ctx context.Context, service *corev1.Service, 
 	return w.write(ctx, service, status)
 }
 
-// write patches the status of a Service, and of no later one of the same name. What could not be written counts as not said.
+// write patches the status of a Service, and of no later one of the same name. What could not be
+// written counts as not said.
 func (w *conditionWriter) write(ctx context.Context, service *corev1.Service, status map[string]any) error {
 	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"uid": service.UID}, "status": status})
 	if err != nil {
@@ -130,9 +132,10 @@ func (w *conditionWriter) write(ctx context.Context, service *corev1.Service, st
 	return nil
 }
 
-// amend adds to a status patch of the service controller what belongs with it: the answer that travels to one that writes
-// the load balancer, and the removal of the condition to one that removes the finalizer. Both patches are made by
-// k8s.io/cloud-provider's service/helpers PatchService.
+// amend adds to a status patch of the service controller what belongs with it: the answer that
+// travels to one that writes the load balancer, and the removal of the condition to one that
+// removes the finalizer. Both patches are made by k8s.io/cloud-provider's service/helpers
+// PatchService.
 func (w *conditionWriter) amend(name types.NamespacedName, data []byte) ([]byte, error) {
 	var patch struct {
 		Metadata map[string]any `json:"metadata,omitempty"`

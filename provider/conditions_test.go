@@ -17,7 +17,8 @@ import (
 
 var otherCondition = metav1.Condition{Type: "example.com/Other", Status: metav1.ConditionTrue, Reason: "Other"}
 
-// patched returns what the API server makes of a Service and the service controller's patch from it to changed, amended.
+// patched returns what the API server makes of a Service and the service controller's patch from it
+// to changed, amended.
 func patched(t *testing.T, w *conditionWriter, service, changed *corev1.Service) *corev1.Service {
 	t.Helper()
 	original, err := json.Marshal(service)

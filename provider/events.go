@@ -8,14 +8,16 @@ import (
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 )
 
-// transitionEvents is where the service controller's events go. It lets through those that tell news. The controller says
-// that it ensures, that it has ensured, and that it could not, each time that it looks at a Service, also when nothing
-// changes; balancer reports the same when it does change.
+// transitionEvents is where the service controller's events go. It lets through those that tell
+// news. The controller says that it ensures, that it has ensured, and that it could not, each time
+// that it looks at a Service, also when nothing changes; balancer reports the same when it does
+// change.
 type transitionEvents struct {
 	typedcorev1.EventInterface
 }
 
-// CreateWithEventNamespace and PatchWithEventNamespace are the methods that typedcorev1.EventSinkImpl calls.
+// CreateWithEventNamespace and PatchWithEventNamespace are the methods that
+// typedcorev1.EventSinkImpl calls.
 func (e transitionEvents) CreateWithEventNamespace(event *corev1.Event) (*corev1.Event, error) {
 	if isRoutine(event) {
 		return event, nil
@@ -30,7 +32,8 @@ func (e transitionEvents) PatchWithEventNamespace(event *corev1.Event, data []by
 	return e.PatchWithEventNamespaceWithContext(context.Background(), event, data)
 }
 
-// isRoutine tells whether balancer speaks for an event of k8s.io/cloud-provider's controllers/service/controller.go.
+// isRoutine tells whether balancer speaks for an event of k8s.io/cloud-provider's
+// controllers/service/controller.go.
 func isRoutine(event *corev1.Event) bool {
 	switch event.Reason {
 	case "EnsuringLoadBalancer", "EnsuredLoadBalancer":

@@ -16,15 +16,18 @@ import (
 	"github.com/clarionlb/clarion/internal/scope"
 )
 
-// requeueAnnotation makes the old side of a synthetic update differ from the new one. It never reaches the API.
+// requeueAnnotation makes the old side of a synthetic update differ from the new one. It never
+// reaches the API.
 const requeueAnnotation = "clarionlb.io/requeue"
 
-// serviceFeed is the informer that the service controller gets in place of the real one. It hides Services of another load balancer
-// class, shows those of ours as if they had none, and can requeue a Service: have the controller serve it again at once, past its
-// back-off, without a write to the API.
+// serviceFeed is the informer that the service controller gets in place of the real one. It hides
+// Services of another load balancer class, shows those of ours as if they had none, and can requeue
+// a Service: have the controller serve it again at once, past its back-off, without a write to the
+// API.
 //
-// It relies on what k8s.io/cloud-provider's controllers/service/controller.go does: it ignores Services that have a class
-// (wantsLoadBalancer) and queues an update that changes an annotation (needsUpdate).
+// It relies on what k8s.io/cloud-provider's controllers/service/controller.go does: it ignores
+// Services that have a class (wantsLoadBalancer) and queues an update that changes an annotation
+// (needsUpdate).
 type serviceFeed struct {
 	coreinformers.ServiceInformer
 	projection
@@ -75,8 +78,8 @@ func (f *serviceFeed) requeue(services ...types.NamespacedName) {
 	}
 }
 
-// projectingHandler turns what the real informer reports into what the controller is to see. An object that becomes
-// visible is added, one that is hidden again is deleted.
+// projectingHandler turns what the real informer reports into what the controller is to see. An
+// object that becomes visible is added, one that is hidden again is deleted.
 type projectingHandler struct {
 	projection
 	next cache.ResourceEventHandler
@@ -156,9 +159,10 @@ func (l feedNamespaceLister) Get(name string) (*corev1.Service, error) {
 	return shown, nil
 }
 
-// quietNodes is the node informer that the service controller gets: its lister works, but it reports no events. The
-// controller would answer every one by going through all Services to call UpdateLoadBalancer, which has nothing to do
-// here: which node serves an address is the announcers' business.
+// quietNodes is the node informer that the service controller gets: its lister works, but it
+// reports no events. The controller would answer every one by going through all Services to call
+// UpdateLoadBalancer, which has nothing to do here: which node serves an address is the announcers'
+// business.
 type quietNodes struct {
 	coreinformers.NodeInformer
 }
@@ -170,7 +174,8 @@ func (n quietNodes) Informer() cache.SharedIndexInformer {
 	}}
 }
 
-// handlerFilter is an informer that leaves it to a function to add handlers, whichever way they are added.
+// handlerFilter is an informer that leaves it to a function to add handlers, whichever way they are
+// added.
 type handlerFilter struct {
 	cache.SharedIndexInformer
 	add func(cache.ResourceEventHandler, cache.HandlerOptions) (cache.ResourceEventHandlerRegistration, error)

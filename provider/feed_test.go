@@ -64,7 +64,8 @@ func init() {
 	utilruntime.ErrorHandlers = utilruntime.ErrorHandlers[:1]
 }
 
-// withServiceController runs the standard service controller, fed by a serviceFeed, in a bubble of simulated time.
+// withServiceController runs the standard service controller, fed by a serviceFeed, in a bubble of
+// simulated time.
 func withServiceController(t *testing.T, recorder *recorder, objects []*corev1.Service, test func(t *testing.T, client *fake.Clientset, feed *serviceFeed)) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -96,7 +97,8 @@ func withServiceController(t *testing.T, recorder *recorder, objects []*corev1.S
 	})
 }
 
-// settle lets everything happen that is due now. The informers poll their caches' sync every 100 ms of simulated time.
+// settle lets everything happen that is due now. The informers poll their caches' sync every 100 ms
+// of simulated time.
 func settle() {
 	time.Sleep(time.Second)
 	synctest.Wait()

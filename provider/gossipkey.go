@@ -20,8 +20,8 @@ import (
 	"github.com/clarionlb/clarion/internal/notify"
 )
 
-// gossipKeyController sees to it that there is a gossip key. It makes one where there is none and never changes one: deleting the
-// Secret is how an operator asks for another key.
+// gossipKeyController sees to it that there is a gossip key. It makes one where there is none and
+// never changes one: deleting the Secret is how an operator asks for another key.
 type gossipKeyController struct {
 	kube    kubernetes.Interface
 	secrets cache.SharedIndexInformer

@@ -10,8 +10,8 @@ import (
 	cloudproviderapi "k8s.io/cloud-provider/api"
 )
 
-// instances answers what the cloud-node controller asks about nodes. Without a cloud, all that is known of a machine is
-// what its kubelet said; nothing here touches the network.
+// instances answers what the cloud-node controller asks about nodes. Without a cloud, all that is
+// known of a machine is what its kubelet said; nothing here touches the network.
 type instances struct{}
 
 var _ cloudprovider.InstancesV2 = instances{}
@@ -22,8 +22,9 @@ func (instances) InstanceExists(context.Context, *corev1.Node) (bool, error) { r
 // InstanceShutdown is always false: a machine that is off looks like one that cannot be reached.
 func (instances) InstanceShutdown(context.Context, *corev1.Node) (bool, error) { return false, nil }
 
-// InstanceMetadata returns the provider ID clarion://<node name>, or the one that the node already has, and the addresses
-// that the kubelet was given with --node-ip, followed by those that the node already reports.
+// InstanceMetadata returns the provider ID clarion://<node name>, or the one that the node already
+// has, and the addresses that the kubelet was given with --node-ip, followed by those that the node
+// already reports.
 func (instances) InstanceMetadata(_ context.Context, node *corev1.Node) (*cloudprovider.InstanceMetadata, error) {
 	providerID := node.Spec.ProviderID
 	if providerID == "" {
@@ -32,9 +33,9 @@ func (instances) InstanceMetadata(_ context.Context, node *corev1.Node) (*cloudp
 	return &cloudprovider.InstanceMetadata{ProviderID: providerID, NodeAddresses: nodeAddresses(node)}, nil
 }
 
-// nodeAddresses returns every provided node IP, in the order in which it was given and as the first addresses, because
-// the cloud-node controller leaves a node uninitialised while one of them is missing (nodeutil.GetNodeAddressesFromNodeIP)
-// and kube-proxy exits when the order changes.
+// nodeAddresses returns every provided node IP, in the order in which it was given and as the first
+// addresses, because the cloud-node controller leaves a node uninitialised while one of them is
+// missing (nodeutil.GetNodeAddressesFromNodeIP) and kube-proxy exits when the order changes.
 func nodeAddresses(node *corev1.Node) []corev1.NodeAddress {
 	var addresses []corev1.NodeAddress
 	seen := map[corev1.NodeAddress]bool{}

@@ -18,8 +18,8 @@ import (
 	"k8s.io/controller-manager/controller"
 )
 
-// StartServiceController is the app.ControllerInitFuncConstructor of the standard service controller, fed by the provider.
-// The cloud must be one of New.
+// StartServiceController is the app.ControllerInitFuncConstructor of the standard service
+// controller, fed by the provider. The cloud must be one of New.
 func StartServiceController(init app.ControllerInitContext, completed *config.CompletedConfig, cloud cloudprovider.Interface) app.InitFunc {
 	return func(ctx context.Context, context controllermanager.ControllerContext) (controller.Interface, bool, error) {
 		clarion, ok := cloud.(*Cloud)
@@ -41,8 +41,9 @@ func StartServiceController(init app.ControllerInitContext, completed *config.Co
 	}
 }
 
-// serviceClient is the client that the service controller gets. Its events have a rate limit of their own, so that they do
-// not hold up the patches, and its patches carry the AddressAssigned condition.
+// serviceClient is the client that the service controller gets. Its events have a rate limit of
+// their own, so that they do not hold up the patches, and its patches carry the AddressAssigned
+// condition.
 type serviceClient struct {
 	kubernetes.Interface
 	events     kubernetes.Interface

@@ -103,7 +103,8 @@ func (c *cluster) elect() {
 	settle()
 }
 
-// withCluster runs a test with a Cloud over an API that has these objects, in a bubble of simulated time. It stands by after start.
+// withCluster runs a test with a Cloud over an API that has these objects, in a bubble of simulated
+// time. It stands by after start.
 func withCluster(t *testing.T, objects []runtime.Object, test func(c *cluster)) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, objects)

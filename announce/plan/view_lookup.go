@@ -8,8 +8,9 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// ServiceState is what a View knows of a Service. Two of them are equal if nothing has changed in between on which plans depend.
-// The zero value is the state of a Service that has no address from us.
+// ServiceState is what a View knows of a Service. Two of them are equal if nothing has changed in
+// between on which plans depend. The zero value is the state of a Service that has no address from
+// us.
 type ServiceState struct{ service *service }
 
 // Addresses are the addresses of the Service in the order of its status. They must not be modified.

@@ -21,9 +21,10 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// leadership runs the leader election in place of the framework's, which keeps the lease when the process is told to stop:
-// the next leader would wait until it expires (kubernetes/kubernetes#119905). Here the lease is released, and a replica in
-// waiting follows its informers already, so that a hand-over takes about a second.
+// leadership runs the leader election in place of the framework's, which keeps the lease when the
+// process is told to stop: the next leader would wait until it expires
+// (kubernetes/kubernetes#119905). Here the lease is released, and a replica in waiting follows its
+// informers already, so that a hand-over takes about a second.
 type leadership struct {
 	// elected is closed when this process leads.
 	elected chan struct{}
@@ -40,8 +41,8 @@ func newLeadership() *leadership {
 	}
 }
 
-// start stands for election as the configuration says, until the context ends, and takes the election out of the
-// framework's hands. A process that loses the lease exits.
+// start stands for election as the configuration says, until the context ends, and takes the
+// election out of the framework's hands. A process that loses the lease exits.
 func (l *leadership) start(ctx context.Context, completed *config.CompletedConfig) error {
 	if completed.ComponentConfig.Generic.LeaderMigrationEnabled {
 		return errors.New("--enable-leader-migration: there is no other cloud controller to migrate from")
@@ -91,15 +92,16 @@ func (l *leadership) start(ctx context.Context, completed *config.CompletedConfi
 	return nil
 }
 
-// Where a process finds who it is in the election, if not by a name of its own: it has that from the process that it was before
-// (see startAnew), or is a container of the pod with this UID, of which only one runs at a time.
+// Where a process finds who it is in the election, if not by a name of its own: it has that from
+// the process that it was before (see startAnew), or is a container of the pod with this UID, of
+// which only one runs at a time.
 const (
 	identityVariable = "CLARION_LEASE_IDENTITY"
 	podVariable      = "POD_UID"
 )
 
-// leaseIdentity is who this process is in the election. A process that follows another one on the same host under the same
-// identity has the lease of that one at once.
+// leaseIdentity is who this process is in the election. A process that follows another one on the
+// same host under the same identity has the lease of that one at once.
 func leaseIdentity() (string, error) {
 	if identity := os.Getenv(identityVariable); identity != "" {
 		return identity, nil
@@ -111,8 +113,8 @@ func leaseIdentity() (string, error) {
 	return host + "_" + cmp.Or(os.Getenv(podVariable), string(uuid.NewUUID())), nil
 }
 
-// startAnew puts a new process in the place of this one, whose controllers must not write any more. A kubelet would do the same,
-// but later each time.
+// startAnew puts a new process in the place of this one, whose controllers must not write any more.
+// A kubelet would do the same, but later each time.
 func startAnew(identity string) {
 	path, err := os.Executable()
 	if err == nil {

@@ -1,5 +1,5 @@
-// The cloud-controller-manager of clusters that have no cloud: the standard controllers of k8s.io/cloud-provider over Clarion's
-// provider. It needs no flag to run in a cluster.
+// The cloud-controller-manager of clusters that have no cloud: the standard controllers of
+// k8s.io/cloud-provider over Clarion's provider. It needs no flag to run in a cluster.
 //
 //	newCloud ──► leadership.start: stands for election ──► elected
 //	         ──► provider.New: follows the API from now on     │
@@ -39,19 +39,20 @@ func main() {
 	opts, err := options.NewCloudControllerManagerOptions()
 	utilruntime.Must(err)
 	opts.KubeCloudShared.CloudProvider.Name = provider.ProviderName
-	// A lease of our own: with the default name, a second cloud-controller-manager in the cluster and this one would
-	// silently keep each other from running.
+	// A lease of our own: with the default name, a second cloud-controller-manager in the cluster
+	// and this one would silently keep each other from running.
 	opts.Generic.LeaderElection.ResourceName = "clarion-cloud-controller-manager"
 	// How soon a replica notices that the lease was released.
 	opts.Generic.LeaderElection.RetryPeriod = metav1.Duration{Duration: time.Second}
-	// No more requests at once than workers, and no limit on their rate: the API server has one, by priority and fairness.
+	// No more requests at once than workers, and no limit on their rate: the API server has one, by
+	// priority and fairness.
 	opts.Generic.ClientConnection.QPS = -1
 	opts.ServiceController.ConcurrentServiceSyncs = 20
 	// No webhooks are served.
 	opts.Webhook, opts.WebhookServing = nil, nil
 
-	// No route controller: routes between pods are the network plugin's business. The lifecycle controller deletes Nodes
-	// and so runs only when asked for.
+	// No route controller: routes between pods are the network plugin's business. The lifecycle
+	// controller deletes Nodes and so runs only when asked for.
 	leader := newLeadership()
 	controllers := map[string]app.ControllerInitFuncConstructor{
 		names.ServiceLBController: leader.gate(app.ControllerInitFuncConstructor{
@@ -87,7 +88,8 @@ func main() {
 	os.Exit(code)
 }
 
-// newCloud makes the provider and stands for election. What is wrong here is wrong with the flags: the process exits.
+// newCloud makes the provider and stands for election. What is wrong here is wrong with the flags:
+// the process exits.
 func newCloud(ctx context.Context, completed *config.CompletedConfig, leader *leadership, served scope.Scope) cloudprovider.Interface {
 	logger := klog.FromContext(ctx)
 	if name := completed.ComponentConfig.KubeCloudShared.CloudProvider.Name; name != provider.ProviderName {

@@ -1,6 +1,7 @@
-// Package fakeapi is an API server for tests: the fake clients of client-go and ours, with what they leave out of what controllers
-// depend on. Every write gives an object another resource version, a write that is based on an older one is refused, and so is a
-// patch for an object with another UID.
+// Package fakeapi is an API server for tests: the fake clients of client-go and ours, with what
+// they leave out of what controllers depend on. Every write gives an object another resource
+// version, a write that is based on an older one is refused, and so is a patch for an object with
+// another UID.
 package fakeapi
 
 import (

@@ -1,5 +1,5 @@
-// Package informer has what every user of client-go's informers needs: handlers for one type of objects, and a collector of changes
-// that are brought into a state of one's own in one go.
+// Package informer has what every user of client-go's informers needs: handlers for one type of
+// objects, and a collector of changes that are brought into a state of one's own in one go.
 //
 //	informers ──► handlers ──► Changes ──► Apply ──► set(name, object as it is now)
 //	                              └──► Changed: a loop wakes up
@@ -15,7 +15,8 @@ import (
 	"github.com/clarionlb/clarion/internal/notify"
 )
 
-// Handle adds a handler to an informer. That fails only if the informer was stopped, which would be a programming error.
+// Handle adds a handler to an informer. That fails only if the informer was stopped, which would be
+// a programming error.
 func Handle(informer cache.SharedIndexInformer, handler cache.ResourceEventHandler) cache.ResourceEventHandlerRegistration {
 	registration, err := informer.AddEventHandler(handler)
 	if err != nil {
@@ -24,15 +25,16 @@ func Handle(informer cache.SharedIndexInformer, handler cache.ResourceEventHandl
 	return registration
 }
 
-// SetTransform has an informer store its objects in another form. That fails only if the informer was started, which would be a
-// programming error.
+// SetTransform has an informer store its objects in another form. That fails only if the informer
+// was started, which would be a programming error.
 func SetTransform(informer cache.SharedIndexInformer, transform cache.TransformFunc) {
 	if err := informer.SetTransform(transform); err != nil {
 		panic(fmt.Sprintf("set the transform of an informer: %v", err))
 	}
 }
 
-// Funcs is a handler for objects of one type. Functions that are nil are not called. Delete gets the last state that is known.
+// Funcs is a handler for objects of one type. Functions that are nil are not called. Delete gets
+// the last state that is known.
 type Funcs[T any] struct {
 	Add    func(object T)
 	Update func(before, after T)
@@ -100,7 +102,8 @@ func NewChanges() *Changes {
 // Changed receives when Apply has something to do.
 func (c *Changes) Changed() <-chan struct{} { return c.changed }
 
-// Apply brings everything up to date with what has changed since the last call, in the goroutine of the caller.
+// Apply brings everything up to date with what has changed since the last call, in the goroutine of
+// the caller.
 func (c *Changes) Apply() {
 	c.mu.Lock()
 	states, latest := c.states, c.latest
@@ -114,9 +117,9 @@ func (c *Changes) Apply() {
 	}
 }
 
-// Latest has Apply call set with each object that was added, deleted, or changed in a way that concerns, as it is at that time; nil
-// if it is gone. The order is any. If concerns is nil, every change does. What it returns tells when Apply has all objects that
-// there were at first.
+// Latest has Apply call set with each object that was added, deleted, or changed in a way that
+// concerns, as it is at that time; nil if it is gone. The order is any. If concerns is nil, every
+// change does. What it returns tells when Apply has all objects that there were at first.
 func Latest[T any](c *Changes, informer cache.SharedIndexInformer, concerns func(before, after *T) bool, set func(name types.NamespacedName, object *T)) cache.InformerSynced {
 	c.sources++
 	source, store := c.sources, informer.GetStore()
@@ -145,8 +148,8 @@ func Latest[T any](c *Changes, informer cache.SharedIndexInformer, concerns func
 	}).HasSynced
 }
 
-// States has Apply call set with every state that the objects have had since the last call, in the order of the watch and before
-// those of Latest; nil for one that is gone.
+// States has Apply call set with every state that the objects have had since the last call, in the
+// order of the watch and before those of Latest; nil for one that is gone.
 func States[T any](c *Changes, informer cache.SharedIndexInformer, set func(name types.NamespacedName, object *T)) cache.InformerSynced {
 	note := func(object any, state *T) {
 		name, err := cache.DeletionHandlingObjectToName(object)

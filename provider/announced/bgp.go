@@ -13,8 +13,8 @@ func advertised(e plan.BGPExplanation) bool {
 	return e.Refused != plan.NoAdvertisement && e.Refused != plan.NoPool && e.Refused != plan.NotAssigned
 }
 
-// reachOf is from where an address is announced by BGP: by the nodes that are to announce it and whose announcers are alive, on the
-// sessions that they report.
+// reachOf is from where an address is announced by BGP: by the nodes that are to announce it and
+// whose announcers are alive, on the sessions that they report.
 func (e *evaluator) reachOf(explanation plan.BGPExplanation) reach {
 	// Nodes that are drained announce an address only if no others can.
 	for _, announces := range []plan.Reason{plan.Announces, plan.Draining} {
@@ -41,8 +41,8 @@ func (e *evaluator) reachOf(explanation plan.BGPExplanation) reach {
 	return reach{}
 }
 
-// whyNotByBGP is the reason for the Announced condition and a half sentence about an address that is not announced by BGP although it
-// is advertised.
+// whyNotByBGP is the reason for the Announced condition and a half sentence about an address that
+// is not announced by BGP although it is advertised.
 func whyNotByBGP(e plan.BGPExplanation) (reason, sentence string) {
 	if e.Refused != "" { // NoEndpoint: others are no advertisement
 		return v1alpha1.ReasonNoEndpoint, e.Refused.Sentence()

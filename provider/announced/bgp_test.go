@@ -51,7 +51,8 @@ func (s *scene) next() int64 {
 	return s.generation
 }
 
-// routed has a Service with an address, two nodes with announcers, and a BGPAdvertisement of everything.
+// routed has a Service with an address, two nodes with announcers, and a BGPAdvertisement of
+// everything.
 func routed(t *testing.T) *scene {
 	s := newScene(t)
 	s.pool("192.0.2.0/24")

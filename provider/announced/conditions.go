@@ -22,18 +22,19 @@ import (
 )
 
 const (
-	// patience is how long an address must have been without announcement before the Service says so. A new one, or one that moves,
-	// has it back sooner, and costs one write instead of two.
+	// patience is how long an address must have been without announcement before the Service says
+	// so. A new one, or one that moves, has it back sooner, and costs one write instead of two.
 	patience = time.Second
-	// calm is how long it waits that an address is announced by BGP from fewer nodes than the Service says: a node that goes and
-	// comes back, for an upgrade say, would otherwise have every Service written to twice.
+	// calm is how long it waits that an address is announced by BGP from fewer nodes than the
+	// Service says: a node that goes and comes back, for an upgrade say, would otherwise have every
+	// Service written to twice.
 	calm = 10 * time.Second
 	// writers is how many Services are written to at once.
 	writers = 5
 )
 
-// conditionWriter writes the Announced conditions of Services where they differ from what is wanted, with as few writes as that
-// takes.
+// conditionWriter writes the Announced conditions of Services where they differ from what is
+// wanted, with as few writes as that takes.
 type conditionWriter struct {
 	client   typedcorev1.ServicesGetter
 	services corelisters.ServiceLister
@@ -82,7 +83,8 @@ func (w *conditionWriter) want(statements map[types.NamespacedName][]statement, 
 	}
 }
 
-// start begins to write, until the queue is shut down. What it returns waits until nothing is written any more.
+// start begins to write, until the queue is shut down. What it returns waits until nothing is
+// written any more.
 func (w *conditionWriter) start(ctx context.Context) (wait func()) {
 	var running sync.WaitGroup
 	for range writers {
@@ -94,7 +96,8 @@ func (w *conditionWriter) start(ctx context.Context) (wait func()) {
 	return running.Wait
 }
 
-// writeNext writes the condition of the next Service that is due; false when there will be none any more.
+// writeNext writes the condition of the next Service that is due; false when there will be none any
+// more.
 func (w *conditionWriter) writeNext(ctx context.Context) bool {
 	name, end := w.queue.Get()
 	if end {
@@ -175,7 +178,8 @@ func (w *conditionWriter) remember(name types.NamespacedName, told toldStatement
 	}
 }
 
-// patch writes a change of the list of conditions, to this Service and to no later one of the same name.
+// patch writes a change of the list of conditions, to this Service and to no later one of the same
+// name.
 func (w *conditionWriter) patch(ctx context.Context, service *corev1.Service, change any) error {
 	patch, err := json.Marshal(map[string]any{
 		"metadata": map[string]any{"uid": service.UID},
@@ -191,9 +195,10 @@ func (w *conditionWriter) patch(ctx context.Context, service *corev1.Service, ch
 	return err
 }
 
-// patienceWith is how long a Service may go on saying what it has in the place of what is wanted. told are the statements that make
-// up what it has, none if this process has not written it: then what it says can differ in the counts of BGP alone, and may as well
-// do so until those have settled.
+// patienceWith is how long a Service may go on saying what it has in the place of what is wanted.
+// told are the statements that make up what it has, none if this process has not written it: then
+// what it says can differ in the counts of BGP alone, and may as well do so until those have
+// settled.
 func patienceWith(has *metav1.Condition, told []statement, condition metav1.Condition, wanted []statement) time.Duration {
 	switch {
 	case condition.Status != metav1.ConditionTrue:
@@ -208,8 +213,8 @@ func patienceWith(has *metav1.Condition, told []statement, condition metav1.Cond
 	return 0
 }
 
-// recountPatience is how long statements may be late that differ only in from how many nodes and to how many peers addresses are
-// announced by BGP; 0 if they differ in more, or not at all.
+// recountPatience is how long statements may be late that differ only in from how many nodes and to
+// how many peers addresses are announced by BGP; 0 if they differ in more, or not at all.
 func recountPatience(from, to []statement) time.Duration {
 	if len(from) != len(to) || slices.Equal(from, to) {
 		return 0

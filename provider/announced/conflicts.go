@@ -13,8 +13,9 @@ import (
 type conflict struct {
 	// macs are the hosts, and heardBy who heard them, both sorted.
 	macs, heardBy []string
-	// avoid says that the address is not announced because of them and not to be handed out. Otherwise they were heard beside the
-	// announcer of an address in use: a Service does not lose its address to the first host that claims it.
+	// avoid says that the address is not announced because of them and not to be handed out.
+	// Otherwise they were heard beside the announcer of an address in use: a Service does not lose
+	// its address to the first host that claims it.
 	avoid bool
 }
 
@@ -36,8 +37,8 @@ func (c conflict) String() string {
 	return fmt.Sprintf("the hosts %s on the network answer for it (heard by %s)", and(c.macs), and(c.heardBy))
 }
 
-// collectConflicts brings together what the announcers report. Only those that are alive count: they ask again, and so know when a
-// host is gone.
+// collectConflicts brings together what the announcers report. Only those that are alive count:
+// they ask again, and so know when a host is gone.
 func (e *evaluator) collectConflicts() {
 	found := map[netip.Addr]conflict{}
 	for _, name := range e.alive {

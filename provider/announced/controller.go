@@ -1,6 +1,7 @@
-// Package announced is the controller of what the API says about announcements: the condition Announced of Services, and the status
-// of BGPPeers, BGPAdvertisements and BFDProfiles. It announces nothing and decides nothing: what is so it reads from the Announcers,
-// and what is to be and why it asks package plan, by which the announcers themselves go.
+// Package announced is the controller of what the API says about announcements: the condition
+// Announced of Services, and the status of BGPPeers, BGPAdvertisements and BFDProfiles. It
+// announces nothing and decides nothing: what is so it reads from the Announcers, and what is to be
+// and why it asks package plan, by which the announcers themselves go.
 //
 //	informers ──► informer.Changes ──► evaluator (a plan.View and its planners)
 //	                                      ├──► statements ──► conditionWriter ──► condition Announced
@@ -37,7 +38,8 @@ import (
 	"github.com/clarionlb/clarion/provider/internal/status"
 )
 
-// evaluationPause is how long changes are collected after others were evaluated: the first is evaluated at once.
+// evaluationPause is how long changes are collected after others were evaluated: the first is
+// evaluated at once.
 const evaluationPause = 200 * time.Millisecond
 
 // Config is what a Controller works with.
@@ -48,7 +50,8 @@ type Config struct {
 	// Kube writes the conditions of Services, and Clarion the other statuses.
 	Kube    kubernetes.Interface
 	Clarion versioned.Interface
-	// Allocator is told for which addresses other hosts answer, and Requeue which Services it may answer otherwise now.
+	// Allocator is told for which addresses other hosts answer, and Requeue which Services it may
+	// answer otherwise now.
 	Allocator *loadbalancer.Allocator
 	Requeue   func(services ...types.NamespacedName)
 	// Events go to Services whose addresses conflict, and Conflicts counts such addresses.
@@ -67,7 +70,8 @@ type Controller struct {
 
 	evaluator  *evaluator
 	conditions *conditionWriter
-	// conflicts are those that the allocator and the Services were told of last; nil before the first evaluation.
+	// conflicts are those that the allocator and the Services were told of last; nil before the
+	// first evaluation.
 	conflicts map[netip.Addr]conflict
 }
 
@@ -93,13 +97,15 @@ func New(config Config) *Controller {
 		informer.Latest(c.changes, api.BGPAdvertisements().Informer(), nil, byName(e.setBGPAdvertisement)),
 		informer.Latest(c.changes, api.Communities().Informer(), changesSpec, byName(e.setCommunity)),
 		informer.Latest(c.changes, api.BFDProfiles().Informer(), nil, byName(e.setBFDProfile)),
-		// Of two claims with one epoch that holds which was recorded first: every state counts, in the order of the watch.
+		// Of two claims with one epoch that holds which was recorded first: every state counts, in
+		// the order of the watch.
 		informer.States(c.changes, api.Announcers().Informer(), byName(e.setAnnouncer)),
 	}
 	return c
 }
 
-// setL2Advertisement takes an L2Advertisement, which has no status that could say what is wrong with it.
+// setL2Advertisement takes an L2Advertisement, which has no status that could say what is wrong
+// with it.
 func (c *Controller) setL2Advertisement(name string, object *v1alpha1.L2Advertisement) {
 	if err := c.evaluator.setL2Advertisement(name, object); err != nil {
 		c.Logger.Error(err, "This L2Advertisement cannot be read and selects nothing", "l2Advertisement", name)
@@ -130,8 +136,8 @@ func nodeConcerns(before, after *corev1.Node) bool {
 	return !apiequality.Semantic.DeepEqual(reduced(before), reduced(after))
 }
 
-// newSliceInformer returns an informer of the EndpointSlices of Services that can have a load balancer, without what is not needed
-// of them.
+// newSliceInformer returns an informer of the EndpointSlices of Services that can have a load
+// balancer, without what is not needed of them.
 func newSliceInformer(kube kubernetes.Interface) cache.SharedIndexInformer {
 	i := discoveryinformers.NewFilteredEndpointSliceInformer(kube, metav1.NamespaceAll, 0, nil, func(o *metav1.ListOptions) {
 		o.LabelSelector = discoveryv1.LabelServiceName + ",!" + corev1.IsHeadlessService
@@ -152,9 +158,10 @@ func stripSlice(object any) (any, error) {
 	return slice, nil
 }
 
-// Follow starts the informers that only the Controller needs, and keeps it up to date with all until go is closed, without a write.
-// A process that stands by so knows in which order claims were recorded, and does not collect changes for ever. It returns false if
-// the context ends before, and is to be called before anything below.
+// Follow starts the informers that only the Controller needs, and keeps it up to date with all
+// until go is closed, without a write. A process that stands by so knows in which order claims were
+// recorded, and does not collect changes for ever. It returns false if the context ends before, and
+// is to be called before anything below.
 func (c *Controller) Follow(ctx context.Context, until <-chan struct{}) bool {
 	context.AfterFunc(ctx, c.conditions.queue.ShutDown)
 	go c.slices.RunWithContext(ctx)
@@ -210,8 +217,9 @@ func (c *Controller) Run(ctx context.Context) {
 	}
 }
 
-// Evaluate brings everything up to date with the informers, and tells the allocator of conflicts. What is to be written waits for
-// Run. It returns when time alone will change something; zero if never. It is not to be called beside Run.
+// Evaluate brings everything up to date with the informers, and tells the allocator of conflicts.
+// What is to be written waits for Run. It returns when time alone will change something; zero if
+// never. It is not to be called beside Run.
 func (c *Controller) Evaluate() (again time.Time) {
 	c.changes.Apply()
 	now := time.Now()
@@ -225,8 +233,9 @@ func (c *Controller) Evaluate() (again time.Time) {
 	return again
 }
 
-// reportConflicts tells Services of the conflicts about their addresses that they were not told of. Before the first evaluation
-// nothing is known but what the Services say: those that say that they are in conflict know.
+// reportConflicts tells Services of the conflicts about their addresses that they were not told of.
+// Before the first evaluation nothing is known but what the Services say: those that say that they
+// are in conflict know.
 func (c *Controller) reportConflicts() {
 	c.Conflicts.Set(float64(len(c.evaluator.conflicts)))
 	for address, found := range c.evaluator.conflicts {

@@ -17,8 +17,9 @@ import (
 // nobodysNode is the name of the node whose plans an evaluator makes: no Node can have it.
 const nobodysNode = "*"
 
-// evaluator finds out what there is to say about every address of a Service: by what the announcers have recorded, and where that
-// says nothing by the plan that the announcers make too. It has no clock and no client, and is not safe for concurrent use.
+// evaluator finds out what there is to say about every address of a Service: by what the announcers
+// have recorded, and where that says nothing by the plan that the announcers make too. It has no
+// clock and no client, and is not safe for concurrent use.
 type evaluator struct {
 	view *plan.View
 	// layer2 and bgp explain what is to become of an address, by the same view.
@@ -67,8 +68,9 @@ func newEvaluator() *evaluator {
 	}
 }
 
-// evaluate returns what the Services are to say for which that may have changed; nothing for those that are to say nothing. If time
-// alone will change something, again says when; it is zero otherwise.
+// evaluate returns what the Services are to say for which that may have changed; nothing for those
+// that are to say nothing. If time alone will change something, again says when; it is zero
+// otherwise.
 func (e *evaluator) evaluate(now time.Time) (statements map[types.NamespacedName][]statement, again time.Time) {
 	alive, again := e.aliveAt(now)
 	if !slices.Equal(alive, e.alive) {
@@ -96,7 +98,8 @@ func (e *evaluator) evaluate(now time.Time) (statements map[types.NamespacedName
 	return statements, again
 }
 
-// aliveAt returns the sorted names of the nodes whose announcers are alive, and when time alone will change that.
+// aliveAt returns the sorted names of the nodes whose announcers are alive, and when time alone
+// will change that.
 func (e *evaluator) aliveAt(now time.Time) (alive []string, again time.Time) {
 	for name, announcer := range e.announcers {
 		ready := meta.FindStatusCondition(announcer.Status.Conditions, v1alpha1.ConditionReady)
@@ -127,7 +130,8 @@ func (e *evaluator) isAlive(node string) bool {
 	return alive
 }
 
-// planLayer2 makes the plan of layer 2. From the first one on, the view takes claims for newer than those that it has.
+// planLayer2 makes the plan of layer 2. From the first one on, the view takes claims for newer than
+// those that it has.
 func (e *evaluator) planLayer2(now time.Time) {
 	e.layer2.Plan(now)
 	e.planned = true
@@ -166,8 +170,9 @@ func (e *evaluator) stateOf(address netip.Addr, now time.Time) statement {
 	return s
 }
 
-// whyNotOnLayer2 is the reason for the Announced condition and a half sentence about an address that nobody announces. The claim that
-// holds is nil if there is none; alive says whether its node's announcer is.
+// whyNotOnLayer2 is the reason for the Announced condition and a half sentence about an address
+// that nobody announces. The claim that holds is nil if there is none; alive says whether its
+// node's announcer is.
 func whyNotOnLayer2(layer2 plan.Layer2Explanation, bgp plan.BGPExplanation, claim *plan.Claim, alive bool) (reason, sentence string) {
 	if layer2.Refused == plan.NoAdvertisement && advertised(bgp) {
 		reason, why := whyNotByBGP(bgp)

@@ -137,7 +137,8 @@ func hears(status *v1alpha1.AnnouncerStatus, address, mac string) {
 	status.Layer2.Conflicts = append(status.Layer2.Conflicts, v1alpha1.Layer2Conflict{IP: address, Interface: "eth0", MAC: mac, Since: metav1.NewTime(epoch)})
 }
 
-// expect evaluates and checks the condition of the Service "web"; "" for none, "unchanged" if it must not be evaluated.
+// expect evaluates and checks the condition of the Service "web"; "" for none, "unchanged" if it
+// must not be evaluated.
 func (s *scene) expect(want string) {
 	s.t.Helper()
 	statements, _ := s.evaluate(s.now)
@@ -283,7 +284,7 @@ func TestOfSeveralAddressesTheWorstGivesTheReason(t *testing.T) {
 	s.expect("True Announced: " + onN1 + "; 2001:db8::5 is announced by n1 on eth0 since 2026-01-01T00:00:00Z")
 }
 
-func TestStrangersAreNamedWithThoseWhoHeardThem(t *testing.T) {
+func TestConflictingHostsAreNamedWithThoseWhoHeardThem(t *testing.T) {
 	s := stage(t)
 	announces := claims(map[string]int64{"192.0.2.5": 1}, "eth0")
 	s.expect("False Pending: 192.0.2.5 is about to be announced")
@@ -299,7 +300,7 @@ func TestStrangersAreNamedWithThoseWhoHeardThem(t *testing.T) {
 	if got := fmt.Sprint(conflictingAddresses(s.conflicts)); got != want {
 		t.Errorf("the allocator is told %s, want %s", got, want)
 	}
-	s.node("n1", corev1.ConditionUnknown) // nobody is there to notice when the stranger goes
+	s.node("n1", corev1.ConditionUnknown) // nobody is there to notice when the host goes
 	s.expect("False AddressConflict: 192.0.2.5 is announced by n2 on eth0 since 2026-01-01T00:00:00Z, but the host 02:00:00:00:00:88 on the network answers for it (heard by n2 on eth0)")
 	if got := conflictingAddresses(s.conflicts); len(got) != 0 {
 		t.Errorf("the allocator is told %v although the address is in use", got)
@@ -307,7 +308,7 @@ func TestStrangersAreNamedWithThoseWhoHeardThem(t *testing.T) {
 	s.announcer("n2", announces)
 	s.expect("True Announced: 192.0.2.5 is announced by n2 on eth0 since 2026-01-01T00:00:00Z")
 	if len(s.conflicts) != 0 {
-		t.Errorf("still contested: %v", s.conflicts)
+		t.Errorf("still in conflict: %v", s.conflicts)
 	}
 }
 
@@ -389,7 +390,8 @@ func TestASentenceStaysReadableHoweverManyNodesThereAre(t *testing.T) {
 	}
 }
 
-// BenchmarkAFailover has a thousand of ten thousand addresses move from one of a hundred nodes to another.
+// BenchmarkAFailover has a thousand of ten thousand addresses move from one of a hundred nodes to
+// another.
 func BenchmarkAFailover(b *testing.B) {
 	s := newScene(b)
 	s.pool("192.0.2.0/24", "10.0.0.0/8")
@@ -423,7 +425,8 @@ func BenchmarkAFailover(b *testing.B) {
 	}
 }
 
-// BenchmarkANewServiceBesideManyThatNobodyAnnounces has one Service come while nothing advertises ten thousand others.
+// BenchmarkANewServiceBesideManyThatNobodyAnnounces has one Service come while nothing advertises
+// ten thousand others.
 func BenchmarkANewServiceBesideManyThatNobodyAnnounces(b *testing.B) {
 	s := newScene(b)
 	s.pool("10.0.0.0/8")

@@ -14,7 +14,8 @@ import (
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
-// The set methods take an object as it is now, nil if it is gone, and mark the Services that it concerns.
+// The set methods take an object as it is now, nil if it is gone, and mark the Services that it
+// concerns.
 
 func (e *evaluator) setService(name types.NamespacedName, object *corev1.Service) {
 	before := e.view.Service(name)
@@ -81,7 +82,8 @@ func (e *evaluator) setNode(name string, object *corev1.Node) {
 	e.showNode(object)
 }
 
-// showNode has the plan take a node for drained if its announcer says so: by which taints, only the announcers are told.
+// showNode has the plan take a node for drained if its announcer says so: by which taints, only the
+// announcers are told.
 func (e *evaluator) showNode(object *corev1.Node) {
 	if draining(e.announcers[object.Name]) {
 		object = object.DeepCopy()
@@ -175,7 +177,8 @@ func (e *evaluator) setCommunity(name string, object *v1alpha1.Community) {
 	e.view.SetCommunity(name, object)
 }
 
-// set keeps an object, or deletes it if it is nil, and shows it to the view. It returns false for one that has but another status.
+// set keeps an object, or deletes it if it is nil, and shows it to the view. It returns false for
+// one that has but another status.
 func set[T any](objects map[string]validated[T], name string, object *T, show func(string, *T) error) bool {
 	before := objects[name].object
 	if before != nil && object != nil && !changesSpec(before, object) {

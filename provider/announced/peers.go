@@ -95,7 +95,8 @@ func (e *evaluator) bfdOf(peer string) bfdState {
 	return s
 }
 
-// advertisementCondition is the condition that a BGPAdvertisement is to have. contradictions are those of all.
+// advertisementCondition is the condition that a BGPAdvertisement is to have. contradictions are
+// those of all.
 func (e *evaluator) advertisementCondition(name string, contradictions map[string]string) metav1.Condition {
 	a := e.advertisements[name]
 	reason, message := v1alpha1.ReasonValid, "The BGPAdvertisement is in use."

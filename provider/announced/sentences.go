@@ -8,7 +8,8 @@ import (
 	"github.com/clarionlb/clarion/announce/plan"
 )
 
-// namesShown is how many nodes a sentence names for each reason: a condition of a hundred nodes must stay readable.
+// namesShown is how many nodes a sentence names for each reason: a condition of a hundred nodes
+// must stay readable.
 const namesShown = 3
 
 // fewOf is a few of some names, and how many more there are.

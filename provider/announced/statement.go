@@ -12,13 +12,14 @@ import (
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
-// statement is what a Service is told of one of its addresses. Two of them are equal if they say the same, which is so for as long as
-// nothing changes.
+// statement is what a Service is told of one of its addresses. Two of them are equal if they say
+// the same, which is so for as long as nothing changes.
 type statement struct {
 	address netip.Addr
 	// reason is one of severity.
 	reason string
-	// layer2 is who announces the address on layer 2, and bgp from where it is announced by BGP; zero if nobody does.
+	// layer2 is who announces the address on layer 2, and bgp from where it is announced by BGP;
+	// zero if nobody does.
 	layer2 announcement
 	bgp    reach
 	// conflict is a half sentence about hosts that answer for the address as well; "" without any.
@@ -70,7 +71,8 @@ var severity = []string{
 	v1alpha1.ReasonAnnounced,
 }
 
-// announcedCondition is the Announced condition of a Service that is told these statements, of which there is at least one.
+// announcedCondition is the Announced condition of a Service that is told these statements, of
+// which there is at least one.
 func announcedCondition(statements []statement) metav1.Condition {
 	weightiest := len(severity) - 1
 	var sentences []string

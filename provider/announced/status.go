@@ -12,8 +12,9 @@ import (
 	"github.com/clarionlb/clarion/provider/internal/status"
 )
 
-// writeStatuses writes the status of every BGPPeer, BGPAdvertisement and BFDProfile where it is not what it should be, and reports
-// whether all that could be written was. Whoever waits for the API here waits for conditions only.
+// writeStatuses writes the status of every BGPPeer, BGPAdvertisement and BFDProfile where it is not
+// what it should be, and reports whether all that could be written was. Whoever waits for the API
+// here waits for conditions only.
 func (c *Controller) writeStatuses(ctx context.Context) bool {
 	peers, advertisements, profiles := c.writePeers(ctx), c.writeAdvertisements(ctx), c.writeProfiles(ctx)
 	return peers && advertisements && profiles

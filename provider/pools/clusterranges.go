@@ -10,7 +10,8 @@ import (
 	"github.com/clarionlb/clarion/loadbalancer"
 )
 
-// clusterRanges returns the addresses that the cluster itself uses: those of nodes, and the ranges of Services and pods.
+// clusterRanges returns the addresses that the cluster itself uses: those of nodes, and the ranges
+// of Services and pods.
 func clusterRanges(nodes []*corev1.Node, serviceCIDRs []*networkingv1.ServiceCIDR) []loadbalancer.ReservedRange {
 	var ranges []loadbalancer.ReservedRange
 	add := func(prefix netip.Prefix, what string) {

@@ -1,5 +1,6 @@
-// Package pools is the controller of IPAddressPools and IPAddressReservations. It tells the allocator what addresses there are and
-// who may have them, and writes the status of both kinds. It decides nothing about addresses: the allocator does.
+// Package pools is the controller of IPAddressPools and IPAddressReservations. It tells the
+// allocator what addresses there are and who may have them, and writes the status of both kinds. It
+// decides nothing about addresses: the allocator does.
 //
 //	IPAddressPools, IPAddressReservations ──┐
 //	Nodes, ServiceCIDRs (what is in use) ───┼──► Sync ──► loadbalancer.Allocator ──► Services to requeue
@@ -30,8 +31,8 @@ import (
 	"github.com/clarionlb/clarion/provider/internal/status"
 )
 
-// statusDelay is how long changes of counts are collected before they are written: a thousand new Services cost each pool a few
-// writes.
+// statusDelay is how long changes of counts are collected before they are written: a thousand new
+// Services cost each pool a few writes.
 const statusDelay = 200 * time.Millisecond
 
 // Config is what a Controller works with.
@@ -58,10 +59,11 @@ type Controller struct {
 	serviceCIDRs networkinglisters.ServiceCIDRLister
 	delivered    []cache.InformerSynced
 
-	// inputs and counts wake Run: something that the allocator has to know has changed, or what pools hold may have.
+	// inputs and counts wake Run: something that the allocator has to know has changed, or what
+	// pools hold may have.
 	inputs, counts notify.Signal
-	// reserved are the states of the reservations as of the last Sync, and synced the versions of the pools and reservations
-	// that the allocator was told then.
+	// reserved are the states of the reservations as of the last Sync, and synced the versions of
+	// the pools and reservations that the allocator was told then.
 	reserved map[string]reservationState
 	synced   map[version]bool
 }
@@ -120,7 +122,8 @@ func (c *Controller) namespaceHandler() cache.ResourceEventHandler {
 	}
 }
 
-// WaitForSync blocks until Sync has everything that there was when the informers were started; false if the context ends before.
+// WaitForSync blocks until Sync has everything that there was when the informers were started;
+// false if the context ends before.
 func (c *Controller) WaitForSync(ctx context.Context) bool {
 	return cache.WaitForCacheSync(ctx.Done(), c.delivered...)
 }
@@ -154,7 +157,8 @@ func (c *Controller) Run(ctx context.Context) {
 	}
 }
 
-// Sync hands everything as it is now to the allocator, which knows what of it is new. It is not to be called beside Run.
+// Sync hands everything as it is now to the allocator, which knows what of it is new. It is not to
+// be called beside Run.
 func (c *Controller) Sync() {
 	now := time.Now()
 	pools, reservations := listed(c.pools.List), listed(c.reservations.List)

@@ -18,8 +18,9 @@ type reservationState struct {
 	reason, message string
 }
 
-// readReservations returns the reservations that can be used, the oldest first, and the state of every one by name. One that
-// cannot be read is left out alone; where two overlap, the older one counts and the younger one says so.
+// readReservations returns the reservations that can be used, the oldest first, and the state of
+// every one by name. One that cannot be read is left out alone; where two overlap, the older one
+// counts and the younger one says so.
 func readReservations(objects []*v1alpha1.IPAddressReservation) ([]loadbalancer.Reservation, map[string]reservationState) {
 	slices.SortFunc(objects, func(a, b *v1alpha1.IPAddressReservation) int { return compareObjects(a, b) })
 	var usable []loadbalancer.Reservation
@@ -65,7 +66,8 @@ func keptFor(reservation loadbalancer.Reservation) string {
 	return strings.Join(addresses, ", ") + " kept for Service " + reservation.Service.String()
 }
 
-// firstOverlap returns which of some reservations has addresses of another one, and the other one's entry.
+// firstOverlap returns which of some reservations has addresses of another one, and the other one's
+// entry.
 func firstOverlap(reservations []loadbalancer.Reservation, other loadbalancer.Reservation) (name string, entry loadbalancer.Range, found bool) {
 	for _, reservation := range reservations {
 		for _, a := range reservation.Addresses {

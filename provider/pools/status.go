@@ -14,8 +14,9 @@ import (
 	"github.com/clarionlb/clarion/provider/internal/status"
 )
 
-// writeStatuses writes the status of every pool and reservation where it is not what it should be, and reports whether all that
-// could be written was. Objects that the allocator was not told yet are left out: they are about to wake Run.
+// writeStatuses writes the status of every pool and reservation where it is not what it should be,
+// and reports whether all that could be written was. Objects that the allocator was not told yet
+// are left out: they are about to wake Run.
 func (c *Controller) writeStatuses(ctx context.Context) bool {
 	done := true
 	api := c.client.ClarionV1alpha1()

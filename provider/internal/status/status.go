@@ -30,8 +30,9 @@ func ReadyCondition(reason, message string, generation int64) metav1.Condition {
 	return condition
 }
 
-// Written tells from the error of a status write whether it needs no other try: it was made, or the object is gone. Errors are
-// logged, but for a conflict: a newer version of the object is on its way.
+// Written tells from the error of a status write whether it needs no other try: it was made, or the
+// object is gone. Errors are logged, but for a conflict: a newer version of the object is on its
+// way.
 func Written(ctx context.Context, err error, object klog.KMetadata) bool {
 	if err == nil || apierrors.IsNotFound(err) {
 		return true

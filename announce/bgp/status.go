@@ -25,7 +25,7 @@ const (
 
 // PeerStatus is what is seen on a session.
 type PeerStatus struct {
-	Name string
+	Key SessionKey
 	// Address of the router; the zero Addr is one that has not been found yet.
 	Address netip.Addr
 	State   State

@@ -24,18 +24,18 @@ type coupling struct {
 	// begun says that the first plan has come, and gates has the sessions of that which have not been established since, until when
 	// they wait for BFD. The zero time is that they do not know yet whom to wait for.
 	begun bool
-	gates map[string]time.Time
+	gates map[bgp.SessionKey]time.Time
 	// watched are the sessions of BGP whose path is to be watched. The map is not modified any more.
-	watched map[string]bfdPath
+	watched map[bgp.SessionKey]bfdPath
 	// failures are those of a path that have been acted upon.
-	failures map[string]uint64
+	failures map[pathKey]uint64
 }
 
 // observation is what there is to be seen.
 type observation struct {
 	now   time.Time
-	peers map[string]bgp.Peer
-	bfd   map[string]plan.BFDSettings
+	peers map[bgp.SessionKey]bgp.Peer
+	bfd   map[bgp.SessionKey]plan.BFDSettings
 	// sessions are those of BGP, and paths those of BFD.
 	sessions []bgp.PeerStatus
 	paths    []bfd.Status
@@ -46,11 +46,11 @@ type observation struct {
 // actions is what is to be done.
 type actions struct {
 	// sessions of BFD that there are to be, by path.
-	sessions map[string]bfd.Session
+	sessions map[pathKey]bfd.Session
 	// held and broken are the sessions of BGP that are to wait, and that are to be lost, each with the reason.
-	held, broken map[string]string
+	held, broken map[bgp.SessionKey]string
 	// risen are the sessions of BGP whose path has been found alive.
-	risen []string
+	risen []bgp.SessionKey
 	// wake is when to look again although nothing may have happened; zero: never.
 	wake time.Time
 }
@@ -60,47 +60,58 @@ type actions struct {
 const gatePatience = 3 * time.Second
 
 func newCoupling(restarted bool) *coupling {
-	return &coupling{restarted: restarted, gates: map[string]time.Time{}, watched: map[string]bfdPath{}, failures: map[string]uint64{}}
+	return &coupling{
+		restarted: restarted,
+		gates:     map[bgp.SessionKey]time.Time{},
+		watched:   map[bgp.SessionKey]bfdPath{},
+		failures:  map[pathKey]uint64{},
+	}
 }
 
 // decide decides anew.
 func (c *coupling) decide(s observation) actions {
 	if !c.begun {
 		c.begun = true
-		for name := range s.bfd {
-			if c.restarted && s.peers[name].RestartTime != 0 {
-				c.gates[name] = time.Time{}
+		for key := range s.bfd {
+			if c.restarted && s.peers[key].RestartTime != 0 {
+				c.gates[key] = time.Time{}
 			}
 		}
 	}
 	r := round{
 		coupling:    c,
 		observation: s,
-		actions:     actions{sessions: map[string]bfd.Session{}, held: map[string]string{}, broken: map[string]string{}},
-		before:      c.watched,
-		states:      map[string]bgp.PeerStatus{},
-		statuses:    map[string]bfd.Status{},
-		ages:        map[string]int{},
+		actions: actions{
+			sessions: map[pathKey]bfd.Session{},
+			held:     map[bgp.SessionKey]string{},
+			broken:   map[bgp.SessionKey]string{},
+		},
+		before:   c.watched,
+		states:   map[bgp.SessionKey]bgp.PeerStatus{},
+		statuses: map[string]bfd.Status{},
+		ages:     map[pathKey]int{},
 	}
 	for _, session := range s.sessions {
-		r.states[session.Name] = session
+		r.states[session.Key] = session
 	}
 	for _, path := range s.paths {
 		r.statuses[path.Name] = path
 	}
-	c.watched = make(map[string]bfdPath, len(s.bfd))
-	for _, name := range slices.Sorted(maps.Keys(s.bfd)) {
-		c.watched[name] = r.consider(name)
+	c.watched = make(map[bgp.SessionKey]bfdPath, len(s.bfd))
+	for _, key := range slices.SortedFunc(maps.Keys(s.bfd), bgp.SessionKey.Compare) {
+		c.watched[key] = r.consider(key)
 	}
-	for path, status := range r.statuses {
-		c.failures[path] = status.Failures
+	for path := range r.actions.sessions {
+		if status, there := r.statuses[path.String()]; there {
+			c.failures[path] = status.Failures
+		}
 	}
-	maps.DeleteFunc(c.failures, func(path string, _ uint64) bool {
+	maps.DeleteFunc(c.failures, func(path pathKey, _ uint64) bool {
 		_, wanted := r.actions.sessions[path]
 		return !wanted
 	})
-	maps.DeleteFunc(c.gates, func(name string, _ time.Time) bool {
-		_, wanted := s.bfd[name]
+	maps.DeleteFunc(c.gates, func(key bgp.SessionKey, _ time.Time) bool {
+		_, wanted := s.bfd[key]
 		return !wanted
 	})
 	return r.actions
@@ -111,36 +122,36 @@ type round struct {
 	*coupling
 	observation
 	actions
-	before map[string]bfdPath
-	// states are those of the sessions of BGP, and statuses those of the paths, by name.
-	states   map[string]bgp.PeerStatus
+	before map[bgp.SessionKey]bfdPath
+	// states are those of the sessions of BGP, and statuses those of the paths, by the names that BFD knows them by.
+	states   map[bgp.SessionKey]bgp.PeerStatus
 	statuses map[string]bfd.Status
 	// ages are those of the Detections that decide about a path so far.
-	ages map[string]int
+	ages map[pathKey]int
 }
 
 // consider decides about one session of BGP.
-func (r *round) consider(name string) bfdPath {
-	settings, peer, state, before := r.bfd[name], r.peers[name], r.states[name], r.before[name]
+func (r *round) consider(key bgp.SessionKey) bfdPath {
+	settings, peer, state, before := r.bfd[key], r.peers[key], r.states[key], r.before[key]
 	w := bfdPath{address: state.Address, refused: settings.Refused, failures: before.failures}
 	if !w.address.IsValid() {
 		w.address = peer.Address
 	}
 	established := state.State == bgp.Established
 	if established {
-		delete(r.gates, name)
+		delete(r.gates, key)
 	}
-	_, gated := r.gates[name]
+	_, gated := r.gates[key]
 	first := settings.Strict || gated // before BGP
 	session := sessionOf(settings)
 	switch {
-	case w.refused != "" && (!established || before.path == ""):
+	case w.refused != "" && (!established || before.path == noPath):
 		return w
 	case w.refused != "":
 		// Routers that take the end of BFD for a failure, as FRR does, would pay for a BFDProfile that was deleted in error.
 		session = before.session
 	case !w.address.IsValid() && first:
-		r.held[name] = "BFD comes first"
+		r.held[key] = "BFD comes first"
 		return w
 	case !established && !first:
 		return w
@@ -150,20 +161,20 @@ func (r *round) consider(name string) bfdPath {
 		w.since = before.since
 	}
 	if w.up && !before.up {
-		r.risen = append(r.risen, name)
+		r.risen = append(r.risen, key)
 	}
 	if established && w.status.Failures > r.failures[w.path] {
 		w.failures++
-		r.broken[name] = w.failure()
+		r.broken[key] = w.failure()
 	}
 	fine := w.up || w.status.RemoteState == bfd.AdminDown // which says nothing about the path
-	if gated && !fine && w.status.Err == nil && r.waits(name, w.session.RemoteDetectionTime()) {
-		r.held[name] = "BFD comes first, since the router may not have noticed the restart"
+	if gated && !fine && w.status.Err == nil && r.waits(key, w.session.RemoteDetectionTime()) {
+		r.held[key] = "BFD comes first, since the router may not have noticed the restart"
 	}
 	if settings.Strict && !fine {
-		r.held[name] = "BFD is not up yet"
+		r.held[key] = "BFD is not up yet"
 		if problem := w.problem(r.now); problem != "" {
-			r.held[name] = "BFD is not up: " + problem
+			r.held[key] = "BFD is not up: " + problem
 		}
 	}
 	if complaint := w.since.Add(silencePatience); !w.up && r.now.Before(complaint) {
@@ -176,12 +187,12 @@ func (r *round) consider(name string) bfdPath {
 func (r *round) watch(w *bfdPath, session bfd.Session, age int, peer bgp.Peer) {
 	w.session = session
 	w.session.Peer, w.session.Local, w.session.MultiHop = w.address, peer.Source, farAway(peer, w.address, r.networks)
-	w.path = pathName(w.session)
+	w.path = pathOf(w.session)
 	if decides, known := r.ages[w.path]; !known || age < decides {
 		r.ages[w.path], r.actions.sessions[w.path] = age, w.session
 	}
 	w.status = bfd.Status{State: bfd.Down, RemoteState: bfd.Down} // of one that is new
-	if status, there := r.statuses[w.path]; there {
+	if status, there := r.statuses[w.path.String()]; there {
 		w.status = status
 	}
 	w.up = w.status.State == bfd.Up
@@ -193,14 +204,14 @@ func sessionOf(s plan.BFDSettings) bfd.Session {
 }
 
 // waits says whether a session still waits for BFD after a restart, of which the router hears when it has had patience for so long.
-func (r *round) waits(name string, patience time.Duration) bool {
-	if r.gates[name].IsZero() {
-		r.gates[name] = r.now.Add(min(patience+gatePatience, r.peers[name].RestartTime/2))
+func (r *round) waits(key bgp.SessionKey, patience time.Duration) bool {
+	if r.gates[key].IsZero() {
+		r.gates[key] = r.now.Add(min(patience+gatePatience, r.peers[key].RestartTime/2))
 	}
-	if !r.now.Before(r.gates[name]) {
+	if !r.now.Before(r.gates[key]) {
 		return false
 	}
-	r.wake = plan.Earlier(r.wake, r.gates[name])
+	r.wake = plan.Earlier(r.wake, r.gates[key])
 	return true
 }
 
@@ -214,16 +225,4 @@ func farAway(p bgp.Peer, address netip.Addr, networks []netip.Prefix) bool {
 	return p.MultihopTTL > 1 || p.SecurityHops > 1 || internal && !slices.ContainsFunc(networks, func(n netip.Prefix) bool {
 		return n.Contains(address)
 	})
-}
-
-// pathName is what sessions of BGP have in common that share one of BFD.
-func pathName(s bfd.Session) string {
-	name := s.Peer.String()
-	if s.Local.IsValid() {
-		name += " from " + s.Local.String()
-	}
-	if s.MultiHop {
-		name += " over several hops"
-	}
-	return name
 }

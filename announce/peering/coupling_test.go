@@ -14,6 +14,8 @@ import (
 	"github.com/clarionlb/clarion/announce/plan"
 )
 
+var tor = bgp.SessionKey{Peer: "tor"}
+
 // crossing is a node and its routers, as a coupling sees them. What it decides is carried out at once: sessions of BFD are there
 // from the moment on at which they are wanted.
 type crossing struct {
@@ -29,8 +31,8 @@ func newCrossing(restarted bool) *crossing {
 		paths:    map[string]bfd.Status{},
 		sight: observation{
 			now:      time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
-			peers:    map[string]bgp.Peer{},
-			bfd:      map[string]plan.BFDSettings{},
+			peers:    map[bgp.SessionKey]bgp.Peer{},
+			bfd:      map[bgp.SessionKey]plan.BFDSettings{},
 			networks: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")},
 		},
 	}
@@ -45,13 +47,15 @@ func (c *crossing) peer(name, address string, detection plan.BFDSettings, change
 	if change != nil {
 		change(&p)
 	}
-	c.sight.peers[name], c.sight.bfd[name] = p, detection
+	key := bgp.SessionKey{Peer: name}
+	c.sight.peers[key], c.sight.bfd[key] = p, detection
 	c.session(name, bgp.Connect)
 }
 
 func (c *crossing) session(name string, state bgp.State) {
-	c.sight.sessions = slices.DeleteFunc(c.sight.sessions, func(s bgp.PeerStatus) bool { return s.Name == name })
-	c.sight.sessions = append(c.sight.sessions, bgp.PeerStatus{Name: name, Address: c.sight.peers[name].Address, State: state})
+	key := bgp.SessionKey{Peer: name}
+	c.sight.sessions = slices.DeleteFunc(c.sight.sessions, func(s bgp.PeerStatus) bool { return s.Key == key })
+	c.sight.sessions = append(c.sight.sessions, bgp.PeerStatus{Key: key, Address: c.sight.peers[key].Address, State: state})
 }
 
 // path changes what is seen of a session of BFD.
@@ -79,21 +83,22 @@ func (c *crossing) dies(name string) {
 func (c *crossing) look() string {
 	c.sight.paths = slices.Collect(maps.Values(c.paths))
 	c.did = c.coupling.decide(c.sight)
-	maps.DeleteFunc(c.paths, func(name string, _ bfd.Status) bool {
-		_, wanted := c.did.sessions[name]
-		return !wanted
-	})
-	for name := range c.did.sessions {
+	watched := map[string]bool{}
+	for path := range c.did.sessions {
+		watched[path.String()] = true
+	}
+	maps.DeleteFunc(c.paths, func(name string, _ bfd.Status) bool { return !watched[name] })
+	for name := range watched {
 		c.path(name, func(s *bfd.Status) {
 			if s.Name == "" {
 				s.Name, s.State, s.RemoteState = name, bfd.Down, bfd.Down
 			}
 		})
 	}
-	said := []string{"watches " + strings.Join(slices.Sorted(maps.Keys(c.did.sessions)), ", ")}
-	for what, names := range map[string]map[string]string{"holds": c.did.held, "breaks": c.did.broken} {
-		for name, why := range names {
-			said = append(said, fmt.Sprintf("%s %s: %s", what, name, why))
+	said := []string{"watches " + strings.Join(slices.Sorted(maps.Keys(watched)), ", ")}
+	for what, keys := range map[string]map[bgp.SessionKey]string{"holds": c.did.held, "breaks": c.did.broken} {
+		for key, why := range keys {
+			said = append(said, fmt.Sprintf("%s %s: %s", what, key, why))
 		}
 	}
 	slices.Sort(said[1:])
@@ -115,7 +120,7 @@ func TestBFDBeginsAndEndsWithTheSessionAndItsFailureEndsThat(t *testing.T) {
 	c.expect(t, "with a session", "192.0.2.1")
 	c.comesUp("192.0.2.1")
 	c.expect(t, "when BFD is up", "192.0.2.1")
-	if !slices.Equal(c.did.risen, []string{"tor"}) {
+	if !slices.Equal(c.did.risen, []bgp.SessionKey{tor}) {
 		t.Errorf("%v came up", c.did.risen)
 	}
 	c.dies("192.0.2.1")
@@ -127,7 +132,7 @@ func TestBFDBeginsAndEndsWithTheSessionAndItsFailureEndsThat(t *testing.T) {
 	c.expect(t, "with another session", "192.0.2.1")
 	c.dies("192.0.2.1")
 	c.expect(t, "when the path dies again", "192.0.2.1; breaks tor: BFD heard nothing from the router for 300ms")
-	if w := c.watched["tor"]; w.failures != 2 {
+	if w := c.watched[tor]; w.failures != 2 {
 		t.Errorf("it counts %d failures", w.failures)
 	}
 }
@@ -157,7 +162,7 @@ func TestARouterThatShutsBFDDownIsNotDead(t *testing.T) {
 		c.look()
 		c.path("192.0.2.1", func(s *bfd.Status) { s.State, s.RemoteState = bfd.Down, bfd.AdminDown })
 		c.expect(t, "when it does", "192.0.2.1")
-		if got := c.status("tor", c.sight.now); got.State != "Down" || got.LastError != "the router has shut BFD down" {
+		if got := c.status(tor, c.sight.now); got.State != "Down" || got.LastError != "the router has shut BFD down" {
 			t.Errorf("it reports %+v", got)
 		}
 	}
@@ -236,7 +241,7 @@ func TestSessionsWithOneRouterShareItsPath(t *testing.T) {
 		c.session(name, bgp.Established)
 	}
 	c.expect(t, "with three sessions", "192.0.2.1, 192.0.2.1 from 192.0.2.9")
-	if got := c.did.sessions["192.0.2.1"]; got.Transmit != time.Minute {
+	if got := c.did.sessions[pathKey{peer: netip.MustParseAddr("192.0.2.1")}]; got.Transmit != time.Minute {
 		t.Errorf("the younger BGPPeer decides: %+v", got)
 	}
 	c.comesUp("192.0.2.1")
@@ -276,12 +281,12 @@ func TestABFDProfileThatGoesStaysInForceForTheSessionsThatHaveIt(t *testing.T) {
 	c.look()
 	c.comesUp("192.0.2.1")
 	c.look()
-	c.sight.bfd["tor"] = plan.BFDSettings{Refused: gone}
+	c.sight.bfd[tor] = plan.BFDSettings{Refused: gone}
 	c.expect(t, "when it is gone", "192.0.2.1")
-	if got := c.did.sessions["192.0.2.1"]; got.Transmit != time.Second {
+	if got := c.did.sessions[pathKey{peer: netip.MustParseAddr("192.0.2.1")}]; got.Transmit != time.Second {
 		t.Errorf("it is another session: %+v", got)
 	}
-	if got := c.status("tor", c.sight.now); got.State != "Up" || got.LastError != gone {
+	if got := c.status(tor, c.sight.now); got.State != "Up" || got.LastError != gone {
 		t.Errorf("it reports %+v", got)
 	}
 	c.dies("192.0.2.1")
@@ -290,12 +295,12 @@ func TestABFDProfileThatGoesStaysInForceForTheSessionsThatHaveIt(t *testing.T) {
 	c.expect(t, "when the session is lost", "")
 	c.session("tor", bgp.Established)
 	c.expect(t, "with another session", "")
-	if got := c.status("tor", c.sight.now); got.State != "Refused" || got.LastError != gone {
+	if got := c.status(tor, c.sight.now); got.State != "Refused" || got.LastError != gone {
 		t.Errorf("it reports %+v", got)
 	}
-	c.sight.bfd["tor"] = plan.BFDSettings{}
+	c.sight.bfd[tor] = plan.BFDSettings{}
 	c.expect(t, "when it is back", "192.0.2.1")
-	delete(c.sight.bfd, "tor")
+	delete(c.sight.bfd, tor)
 	c.expect(t, "when it is not asked for any more", "")
 }
 
@@ -306,10 +311,10 @@ func TestWhatIsReportedOfAPath(t *testing.T) {
 	c.peer("unwatched", "192.0.2.2", plan.BFDSettings{Refused: "there is no BFDProfile fast"}, nil)
 	c.session("unwatched", bgp.Established)
 	c.look()
-	if got := c.status("tor", c.sight.now); got != nil {
+	if got := c.status(tor, c.sight.now); got != nil {
 		t.Errorf("without a session: %+v", got)
 	}
-	if got := c.status("unwatched", c.sight.now); got == nil || got.State != "Refused" || got.LastError != "there is no BFDProfile fast" || got.Since != nil {
+	if got := c.status(bgp.SessionKey{Peer: "unwatched"}, c.sight.now); got == nil || got.State != "Refused" || got.LastError != "there is no BFDProfile fast" || got.Since != nil {
 		t.Errorf("what cannot be watched: %+v", got)
 	}
 	c.session("tor", bgp.Established)
@@ -317,7 +322,7 @@ func TestWhatIsReportedOfAPath(t *testing.T) {
 	expect := func(when, state, problem string, since time.Time) {
 		t.Helper()
 		c.look()
-		got := c.status("tor", c.sight.now)
+		got := c.status(tor, c.sight.now)
 		if got == nil || string(got.State) != state || got.LastError != problem || !got.Since.Time.Equal(since) || (got.DetectionTime != nil) != (state == "Up") {
 			t.Errorf("%s: %+v", when, got)
 		}

@@ -1,7 +1,6 @@
 package peering
 
 import (
-	"strings"
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -19,7 +18,7 @@ type peeringMetrics struct {
 	up, problem, prefixes, updates, lost *prometheus.Desc
 
 	paths                                        atomic.Pointer[bfd.Speaker]
-	watching                                     atomic.Pointer[map[string]bfdPath]
+	watching                                     atomic.Pointer[map[bgp.SessionKey]bfdPath]
 	pathUp, pathFailures, pathDetection, packets *prometheus.Desc
 	silence                                      prometheus.Histogram
 }
@@ -59,7 +58,7 @@ func (m *peeringMetrics) see(speaker *speaker.Speaker, paths *bfd.Speaker) {
 func (m *peeringMetrics) refuse(refused []plan.Refusal) { m.refused.Store(&refused) }
 
 // watch has the paths of these sessions reported, which are not modified any more.
-func (m *peeringMetrics) watch(sessions map[string]bfdPath) { m.watching.Store(&sessions) }
+func (m *peeringMetrics) watch(sessions map[bgp.SessionKey]bfdPath) { m.watching.Store(&sessions) }
 
 // Describe is part of prometheus.Collector.
 func (m *peeringMetrics) Describe(to chan<- *prometheus.Desc) {
@@ -88,10 +87,12 @@ func (m *peeringMetrics) Collect(to chan<- prometheus.Metric) {
 
 func (m *peeringMetrics) collectSessions(speaker *speaker.Speaker, to chan<- prometheus.Metric) {
 	for _, p := range speaker.Peers() {
-		// A BGPPeer may stand for several routers, whose sessions have their addresses in their names.
-		peer, address, _ := strings.Cut(p.Name, "@")
-		if p.Address.IsValid() {
+		peer, address := p.Key.Peer, ""
+		switch {
+		case p.Address.IsValid():
 			address = p.Address.String()
+		case p.Key.Gateway.IsValid():
+			address = p.Key.Gateway.String()
 		}
 		for _, s := range []struct {
 			desc  *prometheus.Desc
@@ -111,17 +112,17 @@ func (m *peeringMetrics) collectSessions(speaker *speaker.Speaker, to chan<- pro
 	}
 }
 
-func (m *peeringMetrics) collectPaths(speaker *bfd.Speaker, sessions map[string]bfdPath, to chan<- prometheus.Metric) {
+func (m *peeringMetrics) collectPaths(speaker *bfd.Speaker, sessions map[bgp.SessionKey]bfdPath, to chan<- prometheus.Metric) {
 	paths := map[string]bfd.Status{}
 	for _, path := range speaker.Sessions() {
 		paths[path.Name] = path
 	}
-	for name, w := range sessions {
+	for key, w := range sessions {
 		if !w.address.IsValid() {
 			continue // it has not been found, so nothing can be said about it
 		}
-		peer, address := peerOf(name), w.address.String()
-		path, there := paths[w.path]
+		peer, address := key.Peer, w.address.String()
+		path, there := paths[w.path.String()]
 		to <- prometheus.MustNewConstMetric(m.pathUp, prometheus.GaugeValue, number(path.State == bfd.Up), peer, address)
 		to <- prometheus.MustNewConstMetric(m.pathFailures, prometheus.CounterValue, float64(w.failures), peer, address)
 		if !there {

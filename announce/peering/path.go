@@ -8,13 +8,36 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/clarionlb/clarion/announce/bfd"
+	"github.com/clarionlb/clarion/announce/bgp"
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
+// pathKey is what sessions of BGP have in common that share one of BFD. The zero pathKey is no path.
+type pathKey struct {
+	peer, local netip.Addr
+	multiHop    bool
+}
+
+var noPath pathKey
+
+func pathOf(s bfd.Session) pathKey { return pathKey{s.Peer, s.Local, s.MultiHop} }
+
+// String is the name by which BFD knows the path, and people from its logs.
+func (k pathKey) String() string {
+	name := k.peer.String()
+	if k.local.IsValid() {
+		name += " from " + k.local.String()
+	}
+	if k.multiHop {
+		name += " over several hops"
+	}
+	return name
+}
+
 // bfdPath is how it stands with the path of a session.
 type bfdPath struct {
-	// path is the name of the session of BFD; empty if there is none now.
-	path    string
+	// path has the session of BFD; zero if there is none now.
+	path    pathKey
 	session bfd.Session
 	address netip.Addr
 	up      bool
@@ -57,14 +80,14 @@ func (w bfdPath) failure() string {
 }
 
 // status is what a node records of the path of a session; nil if it is not watched.
-func (c *coupling) status(session string, now time.Time) *v1alpha1.BFDSession {
+func (c *coupling) status(session bgp.SessionKey, now time.Time) *v1alpha1.BFDSession {
 	w := c.watched[session]
-	if w.path == "" && w.refused == "" {
+	if w.path == noPath && w.refused == "" {
 		return nil
 	}
 	out := &v1alpha1.BFDSession{State: v1alpha1.BFDDown, LastError: w.problem(now)}
 	switch {
-	case w.path == "":
+	case w.path == noPath:
 		out.State = v1alpha1.BFDRefused
 		return out
 	case w.up:

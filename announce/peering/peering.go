@@ -83,8 +83,8 @@ type Peering struct {
 	// What was last seen and said, to tell what is new.
 	refused   []plan.Refusal
 	draining  bool
-	watching  map[string]bfd.Session
-	sessions  map[string]bgp.PeerStatus
+	watching  map[pathKey]bfd.Session
+	sessions  map[bgp.SessionKey]bgp.PeerStatus
 	reported  v1alpha1.BGPStatus
 	reportDue time.Time
 }
@@ -215,20 +215,24 @@ func (r *Peering) couple(now time.Time) time.Time {
 	if r.plan.Changed {
 		r.speaker.Set(r.plan.Peers, r.plan.Routes)
 	}
-	for name, why := range do.broken {
-		r.speaker.Reset(name, why)
-		w := r.coupling.watched[name]
+	for key, why := range do.broken {
+		r.speaker.Reset(key, why)
+		w := r.coupling.watched[key]
 		if w.status.Diagnostic == bfd.DetectionTimeExpired {
 			r.metrics.silence.Observe(w.status.LastDetection.Seconds())
 		}
-		r.events.BFDDown(peerOf(name), w.address, why)
+		r.events.BFDDown(key.Peer, w.address, why)
 	}
-	for _, name := range do.risen {
-		r.events.BFDUp(peerOf(name), r.coupling.watched[name].address)
+	for _, key := range do.risen {
+		r.events.BFDUp(key.Peer, r.coupling.watched[key].address)
 	}
 	if !maps.Equal(do.sessions, r.watching) {
 		r.watching = do.sessions
-		r.paths.Set(do.sessions)
+		named := make(map[string]bfd.Session, len(do.sessions))
+		for path, session := range do.sessions {
+			named[path.String()] = session
+		}
+		r.paths.Set(named)
 	}
 	r.metrics.watch(r.coupling.watched)
 	return do.wake
@@ -283,11 +287,11 @@ func (r *Peering) status(peers []bgp.PeerStatus, now time.Time) v1alpha1.BGPStat
 	status := v1alpha1.BGPStatus{BootID: r.bootID}
 	for _, p := range peers {
 		session := v1alpha1.BGPSession{
-			Name:      peerOf(p.Name),
+			Name:      p.Key.Peer,
 			State:     v1alpha1.BGPConnecting,
 			Prefixes:  int32(p.Prefixes),
 			LastError: p.Error,
-			BFD:       r.coupling.status(p.Name, now),
+			BFD:       r.coupling.status(p.Key, now),
 		}
 		if p.State == bgp.Established {
 			session.State = v1alpha1.BGPEstablished
@@ -310,28 +314,22 @@ func (r *Peering) status(peers []bgp.PeerStatus, now time.Time) v1alpha1.BGPStat
 	return status
 }
 
-// peerOf is the BGPPeer of a session.
-func peerOf(session string) string {
-	name, _, _ := strings.Cut(session, "@")
-	return name
-}
-
 // reportSessions has events on the Announcer for sessions that come and go.
 func (r *Peering) reportSessions(peers []bgp.PeerStatus) {
 	before := r.sessions
-	r.sessions = make(map[string]bgp.PeerStatus, len(peers))
+	r.sessions = make(map[bgp.SessionKey]bgp.PeerStatus, len(peers))
 	for _, p := range peers {
-		r.sessions[p.Name] = p
-		switch was, is := before[p.Name].State == bgp.Established, p.State == bgp.Established; {
+		r.sessions[p.Key] = p
+		switch was, is := before[p.Key].State == bgp.Established, p.State == bgp.Established; {
 		case is && !was:
-			r.events.SessionEstablished(peerOf(p.Name), p.Address)
+			r.events.SessionEstablished(p.Key.Peer, p.Address)
 		case was && !is:
-			r.events.SessionLost(peerOf(p.Name), p.Address, cmp.Or(p.Error, "no reason is known"))
+			r.events.SessionLost(p.Key.Peer, p.Address, cmp.Or(p.Error, "no reason is known"))
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(before)) {
-		if _, there := r.sessions[name]; !there && before[name].State == bgp.Established {
-			r.events.SessionClosed(peerOf(name), before[name].Address, r.closeReason())
+	for _, key := range slices.SortedFunc(maps.Keys(before), bgp.SessionKey.Compare) {
+		if _, there := r.sessions[key]; !there && before[key].State == bgp.Established {
+			r.events.SessionClosed(key.Peer, before[key].Address, r.closeReason())
 		}
 	}
 }

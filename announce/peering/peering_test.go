@@ -44,9 +44,14 @@ func newReporter() (*Peering, *diary) {
 	return &Peering{node: "n1", events: told, coupling: newCoupling(false)}, told
 }
 
+// gateway is the key of a session with a router of a default route.
+func gateway(peer, address string) bgp.SessionKey {
+	return bgp.SessionKey{Peer: peer, Gateway: netip.MustParseAddr(address)}
+}
+
 func TestSessionsThatComeAndGoAreEvents(t *testing.T) {
 	r, told := newReporter()
-	tor := bgp.PeerStatus{Name: "tor@10.0.0.1", Address: netip.MustParseAddr("10.0.0.1"), State: bgp.Connect}
+	tor := bgp.PeerStatus{Key: gateway("tor", "10.0.0.1"), Address: netip.MustParseAddr("10.0.0.1"), State: bgp.Connect}
 	expect := func(want ...string) {
 		t.Helper()
 		if !slices.Equal(told.entries, want) {
@@ -85,9 +90,9 @@ func TestAnAnnouncerRecordsItsSessions(t *testing.T) {
 	r.refused = []plan.Refusal{{Peer: "a", Sentence: "there is no Secret"}}
 	since := time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
 	status := r.status([]bgp.PeerStatus{
-		{Name: "tor@10.0.0.2", Address: netip.MustParseAddr("10.0.0.2"), State: bgp.OpenSent, Since: since, Error: "silent"},
-		{Name: "tor@10.0.0.1", Address: netip.MustParseAddr("10.0.0.1"), State: bgp.Established, Since: since, Prefixes: 7},
-		{Name: "found", State: bgp.Connect},
+		{Key: gateway("tor", "10.0.0.2"), Address: netip.MustParseAddr("10.0.0.2"), State: bgp.OpenSent, Since: since, Error: "silent"},
+		{Key: gateway("tor", "10.0.0.1"), Address: netip.MustParseAddr("10.0.0.1"), State: bgp.Established, Since: since, Prefixes: 7},
+		{Key: bgp.SessionKey{Peer: "found"}, State: bgp.Connect},
 	}, since)
 	var got []string
 	for _, s := range status.Peers {
@@ -142,7 +147,7 @@ func TestMetricsTellOfSessionsAndOfThoseThatAreRefused(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	stopped := make(chan error)
 	go func() { stopped <- speaker.Run(ctx) }()
-	speaker.Set(map[string]bgp.Peer{"tor@192.0.2.1": {}}, nil)
+	speaker.Set(map[bgp.SessionKey]bgp.Peer{gateway("tor", "192.0.2.1"): {}}, nil)
 	for speaker.Peers()[0].Error == "" {
 		<-speaker.Changed()
 	}

@@ -22,9 +22,9 @@ type BGPPlanner struct {
 	bgpPolicy
 	shutdown gracefulShutdown
 	planned  bool
-	sessions map[string]bgp.Peer
+	sessions map[bgp.SessionKey]bgp.Peer
 	// bfd are for the sessions whose path is to be watched.
-	bfd      map[string]BFDSettings
+	bfd      map[bgp.SessionKey]BFDSettings
 	refusals []Refusal
 	// ribs are what the node says, by BGPPeer.
 	ribs map[string]*adjRIBOut
@@ -49,12 +49,12 @@ func NewBGPPlanner(view *View, node string) *BGPPlanner {
 
 // BGPPlan is what the planner's node is to say. Its maps and slices must not be modified.
 type BGPPlan struct {
-	// Peers are the sessions, by name, and Routes what is announced on each of them, in the order of the prefixes. What has
+	// Peers are the sessions, and Routes what is announced on each of them, in the order of the prefixes. What has
 	// not changed since the last plan is the same slice.
-	Peers  map[string]bgp.Peer
-	Routes map[string][]bgp.Route
-	// BFD are for the sessions whose path is to be watched by BFD, by name.
-	BFD map[string]BFDSettings
+	Peers  map[bgp.SessionKey]bgp.Peer
+	Routes map[bgp.SessionKey][]bgp.Route
+	// BFD are for the sessions whose path is to be watched by BFD.
+	BFD map[bgp.SessionKey]BFDSettings
 	// Refused are the BGPPeers that are for the node but without a session, by name.
 	Refused []Refusal
 	// Draining says that the node takes leave: what it has no session for any more is on purpose.
@@ -101,7 +101,7 @@ func (p *BGPPlanner) Plan(now time.Time) BGPPlan {
 	plan := BGPPlan{
 		Peers:    p.sessions,
 		BFD:      p.bfd,
-		Routes:   make(map[string][]bgp.Route, len(p.sessions)),
+		Routes:   make(map[bgp.SessionKey][]bgp.Route, len(p.sessions)),
 		Refused:  p.refusals,
 		Draining: stage != inService,
 		Changed:  changed,
@@ -123,7 +123,7 @@ func (p *BGPPlanner) Plan(now time.Time) BGPPlan {
 func (p *BGPPlanner) rebuild(own *node) {
 	p.bgpPolicy = newBGPPolicy(p.view)
 	before := p.ribs
-	p.sessions, p.bfd, p.refusals, p.ribs = map[string]bgp.Peer{}, map[string]BFDSettings{}, nil, map[string]*adjRIBOut{}
+	p.sessions, p.bfd, p.refusals, p.ribs = map[bgp.SessionKey]bgp.Peer{}, map[bgp.SessionKey]BFDSettings{}, nil, map[string]*adjRIBOut{}
 	p.entries, p.members, p.weights = map[netip.Addr][]int{}, map[netip.Prefix][]tally{}, map[netip.Addr]int{}
 	if own == nil {
 		return
@@ -150,8 +150,8 @@ func (p *BGPPlanner) rebuildSessions(own *node) {
 		}
 		sessions, refusal := r.sessions(p.node, own, p.gateways, p.view.passwords)
 		s := newAdjRIBOut(p, r)
-		for _, name := range slices.Sorted(maps.Keys(sessions)) {
-			session := sessions[name]
+		for _, key := range slices.SortedFunc(maps.Keys(sessions), bgp.SessionKey.Compare) {
+			session := sessions[key]
 			// A router tells its neighbors apart by their addresses.
 			ends := bgp.Peer{Address: session.Address, Interface: session.Interface, Port: session.Port, Source: session.Source}
 			if older, known := taken[ends]; known {
@@ -159,13 +159,13 @@ func (p *BGPPlanner) rebuildSessions(own *node) {
 				continue
 			}
 			taken[ends] = r.name
-			p.sessions[name] = session
+			p.sessions[key] = session
 			if r.profile != "" {
 				detection := p.view.bfdSettings(r.profile)
 				detection.Age = age
-				p.bfd[name] = detection
+				p.bfd[key] = detection
 			}
-			s.sessions = append(s.sessions, name)
+			s.sessions = append(s.sessions, key)
 		}
 		if refusal != "" {
 			p.refusals = append(p.refusals, Refusal{r.name, refusal})

@@ -12,8 +12,8 @@ import (
 // adjRIBOut is what a node says to the routers of one BGPPeer.
 type adjRIBOut struct {
 	peer *bgpPeer
-	// sessions that say it, by name.
-	sessions []string
+	// sessions that say it.
+	sessions []bgp.SessionKey
 	// selects has for each advertisement whether it is for the router.
 	selects []bool
 	leaving bool

@@ -6,6 +6,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/clarionlb/clarion/announce/bgp"
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
@@ -16,7 +17,7 @@ func TestAPlanSaysHowPathsAreToBeWatched(t *testing.T) {
 	r.peer("unwatched", nil)
 	expect := func(when string, want BFDSettings) {
 		t.Helper()
-		if got := r.plan().BFD; len(got) != 1 || got["tor"] != want {
+		if got := r.plan().BFD; len(got) != 1 || got[bgp.SessionKey{Peer: "tor"}] != want {
 			t.Errorf("%s: %+v, want %+v", when, got, want)
 		}
 	}

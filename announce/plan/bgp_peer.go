@@ -115,8 +115,8 @@ func olderBGPPeer(a, b *bgpPeer) int {
 	return cmp.Or(cmp.Compare(a.created, b.created), cmp.Compare(a.name, b.name))
 }
 
-// sessions are those of a node with the router, by their names. If there are none, the sentence says why.
-func (r *bgpPeer) sessions(name string, n *node, gateways []netip.Addr, passwords map[string]string) (map[string]bgp.Peer, string) {
+// sessions are those of a node with the router, by their keys. If there are none, the sentence says why.
+func (r *bgpPeer) sessions(name string, n *node, gateways []netip.Addr, passwords map[string]string) (map[bgp.SessionKey]bgp.Peer, string) {
 	session := r.session
 	if !session.RouterID.IsValid() {
 		session.RouterID = routerID(name, n)
@@ -135,9 +135,9 @@ func (r *bgpPeer) sessions(name string, n *node, gateways []netip.Addr, password
 		if err := session.Validate(); err != nil {
 			return nil, err.Error()
 		}
-		return map[string]bgp.Peer{r.name: session}, ""
+		return map[bgp.SessionKey]bgp.Peer{{Peer: r.name}: session}, ""
 	}
-	sessions := map[string]bgp.Peer{}
+	sessions := map[bgp.SessionKey]bgp.Peer{}
 	for _, gateway := range gateways {
 		if gateway.Is4() != (r.gateway == corev1.IPv4Protocol) {
 			continue
@@ -146,7 +146,7 @@ func (r *bgpPeer) sessions(name string, n *node, gateways []netip.Addr, password
 		if err := session.Validate(); err != nil {
 			return nil, err.Error()
 		}
-		sessions[r.name+"@"+gateway.String()] = session // no name has that sign
+		sessions[bgp.SessionKey{Peer: r.name, Gateway: gateway}] = session
 	}
 	if len(sessions) == 0 {
 		return nil, fmt.Sprintf("the node has no default route by way of an %s router", r.gateway)

@@ -88,9 +88,9 @@ func (r *rack) plan() BGPPlan { return r.planner.Plan(r.now) }
 // says is what the node says, as text: a line for every session, route and refusal.
 func (p BGPPlan) says() string {
 	var lines []string
-	for _, name := range slices.Sorted(maps.Keys(p.Peers)) {
-		lines = append(lines, name)
-		for _, route := range p.Routes[name] {
+	for _, key := range slices.SortedFunc(maps.Keys(p.Peers), bgp.SessionKey.Compare) {
+		lines = append(lines, key.String())
+		for _, route := range p.Routes[key] {
 			lines = append(lines, "  "+route.Prefix.String()+saysOf(route.Attributes))
 		}
 	}
@@ -278,11 +278,11 @@ func TestParametersOfASession(t *testing.T) {
 		Password: "secret", SecurityHops: 1, MaxPrefixes: 10,
 		HoldTime: 9 * time.Second, ConnectTime: 2 * time.Second, RestartTime: 2 * time.Minute,
 	}
-	if got := r.plan().Peers["tor"]; got != want {
+	if got := r.plan().Peers[bgp.SessionKey{Peer: "tor"}]; got != want {
 		t.Errorf("session %+v, want %+v", got, want)
 	}
 	r.node("n1", func(n *corev1.Node) { n.Status.Addresses = nil })
-	if got := r.plan().Peers["tor"].RouterID; !got.Is4() || got.IsUnspecified() {
+	if got := r.plan().Peers[bgp.SessionKey{Peer: "tor"}].RouterID; !got.Is4() || got.IsUnspecified() {
 		t.Errorf("router ID %s of a node without an IPv4 address", got)
 	}
 }
@@ -434,9 +434,9 @@ func TestWhatHasNotChangedIsTheSameInMemory(t *testing.T) {
 	first := r.plan()
 	r.view.SetCommunity("any", &v1alpha1.Community{})
 	second := r.plan()
-	for name, routes := range first.Routes {
-		if &routes[0] != &second.Routes[name][0] {
-			t.Errorf("the routes of %s are made anew", name)
+	for key, routes := range first.Routes {
+		if &routes[0] != &second.Routes[key][0] {
+			t.Errorf("the routes of %s are made anew", key)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 
+	"github.com/clarionlb/clarion/announce/bgp"
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
@@ -68,7 +69,7 @@ func TestARouteWeighsAsMuchAsTheNodeHasEndpoints(t *testing.T) {
 }
 
 func TestAnEndpointThatComesOrGoesChangesTheRoutesOfItsServiceAlone(t *testing.T) {
-	r := newRack()
+	r, tor := newRack(), bgp.SessionKey{Peer: "tor"}
 	r.advertise("weights", perEndpoint)
 	r.service(local(serviceObject("web", "192.168.10.1")))
 	r.service(local(serviceObject("dns", "192.168.10.2")))
@@ -77,10 +78,10 @@ func TestAnEndpointThatComesOrGoesChangesTheRoutesOfItsServiceAlone(t *testing.T
 	for _, nodes := range [][]string{{"n1", "n1"}, {"n1"}, {"n1", "n1", "n1"}} {
 		r.endpoints("web", nodes...)
 		plan := r.plan()
-		if !plan.Changed || plan.Routes["tor"][0].Attributes == before.Routes["tor"][0].Attributes {
+		if !plan.Changed || plan.Routes[tor][0].Attributes == before.Routes[tor][0].Attributes {
 			t.Errorf("with endpoints on %s, web is announced as before", nodes)
 		}
-		if plan.Routes["tor"][1] != before.Routes["tor"][1] {
+		if plan.Routes[tor][1] != before.Routes[tor][1] {
 			t.Errorf("with endpoints on %s, dns is announced otherwise", nodes)
 		}
 		before = plan
@@ -90,7 +91,7 @@ func TestAnEndpointThatComesOrGoesChangesTheRoutesOfItsServiceAlone(t *testing.T
 		t.Error("endpoints on another node change what this one says")
 	}
 	r.node("n1", func(n *corev1.Node) { n.Labels["any"] = "label" })
-	if plan := r.plan(); &plan.Routes["tor"][0] != &before.Routes["tor"][0] {
+	if plan := r.plan(); &plan.Routes[tor][0] != &before.Routes[tor][0] {
 		t.Error("routes that say the same are made anew")
 	}
 }

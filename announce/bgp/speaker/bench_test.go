@@ -73,11 +73,11 @@ func BenchmarkSet(b *testing.B) {
 		}
 	}
 	peers := stubs(b, reader, reader)
-	rs, changed := map[string][]bgp.Route{}, map[string][]bgp.Route{}
-	for name := range peers {
-		rs[name] = block(count, nil)
-		changed[name] = slices.Clone(rs[name])
-		changed[name][count/2].Attributes = &bgp.Attributes{Prepend: 1}
+	rs, changed := map[bgp.SessionKey][]bgp.Route{}, map[bgp.SessionKey][]bgp.Route{}
+	for key := range peers {
+		rs[key] = block(count, nil)
+		changed[key] = slices.Clone(rs[key])
+		changed[key][count/2].Attributes = &bgp.Attributes{Prepend: 1}
 	}
 	s.Set(peers, rs)
 	updates := func() (sent uint64) {
@@ -86,8 +86,8 @@ func BenchmarkSet(b *testing.B) {
 		}
 		return sent
 	}
-	for name := range peers {
-		eventually(b, "all routes", func() (bool, any) { return status(s, name).Prefixes == count, status(s, name) })
+	for key := range peers {
+		eventually(b, "all routes", func() (bool, any) { return status(s, key.Peer).Prefixes == count, status(s, key.Peer) })
 	}
 	b.Run("unchanged", func(b *testing.B) {
 		before := updates()
@@ -98,7 +98,7 @@ func BenchmarkSet(b *testing.B) {
 		before := updates()
 		measure(b, func(n int) {
 			was := updates()
-			s.Set(peers, []map[string][]bgp.Route{changed, rs}[n%2])
+			s.Set(peers, []map[bgp.SessionKey][]bgp.Route{changed, rs}[n%2])
 			for updates() < was+uint64(len(peers)) {
 				time.Sleep(10 * time.Microsecond)
 			}
@@ -165,20 +165,20 @@ func BenchmarkMemory(b *testing.B) {
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			peers := stubs(b, slices.Repeat([]func(net.Conn){c.serve}, count)...)
-			rs := map[string][]bgp.Route{}
+			rs := map[bgp.SessionKey][]bgp.Route{}
 			shared := block(c.routes, nil)
-			for name, p := range peers {
+			for key, p := range peers {
 				p.HoldTime = time.Minute
-				peers[name] = p
-				rs[name] = shared
+				peers[key] = p
+				rs[key] = shared
 			}
 			before, goroutines := heap(), runtime.NumGoroutine()
 			s := newSpeaker(b, false)
 			stop := run(b, s)
 			s.Set(peers, rs)
-			for name := range peers {
+			for key := range peers {
 				eventually(b, "the session", func() (bool, any) {
-					p := status(s, name)
+					p := status(s, key.Peer)
 					return p.State == c.state && p.Prefixes == c.routes, p
 				})
 			}

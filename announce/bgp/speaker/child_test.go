@@ -18,8 +18,8 @@ const envSpeaker = "CLARION_TEST_SPEAKER"
 // child is what a Speaker in a process of its own does.
 type child struct {
 	Restarted bool
-	Peers     map[string]bgp.Peer
-	Routes    map[string][]bgp.Route
+	Peer      bgp.Peer
+	Routes    []bgp.Route
 }
 
 // runChild runs one until it is killed, or has nobody any more who would.
@@ -29,7 +29,7 @@ func runChild(what string) {
 		panic(err)
 	}
 	s := New(Config{Restarted: c.Restarted})
-	s.Set(c.Peers, c.Routes)
+	s.Set(alone(c.Peer), say(c.Routes))
 	go func() {
 		io.Copy(io.Discard, os.Stdin)
 		os.Exit(0)
@@ -71,7 +71,7 @@ func (c child) process(t *testing.T) (kill func()) {
 func TestAKilledSpeakerLeavesTheRoutersKernelUntouched(t *testing.T) {
 	t.Parallel()
 	r := newRouter(t, plain()...)
-	c := child{Peers: alone(r.graceful()), Routes: say(both)}
+	c := child{Peer: r.graceful(), Routes: both}
 	kill := c.process(t)
 	want := map[string]string{"198.51.100.1/32": "NODE", "2001:db8:ff::1/128": "NODE6"}
 	r.has(want)

@@ -12,14 +12,14 @@ func TestASessionThatIsHeldWaitsAndIsLostByIt(t *testing.T) {
 	t.Parallel()
 	r := newRouter(t, plain()...)
 	s := newSpeaker(t, false)
-	s.Suspend(map[string]string{"tor": "not yet"})
+	s.Suspend(map[bgp.SessionKey]string{key("tor"): "not yet"})
 	run(t, s)
 	s.Set(alone(r.peer()), say(both))
 	eventually(t, "the reason in the status", func() (bool, any) {
 		p := status(s, "tor")
 		return p.Error == "not yet" && p.Address == r.v4, p
 	})
-	s.Suspend(map[string]string{"tor": "still not"})
+	s.Suspend(map[bgp.SessionKey]string{key("tor"): "still not"})
 	eventually(t, "the other reason in the status", func() (bool, any) {
 		p := status(s, "tor")
 		return p.Error == "still not", p
@@ -27,7 +27,7 @@ func TestASessionThatIsHeldWaitsAndIsLostByIt(t *testing.T) {
 	s.Suspend(nil)
 	r.has(map[string]string{"198.51.100.1/32": "NODE", "2001:db8:ff::1/128": "NODE6"})
 	established(t, s, "tor")
-	s.Suspend(map[string]string{"tor": "not any more", "other": "whatever"})
+	s.Suspend(map[bgp.SessionKey]string{key("tor"): "not any more", key("other"): "whatever"})
 	r.has(nil)
 	eventually(t, "the reason in the status", func() (bool, any) {
 		p := status(s, "tor")
@@ -46,8 +46,8 @@ func TestASessionThatIsBrokenIsLostAlsoForARouterThatWouldKeepItsRoutes(t *testi
 	s := newSpeaker(t, false)
 	run(t, s)
 	s.Set(alone(r.graceful()), nil)
-	s.Reset("tor", "there is nothing to break yet")
-	s.Reset("other", "there is no such session")
+	s.Reset(key("tor"), "there is nothing to break yet")
+	s.Reset(key("other"), "there is no such session")
 	established(t, s, "tor")
 	s.Set(alone(r.graceful()), say(both))
 	r.has(map[string]string{"198.51.100.1/32": "NODE", "2001:db8:ff::1/128": "NODE6"})
@@ -55,7 +55,7 @@ func TestASessionThatIsBrokenIsLostAlsoForARouterThatWouldKeepItsRoutes(t *testi
 		t.Errorf("a session was lost: %+v", p)
 	}
 	gone := r.changes()
-	s.Reset("tor", "the path is dead")
+	s.Reset(key("tor"), "the path is dead")
 	for u := range gone {
 		if u.Type == unix.RTM_DELROUTE {
 			break

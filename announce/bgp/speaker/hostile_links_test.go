@@ -14,7 +14,7 @@ func TestAConnectionOfWhichOnlyOneEndIsLeftIsGivenUp(t *testing.T) {
 	r := newRouter(t, plain()...)
 	cut := "table inet cut { chain in { type filter hook input priority 0; tcp dport 179 drop; }; " +
 		"chain out { type filter hook output priority 0; tcp sport 179 drop; }; }"
-	beside(t, map[string]bgp.Peer{"cut": r.peer()}, func(s *Speaker) {
+	beside(t, map[bgp.SessionKey]bgp.Peer{key("cut"): r.peer()}, func(s *Speaker) {
 		established(t, s, "cut")
 		r.in(func() error { return nft(cut) })
 		r.stopBGP()
@@ -34,7 +34,7 @@ func TestALinkThatFlapsIsNoTroubleToOthers(t *testing.T) {
 	r := newRouter(t, "neighbor NODE remote-as 65000", "address-family ipv4 unicast", "neighbor NODE activate", "exit-address-family")
 	link, err := r.nl.LinkByName("lan")
 	must(t, err)
-	beside(t, map[string]bgp.Peer{"flapping": r.peer()}, func(s *Speaker) {
+	beside(t, map[bgp.SessionKey]bgp.Peer{key("flapping"): r.peer()}, func(s *Speaker) {
 		for range 2 {
 			established(t, s, "flapping")
 			before := status(s, "flapping").Flaps

@@ -18,17 +18,17 @@ import (
 
 // beside runs a Speaker with peers that are not what they should be and a router that is, and checks that the latter has one
 // session all the time and learns what it is told.
-func beside(t *testing.T, peers map[string]bgp.Peer, during func(s *Speaker)) {
+func beside(t *testing.T, peers map[bgp.SessionKey]bgp.Peer, during func(s *Speaker)) {
 	t.Helper()
 	good := newRouter(t, plain()...)
 	s := newSpeaker(t, false)
 	stop := run(t, s)
 	all := maps.Clone(peers)
-	all["good"] = good.peer()
+	all[key("good")] = good.peer()
 	tell := func(prefix string) {
-		told := map[string][]bgp.Route{}
-		for name := range all {
-			told[name] = routes(nil, prefix)
+		told := map[bgp.SessionKey][]bgp.Route{}
+		for key := range all {
+			told[key] = routes(nil, prefix)
 		}
 		s.Set(all, told)
 		good.has(map[string]string{prefix: "NODE"})
@@ -36,7 +36,7 @@ func beside(t *testing.T, peers map[string]bgp.Peer, during func(s *Speaker)) {
 	tell("198.51.100.1/32")
 	during(s)
 	tell("198.51.100.2/32")
-	s.Set(map[string]bgp.Peer{"good": good.peer()}, map[string][]bgp.Route{"good": routes(nil, "198.51.100.3/32")})
+	s.Set(map[bgp.SessionKey]bgp.Peer{key("good"): good.peer()}, map[bgp.SessionKey][]bgp.Route{key("good"): routes(nil, "198.51.100.3/32")})
 	good.has(map[string]string{"198.51.100.3/32": "NODE"})
 	eventually(t, "the others to be gone", func() (bool, any) { return len(s.Peers()) == 1, s.Peers() })
 	if n := good.neighbor(good.node4.String()); n.State != "Established" || n.Established != 1 {
@@ -78,7 +78,7 @@ func TestARouterThatStopsReadingHoldsUpNobodyAndIsGivenUp(t *testing.T) {
 		}
 	}), func(s *Speaker) {
 		established(t, s, "stub-0")
-		n := s.neighbors["stub-0"]
+		n := s.neighbors[key("stub-0")]
 		// What is said becomes more than fits into all buffers on the way.
 		said := uint32(0)
 		eventually(t, "the router given up", func() (bool, any) {

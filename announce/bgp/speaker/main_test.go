@@ -73,10 +73,13 @@ func newSpeaker(t testing.TB, restarted bool) *Speaker {
 	return New(Config{Restarted: restarted})
 }
 
+// key is that of the session with a peer of this name.
+func key(name string) bgp.SessionKey { return bgp.SessionKey{Peer: name} }
+
 // status returns what a Speaker says of a peer.
 func status(s *Speaker, name string) bgp.PeerStatus {
 	for _, p := range s.Peers() {
-		if p.Name == name {
+		if p.Key == key(name) {
 			return p
 		}
 	}

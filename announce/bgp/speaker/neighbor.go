@@ -18,7 +18,7 @@ import (
 // neighbor keeps up the session with one router.
 type neighbor struct {
 	speaker *Speaker
-	name    string
+	key     bgp.SessionKey
 	logger  klog.Logger
 	wake    notify.Signal
 	// running is guarded by the Speaker.
@@ -40,14 +40,14 @@ type neighbor struct {
 	restarted bool
 }
 
-func newNeighbor(s *Speaker, name string) *neighbor {
+func newNeighbor(s *Speaker, key bgp.SessionKey) *neighbor {
 	return &neighbor{
 		speaker:   s,
-		name:      name,
-		logger:    klog.LoggerWithValues(s.config.Logger, "peer", name),
+		key:       key,
+		logger:    klog.LoggerWithValues(s.config.Logger, "peer", key),
 		wake:      notify.New(),
-		held:      s.held[name],
-		status:    bgp.PeerStatus{Name: name, State: bgp.Idle, Since: time.Now()},
+		held:      s.held[key],
+		status:    bgp.PeerStatus{Key: key, State: bgp.Idle, Since: time.Now()},
 		restarted: s.config.Restarted,
 	}
 }
@@ -146,7 +146,7 @@ func (n *neighbor) forget() bool {
 	if peer, _, _ := n.wanted(); peer != nil {
 		return false
 	}
-	delete(n.speaker.neighbors, n.name)
+	delete(n.speaker.neighbors, n.key)
 	n.note(func(*bgp.PeerStatus) {})
 	return true
 }

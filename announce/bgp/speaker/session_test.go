@@ -29,9 +29,11 @@ func activate(neighbor string) []string {
 }
 
 // alone is what is set for one peer.
-func alone(p bgp.Peer) map[string]bgp.Peer { return map[string]bgp.Peer{"tor": p} }
+func alone(p bgp.Peer) map[bgp.SessionKey]bgp.Peer { return map[bgp.SessionKey]bgp.Peer{key("tor"): p} }
 
-func say(rs []bgp.Route) map[string][]bgp.Route { return map[string][]bgp.Route{"tor": rs} }
+func say(rs []bgp.Route) map[bgp.SessionKey][]bgp.Route {
+	return map[bgp.SessionKey][]bgp.Route{key("tor"): rs}
+}
 
 func TestRoutesReachTheKernelOfTheRouterAndLeaveIt(t *testing.T) {
 	t.Parallel()
@@ -145,7 +147,7 @@ func TestOneNodeIsSeveralToSeveralRouters(t *testing.T) {
 	run(t, s)
 	pa, pb := a.peer(), b.peer()
 	pb.LocalASN, pb.RouterID = 4200000001, netip.MustParseAddr("192.0.2.3")
-	s.Set(map[string]bgp.Peer{"a": pa, "b": pb}, map[string][]bgp.Route{"a": routes(nil, "198.51.100.1/32"), "b": routes(nil, "198.51.100.2/32")})
+	s.Set(map[bgp.SessionKey]bgp.Peer{key("a"): pa, key("b"): pb}, map[bgp.SessionKey][]bgp.Route{key("a"): routes(nil, "198.51.100.1/32"), key("b"): routes(nil, "198.51.100.2/32")})
 	a.has(map[string]string{"198.51.100.1/32": "NODE"})
 	b.has(map[string]string{"198.51.100.2/32": "NODE"})
 	if n := a.neighbor(a.node4.String()); n.RemoteAS != 65000 || n.RemoteRouterID != "192.0.2.2" {
@@ -163,14 +165,14 @@ func TestAPasswordIsChangedWithoutRestartingOtherSessions(t *testing.T) {
 	run(t, s)
 	pa, pb := a.peer(), b.peer()
 	pa.Password, pb.Password = "first", "other"
-	rs := map[string][]bgp.Route{"a": routes(nil, "198.51.100.1/32"), "b": routes(nil, "198.51.100.1/32")}
-	s.Set(map[string]bgp.Peer{"a": pa, "b": pb}, rs)
+	rs := map[bgp.SessionKey][]bgp.Route{key("a"): routes(nil, "198.51.100.1/32"), key("b"): routes(nil, "198.51.100.1/32")}
+	s.Set(map[bgp.SessionKey]bgp.Peer{key("a"): pa, key("b"): pb}, rs)
 	a.has(map[string]string{"198.51.100.1/32": "NODE"})
 	b.has(map[string]string{"198.51.100.1/32": "NODE"})
 
 	a.configure("router bgp 65001", a.name("neighbor NODE password second"))
 	pa.Password = "second"
-	s.Set(map[string]bgp.Peer{"a": pa, "b": pb}, rs)
+	s.Set(map[bgp.SessionKey]bgp.Peer{key("a"): pa, key("b"): pb}, rs)
 	eventually(t, "a second session with a", func() (bool, any) {
 		n := a.neighbor(a.node4.String())
 		return n.State == "Established" && n.Established == 2, n
@@ -284,13 +286,13 @@ func TestTheRouterMaySpeakOfTheSamePrefix(t *testing.T) {
 	b := newRouter(t, plain()...)
 	s := newSpeaker(t, false)
 	run(t, s)
-	peers := map[string]bgp.Peer{"a": a.peer(), "b": b.peer()}
+	peers := map[bgp.SessionKey]bgp.Peer{key("a"): a.peer(), key("b"): b.peer()}
 	s.Set(peers, nil)
 	established(t, s, "a")
 	established(t, s, "b")
 	// Ours must be announced, also to the one that says it is better, and theirs not be passed on.
 	rs := routes(nil, "198.51.100.1/32", "198.51.100.2/32")
-	s.Set(peers, map[string][]bgp.Route{"a": rs, "b": rs})
+	s.Set(peers, map[bgp.SessionKey][]bgp.Route{key("a"): rs, key("b"): rs})
 	b.has(map[string]string{"198.51.100.1/32": "NODE", "198.51.100.2/32": "NODE"})
 	eventually(t, "two paths at a", func() (bool, any) {
 		ps := a.paths("198.51.100.1/32")
@@ -331,7 +333,7 @@ func TestAPeerThatCannotBeHonouredSaysSoAndTheOthersWork(t *testing.T) {
 	run(t, s)
 	bad := r.peer()
 	bad.MultihopTTL, bad.SecurityHops = 2, 1
-	s.Set(map[string]bgp.Peer{"bad": bad, "good": r.peer()}, map[string][]bgp.Route{"good": routes(nil, "198.51.100.1/32")})
+	s.Set(map[bgp.SessionKey]bgp.Peer{key("bad"): bad, key("good"): r.peer()}, map[bgp.SessionKey][]bgp.Route{key("good"): routes(nil, "198.51.100.1/32")})
 	r.has(map[string]string{"198.51.100.1/32": "NODE"})
 	if p := status(s, "bad"); p.State != bgp.Idle || p.Error != bad.Validate().Error() {
 		t.Errorf("%+v", p)

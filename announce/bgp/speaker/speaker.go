@@ -30,8 +30,8 @@ type Speaker struct {
 	wake    notify.Signal
 
 	mu        sync.Mutex
-	neighbors map[string]*neighbor
-	held      map[string]string
+	neighbors map[bgp.SessionKey]*neighbor
+	held      map[bgp.SessionKey]string
 	excuse    string
 	leaving   string
 }
@@ -42,11 +42,11 @@ func New(config Config) *Speaker {
 		config:    config,
 		changed:   notify.New(),
 		wake:      notify.New(),
-		neighbors: map[string]*neighbor{},
+		neighbors: map[bgp.SessionKey]*neighbor{},
 	}
 }
 
-// Set says which routers to speak with, by a name for each, and which routes each is told. It replaces what was set before:
+// Set says which routers to speak with, by a key for each, and which routes each is told. It replaces what was set before:
 // sessions whose Peer is the same are left alone, and of the routes only the differences go over the wire. It does not wait
 // for any of that.
 //
@@ -55,21 +55,21 @@ func New(config Config) *Speaker {
 //
 // Before the first Set no router is dialled. It should come when the routes are complete: a router that has kept the routes
 // of an earlier session drops those that it is not told again.
-func (s *Speaker) Set(peers map[string]bgp.Peer, routes map[string][]bgp.Route) {
+func (s *Speaker) Set(peers map[bgp.SessionKey]bgp.Peer, routes map[bgp.SessionKey][]bgp.Route) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	fresh := false
-	for name, peer := range peers {
-		n := s.neighbors[name]
+	for key, peer := range peers {
+		n := s.neighbors[key]
 		if n == nil {
-			n = newNeighbor(s, name)
-			s.neighbors[name] = n
+			n = newNeighbor(s, key)
+			s.neighbors[key] = n
 			fresh = true
 		}
-		n.set(peer, routes[name])
+		n.set(peer, routes[key])
 	}
-	for name, n := range s.neighbors {
-		if _, ok := peers[name]; !ok {
+	for key, n := range s.neighbors {
+		if _, ok := peers[key]; !ok {
 			n.leave(s.excuse)
 		}
 	}
@@ -103,29 +103,29 @@ func (s *Speaker) lastWord() (reason string, keep bool) {
 // Suspend keeps the sessions of these names closed until it is called without them: something that BGP does not see has to be well
 // first. For each it is told what, as a sentence. Those that are established are lost by that. Called before Set, it holds
 // sessions from their beginning.
-func (s *Speaker) Suspend(held map[string]string) {
+func (s *Speaker) Suspend(held map[bgp.SessionKey]string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if maps.Equal(held, s.held) {
 		return
 	}
 	s.held = maps.Clone(held)
-	for name, n := range s.neighbors {
-		n.hold(held[name])
+	for key, n := range s.neighbors {
+		n.hold(held[key])
 	}
 }
 
 // Reset has a session lost that is established, because of something that BGP does not see, with a sentence that says what. The
 // router is told, if it can be, so that it does not keep the routes either; and it is dialled again as after any other loss.
-func (s *Speaker) Reset(name, why string) {
+func (s *Speaker) Reset(key bgp.SessionKey, why string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if n := s.neighbors[name]; n != nil {
+	if n := s.neighbors[key]; n != nil {
 		n.sever(why)
 	}
 }
 
-// Peers returns what is seen on the sessions, in the order of their names.
+// Peers returns what is seen on the sessions, in the order of their keys.
 func (s *Speaker) Peers() []bgp.PeerStatus {
 	s.mu.Lock()
 	neighbors := slices.Collect(maps.Values(s.neighbors))
@@ -136,7 +136,7 @@ func (s *Speaker) Peers() []bgp.PeerStatus {
 			peers = append(peers, status)
 		}
 	}
-	slices.SortFunc(peers, func(a, b bgp.PeerStatus) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(peers, func(a, b bgp.PeerStatus) int { return a.Key.Compare(b.Key) })
 	return peers
 }
 

@@ -132,16 +132,16 @@ func liveUntil(conn net.Conn, ended <-chan struct{}) {
 	}
 }
 
-// stubs puts stubs on a host, one for each of the functions, and returns Peers for them by name.
-func stubs(t testing.TB, serve ...func(net.Conn)) map[string]bgp.Peer {
+// stubs puts stubs on a host, one for each of the functions, and returns Peers for them.
+func stubs(t testing.TB, serve ...func(net.Conn)) map[bgp.SessionKey]bgp.Peer {
 	t.Helper()
 	site := newSite(t)
-	peers := map[string]bgp.Peer{}
+	peers := map[bgp.SessionKey]bgp.Peer{}
 	for i, f := range serve {
 		p := site.peer()
 		p.Port = uint16(1000 + i)
 		site.stub(netip.AddrPortFrom(site.v4, p.Port), f)
-		peers[fmt.Sprintf("stub-%d", i)] = p
+		peers[key(fmt.Sprintf("stub-%d", i))] = p
 	}
 	return peers
 }

@@ -43,18 +43,18 @@ func TestTheRouterSpreadsTrafficByLinkBandwidth(t *testing.T) {
 
 	s := newSpeaker(t, false)
 	run(t, s)
-	peers := map[string]bgp.Peer{}
+	peers := map[bgp.SessionKey]bgp.Peer{}
 	for i, node := range []netip.Addr{r.node4, second} {
 		p := r.peer()
 		p.Source, p.RouterID = node, node
 		p.LocalASN += uint32(i) * 70000 // autonomous systems of 16 and of 32 bits
-		peers[node.String()] = p
+		peers[key(node.String())] = p
 	}
 	expect := func(bandwidth, bandwidth2 float32, weight, weight2 int) {
 		t.Helper()
-		s.Set(peers, map[string][]bgp.Route{
-			r.node4.String(): routes(&bgp.Attributes{LinkBandwidth: bandwidth}, "198.51.100.1/32"),
-			second.String():  routes(&bgp.Attributes{LinkBandwidth: bandwidth2}, "198.51.100.1/32"),
+		s.Set(peers, map[bgp.SessionKey][]bgp.Route{
+			key(r.node4.String()): routes(&bgp.Attributes{LinkBandwidth: bandwidth}, "198.51.100.1/32"),
+			key(second.String()):  routes(&bgp.Attributes{LinkBandwidth: bandwidth2}, "198.51.100.1/32"),
 		})
 		want := map[string]int{r.node4.String(): weight, second.String(): weight2}
 		eventually(t, fmt.Sprintf("the weights %v", want), func() (bool, any) {

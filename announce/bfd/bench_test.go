@@ -20,17 +20,17 @@ func BenchmarkDetection(b *testing.B) {
 
 func detect(b *testing.B, interval time.Duration) {
 	n, sw, router := node(b), newHost(b), newHost(b)
-	must(b, sw.nl.LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "bridge"}}))
-	sw.up("bridge")
-	bridge, err := sw.nl.LinkByName("bridge")
+	must(b, sw.NL.LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "bridge"}}))
+	sw.Up("bridge")
+	bridge, err := sw.NL.LinkByName("bridge")
 	must(b, err)
 	var port netlink.Link
 	for name, h := range map[string]*host{"1": n, "2": router} {
 		cable(b, h, "eth0", sw, name)
-		h.address("eth0", "192.0.2."+name+"/24")
-		port, err = sw.nl.LinkByName(name)
+		h.Address("eth0", "192.0.2."+name+"/24")
+		port, err = sw.NL.LinkByName(name)
 		must(b, err)
-		must(b, sw.nl.LinkSetMaster(port, bridge))
+		must(b, sw.NL.LinkSetMaster(port, bridge))
 	}
 	f := startFRR(router, frrConfig(every(int(interval.Milliseconds()), 3), "192.0.2.1 interface eth0")...)
 	s, _ := speak(b)
@@ -43,11 +43,11 @@ func detect(b *testing.B, interval time.Duration) {
 		})
 		f.awaitPeers("a session in FRR", frrIsUp)
 		begin := time.Now()
-		must(b, sw.nl.LinkSetNoMaster(port)) // neither end loses its carrier
+		must(b, sw.NL.LinkSetNoMaster(port)) // neither end loses its carrier
 		down := expect(b, s, "the end of the session", isDown)[0]
 		silences = append(silences, down.LastDetection)
 		outages = append(outages, time.Since(begin))
-		must(b, sw.nl.LinkSetMaster(port, bridge))
+		must(b, sw.NL.LinkSetMaster(port, bridge))
 	}
 	report(b, "silence", silences)
 	report(b, "outage", outages)

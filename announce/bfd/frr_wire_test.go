@@ -14,10 +14,10 @@ const patient = 30
 func neighbours(t testing.TB) (*host, *host) {
 	n, router := node(t), newHost(t)
 	cable(t, n, "eth0", router, "eth0")
-	n.address("eth0", "192.0.2.1/24")
-	n.address("eth0", "2001:db8::1/64")
-	router.address("eth0", "192.0.2.2/24")
-	router.address("eth0", "2001:db8::2/64")
+	n.Address("eth0", "192.0.2.1/24")
+	n.Address("eth0", "2001:db8::1/64")
+	router.Address("eth0", "192.0.2.2/24")
+	router.Address("eth0", "2001:db8::2/64")
 	return n, router
 }
 
@@ -108,8 +108,8 @@ func TestASessionReachesOverThreeRouters(t *testing.T) {
 	for hop := range 4 {
 		h := newHost(t)
 		cable(t, hosts[hop], "right", h, "left")
-		hosts[hop].address("right", fmt.Sprintf("10.0.%d.1/24", hop))
-		h.address("left", fmt.Sprintf("10.0.%d.2/24", hop))
+		hosts[hop].Address("right", fmt.Sprintf("10.0.%d.1/24", hop))
+		h.Address("left", fmt.Sprintf("10.0.%d.2/24", hop))
 		hosts = append(hosts, h)
 	}
 	for at, h := range hosts {
@@ -236,7 +236,7 @@ func hundredSessions(n *host, profile []string, session Session) (sessions map[s
 	var peers []string
 	for k := range 100 {
 		address := fmt.Sprintf("192.0.2.%d", 100+k)
-		n.address("eth0", address+"/32")
+		n.Address("eth0", address+"/32")
 		peers = append(peers, address+" interface eth0")
 		session.Peer, session.Local = right4, netip.MustParseAddr(address)
 		sessions[address] = session

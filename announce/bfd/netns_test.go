@@ -21,31 +21,24 @@ import (
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 	"k8s.io/klog/v2"
+
+	"github.com/clarionlb/clarion/internal/netnstest"
 )
 
 // programs are what the tests need, and the Debian packages that they come from.
 var programs = map[string]string{"nft": "nftables", "bird": "bird2", "vtysh": "frr", frrDirectory + "bfdd": "frr"}
 
-// TestMain runs the tests in a network namespace of their own, which plays the node and goes when they end.
+// TestMain runs the tests in a network namespace of their own, which plays the node, with what they need installed. Whoever is
+// not root has those run that need neither.
 func TestMain(m *testing.M) {
-	const inside = "CLARION_TEST_IN_NAMESPACE"
-	if os.Getenv(inside) != "" {
-		os.Exit(m.Run())
+	if os.Geteuid() == 0 {
+		if err := install(); err != nil {
+			fmt.Fprintln(os.Stderr, "install what the tests need:", err)
+			os.Exit(1)
+		}
+		os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin")
 	}
-	if err := install(); err != nil {
-		fmt.Fprintln(os.Stderr, "install what the tests need:", err)
-		os.Exit(1)
-	}
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Env = append(os.Environ(), inside+"=1", "PATH="+os.Getenv("PATH")+":/usr/sbin:/sbin")
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
-	runtime.LockOSThread() // the death signal comes when this thread ends
-	if err := cmd.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "tests in a network namespace (they need root):", err)
-		os.Exit(1)
-	}
-	os.Exit(0)
+	netnstest.Main(m.Run)
 }
 
 // install installs the Debian packages that are missing. What they start is of no use and stopped.
@@ -80,68 +73,21 @@ func install() error {
 	return errors.Join(apt("update"), apt(packages...))
 }
 
-// host is another machine: a network namespace.
+// host is a machine.
 type host struct {
-	t  testing.TB
-	ns netns.NsHandle
-	nl *netlink.Handle
+	*netnstest.Host
+	t testing.TB
 }
 
 func newHost(t testing.TB) *host {
 	t.Helper()
-	h := &host{t: t}
-	inThread(t, func() error {
-		var err error
-		if h.ns, err = netns.New(); err != nil {
-			return err
-		}
-		h.nl, err = netlink.NewHandle()
-		return err
-	})
-	t.Cleanup(func() {
-		h.nl.Close()
-		h.ns.Close()
-	})
-	h.up("lo")
-	return h
+	return &host{netnstest.NewHost(t), t}
 }
 
 // node is the machine that the speaker is on.
 func node(t testing.TB) *host {
 	t.Helper()
-	ns, err := netns.Get()
-	must(t, err)
-	nl, err := netlink.NewHandle()
-	must(t, err)
-	h := &host{t: t, ns: ns, nl: nl}
-	t.Cleanup(func() {
-		h.nl.Close()
-		h.ns.Close()
-	})
-	h.up("lo")
-	return h
-}
-
-// inThread runs f on a thread that is thrown away, so that it may leave it in another namespace.
-func inThread(t testing.TB, f func() error) {
-	t.Helper()
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		done <- f()
-	}()
-	must(t, <-done)
-}
-
-// in runs f on the host.
-func (h *host) in(f func() error) {
-	h.t.Helper()
-	inThread(h.t, func() error {
-		if err := netns.Set(h.ns); err != nil {
-			return err
-		}
-		return f()
-	})
+	return &host{netnstest.Node(t), t}
 }
 
 // run runs a command on the host, and returns what it says.
@@ -154,7 +100,7 @@ func (h *host) run(name string, args ...string) string {
 
 func (h *host) try(name string, args ...string) (out string, err error) {
 	h.t.Helper()
-	h.in(func() error {
+	h.In(func() error {
 		var b []byte
 		if b, err = exec.Command(name, args...).CombinedOutput(); err != nil {
 			err = fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, b)
@@ -182,7 +128,7 @@ func (h *host) start(name string, args ...string) *daemon {
 	started := make(chan error)
 	go func() {
 		runtime.LockOSThread() // it must outlive the program, and is then thrown away
-		err := netns.Set(h.ns)
+		err := netns.Set(h.NS)
 		if err == nil {
 			// The host stands for another machine, which has processors of its own.
 			err = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), -20)
@@ -229,38 +175,18 @@ func (d *daemon) kill() {
 	}
 }
 
-func (h *host) up(name string) {
-	h.t.Helper()
-	link, err := h.nl.LinkByName(name)
-	must(h.t, err)
-	must(h.t, h.nl.LinkSetUp(link))
-}
-
-// address gives the interface an address, which can be used at once.
-func (h *host) address(name, prefix string) {
-	h.t.Helper()
-	link, err := h.nl.LinkByName(name)
-	must(h.t, err)
-	addr, err := netlink.ParseAddr(prefix)
-	must(h.t, err)
-	if addr.IP.To4() == nil {
-		addr.Flags = unix.IFA_F_NODAD
-	}
-	must(h.t, h.nl.AddrAdd(link, addr))
-}
-
 // route has the host send what is for a network to a gateway.
 func (h *host) route(to, via string) {
 	h.t.Helper()
 	dst, err := netlink.ParseIPNet(to)
 	must(h.t, err)
-	must(h.t, h.nl.RouteAdd(&netlink.Route{Dst: dst, Gw: netip.MustParseAddr(via).AsSlice()}))
+	must(h.t, h.NL.RouteAdd(&netlink.Route{Dst: dst, Gw: netip.MustParseAddr(via).AsSlice()}))
 }
 
 // forward has the host be a router.
 func (h *host) forward() {
 	h.t.Helper()
-	h.in(func() error { return os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0) })
+	h.In(func() error { return os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0) })
 }
 
 // deaf has what arrives at the host for BFD be dropped, until hear.
@@ -281,29 +207,29 @@ func cable(t testing.TB, a *host, aName string, b *host, bName string) {
 	t.Helper()
 	temporary := fmt.Sprintf("cable%d", cables.Add(1))
 	for _, h := range []*host{a, b} {
-		h.in(func() error { return os.WriteFile("/proc/sys/net/ipv6/conf/default/accept_dad", []byte("0"), 0) })
+		h.In(func() error { return os.WriteFile("/proc/sys/net/ipv6/conf/default/accept_dad", []byte("0"), 0) })
 	}
-	must(t, a.nl.LinkAdd(&netlink.Veth{
+	must(t, a.NL.LinkAdd(&netlink.Veth{
 		LinkAttrs:     netlink.LinkAttrs{Name: temporary},
 		PeerName:      bName,
-		PeerNamespace: netlink.NsFd(b.ns),
+		PeerNamespace: netlink.NsFd(b.NS),
 	}))
-	link, err := a.nl.LinkByName(temporary)
+	link, err := a.NL.LinkByName(temporary)
 	must(t, err)
-	must(t, a.nl.LinkSetName(link, aName))
-	t.Cleanup(func() { a.nl.LinkDel(link) })
-	a.up(aName)
-	b.up(bName)
+	must(t, a.NL.LinkSetName(link, aName))
+	t.Cleanup(func() { a.NL.LinkDel(link) })
+	a.Up(aName)
+	b.Up(bName)
 }
 
 // linkLocal is the link-local address of an interface.
 func (h *host) linkLocal(name string) netip.Addr {
 	h.t.Helper()
-	link, err := h.nl.LinkByName(name)
+	link, err := h.NL.LinkByName(name)
 	must(h.t, err)
 	var addr netip.Addr
 	await(h.t, "a link-local address of "+name, func() bool {
-		addrs, err := h.nl.AddrList(link, unix.AF_INET6)
+		addrs, err := h.NL.AddrList(link, unix.AF_INET6)
 		must(h.t, err)
 		for _, a := range addrs {
 			if a.IP.IsLinkLocalUnicast() && a.Flags&unix.IFA_F_TENTATIVE == 0 {

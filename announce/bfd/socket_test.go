@@ -34,7 +34,7 @@ func (h *host) station(service service, ttl int) *station {
 		family, level = unix.AF_INET6, unix.IPPROTO_IPV6
 		options = map[int]int{unix.IPV6_RECVHOPLIMIT: 1, unix.IPV6_RECVTCLASS: 1, unix.IPV6_UNICAST_HOPS: ttl}
 	}
-	h.in(func() (err error) {
+	h.In(func() (err error) {
 		s.fd, err = unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 		return err
 	})
@@ -142,8 +142,8 @@ func TestLinkLocalNeighboursOfSeveralInterfacesAreToldApart(t *testing.T) {
 	for _, name := range []string{"eth0", "eth1"} {
 		router := newHost(t)
 		cable(t, n, name, router, "eth0")
-		n.address(name, "fe80::1/64")
-		router.address("eth0", "fe80::2/64")
+		n.Address(name, "fe80::1/64")
+		router.Address("eth0", "fe80::2/64")
 		routers = append(routers, router)
 		stations = append(stations, router.station(service{six: true}, 255))
 		sessions[name] = Session{Peer: peer, Local: netip.MustParseAddr("fe80::1"), Interface: name}
@@ -154,7 +154,7 @@ func TestLinkLocalNeighboursOfSeveralInterfacesAreToldApart(t *testing.T) {
 	if first.myDiscriminator == second.myDiscriminator || first.from != second.from {
 		t.Fatalf("received %+v and %+v", first, second)
 	}
-	link, err := routers[1].nl.LinkByName("eth0")
+	link, err := routers[1].NL.LinkByName("eth0")
 	must(t, err)
 	stations[1].send(first.from, link.Attrs().Index, packet{state: Down, multiplier: 3, myDiscriminator: 7, desiredMinTx: time.Second, requiredMinRx: time.Second})
 	expect(t, s, "the second session alone to hear its peer", func(s Status) bool { return (s.State == Init) == (s.Name == "eth1") })
@@ -176,12 +176,12 @@ func TestASessionOutlastsItsInterface(t *testing.T) {
 		return (s.State == Up) == (s.Name == "router") && (s.Err == nil) == (s.Name == "router")
 	}
 	expect(t, s, "a session with FRR", isUp)
-	link, err := n.nl.LinkByName("eth0")
+	link, err := n.NL.LinkByName("eth0")
 	must(t, err)
-	must(t, n.nl.LinkDel(link))
+	must(t, n.NL.LinkDel(link))
 	expect(t, s, "word that the interface is gone", func(s Status) bool { return s.State == Down && s.Err != nil })
 	cable(t, n, "eth0", router, "eth0")
-	n.address("eth0", "192.0.2.1/24")
-	router.address("eth0", "192.0.2.2/24")
+	n.Address("eth0", "192.0.2.1/24")
+	router.Address("eth0", "192.0.2.2/24")
 	expect(t, s, "another session with FRR", isUp)
 }

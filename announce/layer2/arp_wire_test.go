@@ -85,7 +85,7 @@ func TestKernelOfAClientTakesEitherFormOfAnnouncementAtOnce(t *testing.T) {
 			h, names := switched(t, 1)
 			r := respond(t)
 			// A time so long that no entry gets old enough during the test.
-			h.in(func() error {
+			h.In(func() error {
 				return os.WriteFile("/proc/sys/net/ipv4/neigh/br0/locktime", []byte("100000"), 0o644)
 			})
 			r.Set(map[netip.Addr][]string{vip1: names})

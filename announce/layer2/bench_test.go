@@ -96,9 +96,9 @@ func BenchmarkAsk(b *testing.B) {
 		h := newHost(b)
 		name := cable(b, h, "lan")
 		if addresses.has.Is4() {
-			h.address("lan", addresses.has.String()+"/24")
+			h.Address("lan", addresses.has.String()+"/24")
 		} else {
-			h.address("lan", addresses.has.String()+"/64")
+			h.Address("lan", addresses.has.String()+"/64")
 		}
 		links := NewLinks()
 		p := NewProber(links)

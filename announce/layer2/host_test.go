@@ -8,78 +8,19 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
-	"github.com/vishvananda/netns"
-	"golang.org/x/sys/unix"
+
+	"github.com/clarionlb/clarion/internal/netnstest"
 )
 
-// host is another machine: a network namespace.
+// host is another machine.
 type host struct {
-	t  testing.TB
-	ns netns.NsHandle
-	nl *netlink.Handle
+	*netnstest.Host
+	t testing.TB
 }
 
 func newHost(t testing.TB) *host {
 	t.Helper()
-	h := &host{t: t}
-	do(t, func() error {
-		var err error
-		if h.ns, err = netns.New(); err != nil {
-			return err
-		}
-		h.nl, err = netlink.NewHandle()
-		return err
-	})
-	t.Cleanup(func() {
-		h.nl.Close()
-		h.ns.Close()
-	})
-	h.up("lo")
-	return h
-}
-
-// in runs f on the host.
-func (h *host) in(f func() error) {
-	h.t.Helper()
-	must(h.t, h.try(f))
-}
-
-func (h *host) try(f func() error) error {
-	return try(func() error {
-		if err := netns.Set(h.ns); err != nil {
-			return err
-		}
-		return f()
-	})
-}
-
-func (h *host) up(name string) {
-	h.t.Helper()
-	link, err := h.nl.LinkByName(name)
-	if err == nil {
-		err = h.nl.LinkSetUp(link)
-	}
-	if err != nil {
-		h.t.Fatal(err)
-	}
-}
-
-func (h *host) address(name, prefix string) {
-	h.t.Helper()
-	link, err := h.nl.LinkByName(name)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	addr, err := netlink.ParseAddr(prefix)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	if addr.IP.To4() == nil {
-		addr.Flags = unix.IFA_F_NODAD // to be usable at once
-	}
-	if err := h.nl.AddrAdd(link, addr); err != nil {
-		h.t.Fatal(err)
-	}
+	return &host{netnstest.NewHost(t), t}
 }
 
 // neighbour waits until the host has addr in its neighbour table with that hardware address.
@@ -92,7 +33,7 @@ func (h *host) neighbour(addr netip.Addr, mac net.HardwareAddr) {
 func (h *host) neighbourIn(addr netip.Addr, mac net.HardwareAddr, states int) {
 	h.t.Helper()
 	updates, done := make(chan netlink.NeighUpdate), make(chan struct{})
-	must(h.t, netlink.NeighSubscribeWithOptions(updates, done, netlink.NeighSubscribeOptions{Namespace: &h.ns, ListExisting: true}))
+	must(h.t, netlink.NeighSubscribeWithOptions(updates, done, netlink.NeighSubscribeOptions{Namespace: &h.NS, ListExisting: true}))
 	defer func() {
 		close(done)
 		for range updates {
@@ -125,7 +66,7 @@ func (h *host) finds(addr netip.Addr, mac net.HardwareAddr) {
 // visits has the host's kernel send something to addr again and again until stopped.
 func (h *host) visits(addr netip.Addr) (stop func()) {
 	return repeatedly(func() {
-		_ = h.try(func() error { // it may be too early
+		_ = h.Try(func() error { // it may be too early
 			c, err := net.Dial("udp", netip.AddrPortFrom(addr, 9).String())
 			if err != nil {
 				return err
@@ -143,18 +84,18 @@ func switched(t *testing.T, n int) (*host, []string) {
 	t.Helper()
 	h := newHost(t)
 	bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "br0"}}
-	must(t, h.nl.LinkAdd(bridge))
-	h.up("br0")
+	must(t, h.NL.LinkAdd(bridge))
+	h.Up("br0")
 	var names []string
 	for i := range n {
 		peer := string(rune('a' + i))
 		names = append(names, cable(t, h, peer))
-		port, err := h.nl.LinkByName(peer)
+		port, err := h.NL.LinkByName(peer)
 		must(t, err)
-		must(t, h.nl.LinkSetMaster(port, bridge))
+		must(t, h.NL.LinkSetMaster(port, bridge))
 	}
-	h.address("br0", "192.0.2.1/24")
-	h.address("br0", "2001:db8::1/64")
+	h.Address("br0", "192.0.2.1/24")
+	h.Address("br0", "2001:db8::1/64")
 	return h, names
 }
 
@@ -165,7 +106,7 @@ func hostNet(addr netip.Addr) *net.IPNet {
 
 func (h *host) index(name string) int {
 	h.t.Helper()
-	l, err := h.nl.LinkByName(name)
+	l, err := h.NL.LinkByName(name)
 	must(h.t, err)
 	return l.Attrs().Index
 }

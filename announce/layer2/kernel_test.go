@@ -119,7 +119,7 @@ func TestAKernelThatAnswersByItselfIsReportedUntilItStops(t *testing.T) {
 	kernelSays(t, links, vip1, name, "The kernel has 192.0.2.101 on kube-ipvs0 and answers ARP requests for it on "+name+", and names it in its own")
 	kernelSays(t, links, vip61, name, "")
 	h.finds(vip1, mac)
-	must(t, h.nl.NeighDel(&netlink.Neigh{LinkIndex: h.index("br0"), IP: vip1.AsSlice()}))
+	must(t, h.NL.NeighDel(&netlink.Neigh{LinkIndex: h.index("br0"), IP: vip1.AsSlice()}))
 
 	kernelSetting(t, name, "arp_announce", "2")
 	kernelSays(t, links, vip1, name, "The kernel has 192.0.2.101 on kube-ipvs0 and answers ARP requests for it on "+name+", so")

@@ -47,11 +47,11 @@ func TestLinksFollowsAnInterfaceThroughItsLife(t *testing.T) {
 	must(t, netlink.LinkSetUp(link(t, name)))
 	await(t, l, name, "up", func(i Interface, _ bool) bool { return i.Up })
 
-	peer, err := h.nl.LinkByName("peer")
+	peer, err := h.NL.LinkByName("peer")
 	must(t, err)
-	must(t, h.nl.LinkSetDown(peer))
+	must(t, h.NL.LinkSetDown(peer))
 	await(t, l, name, "no carrier", func(i Interface, ok bool) bool { return ok && !i.Up })
-	must(t, h.nl.LinkSetUp(peer))
+	must(t, h.NL.LinkSetUp(peer))
 	await(t, l, name, "carrier", func(i Interface, _ bool) bool { return i.Up })
 
 	mac := []byte{2, 0, 0, 0, 0, 7}

@@ -114,13 +114,13 @@ func TestKernelOfAClientThatChecksAnEntryIsAnswered(t *testing.T) {
 	r.Set(map[netip.Addr][]string{vip61: names})
 	mac := link(t, names[0]).Attrs().HardwareAddr
 	h.finds(vip61, mac)
-	h.in(func() error { // not to give up when the machine is busy
+	h.In(func() error { // not to give up when the machine is busy
 		return os.WriteFile("/proc/sys/net/ipv6/neigh/br0/ucast_solicit", []byte("100"), 0o644)
 	})
-	br0, err := h.nl.LinkByName("br0")
+	br0, err := h.NL.LinkByName("br0")
 	must(t, err)
 	entry := &netlink.Neigh{LinkIndex: br0.Attrs().Index, IP: vip61.AsSlice(), HardwareAddr: mac, State: netlink.NUD_PROBE}
-	must(t, h.nl.NeighSet(entry))
+	must(t, h.NL.NeighSet(entry))
 	h.neighbourIn(vip61, mac, netlink.NUD_REACHABLE)
 }
 
@@ -131,17 +131,17 @@ func TestKernelOfAnotherHostGivesUpTheAddressWhenItDetectsTheDuplicate(t *testin
 	h.finds(vip61, link(t, names[0]).Attrs().HardwareAddr)
 
 	updates, done := make(chan netlink.AddrUpdate), make(chan struct{})
-	must(t, netlink.AddrSubscribeWithOptions(updates, done, netlink.AddrSubscribeOptions{Namespace: &h.ns, ListExisting: true}))
+	must(t, netlink.AddrSubscribeWithOptions(updates, done, netlink.AddrSubscribeOptions{Namespace: &h.NS, ListExisting: true}))
 	defer func() {
 		close(done)
 		for range updates {
 		}
 	}()
-	br0, err := h.nl.LinkByName("br0")
+	br0, err := h.NL.LinkByName("br0")
 	must(t, err)
 	address, err := netlink.ParseAddr(vip61.String() + "/64")
 	must(t, err)
-	must(t, h.nl.AddrAdd(br0, address))
+	must(t, h.NL.AddrAdd(br0, address))
 	timeout := time.After(patience)
 	for {
 		select {

@@ -1,51 +1,17 @@
 package layer2
 
 import (
-	"fmt"
-	"os"
-	"os/exec"
-	"runtime"
 	"sync"
-	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/vishvananda/netlink"
+
+	"github.com/clarionlb/clarion/internal/netnstest"
 )
 
 // TestMain runs the tests in a network namespace of their own, which plays the node and goes when they end.
-func TestMain(m *testing.M) {
-	const inside = "CLARION_TEST_IN_NAMESPACE"
-	if os.Getenv(inside) != "" {
-		os.Exit(m.Run())
-	}
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Env = append(os.Environ(), inside+"=1")
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
-	runtime.LockOSThread() // the death signal comes when this thread ends
-	if err := cmd.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "tests in a network namespace (they need root):", err)
-		os.Exit(1)
-	}
-	os.Exit(0)
-}
-
-// do runs f on a thread that is thrown away, so that it may leave it in another namespace.
-func do(t testing.TB, f func() error) {
-	t.Helper()
-	must(t, try(f))
-}
-
-func try(f func() error) error {
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		done <- f()
-	}()
-	return <-done
-}
+func TestMain(m *testing.M) { netnstest.Main(m.Run) }
 
 // repeatedly calls f again and again until stopped.
 func repeatedly(f func()) (stop func()) {
@@ -67,25 +33,10 @@ func repeatedly(f func()) (stop func()) {
 	}
 }
 
-var cables atomic.Int64
-
 // cable connects the node to the interface peer of a host, both ends up, and returns the name of the node's end.
 func cable(t testing.TB, h *host, peer string) string {
 	t.Helper()
-	name := fmt.Sprintf("eth%d", cables.Add(1))
-	must(t, netlink.LinkAdd(&netlink.Veth{
-		LinkAttrs:     netlink.LinkAttrs{Name: name},
-		PeerName:      peer,
-		PeerNamespace: netlink.NsFd(h.ns),
-	}))
-	t.Cleanup(func() {
-		if link, err := netlink.LinkByName(name); err == nil {
-			netlink.LinkDel(link)
-		}
-	})
-	must(t, netlink.LinkSetUp(link(t, name)))
-	h.up(peer)
-	return name
+	return h.Cable(peer)
 }
 
 func link(t testing.TB, name string) netlink.Link {

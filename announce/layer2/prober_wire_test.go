@@ -21,7 +21,7 @@ func TestKernelOfANeighbourAnswersQuestionsAndProbes(t *testing.T) {
 			h, names := switched(t, 1)
 			links := follow(t)
 			p := inquire(t, links)
-			br0, err := h.nl.LinkByName("br0")
+			br0, err := h.NL.LinkByName("br0")
 			must(t, err)
 			mac := br0.Attrs().HardwareAddr
 			await(t, links, names[0], "up", func(i Interface, _ bool) bool { return i.Up })
@@ -171,9 +171,9 @@ func TestThousandQuestionsShareASocket(t *testing.T) {
 	p := inquire(t, links)
 	settle(t, links, names[0], families["IPv4"].own)
 	// All of a network is at the other host.
-	lo, err := h.nl.LinkByName("lo")
+	lo, err := h.NL.LinkByName("lo")
 	must(t, err)
-	must(t, h.nl.RouteAdd(&netlink.Route{
+	must(t, h.NL.RouteAdd(&netlink.Route{
 		LinkIndex: lo.Attrs().Index, Type: unix.RTN_LOCAL, Table: unix.RT_TABLE_LOCAL, Scope: unix.RT_SCOPE_HOST,
 		Dst: &net.IPNet{IP: net.IPv4(10, 0, 0, 0), Mask: net.CIDRMask(16, 32)},
 	}))

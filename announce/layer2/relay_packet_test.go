@@ -43,7 +43,7 @@ func TestPacketsOfUnknownConnectionsAreNotRelayedForEver(t *testing.T) {
 			h := newHandover(t, family)
 			h.at(h.ownMAC) // or the client would ask for the address
 			h.relay()
-			h.former.in(func() error {
+			h.former.In(func() error {
 				return changeRelays(false, nil, map[netip.Addr]hop{h.address: {families[family].own, h.former.index("lan")}})
 			})
 			from := h.client.station("br0")

@@ -18,6 +18,8 @@ import (
 	"github.com/google/nftables"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/clarionlb/clarion/internal/netnstest"
 )
 
 // handover is an address that has moved from one node, which is a host, to another, which is the
@@ -45,14 +47,14 @@ func newHandover(t *testing.T, family string) *handover {
 		t: t, client: client, former: newHost(t), address: addresses.free,
 		formerAddress: addresses.own.Next(), ifi: names[0], relays: NewRelays(links),
 	}
-	must(t, client.nl.LinkAdd(&netlink.Veth{
+	must(t, client.NL.LinkAdd(&netlink.Veth{
 		LinkAttrs: netlink.LinkAttrs{Name: "former", MasterIndex: client.index("br0")},
-		PeerName:  "lan", PeerNamespace: netlink.NsFd(h.former.ns),
+		PeerName:  "lan", PeerNamespace: netlink.NsFd(h.former.NS),
 	}))
-	client.up("former")
-	h.former.up("lan")
-	h.former.address("lan", netip.PrefixFrom(h.formerAddress, map[bool]int{true: 24, false: 64}[addresses.own.Is4()]).String())
-	former, err := h.former.nl.LinkByName("lan")
+	client.Up("former")
+	h.former.Up("lan")
+	h.former.Address("lan", netip.PrefixFrom(h.formerAddress, map[bool]int{true: 24, false: 64}[addresses.own.Is4()]).String())
+	former, err := h.former.NL.LinkByName("lan")
 	must(t, err)
 	h.formerMAC, h.ownMAC = former.Attrs().HardwareAddr, link(t, h.ifi).Attrs().HardwareAddr
 	t.Cleanup(func() {
@@ -62,9 +64,9 @@ func newHandover(t *testing.T, family string) *handover {
 	})
 
 	alone := netip.PrefixFrom(h.address, h.address.BitLen())
-	h.former.address("lo", alone.String())
+	h.former.Address("lo", alone.String())
 	must(t, netlink.AddrAdd(link(t, h.ifi), &netlink.Addr{IPNet: hostNet(h.address), Flags: unix.IFA_F_NODAD}))
-	h.former.in(func() error { return h.serve("former") })
+	h.former.In(func() error { return h.serve("former") })
 	must(t, h.serve("own"))
 	return h
 }
@@ -134,7 +136,7 @@ func relayed(t *testing.T) map[netip.Addr]netip.Addr {
 // at has the client take the address to be at a hardware address.
 func (h *handover) at(mac net.HardwareAddr) {
 	h.t.Helper()
-	must(h.t, h.client.nl.NeighSet(&netlink.Neigh{
+	must(h.t, h.client.NL.NeighSet(&netlink.Neigh{
 		LinkIndex: h.client.index("br0"), State: netlink.NUD_PERMANENT, IP: h.address.AsSlice(), HardwareAddr: mac,
 	}))
 }
@@ -149,7 +151,7 @@ type conversation struct {
 func (h *handover) connect(greeting string) *conversation {
 	h.t.Helper()
 	c := &conversation{t: h.t}
-	h.client.in(func() error {
+	h.client.In(func() error {
 		conn, err := net.DialTimeout("tcp", netip.AddrPortFrom(h.address, servedPort).String(), patience)
 		if err == nil {
 			c.conn, c.in = conn.(*net.TCPConn), bufio.NewReader(conn)
@@ -271,7 +273,7 @@ func TestManyAddressesAreRelayedAtOnce(t *testing.T) {
 func TestWithoutThePermissionTheErrorSaysSo(t *testing.T) {
 	_, names := switched(t, 1)
 	relays := NewRelays(follow(t))
-	err := try(func() error { // on a thread that goes afterwards
+	err := netnstest.InThread(func() error { // on a thread that goes afterwards
 		if err := dropNetAdmin(); err != nil {
 			return err
 		}

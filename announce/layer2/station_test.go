@@ -27,10 +27,10 @@ func (h *host) station(name string) *station { return h.stationFor(name, unix.ET
 
 func (h *host) stationFor(name string, etherType int) *station {
 	h.t.Helper()
-	l, err := h.nl.LinkByName(name)
+	l, err := h.NL.LinkByName(name)
 	must(h.t, err)
 	s := &station{t: h.t, mac: l.Attrs().HardwareAddr}
-	h.in(func() error {
+	h.In(func() error {
 		s.conn, err = packet.Listen(&net.Interface{Index: l.Attrs().Index}, packet.Raw, etherType, nil)
 		return err
 	})

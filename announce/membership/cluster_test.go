@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"testing"
@@ -14,12 +15,14 @@ import (
 	"k8s.io/klog/v2/ktesting"
 )
 
-// loopback is up once it is called.
+// loopback is up once it is called. It always is but in the namespace that root has the tests run in.
 func loopback(t testing.TB) {
 	t.Helper()
 	lo, err := netlink.LinkByName("lo")
 	must(t, err)
-	must(t, netlink.LinkSetUp(lo))
+	if lo.Attrs().Flags&net.FlagUp == 0 {
+		must(t, netlink.LinkSetUp(lo))
+	}
 }
 
 // local is the address of the n-th member in the tests that need no LAN.

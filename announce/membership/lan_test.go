@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,8 +17,8 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
-	"github.com/vishvananda/netns"
 
+	"github.com/clarionlb/clarion/internal/netnstest"
 	"github.com/clarionlb/clarion/internal/notify"
 )
 
@@ -37,6 +36,7 @@ type lan struct {
 
 func newLAN(t testing.TB) *lan {
 	t.Helper()
+	netnstest.NeedRoot(t)
 	l := &lan{t: t, bridge: &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "lan"}}}
 	must(t, netlink.LinkAdd(l.bridge))
 	t.Cleanup(func() { netlink.LinkDel(l.bridge) })
@@ -50,7 +50,7 @@ type node struct {
 	name    string
 	address netip.Addr
 	port    netlink.Link // of the switch
-	ns      netns.NsHandle
+	host    *netnstest.Host
 	calm    bool
 }
 
@@ -59,48 +59,27 @@ func (l *lan) node() *node {
 	l.t.Helper()
 	l.nodes++
 	n := &node{t: l.t, name: fmt.Sprintf("node-%d", l.nodes), address: netip.AddrFrom4([4]byte{10, 0, 0, byte(l.nodes)}), calm: l.calm}
-	var inside *netlink.Handle
-	n.inThread(func() error {
-		var err error
-		if n.ns, err = netns.New(); err != nil {
-			return err
-		}
-		inside, err = netlink.NewHandle()
-		return err
-	})
-	l.t.Cleanup(func() { n.ns.Close() })
-	defer inside.Close()
+	n.host = netnstest.NewHost(l.t)
 
 	veth := &netlink.Veth{
 		LinkAttrs:     netlink.LinkAttrs{Name: fmt.Sprintf("port%d", l.nodes), MasterIndex: l.bridge.Index},
 		PeerName:      "eth0",
-		PeerNamespace: netlink.NsFd(n.ns),
+		PeerNamespace: netlink.NsFd(n.host.NS),
 	}
 	must(l.t, netlink.LinkAdd(veth))
 	l.t.Cleanup(func() { netlink.LinkDel(veth) })
 	n.port = veth
 	n.connect()
-	eth0, err := inside.LinkByName("eth0")
-	must(l.t, err)
-	must(l.t, inside.LinkSetUp(eth0))
-	n.addAddress(inside, n.address)
+	n.host.Up("eth0")
+	n.host.Address("eth0", n.address.String()+"/24")
 	return n
-}
-
-func (n *node) addAddress(inside *netlink.Handle, address netip.Addr) {
-	n.t.Helper()
-	eth0, err := inside.LinkByName("eth0")
-	must(n.t, err)
-	a, err := netlink.ParseAddr(address.String() + "/24")
-	must(n.t, err)
-	must(n.t, inside.AddrAdd(eth0, a))
 }
 
 // run runs a command on the node and returns what it says.
 func (n *node) run(name string, args ...string) string {
 	n.t.Helper()
 	var out []byte
-	n.inThread(func() (err error) {
+	n.host.In(func() (err error) {
 		if out, err = exec.Command(name, args...).CombinedOutput(); err != nil {
 			err = fmt.Errorf("%s %s on %s: %w: %s", name, strings.Join(args, " "), n.name, err, out)
 		}
@@ -118,23 +97,6 @@ func (n *node) disconnect() {
 func (n *node) connect() {
 	n.t.Helper()
 	must(n.t, netlink.LinkSetUp(n.port))
-}
-
-// inThread runs f on a thread that is thrown away, in the node's namespace if it has one.
-func (n *node) inThread(f func() error) {
-	n.t.Helper()
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		if n.ns.IsOpen() && n.ns != 0 {
-			if err := netns.Set(n.ns); err != nil {
-				done <- err
-				return
-			}
-		}
-		done <- f()
-	}()
-	must(n.t, <-done)
 }
 
 // deafTo has the node hear nothing more of another, which hears it still. What does not arrive is counted.
@@ -248,7 +210,7 @@ func (n *node) startWith(key []byte) *process {
 	must(n.t, err)
 	stdout, err := p.cmd.StdoutPipe()
 	must(n.t, err)
-	n.inThread(p.cmd.Start)
+	n.host.In(p.cmd.Start)
 	go func() {
 		for lines := bufio.NewScanner(stdout); lines.Scan(); {
 			p.handleLine(lines.Text())

@@ -9,9 +9,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
-	"os/exec"
 	ossignal "os/signal"
-	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -21,10 +19,10 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/clarionlb/clarion/internal/gossipkey"
+	"github.com/clarionlb/clarion/internal/netnstest"
 )
 
 const (
-	envInside = "CLARION_TEST_IN_NAMESPACE"
 	envMember = "CLARION_TEST_MEMBER"
 	envKey    = "CLARION_TEST_KEY"
 	envCalm   = "CLARION_TEST_CALM"
@@ -54,19 +52,8 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 		os.Exit(0)
-	case os.Getenv(envInside) != "":
-		os.Exit(m.Run())
 	}
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Env = append(os.Environ(), envInside+"=1")
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
-	runtime.LockOSThread() // the death signal comes when this thread ends
-	if err := cmd.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "tests in a network namespace (they need root):", err)
-		os.Exit(1)
-	}
-	os.Exit(0)
+	netnstest.Main(m.Run)
 }
 
 // runMember runs a Cluster as a process. It reads commands and writes changes line by line. It

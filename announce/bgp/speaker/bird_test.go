@@ -9,9 +9,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/vishvananda/netlink"
-
 	"github.com/clarionlb/clarion/announce/bgp"
+	"github.com/clarionlb/clarion/internal/netnstest"
 )
 
 // bird is BIRD.
@@ -126,10 +125,7 @@ func TestBIRDKeepsRoutesOverARestart(t *testing.T) {
 // over from a session on the node itself, and passes them on.
 func TestADaemonOnTheNodeItselfPassesRoutesOn(t *testing.T) {
 	r := newRouter(t, plain()...)
-	lo, err := netlink.LinkByName("lo")
-	must(t, err)
-	must(t, netlink.LinkSetUp(lo))
-	self := &host{t: t, ns: here(t)}
+	self := &host{netnstest.Node(t), t}
 	const local = "127.0.0.1"
 	self.birdAlone(r.name(`router id 192.0.2.9;
 protocol bgp announcer {

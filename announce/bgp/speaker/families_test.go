@@ -115,7 +115,7 @@ func TestARouterIsFoundByItsAdvertisements(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 	// Nobody takes the node for a way to anywhere.
-	defaults, err := h.nl.RouteList(nil, netlink.FAMILY_V6)
+	defaults, err := h.NL.RouteList(nil, netlink.FAMILY_V6)
 	must(t, err)
 	for _, d := range defaults {
 		if d.Dst == nil || d.Dst.IP.IsUnspecified() {

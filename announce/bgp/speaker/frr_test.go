@@ -192,8 +192,8 @@ func newSite(t testing.TB) *router {
 		v6:    netip.MustParseAddr(fmt.Sprintf("2001:db8:%d::1", n)),
 		node6: netip.MustParseAddr(fmt.Sprintf("2001:db8:%d::2", n)),
 	}
-	h.address("lan", r.v4.String()+"/24")
-	h.address("lan", r.v6.String()+"/64")
+	h.Address("lan", r.v4.String()+"/24")
+	h.Address("lan", r.v6.String()+"/64")
 	give(t, eth, r.node4.String()+"/24")
 	give(t, eth, r.node6.String()+"/64")
 	r.link = linkLocal(t, eth)

@@ -16,14 +16,14 @@ func TestAConnectionOfWhichOnlyOneEndIsLeftIsGivenUp(t *testing.T) {
 		"chain out { type filter hook output priority 0; tcp sport 179 drop; }; }"
 	beside(t, map[bgp.SessionKey]bgp.Peer{key("cut"): r.peer()}, func(s *Speaker) {
 		established(t, s, "cut")
-		r.in(func() error { return nft(cut) })
+		r.In(func() error { return nft(cut) })
 		r.stopBGP()
 		eventually(t, "the router given up", func() (bool, any) {
 			p := status(s, "cut")
 			return p.State != bgp.Established && p.Flaps == 1, p
 		})
 		refused(t, s, "cut", "no connection: dial tcp")
-		r.in(func() error { return nft("delete table inet cut") })
+		r.In(func() error { return nft("delete table inet cut") })
 		r.stopBGP = r.daemon("bgpd")
 		established(t, s, "cut")
 	})
@@ -32,16 +32,16 @@ func TestAConnectionOfWhichOnlyOneEndIsLeftIsGivenUp(t *testing.T) {
 func TestALinkThatFlapsIsNoTroubleToOthers(t *testing.T) {
 	t.Parallel()
 	r := newRouter(t, "neighbor NODE remote-as 65000", "address-family ipv4 unicast", "neighbor NODE activate", "exit-address-family")
-	link, err := r.nl.LinkByName("lan")
+	link, err := r.NL.LinkByName("lan")
 	must(t, err)
 	beside(t, map[bgp.SessionKey]bgp.Peer{key("flapping"): r.peer()}, func(s *Speaker) {
 		for range 2 {
 			established(t, s, "flapping")
 			before := status(s, "flapping").Flaps
 			for status(s, "flapping").Flaps == before {
-				must(t, r.nl.LinkSetDown(link))
+				must(t, r.NL.LinkSetDown(link))
 				awaitCarrier(t, r, false)
-				must(t, r.nl.LinkSetUp(link))
+				must(t, r.NL.LinkSetUp(link))
 				awaitCarrier(t, r, true)
 			}
 		}

@@ -2,20 +2,15 @@ package speaker
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
 	"os"
-	"os/exec"
-	"runtime"
-	"syscall"
 	"testing"
 
 	"go.uber.org/goleak"
 
 	"github.com/clarionlb/clarion/announce/bgp"
+	"github.com/clarionlb/clarion/internal/netnstest"
 )
-
-const envInside = "CLARION_TEST_IN_NAMESPACE"
 
 // TestMain runs the tests in a network namespace of their own, which plays the node and goes when they end. Processes
 // that they start run a Speaker instead. Each test has routers of its own, so that all run side by side but those that look at
@@ -25,21 +20,11 @@ func TestMain(m *testing.M) {
 		runChild(what)
 		return
 	}
-	if os.Getenv(envInside) != "" {
+	netnstest.Main(func() int {
 		// GoBGP leaves this behind when a connection ends while something is queued for it.
 		goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/eapache/channels.(*InfiniteChannel).infiniteBuffer"))
-		return
-	}
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Env = append(os.Environ(), envInside+"=1")
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
-	runtime.LockOSThread() // the death signal comes when this thread ends
-	if err := cmd.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "tests in a network namespace (they need root):", err)
-		os.Exit(1)
-	}
-	os.Exit(0)
+		return 0
+	})
 }
 
 // run runs a Speaker until the test ends or it is stopped.

@@ -10,7 +10,6 @@ import (
 	"runtime"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -18,69 +17,22 @@ import (
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
+
+	"github.com/clarionlb/clarion/internal/netnstest"
 )
 
-// host is another machine: a network namespace.
+// host is another machine.
 type host struct {
-	t  testing.TB
-	ns netns.NsHandle
-	nl *netlink.Handle
+	*netnstest.Host
+	t testing.TB
 }
 
 func newHost(t testing.TB) *host {
 	t.Helper()
-	h := &host{t: t}
-	do(t, func() error {
-		var err error
-		if h.ns, err = netns.New(); err != nil {
-			return err
-		}
-		// Addresses can be used at once.
-		if err = os.WriteFile("/proc/sys/net/ipv6/conf/default/accept_dad", []byte("0"), 0); err != nil {
-			return err
-		}
-		h.nl, err = netlink.NewHandle()
-		return err
-	})
-	t.Cleanup(func() {
-		h.nl.Close()
-		h.ns.Close()
-	})
-	h.up("lo")
+	h := &host{netnstest.NewHost(t), t}
+	// Addresses can be used at once.
+	h.In(func() error { return os.WriteFile("/proc/sys/net/ipv6/conf/default/accept_dad", []byte("0"), 0) })
 	return h
-}
-
-// here returns the namespace of the node.
-func here(t testing.TB) netns.NsHandle {
-	t.Helper()
-	ns, err := netns.Get()
-	must(t, err)
-	t.Cleanup(func() { ns.Close() })
-	return ns
-}
-
-// do runs f on a thread that is thrown away, so that it may leave it in another namespace.
-func do(t testing.TB, f func() error) {
-	t.Helper()
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		done <- f()
-	}()
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
-}
-
-// in runs f on the host.
-func (h *host) in(f func() error) {
-	h.t.Helper()
-	do(h.t, func() error {
-		if err := netns.Set(h.ns); err != nil {
-			return err
-		}
-		return f()
-	})
 }
 
 // start runs a daemon on the host until the test ends or it is stopped. Both it and its output are gone after that.
@@ -93,7 +45,7 @@ func (h *host) start(name string, args ...string) (stop func()) {
 	started, ended := make(chan error), make(chan struct{})
 	go func() {
 		runtime.LockOSThread() // the death signal comes when this thread ends
-		if err := netns.Set(h.ns); err != nil {
+		if err := netns.Set(h.NS); err != nil {
 			started <- err
 			return
 		}
@@ -130,59 +82,20 @@ func nft(commands string) error {
 	return nil
 }
 
-func (h *host) up(name string) {
-	h.t.Helper()
-	link, err := h.nl.LinkByName(name)
-	must(h.t, err)
-	must(h.t, h.nl.LinkSetUp(link))
-}
-
-func (h *host) address(name, prefix string) {
-	h.t.Helper()
-	link, err := h.nl.LinkByName(name)
-	must(h.t, err)
-	must(h.t, h.nl.AddrAdd(link, address(h.t, prefix)))
-}
-
-// address parses one that can be used at once.
-func address(t testing.TB, prefix string) *netlink.Addr {
-	t.Helper()
-	addr, err := netlink.ParseAddr(prefix)
-	must(t, err)
-	if addr.IP.To4() == nil {
-		addr.Flags = unix.IFA_F_NODAD
-	}
-	return addr
-}
-
-var cables atomic.Int64
-
 // cable connects the node to the interface "lan" of a new host, both ends up, and returns the host and the name of the node's
 // end.
 func cable(t testing.TB) (*host, string) {
 	t.Helper()
 	h := newHost(t)
-	name := fmt.Sprintf("eth%d", cables.Add(1))
-	must(t, netlink.LinkAdd(&netlink.Veth{
-		LinkAttrs:     netlink.LinkAttrs{Name: name},
-		PeerName:      "lan",
-		PeerNamespace: netlink.NsFd(h.ns),
-	}))
-	t.Cleanup(func() {
-		if link, err := netlink.LinkByName(name); err == nil {
-			netlink.LinkDel(link)
-		}
-	})
+	name := h.Cable("lan")
 	link, err := netlink.LinkByName(name)
 	must(t, err)
-	must(t, netlink.LinkSetUp(link))
-	h.up("lan")
 	usable := func(addrs []netlink.Addr) bool { return len(addrs) == 1 && addrs[0].Flags&unix.IFA_F_TENTATIVE == 0 }
 	// Without it, FRR's BGP gives up on the first session with an IPv6 next hop, for minutes.
 	eventually(t, "a link-local address of the router", func() (bool, any) {
-		lan, err := h.nl.LinkByName("lan")
+		lan, err := h.NL.LinkByName("lan")
 		must(t, err)
-		addrs, err := h.nl.AddrList(lan, netlink.FAMILY_V6)
+		addrs, err := h.NL.AddrList(lan, netlink.FAMILY_V6)
 		must(t, err)
 		return usable(addrs), addrs
 	})
@@ -203,12 +116,19 @@ func give(t testing.TB, name, prefix string) {
 	must(t, netlink.AddrAdd(link, address(t, prefix)))
 }
 
+func address(t testing.TB, prefix string) *netlink.Addr {
+	t.Helper()
+	addr, err := netnstest.ParseAddress(prefix)
+	must(t, err)
+	return addr
+}
+
 // kernel returns the next hops of the routes that the router's kernel got by BGP.
 func (h *host) kernel() map[netip.Prefix]string {
 	h.t.Helper()
 	table := map[netip.Prefix]string{}
 	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
-		routes, err := h.nl.RouteList(nil, family)
+		routes, err := h.NL.RouteList(nil, family)
 		must(h.t, err)
 		for _, r := range routes {
 			if !learned(r) {
@@ -228,7 +148,7 @@ func (h *host) kernel() map[netip.Prefix]string {
 func (h *host) changes() <-chan netlink.RouteUpdate {
 	h.t.Helper()
 	all, learnt, done := make(chan netlink.RouteUpdate, 1024), make(chan netlink.RouteUpdate, 1024), make(chan struct{})
-	must(h.t, netlink.RouteSubscribeWithOptions(all, done, netlink.RouteSubscribeOptions{Namespace: &h.ns, ReceiveBufferSize: 8 << 20, ReceiveBufferForceSize: true}))
+	must(h.t, netlink.RouteSubscribeWithOptions(all, done, netlink.RouteSubscribeOptions{Namespace: &h.NS, ReceiveBufferSize: 8 << 20, ReceiveBufferForceSize: true}))
 	var reading sync.WaitGroup
 	reading.Go(func() {
 		defer close(learnt)

@@ -215,21 +215,21 @@ func TestPacketsFromAfarAreRefused(t *testing.T) {
 func behind(t *testing.T, lines ...string) (*router, bgp.Peer) {
 	t.Helper()
 	middle, eth := cable(t)
-	middle.address("lan", "10.1.0.1/24")
+	middle.Address("lan", "10.1.0.1/24")
 	give(t, eth, "10.1.0.2/24")
 	must(t, netlink.RouteAdd(&netlink.Route{Dst: network(t, "203.0.113.0/24"), Gw: netip.MustParseAddr("10.1.0.1").AsSlice()}))
 	far := newHost(t)
-	middle.in(func() error {
-		if err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "far"}, PeerName: "lan", PeerNamespace: netlink.NsFd(far.ns)}); err != nil {
+	middle.In(func() error {
+		if err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "far"}, PeerName: "lan", PeerNamespace: netlink.NsFd(far.NS)}); err != nil {
 			return err
 		}
 		return exec.Command("sysctl", "-w", "net.ipv4.ip_forward=1").Run()
 	})
-	middle.up("far")
-	far.up("lan")
-	middle.address("far", "203.0.113.254/24")
-	far.address("lan", "203.0.113.1/24")
-	must(t, far.nl.RouteAdd(&netlink.Route{Dst: network(t, "10.1.0.0/24"), Gw: netip.MustParseAddr("203.0.113.254").AsSlice()}))
+	middle.Up("far")
+	far.Up("lan")
+	middle.Address("far", "203.0.113.254/24")
+	far.Address("lan", "203.0.113.1/24")
+	must(t, far.NL.RouteAdd(&netlink.Route{Dst: network(t, "10.1.0.0/24"), Gw: netip.MustParseAddr("203.0.113.254").AsSlice()}))
 	r := &router{v4: netip.MustParseAddr("203.0.113.1"), node4: netip.MustParseAddr("10.1.0.2")}
 	r.frr = far.frr(strings.Split(r.name(strings.Join(append([]string{
 		"router bgp 65001", "bgp router-id ROUTER", "no bgp ebgp-requires-policy", "timers bgp 1 3",
@@ -262,7 +262,7 @@ func TestARouterBehindAnotherIsReachedWithATTL(t *testing.T) {
 func TestSourcePortAndTimersAreThoseOfThePeer(t *testing.T) {
 	t.Parallel()
 	h, eth := cable(t)
-	h.address("lan", "10.2.0.1/24")
+	h.Address("lan", "10.2.0.1/24")
 	give(t, eth, "10.2.0.2/24")
 	give(t, eth, "10.2.0.3/24")
 	r := &router{v4: netip.MustParseAddr("10.2.0.1"), node4: netip.MustParseAddr("10.2.0.3")}

@@ -20,7 +20,7 @@ import (
 func (h *host) stub(at netip.AddrPort, serve func(net.Conn)) {
 	h.t.Helper()
 	var listener net.Listener
-	h.in(func() error {
+	h.In(func() error {
 		var err error
 		listener, err = net.Listen("tcp", at.String())
 		return err

@@ -16,7 +16,7 @@ func (h *host) weights(prefix string) map[string]int {
 	h.t.Helper()
 	weights := map[string]int{}
 	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
-		routes, err := h.nl.RouteList(nil, family)
+		routes, err := h.NL.RouteList(nil, family)
 		must(h.t, err)
 		for _, r := range routes {
 			if !learned(r) || prefixOf(r) != netip.MustParsePrefix(prefix) {

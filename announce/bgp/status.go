@@ -2,7 +2,6 @@ package bgp
 
 import (
 	"net/netip"
-	"strings"
 	"time"
 )
 
@@ -37,9 +36,9 @@ type PeerStatus struct {
 	Flaps int
 	// Updates are the UPDATE messages that have been sent.
 	Updates uint64
-	// Error is the last thing that went wrong, as a sentence. It stays until there is a session, and after that only if
-	// something is wrong with that: a family that has no next hop.
-	Error string
+	// Problem is the last thing that went wrong. It stays until there is a session, and after that only if something is wrong
+	// with that: a family that has no next hop.
+	Problem Problem
 
 	// PeerASN and PeerID are what the router says of itself; 0 and the zero Addr without a session.
 	PeerASN uint32
@@ -49,23 +48,3 @@ type PeerStatus struct {
 	// GracefulRestart says that the router will keep the routes when this process goes without a word.
 	GracefulRestart bool
 }
-
-// Problem is Error without what differs from one time to the next, so that there are only few.
-func (s PeerStatus) Problem() string {
-	for _, told := range []string{ToldRouter, ToldByRouter} {
-		if strings.HasPrefix(s.Error, told) {
-			problem, _, _ := strings.Cut(s.Error, InItsOwnWords)
-			return problem
-		}
-	}
-	problem, _, _ := strings.Cut(s.Error, ": ")
-	problem, _, _ = strings.Cut(problem, " for ") // so long
-	return problem
-}
-
-// How the Error of a PeerStatus begins that tells of a NOTIFICATION, and what comes before the words of who sent it.
-const (
-	ToldRouter    = "sent to the router: "
-	ToldByRouter  = "the router closed the session: "
-	InItsOwnWords = `, "`
-)

@@ -47,8 +47,8 @@ type observation struct {
 type actions struct {
 	// sessions of BFD that there are to be, by path.
 	sessions map[pathKey]bfd.Session
-	// held and broken are the sessions of BGP that are to wait, and that are to be lost, each with the reason.
-	held, broken map[bgp.SessionKey]string
+	// suspended and reset are the sessions of BGP that are to wait, and that are to be lost, each with the reason.
+	suspended, reset map[bgp.SessionKey]bgp.Problem
 	// risen are the sessions of BGP whose path has been found alive.
 	risen []bgp.SessionKey
 	// wake is when to look again although nothing may have happened; zero: never.
@@ -82,9 +82,9 @@ func (c *coupling) decide(s observation) actions {
 		coupling:    c,
 		observation: s,
 		actions: actions{
-			sessions: map[pathKey]bfd.Session{},
-			held:     map[bgp.SessionKey]string{},
-			broken:   map[bgp.SessionKey]string{},
+			sessions:  map[pathKey]bfd.Session{},
+			suspended: map[bgp.SessionKey]bgp.Problem{},
+			reset:     map[bgp.SessionKey]bgp.Problem{},
 		},
 		before:   c.watched,
 		states:   map[bgp.SessionKey]bgp.PeerStatus{},
@@ -151,7 +151,7 @@ func (r *round) consider(key bgp.SessionKey) bfdPath {
 		// Routers that take the end of BFD for a failure, as FRR does, would pay for a BFDProfile that was deleted in error.
 		session = before.session
 	case !w.address.IsValid() && first:
-		r.held[key] = "BFD comes first"
+		r.suspended[key] = bgp.Problem{Kind: bgp.BFDAwaited}
 		return w
 	case !established && !first:
 		return w
@@ -165,17 +165,14 @@ func (r *round) consider(key bgp.SessionKey) bfdPath {
 	}
 	if established && w.status.Failures > r.failures[w.path] {
 		w.failures++
-		r.broken[key] = w.failure()
+		r.reset[key] = w.failure()
 	}
 	fine := w.up || w.status.RemoteState == bfd.AdminDown // which says nothing about the path
 	if gated && !fine && w.status.Err == nil && r.waits(key, w.session.RemoteDetectionTime()) {
-		r.held[key] = "BFD comes first, since the router may not have noticed the restart"
+		r.suspended[key] = bgp.Problem{Kind: bgp.BFDAwaitedAfterRestart}
 	}
 	if settings.Strict && !fine {
-		r.held[key] = "BFD is not up yet"
-		if problem := w.problem(r.now); problem != "" {
-			r.held[key] = "BFD is not up: " + problem
-		}
+		r.suspended[key] = bgp.Problem{Kind: bgp.BFDNotUp, Detail: w.problem(r.now)}
 	}
 	if complaint := w.since.Add(silencePatience); !w.up && r.now.Before(complaint) {
 		r.wake = plan.Earlier(r.wake, complaint)

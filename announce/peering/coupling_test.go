@@ -96,7 +96,7 @@ func (c *crossing) look() string {
 		})
 	}
 	said := []string{"watches " + strings.Join(slices.Sorted(maps.Keys(watched)), ", ")}
-	for what, keys := range map[string]map[bgp.SessionKey]string{"holds": c.did.held, "breaks": c.did.broken} {
+	for what, keys := range map[string]map[bgp.SessionKey]bgp.Problem{"holds": c.did.suspended, "breaks": c.did.reset} {
 		for key, why := range keys {
 			said = append(said, fmt.Sprintf("%s %s: %s", what, key, why))
 		}

@@ -106,7 +106,7 @@ func (m *peeringMetrics) collectSessions(speaker *speaker.Speaker, to chan<- pro
 		} {
 			to <- prometheus.MustNewConstMetric(s.desc, s.kind, s.value, peer, address)
 		}
-		if problem := p.Problem(); problem != "" {
+		if problem := p.Problem.Summary(); problem != "" {
 			to <- prometheus.MustNewConstMetric(m.problem, prometheus.GaugeValue, 1, peer, address, problem)
 		}
 	}

@@ -1,7 +1,6 @@
 package peering
 
 import (
-	"fmt"
 	"net/netip"
 	"time"
 
@@ -72,11 +71,11 @@ func (w bfdPath) problem(now time.Time) string {
 }
 
 // failure says how BFD went down.
-func (w bfdPath) failure() string {
+func (w bfdPath) failure() bgp.Problem {
 	if w.status.Diagnostic == bfd.DetectionTimeExpired {
-		return fmt.Sprintf("BFD heard nothing from the router for %s", w.status.LastDetection.Round(time.Millisecond))
+		return bgp.Problem{Kind: bgp.BFDSilent, Silence: w.status.LastDetection}
 	}
-	return fmt.Sprintf("BFD of the router went down: %s", w.status.RemoteDiagnostic)
+	return bgp.Problem{Kind: bgp.BFDSignaledDown, Detail: w.status.RemoteDiagnostic.String()}
 }
 
 // status is what a node records of the path of a session; nil if it is not watched.

@@ -211,17 +211,17 @@ func (r *Peering) couple(now time.Time) time.Time {
 		paths:    r.paths.Sessions(),
 		networks: networks,
 	})
-	r.speaker.Suspend(do.held)
+	r.speaker.Suspend(do.suspended)
 	if r.plan.Changed {
 		r.speaker.Set(r.plan.Peers, r.plan.Routes)
 	}
-	for key, why := range do.broken {
+	for key, why := range do.reset {
 		r.speaker.Reset(key, why)
 		w := r.coupling.watched[key]
 		if w.status.Diagnostic == bfd.DetectionTimeExpired {
 			r.metrics.silence.Observe(w.status.LastDetection.Seconds())
 		}
-		r.events.BFDDown(key.Peer, w.address, why)
+		r.events.BFDDown(key.Peer, w.address, why.String())
 	}
 	for _, key := range do.risen {
 		r.events.BFDUp(key.Peer, r.coupling.watched[key].address)
@@ -290,7 +290,7 @@ func (r *Peering) status(peers []bgp.PeerStatus, now time.Time) v1alpha1.BGPStat
 			Name:      p.Key.Peer,
 			State:     v1alpha1.BGPConnecting,
 			Prefixes:  int32(p.Prefixes),
-			LastError: p.Error,
+			LastError: p.Problem.String(),
 			BFD:       r.coupling.status(p.Key, now),
 		}
 		if p.State == bgp.Established {
@@ -324,7 +324,7 @@ func (r *Peering) reportSessions(peers []bgp.PeerStatus) {
 		case is && !was:
 			r.events.SessionEstablished(p.Key.Peer, p.Address)
 		case was && !is:
-			r.events.SessionLost(p.Key.Peer, p.Address, cmp.Or(p.Error, "no reason is known"))
+			r.events.SessionLost(p.Key.Peer, p.Address, cmp.Or(p.Problem.String(), "no reason is known"))
 		}
 	}
 	for _, key := range slices.SortedFunc(maps.Keys(before), bgp.SessionKey.Compare) {

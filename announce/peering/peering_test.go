@@ -59,25 +59,25 @@ func TestSessionsThatComeAndGoAreEvents(t *testing.T) {
 		}
 		told.entries = nil
 	}
-	see := func(state bgp.State, err string) {
-		tor.State, tor.Error = state, err
+	see := func(state bgp.State, problem bgp.Problem) {
+		tor.State, tor.Problem = state, problem
 		r.reportSessions([]bgp.PeerStatus{tor})
 	}
-	see(bgp.Connect, "no connection: refused")
+	see(bgp.Connect, bgp.Problem{Kind: bgp.NoConnection, Detail: "refused"})
 	expect()
-	see(bgp.Established, "")
+	see(bgp.Established, bgp.Problem{})
 	expect("established tor 10.0.0.1")
-	see(bgp.Established, "IPv6 routes have no next hop")
+	see(bgp.Established, bgp.Problem{Kind: bgp.NoNextHop, Families: bgp.IPv6})
 	expect()
-	see(bgp.Idle, "the router closed the session: Cease/Administrative Reset")
+	see(bgp.Idle, bgp.Problem{Kind: bgp.NotificationReceived, Notification: bgp.Notification{Code: 6, Subcode: 4}})
 	expect("lost tor 10.0.0.1 the router closed the session: Cease/Administrative Reset")
-	see(bgp.OpenSent, "")
+	see(bgp.OpenSent, bgp.Problem{})
 	expect()
-	see(bgp.Established, "")
+	see(bgp.Established, bgp.Problem{})
 	told.entries = nil
 	r.reportSessions(nil)
 	expect("closed tor 10.0.0.1 it is not wanted any more")
-	see(bgp.Established, "")
+	see(bgp.Established, bgp.Problem{})
 	told.entries = nil
 	r.draining = true
 	r.reportSessions(nil)
@@ -90,7 +90,7 @@ func TestAnAnnouncerRecordsItsSessions(t *testing.T) {
 	r.refused = []plan.Refusal{{Peer: "a", Sentence: "there is no Secret"}}
 	since := time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
 	status := r.status([]bgp.PeerStatus{
-		{Key: gateway("tor", "10.0.0.2"), Address: netip.MustParseAddr("10.0.0.2"), State: bgp.OpenSent, Since: since, Error: "silent"},
+		{Key: gateway("tor", "10.0.0.2"), Address: netip.MustParseAddr("10.0.0.2"), State: bgp.OpenSent, Since: since, Problem: bgp.Problem{Kind: bgp.NoOpen}},
 		{Key: gateway("tor", "10.0.0.1"), Address: netip.MustParseAddr("10.0.0.1"), State: bgp.Established, Since: since, Prefixes: 7},
 		{Key: bgp.SessionKey{Peer: "found"}, State: bgp.Connect},
 	}, since)
@@ -106,7 +106,7 @@ func TestAnAnnouncerRecordsItsSessions(t *testing.T) {
 		"a  Refused 0 there is no Secret",
 		"found  Connecting 0 ",
 		"tor 10.0.0.1 Established 7  since 2026-01-02T03:04:05Z",
-		"tor 10.0.0.2 Connecting 0 silent since 2026-01-02T03:04:05Z",
+		"tor 10.0.0.2 Connecting 0 the router accepts connections and says nothing since 2026-01-02T03:04:05Z",
 	}
 	if !slices.Equal(got, want) || status.BootID != "boot" {
 		t.Errorf("recorded %q, want %q", got, want)
@@ -148,7 +148,7 @@ func TestMetricsTellOfSessionsAndOfThoseThatAreRefused(t *testing.T) {
 	stopped := make(chan error)
 	go func() { stopped <- speaker.Run(ctx) }()
 	speaker.Set(map[bgp.SessionKey]bgp.Peer{gateway("tor", "192.0.2.1"): {}}, nil)
-	for speaker.Peers()[0].Error == "" {
+	for speaker.Peers()[0].Problem.Kind == bgp.NoProblem {
 		<-speaker.Changed()
 	}
 	m.see(speaker, bfd.NewSpeaker())

@@ -55,13 +55,13 @@ func TestAFamilyThatHasNoNextHopIsToldAndComesWhenItGetsOne(t *testing.T) {
 	r.has(map[string]string{"198.51.100.1/32": "NODE"})
 	eventually(t, "a word about IPv6", func() (bool, any) {
 		p := status(s, "tor")
-		return p.State == bgp.Established && p.Prefixes == 1 && p.Error == "IPv6 routes have no next hop: the interface towards "+r.v4.String()+" has no such address", p
+		return p.State == bgp.Established && p.Prefixes == 1 && p.Problem.String() == "IPv6 routes have no next hop: the interface towards "+r.v4.String()+" has no such address", p
 	})
 	must(t, netlink.AddrAdd(eth, address(t, r.node6.String()+"/64")))
 	r.has(map[string]string{"198.51.100.1/32": "NODE", "2001:db8:ff::1/128": "NODE6"})
 	eventually(t, "no more word about IPv6", func() (bool, any) {
 		p := status(s, "tor")
-		return p.Prefixes == 2 && p.Error == "", p
+		return p.Prefixes == 2 && p.Problem.String() == "", p
 	})
 }
 
@@ -92,7 +92,7 @@ func TestAFamilyMayBeLeftOut(t *testing.T) {
 	r.has(map[string]string{"198.51.100.1/32": "NODE"})
 	eventually(t, "one prefix of one family", func() (bool, any) {
 		p := status(s, "tor")
-		return p.Prefixes == 1 && p.Families == bgp.IPv4 && p.Error == "", p
+		return p.Prefixes == 1 && p.Families == bgp.IPv4 && p.Problem.String() == "", p
 	})
 }
 

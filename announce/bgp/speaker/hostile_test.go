@@ -52,7 +52,7 @@ func TestARouterThatAcceptsAndSaysNothingIsGivenUp(t *testing.T) {
 		connections.Add(1)
 		io.Copy(io.Discard, conn)
 	}), func(s *Speaker) {
-		refused(t, s, "stub-0", silentRouter)
+		refused(t, s, "stub-0", "the router accepts connections and says nothing")
 		eventually(t, "another attempt", func() (bool, any) { return connections.Load() > 1, connections.Load() })
 	})
 }
@@ -90,7 +90,7 @@ func TestARouterThatStopsReadingHoldsUpNobodyAndIsGivenUp(t *testing.T) {
 			peer, _, _ := n.wanted()
 			n.set(*peer, rs)
 			p := status(s, "stub-0")
-			return p.Flaps > 0 && p.Error == errStuck.Error(), p
+			return p.Flaps > 0 && p.Problem.Kind == bgp.SendHoldTimerExpired, p
 		})
 	})
 }
@@ -270,7 +270,7 @@ func TestRoutersThatCloseTheSessionForAnyReasonHarmNobody(t *testing.T) {
 	peers := stubs(t, serve...)
 	beside(t, peers, func(s *Speaker) {
 		for i := range len(peers) {
-			refused(t, s, fmt.Sprintf("stub-%d", i), map[int]string{0: refusal, 1: bgp.ToldByRouter}[i%2])
+			refused(t, s, fmt.Sprintf("stub-%d", i), []string{"the router refused the session", "the router closed the session: "}[i%2])
 		}
 	})
 }

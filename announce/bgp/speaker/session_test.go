@@ -48,7 +48,7 @@ func TestRoutesReachTheKernelOfTheRouterAndLeaveIt(t *testing.T) {
 	eventually(t, "two routes in the status", func() (bool, any) {
 		p := status(s, "tor")
 		return p.Prefixes == 2 && p.State == bgp.Established && p.PeerASN == 65001 && p.PeerID == r.v4 && p.Families == bgp.IPv4|bgp.IPv6 &&
-			p.Error == "" && p.Updates > 0, p
+			p.Problem.String() == "" && p.Updates > 0, p
 	})
 	s.Set(nil, nil)
 	r.has(nil)
@@ -136,7 +136,7 @@ func TestAnyExternalAutonomousSystemIsAcceptedAndOurOwnIsNot(t *testing.T) {
 	r.configure("router bgp 65001", r.name("neighbor NODE remote-as 65001"))
 	p.LocalASN = 65001
 	s.Set(alone(p), say(routes(nil, "198.51.100.1/32")))
-	refused(t, s, "tor", errInternal.Error())
+	refused(t, s, "tor", "the router is in the autonomous system of this node and was to be in another one")
 	r.has(nil)
 }
 
@@ -208,7 +208,7 @@ func TestPacketsFromAfarAreRefused(t *testing.T) {
 
 	// What a router sends with a small TTL might come from anywhere.
 	r.configure("router bgp 65001", r.name("no neighbor NODE ttl-security hops 1"))
-	refused(t, s, "tor", silentRouter)
+	refused(t, s, "tor", "the router accepts connections and says nothing")
 }
 
 // behind puts a router, on 203.0.113.1, behind the one at the end of a cable, and returns it with a Peer for it.
@@ -314,7 +314,7 @@ func TestARouterThatSendsTooMuchIsCutOff(t *testing.T) {
 	s.Set(alone(p), say(routes(nil, "198.51.100.1/32")))
 	eventually(t, "a pause", func() (bool, any) {
 		p := status(s, "tor")
-		return p.State == bgp.Idle && p.Error == errLimit.Error() && p.Flaps == 1, p
+		return p.State == bgp.Idle && p.Problem.Kind == bgp.PrefixLimit && p.Flaps == 1, p
 	})
 	eventually(t, "the reason at the router", func() (bool, any) {
 		n := r.neighbor(r.node4.String())
@@ -335,7 +335,7 @@ func TestAPeerThatCannotBeHonouredSaysSoAndTheOthersWork(t *testing.T) {
 	bad.MultihopTTL, bad.SecurityHops = 2, 1
 	s.Set(map[bgp.SessionKey]bgp.Peer{key("bad"): bad, key("good"): r.peer()}, map[bgp.SessionKey][]bgp.Route{key("good"): routes(nil, "198.51.100.1/32")})
 	r.has(map[string]string{"198.51.100.1/32": "NODE"})
-	if p := status(s, "bad"); p.State != bgp.Idle || p.Error != bad.Validate().Error() {
+	if p := status(s, "bad"); p.State != bgp.Idle || p.Problem.String() != bad.Validate().Error() {
 		t.Errorf("%+v", p)
 	}
 }
@@ -378,6 +378,6 @@ func refused(t *testing.T, s *Speaker, name, words string) {
 	t.Helper()
 	eventually(t, "no session because of "+words, func() (bool, any) {
 		p := status(s, name)
-		return p.State != bgp.Established && strings.Contains(p.Error, words), p
+		return p.State != bgp.Established && strings.Contains(p.Problem.String(), words), p
 	})
 }

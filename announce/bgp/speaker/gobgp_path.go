@@ -15,7 +15,7 @@ import (
 const gracefulShutdown = 0xFFFF0000
 
 // paths are the routes as GoBGP wants them. Routes with the same attributes share them.
-func (c *connection) paths(routes []bgp.Route, hops hops) []*apiutil.Path {
+func (c *gobgpConnection) paths(routes []bgp.Route, hops nextHops) []*apiutil.Path {
 	type key struct {
 		attributes *bgp.Attributes
 		family     bgp.Families
@@ -47,7 +47,7 @@ func nextHop(path *apiutil.Path, hop netip.Addr) gobgp.PathAttributeInterface {
 	return attr
 }
 
-func (c *connection) attributes(a *bgp.Attributes) []gobgp.PathAttributeInterface {
+func (c *gobgpConnection) attributes(a *bgp.Attributes) []gobgp.PathAttributeInterface {
 	attrs := []gobgp.PathAttributeInterface{gobgp.NewPathAttributeOrigin(gobgp.BGP_ORIGIN_ATTR_TYPE_IGP)}
 	if a == nil {
 		return attrs

@@ -12,14 +12,14 @@ import (
 	"github.com/clarionlb/clarion/announce/bgp"
 )
 
-// hops are the next hops of routes on a session, for each family: an unspecified address is that of the session, the zero
+// nextHops are the next hops of routes on a session, for each family: an unspecified address is that of the session, the zero
 // Addr is none.
-type hops struct{ v4, v6 netip.Addr }
+type nextHops struct{ v4, v6 netip.Addr }
 
-// anyHops is for where they do not matter.
-var anyHops = hops{netip.IPv4Unspecified(), netip.IPv6Unspecified()}
+// anyNextHops is for where they do not matter.
+var anyNextHops = nextHops{netip.IPv4Unspecified(), netip.IPv6Unspecified()}
 
-func (h hops) of(f bgp.Families) netip.Addr {
+func (h nextHops) of(f bgp.Families) netip.Addr {
 	if f == bgp.IPv4 {
 		return h.v4
 	}
@@ -27,7 +27,7 @@ func (h hops) of(f bgp.Families) netip.Addr {
 }
 
 // families are those that have one.
-func (h hops) families() bgp.Families {
+func (h nextHops) families() bgp.Families {
 	var f bgp.Families
 	if h.v4.IsValid() {
 		f |= bgp.IPv4
@@ -38,33 +38,36 @@ func (h hops) families() bgp.Families {
 	return f
 }
 
-// findHops returns the next hops on a session with a router. extended says that it takes an IPv6 one for IPv4 routes. A family
-// that has none is no error: it may get one later.
-func findHops(peer bgp.Peer, router netip.Addr, extended bool) (hops, error) {
-	if router.Is6() && extended {
-		return hops{netip.IPv6Unspecified(), netip.IPv6Unspecified()}, nil
+// findNextHops returns the next hops on a session with the peer at an address. extended says that it takes an IPv6 one for IPv4
+// routes (RFC 8950). A family that has none is no error: it may get one later.
+type findNextHops func(peer bgp.Peer, address netip.Addr, extended bool) (nextHops, error)
+
+// kernelNextHops finds them among the node's own addresses.
+func kernelNextHops(peer bgp.Peer, address netip.Addr, extended bool) (nextHops, error) {
+	if address.Is6() && extended {
+		return nextHops{netip.IPv6Unspecified(), netip.IPv6Unspecified()}, nil
 	}
-	if router.IsLoopback() {
+	if address.IsLoopback() {
 		// A daemon on the node itself, which has to put in its own address for others anyway.
-		return hops{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}, nil
+		return nextHops{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}, nil
 	}
-	link, err := sourceLink(peer, router)
+	link, err := sourceLink(peer, address)
 	if err != nil {
-		return hops{}, fmt.Errorf("find the interface towards %s: %w", router, err)
+		return nextHops{}, fmt.Errorf("find the interface towards %s: %w", address, err)
 	}
-	if router.Is6() {
+	if address.Is6() {
 		v4, err := addressOn(link, unix.AF_INET)
-		return hops{v4, netip.IPv6Unspecified()}, err
+		return nextHops{v4, netip.IPv6Unspecified()}, err
 	}
 	v6, err := addressOn(link, unix.AF_INET6)
-	return hops{netip.IPv4Unspecified(), v6}, err
+	return nextHops{netip.IPv4Unspecified(), v6}, err
 }
 
-// sourceLink returns the interface that has the address of this node on the session, or that leads to the router.
-func sourceLink(peer bgp.Peer, router netip.Addr) (int, error) {
+// sourceLink returns the interface that has the address of this node on the session, or that leads to the address.
+func sourceLink(peer bgp.Peer, address netip.Addr) (int, error) {
 	switch {
-	case router.Zone() != "":
-		ifi, err := net.InterfaceByName(router.Zone())
+	case address.Zone() != "":
+		ifi, err := net.InterfaceByName(address.Zone())
 		if err != nil {
 			return 0, err
 		}
@@ -87,12 +90,12 @@ func sourceLink(peer bgp.Peer, router netip.Addr) (int, error) {
 		}
 		return ifi.Index, nil
 	}
-	routes, err := netlink.RouteGet(router.AsSlice())
+	routes, err := netlink.RouteGet(address.AsSlice())
 	if err != nil {
 		return 0, err
 	}
 	if len(routes) == 0 {
-		return 0, fmt.Errorf("no route to %s", router)
+		return 0, fmt.Errorf("no route to %s", address)
 	}
 	return routes[0].LinkIndex, nil
 }

@@ -1,6 +1,20 @@
-package speaker
+package bgp
 
 import "fmt"
+
+// Notification is a NOTIFICATION message (RFC 4271, section 4.5).
+type Notification struct {
+	Code, Subcode uint8
+	// Reason is what an administrator says with a shutdown or a reset (RFC 9003). Empty is nothing.
+	Reason string
+}
+
+// The codes that decisions are made on.
+const (
+	CodeFSMError = 5
+	// SubcodeOpenSent is an unexpected message in OpenSent (RFC 6608).
+	SubcodeOpenSent = 1
+)
 
 // codes are the errors of NOTIFICATIONs (RFC 4271, section 4.5, and RFCs 7313 and 9687).
 var codes = map[uint8]string{
@@ -35,17 +49,17 @@ var subcodes = map[[2]uint8]string{
 	{6, 10}: "BFD Down",   // RFC 9384
 }
 
-// notificationName names what a NOTIFICATION says, as "Cease/Administrative Shutdown".
-func notificationName(code, subcode uint8) string {
-	name, known := codes[code]
+// Name is what a NOTIFICATION says, but for the Reason, as in "Cease/Administrative Shutdown". Numbers that have no name stay.
+func (n Notification) Name() string {
+	name, known := codes[n.Code]
 	if !known {
-		name = fmt.Sprint(code)
+		name = fmt.Sprint(n.Code)
 	}
-	if words, known := subcodes[[2]uint8{code, subcode}]; known {
+	if words, known := subcodes[[2]uint8{n.Code, n.Subcode}]; known {
 		return name + "/" + words
 	}
-	if subcode == 0 {
+	if n.Subcode == 0 {
 		return name
 	}
-	return fmt.Sprintf("%s/%d", name, subcode)
+	return fmt.Sprintf("%s/%d", name, n.Subcode)
 }

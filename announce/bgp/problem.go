@@ -1,0 +1,156 @@
+package bgp
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+)
+
+// Problem is what went wrong with a session, or is wrong with one that there is. The zero Problem is none. It can be compared
+// with ==. Which fields are set besides Kind depends on that. String is the sentence for people.
+type Problem struct {
+	Kind ProblemKind
+	// Notification is what was said in one that was sent or received.
+	Notification Notification
+	// Detail is in somebody else's words: what an error says.
+	Detail string
+	// Families are those that have no next hop on the interface towards Address.
+	Families Families
+	Address  netip.Addr
+	// Silence is how long BFD had heard nothing.
+	Silence time.Duration
+}
+
+// ProblemKind is what sort of thing went wrong. There are few, and decisions are made on them.
+type ProblemKind uint8
+
+// The kinds, with what they have besides.
+const (
+	NoProblem ProblemKind = iota
+	// InvalidPeer is a Peer that cannot be honoured. Detail says why.
+	InvalidPeer
+	// NoRouterAdvertisement is an unnumbered peer that has not been found. Detail is the interface.
+	NoRouterAdvertisement
+
+	// NoConnection is a TCP connection that could not be made. Detail says why.
+	NoConnection
+	// ClosedBeforeOpen is a peer that closed the connection before it sent an OPEN.
+	ClosedBeforeOpen
+	// NoOpen is a peer that accepted the connection and sent nothing.
+	NoOpen
+	// Refused is a peer that did not want the session.
+	Refused
+	// UnexpectedInternal is a peer in this node's own autonomous system that was to be in any other one.
+	UnexpectedInternal
+
+	// NotificationSent and NotificationReceived are of a session that this side or the peer closed.
+	NotificationSent
+	NotificationReceived
+	// MalformedMessage is one that the peer sent. Detail says what about it.
+	MalformedMessage
+	// PrefixLimit is a peer that sent more routes than it may.
+	PrefixLimit
+	// HoldTimerExpired is a peer that fell silent (RFC 4271, section 6.5), and SendHoldTimerExpired one that does not read
+	// (RFC 9687).
+	HoldTimerExpired
+	SendHoldTimerExpired
+	// ConnectionClosed is a peer that closed the connection without a NOTIFICATION, and ConnectionBroken one that could not be
+	// written to.
+	ConnectionClosed
+	ConnectionBroken
+	// SessionLost is the end of a session of which nothing more is known.
+	SessionLost
+
+	// NoNextHop is of a session that works, but for Families.
+	NoNextHop
+
+	// BFDAwaited is a session that waits for BFD, and BFDAwaitedAfterRestart one that does because of a restart.
+	BFDAwaited
+	BFDAwaitedAfterRestart
+	// BFDNotUp is one that waits for BFD, which does not come up. Detail says why, if that is known.
+	BFDNotUp
+	// BFDSilent is a path on which BFD heard nothing for the time Silence, and BFDSignaledDown one that the peer's BFD found
+	// dead. Detail is its diagnostic.
+	BFDSilent
+	BFDSignaledDown
+
+	// StartFailed, DialFailed, AnnounceFailed and WithdrawFailed are faults of this program. Detail says what happened.
+	StartFailed
+	DialFailed
+	AnnounceFailed
+	WithdrawFailed
+)
+
+// summaries are the sentences without what differs from one time to the next.
+var summaries = map[ProblemKind]string{
+	NoConnection:           "no connection",
+	ClosedBeforeOpen:       "the router closed the connection before it said anything",
+	NoOpen:                 "the router accepts connections and says nothing",
+	Refused:                "the router refused the session",
+	UnexpectedInternal:     "the router is in the autonomous system of this node and was to be in another one",
+	MalformedMessage:       "the router sent something malformed",
+	PrefixLimit:            "the router sent more routes than it may",
+	HoldTimerExpired:       "the router fell silent",
+	SendHoldTimerExpired:   "the router does not read what it is sent",
+	ConnectionClosed:       "the router closed the connection without a word",
+	ConnectionBroken:       "the connection broke",
+	SessionLost:            "the session was lost",
+	BFDAwaited:             "BFD comes first",
+	BFDAwaitedAfterRestart: "BFD comes first, since the router may not have noticed the restart",
+	BFDSilent:              "BFD heard nothing from the router",
+	BFDSignaledDown:        "BFD of the router went down",
+	StartFailed:            "start GoBGP",
+	AnnounceFailed:         "announce routes",
+	WithdrawFailed:         "withdraw routes",
+}
+
+// Summary is the sentence without what differs from one time to the next, so that there are few: it is the value of a label of
+// a metric. It is empty if there is no problem.
+func (p Problem) Summary() string {
+	switch p.Kind {
+	case InvalidPeer:
+		return p.Detail
+	case NoRouterAdvertisement:
+		return "no router has advertised itself on " + p.Detail
+	case NotificationSent:
+		return "sent to the router: " + p.Notification.Name()
+	case NotificationReceived:
+		return "the router closed the session: " + p.Notification.Name()
+	case NoNextHop:
+		return p.Families.String() + " routes have no next hop"
+	case BFDNotUp:
+		if p.Detail == "" {
+			return "BFD is not up yet"
+		}
+		return "BFD is not up"
+	case DialFailed:
+		return fmt.Sprintf("dial %s", p.Address)
+	}
+	return summaries[p.Kind]
+}
+
+// String is the whole sentence. It is empty if there is no problem.
+func (p Problem) String() string {
+	summary := p.Summary()
+	switch p.Kind {
+	case NotificationSent, NotificationReceived:
+		if p.Notification.Reason != "" {
+			return fmt.Sprintf("%s, %q", summary, p.Notification.Reason)
+		}
+	case ClosedBeforeOpen:
+		return summary + ": does it know this node's address?"
+	case Refused:
+		return summary + ": does it expect this autonomous system from this address?"
+	case HoldTimerExpired:
+		return summary + ": hold time expired"
+	case NoNextHop:
+		return fmt.Sprintf("%s: the interface towards %s has no such address", summary, p.Address)
+	case BFDSilent:
+		return fmt.Sprintf("%s for %s", summary, p.Silence.Round(time.Millisecond))
+	case NoConnection, MalformedMessage, BFDSignaledDown, BFDNotUp, StartFailed, DialFailed, AnnounceFailed, WithdrawFailed:
+		if p.Detail != "" {
+			return summary + ": " + p.Detail
+		}
+	}
+	return summary
+}

@@ -1,0 +1,86 @@
+package bgp
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+)
+
+func TestNotificationsHaveNames(t *testing.T) {
+	for _, test := range []struct {
+		code, subcode uint8
+		want          string
+	}{
+		{4, 0, "Hold Timer Expired"},
+		{2, 2, "OPEN Message Error/Bad Peer AS"},
+		{6, 10, "Cease/BFD Down"},
+		{3, 1, "UPDATE Message Error/1"},
+		{99, 0, "99"},
+		{99, 98, "99/98"},
+	} {
+		if got := (Notification{Code: test.code, Subcode: test.subcode}).Name(); got != test.want {
+			t.Errorf("%d/%d is named %q, want %q", test.code, test.subcode, got, test.want)
+		}
+	}
+}
+
+// TestProblemsAreSentencesAndSummaries holds what people read, and what stays the same whenever it happens.
+func TestProblemsAreSentencesAndSummaries(t *testing.T) {
+	cease := Notification{Code: 6, Subcode: 2}
+	said := cease
+	said.Reason = "back at 12:30, or: at 13:00"
+	router := netip.MustParseAddr("10.0.0.1")
+	for _, test := range []struct {
+		problem           Problem
+		sentence, summary string // an empty summary is the sentence
+	}{
+		{Problem{}, "", ""},
+		{Problem{Kind: InvalidPeer, Detail: "the router ID 0.0.0.0 does not have the form of an IPv4 address"},
+			"the router ID 0.0.0.0 does not have the form of an IPv4 address", ""},
+		{Problem{Kind: NoRouterAdvertisement, Detail: "eth0"}, "no router has advertised itself on eth0", ""},
+		{Problem{Kind: NoConnection, Detail: "dial tcp 10.0.0.2:40123->10.0.0.1:179: connect: connection refused"},
+			"no connection: dial tcp 10.0.0.2:40123->10.0.0.1:179: connect: connection refused", "no connection"},
+		{Problem{Kind: ClosedBeforeOpen}, "the router closed the connection before it said anything: does it know this node's address?",
+			"the router closed the connection before it said anything"},
+		{Problem{Kind: NoOpen}, "the router accepts connections and says nothing", ""},
+		{Problem{Kind: Refused}, "the router refused the session: does it expect this autonomous system from this address?",
+			"the router refused the session"},
+		{Problem{Kind: UnexpectedInternal}, "the router is in the autonomous system of this node and was to be in another one", ""},
+		{Problem{Kind: NotificationReceived, Notification: said},
+			`the router closed the session: Cease/Administrative Shutdown, "back at 12:30, or: at 13:00"`,
+			"the router closed the session: Cease/Administrative Shutdown"},
+		{Problem{Kind: NotificationReceived, Notification: cease}, "the router closed the session: Cease/Administrative Shutdown", ""},
+		{Problem{Kind: NotificationSent, Notification: Notification{Code: 2, Subcode: 2}},
+			"sent to the router: OPEN Message Error/Bad Peer AS", ""},
+		{Problem{Kind: MalformedMessage, Detail: "length 7"}, "the router sent something malformed: length 7", "the router sent something malformed"},
+		{Problem{Kind: PrefixLimit}, "the router sent more routes than it may", ""},
+		{Problem{Kind: HoldTimerExpired}, "the router fell silent: hold time expired", "the router fell silent"},
+		{Problem{Kind: SendHoldTimerExpired}, "the router does not read what it is sent", ""},
+		{Problem{Kind: ConnectionClosed}, "the router closed the connection without a word", ""},
+		{Problem{Kind: ConnectionBroken}, "the connection broke", ""},
+		{Problem{Kind: SessionLost}, "the session was lost", ""},
+		{Problem{Kind: NoNextHop, Families: IPv6, Address: router},
+			"IPv6 routes have no next hop: the interface towards 10.0.0.1 has no such address", "IPv6 routes have no next hop"},
+		{Problem{Kind: BFDAwaited}, "BFD comes first", ""},
+		{Problem{Kind: BFDAwaitedAfterRestart}, "BFD comes first, since the router may not have noticed the restart", ""},
+		{Problem{Kind: BFDNotUp}, "BFD is not up yet", ""},
+		{Problem{Kind: BFDNotUp, Detail: "the router sends no BFD packets"}, "BFD is not up: the router sends no BFD packets", "BFD is not up"},
+		{Problem{Kind: BFDSilent, Silence: 311700 * time.Microsecond}, "BFD heard nothing from the router for 312ms", "BFD heard nothing from the router"},
+		{Problem{Kind: BFDSignaledDown, Detail: "control detection time expired"},
+			"BFD of the router went down: control detection time expired", "BFD of the router went down"},
+		{Problem{Kind: StartFailed, Detail: "no"}, "start GoBGP: no", "start GoBGP"},
+		{Problem{Kind: DialFailed, Address: router, Detail: "no"}, "dial 10.0.0.1: no", "dial 10.0.0.1"},
+		{Problem{Kind: AnnounceFailed, Detail: "no"}, "announce routes: no", "announce routes"},
+		{Problem{Kind: WithdrawFailed, Detail: "no"}, "withdraw routes: no", "withdraw routes"},
+	} {
+		if test.summary == "" {
+			test.summary = test.sentence
+		}
+		if got := test.problem.String(); got != test.sentence {
+			t.Errorf("the sentence of %+v is %q, want %q", test.problem, got, test.sentence)
+		}
+		if got := test.problem.Summary(); got != test.summary {
+			t.Errorf("the summary of %+v is %q, want %q", test.problem, got, test.summary)
+		}
+	}
+}

@@ -1,0 +1,149 @@
+package speaker
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/mdlayher/ndp"
+	"golang.org/x/net/ipv6"
+	"k8s.io/klog/v2"
+
+	"github.com/clarionlb/clarion/internal/notify"
+)
+
+// discovery finds the peer on an interface that has no configured address ("unnumbered").
+type discovery interface {
+	// run does it until the context ends.
+	run(ctx context.Context)
+	// address returns the link-local address of the peer with its zone; the zero Addr as long as there is none.
+	address() netip.Addr
+	// changed receives after address has changed.
+	changed() <-chan struct{}
+}
+
+type discover func(ifi string, logger klog.Logger) discovery
+
+// discoverByRA is what FRR and others do for unnumbered peers.
+func discoverByRA(ifi string, logger klog.Logger) discovery { return newRASender(ifi, logger) }
+
+// raSender sends Router Advertisements (RFC 4861) on an interface, so that a peer there finds this node, and takes the sender of
+// the last one that it hears for the peer. Its own have a Router Lifetime of 0: nobody takes this node for a default router.
+type raSender struct {
+	ifi    string
+	logger klog.Logger
+	moved  notify.Signal
+	// interval between advertisements, and between attempts where there is no such interface.
+	interval time.Duration
+
+	mu   sync.Mutex
+	peer netip.Addr
+}
+
+func newRASender(ifi string, logger klog.Logger) *raSender {
+	return &raSender{ifi: ifi, logger: logger, moved: notify.New(), interval: 3 * time.Second}
+}
+
+func (s *raSender) address() netip.Addr {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.peer
+}
+
+func (s *raSender) changed() <-chan struct{} { return s.moved }
+
+func (s *raSender) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		if err := s.advertise(ctx); err != nil {
+			s.logger.V(2).Info("Router advertisements failed; they will be tried again", "interface", s.ifi, "err", err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(s.interval):
+		}
+	}
+}
+
+// advertise sends and hears advertisements until something fails.
+func (s *raSender) advertise(ctx context.Context) error {
+	ifi, err := net.InterfaceByName(s.ifi)
+	if err != nil {
+		return err
+	}
+	conn, _, err := ndp.Listen(ifi, ndp.LinkLocal)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	var filter ipv6.ICMPFilter
+	filter.SetAll(true)
+	filter.Accept(ipv6.ICMPTypeRouterAdvertisement)
+	filter.Accept(ipv6.ICMPTypeRouterSolicitation)
+	if err := conn.SetICMPFilter(&filter); err != nil {
+		return err
+	}
+	if err := conn.JoinGroup(netip.IPv6LinkLocalAllRouters()); err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+
+	if err := conn.WriteTo(&ndp.RouterSolicitation{}, nil, netip.IPv6LinkLocalAllRouters()); err != nil {
+		return err
+	}
+	if err := s.send(conn, ifi); err != nil {
+		return err
+	}
+	next := time.Now().Add(s.interval)
+	for {
+		if err := conn.SetReadDeadline(next); err != nil {
+			return err
+		}
+		message, _, from, err := conn.ReadFrom()
+		failure, failed := err.(net.Error)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case failed && failure.Timeout():
+			// A peer that was restarted, or an interface that is another one now, is found out by writing to it.
+			if err := s.send(conn, ifi); err != nil {
+				return err
+			}
+			next = time.Now().Add(s.interval)
+			continue
+		case failed:
+			return err
+		case err != nil:
+			continue // a message that is malformed
+		}
+		switch message.(type) {
+		case *ndp.RouterAdvertisement:
+			s.found(from.WithZone(s.ifi))
+		case *ndp.RouterSolicitation:
+			if err := s.send(conn, ifi); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// send sends one advertisement.
+func (s *raSender) send(conn *ndp.Conn, ifi *net.Interface) error {
+	return conn.WriteTo(&ndp.RouterAdvertisement{Options: []ndp.Option{
+		&ndp.LinkLayerAddress{Direction: ndp.Source, Addr: ifi.HardwareAddr},
+	}}, nil, netip.IPv6LinkLocalAllNodes())
+}
+
+// found takes in who advertises itself.
+func (s *raSender) found(peer netip.Addr) {
+	s.mu.Lock()
+	changed := s.peer != peer
+	s.peer = peer
+	s.mu.Unlock()
+	if changed {
+		s.logger.V(2).Info("A router advertises itself", "interface", s.ifi, "address", peer)
+		s.moved.Notify()
+	}
+}

@@ -1,0 +1,268 @@
+package speaker
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/clarionlb/clarion/announce/bgp"
+)
+
+// session is one session of a neighbor, from dialling to its end.
+type session struct {
+	*neighbor
+	connection connection
+	peer       bgp.Peer
+	address    netip.Addr
+	// negotiated is nil until the session is established.
+	negotiated *negotiated
+	// openTimer fires when the peer has taken too long to send its OPEN (RFC 4271, section 8.2.2: the hold timer in OpenSent).
+	openTimer *time.Timer
+	// problem is what went wrong last.
+	problem bgp.Problem
+
+	adjRIBOut
+	sendHold sendHold
+}
+
+// recheckInterval is how often a next hop is looked for that was missing, and whether a peer still reads.
+const recheckInterval = 5 * time.Second
+
+// What a peer is told that is closed on purpose.
+const (
+	reasonInternalError = "internal error"
+	reasonConfiguration = "configuration changed"
+)
+
+// runSession is one session. It returns what ended it, or no problem if that was on purpose.
+func (n *neighbor) runSession(ctx context.Context, peer bgp.Peer, address netip.Addr, at peerAddress) bgp.Problem {
+	c, err := n.speaker.open(peer, address, n.logger)
+	if err != nil {
+		return bgp.Problem{Kind: bgp.StartFailed, Detail: err.Error()}
+	}
+	n.countUpdates(c)
+	defer n.countUpdates(nil)
+	s := &session{neighbor: n, connection: c, peer: peer, address: address, openTimer: time.NewTimer(0)}
+	s.openTimer.Stop()
+	defer s.openTimer.Stop()
+	s.refreshNextHops()
+	// All routes are there before the session is, so that the peer hears them before it hears that these are all.
+	problem := s.sync()
+	if problem.Kind == bgp.NoProblem {
+		if err := c.dial(n.restarting); err != nil {
+			problem = bgp.Problem{Kind: bgp.DialFailed, Address: address, Detail: err.Error()}
+		}
+	}
+	if problem.Kind != bgp.NoProblem {
+		c.close()
+		return problem
+	}
+	n.enter(bgp.Connect, bgp.Problem{})
+	return s.run(ctx, at)
+}
+
+// run follows what is wanted and what happens until the session has ended.
+func (s *session) run(ctx context.Context, at peerAddress) bgp.Problem {
+	recheck := time.NewTicker(recheckInterval)
+	defer recheck.Stop()
+	for {
+		ended, problem := false, bgp.Problem{}
+		select {
+		case <-ctx.Done():
+			s.end(s.speaker.finalNotification())
+			return bgp.Problem{}
+		case <-s.wake:
+			ended, problem = s.followWanted()
+		case <-recheck.C:
+			ended, problem = s.recheck()
+		case <-s.connection.changed():
+			ended, problem = s.handleEvents()
+		case <-s.openTimer.C:
+			s.connection.close()
+			s.enter(bgp.Connect, bgp.Problem{Kind: bgp.NoOpen})
+			return bgp.Problem{}
+		case <-at.moved:
+			if s.negotiated == nil && at.current() != s.address {
+				s.connection.close()
+				return bgp.Problem{}
+			}
+		}
+		switch {
+		case ended:
+			return problem
+		case problem.Kind != bgp.NoProblem: // of this program
+			s.end(reasonInternalError, true)
+			return problem
+		}
+	}
+}
+
+// followWanted does what has become wanted.
+func (s *session) followWanted() (ended bool, problem bgp.Problem) {
+	if !s.wants(s.peer) {
+		s.endOnPurpose()
+		return true, bgp.Problem{}
+	}
+	if why := s.mustEnd(); why.Kind != bgp.NoProblem {
+		// The peer is told, which would keep the routes otherwise.
+		s.connection.cease(why.String())
+		s.lost(why)
+		return true, why
+	}
+	if s.negotiated == nil && s.suspension().Kind != bgp.NoProblem {
+		s.connection.close()
+		return true, bgp.Problem{}
+	}
+	return false, s.sync()
+}
+
+// recheck looks for what nobody tells of.
+func (s *session) recheck() (ended bool, problem bgp.Problem) {
+	if s.sendHold.expired(s.connection.updates(), s.peer.EffectiveHoldTime()) {
+		s.connection.close()
+		problem = bgp.Problem{Kind: bgp.SendHoldTimerExpired}
+		s.lost(problem)
+		return true, problem
+	}
+	if s.peer.OfferedFamilies()&^s.hops.families() != 0 {
+		return false, s.moveNextHops()
+	}
+	return false, bgp.Problem{}
+}
+
+func (s *session) handleEvents() (ended bool, problem bgp.Problem) {
+	for _, e := range s.connection.events() {
+		if ended, problem = s.handle(e); ended || problem.Kind != bgp.NoProblem {
+			return ended, problem
+		}
+	}
+	return false, bgp.Problem{}
+}
+
+// handle takes in an event.
+func (s *session) handle(e event) (ended bool, problem bgp.Problem) {
+	if e.problem.Kind != bgp.NoProblem && s.problem.Kind != bgp.PrefixLimit { // which explains what follows it
+		s.problem = e.problem
+	}
+	switch {
+	case e.state == bgp.Established:
+		return s.establish(e.negotiated)
+	case s.negotiated == nil:
+		s.approach(e)
+		return false, bgp.Problem{}
+	case e.state == "":
+		return false, bgp.Problem{}
+	}
+	s.connection.close()
+	if problem = s.problem; problem.Kind == bgp.NoProblem {
+		problem = bgp.Problem{Kind: bgp.SessionLost}
+	}
+	s.lost(problem)
+	return true, problem
+}
+
+// approach follows the states before Established.
+func (s *session) approach(e event) {
+	switch e.state {
+	case bgp.OpenSent:
+		s.openTimer.Reset(s.peer.EffectiveHoldTime())
+	case bgp.OpenConfirm, bgp.Connect, bgp.Idle:
+		s.openTimer.Stop()
+	}
+	s.updateStatus(func(status *bgp.PeerStatus) {
+		switch {
+		case e.state == bgp.Idle:
+			status.State = bgp.Connect // the connection tries again by itself
+		case e.state != "":
+			status.State = e.state
+		}
+		if e.problem.Kind != bgp.NoProblem {
+			status.Problem = e.problem
+		}
+	})
+}
+
+// establish begins to use the session.
+func (s *session) establish(with negotiated) (ended bool, problem bgp.Problem) {
+	s.openTimer.Stop()
+	if s.peer.PeerASN == 0 && with.peerASN == s.peer.LocalASN {
+		s.connection.cease("autonomous system " + fmt.Sprint(with.peerASN) + " was not to be on both sides")
+		return true, bgp.Problem{Kind: bgp.UnexpectedInternal}
+	}
+	s.negotiated = &with
+	// GoBGP may tell of what ends the session before it does of the session.
+	if s.problem.Kind != bgp.NotificationReceived && s.problem.Kind != bgp.PrefixLimit {
+		s.problem = bgp.Problem{}
+	}
+	s.restarting = true
+	s.enter(bgp.Established, bgp.Problem{})
+	s.updateStatus(func(status *bgp.PeerStatus) {
+		status.Problem = bgp.Problem{}
+		status.PeerASN, status.PeerID = with.peerASN, with.peerID
+		status.Families, status.GracefulRestart = with.families, with.gracefulRestart
+	})
+	s.logger.Info("A BGP session is established", "address", s.address, "asn", with.peerASN, "id", with.peerID)
+	if problem := s.moveNextHops(); problem.Kind != bgp.NoProblem {
+		return false, problem
+	}
+	if s.status.Prefixes > 0 {
+		s.sendHold.start(0)
+	}
+	return false, bgp.Problem{}
+}
+
+// lost notes the end of an established session that was not on purpose.
+func (s *session) lost(why bgp.Problem) {
+	s.updateStatus(func(status *bgp.PeerStatus) { status.Flaps++ })
+	s.logger.Info("A BGP session was lost", "address", s.address, "reason", why)
+}
+
+// end closes the connection. The peer is told the reason, unless it is to keep the routes and will.
+func (s *session) end(reason string, keep bool) {
+	switch {
+	case s.negotiated == nil || keep && s.negotiated.gracefulRestart:
+		s.connection.close()
+	default:
+		s.connection.cease(reason)
+	}
+	if s.negotiated != nil {
+		s.logger.Info("A BGP session was closed", "address", s.address, "reason", reason)
+	}
+}
+
+// endOnPurpose ends the session because something else is wanted.
+func (s *session) endOnPurpose() {
+	next, _, closeReason := s.wanted()
+	if next == nil {
+		s.end(closeReason, false)
+	} else {
+		s.end(reasonConfiguration, next.Continues(s.peer))
+	}
+}
+
+// sendHold finds out whether a peer has not taken anything of the last change for as long as it may be silent itself (RFC 9687).
+// What waits for it would be more with every further change. The zero sendHold has nothing to send.
+type sendHold struct {
+	since   time.Time
+	updates uint64
+}
+
+// start notes that something is to be sent after so many UPDATE messages, if that is not noted yet.
+func (h *sendHold) start(updates uint64) {
+	if h.since.IsZero() {
+		h.since, h.updates = time.Now(), updates
+	}
+}
+
+// expired says whether nothing has been sent for so long. With the first message it stops.
+func (h *sendHold) expired(updates uint64, after time.Duration) bool {
+	if h.since.IsZero() {
+		return false
+	}
+	if updates != h.updates {
+		h.since = time.Time{}
+		return false
+	}
+	return time.Since(h.since) > after
+}

@@ -1,0 +1,209 @@
+package speaker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"k8s.io/klog/v2"
+
+	"github.com/clarionlb/clarion/announce/bgp"
+	"github.com/clarionlb/clarion/internal/notify"
+)
+
+// fakeNetwork is what a Speaker sees of the world if there are no sockets: connections that do as the test says, next hops and a
+// peer that is discovered.
+type fakeNetwork struct {
+	// log has what was done on connections, in order.
+	log []string
+	// connections that were opened, by their order.
+	connections []*fakeConnection
+	hops        nextHops
+	// openErr, dialErr and routeErr are what opening, dialling and changes of routes fail with.
+	openErr, dialErr, routeErr error
+
+	mu         sync.Mutex
+	discovered netip.Addr
+	moved      notify.Signal
+}
+
+// fakeConnection notes what it is told, and its peer does what the test says.
+type fakeConnection struct {
+	network *fakeNetwork
+	signal  notify.Signal
+
+	mu      sync.Mutex
+	pending []event
+	sent    uint64
+}
+
+func (f *fakeNetwork) open(_ bgp.Peer, address netip.Addr, _ klog.Logger) (connection, error) {
+	f.note("open %s", address)
+	if f.openErr != nil {
+		return nil, f.openErr
+	}
+	c := &fakeConnection{network: f, signal: notify.New()}
+	f.connections = append(f.connections, c)
+	return c, nil
+}
+
+func (f *fakeNetwork) note(format string, args ...any) {
+	f.log = append(f.log, fmt.Sprintf(format, args...))
+}
+
+func (f *fakeNetwork) findNextHops(bgp.Peer, netip.Addr, bool) (nextHops, error) { return f.hops, nil }
+
+func (f *fakeNetwork) discover(string, klog.Logger) discovery { return f }
+
+func (f *fakeNetwork) run(ctx context.Context) { <-ctx.Done() }
+
+func (f *fakeNetwork) changed() <-chan struct{} { return f.moved }
+
+func (f *fakeNetwork) address() netip.Addr {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.discovered
+}
+
+// find has the peer advertise itself at an address.
+func (f *fakeNetwork) find(address string) {
+	f.mu.Lock()
+	f.discovered = netip.MustParseAddr(address)
+	f.mu.Unlock()
+	f.moved.Notify()
+	synctest.Wait()
+}
+
+func (c *fakeConnection) dial(restarting bool) error {
+	c.network.note("dial, restarting %v", restarting)
+	return c.network.dialErr
+}
+
+func (c *fakeConnection) announce(routes []bgp.Route, _ nextHops) error {
+	c.network.note("announce %s", prefixes(routes))
+	return c.network.routeErr
+}
+
+func (c *fakeConnection) withdraw(routes []bgp.Route) error {
+	c.network.note("withdraw %s", prefixes(routes))
+	return c.network.routeErr
+}
+
+func prefixes(routes []bgp.Route) string {
+	var words []string
+	for _, r := range routes {
+		words = append(words, r.Prefix.String())
+	}
+	return strings.Join(words, " ")
+}
+
+func (c *fakeConnection) updates() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.sent
+}
+
+func (c *fakeConnection) changed() <-chan struct{} { return c.signal }
+
+func (c *fakeConnection) events() []event {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	events := c.pending
+	c.pending = nil
+	return events
+}
+
+func (c *fakeConnection) cease(reason string) { c.network.note("cease: %s", reason) }
+
+func (c *fakeConnection) close() { c.network.note("close") }
+
+// happen has something happen on the last connection, and waits until all is done that comes of it.
+func (f *fakeNetwork) happen(events ...event) {
+	c := f.connections[len(f.connections)-1]
+	c.mu.Lock()
+	c.pending = append(c.pending, events...)
+	c.mu.Unlock()
+	c.signal.Notify()
+	synctest.Wait()
+}
+
+// read has the peer of the last connection read so many UPDATE messages more.
+func (f *fakeNetwork) read(updates uint64) {
+	c := f.connections[len(f.connections)-1]
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sent += updates
+}
+
+// fakeSpeaker is a Speaker on a network, and one peer.
+type fakeSpeaker struct {
+	*Speaker
+	*fakeNetwork
+	t    *testing.T
+	peer bgp.Peer
+	stop context.CancelFunc
+}
+
+var external = bgp.Peer{Address: netip.MustParseAddr("192.0.2.1"), LocalASN: 65000, PeerASN: 65001, RouterID: netip.MustParseAddr("192.0.2.2")}
+
+// onNetwork runs a test of a Speaker in a bubble of time.
+func onNetwork(t *testing.T, restarted bool, test func(s *fakeSpeaker)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		f := &fakeNetwork{hops: anyNextHops, moved: notify.New()}
+		s := &fakeSpeaker{Speaker: New(Config{Restarted: restarted}), fakeNetwork: f, t: t, peer: external}
+		s.Speaker.open, s.Speaker.findNextHops, s.Speaker.discover = f.open, f.findNextHops, f.discover
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- s.Run(ctx) }()
+		s.stop = func() {
+			stop()
+			synctest.Wait()
+		}
+		test(s)
+		stop()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+}
+
+// set wants a session with the peer, and these prefixes announced.
+func (s *fakeSpeaker) set(prefixes ...string) {
+	s.Set(alone(s.peer), say(routes(nil, prefixes...)))
+	synctest.Wait()
+}
+
+// establish has the peer accept the session, with both families.
+func (s *fakeSpeaker) establish(gracefulRestart bool) {
+	s.happen(event{state: bgp.OpenSent}, event{state: bgp.OpenConfirm}, event{state: bgp.Established, negotiated: negotiated{
+		peerASN: 65001, peerID: netip.MustParseAddr("192.0.2.1"), families: bgp.IPv4 | bgp.IPv6, gracefulRestart: gracefulRestart,
+	}})
+}
+
+// did compares what was done since it was called last.
+func (s *fakeSpeaker) did(when string, want ...string) {
+	s.t.Helper()
+	synctest.Wait()
+	if !slices.Equal(s.log, want) {
+		s.t.Errorf("%s: did\n%q, want\n%q", when, s.log, want)
+	}
+	s.log = nil
+}
+
+// is compares the state and the problem.
+func (s *fakeSpeaker) is(when string, state bgp.State, problem bgp.Problem) {
+	s.t.Helper()
+	synctest.Wait()
+	if got := status(s.Speaker, "tor"); got.State != state || got.Problem != problem {
+		s.t.Errorf("%s: it is %s with problem %+v, want %s with %+v", when, got.State, got.Problem, state, problem)
+	}
+}
+
+var errFake = errors.New("for the test")

@@ -1,0 +1,384 @@
+package speaker
+
+import (
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/clarionlb/clarion/announce/bgp"
+)
+
+const (
+	prefixA = "198.51.100.1/32"
+	prefixB = "198.51.100.2/32"
+	prefix6 = "2001:db8:ff::1/128"
+)
+
+func TestRoutesAreThereBeforeTheSessionIsAndThenOnlyDifferencesGo(t *testing.T) {
+	onNetwork(t, false, func(s *fakeSpeaker) {
+		s.did("before Set")
+		s.set(prefixA, prefix6)
+		s.did("at first", "open 192.0.2.1", "announce "+prefixA+" "+prefix6, "dial, restarting false")
+		s.is("while it dials", bgp.Connect, bgp.Problem{})
+		s.establish(false)
+		s.did("when the session is established")
+		got := status(s.Speaker, "tor")
+		if got.Prefixes != 2 || got.PeerASN != 65001 || got.Families != bgp.IPv4|bgp.IPv6 || got.Flaps != 0 {
+			t.Errorf("%+v", got)
+		}
+		s.set(prefixA, prefixB)
+		s.did("when the routes change", "withdraw "+prefix6, "announce "+prefixB)
+		s.set(prefixA, prefixB)
+		s.did("when they are the same")
+	})
+}
+
+func TestTheStatesOfASessionAreToldAsTheyCome(t *testing.T) {
+	onNetwork(t, false, func(s *fakeSpeaker) {
+		s.set()
+		refused := bgp.Problem{Kind: bgp.NoConnection, Detail: "refused"}
+		s.happen(event{problem: refused})
+		s.is("when there is no connection", bgp.Connect, refused)
+		s.happen(event{state: bgp.OpenSent})
+		s.is("when there is one", bgp.OpenSent, refused)
+		s.happen(event{state: bgp.OpenConfirm})
+		s.is("when the peer has spoken", bgp.OpenConfirm, refused)
+		s.happen(event{state: bgp.Idle, problem: bgp.Problem{Kind: bgp.Refused}})
+		s.is("when it is the connection that tries again", bgp.Connect, bgp.Problem{Kind: bgp.Refused})
+		began := time.Now()
+		s.establish(false)
+		s.is("when it has accepted", bgp.Established, bgp.Problem{})
+		if since := status(s.Speaker, "tor").Since; !since.Equal(began) {
+			t.Errorf("since %s, want %s", since, began)
+		}
+	})
+}
+
+func TestAPeerThatSendsNoOpenIsGivenUpAfterTheHoldTime(t *testing.T) {
+	onNetwork(t, false, func(s *fakeSpeaker) {
+		s.set()
+		s.happen(event{state: bgp.OpenSent})
+		s.log = nil
+		time.Sleep(s.peer.EffectiveHoldTime())
+		s.did("after the hold time", "close", "open 192.0.2.1", "dial, restarting false")
+		s.is("after the hold time", bgp.Connect, bgp.Problem{Kind: bgp.NoOpen})
+	})
+}
+
+func TestSessionsThatAreLostEarlyAreTriedLessAndLessOften(t *testing.T) {
+	onNetwork(t, false, func(s *fakeSpeaker) {
+		s.set()
+		lose := func() time.Duration {
+			s.establish(false)
+			s.log = nil
+			lost := time.Now()
+			s.happen(event{state: bgp.Idle, problem: bgp.Problem{Kind: bgp.ConnectionClosed}})
+			s.is("when it is lost", bgp.Idle, bgp.Problem{Kind: bgp.ConnectionClosed})
+			opened := len(s.connections)
+			for len(s.connections) == opened {
+				time.Sleep(100 * time.Millisecond)
+				synctest.Wait()
+			}
+			s.did("when it is lost", "close", "open 192.0.2.1", "dial, restarting true")
+			return time.Since(lost)
+		}
+		for _, want := range []time.Duration{1, 2, 4, 8, 16, 30, 30} {
+			if got := lose(); got != want*time.Second {
+				t.Errorf("the next attempt comes after %s, want %d s", got, want)
+			}
+		}
+		s.establish(false)
+		time.Sleep(stableAfter)
+		s.log = nil
+		s.happen(event{state: bgp.Idle, problem: bgp.Problem{Kind: bgp.HoldTimerExpired}})
+		s.did("one that has lasted", "close", "open 192.0.2.1", "dial, restarting true")
+		if got := lose(); got != time.Second {
+			t.Errorf("after one that has lasted, the pause is %s", got)
+		}
+		if flaps := status(s.Speaker, "tor").Flaps; flaps != 9 {
+			t.Errorf("%d flaps", flaps)
+		}
+	})
+}
+
+func TestAPeerThatSendsTooManyRoutesIsLeftAloneForAMinute(t *testing.T) {
+	onNetwork(t, false, func(s *fakeSpeaker) {
+		s.set()
+		s.establish(false)
+		s.log = nil
+		cease := bgp.Problem{Kind: bgp.NotificationSent, Notification: bgp.Notification{Code: 6, Subcode: 1}}
+		s.happen(event{problem: bgp.Problem{Kind: bgp.PrefixLimit}}, event{problem: cease}, event{state: bgp.Idle})
+		s.is("at first", bgp.Idle, bgp.Problem{Kind: bgp.PrefixLimit})
+		time.Sleep(prefixLimitIdleHold - time.Second)
+		s.did("for most of a minute", "close")
+		time.Sleep(time.Second)
+		s.did("after a minute", "open 192.0.2.1", "dial, restarting true")
+	})
+}
+
+func TestANotificationThatIsToldOfBeforeTheSessionExplainsItsEnd(t *testing.T) {
+	onNetwork(t, false, func(s *fakeSpeaker) {
+		s.set()
+		received := bgp.Problem{Kind: bgp.NotificationReceived, Notification: bgp.Notification{Code: 6, Subcode: 2, Reason: "later"}}
+		s.happen(event{problem: received})
+		s.establish(false)
+		s.happen(event{state: bgp.Idle})
+		s.is("when it is lost", bgp.Idle, received)
+	})
+	onNetwork(t, false, func(s *fakeSpeaker) {
+		s.set()
+		s.happen(event{problem: bgp.Problem{Kind: bgp.NoConnection, Detail: "at first"}})
+		s.establish(false)
+		s.happen(event{state: bgp.Idle})
+		s.is("when it is lost and nobody says why", bgp.Idle, bgp.Problem{Kind: bgp.SessionLost})
+	})
+}
+
+func TestAPeerThatDoesNotReadIsGivenUpAfterTheHoldTime(t *testing.T) {
+	onNetwork(t, false, func(s *fakeSpeaker) {
+		s.peer.HoldTime = 20 * time.Second
+		s.set(prefixA)
+		s.establish(false)
+		s.read(1)
+		time.Sleep(time.Minute)
+		s.is("one that reads", bgp.Established, bgp.Problem{})
+		s.set(prefixA, prefixB)
+		s.log = nil
+		time.Sleep(20 * time.Second)
+		s.is("one that does not, before it is time", bgp.Established, bgp.Problem{})
+		time.Sleep(2 * recheckInterval)
+		if got := status(s.Speaker, "tor"); got.Flaps != 1 || got.Problem.Kind != bgp.SendHoldTimerExpired {
+			t.Errorf("it is not given up: %+v", got)
+		}
+		if s.log[0] != "close" {
+			t.Errorf("it did %q", s.log)
+		}
+	})
+}
+
+func TestASuspendedSessionIsNotDialledAndOneThatIsEstablishedIsLost(t *testing.T) {
+	onNetwork(t, false, func(s *fakeSpeaker) {
+		suspend := func(why bgp.Problem) {
+			suspended := map[bgp.SessionKey]bgp.Problem{}
+			if why != (bgp.Problem{}) {
+				suspended[key("tor")] = why
+			}
+			s.Suspend(suspended)
+			synctest.Wait()
+		}
+		suspend(notYet)
+		s.set()
+		s.did("from the beginning")
+		s.is("from the beginning", bgp.Connect, notYet)
+		suspend(stillNot)
+		s.is("for another reason", bgp.Connect, stillNot)
+		suspend(bgp.Problem{})
+		s.did("when it is not any more", "open 192.0.2.1", "dial, restarting false")
+		suspend(notYet)
+		s.did("while it dials", "close")
+		suspend(bgp.Problem{})
+		s.did("when it is not any more", "open 192.0.2.1", "dial, restarting false")
+		s.establish(true)
+		suspend(notAnyMore)
+		s.did("when it is established, also if the peer keeps routes", "cease: BFD is not up: not any more")
+		s.is("when it is established", bgp.Idle, notAnyMore)
+		time.Sleep(minIdleHold)
+		s.is("after the pause", bgp.Connect, notAnyMore)
+		s.did("after the pause")
+		suspend(bgp.Problem{})
+		s.did("in the end", "open 192.0.2.1", "dial, restarting true")
+	})
+}
+
+func TestAResetHasAnEstablishedSessionLostAndNoOther(t *testing.T) {
+	onNetwork(t, false, func(s *fakeSpeaker) {
+		s.Reset(key("tor"), dead)
+		s.set()
+		s.Reset(key("tor"), dead)
+		s.establish(true)
+		s.log = nil
+		s.is("one that was not established yet", bgp.Established, bgp.Problem{})
+		s.Reset(key("tor"), dead)
+		s.did("one that is", "cease: "+dead.String())
+		s.is("one that is", bgp.Idle, dead)
+		time.Sleep(minIdleHold)
+		s.did("after the pause", "open 192.0.2.1", "dial, restarting true")
+		s.establish(true)
+		s.is("the next one", bgp.Established, bgp.Problem{})
+	})
+}
+
+func TestWhatAPeerIsToldAtTheEnd(t *testing.T) {
+	for _, test := range []struct {
+		name            string
+		gracefulRestart bool
+		end             func(s *fakeSpeaker)
+		want            string
+	}{
+		{"the end of Run", false, func(s *fakeSpeaker) { s.stop() }, "cease: stopped"},
+		{"the end of Run, kept routes", true, func(s *fakeSpeaker) { s.stop() }, "close"},
+		{"the end of Run for long, kept routes", true, func(s *fakeSpeaker) {
+			s.SetShutdownMessage("the node is drained")
+			s.stop()
+		}, "cease: the node is drained"},
+		{"a session that is not wanted any more, kept routes", true, func(s *fakeSpeaker) {
+			s.SetCloseReason("it is not wanted any more")
+			s.Set(nil, nil)
+		}, "cease: it is not wanted any more"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			onNetwork(t, false, func(s *fakeSpeaker) {
+				s.set(prefixA)
+				s.establish(test.gracefulRestart)
+				s.log = nil
+				test.end(s)
+				s.did(test.name, test.want)
+			})
+		})
+	}
+}
+
+func TestAChangeOfThePeerIsAnotherSession(t *testing.T) {
+	for _, test := range []struct {
+		name            string
+		gracefulRestart bool
+		change          func(*bgp.Peer)
+		want            []string
+	}{
+		{"of a timer", false, func(p *bgp.Peer) { p.HoldTime = 9 * time.Second },
+			[]string{"cease: configuration changed", "open 192.0.2.1", "dial, restarting true"}},
+		{"of a timer, kept routes", true, func(p *bgp.Peer) { p.HoldTime = 9 * time.Second },
+			[]string{"close", "open 192.0.2.1", "dial, restarting true"}},
+		{"of the node's autonomous system, kept routes", true, func(p *bgp.Peer) { p.LocalASN = 65009 },
+			[]string{"cease: configuration changed", "open 192.0.2.1", "dial, restarting true"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			onNetwork(t, false, func(s *fakeSpeaker) {
+				s.set()
+				s.establish(test.gracefulRestart)
+				s.log = nil
+				test.change(&s.peer)
+				s.set()
+				s.did(test.name, test.want...)
+			})
+		})
+	}
+}
+
+func TestAfterARestartTheFirstSessionAlreadySaysSo(t *testing.T) {
+	onNetwork(t, true, func(s *fakeSpeaker) {
+		s.set()
+		s.did("at first", "open 192.0.2.1", "dial, restarting true")
+	})
+}
+
+func TestAPeerThatCannotBeHonouredIsNotDialledUntilItChanges(t *testing.T) {
+	onNetwork(t, false, func(s *fakeSpeaker) {
+		s.peer.LocalASN = 0
+		s.set()
+		s.did("at first")
+		s.is("at first", bgp.Idle, bgp.Problem{Kind: bgp.InvalidPeer, Detail: "no autonomous system of this node"})
+		s.peer.LocalASN = 65000
+		s.set()
+		s.did("when it is sound", "open 192.0.2.1", "dial, restarting false")
+	})
+}
+
+func TestAPeerOfTheOwnAutonomousSystemThatWasToBeOfAnyOtherIsLeft(t *testing.T) {
+	onNetwork(t, false, func(s *fakeSpeaker) {
+		s.peer.PeerASN, s.peer.LocalASN = 0, 65001
+		s.set()
+		s.log = nil
+		s.establish(false)
+		s.did("at once", "cease: autonomous system 65001 was not to be on both sides")
+		s.is("at once", bgp.Idle, bgp.Problem{Kind: bgp.UnexpectedInternal})
+	})
+}
+
+func TestAnUnnumberedPeerIsDialledWhereItAdvertisesItself(t *testing.T) {
+	onNetwork(t, false, func(s *fakeSpeaker) {
+		s.peer.Address, s.peer.Interface = netip.Addr{}, "eth0"
+		s.set()
+		s.did("at first")
+		s.is("at first", bgp.Connect, bgp.Problem{Kind: bgp.NoRouterAdvertisement, Detail: "eth0"})
+		s.find("fe80::1%eth0")
+		s.did("when it is found", "open fe80::1%eth0", "dial, restarting false")
+		s.find("fe80::2%eth0")
+		s.did("when it has moved", "close", "open fe80::2%eth0", "dial, restarting false")
+		s.establish(false)
+		s.find("fe80::3%eth0")
+		s.did("when there is a session")
+	})
+}
+
+func TestFamiliesWithoutANextHopWaitForOne(t *testing.T) {
+	onNetwork(t, false, func(s *fakeSpeaker) {
+		s.hops.v6 = netip.Addr{}
+		s.set(prefixA, prefix6)
+		s.did("without one", "open 192.0.2.1", "announce "+prefixA, "dial, restarting false")
+		s.establish(false)
+		s.is("without one", bgp.Established, bgp.Problem{Kind: bgp.NoNextHop, Families: bgp.IPv6, Address: external.Address})
+		s.read(1)
+		s.hops = anyNextHops
+		time.Sleep(recheckInterval)
+		s.did("when there is one", "announce "+prefix6)
+		s.is("when there is one", bgp.Established, bgp.Problem{})
+		if got := status(s.Speaker, "tor"); got.Prefixes != 2 {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
+func TestFaultsOfThisProgramAreToldAndTriedAgain(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		err  func(s *fakeSpeaker) *error
+		want bgp.Problem
+		did  []string
+	}{
+		{"opening", func(s *fakeSpeaker) *error { return &s.openErr }, bgp.Problem{Kind: bgp.StartFailed, Detail: errFake.Error()},
+			[]string{"open 192.0.2.1"}},
+		{"dialling", func(s *fakeSpeaker) *error { return &s.dialErr },
+			bgp.Problem{Kind: bgp.DialFailed, Address: external.Address, Detail: errFake.Error()},
+			[]string{"open 192.0.2.1", "announce " + prefixA, "dial, restarting false", "close"}},
+		{"announcing", func(s *fakeSpeaker) *error { return &s.routeErr }, bgp.Problem{Kind: bgp.AnnounceFailed, Detail: errFake.Error()},
+			[]string{"open 192.0.2.1", "announce " + prefixA, "close"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			onNetwork(t, false, func(s *fakeSpeaker) {
+				*test.err(s) = errFake
+				s.set(prefixA)
+				s.did("at first", test.did...)
+				s.is("at first", bgp.Idle, test.want)
+				*test.err(s) = nil
+				time.Sleep(minIdleHold)
+				s.did("when it works", "open 192.0.2.1", "announce "+prefixA, "dial, restarting false")
+			})
+		})
+	}
+	onNetwork(t, false, func(s *fakeSpeaker) {
+		s.set(prefixA)
+		s.establish(false)
+		s.log = nil
+		s.routeErr = errFake
+		s.set()
+		s.did("withdrawing on a session", "withdraw "+prefixA, "cease: internal error")
+		s.is("withdrawing on a session", bgp.Idle, bgp.Problem{Kind: bgp.WithdrawFailed, Detail: errFake.Error()})
+	})
+}
+
+func TestUpdatesAreCountedOverAllConnections(t *testing.T) {
+	onNetwork(t, false, func(s *fakeSpeaker) {
+		s.set(prefixA)
+		s.establish(false)
+		s.read(2)
+		s.happen(event{state: bgp.Idle})
+		time.Sleep(minIdleHold)
+		synctest.Wait()
+		s.read(3)
+		if got := status(s.Speaker, "tor").Updates; got != 5 {
+			t.Errorf("%d updates, want 5", got)
+		}
+	})
+}

@@ -49,9 +49,9 @@ type actions struct {
 	sessions map[pathKey]bfd.Session
 	// suspended and reset are the sessions of BGP that are to wait, and that are to be lost, each with the reason.
 	suspended, reset map[bgp.SessionKey]bgp.Problem
-	// risen are the sessions of BGP whose path has been found alive.
-	risen []bgp.SessionKey
-	// wake is when to look again although nothing may have happened; zero: never.
+	// up are the sessions of BGP whose path has been found alive.
+	up []bgp.SessionKey
+	// wake is when to decide again although nothing may have happened; zero: never.
 	wake time.Time
 }
 
@@ -68,7 +68,7 @@ func newCoupling(restarted bool) *coupling {
 	}
 }
 
-// decide decides anew.
+// decide says what is to be done now.
 func (c *coupling) decide(s observation) actions {
 	if !c.begun {
 		c.begun = true
@@ -117,7 +117,7 @@ func (c *coupling) decide(s observation) actions {
 	return r.actions
 }
 
-// round is one look, with what it has found so far.
+// round is one decision, with what it has found so far.
 type round struct {
 	*coupling
 	observation
@@ -161,7 +161,7 @@ func (r *round) consider(key bgp.SessionKey) bfdPath {
 		w.since = before.since
 	}
 	if w.up && !before.up {
-		r.risen = append(r.risen, key)
+		r.actions.up = append(r.actions.up, key)
 	}
 	if established && w.status.Failures > r.failures[w.path] {
 		w.failures++

@@ -20,7 +20,7 @@ var tor = bgp.SessionKey{Peer: "tor"}
 // from the moment on at which they are wanted.
 type crossing struct {
 	*coupling
-	sight observation
+	seen  observation
 	paths map[string]bfd.Status
 	did   actions
 }
@@ -29,7 +29,7 @@ func newCrossing(restarted bool) *crossing {
 	return &crossing{
 		coupling: newCoupling(restarted),
 		paths:    map[string]bfd.Status{},
-		sight: observation{
+		seen: observation{
 			now:      time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
 			peers:    map[bgp.SessionKey]bgp.Peer{},
 			bfd:      map[bgp.SessionKey]plan.BFDSettings{},
@@ -48,14 +48,14 @@ func (c *crossing) peer(name, address string, detection plan.BFDSettings, change
 		change(&p)
 	}
 	key := bgp.SessionKey{Peer: name}
-	c.sight.peers[key], c.sight.bfd[key] = p, detection
+	c.seen.peers[key], c.seen.bfd[key] = p, detection
 	c.session(name, bgp.Connect)
 }
 
 func (c *crossing) session(name string, state bgp.State) {
 	key := bgp.SessionKey{Peer: name}
-	c.sight.sessions = slices.DeleteFunc(c.sight.sessions, func(s bgp.PeerStatus) bool { return s.Key == key })
-	c.sight.sessions = append(c.sight.sessions, bgp.PeerStatus{Key: key, Address: c.sight.peers[key].Address, State: state})
+	c.seen.sessions = slices.DeleteFunc(c.seen.sessions, func(s bgp.PeerStatus) bool { return s.Key == key })
+	c.seen.sessions = append(c.seen.sessions, bgp.PeerStatus{Key: key, Address: c.seen.peers[key].Address, State: state})
 }
 
 // path changes what is seen of a session of BFD.
@@ -79,10 +79,10 @@ func (c *crossing) dies(name string) {
 	})
 }
 
-// look returns what is done, as text.
-func (c *crossing) look() string {
-	c.sight.paths = slices.Collect(maps.Values(c.paths))
-	c.did = c.coupling.decide(c.sight)
+// observe returns what is done, as text.
+func (c *crossing) observe() string {
+	c.seen.paths = slices.Collect(maps.Values(c.paths))
+	c.did = c.coupling.decide(c.seen)
 	watched := map[string]bool{}
 	for path := range c.did.sessions {
 		watched[path.String()] = true
@@ -107,7 +107,7 @@ func (c *crossing) look() string {
 
 func (c *crossing) expect(t *testing.T, when, want string) {
 	t.Helper()
-	if got := c.look(); got != strings.TrimSpace("watches "+want) {
+	if got := c.observe(); got != strings.TrimSpace("watches "+want) {
 		t.Errorf("%s: it\n%s, want\nwatches %s", when, got, want)
 	}
 }
@@ -120,8 +120,8 @@ func TestBFDBeginsAndEndsWithTheSessionAndItsFailureEndsThat(t *testing.T) {
 	c.expect(t, "with a session", "192.0.2.1")
 	c.comesUp("192.0.2.1")
 	c.expect(t, "when BFD is up", "192.0.2.1")
-	if !slices.Equal(c.did.risen, []bgp.SessionKey{tor}) {
-		t.Errorf("%v came up", c.did.risen)
+	if !slices.Equal(c.did.up, []bgp.SessionKey{tor}) {
+		t.Errorf("%v came up", c.did.up)
 	}
 	c.dies("192.0.2.1")
 	c.expect(t, "when the path dies", "192.0.2.1; breaks tor: BFD heard nothing from the router for 300ms")
@@ -141,9 +141,9 @@ func TestAPathThatHasComeBackMeanwhileWasDeadNevertheless(t *testing.T) {
 	c := newCrossing(false)
 	c.peer("tor", "192.0.2.1", plan.BFDSettings{}, nil)
 	c.session("tor", bgp.Established)
-	c.look()
+	c.observe()
 	c.comesUp("192.0.2.1")
-	c.look()
+	c.observe()
 	c.dies("192.0.2.1")
 	c.path("192.0.2.1", func(s *bfd.Status) {
 		s.Diagnostic, s.RemoteDiagnostic = bfd.NeighborSignaledDown, bfd.DetectionTimeExpired
@@ -157,12 +157,12 @@ func TestARouterThatShutsBFDDownIsNotDead(t *testing.T) {
 		c := newCrossing(false)
 		c.peer("tor", "192.0.2.1", plan.BFDSettings{Strict: strict}, nil)
 		c.session("tor", bgp.Established)
-		c.look()
+		c.observe()
 		c.comesUp("192.0.2.1")
-		c.look()
+		c.observe()
 		c.path("192.0.2.1", func(s *bfd.Status) { s.State, s.RemoteState = bfd.Down, bfd.AdminDown })
 		c.expect(t, "when it does", "192.0.2.1")
-		if got := c.status(tor, c.sight.now); got.State != "Down" || got.LastError != "the router has shut BFD down" {
+		if got := c.status(tor, c.seen.now); got.State != "Down" || got.LastError != "the router has shut BFD down" {
 			t.Errorf("it reports %+v", got)
 		}
 	}
@@ -178,7 +178,7 @@ func TestAStrictSessionWaitsForBFD(t *testing.T) {
 	c.comesUp("192.0.2.1")
 	c.expect(t, "when BFD is up", "192.0.2.1")
 	c.session("tor", bgp.Established)
-	c.look()
+	c.observe()
 	c.dies("192.0.2.1")
 	c.expect(t, "when the path dies",
 		"192.0.2.1; breaks tor: BFD heard nothing from the router for 300ms; holds tor: BFD is not up yet")
@@ -188,7 +188,7 @@ func TestAStrictSessionWithARouterThatIsStillToBeFoundWaits(t *testing.T) {
 	c := newCrossing(false)
 	c.peer("tor", "", plan.BFDSettings{Strict: true}, nil)
 	c.expect(t, "at first", "; holds tor: BFD comes first")
-	c.sight.sessions[0].Address = netip.MustParseAddr("fe80::1%eth0")
+	c.seen.sessions[0].Address = netip.MustParseAddr("fe80::1%eth0")
 	c.expect(t, "when it has been found", "fe80::1%eth0; holds tor: BFD is not up yet")
 }
 
@@ -211,11 +211,11 @@ func TestAfterARestartBFDIsFirstWhereTheRouterHasKeptRoutes(t *testing.T) {
 	c.expect(t, "after that, as ever", "")
 
 	c = restarted()
-	end := c.sight.now.Add(900*time.Millisecond + gatePatience)
+	end := c.seen.now.Add(900*time.Millisecond + gatePatience)
 	if c.did.wake != end {
 		t.Errorf("it wakes at %s, want %s", c.did.wake, end)
 	}
-	c.sight.now = end
+	c.seen.now = end
 	c.expect(t, "when the router keeps silent", "192.0.2.1")
 
 	c = restarted()
@@ -227,7 +227,7 @@ func TestAfterARestartBFDIsFirstWhereTheRouterHasKeptRoutes(t *testing.T) {
 	c.expect(t, "where the router keeps nothing", "")
 
 	c = newCrossing(true)
-	c.look()
+	c.observe()
 	c.peer("tor", "192.0.2.1", plan.BFDSettings{}, graceful)
 	c.expect(t, "for a router that has come later", "")
 }
@@ -245,7 +245,7 @@ func TestSessionsWithOneRouterShareItsPath(t *testing.T) {
 		t.Errorf("the younger BGPPeer decides: %+v", got)
 	}
 	c.comesUp("192.0.2.1")
-	c.look()
+	c.observe()
 	c.dies("192.0.2.1")
 	c.expect(t, "when the path dies", "192.0.2.1, 192.0.2.1 from 192.0.2.9; "+
 		"breaks a: BFD heard nothing from the router for 300ms; breaks b: BFD heard nothing from the router for 300ms")
@@ -278,15 +278,15 @@ func TestABFDProfileThatGoesStaysInForceForTheSessionsThatHaveIt(t *testing.T) {
 	const gone = "there is no BFDProfile fast"
 	c.peer("tor", "192.0.2.1", plan.BFDSettings{Transmit: time.Second}, nil)
 	c.session("tor", bgp.Established)
-	c.look()
+	c.observe()
 	c.comesUp("192.0.2.1")
-	c.look()
-	c.sight.bfd[tor] = plan.BFDSettings{Refused: gone}
+	c.observe()
+	c.seen.bfd[tor] = plan.BFDSettings{Refused: gone}
 	c.expect(t, "when it is gone", "192.0.2.1")
 	if got := c.did.sessions[pathKey{peer: netip.MustParseAddr("192.0.2.1")}]; got.Transmit != time.Second {
 		t.Errorf("it is another session: %+v", got)
 	}
-	if got := c.status(tor, c.sight.now); got.State != "Up" || got.LastError != gone {
+	if got := c.status(tor, c.seen.now); got.State != "Up" || got.LastError != gone {
 		t.Errorf("it reports %+v", got)
 	}
 	c.dies("192.0.2.1")
@@ -295,34 +295,34 @@ func TestABFDProfileThatGoesStaysInForceForTheSessionsThatHaveIt(t *testing.T) {
 	c.expect(t, "when the session is lost", "")
 	c.session("tor", bgp.Established)
 	c.expect(t, "with another session", "")
-	if got := c.status(tor, c.sight.now); got.State != "Refused" || got.LastError != gone {
+	if got := c.status(tor, c.seen.now); got.State != "Refused" || got.LastError != gone {
 		t.Errorf("it reports %+v", got)
 	}
-	c.sight.bfd[tor] = plan.BFDSettings{}
+	c.seen.bfd[tor] = plan.BFDSettings{}
 	c.expect(t, "when it is back", "192.0.2.1")
-	delete(c.sight.bfd, tor)
+	delete(c.seen.bfd, tor)
 	c.expect(t, "when it is not asked for any more", "")
 }
 
 func TestWhatIsReportedOfAPath(t *testing.T) {
 	c := newCrossing(false)
-	began := c.sight.now
+	began := c.seen.now
 	c.peer("tor", "192.0.2.1", plan.BFDSettings{}, nil)
 	c.peer("unwatched", "192.0.2.2", plan.BFDSettings{Refused: "there is no BFDProfile fast"}, nil)
 	c.session("unwatched", bgp.Established)
-	c.look()
-	if got := c.status(tor, c.sight.now); got != nil {
+	c.observe()
+	if got := c.status(tor, c.seen.now); got != nil {
 		t.Errorf("without a session: %+v", got)
 	}
-	if got := c.status(bgp.SessionKey{Peer: "unwatched"}, c.sight.now); got == nil || got.State != "Refused" || got.LastError != "there is no BFDProfile fast" || got.Since != nil {
+	if got := c.status(bgp.SessionKey{Peer: "unwatched"}, c.seen.now); got == nil || got.State != "Refused" || got.LastError != "there is no BFDProfile fast" || got.Since != nil {
 		t.Errorf("what cannot be watched: %+v", got)
 	}
 	c.session("tor", bgp.Established)
-	c.look()
+	c.observe()
 	expect := func(when, state, problem string, since time.Time) {
 		t.Helper()
-		c.look()
-		got := c.status(tor, c.sight.now)
+		c.observe()
+		got := c.status(tor, c.seen.now)
 		if got == nil || string(got.State) != state || got.LastError != problem || !got.Since.Time.Equal(since) || (got.DetectionTime != nil) != (state == "Up") {
 			t.Errorf("%s: %+v", when, got)
 		}
@@ -331,7 +331,7 @@ func TestWhatIsReportedOfAPath(t *testing.T) {
 	if want := began.Add(silencePatience); c.did.wake != want {
 		t.Errorf("it wakes at %s, want %s", c.did.wake, want)
 	}
-	c.sight.now = began.Add(silencePatience)
+	c.seen.now = began.Add(silencePatience)
 	expect("when nothing comes", "Down", "the router sends no BFD packets", began)
 	c.path("192.0.2.1", func(s *bfd.Status) { s.State, s.Detection = bfd.Init, time.Second })
 	expect("when the router does not answer", "Down", "the router does not receive the BFD packets of the node", began)
@@ -339,5 +339,5 @@ func TestWhatIsReportedOfAPath(t *testing.T) {
 	expect("when the router is too far away", "Down", bfd.ErrTTL.Error(), began)
 	c.comesUp("192.0.2.1")
 	c.path("192.0.2.1", func(s *bfd.Status) { s.Err = nil })
-	expect("when it is up", "Up", "", c.sight.now)
+	expect("when it is up", "Up", "", c.seen.now)
 }

@@ -7,20 +7,25 @@ import (
 
 	"github.com/clarionlb/clarion/announce/bfd"
 	"github.com/clarionlb/clarion/announce/bgp"
-	"github.com/clarionlb/clarion/announce/bgp/speaker"
 	"github.com/clarionlb/clarion/announce/plan"
 )
 
 // peeringMetrics reports what is seen on BGP sessions and on their paths, at the time when it is asked.
 type peeringMetrics struct {
-	speaker                              atomic.Pointer[speaker.Speaker]
-	refused                              atomic.Pointer[[]plan.Refusal]
-	up, problem, prefixes, updates, lost *prometheus.Desc
+	// speakers are nil while Peering does not run.
+	speakers atomic.Pointer[speakers]
+	refused  atomic.Pointer[[]plan.Refusal]
+	watched  atomic.Pointer[map[bgp.SessionKey]bfdPath]
 
-	paths                                        atomic.Pointer[bfd.Speaker]
-	watching                                     atomic.Pointer[map[bgp.SessionKey]bfdPath]
+	up, problem, prefixes, updates, lost         *prometheus.Desc
 	pathUp, pathFailures, pathDetection, packets *prometheus.Desc
 	silence                                      prometheus.Histogram
+}
+
+// speakers are asked for what is reported.
+type speakers struct {
+	bgp bgpSpeaker
+	bfd bfdSpeaker
 }
 
 func newPeeringMetrics() *peeringMetrics {
@@ -46,19 +51,22 @@ func newPeeringMetrics() *peeringMetrics {
 	}
 }
 
-// see has the sessions of Speakers reported from now on; nil for none.
-func (m *peeringMetrics) see(speaker *speaker.Speaker, paths *bfd.Speaker) {
-	m.speaker.Store(speaker)
-	m.paths.Store(paths)
-	m.watching.Store(nil)
+// watchSpeakers has the sessions of these reported from now on; nil for none.
+func (m *peeringMetrics) watchSpeakers(sessions bgpSpeaker, paths bfdSpeaker) {
+	m.watched.Store(nil)
 	m.refused.Store(nil)
+	if sessions == nil {
+		m.speakers.Store(nil)
+		return
+	}
+	m.speakers.Store(&speakers{sessions, paths})
 }
 
 // refuse has these BGPPeers reported too, with which there are to be no sessions.
 func (m *peeringMetrics) refuse(refused []plan.Refusal) { m.refused.Store(&refused) }
 
-// watch has the paths of these sessions reported, which are not modified any more.
-func (m *peeringMetrics) watch(sessions map[bgp.SessionKey]bfdPath) { m.watching.Store(&sessions) }
+// watchPaths has the paths of these sessions reported. The map is not modified any more.
+func (m *peeringMetrics) watchPaths(watched map[bgp.SessionKey]bfdPath) { m.watched.Store(&watched) }
 
 // Describe is part of prometheus.Collector.
 func (m *peeringMetrics) Describe(to chan<- *prometheus.Desc) {
@@ -71,22 +79,24 @@ func (m *peeringMetrics) Describe(to chan<- *prometheus.Desc) {
 // Collect is part of prometheus.Collector.
 func (m *peeringMetrics) Collect(to chan<- prometheus.Metric) {
 	m.silence.Collect(to)
-	if speaker := m.speaker.Load(); speaker != nil {
-		m.collectSessions(speaker, to)
+	speakers := m.speakers.Load()
+	if speakers == nil {
+		return
 	}
+	m.collectSessions(speakers.bgp.Peers(), to)
 	if refused := m.refused.Load(); refused != nil {
 		for _, r := range *refused {
 			to <- prometheus.MustNewConstMetric(m.up, prometheus.GaugeValue, 0, r.Peer, "")
 			to <- prometheus.MustNewConstMetric(m.problem, prometheus.GaugeValue, 1, r.Peer, "", r.Sentence)
 		}
 	}
-	if paths, sessions := m.paths.Load(), m.watching.Load(); paths != nil && sessions != nil {
-		m.collectPaths(paths, *sessions, to)
+	if watched := m.watched.Load(); watched != nil {
+		m.collectPaths(speakers.bfd.Sessions(), *watched, to)
 	}
 }
 
-func (m *peeringMetrics) collectSessions(speaker *speaker.Speaker, to chan<- prometheus.Metric) {
-	for _, p := range speaker.Peers() {
+func (m *peeringMetrics) collectSessions(peers []bgp.PeerStatus, to chan<- prometheus.Metric) {
+	for _, p := range peers {
 		peer, address := p.Key.Peer, ""
 		switch {
 		case p.Address.IsValid():
@@ -112,12 +122,12 @@ func (m *peeringMetrics) collectSessions(speaker *speaker.Speaker, to chan<- pro
 	}
 }
 
-func (m *peeringMetrics) collectPaths(speaker *bfd.Speaker, sessions map[bgp.SessionKey]bfdPath, to chan<- prometheus.Metric) {
+func (m *peeringMetrics) collectPaths(statuses []bfd.Status, watched map[bgp.SessionKey]bfdPath, to chan<- prometheus.Metric) {
 	paths := map[string]bfd.Status{}
-	for _, path := range speaker.Sessions() {
+	for _, path := range statuses {
 		paths[path.Name] = path
 	}
-	for key, w := range sessions {
+	for key, w := range watched {
 		if !w.address.IsValid() {
 			continue // it has not been found, so nothing can be said about it
 		}

@@ -11,12 +11,13 @@ import (
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
-// pathKey is what sessions of BGP have in common that share one of BFD. The zero pathKey is no path.
+// pathKey is what sessions of BGP have in common that share one of BFD.
 type pathKey struct {
 	peer, local netip.Addr
 	multiHop    bool
 }
 
+// noPath is that of a session of BGP without BFD.
 var noPath pathKey
 
 func pathOf(s bfd.Session) pathKey { return pathKey{s.Peer, s.Local, s.MultiHop} }
@@ -35,7 +36,7 @@ func (k pathKey) String() string {
 
 // bfdPath is how it stands with the path of a session.
 type bfdPath struct {
-	// path has the session of BFD; zero if there is none now.
+	// path has the session of BFD; noPath if there is none now.
 	path    pathKey
 	session bfd.Session
 	address netip.Addr

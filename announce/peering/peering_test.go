@@ -1,171 +1,229 @@
 package peering
 
 import (
-	"context"
-	"fmt"
+	"errors"
 	"net/netip"
 	"slices"
-	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/clarionlb/clarion/announce/bfd"
 	"github.com/clarionlb/clarion/announce/bgp"
-	"github.com/clarionlb/clarion/announce/bgp/speaker"
+	"github.com/clarionlb/clarion/announce/layer2"
 	"github.com/clarionlb/clarion/announce/plan"
+	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
-// diary writes down the events.
-type diary struct{ entries []string }
+var torAddress = netip.MustParseAddr("10.0.0.254")
 
-func (d *diary) write(what, peer string, address netip.Addr, why string) {
-	d.entries = append(d.entries, strings.TrimSpace(what+" "+peer+" "+address.String()+" "+why))
-}
-
-func (d *diary) SessionEstablished(peer string, address netip.Addr) {
-	d.write("established", peer, address, "")
-}
-func (d *diary) SessionLost(peer string, address netip.Addr, why string) {
-	d.write("lost", peer, address, why)
-}
-func (d *diary) SessionClosed(peer string, address netip.Addr, why string) {
-	d.write("closed", peer, address, why)
-}
-func (d *diary) BFDUp(peer string, address netip.Addr) { d.write("BFD up", peer, address, "") }
-func (d *diary) BFDDown(peer string, address netip.Addr, why string) {
-	d.write("BFD down", peer, address, why)
-}
-
-// newReporter is the Peering of n1, and what it has told by events.
-func newReporter() (*Peering, *diary) {
-	told := &diary{}
-	return &Peering{node: "n1", events: told, coupling: newCoupling(false)}, told
-}
-
-// gateway is the key of a session with a router of a default route.
-func gateway(peer, address string) bgp.SessionKey {
-	return bgp.SessionKey{Peer: peer, Gateway: netip.MustParseAddr(address)}
-}
-
-func TestSessionsThatComeAndGoAreEvents(t *testing.T) {
-	r, told := newReporter()
-	tor := bgp.PeerStatus{Key: gateway("tor", "10.0.0.1"), Address: netip.MustParseAddr("10.0.0.1"), State: bgp.Connect}
-	expect := func(want ...string) {
-		t.Helper()
-		if !slices.Equal(told.entries, want) {
-			t.Errorf("told %q, want %q", told.entries, want)
-		}
-		told.entries = nil
+// node is n1, unless it is changed.
+func node(change func(*corev1.Node)) func(*plan.View) {
+	n := &corev1.Node{
+		ObjectMeta: metav1.ObjectMeta{Name: "n1"},
+		Status: corev1.NodeStatus{
+			Addresses:  []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: "10.0.0.1"}},
+			Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}},
+		},
 	}
-	see := func(state bgp.State, problem bgp.Problem) {
-		tor.State, tor.Problem = state, problem
-		r.reportSessions([]bgp.PeerStatus{tor})
+	if change != nil {
+		change(n)
 	}
-	see(bgp.Connect, bgp.Problem{Kind: bgp.NoConnection, Detail: "refused"})
-	expect()
-	see(bgp.Established, bgp.Problem{})
-	expect("established tor 10.0.0.1")
-	see(bgp.Established, bgp.Problem{Kind: bgp.NoNextHop, Families: bgp.IPv6})
-	expect()
-	see(bgp.Idle, bgp.Problem{Kind: bgp.NotificationReceived, Notification: bgp.Notification{Code: 6, Subcode: 4}})
-	expect("lost tor 10.0.0.1 the router closed the session: Cease/Administrative Reset")
-	see(bgp.OpenSent, bgp.Problem{})
-	expect()
-	see(bgp.Established, bgp.Problem{})
-	told.entries = nil
-	r.reportSessions(nil)
-	expect("closed tor 10.0.0.1 it is not wanted any more")
-	see(bgp.Established, bgp.Problem{})
-	told.entries = nil
-	r.draining = true
-	r.reportSessions(nil)
-	expect("closed tor 10.0.0.1 the node is drained")
+	return func(v *plan.View) { v.SetNode("n1", n) }
 }
 
-func TestAnAnnouncerRecordsItsSessions(t *testing.T) {
-	r, _ := newReporter()
-	r.bootID = "boot"
-	r.refused = []plan.Refusal{{Peer: "a", Sentence: "there is no Secret"}}
-	since := time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
-	status := r.status([]bgp.PeerStatus{
-		{Key: gateway("tor", "10.0.0.2"), Address: netip.MustParseAddr("10.0.0.2"), State: bgp.OpenSent, Since: since, Problem: bgp.Problem{Kind: bgp.NoOpen}},
-		{Key: gateway("tor", "10.0.0.1"), Address: netip.MustParseAddr("10.0.0.1"), State: bgp.Established, Since: since, Prefixes: 7},
-		{Key: bgp.SessionKey{Peer: "found"}, State: bgp.Connect},
-	}, since)
-	var got []string
-	for _, s := range status.Peers {
-		text := fmt.Sprintf("%s %s %s %d %s", s.Name, s.Address, s.State, s.Prefixes, s.LastError)
-		if s.Since != nil {
-			text += " since " + s.Since.UTC().Format(time.RFC3339Nano)
-		}
-		got = append(got, text)
+// peer is an external BGPPeer, unless it is changed.
+func peer(name string, change func(*v1alpha1.BGPPeerSpec)) func(*plan.View) {
+	asn := int64(65000)
+	p := &v1alpha1.BGPPeer{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	p.Spec = v1alpha1.BGPPeerSpec{MyASN: 65001, PeerASN: &asn, PeerAddress: torAddress.String()}
+	if change != nil {
+		change(&p.Spec)
 	}
-	want := []string{
-		"a  Refused 0 there is no Secret",
-		"found  Connecting 0 ",
-		"tor 10.0.0.1 Established 7  since 2026-01-02T03:04:05Z",
-		"tor 10.0.0.2 Connecting 0 the router accepts connections and says nothing since 2026-01-02T03:04:05Z",
-	}
-	if !slices.Equal(got, want) || status.BootID != "boot" {
-		t.Errorf("recorded %q, want %q", got, want)
-	}
+	return func(v *plan.View) { _ = v.SetBGPPeer(name, p) }
 }
 
-func TestMetricsTellOfSessionsAndOfThoseThatAreRefused(t *testing.T) {
-	m := newPeeringMetrics()
-	registry := prometheus.NewPedanticRegistry()
-	registry.MustRegister(m)
-	expect := func(want ...string) {
-		t.Helper()
-		families, err := registry.Gather()
-		if err != nil {
-			t.Fatal(err)
-		}
-		var got []string
-		for _, f := range families {
-			for _, metric := range f.GetMetric() {
-				if metric.GetHistogram() != nil {
-					continue
-				}
-				text := f.GetName()
-				for _, l := range metric.GetLabel() {
-					text += fmt.Sprintf(" %s=%q", l.GetName(), l.GetValue())
-				}
-				got = append(got, fmt.Sprintf("%s %g", text, metric.GetGauge().GetValue()+metric.GetCounter().GetValue()))
+// watched is a BGPPeer with BFD.
+func watched(v *plan.View) {
+	_ = v.SetBFDProfile("fast", &v1alpha1.BFDProfile{ObjectMeta: metav1.ObjectMeta{Name: "fast"}})
+	peer("tor", func(s *v1alpha1.BGPPeerSpec) { s.BFDProfile = "fast" })(v)
+}
+
+func established(key bgp.SessionKey) bgp.PeerStatus {
+	return bgp.PeerStatus{Key: key, Address: torAddress, State: bgp.Established}
+}
+
+func TestNoSessionIsThereBeforeTheStateIs(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.changes = append(w.changes, node(nil), peer("tor", nil))
+		w.did("before anything")
+		close(w.synced)
+		w.did("with the API's objects")
+		close(w.announcersKnown)
+		w.did("with the Announcers")
+		close(w.links)
+		w.did("with the interfaces", "begin, restarted false", "BGP: tor with 0 routes", "write ")
+	})
+}
+
+func TestAnEndWhileItWaitsIsNoError(t *testing.T) {
+	for _, ready := range []func(w *world) []chan struct{}{
+		func(*world) []chan struct{} { return nil },
+		func(w *world) []chan struct{} { return []chan struct{}{w.synced} },
+		func(w *world) []chan struct{} { return []chan struct{}{w.synced, w.announcersKnown} },
+	} {
+		inWorld(t, func(w *world) {
+			for _, c := range ready(w) {
+				close(c)
 			}
-		}
-		if !slices.Equal(got, want) {
-			t.Errorf("metrics\n%q\nwant\n%q", got, want)
-		}
+			if err := w.end(); err != nil {
+				t.Error(err)
+			}
+			w.did("at the end")
+		})
 	}
-	expect()
+}
 
-	// A router without an address is never dialled.
-	speaker := speaker.New(speaker.Config{})
-	ctx, stop := context.WithCancel(t.Context())
-	stopped := make(chan error)
-	go func() { stopped <- speaker.Run(ctx) }()
-	speaker.Set(map[bgp.SessionKey]bgp.Peer{gateway("tor", "192.0.2.1"): {}}, nil)
-	for speaker.Peers()[0].Problem.Kind == bgp.NoProblem {
-		<-speaker.Changed()
+func TestBFDEndsAfterBGP(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.began()
+		w.take()
+		w.bgp.err, w.bfd.err = errors.New("of BGP"), errors.New("of BFD")
+		err := w.end()
+		if !errors.Is(err, w.bgp.err) || !errors.Is(err, w.bfd.err) {
+			t.Errorf("it returns %v", err)
+		}
+		w.did("at the end", "BGP ends: it is not wanted any more", "BFD ends")
+	})
+}
+
+func TestAnAnnouncerOfTheSameBootHasRestarted(t *testing.T) {
+	for _, test := range []struct {
+		name     string
+		recorded string
+		want     string
+	}{
+		{"none before", "", "begin, restarted false"},
+		{"one before a boot", "boot before", "begin, restarted false"},
+		{"one since the boot", "this boot", "begin, restarted true"},
+	} {
+		inWorld(t, func(w *world) {
+			if test.recorded != "" {
+				w.announcer = &v1alpha1.Announcer{Status: v1alpha1.AnnouncerStatus{BGP: v1alpha1.BGPStatus{BootID: test.recorded}}}
+			}
+			w.began()
+			w.did(test.name, test.want, "BGP: ", "write ")
+		})
 	}
-	m.see(speaker, bfd.NewSpeaker())
-	m.refuse([]plan.Refusal{{Peer: "secret", Sentence: "there is no Secret clarion-system/tor"}})
-	expect(
-		`clarion_announcer_bgp_prefixes address="192.0.2.1" peer="tor" 0`,
-		`clarion_announcer_bgp_session_problem address="" peer="secret" problem="there is no Secret clarion-system/tor" 1`,
-		`clarion_announcer_bgp_session_problem address="192.0.2.1" peer="tor" problem="neither an address nor an interface to find the router on" 1`,
-		`clarion_announcer_bgp_session_up address="" peer="secret" 0`,
-		`clarion_announcer_bgp_session_up address="192.0.2.1" peer="tor" 0`,
-		`clarion_announcer_bgp_sessions_lost_total address="192.0.2.1" peer="tor" 0`,
-		`clarion_announcer_bgp_updates_total address="192.0.2.1" peer="tor" 0`,
-	)
-	m.see(nil, nil)
-	expect()
-	stop()
-	if err := <-stopped; err != nil {
-		t.Error(err)
+	if id := kernelBootID(); len(id) != 36 {
+		t.Errorf("the kernel's boot is %q", id)
+	}
+}
+
+func TestSessionsAndTheirPathsComeAndGo(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.changes = append(w.changes, node(nil), watched)
+		w.began()
+		w.did("at first", "begin, restarted false", "BGP: tor with 0 routes", "write ")
+		w.session(established(tor))
+		w.did("with a session", "BFD: 10.0.0.254", "event: tor (10.0.0.254) established", "write tor Established")
+		path := bfd.Status{Name: "10.0.0.254", State: bfd.Up, RemoteState: bfd.Up, Detection: 300 * time.Millisecond}
+		w.path(path)
+		w.did("when BFD is up", "event: BFD up with tor (10.0.0.254)", "write tor Established")
+		path.State, path.Diagnostic, path.Failures, path.LastDetection = bfd.Down, bfd.DetectionTimeExpired, 1, 300*time.Millisecond
+		w.path(path)
+		const silent = "BFD heard nothing from the router for 300ms"
+		w.did("when the path dies", "reset tor: "+silent, "event: BFD down with tor (10.0.0.254): "+silent, "write tor Established")
+		lost := established(tor)
+		lost.State, lost.Problem = bgp.Idle, bgp.Problem{Kind: bgp.BFDSilent, Silence: 300 * time.Millisecond}
+		w.session(lost)
+		w.did("when the session is lost", "BFD: ", "event: tor (10.0.0.254) lost: "+silent, "write tor Connecting "+silent)
+		w.session(established(tor))
+		w.take()
+		w.change(func(v *plan.View) { _ = v.SetBGPPeer("tor", nil) })
+		w.session()
+		w.did("when it is not wanted any more", "BGP: ", "BFD: ", "write tor Established",
+			"event: tor (10.0.0.254) closed: it is not wanted any more", "write ")
+	})
+}
+
+func TestASessionThatIsToWaitIsSuspendedBeforeItIsSet(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.changes = append(w.changes, node(nil), func(v *plan.View) {
+			watched(v)
+			_ = v.SetBFDProfile("fast", &v1alpha1.BFDProfile{Spec: v1alpha1.BFDProfileSpec{Strict: true}})
+		})
+		w.began()
+		w.did("at first", "begin, restarted false", "suspend tor: BFD is not up yet", "BGP: tor with 0 routes", "BFD: 10.0.0.254", "write ")
+		time.Sleep(silencePatience)
+		w.did("when nothing comes", "suspend tor: BFD is not up: the router sends no BFD packets")
+	})
+}
+
+func TestABGPPeerThatCannotBeIsRecordedAndTheOthersAreNotConcerned(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.changes = append(w.changes, node(nil), peer("tor", nil), peer("locked", func(s *v1alpha1.BGPPeerSpec) {
+			s.PeerAddress = "10.0.0.253"
+			s.PasswordSecret = &v1alpha1.BGPPasswordSecret{Name: "none"}
+		}))
+		w.began()
+		const refusal = "there is no Secret clarion-system/none of type kubernetes.io/basic-auth"
+		w.did("at first", "begin, restarted false", "BGP: tor with 0 routes", "write locked Refused "+refusal)
+		w.change(func(v *plan.View) { _ = v.SetBGPPeer("locked", nil) })
+		w.did("when it is gone", "BGP: tor with 0 routes", "write ")
+	})
+}
+
+func TestADrainedNodeClosesItsSessionsInTheEnd(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.changes = append(w.changes, node(nil), peer("tor", nil))
+		w.began()
+		w.session(established(tor))
+		w.take()
+		w.change(node(func(n *corev1.Node) {
+			n.Spec.Taints = []corev1.Taint{{Key: "drain", Effect: corev1.TaintEffectNoSchedule}}
+		}))
+		w.did("at first", "BGP: tor with 0 routes")
+		if w.bgp.reason != "the node is drained" {
+			t.Errorf("sessions end because %q", w.bgp.reason)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if got := w.take(); !slices.Contains(got, "BGP: ") {
+			t.Errorf("the session stays: %q", got)
+		}
+		w.session()
+		w.did("when it is gone", "event: tor (10.0.0.254) closed: the node is drained", "write ")
+	})
+}
+
+func TestTheRoutersOfDefaultRoutesAreFoundAmongTheInterfaces(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.changes = append(w.changes, node(nil), peer("default", func(s *v1alpha1.BGPPeerSpec) {
+			s.PeerAddress, s.DefaultGateway = "", corev1.IPv4Protocol
+		}))
+		w.began()
+		w.did("without a default route", "begin, restarted false", "BGP: ", "write default Refused the node has no default route by way of an IPv4 router")
+		w.mu.Lock()
+		w.interfaces = []layer2.Interface{{Name: "eth0", Up: true, Gateways: []netip.Addr{torAddress}}}
+		w.mu.Unlock()
+		w.moved.Notify()
+		w.did("with one", "BGP: default@10.0.0.254 with 0 routes", "write ")
+	})
+}
+
+func TestGatewaysAreThoseOfInterfacesThatAreUp(t *testing.T) {
+	link := netip.MustParseAddr("fe80::1")
+	got := gateways([]layer2.Interface{
+		{Name: "eth1", Up: true, Gateways: []netip.Addr{link, torAddress}},
+		{Name: "eth0", Up: true, Gateways: []netip.Addr{link, torAddress}},
+		{Name: "eth2", Gateways: []netip.Addr{netip.MustParseAddr("10.9.9.9")}},
+	})
+	want := []netip.Addr{torAddress, link.WithZone("eth0"), link.WithZone("eth1")}
+	if !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
 	}
 }

@@ -1,0 +1,139 @@
+package peering
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/klog/v2"
+
+	"github.com/clarionlb/clarion/announce/bgp"
+	"github.com/clarionlb/clarion/announce/plan"
+	"github.com/clarionlb/clarion/api/v1alpha1"
+)
+
+// countPause is the shortest time between two reports of how many prefixes are announced, if nothing else has changed: every
+// node announces every Service, so all of them would write for each.
+const countPause = 5 * time.Second
+
+// reporter tells the API, people and the log what has changed about the sessions.
+type reporter struct {
+	writer StatusWriter
+	events Events
+	logger klog.Logger
+	// bootID goes into the status.
+	bootID string
+
+	// refused and draining are those of the last plan, and sessions what was last seen.
+	refused  []plan.Refusal
+	draining bool
+	sessions map[bgp.SessionKey]bgp.PeerStatus
+	// written is the last status, and due when the next one may be written that differs in counts alone.
+	written v1alpha1.BGPStatus
+	due     time.Time
+}
+
+// planned takes in a plan.
+func (r *reporter) planned(plan plan.BGPPlan) {
+	for _, refusal := range plan.Refused {
+		if !slices.Contains(r.refused, refusal) {
+			r.logger.Info("This node has no session for a BGPPeer", "bgpPeer", refusal.Peer, "why", refusal.Sentence)
+		}
+	}
+	if plan.Draining != r.draining {
+		r.logger.Info("Whether this node shuts its BGP sessions down has changed", "draining", plan.Draining)
+	}
+	r.refused, r.draining = plan.Refused, plan.Draining
+}
+
+// closeReason is why a session is ended on purpose.
+func (r *reporter) closeReason() string {
+	if r.draining {
+		return "the node is drained"
+	}
+	return "it is not wanted any more"
+}
+
+// report tells what is seen on the sessions, and on the paths that BFD watches for them. It returns when to report again although
+// nothing may have happened; zero: not before something does.
+func (r *reporter) report(peers []bgp.PeerStatus, paths func(bgp.SessionKey) *v1alpha1.BFDSession, now time.Time) time.Time {
+	r.tell(peers)
+	status := r.status(peers, paths)
+	if !r.due.IsZero() && slices.EqualFunc(status.Peers, r.written.Peers, sameSession) {
+		switch {
+		case slices.EqualFunc(status.Peers, r.written.Peers, sameCount):
+			return time.Time{}
+		case now.Before(r.due):
+			return r.due
+		}
+	}
+	r.written, r.due = status, now.Add(countPause)
+	r.writer.WriteBGP(status)
+	return time.Time{}
+}
+
+func sameSession(a, b v1alpha1.BGPSession) bool {
+	return a.Name == b.Name && a.Address == b.Address && a.State == b.State && a.Since.Equal(b.Since) && a.LastError == b.LastError &&
+		apiequality.Semantic.DeepEqual(a.BFD, b.BFD)
+}
+
+func sameCount(a, b v1alpha1.BGPSession) bool { return a.Prefixes == b.Prefixes }
+
+// status is what the node records of its sessions.
+func (r *reporter) status(peers []bgp.PeerStatus, paths func(bgp.SessionKey) *v1alpha1.BFDSession) v1alpha1.BGPStatus {
+	status := v1alpha1.BGPStatus{BootID: r.bootID}
+	for _, p := range peers {
+		status.Peers = append(status.Peers, sessionStatus(p, paths(p.Key)))
+	}
+	for _, refusal := range r.refused {
+		status.Peers = append(status.Peers, v1alpha1.BGPSession{Name: refusal.Peer, State: v1alpha1.BGPRefused, LastError: refusal.Sentence})
+	}
+	slices.SortFunc(status.Peers, func(a, b v1alpha1.BGPSession) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Address, b.Address))
+	})
+	return status
+}
+
+func sessionStatus(p bgp.PeerStatus, path *v1alpha1.BFDSession) v1alpha1.BGPSession {
+	session := v1alpha1.BGPSession{
+		Name:      p.Key.Peer,
+		State:     v1alpha1.BGPConnecting,
+		Prefixes:  int32(p.Prefixes),
+		LastError: p.Problem.String(),
+		BFD:       path,
+	}
+	if p.State == bgp.Established {
+		session.State = v1alpha1.BGPEstablished
+	}
+	if p.Address.IsValid() {
+		session.Address = p.Address.String()
+	}
+	if !p.Since.IsZero() {
+		since := metav1.NewTime(p.Since.Truncate(time.Second))
+		session.Since = &since
+	}
+	return session
+}
+
+// tell has events for sessions that come and go.
+func (r *reporter) tell(peers []bgp.PeerStatus) {
+	before := r.sessions
+	r.sessions = make(map[bgp.SessionKey]bgp.PeerStatus, len(peers))
+	for _, p := range peers {
+		r.sessions[p.Key] = p
+		switch was, is := before[p.Key].State == bgp.Established, p.State == bgp.Established; {
+		case is && !was:
+			r.events.SessionEstablished(p.Key.Peer, p.Address)
+		case was && !is:
+			r.events.SessionLost(p.Key.Peer, p.Address, cmp.Or(p.Problem.String(), "no reason is known"))
+		}
+	}
+	for _, key := range slices.SortedFunc(maps.Keys(before), bgp.SessionKey.Compare) {
+		if _, there := r.sessions[key]; !there && before[key].State == bgp.Established {
+			r.events.SessionClosed(key.Peer, before[key].Address, r.closeReason())
+		}
+	}
+}

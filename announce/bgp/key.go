@@ -9,8 +9,9 @@ import (
 type SessionKey struct {
 	// Peer is the name of what asks for the session: a BGPPeer.
 	Peer string
-	// Gateway is the address of the peer if Peer stands for the routers of the node's default routes, of which there may be
-	// several. It is the zero Addr for a Peer that stands for one router.
+	// Gateway is the address of the peer if Peer stands for the routers of the node's default
+	// routes, of which there may be several. It is the zero Addr for a Peer that stands for one
+	// router.
 	Gateway netip.Addr
 }
 

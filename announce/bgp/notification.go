@@ -49,7 +49,8 @@ var subcodes = map[[2]uint8]string{
 	{6, 10}: "BFD Down",   // RFC 9384
 }
 
-// Name is what a NOTIFICATION says, but for the Reason, as in "Cease/Administrative Shutdown". Numbers that have no name stay.
+// Name is what a NOTIFICATION says, but for the Reason, as in "Cease/Administrative Shutdown".
+// Numbers that have no name stay.
 func (n Notification) Name() string {
 	name, known := codes[n.Code]
 	if !known {

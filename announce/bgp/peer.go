@@ -29,52 +29,59 @@ func (f Families) String() string {
 	return "no"
 }
 
-// Peer is a router and how to speak with it. Peers are compared with ==; a session is taken down and up again if, and only
-// if, its Peer changes.
+// Peer is a BGP peer, and how to have a session with it. Peers are compared with ==; a session is
+// taken down and up again if, and only if, its Peer changes.
 type Peer struct {
-	// Address of the router; a link-local one has the interface as its zone. The zero Addr is that of whichever router
-	// advertises itself on Interface ("unnumbered"): this node then advertises itself there too, as no default router.
+	// Address of the peer; a link-local one has the interface as its zone. The zero Addr is that of
+	// whichever router sends Router Advertisements (RFC 4861) on Interface ("unnumbered"): this
+	// node then sends them there too, with a Router Lifetime of 0.
 	Address netip.Addr
-	// Interface binds the session to an interface, which may be that of a VRF. Empty leaves it to the routing table.
+	// Interface binds the session to an interface, which may be that of a VRF. Empty leaves it to
+	// the routing table.
 	Interface string
-	// Port of the router. 0 is 179.
+	// Port that the peer listens on. 0 is 179.
 	Port uint16
 	// Source is the address of this node to connect from. The zero Addr leaves it to the routing table.
 	Source netip.Addr
 
-	// LocalASN is this node's autonomous system towards the router.
+	// LocalASN is the autonomous system of this node on the session.
 	LocalASN uint32
-	// PeerASN is the router's: equal to LocalASN is an internal session, another one external. 0 accepts every one but
-	// LocalASN.
+	// PeerASN is that of the peer: equal to LocalASN is an internal session, another one external.
+	// 0 accepts every one but LocalASN.
 	PeerASN uint32
-	// RouterID identifies this node to the router. It has the form of an IPv4 address and must not be 0.0.0.0.
+	// RouterID is the BGP Identifier of this node (RFC 4271, section 4.2). It has the form of an
+	// IPv4 address and must not be 0.0.0.0.
 	RouterID netip.Addr
-	// Families that are offered; those that the router offers too are used. 0 is all. Routes of the other family than the
-	// session's own have as their next hop this node's address of that family on the same interface, or the session's
-	// IPv6 address for IPv4 routes if the router can take that (RFC 8950). To a loopback address, it is the loopback address.
+	// Families that are offered (RFC 4760); those that the peer offers too are used. 0 is all.
+	// Routes of the other family than the session's own have as their next hop this node's address
+	// of that family on the same interface, or the session's IPv6 address for IPv4 routes if the
+	// peer can take that (RFC 8950). To a loopback address, it is the loopback address.
 	Families Families
 
 	// Password for TCP MD5 signatures (RFC 2385). Empty is none.
 	Password string
-	// MultihopTTL is the TTL to an external router that is not on a shared network. 0 is 1: it is on one. Where the router
-	// may be of any autonomous system, and to an internal one, it is the system's default instead.
+	// MultihopTTL is the TTL of packets to an external peer that is not on a shared network. 0 is
+	// 1: it is on one. Where the peer may be of any autonomous system, and to an internal one, it
+	// is the system's default instead.
 	MultihopTTL uint8
-	// SecurityHops, if it is not 0, refuses packets from more than so many hops away (RFC 5082): 1 is the same network. The
-	// router must do the same. It excludes MultihopTTL.
+	// SecurityHops, if it is not 0, refuses packets from more than so many hops away (RFC 5082): 1
+	// is the same network. The peer must do the same. It excludes MultihopTTL.
 	SecurityHops uint8
 
-	// HoldTime after which a silent router is given up. 0 is 90 s. Times are whole seconds, since that is what goes over
-	// the wire or what GoBGP counts in.
+	// HoldTime after which a silent peer is given up (RFC 4271, section 4.2). 0 is 90 s. Times are
+	// whole seconds, since that is what goes over the wire or what GoBGP counts in.
 	HoldTime time.Duration
-	// KeepaliveTime between signs of life. 0 is a third of the hold time.
+	// KeepaliveTime between KEEPALIVE messages. 0 is a third of the hold time.
 	KeepaliveTime time.Duration
-	// ConnectTime between attempts to connect, after a first one that comes at once. 0 is 5 s, the least is 2 s.
+	// ConnectTime between attempts to connect, after a first one that comes at once. 0 is 5 s, the
+	// least is 2 s.
 	ConnectTime time.Duration
-	// RestartTime, if it is not 0, has the router keep the routes for that long when this process goes without a word
-	// (RFC 4724), at most 4095 s.
+	// RestartTime, if it is not 0, has the peer keep the routes for that long when this process
+	// ends without a NOTIFICATION (RFC 4724), at most 4095 s.
 	RestartTime time.Duration
 
-	// MaxPrefixes is how many routes of each family the router may send before it is cut off. 0 is any number.
+	// MaxPrefixes is how many routes of each family the peer may send before the session is closed.
+	// 0 is any number.
 	MaxPrefixes uint32
 }
 
@@ -133,6 +140,7 @@ func checkTime(what string, d, least, most time.Duration) error {
 	return nil
 }
 
+// EffectiveHoldTime is HoldTime or its default.
 func (p Peer) EffectiveHoldTime() time.Duration {
 	if p.HoldTime == 0 {
 		return defaultHoldTime
@@ -140,6 +148,7 @@ func (p Peer) EffectiveHoldTime() time.Duration {
 	return p.HoldTime
 }
 
+// EffectiveKeepaliveTime is KeepaliveTime or its default, which is at least 1 s.
 func (p Peer) EffectiveKeepaliveTime() time.Duration {
 	if p.KeepaliveTime == 0 {
 		return max(p.EffectiveHoldTime()/3, time.Second).Truncate(time.Second)
@@ -147,6 +156,7 @@ func (p Peer) EffectiveKeepaliveTime() time.Duration {
 	return p.KeepaliveTime
 }
 
+// EffectiveConnectTime is ConnectTime or its default.
 func (p Peer) EffectiveConnectTime() time.Duration {
 	if p.ConnectTime == 0 {
 		return defaultConnectTime
@@ -154,6 +164,7 @@ func (p Peer) EffectiveConnectTime() time.Duration {
 	return p.ConnectTime
 }
 
+// OfferedFamilies are Families or their default.
 func (p Peer) OfferedFamilies() Families {
 	if p.Families == 0 {
 		return IPv4 | IPv6
@@ -164,17 +175,17 @@ func (p Peer) OfferedFamilies() Families {
 // Internal says whether the session is one within an autonomous system.
 func (p Peer) Internal() bool { return p.PeerASN == p.LocalASN }
 
-// Unnumbered says whether the router must be found first.
+// Unnumbered says whether the address of the peer must be found first.
 func (p Peer) Unnumbered() bool { return !p.Address.IsValid() }
 
-// Continues says whether a session with these parameters is, to the router, another one of the same node, so that it may keep
-// the routes meanwhile.
+// Continues says whether a session with these parameters is, to the peer, another one of the same
+// node as before, so that it may keep the routes meanwhile.
 func (p Peer) Continues(before Peer) bool {
 	return p.Address == before.Address && p.Interface == before.Interface && p.Source == before.Source &&
 		p.LocalASN == before.LocalASN && p.PeerASN == before.PeerASN && p.RouterID == before.RouterID
 }
 
-// FamilyOf returns the one of a prefix.
+// FamilyOf returns the family of a prefix.
 func FamilyOf(prefix netip.Prefix) Families {
 	if prefix.Addr().Is4() {
 		return IPv4

@@ -6,8 +6,9 @@ import (
 	"time"
 )
 
-// Problem is what went wrong with a session, or is wrong with one that there is. The zero Problem is none. It can be compared
-// with ==. Which fields are set besides Kind depends on that. String is the sentence for people.
+// Problem is what went wrong with a session, or is wrong with one that there is. The zero Problem
+// is none. It can be compared with ==. Which fields are set besides Kind depends on that. String is
+// the sentence for people.
 type Problem struct {
 	Kind ProblemKind
 	// Notification is what was said in one that was sent or received.
@@ -50,12 +51,12 @@ const (
 	MalformedMessage
 	// PrefixLimit is a peer that sent more routes than it may.
 	PrefixLimit
-	// HoldTimerExpired is a peer that fell silent (RFC 4271, section 6.5), and SendHoldTimerExpired one that does not read
-	// (RFC 9687).
+	// HoldTimerExpired is a peer that fell silent (RFC 4271, section 6.5), and SendHoldTimerExpired
+	// one that does not read (RFC 9687).
 	HoldTimerExpired
 	SendHoldTimerExpired
-	// ConnectionClosed is a peer that closed the connection without a NOTIFICATION, and ConnectionBroken one that could not be
-	// written to.
+	// ConnectionClosed is a peer that closed the connection without a NOTIFICATION, and
+	// ConnectionBroken one that could not be written to.
 	ConnectionClosed
 	ConnectionBroken
 	// SessionLost is the end of a session of which nothing more is known.
@@ -64,17 +65,19 @@ const (
 	// NoNextHop is of a session that works, but for Families.
 	NoNextHop
 
-	// BFDAwaited is a session that waits for BFD, and BFDAwaitedAfterRestart one that does because of a restart.
+	// BFDAwaited is a session that waits for BFD, and BFDAwaitedAfterRestart one that does because
+	// of a restart.
 	BFDAwaited
 	BFDAwaitedAfterRestart
 	// BFDNotUp is one that waits for BFD, which does not come up. Detail says why, if that is known.
 	BFDNotUp
-	// BFDSilent is a path on which BFD heard nothing for the time Silence, and BFDSignaledDown one that the peer's BFD found
-	// dead. Detail is its diagnostic.
+	// BFDSilent is a path on which BFD heard nothing for the time Silence, and BFDSignaledDown one
+	// that the peer's BFD found dead. Detail is its diagnostic.
 	BFDSilent
 	BFDSignaledDown
 
-	// StartFailed, DialFailed, AnnounceFailed and WithdrawFailed are faults of this program. Detail says what happened.
+	// StartFailed, DialFailed, AnnounceFailed and WithdrawFailed are faults of this program. Detail
+	// says what happened.
 	StartFailed
 	DialFailed
 	AnnounceFailed
@@ -104,8 +107,8 @@ var summaries = map[ProblemKind]string{
 	WithdrawFailed:         "withdraw routes",
 }
 
-// Summary is the sentence without what differs from one time to the next, so that there are few: it is the value of a label of
-// a metric. It is empty if there is no problem.
+// Summary is the sentence without what differs from one time to the next, so that there are few: it
+// is the value of a label of a metric. It is empty if there is no problem.
 func (p Problem) Summary() string {
 	switch p.Kind {
 	case InvalidPeer:

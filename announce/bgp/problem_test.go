@@ -24,7 +24,8 @@ func TestNotificationsHaveNames(t *testing.T) {
 	}
 }
 
-// TestProblemsAreSentencesAndSummaries holds what people read, and what stays the same whenever it happens.
+// TestProblemsAreSentencesAndSummaries holds what people read, and what stays the same whenever it
+// happens.
 func TestProblemsAreSentencesAndSummaries(t *testing.T) {
 	cease := Notification{Code: 6, Subcode: 2}
 	said := cease

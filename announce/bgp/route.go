@@ -5,14 +5,15 @@ import (
 	"slices"
 )
 
-// Route is a prefix that is announced to a router, with this node as the next hop.
+// Route is a prefix that is announced to a peer, with this node as the next hop.
 type Route struct {
 	Prefix netip.Prefix
-	// Attributes may be shared by many routes and must not change after they are given to Set. nil is none.
+	// Attributes may be shared by many routes and must not change after they are given to Set. nil
+	// is none.
 	Attributes *Attributes
 }
 
-// Attributes are what is said with a route.
+// Attributes are the path attributes of a route (RFC 4271, section 5).
 type Attributes struct {
 	// LocalPref is for internal sessions alone; nil is 100.
 	LocalPref *uint32
@@ -22,14 +23,14 @@ type Attributes struct {
 	Communities []uint32
 	// LargeCommunities are those of RFC 8092.
 	LargeCommunities []LargeCommunity
-	// Prepend is how many more times than once this node's autonomous system is on the path. It is for external sessions
-	// alone: an internal router would take the route for its own and drop it.
+	// Prepend is how many more times than once this node's autonomous system is on the path. It is
+	// for external sessions alone: an internal peer would take the route for its own and drop it.
 	Prepend uint8
-	// LinkBandwidth, in bytes per second, has a router that is set up for it spread traffic over next hops in proportion
-	// (RFC 10005). 0 is not to say any.
+	// LinkBandwidth, in bytes per second, has a peer that is set up for it spread traffic over next
+	// hops in proportion (RFC 10005). 0 is none.
 	LinkBandwidth float32
-	// Leaving has the router prefer other ways, if there are any: the route carries GRACEFUL_SHUTDOWN (RFC 8326), and the
-	// least local preference on an internal session.
+	// Leaving has the peer prefer other ways, if there are any: the route carries GRACEFUL_SHUTDOWN
+	// (RFC 8326), and the least local preference on an internal session.
 	Leaving bool
 }
 

@@ -14,21 +14,22 @@ const (
 	Idle State = "Idle"
 	// Connect is an attempt to connect, or the time between two.
 	Connect State = "Connect"
-	// OpenSent is a connection on which the router has not spoken yet.
+	// OpenSent is a connection on which the peer has not sent its OPEN yet.
 	OpenSent State = "OpenSent"
-	// OpenConfirm is a router that has spoken and has not yet accepted.
+	// OpenConfirm is a peer that has sent its OPEN and has not yet accepted.
 	OpenConfirm State = "OpenConfirm"
-	// Established is a session.
+	// Established is a session that carries routes.
 	Established State = "Established"
 )
 
 // PeerStatus is what is seen on a session.
 type PeerStatus struct {
 	Key SessionKey
-	// Address of the router; the zero Addr is one that has not been found yet.
+	// Address of the peer; the zero Addr is one that has not been found yet.
 	Address netip.Addr
 	State   State
-	// Since when it has been in that State, or for anything but Established, since when it has not been Established.
+	// Since when it has been in that State, or for anything but Established, since when it has not
+	// been Established.
 	Since time.Time
 	// Prefixes that are announced on the session; 0 without one.
 	Prefixes int
@@ -36,15 +37,17 @@ type PeerStatus struct {
 	Flaps int
 	// Updates are the UPDATE messages that have been sent.
 	Updates uint64
-	// Problem is the last thing that went wrong. It stays until there is a session, and after that only if something is wrong
-	// with that: a family that has no next hop.
+	// Problem is the last thing that went wrong. It stays until there is a session, and after that
+	// only if something is wrong with that: a family that has no next hop.
 	Problem Problem
 
-	// PeerASN and PeerID are what the router says of itself; 0 and the zero Addr without a session.
+	// PeerASN and PeerID are what the peer says of itself in its OPEN; 0 and the zero Addr without
+	// a session.
 	PeerASN uint32
 	PeerID  netip.Addr
 	// Families that the session carries; 0 without one.
 	Families Families
-	// GracefulRestart says that the router will keep the routes when this process goes without a word.
+	// GracefulRestart says that the peer will keep the routes when this process ends without a
+	// NOTIFICATION (RFC 4724).
 	GracefulRestart bool
 }

@@ -11,27 +11,29 @@ import (
 	"github.com/clarionlb/clarion/announce/plan"
 )
 
-// coupling decides what sessions of BFD there are for those of BGP, and what becomes of these when a path is dead. It has no clock
-// and touches no socket.
+// coupling decides what sessions of BFD there are for those of BGP, and what becomes of these when
+// a path is dead (RFC 5882, section 4.4). It has no clock and touches no socket.
 //
-// BFD begins when BGP has a session and ends with it: routers that set their side up by the one would take what comes before or
-// after for a failure. There are two exceptions. A strict session waits for BFD. And the first one after a restart that the router
-// is to take no notice of waits too: that router may still believe in the BFD session of the announcer before, and would take the
-// new one, when both have a BGP session again, for the end of the old one.
+// A session of BFD begins when that of BGP is established, and ends with it. A peer that sets up
+// its side by the one would take what comes before or after for a failure. There are two
+// exceptions. A strict session waits for BFD. And the first session after a graceful restart waits
+// too: the peer may still have the BFD session of the announcer before. When BGP is established
+// again, it would take the new BFD session for the end of the old one.
 type coupling struct {
-	// restarted says that there was an announcer before, whose routes routers may have kept.
+	// restarted says that there was an announcer before, whose routes peers may have kept.
 	restarted bool
-	// begun says that the first plan has come, and gates has the sessions of that which have not been established since, until when
-	// they wait for BFD. The zero time is that they do not know yet whom to wait for.
+	// begun says that the first plan has come. gates has the sessions of that plan which have not
+	// been established since, and until when they wait for BFD. The zero time is not known yet: the
+	// peer has not been found.
 	begun bool
 	gates map[bgp.SessionKey]time.Time
 	// watched are the sessions of BGP whose path is to be watched. The map is not modified any more.
 	watched map[bgp.SessionKey]bfdPath
-	// failures are those of a path that have been acted upon.
+	// failures counts those of a path that have been acted upon.
 	failures map[pathKey]uint64
 }
 
-// observation is what there is to be seen.
+// observation is what is wanted and what is seen.
 type observation struct {
 	now   time.Time
 	peers map[bgp.SessionKey]bgp.Peer
@@ -47,16 +49,18 @@ type observation struct {
 type actions struct {
 	// sessions of BFD that there are to be, by path.
 	sessions map[pathKey]bfd.Session
-	// suspended and reset are the sessions of BGP that are to wait, and that are to be lost, each with the reason.
+	// suspended and reset are the sessions of BGP that are to wait, and that are to be lost, each
+	// with the reason.
 	suspended, reset map[bgp.SessionKey]bgp.Problem
 	// up are the sessions of BGP whose path has been found alive.
 	up []bgp.SessionKey
-	// wake is when to decide again although nothing may have happened; zero: never.
+	// wake is when to decide again although nothing may have happened; zero: not before something does.
 	wake time.Time
 }
 
-// gatePatience is how long a session waits for BFD after a restart when the router must have noticed that the BFD session of the
-// announcer before is dead: much longer than one takes that does BFD.
+// gatePatience is how long a session waits for BFD after a restart, from when the peer must have
+// noticed that the BFD session of the announcer before is dead. A peer that does BFD takes much
+// less.
 const gatePatience = 3 * time.Second
 
 func newCoupling(restarted bool) *coupling {
@@ -123,7 +127,8 @@ type round struct {
 	observation
 	actions
 	before map[bgp.SessionKey]bfdPath
-	// states are those of the sessions of BGP, and statuses those of the paths, by the names that BFD knows them by.
+	// states are those of the sessions of BGP, and statuses those of the paths, by the names that
+	// BFD knows them by.
 	states   map[bgp.SessionKey]bgp.PeerStatus
 	statuses map[string]bfd.Status
 	// ages are those of the Detections that decide about a path so far.
@@ -148,7 +153,8 @@ func (r *round) consider(key bgp.SessionKey) bfdPath {
 	case w.refused != "" && (!established || before.path == noPath):
 		return w
 	case w.refused != "":
-		// Routers that take the end of BFD for a failure, as FRR does, would pay for a BFDProfile that was deleted in error.
+		// A peer that takes the end of BFD for a failure, as FRR does, would end the session
+		// because a BFDProfile was deleted in error.
 		session = before.session
 	case !w.address.IsValid() && first:
 		r.suspended[key] = bgp.Problem{Kind: bgp.BFDAwaited}
@@ -200,7 +206,8 @@ func sessionOf(s plan.BFDSettings) bfd.Session {
 	return bfd.Session{Transmit: s.Transmit, Receive: s.Receive, Multiplier: s.Multiplier, MinimumTTL: s.MinimumTTL, Passive: s.Passive}
 }
 
-// waits says whether a session still waits for BFD after a restart, of which the router hears when it has had patience for so long.
+// waits says whether a session still waits for BFD after a restart. The peer notices the restart
+// after patience.
 func (r *round) waits(key bgp.SessionKey, patience time.Duration) bool {
 	if r.gates[key].IsZero() {
 		r.gates[key] = r.now.Add(min(patience+gatePatience, r.peers[key].RestartTime/2))
@@ -212,8 +219,8 @@ func (r *round) waits(key bgp.SessionKey, patience time.Duration) bool {
 	return true
 }
 
-// farAway says whether a router counts as one several hops away, as FRR counts: an external one does if it may be, and an internal one
-// if it is on no network of the node.
+// farAway says whether a peer counts as several hops away (RFC 5883), by the rule of FRR: an
+// external one if it may be, and an internal one if it is on no network of the node.
 func farAway(p bgp.Peer, address netip.Addr, networks []netip.Prefix) bool {
 	if address.Is6() && address.IsLinkLocalUnicast() {
 		return false

@@ -16,8 +16,8 @@ import (
 
 var tor = bgp.SessionKey{Peer: "tor"}
 
-// crossing is a node and its routers, as a coupling sees them. What it decides is carried out at once: sessions of BFD are there
-// from the moment on at which they are wanted.
+// crossing is a node and its routers, as a coupling sees them. What it decides is carried out at
+// once: sessions of BFD are there from the moment on at which they are wanted.
 type crossing struct {
 	*coupling
 	seen  observation

@@ -193,7 +193,8 @@ func (w *world) BFDDown(peer string, address netip.Addr, why string) {
 	w.add("event: BFD down with %s (%s): %s", peer, address, why)
 }
 
-// inWorld runs Peering of node n1, as it is after a boot, in a bubble of time. The test says when it gets to know what.
+// inWorld runs Peering of node n1, as it is after a boot, in a bubble of time. The test says when
+// it gets to know what.
 func inWorld(t *testing.T, test func(w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {

@@ -34,7 +34,7 @@ func (k pathKey) String() string {
 	return name
 }
 
-// bfdPath is how it stands with the path of a session.
+// bfdPath is the path of a session of BGP that BFD is to watch, and how it is.
 type bfdPath struct {
 	// path has the session of BFD; noPath if there is none now.
 	path    pathKey
@@ -43,7 +43,7 @@ type bfdPath struct {
 	up      bool
 	since   time.Time
 	status  bfd.Status
-	// refused is why it is not to be watched.
+	// refused is why it cannot be watched; empty if it can.
 	refused string
 	// failures is how often the session was lost by a dead path.
 	failures uint64

@@ -23,7 +23,8 @@ import (
 
 // Config is what Peering is made of.
 type Config struct {
-	// Node that the sessions are of: the name of its Node object. A taint with one of the keys in DrainTaints has it drained.
+	// Node that the sessions are of: the name of its Node object. A taint with one of the keys in
+	// DrainTaints has it drained.
 	Node        string
 	DrainTaints []string
 	// Cluster and Subscription say what the API says, and Links what interfaces there are.
@@ -38,8 +39,8 @@ type Config struct {
 	Logger   klog.Logger
 }
 
-// Peering keeps up the BGP sessions of one node. It has a View of its own, so that it waits for nothing that layer 2 does, and
-// layer 2 not for it.
+// Peering keeps up the BGP sessions of one node. It has a View of its own, so that it waits for
+// nothing that layer 2 does, and layer 2 not for it.
 type Peering struct {
 	config  Config
 	moved   <-chan struct{} // the links have changed
@@ -78,8 +79,8 @@ func New(config Config) *Peering {
 	}
 }
 
-// Run keeps the sessions up until the context ends. Peers that keep the routes of a node whose announcer restarts are then left
-// without a NOTIFICATION, unless the node goes too.
+// Run keeps the sessions up until the context ends. Peers that keep the routes of a node whose
+// announcer restarts are then left without a NOTIFICATION, unless the node goes too.
 func (p *Peering) Run(ctx context.Context) error {
 	if !p.awaitState(ctx) {
 		return nil
@@ -92,8 +93,8 @@ func (p *Peering) Run(ctx context.Context) error {
 	p.reporter = &reporter{writer: p.config.Status, events: p.config.Events, logger: p.config.Logger, bootID: bootID}
 	p.metrics.watchSpeakers(p.bgp, p.bfd)
 	defer p.metrics.watchSpeakers(nil, nil)
-	// A peer that keeps the routes of an announcer which restarts has to see first that BGP is gone, and then that BFD is: the
-	// other way round, the node would be dead.
+	// A peer that keeps the routes of an announcer which restarts has to see first that BGP is
+	// gone, and then that BFD is: the other way round, the node would be dead.
 	untilBGPEnds, endBFD := context.WithCancel(klog.NewContext(context.WithoutCancel(ctx), p.config.Logger))
 	defer endBFD()
 	bfdEnded, bgpEnded := make(chan error, 1), make(chan error, 1)
@@ -139,7 +140,8 @@ func (p *Peering) loop(ctx context.Context) {
 	}
 }
 
-// step plans, does it, and reports. It returns when to do so again although nothing may have happened; zero: never.
+// step plans, does it, and reports. It returns when to do so again although nothing may have
+// happened; zero: never.
 func (p *Peering) step(now time.Time) time.Time {
 	p.updatePlan(now)
 	wake := plan.Earlier(p.plan.Wake, p.couple(now))
@@ -158,7 +160,8 @@ func (p *Peering) updatePlan(now time.Time) {
 	p.bgp.SetShutdownMessage(p.planner.ShutdownMessage())
 }
 
-// couple has BFD watch what is to be watched, and BGP act upon what comes of it and on the plan. It returns when to do so again.
+// couple has BFD watch what is to be watched, and BGP act upon what comes of it and on the plan. It
+// returns when to do so again.
 func (p *Peering) couple(now time.Time) time.Time {
 	var networks []netip.Prefix
 	for _, i := range p.config.Links.Interfaces() {
@@ -205,7 +208,8 @@ func (p *Peering) watchPaths(sessions map[pathKey]bfd.Session) {
 	p.bfd.Set(named)
 }
 
-// gateways are the routers of the default routes, sorted. Link-local ones have the interface as their zone.
+// gateways are the routers of the default routes, sorted. Link-local ones have the interface as
+// their zone.
 func gateways(interfaces []layer2.Interface) []netip.Addr {
 	var out []netip.Addr
 	for _, i := range interfaces {

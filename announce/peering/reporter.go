@@ -15,8 +15,9 @@ import (
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
-// countPause is the shortest time between two reports of how many prefixes are announced, if nothing else has changed: every
-// node announces every Service, so all of them would write for each.
+// countPause is the shortest time between two reports of how many prefixes are announced, if
+// nothing else has changed: every node announces every Service, so all of them would write for
+// each.
 const countPause = 5 * time.Second
 
 // reporter tells the API, people and the log what has changed about the sessions.
@@ -57,8 +58,8 @@ func (r *reporter) closeReason() string {
 	return "it is not wanted any more"
 }
 
-// report tells what is seen on the sessions, and on the paths that BFD watches for them. It returns when to report again although
-// nothing may have happened; zero: not before something does.
+// report tells what is seen on the sessions, and on the paths that BFD watches for them. It returns
+// when to report again although nothing may have happened; zero: not before something does.
 func (r *reporter) report(peers []bgp.PeerStatus, paths func(bgp.SessionKey) *v1alpha1.BFDSession, now time.Time) time.Time {
 	r.tell(peers)
 	status := r.status(peers, paths)

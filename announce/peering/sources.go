@@ -13,7 +13,8 @@ import (
 
 // Cluster says what the API has recorded.
 type Cluster interface {
-	// WaitAnnouncers blocks until Announcer knows all that there were at the start; false if the context ends before.
+	// WaitAnnouncers blocks until Announcer knows all that there were at the start; false if the
+	// context ends before.
 	WaitAnnouncers(ctx context.Context) bool
 	// Announcer returns the Announcer of a node; nil if there is none.
 	Announcer(node string) *v1alpha1.Announcer
@@ -42,7 +43,8 @@ type StatusWriter interface {
 	WriteBGP(status v1alpha1.BGPStatus)
 }
 
-// Events tell people what becomes of sessions, by BGPPeer and address, which is the zero Addr if it is not known.
+// Events tell people what becomes of sessions, by BGPPeer and address, which is the zero Addr if it
+// is not known.
 type Events interface {
 	SessionEstablished(peer string, address netip.Addr)
 	SessionLost(peer string, address netip.Addr, why string)

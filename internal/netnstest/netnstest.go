@@ -1,5 +1,6 @@
-// Package netnstest has tests use network namespaces: one that plays the node, which a test binary runs in, and one for each
-// other machine. Namespaces need root. A test that needs one is skipped for other users, and says so; all others run.
+// Package netnstest has tests use network namespaces: one that plays the node, which a test binary
+// runs in, and one for each other machine. Namespaces need root. A test that needs one is skipped
+// for other users, and says so; all others run.
 package netnstest
 
 import (
@@ -19,8 +20,9 @@ import (
 // inside is set in the environment of a process that is in a namespace of its own.
 const inside = "CLARION_TEST_IN_NAMESPACE"
 
-// Main is for TestMain, and run is testing.M.Run or calls it. It runs the tests in a namespace of their own, which goes when
-// they end, and ends the process. Whoever is not root has them run where they are.
+// Main is for TestMain, and run is testing.M.Run or calls it. It runs the tests in a namespace of
+// their own, which goes when they end, and ends the process. Whoever is not root has them run where
+// they are.
 func Main(run func() int) {
 	if os.Getenv(inside) != "" || !isRoot() {
 		os.Exit(run())
@@ -142,7 +144,8 @@ func (h *Host) Address(name, prefix string) {
 	h.must(h.NL.AddrAdd(link, addr))
 }
 
-// ParseAddress reads an address with the length of its prefix. No duplicate is looked for when an interface gets it.
+// ParseAddress reads an address with the length of its prefix. No duplicate is looked for when an
+// interface gets it.
 func ParseAddress(prefix string) (*netlink.Addr, error) {
 	addr, err := netlink.ParseAddr(prefix)
 	if err == nil && addr.IP.To4() == nil {
@@ -153,7 +156,8 @@ func ParseAddress(prefix string) (*netlink.Addr, error) {
 
 var cables atomic.Int64
 
-// Cable connects the test's own machine to the interface peer of the host, both ends up, and returns the name of the near end.
+// Cable connects the test's own machine to the interface peer of the host, both ends up, and
+// returns the name of the near end.
 func (h *Host) Cable(peer string) string {
 	h.t.Helper()
 	veth := &netlink.Veth{

@@ -7,8 +7,8 @@ import (
 // adjRIBOut is what a session has its connection announce (RFC 4271, section 3.2).
 type adjRIBOut struct {
 	hops nextHops
-	// routes are those that the connection has been given, but for those without a next hop, and source is what they were made
-	// of.
+	// routes are those that the connection has been given, but for those without a next hop, and
+	// source is what they were made of.
 	routes, source []bgp.Route
 }
 
@@ -36,7 +36,8 @@ func (s *session) sync() bgp.Problem {
 	return bgp.Problem{}
 }
 
-// moveNextHops looks for the next hops again, which what was negotiated may have changed, and announces what is affected.
+// moveNextHops looks for the next hops again, which what was negotiated may have changed, and
+// announces what is affected.
 func (s *session) moveNextHops() bgp.Problem {
 	before := s.hops
 	s.refreshNextHops()
@@ -57,7 +58,8 @@ func (s *session) moveNextHops() bgp.Problem {
 	return bgp.Problem{}
 }
 
-// refreshNextHops looks for the next hops. Before there is a session, a peer is taken to be able to do what it may not be.
+// refreshNextHops looks for the next hops. Before there is a session, a peer is taken to be able to
+// do what it may not be.
 func (s *session) refreshNextHops() {
 	extended := s.negotiated == nil || s.negotiated.extendedNextHop
 	hops, err := s.speaker.findNextHops(s.peer, s.address, extended)

@@ -14,7 +14,8 @@ import (
 	"github.com/clarionlb/clarion/announce/bgp"
 )
 
-// BenchmarkKernel measures from Set to the kernel of the router: routes that are announced, and that are withdrawn again.
+// BenchmarkKernel measures from Set to the kernel of the router: routes that are announced, and
+// that are withdrawn again.
 func BenchmarkKernel(b *testing.B) {
 	for _, count := range []int{1, 1000, 10_000} {
 		b.Run(fmt.Sprintf("routes=%d", count), func(b *testing.B) {
@@ -61,8 +62,8 @@ func (h *host) follow(b *testing.B) func(int) {
 	}
 }
 
-// BenchmarkSet measures, with 10,000 routes for each of two routers, what it costs to say the same again, and to change one
-// route until its UPDATE has been sent to both.
+// BenchmarkSet measures, with 10,000 routes for each of two routers, what it costs to say the same
+// again, and to change one route until its UPDATE has been sent to both.
 func BenchmarkSet(b *testing.B) {
 	const count = 10_000
 	s := newSpeaker(b, false)
@@ -108,7 +109,8 @@ func BenchmarkSet(b *testing.B) {
 	})
 }
 
-// BenchmarkDifference measures the comparison of two lists of 10,000 routes that are equal and not the same.
+// BenchmarkDifference measures the comparison of two lists of 10,000 routes that are equal and not
+// the same.
 func BenchmarkDifference(b *testing.B) {
 	from, to := block(10_000, nil), block(10_000, nil)
 	for b.Loop() {
@@ -135,8 +137,8 @@ func processorTime(b *testing.B) int64 {
 	return u.Utime.Nano() + u.Stime.Nano()
 }
 
-// BenchmarkMemory measures what one session takes, of ten: dialling, established, with 10,000 routes to say, and with 100,000
-// received.
+// BenchmarkMemory measures what one session takes, of ten: dialling, established, with 10,000
+// routes to say, and with 100,000 received.
 func BenchmarkMemory(b *testing.B) {
 	const count = 10
 	flood := func(conn net.Conn) {

@@ -121,8 +121,8 @@ func TestBIRDKeepsRoutesOverARestart(t *testing.T) {
 	losses.none(t)
 }
 
-// A node whose network already speaks BGP with the router has no second session to give. What speaks there takes the routes
-// over from a session on the node itself, and passes them on.
+// A node whose network already speaks BGP with the router has no second session to give. What
+// speaks there takes the routes over from a session on the node itself, and passes them on.
 func TestADaemonOnTheNodeItselfPassesRoutesOn(t *testing.T) {
 	r := newRouter(t, plain()...)
 	self := &host{netnstest.Node(t), t}

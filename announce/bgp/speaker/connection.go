@@ -8,29 +8,32 @@ import (
 	"github.com/clarionlb/clarion/announce/bgp"
 )
 
-// connection is all that a session needs of an implementation of BGP: it connects to one peer until there is a session, carries
-// that, and is of no use any more when it has ended. One goroutine calls its methods, but for updates, which any may call.
+// connection is all that a session needs of an implementation of BGP: it connects to one peer until
+// there is a session, carries that, and is of no use any more when it has ended. One goroutine
+// calls its methods, but for updates, which any may call.
 type connection interface {
-	// dial begins to connect, and tries again until there is a session. restarting sets the Restart State bit (RFC 4724, section
-	// 3): a peer that has kept the routes of an earlier session uses them until it has heard all of this one. Without
-	// Peer.RestartTime it says nothing.
+	// dial begins to connect, and tries again until there is a session. restarting sets the Restart
+	// State bit (RFC 4724, section 3): a peer that has kept the routes of an earlier session uses
+	// them until it has heard all of this one. Without Peer.RestartTime it says nothing.
 	dial(restarting bool) error
-	// announce adds or replaces routes of families that have a next hop. It may come before dial and before there is a session:
-	// the peer then hears the routes first of all.
+	// announce adds or replaces routes of families that have a next hop. It may come before dial
+	// and before there is a session: the peer then hears the routes first of all.
 	announce(routes []bgp.Route, hops nextHops) error
 	// withdraw removes routes.
 	withdraw(routes []bgp.Route) error
 	// updates is how many UPDATE messages have been sent.
 	updates() uint64
 
-	// changed receives after something has happened, and events returns what has since it was called last.
+	// changed receives after something has happened, and events returns what has since it was
+	// called last.
 	changed() <-chan struct{}
 	events() []event
 
-	// cease ends a session with a NOTIFICATION that says why: a Cease for Administrative Shutdown (RFC 9003). The peer keeps no
-	// routes. It closes the connection too.
+	// cease ends a session with a NOTIFICATION that says why: a Cease for Administrative Shutdown
+	// (RFC 9003). The peer keeps no routes. It closes the connection too.
 	cease(reason string)
-	// close ends everything. A peer that keeps routes over a restart is left without a NOTIFICATION, so that it does.
+	// close ends everything. A peer that keeps routes over a restart is left without a
+	// NOTIFICATION, so that it does.
 	close()
 }
 

@@ -17,8 +17,8 @@ import (
 	"github.com/clarionlb/clarion/internal/notify"
 )
 
-// fakeNetwork is what a Speaker sees of the world if there are no sockets: connections that do as the test says, next hops and a
-// peer that is discovered.
+// fakeNetwork is what a Speaker sees of the world if there are no sockets: connections that do as
+// the test says, next hops and a peer that is discovered.
 type fakeNetwork struct {
 	// log has what was done on connections, in order.
 	log []string

@@ -200,8 +200,8 @@ func newSite(t testing.TB) *router {
 	return r
 }
 
-// newRouter returns one with autonomous system 65001 and these lines in its "router bgp", where ROUTER, NODE, ROUTER6 and NODE6
-// stand for the addresses.
+// newRouter returns one with autonomous system 65001 and these lines in its "router bgp", where
+// ROUTER, NODE, ROUTER6 and NODE6 stand for the addresses.
 func newRouter(t testing.TB, lines ...string) *router {
 	t.Helper()
 	r := newSite(t)

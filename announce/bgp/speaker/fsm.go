@@ -9,9 +9,11 @@ import (
 	"github.com/clarionlb/clarion/announce/bgp"
 )
 
-// Pauses before the next session after one that was lost (RFC 4271, section 8.1.1: DampPeerOscillations and IdleHoldTime).
+// Pauses before the next session after one that was lost (RFC 4271, section 8.1.1:
+// DampPeerOscillations and IdleHoldTime).
 const (
-	// minIdleHold follows the first one that was lost early, and is doubled up to maxIdleHold by each that was lost so too.
+	// minIdleHold follows the first one that was lost early, and is doubled up to maxIdleHold by
+	// each that was lost so too.
 	minIdleHold = time.Second
 	maxIdleHold = 30 * time.Second
 	// prefixLimitIdleHold follows one in which the peer sent too much.
@@ -86,7 +88,8 @@ func (n *neighbor) maintain(ctx context.Context, peer bgp.Peer) {
 	}
 }
 
-// ready returns the address of the peer if it can be dialled now. Otherwise it waits until that may have changed.
+// ready returns the address of the peer if it can be dialled now. Otherwise it waits until that may
+// have changed.
 func (n *neighbor) ready(ctx context.Context, peer bgp.Peer, at peerAddress) (netip.Addr, bool) {
 	address := at.current()
 	if !address.IsValid() {

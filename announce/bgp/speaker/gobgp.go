@@ -18,7 +18,8 @@ import (
 	"github.com/clarionlb/clarion/internal/notify"
 )
 
-// gobgpConnection is one life of a GoBGP server: it dials one peer until there is a session, and is given up when that ends.
+// gobgpConnection is one life of a GoBGP server: it dials one peer until there is a session, and is
+// given up when that ends.
 type gobgpConnection struct {
 	server  *server.BgpServer
 	peer    bgp.Peer
@@ -31,8 +32,8 @@ type gobgpConnection struct {
 	pending []event
 }
 
-// deferralTime is the Selection_Deferral_Timer (RFC 4724, section 4.1): one that was restarted may hear all before it speaks.
-// What this side says does not depend on it, so it is short.
+// deferralTime is the Selection_Deferral_Timer (RFC 4724, section 4.1): one that was restarted may
+// hear all before it speaks. What this side says does not depend on it, so it is short.
 const deferralTime = 2 * time.Second
 
 // openGoBGP starts a server that has no routes yet and does not dial.
@@ -49,8 +50,9 @@ func openGoBGP(peer bgp.Peer, address netip.Addr, logger klog.Logger) (connectio
 	return c, nil
 }
 
-// start readies the server. GoBGP writes package variables here that other servers read, the rules for choosing between paths;
-// it is always the same that is written, and no server here has a choice.
+// start readies the server. GoBGP writes package variables here that other servers read, the rules
+// for choosing between paths; it is always the same that is written, and no server here has a
+// choice.
 func (c *gobgpConnection) start(ctx context.Context) error {
 	err := c.server.StartBgp(ctx, &api.StartBgpRequest{Global: &api.Global{
 		Asn:        c.peer.LocalASN,

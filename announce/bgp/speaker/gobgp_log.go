@@ -9,8 +9,9 @@ import (
 	"github.com/clarionlb/clarion/announce/bgp"
 )
 
-// logReader reads what GoBGP logs. Of attempts to connect, of refusals and of the last NOTIFICATION it tells nothing in any other
-// way, so the sentences below are part of what the tests hold against the version in use.
+// logReader reads what GoBGP logs. Of attempts to connect, of refusals and of the last NOTIFICATION
+// it tells nothing in any other way, so the sentences below are part of what the tests hold against
+// the version in use.
 type logReader struct {
 	connection *gobgpConnection
 	logger     klog.Logger

@@ -87,8 +87,8 @@ func (c *gobgpConnection) attributes(a *bgp.Attributes) []gobgp.PathAttributeInt
 		if c.peer.LocalASN < 1<<16 {
 			asn = uint16(c.peer.LocalASN)
 		}
-		// There is a transitive form and one that is not. Some routers know only the one, some only the other, and whoever
-		// knows both takes the lower of two bandwidths.
+		// There is a transitive form and one that is not. Some routers know only the one, some only
+		// the other, and whoever knows both takes the lower of two bandwidths.
 		attrs = append(attrs, gobgp.NewPathAttributeExtendedCommunities([]gobgp.ExtendedCommunityInterface{
 			gobgp.NewTwoOctetAsSpecificExtended(gobgp.EC_SUBTYPE_LINK_BANDWIDTH, asn, math.Float32bits(a.LinkBandwidth), true),
 			gobgp.NewLinkBandwidthExtended(asn, a.LinkBandwidth),

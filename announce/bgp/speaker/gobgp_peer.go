@@ -43,8 +43,9 @@ func apiPeer(p bgp.Peer, address netip.Addr, restarting bool) *api.Peer {
 		peer.TtlSecurity = &api.TtlSecurity{Enabled: true, TtlMin: 256 - uint32(p.SecurityHops)}
 	}
 	if p.RestartTime != 0 {
-		// Not with notifications (RFC 8538): a peer whose hold time expires, because the node is dead, would keep the
-		// routes then. And GoBGP's Hard Reset lacks the part that says what it stands for, which FRR 8.4 reads anyway.
+		// Not with notifications (RFC 8538): a peer whose hold time expires, because the node is
+		// dead, would keep the routes then. And GoBGP's Hard Reset lacks the part that says what it
+		// stands for, which FRR 8.4 reads anyway.
 		peer.GracefulRestart = &api.GracefulRestart{
 			Enabled:         true,
 			RestartTime:     uint32(p.RestartTime / time.Second),

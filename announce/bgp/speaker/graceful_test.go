@@ -235,7 +235,8 @@ func TestTheRoutesOfANodeThatDoesNotComeBackGoWhenTheRestartTimeEnds(t *testing.
 	r.has(nil)
 }
 
-// TestTheRoutesOfADeadNodeGoWhenTheHoldTimeEnds shows that a router keeps no routes then, although it would for a restart.
+// TestTheRoutesOfADeadNodeGoWhenTheHoldTimeEnds shows that a router keeps no routes then, although
+// it would for a restart.
 func TestTheRoutesOfADeadNodeGoWhenTheHoldTimeEnds(t *testing.T) {
 	t.Parallel()
 	r := newRouter(t, plain()...)

@@ -8,7 +8,8 @@ import (
 	"github.com/clarionlb/clarion/announce/bgp"
 )
 
-// A router that has lost its power or its way back leaves a connection of which only the node's end is left.
+// A router that has lost its power or its way back leaves a connection of which only the node's end
+// is left.
 func TestAConnectionOfWhichOnlyOneEndIsLeftIsGivenUp(t *testing.T) {
 	t.Parallel()
 	r := newRouter(t, plain()...)

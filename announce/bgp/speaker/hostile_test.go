@@ -16,8 +16,8 @@ import (
 	"github.com/clarionlb/clarion/announce/bgp"
 )
 
-// beside runs a Speaker with peers that are not what they should be and a router that is, and checks that the latter has one
-// session all the time and learns what it is told.
+// beside runs a Speaker with peers that are not what they should be and a router that is, and
+// checks that the latter has one session all the time and learns what it is told.
 func beside(t *testing.T, peers map[bgp.SessionKey]bgp.Peer, during func(s *Speaker)) {
 	t.Helper()
 	good := newRouter(t, plain()...)

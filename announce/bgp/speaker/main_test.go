@@ -12,9 +12,9 @@ import (
 	"github.com/clarionlb/clarion/internal/netnstest"
 )
 
-// TestMain runs the tests in a network namespace of their own, which plays the node and goes when they end. Processes
-// that they start run a Speaker instead. Each test has routers of its own, so that all run side by side but those that look at
-// the whole node or keep it busy.
+// TestMain runs the tests in a network namespace of their own, which plays the node and goes when
+// they end. Processes that they start run a Speaker instead. Each test has routers of its own, so
+// that all run side by side but those that look at the whole node or keep it busy.
 func TestMain(m *testing.M) {
 	if what := os.Getenv(envSpeaker); what != "" {
 		runChild(what)

@@ -11,8 +11,8 @@ import (
 	"github.com/clarionlb/clarion/internal/notify"
 )
 
-// neighbor is what is wanted of the session with one peer, and what is seen on it. Its run, in fsm.go, brings the one to the
-// other.
+// neighbor is what is wanted of the session with one peer, and what is seen on it. Its run, in
+// fsm.go, brings the one to the other.
 type neighbor struct {
 	speaker *Speaker
 	key     bgp.SessionKey
@@ -29,7 +29,8 @@ type neighbor struct {
 	// suspendedBy is why the session is kept closed, and resetBy why it is to be lost; zero if it is not.
 	suspendedBy, resetBy bgp.Problem
 	status               bgp.PeerStatus
-	// earlierUpdates are the UPDATE messages of earlier connections, and updates returns those of the present one.
+	// earlierUpdates are the UPDATE messages of earlier connections, and updates returns those of
+	// the present one.
 	earlierUpdates uint64
 	updates        func() uint64
 

@@ -35,7 +35,8 @@ func newHost(t testing.TB) *host {
 	return h
 }
 
-// start runs a daemon on the host until the test ends or it is stopped. Both it and its output are gone after that.
+// start runs a daemon on the host until the test ends or it is stopped. Both it and its output are
+// gone after that.
 func (h *host) start(name string, args ...string) (stop func()) {
 	h.t.Helper()
 	var output bytes.Buffer
@@ -82,8 +83,8 @@ func nft(commands string) error {
 	return nil
 }
 
-// cable connects the node to the interface "lan" of a new host, both ends up, and returns the host and the name of the node's
-// end.
+// cable connects the node to the interface "lan" of a new host, both ends up, and returns the host
+// and the name of the node's end.
 func cable(t testing.TB) (*host, string) {
 	t.Helper()
 	h := newHost(t)
@@ -200,7 +201,8 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// tempDir is one that daemons may write to that have given up their rights, with a short name because sockets go there.
+// tempDir is one that daemons may write to that have given up their rights, with a short name
+// because sockets go there.
 func tempDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "bgp")

@@ -12,8 +12,8 @@ import (
 	"github.com/clarionlb/clarion/announce/bgp"
 )
 
-// nextHops are the next hops of routes on a session, for each family: an unspecified address is that of the session, the zero
-// Addr is none.
+// nextHops are the next hops of routes on a session, for each family: an unspecified address is
+// that of the session, the zero Addr is none.
 type nextHops struct{ v4, v6 netip.Addr }
 
 // anyNextHops is for where they do not matter.
@@ -38,8 +38,9 @@ func (h nextHops) families() bgp.Families {
 	return f
 }
 
-// findNextHops returns the next hops on a session with the peer at an address. extended says that it takes an IPv6 one for IPv4
-// routes (RFC 8950). A family that has none is no error: it may get one later.
+// findNextHops returns the next hops on a session with the peer at an address. extended says that
+// it takes an IPv6 one for IPv4 routes (RFC 8950). A family that has none is no error: it may get
+// one later.
 type findNextHops func(peer bgp.Peer, address netip.Addr, extended bool) (nextHops, error)
 
 // kernelNextHops finds them among the node's own addresses.
@@ -63,7 +64,8 @@ func kernelNextHops(peer bgp.Peer, address netip.Addr, extended bool) (nextHops,
 	return nextHops{netip.IPv4Unspecified(), v6}, err
 }
 
-// sourceLink returns the interface that has the address of this node on the session, or that leads to the address.
+// sourceLink returns the interface that has the address of this node on the session, or that leads
+// to the address.
 func sourceLink(peer bgp.Peer, address netip.Addr) (int, error) {
 	switch {
 	case address.Zone() != "":
@@ -100,7 +102,8 @@ func sourceLink(peer bgp.Peer, address netip.Addr) (int, error) {
 	return routes[0].LinkIndex, nil
 }
 
-// addresses lists those of an interface, or of all, and does so again if the list changed while the kernel wrote it.
+// addresses lists those of an interface, or of all, and does so again if the list changed while the
+// kernel wrote it.
 func addresses(link netlink.Link, family int) (addrs []netlink.Addr, err error) {
 	for range 5 {
 		if addrs, err = netlink.AddrList(link, family); !errors.Is(err, netlink.ErrDumpInterrupted) {

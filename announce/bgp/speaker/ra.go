@@ -18,7 +18,8 @@ import (
 type discovery interface {
 	// run does it until the context ends.
 	run(ctx context.Context)
-	// address returns the link-local address of the peer with its zone; the zero Addr as long as there is none.
+	// address returns the link-local address of the peer with its zone; the zero Addr as long as
+	// there is none.
 	address() netip.Addr
 	// changed receives after address has changed.
 	changed() <-chan struct{}
@@ -29,8 +30,9 @@ type discover func(ifi string, logger klog.Logger) discovery
 // discoverByRA is what FRR and others do for unnumbered peers.
 func discoverByRA(ifi string, logger klog.Logger) discovery { return newRASender(ifi, logger) }
 
-// raSender sends Router Advertisements (RFC 4861) on an interface, so that a peer there finds this node, and takes the sender of
-// the last one that it hears for the peer. Its own have a Router Lifetime of 0: nobody takes this node for a default router.
+// raSender sends Router Advertisements (RFC 4861) on an interface, so that a peer there finds this
+// node, and takes the sender of the last one that it hears for the peer. Its own have a Router
+// Lifetime of 0: nobody takes this node for a default router.
 type raSender struct {
 	ifi    string
 	logger klog.Logger
@@ -107,7 +109,8 @@ func (s *raSender) advertise(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return nil
 		case failed && failure.Timeout():
-			// A peer that was restarted, or an interface that is another one now, is found out by writing to it.
+			// A peer that was restarted, or an interface that is another one now, is found out by
+			// writing to it.
 			if err := s.send(conn, ifi); err != nil {
 				return err
 			}

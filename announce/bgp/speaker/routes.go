@@ -6,8 +6,8 @@ import (
 	"github.com/clarionlb/clarion/announce/bgp"
 )
 
-// order returns routes in the order of their prefixes, which are without bits after their length, and each once: the last one
-// counts. Routes that are so already are returned as they are.
+// order returns routes in the order of their prefixes, which are without bits after their length,
+// and each once: the last one counts. Routes that are so already are returned as they are.
 func order(routes []bgp.Route) []bgp.Route {
 	if isOrdered(routes) {
 		return routes
@@ -44,7 +44,8 @@ func same(a, b []bgp.Route) bool {
 	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
 }
 
-// difference returns what is to be announced and what to be withdrawn to get from one list to another, both in order.
+// difference returns what is to be announced and what to be withdrawn to get from one list to
+// another, both in order.
 func difference(from, to []bgp.Route) (announce, withdraw []bgp.Route) {
 	if same(from, to) {
 		return nil, nil

@@ -11,7 +11,8 @@ import (
 	"github.com/clarionlb/clarion/announce/bgp"
 )
 
-// someRoutes draws routes to few prefixes, so that they are often the same, in any order and with bits after the prefix.
+// someRoutes draws routes to few prefixes, so that they are often the same, in any order and with
+// bits after the prefix.
 func someRoutes() *rapid.Generator[[]bgp.Route] {
 	shared := []*bgp.Attributes{nil, {}, {Prepend: 1}, {MED: ptr(uint32(1))}, {MED: ptr(uint32(1))}, {Communities: []uint32{1}}, {LinkBandwidth: 1}, {Leaving: true}}
 	return rapid.SliceOfN(rapid.Custom(func(t *rapid.T) bgp.Route {

@@ -17,7 +17,8 @@ type session struct {
 	address    netip.Addr
 	// negotiated is nil until the session is established.
 	negotiated *negotiated
-	// openTimer fires when the peer has taken too long to send its OPEN (RFC 4271, section 8.2.2: the hold timer in OpenSent).
+	// openTimer fires when the peer has taken too long to send its OPEN (RFC 4271, section 8.2.2:
+	// the hold timer in OpenSent).
 	openTimer *time.Timer
 	// problem is what went wrong last.
 	problem bgp.Problem
@@ -47,7 +48,8 @@ func (n *neighbor) runSession(ctx context.Context, peer bgp.Peer, address netip.
 	s.openTimer.Stop()
 	defer s.openTimer.Stop()
 	s.refreshNextHops()
-	// All routes are there before the session is, so that the peer hears them before it hears that these are all.
+	// All routes are there before the session is, so that the peer hears them before it hears that
+	// these are all.
 	problem := s.sync()
 	if problem.Kind == bgp.NoProblem {
 		if err := c.dial(n.restarting); err != nil {
@@ -241,8 +243,9 @@ func (s *session) endOnPurpose() {
 	}
 }
 
-// sendHold finds out whether a peer has not taken anything of the last change for as long as it may be silent itself (RFC 9687).
-// What waits for it would be more with every further change. The zero sendHold has nothing to send.
+// sendHold finds out whether a peer has not taken anything of the last change for as long as it may
+// be silent itself (RFC 9687). What waits for it would be more with every further change. The zero
+// sendHold has nothing to send.
 type sendHold struct {
 	since   time.Time
 	updates uint64

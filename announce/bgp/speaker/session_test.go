@@ -211,7 +211,8 @@ func TestPacketsFromAfarAreRefused(t *testing.T) {
 	refused(t, s, "tor", "the router accepts connections and says nothing")
 }
 
-// behind puts a router, on 203.0.113.1, behind the one at the end of a cable, and returns it with a Peer for it.
+// behind puts a router, on 203.0.113.1, behind the one at the end of a cable, and returns it with a
+// Peer for it.
 func behind(t *testing.T, lines ...string) (*router, bgp.Peer) {
 	t.Helper()
 	middle, eth := cable(t)

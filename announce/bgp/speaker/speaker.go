@@ -15,11 +15,13 @@ import (
 
 // Config is what a Speaker is made of.
 type Config struct {
-	// Restarted says that another Speaker has run on this node before and that what it announced can still be reached by
-	// way of the node. Peers that have kept its routes are then asked to use them until they have the new ones (RFC 4724). It
-	// must be false after a boot of the node: until all is ready again, what it announced before would go nowhere.
+	// Restarted says that another Speaker has run on this node before and that what it announced
+	// can still be reached by way of the node. Peers that have kept its routes are then asked to
+	// use them until they have the new ones (RFC 4724). It must be false after a boot of the node:
+	// until all is ready again, what it announced before would go nowhere.
 	Restarted bool
-	// Logger for what happens to sessions, and at higher verbosity for what GoBGP does. The zero Logger is silent.
+	// Logger for what happens to sessions, and at higher verbosity for what GoBGP does. The zero
+	// Logger is silent.
 	Logger klog.Logger
 }
 
@@ -55,15 +57,16 @@ func New(config Config) *Speaker {
 	}
 }
 
-// Set says which peers to have sessions with, by a key for each, and which routes are announced to each. It replaces what was
-// set before: sessions whose Peer is the same are left alone, and of the routes only the differences go over the wire. It does
-// not wait for any of that.
+// Set says which peers to have sessions with, by a key for each, and which routes are announced to
+// each. It replaces what was set before: sessions whose Peer is the same are left alone, and of the
+// routes only the differences go over the wire. It does not wait for any of that.
 //
-// Neither the routes nor their Attributes may be changed after they were given to Set. Giving it the same slice again costs
-// nothing; one in the order of its prefixes (netip.Prefix.Compare) costs a comparison, any other is sorted first.
+// Neither the routes nor their Attributes may be changed after they were given to Set. Giving it
+// the same slice again costs nothing; one in the order of its prefixes (netip.Prefix.Compare) costs
+// a comparison, any other is sorted first.
 //
-// Before the first Set no peer is dialled. It should come when the routes are complete: a peer that has kept the routes of an
-// earlier session drops those that it is not told again.
+// Before the first Set no peer is dialled. It should come when the routes are complete: a peer that
+// has kept the routes of an earlier session drops those that it is not told again.
 func (s *Speaker) Set(peers map[bgp.SessionKey]bgp.Peer, routes map[bgp.SessionKey][]bgp.Route) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -87,32 +90,33 @@ func (s *Speaker) Set(peers map[bgp.SessionKey]bgp.Peer, routes map[bgp.SessionK
 	}
 }
 
-// SetCloseReason says why sessions end that Set leaves out from now on, in at most 128 bytes: their peers are told by a Cease
-// (RFC 9003).
+// SetCloseReason says why sessions end that Set leaves out from now on, in at most 128 bytes: their
+// peers are told by a Cease (RFC 9003).
 func (s *Speaker) SetCloseReason(reason string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closeReason = reason
 }
 
-// SetShutdownMessage says why this node will not be back soon when Run ends, in at most 128 bytes: then peers that keep the
-// routes over a restart are told as well. Empty is that it will be.
+// SetShutdownMessage says why this node will not be back soon when Run ends, in at most 128 bytes:
+// then peers that keep the routes over a restart are told as well. Empty is that it will be.
 func (s *Speaker) SetShutdownMessage(reason string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.shutdownMessage = reason
 }
 
-// finalNotification is what peers are told when Run ends, and whether those are told nothing that keep the routes.
+// finalNotification is what peers are told when Run ends, and whether those are told nothing that
+// keep the routes.
 func (s *Speaker) finalNotification() (reason string, keep bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return cmp.Or(s.shutdownMessage, "stopped"), s.shutdownMessage == ""
 }
 
-// Suspend keeps these sessions closed until it is called without them: something that BGP does not see has to be well first.
-// For each it is told what. Those that are established are lost by that. Called before Set, it suspends sessions from their
-// beginning.
+// Suspend keeps these sessions closed until it is called without them: something that BGP does not
+// see has to be well first. For each it is told what. Those that are established are lost by that.
+// Called before Set, it suspends sessions from their beginning.
 func (s *Speaker) Suspend(suspended map[bgp.SessionKey]bgp.Problem) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -125,8 +129,9 @@ func (s *Speaker) Suspend(suspended map[bgp.SessionKey]bgp.Problem) {
 	}
 }
 
-// Reset has a session lost that is established, because of something that BGP does not see. The peer is told, if it can be, so
-// that it does not keep the routes either; and it is dialled again as after any other loss.
+// Reset has a session lost that is established, because of something that BGP does not see. The
+// peer is told, if it can be, so that it does not keep the routes either; and it is dialled again
+// as after any other loss.
 func (s *Speaker) Reset(key bgp.SessionKey, why bgp.Problem) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -153,8 +158,9 @@ func (s *Speaker) Peers() []bgp.PeerStatus {
 // Changed receives after Peers has changed in more than Updates; several changes may come as one.
 func (s *Speaker) Changed() <-chan struct{} { return s.changed }
 
-// Run keeps the sessions up until the context ends, and then returns nil. Peers that keep the routes over a restart are left
-// without a NOTIFICATION, so that they do, unless there is a shutdown message; the others are told that this node goes.
+// Run keeps the sessions up until the context ends, and then returns nil. Peers that keep the
+// routes over a restart are left without a NOTIFICATION, so that they do, unless there is a
+// shutdown message; the others are told that this node goes.
 func (s *Speaker) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	defer running.Wait()

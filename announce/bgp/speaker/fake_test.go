@@ -28,7 +28,7 @@ type fakeNetwork struct {
 	// openErr, dialErr and routeErr are what opening, dialling and changes of routes fail with.
 	openErr, dialErr, routeErr error
 
-	mu         sync.Mutex
+	mu         sync.Mutex // guards all of it
 	discovered netip.Addr
 	moved      notify.Signal
 }
@@ -45,6 +45,8 @@ type fakeConnection struct {
 
 func (f *fakeNetwork) open(_ bgp.Peer, address netip.Addr, _ klog.Logger) (connection, error) {
 	f.note("open %s", address)
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.openErr != nil {
 		return nil, f.openErr
 	}
@@ -54,10 +56,45 @@ func (f *fakeNetwork) open(_ bgp.Peer, address netip.Addr, _ klog.Logger) (conne
 }
 
 func (f *fakeNetwork) note(format string, args ...any) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.log = append(f.log, fmt.Sprintf(format, args...))
 }
 
-func (f *fakeNetwork) findNextHops(bgp.Peer, netip.Addr, bool) (nextHops, error) { return f.hops, nil }
+func (f *fakeNetwork) failure(of *error) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return *of
+}
+
+// take returns what was done since the last time.
+func (f *fakeNetwork) take() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	log := f.log
+	f.log = nil
+	return log
+}
+
+// change has the network be another one from now on.
+func (f *fakeNetwork) change(change func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change()
+}
+
+// last is the connection that was opened last, and opened how many were.
+func (f *fakeNetwork) last() (c *fakeConnection, opened int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.connections[len(f.connections)-1], len(f.connections)
+}
+
+func (f *fakeNetwork) findNextHops(bgp.Peer, netip.Addr, bool) (nextHops, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.hops, nil
+}
 
 func (f *fakeNetwork) discover(string, klog.Logger) discovery { return f }
 
@@ -82,17 +119,17 @@ func (f *fakeNetwork) find(address string) {
 
 func (c *fakeConnection) dial(restarting bool) error {
 	c.network.note("dial, restarting %v", restarting)
-	return c.network.dialErr
+	return c.network.failure(&c.network.dialErr)
 }
 
 func (c *fakeConnection) announce(routes []bgp.Route, _ nextHops) error {
 	c.network.note("announce %s", prefixes(routes))
-	return c.network.routeErr
+	return c.network.failure(&c.network.routeErr)
 }
 
 func (c *fakeConnection) withdraw(routes []bgp.Route) error {
 	c.network.note("withdraw %s", prefixes(routes))
-	return c.network.routeErr
+	return c.network.failure(&c.network.routeErr)
 }
 
 func prefixes(routes []bgp.Route) string {
@@ -125,7 +162,7 @@ func (c *fakeConnection) close() { c.network.note("close") }
 
 // happen has something happen on the last connection, and waits until all is done that comes of it.
 func (f *fakeNetwork) happen(events ...event) {
-	c := f.connections[len(f.connections)-1]
+	c, _ := f.last()
 	c.mu.Lock()
 	c.pending = append(c.pending, events...)
 	c.mu.Unlock()
@@ -135,7 +172,7 @@ func (f *fakeNetwork) happen(events ...event) {
 
 // read has the peer of the last connection read so many UPDATE messages more.
 func (f *fakeNetwork) read(updates uint64) {
-	c := f.connections[len(f.connections)-1]
+	c, _ := f.last()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.sent += updates
@@ -191,10 +228,9 @@ func (s *fakeSpeaker) establish(gracefulRestart bool) {
 func (s *fakeSpeaker) did(when string, want ...string) {
 	s.t.Helper()
 	synctest.Wait()
-	if !slices.Equal(s.log, want) {
-		s.t.Errorf("%s: did\n%q, want\n%q", when, s.log, want)
+	if got := s.take(); !slices.Equal(got, want) {
+		s.t.Errorf("%s: did\n%q, want\n%q", when, got, want)
 	}
-	s.log = nil
 }
 
 // is compares the state and the problem.

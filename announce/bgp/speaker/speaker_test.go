@@ -59,7 +59,7 @@ func TestAPeerThatSendsNoOpenIsGivenUpAfterTheHoldTime(t *testing.T) {
 	onNetwork(t, false, func(s *fakeSpeaker) {
 		s.set()
 		s.happen(event{state: bgp.OpenSent})
-		s.log = nil
+		s.take()
 		time.Sleep(s.peer.EffectiveHoldTime())
 		s.did("after the hold time", "close", "open 192.0.2.1", "dial, restarting false")
 		s.is("after the hold time", bgp.Connect, bgp.Problem{Kind: bgp.NoOpen})
@@ -71,12 +71,12 @@ func TestSessionsThatAreLostEarlyAreTriedLessAndLessOften(t *testing.T) {
 		s.set()
 		lose := func() time.Duration {
 			s.establish(false)
-			s.log = nil
+			s.take()
 			lost := time.Now()
 			s.happen(event{state: bgp.Idle, problem: bgp.Problem{Kind: bgp.ConnectionClosed}})
 			s.is("when it is lost", bgp.Idle, bgp.Problem{Kind: bgp.ConnectionClosed})
-			opened := len(s.connections)
-			for len(s.connections) == opened {
+			_, before := s.last()
+			for opened := before; opened == before; _, opened = s.last() {
 				time.Sleep(100 * time.Millisecond)
 				synctest.Wait()
 			}
@@ -90,7 +90,7 @@ func TestSessionsThatAreLostEarlyAreTriedLessAndLessOften(t *testing.T) {
 		}
 		s.establish(false)
 		time.Sleep(stableAfter)
-		s.log = nil
+		s.take()
 		s.happen(event{state: bgp.Idle, problem: bgp.Problem{Kind: bgp.HoldTimerExpired}})
 		s.did("one that has lasted", "close", "open 192.0.2.1", "dial, restarting true")
 		if got := lose(); got != time.Second {
@@ -106,7 +106,7 @@ func TestAPeerThatSendsTooManyRoutesIsLeftAloneForAMinute(t *testing.T) {
 	onNetwork(t, false, func(s *fakeSpeaker) {
 		s.set()
 		s.establish(false)
-		s.log = nil
+		s.take()
 		cease := bgp.Problem{Kind: bgp.NotificationSent, Notification: bgp.Notification{Code: 6, Subcode: 1}}
 		s.happen(event{problem: bgp.Problem{Kind: bgp.PrefixLimit}}, event{problem: cease}, event{state: bgp.Idle})
 		s.is("at first", bgp.Idle, bgp.Problem{Kind: bgp.PrefixLimit})
@@ -144,15 +144,15 @@ func TestAPeerThatDoesNotReadIsGivenUpAfterTheHoldTime(t *testing.T) {
 		time.Sleep(time.Minute)
 		s.is("one that reads", bgp.Established, bgp.Problem{})
 		s.set(prefixA, prefixB)
-		s.log = nil
+		s.take()
 		time.Sleep(20 * time.Second)
 		s.is("one that does not, before it is time", bgp.Established, bgp.Problem{})
 		time.Sleep(2 * recheckInterval)
 		if got := status(s.Speaker, "tor"); got.Flaps != 1 || got.Problem.Kind != bgp.SendHoldTimerExpired {
 			t.Errorf("it is not given up: %+v", got)
 		}
-		if s.log[0] != "close" {
-			t.Errorf("it did %q", s.log)
+		if did := s.take(); did[0] != "close" {
+			t.Errorf("it did %q", did)
 		}
 	})
 }
@@ -197,7 +197,7 @@ func TestAResetHasAnEstablishedSessionLostAndNoOther(t *testing.T) {
 		s.set()
 		s.Reset(key("tor"), dead)
 		s.establish(true)
-		s.log = nil
+		s.take()
 		s.is("one that was not established yet", bgp.Established, bgp.Problem{})
 		s.Reset(key("tor"), dead)
 		s.did("one that is", "cease: "+dead.String())
@@ -231,7 +231,7 @@ func TestWhatAPeerIsToldAtTheEnd(t *testing.T) {
 			onNetwork(t, false, func(s *fakeSpeaker) {
 				s.set(prefixA)
 				s.establish(test.gracefulRestart)
-				s.log = nil
+				s.take()
 				test.end(s)
 				s.did(test.name, test.want)
 			})
@@ -257,7 +257,7 @@ func TestAChangeOfThePeerIsAnotherSession(t *testing.T) {
 			onNetwork(t, false, func(s *fakeSpeaker) {
 				s.set()
 				s.establish(test.gracefulRestart)
-				s.log = nil
+				s.take()
 				test.change(&s.peer)
 				s.set()
 				s.did(test.name, test.want...)
@@ -289,7 +289,7 @@ func TestAPeerOfTheOwnAutonomousSystemThatWasToBeOfAnyOtherIsLeft(t *testing.T) 
 	onNetwork(t, false, func(s *fakeSpeaker) {
 		s.peer.PeerASN, s.peer.LocalASN = 0, 65001
 		s.set()
-		s.log = nil
+		s.take()
 		s.establish(false)
 		s.did("at once", "cease: autonomous system 65001 was not to be on both sides")
 		s.is("at once", bgp.Idle, bgp.Problem{Kind: bgp.UnexpectedInternal})
@@ -314,13 +314,13 @@ func TestAnUnnumberedPeerIsDialledWhereItAdvertisesItself(t *testing.T) {
 
 func TestFamiliesWithoutANextHopWaitForOne(t *testing.T) {
 	onNetwork(t, false, func(s *fakeSpeaker) {
-		s.hops.v6 = netip.Addr{}
+		s.change(func() { s.hops.v6 = netip.Addr{} })
 		s.set(prefixA, prefix6)
 		s.did("without one", "open 192.0.2.1", "announce "+prefixA, "dial, restarting false")
 		s.establish(false)
 		s.is("without one", bgp.Established, bgp.Problem{Kind: bgp.NoNextHop, Families: bgp.IPv6, Address: external.Address})
 		s.read(1)
-		s.hops = anyNextHops
+		s.change(func() { s.hops = anyNextHops })
 		time.Sleep(recheckInterval)
 		s.did("when there is one", "announce "+prefix6)
 		s.is("when there is one", bgp.Established, bgp.Problem{})
@@ -347,11 +347,11 @@ func TestFaultsOfThisProgramAreToldAndTriedAgain(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			onNetwork(t, false, func(s *fakeSpeaker) {
-				*test.err(s) = errFake
+				s.change(func() { *test.err(s) = errFake })
 				s.set(prefixA)
 				s.did("at first", test.did...)
 				s.is("at first", bgp.Idle, test.want)
-				*test.err(s) = nil
+				s.change(func() { *test.err(s) = nil })
 				time.Sleep(minIdleHold)
 				s.did("when it works", "open 192.0.2.1", "announce "+prefixA, "dial, restarting false")
 			})
@@ -360,8 +360,8 @@ func TestFaultsOfThisProgramAreToldAndTriedAgain(t *testing.T) {
 	onNetwork(t, false, func(s *fakeSpeaker) {
 		s.set(prefixA)
 		s.establish(false)
-		s.log = nil
-		s.routeErr = errFake
+		s.take()
+		s.change(func() { s.routeErr = errFake })
 		s.set()
 		s.did("withdrawing on a session", "withdraw "+prefixA, "cease: internal error")
 		s.is("withdrawing on a session", bgp.Idle, bgp.Problem{Kind: bgp.WithdrawFailed, Detail: errFake.Error()})

@@ -1,0 +1,119 @@
+package reference
+
+import (
+	"go/ast"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+var (
+	isTest   = regexp.MustCompile(`^(Test|Fuzz|Benchmark)[A-Z]\w*$`)
+	isSymbol = regexp.MustCompile(`^([a-z]\w*)\.([A-Za-z]\w*)(?:\.([A-Za-z]\w*))?$`)
+	isPath   = regexp.MustCompile(`^(announce|api|client|cmd|docs|internal|loadbalancer|manifests|provider|test|tools)(/[\w.-]+)*$`)
+	isLink   = regexp.MustCompile(`\]\(([^)#:\s]+)(#[^)]*)?\)`)
+)
+
+// TestWhatDocumentsNameIsThere holds the names of tests, files, folders, types and functions that documents have in backticks against
+// the code, and links against the files.
+func TestWhatDocumentsNameIsThere(t *testing.T) {
+	documents, err := filepath.Glob(root + "/docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pattern := range []string{"/*.md", "/docs/*/*.md"} {
+		more, err := filepath.Glob(root + pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		documents = append(documents, more...)
+	}
+	symbols := symbolsOf(t)
+	for _, document := range documents {
+		content, err := os.ReadFile(document)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, found := range isLink.FindAllStringSubmatch(string(content), -1) {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(document), found[1])); err != nil {
+				t.Errorf("%s links to %s, which is not there", document, found[1])
+			}
+		}
+		for _, found := range inBackticks.FindAllStringSubmatch(string(content), -1) {
+			switch name := found[1]; {
+			case isTest.MatchString(name):
+				if !symbols[name] {
+					t.Errorf("%s names the test %s, which is not there", document, name)
+				}
+			case isPath.MatchString(name):
+				if _, err := os.Stat(filepath.Join(root, name)); err != nil {
+					t.Errorf("%s names %s, which is not there", document, name)
+				}
+			case isSymbol.MatchString(name):
+				parts := isSymbol.FindStringSubmatch(name)
+				if symbols["package "+parts[1]] && !symbols[name] {
+					t.Errorf("%s names %s, which is not there", document, name)
+				}
+			}
+		}
+	}
+}
+
+// symbolsOf are the packages of the product, their types and functions as package.Name, methods and fields as package.Type.Name, and
+// the names of all tests.
+func symbolsOf(t *testing.T) map[string]bool {
+	t.Helper()
+	found := map[string]bool{}
+	for path, file := range allFiles(t) {
+		if strings.HasSuffix(path, "_test.go") {
+			for _, decl := range file.Decls {
+				if function, is := decl.(*ast.FuncDecl); is {
+					found[function.Name.Name] = true
+				}
+			}
+			continue
+		}
+		name := file.Name.Name
+		if strings.HasPrefix(path, root+"/test/") || name == "main" {
+			continue
+		}
+		found["package "+name] = true
+		for _, decl := range file.Decls {
+			switch decl := decl.(type) {
+			case *ast.FuncDecl:
+				of := name
+				if decl.Recv != nil {
+					of += "." + receiver(decl.Recv.List[0].Type)
+				}
+				found[of+"."+decl.Name.Name] = true
+			case *ast.GenDecl:
+				for _, spec := range decl.Specs {
+					switch spec := spec.(type) {
+					case *ast.TypeSpec:
+						found[name+"."+spec.Name.Name] = true
+					case *ast.ValueSpec:
+						for _, value := range spec.Names {
+							found[name+"."+value.Name] = true
+						}
+					}
+				}
+			}
+		}
+	}
+	return found
+}
+
+// receiver is the name of the type of a method.
+func receiver(of ast.Expr) string {
+	switch of := of.(type) {
+	case *ast.StarExpr:
+		return receiver(of.X)
+	case *ast.IndexExpr:
+		return receiver(of.X)
+	case *ast.Ident:
+		return of.Name
+	}
+	return ""
+}

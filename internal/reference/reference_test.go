@@ -137,7 +137,10 @@ func metricNames(t *testing.T) []string {
 		}
 	}
 	inspect(t, func(file string, n ast.Node) {
-		if !strings.HasSuffix(file, "metrics.go") {
+		if !strings.HasSuffix(file, "/metrics.go") {
+			if call, is := n.(*ast.CallExpr); is && isMetric(call) {
+				t.Errorf("%s makes a metric: all of a package are to be in metrics.go", file)
+			}
 			return
 		}
 		switch n := n.(type) {
@@ -148,6 +151,17 @@ func metricNames(t *testing.T) []string {
 		}
 	})
 	return slices.Collect(maps.Keys(found))
+}
+
+// isMetric says whether a call is of a constructor of a metric, of package prometheus or of Kubernetes' metrics.
+func isMetric(call *ast.CallExpr) bool {
+	function, is := call.Fun.(*ast.SelectorExpr)
+	if !is {
+		return false
+	}
+	from, is := function.X.(*ast.Ident)
+	return is && (from.Name == "prometheus" || from.Name == "metrics") &&
+		regexp.MustCompile(`^New(Desc|(Counter|Gauge|Histogram|Summary)(Vec|Func)?)$`).MatchString(function.Sel.Name)
 }
 
 // flags are those that the programs of this module add, with their dashes.

@@ -153,19 +153,19 @@ type Layer2Address struct {
 	PreviousOwners []string `json:"previousOwners,omitempty"`
 }
 
-// Layer2Conflict is an address for which a stranger answers.
+// Layer2Conflict is an address for which a conflicting host answers: one that runs no announcer.
 type Layer2Conflict struct {
 	// IP is the address, in its canonical text form.
 	// +kubebuilder:validation:MaxLength=45
 	IP string `json:"ip"`
-	// Interface on which the stranger was heard.
+	// Interface on which the host was heard.
 	Interface string `json:"interface"`
-	// MAC is the stranger's hardware address.
+	// MAC is the hardware address of the host.
 	MAC string `json:"mac"`
-	// Since is when the stranger was first heard.
+	// Since is when the host was first heard.
 	Since metav1.Time `json:"since"`
-	// InUse says that the address was in use when the stranger was heard. It is announced nevertheless. An address that was
-	// not in use is not announced, and should not be handed out.
+	// InUse says that the address was in use when the host was heard. It is announced nevertheless. An address that was not
+	// in use is not announced, and should not be handed out.
 	// +optional
 	InUse bool `json:"inUse,omitempty"`
 }

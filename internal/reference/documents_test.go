@@ -17,8 +17,8 @@ var (
 	isFenced = regexp.MustCompile("(?s)\n *```.*?\n *```")
 )
 
-// TestWhatDocumentsNameIsThere holds the names of tests, files, folders, types and functions that documents have in backticks against
-// the code, and links against the files.
+// TestWhatDocumentsNameIsThere holds the names of tests, files, folders, types and functions that
+// documents have in backticks against the code, and links against the files.
 func TestWhatDocumentsNameIsThere(t *testing.T) {
 	documents, err := filepath.Glob(root + "/docs/*.md")
 	if err != nil {
@@ -63,8 +63,8 @@ func TestWhatDocumentsNameIsThere(t *testing.T) {
 	}
 }
 
-// symbolsOf are the packages of the product, their types and functions as package.Name, methods and fields as package.Type.Name, and
-// the names of all tests.
+// symbolsOf are the packages of the product, their types and functions as package.Name, methods and
+// fields as package.Type.Name, and the names of all tests.
 func symbolsOf(t *testing.T) map[string]bool {
 	t.Helper()
 	found := map[string]bool{}

@@ -15,8 +15,8 @@ import (
 
 const page = "../../docs/reference.md"
 
-// TestTheReferenceHasTheWordsOfTheCodeAndNoOthers compares each kind of words. A table of the page has the kind in its first heading, and
-// the words in the cells below.
+// TestTheReferenceHasTheWordsOfTheCodeAndNoOthers compares each kind of words. A table of the page
+// has the kind in its first heading, and the words in the cells below.
 func TestTheReferenceHasTheWordsOfTheCodeAndNoOthers(t *testing.T) {
 	tables := readTables(t)
 	api, constants := sources(t, "api/v1alpha1"), map[string]string{}
@@ -38,6 +38,7 @@ func TestTheReferenceHasTheWordsOfTheCodeAndNoOthers(t *testing.T) {
 		"Move":       values(stringConstants(sources(t, "announce/plan"), "", "MoveReason")),
 		"Event":      eventReasons(t, constants),
 		"Metric":     metricNames(t),
+		"Label":      metricLabels(t),
 		"Flag":       flags(t),
 	} {
 		compare(t, kind, tables[""][kind], words)
@@ -49,7 +50,8 @@ func TestTheReferenceHasTheWordsOfTheCodeAndNoOthers(t *testing.T) {
 func TestTheReferenceHasTheFieldsOfEveryStatus(t *testing.T) {
 	tables := readTables(t)
 	for _, object := range []any{
-		v1alpha1.IPAddressPool{}, v1alpha1.IPAddressReservation{}, v1alpha1.BGPPeer{}, v1alpha1.BGPAdvertisement{}, v1alpha1.BFDProfile{}, v1alpha1.Announcer{},
+		v1alpha1.IPAddressPool{}, v1alpha1.IPAddressReservation{}, v1alpha1.BGPPeer{},
+		v1alpha1.BGPAdvertisement{}, v1alpha1.BFDProfile{}, v1alpha1.Announcer{},
 	} {
 		kind := reflect.TypeOf(object)
 		status, _ := kind.FieldByName("Status")
@@ -61,7 +63,8 @@ func TestTheReferenceHasTheFieldsOfEveryStatus(t *testing.T) {
 	}
 }
 
-// fields are the paths of the fields of a type in JSON that have none below them. Those of conditions are not Clarion's.
+// fields are the paths of the fields of a type in JSON that have none below them. Those of
+// conditions are not Clarion's.
 func fields(path string, of reflect.Type) []string {
 	for of.Kind() == reflect.Pointer {
 		of = of.Elem()
@@ -80,8 +83,9 @@ func fields(path string, of reflect.Type) []string {
 	return paths
 }
 
-// eventReasons are the reasons of events: constants that are named event..., and those that are given to a recorder. That of an address
-// that was assigned is the last part of the condition; that of a refusal is the condition's.
+// eventReasons are the reasons of events: constants that are named event..., and those that are
+// given to a recorder. That of an address that was assigned is the last part of the condition; that
+// of a refusal is the condition's.
 func eventReasons(t *testing.T, constants map[string]string) []string {
 	found := map[string]bool{lastPart(v1alpha1.ConditionAddressAssigned): true}
 	for name, value := range constants {
@@ -111,59 +115,6 @@ func eventReasons(t *testing.T, constants map[string]string) []string {
 
 func lastPart(condition string) string { return condition[strings.LastIndex(condition, "/")+1:] }
 
-// metricNames are those of both programs. A metric has its name beside its help, which is a sentence. The announcer's have no prefix there.
-func metricNames(t *testing.T) []string {
-	isName, isHelp := regexp.MustCompile(`^[a-z][a-z0-9_]*$`), regexp.MustCompile(`^[A-Z0-9].* .*\.$`)
-	found := map[string]bool{}
-	note := func(file string, expressions []ast.Expr) {
-		name := ""
-		for _, e := range expressions {
-			if pair, is := e.(*ast.KeyValueExpr); is {
-				if key, is := pair.Key.(*ast.Ident); !is || key.Name != "Name" && key.Name != "Help" {
-					continue
-				}
-				e = pair.Value
-			}
-			switch literal, _ := e.(*ast.BasicLit); {
-			case literal == nil:
-			case name == "" && isName.MatchString(text(literal)):
-				name = text(literal)
-			case name != "" && isHelp.MatchString(text(literal)):
-				if !strings.HasPrefix(name, "clarion_") {
-					name = "clarion_announcer_" + name
-				}
-				found[name] = true
-			}
-		}
-	}
-	inspect(t, func(file string, n ast.Node) {
-		if !strings.HasSuffix(file, "/metrics.go") {
-			if call, is := n.(*ast.CallExpr); is && isMetric(call) {
-				t.Errorf("%s makes a metric: all of a package are to be in metrics.go", file)
-			}
-			return
-		}
-		switch n := n.(type) {
-		case *ast.CallExpr:
-			note(file, n.Args)
-		case *ast.CompositeLit:
-			note(file, n.Elts)
-		}
-	})
-	return slices.Collect(maps.Keys(found))
-}
-
-// isMetric says whether a call is of a constructor of a metric, of package prometheus or of Kubernetes' metrics.
-func isMetric(call *ast.CallExpr) bool {
-	function, is := call.Fun.(*ast.SelectorExpr)
-	if !is {
-		return false
-	}
-	from, is := function.X.(*ast.Ident)
-	return is && (from.Name == "prometheus" || from.Name == "metrics") &&
-		regexp.MustCompile(`^New(Desc|(Counter|Gauge|Histogram|Summary)(Vec|Func)?)$`).MatchString(function.Sel.Name)
-}
-
 // flags are those that the programs of this module add, with their dashes.
 func flags(t *testing.T) []string {
 	var found []string
@@ -181,7 +132,8 @@ func flags(t *testing.T) []string {
 	return found
 }
 
-// readTables returns the words of the page by heading ("" is all of the page) and by the first heading of the table.
+// readTables returns the words of the page by heading ("" is all of the page) and by the first
+// heading of the table. Those of the third column of metrics are labels.
 func readTables(t *testing.T) map[string]map[string][]string {
 	t.Helper()
 	content, err := os.ReadFile(page)
@@ -200,9 +152,15 @@ func readTables(t *testing.T) map[string]map[string][]string {
 		case kind == "":
 			kind = strings.TrimSpace(strings.Split(line, "|")[1])
 		default:
-			for _, word := range inBackticks.FindAllStringSubmatch(strings.Split(line, "|")[1], -1) {
+			cells := strings.Split(line, "|")
+			for _, word := range inBackticks.FindAllStringSubmatch(cells[1], -1) {
 				tables[""][kind] = append(tables[""][kind], word[1])
 				tables[heading][kind] = append(tables[heading][kind], word[1])
+			}
+			if kind == "Metric" {
+				for _, word := range inBackticks.FindAllStringSubmatch(cells[3], -1) {
+					tables[""]["Label"] = append(tables[""]["Label"], word[1])
+				}
 			}
 		}
 	}

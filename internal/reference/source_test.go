@@ -16,6 +16,9 @@ import (
 
 const root = "../.."
 
+// notOurs are folders that are generated.
+var notOurs = []string{root + "/client", root + "/bin"}
+
 // parsed are the files of the module, tests included, by path.
 var parsed = sync.OnceValues(func() (map[string]*ast.File, error) {
 	files := map[string]*ast.File{}
@@ -23,7 +26,7 @@ var parsed = sync.OnceValues(func() (map[string]*ast.File, error) {
 		switch {
 		case err != nil:
 			return err
-		case entry.IsDir() && (strings.HasPrefix(entry.Name(), ".") && path != root || path == root+"/client" || path == root+"/bin"):
+		case entry.IsDir() && (slices.Contains(notOurs, path) || strings.HasPrefix(entry.Name(), ".") && path != root):
 			return filepath.SkipDir
 		case entry.IsDir() || !strings.HasSuffix(path, ".go"):
 			return nil
@@ -82,8 +85,8 @@ func inspect(t *testing.T, see func(file string, n ast.Node)) {
 	}
 }
 
-// stringConstants are the constants of some files that begin with a prefix and are of a type by its name; "" is any. Those that are
-// another constant are looked up under its name.
+// stringConstants are the constants of some files that begin with a prefix and are of a type by its
+// name; "" is any. Those that are another constant are looked up under its name.
 func stringConstants(files []*ast.File, prefix, of string) map[string]string {
 	found := map[string]string{}
 	for _, file := range files {

@@ -85,14 +85,8 @@ type Announcer struct {
 
 // New returns an Announcer that does nothing until it runs.
 func New(config Config) (*Announcer, error) {
-	watcher, err := kube.NewWatcher(config.Kubernetes, config.Clarion, config.Node, config.Logger)
-	if err != nil {
-		return nil, err
-	}
-	keys, err := kube.NewKeyWatcher(config.Kubernetes)
-	if err != nil {
-		return nil, err
-	}
+	watcher := kube.NewWatcher(config.Kubernetes, config.Clarion, config.Node, config.Logger)
+	keys := kube.NewKeyWatcher(config.Kubernetes)
 	registerMetrics()
 	view, links := plan.NewView(config.DrainTaints...), layer2.NewLinks()
 	prober := layer2.NewProber(links)
@@ -107,7 +101,7 @@ func New(config Config) (*Announcer, error) {
 		prober:    prober,
 		relays:    newRelays(links, config.Logger),
 		dad:       newDAD(prober, config.Logger),
-		events:    kube.NewEvents(config.Kubernetes, watcher, config.Node),
+		events:    kube.NewEvents(config.Kubernetes, watcher, config.Node, config.Logger),
 		synced:    kube.NewCacheSync(config.Clarion.ClarionV1alpha1().Announcers(), watcher),
 		writer:    kube.NewStatusWriter(config.Node, config.Clarion.ClarionV1alpha1().Announcers(), watcher, config.Logger),
 		defended:  map[netip.Addr]time.Time{},
@@ -177,11 +171,15 @@ func (a *Announcer) run(ctx context.Context, group *errgroup.Group) error {
 	if !a.awaitState(ctx) || !a.createAnnouncer(ctx) || !a.awaitKey(ctx) {
 		return nil
 	}
+	key, err := a.keys.Key()
+	if err != nil {
+		return err
+	}
 	a.cluster = membership.New(membership.Config{
 		Name:    a.config.Node,
 		Address: a.address,
 		Port:    a.config.GossipPort,
-		Key:     a.keys.Key(),
+		Key:     key,
 		Logger:  a.config.Logger,
 	})
 	left := make(chan struct{})
@@ -189,7 +187,7 @@ func (a *Announcer) run(ctx context.Context, group *errgroup.Group) error {
 		defer close(left)
 		return a.cluster.Run(ctx)
 	})
-	err := a.loop(ctx)
+	err = a.loop(ctx)
 	if err == nil {
 		a.config.Logger.Info("Leaving the other announcers", "node", a.config.Node)
 		<-left
@@ -198,7 +196,11 @@ func (a *Announcer) run(ctx context.Context, group *errgroup.Group) error {
 }
 
 func (a *Announcer) changeKey() {
-	if err := a.cluster.SetKey(a.keys.Key()); err != nil {
+	key, err := a.keys.Key()
+	if err == nil {
+		err = a.cluster.SetKey(key)
+	}
+	if err != nil {
 		a.config.Logger.Error(err, "The key of the gossip cannot be used, the one before stays", "secret", klog.KRef(gossipkey.Namespace, gossipkey.Secret))
 	}
 }

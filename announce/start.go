@@ -58,7 +58,14 @@ func (a *Announcer) createAnnouncer(ctx context.Context) bool {
 
 // awaitKey waits for the key of the gossip; false if the context ends before.
 func (a *Announcer) awaitKey(ctx context.Context) bool {
-	for waiting := false; a.keys.Key() == nil; waiting = true {
+	for waiting := false; ; waiting = true {
+		key, err := a.keys.Key()
+		if key != nil {
+			return true
+		}
+		if err != nil {
+			a.config.Logger.Error(err, "The key of the gossip cannot be used")
+		}
 		if !waiting {
 			a.config.Logger.Info("Waiting for the key of the gossip, which the cloud-controller-manager makes", "secret", klog.KRef(gossipkey.Namespace, gossipkey.Secret))
 		}
@@ -68,5 +75,4 @@ func (a *Announcer) awaitKey(ctx context.Context) bool {
 			return false
 		}
 	}
-	return true
 }

@@ -13,74 +13,91 @@ import (
 	"github.com/clarionlb/clarion/internal/notify"
 )
 
-// CacheSync finds out when a node that was cut off knows again what the others have claimed meanwhile: its watches take a
-// while to come back, and until then tell nothing.
+// CacheSync finds out when the caches of a node that was cut off have caught up with the API: its watches take a while to come
+// back, and until then tell nothing of what others have claimed meanwhile. Its methods are for one goroutine.
 type CacheSync struct {
-	client  clients.AnnouncerInterface
-	known   func(name string) *v1alpha1.Announcer
-	changed notify.Signal
+	client     clients.AnnouncerInterface
+	announcers Announcers
+	changed    notify.Signal
 
 	running sync.WaitGroup
 	cancel  context.CancelFunc
-	done    chan struct{} // closed once all is known
+	done    chan struct{} // closed once the caches have caught up; nil while nobody has asked
 }
 
-func NewCacheSync(client clients.AnnouncerInterface, watcher *Watcher) *CacheSync {
-	return &CacheSync{client: client, known: watcher.Announcer, changed: notify.New()}
+// Announcers are those that a cache has: a Watcher has one.
+type Announcers interface {
+	// Announcer returns the Announcer of that name; nil if there is none.
+	Announcer(name string) *v1alpha1.Announcer
 }
 
-// Synced reports whether the node has known everything that the API server said at some time since the last lapse. Changed
-// receives when it has; until then the node keeps asking, until the context ends.
-func (f *CacheSync) Synced(ctx context.Context) bool {
-	if f.done == nil {
-		ctx, f.cancel = context.WithCancel(ctx)
-		done := make(chan struct{})
-		f.done = done
-		f.running.Go(func() {
-			for !f.caughtUp(ctx) {
-				select {
-				case <-ctx.Done():
-					return
-				case <-time.After(100 * time.Millisecond):
-				}
-			}
-			close(done)
-			f.changed.Notify()
-		})
+// syncInterval is the time between two questions to the API server, and syncTimeout how long each may take.
+const (
+	syncInterval = 100 * time.Millisecond
+	syncTimeout  = time.Second
+)
+
+// NewCacheSync returns a CacheSync that asks the API through a client and compares with a cache.
+func NewCacheSync(client clients.AnnouncerInterface, announcers Announcers) *CacheSync {
+	return &CacheSync{client: client, announcers: announcers, changed: notify.New()}
+}
+
+// Synced reports whether the cache has had, at some time since the last Reset, everything that the API server had then. If not, the
+// node goes on asking until it has or the context ends, and Changed receives when it has.
+func (c *CacheSync) Synced(ctx context.Context) bool {
+	if c.done == nil {
+		c.start(ctx)
 	}
 	select {
-	case <-f.done:
+	case <-c.done:
 		return true
 	default:
 		return false
 	}
 }
 
+func (c *CacheSync) start(ctx context.Context) {
+	ctx, c.cancel = context.WithCancel(ctx)
+	done := make(chan struct{})
+	c.done = done
+	c.running.Go(func() {
+		for !c.caughtUp(ctx) {
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(syncInterval):
+			}
+		}
+		close(done)
+		c.changed.Notify()
+	})
+}
+
 // Changed receives when Synced has become true.
-func (f *CacheSync) Changed() <-chan struct{} { return f.changed }
+func (c *CacheSync) Changed() <-chan struct{} { return c.changed }
 
 // Wait returns when nothing is asked any more, after the context of Synced has ended.
-func (f *CacheSync) Wait() { f.running.Wait() }
+func (c *CacheSync) Wait() { c.running.Wait() }
 
-// Reset forgets what was reached.
-func (f *CacheSync) Reset() {
-	if f.done != nil {
-		f.cancel()
-		f.done = nil
+// Reset has the next Synced begin anew.
+func (c *CacheSync) Reset() {
+	if c.done != nil {
+		c.cancel()
+		c.done = nil
 	}
 }
 
-// caughtUp asks the API server for the state of all Announcers, and reports whether the node knows that or a later one.
-func (f *CacheSync) caughtUp(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
+// caughtUp asks the API server for the state of all Announcers, and reports whether the cache has that or a later one.
+func (c *CacheSync) caughtUp(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, syncTimeout)
 	defer cancel()
-	list, err := f.client.List(ctx, metav1.ListOptions{})
+	list, err := c.client.List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return false
 	}
 	for i := range list.Items {
-		known := f.known(list.Items[i].Name)
-		if known == nil || version(known) < version(&list.Items[i]) {
+		cached := c.announcers.Announcer(list.Items[i].Name)
+		if cached == nil || version(cached) < version(&list.Items[i]) {
 			return false
 		}
 	}

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"context"
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
@@ -8,6 +9,7 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/tools/record"
+	"k8s.io/klog/v2"
 
 	"github.com/clarionlb/clarion/announce/plan"
 	"github.com/clarionlb/clarion/api/v1alpha1"
@@ -21,34 +23,33 @@ const (
 	eventConflict = v1alpha1.ReasonAddressConflict
 )
 
-// Events tells people, on the Services that are concerned, what happens to their addresses.
+// Events tells people, on the Services and the Announcer that are concerned, what happens.
 type Events struct {
-	node       string
-	announcers interface {
-		Announcer(name string) *v1alpha1.Announcer
-	}
+	node        string
+	announcers  Announcers
 	broadcaster record.EventBroadcaster
 	recorder    record.EventRecorder
 	kube        kubernetes.Interface
 }
 
-// NewEvents returns Events of the announcer of a node, whose Announcer the Watcher knows.
-func NewEvents(kube kubernetes.Interface, watcher *Watcher, node string) *Events {
-	broadcaster := record.NewBroadcaster()
+// NewEvents returns Events of the announcer of a node.
+func NewEvents(kube kubernetes.Interface, announcers Announcers, node string, logger klog.Logger) *Events {
+	broadcaster := record.NewBroadcaster(record.WithContext(klog.NewContext(context.Background(), logger)))
 	return &Events{
 		node:        node,
-		announcers:  watcher,
+		announcers:  announcers,
 		broadcaster: broadcaster,
 		recorder:    broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "clarion-announcer", Host: node}),
 		kube:        kube,
 	}
 }
 
-// Start sends events from now on, until stop.
+// Start sends events from now on, until Stop. Those before are lost.
 func (e *Events) Start() {
 	e.broadcaster.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: e.kube.CoreV1().Events("")})
 }
 
+// Stop ends it. What was not sent yet is lost.
 func (e *Events) Stop() { e.broadcaster.Shutdown() }
 
 // Moved tells that an address came to this node.

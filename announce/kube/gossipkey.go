@@ -6,6 +6,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	coreinformers "k8s.io/client-go/informers/core/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
@@ -20,7 +21,8 @@ type KeyWatcher struct {
 	changed notify.Signal
 }
 
-func NewKeyWatcher(kube kubernetes.Interface) (*KeyWatcher, error) {
+// NewKeyWatcher returns a KeyWatcher that knows no key until it runs.
+func NewKeyWatcher(kube kubernetes.Interface) *KeyWatcher {
 	// Of all Secrets, the announcer may see this one alone.
 	this := func(o *metav1.ListOptions) {
 		o.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, gossipkey.Secret).String()
@@ -32,8 +34,10 @@ func NewKeyWatcher(kube kubernetes.Interface) (*KeyWatcher, error) {
 	_, err := k.secrets.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(any) { k.changed.Notify() },
 		UpdateFunc: func(any, any) { k.changed.Notify() },
+		// Nothing is told of a Secret that is gone: the last key goes on being used.
 	})
-	return k, err
+	utilruntime.Must(err) // there is one only once the informer has run
+	return k
 }
 
 // Run watches until the context ends.
@@ -45,11 +49,16 @@ func (k *KeyWatcher) Run(ctx context.Context) error {
 // Changed receives when Key may be another one.
 func (k *KeyWatcher) Changed() <-chan struct{} { return k.changed }
 
-// Key is the present key; nil if there is none. Without the Secret, the last key goes on being used.
-func (k *KeyWatcher) Key() []byte {
-	object, exists, err := k.secrets.GetStore().GetByKey(gossipkey.Namespace + "/" + gossipkey.Secret)
-	if err != nil || !exists {
-		return nil
+// Key is the present key; nil if there is no Secret. The error says what is wrong with a key that cannot be used.
+func (k *KeyWatcher) Key() ([]byte, error) {
+	object, _, _ := k.secrets.GetStore().GetByKey(gossipkey.Namespace + "/" + gossipkey.Secret)
+	secret, exists := object.(*corev1.Secret)
+	if !exists {
+		return nil, nil
 	}
-	return object.(*corev1.Secret).Data[gossipkey.Field]
+	key := secret.Data[gossipkey.Field]
+	if err := gossipkey.Check(key); err != nil {
+		return nil, err
+	}
+	return key, nil
 }

@@ -23,15 +23,13 @@ import (
 	"github.com/clarionlb/clarion/internal/notify"
 )
 
-// StatusWriter writes a node's Announcer. What is recorded while a write is under way, or cannot succeed, goes out as one.
+// StatusWriter writes the status of a node's Announcer. What it is given while a write is under way, or cannot succeed, goes out
+// as one.
 type StatusWriter struct {
 	node    string
 	client  clients.AnnouncerInterface
-	objects interface {
-		Node(name string) *corev1.Node
-		Announcer(name string) *v1alpha1.Announcer
-	}
-	logger klog.Logger
+	objects Objects
+	logger  klog.Logger
 	// pause is the shortest time between two writes: all nodes watch them.
 	pause time.Duration
 	// timeout is how long a write may take: what it says may be old by then.
@@ -40,17 +38,27 @@ type StatusWriter struct {
 	Retry wait.Backoff
 	wake  notify.Signal
 
-	mu     sync.Mutex
+	mu sync.Mutex
+	// status is what to write, but for its part about BGP; nil until the first Write.
 	status *v1alpha1.AnnouncerStatus
-	// bgp belongs to the status, but comes from elsewhere; until it has come, what the API has stays.
+	// bgp is that part, which comes from elsewhere; until the first WriteBGP, what the API has stays.
 	bgp *v1alpha1.BGPStatus
 }
 
-func NewStatusWriter(node string, client clients.AnnouncerInterface, watcher *Watcher, logger klog.Logger) *StatusWriter {
+// Objects are those that a StatusWriter goes by: a Watcher has them.
+type Objects interface {
+	// Node returns the Node of that name; nil if there is none.
+	Node(name string) *corev1.Node
+	// Announcer returns the Announcer of that name; nil if there is none.
+	Announcer(name string) *v1alpha1.Announcer
+}
+
+// NewStatusWriter returns a StatusWriter for the Announcer of a node that writes nothing until it runs.
+func NewStatusWriter(node string, client clients.AnnouncerInterface, objects Objects, logger klog.Logger) *StatusWriter {
 	return &StatusWriter{
 		node:    node,
 		client:  client,
-		objects: watcher,
+		objects: objects,
 		logger:  logger,
 		pause:   100 * time.Millisecond,
 		timeout: 5 * time.Second,
@@ -60,52 +68,52 @@ func NewStatusWriter(node string, client clients.AnnouncerInterface, watcher *Wa
 }
 
 // Write has a status written as soon as that can be.
-func (r *StatusWriter) Write(status v1alpha1.AnnouncerStatus) {
-	r.mu.Lock()
-	r.status = &status
-	r.mu.Unlock()
-	r.Recheck()
+func (w *StatusWriter) Write(status v1alpha1.AnnouncerStatus) {
+	w.mu.Lock()
+	w.status = &status
+	w.mu.Unlock()
+	w.Recheck()
 }
 
-// WriteBGP has the part of the status that is about BGP written with the rest.
-func (r *StatusWriter) WriteBGP(status v1alpha1.BGPStatus) {
-	r.mu.Lock()
-	r.bgp = &status
-	r.mu.Unlock()
-	r.Recheck()
+// WriteBGP has the part of the status that is about BGP written with the rest, once there is a rest.
+func (w *StatusWriter) WriteBGP(status v1alpha1.BGPStatus) {
+	w.mu.Lock()
+	w.bgp = &status
+	w.mu.Unlock()
+	w.Recheck()
 }
 
-// Recheck has the status written again if the API has another one than was recorded.
-func (r *StatusWriter) Recheck() { r.wake.Notify() }
+// Recheck has the status written again if the API has another one.
+func (w *StatusWriter) Recheck() { w.wake.Notify() }
 
 // Run writes until the context ends.
-func (r *StatusWriter) Run(ctx context.Context) {
-	retry, failing := r.Retry, false
+func (w *StatusWriter) Run(ctx context.Context) {
+	retry, failing := w.Retry, false
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-r.wake:
+		case <-w.wake:
 		}
 		var delay time.Duration
-		switch wrote, err := r.flush(ctx); {
+		switch wrote, err := w.flush(ctx); {
 		case err == nil && failing:
-			r.logger.Info("The status of this node can be written again")
+			w.logger.Info("The status of this node can be written again")
 			fallthrough
 		case err == nil:
-			retry, failing = r.Retry, false
+			retry, failing = w.Retry, false
 			if wrote {
-				delay = r.pause
+				delay = w.pause
 			}
 		case ctx.Err() == nil:
 			if failing {
-				r.reportRefusal(ctx, err)
+				w.reportRefusal(ctx, err)
 			} else {
-				r.logger.Error(err, "Cannot write the status of this node, announcing goes on")
+				w.logger.Error(err, "Cannot write the status of this node, announcing goes on")
 			}
 			failing = true
 			delay = retry.Step()
-			r.Recheck()
+			w.Recheck()
 		}
 		select {
 		case <-ctx.Done():
@@ -115,17 +123,17 @@ func (r *StatusWriter) Run(ctx context.Context) {
 	}
 }
 
-// flush writes what was recorded last, unless the API has it.
-func (r *StatusWriter) flush(ctx context.Context) (wrote bool, err error) {
-	r.mu.Lock()
-	recorded, bgp := r.status, r.bgp
-	r.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, r.timeout)
+// flush writes the status unless the API has it.
+func (w *StatusWriter) flush(ctx context.Context) (wrote bool, err error) {
+	w.mu.Lock()
+	given, bgp := w.status, w.bgp
+	w.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, w.timeout)
 	defer cancel()
-	if recorded == nil {
+	if given == nil {
 		return false, nil
 	}
-	current, status := r.objects.Announcer(r.node), *recorded
+	current, status := w.objects.Announcer(w.node), *given
 	if bgp != nil {
 		status.BGP = *bgp
 	} else if current != nil {
@@ -134,37 +142,39 @@ func (r *StatusWriter) flush(ctx context.Context) (wrote bool, err error) {
 	if current != nil && apiequality.Semantic.DeepEqual(current.Status, status) {
 		return false, nil
 	}
-	err = r.replace(ctx, &status)
+	err = w.replace(ctx, &status)
 	if !apierrors.IsNotFound(err) {
 		return true, err
 	}
-	if err := r.Create(ctx); err != nil {
+	if err := w.Create(ctx); err != nil {
 		return false, err
 	}
-	return true, r.replace(ctx, &status)
+	return true, w.replace(ctx, &status)
 }
 
 // replace replaces the whole status, whatever it is: nobody else has a say in it.
-func (r *StatusWriter) replace(ctx context.Context, status *v1alpha1.AnnouncerStatus) error {
-	return r.patch(ctx, "/status", status)
+func (w *StatusWriter) replace(ctx context.Context, status *v1alpha1.AnnouncerStatus) error {
+	return w.patch(ctx, "/status", status)
 }
 
-// WriteConditions replaces the conditions alone, which is quick however many claims there are.
-func (r *StatusWriter) WriteConditions(ctx context.Context, conditions []metav1.Condition) error {
-	return r.patch(ctx, "/status/conditions", conditions)
+// WriteConditions replaces the conditions alone, which is quick however many claims there are. It does not wait for Run, and
+// what Run writes next replaces them again.
+func (w *StatusWriter) WriteConditions(ctx context.Context, conditions []metav1.Condition) error {
+	return w.patch(ctx, "/status/conditions", conditions)
 }
 
-// reportRefusal writes the conditions alone, which are small, with one that says why the API server refuses the rest: what does not
-// fit in an object, say. If it cannot be reached, that is known without. The next status that is written has no such condition.
-func (r *StatusWriter) reportRefusal(ctx context.Context, why error) {
+// reportRefusal writes the conditions alone, which are small, with one that says why the API server refuses the rest: it may not
+// fit in an object. If the API server cannot be reached, nothing is written. The next status that is written has no such
+// condition.
+func (w *StatusWriter) reportRefusal(ctx context.Context, why error) {
 	var refusal apierrors.APIStatus
-	current := r.objects.Announcer(r.node)
+	current := w.objects.Announcer(w.node)
 	if current == nil || !errors.As(why, &refusal) {
 		return
 	}
-	r.mu.Lock()
-	conditions := slices.Clone(r.status.Conditions)
-	r.mu.Unlock()
+	w.mu.Lock()
+	conditions := slices.Clone(w.status.Conditions)
+	w.mu.Unlock()
 	if before := meta.FindStatusCondition(current.Status.Conditions, v1alpha1.ConditionRecorded); before != nil {
 		conditions = append(conditions, *before)
 	}
@@ -177,33 +187,33 @@ func (r *StatusWriter) reportRefusal(ctx context.Context, why error) {
 	if apiequality.Semantic.DeepEqual(conditions, current.Status.Conditions) {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, r.timeout)
+	ctx, cancel := context.WithTimeout(ctx, w.timeout)
 	defer cancel()
-	if err := r.WriteConditions(ctx, conditions); err != nil {
-		r.logger.Error(err, "Cannot write either that the status was refused")
+	if err := w.WriteConditions(ctx, conditions); err != nil {
+		w.logger.Error(err, "Cannot write either that the status was refused")
 	}
 }
 
-func (r *StatusWriter) patch(ctx context.Context, path string, value any) error {
+func (w *StatusWriter) patch(ctx context.Context, path string, value any) error {
 	patch, err := json.Marshal([]map[string]any{{"op": "add", "path": path, "value": value}})
 	if err != nil {
 		return fmt.Errorf("encode the status: %w", err)
 	}
-	if _, err := r.client.Patch(ctx, r.node, types.JSONPatchType, patch, metav1.PatchOptions{}, "status"); err != nil {
-		return fmt.Errorf("write the status of Announcer %s: %w", r.node, err)
+	if _, err := w.client.Patch(ctx, w.node, types.JSONPatchType, patch, metav1.PatchOptions{}, "status"); err != nil {
+		return fmt.Errorf("write the status of Announcer %s: %w", w.node, err)
 	}
 	return nil
 }
 
-// Create makes the Announcer, which goes when its Node goes. It is no error if there is one.
-func (r *StatusWriter) Create(ctx context.Context) error {
-	node := r.objects.Node(r.node)
+// Create creates the Announcer, owned by the Node and deleted with it. It is no error if there is one.
+func (w *StatusWriter) Create(ctx context.Context) error {
+	node := w.objects.Node(w.node)
 	if node == nil {
-		return fmt.Errorf("create Announcer %s: there is no such Node", r.node)
+		return fmt.Errorf("create Announcer %s: there is no such Node", w.node)
 	}
-	_, err := r.client.Create(ctx, &v1alpha1.Announcer{
+	_, err := w.client.Create(ctx, &v1alpha1.Announcer{
 		ObjectMeta: metav1.ObjectMeta{
-			Name: r.node,
+			Name: w.node,
 			OwnerReferences: []metav1.OwnerReference{{
 				APIVersion: corev1.SchemeGroupVersion.String(),
 				Kind:       "Node",
@@ -213,7 +223,7 @@ func (r *StatusWriter) Create(ctx context.Context) error {
 		},
 	}, metav1.CreateOptions{})
 	if err != nil && !apierrors.IsAlreadyExists(err) {
-		return fmt.Errorf("create Announcer %s: %w", r.node, err)
+		return fmt.Errorf("create Announcer %s: %w", w.node, err)
 	}
 	return nil
 }

@@ -110,19 +110,18 @@ func (a *announcerAPI) Patch(_ context.Context, name string, kind types.PatchTyp
 	return o, nil
 }
 
-// recording runs a recorder against an API in a bubble of its own time.
-func recording(t *testing.T, test func(t *testing.T, r *StatusWriter, api *announcerAPI)) {
+// writing runs a StatusWriter against an API in a bubble of its own time.
+func writing(t *testing.T, test func(t *testing.T, w *StatusWriter, api *announcerAPI)) {
 	synctest.Test(t, func(t *testing.T) {
 		api := &announcerAPI{node: &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n1", UID: "uid-1"}}}
-		r := NewStatusWriter("n1", api, nil, klog.Background())
-		r.objects = api
+		w := NewStatusWriter("n1", api, api, klog.Background())
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			r.Run(ctx)
+			w.Run(ctx)
 		}()
-		test(t, r, api)
+		test(t, w, api)
 		cancel()
 		<-done
 	})
@@ -133,9 +132,9 @@ func statusWith(alive int32) v1alpha1.AnnouncerStatus {
 }
 
 func TestAStatusIsWrittenAtOnceAndToAnObjectOwnedByTheNode(t *testing.T) {
-	recording(t, func(t *testing.T, r *StatusWriter, api *announcerAPI) {
+	writing(t, func(t *testing.T, w *StatusWriter, api *announcerAPI) {
 		start := time.Now()
-		r.Write(statusWith(1))
+		w.Write(statusWith(1))
 		object, _ := api.written()
 		if !time.Now().Equal(start) || object == nil || object.Status.Members.Alive != 1 {
 			t.Fatalf("wrote %+v", object)
@@ -147,13 +146,13 @@ func TestAStatusIsWrittenAtOnceAndToAnObjectOwnedByTheNode(t *testing.T) {
 }
 
 func TestChangesInQuickSuccessionAreWrittenAsOne(t *testing.T) {
-	recording(t, func(t *testing.T, r *StatusWriter, api *announcerAPI) {
+	writing(t, func(t *testing.T, w *StatusWriter, api *announcerAPI) {
 		api.set(func() { api.object = &v1alpha1.Announcer{} })
 		for i := range int32(50) {
-			r.Write(statusWith(i + 1))
+			w.Write(statusWith(i + 1))
 			synctest.Wait()
 		}
-		time.Sleep(r.pause)
+		time.Sleep(w.pause)
 		if object, writes := api.written(); writes != 2 || object.Status.Members.Alive != 50 {
 			t.Errorf("%d writes, the last says %d", writes, object.Status.Members.Alive)
 		}
@@ -161,12 +160,12 @@ func TestChangesInQuickSuccessionAreWrittenAsOne(t *testing.T) {
 }
 
 func TestWhatTheAPIHasIsNotWrittenAgain(t *testing.T) {
-	recording(t, func(t *testing.T, r *StatusWriter, api *announcerAPI) {
-		r.Write(statusWith(1))
+	writing(t, func(t *testing.T, w *StatusWriter, api *announcerAPI) {
+		w.Write(statusWith(1))
 		_, before := api.written()
 		time.Sleep(time.Minute)
-		r.Recheck()
-		r.Write(statusWith(1))
+		w.Recheck()
+		w.Write(statusWith(1))
 		time.Sleep(time.Minute)
 		if _, after := api.written(); after != before {
 			t.Errorf("%d writes too many", after-before)
@@ -175,10 +174,10 @@ func TestWhatTheAPIHasIsNotWrittenAgain(t *testing.T) {
 }
 
 func TestBothHalvesOfAStatusAreWrittenAndNeitherReplacesTheOther(t *testing.T) {
-	recording(t, func(t *testing.T, r *StatusWriter, api *announcerAPI) {
+	writing(t, func(t *testing.T, w *StatusWriter, api *announcerAPI) {
 		expect := func(alive int32, boot string, sessions int) {
 			t.Helper()
-			time.Sleep(r.pause)
+			time.Sleep(w.pause)
 			object, _ := api.written()
 			if s := object.Status; s.Members.Alive != alive || s.BGP.BootID != boot || len(s.BGP.Peers) != sessions {
 				t.Errorf("wrote %+v, want %d alive, boot %q and %d sessions", s, alive, boot, sessions)
@@ -187,16 +186,16 @@ func TestBothHalvesOfAStatusAreWrittenAndNeitherReplacesTheOther(t *testing.T) {
 		api.set(func() {
 			api.object = &v1alpha1.Announcer{Status: v1alpha1.AnnouncerStatus{BGP: v1alpha1.BGPStatus{BootID: "before"}}}
 		})
-		r.Write(statusWith(1))
+		w.Write(statusWith(1))
 		expect(1, "before", 0)
 		since := metav1.NewTime(time.Now().Truncate(time.Second))
-		r.WriteBGP(v1alpha1.BGPStatus{BootID: "now", Peers: []v1alpha1.BGPSession{{Name: "tor", State: v1alpha1.BGPEstablished, Since: &since}}})
+		w.WriteBGP(v1alpha1.BGPStatus{BootID: "now", Peers: []v1alpha1.BGPSession{{Name: "tor", State: v1alpha1.BGPEstablished, Since: &since}}})
 		expect(1, "now", 1)
-		r.Write(statusWith(2))
+		w.Write(statusWith(2))
 		expect(2, "now", 1)
 		_, before := api.written()
-		r.Recheck()
-		time.Sleep(r.pause)
+		w.Recheck()
+		time.Sleep(w.pause)
 		if _, after := api.written(); after != before {
 			t.Errorf("%d writes too many", after-before)
 		}
@@ -204,12 +203,12 @@ func TestBothHalvesOfAStatusAreWrittenAndNeitherReplacesTheOther(t *testing.T) {
 }
 
 func TestAStatusThatSomebodyElseChangedIsPutRight(t *testing.T) {
-	recording(t, func(t *testing.T, r *StatusWriter, api *announcerAPI) {
-		r.Write(statusWith(1))
+	writing(t, func(t *testing.T, w *StatusWriter, api *announcerAPI) {
+		w.Write(statusWith(1))
 		time.Sleep(time.Minute)
 		for _, changed := range []*v1alpha1.Announcer{{}, nil} {
 			api.set(func() { api.object = changed })
-			r.Recheck()
+			w.Recheck()
 			time.Sleep(time.Second)
 			if object, _ := api.written(); object == nil || object.Status.Members.Alive != 1 {
 				t.Errorf("left it at %+v", object)
@@ -219,11 +218,11 @@ func TestAStatusThatSomebodyElseChangedIsPutRight(t *testing.T) {
 }
 
 func TestTheLastStatusIsWrittenWhenTheAPIIsBack(t *testing.T) {
-	recording(t, func(t *testing.T, r *StatusWriter, api *announcerAPI) {
+	writing(t, func(t *testing.T, w *StatusWriter, api *announcerAPI) {
 		api.set(func() { api.object, api.down = &v1alpha1.Announcer{}, true })
-		r.Write(statusWith(1))
+		w.Write(statusWith(1))
 		time.Sleep(30 * time.Minute)
-		r.Write(statusWith(2))
+		w.Write(statusWith(2))
 		time.Sleep(30 * time.Minute)
 		if _, tries := api.written(); tries < 60*60/20 || tries > 60*60/10 {
 			t.Errorf("%d tries in an hour", tries)
@@ -237,7 +236,7 @@ func TestTheLastStatusIsWrittenWhenTheAPIIsBack(t *testing.T) {
 }
 
 func TestWhatTheAPIRefusesForGoodIsSaidInTheConditions(t *testing.T) {
-	recording(t, func(t *testing.T, r *StatusWriter, api *announcerAPI) {
+	writing(t, func(t *testing.T, w *StatusWriter, api *announcerAPI) {
 		ready := metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue}
 		with := func(alive int32) v1alpha1.AnnouncerStatus {
 			status := statusWith(alive)
@@ -256,14 +255,14 @@ func TestWhatTheAPIRefusesForGoodIsSaidInTheConditions(t *testing.T) {
 			}
 			return writes
 		}
-		r.Write(with(1))
+		w.Write(with(1))
 		time.Sleep(time.Second)
 		expect(1, "")
 		// What the API server answers if etcd takes no object that large.
 		api.set(func() {
 			api.refusal = &apierrors.StatusError{ErrStatus: metav1.Status{Code: 500, Message: "etcdserver: request is too large"}}
 		})
-		r.Write(with(2))
+		w.Write(with(2))
 		synctest.Wait()
 		expect(1, "") // once may be a mishap
 		time.Sleep(time.Minute)
@@ -280,10 +279,10 @@ func TestWhatTheAPIRefusesForGoodIsSaidInTheConditions(t *testing.T) {
 }
 
 func TestWithoutANodeNothingIsCreated(t *testing.T) {
-	recording(t, func(t *testing.T, r *StatusWriter, api *announcerAPI) {
+	writing(t, func(t *testing.T, w *StatusWriter, api *announcerAPI) {
 		node := api.node
 		api.set(func() { api.node = nil })
-		r.Write(statusWith(1))
+		w.Write(statusWith(1))
 		time.Sleep(time.Second)
 		if object, _ := api.written(); object != nil {
 			t.Fatal("created an Announcer without a Node")

@@ -1,0 +1,100 @@
+package kube
+
+import (
+	"context"
+	"maps"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/clarionlb/clarion/announce/plan"
+)
+
+// setter has a View take an object of type T as it is now; nil if it is gone.
+type setter[T any] func(view *plan.View, name types.NamespacedName, object *T)
+
+// source watches the objects of one kind, whose Go type is T, and tells Subscriptions of them.
+type source[T any] struct {
+	informer cache.SharedIndexInformer
+	set      setter[T]
+	// specOnly says that of an object only the spec and the labels matter.
+	specOnly bool
+	// ordered says that Views get every state of an object, in the order of the watch, and not only the last one.
+	ordered bool
+
+	subscriptions []*Subscription
+	// delivered is done when Subscriptions have been told of all objects of the first list.
+	delivered cache.DoneChecker
+}
+
+// watched is a source of any kind of objects.
+type watched interface {
+	run(ctx context.Context)
+	// subscribe has a Subscription told of the objects. All do before start.
+	subscribe(s *Subscription)
+	start(transform cache.TransformFunc)
+	// apply brings a View up to date with one object.
+	apply(view *plan.View, name cache.ObjectName)
+	synced() <-chan struct{}
+}
+
+func (s *source[T]) run(ctx context.Context) { s.informer.RunWithContext(ctx) }
+
+func (s *source[T]) subscribe(subscription *Subscription) {
+	s.subscriptions = append(s.subscriptions, subscription)
+}
+
+// start takes the handlers into the informer. That fails only once an informer has run.
+func (s *source[T]) start(transform cache.TransformFunc) {
+	utilruntime.Must(s.informer.SetTransform(transform))
+	registration, err := s.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc: func(o any) { s.note(o, false) },
+		UpdateFunc: func(before, o any) {
+			if !s.specOnly || changesSpec(before.(metav1.Object), o.(metav1.Object)) {
+				s.note(o, false)
+			}
+		},
+		DeleteFunc: func(o any) { s.note(o, true) },
+	})
+	utilruntime.Must(err)
+	s.delivered = registration.HasSyncedChecker()
+}
+
+// changesSpec says whether an object has another spec or other labels, or is another one of the same name.
+func changesSpec(before, after metav1.Object) bool {
+	return before.GetUID() != after.GetUID() || before.GetGeneration() != after.GetGeneration() || !maps.Equal(before.GetLabels(), after.GetLabels())
+}
+
+// note tells the Subscriptions that there is an object, that it has changed or that it is gone.
+func (s *source[T]) note(object any, gone bool) {
+	name, err := cache.DeletionHandlingObjectToName(object)
+	if err != nil {
+		return // it is no object, which no informer delivers
+	}
+	for _, subscription := range s.subscriptions {
+		if !s.ordered {
+			subscription.note(change{s, name})
+			continue
+		}
+		state, _ := object.(*T)
+		if gone {
+			state = nil
+		}
+		subscription.noteState(func(view *plan.View) { s.set(view, types.NamespacedName(name), state) })
+	}
+}
+
+func (s *source[T]) apply(view *plan.View, name cache.ObjectName) {
+	s.set(view, types.NamespacedName(name), s.get(name.String()))
+}
+
+// get returns the object with a key, as it is in the cache; nil if there is none.
+func (s *source[T]) get(key string) *T {
+	object, _, _ := s.informer.GetStore().GetByKey(key)
+	typed, _ := object.(*T)
+	return typed
+}
+
+func (s *source[T]) synced() <-chan struct{} { return s.delivered.Done() }

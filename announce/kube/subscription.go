@@ -1,0 +1,74 @@
+package kube
+
+import (
+	"context"
+	"sync"
+
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/clarionlb/clarion/announce/plan"
+	"github.com/clarionlb/clarion/internal/notify"
+)
+
+// Subscription brings one View up to date. It collects changes, so that thousands of them are applied in one go.
+type Subscription struct {
+	sources []watched
+	changed notify.Signal
+
+	mu sync.Mutex
+	// pending are the objects that have changed since the last Apply.
+	pending map[change]struct{}
+	// states are those of objects of which every state counts, in the order of the watch.
+	states []func(*plan.View)
+}
+
+// change is that an object is there, has changed or is gone.
+type change struct {
+	source watched
+	name   cache.ObjectName
+}
+
+func newSubscription() *Subscription {
+	return &Subscription{changed: notify.New(), pending: map[change]struct{}{}}
+}
+
+// Wait blocks until Apply has everything that the API had when the Watcher began to run; false if the context ends before.
+func (s *Subscription) Wait(ctx context.Context) bool {
+	for _, source := range s.sources {
+		if !await(ctx, source) {
+			return false
+		}
+	}
+	return true
+}
+
+// Changed receives when Apply has something to do.
+func (s *Subscription) Changed() <-chan struct{} { return s.changed }
+
+// Apply brings a View up to date; always the same one.
+func (s *Subscription) Apply(view *plan.View) {
+	s.mu.Lock()
+	pending, states := s.pending, s.states
+	s.pending, s.states = map[change]struct{}{}, nil
+	s.mu.Unlock()
+	for _, set := range states {
+		set(view)
+	}
+	for c := range pending {
+		c.source.apply(view, c.name)
+	}
+}
+
+func (s *Subscription) note(c change) {
+	s.mu.Lock()
+	s.pending[c] = struct{}{}
+	s.mu.Unlock()
+	s.changed.Notify()
+}
+
+func (s *Subscription) noteState(set func(*plan.View)) {
+	s.mu.Lock()
+	s.states = append(s.states, set)
+	s.mu.Unlock()
+	s.changed.Notify()
+}

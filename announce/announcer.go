@@ -272,11 +272,11 @@ func (a *Announcer) observe(ctx context.Context) (wake time.Time) {
 	now := time.Now()
 	up, alive := interfacesUp(a.links.Interfaces()), a.cluster.Alive()
 	var suspects []plan.ProbeTarget
-	company := liveness.Sighted{Expected: len(a.peers)}
+	company := liveness.Quorum{Expected: len(a.peers)}
 	for name, address := range a.peers {
 		if _, sees := slices.BinarySearch(alive, name); sees {
 			if name != a.config.Node {
-				company.Nodes = append(company.Nodes, plan.QuestionFor(address, up))
+				company.InGossip = append(company.InGossip, plan.QuestionFor(address, up))
 			}
 			continue
 		}

@@ -62,15 +62,15 @@ func TestWhatBecameOfAMemberOutOfSight(t *testing.T) {
 	left := whole
 	left.Left = true
 	far := plan.ProbeTarget{Name: "n1"}
-	const friend = "192.168.10.12"
-	most := Sighted{3, []plan.Question{{Address: netip.MustParseAddr(friend), Interface: "eth0"}}}
-	few := Sighted{Expected: 2}
-	farAway := Sighted{3, []plan.Question{{}}}
-	lost := Sighted{3, []plan.Question{{Address: netip.MustParseAddr("192.168.10.13"), Interface: "eth0"}}}
+	const peer = "192.168.10.12"
+	most := Quorum{3, []plan.Question{{Address: netip.MustParseAddr(peer), Interface: "eth0"}}}
+	few := Quorum{Expected: 2}
+	farAway := Quorum{3, []plan.Question{{}}}
+	lost := Quorum{3, []plan.Question{{Address: netip.MustParseAddr("192.168.10.13"), Interface: "eth0"}}}
 	for _, tt := range []struct {
 		name     string
 		suspect  plan.ProbeTarget
-		company  Sighted
+		quorum   Quorum
 		router   bool
 		lan      func(n *neighbourhood)
 		after    time.Duration
@@ -83,10 +83,10 @@ func TestWhatBecameOfAMemberOutOfSight(t *testing.T) {
 		{"a silent node is dead, for one that sees a router", whole, few, true, func(*neighbourhood) {}, 100 * time.Millisecond, plan.Dead, false, false},
 		{"one that sees nobody at all is itself cut off", whole, few, false, func(*neighbourhood) {}, time.Second, plan.Suspect, true, false},
 		{"one that reaches only the API server may be cut off itself", whole, few, false, func(*neighbourhood) {}, time.Second, plan.Suspect, false, true},
-		{"a node without its announcer pauses", whole, most, true, func(n *neighbourhood) { n.set(node, true) }, 100 * time.Millisecond, plan.AnnouncerDown, false, false},
+		{"the announcer of a node that answers is down", whole, most, true, func(n *neighbourhood) { n.set(node, true) }, 100 * time.Millisecond, plan.AnnouncerDown, false, false},
 		{"for a while", whole, most, true, func(n *neighbourhood) { n.set(node, true) }, 59 * time.Second, plan.AnnouncerDown, false, false},
 		{"not for ever", whole, most, true, func(n *neighbourhood) { n.set(node, true) }, 62 * time.Second, plan.Dead, false, false},
-		{"an announcer that answers is only unseen", whole, few, false, func(n *neighbourhood) {
+		{"only the gossip of an announcer that answers is blocked", whole, few, false, func(n *neighbourhood) {
 			n.set(node, true)
 			n.set(vip, true)
 		}, time.Hour, plan.GossipBlocked, false, false},
@@ -94,11 +94,11 @@ func TestWhatBecameOfAMemberOutOfSight(t *testing.T) {
 			n.set(node, true)
 			n.set(vip, true)
 		}, time.Millisecond, plan.AnnouncerDown, false, false},
-		{"a caretaker's answer is not the announcer's", whole, most, true, func(n *neighbourhood) {
+		{"the answer of a node that proxies is not the announcer's", whole, most, true, func(n *neighbourhood) {
 			n.set(node, true)
 			n.set(vip, true, 9)
 		}, 100 * time.Millisecond, plan.AnnouncerDown, false, false},
-		{"those that the gossip still sees may be gone themselves", whole, lost, false, func(*neighbourhood) {}, time.Second, plan.Suspect, true, false},
+		{"those that the gossip still sees may be dead themselves", whole, lost, false, func(*neighbourhood) {}, time.Second, plan.Suspect, true, false},
 		{"members that cannot be asked count", whole, farAway, false, func(*neighbourhood) {}, 100 * time.Millisecond, plan.Dead, false, false},
 		{"who cannot be asked is dead for a majority", far, most, false, func(*neighbourhood) {}, time.Millisecond, plan.Dead, false, false},
 		{"who cannot be asked is not dead for a minority", far, few, true, func(*neighbourhood) {}, time.Minute, plan.Suspect, false, false},
@@ -107,47 +107,45 @@ func TestWhatBecameOfAMemberOutOfSight(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				lan := &neighbourhood{answers: map[netip.Addr]layer2.Answer{}}
-				lan.set(friend, true)
+				lan.set(peer, true)
 				tt.lan(lan)
-				v := NewDetector(nil, func(context.Context) bool { return tt.router }, func(context.Context) bool { return tt.api }, klog.Logger{})
-				v.prober = lan
+				d := NewDetector(lan, func(context.Context) bool { return tt.router }, func(context.Context) bool { return tt.api }, klog.Logger{})
 				ctx, cancel := context.WithCancel(t.Context())
-				defer v.Wait()
+				defer d.Wait()
 				defer cancel()
-				v.Update(ctx, []plan.ProbeTarget{tt.suspect}, tt.company)
+				d.Update(ctx, []plan.ProbeTarget{tt.suspect}, tt.quorum)
 				time.Sleep(tt.after)
 				if tt.after > 0 {
 					synctest.Wait()
 				}
-				absent, isolated := v.Update(ctx, []plan.ProbeTarget{tt.suspect}, tt.company)
-				if absent["n1"] != tt.want || isolated != tt.isolated {
-					t.Errorf("found %v, isolated %t; want %v, %t", absent["n1"], isolated, tt.want, tt.isolated)
+				states, isolated := d.Update(ctx, []plan.ProbeTarget{tt.suspect}, tt.quorum)
+				if states["n1"] != tt.want || isolated != tt.isolated {
+					t.Errorf("found %v, isolated %t; want %v, %t", states["n1"], isolated, tt.want, tt.isolated)
 				}
 			})
 		})
 	}
 }
 
-func TestAVigilFollowsWhatHappens(t *testing.T) {
+func TestAnInvestigationFollowsWhatHappens(t *testing.T) {
 	const node, vip = "192.168.10.11", "192.168.10.222"
 	synctest.Test(t, func(t *testing.T) {
 		lan := &neighbourhood{answers: map[netip.Addr]layer2.Answer{}}
 		reached := true
-		v := NewDetector(nil, func(context.Context) bool { return reached }, func(context.Context) bool { return false }, klog.Logger{})
-		v.prober = lan
+		d := NewDetector(lan, func(context.Context) bool { return reached }, func(context.Context) bool { return false }, klog.Logger{})
 		ctx, cancel := context.WithCancel(t.Context())
-		defer v.Wait()
+		defer d.Wait()
 		defer cancel()
 		s := []plan.ProbeTarget{{Name: "n1", Node: plan.Question{Address: netip.MustParseAddr(node), Interface: "eth0"}, Announced: plan.Question{Address: netip.MustParseAddr(vip), Interface: "eth0"}}}
 		expect := func(when string, want plan.MemberState, isolated bool) {
 			t.Helper()
 			time.Sleep(time.Second)
 			synctest.Wait()
-			if absent, is := v.Update(ctx, s, Sighted{Expected: 2}); absent["n1"] != want || is != isolated {
-				t.Errorf("%s: %v, isolated %t; want %v, %t", when, absent["n1"], is, want, isolated)
+			if states, is := d.Update(ctx, s, Quorum{Expected: 2}); states["n1"] != want || is != isolated {
+				t.Errorf("%s: %v, isolated %t; want %v, %t", when, states["n1"], is, want, isolated)
 			}
 		}
-		v.Update(ctx, s, Sighted{Expected: 2})
+		d.Update(ctx, s, Quorum{Expected: 2})
 		lan.set(node, true)
 		lan.set(vip, true)
 		expect("gossip blocked", plan.GossipBlocked, false)
@@ -165,45 +163,44 @@ func TestAVigilFollowsWhatHappens(t *testing.T) {
 		expect("the other is dead", plan.Dead, false)
 		lan.set(node, true)
 		expect("and answers again, which is for the gossip to see", plan.Dead, false)
-		if absent, _ := v.Update(ctx, nil, Sighted{Expected: 2}); len(absent) != 0 {
-			t.Errorf("watches %v", absent)
+		if states, _ := d.Update(ctx, nil, Quorum{Expected: 2}); len(states) != 0 {
+			t.Errorf("investigates %v", states)
 		}
 	})
 }
 
-func TestOfSeveralThatDieAtOnceNoneIsGoneBeforeAllWereLookedAt(t *testing.T) {
+func TestOfSeveralThatDieAtOnceNoneIsDeadBeforeAllWereProbed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lan := &neighbourhood{answers: map[netip.Addr]layer2.Answer{}}
 		yes := func(context.Context) bool { return true }
-		v := NewDetector(nil, yes, yes, klog.Logger{})
-		v.prober = lan
+		d := NewDetector(lan, yes, yes, klog.Logger{})
 		ctx, cancel := context.WithCancel(t.Context())
-		defer v.Wait()
+		defer d.Wait()
 		defer cancel()
 		n1 := plan.ProbeTarget{Name: "n1", Node: plan.Question{Address: netip.MustParseAddr("192.168.10.11"), Interface: "eth0"}}
 		n2 := plan.ProbeTarget{Name: "n2", Node: plan.Question{Address: netip.MustParseAddr("192.168.10.12"), Interface: "eth0"}}
-		v.Update(ctx, []plan.ProbeTarget{n1}, Sighted{Expected: 3})
+		d.Update(ctx, []plan.ProbeTarget{n1}, Quorum{Expected: 3})
 		time.Sleep(50 * time.Millisecond)
 		both := []plan.ProbeTarget{n1, n2}
-		v.Update(ctx, both, Sighted{Expected: 3})
+		d.Update(ctx, both, Quorum{Expected: 3})
 		for range 2 {
-			<-v.changed // news of n1
-			if absent, _ := v.Update(ctx, both, Sighted{Expected: 3}); absent["n1"] != plan.Suspect {
-				t.Fatal("n1 is gone, n2 was not looked at")
+			<-d.changed // news of n1
+			if states, _ := d.Update(ctx, both, Quorum{Expected: 3}); states["n1"] != plan.Suspect {
+				t.Fatal("n1 is dead, n2 was not probed")
 			}
 			synctest.Wait()
-			if len(v.changed) == 0 {
+			if len(d.changed) == 0 {
 				break
 			}
 		}
-		<-v.changed
+		<-d.changed
 		synctest.Wait()
-		if absent, _ := v.Update(ctx, both, Sighted{Expected: 3}); absent["n1"] != plan.Dead || absent["n2"] != plan.Dead {
-			t.Errorf("found %v", absent)
+		if states, _ := d.Update(ctx, both, Quorum{Expected: 3}); states["n1"] != plan.Dead || states["n2"] != plan.Dead {
+			t.Errorf("found %v", states)
 		}
 		n3 := plan.ProbeTarget{Name: "n3", Node: plan.Question{Address: netip.MustParseAddr("192.168.10.13"), Interface: "eth0"}}
-		if absent, _ := v.Update(ctx, append(both, n3), Sighted{Expected: 4}); absent["n1"] != plan.Dead || absent["n2"] != plan.Dead || absent["n3"] != plan.Suspect {
-			t.Errorf("with another one, found %v", absent)
+		if states, _ := d.Update(ctx, append(both, n3), Quorum{Expected: 4}); states["n1"] != plan.Dead || states["n2"] != plan.Dead || states["n3"] != plan.Suspect {
+			t.Errorf("with another one, found %v", states)
 		}
 	})
 }

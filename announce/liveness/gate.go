@@ -8,47 +8,55 @@ import (
 	"github.com/clarionlb/clarion/announce/plan"
 )
 
-// rejoinTimeout is how long a node that was cut off looks for the others, and for what they have claimed meanwhile, before it goes
-// on without: twice the longest time between two attempts of the gossip to find them.
-const rejoinTimeout = 10 * time.Second
+// reconnectTimeout is how long a node that was cut off waits for the others to be back in the gossip, and for its caches to catch
+// up with what they have claimed meanwhile, before it goes on without: twice the longest time between two attempts of the gossip
+// to find them.
+const reconnectTimeout = 10 * time.Second
 
-// Gate keeps a node from announcing while its own link is down or it is isolated otherwise, and until it has found the
-// others again afterwards. All that such a node sees is that everybody else has gone: it would take over whatever they have.
+// Gate keeps a node from announcing while it is cut off, because its own link is down or it is isolated otherwise, and until it
+// has found the others again afterwards. All that such a node sees is that everybody else has gone: it would take over whatever
+// they have. The methods of a Gate are for one goroutine.
 type Gate struct {
 	// Address of the node, which the gossip uses.
 	Address netip.Addr
-	// seen says that the address was seen on an interface. Where it never is, nothing can be said.
+	// seen says that the address was seen on an interface. Where it never is, the gate cannot tell whether the link is down.
 	seen bool
 	// known are the members that were alive when all was well.
 	known []string
-	// waiting says that the node was cut off and has not caught up with them since; back is when it was connected again.
-	waiting     bool
+	// closed says that the node was cut off and has not caught up since; reconnected is when it was connected again, zero if it
+	// is still cut off.
+	closed      bool
 	reconnected time.Time
 }
 
-// Allows says whether the node may announce, given its interfaces that are up, the members that are alive, and whether it knows
-// what the API says now, which is asked only after it was cut off. If only time is missing, wait says how much.
-func (r *Gate) Allows(up []plan.Interface, alive []string, isolated bool, fresh func() bool, now time.Time) (ok bool, wait time.Duration) {
-	if slices.ContainsFunc(up, func(i plan.Interface) bool { return i.Contains(r.Address) }) {
-		r.seen = true
-	} else if r.seen {
-		isolated = true
-	}
-	if isolated {
-		r.waiting, r.reconnected = true, time.Time{}
+// Allows says whether the node may announce, given its interfaces that are up, the members that are alive, whether it is isolated,
+// and whether its caches have caught up with the API, which is asked only after it was cut off. If only time is missing, wait says
+// how much.
+func (g *Gate) Allows(up []plan.Interface, alive []string, isolated bool, synced func() bool, now time.Time) (ok bool, wait time.Duration) {
+	if g.isCutOff(up) || isolated {
+		g.closed, g.reconnected = true, time.Time{}
 		return false, 0
 	}
-	if r.waiting {
-		if r.reconnected.IsZero() {
-			r.reconnected = now
+	if g.closed {
+		if g.reconnected.IsZero() {
+			g.reconnected = now
 		}
-		missing := func(name string) bool { return !slices.Contains(alive, name) }
-		caughtUp := fresh()
-		if wait = r.reconnected.Add(rejoinTimeout).Sub(now); wait > 0 && (!caughtUp || slices.ContainsFunc(r.known, missing)) {
+		caughtUp := synced()
+		missing := slices.ContainsFunc(g.known, func(name string) bool { return !slices.Contains(alive, name) })
+		if wait = g.reconnected.Add(reconnectTimeout).Sub(now); wait > 0 && (!caughtUp || missing) {
 			return false, wait
 		}
-		r.waiting = false
+		g.closed = false
 	}
-	r.known = alive
+	g.known = alive
 	return true, 0
+}
+
+// isCutOff says whether the node's address was on an interface and is on none that is up.
+func (g *Gate) isCutOff(up []plan.Interface) bool {
+	if slices.ContainsFunc(up, func(i plan.Interface) bool { return i.Contains(g.Address) }) {
+		g.seen = true
+		return false
+	}
+	return g.seen
 }

@@ -37,23 +37,23 @@ func TestANodeWhoseLinkWasDownFirstLooksForTheOthers(t *testing.T) {
 			{0, up, all, true, 0, false, false},
 			{1, down, all, false, 0, false, false},
 			{2, down, alone, false, 0, false, false},
-			{3, up, alone, false, rejoinTimeout, false, false},
-			{4, up, two, false, rejoinTimeout - 1, false, false},
+			{3, up, alone, false, reconnectTimeout, false, false},
+			{4, up, two, false, reconnectTimeout - 1, false, false},
 			{5, up, all, true, 0, false, false},
 			{6, up, alone, true, 0, false, false},
 		}},
-		{"the others are gone", "192.168.10.11", []step{
+		{"the others are dead", "192.168.10.11", []step{
 			{0, up, all, true, 0, false, false},
 			{1, down, alone, false, 0, false, false},
-			{2, up, alone, false, rejoinTimeout, false, false},
-			{2 + rejoinTimeout, up, alone, true, 0, false, false},
+			{2, up, alone, false, reconnectTimeout, false, false},
+			{2 + reconnectTimeout, up, alone, true, 0, false, false},
 		}},
 		{"the link goes again while waiting", "192.168.10.11", []step{
 			{0, up, all, true, 0, false, false},
 			{1, down, alone, false, 0, false, false},
-			{2, up, alone, false, rejoinTimeout, false, false},
+			{2, up, alone, false, reconnectTimeout, false, false},
 			{3, down, alone, false, 0, false, false},
-			{4 + rejoinTimeout, up, alone, false, rejoinTimeout, false, false},
+			{4 + reconnectTimeout, up, alone, false, reconnectTimeout, false, false},
 		}},
 		{"the link was down for less than others notice", "192.168.10.11", []step{
 			{0, up, two, true, 0, false, false},
@@ -63,15 +63,15 @@ func TestANodeWhoseLinkWasDownFirstLooksForTheOthers(t *testing.T) {
 		{"cut off with the link up", "192.168.10.11", []step{
 			{after: 0, up: up, alive: all, want: true},
 			{after: 1, up: up, alive: alone, isolated: true},
-			{after: 2, up: up, alive: alone, wait: rejoinTimeout},
-			{after: 3, up: up, alive: all, stale: true, wait: rejoinTimeout - 1},
+			{after: 2, up: up, alive: alone, wait: reconnectTimeout},
+			{after: 3, up: up, alive: all, stale: true, wait: reconnectTimeout - 1},
 			{after: 4, up: up, alive: all, want: true},
 		}},
 		{"the API does not come back", "192.168.10.11", []step{
 			{after: 0, up: up, alive: all, want: true},
 			{after: 1, up: up, alive: alone, isolated: true},
-			{after: 2, up: up, alive: all, stale: true, wait: rejoinTimeout},
-			{after: 2 + rejoinTimeout, up: up, alive: all, stale: true, want: true},
+			{after: 2, up: up, alive: all, stale: true, wait: reconnectTimeout},
+			{after: 2 + reconnectTimeout, up: up, alive: all, stale: true, want: true},
 		}},
 		{"the node's address is on no interface", "172.16.0.1", []step{
 			{0, up, all, true, 0, false, false},
@@ -80,9 +80,9 @@ func TestANodeWhoseLinkWasDownFirstLooksForTheOthers(t *testing.T) {
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			r := Gate{Address: netip.MustParseAddr(tt.address)}
+			g := Gate{Address: netip.MustParseAddr(tt.address)}
 			for _, s := range tt.steps {
-				if ok, wait := r.Allows(s.up, s.alive, s.isolated, func() bool { return !s.stale }, start.Add(s.after)); ok != s.want || wait != s.wait {
+				if ok, wait := g.Allows(s.up, s.alive, s.isolated, func() bool { return !s.stale }, start.Add(s.after)); ok != s.want || wait != s.wait {
 					t.Errorf("after %s: got %t, wait %s; want %t, wait %s", s.after, ok, wait, s.want, s.wait)
 				}
 			}

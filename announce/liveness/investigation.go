@@ -1,0 +1,164 @@
+package liveness
+
+import (
+	"bytes"
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"github.com/clarionlb/clarion/announce/layer2"
+	"github.com/clarionlb/clarion/announce/plan"
+)
+
+// investigation finds out what has become of one suspect. It belongs to one goroutine.
+type investigation struct {
+	*Detector
+	suspect *suspicion
+	// mayJudge says that this node was able to judge when the investigation began, or when it saw the node silent.
+	mayJudge bool
+	// missed counts the rounds in which the announcer did not answer, and downSince is when it did not for the first time.
+	missed    int
+	downSince time.Time
+}
+
+// investigate starts the investigation of a suspect.
+func (d *Detector) investigate(ctx context.Context, target plan.ProbeTarget) *suspicion {
+	ctx, cancel := context.WithCancel(ctx)
+	s := &suspicion{
+		name: target.Name, node: target.Node, cancel: cancel,
+		announced: target.Announced, left: target.Left, state: plan.Suspect,
+	}
+	d.running.Go(func() { (&investigation{Detector: d, suspect: s}).run(ctx) })
+	return s
+}
+
+// run asks until the suspect is dead or the context ends.
+func (i *investigation) run(ctx context.Context) {
+	i.mayJudge = i.canJudge(ctx)
+	for ctx.Err() == nil {
+		if dead := i.round(ctx); dead {
+			return
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(i.timing.pause + rand.N(i.timing.pause/4)):
+		}
+	}
+}
+
+// round asks once, for the node and then for its announcer, and draws its conclusion.
+func (i *investigation) round(ctx context.Context) (dead bool) {
+	defer i.markProbed()
+	answers, asked := i.nodeAnswers(ctx)
+	if asked && !answers && !i.mayJudge {
+		// A network that was away and is back must not make everybody look dead who was asked meanwhile.
+		if i.mayJudge = i.canJudge(ctx); i.mayJudge {
+			answers, asked = i.nodeAnswers(ctx)
+		}
+	}
+	if answers {
+		i.setIsolated(ctx, false)
+	}
+	silent := asked && !answers && i.mayJudge && i.canJudge(ctx)
+	i.mayJudge = false
+	switch {
+	case ctx.Err() != nil:
+		return false
+	case silent, !asked && i.hasMajority(ctx):
+		i.conclude(ctx, plan.Dead, "its node does not answer")
+		return true
+	case !answers:
+		i.missed, i.downSince = 0, time.Time{}
+		i.conclude(ctx, plan.Suspect, "its node cannot be asked, or this node may be cut off itself")
+		return false
+	}
+	return i.roundOfAnnouncer(ctx)
+}
+
+// roundOfAnnouncer goes on where the node answers.
+func (i *investigation) roundOfAnnouncer(ctx context.Context) (dead bool) {
+	if i.announcerAnswers(ctx) {
+		i.missed, i.downSince = 0, time.Time{}
+		i.conclude(ctx, plan.GossipBlocked, "it answers for its addresses: is the gossip's port blocked, TCP or UDP?")
+		return false
+	}
+	if i.missed++; i.missed < 2 && i.state() == plan.GossipBlocked {
+		return false // one answer may be lost
+	}
+	if i.downSince.IsZero() {
+		i.downSince = time.Now()
+	}
+	if time.Since(i.downSince) > i.timing.grace {
+		i.conclude(ctx, plan.Dead, "its node answers, but its announcer has not come back")
+		return true
+	}
+	i.conclude(ctx, plan.AnnouncerDown, "its node answers, but its announcer does not")
+	return false
+}
+
+// nodeAnswers asks for the suspect's node; asked is false if that is not possible. If this process was so slow that it may have
+// missed an answer, it asks again.
+func (i *investigation) nodeAnswers(ctx context.Context) (answers, asked bool) {
+	node := i.suspect.node
+	if !node.Address.IsValid() {
+		return false, false
+	}
+	for range 3 {
+		start := time.Now()
+		_, answered, err := i.prober.Ask(ctx, i.question(node))
+		if err != nil {
+			i.logger.V(2).Info("Cannot ask for a node", "node", i.suspect.name, "interface", node.Interface, "err", err)
+			return false, false
+		}
+		if answered {
+			return true, true
+		}
+		if time.Since(start) < 2*time.Duration(i.timing.tries)*i.timing.interval {
+			break
+		}
+	}
+	return false, true
+}
+
+// announcerAnswers asks for one of the suspect's addresses, unless its announcer has said that it leaves: it may answer for a moment
+// longer. A node that proxies for it sends the answer from its own Ethernet address.
+func (i *investigation) announcerAnswers(ctx context.Context) bool {
+	i.mu.Lock()
+	q, left := i.suspect.announced, i.suspect.left
+	i.mu.Unlock()
+	if left || !q.Address.IsValid() {
+		return false
+	}
+	_, answered, err := i.prober.Ask(ctx, layer2.Question{
+		Interface: q.Interface, Address: q.Address, Tries: 2, Interval: i.timing.interval,
+		Accept: func(a layer2.Answer) bool { return bytes.Equal(a.MAC, a.Source) },
+	})
+	return err == nil && answered
+}
+
+func (i *investigation) markProbed() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if !i.suspect.probed {
+		i.suspect.probed = true
+		i.changed.Notify()
+	}
+}
+
+func (i *investigation) state() plan.MemberState {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.suspect.state
+}
+
+// conclude says what has become of the suspect, unless the investigation has been ended.
+func (i *investigation) conclude(ctx context.Context, state plan.MemberState, why string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if ctx.Err() != nil || i.suspect.state == state {
+		return
+	}
+	i.suspect.state = state
+	i.logger.Info("The state of a member that the gossip has lost has changed", "node", i.suspect.name, "state", state, "why", why)
+	i.changed.Notify()
+}

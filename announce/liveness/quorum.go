@@ -1,0 +1,79 @@
+package liveness
+
+import (
+	"context"
+
+	"github.com/clarionlb/clarion/announce/layer2"
+	"github.com/clarionlb/clarion/announce/plan"
+)
+
+// Quorum is what a majority of the announcers is counted from.
+type Quorum struct {
+	// Expected is how many announcers there should be, this one included.
+	Expected int
+	// InGossip are the questions by which to ask for the nodes that the gossip sees, this one left out. One that is not valid
+	// stands for a node that cannot be asked.
+	InGossip []plan.Question
+}
+
+func (q Quorum) isMajority(count int) bool { return 2*count > q.Expected }
+
+// hasMajority reports whether more than half of the announcers are in the gossip's sight and answer right now: the gossip takes a
+// moment to notice, and a node that has just been cut off loses the others one by one. Those that cannot be asked count as
+// answering.
+func (d *Detector) hasMajority(ctx context.Context) bool {
+	d.mu.Lock()
+	quorum := d.quorum
+	d.mu.Unlock()
+	if !quorum.isMajority(len(quorum.InGossip) + 1) {
+		return false
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	answers := make(chan bool, len(quorum.InGossip))
+	for _, q := range quorum.InGossip {
+		d.running.Go(func() {
+			answered := true
+			if q.Address.IsValid() {
+				_, answered, _ = d.prober.Ask(ctx, d.question(q))
+			}
+			answers <- answered
+		})
+	}
+	count := 1
+	for range quorum.InGossip {
+		if quorum.isMajority(count) {
+			break
+		}
+		if <-answers {
+			count++
+		}
+	}
+	return quorum.isMajority(count)
+}
+
+// canJudge reports whether this node may take a silent one for dead: if it sees a majority, or else a router on its network, it
+// is not the one that is cut off from the others. That it reaches the API server does not say so, since the way there may be
+// another one. But if it does not even reach that, it is isolated.
+func (d *Detector) canJudge(ctx context.Context) bool {
+	if d.hasMajority(ctx) || d.seesGateway(ctx) {
+		d.setIsolated(ctx, false)
+		return true
+	}
+	d.setIsolated(ctx, !d.seesAPI(ctx))
+	return false
+}
+
+// question is how a node is asked for.
+func (d *Detector) question(q plan.Question) layer2.Question {
+	return layer2.Question{Interface: q.Interface, Address: q.Address, Tries: d.timing.tries, Interval: d.timing.interval}
+}
+
+func (d *Detector) setIsolated(ctx context.Context, isolated bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.isolated != isolated && ctx.Err() == nil {
+		d.isolated = isolated
+		d.changed.Notify()
+	}
+}

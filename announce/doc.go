@@ -1,16 +1,20 @@
-// Package announce makes the addresses of Services reachable from one node: it decides which of them the node announces, has
-// layer2 and bgp do so, and reports it in the node's Announcer object.
+// Package announce makes the addresses of Services reachable from one node. Announcer is the loop of the node: it starts in
+// order, takes in what has changed, has it planned, does what the plan says and reports it in the node's Announcer object, and
+// leaves in order.
 //
-//	API objects ──► Feed ──► View ──┐
-//	links (netlink) ────────────────┼──► Planner ──► addresses of this node ──► layer2.Responder   at once
-//	members (gossip) ───────────────┘        └─────► claims ──► Announcer.status                   when the API can
-//	                                                               └──► the View of every node
+//	kube.Watcher    what the API says ─────────┐
+//	layer2.Links    which interfaces are up ───┤
+//	membership      whom the gossip sees ──────┼──► plan.Layer2Planner ──┬──► layer2    ARP and NDP, relays     at once
+//	liveness        who of the rest is dead ───┤                         ├──► membership  takeovers, told         at once
+//	layer2          who else answers ──────────┘                         └──► kube      claims in the status     when the API can
+//	                                                                                └──► the Watcher of every node
 //
-// Beside this, and waiting for none of it, goes BGP, where nodes need not agree with each other:
+// BGP goes beside this and waits for none of it, since nodes need not agree with each other there:
 //
-//	API objects ──► Feed ──► View ──► RoutePlanner ──► sessions and routes of this node ──► bgp.Speaker
+//	kube.Watcher ──► plan.BGPPlanner ──► peering ──┬──► bgp/speaker   sessions and routes
+//	                                               └──► bfd           whether the paths to the routers work
 //
-// View and the planners are plain values without clock, client or goroutine; Announcer is the loop that feeds them. All nodes plan
-// from what the API has recorded and from who is alive. A node's own claims count once they are recorded too, not before:
-// only so do nodes that cannot reach the API for hours go on agreeing about who takes over what.
+// Package plan is pure: values in, values out. All nodes plan from what the API has recorded and from who is alive. A node's own
+// claims count once they are recorded too, not before: only so do nodes that cannot reach the API for hours go on agreeing about
+// who takes over what. The other packages do what they are told and know nothing of plans; this one connects them.
 package announce

@@ -4,47 +4,64 @@ import (
 	"net/netip"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/klog/v2"
 
-	"github.com/clarionlb/clarion/announce/layer2"
+	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
 const (
-	// kernelPause is the shortest time between two looks at what the kernel answers for. kube-proxy in IPVS mode gives it
+	// kernelCheckMin is the shortest time between two checks of what the kernel answers for. kube-proxy in IPVS mode gives it
 	// thousands of addresses, one by one.
-	kernelPause = time.Second
-	// kernelPatience is the longest time: the kernel does not report when its settings change.
-	kernelPatience = 30 * time.Second
+	kernelCheckMin = time.Second
+	// kernelCheckMax is the longest time: the kernel does not report when its settings change.
+	kernelCheckMax = 30 * time.Second
 )
 
 // kernelCheck knows whether the kernel of the node leaves it to the announcers to answer for addresses.
 type kernelCheck struct {
 	// problem is what it answers for by itself, as a sentence; "" if it keeps quiet.
 	problem string
-	looked  time.Time
+	checked time.Time
 	// stale says that what is known may not hold any more.
 	stale bool
 }
 
-// due is when to look again.
+// due is when to check again.
 func (c *kernelCheck) due() time.Time {
 	if c.stale {
-		return c.looked.Add(kernelPause)
+		return c.checked.Add(kernelCheckMin)
 	}
-	return c.looked.Add(kernelPatience)
+	return c.checked.Add(kernelCheckMax)
 }
 
-// look finds out, when it is due, and returns whether the problem is another one. reach tells on which interfaces an address
+// check finds out, when it is due, and returns whether the problem is another one. reach tells on which interfaces an address
 // might be announced.
-func (c *kernelCheck) look(links *layer2.Links, reach func(netip.Addr) []string, logger klog.Logger, now time.Time) (changed bool) {
+func (c *kernelCheck) check(kernel interface {
+	KernelAnswers(on func(netip.Addr) []string) string
+}, reach func(netip.Addr) []string, logger klog.Logger, now time.Time) (changed bool) {
 	if now.Before(c.due()) {
 		return false
 	}
 	before := c.problem
-	c.problem, c.looked, c.stale = links.KernelAnswers(reach), now, false
+	c.problem, c.checked, c.stale = kernel.KernelAnswers(reach), now, false
 	if c.problem == before {
 		return false
 	}
 	logger.Info("Whether the kernel leaves addresses to the announcers has changed", "problem", c.problem)
 	return true
+}
+
+// condition is what the Announcer says of it.
+func (c *kernelCheck) condition() metav1.Condition {
+	strict := metav1.Condition{
+		Type:    v1alpha1.ConditionStrictARP,
+		Status:  metav1.ConditionTrue,
+		Reason:  v1alpha1.ReasonStrict,
+		Message: "The kernel leaves it to the announcers to answer for the addresses of Services.",
+	}
+	if c.problem != "" {
+		strict.Status, strict.Reason, strict.Message = metav1.ConditionFalse, v1alpha1.ReasonKernelAnswers, c.problem
+	}
+	return strict
 }

@@ -10,28 +10,28 @@ import (
 	"github.com/clarionlb/clarion/announce/layer2"
 )
 
-func TestTheKernelIsLookedAtSoonAfterAChangeAndSometimesWithoutOne(t *testing.T) {
+func TestTheKernelIsCheckedSoonAfterAChangeAndSometimesWithoutOne(t *testing.T) {
 	links, now := layer2.NewLinks(), time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	reach := func(netip.Addr) []string { return nil }
 	var c kernelCheck
-	look := func(after time.Duration, looks bool) {
+	check := func(after time.Duration, checks bool) {
 		t.Helper()
 		now = now.Add(after)
-		before := c.looked
-		c.look(links, reach, klog.Background(), now)
-		if got := c.looked != before; got != looks {
-			t.Errorf("after another %s it looks: %v, want %v", after, got, looks)
+		before := c.checked
+		c.check(links, reach, klog.Background(), now)
+		if got := c.checked != before; got != checks {
+			t.Errorf("after another %s it checks: %v, want %v", after, got, checks)
 		}
 	}
-	look(0, true)
-	look(kernelPatience-time.Nanosecond, false)
+	check(0, true)
+	check(kernelCheckMax-time.Nanosecond, false)
 	c.stale = true
-	look(0, true)
+	check(0, true)
 	c.stale = true
-	look(kernelPause-time.Nanosecond, false)
-	look(time.Nanosecond, true)
-	look(kernelPause, false)
-	if want := now.Add(kernelPatience - kernelPause); !c.due().Equal(want) {
-		t.Errorf("looks again at %s, want %s", c.due(), want)
+	check(kernelCheckMin-time.Nanosecond, false)
+	check(time.Nanosecond, true)
+	check(kernelCheckMin, false)
+	if want := now.Add(kernelCheckMax - kernelCheckMin); !c.due().Equal(want) {
+		t.Errorf("checks again at %s, want %s", c.due(), want)
 	}
 }

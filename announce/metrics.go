@@ -1,72 +1,56 @@
 package announce
 
 import (
-	"sync"
-
 	"github.com/prometheus/client_golang/prometheus"
-	"k8s.io/component-base/metrics"
-	"k8s.io/component-base/metrics/legacyregistry"
 
 	"github.com/clarionlb/clarion/announce/layer2"
 )
 
 const metricsNamespace = "clarion_announcer"
 
-var (
-	addressesMetric = metrics.NewGauge(&metrics.GaugeOpts{
-		Namespace:      metricsNamespace,
-		Name:           "layer2_addresses",
-		Help:           "Addresses that this node answers for on layer 2.",
-		StabilityLevel: metrics.ALPHA,
-	})
-	movesMetric = metrics.NewCounterVec(&metrics.CounterOpts{
-		Namespace:      metricsNamespace,
-		Name:           "layer2_moves_total",
-		Help:           "Addresses that came to this node or left it, by direction (gained, lost) and reason.",
-		StabilityLevel: metrics.ALPHA,
-	}, []string{"direction", "reason"})
-	membersMetric = metrics.NewGaugeVec(&metrics.GaugeOpts{
-		Namespace:      metricsNamespace,
-		Name:           "members",
-		Help:           "Announcers in sight (alive) and how many there should be (expected), this one included.",
-		StabilityLevel: metrics.ALPHA,
-	}, []string{"state"})
-	proxiedMetric = metrics.NewGauge(&metrics.GaugeOpts{
-		Namespace:      metricsNamespace,
-		Name:           "layer2_proxied_addresses",
-		Help:           "Addresses that this node answers for in the place of nodes whose announcer is away for a moment.",
-		StabilityLevel: metrics.ALPHA,
-	})
-	relayedMetric = metrics.NewGauge(&metrics.GaugeOpts{
-		Namespace:      metricsNamespace,
-		Name:           "layer2_relayed_addresses",
-		Help:           "Addresses of which this node relays connections that began on another node to that one.",
-		StabilityLevel: metrics.ALPHA,
-	})
-	conflictsMetric = metrics.NewCounterVec(&metrics.CounterOpts{
-		Namespace:      metricsNamespace,
-		Name:           "layer2_conflicts_total",
-		Help:           "Packets of others that spoke for an address of this node, by who sent them: another announcer (member) or a stranger.",
-		StabilityLevel: metrics.ALPHA,
-	}, []string{"by"})
-	detectionMetric = metrics.NewHistogram(&metrics.HistogramOpts{
-		Namespace:      metricsNamespace,
-		Name:           "failure_detection_seconds",
-		Help:           "Time from the last sign of life of a node with addresses until it was taken for gone.",
-		Buckets:        []float64{.1, .2, .3, .4, .5, .6, .8, 1, 1.5, 2, 5, 15, 60, 120},
-		StabilityLevel: metrics.ALPHA,
-	})
-	planMetric = metrics.NewHistogram(&metrics.HistogramOpts{
-		Namespace:      metricsNamespace,
-		Name:           "plan_duration_seconds",
-		Help:           "Time that it took to decide what this node announces after a change.",
-		Buckets:        metrics.ExponentialBuckets(1e-5, 4, 9),
-		StabilityLevel: metrics.ALPHA,
-	})
-)
+// metrics are those of the loop.
+type metrics struct {
+	addresses, proxied, relayed prometheus.Gauge
+	members                     *prometheus.GaugeVec
+	moves, conflicts            *prometheus.CounterVec
+	detection, planDuration     prometheus.Histogram
+}
 
-// registerWire has what goes over the wire counted.
-func registerWire(responder *layer2.Responder, prober *layer2.Prober) {
+// newMetrics returns metrics that a registry has been told of.
+func newMetrics(registry prometheus.Registerer) *metrics {
+	gauge := func(name, help string) prometheus.GaugeOpts {
+		return prometheus.GaugeOpts{Namespace: metricsNamespace, Name: name, Help: help}
+	}
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: metricsNamespace, Name: name, Help: help}, labels)
+	}
+	histogram := func(name, help string, buckets []float64) prometheus.Histogram {
+		return prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: metricsNamespace, Name: name, Help: help, Buckets: buckets})
+	}
+	m := &metrics{
+		addresses: prometheus.NewGauge(gauge("layer2_addresses", "Addresses that this node answers for on layer 2.")),
+		proxied: prometheus.NewGauge(gauge("layer2_proxied_addresses",
+			"Addresses that this node answers for in the place of nodes whose announcer is down for a moment.")),
+		relayed: prometheus.NewGauge(gauge("layer2_relayed_addresses",
+			"Addresses of which this node relays connections that began on another node to that one.")),
+		members: prometheus.NewGaugeVec(gauge("members",
+			"Announcers in sight (alive) and how many there should be (expected), this one included."), []string{"state"}),
+		moves: counter("layer2_moves_total",
+			"Addresses that came to this node or left it, by direction (gained, lost) and reason.", "direction", "reason"),
+		conflicts: counter("layer2_conflicts_total",
+			"Packets of others that spoke for an address of this node, by who sent them: another announcer (member) or a stranger.", "by"),
+		detection: histogram("failure_detection_seconds",
+			"Time from the last sign of life of a node with addresses until it was taken for dead.",
+			[]float64{.1, .2, .3, .4, .5, .6, .8, 1, 1.5, 2, 5, 15, 60, 120}),
+		planDuration: histogram("plan_duration_seconds",
+			"Time that it took to decide what this node announces after a change.", prometheus.ExponentialBuckets(1e-5, 4, 9)),
+	}
+	registry.MustRegister(m.addresses, m.proxied, m.relayed, m.members, m.moves, m.conflicts, m.detection, m.planDuration)
+	return m
+}
+
+// registerPackets has the packets counted that go over the wire.
+func registerPackets(registry prometheus.Registerer, responder *layer2.Responder, prober *layer2.Prober) {
 	for _, c := range []struct {
 		name, help string
 		counts     func() layer2.Counts
@@ -79,7 +63,7 @@ func registerWire(responder *layer2.Responder, prober *layer2.Prober) {
 			"arp": func() uint64 { return c.counts().ARP },
 			"ndp": func() uint64 { return c.counts().NDP },
 		} {
-			legacyregistry.RawMustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+			registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
 				Namespace:   metricsNamespace,
 				Name:        c.name,
 				Help:        c.help,
@@ -88,7 +72,3 @@ func registerWire(responder *layer2.Responder, prober *layer2.Prober) {
 		}
 	}
 }
-
-var registerMetrics = sync.OnceFunc(func() {
-	legacyregistry.MustRegister(addressesMetric, proxiedMetric, relayedMetric, movesMetric, conflictsMetric, membersMetric, detectionMetric, planMetric)
-})

@@ -11,11 +11,13 @@ import (
 	"github.com/clarionlb/clarion/announce/plan"
 )
 
+// relayLinger is how long something is relayed that is not needed any more. To end it keeps the kernel busy for longer than to
+// begin, and it may soon be needed again.
+const relayLinger = time.Second
+
 // relays has the kernel relay what the planner says, and remembers whether it can.
 type relays struct {
-	kernel interface {
-		Set(map[netip.Addr]layer2.Relay) error
-	}
+	kernel relayer
 	logger klog.Logger
 	// current is what the kernel relays, as far as that is known.
 	current map[netip.Addr]plan.Relay
@@ -25,14 +27,6 @@ type relays struct {
 	// problem is why the kernel cannot relay; "" if it can.
 	problem string
 }
-
-func newRelays(links *layer2.Links, logger klog.Logger) *relays {
-	return &relays{kernel: layer2.NewRelays(links), logger: logger}
-}
-
-// unneeded is how long something is relayed that is not needed any more. To end it keeps the kernel busy for longer than to
-// begin, and it may soon be needed again.
-const unneeded = time.Second
 
 // prepare has these relayed too.
 func (r *relays) prepare(relays map[netip.Addr]plan.Relay) {
@@ -56,7 +50,7 @@ func (r *relays) finish(relays map[netip.Addr]plan.Relay, now time.Time) (wake t
 			r.set(relays) // an interface may be another one of the same name
 		}
 	case r.begun && r.due.IsZero():
-		r.due = now.Add(unneeded)
+		r.due = now.Add(relayLinger)
 	case !now.Before(r.due):
 		r.set(relays)
 		r.due = time.Time{}
@@ -72,14 +66,13 @@ func (r *relays) set(relays map[netip.Addr]plan.Relay) {
 	}
 	err := r.kernel.Set(kernel)
 	r.begun = true
-	r.note(err)
+	r.noteProblem(err)
 	if err == nil && !maps.Equal(r.current, relays) {
 		r.current = maps.Clone(relays)
 	}
-	relayedMetric.Set(float64(len(r.current)))
 }
 
-func (r *relays) note(err error) {
+func (r *relays) noteProblem(err error) {
 	problem := ""
 	if err != nil {
 		problem = err.Error()
@@ -90,10 +83,10 @@ func (r *relays) note(err error) {
 	}
 }
 
-// message adds what is missing to what an announcer says of itself.
-func (r *relays) message(message string) string {
-	if r.problem != "" {
-		message += " Connections that are under way when an address moves here break, because the kernel does not relay them: " + r.problem + "."
+// sentence adds to what a running announcer says that the kernel does not relay.
+func (r *relays) sentence() string {
+	if r.problem == "" {
+		return ""
 	}
-	return message
+	return " Connections that are under way when an address moves here break, because the kernel does not relay them: " + r.problem + "."
 }

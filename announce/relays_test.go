@@ -53,13 +53,13 @@ func TestRelayingBeginsAtOnceAndEndsInAWhile(t *testing.T) {
 	}{
 		{0, "---", "a--", "---", 0}, // what was there ends at the start
 		{0, "a--", "a--", "a--", 0},
-		{0, "-a-", "aa-", "aa-", unneeded},
-		{unneeded / 2, "-a-", "aa-", "aa-", unneeded / 2},
+		{0, "-a-", "aa-", "aa-", relayLinger},
+		{relayLinger / 2, "-a-", "aa-", "aa-", relayLinger / 2},
 		{0, "aa-", "aa-", "aa-", 0}, // it is needed again
-		{unneeded, "-b-", "ab-", "ab-", unneeded},
-		{unneeded, "-b-", "ab-", "-b-", 0},
-		{0, "---", "-b-", "-b-", unneeded},
-		{unneeded, "---", "-b-", "---", 0},
+		{relayLinger, "-b-", "ab-", "ab-", relayLinger},
+		{relayLinger, "-b-", "ab-", "-b-", 0},
+		{0, "---", "-b-", "-b-", relayLinger},
+		{relayLinger, "---", "-b-", "---", 0},
 	} {
 		now = now.Add(step.after)
 		r.prepare(relays(step.wanted))
@@ -80,12 +80,12 @@ func TestTheAnnouncerSaysThatTheKernelCannotRelay(t *testing.T) {
 	kernel := &relayKernel{broken: errors.New("operation not permitted")}
 	r := &relays{kernel: kernel, logger: klog.Background()}
 	r.finish(nil, time.Now())
-	if got := r.message("All is well."); !strings.HasPrefix(got, "All is well. Connections") || !strings.HasSuffix(got, "operation not permitted.") {
+	if got := "All is well." + r.sentence(); !strings.HasPrefix(got, "All is well. Connections") || !strings.HasSuffix(got, "operation not permitted.") {
 		t.Errorf("it says %q", got)
 	}
 	kernel.broken = nil
 	r.prepare(map[netip.Addr]plan.Relay{netip.MustParseAddr("192.168.10.1"): {Interface: "eth0"}})
-	if got := r.message("All is well."); got != "All is well." {
+	if got := "All is well." + r.sentence(); got != "All is well." {
 		t.Errorf("it says %q", got)
 	}
 }

@@ -1,82 +1,92 @@
 package announce
 
 import (
-	"context"
+	"slices"
 	"time"
-
-	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/clarionlb/clarion/announce/plan"
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
-func (a *Announcer) report(m plan.Move) {
-	if m.To == a.config.Node {
-		movesMetric.WithLabelValues("gained", string(m.Reason)).Inc()
-		a.events.Moved(a.view.ServicesOf(m.Address), m)
-		a.config.Logger.Info("Announcing an address", "address", m.Address, "interfaces", m.Interfaces, "reason", m.Reason, "from", m.From)
+// seen is what was last seen, to tell what is new.
+type seen struct {
+	own           *v1alpha1.Announcer
+	states        map[string]plan.MemberState
+	gossipBlocked []string
+	isolated      bool
+}
+
+// reportMove tells that an address has come to this node or left it.
+func (a *Announcer) reportMove(m plan.Move) {
+	if m.To == a.node {
+		a.metrics.moves.WithLabelValues("gained", string(m.Reason)).Inc()
+		a.api.events.Moved(a.view.ServicesOf(m.Address), m)
+		a.logger.Info("Announcing an address", "address", m.Address, "interfaces", m.Interfaces, "reason", m.Reason, "from", m.From)
 		return
 	}
-	movesMetric.WithLabelValues("lost", string(m.Reason)).Inc()
-	a.config.Logger.Info("No longer announcing an address", "address", m.Address, "reason", m.Reason, "to", m.To, "why", m.Verdict.Sentence())
+	a.metrics.moves.WithLabelValues("lost", string(m.Reason)).Inc()
+	a.logger.Info("No longer announcing an address", "address", m.Address, "reason", m.Reason, "to", m.To, "why", m.Verdict.Sentence())
 }
 
-// status is what the node's Announcer is to say.
-func (a *Announcer) status(current *v1alpha1.Announcer) v1alpha1.AnnouncerStatus {
-	if a.conditions == nil && current != nil {
-		a.conditions = append(a.conditions, current.Status.Conditions...)
-		meta.RemoveStatusCondition(&a.conditions, v1alpha1.ConditionRecorded)
-	}
-	status := v1alpha1.AnnouncerStatus{
-		Layer2:  a.planner.Status(),
-		Members: v1alpha1.MembersStatus{Alive: int32(len(a.cluster.Alive())), Expected: int32(len(a.peers))},
-	}
-	condition := metav1.Condition{
-		Type:    v1alpha1.ConditionReady,
-		Status:  metav1.ConditionTrue,
-		Reason:  v1alpha1.ReasonRunning,
-		Message: a.relays.message("The announcer announces what falls to its node."),
-	}
-	refuse := func(reason, message string) {
-		condition.Status, condition.Reason, condition.Message = metav1.ConditionFalse, reason, message
-	}
-	drain := a.planner.Drain()
-	switch {
-	case a.isolated:
-		refuse(v1alpha1.ReasonIsolated, "The node reaches no other announcer, API server or router.")
-	case len(status.Layer2.Interfaces) == 0:
-		refuse(v1alpha1.ReasonNoInterface, "No interface of the node is up and has an address, a default route or its name in an L2Advertisement.")
-	case drain != "":
-		condition.Reason, condition.Message = v1alpha1.ReasonDraining, drain
-	}
-	meta.SetStatusCondition(&a.conditions, condition)
-	quiet := metav1.Condition{
-		Type:    v1alpha1.ConditionStrictARP,
-		Status:  metav1.ConditionTrue,
-		Reason:  v1alpha1.ReasonStrict,
-		Message: "The kernel leaves it to the announcers to answer for the addresses of Services.",
-	}
-	if a.kernel.problem != "" {
-		quiet.Status, quiet.Reason, quiet.Message = metav1.ConditionFalse, v1alpha1.ReasonKernelAnswers, a.kernel.problem
-	}
-	meta.SetStatusCondition(&a.conditions, quiet)
-	status.Conditions = append(status.Conditions, a.conditions...)
-	return status
+// reportConflict tells people of a stranger that has an address.
+func (a *Announcer) reportConflict(c plan.Conflict) {
+	a.logger.Info("A stranger answers for an address", "address", c.Address, "mac", c.MAC, "interface", c.Interface, "announced", c.InUse)
+	a.api.events.Conflict(a.view.ServicesOf(c.Address), c)
 }
 
-// writeStopped writes that the announcer has stopped, if that can be done quickly. Its claims stay: whoever takes over goes by
-// them, and so does this node if it is back before anybody has.
-func (a *Announcer) writeStopped(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	meta.SetStatusCondition(&a.conditions, metav1.Condition{
-		Type:    v1alpha1.ConditionReady,
-		Status:  metav1.ConditionFalse,
-		Reason:  v1alpha1.ReasonStopped,
-		Message: "The announcer was stopped.",
-	})
-	if err := a.writer.WriteConditions(ctx, a.conditions); err != nil {
-		a.config.Logger.Error(err, "Could not write that this announcer has stopped")
+// reportDeaths measures how long it took to find out that members are dead.
+func (a *Announcer) reportDeaths(states map[string]plan.MemberState, now time.Time) {
+	for name, state := range states {
+		before, known := a.seen.states[name]
+		if state != plan.Dead || !known || before == plan.Dead {
+			continue
+		}
+		if last := a.others.members.LastSeen(name); !last.IsZero() {
+			a.metrics.detection.Observe(now.Sub(last).Seconds())
+		}
+	}
+	a.seen.states = states
+}
+
+func (a *Announcer) reportIsolation(isolated bool) {
+	if isolated != a.seen.isolated {
+		a.logger.Info("Whether this node is isolated has changed: it then reaches no announcer, no router and no API server, and announces nothing", "isolated", isolated)
+	}
+	a.seen.isolated = isolated
+}
+
+func (a *Announcer) reportGossipBlocked(nodes []string) {
+	if slices.Equal(a.seen.gossipBlocked, nodes) {
+		return
+	}
+	a.seen.gossipBlocked = nodes
+	if len(nodes) > 0 {
+		a.logger.Info("Announcers are alive but not in the gossip: is its port blocked, TCP or UDP?", "nodes", nodes)
+	} else {
+		a.logger.Info("All announcers that are alive are in the gossip again")
 	}
 }
+
+// reportCounts has the metrics say how much this node does, and among how many.
+func (a *Announcer) reportCounts(todo plan.Layer2Plan) {
+	a.metrics.addresses.Set(float64(len(todo.Layer2)))
+	a.metrics.proxied.Set(float64(len(todo.Proxied)))
+	a.metrics.relayed.Set(float64(len(a.lan.relays.current)))
+	a.metrics.members.WithLabelValues("alive").Set(float64(len(a.others.members.Alive())))
+	a.metrics.members.WithLabelValues("expected").Set(float64(len(a.others.expected)))
+}
+
+// reportStatus has the status written if it has changed, or if the API has another one than before, which somebody may have made.
+func (a *Announcer) reportStatus(changed bool) {
+	own := a.ownAnnouncer()
+	if changed || own == nil || a.status.changed {
+		a.status.changed = false
+		a.api.status.Write(a.currentStatus(own))
+	} else if own != a.seen.own {
+		a.api.status.Recheck()
+	}
+	a.seen.own = own
+}
+
+// ownAnnouncer is the node's Announcer as the API has it; nil if there is none.
+func (a *Announcer) ownAnnouncer() *v1alpha1.Announcer { return a.api.watcher.Announcer(a.node) }

@@ -6,73 +6,134 @@ import (
 
 	"k8s.io/klog/v2"
 
+	"github.com/clarionlb/clarion/announce/kube"
 	"github.com/clarionlb/clarion/internal/gossipkey"
 )
 
-// awaitState waits for what the API and the kernel say; false if the context ends before.
-func (a *Announcer) awaitState(ctx context.Context) bool {
-	a.config.Logger.Info("Reading the state of the cluster", "node", a.config.Node)
-	if !a.watcher.Layer2.Wait(ctx) {
-		return false
+// start does what has to come before the gossip, in order, and returns its first key. There is an error if the context ends before,
+// or the address of the node changes.
+func (a *Announcer) start(ctx context.Context) (key []byte, err error) {
+	if err := a.awaitState(ctx); err != nil {
+		return nil, err
 	}
-	a.watcher.Layer2.Apply(a.view)
+	if err := a.awaitAddress(ctx); err != nil {
+		return nil, err
+	}
+	if err := a.createAnnouncer(ctx); err != nil {
+		return nil, err
+	}
+	return a.awaitKey(ctx)
+}
+
+// awaitState waits for what the API and the kernel say.
+func (a *Announcer) awaitState(ctx context.Context) error {
+	a.logger.Info("Reading the state of the cluster", "node", a.node)
+	if !a.api.layer2.Wait(ctx) {
+		return ctx.Err()
+	}
+	a.api.layer2.Apply(a.view)
 	select {
-	case <-a.links.Ready():
+	case <-a.lan.links.Ready():
+		return nil
 	case <-ctx.Done():
-		return false
+		return ctx.Err()
 	}
+}
+
+// awaitAddress waits for the address by which the others know this node.
+func (a *Announcer) awaitAddress(ctx context.Context) error {
 	for waiting := false; ; waiting = true {
-		if a.address = a.view.NodeAddress(a.config.Node); a.address.IsValid() {
-			return true
+		if a.others.address = a.view.NodeAddress(a.node); a.others.address.IsValid() {
+			return nil
 		}
 		if !waiting {
-			a.config.Logger.Info("Waiting for the Node to exist and have an InternalIP", "node", a.config.Node)
+			a.logger.Info("Waiting for the Node to exist and have an InternalIP", "node", a.node)
 		}
 		select {
-		case <-a.watcher.Layer2.Changed():
-			a.watcher.Layer2.Apply(a.view)
+		case <-a.api.layer2.Changed():
+			a.api.layer2.Apply(a.view)
 		case <-ctx.Done():
-			return false
+			return ctx.Err()
 		}
 	}
 }
 
-// createAnnouncer makes sure that there is an Announcer object, by which others know that this one is to be expected; false if
-// the context ends before.
-func (a *Announcer) createAnnouncer(ctx context.Context) bool {
-	retry := a.writer.Retry
-	for a.watcher.Announcer(a.config.Node) == nil {
-		err := a.writer.Create(ctx)
+// createAnnouncer makes sure that there is an Announcer object, by which others know that this one is to be expected.
+func (a *Announcer) createAnnouncer(ctx context.Context) error {
+	for retry := kube.Retry(); a.ownAnnouncer() == nil; {
+		err := a.api.status.Create(ctx)
 		if err == nil {
-			break
+			return nil
 		}
-		a.config.Logger.Error(err, "Cannot introduce this node to the others, trying again", "node", a.config.Node)
+		a.logger.Error(err, "Cannot introduce this node to the others, trying again", "node", a.node)
 		select {
 		case <-time.After(retry.Step()):
 		case <-ctx.Done():
-			return false
+			return ctx.Err()
 		}
 	}
-	return true
+	return nil
 }
 
-// awaitKey waits for the key of the gossip; false if the context ends before.
-func (a *Announcer) awaitKey(ctx context.Context) bool {
+// awaitKey waits for a key of the gossip that can be used, and has the Announcer say if there is only another one.
+func (a *Announcer) awaitKey(ctx context.Context) (key []byte, err error) {
 	for waiting := false; ; waiting = true {
-		key, err := a.keys.Key()
+		key, err := a.api.keys.Key()
+		a.reportKeyProblem(err)
 		if key != nil {
-			return true
+			return key, nil
 		}
-		if err != nil {
-			a.config.Logger.Error(err, "The key of the gossip cannot be used")
+		if !waiting && err == nil {
+			a.logger.Info("Waiting for the key of the gossip, which the cloud-controller-manager makes", "secret", klog.KRef(gossipkey.Namespace, gossipkey.Secret))
 		}
-		if !waiting {
-			a.config.Logger.Info("Waiting for the key of the gossip, which the cloud-controller-manager makes", "secret", klog.KRef(gossipkey.Namespace, gossipkey.Secret))
-		}
+		a.reportWaiting()
 		select {
-		case <-a.keys.Changed():
+		case <-a.api.keys.Changed():
+		case <-a.api.layer2.Changed():
+			a.api.layer2.Apply(a.view)
 		case <-ctx.Done():
-			return false
+			return nil, ctx.Err()
 		}
 	}
+}
+
+// warmUp is how long a node that has begun to take part leaves addresses alone that nobody has, unless all the nodes are
+// there already. The announcers of a new cluster start within this time.
+const warmUp = 3 * time.Second
+
+// join waits until the others have been met.
+func (a *Announcer) join(ctx context.Context) error {
+	if err := a.applyChanges(); err != nil {
+		return err
+	}
+	for joined := false; !joined; {
+		select {
+		case <-a.others.members.Joined():
+			joined = true
+		case <-a.api.layer2.Changed():
+			if err := a.applyChanges(); err != nil {
+				return err
+			}
+		case <-a.api.keys.Changed():
+			a.changeKey()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	a.others.gate.Address = a.others.address
+	a.others.warmUpEnd = time.Now().Add(warmUp)
+	a.logger.Info("Taking part", "node", a.node, "address", a.others.address, "alive", a.others.members.Alive(), "expected", len(a.others.expected))
+	return nil
+}
+
+// changeKey has the gossip use another key. Without one that can be used, it goes on with the one before.
+func (a *Announcer) changeKey() {
+	key, err := a.api.keys.Key()
+	if key == nil && err == nil {
+		return
+	}
+	if err == nil {
+		err = a.others.members.SetKey(key)
+	}
+	a.reportKeyProblem(err)
 }

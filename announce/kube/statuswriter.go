@@ -34,9 +34,7 @@ type StatusWriter struct {
 	pause time.Duration
 	// timeout is how long a write may take: what it says may be old by then.
 	timeout time.Duration
-	// Retry is how long a write that failed waits for the next try.
-	Retry wait.Backoff
-	wake  notify.Signal
+	wake    notify.Signal
 
 	mu sync.Mutex
 	// status is what to write, but for its part about BGP; nil until the first Write.
@@ -53,6 +51,11 @@ type Objects interface {
 	Announcer(name string) *v1alpha1.Announcer
 }
 
+// Retry is how long a write that failed waits for the next try.
+func Retry() wait.Backoff {
+	return wait.Backoff{Duration: 250 * time.Millisecond, Factor: 2, Jitter: 0.2, Steps: 8, Cap: 15 * time.Second}
+}
+
 // NewStatusWriter returns a StatusWriter for the Announcer of a node that writes nothing until it runs.
 func NewStatusWriter(node string, client clients.AnnouncerInterface, objects Objects, logger klog.Logger) *StatusWriter {
 	return &StatusWriter{
@@ -62,7 +65,6 @@ func NewStatusWriter(node string, client clients.AnnouncerInterface, objects Obj
 		logger:  logger,
 		pause:   100 * time.Millisecond,
 		timeout: 5 * time.Second,
-		Retry:   wait.Backoff{Duration: 250 * time.Millisecond, Factor: 2, Jitter: 0.2, Steps: 8, Cap: 15 * time.Second},
 		wake:    notify.New(),
 	}
 }
@@ -88,7 +90,7 @@ func (w *StatusWriter) Recheck() { w.wake.Notify() }
 
 // Run writes until the context ends.
 func (w *StatusWriter) Run(ctx context.Context) {
-	retry, failing := w.Retry, false
+	retry, failing := Retry(), false
 	for {
 		select {
 		case <-ctx.Done():
@@ -101,7 +103,7 @@ func (w *StatusWriter) Run(ctx context.Context) {
 			w.logger.Info("The status of this node can be written again")
 			fallthrough
 		case err == nil:
-			retry, failing = w.Retry, false
+			retry, failing = Retry(), false
 			if wrote {
 				delay = w.pause
 			}

@@ -55,6 +55,10 @@ const (
 	ReasonDraining = "Draining"
 	// ReasonIsolated : the node sees no other announcer, no API server and no neighbour, and announces nothing.
 	ReasonIsolated = "Isolated"
+	// ReasonGossipKeyInvalid : the key in the Secret clarion-system/clarion-gossip cannot be used; the message says why. An announcer
+	// that starts waits for another key and announces nothing: the condition is False. One that had a key before goes on with that:
+	// the condition is True.
+	ReasonGossipKeyInvalid = "GossipKeyInvalid"
 )
 
 // ConditionStrictARP is the condition type, in an Announcer's status, that says whether the kernel of the node leaves it to

@@ -23,6 +23,7 @@ import (
 	"k8s.io/component-base/featuregate"
 	logsapi "k8s.io/component-base/logs/api/v1"
 	_ "k8s.io/component-base/logs/json/register"
+	"k8s.io/component-base/metrics/legacyregistry"
 	_ "k8s.io/component-base/metrics/prometheus/clientgo"
 	_ "k8s.io/component-base/metrics/prometheus/version"
 	"k8s.io/component-base/version/verflag"
@@ -119,18 +120,16 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return fmt.Errorf("create the API client: %w", err)
 	}
-	announcer, err := announce.New(announce.Config{
+	announcer := announce.New(announce.Config{
 		Node:        o.node,
 		Kubernetes:  kube,
 		Clarion:     clarion,
 		DrainTaints: o.drainTaints,
 		Refresh:     o.refresh,
 		GossipPort:  o.gossipPort,
+		Registry:    legacyregistry.Registerer(),
 		Logger:      klog.Background(),
 	})
-	if err != nil {
-		return err
-	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return serve(ctx, o.bindAddress, announcer.Ready) })
 	group.Go(func() error { return announcer.Run(ctx) })

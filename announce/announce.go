@@ -1,0 +1,172 @@
+package announce
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"k8s.io/klog/v2"
+
+	"github.com/clarionlb/clarion/announce/plan"
+)
+
+// Run announces until the context ends. It then tells the other announcers that it leaves, which takes up to a second; this one
+// still answers meanwhile. What it has stays with its node for a while, and others answer in its place, so that it can be
+// started anew, for an upgrade say, without a move. An error means that it cannot go on, but could if started again.
+func (a *Announcer) Run(ctx context.Context) error {
+	defer a.ready.Store(false)
+	ctx = klog.NewContext(ctx, a.logger)
+	// What runs beside the loop outlives the context, to serve until the others have taken over. If it fails, the loop ends too.
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	group, background := errgroup.WithContext(background)
+	until, cancel := context.WithCancel(ctx)
+	defer cancel()
+	context.AfterFunc(background, cancel)
+
+	for _, r := range []runner{a.api.watcher, a.api.keys, a.lan.links, a.lan.responder, a.lan.prober} {
+		group.Go(func() error { return r.Run(background) })
+	}
+	group.Go(func() error { return a.peering.Run(until) })
+	a.api.events.Start()
+	defer a.api.events.Stop()
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		a.api.status.Run(until)
+	}()
+
+	err := a.announce(until, group)
+	if until.Err() != nil {
+		err = nil // it was told to end, or the group knows why
+	}
+	cancel()
+	a.wait()
+	<-written
+	if a.Ready() && ctx.Err() != nil {
+		a.writeStopped(background)
+	}
+	stop()
+	return errors.Join(err, group.Wait())
+}
+
+// announce starts, announces until the context ends, and leaves.
+func (a *Announcer) announce(ctx context.Context, group *errgroup.Group) error {
+	key, err := a.start(ctx)
+	if err != nil {
+		return err
+	}
+	left := make(chan struct{})
+	a.others.members = a.others.newMembers(a.others.address, key)
+	group.Go(func() error {
+		defer close(left)
+		return a.others.members.Run(ctx)
+	})
+	if err = a.join(ctx); err == nil {
+		err = a.loop(ctx)
+	}
+	if ctx.Err() != nil {
+		a.logger.Info("Leaving the other announcers", "node", a.node)
+		<-left
+	}
+	return err
+}
+
+// wait returns when nothing is asked any more that the loop has begun to ask, after its context has ended.
+func (a *Announcer) wait() {
+	a.lan.dad.wait()
+	a.others.detector.Wait()
+	a.api.cacheSync.Wait()
+}
+
+// loop takes in what changes, and does what that asks for, until the context ends.
+func (a *Announcer) loop(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		wake := plan.Earlier(a.observe(ctx), a.step(ctx))
+		if !wake.IsZero() {
+			timer.Reset(max(time.Until(wake), 0))
+		}
+		a.ready.Store(true)
+		if err := a.awaitChange(ctx, timer.C); err != nil {
+			return err
+		}
+	}
+}
+
+// awaitChange blocks until there is something to do, and takes in what that is.
+func (a *Announcer) awaitChange(ctx context.Context, timer <-chan time.Time) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer:
+	case <-a.lan.links.Changed():
+		a.lan.kernel.stale = true
+	case <-a.lan.links.KernelChanged():
+		a.lan.kernel.stale = true
+	case <-a.others.members.Changed():
+		a.receiveTakeovers()
+	case <-a.others.detector.Changed():
+	case <-a.api.cacheSync.Changed():
+	case <-a.api.keys.Changed():
+		a.changeKey()
+	case r := <-a.lan.dad.results:
+		a.finishProbe(r)
+	case <-a.lan.responder.Sighted():
+		for _, s := range a.lan.responder.Sightings() {
+			a.observeSighting(s)
+		}
+	case <-a.api.layer2.Changed():
+		a.lan.kernel.stale = true
+		return a.applyChanges()
+	}
+	return nil
+}
+
+// applyChanges takes in what the API says now. The gossip is bound to the node's address, so that another one is an error.
+func (a *Announcer) applyChanges() error {
+	a.api.layer2.Apply(a.view)
+	if address := a.view.NodeAddress(a.node); address.IsValid() && address != a.others.address {
+		return fmt.Errorf("the address of node %s has changed from %s to %s: start again", a.node, a.others.address, address)
+	}
+	a.updatePeers()
+	return nil
+}
+
+// step plans, and does and records what has changed: first on the network, then in the API. It returns when to plan again.
+func (a *Announcer) step(ctx context.Context) time.Time {
+	now := time.Now()
+	todo := a.planner.Plan(now)
+	a.metrics.planDuration.Observe(time.Since(now).Seconds())
+	wake := plan.Earlier(todo.Wake, a.act(ctx, todo, now))
+	for _, m := range todo.Moves {
+		a.reportMove(m)
+	}
+	a.reportGossipBlocked(todo.GossipBlocked)
+	a.reportCounts(todo)
+	kernelChanged := a.lan.kernel.check(a.lan.links, a.planner.PossibleInterfaces, a.logger, now)
+	a.reportStatus(todo.Changed || kernelChanged)
+	return plan.Earlier(wake, a.lan.kernel.due())
+}
+
+// act does what a plan says. It returns when to plan again for the sake of relays.
+func (a *Announcer) act(ctx context.Context, todo plan.Layer2Plan, now time.Time) (wake time.Time) {
+	a.lan.relays.prepare(todo.Relays) // what belongs to connections from elsewhere needs its way before it comes
+	if todo.Changed {
+		a.lan.responder.Set(todo.Layer2)
+	}
+	wake = a.lan.relays.finish(todo.Relays, now)
+	a.sendTakeovers(todo.Takeovers)
+	if len(todo.Quiesce) > 0 {
+		a.lan.responder.Quiesce(todo.Quiesce...)
+	}
+	if len(todo.Reannounce) > 0 {
+		a.lan.responder.Reannounce(todo.Reannounce...)
+	}
+	a.lan.responder.SetProxied(proxied(todo.Proxied))
+	a.lan.dad.probe(ctx, todo.Probes, a.others.isMember())
+	return wake
+}

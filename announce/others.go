@@ -1,0 +1,138 @@
+package announce
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"net"
+	"net/netip"
+	"slices"
+	"time"
+
+	"k8s.io/klog/v2"
+
+	"github.com/clarionlb/clarion/announce/liveness"
+	"github.com/clarionlb/clarion/announce/plan"
+)
+
+// others is who else announces, and whether this node may take part among them.
+type others struct {
+	newMembers func(address netip.Addr, key []byte) members
+	// members are the announcers in the gossip, from the join on. It listens on address, which is the node's.
+	members members
+	address netip.Addr
+	// expected are the addresses of the nodes that should be in the gossip, this one among them; nil before the join.
+	expected map[string]netip.Addr
+	// macs are the nodes by the hardware addresses with which they answer.
+	macs map[string]string
+
+	detector *liveness.Detector
+	gate     liveness.Gate
+	// warmUpEnd is until when the node takes part so newly that others may not have been met.
+	warmUpEnd time.Time
+}
+
+func newOthers(with parts, seesGateway liveness.Reach, logger klog.Logger) others {
+	return others{
+		newMembers: with.newMembers,
+		detector:   liveness.NewDetector(with.lan.prober, seesGateway, with.api.reachable, logger),
+	}
+}
+
+// isMember returns whether a hardware address is that of an announcer, as it is known now; for other goroutines.
+func (o *others) isMember() func(net.HardwareAddr) bool {
+	macs := o.macs
+	return func(mac net.HardwareAddr) bool { return macs[mac.String()] != "" }
+}
+
+// updatePeers tells the gossip who should be there, and notes with which hardware addresses.
+func (a *Announcer) updatePeers() {
+	a.others.macs = a.view.MACs()
+	peers := a.view.Peers()
+	if a.others.expected != nil && maps.Equal(peers, a.others.expected) {
+		return
+	}
+	a.others.expected = peers
+	known := maps.Clone(peers)
+	maps.DeleteFunc(known, func(_ string, address netip.Addr) bool { return !address.IsValid() })
+	a.others.members.SetPeers(known)
+}
+
+// observe tells the planner what the node perceives besides the API: its interfaces, and who is alive. If only time is missing for
+// the node to take part, it returns when to look again.
+func (a *Announcer) observe(ctx context.Context) (wake time.Time) {
+	now := time.Now()
+	up, alive := interfacesUp(a.lan.links.Interfaces()), a.others.members.Alive()
+	states, isolated := a.others.detector.Update(ctx, a.suspects(alive, up), a.quorum(alive, up))
+	a.reportDeaths(states, now)
+	a.reportIsolation(isolated)
+
+	may, wait := a.others.gate.Allows(up, alive, isolated, func() bool { return a.api.cacheSync.Synced(ctx) }, now)
+	if !may {
+		up = nil
+	}
+	if may || wait == 0 {
+		a.api.cacheSync.Reset() // the gate is open, or the node is still cut off
+	}
+	if wait > 0 {
+		wake = now.Add(wait)
+	}
+	warmingUp := now.Before(a.others.warmUpEnd) && !a.view.Complete(alive)
+	if warmingUp {
+		wake = plan.Earlier(wake, a.others.warmUpEnd)
+	}
+	a.planner.SetWarmingUp(warmingUp)
+	a.planner.SetInterfaces(up)
+	a.planner.SetAlive(alive)
+	a.planner.SetMemberStates(states)
+	return wake
+}
+
+// suspects are the announcers that should be in the gossip's sight, are not, and have addresses.
+func (a *Announcer) suspects(alive []string, up []plan.Interface) (suspects []plan.ProbeTarget) {
+	for name := range a.others.expected {
+		if _, sees := slices.BinarySearch(alive, name); sees {
+			continue
+		}
+		if target, relevant := a.planner.ProbeTarget(name, up); relevant {
+			target.Left = a.others.members.Left(name)
+			suspects = append(suspects, target)
+		}
+	}
+	return suspects
+}
+
+func (a *Announcer) quorum(alive []string, up []plan.Interface) liveness.Quorum {
+	quorum := liveness.Quorum{Expected: len(a.others.expected)}
+	for name, address := range a.others.expected {
+		if _, sees := slices.BinarySearch(alive, name); sees && name != a.node {
+			quorum.InGossip = append(quorum.InGossip, plan.QuestionFor(address, up))
+		}
+	}
+	return quorum
+}
+
+// sendTakeovers has the other announcers know what this one has taken over.
+func (a *Announcer) sendTakeovers(takeovers []plan.Takeover) {
+	if len(takeovers) == 0 {
+		return
+	}
+	text, err := json.Marshal(takeovers)
+	if err != nil {
+		a.logger.Error(err, "Cannot tell the others what was taken over")
+		return
+	}
+	a.others.members.Broadcast(text)
+}
+
+// receiveTakeovers takes in what others have told.
+func (a *Announcer) receiveTakeovers() {
+	for _, message := range a.others.members.Messages() {
+		var takeovers []plan.Takeover
+		if err := json.Unmarshal(message.Text, &takeovers); err != nil {
+			a.logger.Error(err, "Cannot read what an announcer tells", "node", message.From)
+			continue
+		}
+		a.planner.ObserveTakeovers(message.From, takeovers, time.Now())
+	}
+}

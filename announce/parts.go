@@ -1,0 +1,183 @@
+package announce
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/clarionlb/clarion/announce/kube"
+	"github.com/clarionlb/clarion/announce/layer2"
+	"github.com/clarionlb/clarion/announce/liveness"
+	"github.com/clarionlb/clarion/announce/membership"
+	"github.com/clarionlb/clarion/announce/peering"
+	"github.com/clarionlb/clarion/announce/plan"
+	"github.com/clarionlb/clarion/api/v1alpha1"
+)
+
+// runner works until the context ends, and then returns nil.
+type runner interface {
+	Run(ctx context.Context) error
+}
+
+// parts are what an Announcer perceives the world with and acts on it. The real ones are those of New; what they do is said at
+// their types.
+type parts struct {
+	api     apiParts
+	lan     lanParts
+	peering runner
+	// newMembers returns the gossip of a node at an address, with a first key.
+	newMembers func(address netip.Addr, key []byte) members
+}
+
+// apiParts are for the API.
+type apiParts struct {
+	watcher   watcher
+	layer2    subscription
+	keys      keyWatcher
+	cacheSync cacheSync
+	status    statusWriter
+	events    events
+	// reachable asks whether the API server answers.
+	reachable liveness.Reach
+}
+
+// watcher is kube.Watcher.
+type watcher interface {
+	runner
+	Announcer(node string) *v1alpha1.Announcer
+}
+
+// subscription is kube.Subscription.
+type subscription interface {
+	Wait(ctx context.Context) bool
+	Changed() <-chan struct{}
+	Apply(view *plan.View)
+}
+
+// keyWatcher is kube.KeyWatcher.
+type keyWatcher interface {
+	runner
+	Changed() <-chan struct{}
+	Key() ([]byte, error)
+}
+
+// cacheSync is kube.CacheSync.
+type cacheSync interface {
+	Synced(ctx context.Context) bool
+	Changed() <-chan struct{}
+	Reset()
+	Wait()
+}
+
+// statusWriter is kube.StatusWriter.
+type statusWriter interface {
+	Run(ctx context.Context)
+	Create(ctx context.Context) error
+	Write(status v1alpha1.AnnouncerStatus)
+	Recheck()
+	WriteConditions(ctx context.Context, conditions []metav1.Condition) error
+}
+
+// events is kube.Events.
+type events interface {
+	Start()
+	Stop()
+	Moved(services []plan.ServiceRef, m plan.Move)
+	Conflict(services []plan.ServiceRef, c plan.Conflict)
+}
+
+// lanParts are for the network and the kernel.
+type lanParts struct {
+	links     links
+	responder responder
+	prober    prober
+	relayer   relayer
+}
+
+// links is layer2.Links.
+type links interface {
+	runner
+	Ready() <-chan struct{}
+	Changed() <-chan struct{}
+	Interfaces() []layer2.Interface
+	KernelChanged() <-chan struct{}
+	KernelAnswers(on func(netip.Addr) []string) string
+}
+
+// responder is layer2.Responder.
+type responder interface {
+	runner
+	Set(addresses map[netip.Addr][]string)
+	SetProxied(addresses map[netip.Addr]layer2.Proxied)
+	Reannounce(addresses ...netip.Addr)
+	Quiesce(addresses ...netip.Addr)
+	Sighted() <-chan struct{}
+	Sightings() []layer2.Sighting
+}
+
+// prober is layer2.Prober.
+type prober interface {
+	runner
+	liveness.Prober
+}
+
+// relayer is layer2.Relays.
+type relayer interface {
+	Set(relays map[netip.Addr]layer2.Relay) error
+}
+
+// members is membership.Cluster.
+type members interface {
+	runner
+	SetPeers(peers map[string]netip.Addr)
+	SetKey(key []byte) error
+	Joined() <-chan struct{}
+	Changed() <-chan struct{}
+	Alive() []string
+	Left(name string) bool
+	LastSeen(name string) time.Time
+	Broadcast(text []byte)
+	Messages() []membership.Message
+}
+
+// newParts returns the real ones, whose metrics the Registry is told.
+func newParts(config Config) parts {
+	announcers := config.Clarion.ClarionV1alpha1().Announcers()
+	watcher := kube.NewWatcher(config.Kubernetes, config.Clarion, config.Node, config.Logger)
+	status := kube.NewStatusWriter(config.Node, announcers, watcher, config.Logger)
+	events := kube.NewEvents(config.Kubernetes, watcher, config.Node, config.Logger)
+	links := layer2.NewLinks()
+	responder, prober := layer2.NewResponder(links), layer2.NewProber(links)
+	responder.Refresh = config.Refresh
+	registerPackets(config.Registry, responder, prober)
+	return parts{
+		api: apiParts{
+			watcher:   watcher,
+			layer2:    watcher.Layer2,
+			keys:      kube.NewKeyWatcher(config.Kubernetes),
+			cacheSync: kube.NewCacheSync(announcers, watcher),
+			status:    status,
+			events:    events,
+			reachable: func(ctx context.Context) bool { return kube.Answers(ctx, announcers, config.Node) },
+		},
+		lan: lanParts{links: links, responder: responder, prober: prober, relayer: layer2.NewRelays(links)},
+		peering: peering.New(peering.Config{
+			Node:         config.Node,
+			DrainTaints:  config.DrainTaints,
+			Cluster:      watcher,
+			Subscription: watcher.BGP,
+			Links:        links,
+			Status:       status,
+			Events:       events,
+			Registry:     config.Registry,
+			Logger:       config.Logger,
+		}),
+		newMembers: func(address netip.Addr, key []byte) members {
+			return membership.New(membership.Config{
+				Name: config.Node, Address: address, Port: config.GossipPort, Key: key, Logger: config.Logger,
+			})
+		},
+	}
+}

@@ -1,0 +1,118 @@
+package announce
+
+import (
+	"context"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/clarionlb/clarion/api/v1alpha1"
+)
+
+// status is what the node says of itself, besides what is planned.
+type status struct {
+	// conditions are those of the Announcer, at first as the API has them, so that they keep the times of their transitions.
+	conditions []metav1.Condition
+	// keyProblem is why the gossip's key in the API cannot be used; "" if it can.
+	keyProblem string
+	// changed says that something has changed that no plan knows.
+	changed bool
+}
+
+// currentStatus is what the node's Announcer is to say.
+func (a *Announcer) currentStatus(own *v1alpha1.Announcer) v1alpha1.AnnouncerStatus {
+	layer2 := a.planner.Status()
+	a.status.adopt(own)
+	meta.SetStatusCondition(&a.status.conditions, a.readyCondition(len(layer2.Interfaces) > 0))
+	meta.SetStatusCondition(&a.status.conditions, a.lan.kernel.condition())
+	return v1alpha1.AnnouncerStatus{
+		Layer2:     layer2,
+		Members:    v1alpha1.MembersStatus{Alive: int32(len(a.others.members.Alive())), Expected: int32(len(a.others.expected))},
+		Conditions: append([]metav1.Condition{}, a.status.conditions...),
+	}
+}
+
+// adopt takes the conditions that the API has, the first time that it has any.
+func (s *status) adopt(own *v1alpha1.Announcer) {
+	if s.conditions == nil && own != nil {
+		s.conditions = append(s.conditions, own.Status.Conditions...)
+		meta.RemoveStatusCondition(&s.conditions, v1alpha1.ConditionRecorded)
+	}
+}
+
+func (a *Announcer) readyCondition(hasInterface bool) metav1.Condition {
+	ready := metav1.Condition{
+		Type:    v1alpha1.ConditionReady,
+		Status:  metav1.ConditionTrue,
+		Reason:  v1alpha1.ReasonRunning,
+		Message: "The announcer announces what falls to its node." + a.lan.relays.sentence() + a.status.keySentence(),
+	}
+	switch drain := a.planner.Drain(); {
+	case a.seen.isolated:
+		ready.Status, ready.Reason = metav1.ConditionFalse, v1alpha1.ReasonIsolated
+		ready.Message = "The node reaches no other announcer, API server or router."
+	case !hasInterface:
+		ready.Status, ready.Reason = metav1.ConditionFalse, v1alpha1.ReasonNoInterface
+		ready.Message = "No interface of the node is up and has an address, a default route or its name in an L2Advertisement."
+	case drain != "":
+		ready.Reason, ready.Message = v1alpha1.ReasonDraining, drain+a.status.keySentence()
+	case a.status.keyProblem != "":
+		ready.Reason = v1alpha1.ReasonGossipKeyInvalid
+	}
+	return ready
+}
+
+// keySentence adds to what a running announcer says that it cannot use the key that there is.
+func (s *status) keySentence() string {
+	if s.keyProblem == "" {
+		return ""
+	}
+	return " It gossips with the key that it had before, since the present one cannot be used: " + s.keyProblem + "."
+}
+
+// reportKeyProblem takes note of whether the gossip's key can be used.
+func (a *Announcer) reportKeyProblem(err error) {
+	problem := ""
+	if err != nil {
+		problem = err.Error()
+	}
+	if problem != a.status.keyProblem {
+		a.logger.Info("Whether the key of the gossip can be used has changed", "problem", problem)
+		a.status.keyProblem, a.status.changed = problem, true
+	}
+}
+
+// reportWaiting has the Announcer say that the node waits for a key that can be used. The claims stay as they are in the API.
+func (a *Announcer) reportWaiting() {
+	own := a.ownAnnouncer()
+	if a.status.keyProblem == "" || own == nil {
+		return
+	}
+	a.status.adopt(own)
+	meta.SetStatusCondition(&a.status.conditions, metav1.Condition{
+		Type:    v1alpha1.ConditionReady,
+		Status:  metav1.ConditionFalse,
+		Reason:  v1alpha1.ReasonGossipKeyInvalid,
+		Message: "The announcer waits for a key of the gossip that it can use, and announces nothing: " + a.status.keyProblem + ".",
+	})
+	waiting := own.Status.DeepCopy()
+	waiting.Conditions = append([]metav1.Condition{}, a.status.conditions...)
+	a.api.status.Write(*waiting)
+}
+
+// writeStopped writes that the announcer has stopped, if that can be done quickly. Its claims stay: whoever takes over goes by
+// them, and so does this node if it is back before anybody has.
+func (a *Announcer) writeStopped(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	meta.SetStatusCondition(&a.status.conditions, metav1.Condition{
+		Type:    v1alpha1.ConditionReady,
+		Status:  metav1.ConditionFalse,
+		Reason:  v1alpha1.ReasonStopped,
+		Message: "The announcer was stopped.",
+	})
+	if err := a.api.status.WriteConditions(ctx, a.status.conditions); err != nil {
+		a.logger.Error(err, "Could not write that this announcer has stopped")
+	}
+}

@@ -24,8 +24,8 @@ type status struct {
 func (a *Announcer) currentStatus(own *v1alpha1.Announcer) v1alpha1.AnnouncerStatus {
 	layer2 := a.planner.Status()
 	a.status.adopt(own)
-	meta.SetStatusCondition(&a.status.conditions, a.readyCondition(len(layer2.Interfaces) > 0))
-	meta.SetStatusCondition(&a.status.conditions, a.lan.kernel.condition())
+	a.status.set(a.readyCondition(len(layer2.Interfaces) > 0))
+	a.status.set(a.lan.kernel.condition())
 	return v1alpha1.AnnouncerStatus{
 		Layer2:     layer2,
 		Members:    v1alpha1.MembersStatus{Alive: int32(len(a.others.members.Alive())), Expected: int32(len(a.others.expected))},
@@ -39,6 +39,12 @@ func (s *status) adopt(own *v1alpha1.Announcer) {
 		s.conditions = append(s.conditions, own.Status.Conditions...)
 		meta.RemoveStatusCondition(&s.conditions, v1alpha1.ConditionRecorded)
 	}
+}
+
+// set takes a condition as it is from now on. The API keeps whole seconds: with anything finer, it would seem to have another one.
+func (s *status) set(c metav1.Condition) {
+	c.LastTransitionTime = metav1.Now().Rfc3339Copy()
+	meta.SetStatusCondition(&s.conditions, c)
 }
 
 func (a *Announcer) readyCondition(hasInterface bool) metav1.Condition {
@@ -90,7 +96,7 @@ func (a *Announcer) reportWaiting() {
 		return
 	}
 	a.status.adopt(own)
-	meta.SetStatusCondition(&a.status.conditions, metav1.Condition{
+	a.status.set(metav1.Condition{
 		Type:    v1alpha1.ConditionReady,
 		Status:  metav1.ConditionFalse,
 		Reason:  v1alpha1.ReasonGossipKeyInvalid,
@@ -106,7 +112,7 @@ func (a *Announcer) reportWaiting() {
 func (a *Announcer) writeStopped(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	meta.SetStatusCondition(&a.status.conditions, metav1.Condition{
+	a.status.set(metav1.Condition{
 		Type:    v1alpha1.ConditionReady,
 		Status:  metav1.ConditionFalse,
 		Reason:  v1alpha1.ReasonStopped,

@@ -181,10 +181,11 @@ func (w *StatusWriter) reportRefusal(ctx context.Context, why error) {
 		conditions = append(conditions, *before)
 	}
 	meta.SetStatusCondition(&conditions, metav1.Condition{
-		Type:    v1alpha1.ConditionRecorded,
-		Status:  metav1.ConditionFalse,
-		Reason:  v1alpha1.ReasonWriteRefused,
-		Message: "The API server refuses what this node has to record, so that others go by what it recorded last: " + refusal.Status().Message,
+		Type:               v1alpha1.ConditionRecorded,
+		Status:             metav1.ConditionFalse,
+		LastTransitionTime: metav1.Now().Rfc3339Copy(), // as the API keeps it
+		Reason:             v1alpha1.ReasonWriteRefused,
+		Message:            "The API server refuses what this node has to record, so that others go by what it recorded last: " + refusal.Status().Message,
 	})
 	if apiequality.Semantic.DeepEqual(conditions, current.Status.Conditions) {
 		return

@@ -1,0 +1,300 @@
+package announce
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/clarionlb/clarion/announce/layer2"
+	"github.com/clarionlb/clarion/internal/notify"
+)
+
+var (
+	network = netip.MustParsePrefix("192.168.10.0/24")
+	gateway = netip.MustParseAddr("192.168.10.254")
+)
+
+// fakeLAN is a network on which stations ask and announce.
+type fakeLAN struct {
+	journal *journal
+
+	mu       sync.Mutex
+	stations []*station
+	// strangers are the addresses of hosts that are no nodes. A gateway is one too.
+	strangers map[netip.Addr]net.HardwareAddr
+}
+
+func newFakeLAN(j *journal) *fakeLAN {
+	return &fakeLAN{journal: j, strangers: map[netip.Addr]net.HardwareAddr{gateway: {2, 0, 0, 0, 0, 254}}}
+}
+
+// station is a node on the LAN: its kernel, and what its announcer has of layer 2.
+type station struct {
+	lan     *fakeLAN
+	node    string
+	address netip.Addr
+	mac     net.HardwareAddr
+
+	changed, kernelChanged, sighted notify.Signal
+	ready                           chan struct{}
+	failed                          chan error
+
+	// The LAN's mu guards the rest. A station that is not connected has a cable that leads nowhere; its link may be down too.
+	connected, linkDown bool
+	answering           bool
+	owned               map[netip.Addr][]string
+	proxied             map[netip.Addr]layer2.Proxied
+	sightings           []layer2.Sighting
+	kernelProblem       string
+	relayFailure        error
+}
+
+// plug connects a node whose announcer is about to be started. The kernel of a node that was there before is the same one.
+func (l *fakeLAN) plug(node string, address netip.Addr, mac net.HardwareAddr) *station {
+	s := &station{
+		lan: l, node: node, address: address, mac: mac, connected: true,
+		changed: notify.New(), kernelChanged: notify.New(), sighted: notify.New(), ready: make(chan struct{}), failed: make(chan error, 1),
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stations = append(slices.DeleteFunc(l.stations, func(o *station) bool { return o.node == node }), s)
+	return s
+}
+
+// owners are the nodes that answer for an address in their own name, as a host on the LAN would find out.
+func (l *fakeLAN) owners(ip netip.Addr) (nodes []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, s := range l.stations {
+		if s.connected && s.answers(ip) {
+			nodes = append(nodes, s.node)
+		}
+	}
+	return nodes
+}
+
+func (l *fakeLAN) setStranger(ip netip.Addr, mac net.HardwareAddr) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if mac == nil {
+		delete(l.strangers, ip)
+	} else {
+		l.strangers[ip] = mac
+	}
+}
+
+// announce has everybody hear, under mu, that an address is at a hardware address.
+func (l *fakeLAN) announce(ip netip.Addr, mac net.HardwareAddr) {
+	for _, s := range l.stations {
+		if s.connected && s.answers(ip) && s.mac.String() != mac.String() {
+			s.sightings = append(s.sightings, layer2.Sighting{Address: ip, Interface: "eth0", MAC: mac, At: time.Now()})
+			s.sighted.Notify()
+		}
+	}
+}
+
+// strangerAnnounces has a host that is no node say that it has an address.
+func (l *fakeLAN) strangerAnnounces(ip netip.Addr, mac net.HardwareAddr) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.announce(ip, mac)
+}
+
+// setConnected plugs or pulls the cable of a node.
+func (s *station) setConnected(connected, linkDown bool) {
+	s.lan.mu.Lock()
+	defer s.lan.mu.Unlock()
+	s.connected, s.linkDown = connected, linkDown
+	s.changed.Notify()
+}
+
+func (s *station) answers(ip netip.Addr) bool {
+	_, owned := s.owned[ip]
+	return s.answering && owned
+}
+
+// answersTo are what the LAN answers to a question of a station.
+func (l *fakeLAN) answersTo(asking *station, ip netip.Addr) (answers []layer2.Answer) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !asking.connected {
+		return nil
+	}
+	for _, s := range l.stations {
+		if s == asking || !s.connected {
+			continue
+		}
+		if s.address == ip || s.answers(ip) {
+			answers = append(answers, layer2.Answer{MAC: s.mac, Source: s.mac})
+		} else if p, proxied := s.proxied[ip]; proxied && s.answering {
+			answers = append(answers, layer2.Answer{MAC: p.MAC, Source: s.mac})
+		}
+	}
+	if mac, there := l.strangers[ip]; there {
+		answers = append(answers, layer2.Answer{MAC: mac, Source: mac})
+	}
+	return answers
+}
+
+// fakeLinks is what the kernel of a station reports.
+type fakeLinks struct{ *station }
+
+func (s fakeLinks) Run(ctx context.Context) error {
+	close(s.ready)
+	<-ctx.Done()
+	return nil
+}
+
+func (s fakeLinks) Ready() <-chan struct{}         { return s.ready }
+func (s fakeLinks) Changed() <-chan struct{}       { return s.changed }
+func (s fakeLinks) KernelChanged() <-chan struct{} { return s.kernelChanged }
+
+func (s fakeLinks) Interfaces() []layer2.Interface {
+	s.lan.mu.Lock()
+	defer s.lan.mu.Unlock()
+	return []layer2.Interface{{
+		Name: "eth0", Index: 2, MAC: s.mac, Up: !s.linkDown,
+		Prefixes: []netip.Prefix{network}, Addresses: []netip.Addr{s.address},
+		DefaultRoute4: true, Gateways: []netip.Addr{gateway},
+	}}
+}
+
+func (s fakeLinks) KernelAnswers(func(netip.Addr) []string) string {
+	s.lan.mu.Lock()
+	defer s.lan.mu.Unlock()
+	return s.kernelProblem
+}
+
+// fakeResponder answers and announces for a station while it runs.
+type fakeResponder struct{ *station }
+
+func (s fakeResponder) Run(ctx context.Context) error {
+	s.setAnswering(true)
+	defer s.lan.journal.add(s.node, "goes silent")
+	defer s.setAnswering(false)
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-s.failed:
+		return err
+	}
+}
+
+func (s fakeResponder) setAnswering(answering bool) {
+	s.lan.mu.Lock()
+	defer s.lan.mu.Unlock()
+	s.answering = answering
+}
+
+func (s fakeResponder) Set(addresses map[netip.Addr][]string) {
+	s.lan.mu.Lock()
+	defer s.lan.mu.Unlock()
+	before := s.owned
+	s.owned = maps.Clone(addresses)
+	if !maps.EqualFunc(before, addresses, slices.Equal) {
+		s.lan.journal.add(s.node, "answers for "+list(slices.Collect(maps.Keys(addresses))))
+	}
+	for ip := range addresses {
+		if _, known := before[ip]; !known && s.connected {
+			s.lan.announce(ip, s.mac)
+		}
+	}
+}
+
+func (s fakeResponder) SetProxied(addresses map[netip.Addr]layer2.Proxied) {
+	s.lan.mu.Lock()
+	defer s.lan.mu.Unlock()
+	if !slices.Equal(sorted(s.proxied), sorted(addresses)) {
+		s.lan.journal.add(s.node, "proxies for "+list(sorted(addresses)))
+	}
+	s.proxied = maps.Clone(addresses)
+}
+
+func (s fakeResponder) Reannounce(addresses ...netip.Addr) {
+	s.lan.mu.Lock()
+	defer s.lan.mu.Unlock()
+	s.lan.journal.add(s.node, "reannounces "+list(addresses))
+	for _, ip := range addresses {
+		s.lan.announce(ip, s.mac)
+	}
+}
+
+func (s fakeResponder) Quiesce(addresses ...netip.Addr) {
+	s.lan.journal.add(s.node, "quiesces "+list(addresses))
+}
+
+func (s fakeResponder) Sighted() <-chan struct{} { return s.sighted }
+
+func (s fakeResponder) Sightings() []layer2.Sighting {
+	s.lan.mu.Lock()
+	defer s.lan.mu.Unlock()
+	all := s.sightings
+	s.sightings = nil
+	return all
+}
+
+// fakeProber asks for a station.
+type fakeProber struct{ *station }
+
+func (s fakeProber) Run(ctx context.Context) error {
+	<-ctx.Done()
+	return nil
+}
+
+func (s fakeProber) Ask(ctx context.Context, q layer2.Question) (layer2.Answer, bool, error) {
+	s.lan.mu.Lock()
+	down := s.linkDown || q.Interface != "eth0"
+	s.lan.mu.Unlock()
+	if down {
+		return layer2.Answer{}, false, errors.New("there is no such interface that is up")
+	}
+	for range q.Tries {
+		for _, a := range s.lan.answersTo(s.station, q.Address) {
+			if q.Accept == nil || q.Accept(a) {
+				time.Sleep(roundTrip)
+				return a, true, nil
+			}
+		}
+		select {
+		case <-time.After(q.Interval):
+		case <-ctx.Done():
+			return layer2.Answer{}, false, ctx.Err()
+		}
+	}
+	return layer2.Answer{}, false, nil
+}
+
+// fakeRelayer is the part of a station's kernel that relays.
+type fakeRelayer struct{ *station }
+
+func (s fakeRelayer) Set(relays map[netip.Addr]layer2.Relay) error {
+	s.lan.mu.Lock()
+	defer s.lan.mu.Unlock()
+	if s.relayFailure != nil {
+		return s.relayFailure
+	}
+	s.lan.journal.add(s.node, "relays "+list(sorted(relays)))
+	return nil
+}
+
+func sorted[V any](addresses map[netip.Addr]V) []netip.Addr {
+	return slices.SortedFunc(maps.Keys(addresses), netip.Addr.Compare)
+}
+
+func list(addresses []netip.Addr) string {
+	if len(addresses) == 0 {
+		return "nothing"
+	}
+	slices.SortFunc(addresses, netip.Addr.Compare)
+	var texts []string
+	for _, ip := range addresses {
+		texts = append(texts, ip.String())
+	}
+	return strings.Join(texts, " ")
+}

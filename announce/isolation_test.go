@@ -1,0 +1,112 @@
+package announce
+
+import (
+	"testing"
+	"time"
+)
+
+// powerOff has a node gone without a word: nothing that its announcer does reaches anybody.
+func (c *cluster) powerOff(r *running) {
+	r.connection.setReachable(false)
+	r.station.setConnected(false, false)
+	c.gossip.setCut(r.node, true)
+}
+
+// powerOn connects it again.
+func (c *cluster) powerOn(r *running) {
+	r.station.setConnected(true, false)
+	c.gossip.setCut(r.node, false)
+	r.connection.setReachable(true)
+}
+
+func TestTheAddressesOfADeadNodeAreTakenOver(t *testing.T) {
+	inCluster(t, []string{"n1", "n2"}, func(t *testing.T, c *cluster) {
+		n1, _ := c.both()
+		c.powerOff(n1)
+		c.after(deathTimeout + 200*time.Millisecond)
+		c.expectOwners(vip, "n2")
+		if got := c.metric("n2", "clarion_announcer_layer2_moves_total"); got != 1 {
+			t.Errorf("n2 counts %v moves", got)
+		}
+	})
+}
+
+func TestANodeThatIsCutOffAnnouncesNothingUntilItKnowsWhatTheOthersHave(t *testing.T) {
+	inCluster(t, []string{"n1", "n2"}, func(t *testing.T, c *cluster) {
+		n1, _ := c.both()
+		c.service("dns", "192.168.10.101")
+		c.after(time.Minute)
+		c.expectOwners("192.168.10.101", "n2") // without addresses, nobody would ask what has become of n2
+		c.powerOff(n1)
+		c.after(5 * time.Second)
+		c.expectInOrder("n1 answers for nothing")
+		if !n1.seen.isolated {
+			t.Error("n1 does not know that it is isolated")
+		}
+		// The LAN is back first, then the gossip, then the API.
+		n1.station.setConnected(true, false)
+		c.after(time.Second)
+		c.expectOwners(vip, "n2")
+		c.gossip.setCut("n1", false)
+		c.after(time.Second)
+		c.expectOwners(vip, "n2")
+		n1.connection.setReachable(true)
+		c.after(time.Minute)
+		c.expectOwners(vip, "n2")
+		if n1.seen.isolated {
+			t.Error("n1 takes itself for isolated still")
+		}
+		c.expectReady("n1", "True Running")
+	})
+}
+
+func TestANodeWhoseLinkIsDownAnnouncesNothing(t *testing.T) {
+	inCluster(t, []string{"n1", "n2"}, func(t *testing.T, c *cluster) {
+		n1, _ := c.both()
+		n1.station.setConnected(false, true)
+		c.gossip.setCut("n1", true)
+		c.after(5 * time.Second)
+		c.expectOwners(vip, "n2")
+		c.expectInOrder("n1 answers for nothing")
+		c.expectReady("n1", "False ") // it can still say so
+		n1.station.setConnected(true, false)
+		c.gossip.setCut("n1", false)
+		c.after(time.Minute)
+		c.expectOwners(vip, "n2")
+		c.expectReady("n1", "True Running")
+	})
+}
+
+func TestABlockedGossipMovesNothing(t *testing.T) {
+	inCluster(t, []string{"n1", "n2"}, func(t *testing.T, c *cluster) {
+		_, n2 := c.both()
+		c.gossip.setCut("n1", true)
+		c.after(10 * time.Minute)
+		c.expectOwners(vip, "n1")
+		if blocked := n2.seen.gossipBlocked; len(blocked) != 1 || blocked[0] != "n1" {
+			t.Errorf("n2 finds the gossip of %s blocked", blocked)
+		}
+		c.gossip.setCut("n1", false)
+		c.after(time.Second)
+		if blocked := n2.seen.gossipBlocked; len(blocked) != 0 {
+			t.Errorf("n2 still finds the gossip of %s blocked", blocked)
+		}
+	})
+}
+
+func TestAddressesGoOnWithoutTheAPI(t *testing.T) {
+	inCluster(t, []string{"n1", "n2"}, func(t *testing.T, c *cluster) {
+		n1, n2 := c.both()
+		n1.connection.setReachable(false)
+		n2.connection.setReachable(false)
+		c.after(time.Hour)
+		c.expectOwners(vip, "n1")
+		c.powerOff(n1)
+		c.after(5 * time.Second)
+		c.expectOwners(vip, "n2")
+		c.powerOn(n1)
+		n2.connection.setReachable(true)
+		c.after(time.Minute)
+		c.expectOwners(vip, "n1") // that is what the API has recorded
+	})
+}

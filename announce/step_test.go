@@ -1,0 +1,215 @@
+package announce
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/clarionlb/clarion/api/v1alpha1"
+)
+
+func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
+
+var printer = net.HardwareAddr{2, 0, 0, 0, 0, 99}
+
+// both starts two announcers, of which the first has the address.
+func (c *cluster) both() (n1, n2 *running) {
+	c.t.Helper()
+	c.service("web", vip)
+	n1 = c.start("n1")
+	c.after(time.Minute)
+	n2 = c.start("n2")
+	c.after(time.Minute)
+	c.expectOwners(vip, "n1")
+	c.journal.take()
+	return n1, n2
+}
+
+// drained is the Node of a name, which is to be drained.
+func drained(name string) *corev1.Node {
+	n := nodeObject(name, addressOf(name).String())
+	n.Annotations = map[string]string{v1alpha1.AnnotationDrain: ""}
+	return n
+}
+
+func TestAnAddressIsRelayedThenAnsweredForThenRecorded(t *testing.T) {
+	inCluster(t, []string{"n1", "n2"}, func(t *testing.T, c *cluster) {
+		_, n2 := c.both()
+		c.api.setNode(drained("n1"))
+		c.after(5 * time.Second)
+		c.expectOwners(vip, "n2")
+		c.expectInOrder(
+			"n2 relays "+vip,
+			"n2 answers for "+vip,
+			"n1 quiesces "+vip,
+			"n2 records "+vip+" epoch 2, Running",
+			"n1 answers for nothing",
+		)
+		c.expectReady("n1", "True Draining")
+		if got := c.metric("n2", "clarion_announcer_layer2_relayed_addresses"); got != 1 {
+			t.Errorf("n2 counts %v addresses that it relays", got)
+		}
+		if n2.seen.own == nil {
+			t.Error("n2 has not seen what it recorded")
+		}
+	})
+}
+
+func TestATakeoverIsToldToTheOthers(t *testing.T) {
+	inCluster(t, []string{"n1", "n2", "n3"}, func(t *testing.T, c *cluster) {
+		n1, _ := c.both()
+		c.start("n3")
+		c.after(time.Minute)
+		c.journal.take()
+		c.powerOff(n1)
+		c.after(2 * time.Second)
+		next := c.lan.owners(addr(vip))
+		if len(next) != 1 {
+			t.Fatalf("%s have it", next)
+		}
+		c.expectInOrder(
+			next[0]+" answers for "+vip,
+			fmt.Sprintf(`%s tells [{"ip":%q,"epoch":2}]`, next[0], vip),
+			next[0]+" records "+vip+" epoch 2, Running",
+		)
+		if got := c.metric(next[0], "clarion_announcer_failure_detection_seconds"); got != 1 {
+			t.Errorf("%s has measured %v deaths", next[0], got)
+		}
+	})
+}
+
+func TestWhatNoAnnouncerCanHaveToldIsPassedOver(t *testing.T) {
+	inCluster(t, []string{"n1", "n2"}, func(t *testing.T, c *cluster) {
+		_, n2 := c.both()
+		n2.others.members.Broadcast([]byte("no list"))
+		c.after(time.Second)
+		c.expectOwners(vip, "n1")
+	})
+}
+
+func TestAStrangerIsReportedAndTheAddressDefendedAtMostEveryTenSeconds(t *testing.T) {
+	inCluster(t, []string{"n1", "n2"}, func(t *testing.T, c *cluster) {
+		c.both()
+		for range 25 {
+			c.lan.strangerAnnounces(addr(vip), printer)
+			c.after(time.Second)
+		}
+		all := strings.Join(c.journal.take(), "\n")
+		if got := strings.Count(all, "n1 reannounces "+vip); got != 3 {
+			t.Errorf("defended %d times in 25 s:\n%s", got, all)
+		}
+		if got := strings.Count(all, "n1 tells web that "+printer.String()+" has "+vip); got != 1 {
+			t.Errorf("told %d times:\n%s", got, all)
+		}
+		conflicts := c.api.announcer("n1").Status.Layer2.Conflicts
+		if len(conflicts) != 1 || conflicts[0].MAC != printer.String() || !conflicts[0].InUse {
+			t.Errorf("recorded %+v", conflicts)
+		}
+		c.expectOwners(vip, "n1")
+		c.after(10 * time.Minute)
+		if conflicts := c.api.announcer("n1").Status.Layer2.Conflicts; len(conflicts) != 0 {
+			t.Errorf("still recorded: %+v", conflicts)
+		}
+	})
+}
+
+func TestAnAddressThatAStrangerHasIsNotAnnouncedUntilItIsFree(t *testing.T) {
+	inCluster(t, []string{"n1"}, func(t *testing.T, c *cluster) {
+		c.lan.setStranger(addr(vip), printer)
+		c.service("web", vip)
+		c.start("n1")
+		c.after(time.Minute / 2)
+		c.expectOwners(vip)
+		c.expectInOrder("n1 tells web that " + printer.String() + " has " + vip)
+		if conflicts := c.api.announcer("n1").Status.Layer2.Conflicts; len(conflicts) != 1 || conflicts[0].InUse {
+			t.Errorf("recorded %+v", conflicts)
+		}
+		c.lan.setStranger(addr(vip), nil)
+		c.after(2 * time.Minute)
+		c.expectOwners(vip, "n1")
+	})
+}
+
+func TestAnAddressThatAnotherNodeClaimsLaterIsAnnouncedAgain(t *testing.T) {
+	inCluster(t, []string{"n1", "n2"}, func(t *testing.T, c *cluster) {
+		c.service("web", vip)
+		c.start("n1")
+		c.after(time.Minute)
+		c.journal.take()
+		c.api.setAnnouncer(&v1alpha1.Announcer{Status: v1alpha1.AnnouncerStatus{Layer2: v1alpha1.Layer2Status{
+			Addresses: []v1alpha1.Layer2Address{{IP: vip, Epoch: 1, Interfaces: []string{"eth0"}}},
+		}}}, "n2")
+		c.after(time.Second)
+		c.expectInOrder("n1 reannounces " + vip)
+		c.expectOwners(vip, "n1")
+	})
+}
+
+func TestWhatAnAnnouncerHasRecordedIsPutRight(t *testing.T) {
+	inCluster(t, []string{"n1"}, func(t *testing.T, c *cluster) {
+		c.service("web", vip)
+		c.start("n1")
+		c.after(time.Minute)
+		c.api.setAnnouncer(&v1alpha1.Announcer{}, "n1")
+		c.after(time.Second)
+		c.expectReady("n1", "True Running")
+		c.journal.take()
+		c.after(time.Hour)
+		if lines := c.journal.take(); len(lines) > 0 {
+			t.Errorf("although nothing happens, it does %q", lines)
+		}
+	})
+}
+
+func TestWhatTheKernelDoesIsInTheConditions(t *testing.T) {
+	inCluster(t, []string{"n1"}, func(t *testing.T, c *cluster) {
+		n1 := c.prepare("n1")
+		n1.station.relayFailure = errors.New("operation not permitted")
+		n1.run(t.Context())
+		c.after(time.Minute)
+		c.expectReady("n1", "True Running: The announcer announces what falls to its node. Connections that are under way when an address moves here break, "+
+			"because the kernel does not relay them: operation not permitted.")
+		if is := c.condition("n1", v1alpha1.ConditionStrictARP); !strings.HasPrefix(is, "True Strict: ") {
+			t.Errorf("says %q", is)
+		}
+		c.lan.mu.Lock()
+		n1.station.kernelProblem = "The kernel answers."
+		c.lan.mu.Unlock()
+		n1.station.kernelChanged.Notify()
+		c.after(time.Second)
+		if is := c.condition("n1", v1alpha1.ConditionStrictARP); is != "False KernelAnswers: The kernel answers." {
+			t.Errorf("says %q", is)
+		}
+	})
+}
+
+func TestTheTimeOfATransitionOutlivesARestart(t *testing.T) {
+	inCluster(t, []string{"n1"}, func(t *testing.T, c *cluster) {
+		c.start("n1")
+		c.after(time.Minute)
+		since := func() metav1.Time {
+			for _, condition := range c.api.announcer("n1").Status.Conditions {
+				if condition.Type == v1alpha1.ConditionStrictARP {
+					return condition.LastTransitionTime
+				}
+			}
+			return metav1.Time{}
+		}
+		before := since()
+		if err := c.running["n1"].stop(); err != nil {
+			t.Error(err)
+		}
+		c.start("n1")
+		c.after(time.Minute)
+		if after := since(); before.IsZero() || !after.Equal(&before) {
+			t.Errorf("it was %s and is %s", before, after)
+		}
+	})
+}

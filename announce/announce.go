@@ -12,13 +12,15 @@ import (
 	"github.com/clarionlb/clarion/announce/plan"
 )
 
-// Run announces until the context ends. It then tells the other announcers that it leaves, which takes up to a second; this one
-// still answers meanwhile. What it has stays with its node for a while, and others answer in its place, so that it can be
-// started anew, for an upgrade say, without a move. An error means that it cannot go on, but could if started again.
+// Run announces until the context ends. It then tells the other announcers that it leaves, which
+// takes up to a second; this one still answers meanwhile. What it has stays with its node for a
+// while, and others answer in its place, so that it can be started anew, for an upgrade say,
+// without a move. An error means that it cannot go on, but could if started again.
 func (a *Announcer) Run(ctx context.Context) error {
 	defer a.ready.Store(false)
 	ctx = klog.NewContext(ctx, a.logger)
-	// What runs beside the loop outlives the context, to serve until the others have taken over. If it fails, the loop ends too.
+	// What runs beside the loop outlives the context, to serve until the others have taken over. If
+	// it fails, the loop ends too.
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	group, background := errgroup.WithContext(background)
@@ -74,7 +76,8 @@ func (a *Announcer) announce(ctx context.Context, group *errgroup.Group) error {
 	return err
 }
 
-// wait returns when nothing is asked any more that the loop has begun to ask, after its context has ended.
+// wait returns when nothing is asked any more that the loop has begun to ask, after its context has
+// ended.
 func (a *Announcer) wait() {
 	a.lan.dad.wait()
 	a.others.detector.Wait()
@@ -126,7 +129,8 @@ func (a *Announcer) awaitChange(ctx context.Context, timer <-chan time.Time) err
 	return nil
 }
 
-// applyChanges takes in what the API says now. The gossip is bound to the node's address, so that another one is an error.
+// applyChanges takes in what the API says now. The gossip is bound to the node's address, so that
+// another one is an error.
 func (a *Announcer) applyChanges() error {
 	a.api.layer2.Apply(a.view)
 	if address := a.view.NodeAddress(a.node); address.IsValid() && address != a.others.address {
@@ -136,7 +140,8 @@ func (a *Announcer) applyChanges() error {
 	return nil
 }
 
-// step plans, and does and records what has changed: first on the network, then in the API. It returns when to plan again.
+// step plans, and does and records what has changed: first on the network, then in the API. It
+// returns when to plan again.
 func (a *Announcer) step(ctx context.Context) time.Time {
 	now := time.Now()
 	todo := a.planner.Plan(now)

@@ -37,7 +37,8 @@ type Announcer struct {
 	logger  klog.Logger
 	metrics *metrics
 
-	// api is what the API says and is told, lan what the network says and is told, and others who else announces.
+	// api is what the API says and is told, lan what the network says and is told, and others who
+	// else announces.
 	api    apiParts
 	lan    lan
 	others others
@@ -72,5 +73,6 @@ func newAnnouncer(config Config, with parts) *Announcer {
 	return a
 }
 
-// Ready says whether the announcer takes part: it knows the API's state and its peers and announces what falls to it.
+// Ready says whether the announcer takes part: it knows the API's state and its peers and announces
+// what falls to it.
 func (a *Announcer) Ready() bool { return a.ready.Load() }

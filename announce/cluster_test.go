@@ -67,7 +67,8 @@ type running struct {
 	err        error
 }
 
-// inCluster runs a test in a cluster with nodes of these names, whose announcers are not started, in time of its own.
+// inCluster runs a test in a cluster with nodes of these names, whose announcers are not started,
+// in time of its own.
 func inCluster(t *testing.T, names []string, test func(t *testing.T, c *cluster)) {
 	synctest.Test(t, func(t *testing.T) {
 		j := &journal{}
@@ -109,7 +110,8 @@ func nodeObject(name, address string) *corev1.Node {
 	}
 }
 
-// prepare makes the announcer of a node, which start runs. In between, a test can have things go wrong.
+// prepare makes the announcer of a node, which start runs. In between, a test can have things go
+// wrong.
 func (c *cluster) prepare(name string) *running {
 	r := &running{
 		connection: c.api.connect(name),
@@ -200,7 +202,8 @@ func (c *cluster) expectOwners(ip string, nodes ...string) {
 	}
 }
 
-// expectInOrder checks that the journal has these lines in this order, others in between, and takes it.
+// expectInOrder checks that the journal has these lines in this order, others in between, and takes
+// it.
 func (c *cluster) expectInOrder(lines ...string) {
 	c.t.Helper()
 	all, i := c.journal.take(), 0

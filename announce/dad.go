@@ -14,9 +14,9 @@ import (
 	"github.com/clarionlb/clarion/announce/plan"
 )
 
-// dad is duplicate address detection: it asks the network whether a stranger has addresses that are about to be announced for the
-// first time, in the spirit of RFC 5227, section 2.1, and RFC 4862, section 5.4, but in half a second. Its methods are for one
-// goroutine.
+// dad is duplicate address detection: it asks the network whether another host has addresses that
+// are about to be announced for the first time, in the spirit of RFC 5227, section 2.1, and RFC
+// 4862, section 5.4, but in half a second. Its methods are for one goroutine.
 type dad struct {
 	prober  liveness.Prober
 	logger  klog.Logger
@@ -42,8 +42,8 @@ func newDAD(prober liveness.Prober, logger klog.Logger) *dad {
 	}
 }
 
-// probe has exactly these addresses probed, on the named interfaces, until the context ends. Results come through the channel, one
-// for each. Answers of members do not count.
+// probe has exactly these addresses probed, on the named interfaces, until the context ends.
+// Results come through the channel, one for each. Answers of members do not count.
 func (d *dad) probe(ctx context.Context, addresses map[netip.Addr][]string, isMember func(net.HardwareAddr) bool) {
 	for address, cancel := range d.cancel {
 		if _, wanted := addresses[address]; !wanted {

@@ -28,7 +28,8 @@ const roundTrip = time.Millisecond
 
 var errUnreachable = errors.New("connection refused")
 
-// fakeAPI is the API of a cluster: it numbers what is written and tells every connection of it in that order.
+// fakeAPI is the API of a cluster: it numbers what is written and tells every connection of it in
+// that order.
 type fakeAPI struct {
 	journal *journal
 
@@ -122,7 +123,8 @@ func (f *fakeAPI) tell(change func(*plan.View)) {
 	}
 }
 
-// connection is the API as one run of an announcer sees it: a watch, a client, and the watch of the key.
+// connection is the API as one run of an announcer sees it: a watch, a client, and the watch of the
+// key.
 type connection struct {
 	clients.AnnouncerInterface
 	api        *fakeAPI
@@ -137,7 +139,8 @@ type connection struct {
 	// listDelay is how long the first list takes, and createFailures how often a Create still fails.
 	listDelay      time.Duration
 	createFailures int
-	// pending is what the watch has delivered and nobody has applied, and held what comes once the API can be reached again.
+	// pending is what the watch has delivered and nobody has applied, and held what comes once the
+	// API can be reached again.
 	pending, held []func(*plan.View)
 	cache         map[string]*v1alpha1.Announcer
 }

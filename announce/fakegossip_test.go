@@ -15,12 +15,14 @@ import (
 )
 
 const (
-	// joinTimeout is how long a peer is looked for that does not answer, and deathTimeout how long it takes to notice a death.
+	// joinTimeout is how long a peer is looked for that does not answer, and deathTimeout how long
+	// it takes to notice a death.
 	joinTimeout  = 500 * time.Millisecond
 	deathTimeout = 300 * time.Millisecond
 )
 
-// fakeGossip is a gossip in which everybody knows at once who comes and who leaves, and after a while who has died.
+// fakeGossip is a gossip in which everybody knows at once who comes and who leaves, and after a
+// while who has died.
 type fakeGossip struct {
 	journal *journal
 
@@ -73,7 +75,8 @@ func (g *fakeGossip) meet() {
 	}
 }
 
-// setCut cuts the gossip of a member off from the others, which notice after a while, or has it meet them again.
+// setCut cuts the gossip of a member off from the others, which notice after a while, or has it
+// meet them again.
 func (g *fakeGossip) setCut(name string, cut bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

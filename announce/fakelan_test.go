@@ -45,7 +45,8 @@ type station struct {
 	ready                           chan struct{}
 	failed                          chan error
 
-	// The LAN's mu guards the rest. A station that is not connected has a cable that leads nowhere; its link may be down too.
+	// The LAN's mu guards the rest. A station that is not connected has a cable that leads nowhere;
+	// its link may be down too.
 	connected, linkDown bool
 	answering           bool
 	owned               map[netip.Addr][]string
@@ -55,7 +56,8 @@ type station struct {
 	relayFailure        error
 }
 
-// plug connects a node whose announcer is about to be started. The kernel of a node that was there before is the same one.
+// plug connects a node whose announcer is about to be started. The kernel of a node that was there
+// before is the same one.
 func (l *fakeLAN) plug(node string, address netip.Addr, mac net.HardwareAddr) *station {
 	s := &station{
 		lan: l, node: node, address: address, mac: mac, connected: true,
@@ -67,7 +69,8 @@ func (l *fakeLAN) plug(node string, address netip.Addr, mac net.HardwareAddr) *s
 	return s
 }
 
-// owners are the nodes that answer for an address in their own name, as a host on the LAN would find out.
+// owners are the nodes that answer for an address in their own name, as a host on the LAN would
+// find out.
 func (l *fakeLAN) owners(ip netip.Addr) (nodes []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -11,14 +11,15 @@ import (
 )
 
 const (
-	// kernelCheckMin is the shortest time between two checks of what the kernel answers for. kube-proxy in IPVS mode gives it
-	// thousands of addresses, one by one.
+	// kernelCheckMin is the shortest time between two checks of what the kernel answers for.
+	// kube-proxy in IPVS mode gives it thousands of addresses, one by one.
 	kernelCheckMin = time.Second
 	// kernelCheckMax is the longest time: the kernel does not report when its settings change.
 	kernelCheckMax = 30 * time.Second
 )
 
-// kernelCheck knows whether the kernel of the node leaves it to the announcers to answer for addresses.
+// kernelCheck knows whether the kernel of the node leaves it to the announcers to answer for
+// addresses.
 type kernelCheck struct {
 	// problem is what it answers for by itself, as a sentence; "" if it keeps quiet.
 	problem string
@@ -35,8 +36,8 @@ func (c *kernelCheck) due() time.Time {
 	return c.checked.Add(kernelCheckMax)
 }
 
-// check finds out, when it is due, and returns whether the problem is another one. reach tells on which interfaces an address
-// might be announced.
+// check finds out, when it is due, and returns whether the problem is another one. reach tells on
+// which interfaces an address might be announced.
 func (c *kernelCheck) check(kernel interface {
 	KernelAnswers(on func(netip.Addr) []string) string
 }, reach func(netip.Addr) []string, logger klog.Logger, now time.Time) (changed bool) {

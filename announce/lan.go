@@ -20,7 +20,7 @@ type lan struct {
 	relays    *relays
 	dad       *dad
 	kernel    kernelCheck
-	// defended has when an address was last announced because a stranger had.
+	// defended has when an address was last announced because another host had.
 	defended map[netip.Addr]time.Time
 }
 
@@ -81,12 +81,13 @@ func (a *Announcer) finishProbe(r probeResult) {
 	}
 }
 
-// defendInterval is the shortest time between two announcements that answer those of a stranger: DEFEND_INTERVAL of RFC 5227,
-// section 1.1.
+// defendInterval is the shortest time between two announcements that defend it against another
+// host: DEFEND_INTERVAL of RFC 5227, section 1.1.
 const defendInterval = 10 * time.Second
 
-// observeSighting takes note of somebody else who answers for an address of this node: an announcer, which may be the one that is
-// to have it next, or a stranger, against whom the address is defended (RFC 5227, section 2.4).
+// observeSighting takes note of somebody else who answers for an address of this node: an
+// announcer, which may be the one that is to have it next, or another host, against which the
+// address is defended (RFC 5227, section 2.4).
 func (a *Announcer) observeSighting(s layer2.Sighting) {
 	now := time.Now()
 	if node := a.others.macs[s.MAC.String()]; node != "" {

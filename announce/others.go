@@ -18,10 +18,12 @@ import (
 // others is who else announces, and whether this node may take part among them.
 type others struct {
 	newMembers func(address netip.Addr, key []byte) members
-	// members are the announcers in the gossip, from the join on. It listens on address, which is the node's.
+	// members are the announcers in the gossip, from the join on. It listens on address, which is
+	// the node's.
 	members members
 	address netip.Addr
-	// expected are the addresses of the nodes that should be in the gossip, this one among them; nil before the join.
+	// expected are the addresses of the nodes that should be in the gossip, this one among them;
+	// nil before the join.
 	expected map[string]netip.Addr
 	// macs are the nodes by the hardware addresses with which they answer.
 	macs map[string]string
@@ -39,7 +41,8 @@ func newOthers(with parts, seesGateway liveness.Reach, logger klog.Logger) other
 	}
 }
 
-// isMember returns whether a hardware address is that of an announcer, as it is known now; for other goroutines.
+// isMember returns whether a hardware address is that of an announcer, as it is known now; for
+// other goroutines.
 func (o *others) isMember() func(net.HardwareAddr) bool {
 	macs := o.macs
 	return func(mac net.HardwareAddr) bool { return macs[mac.String()] != "" }
@@ -58,8 +61,8 @@ func (a *Announcer) updatePeers() {
 	a.others.members.SetPeers(known)
 }
 
-// observe tells the planner what the node perceives besides the API: its interfaces, and who is alive. If only time is missing for
-// the node to take part, it returns when to look again.
+// observe tells the planner what the node perceives besides the API: its interfaces, and who is
+// alive. If only time is missing for the node to take part, it returns when to look again.
 func (a *Announcer) observe(ctx context.Context) (wake time.Time) {
 	now := time.Now()
 	up, alive := interfacesUp(a.lan.links.Interfaces()), a.others.members.Alive()

@@ -21,8 +21,8 @@ type runner interface {
 	Run(ctx context.Context) error
 }
 
-// parts are what an Announcer perceives the world with and acts on it. The real ones are those of New; what they do is said at
-// their types.
+// parts are what an Announcer perceives the world with and acts on it. The real ones are those of
+// New; what they do is said at their types.
 type parts struct {
 	api     apiParts
 	lan     lanParts

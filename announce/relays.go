@@ -11,8 +11,8 @@ import (
 	"github.com/clarionlb/clarion/announce/plan"
 )
 
-// relayLinger is how long something is relayed that is not needed any more. To end it keeps the kernel busy for longer than to
-// begin, and it may soon be needed again.
+// relayLinger is how long something is relayed that is not needed any more. To end it keeps the
+// kernel busy for longer than to begin, and it may soon be needed again.
 const relayLinger = time.Second
 
 // relays has the kernel relay what the planner says, and remembers whether it can.
@@ -21,7 +21,8 @@ type relays struct {
 	logger klog.Logger
 	// current is what the kernel relays, as far as that is known.
 	current map[netip.Addr]plan.Relay
-	// begun says that what a former process had relayed is no concern any more; due is when to end what is not needed.
+	// begun says that what a former process had relayed is no concern any more; due is when to end
+	// what is not needed.
 	begun bool
 	due   time.Time
 	// problem is why the kernel cannot relay; "" if it can.

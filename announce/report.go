@@ -28,9 +28,9 @@ func (a *Announcer) reportMove(m plan.Move) {
 	a.logger.Info("No longer announcing an address", "address", m.Address, "reason", m.Reason, "to", m.To, "why", m.Verdict.Sentence())
 }
 
-// reportConflict tells people of a stranger that has an address.
+// reportConflict tells people of a host that has an address and is no announcer.
 func (a *Announcer) reportConflict(c plan.Conflict) {
-	a.logger.Info("A stranger answers for an address", "address", c.Address, "mac", c.MAC, "interface", c.Interface, "announced", c.InUse)
+	a.logger.Info("A host that is no announcer answers for an address", "address", c.Address, "mac", c.MAC, "interface", c.Interface, "announced", c.InUse)
 	a.api.events.Conflict(a.view.ServicesOf(c.Address), c)
 }
 
@@ -76,7 +76,8 @@ func (a *Announcer) reportCounts(todo plan.Layer2Plan) {
 	a.metrics.members.WithLabelValues("expected").Set(float64(len(a.others.expected)))
 }
 
-// reportStatus has the status written if it has changed, or if the API has another one than before, which somebody may have made.
+// reportStatus has the status written if it has changed, or if the API has another one than before,
+// which somebody may have made.
 func (a *Announcer) reportStatus(changed bool) {
 	own := a.ownAnnouncer()
 	if changed || own == nil || a.status.changed {

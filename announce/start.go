@@ -10,8 +10,8 @@ import (
 	"github.com/clarionlb/clarion/internal/gossipkey"
 )
 
-// start does what has to come before the gossip, in order, and returns its first key. There is an error if the context ends before,
-// or the address of the node changes.
+// start does what has to come before the gossip, in order, and returns its first key. There is an
+// error if the context ends before, or the address of the node changes.
 func (a *Announcer) start(ctx context.Context) (key []byte, err error) {
 	if err := a.awaitState(ctx); err != nil {
 		return nil, err
@@ -58,7 +58,8 @@ func (a *Announcer) awaitAddress(ctx context.Context) error {
 	}
 }
 
-// createAnnouncer makes sure that there is an Announcer object, by which others know that this one is to be expected.
+// createAnnouncer makes sure that there is an Announcer object, by which others know that this one
+// is to be expected.
 func (a *Announcer) createAnnouncer(ctx context.Context) error {
 	for retry := kube.Retry(); a.ownAnnouncer() == nil; {
 		err := a.api.status.Create(ctx)
@@ -75,7 +76,8 @@ func (a *Announcer) createAnnouncer(ctx context.Context) error {
 	return nil
 }
 
-// awaitKey waits for a key of the gossip that can be used, and has the Announcer say if there is only another one.
+// awaitKey waits for a key of the gossip that can be used, and has the Announcer say if there is
+// only another one.
 func (a *Announcer) awaitKey(ctx context.Context) (key []byte, err error) {
 	for waiting := false; ; waiting = true {
 		key, err := a.api.keys.Key()
@@ -97,8 +99,8 @@ func (a *Announcer) awaitKey(ctx context.Context) (key []byte, err error) {
 	}
 }
 
-// warmUp is how long a node that has begun to take part leaves addresses alone that nobody has, unless all the nodes are
-// there already. The announcers of a new cluster start within this time.
+// warmUp is how long a node that has begun to take part leaves addresses alone that nobody has,
+// unless all the nodes are there already. The announcers of a new cluster start within this time.
 const warmUp = 3 * time.Second
 
 // join waits until the others have been met.
@@ -126,7 +128,8 @@ func (a *Announcer) join(ctx context.Context) error {
 	return nil
 }
 
-// changeKey has the gossip use another key. Without one that can be used, it goes on with the one before.
+// changeKey has the gossip use another key. Without one that can be used, it goes on with the one
+// before.
 func (a *Announcer) changeKey() {
 	key, err := a.api.keys.Key()
 	if key == nil && err == nil {

@@ -12,7 +12,8 @@ import (
 
 // status is what the node says of itself, besides what is planned.
 type status struct {
-	// conditions are those of the Announcer, at first as the API has them, so that they keep the times of their transitions.
+	// conditions are those of the Announcer, at first as the API has them, so that they keep the
+	// times of their transitions.
 	conditions []metav1.Condition
 	// keyProblem is why the gossip's key in the API cannot be used; "" if it can.
 	keyProblem string
@@ -41,7 +42,8 @@ func (s *status) adopt(own *v1alpha1.Announcer) {
 	}
 }
 
-// set takes a condition as it is from now on. The API keeps whole seconds: with anything finer, it would seem to have another one.
+// set takes a condition as it is from now on. The API keeps whole seconds: with anything finer, it
+// would seem to have another one.
 func (s *status) set(c metav1.Condition) {
 	c.LastTransitionTime = metav1.Now().Rfc3339Copy()
 	meta.SetStatusCondition(&s.conditions, c)
@@ -89,7 +91,8 @@ func (a *Announcer) reportKeyProblem(err error) {
 	}
 }
 
-// reportWaiting has the Announcer say that the node waits for a key that can be used. The claims stay as they are in the API.
+// reportWaiting has the Announcer say that the node waits for a key that can be used. The claims
+// stay as they are in the API.
 func (a *Announcer) reportWaiting() {
 	own := a.ownAnnouncer()
 	if a.status.keyProblem == "" || own == nil {
@@ -107,8 +110,8 @@ func (a *Announcer) reportWaiting() {
 	a.api.status.Write(*waiting)
 }
 
-// writeStopped writes that the announcer has stopped, if that can be done quickly. Its claims stay: whoever takes over goes by
-// them, and so does this node if it is back before anybody has.
+// writeStopped writes that the announcer has stopped, if that can be done quickly. Its claims stay:
+// whoever takes over goes by them, and so does this node if it is back before anybody has.
 func (a *Announcer) writeStopped(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()

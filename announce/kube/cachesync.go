@@ -13,8 +13,9 @@ import (
 	"github.com/clarionlb/clarion/internal/notify"
 )
 
-// CacheSync finds out when the caches of a node that was cut off have caught up with the API: its watches take a while to come
-// back, and until then tell nothing of what others have claimed meanwhile. Its methods are for one goroutine.
+// CacheSync finds out when the caches of a node that was cut off have caught up with the API: its
+// watches take a while to come back, and until then tell nothing of what others have claimed
+// meanwhile. Its methods are for one goroutine.
 type CacheSync struct {
 	client     clients.AnnouncerInterface
 	announcers Announcers
@@ -31,7 +32,8 @@ type Announcers interface {
 	Announcer(name string) *v1alpha1.Announcer
 }
 
-// syncInterval is the time between two questions to the API server, and syncTimeout how long each may take.
+// syncInterval is the time between two questions to the API server, and syncTimeout how long each
+// may take.
 const (
 	syncInterval = 100 * time.Millisecond
 	syncTimeout  = time.Second
@@ -42,8 +44,9 @@ func NewCacheSync(client clients.AnnouncerInterface, announcers Announcers) *Cac
 	return &CacheSync{client: client, announcers: announcers, changed: notify.New()}
 }
 
-// Synced reports whether the cache has had, at some time since the last Reset, everything that the API server had then. If not, the
-// node goes on asking until it has or the context ends, and Changed receives when it has.
+// Synced reports whether the cache has had, at some time since the last Reset, everything that the
+// API server had then. If not, the node goes on asking until it has or the context ends, and
+// Changed receives when it has.
 func (c *CacheSync) Synced(ctx context.Context) bool {
 	if c.done == nil {
 		c.start(ctx)
@@ -87,7 +90,8 @@ func (c *CacheSync) Reset() {
 	}
 }
 
-// caughtUp asks the API server for the state of all Announcers, and reports whether the cache has that or a later one.
+// caughtUp asks the API server for the state of all Announcers, and reports whether the cache has
+// that or a later one.
 func (c *CacheSync) caughtUp(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, syncTimeout)
 	defer cancel()

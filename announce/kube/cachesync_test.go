@@ -18,7 +18,8 @@ import (
 	clients "github.com/clarionlb/clarion/client/versioned/typed/api/v1alpha1"
 )
 
-// lagging is an API server whose state of Announcers is at a version, and a cache that is at an earlier one.
+// lagging is an API server whose state of Announcers is at a version, and a cache that is at an
+// earlier one.
 type lagging struct {
 	mu            sync.Mutex
 	server, cache int

@@ -1,4 +1,5 @@
-// Package kube is the API as the announcer of one node sees it: what it watches, what it writes and what it tells people.
+// Package kube is the API as the announcer of one node sees it: what it watches, what it writes and
+// what it tells people.
 //
 //	Watcher ──► Subscription (one for layer 2, one for BGP) ──► plan.View
 //	KeyWatcher ──► the key of the gossip

@@ -19,7 +19,7 @@ import (
 const (
 	// eventAnnounced : an address is announced from another node than before, or for the first time.
 	eventAnnounced = "AddressAnnounced"
-	// eventConflict : a stranger answers for an address.
+	// eventConflict : a host that is no announcer answers for an address.
 	eventConflict = v1alpha1.ReasonAddressConflict
 )
 
@@ -68,7 +68,8 @@ func (e *Events) Moved(services []plan.ServiceRef, m plan.Move) {
 	e.on(services, corev1.EventTypeNormal, eventAnnounced, text)
 }
 
-// Conflict tells that a stranger has an address, which is announced nevertheless or not.
+// Conflict tells that a host which is no announcer has an address, which is announced nevertheless
+// or not.
 func (e *Events) Conflict(services []plan.ServiceRef, c plan.Conflict) {
 	text := fmt.Sprintf("the host %s on %s answers for %s too", c.MAC, c.Interface, c.Address)
 	if !c.InUse {

@@ -49,7 +49,8 @@ func (k *KeyWatcher) Run(ctx context.Context) error {
 // Changed receives when Key may be another one.
 func (k *KeyWatcher) Changed() <-chan struct{} { return k.changed }
 
-// Key is the present key; nil if there is no Secret. The error says what is wrong with a key that cannot be used.
+// Key is the present key; nil if there is no Secret. The error says what is wrong with a key that
+// cannot be used.
 func (k *KeyWatcher) Key() ([]byte, error) {
 	object, _, _ := k.secrets.GetStore().GetByKey(gossipkey.Namespace + "/" + gossipkey.Secret)
 	secret, exists := object.(*corev1.Secret)

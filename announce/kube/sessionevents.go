@@ -17,7 +17,8 @@ const (
 	eventBFDDown            = "BFDDown"
 )
 
-// SessionEstablished tells that there is a BGP session with a peer. Address may be the zero Addr if it is not known.
+// SessionEstablished tells that there is a BGP session with a peer. Address may be the zero Addr if
+// it is not known.
 func (e *Events) SessionEstablished(peer string, address netip.Addr) {
 	e.onAnnouncer(corev1.EventTypeNormal, eventSessionEstablished, "the BGP session with "+peerName(peer, address)+" is established")
 }

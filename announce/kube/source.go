@@ -21,7 +21,8 @@ type source[T any] struct {
 	set      setter[T]
 	// specOnly says that of an object only the spec and the labels matter.
 	specOnly bool
-	// ordered says that Views get every state of an object, in the order of the watch, and not only the last one.
+	// ordered says that Views get every state of an object, in the order of the watch, and not only
+	// the last one.
 	ordered bool
 
 	subscriptions []*Subscription
@@ -62,7 +63,8 @@ func (s *source[T]) start(transform cache.TransformFunc) {
 	s.delivered = registration.HasSyncedChecker()
 }
 
-// changesSpec says whether an object has another spec or other labels, or is another one of the same name.
+// changesSpec says whether an object has another spec or other labels, or is another one of the
+// same name.
 func changesSpec(before, after metav1.Object) bool {
 	return before.GetUID() != after.GetUID() || before.GetGeneration() != after.GetGeneration() || !maps.Equal(before.GetLabels(), after.GetLabels())
 }

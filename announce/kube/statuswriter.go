@@ -23,8 +23,8 @@ import (
 	"github.com/clarionlb/clarion/internal/notify"
 )
 
-// StatusWriter writes the status of a node's Announcer. What it is given while a write is under way, or cannot succeed, goes out
-// as one.
+// StatusWriter writes the status of a node's Announcer. What it is given while a write is under
+// way, or cannot succeed, goes out as one.
 type StatusWriter struct {
 	node    string
 	client  clients.AnnouncerInterface
@@ -56,7 +56,8 @@ func Retry() wait.Backoff {
 	return wait.Backoff{Duration: 250 * time.Millisecond, Factor: 2, Jitter: 0.2, Steps: 8, Cap: 15 * time.Second}
 }
 
-// NewStatusWriter returns a StatusWriter for the Announcer of a node that writes nothing until it runs.
+// NewStatusWriter returns a StatusWriter for the Announcer of a node that writes nothing until it
+// runs.
 func NewStatusWriter(node string, client clients.AnnouncerInterface, objects Objects, logger klog.Logger) *StatusWriter {
 	return &StatusWriter{
 		node:    node,
@@ -159,15 +160,15 @@ func (w *StatusWriter) replace(ctx context.Context, status *v1alpha1.AnnouncerSt
 	return w.patch(ctx, "/status", status)
 }
 
-// WriteConditions replaces the conditions alone, which is quick however many claims there are. It does not wait for Run, and
-// what Run writes next replaces them again.
+// WriteConditions replaces the conditions alone, which is quick however many claims there are. It
+// does not wait for Run, and what Run writes next replaces them again.
 func (w *StatusWriter) WriteConditions(ctx context.Context, conditions []metav1.Condition) error {
 	return w.patch(ctx, "/status/conditions", conditions)
 }
 
-// reportRefusal writes the conditions alone, which are small, with one that says why the API server refuses the rest: it may not
-// fit in an object. If the API server cannot be reached, nothing is written. The next status that is written has no such
-// condition.
+// reportRefusal writes the conditions alone, which are small, with one that says why the API server
+// refuses the rest: it may not fit in an object. If the API server cannot be reached, nothing is
+// written. The next status that is written has no such condition.
 func (w *StatusWriter) reportRefusal(ctx context.Context, why error) {
 	var refusal apierrors.APIStatus
 	current := w.objects.Announcer(w.node)
@@ -208,7 +209,8 @@ func (w *StatusWriter) patch(ctx context.Context, path string, value any) error 
 	return nil
 }
 
-// Create creates the Announcer, owned by the Node and deleted with it. It is no error if there is one.
+// Create creates the Announcer, owned by the Node and deleted with it. It is no error if there is
+// one.
 func (w *StatusWriter) Create(ctx context.Context) error {
 	node := w.objects.Node(w.node)
 	if node == nil {

@@ -22,7 +22,8 @@ import (
 	clients "github.com/clarionlb/clarion/client/versioned/typed/api/v1alpha1"
 )
 
-// announcerAPI behaves like the API for the Announcer of one node: the client writes to it and the cache reads from it.
+// announcerAPI behaves like the API for the Announcer of one node: the client writes to it and the
+// cache reads from it.
 type announcerAPI struct {
 	clients.AnnouncerInterface
 

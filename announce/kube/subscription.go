@@ -10,7 +10,8 @@ import (
 	"github.com/clarionlb/clarion/internal/notify"
 )
 
-// Subscription brings one View up to date. It collects changes, so that thousands of them are applied in one go.
+// Subscription brings one View up to date. It collects changes, so that thousands of them are
+// applied in one go.
 type Subscription struct {
 	sources []watched
 	changed notify.Signal
@@ -32,7 +33,8 @@ func newSubscription() *Subscription {
 	return &Subscription{changed: notify.New(), pending: map[change]struct{}{}}
 }
 
-// Wait blocks until Apply has everything that the API had when the Watcher began to run; false if the context ends before.
+// Wait blocks until Apply has everything that the API had when the Watcher began to run; false if
+// the context ends before.
 func (s *Subscription) Wait(ctx context.Context) bool {
 	for _, source := range s.sources {
 		if !await(ctx, source) {

@@ -20,9 +20,11 @@ import (
 	"github.com/clarionlb/clarion/client/versioned"
 )
 
-// Watcher watches the API and brings Views up to date with it. Objects are reduced to what Views use before they are stored.
+// Watcher watches the API and brings Views up to date with it. Objects are reduced to what Views
+// use before they are stored.
 type Watcher struct {
-	// Layer2 and BGP have a View each, so that neither waits for the other, and each of what its protocol depends on.
+	// Layer2 and BGP have a View each, so that neither waits for the other, and each of what its
+	// protocol depends on.
 	Layer2, BGP *Subscription
 
 	nodes      *source[corev1.Node]
@@ -99,7 +101,8 @@ func loadBalancers(o *metav1.ListOptions) {
 	o.FieldSelector = fields.OneTermEqualSelector("spec.type", string(corev1.ServiceTypeLoadBalancer)).String()
 }
 
-// withService selects the EndpointSlices of Services. Those without an address of their own have no load balancer either.
+// withService selects the EndpointSlices of Services. Those without an address of their own have no
+// load balancer either.
 func withService(o *metav1.ListOptions) {
 	o.LabelSelector = discoveryv1.LabelServiceName + ",!" + corev1.IsHeadlessService
 }
@@ -133,13 +136,15 @@ func (w *Watcher) Run(ctx context.Context) error {
 	return nil
 }
 
-// Node returns the Node of that name, reduced to what Views use; nil if there is none. It must not be modified.
+// Node returns the Node of that name, reduced to what Views use; nil if there is none. It must not
+// be modified.
 func (w *Watcher) Node(name string) *corev1.Node { return w.nodes.get(name) }
 
 // Announcer returns the Announcer of that name; nil if there is none. It must not be modified.
 func (w *Watcher) Announcer(name string) *v1alpha1.Announcer { return w.announcers.get(name) }
 
-// WaitAnnouncers blocks until Announcer knows all that there were when the Watcher began to run; false if the context ends before.
+// WaitAnnouncers blocks until Announcer knows all that there were when the Watcher began to run;
+// false if the context ends before.
 func (w *Watcher) WaitAnnouncers(ctx context.Context) bool { return await(ctx, w.announcers) }
 
 // await blocks until the objects of the first list have been noted; false if the context ends before.

@@ -20,12 +20,15 @@ type Prober interface {
 // Reach reports whether something can be reached now.
 type Reach func(ctx context.Context) bool
 
-// Detector is the failure detector: it finds out what has become of members that the gossip has lost, by asking the network. The
-// kernel of a node answers for the node's address whatever its processes do, so the answers tell whether the node is there, and
-// if it is, whether its announcer answers for the addresses that it has. A silent node is dead at once, so that failing over is
-// hardly delayed. A node that answers keeps its addresses for a while, so that its announcer can be restarted or upgraded.
+// Detector is the failure detector: it finds out what has become of members that the gossip has
+// lost, by asking the network. The kernel of a node answers for the node's address whatever its
+// processes do, so the answers tell whether the node is there, and if it is, whether its announcer
+// answers for the addresses that it has. A silent node is dead at once, so that failing over is
+// hardly delayed. A node that answers keeps its addresses for a while, so that its announcer can be
+// restarted or upgraded.
 //
-// Each suspect has a goroutine that investigates it; Update, called by the loop, starts and ends those.
+// Each suspect has a goroutine that investigates it; Update, called by the loop, starts and ends
+// those.
 type Detector struct {
 	prober      Prober
 	seesGateway Reach
@@ -46,7 +49,8 @@ type Detector struct {
 
 // timing is how long a Detector waits for what.
 type timing struct {
-	// tries and interval are how often a node is asked for before it counts as silent, and how long each answer may take.
+	// tries and interval are how often a node is asked for before it counts as silent, and how long
+	// each answer may take.
 	tries    int
 	interval time.Duration
 	// pause is the time between two rounds of questions about a suspect that is not dead.
@@ -73,7 +77,8 @@ type suspicion struct {
 	reported bool
 }
 
-// NewDetector returns a Detector without suspects. Gateway is a router on the node's own network, and api the API server.
+// NewDetector returns a Detector without suspects. Gateway is a router on the node's own network,
+// and api the API server.
 func NewDetector(prober Prober, gateway, api Reach, logger klog.Logger) *Detector {
 	return &Detector{
 		prober:      prober,
@@ -91,8 +96,9 @@ func NewDetector(prober Prober, gateway, api Reach, logger klog.Logger) *Detecto
 	}
 }
 
-// Update has exactly these suspects investigated, until the context ends, and returns what is known of them and whether this node
-// is isolated. Quorum is whom the gossip sees. Changed receives when Update would return something else.
+// Update has exactly these suspects investigated, until the context ends, and returns what is known
+// of them and whether this node is isolated. Quorum is whom the gossip sees. Changed receives when
+// Update would return something else.
 func (d *Detector) Update(ctx context.Context, suspects []plan.ProbeTarget, quorum Quorum) (states map[string]plan.MemberState, isolated bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -111,7 +117,8 @@ func (d *Detector) Update(ctx context.Context, suspects []plan.ProbeTarget, quor
 	return d.states(), d.isolated
 }
 
-// endOthers ends the investigations of members that are not suspected any more, or whose node is another one.
+// endOthers ends the investigations of members that are not suspected any more, or whose node is
+// another one.
 func (d *Detector) endOthers(suspects []plan.ProbeTarget) {
 	nodes := map[string]plan.Question{}
 	for _, s := range suspects {
@@ -125,8 +132,9 @@ func (d *Detector) endOthers(suspects []plan.ProbeTarget) {
 	}
 }
 
-// states returns what is known of all suspects. As long as one has not been probed, no other is reported dead: when several nodes
-// die at once, whoever knows of one only would share out its addresses otherwise than those who know of all.
+// states returns what is known of all suspects. As long as one has not been probed, no other is
+// reported dead: when several nodes die at once, whoever knows of one only would share out its
+// addresses otherwise than those who know of all.
 func (d *Detector) states() map[string]plan.MemberState {
 	states := map[string]plan.MemberState{}
 	probing := false

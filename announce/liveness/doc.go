@@ -1,7 +1,12 @@
-// Package liveness says whether members that the gossip has lost are dead, and whether this node may say so or is cut off itself.
+// Package liveness says whether members that the gossip has lost are dead, and whether this node
+// may say so or is cut off itself.
 //
-//	gossip: a member is lost ──► Detector: ask its node, its announcer, a majority, a router ──► plan.MemberState
-//	                                 └─► this node reaches nobody: isolated ──► Gate: may this node announce?
+//	a member lost ──► Detector ──┬──► plan.MemberState: is it dead?
+//	                             └──► isolated: does this node reach anybody? ──► Gate
 //
-// Gossip alone is not enough to take addresses from a node: a blocked port would make everybody take over everything.
+// The Detector asks the member's node, its announcer, a majority of the others and a router. The Gate
+// says whether this node may announce.
+//
+// Gossip alone is not enough to take addresses from a node: a blocked port would make everybody
+// take over everything.
 package liveness

@@ -8,30 +8,32 @@ import (
 	"github.com/clarionlb/clarion/announce/plan"
 )
 
-// reconnectTimeout is how long a node that was cut off waits for the others to be back in the gossip, and for its caches to catch
-// up with what they have claimed meanwhile, before it goes on without: twice the longest time between two attempts of the gossip
-// to find them.
+// reconnectTimeout is how long a node that was cut off waits for the others to be back in the
+// gossip, and for its caches to catch up with what they have claimed meanwhile, before it goes on
+// without: twice the longest time between two attempts of the gossip to find them.
 const reconnectTimeout = 10 * time.Second
 
-// Gate keeps a node from announcing while it is cut off, because its own link is down or it is isolated otherwise, and until it
-// has found the others again afterwards. All that such a node sees is that everybody else has gone: it would take over whatever
-// they have. The methods of a Gate are for one goroutine.
+// Gate keeps a node from announcing while it is cut off, because its own link is down or it is
+// isolated otherwise, and until it has found the others again afterwards. All that such a node sees
+// is that everybody else has gone: it would take over whatever they have. The methods of a Gate are
+// for one goroutine.
 type Gate struct {
 	// Address of the node, which the gossip uses.
 	Address netip.Addr
-	// seen says that the address was seen on an interface. Where it never is, the gate cannot tell whether the link is down.
+	// seen says that the address was seen on an interface. Where it never is, the gate cannot tell
+	// whether the link is down.
 	seen bool
 	// known are the members that were alive when all was well.
 	known []string
-	// closed says that the node was cut off and has not caught up since; reconnected is when it was connected again, zero if it
-	// is still cut off.
+	// closed says that the node was cut off and has not caught up since; reconnected is when it was
+	// connected again, zero if it is still cut off.
 	closed      bool
 	reconnected time.Time
 }
 
-// Allows says whether the node may announce, given its interfaces that are up, the members that are alive, whether it is isolated,
-// and whether its caches have caught up with the API, which is asked only after it was cut off. If only time is missing, wait says
-// how much.
+// Allows says whether the node may announce, given its interfaces that are up, the members that are
+// alive, whether it is isolated, and whether its caches have caught up with the API, which is asked
+// only after it was cut off. If only time is missing, wait says how much.
 func (g *Gate) Allows(up []plan.Interface, alive []string, isolated bool, synced func() bool, now time.Time) (ok bool, wait time.Duration) {
 	if g.isCutOff(up) || isolated {
 		g.closed, g.reconnected = true, time.Time{}

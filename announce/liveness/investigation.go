@@ -14,9 +14,11 @@ import (
 type investigation struct {
 	*Detector
 	suspect *suspicion
-	// mayJudge says that this node was able to judge when the investigation began, or when it saw the node silent.
+	// mayJudge says that this node was able to judge when the investigation began, or when it saw
+	// the node silent.
 	mayJudge bool
-	// missed counts the rounds in which the announcer did not answer, and downSince is when it did not for the first time.
+	// missed counts the rounds in which the announcer did not answer, and downSince is when it did
+	// not for the first time.
 	missed    int
 	downSince time.Time
 }
@@ -51,7 +53,8 @@ func (i *investigation) round(ctx context.Context) (dead bool) {
 	defer i.markProbed()
 	answers, asked := i.nodeAnswers(ctx)
 	if asked && !answers && !i.mayJudge {
-		// A network that was away and is back must not make everybody look dead who was asked meanwhile.
+		// A network that was away and is back must not make everybody look dead who was asked
+		// meanwhile.
 		if i.mayJudge = i.canJudge(ctx); i.mayJudge {
 			answers, asked = i.nodeAnswers(ctx)
 		}
@@ -96,8 +99,8 @@ func (i *investigation) roundOfAnnouncer(ctx context.Context) (dead bool) {
 	return false
 }
 
-// nodeAnswers asks for the suspect's node; asked is false if that is not possible. If this process was so slow that it may have
-// missed an answer, it asks again.
+// nodeAnswers asks for the suspect's node; asked is false if that is not possible. If this process
+// was so slow that it may have missed an answer, it asks again.
 func (i *investigation) nodeAnswers(ctx context.Context) (answers, asked bool) {
 	node := i.suspect.node
 	if !node.Address.IsValid() {
@@ -120,8 +123,9 @@ func (i *investigation) nodeAnswers(ctx context.Context) (answers, asked bool) {
 	return false, true
 }
 
-// announcerAnswers asks for one of the suspect's addresses, unless its announcer has said that it leaves: it may answer for a moment
-// longer. A node that proxies for it sends the answer from its own Ethernet address.
+// announcerAnswers asks for one of the suspect's addresses, unless its announcer has said that it
+// leaves: it may answer for a moment longer. A node that proxies for it sends the answer from its
+// own Ethernet address.
 func (i *investigation) announcerAnswers(ctx context.Context) bool {
 	i.mu.Lock()
 	q, left := i.suspect.announced, i.suspect.left

@@ -11,16 +11,16 @@ import (
 type Quorum struct {
 	// Expected is how many announcers there should be, this one included.
 	Expected int
-	// InGossip are the questions by which to ask for the nodes that the gossip sees, this one left out. One that is not valid
-	// stands for a node that cannot be asked.
+	// InGossip are the questions by which to ask for the nodes that the gossip sees, this one left
+	// out. One that is not valid stands for a node that cannot be asked.
 	InGossip []plan.Question
 }
 
 func (q Quorum) isMajority(count int) bool { return 2*count > q.Expected }
 
-// hasMajority reports whether more than half of the announcers are in the gossip's sight and answer right now: the gossip takes a
-// moment to notice, and a node that has just been cut off loses the others one by one. Those that cannot be asked count as
-// answering.
+// hasMajority reports whether more than half of the announcers are in the gossip's sight and answer
+// right now: the gossip takes a moment to notice, and a node that has just been cut off loses the
+// others one by one. Those that cannot be asked count as answering.
 func (d *Detector) hasMajority(ctx context.Context) bool {
 	d.mu.Lock()
 	quorum := d.quorum
@@ -52,9 +52,10 @@ func (d *Detector) hasMajority(ctx context.Context) bool {
 	return quorum.isMajority(count)
 }
 
-// canJudge reports whether this node may take a silent one for dead: if it sees a majority, or else a router on its network, it
-// is not the one that is cut off from the others. That it reaches the API server does not say so, since the way there may be
-// another one. But if it does not even reach that, it is isolated.
+// canJudge reports whether this node may take a silent one for dead: if it sees a majority, or else
+// a router on its network, it is not the one that is cut off from the others. That it reaches the
+// API server does not say so, since the way there may be another one. But if it does not even reach
+// that, it is isolated.
 func (d *Detector) canJudge(ctx context.Context) bool {
 	if d.hasMajority(ctx) || d.seesGateway(ctx) {
 		d.setIsolated(ctx, false)

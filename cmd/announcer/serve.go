@@ -11,9 +11,9 @@ import (
 	"k8s.io/component-base/metrics/legacyregistry"
 )
 
-// serve answers the kubelet's probes and Prometheus until the context ends. /healthz says that the process runs, /readyz that
-// it takes part in announcing.
-func serve(ctx context.Context, address string, ready func() bool) error {
+// newHandler answers the kubelet's probes and Prometheus. /healthz says that the process runs, /readyz
+// that it takes part in announcing.
+func newHandler(ready func() bool) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintln(w, "ok")
@@ -26,8 +26,13 @@ func serve(ctx context.Context, address string, ready func() bool) error {
 		fmt.Fprintln(w, "ok")
 	})
 	mux.Handle("GET /metrics", legacyregistry.Handler())
+	return mux
+}
+
+// serve serves a handler over HTTP until the context ends.
+func serve(ctx context.Context, address string, handler http.Handler) error {
 	server := &http.Server{
-		Handler:           mux,
+		Handler:           handler,
 		ReadHeaderTimeout: 5 * time.Second,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 	}

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/component-base/metrics/legacyregistry"
+
+	"github.com/clarionlb/clarion/announce"
+	clarionfake "github.com/clarionlb/clarion/client/versioned/fake"
+)
+
+func TestProbesSayWhetherTheAnnouncerRunsAndTakesPart(t *testing.T) {
+	ready := false
+	handler := newHandler(func() bool { return ready })
+	get := func(path string) int {
+		answer := httptest.NewRecorder()
+		handler.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, path, nil))
+		return answer.Code
+	}
+	if health, readiness := get("/healthz"), get("/readyz"); health != http.StatusOK || readiness != http.StatusServiceUnavailable {
+		t.Errorf("before it takes part: %d, %d", health, readiness)
+	}
+	ready = true
+	if readiness := get("/readyz"); readiness != http.StatusOK {
+		t.Errorf("when it takes part: %d", readiness)
+	}
+}
+
+func TestMetricsAreThoseOfTheAnnouncerItsClientsAndTheProcess(t *testing.T) {
+	announce.New(announce.Config{
+		Node: "n1", Kubernetes: fake.NewClientset(), Clarion: clarionfake.NewSimpleClientset(), Registry: legacyregistry.Registerer(),
+	})
+	answer := httptest.NewRecorder()
+	newHandler(nil).ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	for _, name := range []string{
+		"clarion_announcer_layer2_addresses 0",
+		`clarion_announcer_layer2_answers_total{protocol="arp"} 0`,
+		"clarion_announcer_plan_duration_seconds_count 0",
+		"kubernetes_build_info",
+		"process_open_fds",
+	} {
+		if !strings.Contains(answer.Body.String(), name) {
+			t.Errorf("there is no %s", name)
+		}
+	}
+}

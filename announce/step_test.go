@@ -137,6 +137,20 @@ func TestAnAddressThatAStrangerHasIsNotAnnouncedUntilItIsFree(t *testing.T) {
 	})
 }
 
+func TestANewAddressThatAMemberAnswersForIsNoConflict(t *testing.T) {
+	inCluster(t, []string{"n1", "n2"}, func(t *testing.T, c *cluster) {
+		c.start("n1")
+		n2 := c.start("n2")
+		c.after(time.Minute)
+		c.lan.setStranger(addr(vip), n2.station.mac)
+		c.service("web", vip)
+		c.after(time.Minute)
+		if owners := c.lan.owners(addr(vip)); len(owners) != 1 {
+			t.Errorf("%s announce it", owners)
+		}
+	})
+}
+
 func TestAnAddressThatAnotherNodeClaimsLaterIsAnnouncedAgain(t *testing.T) {
 	inCluster(t, []string{"n1", "n2"}, func(t *testing.T, c *cluster) {
 		c.service("web", vip)

@@ -45,12 +45,12 @@ type member struct {
 	told    chan struct{}
 
 	// The gossip's mu guards the rest.
-	running bool
-	peers   map[string]netip.Addr
-	key     []byte
-	sees    map[string]bool
-	left    map[string]bool
-	seen    map[string]time.Time
+	running  bool
+	peers    map[string]netip.Addr
+	key      []byte
+	sees     map[string]bool
+	left     map[string]bool
+	seen     map[string]time.Time
 	messages []membership.Message
 }
 

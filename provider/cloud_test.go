@@ -3,11 +3,13 @@ package provider
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
@@ -344,5 +346,44 @@ func TestThereIsAGossipKey(t *testing.T) {
 				t.Errorf("the key is %q, and it logs %q", got, c.logged.text)
 			}
 		})
+	})
+}
+
+func TestAProcessIsReadyOnceItCanDoItsWork(t *testing.T) {
+	withCluster(t, []runtime.Object{poolOf("192.0.2.0/30")}, func(c *cluster) {
+		missing := true
+		c.clarion.PrependReactor("list", "ipaddresspools", func(clienttesting.Action) (bool, runtime.Object, error) {
+			if !missing {
+				return false, nil, nil
+			}
+			return true, nil, apierrors.NewNotFound(v1alpha1.SchemeGroupVersion.WithResource("ipaddresspools").GroupResource(), "")
+		})
+		c.start()
+		if err := c.cloud.Problem(); err == nil || !strings.Contains(err.Error(), "IPAddressPools cannot be read") {
+			t.Errorf("without the CRD: %v", err)
+		}
+		missing = false
+		time.Sleep(time.Minute)
+		settle()
+		if err := c.cloud.Problem(); err != nil {
+			t.Errorf("while it stands by: %v", err)
+		}
+		forbidden := true
+		c.kube.PrependReactor("list", "services", func(clienttesting.Action) (bool, runtime.Object, error) {
+			if !forbidden {
+				return false, nil, nil
+			}
+			return true, nil, apierrors.NewForbidden(corev1.Resource("services"), "", nil)
+		})
+		c.elect()
+		if err := c.cloud.Problem(); err == nil || !strings.Contains(err.Error(), "which addresses Services have") {
+			t.Errorf("while it cannot ask for Services: %v", err)
+		}
+		forbidden = false
+		time.Sleep(time.Minute)
+		settle()
+		if err := c.cloud.Problem(); err != nil {
+			t.Errorf("when it leads: %v", err)
+		}
 	})
 }

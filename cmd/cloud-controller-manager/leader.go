@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -28,6 +29,8 @@ import (
 type leadership struct {
 	// elected is closed when this process leads.
 	elected chan struct{}
+	// stands is set when the process has begun to stand for election.
+	stands atomic.Bool
 	// ended is closed when the election is over and the lease, if it was held, is free again.
 	ended  chan struct{}
 	health *leaderelection.HealthzAdaptor
@@ -44,6 +47,7 @@ func newLeadership() *leadership {
 // start stands for election as the configuration says, until the context ends, and takes the
 // election out of the framework's hands. A process that loses the lease exits.
 func (l *leadership) start(ctx context.Context, completed *config.CompletedConfig) error {
+	l.stands.Store(true)
 	if completed.ComponentConfig.Generic.LeaderMigrationEnabled {
 		return errors.New("--enable-leader-migration: there is no other cloud controller to migrate from")
 	}
@@ -145,6 +149,43 @@ func (l *leadership) gate(constructor app.ControllerInitFuncConstructor) app.Con
 		}
 	}
 	return constructor
+}
+
+// leave returns when the lease is left to the next leader, after the context of start has ended.
+func (l *leadership) leave() {
+	if l.stands.Load() {
+		<-l.ended
+	}
+}
+
+// withProblem has the health check of a gated controller fail while there is a problem, too.
+func withProblem(constructor app.ControllerInitFuncConstructor, problem func(cloudprovider.Interface) error) app.ControllerInitFuncConstructor {
+	construct := constructor.Constructor
+	constructor.Constructor = func(init app.ControllerInitContext, completed *config.CompletedConfig, cloud cloudprovider.Interface) app.InitFunc {
+		start := construct(init, completed, cloud)
+		return func(ctx context.Context, controllers controllermanager.ControllerContext) (controller.Interface, bool, error) {
+			started, ok, err := start(ctx, controllers)
+			if leader, is := started.(*leadership); is {
+				started = &able{leader, func() error { return problem(cloud) }}
+			}
+			return started, ok, err
+		}
+	}
+	return constructor
+}
+
+// able is the health of a controller that waits for leadership, and has something else to wait for.
+type able struct {
+	*leadership
+	problem func() error
+}
+
+// HealthChecker returns the check that fails while there is a problem.
+func (a *able) HealthChecker() healthz.UnnamedHealthChecker { return a }
+
+// Check implements healthz.UnnamedHealthChecker.
+func (a *able) Check(request *http.Request) error {
+	return errors.Join(a.problem(), a.leadership.Check(request))
 }
 
 // Name returns what the health checks call a controller that waits for leadership.

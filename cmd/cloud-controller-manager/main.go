@@ -55,10 +55,10 @@ func main() {
 	// controller deletes Nodes and so runs only when asked for.
 	leader := newLeadership()
 	controllers := map[string]app.ControllerInitFuncConstructor{
-		names.ServiceLBController: leader.gate(app.ControllerInitFuncConstructor{
+		names.ServiceLBController: withProblem(leader.gate(app.ControllerInitFuncConstructor{
 			InitContext: app.ControllerInitContext{ClientName: "service-controller"},
 			Constructor: provider.StartServiceController,
-		}),
+		}), func(cloud cloudprovider.Interface) error { return cloud.(*provider.Cloud).Problem() }),
 		names.CloudNodeController:          leader.gate(app.DefaultInitFuncConstructors[names.CloudNodeController]),
 		names.CloudNodeLifecycleController: leader.gate(app.DefaultInitFuncConstructors[names.CloudNodeLifecycleController]),
 	}
@@ -83,7 +83,7 @@ func main() {
 	})
 	code := cli.Run(command)
 	if ctx.Err() != nil {
-		<-leader.ended // told to stop: leave the lease to the next leader
+		leader.leave() // told to stop
 	}
 	os.Exit(code)
 }

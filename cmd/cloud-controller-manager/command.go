@@ -39,7 +39,7 @@ cloud provider. The announcers, one on each node, make the addresses reachable.`
 		command.Flags().Visit(func(flag *pflag.Flag) {
 			set.Flags().AddFlag(flag)
 			if flag.Hidden {
-				klog.InfoS("This flag has no effect", "flag", "--"+flag.Name)
+				klog.Background().Info("This flag has no effect", "flag", "--"+flag.Name)
 			}
 		})
 		if err := prepare(); err != nil {

@@ -80,8 +80,9 @@ func (l *leadership) start(ctx context.Context, completed *config.CompletedConfi
 			OnStartedLeading: func(context.Context) { close(l.elected) },
 			OnStoppedLeading: func() {
 				if ctx.Err() == nil {
-					klog.FromContext(ctx).Error(nil, "Lost the lease, starting anew")
-					startAnew(identity)
+					logger := klog.FromContext(ctx)
+					logger.Error(nil, "Lost the lease, starting anew")
+					startAnew(logger, identity)
 				}
 			},
 		},
@@ -119,14 +120,13 @@ func leaseIdentity() (string, error) {
 
 // startAnew puts a new process in the place of this one, whose controllers must not write any more.
 // A kubelet would do the same, but later each time.
-func startAnew(identity string) {
+func startAnew(logger klog.Logger, identity string) {
 	path, err := os.Executable()
 	if err == nil {
 		klog.Flush()
 		err = syscall.Exec(path, os.Args, append(os.Environ(), identityVariable+"="+identity))
 	}
-	klog.ErrorS(err, "Cannot start anew")
-	klog.FlushAndExit(klog.ExitFlushTimeout, 1)
+	exit(logger, err, "Cannot start anew")
 }
 
 // gate makes a controller start when this process leads, and not before.

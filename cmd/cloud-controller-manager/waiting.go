@@ -38,7 +38,7 @@ func awaitAPIServer(ctx context.Context, client discovery.DiscoveryInterface) er
 		}
 		if err != nil && !said {
 			said = true
-			klog.InfoS("Waiting for the API server", "err", err)
+			klog.FromContext(ctx).Info("Waiting for the API server", "err", err)
 		}
 		return err == nil, nil
 	})
@@ -48,7 +48,7 @@ func awaitAPIServer(ctx context.Context, client discovery.DiscoveryInterface) er
 type standIn struct{ server *http.Server }
 
 // newStandIn listens where the framework will, with a certificate of its own.
-func newStandIn(address net.IP, port int) (*standIn, error) {
+func newStandIn(ctx context.Context, address net.IP, port int) (*standIn, error) {
 	certificate, key, err := certutil.GenerateSelfSignedCertKey("localhost", nil, nil)
 	if err != nil {
 		return nil, fmt.Errorf("make a certificate: %w", err)
@@ -64,7 +64,7 @@ func newStandIn(address net.IP, port int) (*standIn, error) {
 	s := &standIn{&http.Server{Handler: http.HandlerFunc(answerProbe), ReadHeaderTimeout: 5 * time.Second}}
 	go func() {
 		if err := s.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			klog.ErrorS(err, "Cannot answer probes")
+			klog.FromContext(ctx).Error(err, "Cannot answer probes")
 		}
 	}()
 	return s, nil
@@ -96,7 +96,7 @@ func waitForCluster(ctx context.Context, config *rest.Config, address net.IP, po
 		return ctx.Err()
 	}
 	if port != 0 {
-		standIn, err := newStandIn(address, port)
+		standIn, err := newStandIn(ctx, address, port)
 		if err != nil {
 			return err
 		}
@@ -105,6 +105,6 @@ func waitForCluster(ctx context.Context, config *rest.Config, address net.IP, po
 	if err := awaitAPIServer(ctx, client); err != nil {
 		return err
 	}
-	klog.InfoS("The API server answers")
+	klog.FromContext(ctx).Info("The API server answers")
 	return nil
 }

@@ -155,7 +155,7 @@ func testPools(d *deployment) {
 		wrong := []struct{ name, manifest, reason, text string }{
 			{"overlap-within", pool("overlap-within", "192.0.2.0/28", "192.0.2.8"), v1alpha1.ReasonOverlaps, `"192.0.2.0/28" and "192.0.2.8" overlap`},
 			{"backwards", pool("backwards", "2001:db8::9-2001:db8::1"), v1alpha1.ReasonInvalidAddress, "start of range is after its end"},
-			{"loopback", pool("loopback", "126.255.255.0-127.0.0.9", "192.0.2.102"), v1alpha1.ReasonInvalidAddress, "loopback"},
+			{"loopback", pool("loopback", "126.255.255.0-128.0.0.9", "192.0.2.102"), v1alpha1.ReasonInvalidAddress, "loopback"},
 			{"wrong-exclude", poolWith("wrong-exclude", "exclude: [\"2001:db8::9-2001:db8::1\"]", "192.0.2.100"), v1alpha1.ReasonInvalidAddress, "spec.exclude"},
 			{"wrong-selector", poolWith("wrong-selector", "serviceAllocation: {serviceSelectors: [{matchExpressions: [{key: a, operator: Sometimes}]}]}", "192.0.2.101"), v1alpha1.ReasonInvalidSelector, "serviceSelectors[0]"},
 		}

@@ -77,7 +77,7 @@ type entry struct {
 // readPool never fails. A pool that cannot be used has a problem.
 func readPool(object *v1alpha1.IPAddressPool) *pool {
 	ready := meta.FindStatusCondition(object.Status.Conditions, v1alpha1.ConditionReady)
-	established := ready != nil && ready.Reason == v1alpha1.ReasonValid && ready.ObservedGeneration == object.Generation
+	established := InUse(object) && ready.ObservedGeneration == object.Generation
 	p := &pool{poolSpec: readPoolSpec(object), established: established}
 	p.problem = p.ownProblem
 	return p

@@ -2,7 +2,6 @@ package kube
 
 import (
 	"context"
-	"maps"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -19,7 +18,7 @@ type setter[T any] func(view *plan.View, name types.NamespacedName, object *T)
 type source[T any] struct {
 	informer cache.SharedIndexInformer
 	set      setter[T]
-	// specOnly says that of an object only the spec and the labels matter.
+	// specOnly says that of an object only what concerns plans matters, which is not its status.
 	specOnly bool
 	// ordered says that Views get every state of an object, in the order of the watch, and not only
 	// the last one.
@@ -53,7 +52,7 @@ func (s *source[T]) start(transform cache.TransformFunc) {
 	registration, err := s.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc: func(o any) { s.note(o, false) },
 		UpdateFunc: func(before, o any) {
-			if !s.specOnly || changesSpec(before.(metav1.Object), o.(metav1.Object)) {
+			if !s.specOnly || plan.Concerns(before.(metav1.Object), o.(metav1.Object)) {
 				s.note(o, false)
 			}
 		},
@@ -61,12 +60,6 @@ func (s *source[T]) start(transform cache.TransformFunc) {
 	})
 	utilruntime.Must(err)
 	s.delivered = registration.HasSyncedChecker()
-}
-
-// changesSpec says whether an object has another spec or other labels, or is another one of the
-// same name.
-func changesSpec(before, after metav1.Object) bool {
-	return before.GetUID() != after.GetUID() || before.GetGeneration() != after.GetGeneration() || !maps.Equal(before.GetLabels(), after.GetLabels())
 }
 
 // note tells the Subscriptions that there is an object, that it has changed or that it is gone.

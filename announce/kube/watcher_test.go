@@ -288,7 +288,7 @@ func TestAStatusThatIsWrittenHasNothingPlannedAnew(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			after := object(tt.change)
-			if got := changesSpec(before, after); got != tt.want {
+			if got := plan.Concerns(before, after); got != tt.want {
 				t.Errorf("it changes the spec: %t", got)
 			}
 			inAPI(t, []runtime.Object{before.DeepCopy()}, func(t *testing.T, w *watching) {

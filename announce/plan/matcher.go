@@ -8,14 +8,14 @@ import (
 
 // matcher knows which advertisements of one kind select which pools. Advertisements have the indices of their selections.
 type matcher struct {
-	pools      []*pool // by age
+	pools      []*pool // by precedence
 	selections []*selection
 	byPool     map[*pool][]int
 }
 
 func newMatcher(pools map[string]*pool, selections []*selection) matcher {
 	c := matcher{
-		pools:      slices.SortedFunc(maps.Values(pools), byAge),
+		pools:      slices.SortedFunc(maps.Values(pools), byPrecedence),
 		selections: selections,
 		byPool:     make(map[*pool][]int, len(pools)),
 	}

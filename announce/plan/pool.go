@@ -18,36 +18,43 @@ type pool struct {
 	created int64
 	labels  labels.Set
 	ranges  []loadbalancer.Range
+	// exclude are the addresses that are not handed out.
+	exclude []loadbalancer.Range
+	// inUse says that the allocator has recorded that it uses the pool.
+	inUse bool
 }
 
 // newPool leaves entries out that cannot be read: the pool's condition says what is wrong with them.
 func newPool(p *v1alpha1.IPAddressPool) *pool {
-	out := &pool{name: p.Name, created: p.CreationTimestamp.Unix(), labels: p.Labels}
-	for _, entry := range p.Spec.Addresses {
+	return &pool{
+		name:    p.Name,
+		created: p.CreationTimestamp.Unix(),
+		labels:  p.Labels,
+		ranges:  readRanges(p.Spec.Addresses),
+		exclude: readRanges(p.Spec.Exclude),
+		inUse:   loadbalancer.InUse(p),
+	}
+}
+
+func readRanges(entries []string) (ranges []loadbalancer.Range) {
+	for _, entry := range entries {
 		if r, err := loadbalancer.ParseRange(entry); err == nil {
-			out.ranges = append(out.ranges, r)
+			ranges = append(ranges, r)
 		}
 	}
-	return out
+	return ranges
 }
 
 func (p *pool) equal(o *pool) bool {
-	return p.created == o.created && slices.Equal(p.ranges, o.ranges) && labels.Equals(p.labels, o.labels)
-}
-
-func (p *pool) contains(ip netip.Addr) bool {
-	return slices.ContainsFunc(p.ranges, func(r loadbalancer.Range) bool {
-		return r.From.Compare(ip) <= 0 && ip.Compare(r.To) <= 0
-	})
+	return p.created == o.created && p.inUse == o.inUse && slices.Equal(p.ranges, o.ranges) &&
+		slices.Equal(p.exclude, o.exclude) && labels.Equals(p.labels, o.labels)
 }
 
 // covers says whether all of a prefix belongs to the pool.
 func (p *pool) covers(prefix netip.Prefix) bool {
 	at, last := prefix.Addr(), lastOf(prefix)
 	for {
-		i := slices.IndexFunc(p.ranges, func(r loadbalancer.Range) bool {
-			return r.From.Compare(at) <= 0 && at.Compare(r.To) <= 0
-		})
+		i := slices.IndexFunc(p.ranges, func(r loadbalancer.Range) bool { return r.Contains(at) })
 		if i < 0 {
 			return false
 		}
@@ -68,17 +75,35 @@ func lastOf(prefix netip.Prefix) netip.Addr {
 	return last
 }
 
-// poolOf is the pool that an address comes from: of several that contain it the oldest, as for the allocator. Pools must be
-// sorted by age.
+// poolOf is the pool that an address belongs to; nil if no pool contains it. Pools must be sorted by precedence. One that
+// excludes the address has it only if no other pool contains it.
 func poolOf(pools []*pool, ip netip.Addr) *pool {
+	var excluding *pool
 	for _, p := range pools {
-		if p.contains(ip) {
+		switch {
+		case !anyContains(p.ranges, ip):
+		case !anyContains(p.exclude, ip):
 			return p
+		case excluding == nil:
+			excluding = p
 		}
 	}
-	return nil
+	return excluding
 }
 
-func byAge(a, b *pool) int {
-	return cmp.Or(cmp.Compare(a.created, b.created), cmp.Compare(a.name, b.name))
+func anyContains(ranges []loadbalancer.Range, ip netip.Addr) bool {
+	return slices.ContainsFunc(ranges, func(r loadbalancer.Range) bool { return r.Contains(ip) })
+}
+
+// byPrecedence puts first, of two pools that contain an address, the one that it belongs to. The allocator decides which: of
+// pools that overlap it uses one alone, and says so in their statuses. Until it has, the oldest counts, as it will for the
+// allocator.
+func byPrecedence(a, b *pool) int {
+	inUse := func(p *pool) int {
+		if p.inUse {
+			return 0
+		}
+		return 1
+	}
+	return cmp.Or(cmp.Compare(inUse(a), inUse(b)), cmp.Compare(a.created, b.created), cmp.Compare(a.name, b.name))
 }

@@ -1,12 +1,15 @@
 package plan
 
 import (
+	"maps"
+
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/loadbalancer"
 )
 
 // TransformFor reduces a watched object to what Views and the announcer of a node use. In a large cluster every node holds every
@@ -76,6 +79,15 @@ func transform(object any, own string) (any, error) {
 		m.SetManagedFields(nil)
 	}
 	return object, nil
+}
+
+// Concerns says whether a change of an object of our API concerns plans: one of the spec or the labels does, one of the status
+// does not, but for whether an IPAddressPool is in use. It must not be asked of an Announcer, whose status is what matters.
+func Concerns(before, after metav1.Object) bool {
+	if pool, is := before.(*v1alpha1.IPAddressPool); is && loadbalancer.InUse(pool) != loadbalancer.InUse(after.(*v1alpha1.IPAddressPool)) {
+		return true
+	}
+	return before.GetUID() != after.GetUID() || before.GetGeneration() != after.GetGeneration() || !maps.Equal(before.GetLabels(), after.GetLabels())
 }
 
 // transformConditions keeps what tells whose Service it is.

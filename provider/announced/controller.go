@@ -30,6 +30,7 @@ import (
 	"k8s.io/component-base/metrics"
 	"k8s.io/klog/v2"
 
+	"github.com/clarionlb/clarion/announce/plan"
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	clarioninformers "github.com/clarionlb/clarion/client/informers"
 	"github.com/clarionlb/clarion/client/versioned"
@@ -117,10 +118,9 @@ func byName[T any](set func(name string, object *T)) func(types.NamespacedName, 
 	return func(name types.NamespacedName, object *T) { set(name.Name, object) }
 }
 
-// changesSpec is for objects of which status and annotations do not matter.
+// changesSpec is for objects of our API whose status and annotations are not looked at here.
 func changesSpec[T any](before, after *T) bool {
-	a, b := any(before).(metav1.Object), any(after).(metav1.Object)
-	return a.GetUID() != b.GetUID() || a.GetGeneration() != b.GetGeneration() || !maps.Equal(a.GetLabels(), b.GetLabels())
+	return plan.Concerns(any(before).(metav1.Object), any(after).(metav1.Object))
 }
 
 // nodeConcerns leaves out what a kubelet reports all the time.

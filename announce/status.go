@@ -56,15 +56,15 @@ func (a *Announcer) readyCondition(hasInterface bool) metav1.Condition {
 		Reason:  v1alpha1.ReasonRunning,
 		Message: "The announcer announces what falls to its node." + a.lan.relays.sentence() + a.status.keySentence(),
 	}
-	switch drain := a.planner.Drain(); {
+	switch drain, drained := a.planner.Drain(); {
 	case a.seen.isolated:
 		ready.Status, ready.Reason = metav1.ConditionFalse, v1alpha1.ReasonIsolated
 		ready.Message = "The node reaches no other announcer, API server or router."
 	case !hasInterface:
 		ready.Status, ready.Reason = metav1.ConditionFalse, v1alpha1.ReasonNoInterface
 		ready.Message = "No interface of the node is up and has an address, a default route or its name in an L2Advertisement."
-	case drain != "":
-		ready.Reason, ready.Message = v1alpha1.ReasonDraining, drain+a.status.keySentence()
+	case drained:
+		ready.Reason, ready.Message = v1alpha1.ReasonDraining, drain.Sentence()+a.status.keySentence()
 	case a.status.keyProblem != "":
 		ready.Reason = v1alpha1.ReasonGossipKeyInvalid
 	}

@@ -56,7 +56,7 @@ func TestMetricsTellOfSessionsAndOfThoseThatAreRefused(t *testing.T) {
 	}}, &fakeBFD{statuses: []bfd.Status{
 		{Name: "192.0.2.2", State: bfd.Up, Detection: 300 * time.Millisecond, Sent: 3, Received: 4, Refused: 1},
 	}})
-	m.refuse([]plan.Refusal{{Peer: "secret", Sentence: "there is no Secret clarion-system/tor"}})
+	m.refuse([]plan.Refusal{{Peer: "secret", Reason: plan.InvalidOnNode, Detail: "there is no Secret clarion-system/tor"}})
 	m.watchPaths(map[bgp.SessionKey]bfdPath{
 		{Peer: "leaf"}:   path,
 		{Peer: "sought"}: {}, // it has not been found

@@ -41,7 +41,7 @@ type reporter struct {
 func (r *reporter) planned(plan plan.BGPPlan) {
 	for _, refusal := range plan.Refused {
 		if !slices.Contains(r.refused, refusal) {
-			r.logger.Info("This node has no session for a BGPPeer", "bgpPeer", refusal.Peer, "why", refusal.Sentence)
+			r.logger.Info("This node has no session for a BGPPeer", "bgpPeer", refusal.Peer, "why", refusal.Sentence())
 		}
 	}
 	if plan.Draining != r.draining {
@@ -90,7 +90,7 @@ func (r *reporter) status(peers []bgp.PeerStatus, paths func(bgp.SessionKey) *v1
 		status.Peers = append(status.Peers, sessionStatus(p, paths(p.Key)))
 	}
 	for _, refusal := range r.refused {
-		status.Peers = append(status.Peers, v1alpha1.BGPSession{Name: refusal.Peer, State: v1alpha1.BGPRefused, LastError: refusal.Sentence})
+		status.Peers = append(status.Peers, v1alpha1.BGPSession{Name: refusal.Peer, State: v1alpha1.BGPRefused, LastError: refusal.Sentence()})
 	}
 	slices.SortFunc(status.Peers, func(a, b v1alpha1.BGPSession) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Address, b.Address))

@@ -80,7 +80,7 @@ func TestSessionsThatComeAndGoAreEvents(t *testing.T) {
 func TestAnAnnouncerRecordsItsSessions(t *testing.T) {
 	r := &reporter{}
 	r.bootID = "boot"
-	r.refused = []plan.Refusal{{Peer: "a", Sentence: "there is no Secret"}}
+	r.refused = []plan.Refusal{{Peer: "a", Reason: plan.InvalidOnNode, Detail: "there is no Secret"}}
 	since := time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
 	status := r.status([]bgp.PeerStatus{
 		{Key: gateway("tor", "10.0.0.2"), Address: netip.MustParseAddr("10.0.0.2"), State: bgp.OpenSent, Since: since, Problem: bgp.Problem{Kind: bgp.NoOpen}},

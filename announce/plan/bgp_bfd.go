@@ -2,7 +2,6 @@ package plan
 
 import (
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
@@ -33,7 +32,7 @@ var errEcho = errors.New("spec.echoMode is not supported")
 func newBFDSettings(p *v1alpha1.BFDProfile) (BFDSettings, error) {
 	s := &p.Spec
 	if s.EchoMode {
-		return BFDSettings{Refused: fmt.Sprintf("BFDProfile %s: %v", p.Name, errEcho)}, errEcho
+		return BFDSettings{Refused: unsupportedBFDProfile(p.Name, errEcho)}, errEcho
 	}
 	return BFDSettings{
 		Transmit:   time.Duration(s.TransmitInterval) * time.Millisecond,
@@ -50,7 +49,7 @@ func (v *View) bfdSettings(profile string) BFDSettings {
 	if d, known := v.bfdProfiles[profile]; known {
 		return d
 	}
-	return BFDSettings{Refused: fmt.Sprintf("there is no BFDProfile %s", profile)}
+	return BFDSettings{Refused: noBFDProfile(profile)}
 }
 
 // SetBFDProfile takes a BFDProfile as it is now; nil if it is gone. The error says why it cannot be used.

@@ -15,10 +15,11 @@ import (
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
-// restartTime is how long routers keep the routes of an announcer that restarts: longer than an image takes to be pulled.
+// restartTime is how long peers keep the routes of an announcer that restarts (RFC 4724): longer than an image takes to be
+// pulled.
 const restartTime = 2 * time.Minute
 
-// anyHops is the TTL to routers that are on no network of the node.
+// anyHops is the TTL to peers that are on no network of the node.
 const anyHops = 255
 
 // bgpPeer is a BGPPeer, read.
@@ -28,15 +29,15 @@ type bgpPeer struct {
 	nodes   []labels.Selector
 	// session is all of it that is the same on every node.
 	session bgp.Peer
-	// gateway is the family of the default gateways that are meant; "" if the session says who.
+	// gateway is the family of the default gateways that are meant; "" if the session says which address.
 	gateway corev1.IPFamily
-	// secret has the password, and profile says how BFD is to watch the path; "" for none.
+	// secret has the password, and profile says how BFD is to watch the path: names, "" for none.
 	secret, profile string
 }
 
-func newBGPPeer(p *v1alpha1.BGPPeer) (*bgpPeer, error) {
-	s := &p.Spec
-	out := &bgpPeer{name: p.Name, created: p.CreationTimestamp.Unix(), gateway: s.DefaultGateway, profile: s.BFDProfile}
+func newBGPPeer(object *v1alpha1.BGPPeer) (*bgpPeer, error) {
+	s := &object.Spec
+	out := &bgpPeer{name: object.Name, created: object.CreationTimestamp.Unix(), gateway: s.DefaultGateway, profile: s.BFDProfile}
 	var err error
 	if out.nodes, err = readSelectors("nodeSelectors", s.NodeSelectors); err != nil {
 		return nil, err
@@ -106,52 +107,55 @@ func duration(d *metav1.Duration) time.Duration {
 	return d.Duration
 }
 
-// external says whether the router is of another autonomous system.
-func (r *bgpPeer) external() bool { return r.session.PeerASN != r.session.LocalASN }
+// external says whether the peer is of another autonomous system.
+func (p *bgpPeer) external() bool { return p.session.PeerASN != p.session.LocalASN }
 
-func (r *bgpPeer) selectsNode(l labels.Set) bool { return len(r.nodes) == 0 || anyMatches(r.nodes, l) }
+func (p *bgpPeer) selectsNode(l labels.Set) bool { return len(p.nodes) == 0 || anyMatches(p.nodes, l) }
 
 func olderBGPPeer(a, b *bgpPeer) int {
 	return cmp.Or(cmp.Compare(a.created, b.created), cmp.Compare(a.name, b.name))
 }
 
-// sessions are those of a node with the router, by their keys. If there are none, the sentence says why.
-func (r *bgpPeer) sessions(name string, n *node, gateways []netip.Addr, passwords map[string]string) (map[bgp.SessionKey]bgp.Peer, string) {
-	session := r.session
+// sessions are those of a node with the peer, by their keys. If there are none, the Refusal says why.
+func (p *bgpPeer) sessions(name string, n *node, gateways []netip.Addr, passwords map[string]string) (map[bgp.SessionKey]bgp.Peer, Refusal) {
+	refuse := func(reason RefusalReason, detail string) (map[bgp.SessionKey]bgp.Peer, Refusal) {
+		return nil, Refusal{p.name, reason, detail}
+	}
+	session := p.session
 	if !session.RouterID.IsValid() {
 		session.RouterID = routerID(name, n)
 	}
-	if r.secret != "" {
-		password, found := passwords[r.secret]
+	if p.secret != "" {
+		password, found := passwords[p.secret]
 		switch {
 		case !found:
-			return nil, fmt.Sprintf("there is no Secret %s/%s of type %s", v1alpha1.SystemNamespace, r.secret, corev1.SecretTypeBasicAuth)
+			return refuse(NoSecret, p.secret)
 		case password == "":
-			return nil, fmt.Sprintf("the Secret %s/%s has no %s", v1alpha1.SystemNamespace, r.secret, corev1.BasicAuthPasswordKey)
+			return refuse(NoPassword, p.secret)
 		}
 		session.Password = password
 	}
-	if r.gateway == "" {
+	if p.gateway == "" {
 		if err := session.Validate(); err != nil {
-			return nil, err.Error()
+			return refuse(InvalidOnNode, err.Error())
 		}
-		return map[bgp.SessionKey]bgp.Peer{{Peer: r.name}: session}, ""
+		return map[bgp.SessionKey]bgp.Peer{{Peer: p.name}: session}, Refusal{}
 	}
 	sessions := map[bgp.SessionKey]bgp.Peer{}
 	for _, gateway := range gateways {
-		if gateway.Is4() != (r.gateway == corev1.IPv4Protocol) {
+		if gateway.Is4() != (p.gateway == corev1.IPv4Protocol) {
 			continue
 		}
 		session.Address = gateway
 		if err := session.Validate(); err != nil {
-			return nil, err.Error()
+			return refuse(InvalidOnNode, err.Error())
 		}
-		sessions[bgp.SessionKey{Peer: r.name, Gateway: gateway}] = session
+		sessions[bgp.SessionKey{Peer: p.name, Gateway: gateway}] = session
 	}
 	if len(sessions) == 0 {
-		return nil, fmt.Sprintf("the node has no default route by way of an %s router", r.gateway)
+		return refuse(NoGateway, string(p.gateway))
 	}
-	return sessions, ""
+	return sessions, Refusal{}
 }
 
 // routerID identifies a node: its IPv4 address or, without one, a number made of its name.

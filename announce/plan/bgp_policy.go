@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -12,7 +11,7 @@ import (
 // bgpPolicy is what follows for BGP from the configuration, and depends on no single address or node.
 type bgpPolicy struct {
 	matcher
-	// advertisements and routers, the oldest first. Sets of advertisements have their indices.
+	// advertisements and bgpPeers are the oldest first. Sets of advertisements have their indices.
 	advertisements []*bgpAdvertisement
 	bgpPeers       []*bgpPeer
 	// communities are the communities of the advertisements.
@@ -22,7 +21,7 @@ type bgpPolicy struct {
 }
 
 func newBGPPolicy(v *View) bgpPolicy {
-	f := bgpPolicy{
+	p := bgpPolicy{
 		bgpPeers: slices.SortedFunc(maps.Values(v.bgpPeers), olderBGPPeer),
 		refused:  map[string]string{},
 	}
@@ -31,15 +30,15 @@ func newBGPPolicy(v *View) bgpPolicy {
 	for _, a := range slices.SortedFunc(maps.Values(v.bgpAdvertisements), olderBGPAdvertisement) {
 		said, err := resolveAll(aliases, a.communities)
 		if err != nil {
-			f.refused[a.name] = err.Error()
+			p.refused[a.name] = err.Error()
 			continue
 		}
-		f.advertisements = append(f.advertisements, a)
-		f.communities = append(f.communities, said)
+		p.advertisements = append(p.advertisements, a)
+		p.communities = append(p.communities, said)
 		selections = append(selections, &a.selection)
 	}
-	f.matcher = newMatcher(v.pools, selections)
-	return f
+	p.matcher = newMatcher(v.pools, selections)
+	return p
 }
 
 func resolveAll(aliases map[string]community, texts []string) ([]community, error) {
@@ -54,16 +53,16 @@ func resolveAll(aliases map[string]community, texts []string) ([]community, erro
 	return out, nil
 }
 
-// judge finds the advertisements, sorted, for which a node may announce an address, whether or not it has routers to announce
-// it to. If there are none the reason says why, from the request that came closest.
-func (f *bgpPolicy) judge(name string, n *node, ip netip.Addr, requests []announceRequest) ([]int, Reason) {
+// judge finds the advertisements, sorted, for which a node may announce an address, whether or not it has peers to announce it
+// to. If there are none the reason says why, from the request that came closest.
+func (p *bgpPolicy) judge(name string, n *node, ip netip.Addr, requests []announceRequest) ([]int, Reason) {
 	if n.networkUnavailable {
 		return nil, NetworkUnavailable
 	}
 	var advertisements []int
 	closest := NotSelected
 	for _, r := range requests {
-		a := f.advertisements[r.advertisement]
+		a := p.advertisements[r.advertisement]
 		if !a.selectsNode(n.labels) {
 			continue
 		}
@@ -75,7 +74,7 @@ func (f *bgpPolicy) judge(name string, n *node, ip netip.Addr, requests []announ
 				continue
 			}
 		}
-		if !poolOf(f.pools, ip).covers(a.prefix(ip)) {
+		if !poolOf(p.pools, ip).covers(a.prefix(ip)) {
 			closest = BeyondPool
 			continue
 		}
@@ -89,23 +88,23 @@ func (f *bgpPolicy) judge(name string, n *node, ip netip.Addr, requests []announ
 }
 
 // peers are the names of the BGPPeers that a node is to announce an address to, sorted.
-func (f *bgpPolicy) peers(n *node, advertisements []int) []string {
+func (p *bgpPolicy) peers(n *node, advertisements []int) []string {
 	var names []string
-	for _, r := range f.bgpPeers {
-		if r.selectsNode(n.labels) && slices.ContainsFunc(advertisements, func(i int) bool { return f.advertisements[i].selectsPeer(r.name) }) {
-			names = append(names, r.name)
+	for _, peer := range p.bgpPeers {
+		if peer.selectsNode(n.labels) && slices.ContainsFunc(advertisements, func(i int) bool { return p.advertisements[i].selectsPeer(peer.name) }) {
+			names = append(names, peer.name)
 		}
 	}
 	slices.Sort(names)
 	return names
 }
 
-// attributes merges those of advertisements, which are sorted and so the oldest first, for one router.
-func (f *bgpPolicy) attributes(advertisements []int, external bool) bgp.Attributes {
+// attributes merges those of advertisements, which are sorted and so the oldest first, for one peer.
+func (p *bgpPolicy) attributes(advertisements []int, external bool) bgp.Attributes {
 	var out bgp.Attributes
 	var prepend *uint8
 	for _, i := range advertisements {
-		a := f.advertisements[i]
+		a := p.advertisements[i]
 		if out.LocalPref == nil && !external {
 			out.LocalPref = a.localPref
 		}
@@ -115,7 +114,7 @@ func (f *bgpPolicy) attributes(advertisements []int, external bool) bgp.Attribut
 		if prepend == nil && external {
 			prepend = a.prepend
 		}
-		for _, c := range f.communities[i] {
+		for _, c := range p.communities[i] {
 			if c.large {
 				out.LargeCommunities = append(out.LargeCommunities, c.wide)
 			} else {
@@ -130,77 +129,3 @@ func (f *bgpPolicy) attributes(advertisements []int, external bool) bgp.Attribut
 	out.LargeCommunities = slices.Compact(out.LargeCommunities)
 	return out
 }
-
-// contradictions are what two advertisements of one prefix to one router say differently, as a sentence for the younger one,
-// by its name. Whose endpoints are where does not count: what contradicts does so sooner or later.
-func (f *bgpPolicy) contradictions(v *View) map[string]string {
-	found := map[string]string{}
-	if !slices.ContainsFunc(f.advertisements, func(a *bgpAdvertisement) bool {
-		return slices.ContainsFunc(f.advertisements, func(b *bgpAdvertisement) bool { return disagreement(a, b) != "" })
-	}) {
-		return found
-	}
-	prefixes := map[netip.Prefix][]int{}
-	for ip, services := range v.byAddress {
-		pool := poolOf(f.pools, ip)
-		if pool == nil {
-			continue
-		}
-		for _, i := range f.byPool[pool] {
-			a := f.advertisements[i]
-			if slices.ContainsFunc(services, func(s *service) bool { return a.selectsService(s.labels) }) {
-				if p := a.prefix(ip); !slices.Contains(prefixes[p], i) {
-					prefixes[p] = append(prefixes[p], i)
-				}
-			}
-		}
-	}
-	type pair struct{ older, younger int }
-	looked := map[pair]bool{}
-	for _, prefix := range slices.SortedFunc(maps.Keys(prefixes), netip.Prefix.Compare) {
-		advertisements := prefixes[prefix]
-		slices.Sort(advertisements)
-		for k, younger := range advertisements {
-			for _, older := range advertisements[:k] {
-				a, b := f.advertisements[older], f.advertisements[younger]
-				if p := (pair{older, younger}); !looked[p] {
-					looked[p] = true
-					if what := disagreement(a, b); what != "" && found[b.name] == "" && f.shareAPeer(v, a, b) {
-						found[b.name] = fmt.Sprintf("%s is announced with the %s of BGPAdvertisement %s, which is older", prefix, what, a.name)
-					}
-				}
-			}
-		}
-	}
-	return found
-}
-
-// shareAPeer says whether there is a node that announces to one router for both.
-func (f *bgpPolicy) shareAPeer(v *View, a, b *bgpAdvertisement) bool {
-	for _, n := range v.nodes {
-		if !a.selectsNode(n.labels) || !b.selectsNode(n.labels) {
-			continue
-		}
-		if slices.ContainsFunc(f.bgpPeers, func(r *bgpPeer) bool {
-			return r.selectsNode(n.labels) && a.selectsPeer(r.name) && b.selectsPeer(r.name)
-		}) {
-			return true
-		}
-	}
-	return false
-}
-
-// disagreement names the first attribute that both set, differently; "" if there is none.
-func disagreement(a, b *bgpAdvertisement) string {
-	switch {
-	case differ(a.localPref, b.localPref):
-		return "localPref"
-	case differ(a.med, b.med):
-		return "med"
-	case differ(a.prepend, b.prepend):
-		return "prependAS"
-	}
-	return ""
-}
-
-func differ[T comparable](a, b *T) bool { return a != nil && b != nil && *a != *b }

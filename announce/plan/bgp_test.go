@@ -95,7 +95,7 @@ func (p BGPPlan) says() string {
 		}
 	}
 	for _, refusal := range p.Refused {
-		lines = append(lines, refusal.Peer+": "+refusal.Sentence)
+		lines = append(lines, refusal.Peer+": "+refusal.Sentence())
 	}
 	return strings.Join(lines, "\n")
 }
@@ -337,9 +337,14 @@ func TestContradictionsAreSaidOfTheYounger(t *testing.T) {
 	r.advertise("elsewhere", v1alpha1.BGPAdvertisementSpec{LocalPref: new(int64(3)), Peers: []string{"other"}})
 	r.advertise("wider", v1alpha1.BGPAdvertisementSpec{LocalPref: new(int64(4)), AggregationLength: new(int32(24))})
 	r.plan()
-	want := map[string]string{"a-second": "192.168.10.1/32 is announced with the localPref of BGPAdvertisement b-first, which is older"}
-	if got := r.planner.Contradictions(); !maps.Equal(got, want) {
+	got := r.planner.Contradictions()
+	want := map[string]Contradiction{"a-second": {netip.MustParsePrefix("192.168.10.1/32"), "localPref", "b-first"}}
+	if !maps.Equal(got, want) {
 		t.Errorf("contradictions %v, want %v", got, want)
+	}
+	const sentence = "192.168.10.1/32 is announced with the localPref of BGPAdvertisement b-first, which is older"
+	if got := got["a-second"].Sentence(); got != sentence {
+		t.Errorf("got %q, want %q", got, sentence)
 	}
 }
 

@@ -77,6 +77,3 @@ func (p *BGPPlanner) judgeAll(ip netip.Addr, requests []announceRequest) (verdic
 
 // RefusedAdvertisements are the BGPAdvertisements that are not honoured as of the last plan, and why, by name.
 func (p *BGPPlanner) RefusedAdvertisements() map[string]string { return p.bgpPolicy.refused }
-
-// Contradictions are the BGPAdvertisements of which something does not hold because an older one says otherwise, and what.
-func (p *BGPPlanner) Contradictions() map[string]string { return p.contradictions(p.view) }

@@ -9,259 +9,74 @@ import (
 	"github.com/clarionlb/clarion/announce/election"
 )
 
-// Layer2Planner decides what one node announces, from a View, the live members and the node's interfaces. A change of a Service
-// or an EndpointSlice costs the planning of its addresses; one of members, nodes, interfaces or configuration that of all.
-// A Planner is not safe for concurrent use.
+// Layer2Planner decides what one node announces on layer 2, from a View, the live members and the node's interfaces. A change
+// of a Service or an EndpointSlice costs the planning of its addresses; one of members, nodes, interfaces or configuration
+// that of all.
+//
+// The electorate is derived from these. What else a plan goes by is remembered, by the owners below. A Layer2Planner is not
+// safe for concurrent use.
 type Layer2Planner struct {
-	view   *View
-	node   string
-	live   liveSet
-	states map[string]MemberState
-	// proxyUntil has until when members that paused are still helped out, now that the gossip sees them again.
-	proxyUntil map[string]time.Time
-	warmingUp  bool
-	interfaces []Interface
-	stale      bool
-	// revisit are addresses to look at although nothing in the view has changed; reenter those for which the election changes.
-	revisit, toReenter map[netip.Addr]struct{}
-
-	candidates
-	round *election.Round
-
-	owned     map[netip.Addr]*ownership
-	announced map[netip.Addr][]string
-	conflicts map[netip.Addr]*Conflict
-	takeovers map[netip.Addr]takeover
-	relays    map[netip.Addr]Relay
-	// quiesce and kept are addresses of which this plan finds that another node has announced them: it is to have them, or was and
-	// is not any more.
-	quiesce, reannounce []netip.Addr
-	// ownerOf has who owns the addresses that are here or were, and unnoticed until when some may not have noticed a change.
-	ownerOf   map[netip.Addr]string
-	unnoticed map[netip.Addr]time.Time
-	// away has since when announcers are out of sight; planned is when the last plan was made.
-	away    map[string]time.Time
-	planned time.Time
-	// rebalanced is the last request for rebalancing that was met.
-	rebalanced string
+	electorate
+	pending pending
 	// resumed says that what the node has recorded of itself before was taken up.
 	resumed bool
-	changed bool
+
+	live      liveSet
+	absences  absences
+	claims    claims
+	takeovers takeovers
+	conflicts conflicts
+	proxies   proxies
+	relays    relays
 }
 
-// NewLayer2Planner returns a Planner for a node that sees no member, not even itself, and has no interface.
+// NewLayer2Planner returns a planner for a node that sees no member, not even itself, and has no interface.
 func NewLayer2Planner(view *View, node string) *Layer2Planner {
 	return &Layer2Planner{
-		view:       view,
-		node:       node,
-		stale:      true,
-		proxyUntil: map[string]time.Time{},
-		revisit:    map[netip.Addr]struct{}{},
-		toReenter:  map[netip.Addr]struct{}{},
-		owned:      map[netip.Addr]*ownership{},
-		announced:  map[netip.Addr][]string{},
-		conflicts:  map[netip.Addr]*Conflict{},
-		takeovers:  map[netip.Addr]takeover{},
-		relays:     map[netip.Addr]Relay{},
-		ownerOf:    map[netip.Addr]string{},
-		unnoticed:  map[netip.Addr]time.Time{},
-		away:       map[string]time.Time{},
+		electorate: electorate{view: view, node: node},
+		pending:    pending{all: true},
+		absences:   absences{since: map[string]time.Time{}},
+		claims:     claims{owned: map[netip.Addr]*ownership{}, announced: map[netip.Addr][]string{}},
+		takeovers:  takeovers{},
+		conflicts:  conflicts{},
+		proxies:    proxies{until: map[string]time.Time{}},
+		relays: relays{
+			to:        map[netip.Addr]Relay{},
+			ownerOf:   map[netip.Addr]string{},
+			unnoticed: map[netip.Addr]time.Time{},
+		},
 	}
 }
 
-// MemberState is what is known of a member that the gossip does not see.
-type MemberState int
-
-const (
-	// Dead : its node is dead, or its announcer has been away for so long that others take over.
-	Dead MemberState = iota
-	// Suspect : not known yet. It keeps what it has until its Node is not ready.
-	Suspect
-	// AnnouncerDown : its node is there, but its announcer is not. It keeps what it has; another node answers in its place.
-	AnnouncerDown
-	// GossipBlocked : its announcer answers for its addresses; the gossip is blocked.
-	GossipBlocked
-)
-
-// String is for the log.
-func (a MemberState) String() string {
-	return [...]string{"Gone", "Unknown", "Paused", "Unseen"}[a]
+// pending is what the next plan is to decide anew although nothing in the view has changed.
+type pending struct {
+	all bool
+	// reenter are the addresses for which the election may decide otherwise now, and revisit those for which only the node may.
+	reenter, revisit addressSet
 }
 
-// SetAlive takes the names of the members that the gossip sees, sorted, the planner's own among them.
-func (p *Layer2Planner) SetAlive(names []string) {
-	p.stale = p.live.update(names) || p.stale
-}
+// addressSet is a set of addresses. The zero value is empty.
+type addressSet map[netip.Addr]struct{}
 
-// SetMemberStates takes what is known of the members that the gossip does not see. Those that are not mentioned are Gone.
-func (p *Layer2Planner) SetMemberStates(absent map[string]MemberState) {
-	p.stale = p.stale || !maps.Equal(p.states, absent)
-	p.states = absent
-}
-
-// SetWarmingUp says whether the node has begun to take part so recently that others, which begin at the same time, may not have
-// been met: it then leaves addresses alone that nobody has claimed.
-func (p *Layer2Planner) SetWarmingUp(novice bool) {
-	p.stale = p.stale || p.warmingUp != novice
-	p.warmingUp = novice
-}
-
-// SetInterfaces takes the node's interfaces that are up, sorted by name.
-func (p *Layer2Planner) SetInterfaces(interfaces []Interface) {
-	p.stale = p.stale || !slices.EqualFunc(p.interfaces, interfaces, Interface.Equal)
-	p.interfaces = interfaces
-}
-
-// MoveReason says why an address came to a node or left it.
-type MoveReason string
-
-const (
-	// MoveNew : the address had no owner before.
-	MoveNew MoveReason = "New"
-	// MoveIncumbentDown : the former owner is dead.
-	MoveIncumbentDown MoveReason = "IncumbentDown"
-	// MoveIncumbentIneligible : the former owner may no longer announce the address, or should not, because it is drained.
-	MoveIncumbentIneligible MoveReason = "IncumbentIneligible"
-	// MoveHandedOver : the former owner has handed the address over.
-	MoveHandedOver MoveReason = "HandedOver"
-	// MoveResumed : a restarted announcer goes on with an address that it had.
-	MoveResumed MoveReason = "Resumed"
-	// MoveSuperseded : another node owns the address.
-	MoveSuperseded MoveReason = "Superseded"
-	// MoveWithdrawn : no node may announce the address now.
-	MoveWithdrawn MoveReason = "Withdrawn"
-)
-
-// Move is an address that comes to the planner's node or leaves it.
-type Move struct {
-	Address  netip.Addr
-	From, To string
-	Reason   MoveReason
-	// Interfaces on which a gained address is announced.
-	Interfaces []string
-	// Verdict is why this node does not announce an address that left it.
-	Verdict Reason
-}
-
-// Layer2Plan is what the planner's node is to do. Its maps must not be modified, and are valid until the next plan.
-type Layer2Plan struct {
-	// Layer2 are the addresses to answer for and on which interfaces: all of them.
-	Layer2 map[netip.Addr][]string
-	// Proxied are the addresses to answer for in the place of another node: all of them.
-	Proxied map[netip.Addr]Proxy
-	// Relays are the addresses that were on other nodes, with where to relay what belongs to connections that began there: all
-	// of them.
-	Relays map[netip.Addr]Relay
-	// Probes are the addresses of which to find out, on which interfaces, whether a stranger has them: all of them. Report
-	// tells the planner.
-	Probes map[netip.Addr][]string
-	// Changed says whether Layer2 or the Planner's Status may be other than after the last plan.
-	Changed bool
-	// Reannounce are addresses of Layer2 that another node has claimed, and so announced, while this one had them, which it
-	// keeps nevertheless: the network must hear from this one again.
-	Reannounce []netip.Addr
-	// Quiesce are addresses of Layer2 that another node has announced since the last plan, and is to have: this one only answers
-	// for them for a moment.
-	Quiesce []netip.Addr
-	// Moves since the last plan, by address.
-	Moves []Move
-	// Takeovers are those among the Moves of which to tell the other nodes.
-	Takeovers []Takeover
-	// GossipBlocked are the members that are alive although the gossip does not see them, sorted.
-	GossipBlocked []string
-	// Wake is when to plan again even if nothing changes; zero: never.
-	Wake time.Time
-}
-
-// Relay is where to send on, inside the node's network, what is sent to an address and belongs to connections that began elsewhere.
-type Relay struct {
-	// To is an address of the other node, which is reached by way of Interface.
-	To        netip.Addr
-	Interface string
-}
-
-// Proxy is what is needed to answer in the place of another node.
-type Proxy struct {
-	Interfaces []string
-	// MAC is the hardware address of the other node, as text.
-	MAC string
-}
-
-// Plan decides anew where something has changed. Claims that are made with it carry the time now.
-func (p *Layer2Planner) Plan(now time.Time) Layer2Plan {
-	dirty, all := p.view.changes()
-	touched := dirty
-	contested := map[netip.Addr]bool{}
-	for ip := range dirty {
-		contested[ip] = p.announcedByAnother(ip)
+func (s *addressSet) add(ip netip.Addr) {
+	if *s == nil {
+		*s = addressSet{}
 	}
-	p.resume(now)
-	expiry := Earlier(Earlier(p.expireTakeovers(now), p.expireAway(now)), p.expireUnnoticed(now))
-	all = all || p.stale
-	p.changed = all
-	if all {
-		p.stale = false
-		p.rebuild()
-		p.updateAway(now)
-		for ip := range p.owned {
-			touched[ip] = struct{}{}
-		}
-		for ip := range p.view.byAddress {
-			p.reenter(ip)
-		}
-	} else {
-		for ip := range dirty {
-			p.reenter(ip)
-		}
-		for ip := range p.toReenter {
-			p.reenter(ip)
-		}
-	}
-	clear(p.toReenter)
-	maps.Copy(touched, p.revisit)
-	for ip, o := range p.owned {
-		if o.tentative != nil && !now.Before(o.tentative.until) || !o.until.IsZero() && !now.Before(o.until) {
-			touched[ip] = struct{}{}
-		}
-	}
-	clear(p.revisit)
-	for _, ip := range p.round.Decide() {
-		if p.round.Decision(ip).Owner == p.node || p.owned[ip] != nil || p.view.withPrevious[ip] > 0 {
-			touched[ip] = struct{}{}
-		}
-	}
-	p.rebalance()
-
-	plan := Layer2Plan{Layer2: p.announced, GossipBlocked: p.gossipBlocked(), Wake: expiry}
-	for _, ip := range slices.SortedFunc(maps.Keys(touched), netip.Addr.Compare) {
-		if move, moved := p.reconcile(ip, now); moved {
-			plan.Moves = append(plan.Moves, move)
-			if t, is := p.takeoverOf(move, now); is {
-				plan.Takeovers = append(plan.Takeovers, t)
-				plan.Wake = Earlier(plan.Wake, p.takeovers[ip].until)
-			}
-		} else if _, kept := p.announced[ip]; kept && contested[ip] && p.round.Decision(ip).Owner == p.node {
-			plan.Reannounce = append(plan.Reannounce, ip)
-		}
-	}
-	for _, o := range p.owned {
-		plan.Wake = Earlier(plan.Wake, o.until)
-	}
-	plan.Wake = Earlier(plan.Wake, p.proxy(&plan, now))
-	plan.Wake = Earlier(plan.Wake, p.probes(&plan, now))
-	plan.Changed = p.changed
-	if all {
-		p.rebuildRelays(now)
-	} else {
-		for ip := range touched {
-			p.updateRelay(ip, now)
-		}
-	}
-	plan.Relays = p.relays
-	plan.Quiesce, plan.Reannounce = p.quiesce, append(plan.Reannounce, p.reannounce...)
-	p.quiesce, p.reannounce = nil, nil
-	return plan
+	(*s)[ip] = struct{}{}
 }
+
+// step is one plan in the making: what those go by who have a part in it, and the plan that they add to.
+type step struct {
+	*electorate
+	live      *liveSet
+	absences  *absences
+	takeovers takeovers
+	now       time.Time
+	plan      *Layer2Plan
+}
+
+// wake has the next plan made no later than at a time; zero: whenever.
+func (s *step) wake(at time.Time) { s.plan.Wake = Earlier(s.plan.Wake, at) }
 
 // Earlier of two times, of which the zero one is never.
 func Earlier(a, b time.Time) time.Time {
@@ -271,38 +86,182 @@ func Earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// rebuild derives everything that does not depend on a single address.
-func (p *Layer2Planner) rebuild() {
-	ready := func(name string) bool {
-		n := p.view.nodes[name]
-		return n != nil && !n.notReady
-	}
-	alive := slices.Clone(p.live.alive(ready))
-	for name, absence := range p.states {
-		if absence == GossipBlocked || absence == AnnouncerDown || absence == Suspect && ready(name) {
-			alive = append(alive, name)
-		}
-	}
-	slices.Sort(alive)
-	p.candidates = newCandidates(p.view, slices.Compact(alive))
-	for name, absence := range p.states {
-		if i, known := slices.BinarySearch(p.alive, name); known && (absence == AnnouncerDown || absence == Suspect) {
-			p.keepOnly.Add(i)
-		}
-	}
-	p.round = election.NewRound(p.alive)
+// SetAlive takes the names of the members that the gossip sees, sorted, the planner's own among them.
+func (p *Layer2Planner) SetAlive(names []string) {
+	p.pending.all = p.live.setInGossip(names) || p.pending.all
 }
 
-// gossipBlocked are the members that are alive out of the gossip's sight, sorted.
-func (p *Layer2Planner) gossipBlocked() []string {
-	names := p.live.gossipBlocked()
-	for name, absence := range p.states {
-		if absence == GossipBlocked {
-			names = append(names, name)
+// SetMemberStates takes what is known of the members that the gossip does not see. Those that are not mentioned are Dead.
+func (p *Layer2Planner) SetMemberStates(states map[string]MemberState) {
+	p.pending.all = p.live.setStates(states) || p.pending.all
+}
+
+// SetWarmingUp says whether the node has begun to take part so recently that others, which begin at the same time, may not
+// have been met: it then leaves addresses alone that nobody has claimed.
+func (p *Layer2Planner) SetWarmingUp(warmingUp bool) {
+	p.pending.all = p.pending.all || p.live.warmingUp != warmingUp
+	p.live.warmingUp = warmingUp
+}
+
+// SetInterfaces takes the node's interfaces that are up, sorted by name.
+func (p *Layer2Planner) SetInterfaces(interfaces []Interface) {
+	p.pending.all = p.pending.all || !slices.EqualFunc(p.interfaces, interfaces, Interface.Equal)
+	p.interfaces = interfaces
+}
+
+// ObserveTakeovers takes note of what another node has taken over.
+func (p *Layer2Planner) ObserveTakeovers(node string, takeovers []Takeover, now time.Time) {
+	for _, t := range takeovers {
+		p.noteTakeover(t.Address, takeover{node, t.Epoch, now.Add(recordTimeout)})
+	}
+}
+
+func (p *Layer2Planner) noteTakeover(ip netip.Addr, t takeover) {
+	if p.takeovers.note(ip, t) {
+		p.pending.reenter.add(ip)
+	}
+}
+
+// ObserveAnnouncement takes note that another node has announced an address: if that node is to have it, this one need not
+// wait any longer.
+func (p *Layer2Planner) ObserveAnnouncement(ip netip.Addr, node string, now time.Time) {
+	if p.claims.hear(ip, node, now) {
+		p.pending.revisit.add(ip)
+	}
+}
+
+// ReportProbe tells what came of a probe: the host that has the address, or the zero ConflictingHost if nobody answered. It
+// returns the conflict, and whether that is news.
+func (p *Layer2Planner) ReportProbe(ip netip.Addr, host ConflictingHost, now time.Time) (c Conflict, news bool) {
+	p.pending.revisit.add(ip)
+	if host != (ConflictingHost{}) {
+		c, news = p.conflicts.note(ip, host, false, now)
+		p.pending.all = p.pending.all || news
+		return c, news
+	}
+	p.pending.all = p.conflicts.resolve(ip) || p.pending.all
+	p.claims.clear(ip)
+	return Conflict{}, false
+}
+
+// ObserveConflict takes note of a host that answers for an address which the node announces. It returns the conflict, and
+// whether that is news.
+func (p *Layer2Planner) ObserveConflict(ip netip.Addr, host ConflictingHost, now time.Time) (c Conflict, news bool) {
+	if _, announced := p.claims.announced[ip]; !announced {
+		return Conflict{}, false
+	}
+	c, news = p.conflicts.note(ip, host, true, now)
+	p.pending.all = p.pending.all || news
+	return c, news
+}
+
+// Plan decides anew where something has changed. Claims that are made with it carry the time now.
+func (p *Layer2Planner) Plan(now time.Time) Layer2Plan {
+	plan := &Layer2Plan{Layer2: p.claims.announced, Proxied: map[netip.Addr]Proxy{}, Probes: map[netip.Addr][]string{}}
+	s := &step{&p.electorate, &p.live, &p.absences, p.takeovers, now, plan}
+	dirty, all := p.view.changes()
+	contested := p.contested(dirty)
+	p.resume(now)
+	p.expire(s)
+	work := p.pending
+	p.pending = pending{}
+	all = all || work.all
+	plan.Changed = all
+
+	touched := p.elect(s, dirty, work, all)
+	p.claims.rebalance(s)
+	for _, ip := range slices.SortedFunc(maps.Keys(touched), netip.Addr.Compare) {
+		p.reconcile(s, ip, contested[ip])
+	}
+	for _, o := range p.claims.owned {
+		s.wake(o.until)
+	}
+	p.proxies.plan(s)
+	p.conflicts.plan(s, &p.claims)
+	p.relays.plan(s, &p.claims, touched, all)
+	plan.GossipBlocked = p.live.gossipBlocked()
+	return *plan
+}
+
+// contested returns those addresses of the node that another node has announced, by the claims that are recorded. Who has made
+// a better claim had seen this node's, and so is alive even if the gossip does not see it.
+func (p *Layer2Planner) contested(dirty map[netip.Addr]struct{}) map[netip.Addr]bool {
+	contested := map[netip.Addr]bool{}
+	for ip := range dirty {
+		o := p.claims.owned[ip]
+		if o == nil {
+			continue
+		}
+		for _, c := range p.view.claims[ip] {
+			if c.Node == p.node || c.Epoch < o.Epoch {
+				continue
+			}
+			contested[ip] = contested[ip] || !c.Tentative
+			if c.Epoch > o.Epoch && p.live.markAlive(c.Node, o.made) {
+				p.pending.all = true
+			}
 		}
 	}
-	slices.Sort(names)
-	return slices.Compact(names)
+	return contested
+}
+
+// resume takes up, once, what the node has recorded of itself before its announcer was started.
+func (p *Layer2Planner) resume(now time.Time) {
+	own := p.view.announcers[p.node]
+	if p.resumed || own == nil {
+		return
+	}
+	p.resumed = true
+	p.claims.rebalanced = own.rebalanced
+	p.conflicts.resume(own.conflicts, now)
+}
+
+// expire ends what has been remembered for long enough.
+func (p *Layer2Planner) expire(s *step) {
+	expired, wake := p.takeovers.expire(s.now)
+	s.wake(wake)
+	for _, ip := range expired {
+		p.pending.reenter.add(ip)
+	}
+	noticed, wake := p.relays.expire(s.now)
+	s.wake(wake)
+	for _, ip := range noticed {
+		p.pending.revisit.add(ip)
+	}
+	lost, wake := p.absences.expire(s.now)
+	s.wake(wake)
+	p.pending.all = p.pending.all || lost
+}
+
+// elect has the election decide anew where something has changed, and returns the addresses to reconcile.
+func (p *Layer2Planner) elect(s *step, dirty map[netip.Addr]struct{}, work pending, all bool) map[netip.Addr]struct{} {
+	if all {
+		p.rebuild(&p.live)
+		p.absences.update(p.view.announcers, p.alive, s.now)
+		for ip := range p.view.byAddress {
+			p.reenter(ip)
+		}
+	} else {
+		for ip := range dirty {
+			p.reenter(ip)
+		}
+		for ip := range work.reenter {
+			p.reenter(ip)
+		}
+	}
+	touched := dirty
+	maps.Copy(touched, work.revisit)
+	for ip, o := range p.claims.owned {
+		if all || o.due(s.now) {
+			touched[ip] = struct{}{}
+		}
+	}
+	for _, ip := range p.round.Decide() {
+		if p.round.Decision(ip).Owner == p.node || p.claims.owned[ip] != nil || p.view.withPrevious[ip] > 0 {
+			touched[ip] = struct{}{}
+		}
+	}
+	return touched
 }
 
 // reenter puts an address into the election as it is now, or takes it out.
@@ -312,50 +271,27 @@ func (p *Layer2Planner) reenter(ip netip.Addr) {
 		p.round.Remove(ip)
 		return
 	}
-	address := election.Address{
-		Created:    services[0].created,
-		Group:      p.view.group(ip),
-		Claims:     p.view.electionClaims(ip),
-		Eligible:   election.NewSet(len(p.alive)),
-		LastResort: p.lastResort,
-	}
-	requests, _ := p.requests(ip)
-	for _, r := range requests {
-		candidates := p.candidatesFor(r, ip)
-		if r.on == nil {
-			address.Eligible.AddAll(candidates)
-			continue
-		}
-		for _, name := range r.on {
-			if i, alive := slices.BinarySearch(p.alive, name); alive && candidates.Has(i) {
-				address.Eligible.Add(i)
-			}
-		}
-	}
-	best, _ := election.Best(address.Claims)
-	address.Taken = p.takenOverBy(ip, best)
-	p.keepOnly.All(func(i int) {
-		if name := p.alive[i]; name != best.Node && name != address.Taken {
-			address.Eligible.Remove(i)
-		}
-	})
-	address.Weights = p.weightsFor(requests)
-	p.round.Set(ip, address)
+	recorded := p.view.electionClaims(ip)
+	best, _ := election.Best(recorded)
+	p.enter(ip, services, recorded, best.Node, p.takeovers.holder(ip, best, &p.live))
 }
 
-// candidatesFor are the nodes that can announce an address for a request, wherever its endpoints are. Everybody goes by what
-// nodes have recorded; only this node knows what it has lost since.
-func (p *Layer2Planner) candidatesFor(r announceRequest, ip netip.Addr) election.Set {
-	set := p.reaches[r.advertisement].at(ip)
-	if i, alive := slices.BinarySearch(p.alive, p.node); alive && set.Has(i) && !p.advertisements[r.advertisement].covers(ip, p.interfaces) {
-		set.Remove(i)
+// reconcile has the node do about an address what the election says, and adds to the plan what comes of it.
+func (p *Layer2Planner) reconcile(s *step, ip netip.Addr, contested bool) {
+	move, moved := p.claims.reconcile(s, ip)
+	if !moved {
+		_, announced := p.claims.announced[ip]
+		if contested && announced && p.round.Decision(ip).Owner == p.node {
+			s.plan.Reannounce = append(s.plan.Reannounce, ip)
+		}
+		return
 	}
-	return set
-}
-
-// requests collects who wants an address announced. If nobody does, the reason says why, from the Service that came closest.
-func (p *Layer2Planner) requests(ip netip.Addr) ([]announceRequest, Reason) {
-	return p.candidates.requests(ip, p.view.byAddress[ip])
+	s.plan.Moves = append(s.plan.Moves, move)
+	if o := p.claims.owned[ip]; move.takesOver() && s.recorded(ip, o.Epoch).Node == "" {
+		p.noteTakeover(ip, takeover{p.node, o.Epoch, s.now.Add(recordTimeout)})
+		s.plan.Takeovers = append(s.plan.Takeovers, Takeover{ip, o.Epoch})
+		s.wake(p.takeovers[ip].until)
+	}
 }
 
 // PossibleInterfaces is on which interfaces of the node an address might be announced; none if no Service has it.
@@ -365,21 +301,4 @@ func (p *Layer2Planner) PossibleInterfaces(ip netip.Addr) (names []string) {
 		names = append(names, p.advertisements[r.advertisement].interfacesFor(ip, p.interfaces)...)
 	}
 	return names
-}
-
-// interfacesFor are the node's interfaces on which an address is to be announced: those of all requests that it meets.
-func (p *Layer2Planner) interfacesFor(ip netip.Addr) []string {
-	own, found := p.member(p.node)
-	if !found {
-		return nil
-	}
-	requests, _ := p.requests(ip)
-	var names []string
-	for _, r := range requests {
-		if p.judge(own, ip, []announceRequest{r}) == "" {
-			names = append(names, p.advertisements[r.advertisement].interfacesFor(ip, p.interfaces)...)
-		}
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
 }

@@ -1,7 +1,9 @@
 package plan
 
 import (
+	"maps"
 	"net/netip"
+	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -10,23 +12,12 @@ import (
 )
 
 const (
-	// conflictRetry is how long an address that a stranger had is left alone before it is tried again.
+	// conflictRetry is how long an address that a conflicting host has is left alone before it is probed again.
 	conflictRetry = time.Minute
-	// conflictExpiry is how long a stranger that was heard beside this node's own announcements is reported after it was
-	// last heard.
+	// conflictExpiry is how long a conflicting host that was heard beside this node's own announcements is reported after it
+	// was last heard.
 	conflictExpiry = 5 * time.Minute
 )
-
-// Conflict is an address for which a stranger answers.
-type Conflict struct {
-	Address netip.Addr
-	ConflictingHost
-	Since time.Time
-	// InUse says that the address was in use when the stranger was heard: it is announced nevertheless.
-	InUse bool
-	// next is when to ask again, or to forget a stranger that was heard beside this node.
-	next time.Time
-}
 
 // ConflictingHost is a host that answers for an address and is none of the announcers.
 type ConflictingHost struct {
@@ -34,9 +25,83 @@ type ConflictingHost struct {
 	MAC       string
 }
 
-func readConflict(c v1alpha1.Layer2Conflict) (Conflict, bool) {
-	ip, err := netip.ParseAddr(c.IP)
-	return Conflict{Address: ip, ConflictingHost: ConflictingHost{c.Interface, c.MAC}, Since: c.Since.Time, InUse: c.InUse}, err == nil
+// Conflict is an address for which a conflicting host answers (RFC 5227, section 2.4).
+type Conflict struct {
+	Address netip.Addr
+	ConflictingHost
+	Since time.Time
+	// InUse says that the node announced the address when the host was heard, and goes on to do so.
+	InUse bool
+	// next is when to probe again or, if InUse, to forget the host.
+	next time.Time
+}
+
+// conflicts are those that the node knows of, by address. They outlive the node's claims: what made the allocator give the
+// Service another address must stay known.
+type conflicts map[netip.Addr]*Conflict
+
+// resume takes up conflicts that the node has recorded.
+func (c conflicts) resume(recorded []Conflict, now time.Time) {
+	for _, conflict := range recorded {
+		conflict.next = now
+		c[conflict.Address] = &conflict
+	}
+}
+
+// note takes note of a host that answers for an address. It returns the conflict, and whether that is news.
+func (c conflicts) note(ip netip.Addr, host ConflictingHost, inUse bool, now time.Time) (_ Conflict, news bool) {
+	known := c[ip]
+	if known == nil || known.ConflictingHost != host || known.InUse != inUse {
+		known, news = &Conflict{Address: ip, ConflictingHost: host, Since: now, InUse: inUse}, true
+		c[ip] = known
+	}
+	known.next = now.Add(conflictRetry)
+	if inUse {
+		known.next = now.Add(conflictExpiry)
+	}
+	return *known, news
+}
+
+// resolve forgets the host that kept the node from announcing an address: it does not answer any more. It returns whether
+// there was one.
+func (c conflicts) resolve(ip netip.Addr) bool {
+	if known := c[ip]; known == nil || known.InUse {
+		return false
+	}
+	delete(c, ip)
+	return true
+}
+
+// plan adds what to probe: the tentative addresses of the node, and those whose conflict may be over.
+func (c conflicts) plan(s *step, own *claims) {
+	for ip, o := range own.owned {
+		switch {
+		case o.tentative == nil || c[ip] != nil:
+		case !o.tentative.clear:
+			s.plan.Probes[ip] = s.interfacesFor(ip)
+		default:
+			s.wake(o.tentative.until)
+		}
+	}
+	for ip, conflict := range c {
+		switch {
+		case conflict.next.After(s.now):
+			s.wake(conflict.next)
+		case conflict.InUse:
+			delete(c, ip)
+			s.plan.Changed = true
+		default:
+			s.plan.Probes[ip] = []string{conflict.Interface}
+		}
+	}
+}
+
+// status is what the node records of conflicts.
+func (c conflicts) status() (all []v1alpha1.Layer2Conflict) {
+	for _, ip := range slices.SortedFunc(maps.Keys(c), netip.Addr.Compare) {
+		all = append(all, c[ip].write())
+	}
+	return all
 }
 
 func (c *Conflict) write() v1alpha1.Layer2Conflict {
@@ -49,65 +114,7 @@ func (c *Conflict) write() v1alpha1.Layer2Conflict {
 	}
 }
 
-// probes adds to a plan the addresses of which to find out whether a stranger has them, and returns when to look again.
-func (p *Layer2Planner) probes(plan *Layer2Plan, now time.Time) (wake time.Time) {
-	plan.Probes = map[netip.Addr][]string{}
-	for ip, o := range p.owned {
-		switch {
-		case o.tentative == nil || p.conflicts[ip] != nil:
-		case !o.tentative.clear:
-			plan.Probes[ip] = p.interfacesFor(ip)
-		default:
-			wake = Earlier(wake, o.tentative.until)
-		}
-	}
-	for ip, c := range p.conflicts {
-		switch {
-		case c.next.After(now):
-			wake = Earlier(wake, c.next)
-		case c.InUse:
-			delete(p.conflicts, ip)
-			p.changed = true
-		default:
-			plan.Probes[ip] = []string{c.Interface}
-		}
-	}
-	return wake
-}
-
-// ReportProbe tells the result of a trial: the stranger that has the address, or the zero Stranger if nobody answered. It returns
-// whether the stranger is news.
-func (p *Layer2Planner) ReportProbe(ip netip.Addr, host ConflictingHost, now time.Time) (c Conflict, news bool) {
-	p.revisit[ip] = struct{}{}
-	o := p.owned[ip]
-	if host == (ConflictingHost{}) {
-		if p.conflicts[ip] != nil && !p.conflicts[ip].InUse {
-			delete(p.conflicts, ip)
-			p.stale = true
-		}
-		if o != nil && o.tentative != nil {
-			o.tentative.clear = true
-		}
-		return Conflict{}, false
-	}
-	return p.noteConflict(ip, host, false, now.Add(conflictRetry), now)
-}
-
-// ObserveConflict takes note of a stranger that answers for an address which the node announces. It returns whether that is news.
-func (p *Layer2Planner) ObserveConflict(ip netip.Addr, host ConflictingHost, now time.Time) (c Conflict, news bool) {
-	if _, announced := p.announced[ip]; !announced {
-		return Conflict{}, false
-	}
-	return p.noteConflict(ip, host, true, now.Add(conflictExpiry), now)
-}
-
-func (p *Layer2Planner) noteConflict(ip netip.Addr, host ConflictingHost, inUse bool, next, now time.Time) (c Conflict, news bool) {
-	known := p.conflicts[ip]
-	if known == nil || known.ConflictingHost != host || known.InUse != inUse {
-		known = &Conflict{Address: ip, ConflictingHost: host, Since: now, InUse: inUse}
-		p.conflicts[ip] = known
-		p.stale, news = true, true
-	}
-	known.next = next
-	return *known, news
+func readConflict(c v1alpha1.Layer2Conflict) (Conflict, bool) {
+	ip, err := netip.ParseAddr(c.IP)
+	return Conflict{Address: ip, ConflictingHost: ConflictingHost{c.Interface, c.MAC}, Since: c.Since.Time, InUse: c.InUse}, err == nil
 }

@@ -17,6 +17,14 @@ func tainted(keys ...string) func(*corev1.Node) {
 	}
 }
 
+// drainOf is what a node says of its drain; "" if it is not drained.
+func (l *lan) drainOf(name string) string {
+	if drain, drained := l.nodes[name].planner.Drain(); drained {
+		return drain.Sentence()
+	}
+	return ""
+}
+
 func TestADrainedNodeSaysByWhatAndWhatIsStillAnnouncedFromIt(t *testing.T) {
 	const done = " and announces no address on layer 2 any more."
 	for name, c := range map[string]struct {
@@ -49,7 +57,7 @@ func TestADrainedNodeSaysByWhatAndWhatIsStillAnnouncedFromIt(t *testing.T) {
 				if c.says != "" {
 					want = "The node is drained by " + c.says + rest
 				}
-				if got := l.nodes[owner].planner.Drain(); got != want {
+				if got := l.drainOf(owner); got != want {
 					t.Errorf("it says  %s\nwant     %s", got, want)
 				}
 			}
@@ -59,7 +67,7 @@ func TestADrainedNodeSaysByWhatAndWhatIsStillAnnouncedFromIt(t *testing.T) {
 			says(done)
 			l.setNode(nodeObject(owner))
 			l.settle()
-			if got := l.nodes[owner].planner.Drain(); got != "" {
+			if got := l.drainOf(owner); got != "" {
 				t.Errorf("after the drain it says %s", got)
 			}
 		})
@@ -83,11 +91,11 @@ func TestADrainedNodeSaysWhatNoOtherNodeCanAnnounce(t *testing.T) {
 	l.setNode(nodeObject("n1", drained))
 	l.plan("n1")
 	const begins = "The node is drained by the annotation clarionlb.io/drain and announces on layer 2 only "
-	if got, want := l.nodes["n1"].planner.Drain(), begins+"1 address until another node does and 2 addresses that no other node can."; got != want {
+	if got, want := l.drainOf("n1"), begins+"1 address until another node does and 2 addresses that no other node can."; got != want {
 		t.Errorf("it says  %s\nwant     %s", got, want)
 	}
 	l.settle()
-	if got, want := l.nodes["n1"].planner.Drain(), begins+"2 addresses that no other node can."; got != want {
+	if got, want := l.drainOf("n1"), begins+"2 addresses that no other node can."; got != want {
 		t.Errorf("in the end it says  %s\nwant                %s", got, want)
 	}
 }

@@ -5,64 +5,114 @@ import (
 	"slices"
 )
 
-// liveSet is who is taken to be alive: the members that the gossip sees, and those that it does not see but that have proven
-// through the API that they are there. Without the latter, nodes whose gossip is blocked but whose API is not would take every
-// address from each other again and again. Of a proven one's death only its Node tells, which is slow but safe.
+// liveSet is who is taken to be alive: the members that the gossip sees, those of which the failure detector knows that they
+// are, and those that have shown it through the API. Without the last, nodes whose gossip is blocked but whose API is not would take
+// every address from each other again and again. Of such a member's death only its Node tells, which is slow but safe.
 //
 // The zero value sees nobody.
 type liveSet struct {
 	inGossip []string
-	// count goes up when seen changes; lost is what it was when a member went out of sight.
-	count int
-	lost  map[string]int
-	// markedAlive are members out of sight that are alive nevertheless.
+	// generation counts the changes of inGossip; lost is what it was when a member went out of sight.
+	generation int
+	lost       map[string]int
+	// states are of the members that the gossip does not see.
+	states map[string]MemberState
+	// markedAlive are members out of sight that have shown through the API that they are alive.
 	markedAlive map[string]struct{}
+	// warmingUp says that others which begin at the same time as this node may not have been met yet.
+	warmingUp bool
 }
 
-// update takes the sorted names of the members in sight, and returns whether they are others than before.
-func (s *liveSet) update(names []string) bool {
-	if slices.Equal(s.inGossip, names) {
+// MemberState is what is known of a member that the gossip does not see.
+type MemberState int
+
+const (
+	// Dead : its node is dead, or its announcer has been away for so long that others take over.
+	Dead MemberState = iota
+	// Suspect : not known yet. It keeps what it has until its Node is not ready.
+	Suspect
+	// AnnouncerDown : its node is there, but its announcer is not. It keeps what it has; another node answers in its place.
+	AnnouncerDown
+	// GossipBlocked : its announcer answers for its addresses; the gossip is blocked.
+	GossipBlocked
+)
+
+// String is for the log.
+func (s MemberState) String() string {
+	return [...]string{"Dead", "Suspect", "AnnouncerDown", "GossipBlocked"}[s]
+}
+
+// setInGossip takes the sorted names of the members in sight, and returns whether they are others than before.
+func (l *liveSet) setInGossip(names []string) bool {
+	if slices.Equal(l.inGossip, names) {
 		return false
 	}
-	s.count++
-	for _, name := range s.inGossip {
+	l.generation++
+	for _, name := range l.inGossip {
 		if _, stays := slices.BinarySearch(names, name); !stays {
-			if s.lost == nil {
-				s.lost = map[string]int{}
+			if l.lost == nil {
+				l.lost = map[string]int{}
 			}
-			s.lost[name] = s.count
+			l.lost[name] = l.generation
 		}
 	}
 	for _, name := range names {
-		delete(s.lost, name)
-		delete(s.markedAlive, name)
+		delete(l.lost, name)
+		delete(l.markedAlive, name)
 	}
-	s.inGossip = names
+	l.inGossip = names
 	return true
 }
 
-// markAlive takes note that a member has done something after this node did something at the given count. It returns whether that
-// proves it alive and is news.
-func (s *liveSet) markAlive(name string, after int) bool {
-	_, known := s.markedAlive[name]
-	if _, seen := slices.BinarySearch(s.inGossip, name); seen || known || after < s.lost[name] {
+// setStates takes what is known of the members out of sight, and returns whether that is news.
+func (l *liveSet) setStates(states map[string]MemberState) bool {
+	news := !maps.Equal(l.states, states)
+	l.states = states
+	return news
+}
+
+// markAlive takes note that a member has done something after this node did something in the given generation. It returns
+// whether that shows it alive and is news.
+func (l *liveSet) markAlive(name string, after int) bool {
+	_, known := l.markedAlive[name]
+	if _, seen := slices.BinarySearch(l.inGossip, name); seen || known || after < l.lost[name] {
 		return false
 	}
-	if s.markedAlive == nil {
-		s.markedAlive = map[string]struct{}{}
+	if l.markedAlive == nil {
+		l.markedAlive = map[string]struct{}{}
 	}
-	s.markedAlive[name] = struct{}{}
+	l.markedAlive[name] = struct{}{}
 	return true
 }
 
-// alive returns the sorted names of all that are alive. Proven members that are not fit any more are forgotten.
-func (s *liveSet) alive(fit func(name string) bool) []string {
-	maps.DeleteFunc(s.markedAlive, func(name string, _ struct{}) bool { return !fit(name) })
-	if len(s.markedAlive) == 0 {
-		return s.inGossip
+// alive returns the sorted names of all that are alive. Members that were marked so are forgotten when their Node is not
+// ready.
+func (l *liveSet) alive(ready func(name string) bool) []string {
+	maps.DeleteFunc(l.markedAlive, func(name string, _ struct{}) bool { return !ready(name) })
+	alive := slices.AppendSeq(slices.Clone(l.inGossip), maps.Keys(l.markedAlive))
+	for name, state := range l.states {
+		if state == GossipBlocked || state == AnnouncerDown || state == Suspect && ready(name) {
+			alive = append(alive, name)
+		}
 	}
-	return slices.Sorted(slices.Values(slices.AppendSeq(slices.Clone(s.inGossip), maps.Keys(s.markedAlive))))
+	slices.Sort(alive)
+	return slices.Compact(alive)
 }
 
-// gossipBlocked returns the sorted names of the proven members.
-func (s *liveSet) gossipBlocked() []string { return slices.Sorted(maps.Keys(s.markedAlive)) }
+// keepsOnly says whether a member keeps what it has and gains nothing.
+func (l *liveSet) keepsOnly(name string) bool {
+	state := l.states[name]
+	return state == AnnouncerDown || state == Suspect
+}
+
+// gossipBlocked are the members that are alive out of the gossip's sight, sorted.
+func (l *liveSet) gossipBlocked() []string {
+	names := slices.Collect(maps.Keys(l.markedAlive))
+	for name, state := range l.states {
+		if state == GossipBlocked {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}

@@ -19,7 +19,7 @@ func (l *lan) checkRelays(rt *rapid.T, ip, owner string) {
 	var past []string
 	at := owner
 	for {
-		relay, relays := l.nodes[at].planner.relays[addr(ip)]
+		relay, relays := l.nodes[at].planner.relays.to[addr(ip)]
 		if !relays {
 			break
 		}
@@ -32,7 +32,7 @@ func (l *lan) checkRelays(rt *rapid.T, ip, owner string) {
 			rt.Fatalf("what is sent to %s goes round: from %s past %v", ip, owner, past)
 		}
 	}
-	want := slices.DeleteFunc(slices.Clone(l.nodes[owner].planner.owned[addr(ip)].previous), func(name string) bool {
+	want := slices.DeleteFunc(slices.Clone(l.nodes[owner].planner.claims.owned[addr(ip)].previous), func(name string) bool {
 		n := l.nodes[name]
 		return n == nil || !slices.ContainsFunc(n.interfaces, func(i Interface) bool { return i.Name == eth0.Name })
 	})

@@ -1,86 +1,59 @@
 package plan
 
 import (
-	"net/netip"
 	"time"
-
-	"github.com/clarionlb/clarion/announce/election"
 )
 
-// proxyLinger is how long a member that paused is still answered for after it has come back: its announcer takes a moment to
-// answer itself.
+// proxyLinger is how long a member whose announcer was down is still answered for after that has come back: it takes a moment
+// to answer itself.
 const proxyLinger = 2 * time.Second
 
-// proxy adds to a plan what this node answers for in the place of members that pause, and returns when to look again.
-func (p *Layer2Planner) proxy(plan *Layer2Plan, now time.Time) (wake time.Time) {
-	plan.Proxied = map[netip.Addr]Proxy{}
-	for name, absence := range p.states {
-		if absence == AnnouncerDown {
-			p.proxyUntil[name] = time.Time{}
-			p.proxyFor(name, plan.Proxied)
+// proxies are the members in whose place this node answers where it is the next to have an address (proxy ARP, RFC 1027, and
+// its like for IPv6). The answers carry the member's hardware address, not this node's.
+type proxies struct {
+	// until has for how long: zero while the announcer is down.
+	until map[string]time.Time
+}
+
+// plan adds what this node answers for in the place of others.
+func (p *proxies) plan(s *step) {
+	for name, state := range s.live.states {
+		if state == AnnouncerDown {
+			p.until[name] = time.Time{}
+			s.proxyFor(name)
 		}
 	}
-	for name, until := range p.proxyUntil {
-		if p.states[name] == AnnouncerDown {
+	for name, until := range p.until {
+		state, outOfSight := s.live.states[name]
+		if state == AnnouncerDown {
 			continue
 		}
 		if until.IsZero() {
-			until = now.Add(proxyLinger)
-			p.proxyUntil[name] = until
+			until = s.now.Add(proxyLinger)
+			p.until[name] = until
 		}
-		if _, absent := p.states[name]; absent || !now.Before(until) {
-			delete(p.proxyUntil, name)
+		if outOfSight || !s.now.Before(until) {
+			delete(p.until, name)
 			continue
 		}
-		p.proxyFor(name, plan.Proxied)
-		wake = Earlier(wake, until)
+		s.proxyFor(name)
+		s.wake(until)
 	}
-	return wake
 }
 
 // proxyFor adds the addresses of a member for which this node is to answer: the one that would be next to have them.
-func (p *Layer2Planner) proxyFor(name string, care map[netip.Addr]Proxy) {
-	a := p.view.announcers[name]
+func (s *step) proxyFor(name string) {
+	a := s.view.announcers[name]
 	if a == nil {
 		return
 	}
 	for ip, c := range a.claims {
-		if c.Tentative || p.round.Decision(ip).Owner != name || p.round.Successor(ip) != p.node {
+		if c.Tentative || s.round.Decision(ip).Owner != name || s.round.Successor(ip) != s.node {
 			continue
 		}
-		interfaces := p.interfacesFor(ip)
-		if mac := a.macFor(ip, c.interfaces, p.interfaces); mac != "" && len(interfaces) > 0 {
-			care[ip] = Proxy{interfaces, mac}
+		interfaces := s.interfacesFor(ip)
+		if mac := a.macFor(ip, c.interfaces, s.interfaces); mac != "" && len(interfaces) > 0 {
+			s.plan.Proxied[ip] = Proxy{interfaces, mac}
 		}
 	}
-}
-
-// ProbeTarget is how to ask for a member that the gossip does not see, over interfaces that are up; false if it has no claim, so
-// that nothing depends on it.
-func (p *Layer2Planner) ProbeTarget(name string, up []Interface) (ProbeTarget, bool) {
-	a, n := p.view.announcers[name], p.view.nodes[name]
-	if a == nil || n == nil || len(a.claims) == 0 {
-		return ProbeTarget{}, false
-	}
-	s := ProbeTarget{Name: name, Node: QuestionFor(n.address, up)}
-	for ip, c := range a.claims {
-		best, _ := election.Best(p.view.electionClaims(ip))
-		if c.Tentative || best.Node != name || s.Announced.Address.IsValid() && s.Announced.Address.Less(ip) {
-			continue
-		}
-		if q := QuestionFor(ip, up); q.Address.IsValid() {
-			s.Announced = q
-		}
-	}
-	return s, true
-}
-
-// QuestionFor is how to ask for an address over interfaces that are up; not valid if none is in its network.
-func QuestionFor(address netip.Addr, up []Interface) Question {
-	for _, i := range up {
-		if i.Contains(address) {
-			return Question{address, i.Name}
-		}
-	}
-	return Question{}
 }

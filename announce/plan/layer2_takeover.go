@@ -7,15 +7,10 @@ import (
 	"github.com/clarionlb/clarion/announce/election"
 )
 
-// Takeover is an address that a node announces in the place of another one, before the API shows that it does. Nodes tell each
-// other directly: if another node dies meanwhile, those that do not know yet would share the address out again.
-type Takeover struct {
-	Address netip.Addr `json:"ip"`
-	// Epoch of the claim that the node is about to record.
-	Epoch int64 `json:"epoch"`
-}
+// takeovers are those of all nodes, the planner's own among them, that the planner does not see recorded yet.
+type takeovers map[netip.Addr]takeover
 
-// takeover is one of which the planner knows.
+// takeover is a Takeover and whose it is.
 type takeover struct {
 	node  string
 	epoch int64
@@ -24,53 +19,38 @@ type takeover struct {
 	until time.Time
 }
 
-// ObserveTakeovers takes note of what another node has taken over.
-func (p *Layer2Planner) ObserveTakeovers(node string, takeovers []Takeover, now time.Time) {
-	for _, t := range takeovers {
-		p.noteTakeover(t.Address, takeover{node, t.Epoch, now.Add(recordTimeout)})
+// note has a takeover count, unless a later one is known, and returns whether it does.
+func (t takeovers) note(ip netip.Addr, o takeover) bool {
+	if known, is := t[ip]; is && known.epoch >= o.epoch {
+		return false
 	}
+	t[ip] = o
+	return true
 }
 
-// noteTakeover has a takeover count, unless a later one is known.
-func (p *Layer2Planner) noteTakeover(ip netip.Addr, t takeover) {
-	if known, is := p.takeovers[ip]; is && known.epoch >= t.epoch {
-		return
-	}
-	p.takeovers[ip] = t
-	p.toReenter[ip] = struct{}{}
-}
-
-// takenOverBy is the node that has taken an address over; "" for none.
-func (p *Layer2Planner) takenOverBy(ip netip.Addr, best election.Claim) string {
-	t, is := p.takeovers[ip]
-	if is && best.Epoch >= t.epoch {
-		delete(p.takeovers, ip)
-	}
-	if !is || best.Epoch >= t.epoch || p.states[t.node] == AnnouncerDown {
+// holder is the node that has taken an address over; "" for none. A takeover that the best of the recorded claims shows, or
+// comes after, is forgotten.
+func (t takeovers) holder(ip netip.Addr, best election.Claim, live *liveSet) string {
+	o, is := t[ip]
+	if is && best.Epoch >= o.epoch {
+		delete(t, ip)
 		return ""
 	}
-	return t.node
+	if !is || live.states[o.node] == AnnouncerDown {
+		return ""
+	}
+	return o.node
 }
 
-// expireTakeovers forgets takeovers whose time is over, and returns when that of the next one is.
-func (p *Layer2Planner) expireTakeovers(now time.Time) (wake time.Time) {
-	for ip, t := range p.takeovers {
-		if now.Before(t.until) {
-			wake = Earlier(wake, t.until)
+// expire forgets takeovers whose time is over, and returns when that of the next one is.
+func (t takeovers) expire(now time.Time) (expired []netip.Addr, wake time.Time) {
+	for ip, o := range t {
+		if now.Before(o.until) {
+			wake = Earlier(wake, o.until)
 			continue
 		}
-		delete(p.takeovers, ip)
-		p.toReenter[ip] = struct{}{}
+		delete(t, ip)
+		expired = append(expired, ip)
 	}
-	return wake
-}
-
-// takeoverOf returns the takeover that a move is; false if it is none, or the API shows it already.
-func (p *Layer2Planner) takeoverOf(m Move, now time.Time) (Takeover, bool) {
-	o := p.owned[m.Address]
-	if m.To != p.node || m.Reason != MoveIncumbentDown && m.Reason != MoveIncumbentIneligible || p.recorded(m.Address, o).Node != "" {
-		return Takeover{}, false
-	}
-	p.noteTakeover(m.Address, takeover{p.node, o.Epoch, now.Add(recordTimeout)})
-	return Takeover{m.Address, o.Epoch}, true
+	return expired, wake
 }

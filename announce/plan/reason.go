@@ -1,18 +1,6 @@
 package plan
 
-import (
-	"cmp"
-	"fmt"
-	"net/netip"
-	"slices"
-	"strings"
-
-	"k8s.io/apimachinery/pkg/types"
-
-	"github.com/clarionlb/clarion/announce/election"
-)
-
-// Reason says why a node announces an address or why not.
+// Reason says why a node announces an address or why not. sentences.go has the words for it.
 type Reason string
 
 // Reasons that hold for an address on all nodes.
@@ -61,126 +49,38 @@ const (
 	BeyondPool Reason = "BeyondPool"
 )
 
-var sentences = map[Reason]string{
-	NotAssigned:        "no Service has this address",
-	NoPool:             "no IPAddressPool contains this address",
-	NoAdvertisement:    "no L2Advertisement or BGPAdvertisement selects this address",
-	NoEndpoint:         "the Service has no endpoint that can serve",
-	NoAnnouncer:        "no announcer has run on this node",
-	NotAlive:           "the announcer of this node is not in sight",
-	Excluded:           "the node is labelled node.kubernetes.io/exclude-from-external-load-balancers",
-	NetworkUnavailable: "the Node has the condition NetworkUnavailable",
-	NotSelected:        "no advertisement of this address selects the node",
-	NoLocalEndpoint:    "externalTrafficPolicy is Local and no endpoint on this node can serve",
-	NoInterface:        "no interface of the node that is up suits this address",
-	Draining:           "the node is being drained",
-	NotReady:           "the Node is not ready",
-	StandsBy:           "could announce it",
-	Announces:          "announces it",
-	NoPeer:             "no BGPPeer to which this address is advertised is for the node",
-	BeyondPool:         "the aggregate reaches beyond the pool of this address",
-}
+// MoveReason says why an address came to a node or left it.
+type MoveReason string
 
-// Sentence is the reason in words for people. It is stable.
-func (r Reason) Sentence() string { return sentences[r] }
+const (
+	// MoveNew : the address had no owner before.
+	MoveNew MoveReason = "New"
+	// MoveIncumbentDown : the incumbent is dead.
+	MoveIncumbentDown MoveReason = "IncumbentDown"
+	// MoveIncumbentIneligible : the incumbent may no longer announce the address, or should not, because it is drained.
+	MoveIncumbentIneligible MoveReason = "IncumbentIneligible"
+	// MoveHandedOver : the incumbent has handed the address over.
+	MoveHandedOver MoveReason = "HandedOver"
+	// MoveResumed : a restarted announcer goes on with an address that it had.
+	MoveResumed MoveReason = "Resumed"
+	// MoveSuperseded : another node owns the address.
+	MoveSuperseded MoveReason = "Superseded"
+	// MoveWithdrawn : no node may announce the address now.
+	MoveWithdrawn MoveReason = "Withdrawn"
+)
 
-// Layer2Verdict is what one node does about an address and why.
-type Layer2Verdict struct {
-	Node   string
-	Reason Reason
-}
+// RefusalReason says why a node has no session with a BGPPeer that is for it.
+type RefusalReason string
 
-// Layer2Explanation is who announces an address and why not others.
-type Layer2Explanation struct {
-	Address  netip.Addr
-	Services []types.NamespacedName
-	// Decision is empty if no node may announce the address; Refused then has the reason if it is the address's.
-	Decision election.Decision
-	Refused  Reason
-	// Verdicts for every node, sorted by name; none if Refused.
-	Verdicts []Layer2Verdict
-}
-
-var whys = map[election.Why]string{
-	election.Incumbent:           "it has the best claim",
-	election.Unclaimed:           "nobody had claimed it",
-	election.IncumbentDown:       "in place of %s, which is not in sight",
-	election.IncumbentIneligible: "in place of %s, which may not announce it",
-	election.HandedOver:          "handed over by %s",
-}
-
-// String is the explanation as text: a line for the address and one for each node.
-func (e Layer2Explanation) String() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s", e.Address)
-	for _, s := range e.Services {
-		fmt.Fprintf(&b, " %s", s)
-	}
-	if e.Refused != "" {
-		fmt.Fprintf(&b, ": %s\n", e.Refused.Sentence())
-		return b.String()
-	}
-	b.WriteByte('\n')
-	for _, v := range e.Verdicts {
-		fmt.Fprintf(&b, "  %s: %s", v.Node, v.Reason.Sentence())
-		if v.Reason == Announces {
-			b.WriteString(", ")
-			if why := whys[e.Decision.Why]; strings.Contains(why, "%s") {
-				fmt.Fprintf(&b, why, e.Decision.Incumbent)
-			} else {
-				b.WriteString(why)
-			}
-		}
-		b.WriteByte('\n')
-	}
-	return b.String()
-}
-
-// judge says why a node may not announce an address; "" if it may. One request that it can meet is enough; of those that it
-// cannot, the reason comes from the one that came closest.
-func (p *Layer2Planner) judge(m *member, ip netip.Addr, requests []announceRequest) Reason {
-	if m.barred != "" {
-		return m.barred
-	}
-	closest := NotSelected
-	for _, r := range requests {
-		if !p.reaches[r.advertisement].selected.Has(m.index) {
-			continue
-		}
-		if r.on != nil {
-			if _, local := slices.BinarySearch(r.on, m.name); !local {
-				if closest == NotSelected {
-					closest = NoLocalEndpoint
-				}
-				continue
-			}
-		}
-		if p.candidatesFor(r, ip).Has(m.index) {
-			return ""
-		}
-		closest = NoInterface
-	}
-	return closest
-}
-
-// Explain says who announces an address as of the last plan, and of every node why it does or does not.
-func (p *Layer2Planner) Explain(ip netip.Addr) Layer2Explanation {
-	e := Layer2Explanation{Address: ip}
-	for _, s := range p.view.byAddress[ip] {
-		e.Services = append(e.Services, s.name)
-	}
-	requests, refused := p.requests(ip)
-	if refused != "" {
-		e.Refused = refused
-		return e
-	}
-	e.Decision = p.round.Decision(ip)
-	for _, m := range p.members {
-		v := Layer2Verdict{m.name, cmp.Or(p.judge(m, ip, requests), m.reluctant, StandsBy)}
-		if m.name == e.Decision.Owner {
-			v.Reason = Announces
-		}
-		e.Verdicts = append(e.Verdicts, v)
-	}
-	return e
-}
+const (
+	// SamePeer : an older BGPPeer is for the same addresses and port.
+	SamePeer RefusalReason = "SamePeer"
+	// NoSecret : the Secret with the password does not exist or is of another type.
+	NoSecret RefusalReason = "NoSecret"
+	// NoPassword : the Secret has no password in it.
+	NoPassword RefusalReason = "NoPassword"
+	// NoGateway : the node has no default route of the family that the BGPPeer is for.
+	NoGateway RefusalReason = "NoGateway"
+	// InvalidOnNode : with what the node adds, the session cannot be.
+	InvalidOnNode RefusalReason = "InvalidOnNode"
+)

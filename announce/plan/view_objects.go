@@ -160,8 +160,8 @@ type node struct {
 	networkUnavailable bool
 	notReady           bool
 	draining           bool
-	// drainedBy is what has the node excluded or draining, in words.
-	drainedBy []string
+	// drainedBy is what has the node excluded or draining.
+	drainedBy []DrainCause
 	// address is the one by which others know the node, addresses are all its own.
 	address   netip.Addr
 	addresses []netip.Addr
@@ -171,16 +171,16 @@ func newNode(n *corev1.Node, drainTaints []string) *node {
 	out := &node{labels: n.Labels}
 	if isSet(n.Labels, corev1.LabelNodeExcludeBalancers) {
 		out.excluded = true
-		out.drainedBy = append(out.drainedBy, "the label "+corev1.LabelNodeExcludeBalancers)
+		out.drainedBy = append(out.drainedBy, DrainCause{DrainLabel, corev1.LabelNodeExcludeBalancers})
 	}
 	if isSet(n.Annotations, v1alpha1.AnnotationDrain) {
 		out.draining = true
-		out.drainedBy = append(out.drainedBy, "the annotation "+v1alpha1.AnnotationDrain)
+		out.drainedBy = append(out.drainedBy, DrainCause{DrainAnnotation, v1alpha1.AnnotationDrain})
 	}
 	for _, key := range drainTaints {
 		if slices.ContainsFunc(n.Spec.Taints, func(t corev1.Taint) bool { return t.Key == key }) {
 			out.draining = true
-			out.drainedBy = append(out.drainedBy, "the taint "+key)
+			out.drainedBy = append(out.drainedBy, DrainCause{DrainTaint, key})
 		}
 	}
 	for _, c := range n.Status.Conditions {

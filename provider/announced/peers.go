@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/clarionlb/clarion/announce/plan"
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/provider/internal/status"
 )
@@ -97,7 +98,7 @@ func (e *evaluator) bfdOf(peer string) bfdState {
 
 // advertisementCondition is the condition that a BGPAdvertisement is to have. contradictions are
 // those of all.
-func (e *evaluator) advertisementCondition(name string, contradictions map[string]string) metav1.Condition {
+func (e *evaluator) advertisementCondition(name string, contradictions map[string]plan.Contradiction) metav1.Condition {
 	a := e.advertisements[name]
 	reason, message := v1alpha1.ReasonValid, "The BGPAdvertisement is in use."
 	unknown := func(kind string, names []string, known func(string) bool) {
@@ -109,8 +110,8 @@ func (e *evaluator) advertisementCondition(name string, contradictions map[strin
 	}
 	unknown("BGPPeer", a.object.Spec.Peers, func(n string) bool { return e.peers[n].object != nil })
 	unknown("IPAddressPool", a.object.Spec.IPAddressPools, e.view.HasPool)
-	if why := contradictions[name]; why != "" {
-		reason, message = v1alpha1.ReasonContradicts, why
+	if c, found := contradictions[name]; found {
+		reason, message = v1alpha1.ReasonContradicts, c.Sentence()
 	}
 	if why := e.bgp.RefusedAdvertisements()[name]; why != "" {
 		reason, message = v1alpha1.ReasonInvalid, why

@@ -1,0 +1,143 @@
+package plan
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+
+	"github.com/clarionlb/clarion/announce/election"
+)
+
+// electorate is who may announce what on layer 2, and whom the election gives it to: what follows from the view, the live
+// members and the node's interfaces. Nothing in it is remembered: every rebuild derives it anew.
+type electorate struct {
+	view       *View
+	node       string
+	interfaces []Interface
+
+	candidates
+	round *election.Round
+}
+
+// rebuild derives everything that does not depend on a single address. No address is entered yet.
+func (e *electorate) rebuild(live *liveSet) {
+	e.candidates = newCandidates(e.view, live.alive(e.view.ready))
+	for i, name := range e.alive {
+		if live.keepsOnly(name) {
+			e.keepOnly.Add(i)
+		}
+	}
+	e.round = election.NewRound(e.alive)
+}
+
+// enter puts an address of Services into the election as it is now. incumbent has made the best of the recorded claims, and
+// taken is the node that has taken the address over since; "" for none.
+func (e *electorate) enter(ip netip.Addr, services []*service, recorded []election.Claim, incumbent, taken string) {
+	address := election.Address{
+		Created:    services[0].created,
+		Group:      e.view.group(ip),
+		Claims:     recorded,
+		Taken:      taken,
+		Eligible:   election.NewSet(len(e.alive)),
+		LastResort: e.lastResort,
+	}
+	requests, _ := e.requests(ip)
+	for _, r := range requests {
+		candidates := e.candidatesFor(r, ip)
+		if r.on == nil {
+			address.Eligible.AddAll(candidates)
+			continue
+		}
+		for _, name := range r.on {
+			if i, alive := slices.BinarySearch(e.alive, name); alive && candidates.Has(i) {
+				address.Eligible.Add(i)
+			}
+		}
+	}
+	e.keepOnly.All(func(i int) {
+		if name := e.alive[i]; name != incumbent && name != taken {
+			address.Eligible.Remove(i)
+		}
+	})
+	address.Weights = e.weightsFor(requests)
+	e.round.Set(ip, address)
+}
+
+// candidatesFor are the nodes that can announce an address for a request, wherever its endpoints are. Everybody goes by what
+// nodes have recorded; only this node knows what it has lost since.
+func (e *electorate) candidatesFor(r announceRequest, ip netip.Addr) election.Set {
+	set := e.reaches[r.advertisement].at(ip)
+	if i, alive := slices.BinarySearch(e.alive, e.node); alive && set.Has(i) && !e.advertisements[r.advertisement].covers(ip, e.interfaces) {
+		set.Remove(i)
+	}
+	return set
+}
+
+// requests collects who wants an address announced. If nobody does, the reason says why, from the Service that came closest.
+func (e *electorate) requests(ip netip.Addr) ([]announceRequest, Reason) {
+	return e.candidates.requests(ip, e.view.byAddress[ip])
+}
+
+// interfacesFor are the node's interfaces on which an address is to be announced: those of all requests that the node meets.
+func (e *electorate) interfacesFor(ip netip.Addr) []string {
+	own, found := e.member(e.node)
+	if !found {
+		return nil
+	}
+	requests, _ := e.requests(ip)
+	var names []string
+	for _, r := range requests {
+		if e.judge(own, ip, []announceRequest{r}) == "" {
+			names = append(names, e.advertisements[r.advertisement].interfacesFor(ip, e.interfaces)...)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// judge says why a node may not announce an address; "" if it may. One request that it can meet is enough; of those that it
+// cannot, the reason comes from the one that came closest.
+func (e *electorate) judge(m *member, ip netip.Addr, requests []announceRequest) Reason {
+	if m.barred != "" {
+		return m.barred
+	}
+	closest := NotSelected
+	for _, r := range requests {
+		if !e.reaches[r.advertisement].selected.Has(m.index) {
+			continue
+		}
+		if r.on != nil {
+			if _, local := slices.BinarySearch(r.on, m.name); !local {
+				if closest == NotSelected {
+					closest = NoLocalEndpoint
+				}
+				continue
+			}
+		}
+		if e.candidatesFor(r, ip).Has(m.index) {
+			return ""
+		}
+		closest = NoInterface
+	}
+	return closest
+}
+
+// verdict is why the node itself does not announce an address.
+func (e *electorate) verdict(ip netip.Addr) Reason {
+	requests, refused := e.requests(ip)
+	if refused != "" {
+		return refused
+	}
+	if own, found := e.member(e.node); found {
+		return cmp.Or(e.judge(own, ip, requests), own.reluctant, StandsBy)
+	}
+	return NoAnnouncer
+}
+
+// recorded is the node's claim of an epoch as the API has it; the zero Claim if that does not have it, or another one beats it.
+func (e *electorate) recorded(ip netip.Addr, epoch int64) election.Claim {
+	if best, claimed := election.Best(e.view.electionClaims(ip)); claimed && best.Node == e.node && best.Epoch == epoch {
+		return best
+	}
+	return election.Claim{}
+}

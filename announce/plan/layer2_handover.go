@@ -1,0 +1,116 @@
+package plan
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/clarionlb/clarion/announce/election"
+)
+
+// heardRecently is for how long it counts that a node has announced an address: longer than it takes this one to find out
+// that the address is the other's.
+const heardRecently = 10 * time.Second
+
+// handoverOverlap is for how long a node goes on to answer for an address after it has heard that the next owner does. What
+// was asked just before may have been passed over by that one, and not yet been read by this one. Who learns this node's
+// hardware address in that time hears of the other when that announces the address again.
+const handoverOverlap = 100 * time.Millisecond
+
+// handover is how an address goes from this node, which announces it, to the next owner.
+type handover struct {
+	// to is the node that is to take the address over because of a request for rebalancing; "" for none.
+	to string
+	// heard is the other node that has announced the address last, and heardAt when.
+	heard   string
+	heardAt time.Time
+	// waited says that the node has answered on for the next owner to announce. until is when it stops, once that has; zero
+	// before.
+	waited bool
+	until  time.Time
+}
+
+// hear takes note that another node has announced an address. It returns whether the address is this node's.
+func (c *claims) hear(ip netip.Addr, node string, now time.Time) bool {
+	o := c.owned[ip]
+	if o != nil {
+		o.heard, o.heardAt = node, now
+	}
+	return o != nil
+}
+
+// keep ends a handover of an address that stays with the node after all.
+func (o *ownership) keep(s *step, ip netip.Addr) {
+	if o.to != "" && s.recorded(ip, o.Epoch).HandoverTo == o.to {
+		o.to = "" // it cannot take the address
+		s.plan.Changed = true
+	}
+	if !o.until.IsZero() { // the next owner has announced it
+		s.plan.Reannounce = append(s.plan.Reannounce, ip)
+	}
+	o.waited, o.until = false, time.Time{}
+}
+
+// release has the node give up an address that is not its own any more, as soon as that can be.
+func (c *claims) release(s *step, ip netip.Addr, o *ownership, d election.Decision) (Move, bool) {
+	_, announced := c.announced[ip]
+	if announced {
+		may := s.mayAnswerOn(ip, d)
+		if heard := o.heard == d.Owner && s.now.Sub(o.heardAt) < heardRecently; may && !heard {
+			o.waited, o.until = true, time.Time{}
+			return Move{}, false
+		}
+		// A drained node may see that it is, and that the next owner has claimed the address, at the same time.
+		if (may || o.waited || s.view.draining(s.node)) && o.until.IsZero() && d.Owner != "" {
+			o.until = s.now.Add(handoverOverlap)
+			s.plan.Quiesce = append(s.plan.Quiesce, ip)
+		}
+		if s.now.Before(o.until) {
+			return Move{}, false
+		}
+	}
+	delete(c.announced, ip)
+	delete(c.owned, ip)
+	s.plan.Changed = true
+	reason := MoveSuperseded
+	if d.Owner == "" {
+		reason = MoveWithdrawn
+	}
+	return Move{Address: ip, From: s.node, To: d.Owner, Reason: reason, Verdict: s.verdict(ip)}, announced
+}
+
+// mayAnswerOn says whether the node may go on announcing an address until its next owner does. It may not if that one has
+// claimed it, which it does once it announces, or if the node could not serve the address anyway.
+func (e *electorate) mayAnswerOn(ip netip.Addr, d election.Decision) bool {
+	own, found := e.member(e.node)
+	if !found || d.Owner == "" || d.Why == election.Incumbent && !d.Tentative {
+		return false
+	}
+	requests, _ := e.requests(ip)
+	if own.barred != Excluded {
+		return e.judge(own, ip, requests) == ""
+	}
+	// The node can still serve, but the candidates do not have its interfaces.
+	return slices.ContainsFunc(requests, func(r announceRequest) bool {
+		a := e.advertisements[r.advertisement]
+		return (r.on == nil || slices.Contains(r.on, e.node)) && a.selectsNode(e.view.nodes[e.node].labels) && a.covers(ip, e.interfaces)
+	})
+}
+
+// rebalance has the node hand addresses to others if it was asked to and has more than its share.
+func (c *claims) rebalance(s *step) {
+	own := s.view.announcers[s.node]
+	if own == nil || own.rebalance == c.rebalanced {
+		return
+	}
+	c.rebalanced = own.rebalance
+	s.plan.Changed = true
+	if own.rebalance == "" {
+		return
+	}
+	for ip, to := range s.round.Rebalance() {
+		if _, announced := c.announced[ip]; announced && s.round.Decision(ip).Owner == s.node {
+			c.owned[ip].to = to
+		}
+	}
+}

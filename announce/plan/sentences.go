@@ -1,0 +1,130 @@
+package plan
+
+import (
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/clarionlb/clarion/announce/election"
+	"github.com/clarionlb/clarion/api/v1alpha1"
+)
+
+// What people read about plans is here. The sentences are stable.
+
+var sentences = map[Reason]string{
+	NotAssigned:        "no Service has this address",
+	NoPool:             "no IPAddressPool contains this address",
+	NoAdvertisement:    "no L2Advertisement or BGPAdvertisement selects this address",
+	NoEndpoint:         "the Service has no endpoint that can serve",
+	NoAnnouncer:        "no announcer has run on this node",
+	NotAlive:           "the announcer of this node is not in sight",
+	Excluded:           "the node is labelled node.kubernetes.io/exclude-from-external-load-balancers",
+	NetworkUnavailable: "the Node has the condition NetworkUnavailable",
+	NotSelected:        "no advertisement of this address selects the node",
+	NoLocalEndpoint:    "externalTrafficPolicy is Local and no endpoint on this node can serve",
+	NoInterface:        "no interface of the node that is up suits this address",
+	Draining:           "the node is being drained",
+	NotReady:           "the Node is not ready",
+	StandsBy:           "could announce it",
+	Announces:          "announces it",
+	NoPeer:             "no BGPPeer to which this address is advertised is for the node",
+	BeyondPool:         "the aggregate reaches beyond the pool of this address",
+}
+
+// Sentence is the reason in words for people.
+func (r Reason) Sentence() string { return sentences[r] }
+
+var whys = map[election.Why]string{
+	election.Incumbent:           "it has the best claim",
+	election.Unclaimed:           "nobody had claimed it",
+	election.IncumbentDown:       "in place of %s, which is not in sight",
+	election.IncumbentIneligible: "in place of %s, which may not announce it",
+	election.HandedOver:          "handed over by %s",
+}
+
+// String is the explanation as text: a line for the address and one for each node.
+func (e Layer2Explanation) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s", e.Address)
+	for _, s := range e.Services {
+		fmt.Fprintf(&b, " %s", s)
+	}
+	if e.Refused != "" {
+		fmt.Fprintf(&b, ": %s\n", e.Refused.Sentence())
+		return b.String()
+	}
+	b.WriteByte('\n')
+	for _, v := range e.Verdicts {
+		fmt.Fprintf(&b, "  %s: %s", v.Node, v.Reason.Sentence())
+		if v.Reason == Announces {
+			b.WriteString(", ")
+			if why := whys[e.Decision.Why]; strings.Contains(why, "%s") {
+				fmt.Fprintf(&b, why, e.Decision.Incumbent)
+			} else {
+				b.WriteString(why)
+			}
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+// Sentence tells what has the node drained, and which addresses it still announces.
+func (d Drain) Sentence() string {
+	var causes, rest []string
+	for _, c := range d.By {
+		causes = append(causes, fmt.Sprintf("the %s %s", c.Kind, c.Key))
+	}
+	if d.Leaving > 0 {
+		rest = append(rest, addresses(d.Leaving)+" until another node does")
+	}
+	if d.Staying > 0 {
+		rest = append(rest, addresses(d.Staying)+" that no other node can")
+	}
+	sentence := "The node is drained by " + strings.Join(causes, " and ")
+	if len(rest) == 0 {
+		return sentence + " and announces no address on layer 2 any more."
+	}
+	return sentence + " and announces on layer 2 only " + strings.Join(rest, " and ") + "."
+}
+
+func addresses(n int) string {
+	if n == 1 {
+		return "1 address"
+	}
+	return fmt.Sprintf("%d addresses", n)
+}
+
+// Sentence is the refusal in words for people.
+func (r Refusal) Sentence() string {
+	switch r.Reason {
+	case SamePeer:
+		return fmt.Sprintf("BGPPeer %s, which is older, is for the same router", r.Detail)
+	case NoSecret:
+		return fmt.Sprintf("there is no Secret %s/%s of type %s", v1alpha1.SystemNamespace, r.Detail, corev1.SecretTypeBasicAuth)
+	case NoPassword:
+		return fmt.Sprintf("the Secret %s/%s has no %s", v1alpha1.SystemNamespace, r.Detail, corev1.BasicAuthPasswordKey)
+	case NoGateway:
+		return fmt.Sprintf("the node has no default route by way of an %s router", r.Detail)
+	}
+	return r.Detail
+}
+
+// Sentence tells the owner of the younger advertisement what does not hold.
+func (c Contradiction) Sentence() string {
+	return fmt.Sprintf("%s is announced with the %s of BGPAdvertisement %s, which is older", c.Prefix, c.Attribute, c.Older)
+}
+
+// What BGP peers are told of an announcer that ends and will not be back soon (RFC 9003).
+const (
+	nodeRemoved  = "the node is removed"
+	nodeDrained  = "the node is drained"
+	nodeNotReady = "the node is not ready"
+)
+
+func noBFDProfile(name string) string { return "there is no BFDProfile " + name }
+
+func unsupportedBFDProfile(name string, err error) string {
+	return fmt.Sprintf("BFDProfile %s: %v", name, err)
+}

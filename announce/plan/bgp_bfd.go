@@ -43,23 +43,3 @@ func newBFDSettings(p *v1alpha1.BFDProfile) (BFDSettings, error) {
 		Strict:     s.Strict,
 	}, nil
 }
-
-// bfdSettings is what a BGPPeer wants of BFD that names a profile.
-func (v *View) bfdSettings(profile string) BFDSettings {
-	if d, known := v.bfdProfiles[profile]; known {
-		return d
-	}
-	return BFDSettings{Refused: noBFDProfile(profile)}
-}
-
-// SetBFDProfile takes a BFDProfile as it is now; nil if it is gone. The error says why it cannot be used.
-func (v *View) SetBFDProfile(name string, object *v1alpha1.BFDProfile) (err error) {
-	before, known := v.bfdProfiles[name]
-	delete(v.bfdProfiles, name)
-	if object != nil {
-		v.bfdProfiles[name], err = newBFDSettings(object)
-	}
-	after, there := v.bfdProfiles[name]
-	v.routes.all = v.routes.all || known != there || before != after
-	return err
-}

@@ -55,16 +55,6 @@ type pending struct {
 	reenter, revisit addressSet
 }
 
-// addressSet is a set of addresses. The zero value is empty.
-type addressSet map[netip.Addr]struct{}
-
-func (s *addressSet) add(ip netip.Addr) {
-	if *s == nil {
-		*s = addressSet{}
-	}
-	(*s)[ip] = struct{}{}
-}
-
 // step is one plan in the making: what those go by who have a part in it, and the plan that they add to.
 type step struct {
 	*electorate
@@ -185,7 +175,7 @@ func (p *Layer2Planner) Plan(now time.Time) Layer2Plan {
 
 // contested returns those addresses of the node that another node has announced, by the claims that are recorded. Who has made
 // a better claim had seen this node's, and so is alive even if the gossip does not see it.
-func (p *Layer2Planner) contested(dirty map[netip.Addr]struct{}) map[netip.Addr]bool {
+func (p *Layer2Planner) contested(dirty addressSet) map[netip.Addr]bool {
 	contested := map[netip.Addr]bool{}
 	for ip := range dirty {
 		o := p.claims.owned[ip]
@@ -234,7 +224,7 @@ func (p *Layer2Planner) expire(s *step) {
 }
 
 // elect has the election decide anew where something has changed, and returns the addresses to reconcile.
-func (p *Layer2Planner) elect(s *step, dirty map[netip.Addr]struct{}, work pending, all bool) map[netip.Addr]struct{} {
+func (p *Layer2Planner) elect(s *step, dirty addressSet, work pending, all bool) addressSet {
 	if all {
 		p.rebuild(&p.live)
 		p.absences.update(p.view.announcers, p.alive, s.now)
@@ -253,12 +243,12 @@ func (p *Layer2Planner) elect(s *step, dirty map[netip.Addr]struct{}, work pendi
 	maps.Copy(touched, work.revisit)
 	for ip, o := range p.claims.owned {
 		if all || o.due(s.now) {
-			touched[ip] = struct{}{}
+			touched.add(ip)
 		}
 	}
 	for _, ip := range p.round.Decide() {
 		if p.round.Decision(ip).Owner == p.node || p.claims.owned[ip] != nil || p.view.withPrevious[ip] > 0 {
-			touched[ip] = struct{}{}
+			touched.add(ip)
 		}
 	}
 	return touched

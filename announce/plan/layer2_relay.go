@@ -42,7 +42,7 @@ func (r *relays) expire(now time.Time) (noticed []netip.Addr, wake time.Time) {
 }
 
 // plan finds where to relay what is sent to the addresses that were touched, or to all.
-func (r *relays) plan(s *step, own *claims, touched map[netip.Addr]struct{}, all bool) {
+func (r *relays) plan(s *step, own *claims, touched addressSet, all bool) {
 	s.plan.Relays = r.to
 	if !all {
 		for ip := range touched {

@@ -9,47 +9,43 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/clarionlb/clarion/announce/election"
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
 // View is what the API says, reduced to what plans need and indexed by address. It remembers which addresses a change
-// concerns, so that no others are planned again. A View is not safe for concurrent use.
+// concerns, so that no others are planned again: for each protocol since the last plan of it. A View is not safe for
+// concurrent use.
 type View struct {
+	// drainTaints are the keys of the taints that have a node drained.
+	drainTaints []string
+
 	services map[types.NamespacedName]*service
 	// backends are there for every Service of which we know anything.
-	backends         map[types.NamespacedName]*backends
+	backends map[types.NamespacedName]*backends
+	// sliceOwner has the Service of an EndpointSlice.
 	sliceOwner       map[types.NamespacedName]types.NamespacedName
 	pools            map[string]*pool
 	l2Advertisements map[string]*l2Advertisement
 	nodes            map[string]*node
 	announcers       map[string]*announcer
+	// claimOrder counts the states of Announcers that came after the first plan: the order of claims that are there from the
+	// start is not known.
+	claimOrder uint64
+	bgpObjects
 
-	// What BGP needs besides.
-	bgpPeers          map[string]*bgpPeer
-	bgpAdvertisements map[string]*bgpAdvertisement
-	communities       map[string]*communities
-	bfdProfiles       map[string]BFDSettings
-	passwords         map[string]string
+	addressIndex
+	layer2 layer2Changes
+	routes routeChanges
+}
 
-	// drainTaints are the keys of the taints that have a node drained.
-	drainTaints []string
-
+// addressIndex has what the objects say of an address.
+type addressIndex struct {
 	// byAddress has the Services of an address, oldest first.
 	byAddress map[netip.Addr][]*service
 	// claims has the claims of all announcers on an address.
 	claims map[netip.Addr][]claim
-	// withPrevious counts, by address, the claims that name former owners.
+	// withPrevious counts the claims on an address that name previous owners.
 	withPrevious map[netip.Addr]int
-	// order counts the states of Announcers that came after those which were there from the start.
-	order uint64
-
-	dirty    map[netip.Addr]struct{}
-	allDirty bool
-	// planned is set once changes were asked for.
-	planned bool
-	// routes is what has changed for BGP.
-	routes routeChanges
 }
 
 // NewView returns a View of an API without objects. A taint with one of the given keys has a node drained.
@@ -63,18 +59,20 @@ func NewView(drainTaints ...string) *View {
 		l2Advertisements: map[string]*l2Advertisement{},
 		nodes:            map[string]*node{},
 		announcers:       map[string]*announcer{},
-		byAddress:        map[netip.Addr][]*service{},
-		claims:           map[netip.Addr][]claim{},
-		withPrevious:     map[netip.Addr]int{},
-		dirty:            map[netip.Addr]struct{}{},
-		allDirty:         true,
-
-		bgpPeers:          map[string]*bgpPeer{},
-		bgpAdvertisements: map[string]*bgpAdvertisement{},
-		communities:       map[string]*communities{},
-		bfdProfiles:       map[string]BFDSettings{},
-		passwords:         map[string]string{},
-		routes:            routeChanges{all: true},
+		bgpObjects: bgpObjects{
+			bgpPeers:          map[string]*bgpPeer{},
+			bgpAdvertisements: map[string]*bgpAdvertisement{},
+			communities:       map[string]*communities{},
+			bfdProfiles:       map[string]BFDSettings{},
+			passwords:         map[string]string{},
+		},
+		addressIndex: addressIndex{
+			byAddress:    map[netip.Addr][]*service{},
+			claims:       map[netip.Addr][]claim{},
+			withPrevious: map[netip.Addr]int{},
+		},
+		layer2: layer2Changes{all: true},
+		routes: routeChanges{all: true},
 	}
 }
 
@@ -90,32 +88,37 @@ func (v *View) SetService(name types.NamespacedName, object *corev1.Service) {
 	}
 	if old != nil {
 		v.touch(old)
-		for _, ip := range old.addresses {
-			if v.byAddress[ip] = without(v.byAddress[ip], old); len(v.byAddress[ip]) == 0 {
-				delete(v.byAddress, ip)
-			}
-		}
+		v.removeService(old)
 		delete(v.services, name)
-		v.release(name)
+		v.forgetBackends(name)
 	}
 	if s != nil {
 		s.backends = v.backendsOf(name)
-		for _, ip := range s.addresses {
-			v.byAddress[ip] = append(v.byAddress[ip], s)
-			slices.SortFunc(v.byAddress[ip], olderService)
-		}
+		v.addService(s)
 		v.services[name] = s
 		v.touch(s)
+	}
+}
+
+func (x *addressIndex) addService(s *service) {
+	for _, ip := range s.addresses {
+		x.byAddress[ip] = append(x.byAddress[ip], s)
+		slices.SortFunc(x.byAddress[ip], olderService)
+	}
+}
+
+func (x *addressIndex) removeService(s *service) {
+	for _, ip := range s.addresses {
+		x.byAddress[ip] = slices.DeleteFunc(x.byAddress[ip], func(o *service) bool { return o == s })
+		if len(x.byAddress[ip]) == 0 {
+			delete(x.byAddress, ip)
+		}
 	}
 }
 
 func olderService(a, b *service) int {
 	return cmp.Or(cmp.Compare(a.created, b.created), cmp.Compare(a.name.Namespace, b.name.Namespace),
 		cmp.Compare(a.name.Name, b.name.Name))
-}
-
-func without(services []*service, s *service) []*service {
-	return slices.DeleteFunc(services, func(o *service) bool { return o == s })
 }
 
 // SetEndpointSlice takes an EndpointSlice as it is now; nil if it is gone.
@@ -125,7 +128,7 @@ func (v *View) SetEndpointSlice(name types.NamespacedName, object *discoveryv1.E
 		b := v.backends[owner]
 		delete(b.slices, name.Name)
 		b.merge()
-		v.release(owner)
+		v.forgetBackends(owner)
 		v.touch(v.services[owner])
 	}
 	if object == nil {
@@ -158,20 +161,20 @@ func (v *View) backendsOf(service types.NamespacedName) *backends {
 	return b
 }
 
-// release forgets the backends of a Service that is gone and has none.
-func (v *View) release(service types.NamespacedName) {
+// forgetBackends forgets the backends of a Service that is gone and has none.
+func (v *View) forgetBackends(service types.NamespacedName) {
 	if b := v.backends[service]; b != nil && v.services[service] == nil && len(b.slices) == 0 {
 		delete(v.backends, service)
 	}
 }
 
-// touch has the addresses of a Service planned again, and those that belong together with them.
+// touch has the addresses of a Service planned again, and on layer 2 those that belong together with them. No Service is fine.
 func (v *View) touch(s *service) {
 	if s == nil {
 		return
 	}
 	for _, ip := range v.together(s.addresses[0]) {
-		v.dirty[ip] = struct{}{}
+		v.layer2.addresses.add(ip)
 	}
 	v.routes.touch(s.addresses)
 }
@@ -180,14 +183,14 @@ func (v *View) touch(s *service) {
 func (v *View) SetPool(name string, object *v1alpha1.IPAddressPool) {
 	old := v.pools[name]
 	if object == nil {
-		v.allDirty = v.allDirty || old != nil
+		v.layer2.all = v.layer2.all || old != nil
 		v.routes.all = v.routes.all || old != nil
 		delete(v.pools, name)
 		return
 	}
 	p := newPool(object)
 	if old == nil || !old.equal(p) {
-		v.allDirty, v.routes.all = true, true
+		v.layer2.all, v.routes.all = true, true
 	}
 	v.pools[name] = p
 }
@@ -195,7 +198,7 @@ func (v *View) SetPool(name string, object *v1alpha1.IPAddressPool) {
 // SetL2Advertisement takes an L2Advertisement as it is now; nil if it is gone. One that cannot be read selects nothing, and the
 // error says why.
 func (v *View) SetL2Advertisement(name string, object *v1alpha1.L2Advertisement) error {
-	v.allDirty = true
+	v.layer2.all = true
 	delete(v.l2Advertisements, name)
 	if object == nil {
 		return nil
@@ -212,70 +215,17 @@ func (v *View) SetL2Advertisement(name string, object *v1alpha1.L2Advertisement)
 func (v *View) SetNode(name string, object *corev1.Node) {
 	old := v.nodes[name]
 	if object == nil {
-		v.allDirty = v.allDirty || old != nil
+		v.layer2.all = v.layer2.all || old != nil
 		v.routes.touchNode(name)
 		delete(v.nodes, name)
 		return
 	}
 	n := newNode(object, v.drainTaints)
 	if old == nil || !old.equal(n) {
-		v.allDirty = true
+		v.layer2.all = true
 		v.routes.touchNode(name)
 	}
 	v.nodes[name] = n
-}
-
-// SetAnnouncer takes an Announcer as it is now; nil if it is gone.
-func (v *View) SetAnnouncer(name string, object *v1alpha1.Announcer) {
-	old, known := v.announcers[name]
-	if !known {
-		old = &announcer{}
-	}
-	a := &announcer{}
-	if v.planned {
-		v.order++
-	}
-	if object != nil {
-		a = newAnnouncer(object, v.order)
-	}
-	if known != (object != nil) || !slices.EqualFunc(old.interfaces, a.interfaces, Interface.Equal) || old.rebalance != a.rebalance {
-		v.allDirty = true
-	}
-	for ip, c := range old.claims {
-		if same := a.claims[ip]; same.Node != "" && same.Epoch == c.Epoch {
-			same.Order = c.Order
-			a.claims[ip] = same
-		}
-		if len(c.previousOwners) > 0 {
-			if v.withPrevious[ip]--; v.withPrevious[ip] == 0 {
-				delete(v.withPrevious, ip)
-			}
-		}
-		if !slices.Equal(a.claims[ip].previousOwners, c.previousOwners) {
-			v.dirty[ip] = struct{}{}
-		}
-		if a.claims[ip].Claim != c.Claim {
-			v.dirty[ip] = struct{}{}
-			v.claims[ip] = slices.DeleteFunc(v.claims[ip], func(o claim) bool { return o.Node == name })
-			if len(v.claims[ip]) == 0 {
-				delete(v.claims, ip)
-			}
-		}
-	}
-	for ip, c := range a.claims {
-		if len(c.previousOwners) > 0 {
-			v.withPrevious[ip]++
-		}
-		if old.claims[ip].Claim != c.Claim {
-			v.dirty[ip] = struct{}{}
-			v.claims[ip] = append(v.claims[ip], c.claim)
-		}
-	}
-	if object == nil {
-		delete(v.announcers, name)
-	} else {
-		v.announcers[name] = a
-	}
 }
 
 // ServiceRef names a Service.
@@ -313,7 +263,7 @@ func (v *View) NodeAddress(name string) netip.Addr {
 	return netip.Addr{}
 }
 
-// MACs are the nodes whose announcers answer with a hardware address, by that.
+// MACs are the nodes whose announcers answer with a hardware address, by that address as text.
 func (v *View) MACs() map[string]string {
 	macs := map[string]string{}
 	for name, a := range v.announcers {
@@ -357,8 +307,8 @@ func (v *View) group(ip netip.Addr) string {
 	return slices.MinFunc(together, netip.Addr.Compare).String()
 }
 
-// together are the addresses that belong together with one, which is the first of them: because a Service has both, or others
-// that share addresses make the connection.
+// together are the addresses that belong together with one, which is the first of them. Two do if a Service has both, or if
+// Services that share addresses connect them.
 func (v *View) together(ip netip.Addr) []netip.Addr {
 	together := []netip.Addr{ip}
 	for i := 0; i < len(together); i++ {
@@ -371,21 +321,4 @@ func (v *View) together(ip netip.Addr) []netip.Addr {
 		}
 	}
 	return together
-}
-
-// electionClaims are the claims on an address as the election wants them.
-func (v *View) electionClaims(ip netip.Addr) []election.Claim {
-	claims := make([]election.Claim, len(v.claims[ip]))
-	for i, c := range v.claims[ip] {
-		claims[i] = c.Claim
-	}
-	return claims
-}
-
-// changes returns the addresses to plan again, or that all are, and starts anew.
-func (v *View) changes() (dirty map[netip.Addr]struct{}, all bool) {
-	dirty, all = v.dirty, v.allDirty
-	v.planned = true
-	v.dirty, v.allDirty = map[netip.Addr]struct{}{}, false
-	return dirty, all
 }

@@ -1,48 +1,19 @@
 package plan
 
 import (
-	"net/netip"
-
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
-// routeChanges is what has changed in a View since the last plan of routes.
-type routeChanges struct {
-	addresses map[netip.Addr]struct{}
-	nodes     map[string]struct{}
-	// all says that everything is to be planned again; what else has changed is then not kept.
-	all bool
-}
-
-func (c *routeChanges) touch(addresses []netip.Addr) {
-	if c.all {
-		return
-	}
-	if c.addresses == nil {
-		c.addresses = map[netip.Addr]struct{}{}
-	}
-	for _, ip := range addresses {
-		c.addresses[ip] = struct{}{}
-	}
-}
-
-func (c *routeChanges) touchNode(name string) {
-	if c.all {
-		return
-	}
-	if c.nodes == nil {
-		c.nodes = map[string]struct{}{}
-	}
-	c.nodes[name] = struct{}{}
-}
-
-// routeChanges returns what has changed and starts anew.
-func (v *View) routeChanges() routeChanges {
-	changes := v.routes
-	v.routes = routeChanges{}
-	return changes
+// bgpObjects are the objects that only BGP needs, by name.
+type bgpObjects struct {
+	bgpPeers          map[string]*bgpPeer
+	bgpAdvertisements map[string]*bgpAdvertisement
+	communities       map[string]*communities
+	bfdProfiles       map[string]BFDSettings
+	// passwords are those of Secrets.
+	passwords map[string]string
 }
 
 // SetBGPPeer takes a BGPPeer as it is now; nil if it is gone. One that cannot be read is for no node, and the error says why.
@@ -52,11 +23,11 @@ func (v *View) SetBGPPeer(name string, object *v1alpha1.BGPPeer) error {
 	if object == nil {
 		return nil
 	}
-	r, err := newBGPPeer(object)
+	peer, err := newBGPPeer(object)
 	if err != nil {
 		return err
 	}
-	v.bgpPeers[name] = r
+	v.bgpPeers[name] = peer
 	return nil
 }
 
@@ -94,4 +65,24 @@ func (v *View) SetSecret(name string, object *corev1.Secret) {
 	}
 	after, there := v.passwords[name]
 	v.routes.all = v.routes.all || known != there || before != after
+}
+
+// bfdSettings is what a BGPPeer wants of BFD that names a profile.
+func (v *View) bfdSettings(profile string) BFDSettings {
+	if d, known := v.bfdProfiles[profile]; known {
+		return d
+	}
+	return BFDSettings{Refused: noBFDProfile(profile)}
+}
+
+// SetBFDProfile takes a BFDProfile as it is now; nil if it is gone. The error says why it cannot be used.
+func (v *View) SetBFDProfile(name string, object *v1alpha1.BFDProfile) (err error) {
+	before, known := v.bfdProfiles[name]
+	delete(v.bfdProfiles, name)
+	if object != nil {
+		v.bfdProfiles[name], err = newBFDSettings(object)
+	}
+	after, there := v.bfdProfiles[name]
+	v.routes.all = v.routes.all || known != there || before != after
+	return err
 }

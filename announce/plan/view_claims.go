@@ -27,3 +27,12 @@ func (v *View) Claim(ip netip.Addr) (Claim, bool) {
 	recorded := v.announcers[best.Node].claims[ip]
 	return Claim{Node: best.Node, Interfaces: recorded.interfaces, Epoch: best.Epoch, Since: recorded.since}, true
 }
+
+// electionClaims are the claims on an address as the election wants them.
+func (v *View) electionClaims(ip netip.Addr) []election.Claim {
+	claims := make([]election.Claim, len(v.claims[ip]))
+	for i, c := range v.claims[ip] {
+		claims[i] = c.Claim
+	}
+	return claims
+}

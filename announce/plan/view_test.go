@@ -149,7 +149,7 @@ func TestAChangeConcernsItsAddressesOnly(t *testing.T) {
 	} {
 		tt.change()
 		dirty, all := v.changes()
-		want := map[netip.Addr]struct{}{}
+		want := addressSet{}
 		for _, ip := range tt.want {
 			want[netip.MustParseAddr(ip)] = struct{}{}
 		}

@@ -4,15 +4,12 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
-	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/clarionlb/clarion/announce/election"
-	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/internal/scope"
 )
 
@@ -151,131 +148,4 @@ func (e endpoints) equal(o endpoints) bool {
 
 func (e endpoints) onSameNodes(o endpoints) bool {
 	return e.ipv6 == o.ipv6 && slices.Equal(e.nodes, o.nodes)
-}
-
-// node is what a plan needs of a Node.
-type node struct {
-	labels             labels.Set
-	excluded           bool
-	networkUnavailable bool
-	notReady           bool
-	draining           bool
-	// drainedBy is what has the node excluded or draining.
-	drainedBy []DrainCause
-	// address is the one by which others know the node, addresses are all its own.
-	address   netip.Addr
-	addresses []netip.Addr
-}
-
-func newNode(n *corev1.Node, drainTaints []string) *node {
-	out := &node{labels: n.Labels}
-	if isSet(n.Labels, corev1.LabelNodeExcludeBalancers) {
-		out.excluded = true
-		out.drainedBy = append(out.drainedBy, DrainCause{DrainLabel, corev1.LabelNodeExcludeBalancers})
-	}
-	if isSet(n.Annotations, v1alpha1.AnnotationDrain) {
-		out.draining = true
-		out.drainedBy = append(out.drainedBy, DrainCause{DrainAnnotation, v1alpha1.AnnotationDrain})
-	}
-	for _, key := range drainTaints {
-		if slices.ContainsFunc(n.Spec.Taints, func(t corev1.Taint) bool { return t.Key == key }) {
-			out.draining = true
-			out.drainedBy = append(out.drainedBy, DrainCause{DrainTaint, key})
-		}
-	}
-	for _, c := range n.Status.Conditions {
-		if c.Type == corev1.NodeNetworkUnavailable && c.Status == corev1.ConditionTrue {
-			out.networkUnavailable = true
-		}
-		if c.Type == corev1.NodeReady && c.Status != corev1.ConditionTrue {
-			out.notReady = true
-		}
-	}
-	for _, a := range n.Status.Addresses {
-		if a.Type != corev1.NodeInternalIP {
-			continue
-		}
-		ip, err := netip.ParseAddr(a.Address)
-		if err != nil {
-			continue
-		}
-		ip = ip.Unmap()
-		out.addresses = append(out.addresses, ip)
-		if !out.address.IsValid() || out.address.Is6() && ip.Is4() {
-			out.address = ip
-		}
-	}
-	return out
-}
-
-// isSet reads a label or annotation as the service controller does: any value but one that means false counts.
-func isSet(set map[string]string, key string) bool {
-	value, present := set[key]
-	yes, err := strconv.ParseBool(value)
-	return present && (err != nil || yes)
-}
-
-func (n *node) equal(o *node) bool {
-	return n.excluded == o.excluded && n.networkUnavailable == o.networkUnavailable && n.notReady == o.notReady &&
-		n.draining == o.draining && slices.Equal(n.drainedBy, o.drainedBy) && slices.Equal(n.addresses, o.addresses) && labels.Equals(n.labels, o.labels)
-}
-
-// announcer is what an announcer has recorded of itself.
-type announcer struct {
-	interfaces []Interface
-	claims     map[netip.Addr]recordedClaim
-	// rebalance is the value of the annotation that asks for it, rebalanced the one that was acted upon.
-	rebalance, rebalanced string
-	conflicts             []Conflict
-}
-
-// recordedClaim is a claim, the interfaces on which the address is announced, and the nodes that had it before.
-type recordedClaim struct {
-	claim
-	interfaces     []string
-	previousOwners []string
-}
-
-// macFor is the hardware address with which an announcer answers for one of its addresses: that of the interface which shares
-// a network with one of this node's, or else the first. It is empty if it has recorded none.
-func (a *announcer) macFor(ip netip.Addr, names []string, own []Interface) string {
-	first := ""
-	for _, i := range a.interfaces {
-		if i.MAC == "" || !slices.Contains(names, i.Name) {
-			continue
-		}
-		if slices.ContainsFunc(own, func(o Interface) bool { return o.shares(i, ip.Is4()) }) {
-			return i.MAC
-		}
-		first = cmp.Or(first, i.MAC)
-	}
-	return first
-}
-
-func newAnnouncer(a *v1alpha1.Announcer, order uint64) *announcer {
-	out := &announcer{
-		claims:     make(map[netip.Addr]recordedClaim, len(a.Status.Layer2.Addresses)),
-		rebalance:  a.Annotations[v1alpha1.AnnotationRebalance],
-		rebalanced: a.Status.Layer2.Rebalanced,
-	}
-	for _, i := range a.Status.Layer2.Interfaces {
-		out.interfaces = append(out.interfaces, readInterface(i))
-	}
-	for _, c := range a.Status.Layer2.Conflicts {
-		if c, ok := readConflict(c); ok {
-			out.conflicts = append(out.conflicts, c)
-		}
-	}
-	for _, c := range a.Status.Layer2.Addresses {
-		if ip, err := netip.ParseAddr(c.IP); err == nil {
-			out.claims[ip] = recordedClaim{claim{election.Claim{
-				Node:       a.Name,
-				Epoch:      c.Epoch,
-				Order:      order,
-				Tentative:  len(c.Interfaces) == 0,
-				HandoverTo: c.HandoverTo,
-			}, c.Since.Time}, c.Interfaces, c.PreviousOwners}
-		}
-	}
-	return out
 }

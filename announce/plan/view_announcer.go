@@ -1,0 +1,134 @@
+package plan
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+
+	"github.com/clarionlb/clarion/announce/election"
+	"github.com/clarionlb/clarion/api/v1alpha1"
+)
+
+// announcer is what an announcer has recorded of itself.
+type announcer struct {
+	interfaces []Interface
+	claims     map[netip.Addr]recordedClaim
+	// rebalance is the value of the annotation that asks for it, rebalanced the one that was acted upon.
+	rebalance, rebalanced string
+	conflicts             []Conflict
+}
+
+// recordedClaim is a claim, the interfaces on which the address is announced, and the nodes that had it before.
+type recordedClaim struct {
+	claim
+	interfaces     []string
+	previousOwners []string
+}
+
+// equal says whether a plan makes no difference between two claims.
+func (c recordedClaim) equal(o recordedClaim) bool {
+	return c.Claim == o.Claim && slices.Equal(c.previousOwners, o.previousOwners)
+}
+
+// macFor is the hardware address with which an announcer answers for one of its addresses: that of the interface which shares
+// a network with one of this node's, or else the first. It is empty if it has recorded none.
+func (a *announcer) macFor(ip netip.Addr, names []string, own []Interface) string {
+	first := ""
+	for _, i := range a.interfaces {
+		if i.MAC == "" || !slices.Contains(names, i.Name) {
+			continue
+		}
+		if slices.ContainsFunc(own, func(o Interface) bool { return o.shares(i, ip.Is4()) }) {
+			return i.MAC
+		}
+		first = cmp.Or(first, i.MAC)
+	}
+	return first
+}
+
+func newAnnouncer(a *v1alpha1.Announcer, order uint64) *announcer {
+	out := &announcer{
+		claims:     make(map[netip.Addr]recordedClaim, len(a.Status.Layer2.Addresses)),
+		rebalance:  a.Annotations[v1alpha1.AnnotationRebalance],
+		rebalanced: a.Status.Layer2.Rebalanced,
+	}
+	for _, i := range a.Status.Layer2.Interfaces {
+		out.interfaces = append(out.interfaces, readInterface(i))
+	}
+	for _, c := range a.Status.Layer2.Conflicts {
+		if c, ok := readConflict(c); ok {
+			out.conflicts = append(out.conflicts, c)
+		}
+	}
+	for _, c := range a.Status.Layer2.Addresses {
+		if ip, err := netip.ParseAddr(c.IP); err == nil {
+			out.claims[ip] = recordedClaim{claim{election.Claim{
+				Node:       a.Name,
+				Epoch:      c.Epoch,
+				Order:      order,
+				Tentative:  len(c.Interfaces) == 0,
+				HandoverTo: c.HandoverTo,
+			}, c.Since.Time}, c.Interfaces, c.PreviousOwners}
+		}
+	}
+	return out
+}
+
+// SetAnnouncer takes an Announcer as it is now; nil if it is gone.
+func (v *View) SetAnnouncer(name string, object *v1alpha1.Announcer) {
+	before, known := v.announcers[name]
+	if !known {
+		before = &announcer{}
+	}
+	if v.layer2.asked {
+		v.claimOrder++
+	}
+	after := &announcer{}
+	if object == nil {
+		delete(v.announcers, name)
+	} else {
+		after = newAnnouncer(object, v.claimOrder)
+		v.announcers[name] = after
+	}
+	if known != (object != nil) || !slices.EqualFunc(before.interfaces, after.interfaces, Interface.Equal) || before.rebalance != after.rebalance {
+		v.layer2.all = true
+	}
+	for ip, c := range after.claims {
+		if old, is := before.claims[ip]; is && old.Epoch == c.Epoch {
+			c.Order = old.Order // it is the same claim
+			after.claims[ip] = c
+		}
+	}
+	for ip, c := range before.claims {
+		if !c.equal(after.claims[ip]) {
+			v.layer2.addresses.add(ip)
+			v.removeClaim(ip, c)
+		}
+	}
+	for ip, c := range after.claims {
+		if !c.equal(before.claims[ip]) {
+			v.layer2.addresses.add(ip)
+			v.addClaim(ip, c)
+		}
+	}
+}
+
+func (x *addressIndex) addClaim(ip netip.Addr, c recordedClaim) {
+	x.claims[ip] = append(x.claims[ip], c.claim)
+	if len(c.previousOwners) > 0 {
+		x.withPrevious[ip]++
+	}
+}
+
+func (x *addressIndex) removeClaim(ip netip.Addr, c recordedClaim) {
+	x.claims[ip] = slices.DeleteFunc(x.claims[ip], func(o claim) bool { return o.Node == c.Node })
+	if len(x.claims[ip]) == 0 {
+		delete(x.claims, ip)
+	}
+	if len(c.previousOwners) == 0 {
+		return
+	}
+	if x.withPrevious[ip]--; x.withPrevious[ip] == 0 {
+		delete(x.withPrevious, ip)
+	}
+}

@@ -2,9 +2,55 @@ package plan
 
 import (
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/clarionlb/clarion/api/v1alpha1"
 )
+
+func TestTakingLeaveOfRouters(t *testing.T) {
+	r := newRack()
+	r.advertise("all", v1alpha1.BGPAdvertisementSpec{})
+	r.service(local(serviceObject("here", "192.168.10.2")))
+	r.endpoints("here", "n1")
+	says := func(want string) time.Time {
+		t.Helper()
+		plan := r.plan()
+		if got := plan.says(); got != want {
+			t.Errorf("says\n%s\nwant\n%s", got, want)
+		}
+		return plan.Wake
+	}
+	next := func(wake time.Time) {
+		t.Helper()
+		if !wake.After(r.now) {
+			t.Fatalf("to wake at %s, now is %s", wake, r.now)
+		}
+		r.now = wake
+	}
+	says("tor\n  192.168.10.1/32\n  192.168.10.2/32")
+
+	r.node("n1", drained)
+	next(says("tor\n  192.168.10.1/32 leaving\n  192.168.10.2/32 leaving"))
+	next(says("tor\n  192.168.10.2/32 leaving")) // which no other node can have
+	if wake := says("tor\n  192.168.10.2/32 leaving"); !wake.IsZero() {
+		t.Errorf("to wake at %s", wake)
+	}
+	r.endpoints("here", "n1", "n2")
+	says("")
+	r.node("n2", drained)
+	says("tor\n  192.168.10.2/32 leaving")
+	r.node("n3", excluded)
+	says("tor\n  192.168.10.1/32 leaving\n  192.168.10.2/32 leaving")
+	r.node("n1")
+	says("tor\n  192.168.10.1/32\n  192.168.10.2/32")
+
+	r.node("n1", excluded)
+	next(says("tor\n  192.168.10.1/32 leaving\n  192.168.10.2/32 leaving"))
+	next(says("tor"))
+	says("")
+}
 
 func TestANodeThatGoesIsNotTakenForOneWhoseAnnouncerRestarts(t *testing.T) {
 	for _, test := range []struct {

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"testing"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
@@ -34,17 +32,6 @@ func dualWeb(t *testing.T) *lan {
 	l.setEndpoints(endpoints6On("web", "n1", "n2", "n3"))
 	l.settle()
 	return l
-}
-
-// index is that of the node with a name.
-func index(name string) int { return int(name[1] - '1') }
-
-func withAddresses(name string, index int, change ...func(*corev1.Node)) *corev1.Node {
-	n := nodeObject(name, change...)
-	for _, format := range []string{"192.168.10.1%d", "fd00:10::1%d", "10.1.1.1%d"} {
-		n.Status.Addresses = append(n.Status.Addresses, corev1.NodeAddress{Type: corev1.NodeInternalIP, Address: fmt.Sprintf(format, index+1)})
-	}
-	return n
 }
 
 // drain has the owner of the addresses drained, and returns it with the next one.

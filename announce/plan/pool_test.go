@@ -9,7 +9,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"pgregory.net/rapid"
@@ -18,15 +17,21 @@ import (
 	"github.com/clarionlb/clarion/loadbalancer"
 )
 
-// setReady writes the condition of a pool as the provider does.
-func setReady(p *v1alpha1.IPAddressPool, reason string) {
-	status := metav1.ConditionFalse
-	if reason == v1alpha1.ReasonValid {
-		status = metav1.ConditionTrue
+func TestOfPoolsThatOverlapTheOldestCounts(t *testing.T) {
+	old, young := poolObject("old", "192.168.10.220-192.168.10.230"), poolObject("a", "192.168.10.0/24", "nonsense")
+	young.CreationTimestamp = metav1.Now()
+	l := web(t)
+	l.set(func(v *View) { v.SetPool("lan", nil) })
+	l.setPool(old)
+	l.setPool(young)
+	l.advertise("all", v1alpha1.L2AdvertisementSpec{IPAddressPools: []string{"a"}})
+	l.settle()
+	if got := l.owners(vip); len(got) > 0 {
+		t.Errorf("announced by %v", got)
 	}
-	meta.SetStatusCondition(&p.Status.Conditions, metav1.Condition{
-		Type: v1alpha1.ConditionReady, Status: status, Reason: reason, ObservedGeneration: p.Generation,
-	})
+	l.set(func(v *View) { v.SetPool("old", nil) })
+	l.settle()
+	l.owner(vip)
 }
 
 func TestWhichOfSeveralPoolsHasAnAddress(t *testing.T) {

@@ -3,7 +3,6 @@ package plan
 import (
 	"net/netip"
 	"reflect"
-	"slices"
 	"testing"
 	"time"
 
@@ -15,6 +14,24 @@ import (
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
+
+func TestSharedAddressesBringTheirOtherFamilyAlong(t *testing.T) {
+	v := NewView()
+	set := func(name string, ips ...string) {
+		v.SetService(types.NamespacedName{Namespace: "default", Name: name}, serviceObject(name, ips...))
+	}
+	set("a", "192.168.10.1")
+	set("b", "192.168.10.1", "fd00::1")
+	set("c", "fd00::1", "192.168.10.3")
+	set("d", "192.168.10.4")
+	for ip, want := range map[string]string{
+		"192.168.10.1": "192.168.10.1", "fd00::1": "192.168.10.1", "192.168.10.3": "192.168.10.1", "192.168.10.4": "",
+	} {
+		if got := v.group(addr(ip)); got != want {
+			t.Errorf("%s is with %q, want %q", ip, got, want)
+		}
+	}
+}
 
 func TestWhichServicesAreOurs(t *testing.T) {
 	for _, tt := range []struct {
@@ -163,81 +180,4 @@ func TestAChangeConcernsItsAddressesOnly(t *testing.T) {
 	if len(v.backends)+len(v.sliceOwner)+len(v.byAddress)+len(v.claims)+len(v.announcers) > 0 {
 		t.Errorf("remembers what is gone: %+v", v)
 	}
-}
-
-func TestStrippedObjectsSayTheSame(t *testing.T) {
-	service := local(serviceObject("web", vip))
-	service.Spec.Selector = map[string]string{"app": "web"}
-	service.Annotations = map[string]string{"a": "b"}
-	slice := endpointsOn("web", "n1", "n1", "n2", "n3", "n3", "n3")
-	slice.Endpoints[2].Conditions.Ready = ptr.To(false)
-	slice.Endpoints[4].Conditions = discoveryv1.EndpointConditions{Ready: ptr.To(false), Serving: ptr.To(true), Terminating: ptr.To(true)}
-	slice.Endpoints[5].Conditions.Ready = ptr.To(false)
-	slice.Endpoints[0].Addresses = []string{"10.1.1.1"}
-	node := nodeObject("n1", func(n *corev1.Node) {
-		n.Status.Images = []corev1.ContainerImage{{Names: []string{"x"}}}
-		n.Status.Addresses = []corev1.NodeAddress{{Type: corev1.NodeHostName, Address: "n1"}, {Type: corev1.NodeInternalIP, Address: "192.168.10.11"}}
-		n.Status.Conditions = []corev1.NodeCondition{
-			{Type: corev1.NodeReady, Status: corev1.ConditionFalse, Message: "m"}, {Type: corev1.NodeNetworkUnavailable, Status: corev1.ConditionTrue},
-		}
-	})
-	twice := func(o any) any {
-		for range 2 {
-			var err error
-			if o, err = TransformFor("n3")(o); err != nil {
-				t.Fatal(err)
-			}
-		}
-		return o
-	}
-	s := twice(service).(*corev1.Service)
-	if !newService(s).equal(newService(service)) || s.Spec.Selector != nil || s.Annotations != nil {
-		t.Errorf("%+v", s)
-	}
-	e := twice(slice).(*discoveryv1.EndpointSlice)
-	if !newEndpoints(e).onSameNodes(newEndpoints(slice)) || len(e.Endpoints) != 3 || e.Endpoints[0].Addresses != nil {
-		t.Errorf("%+v", e)
-	}
-	if got, want := newEndpoints(e).counts, []endpointCount{{ready: 1}, {ready: 1, terminating: 1}}; !slices.Equal(got, want) {
-		t.Errorf("counts %+v, want %+v", got, want)
-	}
-	n := twice(node).(*corev1.Node)
-	if !newNode(n, nil).equal(newNode(node, nil)) || n.Status.Images != nil || len(n.Status.Addresses) != 1 {
-		t.Errorf("%+v", n)
-	}
-}
-
-func TestAnAdvertisementThatCannotBeReadSelectsNothing(t *testing.T) {
-	v := NewView()
-	for _, spec := range []v1alpha1.L2AdvertisementSpec{
-		{Interfaces: []string{"eth["}},
-		{NodeSelectors: []metav1.LabelSelector{{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "a", Operator: "Is"}}}}},
-	} {
-		if err := v.SetL2Advertisement("a", &v1alpha1.L2Advertisement{Spec: v1alpha1.L2AdvertisementSpec{}}); err != nil {
-			t.Fatal(err)
-		}
-		if err := v.SetL2Advertisement("a", &v1alpha1.L2Advertisement{Spec: spec}); err == nil {
-			t.Errorf("%+v was accepted", spec)
-		}
-		if len(v.l2Advertisements) > 0 {
-			t.Error("selects what it selected before")
-		}
-	}
-}
-
-func TestOfPoolsThatOverlapTheOldestCounts(t *testing.T) {
-	old, young := poolObject("old", "192.168.10.220-192.168.10.230"), poolObject("a", "192.168.10.0/24", "nonsense")
-	young.CreationTimestamp = metav1.Now()
-	l := web(t)
-	l.set(func(v *View) { v.SetPool("lan", nil) })
-	l.setPool(old)
-	l.setPool(young)
-	l.advertise("all", v1alpha1.L2AdvertisementSpec{IPAddressPools: []string{"a"}})
-	l.settle()
-	if got := l.owners(vip); len(got) > 0 {
-		t.Errorf("announced by %v", got)
-	}
-	l.set(func(v *View) { v.SetPool("old", nil) })
-	l.settle()
-	l.owner(vip)
 }

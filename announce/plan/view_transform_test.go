@@ -1,12 +1,58 @@
 package plan
 
 import (
+	"slices"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
+
+func TestStrippedObjectsSayTheSame(t *testing.T) {
+	service := local(serviceObject("web", vip))
+	service.Spec.Selector = map[string]string{"app": "web"}
+	service.Annotations = map[string]string{"a": "b"}
+	slice := endpointsOn("web", "n1", "n1", "n2", "n3", "n3", "n3")
+	slice.Endpoints[2].Conditions.Ready = ptr.To(false)
+	slice.Endpoints[4].Conditions = discoveryv1.EndpointConditions{Ready: ptr.To(false), Serving: ptr.To(true), Terminating: ptr.To(true)}
+	slice.Endpoints[5].Conditions.Ready = ptr.To(false)
+	slice.Endpoints[0].Addresses = []string{"10.1.1.1"}
+	node := nodeObject("n1", func(n *corev1.Node) {
+		n.Status.Images = []corev1.ContainerImage{{Names: []string{"x"}}}
+		n.Status.Addresses = []corev1.NodeAddress{{Type: corev1.NodeHostName, Address: "n1"}, {Type: corev1.NodeInternalIP, Address: "192.168.10.11"}}
+		n.Status.Conditions = []corev1.NodeCondition{
+			{Type: corev1.NodeReady, Status: corev1.ConditionFalse, Message: "m"}, {Type: corev1.NodeNetworkUnavailable, Status: corev1.ConditionTrue},
+		}
+	})
+	twice := func(o any) any {
+		for range 2 {
+			var err error
+			if o, err = TransformFor("n3")(o); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return o
+	}
+	s := twice(service).(*corev1.Service)
+	if !newService(s).equal(newService(service)) || s.Spec.Selector != nil || s.Annotations != nil {
+		t.Errorf("%+v", s)
+	}
+	e := twice(slice).(*discoveryv1.EndpointSlice)
+	if !newEndpoints(e).onSameNodes(newEndpoints(slice)) || len(e.Endpoints) != 3 || e.Endpoints[0].Addresses != nil {
+		t.Errorf("%+v", e)
+	}
+	if got, want := newEndpoints(e).counts, []endpointCount{{ready: 1}, {ready: 1, terminating: 1}}; !slices.Equal(got, want) {
+		t.Errorf("counts %+v, want %+v", got, want)
+	}
+	n := twice(node).(*corev1.Node)
+	if !newNode(n, nil).equal(newNode(node, nil)) || n.Status.Images != nil || len(n.Status.Addresses) != 1 {
+		t.Errorf("%+v", n)
+	}
+}
 
 func TestAStatusThatIsWrittenHasNothingPlannedAnew(t *testing.T) {
 	object := func(change func(*v1alpha1.BGPPeer)) *v1alpha1.BGPPeer {

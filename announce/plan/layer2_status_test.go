@@ -1,21 +1,13 @@
 package plan
 
 import (
+	"slices"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
-
-func tainted(keys ...string) func(*corev1.Node) {
-	return func(n *corev1.Node) {
-		for _, key := range keys {
-			n.Spec.Taints = append(n.Spec.Taints, corev1.Taint{Key: key, Effect: corev1.TaintEffectNoSchedule},
-				corev1.Taint{Key: key, Effect: corev1.TaintEffectNoExecute})
-		}
-	}
-}
 
 // drainOf is what a node says of its drain; "" if it is not drained.
 func (l *lan) drainOf(name string) string {
@@ -97,5 +89,19 @@ func TestADrainedNodeSaysWhatNoOtherNodeCanAnnounce(t *testing.T) {
 	l.settle()
 	if got, want := l.drainOf("n1"), begins+"2 addresses that no other node can."; got != want {
 		t.Errorf("in the end it says  %s\nwant                %s", got, want)
+	}
+}
+
+func TestOnlyInterfacesThatCanCarryAnAddressArePublished(t *testing.T) {
+	l := web(t)
+	l.advertise("all", v1alpha1.L2AdvertisementSpec{Interfaces: []string{"eth0", "vlan7"}})
+	l.nodes["n1"].interfaces = []Interface{eth0, {Name: "veth1"}, {Name: "vlan7"}}
+	l.settle()
+	var names []string
+	for _, i := range l.api["n1"].Status.Layer2.Interfaces {
+		names = append(names, i.Name)
+	}
+	if !slices.Equal(names, []string{"eth0", "vlan7"}) {
+		t.Errorf("published %v", names)
 	}
 }

@@ -7,20 +7,73 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
-func drained(n *corev1.Node) {
-	metav1.SetMetaDataAnnotation(&n.ObjectMeta, v1alpha1.AnnotationDrain, "")
+func TestRebalancingOnRequestMovesTheLeast(t *testing.T) {
+	l := web(t)
+	l.deleteService("web")
+	l.kill("n3")
+	l.many(30)
+	l.settle()
+	l.boot("n3", eth0)
+	l.settle()
+	if got := l.carries(); got != "15 15 0" {
+		t.Fatalf("they carry %s", got)
+	}
+	before := len(l.moves)
+	for name := range l.nodes {
+		l.annotate(name, v1alpha1.AnnotationRebalance, "please")
+	}
+	l.settle()
+	if got := l.carries(); got != "10 10 10" {
+		t.Errorf("they carry %s", got)
+	}
+	moved := 0
+	for _, m := range l.moves[before:] {
+		if strings.HasSuffix(m, string(MoveHandedOver)) {
+			moved++
+		}
+	}
+	if moved != 10 {
+		t.Errorf("%d moved: %v", moved, l.moves[before:])
+	}
+	before = len(l.moves)
+	l.boot("n1", eth0) // it does not do it again
+	l.settle()
+	for _, m := range l.moves[before:] {
+		if !strings.HasSuffix(m, string(MoveResumed)) {
+			t.Errorf("then: %s", m)
+		}
+	}
+	if got := l.api["n1"].Status.Layer2.Rebalanced; got != "please" {
+		t.Errorf("acted upon %q", got)
+	}
 }
 
-func notReady(n *corev1.Node) {
-	n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionUnknown}}
+func TestAnAddressThatIsHandedOverStaysIfNobodyCanTakeIt(t *testing.T) {
+	l := web(t)
+	l.deleteService("web")
+	l.kill("n3")
+	l.many(4)
+	l.settle()
+	l.boot("n3", eth0)
+	l.settle()
+	l.annotate("n1", v1alpha1.AnnotationRebalance, "now")
+	l.plan("n1")
+	l.record("n1")
+	l.kill("n3")
+	l.settle()
+	if got := l.carries(); got != "2 2" {
+		t.Errorf("they carry %s", got)
+	}
+	for _, c := range l.api["n1"].Status.Layer2.Addresses {
+		if c.HandoverTo != "" {
+			t.Errorf("still to be handed over: %+v", c)
+		}
+	}
 }
-
-func excluded(n *corev1.Node) { n.Labels[corev1.LabelNodeExcludeBalancers] = "" }
 
 func TestWhoIsDrainedGoesOnUntilTheNextOwnerAnnounces(t *testing.T) {
 	for name, drain := range map[string]func(*corev1.Node){"annotation": drained, "not ready": notReady, "label": excluded} {

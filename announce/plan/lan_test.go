@@ -212,52 +212,6 @@ func (l *lan) explain(node, ip string) string {
 	return l.nodes[node].planner.Explain(netip.MustParseAddr(ip)).String()
 }
 
-func nodeObject(name string, change ...func(*corev1.Node)) *corev1.Node {
-	n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{corev1.LabelHostname: name}}}
-	for _, c := range change {
-		c(n)
-	}
-	return n
-}
-
-func serviceObject(name string, ips ...string) *corev1.Service {
-	s := &corev1.Service{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name, Labels: map[string]string{"app": name}},
-		Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer},
-		Status:     corev1.ServiceStatus{Conditions: []metav1.Condition{{Type: v1alpha1.ConditionAddressAssigned, Status: metav1.ConditionTrue}}},
-	}
-	for _, ip := range ips {
-		s.Status.LoadBalancer.Ingress = append(s.Status.LoadBalancer.Ingress, corev1.LoadBalancerIngress{IP: ip})
-	}
-	return s
-}
-
-func poolObject(name string, addresses ...string) *v1alpha1.IPAddressPool {
-	return &v1alpha1.IPAddressPool{
-		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"pool": name}},
-		Spec:       v1alpha1.IPAddressPoolSpec{Addresses: addresses},
-	}
-}
-
-func endpointsOn(service string, nodes ...string) *discoveryv1.EndpointSlice {
-	s := &discoveryv1.EndpointSlice{
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace: "default", Name: service + "-x", Labels: map[string]string{discoveryv1.LabelServiceName: service},
-		},
-		AddressType: discoveryv1.AddressTypeIPv4,
-	}
-	for _, n := range nodes {
-		s.Endpoints = append(s.Endpoints, discoveryv1.Endpoint{NodeName: &n})
-	}
-	return s
-}
-
-func endpoints6On(service string, nodes ...string) *discoveryv1.EndpointSlice {
-	s := endpointsOn(service, nodes...)
-	s.Name, s.AddressType = service+"-6", discoveryv1.AddressTypeIPv6
-	return s
-}
-
 func (l *lan) setService(s *corev1.Service) {
 	l.set(func(v *View) { v.SetService(types.NamespacedName{Namespace: s.Namespace, Name: s.Name}, s) })
 }
@@ -295,11 +249,51 @@ func web(t testing.TB) *lan {
 	return l
 }
 
-func local(s *corev1.Service) *corev1.Service {
-	s.Spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyLocal
-	return s
+// plan has one node plan and nobody else.
+func (l *lan) plan(name string) Layer2Plan {
+	n := l.nodes[name]
+	n.planner.SetAlive(l.alive)
+	n.planner.SetMemberStates(l.absent)
+	n.planner.SetInterfaces(n.interfaces)
+	plan := n.planner.Plan(l.now)
+	n.layer2, n.care = plan.Layer2, plan.Proxied
+	return plan
 }
 
-func selecting(key, value string) []metav1.LabelSelector {
-	return []metav1.LabelSelector{{MatchLabels: map[string]string{key: value}}}
+// record has a node's status reach the others, and itself.
+func (l *lan) record(name string) {
+	a := l.api[name].DeepCopy()
+	a.Status.Layer2 = l.nodes[name].planner.Status()
+	l.api[name] = a
+	for _, n := range l.nodes {
+		n.view.SetAnnouncer(name, a)
+	}
+}
+
+// annotate changes an annotation of an Announcer.
+func (l *lan) annotate(name, key, value string) {
+	a := l.api[name].DeepCopy()
+	metav1.SetMetaDataAnnotation(&a.ObjectMeta, key, value)
+	l.api[name] = a
+	for _, n := range l.nodes {
+		n.view.SetAnnouncer(name, a)
+	}
+}
+
+// carries counts the addresses that each node announces.
+func (l *lan) carries() string {
+	var counts []string
+	for _, name := range slices.Sorted(maps.Keys(l.nodes)) {
+		counts = append(counts, fmt.Sprint(len(l.nodes[name].layer2)))
+	}
+	return strings.Join(counts, " ")
+}
+
+// many adds Services with one address each.
+func (l *lan) many(n int) {
+	for i := range n {
+		name := fmt.Sprintf("s%02d", i)
+		l.setService(serviceObject(name, fmt.Sprintf("192.168.10.%d", 200+i)))
+		l.setEndpoints(endpointsOn(name, "n1", "n2", "n3"))
+	}
 }

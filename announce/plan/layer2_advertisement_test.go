@@ -1,0 +1,27 @@
+package plan
+
+import (
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/clarionlb/clarion/api/v1alpha1"
+)
+
+func TestAnAdvertisementThatCannotBeReadSelectsNothing(t *testing.T) {
+	v := NewView()
+	for _, spec := range []v1alpha1.L2AdvertisementSpec{
+		{Interfaces: []string{"eth["}},
+		{NodeSelectors: []metav1.LabelSelector{{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "a", Operator: "Is"}}}}},
+	} {
+		if err := v.SetL2Advertisement("a", &v1alpha1.L2Advertisement{Spec: v1alpha1.L2AdvertisementSpec{}}); err != nil {
+			t.Fatal(err)
+		}
+		if err := v.SetL2Advertisement("a", &v1alpha1.L2Advertisement{Spec: spec}); err == nil {
+			t.Errorf("%+v was accepted", spec)
+		}
+		if len(v.l2Advertisements) > 0 {
+			t.Error("selects what it selected before")
+		}
+	}
+}

@@ -9,16 +9,16 @@ import (
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
-func TestTakingLeaveOfRouters(t *testing.T) {
+func TestAGracefulShutdownHasStages(t *testing.T) {
 	r := newRack()
 	r.advertise("all", v1alpha1.BGPAdvertisementSpec{})
 	r.service(local(serviceObject("here", "192.168.10.2")))
 	r.endpoints("here", "n1")
-	says := func(want string) time.Time {
+	expect := func(want string) time.Time {
 		t.Helper()
 		plan := r.plan()
-		if got := plan.says(); got != want {
-			t.Errorf("says\n%s\nwant\n%s", got, want)
+		if got := plan.text(); got != want {
+			t.Errorf("announces\n%s\nwant\n%s", got, want)
 		}
 		return plan.Wake
 	}
@@ -29,27 +29,27 @@ func TestTakingLeaveOfRouters(t *testing.T) {
 		}
 		r.now = wake
 	}
-	says("tor\n  192.168.10.1/32\n  192.168.10.2/32")
+	expect("tor\n  192.168.10.1/32\n  192.168.10.2/32")
 
 	r.node("n1", drained)
-	next(says("tor\n  192.168.10.1/32 leaving\n  192.168.10.2/32 leaving"))
-	next(says("tor\n  192.168.10.2/32 leaving")) // which no other node can have
-	if wake := says("tor\n  192.168.10.2/32 leaving"); !wake.IsZero() {
+	next(expect("tor\n  192.168.10.1/32 leaving\n  192.168.10.2/32 leaving"))
+	next(expect("tor\n  192.168.10.2/32 leaving")) // which no other node can have
+	if wake := expect("tor\n  192.168.10.2/32 leaving"); !wake.IsZero() {
 		t.Errorf("to wake at %s", wake)
 	}
 	r.endpoints("here", "n1", "n2")
-	says("")
+	expect("")
 	r.node("n2", drained)
-	says("tor\n  192.168.10.2/32 leaving")
+	expect("tor\n  192.168.10.2/32 leaving")
 	r.node("n3", excluded)
-	says("tor\n  192.168.10.1/32 leaving\n  192.168.10.2/32 leaving")
+	expect("tor\n  192.168.10.1/32 leaving\n  192.168.10.2/32 leaving")
 	r.node("n1")
-	says("tor\n  192.168.10.1/32\n  192.168.10.2/32")
+	expect("tor\n  192.168.10.1/32\n  192.168.10.2/32")
 
 	r.node("n1", excluded)
-	next(says("tor\n  192.168.10.1/32 leaving\n  192.168.10.2/32 leaving"))
-	next(says("tor"))
-	says("")
+	next(expect("tor\n  192.168.10.1/32 leaving\n  192.168.10.2/32 leaving"))
+	next(expect("tor"))
+	expect("")
 }
 
 func TestANodeThatGoesIsNotTakenForOneWhoseAnnouncerRestarts(t *testing.T) {

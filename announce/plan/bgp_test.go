@@ -14,7 +14,7 @@ import (
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
-func TestWhatANodeSaysToItsRouters(t *testing.T) {
+func TestWhatANodeAnnouncesToItsPeers(t *testing.T) {
 	internal := func(s *v1alpha1.BGPPeerSpec) { s.PeerASN = new(int64(65001)) }
 	tests := []struct {
 		name   string
@@ -106,7 +106,7 @@ func TestWhatANodeSaysToItsRouters(t *testing.T) {
 			r.peer("tor2", func(s *v1alpha1.BGPPeerSpec) { s.NodeSelectors = selecting(corev1.LabelHostname, "n2") })
 			r.advertise("all", v1alpha1.BGPAdvertisementSpec{})
 		}, "tor\n  192.168.10.1/32"},
-		{"to all routers of the default routes in their family", func(_ *testing.T, r *rack) {
+		{"to all gateways of the default routes in their family", func(_ *testing.T, r *rack) {
 			r.peer("tor", func(s *v1alpha1.BGPPeerSpec) { s.PeerAddress, s.DefaultGateway = "", corev1.IPv4Protocol })
 			r.peer("six", func(s *v1alpha1.BGPPeerSpec) { s.PeerAddress, s.DefaultGateway = "", corev1.IPv6Protocol })
 			r.planner.SetGateways([]netip.Addr{netip.MustParseAddr("10.0.0.253"), netip.MustParseAddr("10.0.0.254"), netip.MustParseAddr("fe80::1%eth0")})
@@ -136,7 +136,7 @@ func TestWhatANodeSaysToItsRouters(t *testing.T) {
 			r.advertise("all", v1alpha1.BGPAdvertisementSpec{})
 			r.node("n1", notReady)
 		}, "tor\n  192.168.10.1/32"},
-		{"nobody from the start to a node that is left out", func(_ *testing.T, r *rack) {
+		{"no session from the start for a node that is left out", func(_ *testing.T, r *rack) {
 			r.advertise("all", v1alpha1.BGPAdvertisementSpec{})
 			r.node("n1", excluded)
 		}, ""},
@@ -145,8 +145,8 @@ func TestWhatANodeSaysToItsRouters(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			r := newRack()
 			test.change(t, r)
-			if got := r.plan().says(); got != test.want {
-				t.Errorf("says\n%s\nwant\n%s", got, test.want)
+			if got := r.plan().text(); got != test.want {
+				t.Errorf("announces\n%s\nwant\n%s", got, test.want)
 			}
 		})
 	}
@@ -188,12 +188,12 @@ func TestDifferencesAddUpToThePlan(t *testing.T) {
 				do(func(r *rack) { r.advertise(name, perEndpoint) })
 			}
 			plan := r.plan()
-			if !plan.Changed && plan.says() != before.says() {
-				t.Fatalf("changed from\n%s\nto\n%s\nwithout saying so", before.says(), plan.says())
+			if !plan.Changed && plan.text() != before.text() {
+				t.Fatalf("changed from\n%s\nto\n%s\nwithout saying so", before.text(), plan.text())
 			}
 			for session, routes := range plan.Routes {
 				if !slices.IsSortedFunc(routes, func(a, b bgp.Route) int { return a.Prefix.Compare(b.Prefix) }) {
-					t.Fatalf("routes of %s are not in order: %s", session, plan.says())
+					t.Fatalf("routes of %s are not in order: %s", session, plan.text())
 				}
 			}
 			before = plan
@@ -202,7 +202,7 @@ func TestDifferencesAddUpToThePlan(t *testing.T) {
 		for _, change := range history {
 			change(fresh)
 		}
-		if got, want := before.says(), fresh.plan().says(); got != want {
+		if got, want := before.text(), fresh.plan().text(); got != want {
 			t.Fatalf("by differences\n%s\nat once\n%s", got, want)
 		}
 	})

@@ -12,7 +12,7 @@ import (
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
-// perEndpoint has routers told how many endpoints there are.
+// perEndpoint has peers told how many endpoints there are.
 var perEndpoint = v1alpha1.BGPAdvertisementSpec{LinkBandwidth: v1alpha1.LinkBandwidthPerEndpoint}
 
 func TestARouteWeighsAsMuchAsTheNodeHasEndpoints(t *testing.T) {
@@ -61,15 +61,15 @@ func TestARouteWeighsAsMuchAsTheNodeHasEndpoints(t *testing.T) {
 			r.advertise("weights", perEndpoint)
 			r.service(local(serviceObject("web", "192.168.10.1")))
 			test.change(r)
-			if got := r.plan().says(); got != test.want {
-				t.Errorf("says\n%s\nwant\n%s", got, test.want)
+			if got := r.plan().text(); got != test.want {
+				t.Errorf("announces\n%s\nwant\n%s", got, test.want)
 			}
 		})
 	}
 }
 
 func TestAnEndpointThatComesOrGoesChangesTheRoutesOfItsServiceAlone(t *testing.T) {
-	r, tor := newRack(), bgp.SessionKey{Peer: "tor"}
+	r := newRack()
 	r.advertise("weights", perEndpoint)
 	r.service(local(serviceObject("web", "192.168.10.1")))
 	r.service(local(serviceObject("dns", "192.168.10.2")))
@@ -78,20 +78,20 @@ func TestAnEndpointThatComesOrGoesChangesTheRoutesOfItsServiceAlone(t *testing.T
 	for _, nodes := range [][]string{{"n1", "n1"}, {"n1"}, {"n1", "n1", "n1"}} {
 		r.endpoints("web", nodes...)
 		plan := r.plan()
-		if !plan.Changed || plan.Routes[tor][0].Attributes == before.Routes[tor][0].Attributes {
+		if !plan.Changed || plan.Routes[bgp.SessionKey{Peer: "tor"}][0].Attributes == before.Routes[bgp.SessionKey{Peer: "tor"}][0].Attributes {
 			t.Errorf("with endpoints on %s, web is announced as before", nodes)
 		}
-		if plan.Routes[tor][1] != before.Routes[tor][1] {
+		if plan.Routes[bgp.SessionKey{Peer: "tor"}][1] != before.Routes[bgp.SessionKey{Peer: "tor"}][1] {
 			t.Errorf("with endpoints on %s, dns is announced otherwise", nodes)
 		}
 		before = plan
 	}
 	r.endpoints("web", "n1", "n1", "n1", "n2", "n2")
 	if r.plan().Changed {
-		t.Error("endpoints on another node change what this one says")
+		t.Error("endpoints on another node change what this one announces")
 	}
 	r.node("n1", func(n *corev1.Node) { n.Labels["any"] = "label" })
-	if plan := r.plan(); &plan.Routes[tor][0] != &before.Routes[tor][0] {
-		t.Error("routes that say the same are made anew")
+	if plan := r.plan(); &plan.Routes[bgp.SessionKey{Peer: "tor"}][0] != &before.Routes[bgp.SessionKey{Peer: "tor"}][0] {
+		t.Error("equal routes are made anew")
 	}
 }

@@ -29,20 +29,22 @@ type lan struct {
 	objects []func(*View)
 	api     map[string]*v1alpha1.Announcer
 	moves   []string
-	away    bool
-	// absent is what has become of members that the others do not see; strangers are the addresses that strangers have.
-	absent    map[string]MemberState
-	strangers map[string]ConflictingHost
-	// sees has whom a node sees, if not all that are alive.
+	// apiAway says that nothing is recorded.
+	apiAway bool
+	// states are of the members that the others do not see; conflicting are hosts that answer for an address and are no nodes.
+	states      map[string]MemberState
+	conflicting map[string]ConflictingHost
+	// sees has which members a node sees, if not all that are alive.
 	sees map[string][]string
 }
 
+// planned is a node, and what its last plan has it do.
 type planned struct {
 	view       *View
 	planner    *Layer2Planner
 	interfaces []Interface
 	layer2     map[netip.Addr][]string
-	care       map[netip.Addr]Proxy
+	proxied    map[netip.Addr]Proxy
 }
 
 var eth0 = Interface{Name: "eth0", Prefixes: []netip.Prefix{netip.MustParsePrefix("192.168.10.0/24")}, DefaultRoute4: true}
@@ -117,14 +119,14 @@ func (l *lan) planAll() (changed bool, wake time.Time) {
 			sees = l.alive
 		}
 		n.planner.SetAlive(sees)
-		absent := maps.Clone(l.absent)
-		delete(absent, name)
-		n.planner.SetMemberStates(absent)
+		states := maps.Clone(l.states)
+		delete(states, name)
+		n.planner.SetMemberStates(states)
 		n.planner.SetInterfaces(n.interfaces)
 		plan := n.planner.Plan(l.now)
-		n.layer2, n.care = plan.Layer2, plan.Proxied
+		n.layer2, n.proxied = plan.Layer2, plan.Proxied
 		for ip := range plan.Probes {
-			n.planner.ReportProbe(ip, l.strangers[ip.String()], l.now)
+			n.planner.ReportProbe(ip, l.conflicting[ip.String()], l.now)
 			changed = true
 		}
 		wake = Earlier(wake, plan.Wake)
@@ -143,13 +145,13 @@ func (l *lan) planAll() (changed bool, wake time.Time) {
 		}
 		changed = changed || plan.Changed
 	}
-	l.checkQuarrels()
+	l.checkOneOwner()
 	return changed, wake
 }
 
 // recordAll writes down what all nodes say of themselves, unless the API is away, and returns whether that is news.
 func (l *lan) recordAll() (changed bool) {
-	if l.away {
+	if l.apiAway {
 		return false
 	}
 	for _, name := range slices.Sorted(maps.Keys(l.nodes)) {
@@ -165,11 +167,11 @@ func (l *lan) recordAll() (changed bool) {
 	return changed
 }
 
-// checkQuarrels fails if two nodes announce an address, unless all but one know that they are not its owner, and only wait for
+// checkOneOwner fails if two nodes announce an address, unless all but one know that they are not its owner, and only wait for
 // the one that is. Nodes that do not see each other, or the API, may disagree for a while.
-func (l *lan) checkQuarrels() {
+func (l *lan) checkOneOwner() {
 	l.t.Helper()
-	if l.sees != nil || l.away {
+	if l.sees != nil || l.apiAway {
 		return
 	}
 	owned := map[netip.Addr]string{}
@@ -253,10 +255,10 @@ func web(t testing.TB) *lan {
 func (l *lan) plan(name string) Layer2Plan {
 	n := l.nodes[name]
 	n.planner.SetAlive(l.alive)
-	n.planner.SetMemberStates(l.absent)
+	n.planner.SetMemberStates(l.states)
 	n.planner.SetInterfaces(n.interfaces)
 	plan := n.planner.Plan(l.now)
-	n.layer2, n.care = plan.Layer2, plan.Proxied
+	n.layer2, n.proxied = plan.Layer2, plan.Proxied
 	return plan
 }
 

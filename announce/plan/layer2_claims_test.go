@@ -12,7 +12,7 @@ import (
 
 func TestOfTwoThatTookAnAddressTheLoserStopsAtOnce(t *testing.T) {
 	l := web(t)
-	l.away = true
+	l.apiAway = true
 	l.set(func(v *View) {
 		v.SetAnnouncer("gone", &v1alpha1.Announcer{
 			ObjectMeta: metav1.ObjectMeta{Name: "gone"},
@@ -35,7 +35,7 @@ func TestOfTwoThatTookAnAddressTheLoserStopsAtOnce(t *testing.T) {
 	if got := l.owners(vip); len(got) != 2 {
 		t.Fatalf("announced by %v", got)
 	}
-	l.away = false
+	l.apiAway = false
 	for _, name := range []string{"n1", "n2"} {
 		l.api[name].Status.Layer2 = l.nodes[name].planner.Status()
 	}

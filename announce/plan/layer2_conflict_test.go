@@ -7,7 +7,7 @@ import (
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
-func TestANewAddressIsClaimedAndTriedBeforeItIsAnnounced(t *testing.T) {
+func TestANewAddressIsClaimedAndProbedBeforeItIsAnnounced(t *testing.T) {
 	l := web(t)
 	for name := range l.nodes {
 		l.record(name)
@@ -27,7 +27,7 @@ func TestANewAddressIsClaimedAndTriedBeforeItIsAnnounced(t *testing.T) {
 		}
 	}
 	if owner == "" {
-		t.Fatal("nobody tries the address")
+		t.Fatal("nobody probes the address")
 	}
 	p := l.nodes[owner].planner
 	if claims := p.Status().Addresses; len(claims) != 1 || len(claims[0].Interfaces) > 0 {
@@ -87,7 +87,7 @@ func TestOfTwoThatClaimANewAddressTheFirstAnnouncesItAndTheOtherNever(t *testing
 
 func TestANewAddressIsAnnouncedWithoutTheAPIAfterAWhile(t *testing.T) {
 	l := web(t)
-	l.away = true
+	l.apiAway = true
 	for name, n := range l.nodes {
 		for peer := range l.api {
 			l.api[peer].Status.Layer2.Interfaces = []v1alpha1.Layer2Interface{writeInterface(eth0)}
@@ -103,9 +103,9 @@ func TestANewAddressIsAnnouncedWithoutTheAPIAfterAWhile(t *testing.T) {
 	}
 }
 
-func TestAnAddressThatAStrangerHasIsNotAnnouncedUntilTheStrangerHasGone(t *testing.T) {
+func TestAnAddressOfAConflictingHostIsNotAnnouncedUntilTheHostHasGone(t *testing.T) {
 	l := web(t)
-	l.strangers = map[string]ConflictingHost{vip: {"eth0", "52:54:00:00:00:99"}}
+	l.conflicting = map[string]ConflictingHost{vip: {"eth0", "52:54:00:00:00:99"}}
 	l.settle()
 	if got := l.owners(vip); len(got) > 0 {
 		t.Fatalf("announced by %v", got)
@@ -117,10 +117,10 @@ func TestAnAddressThatAStrangerHasIsNotAnnouncedUntilTheStrangerHasGone(t *testi
 	if len(conflicts) != 1 || conflicts[0].IP != vip || conflicts[0].MAC != "52:54:00:00:00:99" || conflicts[0].InUse {
 		t.Fatalf("conflicts %+v", conflicts)
 	}
-	l.strangers = nil
+	l.conflicting = nil
 	l.settle()
 	if got := l.owners(vip); len(got) > 0 {
-		t.Fatalf("announced by %v, without another look", got)
+		t.Fatalf("announced by %v, without another probe", got)
 	}
 	l.now = l.now.Add(conflictRetry)
 	l.settle()
@@ -134,7 +134,7 @@ func TestAnAddressThatAStrangerHasIsNotAnnouncedUntilTheStrangerHasGone(t *testi
 
 func TestAConflictIsRememberedThroughARestartAndWithoutTheService(t *testing.T) {
 	l := web(t)
-	l.strangers = map[string]ConflictingHost{vip: {"eth0", "52:54:00:00:00:99"}}
+	l.conflicting = map[string]ConflictingHost{vip: {"eth0", "52:54:00:00:00:99"}}
 	l.settle()
 	var owner string
 	for name, a := range l.api {
@@ -149,7 +149,7 @@ func TestAConflictIsRememberedThroughARestartAndWithoutTheService(t *testing.T) 
 		t.Errorf("%s says %v", owner, got)
 	}
 	l.owner("192.168.10.223")
-	l.strangers = nil
+	l.conflicting = nil
 	l.now = l.now.Add(conflictRetry)
 	l.settle()
 	if got := l.api[owner].Status.Layer2.Conflicts; len(got) != 0 {
@@ -157,14 +157,14 @@ func TestAConflictIsRememberedThroughARestartAndWithoutTheService(t *testing.T) 
 	}
 }
 
-func TestAStrangerBesideAnAddressInUseIsReportedForAWhile(t *testing.T) {
+func TestAHostThatConflictsWithAnAddressInUseIsReportedForAWhile(t *testing.T) {
 	l := web(t)
 	l.settle()
 	owner := l.owner(vip)
 	p := l.nodes[owner].planner
-	stranger := ConflictingHost{"eth0", "52:54:00:00:00:99"}
-	_, first := p.ObserveConflict(addr(vip), stranger, l.now)
-	if _, again := p.ObserveConflict(addr(vip), stranger, l.now); !first || again {
+	host := ConflictingHost{"eth0", "52:54:00:00:00:99"}
+	_, first := p.ObserveConflict(addr(vip), host, l.now)
+	if _, again := p.ObserveConflict(addr(vip), host, l.now); !first || again {
 		t.Error("heard once, it is news once")
 	}
 	l.settle()

@@ -20,9 +20,9 @@ func TestAMemberWithBlockedGossipKeepsWhatItHas(t *testing.T) {
 			l.sees[name] = slices.DeleteFunc(slices.Clone(l.alive), func(n string) bool { return n == owner })
 		}
 	}
-	l.absent = map[string]MemberState{}
+	l.states = map[string]MemberState{}
 	for _, name := range l.alive {
-		l.absent[name] = GossipBlocked
+		l.states[name] = GossipBlocked
 	}
 	l.settle()
 	if got := l.owner(vip); got != owner {
@@ -30,7 +30,7 @@ func TestAMemberWithBlockedGossipKeepsWhatItHas(t *testing.T) {
 	}
 }
 
-func TestSimultaneousStartersShareWhatNobodyHas(t *testing.T) {
+func TestNodesThatWarmUpTogetherShareWhatNobodyHas(t *testing.T) {
 	l := web(t)
 	l.many(30)
 	l.sees = map[string][]string{}
@@ -40,7 +40,7 @@ func TestSimultaneousStartersShareWhatNobodyHas(t *testing.T) {
 	}
 	l.settle()
 	if got := l.carries(); got != "0 0 0" {
-		t.Fatalf("novices carry %s", got)
+		t.Fatalf("nodes that warm up carry %s", got)
 	}
 	l.sees = nil
 	for _, n := range l.nodes {
@@ -52,7 +52,7 @@ func TestSimultaneousStartersShareWhatNobodyHas(t *testing.T) {
 	}
 }
 
-func TestBlockedGossipLeavesOneOwnerAndNoQuarrel(t *testing.T) {
+func TestBlockedGossipLeavesOneOwner(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		sees map[string][]string

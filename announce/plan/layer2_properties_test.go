@@ -36,7 +36,7 @@ func (l *lan) checkRelays(rt *rapid.T, ip, owner string) {
 		n := l.nodes[name]
 		return n == nil || !slices.ContainsFunc(n.interfaces, func(i Interface) bool { return i.Name == eth0.Name })
 	})
-	if l.sees == nil && !l.away && !slices.Equal(past, want) {
+	if l.sees == nil && !l.apiAway && !slices.Equal(past, want) {
 		rt.Fatalf("what is sent to %s goes from %s past %v, want %v", ip, owner, past, want)
 	}
 }
@@ -98,7 +98,7 @@ func TestEveryAddressHasOneOwnerThroughAnything(t *testing.T) {
 				if len(fit) == 0 && len(owners) > 0 || len(fit) > 0 && (len(owners) != 1 || !slices.Contains(fit, owners[0])) {
 					rt.Fatalf("%s is announced by %v, may be by %v", ip(i), owners, fit)
 				}
-				if slices.Contains(fit, owner[i]) && owners[0] != owner[i] && !l.away {
+				if slices.Contains(fit, owner[i]) && owners[0] != owner[i] && !l.apiAway {
 					rt.Fatalf("%s moved from %s to %s for nothing", ip(i), owner[i], owners[0])
 				}
 				owner[i] = ""
@@ -112,7 +112,7 @@ func TestEveryAddressHasOneOwnerThroughAnything(t *testing.T) {
 			"": func(*rapid.T) { check() },
 			"service": func(rt *rapid.T) {
 				i := rapid.IntRange(0, services-1).Draw(rt, "service")
-				if l.away {
+				if l.apiAway {
 					return
 				}
 				if exists[i] = !exists[i]; !exists[i] {
@@ -127,7 +127,7 @@ func TestEveryAddressHasOneOwnerThroughAnything(t *testing.T) {
 			},
 			"endpoints": func(rt *rapid.T) {
 				i := rapid.IntRange(0, services-1).Draw(rt, "service")
-				if l.away {
+				if l.apiAway {
 					return
 				}
 				var on []string
@@ -144,14 +144,14 @@ func TestEveryAddressHasOneOwnerThroughAnything(t *testing.T) {
 				switch {
 				case l.nodes[n] != nil && len(l.nodes) > 1:
 					l.kill(n)
-				case l.nodes[n] == nil && !l.away:
+				case l.nodes[n] == nil && !l.apiAway:
 					delete(linkDown, n)
 					l.boot(n, eth0)
 				}
 			},
 			"exclude": func(rt *rapid.T) {
 				n := rapid.SampledFrom(names).Draw(rt, "node")
-				if l.away {
+				if l.apiAway {
 					return
 				}
 				excluded[n] = !excluded[n]
@@ -159,7 +159,7 @@ func TestEveryAddressHasOneOwnerThroughAnything(t *testing.T) {
 			},
 			"drain or not ready": func(rt *rapid.T) {
 				n := rapid.SampledFrom(names).Draw(rt, "node")
-				if l.away {
+				if l.apiAway {
 					return
 				}
 				reluctant[n] = rapid.SampledFrom([]func(*corev1.Node){nil, drained, notReady}).Draw(rt, "how")
@@ -167,21 +167,21 @@ func TestEveryAddressHasOneOwnerThroughAnything(t *testing.T) {
 			},
 			"restart": func(rt *rapid.T) {
 				n := rapid.SampledFrom(names).Draw(rt, "node")
-				if l.nodes[n] == nil || l.away {
+				if l.nodes[n] == nil || l.apiAway {
 					return
 				}
 				interfaces := l.nodes[n].interfaces
 				l.kill(n)
-				l.absent = map[string]MemberState{n: AnnouncerDown}
+				l.states = map[string]MemberState{n: AnnouncerDown}
 				for other := range l.nodes {
 					l.plan(other)
 				}
 				l.boot(n, interfaces...)
-				l.absent = nil
+				l.states = nil
 			},
 			"rebalance": func(rt *rapid.T) {
 				n := rapid.SampledFrom(names).Draw(rt, "node")
-				if l.away || l.nodes[n] == nil {
+				if l.apiAway || l.nodes[n] == nil {
 					return
 				}
 				requests++
@@ -193,7 +193,7 @@ func TestEveryAddressHasOneOwnerThroughAnything(t *testing.T) {
 			},
 			"link": func(rt *rapid.T) {
 				n := rapid.SampledFrom(names).Draw(rt, "node")
-				if l.nodes[n] == nil || l.away {
+				if l.nodes[n] == nil || l.apiAway {
 					return
 				}
 				linkDown[n] = !linkDown[n]
@@ -202,7 +202,7 @@ func TestEveryAddressHasOneOwnerThroughAnything(t *testing.T) {
 					l.nodes[n].interfaces = []Interface{{Name: "eth1", Prefixes: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}}
 				}
 			},
-			"API": func(*rapid.T) { l.away = !l.away },
+			"API": func(*rapid.T) { l.apiAway = !l.apiAway },
 		}
 		rt.Repeat(actions)
 	})

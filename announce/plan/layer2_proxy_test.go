@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestAPausedMemberKeepsItsAddressesAndOneOtherAnswersForThem(t *testing.T) {
+func TestAMemberWhoseAnnouncerIsDownKeepsItsAddressesAndOneOtherProxiesThem(t *testing.T) {
 	l := web(t)
 	mac := eth0
 	mac.MAC = "52:54:00:00:00:01"
@@ -15,16 +15,16 @@ func TestAPausedMemberKeepsItsAddressesAndOneOtherAnswersForThem(t *testing.T) {
 	l.settle()
 	owner := l.owner(vip)
 	l.kill(owner)
-	l.absent = map[string]MemberState{owner: Suspect}
+	l.states = map[string]MemberState{owner: Suspect}
 	l.settle()
 	if got := l.owners(vip); len(got) > 0 {
 		t.Fatalf("%v took the address while nothing was known", got)
 	}
-	l.absent[owner] = AnnouncerDown
+	l.states[owner] = AnnouncerDown
 	l.settle()
-	caretakers := func() (names []string) {
+	proxying := func() (names []string) {
 		for name, n := range l.nodes {
-			if c, cares := n.care[addr(vip)]; cares {
+			if c, is := n.proxied[addr(vip)]; is {
 				if c.MAC != mac.MAC || !slices.Equal(c.Interfaces, []string{"eth0"}) {
 					t.Errorf("answers with %+v", c)
 				}
@@ -33,7 +33,7 @@ func TestAPausedMemberKeepsItsAddressesAndOneOtherAnswersForThem(t *testing.T) {
 		}
 		return names
 	}
-	if got := caretakers(); len(got) != 1 || len(l.owners(vip)) > 0 {
+	if got := proxying(); len(got) != 1 || len(l.owners(vip)) > 0 {
 		t.Fatalf("answered for by %v, announced by %v", got, l.owners(vip))
 	}
 	// A new address does not go to it.
@@ -42,43 +42,43 @@ func TestAPausedMemberKeepsItsAddressesAndOneOtherAnswersForThem(t *testing.T) {
 	l.settle()
 	l.owner("192.168.10.223")
 
-	l.absent = nil
+	l.states = nil
 	l.boot(owner, mac)
 	for name := range l.nodes {
 		l.plan(name)
 	}
-	if got := caretakers(); len(got) != 1 {
+	if got := proxying(); len(got) != 1 {
 		t.Errorf("right after it came back, answered for by %v", got)
 	}
 	l.settle() // takes a while
 	if got := l.owner(vip); got != owner {
 		t.Errorf("moved to %s", got)
 	}
-	if got := caretakers(); len(got) != 0 {
+	if got := proxying(); len(got) != 0 {
 		t.Errorf("later, answered for by %v", got)
 	}
 
 	l.kill(owner)
-	l.absent = map[string]MemberState{owner: AnnouncerDown}
+	l.states = map[string]MemberState{owner: AnnouncerDown}
 	l.settle()
-	l.absent[owner] = Dead
+	l.states[owner] = Dead
 	l.settle()
-	if got := l.owner(vip); got == owner || len(caretakers()) > 0 {
-		t.Errorf("announced by %s, answered for by %v", got, caretakers())
+	if got := l.owner(vip); got == owner || len(proxying()) > 0 {
+		t.Errorf("announced by %s, answered for by %v", got, proxying())
 	}
 }
 
-func TestAnAddressOfTwoPausedMembersStaysWithNeitherOfThem(t *testing.T) {
+func TestAnAddressOfTwoMembersThatAreDownStaysWithNeitherOfThem(t *testing.T) {
 	l := web(t)
 	l.settle()
 	owner := l.owner(vip)
 	l.kill(owner)
 	l.settle()
-	heir := l.owner(vip)
-	l.kill(heir)
-	l.absent = map[string]MemberState{owner: AnnouncerDown, heir: Dead}
+	successor := l.owner(vip)
+	l.kill(successor)
+	l.states = map[string]MemberState{owner: AnnouncerDown, successor: Dead}
 	l.settle()
-	if got := l.owner(vip); got == owner || got == heir {
+	if got := l.owner(vip); got == owner || got == successor {
 		t.Errorf("announced by %s", got)
 	}
 }

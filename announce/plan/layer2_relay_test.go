@@ -35,15 +35,15 @@ func dualWeb(t *testing.T) *lan {
 }
 
 // drain has the owner of the addresses drained, and returns it with the next one.
-func (l *lan) drain() (former, owner string) {
-	former = l.owner(vip)
-	l.setNode(withAddresses(former, index(former), drained))
+func (l *lan) drain() (previous, owner string) {
+	previous = l.owner(vip)
+	l.setNode(withAddresses(previous, index(previous), drained))
 	l.settle()
 	owner = l.owner(vip)
-	if owner == former || l.owner(vip6) != owner {
-		l.t.Fatalf("%s has the addresses, %s was drained", owner, former)
+	if owner == previous || l.owner(vip6) != owner {
+		l.t.Fatalf("%s has the addresses, %s was drained", owner, previous)
 	}
-	return former, owner
+	return previous, owner
 }
 
 // relaysTo is what a node relays to another one, if it relays all.
@@ -63,28 +63,28 @@ func (l *lan) expectRelays(name string, want map[netip.Addr]Relay) {
 
 func TestConnectionsAreRelayedToTheNodeThatTheirAddressCameFrom(t *testing.T) {
 	for what, test := range map[string]struct {
-		move   func(l *lan, former string)
+		move   func(l *lan, previous string)
 		relays bool
 	}{
-		"it is drained":         {func(l *lan, former string) { l.setNode(withAddresses(former, index(former), drained)) }, true},
-		"it is excluded":        {func(l *lan, former string) { l.setNode(withAddresses(former, index(former), excluded)) }, true},
-		"its kubelet is silent": {func(l *lan, former string) { l.setNode(withAddresses(former, index(former), notReady)) }, true},
-		"it dies":               {func(l *lan, former string) { l.kill(former) }, false},
-		"its link is cut":       {func(l *lan, former string) { l.nodes[former].interfaces = nil }, false},
+		"it is drained":         {func(l *lan, previous string) { l.setNode(withAddresses(previous, index(previous), drained)) }, true},
+		"it is excluded":        {func(l *lan, previous string) { l.setNode(withAddresses(previous, index(previous), excluded)) }, true},
+		"its kubelet is silent": {func(l *lan, previous string) { l.setNode(withAddresses(previous, index(previous), notReady)) }, true},
+		"it dies":               {func(l *lan, previous string) { l.kill(previous) }, false},
+		"its link is cut":       {func(l *lan, previous string) { l.nodes[previous].interfaces = nil }, false},
 	} {
 		t.Run(what, func(t *testing.T) {
 			l := dualWeb(t)
-			former := l.owner(vip)
-			l.expectRelays(former, nil)
-			test.move(l, former)
+			previous := l.owner(vip)
+			l.expectRelays(previous, nil)
+			test.move(l, previous)
 			l.settle()
 			owner := l.owner(vip)
-			if owner == former {
-				t.Fatalf("%s still has the address", former)
+			if owner == previous {
+				t.Fatalf("%s still has the address", previous)
 			}
 			var want map[netip.Addr]Relay
 			if test.relays {
-				want = relaysTo(former)
+				want = relaysTo(previous)
 			}
 			l.expectRelays(owner, want)
 			for name := range l.nodes {
@@ -98,30 +98,30 @@ func TestConnectionsAreRelayedToTheNodeThatTheirAddressCameFrom(t *testing.T) {
 
 func TestAnAddressThatIsHandedOverIsRelayedByWhoGetsIt(t *testing.T) {
 	l := dualWeb(t)
-	former := l.owner(vip)
+	previous := l.owner(vip)
 	// Another Service that only the first one's owner can have makes that one carry more than its share.
 	s := local(serviceObject("more", "192.168.10.223"))
 	l.setService(s)
-	l.setEndpoints(endpointsOn("more", former))
+	l.setEndpoints(endpointsOn("more", previous))
 	l.settle()
 	for name := range l.nodes {
 		l.annotate(name, v1alpha1.AnnotationRebalance, "now")
 	}
 	l.settle()
-	if owner := l.owner(vip); owner == former {
-		t.Fatalf("%s still has the address", former)
+	if owner := l.owner(vip); owner == previous {
+		t.Fatalf("%s still has the address", previous)
 	} else {
-		l.expectRelays(owner, relaysTo(former))
+		l.expectRelays(owner, relaysTo(previous))
 	}
 }
 
-func TestRelayingEndsAWhileAfterTheFormerOwner(t *testing.T) {
+func TestRelayingEndsAWhileAfterThePreviousOwner(t *testing.T) {
 	l := dualWeb(t)
-	former, owner := l.drain()
-	object := l.nodes[former]
-	l.kill(former)
+	previous, owner := l.drain()
+	object := l.nodes[previous]
+	l.kill(previous)
 	l.settle()
-	l.expectRelays(owner, relaysTo(former)) // only its announcer may be away
+	l.expectRelays(owner, relaysTo(previous)) // only its announcer may be away
 	if wake := l.plan(owner).Wake; !wake.Equal(l.now.Add(previousOwnerGrace)) {
 		t.Errorf("%s plans again at %s, want in %s", owner, wake, previousOwnerGrace)
 	}
@@ -130,23 +130,23 @@ func TestRelayingEndsAWhileAfterTheFormerOwner(t *testing.T) {
 	l.expectRelays(owner, nil)
 
 	// It comes back without its connections.
-	l.boot(former, object.interfaces...)
+	l.boot(previous, object.interfaces...)
 	l.settle()
 	l.expectRelays(owner, nil)
 }
 
-func TestAFormerOwnerThatRestartsItsAnnouncerIsRelayedTo(t *testing.T) {
+func TestAPreviousOwnerThatRestartsItsAnnouncerIsRelayedTo(t *testing.T) {
 	l := dualWeb(t)
-	former, owner := l.drain()
-	object := l.nodes[former]
-	l.kill(former)
+	previous, owner := l.drain()
+	object := l.nodes[previous]
+	l.kill(previous)
 	l.settle()
 	l.now = l.now.Add(previousOwnerGrace / 2)
-	l.boot(former, object.interfaces...)
+	l.boot(previous, object.interfaces...)
 	l.settle()
 	l.now = l.now.Add(previousOwnerGrace)
 	l.settle()
-	l.expectRelays(owner, relaysTo(former))
+	l.expectRelays(owner, relaysTo(previous))
 }
 
 func TestEachOwnerRelaysToTheOneBeforeIt(t *testing.T) {
@@ -182,11 +182,11 @@ func TestAnOwnerIsNotRelayedToFromWhereItsAddressWent(t *testing.T) {
 }
 
 // Between the moment in which a node takes its claim back and that in which it sees the next owner's, its connections go on.
-func TestAFormerOwnerRelaysBeforeTheNextOnesClaimIsRecorded(t *testing.T) {
+func TestAPreviousOwnerRelaysBeforeTheNextOnesClaimIsRecorded(t *testing.T) {
 	l := dualWeb(t)
 	first, second := l.drain()
 	l.setNode(withAddresses(second, index(second), drained))
-	for done := false; !done; { // until it has parted
+	for done := false; !done; { // until it has released its claim
 		for _, name := range []string{"n1", "n2", "n3"} {
 			for _, m := range l.plan(name).Moves {
 				if m.To == name {
@@ -208,7 +208,7 @@ func TestAFormerOwnerRelaysBeforeTheNextOnesClaimIsRecorded(t *testing.T) {
 }
 
 // A client that has just heard of one owner may not take back at once that another one is it.
-func TestForAMomentTheLastFormerOwnerRelaysToTheOwner(t *testing.T) {
+func TestForAMomentTheLastPreviousOwnerRelaysToTheOwner(t *testing.T) {
 	l := dualWeb(t)
 	first, second := l.drain()
 	l.setNode(withAddresses(second, index(second), drained))
@@ -233,12 +233,12 @@ func TestForAMomentTheLastFormerOwnerRelaysToTheOwner(t *testing.T) {
 
 func TestOnlyWhatIsOnTheSameNetworkIsRelayed(t *testing.T) {
 	l := dualWeb(t)
-	former := l.owner(vip)
-	node := withAddresses(former, index(former), drained)
+	previous := l.owner(vip)
+	node := withAddresses(previous, index(previous), drained)
 	node.Status.Addresses = node.Status.Addresses[1:] // that is left of IPv4 is elsewhere
 	l.setNode(node)
 	l.settle()
-	want := relaysTo(former)
+	want := relaysTo(previous)
 	delete(want, addr(vip))
 	l.expectRelays(l.owner(vip), want)
 }

@@ -54,7 +54,7 @@ func TestWhatWasTakenOverFromADeadNodeStaysWhenTheNextOneDiesBeforeItIsRecorded(
 	}
 }
 
-func TestOneThatNoticesLateLeavesWhatOthersHaveTakenOver(t *testing.T) {
+func TestANodeThatSeesADeathLateLeavesWhatOthersHaveTakenOver(t *testing.T) {
 	l, ips := crowd(t, 60)
 	l.sees = map[string][]string{"n3": l.alive}
 	l.kill("n1")
@@ -78,7 +78,7 @@ func TestOneThatNoticesLateLeavesWhatOthersHaveTakenOver(t *testing.T) {
 
 func TestATakeoverThatIsNeverRecordedCountsForAWhileOnly(t *testing.T) {
 	l, ips := crowd(t, 60)
-	l.away = true
+	l.apiAway = true
 	l.kill("n1")
 	var lost []string
 	for _, ip := range ips {

@@ -90,7 +90,7 @@ func TestFailoverGoesOnWithoutTheAPI(t *testing.T) {
 		l.setEndpoints(endpointsOn(name, "n1"))
 	}
 	l.settle()
-	l.away = true
+	l.apiAway = true
 	check := func() {
 		t.Helper()
 		l.settle()
@@ -107,7 +107,7 @@ func TestFailoverGoesOnWithoutTheAPI(t *testing.T) {
 	l.nodes["n3"] = n3
 	l.alive = []string{"n2", "n3"}
 	check()
-	l.away = false
+	l.apiAway = false
 	check()
 }
 

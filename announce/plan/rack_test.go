@@ -22,7 +22,7 @@ type rack struct {
 	now     time.Time
 }
 
-// newRack has one Service, web, with 192.168.10.1 and an endpoint on every node, and an external router for all.
+// newRack has one Service, web, with 192.168.10.1 and an endpoint on every node, and an external peer, tor, for all.
 func newRack() *rack {
 	r := &rack{view: NewView(), now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
 	r.planner = NewBGPPlanner(r.view, "n1")
@@ -82,13 +82,13 @@ func (r *rack) community(name, alias, value string) {
 
 func (r *rack) plan() BGPPlan { return r.planner.Plan(r.now) }
 
-// says is what the node says, as text: a line for every session, route and refusal.
-func (p BGPPlan) says() string {
+// text is the plan as text: a line for every session, route and refusal.
+func (p BGPPlan) text() string {
 	var lines []string
 	for _, key := range slices.SortedFunc(maps.Keys(p.Peers), bgp.SessionKey.Compare) {
 		lines = append(lines, key.String())
 		for _, route := range p.Routes[key] {
-			lines = append(lines, "  "+route.Prefix.String()+saysOf(route.Attributes))
+			lines = append(lines, "  "+route.Prefix.String()+attributesText(route.Attributes))
 		}
 	}
 	for _, refusal := range p.Refused {
@@ -97,7 +97,7 @@ func (p BGPPlan) says() string {
 	return strings.Join(lines, "\n")
 }
 
-func saysOf(a *bgp.Attributes) (text string) {
+func attributesText(a *bgp.Attributes) (text string) {
 	if a.LocalPref != nil {
 		text += fmt.Sprintf(" localPref %d", *a.LocalPref)
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
-func TestStrippedObjectsSayTheSame(t *testing.T) {
+func TestTransformedObjectsPlanTheSame(t *testing.T) {
 	service := local(serviceObject("web", vip))
 	service.Spec.Selector = map[string]string{"app": "web"}
 	service.Annotations = map[string]string{"a": "b"}

@@ -8,23 +8,23 @@ import (
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
-// bgpAdvertisement is a BGPAdvertisement, read.
+// bgpAdvertisement is what a plan needs of a BGPAdvertisement.
 type bgpAdvertisement struct {
 	selection
 	created int64
 	// peers are the names of BGPPeers; none for all.
 	peers []string
-	// bits4 and bits6 are the lengths of the prefixes.
+	// bits4 and bits6 are the lengths of the prefixes that are announced, by family.
 	bits4, bits6   int
 	localPref, med *uint32
 	prepend        *uint8
 	communities    []string
-	// perEndpoint has routers told how many endpoints serve an address here.
+	// perEndpoint has peers told how many endpoints serve an address here.
 	perEndpoint bool
 }
 
-// bandwidthOfEndpoint is what an endpoint counts as, in bytes per second: 1 Mbit/s. Only the ratios between nodes matter, but
-// some routers count in kilobytes, and some have no more than 32 bits for bytes.
+// bandwidthOfEndpoint is what an endpoint counts as in the link bandwidth community, in bytes per second: 1 Mbit/s. Only the
+// ratios between nodes matter, but some routers count in kilobytes, and some have no more than 32 bits for bytes.
 const bandwidthOfEndpoint = 125_000
 
 func newBGPAdvertisement(a *v1alpha1.BGPAdvertisement) (*bgpAdvertisement, error) {
@@ -54,7 +54,7 @@ func valueOr[T any](p *T, otherwise T) T {
 	return *p
 }
 
-// narrow converts a number that the schema has limited.
+// narrow converts a number whose range the schema limits; nil stays nil.
 func narrow[To uint8 | uint32, From int32 | int64](p *From) *To {
 	if p == nil {
 		return nil

@@ -7,7 +7,7 @@ import (
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
-// BFDSettings is how BFD is to watch the path to a router.
+// BFDSettings is how BFD is to watch the path to a BGP peer (RFC 5880).
 type BFDSettings struct {
 	// Transmit and Receive are how often packets are to be sent and can be received; 0 is the default of package bfd.
 	Transmit, Receive time.Duration
@@ -17,18 +17,18 @@ type BFDSettings struct {
 	MinimumTTL uint8
 	// Passive leaves it to the peer to begin.
 	Passive bool
-	// Strict has a session with the router only while BFD is up.
+	// Strict has a BGP session only while BFD is up.
 	Strict bool
-	// Refused is why the path is not watched; the session with the router is not concerned. It is empty if it can be.
+	// Refused is why the path is not watched, in words; empty if it is. The BGP session is not concerned.
 	Refused string
-	// Age tells which one counts if there are several for one path: that with the lowest.
+	// Age is the rank of the BGPPeer, the oldest first. Of several settings for one path those with the lowest count.
 	Age int
 }
 
-// errEcho is about what routers and nodes would have to do in their forwarding planes.
+// errEcho is about the echo function, which needs the forwarding planes of both ends.
 var errEcho = errors.New("spec.echoMode is not supported")
 
-// newBFDSettings reads a BFDProfile. Milliseconds end here.
+// newBFDSettings reads a BFDProfile, whose times are in milliseconds. The error says why it cannot be used.
 func newBFDSettings(p *v1alpha1.BFDProfile) (BFDSettings, error) {
 	s := &p.Spec
 	if s.EchoMode {

@@ -12,11 +12,11 @@ import (
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
-// community is one of RFC 1997, or of RFC 8092 if large.
+// community is one of RFC 1997 or, if large, of RFC 8092.
 type community struct {
-	large   bool
+	isLarge bool
 	regular uint32
-	wide    bgp.LargeCommunity
+	large   bgp.LargeCommunity
 }
 
 // parseCommunity reads "65000:1" or "large:65000:1:2".
@@ -36,7 +36,7 @@ func parseCommunity(text string) (community, error) {
 	}
 	switch {
 	case large && len(numbers) == 3:
-		return community{large: true, wide: bgp.LargeCommunity{Global: numbers[0], Local1: numbers[1], Local2: numbers[2]}}, nil
+		return community{isLarge: true, large: bgp.LargeCommunity{Global: numbers[0], Local1: numbers[1], Local2: numbers[2]}}, nil
 	case !large && len(numbers) == 2:
 		return community{regular: numbers[0]<<16 | numbers[1]}, nil
 	}
@@ -54,7 +54,7 @@ type communities struct {
 	aliases map[string]community
 }
 
-// newCommunities leaves values out that cannot be read: who uses their names says so.
+// newCommunities leaves values out that cannot be read: an advertisement that uses such a name is refused.
 func newCommunities(c *v1alpha1.Community) *communities {
 	out := &communities{c.Name, c.CreationTimestamp.Unix(), map[string]community{}}
 	for _, alias := range c.Spec.Communities {

@@ -22,12 +22,12 @@ const restartTime = 2 * time.Minute
 // anyHops is the TTL to peers that are on no network of the node.
 const anyHops = 255
 
-// bgpPeer is a BGPPeer, read.
+// bgpPeer is what a plan needs of a BGPPeer.
 type bgpPeer struct {
 	name    string
 	created int64
 	nodes   []labels.Selector
-	// session is all of it that is the same on every node.
+	// session is what of it is the same on every node.
 	session bgp.Peer
 	// gateway is the family of the default gateways that are meant; "" if the session says which address.
 	gateway corev1.IPFamily

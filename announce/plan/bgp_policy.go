@@ -8,13 +8,13 @@ import (
 	"github.com/clarionlb/clarion/announce/bgp"
 )
 
-// bgpPolicy is what follows for BGP from the configuration, and depends on no single address or node.
+// bgpPolicy is what follows for BGP from the configuration and depends on no single address or node.
 type bgpPolicy struct {
 	matcher
 	// advertisements and bgpPeers are the oldest first. Sets of advertisements have their indices.
 	advertisements []*bgpAdvertisement
 	bgpPeers       []*bgpPeer
-	// communities are the communities of the advertisements.
+	// communities are those of the advertisements, by index.
 	communities [][]community
 	// refused are the advertisements that cannot be honoured, and why, by name.
 	refused map[string]string
@@ -28,13 +28,13 @@ func newBGPPolicy(v *View) bgpPolicy {
 	aliases := aliasesOf(v.communities)
 	var selections []*selection
 	for _, a := range slices.SortedFunc(maps.Values(v.bgpAdvertisements), olderBGPAdvertisement) {
-		said, err := resolveAll(aliases, a.communities)
+		resolved, err := resolveAll(aliases, a.communities)
 		if err != nil {
 			p.refused[a.name] = err.Error()
 			continue
 		}
 		p.advertisements = append(p.advertisements, a)
-		p.communities = append(p.communities, said)
+		p.communities = append(p.communities, resolved)
 		selections = append(selections, &a.selection)
 	}
 	p.matcher = newMatcher(v.pools, selections)
@@ -99,7 +99,8 @@ func (p *bgpPolicy) peers(n *node, advertisements []int) []string {
 	return names
 }
 
-// attributes merges those of advertisements, which are sorted and so the oldest first, for one peer.
+// attributes merges those of advertisements, which are sorted, for an internal or an external peer: all communities, and of what
+// there can only be one the oldest advertisement's. LOCAL_PREF is for internal peers alone (RFC 4271, section 5.1.5).
 func (p *bgpPolicy) attributes(advertisements []int, external bool) bgp.Attributes {
 	var out bgp.Attributes
 	var prepend *uint8
@@ -115,8 +116,8 @@ func (p *bgpPolicy) attributes(advertisements []int, external bool) bgp.Attribut
 			prepend = a.prepend
 		}
 		for _, c := range p.communities[i] {
-			if c.large {
-				out.LargeCommunities = append(out.LargeCommunities, c.wide)
+			if c.isLarge {
+				out.LargeCommunities = append(out.LargeCommunities, c.large)
 			} else {
 				out.Communities = append(out.Communities, c.regular)
 			}

@@ -18,14 +18,14 @@ type BGPVerdict struct {
 // BGPExplanation is which nodes announce an address by BGP and why not others.
 type BGPExplanation struct {
 	Address netip.Addr
-	// Refused is why no node does, if that is the address's.
+	// Refused is why no node does, if the reason is the same for all.
 	Refused Reason
 	// Verdicts for every node, sorted by name; none if Refused.
 	Verdicts []BGPVerdict
 }
 
-// Explain says which nodes announce an address as of the last plan, and of every node why it does or does not. A node that is
-// being drained does if no other can. The verdicts must not be modified.
+// Explain says which nodes announce an address as of the last plan, and of every node why it does or does not. A drained node
+// goes on if no other node can announce the address. The verdicts must not be modified.
 func (p *BGPPlanner) Explain(ip netip.Addr) BGPExplanation {
 	e := BGPExplanation{Address: ip}
 	requests, refused := p.requests(ip, p.view.byAddress[ip])

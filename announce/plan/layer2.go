@@ -263,7 +263,7 @@ func (p *Layer2Planner) reenter(ip netip.Addr) {
 	}
 	recorded := p.view.electionClaims(ip)
 	best, _ := election.Best(recorded)
-	p.enter(ip, services, recorded, best.Node, p.takeovers.holder(ip, best, &p.live))
+	p.enter(ip, services, recorded, best.Node, p.takeovers.takenBy(ip, best, &p.live))
 }
 
 // reconcile has the node do about an address what the election says, and adds to the plan what comes of it.

@@ -12,11 +12,12 @@ import (
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
-// l2Advertisement is an L2Advertisement with its selectors parsed.
+// l2Advertisement is what a plan needs of an L2Advertisement.
 type l2Advertisement struct {
 	selection
 	preferences []preference
-	interfaces  []string
+	// interfaces are patterns of their names; none for those in whose networks an address is or whose default route it is behind.
+	interfaces []string
 }
 
 // preference is the weight of the nodes that a selector matches.
@@ -46,7 +47,7 @@ func newL2Advertisement(a *v1alpha1.L2Advertisement) (*l2Advertisement, error) {
 	return out, nil
 }
 
-// weight of a node: that of all preferences which match it.
+// weight of a node with these labels: the sum of the preferences that match.
 func (a *l2Advertisement) weight(l labels.Set) (sum int32) {
 	for _, p := range a.preferences {
 		if p.selector.Matches(l) {
@@ -64,7 +65,8 @@ func (a *l2Advertisement) names(ifname string) bool {
 	})
 }
 
-// interfacesFor returns the names of those interfaces on which the advertisement has an address announced.
+// interfacesFor are the names of the interfaces on which the advertisement has an address announced: those that it names or,
+// if it names none, those in whose networks the address is or, without one, those with a default route.
 func (a *l2Advertisement) interfacesFor(ip netip.Addr, interfaces []Interface) []string {
 	var named, near, routed []string
 	for _, i := range interfaces {
@@ -88,7 +90,7 @@ func (a *l2Advertisement) interfacesFor(ip netip.Addr, interfaces []Interface) [
 	}
 }
 
-// covers is whether interfacesFor would name any interface.
+// covers says whether interfacesFor would name any interface.
 func (a *l2Advertisement) covers(ip netip.Addr, interfaces []Interface) bool {
 	return slices.ContainsFunc(interfaces, func(i Interface) bool {
 		if len(a.interfaces) > 0 {

@@ -7,17 +7,19 @@ import (
 	"github.com/clarionlb/clarion/announce/election"
 )
 
-// candidates is who plays: what follows from members, nodes, their interfaces and the configuration, and does not depend on a
-// single address.
+// candidates is which nodes can announce addresses on layer 2: what follows from the live members, the nodes, their interfaces
+// and the configuration, and depends on no single address.
 type candidates struct {
-	// alive are the members that can have addresses, sorted; sets of nodes have their indices.
-	alive   []string
+	// alive are the members that can have addresses, sorted. Sets of nodes have their indices.
+	alive []string
+	// members are all nodes, sorted by name.
 	members []*member
 	matcher
+	// advertisements are sorted by name. reaches, and the weights of the nodes, are by their indices; the weights are nil for one
+	// without preferences.
 	advertisements []*l2Advertisement
 	reaches        []*reach
-	// weights of the nodes by advertisement; nil for one without preferences.
-	weights []election.Weights
+	weights        []election.Weights
 	// lastResort are nodes that have addresses only if no other can: drained ones and those that are not ready.
 	lastResort election.Set
 	// keepOnly are members that keep what they have and gain nothing.
@@ -36,7 +38,7 @@ type member struct {
 }
 
 func newCandidates(v *View, alive []string) candidates {
-	f := candidates{
+	c := candidates{
 		alive:      alive,
 		lastResort: election.NewSet(len(alive)),
 		keepOnly:   election.NewSet(len(alive)),
@@ -44,39 +46,39 @@ func newCandidates(v *View, alive []string) candidates {
 	var selections []*selection
 	for _, name := range slices.Sorted(maps.Keys(v.l2Advertisements)) {
 		a := v.l2Advertisements[name]
-		f.advertisements = append(f.advertisements, a)
-		f.reaches = append(f.reaches, newReach(len(alive)))
-		f.weights = append(f.weights, nil)
+		c.advertisements = append(c.advertisements, a)
+		c.reaches = append(c.reaches, newReach(len(alive)))
+		c.weights = append(c.weights, nil)
 		selections = append(selections, &a.selection)
 	}
-	f.matcher = newMatcher(v.pools, selections)
+	c.matcher = newMatcher(v.pools, selections)
 	for _, name := range slices.Sorted(maps.Keys(v.nodes)) {
 		n, announcer := v.nodes[name], v.announcers[name]
-		m := f.newMember(name, n, announcer)
-		f.members = append(f.members, m)
+		m := c.newMember(name, n, announcer)
+		c.members = append(c.members, m)
 		if m.barred != "" {
 			continue
 		}
 		if m.reluctant != "" {
-			f.lastResort.Add(m.index)
+			c.lastResort.Add(m.index)
 		}
-		for i, a := range f.advertisements {
+		for i, a := range c.advertisements {
 			if a.selectsNode(n.labels) {
-				f.reaches[i].add(m.index, a, announcer.interfaces)
+				c.reaches[i].add(m.index, a, announcer.interfaces)
 			}
 			if len(a.preferences) > 0 {
-				if f.weights[i] == nil {
-					f.weights[i] = make(election.Weights, len(alive))
+				if c.weights[i] == nil {
+					c.weights[i] = make(election.Weights, len(alive))
 				}
-				f.weights[i][m.index] = a.weight(n.labels)
+				c.weights[i][m.index] = a.weight(n.labels)
 			}
 		}
 	}
-	return f
+	return c
 }
 
-func (f *candidates) newMember(name string, n *node, a *announcer) *member {
-	index, alive := slices.BinarySearch(f.alive, name)
+func (c *candidates) newMember(name string, n *node, a *announcer) *member {
+	index, alive := slices.BinarySearch(c.alive, name)
 	m := &member{name: name, index: index}
 	switch {
 	case a == nil:
@@ -95,8 +97,8 @@ func (f *candidates) newMember(name string, n *node, a *announcer) *member {
 	return m
 }
 
-func (f *candidates) member(name string) (*member, bool) {
-	i, found := slices.BinarySearchFunc(f.members, name, func(m *member, name string) int {
+func (c *candidates) member(name string) (*member, bool) {
+	i, found := slices.BinarySearchFunc(c.members, name, func(m *member, name string) int {
 		if m.name < name {
 			return -1
 		} else if m.name > name {
@@ -107,15 +109,15 @@ func (f *candidates) member(name string) (*member, bool) {
 	if !found {
 		return nil, false
 	}
-	return f.members[i], true
+	return c.members[i], true
 }
 
 // weightsFor adds up the weights that nodes have for requests; nil if nobody has any.
-func (f *candidates) weightsFor(requests []announceRequest) election.Weights {
+func (c *candidates) weightsFor(requests []announceRequest) election.Weights {
 	var sum election.Weights
 	counted := make(map[int]bool, len(requests))
 	for _, r := range requests {
-		weights := f.weights[r.advertisement]
+		weights := c.weights[r.advertisement]
 		if weights == nil || counted[r.advertisement] {
 			continue
 		}

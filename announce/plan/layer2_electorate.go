@@ -16,7 +16,7 @@ type electorate struct {
 	interfaces []Interface
 
 	candidates
-	round *election.Round
+	round *election.Round // nil before the first plan
 }
 
 // rebuild derives everything that does not depend on a single address. No address is entered yet.
@@ -73,7 +73,8 @@ func (e *electorate) candidatesFor(r announceRequest, ip netip.Addr) election.Se
 	return set
 }
 
-// requests collects who wants an address announced. If nobody does, the reason says why, from the Service that came closest.
+// requests collects which advertisements want an address announced, and for what. If there is none, the reason says why, from
+// the Service that came closest.
 func (e *electorate) requests(ip netip.Addr) ([]announceRequest, Reason) {
 	return e.candidates.requests(ip, e.view.byAddress[ip])
 }

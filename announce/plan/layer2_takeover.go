@@ -28,9 +28,9 @@ func (t takeovers) note(ip netip.Addr, o takeover) bool {
 	return true
 }
 
-// holder is the node that has taken an address over; "" for none. A takeover that the best of the recorded claims shows, or
-// comes after, is forgotten.
-func (t takeovers) holder(ip netip.Addr, best election.Claim, live *liveSet) string {
+// takenBy is the node that has taken an address over; "" for none. A takeover that the best of the recorded claims shows, or
+// comes after, is forgotten. A node whose announcer is down since has taken nothing over.
+func (t takeovers) takenBy(ip netip.Addr, best election.Claim, live *liveSet) string {
 	o, is := t[ip]
 	if is && best.Epoch >= o.epoch {
 		delete(t, ip)

@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// matcher knows which advertisements of one kind select which pools. Advertisements have the indices of their selections.
+// matcher is which advertisements of one protocol select which pools. Advertisements have the indices of their selections.
 type matcher struct {
 	pools      []*pool // by precedence
 	selections []*selection
@@ -14,19 +14,19 @@ type matcher struct {
 }
 
 func newMatcher(pools map[string]*pool, selections []*selection) matcher {
-	c := matcher{
+	m := matcher{
 		pools:      slices.SortedFunc(maps.Values(pools), byPrecedence),
 		selections: selections,
 		byPool:     make(map[*pool][]int, len(pools)),
 	}
-	for _, pool := range c.pools {
-		for i, s := range c.selections {
+	for _, pool := range m.pools {
+		for i, s := range m.selections {
 			if s.selectsPool(pool) {
-				c.byPool[pool] = append(c.byPool[pool], i)
+				m.byPool[pool] = append(m.byPool[pool], i)
 			}
 		}
 	}
-	return c
+	return m
 }
 
 // announceRequest is that an advertisement wants an address announced for a Service.
@@ -36,13 +36,13 @@ type announceRequest struct {
 	on []string
 }
 
-// requests collects who wants an address of some Services announced. If nobody does, the reason says why, from the Service
-// that came closest.
-func (c *matcher) requests(ip netip.Addr, services []*service) ([]announceRequest, Reason) {
+// requests collects which advertisements want an address announced for which of its Services. If there is none, the reason says
+// why, from the Service that came closest.
+func (m *matcher) requests(ip netip.Addr, services []*service) ([]announceRequest, Reason) {
 	if len(services) == 0 {
 		return nil, NotAssigned
 	}
-	pool := poolOf(c.pools, ip)
+	pool := poolOf(m.pools, ip)
 	if pool == nil {
 		return nil, NoPool
 	}
@@ -50,8 +50,8 @@ func (c *matcher) requests(ip netip.Addr, services []*service) ([]announceReques
 	refused := NoAdvertisement
 	for _, s := range services {
 		serving := s.backends.serving(ip)
-		for _, i := range c.byPool[pool] {
-			if !c.selections[i].selectsService(s.labels) {
+		for _, i := range m.byPool[pool] {
+			if !m.selections[i].selectsService(s.labels) {
 				continue
 			}
 			if len(serving) == 0 {

@@ -37,7 +37,7 @@ func newSelection(name string, pools []string, poolSelectors, services, nodes []
 	return out, nil
 }
 
-// readSelectors parses the selectors of a field.
+// readSelectors parses the selectors of a field of the spec.
 func readSelectors(field string, from []metav1.LabelSelector) ([]labels.Selector, error) {
 	var out []labels.Selector
 	for i := range from {

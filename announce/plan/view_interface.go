@@ -11,16 +11,21 @@ import (
 
 // Interface is a network interface that is up, on this node or on another.
 type Interface struct {
-	Name                         string
-	MAC                          string
-	Prefixes                     []netip.Prefix
+	Name string
+	// MAC is the hardware address as text; "" for none.
+	MAC string
+	// Prefixes are the interface's own addresses with the lengths of their networks.
+	Prefixes []netip.Prefix
+	// DefaultRoute4 and DefaultRoute6 say whether a default route of the family leaves by the interface.
 	DefaultRoute4, DefaultRoute6 bool
 }
 
+// Contains says whether an address is in one of the interface's networks.
 func (i Interface) Contains(ip netip.Addr) bool {
 	return slices.ContainsFunc(i.Prefixes, func(p netip.Prefix) bool { return p.Contains(ip) })
 }
 
+// routes says whether the interface has a default route of an address's family.
 func (i Interface) routes(ip netip.Addr) bool {
 	return i.DefaultRoute4 && ip.Is4() || i.DefaultRoute6 && ip.Is6()
 }
@@ -32,6 +37,7 @@ func (i Interface) shares(o Interface, ipv4 bool) bool {
 	})
 }
 
+// Equal says whether a plan makes no difference between two interfaces.
 func (i Interface) Equal(o Interface) bool {
 	return i.Name == o.Name && i.MAC == o.MAC && i.DefaultRoute4 == o.DefaultRoute4 && i.DefaultRoute6 == o.DefaultRoute6 &&
 		slices.Equal(i.Prefixes, o.Prefixes)

@@ -12,9 +12,9 @@ import (
 	"github.com/clarionlb/clarion/loadbalancer"
 )
 
-// TransformFor reduces a watched object to what Views and the announcer of a node use. In a large cluster every node holds every
-// Service, EndpointSlice and Node, so what is not needed must not stay: of the endpoints of another node, one in every
-// EndpointSlice is enough. Stripping an object twice changes nothing.
+// TransformFor returns the transform of informers for a node: it reduces a watched object to what Views and the announcer of the
+// node use. In a large cluster every node holds every Service, EndpointSlice and Node, so what is not needed must not stay. Of
+// the endpoints of another node, one in every EndpointSlice is enough. To transform an object twice changes nothing.
 func TransformFor(node string) func(object any) (any, error) {
 	return func(object any) (any, error) { return transform(object, node) }
 }
@@ -90,7 +90,7 @@ func Concerns(before, after metav1.Object) bool {
 	return before.GetUID() != after.GetUID() || before.GetGeneration() != after.GetGeneration() || !maps.Equal(before.GetLabels(), after.GetLabels())
 }
 
-// transformConditions keeps what tells whose Service it is.
+// transformConditions keeps what tells whose Service it is: see package scope.
 func transformConditions(conditions []metav1.Condition) []metav1.Condition {
 	if assigned := meta.FindStatusCondition(conditions, v1alpha1.ConditionAddressAssigned); assigned != nil {
 		return []metav1.Condition{{Type: assigned.Type, Status: assigned.Status}}

@@ -8,16 +8,18 @@ import (
 	"github.com/clarionlb/clarion/announce/bgp"
 )
 
-// BGPPlanner decides which routes one node announces to which BGP peers, from a View. A change of a Service or an EndpointSlice
-// costs the planning of its addresses; one of the node or the configuration that of all.
+// BGPPlanner decides which routes one node announces to which BGP peers, from a View. A change of a
+// Service or an EndpointSlice costs the planning of its addresses; one of the node or the
+// configuration that of all.
 //
-// All but the shutdown is derived from the view, and only kept so that a small change costs little. A BGPPlanner is not safe
-// for concurrent use.
+// All but the shutdown is derived from the view, and only kept so that a small change costs little.
+// A BGPPlanner is not safe for concurrent use.
 type BGPPlanner struct {
 	view     *View
 	node     string
 	gateways []netip.Addr
-	// stale says that everything is to be planned again although nothing in the view has changed, planned that a plan was made.
+	// stale says that everything is to be planned again although nothing in the view has changed,
+	// planned that a plan was made.
 	stale, planned bool
 	shutdown       gracefulShutdown
 
@@ -26,7 +28,8 @@ type BGPPlanner struct {
 	prefixes prefixTable
 	// ribs are what the node announces, by BGPPeer.
 	ribs map[string]*adjRIBOut
-	// verdicts are those of addresses that any node may announce and no aggregate covers, by their advertisements.
+	// verdicts are those of addresses that any node may announce and no aggregate covers, by their
+	// advertisements.
 	verdicts map[string][]BGPVerdict
 }
 
@@ -37,15 +40,16 @@ func NewBGPPlanner(view *View, node string) *BGPPlanner {
 
 // BGPPlan is what the planner's node is to announce. Its maps and slices must not be modified.
 type BGPPlan struct {
-	// Peers are the sessions, and Routes what is announced on each of them, in the order of the prefixes. What has
-	// not changed since the last plan is the same slice.
+	// Peers are the sessions, and Routes what is announced on each of them, in the order
+	// of the prefixes. What has not changed since the last plan is the same slice.
 	Peers  map[bgp.SessionKey]bgp.Peer
 	Routes map[bgp.SessionKey][]bgp.Route
 	// BFD are for the sessions whose path is to be watched by BFD.
 	BFD map[bgp.SessionKey]BFDSettings
 	// Refused are the BGPPeers that are for the node but without a session, by name.
 	Refused []Refusal
-	// Draining says that the node shuts down gracefully: what it has no session for any more is on purpose.
+	// Draining says that the node shuts down gracefully: what it has no session for any more is on
+	// purpose.
 	Draining bool
 	// Changed says whether anything of this is other than in the last plan.
 	Changed bool
@@ -125,7 +129,8 @@ func (p *BGPPlanner) rebuild(own *node) {
 	}
 }
 
-// updateAddress counts an address where it belongs now, and adds the prefixes for which that makes a difference.
+// updateAddress counts an address where it belongs now, and adds the prefixes for which that makes
+// a difference.
 func (p *BGPPlanner) updateAddress(own *node, ip netip.Addr, touched prefixSet) {
 	advertisements := p.announcedFor(own, ip)
 	weight := 0

@@ -18,8 +18,8 @@ type adjRIBOut struct {
 	selects []bool
 	// graceful says that others are to be preferred (RFC 8326).
 	graceful bool
-	// attributes by the advertisements that they are merged from: the bytes of their indices and of the weight, if any of them
-	// has that told.
+	// attributes by the advertisements that they are merged from: the bytes of their indices and of
+	// the weight, if any of them has that told.
 	attributes map[string]*bgp.Attributes
 	// routes are sorted by prefix.
 	routes []bgp.Route
@@ -44,7 +44,8 @@ func (rib *adjRIBOut) build(policy *bgpPolicy, prefixes *prefixTable) {
 	slices.SortFunc(rib.routes, func(a, b bgp.Route) int { return a.Prefix.Compare(b.Prefix) })
 }
 
-// reuse takes the old routes over if they are equal, so that everybody sees at once that nothing has changed.
+// reuse takes the old routes over if they are equal, so that everybody sees at once that nothing
+// has changed.
 func (rib *adjRIBOut) reuse(old *adjRIBOut) {
 	compared := map[[2]*bgp.Attributes]bool{}
 	if !slices.EqualFunc(rib.routes, old.routes, func(a, b bgp.Route) bool {
@@ -75,7 +76,8 @@ func (rib *adjRIBOut) update(policy *bgpPolicy, prefixes *prefixTable, touched p
 		return false
 	}
 	slices.SortFunc(updates, func(a, b bgp.Route) int { return a.Prefix.Compare(b.Prefix) })
-	// The old routes are a plan's that was handed out, so a new slice is merged from them and the updates.
+	// The old routes are a plan's that was handed out, so a new slice is merged from them and the
+	// updates.
 	routes, rest := make([]bgp.Route, 0, len(rib.routes)+len(updates)), rib.routes
 	for _, u := range updates {
 		i, found := slices.BinarySearchFunc(rest, u.Prefix, comparePrefix)

@@ -23,8 +23,9 @@ type bgpAdvertisement struct {
 	perEndpoint bool
 }
 
-// bandwidthOfEndpoint is what an endpoint counts as in the link bandwidth community, in bytes per second: 1 Mbit/s. Only the
-// ratios between nodes matter, but some routers count in kilobytes, and some have no more than 32 bits for bytes.
+// bandwidthOfEndpoint is what an endpoint counts as in the link bandwidth community, in bytes per
+// second: 1 Mbit/s. Only the ratios between nodes matter, but some routers count in kilobytes, and
+// some have no more than 32 bits for bytes.
 const bandwidthOfEndpoint = 125_000
 
 func newBGPAdvertisement(a *v1alpha1.BGPAdvertisement) (*bgpAdvertisement, error) {

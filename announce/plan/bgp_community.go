@@ -54,7 +54,8 @@ type communities struct {
 	aliases map[string]community
 }
 
-// newCommunities leaves values out that cannot be read: an advertisement that uses such a name is refused.
+// newCommunities leaves values out that cannot be read: an advertisement that uses such a name is
+// refused.
 func newCommunities(c *v1alpha1.Community) *communities {
 	out := &communities{c.Name, c.CreationTimestamp.Unix(), map[string]community{}}
 	for _, alias := range c.Spec.Communities {
@@ -65,7 +66,8 @@ func newCommunities(c *v1alpha1.Community) *communities {
 	return out
 }
 
-// aliasesOf merges the aliases of all Communities. Of several with one name, that of the oldest Community holds.
+// aliasesOf merges the aliases of all Communities. Of several with one name, that of the oldest
+// Community holds.
 func aliasesOf(all map[string]*communities) map[string]community {
 	aliases := map[string]community{}
 	for _, c := range slices.SortedFunc(maps.Values(all), func(a, b *communities) int {

@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// Contradiction is that of two advertisements of a prefix to one peer the younger one sets an attribute differently: that does
-// not hold.
+// Contradiction is that of two advertisements of a prefix to one peer the younger one sets an
+// attribute differently: that does not hold.
 type Contradiction struct {
 	Prefix    netip.Prefix
 	Attribute string
@@ -15,8 +15,9 @@ type Contradiction struct {
 	Older string
 }
 
-// Contradictions are what of BGPAdvertisements does not hold because an older one says otherwise, by the name of the younger one.
-// Whose endpoints are where does not count: what contradicts does so sooner or later.
+// Contradictions are what of BGPAdvertisements does not hold because an older one says otherwise,
+// by the name of the younger one. Whose endpoints are where does not count: what contradicts does
+// so sooner or later.
 func (p *BGPPlanner) Contradictions() map[string]Contradiction {
 	found := map[string]Contradiction{}
 	if !p.disagree() {
@@ -49,7 +50,8 @@ func (p *bgpPolicy) disagree() bool {
 	})
 }
 
-// advertisedPrefixes are the prefixes of all addresses, with the advertisements that want them announced, the oldest first.
+// advertisedPrefixes are the prefixes of all addresses, with the advertisements that want them
+// announced, the oldest first.
 func (p *bgpPolicy) advertisedPrefixes(v *View) map[netip.Prefix][]int {
 	prefixes := map[netip.Prefix][]int{}
 	for ip, services := range v.byAddress {

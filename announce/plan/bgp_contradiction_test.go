@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
@@ -23,5 +25,37 @@ func TestContradictionsAreSaidOfTheYounger(t *testing.T) {
 	const sentence = "192.168.10.1/32 is announced with the localPref of BGPAdvertisement b-first, which is older"
 	if got := got["a-second"].Sentence(); got != sentence {
 		t.Errorf("got %q, want %q", got, sentence)
+	}
+}
+
+func TestEveryAttributeOfWhichThereCanOnlyBeOneMayContradict(t *testing.T) {
+	type spec = v1alpha1.BGPAdvertisementSpec
+	for _, tt := range []struct {
+		attribute      string
+		older, younger spec
+	}{
+		{"localPref", spec{LocalPref: new(int64(1))}, spec{LocalPref: new(int64(2))}},
+		{"med", spec{MED: new(int64(1))}, spec{MED: new(int64(2))}},
+		{"prependAS", spec{PrependAS: new(int32(1))}, spec{PrependAS: new(int32(2))}},
+		{"", spec{MED: new(int64(1))}, spec{MED: new(int64(1)), PrependAS: new(int32(2))}},
+		{"", spec{Communities: []string{"65000:1"}}, spec{Communities: []string{"65000:2"}}},
+	} {
+		r := newRack()
+		r.advertise("older", tt.older)
+		r.advertise("younger", tt.younger)
+		r.plan()
+		if got := r.planner.Contradictions()["younger"].Attribute; got != tt.attribute {
+			t.Errorf("%+v and %+v contradict in %q, want %q", tt.older, tt.younger, got, tt.attribute)
+		}
+	}
+}
+
+func TestAdvertisementsThatSelectDifferentNodesDoNotContradict(t *testing.T) {
+	r := newRack()
+	r.advertise("a", v1alpha1.BGPAdvertisementSpec{MED: new(int64(1)), NodeSelectors: selecting(corev1.LabelHostname, "n1")})
+	r.advertise("b", v1alpha1.BGPAdvertisementSpec{MED: new(int64(2)), NodeSelectors: selecting(corev1.LabelHostname, "n2")})
+	r.plan()
+	if got := r.planner.Contradictions(); len(got) > 0 {
+		t.Errorf("contradictions %v", got)
 	}
 }

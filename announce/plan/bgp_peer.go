@@ -15,8 +15,8 @@ import (
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
-// restartTime is how long peers keep the routes of an announcer that restarts (RFC 4724): longer than an image takes to be
-// pulled.
+// restartTime is how long peers keep the routes of an announcer that restarts (RFC 4724): longer
+// than an image takes to be pulled.
 const restartTime = 2 * time.Minute
 
 // anyHops is the TTL to peers that are on no network of the node.
@@ -29,7 +29,8 @@ type bgpPeer struct {
 	nodes   []labels.Selector
 	// session is what of it is the same on every node.
 	session bgp.Peer
-	// gateway is the family of the default gateways that are meant; "" if the session says which address.
+	// gateway is the family of the default gateways that are meant; "" if the session says which
+	// address.
 	gateway corev1.IPFamily
 	// secret has the password, and profile says how BFD is to watch the path: names, "" for none.
 	secret, profile string

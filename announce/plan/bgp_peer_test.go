@@ -35,3 +35,48 @@ func TestParametersOfASession(t *testing.T) {
 		t.Errorf("router ID %s of a node without an IPv4 address", got)
 	}
 }
+
+func TestAGatewayOfTheWrongFamilyForTheSourceAddressIsRefused(t *testing.T) {
+	r := newRack()
+	r.peer("tor", func(s *v1alpha1.BGPPeerSpec) {
+		s.PeerAddress, s.DefaultGateway, s.SourceAddress = "", corev1.IPv6Protocol, "10.0.0.1"
+	})
+	r.planner.SetGateways([]netip.Addr{netip.MustParseAddr("2001:db8::1")})
+	plan := r.plan()
+	if len(plan.Peers) > 0 || len(plan.Refused) != 1 || plan.Refused[0].Reason != InvalidOnNode || plan.Refused[0].Sentence() == "" {
+		t.Errorf("sessions %v, refused %+v", plan.Peers, plan.Refused)
+	}
+}
+
+func TestABGPPeerThatCannotBeReadIsForNoNode(t *testing.T) {
+	r := newRack()
+	for name, change := range map[string]func(*v1alpha1.BGPPeerSpec){
+		"address": func(s *v1alpha1.BGPPeerSpec) { s.PeerAddress = "tor" },
+		"source":  func(s *v1alpha1.BGPPeerSpec) { s.SourceAddress = "10.0.0" },
+		"selector": func(s *v1alpha1.BGPPeerSpec) {
+			s.NodeSelectors = []metav1.LabelSelector{{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "a", Operator: "Is"}}}}
+		},
+	} {
+		if err := r.peer("tor", nil); err != nil || len(r.plan().Peers) != 1 {
+			t.Fatal("there is no session")
+		}
+		if err := r.peer("tor", change); err == nil || len(r.plan().Peers) > 0 {
+			t.Errorf("%s: error %v, sessions %v", name, err, r.plan().Peers)
+		}
+	}
+}
+
+func TestANodeThatIsGoneHasNoSession(t *testing.T) {
+	r := newRack()
+	r.advertise("all", v1alpha1.BGPAdvertisementSpec{})
+	r.plan()
+	r.view.SetNode("n1", nil)
+	if plan := r.plan(); len(plan.Peers)+len(plan.Routes) > 0 || !plan.Changed {
+		t.Errorf("plan %+v", plan)
+	}
+	r.view.SetBGPPeer("tor", nil)
+	r.view.SetNode("n1", nodeObject("n1"))
+	if plan := r.plan(); len(plan.Peers) > 0 {
+		t.Errorf("sessions %v without a BGPPeer", plan.Peers)
+	}
+}

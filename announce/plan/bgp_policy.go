@@ -53,8 +53,9 @@ func resolveAll(aliases map[string]community, texts []string) ([]community, erro
 	return out, nil
 }
 
-// judge finds the advertisements, sorted, for which a node may announce an address, whether or not it has peers to announce it
-// to. If there are none the reason says why, from the request that came closest.
+// judge finds the advertisements, sorted, for which a node may announce an address, whether or not
+// it has peers to announce it to. If there are none the reason says why, from the request that came
+// closest.
 func (p *bgpPolicy) judge(name string, n *node, ip netip.Addr, requests []announceRequest) ([]int, Reason) {
 	if n.networkUnavailable {
 		return nil, NetworkUnavailable
@@ -99,8 +100,9 @@ func (p *bgpPolicy) peers(n *node, advertisements []int) []string {
 	return names
 }
 
-// attributes merges those of advertisements, which are sorted, for an internal or an external peer: all communities, and of what
-// there can only be one the oldest advertisement's. LOCAL_PREF is for internal peers alone (RFC 4271, section 5.1.5).
+// attributes merges those of advertisements, which are sorted, for an internal or an external peer:
+// all communities, and of what there can only be one the oldest advertisement's. LOCAL_PREF is for
+// internal peers alone (RFC 4271, section 5.1.5).
 func (p *bgpPolicy) attributes(advertisements []int, external bool) bgp.Attributes {
 	var out bgp.Attributes
 	var prepend *uint8

@@ -12,7 +12,8 @@ type prefixTable struct {
 	entries map[netip.Addr][]int
 	// members has for each prefix the advertisements, sorted, and for how many addresses.
 	members map[netip.Prefix][]tally
-	// weights are how many endpoints on the node serve an address, where an advertisement has peers told.
+	// weights are how many endpoints on the node serve an address, where an advertisement has peers
+	// told.
 	weights map[netip.Addr]int
 }
 
@@ -28,8 +29,8 @@ func newPrefixTable() prefixTable {
 
 func (t *prefixTable) empty() bool { return len(t.members) == 0 }
 
-// setAdvertisements has the node announce an address for these advertisements, which are sorted, and adds the prefixes for
-// which that makes a difference.
+// setAdvertisements has the node announce an address for these advertisements, which are sorted,
+// and adds the prefixes for which that makes a difference.
 func (t *prefixTable) setAdvertisements(ip netip.Addr, advertisements []int, policy *bgpPolicy, touched prefixSet) {
 	before := t.entries[ip]
 	if slices.Equal(before, advertisements) {

@@ -39,7 +39,8 @@ func newBGPSessions() bgpSessions {
 	return bgpSessions{peers: map[bgp.SessionKey]bgp.Peer{}, bfd: map[bgp.SessionKey]BFDSettings{}, ends: map[sessionEnds]string{}}
 }
 
-// add adds the sessions with a BGPPeer, of which older ones were added before, and returns their keys, sorted.
+// add adds the sessions with a BGPPeer, of which older ones were added before, and returns their
+// keys, sorted.
 func (s *bgpSessions) add(peer *bgpPeer, age int, v *View, name string, n *node, gateways []netip.Addr) (keys []bgp.SessionKey) {
 	sessions, refusal := peer.sessions(name, n, gateways, v.passwords)
 	for _, key := range slices.SortedFunc(maps.Keys(sessions), bgp.SessionKey.Compare) {

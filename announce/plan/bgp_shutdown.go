@@ -16,8 +16,8 @@ const (
 	closed
 )
 
-// How long a node that is drained stays in a stage: peers need a moment to find other ways, and packets that are under way to
-// arrive.
+// How long a node that is drained stays in a stage: peers need a moment to find other ways, and
+// packets that are under way to arrive.
 const (
 	gracefulPeriod = 5 * time.Second
 	withdrawPeriod = 2 * time.Second
@@ -30,8 +30,8 @@ type gracefulShutdown struct {
 	since time.Time
 }
 
-// step finds the stage of a node that is to leave or not. One that is to leave at the first step has nothing to shut down. If
-// time alone will change the stage, wake says when.
+// step finds the stage of a node that is to leave or not. One that is to leave at the first step
+// has nothing to shut down. If time alone will change the stage, wake says when.
 func (s *gracefulShutdown) step(leaving, first bool, now time.Time) (wake time.Time) {
 	switch {
 	case !leaving:
@@ -55,8 +55,9 @@ func (s *gracefulShutdown) step(leaving, first bool, now time.Time) (wake time.T
 	return wake
 }
 
-// ShutdownMessage is why an announcer that ends now is not just being restarted (RFC 9003); empty if it may be. A kubelet that
-// shuts its node down says that it is not ready before it ends what runs there.
+// ShutdownMessage is why an announcer that ends now is not just being restarted (RFC 9003); empty
+// if it may be. A kubelet that shuts its node down says that it is not ready before it ends what
+// runs there.
 func (p *BGPPlanner) ShutdownMessage() string {
 	switch own := p.view.nodes[p.node]; {
 	case own == nil:

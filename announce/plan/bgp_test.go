@@ -152,7 +152,8 @@ func TestWhatANodeAnnouncesToItsPeers(t *testing.T) {
 	}
 }
 
-// TestDifferencesAddUpToThePlan has a planner follow random changes, and one that sees only the result agree with it.
+// TestDifferencesAddUpToThePlan has a planner follow random changes, and one that sees only the
+// result agree with it.
 func TestDifferencesAddUpToThePlan(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := newRack()

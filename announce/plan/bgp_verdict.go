@@ -11,7 +11,8 @@ import (
 type BGPVerdict struct {
 	Node   string
 	Reason Reason
-	// Peers are the BGPPeers to which the node announces the address, if the Reason is Announces or Draining, sorted.
+	// Peers are the BGPPeers to which the node announces the address, if the Reason is Announces or
+	// Draining, sorted.
 	Peers []string
 }
 
@@ -24,8 +25,9 @@ type BGPExplanation struct {
 	Verdicts []BGPVerdict
 }
 
-// Explain says which nodes announce an address as of the last plan, and of every node why it does or does not. A drained node
-// goes on if no other node can announce the address. The verdicts must not be modified.
+// Explain says which nodes announce an address as of the last plan, and of every node why it does
+// or does not. A drained node goes on if no other node can announce the address. The verdicts must
+// not be modified.
 func (p *BGPPlanner) Explain(ip netip.Addr) BGPExplanation {
 	e := BGPExplanation{Address: ip}
 	requests, refused := p.requests(ip, p.view.byAddress[ip])
@@ -75,5 +77,6 @@ func (p *BGPPlanner) judgeAll(ip netip.Addr, requests []announceRequest) (verdic
 	return verdicts
 }
 
-// RefusedAdvertisements are the BGPAdvertisements that are not honoured as of the last plan, and why, by name.
+// RefusedAdvertisements are the BGPAdvertisements that are not honoured as of the last plan, and
+// why, by name.
 func (p *BGPPlanner) RefusedAdvertisements() map[string]string { return p.bgpPolicy.refused }

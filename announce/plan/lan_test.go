@@ -18,8 +18,8 @@ import (
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
-// lan is a cluster whose announcers see each other and the API, without any of the machinery: after every change each node
-// plans, and what it says is recorded as its announcer would.
+// lan is a cluster whose announcers see each other and the API, without any of the machinery: after
+// every change each node plans, and what it says is recorded as its announcer would.
 type lan struct {
 	t     testing.TB
 	nodes map[string]*planned
@@ -31,7 +31,8 @@ type lan struct {
 	moves   []string
 	// apiAway says that nothing is recorded.
 	apiAway bool
-	// states are of the members that the others do not see; conflicting are hosts that answer for an address and are no nodes.
+	// states are of the members that the others do not see; conflicting are hosts that answer for
+	// an address and are no nodes.
 	states      map[string]MemberState
 	conflicting map[string]ConflictingHost
 	// sees has which members a node sees, if not all that are alive.
@@ -108,8 +109,8 @@ func (l *lan) settle() {
 	l.t.Fatalf("the nodes do not come to rest:\n%s", strings.Join(l.moves, "\n"))
 }
 
-// planAll has all nodes plan once, and hear what the others announce and tell. It returns whether anything has changed, and when
-// to plan again.
+// planAll has all nodes plan once, and hear what the others announce and tell. It returns whether
+// anything has changed, and when to plan again.
 func (l *lan) planAll() (changed bool, wake time.Time) {
 	l.t.Helper()
 	for _, name := range slices.Sorted(maps.Keys(l.nodes)) {
@@ -149,7 +150,8 @@ func (l *lan) planAll() (changed bool, wake time.Time) {
 	return changed, wake
 }
 
-// recordAll writes down what all nodes say of themselves, unless the API is away, and returns whether that is news.
+// recordAll writes down what all nodes say of themselves, unless the API is away, and returns
+// whether that is news.
 func (l *lan) recordAll() (changed bool) {
 	if l.apiAway {
 		return false
@@ -167,8 +169,9 @@ func (l *lan) recordAll() (changed bool) {
 	return changed
 }
 
-// checkOneOwner fails if two nodes announce an address, unless all but one know that they are not its owner, and only wait for
-// the one that is. Nodes that do not see each other, or the API, may disagree for a while.
+// checkOneOwner fails if two nodes announce an address, unless all but one know that they are not
+// its owner, and only wait for the one that is. Nodes that do not see each other, or the API, may
+// disagree for a while.
 func (l *lan) checkOneOwner() {
 	l.t.Helper()
 	if l.sees != nil || l.apiAway {

@@ -9,12 +9,12 @@ import (
 	"github.com/clarionlb/clarion/announce/election"
 )
 
-// Layer2Planner decides what one node announces on layer 2, from a View, the live members and the node's interfaces. A change
-// of a Service or an EndpointSlice costs the planning of its addresses; one of members, nodes, interfaces or configuration
-// that of all.
+// Layer2Planner decides what one node announces on layer 2, from a View, the live members and the
+// node's interfaces. A change of a Service or an EndpointSlice costs the planning of its addresses;
+// one of members, nodes, interfaces or configuration that of all.
 //
-// The electorate is derived from these. What else a plan goes by is remembered, by the owners below. A Layer2Planner is not
-// safe for concurrent use.
+// The electorate is derived from these. What else a plan goes by is remembered, by the owners
+// below. A Layer2Planner is not safe for concurrent use.
 type Layer2Planner struct {
 	electorate
 	pending pending
@@ -30,7 +30,8 @@ type Layer2Planner struct {
 	relays    relays
 }
 
-// NewLayer2Planner returns a planner for a node that sees no member, not even itself, and has no interface.
+// NewLayer2Planner returns a planner for a node that sees no member, not even itself, and has no
+// interface.
 func NewLayer2Planner(view *View, node string) *Layer2Planner {
 	return &Layer2Planner{
 		electorate: electorate{view: view, node: node},
@@ -51,11 +52,13 @@ func NewLayer2Planner(view *View, node string) *Layer2Planner {
 // pending is what the next plan is to decide anew although nothing in the view has changed.
 type pending struct {
 	all bool
-	// reenter are the addresses for which the election may decide otherwise now, and revisit those for which only the node may.
+	// reenter are the addresses for which the election may decide otherwise now, and revisit those
+	// for which only the node may.
 	reenter, revisit addressSet
 }
 
-// step is one plan in the making: what those go by who have a part in it, and the plan that they add to.
+// step is one plan in the making: what those go by who have a part in it, and the plan that they
+// add to.
 type step struct {
 	*electorate
 	live      *liveSet
@@ -81,13 +84,14 @@ func (p *Layer2Planner) SetAlive(names []string) {
 	p.pending.all = p.live.setInGossip(names) || p.pending.all
 }
 
-// SetMemberStates takes what is known of the members that the gossip does not see. Those that are not mentioned are Dead.
+// SetMemberStates takes what is known of the members that the gossip does not see. Those that are
+// not mentioned are Dead.
 func (p *Layer2Planner) SetMemberStates(states map[string]MemberState) {
 	p.pending.all = p.live.setStates(states) || p.pending.all
 }
 
-// SetWarmingUp says whether the node has begun to take part so recently that others, which begin at the same time, may not
-// have been met: it then leaves addresses alone that nobody has claimed.
+// SetWarmingUp says whether the node has begun to take part so recently that others, which begin at
+// the same time, may not have been met: it then leaves addresses alone that nobody has claimed.
 func (p *Layer2Planner) SetWarmingUp(warmingUp bool) {
 	p.pending.all = p.pending.all || p.live.warmingUp != warmingUp
 	p.live.warmingUp = warmingUp
@@ -112,16 +116,16 @@ func (p *Layer2Planner) noteTakeover(ip netip.Addr, t takeover) {
 	}
 }
 
-// ObserveAnnouncement takes note that another node has announced an address: if that node is to have it, this one need not
-// wait any longer.
+// ObserveAnnouncement takes note that another node has announced an address: if that node is to
+// have it, this one need not wait any longer.
 func (p *Layer2Planner) ObserveAnnouncement(ip netip.Addr, node string, now time.Time) {
 	if p.claims.hear(ip, node, now) {
 		p.pending.revisit.add(ip)
 	}
 }
 
-// ReportProbe tells what came of a probe: the host that has the address, or the zero ConflictingHost if nobody answered. It
-// returns the conflict, and whether that is news.
+// ReportProbe tells what came of a probe: the host that has the address, or the zero
+// ConflictingHost if nobody answered. It returns the conflict, and whether that is news.
 func (p *Layer2Planner) ReportProbe(ip netip.Addr, host ConflictingHost, now time.Time) (c Conflict, news bool) {
 	p.pending.revisit.add(ip)
 	if host != (ConflictingHost{}) {
@@ -134,8 +138,8 @@ func (p *Layer2Planner) ReportProbe(ip netip.Addr, host ConflictingHost, now tim
 	return Conflict{}, false
 }
 
-// ObserveConflict takes note of a host that answers for an address which the node announces. It returns the conflict, and
-// whether that is news.
+// ObserveConflict takes note of a host that answers for an address which the node announces. It
+// returns the conflict, and whether that is news.
 func (p *Layer2Planner) ObserveConflict(ip netip.Addr, host ConflictingHost, now time.Time) (c Conflict, news bool) {
 	if _, announced := p.claims.announced[ip]; !announced {
 		return Conflict{}, false
@@ -173,8 +177,9 @@ func (p *Layer2Planner) Plan(now time.Time) Layer2Plan {
 	return *plan
 }
 
-// contested returns those addresses of the node that another node has announced, by the claims that are recorded. Who has made
-// a better claim had seen this node's, and so is alive even if the gossip does not see it.
+// contested returns those addresses of the node that another node has announced, by the claims that
+// are recorded. Who has made a better claim had seen this node's, and so is alive even if the
+// gossip does not see it.
 func (p *Layer2Planner) contested(dirty addressSet) map[netip.Addr]bool {
 	contested := map[netip.Addr]bool{}
 	for ip := range dirty {
@@ -223,7 +228,8 @@ func (p *Layer2Planner) expire(s *step) {
 	p.pending.all = p.pending.all || lost
 }
 
-// elect has the election decide anew where something has changed, and returns the addresses to reconcile.
+// elect has the election decide anew where something has changed, and returns the addresses to
+// reconcile.
 func (p *Layer2Planner) elect(s *step, dirty addressSet, work pending, all bool) addressSet {
 	if all {
 		p.rebuild(&p.live)
@@ -266,7 +272,8 @@ func (p *Layer2Planner) reenter(ip netip.Addr) {
 	p.enter(ip, services, recorded, best.Node, p.takeovers.takenBy(ip, best, &p.live))
 }
 
-// reconcile has the node do about an address what the election says, and adds to the plan what comes of it.
+// reconcile has the node do about an address what the election says, and adds to the plan what
+// comes of it.
 func (p *Layer2Planner) reconcile(s *step, ip netip.Addr, contested bool) {
 	move, moved := p.claims.reconcile(s, ip)
 	if !moved {
@@ -284,7 +291,8 @@ func (p *Layer2Planner) reconcile(s *step, ip netip.Addr, contested bool) {
 	}
 }
 
-// PossibleInterfaces is on which interfaces of the node an address might be announced; none if no Service has it.
+// PossibleInterfaces is on which interfaces of the node an address might be announced; none if no
+// Service has it.
 func (p *Layer2Planner) PossibleInterfaces(ip netip.Addr) (names []string) {
 	requests, _ := p.requests(ip)
 	for _, r := range requests {

@@ -16,7 +16,8 @@ import (
 type l2Advertisement struct {
 	selection
 	preferences []preference
-	// interfaces are patterns of their names; none for those in whose networks an address is or whose default route it is behind.
+	// interfaces are patterns of their names; none for those in whose networks an address is or
+	// whose default route it is behind.
 	interfaces []string
 }
 
@@ -65,8 +66,9 @@ func (a *l2Advertisement) names(ifname string) bool {
 	})
 }
 
-// interfacesFor are the names of the interfaces on which the advertisement has an address announced: those that it names or,
-// if it names none, those in whose networks the address is or, without one, those with a default route.
+// interfacesFor are the names of the interfaces on which the advertisement has an address
+// announced: those that it names or, if it names none, those in whose networks the address is or,
+// without one, those with a default route.
 func (a *l2Advertisement) interfacesFor(ip netip.Addr, interfaces []Interface) []string {
 	var named, near, routed []string
 	for _, i := range interfaces {

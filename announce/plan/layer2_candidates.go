@@ -7,20 +7,21 @@ import (
 	"github.com/clarionlb/clarion/announce/election"
 )
 
-// candidates is which nodes can announce addresses on layer 2: what follows from the live members, the nodes, their interfaces
-// and the configuration, and depends on no single address.
+// candidates is which nodes can announce addresses on layer 2: what follows from the live members,
+// the nodes, their interfaces and the configuration, and depends on no single address.
 type candidates struct {
 	// alive are the members that can have addresses, sorted. Sets of nodes have their indices.
 	alive []string
 	// members are all nodes, sorted by name.
 	members []*member
 	matcher
-	// advertisements are sorted by name. reaches, and the weights of the nodes, are by their indices; the weights are nil for one
-	// without preferences.
+	// advertisements are sorted by name. reaches, and the weights of the nodes, are by their
+	// indices; the weights are nil for one without preferences.
 	advertisements []*l2Advertisement
 	reaches        []*reach
 	weights        []election.Weights
-	// lastResort are nodes that have addresses only if no other can: drained ones and those that are not ready.
+	// lastResort are nodes that have addresses only if no other can: drained ones and those that
+	// are not ready.
 	lastResort election.Set
 	// keepOnly are members that keep what they have and gain nothing.
 	keepOnly election.Set

@@ -12,8 +12,8 @@ import (
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
-// recordTimeout is how long a node waits for its claim on a new address to come back from the API before it announces
-// nevertheless: the API may have gone away since.
+// recordTimeout is how long a node waits for its claim on a new address to come back from the API
+// before it announces nevertheless: the API may have gone away since.
 const recordTimeout = 3 * time.Second
 
 // claims is what the planner's node has, is about to have or is giving up, by address.
@@ -33,15 +33,16 @@ type ownership struct {
 	// from and reason are how the address came here.
 	from   string
 	reason MoveReason
-	// previous are the nodes that had the address before and serve connections that began there, the last one first.
+	// previous are the nodes that had the address before and serve connections that began there,
+	// the last one first.
 	previous []string
 	// tentative is there until the node may announce an address that is new.
 	tentative *tentative
 	handover
 }
 
-// tentative is of an address that nobody has announced so far: it begins with a claim that others can see, and with probing
-// the network for a host that has it (RFC 5227, RFC 4862).
+// tentative is of an address that nobody has announced so far: it begins with a claim that others
+// can see, and with probing the network for a host that has it (RFC 5227, RFC 4862).
 type tentative struct {
 	// clear says that nobody answered.
 	clear bool
@@ -55,12 +56,14 @@ type claim struct {
 	since time.Time
 }
 
-// due says whether the node has waited for long enough: for its claim to be recorded, or for the next owner to be heard.
+// due says whether the node has waited for long enough: for its claim to be recorded, or for the
+// next owner to be heard.
 func (o *ownership) due(now time.Time) bool {
 	return o.tentative != nil && !now.Before(o.tentative.until) || !o.until.IsZero() && !now.Before(o.until)
 }
 
-// reconcile has the node do about an address what the election says, and reports if the address comes or goes.
+// reconcile has the node do about an address what the election says, and reports if the address
+// comes or goes.
 func (c *claims) reconcile(s *step, ip netip.Addr) (Move, bool) {
 	d, o := s.round.Decision(ip), c.owned[ip]
 	switch {
@@ -101,7 +104,8 @@ var gains = map[election.Why]MoveReason{
 	election.HandedOver:          MoveHandedOver,
 }
 
-// claimBest makes sure that the node's claim on an address is the best one: the one it has, or one that follows all others.
+// claimBest makes sure that the node's claim on an address is the best one: the one it has, or one
+// that follows all others.
 func (o *ownership) claimBest(s *step, ip netip.Addr) {
 	best := o.claim
 	for _, c := range s.view.claims[ip] {

@@ -12,10 +12,11 @@ import (
 )
 
 const (
-	// conflictRetry is how long an address that a conflicting host has is left alone before it is probed again.
+	// conflictRetry is how long an address that a conflicting host has is left alone before it is
+	// probed again.
 	conflictRetry = time.Minute
-	// conflictExpiry is how long a conflicting host that was heard beside this node's own announcements is reported after it
-	// was last heard.
+	// conflictExpiry is how long a conflicting host that was heard beside this node's own
+	// announcements is reported after it was last heard.
 	conflictExpiry = 5 * time.Minute
 )
 
@@ -36,8 +37,8 @@ type Conflict struct {
 	next time.Time
 }
 
-// conflicts are those that the node knows of, by address. They outlive the node's claims: what made the allocator give the
-// Service another address must stay known.
+// conflicts are those that the node knows of, by address. They outlive the node's claims: what made
+// the allocator give the Service another address must stay known.
 type conflicts map[netip.Addr]*Conflict
 
 // resume takes up conflicts that the node has recorded.
@@ -48,7 +49,8 @@ func (c conflicts) resume(recorded []Conflict, now time.Time) {
 	}
 }
 
-// note takes note of a host that answers for an address. It returns the conflict, and whether that is news.
+// note takes note of a host that answers for an address. It returns the conflict, and whether that
+// is news.
 func (c conflicts) note(ip netip.Addr, host ConflictingHost, inUse bool, now time.Time) (_ Conflict, news bool) {
 	known := c[ip]
 	if known == nil || known.ConflictingHost != host || known.InUse != inUse {
@@ -62,8 +64,8 @@ func (c conflicts) note(ip netip.Addr, host ConflictingHost, inUse bool, now tim
 	return *known, news
 }
 
-// resolve forgets the host that kept the node from announcing an address: it does not answer any more. It returns whether
-// there was one.
+// resolve forgets the host that kept the node from announcing an address: it does not answer any
+// more. It returns whether there was one.
 func (c conflicts) resolve(ip netip.Addr) bool {
 	if known := c[ip]; known == nil || known.InUse {
 		return false

@@ -177,3 +177,14 @@ func TestAHostThatConflictsWithAnAddressInUseIsReportedForAWhile(t *testing.T) {
 		t.Errorf("%s says %v", owner, got)
 	}
 }
+
+func TestAHostIsNoConflictForAnAddressThatTheNodeDoesNotAnnounce(t *testing.T) {
+	l := web(t)
+	l.settle()
+	for name, n := range l.nodes {
+		_, news := n.planner.ObserveConflict(addr(vip), ConflictingHost{"eth0", "52:54:00:00:00:99"}, l.now)
+		if news != (name == l.owner(vip)) {
+			t.Errorf("news for %s: %t", name, news)
+		}
+	}
+}

@@ -8,8 +8,9 @@ import (
 	"github.com/clarionlb/clarion/announce/election"
 )
 
-// electorate is who may announce what on layer 2, and whom the election gives it to: what follows from the view, the live
-// members and the node's interfaces. Nothing in it is remembered: every rebuild derives it anew.
+// electorate is who may announce what on layer 2, and whom the election gives it to: what follows
+// from the view, the live members and the node's interfaces. Nothing in it is remembered: every
+// rebuild derives it anew.
 type electorate struct {
 	view       *View
 	node       string
@@ -30,8 +31,8 @@ func (e *electorate) rebuild(live *liveSet) {
 	e.round = election.NewRound(e.alive)
 }
 
-// enter puts an address of Services into the election as it is now. incumbent has made the best of the recorded claims, and
-// taken is the node that has taken the address over since; "" for none.
+// enter puts an address of Services into the election as it is now. incumbent has made the best of
+// the recorded claims, and taken is the node that has taken the address over since; "" for none.
 func (e *electorate) enter(ip netip.Addr, services []*service, recorded []election.Claim, incumbent, taken string) {
 	address := election.Address{
 		Created:    services[0].created,
@@ -63,8 +64,8 @@ func (e *electorate) enter(ip netip.Addr, services []*service, recorded []electi
 	e.round.Set(ip, address)
 }
 
-// candidatesFor are the nodes that can announce an address for a request, wherever its endpoints are. Everybody goes by what
-// nodes have recorded; only this node knows what it has lost since.
+// candidatesFor are the nodes that can announce an address for a request, wherever its endpoints
+// are. Everybody goes by what nodes have recorded; only this node knows what it has lost since.
 func (e *electorate) candidatesFor(r announceRequest, ip netip.Addr) election.Set {
 	set := e.reaches[r.advertisement].at(ip)
 	if i, alive := slices.BinarySearch(e.alive, e.node); alive && set.Has(i) && !e.advertisements[r.advertisement].covers(ip, e.interfaces) {
@@ -73,13 +74,14 @@ func (e *electorate) candidatesFor(r announceRequest, ip netip.Addr) election.Se
 	return set
 }
 
-// requests collects which advertisements want an address announced, and for what. If there is none, the reason says why, from
-// the Service that came closest.
+// requests collects which advertisements want an address announced, and for what. If there is none,
+// the reason says why, from the Service that came closest.
 func (e *electorate) requests(ip netip.Addr) ([]announceRequest, Reason) {
 	return e.candidates.requests(ip, e.view.byAddress[ip])
 }
 
-// interfacesFor are the node's interfaces on which an address is to be announced: those of all requests that the node meets.
+// interfacesFor are the node's interfaces on which an address is to be announced: those of all
+// requests that the node meets.
 func (e *electorate) interfacesFor(ip netip.Addr) []string {
 	own, found := e.member(e.node)
 	if !found {
@@ -96,8 +98,8 @@ func (e *electorate) interfacesFor(ip netip.Addr) []string {
 	return slices.Compact(names)
 }
 
-// judge says why a node may not announce an address; "" if it may. One request that it can meet is enough; of those that it
-// cannot, the reason comes from the one that came closest.
+// judge says why a node may not announce an address; "" if it may. One request that it can meet is
+// enough; of those that it cannot, the reason comes from the one that came closest.
 func (e *electorate) judge(m *member, ip netip.Addr, requests []announceRequest) Reason {
 	if m.barred != "" {
 		return m.barred
@@ -135,7 +137,8 @@ func (e *electorate) verdict(ip netip.Addr) Reason {
 	return NoAnnouncer
 }
 
-// recorded is the node's claim of an epoch as the API has it; the zero Claim if that does not have it, or another one beats it.
+// recorded is the node's claim of an epoch as the API has it; the zero Claim if that does not have
+// it, or another one beats it.
 func (e *electorate) recorded(ip netip.Addr, epoch int64) election.Claim {
 	if best, claimed := election.Best(e.view.electionClaims(ip)); claimed && best.Node == e.node && best.Epoch == epoch {
 		return best

@@ -8,29 +8,32 @@ import (
 	"github.com/clarionlb/clarion/announce/election"
 )
 
-// heardRecently is for how long it counts that a node has announced an address: longer than it takes this one to find out
-// that the address is the other's.
+// heardRecently is for how long it counts that a node has announced an address: longer than it
+// takes this one to find out that the address is the other's.
 const heardRecently = 10 * time.Second
 
-// handoverOverlap is for how long a node goes on to answer for an address after it has heard that the next owner does. What
-// was asked just before may have been passed over by that one, and not yet been read by this one. Who learns this node's
-// hardware address in that time hears of the other when that announces the address again.
+// handoverOverlap is for how long a node goes on to answer for an address after it has heard that
+// the next owner does. What was asked just before may have been passed over by that one, and not
+// yet been read by this one. Who learns this node's hardware address in that time hears of the
+// other when that announces the address again.
 const handoverOverlap = 100 * time.Millisecond
 
 // handover is how an address goes from this node, which announces it, to the next owner.
 type handover struct {
-	// to is the node that is to take the address over because of a request for rebalancing; "" for none.
+	// to is the node that is to take the address over because of a request for rebalancing; "" for
+	// none.
 	to string
 	// heard is the other node that has announced the address last, and heardAt when.
 	heard   string
 	heardAt time.Time
-	// waited says that the node has answered on for the next owner to announce. until is when it stops, once that has; zero
-	// before.
+	// waited says that the node has answered on for the next owner to announce. until is when it
+	// stops, once that has; zero before.
 	waited bool
 	until  time.Time
 }
 
-// hear takes note that another node has announced an address. It returns whether the address is this node's.
+// hear takes note that another node has announced an address. It returns whether the address is
+// this node's.
 func (c *claims) hear(ip netip.Addr, node string, now time.Time) bool {
 	o := c.owned[ip]
 	if o != nil {
@@ -60,7 +63,8 @@ func (c *claims) release(s *step, ip netip.Addr, o *ownership, d election.Decisi
 			o.waited, o.until = true, time.Time{}
 			return Move{}, false
 		}
-		// A drained node may see that it is, and that the next owner has claimed the address, at the same time.
+		// A drained node may see that it is, and that the next owner has claimed the address, at
+		// the same time.
 		if (may || o.waited || s.view.draining(s.node)) && o.until.IsZero() && d.Owner != "" {
 			o.until = s.now.Add(handoverOverlap)
 			s.plan.Quiesce = append(s.plan.Quiesce, ip)
@@ -79,8 +83,9 @@ func (c *claims) release(s *step, ip netip.Addr, o *ownership, d election.Decisi
 	return Move{Address: ip, From: s.node, To: d.Owner, Reason: reason, Verdict: s.verdict(ip)}, announced
 }
 
-// mayAnswerOn says whether the node may go on announcing an address until its next owner does. It may not if that one has
-// claimed it, which it does once it announces, or if the node could not serve the address anyway.
+// mayAnswerOn says whether the node may go on announcing an address until its next owner does. It
+// may not if that one has claimed it, which it does once it announces, or if the node could not
+// serve the address anyway.
 func (e *electorate) mayAnswerOn(ip netip.Addr, d election.Decision) bool {
 	own, found := e.member(e.node)
 	if !found || d.Owner == "" || d.Why == election.Incumbent && !d.Tentative {

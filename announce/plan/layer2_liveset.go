@@ -5,9 +5,10 @@ import (
 	"slices"
 )
 
-// liveSet is who is taken to be alive: the members that the gossip sees, those of which the failure detector knows that they
-// are, and those that have shown it through the API. Without the last, nodes whose gossip is blocked but whose API is not would take
-// every address from each other again and again. Of such a member's death only its Node tells, which is slow but safe.
+// liveSet is who is taken to be alive: the members that the gossip sees, those of which the failure
+// detector knows that they are, and those that have shown it through the API. Without the last,
+// nodes whose gossip is blocked but whose API is not would take every address from each other again
+// and again. Of such a member's death only its Node tells, which is slow but safe.
 //
 // The zero value sees nobody.
 type liveSet struct {
@@ -31,7 +32,8 @@ const (
 	Dead MemberState = iota
 	// Suspect : not known yet. It keeps what it has until its Node is not ready.
 	Suspect
-	// AnnouncerDown : its node is there, but its announcer is not. It keeps what it has; another node answers in its place.
+	// AnnouncerDown : its node is there, but its announcer is not. It keeps what it has; another
+	// node answers in its place.
 	AnnouncerDown
 	// GossipBlocked : its announcer answers for its addresses; the gossip is blocked.
 	GossipBlocked
@@ -42,7 +44,8 @@ func (s MemberState) String() string {
 	return [...]string{"Dead", "Suspect", "AnnouncerDown", "GossipBlocked"}[s]
 }
 
-// setInGossip takes the sorted names of the members in sight, and returns whether they are others than before.
+// setInGossip takes the sorted names of the members in sight, and returns whether they are others
+// than before.
 func (l *liveSet) setInGossip(names []string) bool {
 	if slices.Equal(l.inGossip, names) {
 		return false
@@ -71,8 +74,8 @@ func (l *liveSet) setStates(states map[string]MemberState) bool {
 	return news
 }
 
-// markAlive takes note that a member has done something after this node did something in the given generation. It returns
-// whether that shows it alive and is news.
+// markAlive takes note that a member has done something after this node did something in the given
+// generation. It returns whether that shows it alive and is news.
 func (l *liveSet) markAlive(name string, after int) bool {
 	_, known := l.markedAlive[name]
 	if _, seen := slices.BinarySearch(l.inGossip, name); seen || known || after < l.lost[name] {
@@ -85,8 +88,8 @@ func (l *liveSet) markAlive(name string, after int) bool {
 	return true
 }
 
-// alive returns the sorted names of all that are alive. Members that were marked so are forgotten when their Node is not
-// ready.
+// alive returns the sorted names of all that are alive. Members that were marked so are forgotten
+// when their Node is not ready.
 func (l *liveSet) alive(ready func(name string) bool) []string {
 	maps.DeleteFunc(l.markedAlive, func(name string, _ struct{}) bool { return !ready(name) })
 	alive := slices.AppendSeq(slices.Clone(l.inGossip), maps.Keys(l.markedAlive))

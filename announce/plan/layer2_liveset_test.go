@@ -97,3 +97,13 @@ func TestBlockedGossipLeavesOneOwner(t *testing.T) {
 		})
 	}
 }
+
+func TestTheLogHasMemberStatesByName(t *testing.T) {
+	for state, want := range map[MemberState]string{
+		Dead: "Dead", Suspect: "Suspect", AnnouncerDown: "AnnouncerDown", GossipBlocked: "GossipBlocked",
+	} {
+		if got := state.String(); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}

@@ -5,25 +5,26 @@ import (
 	"time"
 )
 
-// Layer2Plan is what the planner's node is to do. Its maps must not be modified, and are valid until the next plan.
+// Layer2Plan is what the planner's node is to do. Its maps must not be modified, and are valid
+// until the next plan.
 type Layer2Plan struct {
 	// Layer2 are the addresses to answer for and on which interfaces: all of them.
 	Layer2 map[netip.Addr][]string
 	// Proxied are the addresses to answer for in the place of another node: all of them.
 	Proxied map[netip.Addr]Proxy
-	// Relays are the addresses that were on other nodes, with where to relay what belongs to connections that began there: all
-	// of them.
+	// Relays are the addresses that were on other nodes, with where to relay what belongs to
+	// connections that began there: all of them.
 	Relays map[netip.Addr]Relay
-	// Probes are the addresses of which to find out, on which interfaces, whether a host has them that is no announcer: all of
-	// them. ReportProbe tells the planner.
+	// Probes are the addresses of which to find out, on which interfaces, whether a host has them
+	// that is no announcer: all of them. ReportProbe tells the planner.
 	Probes map[netip.Addr][]string
 	// Changed says whether Layer2 or the planner's Status may be other than after the last plan.
 	Changed bool
-	// Reannounce are addresses of Layer2 that another node has claimed, and so announced, while this one had them, which it
-	// keeps nevertheless: the network must hear from this one again.
+	// Reannounce are addresses of Layer2 that another node has claimed, and so announced, while
+	// this one had them, which it keeps nevertheless: the network must hear from this one again.
 	Reannounce []netip.Addr
-	// Quiesce are addresses of Layer2 that another node has announced since the last plan, and is to have: this one only
-	// answers for them for a moment.
+	// Quiesce are addresses of Layer2 that another node has announced since the last plan, and is
+	// to have: this one only answers for them for a moment.
 	Quiesce []netip.Addr
 	// Moves since the last plan, by address.
 	Moves []Move
@@ -35,7 +36,8 @@ type Layer2Plan struct {
 	Wake time.Time
 }
 
-// Relay is where to send on, inside the node's network, what is sent to an address and belongs to connections that began elsewhere.
+// Relay is where to send on, inside the node's network, what is sent to an address and belongs to
+// connections that began elsewhere.
 type Relay struct {
 	// To is an address of the other node, which is reached by way of Interface.
 	To        netip.Addr
@@ -49,8 +51,9 @@ type Proxy struct {
 	MAC string
 }
 
-// Takeover is an address that a node announces in the place of another one, before the API shows that it does. Nodes tell each
-// other directly: if another node dies meanwhile, those that do not know yet would share the address out again.
+// Takeover is an address that a node announces in the place of another one, before the API shows
+// that it does. Nodes tell each other directly: if another node dies meanwhile, those that do not
+// know yet would share the address out again.
 type Takeover struct {
 	Address netip.Addr `json:"ip"`
 	// Epoch of the claim that the node is about to record.

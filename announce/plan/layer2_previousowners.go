@@ -8,14 +8,17 @@ import (
 	"github.com/clarionlb/clarion/announce/election"
 )
 
-// maxPreviousOwners is how many previous owners a claim names. The kernel's relaying takes a packet past some more.
+// maxPreviousOwners is how many previous owners a claim names. The kernel's relaying takes a packet
+// past some more.
 const maxPreviousOwners = 8
 
-// previousOwnerGrace is how long a node out of sight is still relayed to: longer than it takes to restart its announcer,
-// without which the node serves its connections too. After that, what belongs to them is refused here, so that clients know.
+// previousOwnerGrace is how long a node out of sight is still relayed to: longer than it takes to
+// restart its announcer, without which the node serves its connections too. After that, what
+// belongs to them is refused here, so that clients know.
 const previousOwnerGrace = RestartGrace
 
-// previousOwners are the nodes that had an address before a node that gets it by a decision, the last one first.
+// previousOwners are the nodes that had an address before a node that gets it by a decision, the
+// last one first.
 func previousOwners(v *View, node string, ip netip.Addr, d election.Decision) []string {
 	var previous []string
 	if d.Why == election.IncumbentIneligible || d.Why == election.HandedOver {
@@ -28,8 +31,8 @@ func previousOwners(v *View, node string, ip netip.Addr, d election.Decision) []
 	return previous[:min(len(previous), maxPreviousOwners)]
 }
 
-// absences are since when announcers have been out of sight. They are about previous owners alone: the failure detector says
-// who is dead.
+// absences are since when announcers have been out of sight. They are about previous owners alone:
+// the failure detector says who is dead.
 type absences struct {
 	since map[string]time.Time
 	// asked is when expire was called last.
@@ -52,8 +55,8 @@ func (a *absences) update(announcers map[string]*announcer, alive []string, now 
 	}
 }
 
-// expire says whether a node has been out of sight, since it was called last, for so long that it is not relayed to any more.
-// It returns when that is for the next one.
+// expire says whether a node has been out of sight, since it was called last, for so long that it
+// is not relayed to any more. It returns when that is for the next one.
 func (a *absences) expire(now time.Time) (lost bool, wake time.Time) {
 	for _, since := range a.since {
 		if end := since.Add(previousOwnerGrace); now.Before(end) {

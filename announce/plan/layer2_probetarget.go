@@ -9,9 +9,11 @@ import (
 // ProbeTarget is a member that the gossip does not see, and how to ask for it.
 type ProbeTarget struct {
 	Name string
-	// Node is how to reach the kernel of its node; not valid if none of this node's interfaces is in its network.
+	// Node is how to reach the kernel of its node; not valid if none of this node's interfaces is
+	// in its network.
 	Node Question
-	// Announced is an address that its announcer answers for; not valid if this node cannot ask for any.
+	// Announced is an address that its announcer answers for; not valid if this node cannot ask for
+	// any.
 	Announced Question
 	// Left says that its announcer has left on purpose.
 	Left bool
@@ -23,8 +25,8 @@ type Question struct {
 	Interface string
 }
 
-// ProbeTarget is how to ask for a member that the gossip does not see, over interfaces that are up; false if it has no claim,
-// so that nothing depends on it.
+// ProbeTarget is how to ask for a member that the gossip does not see, over interfaces that are up;
+// false if it has no claim, so that nothing depends on it.
 func (p *Layer2Planner) ProbeTarget(name string, up []Interface) (ProbeTarget, bool) {
 	a, n := p.view.announcers[name], p.view.nodes[name]
 	if a == nil || n == nil || len(a.claims) == 0 {
@@ -43,7 +45,8 @@ func (p *Layer2Planner) ProbeTarget(name string, up []Interface) (ProbeTarget, b
 	return target, true
 }
 
-// QuestionFor is how to ask for an address over interfaces that are up; not valid if none is in its network.
+// QuestionFor is how to ask for an address over interfaces that are up; not valid if none is in its
+// network.
 func QuestionFor(address netip.Addr, up []Interface) Question {
 	for _, i := range up {
 		if i.Contains(address) {

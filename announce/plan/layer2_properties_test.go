@@ -13,8 +13,8 @@ import (
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
-// checkRelays expects that what the owner of an address does not know comes past every node that had the address and is there,
-// once, and that no other node relays it.
+// checkRelays expects that what the owner of an address does not know comes past every node that
+// had the address and is there, once, and that no other node relays it.
 func (l *lan) checkRelays(rt *rapid.T, ip, owner string) {
 	var past []string
 	at := owner
@@ -41,8 +41,8 @@ func (l *lan) checkRelays(rt *rapid.T, ip, owner string) {
 	}
 }
 
-// Whatever happens to a cluster, once it has come to rest every address that can be announced is announced by exactly one
-// node that may, and by the one that had it if that still may.
+// Whatever happens to a cluster, once it has come to rest every address that can be announced is
+// announced by exactly one node that may, and by the one that had it if that still may.
 func TestEveryAddressHasOneOwnerThroughAnything(t *testing.T) {
 	const services = 6
 	names := []string{"n1", "n2", "n3", "n4"}

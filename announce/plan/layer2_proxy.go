@@ -4,12 +4,13 @@ import (
 	"time"
 )
 
-// proxyLinger is how long a member whose announcer was down is still answered for after that has come back: it takes a moment
-// to answer itself.
+// proxyLinger is how long a member whose announcer was down is still answered for after that has
+// come back: it takes a moment to answer itself.
 const proxyLinger = 2 * time.Second
 
-// proxies are the members in whose place this node answers where it is the next to have an address (proxy ARP, RFC 1027, and
-// its like for IPv6). The answers carry the member's hardware address, not this node's.
+// proxies are the members in whose place this node answers where it is the next to have an address
+// (proxy ARP, RFC 1027, and its like for IPv6). The answers carry the member's hardware address,
+// not this node's.
 type proxies struct {
 	// until has for how long: zero while the announcer is down.
 	until map[string]time.Time
@@ -41,7 +42,8 @@ func (p *proxies) plan(s *step) {
 	}
 }
 
-// proxyFor adds the addresses of a member for which this node is to answer: the one that would be next to have them.
+// proxyFor adds the addresses of a member for which this node is to answer: the one that would be
+// next to have them.
 func (s *step) proxyFor(name string) {
 	a := s.view.announcers[name]
 	if a == nil {

@@ -7,8 +7,9 @@ import (
 	"github.com/clarionlb/clarion/announce/election"
 )
 
-// reach is which nodes can announce which addresses for an advertisement, by what the nodes have recorded of their interfaces.
-// It says of all nodes at once what l2Advertisement.covers says of one.
+// reach is which nodes can announce which addresses for an advertisement, by what the nodes have
+// recorded of their interfaces. It says of all nodes at once what l2Advertisement.covers says of
+// one.
 type reach struct {
 	nodes int
 	// selected are the nodes that the advertisement selects.

@@ -8,22 +8,25 @@ import (
 	"github.com/clarionlb/clarion/announce/election"
 )
 
-// noticePeriod is how long it may take until all have noticed that an address has moved: Linux does not take back within a
-// second what it has just heard.
+// noticePeriod is how long it may take until all have noticed that an address has moved: Linux does
+// not take back within a second what it has just heard.
 const noticePeriod = 3 * time.Second
 
-// relays is to which other node this one relays what is sent to an address and belongs to connections that it does not know.
+// relays is to which other node this one relays what is sent to an address and belongs to
+// connections that it does not know.
 //
-// Connections that began while a node announced an address go on there when the address moves on purpose. The claim of the
-// owner says which nodes announced the address before, the last one first. The owner relays what it does not know to the first
-// of them, which relays what it does not know to the second, and so on.
+// Connections that began while a node announced an address go on there when the address moves on
+// purpose. The claim of the owner says which nodes announced the address before, the last one
+// first. The owner relays what it does not know to the first of them, which relays what it does not
+// know to the second, and so on.
 //
-// Who has not noticed that an address has moved sends to a previous owner what may belong to connections of the present one.
-// For the noticePeriod the last of the previous owners therefore relays to the owner. What nobody knows then goes round until
-// it has come past too many nodes.
+// Who has not noticed that an address has moved sends to a previous owner what may belong to
+// connections of the present one. For the noticePeriod the last of the previous owners therefore
+// relays to the owner. What nobody knows then goes round until it has come past too many nodes.
 type relays struct {
 	to map[netip.Addr]Relay
-	// ownerOf has who owns the addresses that are here or were, and unnoticed until when some may not have noticed a change.
+	// ownerOf has who owns the addresses that are here or were, and unnoticed until when some may
+	// not have noticed a change.
 	ownerOf   map[netip.Addr]string
 	unnoticed map[netip.Addr]time.Time
 }
@@ -92,7 +95,8 @@ func (r *relays) update(s *step, own *claims, ip netip.Addr) {
 	delete(r.to, ip)
 }
 
-// unnoticedOwner returns the owner of an address while not all may have noticed that it is, and then this node.
+// unnoticedOwner returns the owner of an address while not all may have noticed that it is, and
+// then this node.
 func (r *relays) unnoticedOwner(s *step, ip netip.Addr) string {
 	owner := s.round.Decision(ip).Owner
 	if before, known := r.ownerOf[ip]; before != owner {
@@ -107,9 +111,9 @@ func (r *relays) unnoticedOwner(s *step, ip netip.Addr) string {
 	return s.node
 }
 
-// ownersBefore are the nodes that had an address before this one, if this one had it before the present owner. What is recorded
-// may be behind: by that, the owner may still be this node, and a previous owner may be the one that has the address again and
-// relays to this node.
+// ownersBefore are the nodes that had an address before this one, if this one had it before the
+// present owner. What is recorded may be behind: by that, the owner may still be this node, and a
+// previous owner may be the one that has the address again and relays to this node.
 func (e *electorate) ownersBefore(ip netip.Addr) ([]string, bool) {
 	if e.view.withPrevious[ip] == 0 {
 		return nil, false
@@ -127,8 +131,9 @@ func (e *electorate) ownersBefore(ip netip.Addr) ([]string, bool) {
 	return slices.DeleteFunc(slices.Clone(previous), func(name string) bool { return name == owner }), true
 }
 
-// relayTo is the way to a node for what is sent to an address, over the usable ones of this node's interfaces. It is there if
-// the node has an address in a network in which both are: with a gateway in between, packets would come back.
+// relayTo is the way to a node for what is sent to an address, over the usable ones of this node's
+// interfaces. It is there if the node has an address in a network in which both are: with a gateway
+// in between, packets would come back.
 func (e *electorate) relayTo(name string, ip netip.Addr, usable func(Interface) bool) (Relay, bool) {
 	n, a := e.view.nodes[name], e.view.announcers[name]
 	if n == nil || a == nil {

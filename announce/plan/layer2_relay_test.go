@@ -12,7 +12,8 @@ import (
 
 const vip6 = "fd00:10::222"
 
-// dualWeb is web with an address of each family, on nodes that have addresses of their own: n1 those that end in 11.
+// dualWeb is web with an address of each family, on nodes that have addresses of their own: n1
+// those that end in 11.
 func dualWeb(t *testing.T) *lan {
 	l := newLAN(t)
 	both := eth0
@@ -99,7 +100,8 @@ func TestConnectionsAreRelayedToTheNodeThatTheirAddressCameFrom(t *testing.T) {
 func TestAnAddressThatIsHandedOverIsRelayedByWhoGetsIt(t *testing.T) {
 	l := dualWeb(t)
 	previous := l.owner(vip)
-	// Another Service that only the first one's owner can have makes that one carry more than its share.
+	// Another Service that only the first one's owner can have makes that one carry more than its
+	// share.
 	s := local(serviceObject("more", "192.168.10.223"))
 	l.setService(s)
 	l.setEndpoints(endpointsOn("more", previous))
@@ -181,7 +183,8 @@ func TestAnOwnerIsNotRelayedToFromWhereItsAddressWent(t *testing.T) {
 	l.expectRelays(first, nil)
 }
 
-// Between the moment in which a node takes its claim back and that in which it sees the next owner's, its connections go on.
+// Between the moment in which a node takes its claim back and that in which it sees the next
+// owner's, its connections go on.
 func TestAPreviousOwnerRelaysBeforeTheNextOnesClaimIsRecorded(t *testing.T) {
 	l := dualWeb(t)
 	first, second := l.drain()

@@ -6,8 +6,8 @@ import (
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
-// Status is what the node records of itself on layer 2: the claims of the last plan, the conflicts, and the interfaces that
-// can carry addresses, which others go by.
+// Status is what the node records of itself on layer 2: the claims of the last plan, the conflicts,
+// and the interfaces that can carry addresses, which others go by.
 func (p *Layer2Planner) Status() v1alpha1.Layer2Status {
 	status := v1alpha1.Layer2Status{
 		Addresses:  p.claims.status(),
@@ -26,7 +26,8 @@ func (p *Layer2Planner) Status() v1alpha1.Layer2Status {
 // Drain is by what a node is drained and what it still announces on layer 2.
 type Drain struct {
 	By []DrainCause
-	// Leaving are how many addresses the node announces until another node does, Staying how many no other node can announce.
+	// Leaving are how many addresses the node announces until another node does, Staying how many
+	// no other node can announce.
 	Leaving, Staying int
 }
 
@@ -46,8 +47,8 @@ const (
 	DrainTaint      DrainKind = "taint"
 )
 
-// Drain tells by what the planner's node is drained, and what is left to leave it as of the last plan; false if it is not
-// drained.
+// Drain tells by what the planner's node is drained, and what is left to leave it as of the last
+// plan; false if it is not drained.
 func (p *Layer2Planner) Drain() (Drain, bool) {
 	n := p.view.nodes[p.node]
 	if n == nil || len(n.drainedBy) == 0 {

@@ -7,15 +7,16 @@ import (
 	"github.com/clarionlb/clarion/announce/election"
 )
 
-// takeovers are those of all nodes, the planner's own among them, that the planner does not see recorded yet.
+// takeovers are those of all nodes, the planner's own among them, that the planner does not see
+// recorded yet.
 type takeovers map[netip.Addr]takeover
 
 // takeover is a Takeover and whose it is.
 type takeover struct {
 	node  string
 	epoch int64
-	// until is when it stops to count: the node's claim should be recorded by then, and if the API is away, nodes that were not
-	// told must not disagree for long.
+	// until is when it stops to count: the node's claim should be recorded by then, and if the API
+	// is away, nodes that were not told must not disagree for long.
 	until time.Time
 }
 
@@ -28,8 +29,9 @@ func (t takeovers) note(ip netip.Addr, o takeover) bool {
 	return true
 }
 
-// takenBy is the node that has taken an address over; "" for none. A takeover that the best of the recorded claims shows, or
-// comes after, is forgotten. A node whose announcer is down since has taken nothing over.
+// takenBy is the node that has taken an address over; "" for none. A takeover that the best of the
+// recorded claims shows, or comes after, is forgotten. A node whose announcer is down since has
+// taken nothing over.
 func (t takeovers) takenBy(ip netip.Addr, best election.Claim, live *liveSet) string {
 	o, is := t[ip]
 	if is && best.Epoch >= o.epoch {

@@ -19,7 +19,8 @@ type Layer2Verdict struct {
 type Layer2Explanation struct {
 	Address  netip.Addr
 	Services []types.NamespacedName
-	// Decision is empty if no node may announce the address. Refused has the reason then, if it is the same for all nodes.
+	// Decision is empty if no node may announce the address. Refused has the reason then, if it is
+	// the same for all nodes.
 	Decision election.Decision
 	Refused  Reason
 	// Verdicts for every node, sorted by name; none if Refused.

@@ -6,7 +6,8 @@ import (
 	"slices"
 )
 
-// matcher is which advertisements of one protocol select which pools. Advertisements have the indices of their selections.
+// matcher is which advertisements of one protocol select which pools. Advertisements have the
+// indices of their selections.
 type matcher struct {
 	pools      []*pool // by precedence
 	selections []*selection
@@ -36,8 +37,8 @@ type announceRequest struct {
 	on []string
 }
 
-// requests collects which advertisements want an address announced for which of its Services. If there is none, the reason says
-// why, from the Service that came closest.
+// requests collects which advertisements want an address announced for which of its Services. If
+// there is none, the reason says why, from the Service that came closest.
 func (m *matcher) requests(ip netip.Addr, services []*service) ([]announceRequest, Reason) {
 	if len(services) == 0 {
 		return nil, NotAssigned

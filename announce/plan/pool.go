@@ -11,8 +11,8 @@ import (
 	"github.com/clarionlb/clarion/loadbalancer"
 )
 
-// pool is what a plan needs of an IPAddressPool. Whether its addresses may be handed out is not asked here: an address that a
-// Service has is announced.
+// pool is what a plan needs of an IPAddressPool. Whether its addresses may be handed out is not
+// asked here: an address that a Service has is announced.
 type pool struct {
 	name    string
 	created int64
@@ -75,8 +75,8 @@ func lastOf(prefix netip.Prefix) netip.Addr {
 	return last
 }
 
-// poolOf is the pool that an address belongs to; nil if no pool contains it. Pools must be sorted by precedence. One that
-// excludes the address has it only if no other pool contains it.
+// poolOf is the pool that an address belongs to; nil if no pool contains it. Pools must be sorted
+// by precedence. One that excludes the address has it only if no other pool contains it.
 func poolOf(pools []*pool, ip netip.Addr) *pool {
 	var excluding *pool
 	for _, p := range pools {
@@ -95,9 +95,9 @@ func anyContains(ranges []loadbalancer.Range, ip netip.Addr) bool {
 	return slices.ContainsFunc(ranges, func(r loadbalancer.Range) bool { return r.Contains(ip) })
 }
 
-// byPrecedence puts first, of two pools that contain an address, the one that it belongs to. The allocator decides which: of
-// pools that overlap it uses one alone, and says so in their statuses. Until it has, the oldest counts, as it will for the
-// allocator.
+// byPrecedence puts first, of two pools that contain an address, the one that it belongs to. The
+// allocator decides which: of pools that overlap it uses one alone, and says so in their statuses.
+// Until it has, the oldest counts, as it will for the allocator.
 func byPrecedence(a, b *pool) int {
 	inUse := func(p *pool) int {
 		if p.inUse {

@@ -78,8 +78,8 @@ func TestWhichOfSeveralPoolsHasAnAddress(t *testing.T) {
 	}
 }
 
-// TestAnAddressBelongsToThePoolThatTheAllocatorTakesItFrom has pools come, change and go, as an allocator and a View see them. The
-// allocator's answer is recorded in the statuses.
+// TestAnAddressBelongsToThePoolThatTheAllocatorTakesItFrom has pools come, change and go, as an
+// allocator and a View see them. The allocator's answer is recorded in the statuses.
 func TestAnAddressBelongsToThePoolThatTheAllocatorTakesItFrom(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	address := func(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}) }

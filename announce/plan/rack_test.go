@@ -22,7 +22,8 @@ type rack struct {
 	now     time.Time
 }
 
-// newRack has one Service, web, with 192.168.10.1 and an endpoint on every node, and an external peer, tor, for all.
+// newRack has one Service, web, with 192.168.10.1 and an endpoint on every node, and an external
+// peer, tor, for all.
 func newRack() *rack {
 	r := &rack{view: NewView(), now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
 	r.planner = NewBGPPlanner(r.view, "n1")

@@ -57,7 +57,8 @@ const (
 	MoveNew MoveReason = "New"
 	// MoveIncumbentDown : the incumbent is dead.
 	MoveIncumbentDown MoveReason = "IncumbentDown"
-	// MoveIncumbentIneligible : the incumbent may no longer announce the address, or should not, because it is drained.
+	// MoveIncumbentIneligible : the incumbent may no longer announce the address, or should not,
+	// because it is drained.
 	MoveIncumbentIneligible MoveReason = "IncumbentIneligible"
 	// MoveHandedOver : the incumbent has handed the address over.
 	MoveHandedOver MoveReason = "HandedOver"

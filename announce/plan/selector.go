@@ -8,7 +8,8 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 )
 
-// selection is what advertisements of every kind select: pools, Services and nodes. An empty list selects all.
+// selection is what advertisements of every kind select: pools, Services and nodes. An empty list
+// selects all.
 type selection struct {
 	name          string
 	pools         []string

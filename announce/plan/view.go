@@ -12,9 +12,9 @@ import (
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
-// View is what the API says, reduced to what plans need and indexed by address. It remembers which addresses a change
-// concerns, so that no others are planned again: for each protocol since the last plan of it. A View is not safe for
-// concurrent use.
+// View is what the API says, reduced to what plans need and indexed by address. It remembers which
+// addresses a change concerns, so that no others are planned again: for each protocol since the
+// last plan of it. A View is not safe for concurrent use.
 type View struct {
 	// drainTaints are the keys of the taints that have a node drained.
 	drainTaints []string
@@ -28,8 +28,8 @@ type View struct {
 	l2Advertisements map[string]*l2Advertisement
 	nodes            map[string]*node
 	announcers       map[string]*announcer
-	// claimOrder counts the states of Announcers that came after the first plan: the order of claims that are there from the
-	// start is not known.
+	// claimOrder counts the states of Announcers that came after the first plan: the order of
+	// claims that are there from the start is not known.
 	claimOrder uint64
 	bgpObjects
 
@@ -48,7 +48,8 @@ type addressIndex struct {
 	withPrevious map[netip.Addr]int
 }
 
-// NewView returns a View of an API without objects. A taint with one of the given keys has a node drained.
+// NewView returns a View of an API without objects. A taint with one of the given keys has a node
+// drained.
 func NewView(drainTaints ...string) *View {
 	return &View{
 		drainTaints:      drainTaints,
@@ -168,7 +169,8 @@ func (v *View) forgetBackends(service types.NamespacedName) {
 	}
 }
 
-// touch has the addresses of a Service planned again, and on layer 2 those that belong together with them. No Service is fine.
+// touch has the addresses of a Service planned again, and on layer 2 those that belong together
+// with them. No Service is fine.
 func (v *View) touch(s *service) {
 	if s == nil {
 		return
@@ -195,8 +197,8 @@ func (v *View) SetPool(name string, object *v1alpha1.IPAddressPool) {
 	v.pools[name] = p
 }
 
-// SetL2Advertisement takes an L2Advertisement as it is now; nil if it is gone. One that cannot be read selects nothing, and the
-// error says why.
+// SetL2Advertisement takes an L2Advertisement as it is now; nil if it is gone. One that cannot be
+// read selects nothing, and the error says why.
 func (v *View) SetL2Advertisement(name string, object *v1alpha1.L2Advertisement) error {
 	v.layer2.all = true
 	delete(v.l2Advertisements, name)
@@ -243,8 +245,8 @@ func (v *View) ServicesOf(ip netip.Addr) []ServiceRef {
 	return refs
 }
 
-// Peers are the addresses of the nodes that an announcer belongs to, by name. The address is not valid for a node that has
-// none yet.
+// Peers are the addresses of the nodes that an announcer belongs to, by name. The address is not
+// valid for a node that has none yet.
 func (v *View) Peers() map[string]netip.Addr {
 	peers := make(map[string]netip.Addr, len(v.announcers))
 	for name := range v.announcers {
@@ -307,8 +309,8 @@ func (v *View) group(ip netip.Addr) string {
 	return slices.MinFunc(together, netip.Addr.Compare).String()
 }
 
-// together are the addresses that belong together with one, which is the first of them. Two do if a Service has both, or if
-// Services that share addresses connect them.
+// together are the addresses that belong together with one, which is the first of them. Two do if a
+// Service has both, or if Services that share addresses connect them.
 func (v *View) together(ip netip.Addr) []netip.Addr {
 	together := []netip.Addr{ip}
 	for i := 0; i < len(together); i++ {

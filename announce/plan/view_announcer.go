@@ -13,12 +13,14 @@ import (
 type announcer struct {
 	interfaces []Interface
 	claims     map[netip.Addr]recordedClaim
-	// rebalance is the value of the annotation that asks for it, rebalanced the one that was acted upon.
+	// rebalance is the value of the annotation that asks for it, rebalanced the one that was acted
+	// upon.
 	rebalance, rebalanced string
 	conflicts             []Conflict
 }
 
-// recordedClaim is a claim, the interfaces on which the address is announced, and the nodes that had it before.
+// recordedClaim is a claim, the interfaces on which the address is announced, and the nodes that
+// had it before.
 type recordedClaim struct {
 	claim
 	interfaces     []string
@@ -30,8 +32,9 @@ func (c recordedClaim) equal(o recordedClaim) bool {
 	return c.Claim == o.Claim && slices.Equal(c.previousOwners, o.previousOwners)
 }
 
-// macFor is the hardware address with which an announcer answers for one of its addresses: that of the interface which shares
-// a network with one of this node's, or else the first. It is empty if it has recorded none.
+// macFor is the hardware address with which an announcer answers for one of its addresses: that of
+// the interface which shares a network with one of this node's, or else the first. It is empty if
+// it has recorded none.
 func (a *announcer) macFor(ip netip.Addr, names []string, own []Interface) string {
 	first := ""
 	for _, i := range a.interfaces {

@@ -16,7 +16,8 @@ type bgpObjects struct {
 	passwords map[string]string
 }
 
-// SetBGPPeer takes a BGPPeer as it is now; nil if it is gone. One that cannot be read is for no node, and the error says why.
+// SetBGPPeer takes a BGPPeer as it is now; nil if it is gone. One that cannot be read is for no
+// node, and the error says why.
 func (v *View) SetBGPPeer(name string, object *v1alpha1.BGPPeer) error {
 	v.routes.all = true
 	delete(v.bgpPeers, name)
@@ -31,8 +32,8 @@ func (v *View) SetBGPPeer(name string, object *v1alpha1.BGPPeer) error {
 	return nil
 }
 
-// SetBGPAdvertisement takes a BGPAdvertisement as it is now; nil if it is gone. One that cannot be read selects nothing, and
-// the error says why.
+// SetBGPAdvertisement takes a BGPAdvertisement as it is now; nil if it is gone. One that cannot be
+// read selects nothing, and the error says why.
 func (v *View) SetBGPAdvertisement(name string, object *v1alpha1.BGPAdvertisement) error {
 	v.routes.all = true
 	delete(v.bgpAdvertisements, name)
@@ -75,7 +76,8 @@ func (v *View) bfdSettings(profile string) BFDSettings {
 	return BFDSettings{Refused: noBFDProfile(profile)}
 }
 
-// SetBFDProfile takes a BFDProfile as it is now; nil if it is gone. The error says why it cannot be used.
+// SetBFDProfile takes a BFDProfile as it is now; nil if it is gone. The error says why it cannot be
+// used.
 func (v *View) SetBFDProfile(name string, object *v1alpha1.BFDProfile) (err error) {
 	before, known := v.bfdProfiles[name]
 	delete(v.bfdProfiles, name)

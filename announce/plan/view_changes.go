@@ -10,7 +10,8 @@ type layer2Changes struct {
 	asked bool
 }
 
-// changes returns the addresses to plan again on layer 2, or that all are, and starts anew. The set is the caller's.
+// changes returns the addresses to plan again on layer 2, or that all are, and starts anew. The set
+// is the caller's.
 func (v *View) changes() (addresses addressSet, all bool) {
 	addresses, all = v.layer2.addresses, v.layer2.all
 	v.layer2 = layer2Changes{addresses: addressSet{}, asked: true}

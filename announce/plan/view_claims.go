@@ -17,8 +17,9 @@ type Claim struct {
 	Since time.Time
 }
 
-// Claim returns which of the recorded claims on an address holds, by the rule that the election goes by; false if there is none.
-// Whether its node is alive is not asked. The interfaces must not be modified.
+// Claim returns which of the recorded claims on an address holds, by the rule that the election
+// goes by; false if there is none. Whether its node is alive is not asked. The interfaces must not
+// be modified.
 func (v *View) Claim(ip netip.Addr) (Claim, bool) {
 	best, claimed := election.Best(v.electionClaims(ip))
 	if !claimed {

@@ -16,7 +16,8 @@ type Interface struct {
 	MAC string
 	// Prefixes are the interface's own addresses with the lengths of their networks.
 	Prefixes []netip.Prefix
-	// DefaultRoute4 and DefaultRoute6 say whether a default route of the family leaves by the interface.
+	// DefaultRoute4 and DefaultRoute6 say whether a default route of the family leaves by the
+	// interface.
 	DefaultRoute4, DefaultRoute6 bool
 }
 

@@ -66,7 +66,8 @@ func newNode(n *corev1.Node, drainTaints []string) *node {
 	return out
 }
 
-// isSet reads a label or annotation as the service controller does: any value but one that means false counts.
+// isSet reads a label or annotation as the service controller does: any value but one that means
+// false counts.
 func isSet(set map[string]string, key string) bool {
 	value, present := set[key]
 	yes, err := strconv.ParseBool(value)

@@ -24,8 +24,8 @@ type service struct {
 	backends  *backends
 }
 
-// newService returns nil for a Service that is none of ours, has no address or is being deleted: the address of one that is
-// being deleted may already be another's.
+// newService returns nil for a Service that is none of ours, has no address or is being deleted:
+// the address of one that is being deleted may already be another's.
 func newService(s *corev1.Service) *service {
 	if !scope.Served(s) || s.DeletionTimestamp != nil {
 		return nil
@@ -53,8 +53,8 @@ func (s *service) equal(o *service) bool {
 		labels.Equals(s.labels, o.labels)
 }
 
-// endpoints is what a plan needs of an EndpointSlice: where somebody can serve. The node is "" for an endpoint whose node is
-// not known.
+// endpoints is what a plan needs of an EndpointSlice: where somebody can serve. The node is "" for
+// an endpoint whose node is not known.
 type endpoints struct {
 	ipv6 bool
 	// nodes are sorted, and counts are theirs, in the same order.
@@ -89,7 +89,8 @@ func newEndpoints(s *discoveryv1.EndpointSlice) endpoints {
 	return out
 }
 
-// CanServe follows kube-proxy: ready endpoints serve, and where there are none those that are terminating but still serve.
+// CanServe follows kube-proxy: ready endpoints serve, and where there are none those that are
+// terminating but still serve.
 func CanServe(c discoveryv1.EndpointConditions) bool {
 	isTrue := func(b *bool) bool { return b != nil && *b }
 	return isReady(c) || isTrue(c.Serving) && isTrue(c.Terminating)
@@ -129,8 +130,9 @@ func (b *backends) serving(ip netip.Addr) []string {
 	return b.ipv6
 }
 
-// on is how many endpoints on a node get the traffic to an address that reaches the node and must stay there: as with
-// kube-proxy the ready ones or, without any, those that are terminating but still serve.
+// on is how many endpoints on a node get the traffic to an address that reaches the node and must
+// stay there: as with kube-proxy the ready ones or, without any, those that are terminating but
+// still serve.
 func (b *backends) on(node string, ip netip.Addr) int {
 	var sum endpointCount
 	for _, e := range b.slices {

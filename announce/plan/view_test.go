@@ -3,6 +3,7 @@ package plan
 import (
 	"net/netip"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -179,5 +180,56 @@ func TestAChangeConcernsItsAddressesOnly(t *testing.T) {
 	v.SetAnnouncer("n1", nil)
 	if len(v.backends)+len(v.sliceOwner)+len(v.byAddress)+len(v.claims)+len(v.announcers) > 0 {
 		t.Errorf("remembers what is gone: %+v", v)
+	}
+}
+
+func TestWhatAViewSaysOfServicesAndNodes(t *testing.T) {
+	v := NewView()
+	older, younger := serviceObject("z", vip), serviceObject("a", vip, "192.168.10.223")
+	younger.CreationTimestamp, younger.UID = metav1.Unix(1_700_000_000, 0), "1"
+	for _, s := range []*corev1.Service{younger, older} {
+		v.SetService(types.NamespacedName{Namespace: s.Namespace, Name: s.Name}, s)
+	}
+	ref := func(name string, uid types.UID) ServiceRef {
+		return ServiceRef{types.NamespacedName{Namespace: "default", Name: name}, uid}
+	}
+	if got, want := v.ServicesOf(addr(vip)), []ServiceRef{ref("z", ""), ref("a", "1")}; !slices.Equal(got, want) {
+		t.Errorf("%s has %v, want %v", vip, got, want)
+	}
+	for _, name := range []string{"n1", "n2"} {
+		v.SetNode(name, nodeObject(name))
+		a := &v1alpha1.Announcer{ObjectMeta: metav1.ObjectMeta{Name: name}}
+		a.Status.Layer2.Interfaces = []v1alpha1.Layer2Interface{{Name: "eth0", MAC: "52:54:00:00:00:0" + name[1:]}, {Name: "wg0"}}
+		v.SetAnnouncer(name, a)
+	}
+	want := map[string]string{"52:54:00:00:00:01": "n1", "52:54:00:00:00:02": "n2"}
+	if got := v.MACs(); !reflect.DeepEqual(got, want) {
+		t.Errorf("hardware addresses %v, want %v", got, want)
+	}
+	if got := v.NodeAddress("n9"); got.IsValid() {
+		t.Errorf("a node that is not there has the address %s", got)
+	}
+}
+
+func TestTheLiveMembersAreCompleteWithAllThatAreReadyAndMayAnnounce(t *testing.T) {
+	v := NewView()
+	v.SetNode("n1", nodeObject("n1"))
+	v.SetNode("n2", nodeObject("n2"))
+	v.SetNode("n3", nodeObject("n3", notReady))
+	v.SetNode("n4", nodeObject("n4", excluded))
+	if v.Complete([]string{"n1"}) {
+		t.Error("complete without n2")
+	}
+	if !v.Complete([]string{"n1", "n2"}) {
+		t.Error("not complete without a node that is not ready and one that is excluded")
+	}
+	v.changes()
+	v.SetNode("n2", nil)
+	if _, all := v.changes(); !all || !v.Complete([]string{"n1"}) {
+		t.Error("a node that is gone is still missing")
+	}
+	v.SetNode("n2", nil)
+	if _, all := v.changes(); all {
+		t.Error("a node that was never there is planned for")
 	}
 }

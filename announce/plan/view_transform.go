@@ -12,9 +12,10 @@ import (
 	"github.com/clarionlb/clarion/loadbalancer"
 )
 
-// TransformFor returns the transform of informers for a node: it reduces a watched object to what Views and the announcer of the
-// node use. In a large cluster every node holds every Service, EndpointSlice and Node, so what is not needed must not stay. Of
-// the endpoints of another node, one in every EndpointSlice is enough. To transform an object twice changes nothing.
+// TransformFor returns the transform of informers for a node: it reduces a watched object to what
+// Views and the announcer of the node use. In a large cluster every node holds every Service,
+// EndpointSlice and Node, so what is not needed must not stay. Of the endpoints of another node,
+// one in every EndpointSlice is enough. To transform an object twice changes nothing.
 func TransformFor(node string) func(object any) (any, error) {
 	return func(object any) (any, error) { return transform(object, node) }
 }
@@ -81,8 +82,9 @@ func transform(object any, own string) (any, error) {
 	return object, nil
 }
 
-// Concerns says whether a change of an object of our API concerns plans: one of the spec or the labels does, one of the status
-// does not, but for whether an IPAddressPool is in use. It must not be asked of an Announcer, whose status is what matters.
+// Concerns says whether a change of an object of our API concerns plans: one of the spec or the
+// labels does, one of the status does not, but for whether an IPAddressPool is in use. It must not
+// be asked of an Announcer, whose status is what matters.
 func Concerns(before, after metav1.Object) bool {
 	if pool, is := before.(*v1alpha1.IPAddressPool); is && loadbalancer.InUse(pool) != loadbalancer.InUse(after.(*v1alpha1.IPAddressPool)) {
 		return true

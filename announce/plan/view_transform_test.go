@@ -94,3 +94,25 @@ func TestOfTheStatusOfAPoolOnlyWhetherItIsInUseMatters(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatDrainsANodeAndWhatASecretIsForStay(t *testing.T) {
+	node := nodeObject("n1", drained, tainted("maintenance"))
+	node.Annotations["other"], node.Spec.Taints[0].Value = "x", "y"
+	o, err := TransformFor("n1")(node)
+	n := o.(*corev1.Node)
+	if err != nil || !newNode(n, []string{"maintenance"}).equal(newNode(node, []string{"maintenance"})) ||
+		len(n.Annotations) != 1 || n.Spec.Taints[0].Value != "" {
+		t.Errorf("%+v %v", n, err)
+	}
+	secret := &corev1.Secret{Type: corev1.SecretTypeBasicAuth, Data: map[string][]byte{"username": []byte("u"), "password": []byte("p")}}
+	o, err = TransformFor("n1")(secret)
+	s := o.(*corev1.Secret)
+	if err != nil || s.Type != secret.Type || len(s.Data) != 1 || string(s.Data[corev1.BasicAuthPasswordKey]) != "p" {
+		t.Errorf("%+v %v", s, err)
+	}
+	gone := serviceObject("web", vip)
+	gone.Status.Conditions = nil
+	if o, err = TransformFor("n1")(gone); err != nil || o.(*corev1.Service).Status.Conditions != nil {
+		t.Errorf("%+v %v", o, err)
+	}
+}

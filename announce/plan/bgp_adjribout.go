@@ -36,8 +36,8 @@ func newAdjRIBOut(policy *bgpPolicy, peer *bgpPeer, sessions []bgp.SessionKey, g
 // build makes all routes.
 func (rib *adjRIBOut) build(policy *bgpPolicy, prefixes *prefixTable) {
 	rib.routes = make([]bgp.Route, 0, len(prefixes.members))
-	for prefix := range prefixes.members {
-		if attributes := rib.attributesFor(policy, prefixes, prefix); attributes != nil {
+	for prefix, members := range prefixes.members {
+		if attributes := rib.attributesFor(policy, prefixes, prefix, members); attributes != nil {
 			rib.routes = append(rib.routes, bgp.Route{Prefix: prefix, Attributes: attributes})
 		}
 	}
@@ -66,7 +66,7 @@ func (rib *adjRIBOut) reuse(old *adjRIBOut) {
 func (rib *adjRIBOut) update(policy *bgpPolicy, prefixes *prefixTable, touched prefixSet) bool {
 	var updates []bgp.Route // without attributes: to be withdrawn
 	for prefix := range touched {
-		attributes := rib.attributesFor(policy, prefixes, prefix)
+		attributes := rib.attributesFor(policy, prefixes, prefix, prefixes.members[prefix])
 		i, found := slices.BinarySearchFunc(rib.routes, prefix, comparePrefix)
 		if found && rib.routes[i].Attributes != attributes || !found && attributes != nil {
 			updates = append(updates, bgp.Route{Prefix: prefix, Attributes: attributes})
@@ -95,9 +95,8 @@ func (rib *adjRIBOut) update(policy *bgpPolicy, prefixes *prefixTable, touched p
 
 func comparePrefix(r bgp.Route, prefix netip.Prefix) int { return r.Prefix.Compare(prefix) }
 
-// attributesFor are those of a prefix; nil if the prefix is not announced to the peer.
-func (rib *adjRIBOut) attributesFor(policy *bgpPolicy, prefixes *prefixTable, prefix netip.Prefix) *bgp.Attributes {
-	members := prefixes.members[prefix]
+// attributesFor are those of a prefix with these members; nil if it is not announced to the peer.
+func (rib *adjRIBOut) attributesFor(policy *bgpPolicy, prefixes *prefixTable, prefix netip.Prefix, members []tally) *bgp.Attributes {
 	var key []byte
 	weighed := false
 	for _, m := range members {

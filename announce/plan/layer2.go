@@ -152,7 +152,9 @@ func (p *Layer2Planner) ObserveConflict(ip netip.Addr, host ConflictingHost, now
 // Plan decides anew where something has changed. Claims that are made with it carry the time now.
 func (p *Layer2Planner) Plan(now time.Time) Layer2Plan {
 	plan := &Layer2Plan{Layer2: p.claims.announced, Proxied: map[netip.Addr]Proxy{}, Probes: map[netip.Addr][]string{}}
-	s := &step{&p.electorate, &p.live, &p.absences, p.takeovers, now, plan}
+	s := &step{
+		electorate: &p.electorate, live: &p.live, absences: &p.absences, takeovers: p.takeovers, now: now, plan: plan,
+	}
 	dirty, all := p.view.changes()
 	contested := p.contested(dirty)
 	p.resume(now)

@@ -27,7 +27,7 @@ type bgpPeer struct {
 	name    string
 	created int64
 	nodes   []labels.Selector
-	// session is what of it is the same on every node.
+	// session has what is the same on every node.
 	session bgp.Peer
 	// gateway is the family of the default gateways that are meant; "" if the session says which
 	// address.

@@ -23,7 +23,7 @@ type bgpSessions struct {
 // sessionEnds are what tells a session from others of a node.
 type sessionEnds struct {
 	address, source netip.Addr
-	network         string // interface
+	ifname          string
 	port            uint16
 }
 

@@ -3,6 +3,7 @@ package plan
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/clarionlb/clarion/announce/election"
 )
@@ -99,14 +100,7 @@ func (c *candidates) newMember(name string, n *node, a *announcer) *member {
 }
 
 func (c *candidates) member(name string) (*member, bool) {
-	i, found := slices.BinarySearchFunc(c.members, name, func(m *member, name string) int {
-		if m.name < name {
-			return -1
-		} else if m.name > name {
-			return 1
-		}
-		return 0
-	})
+	i, found := slices.BinarySearchFunc(c.members, name, func(m *member, name string) int { return strings.Compare(m.name, name) })
 	if !found {
 		return nil, false
 	}

@@ -14,9 +14,10 @@
 // changed since the last plan, so that a small change costs little. Every node has the same View,
 // and decides by itself:
 //
-// - On layer 2 one node announces an address. Package election gives it to one of those that may,
-// by the claims that nodes have recorded in the status of their Announcers. All nodes come to the
-// same result. - By BGP every node that may announces an address, each on its own.
+//   - On layer 2 one node announces an address. Package election gives it to one of those that may,
+//     by the claims that nodes have recorded in the status of their Announcers. All nodes come to
+//     the same result.
+//   - By BGP every node that may announces an address, each on its own.
 //
 // Both planners find out which advertisements want an address announced, and for which Services, in
 // the same way: a matcher has which advertisements select which pools.

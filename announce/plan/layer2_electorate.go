@@ -22,7 +22,7 @@ type electorate struct {
 
 // rebuild derives everything that does not depend on a single address. No address is entered yet.
 func (e *electorate) rebuild(live *liveSet) {
-	e.candidates = newCandidates(e.view, live.alive(e.view.ready))
+	e.candidates = newCandidates(e.view, live.alive(e.view.NodeReady))
 	for i, name := range e.alive {
 		if live.keepsOnly(name) {
 			e.keepOnly.Add(i)

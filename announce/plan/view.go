@@ -278,12 +278,6 @@ func (v *View) MACs() map[string]string {
 	return macs
 }
 
-// ready says whether a node is there and not known to be unwell.
-func (v *View) ready(name string) bool {
-	n := v.nodes[name]
-	return n != nil && !n.notReady
-}
-
 // draining says whether the addresses of a node leave it on purpose.
 func (v *View) draining(name string) bool {
 	n := v.nodes[name]

@@ -82,7 +82,7 @@ func (v *View) SetService(name types.NamespacedName, object *corev1.Service) {
 	old := v.services[name]
 	var s *service
 	if object != nil {
-		s = newService(object)
+		s = newService(object, old)
 	}
 	if old == nil && s == nil || old != nil && s != nil && old.equal(s) {
 		return

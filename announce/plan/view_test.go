@@ -34,6 +34,29 @@ func TestSharedAddressesBringTheirOtherFamilyAlong(t *testing.T) {
 	}
 }
 
+func TestAServiceStaysOursIfSomebodyRemovesItsConditions(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(*corev1.Service)
+		want   bool
+	}{
+		{"the conditions are removed", func(*corev1.Service) {}, true},
+		{"it is another one of the same name", func(s *corev1.Service) { s.UID = "another" }, false},
+		{"it has a foreign class", func(s *corev1.Service) { s.Spec.LoadBalancerClass = ptr.To("example.org/lb") }, false},
+		{"it is no load balancer any more", func(s *corev1.Service) { s.Spec.Type = corev1.ServiceTypeClusterIP }, false},
+	} {
+		v, name := NewView(), types.NamespacedName{Namespace: "default", Name: "web"}
+		v.SetService(name, serviceObject("web", vip))
+		changed := serviceObject("web", vip)
+		changed.Status.Conditions = nil
+		tt.change(changed)
+		v.SetService(name, changed)
+		if _, got := v.byAddress[netip.MustParseAddr(vip)]; got != tt.want {
+			t.Errorf("%s: has an address to announce: %t", tt.name, got)
+		}
+	}
+}
+
 func TestWhichServicesAreOurs(t *testing.T) {
 	for _, tt := range []struct {
 		name   string

@@ -38,7 +38,7 @@ func TestTransformedObjectsPlanTheSame(t *testing.T) {
 		return o
 	}
 	s := twice(service).(*corev1.Service)
-	if !newService(s).equal(newService(service)) || s.Spec.Selector != nil || s.Annotations != nil {
+	if !newService(s, nil).equal(newService(service, nil)) || s.Spec.Selector != nil || s.Annotations != nil {
 		t.Errorf("%+v", s)
 	}
 	e := twice(slice).(*discoveryv1.EndpointSlice)

@@ -36,6 +36,11 @@ func Served(service *corev1.Service) bool {
 	return Scope{RequireClass: true}.Wants(service) && answered(service)
 }
 
+// StillServed says whether the addresses of a Service that was Served are Clarion's for as long as
+// nobody has answered it anew. Anybody may remove the answer from the status; the
+// cloud-controller-manager puts it back, and gives no Service up that is still its own by its spec.
+func StillServed(service *corev1.Service) bool { return Scope{}.Wants(service) }
+
 // answered says whether Clarion has served a Service or told it why not. Either way it gave the Service the finalizer, which
 // nobody else removes.
 func answered(service *corev1.Service) bool {

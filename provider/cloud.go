@@ -23,7 +23,6 @@ package provider
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
@@ -35,7 +34,6 @@ import (
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
 	cloudprovider "k8s.io/cloud-provider"
 	"k8s.io/klog/v2"
@@ -89,12 +87,8 @@ type Cloud struct {
 	balancer   *balancer
 	stop       <-chan struct{}
 
-	// reads knows what cannot be read of the API, and synced is closed when all was read once.
-	reads  *informer.Reads
-	synced chan struct{}
-	// restored is closed when the allocator knows every address that Services have.
-	restored chan struct{}
-	mu       sync.Mutex
+	progress
+	mu sync.Mutex
 	// deleted holds the Services whose deletion is seen while restore is at work, and is nil otherwise.
 	deleted map[types.UID]bool
 }
@@ -115,29 +109,7 @@ func New(config Config) *Cloud {
 		metrics:   newMetrics(config.Metrics, allocator),
 		allocator: allocator,
 		feed:      newServiceFeed(core.Services(), config.Scope),
-		reads:     informer.NewReads(),
-		synced:    make(chan struct{}),
-		restored:  make(chan struct{}),
-	}
-}
-
-// Problem says why the process cannot do its work: to serve Services if it is elected, and else to
-// follow whoever does. It is nil if it can.
-func (c *Cloud) Problem() error {
-	if err := c.reads.Err(); err != nil {
-		return err
-	}
-	wait, what := c.synced, "not all that is needed of the API was read yet"
-	select {
-	case <-c.Elected:
-		wait, what = c.restored, "it is not known yet which addresses Services have"
-	default:
-	}
-	select {
-	case <-wait:
-		return nil
-	default:
-		return errors.New(what)
+		progress:  progress{informer.NewReads(), make(chan struct{}), make(chan struct{})},
 	}
 }
 
@@ -190,23 +162,7 @@ func (c *Cloud) initialize(kube kubernetes.Interface, clarion versioned.Interfac
 // nothing here waits for them.
 func (c *Cloud) SetInformers(informers.SharedInformerFactory) {
 	ctx := klog.NewContext(wait.ContextForChannel(c.stop), c.Logger)
-	core, ours := c.Informers.Core().V1(), c.clarion.Clarion().V1alpha1()
-	for objects, i := range map[string]cache.SharedIndexInformer{
-		"Services":              core.Services().Informer(),
-		"Namespaces":            core.Namespaces().Informer(),
-		"Nodes":                 core.Nodes().Informer(),
-		"ServiceCIDRs":          c.Informers.Networking().V1().ServiceCIDRs().Informer(),
-		"IPAddressPools":        ours.IPAddressPools().Informer(),
-		"IPAddressReservations": ours.IPAddressReservations().Informer(),
-		"Announcers":            ours.Announcers().Informer(),
-		"L2Advertisements":      ours.L2Advertisements().Informer(),
-		"BGPPeers":              ours.BGPPeers().Informer(),
-		"BGPAdvertisements":     ours.BGPAdvertisements().Informer(),
-		"BFDProfiles":           ours.BFDProfiles().Informer(),
-		"Communities":           ours.Communities().Informer(),
-	} {
-		c.reads.Of(objects, i)
-	}
+	c.watchReads()
 	c.clarion.Start(c.stop)
 	go c.run(ctx)
 }

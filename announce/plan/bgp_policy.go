@@ -68,7 +68,7 @@ func (p *bgpPolicy) judge(name string, n *node, ip netip.Addr, requests []announ
 			continue
 		}
 		if r.on != nil {
-			if _, local := slices.BinarySearch(r.on, name); !local {
+			if _, local := slices.BinarySearch(r.serving, name); !local {
 				if closest == NotSelected {
 					closest = NoLocalEndpoint
 				}

@@ -92,13 +92,14 @@ func (e *electorate) mayAnswerOn(ip netip.Addr, d election.Decision) bool {
 		return false
 	}
 	requests, _ := e.requests(ip)
-	if own.barred != Excluded {
-		return e.judge(own, ip, requests) == ""
+	if own.barred != "" && own.barred != Excluded {
+		return false
 	}
-	// The node can still serve, but the candidates do not have its interfaces.
+	// The node can still serve: it is excluded, so that the candidates do not have its interfaces, or
+	// its endpoints terminate, so that it is none where others have ready ones.
 	return slices.ContainsFunc(requests, func(r announceRequest) bool {
 		a := e.advertisements[r.advertisement]
-		return (r.on == nil || slices.Contains(r.on, e.node)) && a.selectsNode(e.view.nodes[e.node].labels) && a.covers(ip, e.interfaces)
+		return (r.on == nil || slices.Contains(r.serving, e.node)) && a.selectsNode(e.view.nodes[e.node].labels) && a.covers(ip, e.interfaces)
 	})
 }
 

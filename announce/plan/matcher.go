@@ -33,8 +33,9 @@ func newMatcher(pools map[string]*pool, selections []*selection) matcher {
 // announceRequest is that an advertisement wants an address announced for a Service.
 type announceRequest struct {
 	advertisement int
-	// on are the nodes to which traffic must stay local, sorted; nil for any node.
-	on []string
+	// on are the nodes to which traffic must stay local, sorted; nil for any node. serving are these
+	// and those whose endpoints terminate and still serve.
+	on, serving []string
 }
 
 // requests collects which advertisements want an address announced for which of its Services. If
@@ -50,19 +51,19 @@ func (m *matcher) requests(ip netip.Addr, services []*service) ([]announceReques
 	var requests []announceRequest
 	refused := NoAdvertisement
 	for _, s := range services {
-		serving := s.backends.serving(ip)
+		nodes := s.backends.nodes(ip)
 		for _, i := range m.byPool[pool] {
 			if !m.selections[i].selectsService(s.labels) {
 				continue
 			}
-			if len(serving) == 0 {
+			if len(nodes.serving) == 0 {
 				refused = NoEndpoint
 				break
 			}
 			if s.local {
-				requests = append(requests, announceRequest{i, serving})
+				requests = append(requests, announceRequest{i, nodes.preferred(), nodes.serving})
 			} else {
-				requests = append(requests, announceRequest{i, nil})
+				requests = append(requests, announceRequest{advertisement: i})
 			}
 		}
 	}

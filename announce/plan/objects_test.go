@@ -8,6 +8,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
@@ -60,6 +61,9 @@ func endpointsOn(service string, nodes ...string) *discoveryv1.EndpointSlice {
 	}
 	return s
 }
+
+// terminating is an endpoint that still serves.
+var terminating = discoveryv1.EndpointConditions{Ready: ptr.To(false), Serving: ptr.To(true), Terminating: ptr.To(true)}
 
 func endpoints6On(service string, nodes ...string) *discoveryv1.EndpointSlice {
 	s := endpointsOn(service, nodes...)

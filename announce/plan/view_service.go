@@ -102,35 +102,54 @@ func isReady(c discoveryv1.EndpointConditions) bool { return c.Ready == nil || *
 
 // backends are all endpoints of a Service.
 type backends struct {
-	slices map[string]endpoints
-	// ipv4 and ipv6 are the nodes that have any, sorted.
-	ipv4, ipv6 []string
+	slices     map[string]endpoints
+	ipv4, ipv6 backendNodes
+}
+
+// backendNodes are the nodes that have endpoints of one family, sorted.
+type backendNodes struct {
+	// ready have an endpoint that is ready, serving one that is or that still serves while it
+	// terminates.
+	ready, serving []string
+}
+
+// preferred are the nodes to which traffic goes that must stay where it arrives: those with ready
+// endpoints or, without any, those with endpoints that still serve (KEP-1669).
+func (n backendNodes) preferred() []string {
+	if len(n.ready) > 0 {
+		return n.ready
+	}
+	return n.serving
 }
 
 func newBackends() *backends { return &backends{slices: map[string]endpoints{}} }
 
 func (b *backends) merge() {
-	b.ipv4, b.ipv6 = nil, nil
+	b.ipv4, b.ipv6 = backendNodes{}, backendNodes{}
 	for _, e := range b.slices {
-		if e.ipv6 {
-			b.ipv6 = append(b.ipv6, e.nodes...)
-		} else {
-			b.ipv4 = append(b.ipv4, e.nodes...)
+		nodes := b.of(e.ipv6)
+		nodes.serving = append(nodes.serving, e.nodes...)
+		for i, name := range e.nodes {
+			if e.counts[i].ready > 0 {
+				nodes.ready = append(nodes.ready, name)
+			}
 		}
 	}
-	for _, nodes := range []*[]string{&b.ipv4, &b.ipv6} {
+	for _, nodes := range []*[]string{&b.ipv4.ready, &b.ipv4.serving, &b.ipv6.ready, &b.ipv6.serving} {
 		slices.Sort(*nodes)
 		*nodes = slices.Compact(*nodes)
 	}
 }
 
-// serving are the nodes with an endpoint that can serve traffic to an address, sorted.
-func (b *backends) serving(ip netip.Addr) []string {
-	if ip.Is4() {
-		return b.ipv4
+func (b *backends) of(ipv6 bool) *backendNodes {
+	if ipv6 {
+		return &b.ipv6
 	}
-	return b.ipv6
+	return &b.ipv4
 }
+
+// nodes are those with endpoints for traffic to an address.
+func (b *backends) nodes(ip netip.Addr) backendNodes { return *b.of(ip.Is6()) }
 
 // on is how many endpoints on a node get the traffic to an address that reaches the node and must
 // stay there: as with kube-proxy the ready ones or, without any, those that are terminating but
@@ -150,6 +169,8 @@ func (e endpoints) equal(o endpoints) bool {
 	return e.onSameNodes(o) && slices.Equal(e.counts, o.counts)
 }
 
+// onSameNodes says whether the same nodes have endpoints, and the same of them ready ones.
 func (e endpoints) onSameNodes(o endpoints) bool {
-	return e.ipv6 == o.ipv6 && slices.Equal(e.nodes, o.nodes)
+	return e.ipv6 == o.ipv6 && slices.Equal(e.nodes, o.nodes) &&
+		slices.EqualFunc(e.counts, o.counts, func(a, b endpointCount) bool { return (a.ready > 0) == (b.ready > 0) })
 }

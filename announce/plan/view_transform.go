@@ -38,15 +38,22 @@ func transform(object any, own string) (any, error) {
 			AddressType: o.AddressType,
 		}
 		slice.Labels = map[string]string{discoveryv1.LabelServiceName: o.Labels[discoveryv1.LabelServiceName]}
-		seen := map[string]bool{}
+		at := map[string]int{}
 		for _, e := range o.Endpoints {
-			node := ""
+			if !CanServe(e.Conditions) {
+				continue
+			}
+			node, reduced := "", discoveryv1.Endpoint{NodeName: e.NodeName, Conditions: e.Conditions}
 			if e.NodeName != nil {
 				node = *e.NodeName
 			}
-			if CanServe(e.Conditions) && (node == own || !seen[node]) {
-				seen[node] = true
-				slice.Endpoints = append(slice.Endpoints, discoveryv1.Endpoint{NodeName: e.NodeName, Conditions: e.Conditions})
+			i, seen := at[node]
+			switch {
+			case node == own || !seen:
+				at[node] = len(slice.Endpoints)
+				slice.Endpoints = append(slice.Endpoints, reduced)
+			case isReady(e.Conditions):
+				slice.Endpoints[i] = reduced // whether any is ready counts
 			}
 		}
 		return slice, nil

@@ -54,6 +54,20 @@ func TestTransformedObjectsPlanTheSame(t *testing.T) {
 	}
 }
 
+func TestWhetherAnotherNodeHasAReadyEndpointSurvivesTheTransform(t *testing.T) {
+	slice := endpointsOn("web", "n1", "n1", "n2")
+	slice.Endpoints[0].Conditions = terminating
+	slice.Endpoints[2].Conditions = terminating
+	o, err := TransformFor("n3")(slice.DeepCopy())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := newEndpoints(o.(*discoveryv1.EndpointSlice)).counts
+	if want := []endpointCount{{ready: 1}, {terminating: 1}}; !slices.Equal(got, want) {
+		t.Errorf("counts %+v, want %+v", got, want)
+	}
+}
+
 func TestAStatusThatIsWrittenHasNothingPlannedAnew(t *testing.T) {
 	object := func(change func(*v1alpha1.BGPPeer)) *v1alpha1.BGPPeer {
 		p := &v1alpha1.BGPPeer{ObjectMeta: metav1.ObjectMeta{Name: "tor", UID: "1", Generation: 3, Labels: map[string]string{"rack": "a"}}}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"net/netip"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -133,6 +134,8 @@ func (p *bgpPeer) sessions(name string, n *node, gateways []netip.Addr, password
 			return refuse(NoSecret, p.secret)
 		case password == "":
 			return refuse(NoPassword, p.secret)
+		case strings.HasSuffix(password, "\n"):
+			return refuse(PasswordNewline, p.secret)
 		}
 		session.Password = password
 	}

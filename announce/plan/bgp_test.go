@@ -117,6 +117,8 @@ func TestWhatANodeAnnouncesToItsPeers(t *testing.T) {
 			r.peer("b", func(s *v1alpha1.BGPPeerSpec) { s.PasswordSecret = &v1alpha1.BGPPasswordSecret{Name: "missing"} })
 			r.peer("c", func(s *v1alpha1.BGPPeerSpec) { s.PasswordSecret = &v1alpha1.BGPPasswordSecret{Name: "empty"} })
 			r.view.SetSecret("empty", &corev1.Secret{})
+			r.peer("g", func(s *v1alpha1.BGPPeerSpec) { s.PasswordSecret = &v1alpha1.BGPPasswordSecret{Name: "edited"} })
+			r.view.SetSecret("edited", &corev1.Secret{Data: map[string][]byte{corev1.BasicAuthPasswordKey: []byte("secret\n")}})
 			r.peer("d", func(s *v1alpha1.BGPPeerSpec) { s.PeerAddress = "10.9.9.9" })
 			r.peer("e", func(s *v1alpha1.BGPPeerSpec) { s.PeerAddress = "10.9.9.9" })
 			if err := r.peer("f", func(s *v1alpha1.BGPPeerSpec) { s.PeerAddress = "fe80::1" }); err == nil {
@@ -125,7 +127,8 @@ func TestWhatANodeAnnouncesToItsPeers(t *testing.T) {
 		}, "d\ntor\na: the node has no default route by way of an IPv6 router\n" +
 			"b: there is no Secret clarion-system/missing of type kubernetes.io/basic-auth\n" +
 			"c: the Secret clarion-system/empty has no password\n" +
-			"e: BGPPeer d, which is older, is for the same router"},
+			"e: BGPPeer d, which is older, is for the same router\n" +
+			"g: the password in the Secret clarion-system/edited ends with a newline, which no router takes"},
 		{"nothing from a node without a network", func(_ *testing.T, r *rack) {
 			r.advertise("all", v1alpha1.BGPAdvertisementSpec{})
 			r.node("n1", func(n *corev1.Node) {

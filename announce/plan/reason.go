@@ -80,6 +80,8 @@ const (
 	NoSecret RefusalReason = "NoSecret"
 	// NoPassword : the Secret has no password in it.
 	NoPassword RefusalReason = "NoPassword"
+	// PasswordNewline : the password ends with a newline, as a file does that an editor wrote.
+	PasswordNewline RefusalReason = "PasswordNewline"
 	// NoGateway : the node has no default route of the family that the BGPPeer is for.
 	NoGateway RefusalReason = "NoGateway"
 	// InvalidOnNode : with what the node adds, the session cannot be.

@@ -62,6 +62,7 @@ type Controller struct {
 	// inputs and counts wake Run: something that the allocator has to know has changed, or what
 	// pools hold may have.
 	inputs, counts notify.Signal
+	reader         reservationReader
 	// reserved are the states of the reservations as of the last Sync, and synced the versions of
 	// the pools and reservations that the allocator was told then.
 	reserved map[string]reservationState
@@ -162,7 +163,7 @@ func (c *Controller) Run(ctx context.Context) {
 func (c *Controller) Sync() {
 	now := time.Now()
 	pools, reservations := listed(c.pools.List), listed(c.reservations.List)
-	usable, states := readReservations(reservations)
+	usable, states := c.reader.read(reservations)
 	c.reserved, c.synced = states, map[version]bool{}
 	for _, pool := range pools {
 		c.synced[versionOf(pool)] = true

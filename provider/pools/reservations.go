@@ -18,19 +18,35 @@ type reservationState struct {
 	reason, message string
 }
 
-// readReservations returns the reservations that can be used, the oldest first, and the state of
-// every one by name. One that cannot be read is left out alone; where two overlap, the older one
-// counts and the younger one says so.
-func readReservations(objects []*v1alpha1.IPAddressReservation) ([]loadbalancer.Reservation, map[string]reservationState) {
+// reservationReader reads reservations. It remembers what those kept that cannot be read any more: an
+// edit with a mistake in it gives no address away. A new process keeps what can be read of them.
+type reservationReader struct {
+	// lastGood are the addresses of each reservation as of when it could be read as a whole.
+	lastGood map[types.UID][]loadbalancer.Range
+}
+
+// read returns the reservations, the oldest first, and the state of every one by name. Of one that
+// cannot be read as a whole, what can be is kept, and what it kept before; where two overlap, the
+// older one counts and the younger one says so.
+func (r *reservationReader) read(objects []*v1alpha1.IPAddressReservation) ([]loadbalancer.Reservation, map[string]reservationState) {
 	slices.SortFunc(objects, func(a, b *v1alpha1.IPAddressReservation) int { return compareObjects(a, b) })
 	var usable []loadbalancer.Reservation
-	states := map[string]reservationState{}
+	states, before := map[string]reservationState{}, r.lastGood
+	r.lastGood = make(map[types.UID][]loadbalancer.Range, len(objects))
 	for _, object := range objects {
 		reservation, err := readReservation(object)
 		if err != nil {
-			states[object.Name] = reservationState{v1alpha1.ReasonInvalidAddress, err.Error()}
+			reservation.Addresses = merged(reservation.Addresses, before[object.UID])
+			r.lastGood[object.UID] = before[object.UID]
+			message := err.Error()
+			if len(reservation.Addresses) > 0 {
+				message += "; " + keptFor(reservation)
+			}
+			states[object.Name] = reservationState{v1alpha1.ReasonInvalidAddress, message}
+			usable = append(usable, reservation)
 			continue
 		}
+		r.lastGood[object.UID] = reservation.Addresses
 		states[object.Name] = reservationState{v1alpha1.ReasonValid, keptFor(reservation)}
 		if older, overlap, found := firstOverlap(usable, reservation); found {
 			states[object.Name] = reservationState{v1alpha1.ReasonOverlaps, fmt.Sprintf("%s overlaps the older IPAddressReservation %q, which comes first", overlap, older)}
@@ -40,19 +56,33 @@ func readReservations(objects []*v1alpha1.IPAddressReservation) ([]loadbalancer.
 	return usable, states
 }
 
+// merged are the addresses of two lists, without entries that stand in both.
+func merged(a, b []loadbalancer.Range) []loadbalancer.Range {
+	all := slices.Clone(a)
+	for _, entry := range b {
+		if !slices.Contains(all, entry) {
+			all = append(all, entry)
+		}
+	}
+	return all
+}
+
+// readReservation returns what can be read of a reservation, and what is wrong with the rest.
 func readReservation(object *v1alpha1.IPAddressReservation) (loadbalancer.Reservation, error) {
 	reservation := loadbalancer.Reservation{Name: object.Name}
-	for _, entry := range object.Spec.Addresses {
-		addresses, err := loadbalancer.ParseRange(entry)
-		if err != nil {
-			return reservation, fmt.Errorf("spec.addresses: %w", err)
-		}
-		reservation.Addresses = append(reservation.Addresses, addresses)
-	}
 	if service := object.Spec.Service; service != nil {
 		reservation.Service = &types.NamespacedName{Namespace: service.Namespace, Name: service.Name}
 	}
-	return reservation, nil
+	var wrong error
+	for _, entry := range object.Spec.Addresses {
+		addresses, err := loadbalancer.ParseRange(entry)
+		if err != nil {
+			wrong = cmp.Or(wrong, fmt.Errorf("spec.addresses: %w", err))
+			continue
+		}
+		reservation.Addresses = append(reservation.Addresses, addresses)
+	}
+	return reservation, wrong
 }
 
 func keptFor(reservation loadbalancer.Reservation) string {

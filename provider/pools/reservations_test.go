@@ -18,7 +18,8 @@ func TestReservationsAreReadAloneAndTheOlderOfTwoCounts(t *testing.T) {
 			Spec:       v1alpha1.IPAddressReservationSpec{Addresses: addresses, Service: service},
 		}
 	}
-	usable, states := readReservations([]*v1alpha1.IPAddressReservation{
+	var reader reservationReader
+	usable, states := reader.read([]*v1alpha1.IPAddressReservation{
 		reservation("younger", 1, nil, "192.0.2.8-192.0.2.20"),
 		reservation("older", 3, &v1alpha1.ServiceReference{Namespace: "shop", Name: "front"}, "192.0.2.10", "2001:db8::/126"),
 		reservation("garbage", 2, nil, "192.0.2.30", "nonsense"),
@@ -28,7 +29,7 @@ func TestReservationsAreReadAloneAndTheOlderOfTwoCounts(t *testing.T) {
 	for _, r := range usable {
 		order = append(order, r.Name)
 	}
-	if got, want := fmt.Sprint(order), "[older younger apart]"; got != want {
+	if got, want := fmt.Sprint(order), "[older garbage younger apart]"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	if s := usable[0].Service; s == nil || s.String() != "shop/front" {
@@ -37,11 +38,42 @@ func TestReservationsAreReadAloneAndTheOlderOfTwoCounts(t *testing.T) {
 	for name, want := range map[string]reservationState{
 		"older":   {"Valid", "192.0.2.10, 2001:db8::-2001:db8::3 kept for Service shop/front"},
 		"younger": {"Overlaps", `192.0.2.8-192.0.2.20 overlaps the older IPAddressReservation "older", which comes first`},
-		"garbage": {"InvalidAddress", `spec.addresses: "nonsense" is neither a CIDR, a range nor an IP address`},
+		"garbage": {"InvalidAddress", `spec.addresses: "nonsense" is neither a CIDR, a range nor an IP address; 192.0.2.30 kept out of use`},
 		"apart":   {"Valid", "192.0.2.40-192.0.2.41 kept out of use"},
 	} {
 		if states[name] != want {
 			t.Errorf("%s: got %v, want %v", name, states[name], want)
 		}
+	}
+}
+
+func TestAReservationThatBecomesUnreadableGivesNothingAway(t *testing.T) {
+	reservation := func(addresses ...string) *v1alpha1.IPAddressReservation {
+		return &v1alpha1.IPAddressReservation{
+			ObjectMeta: metav1.ObjectMeta{Name: "kept", UID: "1"},
+			Spec:       v1alpha1.IPAddressReservationSpec{Addresses: addresses},
+		}
+	}
+	kept := func(reader *reservationReader, object *v1alpha1.IPAddressReservation) string {
+		usable, _ := reader.read([]*v1alpha1.IPAddressReservation{object})
+		return fmt.Sprint(usable[0].Addresses)
+	}
+	var reader reservationReader
+	for _, step := range []struct {
+		object *v1alpha1.IPAddressReservation
+		want   string
+	}{
+		{reservation("192.0.2.1", "192.0.2.8/31"), "[192.0.2.1 192.0.2.8-192.0.2.9]"},
+		{reservation("192.0.2.1", "192.0.2.8/33"), "[192.0.2.1 192.0.2.8-192.0.2.9]"},
+		{reservation("192.0.2.2", "nonsense"), "[192.0.2.2 192.0.2.1 192.0.2.8-192.0.2.9]"},
+		{reservation("192.0.2.2"), "[192.0.2.2]"},
+		{reservation("nonsense"), "[192.0.2.2]"},
+	} {
+		if got := kept(&reader, step.object); got != step.want {
+			t.Errorf("%v: kept %s, want %s", step.object.Spec.Addresses, got, step.want)
+		}
+	}
+	if got := kept(&reservationReader{}, reservation("192.0.2.1", "nonsense")); got != "[192.0.2.1]" {
+		t.Errorf("a new process keeps %s, want what can be read", got)
 	}
 }

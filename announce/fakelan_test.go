@@ -26,12 +26,12 @@ type fakeLAN struct {
 
 	mu       sync.Mutex
 	stations []*station
-	// strangers are the addresses of hosts that are no nodes. A gateway is one too.
-	strangers map[netip.Addr]net.HardwareAddr
+	// conflictingHosts are the addresses of hosts that are no nodes. A gateway is one too.
+	conflictingHosts map[netip.Addr]net.HardwareAddr
 }
 
 func newFakeLAN(j *journal) *fakeLAN {
-	return &fakeLAN{journal: j, strangers: map[netip.Addr]net.HardwareAddr{gateway: {2, 0, 0, 0, 0, 254}}}
+	return &fakeLAN{journal: j, conflictingHosts: map[netip.Addr]net.HardwareAddr{gateway: {2, 0, 0, 0, 0, 254}}}
 }
 
 // station is a node on the LAN: its kernel, and what its announcer has of layer 2.
@@ -82,13 +82,13 @@ func (l *fakeLAN) owners(ip netip.Addr) (nodes []string) {
 	return nodes
 }
 
-func (l *fakeLAN) setStranger(ip netip.Addr, mac net.HardwareAddr) {
+func (l *fakeLAN) setConflictingHost(ip netip.Addr, mac net.HardwareAddr) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if mac == nil {
-		delete(l.strangers, ip)
+		delete(l.conflictingHosts, ip)
 	} else {
-		l.strangers[ip] = mac
+		l.conflictingHosts[ip] = mac
 	}
 }
 
@@ -102,8 +102,8 @@ func (l *fakeLAN) announce(ip netip.Addr, mac net.HardwareAddr) {
 	}
 }
 
-// strangerAnnounces has a host that is no node say that it has an address.
-func (l *fakeLAN) strangerAnnounces(ip netip.Addr, mac net.HardwareAddr) {
+// hostAnnounces has a host that is no node say that it has an address.
+func (l *fakeLAN) hostAnnounces(ip netip.Addr, mac net.HardwareAddr) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.announce(ip, mac)
@@ -139,7 +139,7 @@ func (l *fakeLAN) answersTo(asking *station, ip netip.Addr) (answers []layer2.An
 			answers = append(answers, layer2.Answer{MAC: p.MAC, Source: s.mac})
 		}
 	}
-	if mac, there := l.strangers[ip]; there {
+	if mac, there := l.conflictingHosts[ip]; there {
 		answers = append(answers, layer2.Answer{MAC: mac, Source: mac})
 	}
 	return answers

@@ -95,7 +95,7 @@ func (a *Announcer) observeSighting(s layer2.Sighting) {
 		a.planner.ObserveAnnouncement(s.Address, node, now)
 		return
 	}
-	a.metrics.conflicts.WithLabelValues("stranger").Inc()
+	a.metrics.conflicts.WithLabelValues("host").Inc()
 	if c, news := a.planner.ObserveConflict(s.Address, plan.ConflictingHost{Interface: s.Interface, MAC: s.MAC.String()}, now); news {
 		a.reportConflict(c)
 	}

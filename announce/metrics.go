@@ -38,7 +38,7 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 		moves: counter("layer2_moves_total",
 			"Addresses that came to this node or left it, by direction (gained, lost) and reason.", "direction", "reason"),
 		conflicts: counter("layer2_conflicts_total",
-			"Packets of others that spoke for an address of this node, by who sent them: another announcer (member) or a stranger.", "by"),
+			"Packets of others that spoke for an address of this node, by who sent them: another announcer (member) or a conflicting host (host).", "by"),
 		detection: histogram("failure_detection_seconds",
 			"Time from the last sign of life of a node with addresses until it was taken for dead.",
 			[]float64{.1, .2, .3, .4, .5, .6, .8, 1, 1.5, 2, 5, 15, 60, 120}),

@@ -68,7 +68,7 @@ func TestAnnouncersInOneProcessHaveMetricsOfTheirOwn(t *testing.T) {
 func TestWhatALoopDoesIsCounted(t *testing.T) {
 	inCluster(t, []string{"n1", "n2"}, func(t *testing.T, c *cluster) {
 		c.both()
-		c.lan.strangerAnnounces(addr(vip), printer)
+		c.lan.hostAnnounces(addr(vip), printer)
 		c.after(0)
 		for name, want := range map[string]float64{
 			"clarion_announcer_layer2_addresses":       1,

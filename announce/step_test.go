@@ -94,11 +94,11 @@ func TestWhatNoAnnouncerCanHaveToldIsPassedOver(t *testing.T) {
 	})
 }
 
-func TestAStrangerIsReportedAndTheAddressDefendedAtMostEveryTenSeconds(t *testing.T) {
+func TestAConflictingHostIsReportedAndTheAddressDefendedAtMostEveryTenSeconds(t *testing.T) {
 	inCluster(t, []string{"n1", "n2"}, func(t *testing.T, c *cluster) {
 		c.both()
 		for range 25 {
-			c.lan.strangerAnnounces(addr(vip), printer)
+			c.lan.hostAnnounces(addr(vip), printer)
 			c.after(time.Second)
 		}
 		all := strings.Join(c.journal.take(), "\n")
@@ -120,9 +120,9 @@ func TestAStrangerIsReportedAndTheAddressDefendedAtMostEveryTenSeconds(t *testin
 	})
 }
 
-func TestAnAddressThatAStrangerHasIsNotAnnouncedUntilItIsFree(t *testing.T) {
+func TestAnAddressThatAConflictingHostHasIsNotAnnouncedUntilItIsFree(t *testing.T) {
 	inCluster(t, []string{"n1"}, func(t *testing.T, c *cluster) {
-		c.lan.setStranger(addr(vip), printer)
+		c.lan.setConflictingHost(addr(vip), printer)
 		c.service("web", vip)
 		c.start("n1")
 		c.after(time.Minute / 2)
@@ -131,7 +131,7 @@ func TestAnAddressThatAStrangerHasIsNotAnnouncedUntilItIsFree(t *testing.T) {
 		if conflicts := c.api.announcer("n1").Status.Layer2.Conflicts; len(conflicts) != 1 || conflicts[0].InUse {
 			t.Errorf("recorded %+v", conflicts)
 		}
-		c.lan.setStranger(addr(vip), nil)
+		c.lan.setConflictingHost(addr(vip), nil)
 		c.after(2 * time.Minute)
 		c.expectOwners(vip, "n1")
 	})
@@ -142,7 +142,7 @@ func TestANewAddressThatAMemberAnswersForIsNoConflict(t *testing.T) {
 		c.start("n1")
 		n2 := c.start("n2")
 		c.after(time.Minute)
-		c.lan.setStranger(addr(vip), n2.station.mac)
+		c.lan.setConflictingHost(addr(vip), n2.station.mac)
 		c.service("web", vip)
 		c.after(time.Minute)
 		if owners := c.lan.owners(addr(vip)); len(owners) != 1 {

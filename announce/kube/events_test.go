@@ -16,7 +16,7 @@ import (
 
 func TestWhatHappensToAnAddressIsAnEventOnItsServices(t *testing.T) {
 	ip := netip.MustParseAddr("192.168.10.100")
-	stranger := plan.ConflictingHost{Interface: "eth0", MAC: "02:00:00:00:00:99"}
+	host := plan.ConflictingHost{Interface: "eth0", MAC: "02:00:00:00:00:99"}
 	for _, tt := range []struct {
 		name string
 		tell func(e *Events, services []plan.ServiceRef)
@@ -30,9 +30,9 @@ func TestWhatHappensToAnAddressIsAnEventOnItsServices(t *testing.T) {
 		{"handed over", moved(plan.Move{Address: ip, From: "n2", To: "n1", Reason: plan.MoveHandedOver}),
 			"Normal AddressAnnounced: 192.168.10.100 is announced from node n1, handed over by n2"},
 		{"resumed", moved(plan.Move{Address: ip, To: "n1", Reason: plan.MoveResumed}), ""},
-		{"conflict", conflict(plan.Conflict{Address: ip, ConflictingHost: stranger, InUse: true}),
+		{"conflict", conflict(plan.Conflict{Address: ip, ConflictingHost: host, InUse: true}),
 			"Warning AddressConflict: the host 02:00:00:00:00:99 on eth0 answers for 192.168.10.100 too"},
-		{"taken", conflict(plan.Conflict{Address: ip, ConflictingHost: stranger}),
+		{"taken", conflict(plan.Conflict{Address: ip, ConflictingHost: host}),
 			"Warning AddressConflict: 192.168.10.100 is not announced: the host 02:00:00:00:00:99 on eth0 answers for it"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -6,12 +6,12 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
-	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	coreinformers "k8s.io/client-go/informers/core/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/clarionlb/clarion/internal/gossipkey"
+	"github.com/clarionlb/clarion/internal/informer"
 	"github.com/clarionlb/clarion/internal/notify"
 )
 
@@ -31,12 +31,11 @@ func NewKeyWatcher(kube kubernetes.Interface) *KeyWatcher {
 		secrets: coreinformers.NewFilteredSecretInformer(kube, gossipkey.Namespace, 0, nil, this),
 		changed: notify.New(),
 	}
-	_, err := k.secrets.AddEventHandler(cache.ResourceEventHandlerFuncs{
+	informer.Handle(k.secrets, cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(any) { k.changed.Notify() },
 		UpdateFunc: func(any, any) { k.changed.Notify() },
 		// Nothing is told of a Secret that is gone: the last key goes on being used.
 	})
-	utilruntime.Must(err) // there is one only once the informer has run
 	return k
 }
 

@@ -5,10 +5,10 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/clarionlb/clarion/announce/plan"
+	"github.com/clarionlb/clarion/internal/informer"
 )
 
 // setter has a View take an object of type T as it is now; nil if it is gone.
@@ -46,10 +46,10 @@ func (s *source[T]) subscribe(subscription *Subscription) {
 	s.subscriptions = append(s.subscriptions, subscription)
 }
 
-// start takes the handlers into the informer. That fails only once an informer has run.
+// start takes the handlers into the informer, which has not run yet.
 func (s *source[T]) start(transform cache.TransformFunc) {
-	utilruntime.Must(s.informer.SetTransform(transform))
-	registration, err := s.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+	informer.SetTransform(s.informer, transform)
+	registration := informer.Handle(s.informer, cache.ResourceEventHandlerFuncs{
 		AddFunc: func(o any) { s.note(o, false) },
 		UpdateFunc: func(before, o any) {
 			if !s.specOnly || plan.Concerns(before.(metav1.Object), o.(metav1.Object)) {
@@ -58,7 +58,6 @@ func (s *source[T]) start(transform cache.TransformFunc) {
 		},
 		DeleteFunc: func(o any) { s.note(o, true) },
 	})
-	utilruntime.Must(err)
 	s.delivered = registration.HasSyncedChecker()
 }
 

@@ -111,7 +111,11 @@ func (e *electorate) judge(m *member, ip netip.Addr, requests []announceRequest)
 		}
 		if r.on != nil {
 			if _, local := slices.BinarySearch(r.on, m.name); !local {
-				if closest == NotSelected {
+				_, serves := slices.BinarySearch(r.serving, m.name)
+				switch {
+				case serves && closest != NoInterface:
+					closest = EndpointsTerminate
+				case closest == NotSelected:
 					closest = NoLocalEndpoint
 				}
 				continue

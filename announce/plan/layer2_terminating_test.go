@@ -43,6 +43,14 @@ func TestAnAddressLeavesANodeWhoseEndpointsTerminateForOneWithAReadyEndpoint(t *
 	if owner := l.owner(vip); owner != "n2" {
 		t.Errorf("%s has it, want n2, which has the only ready endpoint", owner)
 	}
+	const want = `192.168.10.222 default/web
+  n1: externalTrafficPolicy is Local, and the endpoints on this node terminate while others are ready
+  n2: announces it, it has the best claim
+  n3: externalTrafficPolicy is Local and no endpoint on this node can serve
+`
+	if got := l.explain("n3", vip); got != want {
+		t.Errorf("it is explained by\n%swant\n%s", got, want)
+	}
 }
 
 func TestAReadyEndpointBesideOneThatTerminatesKeepsTheAddress(t *testing.T) {

@@ -29,6 +29,9 @@ const (
 	NotSelected Reason = "NotSelected"
 	// NoLocalEndpoint : traffic must stay local, and no endpoint on the node can serve.
 	NoLocalEndpoint Reason = "NoLocalEndpoint"
+	// EndpointsTerminate : traffic must stay local, and the endpoints on the node serve no longer than
+	// it takes them to terminate, while other nodes have ready ones.
+	EndpointsTerminate Reason = "EndpointsTerminate"
 	// NoInterface : no interface of the node that is up suits the address.
 	NoInterface Reason = "NoInterface"
 	// Draining : the node is being drained, and others can announce the address.

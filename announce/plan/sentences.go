@@ -23,6 +23,7 @@ var sentences = map[Reason]string{
 	NetworkUnavailable: "the Node has the condition NetworkUnavailable",
 	NotSelected:        "no advertisement of this address selects the node",
 	NoLocalEndpoint:    "externalTrafficPolicy is Local and no endpoint on this node can serve",
+	EndpointsTerminate: "externalTrafficPolicy is Local, and the endpoints on this node terminate while others are ready",
 	NoInterface:        "no interface of the node that is up suits this address",
 	Draining:           "the node is being drained",
 	NotReady:           "the Node is not ready",

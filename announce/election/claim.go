@@ -18,6 +18,16 @@ type Claim struct {
 	Tentative bool
 }
 
+// MaxEpoch is the highest epoch that counts: far more than an address can ever move, and far from what overflows. Claims beyond
+// it are ignored, so that nobody can end the count by a single write.
+const MaxEpoch = 1 << 40
+
+// Counts says whether a claim has an epoch that a node can have come to.
+func (c Claim) Counts() bool { return 0 < c.Epoch && c.Epoch <= MaxEpoch }
+
+// NextEpoch is the epoch of a claim that follows one of the given epoch, which is at most MaxEpoch. It is at most MaxEpoch itself.
+func NextEpoch(epoch int64) int64 { return min(epoch+1, MaxEpoch) }
+
 // Unrecorded is the Order of a claim that the API does not show yet. Such a claim comes after all
 // that the API shows.
 const Unrecorded = math.MaxUint64

@@ -80,7 +80,7 @@ func NewWatcher(kube kubernetes.Interface, clarion versioned.Interface, node str
 		specOnly: true,
 	}, w.BGP)
 	w.watch(&source[corev1.Secret]{
-		informer: coreinformers.NewFilteredSecretInformer(kube, v1alpha1.SystemNamespace, 0, nil, basicAuth),
+		informer: coreinformers.NewFilteredSecretInformer(kube, v1alpha1.PasswordNamespace, 0, nil, basicAuth),
 		set:      byName((*plan.View).SetSecret),
 	}, w.BGP)
 	for _, s := range w.sources {

@@ -122,7 +122,7 @@ func everything() []runtime.Object {
 		&v1alpha1.Community{ObjectMeta: named("colours"), Spec: v1alpha1.CommunitySpec{Communities: []v1alpha1.CommunityAlias{{Name: "blue", Value: "65000:1"}}}},
 		&v1alpha1.BFDProfile{ObjectMeta: named("fast")},
 		&corev1.Secret{
-			ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, Name: "md5"}, Type: corev1.SecretTypeBasicAuth,
+			ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.PasswordNamespace, Name: "md5"}, Type: corev1.SecretTypeBasicAuth,
 			Data: map[string][]byte{corev1.BasicAuthPasswordKey: []byte("secret")},
 		},
 		&v1alpha1.BGPPeer{ObjectMeta: named("tor"), Spec: v1alpha1.BGPPeerSpec{

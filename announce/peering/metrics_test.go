@@ -56,7 +56,7 @@ func TestMetricsTellOfSessionsAndOfThoseThatAreRefused(t *testing.T) {
 	}}, &fakeBFD{statuses: []bfd.Status{
 		{Name: "192.0.2.2", State: bfd.Up, Detection: 300 * time.Millisecond, Sent: 3, Received: 4, Refused: 1},
 	}})
-	m.refuse([]plan.Refusal{{Peer: "secret", Reason: plan.InvalidOnNode, Detail: "there is no Secret clarion-system/tor"}})
+	m.refuse([]plan.Refusal{{Peer: "secret", Reason: plan.InvalidOnNode, Detail: "there is no Secret clarion-bgp/tor"}})
 	m.watchPaths(map[bgp.SessionKey]bfdPath{
 		{Peer: "leaf"}:   path,
 		{Peer: "sought"}: {}, // it has not been found
@@ -70,7 +70,7 @@ func TestMetricsTellOfSessionsAndOfThoseThatAreRefused(t *testing.T) {
 		`clarion_announcer_bfd_session_up address="192.0.2.2" peer="leaf" 1`,
 		`clarion_announcer_bgp_prefixes address="192.0.2.1" peer="tor" 0`,
 		`clarion_announcer_bgp_prefixes address="192.0.2.2" peer="leaf" 7`,
-		`clarion_announcer_bgp_session_problem address="" peer="secret" problem="there is no Secret clarion-system/tor" 1`,
+		`clarion_announcer_bgp_session_problem address="" peer="secret" problem="there is no Secret clarion-bgp/tor" 1`,
 		`clarion_announcer_bgp_session_problem address="192.0.2.1" peer="tor" problem="no connection" 1`,
 		`clarion_announcer_bgp_session_up address="" peer="secret" 0`,
 		`clarion_announcer_bgp_session_up address="192.0.2.1" peer="tor" 0`,

@@ -170,7 +170,7 @@ func TestABGPPeerThatCannotBeIsRecordedAndTheOthersAreNotConcerned(t *testing.T)
 			s.PasswordSecret = &v1alpha1.BGPPasswordSecret{Name: "none"}
 		}))
 		w.began()
-		const refusal = "there is no Secret clarion-system/none of type kubernetes.io/basic-auth"
+		const refusal = "there is no Secret clarion-bgp/none of type kubernetes.io/basic-auth"
 		w.did("at first", "begin, restarted false", "BGP: tor with 0 routes", "write locked Refused "+refusal)
 		w.change(func(v *plan.View) { _ = v.SetBGPPeer("locked", nil) })
 		w.did("when it is gone", "BGP: tor with 0 routes", "write ")

@@ -125,10 +125,10 @@ func TestWhatANodeAnnouncesToItsPeers(t *testing.T) {
 				t.Error("a BGPPeer that cannot be reached from anywhere is accepted")
 			}
 		}, "d\ntor\na: the node has no default route by way of an IPv6 router\n" +
-			"b: there is no Secret clarion-system/missing of type kubernetes.io/basic-auth\n" +
-			"c: the Secret clarion-system/empty has no password\n" +
+			"b: there is no Secret clarion-bgp/missing of type kubernetes.io/basic-auth\n" +
+			"c: the Secret clarion-bgp/empty has no password\n" +
 			"e: BGPPeer d, which is older, is for the same router\n" +
-			"g: the password in the Secret clarion-system/edited ends with a newline, which no router takes"},
+			"g: the password in the Secret clarion-bgp/edited ends with a newline, which no router takes"},
 		{"nothing from a node without a network", func(_ *testing.T, r *rack) {
 			r.advertise("all", v1alpha1.BGPAdvertisementSpec{})
 			r.node("n1", func(n *corev1.Node) {

@@ -106,6 +106,9 @@ func (p *Layer2Planner) SetInterfaces(interfaces []Interface) {
 // ObserveTakeovers takes note of what another node has taken over.
 func (p *Layer2Planner) ObserveTakeovers(node string, takeovers []Takeover, now time.Time) {
 	for _, t := range takeovers {
+		if claim := (election.Claim{Epoch: t.Epoch}); !claim.Counts() {
+			continue
+		}
 		p.noteTakeover(t.Address, takeover{node, t.Epoch, now.Add(recordTimeout)})
 	}
 }
@@ -180,10 +183,13 @@ func (p *Layer2Planner) Plan(now time.Time) Layer2Plan {
 }
 
 // contested returns those addresses of the node that another node has announced, by the claims that
-// are recorded. Who has made a better claim had seen this node's, and so is alive even if the
-// gossip does not see it.
+// are recorded. Who has recorded a better claim since the last plan had seen this node's, and so is
+// alive even if the gossip does not see it. A claim that was there before is no news, and proves
+// nothing.
 func (p *Layer2Planner) contested(dirty addressSet) map[netip.Addr]bool {
 	contested := map[netip.Addr]bool{}
+	known := p.live.knownOrder
+	p.live.knownOrder = p.view.claimOrder
 	for ip := range dirty {
 		o := p.claims.owned[ip]
 		if o == nil {
@@ -194,7 +200,7 @@ func (p *Layer2Planner) contested(dirty addressSet) map[netip.Addr]bool {
 				continue
 			}
 			contested[ip] = contested[ip] || !c.Tentative
-			if c.Epoch > o.Epoch && p.live.markAlive(c.Node, o.made) {
+			if c.Epoch > o.Epoch && c.Order > known && p.live.markAlive(c.Node, o.made) {
 				p.pending.all = true
 			}
 		}

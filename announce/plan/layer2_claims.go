@@ -114,7 +114,7 @@ func (o *ownership) claimBest(s *step, ip netip.Addr) {
 		}
 	}
 	if best.Node != s.node || best.Epoch == 0 {
-		epoch := max(best.Epoch, s.takeovers[ip].epoch) + 1
+		epoch := election.NextEpoch(max(best.Epoch, s.takeovers[ip].epoch))
 		best = claim{election.Claim{Node: s.node, Epoch: epoch, Order: election.Unrecorded}, o.since}
 	}
 	if best.Epoch != o.Epoch {

@@ -20,6 +20,8 @@ type liveSet struct {
 	states map[string]MemberState
 	// markedAlive are members out of sight that have shown through the API that they are alive.
 	markedAlive map[string]struct{}
+	// knownOrder is the Order of the newest claim that the last plan knew.
+	knownOrder uint64
 	// warmingUp says that others which begin at the same time as this node may not have been met yet.
 	warmingUp bool
 }

@@ -103,12 +103,12 @@ func (r Refusal) Sentence() string {
 	case SamePeer:
 		return fmt.Sprintf("BGPPeer %s, which is older, is for the same router", r.Detail)
 	case NoSecret:
-		return fmt.Sprintf("there is no Secret %s/%s of type %s", v1alpha1.SystemNamespace, r.Detail, corev1.SecretTypeBasicAuth)
+		return fmt.Sprintf("there is no Secret %s/%s of type %s", v1alpha1.PasswordNamespace, r.Detail, corev1.SecretTypeBasicAuth)
 	case NoPassword:
-		return fmt.Sprintf("the Secret %s/%s has no %s", v1alpha1.SystemNamespace, r.Detail, corev1.BasicAuthPasswordKey)
+		return fmt.Sprintf("the Secret %s/%s has no %s", v1alpha1.PasswordNamespace, r.Detail, corev1.BasicAuthPasswordKey)
 	case PasswordNewline:
 		return fmt.Sprintf("the %s in the Secret %s/%s ends with a newline, which no router takes",
-			corev1.BasicAuthPasswordKey, v1alpha1.SystemNamespace, r.Detail)
+			corev1.BasicAuthPasswordKey, v1alpha1.PasswordNamespace, r.Detail)
 	case NoGateway:
 		return fmt.Sprintf("the node has no default route by way of an %s router", r.Detail)
 	}

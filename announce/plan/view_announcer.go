@@ -64,14 +64,15 @@ func newAnnouncer(a *v1alpha1.Announcer, order uint64) *announcer {
 		}
 	}
 	for _, c := range a.Status.Layer2.Addresses {
-		if ip, err := netip.ParseAddr(c.IP); err == nil {
-			out.claims[ip] = recordedClaim{claim{election.Claim{
-				Node:       a.Name,
-				Epoch:      c.Epoch,
-				Order:      order,
-				Tentative:  len(c.Interfaces) == 0,
-				HandoverTo: c.HandoverTo,
-			}, c.Since.Time}, c.Interfaces, c.PreviousOwners}
+		recorded := election.Claim{
+			Node:       a.Name,
+			Epoch:      c.Epoch,
+			Order:      order,
+			Tentative:  len(c.Interfaces) == 0,
+			HandoverTo: c.HandoverTo,
+		}
+		if ip, err := netip.ParseAddr(c.IP); err == nil && recorded.Counts() {
+			out.claims[ip] = recordedClaim{claim{recorded, c.Since.Time}, c.Interfaces, c.PreviousOwners}
 		}
 	}
 	return out

@@ -143,7 +143,10 @@ type Layer2Address struct {
 	// +optional
 	// +listType=atomic
 	Interfaces []string `json:"interfaces,omitempty"`
-	// Epoch is one more than that of the claim which this one followed, and 1 for the first claim of an address.
+	// Epoch is one more than that of the claim which this one followed, and 1 for the first claim of an address. It is at most 2^40,
+	// which no address moves often enough to reach.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1099511627776
 	Epoch int64 `json:"epoch"`
 	// Since is when the node took the address.
 	Since metav1.Time `json:"since"`

@@ -168,7 +168,7 @@ const (
 
 // BGPPasswordSecret names a Secret.
 type BGPPasswordSecret struct {
-	// Name of a Secret of type kubernetes.io/basic-auth in the namespace clarion-system. Its field "password" is used.
+	// Name of a Secret of type kubernetes.io/basic-auth in the namespace clarion-bgp. Its field "password" is used.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	Name string `json:"name"`

@@ -1,7 +1,11 @@
 package v1alpha1
 
-// SystemNamespace is where what Clarion's programs share with each other is, and the Secrets that its objects name.
+// SystemNamespace is where the announcers run, and what Clarion's programs share with each other is.
 const SystemNamespace = "clarion-system"
+
+// PasswordNamespace is where the passwords are that BGPPeers name. Announcers may read all Secrets in it, so that there should be
+// nothing else.
+const PasswordNamespace = "clarion-bgp"
 
 // LoadBalancerClass is the value of a Service's spec.loadBalancerClass that asks for Clarion. A Service without a class is
 // served too.

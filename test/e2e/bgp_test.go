@@ -29,15 +29,15 @@ func TestRoutersSpreadTrafficOverTheNodesThatAnnounceAnAddress(t *testing.T) {
 		d := d.in(t)
 		d.applyYAML(torPeer + "  defaultGateway: IPv4\n  passwordSecret: {name: tor}\n")
 		for _, node := range d.Nodes() {
-			d.awaitSession(node, "tor", v1alpha1.BGPRefused, "there is no Secret clarion-system/tor")
+			d.awaitSession(node, "tor", v1alpha1.BGPRefused, "there is no Secret clarion-bgp/tor")
 		}
-		d.awaitReady("bgppeer/tor", v1alpha1.ReasonRefused, "n1, n2 and n3: there is no Secret clarion-system/tor")
+		d.awaitReady("bgppeer/tor", v1alpha1.ReasonRefused, "n1, n2 and n3: there is no Secret clarion-bgp/tor")
 		d.awaitAnnounced("web", v1alpha1.ReasonNoSession, address.String()+" is not announced: none of 3 nodes that could announce it by BGP has a session")
 	})
 
 	t.Run("with its Secret every node has a session, and the router a next hop at each", func(t *testing.T) {
 		d := d.in(t)
-		d.kubectl("create", "secret", "generic", "tor", "--namespace=clarion-system", "--type=kubernetes.io/basic-auth", "--from-literal=password=secret")
+		d.kubectl("create", "secret", "generic", "tor", "--namespace=clarion-bgp", "--type=kubernetes.io/basic-auth", "--from-literal=password=secret")
 		for _, node := range d.Nodes() {
 			d.awaitSession(node, "tor", v1alpha1.BGPEstablished, "")
 		}

@@ -14,7 +14,7 @@ import (
 	"github.com/clarionlb/clarion/test/cluster"
 )
 
-func TestThereIsAlwaysAGossipKey(t *testing.T) {
+func TestThereIsAlwaysAGossipKeyAndNobodyHasRightsToSpare(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, cluster.Config{Nodes: 1})
 	secrets := d.Kubernetes().CoreV1().Secrets("clarion-system")
@@ -63,4 +63,5 @@ func TestThereIsAlwaysAGossipKey(t *testing.T) {
 			}
 		}
 	})
+	testRights(d)
 }

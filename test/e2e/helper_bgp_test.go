@@ -89,7 +89,7 @@ func onlyNode(node string) string {
 // setPassword writes the password of a session to a Secret.
 func (d *deployment) setPassword(secret, password string) {
 	d.t.Helper()
-	d.applyYAML("apiVersion: v1\nkind: Secret\nmetadata: {name: " + secret + ", namespace: clarion-system}\n" +
+	d.applyYAML("apiVersion: v1\nkind: Secret\nmetadata: {name: " + secret + ", namespace: clarion-bgp}\n" +
 		"type: kubernetes.io/basic-auth\nstringData: {password: " + password + "}\n")
 }
 

@@ -181,8 +181,8 @@ func testPasswords(p *peering) {
 	n1 := p.Node("n1")
 	p.setPassword("source", "wrong")
 	p.awaitSession(n1, "source", v1alpha1.BGPConnecting, "no connection: ")
-	p.kubectl("delete", "secret", "--namespace=clarion-system", "source")
-	p.awaitSession(n1, "source", v1alpha1.BGPRefused, "there is no Secret clarion-system/source of type kubernetes.io/basic-auth")
+	p.kubectl("delete", "secret", "--namespace=clarion-bgp", "source")
+	p.awaitSession(n1, "source", v1alpha1.BGPRefused, "there is no Secret clarion-bgp/source of type kubernetes.io/basic-auth")
 	if err := p.near.Configure(p.ctx, "router bgp 65000", "neighbor 192.168.10.111 password second"); err != nil {
 		p.t.Fatal(err)
 	}

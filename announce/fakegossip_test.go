@@ -156,6 +156,9 @@ func (m *member) tryPeers(ctx context.Context) {
 	}
 }
 
+// SetNodes changes nothing: there is nobody else on this network.
+func (m *member) SetNodes([]netip.Addr) {}
+
 func (m *member) SetPeers(peers map[string]netip.Addr) {
 	m.gossip.mu.Lock()
 	defer m.gossip.mu.Unlock()

@@ -25,6 +25,8 @@ type others struct {
 	// expected are the addresses of the nodes that should be in the gossip, this one among them;
 	// nil before the join.
 	expected map[string]netip.Addr
+	// nodes are the sorted addresses of all nodes, with an announcer or not.
+	nodes []netip.Addr
 	// macs are the nodes by the hardware addresses with which they answer.
 	macs map[string]string
 
@@ -51,6 +53,10 @@ func (o *others) isMember() func(net.HardwareAddr) bool {
 // updatePeers tells the gossip who should be there, and notes with which hardware addresses.
 func (a *Announcer) updatePeers() {
 	a.others.macs = a.view.MACs()
+	if nodes := a.view.NodeAddresses(); !slices.Equal(nodes, a.others.nodes) {
+		a.others.nodes = nodes
+		a.others.members.SetNodes(nodes)
+	}
 	peers := a.view.Peers()
 	if a.others.expected != nil && maps.Equal(peers, a.others.expected) {
 		return

@@ -132,6 +132,7 @@ type relayer interface {
 type members interface {
 	runner
 	SetPeers(peers map[string]netip.Addr)
+	SetNodes(addresses []netip.Addr)
 	SetKey(key []byte) error
 	Joined() <-chan struct{}
 	Changed() <-chan struct{}

@@ -40,11 +40,14 @@ type Cluster struct {
 	joined  chan struct{}
 	joins   joinState
 	keys    keys
+	nodes   nodeSet
 	timing  timing
 	session []byte
 	// leaveQueue has the leave messages that this member passes on.
 	leaveQueue memberlist.TransmitLimitedQueue
 	rejected   rejectedSenders
+	// strangers are those that are no nodes.
+	strangers rejectedSenders
 	// sending counts the calls that use list; Run waits for them.
 	sending sync.WaitGroup
 
@@ -79,6 +82,7 @@ func New(config Config) *Cluster {
 		joined:  make(chan struct{}),
 		joins:   newJoinState(),
 		keys:    newKeys(),
+		nodes:   nodeSet{own: config.Address},
 		timing:  lanTiming,
 		session: newSession(),
 		members: map[string]*member{},
@@ -145,8 +149,15 @@ func (c *Cluster) Run(ctx context.Context) error {
 			return fmt.Errorf("gossip without a key: %w", err)
 		}
 	}
-	list, err := memberlist.Create(c.memberlistConfig())
+	config := c.memberlistConfig()
+	transport, err := newTransport(c, config)
 	if err != nil {
+		return fmt.Errorf("gossip on %s port %d: %w", c.config.Address, c.config.Port, err)
+	}
+	config.Transport = transport
+	list, err := memberlist.Create(config)
+	if err != nil {
+		transport.Shutdown()
 		return fmt.Errorf("gossip on %s port %d: %w", c.config.Address, c.config.Port, err)
 	}
 	c.setList(list)

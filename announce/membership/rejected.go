@@ -54,10 +54,17 @@ func (s *rejectedSenders) expire(now time.Time) {
 	maps.DeleteFunc(s.lastSeen, func(_ netip.Addr, last time.Time) bool { return now.Sub(last) >= rejectedFor })
 }
 
-// noteRejected notes that gossip from an address was rejected, and logs it the first time.
+// noteRejected notes that gossip from a node was rejected, and logs it the first time.
 func (c *Cluster) noteRejected(address netip.Addr) {
 	if c.rejected.add(address, time.Now()) {
 		c.config.Logger.Info("Gossip arrives that is encrypted with another key or not at all; it is ignored", "from", address)
 		c.changed.Notify()
+	}
+}
+
+// noteStranger notes that something came from an address which is no node's, and logs it the first time.
+func (c *Cluster) noteStranger(address netip.Addr) {
+	if c.strangers.add(address, time.Now()) {
+		c.config.Logger.Info("Gossip arrives from an address that is no node's; it is ignored", "from", address)
 	}
 }

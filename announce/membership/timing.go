@@ -43,8 +43,9 @@ func (c *Cluster) memberlistConfig() *memberlist.Config {
 	m.AdvertiseAddr, m.AdvertisePort = m.BindAddr, m.BindPort
 	m.Logger = log.New(logWriter{c}, "", 0)
 	m.Events, m.Ping = events{c}, events{c}
-	m.Delegate = delegate{c}
+	m.Delegate, m.Alive = delegate{c}, admission{c}
 	m.Keyring = c.keys.ring
+	m.Label = label
 	m.GossipVerifyIncoming, m.GossipVerifyOutgoing = true, true
 
 	m.ProbeInterval = c.timing.interval

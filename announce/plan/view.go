@@ -265,6 +265,15 @@ func (v *View) NodeAddress(name string) netip.Addr {
 	return netip.Addr{}
 }
 
+// NodeAddresses are the addresses of all nodes, sorted.
+func (v *View) NodeAddresses() (addresses []netip.Addr) {
+	for _, n := range v.nodes {
+		addresses = append(addresses, n.addresses...)
+	}
+	slices.SortFunc(addresses, netip.Addr.Compare)
+	return addresses
+}
+
 // MACs are the nodes whose announcers answer with a hardware address, by that address as text.
 func (v *View) MACs() map[string]string {
 	macs := map[string]string{}

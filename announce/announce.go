@@ -88,12 +88,15 @@ func (a *Announcer) wait() {
 func (a *Announcer) loop(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	defer a.turns.Rest()
 	for {
+		a.turns.Work()
 		wake := plan.Earlier(a.observe(ctx), a.step(ctx))
 		if !wake.IsZero() {
 			timer.Reset(max(time.Until(wake), 0))
 		}
 		a.ready.Store(true)
+		a.turns.Rest()
 		if err := a.awaitChange(ctx, timer.C); err != nil {
 			return err
 		}

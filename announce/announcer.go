@@ -1,6 +1,7 @@
 package announce
 
 import (
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 
 	"github.com/clarionlb/clarion/announce/plan"
 	"github.com/clarionlb/clarion/client/versioned"
+	"github.com/clarionlb/clarion/internal/watchdog"
 )
 
 // Config is what an Announcer is made of.
@@ -43,7 +45,7 @@ type Announcer struct {
 	lan    lan
 	others others
 	// peering is BGP, which needs nothing from here.
-	peering runner
+	peering routing
 
 	view    *plan.View
 	planner *plan.Layer2Planner
@@ -51,6 +53,7 @@ type Announcer struct {
 	seen   seen
 	status status
 
+	turns watchdog.Loop
 	ready atomic.Bool
 }
 
@@ -76,3 +79,14 @@ func newAnnouncer(config Config, with parts) *Announcer {
 // Ready says whether the announcer takes part: it knows the API's state and its peers and announces
 // what falls to it.
 func (a *Announcer) Ready() bool { return a.ready.Load() }
+
+// Healthy returns an error if the announcer has come to a halt, on layer 2 or in BGP, and should be started anew.
+func (a *Announcer) Healthy() error {
+	if err := a.turns.Stuck(); err != nil {
+		return fmt.Errorf("layer 2: %w", err)
+	}
+	if err := a.peering.Stuck(); err != nil {
+		return fmt.Errorf("BGP: %w", err)
+	}
+	return nil
+}

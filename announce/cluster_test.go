@@ -141,6 +141,8 @@ func (c *cluster) prepare(name string) *running {
 // idle is a part that has nothing to do.
 type idle struct{}
 
+func (idle) Stuck() error { return nil }
+
 func (idle) Run(ctx context.Context) error {
 	<-ctx.Done()
 	return nil

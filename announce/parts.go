@@ -26,7 +26,7 @@ type runner interface {
 type parts struct {
 	api     apiParts
 	lan     lanParts
-	peering runner
+	peering routing
 	// newMembers returns the gossip of a node at an address, with a first key.
 	newMembers func(address netip.Addr, key []byte) members
 }
@@ -129,6 +129,11 @@ type relayer interface {
 }
 
 // members is membership.Cluster.
+type routing interface {
+	runner
+	Stuck() error
+}
+
 type members interface {
 	runner
 	SetPeers(peers map[string]netip.Addr)

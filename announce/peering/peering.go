@@ -19,6 +19,7 @@ import (
 	"github.com/clarionlb/clarion/announce/layer2"
 	"github.com/clarionlb/clarion/announce/plan"
 	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/internal/watchdog"
 )
 
 // Config is what Peering is made of.
@@ -59,6 +60,7 @@ type Peering struct {
 	bfd      bfdSpeaker
 	coupling *coupling
 	reporter *reporter
+	turns    watchdog.Loop
 	// watching are the sessions that BFD was given last.
 	watching map[pathKey]bfd.Session
 }
@@ -106,6 +108,9 @@ func (p *Peering) Run(ctx context.Context) error {
 	return errors.Join(err, <-bfdEnded)
 }
 
+// Stuck returns an error if the loop has come to a halt.
+func (p *Peering) Stuck() error { return p.turns.Stuck() }
+
 // awaitState waits until all is known that there is; false if the context ends before.
 func (p *Peering) awaitState(ctx context.Context) bool {
 	if !p.config.Subscription.Wait(ctx) || !p.config.Cluster.WaitAnnouncers(ctx) {
@@ -123,10 +128,13 @@ func (p *Peering) awaitState(ctx context.Context) bool {
 func (p *Peering) loop(ctx context.Context) {
 	again := time.NewTimer(0)
 	defer again.Stop()
+	defer p.turns.Rest()
 	for {
+		p.turns.Work()
 		if wake := p.step(time.Now()); !wake.IsZero() {
 			again.Reset(max(time.Until(wake), 0))
 		}
+		p.turns.Rest()
 		select {
 		case <-ctx.Done():
 			return

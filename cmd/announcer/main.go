@@ -131,7 +131,7 @@ func run(ctx context.Context, o options) error {
 		Logger:      klog.Background(),
 	})
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return serve(ctx, o.bindAddress, newHandler(announcer.Ready)) })
+	group.Go(func() error { return serve(ctx, o.bindAddress, newHandler(announcer.Healthy, announcer.Ready)) })
 	group.Go(func() error { return announcer.Run(ctx) })
 	return group.Wait()
 }

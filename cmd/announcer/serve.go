@@ -11,11 +11,15 @@ import (
 	"k8s.io/component-base/metrics/legacyregistry"
 )
 
-// newHandler answers the kubelet's probes and Prometheus. /healthz says that the process runs, /readyz
-// that it takes part in announcing.
-func newHandler(ready func() bool) http.Handler {
+// newHandler answers the kubelet's probes and Prometheus. /healthz says that nothing in the process has
+// come to a halt, /readyz that it takes part in announcing.
+func newHandler(healthy func() error, ready func() bool) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		if err := healthy(); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
 		fmt.Fprintln(w, "ok")
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {

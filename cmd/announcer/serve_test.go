@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -14,8 +15,9 @@ import (
 )
 
 func TestProbesSayWhetherTheAnnouncerRunsAndTakesPart(t *testing.T) {
+	var stuck error
 	ready := false
-	handler := newHandler(func() bool { return ready })
+	handler := newHandler(func() error { return stuck }, func() bool { return ready })
 	get := func(path string) int {
 		answer := httptest.NewRecorder()
 		handler.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, path, nil))
@@ -28,6 +30,10 @@ func TestProbesSayWhetherTheAnnouncerRunsAndTakesPart(t *testing.T) {
 	if readiness := get("/readyz"); readiness != http.StatusOK {
 		t.Errorf("when it takes part: %d", readiness)
 	}
+	stuck = errors.New("it has been busy with one thing for 1m0s")
+	if health := get("/healthz"); health != http.StatusInternalServerError {
+		t.Errorf("when it has come to a halt: %d", health)
+	}
 }
 
 func TestMetricsAreThoseOfTheAnnouncerItsClientsAndTheProcess(t *testing.T) {
@@ -35,7 +41,7 @@ func TestMetricsAreThoseOfTheAnnouncerItsClientsAndTheProcess(t *testing.T) {
 		Node: "n1", Kubernetes: fake.NewClientset(), Clarion: clarionfake.NewSimpleClientset(), Registry: legacyregistry.Registerer(),
 	})
 	answer := httptest.NewRecorder()
-	newHandler(nil).ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	newHandler(nil, nil).ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	for _, name := range []string{
 		"clarion_announcer_layer2_addresses 0",
 		`clarion_announcer_layer2_answers_total{protocol="arp"} 0`,

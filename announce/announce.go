@@ -28,7 +28,7 @@ func (a *Announcer) Run(ctx context.Context) error {
 	defer cancel()
 	context.AfterFunc(background, cancel)
 
-	for _, r := range []runner{a.api.watcher, a.api.keys, a.lan.links, a.lan.responder, a.lan.prober} {
+	for _, r := range []runner{a.api.watcher, a.api.keys, a.lan.links, a.lan.responder, a.lan.prober, a.others.pauses} {
 		group.Go(func() error { return r.Run(background) })
 	}
 	group.Go(func() error { return a.peering.Run(until) })
@@ -92,6 +92,7 @@ func (a *Announcer) loop(ctx context.Context) error {
 	for {
 		a.turns.Work()
 		wake := plan.Earlier(a.observe(ctx), a.step(ctx))
+		wake = plan.Earlier(wake, a.inquire(time.Now()))
 		if !wake.IsZero() {
 			timer.Reset(max(time.Until(wake), 0))
 		}
@@ -114,7 +115,9 @@ func (a *Announcer) awaitChange(ctx context.Context, timer <-chan time.Time) err
 	case <-a.lan.links.KernelChanged():
 		a.lan.kernel.stale = true
 	case <-a.others.members.Changed():
-		a.receiveTakeovers()
+		a.receive()
+	case <-a.others.pauses.Changed():
+		a.notePause()
 	case <-a.others.detector.Changed():
 	case <-a.api.cacheSync.Changed():
 	case <-a.api.keys.Changed():

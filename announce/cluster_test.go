@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,6 +22,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/clarionlb/clarion/announce/kube"
+	"github.com/clarionlb/clarion/announce/liveness"
 	"github.com/clarionlb/clarion/announce/plan"
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
@@ -62,6 +64,8 @@ type running struct {
 	connection *connection
 	station    *station
 	registry   *prometheus.Registry
+	machine    *machine
+	pauses     *liveness.PauseWatch
 	cancel     context.CancelFunc
 	ended      chan struct{}
 	err        error
@@ -93,6 +97,16 @@ func inCluster(t *testing.T, names []string, test func(t *testing.T, c *cluster)
 	})
 }
 
+// machine has a clock that goes on while its processes do not run.
+type machine struct {
+	began     time.Time
+	suspended atomic.Int64
+}
+
+func (m *machine) clock() time.Duration {
+	return time.Since(m.began) + time.Duration(m.suspended.Load())
+}
+
 // numberOf is n for the node named nN.
 func numberOf(name string) byte { return name[1] - '0' }
 
@@ -119,6 +133,9 @@ func (c *cluster) prepare(name string) *running {
 		registry:   prometheus.NewRegistry(),
 		ended:      make(chan struct{}),
 	}
+	r.machine = &machine{began: time.Now()}
+	r.pauses = liveness.NewPauseWatchOn(r.machine.clock)
+	r.station.fit = r.pauses.Fit
 	logger := klog.Logger{}
 	r.Announcer = newAnnouncer(Config{Node: name, Registry: r.registry, Logger: logger}, parts{
 		api: apiParts{
@@ -132,6 +149,7 @@ func (c *cluster) prepare(name string) *running {
 		},
 		lan:        lanParts{fakeLinks{r.station}, fakeResponder{r.station}, fakeProber{r.station}, fakeRelayer{r.station}},
 		peering:    idle{},
+		pauses:     r.pauses,
 		newMembers: func(_ netip.Addr, key []byte) members { return c.gossip.newMember(name, key) },
 	})
 	c.running[name] = r

@@ -211,6 +211,18 @@ func (m *member) Broadcast(text []byte) {
 	}
 }
 
+func (m *member) Tell(name string, text []byte) {
+	m.gossip.mu.Lock()
+	defer m.gossip.mu.Unlock()
+	other := m.gossip.members[name]
+	if other == nil || m.gossip.cut[name] || m.gossip.cut[m.name] {
+		return
+	}
+	m.gossip.journal.add(m.name, "tells "+name+" "+string(text))
+	other.messages = append(other.messages, membership.Message{From: m.name, Text: text})
+	other.changed.Notify()
+}
+
 func (m *member) Messages() []membership.Message {
 	m.gossip.mu.Lock()
 	defer m.gossip.mu.Unlock()

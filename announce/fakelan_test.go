@@ -44,6 +44,8 @@ type station struct {
 	changed, kernelChanged, sighted notify.Signal
 	ready                           chan struct{}
 	failed                          chan error
+	// fit says whether the announcer may speak.
+	fit func() bool
 
 	// The LAN's mu guards the rest. A station that is not connected has a cable that leads nowhere;
 	// its link may be down too.
@@ -119,7 +121,7 @@ func (s *station) setConnected(connected, linkDown bool) {
 
 func (s *station) answers(ip netip.Addr) bool {
 	_, owned := s.owned[ip]
-	return s.answering && owned
+	return s.answering && owned && s.fit()
 }
 
 // answersTo are what the LAN answers to a question of a station.

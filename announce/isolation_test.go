@@ -107,6 +107,6 @@ func TestAddressesGoOnWithoutTheAPI(t *testing.T) {
 		c.powerOn(n1)
 		n2.connection.setReachable(true)
 		c.after(time.Minute)
-		c.expectOwners(vip, "n1") // that is what the API has recorded
+		c.expectOwners(vip, "n2") // it has recorded that now
 	})
 }

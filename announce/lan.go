@@ -93,6 +93,10 @@ func (a *Announcer) observeSighting(s layer2.Sighting) {
 	if node := a.others.macs[s.MAC.String()]; node != "" {
 		a.metrics.conflicts.WithLabelValues("member").Inc()
 		a.planner.ObserveAnnouncement(s.Address, node, now)
+		if claim, holds := a.planner.ClaimOn(s.Address); holds && now.Sub(a.lan.defended[s.Address]) >= time.Second {
+			a.lan.defended[s.Address] = now
+			a.tell(node, message{Claims: []plan.Takeover{claim}})
+		}
 		return
 	}
 	a.metrics.conflicts.WithLabelValues("host").Inc()

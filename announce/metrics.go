@@ -13,6 +13,7 @@ type metrics struct {
 	addresses, proxied, relayed prometheus.Gauge
 	members                     *prometheus.GaugeVec
 	moves, conflicts            *prometheus.CounterVec
+	pauses                      prometheus.Counter
 	detection, planDuration     prometheus.Histogram
 }
 
@@ -39,13 +40,15 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 			"Addresses that came to this node or left it, by direction (gained, lost) and reason.", "direction", "reason"),
 		conflicts: counter("layer2_conflicts_total",
 			"Packets of others that spoke for an address of this node, by who sent them: another announcer (member) or a conflicting host (host).", "by"),
+		pauses: prometheus.NewCounter(prometheus.CounterOpts{Namespace: metricsNamespace, Name: "pauses_total",
+			Help: "How often the announcer did not run for so long that others may have taken it for dead."}),
 		detection: histogram("failure_detection_seconds",
 			"Time from the last sign of life of a node with addresses until it was taken for dead.",
 			[]float64{.1, .2, .3, .4, .5, .6, .8, 1, 1.5, 2, 5, 15, 60, 120}),
 		planDuration: histogram("plan_duration_seconds",
 			"Time that it took to decide what this node announces after a change.", prometheus.ExponentialBuckets(1e-5, 4, 9)),
 	}
-	registry.MustRegister(m.addresses, m.proxied, m.relayed, m.members, m.moves, m.conflicts, m.detection, m.planDuration)
+	registry.MustRegister(m.addresses, m.proxied, m.relayed, m.members, m.moves, m.conflicts, m.pauses, m.detection, m.planDuration)
 	return m
 }
 

@@ -57,6 +57,7 @@ func TestAnnouncersInOneProcessHaveMetricsOfTheirOwn(t *testing.T) {
 			"clarion_announcer_layer2_proxied_addresses":   "",
 			"clarion_announcer_layer2_questions_total":     "protocol=arp protocol=ndp",
 			"clarion_announcer_layer2_relayed_addresses":   "",
+			"clarion_announcer_pauses_total":               "",
 			"clarion_announcer_plan_duration_seconds":      "",
 		}
 		if !maps.Equal(got, want) {

@@ -2,7 +2,6 @@ package announce
 
 import (
 	"context"
-	"encoding/json"
 	"maps"
 	"net"
 	"net/netip"
@@ -32,6 +31,11 @@ type others struct {
 
 	detector *liveness.Detector
 	gate     liveness.Gate
+	// pauses says whether the node may speak, and inquiry is how it finds out whether it may again.
+	pauses  pauses
+	inquiry inquiry
+	// inSight are the members that were alive when it was last looked.
+	inSight []string
 	// warmUpEnd is until when the node takes part so newly that others may not have been met.
 	warmUpEnd time.Time
 }
@@ -39,6 +43,7 @@ type others struct {
 func newOthers(with parts, seesGateway liveness.Reach, logger klog.Logger) others {
 	return others{
 		newMembers: with.newMembers,
+		pauses:     with.pauses,
 		detector:   liveness.NewDetector(with.lan.prober, seesGateway, with.api.reachable, logger),
 	}
 }
@@ -74,6 +79,8 @@ func (a *Announcer) observe(ctx context.Context) (wake time.Time) {
 	up, alive := interfacesUp(a.lan.links.Interfaces()), a.others.members.Alive()
 	states, isolated := a.others.detector.Update(ctx, a.suspects(alive, up), a.quorum(alive, up))
 	a.reportDeaths(states, now)
+	a.greet(alive)
+	isolated = isolated || a.others.inquiry.failed
 	a.reportIsolation(isolated)
 
 	may, wait := a.others.gate.Allows(up, alive, isolated, func() bool { return a.api.cacheSync.Synced(ctx) }, now)
@@ -95,6 +102,16 @@ func (a *Announcer) observe(ctx context.Context) (wake time.Time) {
 	a.planner.SetAlive(alive)
 	a.planner.SetMemberStates(states)
 	return wake
+}
+
+// greet tells members that are back in sight what was taken over from them.
+func (a *Announcer) greet(alive []string) {
+	for _, name := range alive {
+		if _, seen := slices.BinarySearch(a.others.inSight, name); !seen && name != a.node {
+			a.tellClaims(name)
+		}
+	}
+	a.others.inSight = alive
 }
 
 // suspects are the announcers that should be in the gossip's sight, are not, and have addresses.
@@ -119,29 +136,4 @@ func (a *Announcer) quorum(alive []string, up []plan.Interface) liveness.Quorum 
 		}
 	}
 	return quorum
-}
-
-// sendTakeovers has the other announcers know what this one has taken over.
-func (a *Announcer) sendTakeovers(takeovers []plan.Takeover) {
-	if len(takeovers) == 0 {
-		return
-	}
-	text, err := json.Marshal(takeovers)
-	if err != nil {
-		a.logger.Error(err, "Cannot tell the others what was taken over")
-		return
-	}
-	a.others.members.Broadcast(text)
-}
-
-// receiveTakeovers takes in what others have told.
-func (a *Announcer) receiveTakeovers() {
-	for _, message := range a.others.members.Messages() {
-		var takeovers []plan.Takeover
-		if err := json.Unmarshal(message.Text, &takeovers); err != nil {
-			a.logger.Error(err, "Cannot read what an announcer tells", "node", message.From)
-			continue
-		}
-		a.planner.ObserveTakeovers(message.From, takeovers, time.Now())
-	}
 }

@@ -27,6 +27,7 @@ type parts struct {
 	api     apiParts
 	lan     lanParts
 	peering routing
+	pauses  pauses
 	// newMembers returns the gossip of a node at an address, with a first key.
 	newMembers func(address netip.Addr, key []byte) members
 }
@@ -128,12 +129,21 @@ type relayer interface {
 	Set(relays map[netip.Addr]layer2.Relay) error
 }
 
-// members is membership.Cluster.
+// pauses is liveness.PauseWatch.
+type pauses interface {
+	runner
+	Fit() bool
+	Changed() <-chan struct{}
+	Resume()
+}
+
+// routing is peering.Peering.
 type routing interface {
 	runner
 	Stuck() error
 }
 
+// members is membership.Cluster.
 type members interface {
 	runner
 	SetPeers(peers map[string]netip.Addr)
@@ -145,6 +155,7 @@ type members interface {
 	Left(name string) bool
 	LastSeen(name string) time.Time
 	Broadcast(text []byte)
+	Tell(name string, text []byte)
 	Messages() []membership.Message
 }
 
@@ -156,7 +167,8 @@ func newParts(config Config) parts {
 	events := kube.NewEvents(config.Kubernetes, watcher, config.Node, config.Logger)
 	links := layer2.NewLinks()
 	responder, prober := layer2.NewResponder(links), layer2.NewProber(links)
-	responder.Refresh = config.Refresh
+	pauses := liveness.NewPauseWatch()
+	responder.Refresh, responder.Fit = config.Refresh, pauses.Fit
 	registerPackets(config.Registry, responder, prober)
 	return parts{
 		api: apiParts{
@@ -168,7 +180,8 @@ func newParts(config Config) parts {
 			events:    events,
 			reachable: func(ctx context.Context) bool { return kube.Answers(ctx, announcers, config.Node) },
 		},
-		lan: lanParts{links: links, responder: responder, prober: prober, relayer: layer2.NewRelays(links)},
+		pauses: pauses,
+		lan:    lanParts{links: links, responder: responder, prober: prober, relayer: layer2.NewRelays(links)},
 		peering: peering.New(peering.Config{
 			Node:         config.Node,
 			DrainTaints:  config.DrainTaints,

@@ -9,6 +9,9 @@ import (
 	"golang.org/x/time/rate"
 )
 
+// unfitDelay is when to try again what may not be said now.
+const unfitDelay = 50 * time.Millisecond
+
 // scheduled is the next announcement of an address.
 type scheduled struct {
 	address *servedAddress
@@ -97,6 +100,10 @@ func (ir *ifaceResponder) announceNext(conn conn, s *schedule, limiter *rate.Lim
 	next := heap.Pop(&s.due).(scheduled)
 	if !ir.announces(next.address) {
 		return 0, nil
+	}
+	if !ir.responder.fit() {
+		heap.Push(&s.due, next)
+		return unfitDelay, nil
 	}
 	if wait := reserve(limiter); wait > 0 {
 		heap.Push(&s.due, next)

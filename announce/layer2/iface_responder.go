@@ -154,7 +154,7 @@ func (ir *ifaceResponder) answer(conn conn) error {
 		if a := ir.address(m.claims); a != nil {
 			ir.noteConflict(m, a)
 		}
-		if a := ir.address(m.asks); a != nil {
+		if a := ir.address(m.asks); a != nil && ir.responder.fit() {
 			mac := ir.ifi.MAC
 			if a.owner != nil {
 				mac = a.owner

@@ -32,6 +32,9 @@ type Responder struct {
 	// every address goes before the second of any. Default 500 and 100.
 	Rate, Burst int
 
+	// Fit is asked before anything is said: whether what this node knows still holds. nil is always.
+	Fit func() bool
+
 	lan                            lan
 	sightings                      *sightings
 	answered, announced, conflicts counter
@@ -101,6 +104,9 @@ func (r *Responder) Announced() Counts { return r.announced.counts() }
 // Conflicts counts the packets in which somebody else claimed an address that the Responder answers
 // for.
 func (r *Responder) Conflicts() Counts { return r.conflicts.counts() }
+
+// fit says whether anything may be said now.
+func (r *Responder) fit() bool { return r.Fit == nil || r.Fit() }
 
 // own says whether a hardware address is one of this node's.
 func (r *Responder) own(mac net.HardwareAddr) bool { return isOwn(r.lan, mac) }

@@ -12,7 +12,7 @@ const (
 	kindUser
 )
 
-// Message is what another member has sent with Broadcast.
+// Message is what another member has sent with Broadcast or Tell.
 type Message struct {
 	From string
 	Text []byte
@@ -30,26 +30,50 @@ const (
 // A short message takes one network latency and may be lost, as packets may. It does nothing unless
 // the Cluster runs.
 func (c *Cluster) Broadcast(text []byte) {
-	c.mu.Lock()
-	list := c.list
-	if list != nil {
-		c.sending.Add(1)
-	}
-	c.mu.Unlock()
+	list := c.beginSending()
 	if list == nil {
 		return
 	}
 	defer c.sending.Done()
-	message := slices.Concat([]byte{kindUser, byte(len(c.config.Name))}, []byte(c.config.Name), text)
 	for _, n := range list.Members() {
-		if n.Name == c.config.Name {
-			continue
+		if n.Name != c.config.Name {
+			c.send(list, n, text)
 		}
-		if len(message) <= maxPacket {
-			c.logSendError(n, list.SendBestEffort(n, message))
-		} else {
-			c.sending.Go(func() { c.logSendError(n, list.SendReliable(n, message)) })
-		}
+	}
+}
+
+// Tell is Broadcast to one member alone, which may have been alive before and need not be now.
+func (c *Cluster) Tell(name string, text []byte) {
+	list := c.beginSending()
+	if list == nil {
+		return
+	}
+	defer c.sending.Done()
+	c.mu.Lock()
+	m := c.members[name]
+	c.mu.Unlock()
+	if m == nil {
+		return
+	}
+	c.send(list, &memberlist.Node{Name: name, Addr: m.address.AsSlice(), Port: uint16(c.config.Port), PMax: memberlist.ProtocolVersionMax}, text)
+}
+
+// beginSending returns what to send with; nil if the Cluster does not run. Otherwise sending.Done is to be called.
+func (c *Cluster) beginSending() *memberlist.Memberlist {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.list != nil {
+		c.sending.Add(1)
+	}
+	return c.list
+}
+
+func (c *Cluster) send(list *memberlist.Memberlist, to *memberlist.Node, text []byte) {
+	message := slices.Concat([]byte{kindUser, byte(len(c.config.Name))}, []byte(c.config.Name), text)
+	if len(message) <= maxPacket {
+		c.logSendError(to, list.SendBestEffort(to, message))
+	} else {
+		c.sending.Go(func() { c.logSendError(to, list.SendReliable(to, message)) })
 	}
 }
 

@@ -28,6 +28,7 @@
 //   - liveSet: who is alive although the gossip does not see it, and since when it is out of sight
 //   - claims: what this node has claimed, and how far an address is that comes or leaves
 //   - takeovers: what nodes have taken over and not recorded yet
+//   - toldClaims: claims that this node does not know because it was taken for dead
 //   - conflicts: which hosts answer for addresses without being announcers
 //   - proxies: for whom this node answers
 //   - relays and absences: which moves may not have been noticed, and which previous owners are lost

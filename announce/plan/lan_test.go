@@ -97,10 +97,15 @@ func (l *lan) set(set func(*View)) {
 // settle has all nodes plan and record until nothing changes any more.
 func (l *lan) settle() {
 	l.t.Helper()
+	idle := 0
 	for range 20 {
 		changed, wake := l.planAll()
 		changed = l.recordAll() || changed
-		if !changed && (wake.IsZero() || wake.After(l.now.Add(recordTimeout))) {
+		if idle++; changed {
+			idle = 0
+		}
+		// While the API is away, takeovers are told again and again.
+		if !changed && (wake.IsZero() || wake.After(l.now.Add(recordTimeout)) || l.apiAway && idle > 4) {
 			return
 		} else if !changed {
 			l.now = wake

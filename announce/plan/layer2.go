@@ -25,6 +25,7 @@ type Layer2Planner struct {
 	absences  absences
 	claims    claims
 	takeovers takeovers
+	told      toldClaims
 	conflicts conflicts
 	proxies   proxies
 	relays    relays
@@ -39,6 +40,7 @@ func NewLayer2Planner(view *View, node string) *Layer2Planner {
 		absences:   absences{since: map[string]time.Time{}},
 		claims:     claims{owned: map[netip.Addr]*ownership{}, announced: map[netip.Addr][]string{}},
 		takeovers:  takeovers{},
+		told:       toldClaims{},
 		conflicts:  conflicts{},
 		proxies:    proxies{until: map[string]time.Time{}},
 		relays: relays{
@@ -64,6 +66,7 @@ type step struct {
 	live      *liveSet
 	absences  *absences
 	takeovers takeovers
+	told      toldClaims
 	now       time.Time
 	plan      *Layer2Plan
 }
@@ -103,13 +106,17 @@ func (p *Layer2Planner) SetInterfaces(interfaces []Interface) {
 	p.interfaces = interfaces
 }
 
-// ObserveTakeovers takes note of what another node has taken over.
+// ObserveTakeovers takes note of what another node has taken over, perhaps from this one.
 func (p *Layer2Planner) ObserveTakeovers(node string, takeovers []Takeover, now time.Time) {
 	for _, t := range takeovers {
 		if claim := (election.Claim{Epoch: t.Epoch}); !claim.Counts() {
 			continue
 		}
 		p.noteTakeover(t.Address, takeover{node, t.Epoch, now.Add(recordTimeout)})
+		p.ObserveAnnouncement(t.Address, node, now) // it announces what it takes over
+		if best, _ := election.Best(p.view.electionClaims(t.Address)); best.Node == p.node {
+			p.ObserveClaims(node, []Takeover{t})
+		}
 	}
 }
 
@@ -156,7 +163,8 @@ func (p *Layer2Planner) ObserveConflict(ip netip.Addr, host ConflictingHost, now
 func (p *Layer2Planner) Plan(now time.Time) Layer2Plan {
 	plan := &Layer2Plan{Layer2: p.claims.announced, Proxied: map[netip.Addr]Proxy{}, Probes: map[netip.Addr][]string{}}
 	s := &step{
-		electorate: &p.electorate, live: &p.live, absences: &p.absences, takeovers: p.takeovers, now: now, plan: plan,
+		electorate: &p.electorate, live: &p.live, absences: &p.absences, takeovers: p.takeovers, told: p.told,
+		now: now, plan: plan,
 	}
 	dirty, all := p.view.changes()
 	contested := p.contested(dirty)
@@ -221,6 +229,9 @@ func (p *Layer2Planner) resume(now time.Time) {
 
 // expire ends what has been remembered for long enough.
 func (p *Layer2Planner) expire(s *step) {
+	repeated, wake := p.takeovers.repeat(p.node, s.now)
+	s.wake(wake)
+	s.plan.Takeovers = append(s.plan.Takeovers, repeated...)
 	expired, wake := p.takeovers.expire(s.now)
 	s.wake(wake)
 	for _, ip := range expired {
@@ -242,6 +253,7 @@ func (p *Layer2Planner) elect(s *step, dirty addressSet, work pending, all bool)
 	if all {
 		p.rebuild(&p.live)
 		p.absences.update(p.view.announcers, p.alive, s.now)
+		p.told.keep(p.alive)
 		for ip := range p.view.byAddress {
 			p.reenter(ip)
 		}
@@ -275,9 +287,14 @@ func (p *Layer2Planner) reenter(ip netip.Addr) {
 		p.round.Remove(ip)
 		return
 	}
-	recorded := p.view.electionClaims(ip)
-	best, _ := election.Best(recorded)
-	p.enter(ip, services, recorded, best.Node, p.takeovers.takenBy(ip, best, &p.live))
+	claims := p.told.with(p.view.electionClaims(ip), ip)
+	best, _ := election.Best(claims)
+	taken := p.takeovers.takenBy(ip, best, &p.live)
+	if own, unrecorded := p.claims.takenOver(ip, p.takeovers, p.node); unrecorded {
+		claims = append(claims, own)
+		best = own
+	}
+	p.enter(ip, services, claims, best.Node, taken)
 }
 
 // reconcile has the node do about an address what the election says, and adds to the plan what
@@ -292,6 +309,9 @@ func (p *Layer2Planner) reconcile(s *step, ip netip.Addr, contested bool) {
 		return
 	}
 	s.plan.Moves = append(s.plan.Moves, move)
+	if move.From == p.node {
+		p.takeovers.giveUp(ip, p.node)
+	}
 	if o := p.claims.owned[ip]; move.takesOver() && s.recorded(ip, o.Epoch).Node == "" {
 		p.noteTakeover(ip, takeover{p.node, o.Epoch, s.now.Add(recordTimeout)})
 		s.plan.Takeovers = append(s.plan.Takeovers, Takeover{ip, o.Epoch})

@@ -114,7 +114,7 @@ func (o *ownership) claimBest(s *step, ip netip.Addr) {
 		}
 	}
 	if best.Node != s.node || best.Epoch == 0 {
-		epoch := election.NextEpoch(max(best.Epoch, s.takeovers[ip].epoch))
+		epoch := election.NextEpoch(max(best.Epoch, s.takeovers[ip].epoch, s.told[ip].epoch))
 		best = claim{election.Claim{Node: s.node, Epoch: epoch, Order: election.Unrecorded}, o.since}
 	}
 	if best.Epoch != o.Epoch {
@@ -139,6 +139,15 @@ func (c *claims) announce(s *step, ip netip.Addr, o *ownership) (Move, bool) {
 		s.plan.Changed = true
 	}
 	return Move{Address: ip, From: o.from, To: s.node, Reason: o.reason, Interfaces: interfaces}, !announced
+}
+
+// takenOver is this node's claim on an address that it has taken over and not recorded yet; false if there is none.
+func (c *claims) takenOver(ip netip.Addr, t takeovers, node string) (election.Claim, bool) {
+	o := c.owned[ip]
+	if o == nil || t[ip].node != node || t[ip].epoch != o.Epoch {
+		return election.Claim{}, false
+	}
+	return o.Claim, true
 }
 
 // clear takes note that no host answers for an address.

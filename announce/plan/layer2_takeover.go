@@ -2,6 +2,7 @@ package plan
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/clarionlb/clarion/announce/election"
@@ -20,13 +21,15 @@ type takeover struct {
 	until time.Time
 }
 
-// note has a takeover count, unless a later one is known, and returns whether it does.
+// note has a takeover count, unless a better one is known, and returns whether that is news. Of two of one epoch, by nodes that
+// did not hear of each other, that of the node whose name sorts first is the better one, as with claims.
 func (t takeovers) note(ip netip.Addr, o takeover) bool {
-	if known, is := t[ip]; is && known.epoch >= o.epoch {
+	known, is := t[ip]
+	if is && (known.epoch > o.epoch || known.epoch == o.epoch && known.node < o.node) {
 		return false
 	}
 	t[ip] = o
-	return true
+	return !is || known.node != o.node || known.epoch != o.epoch
 }
 
 // takenBy is the node that has taken an address over; "" for none. A takeover that the best of the
@@ -42,6 +45,33 @@ func (t takeovers) takenBy(ip netip.Addr, best election.Claim, live *liveSet) st
 		return ""
 	}
 	return o.node
+}
+
+// repeat returns those takeovers of a node that it is to tell again, because the API has not shown them for half of the time for
+// which they count, and when there will be more. The others would forget them while the API is away.
+func (t takeovers) repeat(node string, now time.Time) (due []Takeover, wake time.Time) {
+	for ip, o := range t {
+		if o.node != node {
+			continue
+		}
+		if at := o.until.Add(-recordTimeout / 2); now.Before(at) {
+			wake = Earlier(wake, at)
+			continue
+		}
+		o.until = now.Add(recordTimeout)
+		t[ip] = o
+		due = append(due, Takeover{ip, o.epoch})
+		wake = Earlier(wake, now.Add(recordTimeout/2))
+	}
+	slices.SortFunc(due, func(a, b Takeover) int { return a.Address.Compare(b.Address) })
+	return due, wake
+}
+
+// giveUp forgets the takeover of an address that the node does not have any more.
+func (t takeovers) giveUp(ip netip.Addr, node string) {
+	if t[ip].node == node {
+		delete(t, ip)
+	}
 }
 
 // expire forgets takeovers whose time is over, and returns when that of the next one is.

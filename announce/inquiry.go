@@ -1,0 +1,132 @@
+package announce
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/clarionlb/clarion/announce/plan"
+)
+
+// message is what announcers tell each other by gossip.
+type message struct {
+	// Takeovers are addresses that the sender has taken over and not recorded yet.
+	Takeovers []plan.Takeover `json:"takeovers,omitempty"`
+	// Claims are claims of the sender that hold against those of the receiver.
+	Claims []plan.Takeover `json:"claims,omitempty"`
+	// Question asks for such claims, and Answer is the Question that is answered, also if there are none.
+	Question int64 `json:"question,omitempty"`
+	Answer   int64 `json:"answer,omitempty"`
+}
+
+const (
+	// inquiryRepeat is when a question is asked again: it or the answer may have been lost.
+	inquiryRepeat = 100 * time.Millisecond
+	// inquiryTimeout is how long all others have to answer. Then the node takes itself for cut off.
+	inquiryTimeout = 500 * time.Millisecond
+)
+
+// inquiry is how a node finds out what others have taken over from it, when it begins and when it has paused: it asks all that
+// are in sight. Until all have answered it says nothing, since two nodes may have its addresses. The zero value is none.
+type inquiry struct {
+	// question is the time when it began, which also tells it from others.
+	question int64
+	began    time.Time
+	next     time.Time
+	answered map[string]bool
+	// failed says that the node is to withdraw everything, and to go on as one that was cut off.
+	failed bool
+}
+
+// inquire goes on with an inquiry as long as one is needed, and returns when to call it again. It comes after a step, so that
+// what was told has been acted upon when the node speaks again.
+func (a *Announcer) inquire(now time.Time) (wake time.Time) {
+	if a.others.pauses.Fit() {
+		return time.Time{}
+	}
+	q := &a.others.inquiry
+	if q.question == 0 {
+		*q = inquiry{question: now.UnixNano(), began: now, next: now, answered: map[string]bool{}}
+	}
+	switch {
+	case q.failed || q.complete(a.others.members.Alive(), a.node):
+		if q.failed {
+			a.logger.Info("Not all announcers say what they have; announcing nothing until this node knows", "node", a.node)
+		}
+		*q = inquiry{}
+		a.others.pauses.Resume()
+		return now // whatever was decided meanwhile is to be said
+	case now.Sub(q.began) >= inquiryTimeout:
+		q.failed = true
+		return now
+	case !now.Before(q.next):
+		a.broadcast(message{Question: q.question})
+		q.next = now.Add(inquiryRepeat)
+	}
+	return q.next
+}
+
+// complete says whether all that are alive have answered.
+func (q *inquiry) complete(alive []string, self string) bool {
+	for _, name := range alive {
+		if name != self && !q.answered[name] {
+			return false
+		}
+	}
+	return true
+}
+
+// notePause has an inquiry begin, or begin anew.
+func (a *Announcer) notePause() {
+	a.others.inquiry = inquiry{}
+	a.metrics.pauses.Inc()
+	a.logger.Info("This node has not run for a while; asking the others what they have taken over", "node", a.node)
+}
+
+// sendTakeovers has the other announcers know what this one has taken over.
+func (a *Announcer) sendTakeovers(takeovers []plan.Takeover) {
+	if len(takeovers) > 0 {
+		a.broadcast(message{Takeovers: takeovers})
+	}
+}
+
+// tellClaims has a member know which of its claims do not hold against this node's.
+func (a *Announcer) tellClaims(name string) {
+	if claims := a.planner.ClaimsAgainst(name); len(claims) > 0 {
+		a.tell(name, message{Claims: claims})
+	}
+}
+
+// receive takes in what others have told.
+func (a *Announcer) receive() {
+	for _, received := range a.others.members.Messages() {
+		var m message
+		if err := json.Unmarshal(received.Text, &m); err != nil {
+			a.logger.Error(err, "Cannot read what an announcer tells", "node", received.From)
+			continue
+		}
+		a.planner.ObserveTakeovers(received.From, m.Takeovers, time.Now())
+		a.planner.ObserveClaims(received.From, m.Claims)
+		if m.Question != 0 {
+			a.tell(received.From, message{Claims: a.planner.ClaimsAgainst(received.From), Answer: m.Question})
+		}
+		if q := &a.others.inquiry; q.question != 0 && m.Answer == q.question {
+			q.answered[received.From] = true
+		}
+	}
+}
+
+func (a *Announcer) broadcast(m message) {
+	if text, err := json.Marshal(m); err != nil {
+		a.logger.Error(err, "Cannot tell the others anything")
+	} else {
+		a.others.members.Broadcast(text)
+	}
+}
+
+func (a *Announcer) tell(name string, m message) {
+	if text, err := json.Marshal(m); err != nil {
+		a.logger.Error(err, "Cannot tell another announcer anything", "node", name)
+	} else {
+		a.others.members.Tell(name, text)
+	}
+}

@@ -1,0 +1,107 @@
+package announce
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// suspended lets time pass in which the processes of a node do not run, and then has them go on.
+func (r *running) wakeUp(after time.Duration) { r.machine.suspended.Add(int64(after)) }
+
+func TestANodeThatWasSuspendedSaysNothingUntilItKnowsWhatOthersHaveTakenOver(t *testing.T) {
+	for name, apiAway := range map[string]bool{"with the API": false, "without the API": true} {
+		t.Run(name, func(t *testing.T) {
+			inCluster(t, []string{"n1", "n2"}, func(t *testing.T, c *cluster) {
+				n1, n2 := c.both()
+				n2.connection.setReachable(!apiAway)
+				c.powerOff(n1)
+				c.after(5 * time.Second)
+				c.expectOwners(vip, "n2")
+				c.journal.take()
+
+				n1.wakeUp(5 * time.Second)
+				n1.station.setConnected(true, false)
+				c.expectOwners(vip, "n2") // before anything else has happened
+				c.gossip.setCut("n1", false)
+				for range 100 {
+					c.after(10 * time.Millisecond)
+					c.expectOwners(vip, "n2")
+				}
+				c.expectInOrder("n1 answers for nothing")
+				n1.connection.setReachable(true)
+				n2.connection.setReachable(true)
+				c.after(time.Minute)
+				c.expectOwners(vip, "n2")
+				if got := c.metric("n1", "clarion_announcer_pauses_total"); got != 1 {
+					t.Errorf("%v pauses are counted", got)
+				}
+			})
+		})
+	}
+}
+
+func TestANodeThatWasSuspendedAndMissedByNobodyGoesOnAtOnce(t *testing.T) {
+	inCluster(t, []string{"n1", "n2", "n3"}, func(t *testing.T, c *cluster) {
+		n1, _ := c.both()
+		c.start("n3")
+		c.after(time.Minute)
+		n1.connection.setReachable(false) // the API is not needed for it
+		c.after(time.Minute)
+		c.journal.take()
+		n1.wakeUp(time.Second)
+		if n1.pauses.Fit() {
+			t.Error("it has not noticed")
+		}
+		synctest.Wait()
+		c.after(time.Millisecond)
+		c.expectOwners(vip, "n1")
+		for _, line := range c.journal.take() {
+			if line == "n1 answers for nothing" {
+				t.Error("it has given everything up")
+			}
+		}
+	})
+}
+
+func TestANodeThatWasSuspendedAndGetsNoAnswerAnnouncesNothingUntilItHasCaughtUp(t *testing.T) {
+	inCluster(t, []string{"n1", "n2"}, func(t *testing.T, c *cluster) {
+		n1, _ := c.both()
+		n1.connection.setReachable(false)
+		c.gossip.mu.Lock()
+		c.gossip.cut["n2"] = true // nobody has noticed yet
+		c.gossip.mu.Unlock()
+		c.journal.take()
+		n1.wakeUp(time.Second)
+		c.after(inquiryTimeout + 100*time.Millisecond)
+		c.expectOwners(vip)
+		c.expectInOrder("n1 answers for nothing")
+		c.gossip.setCut("n2", false)
+		n1.connection.setReachable(true)
+		c.after(time.Minute)
+		if owners := c.lan.owners(addr(vip)); len(owners) != 1 {
+			t.Errorf("%v answer in the end", owners)
+		}
+	})
+}
+
+func TestAMemberThatClaimsAnAddressOfAnothersIsToldWhoseItIs(t *testing.T) {
+	inCluster(t, []string{"n1", "n2"}, func(t *testing.T, c *cluster) {
+		_, n2 := c.both()
+		c.journal.take()
+		for range 10 {
+			c.lan.hostAnnounces(addr(vip), n2.station.mac)
+			c.after(50 * time.Millisecond)
+		}
+		told := 0
+		for _, line := range c.journal.take() {
+			if line == `n1 tells n2 {"claims":[{"ip":"`+vip+`","epoch":1}]}` {
+				told++
+			}
+		}
+		if told != 1 {
+			t.Errorf("n2 was told %d times", told)
+		}
+		c.expectOwners(vip, "n1")
+	})
+}

@@ -1,0 +1,107 @@
+package plan
+
+import (
+	"net/netip"
+	"slices"
+	"testing"
+)
+
+// sleep has a node do nothing any more, and the others take it for dead.
+func (l *lan) sleep(name string) *planned {
+	n := l.nodes[name]
+	l.kill(name)
+	return n
+}
+
+// awake has a node go on with what it knew when it was put to sleep.
+func (l *lan) awake(name string, n *planned) {
+	l.nodes[name] = n
+	l.alive = slices.Sorted(slices.Values(append(slices.Clone(l.alive), name)))
+}
+
+// tell has all nodes tell one what it does not know.
+func (l *lan) tell(name string) {
+	for other, n := range l.nodes {
+		if other != name {
+			l.nodes[name].planner.ObserveClaims(other, n.planner.ClaimsAgainst(name))
+		}
+	}
+}
+
+func TestANodeThatWasTakenForDeadGivesUpWhatOthersTellItAtOnce(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		apiAway bool
+	}{{"with the API", false}, {"while the API is away", true}} {
+		t.Run(tt.name, func(t *testing.T) {
+			l := web(t)
+			l.many(20)
+			l.settle()
+			sleeper := l.owner(vip)
+			n := l.sleep(sleeper)
+			l.apiAway = tt.apiAway
+			l.planAll()
+			l.planAll()
+			taker := l.owner(vip)
+			l.awake(sleeper, n)
+			l.tell(sleeper)
+			l.plan(sleeper)
+			if got := l.owners(vip); !slices.Equal(got, []string{taker}) {
+				t.Errorf("after it was told: %v answer, want %s", got, taker)
+			}
+			// Without the API, what was told goes on to count for longer than a takeover does.
+			for range 3 {
+				l.now = l.now.Add(recordTimeout)
+				l.planAll()
+				if got := l.owners(vip); !slices.Equal(got, []string{taker}) {
+					t.Errorf("later: %v answer, want %s", got, taker)
+				}
+			}
+			l.apiAway = false
+			l.settle()
+			if got := l.owner(vip); got != taker {
+				t.Errorf("it came to %s", got)
+			}
+			if len(n.planner.told) != 0 {
+				t.Errorf("%v is remembered although the API shows it", n.planner.told)
+			}
+		})
+	}
+}
+
+func TestAClaimThatWasToldCountsWhileItsMakerIsAlive(t *testing.T) {
+	l := web(t)
+	l.settle()
+	sleeper := l.owner(vip)
+	n := l.sleep(sleeper)
+	l.apiAway = true
+	l.planAll()
+	taker := l.owner(vip)
+	l.awake(sleeper, n)
+	l.tell(sleeper)
+	l.planAll()
+	l.kill(taker)
+	l.planAll()
+	l.planAll()
+	if got := l.owner(vip); got == taker {
+		t.Errorf("%s has it, which is dead", got)
+	}
+	l.apiAway = false
+	l.settle()
+	l.owner(vip)
+}
+
+func TestAClaimThatIsOlderThanTheNodesOwnTakesNothing(t *testing.T) {
+	l := web(t)
+	l.settle()
+	owner := l.owner(vip)
+	ip := netip.MustParseAddr(vip)
+	for _, epoch := range []int64{-1, 0, 1} {
+		l.nodes[owner].planner.ObserveClaims(otherThan(l, owner), []Takeover{{ip, epoch}})
+	}
+	l.nodes[owner].planner.ObserveClaims(owner, []Takeover{{ip, 7}}) // somebody in its own name
+	l.settle()
+	if got := l.owner(vip); got != owner {
+		t.Errorf("moved to %s", got)
+	}
+}

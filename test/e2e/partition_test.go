@@ -29,6 +29,8 @@ func TestOneNodeAnswersForAnAddressThroughEveryPartition(t *testing.T) {
 	f.during("nothing that a node sends arrives", testMuteNode)
 	f.during("nothing that is sent to a node arrives", testDeafNode)
 	f.during("a node is cut off from all nodes and from the API server", testIsolatedNode)
+	f.during("a node is suspended until others have its addresses, and goes on", testSuspendedNode)
+	f.during("a node is suspended and goes on while the API server is away", testSuspendedNodeWithoutAPI)
 	f.during("the LAN falls into two halves", testTwoHalves)
 	f.during("the LAN falls into two halves while the API server is away", testTwoHalvesWithoutAPI)
 	f.during("a second node loses its power just when the first one's addresses have moved", testSecondDeath)
@@ -157,6 +159,52 @@ func testIsolatedNode(o *observation) {
 	o.awaitGivenUp(node)
 	o.undisturbed(o.notOf(node))
 	o.lift(barrier)
+}
+
+// testSuspendedNode has a node go on as if nothing had happened when others have taken its addresses over.
+func testSuspendedNode(o *observation) {
+	node := o.owners[o.addresses[0]]
+	o.suspend(node)
+	o.awaitMove(o.of(node), node)
+	o.resume(node)
+	o.awaitAllAlive()
+	o.awaitMove(o.of(node), node)
+	o.undisturbed(o.notOf(node))
+}
+
+func testSuspendedNodeWithoutAPI(o *observation) {
+	node := o.owners[o.addresses[0]]
+	resume := o.stopAPI()
+	o.suspend(node)
+	o.awaitMove(o.of(node), node)
+	o.resume(node)
+	o.awaitMove(o.of(node), node)
+	resume()
+	o.awaitAllAlive()
+	o.awaitMove(o.of(node), node)
+	o.undisturbed(o.notOf(node))
+}
+
+// suspend stops a node as a virtual machine is: nothing that it sends or is sent arrives meanwhile.
+func (o *observation) suspend(node *cluster.Node) {
+	o.t.Helper()
+	if err := node.Suspend(); err != nil {
+		o.t.Fatal(err)
+	}
+	o.t.Cleanup(func() {
+		if o.t.Failed() {
+			node.Resume()
+		}
+	})
+	o.replug(cluster.Island, node)
+}
+
+func (o *observation) resume(node *cluster.Node) {
+	o.t.Helper()
+	o.replug(cluster.LAN, node)
+	if err := node.Resume(); err != nil {
+		o.t.Fatal(err)
+	}
 }
 
 // awaitGivenUp waits until nodes announce nothing any more. Otherwise they would still answer for a

@@ -129,6 +129,19 @@ func (h *Host) PowerOff() error {
 	return destroyNamespaces(h.Namespace()+"-", h.Namespace())
 }
 
+// Suspend stops every process in the host and in namespaces that belong to it, as the suspension of a virtual machine does. Its
+// kernel goes on: what it sends and receives is up to the caller.
+func (h *Host) Suspend() error {
+	_, err := signalAll(unix.SIGSTOP, h.Namespace()+"-", h.Namespace())
+	return err
+}
+
+// Resume has the processes go on that Suspend has stopped.
+func (h *Host) Resume() error {
+	_, err := signalAll(unix.SIGCONT, h.Namespace()+"-", h.Namespace())
+	return err
+}
+
 // On tells whether the host has power.
 func (h *Host) On() bool {
 	_, err := os.Stat(h.path())

@@ -28,7 +28,7 @@ var harmless = []string{
 	"path", "reflect", "slices", "sort", "strconv", "strings", "sync", "time",
 	"k8s.io/api/core/v1", "k8s.io/api/discovery/v1", "k8s.io/apimachinery/pkg/api/meta", "k8s.io/apimachinery/pkg/apis/meta/v1",
 	"k8s.io/apimachinery/pkg/labels", "k8s.io/apimachinery/pkg/types", "k8s.io/utils/third_party/forked/golang/btree",
-	module + "api/v1alpha1", module + "internal/scope",
+	module + "api/v1alpha1", module + "internal/lastgood", module + "internal/scope",
 }
 
 // clock are the functions of package time that ask for the time or wait for it.
@@ -64,17 +64,18 @@ func TestWhatDecidesTouchesNothing(t *testing.T) {
 // TestImportsPointOneWay has for each package those of ours that it may import, with what they import.
 func TestImportsPointOneWay(t *testing.T) {
 	for name, allowed := range map[string][]string{
-		"api/v1alpha1":     {},
-		"internal/notify":  {},
-		"internal/scope":   {"api"},
-		"loadbalancer":     {"api"},
-		"announce/bgp":     {},
-		"announce/bfd":     {"internal"},
-		"announce/layer2":  {"internal"},
-		"announce/plan":    {"announce/bgp", "announce/election", "api", "internal", "loadbalancer"},
-		"announce/kube":    {"announce/bgp", "announce/election", "announce/plan", "api", "client", "internal", "loadbalancer"},
-		"provider":         {"announce/bgp", "announce/election", "announce/plan", "api", "client", "internal", "loadbalancer", "provider"},
-		"announce/peering": {"announce/bfd", "announce/bgp", "announce/election", "announce/layer2", "announce/plan", "api", "internal", "loadbalancer"},
+		"api/v1alpha1":      {},
+		"internal/notify":   {},
+		"internal/lastgood": {"api"},
+		"internal/scope":    {"api"},
+		"loadbalancer":      {"api", "internal/lastgood"},
+		"announce/bgp":      {},
+		"announce/bfd":      {"internal"},
+		"announce/layer2":   {"internal"},
+		"announce/plan":     {"announce/bgp", "announce/election", "api", "internal", "loadbalancer"},
+		"announce/kube":     {"announce/bgp", "announce/election", "announce/plan", "api", "client", "internal", "loadbalancer"},
+		"provider":          {"announce/bgp", "announce/election", "announce/plan", "api", "client", "internal", "loadbalancer", "provider"},
+		"announce/peering":  {"announce/bfd", "announce/bgp", "announce/election", "announce/layer2", "announce/plan", "api", "internal", "loadbalancer"},
 		// What a node must not be able to do is not compiled into what runs once in the cluster, and the other way round.
 		"cmd/cloud-controller-manager": {"announce/bgp", "announce/election", "announce/plan", "api", "client", "internal", "loadbalancer", "provider"},
 		"cmd/announcer":                {"announce", "api", "client", "internal", "loadbalancer"},

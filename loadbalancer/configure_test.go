@@ -57,11 +57,11 @@ func TestConditionOfAPool(t *testing.T) {
 			newPool("p", "10.0.0.5", "10.0.0.0/24"), "Overlaps", `spec.addresses: "10.0.0.5" and "10.0.0.0/24" overlap`,
 		},
 		"a selector that cannot be read": {
-			spec(only(v1alpha1.ServiceAllocation{ServiceSelectors: []metav1.LabelSelector{{}, {MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "x", Operator: "Sometimes"}}}}})),
+			spec(only(v1alpha1.ServiceAllocation{ServiceSelectors: []v1alpha1.LabelSelector{{}, {MatchExpressions: []v1alpha1.LabelSelectorRequirement{{Key: "x", Operator: "Sometimes"}}}}})),
 			"InvalidSelector", `spec.serviceAllocation.serviceSelectors[1]: "Sometimes" is not a valid label selector operator`,
 		},
 		"a selector of namespaces that cannot be read": {
-			spec(only(v1alpha1.ServiceAllocation{NamespaceSelectors: []metav1.LabelSelector{{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "x", Operator: "Sometimes"}}}}})),
+			spec(only(v1alpha1.ServiceAllocation{NamespaceSelectors: []v1alpha1.LabelSelector{{MatchExpressions: []v1alpha1.LabelSelectorRequirement{{Key: "x", Operator: "Sometimes"}}}}})),
 			"InvalidSelector", `spec.serviceAllocation.namespaceSelectors[0]: "Sometimes" is not a valid label selector operator`,
 		},
 		"an older pool that overlaps": {
@@ -201,7 +201,7 @@ func TestPoolsChangeUnderRunningServices(t *testing.T) {
 			s.expect("a", s.ensure(s.service("a")), "10.0.0.0")
 		},
 		"a namespace that is relabelled loses its addresses": func(s *script) {
-			s.setPools(with(pool, only(v1alpha1.ServiceAllocation{NamespaceSelectors: []metav1.LabelSelector{byLabel("name", "default")}})))
+			s.setPools(with(pool, only(v1alpha1.ServiceAllocation{NamespaceSelectors: []v1alpha1.LabelSelector{byLabel("name", "default")}})))
 			s.ensure(s.service("a"))
 			s.expect("the same labels", names(s.a.SetNamespace(s.now, "default", map[string]string{"name": "default", "x": "y"})), "")
 			s.expect("requeued", names(s.a.SetNamespace(s.now, "default", nil)), "a")
@@ -211,7 +211,7 @@ func TestPoolsChangeUnderRunningServices(t *testing.T) {
 			s.expect("deleted", names(s.a.DeleteNamespace(s.now, "default")), "a")
 		},
 		"a Service that is relabelled loses its address": func(s *script) {
-			s.setPools(with(pool, only(v1alpha1.ServiceAllocation{ServiceSelectors: []metav1.LabelSelector{byLabel("tier", "web")}})))
+			s.setPools(with(pool, only(v1alpha1.ServiceAllocation{ServiceSelectors: []v1alpha1.LabelSelector{byLabel("tier", "web")}})))
 			s.expect("a", s.ensure(s.service("a", labelled("tier", "web"))), "10.0.0.0")
 			s.expect("a", s.ensure(s.service("a", labelled("tier", "db"))), "NoMatchingPool")
 			s.expect("a", s.sentence(s.service("a", labelled("tier", "db"))), `no pool is for this Service: pool "public" does not select the Service by its labels`)

@@ -91,8 +91,8 @@ func (w *world) changePool(t *rapid.T) {
 			{Namespaces: []string{"one"}},
 			{Priority: 2},
 			{Namespaces: []string{}},
-			{NamespaceSelectors: []metav1.LabelSelector{{MatchLabels: map[string]string{"team": "blue"}}}},
-			{ServiceSelectors: []metav1.LabelSelector{{MatchLabels: map[string]string{"tier": "web"}}}, Priority: 3},
+			{NamespaceSelectors: []v1alpha1.LabelSelector{{MatchLabels: map[string]v1alpha1.LabelValue{"team": "blue"}}}},
+			{ServiceSelectors: []v1alpha1.LabelSelector{{MatchLabels: map[string]v1alpha1.LabelValue{"tier": "web"}}}, Priority: 3},
 		}).Draw(t, "selection")
 	}
 	w.pools[name] = p

@@ -107,11 +107,11 @@ func (w *world) admits(p *v1alpha1.IPAddressPool, svc *corev1.Service) bool {
 	}
 	namespace := s.Namespaces == nil && s.NamespaceSelectors == nil || slices.Contains(s.Namespaces, svc.Namespace)
 	for _, selector := range s.NamespaceSelectors {
-		namespace = namespace || w.namespaces[svc.Namespace]["team"] == selector.MatchLabels["team"]
+		namespace = namespace || w.namespaces[svc.Namespace]["team"] == string(selector.MatchLabels["team"])
 	}
 	service := s.ServiceSelectors == nil
 	for _, selector := range s.ServiceSelectors {
-		service = service || svc.Labels["tier"] == selector.MatchLabels["tier"]
+		service = service || svc.Labels["tier"] == string(selector.MatchLabels["tier"])
 	}
 	return namespace && service
 }

@@ -4,8 +4,6 @@ import (
 	"strings"
 	"testing"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
@@ -57,19 +55,19 @@ func TestSelection(t *testing.T) {
 	}{
 		"a namespace by name":                         {v1alpha1.ServiceAllocation{Namespaces: []string{"other"}}, "other/a", "", "10.0.0.1"},
 		"not another namespace":                       {v1alpha1.ServiceAllocation{Namespaces: []string{"other"}}, "a", "", "NoMatchingPool"},
-		"a namespace by label":                        {v1alpha1.ServiceAllocation{NamespaceSelectors: []metav1.LabelSelector{byLabel("name", "other")}}, "other/a", "", "10.0.0.1"},
-		"not a namespace with another label":          {v1alpha1.ServiceAllocation{NamespaceSelectors: []metav1.LabelSelector{byLabel("name", "other")}}, "a", "", "NoMatchingPool"},
-		"names and labels of namespaces add up":       {v1alpha1.ServiceAllocation{Namespaces: []string{"default"}, NamespaceSelectors: []metav1.LabelSelector{byLabel("name", "other")}}, "a", "", "10.0.0.1"},
+		"a namespace by label":                        {v1alpha1.ServiceAllocation{NamespaceSelectors: []v1alpha1.LabelSelector{byLabel("name", "other")}}, "other/a", "", "10.0.0.1"},
+		"not a namespace with another label":          {v1alpha1.ServiceAllocation{NamespaceSelectors: []v1alpha1.LabelSelector{byLabel("name", "other")}}, "a", "", "NoMatchingPool"},
+		"names and labels of namespaces add up":       {v1alpha1.ServiceAllocation{Namespaces: []string{"default"}, NamespaceSelectors: []v1alpha1.LabelSelector{byLabel("name", "other")}}, "a", "", "10.0.0.1"},
 		"an empty list of namespaces is nobody":       {v1alpha1.ServiceAllocation{Namespaces: []string{}}, "a", "", "NoMatchingPool"},
-		"an empty list of selectors is nobody":        {v1alpha1.ServiceAllocation{NamespaceSelectors: []metav1.LabelSelector{}}, "a", "", "NoMatchingPool"},
-		"a selector that matches nothing is nobody":   {v1alpha1.ServiceAllocation{NamespaceSelectors: []metav1.LabelSelector{byLabel("no", "such")}}, "a", "", "NoMatchingPool"},
-		"an empty selector is any known namespace":    {v1alpha1.ServiceAllocation{NamespaceSelectors: []metav1.LabelSelector{{}}}, "a", "", "10.0.0.1"},
-		"an unknown namespace matches no selector":    {v1alpha1.ServiceAllocation{NamespaceSelectors: []metav1.LabelSelector{{}}}, "unknown/a", "", "NoMatchingPool"},
-		"a Service by label":                          {v1alpha1.ServiceAllocation{ServiceSelectors: []metav1.LabelSelector{byLabel("tier", "web")}}, "a", "web", "10.0.0.1"},
-		"not a Service with another label":            {v1alpha1.ServiceAllocation{ServiceSelectors: []metav1.LabelSelector{byLabel("tier", "web")}}, "a", "db", "NoMatchingPool"},
-		"one of several selectors is enough":          {v1alpha1.ServiceAllocation{ServiceSelectors: []metav1.LabelSelector{byLabel("no", "such"), byLabel("tier", "web")}}, "a", "web", "10.0.0.1"},
-		"both the namespace and the Service must fit": {v1alpha1.ServiceAllocation{Namespaces: []string{"other"}, ServiceSelectors: []metav1.LabelSelector{byLabel("tier", "web")}}, "a", "web", "NoMatchingPool"},
-		"an empty list of Services is nobody":         {v1alpha1.ServiceAllocation{ServiceSelectors: []metav1.LabelSelector{}}, "a", "web", "NoMatchingPool"},
+		"an empty list of selectors is nobody":        {v1alpha1.ServiceAllocation{NamespaceSelectors: []v1alpha1.LabelSelector{}}, "a", "", "NoMatchingPool"},
+		"a selector that matches nothing is nobody":   {v1alpha1.ServiceAllocation{NamespaceSelectors: []v1alpha1.LabelSelector{byLabel("no", "such")}}, "a", "", "NoMatchingPool"},
+		"an empty selector is any known namespace":    {v1alpha1.ServiceAllocation{NamespaceSelectors: []v1alpha1.LabelSelector{{}}}, "a", "", "10.0.0.1"},
+		"an unknown namespace matches no selector":    {v1alpha1.ServiceAllocation{NamespaceSelectors: []v1alpha1.LabelSelector{{}}}, "unknown/a", "", "NoMatchingPool"},
+		"a Service by label":                          {v1alpha1.ServiceAllocation{ServiceSelectors: []v1alpha1.LabelSelector{byLabel("tier", "web")}}, "a", "web", "10.0.0.1"},
+		"not a Service with another label":            {v1alpha1.ServiceAllocation{ServiceSelectors: []v1alpha1.LabelSelector{byLabel("tier", "web")}}, "a", "db", "NoMatchingPool"},
+		"one of several selectors is enough":          {v1alpha1.ServiceAllocation{ServiceSelectors: []v1alpha1.LabelSelector{byLabel("no", "such"), byLabel("tier", "web")}}, "a", "web", "10.0.0.1"},
+		"both the namespace and the Service must fit": {v1alpha1.ServiceAllocation{Namespaces: []string{"other"}, ServiceSelectors: []v1alpha1.LabelSelector{byLabel("tier", "web")}}, "a", "web", "NoMatchingPool"},
+		"an empty list of Services is nobody":         {v1alpha1.ServiceAllocation{ServiceSelectors: []v1alpha1.LabelSelector{}}, "a", "web", "NoMatchingPool"},
 		"a priority alone restricts nobody":           {v1alpha1.ServiceAllocation{Priority: 3}, "a", "", "10.0.0.1"},
 	}
 	for name, c := range cases {

@@ -1,8 +1,6 @@
 package loadbalancer
 
 import (
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"slices"
 	"strconv"
 
@@ -42,10 +40,10 @@ func readSelection(spec *v1alpha1.ServiceAllocation) (selection, error) {
 	return s, nil
 }
 
-func readSelectors(where string, specs []metav1.LabelSelector) ([]labels.Selector, error) {
+func readSelectors(where string, specs []v1alpha1.LabelSelector) ([]labels.Selector, error) {
 	var list []labels.Selector
 	for i := range specs {
-		selector, err := metav1.LabelSelectorAsSelector(&specs[i])
+		selector, err := specs[i].Selector()
 		if err != nil {
 			return nil, &selectorError{where + "[" + strconv.Itoa(i) + "]", err}
 		}

@@ -46,8 +46,8 @@ func only(s v1alpha1.ServiceAllocation) func(*v1alpha1.IPAddressPoolSpec) {
 	return func(spec *v1alpha1.IPAddressPoolSpec) { spec.ServiceAllocation = &s }
 }
 
-func byLabel(key, value string) metav1.LabelSelector {
-	return metav1.LabelSelector{MatchLabels: map[string]string{key: value}}
+func byLabel(key, value string) v1alpha1.LabelSelector {
+	return v1alpha1.LabelSelector{MatchLabels: map[string]v1alpha1.LabelValue{key: v1alpha1.LabelValue(value)}}
 }
 
 // script drives an allocator through a story.

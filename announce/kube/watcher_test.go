@@ -253,10 +253,10 @@ func TestAnAnnouncerThatIsGoneHasNoClaims(t *testing.T) {
 }
 
 func TestAnObjectThatCannotBeReadConcernsNoOther(t *testing.T) {
-	bad := metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "rack", Operator: "Near"}}}
+	bad := v1alpha1.LabelSelector{MatchExpressions: []v1alpha1.LabelSelectorRequirement{{Key: "rack", Operator: "Near"}}}
 	objects := append(everything(),
-		&v1alpha1.L2Advertisement{ObjectMeta: named("bad"), Spec: v1alpha1.L2AdvertisementSpec{NodeSelectors: []metav1.LabelSelector{bad}}},
-		&v1alpha1.BGPPeer{ObjectMeta: named("bad"), Spec: v1alpha1.BGPPeerSpec{NodeSelectors: []metav1.LabelSelector{bad}}})
+		&v1alpha1.L2Advertisement{ObjectMeta: named("bad"), Spec: v1alpha1.L2AdvertisementSpec{NodeSelectors: []v1alpha1.LabelSelector{bad}}},
+		&v1alpha1.BGPPeer{ObjectMeta: named("bad"), Spec: v1alpha1.BGPPeerSpec{NodeSelectors: []v1alpha1.LabelSelector{bad}}})
 	inAPI(t, objects, func(t *testing.T, w *watching) {
 		view := plan.NewView()
 		w.BGP.Wait(t.Context())

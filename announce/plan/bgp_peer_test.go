@@ -54,7 +54,7 @@ func TestABGPPeerThatCannotBeReadIsForNoNode(t *testing.T) {
 		"address": func(s *v1alpha1.BGPPeerSpec) { s.PeerAddress = "tor" },
 		"source":  func(s *v1alpha1.BGPPeerSpec) { s.SourceAddress = "10.0.0" },
 		"selector": func(s *v1alpha1.BGPPeerSpec) {
-			s.NodeSelectors = []metav1.LabelSelector{{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "a", Operator: "Is"}}}}
+			s.NodeSelectors = []v1alpha1.LabelSelector{{MatchExpressions: []v1alpha1.LabelSelectorRequirement{{Key: "a", Operator: "Is"}}}}
 		},
 	} {
 		if err := r.peer("tor", nil); err != nil || len(r.plan().Peers) != 1 {

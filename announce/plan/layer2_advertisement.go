@@ -6,7 +6,6 @@ import (
 	"path"
 	"slices"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
@@ -34,7 +33,7 @@ func newL2Advertisement(a *v1alpha1.L2Advertisement) (*l2Advertisement, error) {
 	}
 	out := &l2Advertisement{selection: selection, interfaces: a.Spec.Interfaces}
 	for i, p := range a.Spec.PreferredNodeSelectors {
-		selector, err := metav1.LabelSelectorAsSelector(&p.Preference)
+		selector, err := p.Preference.Selector()
 		if err != nil {
 			return nil, fmt.Errorf("spec.preferredNodeSelectors[%d].preference: %w", i, err)
 		}

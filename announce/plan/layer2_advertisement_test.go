@@ -3,8 +3,6 @@ package plan
 import (
 	"testing"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
@@ -12,7 +10,7 @@ func TestAnAdvertisementThatCannotBeReadSelectsNothing(t *testing.T) {
 	v := NewView()
 	for _, spec := range []v1alpha1.L2AdvertisementSpec{
 		{Interfaces: []string{"eth["}},
-		{NodeSelectors: []metav1.LabelSelector{{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "a", Operator: "Is"}}}}},
+		{NodeSelectors: []v1alpha1.LabelSelector{{MatchExpressions: []v1alpha1.LabelSelectorRequirement{{Key: "a", Operator: "Is"}}}}},
 	} {
 		if err := v.SetL2Advertisement("a", &v1alpha1.L2Advertisement{Spec: v1alpha1.L2AdvertisementSpec{}}); err != nil {
 			t.Fatal(err)

@@ -76,8 +76,8 @@ func local(s *corev1.Service) *corev1.Service {
 	return s
 }
 
-func selecting(key, value string) []metav1.LabelSelector {
-	return []metav1.LabelSelector{{MatchLabels: map[string]string{key: value}}}
+func selecting(key, value string) []v1alpha1.LabelSelector {
+	return []v1alpha1.LabelSelector{{MatchLabels: map[string]v1alpha1.LabelValue{key: v1alpha1.LabelValue(value)}}}
 }
 
 var addr = netip.MustParseAddr

@@ -4,8 +4,9 @@ import (
 	"fmt"
 	"slices"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
 // selection is what advertisements of every kind select: pools, Services and nodes. An empty list
@@ -18,11 +19,11 @@ type selection struct {
 	nodes         []labels.Selector
 }
 
-func newSelection(name string, pools []string, poolSelectors, services, nodes []metav1.LabelSelector) (selection, error) {
+func newSelection(name string, pools []string, poolSelectors, services, nodes []v1alpha1.LabelSelector) (selection, error) {
 	out := selection{name: name, pools: pools}
 	for _, s := range []struct {
 		field string
-		from  []metav1.LabelSelector
+		from  []v1alpha1.LabelSelector
 		to    *[]labels.Selector
 	}{
 		{"ipAddressPoolSelectors", poolSelectors, &out.poolSelectors},
@@ -39,10 +40,10 @@ func newSelection(name string, pools []string, poolSelectors, services, nodes []
 }
 
 // readSelectors parses the selectors of a field of the spec.
-func readSelectors(field string, from []metav1.LabelSelector) ([]labels.Selector, error) {
+func readSelectors(field string, from []v1alpha1.LabelSelector) ([]labels.Selector, error) {
 	var out []labels.Selector
 	for i := range from {
-		selector, err := metav1.LabelSelectorAsSelector(&from[i])
+		selector, err := from[i].Selector()
 		if err != nil {
 			return nil, fmt.Errorf("spec.%s[%d]: %w", field, i, err)
 		}

@@ -45,19 +45,19 @@ type BGPAdvertisementSpec struct {
 	// +optional
 	// +kubebuilder:validation:MaxItems=64
 	// +listType=atomic
-	IPAddressPoolSelectors []metav1.LabelSelector `json:"ipAddressPoolSelectors,omitempty"`
+	IPAddressPoolSelectors []LabelSelector `json:"ipAddressPoolSelectors,omitempty"`
 
 	// ServiceSelectors are the Services whose addresses are announced, by label: one match is enough.
 	// +optional
 	// +kubebuilder:validation:MaxItems=64
 	// +listType=atomic
-	ServiceSelectors []metav1.LabelSelector `json:"serviceSelectors,omitempty"`
+	ServiceSelectors []LabelSelector `json:"serviceSelectors,omitempty"`
 
 	// NodeSelectors are the nodes that announce, by label: one match is enough.
 	// +optional
 	// +kubebuilder:validation:MaxItems=64
 	// +listType=atomic
-	NodeSelectors []metav1.LabelSelector `json:"nodeSelectors,omitempty"`
+	NodeSelectors []LabelSelector `json:"nodeSelectors,omitempty"`
 
 	// Peers to announce to: names of BGPPeers.
 	// +optional

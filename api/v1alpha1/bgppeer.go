@@ -101,7 +101,7 @@ type BGPPeerSpec struct {
 	// +optional
 	// +kubebuilder:validation:MaxItems=64
 	// +listType=atomic
-	NodeSelectors []metav1.LabelSelector `json:"nodeSelectors,omitempty"`
+	NodeSelectors []LabelSelector `json:"nodeSelectors,omitempty"`
 
 	// HoldTime after which a silent router is given up; the router offers one too, and the shorter counts. Default 90s.
 	// +optional

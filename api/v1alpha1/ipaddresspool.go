@@ -125,13 +125,13 @@ type ServiceAllocation struct {
 	// +optional
 	// +kubebuilder:validation:MaxItems=64
 	// +listType=atomic
-	NamespaceSelectors []metav1.LabelSelector `json:"namespaceSelectors,omitempty"`
+	NamespaceSelectors []LabelSelector `json:"namespaceSelectors,omitempty"`
 
 	// ServiceSelectors are the Services that may use the pool, by label: one match is enough.
 	// +optional
 	// +kubebuilder:validation:MaxItems=64
 	// +listType=atomic
-	ServiceSelectors []metav1.LabelSelector `json:"serviceSelectors,omitempty"`
+	ServiceSelectors []LabelSelector `json:"serviceSelectors,omitempty"`
 }
 
 // IPAddressPoolStatus is written by the cloud-controller-manager alone.

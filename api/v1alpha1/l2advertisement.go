@@ -34,19 +34,19 @@ type L2AdvertisementSpec struct {
 	// +optional
 	// +kubebuilder:validation:MaxItems=64
 	// +listType=atomic
-	IPAddressPoolSelectors []metav1.LabelSelector `json:"ipAddressPoolSelectors,omitempty"`
+	IPAddressPoolSelectors []LabelSelector `json:"ipAddressPoolSelectors,omitempty"`
 
 	// ServiceSelectors are the Services whose addresses are announced, by label: one match is enough.
 	// +optional
 	// +kubebuilder:validation:MaxItems=64
 	// +listType=atomic
-	ServiceSelectors []metav1.LabelSelector `json:"serviceSelectors,omitempty"`
+	ServiceSelectors []LabelSelector `json:"serviceSelectors,omitempty"`
 
 	// NodeSelectors are the nodes that may announce, by label: one match is enough.
 	// +optional
 	// +kubebuilder:validation:MaxItems=64
 	// +listType=atomic
-	NodeSelectors []metav1.LabelSelector `json:"nodeSelectors,omitempty"`
+	NodeSelectors []LabelSelector `json:"nodeSelectors,omitempty"`
 
 	// PreferredNodeSelectors are the nodes that announce rather than others, if they can: the weights of those that match a
 	// node add up, also over several L2Advertisements, and the highest sum comes first. An address that has a node stays
@@ -74,7 +74,7 @@ type PreferredNodeSelector struct {
 	// +kubebuilder:validation:Maximum=100
 	Weight int32 `json:"weight"`
 	// Preference matches the labels of the nodes.
-	Preference metav1.LabelSelector `json:"preference"`
+	Preference LabelSelector `json:"preference"`
 }
 
 // +kubebuilder:object:root=true

@@ -173,7 +173,7 @@ func TestABGPAdvertisementSaysWhatOfItDoesNotHold(t *testing.T) {
 	s.bgpAdvertise("other", v1alpha1.BGPAdvertisementSpec{MED: new(int64(2))})
 	expect("all", "True Valid: The BGPAdvertisement is in use.")
 	expect("other", "False Contradicts: 192.0.2.5/32 is announced with the med of BGPAdvertisement all, which is older")
-	s.bgpAdvertise("other", v1alpha1.BGPAdvertisementSpec{NodeSelectors: []metav1.LabelSelector{{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "a", Operator: "Bad"}}}}})
+	s.bgpAdvertise("other", v1alpha1.BGPAdvertisementSpec{NodeSelectors: []v1alpha1.LabelSelector{{MatchExpressions: []v1alpha1.LabelSelectorRequirement{{Key: "a", Operator: "Bad"}}}}})
 	expect("other", `False Invalid: spec.nodeSelectors[0]: "Bad" is not a valid label selector operator`)
 }
 

@@ -477,7 +477,7 @@ func TestTimeAloneEndsTheGraceOfAnAnnouncer(t *testing.T) {
 func TestAnL2AdvertisementThatCannotBeReadIsLogged(t *testing.T) {
 	theirs, ours := served(nil)
 	bad := layer2.DeepCopy()
-	bad.Spec.NodeSelectors = []metav1.LabelSelector{{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "a", Operator: "Bad"}}}}
+	bad.Spec.NodeSelectors = []v1alpha1.LabelSelector{{MatchExpressions: []v1alpha1.LabelSelectorRequirement{{Key: "a", Operator: "Bad"}}}}
 	withController(t, theirs, append(ours, bad), func(w *world) {
 		w.elect()
 		if !slices.ContainsFunc(w.logged, func(line string) bool { return strings.Contains(line, "selects nothing") }) {

@@ -232,7 +232,7 @@ func TestWhatTheClusterUsesIsNotHandedOut(t *testing.T) {
 
 func TestWhoMayHaveAnAddressFollowsTheLabelsOfNamespaces(t *testing.T) {
 	pool := poolOf("192.0.2.0/30")
-	pool.Spec.ServiceAllocation = &v1alpha1.ServiceAllocation{NamespaceSelectors: []metav1.LabelSelector{{MatchLabels: map[string]string{"team": "shop"}}}}
+	pool.Spec.ServiceAllocation = &v1alpha1.ServiceAllocation{NamespaceSelectors: []v1alpha1.LabelSelector{{MatchLabels: map[string]v1alpha1.LabelValue{"team": "shop"}}}}
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "default"}}
 	withController(t, []runtime.Object{namespace}, []runtime.Object{pool}, func(w *world) {
 		if err := w.ensure("a", nil); err == nil {

@@ -15,11 +15,13 @@ import (
 	structuralschema "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/cel"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/validation"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/json"
 	celconfig "k8s.io/apiserver/pkg/apis/cel"
 	"pgregory.net/rapid"
 	"sigs.k8s.io/yaml"
 
+	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/loadbalancer"
 )
 
@@ -124,6 +126,16 @@ func TestTheAPIServerRefusesWhatItCanSeeToBeWrong(t *testing.T) {
 			`{interfaces: ["eth[]"]}`:   "spec.interfaces[0]",
 			`{interfaces: ["eth[3-]"]}`: "spec.interfaces[0]",
 			`{interfaces: ['eth\']}`:    "spec.interfaces[0]",
+			`{nodeSelectors: [{}, {matchLabels: {example.com/rack: a, zone: ""}}]}`:                                                   "",
+			`{nodeSelectors: [{matchExpressions: [{key: rack, operator: In, values: [a, b]}, {key: zone, operator: DoesNotExist}]}]}`: "",
+			`{nodeSelectors: [{matchExpressions: [{key: rack, operator: Inn, values: [a]}]}]}`:                                        "spec.nodeSelectors[0].matchExpressions[0].operator",
+			`{nodeSelectors: [{matchExpressions: [{key: rack, operator: In}]}]}`:                                                      "need values",
+			`{nodeSelectors: [{matchExpressions: [{key: rack, operator: NotIn, values: []}]}]}`:                                       "need values",
+			`{nodeSelectors: [{matchExpressions: [{key: rack, operator: Exists, values: [a]}]}]}`:                                     "must have none",
+			`{nodeSelectors: [{matchExpressions: [{key: "ra ck", operator: Exists}]}]}`:                                               "spec.nodeSelectors[0].matchExpressions[0].key",
+			`{serviceSelectors: [{matchLabels: {app: "a b"}}]}`:                                                                       "spec.serviceSelectors[0].matchLabels.app",
+			`{ipAddressPoolSelectors: [{matchLabels: {"a b": a}}]}`:                                                                   "every key must be",
+			`{preferredNodeSelectors: [{weight: 1, preference: {matchExpressions: [{key: rack, operator: Near, values: [a]}]}}]}`:     "spec.preferredNodeSelectors[0].preference",
 		},
 		"bgppeers": {
 			`{myASN: 65000, peerASN: 65001, peerAddress: 192.0.2.1, holdTime: 90s, keepaliveTime: 30s}`: "",
@@ -194,6 +206,39 @@ func TestTheSchemaTakesThePatternsThatArePatterns(t *testing.T) {
 		quoted, _ := json.Marshal(pattern)
 		if refusal := s.refuse(t, "{interfaces: ["+string(quoted)+"]}"); (err == nil) != (refusal == "") {
 			t.Fatalf("%q: %v, but the API server says %q", pattern, err, refusal)
+		}
+	})
+}
+
+// labelText draws a text that may be, or almost be, the key or the value of a label.
+func labelText() *rapid.Generator[string] {
+	return rapid.OneOf(
+		rapid.StringMatching(`[aA0._/-]{0,6}`),
+		rapid.Custom(func(t *rapid.T) string {
+			return strings.Repeat("a", rapid.IntRange(62, 65).Draw(t, "length")) + rapid.SampledFrom([]string{"", "/a", "."}).Draw(t, "end")
+		}),
+		rapid.StringMatching(`[a-z]{1,3}[.][a-z]{1,3}/[A-Za-z0-9._-]{1,3}`),
+	)
+}
+
+func TestTheSchemaTakesTheSelectorsThatAreSelectors(t *testing.T) {
+	s := read(t, "l2advertisements")
+	rapid.Check(t, func(t *rapid.T) {
+		var selector v1alpha1.LabelSelector
+		if rapid.Bool().Draw(t, "labels") {
+			selector.MatchLabels = map[string]v1alpha1.LabelValue{labelText().Draw(t, "label"): v1alpha1.LabelValue(labelText().Draw(t, "of"))}
+		} else {
+			values := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) v1alpha1.LabelValue { return v1alpha1.LabelValue(labelText().Draw(t, "value")) }), 0, 2)
+			selector.MatchExpressions = []v1alpha1.LabelSelectorRequirement{{
+				Key:      labelText().Draw(t, "key"),
+				Operator: rapid.SampledFrom([]metav1.LabelSelectorOperator{"In", "NotIn", "Exists", "DoesNotExist", "Inn", ""}).Draw(t, "operator"),
+				Values:   values.Draw(t, "values"),
+			}}
+		}
+		_, err := selector.Selector()
+		text, _ := json.Marshal(selector)
+		if refusal := s.refuse(t, "{nodeSelectors: ["+string(text)+"]}"); (err == nil) != (refusal == "") {
+			t.Fatalf("%s: %v, but the API server says %q", text, err, refusal)
 		}
 	})
 }

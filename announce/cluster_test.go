@@ -81,9 +81,7 @@ func inCluster(t *testing.T, names []string, test func(t *testing.T, c *cluster)
 			c.api.setNode(nodeObject(name, addressOf(name).String()))
 		}
 		c.api.set(func(v *plan.View) {
-			if err := v.SetL2Advertisement("all", &v1alpha1.L2Advertisement{ObjectMeta: metav1.ObjectMeta{Name: "all"}}); err != nil {
-				t.Error(err)
-			}
+			v.SetL2Advertisement("all", &v1alpha1.L2Advertisement{ObjectMeta: metav1.ObjectMeta{Name: "all"}})
 			v.SetPool("pool", &v1alpha1.IPAddressPool{
 				ObjectMeta: metav1.ObjectMeta{Name: "pool"},
 				Spec:       v1alpha1.IPAddressPoolSpec{Addresses: []string{"192.168.10.100-192.168.10.200"}},

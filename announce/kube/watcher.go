@@ -12,7 +12,6 @@ import (
 	coreinformers "k8s.io/client-go/informers/core/v1"
 	discoveryinformers "k8s.io/client-go/informers/discovery/v1"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/klog/v2"
 
 	"github.com/clarionlb/clarion/announce/plan"
 	"github.com/clarionlb/clarion/api/v1alpha1"
@@ -33,7 +32,7 @@ type Watcher struct {
 }
 
 // NewWatcher returns a Watcher for the announcer of a node that knows nothing until it runs.
-func NewWatcher(kube kubernetes.Interface, clarion versioned.Interface, node string, logger klog.Logger) *Watcher {
+func NewWatcher(kube kubernetes.Interface, clarion versioned.Interface, node string) *Watcher {
 	w := &Watcher{
 		Layer2: newSubscription(),
 		BGP:    newSubscription(),
@@ -58,17 +57,17 @@ func NewWatcher(kube kubernetes.Interface, clarion versioned.Interface, node str
 	}, w.Layer2, w.BGP)
 	w.watch(&source[v1alpha1.L2Advertisement]{
 		informer: informers.NewL2AdvertisementInformer(clarion, 0, nil),
-		set:      reporting(logger, "This L2Advertisement cannot be read and selects nothing", (*plan.View).SetL2Advertisement),
+		set:      byName((*plan.View).SetL2Advertisement),
 		specOnly: true,
 	}, w.Layer2)
 	w.watch(&source[v1alpha1.BGPAdvertisement]{
 		informer: informers.NewBGPAdvertisementInformer(clarion, 0, nil),
-		set:      reporting(logger, "This BGPAdvertisement cannot be read and selects nothing", (*plan.View).SetBGPAdvertisement),
+		set:      byName((*plan.View).SetBGPAdvertisement),
 		specOnly: true,
 	}, w.BGP)
 	w.watch(&source[v1alpha1.BGPPeer]{
 		informer: informers.NewBGPPeerInformer(clarion, 0, nil),
-		set:      reporting(logger, "This BGPPeer cannot be read and is for no node", (*plan.View).SetBGPPeer),
+		set:      byName((*plan.View).SetBGPPeer),
 		specOnly: true,
 	}, w.BGP)
 	w.watch(&source[v1alpha1.Community]{
@@ -76,7 +75,7 @@ func NewWatcher(kube kubernetes.Interface, clarion versioned.Interface, node str
 	}, w.BGP)
 	w.watch(&source[v1alpha1.BFDProfile]{
 		informer: informers.NewBFDProfileInformer(clarion, 0, nil),
-		set:      reporting(logger, "This BFDProfile is not used", (*plan.View).SetBFDProfile),
+		set:      byName((*plan.View).SetBFDProfile),
 		specOnly: true,
 	}, w.BGP)
 	w.watch(&source[corev1.Secret]{
@@ -115,15 +114,6 @@ func basicAuth(o *metav1.ListOptions) {
 // byName is for objects that a View knows by their name alone.
 func byName[T any](set func(*plan.View, string, *T)) setter[T] {
 	return func(view *plan.View, name types.NamespacedName, object *T) { set(view, name.Name, object) }
-}
-
-// reporting is for objects that a View may refuse. The message says what becomes of those.
-func reporting[T any](logger klog.Logger, message string, set func(*plan.View, string, *T) error) setter[T] {
-	return func(view *plan.View, name types.NamespacedName, object *T) {
-		if err := set(view, name.Name, object); err != nil {
-			logger.Error(err, message, "name", name.Name)
-		}
-	}
 }
 
 // Run watches until the context ends.

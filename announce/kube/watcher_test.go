@@ -14,7 +14,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/fake"
-	"k8s.io/klog/v2"
 
 	"github.com/clarionlb/clarion/announce/plan"
 	"github.com/clarionlb/clarion/api/v1alpha1"
@@ -36,7 +35,7 @@ func inAPI(t *testing.T, objects []runtime.Object, test func(t *testing.T, w *wa
 				t.Fatal(err)
 			}
 		}
-		w.Watcher = NewWatcher(w.kube, w.clarion, "n1", klog.Logger{})
+		w.Watcher = NewWatcher(w.kube, w.clarion, "n1")
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error)
 		go func() { ended <- w.Run(ctx) }()
@@ -304,7 +303,7 @@ func TestAStatusThatIsWrittenHasNothingPlannedAnew(t *testing.T) {
 }
 
 func TestNothingIsWaitedForAfterTheEnd(t *testing.T) {
-	w := NewWatcher(fake.NewClientset(), clarionfake.NewSimpleClientset(), "n1", klog.Logger{})
+	w := NewWatcher(fake.NewClientset(), clarionfake.NewSimpleClientset(), "n1")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(errors.New("over"))
 	if w.Layer2.Wait(ctx) || w.WaitAnnouncers(ctx) {

@@ -43,12 +43,12 @@ func peer(name string, change func(*v1alpha1.BGPPeerSpec)) func(*plan.View) {
 	if change != nil {
 		change(&p.Spec)
 	}
-	return func(v *plan.View) { _ = v.SetBGPPeer(name, p) }
+	return func(v *plan.View) { v.SetBGPPeer(name, p) }
 }
 
 // watched is a BGPPeer with BFD.
 func watched(v *plan.View) {
-	_ = v.SetBFDProfile("fast", &v1alpha1.BFDProfile{ObjectMeta: metav1.ObjectMeta{Name: "fast"}})
+	v.SetBFDProfile("fast", &v1alpha1.BFDProfile{ObjectMeta: metav1.ObjectMeta{Name: "fast"}})
 	peer("tor", func(s *v1alpha1.BGPPeerSpec) { s.BFDProfile = "fast" })(v)
 }
 
@@ -143,7 +143,7 @@ func TestSessionsAndTheirPathsComeAndGo(t *testing.T) {
 		w.did("when the session is lost", "BFD: ", "event: tor (10.0.0.254) lost: "+silent, "write tor Connecting "+silent)
 		w.session(established(tor))
 		w.take()
-		w.change(func(v *plan.View) { _ = v.SetBGPPeer("tor", nil) })
+		w.change(func(v *plan.View) { v.SetBGPPeer("tor", nil) })
 		w.session()
 		w.did("when it is not wanted any more", "BGP: ", "BFD: ", "write tor Established",
 			"event: tor (10.0.0.254) closed: it is not wanted any more", "write ")
@@ -154,7 +154,7 @@ func TestASessionThatIsToWaitIsSuspendedBeforeItIsSet(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.changes = append(w.changes, node(nil), func(v *plan.View) {
 			watched(v)
-			_ = v.SetBFDProfile("fast", &v1alpha1.BFDProfile{Spec: v1alpha1.BFDProfileSpec{Strict: true}})
+			v.SetBFDProfile("fast", &v1alpha1.BFDProfile{Spec: v1alpha1.BFDProfileSpec{Strict: true}})
 		})
 		w.began()
 		w.did("at first", "begin, restarted false", "suspend tor: BFD is not up yet", "BGP: tor with 0 routes", "BFD: 10.0.0.254", "write ")
@@ -172,7 +172,7 @@ func TestABGPPeerThatCannotBeIsRecordedAndTheOthersAreNotConcerned(t *testing.T)
 		w.began()
 		const refusal = "there is no Secret clarion-bgp/none of type kubernetes.io/basic-auth"
 		w.did("at first", "begin, restarted false", "BGP: tor with 0 routes", "write locked Refused "+refusal)
-		w.change(func(v *plan.View) { _ = v.SetBGPPeer("locked", nil) })
+		w.change(func(v *plan.View) { v.SetBGPPeer("locked", nil) })
 		w.did("when it is gone", "BGP: tor with 0 routes", "write ")
 	})
 }

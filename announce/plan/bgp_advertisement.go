@@ -18,7 +18,7 @@ type bgpAdvertisement struct {
 	bits4, bits6   int
 	localPref, med *uint32
 	prepend        *uint8
-	communities    []string
+	communities    []community
 	// perEndpoint has peers told how many endpoints serve an address here.
 	perEndpoint bool
 }
@@ -28,22 +28,29 @@ type bgpAdvertisement struct {
 // some have no more than 32 bits for bytes.
 const bandwidthOfEndpoint = 125_000
 
-func newBGPAdvertisement(a *v1alpha1.BGPAdvertisement) (*bgpAdvertisement, error) {
-	s := &a.Spec
-	selection, err := newSelection(a.Name, s.IPAddressPools, s.IPAddressPoolSelectors, s.ServiceSelectors, s.NodeSelectors)
+// newBGPAdvertisement reads a BGPAdvertisement whose names of communities are among the aliases.
+// Nothing can be used of one with a community that is not known: routes would go where that one is to
+// keep them from.
+func (a aliases) newBGPAdvertisement(o *v1alpha1.BGPAdvertisement) (*bgpAdvertisement, error) {
+	s := &o.Spec
+	communities, err := a.resolveAll(s.Communities)
+	if err != nil {
+		return nil, err
+	}
+	selection, err := newSelection(o.Name, s.IPAddressPools, s.IPAddressPoolSelectors, s.ServiceSelectors, s.NodeSelectors)
 	if err != nil {
 		return nil, err
 	}
 	return &bgpAdvertisement{
 		selection:   selection,
-		created:     a.CreationTimestamp.Unix(),
+		created:     o.CreationTimestamp.Unix(),
 		peers:       s.Peers,
 		bits4:       int(valueOr(s.AggregationLength, 32)),
 		bits6:       int(valueOr(s.AggregationLengthV6, 128)),
 		localPref:   narrow[uint32](s.LocalPref),
 		med:         narrow[uint32](s.MED),
 		prepend:     narrow[uint8](s.PrependAS),
-		communities: s.Communities,
+		communities: communities,
 		perEndpoint: s.LinkBandwidth == v1alpha1.LinkBandwidthPerEndpoint,
 	}, nil
 }

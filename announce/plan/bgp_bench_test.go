@@ -44,7 +44,7 @@ func BenchmarkRoutes(b *testing.B) {
 	b.Run("configuration", func(b *testing.B) {
 		r := benchRack(b, services)
 		for b.Loop() {
-			r.view.SetCommunity("any", nil)
+			r.planner.stale = true
 			r.plan()
 		}
 	})

@@ -33,13 +33,13 @@ type BFDSettings struct {
 var errEcho = errors.New("spec.echoMode is not supported")
 
 // newBFDSettings reads a BFDProfile, whose times are in milliseconds. The error says why it cannot
-// be used.
-func newBFDSettings(p *v1alpha1.BFDProfile) (BFDSettings, error) {
+// be used: the settings then are that the path is not watched.
+func newBFDSettings(p *v1alpha1.BFDProfile) (*BFDSettings, error) {
 	s := &p.Spec
 	if s.EchoMode {
-		return BFDSettings{Refused: unsupportedBFDProfile(p.Name, errEcho)}, errEcho
+		return &BFDSettings{Refused: unsupportedBFDProfile(p.Name, errEcho)}, errEcho
 	}
-	return BFDSettings{
+	return &BFDSettings{
 		Transmit:   time.Duration(s.TransmitInterval) * time.Millisecond,
 		Receive:    time.Duration(s.ReceiveInterval) * time.Millisecond,
 		Multiplier: uint8(s.DetectMultiplier),

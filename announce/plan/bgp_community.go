@@ -26,6 +26,9 @@ func parseCommunity(text string) (community, error) {
 	if parts[0] == "large" {
 		parts, bits, large = parts[1:], 32, true
 	}
+	if large && len(parts) != 3 || !large && len(parts) != 2 {
+		return community{}, fmt.Errorf(`community %q is neither of the form "65000:1" nor "large:65000:1:2"`, text)
+	}
 	var numbers []uint32
 	for _, part := range parts {
 		number, err := strconv.ParseUint(part, 10, bits)
@@ -34,13 +37,10 @@ func parseCommunity(text string) (community, error) {
 		}
 		numbers = append(numbers, uint32(number))
 	}
-	switch {
-	case large && len(numbers) == 3:
+	if large {
 		return community{isLarge: true, large: bgp.LargeCommunity{Global: numbers[0], Local1: numbers[1], Local2: numbers[2]}}, nil
-	case !large && len(numbers) == 2:
-		return community{regular: numbers[0]<<16 | numbers[1]}, nil
 	}
-	return community{}, fmt.Errorf(`community %q is neither of the form "65000:1" nor "large:65000:1:2"`, text)
+	return community{regular: numbers[0]<<16 | numbers[1]}, nil
 }
 
 func compareLarge(a, b bgp.LargeCommunity) int {
@@ -51,40 +51,101 @@ func compareLarge(a, b bgp.LargeCommunity) int {
 type communities struct {
 	name    string
 	created int64
-	aliases map[string]community
+	aliases aliases
 }
 
-// newCommunities leaves values out that cannot be read: an advertisement that uses such a name is
-// refused.
-func newCommunities(c *v1alpha1.Community) *communities {
-	out := &communities{c.Name, c.CreationTimestamp.Unix(), map[string]community{}}
-	for _, alias := range c.Spec.Communities {
-		if value, err := parseCommunity(alias.Value); err == nil {
-			out.aliases[alias.Name] = value
+// newCommunities reads a Community. The error names all values that cannot be read; the others can be
+// used.
+func newCommunities(c *v1alpha1.Community) (*communities, error) {
+	out := &communities{c.Name, c.CreationTimestamp.Unix(), aliases{}}
+	var problems error
+	for i, alias := range c.Spec.Communities {
+		value, known := wellKnown[alias.Value]
+		var err error
+		if !known {
+			value, err = parseCommunity(alias.Value)
 		}
+		if err != nil {
+			problems = also(problems, fmt.Errorf("spec.communities[%d]: %w", i, err))
+			continue
+		}
+		out.aliases[alias.Name] = value
 	}
-	return out
+	return out, problems
 }
 
-// aliasesOf merges the aliases of all Communities. Of several with one name, that of the oldest
-// Community holds.
-func aliasesOf(all map[string]*communities) map[string]community {
-	aliases := map[string]community{}
+// aliases are communities by name.
+type aliases map[string]community
+
+// wellKnown are the communities that routers know by these names.
+var wellKnown = aliases{
+	"graceful-shutdown":   {regular: 0xffff_0000}, // RFC 8326
+	"no-llgr":             {regular: 0xffff_0007}, // RFC 9494
+	"blackhole":           {regular: 0xffff_029a}, // RFC 7999
+	"no-export":           {regular: 0xffff_ff01}, // RFC 1997
+	"no-advertise":        {regular: 0xffff_ff02}, // RFC 1997
+	"no-export-subconfed": {regular: 0xffff_ff03}, // RFC 1997
+	"local-as":            {regular: 0xffff_ff03}, // as routers call it
+	"no-peer":             {regular: 0xffff_ff04}, // RFC 3765
+}
+
+// aliasesOf merges the aliases of all Communities with the well-known ones, which they go before. Of
+// several with one name, that of the oldest Community holds.
+func aliasesOf(all map[string]*communities) aliases {
+	merged := maps.Clone(wellKnown)
 	for _, c := range slices.SortedFunc(maps.Values(all), func(a, b *communities) int {
 		return cmp.Or(cmp.Compare(b.created, a.created), cmp.Compare(b.name, a.name))
 	}) {
-		maps.Copy(aliases, c.aliases)
+		maps.Copy(merged, c.aliases)
 	}
-	return aliases
+	return merged
 }
 
 // resolve finds the community of a name or a value.
-func resolve(aliases map[string]community, text string) (community, error) {
-	if c, found := aliases[text]; found {
+func (a aliases) resolve(text string) (community, error) {
+	if c, found := a[text]; found {
 		return c, nil
 	}
 	if !strings.Contains(text, ":") {
-		return community{}, fmt.Errorf("no Community defines %q", text)
+		return community{}, noCommunity(text)
 	}
 	return parseCommunity(text)
+}
+
+// resolveAll finds several communities. The error names all that are not known or cannot be read.
+func (a aliases) resolveAll(texts []string) (out []community, problems error) {
+	for _, text := range texts {
+		c, err := a.resolve(text)
+		if err != nil {
+			problems = also(problems, err)
+			continue
+		}
+		out = append(out, c)
+	}
+	return out, problems
+}
+
+// lasting has values in the place of names that Communities define: what is announced stays so when
+// such a name is gone.
+func (a aliases) lasting(spec *v1alpha1.BGPAdvertisementSpec) *v1alpha1.BGPAdvertisementSpec {
+	out := *spec
+	out.Communities = nil
+	for _, text := range spec.Communities {
+		if _, known := wellKnown[text]; !known || a[text] != wellKnown[text] {
+			c, _ := a.resolve(text) // of what could be read
+			text = c.String()
+		}
+		if !slices.Contains(out.Communities, text) {
+			out.Communities = append(out.Communities, text)
+		}
+	}
+	return &out
+}
+
+// String is the community as parseCommunity reads it.
+func (c community) String() string {
+	if c.isLarge {
+		return fmt.Sprintf("large:%d:%d:%d", c.large.Global, c.large.Local1, c.large.Local2)
+	}
+	return fmt.Sprintf("%d:%d", c.regular>>16, c.regular&0xffff)
 }

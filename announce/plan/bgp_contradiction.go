@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -15,27 +16,30 @@ type Contradiction struct {
 	Older string
 }
 
-// Contradictions are what of BGPAdvertisements does not hold because an older one says otherwise,
-// by the name of the younger one. Whose endpoints are where does not count: what contradicts does
-// so sooner or later.
-func (p *BGPPlanner) Contradictions() map[string]Contradiction {
-	found := map[string]Contradiction{}
+// Contradictions are what of BGPAdvertisements does not hold because older ones say otherwise, by the
+// name of the younger one: every attribute, and every older advertisement that decides about it. The
+// prefix is the first for which that is so. Whose endpoints are where does not count: what contradicts
+// does so sooner or later.
+func (p *BGPPlanner) Contradictions() map[string][]Contradiction {
+	found := map[string][]Contradiction{}
 	if !p.disagree() {
 		return found
 	}
 	prefixes := p.advertisedPrefixes(p.view)
-	type pair struct{ older, younger int }
-	compared := map[pair]bool{}
+	compared := map[string]bool{}
 	for _, prefix := range slices.SortedFunc(maps.Keys(prefixes), netip.Prefix.Compare) {
-		for k, younger := range prefixes[prefix] {
-			for _, older := range prefixes[prefix][:k] {
-				a, b := p.advertisements[older], p.advertisements[younger]
-				if _, known := found[b.name]; known || compared[pair{older, younger}] {
-					continue
-				}
-				compared[pair{older, younger}] = true
-				if attribute := disagreement(a, b); attribute != "" && p.shareAPeer(p.view, a, b) {
-					found[b.name] = Contradiction{prefix, attribute, a.name}
+		together := prefixes[prefix]
+		key := fmt.Sprint(together)
+		if compared[key] {
+			continue
+		}
+		compared[key] = true
+		for k, younger := range together {
+			name := p.advertisements[younger].name
+			for _, c := range p.overruled(p.view, younger, together[:k]) {
+				if !slices.ContainsFunc(found[name], func(o Contradiction) bool { return o.Attribute == c.Attribute && o.Older == c.Older }) {
+					c.Prefix = prefix
+					found[name] = append(found[name], c)
 				}
 			}
 		}
@@ -43,10 +47,64 @@ func (p *BGPPlanner) Contradictions() map[string]Contradiction {
 	return found
 }
 
+// overruled is what of an advertisement does not hold because of older ones, the oldest first. To each
+// peer, the oldest that sets an attribute decides about it.
+func (p *bgpPolicy) overruled(v *View, younger int, older []int) (found []Contradiction) {
+	y := p.advertisements[younger]
+	for _, attribute := range singleAttributes {
+		if attribute.of(y) == nil {
+			continue
+		}
+		for _, peer := range p.bgpPeers {
+			i := slices.IndexFunc(older, func(i int) bool {
+				return attribute.of(p.advertisements[i]) != nil && peer.shared(v, p.advertisements[i], y)
+			})
+			if i < 0 {
+				continue
+			}
+			o := p.advertisements[older[i]]
+			c := Contradiction{Attribute: attribute.name, Older: o.name}
+			if *attribute.of(o) != *attribute.of(y) && !slices.Contains(found, c) {
+				found = append(found, c)
+			}
+		}
+	}
+	return found
+}
+
+// shared says whether there is a node that announces to the peer for both advertisements.
+func (p *bgpPeer) shared(v *View, a, b *bgpAdvertisement) bool {
+	if !a.selectsPeer(p.name) || !b.selectsPeer(p.name) {
+		return false
+	}
+	for _, n := range v.nodes {
+		if p.selectsNode(n.labels) && a.selectsNode(n.labels) && b.selectsNode(n.labels) {
+			return true
+		}
+	}
+	return false
+}
+
+// singleAttributes are those of which a route can only have one.
+var singleAttributes = []struct {
+	name string
+	of   func(*bgpAdvertisement) *uint32
+}{
+	{"localPref", func(a *bgpAdvertisement) *uint32 { return a.localPref }},
+	{"med", func(a *bgpAdvertisement) *uint32 { return a.med }},
+	{"prependAS", func(a *bgpAdvertisement) *uint32 {
+		if a.prepend == nil {
+			return nil
+		}
+		n := uint32(*a.prepend)
+		return &n
+	}},
+}
+
 // disagree says whether any two advertisements set an attribute differently.
 func (p *bgpPolicy) disagree() bool {
 	return slices.ContainsFunc(p.advertisements, func(a *bgpAdvertisement) bool {
-		return slices.ContainsFunc(p.advertisements, func(b *bgpAdvertisement) bool { return disagreement(a, b) != "" })
+		return slices.ContainsFunc(p.advertisements, func(b *bgpAdvertisement) bool { return disagree(a, b) })
 	})
 }
 
@@ -73,32 +131,13 @@ func (p *bgpPolicy) advertisedPrefixes(v *View) map[netip.Prefix][]int {
 	return prefixes
 }
 
-// shareAPeer says whether there is a node that announces to one peer for both.
-func (p *bgpPolicy) shareAPeer(v *View, older, younger *bgpAdvertisement) bool {
-	for _, n := range v.nodes {
-		if !older.selectsNode(n.labels) || !younger.selectsNode(n.labels) {
-			continue
-		}
-		if slices.ContainsFunc(p.bgpPeers, func(peer *bgpPeer) bool {
-			return peer.selectsNode(n.labels) && older.selectsPeer(peer.name) && younger.selectsPeer(peer.name)
-		}) {
+// disagree says whether both set an attribute, differently.
+func disagree(a, b *bgpAdvertisement) bool {
+	for _, attribute := range singleAttributes {
+		x, y := attribute.of(a), attribute.of(b)
+		if x != nil && y != nil && *x != *y {
 			return true
 		}
 	}
 	return false
 }
-
-// disagreement names the first attribute that both set, differently; "" if there is none.
-func disagreement(a, b *bgpAdvertisement) string {
-	switch {
-	case differ(a.localPref, b.localPref):
-		return "localPref"
-	case differ(a.med, b.med):
-		return "med"
-	case differ(a.prepend, b.prepend):
-		return "prependAS"
-	}
-	return ""
-}
-
-func differ[T comparable](a, b *T) bool { return a != nil && b != nil && *a != *b }

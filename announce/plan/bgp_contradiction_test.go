@@ -1,8 +1,8 @@
 package plan
 
 import (
-	"maps"
 	"net/netip"
+	"reflect"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -18,12 +18,12 @@ func TestContradictionsAreSaidOfTheYounger(t *testing.T) {
 	r.advertise("wider", v1alpha1.BGPAdvertisementSpec{LocalPref: new(int64(4)), AggregationLength: new(int32(24))})
 	r.plan()
 	got := r.planner.Contradictions()
-	want := map[string]Contradiction{"a-second": {netip.MustParsePrefix("192.168.10.1/32"), "localPref", "b-first"}}
-	if !maps.Equal(got, want) {
+	want := map[string][]Contradiction{"a-second": {{netip.MustParsePrefix("192.168.10.1/32"), "localPref", "b-first"}}}
+	if !reflect.DeepEqual(got, want) {
 		t.Errorf("contradictions %v, want %v", got, want)
 	}
 	const sentence = "192.168.10.1/32 is announced with the localPref of BGPAdvertisement b-first, which is older"
-	if got := got["a-second"].Sentence(); got != sentence {
+	if got := got["a-second"][0].Sentence(); got != sentence {
 		t.Errorf("got %q, want %q", got, sentence)
 	}
 }
@@ -44,7 +44,11 @@ func TestEveryAttributeOfWhichThereCanOnlyBeOneMayContradict(t *testing.T) {
 		r.advertise("older", tt.older)
 		r.advertise("younger", tt.younger)
 		r.plan()
-		if got := r.planner.Contradictions()["younger"].Attribute; got != tt.attribute {
+		got := ""
+		for _, c := range r.planner.Contradictions()["younger"] {
+			got += c.Attribute
+		}
+		if got != tt.attribute {
 			t.Errorf("%+v and %+v contradict in %q, want %q", tt.older, tt.younger, got, tt.attribute)
 		}
 	}
@@ -57,5 +61,26 @@ func TestAdvertisementsThatSelectDifferentNodesDoNotContradict(t *testing.T) {
 	r.plan()
 	if got := r.planner.Contradictions(); len(got) > 0 {
 		t.Errorf("contradictions %v", got)
+	}
+}
+
+func TestAllThatContradictsIsNamed(t *testing.T) {
+	r := newRack()
+	r.peer("tor2", nil)
+	type spec = v1alpha1.BGPAdvertisementSpec
+	r.advertise("a", spec{MED: new(int64(1)), LocalPref: new(int64(1)), Peers: []string{"tor"}})
+	r.advertise("b", spec{MED: new(int64(2)), PrependAS: new(int32(1))})
+	r.advertise("c", spec{MED: new(int64(3)), LocalPref: new(int64(3)), PrependAS: new(int32(1))})
+	r.advertise("d", spec{MED: new(int64(1)), Peers: []string{"tor"}}) // as a says, which holds
+	r.plan()
+	got := map[string]string{}
+	for name, contradictions := range r.planner.Contradictions() {
+		for _, c := range contradictions {
+			got[name] += c.Attribute + " of " + c.Older + "; "
+		}
+	}
+	want := map[string]string{"b": "med of a; ", "c": "localPref of a; med of a; med of b; "}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("contradictions %v, want %v", got, want)
 	}
 }

@@ -14,43 +14,19 @@ type bgpPolicy struct {
 	// advertisements and bgpPeers are the oldest first. Sets of advertisements have their indices.
 	advertisements []*bgpAdvertisement
 	bgpPeers       []*bgpPeer
-	// communities are those of the advertisements, by index.
-	communities [][]community
-	// refused are the advertisements that cannot be honoured, and why, by name.
-	refused map[string]string
 }
 
 func newBGPPolicy(v *View) bgpPolicy {
 	p := bgpPolicy{
-		bgpPeers: slices.SortedFunc(maps.Values(v.bgpPeers), olderBGPPeer),
-		refused:  map[string]string{},
+		advertisements: slices.SortedFunc(maps.Values(v.bgpAdvertisements.inForce), olderBGPAdvertisement),
+		bgpPeers:       slices.SortedFunc(maps.Values(v.bgpPeers.inForce), olderBGPPeer),
 	}
-	aliases := aliasesOf(v.communities)
 	var selections []*selection
-	for _, a := range slices.SortedFunc(maps.Values(v.bgpAdvertisements), olderBGPAdvertisement) {
-		resolved, err := resolveAll(aliases, a.communities)
-		if err != nil {
-			p.refused[a.name] = err.Error()
-			continue
-		}
-		p.advertisements = append(p.advertisements, a)
-		p.communities = append(p.communities, resolved)
+	for _, a := range p.advertisements {
 		selections = append(selections, &a.selection)
 	}
 	p.matcher = newMatcher(v.pools, selections)
 	return p
-}
-
-func resolveAll(aliases map[string]community, texts []string) ([]community, error) {
-	var out []community
-	for _, text := range texts {
-		c, err := resolve(aliases, text)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, c)
-	}
-	return out, nil
 }
 
 // judge finds the advertisements, sorted, for which a node may announce an address, whether or not
@@ -117,7 +93,7 @@ func (p *bgpPolicy) attributes(advertisements []int, external bool) bgp.Attribut
 		if prepend == nil && external {
 			prepend = a.prepend
 		}
-		for _, c := range p.communities[i] {
+		for _, c := range a.communities {
 			if c.isLarge {
 				out.LargeCommunities = append(out.LargeCommunities, c.large)
 			} else {

@@ -76,7 +76,3 @@ func (p *BGPPlanner) judgeAll(ip netip.Addr, requests []announceRequest) (verdic
 	}
 	return verdicts
 }
-
-// RefusedAdvertisements are the BGPAdvertisements that are not honoured as of the last plan, and
-// why, by name.
-func (p *BGPPlanner) RefusedAdvertisements() map[string]string { return p.bgpPolicy.refused }

@@ -240,9 +240,7 @@ func (l *lan) setNode(n *corev1.Node) { l.set(func(v *View) { v.SetNode(n.Name, 
 
 func (l *lan) advertise(name string, spec v1alpha1.L2AdvertisementSpec) {
 	l.set(func(v *View) {
-		if err := v.SetL2Advertisement(name, &v1alpha1.L2Advertisement{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: spec}); err != nil {
-			l.t.Fatal(err)
-		}
+		v.SetL2Advertisement(name, &v1alpha1.L2Advertisement{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: spec})
 	})
 }
 

@@ -6,20 +6,21 @@ import (
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
-func TestAnAdvertisementThatCannotBeReadSelectsNothing(t *testing.T) {
+func TestAnAdvertisementThatCouldNeverBeReadSelectsNothing(t *testing.T) {
 	v := NewView()
 	for _, spec := range []v1alpha1.L2AdvertisementSpec{
 		{Interfaces: []string{"eth["}},
-		{NodeSelectors: []v1alpha1.LabelSelector{{MatchExpressions: []v1alpha1.LabelSelectorRequirement{{Key: "a", Operator: "Is"}}}}},
+		{NodeSelectors: []v1alpha1.LabelSelector{misspelt}},
+		{PreferredNodeSelectors: []v1alpha1.PreferredNodeSelector{{Weight: 1, Preference: misspelt}}},
 	} {
-		if err := v.SetL2Advertisement("a", &v1alpha1.L2Advertisement{Spec: v1alpha1.L2AdvertisementSpec{}}); err != nil {
-			t.Fatal(err)
-		}
-		if err := v.SetL2Advertisement("a", &v1alpha1.L2Advertisement{Spec: spec}); err == nil {
-			t.Errorf("%+v was accepted", spec)
-		}
-		if len(v.l2Advertisements) > 0 {
-			t.Error("selects what it selected before")
+		v.SetL2Advertisement("a", nil)
+		v.SetL2Advertisement("a", &v1alpha1.L2Advertisement{Spec: spec})
+		v.Settle()
+		if state := v.L2Advertisement("a"); state.Problem == nil || state.Used || state.LastGood != nil || len(v.l2Advertisements.inForce) > 0 {
+			t.Errorf("%+v: %+v", spec, state)
 		}
 	}
 }
+
+// misspelt is a selector that cannot be read.
+var misspelt = v1alpha1.LabelSelector{MatchExpressions: []v1alpha1.LabelSelectorRequirement{{Key: "a", Operator: "Inn"}}}

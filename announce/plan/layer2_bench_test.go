@@ -17,9 +17,7 @@ import (
 func large(b *testing.B, nodes, addresses int) (*Layer2Planner, *View) {
 	v := NewView()
 	v.SetPool("lan", poolObject("lan", "10.0.0.0/16", "192.168.0.0/24"))
-	if err := v.SetL2Advertisement("all", &v1alpha1.L2Advertisement{}); err != nil {
-		b.Fatal(err)
-	}
+	v.SetL2Advertisement("all", &v1alpha1.L2Advertisement{})
 	names := make([]string, nodes)
 	announcers := make([]*v1alpha1.Announcer, nodes)
 	wide := Interface{Name: "eth0", Prefixes: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16")}}

@@ -46,8 +46,8 @@ func newCandidates(v *View, alive []string) candidates {
 		keepOnly:   election.NewSet(len(alive)),
 	}
 	var selections []*selection
-	for _, name := range slices.Sorted(maps.Keys(v.l2Advertisements)) {
-		a := v.l2Advertisements[name]
+	for _, name := range slices.Sorted(maps.Keys(v.l2Advertisements.inForce)) {
+		a := v.l2Advertisements.inForce[name]
 		c.advertisements = append(c.advertisements, a)
 		c.reaches = append(c.reaches, newReach(len(alive)))
 		c.weights = append(c.weights, nil)

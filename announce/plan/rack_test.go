@@ -55,7 +55,7 @@ func (r *rack) endpoints(service string, nodes ...string) {
 }
 
 // peer is external, with an address that depends on its name, unless changed.
-func (r *rack) peer(name string, change func(*v1alpha1.BGPPeerSpec)) error {
+func (r *rack) peer(name string, change func(*v1alpha1.BGPPeerSpec)) {
 	asn := int64(65000)
 	p := &v1alpha1.BGPPeer{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1alpha1.BGPPeerSpec{
 		MyASN: 65001, PeerASN: &asn, PeerAddress: fmt.Sprintf("10.0.0.%d", 100+int(name[len(name)-1])%100),
@@ -63,13 +63,13 @@ func (r *rack) peer(name string, change func(*v1alpha1.BGPPeerSpec)) error {
 	if change != nil {
 		change(&p.Spec)
 	}
-	return r.view.SetBGPPeer(name, p)
+	r.view.SetBGPPeer(name, p)
 }
 
 // advertise makes a BGPAdvertisement; those made later are younger.
-func (r *rack) advertise(name string, spec v1alpha1.BGPAdvertisementSpec) error {
+func (r *rack) advertise(name string, spec v1alpha1.BGPAdvertisementSpec) {
 	r.now = r.now.Add(time.Second)
-	return r.view.SetBGPAdvertisement(name, &v1alpha1.BGPAdvertisement{
+	r.view.SetBGPAdvertisement(name, &v1alpha1.BGPAdvertisement{
 		ObjectMeta: metav1.ObjectMeta{Name: name, CreationTimestamp: metav1.NewTime(r.now)}, Spec: spec,
 	})
 }

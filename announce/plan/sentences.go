@@ -127,8 +127,16 @@ const (
 	nodeNotReady = "the node is not ready"
 )
 
-func noBFDProfile(name string) string { return "there is no BFDProfile " + name }
+func noBFDProfile(name string) string    { return "there is no BFDProfile " + name }
+func noBGPPeer(name string) string       { return "there is no BGPPeer " + name }
+func noIPAddressPool(name string) string { return "there is no IPAddressPool " + name }
+
+func noCommunity(name string) error {
+	return fmt.Errorf("no Community defines %q, nor is that a well-known one", name)
+}
 
 func unsupportedBFDProfile(name string, err error) string {
 	return fmt.Sprintf("BFDProfile %s: %v", name, err)
 }
+
+func selectsNone(of string) string { return "It selects no " + of + " at present." }

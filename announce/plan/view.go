@@ -25,13 +25,15 @@ type View struct {
 	// sliceOwner has the Service of an EndpointSlice.
 	sliceOwner       map[types.NamespacedName]types.NamespacedName
 	pools            map[string]*pool
-	l2Advertisements map[string]*l2Advertisement
+	l2Advertisements objects[v1alpha1.L2Advertisement, v1alpha1.L2AdvertisementSpec, l2Advertisement]
 	nodes            map[string]*node
 	announcers       map[string]*announcer
 	// claimOrder counts the states of Announcers that came after the first plan: the order of
 	// claims that are there from the start is not known.
 	claimOrder uint64
 	bgpObjects
+	// unsettled says that other versions of objects may be in force than before.
+	unsettled bool
 
 	addressIndex
 	layer2 layer2Changes
@@ -57,16 +59,10 @@ func NewView(drainTaints ...string) *View {
 		backends:         map[types.NamespacedName]*backends{},
 		sliceOwner:       map[types.NamespacedName]types.NamespacedName{},
 		pools:            map[string]*pool{},
-		l2Advertisements: map[string]*l2Advertisement{},
+		l2Advertisements: newObjects[l2Advertisement](partsOfL2Advertisement),
 		nodes:            map[string]*node{},
 		announcers:       map[string]*announcer{},
-		bgpObjects: bgpObjects{
-			bgpPeers:          map[string]*bgpPeer{},
-			bgpAdvertisements: map[string]*bgpAdvertisement{},
-			communities:       map[string]*communities{},
-			bfdProfiles:       map[string]BFDSettings{},
-			passwords:         map[string]string{},
-		},
+		bgpObjects:       newBGPObjects(),
 		addressIndex: addressIndex{
 			byAddress:    map[netip.Addr][]*service{},
 			claims:       map[netip.Addr][]claim{},
@@ -184,6 +180,7 @@ func (v *View) touch(s *service) {
 // SetPool takes an IPAddressPool as it is now; nil if it is gone.
 func (v *View) SetPool(name string, object *v1alpha1.IPAddressPool) {
 	old := v.pools[name]
+	v.unsettled = v.unsettled || (old == nil) != (object == nil)
 	if object == nil {
 		v.layer2.all = v.layer2.all || old != nil
 		v.routes.all = v.routes.all || old != nil
@@ -197,20 +194,25 @@ func (v *View) SetPool(name string, object *v1alpha1.IPAddressPool) {
 	v.pools[name] = p
 }
 
-// SetL2Advertisement takes an L2Advertisement as it is now; nil if it is gone. One that cannot be
-// read selects nothing, and the error says why.
-func (v *View) SetL2Advertisement(name string, object *v1alpha1.L2Advertisement) error {
-	v.layer2.all = true
-	delete(v.l2Advertisements, name)
-	if object == nil {
-		return nil
+// SetL2Advertisement takes an L2Advertisement as it is now; nil if it is gone.
+func (v *View) SetL2Advertisement(name string, object *v1alpha1.L2Advertisement) {
+	v.l2Advertisements.set(name, object)
+	v.unsettled = true
+}
+
+// Settle finds out which versions of the objects are in force whose spec can be wrong. Every plan
+// does so first; it is to be called where none is made for a long time, since the versions in between
+// are not known later.
+func (v *View) Settle() {
+	if !v.unsettled {
+		return
 	}
-	a, err := newL2Advertisement(object)
-	if err != nil {
-		return err
-	}
-	v.l2Advertisements[name] = a
-	return nil
+	v.unsettled = false
+	layer2 := v.l2Advertisements.settle(newL2Advertisement, func(a *v1alpha1.L2Advertisement) error {
+		return missingOf(noIPAddressPool, a.Spec.IPAddressPools, v.HasPool)
+	}, nil)
+	v.layer2.all = v.layer2.all || layer2
+	v.routes.all = v.settleBGP() || v.routes.all
 }
 
 // SetNode takes a Node as it is now; nil if it is gone.

@@ -6,55 +6,48 @@ import (
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
-// bgpObjects are the objects that only BGP needs, by name.
+// bgpObjects are the objects that only BGP needs.
 type bgpObjects struct {
-	bgpPeers          map[string]*bgpPeer
-	bgpAdvertisements map[string]*bgpAdvertisement
-	communities       map[string]*communities
-	bfdProfiles       map[string]BFDSettings
-	// passwords are those of Secrets.
+	bgpPeers          objects[v1alpha1.BGPPeer, v1alpha1.BGPPeerSpec, bgpPeer]
+	bgpAdvertisements objects[v1alpha1.BGPAdvertisement, v1alpha1.BGPAdvertisementSpec, bgpAdvertisement]
+	communities       objects[v1alpha1.Community, v1alpha1.CommunitySpec, communities]
+	bfdProfiles       objects[v1alpha1.BFDProfile, v1alpha1.BFDProfileSpec, BFDSettings]
+	// passwords are those of Secrets, by name.
 	passwords map[string]string
 }
 
-// SetBGPPeer takes a BGPPeer as it is now; nil if it is gone. One that cannot be read is for no
-// node, and the error says why.
-func (v *View) SetBGPPeer(name string, object *v1alpha1.BGPPeer) error {
-	v.routes.all = true
-	delete(v.bgpPeers, name)
-	if object == nil {
-		return nil
+func newBGPObjects() bgpObjects {
+	return bgpObjects{
+		bgpPeers:          newObjects[bgpPeer](partsOfBGPPeer),
+		bgpAdvertisements: newObjects[bgpAdvertisement](partsOfBGPAdvertisement),
+		communities:       newObjects[communities](partsOfCommunity),
+		bfdProfiles:       newObjects[BFDSettings](partsOfBFDProfile),
+		passwords:         map[string]string{},
 	}
-	peer, err := newBGPPeer(object)
-	if err != nil {
-		return err
-	}
-	v.bgpPeers[name] = peer
-	return nil
 }
 
-// SetBGPAdvertisement takes a BGPAdvertisement as it is now; nil if it is gone. One that cannot be
-// read selects nothing, and the error says why.
-func (v *View) SetBGPAdvertisement(name string, object *v1alpha1.BGPAdvertisement) error {
-	v.routes.all = true
-	delete(v.bgpAdvertisements, name)
-	if object == nil {
-		return nil
-	}
-	a, err := newBGPAdvertisement(object)
-	if err != nil {
-		return err
-	}
-	v.bgpAdvertisements[name] = a
-	return nil
+// SetBGPPeer takes a BGPPeer as it is now; nil if it is gone.
+func (v *View) SetBGPPeer(name string, object *v1alpha1.BGPPeer) {
+	v.bgpPeers.set(name, object)
+	v.unsettled = true
+}
+
+// SetBGPAdvertisement takes a BGPAdvertisement as it is now; nil if it is gone.
+func (v *View) SetBGPAdvertisement(name string, object *v1alpha1.BGPAdvertisement) {
+	v.bgpAdvertisements.set(name, object)
+	v.unsettled = true
 }
 
 // SetCommunity takes a Community as it is now; nil if it is gone.
 func (v *View) SetCommunity(name string, object *v1alpha1.Community) {
-	v.routes.all = true
-	delete(v.communities, name)
-	if object != nil {
-		v.communities[name] = newCommunities(object)
-	}
+	v.communities.set(name, object)
+	v.unsettled = true
+}
+
+// SetBFDProfile takes a BFDProfile as it is now; nil if it is gone.
+func (v *View) SetBFDProfile(name string, object *v1alpha1.BFDProfile) {
+	v.bfdProfiles.set(name, object)
+	v.unsettled = true
 }
 
 // SetSecret takes a Secret of type basic-auth as it is now; nil if it is gone.
@@ -70,21 +63,26 @@ func (v *View) SetSecret(name string, object *corev1.Secret) {
 
 // bfdSettings is what a BGPPeer wants of BFD that names a profile.
 func (v *View) bfdSettings(profile string) BFDSettings {
-	if d, known := v.bfdProfiles[profile]; known {
-		return d
+	if settings := v.bfdProfiles.inForce[profile]; settings != nil {
+		return *settings
 	}
 	return BFDSettings{Refused: noBFDProfile(profile)}
 }
 
-// SetBFDProfile takes a BFDProfile as it is now; nil if it is gone. The error says why it cannot be
-// used.
-func (v *View) SetBFDProfile(name string, object *v1alpha1.BFDProfile) (err error) {
-	before, known := v.bfdProfiles[name]
-	delete(v.bfdProfiles, name)
-	if object != nil {
-		v.bfdProfiles[name], err = newBFDSettings(object)
-	}
-	after, there := v.bfdProfiles[name]
-	v.routes.all = v.routes.all || known != there || before != after
-	return err
+// settleBGP finds out which versions of the objects for BGP are in force, and reports whether they
+// are others than before.
+func (v *View) settleBGP() bool {
+	communities := v.communities.settle(newCommunities, nil, nil)
+	profiles := v.bfdProfiles.settle(newBFDSettings, nil, nil)
+	peers := v.bgpPeers.settle(newBGPPeer, func(p *v1alpha1.BGPPeer) error {
+		if p.Spec.BFDProfile == "" {
+			return nil
+		}
+		return missingOf(noBFDProfile, []string{p.Spec.BFDProfile}, v.bfdProfiles.has)
+	}, nil)
+	named := aliasesOf(v.communities.inForce)
+	advertisements := v.bgpAdvertisements.settle(named.newBGPAdvertisement, func(a *v1alpha1.BGPAdvertisement) error {
+		return also(missingOf(noBGPPeer, a.Spec.Peers, v.bgpPeers.has), missingOf(noIPAddressPool, a.Spec.IPAddressPools, v.HasPool))
+	}, named.lasting)
+	return communities || profiles || peers || advertisements
 }

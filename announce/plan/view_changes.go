@@ -13,6 +13,7 @@ type layer2Changes struct {
 // changes returns the addresses to plan again on layer 2, or that all are, and starts anew. The set
 // is the caller's.
 func (v *View) changes() (addresses addressSet, all bool) {
+	v.Settle()
 	addresses, all = v.layer2.addresses, v.layer2.all
 	v.layer2 = layer2Changes{addresses: addressSet{}, asked: true}
 	return addresses, all
@@ -47,6 +48,7 @@ func (c *routeChanges) touchNode(name string) {
 
 // routeChanges returns what has changed for BGP and starts anew.
 func (v *View) routeChanges() routeChanges {
+	v.Settle()
 	changes := v.routes
 	v.routes = routeChanges{}
 	return changes

@@ -90,13 +90,15 @@ func transform(object any, own string) (any, error) {
 }
 
 // Concerns says whether a change of an object of our API concerns plans: one of the spec or the
-// labels does, one of the status does not, but for whether an IPAddressPool is in use. It must not
+// labels does, one of the status does not, but for whether an IPAddressPool is in use and for the last
+// good version of a spec that is not what is written. It must not
 // be asked of an Announcer, whose status is what matters.
 func Concerns(before, after metav1.Object) bool {
 	if pool, is := before.(*v1alpha1.IPAddressPool); is && loadbalancer.InUse(pool) != loadbalancer.InUse(after.(*v1alpha1.IPAddressPool)) {
 		return true
 	}
-	return before.GetUID() != after.GetUID() || before.GetGeneration() != after.GetGeneration() || !maps.Equal(before.GetLabels(), after.GetLabels())
+	return before.GetUID() != after.GetUID() || before.GetGeneration() != after.GetGeneration() || !maps.Equal(before.GetLabels(), after.GetLabels()) ||
+		recordConcerns(before, after)
 }
 
 // transformConditions keeps what tells whose Service it is: see package scope.

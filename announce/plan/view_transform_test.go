@@ -79,11 +79,16 @@ func TestAStatusThatIsWrittenHasNothingPlannedAnew(t *testing.T) {
 		change func(*v1alpha1.BGPPeer)
 		want   bool
 	}{
-		"status":      {func(p *v1alpha1.BGPPeer) { p.ResourceVersion, p.Status.Established = "2", 5 }, false},
-		"annotations": {func(p *v1alpha1.BGPPeer) { p.Annotations = map[string]string{"note": "x"} }, false},
-		"spec":        {func(p *v1alpha1.BGPPeer) { p.Generation, p.Spec.MyASN = 4, 65002 }, true},
-		"labels":      {func(p *v1alpha1.BGPPeer) { p.Labels = map[string]string{"rack": "b"} }, true},
-		"another one": {func(p *v1alpha1.BGPPeer) { p.UID = "2" }, true},
+		"status":                        {func(p *v1alpha1.BGPPeer) { p.ResourceVersion, p.Status.Established = "2", 5 }, false},
+		"annotations":                   {func(p *v1alpha1.BGPPeer) { p.Annotations = map[string]string{"note": "x"} }, false},
+		"spec":                          {func(p *v1alpha1.BGPPeer) { p.Generation, p.Spec.MyASN = 4, 65002 }, true},
+		"labels":                        {func(p *v1alpha1.BGPPeer) { p.Labels = map[string]string{"rack": "b"} }, true},
+		"another one":                   {func(p *v1alpha1.BGPPeer) { p.UID = "2" }, true},
+		"the spec is recorded as valid": {func(p *v1alpha1.BGPPeer) { p.Status.AppliedSpec = p.Spec.DeepCopy() }, false},
+		"an older spec is recorded":     {func(p *v1alpha1.BGPPeer) { p.Status.AppliedSpec = &v1alpha1.BGPPeerSpec{MyASN: 65003} }, true},
+		"the spec is judged": {func(p *v1alpha1.BGPPeer) {
+			p.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReady, ObservedGeneration: 3}}
+		}, true},
 	} {
 		if got := Concerns(before, object(tt.change)); got != tt.want {
 			t.Errorf("%s: %v", name, got)

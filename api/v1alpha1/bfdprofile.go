@@ -87,6 +87,14 @@ const ReasonUnsupported = "Unsupported"
 
 // BFDProfileStatus is written by the cloud-controller-manager alone.
 type BFDProfileStatus struct {
+	// AppliedSpec is the spec when it was last found to be valid. It stays in force while what is written
+	// cannot be used, also when the programs are restarted.
+	// +optional
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:validation:Type=object
+	// +kubebuilder:pruning:PreserveUnknownFields
+	AppliedSpec *BFDProfileSpec `json:"appliedSpec,omitempty"`
+
 	// Conditions: Ready.
 	// +optional
 	// +listType=map

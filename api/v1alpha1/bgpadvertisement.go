@@ -99,8 +99,9 @@ type BGPAdvertisementSpec struct {
 	// +kubebuilder:validation:Maximum=20
 	PrependAS *int32 `json:"prependAS,omitempty"`
 
-	// Communities that the routes carry: "65000:1", large ones as "large:65000:1:2", or names that a Community defines. With
-	// one that nobody defines, nothing is announced.
+	// Communities that the routes carry: "65000:1", large ones as "large:65000:1:2", names that a Community defines, or
+	// well-known ones: "no-export", "no-advertise", "no-export-subconfed" (or "local-as"), "no-peer", "blackhole",
+	// "graceful-shutdown" and "no-llgr".
 	// +optional
 	// +kubebuilder:validation:MaxItems=63
 	// +kubebuilder:validation:items:MinLength=1
@@ -124,6 +125,14 @@ const LinkBandwidthPerEndpoint LinkBandwidth = "PerEndpoint"
 
 // BGPAdvertisementStatus is written by the cloud-controller-manager alone.
 type BGPAdvertisementStatus struct {
+	// AppliedSpec is the spec when it was last found to be valid, with values in the place of names that Communities define. It stays in force while what is written
+	// cannot be used, also when the programs are restarted.
+	// +optional
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:validation:Type=object
+	// +kubebuilder:pruning:PreserveUnknownFields
+	AppliedSpec *BGPAdvertisementSpec `json:"appliedSpec,omitempty"`
+
 	// Conditions: Ready.
 	// +optional
 	// +listType=map

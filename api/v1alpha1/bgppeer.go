@@ -174,9 +174,9 @@ type BGPPasswordSecret struct {
 	Name string `json:"name"`
 }
 
-// Reasons of the Ready condition of a BGPPeer and a BGPAdvertisement, besides Valid.
+// Reasons of the Ready condition of BGPPeers, advertisements, Communities and BFDProfiles, besides Valid.
 const (
-	// ReasonInvalid : something in the spec cannot be honoured by any node.
+	// ReasonInvalid : something in the spec cannot be read, or be honoured by any node.
 	ReasonInvalid = "Invalid"
 	// ReasonRefused : nodes cannot honour the BGPPeer; the message says which and why.
 	ReasonRefused = "Refused"
@@ -184,7 +184,7 @@ const (
 	ReasonNoNodes = "NoNodes"
 	// ReasonNoBFD : nodes have a session with the router, but not all of them have BFD on its path; the message says why.
 	ReasonNoBFD = "NoBFD"
-	// ReasonUnknownName : a BGPPeer or an IPAddressPool is named that does not exist.
+	// ReasonUnknownName : an object or a community is named that does not exist.
 	ReasonUnknownName = "UnknownName"
 	// ReasonContradicts : an older BGPAdvertisement says otherwise about the same prefix and peer, and holds.
 	ReasonContradicts = "Contradicts"
@@ -199,6 +199,14 @@ type BGPPeerStatus struct {
 	// BFDUp is how many of them have BFD up with the router. Absent without a bfdProfile.
 	// +optional
 	BFDUp *int32 `json:"bfdUp,omitempty"`
+
+	// AppliedSpec is the spec when it was last found to be valid. It stays in force while what is written
+	// cannot be used, also when the programs are restarted.
+	// +optional
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:validation:Type=object
+	// +kubebuilder:pruning:PreserveUnknownFields
+	AppliedSpec *BGPPeerSpec `json:"appliedSpec,omitempty"`
 
 	// Conditions: Ready.
 	// +optional

@@ -6,11 +6,13 @@ import (
 
 // +genclient
 // +genclient:nonNamespaced
-// +genclient:noStatus
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:scope=Cluster,categories=clarion
+// +kubebuilder:subresource:status
 // +kubebuilder:printcolumn:name="Pools",type=string,JSONPath=`.spec.ipAddressPools`
 // +kubebuilder:printcolumn:name="Interfaces",type=string,JSONPath=`.spec.interfaces`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 
 // L2Advertisement has addresses announced on the local network by ARP and NDP. Without any, no address is announced that way.
@@ -20,6 +22,8 @@ type L2Advertisement struct {
 
 	// +optional
 	Spec L2AdvertisementSpec `json:"spec,omitempty"`
+	// +optional
+	Status L2AdvertisementStatus `json:"status,omitempty"`
 }
 
 // L2AdvertisementSpec selects what is announced and from where. An absent list selects everything.
@@ -75,6 +79,23 @@ type PreferredNodeSelector struct {
 	Weight int32 `json:"weight"`
 	// Preference matches the labels of the nodes.
 	Preference LabelSelector `json:"preference"`
+}
+
+// L2AdvertisementStatus is written by the cloud-controller-manager alone.
+type L2AdvertisementStatus struct {
+	// AppliedSpec is the spec when it was last found to be valid. It stays in force while what is written
+	// cannot be used, also when the programs are restarted.
+	// +optional
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:validation:Type=object
+	// +kubebuilder:pruning:PreserveUnknownFields
+	AppliedSpec *L2AdvertisementSpec `json:"appliedSpec,omitempty"`
+
+	// Conditions: Ready.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
 }
 
 // +kubebuilder:object:root=true

@@ -146,8 +146,10 @@ func TestABGPPeerSaysWhoSpeaksWithItAndWhoCannot(t *testing.T) {
 	s.announcer("n2", refused)
 	expect(2, 0, "False Refused: n1 and n2: there is no Secret")
 	s.bgpPeer("tor", func(spec *v1alpha1.BGPPeerSpec) { spec.PeerAddress = "fe80::1" })
-	expect(2, 0, "False Invalid: the link-local address fe80::1 needs an interface as its zone")
+	expect(2, 0, "False Invalid: the link-local address fe80::1 needs an interface as its zone; the last good version stays in force (status.appliedSpec)")
 }
+
+const stays = "; the last good version stays in force (status.appliedSpec)"
 
 func TestABGPAdvertisementSaysWhatOfItDoesNotHold(t *testing.T) {
 	s := routed(t)
@@ -162,11 +164,11 @@ func TestABGPAdvertisementSaysWhatOfItDoesNotHold(t *testing.T) {
 	}
 	expect("all", "True Valid: The BGPAdvertisement is in use.")
 	s.bgpAdvertise("all", v1alpha1.BGPAdvertisementSpec{Peers: []string{"tor", "other"}})
-	expect("all", "False UnknownName: there is no BGPPeer other")
+	expect("all", "False UnknownName: there is no BGPPeer other"+stays)
 	s.bgpAdvertise("all", v1alpha1.BGPAdvertisementSpec{IPAddressPools: []string{"pool", "other"}})
-	expect("all", "False UnknownName: there is no IPAddressPool other")
+	expect("all", "False UnknownName: there is no IPAddressPool other"+stays)
 	s.bgpAdvertise("all", v1alpha1.BGPAdvertisementSpec{Communities: []string{"cheap"}})
-	expect("all", `False Invalid: no Community defines "cheap"`)
+	expect("all", `False Invalid: no Community defines "cheap", nor is that a well-known one`+stays)
 	s.setCommunity("names", &v1alpha1.Community{Spec: v1alpha1.CommunitySpec{Communities: []v1alpha1.CommunityAlias{{Name: "cheap", Value: "65000:1"}}}})
 	expect("all", "True Valid: The BGPAdvertisement is in use.")
 	s.bgpAdvertise("all", v1alpha1.BGPAdvertisementSpec{MED: new(int64(1))})
@@ -174,7 +176,7 @@ func TestABGPAdvertisementSaysWhatOfItDoesNotHold(t *testing.T) {
 	expect("all", "True Valid: The BGPAdvertisement is in use.")
 	expect("other", "False Contradicts: 192.0.2.5/32 is announced with the med of BGPAdvertisement all, which is older")
 	s.bgpAdvertise("other", v1alpha1.BGPAdvertisementSpec{NodeSelectors: []v1alpha1.LabelSelector{{MatchExpressions: []v1alpha1.LabelSelectorRequirement{{Key: "a", Operator: "Bad"}}}}})
-	expect("other", `False Invalid: spec.nodeSelectors[0]: "Bad" is not a valid label selector operator`)
+	expect("other", `False Invalid: spec.nodeSelectors[0]: "Bad" is not a valid label selector operator`+stays+"; 192.0.2.5/32 is announced with the med of BGPAdvertisement all, which is older")
 }
 
 func TestOnlyCountsMayWait(t *testing.T) {

@@ -1,12 +1,12 @@
 // Package announced is the controller of what the API says about announcements: the condition
-// Announced of Services, and the status of BGPPeers, BGPAdvertisements and BFDProfiles. It
-// announces nothing and decides nothing: what is so it reads from the Announcers, and what is to be
+// Announced of Services, and the status of L2Advertisements, BGPPeers, BGPAdvertisements,
+// Communities and BFDProfiles. It announces nothing and decides nothing: what is so it reads from the Announcers, and what is to be
 // and why it asks package plan, by which the announcers themselves go.
 //
 //	informers ──► informer.Changes ──► evaluator (a plan.View and its planners)
 //	                                      ├──► statements ──► conditionWriter ──► condition Announced
 //	                                      ├──► conflicts ──► loadbalancer.Allocator, events
-//	                                      └──► status of BGPPeers, BGPAdvertisements, BFDProfiles
+//	                                      └──► status of advertisements, BGPPeers, Communities, BFDProfiles
 package announced
 
 import (
@@ -93,24 +93,16 @@ func New(config Config) *Controller {
 		informer.Latest(c.changes, c.slices, nil, e.setEndpointSlice),
 		informer.Latest(c.changes, core.Nodes().Informer(), nodeConcerns, byName(e.setNode)),
 		informer.Latest(c.changes, api.IPAddressPools().Informer(), changesSpec, byName(e.setPool)),
-		informer.Latest(c.changes, api.L2Advertisements().Informer(), changesSpec, byName(c.setL2Advertisement)),
+		informer.Latest(c.changes, api.L2Advertisements().Informer(), nil, byName(e.setL2Advertisement)),
 		informer.Latest(c.changes, api.BGPPeers().Informer(), nil, byName(e.setBGPPeer)),
 		informer.Latest(c.changes, api.BGPAdvertisements().Informer(), nil, byName(e.setBGPAdvertisement)),
-		informer.Latest(c.changes, api.Communities().Informer(), changesSpec, byName(e.setCommunity)),
+		informer.Latest(c.changes, api.Communities().Informer(), nil, byName(e.setCommunity)),
 		informer.Latest(c.changes, api.BFDProfiles().Informer(), nil, byName(e.setBFDProfile)),
 		// Of two claims with one epoch that holds which was recorded first: every state counts, in
 		// the order of the watch.
 		informer.States(c.changes, api.Announcers().Informer(), byName(e.setAnnouncer)),
 	}
 	return c
-}
-
-// setL2Advertisement takes an L2Advertisement, which has no status that could say what is wrong
-// with it.
-func (c *Controller) setL2Advertisement(name string, object *v1alpha1.L2Advertisement) {
-	if err := c.evaluator.setL2Advertisement(name, object); err != nil {
-		c.Logger.Error(err, "This L2Advertisement cannot be read and selects nothing", "l2Advertisement", name)
-	}
 }
 
 // byName is for objects that have no namespace.
@@ -178,6 +170,7 @@ func (c *Controller) Follow(ctx context.Context, until <-chan struct{}) bool {
 			return true
 		case <-c.changes.Changed():
 			c.changes.Apply()
+			c.evaluator.view.Settle()
 		}
 		select {
 		case <-ctx.Done():

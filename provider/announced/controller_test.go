@@ -474,18 +474,6 @@ func TestTimeAloneEndsTheGraceOfAnAnnouncer(t *testing.T) {
 	})
 }
 
-func TestAnL2AdvertisementThatCannotBeReadIsLogged(t *testing.T) {
-	theirs, ours := served(nil)
-	bad := layer2.DeepCopy()
-	bad.Spec.NodeSelectors = []v1alpha1.LabelSelector{{MatchExpressions: []v1alpha1.LabelSelectorRequirement{{Key: "a", Operator: "Bad"}}}}
-	withController(t, theirs, append(ours, bad), func(w *world) {
-		w.elect()
-		if !slices.ContainsFunc(w.logged, func(line string) bool { return strings.Contains(line, "selects nothing") }) {
-			t.Errorf("logged %q", w.logged)
-		}
-	})
-}
-
 func TestNodesAreEvaluatedForWhatConcernsThem(t *testing.T) {
 	before := &corev1.Node{Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}}}
 	beat := before.DeepCopy()

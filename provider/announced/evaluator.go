@@ -35,9 +35,11 @@ type evaluator struct {
 	// sessions are the BGPPeers that nodes have sessions with, sorted.
 	sessions map[string][]string
 	// These have a status that is ours to write.
-	peers          map[string]validated[v1alpha1.BGPPeer]
-	advertisements map[string]validated[v1alpha1.BGPAdvertisement]
-	profiles       map[string]validated[v1alpha1.BFDProfile]
+	l2Advertisements map[string]*v1alpha1.L2Advertisement
+	peers            map[string]*v1alpha1.BGPPeer
+	advertisements   map[string]*v1alpha1.BGPAdvertisement
+	communities      map[string]*v1alpha1.Community
+	profiles         map[string]*v1alpha1.BFDProfile
 	// conflicts are the addresses for which other hosts answer.
 	conflicts map[netip.Addr]conflict
 
@@ -46,25 +48,21 @@ type evaluator struct {
 	allMarked bool
 }
 
-// validated is an object and what is wrong with it on its own.
-type validated[T any] struct {
-	object *T
-	err    error
-}
-
 func newEvaluator() *evaluator {
 	view := plan.NewView()
 	return &evaluator{
-		view:           view,
-		layer2:         plan.NewLayer2Planner(view, nobodysNode),
-		bgp:            plan.NewBGPPlanner(view, nobodysNode),
-		nodes:          map[string]*corev1.Node{},
-		announcers:     map[string]*v1alpha1.Announcer{},
-		sessions:       map[string][]string{},
-		peers:          map[string]validated[v1alpha1.BGPPeer]{},
-		advertisements: map[string]validated[v1alpha1.BGPAdvertisement]{},
-		profiles:       map[string]validated[v1alpha1.BFDProfile]{},
-		marked:         map[types.NamespacedName]struct{}{},
+		view:             view,
+		layer2:           plan.NewLayer2Planner(view, nobodysNode),
+		bgp:              plan.NewBGPPlanner(view, nobodysNode),
+		nodes:            map[string]*corev1.Node{},
+		announcers:       map[string]*v1alpha1.Announcer{},
+		sessions:         map[string][]string{},
+		l2Advertisements: map[string]*v1alpha1.L2Advertisement{},
+		peers:            map[string]*v1alpha1.BGPPeer{},
+		advertisements:   map[string]*v1alpha1.BGPAdvertisement{},
+		communities:      map[string]*v1alpha1.Community{},
+		profiles:         map[string]*v1alpha1.BFDProfile{},
+		marked:           map[types.NamespacedName]struct{}{},
 	}
 }
 

@@ -79,9 +79,7 @@ func (s *scene) pool(addresses ...string) {
 }
 
 func (s *scene) advertise() {
-	if err := s.setL2Advertisement("all", &v1alpha1.L2Advertisement{ObjectMeta: metav1.ObjectMeta{Name: "all"}}); err != nil {
-		s.t.Fatal(err)
-	}
+	s.setL2Advertisement("all", &v1alpha1.L2Advertisement{ObjectMeta: metav1.ObjectMeta{Name: "all", Generation: s.next()}})
 }
 
 func (s *scene) node(name string, ready corev1.ConditionStatus, change ...func(*corev1.Node)) {

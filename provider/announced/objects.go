@@ -65,12 +65,6 @@ func (e *evaluator) setPool(name string, object *v1alpha1.IPAddressPool) {
 	e.view.SetPool(name, object)
 }
 
-// setL2Advertisement returns what is wrong with one that selects nothing.
-func (e *evaluator) setL2Advertisement(name string, object *v1alpha1.L2Advertisement) error {
-	e.allMarked = true
-	return e.view.SetL2Advertisement(name, object)
-}
-
 func (e *evaluator) setNode(name string, object *corev1.Node) {
 	e.allMarked = true
 	if object == nil {
@@ -155,6 +149,12 @@ func sameClaim(a, b v1alpha1.Layer2Address) bool {
 	return a.IP == b.IP && a.Epoch == b.Epoch && a.Since.Equal(&b.Since) && slices.Equal(a.Interfaces, b.Interfaces)
 }
 
+func (e *evaluator) setL2Advertisement(name string, object *v1alpha1.L2Advertisement) {
+	if set(e.l2Advertisements, name, object, e.view.SetL2Advertisement) {
+		e.allMarked = true
+	}
+}
+
 func (e *evaluator) setBGPPeer(name string, object *v1alpha1.BGPPeer) {
 	if set(e.peers, name, object, e.view.SetBGPPeer) {
 		e.allMarked = true
@@ -173,23 +173,23 @@ func (e *evaluator) setBFDProfile(name string, object *v1alpha1.BFDProfile) {
 }
 
 func (e *evaluator) setCommunity(name string, object *v1alpha1.Community) {
-	e.allMarked = true
-	e.view.SetCommunity(name, object)
+	if set(e.communities, name, object, e.view.SetCommunity) {
+		e.allMarked = true
+	}
 }
 
 // set keeps an object, or deletes it if it is nil, and shows it to the view. It returns false for
 // one that has but another status.
-func set[T any](objects map[string]validated[T], name string, object *T, show func(string, *T) error) bool {
-	before := objects[name].object
-	if before != nil && object != nil && !changesSpec(before, object) {
-		objects[name] = validated[T]{object, objects[name].err}
-		return false
-	}
-	err := show(name, object)
+func set[T any](objects map[string]*T, name string, object *T, show func(string, *T)) bool {
+	before := objects[name]
 	if object == nil {
 		delete(objects, name)
 	} else {
-		objects[name] = validated[T]{object, err}
+		objects[name] = object
 	}
+	if before != nil && object != nil && !changesSpec(before, object) {
+		return false
+	}
+	show(name, object)
 	return true
 }

@@ -47,14 +47,19 @@ func TestABGPPeerSaysWhereBFDIsNotUp(t *testing.T) {
 
 func TestABFDProfileThatAsksForWhatThereIsNotSaysSo(t *testing.T) {
 	s := routed(t)
-	for echo, want := range map[bool]string{
-		false: "True Valid: BGPPeers can use the BFDProfile.",
-		true:  "False Unsupported: spec.echoMode is not supported: the BFDProfile is not used, and sessions that name it go on without BFD",
+	for _, tt := range []struct {
+		echo bool
+		want string
+	}{
+		{true, "False Unsupported: spec.echoMode is not supported: the BFDProfile is not used, and sessions that name it go on without BFD"},
+		{false, "True Valid: BGPPeers can use the BFDProfile."},
+		{true, "False Unsupported: spec.echoMode is not supported" + stays},
 	} {
-		s.setBFDProfile("fast", &v1alpha1.BFDProfile{ObjectMeta: metav1.ObjectMeta{Name: "fast", Generation: s.next()}, Spec: v1alpha1.BFDProfileSpec{EchoMode: echo}})
+		s.setBFDProfile("fast", &v1alpha1.BFDProfile{ObjectMeta: metav1.ObjectMeta{Name: "fast", Generation: s.next()}, Spec: v1alpha1.BFDProfileSpec{EchoMode: tt.echo}})
+		s.view.Settle()
 		c := s.profileCondition("fast")
-		if got := string(c.Status) + " " + c.Reason + ": " + c.Message; got != want {
-			t.Errorf("%s, want %s", got, want)
+		if got := string(c.Status) + " " + c.Reason + ": " + c.Message; got != tt.want {
+			t.Errorf("%s, want %s", got, tt.want)
 		}
 	}
 	s.setBFDProfile("fast", nil)

@@ -26,6 +26,8 @@ type CommunitiesGetter interface {
 type CommunityInterface interface {
 	Create(ctx context.Context, community *apiv1alpha1.Community, opts v1.CreateOptions) (*apiv1alpha1.Community, error)
 	Update(ctx context.Context, community *apiv1alpha1.Community, opts v1.UpdateOptions) (*apiv1alpha1.Community, error)
+	// Add a +genclient:noStatus comment above the type to avoid generating UpdateStatus().
+	UpdateStatus(ctx context.Context, community *apiv1alpha1.Community, opts v1.UpdateOptions) (*apiv1alpha1.Community, error)
 	Delete(ctx context.Context, name string, opts v1.DeleteOptions) error
 	DeleteCollection(ctx context.Context, opts v1.DeleteOptions, listOpts v1.ListOptions) error
 	Get(ctx context.Context, name string, opts v1.GetOptions) (*apiv1alpha1.Community, error)

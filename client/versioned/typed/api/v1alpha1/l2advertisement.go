@@ -26,6 +26,8 @@ type L2AdvertisementsGetter interface {
 type L2AdvertisementInterface interface {
 	Create(ctx context.Context, l2Advertisement *apiv1alpha1.L2Advertisement, opts v1.CreateOptions) (*apiv1alpha1.L2Advertisement, error)
 	Update(ctx context.Context, l2Advertisement *apiv1alpha1.L2Advertisement, opts v1.UpdateOptions) (*apiv1alpha1.L2Advertisement, error)
+	// Add a +genclient:noStatus comment above the type to avoid generating UpdateStatus().
+	UpdateStatus(ctx context.Context, l2Advertisement *apiv1alpha1.L2Advertisement, opts v1.UpdateOptions) (*apiv1alpha1.L2Advertisement, error)
 	Delete(ctx context.Context, name string, opts v1.DeleteOptions) error
 	DeleteCollection(ctx context.Context, opts v1.DeleteOptions, listOpts v1.ListOptions) error
 	Get(ctx context.Context, name string, opts v1.GetOptions) (*apiv1alpha1.L2Advertisement, error)

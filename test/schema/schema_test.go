@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -21,6 +22,7 @@ import (
 	"pgregory.net/rapid"
 	"sigs.k8s.io/yaml"
 
+	"github.com/clarionlb/clarion/announce/plan"
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/loadbalancer"
 )
@@ -137,6 +139,12 @@ func TestTheAPIServerRefusesWhatItCanSeeToBeWrong(t *testing.T) {
 			`{ipAddressPoolSelectors: [{matchLabels: {"a b": a}}]}`:                                                                   "every key must be",
 			`{preferredNodeSelectors: [{weight: 1, preference: {matchExpressions: [{key: rack, operator: Near, values: [a]}]}}]}`:     "spec.preferredNodeSelectors[0].preference",
 		},
+		"communities": {
+			`{communities: [{name: a, value: "65535:65535"}, {name: b, value: "large:4294967295:0:1"}, {name: c, value: no-export}]}`: "",
+			`{communities: [{name: a, value: "65536:1"}]}`:              "spec.communities[0].value",
+			`{communities: [{name: a, value: "large:1:2:4294967296"}]}`: "spec.communities[0].value",
+			`{communities: [{name: a, value: no-exprt}]}`:               "spec.communities[0].value",
+		},
 		"bgppeers": {
 			`{myASN: 65000, peerASN: 65001, peerAddress: 192.0.2.1, holdTime: 90s, keepaliveTime: 30s}`: "",
 			`{myASN: 65000, peerASN: 65001, peerAddress: 192.0.2.1, holdTime: 90s, keepaliveTime: 31s}`: "a third of holdTime",
@@ -241,4 +249,38 @@ func TestTheSchemaTakesTheSelectorsThatAreSelectors(t *testing.T) {
 			t.Fatalf("%s: %v, but the API server says %q", text, err, refusal)
 		}
 	})
+}
+
+func TestTheSchemaTakesTheCommunitiesThatAreCommunities(t *testing.T) {
+	s := read(t, "communities")
+	rapid.Check(t, func(t *rapid.T) {
+		number := rapid.OneOf(
+			rapid.SampledFrom([]string{"0", "00", "065535", "65535", "65536", "99999", "4294967295", "4294967296", "9999999999", "", "x", "-1"}),
+			rapid.Map(rapid.IntRange(0, 5_000_000_000), strconv.Itoa),
+			rapid.Map(rapid.IntRange(0, 70_000), strconv.Itoa),
+		)
+		value := strings.Join(rapid.SliceOfN(number, 1, 4).Draw(t, "numbers"), ":")
+		if rapid.Bool().Draw(t, "large") {
+			value = "large:" + value
+		}
+		community := v1alpha1.Community{Spec: v1alpha1.CommunitySpec{Communities: []v1alpha1.CommunityAlias{{Name: "a", Value: value}}}}
+		view := plan.NewView()
+		view.SetCommunity("a", &community)
+		view.Settle()
+		text, _ := json.Marshal(community.Spec)
+		if refusal, err := s.refuse(t, string(text)), view.Community("a").Problem; (err == nil) != (refusal == "") {
+			t.Fatalf("%s: %v, but the API server says %q", value, err, refusal)
+		}
+	})
+}
+
+func TestWhatIsRecordedOfAnOlderVersionIsTaken(t *testing.T) {
+	// Rules become stricter; what was good by older ones must still be recorded.
+	for _, plural := range []string{"l2advertisements", "bgppeers", "bgpadvertisements", "communities", "bfdprofiles"} {
+		object := map[string]any{"status": map[string]any{"nodes": int64(0), "established": int64(0), "appliedSpec": map[string]any{"interfaces": []any{"eth[0"}, "myASN": int64(0)}}}
+		s := read(t, plural)
+		if errs := validation.ValidateCustomResource(nil, object, s.openAPI); len(errs) > 0 && strings.Contains(errs.ToAggregate().Error(), "appliedSpec") {
+			t.Errorf("%s: %v", plural, errs.ToAggregate())
+		}
+	}
 }

@@ -279,11 +279,13 @@ func TestAStatusThatIsWrittenHasNothingPlannedAnew(t *testing.T) {
 		change func(*v1alpha1.BGPPeer)
 		want   bool
 	}{
-		"status":      {func(p *v1alpha1.BGPPeer) { p.ResourceVersion, p.Status.Established = "2", 5 }, false},
-		"annotations": {func(p *v1alpha1.BGPPeer) { p.Annotations = map[string]string{"note": "x"} }, false},
-		"spec":        {func(p *v1alpha1.BGPPeer) { p.Generation, p.Spec.MyASN = 4, 65002 }, true},
-		"labels":      {func(p *v1alpha1.BGPPeer) { p.Labels = map[string]string{"rack": "b"} }, true},
-		"another one": {func(p *v1alpha1.BGPPeer) { p.UID = "2" }, true},
+		"status": {func(p *v1alpha1.BGPPeer) { p.ResourceVersion, p.Status.Established = "2", 5 }, false},
+		"the spec, recorded as the last good one": {func(p *v1alpha1.BGPPeer) { p.Status.AppliedSpec = p.Spec.DeepCopy() }, false},
+		"an older one, recorded as that":          {func(p *v1alpha1.BGPPeer) { p.Status.AppliedSpec = &v1alpha1.BGPPeerSpec{MyASN: 65003} }, true},
+		"annotations":                             {func(p *v1alpha1.BGPPeer) { p.Annotations = map[string]string{"note": "x"} }, false},
+		"spec":                                    {func(p *v1alpha1.BGPPeer) { p.Generation, p.Spec.MyASN = 4, 65002 }, true},
+		"labels":                                  {func(p *v1alpha1.BGPPeer) { p.Labels = map[string]string{"rack": "b"} }, true},
+		"another one":                             {func(p *v1alpha1.BGPPeer) { p.UID = "2" }, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			after := object(tt.change)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
@@ -43,8 +44,8 @@ func (e *evaluator) peerStatus(name string) v1alpha1.BGPPeerStatus {
 	if s.Established < s.Nodes {
 		message = fmt.Sprintf("%d of %d nodes have a session with the router: the Announcers of the others say why.", s.Established, s.Nodes)
 	}
-	// Where only the BFDProfile is missing that the version in force names, the nodes say what follows.
-	missingBFD := state.Reason() == v1alpha1.ReasonUnknownName && spec.BFDProfile == p.Spec.BFDProfile
+	// If it is in force as it is written, and only its BFDProfile is missing, the nodes say what follows.
+	missingBFD := state.Reason() == v1alpha1.ReasonUnknownName && apiequality.Semantic.DeepEqual(spec, &p.Spec)
 	switch {
 	case state.Problem != nil && !missingBFD:
 		reason, message = state.Reason(), problemOf(state, "no node speaks with the router")

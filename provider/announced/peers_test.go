@@ -2,6 +2,7 @@ package announced
 
 import (
 	"testing"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -66,4 +67,27 @@ func TestABFDProfileThatAsksForWhatThereIsNotSaysSo(t *testing.T) {
 	if len(s.profiles) != 0 {
 		t.Errorf("there are still %v", s.profiles)
 	}
+}
+
+func TestABGPPeerSaysThatAnEditIsNotInForce(t *testing.T) {
+	s := routed(t)
+	s.announcer("n1", watchedBy(v1alpha1.BFDUp, ""))
+	expect := func(profile string, holdTime time.Duration, want string) {
+		t.Helper()
+		s.bgpPeer("tor", func(spec *v1alpha1.BGPPeerSpec) {
+			spec.BFDProfile, spec.HoldTime = profile, &metav1.Duration{Duration: holdTime}
+		})
+		s.evaluate(s.now)
+		c := meta.FindStatusCondition(s.peerStatus("tor").Conditions, v1alpha1.ConditionReady)
+		if got := c.Reason + ": " + c.Message; got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+	s.setBFDProfile("fast", &v1alpha1.BFDProfile{})
+	const fine = "Valid: The nodes that are selected speak with the router."
+	expect("fast", time.Minute, fine)
+	expect("fats", time.Minute, "UnknownName: there is no BFDProfile fats"+stays)
+	s.setBFDProfile("fast", nil)
+	expect("fast", time.Minute, fine) // as the nodes say that BFD goes on
+	expect("fast", time.Hour, "UnknownName: there is no BFDProfile fast"+stays)
 }

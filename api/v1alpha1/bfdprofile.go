@@ -87,8 +87,8 @@ const ReasonUnsupported = "Unsupported"
 
 // BFDProfileStatus is written by the cloud-controller-manager alone.
 type BFDProfileStatus struct {
-	// AppliedSpec is the spec when it was last found to be valid. It stays in force while what is written
-	// cannot be used, also when the programs are restarted.
+	// AppliedSpec is the spec that was last found valid. It stays in force while the spec as it is
+	// written cannot be used.
 	// +optional
 	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:validation:Type=object

@@ -125,8 +125,8 @@ const LinkBandwidthPerEndpoint LinkBandwidth = "PerEndpoint"
 
 // BGPAdvertisementStatus is written by the cloud-controller-manager alone.
 type BGPAdvertisementStatus struct {
-	// AppliedSpec is the spec when it was last found to be valid, with values in the place of names that Communities define. It stays in force while what is written
-	// cannot be used, also when the programs are restarted.
+	// AppliedSpec is the spec that was last found valid, with values in the place of names that Communities define. It stays in force while the spec as it is
+	// written cannot be used.
 	// +optional
 	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:validation:Type=object

@@ -200,8 +200,8 @@ type BGPPeerStatus struct {
 	// +optional
 	BFDUp *int32 `json:"bfdUp,omitempty"`
 
-	// AppliedSpec is the spec when it was last found to be valid. It stays in force while what is written
-	// cannot be used, also when the programs are restarted.
+	// AppliedSpec is the spec that was last found valid. It stays in force while the spec as it is
+	// written cannot be used.
 	// +optional
 	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:validation:Type=object

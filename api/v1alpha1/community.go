@@ -12,6 +12,7 @@ import (
 // +kubebuilder:printcolumn:name="Names",type=string,JSONPath=`.spec.communities[*].name`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].message`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 
 // Community gives names to BGP communities, for BGPAdvertisements to use.
@@ -51,8 +52,8 @@ type CommunityAlias struct {
 
 // CommunityStatus is written by the cloud-controller-manager alone.
 type CommunityStatus struct {
-	// AppliedSpec is the spec when it was last found to be valid. It stays in force while what is written
-	// cannot be used, also when the programs are restarted.
+	// AppliedSpec is the spec that was last found valid. It stays in force while the spec as it is
+	// written cannot be used.
 	// +optional
 	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:validation:Type=object

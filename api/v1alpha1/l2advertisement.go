@@ -13,6 +13,7 @@ import (
 // +kubebuilder:printcolumn:name="Interfaces",type=string,JSONPath=`.spec.interfaces`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].message`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 
 // L2Advertisement has addresses announced on the local network by ARP and NDP. Without any, no address is announced that way.
@@ -83,8 +84,8 @@ type PreferredNodeSelector struct {
 
 // L2AdvertisementStatus is written by the cloud-controller-manager alone.
 type L2AdvertisementStatus struct {
-	// AppliedSpec is the spec when it was last found to be valid. It stays in force while what is written
-	// cannot be used, also when the programs are restarted.
+	// AppliedSpec is the spec that was last found valid. It stays in force while the spec as it is
+	// written cannot be used.
 	// +optional
 	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:validation:Type=object

@@ -1,7 +1,7 @@
 // Package announced is the controller of what the API says about announcements: the condition
 // Announced of Services, and the status of L2Advertisements, BGPPeers, BGPAdvertisements,
-// Communities and BFDProfiles. It announces nothing and decides nothing: what is so it reads from the Announcers, and what is to be
-// and why it asks package plan, by which the announcers themselves go.
+// Communities and BFDProfiles. It announces nothing and decides nothing: what is so it reads from the
+// Announcers, and what is to be and why it asks package plan, by which the announcers themselves go.
 //
 //	informers ──► informer.Changes ──► evaluator (a plan.View and its planners)
 //	                                      ├──► statements ──► conditionWriter ──► condition Announced

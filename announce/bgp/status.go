@@ -45,8 +45,14 @@ type PeerStatus struct {
 	// a session.
 	PeerASN uint32
 	PeerID  netip.Addr
-	// Families that the session carries; 0 without one.
+	// Families that the session carries, since both sides have offered them in their OPENs; 0
+	// without one.
 	Families Families
+	// Announced are those of Families that have a next hop: only their routes are announced. 0
+	// without a session.
+	Announced Families
+	// ExtendedNextHop says that the peer takes IPv4 routes with an IPv6 next hop (RFC 8950).
+	ExtendedNextHop bool
 	// GracefulRestart says that the peer will keep the routes when this process ends without a
 	// NOTIFICATION (RFC 4724).
 	GracefulRestart bool

@@ -102,5 +102,7 @@ func (s *session) reportRoutes() {
 		}
 	}
 	prefixes := count(s.routes, s.negotiated.families&usable)
-	s.updateStatus(func(status *bgp.PeerStatus) { status.Prefixes, status.Problem = prefixes, problem })
+	s.updateStatus(func(status *bgp.PeerStatus) {
+		status.Prefixes, status.Announced, status.Problem = prefixes, s.negotiated.families&usable, problem
+	})
 }

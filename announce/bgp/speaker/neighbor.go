@@ -145,7 +145,8 @@ func (n *neighbor) enter(state bgp.State, problem bgp.Problem) {
 		}
 		if state != bgp.Established {
 			n.resetBy = bgp.Problem{} // it has been lost
-			s.Prefixes, s.PeerASN, s.PeerID, s.Families, s.GracefulRestart = 0, 0, netip.Addr{}, 0, false
+			s.Prefixes, s.PeerASN, s.PeerID = 0, 0, netip.Addr{}
+			s.Families, s.Announced, s.ExtendedNextHop, s.GracefulRestart = 0, 0, false, false
 		}
 		s.State = state
 		if problem.Kind != bgp.NoProblem {

@@ -202,7 +202,7 @@ func (s *session) establish(with negotiated) (ended bool, problem bgp.Problem) {
 	s.updateStatus(func(status *bgp.PeerStatus) {
 		status.Problem = bgp.Problem{}
 		status.PeerASN, status.PeerID = with.peerASN, with.peerID
-		status.Families, status.GracefulRestart = with.families, with.gracefulRestart
+		status.Families, status.ExtendedNextHop, status.GracefulRestart = with.families, with.extendedNextHop, with.gracefulRestart
 	})
 	s.logger.Info("A BGP session is established", "address", s.address, "asn", with.peerASN, "id", with.peerID)
 	if problem := s.moveNextHops(); problem.Kind != bgp.NoProblem {

@@ -20,6 +20,11 @@ type Problem struct {
 	Address  netip.Addr
 	// Silence is how long BFD had heard nothing.
 	Silence time.Duration
+	// ASN is the autonomous system that the peer is in, and ExpectedASN the one that it was to be in.
+	ASN, ExpectedASN uint32
+	// LastWord is what the peer said when it ended an earlier session, or refused one, if there has
+	// been none since: it may explain what is only a guess otherwise.
+	LastWord Notification
 }
 
 // ProblemKind is what sort of thing went wrong. There are few, and decisions are made on them.
@@ -35,14 +40,25 @@ const (
 
 	// NoConnection is a TCP connection that could not be made. Detail says why.
 	NoConnection
+	// PasswordSuspected is one that nobody has answered, on which a password was used. Detail says
+	// what was seen.
+	PasswordSuspected
 	// ClosedBeforeOpen is a peer that closed the connection before it sent an OPEN.
 	ClosedBeforeOpen
 	// NoOpen is a peer that accepted the connection and sent nothing.
 	NoOpen
-	// Refused is a peer that did not want the session.
+	// ClosedAfterOpen is one that closed it after its OPEN, without a NOTIFICATION.
+	ClosedAfterOpen
+	// Refused is a peer that did not want the session. Notification says why.
 	Refused
-	// UnexpectedInternal is a peer in this node's own autonomous system that was to be in any other one.
+	// UnexpectedInternal is a peer in this node's own autonomous system that was to be in any other
+	// one, and UnexpectedASN a peer in ASN instead of ExpectedASN.
 	UnexpectedInternal
+	UnexpectedASN
+	// BadIdentifier is a peer with the BGP Identifier Address, which is none or that of this node.
+	BadIdentifier
+	// UnacceptableHoldTime is a peer that asks for Detail.
+	UnacceptableHoldTime
 
 	// NotificationSent and NotificationReceived are of a session that this side or the peer closed.
 	NotificationSent
@@ -87,10 +103,14 @@ const (
 // summaries are the sentences without what differs from one time to the next.
 var summaries = map[ProblemKind]string{
 	NoConnection:           "no connection",
+	PasswordSuspected:      "no connection, perhaps because of the password",
 	ClosedBeforeOpen:       "the router closed the connection before it said anything",
 	NoOpen:                 "the router accepts connections and says nothing",
-	Refused:                "the router refused the session",
+	ClosedAfterOpen:        "the router closed the connection after its OPEN without a word",
 	UnexpectedInternal:     "the router is in the autonomous system of this node and was to be in another one",
+	UnexpectedASN:          "the router is in another autonomous system than expected",
+	BadIdentifier:          "the router has a BGP Identifier that it cannot have",
+	UnacceptableHoldTime:   "the router asks for a hold time that is too short",
 	MalformedMessage:       "the router sent something malformed",
 	PrefixLimit:            "the router sent more routes than it may",
 	HoldTimerExpired:       "the router fell silent",
@@ -115,6 +135,8 @@ func (p Problem) Summary() string {
 		return p.Detail
 	case NoRouterAdvertisement:
 		return "no router has advertised itself on " + p.Detail
+	case Refused:
+		return "the router refused the session: " + p.Notification.Name()
 	case NotificationSent:
 		return "sent to the router: " + p.Notification.Name()
 	case NotificationReceived:
@@ -132,28 +154,76 @@ func (p Problem) Summary() string {
 	return summaries[p.Kind]
 }
 
+// Internal says whether it is a fault of this program, and neither of the peer nor of the network.
+func (p Problem) Internal() bool {
+	return p.Kind == StartFailed || p.Kind == DialFailed || p.Kind == AnnounceFailed || p.Kind == WithdrawFailed
+}
+
 // String is the whole sentence. It is empty if there is no problem.
 func (p Problem) String() string {
+	if p.LastWord != (Notification{}) {
+		return p.sentence() + "; before that, it had said: " + p.LastWord.String()
+	}
+	if hint := p.hint(); hint != "" {
+		return p.sentence() + ": " + hint
+	}
+	return p.sentence()
+}
+
+// sentence is what happened, without what may be the matter.
+func (p Problem) sentence() string {
 	summary := p.Summary()
 	switch p.Kind {
-	case NotificationSent, NotificationReceived:
-		if p.Notification.Reason != "" {
-			return fmt.Sprintf("%s, %q", summary, p.Notification.Reason)
-		}
-	case ClosedBeforeOpen:
-		return summary + ": does it know this node's address?"
 	case Refused:
-		return summary + ": does it expect this autonomous system from this address?"
+		return "the router refused the session: " + p.Notification.String()
+	case NotificationSent:
+		return "sent to the router: " + p.Notification.String()
+	case NotificationReceived:
+		return "the router closed the session: " + p.Notification.String()
+	case UnexpectedASN:
+		return fmt.Sprintf("the router is in autonomous system %d, and %d was expected", p.ASN, p.ExpectedASN)
+	case BadIdentifier:
+		return fmt.Sprintf("%s: %s", summary, p.Address)
+	case UnacceptableHoldTime:
+		return fmt.Sprintf("%s: %s, of at least %s", summary, p.Detail, MinHoldTime)
 	case HoldTimerExpired:
 		return summary + ": hold time expired"
 	case NoNextHop:
 		return fmt.Sprintf("%s: the interface towards %s has no such address", summary, p.Address)
 	case BFDSilent:
 		return fmt.Sprintf("%s for %s", summary, p.Silence.Round(time.Millisecond))
+	case PasswordSuspected:
+		return "no connection: " + p.Detail
 	case NoConnection, MalformedMessage, BFDSignaledDown, BFDNotUp, StartFailed, DialFailed, AnnounceFailed, WithdrawFailed:
 		if p.Detail != "" {
 			return summary + ": " + p.Detail
 		}
 	}
 	return summary
+}
+
+// hint is what may be the matter; empty if nothing is known.
+func (p Problem) hint() string {
+	switch {
+	case p.Kind == PasswordSuspected:
+		return "does the router have the same password?"
+	case p.Kind == ClosedBeforeOpen:
+		return "does it know this node's address?"
+	case p.Kind == Refused && p.Notification.Code == codeOpenError && p.Notification.Subcode == subcodeBadPeerAS:
+		return "does it expect this autonomous system from this address?"
+	}
+	return ""
+}
+
+// After returns the problem with what the peer had said before, if that says more than the problem.
+func (p Problem) After(said Notification) Problem {
+	switch p.Kind {
+	case NoConnection, PasswordSuspected, ClosedBeforeOpen, NoOpen, ClosedAfterOpen, NoRouterAdvertisement:
+		p.LastWord = said
+	case Refused, NotificationReceived:
+		if p.Notification.Reason == "" && said.Reason != "" {
+			p.LastWord = said
+		}
+	}
+	return p
 }

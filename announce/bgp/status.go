@@ -41,6 +41,8 @@ type PeerStatus struct {
 	// only if something is wrong with that: a family that has no next hop.
 	Problem Problem
 
+	// Local is the address of this node on the session; the zero Addr without one.
+	Local netip.Addr
 	// PeerASN and PeerID are what the peer says of itself in its OPEN; 0 and the zero Addr without
 	// a session.
 	PeerASN uint32

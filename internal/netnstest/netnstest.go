@@ -21,10 +21,17 @@ import (
 const inside = "CLARION_TEST_IN_NAMESPACE"
 
 // Main is for TestMain, and run is testing.M.Run or calls it. It runs the tests in a namespace of
-// their own, which goes when they end, and ends the process. Whoever is not root has them run where
+// their own, with the loopback interface up, which goes when they end, and ends the process. Whoever is not root has them run where
 // they are.
 func Main(run func() int) {
-	if os.Getenv(inside) != "" || !isRoot() {
+	if !isRoot() {
+		os.Exit(run())
+	}
+	if os.Getenv(inside) != "" {
+		if err := loopbackUp(); err != nil {
+			fmt.Fprintln(os.Stderr, "bring the loopback interface up:", err)
+			os.Exit(1)
+		}
 		os.Exit(run())
 	}
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
@@ -37,6 +44,14 @@ func Main(run func() int) {
 		os.Exit(1)
 	}
 	os.Exit(0)
+}
+
+func loopbackUp() error {
+	lo, err := netlink.LinkByName("lo")
+	if err != nil {
+		return err
+	}
+	return netlink.LinkSetUp(lo)
 }
 
 func isRoot() bool { return os.Geteuid() == 0 }

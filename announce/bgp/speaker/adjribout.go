@@ -12,8 +12,14 @@ type adjRIBOut struct {
 	routes, source []bgp.Route
 }
 
-// sync brings the connection to the routes that are wanted.
+// usable are the families of which routes can be announced.
+func (s *session) usable() bgp.Families { return s.negotiated.families & s.hops.families() }
+
+// sync brings the connection to the routes that are wanted, once it is known what it can carry.
 func (s *session) sync() bgp.Problem {
+	if s.negotiated == nil {
+		return bgp.Problem{}
+	}
 	_, wanted, _ := s.wanted()
 	if same(wanted, s.source) {
 		return bgp.Problem{}
@@ -21,8 +27,8 @@ func (s *session) sync() bgp.Problem {
 	s.source = wanted
 	wanted = order(wanted)
 	announce, withdraw := difference(s.routes, wanted)
-	usable := s.hops.families()
-	if s.negotiated != nil && count(announce, usable&s.negotiated.families)+count(withdraw, usable&s.negotiated.families) > 0 {
+	usable := s.usable()
+	if s.established && count(announce, usable)+count(withdraw, usable) > 0 {
 		s.sendHold.start(s.connection.updates())
 	}
 	if problem := s.withdraw(only(withdraw, usable)); problem.Kind != bgp.NoProblem {
@@ -36,14 +42,13 @@ func (s *session) sync() bgp.Problem {
 	return bgp.Problem{}
 }
 
-// moveNextHops looks for the next hops again, which what was negotiated may have changed, and
-// announces what is affected.
+// moveNextHops looks for the next hops again, and announces what is affected.
 func (s *session) moveNextHops() bgp.Problem {
 	before := s.hops
 	s.refreshNextHops()
 	for _, f := range []bgp.Families{bgp.IPv4, bgp.IPv6} {
 		was, is := before.of(f), s.hops.of(f)
-		if was == is {
+		if was == is || s.negotiated.families&f == 0 {
 			continue
 		}
 		change := s.withdraw
@@ -58,15 +63,13 @@ func (s *session) moveNextHops() bgp.Problem {
 	return bgp.Problem{}
 }
 
-// refreshNextHops looks for the next hops. Before there is a session, a peer is taken to be able to
-// do what it may not be.
+// refreshNextHops looks for the next hops.
 func (s *session) refreshNextHops() {
-	extended := s.negotiated == nil || s.negotiated.extendedNextHop
-	hops, err := s.speaker.findNextHops(s.peer, s.address, extended)
+	hops, err := s.speaker.findNextHops(s.peer, s.address, s.negotiated.extendedNextHop)
 	if err != nil {
 		s.logger.V(2).Info("Next hops could not be found", "address", s.address, "err", err)
 	}
-	s.hops = hops
+	s.hops = hops.from(s.negotiated.local)
 }
 
 func (s *session) announce(routes []bgp.Route) bgp.Problem {
@@ -91,18 +94,18 @@ func (s *session) withdraw(routes []bgp.Route) bgp.Problem {
 
 // reportRoutes says in the status how much is announced on a session, and what cannot be.
 func (s *session) reportRoutes() {
-	if s.negotiated == nil {
+	if !s.established {
 		return
 	}
-	usable := s.hops.families()
+	usable := s.usable()
 	problem := bgp.Problem{}
 	for _, f := range []bgp.Families{bgp.IPv4, bgp.IPv6} {
 		if s.negotiated.families&^usable&f != 0 && count(s.routes, f) > 0 {
 			problem = bgp.Problem{Kind: bgp.NoNextHop, Families: f, Address: s.address}
 		}
 	}
-	prefixes := count(s.routes, s.negotiated.families&usable)
+	prefixes := count(s.routes, usable)
 	s.updateStatus(func(status *bgp.PeerStatus) {
-		status.Prefixes, status.Announced, status.Problem = prefixes, s.negotiated.families&usable, problem
+		status.Prefixes, status.Announced, status.Problem = prefixes, usable, problem
 	})
 }

@@ -117,10 +117,19 @@ func (f *fakeNetwork) find(address string) {
 	synctest.Wait()
 }
 
-func (c *fakeConnection) dial(restarting bool) error {
-	c.network.note("dial, restarting %v", restarting)
+func (c *fakeConnection) dial(restart restartState) error {
+	words := "dial"
+	if restart.restarted {
+		words += ", restarted"
+	}
+	if restart.preserved {
+		words += ", preserved"
+	}
+	c.network.note("%s", words)
 	return c.network.failure(&c.network.dialErr)
 }
+
+func (c *fakeConnection) begin() { c.network.note("begin") }
 
 func (c *fakeConnection) announce(routes []bgp.Route, _ nextHops) error {
 	c.network.note("announce %s", prefixes(routes))
@@ -217,11 +226,17 @@ func (s *fakeSpeaker) set(prefixes ...string) {
 	synctest.Wait()
 }
 
-// establish has the peer accept the session, with both families.
-func (s *fakeSpeaker) establish(gracefulRestart bool) {
-	s.happen(event{state: bgp.OpenSent}, event{state: bgp.OpenConfirm}, event{state: bgp.Established, negotiated: negotiated{
+// open has the peer send an OPEN with both families.
+func (s *fakeSpeaker) open(gracefulRestart bool) {
+	s.happen(event{state: bgp.OpenSent}, event{state: bgp.OpenConfirm, negotiated: negotiated{
 		peerASN: 65001, peerID: netip.MustParseAddr("192.0.2.1"), families: bgp.IPv4 | bgp.IPv6, gracefulRestart: gracefulRestart,
 	}})
+}
+
+// establish has the peer accept the session, with both families.
+func (s *fakeSpeaker) establish(gracefulRestart bool) {
+	s.open(gracefulRestart)
+	s.happen(event{state: bgp.Established})
 }
 
 // did compares what was done since it was called last.

@@ -33,6 +33,16 @@ func (n *neighbor) run(ctx context.Context) {
 	}
 }
 
+// restartState is what the next session says of graceful restart. That of a peer which this process
+// has not spoken to since it began is about the earlier process, for as long as the peer may keep
+// the routes of that.
+func (n *neighbor) restartState(peer bgp.Peer) restartState {
+	return restartState{
+		restarted: n.restarted && time.Since(n.speaker.began) <= peer.RestartTime,
+		preserved: n.preserved,
+	}
+}
+
 // leaveSpeaker has the Speaker forget the neighbor, unless it is wanted again.
 func (n *neighbor) leaveSpeaker() bool {
 	n.speaker.mu.Lock()
@@ -69,11 +79,13 @@ func (n *neighbor) maintain(ctx context.Context, peer bgp.Peer) {
 			continue
 		}
 		began := time.Now()
-		problem := n.runSession(ctx, peer, address, at)
-		pause := idleHold
+		problem, established := n.runSession(ctx, peer, address, at)
+		pause, state := idleHold, bgp.Idle
 		switch {
 		case problem.Kind == bgp.NoProblem:
 			continue
+		case !established && !problem.Internal():
+			pause, state = peer.EffectiveConnectTime(), bgp.Connect
 		case problem.Kind == bgp.PrefixLimit:
 			pause = prefixLimitIdleHold
 		case time.Since(began) >= stableAfter:
@@ -81,7 +93,7 @@ func (n *neighbor) maintain(ctx context.Context, peer bgp.Peer) {
 		default:
 			idleHold = min(2*idleHold, maxIdleHold)
 		}
-		n.enter(bgp.Idle, problem)
+		n.enter(state, problem)
 		timer := time.NewTimer(pause)
 		n.await(ctx, wakeup{peer: peer, timer: timer.C})
 		timer.Stop()

@@ -18,32 +18,42 @@ import (
 	"github.com/clarionlb/clarion/internal/notify"
 )
 
-// gobgpConnection is one life of a GoBGP server: it dials one peer until there is a session, and is
-// given up when that ends.
+// gobgpConnection is one life of a GoBGP server: it carries one session and is given up when that
+// ends. What comes before, up to where both OPENs have been compared, is not left to GoBGP: see
+// gobgp_handshake.go.
 type gobgpConnection struct {
-	server  *server.BgpServer
-	peer    bgp.Peer
+	server *server.BgpServer
+	peer   bgp.Peer
+	// secret is the identifier by which the relay knows this server.
+	secret netip.Addr
+	// address of the peer.
 	address netip.Addr
 	stop    context.CancelFunc
+	ctx     context.Context
+	running sync.WaitGroup
 	sent    atomic.Uint64
 	signal  notify.Signal
+	// begun is closed by begin.
+	begun chan struct{}
+	// quiet says that the peer is told nothing at the end.
+	quiet atomic.Bool
+	// carrying says that GoBGP has the session, so that it tells of its end.
+	carrying atomic.Bool
 
 	mu      sync.Mutex
 	pending []event
 }
 
-// deferralTime is the Selection_Deferral_Timer (RFC 4724, section 4.1): one that was restarted may
-// hear all before it speaks. What this side says does not depend on it, so it is short.
-const deferralTime = 2 * time.Second
-
 // openGoBGP starts a server that has no routes yet and does not dial.
 func openGoBGP(peer bgp.Peer, address netip.Addr, logger klog.Logger) (connection, error) {
-	c := &gobgpConnection{peer: peer, address: address, signal: notify.New()}
+	c := &gobgpConnection{
+		peer: peer, secret: newSecret(), address: address, signal: notify.New(),
+		begun: make(chan struct{}),
+	}
 	c.server = server.NewBgpServer(server.LoggerOption(slog.New(&logReader{connection: c, logger: logger}), nil))
 	go c.server.Serve()
-	ctx, stop := context.WithCancel(context.Background())
-	c.stop = stop
-	if err := c.start(ctx); err != nil {
+	c.ctx, c.stop = context.WithCancel(context.Background())
+	if err := c.start(); err != nil {
 		c.close()
 		return nil, err
 	}
@@ -52,11 +62,12 @@ func openGoBGP(peer bgp.Peer, address netip.Addr, logger klog.Logger) (connectio
 
 // start readies the server. GoBGP writes package variables here that other servers read, the rules
 // for choosing between paths; it is always the same that is written, and no server here has a
-// choice.
-func (c *gobgpConnection) start(ctx context.Context) error {
+// choice. Its identifier is known to nobody else, so that the relay knows it by that.
+func (c *gobgpConnection) start() error {
+	ctx := c.ctx
 	err := c.server.StartBgp(ctx, &api.StartBgpRequest{Global: &api.Global{
 		Asn:        c.peer.LocalASN,
-		RouterId:   c.peer.RouterID.String(),
+		RouterId:   c.secret.String(),
 		ListenPort: -1,
 		Families:   []uint32{0, 1}, // the indices of IPv4 and IPv6 unicast, which decide how much memory it takes
 	}})
@@ -82,9 +93,26 @@ func (c *gobgpConnection) start(ctx context.Context) error {
 	return c.server.WatchEvent(ctx, server.WatchEventMessageCallbacks{OnPeerUpdate: c.watch}, server.WatchPeer())
 }
 
-func (c *gobgpConnection) dial(restarting bool) error {
-	return c.server.AddPeer(context.Background(), &api.AddPeerRequest{Peer: apiPeer(c.peer, c.address, restarting)})
+func (c *gobgpConnection) dial(restart restartState) error {
+	relay, err := listenRelay(c.secret)
+	if err != nil {
+		return err
+	}
+	if err := c.server.AddPeer(c.ctx, &api.AddPeerRequest{Peer: apiPeer(c.peer, relay.address())}); err != nil {
+		relay.close()
+		return err
+	}
+	c.running.Go(func() {
+		defer relay.close()
+		problem := c.run(relay, restart)
+		if !c.carrying.Load() {
+			c.emit(event{state: bgp.Idle, problem: problem})
+		}
+	})
+	return nil
 }
+
+func (c *gobgpConnection) begin() { close(c.begun) }
 
 func (c *gobgpConnection) announce(routes []bgp.Route, hops nextHops) error {
 	_, err := c.server.AddPath(apiutil.AddPathRequest{Paths: c.paths(routes, hops)})
@@ -102,45 +130,13 @@ func (c *gobgpConnection) watch(e *apiutil.WatchEventMessage_PeerEvent, _ time.T
 	if e.Type != apiutil.PEER_EVENT_STATE {
 		return
 	}
-	state := e.Peer.State
-	switch state.SessionState {
-	case gobgp.BGP_FSM_ESTABLISHED:
-		c.emit(event{state: bgp.Established, negotiated: negotiatedFrom(c.peer, state)})
-	case gobgp.BGP_FSM_OPENSENT:
-		c.emit(event{state: bgp.OpenSent})
-	case gobgp.BGP_FSM_OPENCONFIRM:
-		c.emit(event{state: bgp.OpenConfirm})
-	case gobgp.BGP_FSM_IDLE:
+	switch state := e.Peer.State; {
+	case state.SessionState == gobgp.BGP_FSM_ESTABLISHED:
+		c.carrying.Store(true)
+		c.emit(event{state: bgp.Established})
+	case state.SessionState == gobgp.BGP_FSM_IDLE && c.carrying.Load():
 		c.emit(event{state: bgp.Idle, problem: disconnected(state.DisconnectReason)})
-	default:
-		c.emit(event{state: bgp.Connect})
 	}
-}
-
-// negotiatedFrom reads what both have offered.
-func negotiatedFrom(peer bgp.Peer, state apiutil.PeerState) negotiated {
-	s := negotiated{peerASN: state.PeerASN, peerID: state.RouterID}
-	multiprotocol := false
-	for _, capability := range state.RemoteCap {
-		switch capability := capability.(type) {
-		case *gobgp.CapMultiProtocol:
-			multiprotocol = true
-			s.families |= ownFamily(capability.CapValue)
-		case *gobgp.CapExtendedNexthop:
-			for _, t := range capability.Tuples {
-				if t.NLRIAFI == gobgp.AFI_IP && t.NexthopAFI == gobgp.AFI_IP6 {
-					s.extendedNextHop = true
-				}
-			}
-		case *gobgp.CapGracefulRestart:
-			s.gracefulRestart = peer.RestartTime != 0
-		}
-	}
-	if !multiprotocol {
-		s.families = bgp.IPv4 // RFC 4760, section 8
-	}
-	s.families &= peer.OfferedFamilies()
-	return s
 }
 
 // disconnected says why a session ended, where GoBGP's log does not say more.
@@ -152,8 +148,6 @@ func disconnected(reason api.PeerState_DisconnectReason) bgp.Problem {
 		return bgp.Problem{Kind: bgp.ConnectionClosed}
 	case api.PeerState_DISCONNECT_REASON_WRITE_FAILED:
 		return bgp.Problem{Kind: bgp.ConnectionBroken}
-	case api.PeerState_DISCONNECT_REASON_INVALID_MSG:
-		return bgp.Problem{Kind: bgp.Refused}
 	}
 	return bgp.Problem{}
 }
@@ -184,10 +178,10 @@ func (c *gobgpConnection) cease(reason string) {
 	if len(reason) > most {
 		reason = reason[:most]
 	}
-	if c.server.DisablePeer(context.Background(), &api.DisablePeerRequest{Address: c.address.String(), Communication: reason}) == nil {
+	if c.server.DisablePeer(context.Background(), &api.DisablePeerRequest{Address: relayHost, Communication: reason}) == nil {
 		c.awaitIdle()
 	}
-	c.close()
+	c.shutdown()
 }
 
 // awaitIdle waits until the session has ended.
@@ -209,8 +203,14 @@ func (c *gobgpConnection) awaitIdle() {
 }
 
 func (c *gobgpConnection) close() {
+	c.quiet.Store(true)
+	c.shutdown()
+}
+
+func (c *gobgpConnection) shutdown() {
 	// These fail only where the server has not come up.
 	_ = c.server.StopBgp(context.Background(), &api.StopBgpRequest{AllowGracefulRestart: true})
 	c.stop()
 	c.server.Stop()
+	c.running.Wait()
 }

@@ -9,9 +9,8 @@ import (
 	"github.com/clarionlb/clarion/announce/bgp"
 )
 
-// logReader reads what GoBGP logs. Of attempts to connect, of refusals and of the last NOTIFICATION
-// it tells nothing in any other way, so the sentences below are part of what the tests hold against
-// the version in use.
+// logReader reads what GoBGP logs. Of NOTIFICATIONs and of malformed messages it tells nothing in any
+// other way, so the sentences below are part of what the tests hold against the version in use.
 type logReader struct {
 	connection *gobgpConnection
 	logger     klog.Logger
@@ -33,16 +32,8 @@ func (l *logReader) Handle(_ context.Context, r slog.Record) error {
 	case "sent update":
 		c.sent.Add(1)
 		return nil
-	case "outgoing connection established":
-		c.emit(event{state: bgp.OpenSent})
-	case "failed to connect":
-		c.emit(event{problem: bgp.Problem{Kind: bgp.NoConnection, Detail: attr(r, "Error")}})
-	case "outgoing connection IO error":
-		c.emit(event{state: bgp.Connect, problem: bgp.Problem{Kind: bgp.ClosedBeforeOpen}})
-	case "outgoing connection closing due to hold timer expired in OPEN SENT state":
-		c.emit(event{state: bgp.Connect, problem: bgp.Problem{Kind: bgp.NoOpen}})
 	case "sent notification":
-		c.emit(event{problem: sent(notification(r))})
+		c.emit(event{problem: bgp.Problem{Kind: bgp.NotificationSent, Notification: notification(r)}})
 	case "received notification":
 		c.emit(event{problem: bgp.Problem{Kind: bgp.NotificationReceived, Notification: notification(r)}})
 	case "prefix limit reached":
@@ -62,15 +53,6 @@ func (l *logReader) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-// sent is what it means that this side has sent a NOTIFICATION.
-func sent(n bgp.Notification) bgp.Problem {
-	// What comes in the place of an OPEN, if not nothing, is a NOTIFICATION, which GoBGP does not read.
-	if n == (bgp.Notification{Code: bgp.CodeFSMError, Subcode: bgp.SubcodeOpenSent}) {
-		return bgp.Problem{Kind: bgp.Refused}
-	}
-	return bgp.Problem{Kind: bgp.NotificationSent, Notification: n}
-}
-
 func level(l slog.Level) int {
 	switch {
 	case l >= slog.LevelWarn:
@@ -83,16 +65,23 @@ func level(l slog.Level) int {
 
 // notification reads the one that a line is about.
 func notification(r slog.Record) bgp.Notification {
-	n := bgp.Notification{Reason: attr(r, "Communicated-Reason")}
+	var code, subcode uint8
+	var data []byte
 	r.Attrs(func(a slog.Attr) bool {
 		switch a.Key {
 		case "Code":
-			n.Code = uint8(a.Value.Int64())
+			code = uint8(a.Value.Int64())
 		case "Subcode":
-			n.Subcode = uint8(a.Value.Int64())
+			subcode = uint8(a.Value.Int64())
+		case "Data":
+			data, _ = a.Value.Any().([]byte)
 		}
 		return true
 	})
+	n := bgp.ReadNotification(code, subcode, data)
+	if reason := attr(r, "Communicated-Reason"); reason != "" { // which GoBGP has taken out of the data
+		n.Reason = bgp.Printable(reason)
+	}
 	return n
 }
 

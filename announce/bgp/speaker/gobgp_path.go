@@ -37,7 +37,7 @@ func (c *gobgpConnection) paths(routes []bgp.Route, hops nextHops) []*apiutil.Pa
 	return paths
 }
 
-// nextHop is the attribute that says it. GoBGP takes an unspecified one for the address of the session.
+// nextHop is the attribute that says it.
 func nextHop(path *apiutil.Path, hop netip.Addr) gobgp.PathAttributeInterface {
 	if path.Family == gobgp.RF_IPv4_UC && hop.Is4() {
 		attr, _ := gobgp.NewPathAttributeNextHop(hop)

@@ -10,48 +10,28 @@ import (
 	"github.com/clarionlb/clarion/announce/bgp"
 )
 
-// tosInternetworkControl is DSCP CS6, which routers give precedence to.
-const tosInternetworkControl = 0xc0
-
-// apiPeer is a Peer at an address, in GoBGP's words.
-func apiPeer(p bgp.Peer, address netip.Addr, restarting bool) *api.Peer {
+// apiPeer is a Peer behind the relay at an address, in GoBGP's words. What the connection to the
+// peer needs, such as a password, is not GoBGP's matter.
+func apiPeer(p bgp.Peer, relay netip.AddrPort) *api.Peer {
 	peer := &api.Peer{
 		Conf: &api.PeerConf{
-			NeighborAddress: address.String(),
+			NeighborAddress: relay.Addr().String(),
 			LocalAsn:        p.LocalASN,
 			PeerAsn:         p.PeerASN,
-			AuthPassword:    p.Password,
 		},
 		Timers: &api.Timers{Config: &api.TimersConfig{
 			HoldTime:          uint64(p.EffectiveHoldTime() / time.Second),
 			KeepaliveInterval: uint64(p.EffectiveKeepaliveTime() / time.Second),
-			ConnectRetry:      uint64(p.EffectiveConnectTime() / time.Second),
 		}},
-		Transport: &api.Transport{
-			RemotePort:    uint32(p.Port),
-			BindInterface: p.Interface,
-			IpTos:         tosInternetworkControl,
-		},
-	}
-	if p.Source.IsValid() {
-		peer.Transport.LocalAddress = p.Source.String()
-	}
-	if p.MultihopTTL != 0 {
-		peer.EbgpMultihop = &api.EbgpMultihop{Enabled: true, MultihopTtl: uint32(p.MultihopTTL)}
-	}
-	if p.SecurityHops != 0 {
-		peer.TtlSecurity = &api.TtlSecurity{Enabled: true, TtlMin: 256 - uint32(p.SecurityHops)}
+		Transport: &api.Transport{RemotePort: uint32(relay.Port())},
 	}
 	if p.RestartTime != 0 {
 		// Not with notifications (RFC 8538): a peer whose hold time expires, because the node is
 		// dead, would keep the routes then. And GoBGP's Hard Reset lacks the part that says what it
 		// stands for, which FRR 8.4 reads anyway.
-		peer.GracefulRestart = &api.GracefulRestart{
-			Enabled:         true,
-			RestartTime:     uint32(p.RestartTime / time.Second),
-			DeferralTime:    uint32(deferralTime / time.Second),
-			LocalRestarting: restarting,
-		}
+		//
+		// GoBGP is never told of a restart: it would say so in every OPEN, and hold routes back.
+		peer.GracefulRestart = &api.GracefulRestart{Enabled: true, RestartTime: uint32(p.RestartTime / time.Second)}
 	}
 	for _, f := range []bgp.Families{bgp.IPv4, bgp.IPv6} {
 		if p.OfferedFamilies()&f == 0 {

@@ -270,7 +270,7 @@ func TestRoutersThatCloseTheSessionForAnyReasonHarmNobody(t *testing.T) {
 	peers := stubs(t, serve...)
 	beside(t, peers, func(s *Speaker) {
 		for i := range len(peers) {
-			refused(t, s, fmt.Sprintf("stub-%d", i), []string{"the router refused the session", "the router closed the session: "}[i%2])
+			refused(t, s, fmt.Sprintf("stub-%d", i), []string{"the router refused the session: ", "the router closed the session: "}[i%2])
 		}
 	})
 }

@@ -34,8 +34,12 @@ type neighbor struct {
 	earlierUpdates uint64
 	updates        func() uint64
 
-	// restarting is for run alone: the peer may have kept routes of this node.
-	restarting bool
+	// lastWord is what the peer said last since there was a session; zero is nothing.
+	lastWord bgp.Notification
+
+	// These are for run alone. restarted says that the peer has not heard from this process yet,
+	// but may have from an earlier one; preserved that what it may have heard can still be reached.
+	restarted, preserved bool
 }
 
 func newNeighbor(s *Speaker, key bgp.SessionKey) *neighbor {
@@ -46,7 +50,8 @@ func newNeighbor(s *Speaker, key bgp.SessionKey) *neighbor {
 		wake:        notify.New(),
 		suspendedBy: s.suspended[key],
 		status:      bgp.PeerStatus{Key: key, State: bgp.Idle, Since: time.Now()},
-		restarting:  s.config.Restarted,
+		restarted:   s.config.Restarted,
+		preserved:   s.config.Restarted,
 	}
 }
 
@@ -145,7 +150,7 @@ func (n *neighbor) enter(state bgp.State, problem bgp.Problem) {
 		}
 		if state != bgp.Established {
 			n.resetBy = bgp.Problem{} // it has been lost
-			s.Prefixes, s.PeerASN, s.PeerID = 0, 0, netip.Addr{}
+			s.Prefixes, s.Local, s.PeerASN, s.PeerID = 0, netip.Addr{}, 0, netip.Addr{}
 			s.Families, s.Announced, s.ExtendedNextHop, s.GracefulRestart = 0, 0, false, false
 		}
 		s.State = state
@@ -160,6 +165,7 @@ func (n *neighbor) updateStatus(change func(*bgp.PeerStatus)) {
 	n.mu.Lock()
 	before := n.status
 	change(&n.status)
+	n.recallLastWord(before.Problem)
 	after := n.status
 	removed := n.wantedPeer == nil
 	n.mu.Unlock()
@@ -168,6 +174,24 @@ func (n *neighbor) updateStatus(change func(*bgp.PeerStatus)) {
 	}
 	if after != before || removed {
 		n.speaker.changed.Notify()
+	}
+}
+
+// recallLastWord keeps what the peer has said beside what went wrong later, until there is a
+// session again.
+func (n *neighbor) recallLastWord(before bgp.Problem) {
+	now := &n.status.Problem
+	switch said := now.Notification; {
+	case n.status.State == bgp.Established:
+		n.lastWord = bgp.Notification{}
+	case *now == before:
+	default:
+		*now = now.After(n.lastWord)
+		if now.Kind == bgp.Refused || now.Kind == bgp.NotificationReceived {
+			if said.Reason != "" || n.lastWord.Reason == "" {
+				n.lastWord = said
+			}
+		}
 	}
 }
 

@@ -26,6 +26,16 @@ func (h nextHops) of(f bgp.Families) netip.Addr {
 	return h.v6
 }
 
+// from puts the address of the session in the place of an unspecified one.
+func (h nextHops) from(local netip.Addr) nextHops {
+	for _, hop := range []*netip.Addr{&h.v4, &h.v6} {
+		if hop.IsValid() && hop.IsUnspecified() && local.IsValid() {
+			*hop = local
+		}
+	}
+	return h
+}
+
 // families are those that have one.
 func (h nextHops) families() bgp.Families {
 	var f bgp.Families

@@ -2,7 +2,6 @@ package speaker
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
 	"time"
 
@@ -15,10 +14,12 @@ type session struct {
 	connection connection
 	peer       bgp.Peer
 	address    netip.Addr
-	// negotiated is nil until the session is established.
+	// negotiated is nil until both OPENs have been compared: nothing is announced before.
 	negotiated *negotiated
-	// openTimer fires when the peer has taken too long to send its OPEN (RFC 4271, section 8.2.2:
-	// the hold timer in OpenSent).
+	// established says that the session has been.
+	established bool
+	// openTimer fires when the peer has taken too long to send its OPEN, or to accept that of this
+	// side (RFC 4271, section 8.2.2: the hold timer in OpenSent and OpenConfirm).
 	openTimer *time.Timer
 	// problem is what went wrong last.
 	problem bgp.Problem
@@ -36,32 +37,24 @@ const (
 	reasonConfiguration = "configuration changed"
 )
 
-// runSession is one session. It returns what ended it, or no problem if that was on purpose.
-func (n *neighbor) runSession(ctx context.Context, peer bgp.Peer, address netip.Addr, at peerAddress) bgp.Problem {
+// runSession is one session. It returns what ended it, or no problem if that was on purpose, and
+// whether it was established.
+func (n *neighbor) runSession(ctx context.Context, peer bgp.Peer, address netip.Addr, at peerAddress) (bgp.Problem, bool) {
 	c, err := n.speaker.open(peer, address, n.logger)
 	if err != nil {
-		return bgp.Problem{Kind: bgp.StartFailed, Detail: err.Error()}
+		return bgp.Problem{Kind: bgp.StartFailed, Detail: err.Error()}, false
 	}
 	n.countUpdates(c)
 	defer n.countUpdates(nil)
 	s := &session{neighbor: n, connection: c, peer: peer, address: address, openTimer: time.NewTimer(0)}
 	s.openTimer.Stop()
 	defer s.openTimer.Stop()
-	s.refreshNextHops()
-	// All routes are there before the session is, so that the peer hears them before it hears that
-	// these are all.
-	problem := s.sync()
-	if problem.Kind == bgp.NoProblem {
-		if err := c.dial(n.restarting); err != nil {
-			problem = bgp.Problem{Kind: bgp.DialFailed, Address: address, Detail: err.Error()}
-		}
-	}
-	if problem.Kind != bgp.NoProblem {
+	if err := c.dial(n.restartState(peer)); err != nil {
 		c.close()
-		return problem
+		return bgp.Problem{Kind: bgp.DialFailed, Address: address, Detail: err.Error()}, false
 	}
 	n.enter(bgp.Connect, bgp.Problem{})
-	return s.run(ctx, at)
+	return s.run(ctx, at), s.established
 }
 
 // run follows what is wanted and what happens until the session has ended.
@@ -82,10 +75,12 @@ func (s *session) run(ctx context.Context, at peerAddress) bgp.Problem {
 			ended, problem = s.handleEvents()
 		case <-s.openTimer.C:
 			s.connection.close()
-			s.enter(bgp.Connect, bgp.Problem{Kind: bgp.NoOpen})
-			return bgp.Problem{}
+			if s.negotiated != nil {
+				return bgp.Problem{Kind: bgp.HoldTimerExpired}
+			}
+			return bgp.Problem{Kind: bgp.NoOpen}
 		case <-at.moved:
-			if s.negotiated == nil && at.current() != s.address {
+			if !s.established && at.current() != s.address {
 				s.connection.close()
 				return bgp.Problem{}
 			}
@@ -127,7 +122,7 @@ func (s *session) recheck() (ended bool, problem bgp.Problem) {
 		s.lost(problem)
 		return true, problem
 	}
-	if s.peer.OfferedFamilies()&^s.hops.families() != 0 {
+	if s.established && s.negotiated.families&^s.hops.families() != 0 {
 		return false, s.moveNextHops()
 	}
 	return false, bgp.Problem{}
@@ -147,36 +142,29 @@ func (s *session) handle(e event) (ended bool, problem bgp.Problem) {
 	if e.problem.Kind != bgp.NoProblem && s.problem.Kind != bgp.PrefixLimit { // which explains what follows it
 		s.problem = e.problem
 	}
-	switch {
-	case e.state == bgp.Established:
-		return s.establish(e.negotiated)
-	case s.negotiated == nil:
+	switch e.state {
+	case bgp.OpenConfirm:
 		s.approach(e)
+		return false, s.prepare(e.negotiated)
+	case bgp.Established:
+		s.establish()
 		return false, bgp.Problem{}
-	case e.state == "":
-		return false, bgp.Problem{}
+	case bgp.Idle:
+		return true, s.close()
 	}
-	s.connection.close()
-	if problem = s.problem; problem.Kind == bgp.NoProblem {
-		problem = bgp.Problem{Kind: bgp.SessionLost}
+	if !s.established {
+		s.approach(e)
 	}
-	s.lost(problem)
-	return true, problem
+	return false, bgp.Problem{}
 }
 
 // approach follows the states before Established.
 func (s *session) approach(e event) {
-	switch e.state {
-	case bgp.OpenSent:
+	if e.state == bgp.OpenSent || e.state == bgp.OpenConfirm {
 		s.openTimer.Reset(s.peer.EffectiveHoldTime())
-	case bgp.OpenConfirm, bgp.Connect, bgp.Idle:
-		s.openTimer.Stop()
 	}
 	s.updateStatus(func(status *bgp.PeerStatus) {
-		switch {
-		case e.state == bgp.Idle:
-			status.State = bgp.Connect // the connection tries again by itself
-		case e.state != "":
+		if e.state != "" {
 			status.State = e.state
 		}
 		if e.problem.Kind != bgp.NoProblem {
@@ -185,33 +173,52 @@ func (s *session) approach(e event) {
 	})
 }
 
-// establish begins to use the session.
-func (s *session) establish(with negotiated) (ended bool, problem bgp.Problem) {
-	s.openTimer.Stop()
-	if s.peer.PeerASN == 0 && with.peerASN == s.peer.LocalASN {
-		s.connection.cease("autonomous system " + fmt.Sprint(with.peerASN) + " was not to be on both sides")
-		return true, bgp.Problem{Kind: bgp.UnexpectedInternal}
-	}
+// prepare has the routes ready that fit what both sides have agreed to, and then the session begin,
+// so that the peer hears them before it hears that these are all.
+func (s *session) prepare(with negotiated) bgp.Problem {
 	s.negotiated = &with
+	s.refreshNextHops()
+	if problem := s.sync(); problem.Kind != bgp.NoProblem {
+		return problem
+	}
+	s.connection.begin()
+	return bgp.Problem{}
+}
+
+// establish follows the session, which is there now.
+func (s *session) establish() {
+	s.openTimer.Stop()
+	s.established, s.restarted, s.preserved = true, false, true
 	// GoBGP may tell of what ends the session before it does of the session.
 	if s.problem.Kind != bgp.NotificationReceived && s.problem.Kind != bgp.PrefixLimit {
 		s.problem = bgp.Problem{}
 	}
-	s.restarting = true
+	with := s.negotiated
 	s.enter(bgp.Established, bgp.Problem{})
 	s.updateStatus(func(status *bgp.PeerStatus) {
 		status.Problem = bgp.Problem{}
-		status.PeerASN, status.PeerID = with.peerASN, with.peerID
+		status.Local, status.PeerASN, status.PeerID = with.local, with.peerASN, with.peerID
 		status.Families, status.ExtendedNextHop, status.GracefulRestart = with.families, with.extendedNextHop, with.gracefulRestart
 	})
 	s.logger.Info("A BGP session is established", "address", s.address, "asn", with.peerASN, "id", with.peerID)
-	if problem := s.moveNextHops(); problem.Kind != bgp.NoProblem {
-		return false, problem
-	}
+	s.reportRoutes()
 	if s.status.Prefixes > 0 {
 		s.sendHold.start(0)
 	}
-	return false, bgp.Problem{}
+}
+
+// close gives up a connection that has ended, and says why it has.
+func (s *session) close() bgp.Problem {
+	s.connection.close()
+	if s.established {
+		problem := s.problem
+		if problem.Kind == bgp.NoProblem {
+			problem = bgp.Problem{Kind: bgp.SessionLost}
+		}
+		s.lost(problem)
+		return problem
+	}
+	return s.problem
 }
 
 // lost notes the end of an established session that was not on purpose.
@@ -223,12 +230,12 @@ func (s *session) lost(why bgp.Problem) {
 // end closes the connection. The peer is told the reason, unless it is to keep the routes and will.
 func (s *session) end(reason string, keep bool) {
 	switch {
-	case s.negotiated == nil || keep && s.negotiated.gracefulRestart:
+	case !s.established || keep && s.negotiated.gracefulRestart:
 		s.connection.close()
 	default:
 		s.connection.cease(reason)
 	}
-	if s.negotiated != nil {
+	if s.established {
 		s.logger.Info("A BGP session was closed", "address", s.address, "reason", reason)
 	}
 }

@@ -182,7 +182,7 @@ func TestAPasswordIsChangedWithoutRestartingOtherSessions(t *testing.T) {
 	}
 }
 
-func TestAWrongPasswordIsToldAsNoConnection(t *testing.T) {
+func TestAWrongPasswordIsSuspected(t *testing.T) {
 	t.Parallel()
 	r := newRouter(t, plain("neighbor NODE password right")...)
 	s := newSpeaker(t, false)
@@ -190,7 +190,7 @@ func TestAWrongPasswordIsToldAsNoConnection(t *testing.T) {
 	p := r.peer()
 	p.Password = "wrong"
 	s.Set(alone(p), nil)
-	refused(t, s, "tor", "no connection: dial tcp")
+	refused(t, s, "tor", "does the router have the same password?")
 	p.Password = "right"
 	s.Set(alone(p), nil)
 	established(t, s, "tor")
@@ -367,11 +367,11 @@ func TestAWrongAutonomousSystemIsTold(t *testing.T) {
 	p := r.peer()
 	p.PeerASN = 65002
 	s.Set(alone(p), nil)
-	refused(t, s, "tor", "sent to the router: OPEN Message Error/Bad Peer AS")
+	refused(t, s, "tor", "the router is in autonomous system 65001, and 65002 was expected")
 	p = r.peer()
 	p.LocalASN = 65009
 	s.Set(alone(p), nil)
-	refused(t, s, "tor", "refused the session")
+	refused(t, s, "tor", "the router refused the session: OPEN Message Error/Bad Peer AS: does it expect this autonomous system from this address?")
 }
 
 // refused waits until there is no session, for a reason that contains some words.

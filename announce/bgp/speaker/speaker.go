@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"k8s.io/klog/v2"
 
@@ -28,6 +29,7 @@ type Config struct {
 // Speaker announces routes to BGP peers.
 type Speaker struct {
 	config  Config
+	began   time.Time
 	changed notify.Signal
 	wake    notify.Signal
 
@@ -48,6 +50,7 @@ type Speaker struct {
 func New(config Config) *Speaker {
 	return &Speaker{
 		config:       config,
+		began:        time.Now(),
 		changed:      notify.New(),
 		wake:         notify.New(),
 		open:         openGoBGP,

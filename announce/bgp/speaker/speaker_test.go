@@ -15,13 +15,18 @@ const (
 	prefix6 = "2001:db8:ff::1/128"
 )
 
-func TestRoutesAreThereBeforeTheSessionIsAndThenOnlyDifferencesGo(t *testing.T) {
+func TestRoutesWaitForTheOpensAndThenOnlyDifferencesGo(t *testing.T) {
 	onNetwork(t, false, func(s *fakeSpeaker) {
 		s.did("before Set")
 		s.set(prefixA, prefix6)
-		s.did("at first", "open 192.0.2.1", "announce "+prefixA+" "+prefix6, "dial, restarting false")
+		s.did("at first", "open 192.0.2.1", "dial")
 		s.is("while it dials", bgp.Connect, bgp.Problem{})
-		s.establish(false)
+		s.set(prefixA)
+		s.set(prefixA, prefix6)
+		s.did("when the routes change while it dials")
+		s.open(false)
+		s.did("when the OPENs have been compared", "announce "+prefixA+" "+prefix6, "begin")
+		s.happen(event{state: bgp.Established})
 		s.did("when the session is established")
 		got := status(s.Speaker, "tor")
 		if got.Prefixes != 2 || got.PeerASN != 65001 || got.Families != bgp.IPv4|bgp.IPv6 || got.Flaps != 0 {
@@ -45,7 +50,10 @@ func TestTheStatesOfASessionAreToldAsTheyCome(t *testing.T) {
 		s.happen(event{state: bgp.OpenConfirm})
 		s.is("when the peer has spoken", bgp.OpenConfirm, refused)
 		s.happen(event{state: bgp.Idle, problem: bgp.Problem{Kind: bgp.Refused}})
-		s.is("when it is the connection that tries again", bgp.Connect, bgp.Problem{Kind: bgp.Refused})
+		s.is("between two attempts", bgp.Connect, bgp.Problem{Kind: bgp.Refused})
+		s.take()
+		time.Sleep(s.peer.EffectiveConnectTime())
+		s.did("after the time between two attempts", "open 192.0.2.1", "dial")
 		began := time.Now()
 		s.establish(false)
 		s.is("when it has accepted", bgp.Established, bgp.Problem{})
@@ -61,8 +69,21 @@ func TestAPeerThatSendsNoOpenIsGivenUpAfterTheHoldTime(t *testing.T) {
 		s.happen(event{state: bgp.OpenSent})
 		s.take()
 		time.Sleep(s.peer.EffectiveHoldTime())
-		s.did("after the hold time", "close", "open 192.0.2.1", "dial, restarting false")
+		s.did("after the hold time", "close")
 		s.is("after the hold time", bgp.Connect, bgp.Problem{Kind: bgp.NoOpen})
+		time.Sleep(s.peer.EffectiveConnectTime())
+		s.did("after the time between two attempts", "open 192.0.2.1", "dial")
+	})
+}
+
+func TestAPeerThatSendsAnOpenAndDoesNotAcceptIsGivenUpAfterTheHoldTime(t *testing.T) {
+	onNetwork(t, false, func(s *fakeSpeaker) {
+		s.set(prefixA)
+		s.open(false)
+		s.take()
+		time.Sleep(s.peer.EffectiveHoldTime())
+		s.did("after the hold time", "close")
+		s.is("after the hold time", bgp.Connect, bgp.Problem{Kind: bgp.HoldTimerExpired})
 	})
 }
 
@@ -80,7 +101,7 @@ func TestSessionsThatAreLostEarlyAreTriedLessAndLessOften(t *testing.T) {
 				time.Sleep(100 * time.Millisecond)
 				synctest.Wait()
 			}
-			s.did("when it is lost", "close", "open 192.0.2.1", "dial, restarting true")
+			s.did("when it is lost", "close", "open 192.0.2.1", "dial, preserved")
 			return time.Since(lost)
 		}
 		for _, want := range []time.Duration{1, 2, 4, 8, 16, 30, 30} {
@@ -92,7 +113,7 @@ func TestSessionsThatAreLostEarlyAreTriedLessAndLessOften(t *testing.T) {
 		time.Sleep(stableAfter)
 		s.take()
 		s.happen(event{state: bgp.Idle, problem: bgp.Problem{Kind: bgp.HoldTimerExpired}})
-		s.did("one that has lasted", "close", "open 192.0.2.1", "dial, restarting true")
+		s.did("one that has lasted", "close", "open 192.0.2.1", "dial, preserved")
 		if got := lose(); got != time.Second {
 			t.Errorf("after one that has lasted, the pause is %s", got)
 		}
@@ -113,7 +134,7 @@ func TestAPeerThatSendsTooManyRoutesIsLeftAloneForAMinute(t *testing.T) {
 		time.Sleep(prefixLimitIdleHold - time.Second)
 		s.did("for most of a minute", "close")
 		time.Sleep(time.Second)
-		s.did("after a minute", "open 192.0.2.1", "dial, restarting true")
+		s.did("after a minute", "open 192.0.2.1", "dial, preserved")
 	})
 }
 
@@ -174,20 +195,20 @@ func TestASuspendedSessionIsNotDialledAndOneThatIsEstablishedIsLost(t *testing.T
 		suspend(stillNot)
 		s.is("for another reason", bgp.Connect, stillNot)
 		suspend(bgp.Problem{})
-		s.did("when it is not any more", "open 192.0.2.1", "dial, restarting false")
+		s.did("when it is not any more", "open 192.0.2.1", "dial")
 		suspend(notYet)
 		s.did("while it dials", "close")
 		suspend(bgp.Problem{})
-		s.did("when it is not any more", "open 192.0.2.1", "dial, restarting false")
+		s.did("when it is not any more", "open 192.0.2.1", "dial")
 		s.establish(true)
 		suspend(notAnyMore)
-		s.did("when it is established, also if the peer keeps routes", "cease: BFD is not up: not any more")
+		s.did("when it is established, also if the peer keeps routes", "begin", "cease: BFD is not up: not any more")
 		s.is("when it is established", bgp.Idle, notAnyMore)
 		time.Sleep(minIdleHold)
 		s.is("after the pause", bgp.Connect, notAnyMore)
 		s.did("after the pause")
 		suspend(bgp.Problem{})
-		s.did("in the end", "open 192.0.2.1", "dial, restarting true")
+		s.did("in the end", "open 192.0.2.1", "dial, preserved")
 	})
 }
 
@@ -203,7 +224,7 @@ func TestAResetHasAnEstablishedSessionLostAndNoOther(t *testing.T) {
 		s.did("one that is", "cease: "+dead.String())
 		s.is("one that is", bgp.Idle, dead)
 		time.Sleep(minIdleHold)
-		s.did("after the pause", "open 192.0.2.1", "dial, restarting true")
+		s.did("after the pause", "open 192.0.2.1", "dial, preserved")
 		s.establish(true)
 		s.is("the next one", bgp.Established, bgp.Problem{})
 	})
@@ -247,11 +268,11 @@ func TestAChangeOfThePeerIsAnotherSession(t *testing.T) {
 		want            []string
 	}{
 		{"of a timer", false, func(p *bgp.Peer) { p.HoldTime = 9 * time.Second },
-			[]string{"cease: configuration changed", "open 192.0.2.1", "dial, restarting true"}},
+			[]string{"cease: configuration changed", "open 192.0.2.1", "dial, preserved"}},
 		{"of a timer, kept routes", true, func(p *bgp.Peer) { p.HoldTime = 9 * time.Second },
-			[]string{"close", "open 192.0.2.1", "dial, restarting true"}},
+			[]string{"close", "open 192.0.2.1", "dial, preserved"}},
 		{"of the node's autonomous system, kept routes", true, func(p *bgp.Peer) { p.LocalASN = 65009 },
-			[]string{"cease: configuration changed", "open 192.0.2.1", "dial, restarting true"}},
+			[]string{"cease: configuration changed", "open 192.0.2.1", "dial, preserved"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			onNetwork(t, false, func(s *fakeSpeaker) {
@@ -268,8 +289,27 @@ func TestAChangeOfThePeerIsAnotherSession(t *testing.T) {
 
 func TestAfterARestartTheFirstSessionAlreadySaysSo(t *testing.T) {
 	onNetwork(t, true, func(s *fakeSpeaker) {
+		s.peer.RestartTime = time.Minute
 		s.set()
-		s.did("at first", "open 192.0.2.1", "dial, restarting true")
+		s.did("at first", "open 192.0.2.1", "dial, restarted, preserved")
+		s.establish(true)
+		s.take()
+		time.Sleep(stableAfter)
+		s.happen(event{state: bgp.Idle, problem: bgp.Problem{Kind: bgp.ConnectionClosed}})
+		s.did("when that is lost", "close", "open 192.0.2.1", "dial, preserved")
+	})
+	onNetwork(t, true, func(s *fakeSpeaker) {
+		s.peer.RestartTime = time.Minute
+		s.set()
+		s.happen(event{state: bgp.Idle, problem: bgp.Problem{Kind: bgp.NoOpen}})
+		s.take()
+		time.Sleep(s.peer.EffectiveConnectTime())
+		s.did("after an attempt in vain", "open 192.0.2.1", "dial, restarted, preserved")
+		time.Sleep(s.peer.RestartTime)
+		s.happen(event{state: bgp.Idle, problem: bgp.Problem{Kind: bgp.NoOpen}})
+		s.take()
+		time.Sleep(s.peer.EffectiveConnectTime())
+		s.did("when no peer has anything left of the earlier process", "open 192.0.2.1", "dial, preserved")
 	})
 }
 
@@ -281,18 +321,7 @@ func TestAPeerThatCannotBeHonouredIsNotDialledUntilItChanges(t *testing.T) {
 		s.is("at first", bgp.Idle, bgp.Problem{Kind: bgp.InvalidPeer, Detail: "no autonomous system of this node"})
 		s.peer.LocalASN = 65000
 		s.set()
-		s.did("when it is sound", "open 192.0.2.1", "dial, restarting false")
-	})
-}
-
-func TestAPeerOfTheOwnAutonomousSystemThatWasToBeOfAnyOtherIsLeft(t *testing.T) {
-	onNetwork(t, false, func(s *fakeSpeaker) {
-		s.peer.PeerASN, s.peer.LocalASN = 0, 65001
-		s.set()
-		s.take()
-		s.establish(false)
-		s.did("at once", "cease: autonomous system 65001 was not to be on both sides")
-		s.is("at once", bgp.Idle, bgp.Problem{Kind: bgp.UnexpectedInternal})
+		s.did("when it is sound", "open 192.0.2.1", "dial")
 	})
 }
 
@@ -303,12 +332,12 @@ func TestAnUnnumberedPeerIsDialledWhereItAdvertisesItself(t *testing.T) {
 		s.did("at first")
 		s.is("at first", bgp.Connect, bgp.Problem{Kind: bgp.NoRouterAdvertisement, Detail: "eth0"})
 		s.find("fe80::1%eth0")
-		s.did("when it is found", "open fe80::1%eth0", "dial, restarting false")
+		s.did("when it is found", "open fe80::1%eth0", "dial")
 		s.find("fe80::2%eth0")
-		s.did("when it has moved", "close", "open fe80::2%eth0", "dial, restarting false")
+		s.did("when it has moved", "close", "open fe80::2%eth0", "dial")
 		s.establish(false)
 		s.find("fe80::3%eth0")
-		s.did("when there is a session")
+		s.did("when there is a session", "begin")
 	})
 }
 
@@ -316,8 +345,8 @@ func TestFamiliesWithoutANextHopWaitForOne(t *testing.T) {
 	onNetwork(t, false, func(s *fakeSpeaker) {
 		s.change(func() { s.hops.v6 = netip.Addr{} })
 		s.set(prefixA, prefix6)
-		s.did("without one", "open 192.0.2.1", "announce "+prefixA, "dial, restarting false")
 		s.establish(false)
+		s.did("without one", "open 192.0.2.1", "dial", "announce "+prefixA, "begin")
 		s.is("without one", bgp.Established, bgp.Problem{Kind: bgp.NoNextHop, Families: bgp.IPv6, Address: external.Address})
 		s.read(1)
 		s.change(func() { s.hops = anyNextHops })
@@ -341,19 +370,24 @@ func TestFaultsOfThisProgramAreToldAndTriedAgain(t *testing.T) {
 			[]string{"open 192.0.2.1"}},
 		{"dialling", func(s *fakeSpeaker) *error { return &s.dialErr },
 			bgp.Problem{Kind: bgp.DialFailed, Address: external.Address, Detail: errFake.Error()},
-			[]string{"open 192.0.2.1", "announce " + prefixA, "dial, restarting false", "close"}},
+			[]string{"open 192.0.2.1", "dial", "close"}},
 		{"announcing", func(s *fakeSpeaker) *error { return &s.routeErr }, bgp.Problem{Kind: bgp.AnnounceFailed, Detail: errFake.Error()},
-			[]string{"open 192.0.2.1", "announce " + prefixA, "close"}},
+			[]string{"open 192.0.2.1", "dial", "announce " + prefixA, "close"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			onNetwork(t, false, func(s *fakeSpeaker) {
 				s.change(func() { *test.err(s) = errFake })
 				s.set(prefixA)
+				if test.name == "announcing" {
+					s.open(false)
+				}
 				s.did("at first", test.did...)
 				s.is("at first", bgp.Idle, test.want)
 				s.change(func() { *test.err(s) = nil })
 				time.Sleep(minIdleHold)
-				s.did("when it works", "open 192.0.2.1", "announce "+prefixA, "dial, restarting false")
+				synctest.Wait()
+				s.establish(false)
+				s.did("when it works", "open 192.0.2.1", "dial", "announce "+prefixA, "begin")
 			})
 		})
 	}

@@ -1,0 +1,140 @@
+package speaker
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"io"
+	"net"
+	"net/netip"
+	"time"
+
+	gobgp "github.com/osrg/gobgp/v4/pkg/packet/bgp"
+)
+
+// relay is where GoBGP connects to in place of the peer, so that nothing passes between them before
+// both OPENs have been compared. It takes one connection and listens no longer then.
+type relay struct {
+	listener *net.TCPListener
+	secret   netip.Addr
+	accepted chan accepted
+}
+
+// accepted is GoBGP's end of a session, and the OPEN that it has sent.
+type accepted struct {
+	conn *net.TCPConn
+	open *gobgp.BGPMessage
+	err  error
+}
+
+// relayHost is the loopback address that relays listen on, each at a port of its own.
+const relayHost = "127.0.0.1"
+
+// openTimeout is how long whoever connects to a relay may take to send an OPEN.
+const openTimeout = 5 * time.Second
+
+// newSecret returns a BGP Identifier that nobody can guess.
+func newSecret() netip.Addr {
+	var id [4]byte
+	for id == [4]byte{} {
+		_, _ = rand.Read(id[:]) // it never fails
+	}
+	return netip.AddrFrom4(id)
+}
+
+// listenRelay returns a relay for the GoBGP server with this identifier. Others on the node can
+// connect to it as well, but do not know that.
+func listenRelay(secret netip.Addr) (*relay, error) {
+	listener, err := net.ListenTCP("tcp4", net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(relayHost), 0)))
+	if err != nil {
+		return nil, err
+	}
+	r := &relay{listener: listener, secret: secret, accepted: make(chan accepted, 1)}
+	go func() {
+		conn, open, err := r.accept()
+		r.accepted <- accepted{conn, open, err}
+		listener.Close()
+	}()
+	return r, nil
+}
+
+func (r *relay) address() netip.AddrPort { return r.listener.Addr().(*net.TCPAddr).AddrPort() }
+
+// accept waits for GoBGP.
+func (r *relay) accept() (*net.TCPConn, *gobgp.BGPMessage, error) {
+	for {
+		conn, err := r.listener.AcceptTCP()
+		if err != nil {
+			return nil, nil, err
+		}
+		_ = conn.SetReadDeadline(time.Now().Add(openTimeout))
+		if message, _, err := readBGP(conn); err == nil {
+			if open, ok := message.Body.(*gobgp.BGPOpen); ok && open.ID == r.secret {
+				_ = conn.SetReadDeadline(time.Time{})
+				return conn, message, nil
+			}
+		}
+		conn.Close()
+	}
+}
+
+// gobgp waits for GoBGP to connect, and returns its end and its OPEN.
+func (r *relay) gobgp(ctx context.Context) (*net.TCPConn, *gobgp.BGPMessage, error) {
+	select {
+	case a := <-r.accepted:
+		r.accepted <- a // for close
+		return a.conn, a.open, a.err
+	case <-ctx.Done():
+		return nil, nil, ctx.Err()
+	}
+}
+
+// close ends the relay, and GoBGP's connection with it.
+func (r *relay) close() {
+	r.listener.Close()
+	if a := <-r.accepted; a.conn != nil {
+		a.conn.Close()
+	}
+}
+
+// pass passes on what GoBGP and the peer say until one of them has ended the connection, and then
+// ends that of the other. What GoBGP said last, such as a NOTIFICATION, still gets to the peer if
+// that reads it within farewell.
+func pass(own, peer *net.TCPConn, farewell func() time.Duration) {
+	toPeer := make(chan struct{})
+	go func() {
+		defer close(toPeer)
+		_, _ = io.Copy(peer, own)
+		_ = peer.SetReadDeadline(time.Now().Add(farewell()))
+		_ = peer.CloseWrite()
+	}()
+	if _, err := io.Copy(own, peer); err != nil {
+		// It is GoBGP that is gone. To close a connection with unread bytes would take away what is
+		// on its way to the peer.
+		_, _ = io.Copy(io.Discard, peer)
+	}
+	_ = own.CloseWrite()
+	_ = peer.SetWriteDeadline(time.Now().Add(farewell()))
+	<-toPeer
+}
+
+// readBGP reads a message, and returns it as it is too.
+func readBGP(from io.Reader) (*gobgp.BGPMessage, []byte, error) {
+	raw := make([]byte, gobgp.BGP_HEADER_LENGTH)
+	if _, err := io.ReadFull(from, raw); err != nil {
+		return nil, nil, err
+	}
+	header := &gobgp.BGPHeader{}
+	if err := header.DecodeFromBytes(raw); err != nil {
+		return nil, nil, err
+	}
+	if header.Len > gobgp.BGP_MAX_MESSAGE_LENGTH {
+		return nil, nil, gobgp.NewMessageError(gobgp.BGP_ERROR_MESSAGE_HEADER_ERROR, gobgp.BGP_ERROR_SUB_BAD_MESSAGE_LENGTH, nil, "too large a message")
+	}
+	raw = append(raw, make([]byte, int(header.Len)-len(raw))...)
+	if _, err := io.ReadFull(from, raw[gobgp.BGP_HEADER_LENGTH:]); err != nil {
+		return nil, nil, err
+	}
+	message, err := gobgp.ParseBGPBody(header, bytes.Clone(raw[gobgp.BGP_HEADER_LENGTH:]))
+	return message, raw, err
+}

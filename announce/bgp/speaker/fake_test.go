@@ -30,6 +30,7 @@ type fakeNetwork struct {
 
 	mu         sync.Mutex // guards all of it
 	discovered netip.Addr
+	others     []netip.Addr
 	moved      notify.Signal
 }
 
@@ -106,6 +107,16 @@ func (f *fakeNetwork) address() netip.Addr {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.discovered
+}
+
+func (f *fakeNetwork) pass(netip.Addr) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.others) == 0 {
+		return false
+	}
+	f.discovered, f.others = f.others[0], f.others[1:]
+	return true
 }
 
 // find has the peer advertise itself at an address.

@@ -70,7 +70,7 @@ func (n *neighbor) maintain(ctx context.Context, peer bgp.Peer) {
 		running.Go(func() { discovery.run(ctx) })
 		defer running.Wait()
 		defer stop()
-		at = peerAddress{discovery.address, discovery.changed()}
+		at = peerAddress{discovery.address, discovery.pass, discovery.changed()}
 	}
 	idleHold := minIdleHold
 	for ctx.Err() == nil && n.wants(peer) {
@@ -122,12 +122,15 @@ func (n *neighbor) ready(ctx context.Context, peer bgp.Peer, at peerAddress) (ne
 type peerAddress struct {
 	// current is the zero Addr as long as the peer has not been found.
 	current func() netip.Addr
+	// pass has another address tried than one at which there was no session. It returns false if
+	// all have been tried.
+	pass func(netip.Addr) (more bool)
 	// moved receives after current has changed; nil if it never does.
 	moved <-chan struct{}
 }
 
 func fixedAddress(address netip.Addr) peerAddress {
-	return peerAddress{current: func() netip.Addr { return address }}
+	return peerAddress{current: func() netip.Addr { return address }, pass: func(netip.Addr) bool { return false }}
 }
 
 // wakeup is what ends a wait, besides the end of the context.

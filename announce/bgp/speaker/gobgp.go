@@ -35,10 +35,10 @@ type gobgpConnection struct {
 	signal  notify.Signal
 	// begun is closed by begin.
 	begun chan struct{}
-	// quiet says that the peer is told nothing at the end.
+	// quiet says that the connection is to end at once, and not by GoBGP.
 	quiet atomic.Bool
-	// carrying says that GoBGP has the session, so that it tells of its end.
-	carrying atomic.Bool
+	// carrying says that GoBGP has the session, so that it tells of its end, and ended that it has.
+	carrying, ended atomic.Bool
 
 	mu      sync.Mutex
 	pending []event
@@ -135,6 +135,7 @@ func (c *gobgpConnection) watch(e *apiutil.WatchEventMessage_PeerEvent, _ time.T
 		c.carrying.Store(true)
 		c.emit(event{state: bgp.Established})
 	case state.SessionState == gobgp.BGP_FSM_IDLE && c.carrying.Load():
+		c.ended.Store(true)
 		c.emit(event{state: bgp.Idle, problem: disconnected(state.DisconnectReason)})
 	}
 }
@@ -203,7 +204,7 @@ func (c *gobgpConnection) awaitIdle() {
 }
 
 func (c *gobgpConnection) close() {
-	c.quiet.Store(true)
+	c.quiet.Store(!c.ended.Load())
 	c.shutdown()
 }
 

@@ -33,6 +33,10 @@ const relayHost = "127.0.0.1"
 // openTimeout is how long whoever connects to a relay may take to send an OPEN.
 const openTimeout = 5 * time.Second
 
+// relayBuffer is how much may be on its way through a relay. What is there counts as sent for
+// GoBGP, although the peer may not read.
+const relayBuffer = 128 << 10
+
 // newSecret returns a BGP Identifier that nobody can guess.
 func newSecret() netip.Addr {
 	var id [4]byte
@@ -98,23 +102,27 @@ func (r *relay) close() {
 }
 
 // pass passes on what GoBGP and the peer say until one of them has ended the connection, and then
-// ends that of the other. What GoBGP said last, such as a NOTIFICATION, still gets to the peer if
-// that reads it within farewell.
-func pass(own, peer *net.TCPConn, farewell func() time.Duration) {
+// ends that of the other. When ctx ends, or when GoBGP has ended its own, the peer has the time
+// farewell to read what was said last, such as a NOTIFICATION.
+func pass(ctx context.Context, own, peer *net.TCPConn, farewell func() time.Duration) {
+	_ = own.SetReadBuffer(relayBuffer)
+	_ = peer.SetWriteBuffer(relayBuffer)
+	hurry := func() { _ = peer.SetDeadline(time.Now().Add(farewell())) }
+	stop := context.AfterFunc(ctx, hurry)
+	defer stop()
 	toPeer := make(chan struct{})
 	go func() {
 		defer close(toPeer)
 		_, _ = io.Copy(peer, own)
-		_ = peer.SetReadDeadline(time.Now().Add(farewell()))
+		hurry()
 		_ = peer.CloseWrite()
 	}()
-	if _, err := io.Copy(own, peer); err != nil {
-		// It is GoBGP that is gone. To close a connection with unread bytes would take away what is
-		// on its way to the peer.
-		_, _ = io.Copy(io.Discard, peer)
-	}
+	_, _ = io.Copy(own, peer)
+	// If it is GoBGP that is gone, this goes on until the peer is too: to close a connection with
+	// unread bytes would take away what is on its way to the peer.
+	_, _ = io.Copy(io.Discard, peer)
 	_ = own.CloseWrite()
-	_ = peer.SetWriteDeadline(time.Now().Add(farewell()))
+	hurry()
 	<-toPeer
 }
 

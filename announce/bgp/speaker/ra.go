@@ -18,9 +18,12 @@ import (
 type discovery interface {
 	// run does it until the context ends.
 	run(ctx context.Context)
-	// address returns the link-local address of the peer with its zone; the zero Addr as long as
-	// there is none.
+	// address returns the link-local address, with its zone, of the router to try now; the zero Addr
+	// as long as there is none.
 	address() netip.Addr
+	// pass has another router tried, if there is one: that at this address is not the peer, or not
+	// now. It returns false if all have been tried in turn; then the round begins anew.
+	pass(netip.Addr) (more bool)
 	// changed receives after address has changed.
 	changed() <-chan struct{}
 }
@@ -31,8 +34,8 @@ type discover func(ifi string, logger klog.Logger) discovery
 func discoverByRA(ifi string, logger klog.Logger) discovery { return newRASender(ifi, logger) }
 
 // raSender sends Router Advertisements (RFC 4861) on an interface, so that a peer there finds this
-// node, and takes the sender of the last one that it hears for the peer. Its own have a Router
-// Lifetime of 0: nobody takes this node for a default router.
+// node. Whoever sends some to this node may be the peer: which one is found by trying. Its own have
+// a Router Lifetime of 0: nobody takes this node for a default router.
 type raSender struct {
 	ifi    string
 	logger klog.Logger
@@ -40,8 +43,8 @@ type raSender struct {
 	// interval between advertisements, and between attempts where there is no such interface.
 	interval time.Duration
 
-	mu   sync.Mutex
-	peer netip.Addr
+	mu      sync.Mutex
+	routers routers
 }
 
 func newRASender(ifi string, logger klog.Logger) *raSender {
@@ -51,7 +54,13 @@ func newRASender(ifi string, logger klog.Logger) *raSender {
 func (s *raSender) address() netip.Addr {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.peer
+	return s.routers.current
+}
+
+func (s *raSender) pass(peer netip.Addr) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.routers.pass(peer, time.Now())
 }
 
 func (s *raSender) changed() <-chan struct{} { return s.moved }
@@ -140,13 +149,14 @@ func (s *raSender) send(conn *ndp.Conn, ifi *net.Interface) error {
 }
 
 // found takes in who advertises itself.
-func (s *raSender) found(peer netip.Addr) {
+func (s *raSender) found(router netip.Addr) {
 	s.mu.Lock()
-	changed := s.peer != peer
-	s.peer = peer
+	added, changed := s.routers.add(router, time.Now())
 	s.mu.Unlock()
+	if added {
+		s.logger.V(2).Info("A router advertises itself", "interface", s.ifi, "address", router)
+	}
 	if changed {
-		s.logger.V(2).Info("A router advertises itself", "interface", s.ifi, "address", peer)
 		s.moved.Notify()
 	}
 }

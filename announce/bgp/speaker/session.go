@@ -14,6 +14,7 @@ type session struct {
 	connection connection
 	peer       bgp.Peer
 	address    netip.Addr
+	at         peerAddress
 	// negotiated is nil until both OPENs have been compared: nothing is announced before.
 	negotiated *negotiated
 	// established says that the session has been.
@@ -46,7 +47,7 @@ func (n *neighbor) runSession(ctx context.Context, peer bgp.Peer, address netip.
 	}
 	n.countUpdates(c)
 	defer n.countUpdates(nil)
-	s := &session{neighbor: n, connection: c, peer: peer, address: address, openTimer: time.NewTimer(0)}
+	s := &session{neighbor: n, connection: c, peer: peer, address: address, at: at, openTimer: time.NewTimer(0)}
 	s.openTimer.Stop()
 	defer s.openTimer.Stop()
 	if err := c.dial(n.restartState(peer)); err != nil {
@@ -54,11 +55,11 @@ func (n *neighbor) runSession(ctx context.Context, peer bgp.Peer, address netip.
 		return bgp.Problem{Kind: bgp.DialFailed, Address: address, Detail: err.Error()}, false
 	}
 	n.enter(bgp.Connect, bgp.Problem{})
-	return s.run(ctx, at), s.established
+	return s.run(ctx), s.established
 }
 
 // run follows what is wanted and what happens until the session has ended.
-func (s *session) run(ctx context.Context, at peerAddress) bgp.Problem {
+func (s *session) run(ctx context.Context) bgp.Problem {
 	recheck := time.NewTicker(recheckInterval)
 	defer recheck.Stop()
 	for {
@@ -75,12 +76,9 @@ func (s *session) run(ctx context.Context, at peerAddress) bgp.Problem {
 			ended, problem = s.handleEvents()
 		case <-s.openTimer.C:
 			s.connection.close()
-			if s.negotiated != nil {
-				return bgp.Problem{Kind: bgp.HoldTimerExpired}
-			}
-			return bgp.Problem{Kind: bgp.NoOpen}
-		case <-at.moved:
-			if !s.established && at.current() != s.address {
+			return s.openTimeout()
+		case <-s.at.moved:
+			if !s.established && s.at.current() != s.address {
 				s.connection.close()
 				return bgp.Problem{}
 			}
@@ -152,10 +150,37 @@ func (s *session) handle(e event) (ended bool, problem bgp.Problem) {
 	case bgp.Idle:
 		return true, s.close()
 	}
-	if !s.established {
-		s.approach(e)
+	if s.established {
+		return false, bgp.Problem{}
 	}
-	return false, bgp.Problem{}
+	s.approach(e)
+	if e.problem.Kind == bgp.NoProblem {
+		return false, bgp.Problem{}
+	}
+	problem = s.failed(e.problem)
+	if s.at.current() == s.address {
+		return false, bgp.Problem{} // the connection tries again by itself
+	}
+	s.connection.close()
+	return true, problem
+}
+
+// openTimeout is why the peer has not accepted the session in time.
+func (s *session) openTimeout() bgp.Problem {
+	if s.negotiated != nil {
+		return s.failed(bgp.Problem{Kind: bgp.HoldTimerExpired})
+	}
+	return s.failed(bgp.Problem{Kind: bgp.NoOpen})
+}
+
+// failed notes that there is no session at this address, and returns why the next attempt has to
+// wait: no problem if there is another address to try.
+func (s *session) failed(why bgp.Problem) bgp.Problem {
+	if why.Kind == bgp.NoProblem || why.Internal() || !s.at.pass(s.address) {
+		return why
+	}
+	s.enter(bgp.Connect, why)
+	return bgp.Problem{}
 }
 
 // approach follows the states before Established.
@@ -218,7 +243,7 @@ func (s *session) close() bgp.Problem {
 		s.lost(problem)
 		return problem
 	}
-	return s.problem
+	return s.failed(s.problem)
 }
 
 // lost notes the end of an established session that was not on purpose.

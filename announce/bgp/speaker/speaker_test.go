@@ -341,6 +341,28 @@ func TestAnUnnumberedPeerIsDialledWhereItAdvertisesItself(t *testing.T) {
 	})
 }
 
+func TestOfSeveralRoutersOnAnInterfaceEachIsTried(t *testing.T) {
+	onNetwork(t, false, func(s *fakeSpeaker) {
+		s.peer.Address, s.peer.Interface = netip.Addr{}, "eth0"
+		s.change(func() {
+			s.others = []netip.Addr{netip.MustParseAddr("fe80::2%eth0"), netip.MustParseAddr("fe80::3%eth0")}
+		})
+		s.set()
+		s.find("fe80::1%eth0")
+		s.take()
+		refused := bgp.Problem{Kind: bgp.NoConnection, Detail: "refused"}
+		s.happen(event{problem: refused})
+		s.did("when the first does not run BGP", "close", "open fe80::2%eth0", "dial")
+		s.is("when the first does not run BGP", bgp.Connect, refused)
+		s.happen(event{state: bgp.OpenSent}, event{state: bgp.Idle, problem: bgp.Problem{Kind: bgp.ClosedBeforeOpen}})
+		s.did("when the second is the peer of others", "close", "open fe80::3%eth0", "dial")
+		s.happen(event{problem: refused})
+		s.did("when there is no other one")
+		s.establish(false)
+		s.is("when the third can be spoken with", bgp.Established, bgp.Problem{})
+	})
+}
+
 func TestFamiliesWithoutANextHopWaitForOne(t *testing.T) {
 	onNetwork(t, false, func(s *fakeSpeaker) {
 		s.change(func() { s.hops.v6 = netip.Addr{} })

@@ -134,6 +134,18 @@ func (n Notification) String() string {
 	return words
 }
 
+// Class is the Name if it has one, and otherwise as much of it as has: there are few.
+func (n Notification) Class() string {
+	name, known := codes[n.Code]
+	if !known {
+		return "unknown error"
+	}
+	if words, known := subcodes[[2]uint8{n.Code, n.Subcode}]; known {
+		return name + "/" + words
+	}
+	return name
+}
+
 // Name is what a NOTIFICATION says by its numbers, as in "Cease/Administrative Shutdown".
 // Numbers that have no name stay.
 func (n Notification) Name() string {

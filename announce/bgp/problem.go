@@ -75,6 +75,8 @@ const (
 	// ConnectionBroken one that could not be written to.
 	ConnectionClosed
 	ConnectionBroken
+	// LocalAddressGone is a session from Address, which this node does not have any more.
+	LocalAddressGone
 	// SessionLost is the end of a session of which nothing more is known.
 	SessionLost
 
@@ -102,6 +104,8 @@ const (
 
 // summaries are the sentences without what differs from one time to the next.
 var summaries = map[ProblemKind]string{
+	InvalidPeer:            "the session cannot be had as it is wanted",
+	NoRouterAdvertisement:  "no router has advertised itself",
 	NoConnection:           "no connection",
 	PasswordSuspected:      "no connection, perhaps because of the password",
 	ClosedBeforeOpen:       "the router closed the connection before it said anything",
@@ -117,30 +121,29 @@ var summaries = map[ProblemKind]string{
 	SendHoldTimerExpired:   "the router does not read what it is sent",
 	ConnectionClosed:       "the router closed the connection without a word",
 	ConnectionBroken:       "the connection broke",
+	LocalAddressGone:       "this node does not have the address of the session any more",
 	SessionLost:            "the session was lost",
 	BFDAwaited:             "BFD comes first",
 	BFDAwaitedAfterRestart: "BFD comes first, since the router may not have noticed the restart",
 	BFDSilent:              "BFD heard nothing from the router",
 	BFDSignaledDown:        "BFD of the router went down",
 	StartFailed:            "start GoBGP",
+	DialFailed:             "dial",
 	AnnounceFailed:         "announce routes",
 	WithdrawFailed:         "withdraw routes",
 }
 
-// Summary is the sentence without what differs from one time to the next, so that there are few: it
-// is the value of a label of a metric. It is empty if there is no problem.
+// Summary is the sentence without what differs from one time to the next and what others may say
+// as they like, so that there are few: it is the value of a label of a metric. It is empty if there
+// is no problem.
 func (p Problem) Summary() string {
 	switch p.Kind {
-	case InvalidPeer:
-		return p.Detail
-	case NoRouterAdvertisement:
-		return "no router has advertised itself on " + p.Detail
 	case Refused:
-		return "the router refused the session: " + p.Notification.Name()
+		return "the router refused the session: " + p.Notification.Class()
 	case NotificationSent:
-		return "sent to the router: " + p.Notification.Name()
+		return "sent to the router: " + p.Notification.Class()
 	case NotificationReceived:
-		return "the router closed the session: " + p.Notification.Name()
+		return "the router closed the session: " + p.Notification.Class()
 	case NoNextHop:
 		return p.Families.String() + " routes have no next hop"
 	case BFDNotUp:
@@ -148,8 +151,6 @@ func (p Problem) Summary() string {
 			return "BFD is not up yet"
 		}
 		return "BFD is not up"
-	case DialFailed:
-		return fmt.Sprintf("dial %s", p.Address)
 	}
 	return summaries[p.Kind]
 }
@@ -174,6 +175,12 @@ func (p Problem) String() string {
 func (p Problem) sentence() string {
 	summary := p.Summary()
 	switch p.Kind {
+	case InvalidPeer:
+		return p.Detail
+	case NoRouterAdvertisement:
+		return summary + " on " + p.Detail
+	case DialFailed:
+		return fmt.Sprintf("dial %s: %s", p.Address, p.Detail)
 	case Refused:
 		return "the router refused the session: " + p.Notification.String()
 	case NotificationSent:
@@ -182,7 +189,7 @@ func (p Problem) sentence() string {
 		return "the router closed the session: " + p.Notification.String()
 	case UnexpectedASN:
 		return fmt.Sprintf("the router is in autonomous system %d, and %d was expected", p.ASN, p.ExpectedASN)
-	case BadIdentifier:
+	case BadIdentifier, LocalAddressGone:
 		return fmt.Sprintf("%s: %s", summary, p.Address)
 	case UnacceptableHoldTime:
 		return fmt.Sprintf("%s: %s, of at least %s", summary, p.Detail, MinHoldTime)
@@ -194,7 +201,7 @@ func (p Problem) sentence() string {
 		return fmt.Sprintf("%s for %s", summary, p.Silence.Round(time.Millisecond))
 	case PasswordSuspected:
 		return "no connection: " + p.Detail
-	case NoConnection, MalformedMessage, BFDSignaledDown, BFDNotUp, StartFailed, DialFailed, AnnounceFailed, WithdrawFailed:
+	case NoConnection, MalformedMessage, BFDSignaledDown, BFDNotUp, StartFailed, AnnounceFailed, WithdrawFailed:
 		if p.Detail != "" {
 			return summary + ": " + p.Detail
 		}

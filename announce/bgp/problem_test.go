@@ -37,8 +37,8 @@ func TestProblemsAreSentencesAndSummaries(t *testing.T) {
 	}{
 		{Problem{}, "", ""},
 		{Problem{Kind: InvalidPeer, Detail: "the router ID 0.0.0.0 does not have the form of an IPv4 address"},
-			"the router ID 0.0.0.0 does not have the form of an IPv4 address", ""},
-		{Problem{Kind: NoRouterAdvertisement, Detail: "eth0"}, "no router has advertised itself on eth0", ""},
+			"the router ID 0.0.0.0 does not have the form of an IPv4 address", "the session cannot be had as it is wanted"},
+		{Problem{Kind: NoRouterAdvertisement, Detail: "eth0"}, "no router has advertised itself on eth0", "no router has advertised itself"},
 		{Problem{Kind: NoConnection, Detail: "dial tcp 10.0.0.2:40123->10.0.0.1:179: connect: connection refused"},
 			"no connection: dial tcp 10.0.0.2:40123->10.0.0.1:179: connect: connection refused", "no connection"},
 		{Problem{Kind: ClosedBeforeOpen}, "the router closed the connection before it said anything: does it know this node's address?",
@@ -59,6 +59,12 @@ func TestProblemsAreSentencesAndSummaries(t *testing.T) {
 		{Problem{Kind: ClosedBeforeOpen}.After(said),
 			`the router closed the connection before it said anything; before that, it had said: Cease/Administrative Shutdown, "back at 12:30, or: at 13:00"`,
 			"the router closed the connection before it said anything"},
+		{Problem{Kind: LocalAddressGone, Address: router}, "this node does not have the address of the session any more: 10.0.0.1",
+			"this node does not have the address of the session any more"},
+		{Problem{Kind: NotificationReceived, Notification: Notification{Code: 99, Subcode: 98}}, "the router closed the session: 99/98",
+			"the router closed the session: unknown error"},
+		{Problem{Kind: NotificationReceived, Notification: Notification{Code: 3, Subcode: 98}}, "the router closed the session: UPDATE Message Error/98",
+			"the router closed the session: UPDATE Message Error"},
 		{Problem{Kind: UnexpectedInternal}, "the router is in the autonomous system of this node and was to be in another one", ""},
 		{Problem{Kind: NotificationReceived, Notification: said},
 			`the router closed the session: Cease/Administrative Shutdown, "back at 12:30, or: at 13:00"`,
@@ -83,7 +89,7 @@ func TestProblemsAreSentencesAndSummaries(t *testing.T) {
 		{Problem{Kind: BFDSignaledDown, Detail: "control detection time expired"},
 			"BFD of the router went down: control detection time expired", "BFD of the router went down"},
 		{Problem{Kind: StartFailed, Detail: "no"}, "start GoBGP: no", "start GoBGP"},
-		{Problem{Kind: DialFailed, Address: router, Detail: "no"}, "dial 10.0.0.1: no", "dial 10.0.0.1"},
+		{Problem{Kind: DialFailed, Address: router, Detail: "no"}, "dial 10.0.0.1: no", "dial"},
 		{Problem{Kind: AnnounceFailed, Detail: "no"}, "announce routes: no", "announce routes"},
 		{Problem{Kind: WithdrawFailed, Detail: "no"}, "withdraw routes: no", "withdraw routes"},
 	} {
@@ -95,6 +101,28 @@ func TestProblemsAreSentencesAndSummaries(t *testing.T) {
 		}
 		if got := test.problem.Summary(); got != test.summary {
 			t.Errorf("the summary of %+v is %q, want %q", test.problem, got, test.summary)
+		}
+	}
+}
+
+func TestNotificationsAreReadWithWhatTheyCarry(t *testing.T) {
+	for _, test := range []struct {
+		code, subcode uint8
+		data          string
+		want          string
+	}{
+		{6, 2, "\x14maintenance of tor-1", `Cease/Administrative Shutdown, "maintenance of tor-1"`},
+		{6, 4, "\x03a\n\xff", `Cease/Administrative Reset, "a ?"`},
+		{6, 2, "\xffshort", "Cease/Administrative Shutdown"},
+		{6, 2, "", "Cease/Administrative Shutdown"},
+		{6, 9, "\x06\x02\x05later", `Cease/Hard Reset (Cease/Administrative Shutdown), "later"`},
+		{6, 9, "", "Cease/Hard Reset"},
+		{2, 7, "\x41\x04\x00\x00\xfd\xe9\x63\x00", "OPEN Message Error/Unsupported Capability (4-octet AS Number, capability 99)"},
+		{2, 7, "\x01\xff", "OPEN Message Error/Unsupported Capability (Multiprotocol)"},
+		{2, 11, "", "OPEN Message Error/Role Mismatch"},
+	} {
+		if got := ReadNotification(test.code, test.subcode, []byte(test.data)).String(); got != test.want {
+			t.Errorf("%d/%d with %q is %s, want %s", test.code, test.subcode, test.data, got, test.want)
 		}
 	}
 }

@@ -87,7 +87,7 @@ func (m *peeringMetrics) Collect(to chan<- prometheus.Metric) {
 	if refused := m.refused.Load(); refused != nil {
 		for _, r := range *refused {
 			to <- prometheus.MustNewConstMetric(m.up, prometheus.GaugeValue, 0, r.Peer, "")
-			to <- prometheus.MustNewConstMetric(m.problem, prometheus.GaugeValue, 1, r.Peer, "", r.Sentence())
+			to <- prometheus.MustNewConstMetric(m.problem, prometheus.GaugeValue, 1, r.Peer, "", string(r.Reason))
 		}
 	}
 	if watched := m.watched.Load(); watched != nil {

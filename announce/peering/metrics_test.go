@@ -70,7 +70,7 @@ func TestMetricsTellOfSessionsAndOfThoseThatAreRefused(t *testing.T) {
 		`clarion_announcer_bfd_session_up address="192.0.2.2" peer="leaf" 1`,
 		`clarion_announcer_bgp_prefixes address="192.0.2.1" peer="tor" 0`,
 		`clarion_announcer_bgp_prefixes address="192.0.2.2" peer="leaf" 7`,
-		`clarion_announcer_bgp_session_problem address="" peer="secret" problem="there is no Secret clarion-bgp/tor" 1`,
+		`clarion_announcer_bgp_session_problem address="" peer="secret" problem="InvalidOnNode" 1`,
 		`clarion_announcer_bgp_session_problem address="192.0.2.1" peer="tor" problem="no connection" 1`,
 		`clarion_announcer_bgp_session_up address="" peer="secret" 0`,
 		`clarion_announcer_bgp_session_up address="192.0.2.1" peer="tor" 0`,

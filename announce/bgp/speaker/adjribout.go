@@ -1,6 +1,10 @@
 package speaker
 
 import (
+	"net/netip"
+	"slices"
+	"time"
+
 	"github.com/clarionlb/clarion/announce/bgp"
 )
 
@@ -10,6 +14,12 @@ type adjRIBOut struct {
 	// routes are those that the connection has been given, but for those without a next hop, and
 	// source is what they were made of.
 	routes, source []bgp.Route
+
+	// leaving are routes to withdraw when the peer has heard what takes their place: when so many
+	// have been announced to it as awaited. It has been so since then.
+	leaving []bgp.Route
+	awaited uint64
+	since   time.Time
 }
 
 // usable are the families of which routes can be announced.
@@ -31,15 +41,34 @@ func (s *session) sync() bgp.Problem {
 	if s.established && count(announce, usable)+count(withdraw, usable) > 0 {
 		s.sendHold.start(s.connection.updates())
 	}
-	if problem := s.withdraw(only(withdraw, usable)); problem.Kind != bgp.NoProblem {
-		return problem
-	}
 	if problem := s.announce(only(announce, usable)); problem.Kind != bgp.NoProblem {
 		return problem
 	}
 	s.routes = wanted
+	s.leaving, s.since = append(s.leaving, only(withdraw, usable)...), time.Now()
 	s.reportRoutes()
-	return bgp.Problem{}
+	return s.leave()
+}
+
+// leave withdraws what leaves if it is time. A larger prefix in the place of some smaller ones, or
+// the other way round, is not to be a gap for the traffic.
+func (s *session) leave() bgp.Problem {
+	if len(s.leaving) == 0 {
+		return bgp.Problem{}
+	}
+	if announced := s.connection.announced(); announced < s.awaited {
+		if time.Since(s.since) < recheckInterval {
+			return bgp.Problem{}
+		}
+		// What is announced twice in a moment may be sent once.
+		s.awaited = announced
+	}
+	leaving := slices.DeleteFunc(s.leaving, func(r bgp.Route) bool {
+		_, back := slices.BinarySearchFunc(s.routes, r.Prefix, func(r bgp.Route, p netip.Prefix) int { return r.Prefix.Compare(p) })
+		return back
+	})
+	s.leaving = nil
+	return s.withdraw(leaving)
 }
 
 // moveNextHops looks for the next hops again, and announces what is affected.
@@ -76,6 +105,7 @@ func (s *session) announce(routes []bgp.Route) bgp.Problem {
 	if len(routes) == 0 {
 		return bgp.Problem{}
 	}
+	s.awaited = max(s.awaited, s.connection.announced()) + uint64(len(routes))
 	if err := s.connection.announce(routes, s.hops); err != nil {
 		return bgp.Problem{Kind: bgp.AnnounceFailed, Detail: err.Error()}
 	}

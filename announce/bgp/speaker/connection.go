@@ -21,10 +21,12 @@ type connection interface {
 	// begin has the session established, from OpenConfirm on and once. What was announced until
 	// then is what the peer hears first, and then that these are all (End-of-RIB, RFC 4724).
 	begin()
-	// withdraw removes routes.
+	// withdraw removes routes. It may overtake what was announced and has not been sent yet.
 	withdraw(routes []bgp.Route) error
-	// updates is how many UPDATE messages have been sent.
+	// updates is how many UPDATE messages have been sent, and announced how many routes in these.
+	// changed receives after that too.
 	updates() uint64
+	announced() uint64
 
 	// changed receives after something has happened, and events returns what has since it was
 	// called last.

@@ -42,6 +42,8 @@ type fakeConnection struct {
 	mu      sync.Mutex
 	pending []event
 	sent    uint64
+	// sentRoutes are those that were announced, and unread those of them that the peer has not been sent.
+	sentRoutes, unread uint64
 }
 
 func (f *fakeNetwork) open(_ bgp.Peer, address netip.Addr, _ klog.Logger) (connection, error) {
@@ -144,6 +146,9 @@ func (c *fakeConnection) begin() { c.network.note("begin") }
 
 func (c *fakeConnection) announce(routes []bgp.Route, _ nextHops) error {
 	c.network.note("announce %s", prefixes(routes))
+	c.mu.Lock()
+	c.sentRoutes += uint64(len(routes))
+	c.mu.Unlock()
 	return c.network.failure(&c.network.routeErr)
 }
 
@@ -164,6 +169,12 @@ func (c *fakeConnection) updates() uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.sent
+}
+
+func (c *fakeConnection) announced() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.sentRoutes - c.unread
 }
 
 func (c *fakeConnection) changed() <-chan struct{} { return c.signal }
@@ -198,6 +209,16 @@ func (f *fakeNetwork) read(updates uint64) {
 	c.sent += updates
 }
 
+// hold leaves so many of the routes unsent that are announced on the last connection.
+func (f *fakeNetwork) hold(unread uint64) {
+	c, _ := f.last()
+	c.mu.Lock()
+	c.unread = unread
+	c.mu.Unlock()
+	c.signal.Notify()
+	synctest.Wait()
+}
+
 // fakeSpeaker is a Speaker on a network, and one peer.
 type fakeSpeaker struct {
 	*Speaker
@@ -215,6 +236,7 @@ func onNetwork(t *testing.T, restarted bool, test func(s *fakeSpeaker)) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fakeNetwork{hops: anyNextHops, moved: notify.New()}
 		s := &fakeSpeaker{Speaker: New(Config{Restarted: restarted}), fakeNetwork: f, t: t, peer: external}
+		s.Speaker.removals = func(ctx context.Context, _ klog.Logger, _ func(netip.Addr)) { <-ctx.Done() }
 		s.Speaker.open, s.Speaker.findNextHops, s.Speaker.discover = f.open, f.findNextHops, f.discover
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error, 1)

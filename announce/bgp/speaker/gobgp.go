@@ -31,8 +31,9 @@ type gobgpConnection struct {
 	stop    context.CancelFunc
 	ctx     context.Context
 	running sync.WaitGroup
-	sent    atomic.Uint64
-	signal  notify.Signal
+	// sent are UPDATE messages, and told the routes in them.
+	sent, told atomic.Uint64
+	signal     notify.Signal
 	// begun is closed by begin.
 	begun chan struct{}
 	// quiet says that the connection is to end at once, and not by GoBGP.
@@ -124,6 +125,8 @@ func (c *gobgpConnection) withdraw(routes []bgp.Route) error {
 }
 
 func (c *gobgpConnection) updates() uint64 { return c.sent.Load() }
+
+func (c *gobgpConnection) announced() uint64 { return c.told.Load() }
 
 // watch is told by GoBGP of the states of the session.
 func (c *gobgpConnection) watch(e *apiutil.WatchEventMessage_PeerEvent, _ time.Time) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 
+	gobgp "github.com/osrg/gobgp/v4/pkg/packet/bgp"
 	"k8s.io/klog/v2"
 
 	"github.com/clarionlb/clarion/announce/bgp"
@@ -31,6 +32,8 @@ func (l *logReader) Handle(_ context.Context, r slog.Record) error {
 	switch r.Message {
 	case "sent update":
 		c.sent.Add(1)
+		c.told.Add(routesIn(r))
+		c.signal.Notify()
 		return nil
 	case "sent notification":
 		c.emit(event{problem: bgp.Problem{Kind: bgp.NotificationSent, Notification: notification(r)}})
@@ -51,6 +54,27 @@ func (l *logReader) Handle(_ context.Context, r slog.Record) error {
 		logger.Info(r.Message, values...)
 	}
 	return nil
+}
+
+// routesIn is how many routes the UPDATE announces that a line is about.
+func routesIn(r slog.Record) uint64 {
+	count := 0
+	r.Attrs(func(a slog.Attr) bool {
+		switch value := a.Value.Any().(type) {
+		case []gobgp.PathNLRI:
+			if a.Key == "nlri" { // and not the withdrawals
+				count += len(value)
+			}
+		case []gobgp.PathAttributeInterface:
+			for _, attribute := range value {
+				if reach, ok := attribute.(*gobgp.PathAttributeMpReachNLRI); ok {
+					count += len(reach.Value)
+				}
+			}
+		}
+		return true
+	})
+	return uint64(count)
 }
 
 func level(l slog.Level) int {

@@ -100,12 +100,15 @@ func (s *session) followWanted() (ended bool, problem bgp.Problem) {
 		return true, bgp.Problem{}
 	}
 	if why := s.mustEnd(); why.Kind != bgp.NoProblem {
-		// The peer is told, which would keep the routes otherwise.
-		s.connection.cease(why.String())
+		if why.Kind == bgp.LocalAddressGone { // nobody can be told
+			s.connection.close()
+		} else { // the peer would keep the routes otherwise
+			s.connection.cease(why.String())
+		}
 		s.lost(why)
 		return true, why
 	}
-	if s.negotiated == nil && s.suspension().Kind != bgp.NoProblem {
+	if !s.established && s.suspension().Kind != bgp.NoProblem {
 		s.connection.close()
 		return true, bgp.Problem{}
 	}
@@ -121,9 +124,11 @@ func (s *session) recheck() (ended bool, problem bgp.Problem) {
 		return true, problem
 	}
 	if s.established && s.negotiated.families&^s.hops.families() != 0 {
-		return false, s.moveNextHops()
+		if problem := s.moveNextHops(); problem.Kind != bgp.NoProblem {
+			return false, problem
+		}
 	}
-	return false, bgp.Problem{}
+	return false, s.leave()
 }
 
 func (s *session) handleEvents() (ended bool, problem bgp.Problem) {
@@ -132,7 +137,7 @@ func (s *session) handleEvents() (ended bool, problem bgp.Problem) {
 			return ended, problem
 		}
 	}
-	return false, bgp.Problem{}
+	return false, s.leave()
 }
 
 // handle takes in an event.

@@ -37,6 +37,7 @@ type Speaker struct {
 	open         openConnection
 	findNextHops findNextHops
 	discover     discover
+	removals     watchRemovals
 
 	mu        sync.Mutex
 	neighbors map[bgp.SessionKey]*neighbor
@@ -56,6 +57,7 @@ func New(config Config) *Speaker {
 		open:         openGoBGP,
 		findNextHops: kernelNextHops,
 		discover:     discoverByRA,
+		removals:     kernelRemovals,
 		neighbors:    map[bgp.SessionKey]*neighbor{},
 	}
 }
@@ -167,6 +169,7 @@ func (s *Speaker) Changed() <-chan struct{} { return s.changed }
 func (s *Speaker) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	defer running.Wait()
+	running.Go(func() { s.removals(ctx, s.config.Logger, s.addressGone) })
 	for {
 		s.mu.Lock()
 		for _, n := range s.neighbors {

@@ -33,9 +33,75 @@ func TestRoutesWaitForTheOpensAndThenOnlyDifferencesGo(t *testing.T) {
 			t.Errorf("%+v", got)
 		}
 		s.set(prefixA, prefixB)
-		s.did("when the routes change", "withdraw "+prefix6, "announce "+prefixB)
+		s.did("when the routes change", "announce "+prefixB, "withdraw "+prefix6)
 		s.set(prefixA, prefixB)
 		s.did("when they are the same")
+	})
+}
+
+func TestWhatTakesThePlaceOfARouteIsHeardBeforeThatLeaves(t *testing.T) {
+	const aggregate, other = "198.51.100.0/24", "203.0.113.0/24"
+	onNetwork(t, false, func(s *fakeSpeaker) {
+		s.set(prefixA, prefixB)
+		s.establish(false)
+		s.take()
+		s.hold(1)
+		s.set(aggregate)
+		s.did("while the aggregate has not been sent", "announce "+aggregate)
+		s.set(prefixB, aggregate)
+		s.did("when one comes back", "announce "+prefixB)
+		s.hold(0)
+		s.did("when all has been sent", "withdraw "+prefixA)
+		s.hold(1)
+		s.set(prefixA, prefixB)
+		s.did("the other way round", "announce "+prefixA)
+		time.Sleep(2 * recheckInterval)
+		s.did("when what was announced is never sent", "withdraw "+aggregate)
+		s.hold(0)
+		s.set(other)
+		s.did("after that", "announce "+other, "withdraw "+prefixA+" "+prefixB)
+	})
+}
+
+func TestASessionIsLostWithItsOwnAddress(t *testing.T) {
+	onNetwork(t, false, func(s *fakeSpeaker) {
+		s.set(prefixA)
+		local := netip.MustParseAddr("192.0.2.2")
+		s.happen(event{state: bgp.OpenConfirm, negotiated: negotiated{local: local, peerASN: 65001, families: bgp.IPv4, gracefulRestart: true}}, event{state: bgp.Established})
+		s.take()
+		s.addressGone(netip.MustParseAddr("192.0.2.3"))
+		s.did("with another address")
+		s.addressGone(local)
+		s.did("with its own", "close")
+		s.is("with its own", bgp.Idle, bgp.Problem{Kind: bgp.LocalAddressGone, Address: local})
+	})
+}
+
+func TestWhatARouterSaidStaysBesideWhatIsAGuess(t *testing.T) {
+	onNetwork(t, false, func(s *fakeSpeaker) {
+		said := bgp.Notification{Code: 6, Subcode: 2, Reason: "maintenance of tor-1"}
+		s.set()
+		s.establish(false)
+		s.happen(event{problem: bgp.Problem{Kind: bgp.NotificationReceived, Notification: said}}, event{state: bgp.Idle})
+		s.is("at first", bgp.Idle, bgp.Problem{Kind: bgp.NotificationReceived, Notification: said})
+		time.Sleep(minIdleHold)
+		synctest.Wait()
+		s.happen(event{state: bgp.OpenSent}, event{state: bgp.Idle, problem: bgp.Problem{Kind: bgp.ClosedBeforeOpen}})
+		s.is("when it closes connections", bgp.Connect, bgp.Problem{Kind: bgp.ClosedBeforeOpen, LastWord: said})
+		time.Sleep(s.peer.EffectiveConnectTime())
+		synctest.Wait()
+		rejected := bgp.Notification{Code: 6, Subcode: 5}
+		s.happen(event{state: bgp.OpenSent}, event{state: bgp.Idle, problem: bgp.Problem{Kind: bgp.Refused, Notification: rejected}})
+		s.is("when it says less", bgp.Connect, bgp.Problem{Kind: bgp.Refused, Notification: rejected, LastWord: said})
+		time.Sleep(s.peer.EffectiveConnectTime())
+		synctest.Wait()
+		s.establish(false)
+		s.is("when there is a session", bgp.Established, bgp.Problem{})
+		s.happen(event{state: bgp.Idle, problem: bgp.Problem{Kind: bgp.ConnectionClosed}})
+		time.Sleep(2 * minIdleHold)
+		synctest.Wait()
+		s.happen(event{state: bgp.OpenSent}, event{state: bgp.Idle, problem: bgp.Problem{Kind: bgp.ClosedBeforeOpen}})
+		s.is("after that", bgp.Connect, bgp.Problem{Kind: bgp.ClosedBeforeOpen})
 	})
 }
 

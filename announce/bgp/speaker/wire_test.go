@@ -11,6 +11,7 @@ import (
 	"time"
 
 	gobgp "github.com/osrg/gobgp/v4/pkg/packet/bgp"
+	"github.com/vishvananda/netlink"
 
 	"github.com/clarionlb/clarion/announce/bgp"
 )
@@ -255,4 +256,140 @@ func TestOnlyARestartOfThisNodeIsCalledOne(t *testing.T) {
 			stop()
 		})
 	}
+}
+
+// TestWhatARouterSaysInsteadOfAcceptingIsTold has routers that do not want the session, or that
+// this node does not want one with.
+func TestWhatARouterSaysInsteadOfAcceptingIsTold(t *testing.T) {
+	t.Parallel()
+	notify := func(code, subcode uint8, data ...byte) []byte {
+		return message(gobgp.BGP_MSG_NOTIFICATION, append([]byte{code, subcode}, data...))
+	}
+	tests := []struct {
+		answer []byte
+		want   string
+		told   [2]uint8 // zero is nothing
+	}{
+		{notify(2, 11), "the router refused the session: OPEN Message Error/Role Mismatch", [2]uint8{}},
+		{notify(2, 7, 9, 1, 3), "the router refused the session: OPEN Message Error/Unsupported Capability (BGP Role)", [2]uint8{}},
+		{notify(6, 2, []byte("\x14maintenance of tor-1")...), `the router refused the session: Cease/Administrative Shutdown, "maintenance of tor-1"`, [2]uint8{}},
+		{append(openOf(90, does4, asn4), notify(2, 2)...),
+			"the router refused the session: OPEN Message Error/Bad Peer AS: does it expect this autonomous system from this address?", [2]uint8{}},
+		{openOf(90, does4, gobgp.NewCapFourOctetASNumber(65007)), "the router is in autonomous system 65007, and 65001 was expected", [2]uint8{2, 2}},
+		{openOf(0, does4, asn4), "the router asks for a hold time that is too short: 0 s, of at least 3s", [2]uint8{2, 6}},
+		{openOf(2, does4, asn4), "the router asks for a hold time that is too short: 2 s, of at least 3s", [2]uint8{2, 6}},
+		{message(gobgp.BGP_MSG_KEEPALIVE, nil), "the router sent something malformed: a message of type 4, which was not its turn", [2]uint8{5, 1}},
+	}
+	var serve []func(net.Conn)
+	told := make([]chan [2]uint8, len(tests))
+	for i, test := range tests {
+		told[i] = make(chan [2]uint8, 1)
+		serve = append(serve, func(conn net.Conn) {
+			if _, err := readMessage(conn); err != nil {
+				return
+			}
+			conn.Write(test.answer)
+			for {
+				m, err := hear(conn)
+				if err != nil {
+					return
+				}
+				if n, ok := m.Body.(*gobgp.BGPNotification); ok {
+					select {
+					case told[i] <- [2]uint8{n.ErrorCode, n.ErrorSubcode}:
+					default:
+					}
+				}
+			}
+		})
+	}
+	s := newSpeaker(t, false)
+	run(t, s)
+	s.Set(stubs(t, serve...), nil)
+	for i, test := range tests {
+		name := fmt.Sprintf("stub-%d", i)
+		eventually(t, test.want, func() (bool, any) {
+			p := status(s, name)
+			return p.Problem.String() == test.want, p.Problem.String()
+		})
+		if test.told != [2]uint8{} {
+			if got := <-told[i]; got != test.told {
+				t.Errorf("%s: the router was told %v, want %v", test.want, got, test.told)
+			}
+		}
+		if p := status(s, name); p.Flaps != 0 || p.Updates != 0 {
+			t.Errorf("%s: %+v", test.want, p)
+		}
+	}
+}
+
+// TestAnAggregateIsHeardBeforeItsPartsLeave has a router that follows what it can reach.
+func TestAnAggregateIsHeardBeforeItsPartsLeave(t *testing.T) {
+	t.Parallel()
+	const parts = 3000 // more than one UPDATE has room for
+	messages := make(chan *gobgp.BGPUpdate, 1000)
+	peers := stubs(t, func(conn net.Conn) {
+		if _, err := greetWith(conn, openOf(90, does4, asn4)); err != nil {
+			return
+		}
+		for {
+			m, err := hear(conn)
+			if err != nil {
+				return
+			}
+			if update, ok := m.Body.(*gobgp.BGPUpdate); ok {
+				messages <- update
+			}
+		}
+	})
+	s := newSpeaker(t, false)
+	run(t, s)
+	aggregate := routes(nil, "100.64.0.0/10")
+	has := map[netip.Prefix]bool{}
+	become := func(when string, rs []bgp.Route) {
+		t.Helper()
+		s.Set(peers, map[bgp.SessionKey][]bgp.Route{key("stub-0"): rs})
+		complete := func() bool {
+			if len(has) != len(rs) {
+				return false
+			}
+			return has[rs[0].Prefix]
+		}
+		for !complete() {
+			update := <-messages
+			for _, w := range update.WithdrawnRoutes {
+				if gone := w.NLRI.(*gobgp.IPAddrPrefix).Prefix; !has[rs[0].Prefix] || !has[rs[len(rs)-1].Prefix] {
+					t.Fatalf("%s: %s leaves before all has come", when, gone)
+				}
+				delete(has, w.NLRI.(*gobgp.IPAddrPrefix).Prefix)
+			}
+			for _, n := range update.NLRI {
+				has[n.NLRI.(*gobgp.IPAddrPrefix).Prefix] = true
+			}
+		}
+	}
+	become("at first", block(parts, nil))
+	for range 3 {
+		become("an aggregate", aggregate)
+		become("its parts", block(parts, nil))
+	}
+}
+
+func TestASessionEndsAtOnceWhenItsAddressGoes(t *testing.T) {
+	t.Parallel()
+	r := newRouter(t, plain()...)
+	s := newSpeaker(t, false)
+	run(t, s)
+	p := r.peer()
+	p.HoldTime = time.Hour
+	s.Set(alone(p), nil)
+	established(t, s, "tor")
+	eth := interfaceOf(t, r.node4)
+	must(t, netlink.AddrDel(eth, address(t, r.node4.String()+"/24")))
+	eventually(t, "a lost session", func() (bool, any) {
+		p := status(s, "tor")
+		return p.State != bgp.Established && p.Flaps == 1, p
+	})
+	must(t, netlink.AddrAdd(eth, address(t, r.node4.String()+"/24")))
+	established(t, s, "tor")
 }

@@ -7,21 +7,22 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"sync"
 	"time"
 
 	gobgp "github.com/osrg/gobgp/v4/pkg/packet/bgp"
 )
 
 // relay is where GoBGP connects to in place of the peer, so that nothing passes between them before
-// both OPENs have been compared. It takes one connection and listens no longer then.
+// both OPENs have been compared. It takes one connection, within two seconds or so, and listens no
+// longer then.
 type relay struct {
 	listener *net.TCPListener
 	secret   netip.Addr
-	accepted chan accepted
-}
-
-// accepted is GoBGP's end of a session, and the OPEN that it has sent.
-type accepted struct {
+	// once has one end of it all: that GoBGP is there, with its end of the session and its OPEN, or
+	// that it will not be. done is closed then.
+	once sync.Once
+	done chan struct{}
 	conn *net.TCPConn
 	open *gobgp.BGPMessage
 	err  error
@@ -53,41 +54,56 @@ func listenRelay(secret netip.Addr) (*relay, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &relay{listener: listener, secret: secret, accepted: make(chan accepted, 1)}
-	go func() {
-		conn, open, err := r.accept()
-		r.accepted <- accepted{conn, open, err}
-		listener.Close()
-	}()
+	r := &relay{listener: listener, secret: secret, done: make(chan struct{})}
+	go r.serve()
 	return r, nil
+}
+
+// serve accepts connections until one of them is GoBGP's or the listener is closed.
+func (r *relay) serve() {
+	var reading sync.WaitGroup
+	for {
+		conn, err := r.listener.AcceptTCP()
+		if err != nil {
+			reading.Wait()
+			r.end(nil, nil, err)
+			return
+		}
+		reading.Go(func() { r.greet(conn) })
+	}
+}
+
+// greet takes a connection if it is GoBGP's. Whoever says nothing holds up nobody else.
+func (r *relay) greet(conn *net.TCPConn) {
+	_ = conn.SetReadDeadline(time.Now().Add(openTimeout))
+	if message, _, err := readBGP(conn); err == nil {
+		if open, ok := message.Body.(*gobgp.BGPOpen); ok && open.ID == r.secret {
+			_ = conn.SetReadDeadline(time.Time{})
+			r.end(conn, message, nil)
+			r.listener.Close()
+			if r.conn == conn {
+				return
+			}
+		}
+	}
+	conn.Close()
 }
 
 func (r *relay) address() netip.AddrPort { return r.listener.Addr().(*net.TCPAddr).AddrPort() }
 
-// accept waits for GoBGP.
-func (r *relay) accept() (*net.TCPConn, *gobgp.BGPMessage, error) {
-	for {
-		conn, err := r.listener.AcceptTCP()
-		if err != nil {
-			return nil, nil, err
-		}
-		_ = conn.SetReadDeadline(time.Now().Add(openTimeout))
-		if message, _, err := readBGP(conn); err == nil {
-			if open, ok := message.Body.(*gobgp.BGPOpen); ok && open.ID == r.secret {
-				_ = conn.SetReadDeadline(time.Time{})
-				return conn, message, nil
-			}
-		}
-		conn.Close()
-	}
+// end notes what has come of it, if nothing has yet.
+func (r *relay) end(conn *net.TCPConn, open *gobgp.BGPMessage, err error) {
+	r.once.Do(func() {
+		r.conn, r.open, r.err = conn, open, err
+		close(r.done)
+	})
 }
 
 // gobgp waits for GoBGP to connect, and returns its end and its OPEN.
 func (r *relay) gobgp(ctx context.Context) (*net.TCPConn, *gobgp.BGPMessage, error) {
 	select {
-	case a := <-r.accepted:
-		r.accepted <- a // for close
-		return a.conn, a.open, a.err
+	case <-r.done:
+		return r.conn, r.open, r.err
 	case <-ctx.Done():
 		return nil, nil, ctx.Err()
 	}
@@ -96,8 +112,9 @@ func (r *relay) gobgp(ctx context.Context) (*net.TCPConn, *gobgp.BGPMessage, err
 // close ends the relay, and GoBGP's connection with it.
 func (r *relay) close() {
 	r.listener.Close()
-	if a := <-r.accepted; a.conn != nil {
-		a.conn.Close()
+	r.end(nil, nil, net.ErrClosed)
+	if r.conn != nil {
+		r.conn.Close()
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -392,4 +393,72 @@ func TestASessionEndsAtOnceWhenItsAddressGoes(t *testing.T) {
 	})
 	must(t, netlink.AddrAdd(eth, address(t, r.node4.String()+"/24")))
 	established(t, s, "tor")
+}
+
+func TestARelayTakesNobodyButItsGoBGP(t *testing.T) {
+	t.Parallel()
+	secret := newSecret()
+	r, err := listenRelay(secret)
+	must(t, err)
+	defer r.close()
+	dial := func() net.Conn {
+		conn, err := net.Dial("tcp", r.address().String())
+		must(t, err)
+		t.Cleanup(func() { conn.Close() })
+		return conn
+	}
+	dial() // which says nothing
+	stranger := dial()
+	if _, err := stranger.Write(openOf(90, does4)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stranger.Read(make([]byte, 1)); err == nil {
+		t.Error("a stranger is answered")
+	}
+	open, err := gobgp.NewBGPOpenMessage(65000, 90, secret, nil)
+	must(t, err)
+	must(t, writeMessage(dial(), open))
+	conn, _, err := r.gobgp(t.Context())
+	must(t, err)
+	if _, err := net.Dial("tcp", r.address().String()); err == nil {
+		t.Error("it still listens")
+	}
+	conn.Close()
+}
+
+func TestTheWordsOfARouterThatIsInMaintenanceStay(t *testing.T) {
+	t.Parallel()
+	r := newRouter(t, plain()...)
+	s := newSpeaker(t, false)
+	run(t, s)
+	s.Set(alone(r.peer()), nil)
+	established(t, s, "tor")
+	r.configure("router bgp 65001", r.name("neighbor NODE shutdown message maintenance of tor-1"))
+	const words = `Cease/Administrative Shutdown, "maintenance of tor-1"`
+	refused(t, s, "tor", words)
+	// It accepts connections and closes them.
+	eventually(t, "a guess beside its words", func() (bool, any) {
+		p := status(s, "tor").Problem
+		return p.Kind != bgp.NotificationReceived && strings.HasSuffix(p.String(), "; before that, it had said: "+words), p.String()
+	})
+	r.configure("router bgp 65001", r.name("no neighbor NODE shutdown"))
+	established(t, s, "tor")
+}
+
+// TestARouterThatRestartsKeepsItsRoutes has it wait for the routes of a node that has not restarted.
+func TestARouterThatRestartsKeepsItsRoutes(t *testing.T) {
+	t.Parallel()
+	r := newRouter(t, append([]string{"bgp graceful-restart", "bgp graceful-restart preserve-fw-state"}, plain()...)...)
+	s := newSpeaker(t, false)
+	run(t, s)
+	s.Set(alone(r.graceful()), say(both))
+	want := map[string]string{"198.51.100.1/32": "NODE", "2001:db8:ff::1/128": "NODE6"}
+	r.has(want)
+	r.reestablished(1)
+	losses := r.losses()
+	r.stopBGP()
+	r.stopBGP = r.daemon("bgpd")
+	r.reestablished(1) // counted anew
+	r.has(want)
+	losses.none(t)
 }

@@ -3,8 +3,8 @@ package bgp
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
-	"unicode"
 )
 
 // Notification is a NOTIFICATION message (RFC 4271, section 4.5).
@@ -65,7 +65,7 @@ func capabilityNames(data []byte) string {
 // Printable is what a router says, without what would spoil a line.
 func Printable(words string) string {
 	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
+		if !strconv.IsPrint(r) {
 			return ' '
 		}
 		return r

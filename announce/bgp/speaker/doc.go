@@ -6,8 +6,11 @@
 //	                           ▲              │                     │              │
 //	                           └── Peers ◄────┴──── PeerStatus ◄────┴── events ◄───┘
 //
-// It only dials and never listens, so it gets along with whatever else speaks BGP on the node.
+// It only dials, so it gets along with whatever else speaks BGP on the node.
 // Routes that peers send are not taken over and not passed on.
+//
+// A connection has two parts. The handshake dials the peer and compares both OPENs, so that nothing
+// is sent that they have not agreed. GoBGP, behind a relay, has the session from there on.
 //
 // Only the files whose names begin with gobgp know GoBGP. What a session needs of it is the
 // interface connection; the tests of neighbors and sessions have another one, which has no sockets.

@@ -444,21 +444,3 @@ func TestTheWordsOfARouterThatIsInMaintenanceStay(t *testing.T) {
 	r.configure("router bgp 65001", r.name("no neighbor NODE shutdown"))
 	established(t, s, "tor")
 }
-
-// TestARouterThatRestartsKeepsItsRoutes has it wait for the routes of a node that has not restarted.
-func TestARouterThatRestartsKeepsItsRoutes(t *testing.T) {
-	t.Parallel()
-	r := newRouter(t, append([]string{"bgp graceful-restart", "bgp graceful-restart preserve-fw-state"}, plain()...)...)
-	s := newSpeaker(t, false)
-	run(t, s)
-	s.Set(alone(r.graceful()), say(both))
-	want := map[string]string{"198.51.100.1/32": "NODE", "2001:db8:ff::1/128": "NODE6"}
-	r.has(want)
-	r.reestablished(1)
-	losses := r.losses()
-	r.stopBGP()
-	r.stopBGP = r.daemon("bgpd")
-	r.reestablished(1) // counted anew
-	r.has(want)
-	losses.none(t)
-}

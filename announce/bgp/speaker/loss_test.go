@@ -62,6 +62,13 @@ func TestANotificationThatIsToldOfBeforeTheSessionExplainsItsEnd(t *testing.T) {
 	})
 	onNetwork(t, false, func(s *fakeSpeaker) {
 		s.set()
+		s.establish(false)
+		received := bgp.Problem{Kind: bgp.NotificationReceived, Notification: bgp.Notification{Code: 6, Subcode: 1}}
+		s.happen(event{problem: received}, event{state: bgp.Idle, problem: bgp.Problem{Kind: bgp.ConnectionBroken}})
+		s.is("when the connection breaks by it", bgp.Idle, received)
+	})
+	onNetwork(t, false, func(s *fakeSpeaker) {
+		s.set()
 		s.happen(event{problem: bgp.Problem{Kind: bgp.NoConnection, Detail: "at first"}})
 		s.establish(false)
 		s.happen(event{state: bgp.Idle})

@@ -5,6 +5,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	gobgp "github.com/osrg/gobgp/v4/pkg/packet/bgp"
 
@@ -78,10 +79,12 @@ func TestWhatARouterSaysInsteadOfAcceptingIsTold(t *testing.T) {
 
 func TestTheWordsOfARouterThatIsInMaintenanceStay(t *testing.T) {
 	t.Parallel()
-	r := newRouter(t, plain()...)
+	r := newRouter(t, plain("neighbor NODE timers 10 30")...)
 	s := newSpeaker(t, false)
 	run(t, s)
-	s.Set(alone(r.peer()), nil)
+	p := r.peer()
+	p.HoldTime = 30 * time.Second
+	s.Set(alone(p), nil)
 	established(t, s, "tor")
 	r.configure("router bgp 65001", r.name("neighbor NODE shutdown message maintenance of tor-1"))
 	const words = `Cease/Administrative Shutdown, "maintenance of tor-1"`

@@ -142,7 +142,7 @@ func (s *session) handleEvents() (ended bool, problem bgp.Problem) {
 
 // handle takes in an event.
 func (s *session) handle(e event) (ended bool, problem bgp.Problem) {
-	if e.problem.Kind != bgp.NoProblem && s.problem.Kind != bgp.PrefixLimit { // which explains what follows it
+	if e.problem.Kind != bgp.NoProblem && !s.explained() {
 		s.problem = e.problem
 	}
 	switch e.state {
@@ -188,6 +188,11 @@ func (s *session) failed(why bgp.Problem) bgp.Problem {
 	return bgp.Problem{}
 }
 
+// explained says that what went wrong explains whatever follows it, such as the end of the connection.
+func (s *session) explained() bool {
+	return s.problem.Kind == bgp.NotificationReceived || s.problem.Kind == bgp.PrefixLimit
+}
+
 // approach follows the states before Established.
 func (s *session) approach(e event) {
 	if e.state == bgp.OpenSent || e.state == bgp.OpenConfirm {
@@ -220,7 +225,7 @@ func (s *session) establish() {
 	s.openTimer.Stop()
 	s.established, s.restarted, s.preserved = true, false, true
 	// GoBGP may tell of what ends the session before it does of the session.
-	if s.problem.Kind != bgp.NotificationReceived && s.problem.Kind != bgp.PrefixLimit {
+	if !s.explained() {
 		s.problem = bgp.Problem{}
 	}
 	with := s.negotiated

@@ -154,7 +154,7 @@ func TestNothingIsSentThatTheOpensHaveNotAgreed(t *testing.T) {
 		peers, told := map[bgp.SessionKey]bgp.Peer{}, map[bgp.SessionKey][]bgp.Route{}
 		for n := range each {
 			p := site.peer()
-			p.Address, p.Port, p.RestartTime = test.at, uint16(2000+100*i+n), time.Minute
+			p.Address, p.Port, p.RestartTime, p.HoldTime = test.at, uint16(2000+100*i+n), time.Minute, 0 // a router that is silent
 			site.stub(netip.AddrPortFrom(p.Address, p.Port), func(conn net.Conn) {
 				results <- agreed(conn, test.capabilities(), test.want, test.ends)
 				io.Copy(io.Discard, conn)
@@ -246,7 +246,7 @@ func TestOnlyARestartOfThisNodeIsCalledOne(t *testing.T) {
 			s := newSpeaker(t, test.restarted)
 			stop := run(t, s)
 			p := peers[key("stub-0")]
-			p.RestartTime = time.Minute
+			p.RestartTime, p.HoldTime = time.Minute, 0 // a router that is silent
 			s.Set(alone(p), say(both))
 			for i, want := range test.want {
 				if got := <-opens; got != want {
@@ -277,6 +277,9 @@ func TestAnAggregateIsHeardBeforeItsPartsLeave(t *testing.T) {
 			}
 		}
 	})
+	p := peers[key("stub-0")]
+	p.HoldTime = 0 // a router that is silent
+	peers[key("stub-0")] = p
 	s := newSpeaker(t, false)
 	run(t, s)
 	aggregate := routes(nil, "100.64.0.0/10")

@@ -27,7 +27,7 @@ func newRouted(b *testing.B, fields string, lines ...string) *install.Installati
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.Cleanup(func() { r.Stop() })
+	b.Cleanup(func() { r.Close() })
 	i.StartApp(b)
 	if err := i.ApplyYAML(b.Context(), `
 apiVersion: clarionlb.io/v1alpha1

@@ -22,7 +22,7 @@ func (d *demo) route() {
 		return
 	}
 	if !d.keep {
-		defer router.Stop()
+		defer router.Close()
 	}
 	d.kubectl("apply --filename " + samples + "bgp.yaml --filename " + samples + "bfd.yaml --filename " + samples + "service-routed.yaml")
 	d.kubectl(`patch bgppeer gateway --type=merge --patch={"spec":{"bfdProfile":"fast"}}`)

@@ -21,7 +21,11 @@ func (d *deployment) awaitAnswer(from *network.Host, address netip.Addr) {
 }
 
 func curl(ctx context.Context, host *network.Host, address netip.Addr) (string, error) {
-	return host.Run(ctx, "curl", "--silent", "--show-error", "--fail", "--max-time", "2", "http://"+netip.AddrPortFrom(address, 80).String())
+	return host.Run(ctx, curlCommand(address)...)
+}
+
+func curlCommand(address netip.Addr) []string {
+	return []string{"curl", "--silent", "--show-error", "--fail", "--max-time", "2", "http://" + netip.AddrPortFrom(address, 80).String()}
 }
 
 // awaitSuccess waits until a meter gets an answer to an attempt that begins after the call.

@@ -99,7 +99,7 @@ func (p *peering) startFarRouter() *router {
 		p.t.Fatal(err)
 	}
 	p.t.Cleanup(func() {
-		if err := r.Stop(); err != nil {
+		if err := r.Close(); err != nil {
 			p.t.Error(err)
 		}
 	})

@@ -29,7 +29,7 @@ func (d *deployment) startRouter(lines ...string) *router {
 		d.t.Fatal(err)
 	}
 	d.t.Cleanup(func() {
-		if err := r.Stop(); err != nil {
+		if err := r.Close(); err != nil {
 			d.t.Error(err)
 		}
 	})

@@ -1,4 +1,5 @@
-// Package frr runs FRRouting on a host of a test cluster, and reads what it shows.
+// Package frr runs FRRouting on a host of a test cluster, set up for that, and reads what tests of a
+// cluster want to know of it.
 package frr
 
 import (
@@ -8,22 +9,15 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
-	"time"
 
+	"github.com/clarionlb/clarion/internal/routertest"
 	"github.com/clarionlb/clarion/test/cluster/network"
 )
 
 // Router is FRRouting on a host.
 type Router struct {
-	host *network.Host
-	dir  string
-	log  string
-	// daemons in the order in which they were started.
-	daemons []*network.Process
+	*routertest.FRR
 }
 
 // Start runs BGP in AS 65000 on the router of a cluster. It accepts sessions from AS 65001 on the
@@ -51,99 +45,20 @@ func Start(ctx context.Context, host *network.Host, log string, lines ...string)
 // StartConfigured runs BGP on a host with a configuration. If a line of it is about BFD the host
 // runs BFD, too, with a profile "fast" of 100 ms x 3. Logs go to the folder log.
 func StartConfigured(ctx context.Context, host *network.Host, log string, config ...string) (*Router, error) {
-	dir, err := os.MkdirTemp("", "router")
+	f, err := routertest.NewFRR(routertest.On(host), log, config...)
 	if err != nil {
 		return nil, err
 	}
-	r := &Router{host: host, dir: dir, log: log}
-	// Daemons that do not stay root write to the folder. The hash policy spreads connections between
-	// the same hosts by their ports, as datacenter switches do.
-	err = os.Chmod(dir, 0o777)
+	// The hash policy spreads connections between the same hosts by their ports, as datacenter
+	// switches do.
+	_, err = host.Run(ctx, "sysctl", "--quiet", "--write", "net.ipv4.fib_multipath_hash_policy=1", "net.ipv6.fib_multipath_hash_policy=1")
 	if err == nil {
-		_, err = host.Run(ctx, "sysctl", "--quiet", "--write", "net.ipv4.fib_multipath_hash_policy=1", "net.ipv6.fib_multipath_hash_policy=1")
-	}
-	if err == nil {
-		err = r.daemon(ctx, "zebra", nil)
-	}
-	if err == nil && slices.ContainsFunc(config, func(line string) bool { return strings.Contains(line, " bfd") }) {
-		err = r.daemon(ctx, "bfdd", []string{
-			"bfd", " profile fast", "  transmit-interval 100", "  receive-interval 100", "  detect-multiplier 3",
-		}, "--bfdctl", filepath.Join(dir, "bfdd.sock"))
-	}
-	if err == nil {
-		err = r.daemon(ctx, "bgpd", config)
+		err = f.Start(ctx)
 	}
 	if err != nil {
-		return nil, errors.Join(err, r.Stop())
+		return nil, errors.Join(err, f.Close())
 	}
-	return r, nil
-}
-
-// daemon starts a daemon of FRR and waits until it answers.
-func (r *Router) daemon(ctx context.Context, name string, config []string, options ...string) error {
-	at := func(suffix string) string { return filepath.Join(r.dir, name+suffix) }
-	if err := os.WriteFile(at(".conf"), []byte(strings.Join(config, "\n")+"\n"), 0o644); err != nil {
-		return err
-	}
-	command := append([]string{"/usr/lib/frr/" + name}, options...)
-	process, err := r.host.Start(filepath.Join(r.log, name+".log"), append(command,
-		"--config_file", at(".conf"), "--pid_file", at(".pid"), "--socket", filepath.Join(r.dir, "zserv.api"),
-		"--vty_socket", r.dir, "--vty_port", "0", "--log", "stdout")...)
-	if err != nil {
-		return err
-	}
-	r.daemons = append(r.daemons, process)
-	for {
-		_, err := r.host.Run(ctx, "vtysh", "--vty_socket", r.dir, "-d", name, "-c", "show version")
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return errors.Join(ctx.Err(), err)
-		case <-process.Done():
-			return fmt.Errorf("%s ended: %w", name, err)
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
-}
-
-// Stop kills the daemons.
-func (r *Router) Stop() error {
-	for _, daemon := range slices.Backward(r.daemons) {
-		daemon.Kill() // it may have ended with the host
-	}
-	return os.RemoveAll(r.dir)
-}
-
-// Command returns the command line that runs a command of the FRR shell on the host.
-func (r *Router) Command(command string) []string {
-	return []string{"vtysh", "--vty_socket", r.dir, "-c", command}
-}
-
-// Configure changes the configuration. The lines are commands of the mode "configure terminal".
-func (r *Router) Configure(ctx context.Context, lines ...string) error {
-	command := r.Command("configure terminal")
-	for _, line := range lines {
-		command = append(command, "-c", line)
-	}
-	out, err := r.host.Run(ctx, command...)
-	if err == nil && strings.Contains(out, "%") {
-		err = fmt.Errorf("configure %q: %s", lines, out)
-	}
-	return err
-}
-
-// show decodes what a command shows as JSON.
-func (r *Router) show(ctx context.Context, command string, into any) error {
-	out, err := r.host.Run(ctx, r.Command(command+" json")...)
-	if err != nil {
-		return err
-	}
-	if err := json.Unmarshal([]byte(out), into); err != nil {
-		return fmt.Errorf("%s: %w\n%s", command, err, out)
-	}
-	return nil
+	return &Router{f}, nil
 }
 
 // Hops returns the next hops, sorted, by which the kernel sends packets to a prefix according to
@@ -169,7 +84,7 @@ func (r *Router) Weights(ctx context.Context, prefix netip.Prefix) (map[string]i
 			Weight int
 		}
 	}
-	if err := r.show(ctx, fmt.Sprintf("show %s route %s", family, prefix), &routes); err != nil {
+	if err := r.Show(ctx, fmt.Sprintf("%s route %s", family, prefix), &routes); err != nil {
 		return nil, err
 	}
 	weights := map[string]int{}
@@ -194,7 +109,7 @@ type Neighbor struct {
 // Neighbors returns all neighbors that the router knows, by their addresses or interfaces.
 func (r *Router) Neighbors(ctx context.Context) (map[string]Neighbor, error) {
 	var shown map[string]json.RawMessage
-	if err := r.show(ctx, "show bgp neighbors", &shown); err != nil {
+	if err := r.Show(ctx, "bgp neighbors", &shown); err != nil {
 		return nil, err
 	}
 	neighbors := map[string]Neighbor{}
@@ -218,7 +133,7 @@ type BFDPeer struct {
 // BFDPeers returns the BFD sessions of the router.
 func (r *Router) BFDPeers(ctx context.Context) ([]BFDPeer, error) {
 	var peers []BFDPeer
-	err := r.show(ctx, "show bfd peers", &peers)
+	err := r.Show(ctx, "bfd peers", &peers)
 	return peers, err
 }
 
@@ -240,7 +155,7 @@ func (r *Router) Paths(ctx context.Context, prefix netip.Prefix) (map[string]Pat
 	if prefix.Addr().Is6() {
 		family = "ipv6"
 	}
-	if err := r.show(ctx, fmt.Sprintf("show bgp %s unicast %s", family, prefix), &shown); err != nil {
+	if err := r.Show(ctx, fmt.Sprintf("bgp %s unicast %s", family, prefix), &shown); err != nil {
 		return nil, err
 	}
 	paths := map[string]Path{}

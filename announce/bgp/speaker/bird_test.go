@@ -3,20 +3,18 @@ package speaker
 import (
 	"fmt"
 	"net/netip"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/clarionlb/clarion/announce/bgp"
 	"github.com/clarionlb/clarion/internal/netnstest"
+	"github.com/clarionlb/clarion/internal/routertest"
 )
 
 // bird is BIRD.
 type bird struct {
-	t      testing.TB
-	socket string
+	*routertest.BIRD
+	t testing.TB
 }
 
 // bird starts it on the host with this configuration, so that the kernel gets the routes.
@@ -28,28 +26,17 @@ func (h *host) bird(config string) *bird {
 // birdAlone starts it on the host with this configuration.
 func (h *host) birdAlone(config string) *bird {
 	h.t.Helper()
-	dir := tempDir(h.t)
-	b := &bird{h.t, filepath.Join(dir, "bird.ctl")}
-	file := filepath.Join(dir, "bird.conf")
-	must(h.t, os.WriteFile(file, []byte("protocol device { }\n"+config), 0o644))
-	h.start("/usr/sbin/bird", "-f", "-c", file, "-s", b.socket, "-P", filepath.Join(dir, "bird.pid"))
-	eventually(h.t, "bird runs", func() (bool, any) {
-		out, err := b.birdc("show status")
-		return err == nil, out
-	})
-	return b
+	r, err := routertest.NewBIRD(routertest.On(h.Host), h.t.TempDir(), "protocol device { }\n"+config)
+	must(h.t, err)
+	runRouter(h.t, r)
+	return &bird{r, h.t}
 }
 
-func (b *bird) birdc(command string) (string, error) {
-	out, err := exec.Command("/usr/sbin/birdc", append([]string{"-s", b.socket}, strings.Fields(command)...)...).CombinedOutput()
-	return string(out), err
-}
-
-// shows waits until what a command shows has these words.
+// shows waits until what "show" and a command say has these words.
 func (b *bird) shows(command string, words ...string) {
 	b.t.Helper()
 	eventually(b.t, fmt.Sprintf("%s: %q", command, words), func() (bool, any) {
-		out, err := b.birdc(command)
+		out, err := b.Show(b.t.Context(), command)
 		for _, w := range words {
 			if err != nil || !strings.Contains(out, w) {
 				return false, out
@@ -77,8 +64,8 @@ func TestBIRDGetsRoutesWithTheirAttributes(t *testing.T) {
 	p.Password, p.SecurityHops = "secret", 1
 	a := &bgp.Attributes{MED: ptr(uint32(42)), Communities: []uint32{65000<<16 | 7}, LargeCommunities: []bgp.LargeCommunity{{Global: 65000, Local1: 1, Local2: 2}}, Prepend: 1}
 	s.Set(alone(p), say(routes(a, "198.51.100.1/32", "2001:db8:ff::1/128")))
-	b.shows("show route all 198.51.100.1/32", "BGP.as_path: 65000 65000", "BGP.med: 42", "BGP.community: (65000,7)", "BGP.large_community: (65000, 1, 2)", r.name("BGP.next_hop: NODE"))
-	b.shows("show route all 2001:db8:ff::1/128", "BGP.as_path: 65000 65000", r.name("BGP.next_hop: NODE6"))
+	b.shows("route all 198.51.100.1/32", "BGP.as_path: 65000 65000", "BGP.med: 42", "BGP.community: (65000,7)", "BGP.large_community: (65000, 1, 2)", r.name("BGP.next_hop: NODE"))
+	b.shows("route all 2001:db8:ff::1/128", "BGP.as_path: 65000 65000", r.name("BGP.next_hop: NODE6"))
 	r.has(map[string]string{"198.51.100.1/32": "NODE", "2001:db8:ff::1/128": "NODE6"})
 	s.Set(alone(p), say(routes(a, "198.51.100.1/32")))
 	r.has(map[string]string{"198.51.100.1/32": "NODE"})
@@ -111,11 +98,11 @@ func TestBIRDKeepsRoutesOverARestart(t *testing.T) {
 	r.has(want)
 	losses := r.losses()
 	stop()
-	b.shows("show protocols all node", "Neighbor graceful restart active")
+	b.shows("protocols all node", "Neighbor graceful restart active")
 	s = newSpeaker(t, true)
 	run(t, s)
 	s.Set(alone(r.graceful()), say(both))
-	b.shows("show protocols all node", "Established")
+	b.shows("protocols all node", "Established")
 	established(t, s, "tor")
 	r.has(want)
 	losses.none(t)

@@ -1,33 +1,32 @@
 package speaker
 
 import (
-	"encoding/json"
+	"context"
 	"fmt"
 	"maps"
 	"net/netip"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
 
 	"github.com/clarionlb/clarion/announce/bgp"
+	"github.com/clarionlb/clarion/internal/routertest"
 )
 
 // frr is FRRouting on a host.
 type frr struct {
 	*host
-	dir string
+	running *routertest.FRR
 	// options are for bgpd.
 	options []string
+	// stopBGP kills bgpd and leaves zebra, which has the routes, alone.
 	stopBGP func()
 }
 
 // frr starts it with these lines of configuration.
 func (h *host) frr(lines ...string) *frr {
 	h.t.Helper()
-	f := &frr{host: h, dir: tempDir(h.t)}
+	f := &frr{host: h}
 	f.begin(lines...)
 	return f
 }
@@ -35,60 +34,39 @@ func (h *host) frr(lines ...string) *frr {
 // begin starts it with these lines of configuration.
 func (f *frr) begin(lines ...string) {
 	f.t.Helper()
-	for daemon, config := range map[string]string{"zebra": "", "bgpd": strings.Join(lines, "\n")} {
-		must(f.t, os.WriteFile(filepath.Join(f.dir, daemon+".conf"), []byte(config+"\n"), 0o644))
-	}
-	f.daemon("zebra")
-	f.stopBGP = f.daemon("bgpd", f.options...)
-	f.t.Cleanup(func() {
-		if f.t.Failed() {
-			out, _ := f.vtysh("show bgp neighbors", "show bgp all")
-			f.t.Logf("FRR says:\n%s", out)
+	var err error
+	f.running, err = routertest.NewFRR(routertest.On(f.Host), f.t.TempDir(), lines...)
+	must(f.t, err)
+	f.running.Options = f.options
+	f.stopBGP = f.running.KillLast
+	runRouter(f.t, f.running)
+}
+
+// daemon starts one again that was stopped.
+func (f *frr) daemon(name string) (stop func()) {
+	f.t.Helper()
+	must(f.t, f.running.StartDaemon(f.t.Context(), name, f.running.Config, f.running.Options...))
+	return f.running.KillLast
+}
+
+// runRouter runs a router until the test ends.
+func runRouter(t testing.TB, r routertest.Router) {
+	t.Helper()
+	t.Cleanup(func() { must(t, r.Close()) })
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	must(t, r.Start(ctx))
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the router shows:\n%s", r.Diagnosis(context.Background()))
 		}
 	})
-}
-
-// daemon starts one and waits until it can be talked to.
-func (f *frr) daemon(name string, options ...string) (stop func()) {
-	f.t.Helper()
-	at := func(suffix string) string { return filepath.Join(f.dir, suffix) }
-	stop = f.start("/usr/lib/frr/"+name, append(options, "--config_file", at(name+".conf"), "--pid_file", at(name+".pid"), "--socket", at("zserv.api"),
-		"--vty_socket", f.dir, "--vty_port", "0", "--log", "stdout")...)
-	eventually(f.t, name+" runs", func() (bool, any) {
-		out, err := exec.Command("vtysh", "--vty_socket", f.dir, "-d", name, "-c", "show version").CombinedOutput()
-		return err == nil, string(out)
-	})
-	return stop
-}
-
-func (f *frr) vtysh(commands ...string) (string, error) {
-	args := []string{"--vty_socket", f.dir}
-	for _, c := range commands {
-		args = append(args, "-c", c)
-	}
-	out, err := exec.Command("vtysh", args...).CombinedOutput()
-	return string(out), err
 }
 
 // configure changes the configuration.
 func (f *frr) configure(lines ...string) {
 	f.t.Helper()
-	out, err := f.vtysh(append([]string{"configure terminal"}, lines...)...)
-	if err != nil || strings.Contains(out, "%") {
-		f.t.Fatalf("%s: %v\n%s", lines, err, out)
-	}
-}
-
-// show reads what a command shows as JSON.
-func (f *frr) show(command string, into any) error {
-	out, err := f.vtysh(command + " json")
-	if err != nil {
-		return fmt.Errorf("%s: %w\n%s", command, err, out)
-	}
-	if err := json.Unmarshal([]byte(out), into); err != nil {
-		return fmt.Errorf("%s: %w\n%s", command, err, out)
-	}
-	return nil
+	must(f.t, f.running.Configure(f.t.Context(), lines...))
 }
 
 // frrNeighbor is what FRR shows of one.
@@ -110,7 +88,7 @@ type frrNeighbor struct {
 // neighbor returns what FRR shows of one, by address or interface.
 func (f *frr) neighbor(name string) frrNeighbor {
 	var all map[string]frrNeighbor
-	if err := f.show("show bgp neighbors "+name, &all); err != nil {
+	if err := f.running.Show(f.t.Context(), "bgp neighbors "+name, &all); err != nil {
 		return frrNeighbor{State: err.Error()}
 	}
 	return all[name]
@@ -148,7 +126,7 @@ func (f *frr) paths(prefix string) []frrPath {
 		kind = "ipv6"
 	}
 	var shown struct{ Paths []frrPath }
-	if err := f.show("show bgp "+kind+" unicast "+prefix, &shown); err != nil {
+	if err := f.running.Show(f.t.Context(), "bgp "+kind+" unicast "+prefix, &shown); err != nil {
 		return nil
 	}
 	return shown.Paths
@@ -186,7 +164,7 @@ func newSite(t testing.TB) *router {
 	h, eth := cable(t)
 	n := sites.Add(1)
 	r := &router{
-		frr:   &frr{host: h, dir: tempDir(t)},
+		frr:   &frr{host: h},
 		v4:    netip.AddrFrom4([4]byte{10, 0, byte(n), 1}),
 		node4: netip.AddrFrom4([4]byte{10, 0, byte(n), 2}),
 		v6:    netip.MustParseAddr(fmt.Sprintf("2001:db8:%d::1", n)),

@@ -2,6 +2,7 @@ package speaker
 
 import (
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -37,10 +38,19 @@ func (h *host) losses() *losses {
 
 func (l *losses) none(t *testing.T) {
 	t.Helper()
+	l.only(t)
+}
+
+// only fails if the router's kernel has lost routes to other prefixes than these.
+func (l *losses) only(t *testing.T, prefixes ...string) {
+	t.Helper()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.lost) != 0 {
-		t.Errorf("the router's kernel lost %v", l.lost)
+	for _, lost := range l.lost {
+		if !slices.Contains(prefixes, lost.String()) {
+			t.Errorf("the router's kernel lost %v", l.lost)
+			return
+		}
 	}
 }
 
@@ -200,6 +210,9 @@ func TestAConnectionThatBreaksLeavesTheRoutersKernelUntouched(t *testing.T) {
 	must(t, nft("delete table inet broken"))
 	r.reestablished(2)
 	losses.none(t)
+	if r.neighbor(r.node4.String()).GracefulRestart.Restart {
+		t.Error("the node said that it has restarted")
+	}
 }
 
 func TestRoutesThatLeaveAskForOtherWays(t *testing.T) {

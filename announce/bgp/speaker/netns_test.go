@@ -1,21 +1,16 @@
 package speaker
 
 import (
-	"bytes"
 	"fmt"
 	"net/netip"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/vishvananda/netlink"
-	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
 	"github.com/clarionlb/clarion/internal/netnstest"
@@ -33,44 +28,6 @@ func newHost(t testing.TB) *host {
 	// Addresses can be used at once.
 	h.In(func() error { return os.WriteFile("/proc/sys/net/ipv6/conf/default/accept_dad", []byte("0"), 0) })
 	return h
-}
-
-// start runs a daemon on the host until the test ends or it is stopped. Both it and its output are
-// gone after that.
-func (h *host) start(name string, args ...string) (stop func()) {
-	h.t.Helper()
-	var output bytes.Buffer
-	cmd := exec.Command(name, args...)
-	cmd.Stdout, cmd.Stderr = &output, &output
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	started, ended := make(chan error), make(chan struct{})
-	go func() {
-		runtime.LockOSThread() // the death signal comes when this thread ends
-		if err := netns.Set(h.NS); err != nil {
-			started <- err
-			return
-		}
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			cmd.Wait()
-		}
-		close(ended)
-	}()
-	if err := <-started; err != nil {
-		h.t.Fatalf("%s (make packages installs it): %v", name, err)
-	}
-	stop = func() {
-		cmd.Process.Kill()
-		<-ended
-	}
-	h.t.Cleanup(func() {
-		stop()
-		if h.t.Failed() {
-			h.t.Logf("%s:\n%s", filepath.Base(name), &output)
-		}
-	})
-	return stop
 }
 
 // nft changes the packet filter of the namespace that the thread is in.
@@ -199,15 +156,4 @@ func must(t testing.TB, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-}
-
-// tempDir is one that daemons may write to that have given up their rights, with a short name
-// because sockets go there.
-func tempDir(t testing.TB) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "bgp")
-	must(t, err)
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	must(t, os.Chmod(dir, 0o777))
-	return dir
 }

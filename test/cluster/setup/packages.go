@@ -25,8 +25,11 @@ var packages = map[string]string{
 	"sysctl":    "procps",
 	"setpriv":   "util-linux",
 	"modprobe":  "kmod",
-	"vtysh":     "frr",   // routers to speak BGP and BFD with
-	"birdc":     "bird2", // another kind
+	// Routers to speak BGP with, and BFD with the first two.
+	"vtysh":  "frr",
+	"birdc":  "bird2",
+	"bgpctl": "openbgpd",
+	"exabgp": "exabgp",
 }
 
 // Packages installs the Debian packages that are missing. It does nothing where every command is

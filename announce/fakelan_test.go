@@ -166,7 +166,8 @@ func (s fakeLinks) Interfaces() []layer2.Interface {
 	return []layer2.Interface{{
 		Name: "eth0", Index: 2, MAC: s.mac, Up: !s.linkDown,
 		Prefixes: []netip.Prefix{network}, Addresses: []netip.Addr{s.address},
-		DefaultRoute4: true, Gateways: []netip.Addr{gateway},
+		Routes:   []layer2.Route{{Prefix: netip.MustParsePrefix("0.0.0.0/0")}, {Prefix: network, OnLink: true}},
+		Gateways: []netip.Addr{gateway},
 	}}
 }
 

@@ -49,17 +49,17 @@ func (l *lan) seesGateway(ctx context.Context) bool {
 	return false
 }
 
-// interfacesUp are those links that addresses can be announced on now.
-func interfacesUp(links []layer2.Interface) []plan.Interface {
-	var up []plan.Interface
+// interfacesOf are the links as a plan goes by them.
+func interfacesOf(links []layer2.Interface) []plan.Interface {
+	var interfaces []plan.Interface
 	for _, l := range links {
-		if l.Up {
-			up = append(up, plan.Interface{
-				Name: l.Name, MAC: l.MAC.String(), Prefixes: l.Prefixes, DefaultRoute4: l.DefaultRoute4, DefaultRoute6: l.DefaultRoute6,
-			})
+		i := plan.Interface{Name: l.Name, MAC: l.MAC.String(), Prefixes: l.Prefixes, Down: !l.Up}
+		for _, r := range l.Routes {
+			i.Routes = append(i.Routes, plan.Route(r))
 		}
+		interfaces = append(interfaces, i)
 	}
-	return up
+	return interfaces
 }
 
 // proxied leaves out what has no hardware address.

@@ -76,16 +76,16 @@ func (a *Announcer) updatePeers() {
 // alive. If only time is missing for the node to take part, it returns when to look again.
 func (a *Announcer) observe(ctx context.Context) (wake time.Time) {
 	now := time.Now()
-	up, alive := interfacesUp(a.lan.links.Interfaces()), a.others.members.Alive()
-	states, isolated := a.others.detector.Update(ctx, a.suspects(alive, up), a.quorum(alive, up))
+	interfaces, alive := interfacesOf(a.lan.links.Interfaces()), a.others.members.Alive()
+	states, isolated := a.others.detector.Update(ctx, a.suspects(alive, interfaces), a.quorum(alive, interfaces))
 	a.reportDeaths(states, now)
 	a.greet(alive)
 	isolated = isolated || a.others.inquiry.failed
 	a.reportIsolation(isolated)
 
-	may, wait := a.others.gate.Allows(up, alive, isolated, func() bool { return a.api.cacheSync.Synced(ctx) }, now)
+	may, wait := a.others.gate.Allows(interfaces, alive, isolated, func() bool { return a.api.cacheSync.Synced(ctx) }, now)
 	if !may {
-		up = nil
+		interfaces = nil
 	}
 	if may || wait == 0 {
 		a.api.cacheSync.Reset() // the gate is open, or the node is still cut off
@@ -98,7 +98,7 @@ func (a *Announcer) observe(ctx context.Context) (wake time.Time) {
 		wake = plan.Earlier(wake, a.others.warmUpEnd)
 	}
 	a.planner.SetWarmingUp(warmingUp)
-	a.planner.SetInterfaces(up)
+	a.planner.SetInterfaces(interfaces)
 	a.planner.SetAlive(alive)
 	a.planner.SetMemberStates(states)
 	return wake
@@ -115,12 +115,12 @@ func (a *Announcer) greet(alive []string) {
 }
 
 // suspects are the announcers that should be in the gossip's sight, are not, and have addresses.
-func (a *Announcer) suspects(alive []string, up []plan.Interface) (suspects []plan.ProbeTarget) {
+func (a *Announcer) suspects(alive []string, interfaces []plan.Interface) (suspects []plan.ProbeTarget) {
 	for name := range a.others.expected {
 		if _, sees := slices.BinarySearch(alive, name); sees {
 			continue
 		}
-		if target, relevant := a.planner.ProbeTarget(name, up); relevant {
+		if target, relevant := a.planner.ProbeTarget(name, interfaces); relevant {
 			target.Left = a.others.members.Left(name)
 			suspects = append(suspects, target)
 		}
@@ -128,11 +128,11 @@ func (a *Announcer) suspects(alive []string, up []plan.Interface) (suspects []pl
 	return suspects
 }
 
-func (a *Announcer) quorum(alive []string, up []plan.Interface) liveness.Quorum {
+func (a *Announcer) quorum(alive []string, interfaces []plan.Interface) liveness.Quorum {
 	quorum := liveness.Quorum{Expected: len(a.others.expected)}
 	for name, address := range a.others.expected {
 		if _, sees := slices.BinarySearch(alive, name); sees && name != a.node {
-			quorum.InGossip = append(quorum.InGossip, plan.QuestionFor(address, up))
+			quorum.InGossip = append(quorum.InGossip, plan.QuestionFor(address, interfaces))
 		}
 	}
 	return quorum

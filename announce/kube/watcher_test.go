@@ -107,7 +107,10 @@ func claiming(name, address string, epoch int64) *v1alpha1.Announcer {
 
 var (
 	address = netip.MustParseAddr("192.168.10.100")
-	eth0    = plan.Interface{Name: "eth0", Prefixes: []netip.Prefix{netip.MustParsePrefix("192.168.10.0/24")}}
+	eth0    = plan.Interface{
+		Name: "eth0", Prefixes: []netip.Prefix{netip.MustParsePrefix("192.168.10.0/24")},
+		Routes: []plan.Route{{Prefix: netip.MustParsePrefix("192.168.10.0/24"), OnLink: true}},
+	}
 )
 
 // everything is an API in which n1 has both protocols to speak.

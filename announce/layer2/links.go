@@ -27,17 +27,17 @@ type Interface struct {
 	// LinkLocal is an IPv6 link-local address of the interface that it may use; not valid if there
 	// is none.
 	LinkLocal netip.Addr
-	// DefaultRoute4 and DefaultRoute6 say that a default route of the main table leads out of the
-	// interface.
-	DefaultRoute4, DefaultRoute6 bool
-	// Gateways are the routers of those default routes.
+	// Routes are the routes of the main table that lead out of the interface, sorted by prefix. They
+	// may be there although the interface is not Up. IPv6 link-local ones are left out.
+	Routes []Route
+	// Gateways are the routers of the default routes among them.
 	Gateways []netip.Addr
 }
 
 func (i Interface) equal(o Interface) bool {
 	return i.Name == o.Name && i.Index == o.Index && bytes.Equal(i.MAC, o.MAC) && i.Up == o.Up &&
 		slices.Equal(i.Prefixes, o.Prefixes) && slices.Equal(i.Addresses, o.Addresses) && i.LinkLocal == o.LinkLocal &&
-		i.DefaultRoute4 == o.DefaultRoute4 && i.DefaultRoute6 == o.DefaultRoute6 && slices.Equal(i.Gateways, o.Gateways)
+		slices.Equal(i.Routes, o.Routes) && slices.Equal(i.Gateways, o.Gateways)
 }
 
 // Links knows the node's network interfaces, as the kernel reports them. It leaves out loopback,

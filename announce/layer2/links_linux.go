@@ -59,8 +59,12 @@ func (l *Links) track(ctx context.Context) error {
 	}
 	l.publish(s.interfaces())
 	for {
+		timeout := unix.NsecToTimeval(int64(s.postponed(time.Now())))
+		if err := events.SetReceiveTimeout(&timeout); err != nil {
+			return fmt.Errorf("receive network events: %w", err)
+		}
 		messages, _, err := events.Receive()
-		if err != nil {
+		if err != nil && !errors.Is(err, unix.EAGAIN) {
 			return fmt.Errorf("receive network events: %w", err)
 		}
 		for _, m := range messages {
@@ -76,8 +80,8 @@ func (l *Links) track(ctx context.Context) error {
 }
 
 // linkState is what is known of the interfaces. Links are updated from the reports of the kernel,
-// because a node with many pods has many of them, and they change often. Addresses and default
-// routes change rarely. After a report about them, all of them are read again. That also finds
+// because a node with many pods has many of them, and they change often. Addresses and routes of the
+// main table change rarely. After a report about them, all of them are read again. That also finds
 // changes that the kernel does not report, such as the loss of IPv4 routes with their link.
 type linkState struct {
 	handle *netlink.Handle
@@ -87,12 +91,16 @@ type linkState struct {
 	prefixes  map[int][]netip.Prefix
 	addresses map[int][]netip.Addr
 	linkLocal map[int]netip.Addr
-	default4  map[int]bool
-	default6  map[int]bool
+	routes    map[int][]Route
 	gateways  map[int][]netip.Addr
 
 	staleAddresses, staleRoutes bool
+	// nextRoutes is when routes may be read again: a node may have all those of the Internet.
+	nextRoutes time.Time
 }
+
+// routesPause is how much longer than reading the routes the pause after it is.
+const routesPause = 10
 
 // readAll reads everything from the kernel.
 func (s *linkState) readAll() error {
@@ -120,10 +128,19 @@ func (s *linkState) refresh() error {
 			return err
 		}
 	}
-	if s.staleRoutes {
+	if s.staleRoutes && s.postponed(time.Now()) == 0 {
 		return s.readRoutes()
 	}
 	return nil
+}
+
+// postponed is for how long routes that are stale are not to be read yet; 0 if there is nothing to
+// wait for.
+func (s *linkState) postponed(now time.Time) time.Duration {
+	if !s.staleRoutes || !now.Before(s.nextRoutes) {
+		return 0
+	}
+	return max(s.nextRoutes.Sub(now), time.Microsecond)
 }
 
 func (s *linkState) readAddresses() error {
@@ -149,15 +166,19 @@ func (s *linkState) readAddresses() error {
 }
 
 func (s *linkState) readRoutes() error {
+	start := time.Now()
 	s.gateways = map[int][]netip.Addr{}
-	var err error
-	if s.default4, err = s.defaultRoutes(netlink.FAMILY_V4); err != nil {
-		return err
+	var entries []routeEntry
+	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
+		of, err := s.readRoutesOf(family)
+		if err != nil {
+			return err
+		}
+		entries = append(entries, of...)
 	}
-	if s.default6, err = s.defaultRoutes(netlink.FAMILY_V6); err != nil {
-		return err
-	}
+	s.routes = rankRoutes(entries)
 	s.staleRoutes = false
+	s.nextRoutes = time.Now().Add(routesPause * time.Since(start))
 	return nil
 }
 
@@ -184,30 +205,52 @@ func (s *linkState) add(a netlink.Addr) (netip.Addr, bool) {
 	return addr, true
 }
 
-// defaultRoutes returns the indices of the interfaces out of which a default route of the main
-// table leads. It adds the routers of these routes to the gateways.
-func (s *linkState) defaultRoutes(family int) (map[int]bool, error) {
+// readRoutesOf returns the routes of the main table that the kernel uses to send. It adds the
+// routers of default routes to the gateways.
+func (s *linkState) readRoutesOf(family int) ([]routeEntry, error) {
 	routes, err := consistent(func() ([]netlink.Route, error) {
 		return s.handle.RouteListFiltered(family, &netlink.Route{Type: unix.RTN_UNICAST}, netlink.RT_FILTER_TYPE)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list routes: %w", err)
 	}
-	indices := map[int]bool{}
+	var entries []routeEntry
 	for _, r := range routes {
-		if r.Dst != nil {
-			if ones, _ := r.Dst.Mask.Size(); ones != 0 {
+		prefix := destination(r, family)
+		if r.Tos != 0 || prefix.Addr().Is6() && prefix.Addr().IsLinkLocalUnicast() {
+			continue
+		}
+		hops := r.MultiPath
+		if len(hops) == 0 {
+			hops = []*netlink.NexthopInfo{{LinkIndex: r.LinkIndex, Gw: r.Gw, Via: r.Via, Flags: r.Flags}}
+		}
+		for _, hop := range hops {
+			if hop.Flags&unix.RTNH_F_DEAD != 0 {
 				continue
 			}
-		}
-		for _, hop := range append(r.MultiPath, &netlink.NexthopInfo{LinkIndex: r.LinkIndex, Gw: r.Gw}) {
-			indices[hop.LinkIndex] = true
-			if gateway, ok := netip.AddrFromSlice(hop.Gw); ok {
+			gateway, routed := netip.AddrFromSlice(hop.Gw)
+			entries = append(entries, routeEntry{hop.LinkIndex, prefix, r.Priority, !routed && hop.Via == nil})
+			if routed && prefix.Bits() == 0 {
 				s.gateways[hop.LinkIndex] = append(s.gateways[hop.LinkIndex], gateway.Unmap())
 			}
 		}
 	}
-	return indices, nil
+	return entries, nil
+}
+
+// destination is the prefix that a route leads to. Without one it is a default route.
+func destination(r netlink.Route, family int) netip.Prefix {
+	if r.Dst == nil && family == netlink.FAMILY_V4 {
+		return netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+	} else if r.Dst == nil {
+		return netip.PrefixFrom(netip.IPv6Unspecified(), 0)
+	}
+	addr, _ := netip.AddrFromSlice(r.Dst.IP)
+	if family == netlink.FAMILY_V4 {
+		addr = addr.Unmap()
+	}
+	ones, _ := r.Dst.Mask.Size()
+	return netip.PrefixFrom(addr, ones)
 }
 
 // apply applies one report of the kernel.
@@ -259,8 +302,7 @@ func (s *linkState) applyAddress(m syscall.NetlinkMessage) error {
 		s.kernel.remove(addr, index)
 	}
 	if _, ok := s.links[index]; ok {
-		s.staleAddresses = true
-		s.staleRoutes = s.staleRoutes || s.default4[index] || s.default6[index]
+		s.staleAddresses, s.staleRoutes = true, true
 	}
 	return nil
 }
@@ -270,7 +312,7 @@ func (s *linkState) applyRoute(m syscall.NetlinkMessage) error {
 		return errShort
 	}
 	r := nl.DeserializeRtMsg(m.Data)
-	if r.Dst_len == 0 && r.Table == unix.RT_TABLE_MAIN && r.Type == unix.RTN_UNICAST {
+	if r.Table == unix.RT_TABLE_MAIN && r.Type == unix.RTN_UNICAST {
 		s.staleRoutes = true
 	}
 	return nil
@@ -295,7 +337,7 @@ func (s *linkState) setLink(exists bool, attrs *netlink.LinkAttrs) {
 		return
 	}
 	if !before.equal(after) {
-		s.staleRoutes = s.staleRoutes || s.default4[index] || s.default6[index]
+		s.staleRoutes = s.staleRoutes || len(s.routes[index]) > 0
 	}
 }
 
@@ -306,8 +348,7 @@ func (s *linkState) interfaces() []Interface {
 		i.Prefixes = s.prefixes[index]
 		i.Addresses = s.addresses[index]
 		i.LinkLocal = s.linkLocal[index]
-		i.DefaultRoute4 = s.default4[index]
-		i.DefaultRoute6 = s.default6[index]
+		i.Routes = s.routes[index]
 		i.Gateways = s.gateways[index]
 		list = append(list, i)
 	}

@@ -31,11 +31,11 @@ type Gate struct {
 	reconnected time.Time
 }
 
-// Allows says whether the node may announce, given its interfaces that are up, the members that are
+// Allows says whether the node may announce, given its interfaces, the members that are
 // alive, whether it is isolated, and whether its caches have caught up with the API, which is asked
 // only after it was cut off. If only time is missing, wait says how much.
-func (g *Gate) Allows(up []plan.Interface, alive []string, isolated bool, synced func() bool, now time.Time) (ok bool, wait time.Duration) {
-	if g.isCutOff(up) || isolated {
+func (g *Gate) Allows(interfaces []plan.Interface, alive []string, isolated bool, synced func() bool, now time.Time) (ok bool, wait time.Duration) {
+	if g.isCutOff(interfaces) || isolated {
 		g.closed, g.reconnected = true, time.Time{}
 		return false, 0
 	}
@@ -55,8 +55,8 @@ func (g *Gate) Allows(up []plan.Interface, alive []string, isolated bool, synced
 }
 
 // isCutOff says whether the node's address was on an interface and is on none that is up.
-func (g *Gate) isCutOff(up []plan.Interface) bool {
-	if slices.ContainsFunc(up, func(i plan.Interface) bool { return i.Contains(g.Address) }) {
+func (g *Gate) isCutOff(interfaces []plan.Interface) bool {
+	if slices.ContainsFunc(interfaces, func(i plan.Interface) bool { return !i.Down && i.Contains(g.Address) }) {
 		g.seen = true
 		return false
 	}

@@ -48,7 +48,13 @@ type planned struct {
 	proxied    map[netip.Addr]Proxy
 }
 
-var eth0 = Interface{Name: "eth0", Prefixes: []netip.Prefix{netip.MustParsePrefix("192.168.10.0/24")}, DefaultRoute4: true}
+var eth0 = Interface{Name: "eth0", Prefixes: []netip.Prefix{netip.MustParsePrefix("192.168.10.0/24")}, Routes: []Route{default4}}
+
+// default4 and default6 are default routes.
+var (
+	default4 = Route{Prefix: netip.MustParsePrefix("0.0.0.0/0")}
+	default6 = Route{Prefix: netip.MustParsePrefix("::/0")}
+)
 
 func newLAN(t testing.TB, names ...string) *lan {
 	l := &lan{
@@ -128,7 +134,7 @@ func (l *lan) planAll() (changed bool, wake time.Time) {
 		states := maps.Clone(l.states)
 		delete(states, name)
 		n.planner.SetMemberStates(states)
-		n.planner.SetInterfaces(n.interfaces)
+		n.planner.SetInterfaces(connected(n.interfaces))
 		plan := n.planner.Plan(l.now)
 		n.layer2, n.proxied = plan.Layer2, plan.Proxied
 		for ip := range plan.Probes {
@@ -262,7 +268,7 @@ func (l *lan) plan(name string) Layer2Plan {
 	n := l.nodes[name]
 	n.planner.SetAlive(l.alive)
 	n.planner.SetMemberStates(l.states)
-	n.planner.SetInterfaces(n.interfaces)
+	n.planner.SetInterfaces(connected(n.interfaces))
 	plan := n.planner.Plan(l.now)
 	n.layer2, n.proxied = plan.Layer2, plan.Proxied
 	return plan
@@ -304,4 +310,18 @@ func (l *lan) many(n int) {
 		l.setService(serviceObject(name, fmt.Sprintf("192.168.10.%d", 200+i)))
 		l.setEndpoints(endpointsOn(name, "n1", "n2", "n3"))
 	}
+}
+
+// connected adds the routes that the kernel has for the networks of addresses.
+func connected(interfaces []Interface) []Interface {
+	ranks := map[netip.Prefix]int{}
+	out := slices.Clone(interfaces)
+	for n, i := range out {
+		out[n].Routes = slices.Clone(i.Routes)
+		for _, p := range i.Prefixes {
+			out[n].Routes = append(out[n].Routes, Route{p, ranks[p], true})
+			ranks[p]++
+		}
+	}
+	return out
 }

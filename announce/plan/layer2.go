@@ -100,10 +100,13 @@ func (p *Layer2Planner) SetWarmingUp(warmingUp bool) {
 	p.live.warmingUp = warmingUp
 }
 
-// SetInterfaces takes the node's interfaces that are up, sorted by name.
+// SetInterfaces takes the node's interfaces, sorted by name.
 func (p *Layer2Planner) SetInterfaces(interfaces []Interface) {
-	p.pending.all = p.pending.all || !slices.EqualFunc(p.interfaces, interfaces, Interface.Equal)
-	p.interfaces = interfaces
+	if slices.EqualFunc(p.all, interfaces, Interface.Equal) {
+		return
+	}
+	p.all = interfaces
+	p.pending.all = p.pending.all || !slices.EqualFunc(p.interfaces, p.view.relevant(interfaces), Interface.Equal)
 }
 
 // ObserveTakeovers takes note of what another node has taken over, perhaps from this one.
@@ -323,8 +326,5 @@ func (p *Layer2Planner) reconcile(s *step, ip netip.Addr, contested bool) {
 // Service has it.
 func (p *Layer2Planner) PossibleInterfaces(ip netip.Addr) (names []string) {
 	requests, _ := p.requests(ip)
-	for _, r := range requests {
-		names = append(names, p.advertisements[r.advertisement].interfacesFor(ip, p.interfaces)...)
-	}
-	return names
+	return p.interfacesOf(ip, p.interfaces, requests)
 }

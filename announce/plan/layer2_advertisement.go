@@ -15,8 +15,8 @@ import (
 type l2Advertisement struct {
 	selection
 	preferences []preference
-	// interfaces are patterns of their names; none for those in whose networks an address is or
-	// whose default route it is behind.
+	// interfaces are patterns of their names; none for the one by which the kernel sends to an
+	// address.
 	interfaces []string
 }
 
@@ -65,38 +65,46 @@ func (a *l2Advertisement) names(ifname string) bool {
 	})
 }
 
-// interfacesFor are the names of the interfaces on which the advertisement has an address
-// announced: those that it names or, if it names none, those in whose networks the address is or,
-// without one, those with a default route.
-func (a *l2Advertisement) interfacesFor(ip netip.Addr, interfaces []Interface) []string {
-	var named, near, routed []string
-	for _, i := range interfaces {
-		if a.names(i.Name) {
-			named = append(named, i.Name)
+// interfacesFor are those on which the advertisement has an address announced. If it names none,
+// that is the one by which the kernel sends to the address. Of those that it names, it is the one by
+// which the kernel would send to the address without a router, had it no other interfaces. If there
+// is none such, all that it names count, one in each LAN.
+func (a *l2Advertisement) interfacesFor(ip netip.Addr, interfaces []Interface) []Interface {
+	if len(a.interfaces) == 0 {
+		if i, _, ok := lookup(ip, interfaces); ok {
+			return []Interface{i}
 		}
-		if i.Contains(ip) {
-			near = append(near, i.Name)
-		}
-		if i.routes(ip) {
-			routed = append(routed, i.Name)
-		}
+		return nil
 	}
-	switch {
-	case len(a.interfaces) > 0:
-		return named
-	case len(near) > 0:
-		return near
-	default:
-		return routed
+	named := slices.DeleteFunc(slices.Clone(interfaces), func(i Interface) bool { return !a.names(i.Name) })
+	if i, onLink, ok := lookup(ip, named); ok && onLink {
+		return []Interface{i}
+	} else if onLink {
+		return nil
 	}
+	named = slices.DeleteFunc(named, func(i Interface) bool { return i.Down })
+	return onePerLAN(preferred(ip, named, interfaces))
 }
 
-// covers says whether interfacesFor would name any interface.
+// preferred puts that of some interfaces first by which the kernel sends to an address: by all its
+// interfaces, or else by these alone.
+func preferred(ip netip.Addr, some, all []Interface) []Interface {
+	first, _, found := lookup(ip, all)
+	at := func() int {
+		return slices.IndexFunc(some, func(i Interface) bool { return found && i.Name == first.Name })
+	}
+	n := at()
+	if n < 0 {
+		first, _, found = lookup(ip, some)
+		n = at()
+	}
+	if n < 0 {
+		return some
+	}
+	return append([]Interface{some[n]}, slices.Delete(slices.Clone(some), n, n+1)...)
+}
+
+// covers says whether interfacesFor would return any interface.
 func (a *l2Advertisement) covers(ip netip.Addr, interfaces []Interface) bool {
-	return slices.ContainsFunc(interfaces, func(i Interface) bool {
-		if len(a.interfaces) > 0 {
-			return a.names(i.Name)
-		}
-		return i.Contains(ip) || i.routes(ip)
-	})
+	return len(a.interfacesFor(ip, interfaces)) > 0
 }

@@ -42,7 +42,7 @@ func large(b *testing.B, nodes, addresses int) (*Layer2Planner, *View) {
 		v.SetAnnouncer(names[i], a)
 	}
 	p := NewLayer2Planner(v, names[0])
-	p.SetInterfaces([]Interface{wide})
+	p.SetInterfaces(connected([]Interface{wide}))
 	p.SetAlive(names)
 	if got := len(p.Plan(time.Now()).Layer2); got != addresses/nodes {
 		b.Fatalf("announces %d addresses", got)

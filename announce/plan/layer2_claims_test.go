@@ -29,7 +29,7 @@ func TestOfTwoThatTookAnAddressTheLoserStopsAtOnce(t *testing.T) {
 			n.view.SetAnnouncer(peer, l.api[peer])
 		}
 		n.planner.SetAlive([]string{name})
-		n.planner.SetInterfaces([]Interface{eth0})
+		n.planner.SetInterfaces(connected([]Interface{eth0}))
 		n.layer2 = n.planner.Plan(l.now).Layer2
 	}
 	if got := l.owners(vip); len(got) != 2 {

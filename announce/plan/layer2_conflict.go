@@ -93,9 +93,19 @@ func (c conflicts) plan(s *step, own *claims) {
 			delete(c, ip)
 			s.plan.Changed = true
 		default:
-			s.plan.Probes[ip] = []string{conflict.Interface}
+			s.plan.Probes[ip] = s.interfacesToProbe(conflict)
 		}
 	}
+}
+
+// interfacesToProbe are where to find out whether a conflict is over: where the address would be
+// announced now or, if no Service has it, where the host was heard.
+func (e *electorate) interfacesToProbe(c *Conflict) []string {
+	requests, _ := e.requests(c.Address)
+	if names := e.interfacesOf(c.Address, e.interfaces, requests); len(names) > 0 {
+		return names
+	}
+	return []string{c.Interface}
 }
 
 // status is what the node records of conflicts.

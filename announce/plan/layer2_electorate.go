@@ -12,9 +12,10 @@ import (
 // from the view, the live members and the node's interfaces. Nothing in it is remembered: every
 // rebuild derives it anew.
 type electorate struct {
-	view       *View
-	node       string
-	interfaces []Interface
+	view *View
+	node string
+	// all are the node's interfaces, and interfaces what is relevant of them.
+	all, interfaces []Interface
 
 	candidates
 	round *election.Round // nil before the first plan
@@ -22,6 +23,7 @@ type electorate struct {
 
 // rebuild derives everything that does not depend on a single address. No address is entered yet.
 func (e *electorate) rebuild(live *liveSet) {
+	e.interfaces = e.view.relevant(e.all)
 	e.candidates = newCandidates(e.view, live.alive(e.view.NodeReady))
 	for i, name := range e.alive {
 		if live.keepsOnly(name) {
@@ -80,22 +82,36 @@ func (e *electorate) requests(ip netip.Addr) ([]announceRequest, Reason) {
 	return e.candidates.requests(ip, e.view.byAddress[ip])
 }
 
-// interfacesFor are the node's interfaces on which an address is to be announced: those of all
-// requests that the node meets.
+// interfacesFor are the node's interfaces on which an address is to be announced, by name: those of
+// all requests that the node meets.
 func (e *electorate) interfacesFor(ip netip.Addr) []string {
 	own, found := e.member(e.node)
 	if !found {
 		return nil
 	}
 	requests, _ := e.requests(ip)
-	var names []string
+	return e.interfacesOf(ip, e.interfaces, slices.DeleteFunc(requests, func(r announceRequest) bool {
+		return e.judge(own, ip, []announceRequest{r}) != ""
+	}))
+}
+
+// interfacesOf are those of the interfaces on which requests have an address announced, by name: of
+// those in the same LAN one, and rather one that is asked for by name.
+func (e *electorate) interfacesOf(ip netip.Addr, interfaces []Interface, requests []announceRequest) (names []string) {
+	var asked, other []Interface
 	for _, r := range requests {
-		if e.judge(own, ip, []announceRequest{r}) == "" {
-			names = append(names, e.advertisements[r.advertisement].interfacesFor(ip, e.interfaces)...)
+		a := e.advertisements[r.advertisement]
+		if on := a.interfacesFor(ip, interfaces); len(a.interfaces) > 0 {
+			asked = append(asked, on...)
+		} else {
+			other = append(other, on...)
 		}
 	}
+	for _, i := range onePerLAN(append(preferred(ip, asked, interfaces), other...)) {
+		names = append(names, i.Name)
+	}
 	slices.Sort(names)
-	return slices.Compact(names)
+	return names
 }
 
 // judge says why a node may not announce an address; "" if it may. One request that it can meet is

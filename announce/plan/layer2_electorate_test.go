@@ -81,8 +81,8 @@ func TestInterfacesOfAnAddress(t *testing.T) {
 	interfaces := []Interface{
 		{Name: "bond0", Prefixes: []netip.Prefix{prefix("192.168.10.0/24")}},
 		{Name: "eth0", Prefixes: []netip.Prefix{prefix("10.1.0.0/16"), prefix("192.168.10.0/25")}},
-		{Name: "mgmt", DefaultRoute4: true},
-		{Name: "vlan6", Prefixes: []netip.Prefix{prefix("2001:db8::/64")}, DefaultRoute6: true},
+		{Name: "mgmt", Routes: []Route{default4}},
+		{Name: "vlan6", Prefixes: []netip.Prefix{prefix("2001:db8::/64")}, Routes: []Route{default6}},
 		{Name: "vlan7", Prefixes: []netip.Prefix{prefix("2001:db8:7::/64")}},
 	}
 	for _, tt := range []struct {
@@ -91,9 +91,10 @@ func TestInterfacesOfAnAddress(t *testing.T) {
 		want  []string
 	}{
 		{"192.168.10.200", nil, []string{"bond0"}},
-		{"192.168.10.100", nil, []string{"bond0", "eth0"}},
+		{"192.168.10.100", nil, []string{"eth0"}},
 		{"172.16.0.1", nil, []string{"mgmt"}},
-		{"172.16.0.1", []string{"eth0", "bond?"}, []string{"bond0", "eth0"}},
+		{"172.16.0.1", []string{"eth0", "bond?"}, []string{"bond0"}},
+		{"172.16.0.1", []string{"vlan?", "mgmt"}, []string{"mgmt", "vlan6", "vlan7"}},
 		{"192.168.10.200", []string{"eth9"}, nil},
 		{"2001:db8:7::200", nil, []string{"vlan7"}},
 		{"2001:db8:8::200", nil, []string{"vlan6"}},
@@ -121,7 +122,7 @@ func TestEachFamilyOfAServiceGoesByItsOwnEndpointsAndInterfaces(t *testing.T) {
 	both := eth0
 	both.Prefixes = append(slices.Clone(both.Prefixes), netip.MustParsePrefix("2001:db8::/64"))
 	l.nodes["n1"].interfaces = []Interface{both}
-	l.nodes["n3"].interfaces = []Interface{{Name: "eth0", DefaultRoute6: true}}
+	l.nodes["n3"].interfaces = []Interface{{Name: "eth0", Routes: []Route{default6}}}
 	l.settle()
 	const want4 = `192.168.10.222 default/web
   n1: could announce it

@@ -25,33 +25,32 @@ type Question struct {
 	Interface string
 }
 
-// ProbeTarget is how to ask for a member that the gossip does not see, over interfaces that are up;
+// ProbeTarget is how to ask for a member that the gossip does not see, over the node's interfaces;
 // false if it has no claim, so that nothing depends on it.
-func (p *Layer2Planner) ProbeTarget(name string, up []Interface) (ProbeTarget, bool) {
+func (p *Layer2Planner) ProbeTarget(name string, interfaces []Interface) (ProbeTarget, bool) {
 	a, n := p.view.announcers[name], p.view.nodes[name]
 	if a == nil || n == nil || len(a.claims) == 0 {
 		return ProbeTarget{}, false
 	}
-	target := ProbeTarget{Name: name, Node: QuestionFor(n.address, up)}
+	target := ProbeTarget{Name: name, Node: QuestionFor(n.address, interfaces)}
 	for ip, c := range a.claims {
 		best, _ := election.Best(p.view.electionClaims(ip))
 		if c.Tentative || best.Node != name || target.Announced.Address.IsValid() && target.Announced.Address.Less(ip) {
 			continue
 		}
-		if q := QuestionFor(ip, up); q.Address.IsValid() {
-			target.Announced = q
+		requests, _ := p.requests(ip)
+		if on := p.interfacesOf(ip, interfaces, requests); len(on) > 0 {
+			target.Announced = Question{ip, on[0]}
 		}
 	}
 	return target, true
 }
 
-// QuestionFor is how to ask for an address over interfaces that are up; not valid if none is in its
-// network.
-func QuestionFor(address netip.Addr, up []Interface) Question {
-	for _, i := range up {
-		if i.Contains(address) {
-			return Question{address, i.Name}
-		}
+// QuestionFor is how to ask for the address of a node: on the interface by which the kernel sends to
+// it. It is not valid if a router is in between.
+func QuestionFor(address netip.Addr, interfaces []Interface) Question {
+	if i, onLink, ok := lookup(address, interfaces); ok && onLink {
+		return Question{address, i.Name}
 	}
 	return Question{}
 }

@@ -17,7 +17,7 @@ func TestAMemberOutOfSightIsAskedForByItsNodeAndByWhatItAnnounces(t *testing.T) 
 	if owner == "n1" {
 		asker = "n2"
 	}
-	p, up := l.nodes[asker].planner, l.nodes[asker].interfaces
+	p, up := l.nodes[asker].planner, connected(l.nodes[asker].interfaces)
 	node := addr(relaysTo(owner)[addr(vip)].To.String())
 	for _, tt := range []struct {
 		name   string

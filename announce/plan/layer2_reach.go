@@ -4,12 +4,14 @@ import (
 	"net/netip"
 	"slices"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/clarionlb/clarion/announce/election"
 )
 
 // reach is which nodes can announce which addresses for an advertisement, by what the nodes have
 // recorded of their interfaces. It says of all nodes at once what l2Advertisement.covers says of
-// one.
+// one, by what is known of them.
 type reach struct {
 	nodes int
 	// selected are the nodes that the advertisement selects.
@@ -35,26 +37,36 @@ func newReach(nodes int) *reach {
 func (r *reach) add(node int, a *l2Advertisement, interfaces []Interface) {
 	r.selected.Add(node)
 	for _, i := range interfaces {
-		named := a.names(i.Name)
-		if named || len(a.interfaces) == 0 && i.DefaultRoute4 {
+		if a.names(i.Name) {
 			r.every4.Add(node)
-		}
-		if named || len(a.interfaces) == 0 && i.DefaultRoute6 {
 			r.every6.Add(node)
 		}
 		if len(a.interfaces) > 0 {
 			continue
 		}
 		for _, p := range i.Prefixes {
-			p = p.Masked()
-			if r.byNetwork[p] == nil {
-				r.byNetwork[p] = election.NewSet(r.nodes)
-			}
-			r.byNetwork[p].Add(node)
-			if !slices.Contains(r.bits, p.Bits()) {
-				r.bits = append(r.bits, p.Bits())
-			}
+			r.addNetwork(node, p.Masked())
 		}
+		for _, route := range i.Routes {
+			r.addNetwork(node, route.Prefix)
+		}
+	}
+}
+
+func (r *reach) addNetwork(node int, p netip.Prefix) {
+	switch {
+	case p == defaultRoute[corev1.IPv4Protocol]:
+		r.every4.Add(node)
+		return
+	case p == defaultRoute[corev1.IPv6Protocol]:
+		r.every6.Add(node)
+		return
+	case r.byNetwork[p] == nil:
+		r.byNetwork[p] = election.NewSet(r.nodes)
+	}
+	r.byNetwork[p].Add(node)
+	if !slices.Contains(r.bits, p.Bits()) {
+		r.bits = append(r.bits, p.Bits())
 	}
 }
 

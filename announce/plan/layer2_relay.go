@@ -139,15 +139,12 @@ func (e *electorate) relayTo(name string, ip netip.Addr, usable func(Interface) 
 	if n == nil || a == nil {
 		return Relay{}, false
 	}
-	for _, own := range e.interfaces {
-		if !usable(own) {
-			continue
-		}
-		for _, to := range n.addresses {
-			connected := func(i Interface) bool { return i.Contains(to) && i.shares(own, to.Is4()) }
-			if to.Is4() == ip.Is4() && own.Contains(to) && slices.ContainsFunc(a.interfaces, connected) {
-				return Relay{To: to, Interface: own.Name}, true
-			}
+	interfaces := slices.DeleteFunc(slices.Clone(e.interfaces), func(i Interface) bool { return !usable(i) })
+	for _, to := range n.addresses {
+		own, onLink, ok := lookup(to, interfaces)
+		connected := func(i Interface) bool { return i.Contains(to) && i.shares(own, to.Is4()) }
+		if to.Is4() == ip.Is4() && ok && onLink && slices.ContainsFunc(a.interfaces, connected) {
+			return Relay{To: to, Interface: own.Name}, true
 		}
 	}
 	return Relay{}, false

@@ -1,8 +1,6 @@
 package plan
 
 import (
-	"slices"
-
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
@@ -15,8 +13,7 @@ func (p *Layer2Planner) Status() v1alpha1.Layer2Status {
 		Rebalanced: p.claims.rebalanced,
 	}
 	for _, i := range p.interfaces {
-		named := slices.ContainsFunc(p.advertisements, func(a *l2Advertisement) bool { return a.names(i.Name) })
-		if named || len(i.Prefixes) > 0 || i.DefaultRoute4 || i.DefaultRoute6 {
+		if !i.Down {
 			status.Interfaces = append(status.Interfaces, writeInterface(i))
 		}
 	}

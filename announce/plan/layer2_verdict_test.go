@@ -93,9 +93,9 @@ func TestWhatEveryNodeDoesAndWhy(t *testing.T) {
 			l.nodes["n2"].interfaces = []Interface{eth0, {Name: "vlan7"}}
 		}, `
 192.168.10.222 default/web
-  n1: no interface of the node that is up suits this address
+  n1: no interface that is asked for (vlan*) is on the node, up and suits this address
   n2: announces it, it has the best claim
-  n3: no interface of the node that is up suits this address
+  n3: no interface that is asked for (vlan*) is on the node, up and suits this address
 `},
 		{"no advertisement selects the Service", func(l *lan) {
 			l.advertise("all", v1alpha1.L2AdvertisementSpec{ServiceSelectors: selecting("app", "other")})

@@ -65,6 +65,14 @@ func (p *pool) covers(prefix netip.Prefix) bool {
 	}
 }
 
+// overlaps says whether addresses of the pool are in a prefix.
+func (p *pool) overlaps(prefix netip.Prefix) bool {
+	first, last := prefix.Addr(), lastOf(prefix)
+	return slices.ContainsFunc(p.ranges, func(r loadbalancer.Range) bool {
+		return r.From.Is4() == first.Is4() && !r.To.Less(first) && !last.Less(r.From)
+	})
+}
+
 // lastOf is the last address of a prefix.
 func lastOf(prefix netip.Prefix) netip.Addr {
 	bytes := prefix.Addr().AsSlice()

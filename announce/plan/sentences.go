@@ -36,6 +36,14 @@ var sentences = map[Reason]string{
 // Sentence is the reason in words for people.
 func (r Reason) Sentence() string { return sentences[r] }
 
+// Sentence is the verdict in words for people.
+func (v Layer2Verdict) Sentence() string {
+	if v.Asked != "" {
+		return "no interface that is asked for (" + v.Asked + ") is on the node, up and suits this address"
+	}
+	return v.Reason.Sentence()
+}
+
 var whys = map[election.Why]string{
 	election.Incumbent:           "it has the best claim",
 	election.Unclaimed:           "nobody had claimed it",
@@ -57,7 +65,7 @@ func (e Layer2Explanation) String() string {
 	}
 	b.WriteByte('\n')
 	for _, v := range e.Verdicts {
-		fmt.Fprintf(&b, "  %s: %s", v.Node, v.Reason.Sentence())
+		fmt.Fprintf(&b, "  %s: %s", v.Node, v.Sentence())
 		if v.Reason == Announces {
 			b.WriteString(", ")
 			if why := whys[e.Decision.Why]; strings.Contains(why, "%s") {

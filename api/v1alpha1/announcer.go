@@ -122,10 +122,16 @@ type Layer2Interface struct {
 	// MAC is the hardware address of the interface: what the node answers with.
 	// +optional
 	MAC string `json:"mac,omitempty"`
-	// Prefixes are the networks that the interface's own addresses are in, as CIDRs.
+	// Prefixes are the networks that are on link: those of the interface's own addresses, and those of other on-link routes that
+	// lead to addresses of pools or to nodes, as CIDRs.
 	// +optional
 	// +listType=atomic
 	Prefixes []string `json:"prefixes,omitempty"`
+	// Routes are the destinations, as CIDRs, of routes by way of a router that lead out of the interface to addresses of pools or to
+	// nodes. Default routes are left out.
+	// +optional
+	// +listType=atomic
+	Routes []string `json:"routes,omitempty"`
 	// DefaultRoutes are the IP families whose default route leads out of the interface.
 	// +optional
 	// +listType=atomic

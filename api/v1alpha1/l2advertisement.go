@@ -61,8 +61,9 @@ type L2AdvertisementSpec struct {
 	// +listType=atomic
 	PreferredNodeSelectors []PreferredNodeSelector `json:"preferredNodeSelectors,omitempty"`
 
-	// Interfaces to announce on: names or shell patterns ("eth0", "bond*"). Absent: every interface that suits the address,
-	// which is one with a prefix that contains it or, if there is none, the one with the default route.
+	// Interfaces to announce on: names or shell patterns ("eth0", "bond*"). Absent: the one by which the node's kernel sends to the
+	// address. In each LAN a node announces on one interface: of those named, on the one on which the address is on link and that the
+	// kernel prefers.
 	// +optional
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MinLength=1

@@ -1203,6 +1203,11 @@ func (in *Layer2Interface) DeepCopyInto(out *Layer2Interface) {
 		*out = make([]string, len(*in))
 		copy(*out, *in)
 	}
+	if in.Routes != nil {
+		in, out := &in.Routes, &out.Routes
+		*out = make([]string, len(*in))
+		copy(*out, *in)
+	}
 	if in.DefaultRoutes != nil {
 		in, out := &in.DefaultRoutes, &out.DefaultRoutes
 		*out = make([]corev1.IPFamily, len(*in))

@@ -1,6 +1,7 @@
 package announced
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -45,18 +46,25 @@ func whyNoNode(verdicts []plan.Layer2Verdict) string {
 	if len(verdicts) == 0 {
 		return "there is no node"
 	}
-	var reasons []plan.Reason
-	nodes := map[plan.Reason][]string{}
-	for _, v := range verdicts { // sorted by name
-		if nodes[v.Reason] == nil {
-			reasons = append(reasons, v.Reason)
-		}
-		nodes[v.Reason] = append(nodes[v.Reason], v.Node)
+	type why struct {
+		reason   plan.Reason
+		sentence string
 	}
-	slices.Sort(reasons)
+	var whys []why
+	nodes := map[why][]string{}
+	for _, v := range verdicts { // sorted by name
+		w := why{v.Reason, v.Sentence()}
+		if nodes[w] == nil {
+			whys = append(whys, w)
+		}
+		nodes[w] = append(nodes[w], v.Node)
+	}
+	slices.SortFunc(whys, func(a, b why) int {
+		return cmp.Or(cmp.Compare(a.reason, b.reason), cmp.Compare(a.sentence, b.sentence))
+	})
 	var parts []string
-	for _, reason := range reasons {
-		parts = append(parts, fewOf(nodes[reason])+" ("+reason.Sentence()+")")
+	for _, w := range whys {
+		parts = append(parts, fewOf(nodes[w])+" ("+w.sentence+")")
 	}
 	return "no node can, neither " + strings.Join(parts, " nor ")
 }

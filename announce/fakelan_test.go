@@ -171,7 +171,7 @@ func (s fakeLinks) Interfaces() []layer2.Interface {
 	}}
 }
 
-func (s fakeLinks) KernelAnswers(func(netip.Addr) []string) string {
+func (s fakeLinks) KernelAnswers(layer2.Announced) string {
 	s.lan.mu.Lock()
 	defer s.lan.mu.Unlock()
 	return s.kernelProblem

@@ -1,12 +1,13 @@
 package announce
 
 import (
-	"net/netip"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/klog/v2"
 
+	"github.com/clarionlb/clarion/announce/layer2"
+	"github.com/clarionlb/clarion/announce/plan"
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
@@ -36,16 +37,20 @@ func (c *kernelCheck) due() time.Time {
 	return c.checked.Add(kernelCheckMax)
 }
 
-// check finds out, when it is due, and returns whether the problem is another one. reach tells on
-// which interfaces an address might be announced.
+// check finds out, when it is due, and returns whether the problem is another one. planner knows what
+// may be announced.
 func (c *kernelCheck) check(kernel interface {
-	KernelAnswers(on func(netip.Addr) []string) string
-}, reach func(netip.Addr) []string, logger klog.Logger, now time.Time) (changed bool) {
+	KernelAnswers(layer2.Announced) string
+}, planner *plan.Layer2Planner, logger klog.Logger, now time.Time) (changed bool) {
 	if now.Before(c.due()) {
 		return false
 	}
 	before := c.problem
-	c.problem, c.checked, c.stale = kernel.KernelAnswers(reach), now, false
+	c.problem, c.checked, c.stale = kernel.KernelAnswers(layer2.Announced{
+		Interfaces: planner.LANInterfaces(),
+		Addresses:  planner.Addresses,
+		Arrivals:   planner.Arrivals,
+	}), now, false
 	if c.problem == before {
 		return false
 	}

@@ -1,24 +1,24 @@
 package announce
 
 import (
-	"net/netip"
 	"testing"
 	"time"
 
 	"k8s.io/klog/v2"
 
 	"github.com/clarionlb/clarion/announce/layer2"
+	"github.com/clarionlb/clarion/announce/plan"
 )
 
 func TestTheKernelIsCheckedSoonAfterAChangeAndSometimesWithoutOne(t *testing.T) {
 	links, now := layer2.NewLinks(), time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	reach := func(netip.Addr) []string { return nil }
+	planner := plan.NewLayer2Planner(plan.NewView(), "n1")
 	var c kernelCheck
 	check := func(after time.Duration, checks bool) {
 		t.Helper()
 		now = now.Add(after)
 		before := c.checked
-		c.check(links, reach, klog.Background(), now)
+		c.check(links, planner, klog.Background(), now)
 		if got := c.checked != before; got != checks {
 			t.Errorf("after another %s it checks: %v, want %v", after, got, checks)
 		}

@@ -104,7 +104,7 @@ type links interface {
 	Changed() <-chan struct{}
 	Interfaces() []layer2.Interface
 	KernelChanged() <-chan struct{}
-	KernelAnswers(on func(netip.Addr) []string) string
+	KernelAnswers(announced layer2.Announced) string
 }
 
 // responder is layer2.Responder.

@@ -2,6 +2,7 @@ package announce
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -15,6 +16,8 @@ type status struct {
 	// conditions are those of the Announcer, at first as the API has them, so that they keep the
 	// times of their transitions.
 	conditions []metav1.Condition
+	// types are those of the conditions that this process has set.
+	types map[string]bool
 	// keyProblem is why the gossip's key in the API cannot be used; "" if it can.
 	keyProblem string
 	// changed says that something has changed that no plan knows.
@@ -27,6 +30,7 @@ func (a *Announcer) currentStatus(own *v1alpha1.Announcer) v1alpha1.AnnouncerSta
 	a.status.adopt(own)
 	a.status.set(a.readyCondition(len(layer2.Interfaces) > 0))
 	a.status.set(a.lan.kernel.condition())
+	a.status.dropUnset()
 	return v1alpha1.AnnouncerStatus{
 		Layer2:     layer2,
 		Members:    v1alpha1.MembersStatus{Alive: int32(len(a.others.members.Alive())), Expected: int32(len(a.others.expected))},
@@ -45,8 +49,17 @@ func (s *status) adopt(own *v1alpha1.Announcer) {
 // set takes a condition as it is from now on. The API keeps whole seconds: with anything finer, it
 // would seem to have another one.
 func (s *status) set(c metav1.Condition) {
+	if s.types == nil {
+		s.types = map[string]bool{}
+	}
+	s.types[c.Type] = true
 	c.LastTransitionTime = metav1.Now().Rfc3339Copy()
 	meta.SetStatusCondition(&s.conditions, c)
+}
+
+// dropUnset removes conditions that this process has not set: another version has left them.
+func (s *status) dropUnset() {
+	s.conditions = slices.DeleteFunc(s.conditions, func(c metav1.Condition) bool { return !s.types[c.Type] })
 }
 
 func (a *Announcer) readyCondition(hasInterface bool) metav1.Condition {

@@ -227,3 +227,23 @@ func TestTheTimeOfATransitionOutlivesARestart(t *testing.T) {
 		}
 	})
 }
+
+func TestAConditionOfAnEarlierVersionIsRemoved(t *testing.T) {
+	inCluster(t, []string{"n1"}, func(t *testing.T, c *cluster) {
+		c.start("n1")
+		c.after(time.Minute)
+		if err := c.running["n1"].stop(); err != nil {
+			t.Error(err)
+		}
+		left := c.api.announcer("n1").DeepCopy()
+		left.Status.Conditions = append(left.Status.Conditions, metav1.Condition{Type: "KernelQuiet", Status: metav1.ConditionFalse, Reason: "KernelAnswers"})
+		c.api.setAnnouncer(left, "n1")
+		c.start("n1")
+		c.after(time.Minute)
+		for _, condition := range c.api.announcer("n1").Status.Conditions {
+			if condition.Type != v1alpha1.ConditionReady && condition.Type != v1alpha1.ConditionStrictARP {
+				t.Errorf("still has %s", condition.Type)
+			}
+		}
+	})
+}

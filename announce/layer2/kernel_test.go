@@ -3,6 +3,7 @@ package layer2
 import (
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -32,7 +33,7 @@ func TestHowTheKernelRepliesByItself(t *testing.T) {
 		"IPv6, on the interface, silent for IPv4": {vip61, "eth0", 8, 2, on, on},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l := kernelReplyFor(c.addr, c.has, "eth0", arpSettings{c.ignore, c.announce})
+			l := kernelReplyFor(c.addr, c.has, "eth0", kernelSettings{ignore: c.ignore, announce: c.announce})
 			if l.answers != c.answers || l.announces != c.announce2 {
 				t.Errorf("answers %v, announces %v", l.answers, l.announces)
 			}
@@ -69,13 +70,21 @@ func kernelSetting(t *testing.T, ifi, name, value string) {
 	t.Cleanup(func() { os.WriteFile(path, before, 0o644) })
 }
 
-// only has one address that may be announced, on one interface.
-func only(addr netip.Addr, ifi string) func(netip.Addr) []string {
-	return func(a netip.Addr) []string {
-		if a != addr {
-			return nil
-		}
-		return []string{ifi}
+// only has one address that may be announced, on one interface, by which the kernel sends to it.
+func only(addr netip.Addr, ifi string) Announced { return announcedOn([]netip.Addr{addr}, ifi, ifi) }
+
+// announcedOn has addresses for which requests arrive on some interfaces. The kernel sends to them by
+// out.
+func announcedOn(addresses []netip.Addr, out string, on ...string) Announced {
+	return Announced{
+		Interfaces: on,
+		Addresses:  func() []netip.Addr { return slices.Clone(addresses) },
+		Arrivals: func(a netip.Addr) ([]string, string) {
+			if !slices.Contains(addresses, a) {
+				return nil, ""
+			}
+			return on, out
+		},
 	}
 }
 
@@ -149,17 +158,16 @@ func TestManyAddressesOfTheKernelAreReportedInOneSentence(t *testing.T) {
 	h := newHost(t)
 	name := cable(t, h, "lan")
 	lo := link(t, "lo")
-	addresses := map[netip.Addr][]string{}
+	var addresses []netip.Addr
 	for addr := vip1; len(addresses) < 3; addr = addr.Next() {
-		addresses[addr] = []string{"no such interface", name}
+		addresses = append(addresses, addr)
 		must(t, netlink.AddrAdd(lo, &netlink.Addr{IPNet: hostNet(addr)}))
 		t.Cleanup(func() { netlink.AddrDel(lo, &netlink.Addr{IPNet: hostNet(addr)}) })
 	}
 	kernelSetting(t, "all", "arp_announce", "2")
 	links := follow(t)
-	on := func(addr netip.Addr) []string { return addresses[addr] }
 	const want = "The kernel has 192.0.2.101 on lo (and 2 more addresses alike) and answers ARP requests for it on "
-	if got := links.KernelAnswers(on); !strings.HasPrefix(got, want) {
+	if got := links.KernelAnswers(announcedOn(addresses, name, name)); !strings.HasPrefix(got, want) {
 		t.Errorf("said %q, want %q", got, want)
 	}
 }

@@ -315,6 +315,9 @@ func (s *linkState) applyRoute(m syscall.NetlinkMessage) error {
 	if r.Table == unix.RT_TABLE_MAIN && r.Type == unix.RTN_UNICAST {
 		s.staleRoutes = true
 	}
+	if r.Type == unix.RTN_LOCAL && r.Protocol != unix.RTPROT_KERNEL {
+		s.kernel.changed.Notify()
+	}
 	return nil
 }
 

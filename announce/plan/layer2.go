@@ -322,9 +322,42 @@ func (p *Layer2Planner) reconcile(s *step, ip netip.Addr, contested bool) {
 	}
 }
 
-// PossibleInterfaces is on which interfaces of the node an address might be announced; none if no
-// Service has it.
-func (p *Layer2Planner) PossibleInterfaces(ip netip.Addr) (names []string) {
+// Addresses are all that Services have.
+func (p *Layer2Planner) Addresses() []netip.Addr { return slices.Collect(maps.Keys(p.view.byAddress)) }
+
+// Arrivals are the interfaces of the node on which requests for an address may arrive, whichever
+// node announces it: those on which this one would, and all others in the same LAN; none if no
+// L2Advertisement selects the address. Out is the interface by which the node's kernel sends to the
+// address; "" if there is none.
+func (p *Layer2Planner) Arrivals(ip netip.Addr) (on []string, out string) {
 	requests, _ := p.requests(ip)
-	return p.interfacesOf(ip, p.interfaces, requests)
+	if len(requests) == 0 {
+		return nil, ""
+	}
+	names := p.interfacesOf(ip, p.interfaces, requests)
+	if i, onLink, ok := lookup(ip, p.interfaces); ok {
+		if out = i.Name; onLink && !slices.Contains(names, out) {
+			names = append(names, out) // the node may not have the interface that is asked for
+		}
+	}
+	var own []Interface
+	for _, i := range p.interfaces {
+		if slices.Contains(names, i.Name) {
+			own = append(own, i)
+		}
+	}
+	for _, i := range p.interfaces {
+		if !i.Down && slices.ContainsFunc(own, func(o Interface) bool { return o.Name == i.Name || o.sameLAN(i) }) {
+			on = append(on, i.Name)
+		}
+	}
+	return on, out
+}
+
+// LANInterfaces are the interfaces of the node that can carry addresses, by name.
+func (p *Layer2Planner) LANInterfaces() (names []string) {
+	for _, i := range p.interfaces {
+		names = append(names, i.Name)
+	}
+	return names
 }

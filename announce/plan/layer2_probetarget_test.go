@@ -45,10 +45,10 @@ func TestWhereAnAddressMightBeAnnouncedDoesNotDependOnWhoMay(t *testing.T) {
 	l.advertise("all", v1alpha1.L2AdvertisementSpec{NodeSelectors: selecting(corev1.LabelHostname, "n2")})
 	l.settle()
 	for _, n := range l.nodes {
-		if got := n.planner.PossibleInterfaces(addr(vip)); !slices.Equal(got, []string{"eth0"}) {
+		if got, _ := n.planner.Arrivals(addr(vip)); !slices.Equal(got, []string{"eth0"}) {
 			t.Errorf("possible on %v", got)
 		}
-		if got := n.planner.PossibleInterfaces(netip.MustParseAddr("192.168.10.201")); len(got) > 0 {
+		if got, _ := n.planner.Arrivals(netip.MustParseAddr("192.168.10.201")); len(got) > 0 {
 			t.Errorf("an address of no Service is possible on %v", got)
 		}
 	}

@@ -79,8 +79,8 @@ func TestTwoAdvertisementsHaveANodeAnnounceOnOneInterfaceOfALAN(t *testing.T) {
 	if got := l.nodes["n1"].layer2[addr(vip)]; !slices.Equal(got, []string{"eth1"}) {
 		t.Errorf("announced on %v, want on that which is asked for by name", got)
 	}
-	if got := l.nodes["n1"].planner.PossibleInterfaces(addr(vip)); !slices.Equal(got, []string{"eth1"}) {
-		t.Errorf("possible on %v", got)
+	if got, out := l.nodes["n1"].planner.Arrivals(addr(vip)); !slices.Equal(got, []string{"eth0", "eth1"}) || out != "eth0" {
+		t.Errorf("requests arrive on %v, and the kernel sends by %s", got, out)
 	}
 }
 

@@ -130,9 +130,9 @@ func (a *Announcer) suspects(alive []string, interfaces []plan.Interface) (suspe
 
 func (a *Announcer) quorum(alive []string, interfaces []plan.Interface) liveness.Quorum {
 	quorum := liveness.Quorum{Expected: len(a.others.expected)}
-	for name, address := range a.others.expected {
+	for name := range a.others.expected {
 		if _, sees := slices.BinarySearch(alive, name); sees && name != a.node {
-			quorum.InGossip = append(quorum.InGossip, plan.QuestionFor(address, interfaces))
+			quorum.InGossip = append(quorum.InGossip, a.planner.NodeQuestion(name, interfaces))
 		}
 	}
 	return quorum

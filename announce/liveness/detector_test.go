@@ -61,6 +61,8 @@ func TestWhatBecameOfAMemberOutOfSight(t *testing.T) {
 	whole := plan.ProbeTarget{Name: "n1", Node: plan.Question{Address: netip.MustParseAddr(node), Interface: "eth0"}, Announced: plan.Question{Address: netip.MustParseAddr(vip), Interface: "eth0"}}
 	left := whole
 	left.Left = true
+	known := whole // its hardware address is recorded
+	known.Node.MACs, known.Announced.MACs = "02:00:00:00:00:09,02:00:00:00:00:0a", "02:00:00:00:00:09,02:00:00:00:00:0a"
 	far := plan.ProbeTarget{Name: "n1"}
 	const peer = "192.168.10.12"
 	most := Quorum{3, []plan.Question{{Address: netip.MustParseAddr(peer), Interface: "eth0"}}}
@@ -83,6 +85,8 @@ func TestWhatBecameOfAMemberOutOfSight(t *testing.T) {
 		{"a silent node is dead, for one that sees a router", whole, few, true, func(*neighbourhood) {}, 100 * time.Millisecond, plan.Dead, false, false},
 		{"one that sees nobody at all is itself cut off", whole, few, false, func(*neighbourhood) {}, time.Second, plan.Suspect, true, false},
 		{"one that reaches only the API server may be cut off itself", whole, few, false, func(*neighbourhood) {}, time.Second, plan.Suspect, false, true},
+		{"a node in whose place a host answers for everything is dead", known, few, true, func(n *neighbourhood) { n.set(node, true); n.set(vip, true) }, 100 * time.Millisecond, plan.Dead, false, false},
+		{"hosts that answer in the place of nodes are no majority", whole, Quorum{3, []plan.Question{{Address: netip.MustParseAddr(peer), Interface: "eth0", MACs: known.Node.MACs}}}, false, func(n *neighbourhood) { n.set(peer, true) }, time.Second, plan.Suspect, true, false},
 		{"the announcer of a node that answers is down", whole, most, true, func(n *neighbourhood) { n.set(node, true) }, 100 * time.Millisecond, plan.AnnouncerDown, false, false},
 		{"for a while", whole, most, true, func(n *neighbourhood) { n.set(node, true) }, 59 * time.Second, plan.AnnouncerDown, false, false},
 		{"not for ever", whole, most, true, func(n *neighbourhood) { n.set(node, true) }, 62 * time.Second, plan.Dead, false, false},

@@ -135,7 +135,7 @@ func (i *investigation) announcerAnswers(ctx context.Context) bool {
 	}
 	_, answered, err := i.prober.Ask(ctx, layer2.Question{
 		Interface: q.Interface, Address: q.Address, Tries: 2, Interval: i.timing.interval,
-		Accept: func(a layer2.Answer) bool { return bytes.Equal(a.MAC, a.Source) },
+		Accept: func(a layer2.Answer) bool { return bytes.Equal(a.MAC, a.Source) && q.Accepts(a.MAC.String()) },
 	})
 	return err == nil && answered
 }

@@ -65,9 +65,13 @@ func (d *Detector) canJudge(ctx context.Context) bool {
 	return false
 }
 
-// question is how a node is asked for.
+// question is how a node is asked for. A host that answers in its place, or for everything, proves
+// nothing.
 func (d *Detector) question(q plan.Question) layer2.Question {
-	return layer2.Question{Interface: q.Interface, Address: q.Address, Tries: d.timing.tries, Interval: d.timing.interval}
+	return layer2.Question{
+		Interface: q.Interface, Address: q.Address, Tries: d.timing.tries, Interval: d.timing.interval,
+		Accept: func(a layer2.Answer) bool { return q.Accepts(a.MAC.String()) },
+	}
 }
 
 func (d *Detector) setIsolated(ctx context.Context, isolated bool) {

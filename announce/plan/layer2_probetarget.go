@@ -2,6 +2,7 @@ package plan
 
 import (
 	"net/netip"
+	"strings"
 
 	"github.com/clarionlb/clarion/announce/election"
 )
@@ -23,7 +24,14 @@ type ProbeTarget struct {
 type Question struct {
 	Address   netip.Addr
 	Interface string
+	// MACs are the hardware addresses that the member has recorded, as text with commas between them:
+	// whoever else answers does so for another host, or has the address by mistake. "" if it has
+	// recorded none.
+	MACs string
 }
+
+// Accepts says whether an answer from a hardware address, as text, is one of the member.
+func (q Question) Accepts(mac string) bool { return q.MACs == "" || strings.Contains(q.MACs, mac) }
 
 // ProbeTarget is how to ask for a member that the gossip does not see, over the node's interfaces;
 // false if it has no claim, so that nothing depends on it.
@@ -32,7 +40,7 @@ func (p *Layer2Planner) ProbeTarget(name string, interfaces []Interface) (ProbeT
 	if a == nil || n == nil || len(a.claims) == 0 {
 		return ProbeTarget{}, false
 	}
-	target := ProbeTarget{Name: name, Node: QuestionFor(n.address, interfaces)}
+	target := ProbeTarget{Name: name, Node: p.NodeQuestion(name, interfaces)}
 	for ip, c := range a.claims {
 		best, _ := election.Best(p.view.electionClaims(ip))
 		if c.Tentative || best.Node != name || target.Announced.Address.IsValid() && target.Announced.Address.Less(ip) {
@@ -40,17 +48,23 @@ func (p *Layer2Planner) ProbeTarget(name string, interfaces []Interface) (ProbeT
 		}
 		requests, _ := p.requests(ip)
 		if on := p.interfacesOf(ip, interfaces, requests); len(on) > 0 {
-			target.Announced = Question{ip, on[0]}
+			target.Announced = Question{ip, on[0], a.macs()}
 		}
 	}
 	return target, true
 }
 
-// QuestionFor is how to ask for the address of a node: on the interface by which the kernel sends to
-// it. It is not valid if a router is in between.
-func QuestionFor(address netip.Addr, interfaces []Interface) Question {
-	if i, onLink, ok := lookup(address, interfaces); ok && onLink {
-		return Question{address, i.Name}
+// NodeQuestion is how to ask for a node: on the interface by which the kernel sends to it. It is not
+// valid if the node has no address, or if a router is in between.
+func (p *Layer2Planner) NodeQuestion(name string, interfaces []Interface) Question {
+	address := p.view.NodeAddress(name)
+	i, onLink, ok := lookup(address, interfaces)
+	if !ok || !onLink {
+		return Question{}
 	}
-	return Question{}
+	q := Question{Address: address, Interface: i.Name}
+	if a := p.view.announcers[name]; a != nil {
+		q.MACs = a.macs()
+	}
+	return q
 }

@@ -26,7 +26,7 @@ func TestAMemberOutOfSightIsAskedForByItsNodeAndByWhatItAnnounces(t *testing.T) 
 		want   ProbeTarget
 		asked  bool
 	}{
-		{"on a network in common", owner, up, ProbeTarget{owner, Question{node, "eth0"}, Question{addr(vip), "eth0"}, false}, true},
+		{"on a network in common", owner, up, ProbeTarget{owner, Question{node, "eth0", ""}, Question{addr(vip), "eth0", ""}, false}, true},
 		{"not without a network in common", owner, nil, ProbeTarget{Name: owner}, true},
 		{"not one on which nothing depends", asker, up, ProbeTarget{}, false},
 		{"not one that is not known", "n9", up, ProbeTarget{}, false},
@@ -35,8 +35,18 @@ func TestAMemberOutOfSightIsAskedForByItsNodeAndByWhatItAnnounces(t *testing.T) 
 			t.Errorf("%s: %+v %t, want %+v %t", tt.name, got, asked, tt.want, tt.asked)
 		}
 	}
-	if got := QuestionFor(addr("203.0.113.1"), up); got != (Question{}) {
-		t.Errorf("an address behind a gateway is asked for on %+v", got)
+	// Whoever answers with another hardware address than those that it has recorded is not the member.
+	recorded := l.api[owner].DeepCopy()
+	recorded.Status.Layer2.Interfaces = append(recorded.Status.Layer2.Interfaces,
+		v1alpha1.Layer2Interface{Name: "eth1", MAC: "52:54:00:00:00:02"}, v1alpha1.Layer2Interface{Name: "eth2", MAC: "52:54:00:00:00:01"})
+	l.nodes[asker].view.SetAnnouncer(owner, recorded)
+	const macs = "52:54:00:00:00:01,52:54:00:00:00:02"
+	got, _ := p.ProbeTarget(owner, up)
+	if got.Node.MACs != macs || got.Announced.MACs != macs {
+		t.Errorf("asked for %+v", got)
+	}
+	if q := got.Node; !q.Accepts("52:54:00:00:00:02") || q.Accepts("52:54:00:00:00:03") {
+		t.Error("another hardware address than the recorded ones counts")
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/clarionlb/clarion/announce/election"
 	"github.com/clarionlb/clarion/api/v1alpha1"
@@ -47,6 +48,18 @@ func (a *announcer) macFor(ip netip.Addr, names []string, own []Interface) strin
 		first = cmp.Or(first, i.MAC)
 	}
 	return first
+}
+
+// macs are the hardware addresses of its interfaces, as text with commas between them.
+func (a *announcer) macs() string {
+	var macs []string
+	for _, i := range a.interfaces {
+		if i.MAC != "" {
+			macs = append(macs, i.MAC)
+		}
+	}
+	slices.Sort(macs)
+	return strings.Join(slices.Compact(macs), ",")
 }
 
 func newAnnouncer(a *v1alpha1.Announcer, order uint64) *announcer {

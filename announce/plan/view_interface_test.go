@@ -120,18 +120,22 @@ func TestRoutesOfPodsAreNoReasonToPlan(t *testing.T) {
 }
 
 func TestANodeIsAskedForOnTheInterfaceByWhichTheKernelSends(t *testing.T) {
+	l := web(t)
+	p := l.nodes["n1"].planner
 	interfaces := []Interface{
 		ifaceWith("eth0", []string{"192.168.10.0/24"}, onLink("192.168.10.0/24", 1)),
 		ifaceWith("eth1", []string{"192.168.10.0/24"}, onLink("192.168.10.0/24", 0), via("10.0.0.0/8", 0)),
 		ifaceWith("eth2", nil, onLink("10.1.0.0/16", 0)),
 	}
 	for ip, want := range map[string]string{"192.168.10.12": "eth1", "10.1.2.3": "eth2", "10.2.2.3": "", "172.16.0.1": ""} {
-		if got := QuestionFor(addr(ip), interfaces).Interface; got != want {
+		l.setNode(nodeAt("n2", ip))
+		if got := p.NodeQuestion("n2", interfaces).Interface; got != want {
 			t.Errorf("%s is asked for on %q, want %q", ip, got, want)
 		}
 	}
 	interfaces[1].Down = true
-	if got := QuestionFor(addr("192.168.10.12"), interfaces); got.Address.IsValid() {
+	l.setNode(nodeAt("n2", "192.168.10.12"))
+	if got := p.NodeQuestion("n2", interfaces); got.Address.IsValid() {
 		t.Errorf("asked on %s although the kernel sends by an interface that is down", got.Interface)
 	}
 }
@@ -148,4 +152,11 @@ func TestWhoHasNoInterfaceIsToldWhichAreAskedFor(t *testing.T) {
 	if got := l.explain("n1", vip); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
+}
+
+// nodeAt is a Node with an InternalIP.
+func nodeAt(name, ip string) *corev1.Node {
+	n := nodeObject(name)
+	n.Status.Addresses = []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: ip}}
+	return n
 }

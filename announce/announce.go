@@ -178,6 +178,6 @@ func (a *Announcer) act(ctx context.Context, todo plan.Layer2Plan, now time.Time
 		a.lan.responder.Reannounce(todo.Reannounce...)
 	}
 	a.lan.responder.SetProxied(proxied(todo.Proxied))
-	a.lan.dad.probe(ctx, todo.Probes, a.others.isMember())
+	a.lan.dad.probe(ctx, todo.Probes, nodes{a.others.macs, a.others.silent})
 	return wake
 }

@@ -2,6 +2,7 @@ package announce
 
 import (
 	"context"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"sync"
@@ -19,6 +20,7 @@ import (
 // 4862, section 5.4, but in half a second. Its methods are for one goroutine.
 type dad struct {
 	prober  liveness.Prober
+	links   links
 	logger  klog.Logger
 	results chan probeResult
 
@@ -33,9 +35,10 @@ type probeResult struct {
 	host    plan.ConflictingHost
 }
 
-func newDAD(prober liveness.Prober, logger klog.Logger) *dad {
+func newDAD(prober liveness.Prober, links links, logger klog.Logger) *dad {
 	return &dad{
 		prober:  prober,
+		links:   links,
 		logger:  logger,
 		results: make(chan probeResult),
 		cancel:  map[netip.Addr]context.CancelFunc{},
@@ -43,8 +46,8 @@ func newDAD(prober liveness.Prober, logger klog.Logger) *dad {
 }
 
 // probe has exactly these addresses probed, on the named interfaces, until the context ends.
-// Results come through the channel, one for each. Answers of members do not count.
-func (d *dad) probe(ctx context.Context, addresses map[netip.Addr][]string, isMember func(net.HardwareAddr) bool) {
+// Results come through the channel, one for each. Answers of nodes do not count.
+func (d *dad) probe(ctx context.Context, addresses map[netip.Addr][]string, nodes nodes) {
 	for address, cancel := range d.cancel {
 		if _, wanted := addresses[address]; !wanted {
 			cancel()
@@ -58,7 +61,7 @@ func (d *dad) probe(ctx context.Context, addresses map[netip.Addr][]string, isMe
 		ctx, cancel := context.WithCancel(ctx)
 		d.cancel[address] = cancel
 		d.running.Go(func() {
-			host := d.ask(ctx, address, interfaces, isMember)
+			host := d.ask(ctx, address, interfaces, nodes)
 			select {
 			case d.results <- probeResult{address, host}:
 			case <-ctx.Done():
@@ -78,22 +81,113 @@ func (d *dad) finished(r probeResult) {
 // wait returns when nothing is probed any more, after the context of probe has ended.
 func (d *dad) wait() { d.running.Wait() }
 
-func (d *dad) ask(ctx context.Context, address netip.Addr, interfaces []string, isMember func(net.HardwareAddr) bool) plan.ConflictingHost {
+func (d *dad) ask(ctx context.Context, address netip.Addr, interfaces []string, nodes nodes) plan.ConflictingHost {
 	for _, name := range interfaces {
-		answer, answered, err := d.prober.Ask(ctx, layer2.Question{
-			Interface: name,
-			Address:   address,
-			Probe:     true,
-			Tries:     3,
-			Interval:  150 * time.Millisecond,
-			Accept:    func(a layer2.Answer) bool { return !isMember(a.MAC) },
-		})
-		if answered {
-			return plan.ConflictingHost{Interface: name, MAC: answer.MAC.String()}
-		}
+		answer, answered, err := d.prober.Ask(ctx, probeQuestion(name, address, func(a layer2.Answer) bool { return !nodes.announces(a.MAC) }))
 		if err != nil && ctx.Err() == nil {
 			d.logger.Error(err, "Cannot find out whether an address that is new is in use already", "address", address, "interface", name)
 		}
+		if !answered {
+			continue
+		}
+		host := plan.ConflictingHost{Interface: name, MAC: answer.MAC.String()}
+		if host.Proxy = d.isProxy(ctx, host, address); host.Proxy {
+			return host
+		}
+		if node := d.nodeOf(ctx, host, address, nodes); node != "" {
+			d.logger.Info("The kernel of a node without an announcer answers for an address: see StrictARP", "node", node, "address", address)
+			continue
+		}
+		return host
 	}
 	return plan.ConflictingHost{}
 }
+
+func probeQuestion(ifi string, address netip.Addr, accept func(layer2.Answer) bool) layer2.Question {
+	return layer2.Question{
+		Interface: ifi, Address: address, Probe: true, Tries: 3, Interval: 150 * time.Millisecond, Accept: accept,
+	}
+}
+
+// isProxy finds out whether a host that answers for an address answers for others that it cannot
+// have: for one of this node, or for most of some that are picked at random.
+func (d *dad) isProxy(ctx context.Context, host plan.ConflictingHost, address netip.Addr) bool {
+	const picks = 3
+	asked := make(chan int)
+	ask := func(other netip.Addr, weight int) {
+		question := probeQuestion(host.Interface, other, func(a layer2.Answer) bool { return !a.Probe && a.MAC.String() == host.MAC })
+		if _, answered, _ := d.prober.Ask(ctx, question); !answered {
+			weight = 0
+		}
+		asked <- weight
+	}
+	for range picks {
+		go ask(neighbourOf(address), 1)
+	}
+	n := picks
+	if own := d.ownAddress(host.Interface, address.Is4()); own.IsValid() {
+		n++
+		go ask(own, picks)
+	}
+	sum := 0
+	for range n {
+		sum += <-asked
+	}
+	return 2*sum > picks
+}
+
+// ownAddress is an address of the node on an interface; not valid if there is none of the family.
+func (d *dad) ownAddress(ifi string, ipv4 bool) netip.Addr {
+	for _, i := range d.links.Interfaces() {
+		for _, address := range i.Addresses {
+			if i.Name == ifi && address.Is4() == ipv4 {
+				return address
+			}
+		}
+	}
+	return netip.Addr{}
+}
+
+// neighbourOf picks another address at random from those that differ from an address in the last
+// byte, or in the last eight with IPv6.
+func neighbourOf(address netip.Addr) netip.Addr {
+	bytes := address.AsSlice()
+	last := bytes[max(len(bytes)-8, 3):]
+	for {
+		for i := range last {
+			last[i] = byte(1 + rand.N(254))
+		}
+		if other, _ := netip.AddrFromSlice(bytes); other != address {
+			return other
+		}
+	}
+}
+
+// nodeOf is the node without an announcer that a host is; "" for none.
+func (d *dad) nodeOf(ctx context.Context, host plan.ConflictingHost, address netip.Addr, nodes nodes) string {
+	for name, addresses := range nodes.silent {
+		for _, own := range addresses {
+			if own.Is4() != address.Is4() {
+				continue
+			}
+			_, answered, _ := d.prober.Ask(ctx, layer2.Question{
+				Interface: host.Interface, Address: own, Tries: 2, Interval: 150 * time.Millisecond,
+				Accept: func(a layer2.Answer) bool { return a.MAC.String() == host.MAC },
+			})
+			if answered {
+				return name
+			}
+		}
+	}
+	return ""
+}
+
+// nodes are the hosts that conflict with nobody.
+type nodes struct {
+	// macs are the announcers, by the hardware addresses with which they answer.
+	macs map[string]string
+	// silent are the addresses of nodes without an announcer.
+	silent map[string][]netip.Addr
+}
+
+func (n nodes) announces(mac net.HardwareAddr) bool { return n.macs[mac.String()] != "" }

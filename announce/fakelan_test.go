@@ -28,6 +28,8 @@ type fakeLAN struct {
 	stations []*station
 	// conflictingHosts are the addresses of hosts that are no nodes. A gateway is one too.
 	conflictingHosts map[netip.Addr]net.HardwareAddr
+	// proxy is the hardware address of a host that answers for every address; nil if there is none.
+	proxy net.HardwareAddr
 }
 
 func newFakeLAN(j *journal) *fakeLAN {
@@ -94,6 +96,12 @@ func (l *fakeLAN) setConflictingHost(ip netip.Addr, mac net.HardwareAddr) {
 	}
 }
 
+func (l *fakeLAN) setProxy(mac net.HardwareAddr) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.proxy = mac
+}
+
 // announce has everybody hear, under mu, that an address is at a hardware address.
 func (l *fakeLAN) announce(ip netip.Addr, mac net.HardwareAddr) {
 	for _, s := range l.stations {
@@ -143,6 +151,9 @@ func (l *fakeLAN) answersTo(asking *station, ip netip.Addr) (answers []layer2.An
 	}
 	if mac, there := l.conflictingHosts[ip]; there {
 		answers = append(answers, layer2.Answer{MAC: mac, Source: mac})
+	}
+	if l.proxy != nil {
+		answers = append(answers, layer2.Answer{MAC: l.proxy, Source: l.proxy})
 	}
 	return answers
 }

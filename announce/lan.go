@@ -30,7 +30,7 @@ func newLAN(with lanParts, logger klog.Logger) lan {
 		responder: with.responder,
 		prober:    with.prober,
 		relays:    &relays{kernel: with.relayer, logger: logger},
-		dad:       newDAD(with.prober, logger),
+		dad:       newDAD(with.prober, with.links, logger),
 		defended:  map[netip.Addr]time.Time{},
 	}
 }

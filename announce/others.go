@@ -3,7 +3,6 @@ package announce
 import (
 	"context"
 	"maps"
-	"net"
 	"net/netip"
 	"slices"
 	"time"
@@ -28,6 +27,8 @@ type others struct {
 	nodes []netip.Addr
 	// macs are the nodes by the hardware addresses with which they answer.
 	macs map[string]string
+	// silent are the addresses of nodes without an announcer.
+	silent map[string][]netip.Addr
 
 	detector *liveness.Detector
 	gate     liveness.Gate
@@ -48,16 +49,9 @@ func newOthers(with parts, seesGateway liveness.Reach, logger klog.Logger) other
 	}
 }
 
-// isMember returns whether a hardware address is that of an announcer, as it is known now; for
-// other goroutines.
-func (o *others) isMember() func(net.HardwareAddr) bool {
-	macs := o.macs
-	return func(mac net.HardwareAddr) bool { return macs[mac.String()] != "" }
-}
-
 // updatePeers tells the gossip who should be there, and notes with which hardware addresses.
 func (a *Announcer) updatePeers() {
-	a.others.macs = a.view.MACs()
+	a.others.macs, a.others.silent = a.view.MACs(), a.view.NodesWithoutAnnouncer()
 	if nodes := a.view.NodeAddresses(); !slices.Equal(nodes, a.others.nodes) {
 		a.others.nodes = nodes
 		a.others.members.SetNodes(nodes)

@@ -30,7 +30,11 @@ func (a *Announcer) reportMove(m plan.Move) {
 
 // reportConflict tells people of a host that has an address and is no announcer.
 func (a *Announcer) reportConflict(c plan.Conflict) {
-	a.logger.Info("A host that is no announcer answers for an address", "address", c.Address, "mac", c.MAC, "interface", c.Interface, "announced", c.InUse)
+	a.logger.Info("A host that is no announcer answers for an address", "address", c.Address, "mac", c.MAC, "interface", c.Interface,
+		"announced", c.InUse, "proxy", c.Proxy)
+	if c.Proxy {
+		return // the cloud-controller-manager tells once, for all announcers
+	}
 	a.api.events.Conflict(a.view.ServicesOf(c.Address), c)
 }
 

@@ -11,7 +11,9 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/clarionlb/clarion/announce/plan"
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
@@ -134,6 +136,86 @@ func TestAnAddressThatAConflictingHostHasIsNotAnnouncedUntilItIsFree(t *testing.
 		c.lan.setConflictingHost(addr(vip), nil)
 		c.after(2 * time.Minute)
 		c.expectOwners(vip, "n1")
+	})
+}
+
+func TestAHostThatAnswersForEveryAddressIsOneCause(t *testing.T) {
+	inCluster(t, []string{"n1"}, func(t *testing.T, c *cluster) {
+		router := net.HardwareAddr{2, 0, 0, 0, 0, 0xaa}
+		c.lan.setProxy(router)
+		c.service("web", vip)
+		c.start("n1")
+		c.after(5 * time.Minute)
+		c.expectOwners(vip)
+		conflicts := c.api.announcer("n1").Status.Layer2.Conflicts
+		if len(conflicts) != 1 || !conflicts[0].Proxy || conflicts[0].MAC != router.String() {
+			t.Fatalf("recorded %+v", conflicts)
+		}
+		if all := strings.Join(c.journal.take(), "\n"); strings.Contains(all, "tells web that "+router.String()) {
+			t.Errorf("besides the cloud-controller-manager, the announcer tells:\n%s", all)
+		}
+		// A Service that is gone leaves nothing behind: the host says nothing of its address.
+		c.api.set(func(v *plan.View) { v.SetService(types.NamespacedName{Namespace: "default", Name: "web"}, nil) })
+		c.after(time.Second)
+		if conflicts := c.api.announcer("n1").Status.Layer2.Conflicts; len(conflicts) != 0 {
+			t.Errorf("still recorded: %+v", conflicts)
+		}
+		c.service("web", vip)
+		c.after(time.Minute)
+		c.expectOwners(vip)
+		c.lan.setProxy(nil)
+		c.after(2 * time.Minute)
+		c.expectOwners(vip, "n1")
+	})
+}
+
+func TestWithoutDuplicateAddressDetectionAnAddressIsAnnouncedWhoeverAnswers(t *testing.T) {
+	inCluster(t, []string{"n1"}, func(t *testing.T, c *cluster) {
+		c.lan.setProxy(net.HardwareAddr{2, 0, 0, 0, 0, 0xaa})
+		c.service("web", vip)
+		c.start("n1")
+		c.after(time.Minute)
+		c.expectOwners(vip)
+		c.api.set(func(v *plan.View) {
+			off := &v1alpha1.L2Advertisement{Spec: v1alpha1.L2AdvertisementSpec{DuplicateAddressDetection: v1alpha1.DuplicateAddressDetectionDisabled}}
+			off.Name = "off"
+			v.SetL2Advertisement("off", off)
+		})
+		c.after(time.Second)
+		c.expectOwners(vip, "n1")
+		c.service("other", "192.168.10.101")
+		c.after(10 * time.Second)
+		c.expectOwners("192.168.10.101", "n1")
+		if conflicts := c.api.announcer("n1").Status.Layer2.Conflicts; len(conflicts) != 0 {
+			t.Errorf("still recorded: %+v", conflicts)
+		}
+	})
+}
+
+func TestANodeWithoutAnAnnouncerIsNoStranger(t *testing.T) {
+	inCluster(t, []string{"n1"}, func(t *testing.T, c *cluster) {
+		c.api.set(func(v *plan.View) { v.SetNode("n9", nodeObject("n9", "192.168.10.19")) })
+		c.lan.setConflictingHost(addr("192.168.10.19"), printer) // the node answers for itself
+		c.lan.setConflictingHost(addr(vip), printer)
+		c.service("web", vip)
+		c.start("n1")
+		c.after(time.Minute)
+		c.expectOwners(vip, "n1")
+	})
+}
+
+func TestAHostWithAFewAddressesIsNoProxy(t *testing.T) {
+	inCluster(t, []string{"n1"}, func(t *testing.T, c *cluster) {
+		for _, ip := range []string{vip, "192.168.10.101"} {
+			c.lan.setConflictingHost(addr(ip), printer)
+		}
+		c.service("web", vip)
+		c.start("n1")
+		c.after(time.Minute / 2)
+		conflicts := c.api.announcer("n1").Status.Layer2.Conflicts
+		if len(conflicts) != 1 || conflicts[0].Proxy {
+			t.Errorf("recorded %+v", conflicts)
+		}
 	})
 }
 

@@ -18,6 +18,8 @@ type l2Advertisement struct {
 	// interfaces are patterns of their names; none for the one by which the kernel sends to an
 	// address.
 	interfaces []string
+	// unprobed says that the network is not asked for a new address.
+	unprobed bool
 }
 
 // preference is the weight of the nodes that a selector matches.
@@ -31,7 +33,11 @@ func newL2Advertisement(a *v1alpha1.L2Advertisement) (*l2Advertisement, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &l2Advertisement{selection: selection, interfaces: a.Spec.Interfaces}
+	out := &l2Advertisement{
+		selection:  selection,
+		interfaces: a.Spec.Interfaces,
+		unprobed:   a.Spec.DuplicateAddressDetection == v1alpha1.DuplicateAddressDetectionDisabled,
+	}
 	for i, p := range a.Spec.PreferredNodeSelectors {
 		selector, err := p.Preference.Selector()
 		if err != nil {

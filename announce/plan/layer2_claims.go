@@ -127,6 +127,7 @@ func (o *ownership) claimBest(s *step, ip netip.Addr) {
 // announce has the node announce an address that it owns, unless that is tentative.
 func (c *claims) announce(s *step, ip netip.Addr, o *ownership) (Move, bool) {
 	if t := o.tentative; t != nil {
+		t.clear = t.clear || s.unprobed(ip)
 		if !t.clear || s.recorded(ip, o.Epoch).Node == "" && s.now.Before(t.until) {
 			return Move{}, false
 		}

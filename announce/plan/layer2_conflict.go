@@ -24,7 +24,13 @@ const (
 type ConflictingHost struct {
 	Interface string
 	MAC       string
+	// Proxy says that the host answers for addresses that it cannot all have (proxy ARP, RFC 1027).
+	// Nobody can tell then whether another host has the address.
+	Proxy bool
 }
+
+// same says whether two hosts are the same cause of a conflict. Several routers may be proxies.
+func (h ConflictingHost) same(o ConflictingHost) bool { return h == o || h.Proxy && o.Proxy }
 
 // Conflict is an address for which a conflicting host answers (RFC 5227, section 2.4).
 type Conflict struct {
@@ -53,7 +59,7 @@ func (c conflicts) resume(recorded []Conflict, now time.Time) {
 // is news.
 func (c conflicts) note(ip netip.Addr, host ConflictingHost, inUse bool, now time.Time) (_ Conflict, news bool) {
 	known := c[ip]
-	if known == nil || known.ConflictingHost != host || known.InUse != inUse {
+	if known == nil || !known.same(host) || known.InUse != inUse {
 		known, news = &Conflict{Address: ip, ConflictingHost: host, Since: now, InUse: inUse}, true
 		c[ip] = known
 	}
@@ -87,6 +93,9 @@ func (c conflicts) plan(s *step, own *claims) {
 	}
 	for ip, conflict := range c {
 		switch {
+		case !conflict.InUse && s.unprobed(ip), conflict.Proxy && len(s.view.byAddress[ip]) == 0:
+			delete(c, ip)
+			s.plan.Changed = true
 		case conflict.next.After(s.now):
 			s.wake(conflict.next)
 		case conflict.InUse:
@@ -96,6 +105,12 @@ func (c conflicts) plan(s *step, own *claims) {
 			s.plan.Probes[ip] = s.interfacesToProbe(conflict)
 		}
 	}
+}
+
+// unprobed says whether an L2Advertisement has an address announced without asking for it.
+func (e *electorate) unprobed(ip netip.Addr) bool {
+	requests, _ := e.requests(ip)
+	return slices.ContainsFunc(requests, func(r announceRequest) bool { return e.advertisements[r.advertisement].unprobed })
 }
 
 // interfacesToProbe are where to find out whether a conflict is over: where the address would be
@@ -123,10 +138,11 @@ func (c *Conflict) write() v1alpha1.Layer2Conflict {
 		MAC:       c.MAC,
 		Since:     metav1.NewTime(c.Since.Truncate(time.Second)),
 		InUse:     c.InUse,
+		Proxy:     c.Proxy,
 	}
 }
 
 func readConflict(c v1alpha1.Layer2Conflict) (Conflict, bool) {
 	ip, err := netip.ParseAddr(c.IP)
-	return Conflict{Address: ip, ConflictingHost: ConflictingHost{c.Interface, c.MAC}, Since: c.Since.Time, InUse: c.InUse}, err == nil
+	return Conflict{Address: ip, ConflictingHost: ConflictingHost{c.Interface, c.MAC, c.Proxy}, Since: c.Since.Time, InUse: c.InUse}, err == nil
 }

@@ -105,7 +105,7 @@ func TestANewAddressIsAnnouncedWithoutTheAPIAfterAWhile(t *testing.T) {
 
 func TestAnAddressOfAConflictingHostIsNotAnnouncedUntilTheHostHasGone(t *testing.T) {
 	l := web(t)
-	l.conflicting = map[string]ConflictingHost{vip: {"eth0", "52:54:00:00:00:99"}}
+	l.conflicting = map[string]ConflictingHost{vip: {Interface: "eth0", MAC: "52:54:00:00:00:99"}}
 	l.settle()
 	if got := l.owners(vip); len(got) > 0 {
 		t.Fatalf("announced by %v", got)
@@ -134,7 +134,7 @@ func TestAnAddressOfAConflictingHostIsNotAnnouncedUntilTheHostHasGone(t *testing
 
 func TestAConflictIsRememberedThroughARestartAndWithoutTheService(t *testing.T) {
 	l := web(t)
-	l.conflicting = map[string]ConflictingHost{vip: {"eth0", "52:54:00:00:00:99"}}
+	l.conflicting = map[string]ConflictingHost{vip: {Interface: "eth0", MAC: "52:54:00:00:00:99"}}
 	l.settle()
 	var owner string
 	for name, a := range l.api {
@@ -162,7 +162,7 @@ func TestAHostThatConflictsWithAnAddressInUseIsReportedForAWhile(t *testing.T) {
 	l.settle()
 	owner := l.owner(vip)
 	p := l.nodes[owner].planner
-	host := ConflictingHost{"eth0", "52:54:00:00:00:99"}
+	host := ConflictingHost{Interface: "eth0", MAC: "52:54:00:00:00:99"}
 	_, first := p.ObserveConflict(addr(vip), host, l.now)
 	if _, again := p.ObserveConflict(addr(vip), host, l.now); !first || again {
 		t.Error("heard once, it is news once")
@@ -182,7 +182,7 @@ func TestAHostIsNoConflictForAnAddressThatTheNodeDoesNotAnnounce(t *testing.T) {
 	l := web(t)
 	l.settle()
 	for name, n := range l.nodes {
-		_, news := n.planner.ObserveConflict(addr(vip), ConflictingHost{"eth0", "52:54:00:00:00:99"}, l.now)
+		_, news := n.planner.ObserveConflict(addr(vip), ConflictingHost{Interface: "eth0", MAC: "52:54:00:00:00:99"}, l.now)
 		if news != (name == l.owner(vip)) {
 			t.Errorf("news for %s: %t", name, news)
 		}

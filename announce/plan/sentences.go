@@ -105,6 +105,12 @@ func addresses(n int) string {
 	return fmt.Sprintf("%d addresses", n)
 }
 
+// ProxySentence tells of a host that answers for every address: what that means and what to do.
+func ProxySentence(mac, where string) string {
+	return fmt.Sprintf("the host %s answers for every address (proxy ARP), so that nobody can tell whether a host has this one: "+
+		"have it stop that, or set duplicateAddressDetection: Disabled in the L2Advertisement (heard by %s)", mac, where)
+}
+
 // Sentence is the refusal in words for people.
 func (r Refusal) Sentence() string {
 	switch r.Reason {

@@ -289,6 +289,17 @@ func (v *View) MACs() map[string]string {
 	return macs
 }
 
+// NodesWithoutAnnouncer are the addresses of the nodes that have no Announcer, by name.
+func (v *View) NodesWithoutAnnouncer() map[string][]netip.Addr {
+	nodes := map[string][]netip.Addr{}
+	for name, n := range v.nodes {
+		if v.announcers[name] == nil {
+			nodes[name] = n.addresses
+		}
+	}
+	return nodes
+}
+
 // draining says whether the addresses of a node leave it on purpose.
 func (v *View) draining(name string) bool {
 	n := v.nodes[name]

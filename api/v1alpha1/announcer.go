@@ -181,6 +181,10 @@ type Layer2Conflict struct {
 	// in use is not announced, and should not be handed out.
 	// +optional
 	InUse bool `json:"inUse,omitempty"`
+	// Proxy says that the host answers for addresses that it cannot all have, as a router with proxy ARP does (RFC 1027). Whether
+	// anybody has this one cannot be told then: it is not announced, but may be handed out.
+	// +optional
+	Proxy bool `json:"proxy,omitempty"`
 }
 
 // BGPStatus is what the node says to routers.

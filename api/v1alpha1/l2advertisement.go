@@ -71,7 +71,24 @@ type L2AdvertisementSpec struct {
 	// +kubebuilder:validation:items:Pattern=`^([^\\[]|\\.|\[(\^([^\\\]-]|\\.)(-([^\\\]-]|\\.))?|([^\\\]^-]|\\.)(-([^\\\]-]|\\.))?)(([^\\\]-]|\\.)(-([^\\\]-]|\\.))?)*\])+$`
 	// +listType=set
 	Interfaces []string `json:"interfaces,omitempty"`
+
+	// DuplicateAddressDetection says whether the network is asked, before an address is announced for the first time, if a host has it
+	// already (RFC 5227, RFC 4862). Absent: Enabled. With Disabled the address is announced whoever answers, as it has to be where a
+	// router answers for every address (proxy ARP). An address that several L2Advertisements select is not asked for if one says so.
+	// +optional
+	DuplicateAddressDetection DuplicateAddressDetection `json:"duplicateAddressDetection,omitempty"`
 }
+
+// DuplicateAddressDetection says whether the network is asked for an address before it is announced.
+// +kubebuilder:validation:Enum=Enabled;Disabled
+type DuplicateAddressDetection string
+
+const (
+	// DuplicateAddressDetectionEnabled : the network is asked.
+	DuplicateAddressDetectionEnabled DuplicateAddressDetection = "Enabled"
+	// DuplicateAddressDetectionDisabled : it is not.
+	DuplicateAddressDetectionDisabled DuplicateAddressDetection = "Disabled"
+)
 
 // PreferredNodeSelector gives weight to nodes.
 type PreferredNodeSelector struct {

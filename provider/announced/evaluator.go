@@ -42,6 +42,8 @@ type evaluator struct {
 	profiles         map[string]*v1alpha1.BFDProfile
 	// conflicts are the addresses for which other hosts answer.
 	conflicts map[netip.Addr]conflict
+	// attempts are those of Services to find an address without a conflict.
+	attempts map[types.NamespacedName]attempts
 
 	// marked are the Services to evaluate, if not all.
 	marked    map[types.NamespacedName]struct{}
@@ -62,6 +64,7 @@ func newEvaluator() *evaluator {
 		advertisements:   map[string]*v1alpha1.BGPAdvertisement{},
 		communities:      map[string]*v1alpha1.Community{},
 		profiles:         map[string]*v1alpha1.BFDProfile{},
+		attempts:         map[types.NamespacedName]attempts{},
 		marked:           map[types.NamespacedName]struct{}{},
 	}
 }
@@ -76,7 +79,7 @@ func (e *evaluator) evaluate(now time.Time) (statements map[types.NamespacedName
 		e.layer2.SetAlive(alive)
 		e.allMarked = true
 	}
-	e.collectConflicts()
+	again = plan.Earlier(again, e.collectConflicts(now))
 	e.bgp.Plan(now)
 	if e.allMarked {
 		for name := range e.view.Services() {

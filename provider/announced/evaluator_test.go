@@ -282,6 +282,64 @@ func TestOfSeveralAddressesTheWorstGivesTheReason(t *testing.T) {
 	s.expect("True Announced: " + onN1 + "; 2001:db8::5 is announced by n1 on eth0 since 2026-01-01T00:00:00Z")
 }
 
+func TestAHostThatAnswersForEveryAddressIsNamedAndEatsNoPool(t *testing.T) {
+	s := stage(t)
+	s.announcer("n1", func(status *v1alpha1.AnnouncerStatus) {
+		hears(status, "192.0.2.5", "02:00:00:00:00:aa")
+		status.Layer2.Conflicts[0].Proxy = true
+	})
+	s.expect("False AddressConflict: 192.0.2.5 is not announced: the host 02:00:00:00:00:aa answers for every address (proxy ARP), so that nobody can tell " +
+		"whether a host has this one: have it stop that, or set duplicateAddressDetection: Disabled in the L2Advertisement (heard by n1 on eth0)")
+	if got := conflictingAddresses(s.conflicts); len(got) != 0 {
+		t.Errorf("the allocator is told %v, and would give the Service another address", got)
+	}
+}
+
+func TestAfterTenConflictsAServiceGetsAnotherAddressOnceAMinute(t *testing.T) {
+	s := stage(t)
+	s.serve("other", "192.0.2.250")
+	var heard []string
+	conflict := func(address string) {
+		s.serve("web", address)
+		heard = append(heard, address)
+		s.announcer("n1", func(status *v1alpha1.AnnouncerStatus) {
+			for _, address := range heard {
+				hears(status, address, "02:00:00:00:00:99")
+			}
+		})
+	}
+	avoided := func() int {
+		s.evaluate(s.now)
+		return len(conflictingAddresses(s.conflicts))
+	}
+	for i := range maxConflicts {
+		conflict(fmt.Sprintf("192.0.2.%d", 10+i))
+		if got := avoided(); got != i+1 {
+			t.Fatalf("after %d conflicts %d addresses are avoided", i+1, got)
+		}
+	}
+	conflict("192.0.2.100")
+	s.expect("False AddressConflict: 192.0.2.100 is not announced: the host 02:00:00:00:00:99 on the network answers for it (heard by n1 on eth0)" +
+		"; after 10 conflicts the Service gets another address once a minute at most")
+	if _, again := s.evaluate(s.now); !again.Equal(s.now.Add(rateLimitInterval)) || avoided() != maxConflicts {
+		t.Errorf("looks again at %s and avoids %d", again, avoided())
+	}
+	// Another Service has nothing to do with it.
+	heard = append(heard, "192.0.2.250")
+	conflict("192.0.2.100")
+	if got := avoided(); got != maxConflicts+1 {
+		t.Errorf("with the conflict of another Service, %d are avoided", got)
+	}
+	s.now = s.now.Add(rateLimitInterval)
+	if got := avoided(); got != maxConflicts+2 {
+		t.Errorf("a minute later, %d are avoided", got)
+	}
+	conflict("192.0.2.101")
+	if got := avoided(); got != maxConflicts+2 {
+		t.Errorf("the next one at once: %d are avoided", got)
+	}
+}
+
 func TestConflictingHostsAreNamedWithThoseWhoHeardThem(t *testing.T) {
 	s := stage(t)
 	announces := claims(map[string]int64{"192.0.2.5": 1}, "eth0")

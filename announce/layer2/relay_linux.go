@@ -1,7 +1,6 @@
 package layer2
 
 import (
-	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -9,8 +8,9 @@ import (
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
-	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/clarionlb/clarion/internal/netfilter"
 )
 
 // The kernel relays by a table of nftables. There is one for each family that has relays.
@@ -59,8 +59,6 @@ const (
 // relayFamily is what differs between IPv4 and IPv6.
 type relayFamily struct {
 	family nftables.TableFamily
-	// destination is the destination address in the header.
-	destination expr.Payload
 	// hops is the offset of the time to live, or hop limit, in the header.
 	hops       uint32
 	size       uint32
@@ -71,26 +69,26 @@ type relayFamily struct {
 // Registers are words of 4 bytes. The address that is looked up is in the first ones, and the value
 // from the map begins in the fifth.
 const (
-	keyRegister   = unix.NFT_REG32_00
+	keyRegister   = netfilter.Register
 	valueRegister = unix.NFT_REG32_04
 )
 
 var relayFamilies = []relayFamily{
 	{
 		family: nftables.TableFamilyIPv4, size: 4, hops: 8, icmp: unix.IPPROTO_ICMP,
-		destination: expr.Payload{DestRegister: keyRegister, Base: expr.PayloadBaseNetworkHeader, Offset: 16, Len: 4},
-		key:         nftables.TypeIPAddr, value: nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeIFIndex),
+		key: nftables.TypeIPAddr, value: nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeIFIndex),
 	},
 	{
 		family: nftables.TableFamilyIPv6, size: 16, hops: 7, icmp: unix.IPPROTO_ICMPV6,
-		destination: expr.Payload{DestRegister: keyRegister, Base: expr.PayloadBaseNetworkHeader, Offset: 24, Len: 16},
-		key:         nftables.TypeIP6Addr, value: nftables.MustConcatSetType(nftables.TypeIP6Addr, nftables.TypeIFIndex),
+		key: nftables.TypeIP6Addr, value: nftables.MustConcatSetType(nftables.TypeIP6Addr, nftables.TypeIFIndex),
 	},
 }
 
 func (f relayFamily) is(addr netip.Addr) bool {
-	return addr.Is4() == (f.family == nftables.TableFamilyIPv4)
+	return addr.Is4() == f.is4()
 }
+
+func (f relayFamily) is4() bool { return f.family == nftables.TableFamilyIPv4 }
 
 func (f relayFamily) table() *nftables.Table {
 	return &nftables.Table{Name: relayTableName, Family: f.family}
@@ -117,20 +115,14 @@ func changeRelays(known bool, now, next map[netip.Addr]hop) error {
 
 // transact calls do for each family, in one transaction.
 func transact(do func(*nftables.Conn, relayFamily) error) error {
-	// The default buffer is too small for the elements of a few thousand addresses.
-	conn, err := nftables.New(nftables.WithSockOptions(func(c *netlink.Conn) error { return c.SetWriteBuffer(8 << 20) }))
-	if err != nil {
-		return fmt.Errorf("open netfilter: %w", err)
-	}
-	for _, f := range relayFamilies {
-		if err := do(conn, f); err != nil {
-			return err
+	return netfilter.Transact(relayTableName, func(conn *nftables.Conn) error {
+		for _, f := range relayFamilies {
+			if err := do(conn, f); err != nil {
+				return err
+			}
 		}
-	}
-	if err := conn.Flush(); err != nil {
-		return fmt.Errorf("change table %s of netfilter: %w", relayTableName, err)
-	}
-	return nil
+		return nil
+	})
 }
 
 // pick returns the relays of the family.
@@ -167,18 +159,7 @@ func (f relayFamily) change(conn *nftables.Conn, now, next map[netip.Addr]hop) e
 		}
 		f.addRules(conn, table, began)
 	}
-	const most = 512 // an attribute of netlink holds 64 KiB
-	for chunk := range slices.Chunk(gone, most) {
-		if err := conn.SetDeleteElements(began, chunk); err != nil {
-			return err
-		}
-	}
-	for chunk := range slices.Chunk(added, most) {
-		if err := conn.SetAddElements(began, chunk); err != nil {
-			return err
-		}
-	}
-	return nil
+	return netfilter.ChangeElements(conn, began, gone, added)
 }
 
 func (f relayFamily) addRules(conn *nftables.Conn, table *nftables.Table, began *nftables.Set) {
@@ -191,24 +172,21 @@ func (f relayFamily) addRules(conn *nftables.Conn, table *nftables.Table, began 
 	add := func(chain *nftables.Chain, parts ...[]expr.Any) {
 		conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: slices.Concat(parts...)})
 	}
-	find := []expr.Any{&f.destination, &expr.Lookup{
+	find := []expr.Any{netfilter.Destination(f.is4()), &expr.Lookup{
 		SourceRegister: keyRegister, DestRegister: valueRegister, IsDestRegSet: true, SetName: began.Name, SetID: began.ID,
 	}}
-	verdict := func(kind expr.VerdictKind, chain string) []expr.Any {
-		return []expr.Any{&expr.Verdict{Kind: kind, Chain: chain}}
-	}
-	toRelay := verdict(expr.VerdictGoto, relay.Name)
+	toRelay := netfilter.Verdict(expr.VerdictGoto, relay.Name)
 
-	add(prerouting, find, verdict(expr.VerdictJump, unknown.Name))
-	add(unknown, tracked(expr.CtStateBitNEW), protocolIs(unix.IPPROTO_TCP), flagged(expr.CmpOpEq, syn), toRelay)
-	add(unknown, tracked(expr.CtStateBitINVALID), protocolIs(unix.IPPROTO_TCP), flagged(expr.CmpOpNeq, fin|rst), toRelay)
-	add(unknown, tracked(expr.CtStateBitINVALID), protocolIs(f.icmp), toRelay)
-	add(relay, f.hopsLeft(expr.CmpOpLt, 2), verdict(expr.VerdictDrop, ""))
+	add(prerouting, find, netfilter.Verdict(expr.VerdictJump, unknown.Name))
+	add(unknown, netfilter.Tracked(expr.CtStateBitNEW), netfilter.ProtocolIs(unix.IPPROTO_TCP), flagged(expr.CmpOpEq, syn), toRelay)
+	add(unknown, netfilter.Tracked(expr.CtStateBitINVALID), netfilter.ProtocolIs(unix.IPPROTO_TCP), flagged(expr.CmpOpNeq, fin|rst), toRelay)
+	add(unknown, netfilter.Tracked(expr.CtStateBitINVALID), netfilter.ProtocolIs(f.icmp), toRelay)
+	add(relay, f.hopsLeft(expr.CmpOpLt, 2), netfilter.Verdict(expr.VerdictDrop, ""))
 	add(relay, f.hopsLeft(expr.CmpOpGt, relayHops), f.leaveHops(relayHops))
 	add(relay, find, []expr.Any{
 		&expr.Counter{},
 		&expr.Dup{RegAddr: valueRegister, RegDev: valueRegister + f.size/4, IsRegDevSet: true},
-	}, verdict(expr.VerdictDrop, ""))
+	}, netfilter.Verdict(expr.VerdictDrop, ""))
 }
 
 // hopsLeft matches packets by their time to live or hop limit.
@@ -225,25 +203,6 @@ func (f relayFamily) leaveHops(count byte) []expr.Any {
 	return []expr.Any{
 		&expr.Immediate{Register: keyRegister, Data: []byte{count}},
 		&expr.Payload{OperationType: expr.PayloadWrite, SourceRegister: keyRegister, Base: expr.PayloadBaseNetworkHeader, Offset: f.hops, Len: 1},
-	}
-}
-
-// tracked matches packets in one of the states of connection tracking.
-func tracked(state uint32) []expr.Any {
-	return []expr.Any{
-		&expr.Ct{Key: expr.CtKeySTATE, Register: keyRegister},
-		&expr.Bitwise{
-			SourceRegister: keyRegister, DestRegister: keyRegister, Len: 4,
-			Mask: binaryutil.NativeEndian.PutUint32(state), Xor: make([]byte, 4),
-		},
-		&expr.Cmp{Op: expr.CmpOpNeq, Register: keyRegister, Data: make([]byte, 4)},
-	}
-}
-
-func protocolIs(protocol byte) []expr.Any {
-	return []expr.Any{
-		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: keyRegister},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: keyRegister, Data: []byte{protocol}},
 	}
 }
 

@@ -163,13 +163,15 @@ func (a *Announcer) step(ctx context.Context) time.Time {
 	return plan.Earlier(wake, a.lan.kernel.due())
 }
 
-// act does what a plan says. It returns when to plan again for the sake of relays.
+// act does what a plan says. It returns when to plan again for the sake of the kernel.
 func (a *Announcer) act(ctx context.Context, todo plan.Layer2Plan, now time.Time) (wake time.Time) {
 	a.lan.relays.prepare(todo.Relays) // what belongs to connections from elsewhere needs its way before it comes
 	if todo.Changed {
+		a.lan.rejects.Set(prefixesOf(todo.Layer2), now)
 		a.lan.responder.Set(todo.Layer2)
 	}
-	wake = a.lan.relays.finish(todo.Relays, now)
+	wake = plan.Earlier(a.lan.relays.finish(todo.Relays, now), a.lan.rejects.Step(now))
+	a.status.setKernelProblems(a.lan.relays.sentence() + a.lan.rejects.Sentence())
 	a.sendTakeovers(todo.Takeovers)
 	if len(todo.Quiesce) > 0 {
 		a.lan.responder.Quiesce(todo.Quiesce...)

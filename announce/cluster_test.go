@@ -145,7 +145,10 @@ func (c *cluster) prepare(name string) *running {
 			events:    fakeEvents{name, c.journal},
 			reachable: func(ctx context.Context) bool { return kube.Answers(ctx, r.connection, name) },
 		},
-		lan:        lanParts{fakeLinks{r.station}, fakeResponder{r.station}, fakeProber{r.station}, fakeRelayer{r.station}},
+		lan: lanParts{
+			links: fakeLinks{r.station}, responder: fakeResponder{r.station}, prober: fakeProber{r.station},
+			relayer: fakeRelayer{r.station}, rejects: fakeRejects{r.station},
+		},
 		peering:    idle{},
 		pauses:     r.pauses,
 		newMembers: func(_ netip.Addr, key []byte) members { return c.gossip.newMember(name, key) },

@@ -58,6 +58,8 @@ type station struct {
 	sightings           []layer2.Sighting
 	kernelProblem       string
 	relayFailure        error
+	rejected            []netip.Addr
+	rejectProblem       string
 }
 
 // plug connects a node whose announcer is about to be started. The kernel of a node that was there
@@ -298,6 +300,31 @@ func (s fakeRelayer) Set(relays map[netip.Addr]layer2.Relay) error {
 	}
 	s.lan.journal.add(s.node, "relays "+list(sorted(relays)))
 	return nil
+}
+
+// fakeRejects is the part of a station's kernel that refuses what nobody serves.
+type fakeRejects struct{ *station }
+
+func (s fakeRejects) Set(announced map[netip.Prefix]struct{}, _ time.Time) {
+	var addresses []netip.Addr
+	for prefix := range announced {
+		addresses = append(addresses, prefix.Addr())
+	}
+	text := list(addresses) // sorts
+	s.lan.mu.Lock()
+	defer s.lan.mu.Unlock()
+	if !slices.Equal(addresses, s.rejected) {
+		s.lan.journal.add(s.node, "rejects for "+text)
+		s.rejected = addresses
+	}
+}
+
+func (s fakeRejects) Step(time.Time) time.Time { return time.Time{} }
+
+func (s fakeRejects) Sentence() string {
+	s.lan.mu.Lock()
+	defer s.lan.mu.Unlock()
+	return s.rejectProblem
 }
 
 func sorted[V any](addresses map[netip.Addr]V) []netip.Addr {

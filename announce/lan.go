@@ -18,6 +18,7 @@ type lan struct {
 	responder responder
 	prober    prober
 	relays    *relays
+	rejects   rejects
 	dad       *dad
 	kernel    kernelCheck
 	// defended has when an address was last announced because another host had.
@@ -31,6 +32,7 @@ func newLAN(with lanParts, logger klog.Logger) lan {
 		prober:    with.prober,
 		relays:    &relays{kernel: with.relayer, logger: logger},
 		dad:       newDAD(with.prober, with.links, logger),
+		rejects:   with.rejects,
 		defended:  map[netip.Addr]time.Time{},
 	}
 }
@@ -60,6 +62,15 @@ func interfacesOf(links []layer2.Interface) []plan.Interface {
 		interfaces = append(interfaces, i)
 	}
 	return interfaces
+}
+
+// prefixesOf are the prefixes that have one of the addresses each.
+func prefixesOf(addresses map[netip.Addr][]string) map[netip.Prefix]struct{} {
+	prefixes := make(map[netip.Prefix]struct{}, len(addresses))
+	for ip := range addresses {
+		prefixes[netip.PrefixFrom(ip, ip.BitLen())] = struct{}{}
+	}
+	return prefixes
 }
 
 // proxied leaves out what has no hardware address.

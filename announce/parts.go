@@ -13,6 +13,7 @@ import (
 	"github.com/clarionlb/clarion/announce/membership"
 	"github.com/clarionlb/clarion/announce/peering"
 	"github.com/clarionlb/clarion/announce/plan"
+	"github.com/clarionlb/clarion/announce/reject"
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
@@ -95,6 +96,7 @@ type lanParts struct {
 	responder responder
 	prober    prober
 	relayer   relayer
+	rejects   rejects
 }
 
 // links is layer2.Links.
@@ -143,6 +145,13 @@ type routing interface {
 	Stuck() error
 }
 
+// rejects is reject.Rejects.
+type rejects interface {
+	Set(announced map[netip.Prefix]struct{}, now time.Time)
+	Step(now time.Time) (wake time.Time)
+	Sentence() string
+}
+
 // members is membership.Cluster.
 type members interface {
 	runner
@@ -181,7 +190,9 @@ func newParts(config Config) parts {
 			reachable: func(ctx context.Context) bool { return kube.Answers(ctx, announcers, config.Node) },
 		},
 		pauses: pauses,
-		lan:    lanParts{links: links, responder: responder, prober: prober, relayer: layer2.NewRelays(links)},
+		lan: lanParts{
+			links: links, responder: responder, prober: prober, relayer: layer2.NewRelays(links), rejects: reject.New("layer2", config.Logger),
+		},
 		peering: peering.New(peering.Config{
 			Node:         config.Node,
 			DrainTaints:  config.DrainTaints,

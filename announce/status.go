@@ -20,6 +20,8 @@ type status struct {
 	types map[string]bool
 	// keyProblem is why the gossip's key in the API cannot be used; "" if it can.
 	keyProblem string
+	// kernelProblems adds to what a running announcer says that the kernel does not do for it.
+	kernelProblems string
 	// changed says that something has changed that no plan knows.
 	changed bool
 }
@@ -67,7 +69,7 @@ func (a *Announcer) readyCondition(hasInterface bool) metav1.Condition {
 		Type:    v1alpha1.ConditionReady,
 		Status:  metav1.ConditionTrue,
 		Reason:  v1alpha1.ReasonRunning,
-		Message: "The announcer announces what falls to its node." + a.lan.relays.sentence() + a.status.keySentence(),
+		Message: "The announcer announces what falls to its node." + a.status.kernelProblems + a.status.keySentence(),
 	}
 	switch drain, drained := a.planner.Drain(); {
 	case a.seen.isolated:
@@ -82,6 +84,12 @@ func (a *Announcer) readyCondition(hasInterface bool) metav1.Condition {
 		ready.Reason = v1alpha1.ReasonGossipKeyInvalid
 	}
 	return ready
+}
+
+// setKernelProblems takes sentences about what the kernel does not do; "" if it does all.
+func (s *status) setKernelProblems(sentences string) {
+	s.changed = s.changed || sentences != s.kernelProblems
+	s.kernelProblems = sentences
 }
 
 // keySentence adds to what a running announcer says that it cannot use the key that there is.

@@ -49,6 +49,7 @@ func TestAnAddressIsRelayedThenAnsweredForThenRecorded(t *testing.T) {
 		c.expectOwners(vip, "n2")
 		c.expectInOrder(
 			"n2 relays "+vip,
+			"n2 rejects for "+vip,
 			"n2 answers for "+vip,
 			"n1 quiesces "+vip,
 			"n2 records "+vip+" epoch 2, Running",
@@ -268,18 +269,23 @@ func TestWhatTheKernelDoesIsInTheConditions(t *testing.T) {
 	inCluster(t, []string{"n1"}, func(t *testing.T, c *cluster) {
 		n1 := c.prepare("n1")
 		n1.station.relayFailure = errors.New("operation not permitted")
+		n1.station.rejectProblem = " Nothing is refused."
 		n1.run(t.Context())
 		c.after(time.Minute)
 		c.expectReady("n1", "True Running: The announcer announces what falls to its node. Connections that are under way when an address moves here break, "+
-			"because the kernel does not relay them: operation not permitted.")
+			"because the kernel does not relay them: operation not permitted. Nothing is refused.")
 		if is := c.condition("n1", v1alpha1.ConditionStrictARP); !strings.HasPrefix(is, "True Strict: ") {
 			t.Errorf("says %q", is)
 		}
 		c.lan.mu.Lock()
 		n1.station.kernelProblem = "The kernel answers."
+		n1.station.rejectProblem = ""
 		c.lan.mu.Unlock()
 		n1.station.kernelChanged.Notify()
 		c.after(time.Second)
+		if is := c.condition("n1", v1alpha1.ConditionReady); strings.HasSuffix(is, "Nothing is refused.") {
+			t.Errorf("still says %q", is)
+		}
 		if is := c.condition("n1", v1alpha1.ConditionStrictARP); is != "False KernelAnswers: The kernel answers." {
 			t.Errorf("says %q", is)
 		}

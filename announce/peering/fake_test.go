@@ -54,7 +54,16 @@ type fakeBGP struct {
 	mu     sync.Mutex
 	peers  []bgp.PeerStatus
 	reason string
+
+	// rejected are the prefixes for which the kernel refuses what nobody serves.
+	rejected map[netip.Prefix]struct{}
 }
+
+// fakeRejects is the kernel that refuses what nobody serves.
+type fakeRejects struct{ *fakeBGP }
+
+func (f fakeRejects) Set(announced map[netip.Prefix]struct{}, _ time.Time) { f.rejected = announced }
+func (f fakeRejects) Step(time.Time) time.Time                             { return time.Time{} }
 
 func (f *fakeBGP) Run(ctx context.Context) error {
 	<-ctx.Done()
@@ -75,6 +84,11 @@ func (f *fakeBGP) Set(peers map[bgp.SessionKey]bgp.Peer, routes map[bgp.SessionK
 	var words []string
 	for _, key := range slices.SortedFunc(maps.Keys(peers), bgp.SessionKey.Compare) {
 		words = append(words, fmt.Sprintf("%s with %d routes", key, len(routes[key])))
+		for _, route := range routes[key] {
+			if _, rejected := f.rejected[route.Prefix]; !rejected {
+				f.add("%s is announced before the kernel refuses what nobody serves of it", route.Prefix)
+			}
+		}
 	}
 	f.add("BGP: %s", strings.Join(words, ", "))
 }
@@ -209,6 +223,7 @@ func inWorld(t *testing.T, test func(w *world)) {
 			Node: "n1", DrainTaints: []string{"drain"}, Cluster: w, Subscription: w, Links: w, Status: w, Events: w,
 			Registry: prometheus.NewRegistry(), Logger: klog.Logger{},
 		})
+		p.rejects = fakeRejects{w.bgp}
 		p.bootID = func() string { return "this boot" }
 		p.newBGP = func(c speaker.Config) bgpSpeaker {
 			w.add("begin, restarted %v", c.Restarted)

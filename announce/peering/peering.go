@@ -18,6 +18,7 @@ import (
 	"github.com/clarionlb/clarion/announce/bgp/speaker"
 	"github.com/clarionlb/clarion/announce/layer2"
 	"github.com/clarionlb/clarion/announce/plan"
+	"github.com/clarionlb/clarion/announce/reject"
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/internal/watchdog"
 )
@@ -50,6 +51,9 @@ type Peering struct {
 	plan    plan.BGPPlan
 	metrics *peeringMetrics
 
+	// rejects has the kernel refuse what nobody serves of what is announced.
+	rejects rejects
+
 	// What Run begins with. Tests have their own.
 	newBGP func(speaker.Config) bgpSpeaker
 	newBFD func() bfdSpeaker
@@ -75,6 +79,7 @@ func New(config Config) *Peering {
 		view:    view,
 		planner: plan.NewBGPPlanner(view, config.Node),
 		metrics: metrics,
+		rejects: reject.New("bgp", config.Logger),
 		newBGP:  func(c speaker.Config) bgpSpeaker { return speaker.New(c) },
 		newBFD:  func() bfdSpeaker { return bfd.NewSpeaker() },
 		bootID:  kernelBootID,
@@ -152,7 +157,11 @@ func (p *Peering) loop(ctx context.Context) {
 // happened; zero: never.
 func (p *Peering) step(now time.Time) time.Time {
 	p.updatePlan(now)
+	if p.plan.Changed {
+		p.rejects.Set(announced(p.plan.Routes), now) // before it is announced
+	}
 	wake := plan.Earlier(p.plan.Wake, p.couple(now))
+	wake = plan.Earlier(wake, p.rejects.Step(now))
 	return plan.Earlier(wake, p.reporter.report(p.bgp.Peers(), func(key bgp.SessionKey) *v1alpha1.BFDSession {
 		return p.coupling.status(key, now)
 	}, now))
@@ -166,6 +175,21 @@ func (p *Peering) updatePlan(now time.Time) {
 	p.metrics.refuse(p.plan.Refused)
 	p.bgp.SetCloseReason(p.reporter.closeReason())
 	p.bgp.SetShutdownMessage(p.planner.ShutdownMessage())
+}
+
+// announced are the prefixes of all routes. Sessions of one BGPPeer have the same ones.
+func announced(routes map[bgp.SessionKey][]bgp.Route) map[netip.Prefix]struct{} {
+	prefixes, counted := map[netip.Prefix]struct{}{}, map[string]bool{}
+	for session, routes := range routes {
+		if counted[session.Peer] {
+			continue
+		}
+		counted[session.Peer] = true
+		for _, route := range routes {
+			prefixes[route.Prefix] = struct{}{}
+		}
+	}
+	return prefixes
 }
 
 // couple has BFD watch what is to be watched, and BGP act upon what comes of it and on the plan. It

@@ -2,6 +2,7 @@ package peering
 
 import (
 	"errors"
+	"maps"
 	"net/netip"
 	"slices"
 	"testing"
@@ -9,7 +10,9 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/clarionlb/clarion/announce/bfd"
 	"github.com/clarionlb/clarion/announce/bgp"
@@ -66,6 +69,48 @@ func TestNoSessionIsThereBeforeTheStateIs(t *testing.T) {
 		w.did("with the Announcers")
 		close(w.links)
 		w.did("with the interfaces", "begin, restarted false", "BGP: tor with 0 routes", "write ")
+	})
+}
+
+// The fake of BGP complains otherwise.
+func TestWhatNobodyServesIsRefusedBeforeARouteIsAnnounced(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.changes = append(w.changes, node(nil), peer("tor", nil))
+		w.began()
+		w.did("at first", "begin, restarted false", "BGP: tor with 0 routes", "write ")
+		w.change(service)
+		w.did("with a Service", "BGP: tor with 1 routes")
+		if got := slices.Collect(maps.Keys(w.bgp.rejected)); !slices.Equal(got, []netip.Prefix{netip.MustParsePrefix("198.51.100.1/32")}) {
+			t.Errorf("refused: %v", got)
+		}
+		w.change(func(v *plan.View) { v.SetService(serviceName, nil) })
+		w.did("without it", "BGP: tor with 0 routes")
+		if len(w.bgp.rejected) > 0 {
+			t.Errorf("refused: %v", w.bgp.rejected)
+		}
+	})
+}
+
+var serviceName = types.NamespacedName{Namespace: "default", Name: "web"}
+
+// service is a Service that is announced to all.
+func service(v *plan.View) {
+	v.SetPool("pool", &v1alpha1.IPAddressPool{
+		ObjectMeta: metav1.ObjectMeta{Name: "pool"}, Spec: v1alpha1.IPAddressPoolSpec{Addresses: []string{"198.51.100.0/24"}},
+	})
+	_ = v.SetBGPAdvertisement("all", &v1alpha1.BGPAdvertisement{ObjectMeta: metav1.ObjectMeta{Name: "all"}})
+	v.SetService(serviceName, &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Namespace: serviceName.Namespace, Name: serviceName.Name},
+		Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer},
+		Status: corev1.ServiceStatus{
+			Conditions:   []metav1.Condition{{Type: v1alpha1.ConditionAddressAssigned, Status: metav1.ConditionTrue}},
+			LoadBalancer: corev1.LoadBalancerStatus{Ingress: []corev1.LoadBalancerIngress{{IP: "198.51.100.1"}}},
+		},
+	})
+	v.SetEndpointSlice(serviceName, &discoveryv1.EndpointSlice{
+		ObjectMeta:  metav1.ObjectMeta{Namespace: serviceName.Namespace, Name: "web", Labels: map[string]string{discoveryv1.LabelServiceName: "web"}},
+		AddressType: discoveryv1.AddressTypeIPv4,
+		Endpoints:   []discoveryv1.Endpoint{{}},
 	})
 }
 

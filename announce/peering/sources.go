@@ -3,6 +3,7 @@ package peering
 import (
 	"context"
 	"net/netip"
+	"time"
 
 	"github.com/clarionlb/clarion/announce/bfd"
 	"github.com/clarionlb/clarion/announce/bgp"
@@ -51,6 +52,12 @@ type Events interface {
 	SessionClosed(peer string, address netip.Addr, why string)
 	BFDUp(peer string, address netip.Addr)
 	BFDDown(peer string, address netip.Addr, why string)
+}
+
+// rejects is reject.Rejects, of BGP.
+type rejects interface {
+	Set(announced map[netip.Prefix]struct{}, now time.Time)
+	Step(now time.Time) (wake time.Time)
 }
 
 // bgpSpeaker has the sessions of BGP: a speaker.Speaker, where all of this is described.

@@ -72,10 +72,11 @@ func TestImportsPointOneWay(t *testing.T) {
 		"announce/bgp":      {},
 		"announce/bfd":      {"internal"},
 		"announce/layer2":   {"internal"},
+		"announce/reject":   {"internal"},
 		"announce/plan":     {"announce/bgp", "announce/election", "api", "internal", "loadbalancer"},
 		"announce/kube":     {"announce/bgp", "announce/election", "announce/plan", "api", "client", "internal", "loadbalancer"},
 		"provider":          {"announce/bgp", "announce/election", "announce/plan", "api", "client", "internal", "loadbalancer", "provider"},
-		"announce/peering":  {"announce/bfd", "announce/bgp", "announce/election", "announce/layer2", "announce/plan", "api", "internal", "loadbalancer"},
+		"announce/peering":  {"announce/bfd", "announce/bgp", "announce/election", "announce/layer2", "announce/plan", "announce/reject", "api", "internal", "loadbalancer"},
 		// What a node must not be able to do is not compiled into what runs once in the cluster, and the other way round.
 		"cmd/cloud-controller-manager": {"announce/bgp", "announce/election", "announce/plan", "api", "client", "internal", "loadbalancer", "provider"},
 		"cmd/announcer":                {"announce", "api", "client", "internal", "loadbalancer"},

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -12,7 +13,7 @@ import (
 // Service or an EndpointSlice costs the planning of its addresses; one of the node or the
 // configuration that of all.
 //
-// All but the shutdown is derived from the view, and only kept so that a small change costs little.
+// All but the shutdown and the leaving is derived from the view, and only kept so that a small change costs little.
 // A BGPPlanner is not safe for concurrent use.
 type BGPPlanner struct {
 	view     *View
@@ -22,6 +23,9 @@ type BGPPlanner struct {
 	// planned that a plan was made.
 	stale, planned bool
 	shutdown       gracefulShutdown
+	leaving        leavingRoutes
+	// now is the time of the plan.
+	now time.Time
 
 	bgpPolicy
 	sessions bgpSessions
@@ -35,7 +39,7 @@ type BGPPlanner struct {
 
 // NewBGPPlanner returns a planner for a node that has no default route.
 func NewBGPPlanner(view *View, node string) *BGPPlanner {
-	return &BGPPlanner{view: view, node: node, stale: true}
+	return &BGPPlanner{view: view, node: node, stale: true, leaving: leavingRoutes{}}
 }
 
 // BGPPlan is what the planner's node is to announce. Its maps and slices must not be modified.
@@ -74,6 +78,8 @@ func (p *BGPPlanner) Plan(now time.Time) BGPPlan {
 	// A node that is drained goes by what others can do.
 	all := changes.all || p.stale || moved || stage != before || stage != inService && len(changes.nodes) > 0
 	p.stale, p.planned = false, true
+	due, _ := p.leaving.due(p.now, now)
+	p.now = now
 	if all || len(changes.nodes) > 0 {
 		p.verdicts = map[string][]BGPVerdict{}
 	}
@@ -82,6 +88,10 @@ func (p *BGPPlanner) Plan(now time.Time) BGPPlan {
 		p.rebuild(own)
 	} else {
 		touched := prefixSet{}
+		changes.touch(due)
+		if len(changes.nodes) > 0 {
+			changes.touch(slices.Collect(maps.Keys(p.leaving))) // they go by what others can do
+		}
 		for ip := range changes.addresses {
 			p.updateAddress(own, ip, touched)
 		}
@@ -89,6 +99,8 @@ func (p *BGPPlanner) Plan(now time.Time) BGPPlan {
 			changed = rib.update(&p.bgpPolicy, &p.prefixes, touched) || changed
 		}
 	}
+	_, end := p.leaving.due(now, now)
+	wake = Earlier(wake, end)
 	plan := BGPPlan{Draining: stage != inService, Changed: changed, Wake: wake, Routes: map[bgp.SessionKey][]bgp.Route{}}
 	if stage == closed && p.prefixes.empty() {
 		return plan
@@ -117,6 +129,7 @@ func (p *BGPPlanner) rebuild(own *node) {
 			p.ribs[peer.name] = newAdjRIBOut(&p.bgpPolicy, peer, keys, p.shutdown.stage != inService)
 		}
 	}
+	maps.DeleteFunc(p.leaving, func(ip netip.Addr, _ time.Time) bool { return p.view.byAddress[ip] == nil })
 	touched := prefixSet{}
 	for ip := range p.view.byAddress {
 		p.updateAddress(own, ip, touched)
@@ -132,7 +145,7 @@ func (p *BGPPlanner) rebuild(own *node) {
 // updateAddress counts an address where it belongs now, and adds the prefixes for which that makes
 // a difference.
 func (p *BGPPlanner) updateAddress(own *node, ip netip.Addr, touched prefixSet) {
-	advertisements := p.announcedFor(own, ip)
+	advertisements, graceful := p.announcedFor(own, ip)
 	weight := 0
 	if slices.ContainsFunc(advertisements, func(i int) bool { return p.advertisements[i].perEndpoint }) {
 		for _, s := range p.view.byAddress[ip] {
@@ -142,29 +155,37 @@ func (p *BGPPlanner) updateAddress(own *node, ip netip.Addr, touched prefixSet) 
 		}
 	}
 	p.prefixes.setWeight(ip, weight, touched)
+	p.prefixes.setGraceful(ip, graceful, touched)
 	p.prefixes.setAdvertisements(ip, advertisements, &p.bgpPolicy, touched)
 }
 
-// announcedFor are the advertisements for which the node announces an address, sorted.
-func (p *BGPPlanner) announcedFor(own *node, ip netip.Addr) []int {
+// announcedFor are the advertisements for which the node announces an address, sorted, and whether
+// others are to be preferred.
+func (p *BGPPlanner) announcedFor(own *node, ip netip.Addr) (advertisements []int, graceful bool) {
 	if own == nil {
-		return nil
+		return nil, false
 	}
 	requests, _ := p.requests(ip, p.view.byAddress[ip])
 	if p.shutdown.stage >= withdrawn && (own.excluded || p.elsewhere(ip, requests)) {
-		return nil
+		return nil, false
 	}
-	advertisements, _ := p.judge(p.node, own, ip, requests)
-	return advertisements
+	requests = slices.DeleteFunc(requests, func(r announceRequest) bool { return r.unconfirmed })
+	if terminates(p.node, requests) {
+		var withdrawn bool
+		if graceful, withdrawn = p.leaving.at(ip, p.leaves(p.node, ip, requests), p.now); withdrawn {
+			return nil, false
+		}
+	} else {
+		delete(p.leaving, ip)
+	}
+	advertisements, _ = p.judge(p.node, own, ip, requests)
+	return advertisements, graceful
 }
 
 // elsewhere says whether another node can announce an address.
 func (p *BGPPlanner) elsewhere(ip netip.Addr, requests []announceRequest) bool {
-	for name, n := range p.view.nodes {
-		if name == p.node || n.draining || n.excluded || n.notReady {
-			continue
-		}
-		if advertisements, _ := p.judge(name, n, ip, requests); len(p.peers(n, advertisements)) > 0 {
+	for name := range p.view.nodes {
+		if name != p.node && p.canAnnounce(name, ip, requests) {
 			return true
 		}
 	}

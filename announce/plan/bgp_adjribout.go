@@ -18,8 +18,8 @@ type adjRIBOut struct {
 	selects []bool
 	// graceful says that others are to be preferred (RFC 8326).
 	graceful bool
-	// attributes by the advertisements that they are merged from: the bytes of their indices and of
-	// the weight, if any of them has that told.
+	// attributes by what they are made from: whether others are to be preferred, then the bytes of the
+	// indices of the advertisements, and of the weight if any of them has that told.
 	attributes map[string]*bgp.Attributes
 	// routes are sorted by prefix.
 	routes []bgp.Route
@@ -97,7 +97,11 @@ func comparePrefix(r bgp.Route, prefix netip.Prefix) int { return r.Prefix.Compa
 
 // attributesFor are those of a prefix with these members; nil if it is not announced to the peer.
 func (rib *adjRIBOut) attributesFor(policy *bgpPolicy, prefixes *prefixTable, prefix netip.Prefix, members []tally) *bgp.Attributes {
-	var key []byte
+	graceful := rib.graceful || prefixes.isGraceful(prefix)
+	key := []byte{0}
+	if graceful {
+		key[0] = 1
+	}
 	weighed := false
 	for _, m := range members {
 		if rib.selects[m.advertisement] {
@@ -105,7 +109,7 @@ func (rib *adjRIBOut) attributesFor(policy *bgpPolicy, prefixes *prefixTable, pr
 			weighed = weighed || policy.advertisements[m.advertisement].perEndpoint
 		}
 	}
-	if key == nil {
+	if len(key) == 1 {
 		return nil
 	}
 	weight := 0
@@ -124,7 +128,7 @@ func (rib *adjRIBOut) attributesFor(policy *bgpPolicy, prefixes *prefixTable, pr
 	}
 	attributes := policy.attributes(advertisements, rib.peer.external())
 	attributes.LinkBandwidth = float32(weight) * bandwidthOfEndpoint
-	attributes.Leaving = rib.graceful
+	attributes.Leaving = graceful
 	rib.attributes[string(key)] = &attributes
 	return &attributes
 }

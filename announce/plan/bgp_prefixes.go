@@ -15,6 +15,9 @@ type prefixTable struct {
 	// weights are how many endpoints on the node serve an address, where an advertisement has peers
 	// told.
 	weights map[netip.Addr]int
+	// graceful are the addresses of which peers are told that other nodes are to be preferred. An
+	// aggregate is for other addresses too, and says nothing.
+	graceful addressSet
 }
 
 // tally is for how many addresses an advertisement wants a prefix announced.
@@ -24,7 +27,7 @@ type tally struct{ advertisement, addresses int }
 type prefixSet map[netip.Prefix]struct{}
 
 func newPrefixTable() prefixTable {
-	return prefixTable{map[netip.Addr][]int{}, map[netip.Prefix][]tally{}, map[netip.Addr]int{}}
+	return prefixTable{map[netip.Addr][]int{}, map[netip.Prefix][]tally{}, map[netip.Addr]int{}, addressSet{}}
 }
 
 func (t *prefixTable) empty() bool { return len(t.members) == 0 }
@@ -73,10 +76,32 @@ func (t *prefixTable) setWeight(ip netip.Addr, weight int, touched prefixSet) {
 	if weight == t.weights[ip] {
 		return
 	}
-	touched[netip.PrefixFrom(ip, ip.BitLen())] = struct{}{}
+	touched[single(ip)] = struct{}{}
 	if weight == 0 {
 		delete(t.weights, ip)
 	} else {
 		t.weights[ip] = weight
 	}
 }
+
+// setGraceful has peers told of an address that other nodes are to be preferred, and adds its
+// prefix if that makes a difference.
+func (t *prefixTable) setGraceful(ip netip.Addr, graceful bool, touched prefixSet) {
+	if graceful == t.isGraceful(single(ip)) {
+		return
+	}
+	touched[single(ip)] = struct{}{}
+	if graceful {
+		t.graceful.add(ip)
+	} else {
+		delete(t.graceful, ip)
+	}
+}
+
+func (t *prefixTable) isGraceful(prefix netip.Prefix) bool {
+	_, is := t.graceful[prefix.Addr()]
+	return is && prefix.IsSingleIP()
+}
+
+// single is the prefix that has one address.
+func single(ip netip.Addr) netip.Prefix { return netip.PrefixFrom(ip, ip.BitLen()) }

@@ -52,6 +52,9 @@ func (e *electorate) enter(ip netip.Addr, services []*service, recorded []electi
 			continue
 		}
 		for _, name := range r.on {
+			if r.unconfirmed && name == e.node {
+				continue
+			}
 			if i, alive := slices.BinarySearch(e.alive, name); alive && candidates.Has(i) {
 				address.Eligible.Add(i)
 			}

@@ -36,6 +36,8 @@ type announceRequest struct {
 	// on are the nodes to which traffic must stay local, sorted; nil for any node. serving are these
 	// and those whose endpoints terminate and still serve.
 	on, serving []string
+	// unconfirmed says that the endpoints on the View's own node do not count yet.
+	unconfirmed bool
 }
 
 // requests collects which advertisements want an address announced for which of its Services. If
@@ -61,7 +63,7 @@ func (m *matcher) requests(ip netip.Addr, services []*service) ([]announceReques
 				break
 			}
 			if s.local {
-				requests = append(requests, announceRequest{i, nodes.preferred(), nodes.serving})
+				requests = append(requests, announceRequest{i, nodes.preferred(), nodes.serving, s.backends.unconfirmed})
 			} else {
 				requests = append(requests, announceRequest{advertisement: i})
 			}

@@ -36,6 +36,8 @@ type View struct {
 	unsettled bool
 
 	addressIndex
+	confirmations confirmations
+
 	layer2 layer2Changes
 	routes routeChanges
 }
@@ -86,6 +88,9 @@ func (v *View) SetService(name types.NamespacedName, object *corev1.Service) {
 	if old != nil {
 		v.touch(old)
 		v.removeService(old)
+		if s == nil || !s.local || s.healthCheckPort == 0 {
+			v.forgetConfirmation(old)
+		}
 		delete(v.services, name)
 		v.forgetBackends(name)
 	}
@@ -94,6 +99,7 @@ func (v *View) SetService(name types.NamespacedName, object *corev1.Service) {
 		v.addService(s)
 		v.services[name] = s
 		v.touch(s)
+		v.noteEndpoints(s, old != nil)
 	}
 }
 
@@ -125,6 +131,7 @@ func (v *View) SetEndpointSlice(name types.NamespacedName, object *discoveryv1.E
 		b := v.backends[owner]
 		delete(b.slices, name.Name)
 		b.merge()
+		v.noteEndpoints(v.services[owner], true)
 		v.forgetBackends(owner)
 		v.touch(v.services[owner])
 	}
@@ -145,7 +152,9 @@ func (v *View) SetEndpointSlice(name types.NamespacedName, object *discoveryv1.E
 		}
 		return
 	}
+	served := b.serve(v.confirmations.node)
 	b.merge()
+	v.noteEndpoints(v.services[owner], served)
 	v.touch(v.services[owner])
 }
 

@@ -22,6 +22,8 @@ type service struct {
 	local     bool
 	addresses []netip.Addr
 	backends  *backends
+	// healthCheckPort is where kube-proxy tells of the endpoints on its node; 0 if it does not.
+	healthCheckPort int32
 }
 
 // newService returns nil for a Service that is none of ours, has no address or is being deleted:
@@ -38,6 +40,8 @@ func newService(s *corev1.Service, before *service) *service {
 		created: s.CreationTimestamp.Unix(),
 		labels:  s.Labels,
 		local:   s.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal,
+
+		healthCheckPort: s.Spec.HealthCheckNodePort,
 	}
 	for _, ingress := range s.Status.LoadBalancer.Ingress {
 		if ip, err := netip.ParseAddr(ingress.IP); err == nil && !slices.Contains(out.addresses, ip.Unmap()) {
@@ -51,7 +55,8 @@ func newService(s *corev1.Service, before *service) *service {
 }
 
 func (s *service) equal(o *service) bool {
-	return s.uid == o.uid && s.created == o.created && s.local == o.local && slices.Equal(s.addresses, o.addresses) &&
+	return s.uid == o.uid && s.created == o.created && s.local == o.local && s.healthCheckPort == o.healthCheckPort &&
+		slices.Equal(s.addresses, o.addresses) &&
 		labels.Equals(s.labels, o.labels)
 }
 
@@ -104,6 +109,8 @@ func isReady(c discoveryv1.EndpointConditions) bool { return c.Ready == nil || *
 type backends struct {
 	slices     map[string]endpoints
 	ipv4, ipv6 backendNodes
+	// unconfirmed says that those on the View's own node do not count yet.
+	unconfirmed bool
 }
 
 // backendNodes are the nodes that have endpoints of one family, sorted.

@@ -29,6 +29,7 @@ func transform(object any, own string) (any, error) {
 				Type:                  o.Spec.Type,
 				LoadBalancerClass:     o.Spec.LoadBalancerClass,
 				ExternalTrafficPolicy: o.Spec.ExternalTrafficPolicy,
+				HealthCheckNodePort:   o.Spec.HealthCheckNodePort,
 			},
 			Status: corev1.ServiceStatus{LoadBalancer: o.Status.LoadBalancer, Conditions: transformConditions(o.Status.Conditions)},
 		}, nil

@@ -15,6 +15,7 @@ import (
 func TestTransformedObjectsPlanTheSame(t *testing.T) {
 	service := local(serviceObject("web", vip))
 	service.Spec.Selector = map[string]string{"app": "web"}
+	service.Spec.HealthCheckNodePort = 32000
 	service.Annotations = map[string]string{"a": "b"}
 	slice := endpointsOn("web", "n1", "n1", "n2", "n3", "n3", "n3")
 	slice.Endpoints[2].Conditions.Ready = ptr.To(false)

@@ -1,0 +1,82 @@
+package plan
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// leavingRoutes are the addresses that the node announces no longer than it takes peers to find
+// other ways, because its endpoints terminate: the graceful shutdown (RFC 8326) of one route. They
+// have when that began; the zero time for addresses that stay because no other node can announce
+// them.
+type leavingRoutes map[netip.Addr]time.Time
+
+// at finds out how far an address has come that leaves or not: whether its route says that others
+// are to be preferred, or is withdrawn.
+func (l leavingRoutes) at(ip netip.Addr, leaves bool, now time.Time) (graceful, withdrawn bool) {
+	if !leaves {
+		l[ip] = time.Time{}
+		return false, false
+	}
+	if l[ip].IsZero() {
+		l[ip] = now
+	}
+	withdrawn = !now.Before(l[ip].Add(gracefulPeriod))
+	return !withdrawn, withdrawn
+}
+
+// due are the addresses whose routes are to be withdrawn since the last plan, and when the next ones are;
+// zero: never.
+func (l leavingRoutes) due(last, now time.Time) (due []netip.Addr, wake time.Time) {
+	for ip, since := range l {
+		if since.IsZero() {
+			continue
+		}
+		end := since.Add(gracefulPeriod)
+		switch {
+		case now.Before(end):
+			wake = Earlier(wake, end)
+		case last.Before(end):
+			due = append(due, ip)
+		}
+	}
+	return due, wake
+}
+
+// terminates says whether all endpoints that a node has for an address terminate, while other nodes
+// have ready ones.
+func terminates(node string, requests []announceRequest) bool {
+	serves := false
+	for _, r := range requests {
+		if r.on == nil || hasNode(r.on, node) {
+			return false
+		}
+		serves = serves || hasNode(r.serving, node)
+	}
+	return serves
+}
+
+// leaves says whether a node is to leave an address to others because its endpoints terminate: for
+// each Service of which it has some, a node can announce the address that has a ready one.
+func (p *BGPPlanner) leaves(node string, ip netip.Addr, requests []announceRequest) bool {
+	if !terminates(node, requests) {
+		return false
+	}
+	for _, r := range requests {
+		if hasNode(r.serving, node) && !slices.ContainsFunc(r.on, func(name string) bool { return p.canAnnounce(name, ip, []announceRequest{r}) }) {
+			return false
+		}
+	}
+	return true
+}
+
+// canAnnounce says whether a node that is in service can announce an address.
+func (p *BGPPlanner) canAnnounce(name string, ip netip.Addr, requests []announceRequest) bool {
+	n := p.view.nodes[name]
+	if n == nil || n.draining || n.excluded || n.notReady {
+		return false
+	}
+	advertisements, _ := p.judge(name, n, ip, requests)
+	return len(p.peers(n, advertisements)) > 0
+}

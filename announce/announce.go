@@ -82,6 +82,7 @@ func (a *Announcer) wait() {
 	a.lan.dad.wait()
 	a.others.detector.Wait()
 	a.api.cacheSync.Wait()
+	a.checks.Wait()
 }
 
 // loop takes in what changes, and does what that asks for, until the context ends.
@@ -122,6 +123,10 @@ func (a *Announcer) awaitChange(ctx context.Context, timer <-chan time.Time) err
 	case <-a.api.cacheSync.Changed():
 	case <-a.api.keys.Changed():
 		a.changeKey()
+	case <-a.checks.Changed():
+		for _, service := range a.checks.Served() {
+			a.view.Confirm(service)
+		}
 	case r := <-a.lan.dad.results:
 		a.finishProbe(r)
 	case <-a.lan.responder.Sighted():
@@ -150,6 +155,7 @@ func (a *Announcer) applyChanges() error {
 // returns when to plan again.
 func (a *Announcer) step(ctx context.Context) time.Time {
 	now := time.Now()
+	a.checks.Set(ctx, a.view.Unconfirmed())
 	todo := a.planner.Plan(now)
 	a.metrics.planDuration.Observe(time.Since(now).Seconds())
 	wake := plan.Earlier(todo.Wake, a.act(ctx, todo, now))

@@ -44,6 +44,8 @@ type Announcer struct {
 	api    apiParts
 	lan    lan
 	others others
+	// checks find out when the node serves what it is about to announce.
+	checks checks
 	// peering is BGP, which needs nothing from here.
 	peering routing
 
@@ -68,6 +70,7 @@ func newAnnouncer(config Config, with parts) *Announcer {
 		metrics: newMetrics(config.Registry),
 		api:     with.api,
 		lan:     newLAN(with.lan, config.Logger),
+		checks:  with.checks,
 		peering: with.peering,
 		view:    view,
 		planner: plan.NewLayer2Planner(view, config.Node),

@@ -25,6 +25,7 @@ import (
 	"github.com/clarionlb/clarion/announce/liveness"
 	"github.com/clarionlb/clarion/announce/plan"
 	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/internal/notify"
 )
 
 // journal is what nodes have done, in order.
@@ -66,6 +67,7 @@ type running struct {
 	registry   *prometheus.Registry
 	machine    *machine
 	pauses     *liveness.PauseWatch
+	checks     *fakeChecks
 	cancel     context.CancelFunc
 	ended      chan struct{}
 	err        error
@@ -129,6 +131,7 @@ func (c *cluster) prepare(name string) *running {
 		connection: c.api.connect(name),
 		station:    c.lan.plug(name, addressOf(name), net.HardwareAddr{2, 0, 0, 0, 0, numberOf(name)}),
 		registry:   prometheus.NewRegistry(),
+		checks:     &fakeChecks{changed: notify.New()},
 		ended:      make(chan struct{}),
 	}
 	r.machine = &machine{began: time.Now()}
@@ -149,6 +152,7 @@ func (c *cluster) prepare(name string) *running {
 			links: fakeLinks{r.station}, responder: fakeResponder{r.station}, prober: fakeProber{r.station},
 			relayer: fakeRelayer{r.station}, rejects: fakeRejects{r.station},
 		},
+		checks:     r.checks,
 		peering:    idle{},
 		pauses:     r.pauses,
 		newMembers: func(_ netip.Addr, key []byte) members { return c.gossip.newMember(name, key) },
@@ -191,20 +195,27 @@ func (r *running) stop() error {
 
 // service gives a Service an address and endpoints that serve.
 func (c *cluster) service(name, ip string) {
+	c.serviceOf(name, ip, "", func(*corev1.Service) {})
+}
+
+// serviceOf is service for one that is changed, and whose endpoint is on a node.
+func (c *cluster) serviceOf(name, ip, node string, change func(*corev1.Service)) {
+	key := types.NamespacedName{Namespace: "default", Name: name}
+	service := &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name},
+		Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer},
+		Status: corev1.ServiceStatus{
+			Conditions:   []metav1.Condition{{Type: v1alpha1.ConditionAddressAssigned, Status: metav1.ConditionTrue}},
+			LoadBalancer: corev1.LoadBalancerStatus{Ingress: []corev1.LoadBalancerIngress{{IP: ip}}},
+		},
+	}
+	change(service)
 	c.api.set(func(v *plan.View) {
-		key := types.NamespacedName{Namespace: "default", Name: name}
-		v.SetService(key, &corev1.Service{
-			ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name},
-			Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer},
-			Status: corev1.ServiceStatus{
-				Conditions:   []metav1.Condition{{Type: v1alpha1.ConditionAddressAssigned, Status: metav1.ConditionTrue}},
-				LoadBalancer: corev1.LoadBalancerStatus{Ingress: []corev1.LoadBalancerIngress{{IP: ip}}},
-			},
-		})
+		v.SetService(key, service)
 		v.SetEndpointSlice(key, &discoveryv1.EndpointSlice{
 			ObjectMeta:  metav1.ObjectMeta{Namespace: key.Namespace, Name: name, Labels: map[string]string{discoveryv1.LabelServiceName: name}},
 			AddressType: discoveryv1.AddressTypeIPv4,
-			Endpoints:   []discoveryv1.Endpoint{{}},
+			Endpoints:   []discoveryv1.Endpoint{{NodeName: &node}},
 		})
 	})
 }

@@ -11,7 +11,10 @@ import (
 	"sync"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
+
 	"github.com/clarionlb/clarion/announce/layer2"
+	"github.com/clarionlb/clarion/announce/plan"
 	"github.com/clarionlb/clarion/internal/notify"
 )
 
@@ -325,6 +328,40 @@ func (s fakeRejects) Sentence() string {
 	s.lan.mu.Lock()
 	defer s.lan.mu.Unlock()
 	return s.rejectProblem
+}
+
+// fakeChecks is what a test knows of the kube-proxy of a node.
+type fakeChecks struct {
+	changed notify.Signal
+
+	mu     sync.Mutex
+	wanted map[types.NamespacedName]plan.EndpointCheck
+	served []types.NamespacedName
+}
+
+func (f *fakeChecks) Set(_ context.Context, wanted map[types.NamespacedName]plan.EndpointCheck) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.wanted = wanted
+}
+
+func (f *fakeChecks) Changed() <-chan struct{} { return f.changed }
+func (f *fakeChecks) Wait()                    {}
+
+func (f *fakeChecks) Served() []types.NamespacedName {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	served := f.served
+	f.served = nil
+	return served
+}
+
+// serves has kube-proxy serve all that it is asked about.
+func (f *fakeChecks) serves() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.served = slices.Collect(maps.Keys(f.wanted))
+	f.changed.Notify()
 }
 
 func sorted[V any](addresses map[netip.Addr]V) []netip.Addr {

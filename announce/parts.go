@@ -6,8 +6,10 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/clarionlb/clarion/announce/kube"
+	"github.com/clarionlb/clarion/announce/kubeproxy"
 	"github.com/clarionlb/clarion/announce/layer2"
 	"github.com/clarionlb/clarion/announce/liveness"
 	"github.com/clarionlb/clarion/announce/membership"
@@ -27,6 +29,7 @@ type runner interface {
 type parts struct {
 	api     apiParts
 	lan     lanParts
+	checks  checks
 	peering routing
 	pauses  pauses
 	// newMembers returns the gossip of a node at an address, with a first key.
@@ -145,6 +148,14 @@ type routing interface {
 	Stuck() error
 }
 
+// checks is kubeproxy.Checks.
+type checks interface {
+	Set(ctx context.Context, wanted map[types.NamespacedName]plan.EndpointCheck)
+	Changed() <-chan struct{}
+	Served() []types.NamespacedName
+	Wait()
+}
+
 // rejects is reject.Rejects.
 type rejects interface {
 	Set(announced map[netip.Prefix]struct{}, now time.Time)
@@ -193,6 +204,7 @@ func newParts(config Config) parts {
 		lan: lanParts{
 			links: links, responder: responder, prober: prober, relayer: layer2.NewRelays(links), rejects: reject.New("layer2", config.Logger),
 		},
+		checks: kubeproxy.NewChecks(config.Logger),
 		peering: peering.New(peering.Config{
 			Node:         config.Node,
 			DrainTaints:  config.DrainTaints,

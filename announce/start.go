@@ -32,6 +32,7 @@ func (a *Announcer) awaitState(ctx context.Context) error {
 		return ctx.Err()
 	}
 	a.api.layer2.Apply(a.view)
+	a.view.AwaitConfirmations(a.node)
 	select {
 	case <-a.lan.links.Ready():
 		return nil

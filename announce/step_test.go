@@ -335,3 +335,18 @@ func TestAConditionOfAnEarlierVersionIsRemoved(t *testing.T) {
 		}
 	})
 }
+
+func TestAnAddressIsAnsweredForWhenTheNodeServesIt(t *testing.T) {
+	inCluster(t, []string{"n1"}, func(t *testing.T, c *cluster) {
+		n1 := c.start("n1")
+		c.after(time.Minute)
+		c.serviceOf("web", vip, "n1", func(s *corev1.Service) {
+			s.Spec.ExternalTrafficPolicy, s.Spec.HealthCheckNodePort = corev1.ServiceExternalTrafficPolicyLocal, 32000
+		})
+		c.after(time.Minute)
+		c.expectOwners(vip)
+		n1.checks.serves()
+		c.after(time.Second)
+		c.expectOwners(vip, "n1")
+	})
+}

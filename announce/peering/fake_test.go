@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/klog/v2"
 
 	"github.com/clarionlb/clarion/announce/bfd"
@@ -133,6 +134,45 @@ func (f *fakeBFD) Set(sessions map[string]bfd.Session) {
 	f.add("BFD: %s", strings.Join(slices.Sorted(maps.Keys(sessions)), ", "))
 }
 
+// fakeChecks is what a test knows of kube-proxy.
+type fakeChecks struct {
+	*record
+	changed notify.Signal
+	wanted  map[types.NamespacedName]plan.EndpointCheck
+
+	mu     sync.Mutex
+	served []types.NamespacedName
+}
+
+func (f *fakeChecks) Set(_ context.Context, wanted map[types.NamespacedName]plan.EndpointCheck) {
+	for name := range wanted {
+		if _, asked := f.wanted[name]; !asked {
+			f.add("ask whether %s is served", name)
+		}
+	}
+	f.wanted = wanted
+}
+
+func (f *fakeChecks) Changed() <-chan struct{} { return f.changed }
+func (f *fakeChecks) Wait()                    {}
+
+func (f *fakeChecks) Served() []types.NamespacedName {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	served := f.served
+	f.served = nil
+	return served
+}
+
+// serves has kube-proxy serve a Service.
+func (f *fakeChecks) serves(name types.NamespacedName) {
+	f.mu.Lock()
+	f.served = append(f.served, name)
+	f.mu.Unlock()
+	f.changed.Notify()
+	synctest.Wait()
+}
+
 // world is all that Peering deals with. What it has to wait for is closed when it is there.
 type world struct {
 	*record
@@ -148,6 +188,8 @@ type world struct {
 
 	bgp *fakeBGP
 	bfd *fakeBFD
+	// checks is kube-proxy.
+	checks *fakeChecks
 	// end has Run end, and returns what it returned.
 	end func() error
 }
@@ -218,12 +260,14 @@ func inWorld(t *testing.T, test func(w *world)) {
 			synced: make(chan struct{}), announcersKnown: make(chan struct{}), links: make(chan struct{}),
 			bgp: &fakeBGP{record: r, signal: notify.New()},
 			bfd: &fakeBFD{record: r, signal: notify.New()},
+
+			checks: &fakeChecks{record: r, changed: notify.New()},
 		}
 		p := New(Config{
 			Node: "n1", DrainTaints: []string{"drain"}, Cluster: w, Subscription: w, Links: w, Status: w, Events: w,
 			Registry: prometheus.NewRegistry(), Logger: klog.Logger{},
 		})
-		p.rejects = fakeRejects{w.bgp}
+		p.rejects, p.checks = fakeRejects{w.bgp}, w.checks
 		p.bootID = func() string { return "this boot" }
 		p.newBGP = func(c speaker.Config) bgpSpeaker {
 			w.add("begin, restarted %v", c.Restarted)

@@ -16,6 +16,7 @@ import (
 	"github.com/clarionlb/clarion/announce/bfd"
 	"github.com/clarionlb/clarion/announce/bgp"
 	"github.com/clarionlb/clarion/announce/bgp/speaker"
+	"github.com/clarionlb/clarion/announce/kubeproxy"
 	"github.com/clarionlb/clarion/announce/layer2"
 	"github.com/clarionlb/clarion/announce/plan"
 	"github.com/clarionlb/clarion/announce/reject"
@@ -53,6 +54,8 @@ type Peering struct {
 
 	// rejects has the kernel refuse what nobody serves of what is announced.
 	rejects rejects
+	// checks find out when the node serves what it is about to announce.
+	checks checks
 
 	// What Run begins with. Tests have their own.
 	newBGP func(speaker.Config) bgpSpeaker
@@ -80,6 +83,7 @@ func New(config Config) *Peering {
 		planner: plan.NewBGPPlanner(view, config.Node),
 		metrics: metrics,
 		rejects: reject.New("bgp", config.Logger),
+		checks:  kubeproxy.NewChecks(config.Logger),
 		newBGP:  func(c speaker.Config) bgpSpeaker { return speaker.New(c) },
 		newBFD:  func() bfdSpeaker { return bfd.NewSpeaker() },
 		bootID:  kernelBootID,
@@ -93,6 +97,7 @@ func (p *Peering) Run(ctx context.Context) error {
 		return nil
 	}
 	p.config.Subscription.Apply(p.view)
+	p.view.AwaitConfirmations(p.config.Node)
 	bootID := p.bootID()
 	restarted := p.restarted(bootID)
 	p.bgp = p.newBGP(speaker.Config{Restarted: restarted, Logger: p.config.Logger})
@@ -133,9 +138,11 @@ func (p *Peering) awaitState(ctx context.Context) bool {
 func (p *Peering) loop(ctx context.Context) {
 	again := time.NewTimer(0)
 	defer again.Stop()
+	defer p.checks.Wait()
 	defer p.turns.Rest()
 	for {
 		p.turns.Work()
+		p.checks.Set(ctx, p.view.Unconfirmed())
 		if wake := p.step(time.Now()); !wake.IsZero() {
 			again.Reset(max(time.Until(wake), 0))
 		}
@@ -147,6 +154,10 @@ func (p *Peering) loop(ctx context.Context) {
 		case <-p.moved:
 		case <-p.bgp.Changed():
 		case <-p.bfd.Changed():
+		case <-p.checks.Changed():
+			for _, service := range p.checks.Served() {
+				p.view.Confirm(service)
+			}
 		case <-p.config.Subscription.Changed():
 			p.config.Subscription.Apply(p.view)
 		}

@@ -93,24 +93,46 @@ func TestWhatNobodyServesIsRefusedBeforeARouteIsAnnounced(t *testing.T) {
 
 var serviceName = types.NamespacedName{Namespace: "default", Name: "web"}
 
-// service is a Service that is announced to all.
-func service(v *plan.View) {
-	v.SetPool("pool", &v1alpha1.IPAddressPool{
-		ObjectMeta: metav1.ObjectMeta{Name: "pool"}, Spec: v1alpha1.IPAddressPoolSpec{Addresses: []string{"198.51.100.0/24"}},
+func TestARouteIsAnnouncedWhenTheNodeServesIt(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.changes = append(w.changes, node(nil), peer("tor", nil))
+		w.began()
+		w.did("at first", "begin, restarted false", "BGP: tor with 0 routes", "write ")
+		w.change(serviceOf(func(s *corev1.Service) {
+			s.Spec.ExternalTrafficPolicy, s.Spec.HealthCheckNodePort = corev1.ServiceExternalTrafficPolicyLocal, 32000
+		}))
+		w.did("with a Service", "ask whether default/web is served", "BGP: tor with 0 routes")
+		w.checks.serves(serviceName)
+		w.did("when it is served", "BGP: tor with 1 routes")
 	})
-	_ = v.SetBGPAdvertisement("all", &v1alpha1.BGPAdvertisement{ObjectMeta: metav1.ObjectMeta{Name: "all"}})
-	v.SetService(serviceName, &corev1.Service{
+}
+
+// service is a Service that is announced to all.
+func service(v *plan.View) { serviceOf(func(*corev1.Service) {})(v) }
+
+func serviceOf(change func(*corev1.Service)) func(v *plan.View) {
+	s := &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{Namespace: serviceName.Namespace, Name: serviceName.Name},
 		Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer},
 		Status: corev1.ServiceStatus{
 			Conditions:   []metav1.Condition{{Type: v1alpha1.ConditionAddressAssigned, Status: metav1.ConditionTrue}},
 			LoadBalancer: corev1.LoadBalancerStatus{Ingress: []corev1.LoadBalancerIngress{{IP: "198.51.100.1"}}},
 		},
+	}
+	change(s)
+	return func(v *plan.View) { announceAll(v, s) }
+}
+
+func announceAll(v *plan.View, s *corev1.Service) {
+	v.SetPool("pool", &v1alpha1.IPAddressPool{
+		ObjectMeta: metav1.ObjectMeta{Name: "pool"}, Spec: v1alpha1.IPAddressPoolSpec{Addresses: []string{"198.51.100.0/24"}},
 	})
+	_ = v.SetBGPAdvertisement("all", &v1alpha1.BGPAdvertisement{ObjectMeta: metav1.ObjectMeta{Name: "all"}})
+	v.SetService(serviceName, s)
 	v.SetEndpointSlice(serviceName, &discoveryv1.EndpointSlice{
 		ObjectMeta:  metav1.ObjectMeta{Namespace: serviceName.Namespace, Name: "web", Labels: map[string]string{discoveryv1.LabelServiceName: "web"}},
 		AddressType: discoveryv1.AddressTypeIPv4,
-		Endpoints:   []discoveryv1.Endpoint{{}},
+		Endpoints:   []discoveryv1.Endpoint{{NodeName: new("n1")}},
 	})
 }
 

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
+
 	"github.com/clarionlb/clarion/announce/bfd"
 	"github.com/clarionlb/clarion/announce/bgp"
 	"github.com/clarionlb/clarion/announce/layer2"
@@ -52,6 +54,14 @@ type Events interface {
 	SessionClosed(peer string, address netip.Addr, why string)
 	BFDUp(peer string, address netip.Addr)
 	BFDDown(peer string, address netip.Addr, why string)
+}
+
+// checks is kubeproxy.Checks.
+type checks interface {
+	Set(ctx context.Context, wanted map[types.NamespacedName]plan.EndpointCheck)
+	Changed() <-chan struct{}
+	Served() []types.NamespacedName
+	Wait()
 }
 
 // rejects is reject.Rejects, of BGP.

@@ -166,13 +166,13 @@ func (p *BGPPlanner) announcedFor(own *node, ip netip.Addr) (advertisements []in
 		return nil, false
 	}
 	requests, _ := p.requests(ip, p.view.byAddress[ip])
-	if p.shutdown.stage >= withdrawn && (own.excluded || p.elsewhere(ip, requests)) {
+	if p.shutdown.stage >= withdrawn && (own.excluded || p.elsewhere(p.node, ip, requests)) {
 		return nil, false
 	}
 	requests = slices.DeleteFunc(requests, func(r announceRequest) bool { return r.unconfirmed })
-	if terminates(p.node, requests) {
+	if p.reluctant(p.node, requests) != "" {
 		var withdrawn bool
-		if graceful, withdrawn = p.leaving.at(ip, p.leaves(p.node, ip, requests), p.now); withdrawn {
+		if graceful, withdrawn = p.leaving.at(ip, p.leaves(p.node, ip, requests) != "", p.now); withdrawn {
 			return nil, false
 		}
 	} else {
@@ -182,10 +182,10 @@ func (p *BGPPlanner) announcedFor(own *node, ip netip.Addr) (advertisements []in
 	return advertisements, graceful
 }
 
-// elsewhere says whether another node can announce an address.
-func (p *BGPPlanner) elsewhere(ip netip.Addr, requests []announceRequest) bool {
+// elsewhere says whether another node than this one can announce an address.
+func (p *BGPPlanner) elsewhere(node string, ip netip.Addr, requests []announceRequest) bool {
 	for name := range p.view.nodes {
-		if name != p.node && p.canAnnounce(name, ip, requests) {
+		if name != node && p.canAnnounce(name, ip, requests) {
 			return true
 		}
 	}

@@ -7,7 +7,7 @@ import (
 )
 
 // leavingRoutes are the addresses that the node announces no longer than it takes peers to find
-// other ways, because its endpoints terminate: the graceful shutdown (RFC 8326) of one route. They
+// other ways, because its endpoints terminate or its kube-proxy does not serve: the graceful shutdown (RFC 8326) of one route. They
 // have when that began; the zero time for addresses that stay because no other node can announce
 // them.
 type leavingRoutes map[netip.Addr]time.Time
@@ -57,12 +57,35 @@ func terminates(node string, requests []announceRequest) bool {
 	return serves
 }
 
-// leaves says whether a node is to leave an address to others because its endpoints terminate: for
-// each Service of which it has some, a node can announce the address that has a ready one.
-func (p *BGPPlanner) leaves(node string, ip netip.Addr, requests []announceRequest) bool {
-	if !terminates(node, requests) {
-		return false
+// reluctant is why a node would rather leave an address to others; "" if it would not.
+func (p *BGPPlanner) reluctant(node string, requests []announceRequest) Reason {
+	switch {
+	case p.view.kubeProxies.down(node):
+		return KubeProxyDown
+	case terminates(node, requests):
+		return EndpointsTerminate
 	}
+	return ""
+}
+
+// leaves says why a node is to leave an address to others that can announce it; "" if it is not. If its
+// endpoints terminate, that takes a node with a ready one for each Service of which it has some.
+func (p *BGPPlanner) leaves(node string, ip netip.Addr, requests []announceRequest) Reason {
+	reason := p.reluctant(node, requests)
+	switch reason {
+	case KubeProxyDown:
+		if !p.elsewhere(node, ip, requests) {
+			return ""
+		}
+	case EndpointsTerminate:
+		if !p.readyElsewhere(node, ip, requests) {
+			return ""
+		}
+	}
+	return reason
+}
+
+func (p *BGPPlanner) readyElsewhere(node string, ip netip.Addr, requests []announceRequest) bool {
 	for _, r := range requests {
 		if hasNode(r.serving, node) && !slices.ContainsFunc(r.on, func(name string) bool { return p.canAnnounce(name, ip, []announceRequest{r}) }) {
 			return false
@@ -74,7 +97,7 @@ func (p *BGPPlanner) leaves(node string, ip netip.Addr, requests []announceReque
 // canAnnounce says whether a node that is in service can announce an address.
 func (p *BGPPlanner) canAnnounce(name string, ip netip.Addr, requests []announceRequest) bool {
 	n := p.view.nodes[name]
-	if n == nil || n.draining || n.excluded || n.notReady {
+	if n == nil || n.draining || n.excluded || n.notReady || p.view.kubeProxies.down(name) {
 		return false
 	}
 	advertisements, _ := p.judge(name, n, ip, requests)

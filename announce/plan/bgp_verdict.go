@@ -68,10 +68,12 @@ func (p *BGPPlanner) judgeAll(ip netip.Addr, requests []announceRequest) (verdic
 				v.Reason = NoPeer
 			case n.draining:
 				v.Reason = Draining
-			case p.leaves(name, ip, requests):
-				v.Reason, v.Peers = EndpointsTerminate, nil
 			default:
-				v.Reason = Announces
+				if v.Reason = p.leaves(name, ip, requests); v.Reason == "" {
+					v.Reason = Announces
+				} else {
+					v.Peers = nil
+				}
 			}
 		}
 		verdicts = append(verdicts, v)

@@ -21,8 +21,8 @@ type candidates struct {
 	advertisements []*l2Advertisement
 	reaches        []*reach
 	weights        []election.Weights
-	// lastResort are nodes that have addresses only if no other can: drained ones and those that
-	// are not ready.
+	// lastResort are nodes that have addresses only if no other can: drained ones, those that are not
+	// ready and those whose kube-proxy does not serve.
 	lastResort election.Set
 	// keepOnly are members that keep what they have and gain nothing.
 	keepOnly election.Set
@@ -56,7 +56,7 @@ func newCandidates(v *View, alive []string) candidates {
 	c.matcher = newMatcher(v.pools, selections)
 	for _, name := range slices.Sorted(maps.Keys(v.nodes)) {
 		n, announcer := v.nodes[name], v.announcers[name]
-		m := c.newMember(name, n, announcer)
+		m := c.newMember(name, n, announcer, v.kubeProxies.down(name))
 		c.members = append(c.members, m)
 		if m.barred != "" {
 			continue
@@ -79,7 +79,7 @@ func newCandidates(v *View, alive []string) candidates {
 	return c
 }
 
-func (c *candidates) newMember(name string, n *node, a *announcer) *member {
+func (c *candidates) newMember(name string, n *node, a *announcer, kubeProxyDown bool) *member {
 	index, alive := slices.BinarySearch(c.alive, name)
 	m := &member{name: name, index: index}
 	switch {
@@ -95,6 +95,8 @@ func (c *candidates) newMember(name string, n *node, a *announcer) *member {
 		m.reluctant = Draining
 	case n.notReady:
 		m.reluctant = NotReady
+	case kubeProxyDown:
+		m.reluctant = KubeProxyDown
 	}
 	return m
 }

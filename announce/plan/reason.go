@@ -38,6 +38,8 @@ const (
 	Draining Reason = "Draining"
 	// NotReady : the Node is not ready, and others can announce the address.
 	NotReady Reason = "NotReady"
+	// KubeProxyDown : the node's kube-proxy does not serve, and others can announce the address.
+	KubeProxyDown Reason = "KubeProxyDown"
 	// StandsBy : the node could announce the address, but another one does.
 	StandsBy Reason = "StandsBy"
 	// Announces : the node is the one that announces the address.

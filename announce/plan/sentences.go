@@ -27,6 +27,7 @@ var sentences = map[Reason]string{
 	NoInterface:        "no interface of the node that is up suits this address",
 	Draining:           "the node is being drained",
 	NotReady:           "the Node is not ready",
+	KubeProxyDown:      "kube-proxy does not serve on this node, as its Announcer says",
 	StandsBy:           "could announce it",
 	Announces:          "announces it",
 	NoPeer:             "no BGPPeer to which this address is advertised is for the node",

@@ -37,6 +37,7 @@ type View struct {
 
 	addressIndex
 	confirmations confirmations
+	kubeProxies   kubeProxies
 
 	layer2 layer2Changes
 	routes routeChanges
@@ -70,6 +71,8 @@ func NewView(drainTaints ...string) *View {
 			claims:       map[netip.Addr][]claim{},
 			withPrevious: map[netip.Addr]int{},
 		},
+		kubeProxies: kubeProxies{serves: map[string]bool{}},
+
 		layer2: layer2Changes{all: true},
 		routes: routeChanges{all: true},
 	}

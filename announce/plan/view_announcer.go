@@ -93,6 +93,7 @@ func newAnnouncer(a *v1alpha1.Announcer, order uint64) *announcer {
 
 // SetAnnouncer takes an Announcer as it is now; nil if it is gone.
 func (v *View) SetAnnouncer(name string, object *v1alpha1.Announcer) {
+	v.SetKubeProxy(name, object)
 	before, known := v.announcers[name]
 	if !known {
 		before = &announcer{}

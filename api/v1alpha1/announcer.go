@@ -34,7 +34,7 @@ type AnnouncerStatus struct {
 	// +optional
 	Members MembersStatus `json:"members,omitempty"`
 
-	// Conditions: Ready, StrictARP, and while it is False Recorded.
+	// Conditions: Ready, StrictARP, KubeProxy, and while it is False Recorded.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -72,6 +72,21 @@ const (
 	ReasonStrict = "Strict"
 	// ReasonKernelAnswers : the kernel answers, or speaks, for an address by itself.
 	ReasonKernelAnswers = "KernelAnswers"
+)
+
+// ConditionKubeProxy is the condition type, in an Announcer's status, that says whether the kube-proxy of the node serves: what it
+// answers at its healthz port, 10256. A node where it does not announces only what no other node can, as long as it does on some node.
+const ConditionKubeProxy = "KubeProxy"
+
+// Reasons of an Announcer's KubeProxy condition.
+const (
+	// ReasonServing : kube-proxy is healthy.
+	ReasonServing = "Serving"
+	// ReasonNotServing : kube-proxy says that it is not healthy, or does not answer any more. It also says so of a node that is
+	// about to be deleted.
+	ReasonNotServing = "NotServing"
+	// ReasonNoAnswer : nobody has answered at the port since the announcer started: the condition is Unknown.
+	ReasonNoAnswer = "NoAnswer"
 )
 
 // ConditionRecorded is the condition type, in an Announcer's status, that is there, as False, while the API server refuses what

@@ -28,7 +28,7 @@ func (a *Announcer) Run(ctx context.Context) error {
 	defer cancel()
 	context.AfterFunc(background, cancel)
 
-	for _, r := range []runner{a.api.watcher, a.api.keys, a.lan.links, a.lan.responder, a.lan.prober, a.others.pauses} {
+	for _, r := range []runner{a.api.watcher, a.api.keys, a.lan.links, a.lan.responder, a.lan.prober, a.others.pauses, a.health} {
 		group.Go(func() error { return r.Run(background) })
 	}
 	group.Go(func() error { return a.peering.Run(until) })
@@ -123,6 +123,8 @@ func (a *Announcer) awaitChange(ctx context.Context, timer <-chan time.Time) err
 	case <-a.api.cacheSync.Changed():
 	case <-a.api.keys.Changed():
 		a.changeKey()
+	case <-a.health.Changed():
+		a.status.changed = true
 	case <-a.checks.Changed():
 		for _, service := range a.checks.Served() {
 			a.view.Confirm(service)

@@ -46,6 +46,8 @@ type Announcer struct {
 	others others
 	// checks find out when the node serves what it is about to announce.
 	checks checks
+	// health is that of the node's kube-proxy.
+	health health
 	// peering is BGP, which needs nothing from here.
 	peering routing
 
@@ -71,6 +73,7 @@ func newAnnouncer(config Config, with parts) *Announcer {
 		api:     with.api,
 		lan:     newLAN(with.lan, config.Logger),
 		checks:  with.checks,
+		health:  with.health,
 		peering: with.peering,
 		view:    view,
 		planner: plan.NewLayer2Planner(view, config.Node),

@@ -68,6 +68,7 @@ type running struct {
 	machine    *machine
 	pauses     *liveness.PauseWatch
 	checks     *fakeChecks
+	health     *fakeHealth
 	cancel     context.CancelFunc
 	ended      chan struct{}
 	err        error
@@ -132,6 +133,7 @@ func (c *cluster) prepare(name string) *running {
 		station:    c.lan.plug(name, addressOf(name), net.HardwareAddr{2, 0, 0, 0, 0, numberOf(name)}),
 		registry:   prometheus.NewRegistry(),
 		checks:     &fakeChecks{changed: notify.New()},
+		health:     &fakeHealth{changed: notify.New()},
 		ended:      make(chan struct{}),
 	}
 	r.machine = &machine{began: time.Now()}
@@ -153,6 +155,7 @@ func (c *cluster) prepare(name string) *running {
 			relayer: fakeRelayer{r.station}, rejects: fakeRejects{r.station},
 		},
 		checks:     r.checks,
+		health:     r.health,
 		peering:    idle{},
 		pauses:     r.pauses,
 		newMembers: func(_ netip.Addr, key []byte) members { return c.gossip.newMember(name, key) },

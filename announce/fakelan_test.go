@@ -11,10 +11,12 @@ import (
 	"sync"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/clarionlb/clarion/announce/layer2"
 	"github.com/clarionlb/clarion/announce/plan"
+	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/internal/notify"
 )
 
@@ -361,6 +363,34 @@ func (f *fakeChecks) serves() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.served = slices.Collect(maps.Keys(f.wanted))
+	f.changed.Notify()
+}
+
+// fakeHealth is that of the kube-proxy of a node; unknown until a test says it.
+type fakeHealth struct {
+	idle
+	changed notify.Signal
+
+	mu        sync.Mutex
+	condition *metav1.Condition
+}
+
+func (f *fakeHealth) Changed() <-chan struct{} { return f.changed }
+
+func (f *fakeHealth) Condition() (condition metav1.Condition, known bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.condition == nil {
+		return metav1.Condition{}, false
+	}
+	return *f.condition, true
+}
+
+// is has kube-proxy be healthy or not.
+func (f *fakeHealth) is(status metav1.ConditionStatus, reason string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.condition = &metav1.Condition{Type: v1alpha1.ConditionKubeProxy, Status: status, Reason: reason, Message: "It says so."}
 	f.changed.Notify()
 }
 

@@ -30,6 +30,7 @@ type parts struct {
 	api     apiParts
 	lan     lanParts
 	checks  checks
+	health  health
 	peering routing
 	pauses  pauses
 	// newMembers returns the gossip of a node at an address, with a first key.
@@ -156,6 +157,13 @@ type checks interface {
 	Wait()
 }
 
+// health is kubeproxy.Health.
+type health interface {
+	runner
+	Changed() <-chan struct{}
+	Condition() (condition metav1.Condition, known bool)
+}
+
 // rejects is reject.Rejects.
 type rejects interface {
 	Set(announced map[netip.Prefix]struct{}, now time.Time)
@@ -205,6 +213,7 @@ func newParts(config Config) parts {
 			links: links, responder: responder, prober: prober, relayer: layer2.NewRelays(links), rejects: reject.New("layer2", config.Logger),
 		},
 		checks: kubeproxy.NewChecks(config.Logger),
+		health: kubeproxy.NewHealth(),
 		peering: peering.New(peering.Config{
 			Node:         config.Node,
 			DrainTaints:  config.DrainTaints,

@@ -32,6 +32,9 @@ func (a *Announcer) currentStatus(own *v1alpha1.Announcer) v1alpha1.AnnouncerSta
 	a.status.adopt(own)
 	a.status.set(a.readyCondition(len(layer2.Interfaces) > 0))
 	a.status.set(a.lan.kernel.condition())
+	if kubeProxy, known := a.health.Condition(); known {
+		a.status.set(kubeProxy)
+	}
 	a.status.dropUnset()
 	return v1alpha1.AnnouncerStatus{
 		Layer2:     layer2,

@@ -350,3 +350,18 @@ func TestAnAddressIsAnsweredForWhenTheNodeServesIt(t *testing.T) {
 		c.expectOwners(vip, "n1")
 	})
 }
+
+func TestAnAddressLeavesANodeWhoseKubeProxyIsDown(t *testing.T) {
+	inCluster(t, []string{"n1", "n2"}, func(t *testing.T, c *cluster) {
+		n1, n2 := c.both()
+		n1.health.is(metav1.ConditionFalse, v1alpha1.ReasonNotServing)
+		c.after(time.Minute)
+		if is := c.condition("n1", v1alpha1.ConditionKubeProxy); is != "False NotServing: It says so." {
+			t.Errorf("says %q", is)
+		}
+		c.expectOwners(vip, "n1") // nobody knows whether n2 is better
+		n2.health.is(metav1.ConditionTrue, v1alpha1.ReasonServing)
+		c.after(time.Minute)
+		c.expectOwners(vip, "n2")
+	})
+}

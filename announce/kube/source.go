@@ -20,6 +20,8 @@ type source[T any] struct {
 	set      setter[T]
 	// specOnly says that of an object only what concerns plans matters, which is not its status.
 	specOnly bool
+	// shared says that the informer is that of another source, which runs it.
+	shared bool
 	// ordered says that Views get every state of an object, in the order of the watch, and not only
 	// the last one.
 	ordered bool
@@ -40,7 +42,11 @@ type watched interface {
 	synced() <-chan struct{}
 }
 
-func (s *source[T]) run(ctx context.Context) { s.informer.RunWithContext(ctx) }
+func (s *source[T]) run(ctx context.Context) {
+	if !s.shared {
+		s.informer.RunWithContext(ctx)
+	}
+}
 
 func (s *source[T]) subscribe(subscription *Subscription) {
 	s.subscriptions = append(s.subscriptions, subscription)

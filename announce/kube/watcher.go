@@ -44,6 +44,8 @@ func NewWatcher(kube kubernetes.Interface, clarion versioned.Interface, node str
 	}
 	w.watch(w.nodes, w.Layer2, w.BGP)
 	w.watch(w.announcers, w.Layer2)
+	// Of Announcers, BGP needs to know no more than what they say of kube-proxy.
+	w.watch(&source[v1alpha1.Announcer]{informer: w.announcers.informer, shared: true, set: byName((*plan.View).SetKubeProxy)}, w.BGP)
 	w.watch(&source[corev1.Service]{
 		informer: coreinformers.NewFilteredServiceInformer(kube, metav1.NamespaceAll, 0, nil, loadBalancers),
 		set:      (*plan.View).SetService,

@@ -19,7 +19,7 @@ func TestRollingUpdatesBehindExternalTrafficPolicyLocalLoseNothing(t *testing.T)
 	d := deploy(t, cluster.Config{Nodes: 3})
 	router := d.startRouter()
 	d.StartApp(d.t)
-	d.applyYAML(routedPool + "---" + routedAdvertisement + "---" + torPeer + "  peerAddress: 192.168.10.1\n---" + pool("public", "192.168.10.200-192.168.10.219"))
+	d.applyYAML(routedPool + "---" + routedAdvertisement + "---" + torPeer + "  peerAddress: 192.168.10.1\n---\n" + pool("public", "192.168.10.200-192.168.10.219"))
 	d.apply(samples + "l2advertisement.yaml")
 	// Pods go on serving for longer than everybody needs to hear that they end.
 	d.kubectl("patch", "deployment/myapp", "--patch", `{"spec": {"replicas": 2, "template": {"spec": {

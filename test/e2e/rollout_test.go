@@ -17,7 +17,7 @@ import (
 // Clients use them all the time.
 func TestRollingUpdatesBehindExternalTrafficPolicyLocalLoseNothing(t *testing.T) {
 	d := deploy(t, cluster.Config{Nodes: 3})
-	router := d.startRouter()
+	d.startRouter()
 	d.StartApp(d.t)
 	d.applyYAML(routedPool + "---" + routedAdvertisement + "---" + torPeer + "  peerAddress: 192.168.10.1\n---\n" + pool("public", "192.168.10.200-192.168.10.219"))
 	d.apply(samples + "l2advertisement.yaml")
@@ -70,7 +70,6 @@ func TestRollingUpdatesBehindExternalTrafficPolicyLocalLoseNothing(t *testing.T)
 				t.Errorf("%s: %s", what, report)
 			}
 		}
-		router.in(d)
 	})
 }
 

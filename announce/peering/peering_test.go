@@ -127,7 +127,7 @@ func announceAll(v *plan.View, s *corev1.Service) {
 	v.SetPool("pool", &v1alpha1.IPAddressPool{
 		ObjectMeta: metav1.ObjectMeta{Name: "pool"}, Spec: v1alpha1.IPAddressPoolSpec{Addresses: []string{"198.51.100.0/24"}},
 	})
-	_ = v.SetBGPAdvertisement("all", &v1alpha1.BGPAdvertisement{ObjectMeta: metav1.ObjectMeta{Name: "all"}})
+	v.SetBGPAdvertisement("all", &v1alpha1.BGPAdvertisement{ObjectMeta: metav1.ObjectMeta{Name: "all"}})
 	v.SetService(serviceName, s)
 	v.SetEndpointSlice(serviceName, &discoveryv1.EndpointSlice{
 		ObjectMeta:  metav1.ObjectMeta{Namespace: serviceName.Namespace, Name: "web", Labels: map[string]string{discoveryv1.LabelServiceName: "web"}},

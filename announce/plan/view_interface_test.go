@@ -19,7 +19,7 @@ func ifaceWith(name string, prefixes []string, routes ...Route) Interface {
 	return Interface{Name: name, MAC: "52:54:00:00:00:0" + name[len(name)-1:], Prefixes: readPrefixes(prefixes), Routes: routes}
 }
 
-func down(i Interface) Interface {
+func withoutCarrier(i Interface) Interface {
 	i.Down = true
 	return i
 }
@@ -49,10 +49,10 @@ func TestANodeAnnouncesOnTheInterfaceByWhichItsKernelSends(t *testing.T) {
 		{"an address whose network has no route", []Interface{elsewhere, ifaceWith("eth4", lan)}, vip, nil, []string{"eth3"}},
 		{"two default routes", []Interface{ifaceWith("eth0", nil, via("0.0.0.0/0", 1)), ifaceWith("eth1", nil, via("0.0.0.0/0", 0))}, vip, nil, []string{"eth1"}},
 		{"of no LAN, two in one LAN asked for", append(slices.Clone(swapped), elsewhere), "203.0.113.5", []string{"eth*"}, []string{"eth0", "eth3"}},
-		{"the kernel sends by one without carrier", []Interface{down(first), second}, vip, nil, nil},
-		{"the kernel sends by one without carrier, both asked for", []Interface{down(first), second}, vip, []string{"eth?"}, nil},
-		{"the kernel sends by one without carrier, the other asked for", []Interface{down(first), second}, vip, []string{"eth1"}, []string{"eth1"}},
-		{"the route of the one without carrier is gone", []Interface{down(Interface{Name: "eth0"}), second}, vip, nil, []string{"eth1"}},
+		{"the kernel sends by one without carrier", []Interface{withoutCarrier(first), second}, vip, nil, nil},
+		{"the kernel sends by one without carrier, both asked for", []Interface{withoutCarrier(first), second}, vip, []string{"eth?"}, nil},
+		{"the kernel sends by one without carrier, the other asked for", []Interface{withoutCarrier(first), second}, vip, []string{"eth1"}, []string{"eth1"}},
+		{"the route of the one without carrier is gone", []Interface{withoutCarrier(Interface{Name: "eth0"}), second}, vip, nil, []string{"eth1"}},
 		{"no route", []Interface{bare}, vip, nil, nil},
 		{"IPv6 with an address of its own and a route for the network", []Interface{ifaceWith("eth5", []string{"2001:db8::7/128"}, onLink("2001:db8::7/128", 0), onLink("2001:db8::/64", 0)), elsewhere}, "2001:db8::222", nil, []string{"eth5"}},
 	} {

@@ -13,6 +13,8 @@ import (
 type Reason string
 
 const (
+	// Pending : the Service was taken up and has not been answered yet.
+	Pending Reason = "Pending"
 	// Assigned : the Service has what it asks for.
 	Assigned Reason = "Assigned"
 	// PoolExhausted : pools admit the Service, but all their addresses are in use.

@@ -178,13 +178,18 @@ func loadBalancerStatus(addresses []netip.Addr) *corev1.LoadBalancerStatus {
 }
 
 // needsRequeue reports whether an update of an owned Service asks for it to be served again, which
-// the service controller would not do by itself: what it wants has changed, or its status says
-// something else than the allocator.
+// the service controller would not do by itself: what it wants has changed, somebody has removed
+// the finalizer, or its status says something else than the allocator. Of one that was just taken
+// up, the answer is on its way.
 func (b *balancer) needsRequeue(oldService, newService *corev1.Service) bool {
 	if !b.feed.Wants(newService) {
 		return false
 	}
-	if !apiequality.Semantic.DeepEqual(oldService.Status, newService.Status) {
+	lostFinalizer := servicehelpers.HasLBFinalizer(oldService) && !servicehelpers.HasLBFinalizer(newService)
+	if lostFinalizer && newService.DeletionTimestamp == nil {
+		return true
+	}
+	if !apiequality.Semantic.DeepEqual(oldService.Status, newService.Status) && !takenUp(oldService, newService) {
 		held, _ := b.allocator.Lookup(nameOf(newService))
 		if !servicehelpers.LoadBalancerStatusEqual(&newService.Status.LoadBalancer, loadBalancerStatus(held)) || b.conditions.contradicts(newService) {
 			return true

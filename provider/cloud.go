@@ -125,7 +125,7 @@ func (c *Cloud) Initialize(builder cloudprovider.ControllerClientBuilder, stop <
 func (c *Cloud) initialize(kube kubernetes.Interface, clarion versioned.Interface, stop <-chan struct{}) {
 	c.kube, c.stop = kube, stop
 	c.clarion = clarioninformers.NewSharedInformerFactory(clarion, 0)
-	c.conditions = newConditionWriter(kube.CoreV1())
+	c.conditions = newConditionWriter(kube.CoreV1(), c.Informers.Core().V1().Services().Lister())
 	c.pools = pools.New(pools.Config{
 		Kube:      c.Informers,
 		Clarion:   c.clarion,
@@ -212,7 +212,7 @@ func (c *Cloud) restore(ctx context.Context) error {
 	var requests []loadbalancer.Request
 	for i := range list.Items {
 		service := &list.Items[i]
-		if !c.feed.owns(service) || c.deleted[service.UID] {
+		if !c.feed.Wants(service) || c.deleted[service.UID] {
 			continue
 		}
 		request, _ := loadbalancer.NewRequest(service) // what is wrong with it is said when it is served

@@ -13,16 +13,19 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	corelisters "k8s.io/client-go/listers/core/v1"
 	servicehelpers "k8s.io/cloud-provider/service/helpers"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/loadbalancer"
 )
 
 // conditionWriter keeps the AddressAssigned condition of Services, with as few writes as that
 // takes: where the service controller is about to write the status, the condition travels in that
 // patch (see amend); otherwise it is written here, if it changes.
 type conditionWriter struct {
-	client typedcorev1.ServicesGetter
+	client   typedcorev1.ServicesGetter
+	services corelisters.ServiceLister
 
 	mu sync.Mutex
 	// answers holds what each Service was told last.
@@ -40,8 +43,8 @@ type answer struct {
 	travels bool
 }
 
-func newConditionWriter(client typedcorev1.ServicesGetter) *conditionWriter {
-	return &conditionWriter{client: client, answers: map[types.NamespacedName]answer{}}
+func newConditionWriter(client typedcorev1.ServicesGetter, services corelisters.ServiceLister) *conditionWriter {
+	return &conditionWriter{client: client, services: services, answers: map[types.NamespacedName]answer{}}
 }
 
 // say notes what a Service is told, until forget. It writes nothing.
@@ -133,8 +136,9 @@ func (w *conditionWriter) write(ctx context.Context, service *corev1.Service, st
 }
 
 // amend adds to a status patch of the service controller what belongs with it: the answer that
-// travels to one that writes the load balancer, and the removal of the condition to one that
-// removes the finalizer. Both patches are made by k8s.io/cloud-provider's service/helpers
+// travels to one that writes the load balancer, the mark of an unanswered Service to one that adds
+// the finalizer, and the removal of the condition to one that removes it. So whoever finds the
+// finalizer knows whose it is. The patches are made by k8s.io/cloud-provider's service/helpers
 // PatchService.
 func (w *conditionWriter) amend(name types.NamespacedName, data []byte) ([]byte, error) {
 	var patch struct {
@@ -153,6 +157,7 @@ func (w *conditionWriter) amend(name types.NamespacedName, data []byte) ([]byte,
 	_, writesLoadBalancer := patch.Status["loadBalancer"]
 	// A list that loses its last element is patched as a whole.
 	left, writesFinalizers := patch.Metadata["finalizers"]
+	added, _ := left.([]any)
 	removed, _ := patch.Metadata["$deleteFromPrimitiveList/finalizers"].([]any)
 	w.mu.Lock()
 	said := w.answers[name]
@@ -163,6 +168,8 @@ func (w *conditionWriter) amend(name types.NamespacedName, data []byte) ([]byte,
 	switch {
 	case writesFinalizers && left == nil, slices.Contains(removed, any(servicehelpers.LoadBalancerCleanupFinalizer)):
 		patch.Status["conditions"] = []map[string]any{{"$patch": "delete", "type": v1alpha1.ConditionAddressAssigned}}
+	case slices.Contains(added, any(servicehelpers.LoadBalancerCleanupFinalizer)) && !w.marked(name):
+		patch.Status["conditions"] = []metav1.Condition{unanswered()}
 	case writesLoadBalancer && said.travels:
 		patch.Metadata["uid"] = said.uid
 		patch.Status["conditions"] = []metav1.Condition{said.condition}
@@ -170,4 +177,27 @@ func (w *conditionWriter) amend(name types.NamespacedName, data []byte) ([]byte,
 		return data, nil
 	}
 	return json.Marshal(patch)
+}
+
+// marked says whether a Service has an answer already, if only an old one.
+func (w *conditionWriter) marked(name types.NamespacedName) bool {
+	service, err := w.services.Services(name.Namespace).Get(name.Name)
+	return err == nil && meta.FindStatusCondition(service.Status.Conditions, v1alpha1.ConditionAddressAssigned) != nil
+}
+
+// takenUp says whether a Service has got the mark that unanswered makes, and had none.
+func takenUp(before, after *corev1.Service) bool {
+	return meta.FindStatusCondition(before.Status.Conditions, v1alpha1.ConditionAddressAssigned) == nil &&
+		meta.IsStatusConditionPresentAndEqual(after.Status.Conditions, v1alpha1.ConditionAddressAssigned, metav1.ConditionUnknown)
+}
+
+// unanswered is the condition of a Service that is about to be served for the first time.
+func unanswered() metav1.Condition {
+	return metav1.Condition{
+		Type:               v1alpha1.ConditionAddressAssigned,
+		Status:             metav1.ConditionUnknown,
+		Reason:             string(loadbalancer.Pending),
+		Message:            "about to be served",
+		LastTransitionTime: metav1.Now(),
+	}
 }

@@ -10,6 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/strategicpatch"
+	corelisters "k8s.io/client-go/listers/core/v1"
+	"k8s.io/client-go/tools/cache"
 	servicehelpers "k8s.io/cloud-provider/service/helpers"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
@@ -47,8 +49,19 @@ func patched(t *testing.T, w *conditionWriter, service, changed *corev1.Service)
 	return result
 }
 
+// listerOf returns a lister that finds these Services.
+func listerOf(services ...*corev1.Service) corelisters.ServiceLister {
+	indexer := cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{})
+	for _, s := range services {
+		if err := indexer.Add(s); err != nil {
+			panic(err)
+		}
+	}
+	return corelisters.NewServiceLister(indexer)
+}
+
 func TestTheConditionTravelsInTheStatusPatchOfTheServiceController(t *testing.T) {
-	w := newConditionWriter(nil)
+	w := newConditionWriter(nil, listerOf())
 	before := service("a", func(s *corev1.Service) { s.Status.Conditions = []metav1.Condition{otherCondition} })
 	status := &corev1.LoadBalancerStatus{Ingress: []corev1.LoadBalancerIngress{{IP: "192.0.2.1"}}}
 	condition := metav1.Condition{Type: v1alpha1.ConditionAddressAssigned, Status: metav1.ConditionTrue, Reason: "Assigned", Message: "m"}
@@ -85,7 +98,7 @@ func TestTheConditionTravelsInTheStatusPatchOfTheServiceController(t *testing.T)
 
 func TestTheConditionGoesWithTheFinalizer(t *testing.T) {
 	for _, others := range [][]string{nil, {"example.com/other"}} {
-		w := newConditionWriter(nil)
+		w := newConditionWriter(nil, listerOf())
 		before := service("a", func(s *corev1.Service) {
 			s.Spec.Type = corev1.ServiceTypeClusterIP
 			s.Finalizers = append([]string{servicehelpers.LoadBalancerCleanupFinalizer}, others...)
@@ -103,17 +116,32 @@ func TestTheConditionGoesWithTheFinalizer(t *testing.T) {
 	}
 }
 
-func TestThePatchThatAddsTheFinalizerIsLeftAsItIs(t *testing.T) {
-	w := newConditionWriter(nil)
-	patch := []byte(`{"metadata":{"finalizers":["service.kubernetes.io/load-balancer-cleanup"]}}`)
-	got, err := w.amend(nameOf(service("a", nil)), patch)
-	if err != nil || string(got) != string(patch) {
-		t.Errorf("got %s, %v, want the patch itself", got, err)
+func TestThePatchThatAddsTheFinalizerMarksAServiceThatHasNoAnswer(t *testing.T) {
+	for _, others := range [][]string{nil, {"example.com/other"}} {
+		before := service("a", func(s *corev1.Service) {
+			s.Finalizers = others
+			s.Status.Conditions = []metav1.Condition{otherCondition}
+		})
+		changed := before.DeepCopy()
+		changed.Finalizers = append(slices.Clone(others), servicehelpers.LoadBalancerCleanupFinalizer)
+		after := patched(t, newConditionWriter(nil, listerOf(before)), before, changed)
+		if !slices.Equal(after.Finalizers, changed.Finalizers) || assigned(after) != "Unknown Pending" || len(after.Status.Conditions) != 2 {
+			t.Errorf("got finalizers %v, conditions %v", after.Finalizers, after.Status.Conditions)
+		}
+
+		// The finalizer was removed by hand: the answer stays.
+		before.Status.Conditions = append(before.Status.Conditions, metav1.Condition{Type: v1alpha1.ConditionAddressAssigned, Status: metav1.ConditionTrue, Reason: "Assigned"})
+		changed = before.DeepCopy()
+		changed.Finalizers = append(slices.Clone(others), servicehelpers.LoadBalancerCleanupFinalizer)
+		after = patched(t, newConditionWriter(nil, listerOf(before)), before, changed)
+		if assigned(after) != "True Assigned" {
+			t.Errorf("got conditions %v", after.Status.Conditions)
+		}
 	}
 }
 
 func TestAConditionThatSomebodyElseWroteContradictsTheAnswer(t *testing.T) {
-	w := newConditionWriter(nil)
+	w := newConditionWriter(nil, listerOf())
 	before := service("a", nil)
 	condition := metav1.Condition{Type: v1alpha1.ConditionAddressAssigned, Status: metav1.ConditionFalse, Reason: "PoolExhausted", Message: "m"}
 	if w.contradicts(before) {

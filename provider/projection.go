@@ -1,6 +1,8 @@
 package provider
 
 import (
+	"slices"
+
 	corev1 "k8s.io/api/core/v1"
 	servicehelpers "k8s.io/cloud-provider/service/helpers"
 
@@ -10,16 +12,26 @@ import (
 // projection shows the service controller which Services are Clarion's, and how it is to see them.
 type projection struct{ scope.Scope }
 
-// project returns the Service as the service controller is to see it, or false if it is not to see it.
+// project returns the Service as the service controller is to see it, or false if it is not to see it. One that was
+// Clarion's is shown as one that wants no load balancer and has the finalizer, so that everything that it carries of
+// Clarion is removed. What its status has is not shown: it is somebody else's by now.
 func (p projection) project(service *corev1.Service) (*corev1.Service, bool) {
-	if !p.Includes(service) {
+	left := p.Left(service)
+	if !left && !p.Wants(service) {
 		return nil, false
 	}
-	if service.Spec.LoadBalancerClass == nil {
+	if service.Spec.LoadBalancerClass == nil && !left {
 		return service, true
 	}
 	shown := *service
 	shown.Spec.LoadBalancerClass = nil
+	if left {
+		shown.Spec.Type = corev1.ServiceTypeClusterIP
+		shown.Status.LoadBalancer = corev1.LoadBalancerStatus{}
+		if !servicehelpers.HasLBFinalizer(&shown) {
+			shown.Finalizers = append(slices.Clone(shown.Finalizers), servicehelpers.LoadBalancerCleanupFinalizer)
+		}
+	}
 	return &shown, true
 }
 
@@ -35,5 +47,5 @@ func (p projection) projectAll(services []*corev1.Service) []*corev1.Service {
 
 // owns says whether a Service is Clarion's to serve or to clean up after.
 func (p projection) owns(service *corev1.Service) bool {
-	return p.Includes(service) && (service.Spec.Type == corev1.ServiceTypeLoadBalancer || servicehelpers.HasLBFinalizer(service))
+	return p.Wants(service) || p.Left(service)
 }

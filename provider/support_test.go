@@ -31,6 +31,7 @@ import (
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	clarionfake "github.com/clarionlb/clarion/client/versioned/fake"
 	"github.com/clarionlb/clarion/internal/fakeapi"
+	"github.com/clarionlb/clarion/internal/scope"
 )
 
 // cluster is a Cloud over an API.
@@ -46,6 +47,7 @@ type cluster struct {
 	stop    context.CancelFunc
 	ctx     context.Context
 	elected chan struct{}
+	scope   scope.Scope
 }
 
 // lines collects what is logged.
@@ -67,8 +69,8 @@ func (l *lines) contain(part string) bool {
 }
 
 func newCluster(t *testing.T, objects []runtime.Object) *cluster {
-	c := &cluster{T: t, metrics: metrics.NewKubeRegistry(), events: record.NewFakeRecorder(1000), logged: &lines{}, elected: make(chan struct{})}
-	c.ctx, c.stop = context.WithCancel(t.Context())
+	c := &cluster{T: t, metrics: metrics.NewKubeRegistry(), events: record.NewFakeRecorder(1000), logged: &lines{}}
+	c.renew()
 	var ours, theirs []runtime.Object
 	for _, object := range objects {
 		switch object.(type) {
@@ -82,12 +84,19 @@ func newCluster(t *testing.T, objects []runtime.Object) *cluster {
 	return c
 }
 
+// renew gets ready for another process.
+func (c *cluster) renew() {
+	c.elected = make(chan struct{})
+	c.ctx, c.stop = context.WithCancel(c.Context())
+}
+
 // start runs a Cloud that stands by.
 func (c *cluster) start() {
 	shared := informers.NewSharedInformerFactory(c.kube, 0)
 	c.cloud = New(Config{
 		Informers: shared,
 		Elected:   c.elected,
+		Scope:     c.scope,
 		Events:    c.events,
 		Metrics:   c.metrics,
 		Logger:    funcr.New(c.logged.add, funcr.Options{}),

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/internal/scope"
 )
 
 // View is what the API says, reduced to what plans need and indexed by address. It remembers which
@@ -18,6 +19,8 @@ import (
 type View struct {
 	// drainTaints are the keys of the taints that have a node drained.
 	drainTaints []string
+	// scope is which Services are Clarion's.
+	scope scope.Scope
 
 	services map[types.NamespacedName]*service
 	// backends are there for every Service of which we know anything.
@@ -83,7 +86,7 @@ func (v *View) SetService(name types.NamespacedName, object *corev1.Service) {
 	old := v.services[name]
 	var s *service
 	if object != nil {
-		s = newService(object, old)
+		s = newService(object, old, v.scope)
 	}
 	if old == nil && s == nil || old != nil && s != nil && old.equal(s) {
 		return

@@ -29,8 +29,8 @@ type service struct {
 // newService returns nil for a Service that is none of ours, has no address or is being deleted:
 // the address of one that is being deleted may already be another's. before is the Service as it
 // was known; nil if it was not.
-func newService(s *corev1.Service, before *service) *service {
-	ours := scope.Served(s) || before != nil && before.uid == s.UID && scope.StillServed(s)
+func newService(s *corev1.Service, before *service, served scope.Scope) *service {
+	ours := served.Served(s) || before != nil && before.uid == s.UID && served.StillServed(s)
 	if !ours || s.DeletionTimestamp != nil {
 		return nil
 	}

@@ -10,6 +10,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/internal/scope"
 )
 
 func TestTransformedObjectsPlanTheSame(t *testing.T) {
@@ -39,7 +40,7 @@ func TestTransformedObjectsPlanTheSame(t *testing.T) {
 		return o
 	}
 	s := twice(service).(*corev1.Service)
-	if !newService(s, nil).equal(newService(service, nil)) || s.Spec.Selector != nil || s.Annotations != nil {
+	if !newService(s, nil, scope.Scope{}).equal(newService(service, nil, scope.Scope{})) || s.Spec.Selector != nil || s.Annotations != nil {
 		t.Errorf("%+v", s)
 	}
 	e := twice(slice).(*discoveryv1.EndpointSlice)

@@ -12,7 +12,7 @@ const PasswordNamespace = "clarion-bgp"
 const LoadBalancerClass = "clarionlb.io/clarion"
 
 // ConditionAddressAssigned is the condition type, in a Service's status, that says whether it has its load balancer
-// addresses and, if not, why.
+// addresses and, if not, why. It is Unknown from when Clarion takes the Service up until it answers.
 const ConditionAddressAssigned = "clarionlb.io/AddressAssigned"
 
 // ConditionAnnounced is the condition type, in a Service's status, that says whether its addresses are announced, by which

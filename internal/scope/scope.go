@@ -3,46 +3,65 @@
 package scope
 
 import (
+	"cmp"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
 // Scope is which Services the cloud-controller-manager serves.
 type Scope struct {
-	// RequireClass leaves Services without a spec.loadBalancerClass to others, but for those that Clarion has answered before.
+	// Class is the spec.loadBalancerClass of Services that are Clarion's; "" is v1alpha1.LoadBalancerClass.
+	Class string
+	// RequireClass leaves Services without a spec.loadBalancerClass to others, but for those that carry Clarion's mark.
 	RequireClass bool
 }
 
-// Includes says whether a Service is Clarion's by its class, whatever its type.
-func (s Scope) Includes(service *corev1.Service) bool {
-	class := service.Spec.LoadBalancerClass
-	if class == nil {
-		return !s.RequireClass || answered(service)
-	}
-	return *class == v1alpha1.LoadBalancerClass
-}
+// class is the load balancer class that is Clarion's.
+func (s Scope) class() string { return cmp.Or(s.Class, v1alpha1.LoadBalancerClass) }
 
 // Wants says whether a Service asks Clarion for a load balancer.
 func (s Scope) Wants(service *corev1.Service) bool {
-	return s.Includes(service) && service.Spec.Type == corev1.ServiceTypeLoadBalancer
+	if service.Spec.Type != corev1.ServiceTypeLoadBalancer {
+		return false
+	}
+	class := service.Spec.LoadBalancerClass
+	if class == nil {
+		return !s.RequireClass || marked(service)
+	}
+	return *class == s.class()
 }
 
+// Left says whether a Service does not ask Clarion for a load balancer any more, and still carries what it had when it did.
+// It has become one of another type or class, maybe while nobody looked.
+func (s Scope) Left(service *corev1.Service) bool { return marked(service) && !s.Wants(service) }
+
 // Served says whether the addresses in a Service's status are Clarion's: it asks for a load balancer, and the
-// cloud-controller-manager has answered it. That says so on the Service, so that nobody else has to know which Services the
-// cloud-controller-manager was told to serve.
-func Served(service *corev1.Service) bool {
-	return Scope{RequireClass: true}.Wants(service) && answered(service)
+// cloud-controller-manager has answered it. That says so on the Service, so that nobody else has to know whether it serves
+// Services without a class. The mark of one that has not been answered yet is Unknown: what its status has is somebody else's.
+func (s Scope) Served(service *corev1.Service) bool {
+	said := meta.FindStatusCondition(service.Status.Conditions, v1alpha1.ConditionAddressAssigned)
+	return s.Wants(service) && said != nil && said.Status != metav1.ConditionUnknown
 }
 
 // StillServed says whether the addresses of a Service that was Served are Clarion's for as long as
 // nobody has answered it anew. Anybody may remove the answer from the status; the
 // cloud-controller-manager puts it back, and gives no Service up that is still its own by its spec.
-func StillServed(service *corev1.Service) bool { return Scope{}.Wants(service) }
+func (s Scope) StillServed(service *corev1.Service) bool { return Scope{Class: s.Class}.Wants(service) }
 
-// answered says whether Clarion has served a Service or told it why not. Either way it gave the Service the finalizer, which
-// nobody else removes.
-func answered(service *corev1.Service) bool {
+// ClassOf is the load balancer class of a Service; "" for none.
+func ClassOf(service *corev1.Service) string {
+	if service.Spec.LoadBalancerClass == nil {
+		return ""
+	}
+	return *service.Spec.LoadBalancerClass
+}
+
+// marked says whether a Service carries the condition AddressAssigned, which is Clarion's mark: it comes with the finalizer
+// and goes with it. The finalizer alone says nothing, since all load balancers of Kubernetes use the same one.
+func marked(service *corev1.Service) bool {
 	return meta.FindStatusCondition(service.Status.Conditions, v1alpha1.ConditionAddressAssigned) != nil
 }

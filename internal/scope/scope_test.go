@@ -46,7 +46,7 @@ func TestWhoseServiceItIs(t *testing.T) {
 		if got := (Scope{RequireClass: true}).Wants(s); got != test.required {
 			t.Errorf("%s: wanted if a class is required %t, want %t", test.name, got, test.required)
 		}
-		if got := Served(s); got != test.served {
+		if got := (Scope{}).Served(s); got != test.served {
 			t.Errorf("%s: served %t, want %t", test.name, got, test.served)
 		}
 	}

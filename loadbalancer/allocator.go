@@ -61,6 +61,8 @@ type Outcome struct {
 	// DoubleClaims are addresses that the status of the Service has and that another Service has
 	// too. Each is reported once.
 	DoubleClaims []DoubleClaim
+	// Clashes are the addresses of the Service that something else uses too, as Message says as well.
+	Clashes []Clash
 	// Requeue are the other Services to ask for again. It is filled in with an error too.
 	Requeue []types.NamespacedName
 }
@@ -133,7 +135,7 @@ func (a *Allocator) Ensure(now time.Time, r Request) (Outcome, error) {
 			op.doubleClaims = append(op.doubleClaims, c)
 		}
 	}
-	rec.message = rec.describe()
+	rec.message = a.describe(rec)
 	out := a.outcome(rec)
 	out.DoubleClaims = op.doubleClaims
 	out.Requeue = op.notifyWaiters()
@@ -145,7 +147,7 @@ func (a *Allocator) Ensure(now time.Time, r Request) (Outcome, error) {
 
 // outcome is what a Service has now.
 func (a *Allocator) outcome(rec *record) Outcome {
-	out := Outcome{Addresses: rec.addresses()}
+	out := Outcome{Addresses: rec.addresses(), Clashes: a.clashes(rec)}
 	out.Pools = make(map[netip.Addr]string, len(out.Addresses))
 	for _, addr := range out.Addresses {
 		if alloc := a.table.addresses[addr]; alloc.pool != nil {

@@ -8,7 +8,7 @@
 //	Service ──NewRequest──► Request ──┐
 //	IPAddressPool ──────────SetPools──┤                ┌─► Outcome: addresses, or an Error in a sentence
 //	Namespace ──────────SetNamespace──┼──► Allocator ──┼─► requeue: Services to ask for again
-//	Node, Service CIDR ──SetReserved──┤                └─► PoolStatus
+//	what else is in use ──SetReserved─┤                └─► PoolStatus
 //	reservations ────SetReservations──┤
 //	conflicts ──────────SetConflicts──┘
 //
@@ -24,7 +24,7 @@
 // under a key, who waits for what.
 //
 // Some addresses are not for everybody. A restriction says for whom they are, which is their
-// audience: the Service that a reservation names, or nobody, because a node has the address itself,
+// audience: the Service that a reservation names, or nobody, because something else uses the address,
 // because a reservation keeps it out of use, or because of a conflict. A conflict is an address
 // that a host on the network answers for which is none of the nodes.
 //

@@ -27,7 +27,8 @@ const (
 	// AddressNotInPool : the address that the Service asks for is in no pool, or not in the one
 	// that it names.
 	AddressNotInPool Reason = "AddressNotInPool"
-	// AddressReserved : the address that the Service asks for is a node's own or kept by a reservation.
+	// AddressReserved : the address that the Service asks for is used by the cluster itself, cannot work on a network of the
+	// nodes, or is kept by a reservation.
 	AddressReserved Reason = "AddressReserved"
 	// AddressConflict : a host on the network that is none of the nodes answers for the address
 	// that the Service asks for.
@@ -176,6 +177,8 @@ func restricted(addr netip.Addr, c restriction) *Error {
 	switch {
 	case c.conflict:
 		return &Error{AddressConflict, conflictOn(addr, c.what)}
+	case c.what != "" && c.audience == forOne:
+		return &Error{AddressInUse, addr.String() + " is " + c.what}
 	case c.what != "":
 		return &Error{AddressReserved, addr.String() + " is never handed out: it is " + c.what}
 	case c.audience == forOne:
@@ -211,6 +214,11 @@ func assignedFrom(addr netip.Addr, pool string, sharers []string) string {
 		text += ", shared with " + enumerate(sharers, ", ")
 	}
 	return text
+}
+
+// keptAlthough describes an address that a Service has and something else uses too.
+func keptAlthough(addr netip.Addr, what string) string {
+	return addr.String() + " is kept although it is " + what
 }
 
 func withoutFamily(f family, why *Error) string {

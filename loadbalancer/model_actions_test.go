@@ -126,7 +126,7 @@ func (w *world) reserve(t *rapid.T) {
 	if rapid.Bool().Draw(t, "own") {
 		w.reserved = []ReservedRange{{Prefix: netip.MustParsePrefix("10.0.0.0/28"), What: "the cluster's Service CIDR"}}
 		for _, addr := range rapid.SliceOfN(anyAddress, 0, 2).Draw(t, "own addresses") {
-			w.reserved = append(w.reserved, ReservedRange{netip.PrefixFrom(addr, addr.BitLen()), `the address of a node`})
+			w.reserved = append(w.reserved, ReservedRange{Prefix: netip.PrefixFrom(addr, addr.BitLen()), What: `the address of a node`})
 		}
 		w.forgetReuse()
 		w.enqueue(w.a.SetReserved(w.now, w.reserved))

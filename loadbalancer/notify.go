@@ -124,7 +124,7 @@ func (op *operation) offerShared(alloc *allocation) {
 // notifyOwners requeues the owners of an address whose message is no longer true.
 func (op *operation) notifyOwners(alloc *allocation) {
 	for _, o := range alloc.owners {
-		if o != op.self && o.answered && o.describe() != o.message {
+		if o != op.self && o.answered && op.a.describe(o) != o.message {
 			op.requeue(o)
 		}
 	}

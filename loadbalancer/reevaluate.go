@@ -20,7 +20,7 @@ func (op *operation) reevaluate(concerns func(*record) bool) {
 				op.requeue(rec)
 			}
 		}
-		if rec.describe() != rec.message {
+		if a.describe(rec) != rec.message {
 			op.requeue(rec)
 		}
 		if rec.waits() {

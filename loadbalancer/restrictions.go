@@ -8,13 +8,26 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// ReservedRange is a range that something other than Services of type LoadBalancer uses. A single
-// address, a node's own for example, is not handed out. A wider range, the cluster's Service CIDR
-// for example, is handed out all the same, but the pools that overlap it say so.
+// ReservedRange is a range that something else uses than the Services that ask the Allocator. A
+// single address, a node's own for example, is not handed out; a Service that has it already keeps
+// it, and is told. A wider range, the cluster's Service CIDR for example, is handed out all the
+// same, but the pools that overlap it say so. Of several about one address the first counts.
 type ReservedRange struct {
 	Prefix netip.Prefix
 	// What the range is, as it goes into a sentence: `the address of node "n1"`.
 	What string
+	// Service is the Service that uses the address; empty if that is none. It may ask for the
+	// address itself.
+	Service types.NamespacedName
+}
+
+// Clash is an address that a Service has although something else uses it too.
+type Clash struct {
+	Address netip.Addr
+	// Sentence says what uses it.
+	Sentence string
+	// Service is the Service that uses it; empty if that is none.
+	Service types.NamespacedName
 }
 
 // ConflictingAddress is an address that a host on the network answers for which is none of the nodes.
@@ -53,6 +66,8 @@ func (a *Allocator) SetReserved(now time.Time, ranges []ReservedRange) (requeue 
 	defer a.mu.Unlock()
 
 	a.reserved = slices.DeleteFunc(slices.Clone(ranges), func(r ReservedRange) bool { return !r.Prefix.IsValid() })
+	// In this order each restriction comes after those before it, and none has to be moved.
+	slices.SortStableFunc(a.reserved, func(r, s ReservedRange) int { return r.Prefix.Addr().Compare(s.Prefix.Addr()) })
 	return a.rebuildRestrictions(now)
 }
 
@@ -100,7 +115,11 @@ func (a *Allocator) rebuildRestrictions(now time.Time) []types.NamespacedName {
 	}
 	for _, r := range a.reserved {
 		if r.Prefix.IsSingleIP() {
-			add(restriction{Range: rangeOf(r.Prefix), audience: forNone, what: r.What})
+			c := restriction{Range: rangeOf(r.Prefix), audience: forNone, what: r.What}
+			if r.Service != (types.NamespacedName{}) {
+				c.audience, c.service = forOne, r.Service
+			}
+			add(c)
 		}
 	}
 	for _, r := range a.reservations {
@@ -148,6 +167,16 @@ func (a *Allocator) restrictionOf(addr netip.Addr) (restriction, bool) {
 func (a *Allocator) audienceOf(addr netip.Addr) audience {
 	c, _ := a.restrictionOf(addr)
 	return c.audience
+}
+
+// clashes are the addresses of a Service that something else uses too.
+func (a *Allocator) clashes(rec *record) (list []Clash) {
+	for _, addr := range rec.addresses() {
+		if c, ok := a.restrictionOf(addr); ok && c.what != "" && !c.conflict && c.service != rec.request.Service {
+			list = append(list, Clash{addr, keptAlthough(addr, c.what), c.service})
+		}
+	}
+	return list
 }
 
 // yields reports whether a Service gives up an address because of a conflict. It does unless it

@@ -11,7 +11,7 @@ import (
 )
 
 func reservedAddr(text, what string) ReservedRange {
-	return ReservedRange{netip.MustParsePrefix(text), what}
+	return ReservedRange{Prefix: netip.MustParsePrefix(text), What: what}
 }
 
 func TestReserved(t *testing.T) {
@@ -33,8 +33,12 @@ func TestReserved(t *testing.T) {
 		},
 		"a Service that has it keeps it, also after a restart": func(s *script) {
 			s.ensure(s.service("a"))
-			s.expect("requeued", names(s.a.SetReserved(s.now, []ReservedRange{node})), "")
+			s.expect("requeued", names(s.a.SetReserved(s.now, []ReservedRange{node})), "a")
 			s.expect("a", s.ensure(s.service("a")), "10.0.0.0")
+			s.expect("a is told", s.sentence(s.service("a")), `10.0.0.0 from pool "public"; 10.0.0.0 is kept although it is the address of node "n1"`)
+			s.expect("requeued", names(s.a.SetReserved(s.now, nil)), "a")
+			s.expect("a is told", s.sentence(s.service("a")), `10.0.0.0 from pool "public"`)
+			s.a.SetReserved(s.now, []ReservedRange{node})
 			if counts := s.a.PoolStatuses(s.now)["public"].IPv4; counts.Total != 4 || counts.Assigned != 1 || counts.Available != 3 {
 				s.t.Errorf("counts %+v", counts)
 			}
@@ -44,6 +48,19 @@ func TestReserved(t *testing.T) {
 			s.expect("a after a restart", restarted.ensure(s.service("a", believes("10.0.0.0"))), "10.0.0.0")
 			s.release(s.service("a"))
 			s.expect("b", s.ensure(s.service("b")), "10.0.0.1")
+		},
+		"the address of a Service of others is for nobody else": func(s *script) {
+			other := types.NamespacedName{Namespace: "default", Name: "other"}
+			s.a.SetReserved(s.now, []ReservedRange{{netip.MustParsePrefix("10.0.0.0/32"), "an external IP of Service default/other", other}})
+			s.expect("a", s.ensure(s.service("a")), "10.0.0.1")
+			s.expect("b", s.ensure(s.service("b", asks("10.0.0.0"))), "AddressInUse")
+			s.expect("b", s.sentence(s.service("b", asks("10.0.0.0"))), "10.0.0.0 is an external IP of Service default/other")
+			s.expect("other", s.ensure(s.service("other", asks("10.0.0.0"))), "10.0.0.0")
+			s.expect("other", s.sentence(s.service("other", asks("10.0.0.0"))), `10.0.0.0 from pool "public"`)
+		},
+		"of several that use an address the first is named, whatever their order is": func(s *script) {
+			s.a.SetReserved(s.now, []ReservedRange{reservedAddr("10.0.0.1/32", "second"), reservedAddr("10.0.0.0/32", "first"), reservedAddr("10.0.0.0/32", "another")})
+			s.expect("message", s.a.PoolStatuses(s.now)["public"].Message, "10.0.0.0 is first and is not handed out; 10.0.0.1 is second and is not handed out")
 		},
 		"a Service that has it and breaks the sharing is told the same before and after it loses it": func(s *script) {
 			s.ensure(s.service("a", shares("k", 80)))

@@ -174,7 +174,7 @@ func (t *table) owners(addr netip.Addr) []*record {
 func compareAge(a, b *record) int { return a.request.compareAge(&b.request) }
 
 // describe is the sentence about what a Service has.
-func (rec *record) describe() string {
+func (a *Allocator) describe(rec *record) string {
 	text := ""
 	for _, f := range rec.request.wanted() {
 		alloc := rec.owned[f]
@@ -192,7 +192,11 @@ func (rec *record) describe() string {
 		}
 		text += assignedFrom(alloc.addr, alloc.pool.name, sharers)
 	}
-	return sentences(text, rec.missing)
+	list := []string{text, rec.missing}
+	for _, c := range a.clashes(rec) {
+		list = append(list, c.Sentence)
+	}
+	return sentences(list...)
 }
 
 // addresses of the Service, ordered by its families. An address of a family that it wants no more

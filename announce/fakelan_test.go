@@ -62,9 +62,11 @@ type station struct {
 	proxied             map[netip.Addr]layer2.Proxied
 	sightings           []layer2.Sighting
 	kernelProblem       string
-	relayFailure        error
-	rejected            []netip.Addr
-	rejectProblem       string
+	// virtual are addresses that somebody has put on its interface.
+	virtual       []netip.Addr
+	relayFailure  error
+	rejected      []netip.Addr
+	rejectProblem string
 }
 
 // plug connects a node whose announcer is about to be started. The kernel of a node that was there
@@ -193,6 +195,18 @@ func (s fakeLinks) KernelAnswers(layer2.Announced) string {
 	s.lan.mu.Lock()
 	defer s.lan.mu.Unlock()
 	return s.kernelProblem
+}
+
+func (s fakeLinks) NodeIPs() []netip.Addr { return []netip.Addr{s.address} }
+
+func (s fakeLinks) KernelAddresses() []layer2.KernelAddress {
+	s.lan.mu.Lock()
+	defer s.lan.mu.Unlock()
+	list := []layer2.KernelAddress{{Address: s.address, Interface: "eth0"}}
+	for _, address := range s.virtual {
+		list = append(list, layer2.KernelAddress{Address: address, Interface: "eth0"})
+	}
+	return list
 }
 
 // fakeResponder answers and announces for a station while it runs.

@@ -3,6 +3,7 @@ package announce
 import (
 	"time"
 
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/klog/v2"
 
@@ -19,11 +20,13 @@ const (
 	kernelCheckMax = 30 * time.Second
 )
 
-// kernelCheck knows whether the kernel of the node leaves it to the announcers to answer for
-// addresses.
+// kernelCheck knows what the kernel of the node has, and whether it leaves it to the announcers to
+// answer for addresses.
 type kernelCheck struct {
 	// problem is what it answers for by itself, as a sentence; "" if it keeps quiet.
 	problem string
+	// host is what the kernel has.
+	host    v1alpha1.HostStatus
 	checked time.Time
 	// stale says that what is known may not hold any more.
 	stale bool
@@ -37,25 +40,22 @@ func (c *kernelCheck) due() time.Time {
 	return c.checked.Add(kernelCheckMax)
 }
 
-// check finds out, when it is due, and returns whether the problem is another one. planner knows what
-// may be announced.
-func (c *kernelCheck) check(kernel interface {
-	KernelAnswers(layer2.Announced) string
-}, planner *plan.Layer2Planner, logger klog.Logger, now time.Time) (changed bool) {
+// check finds out, when it is due, and returns whether the problem is another one, or what the kernel
+// has. planner knows what may be announced.
+func (c *kernelCheck) check(kernel links, planner *plan.Layer2Planner, logger klog.Logger, now time.Time) (changed bool) {
 	if now.Before(c.due()) {
 		return false
 	}
-	before := c.problem
-	c.problem, c.checked, c.stale = kernel.KernelAnswers(layer2.Announced{
+	before := *c
+	c.problem, c.host, c.checked, c.stale = kernel.KernelAnswers(layer2.Announced{
 		Interfaces: planner.LANInterfaces(),
 		Addresses:  planner.Addresses,
 		Arrivals:   planner.Arrivals,
-	}), now, false
-	if c.problem == before {
-		return false
+	}), hostOf(kernel), now, false
+	if c.problem != before.problem {
+		logger.Info("Whether the kernel leaves addresses to the announcers has changed", "problem", c.problem)
 	}
-	logger.Info("Whether the kernel leaves addresses to the announcers has changed", "problem", c.problem)
-	return true
+	return c.problem != before.problem || !apiequality.Semantic.DeepEqual(c.host, before.host)
 }
 
 // condition is what the Announcer says of it.

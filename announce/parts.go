@@ -111,6 +111,8 @@ type links interface {
 	Interfaces() []layer2.Interface
 	KernelChanged() <-chan struct{}
 	KernelAnswers(announced layer2.Announced) string
+	KernelAddresses() []layer2.KernelAddress
+	NodeIPs() []netip.Addr
 }
 
 // responder is layer2.Responder.

@@ -16,10 +16,13 @@ func (a *Announcer) start(ctx context.Context) (key []byte, err error) {
 	if err := a.awaitState(ctx); err != nil {
 		return nil, err
 	}
-	if err := a.awaitAddress(ctx); err != nil {
+	if err := a.awaitNode(ctx); err != nil {
 		return nil, err
 	}
 	if err := a.createAnnouncer(ctx); err != nil {
+		return nil, err
+	}
+	if err := a.awaitAddress(ctx); err != nil {
 		return nil, err
 	}
 	return a.awaitKey(ctx)
@@ -41,22 +44,46 @@ func (a *Announcer) awaitState(ctx context.Context) error {
 	}
 }
 
-// awaitAddress waits for the address by which the others know this node.
+// awaitNode waits for the Node, which owns the Announcer.
+func (a *Announcer) awaitNode(ctx context.Context) error {
+	for waiting := false; !a.view.HasNode(a.node); waiting = true {
+		if !waiting {
+			a.logger.Info("Waiting for the Node to exist", "node", a.node)
+		}
+		if err := a.awaitAPI(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// awaitAddress waits for the address by which the others know this node. Its Node may be waiting for
+// what this announcer has to say of that.
 func (a *Announcer) awaitAddress(ctx context.Context) error {
 	for waiting := false; ; waiting = true {
 		if a.others.address = a.view.NodeAddress(a.node); a.others.address.IsValid() {
 			return nil
 		}
 		if !waiting {
-			a.logger.Info("Waiting for the Node to exist and have an InternalIP", "node", a.node)
+			a.logger.Info("Waiting for the Node to have an InternalIP", "node", a.node)
 		}
-		select {
-		case <-a.api.layer2.Changed():
-			a.api.layer2.Apply(a.view)
-		case <-ctx.Done():
-			return ctx.Err()
+		a.reportHost()
+		if err := a.awaitAPI(ctx); err != nil {
+			return err
 		}
 	}
+}
+
+// awaitAPI waits until the API, or the links, have changed, and takes in what the API says then.
+func (a *Announcer) awaitAPI(ctx context.Context) error {
+	select {
+	case <-a.api.layer2.Changed():
+		a.api.layer2.Apply(a.view)
+	case <-a.lan.links.Changed():
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
 }
 
 // createAnnouncer makes sure that there is an Announcer object, by which others know that this one

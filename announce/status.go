@@ -39,6 +39,7 @@ func (a *Announcer) currentStatus(own *v1alpha1.Announcer) v1alpha1.AnnouncerSta
 	return v1alpha1.AnnouncerStatus{
 		Layer2:     layer2,
 		Members:    v1alpha1.MembersStatus{Alive: int32(len(a.others.members.Alive())), Expected: int32(len(a.others.expected))},
+		Host:       a.lan.kernel.host,
 		Conditions: append([]metav1.Condition{}, a.status.conditions...),
 	}
 }

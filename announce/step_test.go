@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -288,6 +289,38 @@ func TestWhatTheKernelDoesIsInTheConditions(t *testing.T) {
 		}
 		if is := c.condition("n1", v1alpha1.ConditionStrictARP); is != "False KernelAnswers: The kernel answers." {
 			t.Errorf("says %q", is)
+		}
+	})
+}
+
+func TestAnAnnouncerSaysWhatAddressesItsNodeHas(t *testing.T) {
+	inCluster(t, []string{"n1"}, func(t *testing.T, c *cluster) {
+		n1 := c.start("n1")
+		c.after(time.Minute)
+		own := addressOf("n1").String()
+		expect := func(when string, want ...v1alpha1.HostAddress) {
+			t.Helper()
+			if host := c.api.announcer("n1").Status.Host; !slices.Equal(host.Addresses, want) || !slices.Equal(host.NodeIPs, []string{own}) || !slices.Equal(host.Gateways, []string{gateway.String()}) {
+				t.Errorf("%s: %+v", when, host)
+			}
+		}
+		expect("at first", v1alpha1.HostAddress{IP: own, Interface: "eth0"})
+		c.lan.mu.Lock()
+		n1.station.virtual = []netip.Addr{netip.MustParseAddr("192.168.10.77")}
+		c.lan.mu.Unlock()
+		n1.station.kernelChanged.Notify()
+		c.after(2 * time.Second)
+		expect("with a virtual IP", v1alpha1.HostAddress{IP: own, Interface: "eth0"}, v1alpha1.HostAddress{IP: "192.168.10.77", Interface: "eth0"})
+		c.lan.mu.Lock()
+		n1.station.virtual = make([]netip.Addr, 1000)
+		for i := range n1.station.virtual {
+			n1.station.virtual[i] = netip.AddrFrom4([4]byte{198, 18, byte(i >> 8), byte(i)})
+		}
+		c.lan.mu.Unlock()
+		n1.station.kernelChanged.Notify()
+		c.after(2 * time.Second)
+		if n := len(c.api.announcer("n1").Status.Host.Addresses); n != mostHostAddresses {
+			t.Errorf("of very many it says %d", n)
 		}
 	})
 }

@@ -273,7 +273,7 @@ func badEntry(where string, err error) string {
 }
 
 func standsFor(prefix netip.Prefix) string {
-	return prefix.String() + " stands for " + rangeOf(prefix).String()
+	return prefix.String() + " stands for " + RangeOf(prefix).String()
 }
 
 func remarkIn(where, remark string) string {

@@ -64,7 +64,7 @@ func parseRange(entry string) (Range, error) {
 		if err != nil || prefix.Addr().Is4In6() {
 			return Range{}, fmt.Errorf("%q is not a CIDR", entry)
 		}
-		return rangeOf(prefix), nil
+		return RangeOf(prefix), nil
 	}
 	addr, err := parseAddr(entry)
 	if err != nil {
@@ -88,20 +88,20 @@ var unreachable = []struct {
 	kind string
 	Range
 }{
-	{"unspecified", rangeOf(netip.MustParsePrefix("0.0.0.0/32"))},
-	{"loopback", rangeOf(netip.MustParsePrefix("127.0.0.0/8"))},
-	{"link-local", rangeOf(netip.MustParsePrefix("169.254.0.0/16"))},
-	{"multicast", rangeOf(netip.MustParsePrefix("224.0.0.0/4"))},
-	{"broadcast", rangeOf(netip.MustParsePrefix("255.255.255.255/32"))},
-	{"unspecified", rangeOf(netip.MustParsePrefix("::/128"))},
-	{"loopback", rangeOf(netip.MustParsePrefix("::1/128"))},
-	{"IPv4-mapped", rangeOf(netip.MustParsePrefix("::ffff:0:0/96"))},
-	{"link-local", rangeOf(netip.MustParsePrefix("fe80::/10"))},
-	{"multicast", rangeOf(netip.MustParsePrefix("ff00::/8"))},
+	{"unspecified", RangeOf(netip.MustParsePrefix("0.0.0.0/32"))},
+	{"loopback", RangeOf(netip.MustParsePrefix("127.0.0.0/8"))},
+	{"link-local", RangeOf(netip.MustParsePrefix("169.254.0.0/16"))},
+	{"multicast", RangeOf(netip.MustParsePrefix("224.0.0.0/4"))},
+	{"broadcast", RangeOf(netip.MustParsePrefix("255.255.255.255/32"))},
+	{"unspecified", RangeOf(netip.MustParsePrefix("::/128"))},
+	{"loopback", RangeOf(netip.MustParsePrefix("::1/128"))},
+	{"IPv4-mapped", RangeOf(netip.MustParsePrefix("::ffff:0:0/96"))},
+	{"link-local", RangeOf(netip.MustParsePrefix("fe80::/10"))},
+	{"multicast", RangeOf(netip.MustParsePrefix("ff00::/8"))},
 }
 
-// rangeOf is the range of all addresses of a prefix.
-func rangeOf(prefix netip.Prefix) Range {
+// RangeOf returns the range of all addresses of a prefix.
+func RangeOf(prefix netip.Prefix) Range {
 	prefix = prefix.Masked()
 	last := prefix.Addr().AsSlice()
 	for bit := prefix.Bits(); bit < len(last)*8; bit++ {

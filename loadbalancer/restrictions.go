@@ -115,7 +115,7 @@ func (a *Allocator) rebuildRestrictions(now time.Time) []types.NamespacedName {
 	}
 	for _, r := range a.reserved {
 		if r.Prefix.IsSingleIP() {
-			c := restriction{Range: rangeOf(r.Prefix), audience: forNone, what: r.What}
+			c := restriction{Range: RangeOf(r.Prefix), audience: forNone, what: r.What}
 			if r.Service != (types.NamespacedName{}) {
 				c.audience, c.service = forOne, r.Service
 			}

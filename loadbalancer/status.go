@@ -72,7 +72,7 @@ func (a *Allocator) remarks(p *pool) string {
 		}
 	}
 	for _, r := range a.reserved {
-		overlaps := func(e entry) bool { return e.overlaps(rangeOf(r.Prefix)) }
+		overlaps := func(e entry) bool { return e.overlaps(RangeOf(r.Prefix)) }
 		if !r.Prefix.IsSingleIP() && slices.ContainsFunc(p.effective, overlaps) {
 			list = append(list, overlapsReserved(r.Prefix, r.What))
 		}

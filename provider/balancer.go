@@ -94,6 +94,7 @@ func (b *balancer) EnsureLoadBalancer(ctx context.Context, _ string, service *co
 	}
 	if said.news {
 		b.events.Event(service, corev1.EventTypeNormal, eventAssigned, said.condition.Message)
+		b.reportClashes(service, outcome.Clashes)
 		if len(service.Status.LoadBalancer.Ingress) == 0 {
 			b.latency.Observe(waited(service, time.Now()))
 		}
@@ -138,6 +139,21 @@ func (b *balancer) reportDoubleClaims(claims []loadbalancer.DoubleClaim) {
 			if service, err := b.services.Services(name.Namespace).Get(name.Name); err == nil {
 				b.events.Event(service, corev1.EventTypeWarning, eventClaimedTwice, message)
 			}
+		}
+	}
+}
+
+// eventAlsoInUse is the reason of the events about an address that a Service has although something
+// else uses it too: the cluster itself, or another Service, which is told as well.
+const eventAlsoInUse = "AddressAlsoInUse"
+
+// reportClashes tells of the addresses of a Service that something else uses too.
+func (b *balancer) reportClashes(service *corev1.Service, clashes []loadbalancer.Clash) {
+	for _, clash := range clashes {
+		b.events.Event(service, corev1.EventTypeWarning, eventAlsoInUse, clash.Sentence)
+		if other, err := b.services.Services(clash.Service.Namespace).Get(clash.Service.Name); err == nil {
+			message := fmt.Sprintf("%s is an address of Service %s too, which keeps it", clash.Address, nameOf(service))
+			b.events.Event(other, corev1.EventTypeWarning, eventAlsoInUse, message)
 		}
 	}
 }

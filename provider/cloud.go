@@ -6,7 +6,7 @@
 //	Services ──► serviceFeed ──► service controller ──► balancer ──► loadbalancer.Allocator
 //	                 ▲                                                  │   ▲   ▲
 //	                 └─────────────────── requeue ──────────────────────┘   │   │
-//	IPAddressPools, IPAddressReservations, Nodes ... ──► pools.Controller ──┘   │
+//	IPAddressPools, Nodes, Announcers, Services ... ──► pools.Controller ───┘   │
 //	Announcers, L2Advertisements, EndpointSlices ... ──► announced.Controller ──┘ conflicts
 //	                                                          ├──► condition Announced of the Services
 //	                                                          └──► status of BGPPeers, BGPAdvertisements, BFDProfiles
@@ -127,11 +127,13 @@ func (c *Cloud) initialize(kube kubernetes.Interface, clarion versioned.Interfac
 	c.clarion = clarioninformers.NewSharedInformerFactory(clarion, 0)
 	c.conditions = newConditionWriter(kube.CoreV1(), c.Informers.Core().V1().Services().Lister())
 	c.pools = pools.New(pools.Config{
-		Kube:      c.Informers,
-		Clarion:   c.clarion,
-		Client:    clarion,
-		Allocator: c.allocator,
-		Requeue:   c.feed.requeue,
+		Kube:       c.Informers,
+		Clarion:    c.clarion,
+		KubeClient: kube,
+		Client:     clarion,
+		Scope:      c.Scope,
+		Allocator:  c.allocator,
+		Requeue:    c.feed.requeue,
 	})
 	c.announced = announced.New(announced.Config{
 		Informers:        c.Informers,

@@ -95,3 +95,28 @@ func (k *kernelAddresses) all() map[netip.Addr][]string {
 // return something else. Several changes may come as one. Changes of the kernel's settings are not
 // reported by the kernel, and so not here.
 func (l *Links) KernelChanged() <-chan struct{} { return l.kernel.changed }
+
+// ofServices are the interfaces on which a proxy has the addresses of all Services, so that the kernel
+// takes packets to them for its own: kube-proxy in IPVS mode, and kube-router.
+var ofServices = []string{"kube-ipvs0", "kube-dummy-if"}
+
+// KernelAddress is an address that the kernel has, and the first interface by name that has it.
+type KernelAddress struct {
+	Address   netip.Addr
+	Interface string
+}
+
+// KernelAddresses returns the addresses that the node has for itself, sorted. It leaves out those
+// that mean nothing to others, loopback and link-local ones, and those that a proxy has put there
+// for Services. KernelChanged tells when they may be others.
+func (l *Links) KernelAddresses() []KernelAddress {
+	var list []KernelAddress
+	for addr, names := range l.kernel.all() {
+		names = slices.DeleteFunc(names, func(name string) bool { return slices.Contains(ofServices, name) })
+		if len(names) > 0 && addr.IsGlobalUnicast() {
+			list = append(list, KernelAddress{addr, names[0]})
+		}
+	}
+	slices.SortFunc(list, func(a, b KernelAddress) int { return a.Address.Compare(b.Address) })
+	return list
+}

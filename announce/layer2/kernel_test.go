@@ -1,6 +1,7 @@
 package layer2
 
 import (
+	"fmt"
 	"net/netip"
 	"os"
 	"slices"
@@ -38,6 +39,23 @@ func TestHowTheKernelRepliesByItself(t *testing.T) {
 				t.Errorf("answers %v, announces %v", l.answers, l.announces)
 			}
 		})
+	}
+}
+
+func TestWhichAddressesANodeHasForItself(t *testing.T) {
+	l := NewLinks()
+	l.kernel.setNames(map[int]string{1: "lo", 2: "eth0", 3: "kube-ipvs0", 4: "vrrp.1"})
+	at := map[netip.Addr][]int{vip1: {3}}
+	for text, indices := range map[string][]int{
+		"127.0.0.1": {1}, "::1": {1}, "169.254.20.10": {2}, "fe80::1": {2}, "10.0.0.1": {2},
+		"10.0.0.50": {4, 2}, "10.0.0.60": {3, 2}, "10.0.0.70": {1}, "2001:db8::1": {2},
+	} {
+		at[netip.MustParseAddr(text)] = indices
+	}
+	l.kernel.set(at)
+	got := fmt.Sprint(l.KernelAddresses())
+	if want := "[{10.0.0.1 eth0} {10.0.0.50 eth0} {10.0.0.60 eth0} {10.0.0.70 lo} {2001:db8::1 eth0}]"; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
 

@@ -55,6 +55,13 @@ func (a aliases) newBGPAdvertisement(o *v1alpha1.BGPAdvertisement) (*bgpAdvertis
 	}, nil
 }
 
+// SelectsPool says whether a BGPAdvertisement selects a pool. One whose selectors cannot be read
+// selects none.
+func SelectsPool(a *v1alpha1.BGPAdvertisement, p *v1alpha1.IPAddressPool) bool {
+	selection, err := newSelection(a.Name, a.Spec.IPAddressPools, a.Spec.IPAddressPoolSelectors, nil, nil)
+	return err == nil && selection.selectsPool(newPool(p))
+}
+
 func valueOr[T any](p *T, otherwise T) T {
 	if p == nil {
 		return otherwise

@@ -274,6 +274,9 @@ func (v *View) Peers() map[string]netip.Addr {
 	return peers
 }
 
+// HasNode says whether there is a Node of that name.
+func (v *View) HasNode(name string) bool { return v.nodes[name] != nil }
+
 // NodeAddress is the address of a node, IPv4 if it has one; not valid if there is none.
 func (v *View) NodeAddress(name string) netip.Addr {
 	if n := v.nodes[name]; n != nil {

@@ -33,6 +33,8 @@ type AnnouncerStatus struct {
 	BGP BGPStatus `json:"bgp,omitempty"`
 	// +optional
 	Members MembersStatus `json:"members,omitempty"`
+	// +optional
+	Host HostStatus `json:"host,omitempty"`
 
 	// Conditions: Ready, StrictARP, KubeProxy, and while it is False Recorded.
 	// +optional
@@ -277,6 +279,37 @@ const (
 	// BGPRefused : something about the BGPPeer cannot be honoured on this node; lastError says what.
 	BGPRefused BGPState = "Refused"
 )
+
+// HostStatus is what the kernel of the node has of the network. The cloud-controller-manager hands none of these addresses out.
+type HostStatus struct {
+	// NodeIPs are the addresses from which the node reaches what is on none of its networks, at most one of each family and IPv4
+	// first. A Node whose kubelet was given no address (--node-ip) gets these.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=2
+	NodeIPs []string `json:"nodeIPs,omitempty"`
+	// Gateways are the routers of the node's default routes.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=16
+	Gateways []string `json:"gateways,omitempty"`
+	// Addresses are those that the node has on any interface. Loopback and link-local ones are left out, and those of
+	// kube-ipvs0, where kube-proxy in IPVS mode puts the addresses of Services. Of more than 256, the lowest are here.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=256
+	Addresses []HostAddress `json:"addresses,omitempty"`
+}
+
+// HostAddress is an address that the kernel of the node has.
+type HostAddress struct {
+	// IP is the address, in its canonical text form.
+	// +kubebuilder:validation:MaxLength=45
+	IP string `json:"ip"`
+	// Interface that has it; the first by name if several do.
+	// +kubebuilder:validation:MaxLength=15
+	Interface string `json:"interface"`
+}
 
 // MembersStatus is which announcers this one sees.
 type MembersStatus struct {

@@ -5,10 +5,28 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 
 	"github.com/clarionlb/clarion/loadbalancer"
 )
+
+// apiServerRanges returns the API server's own addresses, which are the endpoints of the Service
+// default/kubernetes.
+func apiServerRanges(endpoints []*discoveryv1.EndpointSlice) []loadbalancer.ReservedRange {
+	var ranges []loadbalancer.ReservedRange
+	for _, slice := range endpoints {
+		for _, endpoint := range slice.Endpoints {
+			for _, text := range endpoint.Addresses {
+				if ip, err := netip.ParseAddr(text); err == nil {
+					ranges = append(ranges, loadbalancer.ReservedRange{Prefix: single(ip), What: "an address of the API server"})
+				}
+			}
+		}
+	}
+	slices.SortFunc(ranges, func(a, b loadbalancer.ReservedRange) int { return a.Prefix.Compare(b.Prefix) })
+	return ranges
+}
 
 // clusterRanges returns the addresses that the cluster itself uses: those of nodes, and the ranges
 // of Services and pods.
@@ -21,7 +39,7 @@ func clusterRanges(nodes []*corev1.Node, serviceCIDRs []*networkingv1.ServiceCID
 	for _, node := range nodes {
 		for _, address := range node.Status.Addresses {
 			if ip, err := netip.ParseAddr(address.Address); err == nil { // names are none
-				add(netip.PrefixFrom(ip, ip.BitLen()), `the address of node "`+node.Name+`"`)
+				add(single(ip), `the address of node "`+node.Name+`"`)
 			}
 		}
 		for _, cidr := range node.Spec.PodCIDRs {

@@ -3,7 +3,7 @@
 // decides nothing about addresses: the allocator does.
 //
 //	IPAddressPools, IPAddressReservations ──┐
-//	Nodes, ServiceCIDRs (what is in use) ───┼──► Sync ──► loadbalancer.Allocator ──► Services to requeue
+//	Nodes, Services ... (what is in use) ───┼──► Sync ──► loadbalancer.Allocator ──► Services to requeue
 //	Namespaces (who may have what) ─────────┘                      │
 //	Services get and release addresses ──► CountsChanged ──► status of pools and reservations
 package pools
@@ -14,19 +14,24 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/informers"
+	discoveryinformers "k8s.io/client-go/informers/discovery/v1"
+	"k8s.io/client-go/kubernetes"
 	corelisters "k8s.io/client-go/listers/core/v1"
 	networkinglisters "k8s.io/client-go/listers/networking/v1"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/clarionlb/clarion/api/v1alpha1"
 	clarioninformers "github.com/clarionlb/clarion/client/informers"
 	listers "github.com/clarionlb/clarion/client/listers/api/v1alpha1"
 	"github.com/clarionlb/clarion/client/versioned"
 	"github.com/clarionlb/clarion/internal/informer"
 	"github.com/clarionlb/clarion/internal/notify"
+	"github.com/clarionlb/clarion/internal/scope"
 	"github.com/clarionlb/clarion/loadbalancer"
 	"github.com/clarionlb/clarion/provider/internal/status"
 )
@@ -40,8 +45,11 @@ type Config struct {
 	// Kube and Clarion are the informers' factories, which are started after New.
 	Kube    informers.SharedInformerFactory
 	Clarion clarioninformers.SharedInformerFactory
-	// Client writes the statuses.
-	Client versioned.Interface
+	// KubeClient says which addresses the API server itself has, and Client writes the statuses.
+	KubeClient kubernetes.Interface
+	Client     versioned.Interface
+	// Scope says which Services are served: what the others have is in use.
+	Scope scope.Scope
 	// Allocator is told what there is, and Requeue which Services it may answer otherwise now.
 	Allocator *loadbalancer.Allocator
 	Requeue   func(services ...types.NamespacedName)
@@ -52,11 +60,16 @@ type Controller struct {
 	allocator *loadbalancer.Allocator
 	requeue   func(services ...types.NamespacedName)
 	client    versioned.Interface
+	scope     scope.Scope
 
 	pools        listers.IPAddressPoolLister
 	reservations listers.IPAddressReservationLister
 	nodes        corelisters.NodeLister
 	serviceCIDRs networkinglisters.ServiceCIDRLister
+	services     corelisters.ServiceLister
+	announcers   listers.AnnouncerLister
+	routed       listers.BGPAdvertisementLister
+	apiServer    cache.SharedIndexInformer
 	delivered    []cache.InformerSynced
 
 	// inputs and counts wake Run: something that the allocator has to know has changed, or what
@@ -77,10 +90,15 @@ func New(config Config) *Controller {
 		allocator:    config.Allocator,
 		requeue:      config.Requeue,
 		client:       config.Client,
+		scope:        config.Scope,
 		pools:        api.IPAddressPools().Lister(),
 		reservations: api.IPAddressReservations().Lister(),
 		nodes:        core.Nodes().Lister(),
 		serviceCIDRs: serviceCIDRs.Lister(),
+		services:     core.Services().Lister(),
+		announcers:   api.Announcers().Lister(),
+		routed:       api.BGPAdvertisements().Lister(),
+		apiServer:    newAPIServerInformer(config.KubeClient),
 		inputs:       notify.New(),
 		counts:       notify.New(),
 	}
@@ -91,6 +109,10 @@ func New(config Config) *Controller {
 	handle(core.Nodes().Informer(), c.nodeHandler())
 	handle(api.IPAddressPools().Informer(), informer.OnAny(c.inputs.Notify))
 	handle(api.IPAddressReservations().Informer(), informer.OnAny(c.inputs.Notify))
+	handle(core.Services().Informer(), c.serviceHandler())
+	handle(api.Announcers().Informer(), c.announcerHandler())
+	handle(c.apiServer, informer.OnAny(c.inputs.Notify))
+	handle(api.BGPAdvertisements().Informer(), informer.OnAny(c.counts.Notify))
 	// These are not waited for: pools only report what they have in common with them.
 	informer.Handle(serviceCIDRs.Informer(), informer.OnAny(c.inputs.Notify))
 	return c
@@ -109,6 +131,45 @@ func (c *Controller) nodeHandler() cache.ResourceEventHandler {
 	}
 }
 
+// newAPIServerInformer returns an informer of the endpoints of default/kubernetes.
+func newAPIServerInformer(kube kubernetes.Interface) cache.SharedIndexInformer {
+	return discoveryinformers.NewFilteredEndpointSliceInformer(kube, metav1.NamespaceDefault, 0, nil, func(o *metav1.ListOptions) {
+		o.LabelSelector = discoveryv1.LabelServiceName + "=kubernetes"
+	})
+}
+
+// serviceHandler has the addresses that Services have from others for inputs.
+func (c *Controller) serviceHandler() cache.ResourceEventHandler {
+	changed := func(service *corev1.Service) {
+		if len(service.Spec.ExternalIPs) > 0 || len(ofOthers(service, c.scope)) > 0 {
+			c.inputs.Notify()
+		}
+	}
+	return informer.Funcs[*corev1.Service]{
+		Add: changed,
+		Update: func(before, after *corev1.Service) {
+			if !slices.Equal(before.Spec.ExternalIPs, after.Spec.ExternalIPs) || !slices.Equal(ofOthers(before, c.scope), ofOthers(after, c.scope)) {
+				c.inputs.Notify()
+			}
+		},
+		Delete: changed,
+	}
+}
+
+// announcerHandler has for inputs what Announcers say of their nodes.
+func (c *Controller) announcerHandler() cache.ResourceEventHandler {
+	changed := func(*v1alpha1.Announcer) { c.inputs.Notify() }
+	return informer.Funcs[*v1alpha1.Announcer]{
+		Add: changed,
+		Update: func(before, after *v1alpha1.Announcer) {
+			if sayOfHosts(before, after) {
+				c.inputs.Notify()
+			}
+		},
+		Delete: changed,
+	}
+}
+
 // namespaceHandler tells the allocator the labels of namespaces.
 func (c *Controller) namespaceHandler() cache.ResourceEventHandler {
 	set := func(namespace *corev1.Namespace) {
@@ -124,8 +185,9 @@ func (c *Controller) namespaceHandler() cache.ResourceEventHandler {
 }
 
 // WaitForSync blocks until Sync has everything that there was when the informers were started;
-// false if the context ends before.
+// false if the context ends before. It is to be called once.
 func (c *Controller) WaitForSync(ctx context.Context) bool {
+	go c.apiServer.RunWithContext(ctx)
 	return cache.WaitForCacheSync(ctx.Done(), c.delivered...)
 }
 
@@ -171,9 +233,25 @@ func (c *Controller) Sync() {
 	for _, reservation := range reservations {
 		c.synced[versionOf(reservation)] = true
 	}
-	c.requeue(c.allocator.SetReserved(now, clusterRanges(listed(c.nodes.List), listed(c.serviceCIDRs.List)))...)
+	c.requeue(c.allocator.SetReserved(now, c.inUse())...)
 	c.requeue(c.allocator.SetReservations(now, usable)...)
 	c.requeue(c.allocator.SetPools(now, pools)...)
+}
+
+// inUse returns the addresses that something else uses than the Services that Clarion serves. Of
+// several about one address the first counts.
+func (c *Controller) inUse() []loadbalancer.ReservedRange {
+	nodes := listed(c.nodes.List)
+	var apiServer []*discoveryv1.EndpointSlice
+	for _, object := range c.apiServer.GetStore().List() {
+		apiServer = append(apiServer, object.(*discoveryv1.EndpointSlice))
+	}
+	return slices.Concat(
+		apiServerRanges(apiServer),
+		clusterRanges(nodes, listed(c.serviceCIDRs.List)),
+		hostRanges(listed(c.announcers.List), nodes),
+		serviceRanges(listed(c.services.List), c.scope),
+	)
 }
 
 // listed returns everything that a lister has. A lister over a cache does not fail.

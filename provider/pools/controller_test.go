@@ -58,7 +58,7 @@ func withController(t *testing.T, theirs, ours []runtime.Object, test func(w *wo
 			w.logged = append(w.logged, line)
 		}, funcr.Options{}))
 		kube, clarion := informers.NewSharedInformerFactory(w.kube, 0), clarioninformers.NewSharedInformerFactory(w.clarion, 0)
-		w.Controller = New(Config{Kube: kube, Clarion: clarion, Client: w.clarion, Allocator: w.allocator, Requeue: func(services ...types.NamespacedName) {
+		w.Controller = New(Config{Kube: kube, KubeClient: w.kube, Clarion: clarion, Client: w.clarion, Allocator: w.allocator, Requeue: func(services ...types.NamespacedName) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			w.requeued = append(w.requeued, services...)

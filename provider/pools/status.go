@@ -2,6 +2,7 @@ package pools
 
 import (
 	"context"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -21,10 +22,18 @@ func (c *Controller) writeStatuses(ctx context.Context) bool {
 	done := true
 	api := c.client.ClarionV1alpha1()
 	states := c.allocator.PoolStatuses(time.Now())
+	var networks []netip.Prefix
+	for _, announcer := range ofNodes(listed(c.announcers.List), listed(c.nodes.List)) {
+		networks = append(networks, networksOf(announcer)...)
+	}
+	routed := listed(c.routed.List)
 	for _, pool := range listed(c.pools.List) {
 		state, known := states[pool.Name]
 		if !known || !c.synced[versionOf(pool)] {
 			continue
+		}
+		if remark := outOfReach(pool, networks, routed); state.Ready && remark != "" {
+			state.Message += "; " + remark
 		}
 		updated := pool.DeepCopy()
 		updated.Status = poolStatus(pool, state)

@@ -259,7 +259,9 @@ func (c *Cloud) release(service *corev1.Service) {
 func (c *Cloud) LoadBalancer() (cloudprovider.LoadBalancer, bool) { return c.balancer, true }
 
 // InstancesV2 returns what the provider knows of nodes.
-func (c *Cloud) InstancesV2() (cloudprovider.InstancesV2, bool) { return instances{}, true }
+func (c *Cloud) InstancesV2() (cloudprovider.InstancesV2, bool) {
+	return instances{c.clarion.Clarion().V1alpha1().Announcers().Lister(), c.Events}, true
+}
 
 // Instances is superseded by InstancesV2.
 func (c *Cloud) Instances() (cloudprovider.Instances, bool) { return nil, false }

@@ -252,7 +252,9 @@ func TestAddressesOfServicesThatGoAreFree(t *testing.T) {
 		}
 	})
 	gone(t, "of another class", func(c *cluster) {
-		c.change("a", func(s *corev1.Service) { s.Spec.LoadBalancerClass = new("example.com/other") })
+		c.change("a", func(s *corev1.Service) { // the type has changed in between, with which the API server drops the status
+			s.Spec.LoadBalancerClass, s.Status.LoadBalancer = new("example.com/other"), corev1.LoadBalancerStatus{}
+		})
 	})
 	gone(t, "of another type", func(c *cluster) {
 		c.change("a", func(s *corev1.Service) { s.Spec.Type = corev1.ServiceTypeClusterIP })

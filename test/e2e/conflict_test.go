@@ -29,7 +29,7 @@ func TestAddressesOfConflictingHostsAreTakenAwayAndNotHandedOut(t *testing.T) {
 	report := func(d *deployment, conflicts ...v1alpha1.Layer2Conflict) {
 		d.t.Helper()
 		status := v1alpha1.AnnouncerStatus{
-			Layer2:     v1alpha1.Layer2Status{Interfaces: []v1alpha1.Layer2Interface{{Name: "eth0", Prefixes: []string{"192.0.2.0/24"}}}, Conflicts: conflicts},
+			Layer2:     v1alpha1.Layer2Status{Interfaces: []v1alpha1.Layer2Interface{{Name: "eth0", Prefixes: []string{"192.0.0.0/16"}}}, Conflicts: conflicts},
 			Conditions: []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonRunning, LastTransitionTime: metav1.Now()}},
 		}
 		patch, err := json.Marshal([]map[string]any{{"op": "add", "path": "/status", "value": status}})

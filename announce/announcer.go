@@ -21,6 +21,9 @@ type Config struct {
 	// Kubernetes and Clarion are clients of the cluster's API.
 	Kubernetes kubernetes.Interface
 	Clarion    versioned.Interface
+	// LoadBalancerClass of the Services that are Clarion's: what the cloud-controller-manager is told;
+	// "" is v1alpha1.LoadBalancerClass.
+	LoadBalancerClass string
 	// DrainTaints are the keys of the taints that have a node drained.
 	DrainTaints []string
 	// Refresh is how often addresses are announced again although nothing has changed; 0: never.
@@ -66,6 +69,7 @@ func New(config Config) *Announcer { return newAnnouncer(config, newParts(config
 
 func newAnnouncer(config Config, with parts) *Announcer {
 	view := plan.NewView(config.DrainTaints...)
+	view.SetClass(config.LoadBalancerClass)
 	a := &Announcer{
 		node:    config.Node,
 		logger:  config.Logger,

@@ -81,7 +81,7 @@ func probablyMeant(unknown string) Annotation {
 	meant, fewest := Annotation(""), mostEdits+1
 	for _, spellings := range allAnnotations {
 		for _, known := range spellings {
-			if n := edits(nameOf(unknown), nameOf(string(known))); n < fewest {
+			if n := Edits(nameOf(unknown), nameOf(string(known))); n < fewest {
 				meant, fewest = spellings[0], n
 			}
 		}
@@ -89,9 +89,9 @@ func probablyMeant(unknown string) Annotation {
 	return meant
 }
 
-// edits is the Levenshtein distance: how many letters must be added, removed or replaced to make
+// Edits returns the Levenshtein distance: how many letters must be added, removed or replaced to make
 // one text the other.
-func edits(a, b string) int {
+func Edits(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j

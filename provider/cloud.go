@@ -136,15 +136,16 @@ func (c *Cloud) initialize(kube kubernetes.Interface, clarion versioned.Interfac
 		Requeue:    c.feed.requeue,
 	})
 	c.announced = announced.New(announced.Config{
-		Informers:        c.Informers,
-		ClarionInformers: c.clarion,
-		Kube:             kube,
-		Clarion:          clarion,
-		Allocator:        c.allocator,
-		Requeue:          c.feed.requeue,
-		Events:           c.Events,
-		Conflicts:        c.metrics.conflicts,
-		Logger:           c.Logger,
+		Informers:         c.Informers,
+		ClarionInformers:  c.clarion,
+		Kube:              kube,
+		Clarion:           clarion,
+		Allocator:         c.allocator,
+		Requeue:           c.feed.requeue,
+		LoadBalancerClass: c.Scope.Class,
+		Events:            c.Events,
+		Conflicts:         c.metrics.conflicts,
+		Logger:            c.Logger,
 	})
 	services := c.Informers.Core().V1().Services()
 	c.balancer = &balancer{
@@ -157,7 +158,7 @@ func (c *Cloud) initialize(kube kubernetes.Interface, clarion versioned.Interfac
 		latency:       c.metrics.latency,
 		restored:      c.restored,
 	}
-	informer.Handle(services.Informer(), informer.Funcs[*corev1.Service]{Update: c.serviceUpdated, Delete: c.release})
+	informer.Handle(services.Informer(), informer.Funcs[*corev1.Service]{Add: c.serviceAdded, Update: c.serviceUpdated, Delete: c.release})
 }
 
 // SetInformers starts the provider. The framework starts the shared informers afterwards, so
@@ -183,6 +184,9 @@ func (c *Cloud) run(ctx context.Context) {
 	c.announced.Evaluate() // an address in conflict is not restored
 	if err := c.restore(ctx); err != nil {
 		return // told to stop
+	}
+	for _, service := range listServices(c.balancer.services) {
+		c.reportNearMiss(service)
 	}
 	go c.announced.Run(ctx)
 	c.pools.Run(ctx)
@@ -227,9 +231,22 @@ func (c *Cloud) restore(ctx context.Context) error {
 	return nil
 }
 
+// serviceAdded has a Service told that means Clarion and says something else. Of those that are there
+// when the process is elected, run tells.
+func (c *Cloud) serviceAdded(service *corev1.Service) {
+	select {
+	case <-c.restored:
+		c.reportNearMiss(service)
+	default:
+	}
+}
+
 // serviceUpdated requeues a Service for the changes that concern us and that the service controller
 // does not look at.
 func (c *Cloud) serviceUpdated(before, after *corev1.Service) {
+	if scope.ClassOf(before) != scope.ClassOf(after) {
+		c.serviceAdded(after)
+	}
 	if before.UID != after.UID { // deleted and created again in between
 		c.release(before)
 	}

@@ -30,6 +30,8 @@ type Config struct {
 	// DrainTaints has it drained.
 	Node        string
 	DrainTaints []string
+	// LoadBalancerClass of the Services that are Clarion's; "" is v1alpha1.LoadBalancerClass.
+	LoadBalancerClass string
 	// Cluster and Subscription say what the API says, and Links what interfaces there are.
 	Cluster      Cluster
 	Subscription Subscription
@@ -75,6 +77,7 @@ type Peering struct {
 // New returns Peering that has no sessions until it runs.
 func New(config Config) *Peering {
 	view, metrics := plan.NewView(config.DrainTaints...), newPeeringMetrics()
+	view.SetClass(config.LoadBalancerClass)
 	config.Registry.MustRegister(metrics)
 	return &Peering{
 		config:  config,

@@ -81,6 +81,10 @@ func NewView(drainTaints ...string) *View {
 	}
 }
 
+// SetClass has the View take Services of another load balancer class for Clarion's than that of package
+// v1alpha1; "" is that one. It is to be called before any Service is set.
+func (v *View) SetClass(class string) { v.scope.Class = class }
+
 // SetService takes a Service as it is now; nil if it is gone.
 func (v *View) SetService(name types.NamespacedName, object *corev1.Service) {
 	old := v.services[name]

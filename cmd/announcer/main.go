@@ -31,6 +31,7 @@ import (
 
 	"github.com/clarionlb/clarion/announce"
 	"github.com/clarionlb/clarion/announce/membership"
+	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/client/versioned"
 	"github.com/clarionlb/clarion/internal/versionflag"
 )
@@ -44,6 +45,7 @@ type options struct {
 	node        string
 	gossipPort  int
 	bindAddress string
+	class       string
 	drainTaints []string
 	refresh     time.Duration
 }
@@ -88,6 +90,8 @@ func (o *options) addFlags(flags *pflag.FlagSet) {
 		"TCP and UDP port on which announcers watch each other, the same on all nodes.")
 	flags.DurationVar(&o.refresh, "refresh", time.Minute,
 		"How often addresses are announced again although nothing has changed, for switches that forget. 0: never.")
+	flags.StringVar(&o.class, "load-balancer-class", v1alpha1.LoadBalancerClass,
+		"The spec.loadBalancerClass of Services that are Clarion's, the same as the cloud-controller-manager has.")
 	flags.StringSliceVar(&o.drainTaints, "drain-taints", []string{corev1.TaintNodeOutOfService},
 		"Keys of the taints that have a node drained: its addresses are announced from others, if others can.")
 	flags.StringVar(&o.bindAddress, "bind-address", "127.0.0.1:7948",
@@ -121,14 +125,15 @@ func run(ctx context.Context, o options) error {
 		return fmt.Errorf("create the API client: %w", err)
 	}
 	announcer := announce.New(announce.Config{
-		Node:        o.node,
-		Kubernetes:  kube,
-		Clarion:     clarion,
-		DrainTaints: o.drainTaints,
-		Refresh:     o.refresh,
-		GossipPort:  o.gossipPort,
-		Registry:    legacyregistry.Registerer(),
-		Logger:      klog.Background(),
+		Node:              o.node,
+		Kubernetes:        kube,
+		Clarion:           clarion,
+		LoadBalancerClass: o.class,
+		DrainTaints:       o.drainTaints,
+		Refresh:           o.refresh,
+		GossipPort:        o.gossipPort,
+		Registry:          legacyregistry.Registerer(),
+		Logger:            klog.Background(),
 	})
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return serve(ctx, o.bindAddress, newHandler(announcer.Healthy, announcer.Ready)) })

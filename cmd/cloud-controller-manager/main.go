@@ -66,8 +66,10 @@ func main() {
 
 	var served scope.Scope
 	var flags cliflag.NamedFlagSets
+	flags.FlagSet("clarion").StringVar(&served.Class, "load-balancer-class", v1alpha1.LoadBalancerClass,
+		"The spec.loadBalancerClass of Services to serve. The announcers need the same flag.")
 	flags.FlagSet("clarion").BoolVar(&served.RequireClass, "require-load-balancer-class", false,
-		"Serve only Services whose spec.loadBalancerClass is "+v1alpha1.LoadBalancerClass+", and leave those without a class to others.")
+		"Serve only Services that have the class of --load-balancer-class, and leave those without a class to others.")
 
 	ctx := genericapiserver.SetupSignalContext()
 	newCloud := func(completed *config.CompletedConfig) cloudprovider.Interface {

@@ -55,6 +55,8 @@ type Config struct {
 	// answer otherwise now.
 	Allocator *loadbalancer.Allocator
 	Requeue   func(services ...types.NamespacedName)
+	// LoadBalancerClass of the Services that are Clarion's; "" is v1alpha1.LoadBalancerClass.
+	LoadBalancerClass string
 	// Events go to Services whose addresses conflict, and Conflicts counts such addresses.
 	Events    record.EventRecorder
 	Conflicts metrics.GaugeMetric
@@ -87,6 +89,7 @@ func New(config Config) *Controller {
 		evaluator:  newEvaluator(),
 		conditions: newConditionWriter(config.Kube.CoreV1(), services.Lister()),
 	}
+	c.evaluator.view.SetClass(config.LoadBalancerClass)
 	e, core, api := c.evaluator, config.Informers.Core().V1(), config.ClarionInformers.Clarion().V1alpha1()
 	c.delivered = []cache.InformerSynced{
 		informer.Latest(c.changes, core.Services().Informer(), nil, e.setService),

@@ -77,6 +77,10 @@ func transform(object any, own string) (any, error) {
 			}
 		}
 		return node, nil
+	case *v1alpha1.Announcer:
+		if o.Name != own {
+			o.Status.Host = v1alpha1.HostStatus{}
+		}
 	case *corev1.Secret:
 		secret := &corev1.Secret{ObjectMeta: transformMeta(&o.ObjectMeta), Type: o.Type}
 		if password, given := o.Data[corev1.BasicAuthPasswordKey]; given {

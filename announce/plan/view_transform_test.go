@@ -137,3 +137,14 @@ func TestWhatDrainsANodeAndWhatASecretIsForStay(t *testing.T) {
 		t.Errorf("%+v %v", o, err)
 	}
 }
+
+func TestOfOtherNodesTheAddressesOfTheirKernelsDoNotStay(t *testing.T) {
+	for name, want := range map[string]int{"n1": 1, "n2": 0} {
+		a := &v1alpha1.Announcer{ObjectMeta: metav1.ObjectMeta{Name: name}}
+		a.Status.Host.Addresses = []v1alpha1.HostAddress{{IP: "192.0.2.1", Interface: "eth0"}}
+		object, err := TransformFor("n1")(a)
+		if err != nil || len(object.(*v1alpha1.Announcer).Status.Host.Addresses) != want {
+			t.Errorf("%s: got %v, %v", name, object, err)
+		}
+	}
+}

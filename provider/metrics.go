@@ -5,6 +5,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/component-base/metrics"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
@@ -89,7 +90,7 @@ func (c *allocatorCollector) CollectWithStability(out chan<- metrics.Metric) {
 // waited is how many seconds a Service without an address had to wait for the one that it gets now.
 func waited(service *corev1.Service, now time.Time) float64 {
 	since := service.CreationTimestamp.Time
-	if refused := meta.FindStatusCondition(service.Status.Conditions, v1alpha1.ConditionAddressAssigned); refused != nil {
+	if refused := meta.FindStatusCondition(service.Status.Conditions, v1alpha1.ConditionAddressAssigned); refused != nil && refused.Status != metav1.ConditionUnknown {
 		since = refused.LastTransitionTime.Time
 	}
 	return max(0, now.Sub(since).Seconds())

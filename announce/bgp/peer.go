@@ -52,10 +52,8 @@ type Peer struct {
 	// RouterID is the BGP Identifier of this node (RFC 4271, section 4.2). It has the form of an
 	// IPv4 address and must not be 0.0.0.0.
 	RouterID netip.Addr
-	// Families that are offered (RFC 4760); those that the peer offers too are used. 0 is all.
-	// Routes of the other family than the session's own have as their next hop this node's address
-	// of that family on the same interface, or the session's IPv6 address for IPv4 routes if the
-	// peer can take that (RFC 8950). To a loopback address, it is the loopback address.
+	// Families that are offered (RFC 4760); those that the peer offers too are used. 0 is all. Host
+	// says what the next hops of their routes are.
 	Families Families
 
 	// Password for TCP MD5 signatures (RFC 2385). Empty is none.

@@ -54,6 +54,7 @@ type fakeBGP struct {
 
 	mu     sync.Mutex
 	peers  []bgp.PeerStatus
+	host   bgp.Host
 	reason string
 
 	// rejected are the prefixes for which the kernel refuses what nobody serves.
@@ -101,6 +102,12 @@ func (f *fakeBGP) Suspend(suspended map[bgp.SessionKey]bgp.Problem) {
 }
 
 func (f *fakeBGP) Reset(key bgp.SessionKey, why bgp.Problem) { f.add("reset %s: %s", key, why) }
+
+func (f *fakeBGP) SetHost(host bgp.Host) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.host = host
+}
 
 func (f *fakeBGP) SetCloseReason(reason string) { f.reason = reason }
 
@@ -173,6 +180,29 @@ func (f *fakeChecks) serves(name types.NamespacedName) {
 	synctest.Wait()
 }
 
+// fakeHost has the addresses that a test says.
+type fakeHost struct {
+	ready  chan struct{}
+	signal notify.Signal
+
+	mu   sync.Mutex
+	host bgp.Host
+}
+
+func (f *fakeHost) Run(ctx context.Context) error {
+	<-ctx.Done()
+	return nil
+}
+
+func (f *fakeHost) Ready() <-chan struct{}   { return f.ready }
+func (f *fakeHost) Changed() <-chan struct{} { return f.signal }
+
+func (f *fakeHost) Host() bgp.Host {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.host
+}
+
 // world is all that Peering deals with. What it has to wait for is closed when it is there.
 type world struct {
 	*record
@@ -190,6 +220,7 @@ type world struct {
 	bfd *fakeBFD
 	// checks is kube-proxy.
 	checks *fakeChecks
+	host   *fakeHost
 	// end has Run end, and returns what it returned.
 	end func() error
 }
@@ -262,6 +293,7 @@ func inWorld(t *testing.T, test func(w *world)) {
 			bfd: &fakeBFD{record: r, signal: notify.New()},
 
 			checks: &fakeChecks{record: r, changed: notify.New()},
+			host:   &fakeHost{ready: make(chan struct{}), signal: notify.New()},
 		}
 		p := New(Config{
 			Node: "n1", DrainTaints: []string{"drain"}, Cluster: w, Subscription: w, Links: w, Status: w, Events: w,
@@ -274,6 +306,7 @@ func inWorld(t *testing.T, test func(w *world)) {
 			return w.bgp
 		}
 		p.newBFD = func() bfdSpeaker { return w.bfd }
+		p.host = w.host
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- p.Run(ctx) }()
@@ -288,7 +321,7 @@ func inWorld(t *testing.T, test func(w *world)) {
 
 // began has all be there that it waits for.
 func (w *world) began() {
-	for _, c := range []chan struct{}{w.synced, w.announcersKnown, w.links} {
+	for _, c := range []chan struct{}{w.synced, w.announcersKnown, w.links, w.host.ready} {
 		close(c)
 	}
 	synctest.Wait()
@@ -310,6 +343,21 @@ func (w *world) session(statuses ...bgp.PeerStatus) {
 	w.bgp.mu.Unlock()
 	w.bgp.signal.Notify()
 	synctest.Wait()
+}
+
+// addresses has the node have these, each with its network, and BGP hear of them.
+func (w *world) addresses(prefixes ...string) []bgp.LocalAddress {
+	var addresses []bgp.LocalAddress
+	for _, text := range prefixes {
+		prefix := netip.MustParsePrefix(text)
+		addresses = append(addresses, bgp.LocalAddress{Addr: prefix.Addr(), Network: prefix.Masked(), Interface: 1})
+	}
+	w.host.mu.Lock()
+	w.host.host = bgp.Host{Addresses: addresses}
+	w.host.mu.Unlock()
+	w.host.signal.Notify()
+	synctest.Wait()
+	return addresses
 }
 
 // path has BFD see this.

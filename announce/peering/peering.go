@@ -62,6 +62,7 @@ type Peering struct {
 	// What Run begins with. Tests have their own.
 	newBGP func(speaker.Config) bgpSpeaker
 	newBFD func() bfdSpeaker
+	host   hostWatcher
 	bootID func() string
 
 	// These are there while it runs.
@@ -89,6 +90,7 @@ func New(config Config) *Peering {
 		checks:  kubeproxy.NewChecks(config.Logger),
 		newBGP:  func(c speaker.Config) bgpSpeaker { return speaker.New(c) },
 		newBFD:  func() bfdSpeaker { return bfd.NewSpeaker() },
+		host:    speaker.NewHostWatcher(),
 		bootID:  kernelBootID,
 	}
 }
@@ -96,8 +98,10 @@ func New(config Config) *Peering {
 // Run keeps the sessions up until the context ends. Peers that keep the routes of a node whose
 // announcer restarts are then left without a NOTIFICATION, unless the node goes too.
 func (p *Peering) Run(ctx context.Context) error {
+	hostEnded := make(chan error, 1)
+	go func() { hostEnded <- p.host.Run(klog.NewContext(ctx, p.config.Logger)) }()
 	if !p.awaitState(ctx) {
-		return nil
+		return <-hostEnded
 	}
 	p.config.Subscription.Apply(p.view)
 	p.view.AwaitConfirmations(p.config.Node)
@@ -118,7 +122,7 @@ func (p *Peering) Run(ctx context.Context) error {
 	p.loop(ctx)
 	err := <-bgpEnded
 	endBFD()
-	return errors.Join(err, <-bfdEnded)
+	return errors.Join(err, <-bfdEnded, <-hostEnded)
 }
 
 // Stuck returns an error if the loop has come to a halt.
@@ -129,12 +133,14 @@ func (p *Peering) awaitState(ctx context.Context) bool {
 	if !p.config.Subscription.Wait(ctx) || !p.config.Cluster.WaitAnnouncers(ctx) {
 		return false
 	}
-	select {
-	case <-p.config.Links.Ready():
-		return true
-	case <-ctx.Done():
-		return false
+	for _, ready := range []<-chan struct{}{p.config.Links.Ready(), p.host.Ready()} {
+		select {
+		case <-ready:
+		case <-ctx.Done():
+			return false
+		}
 	}
+	return true
 }
 
 // loop does what changes ask for until the context ends.
@@ -155,6 +161,7 @@ func (p *Peering) loop(ctx context.Context) {
 			return
 		case <-again.C:
 		case <-p.moved:
+		case <-p.host.Changed():
 		case <-p.bgp.Changed():
 		case <-p.bfd.Changed():
 		case <-p.checks.Changed():
@@ -184,6 +191,7 @@ func (p *Peering) step(now time.Time) time.Time {
 // updatePlan plans what the node is to announce, and to whom.
 func (p *Peering) updatePlan(now time.Time) {
 	p.planner.SetGateways(gateways(p.config.Links.Interfaces()))
+	p.bgp.SetHost(p.ownAddresses())
 	p.plan = p.planner.Plan(now)
 	p.reporter.planned(p.plan)
 	p.metrics.refuse(p.plan.Refused)
@@ -204,6 +212,18 @@ func announced(routes map[bgp.SessionKey][]bgp.Route) map[netip.Prefix]struct{} 
 		}
 	}
 	return prefixes
+}
+
+// ownAddresses are those of the node, of which those of Services are marked. What the cluster knows
+// the node by is its own, whatever a Service says.
+func (p *Peering) ownAddresses() bgp.Host {
+	host := p.host.Host()
+	host.Internal, host.Gateways = p.view.InternalIPs(p.config.Node), gateways(p.config.Links.Interfaces())
+	host.Addresses = slices.Clone(host.Addresses)
+	for i, a := range host.Addresses {
+		host.Addresses[i].Service = p.view.HasAddress(a.Addr) && !slices.Contains(host.Internal, a.Addr)
+	}
+	return host
 }
 
 // couple has BFD watch what is to be watched, and BGP act upon what comes of it and on the plan. It

@@ -49,6 +49,19 @@ func peer(name string, change func(*v1alpha1.BGPPeerSpec)) func(*plan.View) {
 	return func(v *plan.View) { v.SetBGPPeer(name, p) }
 }
 
+// service is a Service that has an address.
+func service(name, address string) func(*plan.View) {
+	s := &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name, UID: types.UID(name)},
+		Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer},
+		Status: corev1.ServiceStatus{
+			Conditions:   []metav1.Condition{{Type: v1alpha1.ConditionAddressAssigned, Status: metav1.ConditionTrue}},
+			LoadBalancer: corev1.LoadBalancerStatus{Ingress: []corev1.LoadBalancerIngress{{IP: address}}},
+		},
+	}
+	return func(v *plan.View) { v.SetService(types.NamespacedName{Namespace: "default", Name: name}, s) }
+}
+
 // watched is a BGPPeer with BFD.
 func watched(v *plan.View) {
 	v.SetBFDProfile("fast", &v1alpha1.BFDProfile{ObjectMeta: metav1.ObjectMeta{Name: "fast"}})
@@ -68,7 +81,9 @@ func TestNoSessionIsThereBeforeTheStateIs(t *testing.T) {
 		close(w.announcersKnown)
 		w.did("with the Announcers")
 		close(w.links)
-		w.did("with the interfaces", "begin, restarted false", "BGP: tor with 0 routes", "write ")
+		w.did("with the interfaces")
+		close(w.host.ready)
+		w.did("with the addresses", "begin, restarted false", "BGP: tor with 0 routes", "write ")
 	})
 }
 
@@ -141,6 +156,7 @@ func TestAnEndWhileItWaitsIsNoError(t *testing.T) {
 		func(*world) []chan struct{} { return nil },
 		func(w *world) []chan struct{} { return []chan struct{}{w.synced} },
 		func(w *world) []chan struct{} { return []chan struct{}{w.synced, w.announcersKnown} },
+		func(w *world) []chan struct{} { return []chan struct{}{w.synced, w.announcersKnown, w.links} },
 	} {
 		inWorld(t, func(w *world) {
 			for _, c := range ready(w) {
@@ -279,6 +295,34 @@ func TestTheRoutersOfDefaultRoutesAreFoundAmongTheInterfaces(t *testing.T) {
 		w.mu.Unlock()
 		w.moved.Notify()
 		w.did("with one", "BGP: default@10.0.0.254 with 0 routes", "write ")
+	})
+}
+
+func TestBGPKnowsTheAddressesOfTheNodeAndWhichAreThoseOfServices(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.changes = append(w.changes, node(nil), peer("tor", nil), service("web", "10.0.0.50"), service("thief", "10.0.0.1"))
+		w.interfaces = []layer2.Interface{{Name: "eth0", Up: true, Gateways: []netip.Addr{torAddress}}}
+		w.began()
+		addresses := w.addresses("10.0.0.1/24", "10.0.0.50/24", "10.0.0.51/24")
+		want := bgp.Host{Addresses: addresses, Internal: []netip.Addr{netip.MustParseAddr("10.0.0.1")}, Gateways: []netip.Addr{torAddress}}
+		is := func(when string) {
+			t.Helper()
+			if !w.bgp.host.Equal(want) {
+				t.Errorf("%s: %+v, want %+v", when, w.bgp.host, want)
+			}
+		}
+		want.Addresses = slices.Clone(addresses)
+		want.Addresses[1].Service = true
+		is("at first")
+		w.change(service("other", "10.0.0.51"))
+		want.Addresses[2].Service = true
+		is("with another Service")
+		w.change(node(func(n *corev1.Node) { n.Status.Addresses[0].Address = "10.0.0.51" }))
+		want.Internal[0] = netip.MustParseAddr("10.0.0.51")
+		want.Addresses[0].Service, want.Addresses[2].Service = true, false
+		is("when the cluster knows the node by another address")
+		want.Addresses = w.addresses("10.0.0.51/24")
+		is("with one address")
 	})
 }
 

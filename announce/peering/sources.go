@@ -78,8 +78,18 @@ type bgpSpeaker interface {
 	Set(peers map[bgp.SessionKey]bgp.Peer, routes map[bgp.SessionKey][]bgp.Route)
 	Suspend(suspended map[bgp.SessionKey]bgp.Problem)
 	Reset(key bgp.SessionKey, why bgp.Problem)
+	SetHost(host bgp.Host)
 	SetCloseReason(reason string)
 	SetShutdownMessage(reason string)
+}
+
+// hostWatcher follows the addresses and routes of the node: a speaker.HostWatcher.
+type hostWatcher interface {
+	Run(ctx context.Context) error
+	// Ready is closed once Host has all that there is.
+	Ready() <-chan struct{}
+	Changed() <-chan struct{}
+	Host() bgp.Host
 }
 
 // bfdSpeaker has the sessions of BFD: a bfd.Speaker.

@@ -60,6 +60,17 @@ func (v *View) BFDProfile(name string) State[v1alpha1.BFDProfileSpec] {
 // Community is how it stands with a Community.
 func (v *View) Community(name string) State[v1alpha1.CommunitySpec] { return v.communities.state(name) }
 
+// HasAddress says whether a Service has this address from us.
+func (v *View) HasAddress(ip netip.Addr) bool { return len(v.byAddress[ip]) > 0 }
+
+// InternalIPs are those of a Node, in its order. They must not be modified.
+func (v *View) InternalIPs(node string) []netip.Addr {
+	if n := v.nodes[node]; n != nil {
+		return n.addresses
+	}
+	return nil
+}
+
 // NodeReady says whether there is a Node of that name which is not known to be NotReady.
 func (v *View) NodeReady(name string) bool {
 	n := v.nodes[name]

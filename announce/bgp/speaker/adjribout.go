@@ -10,7 +10,9 @@ import (
 
 // adjRIBOut is what a session has its connection announce (RFC 4271, section 3.2).
 type adjRIBOut struct {
+	// hops are the next hops, which follow from host.
 	hops nextHops
+	host bgp.Host
 	// routes are those that the connection has been given, but for those without a next hop, and
 	// source is what they were made of.
 	routes, source []bgp.Route
@@ -94,11 +96,13 @@ func (s *session) moveNextHops() bgp.Problem {
 
 // refreshNextHops looks for the next hops.
 func (s *session) refreshNextHops() {
-	hops, err := s.speaker.findNextHops(s.peer, s.address, s.negotiated.extendedNextHop)
+	path, err := s.speaker.findPath(s.peer, s.address)
 	if err != nil {
-		s.logger.V(2).Info("Next hops could not be found", "address", s.address, "err", err)
+		s.logger.V(2).Info("The way to the router could not be found", "address", s.address, "err", err)
 	}
-	s.hops = hops.from(s.negotiated.local)
+	path.Local, path.Extended = s.negotiated.local, s.negotiated.extendedNextHop
+	s.host = s.speaker.currentHost()
+	s.hops = nextHops{s.host.NextHop(bgp.IPv4, path, s.hops.v4), s.host.NextHop(bgp.IPv6, path, s.hops.v6)}
 }
 
 func (s *session) announce(routes []bgp.Route) bgp.Problem {
@@ -131,7 +135,7 @@ func (s *session) reportRoutes() {
 	problem := bgp.Problem{}
 	for _, f := range []bgp.Families{bgp.IPv4, bgp.IPv6} {
 		if s.negotiated.families&^usable&f != 0 && count(s.routes, f) > 0 {
-			problem = bgp.Problem{Kind: bgp.NoNextHop, Families: f, Address: s.address}
+			problem = bgp.Problem{Kind: bgp.NoNextHop, Families: problem.Families | f, Address: s.address}
 		}
 	}
 	prefixes := count(s.routes, usable)

@@ -34,6 +34,7 @@ func runChild(what string) {
 		io.Copy(io.Discard, os.Stdin)
 		os.Exit(0)
 	}()
+	go followHost(context.Background(), s)
 	s.Run(context.Background())
 }
 

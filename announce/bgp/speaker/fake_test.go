@@ -18,13 +18,14 @@ import (
 )
 
 // fakeNetwork is what a Speaker sees of the world if there are no sockets: connections that do as
-// the test says, next hops and a peer that is discovered.
+// the test says and a peer that is discovered.
 type fakeNetwork struct {
 	// log has what was done on connections, in order.
 	log []string
 	// connections that were opened, by their order.
 	connections []*fakeConnection
-	hops        nextHops
+	// hops are those of the routes that were announced last.
+	hops nextHops
 	// openErr, dialErr and routeErr are what opening, dialling and changes of routes fail with.
 	openErr, dialErr, routeErr error
 
@@ -93,10 +94,17 @@ func (f *fakeNetwork) last() (c *fakeConnection, opened int) {
 	return f.connections[len(f.connections)-1], len(f.connections)
 }
 
-func (f *fakeNetwork) findNextHops(bgp.Peer, netip.Addr, bool) (nextHops, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.hops, nil
+func (f *fakeNetwork) findPath(_ bgp.Peer, address netip.Addr) (bgp.Path, error) {
+	return bgp.Path{Router: address, Interface: 1}, nil
+}
+
+// hostWith is a node with these addresses on the network.
+func hostWith(prefixes ...string) (h bgp.Host) {
+	for _, text := range prefixes {
+		prefix := netip.MustParsePrefix(text)
+		h.Addresses = append(h.Addresses, bgp.LocalAddress{Addr: prefix.Addr(), Network: prefix.Masked(), Interface: 1})
+	}
+	return h
 }
 
 func (f *fakeNetwork) discover(string, klog.Logger) discovery { return f }
@@ -144,8 +152,9 @@ func (c *fakeConnection) dial(restart restartState) error {
 
 func (c *fakeConnection) begin() { c.network.note("begin") }
 
-func (c *fakeConnection) announce(routes []bgp.Route, _ nextHops) error {
+func (c *fakeConnection) announce(routes []bgp.Route, hops nextHops) error {
 	c.network.note("announce %s", prefixes(routes))
+	c.network.change(func() { c.network.hops = hops })
 	c.mu.Lock()
 	c.sentRoutes += uint64(len(routes))
 	c.mu.Unlock()
@@ -234,10 +243,11 @@ var external = bgp.Peer{Address: netip.MustParseAddr("192.0.2.1"), LocalASN: 650
 func onNetwork(t *testing.T, restarted bool, test func(s *fakeSpeaker)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		f := &fakeNetwork{hops: anyNextHops, moved: notify.New()}
+		f := &fakeNetwork{moved: notify.New()}
 		s := &fakeSpeaker{Speaker: New(Config{Restarted: restarted}), fakeNetwork: f, t: t, peer: external}
 		s.Speaker.removals = func(ctx context.Context, _ klog.Logger, _ func(netip.Addr)) { <-ctx.Done() }
-		s.Speaker.open, s.Speaker.findNextHops, s.Speaker.discover = f.open, f.findNextHops, f.discover
+		s.Speaker.open, s.Speaker.findPath, s.Speaker.discover = f.open, f.findPath, f.discover
+		s.SetHost(hostWith("192.0.2.2/24", "2001:db8::2/64"))
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- s.Run(ctx) }()

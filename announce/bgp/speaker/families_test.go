@@ -65,6 +65,31 @@ func TestAFamilyThatHasNoNextHopIsToldAndComesWhenItGetsOne(t *testing.T) {
 	})
 }
 
+// The kernel lists an IPv6 address before those that an interface had already.
+func TestRoutesNeverHaveANextHopThatTheRouterCannotReach(t *testing.T) {
+	t.Parallel()
+	r := newRouter(t, plain()...)
+	eth := interfaceOf(t, r.node6)
+	for _, more := range []string{"2001:db8:eeee::5/128", "10.255.255.5/32"} {
+		must(t, netlink.AddrAdd(eth, address(t, more)))
+	}
+	s := newSpeaker(t, false)
+	run(t, s)
+	s.Set(alone(r.peer()), say(both))
+	r.has(map[string]string{"198.51.100.1/32": "NODE", "2001:db8:ff::1/128": "NODE6"})
+
+	network := netip.PrefixFrom(r.node6, 64)
+	second := network.Masked().Addr().Next().Next().Next().Next().Next()
+	must(t, netlink.AddrAdd(eth, address(t, netip.PrefixFrom(second, 64).String())))
+	deprecated := address(t, network.String())
+	deprecated.ValidLft, deprecated.PreferedLft = 3600, 0
+	must(t, netlink.AddrReplace(eth, deprecated))
+	r.has(map[string]string{"198.51.100.1/32": "NODE", "2001:db8:ff::1/128": second.String()})
+	if n := r.neighbor(r.node4.String()); n.Established != 1 {
+		t.Errorf("the session was reset: %+v", n)
+	}
+}
+
 // interfaceOf returns the one of the node that has an address.
 func interfaceOf(t *testing.T, addr netip.Addr) netlink.Link {
 	t.Helper()

@@ -33,6 +33,11 @@ func run(t testing.TB, s *Speaker) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
+	followed := make(chan struct{})
+	go func() {
+		defer close(followed)
+		followHost(ctx, s)
+	}()
 	stopped := false
 	stop = func() {
 		if stopped {
@@ -40,6 +45,7 @@ func run(t testing.TB, s *Speaker) (stop func()) {
 		}
 		stopped = true
 		cancel()
+		<-followed
 		if err := <-done; err != nil {
 			t.Errorf("Run: %v", err)
 		}
@@ -51,6 +57,24 @@ func run(t testing.TB, s *Speaker) (stop func()) {
 		stop()
 	})
 	return stop
+}
+
+// followHost has a Speaker know the node's own addresses until the context ends.
+func followHost(ctx context.Context, s *Speaker) {
+	w := NewHostWatcher()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		w.Run(ctx)
+	}()
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case <-w.Changed():
+			s.SetHost(w.Host())
+		}
+	}
+	<-ended
 }
 
 func newSpeaker(t testing.TB, restarted bool) *Speaker {

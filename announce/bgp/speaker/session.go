@@ -29,7 +29,7 @@ type session struct {
 	sendHold sendHold
 }
 
-// recheckInterval is how often a next hop is looked for that was missing, and whether a peer still reads.
+// recheckInterval is how often it is looked whether a peer still reads.
 const recheckInterval = 5 * time.Second
 
 // What a peer is told that is closed on purpose.
@@ -112,6 +112,11 @@ func (s *session) followWanted() (ended bool, problem bgp.Problem) {
 		s.connection.close()
 		return true, bgp.Problem{}
 	}
+	if s.negotiated != nil && !s.host.Equal(s.speaker.currentHost()) {
+		if problem := s.moveNextHops(); problem.Kind != bgp.NoProblem {
+			return false, problem
+		}
+	}
 	return false, s.sync()
 }
 
@@ -122,11 +127,6 @@ func (s *session) recheck() (ended bool, problem bgp.Problem) {
 		problem = bgp.Problem{Kind: bgp.SendHoldTimerExpired}
 		s.lost(problem)
 		return true, problem
-	}
-	if s.established && s.negotiated.families&^s.hops.families() != 0 {
-		if problem := s.moveNextHops(); problem.Kind != bgp.NoProblem {
-			return false, problem
-		}
 	}
 	return false, s.leave()
 }

@@ -34,14 +34,16 @@ type Speaker struct {
 	wake    notify.Signal
 
 	// What sessions need of the machine. Tests have their own.
-	open         openConnection
-	findNextHops findNextHops
-	discover     discover
-	removals     watchRemovals
+	open     openConnection
+	findPath findPath
+	discover discover
+	removals watchRemovals
 
 	mu        sync.Mutex
 	neighbors map[bgp.SessionKey]*neighbor
 	suspended map[bgp.SessionKey]bgp.Problem
+	// host has the node's own addresses.
+	host bgp.Host
 	// closeReason is for sessions that are not wanted any more, and shutdownMessage for the end of Run.
 	closeReason     string
 	shutdownMessage string
@@ -50,15 +52,15 @@ type Speaker struct {
 // New returns a Speaker that has no sessions.
 func New(config Config) *Speaker {
 	return &Speaker{
-		config:       config,
-		began:        time.Now(),
-		changed:      notify.New(),
-		wake:         notify.New(),
-		open:         openGoBGP,
-		findNextHops: kernelNextHops,
-		discover:     discoverByRA,
-		removals:     kernelRemovals,
-		neighbors:    map[bgp.SessionKey]*neighbor{},
+		config:    config,
+		began:     time.Now(),
+		changed:   notify.New(),
+		wake:      notify.New(),
+		open:      openGoBGP,
+		findPath:  kernelPath,
+		discover:  discoverByRA,
+		removals:  kernelRemovals,
+		neighbors: map[bgp.SessionKey]*neighbor{},
 	}
 }
 
@@ -93,6 +95,27 @@ func (s *Speaker) Set(peers map[bgp.SessionKey]bgp.Peer, routes map[bgp.SessionK
 	if added {
 		s.wake.Notify()
 	}
+}
+
+// SetHost says what the node's own addresses are. The next hops of routes follow from them: on
+// sessions that there are, routes are announced with another one, or withdrawn without one. Before
+// it is called, nothing has a next hop.
+func (s *Speaker) SetHost(host bgp.Host) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.host.Equal(host) {
+		return
+	}
+	s.host = host
+	for _, n := range s.neighbors {
+		n.wake.Notify()
+	}
+}
+
+func (s *Speaker) currentHost() bgp.Host {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.host
 }
 
 // SetCloseReason says why sessions end that Set leaves out from now on, in at most 128 bytes: their

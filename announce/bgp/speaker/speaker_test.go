@@ -323,6 +323,53 @@ func TestOfSeveralRoutersOnAnInterfaceEachIsTried(t *testing.T) {
 	})
 }
 
+func TestNextHopsFollowTheAddressesOfTheNode(t *testing.T) {
+	onNetwork(t, false, func(s *fakeSpeaker) {
+		is := func(when, v4, v6 string, prefixes int, problem bgp.Problem) {
+			t.Helper()
+			s.is(when, bgp.Established, problem)
+			s.read(1)
+			if want := (nextHops{netip.MustParseAddr(v4), netip.MustParseAddr(v6)}); s.hops != want {
+				t.Errorf("%s: next hops %v, want %v", when, s.hops, want)
+			}
+			if got := status(s.Speaker, "tor"); got.Prefixes != prefixes {
+				t.Errorf("%s: %+v", when, got)
+			}
+		}
+		const before4, before6 = "192.0.2.2/24", "2001:db8::2/64"
+		s.set(prefixA, prefix6)
+		s.establish(false)
+		s.did("at first", "open 192.0.2.1", "dial", "announce "+prefixA+" "+prefix6, "begin")
+		is("at first", "192.0.2.2", "2001:db8::2", 2, bgp.Problem{})
+
+		s.SetHost(hostWith(before4, before6, "2001:db8:eeee::5/128", "192.0.2.9/32"))
+		s.did("with host prefixes besides")
+		is("with host prefixes besides", "192.0.2.2", "2001:db8::2", 2, bgp.Problem{})
+
+		s.SetHost(hostWith(before4, "2001:db8::1/64", before6))
+		s.did("with another address that is as good")
+		s.SetHost(hostWith(before4, "2001:db8::1/64"))
+		s.did("when the first has gone", "announce "+prefix6)
+		is("when the first has gone", "192.0.2.2", "2001:db8::1", 2, bgp.Problem{})
+
+		s.SetHost(hostWith(before4, "2001:db8:eeee::5/128"))
+		s.did("without an address", "withdraw "+prefix6)
+		noIPv6 := bgp.Problem{Kind: bgp.NoNextHop, Families: bgp.IPv6, Address: external.Address}
+		s.is("without an address", bgp.Established, noIPv6)
+		s.set(prefixA, prefix6, "2001:db8:ff::2/128")
+		s.did("another route without an address")
+
+		s.SetHost(hostWith("2001:db8:eeee::5/128"))
+		s.did("without any", "withdraw "+prefixA)
+		noIPv6.Families |= bgp.IPv4
+		s.is("without any", bgp.Established, noIPv6)
+
+		s.SetHost(hostWith("192.0.2.3/24", before6))
+		s.did("with others", "announce "+prefixA, "announce "+prefix6+" 2001:db8:ff::2/128")
+		is("with others", "192.0.2.3", "2001:db8::2", 3, bgp.Problem{})
+	})
+}
+
 func TestFaultsOfThisProgramAreToldAndTriedAgain(t *testing.T) {
 	for _, test := range []struct {
 		name string

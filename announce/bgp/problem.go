@@ -15,7 +15,8 @@ type Problem struct {
 	Notification Notification
 	// Detail is in somebody else's words: what an error says.
 	Detail string
-	// Families are those that have no next hop on the interface towards Address.
+	// Families are those that have no next hop on the interface towards Address, or that the peer
+	// does not carry.
 	Families Families
 	Address  netip.Addr
 	// Silence is how long BFD had heard nothing.
@@ -80,8 +81,10 @@ const (
 	// SessionLost is the end of a session of which nothing more is known.
 	SessionLost
 
-	// NoNextHop is of a session that works, but for Families.
+	// NoNextHop is of a session that works, but for Families, and NotCarried of one in which the peer
+	// has not offered them (RFC 4760).
 	NoNextHop
+	NotCarried
 
 	// BFDAwaited is a session that waits for BFD, and BFDAwaitedAfterRestart one that does because
 	// of a restart.
@@ -146,6 +149,8 @@ func (p Problem) Summary() string {
 		return "the router closed the session: " + p.Notification.Class()
 	case NoNextHop:
 		return p.Families.String() + " routes have no next hop"
+	case NotCarried:
+		return "the router does not carry " + p.Families.String() + " unicast in this session"
 	case BFDNotUp:
 		if p.Detail == "" {
 			return "BFD is not up yet"
@@ -197,6 +202,8 @@ func (p Problem) sentence() string {
 		return summary + ": hold time expired"
 	case NoNextHop:
 		return fmt.Sprintf("%s: the interface towards %s has no such address", summary, p.Address)
+	case NotCarried:
+		return summary + ": activate that address family for the node at the router, or have another BGPPeer carry it"
 	case BFDSilent:
 		return fmt.Sprintf("%s for %s", summary, p.Silence.Round(time.Millisecond))
 	case PasswordSuspected:

@@ -33,6 +33,9 @@ type PeerStatus struct {
 	Since time.Time
 	// Prefixes that are announced on the session; 0 without one.
 	Prefixes int
+	// Sent are those Prefixes by family, and Unsent those that were to be announced but cannot be:
+	// the session does not carry their family, or there is no next hop.
+	Sent, Unsent PrefixCounts
 	// Flaps are how often a session has been lost.
 	Flaps int
 	// Updates are the UPDATE messages that have been sent.
@@ -58,4 +61,27 @@ type PeerStatus struct {
 	// GracefulRestart says that the peer will keep the routes when this process ends without a
 	// NOTIFICATION (RFC 4724).
 	GracefulRestart bool
+}
+
+// PrefixCounts are numbers of prefixes.
+type PrefixCounts struct{ IPv4, IPv6 int }
+
+// Of is the number of those of one family.
+func (c PrefixCounts) Of(f Families) int {
+	if f == IPv4 {
+		return c.IPv4
+	}
+	return c.IPv6
+}
+
+// FamilyProblem is why no routes of a family are sent on an established session; no Problem if they
+// are, or there are none to send.
+func (s PeerStatus) FamilyProblem(f Families) Problem {
+	switch {
+	case s.State != Established || s.Unsent.Of(f) == 0:
+		return Problem{}
+	case s.Families&f == 0:
+		return Problem{Kind: NotCarried, Families: f}
+	}
+	return Problem{Kind: NoNextHop, Families: f, Address: s.Address}
 }

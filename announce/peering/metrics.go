@@ -17,7 +17,7 @@ type peeringMetrics struct {
 	refused  atomic.Pointer[[]plan.Refusal]
 	watched  atomic.Pointer[map[bgp.SessionKey]bfdPath]
 
-	up, problem, prefixes, updates, lost         *prometheus.Desc
+	up, problem, prefixes, unsent, updates, lost *prometheus.Desc
 	pathUp, pathFailures, pathDetection, packets *prometheus.Desc
 	silence                                      prometheus.Histogram
 }
@@ -36,6 +36,7 @@ func newPeeringMetrics() *peeringMetrics {
 		up:       describe("bgp_session_up", "Whether there is a session with a router, by BGPPeer and address."),
 		problem:  describe("bgp_session_problem", "1 for what went wrong last while there is no session, or is wrong with the one that there is.", "problem"),
 		prefixes: describe("bgp_prefixes", "Prefixes that are announced to a router."),
+		unsent:   describe("bgp_prefixes_unsent", "Prefixes that should be announced to a router and cannot be, because it does not carry their family or they have no next hop.", "family"),
 		updates:  describe("bgp_updates_total", "UPDATE messages that were sent to a router."),
 		lost:     describe("bgp_sessions_lost_total", "How often a session with a router was lost."),
 
@@ -70,7 +71,7 @@ func (m *peeringMetrics) watchPaths(watched map[bgp.SessionKey]bfdPath) { m.watc
 
 // Describe is part of prometheus.Collector.
 func (m *peeringMetrics) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{m.up, m.problem, m.prefixes, m.updates, m.lost, m.pathUp, m.pathFailures, m.pathDetection, m.packets} {
+	for _, d := range []*prometheus.Desc{m.up, m.problem, m.prefixes, m.unsent, m.updates, m.lost, m.pathUp, m.pathFailures, m.pathDetection, m.packets} {
 		to <- d
 	}
 	m.silence.Describe(to)
@@ -115,6 +116,9 @@ func (m *peeringMetrics) collectSessions(peers []bgp.PeerStatus, to chan<- prome
 			{m.lost, prometheus.CounterValue, float64(p.Flaps)},
 		} {
 			to <- prometheus.MustNewConstMetric(s.desc, s.kind, s.value, peer, address)
+		}
+		for family, count := range map[string]int{"IPv4": p.Unsent.IPv4, "IPv6": p.Unsent.IPv6} {
+			to <- prometheus.MustNewConstMetric(m.unsent, prometheus.GaugeValue, float64(count), peer, address, family)
 		}
 		if problem := p.Problem.Summary(); problem != "" {
 			to <- prometheus.MustNewConstMetric(m.problem, prometheus.GaugeValue, 1, peer, address, problem)

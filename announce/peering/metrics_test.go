@@ -51,7 +51,7 @@ func TestMetricsTellOfSessionsAndOfThoseThatAreRefused(t *testing.T) {
 		},
 		{
 			Key: bgp.SessionKey{Peer: "leaf"}, Address: netip.MustParseAddr("192.0.2.2"), State: bgp.Established,
-			Prefixes: 7, Updates: 5, Flaps: 1,
+			Prefixes: 7, Unsent: bgp.PrefixCounts{IPv6: 2}, Updates: 5, Flaps: 1,
 		},
 	}}, &fakeBFD{statuses: []bfd.Status{
 		{Name: "192.0.2.2", State: bfd.Up, Detection: 300 * time.Millisecond, Sent: 3, Received: 4, Refused: 1},
@@ -70,6 +70,10 @@ func TestMetricsTellOfSessionsAndOfThoseThatAreRefused(t *testing.T) {
 		`clarion_announcer_bfd_session_up address="192.0.2.2" peer="leaf" 1`,
 		`clarion_announcer_bgp_prefixes address="192.0.2.1" peer="tor" 0`,
 		`clarion_announcer_bgp_prefixes address="192.0.2.2" peer="leaf" 7`,
+		`clarion_announcer_bgp_prefixes_unsent address="192.0.2.1" family="IPv4" peer="tor" 0`,
+		`clarion_announcer_bgp_prefixes_unsent address="192.0.2.1" family="IPv6" peer="tor" 0`,
+		`clarion_announcer_bgp_prefixes_unsent address="192.0.2.2" family="IPv4" peer="leaf" 0`,
+		`clarion_announcer_bgp_prefixes_unsent address="192.0.2.2" family="IPv6" peer="leaf" 2`,
 		`clarion_announcer_bgp_session_problem address="" peer="secret" problem="InvalidOnNode" 1`,
 		`clarion_announcer_bgp_session_problem address="192.0.2.1" peer="tor" problem="no connection" 1`,
 		`clarion_announcer_bgp_session_up address="" peer="secret" 0`,

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/klog/v2"
@@ -78,10 +79,18 @@ func (r *reporter) report(peers []bgp.PeerStatus, paths func(bgp.SessionKey) *v1
 
 func sameSession(a, b v1alpha1.BGPSession) bool {
 	return a.Name == b.Name && a.Address == b.Address && a.State == b.State && a.Since.Equal(b.Since) && a.LastError == b.LastError &&
-		apiequality.Semantic.DeepEqual(a.BFD, b.BFD)
+		slices.EqualFunc(a.Families, b.Families, sameFamily) && apiequality.Semantic.DeepEqual(a.BFD, b.BFD)
 }
 
-func sameCount(a, b v1alpha1.BGPSession) bool { return a.Prefixes == b.Prefixes }
+// sameFamily leaves out how many prefixes there are, but not whether there are any: by that it is
+// known whether the address of a Service is announced.
+func sameFamily(a, b v1alpha1.BGPSessionFamily) bool {
+	return a.Family == b.Family && a.LastError == b.LastError && (a.Prefixes > 0) == (b.Prefixes > 0)
+}
+
+func sameCount(a, b v1alpha1.BGPSession) bool {
+	return a.Prefixes == b.Prefixes && slices.Equal(a.Families, b.Families)
+}
 
 // status is what the node records of its sessions.
 func (r *reporter) status(peers []bgp.PeerStatus, paths func(bgp.SessionKey) *v1alpha1.BFDSession) v1alpha1.BGPStatus {
@@ -103,6 +112,7 @@ func sessionStatus(p bgp.PeerStatus, path *v1alpha1.BFDSession) v1alpha1.BGPSess
 		Name:      p.Key.Peer,
 		State:     v1alpha1.BGPConnecting,
 		Prefixes:  int32(p.Prefixes),
+		Families:  familiesOf(p),
 		LastError: p.Problem.String(),
 		BFD:       path,
 	}
@@ -117,6 +127,18 @@ func sessionStatus(p bgp.PeerStatus, path *v1alpha1.BFDSession) v1alpha1.BGPSess
 		session.Since = &since
 	}
 	return session
+}
+
+// familiesOf are the families that a session carries, or should.
+func familiesOf(p bgp.PeerStatus) (families []v1alpha1.BGPSessionFamily) {
+	for family, f := range map[corev1.IPFamily]bgp.Families{corev1.IPv4Protocol: bgp.IPv4, corev1.IPv6Protocol: bgp.IPv6} {
+		problem := p.FamilyProblem(f)
+		if p.Families&f != 0 || problem.Kind != bgp.NoProblem {
+			families = append(families, v1alpha1.BGPSessionFamily{Family: family, Prefixes: int32(p.Sent.Of(f)), LastError: problem.String()})
+		}
+	}
+	slices.SortFunc(families, func(a, b v1alpha1.BGPSessionFamily) int { return cmp.Compare(a.Family, b.Family) })
+	return families
 }
 
 // tell has events for sessions that come and go.

@@ -106,6 +106,33 @@ func TestAnAnnouncerRecordsItsSessions(t *testing.T) {
 	}
 }
 
+func TestASessionRecordsWhatItSendsOfEachFamily(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		status bgp.PeerStatus
+		want   string
+	}{
+		{"both", bgp.PeerStatus{Families: bgp.IPv4 | bgp.IPv6, Sent: bgp.PrefixCounts{IPv4: 2, IPv6: 1}}, "IPv4 2 , IPv6 1 "},
+		{"one, and nothing of the other", bgp.PeerStatus{Families: bgp.IPv4, Sent: bgp.PrefixCounts{IPv4: 2}}, "IPv4 2 "},
+		{"one of two", bgp.PeerStatus{Families: bgp.IPv4, Sent: bgp.PrefixCounts{IPv4: 2}, Unsent: bgp.PrefixCounts{IPv6: 1}},
+			"IPv4 2 , IPv6 0 the router does not carry IPv6 unicast in this session: activate that address family for the node at the router, or have another BGPPeer carry it"},
+		{"no next hop", bgp.PeerStatus{Families: bgp.IPv4 | bgp.IPv6, Sent: bgp.PrefixCounts{IPv6: 2}, Unsent: bgp.PrefixCounts{IPv4: 1}, Address: torAddress},
+			"IPv4 0 IPv4 routes have no next hop: the interface towards 10.0.0.254 has no such address, IPv6 2 "},
+	} {
+		test.status.State = bgp.Established
+		var got []string
+		for _, f := range sessionStatus(test.status, nil).Families {
+			got = append(got, fmt.Sprintf("%s %d %s", f.Family, f.Prefixes, f.LastError))
+		}
+		if got := strings.Join(got, ", "); got != test.want {
+			t.Errorf("%s: %q, want %q", test.name, got, test.want)
+		}
+	}
+	if lost := sessionStatus(bgp.PeerStatus{State: bgp.Connect}, nil); lost.Families != nil {
+		t.Errorf("without a session: %v", lost.Families)
+	}
+}
+
 // written keeps what is written.
 type written struct{ statuses []v1alpha1.BGPStatus }
 
@@ -140,7 +167,13 @@ func TestCountsAreWrittenOnceInAWhileAndAllElseAtOnce(t *testing.T) {
 	report(countPause+2*time.Second, true, 0)
 	status.Prefixes = 4
 	report(countPause+3*time.Second, false, 2*countPause+2*time.Second)
-	if last := to.statuses[2].Peers[0]; len(to.statuses) != 3 || last.Prefixes != 3 || last.LastError == "" {
+	status.Prefixes, status.Families = 0, bgp.IPv4
+	report(countPause+4*time.Second, true, 0) // whether a family is carried, and sent, is no mere count
+	status.Prefixes, status.Sent.IPv4 = 1, 1
+	report(countPause+5*time.Second, true, 0)
+	status.Prefixes, status.Sent.IPv4 = 2, 2
+	report(countPause+6*time.Second, false, 2*countPause+5*time.Second)
+	if last := to.statuses[2].Peers[0]; len(to.statuses) != 5 || last.Prefixes != 3 || last.LastError == "" {
 		t.Errorf("wrote %+v", to.statuses)
 	}
 }

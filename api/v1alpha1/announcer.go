@@ -231,12 +231,28 @@ type BGPSession struct {
 	Since *metav1.Time `json:"since,omitempty"`
 	// Prefixes that are announced.
 	Prefixes int32 `json:"prefixes"`
+	// Families are the IP families that the session carries, and those that it should and does not.
+	// +optional
+	// +listType=map
+	// +listMapKey=family
+	Families []BGPSessionFamily `json:"families,omitempty"`
 	// LastError is what went wrong last, or what is wrong with the session.
 	// +optional
 	LastError string `json:"lastError,omitempty"`
 	// BFD is how the path to the router is watched; absent if it is not.
 	// +optional
 	BFD *BFDSession `json:"bfd,omitempty"`
+}
+
+// BGPSessionFamily is what is announced of one IP family on a session.
+type BGPSessionFamily struct {
+	// Family is "IPv4" or "IPv6".
+	Family corev1.IPFamily `json:"family"`
+	// Prefixes of the family that are announced.
+	Prefixes int32 `json:"prefixes"`
+	// LastError is why prefixes of the family are not announced although they should be.
+	// +optional
+	LastError string `json:"lastError,omitempty"`
 }
 
 // BFDSession is how it stands with BFD on the path to a router.

@@ -196,6 +196,11 @@ type BGPPeerStatus struct {
 	Nodes int32 `json:"nodes"`
 	// Established is how many of them do.
 	Established int32 `json:"established"`
+	// Families are the IP families that sessions with the router carry.
+	// +optional
+	// +listType=map
+	// +listMapKey=family
+	Families []BGPPeerFamily `json:"families,omitempty"`
 	// BFDUp is how many of them have BFD up with the router. Absent without a bfdProfile.
 	// +optional
 	BFDUp *int32 `json:"bfdUp,omitempty"`
@@ -213,6 +218,14 @@ type BGPPeerStatus struct {
 	// +listType=map
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// BGPPeerFamily is one IP family that sessions with a router carry.
+type BGPPeerFamily struct {
+	// Family is "IPv4" or "IPv6".
+	Family corev1.IPFamily `json:"family"`
+	// Established is how many nodes have a session that carries it.
+	Established int32 `json:"established"`
 }
 
 // +kubebuilder:object:root=true

@@ -35,4 +35,7 @@ const (
 	ReasonNoNode = "NoNode"
 	// ReasonNoSession : no node that could announce an address has a BGP session to announce it on.
 	ReasonNoSession = "NoSession"
+	// ReasonNotSent : nodes that could announce an address have BGP sessions, but it is sent on none of them: no router carries its
+	// IP family, or the nodes have no next hop in it. The message says which BGPPeers, and why.
+	ReasonNotSent = "NotSent"
 )

@@ -14,7 +14,7 @@ func advertised(e plan.BGPExplanation) bool {
 }
 
 // reachOf is from where an address is announced by BGP: by the nodes that are to announce it and
-// whose announcers are alive, on the sessions that they report.
+// whose announcers are alive, on the sessions on which they report that they send its family.
 func (e *evaluator) reachOf(explanation plan.BGPExplanation) reach {
 	// Nodes that are drained announce an address only if no others can.
 	for _, announces := range []plan.Reason{plan.Announces, plan.Draining} {
@@ -25,7 +25,7 @@ func (e *evaluator) reachOf(explanation plan.BGPExplanation) reach {
 			}
 			found := false
 			for _, peer := range v.Peers {
-				if e.established(v.Node, peer) {
+				if e.sending(v.Node, peer, explanation.Address).sends {
 					found = true
 					peers[peer] = struct{}{}
 				}
@@ -43,41 +43,53 @@ func (e *evaluator) reachOf(explanation plan.BGPExplanation) reach {
 
 // whyNotByBGP is the reason for the Announced condition and a half sentence about an address that
 // is not announced by BGP although it is advertised.
-func whyNotByBGP(e plan.BGPExplanation) (reason, sentence string) {
-	if e.Refused != "" { // NoEndpoint: others are no advertisement
-		return v1alpha1.ReasonNoEndpoint, e.Refused.Sentence()
+func (e *evaluator) whyNotByBGP(explanation plan.BGPExplanation) (reason, sentence string) {
+	if explanation.Refused != "" { // NoEndpoint: others are no advertisement
+		return v1alpha1.ReasonNoEndpoint, notAnnounced(explanation.Refused.Sentence())
 	}
 	able := 0
 	var verdicts []plan.Layer2Verdict
-	for _, v := range e.Verdicts {
+	for _, v := range explanation.Verdicts {
 		if len(v.Peers) > 0 {
 			able++
 		}
 		verdicts = append(verdicts, plan.Layer2Verdict{Node: v.Node, Reason: v.Reason})
 	}
 	if able == 0 {
-		return v1alpha1.ReasonNoNode, whyNoNode(verdicts)
+		return v1alpha1.ReasonNoNode, notAnnounced(whyNoNode(verdicts))
 	}
-	return v1alpha1.ReasonNoSession, fmt.Sprintf("none of %s that could announce it by BGP has a session", counted(able, "node"))
+	established, unsent := e.unsent(explanation)
+	switch {
+	case unsent != "":
+		return v1alpha1.ReasonNotSent, notAnnounced(unsent)
+	case established:
+		return v1alpha1.ReasonPending, "about to be announced by BGP"
+	}
+	return v1alpha1.ReasonNoSession, notAnnounced(fmt.Sprintf("none of %s that could announce it by BGP has a session", counted(able, "node")))
 }
 
-// sessionsOf are the BGPPeers that a node has sessions with, as its announcer reports them, sorted.
-func sessionsOf(announcer *v1alpha1.Announcer) []string {
-	if announcer == nil {
-		return nil
-	}
-	var peers []string
-	for _, session := range announcer.Status.BGP.Peers {
-		if session.State == v1alpha1.BGPEstablished {
-			peers = append(peers, session.Name)
+// unsent says whether a node that could announce an address by BGP has a session for it, and in a
+// half sentence why it is not sent on those that there are; "" if nothing keeps it from being sent.
+func (e *evaluator) unsent(explanation plan.BGPExplanation) (established bool, why string) {
+	peers, found := map[string][]string{}, false
+	for _, v := range explanation.Verdicts {
+		if !e.isAlive(v.Node) {
+			continue
+		}
+		for _, peer := range v.Peers {
+			s := e.sending(v.Node, peer, explanation.Address)
+			established, found = established || s.established, found || s.problem != ""
+			problem := s.problem
+			if !s.established {
+				problem = "there is no session"
+			}
+			if problem != "" && !slices.Contains(peers[problem], peer) {
+				peers[problem] = append(peers[problem], peer)
+			}
 		}
 	}
-	slices.Sort(peers)
-	return slices.Compact(peers)
-}
-
-// established says whether a node has a session with a BGPPeer.
-func (e *evaluator) established(node, peer string) bool {
-	_, found := slices.BinarySearch(e.sessions[node], peer)
-	return found
+	if !found {
+		return established, ""
+	}
+	return established, fmt.Sprintf("%s addresses are sent to no BGPPeer (%s)", familyOf(explanation.Address), problems(peers))
 }

@@ -2,6 +2,8 @@ package announced
 
 import (
 	"net/netip"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -84,6 +86,101 @@ func TestAServiceSaysFromHowManyNodesItIsAnnouncedByBGP(t *testing.T) {
 	s.expect("False NoEndpoint: 192.0.2.5 is not announced: the Service has no endpoint that can serve")
 	s.setBGPAdvertisement("all", nil)
 	s.expect("False NotAdvertised: 192.0.2.5 is not announced: no L2Advertisement or BGPAdvertisement selects this address")
+}
+
+// carries is a session with a BGPPeer that carries these families.
+func carries(peer string, families ...v1alpha1.BGPSessionFamily) func(*v1alpha1.AnnouncerStatus) {
+	return func(status *v1alpha1.AnnouncerStatus) {
+		status.BGP.Peers = append(status.BGP.Peers, v1alpha1.BGPSession{Name: peer, State: v1alpha1.BGPEstablished, Families: families})
+	}
+}
+
+func both(changes ...func(*v1alpha1.AnnouncerStatus)) func(*v1alpha1.AnnouncerStatus) {
+	return func(status *v1alpha1.AnnouncerStatus) {
+		for _, change := range changes {
+			change(status)
+		}
+	}
+}
+
+func sent(family corev1.IPFamily, prefixes int32) v1alpha1.BGPSessionFamily {
+	return v1alpha1.BGPSessionFamily{Family: family, Prefixes: prefixes}
+}
+
+func TestAnAddressIsAnnouncedByBGPWhereItsFamilyIsSent(t *testing.T) {
+	const (
+		v4         = "192.0.2.5 is announced by BGP from 2 nodes to 1 peer"
+		notCarried = "the router does not carry IPv6 unicast in this session: activate that address family for the node at the router, or have another BGPPeer carry it"
+		noNextHop  = "IPv6 routes have no next hop: the interface towards 192.0.2.1 has no such address"
+	)
+	ipv4 := sent(corev1.IPv4Protocol, 3)
+	failed := func(problem string) v1alpha1.BGPSessionFamily {
+		return v1alpha1.BGPSessionFamily{Family: corev1.IPv6Protocol, LastError: problem}
+	}
+	for _, test := range []struct {
+		name   string
+		layer2 bool
+		n1, n2 func(*v1alpha1.AnnouncerStatus)
+		want   string
+	}{
+		{"both families", false, carries("tor", ipv4, sent(corev1.IPv6Protocol, 1)), carries("tor", ipv4, sent(corev1.IPv6Protocol, 1)),
+			"True Announced: " + v4 + "; 2001:db8::5 is announced by BGP from 2 nodes to 1 peer"},
+		{"announcers of an earlier version", false, up("tor"), up("tor"),
+			"True Announced: " + v4 + "; 2001:db8::5 is announced by BGP from 2 nodes to 1 peer"},
+		{"a router that does not carry it", false, carries("tor", ipv4), carries("tor", ipv4, failed(notCarried)),
+			"False NotSent: " + v4 + "; 2001:db8::5 is not announced: IPv6 addresses are sent to no BGPPeer (tor: " + notCarried + ")"},
+		{"no next hop", false, carries("tor", ipv4, failed(noNextHop)), carries("tor", ipv4, failed(noNextHop)),
+			"False NotSent: " + v4 + "; 2001:db8::5 is not announced: IPv6 addresses are sent to no BGPPeer (tor: " + noNextHop + ")"},
+		{"no next hop on one node", false, carries("tor", ipv4, failed(noNextHop)), carries("tor", ipv4, sent(corev1.IPv6Protocol, 1)),
+			"True Announced: " + v4 + "; 2001:db8::5 is announced by BGP from 1 node to 1 peer"},
+		{"a BGPPeer for each family", false, both(carries("tor", ipv4), carries("tor6", sent(corev1.IPv6Protocol, 2))), carries("tor", ipv4, failed(notCarried)),
+			"True Announced: " + v4 + "; 2001:db8::5 is announced by BGP from 1 node to 1 peer"},
+		{"a BGPPeer for each family, one without a session", false, carries("tor", ipv4), both(carries("tor", ipv4), sessions(map[string]v1alpha1.BGPState{"tor6": v1alpha1.BGPConnecting}, "refused")),
+			"False NotSent: " + v4 + "; 2001:db8::5 is not announced: IPv6 addresses are sent to no BGPPeer (tor6: there is no session; tor: " + notCarried + ")"},
+		{"nothing sent yet", false, carries("tor", ipv4, sent(corev1.IPv6Protocol, 0)), carries("tor", ipv4, sent(corev1.IPv6Protocol, 0)),
+			"False Pending: " + v4 + "; 2001:db8::5 is about to be announced by BGP"},
+		{"on layer 2 as well", true, both(claims(map[string]int64{"2001:db8::5": 1, "192.0.2.5": 1}, "eth0"), carries("tor", ipv4)), carries("tor", ipv4),
+			"True Announced: 192.0.2.5 is announced by n1 on eth0 since 2026-01-01T00:00:00Z and by BGP from 2 nodes to 1 peer; " +
+				"2001:db8::5 is announced by n1 on eth0 since 2026-01-01T00:00:00Z, and not by BGP: IPv6 addresses are sent to no BGPPeer (tor: " + notCarried + ")"},
+	} {
+		s := routed(t)
+		s.pool("192.0.2.0/24", "2001:db8::/64")
+		s.serve("web", "192.0.2.5", "2001:db8::5")
+		s.endpoint("web", discoveryv1.AddressTypeIPv6, "n1")
+		s.bgpPeer("tor", nil)
+		if strings.Contains(test.name, "BGPPeer for each") {
+			s.bgpPeer("tor6", func(spec *v1alpha1.BGPPeerSpec) { spec.PeerAddress = "2001:db8::1" })
+		}
+		if test.layer2 {
+			s.advertise()
+		}
+		s.announcer("n1", test.n1)
+		s.announcer("n2", test.n2)
+		t.Log(test.name)
+		s.expect(test.want)
+	}
+}
+
+func TestABGPPeerSaysWhichFamiliesItsSessionsCarry(t *testing.T) {
+	s := routed(t)
+	s.bgpPeer("tor", nil)
+	expect := func(ipv4, ipv6 int32, want string) {
+		t.Helper()
+		s.evaluate(s.now)
+		status := s.peerStatus("tor")
+		families := []v1alpha1.BGPPeerFamily{{Family: corev1.IPv4Protocol, Established: ipv4}, {Family: corev1.IPv6Protocol, Established: ipv6}}
+		c := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady)
+		if got := string(c.Status) + " " + c.Reason + ": " + c.Message; got != want || !slices.Equal(status.Families, families) {
+			t.Errorf("%s %v\nwant %s %v", got, status.Families, want, families)
+		}
+	}
+	ipv4, ipv6 := sent(corev1.IPv4Protocol, 1), sent(corev1.IPv6Protocol, 1)
+	s.announcer("n1", carries("tor", ipv4, ipv6))
+	s.announcer("n2", carries("tor", ipv4))
+	expect(2, 1, "True Valid: The nodes that are selected speak with the router.")
+	ipv6.LastError = "it does not carry IPv6"
+	s.announcer("n2", carries("tor", ipv4, ipv6))
+	expect(2, 1, "True Valid: The nodes that are selected speak with the router. Not all that is advertised to it is sent: n2: it does not carry IPv6.")
 }
 
 func TestANodeThatIsDrainedByATaintAnnouncesByBGPOnlyWhatNoOtherCan(t *testing.T) {

@@ -32,8 +32,8 @@ type evaluator struct {
 	nodes      map[string]*corev1.Node
 	announcers map[string]*v1alpha1.Announcer
 	alive      []string
-	// sessions are the BGPPeers that nodes have sessions with, sorted.
-	sessions map[string][]string
+	// sessions are those that nodes have with BGPPeers, sorted.
+	sessions map[string][]peerSessions
 	// These have a status that is ours to write.
 	l2Advertisements map[string]*v1alpha1.L2Advertisement
 	peers            map[string]*v1alpha1.BGPPeer
@@ -58,7 +58,7 @@ func newEvaluator() *evaluator {
 		bgp:              plan.NewBGPPlanner(view, nobodysNode),
 		nodes:            map[string]*corev1.Node{},
 		announcers:       map[string]*v1alpha1.Announcer{},
-		sessions:         map[string][]string{},
+		sessions:         map[string][]peerSessions{},
 		l2Advertisements: map[string]*v1alpha1.L2Advertisement{},
 		peers:            map[string]*v1alpha1.BGPPeer{},
 		advertisements:   map[string]*v1alpha1.BGPAdvertisement{},
@@ -159,14 +159,17 @@ func (e *evaluator) stateOf(address netip.Addr, now time.Time) statement {
 	if s.conflict != "" {
 		s.reason = v1alpha1.ReasonAddressConflict
 	}
+	if s.onLayer2() && !s.byBGP() && advertised(bgp) {
+		_, s.unsent = e.unsent(bgp)
+	}
 	switch {
 	case s.onLayer2() || s.byBGP():
 	case s.conflict != "":
 		s.otherwise, s.conflict = notAnnounced(s.conflict), ""
 	case claimed:
-		s.reason, s.otherwise = whyNotOnLayer2(e.explain(address, now), bgp, &claim, alive)
+		s.reason, s.otherwise = e.whyNotOnLayer2(e.explain(address, now), bgp, &claim, alive)
 	default:
-		s.reason, s.otherwise = whyNotOnLayer2(e.explain(address, now), bgp, nil, false)
+		s.reason, s.otherwise = e.whyNotOnLayer2(e.explain(address, now), bgp, nil, false)
 	}
 	return s
 }
@@ -174,10 +177,9 @@ func (e *evaluator) stateOf(address netip.Addr, now time.Time) statement {
 // whyNotOnLayer2 is the reason for the Announced condition and a half sentence about an address
 // that nobody announces. The claim that holds is nil if there is none; alive says whether its
 // node's announcer is.
-func whyNotOnLayer2(layer2 plan.Layer2Explanation, bgp plan.BGPExplanation, claim *plan.Claim, alive bool) (reason, sentence string) {
+func (e *evaluator) whyNotOnLayer2(layer2 plan.Layer2Explanation, bgp plan.BGPExplanation, claim *plan.Claim, alive bool) (reason, sentence string) {
 	if layer2.Refused == plan.NoAdvertisement && advertised(bgp) {
-		reason, why := whyNotByBGP(bgp)
-		return reason, notAnnounced(why)
+		return e.whyNotByBGP(bgp)
 	}
 	switch layer2.Refused {
 	case plan.NoPool, plan.NoAdvertisement:

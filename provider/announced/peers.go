@@ -3,8 +3,10 @@ package announced
 import (
 	"cmp"
 	"fmt"
+	"net/netip"
 	"slices"
 
+	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 
@@ -17,7 +19,8 @@ func (e *evaluator) peerStatus(name string) v1alpha1.BGPPeerStatus {
 	p, state := e.peers[name], e.view.BGPPeer(name)
 	spec := cmp.Or(state.LastGood, &p.Spec)
 	s := v1alpha1.BGPPeerStatus{AppliedSpec: recorded(state, p.Status.AppliedSpec), Conditions: slices.Clone(p.Status.Conditions)}
-	refused := map[string][]string{}
+	refused, unsent := map[string][]string{}, map[string][]string{}
+	var families familyCounts
 	for _, node := range e.alive {
 		concerned := false
 		for _, session := range e.announcers[node].Status.BGP.Peers {
@@ -25,6 +28,11 @@ func (e *evaluator) peerStatus(name string) v1alpha1.BGPPeerStatus {
 				continue
 			}
 			concerned = true
+			for _, family := range session.Families {
+				if family.LastError != "" {
+					unsent[family.LastError] = append(unsent[family.LastError], node)
+				}
+			}
 			if session.State == v1alpha1.BGPRefused {
 				refused[session.LastError] = append(refused[session.LastError], node)
 			}
@@ -32,10 +40,9 @@ func (e *evaluator) peerStatus(name string) v1alpha1.BGPPeerStatus {
 		if concerned {
 			s.Nodes++
 		}
-		if e.established(node, name) {
-			s.Established++
-		}
+		families.count(e.sending(node, name, netip.IPv4Unspecified()), e.sending(node, name, netip.IPv6Unspecified()))
 	}
+	s.Established, s.Families = families.established, families.status()
 	bfd := e.bfdOf(name)
 	if spec.BFDProfile != "" {
 		s.BFDUp = &bfd.up
@@ -43,6 +50,9 @@ func (e *evaluator) peerStatus(name string) v1alpha1.BGPPeerStatus {
 	reason, message := v1alpha1.ReasonValid, "The nodes that are selected speak with the router."
 	if s.Established < s.Nodes {
 		message = fmt.Sprintf("%d of %d nodes have a session with the router: the Announcers of the others say why.", s.Established, s.Nodes)
+	}
+	if len(unsent) > 0 {
+		message += " Not all that is advertised to it is sent: " + problems(unsent) + "."
 	}
 	// If it is in force as it is written, and only its BFDProfile is missing, the nodes say what follows.
 	missingBFD := state.Reason() == v1alpha1.ReasonUnknownName && apiequality.Semantic.DeepEqual(spec, &p.Spec)
@@ -62,6 +72,26 @@ func (e *evaluator) peerStatus(name string) v1alpha1.BGPPeerStatus {
 	}
 	meta.SetStatusCondition(&s.Conditions, status.ReadyCondition(reason, message, p.Generation))
 	return s
+}
+
+// familyCounts are how many nodes have a session with a router, and how many of them one that
+// carries a family.
+type familyCounts struct{ established, ipv4, ipv6 int32 }
+
+// count adds a node.
+func (c *familyCounts) count(ipv4, ipv6 sending) {
+	for to, is := range map[*int32]bool{&c.established: ipv4.established, &c.ipv4: ipv4.carried, &c.ipv6: ipv6.carried} {
+		if is {
+			*to++
+		}
+	}
+}
+
+func (c *familyCounts) status() (families []v1alpha1.BGPPeerFamily) {
+	if c.established == 0 {
+		return nil
+	}
+	return []v1alpha1.BGPPeerFamily{{Family: corev1.IPv4Protocol, Established: c.ipv4}, {Family: corev1.IPv6Protocol, Established: c.ipv6}}
 }
 
 // bfdState is from which nodes BFD watches the path to a router.

@@ -22,6 +22,9 @@ type statement struct {
 	// zero if nobody does.
 	layer2 announcement
 	bgp    reach
+	// unsent is a half sentence about an address that is announced on layer 2, and should be by BGP
+	// but is sent to no router; "" if nothing keeps it from being sent.
+	unsent string
 	// conflict is a half sentence about hosts that answer for the address as well; "" without any.
 	conflict string
 	// otherwise is a half sentence about an address that is announced neither way.
@@ -54,6 +57,9 @@ func (s statement) String() string {
 		ways = append(ways, fmt.Sprintf("by BGP from %s to %s", counted(s.bgp.nodes, "node"), counted(s.bgp.peers, "peer")))
 	}
 	sentence := s.address.String() + " is announced " + and(ways)
+	if s.unsent != "" {
+		sentence += ", and not by BGP: " + s.unsent
+	}
 	if s.conflict != "" {
 		sentence += ", but " + s.conflict
 	}
@@ -67,6 +73,7 @@ var severity = []string{
 	v1alpha1.ReasonNoEndpoint,
 	v1alpha1.ReasonNoNode,
 	v1alpha1.ReasonNoSession,
+	v1alpha1.ReasonNotSent,
 	v1alpha1.ReasonPending,
 	v1alpha1.ReasonAnnounced,
 }

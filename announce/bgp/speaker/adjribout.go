@@ -138,8 +138,9 @@ func (s *session) reportRoutes() {
 			problem = bgp.Problem{Kind: bgp.NoNextHop, Families: problem.Families | f, Address: s.address}
 		}
 	}
-	prefixes := count(s.routes, usable)
+	sent, unsent := countsOf(s.routes, usable), countsOf(s.routes, s.peer.OfferedFamilies()&^usable)
 	s.updateStatus(func(status *bgp.PeerStatus) {
-		status.Prefixes, status.Announced, status.Problem = prefixes, usable, problem
+		status.Prefixes, status.Sent, status.Unsent = sent.IPv4+sent.IPv6, sent, unsent
+		status.Announced, status.Problem = usable, problem
 	})
 }

@@ -106,6 +106,26 @@ func interfaceOf(t *testing.T, addr netip.Addr) netlink.Link {
 	return nil
 }
 
+func TestAFamilyThatTheRouterDoesNotCarryIsTold(t *testing.T) {
+	t.Parallel()
+	r := newRouter(t, "neighbor NODE remote-as 65000", "address-family ipv4 unicast", "neighbor NODE activate", "exit-address-family")
+	s := newSpeaker(t, false)
+	run(t, s)
+	s.Set(alone(r.peer()), say(both))
+	r.has(map[string]string{"198.51.100.1/32": "NODE"})
+	eventually(t, "a word about IPv6", func() (bool, any) {
+		p := status(s, "tor")
+		return p.Families == bgp.IPv4 && p.Sent == bgp.PrefixCounts{IPv4: 1} && p.Unsent == bgp.PrefixCounts{IPv6: 1} &&
+			p.FamilyProblem(bgp.IPv6).Kind == bgp.NotCarried && p.FamilyProblem(bgp.IPv4) == bgp.Problem{}, p
+	})
+	r.configure(r.name("router bgp 65001"), "address-family ipv6 unicast", r.name("neighbor NODE activate"))
+	r.has(map[string]string{"198.51.100.1/32": "NODE", "2001:db8:ff::1/128": "NODE6"})
+	eventually(t, "no more word about IPv6", func() (bool, any) {
+		p := status(s, "tor")
+		return p.Sent == bgp.PrefixCounts{IPv4: 1, IPv6: 1} && p.Unsent == bgp.PrefixCounts{}, p
+	})
+}
+
 func TestAFamilyMayBeLeftOut(t *testing.T) {
 	t.Parallel()
 	r := newRouter(t, plain()...)

@@ -150,7 +150,8 @@ func (n *neighbor) enter(state bgp.State, problem bgp.Problem) {
 		}
 		if state != bgp.Established {
 			n.resetBy = bgp.Problem{} // it has been lost
-			s.Prefixes, s.Local, s.PeerASN, s.PeerID = 0, netip.Addr{}, 0, netip.Addr{}
+			s.Prefixes, s.Sent, s.Unsent = 0, bgp.PrefixCounts{}, bgp.PrefixCounts{}
+			s.Local, s.PeerASN, s.PeerID = netip.Addr{}, 0, netip.Addr{}
 			s.Families, s.Announced, s.ExtendedNextHop, s.GracefulRestart = 0, 0, false, false
 		}
 		s.State = state

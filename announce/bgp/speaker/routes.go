@@ -80,6 +80,11 @@ func only(routes []bgp.Route, of bgp.Families) []bgp.Route {
 	return kept
 }
 
+// countsOf counts the routes of these families, each for itself.
+func countsOf(routes []bgp.Route, of bgp.Families) bgp.PrefixCounts {
+	return bgp.PrefixCounts{IPv4: count(routes, of&bgp.IPv4), IPv6: count(routes, of&bgp.IPv6)}
+}
+
 // count returns how many of the routes are of one of these families.
 func count(routes []bgp.Route, of bgp.Families) int {
 	n := 0

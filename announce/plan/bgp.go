@@ -33,7 +33,7 @@ type BGPPlanner struct {
 	// ribs are what the node announces, by BGPPeer.
 	ribs map[string]*adjRIBOut
 	// verdicts are those of addresses that any node may announce and no aggregate covers, by their
-	// advertisements.
+	// family and advertisements.
 	verdicts map[string][]BGPVerdict
 }
 

@@ -97,6 +97,9 @@ func comparePrefix(r bgp.Route, prefix netip.Prefix) int { return r.Prefix.Compa
 
 // attributesFor are those of a prefix with these members; nil if it is not announced to the peer.
 func (rib *adjRIBOut) attributesFor(policy *bgpPolicy, prefixes *prefixTable, prefix netip.Prefix, members []tally) *bgp.Attributes {
+	if !rib.peer.carries(prefix) {
+		return nil
+	}
 	graceful := rib.graceful || prefixes.isGraceful(prefix)
 	key := []byte{0}
 	if graceful {

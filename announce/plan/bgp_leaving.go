@@ -101,5 +101,6 @@ func (p *BGPPlanner) canAnnounce(name string, ip netip.Addr, requests []announce
 		return false
 	}
 	advertisements, _ := p.judge(name, n, ip, requests)
-	return len(p.peers(n, advertisements)) > 0
+	peers, _ := p.peers(n, ip, advertisements)
+	return len(peers) > 0
 }

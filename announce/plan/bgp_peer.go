@@ -55,6 +55,16 @@ func newBGPPeer(object *v1alpha1.BGPPeer) (*bgpPeer, error) {
 		KeepaliveTime: duration(s.KeepaliveTime),
 		ConnectTime:   duration(s.ConnectTime),
 	}
+	for _, family := range s.AddressFamilies {
+		switch family {
+		case corev1.IPv4Protocol:
+			out.session.Families |= bgp.IPv4
+		case corev1.IPv6Protocol:
+			out.session.Families |= bgp.IPv6
+		default:
+			return nil, fmt.Errorf("spec.addressFamilies: unknown family %q", family)
+		}
+	}
 	switch {
 	case s.PeerASN != nil:
 		out.session.PeerASN = uint32(*s.PeerASN)
@@ -111,6 +121,11 @@ func duration(d *metav1.Duration) time.Duration {
 
 // external says whether the peer is of another autonomous system.
 func (p *bgpPeer) external() bool { return p.session.PeerASN != p.session.LocalASN }
+
+// carries says whether sessions with the peer are to carry the routes of a prefix's family.
+func (p *bgpPeer) carries(prefix netip.Prefix) bool {
+	return p.session.OfferedFamilies()&bgp.FamilyOf(prefix) != 0
+}
 
 func (p *bgpPeer) selectsNode(l labels.Set) bool { return len(p.nodes) == 0 || anyMatches(p.nodes, l) }
 

@@ -64,16 +64,26 @@ func (p *bgpPolicy) judge(name string, n *node, ip netip.Addr, requests []announ
 	return slices.Compact(advertisements), closest
 }
 
-// peers are the names of the BGPPeers that a node is to announce an address to, sorted.
-func (p *bgpPolicy) peers(n *node, advertisements []int) []string {
+// peers are the names of the BGPPeers that a node is to announce an address to, sorted. If there are
+// none the reason says why.
+func (p *bgpPolicy) peers(n *node, ip netip.Addr, advertisements []int) ([]string, Reason) {
 	var names []string
+	why := NoPeer
 	for _, peer := range p.bgpPeers {
-		if peer.selectsNode(n.labels) && slices.ContainsFunc(advertisements, func(i int) bool { return p.advertisements[i].selectsPeer(peer.name) }) {
+		selects := func(i int) bool { return p.advertisements[i].selectsPeer(peer.name) }
+		switch {
+		case !peer.selectsNode(n.labels) || !slices.ContainsFunc(advertisements, selects):
+		case !peer.carries(netip.PrefixFrom(ip, ip.BitLen())):
+			why = NoPeerOfFamily
+		default:
 			names = append(names, peer.name)
 		}
 	}
+	if len(names) > 0 {
+		why = ""
+	}
 	slices.Sort(names)
-	return names
+	return names, why
 }
 
 // attributes merges those of advertisements, which are sorted, for an internal or an external peer:

@@ -35,11 +35,14 @@ func (p *BGPPlanner) Explain(ip netip.Addr) BGPExplanation {
 		e.Refused = refused
 		return e
 	}
-	var key []byte
+	var key []byte // the family, and the advertisements
 	for _, r := range requests {
 		if r.on != nil || !p.advertisements[r.advertisement].prefix(ip).IsSingleIP() {
 			key = nil
 			break
+		}
+		if key == nil {
+			key = []byte{byte(ip.BitLen())}
 		}
 		key = binary.AppendUvarint(key, uint64(r.advertisement))
 	}
@@ -61,11 +64,12 @@ func (p *BGPPlanner) judgeAll(ip netip.Addr, requests []announceRequest) (verdic
 		if !n.excluded {
 			var advertisements []int
 			advertisements, v.Reason = p.judge(name, n, ip, requests)
-			v.Peers = p.peers(n, advertisements)
+			peers, noPeer := p.peers(n, ip, advertisements)
+			v.Peers = peers
 			switch {
 			case v.Reason != "":
-			case len(v.Peers) == 0:
-				v.Reason = NoPeer
+			case noPeer != "":
+				v.Reason = noPeer
 			case n.draining:
 				v.Reason = Draining
 			default:

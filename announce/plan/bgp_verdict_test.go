@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
@@ -37,4 +38,42 @@ func TestEveryNodeHasAReason(t *testing.T) {
 	explain("", "n1 NoLocalEndpoint []", "n2 Excluded []", "n3 NoLocalEndpoint []")
 	r.endpoints("web")
 	explain("NoEndpoint")
+}
+
+func TestAnAddressIsForThePeersThatCarryItsFamily(t *testing.T) {
+	r := newRack()
+	r.advertise("all", v1alpha1.BGPAdvertisementSpec{})
+	r.service(serviceObject("six", "fd00:10::1"))
+	r.view.SetEndpointSlice(types.NamespacedName{Namespace: "default", Name: "six"}, endpoints6On("six", "n2"))
+	carry := func(families ...corev1.IPFamily) func(*v1alpha1.BGPPeerSpec) {
+		return func(s *v1alpha1.BGPPeerSpec) { s.AddressFamilies = families }
+	}
+	expect := func(when, want4, want6 string) {
+		t.Helper()
+		plan := r.plan()
+		for address, want := range map[string]string{"192.168.10.1": want4, "fd00:10::1": want6} {
+			v := r.planner.Explain(netip.MustParseAddr(address)).Verdicts[0]
+			announced := 0
+			for _, routes := range plan.Routes {
+				for _, route := range routes {
+					if route.Prefix.Addr() == netip.MustParseAddr(address) {
+						announced++
+					}
+				}
+			}
+			if got := fmt.Sprintf("%s %s", v.Reason, v.Peers); got != want || announced != len(v.Peers) {
+				t.Errorf("%s: %s is explained as %q and announced to %d, want %q", when, address, got, announced, want)
+			}
+		}
+	}
+	expect("both", "Announces [tor]", "Announces [tor]")
+	r.peer("tor", carry(corev1.IPv4Protocol))
+	expect("IPv4", "Announces [tor]", "NoPeerOfFamily []")
+	r.peer("tor6", carry(corev1.IPv6Protocol))
+	expect("one each", "Announces [tor]", "Announces [tor6]")
+	r.peer("tor", carry(corev1.IPv4Protocol, corev1.IPv6Protocol))
+	expect("both by name", "Announces [tor]", "Announces [tor tor6]")
+	if err := r.peer("tor", carry("IPv5")); err == nil {
+		t.Error("a family that does not exist is no error")
+	}
 }

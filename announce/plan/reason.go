@@ -50,6 +50,8 @@ const (
 const (
 	// NoPeer : no BGPPeer of the advertisements of the address is for the node.
 	NoPeer Reason = "NoPeer"
+	// NoPeerOfFamily : BGPPeers of the advertisements of the address are for the node, but none is to carry its family.
+	NoPeerOfFamily Reason = "NoPeerOfFamily"
 	// BeyondPool : the prefix that is to be announced for the address reaches beyond its pool.
 	BeyondPool Reason = "BeyondPool"
 )

@@ -31,6 +31,7 @@ var sentences = map[Reason]string{
 	StandsBy:           "could announce it",
 	Announces:          "announces it",
 	NoPeer:             "no BGPPeer to which this address is advertised is for the node",
+	NoPeerOfFamily:     "spec.addressFamilies of the BGPPeers to which this address is advertised leaves its IP family out",
 	BeyondPool:         "the aggregate reaches beyond the pool of this address",
 }
 

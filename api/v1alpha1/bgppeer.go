@@ -15,11 +15,11 @@ import (
 // +kubebuilder:printcolumn:name="Address",type=string,JSONPath=`.spec.peerAddress`
 // +kubebuilder:printcolumn:name="Interface",type=string,JSONPath=`.spec.interface`
 // +kubebuilder:printcolumn:name="Gateway",type=string,JSONPath=`.spec.defaultGateway`
-// +kubebuilder:printcolumn:name="Nodes",type=integer,JSONPath=`.status.nodes`
-// +kubebuilder:printcolumn:name="Established",type=integer,JSONPath=`.status.established`
+// +kubebuilder:printcolumn:name="Sessions",type=string,JSONPath=`.status.sessions`
 // +kubebuilder:printcolumn:name="BFD",type=integer,JSONPath=`.status.bfdUp`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Established",type=string,JSONPath=`.status.conditions[?(@.type=="Established")].reason`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 
 // BGPPeer is a router that nodes speak BGP with. The nodes dial; they never listen.
@@ -96,6 +96,15 @@ type BGPPeerSpec struct {
 	// +kubebuilder:validation:MaxLength=15
 	// +kubebuilder:validation:XValidation:rule="isIP(self) && ip(self).family() == 4 && self != '0.0.0.0'",message="must be an IPv4 address other than 0.0.0.0"
 	RouterID string `json:"routerID,omitempty"`
+
+	// AddressFamilies are the IP families whose routes sessions carry. Absent: both, as far as the router does. Where one is named
+	// that the router does not carry, the BGPPeer is not Ready.
+	// +optional
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=2
+	// +kubebuilder:validation:items:Enum=IPv4;IPv6
+	// +listType=set
+	AddressFamilies []corev1.IPFamily `json:"addressFamilies,omitempty"`
 
 	// NodeSelectors are the nodes that speak with the router, by label: one match is enough. Absent: all nodes.
 	// +optional
@@ -182,6 +191,9 @@ const (
 	ReasonRefused = "Refused"
 	// ReasonNoNodes : no node whose announcer is in sight is to speak with the router.
 	ReasonNoNodes = "NoNodes"
+	// ReasonFamilyNotCarried : nodes have a session with the router that does not carry a family which addressFamilies names; the message
+	// says which.
+	ReasonFamilyNotCarried = "FamilyNotCarried"
 	// ReasonNoBFD : nodes have a session with the router, but not all of them have BFD on its path; the message says why.
 	ReasonNoBFD = "NoBFD"
 	// ReasonUnknownName : an object or a community is named that does not exist.
@@ -190,12 +202,27 @@ const (
 	ReasonContradicts = "Contradicts"
 )
 
+// ConditionEstablished is the condition type, in a BGPPeer's status, that says whether all nodes have a session with the router that
+// are to have one. One session is enough for Ready.
+const ConditionEstablished = "Established"
+
+// Reasons of a BGPPeer's Established condition, besides NoNodes and NoSession.
+const (
+	// ReasonAllNodes : all nodes that are to have a session have one.
+	ReasonAllNodes = "AllNodes"
+	// ReasonSomeNodes : some of them have one, and others do not; the message says which.
+	ReasonSomeNodes = "SomeNodes"
+)
+
 // BGPPeerStatus is written by the cloud-controller-manager alone. How the sessions are is in the Announcers of the nodes.
 type BGPPeerStatus struct {
 	// Nodes is how many nodes are to speak with the router.
 	Nodes int32 `json:"nodes"`
 	// Established is how many of them do.
 	Established int32 `json:"established"`
+	// Sessions are both numbers at a glance: "9/10" is that 9 of 10 nodes have a session.
+	// +optional
+	Sessions string `json:"sessions,omitempty"`
 	// Families are the IP families that sessions with the router carry.
 	// +optional
 	// +listType=map
@@ -213,7 +240,7 @@ type BGPPeerStatus struct {
 	// +kubebuilder:pruning:PreserveUnknownFields
 	AppliedSpec *BGPPeerSpec `json:"appliedSpec,omitempty"`
 
-	// Conditions: Ready.
+	// Conditions: Ready, and Established, which is True if all nodes have a session that are to have one.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

@@ -496,6 +496,11 @@ func (in *BGPPeerSpec) DeepCopyInto(out *BGPPeerSpec) {
 		*out = new(int64)
 		**out = **in
 	}
+	if in.AddressFamilies != nil {
+		in, out := &in.AddressFamilies, &out.AddressFamilies
+		*out = make([]corev1.IPFamily, len(*in))
+		copy(*out, *in)
+	}
 	if in.NodeSelectors != nil {
 		in, out := &in.NodeSelectors, &out.NodeSelectors
 		*out = make([]LabelSelector, len(*in))

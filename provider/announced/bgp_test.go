@@ -178,6 +178,14 @@ func TestABGPPeerSaysWhichFamiliesItsSessionsCarry(t *testing.T) {
 	s.announcer("n1", carries("tor", ipv4, ipv6))
 	s.announcer("n2", carries("tor", ipv4))
 	expect(2, 1, "True Valid: The nodes that are selected speak with the router.")
+	s.bgpPeer("tor", func(spec *v1alpha1.BGPPeerSpec) {
+		spec.AddressFamilies = []corev1.IPFamily{corev1.IPv4Protocol, corev1.IPv6Protocol}
+	})
+	expect(2, 1, "False FamilyNotCarried: n2: the router does not carry IPv6 unicast in this session: "+
+		"activate that address family for the node at the router, or have another BGPPeer carry it")
+	s.bgpPeer("tor", func(spec *v1alpha1.BGPPeerSpec) { spec.AddressFamilies = []corev1.IPFamily{corev1.IPv4Protocol} })
+	expect(2, 1, "True Valid: The nodes that are selected speak with the router.")
+	s.bgpPeer("tor", nil)
 	ipv6.LastError = "it does not carry IPv6"
 	s.announcer("n2", carries("tor", ipv4, ipv6))
 	expect(2, 1, "True Valid: The nodes that are selected speak with the router. Not all that is advertised to it is sent: n2: it does not carry IPv6.")
@@ -237,11 +245,26 @@ func TestABGPPeerSaysWhoSpeaksWithItAndWhoCannot(t *testing.T) {
 	expect(2, 1, "True Valid: 1 of 2 nodes have a session with the router: the Announcers of the others say why.")
 	s.announcer("n2", up("tor"))
 	expect(2, 2, "True Valid: The nodes that are selected speak with the router.")
+	condition := func(want string) {
+		t.Helper()
+		c := meta.FindStatusCondition(s.peerStatus("tor").Conditions, v1alpha1.ConditionEstablished)
+		if got := string(c.Status) + " " + c.Reason + ": " + c.Message; got != want {
+			t.Errorf("Established: %s, want %s", got, want)
+		}
+	}
+	condition("True AllNodes: 2 of 2 nodes have a session with the router.")
+	s.announcer("n1", sessions(map[string]v1alpha1.BGPState{"tor": v1alpha1.BGPConnecting}, "connection refused"))
+	expect(2, 1, "True Valid: 1 of 2 nodes have a session with the router: the Announcers of the others say why.")
+	condition("False SomeNodes: 1 of 2 nodes have a session with the router. Without one: n1. Their Announcers say why.")
+	if got := s.peerStatus("tor").Sessions; got != "1/2" {
+		t.Errorf("sessions %q", got)
+	}
 	refused := sessions(map[string]v1alpha1.BGPState{"tor": v1alpha1.BGPRefused}, "there is no Secret")
 	s.announcer("n1", refused)
 	expect(2, 1, "False Refused: n1: there is no Secret")
 	s.announcer("n2", refused)
 	expect(2, 0, "False Refused: n1 and n2: there is no Secret")
+	condition("False NoSession: 0 of 2 nodes have a session with the router. The Announcers of the nodes say why.")
 	s.bgpPeer("tor", func(spec *v1alpha1.BGPPeerSpec) { spec.PeerAddress = "fe80::1" })
 	expect(2, 0, "False Invalid: the link-local address fe80::1 needs an interface as its zone; the last good version stays in force (status.appliedSpec)")
 }

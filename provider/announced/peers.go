@@ -3,10 +3,8 @@ package announced
 import (
 	"cmp"
 	"fmt"
-	"net/netip"
 	"slices"
 
-	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 
@@ -18,32 +16,15 @@ import (
 func (e *evaluator) peerStatus(name string) v1alpha1.BGPPeerStatus {
 	p, state := e.peers[name], e.view.BGPPeer(name)
 	spec := cmp.Or(state.LastGood, &p.Spec)
-	s := v1alpha1.BGPPeerStatus{AppliedSpec: recorded(state, p.Status.AppliedSpec), Conditions: slices.Clone(p.Status.Conditions)}
-	refused, unsent := map[string][]string{}, map[string][]string{}
-	var families familyCounts
-	for _, node := range e.alive {
-		concerned := false
-		for _, session := range e.announcers[node].Status.BGP.Peers {
-			if session.Name != name {
-				continue
-			}
-			concerned = true
-			for _, family := range session.Families {
-				if family.LastError != "" {
-					unsent[family.LastError] = append(unsent[family.LastError], node)
-				}
-			}
-			if session.State == v1alpha1.BGPRefused {
-				refused[session.LastError] = append(refused[session.LastError], node)
-			}
-		}
-		if concerned {
-			s.Nodes++
-		}
-		families.count(e.sending(node, name, netip.IPv4Unspecified()), e.sending(node, name, netip.IPv6Unspecified()))
+	n, bfd := e.neighborhoodOf(name), e.bfdOf(name)
+	s := v1alpha1.BGPPeerStatus{
+		Nodes:       int32(n.nodes),
+		Established: int32(n.nodes - len(n.without)),
+		Sessions:    fmt.Sprintf("%d/%d", n.nodes-len(n.without), n.nodes),
+		Families:    n.families(),
+		AppliedSpec: recorded(state, p.Status.AppliedSpec),
+		Conditions:  slices.Clone(p.Status.Conditions),
 	}
-	s.Established, s.Families = families.established, families.status()
-	bfd := e.bfdOf(name)
 	if spec.BFDProfile != "" {
 		s.BFDUp = &bfd.up
 	}
@@ -51,47 +32,31 @@ func (e *evaluator) peerStatus(name string) v1alpha1.BGPPeerStatus {
 	if s.Established < s.Nodes {
 		message = fmt.Sprintf("%d of %d nodes have a session with the router: the Announcers of the others say why.", s.Established, s.Nodes)
 	}
-	if len(unsent) > 0 {
-		message += " Not all that is advertised to it is sent: " + problems(unsent) + "."
+	if len(n.unsent) > 0 {
+		message += " Not all that is advertised to it is sent: " + problems(n.unsent) + "."
 	}
+	missing := n.missing(spec.AddressFamilies)
 	// If it is in force as it is written, and only its BFDProfile is missing, the nodes say what follows.
 	missingBFD := state.Reason() == v1alpha1.ReasonUnknownName && apiequality.Semantic.DeepEqual(spec, &p.Spec)
 	switch {
 	case state.Problem != nil && !missingBFD:
 		reason, message = state.Reason(), problemOf(state, "no node speaks with the router")
-	case len(refused) > 0:
-		reason, message = v1alpha1.ReasonRefused, problems(refused)
+	case len(n.refused) > 0:
+		reason, message = v1alpha1.ReasonRefused, problems(n.refused)
 	case s.Nodes == 0:
 		reason, message = v1alpha1.ReasonNoNodes, "No node whose announcer is in sight is to speak with the router."
 	case s.Established == 0:
 		reason, message = v1alpha1.ReasonNoSession, "No node has a session with the router: the Announcers of the nodes say why."
+	case len(missing) > 0:
+		reason, message = v1alpha1.ReasonFamilyNotCarried, problems(missing)
 	case len(bfd.problems) > 0:
 		reason, message = v1alpha1.ReasonNoBFD, "BFD does not watch the path to the router as it should: "+problems(bfd.problems)
 	case spec.EnableGracefulRestart:
 		message += " A node that is shut down without being drained first may keep its routes for two minutes, as if its announcer restarted."
 	}
 	meta.SetStatusCondition(&s.Conditions, status.ReadyCondition(reason, message, p.Generation))
+	meta.SetStatusCondition(&s.Conditions, n.condition(p.Generation))
 	return s
-}
-
-// familyCounts are how many nodes have a session with a router, and how many of them one that
-// carries a family.
-type familyCounts struct{ established, ipv4, ipv6 int32 }
-
-// count adds a node.
-func (c *familyCounts) count(ipv4, ipv6 sending) {
-	for to, is := range map[*int32]bool{&c.established: ipv4.established, &c.ipv4: ipv4.carried, &c.ipv6: ipv6.carried} {
-		if is {
-			*to++
-		}
-	}
-}
-
-func (c *familyCounts) status() (families []v1alpha1.BGPPeerFamily) {
-	if c.established == 0 {
-		return nil
-	}
-	return []v1alpha1.BGPPeerFamily{{Family: corev1.IPv4Protocol, Established: c.ipv4}, {Family: corev1.IPv6Protocol, Established: c.ipv6}}
 }
 
 // bfdState is from which nodes BFD watches the path to a router.

@@ -61,11 +61,7 @@ func sendingOn(session v1alpha1.BGPSession, family corev1.IPFamily) sending {
 			return sending{established: true, sends: f.Prefixes > 0, carried: f.LastError == "", problem: f.LastError}
 		}
 	}
-	families := bgp.IPv4
-	if family == corev1.IPv6Protocol {
-		families = bgp.IPv6
-	}
-	return sending{established: true, problem: bgp.Problem{Kind: bgp.NotCarried, Families: families}.String()}
+	return sending{established: true, problem: bgp.Problem{Kind: bgp.NotCarried, Families: bgpFamily(family)}.String()}
 }
 
 // or is what is sent on either of two sessions with one BGPPeer.
@@ -79,15 +75,21 @@ func (s sending) or(o sending) sending {
 
 // sending is what a node sends to a BGPPeer of the family of an address.
 func (e *evaluator) sending(node, peer string, address netip.Addr) sending {
+	sessions := e.sessionsWith(node, peer)
+	if address.Is4() {
+		return sessions.ipv4
+	}
+	return sessions.ipv6
+}
+
+// sessionsWith are those of a node with a BGPPeer; zero if it has none.
+func (e *evaluator) sessionsWith(node, peer string) peerSessions {
 	sessions := e.sessions[node]
 	i, found := slices.BinarySearchFunc(sessions, peer, comparePeer)
-	switch {
-	case !found:
-		return sending{}
-	case address.Is4():
-		return sessions[i].ipv4
+	if !found {
+		return peerSessions{}
 	}
-	return sessions[i].ipv6
+	return sessions[i]
 }
 
 // familyOf is the IP family of an address.

@@ -29,8 +29,8 @@ func (f Families) String() string {
 	return "no"
 }
 
-// Peer is a BGP peer, and how to have a session with it. Peers are compared with ==; a session is
-// taken down and up again if, and only if, its Peer changes.
+// Peer is a BGP peer, and how to have a session with it. Peers can be compared with ==. ServedBy says
+// which changes take an established session down and up again.
 type Peer struct {
 	// Address of the peer; a link-local one has the interface as its zone. The zero Addr is that of
 	// whichever router sends Router Advertisements (RFC 4861) on Interface ("unnumbered"): this
@@ -181,6 +181,23 @@ func (p Peer) Unnumbered() bool { return !p.Address.IsValid() }
 func (p Peer) Continues(before Peer) bool {
 	return p.Address == before.Address && p.Interface == before.Interface && p.Source == before.Source &&
 		p.LocalASN == before.LocalASN && p.PeerASN == before.PeerASN && p.RouterID == before.RouterID
+}
+
+// ServedBy says whether an established session with the parameters of before, and a peer in peerASN,
+// is as good as one with these: they differ in nothing that both sides agree on or that TCP has
+// for the connection. What differs takes effect with the next session.
+func (p Peer) ServedBy(before Peer, peerASN uint32) bool {
+	if p.PeerASN == peerASN || p.PeerASN == 0 && peerASN != p.LocalASN {
+		before.PeerASN = p.PeerASN
+	}
+	before.KeepaliveTime, before.ConnectTime, before.MaxPrefixes = p.KeepaliveTime, p.ConnectTime, p.MaxPrefixes
+	if p.EffectiveHoldTime() == before.EffectiveHoldTime() {
+		before.HoldTime = p.HoldTime
+	}
+	if p.OfferedFamilies() == before.OfferedFamilies() {
+		before.Families = p.Families
+	}
+	return p == before
 }
 
 // FamilyOf returns the family of a prefix.

@@ -24,6 +24,8 @@ type fakeNetwork struct {
 	log []string
 	// connections that were opened, by their order.
 	connections []*fakeConnection
+	// opened is the Peer of the connection that was opened last.
+	opened bgp.Peer
 	// hops are those of the routes that were announced last.
 	hops nextHops
 	// openErr, dialErr and routeErr are what opening, dialling and changes of routes fail with.
@@ -47,13 +49,14 @@ type fakeConnection struct {
 	sentRoutes, unread uint64
 }
 
-func (f *fakeNetwork) open(_ bgp.Peer, address netip.Addr, _ klog.Logger) (connection, error) {
+func (f *fakeNetwork) open(peer bgp.Peer, address netip.Addr, _ klog.Logger) (connection, error) {
 	f.note("open %s", address)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.openErr != nil {
 		return nil, f.openErr
 	}
+	f.opened = peer
 	c := &fakeConnection{network: f, signal: notify.New()}
 	f.connections = append(f.connections, c)
 	return c, nil

@@ -79,7 +79,7 @@ func (n *neighbor) maintain(ctx context.Context, peer bgp.Peer) {
 			continue
 		}
 		began := time.Now()
-		problem, established := n.runSession(ctx, peer, address, at)
+		problem, established := n.runSession(ctx, &peer, address, at)
 		pause, state := idleHold, bgp.Idle
 		switch {
 		case problem.Kind == bgp.NoProblem:

@@ -40,17 +40,19 @@ const (
 
 // runSession is one session. It returns what ended it, or no problem if that was on purpose, and
 // whether it was established.
-func (n *neighbor) runSession(ctx context.Context, peer bgp.Peer, address netip.Addr, at peerAddress) (bgp.Problem, bool) {
-	c, err := n.speaker.open(peer, address, n.logger)
+// The peer is then the one that it was with in the end.
+func (n *neighbor) runSession(ctx context.Context, peer *bgp.Peer, address netip.Addr, at peerAddress) (bgp.Problem, bool) {
+	c, err := n.speaker.open(*peer, address, n.logger)
 	if err != nil {
 		return bgp.Problem{Kind: bgp.StartFailed, Detail: err.Error()}, false
 	}
 	n.countUpdates(c)
 	defer n.countUpdates(nil)
-	s := &session{neighbor: n, connection: c, peer: peer, address: address, at: at, openTimer: time.NewTimer(0)}
+	s := &session{neighbor: n, connection: c, peer: *peer, address: address, at: at, openTimer: time.NewTimer(0)}
 	s.openTimer.Stop()
 	defer s.openTimer.Stop()
-	if err := c.dial(n.restartState(peer)); err != nil {
+	defer func() { *peer = s.peer }()
+	if err := c.dial(n.restartState(*peer)); err != nil {
 		c.close()
 		return bgp.Problem{Kind: bgp.DialFailed, Address: address, Detail: err.Error()}, false
 	}
@@ -95,7 +97,9 @@ func (s *session) run(ctx context.Context) bgp.Problem {
 
 // followWanted does what has become wanted.
 func (s *session) followWanted() (ended bool, problem bgp.Problem) {
-	if !s.wants(s.peer) {
+	if next, _, _ := s.wanted(); next != nil && s.established && next.ServedBy(s.peer, s.negotiated.peerASN) {
+		s.peer = *next
+	} else if next == nil || *next != s.peer {
 		s.endOnPurpose()
 		return true, bgp.Problem{}
 	}

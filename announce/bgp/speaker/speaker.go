@@ -65,7 +65,7 @@ func New(config Config) *Speaker {
 }
 
 // Set says which peers to have sessions with, by a key for each, and which routes are announced to
-// each. It replaces what was set before: sessions whose Peer is the same are left alone, and of the
+// each. It replaces what was set before: sessions that serve their Peer are left alone, and of the
 // routes only the differences go over the wire. It does not wait for any of that.
 //
 // Neither the routes nor their Attributes may be changed after they were given to Set. Giving it

@@ -231,6 +231,14 @@ func TestAChangeOfThePeerIsAnotherSession(t *testing.T) {
 			[]string{"cease: configuration changed", "open 192.0.2.1", "dial, preserved"}},
 		{"of a timer, kept routes", true, func(p *bgp.Peer) { p.HoldTime = 9 * time.Second },
 			[]string{"close", "open 192.0.2.1", "dial, preserved"}},
+		{"of the families", false, func(p *bgp.Peer) { p.Families = bgp.IPv4 },
+			[]string{"cease: configuration changed", "open 192.0.2.1", "dial, preserved"}},
+		{"of the peer's autonomous system", false, func(p *bgp.Peer) { p.PeerASN = 65009 },
+			[]string{"cease: configuration changed", "open 192.0.2.1", "dial, preserved"}},
+		{"to a peer of the node's autonomous system", false, func(p *bgp.Peer) { p.LocalASN, p.PeerASN = 65001, 65001 },
+			[]string{"cease: configuration changed", "open 192.0.2.1", "dial, preserved"}},
+		{"of the password", false, func(p *bgp.Peer) { p.Password = "other" },
+			[]string{"cease: configuration changed", "open 192.0.2.1", "dial, preserved"}},
 		{"of the node's autonomous system, kept routes", true, func(p *bgp.Peer) { p.LocalASN = 65009 },
 			[]string{"cease: configuration changed", "open 192.0.2.1", "dial, preserved"}},
 	} {
@@ -242,6 +250,35 @@ func TestAChangeOfThePeerIsAnotherSession(t *testing.T) {
 				test.change(&s.peer)
 				s.set()
 				s.did(test.name, test.want...)
+			})
+		})
+	}
+}
+
+func TestWhatNobodyNegotiatesWaitsForTheNextSession(t *testing.T) {
+	for name, change := range map[string]func(*bgp.Peer){
+		"the time between attempts to connect": func(p *bgp.Peer) { p.ConnectTime = 9 * time.Second },
+		"the time between signs of life":       func(p *bgp.Peer) { p.KeepaliveTime = 9 * time.Second },
+		"how many routes the peer may send":    func(p *bgp.Peer) { p.MaxPrefixes = 9 },
+		"any autonomous system but the node's": func(p *bgp.Peer) { p.PeerASN = 0 },
+		"a default by name":                    func(p *bgp.Peer) { p.Families, p.HoldTime = bgp.IPv4|bgp.IPv6, 90*time.Second },
+		"several of them":                      func(p *bgp.Peer) { p.ConnectTime, p.MaxPrefixes = 9*time.Second, 9 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			onNetwork(t, false, func(s *fakeSpeaker) {
+				s.set(prefixA)
+				s.establish(false)
+				s.take()
+				change(&s.peer)
+				s.set(prefixA, prefix6)
+				s.did("when it changes", "announce "+prefix6)
+				s.read(1)
+				time.Sleep(stableAfter)
+				s.happen(event{state: bgp.Idle, problem: bgp.Problem{Kind: bgp.ConnectionClosed}})
+				s.did("when the session is lost", "close", "open 192.0.2.1", "dial, preserved")
+				if s.opened != s.peer {
+					t.Errorf("the next session is with %+v, want %+v", s.opened, s.peer)
+				}
 			})
 		})
 	}

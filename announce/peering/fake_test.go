@@ -54,6 +54,7 @@ type fakeBGP struct {
 
 	mu     sync.Mutex
 	peers  []bgp.PeerStatus
+	set    map[bgp.SessionKey]bgp.Peer
 	host   bgp.Host
 	reason string
 
@@ -92,6 +93,9 @@ func (f *fakeBGP) Set(peers map[bgp.SessionKey]bgp.Peer, routes map[bgp.SessionK
 			}
 		}
 	}
+	f.mu.Lock()
+	f.set = peers
+	f.mu.Unlock()
 	f.add("BGP: %s", strings.Join(words, ", "))
 }
 
@@ -215,22 +219,32 @@ type world struct {
 	mu         sync.Mutex
 	changes    []func(*plan.View)
 	interfaces []layer2.Interface
+	// others are the Announcers of other nodes than n1.
+	others map[string]*v1alpha1.Announcer
 
 	bgp *fakeBGP
 	bfd *fakeBFD
 	// checks is kube-proxy.
-	checks *fakeChecks
-	host   *fakeHost
+	checks  *fakeChecks
+	host    *fakeHost
+	peering *Peering
 	// end has Run end, and returns what it returned.
 	end func() error
 }
 
 func (w *world) WaitAnnouncers(ctx context.Context) bool { return arrives(ctx, w.announcersKnown) }
-func (w *world) Announcer(string) *v1alpha1.Announcer    { return w.announcer }
-func (w *world) Wait(ctx context.Context) bool           { return arrives(ctx, w.synced) }
-func (w *world) Changed() <-chan struct{}                { return w.changed }
-func (w *world) Ready() <-chan struct{}                  { return w.links }
-func (w *world) Watch() <-chan struct{}                  { return w.moved }
+func (w *world) Announcer(node string) *v1alpha1.Announcer {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if node == "n1" {
+		return w.announcer
+	}
+	return w.others[node]
+}
+func (w *world) Wait(ctx context.Context) bool { return arrives(ctx, w.synced) }
+func (w *world) Changed() <-chan struct{}      { return w.changed }
+func (w *world) Ready() <-chan struct{}        { return w.links }
+func (w *world) Watch() <-chan struct{}        { return w.moved }
 
 func arrives(ctx context.Context, what <-chan struct{}) bool {
 	select {
@@ -306,7 +320,7 @@ func inWorld(t *testing.T, test func(w *world)) {
 			return w.bgp
 		}
 		p.newBFD = func() bfdSpeaker { return w.bfd }
-		p.host = w.host
+		p.host, w.peering = w.host, p
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- p.Run(ctx) }()
@@ -358,6 +372,12 @@ func (w *world) addresses(prefixes ...string) []bgp.LocalAddress {
 	w.host.signal.Notify()
 	synctest.Wait()
 	return addresses
+}
+
+// planned is the revision of the session that is wanted.
+func (w *world) planned(key bgp.SessionKey) string {
+	synctest.Wait()
+	return w.peering.plan.Revisions[key]
 }
 
 // path has BFD see this.

@@ -68,9 +68,12 @@ type Peering struct {
 	// These are there while it runs.
 	bgp      bgpSpeaker
 	bfd      bfdSpeaker
+	rollout  *rollout
 	coupling *coupling
 	reporter *reporter
 	turns    watchdog.Loop
+	// peers are the sessions of the plan, as far as it is their turn to be as it wants them.
+	peers map[bgp.SessionKey]bgp.Peer
 	// watching are the sessions that BFD was given last.
 	watching map[pathKey]bfd.Session
 }
@@ -108,7 +111,7 @@ func (p *Peering) Run(ctx context.Context) error {
 	bootID := p.bootID()
 	restarted := p.restarted(bootID)
 	p.bgp = p.newBGP(speaker.Config{Restarted: restarted, Logger: p.config.Logger})
-	p.bfd, p.coupling = p.newBFD(), newCoupling(restarted)
+	p.bfd, p.coupling, p.rollout = p.newBFD(), newCoupling(restarted), newRollout()
 	p.reporter = &reporter{writer: p.config.Status, events: p.config.Events, logger: p.config.Logger, bootID: bootID}
 	p.metrics.watchSpeakers(p.bgp, p.bfd)
 	defer p.metrics.watchSpeakers(nil, nil)
@@ -178,13 +181,15 @@ func (p *Peering) loop(ctx context.Context) {
 // happened; zero: never.
 func (p *Peering) step(now time.Time) time.Time {
 	p.updatePlan(now)
+	changed, turn := p.rollOut(now)
 	if p.plan.Changed {
 		p.rejects.Set(announced(p.plan.Routes), now) // before it is announced
 	}
-	wake := plan.Earlier(p.plan.Wake, p.couple(now))
+	wake := plan.Earlier(plan.Earlier(p.plan.Wake, turn), p.couple(p.plan.Changed || changed, now))
 	wake = plan.Earlier(wake, p.rejects.Step(now))
-	return plan.Earlier(wake, p.reporter.report(p.bgp.Peers(), func(key bgp.SessionKey) *v1alpha1.BFDSession {
-		return p.coupling.status(key, now)
+	return plan.Earlier(wake, p.reporter.report(p.bgp.Peers(), sources{
+		path:     func(key bgp.SessionKey) *v1alpha1.BFDSession { return p.coupling.status(key, now) },
+		revision: p.rollout.revision,
 	}, now))
 }
 
@@ -226,24 +231,24 @@ func (p *Peering) ownAddresses() bgp.Host {
 	return host
 }
 
-// couple has BFD watch what is to be watched, and BGP act upon what comes of it and on the plan. It
-// returns when to do so again.
-func (p *Peering) couple(now time.Time) time.Time {
+// couple has BFD watch what is to be watched, and BGP act upon what comes of it and on the plan, if
+// that has changed. It returns when to do so again.
+func (p *Peering) couple(changed bool, now time.Time) time.Time {
 	var networks []netip.Prefix
 	for _, i := range p.config.Links.Interfaces() {
 		networks = append(networks, i.Prefixes...)
 	}
 	do := p.coupling.decide(observation{
 		now:      now,
-		peers:    p.plan.Peers,
+		peers:    p.peers,
 		bfd:      p.plan.BFD,
 		sessions: p.bgp.Peers(),
 		paths:    p.bfd.Sessions(),
 		networks: networks,
 	})
 	p.bgp.Suspend(do.suspended) // before Set, so that none is dialled that is to wait
-	if p.plan.Changed {
-		p.bgp.Set(p.plan.Peers, p.plan.Routes)
+	if changed {
+		p.bgp.Set(p.peers, p.plan.Routes)
 	}
 	for _, key := range slices.SortedFunc(maps.Keys(do.reset), bgp.SessionKey.Compare) {
 		why := do.reset[key]

@@ -38,6 +38,11 @@ func node(change func(*corev1.Node)) func(*plan.View) {
 	return func(v *plan.View) { v.SetNode("n1", n) }
 }
 
+// nodeNamed is another node that is ready.
+func nodeNamed(name string) func(*plan.View) {
+	return func(v *plan.View) { v.SetNode(name, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}}) }
+}
+
 // peer is an external BGPPeer, unless it is changed.
 func peer(name string, change func(*v1alpha1.BGPPeerSpec)) func(*plan.View) {
 	asn := int64(65000)
@@ -50,7 +55,7 @@ func peer(name string, change func(*v1alpha1.BGPPeerSpec)) func(*plan.View) {
 }
 
 // service is a Service that has an address.
-func service(name, address string) func(*plan.View) {
+func serviceAt(name, address string) func(*plan.View) {
 	s := &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name, UID: types.UID(name)},
 		Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer},
@@ -300,7 +305,7 @@ func TestTheRoutersOfDefaultRoutesAreFoundAmongTheInterfaces(t *testing.T) {
 
 func TestBGPKnowsTheAddressesOfTheNodeAndWhichAreThoseOfServices(t *testing.T) {
 	inWorld(t, func(w *world) {
-		w.changes = append(w.changes, node(nil), peer("tor", nil), service("web", "10.0.0.50"), service("thief", "10.0.0.1"))
+		w.changes = append(w.changes, node(nil), peer("tor", nil), serviceAt("web", "10.0.0.50"), serviceAt("thief", "10.0.0.1"))
 		w.interfaces = []layer2.Interface{{Name: "eth0", Up: true, Gateways: []netip.Addr{torAddress}}}
 		w.began()
 		addresses := w.addresses("10.0.0.1/24", "10.0.0.50/24", "10.0.0.51/24")
@@ -314,7 +319,7 @@ func TestBGPKnowsTheAddressesOfTheNodeAndWhichAreThoseOfServices(t *testing.T) {
 		want.Addresses = slices.Clone(addresses)
 		want.Addresses[1].Service = true
 		is("at first")
-		w.change(service("other", "10.0.0.51"))
+		w.change(serviceAt("other", "10.0.0.51"))
 		want.Addresses[2].Service = true
 		is("with another Service")
 		w.change(node(func(n *corev1.Node) { n.Status.Addresses[0].Address = "10.0.0.51" }))

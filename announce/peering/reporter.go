@@ -59,11 +59,18 @@ func (r *reporter) closeReason() string {
 	return "it is not wanted any more"
 }
 
+// sources say what there is to be recorded of a session besides what BGP sees: how its path is
+// watched, nil if it is not, and by which revision of its BGPPeer it goes.
+type sources struct {
+	path     func(bgp.SessionKey) *v1alpha1.BFDSession
+	revision func(bgp.SessionKey) string
+}
+
 // report tells what is seen on the sessions, and on the paths that BFD watches for them. It returns
 // when to report again although nothing may have happened; zero: not before something does.
-func (r *reporter) report(peers []bgp.PeerStatus, paths func(bgp.SessionKey) *v1alpha1.BFDSession, now time.Time) time.Time {
+func (r *reporter) report(peers []bgp.PeerStatus, of sources, now time.Time) time.Time {
 	r.tell(peers)
-	status := r.status(peers, paths)
+	status := r.status(peers, of)
 	if !r.due.IsZero() && slices.EqualFunc(status.Peers, r.written.Peers, sameSession) {
 		switch {
 		case slices.EqualFunc(status.Peers, r.written.Peers, sameCount):
@@ -78,7 +85,7 @@ func (r *reporter) report(peers []bgp.PeerStatus, paths func(bgp.SessionKey) *v1
 }
 
 func sameSession(a, b v1alpha1.BGPSession) bool {
-	return a.Name == b.Name && a.Address == b.Address && a.State == b.State && a.Since.Equal(b.Since) && a.LastError == b.LastError &&
+	return a.Name == b.Name && a.Address == b.Address && a.State == b.State && a.Since.Equal(b.Since) && a.LastError == b.LastError && a.Revision == b.Revision &&
 		slices.EqualFunc(a.Families, b.Families, sameFamily) && apiequality.Semantic.DeepEqual(a.BFD, b.BFD)
 }
 
@@ -93,10 +100,12 @@ func sameCount(a, b v1alpha1.BGPSession) bool {
 }
 
 // status is what the node records of its sessions.
-func (r *reporter) status(peers []bgp.PeerStatus, paths func(bgp.SessionKey) *v1alpha1.BFDSession) v1alpha1.BGPStatus {
+func (r *reporter) status(peers []bgp.PeerStatus, of sources) v1alpha1.BGPStatus {
 	status := v1alpha1.BGPStatus{BootID: r.bootID}
 	for _, p := range peers {
-		status.Peers = append(status.Peers, sessionStatus(p, paths(p.Key)))
+		session := sessionStatus(p, of.path(p.Key))
+		session.Revision = of.revision(p.Key)
+		status.Peers = append(status.Peers, session)
 	}
 	for _, refusal := range r.refused {
 		status.Peers = append(status.Peers, v1alpha1.BGPSession{Name: refusal.Peer, State: v1alpha1.BGPRefused, LastError: refusal.Sentence()})

@@ -34,7 +34,10 @@ func (d *diary) BFDDown(peer string, address netip.Addr, why string) {
 	d.write("BFD down", peer, address, why)
 }
 
-func noPaths(bgp.SessionKey) *v1alpha1.BFDSession { return nil }
+var noSources = sources{
+	path:     func(bgp.SessionKey) *v1alpha1.BFDSession { return nil },
+	revision: func(bgp.SessionKey) string { return "" },
+}
 
 // gateway is the key of a session with a router of a default route.
 func gateway(peer, address string) bgp.SessionKey {
@@ -86,7 +89,7 @@ func TestAnAnnouncerRecordsItsSessions(t *testing.T) {
 		{Key: gateway("tor", "10.0.0.2"), Address: netip.MustParseAddr("10.0.0.2"), State: bgp.OpenSent, Since: since, Problem: bgp.Problem{Kind: bgp.NoOpen}},
 		{Key: gateway("tor", "10.0.0.1"), Address: netip.MustParseAddr("10.0.0.1"), State: bgp.Established, Since: since, Prefixes: 7},
 		{Key: bgp.SessionKey{Peer: "found"}, State: bgp.Connect},
-	}, noPaths)
+	}, noSources)
 	var got []string
 	for _, s := range status.Peers {
 		text := fmt.Sprintf("%s %s %s %d %s", s.Name, s.Address, s.State, s.Prefixes, s.LastError)
@@ -146,7 +149,7 @@ func TestCountsAreWrittenOnceInAWhileAndAllElseAtOnce(t *testing.T) {
 	report := func(after time.Duration, writes bool, again time.Duration) {
 		t.Helper()
 		before := len(to.statuses)
-		wake := r.report([]bgp.PeerStatus{status}, noPaths, began.Add(after))
+		wake := r.report([]bgp.PeerStatus{status}, noSources, began.Add(after))
 		if got := len(to.statuses) > before; got != writes {
 			t.Errorf("after %s: it writes: %v", after, got)
 		}

@@ -48,6 +48,9 @@ type BGPPlan struct {
 	// of the prefixes. What has not changed since the last plan is the same slice.
 	Peers  map[bgp.SessionKey]bgp.Peer
 	Routes map[bgp.SessionKey][]bgp.Route
+	// Revisions identify for each session what it has in common with those of other nodes with the
+	// same BGPPeer, and what a session is reset for.
+	Revisions map[bgp.SessionKey]string
 	// BFD are for the sessions whose path is to be watched by BFD.
 	BFD map[bgp.SessionKey]BFDSettings
 	// Refused are the BGPPeers that are for the node but without a session, by name.
@@ -105,7 +108,7 @@ func (p *BGPPlanner) Plan(now time.Time) BGPPlan {
 	if stage == closed && p.prefixes.empty() {
 		return plan
 	}
-	plan.Peers, plan.BFD, plan.Refused = p.sessions.peers, p.sessions.bfd, p.sessions.refused
+	plan.Peers, plan.Revisions, plan.BFD, plan.Refused = p.sessions.peers, p.sessions.revisions, p.sessions.bfd, p.sessions.refused
 	for _, rib := range p.ribs {
 		for _, session := range rib.sessions {
 			plan.Routes[session] = rib.routes

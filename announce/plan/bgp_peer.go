@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 
@@ -127,6 +128,17 @@ func (p *bgpPeer) carries(prefix netip.Prefix) bool {
 	return p.session.OfferedFamilies()&bgp.FamilyOf(prefix) != 0
 }
 
+// revision identifies what sessions with the peer have in common on all nodes, so that one node can
+// tell from what another has recorded whether that goes by the same. It says nothing of a password
+// but which version of the Secret it is of. What no session is reset for is not part of it.
+func (p *bgpPeer) revision(passwords map[string]password) string {
+	common := p.session
+	common.KeepaliveTime, common.ConnectTime, common.MaxPrefixes = 0, 0, 0
+	sum := fnv.New32a()
+	fmt.Fprintf(sum, "%+v %s %s %s", common, p.gateway, p.secret, passwords[p.secret].version)
+	return strconv.FormatUint(uint64(sum.Sum32()), 16)
+}
+
 func (p *bgpPeer) selectsNode(l labels.Set) bool { return len(p.nodes) == 0 || anyMatches(p.nodes, l) }
 
 func olderBGPPeer(a, b *bgpPeer) int {
@@ -134,7 +146,7 @@ func olderBGPPeer(a, b *bgpPeer) int {
 }
 
 // sessions are those of a node with the peer, by their keys. If there are none, the Refusal says why.
-func (p *bgpPeer) sessions(name string, n *node, gateways []netip.Addr, passwords map[string]string) (map[bgp.SessionKey]bgp.Peer, Refusal) {
+func (p *bgpPeer) sessions(name string, n *node, gateways []netip.Addr, passwords map[string]password) (map[bgp.SessionKey]bgp.Peer, Refusal) {
 	refuse := func(reason RefusalReason, detail string) (map[bgp.SessionKey]bgp.Peer, Refusal) {
 		return nil, Refusal{p.name, reason, detail}
 	}
@@ -147,12 +159,12 @@ func (p *bgpPeer) sessions(name string, n *node, gateways []netip.Addr, password
 		switch {
 		case !found:
 			return refuse(NoSecret, p.secret)
-		case password == "":
+		case password.text == "":
 			return refuse(NoPassword, p.secret)
-		case strings.HasSuffix(password, "\n"):
+		case strings.HasSuffix(password.text, "\n"):
 			return refuse(PasswordNewline, p.secret)
 		}
-		session.Password = password
+		session.Password = password.text
 	}
 	if p.gateway == "" {
 		if err := session.Validate(); err != nil {

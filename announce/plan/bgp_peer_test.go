@@ -79,3 +79,44 @@ func TestANodeThatIsGoneHasNoSession(t *testing.T) {
 		t.Errorf("sessions %v without a BGPPeer", plan.Peers)
 	}
 }
+
+func TestTheRevisionOfABGPPeerIsThatOfWhatSessionsAreResetFor(t *testing.T) {
+	secret := func(version string) *corev1.Secret {
+		return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{ResourceVersion: version}, Data: map[string][]byte{"password": []byte("secret")}}
+	}
+	base := func(s *v1alpha1.BGPPeerSpec) {
+		s.PeerAddress, s.PasswordSecret = "10.0.0.254", &v1alpha1.BGPPasswordSecret{Name: "tor"}
+	}
+	revision := func(version string, change func(*v1alpha1.BGPPeerSpec)) string {
+		r := newRack()
+		r.view.SetSecret("tor", secret(version))
+		r.peer("tor", func(s *v1alpha1.BGPPeerSpec) {
+			base(s)
+			change(s)
+		})
+		return r.plan().Revisions[bgp.SessionKey{Peer: "tor"}]
+	}
+	none := func(*v1alpha1.BGPPeerSpec) {}
+	before := revision("1", none)
+	if before == "" {
+		t.Fatal("there is none")
+	}
+	for name, test := range map[string]struct {
+		version string
+		change  func(*v1alpha1.BGPPeerSpec)
+		same    bool
+	}{
+		"nothing":         {"1", none, true},
+		"connectTime":     {"1", func(s *v1alpha1.BGPPeerSpec) { s.ConnectTime = &metav1.Duration{Duration: 9 * time.Second} }, true},
+		"maxPrefixes":     {"1", func(s *v1alpha1.BGPPeerSpec) { s.MaxPrefixes = new(int32(9)) }, true},
+		"bfdProfile":      {"1", func(s *v1alpha1.BGPPeerSpec) { s.BFDProfile = "fast" }, true},
+		"holdTime":        {"1", func(s *v1alpha1.BGPPeerSpec) { s.HoldTime = &metav1.Duration{Duration: 9 * time.Second} }, false},
+		"addressFamilies": {"1", func(s *v1alpha1.BGPPeerSpec) { s.AddressFamilies = []corev1.IPFamily{corev1.IPv6Protocol} }, false},
+		"peerAddress":     {"1", func(s *v1alpha1.BGPPeerSpec) { s.PeerAddress = "10.0.0.253" }, false},
+		"the Secret":      {"2", none, false},
+	} {
+		if got := revision(test.version, test.change); (got == before) != test.same {
+			t.Errorf("%s: %s, before %s", name, got, before)
+		}
+	}
+}

@@ -14,6 +14,8 @@ type bgpSessions struct {
 	// peers are the sessions, and bfd is for those whose path is to be watched.
 	peers map[bgp.SessionKey]bgp.Peer
 	bfd   map[bgp.SessionKey]BFDSettings
+	// revisions are those of their BGPPeers.
+	revisions map[bgp.SessionKey]string
 	// refused are sorted by name.
 	refused []Refusal
 	// ends has whose the sessions are. A peer tells its neighbors apart by their addresses.
@@ -36,7 +38,7 @@ type Refusal struct {
 }
 
 func newBGPSessions() bgpSessions {
-	return bgpSessions{peers: map[bgp.SessionKey]bgp.Peer{}, bfd: map[bgp.SessionKey]BFDSettings{}, ends: map[sessionEnds]string{}}
+	return bgpSessions{peers: map[bgp.SessionKey]bgp.Peer{}, bfd: map[bgp.SessionKey]BFDSettings{}, revisions: map[bgp.SessionKey]string{}, ends: map[sessionEnds]string{}}
 }
 
 // add adds the sessions with a BGPPeer, of which older ones were added before, and returns their
@@ -51,7 +53,7 @@ func (s *bgpSessions) add(peer *bgpPeer, age int, v *View, name string, n *node,
 			continue
 		}
 		s.ends[ends] = peer.name
-		s.peers[key] = session
+		s.peers[key], s.revisions[key] = session, peer.revision(v.passwords)
 		if peer.profile != "" {
 			settings := v.bfdSettings(peer.profile)
 			settings.Age = age

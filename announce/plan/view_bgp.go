@@ -13,8 +13,11 @@ type bgpObjects struct {
 	communities       objects[v1alpha1.Community, v1alpha1.CommunitySpec, communities]
 	bfdProfiles       objects[v1alpha1.BFDProfile, v1alpha1.BFDProfileSpec, BFDSettings]
 	// passwords are those of Secrets, by name.
-	passwords map[string]string
+	passwords map[string]password
 }
+
+// password is one of a Secret, and the version of that.
+type password struct{ text, version string }
 
 func newBGPObjects() bgpObjects {
 	return bgpObjects{
@@ -22,7 +25,7 @@ func newBGPObjects() bgpObjects {
 		bgpAdvertisements: newObjects[bgpAdvertisement](partsOfBGPAdvertisement),
 		communities:       newObjects[communities](partsOfCommunity),
 		bfdProfiles:       newObjects[BFDSettings](partsOfBFDProfile),
-		passwords:         map[string]string{},
+		passwords:         map[string]password{},
 	}
 }
 
@@ -55,7 +58,7 @@ func (v *View) SetSecret(name string, object *corev1.Secret) {
 	before, known := v.passwords[name]
 	delete(v.passwords, name)
 	if object != nil {
-		v.passwords[name] = string(object.Data[corev1.BasicAuthPasswordKey])
+		v.passwords[name] = password{string(object.Data[corev1.BasicAuthPasswordKey]), object.ResourceVersion}
 	}
 	after, there := v.passwords[name]
 	v.routes.all = v.routes.all || known != there || before != after

@@ -60,6 +60,9 @@ func (v *View) BFDProfile(name string) State[v1alpha1.BFDProfileSpec] {
 // Community is how it stands with a Community.
 func (v *View) Community(name string) State[v1alpha1.CommunitySpec] { return v.communities.state(name) }
 
+// Nodes are the names of those that there are, in no order.
+func (v *View) Nodes() iter.Seq[string] { return maps.Keys(v.nodes) }
+
 // HasAddress says whether a Service has this address from us.
 func (v *View) HasAddress(ip netip.Addr) bool { return len(v.byAddress[ip]) > 0 }
 

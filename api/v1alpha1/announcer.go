@@ -236,6 +236,10 @@ type BGPSession struct {
 	// +listType=map
 	// +listMapKey=family
 	Families []BGPSessionFamily `json:"families,omitempty"`
+	// Revision identifies what the session goes by of the BGPPeer and of the Secret with its password. Nodes with the same one go by
+	// the same; while a change is rolled out they differ.
+	// +optional
+	Revision string `json:"revision,omitempty"`
 	// LastError is what went wrong last, or what is wrong with the session.
 	// +optional
 	LastError string `json:"lastError,omitempty"`

@@ -15,9 +15,14 @@ const (
 	ReasonInvalidAddress = "InvalidAddress"
 	// ReasonInvalidSelector : a label selector of spec.serviceAllocation cannot be parsed.
 	ReasonInvalidSelector = "InvalidSelector"
-	// ReasonOverlaps : entries overlap each other, or those of an older pool.
+	// ReasonOverlaps : entries overlap each other, or another pool had some of the addresses first.
 	ReasonOverlaps = "Overlaps"
+	// ReasonDeleting : the pool is to be deleted, but Services have addresses of it.
+	ReasonDeleting = "Deleting"
 )
+
+// FinalizerPoolInUse is the finalizer of an IPAddressPool of which Services have addresses.
+const FinalizerPoolInUse = "clarionlb.io/pool-in-use"
 
 // +genclient
 // +genclient:nonNamespaced
@@ -31,6 +36,7 @@ const (
 // +kubebuilder:printcolumn:name="IPv6 assigned",type=integer,JSONPath=`.status.ipv6.assigned`
 // +kubebuilder:printcolumn:name="Addresses",type=string,JSONPath=`.spec.addresses`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].message`,priority=1
 
 // IPAddressPool is a set of addresses that Services of type LoadBalancer may get.
 type IPAddressPool struct {
@@ -143,11 +149,31 @@ type IPAddressPoolStatus struct {
 	// +optional
 	IPv6 *AddressCounts `json:"ipv6,omitempty"`
 
+	// AppliedSpec is the spec that was last found valid. It stays in force while the spec as it is written cannot be used.
+	// +optional
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:validation:Type=object
+	// +kubebuilder:pruning:PreserveUnknownFields
+	AppliedSpec *IPAddressPoolSpec `json:"appliedSpec,omitempty"`
+
+	// Contested are addresses of this pool that another pool had first. They are that pool's; this one hands out the rest.
+	// +optional
+	// +listType=atomic
+	Contested []ContestedAddresses `json:"contested,omitempty"`
+
 	// Conditions: Ready.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// ContestedAddresses are addresses that two pools have.
+type ContestedAddresses struct {
+	// Addresses are a range "first-last", or a single address.
+	Addresses string `json:"addresses"`
+	// Pool is the IPAddressPool that had them first.
+	Pool string `json:"pool"`
 }
 
 // AddressCounts counts the addresses of one family. A number that does not fit is reported as the largest that does.

@@ -60,6 +60,13 @@ type ServiceReference struct {
 
 // IPAddressReservationStatus is written by the cloud-controller-manager alone.
 type IPAddressReservationStatus struct {
+	// AppliedSpec is the spec that was last found valid. It stays in force while the spec as it is written cannot be used.
+	// +optional
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:validation:Type=object
+	// +kubebuilder:pruning:PreserveUnknownFields
+	AppliedSpec *IPAddressReservationSpec `json:"appliedSpec,omitempty"`
+
 	// Conditions: Ready.
 	// +optional
 	// +listType=map

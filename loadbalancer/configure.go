@@ -13,8 +13,12 @@ import (
 )
 
 // SetPools takes the full set of pools and returns the Services to requeue. If no pool changed, it
-// costs next to nothing. A pool that cannot be used is ignored alone, and PoolStatuses says why. Of
-// two that overlap the older one is used.
+// costs next to nothing.
+//
+// Of a pool that cannot be used as it is written, the last good version stays in force, and
+// PoolStatuses says what is wrong. One that was never good hands out nothing. An address that two
+// pools have belongs to the one that had it first. An address that a pool loses by an edit is taken
+// from the Services that have it; but when a pool is gone, they keep its addresses.
 func (a *Allocator) SetPools(now time.Time, objects []*v1alpha1.IPAddressPool) (requeue []types.NamespacedName) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -24,7 +28,7 @@ func (a *Allocator) SetPools(now time.Time, objects []*v1alpha1.IPAddressPool) (
 	for _, object := range objects {
 		p := a.pools[object.Name]
 		if p == nil || !p.sameObject(object) {
-			p = readPool(object)
+			p = readPool(object, p)
 			same = false
 		}
 		pools[object.Name] = p
@@ -82,7 +86,9 @@ func (a *Allocator) rebuildPools(now time.Time) []types.NamespacedName {
 
 	op := &operation{a: a, now: now}
 	op.reevaluate(func(rec *record) bool {
-		return rec.waits() || slices.ContainsFunc(rec.owned[:], func(alloc *allocation) bool { return moved[alloc] })
+		return rec.waits() || slices.ContainsFunc(rec.owned[:], func(alloc *allocation) bool {
+			return alloc != nil && (moved[alloc] || alloc.pool == nil || rec.request.Pool != "" && !alloc.pool.is(rec.request.Pool))
+		})
 	})
 	return op.notifyWaiters()
 }
@@ -90,25 +96,19 @@ func (a *Allocator) rebuildPools(now time.Time) []types.NamespacedName {
 // orderPools finds the usable pools, their order, and the index of their ranges. It returns the
 // pools whose spaces were built again, without anything that is allocated in them.
 func (a *Allocator) orderPools() (rebuilt map[*pool]bool) {
-	a.order, a.index, rebuilt = nil, nil, map[*pool]bool{}
-	for _, p := range slices.SortedFunc(maps.Values(a.pools), (*pool).compareAge) {
-		p.problem = p.ownProblem
-		if p.usable() {
-			a.indexPool(p)
-		}
-		p.established = p.usable()
-		if !p.usable() {
-			p.spaces, p.restrictions = [families]*space{}, nil
-			continue
-		}
-		a.order = append(a.order, p)
+	usable := slices.SortedFunc(maps.Values(a.pools), (*pool).compareAge)
+	usable = slices.DeleteFunc(usable, func(p *pool) bool { return !p.usable() })
+	changed := a.divide(usable)
+	rebuilt = map[*pool]bool{}
+	for _, p := range usable {
 		restrictions := a.restrictionsOf(p)
-		if unbuilt := p.spaces == [families]*space{}; unbuilt || !slices.Equal(restrictions, p.restrictions) {
+		if unbuilt := p.spaces == [families]*space{}; unbuilt || changed[p] || !slices.Equal(restrictions, p.restrictions) {
 			p.restrictions = restrictions
 			p.buildSpaces()
 			rebuilt[p] = true
 		}
 	}
+	a.order = usable
 	slices.SortFunc(a.order, (*pool).compareOrder)
 	for i, p := range a.order {
 		p.rank = i
@@ -116,27 +116,12 @@ func (a *Allocator) orderPools() (rebuilt map[*pool]bool) {
 	return rebuilt
 }
 
-// indexPool puts the ranges of a pool into the index. If another pool has any of them, the pool is
-// not usable.
-func (a *Allocator) indexPool(p *pool) {
-	for _, e := range p.effective {
-		i := firstReaching(a.index, e.From)
-		if i < len(a.index) && a.index[i].overlaps(e.Range) {
-			other := a.index[i]
-			p.problem = poolProblem{v1alpha1.ReasonOverlaps, poolsOverlap(e.Range, other.Range, other.pool.name)}
-			return
-		}
-	}
-	for _, e := range p.effective {
-		a.index = slices.Insert(a.index, firstReaching(a.index, e.From), poolRange{e.Range, p})
-	}
-}
-
 // moveAllocation gives an allocation to the pool that has its address now; nil if none has. An
 // address that awaits its reuse is forgotten if no pool has it or if it is not for everybody any
 // more.
 func (a *Allocator) moveAllocation(alloc *allocation, p *pool) {
 	awaitsReuse := len(alloc.owners) == 0
+	alloc.takenOut = p == nil && a.takenOut(alloc.addr)
 	alloc.pool, alloc.audience = p, forAll
 	if p != nil {
 		alloc.audience = a.audienceOf(alloc.addr)

@@ -1,6 +1,7 @@
 package loadbalancer
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -66,7 +67,15 @@ func TestConditionOfAPool(t *testing.T) {
 		},
 		"an older pool that overlaps": {
 			younger(newPool("p", "10.9.0.128/25")), "Overlaps",
-			`10.9.0.128-10.9.0.255 overlaps 10.9.0.0-10.9.0.255 of pool "healthy", which is older`,
+			`10.9.0.128-10.9.0.255 is left to pool "healthy", which had it first`,
+		},
+		"an older pool that overlaps some of it": {
+			younger(newPool("p", "10.8.255.0-10.9.0.1", "10.9.0.4/30")), "Overlaps",
+			`10.9.0.0-10.9.0.1 is left to pool "healthy", which had it first; 10.9.0.4-10.9.0.7 is left to pool "healthy", which had it first`,
+		},
+		"namespaces that do not exist": {
+			spec(only(v1alpha1.ServiceAllocation{Namespaces: []string{"shpo", "default", "a"}})), "Valid",
+			`spec.serviceAllocation.namespaces: there is no namespace "a"; spec.serviceAllocation.namespaces: there is no namespace "shpo"`,
 		},
 	}
 	for name, c := range cases {
@@ -77,7 +86,7 @@ func TestConditionOfAPool(t *testing.T) {
 			if status.Ready != (c.reason == "Valid") || status.Reason != c.reason || status.Message != c.message {
 				t.Errorf("got %v %s %q, want %s %q", status.Ready, status.Reason, status.Message, c.reason, c.message)
 			}
-			if status.Ready == (status.IPv4 == nil) {
+			if usable := status.Ready || strings.Contains(status.Message, "left to"); usable == (status.IPv4 == nil) {
 				t.Errorf("counts %+v", status.IPv4)
 			}
 			if other := s.a.PoolStatuses(s.now)["healthy"]; !other.Ready {
@@ -86,54 +95,6 @@ func TestConditionOfAPool(t *testing.T) {
 			s.expect("a Service of the healthy pool", s.ensure(s.service("a", asks("10.9.0.200"))), "10.9.0.200")
 		})
 	}
-}
-
-func TestOverlap(t *testing.T) {
-	older, newer := newPool("z", "10.0.0.0/25"), younger(newPool("a", "10.0.0.0/24"))
-	stories(t, map[string]func(*script){
-		"the older pool works, whatever the order in which they come": func(s *script) {
-			s.setPools(newer)
-			s.expect("a", s.ensure(s.service("a")), "10.0.0.0")
-			s.setPools(newer, older)
-			if status := s.a.PoolStatuses(s.now); !status["z"].Ready || status["a"].Ready {
-				s.t.Errorf("statuses %+v", status)
-			}
-			s.expect("a stays", s.ensure(s.service("a")), "10.0.0.0")
-		},
-		"the newer pool works when the older is gone": func(s *script) {
-			s.setPools(older, newer)
-			s.expect("a", s.ensure(s.service("a", asks("10.0.0.200"))), "AddressNotInPool")
-			s.expect("a", s.sentence(s.service("a", asks("10.0.0.200"))),
-				`10.0.0.200 is in pool "a", which cannot be used: 10.0.0.0-10.0.0.255 overlaps 10.0.0.0-10.0.0.127 of pool "z", which is older`)
-			s.expect("requeued", s.setPools(newer), "a")
-			s.expect("a", s.ensure(s.service("a", asks("10.0.0.200"))), "10.0.0.200")
-		},
-		"of two of one second the one in use works": func(s *script) {
-			inUse, latecomer := newPool("z", "10.0.0.0/25"), newPool("a", "10.0.0.0/24")
-			s.setPools(inUse)
-			s.setPools(inUse, latecomer)
-			if status := s.a.PoolStatuses(s.now); !status["z"].Ready || status["a"].Ready {
-				s.t.Errorf("statuses %+v", status)
-			}
-		},
-		"of two of one second the one that was in use before a restart works": func(s *script) {
-			inUse, latecomer := newPool("z", "10.0.0.0/25"), newPool("a", "10.0.0.0/24")
-			inUse.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonValid}}
-			s.setPools(inUse, latecomer)
-			if status := s.a.PoolStatuses(s.now); !status["z"].Ready || status["a"].Ready {
-				s.t.Errorf("statuses %+v", status)
-			}
-		},
-		"what is excluded does not overlap": func(s *script) {
-			s.setPools(older, with(newer, func(p *v1alpha1.IPAddressPoolSpec) { p.Exclude = []string{"10.0.0.0/25"} }))
-			for name, status := range s.a.PoolStatuses(s.now) {
-				if !status.Ready {
-					s.t.Errorf("%s: %+v", name, status)
-				}
-			}
-			s.expect("a", s.ensure(s.service("a")), "10.0.0.128")
-		},
-	})
 }
 
 func TestPoolsChangeUnderRunningServices(t *testing.T) {
@@ -164,13 +125,6 @@ func TestPoolsChangeUnderRunningServices(t *testing.T) {
 			s.expect("requeued", s.setPools(with(pool, func(p *v1alpha1.IPAddressPoolSpec) { p.Exclude = []string{"10.0.0.0"} })), "a")
 			s.expect("a", s.ensure(s.service("a")), "10.0.0.1")
 		},
-		"a pool that is deleted leaves its Services with a reason": func(s *script) {
-			s.ensure(s.service("a"))
-			s.expect("requeued", s.setPools(), "a")
-			s.expect("a", s.ensure(s.service("a")), "NoMatchingPool")
-			s.expect("requeued", s.setPools(pool), "a")
-			s.expect("a", s.ensure(s.service("a")), "10.0.0.0")
-		},
 		"a pool that is deleted and comes back before anybody asks changes nothing": func(s *script) {
 			s.ensure(s.service("a"))
 			s.setPools()
@@ -182,12 +136,13 @@ func TestPoolsChangeUnderRunningServices(t *testing.T) {
 			s.expect("requeued", s.setPools(newPool("renamed", "10.0.0.0/29")), "a")
 			s.expect("a", s.sentence(s.service("a")), `10.0.0.0 from pool "renamed"`)
 		},
-		"a pool that is closed to a namespace loses its Services": func(s *script) {
+		"a pool that is closed to a namespace keeps its Services, and takes no other": func(s *script) {
 			s.ensure(s.service("a"))
-			s.ensure(s.service("other/b"))
-			s.expect("requeued", s.setPools(with(pool, only(v1alpha1.ServiceAllocation{Namespaces: []string{"other"}}))), "a")
-			s.expect("a", s.ensure(s.service("a")), "NoMatchingPool")
-			s.expect("a", s.sentence(s.service("a")), `no pool is for this Service: pool "public" is not for Services in namespace "default"`)
+			s.expect("requeued", s.setPools(with(pool, only(v1alpha1.ServiceAllocation{Namespaces: []string{"other"}}))), "")
+			s.expect("a", s.ensure(s.service("a")), "10.0.0.0")
+			s.expect("a by name", s.ensure(s.service("a", from("public"), asks("10.0.0.0"))), "10.0.0.0")
+			s.expect("another address", s.sentence(s.service("a", asks("10.0.0.1"))), `pool "public" is not for Services in namespace "default"`)
+			s.expect("c", s.sentence(s.service("c")), `no pool is for this Service: pool "public" is not for Services in namespace "default"`)
 			s.expect("b", s.ensure(s.service("other/b")), "10.0.0.1")
 		},
 		"a pool that no longer assigns by itself keeps its Services": func(s *script) {
@@ -200,28 +155,28 @@ func TestPoolsChangeUnderRunningServices(t *testing.T) {
 			s.expect("requeued", s.setPools(pool, with(newPool("better", "10.1.0.0/24"), only(v1alpha1.ServiceAllocation{Priority: 1, Namespaces: []string{"default"}}))), "")
 			s.expect("a", s.ensure(s.service("a")), "10.0.0.0")
 		},
-		"a namespace that is relabelled loses its addresses": func(s *script) {
+		"a namespace that is relabelled keeps its addresses, and gets no other": func(s *script) {
 			s.setPools(with(pool, only(v1alpha1.ServiceAllocation{NamespaceSelectors: []v1alpha1.LabelSelector{byLabel("name", "default")}})))
 			s.ensure(s.service("a"))
 			s.expect("the same labels", names(s.a.SetNamespace(s.now, "default", map[string]string{"name": "default", "x": "y"})), "")
-			s.expect("requeued", names(s.a.SetNamespace(s.now, "default", nil)), "a")
-			s.expect("a", s.ensure(s.service("a")), "NoMatchingPool")
-			s.expect("requeued", names(s.a.SetNamespace(s.now, "default", map[string]string{"name": "default"})), "a")
+			s.expect("requeued", names(s.a.SetNamespace(s.now, "default", nil)), "")
 			s.expect("a", s.ensure(s.service("a")), "10.0.0.0")
-			s.expect("deleted", names(s.a.DeleteNamespace(s.now, "default")), "a")
+			s.expect("b", s.ensure(s.service("b")), "NoMatchingPool")
+			s.expect("requeued", names(s.a.SetNamespace(s.now, "default", map[string]string{"name": "default"})), "b")
+			s.expect("deleted", names(s.a.DeleteNamespace(s.now, "default")), "")
 		},
-		"a Service that is relabelled loses its address": func(s *script) {
+		"a Service that is relabelled keeps its address": func(s *script) {
 			s.setPools(with(pool, only(v1alpha1.ServiceAllocation{ServiceSelectors: []v1alpha1.LabelSelector{byLabel("tier", "web")}})))
 			s.expect("a", s.ensure(s.service("a", labelled("tier", "web"))), "10.0.0.0")
-			s.expect("a", s.ensure(s.service("a", labelled("tier", "db"))), "NoMatchingPool")
-			s.expect("a", s.sentence(s.service("a", labelled("tier", "db"))), `no pool is for this Service: pool "public" does not select the Service by its labels`)
+			s.expect("a", s.ensure(s.service("a", labelled("tier", "db"))), "10.0.0.0")
+			s.expect("b", s.sentence(s.service("b", labelled("tier", "db"))), `no pool is for this Service: pool "public" does not select the Service by its labels`)
 		},
-		"a pool that becomes unusable says so to who asks for it": func(s *script) {
-			s.setPools(newPool("public", "nonsense"))
-			s.expect("a", s.sentence(s.service("a", from("public"))),
-				`pool "public" cannot be used: spec.addresses: "nonsense" is neither a CIDR, a range nor an IP address`)
+		"a pool that was never good says so to who asks for it": func(s *script) {
+			s.setPools(newPool("broken", "10.0.1.1", "nonsense"))
+			s.expect("a", s.sentence(s.service("a", from("broken"))),
+				`pool "broken" cannot be used: spec.addresses: "nonsense" is neither a CIDR, a range nor an IP address`)
 			s.expect("b", s.sentence(s.service("b")),
-				`no pool is for this Service: pool "public" cannot be used: spec.addresses: "nonsense" is neither a CIDR, a range nor an IP address`)
+				`no pool is for this Service: pool "broken" cannot be used: spec.addresses: "nonsense" is neither a CIDR, a range nor an IP address`)
 		},
 	}, pool)
 }

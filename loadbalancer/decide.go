@@ -122,7 +122,7 @@ func (a *Allocator) choose(now time.Time, r *Request, rec *record, f family) (ch
 // has changed in its request, it must be able to share with all other owners; if not, only with the
 // older ones, and the younger must give way.
 func (a *Allocator) mayKeep(alloc *allocation, r *Request, rec *record) bool {
-	if alloc.pool == nil || !a.mayHave(alloc.addr, alloc.pool, r) {
+	if alloc.takenOut || !a.mayHave(alloc.addr, alloc.pool, r, r.Pool == rec.request.Pool) {
 		return false
 	}
 	changed := !r.sharesLike(&rec.request)
@@ -141,8 +141,27 @@ func (a *Allocator) mayKeep(alloc *allocation, r *Request, rec *record) bool {
 }
 
 // mayHave reports whether a Service may have an address at all, if it has it already or claims it.
-func (a *Allocator) mayHave(addr netip.Addr, p *pool, r *Request) bool {
-	return r.wants(familyOf(addr)) && r.allows(addr, p) && !a.yields(r, addr) && a.refusal(p, r) == ""
+// Which Services the pool is for does not matter: that decides who is given an address, and takes
+// none away. unchanged says that the Service asks for the same pool as when it got the address: if
+// that pool is gone, the Service loses nothing by it.
+func (a *Allocator) mayHave(addr netip.Addr, p *pool, r *Request, unchanged bool) bool {
+	f := familyOf(addr)
+	if !r.wants(f) || a.yields(r, addr) {
+		return false
+	}
+	if r.Invalid != nil {
+		return true
+	}
+	if wish := r.wish(f); wish.IsValid() && wish != addr {
+		return false
+	}
+	return r.Pool == "" || p.is(r.Pool) || unchanged && !a.handsOut(r.Pool)
+}
+
+// handsOut reports whether there is a pool of that name which hands out addresses.
+func (a *Allocator) handsOut(name string) bool {
+	p := a.pools[name]
+	return p != nil && p.usable() && !p.deleting()
 }
 
 // formerAddress is the address that the Service had last, if that still awaits its reuse.
@@ -246,19 +265,24 @@ func (a *Allocator) waitsFor(list []awaited, r *Request, f family) []awaited {
 }
 
 // claims are the addresses that a Service which is seen for the first time has according to its
-// status, and may have. It claims them from younger Services too.
+// status, and may have. It claims them from younger Services too. An address that is in no pool, or
+// not in the pool that the Service asks for, is claimed if the status is our own answer: the pool
+// that it came from is gone.
 func (a *Allocator) claims(rec *record) (claims [families]choice) {
 	r := &rec.request
 	for _, addr := range r.Current {
 		f := familyOf(addr)
 		p := a.poolOf(addr)
-		if p == nil || claims[f].addr.IsValid() || !a.mayHave(addr, p, r) {
+		if claims[f].addr.IsValid() || !a.mayHave(addr, p, r, r.Answered) || p == nil && (!r.Answered || a.takenOut(addr)) {
 			continue
 		}
 		if !slices.ContainsFunc(a.table.owners(addr), func(o *record) bool {
 			return compareAge(o, rec) < 0 && sharingConflict(addr, p, r, o) != nil
 		}) {
-			claims[f] = choice{addr, p, a.audienceOf(addr)}
+			claims[f] = choice{addr, p, forAll}
+			if p != nil {
+				claims[f].audience = a.audienceOf(addr)
+			}
 		}
 	}
 	return claims

@@ -196,8 +196,8 @@ func TestFamilies(t *testing.T) {
 			s.expect("a", s.sentence(s.service("a", stack(require, v4, v6))), `pool "four" has no IPv6 addresses`)
 			s.expect("requeued", s.setPools(four, six), "a")
 			s.expect("a", s.ensure(s.service("a", stack(require, v4, v6))), "10.0.0.0 fd00::")
-			s.expect("requeued", s.setPools(four), "a")
-			s.expect("neither", s.ensure(s.service("a", stack(require, v4, v6))), "FamilyUnavailable")
+			s.expect("requeued", s.setPools(four, with(six, func(p *v1alpha1.IPAddressPoolSpec) { p.Exclude = p.Addresses })), "a")
+			s.expect("neither", s.ensure(s.service("a", stack(require, v4, v6))), "PoolExhausted")
 			s.setPools(four, six)
 			s.expect("the same again", s.ensure(s.service("a", stack(require, v4, v6))), "10.0.0.0 fd00::")
 		},

@@ -149,6 +149,7 @@ func notForNamespace(namespace string) string {
 
 const (
 	notForLabels  = "does not select the Service by its labels"
+	isDeleted     = "is being deleted"
 	onlyOnRequest = "is only for Services that ask for it (autoAssign: false)"
 )
 
@@ -207,9 +208,14 @@ func otherNamespace(addr netip.Addr, pool string, by types.NamespacedName) *Erro
 		" keeps namespaces apart (sharing: Namespace)"}
 }
 
-// assignedFrom describes an address that a Service has.
-func assignedFrom(addr netip.Addr, pool string, sharers []string) string {
-	text := addr.String() + " from " + namePool(pool)
+// assignedFrom describes an address that a Service has; without a pool if that is gone.
+func assignedFrom(addr netip.Addr, p *pool, sharers []string) string {
+	text := addr.String()
+	if p != nil {
+		text += " from " + namePool(p.name)
+	} else {
+		text += ", which is in no pool any more"
+	}
 	if len(sharers) > 0 {
 		text += ", shared with " + enumerate(sharers, ", ")
 	}
@@ -284,8 +290,25 @@ func entriesOverlap(a, b string) string {
 	return sentences("spec.addresses: "+strconv.Quote(a)+" and "+strconv.Quote(b)+" overlap", RemarkOn(a), RemarkOn(b))
 }
 
-func poolsOverlap(mine, theirs Range, other string) string {
-	return mine.String() + " overlaps " + theirs.String() + " of " + namePool(other) + ", which is older"
+// staysInForce is added to what is wrong with a pool.
+const staysInForce = "until that is mended, the version of the spec before it stays in force"
+
+func contestedWith(r Range, other string) string {
+	return r.String() + " is left to " + namePool(other) + ", which had it first"
+}
+
+func contestedBy(r Range, other string) string {
+	return r.String() + " is in " + namePool(other) + " too, which leaves it to this pool"
+}
+
+// waitsForServices says why a pool that is to be deleted is still there.
+func waitsForServices(names []string) string {
+	return "the pool is to be deleted: it hands out nothing, and is gone when no Service has an address of it any more; " +
+		enumerate(names, ", ") + " have"
+}
+
+func namespaceUnknown(name string) string {
+	return "spec.serviceAllocation.namespaces: there is no namespace " + strconv.Quote(name)
 }
 
 func badSelector(where string, err error) string {

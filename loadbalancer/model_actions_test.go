@@ -66,14 +66,12 @@ func (w *world) changePool(t *rapid.T) {
 	} else {
 		w.uids++
 		p.UID = types.UID(fmt.Sprint("pool-", w.uids))
-		// Each in a second of its own: which of two of one second counts as the older has a test of
-		// its own.
-		p.CreationTimestamp = metav1.NewTime(epoch.Add(time.Duration(w.uids) * time.Second))
+		p.CreationTimestamp = metav1.NewTime(epoch.Add(time.Duration(w.uids/2) * time.Second))
 	}
 	if old == nil || rapid.Bool().Draw(t, "other addresses") {
 		p.Spec.Addresses = drawEntries(t, "addresses", 3)
 		p.Spec.Exclude = drawEntries(t, "exclude", 1)
-		if rapid.IntRange(0, 15).Draw(t, "mistake") == 0 {
+		if rapid.IntRange(0, 5).Draw(t, "mistake") == 0 {
 			p.Spec.Addresses = append(p.Spec.Addresses, "10.0.0.300")
 		}
 	}
@@ -99,15 +97,37 @@ func (w *world) changePool(t *rapid.T) {
 	w.setPools()
 }
 
+// deletePool deletes a pool, which is gone when no Service has an address of it any more.
 func (w *world) deletePool(t *rapid.T) {
+	if p := w.pools[oneOf(t, "pool", "p1", "p2", "p3")]; p != nil {
+		p = p.DeepCopy()
+		p.DeletionTimestamp = &metav1.Time{Time: epoch}
+		w.pools[p.Name] = p
+	}
+	for name, status := range w.a.PoolStatuses(w.now) {
+		if w.pools[name].DeletionTimestamp != nil && !status.InUse {
+			delete(w.pools, name)
+		}
+	}
+	w.setPools()
+}
+
+// losePool deletes a pool by force.
+func (w *world) losePool(t *rapid.T) {
 	delete(w.pools, oneOf(t, "pool", "p1", "p2", "p3"))
 	w.setPools()
 }
 
 func (w *world) setPools() {
-	w.usable = w.findUsable()
+	w.read(w.pools)
+	w.noteLost(w.owners)
 	w.forgetReuse()
 	w.enqueue(w.a.SetPools(w.now, slices.Collect(maps.Values(w.pools))))
+	for name, status := range w.a.PoolStatuses(w.now) {
+		p := w.pools[name].DeepCopy()
+		recordStatus(p, status)
+		w.pools[name] = p
+	}
 }
 
 func (w *world) labelNamespace(t *rapid.T) {

@@ -43,6 +43,7 @@ func (w *world) before(svc *corev1.Service) before {
 			}
 		}
 		w.owners, seen = owners, nil
+		w.forgetLost()
 		delete(w.seen, keyOf(svc))
 	}
 	b := before{
@@ -93,7 +94,11 @@ func (w *world) judgeForm(svc *corev1.Service, r Request, out Outcome, err error
 		if i > 0 && (families4(svc)[0] != out.Addresses[0].Is4() || addr.Is4() == out.Addresses[0].Is4()) {
 			fail("addresses are not ordered by family")
 		}
-		if p := w.usable.poolOf(addr); p == nil || out.Pools[addr] != p.Name {
+		name := ""
+		if p := w.poolOf(addr); p != nil {
+			name = p.Name
+		}
+		if out.Pools[addr] != name {
 			fail("%v is said to be from pool %q", addr, out.Pools[addr])
 		}
 	}
@@ -122,7 +127,8 @@ func (w *world) judgeForm(svc *corev1.Service, r Request, out Outcome, err error
 // judgeNew checks an address that the Service did not have: it may have it, and it is the one that
 // comes first, unless something speaks for another.
 func (w *world) judgeNew(svc *corev1.Service, r Request, b before, addr netip.Addr, fail func(string, ...any)) {
-	claimed := !b.known && slices.Contains(r.Current, addr) && w.mayHave(svc, addr, true)
+	claimed := !b.known && slices.Contains(r.Current, addr) && w.mayHave(svc, addr, true) &&
+		(w.poolOf(addr) != nil || wasAnswered(svc) && !w.takenOut(addr))
 	if !b.may[addr] && !claimed {
 		fail("may not have %v", addr)
 	}
@@ -266,16 +272,20 @@ func (w *world) checkServed(svc *corev1.Service, out Outcome, err error) {
 }
 
 func (w *world) checkCounts() {
-	usable := w.usable
 	statuses := w.a.PoolStatuses(w.now)
 	for name, p := range w.pools {
 		status := statuses[name]
-		if status.Ready != slices.Contains(usable, p) {
+		if ready := p.DeletionTimestamp == nil && !mistaken(&p.Spec) && !w.contested(name); status.Ready != ready {
 			w.t.Fatalf("pool %s: ready %v (%s)", name, status.Ready, status.Message)
 		}
 		var total, assigned, awaiting int64
+		inUse := false
 		for _, addr := range universe {
-			if !addr.Is4() || !status.Ready || !has(p, addr) {
+			if mine := w.poolOf(addr); mine == nil || mine.Name != name {
+				continue
+			}
+			inUse = inUse || len(w.owners[addr]) > 0
+			if !addr.Is4() {
 				continue
 			}
 			own, kept := w.reservedBy(addr)
@@ -293,8 +303,9 @@ func (w *world) checkCounts() {
 		if status.IPv4 != nil {
 			got = *status.IPv4
 		}
-		if got.Total != total || got.Assigned != assigned || status.AwaitingReuseIPv4 != awaiting {
-			w.t.Fatalf("pool %s: counts %+v and %d awaiting reuse, should be %d, %d and %d", name, got, status.AwaitingReuseIPv4, total, assigned, awaiting)
+		if got.Total != total || got.Assigned != assigned || status.AwaitingReuseIPv4 != awaiting || status.InUse != inUse {
+			w.t.Fatalf("pool %s: counts %+v, in use %v, and %d awaiting reuse, should be %d, %d, %v and %d",
+				name, got, status.InUse, status.AwaitingReuseIPv4, total, assigned, inUse, awaiting)
 		}
 	}
 }

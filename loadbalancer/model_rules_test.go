@@ -2,7 +2,6 @@ package loadbalancer
 
 import (
 	"cmp"
-	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -13,92 +12,6 @@ import (
 )
 
 // What follows is the naive reader of the rules. It has no index and no memory but the world's.
-
-type poolSet []*v1alpha1.IPAddressPool
-
-// findUsable returns the pools that can be used, in the order in which they are tried.
-func (w *world) findUsable() poolSet {
-	byAge := slices.SortedFunc(maps.Values(w.pools), func(a, b *v1alpha1.IPAddressPool) int {
-		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
-	})
-	var list poolSet
-	taken := map[netip.Addr]bool{}
-next:
-	for _, p := range byAge {
-		if slices.Contains(p.Spec.Addresses, "10.0.0.300") {
-			continue
-		}
-		mine := map[netip.Addr]bool{}
-		for i, entry := range p.Spec.Addresses {
-			for _, addr := range universe {
-				if !covers(entry, addr) {
-					continue
-				}
-				for _, other := range p.Spec.Addresses[:i] {
-					if covers(other, addr) {
-						continue next
-					}
-				}
-				if !slices.ContainsFunc(p.Spec.Exclude, func(x string) bool { return covers(x, addr) }) {
-					mine[addr] = true
-				}
-			}
-		}
-		for addr := range mine {
-			if taken[addr] {
-				continue next
-			}
-		}
-		maps.Copy(taken, mine)
-		list = append(list, p)
-	}
-	rank := func(p *v1alpha1.IPAddressPool) (selected int, priority int32) {
-		selected, priority = 1, 1<<30
-		if s := p.Spec.ServiceAllocation; s != nil {
-			if s.Namespaces != nil || s.NamespaceSelectors != nil || s.ServiceSelectors != nil {
-				selected = 0
-			}
-			if s.Priority > 0 {
-				priority = s.Priority
-			}
-		}
-		return selected, priority
-	}
-	slices.SortFunc(list, func(a, b *v1alpha1.IPAddressPool) int {
-		as, ap := rank(a)
-		bs, bp := rank(b)
-		return cmp.Or(cmp.Compare(as, bs), cmp.Compare(ap, bp), cmp.Compare(a.Name, b.Name))
-	})
-	return list
-}
-
-func covers(entry string, addr netip.Addr) bool {
-	if from, to, ok := strings.Cut(entry, "-"); ok {
-		return addr.Compare(netip.MustParseAddr(from)) >= 0 && addr.Compare(netip.MustParseAddr(to)) <= 0
-	}
-	if prefix, err := netip.ParsePrefix(entry); err == nil {
-		return prefix.Contains(addr)
-	}
-	return entry == addr.String()
-}
-
-// has reports whether a pool hands out an address.
-func has(p *v1alpha1.IPAddressPool, addr netip.Addr) bool {
-	if p.Spec.AvoidBuggyIPs && addr == netip.MustParseAddr("10.0.0.0") {
-		return false
-	}
-	covered := func(x string) bool { return covers(x, addr) }
-	return slices.ContainsFunc(p.Spec.Addresses, covered) && !slices.ContainsFunc(p.Spec.Exclude, covered)
-}
-
-func (list poolSet) poolOf(addr netip.Addr) *v1alpha1.IPAddressPool {
-	for _, p := range list {
-		if has(p, addr) {
-			return p
-		}
-	}
-	return nil
-}
 
 func (w *world) admits(p *v1alpha1.IPAddressPool, svc *corev1.Service) bool {
 	s := p.Spec.ServiceAllocation
@@ -193,7 +106,7 @@ func clash(p *v1alpha1.IPAddressPool, a, b *corev1.Service) bool {
 	if a.Annotations[key] == "" || a.Annotations[key] != b.Annotations[key] {
 		return true
 	}
-	if p.Spec.Sharing == v1alpha1.SharingNamespace && a.Namespace != b.Namespace {
+	if p != nil && p.Spec.Sharing == v1alpha1.SharingNamespace && a.Namespace != b.Namespace {
 		return true
 	}
 	behind := func(s *corev1.Service) string {
@@ -218,20 +131,11 @@ func clash(p *v1alpha1.IPAddressPool, a, b *corev1.Service) bool {
 // mayHave reports whether the rules let a Service have an address at all; keeping says that it has
 // it already.
 func (w *world) mayHave(svc *corev1.Service, addr netip.Addr, keeping bool) bool {
-	p := w.usable.poolOf(addr)
+	p := w.poolOf(addr)
 	wish, ok := understood(svc)
-	named := svc.Annotations["clarionlb.io/address-pool"]
-	if p == nil || !w.admits(p, svc) || !slices.Contains(families4(svc), addr.Is4()) {
+	wished, asked := wish[addr.Is4()]
+	if !slices.Contains(families4(svc), addr.Is4()) || w.lost[addr] || ok && asked && wished != addr || ok && w.conflicting(addr) && !asked {
 		return false
-	}
-	if ok {
-		wished, asked := wish[addr.Is4()]
-		if asked && wished != addr || named != "" && named != p.Name {
-			return false
-		}
-		if w.conflicting(addr) && !asked {
-			return false
-		}
 	}
 	for _, key := range w.owners[addr] {
 		// Who has an address counts as it was when it was last asked.
@@ -239,10 +143,11 @@ func (w *world) mayHave(svc *corev1.Service, addr netip.Addr, keeping bool) bool
 			return false
 		}
 	}
+	named := svc.Annotations["clarionlb.io/address-pool"]
 	if keeping {
-		return true
+		return !ok || named == "" || p != nil && named == p.Name || w.unchanged(svc) && !w.handsOut(named)
 	}
-	if !ok {
+	if p == nil || !ok || !w.handsOut(p.Name) || !w.admits(p, svc) || named != "" && named != p.Name {
 		return false
 	}
 	own, kept := w.reservedBy(addr)
@@ -250,23 +155,33 @@ func (w *world) mayHave(svc *corev1.Service, addr netip.Addr, keeping bool) bool
 	if own || kept != nil && !mine {
 		return false
 	}
-	_, asked := wish[addr.Is4()]
 	return asked || named == p.Name || mine || p.Spec.AutoAssign == nil || *p.Spec.AutoAssign
 }
+
+// unchanged reports whether a Service asks for the same pool as when it was last asked.
+func (w *world) unchanged(svc *corev1.Service) bool {
+	const pool = "clarionlb.io/address-pool"
+	if seen := w.seen[keyOf(svc)]; seen != nil {
+		return seen.Annotations[pool] == svc.Annotations[pool]
+	}
+	return wasAnswered(svc)
+}
+
+func wasAnswered(svc *corev1.Service) bool { return len(svc.Status.Conditions) > 0 }
 
 // next is the address that a Service without any privilege would get.
 func (w *world) next(svc *corev1.Service, v4 bool) netip.Addr {
 	for _, p := range w.usable {
 		named := svc.Annotations["clarionlb.io/address-pool"]
 		auto := p.Spec.AutoAssign == nil || *p.Spec.AutoAssign
-		if !w.admits(p, svc) || named != "" && named != p.Name || named == "" && !auto {
+		if !w.admits(p, svc) || p.DeletionTimestamp != nil || named != "" && named != p.Name || named == "" && !auto {
 			continue
 		}
 		var fresh, awaiting []netip.Addr
 		for _, entry := range p.Spec.Addresses {
 			for _, addr := range universe {
 				own, kept := w.reservedBy(addr)
-				if addr.Is4() != v4 || !covers(entry, addr) || !has(p, addr) || len(w.owners[addr]) > 0 || own || kept != nil {
+				if addr.Is4() != v4 || !covers(entry, addr) || w.poolOf(addr) != p || len(w.owners[addr]) > 0 || own || kept != nil {
 					continue
 				}
 				if w.awaitingReuse[addr].until.After(w.now) {

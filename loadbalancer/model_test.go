@@ -8,6 +8,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"pgregory.net/rapid"
 
@@ -40,6 +41,7 @@ func liveOn(t *rapid.T) {
 		"clone status":       w.cloneStatus,
 		"change pool":        w.changePool,
 		"delete pool":        w.deletePool,
+		"lose pool":          w.losePool,
 		"label namespace":    w.labelNamespace,
 		"reserve":            w.reserve,
 		"conflict":           w.conflict,
@@ -61,9 +63,9 @@ type world struct {
 	now  time.Time
 	uids int
 
-	services     map[string]*corev1.Service
-	pools        map[string]*v1alpha1.IPAddressPool
-	usable       poolSet // found once for each change of the pools, because everything asks for it
+	services map[string]*corev1.Service
+	pools    map[string]*v1alpha1.IPAddressPool
+	poolRules
 	namespaces   map[string]map[string]string
 	reserved     []ReservedRange
 	reservations []Reservation
@@ -97,9 +99,10 @@ type lateStatus struct {
 func newWorld(t *rapid.T) *world {
 	w := &world{
 		t: t, now: epoch,
-		answers:  map[string]string{},
-		services: map[string]*corev1.Service{},
-		pools:    map[string]*v1alpha1.IPAddressPool{},
+		answers:   map[string]string{},
+		services:  map[string]*corev1.Service{},
+		pools:     map[string]*v1alpha1.IPAddressPool{},
+		poolRules: newPoolRules(),
 		namespaces: map[string]map[string]string{
 			"one": {"team": "red"}, "two": {"team": "blue"},
 		},
@@ -118,6 +121,7 @@ func newWorld(t *rapid.T) *world {
 func (w *world) start() {
 	w.a = New()
 	w.seen, w.awaitingReuse, w.owners = map[string]*corev1.Service{}, map[netip.Addr]reuse{}, map[netip.Addr][]string{}
+	w.restarted()
 	w.configure(w.a)
 	var requests []Request
 	for _, svc := range w.services {
@@ -222,11 +226,17 @@ func (w *world) learn() {
 		delete(w.awaitingReuse, addr)
 	}
 	w.owners = owners
+	w.forgetLost()
+}
+
+// forgetLost forgets that addresses were taken out of their pools which nobody has any more.
+func (w *world) forgetLost() {
+	maps.DeleteFunc(w.lost, func(addr netip.Addr, _ bool) bool { return len(w.owners[addr]) == 0 })
 }
 
 // awaitReuse notes that an address was given back.
 func (w *world) awaitReuse(addr netip.Addr, who string) {
-	p := w.usable.poolOf(addr)
+	p := w.poolOf(addr)
 	own, kept := w.reservedBy(addr)
 	if p == nil || p.Spec.ReuseAfter != nil && p.Spec.ReuseAfter.Duration == 0 || own || kept != nil {
 		return
@@ -247,9 +257,8 @@ func (w *world) awaitReuse(addr netip.Addr, who string) {
 
 // forgetReuse drops what awaits its reuse in pools that do not have it any more.
 func (w *world) forgetReuse() {
-	usable := w.usable
 	for addr := range w.awaitingReuse {
-		p := usable.poolOf(addr)
+		p := w.poolOf(addr)
 		own, kept := w.reservedBy(addr)
 		if p == nil || own || kept != nil {
 			delete(w.awaitingReuse, addr)
@@ -259,7 +268,9 @@ func (w *world) forgetReuse() {
 
 func keyOf(svc *corev1.Service) string { return svc.Namespace + "/" + svc.Name }
 
+// setStatus writes an answer.
 func setStatus(svc *corev1.Service, addresses []netip.Addr) {
+	svc.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionAddressAssigned}}
 	svc.Status.LoadBalancer.Ingress = nil
 	for _, addr := range addresses {
 		svc.Status.LoadBalancer.Ingress = append(svc.Status.LoadBalancer.Ingress, corev1.LoadBalancerIngress{IP: addr.String()})

@@ -2,6 +2,7 @@ package loadbalancer
 
 import (
 	"cmp"
+	"errors"
 	"maps"
 	"math"
 	"net/netip"
@@ -9,9 +10,8 @@ import (
 	"slices"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/meta"
-
 	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/internal/lastgood"
 )
 
 // defaultReuseAfter is spec.reuseAfter of a pool that does not say.
@@ -19,17 +19,19 @@ const defaultReuseAfter = 30 * time.Second
 
 // pool is an IPAddressPool: what its spec says, whether it can be used, and what is in it.
 type pool struct {
-	poolSpec
+	object *v1alpha1.IPAddressPool
+	name   string
 
-	// problem is why the pool cannot be used: its own problem or that another pool has some of its
-	// addresses.
+	// poolSpec is what is in force. It is empty if no version of the spec is known that can be read.
+	poolSpec
+	// inForce is the version of the spec that is in force; nil if there is none.
+	inForce *v1alpha1.IPAddressPoolSpec
+	// problem is what is wrong with the spec as it is written.
 	problem poolProblem
-	// established is set for a pool that is in use, here or, as its status says, under an Allocator
-	// before this one.
-	established bool
 	// rank is the place of the pool in the order in which pools are tried.
 	rank int
 
+	share
 	// spaces hold the addresses of each family; nil if the pool has none of it or cannot be used.
 	spaces [families]*space
 	// restrictions are the parts of the pool that are not for everybody. The spaces are built
@@ -39,9 +41,6 @@ type pool struct {
 
 // poolSpec is the spec of an IPAddressPool, read.
 type poolSpec struct {
-	object *v1alpha1.IPAddressPool
-	name   string
-
 	autoAssign bool
 	skipBuggy  bool
 	reuseAfter time.Duration
@@ -58,15 +57,15 @@ type poolSpec struct {
 
 	// ownRemarks are what there is to say of entries that can be used.
 	ownRemarks []string
-	// ownProblem is what is wrong with the spec, whatever the other pools are.
-	ownProblem poolProblem
 }
 
-// poolProblem is why a pool cannot be used: the reason of its Ready condition and a sentence. The
-// zero value is no problem.
+// poolProblem is why the spec of a pool cannot be used: the reason of its Ready condition and a
+// sentence. The zero value is no problem.
 type poolProblem struct {
 	reason, message string
 }
+
+func (p poolProblem) Error() string { return p.message }
 
 // entry is one of spec.addresses. Addresses are handed out in the order of the entries.
 type entry struct {
@@ -74,20 +73,37 @@ type entry struct {
 	index int
 }
 
-// readPool never fails. A pool that cannot be used has a problem.
-func readPool(object *v1alpha1.IPAddressPool) *pool {
-	ready := meta.FindStatusCondition(object.Status.Conditions, v1alpha1.ConditionReady)
-	established := InUse(object) && ready.ObservedGeneration == object.Generation
-	p := &pool{poolSpec: readPoolSpec(object), established: established}
-	p.problem = p.ownProblem
+// readPool never fails. A pool that cannot be used as it is written has a problem. before is the
+// pool of that name until now; nil if there was none.
+func readPool(object *v1alpha1.IPAddressPool, before *pool) *pool {
+	p := &pool{object: object, name: object.Name}
+	if before != nil && before.object.UID != object.UID {
+		before = nil
+	}
+	versions := lastgood.Object[v1alpha1.IPAddressPoolSpec]{
+		Spec:    &object.Spec,
+		Applied: object.Status.AppliedSpec,
+		Judged:  lastgood.Judged(object.Status.Conditions, object.Generation),
+	}
+	if before != nil {
+		versions.Remembered = before.inForce
+	}
+	choice := lastgood.Choose(versions, readPoolSpec)
+	p.poolSpec, p.inForce = choice.Value, choice.Spec
+	errors.As(choice.Wrong, &p.problem)
+	p.share = shareBefore(object, before)
 	return p
 }
 
-func readPoolSpec(object *v1alpha1.IPAddressPool) poolSpec {
-	spec := &object.Spec
+// CheckPoolSpec says what is wrong with the spec of an IPAddressPool; nil if it can be used.
+func CheckPoolSpec(spec *v1alpha1.IPAddressPoolSpec) error {
+	_, err := readPoolSpec(spec)
+	return err
+}
+
+// readPoolSpec returns a poolProblem for a spec that cannot be used.
+func readPoolSpec(spec *v1alpha1.IPAddressPoolSpec) (poolSpec, error) {
 	p := poolSpec{
-		object:     object,
-		name:       object.Name,
 		autoAssign: spec.AutoAssign == nil || *spec.AutoAssign,
 		skipBuggy:  spec.AvoidBuggyIPs,
 		reuseAfter: defaultReuseAfter,
@@ -96,20 +112,22 @@ func readPoolSpec(object *v1alpha1.IPAddressPool) poolSpec {
 	if spec.ReuseAfter != nil {
 		p.reuseAfter = spec.ReuseAfter.Duration
 	}
-	p.ownProblem = p.readAddresses()
-	if p.ownProblem == (poolProblem{}) && spec.ServiceAllocation != nil {
+	if problem := p.readAddresses(spec); problem != (poolProblem{}) {
+		return poolSpec{}, problem
+	}
+	if spec.ServiceAllocation != nil {
 		p.priority = spec.ServiceAllocation.Priority
 		var err error
 		if p.selection, err = readSelection(spec.ServiceAllocation); err != nil {
-			p.ownProblem = poolProblem{v1alpha1.ReasonInvalidSelector, err.Error()}
+			return poolSpec{}, poolProblem{v1alpha1.ReasonInvalidSelector, err.Error()}
 		}
 	}
-	return p
+	return p, nil
 }
 
 // readAddresses reads spec.addresses and spec.exclude.
-func (p *poolSpec) readAddresses() poolProblem {
-	for i, text := range p.object.Spec.Addresses {
+func (p *poolSpec) readAddresses(spec *v1alpha1.IPAddressPoolSpec) poolProblem {
+	for i, text := range spec.Addresses {
 		r, err := ParseRange(text)
 		if err != nil {
 			return poolProblem{v1alpha1.ReasonInvalidAddress, badEntry("spec.addresses", err)}
@@ -119,7 +137,7 @@ func (p *poolSpec) readAddresses() poolProblem {
 			p.ownRemarks = append(p.ownRemarks, remark)
 		}
 	}
-	for _, text := range p.object.Spec.Exclude {
+	for _, text := range spec.Exclude {
 		r, err := ParseRange(text)
 		if err != nil {
 			return poolProblem{v1alpha1.ReasonInvalidAddress, badEntry("spec.exclude", err)}
@@ -134,8 +152,7 @@ func (p *poolSpec) readAddresses() poolProblem {
 	for i, e := range p.entries {
 		if i > 0 && p.entries[i-1].overlaps(e.Range) {
 			first, second := min(p.entries[i-1].index, e.index), max(p.entries[i-1].index, e.index)
-			message := entriesOverlap(p.object.Spec.Addresses[first], p.object.Spec.Addresses[second])
-			return poolProblem{v1alpha1.ReasonOverlaps, message}
+			return poolProblem{v1alpha1.ReasonOverlaps, entriesOverlap(spec.Addresses[first], spec.Addresses[second])}
 		}
 		for _, piece := range subtract(e.Range, p.exclude) {
 			p.effective = append(p.effective, entry{piece, e.index})
@@ -144,27 +161,36 @@ func (p *poolSpec) readAddresses() poolProblem {
 	return poolProblem{}
 }
 
-func (p *pool) usable() bool { return p.problem == poolProblem{} }
+// usable reports whether a version of the pool's spec is in force.
+func (p *pool) usable() bool { return p.inForce != nil }
+
+// deleting reports whether the pool is only there until Services have given its addresses back. It
+// hands out nothing.
+func (p *pool) deleting() bool { return p.object.DeletionTimestamp != nil }
+
+// is reports whether the pool has a name. No pool has any.
+func (p *pool) is(name string) bool { return p != nil && p.name == name }
 
 // sameObject reports whether an object would be read as the same pool.
 func (p *pool) sameObject(object *v1alpha1.IPAddressPool) bool {
 	return p.object == object || p.object.UID == object.UID &&
 		p.object.CreationTimestamp.Equal(&object.CreationTimestamp) &&
+		p.object.DeletionTimestamp.Equal(object.DeletionTimestamp) &&
 		reflect.DeepEqual(p.object.Spec, object.Spec)
 }
 
-// compareAge puts the older pool first. The time of creation has whole seconds. Of two pools of one
-// second, the one that is in use counts as the older.
+// compareAge puts the older pool first, and those that are being deleted last. Of two of one second
+// the name decides.
 func (p *pool) compareAge(q *pool) int {
-	use := func(p *pool) int {
-		if p.established {
-			return 0
+	deleting := func(p *pool) int {
+		if p.deleting() {
+			return 1
 		}
-		return 1
+		return 0
 	}
 	return cmp.Or(
+		cmp.Compare(deleting(p), deleting(q)),
 		p.object.CreationTimestamp.Compare(q.object.CreationTimestamp.Time),
-		cmp.Compare(use(p), use(q)),
 		cmp.Compare(p.name, q.name),
 	)
 }
@@ -216,7 +242,7 @@ func (p *pool) buildSpaces() {
 			p.spaces[e.family()] = newSpace(p)
 		}
 	}
-	for _, e := range p.effective {
+	for _, e := range p.own {
 		for _, piece := range subtract(e.Range, p.restrictions) {
 			p.spaces[e.family()].addRun(e.index, piece)
 		}

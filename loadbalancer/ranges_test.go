@@ -166,7 +166,8 @@ func TestSpaceIsASet(t *testing.T) {
 		p := newPool("p", "10.0.1.250-10.0.2.5", "10.0.0.250-10.0.1.4", "10.0.3.0/29")
 		p.Spec.AvoidBuggyIPs = rapid.Bool().Draw(t, "avoid buggy")
 		p.Spec.Exclude = []string{"10.0.1.252", "10.0.2.0-10.0.2.1"}
-		read := readPool(p)
+		read := readPool(p, nil)
+		read.own = read.effective
 		read.buildSpaces()
 		s := read.spaces[ipv4]
 		var order []netip.Addr

@@ -8,8 +8,11 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
 // Request is all that the Allocator knows of a Service. The Allocator keeps it. It must not be
@@ -43,6 +46,8 @@ type Request struct {
 	// Current are the addresses in the Service's status. A Service claims them if the Allocator
 	// does not know it yet.
 	Current []netip.Addr
+	// Answered says that the Service's status is an answer of ours.
+	Answered bool
 	// UnknownAnnotations are the Service's annotations of our domain that nobody reads, sorted. The
 	// Service is told of them, and they change nothing else.
 	UnknownAnnotations []string
@@ -83,6 +88,7 @@ func NewRequest(svc *corev1.Service) (Request, error) {
 		}
 	}
 
+	r.Answered = meta.FindStatusCondition(svc.Status.Conditions, v1alpha1.ConditionAddressAssigned) != nil
 	r.UnknownAnnotations = unknownAnnotations(svc.Annotations)
 
 	var contradictions [4]*Error
@@ -265,12 +271,6 @@ func (r *Request) compareAge(other *Request) int {
 		cmp.Compare(r.Service.Namespace, other.Service.Namespace),
 		cmp.Compare(r.Service.Name, other.Service.Name),
 	)
-}
-
-// allows reports whether the pool and the addresses that a Service asks for allow an address.
-func (r *Request) allows(addr netip.Addr, p *pool) bool {
-	wish := r.wish(familyOf(addr))
-	return r.Invalid != nil || (r.Pool == "" || r.Pool == p.name) && (!wish.IsValid() || wish == addr)
 }
 
 // requiresBoth reports whether the Service wants addresses of both families or none.

@@ -139,10 +139,10 @@ func (a *Allocator) rebuildRestrictions(now time.Time) []types.NamespacedName {
 	return a.rebuildPools(now)
 }
 
-// restrictionsOf are the restrictions of a pool's addresses, clipped to the pool.
+// restrictionsOf are the restrictions of a pool's own addresses, clipped to them.
 func (a *Allocator) restrictionsOf(p *pool) []restriction {
 	var list []restriction
-	for _, e := range p.effective {
+	for _, e := range p.own {
 		for _, c := range a.restrictions[firstReaching(a.restrictions, e.From):] {
 			r, ok := c.intersect(e.Range)
 			if !ok {

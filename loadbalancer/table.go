@@ -25,9 +25,12 @@ type table struct {
 // reusableAt, others get it only if nothing else is left or if they ask for it by name.
 type allocation struct {
 	addr netip.Addr
-	// pool has the address; nil if the pool lost it while a Service has it.
+	// pool has the address; nil if no pool has, or none any more, and a Service has it all the same.
 	pool     *pool
 	audience audience
+	// takenOut says that the address is in no pool because an edit took it out of its pool. Its
+	// owners lose it. Those of an address whose pool is gone do not.
+	takenOut bool
 	// owners, the oldest Service first. If there are several, they have the same sharing key.
 	owners []*record
 
@@ -72,17 +75,21 @@ func newTable() *table {
 // owners. Those with whom the Service does not share it must be evicted.
 func (t *table) addOwner(rec *record, c choice) *allocation {
 	f := familyOf(c.addr)
-	s := c.pool.spaces[f]
 	alloc := t.addresses[c.addr]
 	switch {
 	case alloc == nil:
 		alloc = &allocation{addr: c.addr, pool: c.pool, audience: c.audience}
 		t.addresses[c.addr] = alloc
+		if c.pool == nil {
+			break
+		}
+		s := c.pool.spaces[f]
 		if alloc.audience == forAll {
 			s.remove(c.addr)
 		}
 		s.allocated[alloc.audience]++
 	case len(alloc.owners) == 0:
+		s := c.pool.spaces[f]
 		s.awaitingReuse.Delete(alloc)
 		t.forgetFormerOwner(alloc)
 		s.allocated[alloc.audience]++
@@ -178,7 +185,7 @@ func (a *Allocator) describe(rec *record) string {
 	text := ""
 	for _, f := range rec.request.wanted() {
 		alloc := rec.owned[f]
-		if alloc == nil || alloc.pool == nil {
+		if alloc == nil {
 			continue
 		}
 		if text != "" {
@@ -190,7 +197,7 @@ func (a *Allocator) describe(rec *record) string {
 				sharers = append(sharers, o.request.Service.String())
 			}
 		}
-		text += assignedFrom(alloc.addr, alloc.pool.name, sharers)
+		text += assignedFrom(alloc.addr, alloc.pool, sharers)
 	}
 	list := []string{text, rec.missing}
 	for _, c := range a.clashes(rec) {

@@ -32,8 +32,11 @@ func (a *Allocator) whyNot(addr netip.Addr, r *Request, rec *record, owners []*r
 	return nil
 }
 
-// refusal is the half sentence that says why a pool does not admit a Service; empty if it does.
+// refusal is the half sentence that says why a pool gives a Service no address; empty if it does.
 func (a *Allocator) refusal(p *pool, r *Request) string {
+	if p.deleting() {
+		return isDeleted
+	}
 	if !p.selection.admitsNamespace(r.Service.Namespace, a.namespaces[r.Service.Namespace]) {
 		return notForNamespace(r.Service.Namespace)
 	}

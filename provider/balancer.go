@@ -213,7 +213,9 @@ func (b *balancer) needsRequeue(oldService, newService *corev1.Service) bool {
 	}
 	oldRequest, _ := loadbalancer.NewRequest(oldService)
 	newRequest, _ := loadbalancer.NewRequest(newService)
+	// What the status says was compared above.
 	oldRequest.Current, newRequest.Current = nil, nil
+	oldRequest.Answered, newRequest.Answered = false, false
 	return !reflect.DeepEqual(oldRequest, newRequest)
 }
 

@@ -9,14 +9,14 @@ import (
 // matcher is which advertisements of one protocol select which pools. Advertisements have the
 // indices of their selections.
 type matcher struct {
-	pools      []*pool // by precedence
+	pools      []*pool // by age
 	selections []*selection
 	byPool     map[*pool][]int
 }
 
 func newMatcher(pools map[string]*pool, selections []*selection) matcher {
 	m := matcher{
-		pools:      slices.SortedFunc(maps.Values(pools), byPrecedence),
+		pools:      slices.SortedFunc(maps.Values(pools), byAge),
 		selections: selections,
 		byPool:     make(map[*pool][]int, len(pools)),
 	}

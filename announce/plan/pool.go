@@ -6,8 +6,10 @@ import (
 	"slices"
 
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/internal/lastgood"
 	"github.com/clarionlb/clarion/loadbalancer"
 )
 
@@ -15,24 +17,45 @@ import (
 // asked here: an address that a Service has is announced.
 type pool struct {
 	name    string
+	uid     types.UID
 	created int64
-	labels  labels.Set
+	// deleting says that the pool is gone when no Service has an address of it any more.
+	deleting bool
+	labels   labels.Set
+	// inForce is the version of the spec that counts; nil if none is known that can be read.
+	inForce *v1alpha1.IPAddressPoolSpec
 	ranges  []loadbalancer.Range
 	// exclude are the addresses that are not handed out.
 	exclude []loadbalancer.Range
-	// inUse says that the allocator has recorded that it uses the pool.
-	inUse bool
+	// contested are the addresses that belong to another pool, as the allocator has recorded.
+	contested []loadbalancer.Range
 }
 
-// newPool leaves entries out that cannot be read: the pool's condition says what is wrong with them.
-func newPool(p *v1alpha1.IPAddressPool) *pool {
+// newPool goes by the last good version of the spec if the one that is written cannot be used. Of a
+// pool that was never good it leaves out the entries that cannot be read. before is the pool of that
+// name until now; nil if there was none.
+func newPool(p *v1alpha1.IPAddressPool, before *pool) *pool {
+	versions := lastgood.Object[v1alpha1.IPAddressPoolSpec]{
+		Spec:    &p.Spec,
+		Applied: p.Status.AppliedSpec,
+		Judged:  lastgood.Judged(p.Status.Conditions, p.Generation),
+	}
+	if before != nil && before.uid == p.UID {
+		versions.Remembered = before.inForce
+	}
+	chosen := lastgood.Choose(versions, func(spec *v1alpha1.IPAddressPoolSpec) (*v1alpha1.IPAddressPoolSpec, error) {
+		return spec, loadbalancer.CheckPoolSpec(spec)
+	})
 	return &pool{
-		name:    p.Name,
-		created: p.CreationTimestamp.Unix(),
-		labels:  p.Labels,
-		ranges:  readRanges(p.Spec.Addresses),
-		exclude: readRanges(p.Spec.Exclude),
-		inUse:   loadbalancer.InUse(p),
+		name:      p.Name,
+		uid:       p.UID,
+		created:   p.CreationTimestamp.Unix(),
+		deleting:  p.DeletionTimestamp != nil,
+		labels:    p.Labels,
+		inForce:   chosen.Spec,
+		ranges:    readRanges(chosen.Value.Addresses),
+		exclude:   readRanges(chosen.Value.Exclude),
+		contested: loadbalancer.ContestedRanges(p),
 	}
 }
 
@@ -46,8 +69,8 @@ func readRanges(entries []string) (ranges []loadbalancer.Range) {
 }
 
 func (p *pool) equal(o *pool) bool {
-	return p.created == o.created && p.inUse == o.inUse && slices.Equal(p.ranges, o.ranges) &&
-		slices.Equal(p.exclude, o.exclude) && labels.Equals(p.labels, o.labels)
+	return p.created == o.created && p.deleting == o.deleting && (p.inForce == nil) == (o.inForce == nil) && slices.Equal(p.ranges, o.ranges) &&
+		slices.Equal(p.exclude, o.exclude) && slices.Equal(p.contested, o.contested) && labels.Equals(p.labels, o.labels)
 }
 
 // covers says whether all of a prefix belongs to the pool.
@@ -84,34 +107,34 @@ func lastOf(prefix netip.Prefix) netip.Addr {
 }
 
 // poolOf is the pool that an address belongs to; nil if no pool contains it. Pools must be sorted
-// by precedence. One that excludes the address has it only if no other pool contains it.
+// by age. One that excludes the address, that leaves it to another pool, or that was never good, has
+// it only if no other pool contains it.
 func poolOf(pools []*pool, ip netip.Addr) *pool {
-	var excluding *pool
+	var last *pool
 	for _, p := range pools {
 		switch {
 		case !anyContains(p.ranges, ip):
-		case !anyContains(p.exclude, ip):
+		case p.inForce != nil && !anyContains(p.exclude, ip) && !anyContains(p.contested, ip):
 			return p
-		case excluding == nil:
-			excluding = p
+		case last == nil:
+			last = p
 		}
 	}
-	return excluding
+	return last
 }
 
 func anyContains(ranges []loadbalancer.Range, ip netip.Addr) bool {
 	return slices.ContainsFunc(ranges, func(r loadbalancer.Range) bool { return r.Contains(ip) })
 }
 
-// byPrecedence puts first, of two pools that contain an address, the one that it belongs to. The
-// allocator decides which: of pools that overlap it uses one alone, and says so in their statuses.
-// Until it has, the oldest counts, as it will for the allocator.
-func byPrecedence(a, b *pool) int {
-	inUse := func(p *pool) int {
-		if p.inUse {
-			return 0
+// byAge puts the older pool first, and those that are being deleted last. It is what the allocator
+// goes by for addresses that no pool had before.
+func byAge(a, b *pool) int {
+	deleting := func(p *pool) int {
+		if p.deleting {
+			return 1
 		}
-		return 1
+		return 0
 	}
-	return cmp.Or(cmp.Compare(inUse(a), inUse(b)), cmp.Compare(a.created, b.created), cmp.Compare(a.name, b.name))
+	return cmp.Or(cmp.Compare(deleting(a), deleting(b)), cmp.Compare(a.created, b.created), cmp.Compare(a.name, b.name))
 }

@@ -206,7 +206,7 @@ func (v *View) SetPool(name string, object *v1alpha1.IPAddressPool) {
 		delete(v.pools, name)
 		return
 	}
-	p := newPool(object)
+	p := newPool(object, old)
 	if old == nil || !old.equal(p) {
 		v.layer2.all, v.routes.all = true, true
 	}

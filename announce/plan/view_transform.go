@@ -2,6 +2,8 @@ package plan
 
 import (
 	"maps"
+	"reflect"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -9,7 +11,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
-	"github.com/clarionlb/clarion/loadbalancer"
 )
 
 // TransformFor returns the transform of informers for a node: it reduces a watched object to what
@@ -95,12 +96,15 @@ func transform(object any, own string) (any, error) {
 }
 
 // Concerns says whether a change of an object of our API concerns plans: one of the spec or the
-// labels does, one of the status does not, but for whether an IPAddressPool is in use and for the last
-// good version of a spec that is not what is written. It must not
-// be asked of an Announcer, whose status is what matters.
+// labels does, one of the status does not, but for the last good version of a spec that is not what
+// is written, and for what the allocator has recorded of a pool: the spec that is in force, and which
+// addresses belong to other pools. It must not be asked of an Announcer, whose status is what matters.
 func Concerns(before, after metav1.Object) bool {
-	if pool, is := before.(*v1alpha1.IPAddressPool); is && loadbalancer.InUse(pool) != loadbalancer.InUse(after.(*v1alpha1.IPAddressPool)) {
-		return true
+	if pool, is := before.(*v1alpha1.IPAddressPool); is {
+		recorded, now := pool.Status, after.(*v1alpha1.IPAddressPool).Status
+		if !reflect.DeepEqual(recorded.AppliedSpec, now.AppliedSpec) || !slices.Equal(recorded.Contested, now.Contested) {
+			return true
+		}
 	}
 	return before.GetUID() != after.GetUID() || before.GetGeneration() != after.GetGeneration() || !maps.Equal(before.GetLabels(), after.GetLabels()) ||
 		recordConcerns(before, after)

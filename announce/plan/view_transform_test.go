@@ -98,18 +98,21 @@ func TestAStatusThatIsWrittenHasNothingPlannedAnew(t *testing.T) {
 	}
 }
 
-func TestOfTheStatusOfAPoolOnlyWhetherItIsInUseMatters(t *testing.T) {
+func TestOfTheStatusOfAPoolOnlyWhatIsInForceMatters(t *testing.T) {
 	before := poolObject("lan", "192.168.10.0/24")
 	for name, tt := range map[string]struct {
-		change func(*v1alpha1.IPAddressPool)
+		change func(*v1alpha1.IPAddressPoolStatus)
 		want   bool
 	}{
-		"counts": {func(p *v1alpha1.IPAddressPool) { p.Status.IPv4 = &v1alpha1.AddressCounts{Total: 256} }, false},
-		"in use": {func(p *v1alpha1.IPAddressPool) { setReady(p, v1alpha1.ReasonValid) }, true},
-		"unused": {func(p *v1alpha1.IPAddressPool) { setReady(p, v1alpha1.ReasonOverlaps) }, false},
+		"counts": {func(s *v1alpha1.IPAddressPoolStatus) { s.IPv4 = &v1alpha1.AddressCounts{Total: 256} }, false},
+		"conditions": {func(s *v1alpha1.IPAddressPoolStatus) {
+			s.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReady}}
+		}, false},
+		"what is in use": {func(s *v1alpha1.IPAddressPoolStatus) { s.AppliedSpec = &before.Spec }, true},
+		"what is not":    {func(s *v1alpha1.IPAddressPoolStatus) { s.Contested = []v1alpha1.ContestedAddresses{{Pool: "other"}} }, true},
 	} {
 		after := before.DeepCopy()
-		tt.change(after)
+		tt.change(&after.Status)
 		if got := Concerns(before, after); got != tt.want {
 			t.Errorf("%s: %v", name, got)
 		}

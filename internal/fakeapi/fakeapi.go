@@ -90,7 +90,21 @@ func (t *versionedTracker) Patch(gvr schema.GroupVersionResource, object runtime
 	if err := t.check(gvr, object, namespace); err != nil {
 		return err
 	}
-	return t.ObjectTracker.Patch(gvr, t.next(object), namespace, options...)
+	patched := t.next(object)
+	if err := t.ObjectTracker.Patch(gvr, patched, namespace, options...); err != nil {
+		return err
+	}
+	// The object is what the client returns.
+	stored, err := meta.Accessor(patched)
+	if err != nil {
+		return err
+	}
+	returned, err := meta.Accessor(object)
+	if err != nil {
+		return err
+	}
+	returned.SetResourceVersion(stored.GetResourceVersion())
+	return nil
 }
 
 // check refuses a write to another object than the one that is there, or to another version of it.

@@ -174,12 +174,14 @@ func (c *Controller) announcerHandler() cache.ResourceEventHandler {
 func (c *Controller) namespaceHandler() cache.ResourceEventHandler {
 	set := func(namespace *corev1.Namespace) {
 		c.requeue(c.allocator.SetNamespace(time.Now(), namespace.Name, namespace.Labels)...)
+		c.CountsChanged() // pools say which namespaces there are not
 	}
 	return informer.Funcs[*corev1.Namespace]{
 		Add:    set,
 		Update: func(_, namespace *corev1.Namespace) { set(namespace) },
 		Delete: func(namespace *corev1.Namespace) {
 			c.requeue(c.allocator.DeleteNamespace(time.Now(), namespace.Name)...)
+			c.CountsChanged()
 		},
 	}
 }

@@ -283,3 +283,102 @@ func TestAReservationSaysForWhomItKeepsWhat(t *testing.T) {
 		}
 	})
 }
+
+// update changes the pool as its author does, or the API server.
+func (w *world) update(change func(*v1alpha1.IPAddressPool)) {
+	w.Helper()
+	p := w.pool()
+	change(p)
+	p.Generation++
+	if _, err := w.clarion.ClarionV1alpha1().IPAddressPools().Update(w.ctx, p, metav1.UpdateOptions{}); err != nil {
+		w.Fatal(err)
+	}
+	settle()
+}
+
+func TestAPoolRecordsItsLastGoodVersion(t *testing.T) {
+	withController(t, nil, []runtime.Object{poolOf("192.0.2.0/30")}, func(w *world) {
+		w.update(func(p *v1alpha1.IPAddressPool) { p.Spec.Exclude = []string{"192.0.2.300"} })
+		p := w.pool()
+		if got := ready(p.Status.Conditions); !strings.HasPrefix(got, `InvalidAddress: spec.exclude: "192.0.2.300"`) {
+			t.Errorf("it says %s", got)
+		}
+		if spec := p.Status.AppliedSpec; spec == nil || !slices.Equal(spec.Addresses, []string{"192.0.2.0/30"}) || spec.Exclude != nil {
+			t.Errorf("it records %v", spec)
+		}
+		if err := w.ensure("a", nil); err != nil {
+			t.Error(err)
+		}
+		w.update(func(p *v1alpha1.IPAddressPool) { p.Spec.Exclude = []string{"192.0.2.3"} })
+		if spec := w.pool().Status.AppliedSpec; spec == nil || !slices.Equal(spec.Exclude, []string{"192.0.2.3"}) {
+			t.Errorf("it records %v", spec)
+		}
+	})
+}
+
+func TestAPoolSaysWhichNamespacesThereAreNot(t *testing.T) {
+	pool := poolOf("192.0.2.0/30")
+	pool.Spec.ServiceAllocation = &v1alpha1.ServiceAllocation{Namespaces: []string{"shpo"}}
+	withController(t, nil, []runtime.Object{pool}, func(w *world) {
+		if got := ready(w.pool().Status.Conditions); got != `Valid: spec.serviceAllocation.namespaces: there is no namespace "shpo"` {
+			t.Errorf("it says %s", got)
+		}
+		namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shpo"}}
+		if _, err := w.kube.CoreV1().Namespaces().Create(w.ctx, namespace, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		settle()
+		if got := ready(w.pool().Status.Conditions); got != "Valid: the pool is in use" {
+			t.Errorf("it says %s", got)
+		}
+	})
+}
+
+func TestAPoolIsNotDeletedUnderServices(t *testing.T) {
+	withController(t, nil, []runtime.Object{poolOf("192.0.2.0/30")}, func(w *world) {
+		w.update(func(p *v1alpha1.IPAddressPool) { p.Finalizers = []string{"example.com/theirs"} })
+		if got := w.pool().Finalizers; len(got) != 1 {
+			t.Errorf("a pool that nobody uses has the finalizers %v", got)
+		}
+		if err := w.ensure("a", nil); err != nil {
+			t.Fatal(err)
+		}
+		settle()
+		if got := w.pool().Finalizers; !slices.Equal(got, []string{"example.com/theirs", v1alpha1.FinalizerPoolInUse}) {
+			t.Errorf("a pool that a Service uses has the finalizers %v", got)
+		}
+		w.update(func(p *v1alpha1.IPAddressPool) { p.DeletionTimestamp = &metav1.Time{Time: time.Now()} })
+		if got := ready(w.pool().Status.Conditions); !strings.HasPrefix(got, "Deleting: ") || !strings.HasSuffix(got, "; default/a have") {
+			t.Errorf("it says %s", got)
+		}
+		if err := w.ensure("b", nil); err == nil {
+			t.Error("it hands out an address")
+		}
+		w.allocator.Release(time.Now(), types.NamespacedName{Namespace: "default", Name: "a"}, "")
+		w.CountsChanged()
+		settle()
+		if got := w.pool().Finalizers; !slices.Equal(got, []string{"example.com/theirs"}) {
+			t.Errorf("a pool that nobody uses any more has the finalizers %v", got)
+		}
+	})
+}
+
+func TestPoolsThatOverlapRecordWhoseAddressesTheyAre(t *testing.T) {
+	other := poolOf("192.0.2.2-192.0.2.9")
+	other.Name, other.UID = "z-other", "other"
+	withController(t, nil, []runtime.Object{poolOf("192.0.2.0/30"), other}, func(w *world) {
+		z, err := w.clarion.ClarionV1alpha1().IPAddressPools().Get(w.ctx, "z-other", metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := []v1alpha1.ContestedAddresses{{Addresses: "192.0.2.2-192.0.2.3", Pool: "pool"}}; !slices.Equal(z.Status.Contested, want) || z.Status.IPv4.Total != 6 {
+			t.Errorf("it leaves %v to others and has %v", z.Status.Contested, z.Status.IPv4)
+		}
+		if got := ready(z.Status.Conditions); !strings.HasPrefix(got, "Overlaps: 192.0.2.2-192.0.2.3 ") {
+			t.Errorf("it says %s", got)
+		}
+		if got := ready(w.pool().Status.Conditions); !strings.HasPrefix(got, "Valid: 192.0.2.2-192.0.2.3 ") {
+			t.Errorf("the other says %s", got)
+		}
+	})
+}

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/internal/lastgood"
 	"github.com/clarionlb/clarion/loadbalancer"
 )
 
@@ -18,42 +19,60 @@ type reservationState struct {
 	reason, message string
 }
 
-// reservationReader reads reservations. It remembers what those kept that cannot be read any more: an
-// edit with a mistake in it gives no address away. A new process keeps what can be read of them.
+// reservationReader reads reservations. It remembers the last good version of each: an edit with a
+// mistake in it gives no address away.
 type reservationReader struct {
-	// lastGood are the addresses of each reservation as of when it could be read as a whole.
-	lastGood map[types.UID][]loadbalancer.Range
+	lastGood map[types.UID]*v1alpha1.IPAddressReservationSpec
 }
 
 // read returns the reservations, the oldest first, and the state of every one by name. Of one that
-// cannot be read as a whole, what can be is kept, and what it kept before; where two overlap, the
-// older one counts and the younger one says so.
+// cannot be read as a whole, the last good version stays in force, and what can be read is kept
+// beside it. Where two overlap, the older one counts and the younger one says so.
 func (r *reservationReader) read(objects []*v1alpha1.IPAddressReservation) ([]loadbalancer.Reservation, map[string]reservationState) {
 	slices.SortFunc(objects, func(a, b *v1alpha1.IPAddressReservation) int { return compareObjects(a, b) })
 	var usable []loadbalancer.Reservation
 	states, before := map[string]reservationState{}, r.lastGood
-	r.lastGood = make(map[types.UID][]loadbalancer.Range, len(objects))
+	r.lastGood = make(map[types.UID]*v1alpha1.IPAddressReservationSpec, len(objects))
 	for _, object := range objects {
-		reservation, err := readReservation(object)
-		if err != nil {
-			reservation.Addresses = merged(reservation.Addresses, before[object.UID])
-			r.lastGood[object.UID] = before[object.UID]
-			message := err.Error()
-			if len(reservation.Addresses) > 0 {
-				message += "; " + keptFor(reservation)
-			}
-			states[object.Name] = reservationState{v1alpha1.ReasonInvalidAddress, message}
-			usable = append(usable, reservation)
-			continue
+		choice := lastgood.Choose(lastgood.Object[v1alpha1.IPAddressReservationSpec]{
+			Spec:       &object.Spec,
+			Applied:    object.Status.AppliedSpec,
+			Remembered: before[object.UID],
+			Judged:     lastgood.Judged(object.Status.Conditions, object.Generation),
+		}, readReservation)
+		r.lastGood[object.UID] = choice.Spec
+		kept := []loadbalancer.Reservation{choice.Value}
+		if choice.Wrong != nil && choice.Spec != nil {
+			readable, _ := readReservation(&object.Spec)
+			kept = together(readable, choice.Value)
 		}
-		r.lastGood[object.UID] = reservation.Addresses
-		states[object.Name] = reservationState{v1alpha1.ReasonValid, keptFor(reservation)}
-		if older, overlap, found := firstOverlap(usable, reservation); found {
+		message := ""
+		for i := range kept {
+			kept[i].Name = object.Name
+			if len(kept[i].Addresses) > 0 {
+				message += "; " + keptFor(kept[i])
+			}
+		}
+		message = strings.TrimPrefix(message, "; ")
+		states[object.Name] = reservationState{v1alpha1.ReasonValid, message}
+		if older, overlap, found := firstOverlap(usable, choice.Value); found {
 			states[object.Name] = reservationState{v1alpha1.ReasonOverlaps, fmt.Sprintf("%s overlaps the older IPAddressReservation %q, which comes first", overlap, older)}
 		}
-		usable = append(usable, reservation)
+		if choice.Wrong != nil {
+			states[object.Name] = reservationState{v1alpha1.ReasonInvalidAddress, strings.TrimSuffix(choice.Wrong.Error()+"; "+message, "; ")}
+		}
+		usable = append(usable, kept...)
 	}
 	return usable, states
+}
+
+// together is what two versions of a reservation keep.
+func together(a, b loadbalancer.Reservation) []loadbalancer.Reservation {
+	if a.Service != b.Service && (a.Service == nil || b.Service == nil || *a.Service != *b.Service) {
+		return []loadbalancer.Reservation{b, a}
+	}
+	a.Addresses = merged(a.Addresses, b.Addresses)
+	return []loadbalancer.Reservation{a}
 }
 
 // merged are the addresses of two lists, without entries that stand in both.
@@ -68,13 +87,13 @@ func merged(a, b []loadbalancer.Range) []loadbalancer.Range {
 }
 
 // readReservation returns what can be read of a reservation, and what is wrong with the rest.
-func readReservation(object *v1alpha1.IPAddressReservation) (loadbalancer.Reservation, error) {
-	reservation := loadbalancer.Reservation{Name: object.Name}
-	if service := object.Spec.Service; service != nil {
+func readReservation(spec *v1alpha1.IPAddressReservationSpec) (loadbalancer.Reservation, error) {
+	var reservation loadbalancer.Reservation
+	if service := spec.Service; service != nil {
 		reservation.Service = &types.NamespacedName{Namespace: service.Namespace, Name: service.Name}
 	}
 	var wrong error
-	for _, entry := range object.Spec.Addresses {
+	for _, entry := range spec.Addresses {
 		addresses, err := loadbalancer.ParseRange(entry)
 		if err != nil {
 			wrong = cmp.Or(wrong, fmt.Errorf("spec.addresses: %w", err))

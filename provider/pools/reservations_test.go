@@ -74,6 +74,28 @@ func TestAReservationThatBecomesUnreadableGivesNothingAway(t *testing.T) {
 		}
 	}
 	if got := kept(&reservationReader{}, reservation("192.0.2.1", "nonsense")); got != "[192.0.2.1]" {
-		t.Errorf("a new process keeps %s, want what can be read", got)
+		t.Errorf("of one that was never good %s is kept, want what can be read", got)
+	}
+	recorded := reservation("192.0.2.1", "nonsense")
+	recorded.Status.AppliedSpec = &reservation("192.0.2.8/31").Spec
+	if got := kept(&reservationReader{}, recorded); got != "[192.0.2.1 192.0.2.8-192.0.2.9]" {
+		t.Errorf("a new process keeps %s, want what is recorded too", got)
+	}
+}
+
+func TestAReservationThatBecomesUnreadableKeepsItsAddressesForWhomTheyWere(t *testing.T) {
+	front := &v1alpha1.ServiceReference{Namespace: "shop", Name: "front"}
+	object := &v1alpha1.IPAddressReservation{
+		ObjectMeta: metav1.ObjectMeta{Name: "kept", UID: "1"},
+		Spec:       v1alpha1.IPAddressReservationSpec{Addresses: []string{"192.0.2.1"}, Service: front},
+	}
+	var reader reservationReader
+	reader.read([]*v1alpha1.IPAddressReservation{object})
+	object = object.DeepCopy()
+	object.Spec = v1alpha1.IPAddressReservationSpec{Addresses: []string{"192.0.2.2", "nonsense"}}
+	_, states := reader.read([]*v1alpha1.IPAddressReservation{object})
+	const want = `spec.addresses: "nonsense" is neither a CIDR, a range nor an IP address; 192.0.2.1 kept for Service shop/front; 192.0.2.2 kept out of use`
+	if got := states["kept"].message; got != want {
+		t.Errorf("it says %q, want %q", got, want)
 	}
 }

@@ -2,6 +2,7 @@ package pools
 
 import (
 	"context"
+	"encoding/json"
 	"net/netip"
 	"slices"
 	"time"
@@ -9,6 +10,7 @@ import (
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/loadbalancer"
@@ -35,12 +37,17 @@ func (c *Controller) writeStatuses(ctx context.Context) bool {
 		if remark := outOfReach(pool, networks, routed); state.Ready && remark != "" {
 			state.Message += "; " + remark
 		}
+		pool, err := c.keepWhileInUse(ctx, pool, state.InUse)
+		if err != nil {
+			done = status.Written(ctx, err, pool) && done
+			continue
+		}
 		updated := pool.DeepCopy()
 		updated.Status = poolStatus(pool, state)
 		if apiequality.Semantic.DeepEqual(updated.Status, pool.Status) {
 			continue
 		}
-		_, err := api.IPAddressPools().UpdateStatus(ctx, updated, metav1.UpdateOptions{})
+		_, err = api.IPAddressPools().UpdateStatus(ctx, updated, metav1.UpdateOptions{})
 		done = status.Written(ctx, err, pool) && done
 	}
 	for _, reservation := range listed(c.reservations.List) {
@@ -49,7 +56,9 @@ func (c *Controller) writeStatuses(ctx context.Context) bool {
 			continue
 		}
 		updated := reservation.DeepCopy()
-		if !meta.SetStatusCondition(&updated.Status.Conditions, status.ReadyCondition(state.reason, state.message, reservation.Generation)) {
+		updated.Status.AppliedSpec = c.reader.lastGood[reservation.UID].DeepCopy()
+		meta.SetStatusCondition(&updated.Status.Conditions, status.ReadyCondition(state.reason, state.message, reservation.Generation))
+		if apiequality.Semantic.DeepEqual(updated.Status, reservation.Status) {
 			continue
 		}
 		_, err := api.IPAddressReservations().UpdateStatus(ctx, updated, metav1.UpdateOptions{})
@@ -58,9 +67,39 @@ func (c *Controller) writeStatuses(ctx context.Context) bool {
 	return done
 }
 
+// keepWhileInUse gives a pool of which Services have addresses the finalizer that keeps it from being
+// deleted under them, and takes that away when none has. It returns the pool as it is then, also with
+// an error.
+func (c *Controller) keepWhileInUse(ctx context.Context, pool *v1alpha1.IPAddressPool, inUse bool) (*v1alpha1.IPAddressPool, error) {
+	kept := slices.Contains(pool.Finalizers, v1alpha1.FinalizerPoolInUse)
+	if kept == inUse || inUse && pool.DeletionTimestamp != nil { // a finalizer cannot be added any more
+		return pool, nil
+	}
+	finalizers := slices.DeleteFunc(slices.Clone(pool.Finalizers), func(f string) bool { return f == v1alpha1.FinalizerPoolInUse })
+	if inUse {
+		finalizers = append(finalizers, v1alpha1.FinalizerPoolInUse)
+	}
+	// With the version, so that no finalizer that somebody else has set meanwhile is lost.
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"resourceVersion": pool.ResourceVersion, "finalizers": finalizers}})
+	if err != nil {
+		return pool, err
+	}
+	patched, err := c.client.ClarionV1alpha1().IPAddressPools().Patch(ctx, pool.Name, types.MergePatchType, patch, metav1.PatchOptions{})
+	if err != nil {
+		return pool, err
+	}
+	return patched, nil
+}
+
 // poolStatus is the status that a pool is to have.
 func poolStatus(pool *v1alpha1.IPAddressPool, state loadbalancer.PoolStatus) v1alpha1.IPAddressPoolStatus {
-	s := v1alpha1.IPAddressPoolStatus{IPv4: state.IPv4, IPv6: state.IPv6, Conditions: slices.Clone(pool.Status.Conditions)}
+	s := v1alpha1.IPAddressPoolStatus{
+		IPv4:        state.IPv4,
+		IPv6:        state.IPv6,
+		AppliedSpec: state.AppliedSpec.DeepCopy(),
+		Contested:   state.Contested,
+		Conditions:  slices.Clone(pool.Status.Conditions),
+	}
 	meta.SetStatusCondition(&s.Conditions, status.ReadyCondition(state.Reason, state.Message, pool.Generation))
 	return s
 }

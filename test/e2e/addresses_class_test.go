@@ -51,8 +51,8 @@ func testClasses(d *deployment) {
 		d.provide(pool("later", "198.51.100.0"))
 		d.awaitAddresses("refused", "198.51.100.0")
 		served()
-		d.withdraw("later")
-		d.awaitRefusal("refused", "NoMatchingPool", "does not exist")
+		d.provide(poolWith("later", "exclude: [198.51.100.0]", "198.51.100.0"))
+		d.awaitRefusal("refused", "PoolExhausted", `pool "later" has no free IPv4 address`)
 		d.delete("served", "changes", "refused") // with their finalizers
 		classless()
 		d.awaitCounts("pool", v1alpha1.AddressCounts{Total: 16, Assigned: 1, Available: 15})

@@ -43,21 +43,23 @@ func testFamilies(d *deployment) {
 			name            string
 			families        []corev1.IPFamily
 			pools           [2]string
+			without         string
 			first, second   string
 			missing, gotten string
 		}{
-			{"prefer-46", []corev1.IPFamily{ipv4, ipv6}, [2]string{pool("first", "192.0.2.8/30"), pool("second", "2001:db8::8/126")}, "192.0.2.8", "2001:db8::8", "no IPv6 address", "from pool \"second\""},
-			{"prefer-64", []corev1.IPFamily{ipv6, ipv4}, [2]string{pool("first", "2001:db8::8/126"), pool("second", "192.0.2.8/30")}, "2001:db8::8", "192.0.2.8", "no IPv4 address", "from pool \"second\""},
+			{"prefer-46", []corev1.IPFamily{ipv4, ipv6}, [2]string{pool("first", "192.0.2.8/30"), pool("second", "2001:db8::8/126")}, poolWith("second", `exclude: ["2001:db8::8/126"]`, "2001:db8::8/126"), "192.0.2.8", "2001:db8::8", "no IPv6 address", "from pool \"second\""},
+			{"prefer-64", []corev1.IPFamily{ipv6, ipv4}, [2]string{pool("first", "2001:db8::8/126"), pool("second", "192.0.2.8/30")}, poolWith("second", "exclude: [192.0.2.8/30]", "192.0.2.8/30"), "2001:db8::8", "192.0.2.8", "no IPv4 address", "from pool \"second\""},
 		} {
 			d.provide(s.pools[0])
 			d.loadBalancer(s.name, families(prefer, s.families...))
 			d.awaitAssignment(s.name, "Assigned", s.missing, s.first)
 			d.provide(s.pools[1])
 			d.awaitAssignment(s.name, "Assigned", s.gotten, s.first, s.second)
-			d.withdraw("second")
+			d.provide(s.without)
 			d.awaitAssignment(s.name, "Assigned", s.missing, s.first)
 			d.delete(s.name)
-			d.withdraw("first")
+			d.withdraw("first", "second")
+			d.awaitGone()
 		}
 	})
 
@@ -103,8 +105,8 @@ func testFamilies(d *deployment) {
 		d.awaitCountsByFamily("v6", nil, &v1alpha1.AddressCounts{Total: 16, Available: 16})
 		d.delete("first")
 		d.awaitAddresses("demanding", "2001:db8::", "192.0.2.0")
-		d.withdraw("v6")
-		d.awaitRefusal("demanding", "FamilyUnavailable", `pool "v4" has no IPv6 addresses`)
+		d.provide(pool("v6", "198.51.100.0"))
+		d.awaitRefusal("demanding", "FamilyUnavailable", `pools "v4", "v6" have no IPv6 addresses`)
 		d.provide(pool("v6", "2001:db8::/124"))
 		d.awaitAddresses("demanding", "2001:db8::", "192.0.2.0")
 	})

@@ -182,23 +182,26 @@ func testPools(d *deployment) {
 		d.awaitAddresses("misled", "192.0.2.0")
 	})
 
-	d.scenario("of two pools that overlap the older one is used, and the younger one when the older is gone", func(d *deployment) {
+	d.scenario("of two pools that overlap the one that had an address first hands it out, and the other one the rest", func(d *deployment) {
 		d.provide(pool("a-older", "192.0.2.0/30"))
 		d.provide(pool("b-younger", "192.0.2.2-192.0.2.9"), pool("c-else", "192.0.2.64"))
-		d.awaitReady("ipaddresspool/a-older", v1alpha1.ReasonValid, "")
-		d.awaitReady("ipaddresspool/b-younger", v1alpha1.ReasonOverlaps, `192.0.2.2-192.0.2.9 overlaps 192.0.2.0-192.0.2.3 of pool "a-older", which is older`)
+		d.awaitReady("ipaddresspool/a-older", v1alpha1.ReasonValid, `192.0.2.2-192.0.2.3 is in pool "b-younger" too, which leaves it to this pool`)
+		d.awaitReady("ipaddresspool/b-younger", v1alpha1.ReasonOverlaps, `192.0.2.2-192.0.2.3 is left to pool "a-older", which had it first`)
 		d.loadBalancer("stays", wish("192.0.2.3"))
-		d.awaitAddresses("stays", "192.0.2.3")
-		d.loadBalancer("moves", wish("192.0.2.1"))
-		d.awaitAddresses("moves", "192.0.2.1")
-		d.loadBalancer("waits", wish("192.0.2.7"))
-		d.awaitRefusal("waits", "AddressNotInPool", `192.0.2.7 is in pool "b-younger", which cannot be used`)
-		d.update("moves", wish(""))
-		d.withdraw("a-older")
-		d.awaitReady("ipaddresspool/b-younger", v1alpha1.ReasonValid, "")
+		d.awaitAssignment("stays", "Assigned", `from pool "a-older"`, "192.0.2.3")
+		d.loadBalancer("beside", wish("192.0.2.7"))
+		d.awaitAssignment("beside", "Assigned", `from pool "b-younger"`, "192.0.2.7")
+		check := d.untouched("beside")
+		d.withdraw("a-older") // it leaves what the other has to that, and is gone since no Service has more of it
 		d.awaitAssignment("stays", "Assigned", `from pool "b-younger"`, "192.0.2.3")
-		d.awaitAddresses("waits", "192.0.2.7")
-		d.awaitAddresses("moves", "192.0.2.2")
+		d.awaitGone("a-older")
+		d.awaitReady("ipaddresspool/b-younger", v1alpha1.ReasonValid, "")
+		// A pool that comes to have addresses of another one takes none of them.
+		d.provide(pool("c-else", "192.0.2.64", "192.0.2.0/28"))
+		d.awaitReady("ipaddresspool/b-younger", v1alpha1.ReasonValid, `192.0.2.2-192.0.2.9 is in pool "c-else" too`)
+		d.awaitReady("ipaddresspool/c-else", v1alpha1.ReasonOverlaps, `192.0.2.2-192.0.2.9 is left to pool "b-younger"`)
+		d.awaitAssignment("stays", "Assigned", `from pool "b-younger"`, "192.0.2.3")
+		check()
 	})
 
 	d.scenario("a pool that overlaps addresses of the cluster says so and leaves out those of nodes", func(d *deployment) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -66,7 +67,7 @@ func (d *deployment) provide(manifests ...string) {
 	})
 }
 
-// withdraw deletes pools.
+// withdraw deletes pools. Those of which Services have addresses are there until none has.
 func (d *deployment) withdraw(names ...string) {
 	d.t.Helper()
 	for _, name := range names {
@@ -74,6 +75,23 @@ func (d *deployment) withdraw(names ...string) {
 			d.t.Fatal(err)
 		}
 	}
+}
+
+// awaitGone waits until there are no pools of these names, or none at all.
+func (d *deployment) awaitGone(names ...string) {
+	d.t.Helper()
+	d.eventually("pools to be gone", func(ctx context.Context) error {
+		pools, err := d.Clarion.ClarionV1alpha1().IPAddressPools().List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return err
+		}
+		for _, pool := range pools.Items {
+			if len(names) == 0 || slices.Contains(names, pool.Name) {
+				return fmt.Errorf("pool %s: %v", pool.Name, pool.Status.Conditions)
+			}
+		}
+		return nil
+	})
 }
 
 // awaitPool waits until check returns nil for a pool.

@@ -2,10 +2,12 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
@@ -25,10 +27,6 @@ func (d *deployment) scenario(name string, run func(*deployment)) {
 func (d *deployment) clear() {
 	d.t.Helper()
 	d.deleteLoadBalancers()
-	// Freed addresses of a deleted pool are forgotten, so that the next scenario can have them at
-	// once. The pool is deleted in the allocator's eyes when a Service is told that there is no
-	// pool.
-	d.loadBalancer("last", class(v1alpha1.LoadBalancerClass))
 	clarion := d.Clarion.ClarionV1alpha1()
 	if err := clarion.IPAddressPools().DeleteCollection(d.ctx, metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {
 		d.t.Fatal(err)
@@ -36,8 +34,23 @@ func (d *deployment) clear() {
 	if err := clarion.IPAddressReservations().DeleteCollection(d.ctx, metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {
 		d.t.Fatal(err)
 	}
-	d.awaitRefusal("last", "NoMatchingPool", "there is no IPAddressPool")
-	d.deleteLoadBalancers()
+	d.awaitGone()
+	// Freed addresses of a deleted pool are forgotten, so that the next scenario can have them at
+	// once. The pool is deleted in the allocator's eyes when a Service is told that there is no
+	// pool. One that still got an address is asked about anew.
+	d.eventually("the allocator to know of no pool", func(context.Context) error {
+		d.loadBalancer("last", class(v1alpha1.LoadBalancerClass))
+		defer d.deleteLoadBalancers()
+		var condition *metav1.Condition
+		d.eventually("Service last to be answered", func(context.Context) error {
+			condition = meta.FindStatusCondition(d.service("last").Status.Conditions, v1alpha1.ConditionAddressAssigned)
+			if condition == nil {
+				return errors.New("it has no condition")
+			}
+			return nil
+		})
+		return checkCondition(*condition, "NoMatchingPool", "there is no IPAddressPool")
+	})
 }
 
 // awaitNextSecond waits until a Service that is created now is younger than all that there are. The

@@ -301,10 +301,14 @@ func contestedBy(r Range, other string) string {
 	return r.String() + " is in " + namePool(other) + " too, which leaves it to this pool"
 }
 
-// waitsForServices says why a pool that is to be deleted is still there.
+// waitsForServices says why a pool that is to be deleted is still there; for nobody, if no Service has
+// an address of it.
 func waitsForServices(names []string) string {
-	return "the pool is to be deleted: it hands out nothing, and is gone when no Service has an address of it any more; " +
-		enumerate(names, ", ") + " have"
+	text := "the pool is to be deleted and hands out nothing"
+	if len(names) == 0 {
+		return text
+	}
+	return sentences(text, "it waits for Services that have addresses of it: "+enumerate(names, ", "))
 }
 
 func namespaceUnknown(name string) string {

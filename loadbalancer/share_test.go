@@ -274,14 +274,16 @@ func TestAPoolThatIsBeingDeleted(t *testing.T) {
 			s.expect("by name", s.sentence(s.service("c", asks("10.0.0.3"))), `pool "public" is being deleted`)
 			s.expect("by sharing", s.ensure(s.service("d", shares("k", 81))), "NoMatchingPool")
 			status := s.a.PoolStatuses(s.now)["public"]
-			s.expect("it says", status.Reason+": "+status.Message, "Deleting: the pool is to be deleted: it hands out nothing, "+
-				"and is gone when no Service has an address of it any more; default/a, other/b have")
+			s.expect("it says", status.Reason+": "+status.Message, "Deleting: the pool is to be deleted and hands out nothing; "+
+				"it waits for Services that have addresses of it: default/a, other/b")
 			if !status.InUse || status.IPv4.Assigned != 2 || status.IPv4.Available != 0 {
 				s.t.Errorf("counts %+v", status.IPv4)
 			}
 			s.release(s.service("a"))
 			s.release(s.service("other/b"))
-			if s.a.PoolStatuses(s.now)["public"].InUse {
+			status = s.a.PoolStatuses(s.now)["public"]
+			s.expect("it says", status.Message, "the pool is to be deleted and hands out nothing")
+			if status.InUse {
 				s.t.Error("nobody has an address of it any more")
 			}
 		},

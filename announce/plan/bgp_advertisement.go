@@ -59,7 +59,7 @@ func (a aliases) newBGPAdvertisement(o *v1alpha1.BGPAdvertisement) (*bgpAdvertis
 // selects none.
 func SelectsPool(a *v1alpha1.BGPAdvertisement, p *v1alpha1.IPAddressPool) bool {
 	selection, err := newSelection(a.Name, a.Spec.IPAddressPools, a.Spec.IPAddressPoolSelectors, nil, nil)
-	return err == nil && selection.selectsPool(newPool(p))
+	return err == nil && selection.selectsPool(newPool(p, nil))
 }
 
 func valueOr[T any](p *T, otherwise T) T {

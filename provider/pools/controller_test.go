@@ -348,7 +348,7 @@ func TestAPoolIsNotDeletedUnderServices(t *testing.T) {
 			t.Errorf("a pool that a Service uses has the finalizers %v", got)
 		}
 		w.update(func(p *v1alpha1.IPAddressPool) { p.DeletionTimestamp = &metav1.Time{Time: time.Now()} })
-		if got := ready(w.pool().Status.Conditions); !strings.HasPrefix(got, "Deleting: ") || !strings.HasSuffix(got, "; default/a have") {
+		if got := ready(w.pool().Status.Conditions); !strings.HasPrefix(got, "Deleting: ") || !strings.HasSuffix(got, ": default/a") {
 			t.Errorf("it says %s", got)
 		}
 		if err := w.ensure("b", nil); err == nil {

@@ -121,7 +121,7 @@ func (a *Allocator) orderPools() (rebuilt map[*pool]bool) {
 // more.
 func (a *Allocator) moveAllocation(alloc *allocation, p *pool) {
 	awaitsReuse := len(alloc.owners) == 0
-	alloc.takenOut = p == nil && a.takenOut(alloc.addr)
+	alloc.takenOut = p == nil && (alloc.takenOut || a.isThere(alloc.pool))
 	alloc.pool, alloc.audience = p, forAll
 	if p != nil {
 		alloc.audience = a.audienceOf(alloc.addr)

@@ -119,8 +119,9 @@ func (w *world) losePool(t *rapid.T) {
 }
 
 func (w *world) setPools() {
+	poolOf := w.poolsOf(w.owners)
 	w.read(w.pools)
-	w.noteLost(w.owners)
+	w.noteLost(w.owners, poolOf)
 	w.forgetReuse()
 	w.enqueue(w.a.SetPools(w.now, slices.Collect(maps.Values(w.pools))))
 	for name, status := range w.a.PoolStatuses(w.now) {

@@ -141,21 +141,37 @@ func (r *poolRules) contested(name string) bool {
 	})
 }
 
-// takenOut reports whether the last edit of a pool has taken an address out of it, which is in no
-// other.
-func (r *poolRules) takenOut(addr netip.Addr) bool {
-	for name := range r.had {
-		if r.had[name][addr] {
-			return r.poolOf(addr) == nil
+// takenOut reports whether an edit has taken an address out of its pool, which is in no other, as far
+// as that is known of one that nobody has.
+func (w *world) takenOut(addr netip.Addr) bool {
+	if len(w.owners[addr]) > 0 {
+		return w.lost[addr]
+	}
+	for name := range w.had {
+		if w.had[name][addr] {
+			return w.poolOf(addr) == nil
 		}
 	}
 	return false
 }
 
-// noteLost notes which of the addresses that Services have were taken out of their pools.
-func (r *poolRules) noteLost(owners map[netip.Addr][]string) {
+// poolsOf are the pools of addresses, by UID.
+func (r *poolRules) poolsOf(owners map[netip.Addr][]string) map[netip.Addr]types.UID {
+	pools := map[netip.Addr]types.UID{}
 	for addr := range owners {
-		r.lost[addr] = r.poolOf(addr) == nil && (r.lost[addr] || r.takenOut(addr))
+		if p := r.poolOf(addr); p != nil {
+			pools[addr] = p.UID
+		}
+	}
+	return pools
+}
+
+// noteLost notes which of the addresses that Services have were taken out of pools that are there
+// still.
+func (r *poolRules) noteLost(owners map[netip.Addr][]string, before map[netip.Addr]types.UID) {
+	for addr := range owners {
+		there := slices.ContainsFunc(r.usable, func(p *v1alpha1.IPAddressPool) bool { return p.UID == before[addr] })
+		r.lost[addr] = r.poolOf(addr) == nil && (r.lost[addr] || there)
 	}
 }
 

@@ -155,11 +155,17 @@ func (a *Allocator) shareOf(p *pool) (own []entry, contested []contest) {
 	return own, contested
 }
 
-// takenOut reports whether an address that no pool has was taken out of its pool by an edit. A pool
-// that is gone takes nothing along.
+// isThere reports whether a version of the same object is among the pools. If it has an address no
+// more, an edit took that out; a pool that is gone takes nothing along.
+func (a *Allocator) isThere(p *pool) bool {
+	return p != nil && a.pools[p.name] != nil && a.pools[p.name].object.UID == p.object.UID
+}
+
+// takenOut reports whether an edit took an address that no pool has out of its pool, as far as that
+// can be told of an address that nobody has here: the edit may have been made before this Allocator.
 func (a *Allocator) takenOut(addr netip.Addr) bool {
-	if alloc := a.table.addresses[addr]; alloc != nil && alloc.takenOut {
-		return true
+	if alloc := a.table.addresses[addr]; alloc != nil {
+		return alloc.takenOut
 	}
 	for _, p := range a.pools {
 		if i := firstReaching(p.had, addr); i < len(p.had) && p.had[i].Contains(addr) && !(p.hadSkipped && buggy(addr)) {

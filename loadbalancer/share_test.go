@@ -250,6 +250,13 @@ func TestWhatServicesHadOfAPoolThatIsGone(t *testing.T) {
 			s.setPools()
 			s.expect("a", s.ensure(s.service("a")), "NoMatchingPool")
 		},
+		"what one pool has lost another can have and be deleted": func(s *script) {
+			s.setPools(edited(pool, "10.0.0.1"))
+			s.setPools(edited(pool, "10.0.0.1"), newPool("other", "10.0.0.0"))
+			s.expect("a", s.ensure(s.service("a", asks("10.0.0.0"))), "10.0.0.0")
+			s.setPools(edited(pool, "10.0.0.1"))
+			s.expect("a", s.sentence(s.service("a", asks("10.0.0.0"))), kept)
+		},
 		"what an edit takes out while no Allocator runs is lost as well": func(s *script) {
 			s.ensure(s.service("a"))
 			s.record()

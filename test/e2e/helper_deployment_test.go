@@ -35,7 +35,12 @@ type deployment struct {
 // deploy starts a cluster, applies the manifests and waits until all of Clarion is ready.
 func deploy(t *testing.T, config cluster.Config) *deployment {
 	t.Helper()
-	installation := install.New(t, config)
+	return newDeployment(t, install.New(t, config))
+}
+
+// newDeployment makes a deployment of a cluster in which Clarion is, or will be, installed.
+func newDeployment(t *testing.T, installation *install.Installation) *deployment {
+	t.Helper()
 	watcher, err := installation.AddHost("watcher", 101)
 	if err != nil {
 		t.Fatal(err)

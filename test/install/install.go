@@ -41,6 +41,17 @@ type Installation struct {
 // Clarion is ready.
 func New(t testing.TB, config cluster.Config) *Installation {
 	t.Helper()
+	i := Bare(t, config)
+	if err := i.Apply(t.Context(), i.manifests); err != nil {
+		t.Fatal(err)
+	}
+	i.AwaitReady(t)
+	return i
+}
+
+// Bare starts a cluster without Clarion, for a test that installs it in a way of its own.
+func Bare(t testing.TB, config cluster.Config) *Installation {
+	t.Helper()
 	root, err := setup.Checkout()
 	if err != nil {
 		t.Fatal(err)
@@ -50,16 +61,17 @@ func New(t testing.TB, config cluster.Config) *Installation {
 	if err != nil {
 		t.Fatal(err)
 	}
-	i := &Installation{Cluster: c, Clarion: clarion, manifests: filepath.Join(root, "manifests")}
-	if err := i.Apply(t.Context(), i.manifests); err != nil {
-		t.Fatal(err)
-	}
+	return &Installation{Cluster: c, Clarion: clarion, manifests: filepath.Join(root, "manifests")}
+}
+
+// AwaitReady returns when all of Clarion is ready.
+func (i *Installation) AwaitReady(t testing.TB) {
+	t.Helper()
 	for _, workload := range [][]string{{"--namespace=kube-system", "deployment/" + CCM}, {"--namespace=clarion-system", "daemonset/announcer"}} {
 		if _, err := i.Kubectl(t.Context(), append([]string{"rollout", "status", "--timeout=120s"}, workload...)...); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return i
 }
 
 // StartApp runs the sample Deployment, myapp, and returns when its pods are ready.

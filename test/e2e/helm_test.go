@@ -1,0 +1,74 @@
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/clarionlb/clarion/test/cluster"
+	"github.com/clarionlb/clarion/test/install"
+)
+
+// TestHelmInstallsUpgradesAndUninstalls goes through the life of a release, while a Service has an
+// address.
+func TestHelmInstallsUpgradesAndUninstalls(t *testing.T) {
+	d := newDeployment(t, install.Bare(t, cluster.Config{Nodes: 2}))
+	r := d.helm("clarion")
+	r.install(nil)
+	d.AwaitReady(t)
+	d.apply(samples+"pool.yaml", samples+"l2advertisement.yaml")
+	d.StartApp(t)
+	d.loadBalancer("app", nil)
+	address := d.awaitAddress("app")
+	d.awaitAnswer(d.Client, address)
+
+	t.Run("an upgrade takes no address away", func(t *testing.T) {
+		d := d.in(t)
+		r := r.in(d)
+		r.upgrade("v0.1.1", map[string]any{
+			"controller": map[string]any{"replicas": 2, "podAnnotations": map[string]any{"example.com/a": "b"}},
+			"announcer":  map[string]any{"extraArgs": []any{"--refresh=30s"}},
+		})
+		d.AwaitReady(t)
+		d.awaitAddresses("app", address.String())
+		d.awaitAnswer(d.Client, address)
+		if got := d.kubectl("get", "--namespace=kube-system", "poddisruptionbudget/"+ccm, "--output=name"); !strings.Contains(got, ccm) {
+			t.Errorf("the PodDisruptionBudget is %q", got)
+		}
+		for _, workload := range []string{"--namespace=kube-system deployment/" + ccm, "--namespace=clarion-system daemonset/announcer"} {
+			image := d.kubectl(append([]string{"get", "--output=jsonpath={.spec.template.spec.containers[*].image}"}, strings.Fields(workload)...)...)
+			if !strings.HasSuffix(image, ":v0.1.1") {
+				t.Errorf("%s has the image %s", workload, image)
+			}
+		}
+	})
+	t.Run("what users have outlives the release", func(t *testing.T) {
+		d := d.in(t)
+		r := r.in(d)
+		d.setPassword("router", "secret")
+		r.uninstall()
+		_, err := d.Kubernetes().AppsV1().DaemonSets("clarion-system").Get(d.ctx, "announcer", metav1.GetOptions{})
+		if !apierrors.IsNotFound(err) {
+			t.Errorf("the DaemonSet: %v", err)
+		}
+		for _, object := range []string{"crd/bgppeers.clarionlb.io", "ipaddresspool/public", "l2advertisement/public", "--namespace=clarion-bgp secret/router"} {
+			d.kubectl(append([]string{"get"}, strings.Fields(object)...)...)
+		}
+		if got := fmt.Sprint(addresses(d.service("app"))); got != fmt.Sprintf("[%s]", address) {
+			t.Errorf("the Service has %s", got)
+		}
+	})
+	t.Run("a release that follows goes on where the last one stopped", func(t *testing.T) {
+		d := d.in(t)
+		r := r.in(d)
+		r.install(nil)
+		d.AwaitReady(t)
+		d.awaitAddresses("app", address.String())
+		d.awaitAnswer(d.Client, address)
+		d.delete("app") // its finalizer is removed
+		d.deleteLoadBalancers()
+	})
+}

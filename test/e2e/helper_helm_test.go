@@ -1,0 +1,80 @@
+package e2e
+
+import (
+	"log/slog"
+
+	"helm.sh/helm/v4/pkg/action"
+	chartv2 "helm.sh/helm/v4/pkg/chart/v2"
+	"helm.sh/helm/v4/pkg/kube"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/client-go/rest"
+
+	"github.com/clarionlb/clarion/test/chart"
+)
+
+// release is one of Helm, of the chart in this checkout.
+type release struct {
+	*deployment
+	name   string
+	config *action.Configuration
+}
+
+// helm returns a release that is not installed yet.
+func (d *deployment) helm(name string) *release {
+	d.t.Helper()
+	getter := genericclioptions.NewConfigFlags(false).WithWrapConfigFn(func(*rest.Config) *rest.Config { return d.RESTConfig() })
+	kubeconfig, cache := d.Kubeconfig(), d.t.TempDir()
+	getter.KubeConfig, getter.CacheDir = &kubeconfig, &cache
+	config := action.NewConfiguration(action.ConfigurationSetLogger(slog.DiscardHandler))
+	if err := config.Init(getter, metav1.NamespaceSystem, "secret"); err != nil {
+		d.t.Fatal(err)
+	}
+	return &release{d, name, config}
+}
+
+// in returns the release for use in a subtest.
+func (r *release) in(d *deployment) *release { return &release{d, r.name, r.config} }
+
+func (r *release) chart() *chartv2.Chart {
+	r.t.Helper()
+	c, err := chart.Load()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return c
+}
+
+func (r *release) install(values map[string]any) {
+	r.t.Helper()
+	install := action.NewInstall(r.config)
+	install.ReleaseName, install.Namespace = r.name, metav1.NamespaceSystem
+	install.WaitStrategy, install.Timeout = kube.HookOnlyStrategy, patience
+	if _, err := install.RunWithContext(r.ctx, r.chart(), values); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// upgrade changes the release to a version of the programs, with values.
+func (r *release) upgrade(version string, values map[string]any) {
+	r.t.Helper()
+	upgrade := action.NewUpgrade(r.config)
+	upgrade.Namespace = metav1.NamespaceSystem
+	upgrade.WaitStrategy, upgrade.Timeout = kube.HookOnlyStrategy, patience
+	next := r.chart()
+	next.Metadata.AppVersion = version
+	if _, err := upgrade.RunWithContext(r.ctx, r.name, next, values); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// uninstall returns when the objects of the release are gone, but for those that stay.
+func (r *release) uninstall() {
+	r.t.Helper()
+	uninstall := action.NewUninstall(r.config)
+	uninstall.WaitStrategy, uninstall.Timeout = kube.StatusWatcherStrategy, patience
+	uninstall.DeletionPropagation = "foreground"
+	if _, err := uninstall.Run(r.name); err != nil {
+		r.t.Fatal(err)
+	}
+}

@@ -59,6 +59,10 @@ bench: packages ## Benchmarks and a long model test, on a cluster too (root, Deb
 	go test -run AnyHistory ./loadbalancer -timeout 1h -rapid.checks=$(CHECKS)
 	cd test && go test -run '^$$' -bench . -benchtime=$(RUNS)x -timeout 2h -v ./bench
 
+.PHONY: release
+release: ## The files of a release into bin/: all manifests in one, the Helm chart, the list of images
+	cd test && go run ./cmd/release $(CURDIR)/bin
+
 .PHONY: image
 image: build ## Build the container image with buildah, from the binaries
 	@command -v buildah >/dev/null || (apt-get update -qq && apt-get install -y -qq buildah)

@@ -1,0 +1,79 @@
+package chart
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"helm.sh/helm/v4/pkg/chart/v2/loader"
+
+	"github.com/clarionlb/clarion/test/cluster/setup"
+)
+
+func TestTheFilesOfARelease(t *testing.T) {
+	dir := t.TempDir()
+	paths, err := Release(dir)
+	if err != nil || len(paths) != 3 {
+		t.Fatalf("%v, %v", paths, err)
+	}
+	manifest, err := os.ReadFile(filepath.Join(dir, "clarion.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	written := objects{}
+	written.parse(t, manifest)
+	if len(written) != len(kustomized(t, "overlays/default")) {
+		t.Errorf("clarion.yaml has %d objects", len(written))
+	}
+	images, err := os.ReadFile(filepath.Join(dir, "images.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "ghcr.io/clarionlb/clarion:" + version(t) + "\n"; string(images) != want {
+		t.Errorf("the images are %q, want %q", images, want)
+	}
+	// In the archive, files stand in place of the links.
+	archived, err := loader.Load(filepath.Join(dir, "clarion-"+strings.TrimPrefix(version(t), "v")+".tgz"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkout, err := Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(archived.Files) != len(checkout.Files) || len(archived.Files) < 20 {
+		t.Errorf("the archive has %d files, the chart %d", len(archived.Files), len(checkout.Files))
+	}
+}
+
+// version is that which the Makefile builds.
+func version(t *testing.T) string {
+	t.Helper()
+	root, err := setup.Checkout()
+	if err != nil {
+		t.Fatal(err)
+	}
+	makefile, err := os.ReadFile(filepath.Join(root, "Makefile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(regexp.MustCompile(`(?m)^VERSION \?= (.*)$`).FindSubmatch(makefile)[1])
+}
+
+func TestOneVersionEverywhere(t *testing.T) {
+	want := version(t)
+	chart, err := Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if chart.Metadata.AppVersion != want || "v"+chart.Metadata.Version != want {
+		t.Errorf("the chart is of %s, version %s, want %s", chart.Metadata.AppVersion, chart.Metadata.Version, want)
+	}
+	for key, object := range kustomized(t, ".") {
+		if got := object.GetLabels()["app.kubernetes.io/version"]; got != want {
+			t.Errorf("%s is of version %q, want %s", key, got, want)
+		}
+	}
+}

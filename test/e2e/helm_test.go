@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"helm.sh/helm/v4/pkg/action"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -15,9 +16,10 @@ import (
 // TestHelmInstallsUpgradesAndUninstalls goes through the life of a release, while a Service has an
 // address.
 func TestHelmInstallsUpgradesAndUninstalls(t *testing.T) {
+	t.Parallel()
 	d := newDeployment(t, install.Bare(t, cluster.Config{Nodes: 2}))
 	r := d.helm("clarion")
-	r.install(nil)
+	r.install()
 	d.AwaitReady(t)
 	d.apply(samples+"pool.yaml", samples+"l2advertisement.yaml")
 	d.StartApp(t)
@@ -64,11 +66,34 @@ func TestHelmInstallsUpgradesAndUninstalls(t *testing.T) {
 	t.Run("a release that follows goes on where the last one stopped", func(t *testing.T) {
 		d := d.in(t)
 		r := r.in(d)
-		r.install(nil)
+		r.install()
 		d.AwaitReady(t)
 		d.awaitAddresses("app", address.String())
 		d.awaitAnswer(d.Client, address)
 		d.delete("app") // its finalizer is removed
 		d.deleteLoadBalancers()
 	})
+}
+
+// TestHelmTakesOverWhatKubectlApplied changes over from kustomize to Helm, while a Service has an
+// address.
+func TestHelmTakesOverWhatKubectlApplied(t *testing.T) {
+	t.Parallel()
+	d := deploy(t, cluster.Config{Nodes: 2})
+	d.apply(samples+"pool.yaml", samples+"l2advertisement.yaml")
+	d.StartApp(t)
+	d.loadBalancer("app", nil)
+	address := d.awaitAddress("app")
+	d.awaitAnswer(d.Client, address)
+
+	r := d.helm("other")
+	if err := r.tryInstall(action.NewInstall(r.config)); err == nil || !strings.Contains(err.Error(), "invalid ownership metadata") {
+		t.Errorf("without being told to take over: %v", err)
+	}
+	d.awaitAddresses("app", address.String())
+	r = d.helm("clarion")
+	r.takeOver()
+	d.AwaitReady(t)
+	d.awaitAddresses("app", address.String())
+	d.awaitAnswer(d.Client, address)
 }

@@ -45,14 +45,29 @@ func (r *release) chart() *chartv2.Chart {
 	return c
 }
 
-func (r *release) install(values map[string]any) {
+func (r *release) install() {
 	r.t.Helper()
-	install := action.NewInstall(r.config)
-	install.ReleaseName, install.Namespace = r.name, metav1.NamespaceSystem
-	install.WaitStrategy, install.Timeout = kube.HookOnlyStrategy, patience
-	if _, err := install.RunWithContext(r.ctx, r.chart(), values); err != nil {
+	if err := r.tryInstall(action.NewInstall(r.config)); err != nil {
 		r.t.Fatal(err)
 	}
+}
+
+// takeOver installs the release over what is in the cluster already.
+func (r *release) takeOver() {
+	r.t.Helper()
+	install := action.NewInstall(r.config)
+	install.TakeOwnership, install.ForceConflicts = true, true
+	if err := r.tryInstall(install); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *release) tryInstall(install *action.Install) error {
+	r.t.Helper()
+	install.ReleaseName, install.Namespace = r.name, metav1.NamespaceSystem
+	install.WaitStrategy, install.Timeout = kube.HookOnlyStrategy, patience
+	_, err := install.RunWithContext(r.ctx, r.chart(), nil)
+	return err
 }
 
 // upgrade changes the release to a version of the programs, with values.

@@ -37,9 +37,13 @@ func Kustomize(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	objects, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), filepath.Join(root, "manifests", path))
+	return build(filepath.Join(root, "manifests", path))
+}
+
+func build(dir string) ([]byte, error) {
+	objects, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), dir)
 	if err != nil {
-		return nil, fmt.Errorf("build %s: %w", path, err)
+		return nil, fmt.Errorf("build %s: %w", dir, err)
 	}
 	return objects.AsYaml()
 }

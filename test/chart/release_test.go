@@ -77,3 +77,46 @@ func TestOneVersionEverywhere(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatTheDocumentationSaysOfKustomizeBuilds builds the overlay that docs/install.md shows, from this
+// checkout in place of the repository.
+func TestWhatTheDocumentationSaysOfKustomizeBuilds(t *testing.T) {
+	root, err := setup.Checkout()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(root, "docs", "install.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, named := range regexp.MustCompile(`\bv?\d+\.\d+\.\d+(\.\d+)?\b`).FindAllStringSubmatch(string(text), -1) {
+		if isAddress := named[1] != ""; !isAddress && "v"+strings.TrimPrefix(named[0], "v") != version(t) {
+			t.Errorf("docs/install.md names %s, and this is %s", named[0], version(t))
+		}
+	}
+	example := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindSubmatch(text)
+	if example == nil {
+		t.Fatal("docs/install.md shows no overlay")
+	}
+	dir := t.TempDir()
+	checkout, err := filepath.Rel(dir, root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	local := regexp.MustCompile(`https://github.com/clarionlb/clarion//(\S+)\?ref=\S+`).ReplaceAll(example[1], []byte(checkout+"/$1"))
+	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), local, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	built, err := build(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Count(string(built), "name: KUBERNETES_SERVICE_HOST"); got != 2 {
+		t.Errorf("%d workloads know where the API server is, want 2", got)
+	}
+	for _, part := range []string{"kind: PodDisruptionBudget", "kind: PodMonitor", "replicas: 2"} {
+		if !strings.Contains(string(built), part) {
+			t.Errorf("there is no %s", part)
+		}
+	}
+}

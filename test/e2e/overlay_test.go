@@ -15,6 +15,7 @@ import (
 // TestLoadBalancersAlone has the nodes be those of another cloud-controller-manager, which has not
 // come to them yet.
 func TestLoadBalancersAlone(t *testing.T) {
+	t.Parallel()
 	d := newDeployment(t, install.Bare(t, cluster.Config{Nodes: 2}))
 	d.apply("../../manifests/overlays/load-balancer-only")
 	d.AwaitReady(t)

@@ -115,6 +115,21 @@ func (f *fakeAPI) store(a *v1alpha1.Announcer) {
 	}
 }
 
+// deleteAnnouncers deletes all Announcers.
+func (f *fakeAPI) deleteAnnouncers() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for name := range f.announcers {
+		delete(f.announcers, name)
+		f.tell(func(v *plan.View) { v.SetAnnouncer(name, nil) })
+		for _, c := range f.connections {
+			if c.reachable && c.running {
+				delete(c.cache, name)
+			}
+		}
+	}
+}
+
 func (f *fakeAPI) tell(change func(*plan.View)) {
 	for _, c := range f.connections {
 		if c.running {

@@ -84,6 +84,7 @@ func Earlier(a, b time.Time) time.Time {
 
 // SetAlive takes the names of the members that the gossip sees, sorted, the planner's own among them.
 func (p *Layer2Planner) SetAlive(names []string) {
+	p.view.setInSight(names)
 	p.pending.all = p.live.setInGossip(names) || p.pending.all
 }
 

@@ -31,6 +31,9 @@ type View struct {
 	l2Advertisements objects[v1alpha1.L2Advertisement, v1alpha1.L2AdvertisementSpec, l2Advertisement]
 	nodes            map[string]*node
 	announcers       map[string]*announcer
+	// inSight are the sorted names of the members that the gossip sees, and vanished those of them whose Announcer was deleted.
+	inSight  []string
+	vanished map[string]bool
 	// claimOrder counts the states of Announcers that came after the first plan: the order of
 	// claims that are there from the start is not known.
 	claimOrder uint64
@@ -68,6 +71,7 @@ func NewView(drainTaints ...string) *View {
 		l2Advertisements: newObjects[l2Advertisement](partsOfL2Advertisement),
 		nodes:            map[string]*node{},
 		announcers:       map[string]*announcer{},
+		vanished:         map[string]bool{},
 		bgpObjects:       newBGPObjects(),
 		addressIndex: addressIndex{
 			byAddress:    map[netip.Addr][]*service{},

@@ -91,8 +91,34 @@ func newAnnouncer(a *v1alpha1.Announcer, order uint64) *announcer {
 	return out
 }
 
-// SetAnnouncer takes an Announcer as it is now; nil if it is gone.
+// SetAnnouncer takes an Announcer as it is now; nil if it is gone. The Announcer of a member that is in sight is not gone for long:
+// what it said counts until it says something again, or until it is out of sight.
 func (v *View) SetAnnouncer(name string, object *v1alpha1.Announcer) {
+	_, known := v.announcers[name]
+	_, sees := slices.BinarySearch(v.inSight, name)
+	if known && sees && (object == nil || v.vanished[name] && saysNothing(object)) {
+		v.vanished[name] = true
+		return
+	}
+	delete(v.vanished, name)
+	v.setAnnouncer(name, object)
+}
+
+// saysNothing is true of an Announcer that was just made, and has no status yet.
+func saysNothing(a *v1alpha1.Announcer) bool { return len(a.Status.Conditions) == 0 }
+
+// setInSight takes the sorted names of the members that the gossip sees.
+func (v *View) setInSight(names []string) {
+	v.inSight = names
+	for name := range v.vanished {
+		if _, sees := slices.BinarySearch(names, name); !sees {
+			delete(v.vanished, name)
+			v.setAnnouncer(name, nil)
+		}
+	}
+}
+
+func (v *View) setAnnouncer(name string, object *v1alpha1.Announcer) {
 	v.SetKubeProxy(name, object)
 	before, known := v.announcers[name]
 	if !known {

@@ -70,7 +70,8 @@ func (e *evaluator) collectConflicts(now time.Time) (again time.Time) {
 			c.proxy = c.proxy || report.Proxy
 			c.macs = append(c.macs, report.MAC)
 			c.heardBy = append(c.heardBy, name+" on "+report.Interface)
-			c.avoid = c.avoid || !report.InUse && !report.Proxy
+			_, announced := e.announced[address]
+			c.avoid = c.avoid || !report.InUse && !report.Proxy && !announced
 			found[address] = c
 		}
 	}

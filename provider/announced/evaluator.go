@@ -42,6 +42,8 @@ type evaluator struct {
 	profiles         map[string]*v1alpha1.BFDProfile
 	// conflicts are the addresses for which other hosts answer.
 	conflicts map[netip.Addr]conflict
+	// announced are the addresses of Services that have said that they are announced. They are in use, whatever a probe finds.
+	announced map[netip.Addr]struct{}
 	// attempts are those of Services to find an address without a conflict.
 	attempts map[types.NamespacedName]attempts
 
@@ -64,6 +66,7 @@ func newEvaluator() *evaluator {
 		advertisements:   map[string]*v1alpha1.BGPAdvertisement{},
 		communities:      map[string]*v1alpha1.Community{},
 		profiles:         map[string]*v1alpha1.BFDProfile{},
+		announced:        map[netip.Addr]struct{}{},
 		attempts:         map[types.NamespacedName]attempts{},
 		marked:           map[types.NamespacedName]struct{}{},
 	}

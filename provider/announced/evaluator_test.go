@@ -295,6 +295,27 @@ func TestAHostThatAnswersForEveryAddressIsNamedAndEatsNoPool(t *testing.T) {
 	}
 }
 
+func TestAnAddressThatWasAnnouncedIsNotGivenAwayBecauseOfAProbe(t *testing.T) {
+	s := stage(t)
+	probed := func(status *v1alpha1.AnnouncerStatus) { hears(status, "192.0.2.5", "02:00:00:00:00:99") }
+	s.announcer("n1", probed)
+	s.evaluate(s.now)
+	if got := conflictingAddresses(s.conflicts); len(got) != 1 {
+		t.Errorf("of an address that is new, the allocator is told %v", got)
+	}
+	said := s.serve("web", "192.0.2.5").DeepCopy()
+	said.Status.Conditions = append(said.Status.Conditions, metav1.Condition{Type: v1alpha1.ConditionAnnounced, Status: metav1.ConditionTrue})
+	s.setService(named("web"), said)
+	s.expect("False AddressConflict: 192.0.2.5 is not announced: the host 02:00:00:00:00:99 on the network answers for it (heard by n1 on eth0)")
+	if got := conflictingAddresses(s.conflicts); len(got) != 0 {
+		t.Errorf("of one that was announced, the allocator is told %v", got)
+	}
+	s.setService(named("web"), nil)
+	if len(s.announced) != 0 {
+		t.Errorf("%v is remembered of a Service that is gone", s.announced)
+	}
+}
+
 func TestAfterTenConflictsAServiceGetsAnotherAddressOnceAMinute(t *testing.T) {
 	s := stage(t)
 	s.serve("other", "192.0.2.250")

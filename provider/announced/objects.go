@@ -25,6 +25,11 @@ func (e *evaluator) setService(name types.NamespacedName, object *corev1.Service
 	if object != nil {
 		said := meta.FindStatusCondition(object.Status.Conditions, v1alpha1.ConditionAnnounced)
 		concerned = concerned || said != nil // that is to be taken back
+		if said != nil && said.Status == metav1.ConditionTrue {
+			for _, address := range after.Addresses() {
+				e.announced[address] = struct{}{}
+			}
+		}
 	}
 	if !concerned {
 		return
@@ -32,6 +37,11 @@ func (e *evaluator) setService(name types.NamespacedName, object *corev1.Service
 	e.marked[name] = struct{}{}
 	if before == after {
 		return
+	}
+	for _, address := range before.Addresses() {
+		if len(e.view.ServicesOf(address)) == 0 {
+			delete(e.announced, address)
+		}
 	}
 	// Those with whom it shares an address are concerned too.
 	for _, address := range slices.Concat(before.Addresses(), after.Addresses()) {

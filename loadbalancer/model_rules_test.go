@@ -106,7 +106,7 @@ func clash(p *v1alpha1.IPAddressPool, a, b *corev1.Service) bool {
 	if a.Annotations[key] == "" || a.Annotations[key] != b.Annotations[key] {
 		return true
 	}
-	if p != nil && p.Spec.Sharing == v1alpha1.SharingNamespace && a.Namespace != b.Namespace {
+	if p != nil && p.Spec.Sharing != v1alpha1.SharingCluster && a.Namespace != b.Namespace {
 		return true
 	}
 	behind := func(s *corev1.Service) string {

@@ -107,7 +107,7 @@ func readPoolSpec(spec *v1alpha1.IPAddressPoolSpec) (poolSpec, error) {
 		autoAssign: spec.AutoAssign == nil || *spec.AutoAssign,
 		skipBuggy:  spec.AvoidBuggyIPs,
 		reuseAfter: defaultReuseAfter,
-		sharing:    cmp.Or(spec.Sharing, v1alpha1.SharingCluster),
+		sharing:    cmp.Or(spec.Sharing, v1alpha1.SharingNamespace),
 	}
 	if spec.ReuseAfter != nil {
 		p.reuseAfter = spec.ReuseAfter.Duration

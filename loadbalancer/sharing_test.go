@@ -6,6 +6,7 @@ func TestSharing(t *testing.T) {
 	pool := newPool("public", "10.0.0.0/24")
 	stories(t, map[string]func(*script){
 		"the same key and other ports": func(s *script) {
+			s.setPools(with(pool, together))
 			s.expect("a", s.ensure(s.service("a", shares("k", 80))), "10.0.0.0")
 			s.expect("b", s.ensure(s.service("b", shares("k", 443))), "10.0.0.0")
 			s.expect("across namespaces", s.ensure(s.service("other/c", shares("k", 25))), "10.0.0.0")
@@ -57,19 +58,25 @@ func TestSharing(t *testing.T) {
 			s.expect("by name", s.sentence(s.service("d", shares("k", 83), asks("10.0.0.0"))),
 				"10.0.0.0 cannot be shared with Service default/a: with externalTrafficPolicy Local both must have the same pods")
 		},
-		"a pool that keeps namespaces apart": func(s *script) {
-			s.setPools(with(pool, apart))
+		"a pool that keeps namespaces apart, as all do that do not say": func(s *script) {
+			s.setPools(pool)
 			s.ensure(s.service("a", shares("k", 80)))
 			s.expect("the same", s.ensure(s.service("b", shares("k", 81))), "10.0.0.0")
 			s.expect("another", s.ensure(s.service("other/c", shares("k", 82))), "10.0.0.1")
 			s.expect("by name", s.sentence(s.service("other/d", shares("k", 83), asks("10.0.0.0"))),
 				`10.0.0.0 cannot be shared with Service default/a: pool "public" keeps namespaces apart (sharing: Namespace)`)
 		},
+		"a pool that does not keep namespaces apart": func(s *script) {
+			s.setPools(with(pool, together))
+			s.ensure(s.service("a", shares("k", 80)))
+			s.expect("another", s.ensure(s.service("other/b", shares("k", 81))), "10.0.0.0")
+		},
 		"a pool that begins to keep namespaces apart moves the younger": func(s *script) {
+			s.setPools(with(pool, together))
 			s.ensure(s.service("a", shares("k", 80)))
 			s.ensure(s.service("other/b", shares("k", 81)))
 			s.ensure(s.service("a", shares("k", 80)))
-			s.expect("requeued", s.setPools(with(pool, apart)), "other/b")
+			s.expect("requeued", s.setPools(pool), "other/b")
 			s.expect("the older stays", s.ensure(s.service("a", shares("k", 80))), "10.0.0.0")
 			s.expect("the younger moves", s.ensure(s.service("other/b", shares("k", 81))), "10.0.0.1")
 		},

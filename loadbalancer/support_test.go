@@ -40,7 +40,7 @@ func notAutomatic(spec *v1alpha1.IPAddressPoolSpec) {
 
 func reusedAtOnce(spec *v1alpha1.IPAddressPoolSpec) { spec.ReuseAfter = &metav1.Duration{} }
 
-func apart(spec *v1alpha1.IPAddressPoolSpec) { spec.Sharing = v1alpha1.SharingNamespace }
+func together(spec *v1alpha1.IPAddressPoolSpec) { spec.Sharing = v1alpha1.SharingCluster }
 
 func only(s v1alpha1.ServiceAllocation) func(*v1alpha1.IPAddressPoolSpec) {
 	return func(spec *v1alpha1.IPAddressPoolSpec) { spec.ServiceAllocation = &s }

@@ -90,9 +90,10 @@ type IPAddressPoolSpec struct {
 	ReuseAfter *metav1.Duration `json:"reuseAfter,omitempty"`
 
 	// Sharing says who may share an address of the pool by giving the same sharing key (annotation
-	// clarionlb.io/allow-shared-ip): Services of one namespace, or of the whole cluster.
+	// clarionlb.io/allow-shared-ip): Services of one namespace (the default), or of the whole cluster. In the whole cluster, who
+	// guesses a key can join the address of another namespace on a port that is free.
 	// +optional
-	// +kubebuilder:default=Cluster
+	// +kubebuilder:default=Namespace
 	Sharing SharingScope `json:"sharing,omitempty"`
 
 	// ServiceAllocation restricts the pool to some Services and orders it among the pools that suit a Service. Without it

@@ -6,6 +6,7 @@ package fakeapi
 
 import (
 	"strconv"
+	"sync"
 	"sync/atomic"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -62,6 +63,8 @@ func Count(client *clienttesting.Fake, verb, resource string) (n int) {
 type versionedTracker struct {
 	clienttesting.ObjectTracker
 	last atomic.Int64
+	// writing makes one of the comparison of a version and the write that depends on it.
+	writing sync.Mutex
 }
 
 // next returns the object with a new resource version.
@@ -80,6 +83,8 @@ func (t *versionedTracker) Create(gvr schema.GroupVersionResource, object runtim
 }
 
 func (t *versionedTracker) Update(gvr schema.GroupVersionResource, object runtime.Object, namespace string, options ...metav1.UpdateOptions) error {
+	t.writing.Lock()
+	defer t.writing.Unlock()
 	if err := t.check(gvr, object, namespace); err != nil {
 		return err
 	}
@@ -87,6 +92,8 @@ func (t *versionedTracker) Update(gvr schema.GroupVersionResource, object runtim
 }
 
 func (t *versionedTracker) Patch(gvr schema.GroupVersionResource, object runtime.Object, namespace string, options ...metav1.PatchOptions) error {
+	t.writing.Lock()
+	defer t.writing.Unlock()
 	if err := t.check(gvr, object, namespace); err != nil {
 		return err
 	}

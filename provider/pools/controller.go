@@ -199,7 +199,13 @@ func (c *Controller) CountsChanged() { c.counts.Notify() }
 // Run follows the changes after the first Sync until the context ends.
 func (c *Controller) Run(ctx context.Context) {
 	c.CountsChanged()
+	// While pause runs, nothing is written; what changes is taken in all the same.
+	var pause <-chan time.Time
 	for {
+		counts := c.counts
+		if pause != nil {
+			counts = nil
+		}
 		select {
 		case <-ctx.Done():
 			return
@@ -207,18 +213,17 @@ func (c *Controller) Run(ctx context.Context) {
 			c.Sync()
 			c.CountsChanged()
 			continue
-		case <-c.counts:
+		case <-pause:
+			pause = nil
+			continue
+		case <-counts:
 		}
 		delay := statusDelay
 		if !c.writeStatuses(ctx) {
 			c.CountsChanged()
 			delay = status.RetryDelay
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(delay):
-		}
+		pause = time.After(delay)
 	}
 }
 

@@ -1,11 +1,8 @@
 package speaker
 
 import (
-	"net/netip"
 	"testing"
 	"time"
-
-	"github.com/clarionlb/clarion/announce/bgp"
 )
 
 func TestWhatTakesThePlaceOfARouteIsHeardBeforeThatLeaves(t *testing.T) {
@@ -29,23 +26,5 @@ func TestWhatTakesThePlaceOfARouteIsHeardBeforeThatLeaves(t *testing.T) {
 		s.hold(0)
 		s.set(other)
 		s.did("after that", "announce "+other, "withdraw "+prefixA+" "+prefixB)
-	})
-}
-
-func TestFamiliesWithoutANextHopWaitForOne(t *testing.T) {
-	onNetwork(t, false, func(s *fakeSpeaker) {
-		s.change(func() { s.hops.v6 = netip.Addr{} })
-		s.set(prefixA, prefix6)
-		s.establish(false)
-		s.did("without one", "open 192.0.2.1", "dial", "announce "+prefixA, "begin")
-		s.is("without one", bgp.Established, bgp.Problem{Kind: bgp.NoNextHop, Families: bgp.IPv6, Address: external.Address})
-		s.read(1)
-		s.change(func() { s.hops = anyNextHops })
-		time.Sleep(recheckInterval)
-		s.did("when there is one", "announce "+prefix6)
-		s.is("when there is one", bgp.Established, bgp.Problem{})
-		if got := status(s.Speaker, "tor"); got.Prefixes != 2 {
-			t.Errorf("%+v", got)
-		}
 	})
 }

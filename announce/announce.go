@@ -132,9 +132,7 @@ func (a *Announcer) awaitChange(ctx context.Context, timer <-chan time.Time) err
 	case r := <-a.lan.dad.results:
 		a.finishProbe(r)
 	case <-a.lan.responder.Sighted():
-		for _, s := range a.lan.responder.Sightings() {
-			a.observeSighting(s)
-		}
+		a.observeSightings()
 	case <-a.api.layer2.Changed():
 		a.lan.kernel.stale = true
 		return a.applyChanges()

@@ -13,13 +13,13 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/go-logr/logr/funcr"
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/klog/v2"
 
 	"github.com/clarionlb/clarion/announce/kube"
 	"github.com/clarionlb/clarion/announce/liveness"
@@ -69,6 +69,7 @@ type running struct {
 	pauses     *liveness.PauseWatch
 	checks     *fakeChecks
 	health     *fakeHealth
+	logged     *journal
 	cancel     context.CancelFunc
 	ended      chan struct{}
 	err        error
@@ -134,12 +135,13 @@ func (c *cluster) prepare(name string) *running {
 		registry:   prometheus.NewRegistry(),
 		checks:     &fakeChecks{changed: notify.New()},
 		health:     &fakeHealth{changed: notify.New()},
+		logged:     &journal{},
 		ended:      make(chan struct{}),
 	}
 	r.machine = &machine{began: time.Now()}
 	r.pauses = liveness.NewPauseWatchOn(r.machine.clock)
 	r.station.fit = r.pauses.Fit
-	logger := klog.Logger{}
+	logger := funcr.New(func(_, line string) { r.logged.add(name, line) }, funcr.Options{})
 	r.Announcer = newAnnouncer(Config{Node: name, Registry: r.registry, Logger: logger}, parts{
 		api: apiParts{
 			watcher:   r.connection,

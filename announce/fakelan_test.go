@@ -61,6 +61,7 @@ type station struct {
 	owned               map[netip.Addr][]string
 	proxied             map[netip.Addr]layer2.Proxied
 	sightings           []layer2.Sighting
+	members             map[string]bool
 	kernelProblem       string
 	// virtual are addresses that somebody has put on its interface.
 	virtual       []netip.Addr
@@ -115,10 +116,27 @@ func (l *fakeLAN) setProxy(mac net.HardwareAddr) {
 func (l *fakeLAN) announce(ip netip.Addr, mac net.HardwareAddr) {
 	for _, s := range l.stations {
 		if s.connected && s.answers(ip) && s.mac.String() != mac.String() {
-			s.sightings = append(s.sightings, layer2.Sighting{Address: ip, Interface: "eth0", MAC: mac, At: time.Now()})
+			s.sight(ip, mac)
 			s.sighted.Notify()
 		}
 	}
+}
+
+// sight takes note, under mu, of a claim as a Responder does.
+func (s *station) sight(ip netip.Addr, mac net.HardwareAddr) {
+	member := func(m net.HardwareAddr) string {
+		if s.members[m.String()] {
+			return m.String()
+		}
+		return ""
+	}
+	i := slices.IndexFunc(s.sightings, func(o layer2.Sighting) bool { return o.Address == ip && member(o.MAC) == member(mac) })
+	if i < 0 {
+		i = len(s.sightings)
+		s.sightings = append(s.sightings, layer2.Sighting{Address: ip, Interface: "eth0", MAC: mac})
+	}
+	s.sightings[i].LastMAC, s.sightings[i].At = mac, time.Now()
+	s.sightings[i].Packets++
 }
 
 // hostAnnounces has a host that is no node say that it has an address.
@@ -265,6 +283,15 @@ func (s fakeResponder) Reannounce(addresses ...netip.Addr) {
 
 func (s fakeResponder) Quiesce(addresses ...netip.Addr) {
 	s.lan.journal.add(s.node, "quiesces "+list(addresses))
+}
+
+func (s fakeResponder) SetMembers(macs []net.HardwareAddr) {
+	s.lan.mu.Lock()
+	defer s.lan.mu.Unlock()
+	s.members = map[string]bool{}
+	for _, mac := range macs {
+		s.members[mac.String()] = true
+	}
 }
 
 func (s fakeResponder) Sighted() <-chan struct{} { return s.sighted }

@@ -21,8 +21,8 @@ type lan struct {
 	rejects   rejects
 	dad       *dad
 	kernel    kernelCheck
-	// defended has when an address was last announced because another host had.
-	defended map[netip.Addr]time.Time
+	// contentions are what was done about others that claim addresses of this node.
+	contentions contentions
 }
 
 func newLAN(with lanParts, logger klog.Logger) lan {
@@ -33,7 +33,8 @@ func newLAN(with lanParts, logger klog.Logger) lan {
 		relays:    &relays{kernel: with.relayer, logger: logger},
 		dad:       newDAD(with.prober, with.links, logger),
 		rejects:   with.rejects,
-		defended:  map[netip.Addr]time.Time{},
+
+		contentions: contentions{},
 	}
 }
 
@@ -89,33 +90,5 @@ func (a *Announcer) finishProbe(r probeResult) {
 	a.lan.dad.finished(r)
 	if c, news := a.planner.ReportProbe(r.address, r.host, time.Now()); news {
 		a.reportConflict(c)
-	}
-}
-
-// defendInterval is the shortest time between two announcements that defend it against another
-// host: DEFEND_INTERVAL of RFC 5227, section 1.1.
-const defendInterval = 10 * time.Second
-
-// observeSighting takes note of somebody else who answers for an address of this node: an
-// announcer, which may be the one that is to have it next, or another host, against which the
-// address is defended (RFC 5227, section 2.4).
-func (a *Announcer) observeSighting(s layer2.Sighting) {
-	now := time.Now()
-	if node := a.others.macs[s.MAC.String()]; node != "" {
-		a.metrics.conflicts.WithLabelValues("member").Inc()
-		a.planner.ObserveAnnouncement(s.Address, node, now)
-		if claim, holds := a.planner.ClaimOn(s.Address); holds && now.Sub(a.lan.defended[s.Address]) >= time.Second {
-			a.lan.defended[s.Address] = now
-			a.tell(node, message{Claims: []plan.Takeover{claim}})
-		}
-		return
-	}
-	a.metrics.conflicts.WithLabelValues("host").Inc()
-	if c, news := a.planner.ObserveConflict(s.Address, plan.ConflictingHost{Interface: s.Interface, MAC: s.MAC.String()}, now); news {
-		a.reportConflict(c)
-	}
-	if now.Sub(a.lan.defended[s.Address]) >= defendInterval {
-		a.lan.defended[s.Address] = now
-		a.lan.responder.Reannounce(s.Address)
 	}
 }

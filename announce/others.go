@@ -3,6 +3,7 @@ package announce
 import (
 	"context"
 	"maps"
+	"net"
 	"net/netip"
 	"slices"
 	"time"
@@ -52,6 +53,7 @@ func newOthers(with parts, seesGateway liveness.Reach, logger klog.Logger) other
 // updatePeers tells the gossip who should be there, and notes with which hardware addresses.
 func (a *Announcer) updatePeers() {
 	a.others.macs, a.others.silent = a.view.MACs(), a.view.NodesWithoutAnnouncer()
+	a.lan.responder.SetMembers(parseMACs(a.others.macs))
 	if nodes := a.view.NodeAddresses(); !slices.Equal(nodes, a.others.nodes) {
 		a.others.nodes = nodes
 		a.others.members.SetNodes(nodes)
@@ -130,4 +132,14 @@ func (a *Announcer) quorum(alive []string, interfaces []plan.Interface) liveness
 		}
 	}
 	return quorum
+}
+
+// parseMACs are the hardware addresses among texts.
+func parseMACs(texts map[string]string) (macs []net.HardwareAddr) {
+	for text := range texts {
+		if mac, err := net.ParseMAC(text); err == nil {
+			macs = append(macs, mac)
+		}
+	}
+	return macs
 }

@@ -2,6 +2,7 @@ package announce
 
 import (
 	"context"
+	"net"
 	"net/netip"
 	"time"
 
@@ -122,6 +123,7 @@ type responder interface {
 	SetProxied(addresses map[netip.Addr]layer2.Proxied)
 	Reannounce(addresses ...netip.Addr)
 	Quiesce(addresses ...netip.Addr)
+	SetMembers(macs []net.HardwareAddr)
 	Sighted() <-chan struct{}
 	Sightings() []layer2.Sighting
 }

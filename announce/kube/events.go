@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"golang.org/x/time/rate"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/scheme"
@@ -30,7 +31,13 @@ type Events struct {
 	broadcaster record.EventBroadcaster
 	recorder    record.EventRecorder
 	kube        kubernetes.Interface
+	// conflicts bounds the events about conflicts, which anybody on the network can cause.
+	conflicts *rate.Limiter
 }
+
+// conflictEventRate is how many events about conflicts there are in a second, and conflictEventBurst
+// how many at once. There is none of those that are beyond; the Service says the same in its condition.
+const conflictEventRate, conflictEventBurst = 1, 20
 
 // NewEvents returns Events of the announcer of a node.
 func NewEvents(kube kubernetes.Interface, announcers Announcers, node string, logger klog.Logger) *Events {
@@ -41,6 +48,7 @@ func NewEvents(kube kubernetes.Interface, announcers Announcers, node string, lo
 		broadcaster: broadcaster,
 		recorder:    broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "clarion-announcer", Host: node}),
 		kube:        kube,
+		conflicts:   rate.NewLimiter(conflictEventRate, conflictEventBurst),
 	}
 }
 
@@ -75,7 +83,9 @@ func (e *Events) Conflict(services []plan.ServiceRef, c plan.Conflict) {
 	if !c.InUse {
 		text = fmt.Sprintf("%s is not announced: the host %s on %s answers for it", c.Address, c.MAC, c.Interface)
 	}
-	e.on(services, corev1.EventTypeWarning, eventConflict, text)
+	if e.conflicts.Allow() {
+		e.on(services, corev1.EventTypeWarning, eventConflict, text)
+	}
 }
 
 func (e *Events) on(services []plan.ServiceRef, kind, reason, text string) {

@@ -1,10 +1,12 @@
 package kube
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -68,6 +70,27 @@ func TestWhatHappensToAnAddressIsAnEventOnItsServices(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestWhateverIsClaimedEventsAboutConflictsAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		kube := fake.NewClientset()
+		e := NewEvents(kube, oneAnnouncer{}, "n1", klog.Logger{})
+		e.Start()
+		defer e.Stop()
+		ip, host := netip.MustParseAddr("192.168.10.0"), plan.ConflictingHost{Interface: "eth0", MAC: "02:00:00:00:00:99"}
+		for n := range 1000 {
+			ip = ip.Next()
+			e.Conflict([]plan.ServiceRef{{NamespacedName: types.NamespacedName{Namespace: "default", Name: fmt.Sprintf("web%d", n)}}},
+				plan.Conflict{Address: ip, ConflictingHost: host, InUse: true})
+			time.Sleep(10 * time.Millisecond)
+		}
+		synctest.Wait()
+		list, err := kube.CoreV1().Events("default").List(t.Context(), metav1.ListOptions{})
+		if err != nil || len(list.Items) > conflictEventBurst+10*conflictEventRate {
+			t.Errorf("%d events about 1000 conflicts in 10 s, %v", len(list.Items), err)
+		}
+	})
 }
 
 func moved(m plan.Move) func(*Events, []plan.ServiceRef) {

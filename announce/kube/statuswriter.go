@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -30,8 +31,10 @@ type StatusWriter struct {
 	client  clients.AnnouncerInterface
 	objects Objects
 	logger  klog.Logger
-	// pause is the shortest time between two writes: all nodes watch them.
-	pause time.Duration
+	// pause is the shortest time between two writes, and limiter bounds how many there are if there is
+	// always something to write: all nodes watch them.
+	pause   time.Duration
+	limiter *rate.Limiter
 	// timeout is how long a write may take: what it says may be old by then.
 	timeout time.Duration
 	wake    notify.Signal
@@ -51,6 +54,10 @@ type Objects interface {
 	Announcer(name string) *v1alpha1.Announcer
 }
 
+// writeRate is how many writes there are in a second if there is always something to write, and
+// writeBurst how many there are before that counts.
+const writeRate, writeBurst = 2, 20
+
 // Retry is how long a write that failed waits for the next try.
 func Retry() wait.Backoff {
 	return wait.Backoff{Duration: 250 * time.Millisecond, Factor: 2, Jitter: 0.2, Steps: 8, Cap: 15 * time.Second}
@@ -65,6 +72,7 @@ func NewStatusWriter(node string, client clients.AnnouncerInterface, objects Obj
 		objects: objects,
 		logger:  logger,
 		pause:   100 * time.Millisecond,
+		limiter: rate.NewLimiter(writeRate, writeBurst),
 		timeout: 5 * time.Second,
 		wake:    notify.New(),
 	}
@@ -106,7 +114,7 @@ func (w *StatusWriter) Run(ctx context.Context) {
 		case err == nil:
 			retry, failing = Retry(), false
 			if wrote {
-				delay = w.pause
+				delay = max(w.pause, w.limiter.Reserve().Delay())
 			}
 		case ctx.Err() == nil:
 			if failing {

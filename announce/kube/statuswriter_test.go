@@ -160,6 +160,21 @@ func TestChangesInQuickSuccessionAreWrittenAsOne(t *testing.T) {
 	})
 }
 
+func TestWhateverChangesWritesAreBoundedAndTheLastStateIsWritten(t *testing.T) {
+	writing(t, func(t *testing.T, w *StatusWriter, api *announcerAPI) {
+		api.set(func() { api.object = &v1alpha1.Announcer{} })
+		const changes = 6000
+		for i := range int32(changes) { // in a minute
+			w.Write(statusWith(i + 1))
+			time.Sleep(10 * time.Millisecond)
+		}
+		time.Sleep(time.Second)
+		if object, writes := api.written(); writes > writeBurst+61*writeRate || object.Status.Members.Alive != changes {
+			t.Errorf("%d writes in a minute, the last says %d", writes, object.Status.Members.Alive)
+		}
+	})
+}
+
 func TestWhatTheAPIHasIsNotWrittenAgain(t *testing.T) {
 	writing(t, func(t *testing.T, w *StatusWriter, api *announcerAPI) {
 		w.Write(statusWith(1))

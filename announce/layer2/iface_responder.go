@@ -175,5 +175,5 @@ func (ir *ifaceResponder) noteConflict(m message, a *servedAddress) {
 		return
 	}
 	ir.responder.conflicts.add(ir.protocol)
-	ir.responder.sightings.add(Sighting{a.addr, ir.ifi.Name, m.mac, time.Now()})
+	ir.responder.sightings.add(a.addr, ir.ifi.Name, m.mac, time.Now())
 }

@@ -87,12 +87,15 @@ func newResponder(lan lan) *Responder {
 	}
 }
 
-// Sighted receives after there are new Sightings.
+// Sighted receives after there are new Sightings, at most 20 times in a second but for a first burst.
 func (r *Responder) Sighted() <-chan struct{} { return r.sightings.added }
 
+// SetMembers says which hardware addresses the other announcers have.
+func (r *Responder) SetMembers(macs []net.HardwareAddr) { r.sightings.setMembers(macs) }
+
 // Sightings returns who else has claimed addresses that the Responder answers for, and forgets it.
-// There is one Sighting for each address, interface and hardware address. Claims of this node
-// itself, and of the owners of proxied addresses, are no Sightings.
+// There is one Sighting for each address, interface and member, and one for all other hosts. Claims
+// of this node itself, and of the owners of proxied addresses, are no Sightings.
 func (r *Responder) Sightings() []Sighting { return r.sightings.take() }
 
 // Answered counts the replies that were sent.

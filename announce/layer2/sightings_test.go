@@ -51,7 +51,7 @@ func TestAnotherHostThatClaimsAnAddressIsSeen(t *testing.T) {
 				default:
 					t.Error("nobody was told")
 				}
-				want := Sighting{c.addr, c.ifi, c.mac, time.Now().Add(-time.Second)}
+				want := Sighting{c.addr, c.ifi, c.mac, c.mac, 3, time.Now().Add(-time.Second)}
 				if len(seen) != 1 || !equalSighting(seen[0], want) {
 					t.Errorf("seen %+v, want %+v", seen, want)
 				}
@@ -67,42 +67,91 @@ func TestAnotherHostThatClaimsAnAddressIsSeen(t *testing.T) {
 }
 
 func equalSighting(a, b Sighting) bool {
-	return a.Address == b.Address && a.Interface == b.Interface && slices.Equal(a.MAC, b.MAC) && a.At.Equal(b.At)
+	return a.Address == b.Address && a.Interface == b.Interface && slices.Equal(a.MAC, b.MAC) && slices.Equal(a.LastMAC, b.LastMAC) &&
+		a.Packets == b.Packets && a.At.Equal(b.At)
 }
 
-func TestEachOfSeveralConflictingHostsIsSeenOnce(t *testing.T) {
+func TestSeveralConflictingHostsAreOneAndEveryMemberIsOne(t *testing.T) {
 	bubble(t, func(t *testing.T, lan *fakeLAN, r *Responder) {
 		r.Set(map[netip.Addr][]string{vip1: {"eth0"}, vip2: {"eth0"}})
+		r.SetMembers([]net.HardwareAddr{ownerMAC, otherMAC})
 		synctest.Wait()
+		strange := net.HardwareAddr{2, 0, 1, 0, 0, 1}
 		for range 5 {
 			for _, addr := range []netip.Addr{vip1, vip2} {
-				lan.claim("eth0", addr, otherMAC, otherMAC)
-				lan.claim("eth0", addr, asker, asker)
-				synctest.Wait()
+				for _, mac := range []net.HardwareAddr{asker, otherMAC, ownerMAC, strange} {
+					lan.claim("eth0", addr, mac, mac)
+					synctest.Wait()
+				}
 			}
 		}
-		if seen := r.Sightings(); len(seen) != 4 {
+		seen := r.Sightings()
+		if len(seen) != 6 {
 			t.Errorf("seen %+v", seen)
+		}
+		for _, s := range seen {
+			if first := s.MAC.String(); first == asker.String() && (s.LastMAC.String() != strange.String() || s.Packets != 10) {
+				t.Errorf("of the others, seen %+v", s)
+			} else if first == strange.String() {
+				t.Errorf("seen by itself: %+v", s)
+			}
 		}
 	})
 }
 
-func TestForgedClaimsTakeLimitedRoom(t *testing.T) {
+func TestAFloodOfClaimsTakesLimitedRoomAndWakesNobodyTooOften(t *testing.T) {
 	bubble(t, func(t *testing.T, lan *fakeLAN, r *Responder) {
-		r.Set(map[netip.Addr][]string{vip1: {"eth0"}})
+		r.Set(map[netip.Addr][]string{vip1: {"eth0"}, vip61: {"eth1"}})
 		synctest.Wait()
-		for n := range maxSightings + 100 {
+		const packets = 4000
+		woken, kept := 0, 0
+		for n := range packets {
 			mac := net.HardwareAddr{2, 0, 1, 0, byte(n >> 8), byte(n)}
 			lan.claim("eth0", vip1, mac, mac)
+			lan.claim("eth1", vip61, mac, mac)
+			time.Sleep(5 * time.Millisecond)
 			synctest.Wait()
+			select {
+			case <-r.Sighted():
+				woken++
+				for _, s := range r.Sightings() {
+					kept += s.Packets
+				}
+			default:
+			}
 		}
-		if seen := r.Sightings(); len(seen) != maxSightings {
-			t.Errorf("%d kept, want %d", len(seen), maxSightings)
+		if limit := sightingBurst + 20*sightingRate; woken > limit {
+			t.Errorf("woken %d times in 20 s, want %d at most", woken, limit)
 		}
-		lan.claim("eth0", vip1, otherMAC, otherMAC)
-		synctest.Wait()
-		if seen := r.Sightings(); len(seen) != 1 {
-			t.Errorf("%d seen after they were taken", len(seen))
+		time.Sleep(time.Second)
+		if left := r.Sightings(); len(left) > 0 && len(r.Sighted()) == 0 {
+			t.Errorf("nobody was told of %+v", left)
+		} else {
+			for _, s := range left {
+				kept += s.Packets
+			}
+		}
+		if kept != 2*packets {
+			t.Errorf("told of %d packets of %d", kept, 2*packets)
 		}
 	})
+}
+
+func TestClaimsForgedForMembersTakeLimitedRoom(t *testing.T) {
+	s := newSightings()
+	var macs []net.HardwareAddr
+	for n := range maxSightings + 100 {
+		macs = append(macs, net.HardwareAddr{2, 0, 1, 0, byte(n >> 8), byte(n)})
+	}
+	s.setMembers(macs)
+	for _, mac := range macs {
+		s.add(vip1, "eth0", mac, time.Now())
+	}
+	if seen := s.take(); len(seen) != maxSightings {
+		t.Errorf("%d kept, want %d", len(seen), maxSightings)
+	}
+	s.add(vip1, "eth0", otherMAC, time.Now())
+	if seen := s.take(); len(seen) != 1 {
+		t.Errorf("%d seen after they were taken", len(seen))
+	}
 }

@@ -57,6 +57,8 @@ type pending struct {
 	// reenter are the addresses for which the election may decide otherwise now, and revisit those
 	// for which only the node may.
 	reenter, revisit addressSet
+	// recorded says that only what the node records has changed.
+	recorded bool
 }
 
 // step is one plan in the making: what those go by who have a part in it, and the plan that they
@@ -144,10 +146,10 @@ func (p *Layer2Planner) ReportProbe(ip netip.Addr, host ConflictingHost, now tim
 	p.pending.revisit.add(ip)
 	if host != (ConflictingHost{}) {
 		c, news = p.conflicts.note(ip, host, false, now)
-		p.pending.all = p.pending.all || news
+		p.pending.recorded = p.pending.recorded || news
 		return c, news
 	}
-	p.pending.all = p.conflicts.resolve(ip) || p.pending.all
+	p.pending.recorded = p.conflicts.resolve(ip) || p.pending.recorded
 	p.claims.clear(ip)
 	return Conflict{}, false
 }
@@ -159,7 +161,7 @@ func (p *Layer2Planner) ObserveConflict(ip netip.Addr, host ConflictingHost, now
 		return Conflict{}, false
 	}
 	c, news = p.conflicts.note(ip, host, true, now)
-	p.pending.all = p.pending.all || news
+	p.pending.recorded = p.pending.recorded || news
 	return c, news
 }
 
@@ -177,7 +179,7 @@ func (p *Layer2Planner) Plan(now time.Time) Layer2Plan {
 	work := p.pending
 	p.pending = pending{}
 	all = all || work.all
-	plan.Changed = all
+	plan.Changed = all || work.recorded
 
 	touched := p.elect(s, dirty, work, all)
 	p.claims.rebalance(s)

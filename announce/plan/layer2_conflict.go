@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"maps"
 	"net/netip"
 	"slices"
@@ -18,6 +19,12 @@ const (
 	// conflictExpiry is how long a conflicting host that was heard beside this node's own
 	// announcements is reported after it was last heard.
 	conflictExpiry = 5 * time.Minute
+	// lastMACInterval is the shortest time between two changes of what is recorded of a conflict that
+	// goes on. They come at the same times for all conflicts, so that they are one write.
+	lastMACInterval = time.Minute
+	// maxConflicts bounds how many are known. If there are more, the one that was heard longest ago is
+	// forgotten; its address is then probed again before anybody announces it.
+	maxConflicts = 1000
 )
 
 // ConflictingHost is a host that answers for an address and is none of the announcers.
@@ -29,18 +36,23 @@ type ConflictingHost struct {
 	Proxy bool
 }
 
-// same says whether two hosts are the same cause of a conflict. Several routers may be proxies.
-func (h ConflictingHost) same(o ConflictingHost) bool { return h == o || h.Proxy && o.Proxy }
-
-// Conflict is an address for which a conflicting host answers (RFC 5227, section 2.4).
+// Conflict is an address for which conflicting hosts answer (RFC 5227, section 2.4). It is one
+// however many they are: a host may claim an address from ever new hardware addresses.
 type Conflict struct {
 	Address netip.Addr
+	// ConflictingHost is the first of them.
 	ConflictingHost
-	Since time.Time
+	// LastMAC is the hardware address that was heard last, as of the last change; "" as long as there
+	// is one alone.
+	LastMAC string
+	Since   time.Time
 	// InUse says that the node announced the address when the host was heard, and goes on to do so.
 	InUse bool
 	// next is when to probe again or, if InUse, to forget the host.
 	next time.Time
+	// heard is the hardware address that was heard last, and updateAt when LastMAC may change again.
+	heard    string
+	updateAt time.Time
 }
 
 // conflicts are those that the node knows of, by address. They outlive the node's claims: what made
@@ -56,18 +68,34 @@ func (c conflicts) resume(recorded []Conflict, now time.Time) {
 }
 
 // note takes note of a host that answers for an address. It returns the conflict, and whether that
-// is news.
+// is news: another host is none.
 func (c conflicts) note(ip netip.Addr, host ConflictingHost, inUse bool, now time.Time) (_ Conflict, news bool) {
 	known := c[ip]
-	if known == nil || !known.same(host) || known.InUse != inUse {
+	if known == nil || known.Proxy != host.Proxy || known.InUse != inUse {
+		c.makeRoom(ip)
 		known, news = &Conflict{Address: ip, ConflictingHost: host, Since: now, InUse: inUse}, true
 		c[ip] = known
 	}
+	known.heard = host.MAC
 	known.next = now.Add(conflictRetry)
 	if inUse {
 		known.next = now.Add(conflictExpiry)
 	}
 	return *known, news
+}
+
+// makeRoom forgets a conflict if there is no room for one more.
+func (c conflicts) makeRoom(ip netip.Addr) {
+	if c[ip] != nil || len(c) < maxConflicts {
+		return
+	}
+	var oldest *Conflict
+	for _, conflict := range c {
+		if oldest == nil || conflict.next.Before(oldest.next) {
+			oldest = conflict
+		}
+	}
+	delete(c, oldest.Address)
 }
 
 // resolve forgets the host that kept the node from announcing an address: it does not answer any
@@ -92,6 +120,7 @@ func (c conflicts) plan(s *step, own *claims) {
 		}
 	}
 	for ip, conflict := range c {
+		conflict.update(s)
 		switch {
 		case !conflict.InUse && s.unprobed(ip), conflict.Proxy && len(s.view.byAddress[ip]) == 0:
 			delete(c, ip)
@@ -104,6 +133,18 @@ func (c conflicts) plan(s *step, own *claims) {
 		default:
 			s.plan.Probes[ip] = s.interfacesToProbe(conflict)
 		}
+	}
+}
+
+// update has the hardware address recorded that was heard last, if that may be done now.
+func (c *Conflict) update(s *step) {
+	switch {
+	case c.heard == "" || c.heard == cmp.Or(c.LastMAC, c.MAC):
+	case s.now.Before(c.updateAt):
+		s.wake(c.updateAt)
+	default:
+		c.LastMAC, c.updateAt = c.heard, s.now.Truncate(lastMACInterval).Add(lastMACInterval)
+		s.plan.Changed = true
 	}
 }
 
@@ -136,6 +177,7 @@ func (c *Conflict) write() v1alpha1.Layer2Conflict {
 		IP:        c.Address.String(),
 		Interface: c.Interface,
 		MAC:       c.MAC,
+		LastMAC:   c.LastMAC,
 		Since:     metav1.NewTime(c.Since.Truncate(time.Second)),
 		InUse:     c.InUse,
 		Proxy:     c.Proxy,
@@ -144,5 +186,8 @@ func (c *Conflict) write() v1alpha1.Layer2Conflict {
 
 func readConflict(c v1alpha1.Layer2Conflict) (Conflict, bool) {
 	ip, err := netip.ParseAddr(c.IP)
-	return Conflict{Address: ip, ConflictingHost: ConflictingHost{c.Interface, c.MAC, c.Proxy}, Since: c.Since.Time, InUse: c.InUse}, err == nil
+	return Conflict{
+		Address: ip, ConflictingHost: ConflictingHost{c.Interface, c.MAC, c.Proxy}, LastMAC: c.LastMAC,
+		Since: c.Since.Time, InUse: c.InUse,
+	}, err == nil
 }

@@ -1,8 +1,10 @@
 package plan
 
 import (
+	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
@@ -186,5 +188,74 @@ func TestAHostIsNoConflictForAnAddressThatTheNodeDoesNotAnnounce(t *testing.T) {
 		if news != (name == l.owner(vip)) {
 			t.Errorf("news for %s: %t", name, news)
 		}
+	}
+}
+
+func TestHowManyHostsEverAnAddressHasOneConflict(t *testing.T) {
+	l := web(t)
+	l.settle()
+	owner := l.owner(vip)
+	p := l.nodes[owner].planner
+	mac := func(n int) string { return fmt.Sprintf("52:54:00:00:00:%02x", n) }
+	news, changed, start := 0, 0, l.now
+	for n := range 180 { // three minutes
+		if _, is := p.ObserveConflict(addr(vip), ConflictingHost{Interface: "eth0", MAC: mac(n)}, l.now); is {
+			news++
+		}
+		if l.plan(owner).Changed {
+			changed++
+		}
+		l.now = l.now.Add(time.Second)
+	}
+	if news != 1 || changed > 5 {
+		t.Errorf("%d times news, %d changes of what is recorded in %s", news, changed, l.now.Sub(start))
+	}
+	l.now = l.now.Add(lastMACInterval)
+	l.settle()
+	got := l.api[owner].Status.Layer2.Conflicts
+	if len(got) != 1 || got[0].MAC != mac(0) || got[0].LastMAC != mac(179) || !got[0].Since.Time.Equal(start.Truncate(time.Second)) {
+		t.Errorf("in the end recorded as %+v", got)
+	}
+	l.boot(owner, eth0)
+	if _, is := l.nodes[owner].planner.ObserveConflict(addr(vip), ConflictingHost{Interface: "eth0", MAC: mac(0)}, l.now); is {
+		t.Error("news before the announcer knows anything")
+	}
+	l.settle()
+	if again := l.api[owner].Status.Layer2.Conflicts; len(again) > 1 || len(again) == 1 && again[0].MAC != mac(0) {
+		t.Errorf("after a restart recorded as %+v", again)
+	}
+}
+
+func TestAConflictWhoseHostChangesIsNoOtherConflict(t *testing.T) {
+	l := web(t)
+	l.conflicting = map[string]ConflictingHost{vip: {Interface: "eth0", MAC: "52:54:00:00:00:99"}}
+	l.settle()
+	l.conflicting = map[string]ConflictingHost{vip: {Interface: "eth0", MAC: "52:54:00:00:00:9a"}}
+	l.now = l.now.Add(conflictRetry)
+	l.settle()
+	if got := l.owners(vip); len(got) > 0 {
+		t.Errorf("announced by %v", got)
+	}
+	for name, a := range l.api {
+		for _, c := range a.Status.Layer2.Conflicts {
+			if c.MAC != "52:54:00:00:00:99" || c.LastMAC != "52:54:00:00:00:9a" {
+				t.Errorf("%s has recorded %+v", name, c)
+			}
+		}
+	}
+}
+
+func TestConflictsTakeLimitedRoom(t *testing.T) {
+	c, now := conflicts{}, time.Now()
+	ip, first := addr("10.0.0.0"), addr("10.0.0.1")
+	for n := range maxConflicts + 10 {
+		ip = ip.Next()
+		c.note(ip, ConflictingHost{Interface: "eth0", MAC: "52:54:00:00:00:99"}, n%2 == 0, now.Add(time.Duration(n)*time.Hour))
+	}
+	if len(c) != maxConflicts || c[first] != nil || c[ip] == nil {
+		t.Errorf("%d conflicts are known, the first: %v, the last: %v", len(c), c[first], c[ip])
+	}
+	if _, news := c.note(ip, ConflictingHost{Interface: "eth0", MAC: "52:54:00:00:00:9a"}, c[ip].InUse, now); news || len(c) != maxConflicts {
+		t.Error("what is known takes room anew")
 	}
 }

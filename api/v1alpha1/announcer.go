@@ -190,8 +190,13 @@ type Layer2Conflict struct {
 	IP string `json:"ip"`
 	// Interface on which the host was heard.
 	Interface string `json:"interface"`
-	// MAC is the hardware address of the host.
+	// MAC is the hardware address of the host. It is that of the first packet if there are several: an address has one conflict,
+	// however many hosts answer for it.
 	MAC string `json:"mac"`
+	// LastMAC is the hardware address that was heard last. It is there if it has ever been another one than MAC, so that there are
+	// several hosts, or one that changes its address. It is brought up to date once a minute.
+	// +optional
+	LastMAC string `json:"lastMAC,omitempty"`
 	// Since is when the host was first heard.
 	Since metav1.Time `json:"since"`
 	// InUse says that the address was in use when the host was heard. It is announced nevertheless. An address that was not

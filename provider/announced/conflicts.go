@@ -15,6 +15,8 @@ import (
 type conflict struct {
 	// macs are the hosts, and heardBy who heard them, both sorted.
 	macs, heardBy []string
+	// several says that these are only the first of the hosts.
+	several bool
 	// proxy says that a host answers for every address. That says nothing of this one: it is not
 	// announced, but another one would fare no better.
 	proxy bool
@@ -32,7 +34,7 @@ func (c conflict) equal(d conflict) bool {
 
 // sameHosts says whether two conflicts differ in nothing that users are told.
 func (c conflict) sameHosts(d conflict) bool {
-	return c.proxy == d.proxy && slices.Equal(c.macs, d.macs) && slices.Equal(c.heardBy, d.heardBy)
+	return c.proxy == d.proxy && c.several == d.several && slices.Equal(c.macs, d.macs) && slices.Equal(c.heardBy, d.heardBy)
 }
 
 // String is a half sentence; "" without any host.
@@ -49,6 +51,9 @@ func (c conflict) hosts() string {
 		return ""
 	case c.proxy:
 		return plan.ProxySentence(and(c.macs), and(c.heardBy))
+	case c.several:
+		return fmt.Sprintf("several hosts on the network answer for it, or one that changes its hardware address; the first was %s (heard by %s)",
+			and(c.macs), and(c.heardBy))
 	case len(c.macs) == 1:
 		return fmt.Sprintf("the host %s on the network answers for it (heard by %s)", c.macs[0], and(c.heardBy))
 	}
@@ -68,6 +73,7 @@ func (e *evaluator) collectConflicts(now time.Time) (again time.Time) {
 			}
 			c := found[address]
 			c.proxy = c.proxy || report.Proxy
+			c.several = c.several || report.LastMAC != ""
 			c.macs = append(c.macs, report.MAC)
 			c.heardBy = append(c.heardBy, name+" on "+report.Interface)
 			_, announced := e.announced[address]

@@ -3,6 +3,7 @@ package announced
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -356,6 +357,29 @@ func TestWhatSomebodyElseWritesIntoTheConditionIsPutRight(t *testing.T) {
 		w.after(time.Second)
 		if got := w.says(); got != "True Announced: 192.0.2.5 is announced by BGP from 1 node to 1 peer" {
 			t.Error(got)
+		}
+	})
+}
+
+func TestAServiceSaysThatAHostFloodsItsAddressAndIsToldAtMostTwice(t *testing.T) {
+	theirs, ours := served(nil)
+	withController(t, theirs, append(ours, layer2), func(w *world) {
+		w.elect()
+		for n := range 100 {
+			w.set("n1", func(status *v1alpha1.AnnouncerStatus) {
+				hears(status, "192.0.2.5", "02:00:00:00:00:99")
+				if n > 0 {
+					status.Layer2.Conflicts[0].LastMAC = fmt.Sprintf("02:00:00:00:01:%02x", n)
+				}
+			})
+			w.after(time.Second)
+		}
+		if got := len(w.events.Events); got > 2 {
+			t.Errorf("told %d times", got)
+		}
+		w.after(patience)
+		if got := w.says(); !strings.HasPrefix(got, "False AddressConflict: ") || !strings.Contains(got, "; the first was 02:00:00:00:00:99") {
+			t.Errorf("says %q", got)
 		}
 	})
 }

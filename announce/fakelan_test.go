@@ -1,6 +1,7 @@
 package announce
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"maps"
@@ -35,6 +36,8 @@ type fakeLAN struct {
 	conflictingHosts map[netip.Addr]net.HardwareAddr
 	// proxy is the hardware address of a host that answers for every address; nil if there is none.
 	proxy net.HardwareAddr
+	// questions are how many were asked, and broadcasts how many of them of all hosts.
+	questions, broadcasts int
 }
 
 func newFakeLAN(j *journal) *fakeLAN {
@@ -159,15 +162,19 @@ func (s *station) answers(ip netip.Addr) bool {
 	return s.answering && owned && s.fit()
 }
 
-// answersTo are what the LAN answers to a question of a station.
-func (l *fakeLAN) answersTo(asking *station, ip netip.Addr) (answers []layer2.Answer) {
+// answersTo are what the LAN answers to a question of a station, to a host alone or, if that is nil,
+// to all.
+func (l *fakeLAN) answersTo(asking *station, ip netip.Addr, alone net.HardwareAddr) (answers []layer2.Answer) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !asking.connected {
 		return nil
 	}
+	if l.questions++; alone == nil {
+		l.broadcasts++
+	}
 	for _, s := range l.stations {
-		if s == asking || !s.connected {
+		if s == asking || !s.connected || alone != nil && !bytes.Equal(alone, s.mac) {
 			continue
 		}
 		if s.address == ip || s.answers(ip) {
@@ -175,6 +182,9 @@ func (l *fakeLAN) answersTo(asking *station, ip netip.Addr) (answers []layer2.An
 		} else if p, proxied := s.proxied[ip]; proxied && s.answering {
 			answers = append(answers, layer2.Answer{MAC: p.MAC, Source: s.mac})
 		}
+	}
+	if alone != nil {
+		return answers
 	}
 	if mac, there := l.conflictingHosts[ip]; there {
 		answers = append(answers, layer2.Answer{MAC: mac, Source: mac})
@@ -319,8 +329,12 @@ func (s fakeProber) Ask(ctx context.Context, q layer2.Question) (layer2.Answer, 
 	if down {
 		return layer2.Answer{}, false, errors.New("there is no such interface that is up")
 	}
-	for range q.Tries {
-		for _, a := range s.lan.answersTo(s.station, q.Address) {
+	for n := range q.Tries {
+		var alone net.HardwareAddr
+		if n < q.Unicast {
+			alone = q.MAC
+		}
+		for _, a := range s.lan.answersTo(s.station, q.Address, alone) {
 			if q.Accept == nil || q.Accept(a) {
 				time.Sleep(roundTrip)
 				return a, true, nil

@@ -110,3 +110,26 @@ func TestAddressesGoOnWithoutTheAPI(t *testing.T) {
 		c.expectOwners(vip, "n2") // it has recorded that now
 	})
 }
+
+func TestManyWitnessesAskFewQuestionsAboutANodeWhoseAnnouncerIsDown(t *testing.T) {
+	names := []string{"n1", "n2", "n3", "n4", "n5", "n6"}
+	inCluster(t, names, func(t *testing.T, c *cluster) {
+		n1, _ := c.both()
+		for _, name := range names[2:] {
+			c.start(name)
+		}
+		c.after(time.Minute)
+		c.lan.mu.Lock()
+		n1.station.answering = false
+		c.lan.questions, c.lan.broadcasts = 0, 0
+		c.lan.mu.Unlock()
+		c.gossip.setCut("n1", true)
+		c.after(50 * time.Second)
+		c.lan.mu.Lock()
+		defer c.lan.mu.Unlock()
+		// Each of five asks the node and its announcer about 20 times, with two tries for the latter.
+		if c.lan.questions > 5*80 || c.lan.broadcasts > 5*10 {
+			t.Errorf("%d questions, %d of them broadcasts, in 50 s", c.lan.questions, c.lan.broadcasts)
+		}
+	})
+}

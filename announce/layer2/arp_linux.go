@@ -72,11 +72,14 @@ func (s *arpSocket) answer(m message, mac net.HardwareAddr) error {
 	return s.send(reply(m, mac), m.mac)
 }
 
-func (s *arpSocket) ask(addr, from netip.Addr) error {
+func (s *arpSocket) ask(addr, from netip.Addr, to net.HardwareAddr) error {
 	if err := s.join(addr); err != nil {
 		return err
 	}
-	return s.send(newPacket(arp.OperationRequest, s.ifi.MAC, from, noMAC, addr), broadcast)
+	if to == nil {
+		to = broadcast
+	}
+	return s.send(newPacket(arp.OperationRequest, s.ifi.MAC, from, noMAC, addr), to)
 }
 
 func (s *arpSocket) announce(addr netip.Addr, form int) error {

@@ -147,7 +147,7 @@ func TestARPOfOthersDoesNotWakeTheNode(t *testing.T) {
 	about(last, client)
 	heard("with two addresses", vip1, vip2, last)
 
-	must(t, conn.ask(client, vip1))
+	must(t, conn.ask(client, vip1, nil))
 	about(client, netip.MustParseAddr("198.51.100.2"))
 	heard("after it has asked", client)
 }

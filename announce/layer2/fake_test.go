@@ -172,12 +172,12 @@ func (c *fakeConn) answer(m message, mac net.HardwareAddr) error {
 	return nil
 }
 
-func (c *fakeConn) ask(addr, from netip.Addr) error {
+func (c *fakeConn) ask(addr, from netip.Addr, to net.HardwareAddr) error {
 	form := "question"
 	if from.IsUnspecified() {
 		form = "probe"
 	}
-	c.send(form, addr, nil, nil)
+	c.send(form, addr, nil, to)
 	return nil
 }
 

@@ -67,12 +67,18 @@ func (s *ndpSocket) announce(addr netip.Addr, _ int) error {
 	return s.advertise(addr, s.ifi.MAC, allNodes, allNodesMAC, false)
 }
 
-func (s *ndpSocket) ask(addr, from netip.Addr) error {
+// ask sends a solicitation to the group of the address in any case. The kernel of a host that is
+// asked alone (RFC 6085) so does not take it for a packet that it is to forward, if the address is
+// none of its own.
+func (s *ndpSocket) ask(addr, from netip.Addr, to net.HardwareAddr) error {
 	b, group, err := newSolicitation(addr, s.ifi.MAC, from)
 	if err != nil {
 		return fmt.Errorf("write a neighbour solicitation: %w", err)
 	}
-	return s.send(b, multicastMAC(group))
+	if to == nil {
+		to = multicastMAC(group)
+	}
+	return s.send(b, to)
 }
 
 func (s *ndpSocket) advertise(addr netip.Addr, mac net.HardwareAddr, dst netip.Addr, to net.HardwareAddr, solicited bool) error {

@@ -46,6 +46,10 @@ type Question struct {
 	// and 150 ms.
 	Tries    int
 	Interval time.Duration
+	// MAC is a host that is asked alone, so that no other is disturbed, in the first Unicast of the
+	// Tries; the rest ask all hosts. A question with Probe always does. nil is no such host.
+	MAC     net.HardwareAddr
+	Unicast int
 	// Accept says whether an answer counts; nil accepts all. Another goroutine calls it until Ask
 	// returns. It must be quick and must not call Ask.
 	Accept func(Answer) bool
@@ -130,7 +134,7 @@ func (p *Prober) ask(ctx context.Context, s *probeSocket, q Question, from netip
 	}
 	w := s.add(q)
 	defer s.remove(w)
-	for range q.Tries {
+	for n := range q.Tries {
 		turn := s.limiter.Reserve()
 		if q.Probe {
 			if a, ok, err := w.wait(ctx, turn.Delay()); ok || err != nil {
@@ -138,7 +142,7 @@ func (p *Prober) ask(ctx context.Context, s *probeSocket, q Question, from netip
 				return a, ok, err
 			}
 		}
-		if err := s.conn.ask(q.Address, from); err != nil {
+		if err := s.conn.ask(q.Address, from, q.to(n)); err != nil {
 			return Answer{}, false, err
 		}
 		p.asked.add(protocolOf(q.Address))
@@ -147,6 +151,14 @@ func (p *Prober) ask(ctx context.Context, s *probeSocket, q Question, from netip
 		}
 	}
 	return Answer{}, false, nil
+}
+
+// to is the host that a try asks alone, counted from 0; nil if it asks all.
+func (q Question) to(try int) net.HardwareAddr {
+	if q.Probe || try >= q.Unicast {
+		return nil
+	}
+	return q.MAC
 }
 
 // from is the source address of a question. It is an address in the same network as the one that is

@@ -59,6 +59,31 @@ func TestAddressIsAskedForAsOftenAndAsLongAsWanted(t *testing.T) {
 	}
 }
 
+func TestAHostIsAskedAloneBeforeAllAre(t *testing.T) {
+	for name, c := range map[string]struct {
+		question Question
+		to       []string // "" for all
+	}{
+		"all, by default":      {Question{Address: vip1, Tries: 2}, []string{"", ""}},
+		"nobody in particular": {Question{Address: vip1, Tries: 2, Unicast: 1}, []string{"", ""}},
+		"one, then all":        {Question{Address: vip1, Tries: 3, MAC: otherMAC, Unicast: 2}, []string{otherMAC.String(), otherMAC.String(), ""}},
+		"one by IPv6":          {Question{Address: vip61, Tries: 2, MAC: otherMAC, Unicast: 2}, []string{otherMAC.String(), otherMAC.String()}},
+		"a probe is for all":   {Question{Address: vip1, Tries: 2, MAC: otherMAC, Unicast: 2, Probe: true}, []string{"", ""}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			quiet(t, func(t *testing.T, lan *fakeLAN, p *Prober) {
+				c.question.Interface = "eth0"
+				_, _, _ = p.Ask(t.Context(), c.question)
+				var to []string
+				for _, s := range lan.questions() {
+					to = append(to, s.to.String())
+				}
+				same(t, "asked", to, c.to)
+			})
+		})
+	}
+}
+
 func TestAnswerEndsTheQuestionAtOnce(t *testing.T) {
 	quiet(t, func(t *testing.T, lan *fakeLAN, p *Prober) {
 		start := time.Now()

@@ -32,6 +32,11 @@ func TestKernelOfANeighbourAnswersQuestionsAndProbes(t *testing.T) {
 					if !ok || !bytes.Equal(a.MAC, mac) || !bytes.Equal(a.Source, mac) || a.Probe {
 						t.Errorf("probe %v: answer %+v, %v, want %v", probe, a, ok, mac)
 					}
+					alone := patiently(q)
+					alone.MAC, alone.Unicast = mac, alone.Tries
+					if a, ok := asking(t, p, alone)(); !ok || !bytes.Equal(a.MAC, mac) {
+						t.Errorf("probe %v, asked alone: answer %+v, %v", probe, a, ok)
+					}
 					q.Address, q.Interval = addresses.free, 20*time.Millisecond
 					if a, ok := asking(t, p, q)(); ok {
 						t.Errorf("probe %v: somebody answered for what is free: %+v", probe, a)

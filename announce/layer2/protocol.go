@@ -69,9 +69,10 @@ type conn interface {
 	// announce tells all hosts that an address is at the interface's hardware address. Forms count
 	// from 0.
 	announce(addr netip.Addr, form int) error
-	// ask asks all hosts for an address. If from is unspecified, it is a probe; probes of other
-	// hosts for the same address arrive only if the address was joined.
-	ask(addr, from netip.Addr) error
+	// ask asks the host with the hardware address to for an address, or all hosts if it is nil. If
+	// from is unspecified, it is a probe; probes of other hosts for the same address arrive only if
+	// the address was joined.
+	ask(addr, from netip.Addr, to net.HardwareAddr) error
 	// join has requests for an address arrive, and announcements of it, until leave was called as
 	// often as join. It returns an error if the system refuses.
 	join(addr netip.Addr) error

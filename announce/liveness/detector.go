@@ -53,8 +53,13 @@ type timing struct {
 	// each answer may take.
 	tries    int
 	interval time.Duration
-	// pause is the time between two rounds of questions about a suspect that is not dead.
-	pause time.Duration
+	// pause is the time between two rounds of questions about a suspect that is not dead. As long as
+	// nothing changes it is twice as long each time, up to maxPause: all members ask about each
+	// suspect. It is how long it may take at most to notice that such a node dies.
+	pause, maxPause time.Duration
+	// broadcastEvery is in which rounds all hosts are asked for an address that an announcer does not
+	// answer for, and not its node alone: in the first, and in one of so many.
+	broadcastEvery int
 	// grace is how long the announcer of a node that answers may be down until others take over.
 	grace time.Duration
 }
@@ -65,6 +70,8 @@ type suspicion struct {
 	name   string
 	node   plan.Question
 	cancel context.CancelFunc
+	// wake has the next round begin at once, because something has changed.
+	wake notify.Signal
 
 	// The Detector's mu guards the rest. announced and left are from the last Update.
 	announced plan.Question
@@ -89,7 +96,10 @@ func NewDetector(prober Prober, gateway, api Reach, logger klog.Logger) *Detecto
 			tries:    3,
 			interval: 30 * time.Millisecond,
 			pause:    150 * time.Millisecond,
+			maxPause: 3 * time.Second,
 			grace:    plan.RestartGrace,
+
+			broadcastEvery: 8,
 		},
 		changed:    notify.New(),
 		suspicions: map[string]*suspicion{},
@@ -102,14 +112,22 @@ func NewDetector(prober Prober, gateway, api Reach, logger klog.Logger) *Detecto
 func (d *Detector) Update(ctx context.Context, suspects []plan.ProbeTarget, quorum Quorum) (states map[string]plan.MemberState, isolated bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	changed := len(d.quorum.InGossip) != len(quorum.InGossip) || d.quorum.Expected != quorum.Expected
 	d.quorum = quorum
-	d.endOthers(suspects)
+	changed = d.endOthers(suspects) || changed
 	for _, s := range suspects {
-		if known := d.suspicions[s.Name]; known != nil {
-			known.announced, known.left = s.Announced, s.Left
-		} else {
+		known := d.suspicions[s.Name]
+		switch {
+		case known == nil:
 			d.suspicions[s.Name] = d.investigate(ctx, s)
+			changed = true
+		case known.announced != s.Announced || known.left != s.Left:
+			known.announced, known.left = s.Announced, s.Left
+			known.wake.Notify()
 		}
+	}
+	if changed {
+		d.wakeAll()
 	}
 	if len(d.suspicions) == 0 {
 		d.isolated = false
@@ -117,9 +135,16 @@ func (d *Detector) Update(ctx context.Context, suspects []plan.ProbeTarget, quor
 	return d.states(), d.isolated
 }
 
+// wakeAll has all suspects asked at once, under mu.
+func (d *Detector) wakeAll() {
+	for _, s := range d.suspicions {
+		s.wake.Notify()
+	}
+}
+
 // endOthers ends the investigations of members that are not suspected any more, or whose node is
-// another one.
-func (d *Detector) endOthers(suspects []plan.ProbeTarget) {
+// another one. It returns whether there were any.
+func (d *Detector) endOthers(suspects []plan.ProbeTarget) (ended bool) {
 	nodes := map[string]plan.Question{}
 	for _, s := range suspects {
 		nodes[s.Name] = s.Node
@@ -128,8 +153,10 @@ func (d *Detector) endOthers(suspects []plan.ProbeTarget) {
 		if node, suspected := nodes[name]; !suspected || node != s.node {
 			s.cancel()
 			delete(d.suspicions, name)
+			ended = true
 		}
 	}
+	return ended
 }
 
 // states returns what is known of all suspects. As long as one has not been probed, no other is

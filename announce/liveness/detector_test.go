@@ -21,10 +21,21 @@ type neighbourhood struct {
 	mu      sync.Mutex
 	answers map[netip.Addr]layer2.Answer
 	fails   bool
+	asked   []layer2.Question
+}
+
+// take returns what was asked since the last call.
+func (n *neighbourhood) take() []layer2.Question {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	asked := n.asked
+	n.asked = nil
+	return asked
 }
 
 func (n *neighbourhood) Ask(ctx context.Context, q layer2.Question) (layer2.Answer, bool, error) {
 	n.mu.Lock()
+	n.asked = append(n.asked, q)
 	a, there := n.answers[q.Address]
 	fails := n.fails
 	n.mu.Unlock()
@@ -171,6 +182,107 @@ func TestAnInvestigationFollowsWhatHappens(t *testing.T) {
 			t.Errorf("investigates %v", states)
 		}
 	})
+}
+
+func TestAsLongAsNothingChangesASuspectIsAskedLessAndLess(t *testing.T) {
+	const node, vip, recorded = "192.168.10.11", "192.168.10.222", "02:00:00:00:00:01"
+	for name, tt := range map[string]struct {
+		lan  func(n *neighbourhood)
+		want plan.MemberState
+	}{
+		"its announcer is down": {func(n *neighbourhood) { n.set(node, true) }, plan.AnnouncerDown},
+		"its gossip is blocked": {func(n *neighbourhood) { n.set(node, true); n.set(vip, true) }, plan.GossipBlocked},
+		"it cannot be judged":   {func(n *neighbourhood) {}, plan.Suspect},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				lan := &neighbourhood{answers: map[netip.Addr]layer2.Answer{}}
+				tt.lan(lan)
+				no := func(context.Context) bool { return false }
+				d := NewDetector(lan, no, no, klog.Logger{})
+				ctx, cancel := context.WithCancel(t.Context())
+				defer d.Wait()
+				defer cancel()
+				target := plan.ProbeTarget{
+					Name:      "n1",
+					Node:      plan.Question{Address: netip.MustParseAddr(node), Interface: "eth0", MACs: recorded, MAC: recorded},
+					Announced: plan.Question{Address: netip.MustParseAddr(vip), Interface: "eth0", MACs: recorded, MAC: recorded},
+				}
+				update := func() plan.MemberState {
+					states, _ := d.Update(ctx, []plan.ProbeTarget{target}, Quorum{Expected: 2})
+					return states["n1"]
+				}
+				update()
+				time.Sleep(100 * time.Millisecond)
+				synctest.Wait()
+				if got := update(); got != tt.want {
+					t.Errorf("at once %v, want %v", got, tt.want)
+				}
+				time.Sleep(10 * time.Second)
+				lan.take()
+				time.Sleep(30 * time.Second)
+				synctest.Wait()
+				asked, broadcasts := lan.take(), 0
+				for _, q := range asked {
+					if q.MAC.String() != recorded || q.Unicast == 0 {
+						t.Errorf("all hosts are asked first: %+v", q)
+					}
+					if q.Address.String() == vip && q.Unicast < q.Tries {
+						broadcasts++
+					}
+				}
+				if rounds := int(30*time.Second/d.timing.maxPause) + 1; len(asked) > 2*rounds || broadcasts > 2 {
+					t.Errorf("asked %d times in 30 s, %d times with a broadcast for its announcer", len(asked), broadcasts)
+				}
+				time.Sleep(time.Second)
+				lan.take()
+				target.Left = true
+				update()
+				synctest.Wait()
+				if len(lan.take()) == 0 {
+					t.Error("what has changed has it not asked for")
+				}
+			})
+		})
+	}
+}
+
+func TestASuspectThatDiesWhileItIsAskedLessOftenIsNoticed(t *testing.T) {
+	const node, vip = "192.168.10.11", "192.168.10.222"
+	for name, tt := range map[string]struct {
+		before func(n *neighbourhood)
+		after  func(n *neighbourhood)
+		want   plan.MemberState
+	}{
+		"its node": {func(n *neighbourhood) { n.set(node, true) }, func(n *neighbourhood) { n.set(node, false) }, plan.Dead},
+		"its announcer": {func(n *neighbourhood) { n.set(node, true); n.set(vip, true) },
+			func(n *neighbourhood) { n.set(vip, false) }, plan.AnnouncerDown},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				lan := &neighbourhood{answers: map[netip.Addr]layer2.Answer{}}
+				tt.before(lan)
+				yes := func(context.Context) bool { return true }
+				d := NewDetector(lan, yes, yes, klog.Logger{})
+				ctx, cancel := context.WithCancel(t.Context())
+				defer d.Wait()
+				defer cancel()
+				targets := []plan.ProbeTarget{{
+					Name:      "n1",
+					Node:      plan.Question{Address: netip.MustParseAddr(node), Interface: "eth0"},
+					Announced: plan.Question{Address: netip.MustParseAddr(vip), Interface: "eth0"},
+				}}
+				d.Update(ctx, targets, Quorum{Expected: 2})
+				time.Sleep(40 * time.Second)
+				tt.after(lan)
+				time.Sleep(d.timing.maxPause + time.Second)
+				synctest.Wait()
+				if states, _ := d.Update(ctx, targets, Quorum{Expected: 2}); states["n1"] != tt.want {
+					t.Errorf("found %v, want %v", states["n1"], tt.want)
+				}
+			})
+		})
+	}
 }
 
 func TestOfSeveralThatDieAtOnceNoneIsDeadBeforeAllWereProbed(t *testing.T) {

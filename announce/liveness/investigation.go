@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"math/rand/v2"
+	"net"
 	"time"
 
 	"github.com/clarionlb/clarion/announce/layer2"
 	"github.com/clarionlb/clarion/announce/plan"
+	"github.com/clarionlb/clarion/internal/notify"
 )
 
 // investigation finds out what has become of one suspect. It belongs to one goroutine.
@@ -21,13 +23,16 @@ type investigation struct {
 	// not for the first time.
 	missed    int
 	downSince time.Time
+	// pause is how long to wait for the next round, and rounds counts those of the announcer.
+	pause  time.Duration
+	rounds int
 }
 
 // investigate starts the investigation of a suspect.
 func (d *Detector) investigate(ctx context.Context, target plan.ProbeTarget) *suspicion {
 	ctx, cancel := context.WithCancel(ctx)
 	s := &suspicion{
-		name: target.Name, node: target.Node, cancel: cancel,
+		name: target.Name, node: target.Node, cancel: cancel, wake: notify.New(),
 		announced: target.Announced, left: target.Left, state: plan.Suspect,
 	}
 	d.running.Go(func() { (&investigation{Detector: d, suspect: s}).run(ctx) })
@@ -38,13 +43,29 @@ func (d *Detector) investigate(ctx context.Context, target plan.ProbeTarget) *su
 func (i *investigation) run(ctx context.Context) {
 	i.mayJudge = i.canJudge(ctx)
 	for ctx.Err() == nil {
+		before := i.state()
 		if dead := i.round(ctx); dead {
 			return
 		}
+		i.adaptPause(i.state() != before || i.missed == 1)
 		select {
 		case <-ctx.Done():
-		case <-time.After(i.timing.pause + rand.N(i.timing.pause/4)):
+		case <-i.suspect.wake:
+			i.pause = 0
+		case <-time.After(i.pause + rand.N(i.timing.pause/4)):
 		}
+	}
+}
+
+// adaptPause says how long to wait for the next round: as long as nothing changes, longer each time.
+// But the end of the grace is not to be missed.
+func (i *investigation) adaptPause(changed bool) {
+	i.pause = min(2*i.pause, i.timing.maxPause)
+	if i.pause == 0 || changed {
+		i.pause = i.timing.pause
+	}
+	if left := i.timing.grace - time.Since(i.downSince); !i.downSince.IsZero() && left > 0 {
+		i.pause = min(i.pause, left+time.Millisecond)
 	}
 }
 
@@ -133,8 +154,14 @@ func (i *investigation) announcerAnswers(ctx context.Context) bool {
 	if left || !q.Address.IsValid() {
 		return false
 	}
+	mac, _ := net.ParseMAC(q.MAC)
+	unicast := 2
+	if i.rounds%i.timing.broadcastEvery == 0 {
+		unicast--
+	}
+	i.rounds++
 	_, answered, err := i.prober.Ask(ctx, layer2.Question{
-		Interface: q.Interface, Address: q.Address, Tries: 2, Interval: i.timing.interval,
+		Interface: q.Interface, Address: q.Address, Tries: 2, Interval: i.timing.interval, MAC: mac, Unicast: unicast,
 		Accept: func(a layer2.Answer) bool { return bytes.Equal(a.MAC, a.Source) && q.Accepts(a.MAC.String()) },
 	})
 	return err == nil && answered

@@ -2,6 +2,7 @@ package liveness
 
 import (
 	"context"
+	"net"
 
 	"github.com/clarionlb/clarion/announce/layer2"
 	"github.com/clarionlb/clarion/announce/plan"
@@ -66,10 +67,13 @@ func (d *Detector) canJudge(ctx context.Context) bool {
 }
 
 // question is how a node is asked for. A host that answers in its place, or for everything, proves
-// nothing.
+// nothing. The node is asked alone at first, and all hosts at last: it may have another hardware
+// address than it has recorded.
 func (d *Detector) question(q plan.Question) layer2.Question {
+	mac, _ := net.ParseMAC(q.MAC)
 	return layer2.Question{
 		Interface: q.Interface, Address: q.Address, Tries: d.timing.tries, Interval: d.timing.interval,
+		MAC: mac, Unicast: d.timing.tries - 1,
 		Accept: func(a layer2.Answer) bool { return q.Accepts(a.MAC.String()) },
 	}
 }
@@ -80,5 +84,6 @@ func (d *Detector) setIsolated(ctx context.Context, isolated bool) {
 	if d.isolated != isolated && ctx.Err() == nil {
 		d.isolated = isolated
 		d.changed.Notify()
+		d.wakeAll()
 	}
 }

@@ -28,6 +28,8 @@ type Question struct {
 	// whoever else answers does so for another host, or has the address by mistake. "" if it has
 	// recorded none.
 	MACs string
+	// MAC is the one of them to ask, as text; "" if it is not known which.
+	MAC string
 }
 
 // Accepts says whether an answer from a hardware address, as text, is one of the member.
@@ -48,7 +50,7 @@ func (p *Layer2Planner) ProbeTarget(name string, interfaces []Interface) (ProbeT
 		}
 		requests, _ := p.requests(ip)
 		if on := p.interfacesOf(ip, interfaces, requests); len(on) > 0 {
-			target.Announced = Question{ip, on[0], a.macs()}
+			target.Announced = Question{ip, on[0], a.macs(), a.macIn(on[0], interfaces)}
 		}
 	}
 	return target, true
@@ -64,7 +66,7 @@ func (p *Layer2Planner) NodeQuestion(name string, interfaces []Interface) Questi
 	}
 	q := Question{Address: address, Interface: i.Name}
 	if a := p.view.announcers[name]; a != nil {
-		q.MACs = a.macs()
+		q.MACs, q.MAC = a.macs(), a.macIn(i.Name, interfaces)
 	}
 	return q
 }

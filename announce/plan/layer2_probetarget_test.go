@@ -26,7 +26,7 @@ func TestAMemberOutOfSightIsAskedForByItsNodeAndByWhatItAnnounces(t *testing.T) 
 		want   ProbeTarget
 		asked  bool
 	}{
-		{"on a network in common", owner, up, ProbeTarget{owner, Question{node, "eth0", ""}, Question{addr(vip), "eth0", ""}, false}, true},
+		{"on a network in common", owner, up, ProbeTarget{owner, Question{node, "eth0", "", ""}, Question{addr(vip), "eth0", "", ""}, false}, true},
 		{"not without a network in common", owner, nil, ProbeTarget{Name: owner}, true},
 		{"not one on which nothing depends", asker, up, ProbeTarget{}, false},
 		{"not one that is not known", "n9", up, ProbeTarget{}, false},
@@ -44,6 +44,15 @@ func TestAMemberOutOfSightIsAskedForByItsNodeAndByWhatItAnnounces(t *testing.T) 
 	got, _ := p.ProbeTarget(owner, up)
 	if got.Node.MACs != macs || got.Announced.MACs != macs {
 		t.Errorf("asked for %+v", got)
+	}
+	if got.Node.MAC != "" {
+		t.Errorf("asked at %s, and nothing says that it is there", got.Node.MAC)
+	}
+	recorded = recorded.DeepCopy()
+	recorded.Status.Layer2.Interfaces[2].Prefixes = []string{up[0].Prefixes[0].String()}
+	l.nodes[asker].view.SetAnnouncer(owner, recorded)
+	if got, _ = p.ProbeTarget(owner, up); got.Node.MAC != "52:54:00:00:00:01" || got.Announced.MAC != "52:54:00:00:00:01" {
+		t.Errorf("asked at %q and %q, not where it is in the same LAN", got.Node.MAC, got.Announced.MAC)
 	}
 	if q := got.Node; !q.Accepts("52:54:00:00:00:02") || q.Accepts("52:54:00:00:00:03") {
 		t.Error("another hardware address than the recorded ones counts")

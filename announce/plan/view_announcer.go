@@ -62,6 +62,22 @@ func (a *announcer) macs() string {
 	return strings.Join(slices.Compact(macs), ",")
 }
 
+// macIn is the hardware address of its interface in the LAN of one of this node's, by name: the one
+// that shares a network with it. It is empty if that is not known.
+func (a *announcer) macIn(name string, own []Interface) (mac string) {
+	at := slices.IndexFunc(own, func(i Interface) bool { return i.Name == name })
+	for _, i := range a.interfaces {
+		if i.MAC == "" || i.MAC == mac || at < 0 || !own[at].shares(i, true) && !own[at].shares(i, false) {
+			continue
+		}
+		if mac != "" {
+			return ""
+		}
+		mac = i.MAC
+	}
+	return mac
+}
+
 func newAnnouncer(a *v1alpha1.Announcer, order uint64) *announcer {
 	out := &announcer{
 		claims:     make(map[netip.Addr]recordedClaim, len(a.Status.Layer2.Addresses)),

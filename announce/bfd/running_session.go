@@ -1,6 +1,7 @@
 package bfd
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -86,13 +87,24 @@ func (r *runningSession) status() Status {
 	return status
 }
 
+// errUnproven says that nothing in a packet shows that it comes from the peer of a session that is up.
+var errUnproven = errors.New("the packet has neither discriminator of the session")
+
 // validate returns why a packet of the peer is refused; nil if it is not.
+//
+// A session that is up goes by packets alone that have one of its two discriminators, which somebody
+// else on the link does not know. RFC 5880, section 6.8.6, lets any packet of the peer's address end
+// it that says Down and has no Your Discriminator. A peer that does not hear this side any more sends
+// such packets, with its own discriminator. One that was restarted has another: it is noticed when
+// the detection time expires, since it sends nothing else any more, and so by that time later at most.
 func (r *runningSession) validate(p packet, ttl uint8) error {
 	switch {
 	case ttl < r.config.MinimumTTL:
 		return fmt.Errorf("%w: they arrive with TTL %d, and %d is the least", ErrTTL, ttl, r.config.MinimumTTL)
 	case p.authenticated:
 		return ErrAuthentication
+	case r.state == Up && p.yourDiscriminator == 0 && p.myDiscriminator != r.remote.discriminator:
+		return errUnproven
 	}
 	return nil
 }

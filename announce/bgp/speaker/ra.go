@@ -9,6 +9,7 @@ import (
 
 	"github.com/mdlayher/ndp"
 	"golang.org/x/net/ipv6"
+	"golang.org/x/time/rate"
 	"k8s.io/klog/v2"
 
 	"github.com/clarionlb/clarion/internal/notify"
@@ -42,13 +43,19 @@ type raSender struct {
 	moved  notify.Signal
 	// interval between advertisements, and between attempts where there is no such interface.
 	interval time.Duration
+	// answers bounds the advertisements that solicitations ask for: any host on the link can send some.
+	answers *rate.Limiter
 
 	mu      sync.Mutex
 	routers routers
 }
 
 func newRASender(ifi string, logger klog.Logger) *raSender {
-	return &raSender{ifi: ifi, logger: logger, moved: notify.New(), interval: 3 * time.Second}
+	const interval = 3 * time.Second // MIN_DELAY_BETWEEN_RAS of RFC 4861, section 10
+	return &raSender{
+		ifi: ifi, logger: logger, moved: notify.New(), interval: interval,
+		answers: rate.NewLimiter(rate.Every(interval), 3),
+	}
 }
 
 func (s *raSender) address() netip.Addr {
@@ -95,6 +102,9 @@ func (s *raSender) advertise(ctx context.Context) error {
 	if err := conn.SetICMPFilter(&filter); err != nil {
 		return err
 	}
+	if err := conn.SetControlMessage(ipv6.FlagHopLimit, true); err != nil {
+		return err
+	}
 	if err := conn.JoinGroup(netip.IPv6LinkLocalAllRouters()); err != nil {
 		return err
 	}
@@ -112,7 +122,7 @@ func (s *raSender) advertise(ctx context.Context) error {
 		if err := conn.SetReadDeadline(next); err != nil {
 			return err
 		}
-		message, _, from, err := conn.ReadFrom()
+		message, control, from, err := conn.ReadFrom()
 		failure, failed := err.(net.Error)
 		switch {
 		case ctx.Err() != nil:
@@ -130,15 +140,29 @@ func (s *raSender) advertise(ctx context.Context) error {
 		case err != nil:
 			continue // a message that is malformed
 		}
-		switch message.(type) {
-		case *ndp.RouterAdvertisement:
-			s.found(from.WithZone(s.ifi))
-		case *ndp.RouterSolicitation:
+		if s.heard(message, control, from) {
 			if err := s.send(conn, ifi); err != nil {
 				return err
 			}
 		}
 	}
+}
+
+// heard takes in a message, and returns whether to answer it. What comes from behind a router does
+// not count, nor do advertisements from other than link-local addresses (RFC 4861, section 6.1).
+func (s *raSender) heard(message ndp.Message, control *ipv6.ControlMessage, from netip.Addr) (answer bool) {
+	if control == nil || control.HopLimit != ndp.HopLimit {
+		return false
+	}
+	switch message.(type) {
+	case *ndp.RouterAdvertisement:
+		if from.IsLinkLocalUnicast() {
+			s.found(from.WithZone(s.ifi))
+		}
+	case *ndp.RouterSolicitation:
+		return s.answers.Allow()
+	}
+	return false
 }
 
 // send sends one advertisement.

@@ -278,7 +278,11 @@ func (s *Speaker) update(r *runningSession, now time.Time, do func()) {
 	if before == Up && r.remote.state != AdminDown {
 		r.failures++
 	}
-	s.logger.Info("A BFD session changed", "session", r.name, "peer", r.config.Peer, "from", before, "to", r.state,
+	logger := s.logger
+	if before != Up && r.state != Up {
+		logger = logger.V(2) // anybody on the link can cause it (see validate)
+	}
+	logger.Info("A BFD session changed", "session", r.name, "peer", r.config.Peer, "from", before, "to", r.state,
 		"diagnostic", r.diagnostic, "remoteState", r.remote.state, "remoteDiagnostic", r.remote.diagnostic)
 	s.changed.Notify()
 }

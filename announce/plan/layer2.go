@@ -112,10 +112,11 @@ func (p *Layer2Planner) SetInterfaces(interfaces []Interface) {
 	p.pending.all = p.pending.all || !slices.EqualFunc(p.interfaces, p.view.relevant(interfaces), Interface.Equal)
 }
 
-// ObserveTakeovers takes note of what another node has taken over, perhaps from this one.
+// ObserveTakeovers takes note of what another node has taken over, perhaps from this one. Of addresses
+// that no Service has, nothing is remembered.
 func (p *Layer2Planner) ObserveTakeovers(node string, takeovers []Takeover, now time.Time) {
 	for _, t := range takeovers {
-		if claim := (election.Claim{Epoch: t.Epoch}); !claim.Counts() {
+		if claim := (election.Claim{Epoch: t.Epoch}); !claim.Counts() || len(p.view.byAddress[t.Address]) == 0 {
 			continue
 		}
 		p.noteTakeover(t.Address, takeover{node, t.Epoch, now.Add(recordTimeout)})
@@ -260,6 +261,7 @@ func (p *Layer2Planner) elect(s *step, dirty addressSet, work pending, all bool)
 		p.rebuild(&p.live)
 		p.absences.update(p.view.announcers, p.alive, s.now)
 		p.told.keep(p.alive)
+		p.live.keep(p.view.announcers)
 		for ip := range p.view.byAddress {
 			p.reenter(ip)
 		}
@@ -290,6 +292,7 @@ func (p *Layer2Planner) elect(s *step, dirty addressSet, work pending, all bool)
 func (p *Layer2Planner) reenter(ip netip.Addr) {
 	services := p.view.byAddress[ip]
 	if len(services) == 0 {
+		delete(p.told, ip)
 		p.round.Remove(ip)
 		return
 	}

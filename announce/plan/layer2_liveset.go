@@ -69,6 +69,11 @@ func (l *liveSet) setInGossip(names []string) bool {
 	return true
 }
 
+// keep forgets when members went out of sight that have no Announcer any more.
+func (l *liveSet) keep(announcers map[string]*announcer) {
+	maps.DeleteFunc(l.lost, func(name string, _ int) bool { return announcers[name] == nil })
+}
+
 // setStates takes what is known of the members out of sight, and returns whether that is news.
 func (l *liveSet) setStates(states map[string]MemberState) bool {
 	news := !maps.Equal(l.states, states)

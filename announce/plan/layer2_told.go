@@ -39,10 +39,10 @@ func (t toldClaims) keep(alive []string) {
 }
 
 // ObserveClaims takes note of claims that hold against this node's, as their maker tells. What this node has claimed since counts
-// for more.
+// for more. Of addresses that no Service has, nothing is remembered.
 func (p *Layer2Planner) ObserveClaims(node string, claims []Takeover) {
 	for _, c := range claims {
-		counts := (election.Claim{Epoch: c.Epoch}).Counts()
+		counts := (election.Claim{Epoch: c.Epoch}).Counts() && len(p.view.byAddress[c.Address]) > 0
 		if o := p.claims.owned[c.Address]; !counts || node == p.node || o != nil && o.Epoch >= c.Epoch || p.told[c.Address].epoch >= c.Epoch {
 			continue
 		}

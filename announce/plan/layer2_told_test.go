@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"testing"
@@ -103,5 +104,43 @@ func TestAClaimThatIsOlderThanTheNodesOwnTakesNothing(t *testing.T) {
 	l.settle()
 	if got := l.owner(vip); got != owner {
 		t.Errorf("moved to %s", got)
+	}
+}
+
+func TestWhatMembersTellTakesNoMoreRoomThanServicesHave(t *testing.T) {
+	l := web(t)
+	l.settle()
+	owner := l.owner(vip)
+	p, other := l.nodes[owner].planner, otherThan(l, owner)
+	ip := netip.MustParseAddr("10.0.0.0")
+	var claims []Takeover
+	for range 1000 {
+		ip = ip.Next()
+		claims = append(claims, Takeover{ip, 7})
+	}
+	p.ObserveTakeovers(other, claims, l.now)
+	p.ObserveClaims(other, claims)
+	p.ObserveClaims(other, []Takeover{{addr(vip), 7}})
+	if len(p.takeovers) > 0 || len(p.told) != 1 {
+		t.Errorf("%d takeovers and %d claims of addresses are remembered, and one has a Service", len(p.takeovers), len(p.told))
+	}
+	l.deleteService("web")
+	l.plan(owner)
+	if len(p.told) > 0 {
+		t.Errorf("%d claims are remembered, and no Service has an address", len(p.told))
+	}
+}
+
+func TestMembersThatAreNoMoreTakeNoRoom(t *testing.T) {
+	l := web(t)
+	l.settle()
+	p := l.nodes["n1"].planner
+	for n := range 1000 { // nodes that come, and go for ever
+		p.SetAlive([]string{"n1", fmt.Sprintf("n1-%d", n)})
+		p.SetAlive([]string{"n1"})
+		p.Plan(l.now)
+	}
+	if n := len(p.live.lost); n > len(l.api) {
+		t.Errorf("%d members out of sight are remembered, and there are %d", n, len(l.api))
 	}
 }

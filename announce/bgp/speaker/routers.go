@@ -33,7 +33,7 @@ func (r *routers) add(router netip.Addr, now time.Time) (added, changed bool) {
 		return false, false
 	}
 	r.forget(now)
-	if len(r.heard) >= maxRouters {
+	if len(r.heard) >= maxRouters && !r.makeRoom() {
 		return false, false
 	}
 	r.heard[router] = now
@@ -52,6 +52,20 @@ func (r *routers) forget(now time.Time) {
 			delete(r.tried, router)
 		}
 	}
+}
+
+// makeRoom drops the one that was tried in this round and advertised itself longest ago, so that those who fill all places do not
+// keep the router out. It returns false if none was tried but the current one.
+func (r *routers) makeRoom() bool {
+	var oldest netip.Addr
+	for router := range r.tried {
+		if router != r.current && (!oldest.IsValid() || r.heard[router].Before(r.heard[oldest])) {
+			oldest = router
+		}
+	}
+	delete(r.heard, oldest)
+	delete(r.tried, oldest)
+	return oldest.IsValid()
 }
 
 // pass has the next one be current: of those that have not been tried in this round the lowest.

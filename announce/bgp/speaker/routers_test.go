@@ -54,4 +54,11 @@ func TestAdvertisementsOfAnybodyTakeLimitedRoom(t *testing.T) {
 	if len(r.heard) != maxRouters {
 		t.Errorf("%d are remembered", len(r.heard))
 	}
+	if added, _ := r.add(netip.MustParseAddr("fe80::ffff%eth0"), time.Now()); added {
+		t.Error("one is dropped that was not tried")
+	}
+	r.pass(r.current, time.Now())
+	if added, _ := r.add(netip.MustParseAddr("fe80::ffff%eth0"), time.Now()); !added || len(r.heard) != maxRouters {
+		t.Errorf("those who fill all places keep the router out: %d are remembered", len(r.heard))
+	}
 }

@@ -26,6 +26,8 @@ type Config struct {
 	LoadBalancerClass string
 	// DrainTaints are the keys of the taints that have a node drained.
 	DrainTaints []string
+	// IgnoreExcludeLabel has nodes announce although a label excludes them from load balancers.
+	IgnoreExcludeLabel bool
 	// Refresh is how often addresses are announced again although nothing has changed; 0: never.
 	Refresh time.Duration
 	// GossipPort for TCP and UDP, the same on all nodes. 0 is membership.DefaultPort.
@@ -70,6 +72,7 @@ func New(config Config) *Announcer { return newAnnouncer(config, newParts(config
 func newAnnouncer(config Config, with parts) *Announcer {
 	view := plan.NewView(config.DrainTaints...)
 	view.SetClass(config.LoadBalancerClass)
+	view.IgnoreExclusion(config.IgnoreExcludeLabel)
 	a := &Announcer{
 		node:    config.Node,
 		logger:  config.Logger,

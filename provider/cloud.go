@@ -65,10 +65,12 @@ type Config struct {
 	// Elected is closed when the process is to act.
 	Elected <-chan struct{}
 	// Scope says which Services are served.
-	Scope   scope.Scope
-	Events  record.EventRecorder
-	Metrics MetricsRegistry
-	Logger  klog.Logger
+	Scope scope.Scope
+	// IgnoreExcludeLabel says that announcers announce from nodes that a label excludes from load balancers.
+	IgnoreExcludeLabel bool
+	Events             record.EventRecorder
+	Metrics            MetricsRegistry
+	Logger             klog.Logger
 }
 
 // Cloud implements cloudprovider.Interface and cloudprovider.InformerUser.
@@ -136,16 +138,17 @@ func (c *Cloud) initialize(kube kubernetes.Interface, clarion versioned.Interfac
 		Requeue:    c.feed.requeue,
 	})
 	c.announced = announced.New(announced.Config{
-		Informers:         c.Informers,
-		ClarionInformers:  c.clarion,
-		Kube:              kube,
-		Clarion:           clarion,
-		Allocator:         c.allocator,
-		Requeue:           c.feed.requeue,
-		LoadBalancerClass: c.Scope.Class,
-		Events:            c.Events,
-		Conflicts:         c.metrics.conflicts,
-		Logger:            c.Logger,
+		Informers:          c.Informers,
+		ClarionInformers:   c.clarion,
+		Kube:               kube,
+		Clarion:            clarion,
+		Allocator:          c.allocator,
+		Requeue:            c.feed.requeue,
+		LoadBalancerClass:  c.Scope.Class,
+		IgnoreExcludeLabel: c.IgnoreExcludeLabel,
+		Events:             c.Events,
+		Conflicts:          c.metrics.conflicts,
+		Logger:             c.Logger,
 	})
 	services := c.Informers.Core().V1().Services()
 	c.balancer = &balancer{

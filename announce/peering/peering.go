@@ -30,6 +30,8 @@ type Config struct {
 	// DrainTaints has it drained.
 	Node        string
 	DrainTaints []string
+	// IgnoreExcludeLabel has nodes announce although a label excludes them from load balancers.
+	IgnoreExcludeLabel bool
 	// LoadBalancerClass of the Services that are Clarion's; "" is v1alpha1.LoadBalancerClass.
 	LoadBalancerClass string
 	// Cluster and Subscription say what the API says, and Links what interfaces there are.
@@ -82,6 +84,7 @@ type Peering struct {
 func New(config Config) *Peering {
 	view, metrics := plan.NewView(config.DrainTaints...), newPeeringMetrics()
 	view.SetClass(config.LoadBalancerClass)
+	view.IgnoreExclusion(config.IgnoreExcludeLabel)
 	config.Registry.MustRegister(metrics)
 	return &Peering{
 		config:  config,

@@ -19,6 +19,8 @@ import (
 type View struct {
 	// drainTaints are the keys of the taints that have a node drained.
 	drainTaints []string
+	// ignoreExclusion says that the label counts for nothing that excludes nodes from load balancers.
+	ignoreExclusion bool
 	// scope is which Services are Clarion's.
 	scope scope.Scope
 
@@ -88,6 +90,10 @@ func NewView(drainTaints ...string) *View {
 // SetClass has the View take Services of another load balancer class for Clarion's than that of package
 // v1alpha1; "" is that one. It is to be called before any Service is set.
 func (v *View) SetClass(class string) { v.scope.Class = class }
+
+// IgnoreExclusion has the label node.kubernetes.io/exclude-from-external-load-balancers count for nothing. It is to be called before
+// any Node is set.
+func (v *View) IgnoreExclusion(ignore bool) { v.ignoreExclusion = ignore }
 
 // SetService takes a Service as it is now; nil if it is gone.
 func (v *View) SetService(name types.NamespacedName, object *corev1.Service) {
@@ -247,7 +253,7 @@ func (v *View) SetNode(name string, object *corev1.Node) {
 		delete(v.nodes, name)
 		return
 	}
-	n := newNode(object, v.drainTaints)
+	n := newNode(object, v.drainTaints, v.ignoreExclusion)
 	if old == nil || !old.equal(n) {
 		v.layer2.all = true
 		v.routes.touchNode(name)

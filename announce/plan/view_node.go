@@ -25,9 +25,9 @@ type node struct {
 	addresses []netip.Addr
 }
 
-func newNode(n *corev1.Node, drainTaints []string) *node {
+func newNode(n *corev1.Node, drainTaints []string, ignoreExclusion bool) *node {
 	out := &node{labels: n.Labels}
-	if isSet(n.Labels, corev1.LabelNodeExcludeBalancers) {
+	if !ignoreExclusion && isSet(n.Labels, corev1.LabelNodeExcludeBalancers) {
 		out.excluded = true
 		out.drainedBy = append(out.drainedBy, DrainCause{DrainLabel, corev1.LabelNodeExcludeBalancers})
 	}

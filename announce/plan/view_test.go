@@ -256,3 +256,16 @@ func TestTheLiveMembersAreCompleteWithAllThatAreReadyAndMayAnnounce(t *testing.T
 		t.Error("a node that was never there is planned for")
 	}
 }
+
+func TestTheLabelThatExcludesNodesCanBeIgnored(t *testing.T) {
+	for _, ignore := range []bool{false, true} {
+		v := NewView()
+		v.IgnoreExclusion(ignore)
+		n := nodeObject("n1")
+		n.Labels = map[string]string{corev1.LabelNodeExcludeBalancers: ""}
+		v.SetNode("n1", n)
+		if excluded := v.nodes["n1"].excluded || v.draining("n1"); excluded == ignore {
+			t.Errorf("ignored: %v, excluded: %v", ignore, excluded)
+		}
+	}
+}

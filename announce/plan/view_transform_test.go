@@ -51,7 +51,7 @@ func TestTransformedObjectsPlanTheSame(t *testing.T) {
 		t.Errorf("counts %+v, want %+v", got, want)
 	}
 	n := twice(node).(*corev1.Node)
-	if !newNode(n, nil).equal(newNode(node, nil)) || n.Status.Images != nil || len(n.Status.Addresses) != 1 {
+	if !newNode(n, nil, false).equal(newNode(node, nil, false)) || n.Status.Images != nil || len(n.Status.Addresses) != 1 {
 		t.Errorf("%+v", n)
 	}
 }
@@ -124,7 +124,7 @@ func TestWhatDrainsANodeAndWhatASecretIsForStay(t *testing.T) {
 	node.Annotations["other"], node.Spec.Taints[0].Value = "x", "y"
 	o, err := TransformFor("n1")(node)
 	n := o.(*corev1.Node)
-	if err != nil || !newNode(n, []string{"maintenance"}).equal(newNode(node, []string{"maintenance"})) ||
+	if err != nil || !newNode(n, []string{"maintenance"}, false).equal(newNode(node, []string{"maintenance"}, false)) ||
 		len(n.Annotations) != 1 || n.Spec.Taints[0].Value != "" {
 		t.Errorf("%+v %v", n, err)
 	}

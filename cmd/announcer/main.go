@@ -41,13 +41,14 @@ func main() {
 }
 
 type options struct {
-	kubeconfig  string
-	node        string
-	gossipPort  int
-	bindAddress string
-	class       string
-	drainTaints []string
-	refresh     time.Duration
+	kubeconfig         string
+	node               string
+	gossipPort         int
+	bindAddress        string
+	class              string
+	drainTaints        []string
+	ignoreExcludeLabel bool
+	refresh            time.Duration
 }
 
 func newCommand() *cobra.Command {
@@ -94,6 +95,9 @@ func (o *options) addFlags(flags *pflag.FlagSet) {
 		"The spec.loadBalancerClass of Services that are Clarion's, the same as the cloud-controller-manager has.")
 	flags.StringSliceVar(&o.drainTaints, "drain-taints", []string{corev1.TaintNodeOutOfService},
 		"Keys of the taints that have a node drained: its addresses are announced from others, if others can.")
+	flags.BoolVar(&o.ignoreExcludeLabel, "ignore-exclude-label", false,
+		"Announce from nodes with the label "+corev1.LabelNodeExcludeBalancers+" too, as clusters need that have no other nodes. "+
+			"The cloud-controller-manager needs the same flag.")
 	flags.StringVar(&o.bindAddress, "bind-address", "127.0.0.1:7948",
 		"Address and port of /healthz, /readyz and /metrics, over HTTP.")
 }
@@ -125,15 +129,16 @@ func run(ctx context.Context, o options) error {
 		return fmt.Errorf("create the API client: %w", err)
 	}
 	announcer := announce.New(announce.Config{
-		Node:              o.node,
-		Kubernetes:        kube,
-		Clarion:           clarion,
-		LoadBalancerClass: o.class,
-		DrainTaints:       o.drainTaints,
-		Refresh:           o.refresh,
-		GossipPort:        o.gossipPort,
-		Registry:          legacyregistry.Registerer(),
-		Logger:            klog.Background(),
+		Node:               o.node,
+		Kubernetes:         kube,
+		Clarion:            clarion,
+		LoadBalancerClass:  o.class,
+		DrainTaints:        o.drainTaints,
+		IgnoreExcludeLabel: o.ignoreExcludeLabel,
+		Refresh:            o.refresh,
+		GossipPort:         o.gossipPort,
+		Registry:           legacyregistry.Registerer(),
+		Logger:             klog.Background(),
 	})
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return serve(ctx, o.bindAddress, newHandler(announcer.Healthy, announcer.Ready)) })

@@ -12,6 +12,7 @@ import (
 	"os"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	genericapiserver "k8s.io/apiserver/pkg/server"
@@ -64,16 +65,18 @@ func main() {
 	}
 	app.ControllersDisabledByDefault.Insert(names.CloudNodeLifecycleController)
 
-	var served scope.Scope
+	var clarion clarionFlags
 	var flags cliflag.NamedFlagSets
-	flags.FlagSet("clarion").StringVar(&served.Class, "load-balancer-class", v1alpha1.LoadBalancerClass,
+	flags.FlagSet("clarion").StringVar(&clarion.served.Class, "load-balancer-class", v1alpha1.LoadBalancerClass,
 		"The spec.loadBalancerClass of Services to serve. The announcers need the same flag.")
-	flags.FlagSet("clarion").BoolVar(&served.RequireClass, "require-load-balancer-class", false,
+	flags.FlagSet("clarion").BoolVar(&clarion.served.RequireClass, "require-load-balancer-class", false,
 		"Serve only Services that have the class of --load-balancer-class, and leave those without a class to others.")
+	flags.FlagSet("clarion").BoolVar(&clarion.ignoreExcludeLabel, "ignore-exclude-label", false,
+		"Take nodes with the label "+corev1.LabelNodeExcludeBalancers+" for such as announce. The announcers need the same flag.")
 
 	ctx := genericapiserver.SetupSignalContext()
 	newCloud := func(completed *config.CompletedConfig) cloudprovider.Interface {
-		return newCloud(ctx, completed, leader, served)
+		return newCloud(ctx, completed, leader, clarion)
 	}
 	command := app.NewCloudControllerManagerCommand(opts, newCloud, controllers, names.CCMControllerAliases(), flags, ctx.Done())
 	adapt(command, func() error {
@@ -90,9 +93,15 @@ func main() {
 	os.Exit(code)
 }
 
+// clarionFlags are the flags that are not the framework's.
+type clarionFlags struct {
+	served             scope.Scope
+	ignoreExcludeLabel bool
+}
+
 // newCloud makes the provider and stands for election. What is wrong here is wrong with the flags:
 // the process exits.
-func newCloud(ctx context.Context, completed *config.CompletedConfig, leader *leadership, served scope.Scope) cloudprovider.Interface {
+func newCloud(ctx context.Context, completed *config.CompletedConfig, leader *leadership, clarion clarionFlags) cloudprovider.Interface {
 	logger := klog.FromContext(ctx)
 	if name := completed.ComponentConfig.KubeCloudShared.CloudProvider.Name; name != provider.ProviderName {
 		err := fmt.Errorf("--cloud-provider=%s: this cloud-controller-manager has one provider, %s", name, provider.ProviderName)
@@ -102,12 +111,13 @@ func newCloud(ctx context.Context, completed *config.CompletedConfig, leader *le
 		exit(logger, err, "Cannot stand for election")
 	}
 	return provider.New(provider.Config{
-		Informers: completed.SharedInformers,
-		Elected:   leader.elected,
-		Scope:     served,
-		Events:    completed.EventRecorder,
-		Metrics:   processMetrics{},
-		Logger:    logger,
+		Informers:          completed.SharedInformers,
+		Elected:            leader.elected,
+		Scope:              clarion.served,
+		IgnoreExcludeLabel: clarion.ignoreExcludeLabel,
+		Events:             completed.EventRecorder,
+		Metrics:            processMetrics{},
+		Logger:             logger,
 	})
 }
 

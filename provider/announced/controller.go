@@ -57,6 +57,8 @@ type Config struct {
 	Requeue   func(services ...types.NamespacedName)
 	// LoadBalancerClass of the Services that are Clarion's; "" is v1alpha1.LoadBalancerClass.
 	LoadBalancerClass string
+	// IgnoreExcludeLabel says that announcers announce from nodes that a label excludes from load balancers.
+	IgnoreExcludeLabel bool
 	// Events go to Services whose addresses conflict, and Conflicts counts such addresses.
 	Events    record.EventRecorder
 	Conflicts metrics.GaugeMetric
@@ -90,6 +92,7 @@ func New(config Config) *Controller {
 		conditions: newConditionWriter(config.Kube.CoreV1(), services.Lister()),
 	}
 	c.evaluator.view.SetClass(config.LoadBalancerClass)
+	c.evaluator.view.IgnoreExclusion(config.IgnoreExcludeLabel)
 	e, core, api := c.evaluator, config.Informers.Core().V1(), config.ClarionInformers.Clarion().V1alpha1()
 	c.delivered = []cache.InformerSynced{
 		informer.Latest(c.changes, core.Services().Informer(), nil, e.setService),

@@ -29,6 +29,7 @@ func (o *observation) connect(addresses []netip.Addr) *clients {
 	for _, address := range addresses {
 		target := netip.AddrPortFrom(address, 80)
 		for _, from := range []*network.Host{o.Client, o.FarClient} {
+			o.awaitServed(from, target)
 			meter := from.Measure(target, network.MeterOptions{Interval: 10 * time.Millisecond, Timeout: 5 * time.Second})
 			o.t.Cleanup(func() { meter.Stop() })
 			o.awaitSuccess(meter)
@@ -41,6 +42,15 @@ func (o *observation) connect(addresses []netip.Addr) *clients {
 		}
 	}
 	return c
+}
+
+// awaitServed waits until an address is served, as one that is new is only when kube-proxy knows it: until then the node refuses
+// connections to it.
+func (o *observation) awaitServed(from *network.Host, target netip.AddrPort) {
+	o.t.Helper()
+	first := from.Measure(target, network.MeterOptions{Interval: 10 * time.Millisecond, Timeout: 5 * time.Second})
+	defer first.Stop()
+	o.awaitSuccess(first)
 }
 
 // lostNothing expects that every fresh connection was answered so far, and that no long connection

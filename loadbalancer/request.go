@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -88,7 +89,8 @@ func NewRequest(svc *corev1.Service) (Request, error) {
 		}
 	}
 
-	r.Answered = meta.FindStatusCondition(svc.Status.Conditions, v1alpha1.ConditionAddressAssigned) != nil
+	said := meta.FindStatusCondition(svc.Status.Conditions, v1alpha1.ConditionAddressAssigned)
+	r.Answered = said != nil && said.Status != metav1.ConditionUnknown // Unknown is the mark of one that was just taken up
 	r.UnknownAnnotations = unknownAnnotations(svc.Annotations)
 
 	var contradictions [4]*Error

@@ -9,6 +9,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
 // serviceWith makes a dual-stack Service with annotations.
@@ -187,4 +189,18 @@ func FuzzAddressesOfARequest(f *testing.F) {
 			seen[addr.Is4()] = true
 		}
 	})
+}
+
+func TestAServiceThatWasOnlyTakenUpHasNoAnswer(t *testing.T) {
+	for status, answered := range map[metav1.ConditionStatus]bool{
+		"": false, metav1.ConditionUnknown: false, metav1.ConditionTrue: true, metav1.ConditionFalse: true,
+	} {
+		svc := &corev1.Service{Spec: corev1.ServiceSpec{IPFamilies: []corev1.IPFamily{corev1.IPv4Protocol}}}
+		if status != "" {
+			svc.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionAddressAssigned, Status: status}}
+		}
+		if r, err := NewRequest(svc); err != nil || r.Answered != answered {
+			t.Errorf("condition %q: answered is %v (%v)", status, r.Answered, err)
+		}
+	}
 }

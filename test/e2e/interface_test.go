@@ -32,19 +32,19 @@ func TestOneInterfaceOfANodeAnswersAndOneHostThatAnswersForAllIsOneCause(t *test
 
 	address := netip.MustParseAddr("192.168.10.241")
 	second := net.HardwareAddr{2, 0, 0, 0, 1, 1}
-	on(node, "ip", "link", "add", "link", "eth0", "name", "eth1", "address", second.String(), "type", "macvlan", "mode", "bridge")
-	on(node, "ip", "address", "add", "192.168.10.201/24", "dev", "eth1")
-	on(node, "ip", "link", "set", "eth1", "up")
+	on(node, "ip", "link", "add", "link", "eth0", "name", "lan1", "address", second.String(), "type", "macvlan", "mode", "bridge")
+	on(node, "ip", "address", "add", "192.168.10.201/24", "dev", "lan1")
+	on(node, "ip", "link", "set", "lan1", "up")
 	d.applyYAML(pool("two", "192.168.10.240-192.168.10.242") + `---
 apiVersion: clarionlb.io/v1alpha1
 kind: L2Advertisement
 metadata: {name: two}
-spec: {ipAddressPools: [two], interfaces: ["eth*"]}
+spec: {ipAddressPools: [two], interfaces: [eth0, "lan*"]}
 `)
 	watch := d.watch(address)
 	d.loadBalancer("two", wish(address.String()))
 	d.awaitSoleOwnerSeenBy(watch, address) // with the hardware address of eth0
-	on(node, "ip", "route", "add", "192.168.10.240/28", "dev", "eth1")
+	on(node, "ip", "route", "add", "192.168.10.240/28", "dev", "lan1")
 	d.eventually("the second interface to answer alone", func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 		defer cancel()

@@ -198,8 +198,9 @@ func TestAServiceThatCannotBeServedSaysWhyAndIsServedAsSoonAsItCan(t *testing.T)
 
 	t.Run("malformed pool", func(t *testing.T) {
 		d := d.in(t)
-		d.applyYAML(pool("backwards", "2001:db8::9-2001:db8::1") + "---\n" + pool("overlapping", "192.168.10.0/24") + "---\n" + pool("garbage", "126.0.0.0-128.0.0.0"))
 		d.applyYAML(pool("good", "192.168.10.210"))
+		d.awaitReady("ipaddresspool/good", v1alpha1.ReasonValid, "")
+		d.applyYAML(pool("backwards", "2001:db8::9-2001:db8::1") + "---\n" + pool("overlapping", "192.168.10.0/24") + "---\n" + pool("garbage", "126.0.0.0-128.0.0.0"))
 		for name, reason := range map[string]string{
 			"backwards": v1alpha1.ReasonInvalidAddress, "garbage": v1alpha1.ReasonInvalidAddress,
 			"overlapping": v1alpha1.ReasonOverlaps, "good": v1alpha1.ReasonValid, "tiny": v1alpha1.ReasonValid,
@@ -220,7 +221,7 @@ func TestAServiceThatCannotBeServedSaysWhyAndIsServedAsSoonAsItCan(t *testing.T)
 		if message := d.awaitReason("misled", "NoMatchingPool").Message; !strings.Contains(message, `"backwards"`) {
 			t.Errorf("the condition does not name the pool: %s", message)
 		}
-		d.applyYAML(pool("backwards", "192.168.10.240-192.168.10.250"))
+		d.applyYAML(pool("backwards", "192.168.11.0/28"))
 		d.awaitAddress("misled")
 	})
 

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// suspended lets time pass in which the processes of a node do not run, and then has them go on.
+// wakeUp has the processes of a node go on that have not run for so long.
 func (r *running) wakeUp(after time.Duration) { r.machine.suspended.Add(int64(after)) }
 
 func TestANodeThatWasSuspendedSaysNothingUntilItKnowsWhatOthersHaveTakenOver(t *testing.T) {

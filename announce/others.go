@@ -24,6 +24,8 @@ type others struct {
 	// expected are the addresses of the nodes that should be in the gossip, this one among them;
 	// nil before the join.
 	expected map[string]netip.Addr
+	// membership is the View's number of what follows: most changes of the API concern none of it.
+	membership uint64
 	// nodes are the sorted addresses of all nodes, with an announcer or not.
 	nodes []netip.Addr
 	// macs are the nodes by the hardware addresses with which they answer.
@@ -52,6 +54,10 @@ func newOthers(with parts, seesGateway liveness.Reach, logger klog.Logger) other
 
 // updatePeers tells the gossip who should be there, and notes with which hardware addresses.
 func (a *Announcer) updatePeers() {
+	if a.others.expected != nil && a.others.membership == a.view.Membership() {
+		return
+	}
+	a.others.membership = a.view.Membership()
 	a.others.macs, a.others.silent = a.view.MACs(), a.view.NodesWithoutAnnouncer()
 	a.lan.responder.SetMembers(parseMACs(a.others.macs))
 	if nodes := a.view.NodeAddresses(); !slices.Equal(nodes, a.others.nodes) {

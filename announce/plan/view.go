@@ -33,6 +33,8 @@ type View struct {
 	l2Advertisements objects[v1alpha1.L2Advertisement, v1alpha1.L2AdvertisementSpec, l2Advertisement]
 	nodes            map[string]*node
 	announcers       map[string]*announcer
+	// membership counts the changes of Nodes, and of which Announcers there are on which interfaces.
+	membership uint64
 	// inSight are the sorted names of the members that the gossip sees, and vanished those of them whose Announcer was deleted.
 	inSight  []string
 	vanished map[string]bool
@@ -249,6 +251,7 @@ func (v *View) SetNode(name string, object *corev1.Node) {
 	old := v.nodes[name]
 	if object == nil {
 		v.layer2.all = v.layer2.all || old != nil
+		v.membership++
 		v.routes.touchNode(name)
 		delete(v.nodes, name)
 		return
@@ -256,6 +259,7 @@ func (v *View) SetNode(name string, object *corev1.Node) {
 	n := newNode(object, v.drainTaints, v.ignoreExclusion)
 	if old == nil || !old.equal(n) {
 		v.layer2.all = true
+		v.membership++
 		v.routes.touchNode(name)
 	}
 	v.nodes[name] = n
@@ -298,6 +302,9 @@ func (v *View) NodeAddress(name string) netip.Addr {
 	}
 	return netip.Addr{}
 }
+
+// Membership is another number whenever Peers, MACs, NodeAddresses or NodesWithoutAnnouncer may have changed.
+func (v *View) Membership() uint64 { return v.membership }
 
 // NodeAddresses are the addresses of all nodes, sorted.
 func (v *View) NodeAddresses() (addresses []netip.Addr) {

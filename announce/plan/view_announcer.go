@@ -150,7 +150,11 @@ func (v *View) setAnnouncer(name string, object *v1alpha1.Announcer) {
 		after = newAnnouncer(object, v.claimOrder)
 		v.announcers[name] = after
 	}
-	if known != (object != nil) || !slices.EqualFunc(before.interfaces, after.interfaces, Interface.Equal) || before.rebalance != after.rebalance {
+	neighbor := known != (object != nil) || !slices.EqualFunc(before.interfaces, after.interfaces, Interface.Equal)
+	if neighbor {
+		v.membership++
+	}
+	if neighbor || before.rebalance != after.rebalance {
 		v.layer2.all = true
 	}
 	for ip, c := range after.claims {

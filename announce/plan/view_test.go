@@ -269,3 +269,37 @@ func TestTheLabelThatExcludesNodesCanBeIgnored(t *testing.T) {
 		}
 	}
 }
+
+func TestMembershipChangesWithNodesAndInterfacesAlone(t *testing.T) {
+	v := NewView()
+	key := types.NamespacedName{Namespace: "default", Name: "web"}
+	announcer := func(mac, claim string) *v1alpha1.Announcer {
+		a := &v1alpha1.Announcer{ObjectMeta: metav1.ObjectMeta{Name: "n1"}}
+		a.Status.Layer2.Interfaces = []v1alpha1.Layer2Interface{{Name: "eth0", MAC: mac}}
+		if claim != "" {
+			a.Status.Layer2.Addresses = []v1alpha1.Layer2Address{{IP: claim, Epoch: 1}}
+		}
+		return a
+	}
+	for _, tt := range []struct {
+		name    string
+		change  func()
+		changes bool
+	}{
+		{"a Node comes", func() { v.SetNode("n1", nodeObject("n1")) }, true},
+		{"the same Node again", func() { v.SetNode("n1", nodeObject("n1")) }, false},
+		{"its Announcer comes", func() { v.SetAnnouncer("n1", announcer("02:00:00:00:00:01", "")) }, true},
+		{"it claims an address", func() { v.SetAnnouncer("n1", announcer("02:00:00:00:00:01", vip)) }, false},
+		{"it has another hardware address", func() { v.SetAnnouncer("n1", announcer("02:00:00:00:00:02", vip)) }, true},
+		{"a Service comes", func() { v.SetService(key, serviceObject("web", vip)) }, false},
+		{"its endpoints come", func() { v.SetEndpointSlice(key, endpointsOn("web", "n1")) }, false},
+		{"the Announcer goes", func() { v.SetAnnouncer("n1", nil) }, true},
+		{"the Node goes", func() { v.SetNode("n1", nil) }, true},
+	} {
+		before := v.Membership()
+		tt.change()
+		if changed := v.Membership() != before; changed != tt.changes {
+			t.Errorf("%s: changed is %v", tt.name, changed)
+		}
+	}
+}

@@ -290,9 +290,6 @@ func entriesOverlap(a, b string) string {
 	return sentences("spec.addresses: "+strconv.Quote(a)+" and "+strconv.Quote(b)+" overlap", RemarkOn(a), RemarkOn(b))
 }
 
-// staysInForce is added to what is wrong with a pool.
-const staysInForce = "until that is mended, the version of the spec before it stays in force"
-
 func contestedWith(r Range, other string) string {
 	return r.String() + " is left to " + namePool(other) + ", which had it first"
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/internal/lastgood"
 )
 
 // PoolStatus is the condition of a pool and what is in it.
@@ -70,7 +71,7 @@ func (a *Allocator) judge(p *pool, contests []contest) (reason, message string) 
 	case p.deleting():
 		return v1alpha1.ReasonDeleting, sentences(waitsForServices(a.ownersIn(p)), p.problem.message)
 	case p.problem != poolProblem{} && p.usable():
-		return p.problem.reason, sentences(p.problem.message, staysInForce, enumerate(lost, "; "))
+		return p.problem.reason, sentences(p.problem.message, lastgood.Sentence, enumerate(lost, "; "))
 	case p.problem != poolProblem{}:
 		return p.problem.reason, p.problem.message
 	case len(lost) > 0:

@@ -13,6 +13,9 @@ import (
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
+// Sentence says on an object that the rule applies.
+const Sentence = "the last good version stays in force (status.appliedSpec)"
+
 // Object is an object as far as the rule goes. S is the type of its spec.
 type Object[S any] struct {
 	// Spec is the spec as it is written.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/clarionlb/clarion/announce/plan"
 	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/internal/lastgood"
 	"github.com/clarionlb/clarion/provider/internal/status"
 )
 
@@ -22,7 +23,7 @@ func recorded[S any](state plan.State[S], before *S) *S {
 // problemOf says what is wrong with an object and what is in force meanwhile. nothing is what follows
 // if nothing of it is.
 func problemOf[S any](state plan.State[S], nothing string) string {
-	consequence := "the last good version stays in force (status.appliedSpec)"
+	consequence := lastgood.Sentence
 	if state.LastGood == nil {
 		consequence = "what can be used of it is in use"
 		if !state.Used {

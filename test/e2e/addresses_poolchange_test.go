@@ -95,9 +95,9 @@ func testPoolsThatChange(d *deployment) {
 		check := d.untouched("s0", "s1", "s2")
 		// What the schema cannot see.
 		d.provide(pool("a", "192.0.2.0-192.0.2.3", "2001:db8::3-2001:db8::"))
-		d.awaitReady("ipaddresspool/a", v1alpha1.ReasonInvalidAddress, `"2001:db8::3-2001:db8::": start of range is after its end; until that is mended`)
+		d.awaitReady("ipaddresspool/a", v1alpha1.ReasonInvalidAddress, `"2001:db8::3-2001:db8::": start of range is after its end; the last good version stays in force`)
 		d.provide(pool("a", "192.0.2.0/30", "192.0.2.1"))
-		d.awaitReady("ipaddresspool/a", v1alpha1.ReasonOverlaps, `"192.0.2.0/30" and "192.0.2.1" overlap; until that is mended`)
+		d.awaitReady("ipaddresspool/a", v1alpha1.ReasonOverlaps, `"192.0.2.0/30" and "192.0.2.1" overlap; the last good version stays in force`)
 		d.provide(pool("overlapping", "192.0.2.0/24"))
 		d.loadBalancer("new", annotate("clarionlb.io/address-pool", "a"))
 		d.awaitAddresses("new", "192.0.2.3") // by the last good version

@@ -123,6 +123,9 @@ func (p *Layer2Planner) ObserveTakeovers(node string, takeovers []Takeover, now 
 		p.ObserveAnnouncement(t.Address, node, now) // it announces what it takes over
 		if best, _ := election.Best(p.view.electionClaims(t.Address)); best.Node == p.node {
 			p.ObserveClaims(node, []Takeover{t})
+			if o := p.claims.owned[t.Address]; o != nil && t.Planned {
+				o.planned = node
+			}
 		}
 	}
 }
@@ -323,7 +326,7 @@ func (p *Layer2Planner) reconcile(s *step, ip netip.Addr, contested bool) {
 	}
 	if o := p.claims.owned[ip]; move.takesOver() && s.recorded(ip, o.Epoch).Node == "" {
 		p.noteTakeover(ip, takeover{p.node, o.Epoch, s.now.Add(recordTimeout)})
-		s.plan.Takeovers = append(s.plan.Takeovers, Takeover{ip, o.Epoch})
+		s.plan.Takeovers = append(s.plan.Takeovers, Takeover{ip, o.Epoch, move.Reason == MoveIncumbentIneligible})
 		s.wake(p.takeovers[ip].until)
 	}
 }

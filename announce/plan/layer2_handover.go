@@ -26,6 +26,8 @@ type handover struct {
 	// heard is the other node that has announced the address last, and heardAt when.
 	heard   string
 	heardAt time.Time
+	// planned is the node that has taken the address over and knows that this one is alive; "" for none.
+	planned string
 	// waited says that the node has answered on for the next owner to announce. until is when it
 	// stops, once that has; zero before.
 	waited bool
@@ -51,7 +53,7 @@ func (o *ownership) keep(s *step, ip netip.Addr) {
 	if !o.until.IsZero() { // the next owner has announced it
 		s.plan.Reannounce = append(s.plan.Reannounce, ip)
 	}
-	o.waited, o.until = false, time.Time{}
+	o.planned, o.waited, o.until = "", false, time.Time{}
 }
 
 // release has the node give up an address that is not its own any more, as soon as that can be.
@@ -64,8 +66,9 @@ func (c *claims) release(s *step, ip netip.Addr, o *ownership, d election.Decisi
 			return Move{}, false
 		}
 		// A drained node may see that it is, and that the next owner has claimed the address, at
-		// the same time.
-		if (may || o.waited || s.view.draining(s.node)) && o.until.IsZero() && d.Owner != "" {
+		// the same time, or the claim first. Who was taken for dead stops at once.
+		planned := s.view.draining(s.node) || o.planned == d.Owner
+		if (may || o.waited || planned) && o.until.IsZero() && d.Owner != "" {
 			o.until = s.now.Add(handoverOverlap)
 			s.plan.Quiesce = append(s.plan.Quiesce, ip)
 		}

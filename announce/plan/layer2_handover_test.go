@@ -132,6 +132,58 @@ func TestWhoIsDrainedGoesOnUntilTheNextOwnerAnnounces(t *testing.T) {
 	}
 }
 
+// The next owner may know of a drain before the drained node does, and tells it that it has taken the address over.
+func TestWhoIsToldOfATakeoverBeforeItKnowsOfTheDrainAnswersWhatMayHaveBeenAskedBefore(t *testing.T) {
+	l := web(t)
+	l.settle()
+	owner := l.owner(vip)
+	l.set(func(v *View) {
+		if v != l.nodes[owner].planner.view {
+			v.SetNode(owner, nodeObject(owner, drained))
+		}
+	})
+	var next string
+	for name := range l.nodes {
+		if name != owner {
+			for _, told := range l.plan(name).Takeovers {
+				next = name
+				l.nodes[owner].planner.ObserveTakeovers(name, []Takeover{told}, l.now)
+			}
+		}
+	}
+	if next == "" {
+		t.Fatal("nobody takes the address")
+	}
+	if plan := l.plan(owner); len(plan.Layer2) != 1 || !slices.Equal(plan.Quiesce, []netip.Addr{addr(vip)}) ||
+		!plan.Wake.Equal(l.now.Add(handoverOverlap)) {
+		t.Errorf("%s does not answer what may have been asked before: %+v", owner, plan)
+	}
+	l.now = l.now.Add(handoverOverlap)
+	if plan := l.plan(owner); len(plan.Layer2) != 0 || plan.Moves[0].To != next {
+		t.Errorf("%s goes on: %+v", owner, plan)
+	}
+}
+
+// A node that does not know that it was taken for dead must not answer on.
+func TestWhoIsToldThatItWasTakenForDeadStopsAtOnce(t *testing.T) {
+	l := web(t)
+	l.settle()
+	owner := l.owner(vip)
+	n := l.sleep(owner)
+	var told []Takeover
+	var next string
+	for name := range l.nodes {
+		if takeovers := l.plan(name).Takeovers; len(takeovers) > 0 {
+			next, told = name, takeovers
+		}
+	}
+	l.awake(owner, n)
+	n.planner.ObserveTakeovers(next, told, l.now)
+	if plan := l.plan(owner); len(told) == 0 || len(plan.Layer2) != 0 {
+		t.Errorf("told %v, %s plans %+v", told, owner, plan)
+	}
+}
+
 // Who has heard the other one must hear this one again.
 func TestWhoKeepsAnAddressThatAnotherNodeHasAnnouncedAnnouncesItAgain(t *testing.T) {
 	l := web(t)

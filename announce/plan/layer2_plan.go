@@ -58,6 +58,8 @@ type Takeover struct {
 	Address netip.Addr `json:"ip"`
 	// Epoch of the claim that the node is about to record.
 	Epoch int64 `json:"epoch"`
+	// Planned says that the node that had the address is alive, and only should not have it any more. That node may not know yet.
+	Planned bool `json:"planned,omitempty"`
 }
 
 // Move is an address that comes to the planner's node or leaves it.

@@ -60,7 +60,7 @@ func (t takeovers) repeat(node string, now time.Time) (due []Takeover, wake time
 		}
 		o.until = now.Add(recordTimeout)
 		t[ip] = o
-		due = append(due, Takeover{ip, o.epoch})
+		due = append(due, Takeover{Address: ip, Epoch: o.epoch})
 		wake = Earlier(wake, now.Add(recordTimeout/2))
 	}
 	slices.SortFunc(due, func(a, b Takeover) int { return a.Address.Compare(b.Address) })

@@ -88,7 +88,7 @@ func TestATakeoverThatIsNeverRecordedCountsForAWhileOnly(t *testing.T) {
 		lost = append(lost, ip)
 		for name, n := range l.nodes {
 			if name != "n2" {
-				n.planner.ObserveTakeovers("n2", []Takeover{{addr(ip), 2}}, l.now)
+				n.planner.ObserveTakeovers("n2", []Takeover{{Address: addr(ip), Epoch: 2}}, l.now)
 			}
 		}
 	}

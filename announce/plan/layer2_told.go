@@ -60,7 +60,7 @@ func (p *Layer2Planner) ClaimsAgainst(node string) (claims []Takeover) {
 	}
 	for ip, c := range other.claims {
 		if o := p.claims.owned[ip]; o != nil && o.Epoch > c.Epoch {
-			claims = append(claims, Takeover{ip, o.Epoch})
+			claims = append(claims, Takeover{Address: ip, Epoch: o.Epoch})
 		}
 	}
 	slices.SortFunc(claims, func(a, b Takeover) int { return a.Address.Compare(b.Address) })
@@ -74,5 +74,5 @@ func (p *Layer2Planner) ClaimOn(ip netip.Addr) (Takeover, bool) {
 	if !announced || o.to != "" || !o.until.IsZero() {
 		return Takeover{}, false
 	}
-	return Takeover{ip, o.Epoch}, true
+	return Takeover{Address: ip, Epoch: o.Epoch}, true
 }

@@ -98,9 +98,9 @@ func TestAClaimThatIsOlderThanTheNodesOwnTakesNothing(t *testing.T) {
 	owner := l.owner(vip)
 	ip := netip.MustParseAddr(vip)
 	for _, epoch := range []int64{-1, 0, 1} {
-		l.nodes[owner].planner.ObserveClaims(otherThan(l, owner), []Takeover{{ip, epoch}})
+		l.nodes[owner].planner.ObserveClaims(otherThan(l, owner), []Takeover{{Address: ip, Epoch: epoch}})
 	}
-	l.nodes[owner].planner.ObserveClaims(owner, []Takeover{{ip, 7}}) // somebody in its own name
+	l.nodes[owner].planner.ObserveClaims(owner, []Takeover{{Address: ip, Epoch: 7}}) // somebody in its own name
 	l.settle()
 	if got := l.owner(vip); got != owner {
 		t.Errorf("moved to %s", got)
@@ -116,11 +116,11 @@ func TestWhatMembersTellTakesNoMoreRoomThanServicesHave(t *testing.T) {
 	var claims []Takeover
 	for range 1000 {
 		ip = ip.Next()
-		claims = append(claims, Takeover{ip, 7})
+		claims = append(claims, Takeover{Address: ip, Epoch: 7})
 	}
 	p.ObserveTakeovers(other, claims, l.now)
 	p.ObserveClaims(other, claims)
-	p.ObserveClaims(other, []Takeover{{addr(vip), 7}})
+	p.ObserveClaims(other, []Takeover{{Address: addr(vip), Epoch: 7}})
 	if len(p.takeovers) > 0 || len(p.told) != 1 {
 		t.Errorf("%d takeovers and %d claims of addresses are remembered, and one has a Service", len(p.takeovers), len(p.told))
 	}

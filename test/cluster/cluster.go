@@ -106,7 +106,7 @@ func Start(ctx context.Context, config Config) (*Cluster, error) {
 		return nil, err
 	}
 	if isUp(config.Name) {
-		return nil, errors.Join(fmt.Errorf("there is a cluster with the name %q already", config.Name), lock.Release())
+		return nil, errors.Join(fmt.Errorf("there is a cluster with the name %[1]q already; in test/, \"go run ./cmd/cluster down %[1]s\" takes it down", config.Name), lock.Release())
 	}
 	c := assemble(config)
 	c.lock = lock

@@ -60,10 +60,7 @@ func run(ctx context.Context, keep bool) (err error) {
 	if err := os.Chdir(root); err != nil { // the paths of the manifests are relative to it
 		return err
 	}
-	if err := cluster.Remove(ctx, name); err != nil { // one that was kept or killed
-		return err
-	}
-	say("A cluster of three nodes, with a client and a router on the same LAN, in network namespaces of this machine.")
+	fmt.Println("\n# A cluster of three nodes, with a client and a router on the same LAN, in network namespaces of this machine.")
 	c, err := cluster.Start(ctx, cluster.Config{Name: name, Nodes: 3, Progress: os.Stdout, Detached: keep})
 	if err != nil {
 		return err
@@ -77,7 +74,7 @@ func run(ctx context.Context, keep bool) (err error) {
 		d.explain()
 		return nil
 	default:
-		say("That is all. The cluster is taken down.")
+		d.say("That is all. The cluster is taken down.")
 	}
 	if err := c.Stop(); d.err == nil {
 		return err
@@ -88,27 +85,27 @@ func run(ctx context.Context, keep bool) (err error) {
 func (d *demo) play() {
 	d.kubectl("get nodes")
 
-	say("Clarion: the cloud-controller-manager, and an announcer on every node.")
+	d.say("Clarion: the cloud-controller-manager, and an announcer on every node.")
 	d.kubectl("apply --kustomize manifests")
 	d.kubectl("--namespace kube-system rollout status deployment/clarion-cloud-controller-manager --timeout=120s")
 	d.kubectl("--namespace clarion-system rollout status daemonset/announcer --timeout=120s")
 
-	say("The addresses that Services may have, and leave to announce them on the LAN.")
+	d.say("The addresses that Services may have, and leave to announce them on the LAN.")
 	d.kubectl("apply --filename " + samples + "pool.yaml --filename " + samples + "l2advertisement.yaml")
 
-	say("An application, and a Service that wishes for " + address + ".")
+	d.say("An application, and a Service that wishes for " + address + ".")
 	d.kubectl("apply --filename " + samples + "deployment.yaml --filename " + samples + "service.yaml")
 	d.kubectl("rollout status deployment/myapp --timeout=120s")
 	d.kubectl("wait service/myapp --for=jsonpath={.status.loadBalancer.ingress[0].ip}=" + address + " --timeout=60s")
 	d.kubectl("get svc")
 
-	say("The client, which is not part of the cluster, gets its page, each time from any of the pods.")
+	d.say("The client, which is not part of the cluster, gets its page, each time from any of the pods.")
 	d.await(d.Client, address)
 	for range 3 {
 		d.on(d.Client, "curl --silent --show-error --fail http://"+address+"/")
 	}
 
-	say("A second Service, without a wish, gets an address of its own.")
+	d.say("A second Service, without a wish, gets an address of its own.")
 	d.kubectl("apply --filename " + samples + "service-any-address.yaml")
 	d.kubectl("wait service/myapp-2 --for=condition=clarionlb.io/AddressAssigned --timeout=60s")
 	d.kubectl("get svc")
@@ -117,7 +114,7 @@ func (d *demo) play() {
 	d.on(d.Client, "curl --silent --show-error --fail http://"+second+"/")
 	d.kubectl("get ipaddresspools")
 
-	say("Each address is answered for by one node.")
+	d.say("Each address is answered for by one node.")
 	d.kubectl("get announcers")
 	owner := d.loseOwner()
 	d.powerOn(owner)
@@ -131,7 +128,7 @@ func (d *demo) loseOwner() string {
 	if d.err != nil {
 		return ""
 	}
-	say(fmt.Sprintf("%s answers for %s. The client now opens a fresh connection every few milliseconds, and %s loses its power.", owner, address, owner))
+	d.say(fmt.Sprintf("%s answers for %s. The client now opens a fresh connection every few milliseconds, and %s loses its power.", owner, address, owner))
 	report, off, recovered := d.lose(owner, d.Client, address)
 	d.kubectl("get announcers")
 	d.narrate(report, off, recovered)
@@ -229,20 +226,22 @@ func (d *demo) await(from *network.Host, address string) {
 
 // kubectl shows a kubectl command and its output.
 func (d *demo) kubectl(command string) {
-	fmt.Printf("$ kubectl %s\n", command)
-	d.print(d.Control, d.KubectlCommand(strings.Fields(command)...))
+	d.show("", "kubectl "+command, d.Control, d.KubectlCommand(strings.Fields(command)...))
 }
 
 // on shows a command on a host and its output.
 func (d *demo) on(host *network.Host, command string) {
-	fmt.Printf("%s$ %s\n", host.Name, command)
-	d.print(host, strings.Fields(command))
+	if d.err == nil {
+		d.show(host.Name, command, host, strings.Fields(command))
+	}
 }
 
-func (d *demo) print(host *network.Host, command []string) {
+// show runs a command on a host, and shows it, as it would be typed at a prompt, with its output.
+func (d *demo) show(prompt, typed string, host *network.Host, command []string) {
 	if d.err != nil {
 		return
 	}
+	fmt.Printf("%s$ %s\n", prompt, typed)
 	out, err := host.Run(d.ctx, command...)
 	fmt.Println(strings.TrimRight(out, "\n"))
 	d.err = err
@@ -259,14 +258,19 @@ func (d *demo) output(command string) string {
 }
 
 func (d *demo) explain() {
-	say("The cluster stays up, with one node off. In another terminal, as root:")
+	d.say("The cluster stays up, with one node off. In another terminal, as root:")
 	fmt.Printf(`  cd test
   go run ./cmd/cluster kubectl %[1]s get services
-  go run ./cmd/cluster exec %[1]s client -- curl -s http://%[2]s/
+  go run ./cmd/cluster exec %[1]s client -- curl -s --max-time 5 http://%[2]s/
   go run ./cmd/cluster power-on %[1]s NODE
   go run ./cmd/cluster down %[1]s
 Logs: %[3]s
 `, name, address, d.LogDir())
 }
 
-func say(text string) { fmt.Printf("\n# %s\n", text) }
+// say says what comes next, unless nothing does.
+func (d *demo) say(text string) {
+	if d.err == nil {
+		fmt.Printf("\n# %s\n", text)
+	}
+}

@@ -12,7 +12,7 @@ import (
 // route is the second part: the router between the nodes and a far client learns of an address by
 // BGP.
 func (d *demo) route() {
-	say("The second act: the router, which is FRR, speaks BGP. Every node speaks it with the router of its default route, and they watch each other by BFD.")
+	d.say("The second act: the router, which is FRR, speaks BGP. Every node speaks it with the router of its default route, and they watch each other by BFD.")
 	if d.err != nil {
 		return
 	}
@@ -33,10 +33,9 @@ func (d *demo) route() {
 	routed := d.output("get svc myapp-routed --output=jsonpath={.status.loadBalancer.ingress[0].ip}")
 	d.await(d.FarClient, routed)
 
-	say("The router has a way to the address by each node, and spreads the far client's connections over them.")
+	d.say("The router has a way to the address by each node, and spreads the far client's connections over them.")
 	show := func() {
-		fmt.Printf("%s$ vtysh -c \"show ip route %s/32\"\n", d.Router.Name, routed)
-		d.print(d.Router, router.Command("show ip route "+routed+"/32"))
+		d.show(d.Router.Name, `vtysh -c "show ip route `+routed+`/32"`, d.Router, router.Command("show ip route "+routed+"/32"))
 	}
 	show()
 	for range 5 {
@@ -44,7 +43,7 @@ func (d *demo) route() {
 	}
 
 	const lost = "n2"
-	say(fmt.Sprintf("The far client opens connections, and %s loses its power. The router notices as soon as three packets of BFD are missing.", lost))
+	d.say(fmt.Sprintf("The far client opens connections, and %s loses its power. The router notices as soon as three packets of BFD are missing.", lost))
 	report, _, _ := d.lose(lost, d.FarClient, routed)
 	show()
 	if d.err == nil {
@@ -58,7 +57,7 @@ func (d *demo) powerOn(name string) {
 	if d.err != nil {
 		return
 	}
-	say(name + " comes back, and takes nothing back.")
+	d.say(name + " comes back, and takes nothing back.")
 	ctx, cancel := context.WithTimeout(d.ctx, time.Minute)
 	defer cancel()
 	if d.err = d.Node(name).PowerOn(); d.err != nil {

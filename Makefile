@@ -1,5 +1,5 @@
 # Every target works on a fresh checkout; what takes long is cached.
-MODULES := . test
+MODULES := . test test/monitoring
 GO_TOOL := go tool -modfile=$(CURDIR)/tools/go.mod
 GENERATED := api/v1alpha1/zz_generated.deepcopy.go client manifests/crds
 VERSION ?= v0.1.0
@@ -47,6 +47,7 @@ test-unit: ## Unit tests alone, as any user; tests that need root are skipped, a
 
 .PHONY: test
 test: packages lint test-unit ## Lint, unit tests, and end-to-end tests on a real control plane (root, Debian)
+	cd test/monitoring && go test ./...
 	cd test && go test -v -p 1 -timeout 50m ./...
 
 .PHONY: demo

@@ -198,9 +198,15 @@ func (a *Allocator) Restore(now time.Time, requests []Request) []DoubleClaim {
 
 	var claimants []*record
 	for _, r := range requests {
-		if known := a.table.services[r.Service]; len(r.Current) > 0 && (known == nil || !known.live) {
-			claimants = append(claimants, &record{live: true, request: r})
+		rec := a.table.services[r.Service]
+		switch {
+		case len(r.Current) == 0 || rec != nil && rec.live:
+			continue
+		case rec == nil:
+			rec = &record{}
 		}
+		*rec = record{live: true, former: rec.former, request: r}
+		claimants = append(claimants, rec)
 	}
 	slices.SortFunc(claimants, compareAge)
 	op := &operation{a: a, now: now}

@@ -84,6 +84,8 @@ func (a *Allocator) rebuildPools(now time.Time) []types.NamespacedName {
 		}
 	}
 
+	a.restoreReuse(now)
+
 	op := &operation{a: a, now: now}
 	op.reevaluate(func(rec *record) bool {
 		return rec.waits() || slices.ContainsFunc(rec.owned[:], func(alloc *allocation) bool {

@@ -93,7 +93,7 @@ func (a *Allocator) choose(now time.Time, r *Request, rec *record, f family) (ch
 		return alloc.choice(), nil
 	}
 	if wish := r.wish(f); wish.IsValid() {
-		if problem := a.whyNot(wish, r, rec, a.table.owners(wish)); problem != nil {
+		if problem := a.whyNot(now, wish, r, rec, a.table.owners(wish)); problem != nil {
 			return choice{}, problem
 		}
 		p := a.poolOf(wish)

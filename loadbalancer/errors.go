@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 )
@@ -30,6 +31,9 @@ const (
 	// AddressReserved : the address that the Service asks for is used by the cluster itself, cannot work on a network of the
 	// nodes, or is kept by a reservation.
 	AddressReserved Reason = "AddressReserved"
+	// AddressAwaitingReuse : a Service of another namespace had the address that the Service asks for
+	// until a short while ago.
+	AddressAwaitingReuse Reason = "AddressAwaitingReuse"
 	// AddressConflict : a host on the network that is none of the nodes answers for the address
 	// that the Service asks for.
 	AddressConflict Reason = "AddressConflict"
@@ -43,7 +47,7 @@ const (
 )
 
 // Error says why a Service does not have what it asks for, in a sentence for the author of the
-// Service. The same facts give the same sentence: there are no counters and no times in it.
+// Service. The same facts give the same sentence: there is nothing in it that changes by itself.
 type Error struct {
 	Reason  Reason
 	Message string
@@ -187,6 +191,11 @@ func restricted(addr netip.Addr, c restriction) *Error {
 			" by reservation " + strconv.Quote(c.reservation)}
 	}
 	return &Error{AddressReserved, addr.String() + " is kept out of use by reservation " + strconv.Quote(c.reservation)}
+}
+
+func awaitsReuse(addr netip.Addr, namespace string, until time.Time) *Error {
+	return &Error{AddressAwaitingReuse, addr.String() + " awaits its reuse: until " + wholeSecond(until).Format(time.RFC3339) +
+		" only Services of namespace " + strconv.Quote(namespace) + ", which had it, may ask for it"}
 }
 
 func otherKey(addr netip.Addr, by types.NamespacedName) *Error {

@@ -124,6 +124,11 @@ func (w *world) setPools() {
 	w.noteLost(w.owners, poolOf)
 	w.forgetReuse()
 	w.enqueue(w.a.SetPools(w.now, slices.Collect(maps.Values(w.pools))))
+	w.record()
+}
+
+// record writes the statuses of pools.
+func (w *world) record() {
 	for name, status := range w.a.PoolStatuses(w.now) {
 		p := w.pools[name].DeepCopy()
 		recordStatus(p, status)
@@ -296,9 +301,17 @@ func (w *world) cloneStatus(t *rapid.T) {
 
 func (w *world) wait(t *rapid.T) {
 	w.now = w.now.Add(time.Duration(rapid.IntRange(1, 45).Draw(t, "seconds")) * time.Second)
+	requeued, _ := w.a.Reclaim(w.now)
+	w.enqueue(requeued)
 }
 
-func (w *world) restart(*rapid.T) { w.start() }
+// restart may come before the statuses of pools are written.
+func (w *world) restart(t *rapid.T) {
+	if rapid.Bool().Draw(t, "recorded") {
+		w.record()
+	}
+	w.start()
+}
 
 // handOver lets a new leader begin while the former one still answers a few requests, whose writes
 // arrive later.

@@ -200,6 +200,7 @@ func (w *world) inspect() {
 		}
 	}
 	w.checkCounts()
+	w.record()
 
 	// The same answers after a restart, whatever the order.
 	restarted := New()

@@ -150,6 +150,9 @@ func (w *world) mayHave(svc *corev1.Service, addr netip.Addr, keeping bool) bool
 	if p == nil || !ok || !w.handsOut(p.Name) || !w.admits(p, svc) || named != "" && named != p.Name {
 		return false
 	}
+	if was := w.awaitingReuse[addr]; asked && was.until.After(w.now) && was.namespace != svc.Namespace {
+		return false
+	}
 	own, kept := w.reservedBy(addr)
 	mine := kept != nil && kept.Service != nil && kept.Service.String() == keyOf(svc)
 	if own || kept != nil && !mine {

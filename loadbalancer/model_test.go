@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -78,17 +79,19 @@ type world struct {
 	seen map[string]*corev1.Service
 	// answers are what they were told.
 	answers map[string]string
-	// owners is who has which address, as far as the allocator has said. awaitingReuse is when an
-	// address is reusable, and who had it.
+	// owners is who has which address, as far as the allocator has said. awaitingReuse has the
+	// addresses that were freed.
 	owners        map[netip.Addr][]string
 	awaitingReuse map[netip.Addr]reuse
 	// late are status writes of a former leader that have not arrived.
 	late []lateStatus
 }
 
+// reuse is until when an address awaits its reuse, who may have it back, and who may name it.
 type reuse struct {
-	until time.Time
-	who   string
+	until     time.Time
+	who       string
+	namespace string
 }
 
 type lateStatus struct {
@@ -120,9 +123,11 @@ func newWorld(t *rapid.T) *world {
 // start gives the world a new allocator, as a restart does.
 func (w *world) start() {
 	w.a = New()
-	w.seen, w.awaitingReuse, w.owners = map[string]*corev1.Service{}, map[netip.Addr]reuse{}, map[netip.Addr][]string{}
+	w.seen, w.owners = map[string]*corev1.Service{}, map[netip.Addr][]string{}
 	w.restarted()
+	w.awaitingReuse = w.recordedReuse()
 	w.configure(w.a)
+	w.forgetReuse()
 	var requests []Request
 	for _, svc := range w.services {
 		r, _ := NewRequest(svc)
@@ -252,7 +257,26 @@ func (w *world) awaitReuse(addr netip.Addr, who string) {
 			w.awaitingReuse[other] = r
 		}
 	}
-	w.awaitingReuse[addr] = reuse{w.now.Add(reuseAfter), who}
+	namespace, _, _ := strings.Cut(who, "/")
+	w.awaitingReuse[addr] = reuse{w.now.Add(reuseAfter), who, namespace}
+}
+
+// recordedReuse is what the statuses of pools say that awaits its reuse.
+func (w *world) recordedReuse() map[netip.Addr]reuse {
+	list := map[netip.Addr]reuse{}
+	for _, p := range w.pools {
+		for _, r := range p.Status.AwaitingReuse {
+			who := ""
+			if r.Service != "" {
+				who = r.Namespace + "/" + r.Service
+			}
+			addr := netip.MustParseAddr(r.Address)
+			if mine := w.poolOf(addr); mine != nil && mine.UID == p.UID && r.Until.After(w.now) {
+				list[addr] = reuse{r.Until.Time, who, r.Namespace}
+			}
+		}
+	}
+	return list
 }
 
 // forgetReuse drops what awaits its reuse in pools that do not have it any more.

@@ -11,6 +11,8 @@ import (
 // there now, and those whose last answer is no longer true.
 func (op *operation) notifyWaiters() []types.NamespacedName {
 	a := op.a
+	op.touchedAddresses = append(op.touchedAddresses, a.table.reusable...)
+	a.table.reusable = nil
 	for _, q := range op.touchedQueues {
 		switch {
 		case q.space != nil:
@@ -70,13 +72,13 @@ func (op *operation) offerAddress(addr netip.Addr) {
 	}
 	owners := slices.Clone(op.a.table.owners(addr))
 	q.records.Ascend(func(rec *record) bool {
-		problem := op.a.whyNot(addr, &rec.request, rec, owners)
+		problem := op.a.whyNot(op.now, addr, &rec.request, rec, owners)
 		if problem == nil {
 			owners = append(owners, rec)
 			op.requeue(rec)
 			return true
 		}
-		now := op.a.whyNot(addr, &rec.request, rec, op.a.table.owners(addr))
+		now := op.a.whyNot(op.now, addr, &rec.request, rec, op.a.table.owners(addr))
 		if now != nil && rec.answered && !rec.requeued && !now.equal(rec.problems[familyOf(addr)]) {
 			op.requeue(rec)
 		}

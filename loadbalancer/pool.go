@@ -32,6 +32,9 @@ type pool struct {
 	rank int
 
 	share
+	// reuse is what an earlier Allocator has recorded of addresses that await their reuse, until it is
+	// taken over.
+	reuse []v1alpha1.AddressAwaitingReuse
 	// spaces hold the addresses of each family; nil if the pool has none of it or cannot be used.
 	spaces [families]*space
 	// restrictions are the parts of the pool that are not for everybody. The spaces are built
@@ -87,6 +90,8 @@ func readPool(object *v1alpha1.IPAddressPool, before *pool) *pool {
 	}
 	if before != nil {
 		versions.Remembered = before.inForce
+	} else {
+		p.reuse = object.Status.AwaitingReuse
 	}
 	choice := lastgood.Choose(versions, readPoolSpec)
 	p.poolSpec, p.inForce = choice.Value, choice.Spec

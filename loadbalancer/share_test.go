@@ -33,7 +33,7 @@ func (s *script) record() {
 }
 
 func recordStatus(p *v1alpha1.IPAddressPool, status PoolStatus) {
-	p.Status.AppliedSpec, p.Status.Contested = status.AppliedSpec.DeepCopy(), status.Contested
+	p.Status.AppliedSpec, p.Status.Contested, p.Status.AwaitingReuse = status.AppliedSpec.DeepCopy(), status.Contested, status.AwaitingReuse
 	p.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReady, Reason: status.Reason, ObservedGeneration: p.Generation}}
 }
 

@@ -60,12 +60,15 @@ func newSpace(p *pool) *space {
 		free: btree.New(degree, func(a, b *run) bool {
 			return a.entry < b.entry || a.entry == b.entry && a.from.Less(b.from)
 		}),
-		awaitingReuse: btree.New(degree, func(a, b *allocation) bool {
-			return cmp.Or(a.reusableAt.Compare(b.reusableAt), a.addr.Compare(b.addr)) < 0
-		}),
+		awaitingReuse: btree.New(degree, func(a, b *allocation) bool { return compareReuse(a, b) < 0 }),
 	}
 	s.waiting = newQueue(awaited{space: s})
 	return s
+}
+
+// compareReuse puts the address first that is reusable sooner.
+func compareReuse(a, b *allocation) int {
+	return cmp.Or(a.reusableAt.Compare(b.reusableAt), a.addr.Compare(b.addr))
 }
 
 // addRun adds a run of addresses for all, none of which has an owner.
@@ -117,6 +120,7 @@ func (s *space) reclaim(now time.Time, t *table) {
 		}
 		s.awaitingReuse.DeleteMin()
 		t.forget(alloc)
+		t.reusable = append(t.reusable, alloc.addr)
 		s.add(alloc.addr)
 	}
 }

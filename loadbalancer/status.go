@@ -20,6 +20,9 @@ type PoolStatus struct {
 	AwaitingReuseIPv4, AwaitingReuseIPv6 int64
 	// InUse says that Services have addresses of the pool.
 	InUse bool
+	// AwaitingReuse are these addresses, the last maxReuseRecorded of them, in the order in which they
+	// become reusable. A new Allocator reads them from the pool.
+	AwaitingReuse []v1alpha1.AddressAwaitingReuse
 	// AppliedSpec is the spec that is in force; nil if no version of it was ever valid. It must not be
 	// written to.
 	AppliedSpec *v1alpha1.IPAddressPoolSpec
@@ -52,6 +55,7 @@ func (a *Allocator) PoolStatuses(now time.Time) map[string]PoolStatus {
 			s.reclaim(now, a.table)
 			status.IPv6, status.AwaitingReuseIPv6 = s.counts(), int64(s.awaitingReuse.Len())
 		}
+		status.AwaitingReuse = p.recordReuse()
 		status.InUse = p.inUse()
 		status.Reason, status.Message = a.judge(p, contests[p])
 		status.Ready = status.Reason == v1alpha1.ReasonValid

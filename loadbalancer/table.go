@@ -19,10 +19,14 @@ type table struct {
 	services map[types.NamespacedName]*record
 	// groups has what is shared under each sharing key.
 	groups map[string]*group
+	// reusable are the addresses that awaited their reuse until a short while ago, and of which
+	// nobody who waits for one of them was told yet.
+	reusable []netip.Addr
 }
 
 // allocation is an address that has owners, or that had some and awaits its reuse: until
-// reusableAt, others get it only if nothing else is left or if they ask for it by name.
+// reusableAt, others get it only if nothing else is left or if they are of its formerNamespace and
+// ask for it by name.
 type allocation struct {
 	addr netip.Addr
 	// pool has the address; nil if no pool has, or none any more, and a Service has it all the same.
@@ -35,8 +39,10 @@ type allocation struct {
 	owners []*record
 
 	// formerOwner is the last that gave the address back and may have it back; nil if that is nobody.
-	formerOwner *record
-	reusableAt  time.Time
+	// formerNamespace is its namespace, also if it is nil.
+	formerOwner     *record
+	formerNamespace string
+	reusableAt      time.Time
 }
 
 // record is a Service.
@@ -92,6 +98,7 @@ func (t *table) addOwner(rec *record, c choice) *allocation {
 		s := c.pool.spaces[f]
 		s.awaitingReuse.Delete(alloc)
 		t.forgetFormerOwner(alloc)
+		alloc.formerNamespace = ""
 		s.allocated[alloc.audience]++
 	}
 	i, _ := slices.BinarySearchFunc(alloc.owners, rec, compareAge)
@@ -130,7 +137,8 @@ func (t *table) removeOwner(rec *record, alloc *allocation, now time.Time) {
 	if old := rec.former[f]; old != nil {
 		old.formerOwner = nil
 	}
-	alloc.formerOwner, alloc.reusableAt, rec.former[f] = rec, now.Add(alloc.pool.reuseAfter), alloc
+	alloc.formerOwner, alloc.formerNamespace, rec.former[f] = rec, rec.request.Service.Namespace, alloc
+	alloc.reusableAt = now.Add(alloc.pool.reuseAfter)
 	s.awaitingReuse.ReplaceOrInsert(alloc)
 }
 

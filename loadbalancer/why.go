@@ -3,12 +3,13 @@ package loadbalancer
 import (
 	"net/netip"
 	"slices"
+	"time"
 )
 
 // whyNot says why a Service that asks for an address by name cannot have it together with owners;
 // nil if it can. The answer to a Service that is about to lose the address is the same as after it
 // has lost it.
-func (a *Allocator) whyNot(addr netip.Addr, r *Request, rec *record, owners []*record) *Error {
+func (a *Allocator) whyNot(now time.Time, addr netip.Addr, r *Request, rec *record, owners []*record) *Error {
 	p := a.poolOf(addr)
 	if p == nil {
 		return a.whyInNoPool(addr)
@@ -21,6 +22,9 @@ func (a *Allocator) whyNot(addr netip.Addr, r *Request, rec *record, owners []*r
 	}
 	if c, ok := a.restrictionOf(addr); ok && (c.audience == forNone || c.service != r.Service) {
 		return restricted(addr, c)
+	}
+	if alloc := a.table.addresses[addr]; alloc != nil && alloc.keptFrom(now, r.Service.Namespace) {
+		return awaitsReuse(addr, alloc.formerNamespace, alloc.reusableAt)
 	}
 	for _, o := range owners {
 		if o != rec {

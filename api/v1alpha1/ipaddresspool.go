@@ -82,8 +82,8 @@ type IPAddressPoolSpec struct {
 	AvoidBuggyIPs bool `json:"avoidBuggyIPs,omitempty"`
 
 	// ReuseAfter is how long a freed address is not given to another Service, so that caches of the network forget
-	// its former owner. A Service that asks for the address by name gets it at once, and so does any Service when the pool
-	// has nothing else left. Default 30s.
+	// its former owner. Meanwhile only Services of the namespace that had the address get it if they ask for it by name, and any
+	// Service when the pool has nothing else left. Default 30s.
 	// +optional
 	// +kubebuilder:default="30s"
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s')",message="must not be negative"
@@ -162,6 +162,13 @@ type IPAddressPoolStatus struct {
 	// +listType=atomic
 	Contested []ContestedAddresses `json:"contested,omitempty"`
 
+	// AwaitingReuse are the addresses that were freed less than spec.reuseAfter ago, the last 256 of them, so that a restart of the
+	// cloud-controller-manager gives none of them away.
+	// +optional
+	// +kubebuilder:validation:MaxItems=256
+	// +listType=atomic
+	AwaitingReuse []AddressAwaitingReuse `json:"awaitingReuse,omitempty"`
+
 	// Conditions: Ready.
 	// +optional
 	// +listType=map
@@ -175,6 +182,20 @@ type ContestedAddresses struct {
 	Addresses string `json:"addresses"`
 	// Pool is the IPAddressPool that had them first.
 	Pool string `json:"pool"`
+}
+
+// AddressAwaitingReuse is an address that was freed a short while ago.
+type AddressAwaitingReuse struct {
+	// Address is free.
+	Address string `json:"address"`
+	// Namespace had it: until then, only its Services may ask for the address by name.
+	Namespace string `json:"namespace"`
+	// Service of the namespace that had it, and has it back when it is created again; absent if it has given back another one
+	// since.
+	// +optional
+	Service string `json:"service,omitempty"`
+	// Until is when the address is like any other.
+	Until metav1.Time `json:"until"`
 }
 
 // AddressCounts counts the addresses of one family. A number that does not fit is reported as the largest that does.

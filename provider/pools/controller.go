@@ -199,8 +199,9 @@ func (c *Controller) CountsChanged() { c.counts.Notify() }
 // Run follows the changes after the first Sync until the context ends.
 func (c *Controller) Run(ctx context.Context) {
 	c.CountsChanged()
-	// While pause runs, nothing is written; what changes is taken in all the same.
-	var pause <-chan time.Time
+	// While pause runs, nothing is written; what changes is taken in all the same. When reusable
+	// fires, an address has awaited its reuse long enough.
+	var pause, reusable <-chan time.Time
 	for {
 		counts := c.counts
 		if pause != nil {
@@ -216,8 +217,12 @@ func (c *Controller) Run(ctx context.Context) {
 		case <-pause:
 			pause = nil
 			continue
+		case <-reusable:
+			c.CountsChanged()
+			continue
 		case <-counts:
 		}
+		reusable = c.reclaim()
 		delay := statusDelay
 		if !c.writeStatuses(ctx) {
 			c.CountsChanged()
@@ -225,6 +230,17 @@ func (c *Controller) Run(ctx context.Context) {
 		}
 		pause = time.After(delay)
 	}
+}
+
+// reclaim has the allocator end the wait of addresses that are reusable now, and returns what fires
+// when the next one is.
+func (c *Controller) reclaim() <-chan time.Time {
+	requeue, next := c.allocator.Reclaim(time.Now())
+	c.requeue(requeue...)
+	if next.IsZero() {
+		return nil
+	}
+	return time.After(time.Until(next))
 }
 
 // Sync hands everything as it is now to the allocator, which knows what of it is new. It is not to

@@ -382,3 +382,39 @@ func TestPoolsThatOverlapRecordWhoseAddressesTheyAre(t *testing.T) {
 		}
 	})
 }
+
+func TestAnAddressThatAwaitsItsReuseIsRecordedAndGivenToWhoWaitsWhenThatIsOver(t *testing.T) {
+	withController(t, nil, []runtime.Object{poolOf("192.0.2.0/30")}, func(w *world) {
+		wants := func(namespace string) func(*corev1.Service) {
+			return func(s *corev1.Service) { s.Namespace, s.Spec.LoadBalancerIP = namespace, "192.0.2.2" }
+		}
+		if err := w.ensure("a", wants("default")); err != nil {
+			t.Fatal(err)
+		}
+		freed := time.Now()
+		w.allocator.Release(freed, types.NamespacedName{Namespace: "default", Name: "a"}, "")
+		w.CountsChanged()
+		settle()
+		// Rounded up, as a status has no fractions of a second.
+		want := v1alpha1.AddressAwaitingReuse{Address: "192.0.2.2", Namespace: "default", Service: "a", Until: metav1.NewTime(freed.Add(31 * time.Second).Truncate(time.Second))}
+		if got := w.pool().Status.AwaitingReuse; len(got) != 1 || got[0].Address != want.Address || got[0].Service != want.Service ||
+			got[0].Namespace != want.Namespace || !got[0].Until.Equal(&want.Until) {
+			t.Errorf("recorded %v, want %v", got, want)
+		}
+		if err := w.ensure("b", wants("other")); err == nil {
+			t.Error("another namespace is given it at once")
+		}
+		w.requeued = nil
+		time.Sleep(time.Until(freed.Add(30 * time.Second)))
+		settle()
+		if !slices.Equal(w.requeued, []types.NamespacedName{{Namespace: "other", Name: "b"}}) {
+			t.Errorf("when the time is over %v is requeued", w.requeued)
+		}
+		if got := w.pool().Status.AwaitingReuse; len(got) > 0 {
+			t.Errorf("still recorded: %v", got)
+		}
+		if err := w.ensure("b", wants("other")); err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -94,11 +94,12 @@ func (c *Controller) keepWhileInUse(ctx context.Context, pool *v1alpha1.IPAddres
 // poolStatus is the status that a pool is to have.
 func poolStatus(pool *v1alpha1.IPAddressPool, state loadbalancer.PoolStatus) v1alpha1.IPAddressPoolStatus {
 	s := v1alpha1.IPAddressPoolStatus{
-		IPv4:        state.IPv4,
-		IPv6:        state.IPv6,
-		AppliedSpec: state.AppliedSpec.DeepCopy(),
-		Contested:   state.Contested,
-		Conditions:  slices.Clone(pool.Status.Conditions),
+		IPv4:          state.IPv4,
+		IPv6:          state.IPv6,
+		AppliedSpec:   state.AppliedSpec.DeepCopy(),
+		Contested:     state.Contested,
+		AwaitingReuse: state.AwaitingReuse,
+		Conditions:    slices.Clone(pool.Status.Conditions),
 	}
 	meta.SetStatusCondition(&s.Conditions, status.ReadyCondition(state.Reason, state.Message, pool.Generation))
 	return s

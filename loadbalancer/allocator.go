@@ -1,6 +1,7 @@
 package loadbalancer
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"sync"
@@ -58,6 +59,13 @@ type Outcome struct {
 	// family is missing if that is merely preferred. It names annotations that nobody reads. The
 	// message changes only with these facts. It is empty with an error.
 	Message string
+	// Since is when the Service, which had no address, was given one, or when it last joined an address
+	// that others had, in whole seconds. It decides who keeps an address that is shared, and is to be
+	// recorded as Request.Since. Zero if there are no addresses.
+	Since time.Time
+	// Evictions are addresses that other Services shared with this one and have lost, because they
+	// cannot be shared with what this one asks for now, and this one was there first.
+	Evictions []Eviction
 	// DoubleClaims are addresses that the status of the Service has and that another Service has
 	// too. Each is reported once.
 	DoubleClaims []DoubleClaim
@@ -67,8 +75,16 @@ type Outcome struct {
 	Requeue []types.NamespacedName
 }
 
-// DoubleClaim is an address that two Services claim without sharing it. The older one keeps it,
-// unless the younger one got it from this Allocator.
+// Eviction is an address that a Service has lost to another one that was there first.
+type Eviction struct {
+	Address netip.Addr
+	Service types.NamespacedName
+	// Sentence says who keeps the address, and why the two cannot share it any more.
+	Sentence string
+}
+
+// DoubleClaim is an address that two Services claim without sharing it. The one that has it since
+// earlier keeps it, or else the older one, unless the other one got it from this Allocator.
 type DoubleClaim struct {
 	Address netip.Addr
 	Winner  types.NamespacedName
@@ -95,7 +111,10 @@ func New() *Allocator {
 // without any. A Service that requires both families has both or none.
 //
 // A Service that is seen for the first time claims the addresses in its status. It keeps those that
-// its request allows, even if a younger Service has been given one since.
+// its request allows, even if a younger Service has been given one meanwhile.
+//
+// Of Services that share an address and cannot any more, whoever has changed, the one that was there
+// first keeps it.
 func (a *Allocator) Ensure(now time.Time, r Request) (Outcome, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -119,7 +138,7 @@ func (a *Allocator) Ensure(now time.Time, r Request) (Outcome, error) {
 	var claims [families]choice
 	if !known {
 		believed = nil
-		*rec = record{live: true, former: rec.former, request: r}
+		*rec = record{live: true, former: rec.former, request: r, since: cmp.Or(r.Since, asRecorded(now))}
 		claims = a.claims(rec)
 	}
 	d := a.decide(now, &r, rec, claims)
@@ -137,7 +156,7 @@ func (a *Allocator) Ensure(now time.Time, r Request) (Outcome, error) {
 	}
 	rec.message = a.describe(rec)
 	out := a.outcome(rec)
-	out.DoubleClaims = op.doubleClaims
+	out.DoubleClaims, out.Evictions = op.doubleClaims, op.evictions
 	out.Requeue = op.notifyWaiters()
 	if d.problem != nil {
 		return out, d.problem.with(r.remark())
@@ -148,6 +167,9 @@ func (a *Allocator) Ensure(now time.Time, r Request) (Outcome, error) {
 // outcome is what a Service has now.
 func (a *Allocator) outcome(rec *record) Outcome {
 	out := Outcome{Addresses: rec.addresses(), Clashes: a.clashes(rec)}
+	if len(out.Addresses) > 0 {
+		out.Since = rec.since
+	}
 	out.Pools = make(map[netip.Addr]string, len(out.Addresses))
 	for _, addr := range out.Addresses {
 		if alloc := a.table.addresses[addr]; alloc.pool != nil {
@@ -190,7 +212,8 @@ func (a *Allocator) Lookup(service types.NamespacedName) ([]netip.Addr, bool) {
 }
 
 // Restore learns, before anything is served, what Services have according to their status. Of two
-// that claim one address without sharing it, the older keeps it. Restore hands out nothing new: a
+// that claim one address without sharing it, the one that has it since earlier keeps it, or else the
+// older. Restore hands out nothing new: a
 // Service that loses its claim gets another address when it is asked for with Ensure.
 func (a *Allocator) Restore(now time.Time, requests []Request) []DoubleClaim {
 	a.mu.Lock()
@@ -205,10 +228,10 @@ func (a *Allocator) Restore(now time.Time, requests []Request) []DoubleClaim {
 		case rec == nil:
 			rec = &record{}
 		}
-		*rec = record{live: true, former: rec.former, request: r}
+		*rec = record{live: true, former: rec.former, request: r, since: cmp.Or(r.Since, asRecorded(now))}
 		claimants = append(claimants, rec)
 	}
-	slices.SortFunc(claimants, compareAge)
+	slices.SortFunc(claimants, compareSeniority)
 	op := &operation{a: a, now: now}
 	for _, rec := range claimants {
 		a.table.services[rec.request.Service] = rec

@@ -25,9 +25,13 @@ type choice struct {
 	addr     netip.Addr
 	pool     *pool
 	audience audience
+	// claimed says that the Service has the address by its status.
+	claimed bool
 }
 
-func (alloc *allocation) choice() choice { return choice{alloc.addr, alloc.pool, alloc.audience} }
+func (alloc *allocation) choice() choice {
+	return choice{addr: alloc.addr, pool: alloc.pool, audience: alloc.audience}
+}
 
 // decide says what a Service is to have. It changes nothing that anybody has. rec is what the table
 // has of the Service, with the request before this one; claims are the addresses that it has by its
@@ -97,7 +101,7 @@ func (a *Allocator) choose(now time.Time, r *Request, rec *record, f family) (ch
 			return choice{}, problem
 		}
 		p := a.poolOf(wish)
-		return choice{wish, p, a.audienceOf(wish)}, nil
+		return choice{addr: wish, pool: p, audience: a.audienceOf(wish)}, nil
 	}
 	if c, ok := a.formerAddress(now, r, rec, f); ok {
 		return c, nil
@@ -111,27 +115,23 @@ func (a *Allocator) choose(now time.Time, r *Request, rec *record, f family) (ch
 	for _, p := range a.order {
 		if s := p.spaces[f]; s != nil && a.serves(p, r) {
 			if addr, ok := s.pick(now, a.table); ok {
-				return choice{addr, p, forAll}, nil
+				return choice{addr: addr, pool: p}, nil
 			}
 		}
 	}
 	return choice{}, a.whyNone(r, f)
 }
 
-// mayKeep reports whether a Service may keep an address that it has. If what matters for sharing
-// has changed in its request, it must be able to share with all other owners; if not, only with the
-// older ones, and the younger must give way.
+// mayKeep reports whether a Service may keep an address that it has. It must be able to share with
+// the owners that were there before it. Those that came later must give way, whoever of them has
+// changed.
 func (a *Allocator) mayKeep(alloc *allocation, r *Request, rec *record) bool {
 	if alloc.takenOut || !a.mayHave(alloc.addr, alloc.pool, r, r.Pool == rec.request.Pool) {
 		return false
 	}
-	changed := !r.sharesLike(&rec.request)
 	for _, o := range alloc.owners {
 		if o == rec {
-			if !changed {
-				break
-			}
-			continue
+			break
 		}
 		if sharingConflict(alloc.addr, alloc.pool, r, o) != nil {
 			return false
@@ -190,7 +190,7 @@ func (a *Allocator) reservedAddress(r *Request, rec *record, f family) (choice, 
 			}
 			for addr := reserved.From; addr.IsValid() && !reserved.To.Less(addr); addr = s.next(addr) {
 				if !s.skips(addr) && canShare(addr, p, r, rec, a.table.owners(addr)) {
-					return choice{addr, p, forOne}, true
+					return choice{addr: addr, pool: p, audience: forOne}, true
 				}
 			}
 		}
@@ -265,7 +265,7 @@ func (a *Allocator) waitsFor(list []awaited, r *Request, f family) []awaited {
 }
 
 // claims are the addresses that a Service which is seen for the first time has according to its
-// status, and may have. It claims them from younger Services too. An address that is in no pool, or
+// status, and may have. It claims them from Services that have them since later, too. An address that is in no pool, or
 // not in the pool that the Service asks for, is claimed if the status is our own answer: the pool
 // that it came from is gone.
 func (a *Allocator) claims(rec *record) (claims [families]choice) {
@@ -277,9 +277,9 @@ func (a *Allocator) claims(rec *record) (claims [families]choice) {
 			continue
 		}
 		if !slices.ContainsFunc(a.table.owners(addr), func(o *record) bool {
-			return compareAge(o, rec) < 0 && sharingConflict(addr, p, r, o) != nil
+			return compareSeniority(o, rec) < 0 && sharingConflict(addr, p, r, o) != nil
 		}) {
-			claims[f] = choice{addr, p, forAll}
+			claims[f] = choice{addr: addr, pool: p, claimed: true}
 			if p != nil {
 				claims[f].audience = a.audienceOf(addr)
 			}

@@ -193,6 +193,11 @@ func restricted(addr netip.Addr, c restriction) *Error {
 	return &Error{AddressReserved, addr.String() + " is kept out of use by reservation " + strconv.Quote(c.reservation)}
 }
 
+// keptByFirst tells a Service that has lost an address why. conflict is from its own point of view.
+func keptByFirst(conflict *Error, by types.NamespacedName) string {
+	return conflict.Message + "; Service " + by.String() + " had it first and keeps it"
+}
+
 func awaitsReuse(addr netip.Addr, namespace string, until time.Time) *Error {
 	return &Error{AddressAwaitingReuse, addr.String() + " awaits its reuse: until " + wholeSecond(until).Format(time.RFC3339) +
 		" only Services of namespace " + strconv.Quote(namespace) + ", which had it, may ask for it"}

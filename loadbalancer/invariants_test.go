@@ -40,7 +40,7 @@ func brokenAllocation(a *Allocator, alloc *allocation) string {
 		if !o.live || o.owned[f] != alloc || a.table.services[o.request.Service] != o {
 			return fmt.Sprintf("%v is owned by %v, which does not own it", addr, o.request.Service)
 		}
-		if i > 0 && compareAge(alloc.owners[i-1], o) >= 0 {
+		if i > 0 && compareSeniority(alloc.owners[i-1], o) >= 0 {
 			return fmt.Sprintf("owners of %v are out of order", addr)
 		}
 		for _, other := range alloc.owners[:i] {

@@ -288,7 +288,7 @@ func (w *world) editStatus(t *rapid.T) {
 	if rapid.Bool().Draw(t, "not cleared") {
 		addresses = rapid.SliceOfNDistinct(anyAddress, 1, 2, rapid.ID).Draw(t, "status")
 	}
-	setStatus(svc, addresses)
+	setStatus(svc, addresses, rapid.SampledFrom([]time.Time{{}, epoch, w.now}).Draw(t, "since"))
 	w.enqueueNames(keyOf(svc))
 }
 
@@ -324,8 +324,8 @@ func (w *world) handOver(t *rapid.T) {
 		}
 		svc := w.drawService(t)
 		r, _ := NewRequest(svc)
-		out, _ := former.Ensure(w.now, r)
-		w.late = append(w.late, lateStatus{keyOf(svc), out.Addresses})
+		out, err := former.Ensure(w.now, r)
+		w.late = append(w.late, lateStatus{keyOf(svc), out.Addresses, sinceOf(out, err)})
 	}
 }
 
@@ -336,7 +336,7 @@ func (w *world) lateWrite(t *rapid.T) {
 	write := w.late[0]
 	w.late = w.late[1:]
 	if svc := w.services[write.service]; svc != nil {
-		setStatus(svc, write.addresses)
+		setStatus(svc, write.addresses, write.since)
 		w.enqueueNames(write.service)
 	}
 }

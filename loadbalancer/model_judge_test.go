@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -27,6 +28,7 @@ type before struct {
 	keeps         map[netip.Addr]bool // has it and may keep it
 	owners        map[netip.Addr][]string
 	awaitingReuse map[netip.Addr]reuse
+	since         time.Time
 }
 
 func (w *world) before(svc *corev1.Service) before {
@@ -49,7 +51,7 @@ func (w *world) before(svc *corev1.Service) before {
 	b := before{
 		known: seen != nil, next: map[bool]netip.Addr{},
 		may: map[netip.Addr]bool{}, keeps: map[netip.Addr]bool{},
-		owners: w.owners, awaitingReuse: maps.Clone(w.awaitingReuse),
+		owners: w.owners, awaitingReuse: maps.Clone(w.awaitingReuse), since: w.since[keyOf(svc)],
 	}
 	for _, addr := range universe {
 		if !slices.Contains(w.owners[addr], keyOf(svc)) {
@@ -81,6 +83,7 @@ func (w *world) judge(svc *corev1.Service, r Request, b before, out Outcome, err
 			w.judgeNew(svc, r, b, addr, fail)
 		}
 	}
+	w.judgeSince(svc, b, out, fail)
 	w.judgeOthers(svc, r, b, out, fail)
 }
 
@@ -142,8 +145,32 @@ func (w *world) judgeNew(svc *corev1.Service, r Request, b before, addr netip.Ad
 	}
 }
 
-// judgeOthers checks that other Services lose nothing, unless a claim is older than theirs, and
-// that both are told.
+// judgeSince checks since when a Service has its addresses that was known before.
+func (w *world) judgeSince(svc *corev1.Service, b before, out Outcome, fail func(string, ...any)) {
+	if !b.known || len(out.Addresses) == 0 {
+		return
+	}
+	want := b.since
+	if len(b.had) == 0 {
+		want = w.now
+	}
+	for _, addr := range out.Addresses {
+		if slices.Contains(b.had, addr) {
+			continue
+		}
+		for _, other := range w.owners[addr] {
+			if other != keyOf(svc) {
+				want = slices.MaxFunc([]time.Time{want, w.now, w.since[other]}, time.Time.Compare)
+			}
+		}
+	}
+	if !out.Since.Equal(want) {
+		fail("has it since %v, should be %v", out.Since, want)
+	}
+}
+
+// judgeOthers checks that other Services lose nothing, unless this one was there first, and that
+// both are told.
 func (w *world) judgeOthers(svc *corev1.Service, r Request, b before, out Outcome, fail func(string, ...any)) {
 	for addr, names := range b.owners {
 		for _, other := range names {
@@ -152,12 +179,13 @@ func (w *world) judgeOthers(svc *corev1.Service, r Request, b before, out Outcom
 			}
 			loser := types.NamespacedName{Namespace: w.services[other].Namespace, Name: w.services[other].Name}
 			claim := DoubleClaim{Address: addr, Winner: r.Service, Loser: loser}
-			if b.known || !slices.Contains(out.DoubleClaims, claim) || !slices.Contains(out.Requeue, loser) {
-				fail("takes %v from %s, and says %v %v", addr, other, out.DoubleClaims, out.Requeue)
+			evicted := slices.ContainsFunc(out.Evictions, func(e Eviction) bool { return e.Address == addr && e.Service == loser })
+			if evicted != b.known || slices.Contains(out.DoubleClaims, claim) == b.known || !slices.Contains(out.Requeue, loser) {
+				fail("takes %v from %s, and says %v %v %v", addr, other, out.Evictions, out.DoubleClaims, out.Requeue)
 			}
 			// Who had the address may be gone already, and have a namesake of another age.
-			if !olderThan(svc, w.seen[other]) {
-				fail("takes %v from the older %s", addr, other)
+			if !w.cameFirst(svc, other) {
+				fail("takes %v from %s, which had it first", addr, other)
 			}
 		}
 	}
@@ -251,6 +279,11 @@ func (w *world) checkServed(svc *corev1.Service, out Outcome, err error) {
 	for _, addr := range out.Addresses {
 		if !w.mayHave(svc, addr, true) {
 			w.t.Fatalf("%s may not keep %v", keyOf(svc), addr)
+		}
+		for _, other := range w.owners[addr] {
+			if other != keyOf(svc) && clash(w.poolOf(addr), svc, w.services[other]) {
+				w.t.Fatalf("%s and %s cannot share %v", keyOf(svc), other, addr)
+			}
 		}
 	}
 	if err != nil && err.(*Error).Reason == InvalidRequest {

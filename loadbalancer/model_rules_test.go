@@ -101,6 +101,19 @@ func olderThan(a, b *corev1.Service) bool {
 	return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.UID, b.UID)) < 0
 }
 
+// cameFirst reports whether a Service that has an address, or claims it, has it since before another
+// owner.
+func (w *world) cameFirst(svc *corev1.Service, other string) bool {
+	since, known := w.since[keyOf(svc)]
+	if seen := w.seen[keyOf(svc)]; !known || seen == nil || seen.UID != svc.UID {
+		since = w.recordedSince(svc)
+	}
+	if c := since.Compare(w.since[other]); c != 0 {
+		return c < 0
+	}
+	return olderThan(svc, w.seen[other])
+}
+
 func clash(p *v1alpha1.IPAddressPool, a, b *corev1.Service) bool {
 	key := "clarionlb.io/allow-shared-ip"
 	if a.Annotations[key] == "" || a.Annotations[key] != b.Annotations[key] {
@@ -139,7 +152,7 @@ func (w *world) mayHave(svc *corev1.Service, addr netip.Addr, keeping bool) bool
 	}
 	for _, key := range w.owners[addr] {
 		// Who has an address counts as it was when it was last asked.
-		if key != keyOf(svc) && clash(p, svc, w.seen[key]) {
+		if key != keyOf(svc) && clash(p, svc, w.seen[key]) && !(keeping && w.cameFirst(svc, key)) {
 			return false
 		}
 	}

@@ -77,8 +77,9 @@ type world struct {
 	gone []*corev1.Service
 	// seen are the Services that the allocator knows, as they were when it was last asked about them.
 	seen map[string]*corev1.Service
-	// answers are what they were told.
+	// answers are what they were told, and since when they have their addresses.
 	answers map[string]string
+	since   map[string]time.Time
 	// owners is who has which address, as far as the allocator has said. awaitingReuse has the
 	// addresses that were freed.
 	owners        map[netip.Addr][]string
@@ -97,12 +98,14 @@ type reuse struct {
 type lateStatus struct {
 	service   string
 	addresses []netip.Addr
+	since     time.Time
 }
 
 func newWorld(t *rapid.T) *world {
 	w := &world{
 		t: t, now: epoch,
 		answers:   map[string]string{},
+		since:     map[string]time.Time{},
 		services:  map[string]*corev1.Service{},
 		pools:     map[string]*v1alpha1.IPAddressPool{},
 		poolRules: newPoolRules(),
@@ -137,6 +140,7 @@ func (w *world) start() {
 	for key, svc := range w.services {
 		if len(svc.Status.LoadBalancer.Ingress) > 0 {
 			w.seen[key] = svc.DeepCopy()
+			w.since[key] = w.recordedSince(svc)
 		}
 	}
 	w.learn()
@@ -203,8 +207,9 @@ func (w *world) ask(svc *corev1.Service) (Outcome, error) {
 	w.judge(svc, r, before, out, err)
 	w.seen[keyOf(svc)] = svc.DeepCopy()
 	w.answers[keyOf(svc)] = answer(svc, out, err)
+	w.since[keyOf(svc)] = out.Since
 	w.enqueue(out.Requeue)
-	setStatus(svc, out.Addresses)
+	setStatus(svc, out.Addresses, sinceOf(out, err))
 	return out, err
 }
 
@@ -292,9 +297,29 @@ func (w *world) forgetReuse() {
 
 func keyOf(svc *corev1.Service) string { return svc.Namespace + "/" + svc.Name }
 
+// sinceOf is since when a Service has what it asks for; zero if it does not.
+func sinceOf(out Outcome, err error) time.Time {
+	if err != nil {
+		return time.Time{}
+	}
+	return out.Since
+}
+
+// recordedSince is since when a Service has its addresses if only its status says so.
+func (w *world) recordedSince(svc *corev1.Service) time.Time {
+	if r, _ := NewRequest(svc); !r.Since.IsZero() {
+		return r.Since
+	}
+	return w.now
+}
+
 // setStatus writes an answer.
-func setStatus(svc *corev1.Service, addresses []netip.Addr) {
-	svc.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionAddressAssigned}}
+func setStatus(svc *corev1.Service, addresses []netip.Addr, since time.Time) {
+	condition := metav1.Condition{Type: v1alpha1.ConditionAddressAssigned, Status: metav1.ConditionFalse}
+	if !since.IsZero() {
+		condition.Status, condition.LastTransitionTime = metav1.ConditionTrue, metav1.NewTime(since)
+	}
+	svc.Status.Conditions = []metav1.Condition{condition}
 	svc.Status.LoadBalancer.Ingress = nil
 	for _, addr := range addresses {
 		svc.Status.LoadBalancer.Ingress = append(svc.Status.LoadBalancer.Ingress, corev1.LoadBalancerIngress{IP: addr.String()})

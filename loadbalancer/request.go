@@ -49,6 +49,9 @@ type Request struct {
 	Current []netip.Addr
 	// Answered says that the Service's status is an answer of ours.
 	Answered bool
+	// Since is Outcome.Since of that answer; zero if the status does not say that the Service has
+	// what it asks for.
+	Since time.Time
 	// UnknownAnnotations are the Service's annotations of our domain that nobody reads, sorted. The
 	// Service is told of them, and they change nothing else.
 	UnknownAnnotations []string
@@ -91,6 +94,9 @@ func NewRequest(svc *corev1.Service) (Request, error) {
 
 	said := meta.FindStatusCondition(svc.Status.Conditions, v1alpha1.ConditionAddressAssigned)
 	r.Answered = said != nil && said.Status != metav1.ConditionUnknown // Unknown is the mark of one that was just taken up
+	if said != nil && said.Status == metav1.ConditionTrue {
+		r.Since = said.LastTransitionTime.Time
+	}
 	r.UnknownAnnotations = unknownAnnotations(svc.Annotations)
 
 	var contradictions [4]*Error

@@ -1,6 +1,7 @@
 package loadbalancer
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"time"
@@ -35,7 +36,8 @@ type allocation struct {
 	// takenOut says that the address is in no pool because an edit took it out of its pool. Its
 	// owners lose it. Those of an address whose pool is gone do not.
 	takenOut bool
-	// owners, the oldest Service first. If there are several, they have the same sharing key.
+	// owners, the one that was there first before the others. If there are several, they have the
+	// same sharing key.
 	owners []*record
 
 	// formerOwner is the last that gave the address back and may have it back; nil if that is nobody.
@@ -51,6 +53,9 @@ type record struct {
 	// live is false for a Service that was released. Its record stays for as long as its former
 	// address awaits its reuse.
 	live bool
+	// since is when the Service, which had no address, was given one, or when it last joined an address
+	// that others had. Of Services that share an address, the one that was there first keeps it.
+	since time.Time
 	// owned are the addresses that the Service has, and former those that it had and may have back.
 	owned, former [families]*allocation
 
@@ -101,7 +106,7 @@ func (t *table) addOwner(rec *record, c choice) *allocation {
 		alloc.formerNamespace = ""
 		s.allocated[alloc.audience]++
 	}
-	i, _ := slices.BinarySearchFunc(alloc.owners, rec, compareAge)
+	i, _ := slices.BinarySearchFunc(alloc.owners, rec, compareSeniority)
 	alloc.owners = slices.Insert(alloc.owners, i, rec)
 	rec.owned[f] = alloc
 	t.indexSharing(rec, alloc)
@@ -179,6 +184,16 @@ func (t *table) update(rec *record, r Request) {
 	}
 }
 
+// setSince changes since when a Service has its addresses.
+func (t *table) setSince(rec *record, since time.Time) {
+	rec.since = since
+	for _, alloc := range rec.owned {
+		if alloc != nil {
+			slices.SortFunc(alloc.owners, compareSeniority)
+		}
+	}
+}
+
 func (t *table) owners(addr netip.Addr) []*record {
 	if alloc := t.addresses[addr]; alloc != nil {
 		return alloc.owners
@@ -187,6 +202,14 @@ func (t *table) owners(addr netip.Addr) []*record {
 }
 
 func compareAge(a, b *record) int { return a.request.compareAge(&b.request) }
+
+// asRecorded is a time as a status has it, without fractions of a second.
+func asRecorded(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
+
+// compareSeniority puts the Service first that was there first. Of two of one second the older is.
+func compareSeniority(a, b *record) int {
+	return cmp.Or(a.since.Compare(b.since), compareAge(a, b))
+}
 
 // describe is the sentence about what a Service has.
 func (a *Allocator) describe(rec *record) string {
@@ -199,19 +222,32 @@ func (a *Allocator) describe(rec *record) string {
 		if text != "" {
 			text += ", "
 		}
-		var sharers []string
-		for _, o := range alloc.owners {
-			if o != rec && len(sharers) <= mostNamed {
-				sharers = append(sharers, o.request.Service.String())
-			}
-		}
-		text += assignedFrom(alloc.addr, alloc.pool, sharers)
+		text += assignedFrom(alloc.addr, alloc.pool, alloc.sharers(rec))
 	}
 	list := []string{text, rec.missing}
 	for _, c := range a.clashes(rec) {
 		list = append(list, c.Sentence)
 	}
 	return sentences(list...)
+}
+
+// sharers names those who share the address with a Service, the oldest first, and one more at most
+// than a sentence names.
+func (alloc *allocation) sharers(rec *record) []string {
+	var oldest []*record
+	for _, o := range alloc.owners {
+		if o == rec {
+			continue
+		}
+		i, _ := slices.BinarySearchFunc(oldest, o, compareAge)
+		oldest = slices.Insert(oldest, i, o)
+		oldest = oldest[:min(len(oldest), mostNamed+1)]
+	}
+	var list []string
+	for _, o := range oldest {
+		list = append(list, o.request.Service.String())
+	}
+	return list
 }
 
 // addresses of the Service, ordered by its families. An address of a family that it wants no more

@@ -69,6 +69,7 @@ func (b *balancer) EnsureLoadBalancer(ctx context.Context, _ string, service *co
 	outcome, err := b.allocator.Ensure(time.Now(), request)
 	b.feed.requeue(outcome.Requeue...)
 	b.reportDoubleClaims(outcome.DoubleClaims)
+	b.reportEvictions(outcome.Evictions)
 	b.countsChanged()
 	said := b.conditions.say(service, condition(outcome, err))
 
@@ -143,6 +144,19 @@ func (b *balancer) reportDoubleClaims(claims []loadbalancer.DoubleClaim) {
 	}
 }
 
+// eventSharingEnded is the reason of the event on a Service that has lost an address to one with
+// which it shared that, and which had it first.
+const eventSharingEnded = "SharingEnded"
+
+// reportEvictions tells the Services that have lost an address, which get another one or wait.
+func (b *balancer) reportEvictions(evictions []loadbalancer.Eviction) {
+	for _, eviction := range evictions {
+		if service, err := b.services.Services(eviction.Service.Namespace).Get(eviction.Service.Name); err == nil {
+			b.events.Event(service, corev1.EventTypeWarning, eventSharingEnded, eviction.Sentence)
+		}
+	}
+}
+
 // eventAlsoInUse is the reason of the events about an address that a Service has although something
 // else uses it too: the cluster itself, or another Service, which is told as well.
 const eventAlsoInUse = "AddressAlsoInUse"
@@ -169,16 +183,20 @@ func (b *balancer) wait(ctx context.Context) error {
 }
 
 // condition returns the AddressAssigned condition for an answer of the allocator, whose error is a
-// *loadbalancer.Error.
+// *loadbalancer.Error. Its transition time is since when the Service has what it has: joining an
+// address that others have counts as a transition, so that a new process knows who had it first.
 func condition(outcome loadbalancer.Outcome, err error) metav1.Condition {
 	c := metav1.Condition{
 		Type:    v1alpha1.ConditionAddressAssigned,
 		Status:  metav1.ConditionTrue,
 		Reason:  string(loadbalancer.Assigned),
 		Message: outcome.Message,
+
+		LastTransitionTime: metav1.NewTime(outcome.Since),
 	}
 	if refusal := (*loadbalancer.Error)(nil); errors.As(err, &refusal) {
 		c.Status, c.Reason, c.Message = metav1.ConditionFalse, string(refusal.Reason), refusal.Message
+		c.LastTransitionTime = metav1.Time{} // when it is refused, if it was not before
 	}
 	return c
 }
@@ -216,6 +234,7 @@ func (b *balancer) needsRequeue(oldService, newService *corev1.Service) bool {
 	// What the status says was compared above.
 	oldRequest.Current, newRequest.Current = nil, nil
 	oldRequest.Answered, newRequest.Answered = false, false
+	oldRequest.Since, newRequest.Since = time.Time{}, time.Time{}
 	return !reflect.DeepEqual(oldRequest, newRequest)
 }
 

@@ -47,15 +47,19 @@ func newConditionWriter(client typedcorev1.ServicesGetter, services corelisters.
 	return &conditionWriter{client: client, services: services, answers: map[types.NamespacedName]answer{}}
 }
 
-// say notes what a Service is told, until forget. It writes nothing.
+// say notes what a Service is told, until forget. It writes nothing. A transition time that the
+// condition has is kept; otherwise it is when the status changes.
 func (w *conditionWriter) say(service *corev1.Service, condition metav1.Condition) answer {
 	conditions := slices.Clone(service.Status.Conditions)
 	differs := meta.SetStatusCondition(&conditions, condition) // it knows the transition time
 	said := answer{uid: service.UID, condition: *meta.FindStatusCondition(conditions, condition.Type), differs: differs}
+	if since := condition.LastTransitionTime; !since.IsZero() && !said.condition.LastTransitionTime.Equal(&since) {
+		said.condition.LastTransitionTime, said.differs = since, true
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	last := w.answers[nameOf(service)]
-	said.news = differs && (last.uid != service.UID || !sameAnswer(last.condition, condition))
+	said.news = said.differs && (last.uid != service.UID || !sameAnswer(last.condition, condition))
 	w.answers[nameOf(service)] = said
 	return said
 }

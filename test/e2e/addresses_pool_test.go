@@ -122,6 +122,17 @@ func testPools(d *deployment) {
 		d.loadBalancer("fifth", nil)
 		d.awaitAddresses("fifth", "192.0.2.0")
 		d.delete("fourth")
+		other := d.within("team-a")
+		other.loadBalancer("stranger", wish("192.0.2.3"))
+		other.awaitRefusal("stranger", "AddressAwaitingReuse", `only Services of namespace "default", which had it, may ask for it`)
+		d.awaitPool("slow", func(pool *v1alpha1.IPAddressPool) error {
+			if len(pool.Status.AwaitingReuse) != 1 {
+				return fmt.Errorf("it records %v", pool.Status.AwaitingReuse)
+			}
+			return nil
+		})
+		d.withoutCCM(1, func() { other.loadBalancer("another", wish("192.0.2.3")) })
+		other.awaitRefusal("another", "AddressAwaitingReuse", `only Services of namespace "default", which had it, may ask for it`)
 		d.loadBalancer("asking", wish("192.0.2.3"))
 		d.awaitAddresses("asking", "192.0.2.3")
 	})

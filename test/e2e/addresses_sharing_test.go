@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
@@ -68,24 +70,33 @@ func testSharing(d *deployment) {
 		d.awaitAddresses("one", "192.0.2.0") // the older one
 	})
 
-	d.scenario("a Service that breaks the conditions of sharing loses the address, not the others, until they hold again", func(d *deployment) {
+	d.scenario("of Services that share an address and cannot any more the one that was there first keeps it, until they can again", func(d *deployment) {
 		d.provide(pool("pool", "192.0.2.0/28"))
 		shared := all(key, wish("192.0.2.0"))
 		d.loadBalancer("first", shared)
 		d.awaitAddresses("first", "192.0.2.0")
+		d.awaitNextSecond()
 		d.loadBalancer("second", all(shared, port(81)))
+		d.awaitSharing("second", "192.0.2.0", "default/first")
+		d.awaitNextSecond()
 		d.loadBalancer("third", all(shared, port(82)))
-		d.awaitSharing("second", "192.0.2.0", "default/first", "default/third")
 		d.awaitSharing("third", "192.0.2.0", "default/first", "default/second")
 
 		d.update("first", port(82))
-		d.awaitRefusal("first", "SharingConflict", "192.0.2.0 cannot be shared with Service default/third: both use port TCP/82")
-		d.awaitSharing("third", "192.0.2.0", "default/second")
+		d.awaitRefusal("third", "SharingConflict", "192.0.2.0 cannot be shared with Service default/first: both use port TCP/82")
+		d.awaitSharing("first", "192.0.2.0", "default/second")
+		d.awaitEvent("third", corev1.EventTypeWarning, "SharingEnded", "Service default/first had it first and keeps it")
 		d.update("first", port(80))
-		d.awaitSharing("first", "192.0.2.0", "default/second", "default/third")
+		d.awaitSharing("third", "192.0.2.0", "default/first", "default/second")
+
+		d.update("third", port(80))
+		d.awaitRefusal("third", "SharingConflict", "192.0.2.0 cannot be shared with Service default/first: both use port TCP/80")
+		d.update("third", port(82))
+		d.awaitSharing("third", "192.0.2.0", "default/first", "default/second")
 
 		d.update("first", annotate("clarionlb.io/allow-shared-ip", "another"))
-		d.awaitRefusal("first", "SharingConflict", "192.0.2.0 is shared under another key")
+		d.awaitRefusal("second", "SharingConflict", "192.0.2.0 is shared under another key")
+		d.awaitRefusal("third", "SharingConflict", "192.0.2.0 is shared under another key")
 		d.update("first", key)
 		d.awaitSharing("first", "192.0.2.0", "default/second", "default/third")
 
@@ -95,8 +106,9 @@ func testSharing(d *deployment) {
 		d.update("second", wish("")) // no longer insists
 		d.awaitAddresses("second", "192.0.2.1")
 
-		d.update("third", withoutAnnotations)
+		d.update("first", withoutAnnotations)
 		d.awaitRefusal("third", "AddressInUse", "192.0.2.0 is in use by Service default/first")
+		d.awaitAddresses("first", "192.0.2.0")
 		d.delete("first")
 		d.awaitAddresses("third", "192.0.2.0")
 	})

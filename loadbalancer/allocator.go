@@ -42,9 +42,11 @@ type Allocator struct {
 	hasReservation map[types.NamespacedName]bool // Services that a reservation names
 
 	// waitingForAddress has the Services that wait for one address, waitingToShare those that wait
-	// for an address that others share with them.
+	// for an address that others share with them, and waitingForUse those whose namespace has as many
+	// addresses as it may.
 	waitingForAddress map[netip.Addr]*queue
 	waitingToShare    map[sharingKey]*queue
+	waitingForUse     map[use]*queue
 }
 
 // Outcome is the answer to a Request.
@@ -99,6 +101,7 @@ func New() *Allocator {
 		namespaces:        map[string]labels.Set{},
 		waitingForAddress: map[netip.Addr]*queue{},
 		waitingToShare:    map[sharingKey]*queue{},
+		waitingForUse:     map[use]*queue{},
 	}
 }
 

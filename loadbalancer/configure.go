@@ -143,6 +143,11 @@ func (a *Allocator) moveAllocation(alloc *allocation, p *pool) {
 		s.awaitingReuse.ReplaceOrInsert(alloc)
 	} else {
 		s.allocated[alloc.audience]++
+		for i, o := range alloc.owners {
+			if namespace := o.request.Service.Namespace; !hasNamespace(alloc.owners[:i], namespace) {
+				s.used[namespace]++
+			}
+		}
 	}
 }
 

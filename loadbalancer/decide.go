@@ -61,7 +61,7 @@ func (a *Allocator) decide(now time.Time, r *Request, rec *record, claims [famil
 		if d.problems[f] == nil {
 			continue
 		}
-		d.waits = a.waitsFor(d.waits, r, f)
+		d.waits = a.waitsFor(d.waits, r, rec, f)
 		if r.requiresBoth() {
 			d.choices, d.problem = [families]choice{}, d.problems[f]
 			return d
@@ -113,13 +113,13 @@ func (a *Allocator) choose(now time.Time, r *Request, rec *record, f family) (ch
 		return c, nil
 	}
 	for _, p := range a.order {
-		if s := p.spaces[f]; s != nil && a.serves(p, r) {
+		if s := p.spaces[f]; s != nil && a.serves(p, r) && !p.limits(r, rec, f) {
 			if addr, ok := s.pick(now, a.table); ok {
 				return choice{addr: addr, pool: p}, nil
 			}
 		}
 	}
-	return choice{}, a.whyNone(r, f)
+	return choice{}, a.whyNone(r, rec, f)
 }
 
 // mayKeep reports whether a Service may keep an address that it has. It must be able to share with
@@ -167,7 +167,7 @@ func (a *Allocator) handsOut(name string) bool {
 // formerAddress is the address that the Service had last, if that still awaits its reuse.
 func (a *Allocator) formerAddress(now time.Time, r *Request, rec *record, f family) (choice, bool) {
 	alloc := rec.former[f]
-	if alloc == nil || alloc.pool == nil || !alloc.reusableAt.After(now) || !a.serves(alloc.pool, r) {
+	if alloc == nil || alloc.pool == nil || !alloc.reusableAt.After(now) || !a.serves(alloc.pool, r) || alloc.pool.limits(r, rec, f) {
 		return choice{}, false
 	}
 	return alloc.choice(), true
@@ -230,6 +230,9 @@ func (a *Allocator) mayShare(alloc *allocation, r *Request, rec *record, owners 
 	if alloc.pool == nil || alloc.audience != forAll || !r.wants(f) || r.wish(f).IsValid() || !a.serves(alloc.pool, r) {
 		return false
 	}
+	if alloc.pool.limits(r, rec, f) && !hasNamespace(owners, r.Service.Namespace) {
+		return false
+	}
 	return canShare(alloc.addr, alloc.pool, r, rec, owners)
 }
 
@@ -249,12 +252,19 @@ func (a *Allocator) serves(p *pool, r *Request) bool {
 }
 
 // waitsFor adds what a Service that misses a family waits for.
-func (a *Allocator) waitsFor(list []awaited, r *Request, f family) []awaited {
+func (a *Allocator) waitsFor(list []awaited, r *Request, rec *record, f family) []awaited {
 	if wish := r.wish(f); wish.IsValid() {
+		if p := a.poolOf(wish); p != nil && p.limits(r, rec, f) {
+			list = append(list, awaited{use: use{p.spaces[f], r.Service.Namespace}})
+		}
 		return append(list, awaited{addr: wish})
 	}
 	for _, p := range a.order {
-		if s := p.spaces[f]; s != nil && a.serves(p, r) {
+		switch s := p.spaces[f]; {
+		case s == nil || !a.serves(p, r):
+		case p.limits(r, rec, f):
+			list = append(list, awaited{use: use{s, r.Service.Namespace}})
+		default:
 			list = append(list, awaited{space: s})
 		}
 	}

@@ -23,6 +23,9 @@ const (
 	// NoMatchingPool : no pool admits the Service, or the pool it names does not exist, cannot be
 	// used or does not admit it.
 	NoMatchingPool Reason = "NoMatchingPool"
+	// NamespaceLimitReached : the namespace of the Service has as many addresses as the pools that admit
+	// it give a namespace.
+	NamespaceLimitReached Reason = "NamespaceLimitReached"
 	// AddressInUse : another Service has the address that this one asks for.
 	AddressInUse Reason = "AddressInUse"
 	// AddressNotInPool : the address that the Service asks for is in no pool, or not in the one
@@ -117,6 +120,24 @@ func exhausted(pools []string, f family) *Error {
 	return &Error{PoolExhausted, namePools(pools) + verb + " no free " + f.String() + " address"}
 }
 
+func limitReached(p *pool, r *Request, rec *record, f family) *Error {
+	return &Error{NamespaceLimitReached, "namespace " + strconv.Quote(r.Service.Namespace) + " has " +
+		strconv.Itoa(p.spaces[f].usedBeside(r, rec)) + " " + f.String() + " addresses of " + namePool(p.name) +
+		", which gives a namespace " + strconv.Itoa(p.maxPerNamespace) + " at most (maxAddressesPerNamespace)"}
+}
+
+// limitsReached names the pools that are full, too.
+func limitsReached(limiting []*pool, full []string, r *Request, rec *record, f family) *Error {
+	var list []string
+	for _, p := range limiting {
+		list = append(list, limitReached(p, r, rec, f).Message)
+	}
+	if len(full) > 0 {
+		list = append(list, exhausted(full, f).Message)
+	}
+	return &Error{NamespaceLimitReached, enumerate(list, "; ")}
+}
+
 func familyMissing(pools []string, f family) *Error {
 	verb := " has"
 	if len(pools) > 1 {
@@ -149,6 +170,10 @@ func nobodyAdmits(refusals []string) *Error {
 // The half sentences of a pool that does not admit a Service.
 func notForNamespace(namespace string) string {
 	return "is not for Services in namespace " + strconv.Quote(namespace)
+}
+
+func excludesNamespace(namespace string) string {
+	return "excludes namespace " + strconv.Quote(namespace)
 }
 
 const (
@@ -322,8 +347,13 @@ func waitsForServices(names []string) string {
 	return sentences(text, "it waits for Services that have addresses of it: "+enumerate(names, ", "))
 }
 
-func namespaceUnknown(name string) string {
-	return "spec.serviceAllocation.namespaces: there is no namespace " + strconv.Quote(name)
+func namespaceUnknown(field, name string) string {
+	return "spec.serviceAllocation." + field + ": there is no namespace " + strconv.Quote(name)
+}
+
+func atLimit(namespace string, used, limit int, f family) string {
+	return "namespace " + strconv.Quote(namespace) + " has " + strconv.Itoa(used) + " " + f.String() +
+		" addresses, and " + strconv.Itoa(limit) + " at most are given to it"
 }
 
 func badSelector(where string, err error) string {

@@ -134,6 +134,9 @@ func brokenSpaces(a *Allocator) string {
 			if s == nil {
 				continue
 			}
+			if want := usedOf(a, s, family(f)); !maps.Equal(s.used, want) {
+				return fmt.Sprintf("pool %s counts %v used by namespaces, should be %v", p.name, s.used, want)
+			}
 			want := cmp.Or(allocated[s], &[audiences]int{})
 			if s.allocated != *want {
 				return fmt.Sprintf("pool %s counts %v allocated, by audience, has %v", p.name, s.allocated, *want)
@@ -151,9 +154,28 @@ func brokenSpaces(a *Allocator) string {
 	return ""
 }
 
+// usedOf counts what each namespace has of a space.
+func usedOf(a *Allocator, s *space, f family) map[string]int {
+	used := map[string]int{}
+	for addr, alloc := range a.table.addresses {
+		if familyOf(addr) != f || alloc.pool == nil || alloc.pool != s.pool {
+			continue
+		}
+		namespaces := map[string]bool{}
+		for _, o := range alloc.owners {
+			namespaces[o.request.Service.Namespace] = true
+		}
+		for namespace := range namespaces {
+			used[namespace]++
+		}
+	}
+	return used
+}
+
 // brokenQueues checks the queues against the Services that wait in them.
 func brokenQueues(a *Allocator) string {
 	queues := append(slices.Collect(maps.Values(a.waitingForAddress)), slices.Collect(maps.Values(a.waitingToShare))...)
+	queues = slices.AppendSeq(queues, maps.Values(a.waitingForUse))
 	for _, q := range queues {
 		if q.records.Len() == 0 {
 			return fmt.Sprintf("empty queue for %v", q.awaited)

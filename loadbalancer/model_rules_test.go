@@ -18,6 +18,9 @@ func (w *world) admits(p *v1alpha1.IPAddressPool, svc *corev1.Service) bool {
 	if s == nil {
 		return true
 	}
+	if slices.Contains(s.ExcludedNamespaces, svc.Namespace) {
+		return false
+	}
 	namespace := s.Namespaces == nil && s.NamespaceSelectors == nil || slices.Contains(s.Namespaces, svc.Namespace)
 	for _, selector := range s.NamespaceSelectors {
 		namespace = namespace || w.namespaces[svc.Namespace]["team"] == string(selector.MatchLabels["team"])
@@ -27,6 +30,29 @@ func (w *world) admits(p *v1alpha1.IPAddressPool, svc *corev1.Service) bool {
 		service = service || svc.Labels["tier"] == string(selector.MatchLabels["tier"])
 	}
 	return namespace && service
+}
+
+// limited reports whether a Service's namespace has as many addresses of a pool as it may, without
+// those that only this Service has.
+func (w *world) limited(p *v1alpha1.IPAddressPool, svc *corev1.Service, v4 bool) bool {
+	if p.Spec.ServiceAllocation == nil || p.Spec.ServiceAllocation.MaxAddressesPerNamespace == 0 {
+		return false
+	}
+	n := 0
+	for _, addr := range universe {
+		mine := w.poolOf(addr)
+		if addr.Is4() == v4 && mine != nil && mine.Name == p.Name && w.hasBeside(addr, svc) {
+			n++
+		}
+	}
+	return n >= int(p.Spec.ServiceAllocation.MaxAddressesPerNamespace)
+}
+
+// hasBeside reports whether other Services of a Service's namespace have an address.
+func (w *world) hasBeside(addr netip.Addr, svc *corev1.Service) bool {
+	return slices.ContainsFunc(w.owners[addr], func(key string) bool {
+		return key != keyOf(svc) && strings.HasPrefix(key, svc.Namespace+"/")
+	})
 }
 
 // conflicting reports whether there is a conflict about an address.
@@ -168,6 +194,9 @@ func (w *world) mayHave(svc *corev1.Service, addr netip.Addr, keeping bool) bool
 	}
 	own, kept := w.reservedBy(addr)
 	mine := kept != nil && kept.Service != nil && kept.Service.String() == keyOf(svc)
+	if !mine && w.limited(p, svc, addr.Is4()) && !w.hasBeside(addr, svc) {
+		return false
+	}
 	if own || kept != nil && !mine {
 		return false
 	}
@@ -190,7 +219,7 @@ func (w *world) next(svc *corev1.Service, v4 bool) netip.Addr {
 	for _, p := range w.usable {
 		named := svc.Annotations["clarionlb.io/address-pool"]
 		auto := p.Spec.AutoAssign == nil || *p.Spec.AutoAssign
-		if !w.admits(p, svc) || p.DeletionTimestamp != nil || named != "" && named != p.Name || named == "" && !auto {
+		if !w.admits(p, svc) || w.limited(p, svc, v4) || p.DeletionTimestamp != nil || named != "" && named != p.Name || named == "" && !auto {
 			continue
 		}
 		var fresh, awaiting []netip.Addr

@@ -13,8 +13,14 @@ func (op *operation) notifyWaiters() []types.NamespacedName {
 	a := op.a
 	op.touchedAddresses = append(op.touchedAddresses, a.table.reusable...)
 	a.table.reusable = nil
+	for _, u := range a.table.usesChanged {
+		op.offerUse(u)
+	}
+	a.table.usesChanged = nil
 	for _, q := range op.touchedQueues {
 		switch {
+		case q.use != use{}:
+			op.offerUse(q.use)
 		case q.space != nil:
 			op.offerSpace(q.space)
 		case q.addr.IsValid():
@@ -54,6 +60,11 @@ func (op *operation) offerSpace(s *space) {
 	if q.records.Len() == q.requeued || enough() {
 		return
 	}
+	op.requeueOldest(q, enough)
+}
+
+// requeueOldest requeues Services of a queue, the oldest first, until that is enough.
+func (op *operation) requeueOldest(q *queue, enough func() bool) {
 	q.records.Ascend(func(rec *record) bool {
 		if !rec.requeued {
 			op.requeue(rec)

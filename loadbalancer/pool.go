@@ -50,6 +50,8 @@ type poolSpec struct {
 	sharing    v1alpha1.SharingScope
 	selection  selection
 	priority   int32
+	// maxPerNamespace is how many addresses of a family a namespace is given; 0 for any number.
+	maxPerNamespace int
 
 	// entries are spec.addresses, sorted by address.
 	entries []entry
@@ -122,6 +124,7 @@ func readPoolSpec(spec *v1alpha1.IPAddressPoolSpec) (poolSpec, error) {
 	}
 	if spec.ServiceAllocation != nil {
 		p.priority = spec.ServiceAllocation.Priority
+		p.maxPerNamespace = int(spec.ServiceAllocation.MaxAddressesPerNamespace)
 		var err error
 		if p.selection, err = readSelection(spec.ServiceAllocation); err != nil {
 			return poolSpec{}, poolProblem{v1alpha1.ReasonInvalidSelector, err.Error()}

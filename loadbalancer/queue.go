@@ -16,8 +16,9 @@ type queue struct {
 	requeued int
 }
 
-// awaited is what a Service waits for, one of three.
+// awaited is what a Service waits for, one of four.
 type awaited struct {
+	use        use        // that its namespace has less of a space
 	space      *space     // any address of a space
 	addr       netip.Addr // this address
 	sharingKey sharingKey // an address that Services with this key share with it
@@ -56,6 +57,11 @@ func (q *queue) leave(rec *record) {
 // queue is where Services wait for something. It is made if there is none.
 func (a *Allocator) queue(w awaited) *queue {
 	switch {
+	case w.use != use{}:
+		if a.waitingForUse[w.use] == nil {
+			a.waitingForUse[w.use] = newQueue(w)
+		}
+		return a.waitingForUse[w.use]
 	case w.space != nil:
 		return w.space.waiting
 	case w.addr.IsValid():
@@ -74,6 +80,8 @@ func (a *Allocator) queue(w awaited) *queue {
 func (a *Allocator) discardIfEmpty(q *queue) {
 	switch {
 	case q.records.Len() > 0 || q.space != nil:
+	case q.use != use{}:
+		delete(a.waitingForUse, q.use)
 	case q.addr.IsValid():
 		delete(a.waitingForAddress, q.addr)
 	default:

@@ -62,7 +62,7 @@ func (op *operation) rejoinQueues(rec *record) {
 		served = []family{slices.MinFunc(served, scarcer)}
 	}
 	for _, f := range served {
-		waits = a.waitsFor(waits, r, f)
+		waits = a.waitsFor(waits, r, rec, f)
 	}
 	for _, w := range waits {
 		q := a.queue(w)

@@ -10,11 +10,12 @@ import (
 )
 
 // selection is spec.serviceAllocation: which Services may use the pool. A nil list admits all, an
-// empty one admits none.
+// empty one admits none. A pool that merely excludes namespaces is one for all in the order of pools.
 type selection struct {
 	present           bool
 	anyNamespace      bool
 	namespaces        map[string]bool
+	excluded          map[string]bool
 	namespaceSelector []labels.Selector
 	anyService        bool
 	serviceSelector   []labels.Selector
@@ -25,10 +26,14 @@ func readSelection(spec *v1alpha1.ServiceAllocation) (selection, error) {
 		anyNamespace: spec.Namespaces == nil && spec.NamespaceSelectors == nil,
 		anyService:   spec.ServiceSelectors == nil,
 		namespaces:   map[string]bool{},
+		excluded:     map[string]bool{},
 	}
 	s.present = !s.anyNamespace || !s.anyService
 	for _, name := range spec.Namespaces {
 		s.namespaces[name] = true
+	}
+	for _, name := range spec.ExcludedNamespaces {
+		s.excluded[name] = true
 	}
 	var err error
 	if s.namespaceSelector, err = readSelectors("spec.serviceAllocation.namespaceSelectors", spec.NamespaceSelectors); err != nil {
@@ -63,6 +68,9 @@ func (e *selectorError) Error() string { return badSelector(e.where, e.err) }
 // namespace that is not known are nil, and no selector matches them: a Service must not get by
 // being early what it would be refused later.
 func (s *selection) admitsNamespace(name string, set labels.Set) bool {
+	if s.excluded[name] {
+		return false
+	}
 	if !s.present || s.anyNamespace || s.namespaces[name] {
 		return true
 	}

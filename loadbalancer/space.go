@@ -30,6 +30,8 @@ type space struct {
 	forAllSize, forOneSize size
 	// allocated counts the addresses that Services have, by audience.
 	allocated [audiences]int
+	// used counts, by namespace, the addresses that its Services have.
+	used map[string]int
 
 	// free has the addresses for all that have no owner and do not await their reuse.
 	free *btree.BTree[*run]
@@ -57,6 +59,7 @@ const degree = 16
 func newSpace(p *pool) *space {
 	s := &space{
 		pool: p,
+		used: map[string]int{},
 		free: btree.New(degree, func(a, b *run) bool {
 			return a.entry < b.entry || a.entry == b.entry && a.from.Less(b.from)
 		}),

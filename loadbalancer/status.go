@@ -145,11 +145,18 @@ func (a *Allocator) remarks(p *pool, contests []contest) string {
 			list = append(list, overlapsReserved(r.Prefix, r.What))
 		}
 	}
-	var unknown []string
-	for _, name := range slices.Sorted(maps.Keys(p.selection.namespaces)) {
+	unknown := slices.Concat(
+		a.unknownNamespaces("namespaces", p.selection.namespaces),
+		a.unknownNamespaces("excludedNamespaces", p.selection.excluded),
+	)
+	return sentences(enumerate(p.ownRemarks, "; "), enumerate(unknown, "; "), enumerate(list, "; "), enumerate(p.atLimit(), "; "))
+}
+
+func (a *Allocator) unknownNamespaces(field string, namespaces map[string]bool) (list []string) {
+	for _, name := range slices.Sorted(maps.Keys(namespaces)) {
 		if a.namespaces[name] == nil {
-			unknown = append(unknown, namespaceUnknown(name))
+			list = append(list, namespaceUnknown(field, name))
 		}
 	}
-	return sentences(enumerate(p.ownRemarks, "; "), enumerate(unknown, "; "), enumerate(list, "; "))
+	return list
 }

@@ -23,6 +23,9 @@ type table struct {
 	// reusable are the addresses that awaited their reuse until a short while ago, and of which
 	// nobody who waits for one of them was told yet.
 	reusable []netip.Addr
+	// usesChanged are the uses of pools with a limit that are others now, and of which nobody was told
+	// yet.
+	usesChanged []use
 }
 
 // allocation is an address that has owners, or that had some and awaits its reuse: until
@@ -106,6 +109,7 @@ func (t *table) addOwner(rec *record, c choice) *allocation {
 		alloc.formerNamespace = ""
 		s.allocated[alloc.audience]++
 	}
+	t.countUse(alloc, rec.request.Service.Namespace, 1)
 	i, _ := slices.BinarySearchFunc(alloc.owners, rec, compareSeniority)
 	alloc.owners = slices.Insert(alloc.owners, i, rec)
 	rec.owned[f] = alloc
@@ -122,6 +126,7 @@ func (t *table) removeOwner(rec *record, alloc *allocation, now time.Time) {
 	if rec.owned[f] == alloc {
 		rec.owned[f] = nil
 	}
+	t.countUse(alloc, rec.request.Service.Namespace, -1)
 	if len(alloc.owners) > 0 {
 		return
 	}

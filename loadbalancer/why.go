@@ -33,6 +33,9 @@ func (a *Allocator) whyNot(now time.Time, addr netip.Addr, r *Request, rec *reco
 			}
 		}
 	}
+	if a.audienceOf(addr) == forAll && p.limits(r, rec, familyOf(addr)) && !hasNamespace(owners, r.Service.Namespace) {
+		return limitReached(p, r, rec, familyOf(addr))
+	}
 	return nil
 }
 
@@ -40,6 +43,9 @@ func (a *Allocator) whyNot(now time.Time, addr netip.Addr, r *Request, rec *reco
 func (a *Allocator) refusal(p *pool, r *Request) string {
 	if p.deleting() {
 		return isDeleted
+	}
+	if p.selection.excluded[r.Service.Namespace] {
+		return excludesNamespace(r.Service.Namespace)
 	}
 	if !p.selection.admitsNamespace(r.Service.Namespace, a.namespaces[r.Service.Namespace]) {
 		return notForNamespace(r.Service.Namespace)
@@ -51,21 +57,26 @@ func (a *Allocator) refusal(p *pool, r *Request) string {
 }
 
 // whyNone says why no pool has an address for a Service that names none.
-func (a *Allocator) whyNone(r *Request, f family) *Error {
+func (a *Allocator) whyNone(r *Request, rec *record, f family) *Error {
 	if r.Pool != "" {
-		return a.whyNotFrom(r, f)
+		return a.whyNotFrom(r, rec, f)
 	}
+	var limiting []*pool
 	var full, without []string
 	for _, p := range a.order {
-		if a.serves(p, r) {
-			if p.spaces[f] == nil {
-				without = append(without, p.name)
-			} else {
-				full = append(full, p.name)
-			}
+		switch {
+		case !a.serves(p, r):
+		case p.spaces[f] == nil:
+			without = append(without, p.name)
+		case p.limits(r, rec, f):
+			limiting = append(limiting, p)
+		default:
+			full = append(full, p.name)
 		}
 	}
 	switch {
+	case len(limiting) > 0:
+		return limitsReached(limiting, full, r, rec, f)
 	case len(full) > 0:
 		return exhausted(full, f)
 	case len(without) > 0:
@@ -77,7 +88,7 @@ func (a *Allocator) whyNone(r *Request, f family) *Error {
 }
 
 // whyNotFrom says why the pool that a Service names has no address for it.
-func (a *Allocator) whyNotFrom(r *Request, f family) *Error {
+func (a *Allocator) whyNotFrom(r *Request, rec *record, f family) *Error {
 	p := a.pools[r.Pool]
 	switch {
 	case p == nil:
@@ -90,6 +101,9 @@ func (a *Allocator) whyNotFrom(r *Request, f family) *Error {
 	}
 	if p.spaces[f] == nil {
 		return familyMissing([]string{r.Pool}, f)
+	}
+	if p.limits(r, rec, f) {
+		return limitReached(p, r, rec, f)
 	}
 	return exhausted([]string{r.Pool}, f)
 }

@@ -113,9 +113,10 @@ const (
 	SharingCluster SharingScope = "Cluster"
 )
 
-// ServiceAllocation says which Services may use a pool. Namespaces and namespaceSelectors together are the namespaces
-// that may (any, if both are absent); serviceSelectors are the Services in them that may (any, if absent). A list that is
-// present but matches nothing admits nobody.
+// ServiceAllocation says which Services may use a pool, and how much of it. Namespaces and namespaceSelectors together are the
+// namespaces that may (any, if both are absent), without excludedNamespaces; serviceSelectors are the Services in them that may
+// (any, if absent). A list that is present but matches nothing admits nobody. All this decides who is given an address, and takes
+// none away.
 type ServiceAllocation struct {
 	// Priority orders the pools that suit a Service: lower is tried first, 0 or absent last.
 	// +optional
@@ -133,6 +134,19 @@ type ServiceAllocation struct {
 	// +kubebuilder:validation:MaxItems=64
 	// +listType=atomic
 	NamespaceSelectors []LabelSelector `json:"namespaceSelectors,omitempty"`
+
+	// ExcludedNamespaces may not use the pool, whatever else admits them.
+	// +optional
+	// +kubebuilder:validation:MaxItems=1024
+	// +listType=set
+	ExcludedNamespaces []string `json:"excludedNamespaces,omitempty"`
+
+	// MaxAddressesPerNamespace is how many addresses of each family the Services of one namespace are given at most. An address
+	// that several of them share counts once. One that a reservation keeps for a Service counts, but is given to it in any case.
+	// Absent: any number.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	MaxAddressesPerNamespace int32 `json:"maxAddressesPerNamespace,omitempty"`
 
 	// ServiceSelectors are the Services that may use the pool, by label: one match is enough.
 	// +optional

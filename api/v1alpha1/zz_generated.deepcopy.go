@@ -1451,6 +1451,11 @@ func (in *ServiceAllocation) DeepCopyInto(out *ServiceAllocation) {
 			(*in)[i].DeepCopyInto(&(*out)[i])
 		}
 	}
+	if in.ExcludedNamespaces != nil {
+		in, out := &in.ExcludedNamespaces, &out.ExcludedNamespaces
+		*out = make([]string, len(*in))
+		copy(*out, *in)
+	}
 	if in.ServiceSelectors != nil {
 		in, out := &in.ServiceSelectors, &out.ServiceSelectors
 		*out = make([]LabelSelector, len(*in))

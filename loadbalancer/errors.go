@@ -122,7 +122,7 @@ func exhausted(pools []string, f family) *Error {
 
 func limitReached(p *pool, r *Request, rec *record, f family) *Error {
 	return &Error{NamespaceLimitReached, "namespace " + strconv.Quote(r.Service.Namespace) + " has " +
-		strconv.Itoa(p.spaces[f].usedBeside(r, rec)) + " " + f.String() + " addresses of " + namePool(p.name) +
+		count(p.spaces[f].usedBeside(r, rec), f) + " of " + namePool(p.name) +
 		", which gives a namespace " + strconv.Itoa(p.maxPerNamespace) + " at most (maxAddressesPerNamespace)"}
 }
 
@@ -352,8 +352,15 @@ func namespaceUnknown(field, name string) string {
 }
 
 func atLimit(namespace string, used, limit int, f family) string {
-	return "namespace " + strconv.Quote(namespace) + " has " + strconv.Itoa(used) + " " + f.String() +
-		" addresses, and " + strconv.Itoa(limit) + " at most are given to it"
+	return "namespace " + strconv.Quote(namespace) + " has " + count(used, f) + ", and is given " + strconv.Itoa(limit) + " at most"
+}
+
+func count(n int, f family) string {
+	text := strconv.Itoa(n) + " " + f.String() + " address"
+	if n != 1 {
+		text += "es"
+	}
+	return text
 }
 
 func badSelector(where string, err error) string {

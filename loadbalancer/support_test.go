@@ -27,9 +27,11 @@ func newPool(name string, addresses ...string) *v1alpha1.IPAddressPool {
 }
 
 // with returns a changed copy of a pool.
-func with(p *v1alpha1.IPAddressPool, change func(*v1alpha1.IPAddressPoolSpec)) *v1alpha1.IPAddressPool {
+func with(p *v1alpha1.IPAddressPool, changes ...func(*v1alpha1.IPAddressPoolSpec)) *v1alpha1.IPAddressPool {
 	p = p.DeepCopy()
-	change(&p.Spec)
+	for _, change := range changes {
+		change(&p.Spec)
+	}
 	return p
 }
 

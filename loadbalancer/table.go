@@ -191,6 +191,9 @@ func (t *table) update(rec *record, r Request) {
 
 // setSince changes since when a Service has its addresses.
 func (t *table) setSince(rec *record, since time.Time) {
+	if rec.since.Equal(since) {
+		return
+	}
 	rec.since = since
 	for _, alloc := range rec.owned {
 		if alloc != nil {

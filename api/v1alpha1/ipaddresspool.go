@@ -126,6 +126,8 @@ type ServiceAllocation struct {
 	// Namespaces that may use the pool, by name.
 	// +optional
 	// +kubebuilder:validation:MaxItems=1024
+	// +kubebuilder:validation:items:MaxLength=63
+	// +kubebuilder:validation:items:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	// +listType=set
 	Namespaces []string `json:"namespaces,omitempty"`
 
@@ -138,6 +140,8 @@ type ServiceAllocation struct {
 	// ExcludedNamespaces may not use the pool, whatever else admits them.
 	// +optional
 	// +kubebuilder:validation:MaxItems=1024
+	// +kubebuilder:validation:items:MaxLength=63
+	// +kubebuilder:validation:items:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	// +listType=set
 	ExcludedNamespaces []string `json:"excludedNamespaces,omitempty"`
 

@@ -137,6 +137,22 @@ func testPools(d *deployment) {
 		d.awaitAddresses("asking", "192.0.2.3")
 	})
 
+	d.scenario("a pool keeps namespaces out, and limits what each has of it", func(d *deployment) {
+		d.provide(poolWith("bounded", "serviceAllocation: {excludedNamespaces: [team-b], maxAddressesPerNamespace: 1}", "192.0.2.0/29"))
+		a, b := d.within("team-a"), d.within("team-b")
+		b.loadBalancer("excluded", wish("192.0.2.5"))
+		b.awaitRefusal("excluded", "NoMatchingPool", `pool "bounded" excludes namespace "team-b"`)
+		a.loadBalancer("one", nil)
+		a.awaitAddresses("one", "192.0.2.0")
+		a.loadBalancer("two", nil)
+		a.awaitRefusal("two", "NamespaceLimitReached", `namespace "team-a" has 1 IPv4 address of pool "bounded", which gives a namespace 1 at most`)
+		d.awaitReady("ipaddresspool/bounded", v1alpha1.ReasonValid, `namespace "team-a" has 1 IPv4 address, and is given 1 at most`)
+		d.loadBalancer("elsewhere", nil)
+		d.awaitAddresses("elsewhere", "192.0.2.1")
+		a.delete("one")
+		a.awaitAddresses("two", "192.0.2.2") // the first one awaits its reuse
+	})
+
 	d.scenario("a freed address is handed out at once if reuseAfter is zero", func(d *deployment) {
 		d.provide(poolWith("fast", "reuseAfter: 0s", "192.0.2.0/30"))
 		d.loadBalancers(nil, "first")

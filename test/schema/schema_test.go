@@ -115,7 +115,12 @@ func TestTheAPIServerRefusesWhatItCanSeeToBeWrong(t *testing.T) {
 			`{addresses: [255.255.255.255]}`:                                                                                           notAnEntry,
 			`{addresses: ["fe80::1"]}`:                                                                                                 notAnEntry,
 			`{addresses: ["::ffff:192.0.2.1"]}`:                                                                                        notAnEntry,
-			`{addresses: []}`:                                                                                                          "at least 1",
+			`{addresses: [192.0.2.1], serviceAllocation: {excludedNamespaces: [a, b], maxAddressesPerNamespace: 1}}`: "",
+			`{addresses: [192.0.2.1], serviceAllocation: {maxAddressesPerNamespace: 0}}`:                             "greater than or equal to 1",
+			`{addresses: [192.0.2.1], serviceAllocation: {maxAddressesPerNamespace: -1}}`:                            "greater than or equal to 1",
+			`{addresses: [192.0.2.1], serviceAllocation: {excludedNamespaces: [Dev]}}`:                               "spec.serviceAllocation.excludedNamespaces[0]",
+			`{addresses: [192.0.2.1], serviceAllocation: {namespaces: [dev, "a b"]}}`:                                "spec.serviceAllocation.namespaces[1]",
+			`{addresses: []}`: "at least 1",
 		},
 		"ipaddressreservations": {
 			`{addresses: [192.0.2.1]}`:                        "",

@@ -75,7 +75,7 @@ func (op *operation) sinceWhen(rec *record, choices [families]choice) time.Time 
 func (op *operation) evict(rec *record, alloc *allocation) {
 	for _, o := range op.inConflict(rec, alloc) {
 		why := sharingConflict(alloc.addr, alloc.pool, &o.request, rec)
-		op.evictions = append(op.evictions, Eviction{Address: alloc.addr, Service: o.request.Service, Sentence: keptByFirst(why, rec.request.Service)})
+		op.evictions = append(op.evictions, Eviction{alloc.addr, o.request.Service, keptByFirst(why, rec.request.Service)})
 		op.takeFrom(o, alloc)
 	}
 }

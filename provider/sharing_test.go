@@ -36,7 +36,8 @@ func TestWhoSharedAnAddressFirstKeepsItInTheNextProcessTooAndTheOtherIsTold(t *t
 			s.Spec.Ports[0].Port, s.Spec.LoadBalancerIP = 443, address
 			s.CreationTimestamp = metav1.NewTime(before.Add(-time.Hour))
 		})
-		if s := c.service("first"); ingress(&s.Status.LoadBalancer) != address || since(s).Before(before.Add(time.Hour)) || !since(c.service("owner")).Equal(before) {
+		s := c.service("first")
+		if ingress(&s.Status.LoadBalancer) != address || since(s).Before(before.Add(time.Hour)) || !since(c.service("owner")).Equal(before) {
 			t.Errorf("it has %v since %v, and the owner since %v, before %v", s.Status.LoadBalancer, since(s), since(c.service("owner")), before)
 		}
 		time.Sleep(time.Hour)
@@ -56,7 +57,10 @@ func TestWhoSharedAnAddressFirstKeepsItInTheNextProcessTooAndTheOtherIsTold(t *t
 		}
 		const conflict = " cannot be shared with Service default/owner: both use port TCP/443"
 		told := c.told()
-		for _, want := range []string{"Warning SharingConflict " + address + conflict, "Warning SharingEnded " + address + conflict + "; Service default/owner had it first and keeps it"} {
+		for _, want := range []string{
+			"Warning SharingConflict " + address + conflict,
+			"Warning SharingEnded " + address + conflict + "; Service default/owner had it first and keeps it",
+		} {
 			if !slices.Contains(told, want) {
 				t.Errorf("told %q, not %q", told, want)
 			}

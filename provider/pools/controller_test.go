@@ -396,7 +396,8 @@ func TestAnAddressThatAwaitsItsReuseIsRecordedAndGivenToWhoWaitsWhenThatIsOver(t
 		w.CountsChanged()
 		settle()
 		// Rounded up, as a status has no fractions of a second.
-		want := v1alpha1.AddressAwaitingReuse{Address: "192.0.2.2", Namespace: "default", Service: "a", Until: metav1.NewTime(freed.Add(31 * time.Second).Truncate(time.Second))}
+		until := metav1.NewTime(freed.Add(31 * time.Second).Truncate(time.Second))
+		want := v1alpha1.AddressAwaitingReuse{Address: "192.0.2.2", Namespace: "default", Service: "a", Until: until}
 		if got := w.pool().Status.AwaitingReuse; len(got) != 1 || got[0].Address != want.Address || got[0].Service != want.Service ||
 			got[0].Namespace != want.Namespace || !got[0].Until.Equal(&want.Until) {
 			t.Errorf("recorded %v, want %v", got, want)

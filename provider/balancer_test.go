@@ -133,7 +133,7 @@ func TestWhatTheFrameworkAsksBesides(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 		i, supported := c.cloud.InstancesV2()
-		exists, err := i.InstanceExists(c.ctx, nil)
+		exists, err := i.InstanceExists(c.ctx, &corev1.Node{})
 		down, err2 := i.InstanceShutdown(c.ctx, nil)
 		if !supported || !exists || down || err != nil || err2 != nil {
 			t.Error("a Node is not taken for one of a machine that runs")

@@ -44,6 +44,7 @@ import (
 	"github.com/clarionlb/clarion/internal/scope"
 	"github.com/clarionlb/clarion/loadbalancer"
 	"github.com/clarionlb/clarion/provider/announced"
+	"github.com/clarionlb/clarion/provider/cloudconfig"
 	"github.com/clarionlb/clarion/provider/pools"
 )
 
@@ -68,9 +69,11 @@ type Config struct {
 	Scope scope.Scope
 	// IgnoreExcludeLabel says that announcers announce from nodes that a label excludes from load balancers.
 	IgnoreExcludeLabel bool
-	Events             record.EventRecorder
-	Metrics            MetricsRegistry
-	Logger             klog.Logger
+	// Machines is what the cloud config says of the machines.
+	Machines *cloudconfig.Config
+	Events   record.EventRecorder
+	Metrics  MetricsRegistry
+	Logger   klog.Logger
 }
 
 // Cloud implements cloudprovider.Interface and cloudprovider.InformerUser.
@@ -280,7 +283,7 @@ func (c *Cloud) LoadBalancer() (cloudprovider.LoadBalancer, bool) { return c.bal
 
 // InstancesV2 returns what the provider knows of nodes.
 func (c *Cloud) InstancesV2() (cloudprovider.InstancesV2, bool) {
-	return instances{c.clarion.Clarion().V1alpha1().Announcers().Lister(), c.Events}, true
+	return instances{c.Machines, c.clarion.Clarion().V1alpha1().Announcers().Lister(), c.Events}, true
 }
 
 // Instances is superseded by InstancesV2.

@@ -32,6 +32,7 @@ import (
 	clarionfake "github.com/clarionlb/clarion/client/versioned/fake"
 	"github.com/clarionlb/clarion/internal/fakeapi"
 	"github.com/clarionlb/clarion/internal/scope"
+	"github.com/clarionlb/clarion/provider/cloudconfig"
 )
 
 // cluster is a Cloud over an API.
@@ -97,6 +98,7 @@ func (c *cluster) start() {
 		Informers: shared,
 		Elected:   c.elected,
 		Scope:     c.scope,
+		Machines:  &cloudconfig.Config{},
 		Events:    c.events,
 		Metrics:   c.metrics,
 		Logger:    funcr.New(c.logged.add, funcr.Options{}),

@@ -34,6 +34,7 @@ import (
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/internal/scope"
 	"github.com/clarionlb/clarion/provider"
+	"github.com/clarionlb/clarion/provider/cloudconfig"
 )
 
 func main() {
@@ -75,11 +76,19 @@ func main() {
 		"Take nodes with the label "+corev1.LabelNodeExcludeBalancers+" for such as announce. The announcers need the same flag.")
 
 	ctx := genericapiserver.SetupSignalContext()
+	machines := &cloudconfig.Config{}
 	newCloud := func(completed *config.CompletedConfig) cloudprovider.Interface {
-		return newCloud(ctx, completed, leader, clarion)
+		return newCloud(ctx, completed, leader, clarion, machines)
 	}
 	command := app.NewCloudControllerManagerCommand(opts, newCloud, controllers, names.CCMControllerAliases(), flags, ctx.Done())
 	adapt(command, func() error {
+		if path := opts.KubeCloudShared.CloudProvider.CloudConfigFile; path != "" {
+			read, err := cloudconfig.Read(path)
+			if err != nil {
+				return fmt.Errorf("--cloud-config: %w", err)
+			}
+			*machines = *read
+		}
 		kubeconfig, err := clientcmd.BuildConfigFromFlags(opts.Master, opts.Generic.ClientConnection.Kubeconfig)
 		if err != nil {
 			return err
@@ -101,7 +110,7 @@ type clarionFlags struct {
 
 // newCloud makes the provider and stands for election. What is wrong here is wrong with the flags:
 // the process exits.
-func newCloud(ctx context.Context, completed *config.CompletedConfig, leader *leadership, clarion clarionFlags) cloudprovider.Interface {
+func newCloud(ctx context.Context, completed *config.CompletedConfig, leader *leadership, clarion clarionFlags, machines *cloudconfig.Config) cloudprovider.Interface {
 	logger := klog.FromContext(ctx)
 	if name := completed.ComponentConfig.KubeCloudShared.CloudProvider.Name; name != provider.ProviderName {
 		err := fmt.Errorf("--cloud-provider=%s: this cloud-controller-manager has one provider, %s", name, provider.ProviderName)
@@ -115,6 +124,7 @@ func newCloud(ctx context.Context, completed *config.CompletedConfig, leader *le
 		Elected:            leader.elected,
 		Scope:              clarion.served,
 		IgnoreExcludeLabel: clarion.ignoreExcludeLabel,
+		Machines:           machines,
 		Events:             completed.EventRecorder,
 		Metrics:            processMetrics{},
 		Logger:             logger,

@@ -94,16 +94,8 @@ func TestWhatTheDocumentationSaysOfKustomizeBuilds(t *testing.T) {
 			t.Errorf("docs/install.md names %s, and this is %s", named[0], version(t))
 		}
 	}
-	example := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindSubmatch(text)
-	if example == nil {
-		t.Fatal("docs/install.md shows no overlay")
-	}
 	dir := t.TempDir()
-	checkout, err := filepath.Rel(dir, root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	local := regexp.MustCompile(`https://github.com/clarionlb/clarion//(\S+)\?ref=\S+`).ReplaceAll(example[1], []byte(checkout+"/$1"))
+	local := shownOverlay(t, "install.md", dir)
 	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), local, 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -119,4 +111,36 @@ func TestWhatTheDocumentationSaysOfKustomizeBuilds(t *testing.T) {
 			t.Errorf("there is no %s", part)
 		}
 	}
+}
+
+// shownOverlay is the overlay that a page shows, for a folder and with this checkout in place of the repository.
+func shownOverlay(t *testing.T, page, dir string) []byte {
+	t.Helper()
+	root, err := setup.Checkout()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(root, "docs", page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	example := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindSubmatch(text)
+	if example == nil {
+		t.Fatalf("docs/%s shows no overlay", page)
+	}
+	return regexp.MustCompile(`https://github.com/clarionlb/clarion//(\S+)\?ref=\S+`).ReplaceAll(example[1], []byte(checkoutFrom(t, dir)+"/$1"))
+}
+
+// checkoutFrom is the path of this checkout from a folder.
+func checkoutFrom(t *testing.T, dir string) string {
+	t.Helper()
+	root, err := setup.Checkout()
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkout, err := filepath.Rel(dir, root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return checkout
 }

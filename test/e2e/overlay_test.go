@@ -18,10 +18,12 @@ import (
 )
 
 // TestLoadBalancersAlone has the nodes be those of another cloud-controller-manager, which has not
-// come to them yet.
+// come to them yet. Then Clarion takes them, too.
 func TestLoadBalancersAlone(t *testing.T) {
 	t.Parallel()
-	d := newDeployment(t, install.Bare(t, cluster.Config{Nodes: 2}))
+	d := newDeployment(t, install.Bare(t, cluster.Config{Nodes: 2, Flags: map[string][]string{
+		"kube-controller-manager": {"--node-monitor-grace-period=10s"},
+	}}))
 	d.apply("../../manifests/overlays/load-balancer-only")
 	d.AwaitReady(t)
 	d.apply(samples + "pool.yaml")
@@ -37,6 +39,7 @@ func TestLoadBalancersAlone(t *testing.T) {
 			t.Errorf("node %s is not left alone: %v, provider ID %q", node.Name, node.Spec.Taints, node.Spec.ProviderID)
 		}
 	}
+	t.Run("nodes are what the cloud config says", d.run(testCloudConfig))
 }
 
 // monitors are the kinds of the Prometheus Operator, with any content.

@@ -45,7 +45,7 @@ release is uninstalled: kinds with their objects, and namespaces with the Secret
 
 {{/*
 clarion.workload prints the Deployment or DaemonSet of a component ("folder", "file"), with its part of the values
-("values"), and further arguments ("args") and ports ("ports").
+("values"), further arguments ("args") and ports ("ports"), and a ConfigMap to mount ("configMap"). When that changes, the pods do.
 */}}
 {{- define "clarion.workload" -}}
 {{- $root := .root }}
@@ -98,8 +98,15 @@ clarion.workload prints the Deployment or DaemonSet of a component ("folder", "f
 {{- $_ := set $pod $field (index $values $field) }}
 {{- end }}
 {{- end }}
-{{- if $values.podAnnotations }}
+{{- with .configMap }}
+{{- $_ := set $pod "volumes" (list (dict "name" .name "configMap" (dict "name" .configMap))) }}
+{{- $_ := set $container "volumeMounts" (list (dict "name" .name "mountPath" .mountPath "readOnly" true)) }}
+{{- end }}
 {{- $annotations := dict }}
+{{- with .configMap }}
+{{- $_ := set $annotations (printf "checksum/%s" .name) .checksum }}
+{{- end }}
+{{- if or $values.podAnnotations $annotations }}
 {{- $_ := include "clarion.put" (dict "into" $annotations "from" $values.podAnnotations) }}
 {{- $_ := set $workload.spec.template.metadata "annotations" $annotations }}
 {{- end }}

@@ -45,6 +45,7 @@ type options struct {
 	node               string
 	gossipPort         int
 	bindAddress        string
+	metricsBindAddress string
 	class              string
 	drainTaints        []string
 	ignoreExcludeLabel bool
@@ -100,6 +101,8 @@ func (o *options) addFlags(flags *pflag.FlagSet) {
 			"The cloud-controller-manager needs the same flag.")
 	flags.StringVar(&o.bindAddress, "bind-address", "127.0.0.1:7948",
 		"Address and port of /healthz, /readyz and /metrics, over HTTP.")
+	flags.StringVar(&o.metricsBindAddress, "metrics-bind-address", "",
+		"Address and port of /metrics over HTTPS, for those whom the API server lets read it. Empty: none.")
 }
 
 func run(ctx context.Context, o options) error {
@@ -141,7 +144,14 @@ func run(ctx context.Context, o options) error {
 		Logger:             klog.Background(),
 	})
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return serve(ctx, o.bindAddress, newHandler(announcer.Healthy, announcer.Ready)) })
+	group.Go(func() error { return serve(ctx, o.bindAddress, nil, newHandler(announcer.Healthy, announcer.Ready)) })
+	if o.metricsBindAddress != "" {
+		certificate, err := newCertificate()
+		if err != nil {
+			return err
+		}
+		group.Go(func() error { return serve(ctx, o.metricsBindAddress, certificate, newMetricsHandler(kube)) })
+	}
 	group.Go(func() error { return announcer.Run(ctx) })
 	return group.Wait()
 }

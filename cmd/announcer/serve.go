@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -11,7 +12,7 @@ import (
 	"k8s.io/component-base/metrics/legacyregistry"
 )
 
-// newHandler answers the kubelet's probes and Prometheus. /healthz says that nothing in the process has
+// newHandler answers the kubelet's probes, and whoever reads metrics on the node. /healthz says that nothing in the process has
 // come to a halt, /readyz that it takes part in announcing.
 func newHandler(healthy func() error, ready func() bool) http.Handler {
 	mux := http.NewServeMux()
@@ -33,16 +34,20 @@ func newHandler(healthy func() error, ready func() bool) http.Handler {
 	return mux
 }
 
-// serve serves a handler over HTTP until the context ends.
-func serve(ctx context.Context, address string, handler http.Handler) error {
+// serve serves a handler over HTTP, or with a certificate over HTTPS, until the context ends.
+func serve(ctx context.Context, address string, certificate *tls.Config, handler http.Handler) error {
 	server := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 5 * time.Second,
+		IdleTimeout:       time.Minute,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 	}
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		return fmt.Errorf("serve health and metrics: %w", err)
+	}
+	if certificate != nil {
+		listener = tls.NewListener(listener, certificate)
 	}
 	defer context.AfterFunc(ctx, func() { server.Close() })()
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {

@@ -106,7 +106,7 @@ func TestWhatTheDocumentationSaysOfKustomizeBuilds(t *testing.T) {
 	if got := strings.Count(string(built), "name: KUBERNETES_SERVICE_HOST"); got != 2 {
 		t.Errorf("%d workloads know where the API server is, want 2", got)
 	}
-	for _, part := range []string{"kind: PodDisruptionBudget", "kind: PodMonitor", "replicas: 2"} {
+	for _, part := range []string{"kind: PodDisruptionBudget", "kind: ServiceMonitor", "replicas: 2"} {
 		if !strings.Contains(string(built), part) {
 			t.Errorf("there is no %s", part)
 		}

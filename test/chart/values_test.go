@@ -55,7 +55,7 @@ func TestEveryValueMayBeNullAndEmpty(t *testing.T) {
 			}
 		}
 	}
-	for _, part := range []string{"image", "apiServer", "crds", "controller", "announcer", "prometheus", "prometheus.podMonitor", "controller.resources.limits"} {
+	for _, part := range []string{"image", "apiServer", "crds", "controller", "announcer", "prometheus", "prometheus.serviceMonitor", "controller.resources.limits"} {
 		rendered(t, nested(part, "null"))
 	}
 }
@@ -181,12 +181,14 @@ func TestWithoutCRDsTheRestIsTheSame(t *testing.T) {
 }
 
 func TestPrometheusIsWhoTheValuesSay(t *testing.T) {
-	got := rendered(t, `prometheus: {podMonitor: {enabled: true, labels: {release: stack}}, serviceAccount: {name: prom, namespace: watch}}`)
-	if label := got["PodMonitor clarion-system/announcer"].GetLabels()["release"]; label != "stack" {
-		t.Errorf("the label of the PodMonitor is %q", label)
+	got := rendered(t, `prometheus: {serviceMonitor: {enabled: true, labels: {release: stack}}, serviceAccount: {name: prom, namespace: watch}}`)
+	for _, key := range []string{"ServiceMonitor clarion-system/announcer", "ServiceMonitor kube-system/clarion-cloud-controller-manager"} {
+		if label := got[key].GetLabels()["release"]; label != "stack" {
+			t.Errorf("the label of %s is %q", key, label)
+		}
 	}
-	if got["ServiceMonitor kube-system/clarion-cloud-controller-manager"] != nil {
-		t.Error("there is a ServiceMonitor")
+	if text := fmt.Sprint(got["ClusterRoleBinding /clarion-announcer:auth-delegator"].Object["subjects"]); !strings.Contains(text, "name:announcer namespace:clarion-system") {
+		t.Errorf("who asks the API server about tokens is %s", text)
 	}
 	bindings := 0
 	for key, object := range got {

@@ -25,6 +25,8 @@ type Config struct {
 	// Flags are additional flags for components, by their names, such as
 	// {"kube-controller-manager": {"--node-monitor-grace-period=10s"}}.
 	Flags map[string][]string `json:"flags,omitempty"`
+	// Audited are the names of users of whom the API server logs every request: see Cluster.Audit.
+	Audited []string `json:"audited,omitempty"`
 	// LogDir is the folder for the logs of all components and containers. It is emptied at the
 	// start. The default is a folder named after the cluster in $TMPDIR.
 	LogDir string `json:"logDir"`

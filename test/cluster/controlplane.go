@@ -83,8 +83,12 @@ func (c *Cluster) startAPI(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	audit, err := c.auditFlags()
+	if err != nil {
+		return err
+	}
 	listen := c.topology.apiAddress()
-	apiserver, err := c.startComponent(c.Control, "kube-apiserver",
+	apiserver, err := c.startComponent(c.Control, "kube-apiserver", append(audit,
 		"--etcd-servers=http://127.0.0.1:2379",
 		"--advertise-address="+listen.Addr().String(),
 		fmt.Sprintf("--secure-port=%d", listen.Port()),
@@ -105,7 +109,7 @@ func (c *Cluster) startAPI(ctx context.Context) error {
 		"--requestheader-username-headers=X-Remote-User",
 		"--proxy-client-cert-file="+c.pki("front-proxy-client.crt"),
 		"--proxy-client-key-file="+c.pki("front-proxy-client.key"),
-	)
+	)...)
 	if err != nil {
 		return err
 	}

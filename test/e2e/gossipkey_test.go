@@ -48,7 +48,7 @@ func TestThereIsAlwaysAGossipKeyAndNobodyHasRightsToSpare(t *testing.T) {
 	t.Run("the cloud-controller-manager may see no other Secret", func(t *testing.T) {
 		for _, verb := range []string{"get", "list", "watch", "update", "delete"} {
 			for name, want := range map[string]string{"clarion-gossip": "yes", "another": "no", "": "no"} {
-				if verb == "update" || verb == "delete" {
+				if verb != "list" && verb != "watch" {
 					want = "no"
 				}
 				resource := "secrets"

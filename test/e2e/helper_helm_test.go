@@ -86,6 +86,7 @@ func (r *release) upgrade(version string, values map[string]any) {
 // uninstall returns when the objects of the release are gone, but for those that stay.
 func (r *release) uninstall() {
 	r.t.Helper()
+	defer r.RightsGo()()
 	uninstall := action.NewUninstall(r.config)
 	uninstall.WaitStrategy, uninstall.Timeout = kube.StatusWatcherStrategy, patience
 	uninstall.DeletionPropagation = "foreground"

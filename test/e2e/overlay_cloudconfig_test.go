@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	cloudproviderapi "k8s.io/cloud-provider/api"
 
 	"github.com/clarionlb/clarion/test/cluster/setup"
 )
@@ -63,6 +65,20 @@ func testCloudConfig(d *deployment) {
 			return nil
 		})
 	}
+	// What the controllers of nodes do besides.
+	d.kubectl("label", "node/n1", "--overwrite", "failure-domain.beta.kubernetes.io/zone=rack-9")
+	d.kubectl("taint", "node/n1", cloudproviderapi.TaintNodeShutdown+"=:NoSchedule")
+	d.eventually("the labels to agree, and the taint to go", func(ctx context.Context) error {
+		node, err := d.Kubernetes().CoreV1().Nodes().Get(ctx, "n1", metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		shutdown := func(taint corev1.Taint) bool { return taint.Key == cloudproviderapi.TaintNodeShutdown }
+		if zone := node.Labels[corev1.LabelTopologyZone]; zone != "rack-9" || slices.ContainsFunc(node.Spec.Taints, shutdown) {
+			return fmt.Errorf("the zone is %s, the taints are %v", zone, node.Spec.Taints)
+		}
+		return nil
+	})
 	d.powerOff(d.Node("n2"))
 	d.eventually("the node that is gone to be deleted", func(ctx context.Context) error {
 		_, err := d.Kubernetes().CoreV1().Nodes().Get(ctx, "n2", metav1.GetOptions{})

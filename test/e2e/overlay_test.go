@@ -4,8 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -61,7 +61,7 @@ spec:
 func TestPrometheusMayScrape(t *testing.T) {
 	t.Parallel()
 	d := newDeployment(t, install.Bare(t, cluster.Config{Nodes: 2}))
-	d.applyYAML(fmt.Sprintf(monitors, "podmonitor", "PodMonitor") + "---" + fmt.Sprintf(monitors, "servicemonitor", "ServiceMonitor"))
+	d.applyYAML(fmt.Sprintf(monitors, "servicemonitor", "ServiceMonitor"))
 	d.kubectl("create", "namespace", "monitoring")
 	d.kubectl("create", "serviceaccount", "prometheus-k8s", "--namespace=monitoring")
 	d.apply("../../manifests/overlays/prometheus")
@@ -75,21 +75,54 @@ func TestPrometheusMayScrape(t *testing.T) {
 		}
 		return nil
 	})
-	d.eventually("the Service of the cloud-controller-manager to have its pod", func(ctx context.Context) error {
-		found, err := d.Kubernetes().DiscoveryV1().EndpointSlices(metav1.NamespaceSystem).List(ctx, metav1.ListOptions{LabelSelector: "kubernetes.io/service-name=" + ccm})
-		if err != nil || len(found.Items) == 0 || len(found.Items[0].Endpoints) != 1 {
-			return fmt.Errorf("%v, %v", found, err)
-		}
-		return nil
-	})
-	for _, node := range d.Nodes() {
-		url := "http://" + netip.AddrPortFrom(node.IPs()[0], 7948).String() + "/metrics"
-		if text, err := d.watcher.Run(d.ctx, "curl", "--silent", "--show-error", url); err != nil || !strings.Contains(text, "\nclarion_announcer_") {
-			t.Errorf("from outside, the announcer of %s says %.200s, %v", node.Name, text, err)
+	for _, service := range []struct {
+		namespace, name string
+		pods            int
+	}{{metav1.NamespaceSystem, ccm, 1}, {"clarion-system", "announcer", 2}} {
+		d.eventually("the pods of Service "+service.name, func(ctx context.Context) error {
+			found, err := d.Kubernetes().DiscoveryV1().EndpointSlices(service.namespace).List(ctx, metav1.ListOptions{LabelSelector: "kubernetes.io/service-name=" + service.name})
+			if err != nil || len(found.Items) == 0 || len(found.Items[0].Endpoints) != service.pods {
+				return fmt.Errorf("%v, %v", found, err)
+			}
+			return nil
+		})
+	}
+	for name, test := range map[string]struct {
+		token string
+		want  int
+	}{
+		"nobody":        {"", http.StatusUnauthorized},
+		"a forger":      {"forged", http.StatusUnauthorized},
+		"somebody else": {d.token("stranger"), http.StatusForbidden},
+		"Prometheus":    {token, http.StatusOK},
+	} {
+		for _, node := range d.Nodes() {
+			text, status := d.announcerMetrics(node, test.token)
+			if status != test.want || strings.Contains(text, "\nclarion_announcer_") != (status == http.StatusOK) {
+				t.Errorf("to %s, the announcer of %s answers %d: %.200s", name, node.Name, status, text)
+			}
 		}
 	}
 	find := []string{"auth", "can-i", "list", "pods", "--namespace=clarion-system", "--as=system:serviceaccount:monitoring:prometheus-k8s"}
 	if got := strings.TrimSpace(d.kubectl(find...)); got != "yes" {
 		t.Errorf("may it find the announcers: %s", got)
 	}
+}
+
+// announcerMetrics are those of the announcer of a node, as the host watcher gets them with a token.
+func (d *deployment) announcerMetrics(node *cluster.Node, token string) (text string, status int) {
+	d.t.Helper()
+	command := []string{"curl", "--silent", "--show-error", "--insecure", "--write-out", "\n%{http_code}", fmt.Sprintf("https://%s:7949/metrics", node.IPs()[0])}
+	if token != "" {
+		command = append(command, "--header", "Authorization: Bearer "+token)
+	}
+	out, err := d.watcher.Run(d.ctx, command...)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	last := strings.LastIndex(out, "\n")
+	if status, err = strconv.Atoi(strings.TrimSpace(out[last:])); err != nil {
+		d.t.Fatal(err)
+	}
+	return out[:last], status
 }

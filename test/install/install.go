@@ -35,6 +35,7 @@ type Installation struct {
 	Clarion versioned.Interface
 
 	manifests string
+	refusals  refusals
 }
 
 // New starts a cluster for a test or a benchmark, applies the manifests and returns when all of
@@ -49,19 +50,23 @@ func New(t testing.TB, config cluster.Config) *Installation {
 	return i
 }
 
-// Bare starts a cluster without Clarion, for a test that installs it in a way of its own.
+// Bare starts a cluster without Clarion, for a test that installs it in a way of its own. At the end it fails the test if the
+// API server refused the programs anything.
 func Bare(t testing.TB, config cluster.Config) *Installation {
 	t.Helper()
 	root, err := setup.Checkout()
 	if err != nil {
 		t.Fatal(err)
 	}
+	config.Audited = accounts
 	c := cluster.New(t, config)
 	clarion, err := versioned.NewForConfig(c.RESTConfig())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &Installation{Cluster: c, Clarion: clarion, manifests: filepath.Join(root, "manifests")}
+	i := &Installation{Cluster: c, Clarion: clarion, manifests: filepath.Join(root, "manifests")}
+	t.Cleanup(func() { i.checkRights(t) })
+	return i
 }
 
 // AwaitReady returns when all of Clarion is ready.

@@ -1,0 +1,43 @@
+package e2e
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/clarionlb/clarion/test/install"
+)
+
+// TestMain runs the tests. When all of them have run and passed, the roles that are shipped must have no right that the programs
+// made no use of: either it is one too many, or a test is missing.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	code := m.Run()
+	if code == 0 && isWhole() {
+		code = checkUnusedRights()
+	}
+	os.Exit(code)
+}
+
+// isWhole says whether every test has run.
+func isWhole() bool {
+	for _, name := range []string{"test.run", "test.skip", "test.list", "test.bench", "test.fuzz"} {
+		if flag.Lookup(name).Value.String() != "" {
+			return false
+		}
+	}
+	return true
+}
+
+func checkUnusedRights() int {
+	unused, err := install.UnusedRights()
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	for _, right := range unused {
+		fmt.Printf("no test has the programs use this right, or they do not need it: %s\n", right)
+	}
+	return min(len(unused), 1)
+}

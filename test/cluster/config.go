@@ -25,6 +25,9 @@ type Config struct {
 	// Flags are additional flags for components, by their names, such as
 	// {"kube-controller-manager": {"--node-monitor-grace-period=10s"}}.
 	Flags map[string][]string `json:"flags,omitempty"`
+	// Images are further images that containers run for real, each a folder with its files by the
+	// repository. The product's own is there anyway.
+	Images map[string]string `json:"images,omitempty"`
 	// Audited are the names of users of whom the API server logs every request: see Cluster.Audit.
 	Audited []string `json:"audited,omitempty"`
 	// LogDir is the folder for the logs of all components and containers. It is emptied at the

@@ -51,15 +51,20 @@ func (n *Node) Reboot() error {
 // StartKubelet starts the node's kubelet, which [Node.PowerOn] does too, for a test that has ended it.
 func (n *Node) StartKubelet() error {
 	c := n.cluster
-	_, err := n.Start(filepath.Join(c.config.LogDir, n.Name, "kubelet.log"), filepath.Join(c.productDir, "kubelet"),
+	command := []string{
+		filepath.Join(c.productDir, "kubelet"),
 		"--kubeconfig", c.kubeconfig(n.Name),
 		"--node-name", n.Name,
 		"--node-ip", join(n.IPs()),
 		"--pod-cidr", join(c.topology.podCIDRs(n.index)),
-		"--image", productImage+"="+c.productDir,
+		"--image", productImage + "=" + c.productDir,
 		"--log-dir", filepath.Join(c.config.LogDir, n.Name),
 		"--netns-prefix", n.Namespace(),
-	)
+	}
+	for repository, dir := range c.config.Images {
+		command = append(command, "--image", repository+"="+dir)
+	}
+	_, err := n.Start(filepath.Join(c.config.LogDir, n.Name, "kubelet.log"), command...)
 	return err
 }
 

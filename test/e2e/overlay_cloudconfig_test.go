@@ -67,7 +67,7 @@ func testCloudConfig(d *deployment) {
 	}
 	// What the controllers of nodes do besides.
 	d.kubectl("label", "node/n1", "--overwrite", "failure-domain.beta.kubernetes.io/zone=rack-9")
-	d.kubectl("taint", "node/n1", cloudproviderapi.TaintNodeShutdown+"=:NoSchedule")
+	d.kubectl("taint", "node", "n1", cloudproviderapi.TaintNodeShutdown+":NoSchedule")
 	d.eventually("the labels to agree, and the taint to go", func(ctx context.Context) error {
 		node, err := d.Kubernetes().CoreV1().Nodes().Get(ctx, "n1", metav1.GetOptions{})
 		if err != nil {

@@ -61,7 +61,7 @@ spec:
 func TestPrometheusMayScrape(t *testing.T) {
 	t.Parallel()
 	d := newDeployment(t, install.Bare(t, cluster.Config{Nodes: 2}))
-	d.applyYAML(fmt.Sprintf(monitors, "servicemonitor", "ServiceMonitor"))
+	d.applyYAML(fmt.Sprintf(monitors, "servicemonitor", "ServiceMonitor") + "---" + fmt.Sprintf(monitors, "prometheusrule", "PrometheusRule"))
 	d.kubectl("create", "namespace", "monitoring")
 	d.kubectl("create", "serviceaccount", "prometheus-k8s", "--namespace=monitoring")
 	d.apply("../../manifests/overlays/prometheus")

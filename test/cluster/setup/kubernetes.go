@@ -26,15 +26,34 @@ var components = []struct{ name, pkg string }{
 	{"kubectl", "k8s.io/kubernetes/cmd/kubectl"},
 }
 
+// minorVariable asks for a Kubernetes other than the usual one, such as "1.36".
+const minorVariable = "KUBERNETES"
+
+// kubernetesModule is the folder of the module that names the versions of the components.
+func kubernetesModule(root string) (string, error) {
+	dir := filepath.Join(root, "test", "cluster", "binaries")
+	if minor := os.Getenv(minorVariable); minor != "" {
+		dir += "-" + minor
+	}
+	if !exists(dir) {
+		return "", fmt.Errorf("%s=%s: there is no %s", minorVariable, os.Getenv(minorVariable), dir)
+	}
+	return dir, nil
+}
+
 // Kubernetes returns the folder with etcd, kube-apiserver, kube-controller-manager, kube-scheduler,
-// kube-proxy and kubectl in the versions that test/cluster/binaries/go.mod names. They are compiled
-// when they are not in the cache, which all checkouts share.
+// kube-proxy and kubectl in the versions that test/cluster/binaries/go.mod names or, if the variable
+// KUBERNETES has a minor version, the folder binaries of that version. They are compiled when they
+// are not in the cache, which all checkouts share.
 func Kubernetes(ctx context.Context, progress io.Writer) (string, error) {
 	root, err := Checkout()
 	if err != nil {
 		return "", err
 	}
-	module := filepath.Join(root, "test", "cluster", "binaries")
+	module, err := kubernetesModule(root)
+	if err != nil {
+		return "", err
+	}
 	key, version, err := kubernetesKey(module)
 	if err != nil {
 		return "", err

@@ -1,0 +1,111 @@
+package setup
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"github.com/clarionlb/clarion/test/cluster/internal/filelock"
+)
+
+// ErrNoHistory says that this checkout is a copy of the files alone.
+var ErrNoHistory = errors.New("this checkout has no history: it is no clone of the repository")
+
+// Release is another version of the product.
+type Release struct {
+	// Source is the root of its files, Programs the folder with the programs.
+	Source, Programs string
+}
+
+// ReleaseOf returns the product at a commit of this repository. It is compiled when it is not in the cache, which all checkouts
+// share. Without any history the error is ErrNoHistory.
+func ReleaseOf(ctx context.Context, commit string, progress io.Writer) (Release, error) {
+	root, err := Checkout()
+	if err != nil {
+		return Release{}, err
+	}
+	cache, err := cacheDir()
+	if err != nil {
+		return Release{}, err
+	}
+	dir := filepath.Join(cache, "release", commit)
+	release := Release{Source: filepath.Join(dir, "source"), Programs: filepath.Join(dir, "bin")}
+	if exists(dir) {
+		return release, nil
+	}
+	if !exists(filepath.Join(root, ".git")) {
+		return Release{}, ErrNoHistory
+	}
+	lock, err := filelock.Wait(ctx, dir+".lock", func() { fmt.Fprintf(progress, "waiting for another process that compiles %s\n", commit) })
+	if err != nil {
+		return Release{}, err
+	}
+	defer lock.Remove()
+	if exists(dir) {
+		return release, nil
+	}
+	archive := exec.CommandContext(ctx, "git", "-C", root, "archive", "--format=tar", commit)
+	files, err := archive.Output()
+	if err != nil {
+		return Release{}, fmt.Errorf("the commit %s of the release is not in this clone, which may be shallow (git fetch --unshallow): %w", commit, err)
+	}
+	partial := dir + ".partial"
+	if err := os.RemoveAll(partial); err != nil {
+		return Release{}, err
+	}
+	defer os.RemoveAll(partial)
+	if err := unpack(files, filepath.Join(partial, "source")); err != nil {
+		return Release{}, err
+	}
+	err = during(progress, "compiling the product at "+commit, func() error {
+		return build(ctx, filepath.Join(partial, "source"), "-o="+filepath.Join(partial, "bin")+"/", "./cmd/...")
+	})
+	if err != nil {
+		return Release{}, err
+	}
+	return release, os.Rename(partial, dir)
+}
+
+// unpack writes the files of an archive of git into a folder.
+func unpack(archive []byte, dir string) error {
+	files, err := os.OpenRoot(mkdir(dir))
+	if err != nil {
+		return err
+	}
+	defer files.Close()
+	reader := tar.NewReader(bytes.NewReader(archive))
+	for {
+		header, err := reader.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		switch header.Typeflag {
+		case tar.TypeDir:
+			err = files.MkdirAll(filepath.Clean(header.Name), 0o755)
+		case tar.TypeSymlink:
+			err = files.Symlink(header.Linkname, header.Name)
+		case tar.TypeReg:
+			var content []byte
+			if content, err = io.ReadAll(reader); err == nil {
+				err = files.WriteFile(header.Name, content, header.FileInfo().Mode().Perm())
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func mkdir(dir string) string {
+	os.MkdirAll(dir, 0o755) // if it fails, to open it does too
+	return dir
+}

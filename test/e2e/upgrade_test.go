@@ -1,0 +1,125 @@
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/test/cluster"
+	"github.com/clarionlb/clarion/test/cluster/network"
+	"github.com/clarionlb/clarion/test/cluster/setup"
+	"github.com/clarionlb/clarion/test/install"
+)
+
+// lastRelease is the commit of the last release, or of what would have been one. A release changes it: see docs/development.md.
+const lastRelease = "c1ff0168cd4fc4f89627aaeae1498d42395ffd86"
+
+// releaseImage is the repository of the last release's image on the nodes.
+const releaseImage = "release.example/clarion"
+
+const releaseOverlay = `
+resources: [%s/manifests]
+images:
+- {name: ghcr.io/clarionlb/clarion, newName: %s}
+`
+
+// TestUpgradeAndDowngradeLoseNothing goes from the last release to this checkout and back, while clients use a Service that is
+// announced on layer 2 and one that is announced by BGP.
+func TestUpgradeAndDowngradeLoseNothing(t *testing.T) {
+	release, err := setup.ReleaseOf(t.Context(), lastRelease, os.Stderr)
+	if errors.Is(err, setup.ErrNoHistory) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := newDeployment(t, install.Bare(t, cluster.Config{Nodes: 3, Images: map[string]string{releaseImage: release.Programs}}))
+	before := d.releaseOverlay(release)
+	d.apply(before)
+	d.AwaitReady(t)
+	d.startRouter()
+	d.StartApp(t)
+	d.applyYAML(routedPool + "---" + routedAdvertisement + "---" + torPeer + "  peerAddress: 192.168.10.1\n---\n" + pool("public", "192.168.10.200-192.168.10.219"))
+	d.apply(samples + "l2advertisement.yaml")
+	d.loadBalancer("lan", wish("192.168.10.200"))
+	d.loadBalancer("routed", wish("203.0.113.1"))
+	lan, routed := d.awaitAddress("lan"), d.awaitAddress("routed")
+	d.awaitSoleOwner(lan)
+	d.awaitRoutes("routed", 1)
+	d.awaitAnswer(d.FarClient, routed)
+
+	for _, step := range []struct{ name, manifests string }{
+		{"upgrade", "../../manifests"},
+		{"downgrade", before},
+		{"upgrade after a downgrade", "../../manifests"},
+	} {
+		t.Run(step.name, func(t *testing.T) {
+			d := d.in(t)
+			meters := map[string]*network.Meter{}
+			for _, use := range []struct {
+				from *network.Host
+				to   netip.Addr
+			}{{d.Client, lan}, {d.FarClient, lan}, {d.FarClient, routed}} {
+				meter := use.from.Measure(netip.AddrPortFrom(use.to, 80), network.MeterOptions{Interval: 20 * time.Millisecond, Timeout: 5 * time.Second})
+				t.Cleanup(func() { meter.Stop() })
+				d.awaitSuccess(meter)
+				meters[fmt.Sprintf("from %s to %s", use.from.Name, use.to)] = meter
+			}
+			versions := map[string]string{"lan": d.whatItSays("lan"), "routed": d.whatItSays("routed")}
+			d.apply(step.manifests)
+			d.AwaitReady(t)
+			d.awaitSoleOwner(lan)
+			d.awaitRoutes("routed", 1)
+			for what, meter := range meters {
+				d.awaitSuccess(meter)
+				if report := meter.Stop(); report.Failures > 0 {
+					t.Errorf("%s: %s", what, report)
+				}
+			}
+			for name, version := range versions {
+				if now := d.whatItSays(name); now != version {
+					t.Errorf("Service %s was written:\nbefore %s\nafter  %s", name, version, now)
+				}
+			}
+			d.awaitAddresses("lan", lan.String())
+			d.awaitAddresses("routed", routed.String())
+			// What is new works.
+			d.loadBalancer("new", nil)
+			d.awaitAddress("new")
+			d.delete("new")
+		})
+	}
+}
+
+// whatItSays is all of a Service but for the condition Announced, which tells who announces it at the moment.
+func (d *deployment) whatItSays(name string) string {
+	d.t.Helper()
+	service := d.service(name)
+	text := fmt.Sprint(service.Spec, service.Labels, service.Annotations, service.Finalizers, service.Status.LoadBalancer)
+	for _, condition := range service.Status.Conditions {
+		if condition.Type == v1alpha1.ConditionAddressAssigned {
+			text += fmt.Sprint(condition)
+		}
+	}
+	return text
+}
+
+// releaseOverlay makes an overlay of the last release's manifests, with its image, and returns its folder.
+func (d *deployment) releaseOverlay(release setup.Release) string {
+	d.t.Helper()
+	dir := d.t.TempDir()
+	source, err := filepath.Rel(dir, release.Source)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	text := fmt.Sprintf(releaseOverlay, source, releaseImage)
+	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o644); err != nil {
+		d.t.Fatal(err)
+	}
+	return dir
+}

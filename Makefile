@@ -6,6 +6,8 @@ VERSION ?= v0.1.0
 # How many runs of each scenario "make bench" measures, and how many random histories of the allocator it checks.
 RUNS ?= 5
 CHECKS ?= 5000
+# The tests that are also run on another Kubernetes.
+SMOKE := ^(TestLoadBalancersAlone|TestPrometheusMayScrape|TestUpgradeAndDowngradeLoseNothing)$$
 IMAGE ?= ghcr.io/clarionlb/clarion:$(VERSION)
 
 # Tests and the test cluster link the same packages; one setting for both has them compiled once.
@@ -14,7 +16,7 @@ export CGO_ENABLED := 0
 .DEFAULT_GOAL := help
 .PHONY: help
 help: ## Show this help
-	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  %-10s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z0-9.-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  %-16s %s\n", $$1, $$2}'
 
 .PHONY: build
 build: ## Build the static binaries into bin/
@@ -49,6 +51,10 @@ test-unit: ## Unit tests alone, as any user; tests that need root are skipped, a
 test: packages lint test-unit ## Lint, unit tests, and end-to-end tests on a real control plane (root, Debian)
 	cd test/monitoring && go test ./...
 	cd test && go test -v -p 1 -timeout 50m ./...
+
+.PHONY: kubernetes-1.36
+kubernetes-1.36: packages ## A few end-to-end tests on Kubernetes 1.36 (root, Debian)
+	cd test && KUBERNETES=1.36 go test -v -p 1 -timeout 50m -run '$(SMOKE)' ./e2e
 
 .PHONY: demo
 demo: ## The main job, end to end, on an embedded cluster (root, Debian); KEEP=1 leaves the cluster up

@@ -16,6 +16,7 @@ import (
 	structuralschema "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/cel"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/validation"
+	apimachineryvalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/json"
 	celconfig "k8s.io/apiserver/pkg/apis/cel"
@@ -34,32 +35,46 @@ type schema struct {
 	rules      *cel.Validator
 }
 
-// read takes the schema of a kind, by its plural, from the manifests. The API server must accept it, too.
-func read(t *testing.T, plural string) schema {
+// manifest is the CRD of a kind, by its plural.
+func manifest(t *testing.T, plural string) *apiextensionsv1.CustomResourceDefinition {
 	t.Helper()
 	text, err := os.ReadFile("../../manifests/crds/clarionlb.io_" + plural + ".yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var external apiextensionsv1.CustomResourceDefinition
-	if err := yaml.Unmarshal(text, &external); err != nil {
+	var crd apiextensionsv1.CustomResourceDefinition
+	if err := yaml.Unmarshal(text, &crd); err != nil {
 		t.Fatal(err)
 	}
-	apiextensionsv1.SetDefaults_CustomResourceDefinition(&external)
+	return &crd
+}
+
+// validated is a CRD as the API server has it, which must accept it.
+func validated(t *testing.T, external *apiextensionsv1.CustomResourceDefinition) apiextensions.CustomResourceDefinition {
+	t.Helper()
+	apiextensionsv1.SetDefaults_CustomResourceDefinition(external)
 	apiextensionsv1.SetDefaults_CustomResourceDefinitionSpec(&external.Spec)
 	var crd apiextensions.CustomResourceDefinition
-	if err := apiextensionsv1.Convert_v1_CustomResourceDefinition_To_apiextensions_CustomResourceDefinition(&external, &crd, nil); err != nil {
+	if err := apiextensionsv1.Convert_v1_CustomResourceDefinition_To_apiextensions_CustomResourceDefinition(external, &crd, nil); err != nil {
 		t.Fatal(err)
 	}
 	crd.Status.StoredVersions = []string{crd.Spec.Versions[0].Name}
 	if errs := crdvalidation.ValidateCustomResourceDefinition(t.Context(), &crd); len(errs) > 0 {
 		t.Fatalf("the API server would refuse the CRD: %v", errs.ToAggregate())
 	}
+	return crd
+}
+
+// read takes the schema of a kind, by its plural, from the manifests. The API server must accept it, too.
+func read(t *testing.T, plural string) schema {
+	t.Helper()
+	crd := validated(t, manifest(t, plural))
 	openAPI := crd.Spec.Validation
 	if openAPI == nil {
 		openAPI = crd.Spec.Versions[0].Schema
 	}
 	var s schema
+	var err error
 	if s.structural, err = structuralschema.NewStructural(openAPI.OpenAPIV3Schema); err != nil {
 		t.Fatal(err)
 	}
@@ -168,9 +183,33 @@ func TestTheAPIServerRefusesWhatItCanSeeToBeWrong(t *testing.T) {
 	}
 }
 
+var plurals = []string{"announcers", "bfdprofiles", "bgpadvertisements", "bgppeers", "communities", "ipaddresspools", "ipaddressreservations", "l2advertisements"}
+
 func TestEveryCRDIsOneThatTheAPIServerTakes(t *testing.T) {
-	for _, plural := range []string{"announcers", "bfdprofiles", "bgpadvertisements", "bgppeers", "communities", "ipaddresspools", "ipaddressreservations", "l2advertisements"} {
+	for _, plural := range plurals {
 		read(t, plural)
+	}
+}
+
+// TestEveryCRDHasRoomForAnotherVersion because all versions have one schema (docs/decisions/0014). kubectl keeps what it applies in an
+// annotation, which has a limit.
+func TestEveryCRDHasRoomForAnotherVersion(t *testing.T) {
+	for _, plural := range plurals {
+		crd := manifest(t, plural)
+		if conversion := crd.Spec.Conversion; conversion != nil {
+			t.Errorf("%s converts by %s", plural, conversion.Strategy)
+		}
+		next := crd.Spec.Versions[0].DeepCopy()
+		next.Name, next.Storage = "v1beta1", false
+		crd.Spec.Versions = append(crd.Spec.Versions, *next)
+		text, err := json.Marshal(crd)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if limit := apimachineryvalidation.TotalAnnotationSizeLimitB; len(text) > limit/2 {
+			t.Errorf("%s has %d bytes with two versions, of %d that are possible", plural, len(text), limit)
+		}
+		validated(t, crd)
 	}
 }
 

@@ -15,6 +15,7 @@ kind: ClusterRole
 metadata: {name: all}
 rules:
 - {apiGroups: [""], resources: [nodes, services/status], verbs: [list, watch, patch]}
+- {apiGroups: [""], resources: [events], verbs: [create, patch]}
 ---
 kind: ClusterRoleBinding
 metadata: {name: all}
@@ -61,7 +62,7 @@ func TestRightsThatNobodyUsesAreFound(t *testing.T) {
 		t.Fatal(err)
 	}
 	shipped, err := Shipped(dir, "system:serviceaccount:b:a")
-	if err != nil || len(shipped) != 7 {
+	if err != nil || len(shipped) != 9 {
 		t.Fatalf("%v, %v", shipped, err)
 	}
 	var usage Usage
@@ -73,6 +74,7 @@ func TestRightsThatNobodyUsesAreFound(t *testing.T) {
 		request("get", "coordination.k8s.io", "leases", "", "c", "y"),
 		request("get", "coordination.k8s.io", "leases", "", "d", "x"),
 		{Verb: "get", RequestURI: "/readyz"},
+		request("create", "", "events", "", "d", ""), // and so the patch
 	})
 	want := "[ClusterRole all: patch nodes ClusterRole all: watch services/status Role one in c: get leases.coordination.k8s.io x]"
 	if got := fmt.Sprint(usage.Unused(shipped)); got != want {

@@ -49,16 +49,22 @@ func Refused(event *auditv1.Event) bool {
 		(event.Annotations["authorization.k8s.io/decision"] == "forbid" || strings.Contains(status.Message, "ValidatingAdmissionPolicy"))
 }
 
-// Unused are the rights of which nobody made use. A list beside a watch is not among them: client-go lists where it cannot
-// have the watch begin with all that there is.
+// Unused are the rights of which nobody made use. Two may be missing in a run, and are not among them if what they belong to was
+// done: a list beside a watch, since client-go lists where it cannot have the watch begin with all that there is; and the patch of
+// an event beside its creation, which counts an event that comes again.
 func (u *Usage) Unused(rights []Right) []Right {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	var unused []Right
 	for _, right := range rights {
-		watch := right
-		watch.Verb = "watch"
-		if !u.used(right) && !(right.Verb == "list" && u.used(watch)) {
+		beside := right
+		switch {
+		case right.Verb == "list":
+			beside.Verb = "watch"
+		case right.Verb == "patch" && right.Resource == "events":
+			beside.Verb = "create"
+		}
+		if !u.used(right) && !u.used(beside) {
 			unused = append(unused, right)
 		}
 	}

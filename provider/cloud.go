@@ -69,7 +69,7 @@ type Config struct {
 	Scope scope.Scope
 	// IgnoreExcludeLabel says that announcers announce from nodes that a label excludes from load balancers.
 	IgnoreExcludeLabel bool
-	// Machines is what the cloud config says of the machines.
+	// Machines is what the cloud config says of the machines; empty if there is none.
 	Machines *cloudconfig.Config
 	Events   record.EventRecorder
 	Metrics  MetricsRegistry

@@ -32,7 +32,7 @@ images:
 // announced on layer 2 and one that is announced by BGP.
 func TestUpgradeAndDowngradeLoseNothing(t *testing.T) {
 	release, err := setup.ReleaseOf(t.Context(), lastRelease, os.Stderr)
-	if errors.Is(err, setup.ErrNoHistory) {
+	if errors.Is(err, setup.ErrNotInHistory) {
 		t.Skip(err)
 	}
 	if err != nil {

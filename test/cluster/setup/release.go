@@ -14,8 +14,8 @@ import (
 	"github.com/clarionlb/clarion/test/cluster/internal/filelock"
 )
 
-// ErrNoHistory says that this checkout is a copy of the files alone.
-var ErrNoHistory = errors.New("this checkout has no history: it is no clone of the repository")
+// ErrNotInHistory says that this checkout does not have a commit: it is a shallow clone, or a copy of the files alone.
+var ErrNotInHistory = errors.New("this checkout does not have the commit of the last release; git fetch --unshallow gets it")
 
 // Release is another version of the product.
 type Release struct {
@@ -24,7 +24,7 @@ type Release struct {
 }
 
 // ReleaseOf returns the product at a commit of this repository. It is compiled when it is not in the cache, which all checkouts
-// share. Without any history the error is ErrNoHistory.
+// share. If there is no such commit, the error is ErrNotInHistory.
 func ReleaseOf(ctx context.Context, commit string, progress io.Writer) (Release, error) {
 	root, err := Checkout()
 	if err != nil {
@@ -39,9 +39,6 @@ func ReleaseOf(ctx context.Context, commit string, progress io.Writer) (Release,
 	if exists(dir) {
 		return release, nil
 	}
-	if !exists(filepath.Join(root, ".git")) {
-		return Release{}, ErrNoHistory
-	}
 	lock, err := filelock.Wait(ctx, dir+".lock", func() { fmt.Fprintf(progress, "waiting for another process that compiles %s\n", commit) })
 	if err != nil {
 		return Release{}, err
@@ -53,7 +50,7 @@ func ReleaseOf(ctx context.Context, commit string, progress io.Writer) (Release,
 	archive := exec.CommandContext(ctx, "git", "-C", root, "archive", "--format=tar", commit)
 	files, err := archive.Output()
 	if err != nil {
-		return Release{}, fmt.Errorf("the commit %s of the release is not in this clone, which may be shallow (git fetch --unshallow): %w", commit, err)
+		return Release{}, fmt.Errorf("%w (%s: %w)", ErrNotInHistory, commit, err)
 	}
 	partial := dir + ".partial"
 	if err := os.RemoveAll(partial); err != nil {

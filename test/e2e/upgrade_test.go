@@ -49,7 +49,13 @@ func TestUpgradeAndDowngradeLoseNothing(t *testing.T) {
 	d.loadBalancer("routed", wish("203.0.113.1"))
 	lan, routed := d.awaitAddress("lan"), d.awaitAddress("routed")
 	d.awaitSoleOwner(lan)
-	d.awaitRoutes("routed", 1)
+	// Until all is as it stays, Services are written, and a node whose kube-proxy knows nothing yet refuses connections.
+	d.awaitAnnounced("lan", "Announced", ".*")
+	d.awaitAnnounced("routed", "Announced", ".* from 3 nodes to 1 peer")
+	for _, node := range d.Nodes() {
+		d.awaitAnswer(node.Host, lan)
+		d.awaitAnswer(node.Host, routed)
+	}
 	d.awaitAnswer(d.FarClient, routed)
 
 	for _, step := range []struct{ name, manifests string }{

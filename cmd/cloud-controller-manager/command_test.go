@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -72,5 +74,21 @@ func TestTheFrameworkHearsOfTheFlagsThatWereSet(t *testing.T) {
 	heard = slices.DeleteFunc(heard, func(flag string) bool { return flag == "version=false" })
 	if want := []string{"cluster-name=home", "leader-elect=false"}; !slices.Equal(heard, want) {
 		t.Errorf("it hears of %q, want %q", heard, want)
+	}
+}
+
+func TestAMistakeInTheCloudConfigIsNamedWithItsFlagFileLineAndField(t *testing.T) {
+	if machines, err := readMachines(""); machines == nil || err != nil {
+		t.Errorf("without a file: %v, %v", machines, err)
+	}
+	if machines, err := readMachines("../../docs/cloud-config.yaml"); err != nil || len(machines.Nodes) == 0 {
+		t.Errorf("the annotated file: %v, %v", machines, err)
+	}
+	path := filepath.Join(t.TempDir(), "cloud-config.yaml")
+	if err := os.WriteFile(path, []byte("apiVersion: config.clarionlb.io/v1alpha1\nkind: CloudConfig\nnodes:\n- zon: a\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := readMachines(path); err == nil || !strings.HasPrefix(err.Error(), "--cloud-config: "+path+":4: nodes[0].zon: no such field") {
+		t.Errorf("a mistake: %v", err)
 	}
 }

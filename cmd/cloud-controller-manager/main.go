@@ -76,18 +76,16 @@ func main() {
 		"Take nodes with the label "+corev1.LabelNodeExcludeBalancers+" for such as announce. The announcers need the same flag.")
 
 	ctx := genericapiserver.SetupSignalContext()
-	machines := &cloudconfig.Config{}
+	var machines *cloudconfig.Config
 	newCloud := func(completed *config.CompletedConfig) cloudprovider.Interface {
 		return newCloud(ctx, completed, leader, clarion, machines)
 	}
 	command := app.NewCloudControllerManagerCommand(opts, newCloud, controllers, names.CCMControllerAliases(), flags, ctx.Done())
 	adapt(command, func() error {
-		if path := opts.KubeCloudShared.CloudProvider.CloudConfigFile; path != "" {
-			read, err := cloudconfig.Read(path)
-			if err != nil {
-				return fmt.Errorf("--cloud-config: %w", err)
-			}
-			*machines = *read
+		// First of all, as whoever has made a mistake in it waits for the answer.
+		var err error
+		if machines, err = readMachines(opts.KubeCloudShared.CloudProvider.CloudConfigFile); err != nil {
+			return err
 		}
 		kubeconfig, err := clientcmd.BuildConfigFromFlags(opts.Master, opts.Generic.ClientConnection.Kubeconfig)
 		if err != nil {
@@ -106,6 +104,18 @@ func main() {
 type clarionFlags struct {
 	served             scope.Scope
 	ignoreExcludeLabel bool
+}
+
+// readMachines reads the file of --cloud-config, if there is one.
+func readMachines(path string) (*cloudconfig.Config, error) {
+	if path == "" {
+		return &cloudconfig.Config{}, nil
+	}
+	machines, err := cloudconfig.Read(path)
+	if err != nil {
+		return nil, fmt.Errorf("--cloud-config: %w", err)
+	}
+	return machines, nil
 }
 
 // newCloud makes the provider and stands for election. What is wrong here is wrong with the flags:

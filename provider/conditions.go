@@ -17,7 +17,7 @@ import (
 	servicehelpers "k8s.io/cloud-provider/service/helpers"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
-	"github.com/clarionlb/clarion/loadbalancer"
+	"github.com/clarionlb/clarion/internal/scope"
 )
 
 // conditionWriter keeps the AddressAssigned condition of Services, with as few writes as that
@@ -173,7 +173,7 @@ func (w *conditionWriter) amend(name types.NamespacedName, data []byte) ([]byte,
 	case writesFinalizers && left == nil, slices.Contains(removed, any(servicehelpers.LoadBalancerCleanupFinalizer)):
 		patch.Status["conditions"] = []map[string]any{{"$patch": "delete", "type": v1alpha1.ConditionAddressAssigned}}
 	case slices.Contains(added, any(servicehelpers.LoadBalancerCleanupFinalizer)) && !w.marked(name):
-		patch.Status["conditions"] = []metav1.Condition{unanswered()}
+		patch.Status["conditions"] = []metav1.Condition{scope.TakenUp(metav1.Now())}
 	case writesLoadBalancer && said.travels:
 		patch.Metadata["uid"] = said.uid
 		patch.Status["conditions"] = []metav1.Condition{said.condition}
@@ -189,19 +189,8 @@ func (w *conditionWriter) marked(name types.NamespacedName) bool {
 	return err == nil && meta.FindStatusCondition(service.Status.Conditions, v1alpha1.ConditionAddressAssigned) != nil
 }
 
-// takenUp says whether a Service has got the mark that unanswered makes, and had none.
+// takenUp says whether a Service has got the mark scope.TakenUp, and had none.
 func takenUp(before, after *corev1.Service) bool {
 	return meta.FindStatusCondition(before.Status.Conditions, v1alpha1.ConditionAddressAssigned) == nil &&
 		meta.IsStatusConditionPresentAndEqual(after.Status.Conditions, v1alpha1.ConditionAddressAssigned, metav1.ConditionUnknown)
-}
-
-// unanswered is the condition of a Service that is about to be served for the first time.
-func unanswered() metav1.Condition {
-	return metav1.Condition{
-		Type:               v1alpha1.ConditionAddressAssigned,
-		Status:             metav1.ConditionUnknown,
-		Reason:             string(loadbalancer.Pending),
-		Message:            "about to be served",
-		LastTransitionTime: metav1.Now(),
-	}
 }

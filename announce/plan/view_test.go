@@ -14,6 +14,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/internal/scope"
 )
 
 func TestSharedAddressesBringTheirOtherFamilyAlong(t *testing.T) {
@@ -41,6 +42,9 @@ func TestAServiceStaysOursIfSomebodyRemovesItsConditions(t *testing.T) {
 		want   bool
 	}{
 		{"the conditions are removed", func(*corev1.Service) {}, true},
+		{"and the finalizers of others", func(s *corev1.Service) { s.Finalizers = []string{scope.Finalizer} }, true},
+		{"the finalizer too: it is given to another load balancer", func(s *corev1.Service) { s.Finalizers = nil }, false},
+		{"the finalizer too, and one of others stays", func(s *corev1.Service) { s.Finalizers = []string{"example.com/other"} }, false},
 		{"it is another one of the same name", func(s *corev1.Service) { s.UID = "another" }, false},
 		{"it has a foreign class", func(s *corev1.Service) { s.Spec.LoadBalancerClass = ptr.To("example.org/lb") }, false},
 		{"it is no load balancer any more", func(s *corev1.Service) { s.Spec.Type = corev1.ServiceTypeClusterIP }, false},

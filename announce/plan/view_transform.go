@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/internal/scope"
 )
 
 // TransformFor returns the transform of informers for a node: it reduces a watched object to what
@@ -24,7 +25,7 @@ func TransformFor(node string) func(object any) (any, error) {
 func transform(object any, own string) (any, error) {
 	switch o := object.(type) {
 	case *corev1.Service:
-		return &corev1.Service{
+		service := &corev1.Service{
 			ObjectMeta: transformMeta(&o.ObjectMeta),
 			Spec: corev1.ServiceSpec{
 				Type:                  o.Spec.Type,
@@ -33,7 +34,11 @@ func transform(object any, own string) (any, error) {
 				HealthCheckNodePort:   o.Spec.HealthCheckNodePort,
 			},
 			Status: corev1.ServiceStatus{LoadBalancer: o.Status.LoadBalancer, Conditions: transformConditions(o.Status.Conditions)},
-		}, nil
+		}
+		if slices.Contains(o.Finalizers, scope.Finalizer) {
+			service.Finalizers = []string{scope.Finalizer}
+		}
+		return service, nil
 	case *discoveryv1.EndpointSlice:
 		slice := &discoveryv1.EndpointSlice{
 			ObjectMeta:  transformMeta(&o.ObjectMeta),

@@ -1,14 +1,25 @@
 package migrate
 
 import (
+	"cmp"
 	"slices"
 	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
-// order works out the steps.
+// order works out the steps, and in which order Services are moved: the older first, as the allocator has it.
 func (b *builder) order() {
+	created := map[types.NamespacedName]metav1.Time{}
+	for i := range b.services {
+		created[nameOf(&b.services[i])] = b.services[i].CreationTimestamp
+	}
+	slices.SortFunc(b.plan.Moves, func(x, y Move) int {
+		return cmp.Or(created[x.Service].Time.Compare(created[y.Service].Time), cmp.Compare(x.Service.Name, y.Service.Name), cmp.Compare(x.Service.Namespace, y.Service.Namespace))
+	})
 	uses := func(how How) bool {
 		return slices.ContainsFunc(b.plan.Moves, func(m Move) bool { return m.How == how })
 	}

@@ -4,6 +4,7 @@ package scope
 
 import (
 	"cmp"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -11,6 +12,10 @@ import (
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
+
+// Finalizer is that of the standard service controller, which all load balancers of Kubernetes use
+// (k8s.io/cloud-provider, service/helpers).
+const Finalizer = "service.kubernetes.io/load-balancer-cleanup"
 
 // Scope is which Services the cloud-controller-manager serves.
 type Scope struct {
@@ -50,7 +55,21 @@ func (s Scope) Served(service *corev1.Service) bool {
 // StillServed says whether the addresses of a Service that was Served are Clarion's for as long as
 // nobody has answered it anew. Anybody may remove the answer from the status; the
 // cloud-controller-manager puts it back, and gives no Service up that is still its own by its spec.
-func (s Scope) StillServed(service *corev1.Service) bool { return Scope{Class: s.Class}.Wants(service) }
+// Who removes the finalizer with the answer gives the Service to another load balancer.
+func (s Scope) StillServed(service *corev1.Service) bool {
+	return Scope{Class: s.Class}.Wants(service) && slices.Contains(service.Finalizers, Finalizer)
+}
+
+// TakenUp is the mark of a Service that is about to be served for the first time.
+func TakenUp(now metav1.Time) metav1.Condition {
+	return metav1.Condition{
+		Type:               v1alpha1.ConditionAddressAssigned,
+		Status:             metav1.ConditionUnknown,
+		Reason:             v1alpha1.ReasonPending,
+		Message:            "about to be served",
+		LastTransitionTime: now,
+	}
+}
 
 // ClassOf is the load balancer class of a Service; "" for none.
 func ClassOf(service *corev1.Service) string {

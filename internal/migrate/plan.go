@@ -189,3 +189,25 @@ func sortRemarks(remarks []Remark) {
 		return cmp.Or(rank[a.Severity]-rank[b.Severity], strings.Compare(a.Object.String(), b.Object.String()), strings.Compare(a.Text, b.Text))
 	})
 }
+
+// Groups are the moves, in their order, with those together that share an address.
+func Groups(moves []Move) [][]Move {
+	var groups [][]Move
+	with := map[string]int{} // the group that has an address
+	for _, move := range moves {
+		group := len(groups)
+		for _, address := range move.Addresses {
+			if i, is := with[address]; is {
+				group = min(group, i)
+			}
+		}
+		if group == len(groups) {
+			groups = append(groups, nil)
+		}
+		groups[group] = append(groups[group], move)
+		for _, address := range move.Addresses {
+			with[address] = group
+		}
+	}
+	return groups
+}

@@ -1,0 +1,221 @@
+package migrate
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/util/retry"
+	"k8s.io/utils/ptr"
+
+	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/internal/migrate"
+	"github.com/clarionlb/clarion/internal/scope"
+)
+
+// move moves Services that share an address, one after the other. If one does not get its address, those that this call has moved
+// are put back.
+func (a *applier) move(ctx context.Context, group []migrate.Move) error {
+	var begun []entry
+	undo := func(err error) error {
+		ctx := context.WithoutCancel(ctx)
+		for _, e := range slices.Backward(begun) {
+			fmt.Fprintf(a.out, "Service %s/%s is put back\n", e.Service.Namespace, e.Service.Name)
+			err = errors.Join(err, a.putBack(ctx, e))
+		}
+		return err
+	}
+	var pending []migrate.Move
+	for _, m := range group {
+		service, err := a.get(ctx, m.Service)
+		if err != nil {
+			return undo(err)
+		}
+		if isMoved(service, &m) {
+			fmt.Fprintf(a.out, "Service %s is moved already\n", m.Service)
+			continue
+		}
+		service.ManagedFields = nil
+		e := entry{Service: service, How: m.How, Annotations: slices.Sorted(maps.Keys(m.Annotations))}
+		if err := a.record.add(e); err != nil {
+			return undo(err)
+		}
+		begun, pending = append(begun, e), append(pending, m)
+		if err := a.begin(ctx, &m); err != nil {
+			return undo(err)
+		}
+	}
+	for i, m := range pending {
+		if err := a.finish(ctx, &m, begun[i].Service); err != nil {
+			return undo(err)
+		}
+	}
+	return nil
+}
+
+// isMoved says whether a Service is as it is to be after its move.
+func isMoved(service *corev1.Service, m *migrate.Move) bool {
+	for name, value := range m.Annotations {
+		if service.Annotations[name] != value {
+			return false
+		}
+	}
+	return m.How == migrate.ByFlag || assigned(service, m.Addresses) == nil && (m.How != migrate.Convert || len(service.Spec.ExternalIPs) == 0)
+}
+
+// assigned says why a Service does not have these addresses from Clarion; without addresses, any are good.
+func assigned(service *corev1.Service, addresses []string) error {
+	said := meta.FindStatusCondition(service.Status.Conditions, v1alpha1.ConditionAddressAssigned)
+	switch {
+	case said == nil || said.Status == metav1.ConditionUnknown:
+		return errors.New("Clarion has not answered: does the cloud-controller-manager run?")
+	case said.Status != metav1.ConditionTrue:
+		return errors.New(said.Message)
+	}
+	want, has := slices.Sorted(slices.Values(addresses)), addressesOf(service)
+	if len(want) > 0 && !slices.Equal(want, has) {
+		return fmt.Errorf("it has %s in place of %s", strings.Join(has, ", "), strings.Join(want, ", "))
+	}
+	return nil
+}
+
+// begin does what all Services that share an address need before the first of them is finished.
+func (a *applier) begin(ctx context.Context, m *migrate.Move) error {
+	if err := a.annotate(ctx, m.Service, m.Annotations); err != nil {
+		return err
+	}
+	if m.How == migrate.Recreate {
+		return a.update(ctx, m.Service, withdraw)
+	}
+	return nil
+}
+
+// finish has Clarion serve a Service, and waits until it does.
+func (a *applier) finish(ctx context.Context, m *migrate.Move, before *corev1.Service) error {
+	var err error
+	switch m.How {
+	case migrate.ByFlag:
+		fmt.Fprintf(a.out, "Service %s asks for its address, and is Clarion's when it serves the class\n", m.Service)
+		return nil
+	case migrate.Adopt:
+		err = a.takeUp(ctx, before)
+	case migrate.Recreate:
+		err = a.update(ctx, m.Service, func(s *corev1.Service) { restore(s, before, ptr.To(m.Class)) })
+	case migrate.Convert:
+		err = a.update(ctx, m.Service, func(s *corev1.Service) { convert(s, m.Class) })
+	}
+	if err != nil {
+		return err
+	}
+	if err := a.await(ctx, m.Service, func(s *corev1.Service) error { return assigned(s, m.Addresses) }); err != nil {
+		return err
+	}
+	if m.How == migrate.Convert {
+		if err := a.await(ctx, m.Service, isAnnounced); err != nil {
+			return err
+		}
+		if err := a.update(ctx, m.Service, func(s *corev1.Service) { s.Spec.ExternalIPs = nil }); err != nil {
+			return err
+		}
+	}
+	service, err := a.get(ctx, m.Service)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(a.out, "Service %s is Clarion's, with %s\n", m.Service, strings.Join(addressesOf(service), ", "))
+	return nil
+}
+
+// isAnnounced says why a Service is not announced.
+func isAnnounced(service *corev1.Service) error {
+	said := meta.FindStatusCondition(service.Status.Conditions, v1alpha1.ConditionAnnounced)
+	switch {
+	case said == nil:
+		return errors.New("nobody says whether it is announced")
+	case said.Status != metav1.ConditionTrue:
+		return errors.New(said.Message)
+	}
+	return nil
+}
+
+// takeUp has Clarion take a Service up that has no class, whether or not it serves such Services by itself.
+func (a *applier) takeUp(ctx context.Context, service *corev1.Service) error {
+	if meta.FindStatusCondition(service.Status.Conditions, v1alpha1.ConditionAddressAssigned) != nil {
+		return nil
+	}
+	patch, err := json.Marshal(map[string]any{
+		"metadata": map[string]any{"uid": service.UID},
+		"status":   map[string]any{"conditions": []metav1.Condition{scope.TakenUp(metav1.Now())}},
+	})
+	if err != nil {
+		return err
+	}
+	_, err = a.kube.CoreV1().Services(service.Namespace).Patch(ctx, service.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status")
+	if err != nil {
+		return fmt.Errorf("mark Service %s/%s: %w", service.Namespace, service.Name, err)
+	}
+	return nil
+}
+
+// await waits until there is nothing wrong with a Service, and says in the end what was.
+func (a *applier) await(ctx context.Context, name types.NamespacedName, check func(*corev1.Service) error) error {
+	var last error
+	err := wait.PollUntilContextTimeout(ctx, poll, a.timeout, true, func(ctx context.Context) (bool, error) {
+		service, err := a.get(ctx, name)
+		if err != nil {
+			return false, err
+		}
+		last = check(service)
+		return last == nil, nil
+	})
+	if err != nil && last != nil {
+		return fmt.Errorf("Service %s: %w", name, last)
+	}
+	return err
+}
+
+func (a *applier) get(ctx context.Context, name types.NamespacedName) (*corev1.Service, error) {
+	service, err := a.kube.CoreV1().Services(name.Namespace).Get(ctx, name.Name, metav1.GetOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("read Service %s: %w", name, err)
+	}
+	return service, nil
+}
+
+// update changes a Service, again if somebody else has done so meanwhile.
+func (a *applier) update(ctx context.Context, name types.NamespacedName, change func(*corev1.Service)) error {
+	err := retry.RetryOnConflict(retry.DefaultRetry, func() error {
+		service, err := a.kube.CoreV1().Services(name.Namespace).Get(ctx, name.Name, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		change(service)
+		_, err = a.kube.CoreV1().Services(name.Namespace).Update(ctx, service, metav1.UpdateOptions{})
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("change Service %s: %w", name, err)
+	}
+	return nil
+}
+
+// annotate sets annotations; null removes one.
+func (a *applier) annotate(ctx context.Context, name types.NamespacedName, annotations any) error {
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": annotations}})
+	if err != nil {
+		return err
+	}
+	if _, err = a.kube.CoreV1().Services(name.Namespace).Patch(ctx, name.Name, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
+		return fmt.Errorf("annotate Service %s: %w", name, err)
+	}
+	return nil
+}

@@ -1,0 +1,107 @@
+package migrate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/clarionlb/clarion/internal/migrate"
+	"github.com/clarionlb/clarion/internal/plugin"
+)
+
+// runRollback undoes what a record has, the last first: Services are given back, then the objects go.
+func (o *options) runRollback(ctx context.Context) error {
+	entries, err := readRecord(o.rollback)
+	if err != nil {
+		return err
+	}
+	clients, err := o.Clients()
+	if err != nil {
+		return err
+	}
+	a := &applier{kube: clients.Kube, dynamic: clients.Dynamic, timeout: o.timeout, out: o.Out}
+	return a.rollback(ctx, entries)
+}
+
+func (a *applier) rollback(ctx context.Context, entries []entry) error {
+	var errs []error
+	for _, e := range slices.Backward(entries) {
+		var err error
+		if e.Service != nil {
+			if err = a.putBack(ctx, e); err == nil {
+				fmt.Fprintf(a.out, "Service %s/%s is as it was\n", e.Service.Namespace, e.Service.Name)
+			}
+		} else if len(errs) == 0 { // what is left of Services may need it
+			err = a.remove(ctx, e.Created)
+		}
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// putBack makes a Service what it was before it was moved. One that is gone, or another one by now, is left alone.
+func (a *applier) putBack(ctx context.Context, e entry) error {
+	before := e.Service
+	name := types.NamespacedName{Namespace: before.Namespace, Name: before.Name}
+	service, err := a.kube.CoreV1().Services(name.Namespace).Get(ctx, name.Name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) || err == nil && service.UID != before.UID {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read Service %s: %w", name, err)
+	}
+	switch e.How {
+	case migrate.Adopt:
+		err = plugin.HandOver(ctx, a.kube, name, func(s *corev1.Service) { s.Status.LoadBalancer = before.Status.LoadBalancer })
+	case migrate.Recreate:
+		if err = a.update(ctx, name, withdraw); err == nil {
+			err = a.update(ctx, name, func(s *corev1.Service) { restore(s, before, before.Spec.LoadBalancerClass) })
+		}
+	case migrate.Convert:
+		err = a.update(ctx, name, func(s *corev1.Service) {
+			s.Spec.ExternalIPs = before.Spec.ExternalIPs
+			withdraw(s)
+			if before.Spec.Type != corev1.ServiceTypeClusterIP {
+				restore(s, before, nil)
+			}
+		})
+	}
+	if err != nil {
+		return err
+	}
+	annotations := map[string]any{}
+	for _, annotation := range e.Annotations {
+		annotations[annotation] = nil
+		if value, had := before.Annotations[annotation]; had {
+			annotations[annotation] = value
+		}
+	}
+	return a.annotate(ctx, name, annotations)
+}
+
+// remove deletes an object that was made, if it is still the same one.
+func (a *applier) remove(ctx context.Context, c *created) error {
+	options := metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &c.UID}}
+	var err error
+	if c.Kind == "Secret" {
+		err = a.kube.CoreV1().Secrets(c.Namespace).Delete(ctx, c.Name, options)
+	} else {
+		err = a.dynamic.Resource(resourceOf(c.Kind)).Delete(ctx, c.Name, options)
+	}
+	switch {
+	case apierrors.IsNotFound(err), apierrors.IsConflict(err):
+		return nil
+	case err != nil:
+		return fmt.Errorf("delete %s %s: %w", c.Kind, c.Name, err)
+	}
+	fmt.Fprintf(a.out, "%s %s is deleted\n", c.Kind, c.Name)
+	return nil
+}

@@ -1,0 +1,48 @@
+package migrate
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
+)
+
+// withdraw makes a Service one of type ClusterIP, without what only those of type LoadBalancer have.
+func withdraw(s *corev1.Service) {
+	spec := &s.Spec
+	spec.Type = corev1.ServiceTypeClusterIP
+	spec.LoadBalancerClass, spec.LoadBalancerIP, spec.LoadBalancerSourceRanges = nil, "", nil
+	spec.AllocateLoadBalancerNodePorts, spec.HealthCheckNodePort, spec.ExternalTrafficPolicy = nil, 0, ""
+	for i := range spec.Ports {
+		spec.Ports[i].NodePort = 0
+	}
+}
+
+// restore makes a Service of type LoadBalancer again of one that was withdrawn, as it was but for its class.
+func restore(s, before *corev1.Service, class *string) {
+	spec, was := &s.Spec, &before.Spec
+	spec.Type = was.Type
+	spec.LoadBalancerClass, spec.LoadBalancerIP, spec.LoadBalancerSourceRanges = class, was.LoadBalancerIP, was.LoadBalancerSourceRanges
+	spec.AllocateLoadBalancerNodePorts, spec.HealthCheckNodePort, spec.ExternalTrafficPolicy =
+		was.AllocateLoadBalancerNodePorts, was.HealthCheckNodePort, was.ExternalTrafficPolicy
+	for i := range spec.Ports {
+		for _, port := range was.Ports {
+			if port.Port == spec.Ports[i].Port && protocolOf(port) == protocolOf(spec.Ports[i]) {
+				spec.Ports[i].NodePort = port.NodePort
+			}
+		}
+	}
+}
+
+func protocolOf(port corev1.ServicePort) corev1.Protocol {
+	if port.Protocol == "" {
+		return corev1.ProtocolTCP
+	}
+	return port.Protocol
+}
+
+// convert makes a Service one of type LoadBalancer. One that had no node ports needs none.
+func convert(s *corev1.Service, class string) {
+	if s.Spec.Type == corev1.ServiceTypeClusterIP {
+		s.Spec.AllocateLoadBalancerNodePorts = ptr.To(false)
+	}
+	s.Spec.Type, s.Spec.LoadBalancerClass = corev1.ServiceTypeLoadBalancer, ptr.To(class)
+}

@@ -90,6 +90,8 @@ func (a *Announcer) loop(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	defer a.turns.Rest()
+	defer a.lan.rejects.Leave()
+	defer a.lan.relays.leave()
 	for {
 		a.turns.Work()
 		wake := plan.Earlier(a.observe(ctx), a.step(ctx))

@@ -365,6 +365,8 @@ func (s fakeRelayer) Set(relays map[netip.Addr]layer2.Relay) error {
 // fakeRejects is the part of a station's kernel that refuses what nobody serves.
 type fakeRejects struct{ *station }
 
+func (fakeRejects) Leave() {}
+
 func (s fakeRejects) Set(announced map[netip.Prefix]struct{}, _ time.Time) {
 	var addresses []netip.Addr
 	for prefix := range announced {

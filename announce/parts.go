@@ -172,6 +172,7 @@ type health interface {
 type rejects interface {
 	Set(announced map[netip.Prefix]struct{}, now time.Time)
 	Step(now time.Time) (wake time.Time)
+	Leave()
 	Sentence() string
 }
 

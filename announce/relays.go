@@ -25,6 +25,8 @@ type relays struct {
 	// what is not needed.
 	begun bool
 	due   time.Time
+	// wanted is what finish was last told to have relayed.
+	wanted map[netip.Addr]plan.Relay
 	// problem is why the kernel cannot relay; "" if it can.
 	problem string
 }
@@ -44,6 +46,7 @@ func (r *relays) prepare(relays map[netip.Addr]plan.Relay) {
 
 // finish has nothing else relayed than these, in a while, and returns when to call it again for that.
 func (r *relays) finish(relays map[netip.Addr]plan.Relay, now time.Time) (wake time.Time) {
+	r.wanted = relays
 	switch {
 	case r.begun && maps.Equal(r.current, relays):
 		r.due = time.Time{}
@@ -57,6 +60,14 @@ func (r *relays) finish(relays map[netip.Addr]plan.Relay, now time.Time) (wake t
 		r.due = time.Time{}
 	}
 	return r.due
+}
+
+// leave ends what is not needed any more, without the linger: nobody would end it later.
+func (r *relays) leave() {
+	if !r.due.IsZero() {
+		r.set(r.wanted)
+		r.due = time.Time{}
+	}
 }
 
 // set has these relayed and nothing else.

@@ -67,6 +67,7 @@ type fakeRejects struct{ *fakeBGP }
 
 func (f fakeRejects) Set(announced map[netip.Prefix]struct{}, _ time.Time) { f.rejected = announced }
 func (f fakeRejects) Step(time.Time) time.Time                             { return time.Time{} }
+func (f fakeRejects) Leave()                                               {}
 
 func (f *fakeBGP) Run(ctx context.Context) error {
 	<-ctx.Done()

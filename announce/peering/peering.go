@@ -153,6 +153,7 @@ func (p *Peering) awaitState(ctx context.Context) bool {
 func (p *Peering) loop(ctx context.Context) {
 	again := time.NewTimer(0)
 	defer again.Stop()
+	defer p.rejects.Leave()
 	defer p.checks.Wait()
 	defer p.turns.Rest()
 	for {

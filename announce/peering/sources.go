@@ -68,6 +68,7 @@ type checks interface {
 type rejects interface {
 	Set(announced map[netip.Prefix]struct{}, now time.Time)
 	Step(now time.Time) (wake time.Time)
+	Leave()
 }
 
 // bgpSpeaker has the sessions of BGP: a speaker.Speaker, where all of this is described.

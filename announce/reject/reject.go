@@ -20,7 +20,7 @@ const (
 )
 
 // Rejects has the kernel refuse packets to what one protocol announces on this node. What was Set
-// stays in the kernel for two minutes when the process ends. A Rejects is not safe for concurrent
+// stays in the kernel for two minutes when the process ends, unless nothing is announced any more (Leave). A Rejects is not safe for concurrent
 // use.
 type Rejects struct {
 	kernel kernel
@@ -90,6 +90,14 @@ func (r *Rejects) Step(now time.Time) (wake time.Time) {
 		wake = r.due
 	}
 	return wake
+}
+
+// Leave is called when the process ends. If it announces nothing, it leaves nothing in the kernel: of what lingers nobody would
+// remove the table.
+func (r *Rejects) Leave() {
+	if r.known && len(r.announced) == 0 && len(r.current) > 0 {
+		r.noteProblem(r.kernel.rewrite(nil))
+	}
 }
 
 // apply has the kernel refuse what it is to refuse, if that is another thing than before, or if it

@@ -161,3 +161,27 @@ func TestAKernelThatCannotIsAskedAgain(t *testing.T) {
 		t.Errorf("the kernel refuses %q", kernel)
 	}
 }
+
+func TestAProcessThatAnnouncesNothingLeavesNothingWhenItEnds(t *testing.T) {
+	now := time.Unix(0, 0)
+	for _, test := range []struct {
+		name  string
+		sets  []string
+		there bool
+	}{
+		{name: "what lingers", sets: []string{"ab", ""}},
+		{name: "what is announced stays, for the process that follows", sets: []string{"ab"}, there: true},
+		{name: "what is announced stays with what lingers", sets: []string{"ab", "b"}, there: true},
+		{name: "what a former process has left, before anything is known", there: true},
+	} {
+		k := &fakeKernel{there: true, prefixes: prefixes("x")}
+		r := newRejects(k, klog.Background())
+		for _, set := range test.sets {
+			r.Set(prefixes(set), now)
+		}
+		r.Leave()
+		if k.there != test.there {
+			t.Errorf("%s: the table is there: %t", test.name, k.there)
+		}
+	}
+}

@@ -160,7 +160,15 @@ func (o *options) read(ctx context.Context) ([]unstructured.Unstructured, error)
 		}
 		return readCluster(ctx, clients)
 	}
-	infos, err := resource.NewBuilder(o.Flags).Unstructured().Local().ContinueOnError().FilenameParam(false, &o.files).Flatten().Do().Infos()
+	builder, files := resource.NewBuilder(o.Flags).Unstructured().Local().ContinueOnError(), o.files
+	if slices.Contains(files.Filenames, "-") {
+		files.Filenames = slices.DeleteFunc(slices.Clone(files.Filenames), func(name string) bool { return name == "-" })
+		builder = builder.Stream(o.In, "the standard input")
+	}
+	if len(files.Filenames) > 0 {
+		builder = builder.FilenameParam(false, &files)
+	}
+	infos, err := builder.Flatten().Do().Infos()
 	if err != nil {
 		return nil, err
 	}

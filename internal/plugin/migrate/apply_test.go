@@ -1,0 +1,182 @@
+package migrate
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	dynamicfake "k8s.io/client-go/dynamic/fake"
+	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
+
+	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/internal/migrate"
+	"github.com/clarionlb/clarion/internal/scope"
+)
+
+// clarion answers each Service that is taken up, as the cloud-controller-manager does; with a refusal those that are to be refused.
+func clarion(kube *fake.Clientset, refused string) {
+	kube.PrependReactor("patch", "services", func(action clienttesting.Action) (bool, runtime.Object, error) {
+		patch := action.(clienttesting.PatchAction)
+		if patch.GetSubresource() != "status" {
+			return false, nil, nil
+		}
+		services := kube.Tracker()
+		object, err := services.Get(action.GetResource(), action.GetNamespace(), patch.GetName())
+		if err != nil {
+			return true, nil, err
+		}
+		s := object.(*corev1.Service).DeepCopy()
+		said := metav1.Condition{Type: v1alpha1.ConditionAddressAssigned, Status: metav1.ConditionTrue, Message: "all is well"}
+		if s.Name == refused {
+			said.Status, said.Message, s.Status.LoadBalancer.Ingress = metav1.ConditionFalse, "192.0.2.1 is in no pool", nil
+		}
+		s.Status.Conditions, s.Finalizers = []metav1.Condition{said}, []string{scope.Finalizer}
+		return true, s, services.Update(action.GetResource(), s, action.GetNamespace())
+	})
+}
+
+func web(name, address string) *corev1.Service {
+	s := &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name, UID: types.UID(name), Annotations: map[string]string{"example.com/a": "b"}},
+		Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer},
+	}
+	s.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{IP: address}}
+	return s
+}
+
+func adopt(name, address string) migrate.Move {
+	return migrate.Move{Service: types.NamespacedName{Namespace: "default", Name: name}, How: migrate.Adopt, Addresses: []string{address},
+		Annotations: map[string]string{"clarionlb.io/addresses": address}}
+}
+
+// cluster has Services, and an applier that writes to it and to a record.
+func cluster(t *testing.T, refused string, services ...runtime.Object) (*fake.Clientset, *applier, string) {
+	t.Helper()
+	kube := fake.NewClientset(services...)
+	clarion(kube, refused)
+	path := filepath.Join(t.TempDir(), "record")
+	record, err := openRecord(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kube, &applier{kube: kube, dynamic: dynamicfake.NewSimpleDynamicClient(runtime.NewScheme()), record: record, timeout: time.Nanosecond, out: &bytes.Buffer{}}, path
+}
+
+func get(t *testing.T, kube *fake.Clientset, name string) *corev1.Service {
+	t.Helper()
+	s, err := kube.CoreV1().Services("default").Get(t.Context(), name, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// untouched says whether a Service is as another load balancer has it.
+func untouched(s *corev1.Service, address string) bool {
+	return len(s.Finalizers) == 0 && len(s.Status.Conditions) == 0 && len(s.Annotations) == 1 && slices.Equal(addressesOf(s), []string{address})
+}
+
+func TestAServiceIsTakenUpAndGivenBack(t *testing.T) {
+	kube, a, path := cluster(t, "", web("a", "192.0.2.1"), web("b", "192.0.2.2"))
+	a.timeout = time.Minute
+	if err := a.move(t.Context(), []migrate.Move{adopt("a", "192.0.2.1")}); err != nil {
+		t.Fatal(err)
+	}
+	if s := get(t, kube, "a"); s.Annotations["clarionlb.io/addresses"] != "192.0.2.1" || assigned(s, []string{"192.0.2.1"}) != nil {
+		t.Errorf("it is %+v", s)
+	}
+	if s := get(t, kube, "b"); !untouched(s, "192.0.2.2") {
+		t.Errorf("another one is %+v", s)
+	}
+	entries, err := readRecord(path)
+	if err != nil || len(entries) != 1 {
+		t.Fatal(entries, err)
+	}
+	for range 2 { // the second time there is nothing to do
+		if err := a.rollback(t.Context(), entries); err != nil {
+			t.Fatal(err)
+		}
+		if s := get(t, kube, "a"); !untouched(s, "192.0.2.1") {
+			t.Errorf("after that it is %+v", s)
+		}
+	}
+}
+
+func TestAServiceThatIsRefusedIsPutBackWithItsAddress(t *testing.T) {
+	kube, a, _ := cluster(t, "b", web("a", "192.0.2.1"), web("b", "192.0.2.1"))
+	a.timeout = 3 * poll
+	err := a.move(t.Context(), []migrate.Move{adopt("a", "192.0.2.1"), adopt("b", "192.0.2.1")})
+	if err == nil || !strings.Contains(err.Error(), "is in no pool") {
+		t.Errorf("it says %v", err)
+	}
+	for _, name := range []string{"a", "b"} {
+		if s := get(t, kube, name); !untouched(s, "192.0.2.1") {
+			t.Errorf("%s is %+v", name, s)
+		}
+	}
+}
+
+func TestWhatIsGoneOrAnotherOneIsNotRolledBack(t *testing.T) {
+	other := web("other", "192.0.2.2")
+	kube, a, _ := cluster(t, "", other)
+	gone, before := web("gone", "192.0.2.1"), web("other", "192.0.2.1")
+	before.UID = "former"
+	entries := []entry{{Service: gone, How: migrate.Adopt}, {Service: before, How: migrate.Recreate}}
+	if err := a.rollback(context.Background(), entries); err != nil {
+		t.Fatal(err)
+	}
+	if s := get(t, kube, "other"); !untouched(s, "192.0.2.2") {
+		t.Errorf("it is %+v", s)
+	}
+}
+
+func TestARecordIsReadAsItWasWritten(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "record")
+	for range 2 { // a later run adds to it
+		r, err := openRecord(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.add(entry{Created: &created{Kind: "IPAddressPool", Name: "lan", UID: "u"}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	entries, err := readRecord(path)
+	if err != nil || len(entries) != 2 || *entries[1].Created != (created{Kind: "IPAddressPool", Name: "lan", UID: "u"}) {
+		t.Errorf("%+v, %v", entries, err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+	if err := os.WriteFile(path, []byte("{}\nnonsense\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := readRecord(path); err == nil || !strings.Contains(err.Error(), "line 2") {
+		t.Errorf("of a record with nonsense: %v", err)
+	}
+}
+
+func TestACanaryIsAServiceOrANamespaceWithWhatSharesItsAddress(t *testing.T) {
+	moves := []migrate.Move{adopt("a", "192.0.2.1"), adopt("b", "192.0.2.2"), adopt("c", "192.0.2.1")}
+	moves[1].Service.Namespace = "shop"
+	for canary, want := range map[string]string{"": "a b c", "default/a": "a c", "shop": "b", "shop/b": "b", "default": "a c", "nobody": "", "default/b": ""} {
+		chosen, err := selected(moves, canary)
+		var names []string
+		for _, m := range chosen {
+			names = append(names, m.Service.Name)
+		}
+		if got := strings.Join(names, " "); got != want || (err != nil) != (want == "") {
+			t.Errorf("%q: %s, %v", canary, got, err)
+		}
+	}
+}

@@ -70,6 +70,16 @@ bench: packages ## Benchmarks and a long model test, on a cluster too (root, Deb
 release: ## The files of a release into bin/: all manifests in one, the Helm chart, the list of images
 	cd test && go run ./cmd/release $(CURDIR)/bin
 
+.PHONY: plugin
+plugin: ## The archives of the kubectl plugin for all platforms into bin/, as .krew.yaml names them
+	@mkdir -p bin/plugin
+	@for platform in linux/amd64 linux/arm64 darwin/amd64 darwin/arm64; do \
+		name=kubectl-clarion-$$(echo $$platform | tr / -); echo "bin/$$name.tar.gz"; \
+		GOOS=$${platform%/*} GOARCH=$${platform#*/} go build -trimpath \
+			-ldflags '-s -w -X k8s.io/component-base/version.gitVersion=$(VERSION)' -o bin/plugin/kubectl-clarion ./cmd/kubectl-clarion || exit 1; \
+		cp LICENSE bin/plugin/ && tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -czf bin/$$name.tar.gz -C bin/plugin kubectl-clarion LICENSE || exit 1; \
+	done
+
 .PHONY: image
 image: build ## Build the container image with buildah, from the binaries
 	@command -v buildah >/dev/null || (apt-get update -qq && apt-get install -y -qq buildah)

@@ -53,14 +53,62 @@ var (
 // annotationDomain is what our own annotations begin with.
 const annotationDomain = "clarionlb.io/"
 
-// unknownAnnotations lists the annotations of our domain that nobody reads on a Service, sorted. In
-// MetalLB's domains there are more than we serve, and MetalLB itself writes some of them.
-func unknownAnnotations(annotations map[string]string) []string {
+// foreignAnnotation is one, or all that begin with it, by which a Service asks another load balancer for something.
+type foreignAnnotation struct {
+	begins string
+	// of is whose it is, and meant ours that says the same; "" if there is none.
+	of    string
+	meant Annotation
+}
+
+// foreignAnnotations are those that are common. What other load balancers write themselves is not among them.
+var foreignAnnotations = []foreignAnnotation{
+	{"kube-vip.io/loadbalancerIPs", "kube-vip's", AnnotationAddresses},
+	{"kube-vip.io/loadbalancerHostname", "kube-vip's", ""},
+	{"kube-vip.io/egress", "kube-vip's", ""},
+	{"kube-vip.io/serviceInterface", "kube-vip's", ""},
+	{"lbipam.cilium.io/ips", "Cilium's", AnnotationAddresses},
+	{"io.cilium/lb-ipam-ips", "Cilium's", AnnotationAddresses},
+	{"lbipam.cilium.io/sharing-key", "Cilium's", AnnotationSharing},
+	{"lbipam.cilium.io/sharing-cross-namespace", "Cilium's", ""},
+	{"purelb.io/addresses", "PureLB's", AnnotationAddresses},
+	{"purelb.io/service-group", "PureLB's", AnnotationPool},
+	{"purelb.io/allow-shared-ip", "PureLB's", AnnotationSharing},
+	{"svccontroller.k3s.cattle.io/", "that of ServiceLB of k3s", ""},
+	{"service.beta.kubernetes.io/aws-load-balancer-", "that of AWS", ""},
+	{"service.beta.kubernetes.io/azure-", "that of Azure", ""},
+	{"service.beta.kubernetes.io/do-loadbalancer-", "that of DigitalOcean", ""},
+	{"service.beta.kubernetes.io/linode-loadbalancer-", "that of Linode", ""},
+	{"service.beta.kubernetes.io/oci-load-balancer-", "that of Oracle", ""},
+	{"service.beta.kubernetes.io/scw-loadbalancer-", "that of Scaleway", ""},
+	{"service.beta.kubernetes.io/openstack-internal-load-balancer", "that of OpenStack", ""},
+	{"loadbalancer.openstack.org/", "that of OpenStack", ""},
+	{"load-balancer.hetzner.cloud/", "that of Hetzner", ""},
+	{"cloud.google.com/load-balancer-type", "that of Google", ""},
+	{"networking.gke.io/load-balancer-type", "that of Google", ""},
+}
+
+// foreign finds a foreign annotation by its name.
+func foreign(name string) (foreignAnnotation, bool) {
+	for _, f := range foreignAnnotations {
+		if name == f.begins || strings.HasPrefix(name, f.begins) && strings.ContainsAny(f.begins[len(f.begins)-1:], "/-") {
+			return f, true
+		}
+	}
+	return foreignAnnotation{}, false
+}
+
+// ignoredAnnotations lists the annotations of our domain that nobody reads on a Service, and those by which it asks another load
+// balancer for something, sorted. One that says what ours says too is left out. In MetalLB's domains there are more than we serve,
+// and MetalLB itself writes some of them.
+func ignoredAnnotations(annotations map[string]string) []string {
 	var list []string
 	for name := range annotations {
-		if strings.HasPrefix(name, annotationDomain) && !slices.ContainsFunc(allAnnotations, func(spellings []Annotation) bool {
+		ours := strings.HasPrefix(name, annotationDomain) && !slices.ContainsFunc(allAnnotations, func(spellings []Annotation) bool {
 			return string(spellings[0]) == name
-		}) {
+		})
+		f, others := foreign(name)
+		if ours || others && (f.meant == "" || annotations[string(f.meant)] == "") {
 			list = append(list, name)
 		}
 	}

@@ -124,3 +124,29 @@ func TestTheHintComesAndGoesWithTheAnnotation(t *testing.T) {
 		t.Errorf("got %q, want %q", after, before)
 	}
 }
+
+func TestAnnotationsForOtherLoadBalancersAreNamed(t *testing.T) {
+	for name, c := range map[string]struct {
+		annotations map[string]string
+		want        string
+	}{
+		"of kube-vip": {map[string]string{"kube-vip.io/loadbalancerIPs": "10.0.0.9"},
+			"annotation kube-vip.io/loadbalancerIPs is ignored: it is kube-vip's, and clarionlb.io/addresses says the same here"},
+		"of Cilium, without one of ours": {map[string]string{"lbipam.cilium.io/sharing-cross-namespace": "*"},
+			"annotation lbipam.cilium.io/sharing-cross-namespace is ignored: it is Cilium's"},
+		"of a cloud": {map[string]string{"service.beta.kubernetes.io/aws-load-balancer-type": "nlb"},
+			"annotation service.beta.kubernetes.io/aws-load-balancer-type is ignored: it is that of AWS"},
+		"beside ours":                      {map[string]string{"lbipam.cilium.io/ips": "10.0.0.9", "clarionlb.io/addresses": "10.0.0.0"}, ""},
+		"what others write themselves":     {map[string]string{"kube-vip.io/vipHost": "n1"}, ""},
+		"what only begins like one":        {map[string]string{"lbipam.cilium.io/ips-of-mine": "x", "cloud.google.com/load-balancer-types": "x"}, ""},
+		"what has nothing to do with them": {map[string]string{"service.beta.kubernetes.io/other": "x", "cilium.io/global-service": "true"}, ""},
+	} {
+		want := `10.0.0.0 from pool "public"`
+		if c.want != "" {
+			want += "; " + c.want
+		}
+		if got := told(t, c.annotations); got != want {
+			t.Errorf("%s: got %q\nwant %q", name, got, want)
+		}
+	}
+}

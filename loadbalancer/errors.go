@@ -279,6 +279,15 @@ func annotationIgnored(name string, meant Annotation) string {
 	return text + string(meant) + " is probably meant"
 }
 
+// foreignAnnotationIgnored names the one of ours that says the same, if there is one.
+func foreignAnnotationIgnored(name string, f foreignAnnotation) string {
+	text := "annotation " + name + " is ignored: it is " + f.of
+	if f.meant != "" {
+		text += ", and " + string(f.meant) + " says the same here"
+	}
+	return text
+}
+
 func namePool(name string) string {
 	return "pool " + strconv.Quote(name)
 }

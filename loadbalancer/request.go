@@ -52,9 +52,9 @@ type Request struct {
 	// Since is Outcome.Since of that answer; zero if the status does not say that the Service has
 	// what it asks for.
 	Since time.Time
-	// UnknownAnnotations are the Service's annotations of our domain that nobody reads, sorted. The
-	// Service is told of them, and they change nothing else.
-	UnknownAnnotations []string
+	// IgnoredAnnotations are the Service's annotations of our domain that nobody reads, and those for
+	// other load balancers, sorted. The Service is told of them, and they change nothing else.
+	IgnoredAnnotations []string
 	// Invalid is set if what the Service asks for cannot be understood. The Service then keeps the
 	// addresses that it has, as far as it may, and gets no other.
 	Invalid *Error
@@ -97,7 +97,7 @@ func NewRequest(svc *corev1.Service) (Request, error) {
 	if said != nil && said.Status == metav1.ConditionTrue {
 		r.Since = said.LastTransitionTime.Time
 	}
-	r.UnknownAnnotations = unknownAnnotations(svc.Annotations)
+	r.IgnoredAnnotations = ignoredAnnotations(svc.Annotations)
 
 	var contradictions [4]*Error
 	r.SharingKey, contradictions[0] = agreed(svc, sharingAnnotations)
@@ -259,8 +259,12 @@ func (r *Request) wish(f family) netip.Addr {
 // remark is what there is to say of a request whatever the answer is; "" if there is nothing.
 func (r *Request) remark() string {
 	var list []string
-	for _, name := range r.UnknownAnnotations[:min(len(r.UnknownAnnotations), mostNamed+1)] {
-		list = append(list, annotationIgnored(name, probablyMeant(name)))
+	for _, name := range r.IgnoredAnnotations[:min(len(r.IgnoredAnnotations), mostNamed+1)] {
+		if f, others := foreign(name); others {
+			list = append(list, foreignAnnotationIgnored(name, f))
+		} else {
+			list = append(list, annotationIgnored(name, probablyMeant(name)))
+		}
 	}
 	return enumerate(list, "; ")
 }

@@ -20,14 +20,15 @@ const (
 )
 
 // pure are the packages that decide: values in, values out. They have no clock, no client, no socket and no goroutine.
-var pure = []string{"loadbalancer", "announce/election", "announce/plan", "announce/bgp"}
+var pure = []string{"loadbalancer", "announce/election", "announce/plan", "announce/bgp", "internal/migrate"}
 
 // harmless are the packages that pure ones may import besides each other.
 var harmless = []string{
-	"bytes", "cmp", "encoding/binary", "encoding/json", "errors", "fmt", "hash/fnv", "iter", "maps", "math", "math/bits", "net/netip",
-	"path", "reflect", "slices", "sort", "strconv", "strings", "sync", "time",
+	"bytes", "cmp", "encoding/binary", "encoding/json", "errors", "fmt", "hash/fnv", "io", "iter", "maps", "math", "math/bits", "net/netip",
+	"path", "reflect", "regexp", "slices", "sort", "strconv", "strings", "sync", "time",
 	"k8s.io/api/core/v1", "k8s.io/api/discovery/v1", "k8s.io/apimachinery/pkg/api/meta", "k8s.io/apimachinery/pkg/apis/meta/v1",
-	"k8s.io/apimachinery/pkg/labels", "k8s.io/apimachinery/pkg/types", "k8s.io/utils/third_party/forked/golang/btree",
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured", "k8s.io/apimachinery/pkg/runtime",
+	"k8s.io/apimachinery/pkg/labels", "k8s.io/apimachinery/pkg/types", "sigs.k8s.io/yaml", "k8s.io/utils/third_party/forked/golang/btree",
 	module + "api/v1alpha1", module + "internal/lastgood", module + "internal/scope",
 }
 
@@ -81,6 +82,8 @@ func TestImportsPointOneWay(t *testing.T) {
 		// What a node must not be able to do is not compiled into what runs once in the cluster, and the other way round.
 		"cmd/cloud-controller-manager": {"announce/bgp", "announce/election", "announce/plan", "api", "client", "internal", "loadbalancer", "provider"},
 		"cmd/announcer":                {"announce", "api", "client", "internal", "loadbalancer"},
+		"cmd/kubectl-clarion":          {"announce/bgp", "announce/election", "announce/plan", "api", "client", "internal", "loadbalancer"},
+		"internal/migrate":             {"api", "internal/lastgood", "loadbalancer"},
 	} {
 		for path := range ours(t, name) {
 			below := func(of string) bool { return path == of || strings.HasPrefix(path, of+"/") }

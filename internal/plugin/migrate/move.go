@@ -77,7 +77,7 @@ func assigned(service *corev1.Service, addresses []string) error {
 	said := meta.FindStatusCondition(service.Status.Conditions, v1alpha1.ConditionAddressAssigned)
 	switch {
 	case said == nil || said.Status == metav1.ConditionUnknown:
-		return errors.New("Clarion has not answered: does the cloud-controller-manager run?")
+		return errors.New("there is no answer yet: does the cloud-controller-manager run?")
 	case said.Status != metav1.ConditionTrue:
 		return errors.New(said.Message)
 	}
@@ -178,7 +178,7 @@ func (a *applier) await(ctx context.Context, name types.NamespacedName, check fu
 		return last == nil, nil
 	})
 	if err != nil && last != nil {
-		return fmt.Errorf("Service %s: %w", name, last)
+		return fmt.Errorf("wait for Service %s: %w", name, last)
 	}
 	return err
 }

@@ -67,15 +67,19 @@ func TestAServiceWhoseClassIsNearlyOursIsTold(t *testing.T) {
 }
 
 func TestTheClassThatIsServedCanBeAnother(t *testing.T) {
-	named, standard := web("named"), web("standard")
+	named, standard, had := web("named"), web("standard"), web("had", "192.0.2.2")
 	named.Spec.LoadBalancerClass, standard.Spec.LoadBalancerClass = ptr.To("example.com/lan"), ptr.To(v1alpha1.LoadBalancerClass)
-	withCluster(t, []runtime.Object{poolOf("192.0.2.0/30"), named, standard}, func(c *cluster) {
+	had.Spec.LoadBalancerClass = named.Spec.LoadBalancerClass
+	withCluster(t, []runtime.Object{poolOf("192.0.2.0/30"), named, standard, had}, func(c *cluster) {
 		c.scope.Class = "example.com/lan"
 		c.start()
 		c.elect()
 		c.serve()
 		if s := c.service("named"); assigned(s) != "True Assigned" {
 			t.Errorf("the one of the class says %q", assigned(s))
+		}
+		if s := c.service("had"); assigned(s) != "True Assigned" || s.Status.LoadBalancer.Ingress[0].IP != "192.0.2.2" {
+			t.Errorf("the one that another load balancer has served has %v and says %q", s.Status.LoadBalancer.Ingress, assigned(s))
 		}
 		if s := c.service("standard"); assigned(s) != "" || len(s.Finalizers) > 0 {
 			t.Errorf("another one says %q", assigned(s))

@@ -141,6 +141,20 @@ func TestMovingToClarionAndAwayFromIt(t *testing.T) {
 		}
 		d.nothingIsLeft()
 	})
+	t.Run("what was deleted all at once keeps its address, and the plugin ends what waits", func(t *testing.T) {
+		d := d.in(t)
+		d.apply("../../manifests")
+		d.AwaitReady(t)
+		d.apply(samples+"pool.yaml", samples+"l2advertisement.yaml")
+		d.loadBalancer("once-more", wish("192.168.10.231"))
+		d.awaitAnswer(d.Client, d.awaitAddress("once-more"))
+		d.kubectl("delete", "-k", "../../manifests", "--wait=false")
+		d.plugin(0, "uninstall", "--hand-over")
+		if got := addressTexts(d.service("once-more")); !slices.Equal(got, []string{"192.168.10.231"}) {
+			t.Errorf("it has %v", got)
+		}
+		d.nothingIsLeft()
+	})
 }
 
 // giveByAnother writes an address into the status of a Service as another load balancer does.

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -141,16 +142,29 @@ func TestMovingToClarionAndAwayFromIt(t *testing.T) {
 		}
 		d.nothingIsLeft()
 	})
-	t.Run("what was deleted all at once keeps its address, and the plugin ends what waits", func(t *testing.T) {
+	t.Run("what holds the addresses of Services is not deleted with the rest, and is there again", func(t *testing.T) {
 		d := d.in(t)
 		d.apply("../../manifests")
 		d.AwaitReady(t)
 		d.apply(samples+"pool.yaml", samples+"l2advertisement.yaml")
 		d.loadBalancer("once-more", wish("192.168.10.231"))
 		d.awaitAnswer(d.Client, d.awaitAddress("once-more"))
-		d.kubectl("delete", "-k", "../../manifests", "--wait=false")
-		d.plugin(0, "uninstall", "--hand-over")
-		if got := addressTexts(d.service("once-more")); !slices.Equal(got, []string{"192.168.10.231"}) {
+		d.eventually("the definitions to be in use", func(ctx context.Context) error {
+			_, err := d.Kubectl(ctx, "delete", "crd", "l2advertisements.clarionlb.io", "--dry-run=server")
+			if err == nil || !strings.Contains(err.Error(), "Services have addresses of IPAddressPool public") {
+				return fmt.Errorf("to delete one is answered with %v", err)
+			}
+			return nil
+		})
+		if out, err := d.Kubectl(d.ctx, "delete", "-k", "../../manifests"); err == nil || !strings.Contains(err.Error(), "Services have addresses") {
+			t.Errorf("to delete everything is answered with %s, %v", out, err)
+		}
+		d.apply("../../manifests")
+		d.AwaitReady(t)
+		d.awaitAddresses("once-more", "192.168.10.231")
+		d.awaitAnswer(d.Client, addresses(d.service("once-more"))[0])
+		d.plugin(0, "uninstall", "--release")
+		if got := addressTexts(d.service("once-more")); len(got) > 0 {
 			t.Errorf("it has %v", got)
 		}
 		d.nothingIsLeft()

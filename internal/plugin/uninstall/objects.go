@@ -22,9 +22,9 @@ import (
 var kinds = []schema.GroupKind{
 	{Group: "monitoring.coreos.com", Kind: "PodMonitor"}, {Group: "monitoring.coreos.com", Kind: "ServiceMonitor"},
 	{Group: "apps", Kind: "Deployment"}, {Group: "apps", Kind: "DaemonSet"}, {Group: "policy", Kind: "PodDisruptionBudget"}, {Kind: "Service"},
-	{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition"},
 	{Group: "admissionregistration.k8s.io", Kind: "ValidatingAdmissionPolicyBinding"},
 	{Group: "admissionregistration.k8s.io", Kind: "ValidatingAdmissionPolicy"},
+	{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition"},
 	{Group: "rbac.authorization.k8s.io", Kind: "ClusterRoleBinding"}, {Group: "rbac.authorization.k8s.io", Kind: "ClusterRole"},
 	{Group: "rbac.authorization.k8s.io", Kind: "RoleBinding"}, {Group: "rbac.authorization.k8s.io", Kind: "Role"},
 	{Kind: "ServiceAccount"}, {Kind: "Namespace"},
@@ -32,6 +32,9 @@ var kinds = []schema.GroupKind{
 
 // partOfClarion is the label of all objects of the manifests and of the Helm chart.
 const partOfClarion = "app.kubernetes.io/part-of=clarion"
+
+// inUsePolicy is the admission policy by which definitions and namespaces are kept while Services have addresses.
+const inUsePolicy = "clarion-in-use"
 
 // namespaces are those in which the manifests have objects.
 var namespaces = []string{controllerNamespace, v1alpha1.SystemNamespace, v1alpha1.PasswordNamespace}
@@ -94,8 +97,8 @@ func (r *remover) removeObjects(ctx context.Context) error {
 		return err
 	}
 	for _, o := range objects {
-		if err := o.client.Delete(ctx, o.name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
-			return fmt.Errorf("delete %s: %w", o, err)
+		if err := r.delete(ctx, o); err != nil {
+			return err
 		}
 		r.say("%s is deleted", o)
 	}
@@ -111,6 +114,23 @@ func (r *remover) removeObjects(ctx context.Context) error {
 		r.say("Helm still lists the release: helm uninstall removes that")
 	}
 	return nil
+}
+
+// delete deletes an object. The API server hears with a delay that the pools are gone, and that the policy is which protects what
+// they need.
+func (r *remover) delete(ctx context.Context, o object) error {
+	var last error
+	err := r.await(ctx, "leave to delete "+o.String(), func(ctx context.Context) (bool, error) {
+		last = ignoreNotFound(o.client.Delete(ctx, o.name, metav1.DeleteOptions{}))
+		if last != nil && strings.Contains(last.Error(), inUsePolicy) {
+			return false, nil
+		}
+		return true, last
+	})
+	if err != nil && last != nil {
+		return fmt.Errorf("delete %s: %w", o, last)
+	}
+	return err
 }
 
 func ignoreNotFound(err error) error {

@@ -21,6 +21,7 @@ import (
 // against the manifests.
 var kinds = []schema.GroupKind{
 	{Group: "monitoring.coreos.com", Kind: "PodMonitor"}, {Group: "monitoring.coreos.com", Kind: "ServiceMonitor"},
+	{Group: "monitoring.coreos.com", Kind: "PrometheusRule"}, {Kind: "ConfigMap"},
 	{Group: "apps", Kind: "Deployment"}, {Group: "apps", Kind: "DaemonSet"}, {Group: "policy", Kind: "PodDisruptionBudget"}, {Kind: "Service"},
 	{Group: "admissionregistration.k8s.io", Kind: "ValidatingAdmissionPolicyBinding"},
 	{Group: "admissionregistration.k8s.io", Kind: "ValidatingAdmissionPolicy"},

@@ -8,8 +8,8 @@ import (
 	"strconv"
 	"strings"
 
+	attribute "github.com/mdlayher/netlink"
 	"github.com/vishvananda/netlink"
-	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
 
@@ -96,16 +96,16 @@ func readAnycast() map[proxyEntry]bool {
 
 // localAddress returns the address that a message of the kernel is about: one that it got or lost.
 func localAddress(message []byte) (netip.Addr, bool) {
-	attributes, err := nl.ParseRouteAttr(message[unix.SizeofIfAddrmsg:])
+	attributes, err := attribute.NewAttributeDecoder(message[unix.SizeofIfAddrmsg:])
 	if err != nil {
 		return netip.Addr{}, false
 	}
 	var addr netip.Addr
-	for _, a := range attributes {
+	for attributes.Next() {
 		// On a point-to-point link, IFA_ADDRESS is that of the peer, and IFA_LOCAL is the node's.
-		if kind := a.Attr.Type; kind == unix.IFA_LOCAL || kind == unix.IFA_ADDRESS && !addr.IsValid() {
-			addr, _ = netip.AddrFromSlice(a.Value)
+		if kind := attributes.Type(); kind == unix.IFA_LOCAL || kind == unix.IFA_ADDRESS && !addr.IsValid() {
+			addr, _ = netip.AddrFromSlice(attributes.Bytes())
 		}
 	}
-	return addr, addr.IsValid()
+	return addr, addr.IsValid() && attributes.Err() == nil
 }

@@ -198,7 +198,9 @@ func (s *linkState) add(a netlink.Addr) (netip.Addr, bool) {
 		}
 		return addr, true
 	}
-	s.prefixes[index] = append(s.prefixes[index], prefixOf(a))
+	if p := prefixOf(a); p.IsValid() {
+		s.prefixes[index] = append(s.prefixes[index], p)
+	}
 	if usable {
 		s.addresses[index] = append(s.addresses[index], addr)
 	}
@@ -214,10 +216,20 @@ func (s *linkState) readRoutesOf(family int) ([]routeEntry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list routes: %w", err)
 	}
-	var entries []routeEntry
+	entries, gateways := entriesOf(routes, family)
+	for index, routers := range gateways {
+		s.gateways[index] = append(s.gateways[index], routers...)
+	}
+	return entries, nil
+}
+
+// entriesOf returns the routes that the kernel uses to send, of those that it has listed, and the routers
+// of default routes among them by interface.
+func entriesOf(routes []netlink.Route, family int) (entries []routeEntry, gateways map[int][]netip.Addr) {
+	gateways = map[int][]netip.Addr{}
 	for _, r := range routes {
 		prefix := destination(r, family)
-		if r.Tos != 0 || prefix.Addr().Is6() && prefix.Addr().IsLinkLocalUnicast() {
+		if !prefix.IsValid() || r.Tos != 0 || prefix.Addr().Is6() && prefix.Addr().IsLinkLocalUnicast() {
 			continue
 		}
 		hops := r.MultiPath
@@ -231,11 +243,11 @@ func (s *linkState) readRoutesOf(family int) ([]routeEntry, error) {
 			gateway, routed := netip.AddrFromSlice(hop.Gw)
 			entries = append(entries, routeEntry{hop.LinkIndex, prefix, r.Priority, !routed && hop.Via == nil})
 			if routed && prefix.Bits() == 0 {
-				s.gateways[hop.LinkIndex] = append(s.gateways[hop.LinkIndex], gateway.Unmap())
+				gateways[hop.LinkIndex] = append(gateways[hop.LinkIndex], gateway.Unmap())
 			}
 		}
 	}
-	return entries, nil
+	return entries, gateways
 }
 
 // destination is the prefix that a route leads to. Without one it is a default route.

@@ -52,27 +52,43 @@ type fakeBGP struct {
 	signal notify.Signal
 	err    error
 
-	mu     sync.Mutex
-	peers  []bgp.PeerStatus
+	mu    sync.Mutex
+	peers []bgp.PeerStatus
+	bgpOrders
+}
+
+// bgpOrders is what BGP was told last. Its values do not change.
+type bgpOrders struct {
 	set    map[bgp.SessionKey]bgp.Peer
 	host   bgp.Host
 	reason string
-
 	// rejected are the prefixes for which the kernel refuses what nobody serves.
 	rejected map[netip.Prefix]struct{}
+}
+
+// told returns it.
+func (f *fakeBGP) told() bgpOrders {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.bgpOrders
 }
 
 // fakeRejects is the kernel that refuses what nobody serves.
 type fakeRejects struct{ *fakeBGP }
 
-func (f fakeRejects) Set(announced map[netip.Prefix]struct{}, _ time.Time) { f.rejected = announced }
-func (f fakeRejects) Step(time.Time) time.Time                             { return time.Time{} }
-func (f fakeRejects) Leave()                                               {}
+func (f fakeRejects) Set(announced map[netip.Prefix]struct{}, _ time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.rejected = maps.Clone(announced)
+}
+
+func (f fakeRejects) Step(time.Time) time.Time { return time.Time{} }
+func (f fakeRejects) Leave()                    {}
 
 func (f *fakeBGP) Run(ctx context.Context) error {
 	<-ctx.Done()
 	time.Sleep(time.Second)
-	f.add("BGP ends: %s", f.reason)
+	f.add("BGP ends: %s", f.told().reason)
 	return f.err
 }
 
@@ -85,6 +101,8 @@ func (f *fakeBGP) Peers() []bgp.PeerStatus {
 }
 
 func (f *fakeBGP) Set(peers map[bgp.SessionKey]bgp.Peer, routes map[bgp.SessionKey][]bgp.Route) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	var words []string
 	for _, key := range slices.SortedFunc(maps.Keys(peers), bgp.SessionKey.Compare) {
 		words = append(words, fmt.Sprintf("%s with %d routes", key, len(routes[key])))
@@ -94,9 +112,7 @@ func (f *fakeBGP) Set(peers map[bgp.SessionKey]bgp.Peer, routes map[bgp.SessionK
 			}
 		}
 	}
-	f.mu.Lock()
-	f.set = peers
-	f.mu.Unlock()
+	f.set = maps.Clone(peers)
 	f.add("BGP: %s", strings.Join(words, ", "))
 }
 
@@ -114,7 +130,11 @@ func (f *fakeBGP) SetHost(host bgp.Host) {
 	f.host = host
 }
 
-func (f *fakeBGP) SetCloseReason(reason string) { f.reason = reason }
+func (f *fakeBGP) SetCloseReason(reason string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.reason = reason
+}
 
 func (f *fakeBGP) SetShutdownMessage(string) {}
 

@@ -100,13 +100,13 @@ func TestWhatNobodyServesIsRefusedBeforeARouteIsAnnounced(t *testing.T) {
 		w.did("at first", "begin, restarted false", "BGP: tor with 0 routes", "write ")
 		w.change(service)
 		w.did("with a Service", "BGP: tor with 1 routes")
-		if got := slices.Collect(maps.Keys(w.bgp.rejected)); !slices.Equal(got, []netip.Prefix{netip.MustParsePrefix("198.51.100.1/32")}) {
+		if got := slices.Collect(maps.Keys(w.bgp.told().rejected)); !slices.Equal(got, []netip.Prefix{netip.MustParsePrefix("198.51.100.1/32")}) {
 			t.Errorf("refused: %v", got)
 		}
 		w.change(func(v *plan.View) { v.SetService(serviceName, nil) })
 		w.did("without it", "BGP: tor with 0 routes")
-		if len(w.bgp.rejected) > 0 {
-			t.Errorf("refused: %v", w.bgp.rejected)
+		if len(w.bgp.told().rejected) > 0 {
+			t.Errorf("refused: %v", w.bgp.told().rejected)
 		}
 	})
 }
@@ -275,8 +275,8 @@ func TestADrainedNodeClosesItsSessionsInTheEnd(t *testing.T) {
 			n.Spec.Taints = []corev1.Taint{{Key: "drain", Effect: corev1.TaintEffectNoSchedule}}
 		}))
 		w.did("at first", "BGP: tor with 0 routes")
-		if w.bgp.reason != "the node is drained" {
-			t.Errorf("sessions end because %q", w.bgp.reason)
+		if w.bgp.told().reason != "the node is drained" {
+			t.Errorf("sessions end because %q", w.bgp.told().reason)
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
@@ -312,8 +312,8 @@ func TestBGPKnowsTheAddressesOfTheNodeAndWhichAreThoseOfServices(t *testing.T) {
 		want := bgp.Host{Addresses: addresses, Internal: []netip.Addr{netip.MustParseAddr("10.0.0.1")}, Gateways: []netip.Addr{torAddress}}
 		is := func(when string) {
 			t.Helper()
-			if !w.bgp.host.Equal(want) {
-				t.Errorf("%s: %+v, want %+v", when, w.bgp.host, want)
+			if !w.bgp.told().host.Equal(want) {
+				t.Errorf("%s: %+v, want %+v", when, w.bgp.told().host, want)
 			}
 		}
 		want.Addresses = slices.Clone(addresses)

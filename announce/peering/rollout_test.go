@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -245,13 +246,14 @@ func TestANodeWaitsForThoseBeforeIt(t *testing.T) {
 		w.take()
 		change := func(s *v1alpha1.BGPPeerSpec) { s.HoldTime = &metav1.Duration{Duration: 9 * time.Second} }
 		w.change(peer("tor", change))
-		if w.bgp.set[tor].HoldTime != 0 {
+		if w.bgp.told().set[tor].HoldTime != 0 {
 			t.Fatal("it does not wait")
 		}
 		revision := w.planned(tor)
 		record("n0", other("tor", cmp.Or(revision, "none")))
 		time.Sleep(2 * turnInterval)
-		if got := w.bgp.set[tor].HoldTime; got != 9*time.Second {
+		synctest.Wait()
+		if got := w.bgp.told().set[tor].HoldTime; got != 9*time.Second {
 			t.Errorf("hold time %s when it is its turn", got)
 		}
 	})

@@ -14,7 +14,7 @@ import (
 	"github.com/clarionlb/clarion/test/cluster/internal/filelock"
 )
 
-// packages names the Debian package of every command that clusters and tests run.
+// packages names the Debian packages of every command that clusters and tests run.
 var packages = map[string]string{
 	"ip":        "iproute2",
 	"nft":       "nftables",
@@ -30,6 +30,8 @@ var packages = map[string]string{
 	"birdc":  "bird2",
 	"bgpctl": "openbgpd",
 	"exabgp": "exabgp",
+	// The race detector is linked by a C compiler.
+	"gcc": "gcc libc6-dev",
 }
 
 // Packages installs the Debian packages that are missing. It does nothing where every command is
@@ -71,13 +73,13 @@ func Packages(ctx context.Context, progress io.Writer) error {
 
 func missing() []string {
 	var names []string
-	for command, name := range packages {
-		if !found(command) && !slices.Contains(names, name) {
-			names = append(names, name)
+	for command, provided := range packages {
+		if !found(command) {
+			names = append(names, strings.Fields(provided)...)
 		}
 	}
 	slices.Sort(names)
-	return names
+	return slices.Compact(names)
 }
 
 // found also looks where only root's PATH leads on Debian.

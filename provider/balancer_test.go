@@ -61,14 +61,14 @@ func TestARefusalThatCannotBeWrittenIsSaidAgain(t *testing.T) {
 		c.start()
 		c.elect()
 		refused := errors.New("read only")
-		fakeapi.Fail(&c.kube.Fake, "patch", "services", &refused)
+		patches := fakeapi.Fail(&c.kube.Fake, "patch", "services", refused)
 		if _, err := c.ensure("a"); err == nil || !strings.Contains(err.Error(), "there is no IPAddressPool") || !errors.Is(err, refused) {
 			t.Errorf("got %v", err)
 		}
 		if got := c.told(); len(got) != 0 {
 			t.Errorf("got events %q for what is not written", got)
 		}
-		refused = nil
+		patches.Set(nil)
 		if _, err := c.ensure("a"); err == nil {
 			t.Error("there is an address")
 		}
@@ -83,12 +83,12 @@ func TestAConditionThatCannotBeWrittenFailsTheCall(t *testing.T) {
 		c.start()
 		c.elect()
 		refused := errors.New("read only")
-		fakeapi.Fail(&c.kube.Fake, "patch", "services", &refused)
+		patches := fakeapi.Fail(&c.kube.Fake, "patch", "services", refused)
 		if _, err := c.ensure("a"); !errors.Is(err, refused) {
 			t.Errorf("got %v", err)
 		}
 		// That the Service is gone is no error.
-		refused = apierrors.NewNotFound(corev1.Resource("services"), "a")
+		patches.Set(apierrors.NewNotFound(corev1.Resource("services"), "a"))
 		if got, err := c.ensure("a"); err != nil || got != "192.0.2.0" {
 			t.Errorf("got %q, %v", got, err)
 		}

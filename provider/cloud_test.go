@@ -120,8 +120,7 @@ func TestServicesKeepWhatTheyHaveWhenAnotherProcessTakesOver(t *testing.T) {
 func TestNothingIsAnsweredUntilTheAPISaysWhatServicesHave(t *testing.T) {
 	withCluster(t, []runtime.Object{poolOf("192.0.2.0/30"), web("new"), web("old", "192.0.2.0")}, func(c *cluster) {
 		c.start()
-		refused := errors.New("no quorum")
-		fakeapi.Fail(&c.kube.Fake, "list", "services", &refused)
+		lists := fakeapi.Fail(&c.kube.Fake, "list", "services", errors.New("no quorum"))
 		answer := c.ensureLater("new")
 		c.elect()
 		time.Sleep(time.Minute)
@@ -129,7 +128,7 @@ func TestNothingIsAnsweredUntilTheAPISaysWhatServicesHave(t *testing.T) {
 		if got := answered(answer); got != "not yet" || !c.logged.contain("no quorum") {
 			t.Errorf("it answers %q, and logs %q", got, c.logged.text)
 		}
-		refused = nil
+		lists.Set(nil)
 		time.Sleep(restoreRetry)
 		synctest.Wait()
 		if got := answered(answer); got != "192.0.2.1" {
@@ -200,8 +199,7 @@ func TestTheProcessEndsWhileItWaits(t *testing.T) {
 	})
 	withCluster(t, []runtime.Object{poolOf("192.0.2.0/30"), web("a")}, func(c *cluster) {
 		c.start()
-		refused := errors.New("no quorum")
-		fakeapi.Fail(&c.kube.Fake, "list", "services", &refused)
+		fakeapi.Fail(&c.kube.Fake, "list", "services", errors.New("no quorum"))
 		c.elect()
 		c.stop()
 		synctest.Wait()
@@ -319,14 +317,13 @@ func TestThereIsAGossipKey(t *testing.T) {
 	})
 	t.Run("refused at first", func(t *testing.T) {
 		withCluster(t, nil, func(c *cluster) {
-			refused := errors.New("no such namespace")
-			fakeapi.Fail(&c.kube.Fake, "create", "secrets", &refused)
+			creations := fakeapi.Fail(&c.kube.Fake, "create", "secrets", errors.New("no such namespace"))
 			c.start()
 			c.elect()
 			if !c.logged.contain("no such namespace") {
 				t.Errorf("it logs %q", c.logged.text)
 			}
-			refused = nil
+			creations.Set(nil)
 			time.Sleep(2 * time.Minute)
 			synctest.Wait()
 			if err := gossipkey.Check(get(c).Data[gossipkey.Field]); err != nil {
@@ -353,35 +350,24 @@ func TestThereIsAGossipKey(t *testing.T) {
 
 func TestAProcessIsReadyOnceItCanDoItsWork(t *testing.T) {
 	withCluster(t, []runtime.Object{poolOf("192.0.2.0/30")}, func(c *cluster) {
-		missing := true
-		c.clarion.PrependReactor("list", "ipaddresspools", func(clienttesting.Action) (bool, runtime.Object, error) {
-			if !missing {
-				return false, nil, nil
-			}
-			return true, nil, apierrors.NewNotFound(v1alpha1.SchemeGroupVersion.WithResource("ipaddresspools").GroupResource(), "")
-		})
+		pools := fakeapi.Fail(&c.clarion.Fake, "list", "ipaddresspools",
+			apierrors.NewNotFound(v1alpha1.SchemeGroupVersion.WithResource("ipaddresspools").GroupResource(), ""))
 		c.start()
 		if err := c.cloud.Problem(); err == nil || !strings.Contains(err.Error(), "IPAddressPools cannot be read") {
 			t.Errorf("without the CRD: %v", err)
 		}
-		missing = false
+		pools.Set(nil)
 		time.Sleep(time.Minute)
 		settle()
 		if err := c.cloud.Problem(); err != nil {
 			t.Errorf("while it stands by: %v", err)
 		}
-		forbidden := true
-		c.kube.PrependReactor("list", "services", func(clienttesting.Action) (bool, runtime.Object, error) {
-			if !forbidden {
-				return false, nil, nil
-			}
-			return true, nil, apierrors.NewForbidden(corev1.Resource("services"), "", nil)
-		})
+		services := fakeapi.Fail(&c.kube.Fake, "list", "services", apierrors.NewForbidden(corev1.Resource("services"), "", nil))
 		c.elect()
 		if err := c.cloud.Problem(); err == nil || !strings.Contains(err.Error(), "which addresses Services have") {
 			t.Errorf("while it cannot ask for Services: %v", err)
 		}
-		forbidden = false
+		services.Set(nil)
 		time.Sleep(time.Minute)
 		settle()
 		if err := c.cloud.Problem(); err != nil {

@@ -44,9 +44,34 @@ func serve(client *clienttesting.Fake, tracker clienttesting.ObjectTracker, obje
 	}
 }
 
-// Fail has calls return an error for as long as it is not nil. verb and resource may be "*".
-func Fail(client *clienttesting.Fake, verb, resource string, err *error) {
-	client.PrependReactor(verb, resource, func(clienttesting.Action) (bool, runtime.Object, error) { return *err != nil, nil, *err })
+// Failure is what calls of a fake API fail with.
+type Failure struct {
+	mu  sync.Mutex
+	err error
+}
+
+// Set has them fail with another error, or succeed if it is nil.
+func (f *Failure) Set(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.err = err
+}
+
+func (f *Failure) react(clienttesting.Action) (bool, runtime.Object, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.err != nil, nil, f.err
+}
+
+// Fail has calls return an error, until the Failure that it returns is set to something else. verb and
+// resource may be "*". The API may be in use already.
+func Fail(client *clienttesting.Fake, verb, resource string, err error) *Failure {
+	f := &Failure{err: err}
+	// PrependReactor does not lock what calls read.
+	client.Lock()
+	defer client.Unlock()
+	client.PrependReactor(verb, resource, f.react)
+	return f
 }
 
 // Count returns how often something was done to a resource.

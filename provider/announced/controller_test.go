@@ -217,13 +217,12 @@ func TestAServiceThatIsAnnouncedSoonIsWrittenToOnce(t *testing.T) {
 func TestAConditionThatCannotBeWrittenIsTriedAgain(t *testing.T) {
 	theirs, ours := served(nil)
 	withController(t, theirs, append(ours, layer2), func(w *world) {
-		refused := errors.New("read only")
-		fakeapi.Fail(&w.kube.Fake, "patch", "services", &refused)
+		patches := fakeapi.Fail(&w.kube.Fake, "patch", "services", errors.New("read only"))
 		w.elect()
 		if w.says() != "" || !slices.ContainsFunc(w.logged, func(line string) bool { return strings.Contains(line, "read only") }) {
 			t.Errorf("it says %s, logged %q", w.says(), w.logged)
 		}
-		refused = nil
+		patches.Set(nil)
 		w.after(10 * time.Minute)
 		if got := w.says(); got != "False Pending: 192.0.2.5 is about to be announced" {
 			t.Error(got)
@@ -433,9 +432,9 @@ func TestBGPPeersAdvertisementsAndProfilesSayWhetherTheyAreUsed(t *testing.T) {
 	profile := &v1alpha1.BFDProfile{ObjectMeta: metav1.ObjectMeta{Name: "fast", Generation: 1}}
 	withController(t, theirs, append(append(ours, byBGP()...), profile), func(w *world) {
 		api := w.clarion.ClarionV1alpha1()
-		refused := errors.New("read only")
+		var updates []*fakeapi.Failure
 		for _, resource := range []string{"bgppeers", "bgpadvertisements", "bfdprofiles"} {
-			fakeapi.Fail(&w.clarion.Fake, "update", resource, &refused)
+			updates = append(updates, fakeapi.Fail(&w.clarion.Fake, "update", resource, errors.New("read only")))
 		}
 		ready := func() (reasons []string) {
 			peer, err := api.BGPPeers().Get(w.ctx, "tor", metav1.GetOptions{})
@@ -457,7 +456,9 @@ func TestBGPPeersAdvertisementsAndProfilesSayWhetherTheyAreUsed(t *testing.T) {
 		if got := ready(); !slices.Equal(got, []string{"", "", ""}) {
 			t.Errorf("they say %q", got)
 		}
-		refused = nil
+		for _, u := range updates {
+			u.Set(nil)
+		}
 		w.after(5 * time.Second)
 		if got := ready(); !slices.Equal(got, []string{"NoNodes", "Valid", "Valid"}) {
 			t.Errorf("once they can be written they say %q", got)

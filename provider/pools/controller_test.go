@@ -146,8 +146,7 @@ func TestAPoolSaysWhatItHolds(t *testing.T) {
 
 func TestAStatusIsWrittenAgainUntilItIsWritten(t *testing.T) {
 	withController(t, nil, []runtime.Object{poolOf("192.0.2.0/30")}, func(w *world) {
-		refused := errors.New("read only")
-		fakeapi.Fail(&w.clarion.Fake, "update", "ipaddresspools", &refused)
+		updates := fakeapi.Fail(&w.clarion.Fake, "update", "ipaddresspools", errors.New("read only"))
 		if err := w.ensure("a", nil); err != nil {
 			t.Fatal(err)
 		}
@@ -155,7 +154,7 @@ func TestAStatusIsWrittenAgainUntilItIsWritten(t *testing.T) {
 		if len(w.logged) == 0 {
 			t.Error("nobody hears of the error")
 		}
-		refused = nil
+		updates.Set(nil)
 		settle()
 		if p := w.pool(); p.Status.IPv4.Assigned != 1 {
 			t.Errorf("it says that %d are assigned", p.Status.IPv4.Assigned)

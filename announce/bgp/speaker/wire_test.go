@@ -17,16 +17,18 @@ import (
 )
 
 // The capabilities of routers in these tests.
-var (
-	does4 = gobgp.NewCapMultiProtocol(gobgp.RF_IPv4_UC)
-	does6 = gobgp.NewCapMultiProtocol(gobgp.RF_IPv6_UC)
-	asn4  = gobgp.NewCapFourOctetASNumber(65001)
-	keeps = gobgp.NewCapGracefulRestart(false, false, 120, []*gobgp.CapGracefulRestartTuple{
+// Capabilities that routers have. Each OPEN has its own, since they keep their wire form.
+func does4() gobgp.ParameterCapabilityInterface { return gobgp.NewCapMultiProtocol(gobgp.RF_IPv4_UC) }
+func does6() gobgp.ParameterCapabilityInterface { return gobgp.NewCapMultiProtocol(gobgp.RF_IPv6_UC) }
+func asn4() gobgp.ParameterCapabilityInterface  { return gobgp.NewCapFourOctetASNumber(65001) }
+
+func keeps() gobgp.ParameterCapabilityInterface {
+	return gobgp.NewCapGracefulRestart(false, false, 120, []*gobgp.CapGracefulRestartTuple{
 		gobgp.NewCapGracefulRestartTuple(gobgp.RF_IPv4_UC, true), gobgp.NewCapGracefulRestartTuple(gobgp.RF_IPv6_UC, true),
 	})
-)
+}
 
-// extends is the capability for IPv4 routes with an IPv6 next hop. Capabilities keep their wire form.
+// extends is the capability for IPv4 routes with an IPv6 next hop.
 func extends() gobgp.ParameterCapabilityInterface {
 	return gobgp.NewCapExtendedNexthop([]*gobgp.CapExtendedNexthopTuple{gobgp.NewCapExtendedNexthopTuple(gobgp.RF_IPv4_UC, gobgp.AFI_IP6)})
 }
@@ -133,19 +135,19 @@ func TestNothingIsSentThatTheOpensHaveNotAgreed(t *testing.T) {
 		ends         bgp.Families
 	}{
 		{"over IPv6, both families, no IPv6 next hop for IPv4", site.v6, func() []gobgp.ParameterCapabilityInterface {
-			return []gobgp.ParameterCapabilityInterface{does4, does6, asn4}
+			return []gobgp.ParameterCapabilityInterface{does4(), does6(), asn4()}
 		}, map[netip.Prefix]netip.Addr{v4: site.node4, v6: site.node6}, 0},
 		{"over IPv6, the same and graceful restart", site.v6, func() []gobgp.ParameterCapabilityInterface {
-			return []gobgp.ParameterCapabilityInterface{does4, does6, asn4, keeps}
+			return []gobgp.ParameterCapabilityInterface{does4(), does6(), asn4(), keeps()}
 		}, map[netip.Prefix]netip.Addr{v4: site.node4, v6: site.node6}, bgp.IPv4 | bgp.IPv6},
 		{"over IPv6, with an IPv6 next hop for IPv4", site.v6, func() []gobgp.ParameterCapabilityInterface {
-			return []gobgp.ParameterCapabilityInterface{does4, does6, asn4, keeps, extends()}
+			return []gobgp.ParameterCapabilityInterface{does4(), does6(), asn4(), keeps(), extends()}
 		}, map[netip.Prefix]netip.Addr{v4: site.node6, v6: site.node6}, bgp.IPv4 | bgp.IPv6},
 		{"over IPv6, with such a next hop but without IPv4", site.v6, func() []gobgp.ParameterCapabilityInterface {
-			return []gobgp.ParameterCapabilityInterface{does6, asn4, extends()}
+			return []gobgp.ParameterCapabilityInterface{does6(), asn4(), extends()}
 		}, map[netip.Prefix]netip.Addr{v6: site.node6}, 0},
 		{"over IPv4, IPv4 alone", site.v4, func() []gobgp.ParameterCapabilityInterface {
-			return []gobgp.ParameterCapabilityInterface{does4, asn4}
+			return []gobgp.ParameterCapabilityInterface{does4(), asn4()}
 		}, map[netip.Prefix]netip.Addr{v4: site.node4}, 0},
 		{"over IPv4, no capabilities at all", site.v4, func() []gobgp.ParameterCapabilityInterface { return nil },
 			map[netip.Prefix]netip.Addr{v4: site.node4}, 0},
@@ -229,7 +231,7 @@ func TestOnlyARestartOfThisNodeIsCalledOne(t *testing.T) {
 			opens := make(chan bits)
 			var sessions atomic.Int64
 			peers := stubs(t, func(conn net.Conn) {
-				open, err := greetWith(conn, openOf(90, does4, does6, asn4, keeps))
+				open, err := greetWith(conn, openOf(90, does4(), does6(), asn4(), keeps()))
 				if err != nil {
 					return
 				}
@@ -264,7 +266,7 @@ func TestAnAggregateIsHeardBeforeItsPartsLeave(t *testing.T) {
 	const parts = 3000 // more than one UPDATE has room for
 	messages := make(chan *gobgp.BGPUpdate, 1000)
 	peers := stubs(t, func(conn net.Conn) {
-		if _, err := greetWith(conn, openOf(90, does4, asn4)); err != nil {
+		if _, err := greetWith(conn, openOf(90, does4(), asn4())); err != nil {
 			return
 		}
 		for {

@@ -8,7 +8,22 @@ RUNS ?= 5
 CHECKS ?= 5000
 # The tests that are also run on another Kubernetes.
 SMOKE := ^(TestLoadBalancersAlone|TestPrometheusMayScrape|TestUpgradeAndDowngradeLoseNothing)$$
-IMAGE ?= ghcr.io/clarionlb/clarion:$(VERSION)
+# Unit tests run under the race detector, which needs a C compiler. "make test-unit RACE=" goes without.
+RACE ?= 1
+# How long "make fuzz" has each fuzz target run.
+FUZZTIME ?= 30s
+# FIPS=1 builds with the cryptographic module of Go that is certified for FIPS 140-3, and uses it.
+FIPS ?=
+IMAGE ?= ghcr.io/clarionlb/clarion:$(VERSION)$(if $(FIPS),-fips)
+PLATFORMS ?= linux/amd64 linux/arm64
+# What is built depends on the commit and the version alone, so that everybody who builds it gets the same bytes.
+REVISION ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 1)
+GO_BUILD = $(if $(FIPS),GOFIPS140=certified) go build -trimpath -buildvcs=false \
+	-ldflags '-s -w -buildid= -X k8s.io/component-base/version.gitVersion=$(VERSION) -X k8s.io/component-base/version.gitCommit=$(REVISION)'
+BINARIES = bin/platforms$(if $(FIPS),-fips)
+RELEASE = cd test && go run ./cmd/release -version $(VERSION) -revision $(REVISION) -created $(SOURCE_DATE_EPOCH) \
+	$(if $(FIPS),-fips) -platforms "$(PLATFORMS)" -binaries $(CURDIR)/$(BINARIES)
 
 # Tests and the test cluster link the same packages; one setting for both has them compiled once.
 export CGO_ENABLED := 0
@@ -20,7 +35,15 @@ help: ## Show this help
 
 .PHONY: build
 build: ## Build the static binaries into bin/
-	go build -trimpath -ldflags '-s -w -X k8s.io/component-base/version.gitVersion=$(VERSION)' -o bin/ ./cmd/...
+	$(GO_BUILD) -o bin/ ./cmd/...
+
+# The binaries of all platforms, those of each in a folder of its own.
+.PHONY: binaries
+binaries:
+	@for platform in $(PLATFORMS); do \
+		echo "build for $$platform"; \
+		GOOS=$${platform%/*} GOARCH=$${platform#*/} $(GO_BUILD) -o $(BINARIES)/$$platform/ ./cmd/... || exit 1; \
+	done
 
 .PHONY: generate
 generate: ## Regenerate deepcopy functions, CRDs and the client from api/
@@ -44,8 +67,17 @@ packages: ## Install the Debian packages that tests need (root, Debian)
 	@cd test && go run ./cmd/packages
 
 .PHONY: test-unit
-test-unit: ## Unit tests alone, as any user; tests that need root are skipped, and say so with -v
-	go test -parallel 4 ./... # those that run side by side wait for routers most of the time
+test-unit: ## Unit tests alone, as any user; tests that need root are skipped, and say so with -v. RACE= goes without the race detector
+	@test -z "$(RACE)" || command -v gcc >/dev/null || { echo "the race detector needs gcc; make test-unit RACE= goes without it"; exit 1; }
+	$(if $(RACE),CGO_ENABLED=1) go test $(if $(RACE),-race) -parallel 4 ./... # those that run side by side wait for routers most of the time
+
+.PHONY: fuzz
+fuzz: ## Every fuzz target, each for FUZZTIME
+	@grep -ro --include='*_test.go' --exclude-dir=test '^func Fuzz[A-Za-z0-9]*' . | sed 's|/[^/]*:func | |' | sort | \
+		while read -r package target; do \
+			echo "fuzz: $$target of $$package"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
+		done
 
 .PHONY: test
 test: packages lint test-unit ## Lint, unit tests, and end-to-end tests on a real control plane (root, Debian)
@@ -67,8 +99,8 @@ bench: packages ## Benchmarks and a long model test, on a cluster too (root, Deb
 	cd test && go test -run '^$$' -bench . -benchtime=$(RUNS)x -timeout 2h -v ./bench
 
 .PHONY: release
-release: ## The files of a release into bin/: all manifests in one, the Helm chart, the list of images
-	cd test && go run ./cmd/release $(CURDIR)/bin
+release: binaries ## The files of a release into bin/: manifests, chart, image for all platforms, SBOM, checksums; FIPS=1 for FIPS 140-3
+	$(RELEASE) $(CURDIR)/bin
 
 .PHONY: plugin
 plugin: ## The archives of the kubectl plugin for all platforms into bin/, as .krew.yaml names them
@@ -81,6 +113,11 @@ plugin: ## The archives of the kubectl plugin for all platforms into bin/, as .k
 	done
 
 .PHONY: image
-image: build ## Build the container image with buildah, from the binaries
+image: build ## Build the container image with buildah, from the binaries; FIPS=1 for FIPS 140-3
 	@command -v buildah >/dev/null || (apt-get update -qq && apt-get install -y -qq buildah)
-	buildah --storage-driver vfs build --isolation chroot --tag $(IMAGE) .
+	buildah --storage-driver vfs build --isolation chroot --timestamp $(SOURCE_DATE_EPOCH) --tag $(IMAGE) \
+		--build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) --build-arg CREATED=$$(date -u -d @$(SOURCE_DATE_EPOCH) +%Y-%m-%dT%H:%M:%SZ) .
+
+.PHONY: image-archive
+image-archive: binaries ## The image for all platforms as a file for "ctr images import" and "podman load"; FIPS=1 for FIPS 140-3
+	$(RELEASE) -image-only $(CURDIR)/bin

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"helm.sh/helm/v4/pkg/chart/v2/util"
 )
@@ -16,8 +17,8 @@ var namedImage = regexp.MustCompile(`(?m)^[ -]*image: (\S+)$`)
 
 // Release writes the files of a release into a folder: clarion.yaml, which is all of the default overlay;
 // the chart as an archive; and images.txt, a list of the images for clusters that cannot pull from the
-// Internet, one on each line. It returns their paths.
-func Release(dir string) ([]string, error) {
+// Internet, one on each line. It returns their paths. Files in archives are as old as the release.
+func Release(dir string, created time.Time) ([]string, error) {
 	manifest, err := Kustomize(".")
 	if err != nil {
 		return nil, err
@@ -29,6 +30,7 @@ func Release(dir string) ([]string, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
+	chart.StampModTimes(created)
 	archive, err := util.Save(chart, dir)
 	if err != nil {
 		return nil, fmt.Errorf("save the chart: %w", err)

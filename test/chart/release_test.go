@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"helm.sh/helm/v4/pkg/chart/v2/loader"
 
@@ -14,7 +15,7 @@ import (
 
 func TestTheFilesOfARelease(t *testing.T) {
 	dir := t.TempDir()
-	paths, err := Release(dir)
+	paths, err := Release(dir, time.Unix(1700000000, 0))
 	if err != nil || len(paths) != 3 {
 		t.Fatalf("%v, %v", paths, err)
 	}

@@ -83,7 +83,7 @@ func (f fakeRejects) Set(announced map[netip.Prefix]struct{}, _ time.Time) {
 }
 
 func (f fakeRejects) Step(time.Time) time.Time { return time.Time{} }
-func (f fakeRejects) Leave()                    {}
+func (f fakeRejects) Leave()                   {}
 
 func (f *fakeBGP) Run(ctx context.Context) error {
 	<-ctx.Done()

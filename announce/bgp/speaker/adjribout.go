@@ -18,10 +18,10 @@ type adjRIBOut struct {
 	routes, source []bgp.Route
 
 	// leaving are routes to withdraw when the peer has heard what takes their place: when so many
-	// have been announced to it as awaited. It has been so since then.
-	leaving []bgp.Route
-	awaited uint64
-	since   time.Time
+	// have been announced to it as awaited. The last of the heard ones was noticed at since.
+	leaving        []bgp.Route
+	awaited, heard uint64
+	since          time.Time
 }
 
 // usable are the families of which routes can be announced.
@@ -59,6 +59,9 @@ func (s *session) leave() bgp.Problem {
 		return bgp.Problem{}
 	}
 	if announced := s.connection.announced(); announced < s.awaited {
+		if announced > s.heard {
+			s.heard, s.since = announced, time.Now()
+		}
 		if time.Since(s.since) < recheckInterval {
 			return bgp.Problem{}
 		}

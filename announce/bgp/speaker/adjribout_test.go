@@ -28,3 +28,22 @@ func TestWhatTakesThePlaceOfARouteIsHeardBeforeThatLeaves(t *testing.T) {
 		s.did("after that", "announce "+other, "withdraw "+prefixA+" "+prefixB)
 	})
 }
+
+// A router takes its time for many routes.
+func TestAsLongAsARouterHearsMoreItIsWaitedFor(t *testing.T) {
+	const aggregate, other = "198.51.100.0/24", "203.0.113.0/24"
+	onNetwork(t, false, func(s *fakeSpeaker) {
+		s.set(aggregate, other)
+		s.establish(false)
+		s.take()
+		s.hold(2)
+		s.set(prefixA, prefixB)
+		s.did("while nothing has been sent", "announce "+prefixA+" "+prefixB)
+		time.Sleep(recheckInterval - time.Second)
+		s.hold(1)
+		time.Sleep(recheckInterval - time.Second)
+		s.did("while half has been sent")
+		s.hold(0)
+		s.did("when all has been sent", "withdraw "+aggregate+" "+other)
+	})
+}

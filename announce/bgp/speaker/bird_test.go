@@ -132,7 +132,7 @@ protocol bgp tor {
 	run(t, s)
 	s.Set(alone(bgp.Peer{
 		Address:  netip.MustParseAddr(local),
-		LocalASN: 65000, PeerASN: 65000, RouterID: netip.MustParseAddr("192.0.2.10"), HoldTime: bgp.MinHoldTime, ConnectTime: bgp.MinConnectTime,
+		LocalASN: 65000, PeerASN: 65000, RouterID: netip.MustParseAddr("192.0.2.10"), HoldTime: calmHoldTime, ConnectTime: bgp.MinConnectTime,
 	}), say(both))
 	r.has(map[string]string{"198.51.100.1/32": "NODE", "2001:db8:ff::1/128": r.link.String()})
 }

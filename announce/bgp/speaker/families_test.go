@@ -145,13 +145,13 @@ func TestARouterIsFoundByItsAdvertisements(t *testing.T) {
 	t.Parallel()
 	h, eth := cable(t)
 	// Only link-local addresses are left; the kernel makes them when an interface comes up.
-	r := &router{frr: h.frr("router bgp 65001", "bgp router-id 10.0.0.1", "no bgp ebgp-requires-policy", "no bgp default ipv4-unicast", "timers bgp 1 3",
+	r := &router{frr: h.frr("router bgp 65001", "bgp router-id 10.0.0.1", "no bgp ebgp-requires-policy", "no bgp default ipv4-unicast", "timers bgp 3 9",
 		"neighbor lan interface remote-as 65000",
 		"address-family ipv4 unicast", "neighbor lan activate", "exit-address-family",
 		"address-family ipv6 unicast", "neighbor lan activate", "exit-address-family")}
 	s := newSpeaker(t, false)
 	run(t, s)
-	p := bgp.Peer{Interface: eth, LocalASN: 65000, RouterID: netip.MustParseAddr("192.0.2.2"), HoldTime: bgp.MinHoldTime, ConnectTime: bgp.MinConnectTime}
+	p := bgp.Peer{Interface: eth, LocalASN: 65000, RouterID: netip.MustParseAddr("192.0.2.2"), HoldTime: calmHoldTime, ConnectTime: bgp.MinConnectTime}
 	s.Set(alone(p), say(both))
 	established(t, s, "tor")
 	local := linkLocal(t, eth).String()

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/clarionlb/clarion/announce/bgp"
 	"github.com/clarionlb/clarion/internal/routertest"
@@ -158,6 +159,9 @@ type router struct {
 
 var sites atomic.Int64
 
+// calmHoldTime is long enough for a machine that is busy, and short enough to wait for its end.
+const calmHoldTime = 9 * time.Second
+
 // newSite returns one that runs nothing yet.
 func newSite(t testing.TB) *router {
 	t.Helper()
@@ -189,7 +193,7 @@ func newRouter(t testing.TB, lines ...string) *router {
 		"no bgp ebgp-requires-policy",
 		"no bgp default ipv4-unicast",
 		"no bgp network import-check",
-		"timers bgp 1 3",
+		"timers bgp 3 9",
 	}, lines...), "\n")), "\n")...)
 	return r
 }
@@ -206,7 +210,7 @@ func (r *router) peer() bgp.Peer {
 		Address:  r.v4,
 		LocalASN: 65000, PeerASN: 65001,
 		RouterID: netip.MustParseAddr("192.0.2.2"),
-		HoldTime: bgp.MinHoldTime, ConnectTime: bgp.MinConnectTime,
+		HoldTime: calmHoldTime, ConnectTime: bgp.MinConnectTime,
 	}
 }
 

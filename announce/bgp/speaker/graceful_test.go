@@ -187,7 +187,7 @@ func TestAChangeOfTimersOrPasswordLeavesTheRoutersKernelUntouched(t *testing.T) 
 	r.has(map[string]string{"198.51.100.1/32": "NODE", "2001:db8:ff::1/128": "NODE6"})
 	r.reestablished(1)
 	losses := r.losses()
-	p.HoldTime = 9 * time.Second
+	p.HoldTime = 2 * calmHoldTime
 	s.Set(alone(p), say(both))
 	r.reestablished(2)
 	losses.none(t)

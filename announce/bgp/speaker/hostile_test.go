@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	gobgp "github.com/osrg/gobgp/v4/pkg/packet/bgp"
 
@@ -20,11 +21,13 @@ import (
 // checks that the latter has one session all the time and learns what it is told.
 func beside(t *testing.T, peers map[bgp.SessionKey]bgp.Peer, during func(s *Speaker)) {
 	t.Helper()
-	good := newRouter(t, plain()...)
+	good := newRouter(t, plain("neighbor NODE timers 20 60")...)
+	peer := good.peer()
+	peer.HoldTime = time.Minute // whatever keeps the machine busy
 	s := newSpeaker(t, false)
 	stop := run(t, s)
 	all := maps.Clone(peers)
-	all[key("good")] = good.peer()
+	all[key("good")] = peer
 	tell := func(prefix string) {
 		told := map[bgp.SessionKey][]bgp.Route{}
 		for key := range all {
@@ -36,7 +39,7 @@ func beside(t *testing.T, peers map[bgp.SessionKey]bgp.Peer, during func(s *Spea
 	tell("198.51.100.1/32")
 	during(s)
 	tell("198.51.100.2/32")
-	s.Set(map[bgp.SessionKey]bgp.Peer{key("good"): good.peer()}, map[bgp.SessionKey][]bgp.Route{key("good"): routes(nil, "198.51.100.3/32")})
+	s.Set(map[bgp.SessionKey]bgp.Peer{key("good"): peer}, map[bgp.SessionKey][]bgp.Route{key("good"): routes(nil, "198.51.100.3/32")})
 	good.has(map[string]string{"198.51.100.3/32": "NODE"})
 	eventually(t, "the others to be gone", func() (bool, any) { return len(s.Peers()) == 1, s.Peers() })
 	if n := good.neighbor(good.node4.String()); n.State != "Established" || n.Established != 1 {

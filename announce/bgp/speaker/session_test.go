@@ -233,7 +233,7 @@ func behind(t *testing.T, lines ...string) (*router, bgp.Peer) {
 	must(t, far.NL.RouteAdd(&netlink.Route{Dst: network(t, "10.1.0.0/24"), Gw: netip.MustParseAddr("203.0.113.254").AsSlice()}))
 	r := &router{v4: netip.MustParseAddr("203.0.113.1"), node4: netip.MustParseAddr("10.1.0.2")}
 	r.frr = far.frr(strings.Split(r.name(strings.Join(append([]string{
-		"router bgp 65001", "bgp router-id ROUTER", "no bgp ebgp-requires-policy", "timers bgp 1 3",
+		"router bgp 65001", "bgp router-id ROUTER", "no bgp ebgp-requires-policy", "timers bgp 3 9",
 	}, lines...), "\n")), "\n")...)
 	return r, r.peer()
 }

@@ -35,7 +35,7 @@ func TestTheRouterSpreadsTrafficByLinkBandwidth(t *testing.T) {
 	r := newSite(t)
 	second := r.node4.Next()
 	give(t, interfaceOf(t, r.node4).Attrs().Name, second.String()+"/24")
-	lines := []string{"router bgp 65001", "no bgp ebgp-requires-policy", "bgp bestpath as-path multipath-relax", "timers bgp 1 3"}
+	lines := []string{"router bgp 65001", "no bgp ebgp-requires-policy", "bgp bestpath as-path multipath-relax", "timers bgp 3 9"}
 	for _, node := range []netip.Addr{r.node4, second} {
 		lines = append(lines, fmt.Sprintf("neighbor %s remote-as external", node), fmt.Sprintf("neighbor %s passive", node))
 	}

@@ -75,20 +75,28 @@ func TestARouterThatFallsSilentIsGivenUp(t *testing.T) {
 }
 
 func TestARouterThatStopsReadingHoldsUpNobodyAndIsGivenUp(t *testing.T) {
-	beside(t, stubs(t, func(conn net.Conn) {
+	peers := stubs(t, func(conn net.Conn) {
 		if greet(conn) == nil {
 			live(conn)
 		}
-	}), func(s *Speaker) {
+	})
+	p := peers[key("stub-0")]
+	p.HoldTime = bgp.MinHoldTime
+	peers[key("stub-0")] = p
+	beside(t, peers, func(s *Speaker) {
 		established(t, s, "stub-0")
 		n := s.neighbors[key("stub-0")]
-		// What is said becomes more than fits into all buffers on the way.
+		// What is said becomes more than fits into all buffers on the way: each route fills a message.
 		said := uint32(0)
 		eventually(t, "the router given up", func() (bool, any) {
-			rs := block(2000, nil)
+			rs := block(500, nil)
 			for i := range rs {
 				said++
-				rs[i].Attributes = &bgp.Attributes{LargeCommunities: []bgp.LargeCommunity{{Global: 65000, Local2: said}}}
+				communities := make([]bgp.LargeCommunity, 250)
+				for n := range communities {
+					communities[n] = bgp.LargeCommunity{Global: 65000, Local1: uint32(n), Local2: said}
+				}
+				rs[i].Attributes = &bgp.Attributes{LargeCommunities: communities}
 			}
 			peer, _, _ := n.wanted()
 			n.set(*peer, rs)

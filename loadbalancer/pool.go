@@ -97,7 +97,9 @@ func readPool(object *v1alpha1.IPAddressPool, before *pool) *pool {
 	}
 	choice := lastgood.Choose(versions, readPoolSpec)
 	p.poolSpec, p.inForce = choice.Value, choice.Spec
-	errors.As(choice.Wrong, &p.problem)
+	if choice.Wrong != nil && !errors.As(choice.Wrong, &p.problem) { // reading it panicked
+		p.problem = poolProblem{v1alpha1.ReasonInternalError, choice.Wrong.Error()}
+	}
 	p.share = shareBefore(object, before)
 	return p
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/clarionlb/clarion/announce/bgp"
+	"github.com/clarionlb/clarion/internal/guard"
 )
 
 // BGPPlanner decides which routes one node announces to which BGP peers, from a View. A change of a
@@ -31,7 +32,13 @@ type BGPPlanner struct {
 	sessions bgpSessions
 	prefixes prefixTable
 	// ribs are what the node announces, by BGPPeer.
-	ribs map[string]*adjRIBOut
+	ribs     map[string]*adjRIBOut
+	failures failures
+	// retry is when to add BGPPeers again that could not be added; zero: never.
+	retry time.Time
+	// failed are the panics of this plan, and last is the one before.
+	failed []Failure
+	last   BGPPlan
 	// verdicts are those of addresses that any node may announce and no aggregate covers, by their
 	// family and advertisements.
 	verdicts map[string][]BGPVerdict
@@ -39,7 +46,7 @@ type BGPPlanner struct {
 
 // NewBGPPlanner returns a planner for a node that has no default route.
 func NewBGPPlanner(view *View, node string) *BGPPlanner {
-	return &BGPPlanner{view: view, node: node, stale: true, leaving: leavingRoutes{}}
+	return &BGPPlanner{view: view, node: node, stale: true, leaving: leavingRoutes{}, failures: failures{}}
 }
 
 // BGPPlan is what the planner's node is to announce. Its maps and slices must not be modified.
@@ -60,6 +67,8 @@ type BGPPlan struct {
 	Draining bool
 	// Changed says whether anything of this is other than in the last plan.
 	Changed bool
+	// Failures are the panics of this plan. Of what they concern, everything is as it was before.
+	Failures []Failure
 	// Wake is when to plan again even if nothing changes; zero: never.
 	Wake time.Time
 }
@@ -70,8 +79,26 @@ func (p *BGPPlanner) SetGateways(gateways []netip.Addr) {
 	p.gateways = gateways
 }
 
-// Plan decides anew where something has changed.
+// Plan decides anew where something has changed. If it panics, what was decided before stays so, and
+// is tried again: for one address, prefix or BGPPeer if it is known which, or else as a whole.
 func (p *BGPPlanner) Plan(now time.Time) BGPPlan {
+	p.failed = nil
+	delete(p.failures, netip.Addr{})
+	policy, sessions, prefixes, ribs := p.bgpPolicy, p.sessions, p.prefixes, p.ribs
+	plan := BGPPlan{}
+	if failed := guard.Do("routes", p.node, func() { plan = p.decide(now) }); failed != nil {
+		p.bgpPolicy, p.sessions, p.prefixes, p.ribs, p.stale = policy, sessions, prefixes, ribs, true
+		plan = p.last
+		plan.Changed, plan.Wake = false, now.Add(failureRetry)
+		p.failed = append(p.failed, p.failures.note(netip.Addr{}, failed, now))
+	}
+	plan.Failures = append(p.failed, p.view.takeFailed()...)
+	p.last = plan
+	return plan
+}
+
+// decide makes the plan.
+func (p *BGPPlanner) decide(now time.Time) BGPPlan {
 	own := p.view.nodes[p.node]
 	changes := p.view.routeChanges()
 	before := p.shutdown.stage
@@ -80,6 +107,14 @@ func (p *BGPPlanner) Plan(now time.Time) BGPPlan {
 	_, moved := changes.nodes[p.node]
 	// A node that is drained goes by what others can do.
 	all := changes.all || p.stale || moved || stage != before || stage != inService && len(changes.nodes) > 0
+	retried, retry := p.failures.forgive(now, func(ip netip.Addr) bool {
+		_, touched := changes.addresses[ip]
+		return all || touched
+	})
+	wake, all = Earlier(wake, retry), all || len(retried) > 0 || !p.retry.IsZero() && !now.Before(p.retry)
+	if all {
+		p.retry = time.Time{}
+	}
 	p.stale, p.planned = false, true
 	due, _ := p.leaving.due(p.now, now)
 	p.now = now
@@ -99,11 +134,11 @@ func (p *BGPPlanner) Plan(now time.Time) BGPPlan {
 			p.updateAddress(own, ip, touched)
 		}
 		for _, rib := range p.ribs {
-			changed = rib.update(&p.bgpPolicy, &p.prefixes, touched) || changed
+			changed = rib.update(p, touched) || changed
 		}
 	}
 	_, end := p.leaving.due(now, now)
-	wake = Earlier(wake, end)
+	wake = Earlier(Earlier(wake, end), p.retry)
 	plan := BGPPlan{Draining: stage != inService, Changed: changed, Wake: wake, Routes: map[bgp.SessionKey][]bgp.Route{}}
 	if stage == closed && p.prefixes.empty() {
 		return plan
@@ -119,47 +154,72 @@ func (p *BGPPlanner) Plan(now time.Time) BGPPlan {
 
 // rebuild plans everything.
 func (p *BGPPlanner) rebuild(own *node) {
-	before := p.ribs
+	policy, sessions, prefixes, before := p.bgpPolicy, p.sessions, p.prefixes, p.ribs
 	p.bgpPolicy, p.sessions, p.prefixes, p.ribs = newBGPPolicy(p.view), newBGPSessions(), newPrefixTable(), map[string]*adjRIBOut{}
 	if own == nil {
 		return
 	}
 	for age, peer := range p.bgpPeers {
-		if !peer.selectsNode(own.labels) {
-			continue
-		}
-		if keys := p.sessions.add(peer, age, p.view, p.node, own, p.gateways); len(keys) > 0 {
-			p.ribs[peer.name] = newAdjRIBOut(&p.bgpPolicy, peer, keys, p.shutdown.stage != inService)
+		if failed := guard.Do("BGPPeer", peer.name, func() { p.addPeer(own, peer, age) }); failed != nil {
+			p.failed = append(p.failed, Failure{Object: "BGPPeer " + peer.name, Panic: failed})
+			p.retry = p.now.Add(failureRetry)
+			p.sessions.keep(&sessions, peer.name)
+			delete(p.ribs, peer.name)
+			if old := before[peer.name]; old != nil {
+				p.ribs[peer.name] = old.frozen()
+			}
 		}
 	}
 	maps.DeleteFunc(p.leaving, func(ip netip.Addr, _ time.Time) bool { return p.view.byAddress[ip] == nil })
 	touched := prefixSet{}
 	for ip := range p.view.byAddress {
-		p.updateAddress(own, ip, touched)
+		if !p.updateAddress(own, ip, touched) && p.shutdown.stage < withdrawn {
+			p.prefixes.set(ip, prefixes.of(ip).by(policy.advertisements, p.advertisements), &p.bgpPolicy, touched)
+		}
 	}
 	for name, rib := range p.ribs {
-		rib.build(&p.bgpPolicy, &p.prefixes)
-		if old := before[name]; old != nil {
+		old := before[name]
+		rib.build(p, old)
+		if old != nil {
 			rib.reuse(old)
 		}
 	}
 }
 
+// addPeer adds the sessions with a BGPPeer, which have no routes yet.
+func (p *BGPPlanner) addPeer(own *node, peer *bgpPeer, age int) {
+	if !peer.selectsNode(own.labels) {
+		return
+	}
+	if keys := p.sessions.add(peer, age, p.view, p.node, own, p.gateways); len(keys) > 0 {
+		p.ribs[peer.name] = newAdjRIBOut(&p.bgpPolicy, peer, keys, p.shutdown.stage != inService)
+	}
+}
+
 // updateAddress counts an address where it belongs now, and adds the prefixes for which that makes
-// a difference.
-func (p *BGPPlanner) updateAddress(own *node, ip netip.Addr, touched prefixSet) {
-	advertisements, graceful := p.announcedFor(own, ip)
-	weight := 0
-	if slices.ContainsFunc(advertisements, func(i int) bool { return p.advertisements[i].perEndpoint }) {
+// a difference. It returns false if that cannot be found out for a fault of the program: the address
+// then counts as it did.
+func (p *BGPPlanner) updateAddress(own *node, ip netip.Addr, touched prefixSet) bool {
+	var is addressEntry
+	if failed := guard.Do("address", ip, func() { is = p.entryFor(own, ip) }); failed != nil {
+		p.failed = append(p.failed, p.failures.note(ip, failed, p.now))
+		return false
+	}
+	p.prefixes.set(ip, is, &p.bgpPolicy, touched)
+	return true
+}
+
+// entryFor finds out how an address is to be announced.
+func (p *BGPPlanner) entryFor(own *node, ip netip.Addr) (is addressEntry) {
+	is.advertisements, is.graceful = p.announcedFor(own, ip)
+	if slices.ContainsFunc(is.advertisements, func(i int) bool { return p.advertisements[i].perEndpoint }) {
 		for _, s := range p.view.byAddress[ip] {
 			if s.local {
-				weight += s.backends.on(p.node, ip)
+				is.weight += s.backends.on(p.node, ip)
 			}
 		}
 	}
-	p.prefixes.setWeight(ip, weight, touched)
-	p.prefixes.setGraceful(ip, graceful, touched)
-	p.prefixes.setAdvertisements(ip, advertisements, &p.bgpPolicy, touched)
+	return is
 }
 
 // announcedFor are the advertisements for which the node announces an address, sorted, and whether

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/clarionlb/clarion/announce/bgp"
+	"github.com/clarionlb/clarion/internal/guard"
 )
 
 // adjRIBOut is what a node announces to one BGPPeer (RFC 4271, section 3.2).
@@ -23,6 +24,8 @@ type adjRIBOut struct {
 	attributes map[string]*bgp.Attributes
 	// routes are sorted by prefix.
 	routes []bgp.Route
+	// kept says that nothing can be decided for the peer: the routes are those that there were.
+	kept bool
 }
 
 func newAdjRIBOut(policy *bgpPolicy, peer *bgpPeer, sessions []bgp.SessionKey, graceful bool) *adjRIBOut {
@@ -33,11 +36,23 @@ func newAdjRIBOut(policy *bgpPolicy, peer *bgpPeer, sessions []bgp.SessionKey, g
 	return rib
 }
 
-// build makes all routes.
-func (rib *adjRIBOut) build(policy *bgpPolicy, prefixes *prefixTable) {
-	rib.routes = make([]bgp.Route, 0, len(prefixes.members))
-	for prefix, members := range prefixes.members {
-		if attributes := rib.attributesFor(policy, prefixes, prefix, members); attributes != nil {
+// frozen is what stays announced as it is.
+func (rib *adjRIBOut) frozen() *adjRIBOut {
+	return &adjRIBOut{peer: rib.peer, sessions: rib.sessions, routes: rib.routes, kept: true}
+}
+
+// build makes all routes. old is what was announced before; nil if nothing was.
+func (rib *adjRIBOut) build(p *BGPPlanner, old *adjRIBOut) {
+	if rib.kept {
+		return
+	}
+	var before []bgp.Route
+	if old != nil {
+		before = old.routes
+	}
+	rib.routes = make([]bgp.Route, 0, len(p.prefixes.members))
+	for prefix := range p.prefixes.members {
+		if attributes := rib.decide(p, prefix, before); attributes != nil {
 			rib.routes = append(rib.routes, bgp.Route{Prefix: prefix, Attributes: attributes})
 		}
 	}
@@ -63,10 +78,13 @@ func (rib *adjRIBOut) reuse(old *adjRIBOut) {
 }
 
 // update makes the routes of some prefixes anew, and reports whether that made a difference.
-func (rib *adjRIBOut) update(policy *bgpPolicy, prefixes *prefixTable, touched prefixSet) bool {
+func (rib *adjRIBOut) update(p *BGPPlanner, touched prefixSet) bool {
+	if rib.kept {
+		return false
+	}
 	var updates []bgp.Route // without attributes: to be withdrawn
 	for prefix := range touched {
-		attributes := rib.attributesFor(policy, prefixes, prefix, prefixes.members[prefix])
+		attributes := rib.decide(p, prefix, rib.routes)
 		i, found := slices.BinarySearchFunc(rib.routes, prefix, comparePrefix)
 		if found && rib.routes[i].Attributes != attributes || !found && attributes != nil {
 			updates = append(updates, bgp.Route{Prefix: prefix, Attributes: attributes})
@@ -94,6 +112,22 @@ func (rib *adjRIBOut) update(policy *bgpPolicy, prefixes *prefixTable, touched p
 }
 
 func comparePrefix(r bgp.Route, prefix netip.Prefix) int { return r.Prefix.Compare(prefix) }
+
+// decide finds the attributes of a prefix. If that panics, they are those that it had among the routes
+// before.
+func (rib *adjRIBOut) decide(p *BGPPlanner, prefix netip.Prefix, before []bgp.Route) (attributes *bgp.Attributes) {
+	failed := guard.Do("prefix", prefix, func() {
+		attributes = rib.attributesFor(&p.bgpPolicy, &p.prefixes, prefix, p.prefixes.members[prefix])
+	})
+	if failed == nil {
+		return attributes
+	}
+	p.failed = append(p.failed, p.failures.note(prefix.Addr(), failed, p.now))
+	if i, found := slices.BinarySearchFunc(before, prefix, comparePrefix); found {
+		return before[i].Attributes
+	}
+	return nil
+}
 
 // attributesFor are those of a prefix with these members; nil if it is not announced to the peer.
 func (rib *adjRIBOut) attributesFor(policy *bgpPolicy, prefixes *prefixTable, prefix netip.Prefix, members []tally) *bgp.Attributes {

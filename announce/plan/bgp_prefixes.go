@@ -32,6 +32,40 @@ func newPrefixTable() prefixTable {
 
 func (t *prefixTable) empty() bool { return len(t.members) == 0 }
 
+// addressEntry is how a node announces an address: for which advertisements, sorted, and what is told
+// of it.
+type addressEntry struct {
+	advertisements []int
+	weight         int
+	graceful       bool
+}
+
+// by is the entry in terms of other advertisements than those that its indices are of: for those of
+// the same names.
+func (e addressEntry) by(old, now []*bgpAdvertisement) addressEntry {
+	var kept []int
+	for _, i := range e.advertisements {
+		same := func(a *bgpAdvertisement) bool { return a.name == old[i].name }
+		if at := slices.IndexFunc(now, same); at >= 0 {
+			kept = append(kept, at)
+		}
+	}
+	slices.Sort(kept)
+	return addressEntry{kept, e.weight, e.graceful}
+}
+
+func (t *prefixTable) of(ip netip.Addr) addressEntry {
+	return addressEntry{t.entries[ip], t.weights[ip], t.isGraceful(single(ip))}
+}
+
+// set has the node announce an address in this way, and adds the prefixes for which that makes a
+// difference.
+func (t *prefixTable) set(ip netip.Addr, e addressEntry, policy *bgpPolicy, touched prefixSet) {
+	t.setWeight(ip, e.weight, touched)
+	t.setGraceful(ip, e.graceful, touched)
+	t.setAdvertisements(ip, e.advertisements, policy, touched)
+}
+
 // setAdvertisements has the node announce an address for these advertisements, which are sorted,
 // and adds the prefixes for which that makes a difference.
 func (t *prefixTable) setAdvertisements(ip netip.Addr, advertisements []int, policy *bgpPolicy, touched prefixSet) {

@@ -41,6 +41,26 @@ func newBGPSessions() bgpSessions {
 	return bgpSessions{peers: map[bgp.SessionKey]bgp.Peer{}, bfd: map[bgp.SessionKey]BFDSettings{}, revisions: map[bgp.SessionKey]string{}, ends: map[sessionEnds]string{}}
 }
 
+// keep has the sessions with a BGPPeer in place of what was added for it, as they were before.
+func (s *bgpSessions) keep(old *bgpSessions, peer string) {
+	for key := range s.peers {
+		if key.Peer == peer {
+			delete(s.peers, key)
+			delete(s.revisions, key)
+			delete(s.bfd, key)
+		}
+	}
+	for key, session := range old.peers {
+		if key.Peer != peer {
+			continue
+		}
+		s.peers[key], s.revisions[key] = session, old.revisions[key]
+		if settings, watched := old.bfd[key]; watched {
+			s.bfd[key] = settings
+		}
+	}
+}
+
 // add adds the sessions with a BGPPeer, of which older ones were added before, and returns their
 // keys, sorted.
 func (s *bgpSessions) add(peer *bgpPeer, age int, v *View, name string, n *node, gateways []netip.Addr) (keys []bgp.SessionKey) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/clarionlb/clarion/announce/election"
+	"github.com/clarionlb/clarion/internal/guard"
 )
 
 // Layer2Planner decides what one node announces on layer 2, from a View, the live members and the
@@ -29,13 +30,17 @@ type Layer2Planner struct {
 	conflicts conflicts
 	proxies   proxies
 	relays    relays
+	failures  failures
+	// proxied is that of the last plan.
+	proxied map[netip.Addr]Proxy
 }
 
 // NewLayer2Planner returns a planner for a node that sees no member, not even itself, and has no
 // interface.
 func NewLayer2Planner(view *View, node string) *Layer2Planner {
 	return &Layer2Planner{
-		electorate: electorate{view: view, node: node},
+		electorate: electorate{view: view, node: node, round: election.NewRound(nil)},
+		failures:   failures{},
 		pending:    pending{all: true},
 		absences:   absences{since: map[string]time.Time{}},
 		claims:     claims{owned: map[netip.Addr]*ownership{}, announced: map[netip.Addr][]string{}},
@@ -69,8 +74,11 @@ type step struct {
 	absences  *absences
 	takeovers takeovers
 	told      toldClaims
+	failures  failures
 	now       time.Time
 	plan      *Layer2Plan
+	// proxied is that of the last plan.
+	proxied map[netip.Addr]Proxy
 }
 
 // wake has the next plan made no later than at a time; zero: whenever.
@@ -170,20 +178,37 @@ func (p *Layer2Planner) ObserveConflict(ip netip.Addr, host ConflictingHost, now
 }
 
 // Plan decides anew where something has changed. Claims that are made with it carry the time now.
+//
+// If it panics, what was decided before stays so, and is tried again: for one address if it is known
+// which, or else as a whole. See hold.
 func (p *Layer2Planner) Plan(now time.Time) Layer2Plan {
-	plan := &Layer2Plan{Layer2: p.claims.announced, Proxied: map[netip.Addr]Proxy{}, Probes: map[netip.Addr][]string{}}
-	s := &step{
-		electorate: &p.electorate, live: &p.live, absences: &p.absences, takeovers: p.takeovers, told: p.told,
-		now: now, plan: plan,
+	plan := &Layer2Plan{
+		Layer2: p.claims.announced, Proxied: map[netip.Addr]Proxy{}, Relays: p.relays.to, Probes: map[netip.Addr][]string{},
 	}
+	s := &step{
+		electorate: &p.electorate, live: &p.live, absences: &p.absences, takeovers: p.takeovers, told: p.told, failures: p.failures,
+		now: now, plan: plan, proxied: p.proxied,
+	}
+	if failed := guard.Do("plan", p.node, func() { p.decide(s) }); failed != nil {
+		plan.Failures = append(plan.Failures, p.failures.note(netip.Addr{}, failed, now))
+		p.holdAll(s)
+	}
+	plan.Failures = append(plan.Failures, p.view.takeFailed()...)
+	p.proxied = plan.Proxied
+	return *plan
+}
+
+// decide adds to the plan what there is to do.
+func (p *Layer2Planner) decide(s *step) {
 	dirty, all := p.view.changes()
 	contested := p.contested(dirty)
-	p.resume(now)
+	p.resume(s.now)
 	p.expire(s)
+	p.retry(s, dirty, all || p.pending.all)
 	work := p.pending
 	p.pending = pending{}
 	all = all || work.all
-	plan.Changed = all || work.recorded
+	s.plan.Changed = s.plan.Changed || all || work.recorded
 
 	touched := p.elect(s, dirty, work, all)
 	p.claims.rebalance(s)
@@ -196,8 +221,7 @@ func (p *Layer2Planner) Plan(now time.Time) Layer2Plan {
 	p.proxies.plan(s)
 	p.conflicts.plan(s, &p.claims)
 	p.relays.plan(s, &p.claims, touched, all)
-	plan.GossipBlocked = p.live.gossipBlocked()
-	return *plan
+	s.plan.GossipBlocked = p.live.gossipBlocked()
 }
 
 // contested returns those addresses of the node that another node has announced, by the claims that
@@ -266,18 +290,23 @@ func (p *Layer2Planner) elect(s *step, dirty addressSet, work pending, all bool)
 		p.told.keep(p.alive)
 		p.live.keep(p.view.announcers)
 		for ip := range p.view.byAddress {
-			p.reenter(ip)
+			s.try(ip, func() { p.reenter(ip) })
 		}
 	} else {
 		for ip := range dirty {
-			p.reenter(ip)
+			s.try(ip, func() { p.reenter(ip) })
 		}
 		for ip := range work.reenter {
-			p.reenter(ip)
+			s.try(ip, func() { p.reenter(ip) })
 		}
 	}
 	touched := dirty
 	maps.Copy(touched, work.revisit)
+	for ip := range p.failures { // what is to be held is looked at every time
+		if ip.IsValid() {
+			touched.add(ip)
+		}
+	}
 	for ip, o := range p.claims.owned {
 		if all || o.due(s.now) {
 			touched.add(ip)
@@ -310,8 +339,18 @@ func (p *Layer2Planner) reenter(ip netip.Addr) {
 }
 
 // reconcile has the node do about an address what the election says, and adds to the plan what
-// comes of it.
+// comes of it. If that fails, all is as it was, and the address is held.
 func (p *Layer2Planner) reconcile(s *step, ip netip.Addr, contested bool) {
+	undo := p.remember(s, ip)
+	if s.try(ip, func() { p.follow(s, ip, contested) }) {
+		return
+	}
+	undo()
+	p.hold(s, ip)
+}
+
+// follow has the node do what the election says.
+func (p *Layer2Planner) follow(s *step, ip netip.Addr, contested bool) {
 	move, moved := p.claims.reconcile(s, ip)
 	if !moved {
 		_, announced := p.claims.announced[ip]

@@ -114,25 +114,30 @@ func (c conflicts) plan(s *step, own *claims) {
 		switch {
 		case o.tentative == nil || c[ip] != nil:
 		case !o.tentative.clear:
-			s.plan.Probes[ip] = s.interfacesFor(ip)
+			s.try(ip, func() { s.plan.Probes[ip] = s.interfacesFor(ip) })
 		default:
 			s.wake(o.tentative.until)
 		}
 	}
 	for ip, conflict := range c {
-		conflict.update(s)
-		switch {
-		case !conflict.InUse && s.unprobed(ip), conflict.Proxy && len(s.view.byAddress[ip]) == 0:
-			delete(c, ip)
-			s.plan.Changed = true
-		case conflict.next.After(s.now):
-			s.wake(conflict.next)
-		case conflict.InUse:
-			delete(c, ip)
-			s.plan.Changed = true
-		default:
-			s.plan.Probes[ip] = s.interfacesToProbe(conflict)
-		}
+		s.try(ip, func() { c.planOne(s, ip, conflict) })
+	}
+}
+
+// planOne forgets a conflict that is over, or adds what to probe to find out.
+func (c conflicts) planOne(s *step, ip netip.Addr, conflict *Conflict) {
+	conflict.update(s)
+	switch {
+	case !conflict.InUse && s.unprobed(ip), conflict.Proxy && len(s.view.byAddress[ip]) == 0:
+		delete(c, ip)
+		s.plan.Changed = true
+	case conflict.next.After(s.now):
+		s.wake(conflict.next)
+	case conflict.InUse:
+		delete(c, ip)
+		s.plan.Changed = true
+	default:
+		s.plan.Probes[ip] = s.interfacesToProbe(conflict)
 	}
 }
 

@@ -18,7 +18,7 @@ type electorate struct {
 	all, interfaces []Interface
 
 	candidates
-	round *election.Round // nil before the first plan
+	round *election.Round // without nodes before the first plan
 }
 
 // rebuild derives everything that does not depend on a single address. No address is entered yet.

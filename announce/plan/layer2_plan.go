@@ -32,6 +32,8 @@ type Layer2Plan struct {
 	Takeovers []Takeover
 	// GossipBlocked are the members that are alive although the gossip does not see them, sorted.
 	GossipBlocked []string
+	// Failures are the panics of this plan. Of what they concern, everything is as it was before.
+	Failures []Failure
 	// Wake is when to plan again even if nothing changes; zero: never.
 	Wake time.Time
 }

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"net/netip"
 	"time"
 )
 
@@ -50,12 +51,21 @@ func (s *step) proxyFor(name string) {
 		return
 	}
 	for ip, c := range a.claims {
-		if c.Tentative || s.round.Decision(ip).Owner != name || s.round.Successor(ip) != s.node {
+		if s.try(ip, func() { s.proxyAddress(name, a, ip, c) }) {
 			continue
 		}
-		interfaces := s.interfacesFor(ip)
-		if mac := a.macFor(ip, c.interfaces, s.interfaces); mac != "" && len(interfaces) > 0 {
-			s.plan.Proxied[ip] = Proxy{interfaces, mac}
+		if before, proxied := s.proxied[ip]; proxied {
+			s.plan.Proxied[ip] = before
 		}
+	}
+}
+
+func (s *step) proxyAddress(name string, a *announcer, ip netip.Addr, c recordedClaim) {
+	if c.Tentative || s.round.Decision(ip).Owner != name || s.round.Successor(ip) != s.node {
+		return
+	}
+	interfaces := s.interfacesFor(ip)
+	if mac := a.macFor(ip, c.interfaces, s.interfaces); mac != "" && len(interfaces) > 0 {
+		s.plan.Proxied[ip] = Proxy{interfaces, mac}
 	}
 }

@@ -46,21 +46,21 @@ func (r *relays) expire(now time.Time) (noticed []netip.Addr, wake time.Time) {
 
 // plan finds where to relay what is sent to the addresses that were touched, or to all.
 func (r *relays) plan(s *step, own *claims, touched addressSet, all bool) {
-	s.plan.Relays = r.to
+	update := func(ip netip.Addr) { s.try(ip, func() { r.update(s, own, ip) }) }
 	if !all {
 		for ip := range touched {
-			r.update(s, own, ip)
+			update(ip)
 		}
 		return
 	}
 	for ip := range own.owned {
-		r.update(s, own, ip)
+		update(ip)
 	}
 	for ip := range s.view.withPrevious {
-		r.update(s, own, ip)
+		update(ip)
 	}
 	for ip := range r.to {
-		r.update(s, own, ip)
+		update(ip)
 	}
 }
 

@@ -46,6 +46,9 @@ func newPool(p *v1alpha1.IPAddressPool, before *pool) *pool {
 	chosen := lastgood.Choose(versions, func(spec *v1alpha1.IPAddressPoolSpec) (*v1alpha1.IPAddressPoolSpec, error) {
 		return spec, loadbalancer.CheckPoolSpec(spec)
 	})
+	if chosen.Value == nil { // reading it panicked
+		chosen.Value = &v1alpha1.IPAddressPoolSpec{}
+	}
 	return &pool{
 		name:      p.Name,
 		uid:       p.UID,

@@ -16,6 +16,9 @@ import (
 // View is what the API says, reduced to what plans need and indexed by address. It remembers which
 // addresses a change concerns, so that no others are planned again: for each protocol since the
 // last plan of it. A View is not safe for concurrent use.
+//
+// Each of the methods that take an object reads it first and changes the View then. If it panics, it
+// does so while reading, and the View has of this object what it had before.
 type View struct {
 	// drainTaints are the keys of the taints that have a node drained.
 	drainTaints []string
@@ -72,7 +75,7 @@ func NewView(drainTaints ...string) *View {
 		backends:         map[types.NamespacedName]*backends{},
 		sliceOwner:       map[types.NamespacedName]types.NamespacedName{},
 		pools:            map[string]*pool{},
-		l2Advertisements: newObjects[l2Advertisement](partsOfL2Advertisement),
+		l2Advertisements: newObjects[l2Advertisement]("L2Advertisement", partsOfL2Advertisement),
 		nodes:            map[string]*node{},
 		announcers:       map[string]*announcer{},
 		vanished:         map[string]bool{},
@@ -148,6 +151,10 @@ func olderService(a, b *service) int {
 
 // SetEndpointSlice takes an EndpointSlice as it is now; nil if it is gone.
 func (v *View) SetEndpointSlice(name types.NamespacedName, object *discoveryv1.EndpointSlice) {
+	var e endpoints
+	if object != nil {
+		e = newEndpoints(object)
+	}
 	if owner, known := v.sliceOwner[name]; known && (object == nil || object.Labels[discoveryv1.LabelServiceName] != owner.Name) {
 		delete(v.sliceOwner, name)
 		b := v.backends[owner]
@@ -161,7 +168,7 @@ func (v *View) SetEndpointSlice(name types.NamespacedName, object *discoveryv1.E
 		return
 	}
 	owner := types.NamespacedName{Namespace: object.Namespace, Name: object.Labels[discoveryv1.LabelServiceName]}
-	b, e := v.backendsOf(owner), newEndpoints(object)
+	b := v.backendsOf(owner)
 	old, known := b.slices[name.Name]
 	if known && old.equal(e) {
 		return
@@ -211,14 +218,15 @@ func (v *View) touch(s *service) {
 // SetPool takes an IPAddressPool as it is now; nil if it is gone.
 func (v *View) SetPool(name string, object *v1alpha1.IPAddressPool) {
 	old := v.pools[name]
-	v.unsettled = v.unsettled || (old == nil) != (object == nil)
 	if object == nil {
+		v.unsettled = v.unsettled || old != nil
 		v.layer2.all = v.layer2.all || old != nil
 		v.routes.all = v.routes.all || old != nil
 		delete(v.pools, name)
 		return
 	}
 	p := newPool(object, old)
+	v.unsettled = v.unsettled || old == nil
 	if old == nil || !old.equal(p) {
 		v.layer2.all, v.routes.all = true, true
 	}

@@ -135,7 +135,6 @@ func (v *View) setInSight(names []string) {
 }
 
 func (v *View) setAnnouncer(name string, object *v1alpha1.Announcer) {
-	v.SetKubeProxy(name, object)
 	before, known := v.announcers[name]
 	if !known {
 		before = &announcer{}
@@ -144,10 +143,13 @@ func (v *View) setAnnouncer(name string, object *v1alpha1.Announcer) {
 		v.claimOrder++
 	}
 	after := &announcer{}
+	if object != nil {
+		after = newAnnouncer(object, v.claimOrder)
+	}
+	v.SetKubeProxy(name, object)
 	if object == nil {
 		delete(v.announcers, name)
 	} else {
-		after = newAnnouncer(object, v.claimOrder)
 		v.announcers[name] = after
 	}
 	neighbor := known != (object != nil) || !slices.EqualFunc(before.interfaces, after.interfaces, Interface.Equal)

@@ -21,10 +21,10 @@ type password struct{ text, version string }
 
 func newBGPObjects() bgpObjects {
 	return bgpObjects{
-		bgpPeers:          newObjects[bgpPeer](partsOfBGPPeer),
-		bgpAdvertisements: newObjects[bgpAdvertisement](partsOfBGPAdvertisement),
-		communities:       newObjects[communities](partsOfCommunity),
-		bfdProfiles:       newObjects[BFDSettings](partsOfBFDProfile),
+		bgpPeers:          newObjects[bgpPeer]("BGPPeer", partsOfBGPPeer),
+		bgpAdvertisements: newObjects[bgpAdvertisement]("BGPAdvertisement", partsOfBGPAdvertisement),
+		communities:       newObjects[communities]("Community", partsOfCommunity),
+		bfdProfiles:       newObjects[BFDSettings]("BFDProfile", partsOfBFDProfile),
 		passwords:         map[string]password{},
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/internal/guard"
 	"github.com/clarionlb/clarion/internal/lastgood"
 )
 
@@ -17,11 +18,14 @@ import (
 // a mistake changes nothing (package lastgood). O is the type of the objects, S of their specs, and V
 // of what plans need of them.
 type objects[O, S, V any] struct {
+	kind  string
 	parts func(*O) parts[S]
 	// known are the objects by name, and inForce what counts of them: nothing of one of which no
 	// version is known that can be used at all.
 	known   map[string]*known[O, S, V]
 	inForce map[string]*V
+	// failed are those that could not be read, for a fault of the program, since this was asked last.
+	failed []Failure
 }
 
 // known is an object as it is written, and what was found out about it.
@@ -31,8 +35,8 @@ type known[O, S, V any] struct {
 	choice lastgood.Choice[S, *V]
 }
 
-func newObjects[V, O, S any](of func(*O) parts[S]) objects[O, S, V] {
-	return objects[O, S, V]{of, map[string]*known[O, S, V]{}, map[string]*V{}}
+func newObjects[V, O, S any](kind string, of func(*O) parts[S]) objects[O, S, V] {
+	return objects[O, S, V]{kind: kind, parts: of, known: map[string]*known[O, S, V]{}, inForce: map[string]*V{}}
 }
 
 // set takes an object as it is now; nil if it is gone. It is settled later what that means.
@@ -59,6 +63,9 @@ func (k *objects[O, S, V]) settle(read func(*O) (*V, error), missing func(*O) er
 	inForce := make(map[string]*V, len(k.known))
 	for name, o := range k.known {
 		o.choice = k.choose(o, read, missing)
+		if p := (*guard.Panic)(nil); errors.As(o.choice.Wrong, &p) {
+			k.failed = append(k.failed, Failure{Object: k.kind + " " + name, Panic: p})
+		}
 		if o.choice.Wrong == nil && lasting != nil {
 			o.choice.Spec = lasting(o.choice.Spec)
 		}
@@ -122,9 +129,12 @@ func (k *objects[O, S, V]) has(name string) bool { return k.known[name] != nil }
 // Reason is the reason of the Ready condition for a problem with an object; v1alpha1.ReasonValid if
 // there is none.
 func (s State[S]) Reason() string {
+	var failed *guard.Panic
 	switch unknown := (*unknownNames)(nil); {
 	case s.Problem == nil:
 		return v1alpha1.ReasonValid
+	case errors.As(s.Problem, &failed):
+		return v1alpha1.ReasonInternalError
 	case errors.Is(s.Problem, errEcho):
 		return v1alpha1.ReasonUnsupported
 	case errors.As(s.Problem, &unknown):

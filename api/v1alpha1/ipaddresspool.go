@@ -19,6 +19,10 @@ const (
 	ReasonOverlaps = "Overlaps"
 	// ReasonDeleting : the pool is to be deleted, but Services have addresses of it.
 	ReasonDeleting = "Deleting"
+	// ReasonInternalError : a fault of Clarion's keeps it from reading the object, or from deciding about
+	// it. What was in force before stays so. Any of our objects can have it, and the conditions of
+	// Services.
+	ReasonInternalError = "InternalError"
 )
 
 // FinalizerPoolInUse is the finalizer of an IPAddressPool of which Services have addresses.

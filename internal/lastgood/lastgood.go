@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/internal/guard"
 )
 
 // Sentence says on an object that the rule applies.
@@ -49,8 +50,10 @@ type Choice[S, V any] struct {
 
 // Choose returns the spec that is in force: the one that is written if it can be read, or else the
 // newest known one that can be. read returns an error for a spec that cannot be used, and may return
-// a value all the same.
+// a value all the same. A spec on which it panics cannot be used either: the error is a *guard.Panic
+// then, and the value the zero one.
 func Choose[S, V any](object Object[S], read func(*S) (V, error)) Choice[S, V] {
+	read = guarded(read)
 	value, wrong := read(object.Spec)
 	if wrong == nil {
 		return Choice[S, V]{Spec: object.Spec, Value: value}
@@ -68,4 +71,16 @@ func Choose[S, V any](object Object[S], read func(*S) (V, error)) Choice[S, V] {
 		}
 	}
 	return Choice[S, V]{Value: value, Wrong: wrong}
+}
+
+// guarded has read return a panic as an error.
+func guarded[S, V any](read func(*S) (V, error)) func(*S) (V, error) {
+	return func(spec *S) (V, error) {
+		var value, none V
+		var err error
+		if p := guard.Do("spec", spec, func() { value, err = read(spec) }); p != nil {
+			return none, p
+		}
+		return value, err
+	}
 }

@@ -29,7 +29,7 @@ var harmless = []string{
 	"k8s.io/api/core/v1", "k8s.io/api/discovery/v1", "k8s.io/apimachinery/pkg/api/meta", "k8s.io/apimachinery/pkg/apis/meta/v1",
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured", "k8s.io/apimachinery/pkg/runtime",
 	"k8s.io/apimachinery/pkg/labels", "k8s.io/apimachinery/pkg/types", "sigs.k8s.io/yaml", "k8s.io/utils/third_party/forked/golang/btree",
-	module + "api/v1alpha1", module + "internal/lastgood", module + "internal/scope",
+	module + "api/v1alpha1", module + "internal/guard", module + "internal/lastgood", module + "internal/scope",
 }
 
 // clock are the functions of package time that ask for the time or wait for it.
@@ -67,9 +67,10 @@ func TestImportsPointOneWay(t *testing.T) {
 	for name, allowed := range map[string][]string{
 		"api/v1alpha1":       {},
 		"internal/notify":    {},
-		"internal/lastgood":  {"api"},
+		"internal/guard":     {},
+		"internal/lastgood":  {"api", "internal/guard"},
 		"internal/scope":     {"api"},
-		"loadbalancer":       {"api", "internal/lastgood"},
+		"loadbalancer":       {"api", "internal/guard", "internal/lastgood"},
 		"announce/bgp":       {},
 		"announce/bfd":       {"internal"},
 		"announce/layer2":    {"internal"},

@@ -2,6 +2,7 @@ package pools
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/internal/guard"
 	"github.com/clarionlb/clarion/internal/lastgood"
 	"github.com/clarionlb/clarion/loadbalancer"
 )
@@ -42,7 +44,10 @@ func (r *reservationReader) read(objects []*v1alpha1.IPAddressReservation) ([]lo
 		}, readReservation)
 		r.lastGood[object.UID] = choice.Spec
 		kept := []loadbalancer.Reservation{choice.Value}
-		if choice.Wrong != nil && choice.Spec != nil {
+		var failed *guard.Panic
+		if errors.As(choice.Wrong, &failed) {
+			// Nothing is known of it but what was in force.
+		} else if choice.Wrong != nil && choice.Spec != nil {
 			readable, _ := readReservation(&object.Spec)
 			kept = together(readable, choice.Value)
 		}
@@ -59,7 +64,11 @@ func (r *reservationReader) read(objects []*v1alpha1.IPAddressReservation) ([]lo
 			states[object.Name] = reservationState{v1alpha1.ReasonOverlaps, fmt.Sprintf("%s overlaps the older IPAddressReservation %q, which comes first", overlap, older)}
 		}
 		if choice.Wrong != nil {
-			states[object.Name] = reservationState{v1alpha1.ReasonInvalidAddress, strings.TrimSuffix(choice.Wrong.Error()+"; "+message, "; ")}
+			reason := v1alpha1.ReasonInvalidAddress
+			if failed != nil {
+				reason = v1alpha1.ReasonInternalError
+			}
+			states[object.Name] = reservationState{reason, strings.TrimSuffix(choice.Wrong.Error()+"; "+message, "; ")}
 		}
 		usable = append(usable, kept...)
 	}

@@ -10,6 +10,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/clarionlb/clarion/announce/plan"
+	"github.com/clarionlb/clarion/internal/guard"
 )
 
 // Run announces until the context ends. It then tells the other announcers that it leaves, which
@@ -94,17 +95,35 @@ func (a *Announcer) loop(ctx context.Context) error {
 	defer a.lan.relays.leave()
 	for {
 		a.turns.Work()
-		wake := plan.Earlier(a.observe(ctx), a.step(ctx))
-		wake = plan.Earlier(wake, a.inquire(time.Now()))
-		if !wake.IsZero() {
+		if wake := a.turn(ctx); !wake.IsZero() {
 			timer.Reset(max(time.Until(wake), 0))
 		}
 		a.ready.Store(true)
 		a.turns.Rest()
-		if err := a.awaitChange(ctx, timer.C); err != nil {
+		var err error
+		if guard.Run("loop", "", func() { err = a.awaitChange(ctx, timer.C) }) != nil {
+			a.redo = true
+		}
+		if err != nil {
 			return err
 		}
 	}
+}
+
+// turnRetry is when a turn is tried again that has failed.
+const turnRetry = time.Second
+
+// turn does what there is to do, and returns when to do so again. If it panics, everything stays as it
+// is on the network, and the next turn does anew what this one may not have done.
+func (a *Announcer) turn(ctx context.Context) (wake time.Time) {
+	if guard.Run("loop", "", func() {
+		wake = plan.Earlier(a.observe(ctx), a.step(ctx))
+		wake = plan.Earlier(wake, a.inquire(time.Now()))
+	}) != nil {
+		a.redo = true
+		return time.Now().Add(turnRetry)
+	}
+	return wake
 }
 
 // awaitChange blocks until there is something to do, and takes in what that is.
@@ -159,6 +178,8 @@ func (a *Announcer) step(ctx context.Context) time.Time {
 	now := time.Now()
 	a.checks.Set(ctx, a.view.Unconfirmed())
 	todo := a.planner.Plan(now)
+	todo.Changed = todo.Changed || a.redo
+	a.reportFailures(todo.Failures)
 	a.metrics.planDuration.Observe(time.Since(now).Seconds())
 	wake := plan.Earlier(todo.Wake, a.act(ctx, todo, now))
 	for _, m := range todo.Moves {
@@ -168,6 +189,7 @@ func (a *Announcer) step(ctx context.Context) time.Time {
 	a.reportCounts(todo)
 	kernelChanged := a.lan.kernel.check(a.lan.links, a.planner, a.logger, now)
 	a.reportStatus(todo.Changed || kernelChanged)
+	a.redo = false
 	return plan.Earlier(wake, a.lan.kernel.due())
 }
 

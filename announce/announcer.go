@@ -11,6 +11,7 @@ import (
 
 	"github.com/clarionlb/clarion/announce/plan"
 	"github.com/clarionlb/clarion/client/versioned"
+	"github.com/clarionlb/clarion/internal/guard"
 	"github.com/clarionlb/clarion/internal/watchdog"
 )
 
@@ -63,6 +64,8 @@ type Announcer struct {
 	status status
 
 	turns watchdog.Loop
+	// redo says that a turn has failed, so that what it was about is to be done again.
+	redo  bool
 	ready atomic.Bool
 }
 
@@ -86,6 +89,10 @@ func newAnnouncer(config Config, with parts) *Announcer {
 		planner: plan.NewLayer2Planner(view, config.Node),
 	}
 	a.others = newOthers(with, a.lan.seesGateway, config.Logger)
+	guard.SetReporter(guard.NewReporter(
+		func() klog.Logger { return config.Logger },
+		func(component string) { a.metrics.panics.WithLabelValues(component).Inc() },
+	))
 	return a
 }
 
@@ -93,7 +100,8 @@ func newAnnouncer(config Config, with parts) *Announcer {
 // what falls to it.
 func (a *Announcer) Ready() bool { return a.ready.Load() }
 
-// Healthy returns an error if the announcer has come to a halt, on layer 2 or in BGP, and should be started anew.
+// Healthy returns an error if the announcer has come to a halt, on layer 2 or in BGP, and should be started anew. Turns that fail for a
+// fault of the program are no halt: what is announced stays announced, and a new process would fail too and announce less.
 func (a *Announcer) Healthy() error {
 	if err := a.turns.Stuck(); err != nil {
 		return fmt.Errorf("layer 2: %w", err)

@@ -13,6 +13,7 @@ import (
 	"github.com/clarionlb/clarion/announce/layer2"
 	"github.com/clarionlb/clarion/announce/liveness"
 	"github.com/clarionlb/clarion/announce/plan"
+	"github.com/clarionlb/clarion/internal/guard"
 )
 
 // dad is duplicate address detection: it asks the network whether another host has addresses that
@@ -61,7 +62,10 @@ func (d *dad) probe(ctx context.Context, addresses map[netip.Addr][]string, node
 		ctx, cancel := context.WithCancel(ctx)
 		d.cancel[address] = cancel
 		d.running.Go(func() {
-			host := d.ask(ctx, address, interfaces, nodes)
+			var host plan.ConflictingHost
+			if !guard.Retry(ctx, "layer2", address.String(), func() { host = d.ask(ctx, address, interfaces, nodes) }) {
+				return
+			}
 			select {
 			case d.results <- probeResult{address, host}:
 			case <-ctx.Done():

@@ -377,6 +377,12 @@ func (e fakeEvents) Moved(services []plan.ServiceRef, m plan.Move) {
 	}
 }
 
+func (e fakeEvents) Failed(services []plan.ServiceRef, f plan.Failure) {
+	for _, s := range services {
+		e.journal.add(e.node, "tells "+s.Name+" that Clarion failed on "+f.On())
+	}
+}
+
 func (e fakeEvents) Conflict(services []plan.ServiceRef, c plan.Conflict) {
 	for _, s := range services {
 		e.journal.add(e.node, "tells "+s.Name+" that "+c.MAC+" has "+c.Address.String())

@@ -12,7 +12,7 @@ const metricsNamespace = "clarion_announcer"
 type metrics struct {
 	addresses, proxied, relayed prometheus.Gauge
 	members                     *prometheus.GaugeVec
-	moves, conflicts            *prometheus.CounterVec
+	moves, conflicts, panics    *prometheus.CounterVec
 	pauses                      prometheus.Counter
 	detection, planDuration     prometheus.Histogram
 }
@@ -40,6 +40,7 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 			"Addresses that came to this node or left it, by direction (gained, lost) and reason.", "direction", "reason"),
 		conflicts: counter("layer2_conflicts_total",
 			"Packets of others that spoke for an address of this node, by who sent them: another announcer (member) or a conflicting host (host).", "by"),
+		panics: counter("panics_total", "Faults of the program that were kept to the object, packet or session that they happened on, by component.", "component"),
 		pauses: prometheus.NewCounter(prometheus.CounterOpts{Namespace: metricsNamespace, Name: "pauses_total",
 			Help: "How often the announcer did not run for so long that others may have taken it for dead."}),
 		detection: histogram("failure_detection_seconds",
@@ -48,7 +49,7 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 		planDuration: histogram("plan_duration_seconds",
 			"Time that it took to decide what this node announces after a change.", prometheus.ExponentialBuckets(1e-5, 4, 9)),
 	}
-	registry.MustRegister(m.addresses, m.proxied, m.relayed, m.members, m.moves, m.conflicts, m.pauses, m.detection, m.planDuration)
+	registry.MustRegister(m.addresses, m.proxied, m.relayed, m.members, m.moves, m.conflicts, m.panics, m.pauses, m.detection, m.planDuration)
 	return m
 }
 

@@ -93,6 +93,7 @@ type events interface {
 	Stop()
 	Moved(services []plan.ServiceRef, m plan.Move)
 	Conflict(services []plan.ServiceRef, c plan.Conflict)
+	Failed(services []plan.ServiceRef, f plan.Failure)
 }
 
 // lanParts are for the network and the kernel.
@@ -198,6 +199,7 @@ func newParts(config Config) parts {
 	watcher := kube.NewWatcher(config.Kubernetes, config.Clarion, config.Node)
 	status := kube.NewStatusWriter(config.Node, announcers, watcher, config.Logger)
 	events := kube.NewEvents(config.Kubernetes, watcher, config.Node, config.Logger)
+	watcher.OnFailure(events.FailedOn)
 	links := layer2.NewLinks()
 	responder, prober := layer2.NewResponder(links), layer2.NewProber(links)
 	pauses := liveness.NewPauseWatch()

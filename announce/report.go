@@ -6,6 +6,7 @@ import (
 
 	"github.com/clarionlb/clarion/announce/plan"
 	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/internal/guard"
 )
 
 // seen is what was last seen, to tell what is new.
@@ -36,6 +37,17 @@ func (a *Announcer) reportConflict(c plan.Conflict) {
 		return // the cloud-controller-manager tells once, for all announcers
 	}
 	a.api.events.Conflict(a.view.ServicesOf(c.Address), c)
+}
+
+// reportFailures tells of what the plan failed on, for a fault of the program.
+func (a *Announcer) reportFailures(failures []plan.Failure) {
+	for _, f := range failures {
+		guard.Report("plan", f.On(), f.Panic)
+		if services := a.view.ServicesOf(f.Address); len(services) > 0 {
+			a.api.events.Failed(services, f)
+		}
+	}
+	a.status.setFailures(a.planner.Failed())
 }
 
 // reportDeaths measures how long it took to find out that members are dead.

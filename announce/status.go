@@ -2,12 +2,14 @@ package announce
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/clarionlb/clarion/announce/plan"
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
@@ -22,6 +24,8 @@ type status struct {
 	keyProblem string
 	// kernelProblems adds to what a running announcer says that the kernel does not do for it.
 	kernelProblems string
+	// failures adds on what the plan failed.
+	failures string
 	// changed says that something has changed that no plan knows.
 	changed bool
 }
@@ -73,7 +77,7 @@ func (a *Announcer) readyCondition(hasInterface bool) metav1.Condition {
 		Type:    v1alpha1.ConditionReady,
 		Status:  metav1.ConditionTrue,
 		Reason:  v1alpha1.ReasonRunning,
-		Message: "The announcer announces what falls to its node." + a.status.kernelProblems + a.status.keySentence(),
+		Message: "The announcer announces what falls to its node." + a.status.kernelProblems + a.status.failures + a.status.keySentence(),
 	}
 	switch drain, drained := a.planner.Drain(); {
 	case a.seen.isolated:
@@ -94,6 +98,23 @@ func (a *Announcer) readyCondition(hasInterface bool) metav1.Condition {
 func (s *status) setKernelProblems(sentences string) {
 	s.changed = s.changed || sentences != s.kernelProblems
 	s.kernelProblems = sentences
+}
+
+// setFailures takes what the plan failed on, for a fault of the program.
+func (s *status) setFailures(failures []plan.Failure) {
+	sentence := ""
+	const most = 5
+	for i, f := range failures[:min(len(failures), most)] {
+		sentence += ", " + f.On()
+		if i == most-1 && len(failures) > most {
+			sentence += fmt.Sprintf(" and %d more", len(failures)-most)
+		}
+	}
+	if sentence != "" {
+		sentence = " A fault of Clarion's keeps it from deciding about " + sentence[2:] + ": what was announced stays so. Please report it with the log."
+	}
+	s.changed = s.changed || sentence != s.failures
+	s.failures = sentence
 }
 
 // keySentence adds to what a running announcer says that it cannot use the key that there is.

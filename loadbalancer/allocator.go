@@ -9,6 +9,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/clarionlb/clarion/internal/guard"
 )
 
 // Allocator decides which Service has which address. It is safe for concurrent use. The times
@@ -118,10 +120,47 @@ func New() *Allocator {
 //
 // Of Services that share an address and cannot any more, whoever has changed, the one that was there
 // first keeps it.
-func (a *Allocator) Ensure(now time.Time, r Request) (Outcome, error) {
+//
+// If a fault of the program keeps it from answering, the Service has what it had. One that was not
+// known is not known now either, and claims again what its status says.
+func (a *Allocator) Ensure(now time.Time, r Request) (out Outcome, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 
+	undo := a.remember(r.Service)
+	failed := guard.Do("service", r.Service, func() { out, err = a.ensure(now, r) })
+	if failed == nil {
+		return out, err
+	}
+	undo()
+	out = Outcome{Addresses: r.Current}
+	if rec := a.table.services[r.Service]; rec != nil && rec.live {
+		out.Addresses = rec.addresses()
+	}
+	return out, &Error{InternalError, failed.Error()}
+}
+
+// remember returns what puts back what is known of a Service, if no address was given to it or taken
+// from it since.
+func (a *Allocator) remember(service types.NamespacedName) (undo func()) {
+	before := a.table.services[service]
+	var was record
+	if before != nil {
+		was = *before
+	}
+	return func() {
+		switch rec := a.table.services[service]; {
+		case rec == nil || rec.owned != was.owned:
+		case before == nil:
+			delete(a.table.services, service)
+		default:
+			was.queues = rec.queues
+			*rec = was
+		}
+	}
+}
+
+func (a *Allocator) ensure(now time.Time, r Request) (Outcome, error) {
 	op := &operation{a: a, now: now}
 	rec := a.table.services[r.Service]
 	if rec != nil && rec.live && rec.request.UID != r.UID {

@@ -47,6 +47,8 @@ const (
 	SharingConflict Reason = "SharingConflict"
 	// InvalidRequest : what the Service asks for contradicts itself or cannot be read.
 	InvalidRequest Reason = "InvalidRequest"
+	// InternalError : a fault of Clarion's keeps it from answering the Service, which keeps what it has.
+	InternalError Reason = "InternalError"
 )
 
 // Error says why a Service does not have what it asks for, in a sentence for the author of the

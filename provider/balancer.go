@@ -20,6 +20,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/internal/guard"
 	"github.com/clarionlb/clarion/loadbalancer"
 )
 
@@ -58,7 +59,15 @@ func (b *balancer) GetLoadBalancerName(_ context.Context, _ string, service *cor
 // EnsureLoadBalancer gives a Service its addresses. The error of a Service that cannot have them is
 // a *loadbalancer.Error. Nothing needs to retry it: the Service is requeued when the answer may be
 // another one.
-func (b *balancer) EnsureLoadBalancer(ctx context.Context, _ string, service *corev1.Service, _ []*corev1.Node) (*corev1.LoadBalancerStatus, error) {
+func (b *balancer) EnsureLoadBalancer(ctx context.Context, _ string, service *corev1.Service, _ []*corev1.Node) (status *corev1.LoadBalancerStatus, err error) {
+	err = guard.Try("services", nameOf(service).String(), func() error {
+		status, err = b.ensure(ctx, service)
+		return err
+	})
+	return status, err
+}
+
+func (b *balancer) ensure(ctx context.Context, service *corev1.Service) (*corev1.LoadBalancerStatus, error) {
 	if err := b.wait(ctx); err != nil {
 		return nil, err
 	}
@@ -108,14 +117,16 @@ func (b *balancer) UpdateLoadBalancer(context.Context, string, *corev1.Service, 
 	return cloudprovider.ImplementedElsewhere
 }
 
-// EnsureLoadBalancerDeleted releases the addresses of a Service. It never fails: an error here
-// would only keep the Service from going away.
+// EnsureLoadBalancerDeleted releases the addresses of a Service. It fails for a fault of the program
+// alone: an error here keeps the Service from going away.
 func (b *balancer) EnsureLoadBalancerDeleted(ctx context.Context, _ string, service *corev1.Service) error {
 	if err := b.wait(ctx); err != nil {
 		return err
 	}
-	b.release(service)
-	return nil
+	return guard.Try("services", nameOf(service).String(), func() error {
+		b.release(service)
+		return nil
+	})
 }
 
 func (b *balancer) release(service *corev1.Service) {

@@ -40,6 +40,7 @@ import (
 
 	clarioninformers "github.com/clarionlb/clarion/client/informers"
 	"github.com/clarionlb/clarion/client/versioned"
+	"github.com/clarionlb/clarion/internal/guard"
 	"github.com/clarionlb/clarion/internal/informer"
 	"github.com/clarionlb/clarion/internal/scope"
 	"github.com/clarionlb/clarion/loadbalancer"
@@ -109,9 +110,14 @@ func New(config Config) *Cloud {
 	informer.SetTransform(core.Services().Informer(), dropManagedFields)
 	informer.SetTransform(core.Nodes().Informer(), dropManagedFields)
 	allocator := loadbalancer.New()
+	metrics := newMetrics(config.Metrics, allocator)
+	guard.SetReporter(guard.NewReporter(
+		func() klog.Logger { return config.Logger },
+		func(component string) { metrics.panics.WithLabelValues(component).Inc() },
+	))
 	return &Cloud{
 		Config:    config,
-		metrics:   newMetrics(config.Metrics, allocator),
+		metrics:   metrics,
 		allocator: allocator,
 		feed:      newServiceFeed(core.Services(), config.Scope),
 		progress:  progress{informer.NewReads(), make(chan struct{}), make(chan struct{})},
@@ -186,13 +192,13 @@ func (c *Cloud) run(ctx context.Context) {
 		return
 	}
 	go newGossipKeyController(c.kube).run(ctx)
-	c.pools.Sync()
-	c.announced.Evaluate() // an address in conflict is not restored
+	guard.Run("pools", "", c.pools.Sync)
+	guard.Run("announced", "", func() { c.announced.Evaluate() }) // an address in conflict is not restored
 	if err := c.restore(ctx); err != nil {
 		return // told to stop
 	}
 	for _, service := range listServices(c.balancer.services) {
-		c.reportNearMiss(service)
+		guard.Run("services", nameOf(service).String(), func() { c.reportNearMiss(service) })
 	}
 	go c.announced.Run(ctx)
 	c.pools.Run(ctx)
@@ -227,8 +233,10 @@ func (c *Cloud) restore(ctx context.Context) error {
 		if !c.feed.Wants(service) || c.deleted[service.UID] {
 			continue
 		}
-		request, _ := loadbalancer.NewRequest(service) // what is wrong with it is said when it is served
-		requests = append(requests, request)
+		guard.Run("services", nameOf(service).String(), func() {
+			request, _ := loadbalancer.NewRequest(service) // what is wrong with it is said when it is served
+			requests = append(requests, request)
+		})
 	}
 	c.balancer.reportDoubleClaims(c.allocator.Restore(time.Now(), requests))
 	c.deleted = nil

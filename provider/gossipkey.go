@@ -16,6 +16,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/clarionlb/clarion/internal/gossipkey"
+	"github.com/clarionlb/clarion/internal/guard"
 	"github.com/clarionlb/clarion/internal/informer"
 	"github.com/clarionlb/clarion/internal/notify"
 )
@@ -52,7 +53,7 @@ func (c *gossipKeyController) run(ctx context.Context) {
 	retry := c.retry
 	for {
 		var again <-chan time.Time
-		if err := c.ensure(ctx); err != nil {
+		if err := guard.Try("gossip", "", func() error { return c.ensure(ctx) }); err != nil {
 			klog.FromContext(ctx).Error(err, "Cannot make the key of the announcers' gossip", "secret", klog.KRef(gossipkey.Namespace, gossipkey.Secret))
 			again = time.After(retry.Step())
 		} else {

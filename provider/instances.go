@@ -15,6 +15,7 @@ import (
 	nodehelpers "k8s.io/cloud-provider/node/helpers"
 
 	listers "github.com/clarionlb/clarion/client/listers/api/v1alpha1"
+	"github.com/clarionlb/clarion/internal/guard"
 	"github.com/clarionlb/clarion/provider/cloudconfig"
 )
 
@@ -55,7 +56,15 @@ func (instances) InstanceShutdown(context.Context, *corev1.Node) (bool, error) {
 //
 // A node without an InternalIP is an error, which has the cloud-node controller ask again: nothing
 // works on such a node, and initialised it would look as if it did.
-func (i instances) InstanceMetadata(_ context.Context, node *corev1.Node) (*cloudprovider.InstanceMetadata, error) {
+func (i instances) InstanceMetadata(_ context.Context, node *corev1.Node) (metadata *cloudprovider.InstanceMetadata, err error) {
+	err = guard.Try("instances", node.Name, func() error {
+		metadata, err = i.metadata(node)
+		return err
+	})
+	return metadata, err
+}
+
+func (i instances) metadata(node *corev1.Node) (*cloudprovider.InstanceMetadata, error) {
 	providerID := node.Spec.ProviderID
 	if providerID == "" {
 		providerID = ProviderName + "://" + node.Name

@@ -31,6 +31,7 @@ type MetricsRegistry interface {
 type providerMetrics struct {
 	latency   *metrics.Histogram
 	conflicts *metrics.Gauge
+	panics    *metrics.CounterVec
 }
 
 func newMetrics(registry MetricsRegistry, allocator *loadbalancer.Allocator) *providerMetrics {
@@ -47,8 +48,13 @@ func newMetrics(registry MetricsRegistry, allocator *loadbalancer.Allocator) *pr
 			StabilityLevel: metrics.ALPHA,
 		}),
 	}
+	m.panics = metrics.NewCounterVec(&metrics.CounterOpts{
+		Name:           "clarion_panics_total",
+		Help:           "Faults of the program that were kept to the object that they happened on, by component.",
+		StabilityLevel: metrics.ALPHA,
+	}, []string{"component"})
 	registry.CustomMustRegister(&allocatorCollector{allocator: allocator})
-	registry.MustRegister(m.latency, m.conflicts)
+	registry.MustRegister(m.latency, m.conflicts, m.panics)
 	return m
 }
 

@@ -1,6 +1,10 @@
 package bfd
 
-import "time"
+import (
+	"time"
+
+	"github.com/clarionlb/clarion/internal/guard"
+)
 
 // serviceListener is the listener of a service, or the error that keeps it from being opened.
 type serviceListener struct {
@@ -62,7 +66,8 @@ func (s *Speaker) receiveAll(l *serviceListener) {
 		if !ok {
 			return
 		}
-		s.dispatch(l, d, time.Now())
+		// A datagram on which this panics is passed over: the next one has the peer's whole state.
+		guard.Run("bfd", d.from.String(), func() { s.dispatch(l, d, time.Now()) })
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"k8s.io/klog/v2"
 
+	"github.com/clarionlb/clarion/internal/guard"
 	"github.com/clarionlb/clarion/internal/notify"
 )
 
@@ -237,7 +238,10 @@ func (s *Speaker) step() time.Time {
 	}
 	next, ok := s.queue.next()
 	for ; ok && !next.After(now); next, ok = s.queue.next() {
-		s.advance(s.queue[0], now)
+		r := s.queue[0]
+		if failed := guard.Run("bfd", r.name, func() { s.advance(r, now) }); failed != nil {
+			s.giveUp(r, failed, now)
+		}
 	}
 	if !s.listenAt.IsZero() && (!ok || s.listenAt.Before(next)) {
 		return s.listenAt
@@ -262,6 +266,17 @@ func (s *Speaker) advance(r *runningSession, now time.Time) {
 		return
 	}
 	s.queue.put(r)
+}
+
+// giveUp ends a session that cannot go on for a fault of the program. Its status says so; the next Set
+// begins it anew.
+func (s *Speaker) giveUp(r *runningSession, failed error, now time.Time) {
+	s.remove(r)
+	if s.named[r.name] == r {
+		delete(s.named, r.name)
+		s.rejected[r.name] = rejection{failed, now}
+	}
+	s.changed.Notify()
 }
 
 // update calls do, which may change the state of a session. It logs, counts and reports the change.

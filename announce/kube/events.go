@@ -33,6 +33,8 @@ type Events struct {
 	kube        kubernetes.Interface
 	// conflicts bounds the events about conflicts, which anybody on the network can cause.
 	conflicts *rate.Limiter
+	// failures bounds those about faults of the program.
+	failures *rate.Limiter
 }
 
 // conflictEventRate is how many events about conflicts there are in a second, and conflictEventBurst
@@ -49,6 +51,7 @@ func NewEvents(kube kubernetes.Interface, announcers Announcers, node string, lo
 		recorder:    broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "clarion-announcer", Host: node}),
 		kube:        kube,
 		conflicts:   rate.NewLimiter(conflictEventRate, conflictEventBurst),
+		failures:    rate.NewLimiter(failureEventRate, failureEventBurst),
 	}
 }
 

@@ -38,7 +38,7 @@ type watched interface {
 	subscribe(s *Subscription)
 	start(transform cache.TransformFunc)
 	// apply brings a View up to date with one object.
-	apply(view *plan.View, name cache.ObjectName)
+	apply(subscription *Subscription, view *plan.View, name cache.ObjectName)
 	synced() <-chan struct{}
 }
 
@@ -82,12 +82,17 @@ func (s *source[T]) note(object any, gone bool) {
 		if gone {
 			state = nil
 		}
-		subscription.noteState(func(view *plan.View) { s.set(view, types.NamespacedName(name), state) })
+		subscription.noteState(func(view *plan.View) { s.give(subscription, view, name, state) })
 	}
 }
 
-func (s *source[T]) apply(view *plan.View, name cache.ObjectName) {
-	s.set(view, types.NamespacedName(name), s.get(name.String()))
+func (s *source[T]) apply(subscription *Subscription, view *plan.View, name cache.ObjectName) {
+	s.give(subscription, view, name, s.get(name.String()))
+}
+
+// give has the View of a Subscription take an object.
+func (s *source[T]) give(subscription *Subscription, view *plan.View, name cache.ObjectName, object *T) {
+	subscription.take(object, types.NamespacedName(name), func() { s.set(view, types.NamespacedName(name), object) })
 }
 
 // get returns the object with a key, as it is in the cache; nil if there is none.

@@ -4,9 +4,12 @@ import (
 	"context"
 	"sync"
 
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/clarionlb/clarion/announce/plan"
+	"github.com/clarionlb/clarion/internal/guard"
+	"github.com/clarionlb/clarion/internal/informer"
 	"github.com/clarionlb/clarion/internal/notify"
 )
 
@@ -21,6 +24,8 @@ type Subscription struct {
 	pending map[change]struct{}
 	// states are those of objects of which every state counts, in the order of the watch.
 	states []func(*plan.View)
+	// failed is told of objects that the View could not take.
+	failed func(object any, name types.NamespacedName, p *guard.Panic)
 }
 
 // change is that an object is there, has changed or is gone.
@@ -30,7 +35,9 @@ type change struct {
 }
 
 func newSubscription() *Subscription {
-	return &Subscription{changed: notify.New(), pending: map[change]struct{}{}}
+	return &Subscription{
+		changed: notify.New(), pending: map[change]struct{}{}, failed: func(any, types.NamespacedName, *guard.Panic) {},
+	}
 }
 
 // Wait blocks until Apply has everything that the API had when the Watcher began to run; false if
@@ -47,7 +54,8 @@ func (s *Subscription) Wait(ctx context.Context) bool {
 // Changed receives when Apply has something to do.
 func (s *Subscription) Changed() <-chan struct{} { return s.changed }
 
-// Apply brings a View up to date; always the same one.
+// Apply brings a View up to date; always the same one. Of an object that the View cannot take for a
+// fault of the program, it keeps what it had until the object changes.
 func (s *Subscription) Apply(view *plan.View) {
 	s.mu.Lock()
 	pending, states := s.pending, s.states
@@ -57,7 +65,15 @@ func (s *Subscription) Apply(view *plan.View) {
 		set(view)
 	}
 	for c := range pending {
-		c.source.apply(view, c.name)
+		c.source.apply(s, view, c.name)
+	}
+}
+
+// take has a View take an object, or says that it could not.
+func (s *Subscription) take(object any, name types.NamespacedName, set func()) {
+	if p := guard.Do("api", object, set); p != nil {
+		guard.Report("api", informer.Kind(object)+" "+name.String(), p)
+		s.failed(object, name, p)
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	informers "github.com/clarionlb/clarion/client/informers/api/v1alpha1"
 	"github.com/clarionlb/clarion/client/versioned"
+	"github.com/clarionlb/clarion/internal/guard"
 )
 
 // Watcher watches the API and brings Views up to date with it. Objects are reduced to what Views
@@ -116,6 +117,12 @@ func basicAuth(o *metav1.ListOptions) {
 // byName is for objects that a View knows by their name alone.
 func byName[T any](set func(*plan.View, string, *T)) setter[T] {
 	return func(view *plan.View, name types.NamespacedName, object *T) { set(view, name.Name, object) }
+}
+
+// OnFailure has a function told of objects that a View could not take for a fault of the program. It
+// is to be called before Run; the function may be called by two goroutines.
+func (w *Watcher) OnFailure(failed func(object any, name types.NamespacedName, p *guard.Panic)) {
+	w.Layer2.failed, w.BGP.failed = failed, failed
 }
 
 // Run watches until the context ends.

@@ -13,6 +13,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/clarionlb/clarion/announce/plan"
+	"github.com/clarionlb/clarion/internal/guard"
 	"github.com/clarionlb/clarion/internal/notify"
 )
 
@@ -77,7 +78,7 @@ func (c *Checks) Set(ctx context.Context, wanted map[types.NamespacedName]plan.E
 		ctx, cancel := context.WithCancel(ctx)
 		c.checks[name] = &check{w, cancel}
 		c.running.Go(func() {
-			c.await(ctx, name, w)
+			guard.Run("kubeproxy", name.String(), func() { c.await(ctx, name, w) })
 			c.mu.Lock()
 			defer c.mu.Unlock()
 			if ctx.Err() == nil {

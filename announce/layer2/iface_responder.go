@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"k8s.io/klog/v2"
 
+	"github.com/clarionlb/clarion/internal/guard"
 	"github.com/clarionlb/clarion/internal/notify"
 )
 
@@ -140,31 +141,42 @@ func (ir *ifaceResponder) serve(ctx context.Context) error {
 	both, ctx := errgroup.WithContext(ctx)
 	defer context.AfterFunc(ctx, func() { conn.close() })() // ends a read that waits
 	both.Go(func() error { return ir.answer(conn) })
-	both.Go(func() error { return ir.announce(ctx, conn) })
+	both.Go(func() error { return guard.Try("layer2", ir.ifi.Name, func() error { return ir.announce(ctx, conn) }) })
 	return both.Wait()
 }
 
-// answer answers requests and notes conflicts until the socket fails or is closed.
+// answer answers requests and notes conflicts until the socket fails or is closed. A packet on which
+// that panics is passed over.
 func (ir *ifaceResponder) answer(conn conn) error {
 	for {
-		m, err := conn.read()
-		if err != nil {
-			return err
-		}
-		if a := ir.address(m.claims); a != nil {
-			ir.noteConflict(m, a)
-		}
-		if a := ir.address(m.asks); a != nil && ir.responder.fit() {
-			mac := ir.ifi.MAC
-			if a.owner != nil {
-				mac = a.owner
-			}
-			if err := conn.answer(m, mac); err != nil {
-				return err
-			}
-			ir.responder.answered.add(ir.protocol)
+		var failed error
+		guard.Run("layer2", ir.ifi.Name, func() { failed = ir.answerNext(conn) })
+		if failed != nil {
+			return failed
 		}
 	}
+}
+
+// answerNext takes in one packet. It returns an error if the socket fails.
+func (ir *ifaceResponder) answerNext(conn conn) error {
+	m, err := conn.read()
+	if err != nil {
+		return err
+	}
+	if a := ir.address(m.claims); a != nil {
+		ir.noteConflict(m, a)
+	}
+	if a := ir.address(m.asks); a != nil && ir.responder.fit() {
+		mac := ir.ifi.MAC
+		if a.owner != nil {
+			mac = a.owner
+		}
+		if err := conn.answer(m, mac); err != nil {
+			return err
+		}
+		ir.responder.answered.add(ir.protocol)
+	}
+	return nil
 }
 
 // noteConflict notes that a message claims an address. It is no conflict if the message is this

@@ -14,6 +14,8 @@ import (
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 	"k8s.io/klog/v2"
+
+	"github.com/clarionlb/clarion/internal/guard"
 )
 
 // Run tracks the interfaces until the context ends, and then returns nil. If the kernel drops
@@ -22,7 +24,7 @@ import (
 func (l *Links) Run(ctx context.Context) error {
 	retry := backoff{first: 100 * time.Millisecond, limit: 5 * time.Second}
 	for {
-		err := l.track(ctx)
+		err := guard.Try("layer2", "", func() error { return l.track(ctx) })
 		if ctx.Err() != nil {
 			return nil
 		}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/clarionlb/clarion/internal/guard"
 )
 
 // probeSocket is a socket of a Prober. All questions of one protocol on one interface leave through
@@ -60,14 +62,18 @@ func newProbeSocket(p *Prober, key probeSocketKey, conn conn) *probeSocket {
 func (s *probeSocket) run() {
 	defer close(s.failed)
 	defer s.conn.close()
-	for {
-		m, err := s.conn.read()
-		if err != nil {
-			s.err = err
-			return
-		}
+	for s.err == nil {
+		guard.Run("layer2", "", func() { s.err = s.receive() })
+	}
+}
+
+// receive passes the next message on. It returns an error if the socket fails.
+func (s *probeSocket) receive() error {
+	m, err := s.conn.read()
+	if err == nil {
 		s.deliver(m)
 	}
+	return err
 }
 
 // deliver passes a message on to the questions that it answers.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/clarionlb/clarion/announce/layer2"
 	"github.com/clarionlb/clarion/announce/plan"
+	"github.com/clarionlb/clarion/internal/guard"
 	"github.com/clarionlb/clarion/internal/notify"
 )
 
@@ -35,7 +36,9 @@ func (d *Detector) investigate(ctx context.Context, target plan.ProbeTarget) *su
 		name: target.Name, node: target.Node, cancel: cancel, wake: notify.New(),
 		announced: target.Announced, left: target.Left, state: plan.Suspect,
 	}
-	d.running.Go(func() { (&investigation{Detector: d, suspect: s}).run(ctx) })
+	d.running.Go(func() {
+		guard.Retry(ctx, "liveness", target.Name, func() { (&investigation{Detector: d, suspect: s}).run(ctx) })
+	})
 	return s
 }
 

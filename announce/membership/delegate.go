@@ -1,6 +1,10 @@
 package membership
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/clarionlb/clarion/internal/guard"
+)
 
 // delegate is the Cluster as memberlist's Delegate, for messages that are not memberlist's own.
 type delegate struct{ *Cluster }
@@ -10,6 +14,10 @@ func (d delegate) NodeMeta(int) []byte { return d.session }
 
 // NotifyMsg is called with each message that arrives. It ignores malformed ones.
 func (d delegate) NotifyMsg(message []byte) {
+	guard.Run("gossip", "", func() { d.handle(message) })
+}
+
+func (d delegate) handle(message []byte) {
 	if len(message) == 0 {
 		return
 	}
@@ -21,12 +29,16 @@ func (d delegate) NotifyMsg(message []byte) {
 		if !ok {
 			return
 		}
-		d.mu.Lock()
-		if len(d.messages) < maxMessages {
-			d.messages = append(d.messages, Message{From: from, Text: bytes.Clone(text)})
-		}
-		d.mu.Unlock()
+		d.keep(Message{From: from, Text: bytes.Clone(text)})
 		d.changed.Notify()
+	}
+}
+
+func (d delegate) keep(message Message) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.messages) < maxMessages {
+		d.messages = append(d.messages, message)
 	}
 }
 

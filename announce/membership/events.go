@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/memberlist"
+
+	"github.com/clarionlb/clarion/internal/guard"
 )
 
 // events is the Cluster as memberlist's EventDelegate and PingDelegate: memberlist tells it which
@@ -14,22 +16,28 @@ type events struct{ *Cluster }
 
 // NotifyJoin is called when a member becomes alive.
 func (e events) NotifyJoin(n *memberlist.Node) {
-	if n.Name == e.config.Name {
-		return
+	e.guard(n, func() {
+		m := e.markAlive(n)
+		e.config.Logger.Info("An announcer is alive", "node", n.Name, "address", m.address)
+		e.notifyChanged()
+	})
+}
+
+// guard does something about another member than this one. memberlist has locks while it calls: a panic
+// would end the process or leave it without gossip.
+func (e events) guard(n *memberlist.Node, do func()) {
+	if n.Name != e.config.Name {
+		guard.Run("gossip", n.Name, do)
 	}
-	m := e.markAlive(n)
-	e.config.Logger.Info("An announcer is alive", "node", n.Name, "address", m.address)
-	e.notifyChanged()
 }
 
 // NotifyUpdate is called when a member that is alive has another session: it died and was started
 // again before anybody noticed.
 func (e events) NotifyUpdate(n *memberlist.Node) {
-	if n.Name == e.config.Name {
-		return
-	}
-	e.markAlive(n)
-	e.config.Logger.Info("An announcer has been started again", "node", n.Name)
+	e.guard(n, func() {
+		e.markAlive(n)
+		e.config.Logger.Info("An announcer has been started again", "node", n.Name)
+	})
 }
 
 // markAlive begins anew with what is known of a member.
@@ -44,16 +52,19 @@ func (e events) markAlive(n *memberlist.Node) member {
 
 // NotifyLeave is called when a member died or left.
 func (e events) NotifyLeave(n *memberlist.Node) {
-	if n.Name == e.config.Name {
-		return
-	}
+	e.guard(n, func() {
+		e.config.Logger.Info("An announcer is not alive any more", "node", n.Name, "left", e.markDead(n.Name))
+		e.notifyChanged()
+	})
+}
+
+// markDead takes note that a member is not alive any more, and returns whether it has left.
+func (e events) markDead(name string) (left bool) {
 	e.mu.Lock()
-	m := e.members[n.Name]
+	defer e.mu.Unlock()
+	m := e.members[name]
 	m.alive = false
-	left := m.left
-	e.mu.Unlock()
-	e.config.Logger.Info("An announcer is not alive any more", "node", n.Name, "left", left)
-	e.notifyChanged()
+	return m.left
 }
 
 // AckPayload returns what goes with an answer to a probe: nothing.
@@ -61,11 +72,13 @@ func (events) AckPayload() []byte { return nil }
 
 // NotifyPingComplete is called when a member has answered a probe.
 func (e events) NotifyPingComplete(n *memberlist.Node, _ time.Duration, _ []byte) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if m := e.members[n.Name]; m != nil {
-		m.lastSeen = time.Now()
-	}
+	e.guard(n, func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		if m := e.members[n.Name]; m != nil {
+			m.lastSeen = time.Now()
+		}
+	})
 }
 
 // notifyChanged tells the user of the Cluster, and joinPeers, that a member has become alive or dead.

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/clarionlb/clarion/internal/guard"
 	"github.com/clarionlb/clarion/internal/notify"
 )
 
@@ -169,7 +170,9 @@ func (j *joiner) tryAll() (next time.Time) {
 func (j *joiner) start(a *joinAttempt) {
 	a.running = true
 	j.running++
-	go func() { j.results <- joinResult{a, j.join(a.name, a.address)} }()
+	go func() {
+		j.results <- joinResult{a, guard.Try("gossip", a.name, func() error { return j.join(a.name, a.address) })}
+	}()
 }
 
 func (j *joiner) markJoined() {

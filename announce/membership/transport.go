@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/memberlist"
+
+	"github.com/clarionlb/clarion/internal/guard"
 )
 
 const (
@@ -216,6 +218,10 @@ type admission struct{ *Cluster }
 
 // NotifyAlive refuses members whose address is no node's.
 func (a admission) NotifyAlive(peer *memberlist.Node) error {
+	return guard.Try("gossip", peer.Name, func() error { return a.admit(peer) })
+}
+
+func (a admission) admit(peer *memberlist.Node) error {
 	address, _ := netip.AddrFromSlice(slices.Clone(peer.Addr))
 	if address = address.Unmap(); !a.nodes.has(address) {
 		return fmt.Errorf("%s is the address of no node", address)

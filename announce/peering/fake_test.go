@@ -311,6 +311,12 @@ func (w *world) SessionClosed(peer string, address netip.Addr, why string) {
 func (w *world) BFDUp(peer string, address netip.Addr) {
 	w.add("event: BFD up with %s (%s)", peer, address)
 }
+func (w *world) Failed(services []plan.ServiceRef, f plan.Failure) {
+	for _, s := range services {
+		w.add("Clarion failed on %s of %s", f.On(), s.Name)
+	}
+}
+
 func (w *world) BFDDown(peer string, address netip.Addr, why string) {
 	w.add("event: BFD down with %s (%s): %s", peer, address, why)
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/clarionlb/clarion/announce/plan"
 	"github.com/clarionlb/clarion/announce/reject"
 	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/internal/guard"
 	"github.com/clarionlb/clarion/internal/watchdog"
 )
 
@@ -74,6 +75,8 @@ type Peering struct {
 	coupling *coupling
 	reporter *reporter
 	turns    watchdog.Loop
+	// redo says that a turn has failed, so that what it was about is to be done again.
+	redo bool
 	// peers are the sessions of the plan, as far as it is their turn to be as it wants them.
 	peers map[bgp.SessionKey]bgp.Peer
 	// watching are the sessions that BFD was given last.
@@ -158,8 +161,7 @@ func (p *Peering) loop(ctx context.Context) {
 	defer p.turns.Rest()
 	for {
 		p.turns.Work()
-		p.checks.Set(ctx, p.view.Unconfirmed())
-		if wake := p.step(time.Now()); !wake.IsZero() {
+		if wake := p.turn(ctx); !wake.IsZero() {
 			again.Reset(max(time.Until(wake), 0))
 		}
 		p.turns.Rest()
@@ -181,15 +183,33 @@ func (p *Peering) loop(ctx context.Context) {
 	}
 }
 
+// turnRetry is when a turn is tried again that has failed.
+const turnRetry = time.Second
+
+// turn does what there is to do. If it panics, the sessions and routes stay as they are, and the next
+// turn does anew what this one may not have done.
+func (p *Peering) turn(ctx context.Context) (wake time.Time) {
+	if guard.Run("bgp", "", func() {
+		p.checks.Set(ctx, p.view.Unconfirmed())
+		wake = p.step(time.Now())
+	}) != nil {
+		p.redo = true
+		return time.Now().Add(turnRetry)
+	}
+	return wake
+}
+
 // step plans, does it, and reports. It returns when to do so again although nothing may have
 // happened; zero: never.
 func (p *Peering) step(now time.Time) time.Time {
 	p.updatePlan(now)
 	changed, turn := p.rollOut(now)
-	if p.plan.Changed {
+	changed = changed || p.redo
+	if p.plan.Changed || p.redo {
 		p.rejects.Set(announced(p.plan.Routes), now) // before it is announced
 	}
 	wake := plan.Earlier(plan.Earlier(p.plan.Wake, turn), p.couple(p.plan.Changed || changed, now))
+	p.redo = false
 	wake = plan.Earlier(wake, p.rejects.Step(now))
 	return plan.Earlier(wake, p.reporter.report(p.bgp.Peers(), sources{
 		path:     func(key bgp.SessionKey) *v1alpha1.BFDSession { return p.coupling.status(key, now) },
@@ -202,6 +222,12 @@ func (p *Peering) updatePlan(now time.Time) {
 	p.planner.SetGateways(gateways(p.config.Links.Interfaces()))
 	p.bgp.SetHost(p.ownAddresses())
 	p.plan = p.planner.Plan(now)
+	for _, f := range p.plan.Failures {
+		guard.Report("routes", f.On(), f.Panic)
+		if services := p.view.ServicesOf(f.Address); len(services) > 0 {
+			p.config.Events.Failed(services, f)
+		}
+	}
 	p.reporter.planned(p.plan)
 	p.metrics.refuse(p.plan.Refused)
 	p.bgp.SetCloseReason(p.reporter.closeReason())

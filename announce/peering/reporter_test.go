@@ -29,7 +29,9 @@ func (d *diary) SessionLost(peer string, address netip.Addr, why string) {
 func (d *diary) SessionClosed(peer string, address netip.Addr, why string) {
 	d.write("closed", peer, address, why)
 }
-func (d *diary) BFDUp(peer string, address netip.Addr) { d.write("BFD up", peer, address, "") }
+func (d *diary) BFDUp(peer string, address netip.Addr)  { d.write("BFD up", peer, address, "") }
+func (d *diary) Failed([]plan.ServiceRef, plan.Failure) {}
+
 func (d *diary) BFDDown(peer string, address netip.Addr, why string) {
 	d.write("BFD down", peer, address, why)
 }

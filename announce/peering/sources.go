@@ -54,6 +54,7 @@ type Events interface {
 	SessionClosed(peer string, address netip.Addr, why string)
 	BFDUp(peer string, address netip.Addr)
 	BFDDown(peer string, address netip.Addr, why string)
+	Failed(services []plan.ServiceRef, f plan.Failure)
 }
 
 // checks is kubeproxy.Checks.

@@ -1,7 +1,6 @@
 package guard
 
 import (
-	"context"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -44,12 +43,14 @@ func TestEveryPanicIsCountedAndItsPlaceLoggedOnceAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var lines []string
 		counts := map[string]int{}
-		r := NewReporter(funcr.New(func(_, args string) { lines = append(lines, args) }, funcr.Options{}), func(c string) { counts[c]++ })
+		logger := funcr.New(func(_, args string) { lines = append(lines, args) }, funcr.Options{})
+		SetReporter(NewReporter(func() klog.Logger { return logger }, func(c string) { counts[c]++ }))
+		defer SetReporter(NewReporter(klog.Background, func(string) {}))
 		for range 100 {
-			r.Run("plan", "default/web", func() { fail(nil) })
+			Run("plan", "default/web", func() { fail(nil) })
 		}
-		r.Run("plan", "default/web", func() { panic("elsewhere") })
-		r.Run("plan", "default/web", func() {})
+		Run("plan", "default/web", func() { panic("elsewhere") })
+		Run("plan", "default/web", func() {})
 		if counts["plan"] != 101 || len(lines) != 2 {
 			t.Errorf("counted %v, and logged %d lines", counts, len(lines))
 		}
@@ -57,21 +58,8 @@ func TestEveryPanicIsCountedAndItsPlaceLoggedOnceAMinute(t *testing.T) {
 			t.Errorf("logged %s", lines[0])
 		}
 		time.Sleep(stackInterval)
-		if r.Run("plan", "", func() { fail(nil) }); len(lines) != 3 {
+		if Run("plan", "", func() { fail(nil) }); len(lines) != 3 {
 			t.Errorf("logged %d lines after a minute", len(lines))
 		}
 	})
-}
-
-func TestAContextHasAReporter(t *testing.T) {
-	logged := 0
-	ctx := klog.NewContext(context.Background(), funcr.New(func(_, _ string) { logged++ }, funcr.Options{}))
-	FromContext(ctx).Run("test", "", func() { fail(nil) })
-	if logged != 1 {
-		t.Error("without a Reporter it is not logged")
-	}
-	r := NewReporter(klog.Logger{}, nil)
-	if FromContext(NewContext(ctx, r)) != r {
-		t.Error("it is another one")
-	}
 }

@@ -3,6 +3,7 @@ package guard
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"k8s.io/klog/v2"
@@ -13,7 +14,7 @@ const stackInterval = time.Minute
 
 // Reporter tells of panics in the log and by a metric. It is safe for concurrent use.
 type Reporter struct {
-	logger klog.Logger
+	logger func() klog.Logger
 	count  func(component string)
 
 	mu sync.Mutex
@@ -22,11 +23,9 @@ type Reporter struct {
 	logged map[string]time.Time
 }
 
-// NewReporter returns a Reporter that calls count for each panic; nil counts nothing.
-func NewReporter(logger klog.Logger, count func(component string)) *Reporter {
-	if count == nil {
-		count = func(string) {}
-	}
+// NewReporter returns a Reporter that asks for the logger when there is something to log, and calls
+// count for each panic.
+func NewReporter(logger func() klog.Logger, count func(component string)) *Reporter {
 	return &Reporter{logger: logger, count: count, logged: map[string]time.Time{}}
 }
 
@@ -43,32 +42,51 @@ func (r *Reporter) Report(component, object string, p *Panic) {
 	}
 	r.mu.Unlock()
 	if due {
-		r.logger.Error(p, "A fault of Clarion's: what was in force for this object stays so, and all else goes on. Please report it",
+		r.logger().Error(p, "A fault of Clarion's: what was in force for this object stays so, and all else goes on. Please report it",
 			"component", component, "object", object, "stack", p.Stack)
 	}
 }
 
-// Run calls a function as Do does, and reports what it panics with.
-func (r *Reporter) Run(component, object string, f func()) *Panic {
+var reporter atomic.Pointer[Reporter]
+
+func init() { SetReporter(NewReporter(klog.Background, func(string) {})) }
+
+// SetReporter has panics of the process reported by a Reporter. Without it they are logged by
+// klog.Background, and not counted.
+func SetReporter(r *Reporter) { reporter.Store(r) }
+
+// Report has the Reporter of the process tell of a panic.
+func Report(component, object string, p *Panic) { reporter.Load().Report(component, object, p) }
+
+// Run calls a function as Do does, and has the Reporter of the process tell what it panics with.
+func Run(component, object string, f func()) *Panic {
 	p := Do(component, object, f)
 	if p != nil {
-		r.Report(component, object, p)
+		Report(component, object, p)
 	}
 	return p
 }
 
-type contextKey struct{}
-
-// NewContext returns a context that has a Reporter.
-func NewContext(ctx context.Context, r *Reporter) context.Context {
-	return context.WithValue(ctx, contextKey{}, r)
+// Try is Run for a function that returns an error: a panic is one too.
+func Try(component, object string, f func() error) (err error) {
+	if p := Run(component, object, func() { err = f() }); p != nil {
+		return p
+	}
+	return err
 }
 
-// FromContext returns the Reporter of a context. Without one, it is one that logs as the context
-// does, and counts nothing.
-func FromContext(ctx context.Context) *Reporter {
-	if r, has := ctx.Value(contextKey{}).(*Reporter); has {
-		return r
+// retryPause is how long Retry waits.
+const retryPause = 10 * time.Second
+
+// Retry is Run, again and again until the function returns, with a pause after each panic. It returns
+// false if the context ends in a pause.
+func Retry(ctx context.Context, component, object string, f func()) bool {
+	for Run(component, object, f) != nil {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(retryPause):
+		}
 	}
-	return NewReporter(klog.FromContext(ctx), nil)
+	return true
 }

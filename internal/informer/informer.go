@@ -12,13 +12,14 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/clarionlb/clarion/internal/guard"
 	"github.com/clarionlb/clarion/internal/notify"
 )
 
 // Handle adds a handler to an informer. That fails only if the informer was stopped, which would be
-// a programming error.
+// a programming error. What the handler panics with is reported; client-go would end the process.
 func Handle(informer cache.SharedIndexInformer, handler cache.ResourceEventHandler) cache.ResourceEventHandlerRegistration {
-	registration, err := informer.AddEventHandler(handler)
+	registration, err := informer.AddEventHandler(guarded{handler})
 	if err != nil {
 		panic(fmt.Sprintf("add a handler to an informer: %v", err))
 	}
@@ -26,9 +27,10 @@ func Handle(informer cache.SharedIndexInformer, handler cache.ResourceEventHandl
 }
 
 // SetTransform has an informer store its objects in another form. That fails only if the informer
-// was started, which would be a programming error.
+// was started, which would be a programming error. An object on which the transform panics is stored
+// as it is.
 func SetTransform(informer cache.SharedIndexInformer, transform cache.TransformFunc) {
-	if err := informer.SetTransform(transform); err != nil {
+	if err := informer.SetTransform(guardedTransform(transform)); err != nil {
 		panic(fmt.Sprintf("set the transform of an informer: %v", err))
 	}
 }
@@ -87,6 +89,7 @@ type Changes struct {
 	latest map[change]func()
 	// states has what hands on every state, in order, of those of which each counts.
 	states []func()
+	failed func(object any, name types.NamespacedName, p *guard.Panic)
 }
 
 type change struct {
@@ -117,6 +120,20 @@ func (c *Changes) Apply() {
 	}
 }
 
+// OnFailure has a function told of objects with which set of Latest or States panics. The others are
+// set all the same. It is to be called before the informers are started.
+func (c *Changes) OnFailure(failed func(object any, name types.NamespacedName, p *guard.Panic)) {
+	c.failed = failed
+}
+
+// guard calls a function for an object.
+func (c *Changes) guard(object any, name types.NamespacedName, set func()) {
+	p := guard.Run("api", describe(object, name), set)
+	if p != nil && c.failed != nil {
+		c.failed(object, name, p)
+	}
+}
+
 // Latest has Apply call set with each object that was added, deleted, or changed in a way that
 // concerns, as it is at that time; nil if it is gone. The order is any. If concerns is nil, every
 // change does. What it returns tells when Apply has all objects that there were at first.
@@ -132,7 +149,7 @@ func Latest[T any](c *Changes, informer cache.SharedIndexInformer, concerns func
 		c.latest[change{source, name}] = func() {
 			stored, _, _ := store.GetByKey(name.String())
 			object, _ := stored.(*T)
-			set(name.AsNamespacedName(), object)
+			c.guard(object, name.AsNamespacedName(), func() { set(name.AsNamespacedName(), object) })
 		}
 		c.mu.Unlock()
 		c.changed.Notify()
@@ -157,7 +174,9 @@ func States[T any](c *Changes, informer cache.SharedIndexInformer, set func(name
 			return
 		}
 		c.mu.Lock()
-		c.states = append(c.states, func() { set(name.AsNamespacedName(), state) })
+		c.states = append(c.states, func() {
+			c.guard(state, name.AsNamespacedName(), func() { set(name.AsNamespacedName(), state) })
+		})
 		c.mu.Unlock()
 		c.changed.Notify()
 	}

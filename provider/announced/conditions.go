@@ -19,6 +19,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/internal/guard"
 )
 
 const (
@@ -104,7 +105,11 @@ func (w *conditionWriter) writeNext(ctx context.Context) bool {
 		return false
 	}
 	defer w.queue.Done(name)
-	wait, err := w.write(ctx, name, time.Now())
+	var wait time.Duration
+	err := guard.Try("announced", name.String(), func() (err error) {
+		wait, err = w.write(ctx, name, time.Now())
+		return err
+	})
 	if err != nil {
 		klog.FromContext(ctx).Error(err, "Cannot write the Announced condition of a Service", "service", name)
 		w.queue.AddRateLimited(name)

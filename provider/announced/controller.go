@@ -34,6 +34,7 @@ import (
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	clarioninformers "github.com/clarionlb/clarion/client/informers"
 	"github.com/clarionlb/clarion/client/versioned"
+	"github.com/clarionlb/clarion/internal/guard"
 	"github.com/clarionlb/clarion/internal/informer"
 	"github.com/clarionlb/clarion/loadbalancer"
 	"github.com/clarionlb/clarion/provider/internal/status"
@@ -93,6 +94,7 @@ func New(config Config) *Controller {
 	}
 	c.evaluator.view.SetClass(config.LoadBalancerClass)
 	c.evaluator.view.IgnoreExclusion(config.IgnoreExcludeLabel)
+	c.changes.OnFailure(c.failedOn)
 	e, core, api := c.evaluator, config.Informers.Core().V1(), config.ClarionInformers.Clarion().V1alpha1()
 	c.delivered = []cache.InformerSynced{
 		informer.Latest(c.changes, core.Services().Informer(), nil, e.setService),
@@ -109,6 +111,26 @@ func New(config Config) *Controller {
 		informer.States(c.changes, api.Announcers().Informer(), byName(e.setAnnouncer)),
 	}
 	return c
+}
+
+// failedOn has a Service say, or else tells by an event, that an object could not be taken in for a
+// fault of the program.
+func (c *Controller) failedOn(object any, name types.NamespacedName, p *guard.Panic) {
+	switch o := object.(type) {
+	case *corev1.Service:
+		if o != nil {
+			c.evaluator.failedOn(name, p)
+			c.Events.Event(o, corev1.EventTypeWarning, v1alpha1.ReasonInternalError, p.Error())
+		}
+	case *discoveryv1.EndpointSlice:
+		if o != nil {
+			c.evaluator.failedOn(types.NamespacedName{Namespace: o.Namespace, Name: o.Labels[discoveryv1.LabelServiceName]}, p)
+		}
+	case *corev1.Node:
+		if o != nil {
+			c.Events.Event(o, corev1.EventTypeWarning, v1alpha1.ReasonInternalError, p.Error())
+		}
+	}
 }
 
 // byName is for objects that have no namespace.
@@ -192,8 +214,12 @@ func (c *Controller) Follow(ctx context.Context, until <-chan struct{}) bool {
 func (c *Controller) Run(ctx context.Context) {
 	defer c.conditions.start(ctx)()
 	for {
-		again := c.Evaluate()
-		if !c.writeStatuses(ctx) {
+		again, written := time.Time{}, false
+		guard.Run("announced", "", func() {
+			again = c.Evaluate()
+			written = c.writeStatuses(ctx)
+		})
+		if !written {
 			if retry := time.Now().Add(status.RetryDelay); again.IsZero() || retry.Before(again) {
 				again = retry
 			}

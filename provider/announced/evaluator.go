@@ -12,6 +12,7 @@ import (
 
 	"github.com/clarionlb/clarion/announce/plan"
 	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/internal/guard"
 )
 
 // nobodysNode is the name of the node whose plans an evaluator makes: no Node can have it.
@@ -46,6 +47,10 @@ type evaluator struct {
 	announced map[netip.Addr]struct{}
 	// attempts are those of Services to find an address without a conflict.
 	attempts map[types.NamespacedName]attempts
+	// failed are the Services that could not be taken in for a fault of the program, and undecided the
+	// addresses that the plans fail on.
+	failed    map[types.NamespacedName]*guard.Panic
+	undecided map[netip.Addr]*guard.Panic
 
 	// marked are the Services to evaluate, if not all.
 	marked    map[types.NamespacedName]struct{}
@@ -68,6 +73,7 @@ func newEvaluator() *evaluator {
 		profiles:         map[string]*v1alpha1.BFDProfile{},
 		announced:        map[netip.Addr]struct{}{},
 		attempts:         map[types.NamespacedName]attempts{},
+		failed:           map[types.NamespacedName]*guard.Panic{},
 		marked:           map[types.NamespacedName]struct{}{},
 	}
 }
@@ -83,7 +89,7 @@ func (e *evaluator) evaluate(now time.Time) (statements map[types.NamespacedName
 		e.allMarked = true
 	}
 	again = plan.Earlier(again, e.collectConflicts(now))
-	e.bgp.Plan(now)
+	e.reportFailures(e.bgp.Plan(now).Failures)
 	if e.allMarked {
 		for name := range e.view.Services() {
 			e.marked[name] = struct{}{}
@@ -92,14 +98,68 @@ func (e *evaluator) evaluate(now time.Time) (statements map[types.NamespacedName
 	e.planned = false
 	statements = make(map[types.NamespacedName][]statement, len(e.marked))
 	for name := range e.marked {
-		var said []statement
-		for _, address := range e.view.Service(name).Addresses() {
-			said = append(said, e.stateOf(address, now))
-		}
-		statements[name] = said
+		statements[name] = e.statementsOf(name, now)
 	}
 	e.marked, e.allMarked = map[types.NamespacedName]struct{}{}, false
 	return statements, again
+}
+
+// statementsOf are what a Service is to say. If that cannot be found out, it says so.
+func (e *evaluator) statementsOf(name types.NamespacedName, now time.Time) (said []statement) {
+	addresses := e.view.Service(name).Addresses()
+	failed := guard.Run("announced", name.String(), func() {
+		for _, address := range addresses {
+			said = append(said, e.stateOf(address, now))
+		}
+	})
+	if failed == nil {
+		failed = e.failureOf(name, addresses)
+	} else {
+		said = nil
+	}
+	if failed != nil && len(said) == 0 {
+		return []statement{{reason: v1alpha1.ReasonInternalError, failed: failed.Error()}}
+	}
+	if failed != nil {
+		said[0].failed = failed.Error()
+	}
+	return said
+}
+
+// failedOn takes note of a Service that could not be taken in.
+func (e *evaluator) failedOn(name types.NamespacedName, p *guard.Panic) {
+	e.failed[name] = p
+	e.marked[name] = struct{}{}
+}
+
+// reportFailures has the Services say of whose addresses the plans fail, from now on or no longer.
+func (e *evaluator) reportFailures(failures []plan.Failure) {
+	for _, f := range failures {
+		guard.Report("announced", f.On(), f.Panic)
+	}
+	before := e.undecided
+	e.undecided = map[netip.Addr]*guard.Panic{}
+	for _, f := range slices.Concat(e.layer2.Failed(), e.bgp.Failed()) {
+		e.undecided[f.Address] = f.Panic
+		if before[f.Address] == nil {
+			e.markAddress(f.Address)
+		}
+	}
+	for address := range before {
+		if e.undecided[address] == nil {
+			e.markAddress(address)
+		}
+	}
+}
+
+// failureOf is the fault of the program that concerns a Service with these addresses; nil if none does.
+func (e *evaluator) failureOf(name types.NamespacedName, addresses []netip.Addr) *guard.Panic {
+	for _, address := range addresses {
+		if p := e.undecided[address]; p != nil {
+			return p
+		}
+	}
+	return e.failed[name]
 }
 
 // aliveAt returns the sorted names of the nodes whose announcers are alive, and when time alone
@@ -137,7 +197,7 @@ func (e *evaluator) isAlive(node string) bool {
 // planLayer2 makes the plan of layer 2. From the first one on, the view takes claims for newer than
 // those that it has.
 func (e *evaluator) planLayer2(now time.Time) {
-	e.layer2.Plan(now)
+	e.reportFailures(e.layer2.Plan(now).Failures)
 	e.planned = true
 }
 

@@ -20,6 +20,7 @@ import (
 func (e *evaluator) setService(name types.NamespacedName, object *corev1.Service) {
 	before := e.view.Service(name)
 	e.view.SetService(name, object)
+	delete(e.failed, name)
 	after := e.view.Service(name)
 	concerned := len(before.Addresses())+len(after.Addresses()) > 0
 	if object != nil {
@@ -52,6 +53,9 @@ func (e *evaluator) setService(name types.NamespacedName, object *corev1.Service
 func (e *evaluator) setEndpointSlice(name types.NamespacedName, object *discoveryv1.EndpointSlice) {
 	e.markOwner(name)
 	e.view.SetEndpointSlice(name, object)
+	if owner, known := e.view.SliceOwner(name); known {
+		delete(e.failed, owner)
+	}
 	e.markOwner(name)
 }
 

@@ -29,6 +29,9 @@ type statement struct {
 	conflict string
 	// otherwise is a half sentence about an address that is announced neither way.
 	otherwise string
+	// failed is a half sentence about a fault of the program that keeps it from finding out more, and
+	// from acting upon it; "" if there is none.
+	failed string
 }
 
 // announcement is who announces an address on layer 2, on which interfaces and since when in seconds.
@@ -45,6 +48,16 @@ func (s statement) byBGP() bool    { return s.bgp != (reach{}) }
 
 // String is a sentence.
 func (s statement) String() string {
+	switch {
+	case !s.address.IsValid():
+		return "what was in force for this Service stays so: " + s.failed
+	case s.failed != "":
+		return s.sentence() + "; this stays so: " + s.failed
+	}
+	return s.sentence()
+}
+
+func (s statement) sentence() string {
 	if !s.onLayer2() && !s.byBGP() {
 		return s.address.String() + " is " + s.otherwise
 	}
@@ -68,6 +81,7 @@ func (s statement) String() string {
 
 // severity has the reasons of the Announced condition, the one that weighs most first.
 var severity = []string{
+	v1alpha1.ReasonInternalError,
 	v1alpha1.ReasonAddressConflict,
 	v1alpha1.ReasonNotAdvertised,
 	v1alpha1.ReasonNoEndpoint,

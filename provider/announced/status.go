@@ -11,6 +11,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/internal/guard"
 	"github.com/clarionlb/clarion/provider/internal/status"
 )
 
@@ -55,7 +56,10 @@ func write[T any, O object[T]](ctx context.Context, objects map[string]O, update
 	done := true
 	for _, name := range slices.Sorted(maps.Keys(objects)) {
 		updated := O(objects[name].DeepCopy())
-		if set(name, updated); apiequality.Semantic.DeepEqual(updated, objects[name]) {
+		if guard.Run("announced", name, func() { set(name, updated) }) != nil {
+			continue
+		}
+		if apiequality.Semantic.DeepEqual(updated, objects[name]) {
 			continue
 		}
 		_, err := update(ctx, updated, metav1.UpdateOptions{})

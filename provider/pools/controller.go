@@ -29,6 +29,7 @@ import (
 	clarioninformers "github.com/clarionlb/clarion/client/informers"
 	listers "github.com/clarionlb/clarion/client/listers/api/v1alpha1"
 	"github.com/clarionlb/clarion/client/versioned"
+	"github.com/clarionlb/clarion/internal/guard"
 	"github.com/clarionlb/clarion/internal/informer"
 	"github.com/clarionlb/clarion/internal/notify"
 	"github.com/clarionlb/clarion/internal/scope"
@@ -201,7 +202,7 @@ func (c *Controller) Run(ctx context.Context) {
 	c.CountsChanged()
 	// While pause runs, nothing is written; what changes is taken in all the same. When reusable
 	// fires, an address has awaited its reuse long enough.
-	var pause, reusable <-chan time.Time
+	var pause, reusable, retry <-chan time.Time
 	for {
 		counts := c.counts
 		if pause != nil {
@@ -211,8 +212,13 @@ func (c *Controller) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-c.inputs:
-			c.Sync()
+			if !c.trySync() {
+				retry = time.After(status.RetryDelay)
+			}
 			c.CountsChanged()
+			continue
+		case <-retry:
+			c.inputs.Notify()
 			continue
 		case <-pause:
 			pause = nil
@@ -222,9 +228,12 @@ func (c *Controller) Run(ctx context.Context) {
 			continue
 		case <-counts:
 		}
-		reusable = c.reclaim()
-		delay := statusDelay
-		if !c.writeStatuses(ctx) {
+		delay, written := statusDelay, false
+		guard.Run("pools", "", func() {
+			reusable = c.reclaim()
+			written = c.writeStatuses(ctx)
+		})
+		if !written {
 			c.CountsChanged()
 			delay = status.RetryDelay
 		}
@@ -242,6 +251,9 @@ func (c *Controller) reclaim() <-chan time.Time {
 	}
 	return time.After(time.Until(next))
 }
+
+// trySync is Sync. It returns false if that panics: the allocator may then have a part of it.
+func (c *Controller) trySync() bool { return guard.Run("pools", "", c.Sync) == nil }
 
 // Sync hands everything as it is now to the allocator, which knows what of it is new. It is not to
 // be called beside Run.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/clarionlb/clarion/announce/bgp"
+	"github.com/clarionlb/clarion/internal/guard"
 )
 
 // Pauses before the next session after one that was lost (RFC 4271, section 8.1.1:
@@ -21,6 +22,14 @@ const (
 	// stableAfter is when a session is not lost early any more. The next one follows it at once.
 	stableAfter = 10 * time.Second
 )
+
+// runAgain is run, which begins anew where that panics.
+func (n *neighbor) runAgain(ctx context.Context) {
+	guard.Retry(ctx, "bgp", n.key.String(), func() {
+		n.enter(bgp.Idle, bgp.Problem{})
+		n.run(ctx)
+	})
+}
 
 // run keeps the session up until the context ends or the session is not wanted any more.
 func (n *neighbor) run(ctx context.Context) {
@@ -67,7 +76,9 @@ func (n *neighbor) maintain(ctx context.Context, peer bgp.Peer) {
 		ctx, stop := context.WithCancel(ctx)
 		discovery := n.speaker.discover(peer.Interface, n.logger)
 		var running sync.WaitGroup
-		running.Go(func() { discovery.run(ctx) })
+		running.Go(func() {
+			guard.Retry(ctx, "bgp", peer.Interface, func() { discovery.run(ctx) })
+		})
 		defer running.Wait()
 		defer stop()
 		at = peerAddress{discovery.address, discovery.pass, discovery.changed()}

@@ -15,6 +15,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/clarionlb/clarion/announce/bgp"
+	"github.com/clarionlb/clarion/internal/guard"
 	"github.com/clarionlb/clarion/internal/notify"
 )
 
@@ -105,7 +106,10 @@ func (c *gobgpConnection) dial(restart restartState) error {
 	}
 	c.running.Go(func() {
 		defer relay.close()
-		problem := c.run(relay, restart)
+		var problem bgp.Problem
+		if failed := guard.Run("bgp", c.address.String(), func() { problem = c.run(relay, restart) }); failed != nil {
+			problem = bgp.Problem{Kind: bgp.StartFailed, Detail: failed.Error()}
+		}
 		if !c.carrying.Load() {
 			c.emit(event{state: bgp.Idle, problem: problem})
 		}
@@ -130,6 +134,10 @@ func (c *gobgpConnection) announced() uint64 { return c.told.Load() }
 
 // watch is told by GoBGP of the states of the session.
 func (c *gobgpConnection) watch(e *apiutil.WatchEventMessage_PeerEvent, _ time.Time) {
+	guard.Run("bgp", c.address.String(), func() { c.handle(e) })
+}
+
+func (c *gobgpConnection) handle(e *apiutil.WatchEventMessage_PeerEvent) {
 	if e.Type != apiutil.PEER_EVENT_STATE {
 		return
 	}

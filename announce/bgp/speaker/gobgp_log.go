@@ -8,6 +8,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/clarionlb/clarion/announce/bgp"
+	"github.com/clarionlb/clarion/internal/guard"
 )
 
 // logReader reads what GoBGP logs. Of NOTIFICATIONs and of malformed messages it tells nothing in any
@@ -26,8 +27,12 @@ func (l *logReader) WithAttrs([]slog.Attr) slog.Handler { return l }
 // WithGroup is for slog.
 func (l *logReader) WithGroup(string) slog.Handler { return l }
 
-// Handle is for slog: it reads one line.
+// Handle is for slog: it reads one line. GoBGP calls it with locks.
 func (l *logReader) Handle(_ context.Context, r slog.Record) error {
+	return guard.Try("bgp", "", func() error { return l.read(r) })
+}
+
+func (l *logReader) read(r slog.Record) error {
 	c := l.connection
 	switch r.Message {
 	case "sent update":

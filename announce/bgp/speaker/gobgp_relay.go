@@ -11,6 +11,8 @@ import (
 	"time"
 
 	gobgp "github.com/osrg/gobgp/v4/pkg/packet/bgp"
+
+	"github.com/clarionlb/clarion/internal/guard"
 )
 
 // relay is where GoBGP connects to in place of the peer, so that nothing passes between them before
@@ -69,7 +71,11 @@ func (r *relay) serve() {
 			r.end(nil, nil, err)
 			return
 		}
-		reading.Go(func() { r.greet(conn) })
+		reading.Go(func() {
+			if guard.Run("bgp", "", func() { r.greet(conn) }) != nil {
+				conn.Close()
+			}
+		})
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/clarionlb/clarion/announce/bgp"
+	"github.com/clarionlb/clarion/internal/guard"
 	"github.com/clarionlb/clarion/internal/notify"
 )
 
@@ -57,7 +58,7 @@ func (w *HostWatcher) Host() bgp.Host {
 // what was known last holds.
 func (w *HostWatcher) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
-		if err := w.watch(ctx); err != nil {
+		if err := guard.Try("bgp", "", func() error { return w.watch(ctx) }); err != nil {
 			klog.FromContext(ctx).Error(err, "Lost track of the addresses of the node, reading them again")
 			await(ctx, time.After(rewatchInterval))
 		}
@@ -75,7 +76,7 @@ func (w *HostWatcher) watch(ctx context.Context) error {
 	}
 	failed := make(chan error, 1)
 	var reading sync.WaitGroup
-	reading.Go(func() { failed <- w.receive(socket) })
+	reading.Go(func() { failed <- guard.Try("bgp", "", func() error { return w.receive(socket) }) })
 	defer reading.Wait()
 	defer socket.Close()
 	for {

@@ -163,19 +163,22 @@ func (n *neighbor) enter(state bgp.State, problem bgp.Problem) {
 
 // updateStatus changes the status, and tells if that made a difference.
 func (n *neighbor) updateStatus(change func(*bgp.PeerStatus)) {
-	n.mu.Lock()
-	before := n.status
-	change(&n.status)
-	n.recallLastWord(before.Problem)
-	after := n.status
-	removed := n.wantedPeer == nil
-	n.mu.Unlock()
+	before, after, removed := n.changeStatus(change)
 	if after.Problem != before.Problem && after.Problem.Kind != bgp.NoProblem {
 		n.logger.Info("A BGP session has a problem", "address", after.Address, "state", after.State, "problem", after.Problem)
 	}
 	if after != before || removed {
 		n.speaker.changed.Notify()
 	}
+}
+
+func (n *neighbor) changeStatus(change func(*bgp.PeerStatus)) (before, after bgp.PeerStatus, removed bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	before = n.status
+	change(&n.status)
+	n.recallLastWord(before.Problem)
+	return before, n.status, n.wantedPeer == nil
 }
 
 // recallLastWord keeps what the peer has said beside what went wrong later, until there is a

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/clarionlb/clarion/announce/bgp"
+	"github.com/clarionlb/clarion/internal/guard"
 )
 
 // session is one session of a neighbor, from dialling to its end.
@@ -57,7 +58,12 @@ func (n *neighbor) runSession(ctx context.Context, peer *bgp.Peer, address netip
 		return bgp.Problem{Kind: bgp.DialFailed, Address: address, Detail: err.Error()}, false
 	}
 	n.enter(bgp.Connect, bgp.Problem{})
-	return s.run(ctx), s.established
+	var problem bgp.Problem
+	if failed := guard.Run("bgp", n.key.String(), func() { problem = s.run(ctx) }); failed != nil {
+		c.close()
+		problem = bgp.Problem{Kind: bgp.StartFailed, Detail: failed.Error()}
+	}
+	return problem, s.established
 }
 
 // run follows what is wanted and what happens until the session has ended.

@@ -11,6 +11,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/clarionlb/clarion/announce/bgp"
+	"github.com/clarionlb/clarion/internal/guard"
 	"github.com/clarionlb/clarion/internal/notify"
 )
 
@@ -192,13 +193,15 @@ func (s *Speaker) Changed() <-chan struct{} { return s.changed }
 func (s *Speaker) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	defer running.Wait()
-	running.Go(func() { s.removals(ctx, s.config.Logger, s.addressGone) })
+	running.Go(func() {
+		guard.Retry(ctx, "bgp", "", func() { s.removals(ctx, s.config.Logger, s.addressGone) })
+	})
 	for {
 		s.mu.Lock()
 		for _, n := range s.neighbors {
 			if !n.running {
 				n.running = true
-				running.Go(func() { n.run(ctx) })
+				running.Go(func() { n.runAgain(ctx) })
 			}
 		}
 		s.mu.Unlock()

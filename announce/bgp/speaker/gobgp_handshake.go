@@ -46,7 +46,7 @@ func (c *gobgpConnection) run(via *relay, restart restartState) bgp.Problem {
 	if _, err := own.Write(opens); err != nil {
 		return bgp.Problem{Kind: bgp.StartFailed, Detail: err.Error()}
 	}
-	pass(c.ctx, own, conn, func() time.Duration {
+	pass(c.ctx, own, conn, c.filter(), func() time.Duration {
 		if c.quiet.Load() {
 			return 0
 		}

@@ -126,8 +126,8 @@ func (r *relay) close() {
 
 // pass passes on what GoBGP and the peer say until one of them has ended the connection, and then
 // ends that of the other. When ctx ends, or when GoBGP has ended its own, the peer has the time
-// farewell to read what was said last, such as a NOTIFICATION.
-func pass(ctx context.Context, own, peer *net.TCPConn, farewell func() time.Duration) {
+// farewell to read what was said last, such as a NOTIFICATION. What the peer says goes through a filter.
+func pass(ctx context.Context, own, peer *net.TCPConn, filter filter, farewell func() time.Duration) {
 	_ = own.SetReadBuffer(relayBuffer)
 	_ = peer.SetWriteBuffer(relayBuffer)
 	hurry := func() { _ = peer.SetDeadline(time.Now().Add(farewell())) }
@@ -140,7 +140,9 @@ func pass(ctx context.Context, own, peer *net.TCPConn, farewell func() time.Dura
 		hurry()
 		_ = peer.CloseWrite()
 	}()
-	_, _ = io.Copy(own, peer)
+	if !filter.copy(own, peer) {
+		_ = own.CloseWrite() // GoBGP takes the peer for gone
+	}
 	// If it is GoBGP that is gone, this goes on until the peer is too: to close a connection with
 	// unread bytes would take away what is on its way to the peer.
 	_, _ = io.Copy(io.Discard, peer)

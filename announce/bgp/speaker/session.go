@@ -200,7 +200,7 @@ func (s *session) failed(why bgp.Problem) bgp.Problem {
 
 // explained says that what went wrong explains whatever follows it, such as the end of the connection.
 func (s *session) explained() bool {
-	return s.problem.Kind == bgp.NotificationReceived || s.problem.Kind == bgp.PrefixLimit
+	return s.problem.Kind == bgp.NotificationReceived || s.problem.Kind == bgp.PrefixLimit || s.problem.Detail == unreadable
 }
 
 // approach follows the states before Established.

@@ -1,12 +1,14 @@
 package lastgood
 
 import (
+	"errors"
 	"strconv"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/internal/guard"
 )
 
 func TestTheLastGoodVersionStaysInForce(t *testing.T) {
@@ -48,5 +50,19 @@ func TestWhichVersionIsJudged(t *testing.T) {
 	conditions := []metav1.Condition{{Type: v1alpha1.ConditionReady, ObservedGeneration: 2}}
 	if Judged(nil, 2) || Judged(conditions, 3) || !Judged(conditions, 2) {
 		t.Error("a version is judged if the Ready condition is about it")
+	}
+}
+
+func TestASpecOnWhichReadingPanicsIsWrong(t *testing.T) {
+	bad, good := "bad", "1"
+	got := Choose(Object[string]{Spec: &bad, Remembered: &good}, func(s *string) (int, error) {
+		if *s == bad {
+			panic("odd")
+		}
+		return strconv.Atoi(*s)
+	})
+	var failed *guard.Panic
+	if got.Spec != &good || got.Value != 1 || !errors.As(got.Wrong, &failed) {
+		t.Errorf("got %+v", got)
 	}
 }

@@ -108,6 +108,7 @@ const healthy = `
   clarion_announcer_layer2_addresses{instance="n2"} 4x60
   clarion_announcer_layer2_moves_total{instance="n1",direction="gained",reason="IncumbentDown"} 0x30 4x30
   clarion_announcer_pauses_total{instance="n1"} 0+0.1x60
+  clarion_announcer_panics_total{instance="n1",component="plan"} 0x60
   clarion_announcer_bgp_session_up{instance="n1",peer="tor",address="10.0.0.1"} 1x60
   clarion_announcer_bgp_session_up{instance="n2",peer="tor",address="10.0.0.1"} 1x60
   clarion_announcer_bgp_sessions_lost_total{instance="n1",peer="tor",address="10.0.0.1"} 1x60
@@ -182,6 +183,10 @@ func TestAlertsFireWhenTheyShould(t *testing.T) {
 		"pauses": {
 			with(`clarion_announcer_pauses_total{instance="n1"} 0+1x60`),
 			[]string{"ClarionAnnouncerPaused: The announcer on n1 did not run for a moment 15 times in 15 minutes."},
+		},
+		"a fault of the program": {
+			with(`clarion_announcer_panics_total{instance="n1",component="plan"} 2x60`),
+			[]string{"ClarionInternalError: Clarion failed on something, for a fault of its own: plan."},
 		},
 		"a session down": {
 			with("clarion_announcer_bgp_session_up"+session+" 0x60", "clarion_announcer_bfd_session_up"+session+" 0x60"),

@@ -130,6 +130,39 @@ func (f *fakeAPI) deleteAnnouncers() {
 	}
 }
 
+// copied is what a copy of the API has of Announcers.
+type copied struct {
+	announcers map[string]*v1alpha1.Announcer
+	version    int
+}
+
+func (f *fakeAPI) copy() copied {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return copied{maps.Clone(f.announcers), f.version}
+}
+
+// restore puts a copy of the Announcers in place of those that there are, and the version with it.
+// Every connection lists them anew.
+func (f *fakeAPI) restore(from copied) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for name := range f.announcers {
+		if from.announcers[name] == nil {
+			f.tell(func(v *plan.View) { v.SetAnnouncer(name, nil) })
+		}
+	}
+	f.announcers, f.version = maps.Clone(from.announcers), from.version
+	for name, a := range f.announcers {
+		f.tell(func(v *plan.View) { v.SetAnnouncer(name, a) })
+	}
+	for _, c := range f.connections {
+		if c.reachable && c.running {
+			c.cache = maps.Clone(f.announcers)
+		}
+	}
+}
+
 func (f *fakeAPI) tell(change func(*plan.View)) {
 	for _, c := range f.connections {
 		if c.running {

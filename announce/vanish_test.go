@@ -81,3 +81,64 @@ func TestTheAnnouncerOfANodeThatIsGoneIsForgotten(t *testing.T) {
 		}
 	})
 }
+
+func TestAnnouncersThatAreRestoredFromACopyMoveNothing(t *testing.T) {
+	inCluster(t, []string{"n1", "n2", "n3"}, func(t *testing.T, c *cluster) {
+		c.both()
+		c.start("n3")
+		c.after(time.Minute)
+		var ips []netip.Addr
+		add := func(name string, number int) {
+			ip := fmt.Sprintf("192.168.10.%d", number)
+			c.service(name, ip)
+			ips = append(ips, addr(ip))
+		}
+		for i := range 9 {
+			add(fmt.Sprintf("app-%d", i), 120+i)
+		}
+		c.after(time.Minute)
+		of := c.api.copy()
+		// In the future that is lost, what n3 had moves to the others, n3 comes back and gets others.
+		if err := c.running["n3"].stop(); err != nil {
+			t.Fatal(err)
+		}
+		c.after(2 * time.Minute)
+		c.start("n3")
+		c.after(time.Minute)
+		for i := range 9 {
+			add(fmt.Sprintf("later-%d", i), 140+i)
+		}
+		c.after(time.Minute)
+		before := map[netip.Addr][]string{}
+		for _, ip := range ips {
+			if before[ip] = c.lan.owners(ip); len(before[ip]) != 1 {
+				t.Fatalf("%v answer for %s", before[ip], ip)
+			}
+		}
+		recorded := map[string]string{}
+		for node := range c.running {
+			recorded[node] = describe(c.api.announcer(node))
+		}
+		c.journal.take()
+		c.api.restore(of)
+		for range 100 {
+			c.after(20 * time.Millisecond)
+			for _, ip := range ips {
+				if now := c.lan.owners(ip); !slices.Equal(now, before[ip]) {
+					t.Fatalf("%v answer for %s, before %v", now, ip, before[ip])
+				}
+			}
+		}
+		for _, line := range c.journal.take() {
+			if strings.Contains(line, "answers for") || strings.Contains(line, "moved") || strings.Contains(line, "conflict") {
+				t.Error(line)
+			}
+		}
+		c.after(time.Minute)
+		for node := range c.running {
+			if now := describe(c.api.announcer(node)); now != recorded[node] {
+				t.Errorf("%s has recorded %s, before %s", node, now, recorded[node])
+			}
+		}
+	})
+}

@@ -35,6 +35,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/record"
+	"k8s.io/client-go/transport"
 	cloudprovider "k8s.io/cloud-provider"
 	"k8s.io/klog/v2"
 
@@ -64,6 +65,8 @@ const restoreRetry = time.Second
 type Config struct {
 	// Informers are those that the controllers share. They are started after SetInformers.
 	Informers informers.SharedInformerFactory
+	// WrapTransport is put before the transport of the provider's own clients.
+	WrapTransport transport.WrapperFunc
 	// Elected is closed when the process is to act.
 	Elected <-chan struct{}
 	// Scope says which Services are served.
@@ -128,6 +131,7 @@ func New(config Config) *Cloud {
 // closed when the process is to end.
 func (c *Cloud) Initialize(builder cloudprovider.ControllerClientBuilder, stop <-chan struct{}) {
 	config := rest.CopyConfig(builder.ConfigOrDie(clientName))
+	config.Wrap(c.WrapTransport)
 	// The CCM's default is protobuf, which custom resources do not speak.
 	config.ContentType, config.AcceptContentTypes = runtime.ContentTypeJSON, runtime.ContentTypeJSON
 	c.initialize(builder.ClientOrDie(clientName), versioned.NewForConfigOrDie(config), stop)

@@ -6,12 +6,16 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/util/resourceversion"
+
 	"github.com/clarionlb/clarion/announce/election"
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
 // announcer is what an announcer has recorded of itself.
 type announcer struct {
+	// version is that of the object.
+	version    string
 	interfaces []Interface
 	claims     map[netip.Addr]recordedClaim
 	// rebalance is the value of the annotation that asks for it, rebalanced the one that was acted
@@ -80,6 +84,7 @@ func (a *announcer) macIn(name string, own []Interface) (mac string) {
 
 func newAnnouncer(a *v1alpha1.Announcer, order uint64) *announcer {
 	out := &announcer{
+		version:    a.ResourceVersion,
 		claims:     make(map[netip.Addr]recordedClaim, len(a.Status.Layer2.Addresses)),
 		rebalance:  a.Annotations[v1alpha1.AnnotationRebalance],
 		rebalanced: a.Status.Layer2.Rebalanced,
@@ -108,16 +113,27 @@ func newAnnouncer(a *v1alpha1.Announcer, order uint64) *announcer {
 }
 
 // SetAnnouncer takes an Announcer as it is now; nil if it is gone. The Announcer of a member that is in sight is not gone for long:
-// what it said counts until it says something again, or until it is out of sight.
+// what it said counts until it says something again, or until it is out of sight. If the API has an earlier version than before, it
+// was restored from a copy: what the member has claimed since counts until it says something again.
 func (v *View) SetAnnouncer(name string, object *v1alpha1.Announcer) {
-	_, known := v.announcers[name]
+	before, known := v.announcers[name]
 	_, sees := slices.BinarySearch(v.inSight, name)
 	if known && sees && (object == nil || v.vanished[name] && saysNothing(object)) {
 		v.vanished[name] = true
 		return
 	}
 	delete(v.vanished, name)
-	v.setAnnouncer(name, object)
+	var kept map[netip.Addr]recordedClaim
+	if known && sees && wentBack(before.version, object.ResourceVersion) {
+		kept = before.claims
+	}
+	v.setAnnouncer(name, object, kept)
+}
+
+// wentBack says whether an object that had a version has an earlier one now.
+func wentBack(before, now string) bool {
+	order, err := resourceversion.CompareResourceVersion(now, before)
+	return err == nil && order < 0
 }
 
 // saysNothing is true of an Announcer that was just made, and has no status yet.
@@ -129,12 +145,13 @@ func (v *View) setInSight(names []string) {
 	for name := range v.vanished {
 		if _, sees := slices.BinarySearch(names, name); !sees {
 			delete(v.vanished, name)
-			v.setAnnouncer(name, nil)
+			v.setAnnouncer(name, nil, nil)
 		}
 	}
 }
 
-func (v *View) setAnnouncer(name string, object *v1alpha1.Announcer) {
+// setAnnouncer takes an Announcer with what it says, and claims that count besides unless it has later ones.
+func (v *View) setAnnouncer(name string, object *v1alpha1.Announcer, kept map[netip.Addr]recordedClaim) {
 	before, known := v.announcers[name]
 	if !known {
 		before = &announcer{}
@@ -151,6 +168,11 @@ func (v *View) setAnnouncer(name string, object *v1alpha1.Announcer) {
 		delete(v.announcers, name)
 	} else {
 		v.announcers[name] = after
+	}
+	for ip, c := range kept {
+		if now, claimed := after.claims[ip]; !claimed || now.Epoch < c.Epoch {
+			after.claims[ip] = c
+		}
 	}
 	neighbor := known != (object != nil) || !slices.EqualFunc(before.interfaces, after.interfaces, Interface.Equal)
 	if neighbor {

@@ -50,3 +50,50 @@ func TestTheClaimThatHoldsIsTheOneTheElectionGoesBy(t *testing.T) {
 		t.Errorf("the claim of an announcer that is gone holds: %+v", got)
 	}
 }
+
+func TestWhatAMemberHasClaimedOutlivesARestoreOfTheAPI(t *testing.T) {
+	one, other := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
+	claiming := func(version string, claims map[netip.Addr]int64) *v1alpha1.Announcer {
+		a := &v1alpha1.Announcer{ObjectMeta: metav1.ObjectMeta{Name: "n1", ResourceVersion: version}}
+		for ip, epoch := range claims {
+			a.Status.Layer2.Addresses = append(a.Status.Layer2.Addresses,
+				v1alpha1.Layer2Address{IP: ip.String(), Epoch: epoch, Interfaces: []string{"eth0"}})
+		}
+		return a
+	}
+	for _, test := range []struct {
+		name    string
+		inSight []string
+		// then are states that follow one in which n1 has both addresses in epoch 3.
+		then []*v1alpha1.Announcer
+		want map[netip.Addr]int64
+	}{
+		{"a later state replaces it", []string{"n1"}, []*v1alpha1.Announcer{claiming("101", map[netip.Addr]int64{one: 4})}, map[netip.Addr]int64{one: 4}},
+		{"an earlier state takes nothing back", []string{"n1"}, []*v1alpha1.Announcer{claiming("99", map[netip.Addr]int64{one: 2})},
+			map[netip.Addr]int64{one: 3, other: 3}},
+		{"an earlier state with news adds them", []string{"n1"}, []*v1alpha1.Announcer{claiming("50", map[netip.Addr]int64{one: 4})},
+			map[netip.Addr]int64{one: 4, other: 3}},
+		{"what it says next replaces all", []string{"n1"},
+			[]*v1alpha1.Announcer{claiming("50", map[netip.Addr]int64{one: 2}), claiming("51", map[netip.Addr]int64{other: 3})}, map[netip.Addr]int64{other: 3}},
+		{"of a node out of sight the API alone tells", []string{"n2"}, []*v1alpha1.Announcer{claiming("99", map[netip.Addr]int64{one: 2})},
+			map[netip.Addr]int64{one: 2}},
+		{"made anew after a restore", []string{"n1"},
+			[]*v1alpha1.Announcer{nil, claiming("50", nil), claiming("51", map[netip.Addr]int64{one: 3, other: 3})}, map[netip.Addr]int64{one: 3, other: 3}},
+	} {
+		v := NewView()
+		v.setInSight(test.inSight)
+		v.SetAnnouncer("n1", claiming("100", map[netip.Addr]int64{one: 3, other: 3}))
+		for _, state := range test.then {
+			v.SetAnnouncer("n1", state)
+		}
+		got := map[netip.Addr]int64{}
+		for _, ip := range []netip.Addr{one, other} {
+			if claim, held := v.Claim(ip); held {
+				got[ip] = claim.Epoch
+			}
+		}
+		if !reflect.DeepEqual(got, test.want) {
+			t.Errorf("%s: got epochs %v, want %v", test.name, got, test.want)
+		}
+	}
+}

@@ -33,6 +33,7 @@ import (
 	"github.com/clarionlb/clarion/announce/membership"
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/client/versioned"
+	"github.com/clarionlb/clarion/internal/rollback"
 	"github.com/clarionlb/clarion/internal/versionflag"
 )
 
@@ -119,6 +120,9 @@ func run(ctx context.Context, o options) error {
 	}
 	config.UserAgent = rest.DefaultKubernetesUserAgent()
 	config.QPS = -1 // the API server has limits of its own, and a start is not to wait for a dozen lists
+	config.Wrap(rollback.NewGuard(func(path string) {
+		klog.Background().Info("The API has gone back, as if restored from a copy. Reading these objects anew", "path", path)
+	}).Wrap)
 	clarion, err := versioned.NewForConfig(config)
 	if err != nil {
 		return fmt.Errorf("create the API client: %w", err)

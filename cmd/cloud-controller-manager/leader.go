@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"os"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -31,6 +32,10 @@ type leadership struct {
 	elected chan struct{}
 	// stands is set when the process has begun to stand for election.
 	stands atomic.Bool
+	// identity is who this process is in the election; empty if it stands for none.
+	identity string
+	// anew is done once this process makes room for a new one.
+	anew sync.Once
 	// ended is closed when the election is over and the lease, if it was held, is free again.
 	ended  chan struct{}
 	health *leaderelection.HealthzAdaptor
@@ -58,12 +63,12 @@ func (l *leadership) start(ctx context.Context, completed *config.CompletedConfi
 		close(l.ended)
 		return nil
 	}
-	identity, err := leaseIdentity()
-	if err != nil {
+	var err error
+	if l.identity, err = leaseIdentity(); err != nil {
 		return err
 	}
 	lock, err := resourcelock.NewFromKubeconfig(election.ResourceLock, election.ResourceNamespace, election.ResourceName,
-		resourcelock.ResourceLockConfig{Identity: identity, EventRecorder: completed.EventRecorder},
+		resourcelock.ResourceLockConfig{Identity: l.identity, EventRecorder: completed.EventRecorder},
 		completed.Kubeconfig, election.RenewDeadline.Duration)
 	if err != nil {
 		return err
@@ -80,9 +85,7 @@ func (l *leadership) start(ctx context.Context, completed *config.CompletedConfi
 			OnStartedLeading: func(context.Context) { close(l.elected) },
 			OnStoppedLeading: func() {
 				if ctx.Err() == nil {
-					logger := klog.FromContext(ctx)
-					logger.Error(nil, "Lost the lease, starting anew")
-					startAnew(logger, identity)
+					l.startAnew(klog.FromContext(ctx), "Lost the lease, starting anew")
 				}
 			},
 		},
@@ -118,15 +121,18 @@ func leaseIdentity() (string, error) {
 	return host + "_" + cmp.Or(os.Getenv(podVariable), string(uuid.NewUUID())), nil
 }
 
-// startAnew puts a new process in the place of this one, whose controllers must not write any more.
-// A kubelet would do the same, but later each time.
-func startAnew(logger klog.Logger, identity string) {
-	path, err := os.Executable()
-	if err == nil {
-		klog.Flush()
-		err = syscall.Exec(path, os.Args, append(os.Environ(), identityVariable+"="+identity))
-	}
-	exit(logger, err, "Cannot start anew")
+// startAnew says why, and puts a new process in the place of this one, whose controllers must not
+// write any more. A kubelet would do the same, but later each time.
+func (l *leadership) startAnew(logger klog.Logger, why string, keysAndValues ...any) {
+	l.anew.Do(func() {
+		logger.Error(nil, why, keysAndValues...)
+		path, err := os.Executable()
+		if err == nil {
+			klog.Flush()
+			err = syscall.Exec(path, os.Args, append(os.Environ(), identityVariable+"="+l.identity))
+		}
+		exit(logger, err, "Cannot start anew")
+	})
 }
 
 // gate makes a controller start when this process leads, and not before.

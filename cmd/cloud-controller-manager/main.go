@@ -16,6 +16,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	cloudprovider "k8s.io/cloud-provider"
 	"k8s.io/cloud-provider/app"
@@ -32,6 +35,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/internal/rollback"
 	"github.com/clarionlb/clarion/internal/scope"
 	"github.com/clarionlb/clarion/provider"
 	"github.com/clarionlb/clarion/provider/cloudconfig"
@@ -129,8 +133,15 @@ func newCloud(ctx context.Context, completed *config.CompletedConfig, leader *le
 	if err := leader.start(ctx, completed); err != nil {
 		exit(logger, err, "Cannot stand for election")
 	}
+	guard := rollback.NewGuard(func(path string) {
+		leader.startAnew(logger, "The API has gone back, as if restored from a copy. Starting anew", "path", path)
+	})
+	if err := guardInformers(completed, guard); err != nil {
+		exit(logger, err, "Cannot make a client")
+	}
 	return provider.New(provider.Config{
 		Informers:          completed.SharedInformers,
+		WrapTransport:      guard.Wrap,
 		Elected:            leader.elected,
 		Scope:              clarion.served,
 		IgnoreExcludeLabel: clarion.ignoreExcludeLabel,
@@ -139,6 +150,19 @@ func newCloud(ctx context.Context, completed *config.CompletedConfig, leader *le
 		Metrics:            processMetrics{},
 		Logger:             logger,
 	})
+}
+
+// guardInformers has the informers that the controllers share, of which none is used yet, watch through
+// a guard.
+func guardInformers(completed *config.CompletedConfig, guard *rollback.Guard) error {
+	kubeconfig := rest.AddUserAgent(rest.CopyConfig(completed.Kubeconfig), "shared-informers")
+	kubeconfig.Wrap(guard.Wrap)
+	client, err := kubernetes.NewForConfig(kubeconfig)
+	if err != nil {
+		return err
+	}
+	completed.SharedInformers = informers.NewSharedInformerFactory(client, app.ResyncPeriod(completed)())
+	return nil
 }
 
 // processMetrics is the registry that the framework serves at /metrics.

@@ -28,7 +28,7 @@ var harmless = []string{
 	"path", "reflect", "regexp", "slices", "sort", "strconv", "strings", "sync", "time",
 	"k8s.io/api/core/v1", "k8s.io/api/discovery/v1", "k8s.io/apimachinery/pkg/api/meta", "k8s.io/apimachinery/pkg/apis/meta/v1",
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured", "k8s.io/apimachinery/pkg/runtime",
-	"k8s.io/apimachinery/pkg/labels", "k8s.io/apimachinery/pkg/types", "sigs.k8s.io/yaml", "k8s.io/utils/third_party/forked/golang/btree",
+	"k8s.io/apimachinery/pkg/labels", "k8s.io/apimachinery/pkg/types", "k8s.io/apimachinery/pkg/util/resourceversion", "sigs.k8s.io/yaml", "k8s.io/utils/third_party/forked/golang/btree",
 	module + "api/v1alpha1", module + "internal/guard", module + "internal/lastgood", module + "internal/scope",
 }
 

@@ -1,0 +1,156 @@
+// Package rollback notices that the API has gone back: that etcd was restored from a copy, and goes on
+// with revisions that it has given out before.
+//
+// An informer does not notice. It watches from the last revision that it has seen, which is one of a
+// future that was lost, and the API server waits silently until that comes again. So the informer keeps
+// what was created since the copy was made, for ever, and misses what changes now. An etcd that is
+// restored with --bump-revision has no such problem.
+package rollback
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
+	"k8s.io/apimachinery/pkg/util/wait"
+)
+
+// Guard is in the way of requests to the API server. Before each watch that goes on from a revision it
+// asks which revision the collection has now, by a list of one object. If that is an earlier one, it
+// answers the watch itself: the revision has expired (410), by which an informer lists all objects anew,
+// and goes on with those that there are. An API server that cannot be reached is asked until it can, so
+// that little is written before the question.
+type Guard struct {
+	// noticed is called with the path of a collection that has gone back.
+	noticed func(path string)
+}
+
+// NewGuard returns a Guard that calls a function, from any goroutine, whenever it notices that a
+// collection has gone back, of which the function gets the path.
+func NewGuard(noticed func(path string)) *Guard { return &Guard{noticed} }
+
+// Wrap puts the Guard before a transport. It is a transport.WrapperFunc of client-go.
+func (g *Guard) Wrap(next http.RoundTripper) http.RoundTripper { return &guarded{g, next} }
+
+type guarded struct {
+	guard *Guard
+	next  http.RoundTripper
+}
+
+// RoundTrip implements http.RoundTripper.
+func (g *guarded) RoundTrip(request *http.Request) (*http.Response, error) {
+	from := resumedFrom(request)
+	if from == "" {
+		return g.next.RoundTrip(request)
+	}
+	now, err := g.await(request)
+	if err != nil {
+		return nil, err
+	}
+	// What is no number cannot be compared, and is left to the API server.
+	if order, err := resourceversion.CompareResourceVersion(now, from); err != nil || order >= 0 {
+		return g.next.RoundTrip(request)
+	}
+	g.guard.noticed(request.URL.Path)
+	return expired(request, fmt.Sprintf("the API has gone back: %s is at revision %s and was at %s", request.URL.Path, now, from)), nil
+}
+
+// resumedFrom is the revision from which a watch is to go on; empty if the request is none that does.
+func resumedFrom(request *http.Request) string {
+	query := request.URL.Query()
+	if request.Method != http.MethodGet || query.Get("watch") != "true" && query.Get("watch") != "1" || query.Get("resourceVersion") == "0" {
+		return ""
+	}
+	return query.Get("resourceVersion")
+}
+
+// retry is how long the API server is left alone when it cannot be asked: this to twice this. The last
+// is what many clients that wait for one API server do to it, and the shorter it is, the less is written
+// before the first question.
+func retry() wait.Backoff {
+	return wait.Backoff{Duration: time.Second, Factor: 1.5, Jitter: 1, Steps: 5, Cap: 5 * time.Second}
+}
+
+// askTimeout is how long the answer to a question may take.
+const askTimeout = 10 * time.Second
+
+// await returns the revision that the collection of a watch has now, as soon as the API server can be
+// asked; empty if the API server does not say. An error means that the request's context has ended.
+func (g *guarded) await(watch *http.Request) (revision string, err error) {
+	for pause := retry(); ; {
+		if revision, err = g.ask(watch); err == nil {
+			return revision, nil
+		}
+		select {
+		case <-time.After(pause.Step()):
+		case <-watch.Context().Done():
+			return "", fmt.Errorf("ask for the revision of %s: %w", watch.URL.Path, err)
+		}
+	}
+}
+
+// ask asks for the revision that the collection of a watch has now. It is empty if that is refused, as
+// the watch will be.
+func (g *guarded) ask(watch *http.Request) (revision string, err error) {
+	ctx, cancel := context.WithTimeout(watch.Context(), askTimeout)
+	defer cancel()
+	response, err := g.next.RoundTrip(question(ctx, watch))
+	if err != nil {
+		return "", err
+	}
+	defer response.Body.Close()
+	if code := response.StatusCode; code >= http.StatusInternalServerError || code == http.StatusTooManyRequests {
+		return "", fmt.Errorf("the API server answers %s", response.Status)
+	} else if code != http.StatusOK {
+		return "", nil
+	}
+	var list metav1.PartialObjectMetadataList
+	if err := json.NewDecoder(response.Body).Decode(&list); err != nil {
+		return "", fmt.Errorf("read a list of metadata: %w", err)
+	}
+	return list.ResourceVersion, nil
+}
+
+// question is a list of the first of the objects that a watch is about. Without a revision in it, the
+// answer is no older than the question.
+func question(ctx context.Context, watch *http.Request) *http.Request {
+	list := watch.Clone(ctx)
+	list.Header.Set("Accept", "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json")
+	query := url.Values{"limit": {"1"}}
+	for _, selector := range []string{"labelSelector", "fieldSelector"} {
+		if value := watch.URL.Query().Get(selector); value != "" {
+			query.Set(selector, value)
+		}
+	}
+	list.URL.RawQuery = query.Encode()
+	return list
+}
+
+// expired is the answer of an API server that does not know a revision any more.
+func expired(request *http.Request, message string) *http.Response {
+	body, _ := json.Marshal(metav1.Status{ // it has no values that cannot be encoded
+		TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"},
+		Status:   metav1.StatusFailure,
+		Reason:   metav1.StatusReasonExpired,
+		Code:     http.StatusGone,
+		Message:  message,
+	})
+	return &http.Response{
+		Status:        fmt.Sprintf("%d %s", http.StatusGone, http.StatusText(http.StatusGone)),
+		StatusCode:    http.StatusGone,
+		Proto:         "HTTP/1.1",
+		ProtoMajor:    1,
+		ProtoMinor:    1,
+		Header:        http.Header{"Content-Type": {"application/json"}},
+		Body:          io.NopCloser(strings.NewReader(string(body))),
+		ContentLength: int64(len(body)),
+		Request:       request,
+	}
+}

@@ -1,0 +1,381 @@
+package rollback
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	"github.com/clarionlb/clarion/internal/informer"
+)
+
+// world is an API server over an etcd whose copies can be restored, and an informer of Services.
+type world struct {
+	ctx    context.Context
+	server *server
+	// news is what the informer has told, and noticed what the Guard has.
+	mu      sync.Mutex
+	news    []string
+	noticed int
+}
+
+func inWorld(t *testing.T, test func(w *world)) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		w := &world{ctx: ctx, server: newServer()}
+		guard := NewGuard(func(string) { w.note(func() { w.noticed++ }) })
+		config := &rest.Config{Host: "http://api", Transport: w.server, QPS: -1}
+		config.Wrap(guard.Wrap)
+		client, err := kubernetes.NewForConfig(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		shared := informers.NewSharedInformerFactory(client, 0)
+		say := func(what string) func(*corev1.Service) {
+			return func(s *corev1.Service) { w.note(func() { w.news = append(w.news, what+" "+s.Name) }) }
+		}
+		informer.Handle(shared.Core().V1().Services().Informer(), informer.Funcs[*corev1.Service]{
+			Add: say("new"), Delete: say("gone"),
+			Update: func(before, after *corev1.Service) {
+				if before.ResourceVersion != after.ResourceVersion {
+					say("changed")(after)
+				}
+			},
+		})
+		w.server.write("old")
+		shared.Start(ctx.Done())
+		w.after(time.Second)
+		w.take()
+		test(w)
+		cancel()
+		w.server.setDown(true)
+		shared.Shutdown()
+	})
+}
+
+func (w *world) note(what func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	what()
+}
+
+func (w *world) after(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+// take returns what the informer has told since the last call, sorted.
+func (w *world) take() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	news := w.news
+	w.news = nil
+	slices.Sort(news)
+	return strings.Join(news, ", ")
+}
+
+func TestWhatWasLostIsGoneAndTheRestIsNotTouched(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.server.write("deleted")
+		copied := w.server.copy()
+		w.server.write("ghost")
+		w.server.remove("deleted")
+		w.server.write("ghost")
+		w.after(time.Second)
+		w.take()
+		w.server.setDown(true)
+		w.after(time.Minute)
+		w.server.restore(copied)
+		w.server.setDown(false)
+		w.server.write("new")
+		w.after(15 * time.Second)
+		if got, want := w.take(), "gone ghost, new deleted, new new"; got != want {
+			t.Errorf("the informer told: %q, want %q", got, want)
+		}
+		if w.noticed == 0 {
+			t.Error("nobody was told")
+		}
+		w.server.write("later")
+		w.after(time.Second)
+		if got := w.take(); got != "new later" {
+			t.Errorf("afterwards the informer told: %q", got)
+		}
+	})
+}
+
+func TestWhatIsWrittenSoonAfterDoesNotHideIt(t *testing.T) {
+	inWorld(t, func(w *world) {
+		copied := w.server.copy()
+		w.server.write("ghost")
+		for range 20 {
+			w.server.write("old")
+		}
+		w.after(time.Second)
+		w.take()
+		w.server.setDown(true)
+		w.after(10 * time.Minute)
+		w.server.restore(copied)
+		w.server.setDown(false)
+		for range 40 { // one write in a second: after 20 s, the future that was lost is reached
+			w.server.write("old")
+			w.after(time.Second)
+		}
+		if got := w.take(); !strings.Contains(got, "gone ghost") || strings.Contains(got, "old gone") {
+			t.Errorf("the informer told: %q", got)
+		}
+	})
+}
+
+func TestAnOutageIsNoRollback(t *testing.T) {
+	inWorld(t, func(w *world) {
+		for range 3 {
+			w.server.setDown(true)
+			w.after(time.Minute)
+			w.server.setDown(false)
+			w.server.write("next")
+			w.after(15 * time.Second)
+		}
+		if got, want := w.take(), "changed next, changed next, new next"; got != want {
+			t.Errorf("the informer told: %q, want %q", got, want)
+		}
+		if w.noticed > 0 {
+			t.Error("it was taken for one")
+		}
+		if w.server.lists > 1 {
+			t.Errorf("everything was listed %d times", w.server.lists)
+		}
+	})
+}
+
+func TestWhoMayNotListIsNotGuarded(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.server.forbidden = true
+		w.server.breakWatches()
+		w.after(15 * time.Second)
+		w.server.write("next")
+		w.after(time.Second)
+		if got := w.take(); got != "new next" {
+			t.Errorf("the informer told: %q", got)
+		}
+	})
+}
+
+func TestOtherRequestsAreLeftAlone(t *testing.T) {
+	for _, url := range []string{
+		"http://api/api/v1/services?resourceVersion=99",
+		"http://api/api/v1/services?watch=true",
+		"http://api/api/v1/services?watch=true&resourceVersion=0",
+		"http://api/api/v1/services?watch=true&resourceVersion=x",
+		"http://api/api/v1/services?watch=false&resourceVersion=99",
+	} {
+		got := ""
+		next := roundTripper(func(r *http.Request) (*http.Response, error) {
+			got = r.URL.String()
+			return answer(r, http.StatusOK, `{"metadata":{"resourceVersion":"1"}}`), nil
+		})
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := NewGuard(func(string) { t.Errorf("%s: gone back", url) }).Wrap(next).RoundTrip(request)
+		if err != nil || response.StatusCode != http.StatusOK || got != url {
+			t.Errorf("%s: %v, %v, last asked for %s", url, response, err, got)
+		}
+	}
+}
+
+func TestTheQuestionIsAboutWhatIsWatched(t *testing.T) {
+	var asked *http.Request
+	next := roundTripper(func(r *http.Request) (*http.Response, error) {
+		if r.URL.Query().Get("watch") == "" {
+			asked = r
+		}
+		return answer(r, http.StatusOK, `{"metadata":{"resourceVersion":"7"}}`), nil
+	})
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet,
+		"http://api/api/v1/secrets?watch=true&resourceVersion=10&fieldSelector=metadata.name%3Da&labelSelector=b%3Dc&timeoutSeconds=300&allowWatchBookmarks=true", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer token")
+	request.Header.Set("Accept", "application/vnd.kubernetes.protobuf")
+	response, err := NewGuard(func(string) {}).Wrap(next).RoundTrip(request)
+	if err != nil || response.StatusCode != http.StatusGone {
+		t.Fatalf("%v, %v", response, err)
+	}
+	if got, want := asked.URL.RawQuery, "fieldSelector=metadata.name%3Da&labelSelector=b%3Dc&limit=1"; got != want {
+		t.Errorf("asked for %s, want %s", got, want)
+	}
+	if asked.Header.Get("Authorization") == "" || !strings.Contains(asked.Header.Get("Accept"), "json") {
+		t.Errorf("headers: %v", asked.Header)
+	}
+	if got := request.Header.Get("Accept"); got != "application/vnd.kubernetes.protobuf" {
+		t.Errorf("the watch accepts %s now", got)
+	}
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// server is an API server with Services alone, over an etcd that has the revision of each write.
+type server struct {
+	mu sync.Mutex
+	etcd
+	down, forbidden bool
+	// lists is how often all Services were listed.
+	lists   int
+	watches []*serverWatch
+}
+
+// serverWatch tells what is written after a revision, in order.
+type serverWatch struct {
+	from   int
+	events chan string
+}
+
+type etcd struct {
+	revision int
+	services map[string]int
+}
+
+func newServer() *server {
+	return &server{etcd: etcd{10, map[string]int{}}}
+}
+
+// copy is what a snapshot has.
+func (s *server) copy() etcd {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return etcd{s.revision, maps.Clone(s.services)}
+}
+
+func (s *server) restore(copied etcd) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.etcd = etcd{copied.revision, maps.Clone(copied.services)}
+}
+
+func (s *server) setDown(down bool) {
+	s.breakWatches()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.down = down
+}
+
+func (s *server) breakWatches() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, w := range s.watches {
+		close(w.events)
+	}
+	s.watches = nil
+}
+
+func (s *server) write(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.revision++
+	kind := "MODIFIED"
+	if s.services[name] == 0 {
+		kind = "ADDED"
+	}
+	s.services[name] = s.revision
+	s.tell(kind, name, s.revision)
+}
+
+func (s *server) remove(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.revision++
+	delete(s.services, name)
+	s.tell("DELETED", name, s.revision)
+}
+
+// tell tells the watches that wait for no later revision.
+func (s *server) tell(kind, name string, revision int) {
+	for _, w := range s.watches {
+		w.tell(kind, name, revision)
+	}
+}
+
+func (w *serverWatch) tell(kind, name string, revision int) {
+	if revision > w.from {
+		w.events <- fmt.Sprintf(`{"type":%q,"object":%s}`, kind, object(name, revision))
+	}
+}
+
+// serve writes events until the watch is broken.
+func (w *serverWatch) serve(to *io.PipeWriter) {
+	for event := range w.events {
+		io.WriteString(to, event)
+	}
+	to.Close()
+}
+
+func object(name string, revision int) string {
+	return fmt.Sprintf(`{"kind":"Service","apiVersion":"v1","metadata":{"name":%q,"namespace":"default","resourceVersion":"%d"}}`, name, revision)
+}
+
+// RoundTrip answers lists and watches as a kube-apiserver does.
+func (s *server) RoundTrip(r *http.Request) (*http.Response, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.down {
+		return nil, errors.New("connection refused")
+	}
+	query, from := r.URL.Query(), 0
+	fmt.Sscan(query.Get("resourceVersion"), &from)
+	switch {
+	case query.Get("sendInitialEvents") == "true": // one that does not know these
+		return answer(r, http.StatusUnprocessableEntity, status(metav1.StatusReasonInvalid, http.StatusUnprocessableEntity, "")), nil
+	case query.Get("watch") == "true":
+		reader, writer := io.Pipe()
+		w := &serverWatch{from, make(chan string, 100)}
+		s.watches = append(s.watches, w)
+		go w.serve(writer)
+		for name, revision := range s.services {
+			w.tell("ADDED", name, revision)
+		}
+		response := answer(r, http.StatusOK, "")
+		response.Body = reader
+		return response, nil
+	case s.forbidden:
+		return answer(r, http.StatusForbidden, status(metav1.StatusReasonForbidden, http.StatusForbidden, "")), nil
+	case from > s.revision:
+		return answer(r, http.StatusGatewayTimeout, status(metav1.StatusReasonTimeout, http.StatusGatewayTimeout, metav1.CauseTypeResourceVersionTooLarge)), nil
+	case query.Get("limit") != "1":
+		s.lists++
+	}
+	var items []string
+	for name, revision := range s.services {
+		items = append(items, object(name, revision))
+	}
+	return answer(r, http.StatusOK, fmt.Sprintf(`{"kind":"ServiceList","apiVersion":"v1","metadata":{"resourceVersion":"%d"},"items":[%s]}`,
+		s.revision, strings.Join(items, ","))), nil
+}
+
+func status(reason metav1.StatusReason, code int, cause metav1.CauseType) string {
+	return fmt.Sprintf(`{"kind":"Status","apiVersion":"v1","status":"Failure","reason":%q,"code":%d,"details":{"causes":[{"reason":%q}]}}`, reason, code, cause)
+}
+
+func answer(r *http.Request, code int, body string) *http.Response {
+	return &http.Response{
+		Status: http.StatusText(code), StatusCode: code, Header: http.Header{"Content-Type": {"application/json"}},
+		Body: io.NopCloser(strings.NewReader(body)), Request: r,
+	}
+}

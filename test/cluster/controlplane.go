@@ -71,7 +71,7 @@ func (c *Cluster) pki(file string) string {
 func (c *Cluster) startAPI(ctx context.Context) error {
 	etcd, err := c.startComponent(c.Control, "etcd",
 		"--name=control",
-		"--data-dir="+filepath.Join(runDir(c.config.Name), "etcd"),
+		"--data-dir="+c.etcdDir(),
 		"--listen-client-urls=http://127.0.0.1:2379",
 		"--advertise-client-urls=http://127.0.0.1:2379",
 		"--listen-peer-urls=http://127.0.0.1:2380",

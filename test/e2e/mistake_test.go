@@ -10,13 +10,14 @@ import (
 	"github.com/clarionlb/clarion/test/cluster"
 )
 
-// TestAMistakeInAnL2AdvertisementTakesNoAddressAway edits mistakes into the only L2Advertisement
-// while clients use the addresses.
-func TestAMistakeInAnL2AdvertisementTakesNoAddressAway(t *testing.T) {
+// TestAMistakeOfAnOperatorTakesNoAddressAway edits mistakes into the only L2Advertisement while clients
+// use the addresses, and restores etcd as it should not be.
+func TestAMistakeOfAnOperatorTakesNoAddressAway(t *testing.T) {
 	d := deploy(t, cluster.Config{Nodes: 2, Families: []corev1.IPFamily{ipv4, ipv6}})
 	f := d.newFleet(2)
 	f.during("it names a pool that does not exist, and all programs are restarted", testUnknownPool)
 	f.during("the API server refuses what it can see to be wrong", testRefusedSelector)
+	f.during("etcd is restored from a copy, without a revision bump", testRestore)
 }
 
 const onlyAdvertisement = "l2advertisement/public"

@@ -142,6 +142,28 @@ func agreed(svc *corev1.Service, spellings []Annotation) (string, *Error) {
 	return value, nil
 }
 
+// Wishes are the addresses that a Service asks for by name; none if they cannot be understood.
+func Wishes(svc *corev1.Service) []netip.Addr {
+	wish, err := wishedAddresses(svc)
+	if err != nil {
+		return nil
+	}
+	return wish
+}
+
+// WishAnnotations are those of a Service's annotations that Wishes reads; nil if there are none.
+func WishAnnotations(annotations map[string]string) (wishes map[string]string) {
+	for _, name := range addressAnnotations {
+		if text, set := annotations[string(name)]; set {
+			if wishes == nil {
+				wishes = map[string]string{}
+			}
+			wishes[string(name)] = text
+		}
+	}
+	return wishes
+}
+
 // wishedAddresses are the addresses of all spellings of the annotation and of spec.loadBalancerIP,
 // which must agree.
 func wishedAddresses(svc *corev1.Service) ([]netip.Addr, *Error) {

@@ -15,6 +15,7 @@ import (
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/record"
 	cloudprovider "k8s.io/cloud-provider"
+	"k8s.io/cloud-provider/api"
 	servicehelpers "k8s.io/cloud-provider/service/helpers"
 	"k8s.io/component-base/metrics"
 	"k8s.io/utils/ptr"
@@ -31,6 +32,7 @@ type balancer struct {
 	feed       *serviceFeed
 	services   corelisters.ServiceLister
 	conditions *conditionWriter
+	probing    *probing
 	// countsChanged tells that the pools hold other addresses.
 	countsChanged func()
 	events        record.EventRecorder
@@ -75,6 +77,10 @@ func (b *balancer) ensure(ctx context.Context, service *corev1.Service) (*corev1
 		return nil, errors.New("the Service is being deleted")
 	}
 	request, _ := loadbalancer.NewRequest(service) // the allocator refuses what is wrong with it
+	held, _ := b.allocator.Lookup(nameOf(service))
+	if wait := b.probing.wait(request, held, time.Now()); wait > 0 {
+		return nil, api.NewRetryError("an announcer asks the network for the address that the Service asks for", wait)
+	}
 	outcome, err := b.allocator.Ensure(time.Now(), request)
 	b.feed.requeue(outcome.Requeue...)
 	b.reportDoubleClaims(outcome.DoubleClaims)
@@ -132,6 +138,7 @@ func (b *balancer) EnsureLoadBalancerDeleted(ctx context.Context, _ string, serv
 func (b *balancer) release(service *corev1.Service) {
 	b.feed.requeue(b.allocator.Release(time.Now(), nameOf(service), service.UID)...)
 	b.conditions.forget(service)
+	b.probing.forget(service.UID)
 	b.countsChanged()
 }
 

@@ -169,6 +169,7 @@ func (c *Cloud) initialize(kube kubernetes.Interface, clarion versioned.Interfac
 		feed:          c.feed,
 		services:      services.Lister(),
 		conditions:    c.conditions,
+		probing:       &probing{settled: c.announced.WishSettled, since: map[types.UID]time.Time{}},
 		countsChanged: c.pools.CountsChanged,
 		events:        c.Events,
 		latency:       c.metrics.latency,

@@ -10,6 +10,18 @@ import (
 // splitmix64, which spreads every input bit over the whole score. Names and addresses are hashed
 // once, so that a score costs only a few multiplications.
 
+// First is the one of the eligible nodes, of which the set has the indices, that the rendezvous hash of
+// node and address puts first; "" if none is eligible.
+func First(nodes []string, eligible Set, address netip.Addr) (first string) {
+	hash, best := hashAddress(address), uint64(0)
+	eligible.All(func(i int) {
+		if s := score(hashNode(nodes[i]), hash); first == "" || s > best {
+			first, best = nodes[i], s
+		}
+	})
+	return first
+}
+
 func score(node, address uint64) uint64 { return mix(node ^ address) }
 
 func hashNode(name string) uint64 {

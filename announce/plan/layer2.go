@@ -28,6 +28,7 @@ type Layer2Planner struct {
 	takeovers takeovers
 	told      toldClaims
 	conflicts conflicts
+	wished    wishedProbes
 	proxies   proxies
 	relays    relays
 	failures  failures
@@ -47,6 +48,7 @@ func NewLayer2Planner(view *View, node string) *Layer2Planner {
 		takeovers:  takeovers{},
 		told:       toldClaims{},
 		conflicts:  conflicts{},
+		wished:     wishedProbes{},
 		proxies:    proxies{until: map[string]time.Time{}},
 		relays: relays{
 			to:        map[netip.Addr]Relay{},
@@ -158,10 +160,11 @@ func (p *Layer2Planner) ReportProbe(ip netip.Addr, host ConflictingHost, now tim
 	p.pending.revisit.add(ip)
 	if host != (ConflictingHost{}) {
 		c, news = p.conflicts.note(ip, host, false, now)
-		p.pending.recorded = p.pending.recorded || news
+		p.pending.recorded = p.wished.report(ip, false, now) || p.pending.recorded || news
 		return c, news
 	}
 	p.pending.recorded = p.conflicts.resolve(ip) || p.pending.recorded
+	p.pending.recorded = p.wished.report(ip, true, now) || p.pending.recorded
 	p.claims.clear(ip)
 	return Conflict{}, false
 }
@@ -220,6 +223,8 @@ func (p *Layer2Planner) decide(s *step) {
 	}
 	p.proxies.plan(s)
 	p.conflicts.plan(s, &p.claims)
+	p.wished.update(s, touched, all)
+	p.wished.plan(s, p.conflicts)
 	p.relays.plan(s, &p.claims, touched, all)
 	s.plan.GossipBlocked = p.live.gossipBlocked()
 }

@@ -128,7 +128,7 @@ func (c conflicts) plan(s *step, own *claims) {
 func (c conflicts) planOne(s *step, ip netip.Addr, conflict *Conflict) {
 	conflict.update(s)
 	switch {
-	case !conflict.InUse && s.unprobed(ip), conflict.Proxy && len(s.view.byAddress[ip]) == 0:
+	case !conflict.InUse && s.unprobed(ip), conflict.Proxy && len(s.view.byAddress[ip])+len(s.view.wished[ip]) == 0:
 		delete(c, ip)
 		s.plan.Changed = true
 	case conflict.next.After(s.now):

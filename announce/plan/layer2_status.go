@@ -10,6 +10,7 @@ func (p *Layer2Planner) Status() v1alpha1.Layer2Status {
 	status := v1alpha1.Layer2Status{
 		Addresses:  p.claims.status(),
 		Conflicts:  p.conflicts.status(),
+		Probed:     p.wished.status(),
 		Rebalanced: p.claims.rebalanced,
 	}
 	for _, i := range p.interfaces {

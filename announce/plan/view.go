@@ -49,6 +49,7 @@ type View struct {
 	unsettled bool
 
 	addressIndex
+	wishIndex
 	confirmations confirmations
 	kubeProxies   kubeProxies
 
@@ -85,6 +86,7 @@ func NewView(drainTaints ...string) *View {
 			claims:       map[netip.Addr][]claim{},
 			withPrevious: map[netip.Addr]int{},
 		},
+		wishIndex:   newWishIndex(),
 		kubeProxies: kubeProxies{serves: map[string]bool{}},
 
 		layer2: layer2Changes{all: true},
@@ -102,6 +104,9 @@ func (v *View) IgnoreExclusion(ignore bool) { v.ignoreExclusion = ignore }
 
 // SetService takes a Service as it is now; nil if it is gone.
 func (v *View) SetService(name types.NamespacedName, object *corev1.Service) {
+	for _, ip := range v.setWish(name, object, v.scope) {
+		v.layer2.addresses.add(ip)
+	}
 	old := v.services[name]
 	var s *service
 	if object != nil {

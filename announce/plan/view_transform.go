@@ -12,6 +12,7 @@ import (
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/internal/scope"
+	"github.com/clarionlb/clarion/loadbalancer"
 )
 
 // TransformFor returns the transform of informers for a node: it reduces a watched object to what
@@ -25,13 +26,16 @@ func TransformFor(node string) func(object any) (any, error) {
 func transform(object any, own string) (any, error) {
 	switch o := object.(type) {
 	case *corev1.Service:
+		m := transformMeta(&o.ObjectMeta)
+		m.Annotations = loadbalancer.WishAnnotations(o.Annotations)
 		service := &corev1.Service{
-			ObjectMeta: transformMeta(&o.ObjectMeta),
+			ObjectMeta: m,
 			Spec: corev1.ServiceSpec{
 				Type:                  o.Spec.Type,
 				LoadBalancerClass:     o.Spec.LoadBalancerClass,
 				ExternalTrafficPolicy: o.Spec.ExternalTrafficPolicy,
 				HealthCheckNodePort:   o.Spec.HealthCheckNodePort,
+				LoadBalancerIP:        o.Spec.LoadBalancerIP,
 			},
 			Status: corev1.ServiceStatus{LoadBalancer: o.Status.LoadBalancer, Conditions: transformConditions(o.Status.Conditions)},
 		}

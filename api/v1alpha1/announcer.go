@@ -126,6 +126,12 @@ type Layer2Status struct {
 	// +listType=atomic
 	Conflicts []Layer2Conflict `json:"conflicts,omitempty"`
 
+	// Probed are addresses that Services ask for by name and that none has, for which this node has asked the network without an
+	// answer. The cloud-controller-manager waits for that before it gives them out.
+	// +optional
+	// +listType=atomic
+	Probed []string `json:"probed,omitempty"`
+
 	// Rebalanced is the value of the annotation clarionlb.io/rebalance that was last acted upon.
 	// +optional
 	Rebalanced string `json:"rebalanced,omitempty"`

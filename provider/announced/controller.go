@@ -13,6 +13,7 @@ import (
 	"context"
 	"maps"
 	"net/netip"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -79,6 +80,11 @@ type Controller struct {
 	// conflicts are those that the allocator and the Services were told of last; nil before the
 	// first evaluation.
 	conflicts map[netip.Addr]conflict
+
+	mu sync.Mutex
+	// wishes are the addresses that Services ask for by name and do not have, with whether they may be
+	// given them.
+	wishes map[netip.Addr]bool
 }
 
 // New returns a Controller that follows the informers once they are started.
@@ -254,6 +260,7 @@ func (c *Controller) Evaluate() (again time.Time) {
 		c.Requeue(c.Allocator.SetConflicts(now, conflictingAddresses(c.evaluator.conflicts))...)
 	}
 	c.conflicts = c.evaluator.conflicts
+	c.settleWishes(now)
 	c.conditions.want(statements, now)
 	return again
 }

@@ -28,7 +28,7 @@ func testRestore(o *observation) {
 	o.awaitSoleOwner(ghost)
 	o.delete("deleted")
 	o.awaitSilence(deleted)
-	o.spendRevisions(3000)
+	o.spendRevisions(1000)
 
 	if err := o.Restore(o.ctx, backup); err != nil {
 		o.t.Fatal(err)

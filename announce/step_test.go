@@ -398,3 +398,37 @@ func TestAnAddressLeavesANodeWhoseKubeProxyIsDown(t *testing.T) {
 		c.expectOwners(vip, "n2")
 	})
 }
+
+func TestAnAddressThatAServiceAsksForIsProbedBeforeTheServiceHasIt(t *testing.T) {
+	inCluster(t, []string{"n1", "n2"}, func(t *testing.T, c *cluster) {
+		c.start("n1")
+		c.start("n2")
+		c.after(time.Minute)
+		key := types.NamespacedName{Namespace: "default", Name: "app"}
+		asks := &corev1.Service{
+			ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name},
+			Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer, LoadBalancerIP: vip},
+		}
+		recorded := func() (probed, conflicts []string) {
+			for _, node := range []string{"n1", "n2"} {
+				layer2 := c.api.announcer(node).Status.Layer2
+				probed = append(probed, layer2.Probed...)
+				for _, conflict := range layer2.Conflicts {
+					conflicts = append(conflicts, conflict.IP+" "+conflict.MAC)
+				}
+			}
+			return probed, conflicts
+		}
+		c.api.set(func(v *plan.View) { v.SetService(key, asks) })
+		c.after(time.Second)
+		if probed, conflicts := recorded(); !slices.Equal(probed, []string{vip}) || len(conflicts) > 0 {
+			t.Errorf("of a free address is recorded: probed %v, conflicts %v", probed, conflicts)
+		}
+		c.lan.setConflictingHost(addr(vip), printer)
+		c.after(2 * time.Minute)
+		if probed, conflicts := recorded(); len(probed) > 0 || !slices.Equal(conflicts, []string{vip + " " + printer.String()}) {
+			t.Errorf("of one that a host has: probed %v, conflicts %v", probed, conflicts)
+		}
+		c.expectOwners(vip)
+	})
+}

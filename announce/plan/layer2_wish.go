@@ -32,7 +32,7 @@ func (w wishedProbes) update(s *step, changed addressSet, all bool) {
 		}
 	}
 	for ip := range changed {
-		known, mine := w[ip], s.Prober(ip) == s.node
+		known, mine := w[ip], s.prober(ip) == s.node
 		switch {
 		case mine && known == nil:
 			w[ip] = &wishedProbe{next: s.now}
@@ -77,10 +77,12 @@ func (w wishedProbes) status() (clear []string) {
 	return clear
 }
 
-// Prober is the node that asks the network for an address which a Service asks for by name; "" if none
-// does: a Service has it, no L2Advertisement would have it announced or one of them without a probe, or
-// no node can.
-func (e *electorate) Prober(ip netip.Addr) string {
+// Prober is the node that asks the network, as of the last plan, for an address which a Service asks for
+// by name; "" if none does: a Service has it, no L2Advertisement would have it announced or one of them
+// without a probe, or no node can.
+func (p *Layer2Planner) Prober(ip netip.Addr) string { return p.prober(ip) }
+
+func (e *electorate) prober(ip netip.Addr) string {
 	if len(e.view.byAddress[ip]) > 0 {
 		return ""
 	}

@@ -4,12 +4,15 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/test/cluster/network"
 )
 
 // testConflictingHost announces addresses of which another host on the nodes' LAN has two, until it
@@ -47,13 +50,16 @@ spec: {ipAddressPools: [conflict]}
 	d.awaitEvent("flexible", corev1.EventTypeWarning, "AddressConflict", mac)
 	d.awaitSoleOwner(netip.MustParseAddr("192.168.10.241"))
 	d.awaitAnnounced("flexible", v1alpha1.ReasonAnnounced, "192.168.10.241 is announced by .*")
-	// A Service that asks for an address keeps it, but nobody announces it.
-	d.loadBalancer("insisting", wish(last.String()))
-	d.awaitAnnounced("insisting", v1alpha1.ReasonAddressConflict, ".*"+mac+".*")
-	d.awaitAddresses("insisting", last.String())
-	// A Service that asks for an address which is known to be in conflict waits.
+	// A Service that asks for the address waits, whether the conflict is known already or not: the nodes
+	// go on reaching the host, and not the Service.
 	d.loadBalancer("late", wish(first.String()))
 	d.awaitRefusal("late", "AddressConflict", mac)
+	hijacked := d.answersFromANode(last)
+	d.loadBalancer("insisting", wish(last.String()))
+	d.awaitRefusal("insisting", "AddressConflict", mac)
+	if hijacked() {
+		d.t.Errorf("the Service answered a node that asked %s", last)
+	}
 
 	if err := host.PowerOff(); err != nil {
 		d.t.Fatal(err)
@@ -71,6 +77,13 @@ spec: {ipAddressPools: [conflict]}
 			d.awaitSoleOwner(address)
 		}
 	}
+}
+
+// answersFromANode has a node ask an address over HTTP again and again, until the function is called that
+// it returns, which says whether there was an answer.
+func (d *deployment) answersFromANode(address netip.Addr) (answered func() bool) {
+	meter := d.Nodes()[0].Measure(netip.AddrPortFrom(address, 80), network.MeterOptions{Interval: 20 * time.Millisecond})
+	return func() bool { return slices.ContainsFunc(meter.Stop().Attempts, network.Succeeded) }
 }
 
 // testStrictARP gives an address to an interface of a node, as kube-proxy does in IPVS mode. The

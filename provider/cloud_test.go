@@ -3,6 +3,7 @@ package provider
 import (
 	"context"
 	"errors"
+	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -12,9 +13,11 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	clienttesting "k8s.io/client-go/testing"
+	"k8s.io/component-base/metrics"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/internal/fakeapi"
@@ -374,4 +377,21 @@ func TestAProcessIsReadyOnceItCanDoItsWork(t *testing.T) {
 			t.Errorf("when it leads: %v", err)
 		}
 	})
+}
+
+func TestTheProvidersOwnClientsGoThroughTheTransportThatItIsGiven(t *testing.T) {
+	wrapped := false
+	kube := fakeapi.Kube()
+	cloud := New(Config{
+		Informers: informers.NewSharedInformerFactory(kube, 0),
+		WrapTransport: func(next http.RoundTripper) http.RoundTripper {
+			wrapped = true
+			return next
+		},
+		Metrics: metrics.NewKubeRegistry(),
+	})
+	cloud.Initialize(clients{kube}, t.Context().Done())
+	if !wrapped {
+		t.Error("they do not")
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -110,7 +111,13 @@ func (m *machine) clock() time.Duration {
 }
 
 // numberOf is n for the node named nN.
-func numberOf(name string) byte { return name[1] - '0' }
+func numberOf(name string) byte {
+	n, err := strconv.ParseUint(name[1:], 10, 8)
+	if err != nil {
+		panic(err)
+	}
+	return byte(n)
+}
 
 func addressOf(name string) netip.Addr {
 	return netip.AddrFrom4([4]byte{192, 168, 10, 10 + numberOf(name)})
@@ -270,7 +277,12 @@ func (c *cluster) condition(node, kind string) string {
 // expectReady checks what an Announcer says of itself.
 func (c *cluster) expectReady(node, prefix string) {
 	c.t.Helper()
-	if is := c.condition(node, v1alpha1.ConditionReady); !strings.HasPrefix(is, prefix) {
+	c.expectCondition(node, v1alpha1.ConditionReady, prefix)
+}
+
+func (c *cluster) expectCondition(node, kind, prefix string) {
+	c.t.Helper()
+	if is := c.condition(node, kind); !strings.HasPrefix(is, prefix) {
 		c.t.Errorf("%s says %q, want %q", node, is, prefix)
 	}
 }

@@ -33,13 +33,15 @@ var errUnreachable = errors.New("connection refused")
 type fakeAPI struct {
 	journal *journal
 
-	mu          sync.Mutex
-	announcers  map[string]*v1alpha1.Announcer
-	nodes       map[string]*corev1.Node
-	others      []func(*plan.View)
-	version     int
-	key         []byte
-	connections []*connection
+	mu         sync.Mutex
+	announcers map[string]*v1alpha1.Announcer
+	nodes      map[string]*corev1.Node
+	others     []func(*plan.View)
+	version    int
+	// writes and reads count what was asked of the API server, by node.
+	writes, reads map[string]int
+	key           []byte
+	connections   []*connection
 }
 
 func newFakeAPI(j *journal) *fakeAPI {
@@ -47,6 +49,8 @@ func newFakeAPI(j *journal) *fakeAPI {
 		journal:    j,
 		announcers: map[string]*v1alpha1.Announcer{},
 		nodes:      map[string]*corev1.Node{},
+		writes:     map[string]int{},
+		reads:      map[string]int{},
 		key:        make([]byte, gossipkey.Size),
 	}
 }
@@ -159,6 +163,26 @@ func (f *fakeAPI) restore(from copied) {
 	for _, c := range f.connections {
 		if c.reachable && c.running {
 			c.cache = maps.Clone(f.announcers)
+		}
+	}
+}
+
+// forgetCounts has writes and reads counted from now on.
+func (f *fakeAPI) forgetCounts() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	clear(f.writes)
+	clear(f.reads)
+}
+
+// expectIdle checks that nodes have asked nothing of the API server since forgetCounts.
+func (c *cluster) expectIdle(when string, nodes ...string) {
+	c.t.Helper()
+	c.api.mu.Lock()
+	defer c.api.mu.Unlock()
+	for _, node := range nodes {
+		if writes, reads := c.api.writes[node], c.api.reads[node]; writes > 0 || reads > 0 {
+			c.t.Errorf("%s: %s has written %d times and read %d times", when, node, writes, reads)
 		}
 	}
 }
@@ -303,6 +327,7 @@ func (c *connection) Get(_ context.Context, name string, _ metav1.GetOptions) (*
 	if !c.reachable {
 		return nil, errUnreachable
 	}
+	c.api.reads[c.node]++
 	return c.api.announcers[name], nil
 }
 
@@ -313,6 +338,7 @@ func (c *connection) List(context.Context, metav1.ListOptions) (*v1alpha1.Announ
 	if !c.reachable {
 		return nil, errUnreachable
 	}
+	c.api.reads[c.node]++
 	list := &v1alpha1.AnnouncerList{}
 	for _, a := range c.api.announcers {
 		list.Items = append(list.Items, *a)
@@ -327,6 +353,7 @@ func (c *connection) Patch(_ context.Context, name string, _ types.PatchType, da
 	if !c.reachable {
 		return nil, errUnreachable
 	}
+	c.api.writes[c.node]++
 	current := c.api.announcers[name]
 	if current == nil {
 		return nil, apierrors.NewNotFound(v1alpha1.Resource("announcers"), name)

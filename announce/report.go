@@ -14,6 +14,8 @@ type seen struct {
 	own           *v1alpha1.Announcer
 	states        map[string]plan.MemberState
 	gossipBlocked []string
+	// cutFromGossip says that most of those that are alive are out of the gossip's sight.
+	cutFromGossip bool
 	isolated      bool
 }
 
@@ -72,6 +74,9 @@ func (a *Announcer) reportIsolation(isolated bool) {
 }
 
 func (a *Announcer) reportGossipBlocked(nodes []string) {
+	if cut := len(nodes) > len(a.others.inSight)-1; cut != a.seen.cutFromGossip {
+		a.seen.cutFromGossip, a.status.changed = cut, true
+	}
 	if slices.Equal(a.seen.gossipBlocked, nodes) {
 		return
 	}

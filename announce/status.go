@@ -36,13 +36,13 @@ func (a *Announcer) currentStatus(own *v1alpha1.Announcer) v1alpha1.AnnouncerSta
 	a.status.adopt(own)
 	a.status.set(a.readyCondition(len(layer2.Interfaces) > 0))
 	a.status.set(a.lan.kernel.condition())
+	a.status.set(a.gossipCondition())
 	if kubeProxy, known := a.health.Condition(); known {
 		a.status.set(kubeProxy)
 	}
 	a.status.dropUnset()
 	return v1alpha1.AnnouncerStatus{
 		Layer2:     layer2,
-		Members:    v1alpha1.MembersStatus{Alive: int32(len(a.others.members.Alive())), Expected: int32(len(a.others.expected))},
 		Host:       a.lan.kernel.host,
 		Conditions: append([]metav1.Condition{}, a.status.conditions...),
 	}
@@ -92,6 +92,25 @@ func (a *Announcer) readyCondition(hasInterface bool) metav1.Condition {
 		ready.Reason = v1alpha1.ReasonGossipKeyInvalid
 	}
 	return ready
+}
+
+// gossipCondition says whether the gossip of this node reaches the others. Of two nodes that do not hear each other, the one that hears
+// fewer has the trouble: otherwise all would write because of the gossip of one.
+func (a *Announcer) gossipCondition() metav1.Condition {
+	if !a.seen.cutFromGossip {
+		return metav1.Condition{
+			Type:    v1alpha1.ConditionGossip,
+			Status:  metav1.ConditionTrue,
+			Reason:  v1alpha1.ReasonConnected,
+			Message: "Nothing is known to be wrong with the gossip of this node.",
+		}
+	}
+	return metav1.Condition{
+		Type:    v1alpha1.ConditionGossip,
+		Status:  metav1.ConditionFalse,
+		Reason:  v1alpha1.ReasonBlocked,
+		Message: "More announcers answer on the network than the gossip of this node sees: is its port blocked, TCP or UDP?",
+	}
 }
 
 // setKernelProblems takes sentences about what the kernel does not do; "" if it does all.

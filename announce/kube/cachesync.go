@@ -7,6 +7,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	clients "github.com/clarionlb/clarion/client/versioned/typed/api/v1alpha1"
@@ -32,12 +33,18 @@ type Announcers interface {
 	Announcer(name string) *v1alpha1.Announcer
 }
 
-// syncInterval is the time between two questions to the API server, and syncTimeout how long each
-// may take.
+// syncInterval is the time between two looks at the cache, and syncTimeout how long a question to the
+// API server may take.
 const (
 	syncInterval = 100 * time.Millisecond
 	syncTimeout  = time.Second
 )
+
+// syncRetry is how long to wait after a question to the API server that was not answered: all nodes
+// may ask it at the same time.
+func syncRetry() wait.Backoff {
+	return wait.Backoff{Duration: syncInterval, Factor: 2, Jitter: 0.2, Steps: 5, Cap: time.Second}
+}
 
 // NewCacheSync returns a CacheSync that asks the API through a client and compares with a cache.
 func NewCacheSync(client clients.AnnouncerInterface, announcers Announcers) *CacheSync {
@@ -45,8 +52,8 @@ func NewCacheSync(client clients.AnnouncerInterface, announcers Announcers) *Cac
 }
 
 // Synced reports whether the cache has had, at some time since the last Reset, everything that the
-// API server had then. If not, the node goes on asking until it has or the context ends, and
-// Changed receives when it has.
+// API server had then. If not, the node waits for that until the context ends, and Changed receives
+// when it has. The API server is asked once, if it answers.
 func (c *CacheSync) Synced(ctx context.Context) bool {
 	if c.done == nil {
 		c.start(ctx)
@@ -64,15 +71,22 @@ func (c *CacheSync) start(ctx context.Context) {
 	done := make(chan struct{})
 	c.done = done
 	c.running.Go(func() {
-		for !c.caughtUp(ctx) {
+		again := syncRetry()
+		for versions := c.list(ctx); ctx.Err() == nil; {
+			pause := syncInterval
+			switch behind, missing := c.compare(versions); {
+			case !behind && !missing:
+				close(done)
+				c.changed.Notify()
+				return
+			case !behind: // what is missing was deleted since, perhaps
+				pause, versions = again.Step(), c.list(ctx)
+			}
 			select {
 			case <-ctx.Done():
-				return
-			case <-time.After(syncInterval):
+			case <-time.After(pause):
 			}
 		}
-		close(done)
-		c.changed.Notify()
 	})
 }
 
@@ -90,22 +104,41 @@ func (c *CacheSync) Reset() {
 	}
 }
 
-// caughtUp asks the API server for the state of all Announcers, and reports whether the cache has
-// that or a later one.
-func (c *CacheSync) caughtUp(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, syncTimeout)
-	defer cancel()
-	list, err := c.client.List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return false
-	}
-	for i := range list.Items {
-		cached := c.announcers.Announcer(list.Items[i].Name)
-		if cached == nil || version(cached) < version(&list.Items[i]) {
-			return false
+// list asks the API server for the versions of all Announcers until it answers or the context ends.
+func (c *CacheSync) list(ctx context.Context) map[string]uint64 {
+	for retry := syncRetry(); ; {
+		list, err := func() (*v1alpha1.AnnouncerList, error) {
+			ctx, cancel := context.WithTimeout(ctx, syncTimeout)
+			defer cancel()
+			return c.client.List(ctx, metav1.ListOptions{})
+		}()
+		if err == nil {
+			versions := map[string]uint64{}
+			for i := range list.Items {
+				versions[list.Items[i].Name] = version(&list.Items[i])
+			}
+			return versions
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(retry.Step()):
 		}
 	}
-	return true
+}
+
+// compare reports whether the cache has earlier states of Announcers than these, and whether it has
+// none of some: it may not have them yet, or not any more.
+func (c *CacheSync) compare(versions map[string]uint64) (behind, missing bool) {
+	for name, wanted := range versions {
+		switch cached := c.announcers.Announcer(name); {
+		case cached == nil:
+			missing = true
+		case version(cached) < wanted:
+			behind = true
+		}
+	}
+	return behind, missing
 }
 
 // version of an object as a number, by which states of objects of one kind can be compared: KEP-5504.

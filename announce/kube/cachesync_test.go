@@ -24,6 +24,8 @@ type lagging struct {
 	mu            sync.Mutex
 	server, cache int
 	down          bool
+	// lists counts those that were answered.
+	lists int
 }
 
 func (l *lagging) set(change func()) {
@@ -56,6 +58,10 @@ func (l *lagging) client() clients.AnnouncerInterface {
 		}
 		if action.GetVerb() == "get" {
 			return true, at(l.server), nil
+		}
+		l.lists++
+		if l.server == 0 {
+			return true, &v1alpha1.AnnouncerList{}, nil
 		}
 		return true, &v1alpha1.AnnouncerList{Items: []v1alpha1.Announcer{*at(l.server)}}, nil
 	})
@@ -107,6 +113,40 @@ func TestACacheHasCaughtUpWhenItHasWhatTheAPIServerHad(t *testing.T) {
 		cancel()
 		c.Wait()
 	})
+}
+
+func TestTheAPIServerIsAskedOnceHoweverLongTheCacheTakes(t *testing.T) {
+	for name, tt := range map[string]struct {
+		cached, server int
+		after          func(l *lagging)
+		lists          int
+	}{
+		"the cache has all":                   {9, 9, func(*lagging) {}, 1},
+		"the watch is late":                   {8, 9, func(l *lagging) { l.cache = 9 }, 1},
+		"others write on":                     {8, 9, func(l *lagging) { l.cache, l.server = 10, 20 }, 1},
+		"the API server was down":             {8, 9, func(l *lagging) { l.down = false; l.cache = 9 }, 1},
+		"what was there is deleted meanwhile": {8, 9, func(l *lagging) { l.cache, l.server = 0, 0 }, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := &lagging{server: tt.server, cache: tt.cached}
+				l.down = name == "the API server was down"
+				c := NewCacheSync(l.client(), l)
+				ctx, cancel := context.WithCancel(t.Context())
+				defer c.Wait()
+				defer cancel()
+				c.Synced(ctx)
+				time.Sleep(5 * time.Second)
+				synctest.Wait()
+				l.set(func() { tt.after(l) })
+				time.Sleep(2 * time.Second)
+				synctest.Wait()
+				if !c.Synced(ctx) || l.lists != tt.lists {
+					t.Errorf("synced: %t, with %d lists, want %d", c.Synced(ctx), l.lists, tt.lists)
+				}
+			})
+		})
+	}
 }
 
 func TestAnAPIServerAnswersOrNot(t *testing.T) {

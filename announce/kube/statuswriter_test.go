@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -128,8 +129,15 @@ func writing(t *testing.T, test func(t *testing.T, w *StatusWriter, api *announc
 	})
 }
 
-func statusWith(alive int32) v1alpha1.AnnouncerStatus {
-	return v1alpha1.AnnouncerStatus{Members: v1alpha1.MembersStatus{Alive: alive}}
+// statusWith is the status of a node that has acted upon some request.
+func statusWith(request int) v1alpha1.AnnouncerStatus {
+	return v1alpha1.AnnouncerStatus{Layer2: v1alpha1.Layer2Status{Rebalanced: strconv.Itoa(request)}}
+}
+
+// requestOf is what a status of statusWith was made with; 0 for another one.
+func requestOf(a *v1alpha1.Announcer) int {
+	request, _ := strconv.Atoi(a.Status.Layer2.Rebalanced)
+	return request
 }
 
 func TestAStatusIsWrittenAtOnceAndToAnObjectOwnedByTheNode(t *testing.T) {
@@ -137,7 +145,7 @@ func TestAStatusIsWrittenAtOnceAndToAnObjectOwnedByTheNode(t *testing.T) {
 		start := time.Now()
 		w.Write(statusWith(1))
 		object, _ := api.written()
-		if !time.Now().Equal(start) || object == nil || object.Status.Members.Alive != 1 {
+		if !time.Now().Equal(start) || object == nil || requestOf(object) != 1 {
 			t.Fatalf("wrote %+v", object)
 		}
 		if owners := object.OwnerReferences; len(owners) != 1 || owners[0].Kind != "Node" || owners[0].UID != "uid-1" {
@@ -149,13 +157,13 @@ func TestAStatusIsWrittenAtOnceAndToAnObjectOwnedByTheNode(t *testing.T) {
 func TestChangesInQuickSuccessionAreWrittenAsOne(t *testing.T) {
 	writing(t, func(t *testing.T, w *StatusWriter, api *announcerAPI) {
 		api.set(func() { api.object = &v1alpha1.Announcer{} })
-		for i := range int32(50) {
+		for i := range 50 {
 			w.Write(statusWith(i + 1))
 			synctest.Wait()
 		}
 		time.Sleep(w.pause)
-		if object, writes := api.written(); writes != 2 || object.Status.Members.Alive != 50 {
-			t.Errorf("%d writes, the last says %d", writes, object.Status.Members.Alive)
+		if object, writes := api.written(); writes != 2 || requestOf(object) != 50 {
+			t.Errorf("%d writes, the last says %d", writes, requestOf(object))
 		}
 	})
 }
@@ -164,13 +172,13 @@ func TestWhateverChangesWritesAreBoundedAndTheLastStateIsWritten(t *testing.T) {
 	writing(t, func(t *testing.T, w *StatusWriter, api *announcerAPI) {
 		api.set(func() { api.object = &v1alpha1.Announcer{} })
 		const changes = 6000
-		for i := range int32(changes) { // in a minute
+		for i := range changes { // in a minute
 			w.Write(statusWith(i + 1))
 			time.Sleep(10 * time.Millisecond)
 		}
 		time.Sleep(time.Second)
-		if object, writes := api.written(); writes > writeBurst+61*writeRate || object.Status.Members.Alive != changes {
-			t.Errorf("%d writes in a minute, the last says %d", writes, object.Status.Members.Alive)
+		if object, writes := api.written(); writes > writeBurst+61*writeRate || requestOf(object) != changes {
+			t.Errorf("%d writes in a minute, the last says %d", writes, requestOf(object))
 		}
 	})
 }
@@ -191,12 +199,12 @@ func TestWhatTheAPIHasIsNotWrittenAgain(t *testing.T) {
 
 func TestBothHalvesOfAStatusAreWrittenAndNeitherReplacesTheOther(t *testing.T) {
 	writing(t, func(t *testing.T, w *StatusWriter, api *announcerAPI) {
-		expect := func(alive int32, boot string, sessions int) {
+		expect := func(request int, boot string, sessions int) {
 			t.Helper()
 			time.Sleep(w.pause)
 			object, _ := api.written()
-			if s := object.Status; s.Members.Alive != alive || s.BGP.BootID != boot || len(s.BGP.Peers) != sessions {
-				t.Errorf("wrote %+v, want %d alive, boot %q and %d sessions", s, alive, boot, sessions)
+			if s := object.Status; requestOf(object) != request || s.BGP.BootID != boot || len(s.BGP.Peers) != sessions {
+				t.Errorf("wrote %+v, want request %d, boot %q and %d sessions", s, request, boot, sessions)
 			}
 		}
 		api.set(func() {
@@ -226,7 +234,7 @@ func TestAStatusThatSomebodyElseChangedIsPutRight(t *testing.T) {
 			api.set(func() { api.object = changed })
 			w.Recheck()
 			time.Sleep(time.Second)
-			if object, _ := api.written(); object == nil || object.Status.Members.Alive != 1 {
+			if object, _ := api.written(); object == nil || requestOf(object) != 1 {
 				t.Errorf("left it at %+v", object)
 			}
 		}
@@ -245,7 +253,7 @@ func TestTheLastStatusIsWrittenWhenTheAPIIsBack(t *testing.T) {
 		}
 		api.set(func() { api.down = false })
 		time.Sleep(20 * time.Second)
-		if object, _ := api.written(); object.Status.Members.Alive != 2 {
+		if object, _ := api.written(); requestOf(object) != 2 {
 			t.Errorf("wrote %+v", object.Status)
 		}
 	})
@@ -254,20 +262,20 @@ func TestTheLastStatusIsWrittenWhenTheAPIIsBack(t *testing.T) {
 func TestWhatTheAPIRefusesForGoodIsSaidInTheConditions(t *testing.T) {
 	writing(t, func(t *testing.T, w *StatusWriter, api *announcerAPI) {
 		ready := metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue}
-		with := func(alive int32) v1alpha1.AnnouncerStatus {
-			status := statusWith(alive)
+		with := func(request int) v1alpha1.AnnouncerStatus {
+			status := statusWith(request)
 			status.Conditions = []metav1.Condition{ready}
 			return status
 		}
-		expect := func(alive int32, want string) (writes int) {
+		expect := func(request int, want string) (writes int) {
 			t.Helper()
 			object, writes := api.written()
 			got := ""
 			if c := meta.FindStatusCondition(object.Status.Conditions, v1alpha1.ConditionRecorded); c != nil {
 				got = fmt.Sprintf("%s %s: %s", c.Status, c.Reason, c.Message)
 			}
-			if got != want || object.Status.Members.Alive != alive || !meta.IsStatusConditionTrue(object.Status.Conditions, ready.Type) {
-				t.Errorf("says %q with %d alive, want %q with %d", got, object.Status.Members.Alive, want, alive)
+			if got != want || requestOf(object) != request || !meta.IsStatusConditionTrue(object.Status.Conditions, ready.Type) {
+				t.Errorf("says %q of request %d, want %q of %d", got, requestOf(object), want, request)
 			}
 			return writes
 		}
@@ -305,7 +313,7 @@ func TestWithoutANodeNothingIsCreated(t *testing.T) {
 		}
 		api.set(func() { api.node = node })
 		time.Sleep(time.Minute)
-		if object, _ := api.written(); object == nil || object.Status.Members.Alive != 1 {
+		if object, _ := api.written(); object == nil || requestOf(object) != 1 {
 			t.Errorf("wrote %+v", object)
 		}
 	})

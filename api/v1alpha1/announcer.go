@@ -11,8 +11,8 @@ import (
 // +kubebuilder:resource:scope=Cluster,categories=clarion
 // +kubebuilder:subresource:status
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
-// +kubebuilder:printcolumn:name="Alive",type=integer,JSONPath=`.status.members.alive`
-// +kubebuilder:printcolumn:name="Expected",type=integer,JSONPath=`.status.members.expected`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Gossip",type=string,JSONPath=`.status.conditions[?(@.type=="Gossip")].status`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 
 // Announcer reports what the announcer of one node does. It is named after the node, created by that node's announcer and
@@ -32,11 +32,9 @@ type AnnouncerStatus struct {
 	// +optional
 	BGP BGPStatus `json:"bgp,omitempty"`
 	// +optional
-	Members MembersStatus `json:"members,omitempty"`
-	// +optional
 	Host HostStatus `json:"host,omitempty"`
 
-	// Conditions: Ready, StrictARP, KubeProxy, and while it is False Recorded.
+	// Conditions: Ready, StrictARP, KubeProxy, Gossip, and while it is False Recorded.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -89,6 +87,19 @@ const (
 	ReasonNotServing = "NotServing"
 	// ReasonNoAnswer : nobody has answered at the port since the announcer started: the condition is Unknown.
 	ReasonNoAnswer = "NoAnswer"
+)
+
+// ConditionGossip is the condition type, in an Announcer's status, that says whether the node's gossip reaches the others. Who is in
+// sight, and how many should be, is in the metric clarion_announcer_members alone: nobody is to write because another one comes
+// or goes.
+const ConditionGossip = "Gossip"
+
+// Reasons of an Announcer's Gossip condition.
+const (
+	// ReasonConnected : nothing is known to be wrong. Others may be out of sight because they are dead, or because of their own gossip.
+	ReasonConnected = "Connected"
+	// ReasonBlocked : more announcers answer for their addresses on the network than the gossip sees. Its port is blocked, TCP or UDP.
+	ReasonBlocked = "Blocked"
 )
 
 // ConditionRecorded is the condition type, in an Announcer's status, that is there, as False, while the API server refuses what
@@ -340,14 +351,6 @@ type HostAddress struct {
 	// Interface that has it; the first by name if several do.
 	// +kubebuilder:validation:MaxLength=15
 	Interface string `json:"interface"`
-}
-
-// MembersStatus is which announcers this one sees.
-type MembersStatus struct {
-	// Alive is how many announcers are in sight, this one included.
-	Alive int32 `json:"alive"`
-	// Expected is how many there should be, this one included.
-	Expected int32 `json:"expected"`
 }
 
 // +kubebuilder:object:root=true

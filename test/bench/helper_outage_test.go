@@ -6,8 +6,6 @@ import (
 	"net/netip"
 	"testing"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"github.com/clarionlb/clarion/test/cluster/network"
 	"github.com/clarionlb/clarion/test/install"
 )
@@ -21,18 +19,17 @@ type outage struct {
 }
 
 // awaitMembers waits until that many announcers each count that many as alive, themselves included.
-func (o *outage) awaitMembers(b *testing.B, count int32) {
+func (o *outage) awaitMembers(b *testing.B, count int) {
 	b.Helper()
 	install.Eventually(b, fmt.Sprintf("%d announcers", count), func(ctx context.Context) error {
-		list, err := o.Clarion.ClarionV1alpha1().Announcers().List(ctx, metav1.ListOptions{})
-		if err != nil {
-			return err
-		}
-		seen := map[string]int32{}
-		agree := int32(0)
-		for _, announcer := range list.Items {
-			seen[announcer.Name] = announcer.Status.Members.Alive
-			if announcer.Status.Members.Alive == count {
+		seen := map[string]int{}
+		agree := 0
+		for _, node := range o.Nodes() {
+			alive, err := install.MembersAlive(ctx, node)
+			if err != nil {
+				continue // a node without power has no announcer
+			}
+			if seen[node.Name] = alive; alive == count {
 				agree++
 			}
 		}

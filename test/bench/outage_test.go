@@ -35,7 +35,7 @@ func BenchmarkOutage(b *testing.B) {
 	})
 	b.Run("power-off", func(b *testing.B) {
 		o.measure(b, func(owner *cluster.Node) error { return owner.PowerOff() }, func(owner *cluster.Node) {
-			o.awaitMembers(b, 2) // the status of the other nodes is late to say so
+			o.awaitMembers(b, 2) // so that all have noticed
 			if err := owner.PowerOn(); err != nil {
 				b.Fatal(err)
 			}
@@ -189,7 +189,7 @@ func (o *outage) measure(b *testing.B, fail func(owner *cluster.Node) error, hea
 // awaitOwner waits until all announcers see each other and one node has all the addresses.
 func (o *outage) awaitOwner(b *testing.B) (owner *cluster.Node) {
 	b.Helper()
-	o.awaitMembers(b, int32(len(o.Nodes())))
+	o.awaitMembers(b, len(o.Nodes()))
 	install.Eventually(b, "one owner", func(ctx context.Context) (err error) {
 		if owner, err = o.Owner(ctx, o.addresses[0]); err != nil {
 			return err

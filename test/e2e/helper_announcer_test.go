@@ -11,6 +11,7 @@ import (
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/test/cluster"
 	"github.com/clarionlb/clarion/test/cluster/network"
+	"github.com/clarionlb/clarion/test/install"
 )
 
 // restartAnnouncers replaces all announcers as an upgrade does, and waits until the new ones are ready.
@@ -82,16 +83,12 @@ func (d *deployment) awaitAnnouncerCondition(node *cluster.Node, kind string, ma
 }
 
 // awaitAlive waits until the announcers of these nodes each count that many announcers as alive.
-func (d *deployment) awaitAlive(count int32, nodes ...*cluster.Node) {
+func (d *deployment) awaitAlive(count int, nodes ...*cluster.Node) {
 	d.t.Helper()
 	d.eventually(fmt.Sprintf("%d announcers to be alive", count), func(ctx context.Context) error {
 		for _, node := range nodes {
-			announcer, err := d.Clarion.ClarionV1alpha1().Announcers().Get(ctx, node.Name, metav1.GetOptions{})
-			if err != nil {
-				return err
-			}
-			if alive := announcer.Status.Members.Alive; alive != count {
-				return fmt.Errorf("%s sees %d", node.Name, alive)
+			if alive, err := install.MembersAlive(ctx, node); err != nil || alive != count {
+				return fmt.Errorf("%s sees %d (%v)", node.Name, alive, err)
 			}
 		}
 		return nil
@@ -101,7 +98,7 @@ func (d *deployment) awaitAlive(count int32, nodes ...*cluster.Node) {
 // awaitAllAlive waits until the announcers of all nodes count all announcers as alive.
 func (d *deployment) awaitAllAlive() {
 	d.t.Helper()
-	d.awaitAlive(int32(len(d.Nodes())), d.Nodes()...)
+	d.awaitAlive(len(d.Nodes()), d.Nodes()...)
 }
 
 // awaitAnnouncerEvent waits until a node's Announcer has an event whose message begins with a text.

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -136,4 +138,18 @@ func Eventually(t testing.TB, what string, check func(context.Context) error) {
 		case <-tick.C:
 		}
 	}
+}
+
+// MembersAlive is how many announcers that of a node has in sight, itself included: by its metrics, since no object says so.
+func MembersAlive(ctx context.Context, node *cluster.Node) (int, error) {
+	metrics, err := node.Run(ctx, "curl", "--silent", "--show-error", "http://127.0.0.1:7948/metrics")
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(metrics) {
+		if count, is := strings.CutPrefix(strings.TrimSpace(line), `clarion_announcer_members{state="alive"} `); is {
+			return strconv.Atoi(count)
+		}
+	}
+	return 0, fmt.Errorf("the announcer of %s does not say how many are in sight", node.Name)
 }

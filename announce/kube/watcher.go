@@ -5,12 +5,10 @@ import (
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
 	coreinformers "k8s.io/client-go/informers/core/v1"
-	discoveryinformers "k8s.io/client-go/informers/discovery/v1"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/clarionlb/clarion/announce/plan"
@@ -47,14 +45,14 @@ func NewWatcher(kube kubernetes.Interface, clarion versioned.Interface, node str
 	w.watch(w.announcers, w.Layer2)
 	// Of Announcers, BGP needs to know no more than what they say of kube-proxy.
 	w.watch(&source[v1alpha1.Announcer]{informer: w.announcers.informer, shared: true, set: byName((*plan.View).SetKubeProxy)}, w.BGP)
-	w.watch(&source[corev1.Service]{
-		informer: coreinformers.NewFilteredServiceInformer(kube, metav1.NamespaceAll, 0, nil, loadBalancers),
-		set:      (*plan.View).SetService,
-	}, w.Layer2, w.BGP)
-	w.watch(&source[discoveryv1.EndpointSlice]{
-		informer: discoveryinformers.NewFilteredEndpointSliceInformer(kube, metav1.NamespaceAll, 0, nil, withService),
-		set:      (*plan.View).SetEndpointSlice,
-	}, w.Layer2, w.BGP)
+	services := &source[corev1.Service]{informer: coreinformers.NewFilteredServiceInformer(kube, metav1.NamespaceAll, 0, nil, loadBalancers)}
+	endpoints := newEndpointSource(kube, func(name types.NamespacedName) bool { return services.get(name.String()) != nil })
+	services.set = func(view *plan.View, name types.NamespacedName, object *corev1.Service) {
+		view.SetService(name, object)
+		endpoints.applyService(view, name, object != nil)
+	}
+	w.watch(services, w.Layer2, w.BGP)
+	w.watch(endpoints, w.Layer2, w.BGP)
 	w.watch(&source[v1alpha1.IPAddressPool]{
 		informer: informers.NewIPAddressPoolInformer(clarion, 0, nil), set: byName((*plan.View).SetPool), specOnly: true,
 	}, w.Layer2, w.BGP)
@@ -101,12 +99,6 @@ func (w *Watcher) watch(s watched, subscriptions ...*Subscription) {
 
 func loadBalancers(o *metav1.ListOptions) {
 	o.FieldSelector = fields.OneTermEqualSelector("spec.type", string(corev1.ServiceTypeLoadBalancer)).String()
-}
-
-// withService selects the EndpointSlices of Services. Those without an address of their own have no
-// load balancer either.
-func withService(o *metav1.ListOptions) {
-	o.LabelSelector = discoveryv1.LabelServiceName + ",!" + corev1.IsHeadlessService
 }
 
 // basicAuth selects the Secrets that can be meant for a BGPPeer.

@@ -156,11 +156,25 @@ func olderService(a, b *service) int {
 
 // SetEndpointSlice takes an EndpointSlice as it is now; nil if it is gone.
 func (v *View) SetEndpointSlice(name types.NamespacedName, object *discoveryv1.EndpointSlice) {
-	var e endpoints
-	if object != nil {
-		e = newEndpoints(object)
+	if object == nil {
+		v.SetEndpoints(name, nil)
+	} else {
+		v.SetEndpoints(name, NewEndpoints(object))
 	}
-	if owner, known := v.sliceOwner[name]; known && (object == nil || object.Labels[discoveryv1.LabelServiceName] != owner.Name) {
+}
+
+// ForgetEndpoints has the EndpointSlices of a Service gone, all of them: it is no load balancer any more.
+func (v *View) ForgetEndpoints(service types.NamespacedName) {
+	if b := v.backends[service]; b != nil {
+		for name := range b.slices {
+			v.SetEndpoints(types.NamespacedName{Namespace: service.Namespace, Name: name}, nil)
+		}
+	}
+}
+
+// SetEndpoints takes what an EndpointSlice has now; nil if it is gone.
+func (v *View) SetEndpoints(name types.NamespacedName, e *Endpoints) {
+	if owner, known := v.sliceOwner[name]; known && (e == nil || e.service != owner.Name) {
 		delete(v.sliceOwner, name)
 		b := v.backends[owner]
 		delete(b.slices, name.Name)
@@ -169,13 +183,13 @@ func (v *View) SetEndpointSlice(name types.NamespacedName, object *discoveryv1.E
 		v.forgetBackends(owner)
 		v.touch(v.services[owner])
 	}
-	if object == nil {
+	if e == nil {
 		return
 	}
-	owner := types.NamespacedName{Namespace: object.Namespace, Name: object.Labels[discoveryv1.LabelServiceName]}
+	owner := types.NamespacedName{Namespace: name.Namespace, Name: e.service}
 	b := v.backendsOf(owner)
 	old, known := b.slices[name.Name]
-	if known && old.equal(e) {
+	if known && old.Equal(e) {
 		return
 	}
 	b.slices[name.Name] = e

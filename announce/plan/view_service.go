@@ -60,11 +60,12 @@ func (s *service) equal(o *service) bool {
 		labels.Equals(s.labels, o.labels)
 }
 
-// endpoints is what a plan needs of an EndpointSlice: where somebody can serve. The node is "" for
-// an endpoint whose node is not known.
-type endpoints struct {
-	ipv6 bool
-	// nodes are sorted, and counts are theirs, in the same order.
+// Endpoints is what plans need of an EndpointSlice: where somebody can serve. It does not change, so that all Views can share one.
+type Endpoints struct {
+	// service is the name of the Service, in the namespace of the EndpointSlice.
+	service string
+	ipv6    bool
+	// nodes are sorted, and counts are theirs, in the same order. The node is "" for an endpoint whose node is not known.
 	nodes  []string
 	counts []endpointCount
 }
@@ -72,8 +73,9 @@ type endpoints struct {
 // endpointCount is how many endpoints are ready, and how many still serve while they terminate.
 type endpointCount struct{ ready, terminating int32 }
 
-func newEndpoints(s *discoveryv1.EndpointSlice) endpoints {
-	out := endpoints{ipv6: s.AddressType == discoveryv1.AddressTypeIPv6}
+// NewEndpoints reads an EndpointSlice. Of its memory it keeps the names of the Service and of the nodes.
+func NewEndpoints(s *discoveryv1.EndpointSlice) *Endpoints {
+	out := &Endpoints{service: s.Labels[discoveryv1.LabelServiceName], ipv6: s.AddressType == discoveryv1.AddressTypeIPv6}
 	for _, e := range s.Endpoints {
 		if !CanServe(e.Conditions) {
 			continue
@@ -93,7 +95,16 @@ func newEndpoints(s *discoveryv1.EndpointSlice) endpoints {
 			out.counts[i].terminating++
 		}
 	}
+	out.nodes, out.counts = slices.Clone(out.nodes), slices.Clone(out.counts) // without room to grow
 	return out
+}
+
+// Service is whose endpoints they are, by its name.
+func (e *Endpoints) Service() string { return e.service }
+
+// Equal says whether plans need not know of a change.
+func (e *Endpoints) Equal(o *Endpoints) bool {
+	return e.service == o.service && e.onSameNodes(o) && slices.Equal(e.counts, o.counts)
 }
 
 // CanServe follows kube-proxy: ready endpoints serve, and where there are none those that are
@@ -107,7 +118,7 @@ func isReady(c discoveryv1.EndpointConditions) bool { return c.Ready == nil || *
 
 // backends are all endpoints of a Service.
 type backends struct {
-	slices     map[string]endpoints
+	slices     map[string]*Endpoints
 	ipv4, ipv6 backendNodes
 	// unconfirmed says that those on the View's own node do not count yet.
 	unconfirmed bool
@@ -129,7 +140,7 @@ func (n backendNodes) preferred() []string {
 	return n.serving
 }
 
-func newBackends() *backends { return &backends{slices: map[string]endpoints{}} }
+func newBackends() *backends { return &backends{slices: map[string]*Endpoints{}} }
 
 func (b *backends) merge() {
 	b.ipv4, b.ipv6 = backendNodes{}, backendNodes{}
@@ -142,9 +153,18 @@ func (b *backends) merge() {
 			}
 		}
 	}
-	for _, nodes := range []*[]string{&b.ipv4.ready, &b.ipv4.serving, &b.ipv6.ready, &b.ipv6.serving} {
+	b.ipv4.tidy()
+	b.ipv6.tidy()
+}
+
+// tidy has the lists sorted and without room to grow, and only one where both are equal, as they mostly are.
+func (n *backendNodes) tidy() {
+	for _, nodes := range []*[]string{&n.ready, &n.serving} {
 		slices.Sort(*nodes)
-		*nodes = slices.Compact(*nodes)
+		*nodes = slices.Clone(slices.Compact(*nodes))
+	}
+	if slices.Equal(n.ready, n.serving) {
+		n.serving = n.ready
 	}
 }
 
@@ -172,12 +192,8 @@ func (b *backends) on(node string, ip netip.Addr) int {
 	return int(cmp.Or(sum.ready, sum.terminating))
 }
 
-func (e endpoints) equal(o endpoints) bool {
-	return e.onSameNodes(o) && slices.Equal(e.counts, o.counts)
-}
-
 // onSameNodes says whether the same nodes have endpoints, and the same of them ready ones.
-func (e endpoints) onSameNodes(o endpoints) bool {
+func (e *Endpoints) onSameNodes(o *Endpoints) bool {
 	return e.ipv6 == o.ipv6 && slices.Equal(e.nodes, o.nodes) &&
 		slices.EqualFunc(e.counts, o.counts, func(a, b endpointCount) bool { return (a.ready > 0) == (b.ready > 0) })
 }

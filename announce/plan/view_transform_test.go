@@ -44,10 +44,10 @@ func TestTransformedObjectsPlanTheSame(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	e := twice(slice).(*discoveryv1.EndpointSlice)
-	if !newEndpoints(e).onSameNodes(newEndpoints(slice)) || len(e.Endpoints) != 3 || e.Endpoints[0].Addresses != nil {
+	if !NewEndpoints(e).onSameNodes(NewEndpoints(slice)) || len(e.Endpoints) != 3 || e.Endpoints[0].Addresses != nil {
 		t.Errorf("%+v", e)
 	}
-	if got, want := newEndpoints(e).counts, []endpointCount{{ready: 1}, {ready: 1, terminating: 1}}; !slices.Equal(got, want) {
+	if got, want := NewEndpoints(e).counts, []endpointCount{{ready: 1}, {ready: 1, terminating: 1}}; !slices.Equal(got, want) {
 		t.Errorf("counts %+v, want %+v", got, want)
 	}
 	n := twice(node).(*corev1.Node)
@@ -64,7 +64,7 @@ func TestWhetherAnotherNodeHasAReadyEndpointSurvivesTheTransform(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := newEndpoints(o.(*discoveryv1.EndpointSlice)).counts
+	got := NewEndpoints(o.(*discoveryv1.EndpointSlice)).counts
 	if want := []endpointCount{{ready: 1}, {terminating: 1}}; !slices.Equal(got, want) {
 		t.Errorf("counts %+v, want %+v", got, want)
 	}

@@ -31,9 +31,7 @@ type StatusWriter struct {
 	client  clients.AnnouncerInterface
 	objects Objects
 	logger  klog.Logger
-	// pause is the shortest time between two writes, and limiter bounds how many there are if there is
-	// always something to write: all nodes watch them.
-	pause   time.Duration
+	// limiter bounds how many writes there are if there is always something to write: all nodes watch them.
 	limiter *rate.Limiter
 	// timeout is how long a write may take: what it says may be old by then.
 	timeout time.Duration
@@ -54,9 +52,22 @@ type Objects interface {
 	Announcer(name string) *v1alpha1.Announcer
 }
 
-// writeRate is how many writes there are in a second if there is always something to write, and
-// writeBurst how many there are before that counts.
-const writeRate, writeBurst = 2, 20
+const (
+	// writeRate is how many writes there are in a second if there is always something to write, and
+	// writeBurst how many there are before that counts.
+	writeRate, writeBurst = 2, 20
+	// writeCost is in tokens of the limiter what a write takes of up to 1,000 addresses. One of 2,000 or more takes twice as much.
+	writeCost = 10
+)
+
+// pauseAfter is the shortest time from one write to the next: the more addresses the last one had, the more the next one is to have
+// gathered. A new address is probed for 450 ms while its claim is written, so that this takes no time from it.
+func pauseAfter(addresses int) time.Duration {
+	return min(100*time.Millisecond+time.Duration(addresses)*10*time.Millisecond, 400*time.Millisecond)
+}
+
+// costOf is what a write takes of the limiter.
+func costOf(addresses int) int { return min(max(addresses/100, writeCost), 2*writeCost) }
 
 // Retry is how long a write that failed waits for the next try.
 func Retry() wait.Backoff {
@@ -71,8 +82,7 @@ func NewStatusWriter(node string, client clients.AnnouncerInterface, objects Obj
 		client:  client,
 		objects: objects,
 		logger:  logger,
-		pause:   100 * time.Millisecond,
-		limiter: rate.NewLimiter(writeRate, writeBurst),
+		limiter: rate.NewLimiter(writeRate*writeCost, writeBurst*writeCost),
 		timeout: 5 * time.Second,
 		wake:    notify.New(),
 	}
@@ -107,14 +117,14 @@ func (w *StatusWriter) Run(ctx context.Context) {
 		case <-w.wake:
 		}
 		var delay time.Duration
-		switch wrote, err := w.flush(ctx); {
+		switch wrote, addresses, err := w.flush(ctx); {
 		case err == nil && failing:
 			w.logger.Info("The status of this node can be written again")
 			fallthrough
 		case err == nil:
 			retry, failing = Retry(), false
 			if wrote {
-				delay = max(w.pause, w.limiter.Reserve().Delay())
+				delay = max(pauseAfter(addresses), w.limiter.ReserveN(time.Now(), costOf(addresses)).Delay())
 			}
 		case ctx.Err() == nil:
 			if failing {
@@ -134,16 +144,17 @@ func (w *StatusWriter) Run(ctx context.Context) {
 	}
 }
 
-// flush writes the status unless the API has it.
-func (w *StatusWriter) flush(ctx context.Context) (wrote bool, err error) {
+// flush writes the status unless the API has it, and returns how many addresses it has.
+func (w *StatusWriter) flush(ctx context.Context) (wrote bool, addresses int, err error) {
 	w.mu.Lock()
 	given, bgp := w.status, w.bgp
 	w.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, w.timeout)
 	defer cancel()
 	if given == nil {
-		return false, nil
+		return false, 0, nil
 	}
+	addresses = len(given.Layer2.Addresses)
 	current, status := w.objects.Announcer(w.node), *given
 	if bgp != nil {
 		status.BGP = *bgp
@@ -151,16 +162,16 @@ func (w *StatusWriter) flush(ctx context.Context) (wrote bool, err error) {
 		status.BGP = current.Status.BGP
 	}
 	if current != nil && apiequality.Semantic.DeepEqual(current.Status, status) {
-		return false, nil
+		return false, addresses, nil
 	}
 	err = w.replace(ctx, &status)
 	if !apierrors.IsNotFound(err) {
-		return true, err
+		return true, addresses, err
 	}
 	if err := w.Create(ctx); err != nil {
-		return false, err
+		return false, addresses, err
 	}
-	return true, w.replace(ctx, &status)
+	return true, addresses, w.replace(ctx, &status)
 }
 
 // replace replaces the whole status, whatever it is: nobody else has a say in it.

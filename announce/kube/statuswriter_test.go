@@ -161,7 +161,7 @@ func TestChangesInQuickSuccessionAreWrittenAsOne(t *testing.T) {
 			w.Write(statusWith(i + 1))
 			synctest.Wait()
 		}
-		time.Sleep(w.pause)
+		time.Sleep(pauseAfter(0))
 		if object, writes := api.written(); writes != 2 || requestOf(object) != 50 {
 			t.Errorf("%d writes, the last says %d", writes, requestOf(object))
 		}
@@ -183,6 +183,32 @@ func TestWhateverChangesWritesAreBoundedAndTheLastStateIsWritten(t *testing.T) {
 	})
 }
 
+func TestTheMoreAddressesAStatusHasTheFewerWritesAreMade(t *testing.T) {
+	for _, tt := range []struct{ addresses, writes int }{{0, writeBurst + 60*writeRate}, {500, writeBurst + 60*writeRate}, {2000, writeBurst/2 + 60*writeRate/2}, {10_000, writeBurst/2 + 60*writeRate/2}} {
+		writing(t, func(t *testing.T, w *StatusWriter, api *announcerAPI) {
+			api.set(func() { api.object = &v1alpha1.Announcer{} })
+			status := statusWith(0)
+			status.Layer2.Addresses = make([]v1alpha1.Layer2Address, tt.addresses)
+			for i := range 120 { // in a minute
+				status.Layer2.Rebalanced = strconv.Itoa(i)
+				w.Write(status)
+				time.Sleep(500 * time.Millisecond)
+			}
+			time.Sleep(time.Second)
+			object, writes := api.written()
+			if writes > tt.writes+1 || requestOf(object) != 119 {
+				t.Errorf("%d addresses: %d writes in a minute, want at most %d; the last says %d", tt.addresses, writes, tt.writes+1, requestOf(object))
+			}
+			api.set(func() { api.writes = 0 })
+			time.Sleep(time.Minute)
+			w.Write(statusWith(1))
+			if _, writes := api.written(); writes != 1 {
+				t.Errorf("%d addresses: the first change after a while is not written at once", tt.addresses)
+			}
+		})
+	}
+}
+
 func TestWhatTheAPIHasIsNotWrittenAgain(t *testing.T) {
 	writing(t, func(t *testing.T, w *StatusWriter, api *announcerAPI) {
 		w.Write(statusWith(1))
@@ -201,7 +227,7 @@ func TestBothHalvesOfAStatusAreWrittenAndNeitherReplacesTheOther(t *testing.T) {
 	writing(t, func(t *testing.T, w *StatusWriter, api *announcerAPI) {
 		expect := func(request int, boot string, sessions int) {
 			t.Helper()
-			time.Sleep(w.pause)
+			time.Sleep(pauseAfter(0))
 			object, _ := api.written()
 			if s := object.Status; requestOf(object) != request || s.BGP.BootID != boot || len(s.BGP.Peers) != sessions {
 				t.Errorf("wrote %+v, want request %d, boot %q and %d sessions", s, request, boot, sessions)
@@ -219,7 +245,7 @@ func TestBothHalvesOfAStatusAreWrittenAndNeitherReplacesTheOther(t *testing.T) {
 		expect(2, "now", 1)
 		_, before := api.written()
 		w.Recheck()
-		time.Sleep(w.pause)
+		time.Sleep(pauseAfter(0))
 		if _, after := api.written(); after != before {
 			t.Errorf("%d writes too many", after-before)
 		}

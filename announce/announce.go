@@ -119,6 +119,9 @@ func (a *Announcer) turn(ctx context.Context) (wake time.Time) {
 	if guard.Run("loop", "", func() {
 		wake = plan.Earlier(a.observe(ctx), a.step(ctx))
 		wake = plan.Earlier(wake, a.inquire(time.Now()))
+		if a.inherits() {
+			wake = time.Now()
+		}
 	}) != nil {
 		a.redo = true
 		return time.Now().Add(turnRetry)

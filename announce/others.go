@@ -38,6 +38,9 @@ type others struct {
 	// pauses says whether the node may speak, and inquiry is how it finds out whether it may again.
 	pauses  pauses
 	inquiry inquiry
+	// asking are the members out of sight about which this node asks, and leaving those about which it leaves that to others.
+	asking  map[string]bool
+	leaving []string
 	// inSight are the members that were alive when it was last looked.
 	inSight []string
 	// warmUpEnd is until when the node takes part so newly that others may not have been met.
@@ -79,7 +82,11 @@ func (a *Announcer) updatePeers() {
 func (a *Announcer) observe(ctx context.Context) (wake time.Time) {
 	now := time.Now()
 	interfaces, alive := interfacesOf(a.lan.links.Interfaces()), a.others.members.Alive()
-	states, isolated := a.others.detector.Update(ctx, a.suspects(alive, interfaces), a.quorum(alive, interfaces))
+	quorum := a.quorum(alive, interfaces)
+	states, isolated := a.others.detector.Update(ctx, a.witnessed(a.suspects(alive, interfaces), quorum), quorum)
+	for _, name := range a.others.leaving {
+		states[name] = plan.Suspect
+	}
 	a.reportDeaths(states, now)
 	a.greet(alive)
 	isolated = isolated || a.others.inquiry.failed
@@ -129,6 +136,32 @@ func (a *Announcer) suspects(alive []string, interfaces []plan.Interface) (suspe
 	}
 	return suspects
 }
+
+// witnessed are those of the suspects about which this node is to ask. With one of them out of sight, its heirs do: whoever takes an
+// address over does so by what it has seen itself, and the others by its claim. All ask if there are several, as it depends on all of
+// them who is next, or without a majority in sight, as this node may be cut off itself. Who has begun to ask goes on.
+func (a *Announcer) witnessed(suspects []plan.ProbeTarget, quorum liveness.Quorum) (asked []plan.ProbeTarget) {
+	asking, unknown := map[string]bool{}, 0
+	for _, s := range suspects {
+		if state, known := a.seen.states[s.Name]; !known || state != plan.Dead {
+			unknown++
+		}
+	}
+	a.others.leaving = nil
+	for _, s := range suspects {
+		if a.others.asking[s.Name] || unknown > 1 || !quorum.InSight() || a.planner.Heir(s.Name) {
+			asking[s.Name] = true
+			asked = append(asked, s)
+		} else {
+			a.others.leaving = append(a.others.leaving, s.Name)
+		}
+	}
+	a.others.asking = asking
+	return asked
+}
+
+// inherits says whether this node has become an heir of a member about which it does not ask: whoever was one is gone.
+func (a *Announcer) inherits() bool { return slices.ContainsFunc(a.others.leaving, a.planner.Heir) }
 
 func (a *Announcer) quorum(alive []string, interfaces []plan.Interface) liveness.Quorum {
 	quorum := liveness.Quorum{Expected: len(a.others.expected)}

@@ -7,16 +7,16 @@ import "slices"
 type ballot struct {
 	round  *Round
 	number uint64
-	// without is a node that the ballot takes for dead; nobody for none.
-	without int
-	// assessments are those of addresses without that node. They are made when they are needed.
+	// without are nodes that the ballot takes for dead; nil for none.
+	without Set
+	// assessments are those of addresses without these nodes. They are made when they are needed.
 	assessments map[*candidacy]assessment
 	// load counts for each node the groups that it carries so far. An address without a group
 	// counts as one.
 	load []int
 }
 
-func (r *Round) newBallot(without int) *ballot {
+func (r *Round) newBallot(without Set) *ballot {
 	r.ballots++
 	return &ballot{round: r, number: r.ballots, without: without, load: slices.Clone(r.assigned)}
 }
@@ -78,7 +78,7 @@ func (b *ballot) electPart(c *candidacy) {
 
 // partOf finds the part of its group that the address is in.
 func (b *ballot) partOf(c *candidacy) (part, bool) {
-	if b.without == nobody {
+	if b.without == nil {
 		return partWith(c.group.currentParts(), c)
 	}
 	return partWith(c.group.partition(func(m *candidacy) Set { return b.assessment(m).candidates }), c)
@@ -105,7 +105,7 @@ func (b *ballot) choose(among Set, weights Weights, hash uint64) int {
 }
 
 func (b *ballot) assessment(c *candidacy) assessment {
-	if b.without == nobody {
+	if b.without == nil {
 		return c.assessment
 	}
 	a, known := b.assessments[c]
@@ -122,7 +122,7 @@ func (b *ballot) ownerOf(c *candidacy) int {
 	switch {
 	case c.ballot == b.number:
 		return c.elected
-	case c.assignee == b.without:
+	case b.without.Has(c.assignee):
 		return nobody
 	default:
 		return c.assignee

@@ -3,7 +3,6 @@ package election
 import (
 	"cmp"
 	"net/netip"
-	"slices"
 )
 
 // nobody is the index of no node.
@@ -53,13 +52,9 @@ type assessment struct {
 	assignee int
 }
 
-// assess assesses the address among the live nodes but for one, which may be nobody.
-func (c *candidacy) assess(without int) assessment {
-	eligible := c.eligible
-	if eligible.Has(without) {
-		eligible = slices.Clone(eligible)
-		eligible.Remove(without)
-	}
+// assess assesses the address among the live nodes but for some; nil for none.
+func (c *candidacy) assess(without Set) assessment {
+	eligible := c.eligible.without(without)
 	a := assessment{candidates: eligible.without(c.lastResort), assignee: nobody}
 	lastResorts := a.candidates.empty() // every candidate is a last resort
 	if lastResorts {
@@ -70,7 +65,7 @@ func (c *candidacy) assess(without int) assessment {
 		a.why = Unclaimed
 	case a.candidates.Has(c.handoverTo) && c.handoverTo != c.incumbent:
 		a.why, a.assignee = HandedOver, c.handoverTo
-	case c.incumbent == nobody || c.incumbent == without:
+	case c.incumbent == nobody || without.Has(c.incumbent):
 		a.why = IncumbentDown
 	case !a.candidates.Has(c.incumbent):
 		a.why = IncumbentIneligible

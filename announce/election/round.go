@@ -35,6 +35,8 @@ type Round struct {
 	ballots uint64
 	// successors has, for each node that was asked about, who would own its addresses without it.
 	successors map[int]map[*candidacy]int
+	// heirs has, for each node that was asked about, the nodes of Heir.
+	heirs map[int]Set
 }
 
 // NewRound starts an election among the live nodes. They must be sorted and without duplicates.
@@ -49,6 +51,7 @@ func NewRound(nodes []string) *Round {
 		open:       map[*candidacy]struct{}{},
 		removed:    map[netip.Addr]struct{}{},
 		successors: map[int]map[*candidacy]int{},
+		heirs:      map[int]Set{},
 	}
 	for i, n := range nodes {
 		r.index[n] = i
@@ -78,7 +81,7 @@ func (r *Round) Set(ip netip.Addr, a Address) {
 	best, claimed := Best(a.Claims)
 	c.claimed, c.tentative, c.incumbentName = claimed, best.Tentative, best.Node
 	c.incumbent, c.handoverTo, c.takenBy = r.indexOf(best.Node), r.indexOf(best.HandoverTo), r.indexOf(a.Taken)
-	c.assessment = c.assess(nobody)
+	c.assessment = c.assess(nil)
 	r.joinGroup(c, a.Group)
 
 	if c.assignee == nobody {
@@ -145,10 +148,11 @@ func (r *Round) withdraw(c *candidacy) {
 	c.group = nil
 }
 
-// invalidate has Decide and Successor decide again.
+// invalidate has Decide, Successor and Heir decide again.
 func (r *Round) invalidate() {
 	r.stale = true
 	clear(r.successors)
+	clear(r.heirs)
 }
 
 // setOwner makes a node the owner of an address.
@@ -199,7 +203,7 @@ func (r *Round) assign() {
 		}
 		slices.SortFunc(r.order, older)
 	}
-	b := r.newBallot(nobody)
+	b := r.newBallot(nil)
 	b.cast(r.order)
 	for _, c := range r.order {
 		r.setOwner(c, c.elected)

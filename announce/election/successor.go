@@ -16,7 +16,7 @@ func (r *Round) Successor(ip netip.Addr) string {
 	}
 	successors, known := r.successors[c.owner]
 	if !known {
-		successors = r.decideWithout(c.owner)
+		successors = r.decideWithout(r.setOf(c.owner))
 		r.successors[c.owner] = successors
 	}
 	if successor := successors[c]; successor != nobody {
@@ -25,22 +25,54 @@ func (r *Round) Successor(ip netip.Addr) string {
 	return ""
 }
 
-// decideWithout returns who would own the addresses of the node if it were dead. Addresses with
-// another assignee stay there. So the cost depends on how many addresses the node has and how many
+// Heir says whether a node is among the first that would own addresses of another one: whether it would own some if that one were
+// dead, or else if those who would were dead too, and so on for so many generations. Decide must have been called since the last
+// change. It costs the same as Successor, for each generation.
+func (r *Round) Heir(node, owner string, generations int) bool {
+	i, dead := r.indexOf(node), r.indexOf(owner)
+	if i == nobody || dead == nobody {
+		return false
+	}
+	heirs, known := r.heirs[dead]
+	if !known {
+		heirs = NewSet(len(r.nodes))
+		without := r.setOf(dead)
+		for range generations {
+			for c, successor := range r.decideWithout(without) {
+				if c.owner == dead && successor != nobody {
+					heirs.Add(successor)
+				}
+			}
+			without.AddAll(heirs)
+		}
+		r.heirs[dead] = heirs
+	}
+	return heirs.Has(i)
+}
+
+// setOf is the set of one node.
+func (r *Round) setOf(node int) Set {
+	set := NewSet(len(r.nodes))
+	set.Add(node)
+	return set
+}
+
+// decideWithout returns who would own the addresses of the nodes if these were dead. Addresses with
+// another assignee stay there. So the cost depends on how many addresses the nodes have and how many
 // are open.
-func (r *Round) decideWithout(node int) map[*candidacy]int {
+func (r *Round) decideWithout(nodes Set) map[*candidacy]int {
 	var vacant []*candidacy
 	for _, c := range r.addresses {
-		if c.assignee == nobody || c.assignee == node {
+		if c.assignee == nobody || nodes.Has(c.assignee) {
 			vacant = append(vacant, c)
 		}
 	}
 	slices.SortFunc(vacant, older)
 
-	b := r.newBallot(node)
+	b := r.newBallot(nodes)
 	b.assessments = make(map[*candidacy]assessment, len(vacant))
-	// Without the node, the claim of another may hold: of one that was to hand the address over to
-	// it, or of a last resort.
+	// Without these nodes, the claim of another may hold: of one that was to hand the address over to
+	// one of them, or of a last resort.
 	for _, c := range vacant {
 		if assignee := b.assessment(c).assignee; assignee != nobody {
 			b.elect(c, assignee)
@@ -49,7 +81,7 @@ func (r *Round) decideWithout(node int) map[*candidacy]int {
 	b.cast(vacant)
 	successors := map[*candidacy]int{}
 	for _, c := range vacant {
-		if c.owner == node {
+		if nodes.Has(c.owner) {
 			successors[c] = c.elected
 		}
 	}

@@ -78,3 +78,34 @@ func TestTheSuccessorFollowsChanges(t *testing.T) {
 		t.Fatalf("got %q, want c", got)
 	}
 }
+
+func TestHeirsAreWhoOwnsTheAddressesAsOneAfterTheOtherDies(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := worlds(t)
+		r := w.round(w.sorted())
+		before := owners(r)
+		for _, n := range w.alive {
+			heirs := map[string]bool{}
+			dead := []string{n}
+			for range 3 {
+				for ip, owner := range w.without(dead...).owners() {
+					if before[ip] == n && owner != "" {
+						heirs[owner] = true
+					}
+				}
+				dead = []string{n}
+				for heir := range heirs {
+					dead = append(dead, heir)
+				}
+			}
+			for _, other := range w.alive {
+				if got := r.Heir(other, n, 3); got != heirs[other] {
+					t.Fatalf("%s is an heir of %s: %t", other, n, got)
+				}
+			}
+		}
+		if r.Decide(); len(r.changed) != 0 {
+			t.Fatal("asking for heirs changed decisions")
+		}
+	})
+}

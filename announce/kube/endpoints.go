@@ -9,14 +9,15 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 
-	"k8s.io/apimachinery/pkg/runtime"
-
 	"github.com/clarionlb/clarion/announce/plan"
+	"github.com/clarionlb/clarion/internal/guard"
+	"github.com/clarionlb/clarion/internal/informer"
 )
 
 // endpointSource watches EndpointSlices. Those of all Services come, as no selector tells which are load balancers, and any may
@@ -75,7 +76,11 @@ func (s *endpointSource) run(ctx context.Context) { s.reflector.RunWithContext(c
 func (s *endpointSource) synced() <-chan struct{} { return s.listed }
 
 // apply brings a View up to date with one slice.
-func (s *endpointSource) apply(view *plan.View, name cache.ObjectName) {
+func (s *endpointSource) apply(subscription *Subscription, view *plan.View, name cache.ObjectName) {
+	subscription.take(&discoveryv1.EndpointSlice{}, types.NamespacedName(name), func() { s.give(view, name) })
+}
+
+func (s *endpointSource) give(view *plan.View, name cache.ObjectName) {
 	s.mu.Lock()
 	e := s.slices[types.NamespacedName(name)]
 	s.mu.Unlock()
@@ -95,7 +100,7 @@ func (s *endpointSource) applyService(view *plan.View, service types.NamespacedN
 	names := slices.Clone(s.byService[service])
 	s.mu.Unlock()
 	for _, name := range names {
-		s.apply(view, cache.ObjectName{Namespace: service.Namespace, Name: name})
+		s.give(view, cache.ObjectName{Namespace: service.Namespace, Name: name})
 	}
 }
 
@@ -107,10 +112,7 @@ func (s *endpointSource) Add(object any) error { return s.Update(object) }
 
 // Update implements cache.ReflectorStore.
 func (s *endpointSource) Update(object any) error {
-	name, e, err := s.read(object)
-	if err == nil {
-		s.set(name, e)
-	}
+	_, err := s.take(object)
 	return err
 }
 
@@ -127,12 +129,11 @@ func (s *endpointSource) Delete(object any) error {
 func (s *endpointSource) Replace(objects []any, _ string) error {
 	present := make(map[types.NamespacedName]struct{}, len(objects))
 	for _, object := range objects {
-		name, e, err := s.read(object)
+		name, err := s.take(object)
 		if err != nil {
 			return err
 		}
 		present[name] = struct{}{}
-		s.set(name, e)
 	}
 	for _, name := range s.namesWithout(present) {
 		s.set(name, nil)
@@ -159,10 +160,32 @@ func (s *endpointSource) namesWithout(present map[types.NamespacedName]struct{})
 	return gone
 }
 
-func (s *endpointSource) read(object any) (types.NamespacedName, *plan.Endpoints, error) {
+// take notes a slice as it is now, and returns its name. Of one that cannot be read for a fault of the program, what is held stays.
+func (s *endpointSource) take(object any) (types.NamespacedName, error) {
+	found, err := cache.MetaNamespaceKeyFunc(object)
+	if err != nil {
+		return types.NamespacedName{}, err
+	}
+	namespace, name, err := cache.SplitMetaNamespaceKey(found)
+	if err != nil {
+		return types.NamespacedName{}, err
+	}
+	slice := types.NamespacedName{Namespace: intern(namespace), Name: name}
+	if p := guard.Do("api", object, func() {
+		var e *plan.Endpoints
+		if e, err = s.read(object); err == nil {
+			s.set(slice, e)
+		}
+	}); p != nil {
+		guard.Report("api", informer.Kind(object)+" "+slice.String(), p)
+	}
+	return slice, err
+}
+
+func (s *endpointSource) read(object any) (*plan.Endpoints, error) {
 	reduced, err := s.transform(object)
 	if err != nil {
-		return types.NamespacedName{}, nil, err
+		return nil, err
 	}
 	slice := reduced.(*discoveryv1.EndpointSlice)
 	slice.Labels[discoveryv1.LabelServiceName] = intern(slice.Labels[discoveryv1.LabelServiceName])
@@ -171,7 +194,7 @@ func (s *endpointSource) read(object any) (types.NamespacedName, *plan.Endpoints
 			slice.Endpoints[i].NodeName = new(intern(*e.NodeName))
 		}
 	}
-	return types.NamespacedName{Namespace: intern(slice.Namespace), Name: slice.Name}, plan.NewEndpoints(slice), nil
+	return plan.NewEndpoints(slice), nil
 }
 
 // intern returns the one copy of a text that all share: each object comes with its own.

@@ -159,7 +159,7 @@ func TestEndpointsTakeLittleMemory(t *testing.T) {
 					t.Fatal(err)
 				}
 				for _, view := range views {
-					source.apply(view, cache.ObjectName{Namespace: s.Namespace, Name: s.Name})
+					source.give(view, cache.ObjectName{Namespace: s.Namespace, Name: s.Name})
 				}
 			}
 			if loadBalancers {

@@ -17,6 +17,9 @@ type Quorum struct {
 	InGossip []plan.Question
 }
 
+// InSight says whether the gossip sees a majority, dead or alive.
+func (q Quorum) InSight() bool { return q.isMajority(len(q.InGossip) + 1) }
+
 func (q Quorum) isMajority(count int) bool { return 2*count > q.Expected }
 
 // hasMajority reports whether more than half of the announcers are in the gossip's sight and answer
@@ -26,7 +29,7 @@ func (d *Detector) hasMajority(ctx context.Context) bool {
 	d.mu.Lock()
 	quorum := d.quorum
 	d.mu.Unlock()
-	if !quorum.isMajority(len(quorum.InGossip) + 1) {
+	if !quorum.InSight() {
 		return false
 	}
 	ctx, cancel := context.WithCancel(ctx)

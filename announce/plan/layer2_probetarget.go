@@ -35,23 +35,40 @@ type Question struct {
 // Accepts says whether an answer from a hardware address, as text, is one of the member.
 func (q Question) Accepts(mac string) bool { return q.MACs == "" || strings.Contains(q.MACs, mac) }
 
+// heirGenerations is how many generations of heirs ask about a member out of sight: if those who would have its addresses next die
+// with it, the next ones know already what has become of it.
+const heirGenerations = 3
+
+// Heir says whether it may fall to this node to take addresses of a member over, so that it has to find out by itself whether that is
+// dead. It goes by the last plan.
+func (p *Layer2Planner) Heir(name string) bool {
+	return p.round == nil || p.round.Heir(p.node, name, heirGenerations)
+}
+
 // ProbeTarget is how to ask for a member that the gossip does not see, over the node's interfaces;
-// false if it has no claim, so that nothing depends on it.
-func (p *Layer2Planner) ProbeTarget(name string, interfaces []Interface) (ProbeTarget, bool) {
+// false if it has no claim that holds, so that nothing depends on it: who has taken over what it had has found out.
+func (p *Layer2Planner) ProbeTarget(name string, interfaces []Interface) (target ProbeTarget, relevant bool) {
 	a, n := p.view.announcers[name], p.view.nodes[name]
-	if a == nil || n == nil || len(a.claims) == 0 {
+	if a == nil || n == nil {
 		return ProbeTarget{}, false
 	}
-	target := ProbeTarget{Name: name, Node: p.NodeQuestion(name, interfaces)}
+	target = ProbeTarget{Name: name, Node: p.NodeQuestion(name, interfaces)}
 	for ip, c := range a.claims {
 		best, _ := election.Best(p.view.electionClaims(ip))
-		if c.Tentative || best.Node != name || target.Announced.Address.IsValid() && target.Announced.Address.Less(ip) {
+		if best.Node != name {
+			continue
+		}
+		relevant = true
+		if c.Tentative || target.Announced.Address.IsValid() && target.Announced.Address.Less(ip) {
 			continue
 		}
 		requests, _ := p.requests(ip)
 		if on := p.interfacesOf(ip, interfaces, requests); len(on) > 0 {
 			target.Announced = Question{ip, on[0], a.macs(), a.macIn(on[0], interfaces)}
 		}
+	}
+	if !relevant {
+		return ProbeTarget{}, false
 	}
 	return target, true
 }

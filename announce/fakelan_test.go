@@ -36,13 +36,13 @@ type fakeLAN struct {
 	conflictingHosts map[netip.Addr]net.HardwareAddr
 	// proxy is the hardware address of a host that answers for every address; nil if there is none.
 	proxy net.HardwareAddr
-	// questions are how many were asked, broadcasts how many of them of all hosts, and askers who asked.
+	// questions are how many were asked, broadcasts how many of them of all hosts, and askers how many each node has asked.
 	questions, broadcasts int
-	askers                map[string]bool
+	askers                map[string]int
 }
 
 func newFakeLAN(j *journal) *fakeLAN {
-	return &fakeLAN{journal: j, askers: map[string]bool{}, conflictingHosts: map[netip.Addr]net.HardwareAddr{gateway: {2, 0, 0, 0, 0, 254}}}
+	return &fakeLAN{journal: j, askers: map[string]int{}, conflictingHosts: map[netip.Addr]net.HardwareAddr{gateway: {2, 0, 0, 0, 0, 254}}}
 }
 
 // station is a node on the LAN: its kernel, and what its announcer has of layer 2.
@@ -100,12 +100,15 @@ func (l *fakeLAN) owners(ip netip.Addr) (nodes []string) {
 	return nodes
 }
 
-// asked returns how many questions there were since the last call, and how many nodes asked.
-func (l *fakeLAN) asked() (questions, askers int) {
+// asked returns how many questions nodes have asked about one of them since the last call, and how many nodes did.
+func (l *fakeLAN) asked(about string) (questions, askers int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	questions, askers = l.questions, len(l.askers)
-	l.questions, l.broadcasts = 0, 0
+	delete(l.askers, about)
+	for _, n := range l.askers {
+		questions += n
+	}
+	askers = len(l.askers)
 	clear(l.askers)
 	return questions, askers
 }
@@ -181,7 +184,7 @@ func (l *fakeLAN) answersTo(asking *station, ip netip.Addr, alone net.HardwareAd
 	if !asking.connected {
 		return nil
 	}
-	l.askers[asking.node] = true
+	l.askers[asking.node]++
 	if l.questions++; alone == nil {
 		l.broadcasts++
 	}

@@ -133,3 +133,70 @@ func TestManyWitnessesAskFewQuestionsAboutANodeWhoseAnnouncerIsDown(t *testing.T
 		}
 	})
 }
+
+func TestANodeThatHasAllAddressesNoticesThatItIsCutOff(t *testing.T) {
+	for _, size := range []int{2, 3} {
+		names := nodesNamed(size)
+		inCluster(t, names, func(t *testing.T, c *cluster) {
+			c.all(names)
+			n1 := c.running["n1"]
+			c.powerOff(n1)
+			c.after(10 * time.Second)
+			owners := c.lan.owners(addr(vip))
+			if len(owners) != 1 || owners[0] == "n1" {
+				t.Errorf("%d nodes: %s have it", size, owners)
+			}
+			c.expectInOrder("n1 answers for nothing")
+			if !n1.seen.isolated {
+				t.Errorf("%d nodes: n1 does not know that it is isolated", size)
+			}
+			n1.station.setConnected(true, false) // the LAN is back first
+			for range 20 {
+				c.after(50 * time.Millisecond)
+				c.expectOwners(vip, owners...)
+			}
+			c.powerOn(n1)
+			c.after(time.Minute)
+			c.expectOwners(vip, owners...)
+			if n1.seen.isolated {
+				t.Errorf("%d nodes: n1 takes itself for isolated still", size)
+			}
+		})
+	}
+}
+
+func TestANodeThatReachesSomethingKeepsWhatItHasWhenTheOthersAreGone(t *testing.T) {
+	for name, cut := range map[string]func(c *cluster, n1 *running){
+		"the others have died": func(c *cluster, n1 *running) { c.powerOff(c.running["n2"]); c.powerOff(c.running["n3"]) },
+		"and the API server": func(c *cluster, n1 *running) {
+			c.powerOff(c.running["n2"])
+			c.powerOff(c.running["n3"])
+			n1.connection.setReachable(false)
+		},
+		"and the router, but not the API server": func(c *cluster, n1 *running) {
+			c.powerOff(c.running["n2"])
+			c.powerOff(c.running["n3"])
+			c.lan.setConflictingHost(gateway, nil)
+		},
+		"their gossip is blocked": func(c *cluster, n1 *running) { c.gossip.setCut("n1", true) },
+		"it reaches nobody for a moment": func(c *cluster, n1 *running) {
+			c.lan.setConflictingHost(gateway, nil)
+			n1.connection.setReachable(false)
+			c.gossip.setCut("n1", true)
+			c.after(4 * time.Second)
+			n1.connection.setReachable(true)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			names := nodesNamed(3)
+			inCluster(t, names, func(t *testing.T, c *cluster) {
+				c.all(names)
+				cut(c, c.running["n1"])
+				for range 60 {
+					c.after(time.Second)
+					c.expectOwners(vip, "n1")
+				}
+			})
+		})
+	}
+}

@@ -27,7 +27,7 @@ func TestFewAskWhatHasBecomeOfANodeAndNothingTakesLonger(t *testing.T) {
 				names := nodesNamed(size)
 				inCluster(t, names, func(t *testing.T, c *cluster) {
 					c.all(names)
-					c.lan.asked()
+					c.lan.asked("n1")
 					tt.goes(c, c.running["n1"])
 					if tt.took > 0 {
 						c.after(tt.took)
@@ -36,7 +36,7 @@ func TestFewAskWhatHasBecomeOfANodeAndNothingTakesLonger(t *testing.T) {
 						}
 					}
 					c.after(50 * time.Second)
-					questions, askers := c.lan.asked()
+					questions, askers := c.lan.asked("n1")
 					t.Logf("%d nodes: %d questions by %d", size, questions, askers)
 					if askers > 3 || questions > askers*tt.questions {
 						t.Errorf("%d nodes have asked %d questions, want at most 3 with %d each", askers, questions, tt.questions)

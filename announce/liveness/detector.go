@@ -45,6 +45,8 @@ type Detector struct {
 	quorum     Quorum
 	// isolated says that the node reaches nobody at all.
 	isolated bool
+	// stopJudging ends the checks of that which need no suspect; nil while there are none.
+	stopJudging context.CancelFunc
 }
 
 // timing is how long a Detector waits for what.
@@ -129,9 +131,10 @@ func (d *Detector) Update(ctx context.Context, suspects []plan.ProbeTarget, quor
 	if changed {
 		d.wakeAll()
 	}
-	if len(d.suspicions) == 0 {
+	if len(d.suspicions) == 0 && quorum.InSight() {
 		d.isolated = false
 	}
+	d.judgeSelf(ctx, quorum.InSight())
 	return d.states(), d.isolated
 }
 

@@ -167,26 +167,6 @@ func (f *fakeAPI) restore(from copied) {
 	}
 }
 
-// forgetCounts has writes and reads counted from now on.
-func (f *fakeAPI) forgetCounts() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	clear(f.writes)
-	clear(f.reads)
-}
-
-// expectIdle checks that nodes have asked nothing of the API server since forgetCounts.
-func (c *cluster) expectIdle(when string, nodes ...string) {
-	c.t.Helper()
-	c.api.mu.Lock()
-	defer c.api.mu.Unlock()
-	for _, node := range nodes {
-		if writes, reads := c.api.writes[node], c.api.reads[node]; writes > 0 || reads > 0 {
-			c.t.Errorf("%s: %s has written %d times and read %d times", when, node, writes, reads)
-		}
-	}
-}
-
 func (f *fakeAPI) tell(change func(*plan.View)) {
 	for _, c := range f.connections {
 		if c.running {

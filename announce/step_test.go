@@ -16,6 +16,7 @@ import (
 
 	"github.com/clarionlb/clarion/announce/plan"
 	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/internal/scope"
 )
 
 func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
@@ -406,7 +407,7 @@ func TestAnAddressThatAServiceAsksForIsProbedBeforeTheServiceHasIt(t *testing.T)
 		c.after(time.Minute)
 		key := types.NamespacedName{Namespace: "default", Name: "app"}
 		asks := &corev1.Service{
-			ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name},
+			ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name, Finalizers: []string{scope.Finalizer}},
 			Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer, LoadBalancerIP: vip},
 		}
 		recorded := func() (probed, conflicts []string) {

@@ -19,6 +19,7 @@ import (
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/internal/fakeapi"
+	"github.com/clarionlb/clarion/internal/scope"
 )
 
 func TestAServiceThatIsRefusedSaysSoOnce(t *testing.T) {
@@ -42,7 +43,10 @@ func TestAServiceThatIsRefusedSaysSoOnce(t *testing.T) {
 		}
 		// One that asks for another address than it has loses the one and is refused the other in
 		// one write.
-		c.change("a", func(s *corev1.Service) { s.Spec.LoadBalancerIP = "198.51.100.1" })
+		c.change("a", func(s *corev1.Service) {
+			s.Finalizers = []string{scope.Finalizer}
+			s.Spec.LoadBalancerIP = "198.51.100.1"
+		})
 		if _, err := c.ensure("a"); err == nil {
 			t.Error("it has an address of no pool")
 		}

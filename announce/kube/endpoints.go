@@ -178,6 +178,7 @@ func (s *endpointSource) take(object any) (types.NamespacedName, error) {
 		}
 	}); p != nil {
 		guard.Report("api", informer.Kind(object)+" "+slice.String(), p)
+		s.subscriptions[0].failed(object, slice, p) // one is enough
 	}
 	return slice, err
 }

@@ -112,7 +112,7 @@ func byName[T any](set func(*plan.View, string, *T)) setter[T] {
 }
 
 // OnFailure has a function told of objects that a View could not take for a fault of the program. It
-// is to be called before Run; the function may be called by two goroutines.
+// is to be called before Run; the function may be called by several goroutines.
 func (w *Watcher) OnFailure(failed func(object any, name types.NamespacedName, p *guard.Panic)) {
 	w.Layer2.failed, w.BGP.failed = failed, failed
 }

@@ -84,7 +84,7 @@ func TestImportsPointOneWay(t *testing.T) {
 		"cmd/cloud-controller-manager": {"announce/bgp", "announce/election", "announce/plan", "api", "client", "internal", "loadbalancer", "provider"},
 		"cmd/announcer":                {"announce", "api", "client", "internal", "loadbalancer"},
 		"cmd/kubectl-clarion":          {"announce/bgp", "announce/election", "announce/plan", "api", "client", "internal", "loadbalancer"},
-		"internal/migrate":             {"api", "internal/lastgood", "loadbalancer"},
+		"internal/migrate":             {"api", "internal/guard", "internal/lastgood", "loadbalancer"},
 	} {
 		for path := range ours(t, name) {
 			below := func(of string) bool { return path == of || strings.HasPrefix(path, of+"/") }

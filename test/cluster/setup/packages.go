@@ -25,6 +25,10 @@ var packages = map[string]string{
 	"sysctl":    "procps",
 	"setpriv":   "util-linux",
 	"modprobe":  "kmod",
+	// Nodes of kubeadm clusters.
+	"runc":    "runc",
+	"nsenter": "util-linux",
+	"ldd":     "libc-bin",
 	// Routers to speak BGP with, and BFD with the first two.
 	"vtysh":  "frr",
 	"birdc":  "bird2",

@@ -10,9 +10,9 @@ import (
 	"github.com/clarionlb/clarion/test/cluster/internal/filelock"
 )
 
-// Product compiles the programs of this checkout, those under cmd/ and the stand-in for the
-// kubelet, and returns the folder they are in. The folder belongs to the checkout; what is up to
-// date is not linked again.
+// Product compiles the programs of this checkout, those under cmd/ and what the nodes of test
+// clusters run of ours, and returns the folder they are in. The folder belongs to the checkout;
+// what is up to date is not linked again.
 func Product(ctx context.Context, progress io.Writer) (string, error) {
 	root, err := Checkout()
 	if err != nil {
@@ -33,7 +33,7 @@ func Product(ctx context.Context, progress io.Writer) (string, error) {
 		if err := build(ctx, root, "-o="+dir+"/", "./cmd/..."); err != nil {
 			return err
 		}
-		return build(ctx, filepath.Join(root, "test"), "-o="+dir+"/", "./cluster/kubelet")
+		return build(ctx, filepath.Join(root, "test"), "-o="+dir+"/", "./cluster/kubelet", "./cluster/machine/boot", "./cluster/images/pause")
 	})
 	if err != nil {
 		return "", err

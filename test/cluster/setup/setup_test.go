@@ -30,7 +30,7 @@ func TestKubernetesKeyFollowsTheModule(t *testing.T) {
 		return dir
 	}
 	key := func(dir string) string {
-		key, version, err := kubernetesKey(dir)
+		key, version, err := kubernetes.key(dir)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -50,8 +50,31 @@ func TestKubernetesKeyFollowsTheModule(t *testing.T) {
 	if other := key(write(mod, "b")); other == first {
 		t.Errorf("%s of different modules", first)
 	}
-	if _, _, err := kubernetesKey(write("module m\n", "")); err == nil {
+	if _, _, err := kubernetes.key(write("module m\n", "")); err == nil {
 		t.Error("a module without Kubernetes has a key")
+	}
+	if other, _, err := kubeadm.key(write(mod, "a")); err != nil || other == first {
+		t.Error("other programs of the same module have the same key")
+	}
+	ours := write("module m\n\nrequire k8s.io/kubernetes v1.2.3\n", "a")
+	before := key(ours)
+	if err := os.WriteFile(filepath.Join(ours, "main.go"), []byte("package main\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if after := key(ours); after == before {
+		t.Errorf("%s with a program of ours and without", after)
+	}
+}
+
+func TestEveryCollectionHasAVersion(t *testing.T) {
+	root, err := Checkout()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []collection{kubernetes, kubeadm, containerd, cni, coreDNS} {
+		if _, version, err := c.key(filepath.Join(root, "test", "cluster", "binaries", c.module)); err != nil || !strings.HasPrefix(version, "v") {
+			t.Errorf("%s: version %q, %v", c.name, version, err)
+		}
 	}
 }
 

@@ -26,7 +26,7 @@ const startTimeout = 2 * time.Minute
 
 // Cluster is a running cluster.
 type Cluster struct {
-	// Control is the host of the control plane. It is not a node.
+	// Control is the host of the control plane. It is a node in a kubeadm cluster alone.
 	Control *network.Host
 	// Client is a host on the nodes' LAN.
 	Client *network.Host
@@ -43,6 +43,8 @@ type Cluster struct {
 	nodes         []*Node
 	kubernetesDir string
 	productDir    string
+	programs      setup.NodePrograms // of a kubeadm cluster
+	pauseImage    string             // of a kubeadm cluster
 	rest          *rest.Config
 	client        kubernetes.Interface
 	lock          *filelock.Lock // nil for a cluster that another process runs
@@ -50,7 +52,7 @@ type Cluster struct {
 
 // assemble makes the handles of a cluster. It changes nothing.
 func assemble(config Config) *Cluster {
-	t := topology{families: config.Families, nodes: config.Nodes}
+	t := topology{families: config.Families, nodes: config.Nodes, kubeadm: config.Kubeadm}
 	c := &Cluster{config: config, topology: t}
 	c.network = &network.Network{
 		Name:     config.Name,
@@ -58,18 +60,25 @@ func assemble(config Config) *Cluster {
 		Detached: config.Detached,
 	}
 	c.Switch = c.network.Switch()
-	c.Control = c.network.Host(t.controlSpec())
 	c.Client = c.network.Host(t.clientSpec())
 	c.Router = c.network.Host(t.routerSpec())
 	c.FarClient = c.network.Host(t.farClientSpec())
 	for i := 1; i <= config.Nodes; i++ {
 		c.nodes = append(c.nodes, &Node{Host: c.network.Host(t.nodeSpec(i)), cluster: c, index: i})
 	}
+	if config.Kubeadm {
+		c.Control = c.nodes[controlPlaneIndex-1].Host
+	} else {
+		c.Control = c.network.Host(t.controlSpec())
+	}
 	return c
 }
 
 func (c *Cluster) hosts() []*network.Host {
-	hosts := []*network.Host{c.Switch, c.Control, c.Client, c.Router, c.FarClient}
+	hosts := []*network.Host{c.Switch, c.Client, c.Router, c.FarClient}
+	if !c.config.Kubeadm {
+		hosts = append(hosts, c.Control)
+	}
 	for _, node := range c.nodes {
 		hosts = append(hosts, node.Host)
 	}
@@ -85,8 +94,9 @@ func (c *Cluster) AddHost(name string, number int) (*network.Host, error) {
 	return h, h.PowerOn()
 }
 
-// Start starts a cluster and returns when its nodes are Ready. If that fails or the context ends,
-// nothing is left but the logs. It first cleans up after clusters whose process was killed.
+// Start starts a cluster and returns when its nodes are Ready; those of a kubeadm cluster when they
+// have booted. If that fails or the context ends, nothing is left but the logs. It first cleans up
+// after clusters whose process was killed.
 func Start(ctx context.Context, config Config) (*Cluster, error) {
 	config, err := config.complete()
 	if err != nil {
@@ -138,21 +148,31 @@ func (c *Cluster) start(ctx context.Context) (err error) {
 		return err
 	}
 	started := time.Now()
-	if err := c.writeCredentials(); err != nil {
-		return err
-	}
-	if err := c.connect(); err != nil {
-		return err
-	}
 	if err := c.network.Create(); err != nil {
 		return err
 	}
-	for _, host := range []*network.Host{c.Control, c.Client, c.Router, c.FarClient} {
+	for _, host := range []*network.Host{c.Client, c.Router, c.FarClient} {
 		if err := host.PowerOn(); err != nil {
 			return err
 		}
 	}
+	if c.config.Kubeadm {
+		err = c.startMachines(ctx)
+	} else {
+		err = c.startStandIn(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(c.config.Progress, "cluster %s with %d nodes started in %.1fs\n", c.config.Name, c.config.Nodes, time.Since(started).Seconds())
+	return c.writeState(true)
+}
 
+// startStandIn starts the control plane, and nodes with the stand-in for the kubelet.
+func (c *Cluster) startStandIn(ctx context.Context) error {
+	if err := errors.Join(c.writeCredentials(), c.connect(), c.Control.PowerOn()); err != nil {
+		return err
+	}
 	// The product is compiled while the control plane starts. Nodes need both.
 	var g errgroup.Group
 	g.Go(func() error { return c.startAPI(ctx) })
@@ -172,11 +192,7 @@ func (c *Cluster) start(ctx context.Context) (err error) {
 	for _, node := range c.nodes {
 		g.Go(func() error { return node.AwaitReady(ctx) })
 	}
-	if err := g.Wait(); err != nil {
-		return err
-	}
-	fmt.Fprintf(c.config.Progress, "cluster %s with %d nodes started in %.1fs\n", c.config.Name, c.config.Nodes, time.Since(started).Seconds())
-	return c.writeState(true)
+	return g.Wait()
 }
 
 // Open returns a cluster that another process started. To be able to power its nodes on, and not to
@@ -190,7 +206,10 @@ func Open(name string) (*Cluster, error) {
 		return nil, fmt.Errorf("cluster %s is not up", name)
 	}
 	c := assemble(s.Config)
-	c.kubernetesDir, c.productDir = s.KubernetesDir, s.ProductDir
+	c.kubernetesDir, c.productDir, c.programs, c.pauseImage = s.KubernetesDir, s.ProductDir, s.Programs, s.PauseImage
+	if _, err := os.Stat(c.Kubeconfig()); errors.Is(err, os.ErrNotExist) && s.Config.Kubeadm {
+		return c, nil // kubeadm has not been run
+	}
 	return c, c.connect()
 }
 

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -15,7 +16,12 @@ type Config struct {
 	// Name names the cluster and is the prefix of its namespaces: lower case letters and digits, at
 	// most 12. Two clusters cannot have the same. The default is "clarion".
 	Name string `json:"name"`
-	// Nodes is the number of nodes, n1, n2 and so on, at most 80; default 2.
+	// Kubeadm makes the nodes real ones, on which kubeadm is to be run: see [Cluster.Init].
+	Kubeadm bool `json:"kubeadm,omitempty"`
+	// ProductImage is the name that the product's image has on the nodes of a kubeadm cluster.
+	ProductImage string `json:"productImage,omitempty"`
+	// Nodes is the number of nodes, n1, n2 and so on, at most 80; default 2. Those of a kubeadm
+	// cluster include the one of the control plane, n1.
 	Nodes int `json:"nodes"`
 	// Families are the IP families of Pods and Services, the primary one first; default IPv4. The
 	// LANs always have both.
@@ -70,6 +76,10 @@ func (c Config) complete() (Config, error) {
 		return c, fmt.Errorf("kube-proxy mode %q: choose nftables or iptables", c.ProxyMode)
 	case len(c.Families) > 2 || len(c.Families) == 2 && c.Families[0] == c.Families[1]:
 		return c, fmt.Errorf("IP families %v: choose one or both", c.Families)
+	case c.Kubeadm != (c.ProductImage != ""):
+		return c, errors.New("a kubeadm cluster, and no other, needs the name of the product's image")
+	case c.Kubeadm && len(c.Flags) > 0:
+		return c, errors.New("the flags of a kubeadm cluster belong into the configuration of kubeadm")
 	case os.Geteuid() != 0:
 		return c, fmt.Errorf("network namespaces need root")
 	}

@@ -22,19 +22,22 @@ import (
 // TestMain makes this program one that runs a cluster until it is told to end, for tests that kill it.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 2 && os.Args[1] == "up" {
-		os.Exit(up(os.Args[2], len(os.Args) > 3))
+		os.Exit(up(os.Args[2], os.Args[3:]...))
 	}
 	os.Exit(m.Run())
 }
 
-func up(name string, detached bool) int {
-	config := cluster.Config{Name: name, Nodes: 1, Detached: detached, Progress: os.Stderr}
+func up(name string, kind ...string) int {
+	config := cluster.Config{Name: name, Nodes: 1, Detached: slices.Contains(kind, "detached"), Progress: os.Stderr}
+	if slices.Contains(kind, "kubeadm") {
+		config.Kubeadm, config.ProductImage = true, "ghcr.io/clarionlb/clarion:test"
+	}
 	if _, err := cluster.Start(context.Background(), config); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	fmt.Println("up")
-	if !detached {
+	if !config.Detached {
 		unix.Pause()
 	}
 	return 0
@@ -77,14 +80,18 @@ func name(t *testing.T, letter string) string {
 	return name
 }
 
-// leftovers returns the namespaces of a cluster.
+// leftovers returns the namespaces, the control groups and the disks of a cluster.
 func leftovers(t *testing.T, name string) []string {
 	t.Helper()
-	found, err := filepath.Glob("/run/netns/" + name + "-*")
-	if err != nil {
-		t.Fatal(err)
+	var all []string
+	for _, pattern := range []string{"/run/netns/" + name + "-*", "/sys/fs/cgroup/*/clarion-" + name + "-*", "/var/tmp/clarion/" + name} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, found...)
 	}
-	return found
+	return all
 }
 
 // It runs alone: any other start cleans up too.
@@ -115,6 +122,33 @@ func TestAKilledRunIsCleanedUpByTheNextOfItsName(t *testing.T) {
 	again := cluster.New(t, cluster.Config{Name: name, Nodes: 1})
 	if _, err := again.Kubectl(t.Context(), "get", "nodes"); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestNothingIsLeftOfMachinesWhoseProcessWasKilled(t *testing.T) {
+	t.Parallel()
+	name := name(t, "m")
+	cmd := run(t, name, "kubeadm")
+	c, err := cluster.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	containerd, err := c.Node("n1").Process("containerd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Wait()
+	if err := containerd.Wait(t.Context()); err != nil { // the machine ends with its process
+		t.Fatal(err)
+	}
+	if err := cluster.Remove(t.Context(), name); err != nil {
+		t.Fatal(err)
+	}
+	if left := leftovers(t, name); len(left) > 0 {
+		t.Errorf("left: %v", left)
 	}
 }
 

@@ -31,6 +31,9 @@ type Node struct {
 // PowerOn boots the node: everything that the kernel kept is fresh, the kubelet and kube-proxy
 // start. It does not wait for them, see [Node.AwaitReady].
 func (n *Node) PowerOn() error {
+	if n.cluster.config.Kubeadm {
+		return n.boot()
+	}
 	if err := n.Host.PowerOn(); err != nil {
 		return err
 	}
@@ -133,6 +136,14 @@ func (n *Node) Process(name string) (*network.Process, error) {
 // AwaitReady waits until the node works: the kubelet that runs now has reported in and says Ready,
 // pods may be scheduled to it as far as that goes, and Services are reachable from it.
 func (n *Node) AwaitReady(ctx context.Context) error {
+	what := n.Name + " to be ready"
+	if n.cluster.config.Kubeadm {
+		booted, err := n.Process("boot")
+		if err != nil {
+			return err
+		}
+		return await(ctx, what, func(ctx context.Context) error { return n.works(ctx, booted.Started) }, booted)
+	}
 	kubelet, err := n.Kubelet()
 	if err != nil {
 		return err
@@ -141,31 +152,34 @@ func (n *Node) AwaitReady(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return await(ctx, n.Name+" to be ready", func(ctx context.Context) error {
-		// What the API says about the node may still be from before a reboot.
-		lease, err := n.cluster.client.CoordinationV1().Leases(corev1.NamespaceNodeLease).Get(ctx, n.Name, metav1.GetOptions{})
+	return await(ctx, what, func(ctx context.Context) error { return n.works(ctx, kubelet.Started) }, kubelet, proxy)
+}
+
+// works tells why the node does not work, or not yet. What the API says about it may still be from
+// before a time.
+func (n *Node) works(ctx context.Context, since time.Time) error {
+	lease, err := n.cluster.client.CoordinationV1().Leases(corev1.NamespaceNodeLease).Get(ctx, n.Name, metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	if lease.Spec.RenewTime == nil || lease.Spec.RenewTime.Time.Before(since) {
+		return fmt.Errorf("the lease of the node was not renewed since %s", since.Format(time.TimeOnly))
+	}
+	node, err := n.cluster.client.CoreV1().Nodes().Get(ctx, n.Name, metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	if err := ready(node); err != nil {
+		return err
+	}
+	for _, ip := range n.cluster.topology.apiServiceIPs()[:1] {
+		conn, err := n.DialContext(ctx, "tcp", netip.AddrPortFrom(ip, 443).String())
 		if err != nil {
-			return err
+			return fmt.Errorf("the API is not reachable by its Service: %w", err)
 		}
-		if lease.Spec.RenewTime == nil || lease.Spec.RenewTime.Time.Before(kubelet.Started) {
-			return fmt.Errorf("the lease of the node was not renewed since %s", kubelet.Started.Format(time.TimeOnly))
-		}
-		node, err := n.cluster.client.CoreV1().Nodes().Get(ctx, n.Name, metav1.GetOptions{})
-		if err != nil {
-			return err
-		}
-		if err := ready(node); err != nil {
-			return err
-		}
-		for _, ip := range n.cluster.topology.apiServiceIPs()[:1] {
-			conn, err := n.DialContext(ctx, "tcp", netip.AddrPortFrom(ip, 443).String())
-			if err != nil {
-				return fmt.Errorf("the API is not reachable by its Service: %w", err)
-			}
-			conn.Close()
-		}
-		return nil
-	}, kubelet, proxy)
+		conn.Close()
+	}
+	return nil
 }
 
 // ready tells why a node is not Ready, or not yet free of the taints that kube-controller-manager

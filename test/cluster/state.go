@@ -12,7 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/clarionlb/clarion/test/cluster/internal/filelock"
+	"github.com/clarionlb/clarion/test/cluster/machine"
 	"github.com/clarionlb/clarion/test/cluster/network"
+	"github.com/clarionlb/clarion/test/cluster/setup"
 )
 
 // stateDir has a folder for each cluster that exists or was not cleaned up, and beside it a lock.
@@ -30,6 +32,9 @@ type state struct {
 	Config        Config `json:"config"`
 	KubernetesDir string `json:"kubernetesDir"`
 	ProductDir    string `json:"productDir"`
+	// Programs and PauseImage are those of a kubeadm cluster.
+	Programs   setup.NodePrograms `json:"programs"`
+	PauseImage string             `json:"pauseImage,omitempty"`
 	// PID is the process that started the cluster.
 	PID int `json:"pid"`
 	// Up means that the start is complete.
@@ -38,7 +43,8 @@ type state struct {
 
 func (c *Cluster) writeState(up bool) error {
 	content, err := json.MarshalIndent(state{
-		Config: c.config, KubernetesDir: c.kubernetesDir, ProductDir: c.productDir, PID: os.Getpid(), Up: up,
+		Config: c.config, KubernetesDir: c.kubernetesDir, ProductDir: c.productDir,
+		Programs: c.programs, PauseImage: c.pauseImage, PID: os.Getpid(), Up: up,
 	}, "", "  ")
 	if err != nil {
 		return err
@@ -129,5 +135,9 @@ func clean(name string) error {
 	if err := (&network.Network{Name: name}).Destroy(); err != nil {
 		return err
 	}
-	return os.RemoveAll(runDir(name))
+	// The machines of a kubeadm cluster are gone when their control groups are.
+	if err := machine.RemoveControlGroups(controlGroup(name) + "*"); err != nil {
+		return err
+	}
+	return errors.Join(os.RemoveAll(diskDir(name)), os.RemoveAll(runDir(name)))
 }

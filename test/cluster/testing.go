@@ -61,7 +61,11 @@ func (c *Cluster) explain(t testing.TB) {
 	if err != nil {
 		t.Error(err)
 	}
-	for _, log := range logs {
+	pods, err := filepath.Glob(filepath.Join(c.LogDir(), "*", "pods", "*", "*", "*.log")) // of a kubeadm cluster
+	if err != nil {
+		t.Error(err)
+	}
+	for _, log := range append(logs, pods...) {
 		lines := complaints(log, 5)
 		if isProduct(log) {
 			lines = tail(log, 15)
@@ -75,8 +79,12 @@ func (c *Cluster) explain(t testing.TB) {
 // isProduct tells whether a log is that of a container of the product, which is what most failures
 // are about.
 func isProduct(log string) bool {
-	name := filepath.Base(log)
-	return strings.HasPrefix(name, "kube-system_") || strings.HasPrefix(name, "clarion-system_")
+	for _, name := range []string{filepath.Base(log), filepath.Base(filepath.Dir(filepath.Dir(log)))} {
+		if strings.HasPrefix(name, "kube-system_clarion-") || strings.HasPrefix(name, "clarion-system_") {
+			return true
+		}
+	}
+	return false
 }
 
 // complaints returns the last lines of a log that are errors in the formats of klog, zap and the Go

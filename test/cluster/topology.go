@@ -28,6 +28,8 @@ const (
 	// clientNumber is what the client's addresses end with.
 	clientNumber = 100
 	apiPort      = 6443
+	// controlPlaneIndex is the node that has the control plane of a kubeadm cluster.
+	controlPlaneIndex = 1
 )
 
 // topology derives every host and address of a cluster from its configuration, for whoever starts
@@ -35,6 +37,8 @@ const (
 type topology struct {
 	families []corev1.IPFamily
 	nodes    int
+	// kubeadm means that the control plane is on a node, and all on one LAN.
+	kubeadm bool
 }
 
 // Addresses on the LANs end alike in both families: number 11 is 192.168.10.11 and fd00:10::11.
@@ -78,6 +82,9 @@ func (t topology) apiURL() string {
 
 // apiAddress is where the API server listens.
 func (t topology) apiAddress() netip.AddrPort {
+	if t.kubeadm {
+		return netip.AddrPortFrom(address(LAN, nodeNumber(controlPlaneIndex), t.families[0]), apiPort)
+	}
 	return netip.AddrPortFrom(address(ManagementLAN, controlNumber, t.families[0]), apiPort)
 }
 
@@ -134,6 +141,11 @@ func (t topology) controlSpec() network.Spec {
 }
 
 func (t topology) nodeSpec(index int) network.Spec {
+	if t.kubeadm {
+		return network.Spec{Name: nodeName(index), Forward: true, Routes: defaultRoutes(LAN), Ports: []network.Port{
+			{Device: "eth0", LAN: LAN, Addresses: lanAddresses(LAN, nodeNumber(index))},
+		}}
+	}
 	spec := network.Spec{Name: nodeName(index), Forward: true, Ports: []network.Port{
 		{Device: "eth0", LAN: LAN, Addresses: lanAddresses(LAN, nodeNumber(index))},
 		{Device: "eth1", LAN: ManagementLAN, Addresses: lanAddresses(ManagementLAN, nodeNumber(index))},

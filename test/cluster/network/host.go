@@ -129,8 +129,8 @@ func (h *Host) PowerOff() error {
 	return destroyNamespaces(h.Namespace()+"-", h.Namespace())
 }
 
-// Suspend stops every process in the host and in namespaces that belong to it, as the suspension of a virtual machine does. Its
-// kernel goes on: what it sends and receives is up to the caller.
+// Suspend stops every process in the host and in namespaces that belong to it, as the suspension of
+// a virtual machine does. Its kernel goes on: what it sends and receives is up to the caller.
 func (h *Host) Suspend() error {
 	_, err := signalAll(unix.SIGSTOP, h.Namespace()+"-", h.Namespace())
 	return err
@@ -247,6 +247,16 @@ func (h *Host) route(handle *netlink.Handle) error {
 		}
 	}
 	return nil
+}
+
+// SetRoute leads to a prefix by way of a neighbour, until the power goes.
+func (h *Host) SetRoute(to netip.Prefix, via netip.Addr) error {
+	return h.configure(func(handle *netlink.Handle) error {
+		if err := handle.RouteReplace(&netlink.Route{Dst: ipNet(to), Gw: via.AsSlice()}); err != nil {
+			return fmt.Errorf("route %s via %s on %s: %w", to, via, h.Name, err)
+		}
+		return nil
+	})
 }
 
 // Do calls f on a thread that is inside the host. Sockets that f opens belong to the host for as

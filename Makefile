@@ -88,6 +88,10 @@ test: packages lint test-unit ## Lint, unit tests, and end-to-end tests on a rea
 kubernetes-1.36: packages ## A few end-to-end tests on Kubernetes 1.36 (root, Debian)
 	cd test && KUBERNETES=1.36 go test -v -p 1 -timeout 50m -run '$(SMOKE)' ./e2e
 
+.PHONY: kubeadm
+kubeadm: packages ## Real kubeadm clusters of more kinds than in "make test": dual stack, defaults, iptables, BGP (root, Debian)
+	cd test && go test -v -timeout 60m ./kubeadm -variants
+
 .PHONY: demo
 demo: ## The main job, end to end, on an embedded cluster (root, Debian); KEEP=1 leaves the cluster up
 	cd test && go run ./demo $(if $(KEEP),--keep)

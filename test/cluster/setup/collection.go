@@ -20,7 +20,8 @@ import (
 type collection struct {
 	// name is that of its folder in the cache.
 	name string
-	// module is the folder of the module that says in which versions, below test/cluster/binaries.
+	// module is the folder of the module that says in which versions, below test/cluster/binaries; empty is
+	// that of Kubernetes.
 	module string
 	// release is the module that gives the collection its version.
 	release  string

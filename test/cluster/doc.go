@@ -20,5 +20,9 @@
 // test/cluster/kubelet for its stand-in. Nodes carry the taint that a cloud-controller-manager
 // removes, until one does.
 //
+// With [Config].Kubeadm the nodes are real, too: computers of test/cluster/machine that are all on the
+// LAN, on which kubeadm makes a cluster of kubelets, containerd and pods. [Cluster.Init],
+// [Cluster.Join] and [Cluster.ConnectPods] are what an administrator does then.
+//
 // [New] is what a test wants. [Start] and [Open] are for programs.
 package cluster

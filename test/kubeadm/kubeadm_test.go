@@ -172,7 +172,7 @@ func (i *installation) rebootControlPlane() {
 
 // remove removes Clarion as docs/install.md says: Services first, then pools, then everything.
 func (i *installation) remove() {
-	i.run("kubectl delete services myapp " + strings.Join(laterServices, " ") + " --timeout=60s")
+	i.run("kubectl delete services myapp " + strings.Join(laterServices, " ") + " --ignore-not-found --timeout=60s")
 	i.run("kubectl delete ipaddresspools --all --timeout=60s")
 	i.run("kubectl delete -k manifests/ --timeout=120s")
 	left := i.run("kubectl get --all-namespaces --output=name crds,clusterroles,clusterrolebindings,validatingadmissionpolicies," +
@@ -193,7 +193,9 @@ func (i *installation) remove() {
 }
 
 func (i *installation) installAgain() {
-	i.samples() // which applies the manifests, too
+	i.run("kubectl apply -k manifests/")
+	i.run("kubectl wait --for=condition=Established --timeout=60s --all crds")
+	i.samples()
 	i.answers(sampleAddress)
 }
 

@@ -3,6 +3,7 @@ package kubeadm
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -56,6 +57,16 @@ func productImage(t *testing.T, root string) string {
 // run runs a command of the documentation in the checkout: kubectl is the only one.
 func (i *installation) run(line string) string {
 	i.t.Helper()
+	out, err := i.try(line)
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	return out
+}
+
+// try is run for a command that may fail. The error has what it wrote.
+func (i *installation) try(line string) (string, error) {
+	i.t.Helper()
 	line, _, _ = strings.Cut(line, " #")
 	words := strings.Fields(line)
 	if words[0] != "kubectl" {
@@ -70,9 +81,9 @@ func (i *installation) run(line string) string {
 		i.t.Fatal(err)
 	}
 	if err := cmd.Wait(); err != nil {
-		i.t.Fatalf("%s: %v\n%s%s", line, err, out.String(), complaints.String())
+		return "", fmt.Errorf("%s: %w\n%s%s", line, err, out.String(), complaints.String())
 	}
-	return out.String()
+	return out.String(), nil
 }
 
 func (i *installation) eventually(what string, check func(context.Context) error) {

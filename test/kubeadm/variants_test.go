@@ -45,7 +45,7 @@ func changed(t *testing.T, pairs ...string) string {
 
 func TestDualStack(t *testing.T) {
 	i := variant(t, cluster.Config{Nodes: 3, Families: []corev1.IPFamily{corev1.IPv4Protocol, corev1.IPv6Protocol}}, changed(t,
-		"value: 192.168.10.11 ", "value: \"192.168.10.11,fd00:10::11\" ",
+		"value: 192.168.10.11}", "value: \"192.168.10.11,fd00:10::11\"}",
 		"podSubnet: 10.244.0.0/16", "podSubnet: 10.244.0.0/16,fd00:244::/48\n  serviceSubnet: 10.96.0.0/16,fd00:96::/112",
 	))
 	const service = `apiVersion: clarionlb.io/v1alpha1

@@ -404,12 +404,16 @@ func TestAnAddressThatAwaitsItsReuseIsRecordedAndGivenToWhoWaitsWhenThatIsOver(t
 		if err := w.ensure("b", wants("other")); err == nil {
 			t.Error("another namespace is given it at once")
 		}
+		w.mu.Lock()
 		w.requeued = nil
+		w.mu.Unlock()
 		time.Sleep(time.Until(freed.Add(30 * time.Second)))
 		settle()
+		w.mu.Lock()
 		if !slices.Equal(w.requeued, []types.NamespacedName{{Namespace: "other", Name: "b"}}) {
 			t.Errorf("when the time is over %v is requeued", w.requeued)
 		}
+		w.mu.Unlock()
 		if got := w.pool().Status.AwaitingReuse; len(got) > 0 {
 			t.Errorf("still recorded: %v", got)
 		}

@@ -122,6 +122,7 @@ func TestMovingToClarionAndAwayFromIt(t *testing.T) {
 	})
 	t.Run("another load balancer can take over, and nothing is left", func(t *testing.T) {
 		d := d.in(t)
+		defer d.RightsGo()()
 		d.plugin(0, "uninstall", "--hand-over")
 		keeps(d)
 		d.nothingIsLeft()
@@ -137,6 +138,7 @@ func TestMovingToClarionAndAwayFromIt(t *testing.T) {
 		for _, name := range []string{"front", "dns", "dns-udp", "classed", "external-80", "external-8080"} {
 			d.delete(name)
 		}
+		defer d.RightsGo()()
 		for _, command := range documentedCommands(t, "../../docs/install.md", "## Removing Clarion without the plugin") {
 			d.kubectl(command...)
 		}
@@ -156,6 +158,7 @@ func TestMovingToClarionAndAwayFromIt(t *testing.T) {
 			}
 			return nil
 		})
+		defer d.RightsGo()()
 		if out, err := d.Kubectl(d.ctx, "delete", "-k", "../../manifests"); err == nil || !strings.Contains(err.Error(), "Services have addresses") {
 			t.Errorf("to delete everything is answered with %s, %v", out, err)
 		}

@@ -23,7 +23,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/informers"
-	discoveryinformers "k8s.io/client-go/informers/discovery/v1"
 	"k8s.io/client-go/kubernetes"
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
@@ -160,28 +159,6 @@ func nodeConcerns(before, after *corev1.Node) bool {
 		return out
 	}
 	return !apiequality.Semantic.DeepEqual(reduced(before), reduced(after))
-}
-
-// newSliceInformer returns an informer of the EndpointSlices of Services that can have a load
-// balancer, without what is not needed of them.
-func newSliceInformer(kube kubernetes.Interface) cache.SharedIndexInformer {
-	i := discoveryinformers.NewFilteredEndpointSliceInformer(kube, metav1.NamespaceAll, 0, nil, func(o *metav1.ListOptions) {
-		o.LabelSelector = discoveryv1.LabelServiceName + ",!" + corev1.IsHeadlessService
-	})
-	informer.SetTransform(i, stripSlice)
-	return i
-}
-
-func stripSlice(object any) (any, error) {
-	slice, ok := object.(*discoveryv1.EndpointSlice)
-	if !ok {
-		return object, nil
-	}
-	slice.ManagedFields, slice.Ports = nil, nil
-	for i, endpoint := range slice.Endpoints {
-		slice.Endpoints[i] = discoveryv1.Endpoint{Conditions: endpoint.Conditions, NodeName: endpoint.NodeName}
-	}
-	return slice, nil
 }
 
 // Follow starts the informers that only the Controller needs, and keeps it up to date with all

@@ -10,6 +10,7 @@ package rollback
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -78,15 +79,32 @@ func retry() wait.Backoff {
 	return wait.Backoff{Duration: time.Second, Factor: 1.5, Jitter: 1, Steps: 5, Cap: 5 * time.Second}
 }
 
+// refusedFor is for how long a refusal is not believed: an API server that has just started knows no roles
+// yet, and may allow the watch a moment after it has refused the question.
+const refusedFor = 5 * time.Second
+
+// errRefused is that the API server does not say which revision there is.
+var errRefused = errors.New("the API server refuses to list")
+
 // askTimeout is how long the answer to a question may take.
 const askTimeout = 10 * time.Second
 
 // await returns the revision that the collection of a watch has now, as soon as the API server can be
-// asked; empty if the API server does not say. An error means that the request's context has ended.
+// asked; empty if the API server refuses to say, as it will refuse the watch. An error means that the
+// request's context has ended.
 func (g *guarded) await(watch *http.Request) (revision string, err error) {
+	var refused time.Time // since when
 	for pause := retry(); ; {
 		if revision, err = g.ask(watch); err == nil {
 			return revision, nil
+		}
+		switch now := time.Now(); {
+		case !errors.Is(err, errRefused):
+			refused = time.Time{}
+		case refused.IsZero():
+			refused = now
+		case now.Sub(refused) >= refusedFor:
+			return "", nil
 		}
 		select {
 		case <-time.After(pause.Step()):
@@ -96,8 +114,7 @@ func (g *guarded) await(watch *http.Request) (revision string, err error) {
 	}
 }
 
-// ask asks for the revision that the collection of a watch has now. It is empty if that is refused, as
-// the watch will be.
+// ask asks for the revision that the collection of a watch has now.
 func (g *guarded) ask(watch *http.Request) (revision string, err error) {
 	ctx, cancel := context.WithTimeout(watch.Context(), askTimeout)
 	defer cancel()
@@ -109,7 +126,7 @@ func (g *guarded) ask(watch *http.Request) (revision string, err error) {
 	if code := response.StatusCode; code >= http.StatusInternalServerError || code == http.StatusTooManyRequests {
 		return "", fmt.Errorf("the API server answers %s", response.Status)
 	} else if code != http.StatusOK {
-		return "", nil
+		return "", errRefused
 	}
 	var list metav1.PartialObjectMetadataList
 	if err := json.NewDecoder(response.Body).Decode(&list); err != nil {

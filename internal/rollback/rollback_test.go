@@ -161,9 +161,31 @@ func TestAnOutageIsNoRollback(t *testing.T) {
 	})
 }
 
+// An API server that has just started knows no roles yet, and may allow the watch a moment after it has refused the question.
+func TestWhoIsRefusedAtFirstNoticesAfterwards(t *testing.T) {
+	inWorld(t, func(w *world) {
+		copied := w.server.copy()
+		w.server.write("ghost")
+		w.server.write("ghost")
+		w.after(time.Second)
+		w.take()
+		w.server.setDown(true)
+		w.after(time.Minute)
+		w.server.restore(copied)
+		w.server.forbid(true)
+		w.server.setDown(false)
+		w.server.awaitQuestion()
+		w.server.forbid(false)
+		w.after(15 * time.Second)
+		if got := w.take(); got != "gone ghost" {
+			t.Errorf("the informer told: %q", got)
+		}
+	})
+}
+
 func TestWhoMayNotListIsNotGuarded(t *testing.T) {
 	inWorld(t, func(w *world) {
-		w.server.forbidden = true
+		w.server.forbid(true)
 		w.server.breakWatches()
 		w.after(15 * time.Second)
 		w.server.write("next")
@@ -239,6 +261,7 @@ type server struct {
 	down, forbidden bool
 	// lists is how often all Services were listed.
 	lists   int
+	refused int // how often it was refused
 	watches []*serverWatch
 }
 
@@ -275,6 +298,23 @@ func (s *server) setDown(down bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.down = down
+}
+
+// awaitQuestion waits until a list was refused.
+func (s *server) awaitQuestion() {
+	for asked := false; !asked; {
+		time.Sleep(100 * time.Millisecond)
+		s.mu.Lock()
+		asked = s.refused > 0
+		s.mu.Unlock()
+	}
+}
+
+// forbid has lists refused, or allowed again. Watches are allowed.
+func (s *server) forbid(forbidden bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forbidden = forbidden
 }
 
 func (s *server) breakWatches() {
@@ -355,6 +395,7 @@ func (s *server) RoundTrip(r *http.Request) (*http.Response, error) {
 		response.Body = reader
 		return response, nil
 	case s.forbidden:
+		s.refused++
 		return answer(r, http.StatusForbidden, status(metav1.StatusReasonForbidden, http.StatusForbidden, "")), nil
 	case from > s.revision:
 		return answer(r, http.StatusGatewayTimeout, status(metav1.StatusReasonTimeout, http.StatusGatewayTimeout, metav1.CauseTypeResourceVersionTooLarge)), nil

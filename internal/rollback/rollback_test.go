@@ -174,7 +174,9 @@ func TestWhoIsRefusedAtFirstNoticesAfterwards(t *testing.T) {
 		w.server.restore(copied)
 		w.server.forbid(true)
 		w.server.setDown(false)
-		w.server.awaitQuestion()
+		if !w.server.awaitRefusal() {
+			t.Error("nobody asks")
+		}
 		w.server.forbid(false)
 		w.after(15 * time.Second)
 		if got := w.take(); got != "gone ghost" {
@@ -300,14 +302,17 @@ func (s *server) setDown(down bool) {
 	s.down = down
 }
 
-// awaitQuestion waits until a list was refused.
-func (s *server) awaitQuestion() {
-	for asked := false; !asked; {
-		time.Sleep(100 * time.Millisecond)
+// awaitRefusal waits until a list was refused, or for a minute of simulated time; false if none was.
+func (s *server) awaitRefusal() bool {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 		s.mu.Lock()
-		asked = s.refused > 0
+		refused := s.refused > 0
 		s.mu.Unlock()
+		if refused {
+			return true
+		}
 	}
+	return false
 }
 
 // forbid has lists refused, or allowed again. Watches are allowed.

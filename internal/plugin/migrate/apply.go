@@ -35,16 +35,23 @@ type applier struct {
 	out     io.Writer
 }
 
+func (o *options) newApplier() (*applier, error) {
+	clients, err := o.Clients()
+	if err != nil {
+		return nil, err
+	}
+	return &applier{kube: clients.Kube, dynamic: clients.Dynamic, timeout: o.timeout, out: o.Out}, nil
+}
+
 func (o *options) runApply(ctx context.Context, plan *migrate.Plan) error {
 	moves, err := selected(plan.Moves, o.canary)
 	if err != nil {
 		return err
 	}
-	clients, err := o.Clients()
+	a, err := o.newApplier()
 	if err != nil {
 		return err
 	}
-	a := &applier{kube: clients.Kube, dynamic: clients.Dynamic, timeout: o.timeout, out: o.Out}
 	fmt.Fprintln(o.Out)
 	if err := a.dryRun(ctx, plan); err != nil {
 		return err

@@ -21,11 +21,10 @@ func (o *options) runRollback(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	clients, err := o.Clients()
+	a, err := o.newApplier()
 	if err != nil {
 		return err
 	}
-	a := &applier{kube: clients.Kube, dynamic: clients.Dynamic, timeout: o.timeout, out: o.Out}
 	return a.rollback(ctx, entries)
 }
 

@@ -31,19 +31,7 @@ func TestAnnouncersThatAreDeletedMoveNothing(t *testing.T) {
 		}
 		c.journal.take()
 		c.api.deleteAnnouncers()
-		for range 100 {
-			c.after(20 * time.Millisecond)
-			for _, ip := range ips {
-				if now := c.lan.owners(ip); !slices.Equal(now, before[ip]) {
-					t.Fatalf("%v answer for %s, before %v", now, ip, before[ip])
-				}
-			}
-		}
-		for _, line := range c.journal.take() {
-			if strings.Contains(line, "answers for") || strings.Contains(line, "moved") || strings.Contains(line, "conflict") {
-				t.Error(line)
-			}
-		}
+		c.expectNothingMoves(before)
 		c.after(time.Minute)
 		for node, r := range c.running {
 			a := c.api.announcer(node)
@@ -121,19 +109,7 @@ func TestAnnouncersThatAreRestoredFromACopyMoveNothing(t *testing.T) {
 		}
 		c.journal.take()
 		c.api.restore(of)
-		for range 100 {
-			c.after(20 * time.Millisecond)
-			for _, ip := range ips {
-				if now := c.lan.owners(ip); !slices.Equal(now, before[ip]) {
-					t.Fatalf("%v answer for %s, before %v", now, ip, before[ip])
-				}
-			}
-		}
-		for _, line := range c.journal.take() {
-			if strings.Contains(line, "answers for") || strings.Contains(line, "moved") || strings.Contains(line, "conflict") {
-				t.Error(line)
-			}
-		}
+		c.expectNothingMoves(before)
 		c.after(time.Minute)
 		for node := range c.running {
 			if now := describe(c.api.announcer(node)); now != recorded[node] {
@@ -141,4 +117,22 @@ func TestAnnouncersThatAreRestoredFromACopyMoveNothing(t *testing.T) {
 			}
 		}
 	})
+}
+
+// expectNothingMoves checks for two seconds that the same nodes as before answer for addresses, and that nobody speaks of a move.
+func (c *cluster) expectNothingMoves(before map[netip.Addr][]string) {
+	c.t.Helper()
+	for range 100 {
+		c.after(20 * time.Millisecond)
+		for ip, owners := range before {
+			if now := c.lan.owners(ip); !slices.Equal(now, owners) {
+				c.t.Fatalf("%v answer for %s, before %v", now, ip, owners)
+			}
+		}
+	}
+	for _, line := range c.journal.take() {
+		if strings.Contains(line, "answers for") || strings.Contains(line, "moved") || strings.Contains(line, "conflict") {
+			c.t.Error(line)
+		}
+	}
 }

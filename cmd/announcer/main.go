@@ -34,6 +34,7 @@ import (
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/client/versioned"
 	"github.com/clarionlb/clarion/internal/rollback"
+	"github.com/clarionlb/clarion/internal/selfsigned"
 	"github.com/clarionlb/clarion/internal/versionflag"
 )
 
@@ -150,7 +151,7 @@ func run(ctx context.Context, o options) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return serve(ctx, o.bindAddress, nil, newHandler(announcer.Healthy, announcer.Ready)) })
 	if o.metricsBindAddress != "" {
-		certificate, err := newCertificate()
+		certificate, err := selfsigned.New()
 		if err != nil {
 			return err
 		}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
 	"net/http"
 	"strings"
@@ -12,7 +11,6 @@ import (
 	authorizationv1 "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
-	certutil "k8s.io/client-go/util/cert"
 	"k8s.io/component-base/metrics/legacyregistry"
 )
 
@@ -99,18 +97,4 @@ func (g *guard) authorize(ctx context.Context, user *authenticationv1.UserInfo, 
 		return false, fmt.Errorf("ask the API server what the user may do: %w", err)
 	}
 	return review.Status.Allowed && !review.Status.Denied, nil
-}
-
-// newCertificate makes a certificate that lives as long as the process. Whoever connects cannot check it, as with other
-// components of Kubernetes; it keeps tokens from those who only listen.
-func newCertificate() (*tls.Config, error) {
-	certificate, key, err := certutil.GenerateSelfSignedCertKey("localhost", nil, nil)
-	if err != nil {
-		return nil, fmt.Errorf("make a certificate: %w", err)
-	}
-	pair, err := tls.X509KeyPair(certificate, key)
-	if err != nil {
-		return nil, fmt.Errorf("read a certificate: %w", err)
-	}
-	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
 }

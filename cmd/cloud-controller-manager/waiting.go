@@ -14,9 +14,10 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/rest"
-	certutil "k8s.io/client-go/util/cert"
 	"k8s.io/cloud-provider/names"
 	"k8s.io/klog/v2"
+
+	"github.com/clarionlb/clarion/internal/selfsigned"
 )
 
 const (
@@ -49,15 +50,11 @@ type standIn struct{ server *http.Server }
 
 // newStandIn listens where the framework will, with a certificate of its own.
 func newStandIn(ctx context.Context, address net.IP, port int) (*standIn, error) {
-	certificate, key, err := certutil.GenerateSelfSignedCertKey("localhost", nil, nil)
+	config, err := selfsigned.New()
 	if err != nil {
-		return nil, fmt.Errorf("make a certificate: %w", err)
+		return nil, err
 	}
-	pair, err := tls.X509KeyPair(certificate, key)
-	if err != nil {
-		return nil, fmt.Errorf("read a certificate: %w", err)
-	}
-	listener, err := tls.Listen("tcp", net.JoinHostPort(address.String(), strconv.Itoa(port)), &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12})
+	listener, err := tls.Listen("tcp", net.JoinHostPort(address.String(), strconv.Itoa(port)), config)
 	if err != nil {
 		return nil, fmt.Errorf("listen for probes: %w", err)
 	}

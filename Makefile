@@ -1,7 +1,7 @@
 # Every target works on a fresh checkout; what takes long is cached.
 MODULES := . test test/monitoring
 GO_TOOL := go tool -modfile=$(CURDIR)/tools/go.mod
-GENERATED := api/v1alpha1/zz_generated.deepcopy.go client manifests/crds
+GENERATED := api/v1alpha1/zz_generated.deepcopy.go client manifests/crds docs/reference
 VERSION ?= v0.1.0
 # How many runs of each scenario "make bench" measures, and how many random histories of the allocator it checks.
 RUNS ?= 5
@@ -46,7 +46,7 @@ binaries:
 	done
 
 .PHONY: generate
-generate: ## Regenerate deepcopy functions, CRDs and the client from api/
+generate: ## Regenerate deepcopy functions, CRDs and the client from api/, and docs/reference from the code
 	tools/generate
 
 .PHONY: lint
@@ -61,6 +61,10 @@ lint: ## gofmt, go vet, staticcheck, and whether generated code is up to date
 	@before=$$(find $(GENERATED) -type f | sort | xargs sha256sum); tools/generate; \
 		after=$$(find $(GENERATED) -type f | sort | xargs sha256sum); \
 		if [ "$$before" != "$$after" ]; then echo "generated code was out of date; it has been regenerated: commit it"; exit 1; fi
+
+.PHONY: docs
+docs: ## The documentation as a site into bin/site
+	cd test && go run ./cmd/site $(CURDIR) $(CURDIR)/bin/site
 
 .PHONY: packages
 packages: ## Install the Debian packages that tests need (root, Debian)

@@ -32,13 +32,19 @@ const (
 // MetalLB's names of the same annotations, so that manifests can be carried over as they are.
 // Several spellings in one Service must agree.
 const (
-	AnnotationMetalLBPool      Annotation = "metallb.io/address-pool"
+	// AnnotationMetalLBPool is read as clarionlb.io/address-pool.
+	AnnotationMetalLBPool Annotation = "metallb.io/address-pool"
+	// AnnotationMetalLBAddresses is read as clarionlb.io/addresses.
 	AnnotationMetalLBAddresses Annotation = "metallb.io/loadBalancerIPs"
-	AnnotationMetalLBSharing   Annotation = "metallb.io/allow-shared-ip"
+	// AnnotationMetalLBSharing is read as clarionlb.io/allow-shared-ip.
+	AnnotationMetalLBSharing Annotation = "metallb.io/allow-shared-ip"
 
-	AnnotationMetalLBOldPool      Annotation = "metallb.universe.tf/address-pool"
+	// AnnotationMetalLBOldPool is read as clarionlb.io/address-pool.
+	AnnotationMetalLBOldPool Annotation = "metallb.universe.tf/address-pool"
+	// AnnotationMetalLBOldAddresses is read as clarionlb.io/addresses.
 	AnnotationMetalLBOldAddresses Annotation = "metallb.universe.tf/loadBalancerIPs"
-	AnnotationMetalLBOldSharing   Annotation = "metallb.universe.tf/allow-shared-ip"
+	// AnnotationMetalLBOldSharing is read as clarionlb.io/allow-shared-ip.
+	AnnotationMetalLBOldSharing Annotation = "metallb.universe.tf/allow-shared-ip"
 )
 
 var (

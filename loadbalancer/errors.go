@@ -13,41 +13,44 @@ import (
 // Reason says in one word how a request fared. It is the reason of the Service's condition.
 type Reason string
 
+// Reasons of a Service's AddressAssigned condition. Since when a Service that has what it asks for has an address, or when it last
+// joined an address that others had, is in lastTransitionTime.
 const (
-	// Pending : the Service was taken up and has not been answered yet.
+	// Pending (Unknown): the Service has been taken up and is about to be answered.
 	Pending Reason = "Pending"
-	// Assigned : the Service has what it asks for.
+	// Assigned (True): the Service has what it asks for; the message says from which pool or that this is gone, with whom it is shared,
+	// why a second family is missing, and what else uses an address.
 	Assigned Reason = "Assigned"
-	// PoolExhausted : pools admit the Service, but all their addresses are in use.
+	// PoolExhausted (False): pools admit the Service, but all their addresses are in use.
 	PoolExhausted Reason = "PoolExhausted"
-	// NoMatchingPool : no pool admits the Service, or the pool it names does not exist, cannot be
-	// used or does not admit it.
+	// NoMatchingPool (False): no pool admits the Service, or the one that it names does not exist, cannot be used, is being deleted, or
+	// is not for it.
 	NoMatchingPool Reason = "NoMatchingPool"
-	// NamespaceLimitReached : the namespace of the Service has as many addresses as the pools that admit
-	// it give a namespace.
+	// NamespaceLimitReached (False): its namespace has as many addresses as maxAddressesPerNamespace of the pools that admit it
+	// allows; the message says limit and use.
 	NamespaceLimitReached Reason = "NamespaceLimitReached"
-	// AddressInUse : another Service has the address that this one asks for.
+	// AddressInUse (False): another Service has the address that it asks for, from Clarion, from another load balancer or as an
+	// external IP.
 	AddressInUse Reason = "AddressInUse"
-	// AddressNotInPool : the address that the Service asks for is in no pool, or not in the one
-	// that it names.
+	// AddressNotInPool (False): the address that it asks for is in no usable pool, excluded from its pool, or not in the pool that it
+	// names.
 	AddressNotInPool Reason = "AddressNotInPool"
-	// AddressReserved : the address that the Service asks for is used by the cluster itself, cannot work on a network of the
-	// nodes, or is kept by a reservation.
+	// AddressReserved (False): the address that it asks for is used by the cluster itself, can be no host's on a network of the nodes,
+	// or is kept by an IPAddressReservation.
 	AddressReserved Reason = "AddressReserved"
-	// AddressAwaitingReuse : a Service of another namespace had the address that the Service asks for
-	// until a short while ago.
+	// AddressAwaitingReuse (False): another namespace had the address that it asks for until a short while ago; the message says until
+	// when only that one may ask for it.
 	AddressAwaitingReuse Reason = "AddressAwaitingReuse"
-	// AddressConflict : a host on the network that is none of the nodes answers for the address
-	// that the Service asks for.
+	// AddressConflict (False): a host on the network that is none of the nodes answers for the address that it asks for.
 	AddressConflict Reason = "AddressConflict"
-	// FamilyUnavailable : the pools that admit the Service have no addresses of a family that it needs.
+	// FamilyUnavailable (False): the pools that admit it have no addresses of a family that it needs, or the cluster does not give it
+	// that family.
 	FamilyUnavailable Reason = "FamilyUnavailable"
-	// SharingConflict : the address that the Service asks for is shared, and the Service cannot
-	// share it with its owners.
+	// SharingConflict (False): the address that it asks for is shared, and the Service does not fit in; the message says why.
 	SharingConflict Reason = "SharingConflict"
-	// InvalidRequest : what the Service asks for contradicts itself or cannot be read.
+	// InvalidRequest (False): what it asks for cannot be read or contradicts itself; it keeps what it has.
 	InvalidRequest Reason = "InvalidRequest"
-	// InternalError : a fault of Clarion's keeps it from answering the Service, which keeps what it has.
+	// InternalError (False): a fault of Clarion's keeps it from answering; the Service keeps what it has. Please report it with the log.
 	InternalError Reason = "InternalError"
 )
 

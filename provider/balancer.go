@@ -142,12 +142,12 @@ func (b *balancer) release(service *corev1.Service) {
 	b.countsChanged()
 }
 
-// eventAssigned is the reason of the event on a Service that has what it asks for.
+// eventAssigned (Normal, Service): the Service got addresses, or other ones. A refusal is a Warning with the reason of the condition
+// AddressAssigned.
 const eventAssigned = "AddressAssigned"
 
-// eventClaimedTwice is the reason of the events on two Services that both have an address in their
-// status, without sharing it. Conflicts with hosts that are no nodes have another one,
-// v1alpha1.ReasonAddressConflict.
+// eventClaimedTwice (Warning, Service): two Services have one address in their status without sharing it; the message says who keeps
+// it. Conflicts with hosts that are no nodes have another reason, AddressConflict.
 const eventClaimedTwice = "AddressClaimedTwice"
 
 // reportDoubleClaims tells both Services of each double claim.
@@ -162,8 +162,8 @@ func (b *balancer) reportDoubleClaims(claims []loadbalancer.DoubleClaim) {
 	}
 }
 
-// eventSharingEnded is the reason of the event on a Service that has lost an address to one with
-// which it shared that, and which had it first.
+// eventSharingEnded (Warning, Service): the Service has lost an address to one that it shared it with, which had it first; the
+// message says what they cannot share.
 const eventSharingEnded = "SharingEnded"
 
 // reportEvictions tells the Services that have lost an address, which get another one or wait.
@@ -175,8 +175,8 @@ func (b *balancer) reportEvictions(evictions []loadbalancer.Eviction) {
 	}
 }
 
-// eventAlsoInUse is the reason of the events about an address that a Service has although something
-// else uses it too: the cluster itself, or another Service, which is told as well.
+// eventAlsoInUse (Warning, Service): something else uses an address of the Service too, which keeps it: the cluster itself, a network
+// of the nodes, or another Service, which is told as well.
 const eventAlsoInUse = "AddressAlsoInUse"
 
 // reportClashes tells of the addresses of a Service that something else uses too.

@@ -32,7 +32,10 @@ var _ cloudprovider.InstancesV2 = instances{}
 
 // Reasons of the events on a Node that cannot be initialised yet.
 const (
+	// eventNoNodeAddress (Warning, Node): the node is not initialised, because neither its kubelet nor its announcer says an InternalIP.
 	eventNoNodeAddress = "NoNodeAddress"
+	// eventInvalidNodeIP (Warning, Node): the node is not initialised, because the address that its kubelet was given
+	// (alpha.kubernetes.io/provided-node-ip) cannot be used.
 	eventInvalidNodeIP = "InvalidNodeIP"
 )
 

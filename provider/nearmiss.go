@@ -14,8 +14,7 @@ import (
 	"github.com/clarionlb/clarion/loadbalancer"
 )
 
-// eventClassNotServed is the reason of the event on a Service whose load balancer class is nearly
-// Clarion's.
+// eventClassNotServed (Warning, Service): spec.loadBalancerClass is not Clarion's but resembles it.
 const eventClassNotServed = "ClassNotServed"
 
 // reportNearMiss tells a Service whose load balancer class is probably meant to be Clarion's. One that

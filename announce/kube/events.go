@@ -18,9 +18,11 @@ import (
 
 // Reasons of events on Services.
 const (
-	// eventAnnounced : an address is announced from another node than before, or for the first time.
+	// eventAnnounced (Normal, Service): an address is announced from a node for the first time, or from another node than before; the
+	// message says in whose place.
 	eventAnnounced = "AddressAnnounced"
-	// eventConflict : a host that is no announcer answers for an address.
+	// eventConflict (Warning, Service, both programs): a host that runs no announcer answers for an address, or the Service asks for
+	// such an address.
 	eventConflict = v1alpha1.ReasonAddressConflict
 )
 

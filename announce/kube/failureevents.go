@@ -14,7 +14,8 @@ import (
 	"github.com/clarionlb/clarion/internal/informer"
 )
 
-// eventInternalError is the reason of events on objects that Clarion failed on.
+// eventInternalError (Warning, any object, both programs): a fault of Clarion's: nothing can be decided about an address, or a
+// change could not be taken in. What was in force stays so until the object changes. Please report it with the log.
 const eventInternalError = v1alpha1.ReasonInternalError
 
 // failureEventRate is how many events about failures there are in a second, and failureEventBurst how

@@ -10,11 +10,16 @@ import (
 
 // Reasons of events on Announcers.
 const (
+	// eventSessionEstablished (Normal, Announcer): there is a session with a router.
 	eventSessionEstablished = "BGPSessionEstablished"
-	eventSessionLost        = "BGPSessionLost"
-	eventSessionClosed      = "BGPSessionClosed"
-	eventBFDUp              = "BFDUp"
-	eventBFDDown            = "BFDDown"
+	// eventSessionLost (Warning, Announcer): a session ended that should not have, and why.
+	eventSessionLost = "BGPSessionLost"
+	// eventSessionClosed (Normal, Announcer): the node ended a session on purpose, and why.
+	eventSessionClosed = "BGPSessionClosed"
+	// eventBFDUp (Normal, Announcer): BFD watches the path to a router.
+	eventBFDUp = "BFDUp"
+	// eventBFDDown (Warning, Announcer): BFD found the path to a router dead, and how.
+	eventBFDDown = "BFDDown"
 )
 
 // SessionEstablished tells that there is a BGP session with a peer. Address may be the zero Addr if

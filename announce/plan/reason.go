@@ -60,20 +60,20 @@ const (
 type MoveReason string
 
 const (
-	// MoveNew : the address had no owner before.
+	// MoveNew (gained): the address had no owner before.
 	MoveNew MoveReason = "New"
-	// MoveIncumbentDown : the incumbent is dead.
+	// MoveIncumbentDown (gained): the incumbent is dead.
 	MoveIncumbentDown MoveReason = "IncumbentDown"
-	// MoveIncumbentIneligible : the incumbent may no longer announce the address, or should not,
+	// MoveIncumbentIneligible (gained): the incumbent may no longer announce the address, or should not,
 	// because it is drained.
 	MoveIncumbentIneligible MoveReason = "IncumbentIneligible"
-	// MoveHandedOver : the incumbent has handed the address over.
+	// MoveHandedOver (gained): the incumbent has handed the address over.
 	MoveHandedOver MoveReason = "HandedOver"
-	// MoveResumed : a restarted announcer goes on with an address that it had.
+	// MoveResumed (gained): a restarted announcer goes on with an address that it had.
 	MoveResumed MoveReason = "Resumed"
-	// MoveSuperseded : another node owns the address.
+	// MoveSuperseded (lost): another node owns the address.
 	MoveSuperseded MoveReason = "Superseded"
-	// MoveWithdrawn : no node may announce the address now.
+	// MoveWithdrawn (lost): no node may announce the address now.
 	MoveWithdrawn MoveReason = "Withdrawn"
 )
 

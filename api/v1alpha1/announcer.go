@@ -43,19 +43,20 @@ type AnnouncerStatus struct {
 
 // Reasons of an Announcer's Ready condition.
 const (
-	// ReasonRunning : the announcer takes part: it announces what falls to it.
+	// ReasonRunning (True): the announcer takes part: it announces what falls to it; the message says if the kernel cannot relay
+	// connections, or cannot refuse what no Service serves.
 	ReasonRunning = "Running"
-	// ReasonNoInterface : the announcer takes part, but no interface of the node can carry an address.
+	// ReasonNoInterface (False): no interface of the node can carry an address.
 	ReasonNoInterface = "NoInterface"
-	// ReasonStopped : the announcer was stopped and announces nothing.
+	// ReasonStopped (False): the announcer was stopped and announces nothing.
 	ReasonStopped = "Stopped"
-	// ReasonDraining : the announcer takes part, but the node is drained, by annotation, taint or the label that excludes it:
-	// its addresses go to others. That is on purpose and may be for good, as with nodes of the control plane that kubeadm
-	// labels: the condition is True.
+	// ReasonDraining (True): the announcer takes part, but the node is drained, by annotation, taint or the label that excludes it:
+	// its addresses go to others. The message says by what, and how many it still announces. That is on purpose and may be for
+	// good, as with nodes of the control plane that kubeadm labels: the condition is True.
 	ReasonDraining = "Draining"
-	// ReasonIsolated : the node sees no other announcer, no API server and no neighbour, and announces nothing.
+	// ReasonIsolated (False): the node reaches no other announcer, no router and no API server, and announces nothing.
 	ReasonIsolated = "Isolated"
-	// ReasonGossipKeyInvalid : the key in the Secret clarion-system/clarion-gossip cannot be used; the message says why. An announcer
+	// ReasonGossipKeyInvalid (False, True): the key in the Secret clarion-system/clarion-gossip cannot be used; the message says why. An announcer
 	// that starts waits for another key and announces nothing: the condition is False. One that had a key before goes on with that:
 	// the condition is True.
 	ReasonGossipKeyInvalid = "GossipKeyInvalid"
@@ -68,9 +69,10 @@ const ConditionStrictARP = "StrictARP"
 
 // Reasons of an Announcer's StrictARP condition.
 const (
-	// ReasonStrict : the kernel leaves the addresses of Services to the announcers.
+	// ReasonStrict (True): the kernel leaves the addresses of Services to the announcers.
 	ReasonStrict = "Strict"
-	// ReasonKernelAnswers : the kernel answers, or speaks, for an address by itself.
+	// ReasonKernelAnswers (False): the kernel answers, or speaks, for an address by itself; the message has the cause, and which
+	// setting or command helps.
 	ReasonKernelAnswers = "KernelAnswers"
 )
 
@@ -80,12 +82,13 @@ const ConditionKubeProxy = "KubeProxy"
 
 // Reasons of an Announcer's KubeProxy condition.
 const (
-	// ReasonServing : kube-proxy is healthy.
+	// ReasonServing (True): kube-proxy answers 200.
 	ReasonServing = "Serving"
-	// ReasonNotServing : kube-proxy says that it is not healthy, or does not answer any more. It also says so of a node that is
-	// about to be deleted.
+	// ReasonNotServing (False): it has not answered 200 for 10 s: it is down, its rules are out of date, or the node is about to be
+	// deleted; the message says which answer there was.
 	ReasonNotServing = "NotServing"
-	// ReasonNoAnswer : nobody has answered at the port since the announcer started: the condition is Unknown.
+	// ReasonNoAnswer (Unknown): nobody has answered 200 since the announcer started: kube-proxy has not written its rules yet, has
+	// another healthzBindAddress, or something else takes its place.
 	ReasonNoAnswer = "NoAnswer"
 )
 
@@ -96,9 +99,10 @@ const ConditionGossip = "Gossip"
 
 // Reasons of an Announcer's Gossip condition.
 const (
-	// ReasonConnected : nothing is known to be wrong. Others may be out of sight because they are dead, or because of their own gossip.
+	// ReasonConnected (True): nothing is known to be wrong with the gossip of the node; others may be out of sight because they are
+	// dead, or because of their own gossip.
 	ReasonConnected = "Connected"
-	// ReasonBlocked : more announcers answer for their addresses on the network than the gossip sees. Its port is blocked, TCP or UDP.
+	// ReasonBlocked (False): more announcers answer on the network than the gossip sees: its port is blocked, TCP or UDP.
 	ReasonBlocked = "Blocked"
 )
 
@@ -106,9 +110,12 @@ const (
 // the announcer has to record. The rest of the status is then out of date.
 const ConditionRecorded = "Recorded"
 
-// ReasonWriteRefused is the reason of the Recorded condition. The message says why: a status can be too large for the API, for
-// example, which is so from some 12,000 addresses on one node.
-const ReasonWriteRefused = "WriteRefused"
+// Reasons of an Announcer's Recorded condition.
+const (
+	// ReasonWriteRefused (False): the API server refuses the status; the message says why. It can be too large for the API, for
+	// example, which is so from some 12,000 addresses on one node.
+	ReasonWriteRefused = "WriteRefused"
+)
 
 // AnnotationRebalance on an Announcer, with any new value, asks it to hand as many addresses to other nodes as it has more
 // than its share.

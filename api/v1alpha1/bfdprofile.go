@@ -82,8 +82,12 @@ type BFDProfileSpec struct {
 	EchoInterval int32 `json:"echoInterval,omitempty"`
 }
 
-// ReasonUnsupported is the reason of a BFDProfile's Ready condition if it asks for something that there is not.
-const ReasonUnsupported = "Unsupported"
+// Reasons of a BFDProfile's Ready condition.
+const (
+	// ReasonUnsupported (False): it asks for what there is not (echoMode); if it was never valid, sessions that name it go on without
+	// BFD.
+	ReasonUnsupported = "Unsupported"
+)
 
 // BFDProfileStatus is written by the cloud-controller-manager alone.
 type BFDProfileStatus struct {

@@ -185,20 +185,34 @@ type BGPPasswordSecret struct {
 
 // Reasons of the Ready condition of BGPPeers, advertisements, Communities and BFDProfiles, besides Valid.
 const (
-	// ReasonInvalid : something in the spec cannot be read, or be honoured by any node.
+	// ReasonInvalid is that something in the spec cannot be read, or be honoured by any node.
+	//   - BGPPeer Ready (False): something in spec cannot be read, or be honoured by any node
+	//   - L2Advertisement Ready (False): a selector or a pattern of an interface cannot be read
+	//   - BGPAdvertisement Ready (False): a selector cannot be read, or nobody defines a community that it names
+	//   - Community Ready (False): a value cannot be read
 	ReasonInvalid = "Invalid"
-	// ReasonRefused : nodes cannot honour the BGPPeer; the message says which and why.
+	// ReasonRefused is that nodes cannot honour an object; the message says which and why.
+	//   - BGPPeer Ready (False): some nodes cannot honour it: a Secret is missing, say, or an older BGPPeer is for the same router
 	ReasonRefused = "Refused"
-	// ReasonNoNodes : no node whose announcer is in sight is to speak with the router.
+	// ReasonNoNodes is that there is no node for it.
+	//   - BGPPeer Ready (False): no node whose announcer is in sight is to speak with the router
+	//   - BGPPeer Established (False): no node is to have a session
 	ReasonNoNodes = "NoNodes"
-	// ReasonFamilyNotCarried : nodes have a session with the router that does not carry a family which addressFamilies names; the message
-	// says which.
+	// ReasonFamilyNotCarried is about the IP families of sessions.
+	//   - BGPPeer Ready (False): nodes have sessions, but some of these do not carry a family that addressFamilies names; the message
+	//     says which
 	ReasonFamilyNotCarried = "FamilyNotCarried"
-	// ReasonNoBFD : nodes have a session with the router, but not all of them have BFD on its path; the message says why.
+	// ReasonNoBFD is about BFD on the paths of sessions.
+	//   - BGPPeer Ready (False): nodes have sessions, but some of them not the BFD that bfdProfile asks for; the message says why
 	ReasonNoBFD = "NoBFD"
-	// ReasonUnknownName : an object or a community is named that does not exist.
+	// ReasonUnknownName is that an object is named that does not exist.
+	//   - BGPPeer Ready (False): an edit names a BFDProfile that does not exist
+	//   - L2Advertisement Ready (False): it names an IPAddressPool that does not exist
+	//   - BGPAdvertisement Ready (False): it names a BGPPeer or an IPAddressPool that does not exist
 	ReasonUnknownName = "UnknownName"
-	// ReasonContradicts : an older BGPAdvertisement says otherwise about the same prefix and peer, and holds.
+	// ReasonContradicts is that an older object says otherwise, and holds.
+	//   - BGPAdvertisement Ready (False): older ones say otherwise about the same prefixes and peers, and hold; the message says in
+	//     what, and which
 	ReasonContradicts = "Contradicts"
 )
 
@@ -206,11 +220,11 @@ const (
 // are to have one. One session is enough for Ready.
 const ConditionEstablished = "Established"
 
-// Reasons of a BGPPeer's Established condition, besides NoNodes and NoSession.
+// Reasons of a BGPPeer's Established condition.
 const (
-	// ReasonAllNodes : all nodes that are to have a session have one.
+	// ReasonAllNodes (True): all nodes that are to have a session have one.
 	ReasonAllNodes = "AllNodes"
-	// ReasonSomeNodes : some of them have one, and others do not; the message says which.
+	// ReasonSomeNodes (False): some of them have one, and others do not; the message says which.
 	ReasonSomeNodes = "SomeNodes"
 )
 

@@ -9,19 +9,33 @@ const ConditionReady = "Ready"
 
 // Reasons of an IPAddressPool's Ready condition.
 const (
-	// ReasonValid : the pool is in use.
+	// ReasonValid (True): the pool is in use; the message says what of it is not handed out, what is on no network of the nodes, what a
+	// CIDR with host bits stands for, which namespaces do not exist, and which have as many addresses as they may.
+	//   - IPAddressReservation Ready (True): the addresses are kept; the message says for whom
+	//   - L2Advertisement Ready (True): it is in use; the message says if it selects no node, pool or Service at present
+	//   - BGPPeer Ready (True): nodes have sessions; the message says if some have none, or do not send all that is advertised to it
+	//   - BGPAdvertisement Ready (True): it is in use; the message says if it selects no node, pool or Service at present
+	//   - Community Ready (True): BGPAdvertisements can use the names
+	//   - BFDProfile Ready (True): BGPPeers can use it
 	ReasonValid = "Valid"
-	// ReasonInvalidAddress : an entry of spec.addresses or spec.exclude is neither a CIDR, a range nor an address.
+	// ReasonInvalidAddress (False): an entry of addresses or exclude is neither a CIDR, a range nor an address; the version before
+	// stays in force.
+	//   - IPAddressReservation Ready (False): an entry of addresses cannot be read; the others are kept, and those of the version before
 	ReasonInvalidAddress = "InvalidAddress"
-	// ReasonInvalidSelector : a label selector of spec.serviceAllocation cannot be parsed.
+	// ReasonInvalidSelector (False): a label selector of serviceAllocation cannot be parsed; the version before stays in force.
 	ReasonInvalidSelector = "InvalidSelector"
-	// ReasonOverlaps : entries overlap each other, or another pool had some of the addresses first.
+	// ReasonOverlaps (False): entries overlap each other, and the version before stays in force; or another pool had some of the
+	// addresses first, and the rest is in use.
+	//   - IPAddressReservation Ready (False): it overlaps an older reservation, which comes first; the rest of it holds
 	ReasonOverlaps = "Overlaps"
-	// ReasonDeleting : the pool is to be deleted, but Services have addresses of it.
+	// ReasonDeleting (False): the pool is to be deleted, but Services have addresses of it; the message names them.
 	ReasonDeleting = "Deleting"
-	// ReasonInternalError : a fault of Clarion's keeps it from reading the object, or from deciding about
-	// it. What was in force before stays so. Any of our objects can have it, and the conditions of
-	// Services.
+	// ReasonInternalError (False): a fault of Clarion's keeps it from reading the object. The last good version stays in force, if
+	// there is one. Please report it with the log.
+	//   - every kind Ready (False): a fault of Clarion's keeps it from reading the object. The last good version stays in force, if
+	//     there is one. Please report it with the log
+	//   - Service Announced (False): a fault of Clarion's keeps it from finding out; what was in force stays so. An address that is
+	//     announced meanwhile has Announced, and the message says so. Please report it with the log
 	ReasonInternalError = "InternalError"
 )
 

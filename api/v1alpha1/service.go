@@ -19,23 +19,28 @@ const ConditionAddressAssigned = "clarionlb.io/AddressAssigned"
 // nodes and since when, and if not, why.
 const ConditionAnnounced = "clarionlb.io/Announced"
 
-// Reasons of a Service's Announced condition.
+// Reasons of a Service's Announced condition. With several addresses, the reason is the first that holds for one of them of
+// InternalError, AddressConflict, NotAdvertised, NoEndpoint, NoNode, NoSession, NotSent, Pending and Announced, and the message has
+// a sentence for each.
 const (
-	// ReasonAnnounced : every address is announced.
+	// ReasonAnnounced (True): every address is announced.
 	ReasonAnnounced = "Announced"
-	// ReasonPending : an address is about to be announced.
+	// ReasonPending (False): an address is about to be announced, or to move away from a node whose announcer is out of sight.
 	ReasonPending = "Pending"
-	// ReasonAddressConflict : something on the network that is none of the announcers answers for an address.
+	// ReasonAddressConflict (False): a host that runs no announcer answers for an address; the message says whether it is announced
+	// nevertheless.
 	ReasonAddressConflict = "AddressConflict"
-	// ReasonNotAdvertised : no L2Advertisement or BGPAdvertisement selects an address.
+	// ReasonNotAdvertised (False): no IPAddressPool contains an address, or no L2Advertisement or BGPAdvertisement selects it.
 	ReasonNotAdvertised = "NotAdvertised"
-	// ReasonNoEndpoint : no endpoint of the Service can serve.
+	// ReasonNoEndpoint (False): no endpoint of the Service can serve.
 	ReasonNoEndpoint = "NoEndpoint"
-	// ReasonNoNode : no node can announce an address.
+	// ReasonNoNode (False): no node can announce an address; the message says why, node by node.
 	ReasonNoNode = "NoNode"
-	// ReasonNoSession : no node that could announce an address has a BGP session to announce it on.
+	// ReasonNoSession (False): no node that could announce an address by BGP has a session, and layer 2 does not announce it.
+	//   - BGPPeer Ready (False): no node has a session with the router
+	//   - BGPPeer Established (False): none has one
 	ReasonNoSession = "NoSession"
-	// ReasonNotSent : nodes that could announce an address have BGP sessions, but it is sent on none of them: no router carries its
-	// IP family, or the nodes have no next hop in it. The message says which BGPPeers, and why.
+	// ReasonNotSent (False): nodes that could announce an address have BGP sessions, but it is sent on none of them: no router carries
+	// its IP family in the session, or the nodes have no next hop in it; the message says which BGPPeers, why, and what helps.
 	ReasonNotSent = "NotSent"
 )

@@ -10,40 +10,75 @@ import (
 )
 
 var (
-	isTest   = regexp.MustCompile(`^(Test|Fuzz|Benchmark)[A-Z]\w*$`)
-	isSymbol = regexp.MustCompile(`^([a-z]\w*)\.[A-Z]\w*(\.[A-Z]\w*)?$`)
-	isPath   = regexp.MustCompile(`^(announce|api|client|cmd|docs|internal|loadbalancer|manifests|provider|test|tools)(/[\w.-]+)*$`)
-	isLink   = regexp.MustCompile(`\]\(([^)#:\s]+)(#[^)]*)?\)`)
-	isFenced = regexp.MustCompile("(?s)\n *```.*?\n *```")
+	isTest      = regexp.MustCompile(`^(Test|Fuzz|Benchmark)[A-Z]\w*$`)
+	isSymbol    = regexp.MustCompile(`^([a-z]\w*)\.[A-Z]\w*(\.[A-Z]\w*)?$`)
+	isPath      = regexp.MustCompile(`^(announce|api|client|cmd|docs|internal|loadbalancer|manifests|provider|test|tools)(/[\w.-]+)*$`)
+	isLink      = regexp.MustCompile(`\]\(([^)#:\s]*)(?:#([^)]*))?\)`)
+	inBackticks = regexp.MustCompile("`([^`\n]+)`")
+	isFenced    = regexp.MustCompile("(?s)\n *```.*?\n *```")
 )
 
-// TestWhatDocumentsNameIsThere holds the names of tests, files, folders, types and functions that
-// documents have in backticks against the code, and links against the files.
-func TestWhatDocumentsNameIsThere(t *testing.T) {
-	documents, err := filepath.Glob(root + "/docs/*.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, pattern := range []string{"/*.md", "/docs/*/*.md"} {
-		more, err := filepath.Glob(root + pattern)
+// documents are the texts of all documents, by their paths.
+func documents(t *testing.T) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	for _, pattern := range []string{"/*.md", "/docs/*.md", "/docs/*/*.md"} {
+		paths, err := filepath.Glob(root + pattern)
 		if err != nil {
 			t.Fatal(err)
 		}
-		documents = append(documents, more...)
-	}
-	symbols := symbolsOf(t)
-	for _, document := range documents {
-		content, err := os.ReadFile(document)
-		if err != nil {
-			t.Fatal(err)
+		for _, path := range paths {
+			content, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found[path] = string(content)
 		}
-		prose := isFenced.ReplaceAllString(string(content), "")
-		for _, found := range isLink.FindAllStringSubmatch(prose, -1) {
-			if _, err := os.Stat(filepath.Join(filepath.Dir(document), found[1])); err != nil {
-				t.Errorf("%s links to %s, which is not there", document, found[1])
+	}
+	return found
+}
+
+// TestLinksLeadSomewhere follows every link of a document to a file or folder, and to a heading.
+func TestLinksLeadSomewhere(t *testing.T) {
+	all := documents(t)
+	for path, content := range all {
+		for _, link := range isLink.FindAllStringSubmatch(inBackticks.ReplaceAllString(isFenced.ReplaceAllString(content, ""), "code"), -1) {
+			to := path
+			if link[1] != "" {
+				to = filepath.Join(filepath.Dir(path), link[1])
+			}
+			if _, err := os.Stat(to); err != nil {
+				t.Errorf("%s links to %s, which is not there", path, link[1])
+			} else if link[2] != "" && !anchors(all[to])[link[2]] {
+				t.Errorf("%s links to %s#%s, and there is no such heading", path, link[1], link[2])
 			}
 		}
-		for _, found := range inBackticks.FindAllStringSubmatch(prose, -1) {
+	}
+}
+
+// TestDocumentsNameTargetsOfMakeThatThereAre reads what documents have as code.
+func TestDocumentsNameTargetsOfMakeThatThereAre(t *testing.T) {
+	targets, named := makeTargets(t), 0
+	for path, content := range documents(t) {
+		for _, command := range commands(content) {
+			for _, target := range madeTargets(command) {
+				if named++; !targets[target] {
+					t.Errorf("%s has %q, and there is no target %s", path, command, target)
+				}
+			}
+		}
+	}
+	if named < 20 {
+		t.Errorf("only %d targets are named", named)
+	}
+}
+
+// TestWhatDocumentsNameIsThere holds the names of tests, files, folders, types and functions that
+// documents have in backticks against the code.
+func TestWhatDocumentsNameIsThere(t *testing.T) {
+	symbols := symbolsOf(t)
+	for document, content := range documents(t) {
+		for _, found := range inBackticks.FindAllStringSubmatch(isFenced.ReplaceAllString(content, ""), -1) {
 			switch name := found[1]; {
 			case isTest.MatchString(name):
 				if !symbols[name] {

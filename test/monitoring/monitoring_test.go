@@ -284,7 +284,7 @@ type dashboard struct {
 
 // TestRulesAndDashboardNameMetricsThatThereAre parses every expression, and holds the names of metrics against the reference.
 func TestRulesAndDashboardNameMetricsThatThereAre(t *testing.T) {
-	reference, err := os.ReadFile("../../docs/reference.md")
+	reference, err := os.ReadFile("../../docs/reference/metrics.md")
 	if err != nil {
 		t.Fatal(err)
 	}

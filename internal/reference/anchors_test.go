@@ -3,39 +3,22 @@ package reference
 import (
 	"os"
 	"regexp"
-	"strconv"
 	"strings"
 	"testing"
-	"unicode"
 )
 
 var (
 	isHeading = regexp.MustCompile(`(?m)^#{1,6} +(.+?) *$`)
-	// inLink is the text of a link in a heading.
-	inLink = regexp.MustCompile(`\[([^\]]*)\]\([^)]*\)`)
 	// isMake is a call of make with targets that are named.
 	isMake   = regexp.MustCompile(`(?:^|[\s;&(])make((?: +[\w.=-]+)+)`)
 	isTarget = regexp.MustCompile(`(?m)^([a-z0-9][a-z0-9.-]*):`)
 )
 
-// anchors are those that GitHub gives the headings of a document.
+// anchors are those of the headings of a document.
 func anchors(document string) map[string]bool {
-	found := map[string]bool{}
+	found := Anchors{}
 	for _, heading := range isHeading.FindAllStringSubmatch(isFenced.ReplaceAllString("\n"+document, ""), -1) {
-		name := strings.Map(func(r rune) rune {
-			switch {
-			case r == ' ' || r == '-':
-				return '-'
-			case unicode.IsLetter(r) || unicode.IsDigit(r) || r == '_':
-				return unicode.ToLower(r)
-			}
-			return -1
-		}, inLink.ReplaceAllString(heading[1], "$1"))
-		anchor := name
-		for n := 1; found[anchor]; n++ {
-			anchor = name + "-" + strconv.Itoa(n)
-		}
-		found[anchor] = true
+		found.Of(heading[1])
 	}
 	return found
 }

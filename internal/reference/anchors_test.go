@@ -49,21 +49,6 @@ func makeTargets(t *testing.T) map[string]bool {
 	return found
 }
 
-// commands are what a document has as code: its blocks for shells, and what is in backticks.
-func commands(document string) []string {
-	var found []string
-	for _, block := range regexp.MustCompile("(?ms)^ *```(?:sh|console)\n(.*?)^ *```").FindAllStringSubmatch(document, -1) {
-		for line := range strings.Lines(block[1]) {
-			line, _, _ = strings.Cut(line, "#")
-			found = append(found, strings.TrimPrefix(strings.TrimSpace(line), "$ "))
-		}
-	}
-	for _, code := range inBackticks.FindAllStringSubmatch(isFenced.ReplaceAllString(document, ""), -1) {
-		found = append(found, code[1])
-	}
-	return found
-}
-
 // madeTargets are the targets of make that a command names. Arguments with a "=" are variables.
 func madeTargets(command string) []string {
 	var found []string

@@ -10,30 +10,18 @@ import (
 )
 
 var (
-	isTest      = regexp.MustCompile(`^(Test|Fuzz|Benchmark)[A-Z]\w*$`)
-	isSymbol    = regexp.MustCompile(`^([a-z]\w*)\.[A-Z]\w*(\.[A-Z]\w*)?$`)
-	isPath      = regexp.MustCompile(`^(announce|api|client|cmd|docs|internal|loadbalancer|manifests|provider|test|tools)(/[\w.-]+)*$`)
-	isLink      = regexp.MustCompile(`\]\(([^)#:\s]*)(?:#([^)]*))?\)`)
-	inBackticks = regexp.MustCompile("`([^`\n]+)`")
-	isFenced    = regexp.MustCompile("(?s)\n *```.*?\n *```")
+	isTest   = regexp.MustCompile(`^(Test|Fuzz|Benchmark)[A-Z]\w*$`)
+	isSymbol = regexp.MustCompile(`^([a-z]\w*)\.[A-Z]\w*(\.[A-Z]\w*)?$`)
+	isPath   = regexp.MustCompile(`^(announce|api|client|cmd|docs|internal|loadbalancer|manifests|provider|test|tools)(/[\w.-]+)*$`)
+	isLink   = regexp.MustCompile(`\]\(([^)#:\s]*)(?:#([^)]*))?\)`)
 )
 
 // documents are the texts of all documents, by their paths.
 func documents(t *testing.T) map[string]string {
 	t.Helper()
-	found := map[string]string{}
-	for _, pattern := range []string{"/*.md", "/docs/*.md", "/docs/*/*.md"} {
-		paths, err := filepath.Glob(root + pattern)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, path := range paths {
-			content, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			found[path] = string(content)
-		}
+	found, err := Documents(root)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return found
 }
@@ -60,7 +48,7 @@ func TestLinksLeadSomewhere(t *testing.T) {
 func TestDocumentsNameTargetsOfMakeThatThereAre(t *testing.T) {
 	targets, named := makeTargets(t), 0
 	for path, content := range documents(t) {
-		for _, command := range commands(content) {
+		for _, command := range Commands(content) {
 			for _, target := range madeTargets(command) {
 				if named++; !targets[target] {
 					t.Errorf("%s has %q, and there is no target %s", path, command, target)

@@ -28,10 +28,13 @@ func flagsText(root string) (string, error) {
 		return "", err
 	}
 	defer os.RemoveAll(binaries)
-	build := exec.Command("go", "build", "-o", binaries, "./cmd/...")
-	build.Dir = root
-	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build the programs: %w\n%s", err, out)
+	for _, name := range []string{"announcer", "cloud-controller-manager", "kubectl-clarion"} {
+		// What "go run" has linked it keeps in its cache, and "go build" does not.
+		copied := exec.Command("go", "run", "-ldflags=-s -w", "-exec", "cp", "./cmd/"+name, filepath.Join(binaries, name))
+		copied.Dir = root
+		if out, err := copied.CombinedOutput(); err != nil {
+			return "", fmt.Errorf("build %s: %w\n%s", name, err, out)
+		}
 	}
 	var b strings.Builder
 	b.WriteString("# Flags\n\n" + notice + "What the programs print with `--help`.\n\n")
@@ -104,6 +107,7 @@ var (
 // readHelp reads the sections of a help: those of Clarion come first, and empty ones are left out.
 func readHelp(help string) []section {
 	var all []section
+	goesOn := false // the line before is of a flag
 	for line := range strings.Lines(help) {
 		line = strings.TrimRight(line, "\n")
 		if title := isSection.FindStringSubmatch(line); title != nil {
@@ -114,12 +118,15 @@ func readHelp(help string) []section {
 		if len(all) == 0 {
 			continue
 		}
-		last := &all[len(all)-1]
-		if flag := isFlag.FindStringSubmatch(line); flag != nil {
+		last, text := &all[len(all)-1], strings.TrimSpace(line)
+		flag := isFlag.FindStringSubmatch(line)
+		switch {
+		case flag != nil:
 			last.rows = append(last.rows, flag[1:])
-		} else if text := strings.TrimSpace(line); text != "" && len(last.rows) > 0 {
+		case text != "" && goesOn:
 			last.rows[len(last.rows)-1][2] += " " + text
 		}
+		goesOn = flag != nil || text != "" && goesOn
 	}
 	all = slices.DeleteFunc(all, func(s section) bool { return len(s.rows) == 0 })
 	own := slices.IndexFunc(all, func(s section) bool { return s.title == "Clarion flags" })

@@ -51,6 +51,7 @@ func apiPage(root string) (string, error) {
 	b.WriteString("# The API: clarionlb.io/v1alpha1\n\n" + notice)
 	b.WriteString("All kinds are cluster-scoped. `kubectl explain KIND.spec` shows the same. A field without a default may be absent,\n" +
 		"unless it is required. [Conditions](conditions.md) has what stands in `status.conditions`.\n\n")
+	slices.SortStableFunc(files, func(a, b string) int { return place(a) - place(b) })
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
@@ -65,6 +66,20 @@ func apiPage(root string) (string, error) {
 		}
 	}
 	return strings.TrimSpace(b.String()) + "\n", nil
+}
+
+// kinds are in the order in which one meets them; others come last.
+var kinds = []string{
+	"ipaddresspools", "ipaddressreservations", "l2advertisements", "bgppeers", "bgpadvertisements", "communities", "bfdprofiles", "announcers",
+}
+
+// place is where the kind of a CRD stands.
+func place(file string) int {
+	at := slices.Index(kinds, strings.TrimSuffix(strings.TrimPrefix(filepath.Base(file), "clarionlb.io_"), ".yaml"))
+	if at < 0 {
+		return len(kinds)
+	}
+	return at
 }
 
 func kindSection(b *strings.Builder, c crd) error {

@@ -61,7 +61,8 @@
     document.head.append(script);
   });
 
-  // score is how well a section suits the words; 0 if one of them is not there.
+  // score is how well a section suits the words; 0 if one of them is not there. What is about the past, or the reasons of the
+  // program, comes after what is for users.
   const score = (section, words) => {
     let sum = 0;
     for (const word of words) {
@@ -70,7 +71,8 @@
       if (points === 0) return 0;
       sum += points;
     }
-    return sum;
+    if (words.length > 1 && section.text.includes(words.join(" "))) sum += 10;
+    return /^(project|decisions)\//.test(section.u) ? sum / 4 : sum;
   };
 
   // marked appends text, with the words marked.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/yuin/goldmark"
@@ -54,6 +55,30 @@ func (d drawings) render(w util.BufWriter, source []byte, node ast.Node, enterin
 	return ast.WalkSkipChildren, err
 }
 
+// spans shows code within text so that long names can be broken where their parts end.
+type spans struct{}
+
+func (spans) RegisterFuncs(register renderer.NodeRendererFuncRegisterer) {
+	register.Register(ast.KindCodeSpan, spans{}.render)
+}
+
+var (
+	// isLong are words that tables are too narrow for, and endsPart is where a part of one ends.
+	isLong   = regexp.MustCompile(`[^\s]{20,}`)
+	endsPart = regexp.MustCompile(`[./_]|\]|[a-z](?:[A-Z])`)
+)
+
+func (spans) render(w util.BufWriter, source []byte, node ast.Node, entering bool) (ast.WalkStatus, error) {
+	if !entering {
+		return ast.WalkContinue, nil
+	}
+	text := isLong.ReplaceAllStringFunc(plain(node, source), func(word string) string {
+		return endsPart.ReplaceAllStringFunc(word, func(part string) string { return part[:1] + "\x01" + part[1:] })
+	})
+	_, err := w.WriteString("<code>" + strings.ReplaceAll(template.HTMLEscapeString(text), "\x01", "<wbr>") + "</code>")
+	return ast.WalkSkipChildren, err
+}
+
 // readPage makes a page of a document.
 func readPage(repository, source string) (*page, error) {
 	content, err := os.ReadFile(filepath.Join(repository, source))
@@ -63,7 +88,7 @@ func readPage(repository, source string) (*page, error) {
 	markdown := goldmark.New(
 		goldmark.WithExtensions(extension.GFM),
 		goldmark.WithParserOptions(parser.WithAutoHeadingID()),
-		goldmark.WithRendererOptions(renderer.WithNodeRenderers(util.Prioritized(drawings{repository, source}, 1))),
+		goldmark.WithRendererOptions(renderer.WithNodeRenderers(util.Prioritized(drawings{repository, source}, 1), util.Prioritized(spans{}, 1))),
 	)
 	root := markdown.Parser().Parse(text.NewReader(content), parser.WithContext(parser.NewContext(parser.WithIDs(ids{reference.Anchors{}}))))
 	p := &page{source: source, out: outOf(source)}

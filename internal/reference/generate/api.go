@@ -49,8 +49,7 @@ func apiPage(root string) (string, error) {
 	}
 	var b strings.Builder
 	b.WriteString("# The API: clarionlb.io/v1alpha1\n\n" + notice)
-	b.WriteString("All kinds are cluster-scoped. `kubectl explain KIND.spec` shows the same. A field without a default may be absent,\n" +
-		"unless it is required. [Conditions](conditions.md) has what stands in `status.conditions`.\n\n")
+	b.WriteString("All kinds are cluster-scoped. `kubectl explain KIND.spec` shows the same. A field may be absent unless it is required. [Conditions](conditions.md) has what stands in `status.conditions`.\n\n")
 	slices.SortStableFunc(files, func(a, b string) int { return place(a) - place(b) })
 	for _, file := range files {
 		text, err := os.ReadFile(file)
@@ -99,14 +98,7 @@ func kindSection(b *strings.Builder, c crd) error {
 		if err != nil {
 			return err
 		}
-		if part == "spec" {
-			table(b, []string{"Field", "Type", "Default", "Limits", "Meaning"}, rows)
-		} else {
-			for i, row := range rows {
-				rows[i] = []string{row[0], row[1], row[4]}
-			}
-			table(b, []string{"Field", "Type", "Meaning"}, rows)
-		}
+		table(b, []string{"Field", "Type", "Meaning"}, rows)
 		if len(s.Rules) > 0 {
 			b.WriteString("Besides:\n\n")
 			for _, rule := range s.Rules {
@@ -126,15 +118,15 @@ func fieldRows(path string, of *schema) ([][]string, error) {
 		if field.Description == "" && len(field.Properties) == 0 {
 			return nil, fmt.Errorf("%s has no description", at)
 		}
-		def := ""
-		if field.Default != nil {
-			text, err := yaml.Marshal(field.Default)
+		meaning := cell(field.Description)
+		if strings.HasPrefix(at, "spec") { // what programs write needs no limits
+			text, err := bounds(field, slices.Contains(of.Required, name))
 			if err != nil {
 				return nil, err
 			}
-			def = code(strings.TrimSpace(string(text)))
+			meaning += text
 		}
-		rows = append(rows, []string{code(at), typeOf(field), def, limits(field, slices.Contains(of.Required, name)), cell(field.Description)})
+		rows = append(rows, []string{code(at), typeOf(field), strings.TrimSpace(meaning)})
 		below, is := at, field
 		if field.Items != nil {
 			below, is = at+"[]", field.Items
@@ -149,6 +141,22 @@ func fieldRows(path string, of *schema) ([][]string, error) {
 		rows = append(rows, more...)
 	}
 	return rows, nil
+}
+
+// bounds are the default and the limits of a field, to stand behind its meaning.
+func bounds(s *schema, required bool) (string, error) {
+	text := ""
+	if s.Default != nil {
+		value, err := yaml.Marshal(s.Default)
+		if err != nil {
+			return "", err
+		}
+		text = " **Default:** " + code(strings.TrimSpace(string(value))) + "."
+	}
+	if of := limits(s, required); of != "" {
+		text += " **Limits:** " + of + "."
+	}
+	return text, nil
 }
 
 func isSelector(s *schema) bool {

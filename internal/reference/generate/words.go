@@ -97,7 +97,7 @@ func conditionsPage(root string) (string, error) {
 				continue
 			}
 			slices.SortStableFunc(cells, func(a, b []string) int { return order(a[1]) - order(b[1]) })
-			fmt.Fprintf(&b, "### %s: `%s`\n\nIt %s", title, c.value, isCondition.ReplaceAllString(c.doc, ""))
+			fmt.Fprintf(&b, "### %s: `%s`\n\nThis condition %s", title, c.value, isCondition.ReplaceAllString(c.doc, ""))
 			if more := said[kind+" "+short]; more != "" {
 				b.WriteString(" " + more)
 			}

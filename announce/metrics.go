@@ -40,14 +40,16 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 			"Addresses that came to this node or left it, by direction (gained, lost) and reason.", "direction", "reason"),
 		conflicts: counter("layer2_conflicts_total",
 			"Packets of others that spoke for an address of this node, by who sent them: another announcer (member) or a conflicting host (host).", "by"),
-		panics: counter("panics_total", "Faults of the program that were kept to the object, packet or session that they happened on, by component.", "component"),
+		panics: counter("panics_total",
+			"Faults of the program that were kept to the object, packet or session that they happened on, by component. "+
+				"The log has each place in the program once a minute, with a stack.", "component"),
 		pauses: prometheus.NewCounter(prometheus.CounterOpts{Namespace: metricsNamespace, Name: "pauses_total",
 			Help: "How often the announcer did not run for so long that others may have taken it for dead."}),
 		detection: histogram("failure_detection_seconds",
 			"Time from the last sign of life of a node with addresses until it was taken for dead.",
 			[]float64{.1, .2, .3, .4, .5, .6, .8, 1, 1.5, 2, 5, 15, 60, 120}),
 		planDuration: histogram("plan_duration_seconds",
-			"Time that it took to decide what this node announces after a change.", prometheus.ExponentialBuckets(1e-5, 4, 9)),
+			"Time that it took to decide what this node announces on layer 2 after a change.", prometheus.ExponentialBuckets(1e-5, 4, 9)),
 	}
 	registry.MustRegister(m.addresses, m.proxied, m.relayed, m.members, m.moves, m.conflicts, m.panics, m.pauses, m.detection, m.planDuration)
 	return m
@@ -59,9 +61,9 @@ func registerPackets(registry prometheus.Registerer, responder *layer2.Responder
 		name, help string
 		counts     func() layer2.Counts
 	}{
-		{"layer2_answers_total", "Requests answered, by protocol.", responder.Answered},
-		{"layer2_announcements_total", "Gratuitous ARP packets and unsolicited neighbour advertisements sent, by protocol.", responder.Announced},
-		{"layer2_questions_total", "Requests and probes sent, by protocol.", prober.Asked},
+		{"layer2_answers_total", "ARP replies and solicited neighbour advertisements sent, by protocol (arp, ndp).", responder.Answered},
+		{"layer2_announcements_total", "Gratuitous ARP packets and unsolicited neighbour advertisements sent, by protocol (arp, ndp).", responder.Announced},
+		{"layer2_questions_total", "ARP requests and neighbour solicitations sent, probes included, by protocol (arp, ndp).", prober.Asked},
 	} {
 		for protocol, count := range map[string]func() uint64{
 			"arp": func() uint64 { return c.counts().ARP },

@@ -49,8 +49,9 @@ func newMetrics(registry MetricsRegistry, allocator *loadbalancer.Allocator) *pr
 		}),
 	}
 	m.panics = metrics.NewCounterVec(&metrics.CounterOpts{
-		Name:           "clarion_panics_total",
-		Help:           "Faults of the program that were kept to the object that they happened on, by component.",
+		Name: "clarion_panics_total",
+		Help: "Faults of the program that were kept to the object that they happened on, by component. " +
+			"The log has each place in the program once a minute, with a stack.",
 		StabilityLevel: metrics.ALPHA,
 	}, []string{"component"})
 	registry.CustomMustRegister(&allocatorCollector{allocator: allocator})

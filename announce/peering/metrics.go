@@ -33,17 +33,19 @@ func newPeeringMetrics() *peeringMetrics {
 		return prometheus.NewDesc("clarion_announcer_"+name, help, append([]string{"peer", "address"}, more...), nil)
 	}
 	return &peeringMetrics{
-		up:       describe("bgp_session_up", "Whether there is a session with a router, by BGPPeer and address."),
-		problem:  describe("bgp_session_problem", "1 for what went wrong last while there is no session, or is wrong with the one that there is.", "problem"),
+		up: describe("bgp_session_up", "Whether there is a session with a router, by BGPPeer and address."),
+		problem: describe("bgp_session_problem", "1 for what went wrong last while there is no session, or is wrong with the one that there is: "+
+			"one of a few sentences, or the reason why the node has no session.", "problem"),
 		prefixes: describe("bgp_prefixes", "Prefixes that are announced to a router."),
-		unsent:   describe("bgp_prefixes_unsent", "Prefixes that should be announced to a router and cannot be, because it does not carry their family or they have no next hop.", "family"),
-		updates:  describe("bgp_updates_total", "UPDATE messages that were sent to a router."),
-		lost:     describe("bgp_sessions_lost_total", "How often a session with a router was lost."),
+		unsent: describe("bgp_prefixes_unsent", "Prefixes that should be announced to a router and cannot be, because it does not carry "+
+			"their family or they have no next hop, by family (IPv4, IPv6).", "family"),
+		updates: describe("bgp_updates_total", "UPDATE messages that were sent to a router."),
+		lost:    describe("bgp_sessions_lost_total", "How often a session with a router was lost."),
 
 		pathUp:        describe("bfd_session_up", "Whether BFD is up on the path to a router, by BGPPeer with a BFDProfile and address."),
 		pathFailures:  describe("bfd_failures_total", "How often a session with a router was given up because BFD went down."),
 		pathDetection: describe("bfd_detection_time_seconds", "How long a router may be silent before the path to it counts as dead."),
-		packets:       describe("bfd_packets_total", "BFD packets sent to a router, received from it, and of those refused.", "direction"),
+		packets:       describe("bfd_packets_total", "BFD packets of the path to a router, by direction (sent, received, refused).", "direction"),
 		silence: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "clarion_announcer_bfd_silence_seconds",
 			Help:    "How long a router had been silent when the path to it was given up.",

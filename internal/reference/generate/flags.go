@@ -38,14 +38,14 @@ func flagsText(root string) (string, error) {
 	}
 	var b strings.Builder
 	b.WriteString("# Flags\n\n" + notice + "What the programs print with `--help`.\n\n")
-	for _, program := range []struct{ name, title string }{{"announcer", "announcer"}, {"cloud-controller-manager", "cloud-controller-manager"}} {
-		help, err := run(binaries, program.name)
+	for _, name := range []string{"announcer", "cloud-controller-manager"} {
+		help, err := run(binaries, name)
 		if err != nil {
 			return "", err
 		}
-		fmt.Fprintf(&b, "## Of the %s\n\n", program.title)
+		fmt.Fprintf(&b, "## Of the %s\n\n", name)
 		for _, s := range readHelp(help) {
-			s.write(&b, "### "+s.title+" of the "+program.title)
+			s.write(&b, "### "+s.title+" of the "+name)
 		}
 	}
 	b.WriteString("## Of kubectl clarion\n\n[kubectl clarion](../kubectl-clarion.md) says what it is for.\n\n")

@@ -92,3 +92,41 @@ func TestMetricsFollowTheConventionsOfPrometheus(t *testing.T) {
 		}
 	}
 }
+
+func TestFlagsAreReadFromTheHelpOfAProgram(t *testing.T) {
+	sections := readHelp(`What it is for.
+
+Usage:
+  program [flags]
+
+Leader-migration flags:
+
+Generic flags:
+
+      --controllers strings   Those to run.
+                              All controllers: a, b (default [*])
+  -v, --v Level               how much is said
+
+Clarion flags:
+
+      --ignore   Leave it out.
+
+Use "program --help".
+`)
+	if len(sections) != 2 || sections[0].title != "Clarion flags" || len(sections[0].rows) != 1 || len(sections[1].rows) != 2 {
+		t.Fatalf("%q", sections)
+	}
+	var b strings.Builder
+	for _, s := range sections {
+		s.write(&b, "")
+	}
+	for _, want := range []string{
+		"| `--ignore` | | | Leave it out. |\n",
+		"| `--controllers` | strings | `[*]` | Those to run. All controllers: a, b |\n",
+		"| `--v` | Level | | how much is said |\n",
+	} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("%q is missing in\n%s", want, b.String())
+		}
+	}
+}

@@ -143,7 +143,10 @@ func code(text string) string { return "`" + strings.ReplaceAll(text, "|", `\|`)
 func table(b *strings.Builder, heads []string, rows [][]string) {
 	fmt.Fprintf(b, "| %s |\n|%s\n", strings.Join(heads, " | "), strings.Repeat("---|", len(heads)))
 	for _, row := range rows {
-		fmt.Fprintf(b, "| %s |\n", strings.ReplaceAll(strings.Join(row, " | "), "|  |", "| |"))
+		for _, text := range row {
+			b.WriteString(strings.TrimRight("| "+text, " ") + " ")
+		}
+		b.WriteString("|\n")
 	}
 	b.WriteString("\n")
 }

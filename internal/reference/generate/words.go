@@ -30,7 +30,7 @@ var (
 func reasons(all []constant) (rows []reason, said map[string]string, err error) {
 	said = map[string]string{}
 	for _, c := range all {
-		if c.of != "Reason" && !(strings.HasPrefix(c.name, "Reason") && c.folder == "api/v1alpha1") || c.folder == "announce/plan" {
+		if c.of != "Reason" && !strings.HasPrefix(c.name, "Reason") {
 			continue
 		}
 		before := len(rows)
@@ -58,7 +58,7 @@ func reasons(all []constant) (rows []reason, said map[string]string, err error) 
 }
 
 func conditionsPage(root string) (string, error) {
-	all, err := constants(root, "api", "loadbalancer", "announce/plan")
+	all, err := constants(root, "api", "loadbalancer")
 	if err != nil {
 		return "", err
 	}

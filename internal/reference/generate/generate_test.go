@@ -39,9 +39,9 @@ func TestEveryReasonSaysOfWhichConditionItIs(t *testing.T) {
 		if tt.item != "" {
 			c.items = []string{tt.item}
 		}
-		rows, _, err := reasons([]constant{c})
+		rows, _, err := reasons([]constant{c, {name: "ReasonY", value: "Y", items: []string{"Announcer Ready, Gossip (Unknown): it is away"}}})
 		if tt.problem == "" {
-			if want := (reason{"BGPPeer", "Ready", "X", "False", "it is so"}); err != nil || len(rows) != 1 || strings.TrimSuffix(rows[0].meaning, ".") != want.meaning {
+			if want := (reason{"BGPPeer", "Ready", "X", "False", "it is so"}); err != nil || len(rows) != 3 || rows[2].condition != "Gossip" || strings.TrimSuffix(rows[0].meaning, ".") != want.meaning {
 				t.Errorf("%+v: %v %v", tt, rows, err)
 			}
 		} else if err == nil || !strings.Contains(err.Error(), tt.problem) {

@@ -18,8 +18,8 @@ type reason struct{ kind, condition, reason, status, meaning string }
 
 var (
 	ofGroup = regexp.MustCompile(`^Reasons of an? (\w+)'s (\w+) condition\. ?(.*)$`)
-	// ofItem is "BGPPeer Ready (False): meaning".
-	ofItem = regexp.MustCompile(`^(` + anyKind + `|\w+) (\w+) \(([^)]+)\): (.+)$`)
+	// ofItem is "BGPPeer Ready (False): meaning", or with several conditions "Announcer Ready, Gossip (Unknown): meaning".
+	ofItem = regexp.MustCompile(`^(` + anyKind + `|\w+) (\w+(?:, \w+)*) \(([^)]+)\): (.+)$`)
 	// ofWord is "ReasonValid (True): meaning".
 	ofWord = regexp.MustCompile(`^(\w+) \(([^)]+)\): (.+)$`)
 	// isCondition cuts what the comment of a condition begins with.
@@ -47,7 +47,9 @@ func reasons(all []constant) (rows []reason, said map[string]string, err error) 
 			if of == nil {
 				return nil, nil, fmt.Errorf(`%s.%s lists %q, which is not like "Kind Condition (False): meaning"`, path.Base(c.folder), c.name, item)
 			}
-			rows = append(rows, reason{of[1], of[2], c.value, of[3], of[4]})
+			for condition := range strings.SplitSeq(of[2], ", ") {
+				rows = append(rows, reason{of[1], condition, c.value, of[3], of[4]})
+			}
 		}
 		if len(rows) == before {
 			return nil, nil, fmt.Errorf(`%s.%s is the reason of no condition: put it into a group "Reasons of a Kind's X condition.", or list "- Kind Condition (False): meaning" in its comment`,

@@ -132,12 +132,6 @@ func states(b *strings.Builder, all []constant) {
 	table(b, []string{"State", "Of", "Meaning"}, rows)
 }
 
-// refusals are the events that have the reason of a condition.
-const refusals = "A refusal of the cloud-controller-manager is a Warning on the Service whose reason is that of the condition\n" +
-	"[`clarionlb.io/AddressAssigned`](conditions.md#service), such as `PoolExhausted`. The standard service controller adds its own:\n" +
-	"DeletingLoadBalancer, DeletedLoadBalancer, and SyncLoadBalancerFailed where what failed is not an allocation. What it says routinely\n" +
-	"(EnsuringLoadBalancer, EnsuredLoadBalancer) is left out.\n\n"
-
 func eventsPage(root string) (string, error) {
 	all, err := constants(root, program...)
 	if err != nil {
@@ -174,9 +168,9 @@ func eventsPage(root string) (string, error) {
 	}
 	slices.SortFunc(rows, func(a, b []string) int { return strings.Compare(a[2]+a[0], b[2]+b[0]) })
 	var b strings.Builder
-	b.WriteString("# Events\n\n" + notice + "`kubectl describe` and `kubectl events` show them.\n\n")
+	b.WriteString("# Events\n\n" + notice + "`kubectl describe` and `kubectl events` show them.\n"+
+		"[Events of Services](../reference.md#events-of-services) says which of them repeat conditions, and what the service controller adds.\n\n")
 	table(&b, []string{"Event", "Type", "On", "From", "Meaning"}, rows)
-	b.WriteString(refusals)
 	return strings.TrimSpace(b.String()) + "\n", errors.Join(append(problems, err)...)
 }
 

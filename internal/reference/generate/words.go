@@ -168,7 +168,7 @@ func eventsPage(root string) (string, error) {
 	}
 	slices.SortFunc(rows, func(a, b []string) int { return strings.Compare(a[2]+a[0], b[2]+b[0]) })
 	var b strings.Builder
-	b.WriteString("# Events\n\n" + notice + "`kubectl describe` and `kubectl events` show them.\n"+
+	b.WriteString("# Events\n\n" + notice + "`kubectl describe` and `kubectl events` show them.\n" +
 		"[Events of Services](../reference.md#events-of-services) says which of them repeat conditions, and what the service controller adds.\n\n")
 	table(&b, []string{"Event", "Type", "On", "From", "Meaning"}, rows)
 	return strings.TrimSpace(b.String()) + "\n", errors.Join(append(problems, err)...)

@@ -48,7 +48,7 @@ func NewEvents(kube kubernetes.Interface, announcers Announcers, node string, lo
 		node:        node,
 		announcers:  announcers,
 		broadcaster: broadcaster,
-		recorder:    broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "clarion-announcer", Host: node}),
+		recorder:    broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: v1alpha1.EventSource, Host: node}),
 		kube:        kube,
 		conflicts:   rate.NewLimiter(conflictEventRate, conflictEventBurst),
 		failures:    rate.NewLimiter(failureEventRate, failureEventBurst),

@@ -55,7 +55,7 @@ func TestWhatHappensToAnAddressIsAnEventOnItsServices(t *testing.T) {
 				}
 				var got, want []string
 				for _, event := range list.Items {
-					if event.Source.Host != "n1" || event.Source.Component != "clarion-announcer" {
+					if event.Source.Host != "n1" || event.Source.Component != "clarion" {
 						t.Errorf("the event is from %+v", event.Source)
 					}
 					got = append(got, event.InvolvedObject.Name+" "+string(event.InvolvedObject.UID)+": "+event.Type+" "+event.Reason+": "+event.Message)

@@ -2,6 +2,7 @@ package announced
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/clarionlb/clarion/announce/plan"
@@ -14,11 +15,13 @@ func advertised(e plan.BGPExplanation) bool {
 }
 
 // reachOf is from where an address is announced by BGP: by the nodes that are to announce it and
-// whose announcers are alive, on the sessions on which they report that they send its family.
-func (e *evaluator) reachOf(explanation plan.BGPExplanation) reach {
+// whose announcers are alive, on the sessions on which they report that they send its family. It
+// also names them, in the words of a sentence.
+func (e *evaluator) reachOf(explanation plan.BGPExplanation) (r reach, names string) {
 	// Nodes that are drained announce an address only if no others can.
 	for _, announces := range []plan.Reason{plan.Announces, plan.Draining} {
-		nodes, peers := 0, map[string]struct{}{}
+		var nodes []string
+		peers := map[string]struct{}{}
 		for _, v := range explanation.Verdicts {
 			if v.Reason != announces || !e.isAlive(v.Node) {
 				continue
@@ -31,14 +34,14 @@ func (e *evaluator) reachOf(explanation plan.BGPExplanation) reach {
 				}
 			}
 			if found {
-				nodes++
+				nodes = append(nodes, v.Node)
 			}
 		}
-		if nodes > 0 {
-			return reach{nodes, len(peers)}
+		if len(nodes) > 0 {
+			return reach{len(nodes), len(peers)}, "from " + fewOf(nodes) + " to " + fewOf(slices.Sorted(maps.Keys(peers)))
 		}
 	}
-	return reach{}
+	return reach{}, ""
 }
 
 // whyNotByBGP is the reason for the Announced condition and a half sentence about an address that

@@ -60,7 +60,8 @@ type Config struct {
 	LoadBalancerClass string
 	// IgnoreExcludeLabel says that announcers announce from nodes that a label excludes from load balancers.
 	IgnoreExcludeLabel bool
-	// Events go to Services whose addresses conflict, and Conflicts counts such addresses.
+	// Events go to Services, about what their conditions say and about addresses that conflict, and
+	// Conflicts counts such addresses.
 	Events    record.EventRecorder
 	Conflicts metrics.GaugeMetric
 	Logger    klog.Logger
@@ -95,7 +96,7 @@ func New(config Config) *Controller {
 		slices:     newSliceInformer(config.Kube),
 		changes:    informer.NewChanges(),
 		evaluator:  newEvaluator(),
-		conditions: newConditionWriter(config.Kube.CoreV1(), services.Lister()),
+		conditions: newConditionWriter(config.Kube.CoreV1(), services.Lister(), newEventWriter(config.Events, services.Lister())),
 	}
 	c.evaluator.view.SetClass(config.LoadBalancerClass)
 	c.evaluator.view.IgnoreExclusion(config.IgnoreExcludeLabel)
@@ -167,6 +168,7 @@ func nodeConcerns(before, after *corev1.Node) bool {
 // is to be called before anything below.
 func (c *Controller) Follow(ctx context.Context, until <-chan struct{}) bool {
 	context.AfterFunc(ctx, c.conditions.queue.ShutDown)
+	context.AfterFunc(ctx, c.conditions.events.queue.ShutDown)
 	go c.slices.RunWithContext(ctx)
 	if !cache.WaitForCacheSync(ctx.Done(), c.delivered...) {
 		return false

@@ -70,7 +70,7 @@ func (e *Events) Moved(services []plan.ServiceRef, m plan.Move) {
 	case plan.MoveIncumbentDown:
 		text += fmt.Sprintf(" in place of %s, which is not in sight", m.From)
 	case plan.MoveIncumbentIneligible:
-		text += fmt.Sprintf(" in place of %s, which may not announce it or is drained", m.From)
+		text += fmt.Sprintf(" in place of %s (%s)", m.From, m.Verdict.Sentence())
 	case plan.MoveHandedOver:
 		text += fmt.Sprintf(", handed over by %s", m.From)
 	case plan.MoveResumed:

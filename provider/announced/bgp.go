@@ -68,29 +68,76 @@ func (e *evaluator) whyNotByBGP(explanation plan.BGPExplanation) (reason, senten
 	case established:
 		return v1alpha1.ReasonPending, "about to be announced by BGP"
 	}
-	return v1alpha1.ReasonNoSession, notAnnounced(fmt.Sprintf("none of %s that could announce it by BGP has a session", counted(able, "node")))
+	return v1alpha1.ReasonNoSession, notAnnounced(fmt.Sprintf("none of %s that could announce it by BGP has a session (%s)",
+		counted(able, "node"), e.whyNoSession(explanation)))
+}
+
+// whyNoSession has the BGPPeers by what keeps nodes from having a session with them, and the nodes
+// of which nothing is known.
+func (e *evaluator) whyNoSession(explanation plan.BGPExplanation) string {
+	whys := causes{}
+	for _, v := range explanation.Verdicts {
+		if len(v.Peers) > 0 && !e.isAlive(v.Node) {
+			whys.add("the announcer is not in sight", v.Node)
+			continue
+		}
+		for _, peer := range v.Peers {
+			whys.add(e.sending(v.Node, peer, explanation.Address).whyNone(), peer)
+		}
+	}
+	whys.dropVague(noSessionYet)
+	return problems(whys)
+}
+
+// causes are the names of what something keeps from working, by what that is.
+type causes map[string][]string
+
+func (c causes) add(why, name string) {
+	if !slices.Contains(c[why], name) {
+		c[why] = append(c[why], name)
+	}
+}
+
+// dropVague leaves a name out under a cause that says little if there is another one for it.
+func (c causes) dropVague(vague string) {
+	c[vague] = slices.DeleteFunc(c[vague], func(name string) bool {
+		for why, names := range c {
+			if why != vague && slices.Contains(names, name) {
+				return true
+			}
+		}
+		return false
+	})
+	if len(c[vague]) == 0 {
+		delete(c, vague)
+	}
 }
 
 // unsent says whether a node that could announce an address by BGP has a session for it, and in a
 // half sentence why it is not sent on those that there are; "" if nothing keeps it from being sent.
 func (e *evaluator) unsent(explanation plan.BGPExplanation) (established bool, why string) {
-	peers, found := map[string][]string{}, false
+	peers, found := causes{}, false
 	for _, v := range explanation.Verdicts {
 		if !e.isAlive(v.Node) {
 			continue
 		}
 		for _, peer := range v.Peers {
 			s := e.sending(v.Node, peer, explanation.Address)
-			established, found = established || s.established, found || s.problem != ""
+			established, found = established || s.established, found || s.established && s.problem != ""
 			problem := s.problem
-			if !s.established {
-				problem = "there is no session"
+			switch {
+			case s.established:
+			case problem == "":
+				problem = noSessionYet
+			default:
+				problem = "there is no session: " + problem
 			}
-			if problem != "" && !slices.Contains(peers[problem], peer) {
-				peers[problem] = append(peers[problem], peer)
+			if problem != "" {
+				peers.add(problem, peer)
 			}
 		}
 	}
+	peers.dropVague(noSessionYet)
 	if !found {
 		return established, ""
 	}

@@ -27,8 +27,8 @@ const (
 	// so. A new one, or one that moves, has it back sooner, and costs one write instead of two.
 	patience = time.Second
 	// calm is how long it waits that an address is announced by BGP from fewer nodes than the
-	// Service says: a node that goes and comes back, for an upgrade say, would otherwise have every
-	// Service written to twice.
+	// Service says, or that what keeps it from being announced has other words: a node that goes and
+	// comes back, for an upgrade say, would otherwise have every Service written to twice.
 	calm = 10 * time.Second
 	// writers is how many Services are written to at once.
 	writers = 5
@@ -214,6 +214,8 @@ func (w *conditionWriter) patch(ctx context.Context, service *corev1.Service, ch
 // settled.
 func patienceWith(has *metav1.Condition, told []statement, condition metav1.Condition, wanted []statement) time.Duration {
 	switch {
+	case condition.Status != metav1.ConditionTrue && has != nil && has.Reason == condition.Reason:
+		return calm // it says what is so, in other words
 	case condition.Status != metav1.ConditionTrue:
 		return patience
 	case has == nil:

@@ -80,6 +80,8 @@ type Controller struct {
 	// conflicts are those that the allocator and the Services were told of last; nil before the
 	// first evaluation.
 	conflicts map[netip.Addr]conflict
+	// marked are the nodes whose Announcers were made to say that they are unreachable, and since when they were then.
+	marked map[string]metav1.Time
 
 	mu sync.Mutex
 	// wishes are the addresses that Services ask for by name and do not have, with whether they may be
@@ -95,6 +97,7 @@ func New(config Config) *Controller {
 		services:   services.Lister(),
 		slices:     newSliceInformer(config.Kube),
 		changes:    informer.NewChanges(),
+		marked:     map[string]metav1.Time{},
 		evaluator:  newEvaluator(),
 		conditions: newConditionWriter(config.Kube.CoreV1(), services.Lister(), newEventWriter(config.Events, services.Lister())),
 	}
@@ -203,6 +206,7 @@ func (c *Controller) Run(ctx context.Context) {
 		guard.Run("announced", "", func() {
 			again = c.Evaluate()
 			written = c.writeStatuses(ctx)
+			written = c.markUnreachable(ctx) && written
 		})
 		if !written {
 			if retry := time.Now().Add(status.RetryDelay); again.IsZero() || retry.Before(again) {

@@ -239,6 +239,10 @@ func TestARestartOfAnAnnouncerChangesNothing(t *testing.T) {
 		t.Errorf("evaluates again at %s, want a minute after the stop", again)
 	}
 	s.expect("unchanged")
+	s.announcer("n2", stopped) // so that nobody answers for n1
+	s.expect("False Pending: 192.0.2.5 is not announced: the announcer of n1 was stopped, and no other one runs that could answer in its place")
+	s.announcer("n2", nil)
+	s.expect("True Announced: " + onN1)
 	s.now = epoch.Add(time.Hour + plan.RestartGrace)
 	s.expect("False Pending: 192.0.2.5 is about to move away from n1, whose announcer is not in sight")
 	s.announcer("n1", claims(map[string]int64{"192.0.2.5": 1}, "eth0"))

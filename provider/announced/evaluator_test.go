@@ -465,7 +465,7 @@ func TestASentenceStaysReadableHoweverManyNodesThereAre(t *testing.T) {
 	}
 	verdicts[1].Reason, verdicts[2].Reason = plan.Excluded, plan.Excluded
 	const want = "no node can: n001 and n002 (the node is labelled node.kubernetes.io/exclude-from-external-load-balancers)" +
-		"; n000, n003, n004 and 95 more (no interface of the node that is up suits this address)"
+		", n000, n003, n004 and 95 more (no interface of the node that is up suits this address)"
 	if got := whyNoNode(verdicts); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

@@ -86,7 +86,7 @@ func unreachablePatch(announcer *v1alpha1.Announcer, now metav1.Time) []map[stri
 		})
 	}
 	patch := []map[string]any{
-		{"op": "test", "path": "/metadata/resourceVersion", "value": announcer.ResourceVersion},
+		{"op": "replace", "path": "/metadata/resourceVersion", "value": announcer.ResourceVersion},
 		{"op": "replace", "path": "/status/conditions", "value": conditions},
 	}
 	if announcer.Status.Summary != nil {

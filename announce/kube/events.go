@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/time/rate"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/scheme"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
@@ -24,6 +25,8 @@ const (
 	// eventConflict (Warning, Service, both programs): a host that runs no announcer answers for an address, or the Service asks for
 	// such an address.
 	eventConflict = v1alpha1.ReasonAddressConflict
+	// eventNotAnswered : the cloud-controller-manager does not answer a Service.
+	eventNotAnswered = "NotAnswered"
 )
 
 // Events tells people, on the Services and the Announcer that are concerned, what happens.
@@ -50,7 +53,7 @@ func NewEvents(kube kubernetes.Interface, announcers Announcers, node string, lo
 		node:        node,
 		announcers:  announcers,
 		broadcaster: broadcaster,
-		recorder:    broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "clarion-announcer", Host: node}),
+		recorder:    broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: v1alpha1.EventSource, Host: node}),
 		kube:        kube,
 		conflicts:   rate.NewLimiter(conflictEventRate, conflictEventBurst),
 		failures:    rate.NewLimiter(failureEventRate, failureEventBurst),
@@ -72,7 +75,7 @@ func (e *Events) Moved(services []plan.ServiceRef, m plan.Move) {
 	case plan.MoveIncumbentDown:
 		text += fmt.Sprintf(" in place of %s, which is not in sight", m.From)
 	case plan.MoveIncumbentIneligible:
-		text += fmt.Sprintf(" in place of %s, which may not announce it or is drained", m.From)
+		text += fmt.Sprintf(" in place of %s (%s)", m.From, m.Verdict.Sentence())
 	case plan.MoveHandedOver:
 		text += fmt.Sprintf(", handed over by %s", m.From)
 	case plan.MoveResumed:
@@ -91,6 +94,12 @@ func (e *Events) Conflict(services []plan.ServiceRef, c plan.Conflict) {
 	if e.conflicts.Allow() {
 		e.on(services, corev1.EventTypeWarning, eventConflict, text)
 	}
+}
+
+// Unanswered tells a Service that the cloud-controller-manager does not answer it.
+func (e *Events) Unanswered(service *corev1.Service, text string) {
+	name := types.NamespacedName{Namespace: service.Namespace, Name: service.Name}
+	e.on([]plan.ServiceRef{{NamespacedName: name, UID: service.UID}}, corev1.EventTypeWarning, eventNotAnswered, text)
 }
 
 func (e *Events) on(services []plan.ServiceRef, kind, reason, text string) {

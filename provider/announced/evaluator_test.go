@@ -180,7 +180,7 @@ func TestAServiceSaysWhatKeepsItFromBeingAnnouncedUntilItIs(t *testing.T) {
 	s.expect("False NoNode: 192.0.2.5 is not announced: there is no node")
 	s.node("n2", corev1.ConditionTrue)
 	s.node("n1", corev1.ConditionTrue)
-	s.expect("False NoNode: 192.0.2.5 is not announced: no node can, neither n1 and n2 (no announcer has run on this node)")
+	s.expect("False NoNode: 192.0.2.5 is not announced: no node can: n1 and n2 (no announcer has run on this node)")
 	s.announcer("n1", nil)
 	s.expect("False Pending: 192.0.2.5 is about to be announced")
 	s.announcer("n1", claims(map[string]int64{"192.0.2.5": 1}))
@@ -239,6 +239,10 @@ func TestARestartOfAnAnnouncerChangesNothing(t *testing.T) {
 		t.Errorf("evaluates again at %s, want a minute after the stop", again)
 	}
 	s.expect("unchanged")
+	s.announcer("n2", stopped) // so that nobody answers for n1
+	s.expect("False Pending: 192.0.2.5 is not announced: the announcer of n1 was stopped, and no other one runs that could answer in its place")
+	s.announcer("n2", nil)
+	s.expect("True Announced: " + onN1)
 	s.now = epoch.Add(time.Hour + plan.RestartGrace)
 	s.expect("False Pending: 192.0.2.5 is about to move away from n1, whose announcer is not in sight")
 	s.announcer("n1", claims(map[string]int64{"192.0.2.5": 1}, "eth0"))
@@ -460,8 +464,8 @@ func TestASentenceStaysReadableHoweverManyNodesThereAre(t *testing.T) {
 		verdicts = append(verdicts, plan.Layer2Verdict{Node: fmt.Sprintf("n%03d", i), Reason: plan.NoInterface})
 	}
 	verdicts[1].Reason, verdicts[2].Reason = plan.Excluded, plan.Excluded
-	const want = "no node can, neither n001 and n002 (the node is labelled node.kubernetes.io/exclude-from-external-load-balancers)" +
-		" nor n000, n003, n004 and 95 more (no interface of the node that is up suits this address)"
+	const want = "no node can: n001 and n002 (the node is labelled node.kubernetes.io/exclude-from-external-load-balancers)" +
+		", n000, n003, n004 and 95 more (no interface of the node that is up suits this address)"
 	if got := whyNoNode(verdicts); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

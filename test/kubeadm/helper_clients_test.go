@@ -54,7 +54,7 @@ func (i *installation) lostNothing(t *testing.T, meter *network.Meter) {
 	}
 }
 
-// serve makes a Service for the sample's pods and returns its address when it answers.
+// serve makes a Service for the pods of the page and returns its address when it answers.
 func (i *installation) serve(name string) string {
 	i.t.Helper()
 	began := time.Now()
@@ -63,7 +63,7 @@ kind: Service
 metadata: {name: %s}
 spec:
   type: LoadBalancer
-  selector: {app: myapp}
+  selector: {app: web}
   ports: [{port: 80, targetPort: 8080}]
 `, name)); err != nil {
 		i.t.Fatal(err)
@@ -86,11 +86,4 @@ func (i *installation) awaitAddress(service string) string {
 		return err
 	})
 	return address
-}
-
-// as is the installation for a subtest.
-func (i *installation) as(t *testing.T) *installation {
-	copied := *i
-	copied.t, copied.ctx = t, t.Context()
-	return &copied
 }

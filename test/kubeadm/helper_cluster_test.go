@@ -73,7 +73,7 @@ func (i *installation) run(line string) string {
 // try is run for a command that may fail. The error has what it wrote.
 func (i *installation) try(line string) (string, error) {
 	i.t.Helper()
-	i.t.Logf("$ %s", line)
+	i.lap("$ " + line)
 	cmd := exec.CommandContext(i.ctx, "sh", "-c", line)
 	var out, complaints bytes.Buffer
 	cmd.Dir, cmd.Stdout, cmd.Stderr = i.desk, &out, &complaints
@@ -94,7 +94,7 @@ func (i *installation) try(line string) (string, error) {
 // runOn runs a line of the documentation on a machine.
 func (i *installation) runOn(node *cluster.Node, line string) string {
 	i.t.Helper()
-	i.t.Logf("%s$ %s", node.Name, line)
+	i.lap(node.Name + "$ " + line)
 	out, err := node.Execute(i.ctx, "", "sh", "-c", line)
 	if err != nil {
 		i.t.Fatal(err)
@@ -119,6 +119,7 @@ func (i *installation) clients() versioned.Interface {
 
 // lap logs how long the installation took so far.
 func (i *installation) lap(what string) {
+	i.t.Helper()
 	i.t.Logf("%5.1fs %s", time.Since(i.started).Seconds(), what)
 }
 

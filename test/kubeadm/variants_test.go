@@ -6,25 +6,27 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
-	"reflect"
 	"strings"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"sigs.k8s.io/yaml"
 
 	"github.com/clarionlb/clarion/test/cluster"
 	"github.com/clarionlb/clarion/test/frr"
+	"github.com/clarionlb/clarion/test/install"
 )
 
 // variants has the tests run that "make kubeadm" runs and "make test" does not, for their time.
 var variants = flag.Bool("variants", false, "run clusters of other kinds, too")
 
-// installing is the guide that has the configuration of kubeadm by itself.
-const installing = "docs/install/kubeadm.md"
-
-const takesLong = "it takes long: make kubeadm runs it"
+const (
+	takesLong = "it takes long: make kubeadm runs it"
+	// installing is the guide that has the configuration of kubeadm by itself, and clusters the one
+	// for those that differ from a new one.
+	installing = "docs/install/kubeadm.md"
+	clusters   = "docs/guides/clusters.md"
+)
 
 func variant(t *testing.T, config cluster.Config, kubeadm string) *installation {
 	t.Helper()
@@ -39,34 +41,7 @@ func variant(t *testing.T, config cluster.Config, kubeadm string) *installation 
 // changed is the guide's configuration with other words in it.
 func changed(t *testing.T, pairs ...string) string {
 	t.Helper()
-	config := readDocument(t, installing).block("A new cluster", "yaml")
-	for n := 0; n < len(pairs); n += 2 {
-		if strings.Count(config, pairs[n]) != 1 {
-			t.Fatalf("the guide's configuration does not have %q once:\n%s", pairs[n], config)
-		}
-		config = strings.Replace(config, pairs[n], pairs[n+1], 1)
-	}
-	return config
-}
-
-// TestTheGuidesConfigureKubeadmAlike holds that what is tested by one guide goes for the other as well.
-func TestTheGuidesConfigureKubeadmAlike(t *testing.T) {
-	var configs [2][]map[string]any
-	for n, text := range []string{
-		readDocument(t, firstCluster).block("The control plane", "yaml"),
-		readDocument(t, installing).block("A new cluster", "yaml"),
-	} {
-		for document := range strings.SplitSeq(text, "\n---\n") {
-			var object map[string]any
-			if err := yaml.UnmarshalStrict([]byte(document), &object); err != nil {
-				t.Fatal(err)
-			}
-			configs[n] = append(configs[n], object)
-		}
-	}
-	if !reflect.DeepEqual(configs[0], configs[1]) {
-		t.Errorf("%s has\n%v\nand %s\n%v", firstCluster, configs[0], installing, configs[1])
-	}
+	return readDocument(t, installing).with(pairs...).block("A new cluster", "yaml")
 }
 
 // TestOneNode is a cluster of a control plane alone.
@@ -76,7 +51,7 @@ func TestOneNode(t *testing.T) {
 	}
 	i := boot(t, cluster.Config{Nodes: 1})
 	i.found(changed(t), i.Nodes()...)
-	for _, command := range readDocument(t, "docs/guides/clusters.md").commands("One node, or control planes alone") {
+	for _, command := range readDocument(t, clusters).commands("One node, or control planes alone") {
 		i.run(command)
 	}
 	i.network(i.Nodes()...)
@@ -139,6 +114,11 @@ func TestKubeadmsDefaults(t *testing.T) {
 		}
 	}
 	i.pullThePlug()
+	for _, command := range readDocument(t, clusters).commands("A cluster that exists") {
+		i.run(command) // leaves nodes to others
+	}
+	i.run("kubectl --namespace kube-system rollout status deployment/" + install.CCM + " --timeout=120s")
+	i.serve("without-nodes")
 }
 
 func TestBGP(t *testing.T) {

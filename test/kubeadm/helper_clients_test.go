@@ -29,7 +29,13 @@ func (i *installation) measureFrom(from *network.Host, address string) *network.
 
 func (i *installation) await(meter *network.Meter, what string, match func(network.Attempt) bool) network.Attempt {
 	i.t.Helper()
-	ctx, cancel := context.WithTimeout(i.ctx, install.Patience)
+	return i.awaitLong(meter, what, 0, match)
+}
+
+// awaitLong is await for what takes some time by itself.
+func (i *installation) awaitLong(meter *network.Meter, what string, takes time.Duration, match func(network.Attempt) bool) network.Attempt {
+	i.t.Helper()
+	ctx, cancel := context.WithTimeout(i.ctx, takes+install.Patience)
 	defer cancel()
 	attempt, err := meter.Await(ctx, match)
 	if err != nil {

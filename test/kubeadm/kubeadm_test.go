@@ -143,7 +143,7 @@ func (i *installation) stayWithoutAPIServer(outage time.Duration) {
 		i.t.Fatal(err)
 	}
 	stopped := time.Now()
-	i.await(meter, "answers without an API server", func(a network.Attempt) bool { return a.Err == nil && a.Start.Sub(stopped) > outage })
+	i.awaitLong(meter, "answers without an API server", outage, func(a network.Attempt) bool { return a.Err == nil && a.Start.Sub(stopped) > outage })
 	if err := start(i.ctx); err != nil {
 		i.t.Fatal(err)
 	}

@@ -29,13 +29,14 @@ func (i *installation) measureFrom(from *network.Host, address string) *network.
 
 func (i *installation) await(meter *network.Meter, what string, match func(network.Attempt) bool) network.Attempt {
 	i.t.Helper()
-	return i.awaitLong(meter, what, 0, match)
+	return i.awaitWithin(install.Patience, meter, what, match)
 }
 
-// awaitLong is await for what takes some time by itself.
-func (i *installation) awaitLong(meter *network.Meter, what string, takes time.Duration, match func(network.Attempt) bool) network.Attempt {
+func (i *installation) awaitWithin(
+	patience time.Duration, meter *network.Meter, what string, match func(network.Attempt) bool,
+) network.Attempt {
 	i.t.Helper()
-	ctx, cancel := context.WithTimeout(i.ctx, takes+install.Patience)
+	ctx, cancel := context.WithTimeout(i.ctx, patience)
 	defer cancel()
 	attempt, err := meter.Await(ctx, match)
 	if err != nil {

@@ -22,7 +22,10 @@ const (
 
 func (i *installation) guide() document {
 	i.t.Helper()
-	return readDocument(i.t, firstCluster).with("192.168.10.200-192.168.10.250", pool, "http://192.168.10.200", "http://"+page)
+	return readDocument(i.t, firstCluster).with(
+		"192.168.10.200-192.168.10.250", pool,
+		"http://192.168.10.200", "http://"+page,
+	)
 }
 
 // found makes a cluster of machines, the first of which has the control plane, with a configuration
@@ -140,7 +143,9 @@ func (i *installation) joinConfig(initConfig string, node *cluster.Node) string 
 		i.t.Fatalf("kubeadm printed %q, the guide has %q and %q for:\n%s", printed, example, address, text)
 	}
 	text = strings.NewReplacer(
-		example[1], printed[1], example[2], printed[2], "value: "+address[1], fmt.Sprintf("value: %q", addresses(node)),
+		example[1], printed[1],
+		example[2], printed[2],
+		"value: "+address[1], fmt.Sprintf("value: %q", addresses(node)),
 	).Replace(text)
 	if !strings.Contains(initConfig, registrationKey) {
 		text, _, _ = strings.Cut(text, registrationKey)

@@ -143,7 +143,9 @@ func (i *installation) stayWithoutAPIServer(outage time.Duration) {
 		i.t.Fatal(err)
 	}
 	stopped := time.Now()
-	i.awaitLong(meter, "answers without an API server", outage, func(a network.Attempt) bool { return a.Err == nil && a.Start.Sub(stopped) > outage })
+	i.awaitWithin(outage+install.Patience, meter, "answers without an API server", func(a network.Attempt) bool {
+		return a.Err == nil && a.Start.Sub(stopped) > outage
+	})
 	if err := start(i.ctx); err != nil {
 		i.t.Fatal(err)
 	}

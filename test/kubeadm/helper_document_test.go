@@ -43,14 +43,18 @@ func (d document) with(pairs ...string) document {
 
 var codeBlock = regexp.MustCompile("(?s)```(\\w+)\n(.*?)```")
 
-// blocks returns the blocks of code in a language below a heading. There must be one.
+// blocks returns the blocks of code in a language below a heading, or in a document without any. There
+// must be one.
 func (d document) blocks(heading, language string) []string {
 	d.t.Helper()
-	_, section, found := strings.Cut(d.text, "\n## "+heading+"\n")
-	if !found {
-		d.t.Fatalf("%s has no section %q", d.name, heading)
+	section := d.text
+	if heading != "" {
+		_, below, found := strings.Cut(d.text, "\n## "+heading+"\n")
+		if !found {
+			d.t.Fatalf("%s has no section %q", d.name, heading)
+		}
+		section, _, _ = strings.Cut(below, "\n## ")
 	}
-	section, _, _ = strings.Cut(section, "\n## ")
 	var blocks []string
 	for _, match := range codeBlock.FindAllStringSubmatch(section, -1) {
 		if match[1] == language {

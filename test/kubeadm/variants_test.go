@@ -65,6 +65,34 @@ func TestTheAPIServerIsAwayForMinutes(t *testing.T) {
 	i.stayWithoutAPIServer(3 * time.Minute)
 }
 
+// TestBehindAFirewall has nodes drop everything but what Kubernetes needs and the guide lets through.
+func TestBehindAFirewall(t *testing.T) {
+	i := variant(t, cluster.Config{Nodes: 3}, changed(t))
+	const established = " policy drop; ct state established,related accept; "
+	rules := readDocument(t, "docs/guides/firewall.md").with(
+		"hook input priority filter; policy accept;",
+		"hook input priority filter;"+established+"iifname lo accept; tcp dport { 6443, 10250 } accept;",
+		"hook forward priority filter; policy accept;",
+		"hook forward priority filter;"+established+"ip saddr 10.244.0.0/16 accept;",
+	).block("", "nft")
+	for _, node := range i.Nodes() {
+		if _, err := node.Execute(i.ctx, rules, "nft", "--file", "-"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	i.replaceAnnouncers()
+	for _, node := range i.Nodes() {
+		i.eventually(node.Name+" to see all announcers", func(ctx context.Context) error {
+			alive, err := install.MembersAlive(ctx, node)
+			if err == nil && alive != len(i.Nodes()) {
+				err = fmt.Errorf("it sees %d", alive)
+			}
+			return err
+		})
+	}
+	i.pullThePlug()
+}
+
 func TestDualStack(t *testing.T) {
 	i := variant(t, cluster.Config{Nodes: 3, Families: []corev1.IPFamily{corev1.IPv4Protocol, corev1.IPv6Protocol}}, changed(t,
 		"value: 192.168.10.11}", "value: \"192.168.10.11,fd00:10::11\"}",

@@ -214,11 +214,14 @@ func (i *installation) remove() {
 	for _, command := range readDocument(i.t, "docs/install.md").commands("Removing Clarion without the plugin") {
 		i.run(command)
 	}
-	left := i.run("kubectl get --all-namespaces --output=name crds,clusterroles,clusterrolebindings,validatingadmissionpolicies," +
-		"validatingadmissionpolicybindings,namespaces,roles,rolebindings,serviceaccounts,secrets,pods,leases")
-	if strings.Contains(left, "clarion") {
-		i.t.Errorf("left behind:\n%s", left)
-	}
+	i.eventually("all objects to go", func(context.Context) error { // pods go after what they are of
+		left, err := i.try("kubectl get --all-namespaces --output=name crds,clusterroles,clusterrolebindings,namespaces,secrets," +
+			"validatingadmissionpolicies,validatingadmissionpolicybindings,roles,rolebindings,serviceaccounts,pods,leases")
+		if err == nil && strings.Contains(left, "clarion") {
+			err = fmt.Errorf("left behind:\n%s", left)
+		}
+		return err
+	})
 	if left := i.run("kubectl get services --all-namespaces --output='jsonpath={.items[*].metadata.finalizers}'"); left != "" {
 		i.t.Errorf("finalizers are left: %s", left)
 	}

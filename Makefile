@@ -84,16 +84,16 @@ fuzz: ## Every fuzz target, each for FUZZTIME
 		done
 
 .PHONY: test
-test: packages lint test-unit ## Lint, unit tests, and end-to-end tests on a real control plane (root, Debian)
+test: packages lint test-unit ## Lint, unit tests, end-to-end tests on a real control plane, and the guide on a kubeadm cluster (root, Debian)
 	cd test/monitoring && go test ./...
-	cd test && go test -v -p 1 -timeout 50m $$(go list ./... | grep -v /kubeadm$$)
+	cd test && go test -v -p 1 -timeout 50m ./...
 
 .PHONY: kubernetes-1.36
 kubernetes-1.36: packages ## A few end-to-end tests on Kubernetes 1.36 (root, Debian)
 	cd test && KUBERNETES=1.36 go test -v -p 1 -timeout 50m -run '$(SMOKE)' ./e2e
 
 .PHONY: kubeadm
-kubeadm: packages ## Install, reboot, outage and removal on real kubeadm clusters: also dual stack, defaults, iptables, BGP (root, Debian)
+kubeadm: packages ## Kubeadm clusters of all kinds: dual stack, defaults, iptables, BGP, a firewall, one node, a long outage (root, Debian)
 	cd test && go test -v -timeout 60m ./kubeadm -variants
 
 .PHONY: demo

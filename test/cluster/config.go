@@ -18,8 +18,6 @@ type Config struct {
 	Name string `json:"name"`
 	// Kubeadm makes the nodes real ones, on which kubeadm is to be run: see [Cluster.Init].
 	Kubeadm bool `json:"kubeadm,omitempty"`
-	// ProductImage is the name that the product's image has on the nodes of a kubeadm cluster.
-	ProductImage string `json:"productImage,omitempty"`
 	// Nodes is the number of nodes, n1, n2 and so on, at most 80; default 2. Those of a kubeadm
 	// cluster include the one of the control plane, n1.
 	Nodes int `json:"nodes"`
@@ -76,8 +74,6 @@ func (c Config) complete() (Config, error) {
 		return c, fmt.Errorf("kube-proxy mode %q: choose nftables or iptables", c.ProxyMode)
 	case len(c.Families) > 2 || len(c.Families) == 2 && c.Families[0] == c.Families[1]:
 		return c, fmt.Errorf("IP families %v: choose one or both", c.Families)
-	case c.Kubeadm != (c.ProductImage != ""):
-		return c, errors.New("a kubeadm cluster, and no other, needs the name of the product's image")
 	case c.Kubeadm && len(c.Flags) > 0:
 		return c, errors.New("the flags of a kubeadm cluster belong into the configuration of kubeadm")
 	case os.Geteuid() != 0:

@@ -31,9 +31,7 @@ func TestConfigRefuses(t *testing.T) {
 		{Config{Families: []corev1.IPFamily{"IPv5"}}, "IPv5"},
 		{Config{Families: []corev1.IPFamily{corev1.IPv4Protocol, corev1.IPv4Protocol}}, "IPv4"},
 		{Config{Flags: map[string][]string{"etcd3": nil}}, "etcd3"},
-		{Config{Kubeadm: true}, "image"},
-		{Config{ProductImage: "example.com/clarion:1"}, "image"},
-		{Config{Kubeadm: true, ProductImage: "example.com/clarion:1", Flags: map[string][]string{"kube-proxy": nil}}, "kubeadm"},
+		{Config{Kubeadm: true, Flags: map[string][]string{"kube-proxy": nil}}, "kubeadm"},
 	}
 	for _, test := range tests {
 		if _, err := test.config.complete(); err == nil || !strings.Contains(err.Error(), test.reason) {

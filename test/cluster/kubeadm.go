@@ -12,8 +12,6 @@ import (
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/tools/clientcmd"
-	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/clarionlb/clarion/test/cluster/images"
 	"github.com/clarionlb/clarion/test/cluster/machine"
@@ -23,11 +21,6 @@ import (
 const (
 	// adminConfig is where kubeadm leaves a kubeconfig with all rights.
 	adminConfig = "/etc/kubernetes/admin.conf"
-	// discoveryConfig is by what a node that joins finds the API server and knows that it is the
-	// right one.
-	discoveryConfig = "/etc/kubernetes/discovery.conf"
-	// bootstrapToken is the token that nodes join with.
-	bootstrapToken = "clario.0123456789abcdef"
 	// podCIDRsFile has the ranges of a node's pods, one on each line.
 	podCIDRsFile = "/etc/cni/pod-cidrs"
 )
@@ -36,8 +29,8 @@ const (
 // may be in.
 func diskDir(name string) string { return filepath.Join("/var/tmp/clarion", name) }
 
-// startMachines boots the machines of a kubeadm cluster and gives them their images. kubeadm has
-// not been run on any.
+// startMachines boots the machines of a kubeadm cluster and gives them the images of Kubernetes.
+// kubeadm has not been run on any.
 func (c *Cluster) startMachines(ctx context.Context) (err error) {
 	if err := raiseInotifyLimit(c.config.Progress); err != nil {
 		return err
@@ -56,11 +49,10 @@ func (c *Cluster) startMachines(ctx context.Context) (err error) {
 		return err
 	}
 	c.pauseImage = kubernetes.Pause
-	product := images.Product(c.config.ProductImage, c.productDir)
 	if err := images.Write(c.archive("control-plane"), kubernetes.ControlPlane...); err != nil {
 		return err
 	}
-	if err := images.Write(c.archive("node"), append(kubernetes.Node, product)...); err != nil {
+	if err := images.Write(c.archive("node"), kubernetes.Node...); err != nil {
 		return err
 	}
 	var g errgroup.Group
@@ -126,13 +118,6 @@ func (c *Cluster) Join(ctx context.Context, node *Node, config string) error {
 	if err != nil {
 		return err
 	}
-	discovery, err := c.discovery()
-	if err != nil {
-		return err
-	}
-	if err := node.machine().WriteFile(discoveryConfig, discovery); err != nil {
-		return err
-	}
 	return node.runKubeadm(ctx, config, "join")
 }
 
@@ -161,21 +146,8 @@ func (c *Cluster) useAdminConfig() error {
 	return c.connect()
 }
 
-// discovery is a kubeconfig with nothing but the cluster, which has no name: as kubeadm has it in
-// its ConfigMap cluster-info.
-func (c *Cluster) discovery() (string, error) {
-	admin, err := clientcmd.LoadFromFile(c.Kubeconfig())
-	if err != nil {
-		return "", err
-	}
-	config := clientcmdapi.NewConfig()
-	config.Clusters[""] = admin.Clusters[admin.Contexts[admin.CurrentContext].Cluster]
-	content, err := clientcmd.Write(*config)
-	return string(content), err
-}
-
-// StopAPIServer takes the API server of a kubeadm cluster away, and returns when it is gone. The
-// returned function brings it back, and returns when it serves.
+// StopAPIServer takes the API server of a kubeadm cluster away, as a crash does: it says goodbye to
+// nobody. The returned function brings it back, and returns when it serves.
 func (c *Cluster) StopAPIServer(ctx context.Context) (start func(context.Context) error, err error) {
 	control := c.nodes[controlPlaneIndex-1]
 	process, err := control.Process("kube-apiserver")
@@ -188,6 +160,9 @@ func (c *Cluster) StopAPIServer(ctx context.Context) (start func(context.Context
 		return nil, err
 	}
 	start = func(ctx context.Context) error {
+		if another, err := control.Process("kube-apiserver"); err == nil {
+			return fmt.Errorf("the API server was not away: one runs with ID %d", another.PID)
+		}
 		if err := os.Rename(aside, manifest); err != nil {
 			return err
 		}
@@ -196,14 +171,14 @@ func (c *Cluster) StopAPIServer(ctx context.Context) (start func(context.Context
 			return err
 		})
 	}
-	return start, process.Wait(ctx)
+	return start, errors.Join(process.Kill(), process.Wait(ctx))
 }
 
-// ConnectPods gives every node of a kubeadm cluster a network for its pods, in the range that
-// kube-controller-manager has chosen, and routes to the pods of the others. It stands for the
+// ConnectPods gives nodes of a kubeadm cluster, which have joined, a network for their pods, in the
+// range that kube-controller-manager has chosen, and all nodes routes to it. It stands for the
 // network plugin that users apply. Nodes that were registered anew need it again.
-func (c *Cluster) ConnectPods(ctx context.Context) error {
-	for _, node := range c.nodes {
+func (c *Cluster) ConnectPods(ctx context.Context, nodes ...*Node) error {
+	for _, node := range nodes {
 		err := await(ctx, "a range for the pods of "+node.Name, func(ctx context.Context) error {
 			object, err := c.client.CoreV1().Nodes().Get(ctx, node.Name, metav1.GetOptions{})
 			if err == nil && len(object.Spec.PodCIDRs) < len(c.config.Families) {
@@ -219,11 +194,16 @@ func (c *Cluster) ConnectPods(ctx context.Context) error {
 		}
 	}
 	for _, node := range c.nodes {
+		if err := node.routePods(); err != nil {
+			return err
+		}
+	}
+	for _, node := range nodes {
 		network, err := node.podNetwork()
 		if err != nil {
 			return err
 		}
-		if err := errors.Join(node.routePods(), node.machine().WriteFile("/etc/cni/net.d/10-bridge.conflist", network)); err != nil {
+		if err := node.machine().WriteFile("/etc/cni/net.d/10-bridge.conflist", network); err != nil {
 			return err
 		}
 	}

@@ -15,24 +15,24 @@ type object = map[string]any
 const KubeadmVersion = "kubeadm.k8s.io/v1beta4"
 
 // InitConfig completes a configuration for kubeadm init by what the machines of a test cluster
-// need, and by a token for the nodes that join. It changes nothing that the configuration says.
+// need. It changes nothing that the configuration says.
 func InitConfig(config string, kubernetesVersion string, apiAddress netip.Addr) (string, error) {
 	return complete(config,
 		object{
 			"apiVersion": KubeadmVersion, "kind": "InitConfiguration",
 			"nodeRegistration": nodeRegistration(),
 			"localAPIEndpoint": object{"advertiseAddress": apiAddress.String()},
-			"bootstrapTokens": []any{object{
-				"token": bootstrapToken, "usages": []any{"signing", "authentication"},
-				"groups": []any{"system:bootstrappers:kubeadm:default-node-token"},
-			}},
 		},
 		object{
 			"apiVersion": KubeadmVersion, "kind": "ClusterConfiguration",
 			// Without it, kubeadm asks the internet for the newest.
 			"kubernetesVersion": kubernetesVersion,
 			// The machine's disk may be slow, and is not lost with a test's power.
-			"etcd": object{"local": object{"extraArgs": []any{object{"name": "unsafe-no-fsync", "value": "true"}}}},
+			"etcd": object{"local": extraArgs("unsafe-no-fsync", "true")},
+			// There is one of each. With an election, one that starts anew waits until the lease of its
+			// predecessor has ended.
+			"controllerManager": extraArgs("leader-elect", "false"),
+			"scheduler":         extraArgs("leader-elect", "false"),
 		},
 		object{
 			"apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyConfiguration",
@@ -44,6 +44,8 @@ func InitConfig(config string, kubernetesVersion string, apiAddress netip.Addr) 
 			"cgroupDriver": "cgroupfs", "failCgroupV1": false,
 			// A manifest that comes or goes is noticed at once.
 			"fileCheckFrequency": "1s",
+			// A container that has ended is started again at once, not after minutes.
+			"crashLoopBackOff": object{"maxContainerRestartPeriod": "1s"},
 			// Processes may not raise their claim to memory above that of others everywhere.
 			"oomScoreAdj": 0,
 			// The disk belongs to the machine's user.
@@ -54,13 +56,17 @@ func InitConfig(config string, kubernetesVersion string, apiAddress netip.Addr) 
 }
 
 // JoinConfig completes a configuration for kubeadm join by what the machines of a test cluster
-// need, and by where the cluster is found. It changes nothing that the configuration says.
+// need. It changes nothing that the configuration says.
 func JoinConfig(config string) (string, error) {
 	return complete(config, object{
 		"apiVersion": KubeadmVersion, "kind": "JoinConfiguration",
 		"nodeRegistration": nodeRegistration(),
-		"discovery":        object{"file": object{"kubeConfigPath": discoveryConfig}, "tlsBootstrapToken": bootstrapToken},
 	})
+}
+
+// extraArgs is a component's, or etcd's, with one more flag.
+func extraArgs(flag, value string) object {
+	return object{"extraArgs": []any{object{"name": flag, "value": value}}}
 }
 
 func nodeRegistration() object {

@@ -28,10 +28,7 @@ func TestMain(m *testing.M) {
 }
 
 func up(name string, kind ...string) int {
-	config := cluster.Config{Name: name, Nodes: 1, Detached: slices.Contains(kind, "detached"), Progress: os.Stderr}
-	if slices.Contains(kind, "kubeadm") {
-		config.Kubeadm, config.ProductImage = true, "ghcr.io/clarionlb/clarion:test"
-	}
+	config := cluster.Config{Name: name, Nodes: 1, Detached: slices.Contains(kind, "detached"), Kubeadm: slices.Contains(kind, "kubeadm"), Progress: os.Stderr}
 	if _, err := cluster.Start(context.Background(), config); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1

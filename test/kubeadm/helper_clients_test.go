@@ -29,7 +29,14 @@ func (i *installation) measureFrom(from *network.Host, address string) *network.
 
 func (i *installation) await(meter *network.Meter, what string, match func(network.Attempt) bool) network.Attempt {
 	i.t.Helper()
-	ctx, cancel := context.WithTimeout(i.ctx, install.Patience)
+	return i.awaitWithin(install.Patience, meter, what, match)
+}
+
+func (i *installation) awaitWithin(
+	patience time.Duration, meter *network.Meter, what string, match func(network.Attempt) bool,
+) network.Attempt {
+	i.t.Helper()
+	ctx, cancel := context.WithTimeout(i.ctx, patience)
 	defer cancel()
 	attempt, err := meter.Await(ctx, match)
 	if err != nil {
@@ -54,7 +61,7 @@ func (i *installation) lostNothing(t *testing.T, meter *network.Meter) {
 	}
 }
 
-// serve makes a Service for the sample's pods and returns its address when it answers.
+// serve makes a Service for the pods of the page and returns its address when it answers.
 func (i *installation) serve(name string) string {
 	i.t.Helper()
 	began := time.Now()
@@ -63,7 +70,7 @@ kind: Service
 metadata: {name: %s}
 spec:
   type: LoadBalancer
-  selector: {app: myapp}
+  selector: {app: web}
   ports: [{port: 80, targetPort: 8080}]
 `, name)); err != nil {
 		i.t.Fatal(err)
@@ -86,11 +93,4 @@ func (i *installation) awaitAddress(service string) string {
 		return err
 	})
 	return address
-}
-
-// as is the installation for a subtest.
-func (i *installation) as(t *testing.T) *installation {
-	copied := *i
-	copied.t, copied.ctx = t, t.Context()
-	return &copied
 }

@@ -7,11 +7,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
-	"sigs.k8s.io/yaml"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/clarionlb/clarion/client/versioned"
 	"github.com/clarionlb/clarion/test/cluster"
@@ -19,42 +18,49 @@ import (
 	"github.com/clarionlb/clarion/test/install"
 )
 
-// installation is a kubeadm cluster whose first node has the control plane.
+// installation is a kubeadm cluster whose first node has the control plane, and the person who makes
+// it.
 type installation struct {
 	*cluster.Cluster
-	t       *testing.T
-	ctx     context.Context
-	root    string
+	t     *testing.T
+	ctx   context.Context
+	image release
+	// desk is the folder in which the person works. It has the manifests, and the image's file.
+	desk    string
 	started time.Time
 }
 
+// boot switches machines on. The person has a checkout of the repository, and the image's file.
 func boot(t *testing.T, config cluster.Config) *installation {
 	t.Helper()
 	root, err := setup.Checkout()
 	if err != nil {
 		t.Fatal(err)
 	}
-	config.Kubeadm, config.ProductImage = true, productImage(t, root)
-	return &installation{Cluster: cluster.New(t, config), t: t, ctx: t.Context(), root: root, started: time.Now()}
-}
-
-// productImage is the image that the manifests name.
-func productImage(t *testing.T, root string) string {
-	t.Helper()
-	content, err := os.ReadFile(filepath.Join(root, "manifests/components/release/kustomization.yaml"))
-	if err != nil {
+	i := &installation{t: t, ctx: t.Context(), image: readRelease(t, root), desk: t.TempDir()}
+	if err := os.Symlink(filepath.Join(root, "manifests"), filepath.Join(i.desk, "manifests")); err != nil {
 		t.Fatal(err)
 	}
-	var release struct {
-		Images []struct{ Name, NewTag string }
-	}
-	if err := yaml.Unmarshal(content, &release); err != nil {
+	var image errgroup.Group
+	image.Go(func() error { return i.image.write(i.ctx, i.desk) })
+	config.Kubeadm = true
+	i.Cluster = cluster.New(t, config)
+	if err := image.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	return release.Images[0].Name + ":" + release.Images[0].NewTag
+	i.started = time.Now()
+	return i
 }
 
-// run runs a command of the documentation in the checkout: kubectl is the only one.
+// write writes a file where the person works.
+func (i *installation) write(name, content string) {
+	i.t.Helper()
+	if err := os.WriteFile(filepath.Join(i.desk, name), []byte(content), 0o644); err != nil {
+		i.t.Fatal(err)
+	}
+}
+
+// run runs a line of the documentation where the person works: on the machine of the control plane.
 func (i *installation) run(line string) string {
 	i.t.Helper()
 	out, err := i.try(line)
@@ -67,16 +73,15 @@ func (i *installation) run(line string) string {
 // try is run for a command that may fail. The error has what it wrote.
 func (i *installation) try(line string) (string, error) {
 	i.t.Helper()
-	line, _, _ = strings.Cut(line, " #")
-	words := strings.Fields(line)
-	if words[0] != "kubectl" {
-		i.t.Fatalf("%q is no command of kubectl", line)
-	}
-	i.t.Logf("$ %s", line)
-	args := i.KubectlCommand(words[1:]...)
-	cmd := exec.CommandContext(i.ctx, args[0], args[1:]...)
+	i.lap("$ " + line)
+	cmd := exec.CommandContext(i.ctx, "sh", "-c", line)
 	var out, complaints bytes.Buffer
-	cmd.Dir, cmd.Stdout, cmd.Stderr = i.root, &out, &complaints
+	cmd.Dir, cmd.Stdout, cmd.Stderr = i.desk, &out, &complaints
+	cmd.Env = append(os.Environ(),
+		"PATH="+filepath.Dir(i.KubectlCommand()[0])+":"+os.Getenv("PATH"),
+		"KUBECONFIG="+i.Kubeconfig(),
+		"HOME="+i.desk, // has kubectl's cache: all clusters have the same address
+	)
 	if err := i.Control.StartCommand(cmd); err != nil {
 		i.t.Fatal(err)
 	}
@@ -84,6 +89,17 @@ func (i *installation) try(line string) (string, error) {
 		return "", fmt.Errorf("%s: %w\n%s%s", line, err, out.String(), complaints.String())
 	}
 	return out.String(), nil
+}
+
+// runOn runs a line of the documentation on a machine.
+func (i *installation) runOn(node *cluster.Node, line string) string {
+	i.t.Helper()
+	i.lap(node.Name + "$ " + line)
+	out, err := node.Execute(i.ctx, "", "sh", "-c", line)
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	return out
 }
 
 func (i *installation) eventually(what string, check func(context.Context) error) {
@@ -103,5 +119,13 @@ func (i *installation) clients() versioned.Interface {
 
 // lap logs how long the installation took so far.
 func (i *installation) lap(what string) {
+	i.t.Helper()
 	i.t.Logf("%5.1fs %s", time.Since(i.started).Seconds(), what)
+}
+
+// as is the installation for a subtest.
+func (i *installation) as(t *testing.T) *installation {
+	copied := *i
+	copied.t, copied.ctx = t, t.Context()
+	return &copied
 }

@@ -8,39 +8,89 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/clarionlb/clarion/test/cluster"
 	"github.com/clarionlb/clarion/test/frr"
+	"github.com/clarionlb/clarion/test/install"
 )
 
 // variants has the tests run that "make kubeadm" runs and "make test" does not, for their time.
 var variants = flag.Bool("variants", false, "run clusters of other kinds, too")
 
+const (
+	takesLong = "it takes long: make kubeadm runs it"
+	// installing is the guide that has the configuration of kubeadm by itself, and clusters the one
+	// for those that differ from a new one.
+	installing = "docs/install/kubeadm.md"
+	clusters   = "docs/guides/clusters.md"
+)
+
 func variant(t *testing.T, config cluster.Config, kubeadm string) *installation {
 	t.Helper()
 	if !*variants {
-		t.Skip("it takes long: make kubeadm runs it")
+		t.Skip(takesLong)
 	}
 	i := boot(t, config)
-	i.found(kubeadm)
-	i.samples()
-	i.answers(sampleAddress)
+	i.worksByTheGuide(kubeadm)
 	return i
 }
 
 // changed is the guide's configuration with other words in it.
 func changed(t *testing.T, pairs ...string) string {
 	t.Helper()
-	config := readDocument(t, guide).block(t, newCluster, "yaml")
-	for n := 0; n < len(pairs); n += 2 {
-		if strings.Count(config, pairs[n]) != 1 {
-			t.Fatalf("the guide's configuration does not have %q once:\n%s", pairs[n], config)
-		}
-		config = strings.Replace(config, pairs[n], pairs[n+1], 1)
+	return readDocument(t, installing).with(pairs...).block("A new cluster", "yaml")
+}
+
+// TestOneNode is a cluster of a control plane alone.
+func TestOneNode(t *testing.T) {
+	if !*variants {
+		t.Skip(takesLong)
 	}
-	return config
+	i := boot(t, cluster.Config{Nodes: 1})
+	i.found(changed(t), i.Nodes()...)
+	for _, command := range readDocument(t, clusters).commands("One node, or control planes alone") {
+		i.run(command)
+	}
+	i.network(i.Nodes()...)
+	i.openPage()
+	i.replaceAnnouncers()
+}
+
+// TestTheAPIServerIsAwayForMinutes is about clients that wait long between their tries by then.
+func TestTheAPIServerIsAwayForMinutes(t *testing.T) {
+	i := variant(t, cluster.Config{Nodes: 3}, changed(t))
+	i.stayWithoutAPIServer(3 * time.Minute)
+}
+
+// TestBehindAFirewall has nodes drop everything but what Kubernetes needs and the guide lets through.
+func TestBehindAFirewall(t *testing.T) {
+	i := variant(t, cluster.Config{Nodes: 3}, changed(t))
+	const established = " policy drop; ct state established,related accept; "
+	rules := readDocument(t, "docs/guides/firewall.md").with(
+		"hook input priority filter; policy accept;",
+		"hook input priority filter;"+established+"iifname lo accept; tcp dport { 6443, 10250 } accept;",
+		"hook forward priority filter; policy accept;",
+		"hook forward priority filter;"+established+"ip saddr 10.244.0.0/16 accept;",
+	).block("", "nft")
+	for _, node := range i.Nodes() {
+		if _, err := node.Execute(i.ctx, rules, "nft", "--file", "-"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	i.replaceAnnouncers()
+	for _, node := range i.Nodes() {
+		i.eventually(node.Name+" to see all announcers", func(ctx context.Context) error {
+			alive, err := install.MembersAlive(ctx, node)
+			if err == nil && alive != len(i.Nodes()) {
+				err = fmt.Errorf("it sees %d", alive)
+			}
+			return err
+		})
+	}
+	i.pullThePlug()
 }
 
 func TestDualStack(t *testing.T) {
@@ -48,10 +98,10 @@ func TestDualStack(t *testing.T) {
 		"value: 192.168.10.11}", "value: \"192.168.10.11,fd00:10::11\"}",
 		"podSubnet: 10.244.0.0/16", "podSubnet: 10.244.0.0/16,fd00:244::/48\n  serviceSubnet: 10.96.0.0/16,fd00:96::/112",
 	))
-	const service = `apiVersion: clarionlb.io/v1alpha1
+	service := `apiVersion: clarionlb.io/v1alpha1
 kind: IPAddressPool
 metadata: {name: public}
-spec: {addresses: [192.168.10.200-192.168.10.250, "fd00:10::200-fd00:10::250"]}
+spec: {addresses: ["` + pool + `", "fd00:10::200-fd00:10::250"]}
 ---
 apiVersion: v1
 kind: Service
@@ -59,7 +109,7 @@ metadata: {name: both}
 spec:
   type: LoadBalancer
   ipFamilyPolicy: RequireDualStack
-  selector: {app: myapp}
+  selector: {app: web}
   ports: [{port: 80, targetPort: 8080}]
 `
 	if err := i.ApplyYAML(i.ctx, service); err != nil {
@@ -87,11 +137,16 @@ func TestIptables(t *testing.T) {
 func TestKubeadmsDefaults(t *testing.T) {
 	i := variant(t, cluster.Config{Nodes: 3}, "apiVersion: "+cluster.KubeadmVersion+"\nkind: ClusterConfiguration\nnetworking: {podSubnet: 10.244.0.0/16}\n")
 	for _, node := range i.Nodes() {
-		if out := i.run("kubectl get node " + node.Name + " --output=jsonpath={.spec.providerID}"); out != "" {
+		if out := i.run("kubectl get node " + node.Name + " --output='jsonpath={.spec.providerID}'"); out != "" {
 			t.Errorf("%s was left as it is by nobody: it has the provider ID %s", node.Name, out)
 		}
 	}
-	i.rebootOwner()
+	i.pullThePlug()
+	for _, command := range readDocument(t, clusters).commands("A cluster that exists") {
+		i.run(command) // leaves nodes to others
+	}
+	i.run("kubectl --namespace kube-system rollout status deployment/" + install.CCM + " --timeout=120s")
+	i.serve("without-nodes")
 }
 
 func TestBGP(t *testing.T) {
@@ -101,7 +156,8 @@ func TestBGP(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer router.Close()
-	i.run("kubectl apply -f manifests/samples/bgp.yaml -f manifests/samples/service-routed.yaml")
+	i.run("kubectl apply -f manifests/samples/deployment.yaml -f manifests/samples/bgp.yaml -f manifests/samples/service-routed.yaml")
+	i.run("kubectl rollout status deployment/myapp --timeout=120s")
 	address := netip.MustParseAddr(i.awaitAddress("myapp-routed"))
 	i.eventually("the router to know the way", func(ctx context.Context) error {
 		hops, err := router.Hops(ctx, netip.PrefixFrom(address, address.BitLen()))
@@ -112,6 +168,6 @@ func TestBGP(t *testing.T) {
 	})
 	meter := i.measureFrom(i.FarClient, address.String())
 	i.run("kubectl --namespace clarion-system rollout restart daemonset/announcer")
-	i.run("kubectl --namespace clarion-system rollout status daemonset/announcer --timeout=120s")
+	i.announcersRolledOut()
 	i.lostNothing(t, meter)
 }

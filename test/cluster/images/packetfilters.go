@@ -38,18 +38,22 @@ func packetFilters(ctx context.Context) ([]File, error) {
 			files = append(files, File{Path: multi, Source: multi})
 		}
 	}
-	libraries, err := libraries(ctx, programs...)
+	extensions, err := extensions(ctx, programs)
+	if err != nil {
+		return nil, err
+	}
+	files = append(files, extensions...)
+	for _, extension := range extensions {
+		programs = append(programs, extension.Source) // some have libraries of their own
+	}
+	libraries, err := libraries(ctx, programs)
 	if err != nil {
 		return nil, err
 	}
 	for _, library := range libraries {
 		files = append(files, File{Path: library, Source: library})
 	}
-	extensions, err := extensions(libraries)
-	if err != nil {
-		return nil, err
-	}
-	return append(files, extensions...), nil
+	return files, nil
 }
 
 // resolve returns the file that a command of root is in the end.
@@ -65,23 +69,26 @@ func resolve(command string) (string, error) {
 var libraryPath = regexp.MustCompile(`(/\S+) \(0x`)
 
 // libraries are the shared libraries that programs are linked with, and the program that loads them.
-func libraries(ctx context.Context, programs ...string) ([]string, error) {
+func libraries(ctx context.Context, programs []string) ([]string, error) {
+	out, err := exec.CommandContext(ctx, "ldd", programs...).Output()
+	if err != nil {
+		return nil, fmt.Errorf("ldd %s: %w", strings.Join(programs, " "), err)
+	}
 	var all []string
-	for _, program := range programs {
-		out, err := exec.CommandContext(ctx, "ldd", program).Output()
-		if err != nil {
-			return nil, fmt.Errorf("ldd %s: %w", program, err)
-		}
-		for _, match := range libraryPath.FindAllStringSubmatch(string(out), -1) {
-			all = append(all, match[1])
-		}
+	for _, match := range libraryPath.FindAllStringSubmatch(string(out), -1) {
+		all = append(all, match[1])
 	}
 	slices.Sort(all)
 	return slices.Compact(all), nil
 }
 
-// extensions are what iptables loads when a rule needs it, from a folder beside libxtables.
-func extensions(libraries []string) ([]File, error) {
+// extensions are what iptables loads when a rule needs it, from a folder beside libxtables, which one
+// of the programs is linked with.
+func extensions(ctx context.Context, programs []string) ([]File, error) {
+	libraries, err := libraries(ctx, programs)
+	if err != nil {
+		return nil, err
+	}
 	i := slices.IndexFunc(libraries, func(library string) bool { return strings.HasPrefix(filepath.Base(library), "libxtables.") })
 	if i < 0 {
 		return nil, fmt.Errorf("iptables is linked with none of libxtables: %v", libraries)

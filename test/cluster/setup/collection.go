@@ -8,7 +8,9 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"time"
@@ -30,6 +32,16 @@ type collection struct {
 
 // program is a program and the package that it is compiled from.
 type program struct{ name, pkg string }
+
+var majorVersion = regexp.MustCompile(`/v\d+$`)
+
+// built is what the compiler calls the program, out of several (go help build).
+func (p program) built() string {
+	if p.pkg == "." {
+		return p.name // that of the folder
+	}
+	return path.Base(majorVersion.ReplaceAllString(p.pkg, ""))
+}
 
 // dir returns the folder with the collection's programs. They are compiled when they are not in the
 // cache, which all checkouts share.
@@ -74,20 +86,34 @@ func (c collection) dir(ctx context.Context, progress io.Writer) (string, error)
 	}
 	defer os.RemoveAll(partial)
 	started := time.Now()
-	for i, program := range c.programs {
-		what := fmt.Sprintf("compiling %s %s (%d of %d, once per version)", program.name, version, i+1, len(c.programs))
-		err := during(progress, what, func() error {
-			return build(ctx, module, "-trimpath", "-ldflags="+versionFlags(version), "-o="+filepath.Join(partial, program.name), program.pkg)
-		})
-		if err != nil {
-			return "", err
-		}
+	if err := c.compile(ctx, progress, module, version, partial); err != nil {
+		return "", err
 	}
 	if err := os.Rename(partial, dir); err != nil {
 		return "", err
 	}
 	fmt.Fprintf(progress, "%s %s compiled in %s\n", c.name, version, time.Since(started).Round(time.Second))
 	return dir, nil
+}
+
+// compile compiles all programs at once: a program is linked by one processor, and the others go on
+// with the next.
+func (c collection) compile(ctx context.Context, progress io.Writer, module, version, dir string) error {
+	args := []string{"-trimpath", "-ldflags=" + versionFlags(version), "-o=" + dir + "/"}
+	var names []string
+	for _, program := range c.programs {
+		names, args = append(names, program.name), append(args, program.pkg)
+	}
+	what := fmt.Sprintf("compiling %s %s (once per version)", strings.Join(names, ", "), version)
+	if err := during(progress, what, func() error { return build(ctx, module, args...) }); err != nil {
+		return err
+	}
+	for _, program := range c.programs {
+		if err := os.Rename(filepath.Join(dir, program.built()), filepath.Join(dir, program.name)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // key names a build: everything that makes the programs differ is in it.
@@ -128,7 +154,7 @@ func build(ctx context.Context, dir string, args ...string) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		return fmt.Errorf("go build %s: %w\n%s", args[len(args)-1], err, output)
+		return fmt.Errorf("go build %s: %w\n%s", strings.Join(args, " "), err, output)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"os"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 	dynamicfake "k8s.io/client-go/dynamic/fake"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
+	"k8s.io/utils/ptr"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/internal/migrate"
@@ -123,6 +125,52 @@ func TestAServiceThatIsRefusedIsPutBackWithItsAddress(t *testing.T) {
 		if s := get(t, kube, name); !untouched(s, "192.0.2.1") {
 			t.Errorf("%s is %+v", name, s)
 		}
+	}
+}
+
+// another gives each Service of class "other" an address when it becomes a load balancer: the one that an annotation asks for, or
+// else the next one.
+func another(kube *fake.Clientset, next string) {
+	kube.PrependReactor("update", "services", func(action clienttesting.Action) (bool, runtime.Object, error) {
+		s := action.(clienttesting.UpdateAction).GetObject().(*corev1.Service).DeepCopy()
+		address := cmp.Or(s.Annotations["example.com/address"], next)
+		switch {
+		case s.Spec.Type != corev1.ServiceTypeLoadBalancer:
+			s.Status.LoadBalancer.Ingress = nil
+		case ptr.Deref(s.Spec.LoadBalancerClass, "") == "other" && address != "":
+			s.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{IP: address}}
+		}
+		return true, s, kube.Tracker().Update(action.GetResource(), s, action.GetNamespace())
+	})
+}
+
+func TestAServiceThatWasMadeAnewGetsItsAddressBack(t *testing.T) {
+	for name, test := range map[string]struct {
+		reclaim map[string]string
+		next    string
+		wrong   string
+	}{
+		"it asks for it":                      {map[string]string{"example.com/address": "192.0.2.1"}, "192.0.2.9", ""},
+		"it comes first":                      {nil, "192.0.2.1", ""},
+		"the other load balancer has another": {nil, "192.0.2.9", `["192.0.2.9"] in place of ["192.0.2.1"]`},
+		"the other load balancer is gone":     {nil, "", "does it run?"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := web("a", "192.0.2.1")
+			before.Spec.LoadBalancerClass = ptr.To("other")
+			after := before.DeepCopy()
+			after.Spec.LoadBalancerClass = ptr.To("clarionlb.io/clarion")
+			kube, a, _ := cluster(t, "", after)
+			a.timeout = 3 * poll
+			another(kube, test.next)
+			err := a.rollback(t.Context(), []entry{{Service: before, How: migrate.Recreate, Reclaim: test.reclaim}})
+			if (err == nil) != (test.wrong == "") || err != nil && !strings.Contains(err.Error(), test.wrong) {
+				t.Errorf("it says %v", err)
+			}
+			if s := get(t, kube, "a"); ptr.Deref(s.Spec.LoadBalancerClass, "") != "other" || test.wrong == "" && !slices.Equal(addressesOf(s), []string{"192.0.2.1"}) {
+				t.Errorf("it is %+v", s)
+			}
+		})
 	}
 }
 

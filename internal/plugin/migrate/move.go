@@ -45,7 +45,7 @@ func (a *applier) move(ctx context.Context, group []migrate.Move) error {
 			continue
 		}
 		service.ManagedFields = nil
-		e := entry{Service: service, How: m.How, Annotations: slices.Sorted(maps.Keys(m.Annotations))}
+		e := entry{Service: service, How: m.How, Annotations: slices.Sorted(maps.Keys(m.Annotations)), Reclaim: m.Reclaim}
 		if err := a.record.add(e); err != nil {
 			return undo(err)
 		}

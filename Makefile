@@ -3,6 +3,7 @@ MODULES := . test test/monitoring
 GO_TOOL := go tool -modfile=$(CURDIR)/tools/go.mod
 GENERATED := api/v1alpha1/zz_generated.deepcopy.go client manifests/crds
 VERSION ?= v0.1.0
+# "make bench" measures a peer beside Clarion if PEER names it and PEER_BIN its programs: see test/metallb.
 # How many runs of each scenario "make bench" measures, and how many random histories of the allocator it checks.
 RUNS ?= 5
 CHECKS ?= 5000

@@ -20,8 +20,9 @@ PLATFORMS ?= linux/amd64 linux/arm64
 # Those of the kubectl plugin. .krew.yaml names an archive for each.
 PLUGIN_PLATFORMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
 # What is built depends on the commit and the version alone, so that everybody who builds it gets the same bytes.
-REVISION ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
-SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 1)
+# Both are looked up once, so that all files of a release agree. With changes that are not committed, the revision ends in "-dirty".
+REVISION := $(or $(REVISION),$(shell git describe --always --dirty --abbrev=40 --exclude='*' 2>/dev/null || echo unknown))
+SOURCE_DATE_EPOCH := $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null || echo 1))
 GO_BUILD = $(if $(FIPS),GOFIPS140=certified) go build -trimpath -buildvcs=false \
 	-ldflags '-s -w -buildid= -X k8s.io/component-base/version.gitVersion=$(VERSION) -X k8s.io/component-base/version.gitCommit=$(REVISION)'
 BINARIES = bin/platforms$(if $(FIPS),-fips)

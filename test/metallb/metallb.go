@@ -46,12 +46,17 @@ func (f Folder) Images() map[string]string {
 	return map[string]string{"quay.io/metallb/controller": string(f), "quay.io/metallb/speaker": string(f)}
 }
 
-// overlay has the programs run by their names, as there is no image that says it, and has no webhooks: they check edits, and the
-// API server of a test cluster does not reach pods.
+// overlay has the programs run by their names, as there is no image that says it; has no webhooks, since the API server of a test
+// cluster does not reach pods; and leaves out a mount below another one that the kubelet of a test cluster does not make.
 const overlay = `
 resources: [metallb-native.yaml]
 patches:
 - patch: '{$patch: delete, apiVersion: admissionregistration.k8s.io/v1, kind: ValidatingWebhookConfiguration, metadata: {name: metallb-webhook-configuration}}'
+- patch: |
+    apiVersion: apps/v1
+    kind: DaemonSet
+    metadata: {name: speaker, namespace: metallb-system}
+    spec: {template: {spec: {containers: [{name: speaker, volumeMounts: [{$patch: delete, mountPath: /etc/metallb/memberlist}]}]}}}
 - target: {kind: Deployment, name: controller}
   patch: |
     - {op: add, path: /spec/template/spec/containers/0/command, value: [/controller]}
@@ -72,8 +77,8 @@ func (f Folder) Install(t testing.TB, c *cluster.Cluster, arguments ...string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	controller, speaker, _ := strings.Cut(overlay, "- target: {kind: DaemonSet")
-	speaker = "- target: {kind: DaemonSet" + speaker
+	begin := strings.LastIndex(overlay, "- target:")
+	controller, speaker := overlay[:begin], overlay[begin:]
 	for _, a := range arguments {
 		speaker += fmt.Sprintf(argument, a)
 		if strings.HasPrefix(a, "--lb-class=") {

@@ -131,10 +131,13 @@ func (m *moving) keeps(when string, ours ...string) {
 		if got := addresses(service); !slices.Equal(got, []netip.Addr{address}) {
 			m.t.Errorf("%s, %s has %v in place of %s", when, name, got, address)
 		}
-		said := assignedCondition(service)
-		if slices.Contains(ours, name) != (said != nil && said.Status == metav1.ConditionTrue) {
-			m.t.Errorf("%s, %s says %v", when, name, said)
-		}
+		m.eventually(name+" to say whose it is "+when, func(context.Context) error {
+			said := assignedCondition(m.service(name))
+			if slices.Contains(ours, name) != (said != nil && said.Status == metav1.ConditionTrue) {
+				return fmt.Errorf("it says %v", said)
+			}
+			return nil
+		})
 	}
 }
 
@@ -150,10 +153,18 @@ func (m *moving) announced(names ...string) {
 func (m *moving) stop() {
 	m.t.Helper()
 	namespace := "--namespace=" + metallb.Namespace
+	gone := func(component string) {
+		m.eventually("no "+component+" to run", func(context.Context) error {
+			if left := m.kubectl("get", "pods", namespace, "--selector=component="+component, "--output=name"); left != "" {
+				return errors.New(left)
+			}
+			return nil
+		})
+	}
 	m.kubectl("scale", namespace, "deployment/controller", "--replicas=0")
-	m.kubectl("wait", namespace, "pod", "--selector=component=controller", "--for=delete", "--timeout=60s")
+	gone("controller")
 	m.kubectl("delete", namespace, "daemonset", "speaker")
-	m.kubectl("wait", namespace, "pod", "--selector=component=speaker", "--for=delete", "--timeout=60s")
+	gone("speaker")
 	m.kubectl("delete", "namespace", metallb.Namespace, "--timeout=120s")
 }
 

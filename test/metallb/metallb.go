@@ -46,8 +46,9 @@ func (f Folder) Images() map[string]string {
 	return map[string]string{"quay.io/metallb/controller": string(f), "quay.io/metallb/speaker": string(f)}
 }
 
-// overlay has the programs run by their names, as there is no image that says it; has no webhooks, since the API server of a test
-// cluster does not reach pods; and leaves out a mount below another one that the kubelet of a test cluster does not make.
+// overlay has the programs run by their names and the speaker as root, as there is no image that says so; has no webhooks, since
+// the API server of a test cluster does not reach pods; and leaves out a mount below another one that the kubelet of a test
+// cluster does not make.
 const overlay = `
 resources: [metallb-native.yaml]
 patches:
@@ -56,7 +57,7 @@ patches:
     apiVersion: apps/v1
     kind: DaemonSet
     metadata: {name: speaker, namespace: metallb-system}
-    spec: {template: {spec: {containers: [{name: speaker, volumeMounts: [{$patch: delete, mountPath: /etc/metallb/memberlist}]}]}}}
+    spec: {template: {spec: {containers: [{name: speaker, securityContext: {runAsUser: 0}, volumeMounts: [{$patch: delete, mountPath: /etc/metallb/memberlist}]}]}}}
 - target: {kind: Deployment, name: controller}
   patch: |
     - {op: add, path: /spec/template/spec/containers/0/command, value: [/controller]}

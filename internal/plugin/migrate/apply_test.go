@@ -114,6 +114,29 @@ func TestAServiceIsTakenUpAndGivenBack(t *testing.T) {
 	}
 }
 
+func TestAServiceThatAsksForItsAddressKeepsItsAnnotations(t *testing.T) {
+	kube, a, path := cluster(t, "", web("a", "192.0.2.1"))
+	a.timeout = time.Minute
+	move := adopt("a", "192.0.2.1")
+	move.Annotations = nil
+	if err := a.move(t.Context(), []migrate.Move{move}); err != nil {
+		t.Fatal(err)
+	}
+	if s := get(t, kube, "a"); s.Annotations["example.com/a"] != "b" || assigned(s, []string{"192.0.2.1"}) != nil {
+		t.Errorf("it is %+v", s)
+	}
+	entries, err := readRecord(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.rollback(t.Context(), entries); err != nil {
+		t.Fatal(err)
+	}
+	if s := get(t, kube, "a"); !untouched(s, "192.0.2.1") {
+		t.Errorf("after that it is %+v", s)
+	}
+}
+
 func TestAServiceThatIsRefusedIsPutBackWithItsAddress(t *testing.T) {
 	kube, a, _ := cluster(t, "b", web("a", "192.0.2.1"), web("b", "192.0.2.1"))
 	a.timeout = 3 * poll

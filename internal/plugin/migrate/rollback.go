@@ -75,11 +75,11 @@ func (a *applier) putBack(ctx context.Context, e entry) error {
 	if err != nil {
 		return err
 	}
-	annotations := map[string]any{}
+	annotations := map[string]*string{}
 	for _, annotation := range e.Annotations {
 		annotations[annotation] = nil
 		if value, had := before.Annotations[annotation]; had {
-			annotations[annotation] = value
+			annotations[annotation] = &value
 		}
 	}
 	return a.annotate(ctx, name, annotations)

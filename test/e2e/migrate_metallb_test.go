@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -109,14 +110,17 @@ func (m *moving) measure(names ...string) {
 	}
 }
 
-// saw ends the measurement and logs what clients saw during something. Where nothing may be lost it fails the test if it was.
+// saw ends the measurement and logs what clients saw during something. Where nothing may be lost it fails the test if it was. Of an
+// address that goes to another node, a connection that is open just then may be reset: that node does not know it, and MetalLB's
+// nodes relay nothing. No connection goes unanswered.
 func (m *moving) saw(during string, mayLose bool) {
 	m.t.Helper()
 	for _, use := range slices.Sorted(maps.Keys(m.meters)) {
 		m.awaitSuccess(m.meters[use])
 		report := m.meters[use].Stop()
 		m.t.Logf("%s, %s: %s", during, use, report)
-		if report.Failures > 0 && !mayLose {
+		lost := slices.ContainsFunc(report.Attempts, func(a network.Attempt) bool { return a.Err != nil && !errors.Is(a.Err, syscall.ECONNRESET) })
+		if lost && !mayLose {
 			m.t.Errorf("%s, %s: %s", during, use, report)
 		}
 	}

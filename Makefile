@@ -3,6 +3,7 @@ MODULES := . test test/monitoring
 GO_TOOL := go tool -modfile=$(CURDIR)/tools/go.mod
 GENERATED := api/v1alpha1/zz_generated.deepcopy.go client manifests/crds docs/reference
 VERSION ?= v0.1.0
+# "make bench" measures a peer beside Clarion if PEER names it and PEER_BIN its programs: see test/metallb.
 # How many runs of each scenario "make bench" measures, and how many random histories of the allocator it checks.
 RUNS ?= 5
 CHECKS ?= 5000
@@ -16,14 +17,17 @@ FUZZTIME ?= 30s
 FIPS ?=
 IMAGE ?= ghcr.io/clarionlb/clarion:$(VERSION)$(if $(FIPS),-fips)
 PLATFORMS ?= linux/amd64 linux/arm64
+# Those of the kubectl plugin. .krew.yaml names an archive for each.
+PLUGIN_PLATFORMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
 # What is built depends on the commit and the version alone, so that everybody who builds it gets the same bytes.
-REVISION ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
-SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 1)
+# Both are looked up once, so that all files of a release agree. With changes that are not committed, the revision ends in "-dirty".
+REVISION := $(or $(REVISION),$(shell git describe --always --dirty --abbrev=40 --exclude='*' 2>/dev/null || echo unknown))
+SOURCE_DATE_EPOCH := $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null || echo 1))
 GO_BUILD = $(if $(FIPS),GOFIPS140=certified) go build -trimpath -buildvcs=false \
 	-ldflags '-s -w -buildid= -X k8s.io/component-base/version.gitVersion=$(VERSION) -X k8s.io/component-base/version.gitCommit=$(REVISION)'
 BINARIES = bin/platforms$(if $(FIPS),-fips)
 RELEASE = cd test && go run ./cmd/release -version $(VERSION) -revision $(REVISION) -created $(SOURCE_DATE_EPOCH) \
-	$(if $(FIPS),-fips) -platforms "$(PLATFORMS)" -binaries $(CURDIR)/$(BINARIES)
+	-platforms "$(PLATFORMS)" -plugin-platforms "$(PLUGIN_PLATFORMS)" -binaries $(CURDIR)/$(BINARIES)
 
 # Tests and the test cluster link the same packages; one setting for both has them compiled once.
 export CGO_ENABLED := 0
@@ -37,12 +41,20 @@ help: ## Show this help
 build: ## Build the static binaries into bin/
 	$(GO_BUILD) -o bin/ ./cmd/...
 
-# The binaries of all platforms, those of each in a folder of its own.
+# The binaries of the image for all platforms, those of each in a folder of its own.
 .PHONY: binaries
 binaries:
 	@for platform in $(PLATFORMS); do \
-		echo "build for $$platform"; \
-		GOOS=$${platform%/*} GOARCH=$${platform#*/} $(GO_BUILD) -o $(BINARIES)/$$platform/ ./cmd/... || exit 1; \
+		echo "build $(if $(FIPS),with FIPS 140-3 )for $$platform"; \
+		GOOS=$${platform%/*} GOARCH=$${platform#*/} $(GO_BUILD) -o $(BINARIES)/$$platform/ ./cmd/announcer ./cmd/cloud-controller-manager || exit 1; \
+	done
+
+# Those of the plugin are in the same folders.
+.PHONY: plugin-binaries
+plugin-binaries:
+	@for platform in $(PLUGIN_PLATFORMS); do \
+		echo "build the plugin for $$platform"; \
+		GOOS=$${platform%/*} GOARCH=$${platform#*/} $(GO_BUILD) -o $(BINARIES)/$$platform/ ./cmd/kubectl-clarion || exit 1; \
 	done
 
 .PHONY: generate
@@ -106,19 +118,17 @@ bench: packages ## Benchmarks and a long model test, on a cluster too (root, Deb
 	go test -run AnyHistory ./loadbalancer -timeout 1h -rapid.checks=$(CHECKS)
 	cd test && go test -run '^$$' -bench . -benchtime=$(RUNS)x -timeout 2h -v ./bench
 
+# A release has the images of both kinds, and a plugin that is of one kind alone.
+release plugin: override FIPS :=
+
 .PHONY: release
-release: binaries ## The files of a release into bin/: manifests, chart, image for all platforms, SBOM, checksums; FIPS=1 for FIPS 140-3
-	$(RELEASE) $(CURDIR)/bin
+release: binaries plugin-binaries ## The files of a release into bin/: manifests, chart, images for all platforms, SBOMs, the plugin, checksums
+	$(MAKE) binaries FIPS=1
+	$(RELEASE) -fips-binaries $(CURDIR)/bin/platforms-fips $(CURDIR)/bin
 
 .PHONY: plugin
-plugin: ## The archives of the kubectl plugin for all platforms into bin/, as .krew.yaml names them
-	@mkdir -p bin/plugin
-	@for platform in linux/amd64 linux/arm64 darwin/amd64 darwin/arm64; do \
-		name=kubectl-clarion-$$(echo $$platform | tr / -); echo "bin/$$name.tar.gz"; \
-		GOOS=$${platform%/*} GOARCH=$${platform#*/} go build -trimpath \
-			-ldflags '-s -w -X k8s.io/component-base/version.gitVersion=$(VERSION)' -o bin/plugin/kubectl-clarion ./cmd/kubectl-clarion || exit 1; \
-		cp LICENSE bin/plugin/ && tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -czf bin/$$name.tar.gz -C bin/plugin kubectl-clarion LICENSE || exit 1; \
-	done
+plugin: plugin-binaries ## The archives of the kubectl plugin for all platforms into bin/, as .krew.yaml names them
+	$(RELEASE) -only plugin $(CURDIR)/bin
 
 .PHONY: image
 image: build ## Build the container image with buildah, from the binaries; FIPS=1 for FIPS 140-3
@@ -128,4 +138,4 @@ image: build ## Build the container image with buildah, from the binaries; FIPS=
 
 .PHONY: image-archive
 image-archive: binaries ## The image for all platforms as a file for "ctr images import" and "podman load"; FIPS=1 for FIPS 140-3
-	$(RELEASE) -image-only $(CURDIR)/bin
+	$(RELEASE) $(if $(FIPS),-fips) -only image $(CURDIR)/bin

@@ -25,6 +25,8 @@ type builder struct {
 	// classes are those of its Services, and ignoreExclude says that it announces from nodes that a label excludes.
 	classes       []string
 	ignoreExclude bool
+	// requests are the annotations by which Services ask the other load balancer for addresses, the usual one first.
+	requests []string
 	// stop are the steps that end the other load balancer.
 	stop []Step
 }

@@ -37,6 +37,7 @@ func (b *builder) cilium() {
 	if len(b.plan.Objects) == 0 && len(b.plan.Remarks) == 0 {
 		return
 	}
+	b.requests = ciliumAddresses
 	b.serve(func(class string) bool {
 		return class == "io.cilium/l2-announcer" || class == "io.cilium/bgp-control-plane"
 	}, true,

@@ -32,6 +32,7 @@ func (b *builder) kubeVIP() {
 	if len(b.plan.Objects) == 0 && len(b.plan.Remarks) == 0 {
 		return
 	}
+	b.requests = []string{kubeVIPAddresses}
 	b.serve(func(class string) bool { return class == kubeVIPClass }, true, func(service *corev1.Service) map[string]string {
 		wish := service.Annotations[kubeVIPAddresses]
 		for address := range strings.SplitSeq(wish, ",") {

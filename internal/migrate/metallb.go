@@ -6,6 +6,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/clarionlb/clarion/loadbalancer"
 )
 
 // metalLBGroup is the API group of MetalLB (https://metallb.io/apis/).
@@ -23,6 +25,8 @@ func (b *builder) metalLB() {
 	if ignore, _ := flagValue(arguments, "ignore-exclude-lb"); ignore == "true" {
 		b.ignoreExclude = true
 	}
+	// The old name is known to all versions.
+	b.requests = []string{string(loadbalancer.AnnotationMetalLBOldAddresses), string(loadbalancer.AnnotationMetalLBAddresses)}
 	b.serve(func(of string) bool {
 		return hasClass && of == class || !hasClass && strings.Contains(of, "metallb")
 	}, !hasClass, nothing)

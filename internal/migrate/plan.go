@@ -92,6 +92,9 @@ type Move struct {
 	Addresses []string
 	// Annotations that the Service gets.
 	Annotations map[string]string
+	// Reclaim are the annotations by which the other load balancer gives a Service that was made anew the same addresses, if it
+	// is put back; none where it asks for them already.
+	Reclaim map[string]string
 	// Class that the Service gets; "" for none.
 	Class string
 }

@@ -99,6 +99,50 @@ func TestEverySourceIsFoundWhereItIs(t *testing.T) {
 	}
 }
 
+func TestAServiceThatIsMadeAnewCanAskForItsAddressAgain(t *testing.T) {
+	plan := func(change func(service *unstructured.Unstructured)) map[string]map[string]string {
+		objects := readFile(t, "testdata/metallb_recreate.yaml")
+		for i := range objects {
+			if objects[i].GetKind() == "Service" {
+				change(&objects[i])
+			}
+		}
+		p, err := New(MetalLB, objects, Options{Recreate: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		asked := map[string]map[string]string{}
+		for _, move := range p.Moves {
+			if move.How == Recreate && len(move.Addresses) > 0 {
+				asked[strings.Join(move.Addresses, ",")] = move.Reclaim
+			}
+		}
+		if len(asked) == 0 {
+			t.Fatal("no Service is made anew")
+		}
+		return asked
+	}
+	for addresses, reclaim := range plan(func(*unstructured.Unstructured) {}) {
+		if len(reclaim) != 1 || reclaim["metallb.universe.tf/loadBalancerIPs"] != addresses {
+			t.Errorf("one with %s asks by %v", addresses, reclaim)
+		}
+	}
+	for name, change := range map[string]func(*unstructured.Unstructured){
+		"a field": func(s *unstructured.Unstructured) {
+			_ = unstructured.SetNestedField(s.Object, "192.0.2.1", "spec", "loadBalancerIP")
+		},
+		"a new annotation": func(s *unstructured.Unstructured) {
+			s.SetAnnotations(map[string]string{"metallb.io/loadBalancerIPs": "192.0.2.1"})
+		},
+	} {
+		for _, reclaim := range plan(change) {
+			if reclaim != nil {
+				t.Errorf("one that asks by %s asks by %v, too", name, reclaim)
+			}
+		}
+	}
+}
+
 func TestTheOrderOfObjectsDoesNotMatter(t *testing.T) {
 	objects := readFile(t, "testdata/metallb.yaml")
 	first, err := New(MetalLB, objects, Options{})

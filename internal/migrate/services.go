@@ -37,7 +37,7 @@ func (b *builder) serve(classes func(class string) bool, classless bool, annotat
 		case class != "":
 			move.How = ByFlag
 			if b.options.Recreate {
-				move.How, move.Class = Recreate, b.options.class()
+				move.How, move.Class, move.Reclaim = Recreate, b.options.class(), b.reclaim(service)
 			}
 			if !slices.Contains(b.classes, class) {
 				b.classes = append(b.classes, class)
@@ -72,6 +72,16 @@ func (b *builder) pin(service *corev1.Service, move *Move) {
 		move.Annotations = map[string]string{}
 	}
 	move.Annotations[string(loadbalancer.AnnotationAddresses)] = strings.Join(move.Addresses, ",")
+}
+
+// reclaim are the annotations by which a Service asks the other load balancer for the addresses that it has.
+func (b *builder) reclaim(service *corev1.Service) map[string]string {
+	addresses := addressesOf(service)
+	asks := slices.ContainsFunc(b.requests, func(name string) bool { return service.Annotations[name] != "" })
+	if len(b.requests) == 0 || len(addresses) == 0 || asks || service.Spec.LoadBalancerIP != "" {
+		return nil
+	}
+	return map[string]string{b.requests[0]: strings.Join(addresses, ",")}
 }
 
 // onePerFamily says whether a Service can have these addresses together.

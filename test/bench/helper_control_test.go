@@ -44,7 +44,13 @@ type control struct {
 func newControl(b *testing.B, config cluster.Config) *control {
 	b.Helper()
 	config.Nodes = 1
-	c := &control{Installation: install.New(b, config), b: b, served: map[string]time.Time{}, changed: make(chan struct{})}
+	return watchServices(b, install.New(b, config), "apiVersion: clarionlb.io/v1alpha1\nkind: IPAddressPool\nmetadata: {name: large}\nspec: {addresses: [10.200.0.0/16]}\n")
+}
+
+// watchServices makes a pool and begins to watch the Services of a cluster.
+func watchServices(b *testing.B, installation *install.Installation, pool string) *control {
+	b.Helper()
+	c := &control{Installation: installation, b: b, served: map[string]time.Time{}, changed: make(chan struct{})}
 	rest := c.RESTConfig()
 	rest.ContentType = runtime.ContentTypeProtobuf // as the cloud-controller-manager's
 	client, err := kubernetes.NewForConfig(rest)
@@ -52,7 +58,7 @@ func newControl(b *testing.B, config cluster.Config) *control {
 		b.Fatal(err)
 	}
 	c.client = client
-	if err := c.ApplyYAML(b.Context(), "apiVersion: clarionlb.io/v1alpha1\nkind: IPAddressPool\nmetadata: {name: large}\nspec: {addresses: [10.200.0.0/16]}\n"); err != nil {
+	if err := c.ApplyYAML(b.Context(), pool); err != nil {
 		b.Fatal(err)
 	}
 	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithNamespace(metav1.NamespaceDefault))

@@ -27,17 +27,21 @@ func (f figures) report(b *testing.B, extremes ...string) {
 	b.ReportMetric(0, "ns/op") // of no interest: it includes the preparations
 	for unit, values := range f {
 		slices.Sort(values)
-		median := values[len(values)/2]
-		if len(values)%2 == 0 {
-			median = (median + values[len(values)/2-1]) / 2
-		}
-		b.ReportMetric(median, unit)
+		b.ReportMetric(median(values), unit)
 		if slices.Contains(extremes, unit) {
 			b.ReportMetric(values[0], unit+"-min")
 			b.ReportMetric(values[len(values)-1], unit+"-max")
 		}
 		b.Logf("%s of each run: %.4g", unit, values)
 	}
+}
+
+// median returns the middle of sorted values, 0 if there are none.
+func median(values []float64) float64 {
+	if len(values) == 0 {
+		return 0
+	}
+	return (values[len(values)/2] + values[(len(values)-1)/2]) / 2
 }
 
 // cpuTime returns the processor time that a process has used (proc(5)).

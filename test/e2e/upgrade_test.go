@@ -16,7 +16,7 @@ import (
 )
 
 // lastRelease is the commit of the last release, or of what would have been one. A release changes it: see docs/development.md.
-const lastRelease = "c1ff0168cd4fc4f89627aaeae1498d42395ffd86"
+const lastRelease = "c593c4a6feefd90601bafff4b51a39c4f72da2e1"
 
 // releaseImage is the repository of the last release's image on the nodes.
 const releaseImage = "release.example/clarion"

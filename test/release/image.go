@@ -72,10 +72,16 @@ func (b Build) Index() (v1.ImageIndex, error) {
 		if err != nil {
 			return nil, fmt.Errorf("the image for %s: %w", platform, err)
 		}
-		images = append(images, mutate.IndexAddendum{Add: image, Descriptor: v1.Descriptor{Platform: &platform}})
+		images = append(images, mutate.IndexAddendum{Add: untyped{image}, Descriptor: v1.Descriptor{Platform: &platform}})
 	}
 	return mutate.Annotations(mutate.AppendManifests(empty.Index, images...), b.Labels()).(v1.ImageIndex), nil
 }
+
+// untyped is an image that an index lists without an artifactType, which says no more than mediaType. Older versions of skopeo do
+// not know the field: they would leave it out, and so refuse to copy the index with its digest.
+type untyped struct{ v1.Image }
+
+func (untyped) ArtifactType() (string, error) { return "", nil }
 
 func (b Build) image(platform v1.Platform) (v1.Image, error) {
 	files, err := b.files(platform)

@@ -8,31 +8,50 @@ import (
 	"path/filepath"
 	"slices"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
 	"github.com/clarionlb/clarion/test/chart"
 )
 
+// Release is all that a release page has.
+type Release struct {
+	// Image is of the binaries that most clusters run.
+	Image Build
+	// FIPS is of the same programs, built with the certified cryptographic module.
+	FIPS Build
+	// PluginPlatforms are those that the kubectl plugin is for. Its binaries are beside those of Image.
+	PluginPlatforms []v1.Platform
+}
+
 // Write writes the files of a release into a folder, and returns their paths: those of the manifests and the chart,
-// the image, the bill of materials, and last the checksums of all.
-func (b Build) Write(dir string) ([]string, error) {
+// the images with their bills of materials, the plugin, and last the checksums of all.
+func (r Release) Write(dir string) ([]string, error) {
 	packed, err := chart.Load()
 	if err != nil {
 		return nil, err
 	}
-	if packed.Metadata.AppVersion != b.Version {
-		return nil, fmt.Errorf("the manifests are of %s, and the release is %s", packed.Metadata.AppVersion, b.Version)
+	if packed.Metadata.AppVersion != r.Image.Version {
+		return nil, fmt.Errorf("the manifests are of %s, and the release is %s", packed.Metadata.AppVersion, r.Image.Version)
 	}
-	paths, err := chart.Release(dir, b.Created)
+	paths, err := chart.Release(dir, r.Image.Created)
 	if err != nil {
 		return nil, err
 	}
-	archive, bom := b.ArchivePath(dir), filepath.Join(dir, "clarion-"+b.Tag()+".cdx.json")
-	if err := b.WriteArchive(archive); err != nil {
+	for _, build := range []Build{r.Image, r.FIPS} {
+		image, bom := build.ArchivePath(dir), filepath.Join(dir, "clarion-"+build.Tag()+".cdx.json")
+		if err := build.WriteArchive(image); err != nil {
+			return nil, err
+		}
+		if err := build.WriteSBOM(bom); err != nil {
+			return nil, err
+		}
+		paths = append(paths, image, bom)
+	}
+	plugins, err := r.Image.WritePlugins(dir, r.PluginPlatforms)
+	if err != nil {
 		return nil, err
 	}
-	if err := b.WriteSBOM(bom); err != nil {
-		return nil, err
-	}
-	paths = append(paths, archive, bom)
+	paths = append(paths, plugins...)
 	slices.Sort(paths)
 	sums := filepath.Join(dir, "SHA256SUMS")
 	return append(paths, sums), writeChecksums(sums, paths)

@@ -3,7 +3,6 @@ package release
 import (
 	"archive/tar"
 	"bytes"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -30,6 +29,9 @@ import (
 // version is that of the manifests.
 var version string
 
+// plain and fips are the folders with the binaries for all tests.
+var plain, fips string
+
 // built returns a Build of programs that do nothing but say their version, with binaries of its own.
 func built(t *testing.T) Build {
 	t.Helper()
@@ -37,22 +39,28 @@ func built(t *testing.T) Build {
 		Version: version, Revision: "0123456789abcdef0123456789abcdef01234567", Created: time.Unix(1700000000, 0), Binaries: t.TempDir(),
 		Platforms: []v1.Platform{{OS: "linux", Architecture: "amd64"}, {OS: "linux", Architecture: "arm64"}},
 	}
-	must(t, os.CopyFS(b.Binaries, os.DirFS(compiled)))
+	must(t, os.CopyFS(b.Binaries, os.DirFS(plain)))
 	return b
 }
 
-// compiled has the binaries for all tests.
-var compiled string
+// released returns a Release of such programs.
+func released(t *testing.T) Release {
+	t.Helper()
+	r := Release{Image: built(t), FIPS: built(t), PluginPlatforms: []v1.Platform{{OS: "linux", Architecture: "amd64"}, {OS: "darwin", Architecture: "arm64"}}}
+	r.FIPS.FIPS, r.FIPS.Binaries = true, fips
+	return r
+}
 
 func TestMain(m *testing.M) {
 	os.Exit(func() int {
 		packed, err := chart.Load()
 		if err == nil {
 			version = packed.Metadata.AppVersion
-			compiled, err = os.MkdirTemp("", "binaries-")
+			plain, err = os.MkdirTemp("", "binaries-")
 		}
-		defer os.RemoveAll(compiled)
-		if err = errors.Join(err, compile(compiled, "amd64", "arm64")); err != nil {
+		fips = filepath.Join(plain, "fips")
+		defer os.RemoveAll(plain)
+		if err = errors.Join(err, compile(plain), compile(fips, "GOFIPS140=certified")); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
@@ -60,15 +68,15 @@ func TestMain(m *testing.M) {
 	}())
 }
 
-// compile puts them into a folder, as the Makefile does.
-func compile(to string, architectures ...string) error {
+// compile puts the programs into a folder, as the Makefile does.
+func compile(to string, env ...string) error {
 	source, err := os.MkdirTemp("", "source-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(source)
 	files := map[string]string{"go.mod": "module " + module + "\n\ngo 1.26\n"}
-	for _, name := range Programs {
+	for _, name := range append([]string{plugin}, Programs...) {
 		files["cmd/"+name+"/main.go"] = fmt.Sprintf(`package main
 
 import "os"
@@ -82,15 +90,18 @@ func main() { os.Stdout.WriteString("%s of Clarion %s (go, linux)\n") }
 			return err
 		}
 	}
-	for _, architecture := range architectures {
-		cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", filepath.Join(to, "linux", architecture)+"/", "./cmd/...")
-		cmd.Dir, cmd.Env = source, append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off", "GOOS=linux", "GOARCH="+architecture)
+	for _, platform := range []string{"linux/amd64", "linux/arm64", "darwin/arm64"} {
+		system, processor, _ := strings.Cut(platform, "/")
+		cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", filepath.Join(to, platform)+"/", "./cmd/...")
+		cmd.Dir, cmd.Env = source, append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off", "GOOS="+system, "GOARCH="+processor)
+		cmd.Env = append(cmd.Env, env...)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("%w\n%s", err, out)
 		}
 	}
 	return nil
 }
+
 func write(t *testing.T, path, text string) {
 	t.Helper()
 	must(t, os.MkdirAll(filepath.Dir(path), 0o755))
@@ -129,22 +140,15 @@ func unpacked(t *testing.T, archive string) v1.ImageIndex {
 func TestTheSameCommitMakesTheSameBytes(t *testing.T) {
 	var sums []string
 	for range 2 {
-		b, dir := built(t), t.TempDir()
-		b.Binaries = t.TempDir()
-		must(t, compile(b.Binaries, "amd64", "arm64"))
-		must(t, b.WriteArchive(b.ArchivePath(dir)))
-		must(t, b.WriteSBOM(filepath.Join(dir, "sbom")))
-		_, err := chart.Release(dir, b.Created)
+		r, dir := released(t), t.TempDir()
+		r.Image.Binaries, r.FIPS.Binaries = t.TempDir(), t.TempDir()
+		must(t, compile(r.Image.Binaries))
+		must(t, compile(r.FIPS.Binaries, "GOFIPS140=certified"))
+		paths, err := r.Write(dir)
 		must(t, err)
-		entries, err := os.ReadDir(dir)
+		text, err := os.ReadFile(paths[len(paths)-1])
 		must(t, err)
-		var sum strings.Builder
-		for _, entry := range entries {
-			content, err := os.ReadFile(filepath.Join(dir, entry.Name()))
-			must(t, err)
-			fmt.Fprintf(&sum, "%s %x\n", entry.Name(), sha256.Sum256(content))
-		}
-		sums = append(sums, sum.String())
+		sums = append(sums, string(text))
 	}
 	if sums[0] != sums[1] {
 		t.Errorf("at first\n%s, then\n%s", sums[0], sums[1])
@@ -169,6 +173,9 @@ func TestTheArchiveHasTheImageOfEveryPlatform(t *testing.T) {
 	var platforms []string
 	for _, m := range manifest.Manifests {
 		platforms = append(platforms, m.Platform.String())
+		if m.ArtifactType != "" {
+			t.Errorf("%s has artifactType %s, with which skopeo 1.9 does not keep the digest", m.Platform, m.ArtifactType)
+		}
 		image, err := index.Image(m.Digest)
 		must(t, err)
 		config, err := image.ConfigFile()
@@ -219,6 +226,7 @@ func TestABinaryThatDoesNotBelongIsRefused(t *testing.T) {
 		"GOFIPS140":      func(b *Build) { b.FIPS = true },
 		"GOARCH=arm64":   func(b *Build) { move(b, 1, Programs[0], 0, Programs[0]) },
 		"want " + module: func(b *Build) { move(b, 1, Programs[1], 1, Programs[0]) },
+		"GOFIPS140=v1.0": func(b *Build) { b.Binaries = fips },
 		"no such file":   func(b *Build) { must(t, os.Remove(b.binary(b.Platforms[1], Programs[0]))) },
 	} {
 		b := built(t)
@@ -230,16 +238,18 @@ func TestABinaryThatDoesNotBelongIsRefused(t *testing.T) {
 }
 
 func TestTheFilesOfAReleaseAndTheirChecksums(t *testing.T) {
-	b, dir := built(t), t.TempDir()
-	paths, err := b.Write(dir)
+	r, dir := released(t), t.TempDir()
+	paths, err := r.Write(dir)
 	must(t, err)
 	var names []string
 	for _, path := range paths {
 		names = append(names, filepath.Base(path))
 	}
 	want := []string{
-		"clarion-" + strings.TrimPrefix(version, "v") + ".tgz", "clarion-" + version + "-image.tar", "clarion-" + version + ".cdx.json",
-		"clarion.yaml", "images.txt", "SHA256SUMS",
+		"clarion-" + strings.TrimPrefix(version, "v") + ".tgz",
+		"clarion-" + version + "-fips-image.tar", "clarion-" + version + "-fips.cdx.json",
+		"clarion-" + version + "-image.tar", "clarion-" + version + ".cdx.json",
+		"clarion.yaml", "images.txt", "kubectl-clarion-darwin-arm64.tar.gz", "kubectl-clarion-linux-amd64.tar.gz", "SHA256SUMS",
 	}
 	if !slices.Equal(names, want) {
 		t.Errorf("%q, want %q", names, want)
@@ -251,11 +261,11 @@ func TestTheFilesOfAReleaseAndTheirChecksums(t *testing.T) {
 	}
 	images, err := os.ReadFile(filepath.Join(dir, "images.txt"))
 	must(t, err)
-	if got := strings.TrimSpace(string(images)); got != b.Reference() {
-		t.Errorf("the manifests have image %s, and it is %s", got, b.Reference())
+	if got := strings.TrimSpace(string(images)); got != r.Image.Reference() {
+		t.Errorf("the manifests have image %s, and it is %s", got, r.Image.Reference())
 	}
-	b.Version = "v9.8.7"
-	if _, err := b.Write(dir); err == nil || !strings.Contains(err.Error(), "the manifests are of "+version+", and the release is v9.8.7") {
+	r.Image.Version = "v9.8.7"
+	if _, err := r.Write(dir); err == nil || !strings.Contains(err.Error(), "the manifests are of "+version+", and the release is v9.8.7") {
 		t.Errorf("a release of another version than the manifests': %v", err)
 	}
 }

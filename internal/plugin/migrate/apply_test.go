@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"os"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 	dynamicfake "k8s.io/client-go/dynamic/fake"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
+	"k8s.io/utils/ptr"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/internal/migrate"
@@ -112,6 +114,29 @@ func TestAServiceIsTakenUpAndGivenBack(t *testing.T) {
 	}
 }
 
+func TestAServiceThatAsksForItsAddressKeepsItsAnnotations(t *testing.T) {
+	kube, a, path := cluster(t, "", web("a", "192.0.2.1"))
+	a.timeout = time.Minute
+	move := adopt("a", "192.0.2.1")
+	move.Annotations = nil
+	if err := a.move(t.Context(), []migrate.Move{move}); err != nil {
+		t.Fatal(err)
+	}
+	if s := get(t, kube, "a"); s.Annotations["example.com/a"] != "b" || assigned(s, []string{"192.0.2.1"}) != nil {
+		t.Errorf("it is %+v", s)
+	}
+	entries, err := readRecord(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.rollback(t.Context(), entries); err != nil {
+		t.Fatal(err)
+	}
+	if s := get(t, kube, "a"); !untouched(s, "192.0.2.1") {
+		t.Errorf("after that it is %+v", s)
+	}
+}
+
 func TestAServiceThatIsRefusedIsPutBackWithItsAddress(t *testing.T) {
 	kube, a, _ := cluster(t, "b", web("a", "192.0.2.1"), web("b", "192.0.2.1"))
 	a.timeout = 3 * poll
@@ -123,6 +148,52 @@ func TestAServiceThatIsRefusedIsPutBackWithItsAddress(t *testing.T) {
 		if s := get(t, kube, name); !untouched(s, "192.0.2.1") {
 			t.Errorf("%s is %+v", name, s)
 		}
+	}
+}
+
+// another gives each Service of class "other" an address when it becomes a load balancer: the one that an annotation asks for, or
+// else the next one.
+func another(kube *fake.Clientset, next string) {
+	kube.PrependReactor("update", "services", func(action clienttesting.Action) (bool, runtime.Object, error) {
+		s := action.(clienttesting.UpdateAction).GetObject().(*corev1.Service).DeepCopy()
+		address := cmp.Or(s.Annotations["example.com/address"], next)
+		switch {
+		case s.Spec.Type != corev1.ServiceTypeLoadBalancer:
+			s.Status.LoadBalancer.Ingress = nil
+		case ptr.Deref(s.Spec.LoadBalancerClass, "") == "other" && address != "":
+			s.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{IP: address}}
+		}
+		return true, s, kube.Tracker().Update(action.GetResource(), s, action.GetNamespace())
+	})
+}
+
+func TestAServiceThatWasMadeAnewGetsItsAddressBack(t *testing.T) {
+	for name, test := range map[string]struct {
+		reclaim map[string]string
+		next    string
+		wrong   string
+	}{
+		"it asks for it":                      {map[string]string{"example.com/address": "192.0.2.1"}, "192.0.2.9", ""},
+		"it comes first":                      {nil, "192.0.2.1", ""},
+		"the other load balancer has another": {nil, "192.0.2.9", `["192.0.2.9"] in place of ["192.0.2.1"]`},
+		"the other load balancer is gone":     {nil, "", "does it run?"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := web("a", "192.0.2.1")
+			before.Spec.LoadBalancerClass = ptr.To("other")
+			after := before.DeepCopy()
+			after.Spec.LoadBalancerClass = ptr.To("clarionlb.io/clarion")
+			kube, a, _ := cluster(t, "", after)
+			a.timeout = 3 * poll
+			another(kube, test.next)
+			err := a.rollback(t.Context(), []entry{{Service: before, How: migrate.Recreate, Reclaim: test.reclaim}})
+			if (err == nil) != (test.wrong == "") || err != nil && !strings.Contains(err.Error(), test.wrong) {
+				t.Errorf("it says %v", err)
+			}
+			if s := get(t, kube, "a"); ptr.Deref(s.Spec.LoadBalancerClass, "") != "other" || test.wrong == "" && !slices.Equal(addressesOf(s), []string{"192.0.2.1"}) {
+				t.Errorf("it is %+v", s)
+			}
+		})
 	}
 }
 

@@ -45,7 +45,7 @@ func (a *applier) move(ctx context.Context, group []migrate.Move) error {
 			continue
 		}
 		service.ManagedFields = nil
-		e := entry{Service: service, How: m.How, Annotations: slices.Sorted(maps.Keys(m.Annotations))}
+		e := entry{Service: service, How: m.How, Annotations: slices.Sorted(maps.Keys(m.Annotations)), Reclaim: m.Reclaim}
 		if err := a.record.add(e); err != nil {
 			return undo(err)
 		}
@@ -90,7 +90,11 @@ func assigned(service *corev1.Service, addresses []string) error {
 
 // begin does what all Services that share an address need before the first of them is finished.
 func (a *applier) begin(ctx context.Context, m *migrate.Move) error {
-	if err := a.annotate(ctx, m.Service, m.Annotations); err != nil {
+	annotations := map[string]*string{}
+	for name, value := range m.Annotations {
+		annotations[name] = &value
+	}
+	if err := a.annotate(ctx, m.Service, annotations); err != nil {
 		return err
 	}
 	if m.How == migrate.Recreate {
@@ -208,8 +212,11 @@ func (a *applier) update(ctx context.Context, name types.NamespacedName, change 
 	return nil
 }
 
-// annotate sets annotations; null removes one.
-func (a *applier) annotate(ctx context.Context, name types.NamespacedName, annotations any) error {
+// annotate sets annotations; nil removes one. The others stay.
+func (a *applier) annotate(ctx context.Context, name types.NamespacedName, annotations map[string]*string) error {
+	if len(annotations) == 0 {
+		return nil // a patch with none at all would remove all that there are
+	}
 	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": annotations}})
 	if err != nil {
 		return err

@@ -21,6 +21,8 @@ type entry struct {
 	How     migrate.How     `json:"how,omitempty"`
 	// Annotations are the names of those that it gets.
 	Annotations []string `json:"annotations,omitempty"`
+	// Reclaim is that of its move.
+	Reclaim map[string]string `json:"reclaim,omitempty"`
 }
 
 type created struct {

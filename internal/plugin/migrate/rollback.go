@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -61,9 +62,7 @@ func (a *applier) putBack(ctx context.Context, e entry) error {
 	case migrate.Adopt:
 		err = plugin.HandOver(ctx, a.kube, name, func(s *corev1.Service) { s.Status.LoadBalancer = before.Status.LoadBalancer })
 	case migrate.Recreate:
-		if err = a.update(ctx, name, withdraw); err == nil {
-			err = a.update(ctx, name, func(s *corev1.Service) { restore(s, before, before.Spec.LoadBalancerClass) })
-		}
+		err = a.unmake(ctx, name, e)
 	case migrate.Convert:
 		err = a.update(ctx, name, func(s *corev1.Service) {
 			s.Spec.ExternalIPs = before.Spec.ExternalIPs
@@ -76,14 +75,38 @@ func (a *applier) putBack(ctx context.Context, e entry) error {
 	if err != nil {
 		return err
 	}
-	annotations := map[string]any{}
+	annotations := map[string]*string{}
 	for _, annotation := range e.Annotations {
 		annotations[annotation] = nil
 		if value, had := before.Annotations[annotation]; had {
-			annotations[annotation] = value
+			annotations[annotation] = &value
 		}
 	}
 	return a.annotate(ctx, name, annotations)
+}
+
+// unmake gives a Service that was made anew back to the other load balancer, which has to hand its addresses out once more.
+func (a *applier) unmake(ctx context.Context, name types.NamespacedName, e entry) error {
+	before := e.Service
+	if err := a.update(ctx, name, withdraw); err != nil {
+		return err
+	}
+	if err := a.update(ctx, name, func(s *corev1.Service) {
+		restore(s, before, before.Spec.LoadBalancerClass)
+		for _, annotation := range slices.Sorted(maps.Keys(e.Reclaim)) {
+			metav1.SetMetaDataAnnotation(&s.ObjectMeta, annotation, e.Reclaim[annotation])
+			fmt.Fprintf(a.out, "Service %s asks for its address: %s: %s\n", name, annotation, e.Reclaim[annotation])
+		}
+	}); err != nil {
+		return err
+	}
+	return a.await(ctx, name, func(s *corev1.Service) error {
+		want, has := addressesOf(before), addressesOf(s)
+		if len(want) > 0 && !slices.Equal(want, has) {
+			return fmt.Errorf("its load balancer has given it %q in place of %q: does it run?", has, want)
+		}
+		return nil
+	})
 }
 
 // remove deletes an object that was made, if it is still the same one.

@@ -157,7 +157,7 @@ func poolUnknown(name string) *Error {
 }
 
 func poolUnusable(name, why string) *Error {
-	return &Error{NoMatchingPool, namePool(name) + " cannot be used: " + why}
+	return poolRefuses(name, cannotBeUsed(why))
 }
 
 func poolRefuses(name, why string) *Error {
@@ -183,6 +183,22 @@ const (
 	isDeleted     = "is being deleted"
 	onlyOnRequest = "is only for Services that ask for it (autoAssign: false)"
 )
+
+func cannotBeUsed(why string) string { return "cannot be used: " + why }
+
+func asksForPool(name string) string { return "is not asked: the Service asks for " + namePool(name) }
+
+func asksForAddress(addr netip.Addr) string {
+	return "is not asked: the Service asks for " + addr.String() + ", which is not in it"
+}
+
+func givesNoMore(p *pool, namespace string, used int, f family) string {
+	return "gives a namespace " + strconv.Itoa(p.maxPerNamespace) + " at most (maxAddressesPerNamespace), and namespace " +
+		strconv.Quote(namespace) + " has " + count(used, f)
+}
+
+func hasNone(f family) string     { return "has no " + f.String() + " addresses" }
+func hasNoneFree(f family) string { return "has no free " + f.String() + " address" }
 
 func inNoPool(addr netip.Addr) *Error {
 	return &Error{AddressNotInPool, addr.String() + " is in no pool"}

@@ -13,6 +13,8 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
+
+	"github.com/clarionlb/clarion/client/versioned"
 )
 
 // Exit codes, for scripts.
@@ -64,6 +66,7 @@ type Env struct {
 // Clients are those of the cluster that the flags name.
 type Clients struct {
 	Kube    kubernetes.Interface
+	Clarion versioned.Interface
 	Dynamic dynamic.Interface
 	Mapper  meta.RESTMapper
 }
@@ -78,6 +81,9 @@ func (e Env) Clients() (*Clients, error) {
 	config.ContentType, config.AcceptContentTypes = runtime.ContentTypeJSON, runtime.ContentTypeJSON
 	var c Clients
 	if c.Kube, err = kubernetes.NewForConfig(config); err != nil {
+		return nil, err
+	}
+	if c.Clarion, err = versioned.NewForConfig(config); err != nil {
 		return nil, err
 	}
 	if c.Dynamic, err = dynamic.NewForConfig(config); err != nil {

@@ -290,4 +290,4 @@ func heardHost(inUse bool) func(*v1alpha1.Announcer) {
 	}
 }
 
-var layer2, routed, configuration []Cause
+var routed, configuration []Cause

@@ -3,24 +3,22 @@ package causes
 import (
 	"bytes"
 	"fmt"
+	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	kruntime "k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/util/jsonpath"
-	"os"
 	"sigs.k8s.io/yaml"
 )
 
 // columns are what `kubectl get --output wide` shows of an object, but for its age.
 func columns(o kruntime.Object) (lines []string) {
 	if s, is := o.(*corev1.Service); is {
-		if len(s.Status.LoadBalancer.Ingress) == 0 {
-			return []string{"column EXTERNAL-IP: <pending>"}
-		}
-		return []string{"column EXTERNAL-IP: " + s.Status.LoadBalancer.Ingress[0].IP}
+		return serviceLines(s)
 	}
 	content, err := kruntime.DefaultUnstructuredConverter.ToUnstructured(o)
 	if err != nil {
@@ -39,6 +37,19 @@ func columns(o kruntime.Object) (lines []string) {
 			panic(err)
 		}
 		lines = append(lines, fmt.Sprintf("column %s: %s", c.Name, text.String()))
+	}
+	return lines
+}
+
+// serviceLines are what kubectl shows of a Service, of what matters here.
+func serviceLines(s *corev1.Service) (lines []string) {
+	external := "<pending>"
+	if len(s.Status.LoadBalancer.Ingress) > 0 {
+		external = s.Status.LoadBalancer.Ingress[0].IP
+	}
+	lines = append(lines, "column EXTERNAL-IP: "+external)
+	if ranges := s.Spec.LoadBalancerSourceRanges; len(ranges) > 0 {
+		lines = append(lines, "LoadBalancer Source Ranges: "+strings.Join(ranges, ","))
 	}
 	return lines
 }

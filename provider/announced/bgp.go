@@ -45,7 +45,7 @@ func (e *evaluator) reachOf(explanation plan.BGPExplanation) reach {
 // is not announced by BGP although it is advertised.
 func (e *evaluator) whyNotByBGP(explanation plan.BGPExplanation) (reason, sentence string) {
 	if explanation.Refused != "" { // NoEndpoint: others are no advertisement
-		return v1alpha1.ReasonNoEndpoint, notAnnounced(explanation.Refused.Sentence())
+		return v1alpha1.ReasonNoEndpoint, notAnnounced(withRemedy(explanation.Refused.Sentence(), explanation.Refused.Remedy()))
 	}
 	able := 0
 	var verdicts []plan.Layer2Verdict
@@ -56,7 +56,7 @@ func (e *evaluator) whyNotByBGP(explanation plan.BGPExplanation) (reason, senten
 		verdicts = append(verdicts, plan.Layer2Verdict{Node: v.Node, Reason: v.Reason})
 	}
 	if able == 0 {
-		return v1alpha1.ReasonNoNode, notAnnounced(whyNoNode(verdicts))
+		return v1alpha1.ReasonNoNode, notAnnounced(e.whyNoNode(verdicts))
 	}
 	established, unsent := e.unsent(explanation)
 	switch {

@@ -79,6 +79,7 @@ func (e *Evaluation) Condition(service types.NamespacedName) *metav1.Condition {
 
 // Address is what there is to say about one address of Services.
 type Address struct {
+	IP netip.Addr
 	// Reason is one of those of the condition Announced, and Sentence says who announces the address,
 	// or why nobody does.
 	Reason, Sentence string
@@ -106,6 +107,7 @@ func (a *Address) Announced() bool { return a.Owner != "" || a.Nodes > 0 }
 func (e *Evaluation) Address(now time.Time, address netip.Addr) Address {
 	s := e.evaluator.stateOf(address, now)
 	a := Address{
+		IP:     address,
 		Reason: s.reason, Sentence: s.String(),
 		Nodes: s.bgp.nodes, Peers: s.bgp.peers,
 		Conflict: e.evaluator.conflicts[address].String(),

@@ -7,6 +7,8 @@
 //	report.WriteTo(out, style)           // or as JSON: the fields are stable
 package why
 
+import "strconv"
+
 // Mark is how it stands with a link.
 type Mark string
 
@@ -80,4 +82,12 @@ func worst(items []Item) Mark {
 		}
 	}
 	return mark
+}
+
+// counted is a number of things.
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return strconv.Itoa(n) + " " + what + "s"
 }

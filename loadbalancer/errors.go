@@ -307,6 +307,21 @@ func assignedFrom(addr netip.Addr, p *pool, sharers []string) string {
 	return text
 }
 
+func assignedTo(addr netip.Addr, owners []*record) string {
+	var names []string
+	for _, o := range owners {
+		names = append(names, o.request.Service.String())
+	}
+	if len(names) == 1 {
+		return addr.String() + " is the address of Service " + names[0]
+	}
+	return addr.String() + " is shared by Services " + enumerate(names, ", ")
+}
+
+func isFree(addr netip.Addr, pool string) string {
+	return addr.String() + " is free: " + namePool(pool) + " has it, and no Service"
+}
+
 // keptAlthough describes an address that a Service has and something else uses too.
 func keptAlthough(addr netip.Addr, what string) string {
 	return addr.String() + " is kept although it is " + what

@@ -113,6 +113,30 @@ func (a *Allocator) Uses() (uses []Use) {
 	return uses
 }
 
+// ExplainAddress is a sentence about an address: who has it, or whether a Service could.
+func (a *Allocator) ExplainAddress(now time.Time, addr netip.Addr) string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+
+	if owners := a.table.owners(addr); len(owners) > 0 {
+		return assignedTo(addr, owners)
+	}
+	p := a.poolOf(addr)
+	if p == nil {
+		return a.whyInNoPool(addr).Message
+	}
+	if p.deleting() {
+		return poolRefuses(p.name, isDeleted).Message
+	}
+	if c, kept := a.restrictionOf(addr); kept {
+		return restricted(addr, c).Message
+	}
+	if alloc := a.table.addresses[addr]; alloc != nil && alloc.reusableAt.After(now) {
+		return awaitsReuse(addr, alloc.formerNamespace, alloc.reusableAt).Message
+	}
+	return isFree(addr, p.name)
+}
+
 // Kept are addresses of a pool that are not for everybody.
 type Kept struct {
 	Range

@@ -99,6 +99,17 @@ func TestUsesAreWhoHasWhichAddressAndWhatAwaitsItsReuse(t *testing.T) {
 	if kept := a.Kept("pool"); len(kept) != 1 || kept[0].Sentence != `192.0.2.3 is never handed out: it is the address of node "n1"` {
 		t.Errorf("%+v", kept)
 	}
+	for address, want := range map[string]string{
+		"192.0.2.0": "192.0.2.0 is the address of Service default/a",
+		"192.0.2.1": `192.0.2.1 awaits its reuse: until 2026-01-01T00:00:30Z only Services of namespace "default", which had it, may ask for it`,
+		"192.0.2.2": `192.0.2.2 is free: pool "pool" has it, and no Service`,
+		"192.0.2.3": `192.0.2.3 is never handed out: it is the address of node "n1"`,
+		"192.0.2.4": "192.0.2.4 is in no pool",
+	} {
+		if got := a.ExplainAddress(now, netip.MustParseAddr(address)); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
 	if a.PoolOf(netip.MustParseAddr("192.0.2.2")) != "pool" || a.PoolOf(netip.MustParseAddr("192.0.3.2")) != "" {
 		t.Error("an address is in another pool")
 	}

@@ -43,6 +43,9 @@ func (u *Usage) Error() string { return u.Err.Error() }
 // Usagef makes a Usage.
 func Usagef(format string, args ...any) error { return &Usage{fmt.Errorf(format, args...)} }
 
+// ErrFound is the error of a verb that has said what is wrong: nothing else is to be said.
+var ErrFound = errors.New("something is wrong")
+
 // ExitCode is that of a command that ends with this error.
 func ExitCode(err error) int {
 	switch {

@@ -79,6 +79,7 @@ func (e *Evaluation) Condition(service types.NamespacedName) *metav1.Condition {
 
 // Address is what there is to say about one address of Services.
 type Address struct {
+	IP netip.Addr
 	// Reason is one of those of the condition Announced, and Sentence says who announces the address,
 	// or why nobody does.
 	Reason, Sentence string
@@ -92,6 +93,8 @@ type Address struct {
 	Nodes, Peers int
 	// Conflict says which other hosts answer for the address; "" if none does.
 	Conflict string
+	// L2Advertisements and BGPAdvertisements say which of those that are in force select the address.
+	L2Advertisements, BGPAdvertisements []plan.AdvertisementVerdict
 	// Layer2 and BGP have what each node does about it, and why.
 	Layer2 plan.Layer2Explanation
 	BGP    plan.BGPExplanation
@@ -104,11 +107,15 @@ func (a *Address) Announced() bool { return a.Owner != "" || a.Nodes > 0 }
 func (e *Evaluation) Address(now time.Time, address netip.Addr) Address {
 	s := e.evaluator.stateOf(address, now)
 	a := Address{
+		IP:     address,
 		Reason: s.reason, Sentence: s.String(),
 		Nodes: s.bgp.nodes, Peers: s.bgp.peers,
 		Conflict: e.evaluator.conflicts[address].String(),
 		Layer2:   e.evaluator.explain(address, now),
 		BGP:      e.evaluator.bgp.Explain(address),
+
+		L2Advertisements:  e.evaluator.layer2.Advertisements(address),
+		BGPAdvertisements: e.evaluator.bgp.Advertisements(address),
 	}
 	if s.onLayer2() {
 		a.Owner, a.Interfaces, a.Since = s.layer2.node, s.layer2.interfaces, time.Unix(s.layer2.since, 0).UTC()
@@ -129,6 +136,16 @@ func (e *Evaluation) Services(address netip.Addr) (names []types.NamespacedName)
 
 // Alive says whether the announcer of a node is.
 func (e *Evaluation) Alive(node string) bool { return e.evaluator.isAlive(node) }
+
+// NodeReason is why a node announces nothing at all on layer 2, or only what no other can; "" if
+// neither is so.
+func (e *Evaluation) NodeReason(node string) plan.Reason { return e.evaluator.layer2.NodeReason(node) }
+
+// Unsent says why the sessions of a node with a BGPPeer carry no address of a family; "" if they do, or
+// if there is no session.
+func (e *Evaluation) Unsent(node, peer string, address netip.Addr) string {
+	return e.evaluator.sending(node, peer, address).problem
+}
 
 // Conflicting are the addresses that are not to be handed out because other hosts answer for them.
 func (e *Evaluation) Conflicting() []loadbalancer.ConflictingAddress {

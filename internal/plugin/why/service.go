@@ -118,7 +118,7 @@ func answerLinks(s *snapshot.State, service *corev1.Service) []Link {
 	}
 	if answer.Refused != nil {
 		pool.Mark, pool.Sentence = Failed, answer.Refused.Message
-		pool.Remedy = remediesOfAnswers[answer.Refused.Reason]
+		pool.Remedy = answer.Refused.Remedy
 	}
 	if len(answer.Clashes) > 0 {
 		pool.Mark = Warning

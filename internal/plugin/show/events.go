@@ -11,8 +11,9 @@ import (
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/watch"
+	coreinformers "k8s.io/client-go/informers/core/v1"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
 
 	"github.com/clarionlb/clarion/internal/plugin"
 	"github.com/clarionlb/clarion/internal/plugin/snapshot"
@@ -94,35 +95,53 @@ func (t *timeline) text(out io.Writer, _ plugin.Style, _ bool) error {
 
 // followEvents writes what has happened, and then every event as it comes, until the context ends.
 func followEvents(ctx context.Context, out io.Writer, kube kubernetes.Interface) error {
-	list, err := kube.CoreV1().Events(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
+	// What follows tries again for ever, also if the caller may not read events.
+	if _, err := kube.CoreV1().Events(metav1.NamespaceAll).List(ctx, metav1.ListOptions{Limit: 1}); err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	news := make(chan *corev1.Event)
+	tell := func(e *corev1.Event) {
+		select {
+		case news <- e:
+		case <-ctx.Done():
+		}
+	}
+	i := coreinformers.NewEventInformer(kube, metav1.NamespaceAll, 0, nil)
+	registration, err := i.AddEventHandler(cache.ResourceEventHandlerDetailedFuncs{
+		AddFunc: func(o any, initial bool) {
+			if e, is := o.(*corev1.Event); is && !initial {
+				tell(e)
+			}
+		},
+		UpdateFunc: func(before, after any) {
+			was, is := before.(*corev1.Event), after.(*corev1.Event)
+			if !snapshot.EventTime(was).Equal(snapshot.EventTime(is)) {
+				tell(is)
+			}
+		},
+	})
 	if err != nil {
 		return err
 	}
-	var events []*corev1.Event
-	for i := range list.Items {
-		events = append(events, &list.Items[i])
+	go i.RunWithContext(ctx)
+	if !cache.WaitForCacheSync(ctx.Done(), registration.HasSynced) {
+		return nil
 	}
-	for _, e := range timelineOf(events).Events {
+	var before []*corev1.Event
+	for _, o := range i.GetStore().List() {
+		before = append(before, o.(*corev1.Event))
+	}
+	for _, e := range timelineOf(before).Events {
 		writeLine(out, e)
 	}
-	w, err := kube.CoreV1().Events(metav1.NamespaceAll).Watch(ctx, metav1.ListOptions{ResourceVersion: list.ResourceVersion})
-	if err != nil {
-		return err
-	}
-	defer w.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case change, open := <-w.ResultChan():
-			if !open {
-				if ctx.Err() != nil {
-					return nil
-				}
-				return fmt.Errorf("the API server has ended the watch of events")
-			}
-			e, is := change.Object.(*corev1.Event)
-			if is && ofClarion(e) && (change.Type == watch.Added || change.Type == watch.Modified) {
+		case e := <-news:
+			if ofClarion(e) {
 				writeLine(out, happenedIn(e))
 			}
 		}

@@ -201,7 +201,7 @@ func remedyOfSession(session *v1alpha1.BGPSession, peer string) string {
 
 // ownerLink says who announces an address, or why nobody does, and what is known of the owner.
 func ownerLink(s *snapshot.State, a *announced.Address) Link {
-	l := Link{Name: "announced", Mark: OK, Sentence: a.Sentence}
+	l := Link{Name: "announced", Mark: OK, Reason: a.Reason, Sentence: a.Sentence}
 	switch {
 	case a.Announced() && a.Conflict != "":
 		l.Mark = Failed // the sentence says what helps

@@ -36,7 +36,11 @@ func (r *Report) Print(out io.Writer, style plugin.Style, all bool) {
 		width = max(width, len(l.title()))
 	}
 	for _, l := range r.Links {
-		fmt.Fprintf(out, "%s %-*s  %s\n", Sign(l.Mark, style), width, l.title(), l.Sentence)
+		sentence := l.Sentence
+		if l.Reason != "" && l.Mark != OK {
+			sentence = l.Reason + ": " + sentence
+		}
+		fmt.Fprintf(out, "%s %-*s  %s\n", Sign(l.Mark, style), width, l.title(), sentence)
 		indent := strings.Repeat(" ", width+4)
 		if l.Remedy != "" && l.Mark != OK {
 			fmt.Fprintf(out, "%s→ %s\n", indent, l.Remedy)

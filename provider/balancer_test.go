@@ -201,7 +201,8 @@ func TestAServiceFromItsCreationToItsEnd(t *testing.T) {
 		if n := fakeapi.Count(&c.kube.Fake, "patch", "services"); n != 3 {
 			t.Errorf("it was written to %d times", n)
 		}
-		if got := c.told(); len(got) != 1 || !strings.HasPrefix(got[0], "Normal AddressAssigned ") {
+		got := c.told()
+		if len(got) != 2 || !strings.HasPrefix(got[0], "Normal AddressAssigned ") || !strings.HasPrefix(got[1], "Warning NotAdvertised ") {
 			t.Errorf("got events %q", got)
 		}
 		if got := c.apiEvents(); len(got) != 0 {

@@ -6,10 +6,12 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+
+	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
 // transitionEvents is where the service controller's events go. It lets through those that tell
-// news. The controller says that it ensures, that it has ensured, and that it could not, each time
+// news, under Clarion's name: users look for one source. The controller says that it ensures, that it has ensured, and that it could not, each time
 // that it looks at a Service, also when nothing changes; balancer reports the same when it does
 // change.
 type transitionEvents struct {
@@ -22,6 +24,7 @@ func (e transitionEvents) CreateWithEventNamespace(event *corev1.Event) (*corev1
 	if isRoutine(event) {
 		return event, nil
 	}
+	event.Source.Component, event.ReportingController = v1alpha1.EventSource, v1alpha1.EventSource
 	return e.CreateWithEventNamespaceWithContext(context.Background(), event)
 }
 

@@ -48,7 +48,7 @@ func NewEvents(kube kubernetes.Interface, announcers Announcers, node string, lo
 		node:        node,
 		announcers:  announcers,
 		broadcaster: broadcaster,
-		recorder:    broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "clarion-announcer", Host: node}),
+		recorder:    broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: v1alpha1.EventSource, Host: node}),
 		kube:        kube,
 		conflicts:   rate.NewLimiter(conflictEventRate, conflictEventBurst),
 		failures:    rate.NewLimiter(failureEventRate, failureEventBurst),
@@ -70,7 +70,7 @@ func (e *Events) Moved(services []plan.ServiceRef, m plan.Move) {
 	case plan.MoveIncumbentDown:
 		text += fmt.Sprintf(" in place of %s, which is not in sight", m.From)
 	case plan.MoveIncumbentIneligible:
-		text += fmt.Sprintf(" in place of %s, which may not announce it or is drained", m.From)
+		text += fmt.Sprintf(" in place of %s (%s)", m.From, m.Verdict.Sentence())
 	case plan.MoveHandedOver:
 		text += fmt.Sprintf(", handed over by %s", m.From)
 	case plan.MoveResumed:

@@ -27,8 +27,8 @@ func TestWhatHappensToAnAddressIsAnEventOnItsServices(t *testing.T) {
 		{"new", moved(plan.Move{Address: ip, To: "n1", Reason: plan.MoveNew}), "Normal AddressAnnounced: 192.168.10.100 is announced from node n1"},
 		{"taken over", moved(plan.Move{Address: ip, From: "n2", To: "n1", Reason: plan.MoveIncumbentDown}),
 			"Normal AddressAnnounced: 192.168.10.100 is announced from node n1 in place of n2, which is not in sight"},
-		{"drained", moved(plan.Move{Address: ip, From: "n2", To: "n1", Reason: plan.MoveIncumbentIneligible}),
-			"Normal AddressAnnounced: 192.168.10.100 is announced from node n1 in place of n2, which may not announce it or is drained"},
+		{"drained", moved(plan.Move{Address: ip, From: "n2", To: "n1", Reason: plan.MoveIncumbentIneligible, Verdict: plan.Draining}),
+			"Normal AddressAnnounced: 192.168.10.100 is announced from node n1 in place of n2 (the node is being drained)"},
 		{"handed over", moved(plan.Move{Address: ip, From: "n2", To: "n1", Reason: plan.MoveHandedOver}),
 			"Normal AddressAnnounced: 192.168.10.100 is announced from node n1, handed over by n2"},
 		{"resumed", moved(plan.Move{Address: ip, To: "n1", Reason: plan.MoveResumed}), ""},
@@ -55,7 +55,7 @@ func TestWhatHappensToAnAddressIsAnEventOnItsServices(t *testing.T) {
 				}
 				var got, want []string
 				for _, event := range list.Items {
-					if event.Source.Host != "n1" || event.Source.Component != "clarion-announcer" {
+					if event.Source.Host != "n1" || event.Source.Component != "clarion" {
 						t.Errorf("the event is from %+v", event.Source)
 					}
 					got = append(got, event.InvolvedObject.Name+" "+string(event.InvolvedObject.UID)+": "+event.Type+" "+event.Reason+": "+event.Message)

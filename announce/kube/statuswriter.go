@@ -161,6 +161,7 @@ func (w *StatusWriter) flush(ctx context.Context) (wrote bool, addresses int, er
 	} else if current != nil {
 		status.BGP = current.Status.BGP
 	}
+	status.Summary = summaryOf(&status)
 	if current != nil && apiequality.Semantic.DeepEqual(current.Status, status) {
 		return false, addresses, nil
 	}
@@ -172,6 +173,26 @@ func (w *StatusWriter) flush(ctx context.Context) (wrote bool, addresses int, er
 		return false, addresses, err
 	}
 	return true, addresses, w.replace(ctx, &status)
+}
+
+// summaryOf counts what a status says is announced.
+func summaryOf(status *v1alpha1.AnnouncerStatus) *v1alpha1.AnnouncerSummary {
+	summary := &v1alpha1.AnnouncerSummary{}
+	for _, claim := range status.Layer2.Addresses {
+		if len(claim.Interfaces) > 0 {
+			summary.Addresses++
+		}
+	}
+	established := 0
+	for _, session := range status.BGP.Peers {
+		if session.State == v1alpha1.BGPEstablished {
+			established++
+		}
+	}
+	if all := len(status.BGP.Peers); all > 0 {
+		summary.Sessions = fmt.Sprintf("%d/%d", established, all)
+	}
+	return summary
 }
 
 // replace replaces the whole status, whatever it is: nobody else has a say in it.

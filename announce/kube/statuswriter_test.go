@@ -344,3 +344,25 @@ func TestWithoutANodeNothingIsCreated(t *testing.T) {
 		}
 	})
 }
+
+func TestTheSummaryCountsWhatIsAnnounced(t *testing.T) {
+	claim := func(interfaces ...string) v1alpha1.Layer2Address {
+		return v1alpha1.Layer2Address{Interfaces: interfaces}
+	}
+	session := func(state v1alpha1.BGPState) v1alpha1.BGPSession { return v1alpha1.BGPSession{State: state} }
+	for name, tt := range map[string]struct {
+		claims   []v1alpha1.Layer2Address
+		sessions []v1alpha1.BGPSession
+		want     v1alpha1.AnnouncerSummary
+	}{
+		"nothing":             {nil, nil, v1alpha1.AnnouncerSummary{}},
+		"one is tentative":    {[]v1alpha1.Layer2Address{claim(), claim("eth0"), claim("eth0", "eth1")}, nil, v1alpha1.AnnouncerSummary{Addresses: 2}},
+		"no session":          {nil, []v1alpha1.BGPSession{session(v1alpha1.BGPRefused)}, v1alpha1.AnnouncerSummary{Sessions: "0/1"}},
+		"one of two sessions": {nil, []v1alpha1.BGPSession{session(v1alpha1.BGPEstablished), session(v1alpha1.BGPConnecting)}, v1alpha1.AnnouncerSummary{Sessions: "1/2"}},
+	} {
+		status := &v1alpha1.AnnouncerStatus{Layer2: v1alpha1.Layer2Status{Addresses: tt.claims}, BGP: v1alpha1.BGPStatus{Peers: tt.sessions}}
+		if got := *summaryOf(status); got != tt.want {
+			t.Errorf("%s: %+v, want %+v", name, got, tt.want)
+		}
+	}
+}

@@ -364,6 +364,9 @@ func (p *Layer2Planner) follow(s *step, ip netip.Addr, contested bool) {
 		}
 		return
 	}
+	if move.Reason == MoveIncumbentIneligible {
+		move.Verdict = p.verdict(move.From, ip)
+	}
 	s.plan.Moves = append(s.plan.Moves, move)
 	if move.From == p.node {
 		p.takeovers.giveUp(ip, p.node)

@@ -148,14 +148,14 @@ func (e *electorate) judge(m *member, ip netip.Addr, requests []announceRequest)
 	return closest
 }
 
-// verdict is why the node itself does not announce an address.
-func (e *electorate) verdict(ip netip.Addr) Reason {
+// verdict is why a node does not announce an address.
+func (e *electorate) verdict(node string, ip netip.Addr) Reason {
 	requests, refused := e.requests(ip)
 	if refused != "" {
 		return refused
 	}
-	if own, found := e.member(e.node); found {
-		return cmp.Or(e.judge(own, ip, requests), own.reluctant, StandsBy)
+	if m, found := e.member(node); found {
+		return cmp.Or(e.judge(m, ip, requests), m.reluctant, StandsBy)
 	}
 	return NoAnnouncer
 }

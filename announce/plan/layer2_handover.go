@@ -83,7 +83,7 @@ func (c *claims) release(s *step, ip netip.Addr, o *ownership, d election.Decisi
 	if d.Owner == "" {
 		reason = MoveWithdrawn
 	}
-	return Move{Address: ip, From: s.node, To: d.Owner, Reason: reason, Verdict: s.verdict(ip)}, announced
+	return Move{Address: ip, From: s.node, To: d.Owner, Reason: reason, Verdict: s.verdict(s.node, ip)}, announced
 }
 
 // mayAnswerOn says whether the node may go on announcing an address until its next owner does. It

@@ -71,7 +71,7 @@ type Move struct {
 	Reason   MoveReason
 	// Interfaces on which a gained address is announced.
 	Interfaces []string
-	// Verdict is why this node does not announce an address that left it.
+	// Verdict is why From does not announce the address any more, if it is alive.
 	Verdict Reason
 }
 

@@ -8,15 +8,21 @@ import (
 // +genclient
 // +genclient:nonNamespaced
 // +kubebuilder:object:root=true
-// +kubebuilder:resource:scope=Cluster,categories=clarion
+// +kubebuilder:resource:scope=Cluster,categories=clarion,shortName=ann
 // +kubebuilder:subresource:status
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
-// +kubebuilder:printcolumn:name="Gossip",type=string,JSONPath=`.status.conditions[?(@.type=="Gossip")].status`
+// +kubebuilder:printcolumn:name="Addresses",type=integer,JSONPath=`.status.summary.addresses`
+// +kubebuilder:printcolumn:name="Sessions",type=string,JSONPath=`.status.summary.sessions`
+// +kubebuilder:printcolumn:name="Gossip",type=string,JSONPath=`.status.conditions[?(@.type=="Gossip")].reason`
+// +kubebuilder:printcolumn:name="KubeProxy",type=string,JSONPath=`.status.conditions[?(@.type=="KubeProxy")].reason`
+// +kubebuilder:printcolumn:name="StrictARP",type=string,JSONPath=`.status.conditions[?(@.type=="StrictARP")].reason`,priority=1
+// +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].message`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 
 // Announcer reports what the announcer of one node does. It is named after the node, created by that node's announcer and
-// written by it alone.
+// written by it alone. When the node falls silent, the cloud-controller-manager sets the conditions to Unknown, as Kubernetes does
+// with those of the Node.
 type Announcer struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
@@ -33,6 +39,9 @@ type AnnouncerStatus struct {
 	BGP BGPStatus `json:"bgp,omitempty"`
 	// +optional
 	Host HostStatus `json:"host,omitempty"`
+	// Summary counts what is announced. It is absent while the node is silent: what the rest says was so before.
+	// +optional
+	Summary *AnnouncerSummary `json:"summary,omitempty"`
 
 	// Conditions: Ready, StrictARP, KubeProxy, Gossip, and while it is False Recorded.
 	// +optional
@@ -40,6 +49,19 @@ type AnnouncerStatus struct {
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 }
+
+// AnnouncerSummary is what a node announces at a glance.
+type AnnouncerSummary struct {
+	// Addresses is how many addresses the node announces on layer 2.
+	Addresses int32 `json:"addresses"`
+	// Sessions are how many BGP sessions are established and how many there should be, as "1/2". Absent if there should be none.
+	// +optional
+	Sessions string `json:"sessions,omitempty"`
+}
+
+// ReasonNodeUnreachable is the reason of all conditions of an Announcer of which the Node's condition Ready is Unknown: the
+// conditions are Unknown too. The cloud-controller-manager sets them. An announcer that runs nevertheless puts them right.
+const ReasonNodeUnreachable = "NodeUnreachable"
 
 // Reasons of an Announcer's Ready condition.
 const (

@@ -11,6 +11,9 @@ const PasswordNamespace = "clarion-bgp"
 // served too.
 const LoadBalancerClass = "clarionlb.io/clarion"
 
+// EventSource is the component that events of Clarion's come from, whichever of its programs writes them.
+const EventSource = "clarion"
+
 // ConditionAddressAssigned is the condition type, in a Service's status, that says whether it has its load balancer
 // addresses and, if not, why. It is Unknown from when Clarion takes the Service up until it answers.
 const ConditionAddressAssigned = "clarionlb.io/AddressAssigned"

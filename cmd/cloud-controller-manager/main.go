@@ -18,8 +18,10 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/tools/record"
 	cloudprovider "k8s.io/cloud-provider"
 	"k8s.io/cloud-provider/app"
 	"k8s.io/cloud-provider/app/config"
@@ -130,6 +132,7 @@ func newCloud(ctx context.Context, completed *config.CompletedConfig, leader *le
 		err := fmt.Errorf("--cloud-provider=%s: this cloud-controller-manager has one provider, %s", name, provider.ProviderName)
 		exit(logger, err, "Cannot make the cloud provider")
 	}
+	recordEvents(ctx, completed)
 	if err := leader.start(ctx, completed); err != nil {
 		exit(logger, err, "Cannot stand for election")
 	}
@@ -150,6 +153,17 @@ func newCloud(ctx context.Context, completed *config.CompletedConfig, leader *le
 		Metrics:            processMetrics{},
 		Logger:             logger,
 	})
+}
+
+// eventsPerObject is how many events there are in a second about one object, after a burst. client-go's default, one in five
+// minutes, would drop the last event about a Service that went to and fro.
+const eventsPerObject = 1.0 / 20
+
+// recordEvents has the events that the provider writes come from Clarion. The framework starts the broadcaster.
+func recordEvents(ctx context.Context, completed *config.CompletedConfig) {
+	completed.EventBroadcaster = record.NewBroadcaster(record.WithContext(ctx),
+		record.WithCorrelatorOptions(record.CorrelatorOptions{QPS: eventsPerObject}))
+	completed.EventRecorder = completed.EventBroadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: v1alpha1.EventSource})
 }
 
 // guardInformers has the informers that the controllers share, of which none is used yet, watch through

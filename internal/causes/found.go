@@ -32,7 +32,7 @@ func (w *World) found() *Found {
 }
 
 // Shown are the lines that kubectl shows of an object, "service/web": a line for each column of `get
-// --output wide`, each condition and each event.
+// --output wide`, each condition and each event. Of a Service, `describe` does not print the conditions.
 func (f *Found) Shown(name string) (lines []string) {
 	o := f.object(name)
 	if o == nil {
@@ -40,6 +40,9 @@ func (f *Found) Shown(name string) (lines []string) {
 	}
 	lines = columns(o)
 	for _, c := range conditionsOf(o) {
+		if kindOf(o) == "service" {
+			break
+		}
 		lines = append(lines, fmt.Sprintf("condition %s=%s %s: %s", c.Type, c.Status, c.Reason, c.Message))
 	}
 	for _, e := range f.EventsOf(name) {

@@ -209,16 +209,18 @@ var layer2 = []Cause{
 		Break: func(*Cluster) {},
 		Then:  func(w *World) { edit(w, "n2", heardHost(true)) },
 		Shown: []Shown{
-			on(web, "AddressConflict", "is announced by", "but the host 02:00:00:00:00:99 on the network answers for it", "take it from that host"),
-			on(web, "event Warning AddressConflict", "02:00:00:00:00:99"),
+			on(web, "event Warning AddressConflict", "the host 02:00:00:00:00:99 on the network answers for it", "take it from that host"),
 		},
 		Fix: "Take the address from the host with this hardware address, and exclude it from the pool if it is to keep it.",
 	},
 	{
 		Name: "A host answers for every address", Symptom: NoAnswer,
-		Break: func(c *Cluster) {
-			change(c, heardHost(false), "n1")
-			change(c, func(a *v1alpha1.Announcer) { a.Status.Layer2.Conflicts[0].Proxy = true }, "n1")
+		Break: func(*Cluster) {},
+		Then: func(w *World) {
+			edit(w, "n1", func(a *v1alpha1.Announcer) {
+				heardHost(false)(a)
+				a.Status.Layer2.Conflicts[0].Proxy = true
+			})
 		},
 		Shown: []Shown{on(web, "AddressConflict", "02:00:00:00:00:99 answers for every address (proxy ARP)", "have it stop that, or set duplicateAddressDetection: Disabled")},
 		Fix:   "Have the host stop that, or set `duplicateAddressDetection: Disabled` in the L2Advertisement.",

@@ -133,7 +133,7 @@ func (w *World) wait(d time.Duration) {
 
 // settle has the programs answer one another.
 func (w *World) settle() {
-	w.wait(10 * time.Second) // longer than a probe is waited for
+	w.wait(4 * time.Second) // longer than a probe is waited for, and shorter than it takes until a Service says Pending
 	w.playAnnouncers()
 	w.wait(30 * time.Second) // longer than conditions are held back
 }

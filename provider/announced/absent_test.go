@@ -2,6 +2,7 @@ package announced
 
 import (
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -21,7 +22,7 @@ func TestAServiceSaysWhyAnnouncersTakeNoPart(t *testing.T) {
 	s := stage(t)
 	s.announcer("n1", saysNotReady(v1alpha1.ReasonIsolated, "The node reaches nobody."))
 	s.announcer("n2", saysNotReady(v1alpha1.ReasonGossipKeyInvalid, "The key has 5 bytes."))
-	s.expect("False NoNode: 192.0.2.5 is not announced: no node can: n2 (its announcer says GossipKeyInvalid: The key has 5 bytes; delete the Secret, and another one is made), " +
+	s.expect("False NoNode: 192.0.2.5 is not announced: no node can: n2 (its announcer says GossipKeyInvalid: The key has 5 bytes; delete the Secret, and another one is made); " +
 		"n1 (its announcer says Isolated: The node reaches nobody; see the network of the node)")
 	s.announcer("n1", saysNotReady(v1alpha1.ReasonGossipKeyInvalid, "The key has 5 bytes."))
 	s.expect("False NoNode: 192.0.2.5 is not announced: no node can: n1 and n2 (its announcer says GossipKeyInvalid: The key has 5 bytes; " +
@@ -59,4 +60,24 @@ func TestOfSeveralNodesOneThatServesIsEnough(t *testing.T) {
 	s.expect("True Announced: 192.0.2.5 is announced by BGP from 1 node to 1 peer")
 	s.announcer("n2", withKubeProxy(metav1.ConditionFalse, v1alpha1.ReasonNotServing, up("tor")))
 	s.expect("True Announced: 192.0.2.5 is announced by BGP from 2 nodes to 1 peer, but kube-proxy does not serve on n1 and n2; see kube-proxy there")
+}
+
+func TestAServiceIsToldThatWhoAnnouncesItCannotServeItAndWhenThatIsOver(t *testing.T) {
+	held := claims(one, "eth0")
+	theirs, ours := served(nil)
+	withController(t, theirs, append(ours, layer2), func(w *world) {
+		w.set("n1", held)
+		w.elect()
+		w.told()
+		w.set("n1", withKubeProxy(metav1.ConditionFalse, v1alpha1.ReasonNotServing, held))
+		w.after(time.Minute)
+		if got := w.told(); len(got) != 1 || got[0] != "Warning NotServing "+onN1+", but kube-proxy does not serve on n1; see kube-proxy there" {
+			t.Errorf("told %q", got)
+		}
+		w.set("n1", held)
+		w.after(time.Minute)
+		if got := w.told(); len(got) != 1 || got[0] != "Normal AddressAnnounced "+onN1 {
+			t.Errorf("told %q", got)
+		}
+	})
 }

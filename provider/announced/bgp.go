@@ -2,6 +2,7 @@ package announced
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/clarionlb/clarion/announce/plan"
@@ -14,11 +15,13 @@ func advertised(e plan.BGPExplanation) bool {
 }
 
 // reachOf is from where an address is announced by BGP: by the nodes that are to announce it and
-// whose announcers are alive, on the sessions on which they report that they send its family.
-func (e *evaluator) reachOf(explanation plan.BGPExplanation) reach {
+// whose announcers are alive, on the sessions on which they report that they send its family. It
+// also names them, in the words of a sentence.
+func (e *evaluator) reachOf(explanation plan.BGPExplanation) (r reach, names string) {
 	// Nodes that are drained announce an address only if no others can.
 	for _, announces := range []plan.Reason{plan.Announces, plan.Draining} {
-		nodes, peers := 0, map[string]struct{}{}
+		var nodes []string
+		peers := map[string]struct{}{}
 		for _, v := range explanation.Verdicts {
 			if v.Reason != announces || !e.isAlive(v.Node) {
 				continue
@@ -31,14 +34,14 @@ func (e *evaluator) reachOf(explanation plan.BGPExplanation) reach {
 				}
 			}
 			if found {
-				nodes++
+				nodes = append(nodes, v.Node)
 			}
 		}
-		if nodes > 0 {
-			return reach{nodes, len(peers)}
+		if len(nodes) > 0 {
+			return reach{len(nodes), len(peers)}, "from " + fewOf(nodes) + " to " + fewOf(slices.Sorted(maps.Keys(peers)))
 		}
 	}
-	return reach{}
+	return reach{}, ""
 }
 
 // whyNotByBGP is the reason for the Announced condition and a half sentence about an address that
@@ -65,29 +68,76 @@ func (e *evaluator) whyNotByBGP(explanation plan.BGPExplanation) (reason, senten
 	case established:
 		return v1alpha1.ReasonPending, "about to be announced by BGP"
 	}
-	return v1alpha1.ReasonNoSession, notAnnounced(fmt.Sprintf("none of %s that could announce it by BGP has a session", counted(able, "node")))
+	return v1alpha1.ReasonNoSession, notAnnounced(fmt.Sprintf("none of %s that could announce it by BGP has a session (%s)",
+		counted(able, "node"), e.whyNoSession(explanation)))
+}
+
+// whyNoSession has the BGPPeers by what keeps nodes from having a session with them, and the nodes
+// of which nothing is known.
+func (e *evaluator) whyNoSession(explanation plan.BGPExplanation) string {
+	whys := causes{}
+	for _, v := range explanation.Verdicts {
+		if len(v.Peers) > 0 && !e.isAlive(v.Node) {
+			whys.add(e.whyNotAlive(v.Node), v.Node)
+			continue
+		}
+		for _, peer := range v.Peers {
+			whys.add(e.sending(v.Node, peer, explanation.Address).whyNone(), peer)
+		}
+	}
+	whys.dropVague(noSessionYet)
+	return problems(whys)
+}
+
+// causes are the names of what something keeps from working, by what that is.
+type causes map[string][]string
+
+func (c causes) add(why, name string) {
+	if !slices.Contains(c[why], name) {
+		c[why] = append(c[why], name)
+	}
+}
+
+// dropVague leaves a name out under a cause that says little if there is another one for it.
+func (c causes) dropVague(vague string) {
+	c[vague] = slices.DeleteFunc(c[vague], func(name string) bool {
+		for why, names := range c {
+			if why != vague && slices.Contains(names, name) {
+				return true
+			}
+		}
+		return false
+	})
+	if len(c[vague]) == 0 {
+		delete(c, vague)
+	}
 }
 
 // unsent says whether a node that could announce an address by BGP has a session for it, and in a
 // half sentence why it is not sent on those that there are; "" if nothing keeps it from being sent.
 func (e *evaluator) unsent(explanation plan.BGPExplanation) (established bool, why string) {
-	peers, found := map[string][]string{}, false
+	peers, found := causes{}, false
 	for _, v := range explanation.Verdicts {
 		if !e.isAlive(v.Node) {
 			continue
 		}
 		for _, peer := range v.Peers {
 			s := e.sending(v.Node, peer, explanation.Address)
-			established, found = established || s.established, found || s.problem != ""
+			established, found = established || s.established, found || s.established && s.problem != ""
 			problem := s.problem
-			if !s.established {
-				problem = "there is no session"
+			switch {
+			case s.established:
+			case problem == "":
+				problem = noSessionYet
+			default:
+				problem = "there is no session: " + problem
 			}
-			if problem != "" && !slices.Contains(peers[problem], peer) {
-				peers[problem] = append(peers[problem], peer)
+			if problem != "" {
+				peers.add(problem, peer)
 			}
 		}
 	}
+	peers.dropVague(noSessionYet)
 	if !found {
 		return established, ""
 	}

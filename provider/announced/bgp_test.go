@@ -72,7 +72,7 @@ func TestAServiceSaysFromHowManyNodesItIsAnnouncedByBGP(t *testing.T) {
 	s := routed(t)
 	s.expect("False NoNode: 192.0.2.5 is not announced: no node can: n1 and n2 (no BGPPeer to which this address is advertised is for the node; change spec.nodeSelectors of the BGPPeer, or spec.peers of the BGPAdvertisement)")
 	s.bgpPeer("tor", nil)
-	s.expect("False NoSession: 192.0.2.5 is not announced: none of 2 nodes that could announce it by BGP has a session")
+	s.expect("False NoSession: 192.0.2.5 is not announced: none of 2 nodes that could announce it by BGP has a session (tor: there is no session yet)")
 	s.announcer("n1", up("tor"))
 	s.expect("True Announced: 192.0.2.5 is announced by BGP from 1 node to 1 peer")
 	s.bgpPeer("tor2", nil)
@@ -81,7 +81,8 @@ func TestAServiceSaysFromHowManyNodesItIsAnnouncedByBGP(t *testing.T) {
 	s.announcer("n2", sessions(map[string]v1alpha1.BGPState{"tor": v1alpha1.BGPConnecting}, "refused"))
 	s.expect("True Announced: 192.0.2.5 is announced by BGP from 1 node to 1 peer")
 	s.node("n1", corev1.ConditionFalse)
-	s.expect("False NoSession: 192.0.2.5 is not announced: none of 2 nodes that could announce it by BGP has a session")
+	s.expect("False NoSession: 192.0.2.5 is not announced: none of 2 nodes that could announce it by BGP has a session " +
+		"(n1: the Node is not ready; see its kubelet; tor2: there is no session yet; tor: refused)")
 	s.endpoint("web", discoveryv1.AddressTypeIPv4, "")
 	s.expect("False NoEndpoint: 192.0.2.5 is not announced: the Service has no endpoint that can serve; have its selector select a pod that is ready, or give it EndpointSlices")
 	s.setBGPAdvertisement("all", nil)
@@ -136,7 +137,7 @@ func TestAnAddressIsAnnouncedByBGPWhereItsFamilyIsSent(t *testing.T) {
 		{"a BGPPeer for each family", false, both(carries("tor", ipv4), carries("tor6", sent(corev1.IPv6Protocol, 2))), carries("tor", ipv4, failed(notCarried)),
 			"True Announced: " + v4 + "; 2001:db8::5 is announced by BGP from 1 node to 1 peer"},
 		{"a BGPPeer for each family, one without a session", false, carries("tor", ipv4), both(carries("tor", ipv4), sessions(map[string]v1alpha1.BGPState{"tor6": v1alpha1.BGPConnecting}, "refused")),
-			"False NotSent: " + v4 + "; 2001:db8::5 is not announced: IPv6 addresses are sent to no BGPPeer (tor6: there is no session; tor: " + notCarried + ")"},
+			"False NotSent: " + v4 + "; 2001:db8::5 is not announced: IPv6 addresses are sent to no BGPPeer (tor6: there is no session: refused; tor: " + notCarried + ")"},
 		{"nothing sent yet", false, carries("tor", ipv4, sent(corev1.IPv6Protocol, 0)), carries("tor", ipv4, sent(corev1.IPv6Protocol, 0)),
 			"False Pending: " + v4 + "; 2001:db8::5 is about to be announced by BGP"},
 		{"on layer 2 as well", true, both(claims(map[string]int64{"2001:db8::5": 1, "192.0.2.5": 1}, "eth0"), carries("tor", ipv4)), carries("tor", ipv4),
@@ -239,10 +240,10 @@ func TestABGPPeerSaysWhoSpeaksWithItAndWhoCannot(t *testing.T) {
 	s.bgpPeer("tor", nil)
 	expect(0, 0, "False NoNodes: No node whose announcer is in sight is to speak with the router.")
 	s.announcer("n1", sessions(map[string]v1alpha1.BGPState{"tor": v1alpha1.BGPConnecting}, "connection refused"))
-	expect(1, 0, "False NoSession: No node has a session with the router: the Announcers of the nodes say why.")
+	expect(1, 0, "False NoSession: 0 of 1 nodes have a session with the router. Without one are n1: connection refused.")
 	s.announcer("n1", up("tor"))
 	s.announcer("n2", sessions(map[string]v1alpha1.BGPState{"tor": v1alpha1.BGPConnecting}, "connection refused"))
-	expect(2, 1, "True Valid: 1 of 2 nodes have a session with the router: the Announcers of the others say why.")
+	expect(2, 1, "True Valid: 1 of 2 nodes have a session with the router. Without one are n2: connection refused.")
 	s.announcer("n2", up("tor"))
 	expect(2, 2, "True Valid: The nodes that are selected speak with the router.")
 	condition := func(want string) {
@@ -254,8 +255,8 @@ func TestABGPPeerSaysWhoSpeaksWithItAndWhoCannot(t *testing.T) {
 	}
 	condition("True AllNodes: 2 of 2 nodes have a session with the router.")
 	s.announcer("n1", sessions(map[string]v1alpha1.BGPState{"tor": v1alpha1.BGPConnecting}, "connection refused"))
-	expect(2, 1, "True Valid: 1 of 2 nodes have a session with the router: the Announcers of the others say why.")
-	condition("False SomeNodes: 1 of 2 nodes have a session with the router. Without one: n1. Their Announcers say why.")
+	expect(2, 1, "True Valid: 1 of 2 nodes have a session with the router. Without one are n1: connection refused.")
+	condition("False SomeNodes: 1 of 2 nodes have a session with the router. Without one are n1: connection refused.")
 	if got := s.peerStatus("tor").Sessions; got != "1/2" {
 		t.Errorf("sessions %q", got)
 	}
@@ -264,7 +265,7 @@ func TestABGPPeerSaysWhoSpeaksWithItAndWhoCannot(t *testing.T) {
 	expect(2, 1, "False Refused: n1: there is no Secret")
 	s.announcer("n2", refused)
 	expect(2, 0, "False Refused: n1 and n2: there is no Secret")
-	condition("False NoSession: 0 of 2 nodes have a session with the router. The Announcers of the nodes say why.")
+	condition("False NoSession: 0 of 2 nodes have a session with the router. Without one are n1 and n2: there is no Secret.")
 	s.bgpPeer("tor", func(spec *v1alpha1.BGPPeerSpec) { spec.PeerAddress = "fe80::1" })
 	expect(2, 0, "False Invalid: the link-local address fe80::1 needs an interface as its zone; the last good version stays in force (status.appliedSpec)")
 }

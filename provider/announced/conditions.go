@@ -27,8 +27,8 @@ const (
 	// so. A new one, or one that moves, has it back sooner, and costs one write instead of two.
 	patience = time.Second
 	// calm is how long it waits that an address is announced by BGP from fewer nodes than the
-	// Service says: a node that goes and comes back, for an upgrade say, would otherwise have every
-	// Service written to twice.
+	// Service says, or that what keeps it from being announced has other words: a node that goes and
+	// comes back, for an upgrade say, would otherwise have every Service written to twice.
 	calm = 10 * time.Second
 	// writers is how many Services are written to at once.
 	writers = 5
@@ -40,6 +40,8 @@ type conditionWriter struct {
 	client   typedcorev1.ServicesGetter
 	services corelisters.ServiceLister
 	queue    workqueue.TypedRateLimitingInterface[types.NamespacedName]
+	// events is told what Services say.
+	events *eventWriter
 
 	mu sync.Mutex
 	// wanted is what Services are to say. Those that are to say nothing are in it until that is so.
@@ -60,10 +62,11 @@ type toldStatements struct {
 	statements []statement
 }
 
-func newConditionWriter(client typedcorev1.ServicesGetter, services corelisters.ServiceLister) *conditionWriter {
+func newConditionWriter(client typedcorev1.ServicesGetter, services corelisters.ServiceLister, events *eventWriter) *conditionWriter {
 	return &conditionWriter{
 		client:   client,
 		services: services,
+		events:   events,
 		queue:    workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[types.NamespacedName]()),
 		wanted:   map[types.NamespacedName]wantedStatements{},
 		told:     map[types.NamespacedName]toldStatements{},
@@ -88,6 +91,7 @@ func (w *conditionWriter) want(statements map[types.NamespacedName][]statement, 
 // written any more.
 func (w *conditionWriter) start(ctx context.Context) (wait func()) {
 	var running sync.WaitGroup
+	running.Go(func() { w.events.run(ctx) })
 	for range writers {
 		running.Go(func() {
 			for w.writeNext(ctx) {
@@ -128,6 +132,7 @@ func (w *conditionWriter) write(ctx context.Context, name types.NamespacedName, 
 	service, err := w.services.Services(name.Namespace).Get(name.Name)
 	if err != nil || service.DeletionTimestamp != nil { // gone or going
 		w.remember(name, toldStatements{})
+		w.events.forget(name)
 		return 0, nil
 	}
 	if told.uid != service.UID {
@@ -135,6 +140,7 @@ func (w *conditionWriter) write(ctx context.Context, name types.NamespacedName, 
 	}
 	has := meta.FindStatusCondition(service.Status.Conditions, v1alpha1.ConditionAnnounced)
 	if len(wanted.statements) == 0 {
+		w.events.forget(name)
 		if has == nil {
 			return 0, nil
 		}
@@ -143,6 +149,7 @@ func (w *conditionWriter) write(ctx context.Context, name types.NamespacedName, 
 	condition := announcedCondition(wanted.statements)
 	if has != nil && has.Status == condition.Status && has.Reason == condition.Reason && has.Message == condition.Message {
 		w.remember(name, toldStatements{service.UID, wanted.statements})
+		w.events.observe(service, has, condition, wanted.statements, now)
 		return 0, nil
 	}
 	if wait := wanted.since.Add(patienceWith(has, told.statements, condition, wanted.statements)).Sub(now); wait > 0 {
@@ -157,6 +164,7 @@ func (w *conditionWriter) write(ctx context.Context, name types.NamespacedName, 
 		return 0, err
 	}
 	w.remember(name, toldStatements{service.UID, wanted.statements})
+	w.events.observe(service, has, condition, wanted.statements, now)
 	return 0, nil
 }
 
@@ -206,6 +214,8 @@ func (w *conditionWriter) patch(ctx context.Context, service *corev1.Service, ch
 // settled.
 func patienceWith(has *metav1.Condition, told []statement, condition metav1.Condition, wanted []statement) time.Duration {
 	switch {
+	case condition.Status != metav1.ConditionTrue && has != nil && has.Reason == condition.Reason:
+		return calm // it says what is so, in other words
 	case condition.Status != metav1.ConditionTrue:
 		return patience
 	case has == nil:
@@ -231,7 +241,7 @@ func recountPatience(from, to []statement) time.Duration {
 			return 0
 		}
 		gained += b.bgp.nodes + b.bgp.peers - a.bgp.nodes - a.bgp.peers
-		a.bgp, b.bgp = reach{}, reach{}
+		a.bgp, b.bgp, a.names, b.names = reach{}, reach{}, "", ""
 		if a != b {
 			return 0
 		}

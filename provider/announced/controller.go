@@ -60,7 +60,8 @@ type Config struct {
 	LoadBalancerClass string
 	// IgnoreExcludeLabel says that announcers announce from nodes that a label excludes from load balancers.
 	IgnoreExcludeLabel bool
-	// Events go to Services whose addresses conflict, and Conflicts counts such addresses.
+	// Events go to Services, about what their conditions say and about addresses that conflict, and
+	// Conflicts counts such addresses.
 	Events    record.EventRecorder
 	Conflicts metrics.GaugeMetric
 	Logger    klog.Logger
@@ -79,6 +80,8 @@ type Controller struct {
 	// conflicts are those that the allocator and the Services were told of last; nil before the
 	// first evaluation.
 	conflicts map[netip.Addr]conflict
+	// marked are the nodes whose Announcers were made to say that they are unreachable, and since when they were then.
+	marked map[string]metav1.Time
 
 	mu sync.Mutex
 	// wishes are the addresses that Services ask for by name and do not have, with whether they may be
@@ -94,8 +97,9 @@ func New(config Config) *Controller {
 		services:   services.Lister(),
 		slices:     newSliceInformer(config.Kube),
 		changes:    informer.NewChanges(),
+		marked:     map[string]metav1.Time{},
 		evaluator:  newEvaluator(),
-		conditions: newConditionWriter(config.Kube.CoreV1(), services.Lister()),
+		conditions: newConditionWriter(config.Kube.CoreV1(), services.Lister(), newEventWriter(config.Events, services.Lister())),
 	}
 	c.evaluator.view.SetClass(config.LoadBalancerClass)
 	c.evaluator.view.IgnoreExclusion(config.IgnoreExcludeLabel)
@@ -167,6 +171,7 @@ func nodeConcerns(before, after *corev1.Node) bool {
 // is to be called before anything below.
 func (c *Controller) Follow(ctx context.Context, until <-chan struct{}) bool {
 	context.AfterFunc(ctx, c.conditions.queue.ShutDown)
+	context.AfterFunc(ctx, c.conditions.events.queue.ShutDown)
 	go c.slices.RunWithContext(ctx)
 	if !cache.WaitForCacheSync(ctx.Done(), c.delivered...) {
 		return false
@@ -201,6 +206,7 @@ func (c *Controller) Run(ctx context.Context) {
 		guard.Run("announced", "", func() {
 			again = c.Evaluate()
 			written = c.writeStatuses(ctx)
+			written = c.markUnreachable(ctx) && written
 		})
 		if !written {
 			if retry := time.Now().Add(status.RetryDelay); again.IsZero() || retry.Before(again) {

@@ -218,7 +218,7 @@ func (e *evaluator) stateOf(address netip.Addr, now time.Time) statement {
 		s.layer2 = announcement{claim.Node, and(slices.Sorted(slices.Values(claim.Interfaces))), claim.Since.Unix()}
 	}
 	bgp := e.bgp.Explain(address)
-	s.bgp = e.reachOf(bgp)
+	s.bgp, s.names = e.reachOf(bgp)
 	if s.conflict != "" {
 		s.reason = v1alpha1.ReasonAddressConflict
 	}

@@ -2,6 +2,7 @@ package announced
 
 import (
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -13,9 +14,9 @@ import (
 // neighborhood is which nodes have sessions with a router, and what is wrong with them. Nodes are
 // sorted.
 type neighborhood struct {
-	// nodes is how many are to have a session, and without are those of them that have none.
+	// nodes is how many are to have a session, and without are those of them that have none, by the reason.
 	nodes   int
-	without []string
+	without map[string][]string
 	// carries has, for each family, the nodes whose session carries it, and lacks those whose does not.
 	carries, lacks map[corev1.IPFamily][]string
 	// refused are the nodes that cannot have a session, and unsent those that cannot send a family,
@@ -27,21 +28,52 @@ type neighborhood struct {
 func (e *evaluator) neighborhoodOf(peer string) neighborhood {
 	n := neighborhood{
 		carries: map[corev1.IPFamily][]string{}, lacks: map[corev1.IPFamily][]string{},
-		refused: map[string][]string{}, unsent: map[string][]string{},
+		refused: map[string][]string{}, unsent: map[string][]string{}, without: map[string][]string{},
 	}
-	for _, node := range e.alive {
-		concerned := false
+	for _, node := range e.speakers() {
+		concerned, away := false, unreachable(e.announcers[node])
 		for _, session := range e.announcers[node].Status.BGP.Peers {
 			if session.Name == peer {
 				concerned = true
-				n.look(node, session)
+				if !away {
+					n.look(node, session)
+				}
 			}
 		}
-		if concerned {
+		switch {
+		case concerned && away:
+			n.nodes++
+			n.without[nodeUnreachable] = append(n.without[nodeUnreachable], node)
+		case concerned:
 			n.add(node, e.sessionsWith(node, peer))
 		}
 	}
 	return n
+}
+
+// nodeUnreachable is why a node has no session that had one when it was last heard of.
+const nodeUnreachable = "the node is unreachable"
+
+// speakers are the nodes that have sessions, or should, sorted: all that have an announcer, but for
+// those where it was stopped for longer than a restart takes. A node that is unreachable is one
+// until it is deleted: its sessions are missing.
+func (e *evaluator) speakers() (nodes []string) {
+	for name, announcer := range e.announcers {
+		if e.nodes[name] != nil && (e.isAlive(name) || !stopped(announcer)) {
+			nodes = append(nodes, name)
+		}
+	}
+	slices.Sort(nodes)
+	return nodes
+}
+
+// established is how many nodes have a session.
+func (n *neighborhood) established() int {
+	established := n.nodes
+	for _, nodes := range n.without {
+		established -= len(nodes)
+	}
+	return established
 }
 
 // look takes in what is wrong with a session.
@@ -60,7 +92,8 @@ func (n *neighborhood) look(node string, session v1alpha1.BGPSession) {
 func (n *neighborhood) add(node string, sessions peerSessions) {
 	n.nodes++
 	if !sessions.ipv4.established {
-		n.without = append(n.without, node)
+		why := sessions.ipv4.whyNone()
+		n.without[why] = append(n.without[why], node)
 		return
 	}
 	for family, s := range map[corev1.IPFamily]sending{corev1.IPv4Protocol: sessions.ipv4, corev1.IPv6Protocol: sessions.ipv6} {
@@ -73,8 +106,8 @@ func (n *neighborhood) add(node string, sessions peerSessions) {
 }
 
 // families are how many sessions carry each; none without sessions.
-func (n neighborhood) families() (families []v1alpha1.BGPPeerFamily) {
-	if n.nodes == len(n.without) {
+func (n *neighborhood) families() (families []v1alpha1.BGPPeerFamily) {
+	if n.established() == 0 {
 		return nil
 	}
 	for _, family := range []corev1.IPFamily{corev1.IPv4Protocol, corev1.IPv6Protocol} {
@@ -85,7 +118,7 @@ func (n neighborhood) families() (families []v1alpha1.BGPPeerFamily) {
 
 // missing are the nodes whose sessions do not carry one of these families, by what is to be done
 // about it.
-func (n neighborhood) missing(families []corev1.IPFamily) map[string][]string {
+func (n *neighborhood) missing(families []corev1.IPFamily) map[string][]string {
 	missing := map[string][]string{}
 	for _, family := range families {
 		if nodes := n.lacks[family]; len(nodes) > 0 {
@@ -96,7 +129,7 @@ func (n neighborhood) missing(families []corev1.IPFamily) map[string][]string {
 }
 
 // condition says whether all nodes have a session that are to have one.
-func (n neighborhood) condition(generation int64) metav1.Condition {
+func (n *neighborhood) condition(generation int64) metav1.Condition {
 	c := metav1.Condition{
 		Type: v1alpha1.ConditionEstablished, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonAllNodes, ObservedGeneration: generation,
 		Message: fmt.Sprintf("%d of %d nodes have a session with the router.", n.nodes, n.nodes),
@@ -104,15 +137,18 @@ func (n neighborhood) condition(generation int64) metav1.Condition {
 	switch {
 	case n.nodes == 0:
 		c.Status, c.Reason, c.Message = metav1.ConditionFalse, v1alpha1.ReasonNoNodes, "No node whose announcer is in sight is to speak with the router."
-	case len(n.without) == n.nodes:
-		c.Status, c.Reason = metav1.ConditionFalse, v1alpha1.ReasonNoSession
-		c.Message = fmt.Sprintf("0 of %d nodes have a session with the router. The Announcers of the nodes say why.", n.nodes)
 	case len(n.without) > 0:
-		c.Status, c.Reason = metav1.ConditionFalse, v1alpha1.ReasonSomeNodes
-		c.Message = fmt.Sprintf("%d of %d nodes have a session with the router. Without one: %s. Their Announcers say why.",
-			n.nodes-len(n.without), n.nodes, fewOf(n.without))
+		c.Status, c.Reason, c.Message = metav1.ConditionFalse, v1alpha1.ReasonSomeNodes, n.sentence()
+		if n.established() == 0 {
+			c.Reason = v1alpha1.ReasonNoSession
+		}
 	}
 	return c
+}
+
+// sentence says which nodes have no session with the router, and why.
+func (n *neighborhood) sentence() string {
+	return fmt.Sprintf("%d of %d nodes have a session with the router. Without one are %s.", n.established(), n.nodes, problems(n.without))
 }
 
 func bgpFamily(family corev1.IPFamily) bgp.Families {

@@ -19,8 +19,8 @@ func (e *evaluator) peerStatus(name string) v1alpha1.BGPPeerStatus {
 	n, bfd := e.neighborhoodOf(name), e.bfdOf(name)
 	s := v1alpha1.BGPPeerStatus{
 		Nodes:       int32(n.nodes),
-		Established: int32(n.nodes - len(n.without)),
-		Sessions:    fmt.Sprintf("%d/%d", n.nodes-len(n.without), n.nodes),
+		Established: int32(n.established()),
+		Sessions:    fmt.Sprintf("%d/%d", n.established(), n.nodes),
 		Families:    n.families(),
 		AppliedSpec: recorded(state, p.Status.AppliedSpec),
 		Conditions:  slices.Clone(p.Status.Conditions),
@@ -30,7 +30,7 @@ func (e *evaluator) peerStatus(name string) v1alpha1.BGPPeerStatus {
 	}
 	reason, message := v1alpha1.ReasonValid, "The nodes that are selected speak with the router."
 	if s.Established < s.Nodes {
-		message = fmt.Sprintf("%d of %d nodes have a session with the router: the Announcers of the others say why.", s.Established, s.Nodes)
+		message = n.sentence()
 	}
 	if len(n.unsent) > 0 {
 		message += " Not all that is advertised to it is sent: " + problems(n.unsent) + "."
@@ -46,7 +46,7 @@ func (e *evaluator) peerStatus(name string) v1alpha1.BGPPeerStatus {
 	case s.Nodes == 0:
 		reason, message = v1alpha1.ReasonNoNodes, "No node whose announcer is in sight is to speak with the router."
 	case s.Established == 0:
-		reason, message = v1alpha1.ReasonNoSession, "No node has a session with the router: the Announcers of the nodes say why."
+		reason, message = v1alpha1.ReasonNoSession, n.sentence()
 	case len(missing) > 0:
 		reason, message = v1alpha1.ReasonFamilyNotCarried, problems(missing)
 	case len(bfd.problems) > 0:
@@ -70,7 +70,10 @@ type bfdState struct {
 // bfdOf finds out from which nodes BFD watches the path to a router.
 func (e *evaluator) bfdOf(peer string) bfdState {
 	s := bfdState{problems: map[string][]string{}}
-	for _, node := range e.alive {
+	for _, node := range e.speakers() {
+		if unreachable(e.announcers[node]) {
+			continue
+		}
 		established, up := 0, 0
 		for _, session := range e.announcers[node].Status.BGP.Peers {
 			if session.Name != peer || session.State != v1alpha1.BGPEstablished {

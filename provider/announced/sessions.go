@@ -11,15 +11,15 @@ import (
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
-// peerSessions are the sessions of a node with a BGPPeer, as its announcer reports them: those that
-// are established. Two of them are equal if addresses are sent on both alike.
+// peerSessions are the sessions of a node with a BGPPeer, as its announcer reports them. Two of them
+// are equal if addresses are sent on both alike, or for the same reason on neither.
 type peerSessions struct {
 	peer       string
 	ipv4, ipv6 sending
 }
 
 // sending is whether addresses of a family are sent on a session, and if not what keeps them from
-// being sent; nothing does if there are none. The zero sending is that of no session.
+// being sent; nothing does if there are none. The zero sending is that of a session of which nothing is known.
 type sending struct {
 	established, sends bool
 	// carried says that the session carries the family.
@@ -34,9 +34,6 @@ func sessionsOf(announcer *v1alpha1.Announcer) []peerSessions {
 	}
 	var sessions []peerSessions
 	for _, session := range announcer.Status.BGP.Peers {
-		if session.State != v1alpha1.BGPEstablished {
-			continue
-		}
 		s := peerSessions{session.Name, sendingOn(session, corev1.IPv4Protocol), sendingOn(session, corev1.IPv6Protocol)}
 		i, found := slices.BinarySearchFunc(sessions, s.peer, comparePeer)
 		if !found {
@@ -50,9 +47,12 @@ func sessionsOf(announcer *v1alpha1.Announcer) []peerSessions {
 
 func comparePeer(s peerSessions, peer string) int { return cmp.Compare(s.peer, peer) }
 
-// sendingOn reads what is sent of a family on an established session. An announcer of an earlier
-// version reports no families: then all are taken to be sent.
+// sendingOn reads what is sent of a family on a session. An announcer of an earlier version reports no
+// families: then all are taken to be sent.
 func sendingOn(session v1alpha1.BGPSession, family corev1.IPFamily) sending {
+	if session.State != v1alpha1.BGPEstablished {
+		return sending{problem: session.LastError}
+	}
 	if len(session.Families) == 0 {
 		return sending{established: true, sends: true, carried: true}
 	}
@@ -66,7 +66,13 @@ func sendingOn(session v1alpha1.BGPSession, family corev1.IPFamily) sending {
 
 // or is what is sent on either of two sessions with one BGPPeer.
 func (s sending) or(o sending) sending {
-	out := sending{established: true, sends: s.sends || o.sends, carried: s.carried || o.carried, problem: cmp.Or(s.problem, o.problem)}
+	if s.established != o.established {
+		if s.established {
+			return s
+		}
+		return o
+	}
+	out := sending{established: s.established, sends: s.sends || o.sends, carried: s.carried || o.carried, problem: cmp.Or(s.problem, o.problem)}
 	if out.carried {
 		out.problem = ""
 	}
@@ -81,6 +87,12 @@ func (e *evaluator) sending(node, peer string, address netip.Addr) sending {
 	}
 	return sessions.ipv6
 }
+
+// noSessionYet is why there is no session with a router of which nothing else is known.
+const noSessionYet = "there is no session yet"
+
+// whyNone is why there is no session.
+func (s sending) whyNone() string { return cmp.Or(s.problem, noSessionYet) }
 
 // sessionsWith are those of a node with a BGPPeer; zero if it has none.
 func (e *evaluator) sessionsWith(node, peer string) peerSessions {

@@ -22,6 +22,8 @@ type statement struct {
 	// zero if nobody does.
 	layer2 announcement
 	bgp    reach
+	// names are the nodes and BGPPeers that bgp counts, in the words of a sentence.
+	names string
 	// unsent is a half sentence about an address that is announced on layer 2, and should be by BGP
 	// but is sent to no router; "" if nothing keeps it from being sent.
 	unsent string
@@ -45,6 +47,10 @@ type announcement struct {
 // reach is from how many nodes, and to how many peers, an address is announced by BGP.
 type reach struct{ nodes, peers int }
 
+func (r reach) String() string {
+	return fmt.Sprintf("from %s to %s", counted(r.nodes, "node"), counted(r.peers, "peer"))
+}
+
 func (s statement) onLayer2() bool { return s.layer2 != (announcement{}) }
 func (s statement) byBGP() bool    { return s.bgp != (reach{}) }
 
@@ -54,12 +60,15 @@ func (s statement) String() string {
 	case !s.address.IsValid():
 		return "what was in force for this Service stays so: " + s.failed
 	case s.failed != "":
-		return s.sentence() + "; this stays so: " + s.failed
+		return s.sentence(s.bgp.String()) + "; this stays so: " + s.failed
 	}
-	return s.sentence()
+	return s.sentence(s.bgp.String())
 }
 
-func (s statement) sentence() string {
+// named is the sentence that names who announces by BGP. Conditions count them: they are written anew when the sentence changes.
+func (s statement) named() string { return s.sentence(s.names) }
+
+func (s statement) sentence(byBGP string) string {
 	if !s.onLayer2() && !s.byBGP() {
 		return s.address.String() + " is " + s.otherwise
 	}
@@ -69,7 +78,7 @@ func (s statement) sentence() string {
 		ways = append(ways, fmt.Sprintf("by %s on %s since %s", s.layer2.node, s.layer2.interfaces, since))
 	}
 	if s.byBGP() {
-		ways = append(ways, fmt.Sprintf("by BGP from %s to %s", counted(s.bgp.nodes, "node"), counted(s.bgp.peers, "peer")))
+		ways = append(ways, "by BGP "+byBGP)
 	}
 	sentence := s.address.String() + " is announced " + and(ways)
 	if s.unsent != "" {

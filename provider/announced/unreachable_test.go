@@ -1,0 +1,158 @@
+package announced
+
+import (
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/internal/fakeapi"
+)
+
+// nodeIs has Kubernetes say whether a Node is ready from now on.
+func (w *world) nodeIs(name string, ready corev1.ConditionStatus) {
+	w.Helper()
+	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}, Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{
+		{Type: corev1.NodeReady, Status: ready, LastTransitionTime: metav1.Now()},
+	}}}
+	if _, err := w.kube.CoreV1().Nodes().UpdateStatus(w.ctx, node, metav1.UpdateOptions{}); err != nil {
+		w.Fatal(err)
+	}
+	w.after(2 * time.Second)
+}
+
+// announcer reads an Announcer.
+func (w *world) announcer(name string) *v1alpha1.Announcer {
+	w.Helper()
+	announcer, err := w.clarion.ClarionV1alpha1().Announcers().Get(w.ctx, name, metav1.GetOptions{})
+	if err != nil {
+		w.Fatal(err)
+	}
+	return announcer
+}
+
+// summarized is an announcer that announces an address and says how many.
+func summarized(status *v1alpha1.AnnouncerStatus) {
+	claims(one, "eth0")(status)
+	meta.SetStatusCondition(&status.Conditions, metav1.Condition{Type: v1alpha1.ConditionGossip, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonConnected})
+	status.Summary = &v1alpha1.AnnouncerSummary{Addresses: 1}
+}
+
+func TestTheAnnouncerOfANodeThatIsUnreachableSaysSo(t *testing.T) {
+	theirs, ours := served(nil)
+	withController(t, theirs, append(ours, layer2), func(w *world) {
+		w.set("n1", summarized)
+		w.elect()
+		w.nodeIs("n1", corev1.ConditionUnknown)
+		got := w.announcer("n1")
+		if len(got.Status.Conditions) != 2 {
+			t.Fatalf("conditions %v", got.Status.Conditions)
+		}
+		for _, c := range got.Status.Conditions {
+			if c.Status != metav1.ConditionUnknown || c.Reason != v1alpha1.ReasonNodeUnreachable {
+				t.Errorf("%s is %s %s", c.Type, c.Status, c.Reason)
+			}
+		}
+		if got.Status.Summary != nil || len(got.Status.Layer2.Addresses) != 1 {
+			t.Errorf("summary %v, claims %v", got.Status.Summary, got.Status.Layer2.Addresses)
+		}
+		w.after(time.Hour)
+		if n := fakeapi.Count(&w.clarion.Fake, "patch", "announcers"); n != 1 {
+			t.Errorf("it was written to %d times", n)
+		}
+	})
+}
+
+func TestAnAnnouncerThatRunsOnANodeWithoutAKubeletIsBelieved(t *testing.T) {
+	theirs, ours := served(nil)
+	withController(t, theirs, append(ours, layer2), func(w *world) {
+		w.elect()
+		for round := 1; round < 3; round++ {
+			w.nodeIs("n1", corev1.ConditionUnknown)
+			w.set("n1", summarized)
+			w.after(time.Minute)
+			if got := w.announcer("n1").Status; got.Summary == nil || !meta.IsStatusConditionTrue(got.Conditions, v1alpha1.ConditionReady) {
+				t.Errorf("round %d: it is not believed", round)
+			}
+			if n := fakeapi.Count(&w.clarion.Fake, "patch", "announcers"); n != round {
+				t.Errorf("round %d: it was written to %d times", round, n)
+			}
+			w.nodeIs("n1", corev1.ConditionTrue)
+		}
+	})
+}
+
+func TestOnlyAnnouncersOfWhichNothingIsHeardAreMarked(t *testing.T) {
+	theirs, ours := served(nil)
+	withController(t, theirs, append(ours, layer2), func(w *world) {
+		w.set("n1", func(status *v1alpha1.AnnouncerStatus) {
+			summarized(status)
+			status.Conditions[0].Status, status.Conditions[0].Reason = metav1.ConditionFalse, v1alpha1.ReasonStopped
+		})
+		w.elect()
+		w.nodeIs("n1", corev1.ConditionUnknown) // it has said that it stops
+		w.nodeIs("n2", corev1.ConditionFalse)   // its kubelet says so
+		w.after(time.Minute)
+		if n := fakeapi.Count(&w.clarion.Fake, "patch", "announcers"); n != 0 {
+			t.Errorf("%d were written to", n)
+		}
+	})
+}
+
+func TestABGPPeerMissesTheSessionsOfNodesThatAreUnreachable(t *testing.T) {
+	theirs, ours := served(nil)
+	withController(t, theirs, append(ours, byBGP()...), func(w *world) {
+		w.set("n1", up("tor"))
+		w.set("n2", up("tor"))
+		w.elect()
+		expect := func(when, sessions, reason, message string) {
+			t.Helper()
+			peer, err := w.clarion.ClarionV1alpha1().BGPPeers().Get(w.ctx, "tor", metav1.GetOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := meta.FindStatusCondition(peer.Status.Conditions, v1alpha1.ConditionEstablished)
+			if peer.Status.Sessions != sessions || c.Reason != reason || c.Message != message {
+				t.Errorf("%s: %s, %s: %s", when, peer.Status.Sessions, c.Reason, c.Message)
+			}
+		}
+		all := "2 of 2 nodes have a session with the router."
+		expect("at first", "2/2", v1alpha1.ReasonAllNodes, all)
+		w.nodeIs("n2", corev1.ConditionUnknown)
+		w.after(time.Hour)
+		expect("without n2", "1/2", v1alpha1.ReasonSomeNodes, "1 of 2 nodes have a session with the router. Without one are n2: the node is unreachable.")
+		w.nodeIs("n1", corev1.ConditionUnknown)
+		expect("without any", "0/2", v1alpha1.ReasonNoSession, "0 of 2 nodes have a session with the router. Without one are n1 and n2: the node is unreachable.")
+		w.nodeIs("n1", corev1.ConditionTrue)
+		w.nodeIs("n2", corev1.ConditionTrue)
+		w.set("n1", up("tor"))
+		w.set("n2", up("tor"))
+		w.after(2 * time.Second)
+		expect("again", "2/2", v1alpha1.ReasonAllNodes, all)
+		w.nodeIs("n2", corev1.ConditionUnknown)
+		if err := w.kube.CoreV1().Nodes().Delete(w.ctx, "n2", metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		w.after(2 * time.Second)
+		expect("deleted", "1/1", v1alpha1.ReasonAllNodes, "1 of 1 nodes have a session with the router.")
+	})
+}
+
+func TestAServiceWithoutASessionSaysWhatKeepsItFromHavingOne(t *testing.T) {
+	s := routed(t)
+	s.bgpPeer("tor", nil)
+	const none = "False NoSession: 192.0.2.5 is not announced: none of 2 nodes that could announce it by BGP has a session "
+	down := func(problem string) func(*v1alpha1.AnnouncerStatus) {
+		return sessions(map[string]v1alpha1.BGPState{"tor": v1alpha1.BGPConnecting}, problem)
+	}
+	s.announcer("n1", down("connection refused"))
+	s.announcer("n2", down("the router has another AS"))
+	s.expect(none + "(tor: connection refused; tor: the router has another AS)")
+	s.announcer("n2", down("")) // about which there is nothing to say
+	s.expect(none + "(tor: connection refused)")
+	s.node("n1", corev1.ConditionUnknown)
+	s.expect(none + "(n1: the Node is not ready; see its kubelet; tor: there is no session yet)")
+}

@@ -1,0 +1,39 @@
+package provider
+
+import (
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes/fake"
+)
+
+func TestEventsOfTheServiceControllerComeFromClarionAndOnlyIfTheyAreNews(t *testing.T) {
+	kube := fake.NewClientset()
+	sink := transitionEvents{kube.CoreV1().Events("default")}
+	for _, event := range []corev1.Event{
+		{ObjectMeta: metav1.ObjectMeta{Name: "routine"}, Reason: "EnsuredLoadBalancer"},
+		{ObjectMeta: metav1.ObjectMeta{Name: "refused"}, Reason: "SyncLoadBalancerFailed", Message: "Error syncing load balancer: failed to ensure load balancer: no pool"},
+		{ObjectMeta: metav1.ObjectMeta{Name: "failed"}, Reason: "SyncLoadBalancerFailed", Message: "Error syncing load balancer: failed to add load balancer cleanup finalizer: forbidden"},
+		{ObjectMeta: metav1.ObjectMeta{Name: "deleted"}, Reason: "DeletedLoadBalancer"},
+	} {
+		event.Namespace, event.Source.Component, event.ReportingController = "default", "service-controller", "service-controller"
+		if _, err := sink.CreateWithEventNamespace(&event); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list, err := kube.CoreV1().Events("default").List(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, event := range list.Items {
+		names = append(names, event.Name)
+		if event.Source.Component != "clarion" || event.ReportingController != "clarion" {
+			t.Errorf("%s comes from %s, reported by %s", event.Name, event.Source.Component, event.ReportingController)
+		}
+	}
+	if len(names) != 2 || names[0] != "deleted" || names[1] != "failed" {
+		t.Errorf("let through: %q", names)
+	}
+}

@@ -58,7 +58,7 @@ func TestEveryCauseAndItsFixIsNamed(t *testing.T) {
 				all = append(all, texts(r)...)
 			}
 			shown := cause.Shown[0]
-			if !strings.Contains(shown.Words[0], " ") { // the reason, or that of an event
+			if first := shown.Words[0]; !strings.Contains(first, " ") || strings.HasPrefix(first, "event ") { // the reason
 				shown.Words = shown.Words[1:]
 			}
 			shown.Words[0] = strings.TrimPrefix(shown.Words[0], "LoadBalancer Source Ranges: ") // as kubectl describe has it

@@ -137,7 +137,7 @@ func (a *Allocator) Ensure(now time.Time, r Request) (out Outcome, err error) {
 	if rec := a.table.services[r.Service]; rec != nil && rec.live {
 		out.Addresses = rec.addresses()
 	}
-	return out, &Error{InternalError, failed.Error()}
+	return out, &Error{Reason: InternalError, Message: failed.Error()}
 }
 
 // remember returns what puts back what is known of a Service, if no address was given to it or taken

@@ -3,6 +3,8 @@ package loadbalancer
 import (
 	"slices"
 	"strings"
+
+	"github.com/clarionlb/clarion/internal/spelling"
 )
 
 // Annotation is the name of an annotation by which the author of a Service says what address the
@@ -135,32 +137,10 @@ func probablyMeant(unknown string) Annotation {
 	meant, fewest := Annotation(""), mostEdits+1
 	for _, spellings := range allAnnotations {
 		for _, known := range spellings {
-			if n := Edits(nameOf(unknown), nameOf(string(known))); n < fewest {
+			if n := spelling.Edits(nameOf(unknown), nameOf(string(known))); n < fewest {
 				meant, fewest = spellings[0], n
 			}
 		}
 	}
 	return meant
-}
-
-// Edits returns the Levenshtein distance: how many letters must be added, removed or replaced to make
-// one text the other.
-func Edits(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replaced := diagonal
-			if a[i] != b[j] {
-				replaced++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(replaced, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

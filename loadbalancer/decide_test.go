@@ -153,13 +153,13 @@ func TestWishes(t *testing.T) {
 		"an invalid request keeps what the Service has": func(s *script) {
 			s.ensure(s.service("a", asks("10.0.0.5")))
 			r := s.service("a")
-			r.Invalid = invalid("nonsense")
+			r.Invalid = invalid("nonsense", "")
 			s.expect("a", s.ensure(r), "InvalidRequest [10.0.0.5]")
 			fresh := s.service("b")
-			fresh.Invalid = invalid("nonsense")
+			fresh.Invalid = invalid("nonsense", "")
 			s.expect("b", s.ensure(fresh), "InvalidRequest")
 			fresh = s.service("c", believes("10.0.0.8"))
-			fresh.Invalid = invalid("nonsense")
+			fresh.Invalid = invalid("nonsense", "")
 			s.expect("c after a restart", s.ensure(fresh), "InvalidRequest [10.0.0.8]")
 		},
 		"waiting Services are counted by reason": func(s *script) {

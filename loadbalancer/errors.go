@@ -57,15 +57,21 @@ const (
 // Error says why a Service does not have what it asks for, in a sentence for the author of the
 // Service. The same facts give the same sentence: there is nothing in it that changes by itself.
 type Error struct {
-	Reason  Reason
-	Message string
+	Reason Reason
+	// Message is the cause, and Remedy what helps, for the author of the Service or of the pools; ""
+	// if the Message says that.
+	Message, Remedy string
 }
 
+// Error is the cause.
 func (e *Error) Error() string { return e.Message }
 
-// with adds a sentence; "" is none.
+// Sentence is the cause with what helps.
+func (e *Error) Sentence() string { return sentences(e.Message, e.Remedy) }
+
+// with adds a sentence to the cause; "" is none.
 func (e *Error) with(sentence string) *Error {
-	return &Error{e.Reason, sentences(e.Message, sentence)}
+	return &Error{e.Reason, sentences(e.Message, sentence), e.Remedy}
 }
 
 func (e *Error) equal(other *Error) bool {
@@ -77,44 +83,53 @@ func (e *Error) equal(other *Error) bool {
 
 // What follows is the catalogue: every sentence that users read is made here.
 
-func invalid(sentence string) *Error { return &Error{InvalidRequest, sentence} }
+// What helps, if it helps in several cases.
+const (
+	removeOne         = "remove one of them"
+	askForAnother     = "ask for another address or none"
+	makeRoom          = "delete or share an address of the namespace, or raise the limit"
+	changeReservation = askForAnother + ", or change the reservation"
+)
+
+func invalid(sentence, remedy string) *Error { return &Error{InvalidRequest, sentence, remedy} }
 
 func spellingsDiffer(a, b Annotation) *Error {
-	return invalid("annotations " + string(a) + " and " + string(b) + " contradict each other")
+	return invalid("annotations "+string(a)+" and "+string(b)+" contradict each other", removeOne)
 }
 
 func loadBalancerIPDiffers(addr netip.Addr, from Annotation) *Error {
-	return invalid("spec.loadBalancerIP " + addr.String() + " contradicts annotation " + string(from))
+	return invalid("spec.loadBalancerIP "+addr.String()+" contradicts annotation "+string(from), removeOne)
 }
 
 func notAnAddress(where, text string) *Error {
-	return invalid(where + ": " + strconv.Quote(text) + " is not an IP address")
+	return invalid(where+": "+strconv.Quote(text)+" is not an IP address", "correct or remove it")
 }
 
 func emptyItem(where, list string) *Error {
-	return invalid(where + ": there is an empty item in the list " + strconv.Quote(list))
+	return invalid(where+": there is an empty item in the list "+strconv.Quote(list), "remove it")
 }
 
 func twoOfAFamily(where string, f family) *Error {
-	return invalid(where + " has two " + f.String() + " addresses; a Service has at most one of a family")
+	return invalid(where+" has two "+f.String()+" addresses; a Service has at most one of a family", removeOne)
 }
 
 func noFamily() *Error {
-	return invalid("the Service has no IP family: spec.ipFamilies is empty")
+	return invalid("the Service has no IP family: spec.ipFamilies is empty", "")
 }
 
 func wrongFamily(addr netip.Addr) *Error {
 	f := familyOf(addr).String()
-	return invalid("the Service asks for " + addr.String() + " but has no " + f + ": add it to spec.ipFamilies")
+	return invalid("the Service asks for "+addr.String()+" but has no "+f+": add it to spec.ipFamilies", "")
 }
 
 func needsTwoFamilies(have family) *Error {
 	return &Error{FamilyUnavailable, "the Service requires both families (spec.ipFamilyPolicy) but the cluster gives it only " +
-		have.String()}
+		have.String(), "use ipFamilyPolicy: PreferDualStack, or make the cluster dual-stack"}
 }
 
 func addressNotGiven(addr netip.Addr, have family) *Error {
-	return &Error{FamilyUnavailable, "the Service asks for " + addr.String() + " but the cluster gives it only " + have.String()}
+	return &Error{FamilyUnavailable, "the Service asks for " + addr.String() + " but the cluster gives it only " + have.String(),
+		"ask for an " + have.String() + " address, or make the cluster dual-stack"}
 }
 
 func exhausted(pools []string, f family) *Error {
@@ -122,13 +137,13 @@ func exhausted(pools []string, f family) *Error {
 	if len(pools) > 1 {
 		verb = " have"
 	}
-	return &Error{PoolExhausted, namePools(pools) + verb + " no free " + f.String() + " address"}
+	return &Error{PoolExhausted, namePools(pools) + verb + " no free " + f.String() + " address", "add addresses or a pool"}
 }
 
 func limitReached(p *pool, r *Request, rec *record, f family) *Error {
 	return &Error{NamespaceLimitReached, "namespace " + strconv.Quote(r.Service.Namespace) + " has " +
 		count(p.spaces[f].usedBeside(r, rec), f) + " of " + namePool(p.name) +
-		", which gives a namespace " + strconv.Itoa(p.maxPerNamespace) + " at most (maxAddressesPerNamespace)"}
+		", which gives a namespace " + strconv.Itoa(p.maxPerNamespace) + " at most (maxAddressesPerNamespace)", makeRoom}
 }
 
 // limitsReached names the pools that are full, too.
@@ -140,7 +155,7 @@ func limitsReached(limiting []*pool, full []string, r *Request, rec *record, f f
 	if len(full) > 0 {
 		list = append(list, exhausted(full, f).Message)
 	}
-	return &Error{NamespaceLimitReached, enumerate(list, "; ")}
+	return &Error{NamespaceLimitReached, enumerate(list, "; "), makeRoom}
 }
 
 func familyMissing(pools []string, f family) *Error {
@@ -148,28 +163,40 @@ func familyMissing(pools []string, f family) *Error {
 	if len(pools) > 1 {
 		verb = " have"
 	}
-	return &Error{FamilyUnavailable, namePools(pools) + verb + " no " + f.String() + " addresses"}
+	return &Error{FamilyUnavailable, namePools(pools) + verb + " no " + f.String() + " addresses",
+		"add some, or have the Service do without " + f.String() + " (spec.ipFamilyPolicy, spec.ipFamilies)"}
 }
 
 func noPools() *Error {
-	return &Error{NoMatchingPool, "there is no IPAddressPool"}
+	return &Error{NoMatchingPool, "there is no IPAddressPool", "create one"}
 }
 
 func poolUnknown(name string) *Error {
-	return &Error{NoMatchingPool, namePool(name) + " does not exist"}
+	return &Error{NoMatchingPool, namePool(name) + " does not exist", "create it, or have the Service name another one or none"}
 }
 
 func poolUnusable(name, why string) *Error {
-	return &Error{NoMatchingPool, namePool(name) + " cannot be used: " + why}
+	return &Error{NoMatchingPool, namePool(name) + " " + cannotBeUsed(why), "correct the pool"}
 }
 
 func poolRefuses(name, why string) *Error {
-	return &Error{NoMatchingPool, namePool(name) + " " + why}
+	remedy := "ask for another pool or none"
+	if why != isDeleted {
+		remedy += ", or change spec.serviceAllocation of this one"
+	}
+	return &Error{NoMatchingPool, namePool(name) + " " + why, remedy}
 }
 
 // nobodyAdmits has a half sentence for each pool.
 func nobodyAdmits(refusals []string) *Error {
-	return &Error{NoMatchingPool, "no pool is for this Service: " + enumerate(refusals, "; ")}
+	remedy := "change spec.serviceAllocation of one, or create another pool"
+	switch {
+	case slices.ContainsFunc(refusals, func(why string) bool { return strings.HasSuffix(why, onlyOnRequest) }):
+		remedy = "ask for one by the annotation " + string(AnnotationPool) + ", or create another pool"
+	case slices.ContainsFunc(refusals, func(why string) bool { return strings.Contains(why, cannotBeUsed("")) }):
+		remedy = "correct the pool"
+	}
+	return &Error{NoMatchingPool, "no pool is for this Service: " + enumerate(refusals, "; "), remedy}
 }
 
 // The half sentences of a pool that does not admit a Service.
@@ -187,40 +214,57 @@ const (
 	onlyOnRequest = "is only for Services that ask for it (autoAssign: false)"
 )
 
+func cannotBeUsed(why string) string { return "cannot be used: " + why }
+
+func asksForPool(name string) string { return "is not asked: the Service asks for " + namePool(name) }
+
+func asksForAddress(addr netip.Addr) string {
+	return "is not asked: the Service asks for " + addr.String() + ", which is not in it"
+}
+
+func givesNoMore(p *pool, namespace string, used int, f family) string {
+	return "gives a namespace " + strconv.Itoa(p.maxPerNamespace) + " at most (maxAddressesPerNamespace), and namespace " +
+		strconv.Quote(namespace) + " has " + count(used, f)
+}
+
+func hasNone(f family) string     { return "has no " + f.String() + " addresses" }
+func hasNoneFree(f family) string { return "has no free " + f.String() + " address" }
+
 func inNoPool(addr netip.Addr) *Error {
-	return &Error{AddressNotInPool, addr.String() + " is in no pool"}
+	return &Error{AddressNotInPool, addr.String() + " is in no pool", askForAnother + ", or add it to a pool"}
 }
 
 func excluded(addr netip.Addr, pool string) *Error {
-	return &Error{AddressNotInPool, addr.String() + " is excluded from " + namePool(pool)}
+	return &Error{AddressNotInPool, addr.String() + " is excluded from " + namePool(pool), askForAnother + ", or remove it from spec.exclude of the pool"}
 }
 
 func inUnusablePool(addr netip.Addr, pool, why string) *Error {
-	return &Error{AddressNotInPool, addr.String() + " is in " + namePool(pool) + ", which cannot be used: " + why}
+	return &Error{AddressNotInPool, addr.String() + " is in " + namePool(pool) + ", which " + cannotBeUsed(why), "correct the pool"}
 }
 
 func inOtherPool(addr netip.Addr, asked, pool string) *Error {
-	return &Error{AddressNotInPool, addr.String() + " is not in " + namePool(asked) + " but in " + namePool(pool)}
+	return &Error{AddressNotInPool, addr.String() + " is not in " + namePool(asked) + " but in " + namePool(pool), "have the Service name that pool, or " + askForAnother}
 }
 
 func inUse(addr netip.Addr, by types.NamespacedName) *Error {
-	return &Error{AddressInUse, addr.String() + " is in use by Service " + by.String()}
+	return &Error{AddressInUse, addr.String() + " is in use by Service " + by.String(),
+		askForAnother + ", or share it (" + string(AnnotationSharing) + " on both)"}
 }
 
 // restricted says why an address is not for a Service.
 func restricted(addr netip.Addr, c restriction) *Error {
 	switch {
 	case c.conflict:
-		return &Error{AddressConflict, conflictOn(addr, c.what)}
+		return &Error{AddressConflict, conflictOn(addr, c.what), "take it from that host, or " + askForAnother}
 	case c.what != "" && c.audience == forOne:
-		return &Error{AddressInUse, addr.String() + " is " + c.what}
+		return &Error{AddressInUse, addr.String() + " is " + c.what, askForAnother}
 	case c.what != "":
-		return &Error{AddressReserved, addr.String() + " is never handed out: it is " + c.what}
+		return &Error{AddressReserved, addr.String() + " is never handed out: it is " + c.what, askForAnother}
 	case c.audience == forOne:
 		return &Error{AddressReserved, addr.String() + " is kept for Service " + c.service.String() +
-			" by reservation " + strconv.Quote(c.reservation)}
+			" by reservation " + strconv.Quote(c.reservation), changeReservation}
 	}
-	return &Error{AddressReserved, addr.String() + " is kept out of use by reservation " + strconv.Quote(c.reservation)}
+	return &Error{AddressReserved, addr.String() + " is kept out of use by reservation " + strconv.Quote(c.reservation), changeReservation}
 }
 
 // keptByFirst tells a Service that has lost an address why. conflict is from its own point of view.
@@ -230,26 +274,26 @@ func keptByFirst(conflict *Error, by types.NamespacedName) string {
 
 func awaitsReuse(addr netip.Addr, namespace string, until time.Time) *Error {
 	return &Error{AddressAwaitingReuse, addr.String() + " awaits its reuse: until " + wholeSecond(until).Format(time.RFC3339) +
-		" only Services of namespace " + strconv.Quote(namespace) + ", which had it, may ask for it"}
+		" only Services of namespace " + strconv.Quote(namespace) + ", which had it, may ask for it", "wait, or keep it for this Service by an IPAddressReservation"}
 }
 
 func otherKey(addr netip.Addr, by types.NamespacedName) *Error {
-	return &Error{SharingConflict, addr.String() + " is shared under another key: Service " + by.String() + " has it"}
+	return &Error{SharingConflict, addr.String() + " is shared under another key: Service " + by.String() + " has it", "use the same key, or " + askForAnother}
 }
 
 func portTaken(addr netip.Addr, port Port, by types.NamespacedName) *Error {
 	return &Error{SharingConflict, addr.String() + " cannot be shared with Service " + by.String() + ": both use port " +
-		string(port.Protocol) + "/" + strconv.Itoa(int(port.Port))}
+		string(port.Protocol) + "/" + strconv.Itoa(int(port.Port)), "use another port, or " + askForAnother}
 }
 
 func otherBackends(addr netip.Addr, by types.NamespacedName) *Error {
 	return &Error{SharingConflict, addr.String() + " cannot be shared with Service " + by.String() +
-		": with externalTrafficPolicy Local both must have the same pods"}
+		": with externalTrafficPolicy Local both must have the same pods", "use the same selector or externalTrafficPolicy: Cluster, or " + askForAnother}
 }
 
 func otherNamespace(addr netip.Addr, pool string, by types.NamespacedName) *Error {
 	return &Error{SharingConflict, addr.String() + " cannot be shared with Service " + by.String() + ": " + namePool(pool) +
-		" keeps namespaces apart (sharing: Namespace)"}
+		" keeps namespaces apart (sharing: Namespace)", askForAnother + ", or have the pool say sharing: Cluster"}
 }
 
 // assignedFrom describes an address that a Service has; without a pool if that is gone.
@@ -264,6 +308,21 @@ func assignedFrom(addr netip.Addr, p *pool, sharers []string) string {
 		text += ", shared with " + enumerate(sharers, ", ")
 	}
 	return text
+}
+
+func assignedTo(addr netip.Addr, owners []*record) string {
+	var names []string
+	for _, o := range owners {
+		names = append(names, o.request.Service.String())
+	}
+	if len(names) == 1 {
+		return addr.String() + " is the address of Service " + names[0]
+	}
+	return addr.String() + " is shared by Services " + enumerate(names, ", ")
+}
+
+func isFree(addr netip.Addr, pool string) string {
+	return addr.String() + " is free: " + namePool(pool) + " has it, and no Service"
 }
 
 // keptAlthough describes an address that a Service has and something else uses too.
@@ -321,75 +380,4 @@ func enumerate(items []string, separator string) string {
 // sentences joins what there is to say; what is "" is left out.
 func sentences(list ...string) string {
 	return strings.Join(slices.DeleteFunc(list, func(text string) bool { return text == "" }), "; ")
-}
-
-// The sentences of pools.
-
-const poolInUse = "the pool is in use"
-
-func badEntry(where string, err error) string {
-	return where + ": " + err.Error()
-}
-
-func standsFor(prefix netip.Prefix) string {
-	return prefix.String() + " stands for " + RangeOf(prefix).String()
-}
-
-func remarkIn(where, remark string) string {
-	return where + ": " + remark
-}
-
-func entriesOverlap(a, b string) string {
-	return sentences("spec.addresses: "+strconv.Quote(a)+" and "+strconv.Quote(b)+" overlap", RemarkOn(a), RemarkOn(b))
-}
-
-func contestedWith(r Range, other string) string {
-	return r.String() + " is left to " + namePool(other) + ", which had it first"
-}
-
-func contestedBy(r Range, other string) string {
-	return r.String() + " is in " + namePool(other) + " too, which leaves it to this pool"
-}
-
-// waitsForServices says why a pool that is to be deleted is still there; for nobody, if no Service has
-// an address of it.
-func waitsForServices(names []string) string {
-	text := "the pool is to be deleted and hands out nothing"
-	if len(names) == 0 {
-		return text
-	}
-	return sentences(text, "it waits for Services that have addresses of it: "+enumerate(names, ", "))
-}
-
-func namespaceUnknown(field, name string) string {
-	return "spec.serviceAllocation." + field + ": there is no namespace " + strconv.Quote(name)
-}
-
-func atLimit(namespace string, used, limit int, f family) string {
-	return "namespace " + strconv.Quote(namespace) + " has " + count(used, f) + ", and is given " + strconv.Itoa(limit) + " at most"
-}
-
-func count(n int, f family) string {
-	text := strconv.Itoa(n) + " " + f.String() + " address"
-	if n != 1 {
-		text += "es"
-	}
-	return text
-}
-
-func badSelector(where string, err error) string {
-	return where + ": " + err.Error()
-}
-
-func overlapsOwn(addr netip.Addr, what string) string {
-	return addr.String() + " is " + what + " and is not handed out"
-}
-
-// conflictOn is a sentence about a conflicting address, for Services and for pools.
-func conflictOn(addr netip.Addr, what string) string {
-	return addr.String() + " is not handed out: " + what
-}
-
-func overlapsReserved(prefix netip.Prefix, what string) string {
-	return "the pool overlaps " + what + ", " + prefix.String()
 }

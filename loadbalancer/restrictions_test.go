@@ -170,7 +170,7 @@ func TestConflictingAddresses(t *testing.T) {
 		},
 		"an invalid request keeps it until it can be understood": func(s *script) {
 			r := s.service("a", believes("10.0.0.0"))
-			r.Invalid = invalid("nonsense")
+			r.Invalid = invalid("nonsense", "")
 			conflict(s, "10.0.0.0")
 			s.a.Restore(s.now, []Request{r})
 			s.expect("a", s.ensure(r), "InvalidRequest [10.0.0.0]")

@@ -120,7 +120,7 @@ func (a *Allocator) refusals(r *Request) []string {
 		why := a.refusal(p, r)
 		switch {
 		case !p.usable():
-			why = "cannot be used: " + p.problem.message
+			why = cannotBeUsed(p.problem.message)
 		case why == "":
 			why = onlyOnRequest
 		}

@@ -213,7 +213,7 @@ func condition(outcome loadbalancer.Outcome, err error) metav1.Condition {
 		LastTransitionTime: metav1.NewTime(outcome.Since),
 	}
 	if refusal := (*loadbalancer.Error)(nil); errors.As(err, &refusal) {
-		c.Status, c.Reason, c.Message = metav1.ConditionFalse, string(refusal.Reason), refusal.Message
+		c.Status, c.Reason, c.Message = metav1.ConditionFalse, string(refusal.Reason), refusal.Sentence()
 		c.LastTransitionTime = metav1.Time{} // when it is refused, if it was not before
 	}
 	return c

@@ -35,7 +35,7 @@ func TestAServiceThatIsRefusedSaysSoOnce(t *testing.T) {
 		if got := assigned(c.service("b")); got != "False PoolExhausted" {
 			t.Errorf("the Service says %q", got)
 		}
-		if got := c.told(); len(got) != 1 || got[0] != `Warning PoolExhausted pool "pool" has no free IPv4 address` {
+		if got := c.told(); len(got) != 1 || got[0] != `Warning PoolExhausted pool "pool" has no free IPv4 address; add addresses or a pool` {
 			t.Errorf("got events %q", got)
 		}
 		if n := fakeapi.Count(&c.kube.Fake, "patch", "services"); n != 1 {

@@ -71,7 +71,7 @@ func TestAServiceThatAsksForAnAddressOfAnotherLoadBalancerIsToldWhoHasIt(t *test
 		c.start()
 		c.elect()
 		c.serve()
-		if s := c.service("asks"); assigned(s) != "False AddressInUse" || message(s) != `192.0.2.1 is the address of Service default/foreign of load balancer class "example.com/other"` {
+		if s := c.service("asks"); assigned(s) != "False AddressInUse" || message(s) != `192.0.2.1 is the address of Service default/foreign of load balancer class "example.com/other"; ask for another address or none` {
 			t.Errorf("it says %q, %q", assigned(s), message(s))
 		}
 		if err := c.kube.CoreV1().Services("default").Delete(c.ctx, "foreign", metav1.DeleteOptions{}); err != nil {

@@ -134,10 +134,10 @@ func (c *Cloud) Initialize(builder cloudprovider.ControllerClientBuilder, stop <
 	config.Wrap(c.WrapTransport)
 	// The CCM's default is protobuf, which custom resources do not speak.
 	config.ContentType, config.AcceptContentTypes = runtime.ContentTypeJSON, runtime.ContentTypeJSON
-	c.initialize(builder.ClientOrDie(clientName), versioned.NewForConfigOrDie(config), stop)
+	c.InitializeWith(builder.ClientOrDie(clientName), versioned.NewForConfigOrDie(config), stop)
 }
 
-func (c *Cloud) initialize(kube kubernetes.Interface, clarion versioned.Interface, stop <-chan struct{}) {
+func (c *Cloud) InitializeWith(kube kubernetes.Interface, clarion versioned.Interface, stop <-chan struct{}) {
 	c.kube, c.stop = kube, stop
 	c.clarion = clarioninformers.NewSharedInformerFactory(clarion, 0)
 	c.conditions = newConditionWriter(kube.CoreV1(), c.Informers.Core().V1().Services().Lister())

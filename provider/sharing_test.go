@@ -58,7 +58,7 @@ func TestWhoSharedAnAddressFirstKeepsItInTheNextProcessTooAndTheOtherIsTold(t *t
 		const conflict = " cannot be shared with Service default/owner: both use port TCP/443"
 		told := c.told()
 		for _, want := range []string{
-			"Warning SharingConflict " + address + conflict,
+			"Warning SharingConflict " + address + conflict + "; use another port, or ask for another address or none",
 			"Warning SharingEnded " + address + conflict + "; Service default/owner had it first and keeps it",
 		} {
 			if !slices.Contains(told, want) {

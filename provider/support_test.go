@@ -103,7 +103,7 @@ func (c *cluster) start() {
 		Metrics:   c.metrics,
 		Logger:    funcr.New(c.logged.add, funcr.Options{}),
 	})
-	c.cloud.initialize(c.kube, c.clarion, c.ctx.Done())
+	c.cloud.InitializeWith(c.kube, c.clarion, c.ctx.Done())
 	c.cloud.SetInformers(shared)
 	shared.Start(c.ctx.Done())
 	settle()

@@ -56,6 +56,14 @@ const (
 	BeyondPool Reason = "BeyondPool"
 )
 
+// Reasons that hold for an advertisement.
+const (
+	// OtherPool : the advertisement does not select the pool of the address.
+	OtherPool Reason = "OtherPool"
+	// OtherService : the advertisement selects the pool of the address, but none of its Services.
+	OtherService Reason = "OtherService"
+)
+
 // MoveReason says why an address came to a node or left it.
 type MoveReason string
 

@@ -32,6 +32,8 @@ var sentences = map[Reason]string{
 	Announces:          "announces it",
 	NoPeer:             "no BGPPeer to which this address is advertised is for the node",
 	NoPeerOfFamily:     "spec.addressFamilies of the BGPPeers to which this address is advertised leaves its IP family out",
+	OtherPool:          "does not select the pool of this address",
+	OtherService:       "does not select the Service by its labels",
 	BeyondPool:         "the aggregate reaches beyond the pool of this address",
 }
 

@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -15,7 +16,9 @@ import (
 
 	"github.com/clarionlb/clarion/internal/plugin"
 	"github.com/clarionlb/clarion/internal/plugin/migrate"
+	"github.com/clarionlb/clarion/internal/plugin/show"
 	"github.com/clarionlb/clarion/internal/plugin/uninstall"
+	"github.com/clarionlb/clarion/internal/plugin/why"
 )
 
 func main() {
@@ -29,7 +32,7 @@ func run(ctx context.Context, streams genericiooptions.IOStreams, args []string)
 	command := newCommand(streams)
 	command.SetArgs(args)
 	err := command.ExecuteContext(ctx)
-	if err != nil {
+	if err != nil && !errors.Is(err, plugin.ErrFound) {
 		fmt.Fprintln(streams.ErrOut, "error:", err)
 	}
 	return plugin.ExitCode(err)
@@ -39,10 +42,10 @@ func newCommand(streams genericiooptions.IOStreams) *cobra.Command {
 	env := plugin.Env{IOStreams: streams, Flags: genericclioptions.NewConfigFlags(true)}
 	command := &cobra.Command{
 		Use:   "kubectl-clarion",
-		Short: "Move a cluster to Clarion, and remove Clarion from one",
-		Long: `Move a cluster to Clarion, and remove Clarion from one.
+		Short: "See what Clarion does and why, move a cluster to it, and remove it from one",
+		Long: `See what Clarion does and why, move a cluster to it, and remove it from one.
 
-Exit codes: 0 if all is well, 1 if something went wrong, 2 if the command line is wrong, 3 if nothing was done because
+Exit codes: 0 if all is well, 1 if something went wrong or is wrong, 2 if the command line is wrong, 3 if nothing was done because
 somebody would lose something.`,
 		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl clarion"},
 		Version:       version.Get().GitVersion,
@@ -56,6 +59,7 @@ somebody would lose something.`,
 	command.SetErr(streams.ErrOut)
 	command.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &plugin.Usage{Err: err} })
 	env.Flags.AddFlags(command.PersistentFlags())
-	command.AddCommand(migrate.NewCommand(env), uninstall.NewCommand(env))
+	command.AddCommand(show.NewCommands(env)...)
+	command.AddCommand(why.NewCommand(env), migrate.NewCommand(env), uninstall.NewCommand(env))
 	return command
 }

@@ -13,6 +13,8 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
+
+	"github.com/clarionlb/clarion/client/versioned"
 )
 
 // Exit codes, for scripts.
@@ -41,6 +43,9 @@ func (u *Usage) Error() string { return u.Err.Error() }
 // Usagef makes a Usage.
 func Usagef(format string, args ...any) error { return &Usage{fmt.Errorf(format, args...)} }
 
+// ErrFound is the error of a verb that has said what is wrong: nothing else is to be said.
+var ErrFound = errors.New("something is wrong")
+
 // ExitCode is that of a command that ends with this error.
 func ExitCode(err error) int {
 	switch {
@@ -64,6 +69,7 @@ type Env struct {
 // Clients are those of the cluster that the flags name.
 type Clients struct {
 	Kube    kubernetes.Interface
+	Clarion versioned.Interface
 	Dynamic dynamic.Interface
 	Mapper  meta.RESTMapper
 }
@@ -78,6 +84,9 @@ func (e Env) Clients() (*Clients, error) {
 	config.ContentType, config.AcceptContentTypes = runtime.ContentTypeJSON, runtime.ContentTypeJSON
 	var c Clients
 	if c.Kube, err = kubernetes.NewForConfig(config); err != nil {
+		return nil, err
+	}
+	if c.Clarion, err = versioned.NewForConfig(config); err != nil {
 		return nil, err
 	}
 	if c.Dynamic, err = dynamic.NewForConfig(config); err != nil {

@@ -4,13 +4,16 @@ package scope
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/internal/spelling"
 )
 
 // Finalizer is that of the standard service controller, which all load balancers of Kubernetes use
@@ -69,6 +72,28 @@ func TakenUp(now metav1.Time) metav1.Condition {
 		Message:            "about to be served",
 		LastTransitionTime: now,
 	}
+}
+
+// NearMiss is a sentence about a Service whose load balancer class is not Clarion's and probably meant to
+// be; "" if there is nothing to say.
+func (s Scope) NearMiss(service *corev1.Service) string {
+	class, ours := ClassOf(service), s.class()
+	if service.Spec.Type != corev1.ServiceTypeLoadBalancer || !nearMiss(class, ours) {
+		return ""
+	}
+	return fmt.Sprintf("spec.loadBalancerClass %q is not served by Clarion, whose class is %q: to change it, make the Service anew, "+
+		"or turn it into another type in between", class, ours)
+}
+
+// nearMiss says whether a load balancer class is not ours and probably meant to be: it is ours without
+// the domain or in other letters, or differs in a few of them. A fourth of the name is a few.
+func nearMiss(class, ours string) bool {
+	if class == "" || class == ours {
+		return false
+	}
+	class, ours = strings.ToLower(class), strings.ToLower(ours)
+	_, name, _ := strings.Cut(ours, "/")
+	return class == ours || class == name || spelling.Edits(class, ours) <= min(3, len(ours)/4)
 }
 
 // ClassOf is the load balancer class of a Service; "" for none.

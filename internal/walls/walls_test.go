@@ -29,7 +29,7 @@ var harmless = []string{
 	"k8s.io/api/core/v1", "k8s.io/api/discovery/v1", "k8s.io/apimachinery/pkg/api/meta", "k8s.io/apimachinery/pkg/apis/meta/v1",
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured", "k8s.io/apimachinery/pkg/runtime",
 	"k8s.io/apimachinery/pkg/labels", "k8s.io/apimachinery/pkg/types", "k8s.io/apimachinery/pkg/util/resourceversion", "sigs.k8s.io/yaml", "k8s.io/utils/third_party/forked/golang/btree",
-	module + "api/v1alpha1", module + "internal/guard", module + "internal/lastgood", module + "internal/scope",
+	module + "api/v1alpha1", module + "internal/guard", module + "internal/lastgood", module + "internal/scope", module + "internal/spelling",
 }
 
 // clock are the functions of package time that ask for the time or wait for it.
@@ -69,8 +69,9 @@ func TestImportsPointOneWay(t *testing.T) {
 		"internal/notify":    {},
 		"internal/guard":     {},
 		"internal/lastgood":  {"api", "internal/guard"},
-		"internal/scope":     {"api"},
-		"loadbalancer":       {"api", "internal/guard", "internal/lastgood"},
+		"internal/spelling":  {},
+		"internal/scope":     {"api", "internal/spelling"},
+		"loadbalancer":       {"api", "internal/guard", "internal/lastgood", "internal/spelling"},
 		"announce/bgp":       {},
 		"announce/bfd":       {"internal"},
 		"announce/layer2":    {"internal"},
@@ -83,8 +84,8 @@ func TestImportsPointOneWay(t *testing.T) {
 		// What a node must not be able to do is not compiled into what runs once in the cluster, and the other way round.
 		"cmd/cloud-controller-manager": {"announce/bgp", "announce/election", "announce/plan", "api", "client", "internal", "loadbalancer", "provider"},
 		"cmd/announcer":                {"announce", "api", "client", "internal", "loadbalancer"},
-		"cmd/kubectl-clarion":          {"announce/bgp", "announce/election", "announce/plan", "api", "client", "internal", "loadbalancer"},
-		"internal/migrate":             {"api", "internal/guard", "internal/lastgood", "loadbalancer"},
+		"cmd/kubectl-clarion":          {"announce/bgp", "announce/election", "announce/plan", "api", "client", "internal", "loadbalancer", "provider/announced", "provider/internal", "provider/pools"},
+		"internal/migrate":             {"api", "internal/guard", "internal/lastgood", "internal/spelling", "loadbalancer"},
 	} {
 		for path := range ours(t, name) {
 			below := func(of string) bool { return path == of || strings.HasPrefix(path, of+"/") }

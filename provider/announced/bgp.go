@@ -58,7 +58,7 @@ func (e *evaluator) closed(node, peer string) bool {
 // is not announced by BGP although it is advertised.
 func (e *evaluator) whyNotByBGP(explanation plan.BGPExplanation) (reason, sentence string) {
 	if explanation.Refused != "" { // NoEndpoint: others are no advertisement
-		return v1alpha1.ReasonNoEndpoint, notAnnounced(explanation.Refused.Sentence())
+		return v1alpha1.ReasonNoEndpoint, notAnnounced(withRemedy(explanation.Refused.Sentence(), explanation.Refused.Remedy()))
 	}
 	able, away := 0, []string(nil)
 	var verdicts []plan.Layer2Verdict
@@ -72,7 +72,7 @@ func (e *evaluator) whyNotByBGP(explanation plan.BGPExplanation) (reason, senten
 		verdicts = append(verdicts, plan.Layer2Verdict{Node: v.Node, Reason: v.Reason})
 	}
 	if able == 0 {
-		return v1alpha1.ReasonNoNode, notAnnounced(whyNoNode(verdicts))
+		return v1alpha1.ReasonNoNode, notAnnounced(e.whyNoNode(verdicts))
 	}
 	established, unsent := e.unsent(explanation)
 	switch {
@@ -93,7 +93,7 @@ func (e *evaluator) whyNoSession(explanation plan.BGPExplanation) string {
 	whys := causes{}
 	for _, v := range explanation.Verdicts {
 		if len(v.Peers) > 0 && !e.isAlive(v.Node) {
-			whys.add("the announcer is not in sight", v.Node)
+			whys.add(e.whyNotAlive(v.Node), v.Node)
 			continue
 		}
 		for _, peer := range v.Peers {

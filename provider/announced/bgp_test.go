@@ -70,7 +70,7 @@ func routed(t *testing.T) *scene {
 
 func TestAServiceSaysFromHowManyNodesItIsAnnouncedByBGP(t *testing.T) {
 	s := routed(t)
-	s.expect("False NoNode: 192.0.2.5 is not announced: no node can: n1 and n2 (no BGPPeer to which this address is advertised is for the node)")
+	s.expect("False NoNode: 192.0.2.5 is not announced: no node can: n1 and n2 (no BGPPeer to which this address is advertised is for the node; change spec.nodeSelectors of the BGPPeer, or spec.peers of the BGPAdvertisement)")
 	s.bgpPeer("tor", nil)
 	s.expect("False NoSession: 192.0.2.5 is not announced: none of 2 nodes that could announce it by BGP has a session (tor: there is no session yet)")
 	s.announcer("n1", up("tor"))
@@ -82,11 +82,11 @@ func TestAServiceSaysFromHowManyNodesItIsAnnouncedByBGP(t *testing.T) {
 	s.expect("True Announced: 192.0.2.5 is announced by BGP from 1 node to 1 peer")
 	s.node("n1", corev1.ConditionFalse)
 	s.expect("False NoSession: 192.0.2.5 is not announced: none of 2 nodes that could announce it by BGP has a session " +
-		"(n1: the announcer is not in sight; tor2: there is no session yet; tor: refused)")
+		"(n1: the Node is not ready; see its kubelet; tor2: there is no session yet; tor: refused)")
 	s.endpoint("web", discoveryv1.AddressTypeIPv4, "")
-	s.expect("False NoEndpoint: 192.0.2.5 is not announced: the Service has no endpoint that can serve")
+	s.expect("False NoEndpoint: 192.0.2.5 is not announced: the Service has no endpoint that can serve; have its selector select a pod that is ready, or give it EndpointSlices")
 	s.setBGPAdvertisement("all", nil)
-	s.expect("False NotAdvertised: 192.0.2.5 is not announced: no L2Advertisement or BGPAdvertisement selects this address")
+	s.expect("False NotAdvertised: 192.0.2.5 is not announced: no L2Advertisement or BGPAdvertisement selects this address; create an L2Advertisement or BGPAdvertisement, or have one select its pool")
 }
 
 // carries is a session with a BGPPeer that carries these families.

@@ -45,6 +45,14 @@ func (c conflict) String() string {
 	return c.hosts()
 }
 
+// sentence is String with what helps.
+func (c conflict) sentence() string {
+	if len(c.macs) == 0 || c.proxy {
+		return c.String() // of a proxy, that says what helps
+	}
+	return withRemedy(c.String(), "take it from that host, or exclude it from its pool")
+}
+
 func (c conflict) hosts() string {
 	switch {
 	case len(c.macs) == 0:

@@ -263,7 +263,7 @@ func (c *Controller) reportConflicts() {
 			if err != nil || c.conflicts == nil && saysConflict(object) {
 				continue
 			}
-			c.Events.Event(object, corev1.EventTypeWarning, v1alpha1.ReasonAddressConflict, address.String()+": "+found.String())
+			c.Events.Event(object, corev1.EventTypeWarning, v1alpha1.ReasonAddressConflict, address.String()+": "+found.sentence())
 		}
 	}
 }

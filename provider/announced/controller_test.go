@@ -385,7 +385,7 @@ func TestAServiceSaysThatAHostFloodsItsAddressAndIsToldAtMostTwice(t *testing.T)
 
 func TestAServiceIsToldOfAnotherHostOnce(t *testing.T) {
 	heard := func(status *v1alpha1.AnnouncerStatus) { hears(status, "192.0.2.5", "02:00:00:00:00:99") }
-	const want = "Warning AddressConflict 192.0.2.5: the host 02:00:00:00:00:99 on the network answers for it (heard by n1 on eth0)"
+	const want = "Warning AddressConflict 192.0.2.5: the host 02:00:00:00:00:99 on the network answers for it (heard by n1 on eth0); take it from that host, or exclude it from its pool"
 	told := func(w *world) []string {
 		return slices.DeleteFunc(w.told(), func(event string) bool { return !strings.Contains(event, v1alpha1.ReasonAddressConflict) })
 	}

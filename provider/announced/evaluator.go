@@ -221,7 +221,7 @@ func (e *evaluator) explain(address netip.Addr, now time.Time) plan.Layer2Explan
 
 // stateOf is what there is to say about an address.
 func (e *evaluator) stateOf(address netip.Addr, now time.Time) statement {
-	s := statement{address: address, reason: v1alpha1.ReasonAnnounced, conflict: e.conflicts[address].String()}
+	s := statement{address: address, reason: v1alpha1.ReasonAnnounced, conflict: e.conflicts[address].sentence()}
 	claim, claimed := e.view.Claim(address)
 	alive := claimed && e.isAlive(claim.Node)
 	silent := alive && !e.answers(claim.Node)
@@ -236,6 +236,7 @@ func (e *evaluator) stateOf(address netip.Addr, now time.Time) statement {
 	if s.onLayer2() && !s.byBGP() && advertised(bgp) {
 		_, s.unsent = e.unsent(bgp)
 	}
+	s.unserved = e.unserved(&s, bgp)
 	switch {
 	case s.onLayer2() || s.byBGP():
 	case s.conflict != "":
@@ -260,13 +261,13 @@ func (e *evaluator) whyNotOnLayer2(layer2 plan.Layer2Explanation, bgp plan.BGPEx
 	}
 	switch layer2.Refused {
 	case plan.NoPool, plan.NoAdvertisement:
-		return v1alpha1.ReasonNotAdvertised, notAnnounced(layer2.Refused.Sentence())
+		return v1alpha1.ReasonNotAdvertised, notAnnounced(withRemedy(layer2.Refused.Sentence(), layer2.Refused.Remedy()))
 	case plan.NoEndpoint:
-		return v1alpha1.ReasonNoEndpoint, notAnnounced(layer2.Refused.Sentence())
+		return v1alpha1.ReasonNoEndpoint, notAnnounced(withRemedy(layer2.Refused.Sentence(), layer2.Refused.Remedy()))
 	}
 	switch {
 	case layer2.Decision.Owner == "":
-		return v1alpha1.ReasonNoNode, notAnnounced(whyNoNode(layer2.Verdicts))
+		return v1alpha1.ReasonNoNode, notAnnounced(e.whyNoNode(layer2.Verdicts))
 	case alive:
 		return v1alpha1.ReasonPending, "about to be announced by " + claim.Node + ", which makes sure that nobody else has it"
 	case claim != nil:

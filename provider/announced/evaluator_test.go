@@ -171,16 +171,16 @@ const onN1 = "192.0.2.5 is announced by n1 on eth0 since 2026-01-01T00:00:00Z"
 func TestAServiceSaysWhatKeepsItFromBeingAnnouncedUntilItIs(t *testing.T) {
 	s := newScene(t)
 	s.serve("web", "192.0.2.5")
-	s.expect("False NotAdvertised: 192.0.2.5 is not announced: no IPAddressPool contains this address")
+	s.expect("False NotAdvertised: 192.0.2.5 is not announced: no IPAddressPool contains this address; add it to an IPAddressPool")
 	s.pool("192.0.2.0/24")
-	s.expect("False NotAdvertised: 192.0.2.5 is not announced: no L2Advertisement or BGPAdvertisement selects this address")
+	s.expect("False NotAdvertised: 192.0.2.5 is not announced: no L2Advertisement or BGPAdvertisement selects this address; create an L2Advertisement or BGPAdvertisement, or have one select its pool")
 	s.advertise()
-	s.expect("False NoEndpoint: 192.0.2.5 is not announced: the Service has no endpoint that can serve")
+	s.expect("False NoEndpoint: 192.0.2.5 is not announced: the Service has no endpoint that can serve; have its selector select a pod that is ready, or give it EndpointSlices")
 	s.endpoint("web", discoveryv1.AddressTypeIPv4, "n1")
 	s.expect("False NoNode: 192.0.2.5 is not announced: there is no node")
 	s.node("n2", corev1.ConditionTrue)
 	s.node("n1", corev1.ConditionTrue)
-	s.expect("False NoNode: 192.0.2.5 is not announced: no node can: n1 and n2 (no announcer has run on this node)")
+	s.expect("False NoNode: 192.0.2.5 is not announced: no node can: n1 and n2 (no announcer has run on this node; see that a pod of the DaemonSet clarion-system/announcer runs there)")
 	s.announcer("n1", nil)
 	s.expect("False Pending: 192.0.2.5 is about to be announced")
 	s.announcer("n1", claims(map[string]int64{"192.0.2.5": 1}))
@@ -279,7 +279,7 @@ func TestOfSeveralAddressesTheWorstGivesTheReason(t *testing.T) {
 	s := stage(t)
 	s.serve("web", "192.0.2.5", "2001:db8::5")
 	s.announcer("n1", claims(map[string]int64{"192.0.2.5": 1}, "eth0"))
-	s.expect("False NoEndpoint: " + onN1 + "; 2001:db8::5 is not announced: the Service has no endpoint that can serve")
+	s.expect("False NoEndpoint: " + onN1 + "; 2001:db8::5 is not announced: the Service has no endpoint that can serve; have its selector select a pod that is ready, or give it EndpointSlices")
 	s.endpoint("web", discoveryv1.AddressTypeIPv6, "n1")
 	s.expect("False Pending: " + onN1 + "; 2001:db8::5 is about to be announced")
 	s.announcer("n1", claims(map[string]int64{"192.0.2.5": 1, "2001:db8::5": 1}, "eth0"))
@@ -310,7 +310,7 @@ func TestAnAddressThatWasAnnouncedIsNotGivenAwayBecauseOfAProbe(t *testing.T) {
 	said := s.serve("web", "192.0.2.5").DeepCopy()
 	said.Status.Conditions = append(said.Status.Conditions, metav1.Condition{Type: v1alpha1.ConditionAnnounced, Status: metav1.ConditionTrue})
 	s.setService(named("web"), said)
-	s.expect("False AddressConflict: 192.0.2.5 is not announced: the host 02:00:00:00:00:99 on the network answers for it (heard by n1 on eth0)")
+	s.expect("False AddressConflict: 192.0.2.5 is not announced: the host 02:00:00:00:00:99 on the network answers for it (heard by n1 on eth0); take it from that host, or exclude it from its pool")
 	if got := conflictingAddresses(s.conflicts); len(got) != 0 {
 		t.Errorf("of one that was announced, the allocator is told %v", got)
 	}
@@ -345,7 +345,7 @@ func TestAfterTenConflictsAServiceGetsAnotherAddressOnceAMinute(t *testing.T) {
 	}
 	conflict("192.0.2.100")
 	s.expect("False AddressConflict: 192.0.2.100 is not announced: the host 02:00:00:00:00:99 on the network answers for it (heard by n1 on eth0)" +
-		"; after 10 conflicts the Service gets another address once a minute at most")
+		"; after 10 conflicts the Service gets another address once a minute at most; take it from that host, or exclude it from its pool")
 	if _, again := s.evaluate(s.now); !again.Equal(s.now.Add(rateLimitInterval)) || avoided() != maxConflicts {
 		t.Errorf("looks again at %s and avoids %d", again, avoided())
 	}
@@ -370,19 +370,19 @@ func TestConflictingHostsAreNamedWithThoseWhoHeardThem(t *testing.T) {
 	announces := claims(map[string]int64{"192.0.2.5": 1}, "eth0")
 	s.expect("False Pending: 192.0.2.5 is about to be announced")
 	s.announcer("n1", func(status *v1alpha1.AnnouncerStatus) { hears(status, "192.0.2.5", "02:00:00:00:00:99") })
-	s.expect("False AddressConflict: 192.0.2.5 is not announced: the host 02:00:00:00:00:99 on the network answers for it (heard by n1 on eth0)")
+	s.expect("False AddressConflict: 192.0.2.5 is not announced: the host 02:00:00:00:00:99 on the network answers for it (heard by n1 on eth0); take it from that host, or exclude it from its pool")
 	s.announcer("n2", func(status *v1alpha1.AnnouncerStatus) {
 		announces(status)
 		hears(status, "192.0.2.5", "02:00:00:00:00:88")
 		status.Layer2.Conflicts[0].InUse = true
 	})
-	s.expect("False AddressConflict: 192.0.2.5 is announced by n2 on eth0 since 2026-01-01T00:00:00Z, but the hosts 02:00:00:00:00:88 and 02:00:00:00:00:99 on the network answer for it (heard by n1 on eth0 and n2 on eth0)")
+	s.expect("False AddressConflict: 192.0.2.5 is announced by n2 on eth0 since 2026-01-01T00:00:00Z, but the hosts 02:00:00:00:00:88 and 02:00:00:00:00:99 on the network answer for it (heard by n1 on eth0 and n2 on eth0); take it from that host, or exclude it from its pool")
 	want := "[{192.0.2.5 the hosts 02:00:00:00:00:88 and 02:00:00:00:00:99 on the network answer for it (heard by n1 on eth0 and n2 on eth0)}]"
 	if got := fmt.Sprint(conflictingAddresses(s.conflicts)); got != want {
 		t.Errorf("the allocator is told %s, want %s", got, want)
 	}
 	s.node("n1", corev1.ConditionUnknown) // nobody is there to notice when the host goes
-	s.expect("False AddressConflict: 192.0.2.5 is announced by n2 on eth0 since 2026-01-01T00:00:00Z, but the host 02:00:00:00:00:88 on the network answers for it (heard by n2 on eth0)")
+	s.expect("False AddressConflict: 192.0.2.5 is announced by n2 on eth0 since 2026-01-01T00:00:00Z, but the host 02:00:00:00:00:88 on the network answers for it (heard by n2 on eth0); take it from that host, or exclude it from its pool")
 	if got := conflictingAddresses(s.conflicts); len(got) != 0 {
 		t.Errorf("the allocator is told %v although the address is in use", got)
 	}
@@ -464,9 +464,9 @@ func TestASentenceStaysReadableHoweverManyNodesThereAre(t *testing.T) {
 		verdicts = append(verdicts, plan.Layer2Verdict{Node: fmt.Sprintf("n%03d", i), Reason: plan.NoInterface})
 	}
 	verdicts[1].Reason, verdicts[2].Reason = plan.Excluded, plan.Excluded
-	const want = "no node can: n001 and n002 (the node is labelled node.kubernetes.io/exclude-from-external-load-balancers)" +
-		", n000, n003, n004 and 95 more (no interface of the node that is up suits this address)"
-	if got := whyNoNode(verdicts); got != want {
+	const want = "no node can: n001 and n002 (the node is labelled node.kubernetes.io/exclude-from-external-load-balancers; remove the label)" +
+		"; n000, n003, n004 and 95 more (no interface of the node that is up suits this address; give it one in a network of the address, or name one in spec.interfaces of the L2Advertisement)"
+	if got := newEvaluator().whyNoNode(verdicts); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }

@@ -71,7 +71,8 @@ type telling struct {
 
 // situation is what events tell about a Service. The zero situation is not told.
 type situation struct {
-	// reason and message of the condition, if an address is not announced; "" if all are.
+	// reason and message of the condition, if an address is not announced; "" if all are. The reason
+	// is NotServing if all are, and one of them by nodes that cannot serve it.
 	reason, message string
 	// bgp are the addresses that are announced by BGP, if all are announced.
 	bgp string
@@ -122,6 +123,9 @@ func situationOf(condition metav1.Condition, statements []statement) situation {
 	}
 	var bgp []string
 	for _, s := range statements {
+		if s.unserved != "" {
+			return situation{reason: v1alpha1.ReasonNotServing, message: condition.Message}
+		}
 		if s.byBGP() {
 			bgp = append(bgp, s.address.String())
 		}

@@ -90,7 +90,7 @@ func TestThereIsAnEventForEachCause(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.after(2 * settle)
-		w.expectEvents("another cause", "Warning NoEndpoint 192.0.2.5 is not announced: the Service has no endpoint that can serve")
+		w.expectEvents("another cause", "Warning NoEndpoint 192.0.2.5 is not announced: the Service has no endpoint that can serve; have its selector select a pod that is ready, or give it EndpointSlices")
 	})
 }
 
@@ -152,7 +152,8 @@ func TestAProcessThatTakesOverRemindsAndTellsTheEnd(t *testing.T) {
 		w.elect()
 		w.expectEvents("what was about to be is so")
 	})
-	said, notAdvertised := "", "Warning NotAdvertised 192.0.2.5 is not announced: no L2Advertisement or BGPAdvertisement selects this address"
+	said, notAdvertised := "", "Warning NotAdvertised 192.0.2.5 is not announced: no L2Advertisement or BGPAdvertisement selects this address; "+
+		"create an L2Advertisement or BGPAdvertisement, or have one select its pool"
 	theirs, ours = served(nil)
 	withController(t, theirs, ours, func(w *world) {
 		w.elect()

@@ -116,6 +116,9 @@ func (e *evaluator) setAnnouncer(name string, object *v1alpha1.Announcer) {
 	if before == nil || object == nil || !apiequality.Semantic.DeepEqual(before.Status.Layer2.Interfaces, object.Status.Layer2.Interfaces) {
 		e.allMarked = true
 	}
+	if saysKubeProxyDown(before) != saysKubeProxyDown(object) || whyNotReady(before) != whyNotReady(object) {
+		e.allMarked = true
+	}
 	if sessions := sessionsOf(object); !slices.Equal(sessions, e.sessions[name]) {
 		e.sessions[name] = sessions
 		e.allMarked = true

@@ -38,11 +38,19 @@ func counted(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
+// withRemedy adds to a cause what helps; "" if there is nothing to do.
+func withRemedy(cause, remedy string) string {
+	if remedy == "" {
+		return cause
+	}
+	return cause + "; " + remedy
+}
+
 // notAnnounced is the half sentence about an address that is not announced, and why.
 func notAnnounced(why string) string { return "not announced: " + why }
 
 // whyNoNode is a half sentence that has the nodes by what keeps them from announcing.
-func whyNoNode(verdicts []plan.Layer2Verdict) string {
+func (e *evaluator) whyNoNode(verdicts []plan.Layer2Verdict) string {
 	if len(verdicts) == 0 {
 		return "there is no node"
 	}
@@ -53,7 +61,10 @@ func whyNoNode(verdicts []plan.Layer2Verdict) string {
 	var whys []why
 	nodes := map[why][]string{}
 	for _, v := range verdicts { // sorted by name
-		w := why{v.Reason, v.Sentence()}
+		w := why{v.Reason, withRemedy(v.Sentence(), v.Remedy())}
+		if v.Reason == plan.NotAlive {
+			w.sentence = e.whyNotAlive(v.Node)
+		}
 		if nodes[w] == nil {
 			whys = append(whys, w)
 		}
@@ -66,7 +77,7 @@ func whyNoNode(verdicts []plan.Layer2Verdict) string {
 	for _, w := range whys {
 		parts = append(parts, fewOf(nodes[w])+" ("+w.sentence+")")
 	}
-	return "no node can: " + strings.Join(parts, ", ")
+	return "no node can: " + strings.Join(parts, "; ")
 }
 
 // problems is a sentence of what is wrong on which nodes, which are sorted.

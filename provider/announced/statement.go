@@ -29,6 +29,8 @@ type statement struct {
 	unsent string
 	// conflict is a half sentence about hosts that answer for the address as well; "" without any.
 	conflict string
+	// unserved is a half sentence about nodes that announce the address and cannot serve it; "" if one can.
+	unserved string
 	// otherwise is a half sentence about an address that is announced neither way.
 	otherwise string
 	// failed is a half sentence about a fault of the program that keeps it from finding out more, and
@@ -82,8 +84,10 @@ func (s statement) sentence(byBGP string) string {
 	if s.unsent != "" {
 		sentence += ", and not by BGP: " + s.unsent
 	}
-	if s.conflict != "" {
-		sentence += ", but " + s.conflict
+	for _, but := range []string{s.unserved, s.conflict} {
+		if but != "" {
+			sentence += ", but " + but
+		}
 	}
 	return sentence
 }

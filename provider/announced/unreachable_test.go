@@ -154,7 +154,7 @@ func TestAServiceWithoutASessionSaysWhatKeepsItFromHavingOne(t *testing.T) {
 	s.announcer("n2", down("")) // about which there is nothing to say
 	s.expect(none + "(tor: connection refused)")
 	s.node("n1", corev1.ConditionUnknown)
-	s.expect(none + "(n1: the announcer is not in sight; tor: there is no session yet)")
+	s.expect(none + "(n1: the Node is not ready; see its kubelet; tor: there is no session yet)")
 }
 
 func TestWhatAnAnnouncerThatWasStoppedHadByBGPIsGone(t *testing.T) {

@@ -273,20 +273,20 @@ func (c *Controller) Sync() {
 	c.requeue(c.allocator.SetPools(now, pools)...)
 }
 
-// inUse returns the addresses that something else uses than the Services that Clarion serves. Of
-// several about one address the first counts.
+// inUse returns the addresses that something else uses than the Services that Clarion serves.
 func (c *Controller) inUse() []loadbalancer.ReservedRange {
-	nodes := listed(c.nodes.List)
 	var apiServer []*discoveryv1.EndpointSlice
 	for _, object := range c.apiServer.GetStore().List() {
 		apiServer = append(apiServer, object.(*discoveryv1.EndpointSlice))
 	}
-	return slices.Concat(
-		apiServerRanges(apiServer),
-		clusterRanges(nodes, listed(c.serviceCIDRs.List)),
-		hostRanges(listed(c.announcers.List), nodes),
-		serviceRanges(listed(c.services.List), c.scope),
-	)
+	return InUse(Objects{
+		APIServer:    apiServer,
+		Nodes:        listed(c.nodes.List),
+		ServiceCIDRs: listed(c.serviceCIDRs.List),
+		Announcers:   listed(c.announcers.List),
+		Services:     listed(c.services.List),
+		Scope:        c.scope,
+	})
 }
 
 // listed returns everything that a lister has. A lister over a cache does not fail.

@@ -3,7 +3,6 @@
 package migrate
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -160,34 +159,5 @@ func (o *options) read(ctx context.Context) ([]unstructured.Unstructured, error)
 		}
 		return readCluster(ctx, clients)
 	}
-	builder, files := resource.NewBuilder(o.Flags).Unstructured().Local().ContinueOnError(), o.files
-	if slices.Contains(files.Filenames, "-") {
-		files.Filenames = slices.DeleteFunc(slices.Clone(files.Filenames), func(name string) bool { return name == "-" })
-		builder = builder.Stream(o.In, "the standard input")
-	}
-	if len(files.Filenames) > 0 {
-		builder = builder.FilenameParam(false, &files)
-	}
-	infos, err := builder.Flatten().Do().Infos()
-	if err != nil {
-		return nil, err
-	}
-	var objects []unstructured.Unstructured
-	for _, info := range infos {
-		object, is := info.Object.(*unstructured.Unstructured)
-		if !is {
-			continue
-		}
-		object.SetNamespace(cmp.Or(object.GetNamespace(), namespaceOf(object.GetKind())))
-		objects = append(objects, *object)
-	}
-	return objects, nil
-}
-
-// namespaceOf is the namespace of objects in files that say none.
-func namespaceOf(kind string) string {
-	if kind == "Service" {
-		return "default"
-	}
-	return ""
+	return o.ReadFiles(o.files)
 }

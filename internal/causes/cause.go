@@ -1,0 +1,56 @@
+package causes
+
+// Symptom is what the user sees first.
+type Symptom string
+
+// The symptoms.
+const (
+	// Pending is a Service whose EXTERNAL-IP is <pending>.
+	Pending Symptom = "pending"
+	// NoAnswer is an address that does not answer.
+	NoAnswer Symptom = "no answer"
+	// WrongAnswer is an address that answers, but not as it should: sometimes, from somebody else, or
+	// by one of two ways alone.
+	WrongAnswer Symptom = "wrong answer"
+	// NotAsWritten is an object that is not in force as it is written.
+	NotAsWritten Symptom = "not as written"
+)
+
+// Cause is one thing that goes wrong.
+type Cause struct {
+	// Name is what is wrong, as the documentation has it.
+	Name    string
+	Symptom Symptom
+	// Routed has the cluster announce by BGP instead of on layer 2.
+	Routed bool
+	// Break makes it go wrong in a cluster in which all is well.
+	Break func(c *Cluster)
+	// Then is what happens after the components have run for a while; nil is nothing.
+	Then func(w *World)
+	// Shown is where it is shown. The first one is where users look first.
+	Shown []Shown
+	// Never has what contradicts the cause, and so is to be shown nowhere.
+	Never []Shown
+	// Fix is what to do, as the documentation has it.
+	Fix string
+}
+
+// Shown is what is shown of an object.
+type Shown struct {
+	// Object is its kind and its name, as kubectl takes them: "service/web".
+	Object string
+	// Words are to be found in one line, in this order: first those that name the cause, then those
+	// that name the fix.
+	Words []string
+}
+
+// on is what an object shows.
+func on(object string, words ...string) Shown { return Shown{object, words} }
+
+// All are the causes, in the order of the documentation.
+func All() (all []Cause) {
+	for _, list := range [][]Cause{allocation, layer2, routed, configuration} {
+		all = append(all, list...)
+	}
+	return all
+}

@@ -1,0 +1,170 @@
+package snapshot
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/clarionlb/clarion/internal/scope"
+	"github.com/clarionlb/clarion/loadbalancer"
+	"github.com/clarionlb/clarion/provider/announced"
+	"github.com/clarionlb/clarion/provider/pools"
+)
+
+// State is what follows from a Snapshot. It must not be modified.
+type State struct {
+	*Snapshot
+	Settings
+	// Answers are those of the allocator to the Services that ask Clarion for a load balancer, as if it
+	// had started at that moment: those that have addresses are asked first, then the oldest.
+	Answers map[types.NamespacedName]Answer
+	// DoubleClaims are addresses that the status of two Services has, without their sharing it.
+	DoubleClaims []loadbalancer.DoubleClaim
+	// Allocator is what has answered.
+	Allocator *loadbalancer.Allocator
+	// Announced is what is announced, by what the announcers have recorded, and why not.
+	Announced *announced.Evaluation
+	// Pools are the statuses that the IPAddressPools are to have, and Reservations the Ready conditions
+	// of the IPAddressReservations, by name.
+	Pools        map[string]loadbalancer.PoolStatus
+	Reservations map[string]metav1.Condition
+}
+
+// Answer is the allocator's to a Service.
+type Answer struct {
+	loadbalancer.Outcome
+	// Refused is why the Service does not have what it asks for; nil if it does.
+	Refused *loadbalancer.Error
+}
+
+// State finds out what follows from the Snapshot.
+func (s *Snapshot) State() *State {
+	settings := s.settings()
+	state := &State{Snapshot: s, Settings: settings, Allocator: loadbalancer.New(), Answers: map[types.NamespacedName]Answer{}}
+	state.Announced = announced.Evaluate(s.Time, settings.Scope.Class, settings.IgnoreExcludeLabel, announced.Objects{
+		Services:          s.Services,
+		EndpointSlices:    s.EndpointSlices,
+		Nodes:             s.Nodes,
+		Pools:             s.IPAddressPools,
+		L2Advertisements:  s.L2Advertisements,
+		BGPPeers:          s.BGPPeers,
+		BGPAdvertisements: s.BGPAdvertisements,
+		Communities:       s.Communities,
+		BFDProfiles:       s.BFDProfiles,
+		Announcers:        s.Announcers,
+	})
+	state.configure()
+	state.ask()
+	state.Pools = state.Allocator.PoolStatuses(s.Time)
+	return state
+}
+
+// configure tells the allocator what the cloud-controller-manager tells it.
+func (s *State) configure() {
+	for _, namespace := range s.Namespaces {
+		s.Allocator.SetNamespace(s.Time, namespace.Name, namespace.Labels)
+	}
+	var reservations []loadbalancer.Reservation
+	reservations, s.Reservations = pools.ReadReservations(s.IPAddressReservations)
+	s.Allocator.SetReserved(s.Time, pools.InUse(pools.Objects{
+		APIServer:    s.apiServer(),
+		Nodes:        s.Nodes,
+		ServiceCIDRs: s.ServiceCIDRs,
+		Announcers:   s.Announcers,
+		Services:     s.Services,
+		Scope:        s.Scope,
+	}))
+	s.Allocator.SetReservations(s.Time, reservations)
+	s.Allocator.SetPools(s.Time, s.IPAddressPools)
+	s.Allocator.SetConflicts(s.Time, s.Announced.Conflicting())
+}
+
+// apiServer are the EndpointSlices of the Service default/kubernetes.
+func (s *Snapshot) apiServer() (endpoints []*discoveryv1.EndpointSlice) {
+	for _, slice := range s.EndpointSlices {
+		if slice.Namespace == metav1.NamespaceDefault && slice.Labels[discoveryv1.LabelServiceName] == "kubernetes" {
+			endpoints = append(endpoints, slice)
+		}
+	}
+	return endpoints
+}
+
+// ask has the allocator answer every Service that asks Clarion.
+func (s *State) ask() {
+	var requests []loadbalancer.Request
+	for _, service := range s.Services {
+		if s.Scope.Wants(service) && service.DeletionTimestamp == nil {
+			request, _ := loadbalancer.NewRequest(service) // the allocator refuses what is wrong with it
+			requests = append(requests, request)
+		}
+	}
+	s.DoubleClaims = s.Allocator.Restore(s.Time, requests)
+	slices.SortStableFunc(requests, func(a, b loadbalancer.Request) int {
+		without := func(r loadbalancer.Request) int {
+			if len(r.Current) == 0 {
+				return 1
+			}
+			return 0
+		}
+		return cmp.Or(cmp.Compare(without(a), without(b)), a.Created.Compare(b.Created))
+	})
+	for _, request := range requests {
+		outcome, err := s.Allocator.Ensure(s.Time, request)
+		answer := Answer{Outcome: outcome}
+		errors.As(err, &answer.Refused)
+		s.Answers[request.Service] = answer
+	}
+}
+
+// Service is the Service of this name; nil if there is none.
+func (s *Snapshot) Service(name types.NamespacedName) *corev1.Service {
+	return Find(s.Services, name.Namespace, name.Name)
+}
+
+// SlicesOf are the EndpointSlices of a Service.
+func (s *Snapshot) SlicesOf(name types.NamespacedName) (list []*discoveryv1.EndpointSlice) {
+	for _, slice := range s.EndpointSlices {
+		if slice.Namespace == name.Namespace && slice.Labels[discoveryv1.LabelServiceName] == name.Name {
+			list = append(list, slice)
+		}
+	}
+	return list
+}
+
+// Settings are the flags of the two programs that State depends on, as their pods have them. What no pod
+// says has its default.
+type Settings struct {
+	Scope scope.Scope
+	// IgnoreExcludeLabel says that nodes announce although a label excludes them from load balancers.
+	IgnoreExcludeLabel bool
+}
+
+// settings reads the flags of the pods.
+func (s *Snapshot) settings() (settings Settings) {
+	for _, pod := range s.Pods {
+		if pod.Labels[labelName] != ControllerName {
+			continue
+		}
+		for _, container := range pod.Spec.Containers {
+			for _, arg := range slices.Concat(container.Command, container.Args) {
+				name, value, _ := strings.Cut(strings.TrimLeft(arg, "-"), "=")
+				on := value == "" || value == "true"
+				switch name {
+				case "load-balancer-class":
+					settings.Scope.Class = value
+				case "require-load-balancer-class":
+					settings.Scope.RequireClass = on
+				case "ignore-exclude-label":
+					settings.IgnoreExcludeLabel = on
+				}
+			}
+		}
+	}
+	return settings
+}

@@ -1,0 +1,234 @@
+package why
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/clarionlb/clarion/announce/plan"
+	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/internal/plugin/snapshot"
+	"github.com/clarionlb/clarion/provider/announced"
+)
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// announcementLinks follow an address from its advertisements to the nodes and routers.
+func announcementLinks(s *snapshot.State, ip netip.Addr) []Link {
+	a := s.Announced.Address(s.Time, ip)
+	links := []Link{advertisementLink(s, &a)}
+	if a.Layer2.Refused == "" {
+		links = append(links, layer2Link(s, &a))
+	}
+	if a.BGP.Refused == "" {
+		links = append(links, bgpLink(s, &a))
+	}
+	links = append(links, ownerLink(s, &a))
+	for i := range links {
+		links[i].Address = ip.String()
+	}
+	return links
+}
+
+// advertisementLink says which advertisements select an address, and why the others do not.
+func advertisementLink(s *snapshot.State, a *announced.Address) Link {
+	l := Link{Name: "advertisement", Mark: Failed, Sentence: plan.NoAdvertisement.Sentence(), Remedy: plan.NoAdvertisement.Remedy()}
+	var selecting []string
+	look := func(kind string, names []string, verdicts []plan.AdvertisementVerdict, condition func(string) metav1.Condition) {
+		for _, name := range names {
+			i := Item{Name: kind + " " + name, Mark: Note, Sentence: "nothing of it is in force"}
+			for _, v := range verdicts {
+				if v.Name == name && v.Reason == "" {
+					i.Mark, i.Sentence = OK, "selects this address"
+					selecting = append(selecting, i.Name)
+				} else if v.Name == name {
+					i.Sentence = v.Reason.Sentence()
+				}
+			}
+			if c := condition(name); c.Status != metav1.ConditionTrue {
+				i.Mark, i.Remedy = Warning, "correct the "+kind
+				i.Sentence += "; " + c.Message
+			}
+			l.Items = append(l.Items, i)
+		}
+	}
+	look("L2Advertisement", namesOf(s.L2Advertisements), a.L2Advertisements, s.Announced.L2Advertisement)
+	look("BGPAdvertisement", namesOf(s.BGPAdvertisements), a.BGPAdvertisements, s.Announced.BGPAdvertisement)
+	switch {
+	case len(selecting) > 0:
+		l.Mark, l.Sentence, l.Remedy = OK, "selected by "+strings.Join(selecting, ", "), ""
+	case a.Layer2.Refused == plan.NoPool:
+		l.Sentence, l.Remedy = plan.NoPool.Sentence(), plan.NoPool.Remedy()
+	case len(l.Items) == 0:
+		l.Sentence = "there is no L2Advertisement and no BGPAdvertisement"
+	}
+	return l
+}
+
+func namesOf[T any, O interface {
+	*T
+	GetName() string
+}](objects []O) (names []string) {
+	for _, o := range objects {
+		names = append(names, o.GetName())
+	}
+	return names
+}
+
+// layer2Link says of every node whether it could announce an address on layer 2.
+func layer2Link(s *snapshot.State, a *announced.Address) Link {
+	l := Link{Name: "nodes", Mark: OK}
+	able := 0
+	for _, v := range a.Layer2.Verdicts {
+		i := Item{Name: v.Node, Mark: Note, Sentence: v.Sentence()}
+		switch v.Reason {
+		case plan.Announces:
+			i.Mark = OK
+			able++
+		case plan.StandsBy:
+			able++
+		default:
+			if i.Remedy = v.Remedy(); i.Remedy == "" {
+				i.Remedy = remedyOfNode(v.Reason, v.Node)
+			}
+		}
+		l.Items = append(l.Items, i)
+	}
+	owner := a.Layer2.Decision.Owner
+	switch {
+	case owner == "" && len(l.Items) == 0:
+		l.Mark, l.Sentence = Failed, "there is no node"
+	case owner == "":
+		l.Mark, l.Sentence = Failed, "no node can announce it on layer 2"
+		for i := range l.Items {
+			l.Items[i].Mark = Failed
+		}
+	default:
+		l.Sentence = fmt.Sprintf("%d of %d can announce it on layer 2", able, len(l.Items))
+		if able == 1 && len(l.Items) > 1 {
+			l.Mark, l.Sentence = Warning, l.Sentence+": if it dies, nobody takes the address over"
+		}
+	}
+	if a.BGP.Refused == "" && l.Mark == Failed && a.Nodes > 0 {
+		l.Mark = Warning // it is announced the other way
+	}
+	return l
+}
+
+// bgpLink says of every node to which BGPPeers it announces an address, and how its sessions are.
+func bgpLink(s *snapshot.State, a *announced.Address) Link {
+	l := Link{Name: "routes", Mark: OK, Sentence: "sent by BGP from " + counted(a.Nodes, "node") + " to " + counted(a.Peers, "BGPPeer")}
+	for _, v := range a.BGP.Verdicts {
+		if len(v.Peers) == 0 {
+			l.Items = append(l.Items, Item{v.Node, Note, v.Reason.Sentence(), remedyOfNode(v.Reason, v.Node)})
+		}
+		for _, peer := range v.Peers {
+			l.Items = append(l.Items, sessionItem(s, a, v, peer))
+		}
+	}
+	if a.Nodes == 0 {
+		l.Mark, l.Sentence = Failed, "no node sends it to a router"
+		l.Remedy = remedyOfAnnouncement(v1alpha1.ReasonNoSession)
+		if a.Owner != "" {
+			l.Mark = Warning
+		}
+		return l
+	}
+	for i := range l.Items {
+		if l.Items[i].Mark == Failed { // others make up for it
+			l.Items[i].Mark, l.Mark = Warning, Warning
+		}
+	}
+	return l
+}
+
+// sessionItem is how the session of a node with a BGPPeer is, for an address.
+func sessionItem(s *snapshot.State, a *announced.Address, v plan.BGPVerdict, peer string) Item {
+	i := Item{Name: v.Node + " to " + peer, Mark: Failed, Sentence: "there is no session"}
+	if !s.Announced.Alive(v.Node) {
+		i.Sentence, i.Remedy = plan.NotAlive.Sentence(), remedyOfNode(plan.NotAlive, v.Node)
+		return i
+	}
+	session := sessionOf(s, v.Node, peer)
+	switch unsent := s.Announced.Unsent(v.Node, peer, a.IP); {
+	case session == nil:
+		i.Remedy = remedyOfNode(plan.NotAlive, v.Node)
+	case session.State != v1alpha1.BGPEstablished:
+		i.Sentence, i.Remedy = "there is no session: "+said(session.LastError), remedyOfSession(session, peer)
+	case unsent != "":
+		i.Sentence, i.Remedy = unsent, "kubectl describe bgppeer "+peer
+	case v.Reason == plan.Draining:
+		i.Mark, i.Sentence = Note, "there is a session; the node is drained and announces only what no other node can"
+	default:
+		i.Mark, i.Sentence = OK, "there is a session, and the route is sent"
+	}
+	return i
+}
+
+// sessionOf is the session of a node with a BGPPeer, an established one before others; nil if there is none.
+func sessionOf(s *snapshot.State, node, peer string) (found *v1alpha1.BGPSession) {
+	announcer := snapshot.Find(s.Announcers, "", node)
+	if announcer == nil {
+		return nil
+	}
+	for i := range announcer.Status.BGP.Peers {
+		session := &announcer.Status.BGP.Peers[i]
+		if session.Name == peer && (found == nil || session.State == v1alpha1.BGPEstablished) {
+			found = session
+		}
+	}
+	return found
+}
+
+func said(problem string) string {
+	if problem == "" {
+		return "the node tries to have one"
+	}
+	return problem
+}
+
+func remedyOfSession(session *v1alpha1.BGPSession, peer string) string {
+	if session.State == v1alpha1.BGPRefused {
+		return "correct the BGPPeer " + peer + ": kubectl describe bgppeer " + peer
+	}
+	return fmt.Sprintf("compare the BGPPeer %s with the configuration of the router %s: see docs/troubleshooting.md, No BGP session", peer, session.Address)
+}
+
+// ownerLink says who announces an address, or why nobody does, and what is known of the owner.
+func ownerLink(s *snapshot.State, a *announced.Address) Link {
+	l := Link{Name: "announced", Mark: OK, Reason: a.Reason, Sentence: a.Sentence}
+	switch {
+	case a.Announced() && a.Conflict != "":
+		l.Mark = Failed // the sentence says what helps
+	case !a.Announced():
+		l.Mark, l.Remedy = Failed, remedyOfAnnouncement(a.Reason)
+	}
+	if a.Owner == "" {
+		return l
+	}
+	for _, i := range AnnouncerOf(s, a.Owner) {
+		i.Name = a.Owner + " " + i.Name
+		l.Items = append(l.Items, i)
+		if i.Mark == Warning && l.Mark == OK {
+			l.Mark = Warning
+		}
+	}
+	if node := snapshot.Find(s.Nodes, "", a.Owner); node != nil && !ready(node) {
+		l.Items = append(l.Items, Item{a.Owner, Warning, plan.NotReady.Sentence(), remedyOfNode(plan.NotReady, a.Owner)})
+	}
+	return l
+}
+
+func ready(node *corev1.Node) bool {
+	for _, c := range node.Status.Conditions {
+		if c.Type == corev1.NodeReady {
+			return c.Status == corev1.ConditionTrue
+		}
+	}
+	return true
+}

@@ -1,0 +1,76 @@
+package announced
+
+import (
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/clarionlb/clarion/announce/plan"
+	"github.com/clarionlb/clarion/api/v1alpha1"
+)
+
+// remediesOfAnnouncers are what helps against the reasons for which an announcer takes no part.
+var remediesOfAnnouncers = map[string]string{
+	v1alpha1.ReasonStopped:          plan.NoAnnouncer.Remedy(),
+	v1alpha1.ReasonGossipKeyInvalid: "delete the Secret, and another one is made",
+	v1alpha1.ReasonIsolated:         "see the network of the node",
+	v1alpha1.ReasonNoInterface:      "bring one up, or name one in spec.interfaces of an L2Advertisement",
+}
+
+// whyNotAlive is why the announcer of a node does not count, with what helps: the Node says so, or the
+// Announcer itself, or nobody knows more.
+func (e *evaluator) whyNotAlive(node string) string {
+	if !e.view.NodeReady(node) {
+		return withRemedy(plan.NotReady.Sentence(), plan.NotReady.Remedy())
+	}
+	if why := whyNotReady(e.announcers[node]); why != "" {
+		return why
+	}
+	return withRemedy(plan.NotAlive.Sentence(), plan.NotAlive.Remedy())
+}
+
+// whyNotReady is what an Announcer says that takes no part, with what helps; "" if it takes part, or says
+// nothing.
+func whyNotReady(announcer *v1alpha1.Announcer) string {
+	if announcer == nil {
+		return ""
+	}
+	ready := meta.FindStatusCondition(announcer.Status.Conditions, v1alpha1.ConditionReady)
+	if ready == nil || ready.Status == metav1.ConditionTrue {
+		return ""
+	}
+	return withRemedy("its announcer says "+ready.Reason+": "+strings.TrimSuffix(ready.Message, "."), remediesOfAnnouncers[ready.Reason])
+}
+
+// kubeProxyDown says whether the kube-proxy of a node has stopped to serve, as its Announcer says.
+func (e *evaluator) kubeProxyDown(node string) bool { return saysKubeProxyDown(e.announcers[node]) }
+
+func saysKubeProxyDown(announcer *v1alpha1.Announcer) bool {
+	return announcer != nil && meta.IsStatusConditionFalse(announcer.Status.Conditions, v1alpha1.ConditionKubeProxy)
+}
+
+// unserved is a half sentence about an address that is announced by nodes alone whose kube-proxy does not
+// serve; "" if one does.
+func (e *evaluator) unserved(s *statement, bgp plan.BGPExplanation) string {
+	var nodes []string
+	if s.onLayer2() {
+		nodes = append(nodes, s.layer2.node)
+	}
+	if s.byBGP() {
+		for _, v := range bgp.Verdicts {
+			if (v.Reason == plan.Announces || v.Reason == plan.Draining) && e.isAlive(v.Node) && v.Node != s.layer2.node {
+				nodes = append(nodes, v.Node)
+			}
+		}
+	}
+	for _, node := range nodes {
+		if !e.kubeProxyDown(node) {
+			return ""
+		}
+	}
+	if len(nodes) == 0 {
+		return ""
+	}
+	return withRemedy("kube-proxy does not serve on "+fewOf(nodes), plan.KubeProxyDown.Remedy())
+}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/clarionlb/clarion/internal/plugin"
 	"github.com/clarionlb/clarion/internal/plugin/migrate"
+	"github.com/clarionlb/clarion/internal/plugin/show"
 	"github.com/clarionlb/clarion/internal/plugin/uninstall"
 	"github.com/clarionlb/clarion/internal/plugin/why"
 )
@@ -58,6 +59,7 @@ somebody would lose something.`,
 	command.SetErr(streams.ErrOut)
 	command.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &plugin.Usage{Err: err} })
 	env.Flags.AddFlags(command.PersistentFlags())
+	command.AddCommand(show.NewCommands(env)...)
 	command.AddCommand(why.NewCommand(env), migrate.NewCommand(env), uninstall.NewCommand(env))
 	return command
 }

@@ -37,7 +37,7 @@ func announcementLinks(s *snapshot.State, ip netip.Addr) []Link {
 
 // advertisementLink says which advertisements select an address, and why the others do not.
 func advertisementLink(s *snapshot.State, a *announced.Address) Link {
-	l := Link{Name: "advertisement", Mark: Failed, Sentence: plan.NoAdvertisement.Sentence(), Remedy: remediesOfAnnouncements[v1alpha1.ReasonNotAdvertised]}
+	l := Link{Name: "advertisement", Mark: Failed, Sentence: plan.NoAdvertisement.Sentence(), Remedy: plan.NoAdvertisement.Remedy()}
 	var selecting []string
 	look := func(kind string, names []string, verdicts []plan.AdvertisementVerdict, condition func(string) metav1.Condition) {
 		for _, name := range names {
@@ -63,8 +63,7 @@ func advertisementLink(s *snapshot.State, a *announced.Address) Link {
 	case len(selecting) > 0:
 		l.Mark, l.Sentence, l.Remedy = OK, "selected by "+strings.Join(selecting, ", "), ""
 	case a.Layer2.Refused == plan.NoPool:
-		l.Sentence = plan.NoPool.Sentence()
-		l.Remedy = "add the address to an IPAddressPool: what no pool has is not announced"
+		l.Sentence, l.Remedy = plan.NoPool.Sentence(), plan.NoPool.Remedy()
 	case len(l.Items) == 0:
 		l.Sentence = "there is no L2Advertisement and no BGPAdvertisement"
 	}
@@ -94,7 +93,9 @@ func layer2Link(s *snapshot.State, a *announced.Address) Link {
 		case plan.StandsBy:
 			able++
 		default:
-			i.Remedy = remedyOfNode(v.Reason, v.Node)
+			if i.Remedy = v.Remedy(); i.Remedy == "" {
+				i.Remedy = remedyOfNode(v.Reason, v.Node)
+			}
 		}
 		l.Items = append(l.Items, i)
 	}
@@ -103,7 +104,7 @@ func layer2Link(s *snapshot.State, a *announced.Address) Link {
 	case owner == "" && len(l.Items) == 0:
 		l.Mark, l.Sentence = Failed, "there is no node"
 	case owner == "":
-		l.Mark, l.Sentence, l.Remedy = Failed, "no node can announce it on layer 2", remediesOfAnnouncements[v1alpha1.ReasonNoNode]
+		l.Mark, l.Sentence = Failed, "no node can announce it on layer 2"
 		for i := range l.Items {
 			l.Items[i].Mark = Failed
 		}
@@ -132,7 +133,7 @@ func bgpLink(s *snapshot.State, a *announced.Address) Link {
 	}
 	if a.Nodes == 0 {
 		l.Mark, l.Sentence = Failed, "no node sends it to a router"
-		l.Remedy = remediesOfAnnouncements[v1alpha1.ReasonNoSession]
+		l.Remedy = remedyOfAnnouncement(v1alpha1.ReasonNoSession)
 		if a.Owner != "" {
 			l.Mark = Warning
 		}
@@ -200,12 +201,12 @@ func remedyOfSession(session *v1alpha1.BGPSession, peer string) string {
 
 // ownerLink says who announces an address, or why nobody does, and what is known of the owner.
 func ownerLink(s *snapshot.State, a *announced.Address) Link {
-	l := Link{Name: "announced", Mark: OK, Sentence: a.Sentence}
+	l := Link{Name: "announced", Mark: OK, Reason: a.Reason, Sentence: a.Sentence}
 	switch {
 	case a.Announced() && a.Conflict != "":
-		l.Mark, l.Remedy = Failed, remediesOfAnnouncements[v1alpha1.ReasonAddressConflict]
+		l.Mark = Failed // the sentence says what helps
 	case !a.Announced():
-		l.Mark, l.Remedy = Failed, remediesOfAnnouncements[a.Reason]
+		l.Mark, l.Remedy = Failed, remedyOfAnnouncement(a.Reason)
 	}
 	if a.Owner == "" {
 		return l

@@ -128,6 +128,7 @@ func AnnouncerOf(s *snapshot.State, node string) (items []Item) {
 		switch c.Status {
 		case metav1.ConditionFalse:
 			i.Mark, i.Remedy = Warning, about.remedy
+			i.Name, i.Sentence = about.kind+"=False", sentenceOf(c.Reason, c.Message)
 		case metav1.ConditionUnknown:
 			i.Mark = Note
 		}

@@ -2,6 +2,7 @@ package why
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -94,7 +95,7 @@ func carriedLink(a *v1alpha1.Announcer) Link {
 		}
 		l.Items = append(l.Items, i)
 	}
-	l.Sentence = fmt.Sprintf("it announces %d on layer 2", len(l.Items))
+	l.Sentence = "it announces " + strconv.Itoa(len(l.Items)) + " on layer 2"
 	return l
 }
 
@@ -103,7 +104,7 @@ func sessionsLink(a *v1alpha1.Announcer) Link {
 	up := 0
 	for i := range a.Status.BGP.Peers {
 		session := &a.Status.BGP.Peers[i]
-		item := Item{Name: session.Name, Mark: OK, Sentence: fmt.Sprintf("%s with %s, %d prefixes", session.State, session.Address, session.Prefixes)}
+		item := Item{Name: session.Name, Mark: OK, Sentence: fmt.Sprintf("%s with %s, %s sent", session.State, session.Address, counted(int(session.Prefixes), "route"))}
 		if session.State == v1alpha1.BGPEstablished {
 			up++
 		} else {

@@ -19,6 +19,11 @@ var signs = map[Mark]struct {
 	Note:    {"·", plugin.Faint},
 }
 
+// Sign is what is before a link with a mark.
+func Sign(mark Mark, style plugin.Style) string {
+	return style.Paint(signs[mark].colour, signs[mark].sign)
+}
+
 // Print writes the Report as text. Items are printed for links that do not hold; with all for every link.
 func (r *Report) Print(out io.Writer, style plugin.Style, all bool) {
 	mark := OK
@@ -31,7 +36,11 @@ func (r *Report) Print(out io.Writer, style plugin.Style, all bool) {
 		width = max(width, len(l.title()))
 	}
 	for _, l := range r.Links {
-		fmt.Fprintf(out, "%s %-*s  %s\n", style.Paint(signs[l.Mark].colour, signs[l.Mark].sign), width, l.title(), l.Sentence)
+		sentence := l.Sentence
+		if l.Reason != "" && l.Mark != OK {
+			sentence = l.Reason + ": " + sentence
+		}
+		fmt.Fprintf(out, "%s %-*s  %s\n", Sign(l.Mark, style), width, l.title(), sentence)
 		indent := strings.Repeat(" ", width+4)
 		if l.Remedy != "" && l.Mark != OK {
 			fmt.Fprintf(out, "%s→ %s\n", indent, l.Remedy)
@@ -40,7 +49,7 @@ func (r *Report) Print(out io.Writer, style plugin.Style, all bool) {
 			if !all && l.Mark == OK && i.Mark != Warning && len(l.Items) > mostItems {
 				continue
 			}
-			fmt.Fprintf(out, "%s%s %s: %s\n", indent, style.Paint(signs[i.Mark].colour, signs[i.Mark].sign), i.Name, i.Sentence)
+			fmt.Fprintf(out, "%s%s %s: %s\n", indent, Sign(i.Mark, style), i.Name, i.Sentence)
 			if i.Remedy != "" && (l.Mark == Failed || i.Mark == Warning) {
 				fmt.Fprintf(out, "%s  → %s\n", indent, i.Remedy)
 			}

@@ -37,8 +37,10 @@ type Link struct {
 	// Name is one or two words: "class", "pool".
 	Name string `json:"name"`
 	// Address is the one that the link is about; "" if it is about all.
-	Address  string `json:"address,omitempty"`
-	Mark     Mark   `json:"mark"`
+	Address string `json:"address,omitempty"`
+	Mark    Mark   `json:"mark"`
+	// Reason is the one word of who decides, as in conditions: "PoolExhausted"; "" if there is none.
+	Reason   string `json:"reason,omitempty"`
 	Sentence string `json:"sentence"`
 	// Remedy is what to do if the link does not hold; "" if there is nothing to do.
 	Remedy string `json:"remedy,omitempty"`

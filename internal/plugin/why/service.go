@@ -108,7 +108,7 @@ func answerLinks(s *snapshot.State, service *corev1.Service) []Link {
 		case v.Refused == "":
 			i.Sentence = "has free " + string(v.Family) + " addresses, and comes later"
 			if answer.Refused != nil {
-				i.Sentence = "is for the Service, but has not what it asks for"
+				i.Sentence = "is asked, and cannot give what the Service asks for"
 			}
 		}
 		if status := s.Pools[v.Pool]; !status.Ready && i.Mark != OK {
@@ -118,7 +118,7 @@ func answerLinks(s *snapshot.State, service *corev1.Service) []Link {
 	}
 	if answer.Refused != nil {
 		pool.Mark, pool.Sentence = Failed, answer.Refused.Message
-		pool.Remedy = remediesOfAnswers[answer.Refused.Reason]
+		pool.Reason, pool.Remedy = string(answer.Refused.Reason), answer.Refused.Remedy
 	}
 	if len(answer.Clashes) > 0 {
 		pool.Mark = Warning

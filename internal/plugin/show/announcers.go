@@ -1,0 +1,111 @@
+package show
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/internal/plugin"
+	"github.com/clarionlb/clarion/internal/plugin/snapshot"
+	"github.com/clarionlb/clarion/internal/plugin/why"
+)
+
+var announcersVerb = verb{
+	use:   "announcers [NODE]",
+	short: "Show the nodes, what they announce, and what is wrong with them",
+	long: `A node is in sight if its announcer says that it takes part and its Node is Ready. -o wide names the addresses.
+
+The exit code is 1 if a node has no announcer in sight.`,
+	example: `  kubectl clarion announcers
+  kubectl clarion announcers -o wide`,
+	one: "node",
+	of:  plugin.Nodes,
+	view: func(s *snapshot.State, name string) (view, error) {
+		v := announcers{}
+		for _, node := range s.Announced.Nodes() {
+			if name == "" || node == name {
+				v.Nodes = append(v.Nodes, announcerOf(s, node))
+			}
+		}
+		if name != "" && len(v.Nodes) == 0 {
+			return nil, plugin.Usagef("there is no Node %s", name)
+		}
+		return &v, nil
+	},
+}
+
+type announcers struct {
+	Nodes []announcer `json:"nodes"`
+}
+
+type announcer struct {
+	Node    string `json:"node"`
+	InSight bool   `json:"inSight"`
+	// Reason is why the node announces nothing on layer 2, or only what no other can; "" if neither is so.
+	Reason    string   `json:"reason,omitempty"`
+	Addresses []string `json:"addresses,omitempty"`
+	// Established are the BGPPeers of all Sessions with which there is a session.
+	Established int        `json:"established"`
+	Sessions    int        `json:"sessions"`
+	Problems    []why.Item `json:"problems,omitempty"`
+}
+
+func announcerOf(s *snapshot.State, node string) announcer {
+	a := announcer{Node: node, InSight: s.Announced.Alive(node), Reason: string(s.Announced.NodeReason(node))}
+	for _, i := range why.AnnouncerOf(s, node) {
+		if i.Mark == why.Warning {
+			a.Problems = append(a.Problems, i)
+		}
+	}
+	object := snapshot.Find(s.Announcers, "", node)
+	if object == nil {
+		return a
+	}
+	for _, claim := range object.Status.Layer2.Addresses {
+		if len(claim.Interfaces) > 0 {
+			a.Addresses = append(a.Addresses, claim.IP)
+		}
+	}
+	for _, session := range object.Status.BGP.Peers {
+		a.Sessions++
+		if session.State == v1alpha1.BGPEstablished {
+			a.Established++
+		}
+	}
+	return a
+}
+
+func (v *announcers) well() bool {
+	for _, n := range v.Nodes {
+		if !n.InSight {
+			return false
+		}
+	}
+	return true
+}
+
+func (v *announcers) text(out io.Writer, _ plugin.Style, wide bool) error {
+	heading := []string{"NODE", "IN-SIGHT", "REASON", "ADDRESSES", "SESSIONS", "PROBLEM"}
+	var rows [][]string
+	for _, n := range v.Nodes {
+		addresses := strconv.Itoa(len(n.Addresses))
+		if wide {
+			addresses = strings.Join(n.Addresses, ",")
+		}
+		var problems []string
+		for _, p := range n.Problems {
+			problems = append(problems, p.Sentence)
+		}
+		rows = append(rows, []string{n.Node, yes(n.InSight), n.Reason, addresses, fmt.Sprintf("%d/%d", n.Established, n.Sessions), strings.Join(problems, "; ")})
+	}
+	return table(out, heading, rows)
+}
+
+func yes(is bool) string {
+	if is {
+		return "yes"
+	}
+	return "no"
+}

@@ -67,6 +67,10 @@ func (a *Announcer) announce(ctx context.Context, group *errgroup.Group) error {
 		defer close(left)
 		return a.others.members.Run(ctx)
 	})
+	group.Go(func() error {
+		a.api.unanswered.Run(ctx, a.speaksForAll)
+		return nil
+	})
 	if err = a.join(ctx); err == nil {
 		err = a.loop(ctx)
 	}
@@ -75,6 +79,12 @@ func (a *Announcer) announce(ctx context.Context, group *errgroup.Group) error {
 		<-left
 	}
 	return err
+}
+
+// speaksForAll says whether this node is to say what one of all announcers has to: the first of those in sight.
+func (a *Announcer) speaksForAll() bool {
+	alive := a.others.members.Alive()
+	return len(alive) > 0 && alive[0] == a.node
 }
 
 // wait returns when nothing is asked any more that the loop has begun to ask, after its context has

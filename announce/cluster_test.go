@@ -151,13 +151,14 @@ func (c *cluster) prepare(name string) *running {
 	logger := funcr.New(func(_, line string) { r.logged.add(name, line) }, funcr.Options{})
 	r.Announcer = newAnnouncer(Config{Node: name, Registry: r.registry, Logger: logger}, parts{
 		api: apiParts{
-			watcher:   r.connection,
-			layer2:    r.connection,
-			keys:      keyConnection{r.connection},
-			cacheSync: kube.NewCacheSync(r.connection, r.connection),
-			status:    kube.NewStatusWriter(name, r.connection, r.connection, logger),
-			events:    fakeEvents{name, c.journal},
-			reachable: func(ctx context.Context) bool { return kube.Answers(ctx, r.connection, name) },
+			watcher:    r.connection,
+			layer2:     r.connection,
+			keys:       keyConnection{r.connection},
+			cacheSync:  kube.NewCacheSync(r.connection, r.connection),
+			status:     kube.NewStatusWriter(name, r.connection, r.connection, logger),
+			events:     fakeEvents{name, c.journal},
+			unanswered: nobodyWaits{},
+			reachable:  func(ctx context.Context) bool { return kube.Answers(ctx, r.connection, name) },
 		},
 		lan: lanParts{
 			links: fakeLinks{r.station}, responder: fakeResponder{r.station}, prober: fakeProber{r.station},

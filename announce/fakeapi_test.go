@@ -428,3 +428,8 @@ func (e fakeEvents) Conflict(services []plan.ServiceRef, c plan.Conflict) {
 		e.journal.add(e.node, "tells "+s.Name+" that "+c.MAC+" has "+c.Address.String())
 	}
 }
+
+// nobodyWaits is an unanswered that has nobody to tell.
+type nobodyWaits struct{}
+
+func (nobodyWaits) Run(ctx context.Context, _ func() bool) { <-ctx.Done() }

@@ -46,6 +46,8 @@ type apiParts struct {
 	cacheSync cacheSync
 	status    statusWriter
 	events    events
+	// unanswered tells Services that nobody answers them.
+	unanswered unanswered
 	// reachable asks whether the API server answers.
 	reachable liveness.Reach
 }
@@ -94,6 +96,11 @@ type events interface {
 	Moved(services []plan.ServiceRef, m plan.Move)
 	Conflict(services []plan.ServiceRef, c plan.Conflict)
 	Failed(services []plan.ServiceRef, f plan.Failure)
+}
+
+// unanswered is kube.Unanswered.
+type unanswered interface {
+	Run(ctx context.Context, elected func() bool)
 }
 
 // lanParts are for the network and the kernel.
@@ -207,13 +214,14 @@ func newParts(config Config) parts {
 	registerPackets(config.Registry, responder, prober)
 	return parts{
 		api: apiParts{
-			watcher:   watcher,
-			layer2:    watcher.Layer2,
-			keys:      kube.NewKeyWatcher(config.Kubernetes),
-			cacheSync: kube.NewCacheSync(announcers, watcher),
-			status:    status,
-			events:    events,
-			reachable: func(ctx context.Context) bool { return kube.Answers(ctx, announcers, config.Node) },
+			watcher:    watcher,
+			layer2:     watcher.Layer2,
+			keys:       kube.NewKeyWatcher(config.Kubernetes),
+			cacheSync:  kube.NewCacheSync(announcers, watcher),
+			status:     status,
+			events:     events,
+			unanswered: kube.NewUnanswered(config.Kubernetes, watcher, events, config.LoadBalancerClass),
+			reachable:  func(ctx context.Context) bool { return kube.Answers(ctx, announcers, config.Node) },
 		},
 		pauses: pauses,
 		lan: lanParts{

@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/time/rate"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/scheme"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
@@ -22,6 +23,8 @@ const (
 	eventAnnounced = "AddressAnnounced"
 	// eventConflict : a host that is no announcer answers for an address.
 	eventConflict = v1alpha1.ReasonAddressConflict
+	// eventNotAnswered : the cloud-controller-manager does not answer a Service.
+	eventNotAnswered = "NotAnswered"
 )
 
 // Events tells people, on the Services and the Announcer that are concerned, what happens.
@@ -89,6 +92,12 @@ func (e *Events) Conflict(services []plan.ServiceRef, c plan.Conflict) {
 	if e.conflicts.Allow() {
 		e.on(services, corev1.EventTypeWarning, eventConflict, text)
 	}
+}
+
+// Unanswered tells a Service that the cloud-controller-manager does not answer it.
+func (e *Events) Unanswered(service *corev1.Service, text string) {
+	name := types.NamespacedName{Namespace: service.Namespace, Name: service.Name}
+	e.on([]plan.ServiceRef{{NamespacedName: name, UID: service.UID}}, corev1.EventTypeWarning, eventNotAnswered, text)
 }
 
 func (e *Events) on(services []plan.ServiceRef, kind, reason, text string) {

@@ -26,6 +26,7 @@ type Watcher struct {
 	Layer2, BGP *Subscription
 
 	nodes      *source[corev1.Node]
+	services   *source[corev1.Service]
 	announcers *source[v1alpha1.Announcer]
 	sources    []watched
 }
@@ -45,7 +46,8 @@ func NewWatcher(kube kubernetes.Interface, clarion versioned.Interface, node str
 	w.watch(w.announcers, w.Layer2)
 	// Of Announcers, BGP needs to know no more than what they say of kube-proxy.
 	w.watch(&source[v1alpha1.Announcer]{informer: w.announcers.informer, shared: true, set: byName((*plan.View).SetKubeProxy)}, w.BGP)
-	services := &source[corev1.Service]{informer: coreinformers.NewFilteredServiceInformer(kube, metav1.NamespaceAll, 0, nil, loadBalancers)}
+	services := &source[corev1.Service]{informer: coreinformers.NewFilteredServiceInformer(kube, metav1.NamespaceAll, 0, nil, ofLoadBalancers)}
+	w.services = services
 	endpoints := newEndpointSource(kube, func(name types.NamespacedName) bool { return services.get(name.String()) != nil })
 	services.set = func(view *plan.View, name types.NamespacedName, object *corev1.Service) {
 		view.SetService(name, object)
@@ -97,7 +99,7 @@ func (w *Watcher) watch(s watched, subscriptions ...*Subscription) {
 	}
 }
 
-func loadBalancers(o *metav1.ListOptions) {
+func ofLoadBalancers(o *metav1.ListOptions) {
 	o.FieldSelector = fields.OneTermEqualSelector("spec.type", string(corev1.ServiceTypeLoadBalancer)).String()
 }
 
@@ -133,6 +135,16 @@ func (w *Watcher) Node(name string) *corev1.Node { return w.nodes.get(name) }
 
 // Announcer returns the Announcer of that name; nil if there is none. It must not be modified.
 func (w *Watcher) Announcer(name string) *v1alpha1.Announcer { return w.announcers.get(name) }
+
+// loadBalancers are the Services of type LoadBalancer, reduced to what Views use. They must not be modified.
+func (w *Watcher) loadBalancers() (services []*corev1.Service) {
+	for _, object := range w.services.informer.GetStore().List() {
+		if service, is := object.(*corev1.Service); is {
+			services = append(services, service)
+		}
+	}
+	return services
+}
 
 // WaitAnnouncers blocks until Announcer knows all that there were when the Watcher began to run;
 // false if the context ends before.

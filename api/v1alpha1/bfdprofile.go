@@ -15,6 +15,7 @@ import (
 // +kubebuilder:printcolumn:name="Strict",type=boolean,JSONPath=`.spec.strict`,priority=1
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].message`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 
 // BFDProfile is how quickly nodes and routers notice that the path between them is dead (RFC 5880). BGPPeers name it.

@@ -11,6 +11,9 @@ const PasswordNamespace = "clarion-bgp"
 // served too.
 const LoadBalancerClass = "clarionlb.io/clarion"
 
+// ControllerLease is the name of the Lease, in the namespace kube-system, that the cloud-controller-manager holds that acts.
+const ControllerLease = "clarion-cloud-controller-manager"
+
 // EventSource is the component that events of Clarion's come from, whichever of its programs writes them.
 const EventSource = "clarion"
 

@@ -49,7 +49,7 @@ func main() {
 	opts.KubeCloudShared.CloudProvider.Name = provider.ProviderName
 	// A lease of our own: with the default name, a second cloud-controller-manager in the cluster
 	// and this one would silently keep each other from running.
-	opts.Generic.LeaderElection.ResourceName = "clarion-cloud-controller-manager"
+	opts.Generic.LeaderElection.ResourceName = v1alpha1.ControllerLease
 	// How soon a replica notices that the lease was released.
 	opts.Generic.LeaderElection.RetryPeriod = metav1.Duration{Duration: time.Second}
 	// No more requests at once than workers, and no limit on their rate: the API server has one, by

@@ -38,14 +38,14 @@ func (s Scope) Wants(service *corev1.Service) bool {
 	}
 	class := service.Spec.LoadBalancerClass
 	if class == nil {
-		return !s.RequireClass || marked(service)
+		return !s.RequireClass || Marked(service)
 	}
 	return *class == s.class()
 }
 
 // Left says whether a Service does not ask Clarion for a load balancer any more, and still carries what it had when it did.
 // It has become one of another type or class, maybe while nobody looked.
-func (s Scope) Left(service *corev1.Service) bool { return marked(service) && !s.Wants(service) }
+func (s Scope) Left(service *corev1.Service) bool { return Marked(service) && !s.Wants(service) }
 
 // Served says whether the addresses in a Service's status are Clarion's: it asks for a load balancer, and the
 // cloud-controller-manager has answered it. That says so on the Service, so that nobody else has to know whether it serves
@@ -104,8 +104,8 @@ func ClassOf(service *corev1.Service) string {
 	return *service.Spec.LoadBalancerClass
 }
 
-// marked says whether a Service carries the condition AddressAssigned, which is Clarion's mark: it comes with the finalizer
+// Marked says whether a Service carries the condition AddressAssigned, which is Clarion's mark: it comes with the finalizer
 // and goes with it. The finalizer alone says nothing, since all load balancers of Kubernetes use the same one.
-func marked(service *corev1.Service) bool {
+func Marked(service *corev1.Service) bool {
 	return meta.FindStatusCondition(service.Status.Conditions, v1alpha1.ConditionAddressAssigned) != nil
 }

@@ -28,7 +28,7 @@ func (e *evaluator) reachOf(explanation plan.BGPExplanation) (r reach, names str
 			}
 			found := false
 			for _, peer := range v.Peers {
-				if e.sending(v.Node, peer, explanation.Address).sends {
+				if e.sending(v.Node, peer, explanation.Address).sends && !e.closed(v.Node, peer) {
 					found = true
 					peers[peer] = struct{}{}
 				}
@@ -44,17 +44,30 @@ func (e *evaluator) reachOf(explanation plan.BGPExplanation) (r reach, names str
 	return reach{}, ""
 }
 
+// closed says whether a node has ended its session with a BGPPeer because its announcer was stopped.
+// With graceful restart, the router keeps the routes until the announcer is back.
+func (e *evaluator) closed(node, peer string) bool {
+	if !stopped(e.announcers[node]) {
+		return false
+	}
+	spec := e.view.BGPPeer(peer).LastGood
+	return spec == nil || !spec.EnableGracefulRestart
+}
+
 // whyNotByBGP is the reason for the Announced condition and a half sentence about an address that
 // is not announced by BGP although it is advertised.
 func (e *evaluator) whyNotByBGP(explanation plan.BGPExplanation) (reason, sentence string) {
 	if explanation.Refused != "" { // NoEndpoint: others are no advertisement
 		return v1alpha1.ReasonNoEndpoint, notAnnounced(withRemedy(explanation.Refused.Sentence(), explanation.Refused.Remedy()))
 	}
-	able := 0
+	able, away := 0, []string(nil)
 	var verdicts []plan.Layer2Verdict
 	for _, v := range explanation.Verdicts {
 		if len(v.Peers) > 0 {
 			able++
+			if stopped(e.announcers[v.Node]) {
+				away = append(away, v.Node)
+			}
 		}
 		verdicts = append(verdicts, plan.Layer2Verdict{Node: v.Node, Reason: v.Reason})
 	}
@@ -65,6 +78,8 @@ func (e *evaluator) whyNotByBGP(explanation plan.BGPExplanation) (reason, senten
 	switch {
 	case unsent != "":
 		return v1alpha1.ReasonNotSent, notAnnounced(unsent)
+	case established && len(away) > 0:
+		return v1alpha1.ReasonPending, notAnnounced("the announcer was stopped on " + fewOf(away))
 	case established:
 		return v1alpha1.ReasonPending, "about to be announced by BGP"
 	}

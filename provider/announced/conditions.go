@@ -214,8 +214,8 @@ func (w *conditionWriter) patch(ctx context.Context, service *corev1.Service, ch
 // settled.
 func patienceWith(has *metav1.Condition, told []statement, condition metav1.Condition, wanted []statement) time.Duration {
 	switch {
-	case condition.Status != metav1.ConditionTrue && has != nil && has.Reason == condition.Reason:
-		return calm // it says what is so, in other words
+	case condition.Status != metav1.ConditionTrue && has != nil && (has.Reason == condition.Reason || condition.Reason == v1alpha1.ReasonPending):
+		return calm // it says what is so, in other words, or what is so will soon be over
 	case condition.Status != metav1.ConditionTrue:
 		return patience
 	case has == nil:

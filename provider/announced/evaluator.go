@@ -33,6 +33,8 @@ type evaluator struct {
 	nodes      map[string]*corev1.Node
 	announcers map[string]*v1alpha1.Announcer
 	alive      []string
+	// running says whether one of these runs. The others were stopped, and may be about to be started again.
+	running bool
 	// sessions are those that nodes have with BGPPeers, sorted.
 	sessions map[string][]peerSessions
 	// These have a status that is ours to write.
@@ -87,6 +89,10 @@ func (e *evaluator) evaluate(now time.Time) (statements map[types.NamespacedName
 		e.alive = alive
 		e.layer2.SetAlive(alive)
 		e.allMarked = true
+	}
+	running := slices.ContainsFunc(alive, func(node string) bool { return !stopped(e.announcers[node]) })
+	if running != e.running {
+		e.running, e.allMarked = running, true
 	}
 	again = plan.Earlier(again, e.collectConflicts(now))
 	e.reportFailures(e.bgp.Plan(now).Failures)
@@ -194,6 +200,10 @@ func (e *evaluator) isAlive(node string) bool {
 	return alive
 }
 
+// answers says whether the network gets an answer for what a node announces on layer 2 whose announcer is
+// alive: from this one or, while it is started again, from another one in its place.
+func (e *evaluator) answers(node string) bool { return e.running || !stopped(e.announcers[node]) }
+
 // planLayer2 makes the plan of layer 2. From the first one on, the view takes claims for newer than
 // those that it has.
 func (e *evaluator) planLayer2(now time.Time) {
@@ -214,7 +224,8 @@ func (e *evaluator) stateOf(address netip.Addr, now time.Time) statement {
 	s := statement{address: address, reason: v1alpha1.ReasonAnnounced, conflict: e.conflicts[address].sentence()}
 	claim, claimed := e.view.Claim(address)
 	alive := claimed && e.isAlive(claim.Node)
-	if alive && len(claim.Interfaces) > 0 {
+	silent := alive && !e.answers(claim.Node)
+	if alive && len(claim.Interfaces) > 0 && !silent {
 		s.layer2 = announcement{claim.Node, and(slices.Sorted(slices.Values(claim.Interfaces))), claim.Since.Unix()}
 	}
 	bgp := e.bgp.Explain(address)
@@ -230,6 +241,9 @@ func (e *evaluator) stateOf(address netip.Addr, now time.Time) statement {
 	case s.onLayer2() || s.byBGP():
 	case s.conflict != "":
 		s.otherwise, s.conflict = notAnnounced(s.conflict), ""
+	case silent:
+		s.reason = v1alpha1.ReasonPending
+		s.otherwise = notAnnounced("the announcer of " + claim.Node + " was stopped, and no other one runs that could answer in its place")
 	case claimed:
 		s.reason, s.otherwise = e.whyNotOnLayer2(e.explain(address, now), bgp, &claim, alive)
 	default:

@@ -239,6 +239,10 @@ func TestARestartOfAnAnnouncerChangesNothing(t *testing.T) {
 		t.Errorf("evaluates again at %s, want a minute after the stop", again)
 	}
 	s.expect("unchanged")
+	s.announcer("n2", stopped) // so that nobody answers for n1
+	s.expect("False Pending: 192.0.2.5 is not announced: the announcer of n1 was stopped, and no other one runs that could answer in its place")
+	s.announcer("n2", nil)
+	s.expect("True Announced: " + onN1)
 	s.now = epoch.Add(time.Hour + plan.RestartGrace)
 	s.expect("False Pending: 192.0.2.5 is about to move away from n1, whose announcer is not in sight")
 	s.announcer("n1", claims(map[string]int64{"192.0.2.5": 1}, "eth0"))
@@ -461,7 +465,7 @@ func TestASentenceStaysReadableHoweverManyNodesThereAre(t *testing.T) {
 	}
 	verdicts[1].Reason, verdicts[2].Reason = plan.Excluded, plan.Excluded
 	const want = "no node can: n001 and n002 (the node is labelled node.kubernetes.io/exclude-from-external-load-balancers; remove the label)" +
-		"; n000, n003, n004 and 95 more (no interface of the node that is up suits this address; give it one in a network of the address, or name one in spec.interfaces of the L2Advertisement)"
+		", n000, n003, n004 and 95 more (no interface of the node that is up suits this address; give it one in a network of the address, or name one in spec.interfaces of the L2Advertisement)"
 	if got := newEvaluator().whyNoNode(verdicts); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

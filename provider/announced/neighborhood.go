@@ -44,6 +44,9 @@ func (e *evaluator) neighborhoodOf(peer string) neighborhood {
 		case concerned && away:
 			n.nodes++
 			n.without[nodeUnreachable] = append(n.without[nodeUnreachable], node)
+		case concerned && e.closed(node, peer):
+			n.nodes++
+			n.without[announcerStopped] = append(n.without[announcerStopped], node)
 		case concerned:
 			n.add(node, e.sessionsWith(node, peer))
 		}
@@ -51,8 +54,11 @@ func (e *evaluator) neighborhoodOf(peer string) neighborhood {
 	return n
 }
 
-// nodeUnreachable is why a node has no session that had one when it was last heard of.
-const nodeUnreachable = "the node is unreachable"
+// Why a node has no session that had one when it was last heard of.
+const (
+	nodeUnreachable  = "the node is unreachable"
+	announcerStopped = "the announcer was stopped"
+)
 
 // speakers are the nodes that have sessions, or should, sorted: all that have an announcer, but for
 // those where it was stopped for longer than a restart takes. A node that is unreachable is one

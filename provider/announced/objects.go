@@ -123,6 +123,9 @@ func (e *evaluator) setAnnouncer(name string, object *v1alpha1.Announcer) {
 		e.sessions[name] = sessions
 		e.allMarked = true
 	}
+	if len(sessionsOf(object)) > 0 && stopped(before) != stopped(object) {
+		e.allMarked = true
+	}
 	if object == nil {
 		delete(e.announcers, name)
 		delete(e.sessions, name)

@@ -36,8 +36,11 @@ func unreachable(announcer *v1alpha1.Announcer) bool {
 	return ready != nil && ready.Reason == v1alpha1.ReasonNodeUnreachable
 }
 
-// stopped says whether an Announcer says that it was stopped.
+// stopped says whether there is an Announcer that says that it was stopped.
 func stopped(announcer *v1alpha1.Announcer) bool {
+	if announcer == nil {
+		return false
+	}
 	ready := meta.FindStatusCondition(announcer.Status.Conditions, v1alpha1.ConditionReady)
 	return ready != nil && ready.Reason == v1alpha1.ReasonStopped
 }
@@ -83,7 +86,7 @@ func unreachablePatch(announcer *v1alpha1.Announcer, now metav1.Time) []map[stri
 		})
 	}
 	patch := []map[string]any{
-		{"op": "test", "path": "/metadata/resourceVersion", "value": announcer.ResourceVersion},
+		{"op": "replace", "path": "/metadata/resourceVersion", "value": announcer.ResourceVersion},
 		{"op": "replace", "path": "/status/conditions", "value": conditions},
 	}
 	if announcer.Status.Summary != nil {

@@ -156,3 +156,32 @@ func TestAServiceWithoutASessionSaysWhatKeepsItFromHavingOne(t *testing.T) {
 	s.node("n1", corev1.ConditionUnknown)
 	s.expect(none + "(n1: the Node is not ready; see its kubelet; tor: there is no session yet)")
 }
+
+func TestWhatAnAnnouncerThatWasStoppedHadByBGPIsGone(t *testing.T) {
+	s := routed(t)
+	stop := func(status *v1alpha1.AnnouncerStatus) {
+		up("tor")(status)
+		status.Conditions[0].Status, status.Conditions[0].Reason = metav1.ConditionFalse, v1alpha1.ReasonStopped
+		status.Conditions[0].LastTransitionTime = metav1.NewTime(s.now)
+	}
+	peer := func(want string) {
+		t.Helper()
+		s.evaluate(s.now)
+		if got := meta.FindStatusCondition(s.peerStatus("tor").Conditions, v1alpha1.ConditionEstablished).Message; got != want {
+			t.Errorf("BGPPeer: %s, want %s", got, want)
+		}
+	}
+	s.bgpPeer("tor", nil)
+	s.announcer("n1", up("tor"))
+	s.announcer("n2", up("tor"))
+	s.expect("True Announced: 192.0.2.5 is announced by BGP from 2 nodes to 1 peer")
+	s.announcer("n1", stop)
+	s.expect("True Announced: 192.0.2.5 is announced by BGP from 1 node to 1 peer")
+	peer("1 of 2 nodes have a session with the router. Without one are n1: the announcer was stopped.")
+	s.announcer("n2", stop)
+	s.expect("False Pending: 192.0.2.5 is not announced: the announcer was stopped on n1 and n2")
+	peer("0 of 2 nodes have a session with the router. Without one are n1 and n2: the announcer was stopped.")
+	s.bgpPeer("tor", func(spec *v1alpha1.BGPPeerSpec) { spec.EnableGracefulRestart = true })
+	s.expect("True Announced: 192.0.2.5 is announced by BGP from 2 nodes to 1 peer")
+	peer("2 of 2 nodes have a session with the router.")
+}

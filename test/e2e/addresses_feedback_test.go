@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
 func testFeedback(d *deployment) {
@@ -45,6 +47,8 @@ func testFeedback(d *deployment) {
 		d.restartCCM()
 		silent("after a restart")
 		check()
+
+		d.awaitEvent("served", corev1.EventTypeWarning, v1alpha1.ReasonNotAdvertised, "192.0.2.0 is not announced: ")
 
 		d.delete("leaves")
 		d.awaitAddresses("waits", "192.0.2.1")

@@ -3,6 +3,8 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -15,7 +17,7 @@ import (
 // life.
 func TestAServiceSaysWhoAnnouncesItOrWhyNobodyDoes(t *testing.T) {
 	t.Parallel()
-	d := deploy(t, cluster.Config{Nodes: 3})
+	d := deploy(t, cluster.Config{Nodes: 3, Flags: map[string][]string{"kube-controller-manager": {"--node-monitor-period=1s", "--node-monitor-grace-period=10s"}}})
 	d.scaleCCM(2)
 	d.apply(samples + "pool.yaml")
 	d.loadBalancer("web", nil)
@@ -87,8 +89,11 @@ func TestAServiceSaysWhoAnnouncesItOrWhyNobodyDoes(t *testing.T) {
 		d.powerOff(owner)
 		next := d.awaitOtherOwner(address, owner)
 		d.awaitAnnounced("web", v1alpha1.ReasonAnnounced, announced(next.Name))
+		d.awaitColumns(owner.Name, "Unknown", v1alpha1.ReasonNodeUnreachable)
 		d.powerOn(owner)
 		d.awaitAnnouncers()
+		d.awaitColumns(owner.Name, "True", v1alpha1.ReasonRunning, "0")
+		d.awaitColumns(next.Name, "True", v1alpha1.ReasonRunning, "1")
 		d.awaitAnnounced("web", v1alpha1.ReasonAnnounced, announced(next.Name))
 	})
 
@@ -96,8 +101,10 @@ func TestAServiceSaysWhoAnnouncesItOrWhyNobodyDoes(t *testing.T) {
 		d := d.in(t)
 		d.kubectl("scale", "deployment/myapp", "--replicas=0")
 		d.awaitAnnounced("web", v1alpha1.ReasonNoEndpoint, notAnnounced+"the Service has no endpoint that can serve")
+		d.awaitEvent("web", corev1.EventTypeWarning, v1alpha1.ReasonNoEndpoint, notAnnounced+"the Service has no endpoint that can serve")
 		d.kubectl("scale", "deployment/myapp", "--replicas=1")
 		d.awaitAnnounced("web", v1alpha1.ReasonAnnounced, announced(""))
+		d.awaitEvent("web", corev1.EventTypeNormal, "AddressAnnounced", address.String()+" is announced by ")
 	})
 
 	t.Run("no node that is eligible", func(t *testing.T) {
@@ -112,6 +119,16 @@ func TestAServiceSaysWhoAnnouncesItOrWhyNobodyDoes(t *testing.T) {
 		testUnrecorded(d.in(t))
 	})
 
+	t.Run("no cloud-controller-manager", func(t *testing.T) {
+		d := d.in(t)
+		d.withoutCCM(2, func() {
+			d.loadBalancer("unanswered", nil)
+			d.awaitEvent("unanswered", corev1.EventTypeWarning, "NotAnswered", "none runs")
+		})
+		d.awaitAddress("unanswered")
+		d.delete("unanswered")
+	})
+
 	t.Run("a Service that is no load balancer any more says nothing", func(t *testing.T) {
 		d := d.in(t)
 		d.update("web", func(s *corev1.Service) { s.Spec.Type = corev1.ServiceTypeClusterIP })
@@ -121,5 +138,20 @@ func TestAServiceSaysWhoAnnouncesItOrWhyNobodyDoes(t *testing.T) {
 			}
 			return nil
 		})
+	})
+}
+
+// awaitColumns waits until kubectl get shows of an Announcer what these columns begin with, after its name.
+func (d *deployment) awaitColumns(node string, want ...string) {
+	d.t.Helper()
+	d.eventually(fmt.Sprintf("kubectl to show Announcer %s as %q", node, want), func(ctx context.Context) error {
+		out, err := d.Kubectl(ctx, "get", "announcers", node, "--no-headers")
+		if err != nil {
+			return err
+		}
+		if got := strings.Fields(out); len(got) <= len(want) || !slices.Equal(got[1:len(want)+1], want) {
+			return fmt.Errorf("it shows %q", out)
+		}
+		return nil
 	})
 }

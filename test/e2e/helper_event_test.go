@@ -8,6 +8,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
+
+	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
 // fence waits until Clarion has acted on all changes so far and has written their events. It
@@ -20,12 +22,13 @@ func (d *deployment) fence() {
 }
 
 // events counts the events of a Service by their reason. It leaves out those by which the standard
-// service controller says that there is no node, as it may for a moment at its start.
+// service controller says that there is no node, as it may for a moment at its start, and that its
+// addresses are not advertised, which comes some seconds later.
 func (d *deployment) events(name string) map[string]int32 {
 	d.t.Helper()
 	counts := map[string]int32{}
 	for _, event := range d.listEvents(d.ctx, name) {
-		if event.Reason != "UnAvailableLoadBalancer" {
+		if event.Reason != "UnAvailableLoadBalancer" && event.Reason != v1alpha1.ReasonNotAdvertised {
 			counts[event.Reason] += max(event.Count, 1)
 		}
 	}

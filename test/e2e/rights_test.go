@@ -57,6 +57,22 @@ func testRights(d *deployment) {
 			}
 		}
 	})
+	d.t.Run("the cloud-controller-manager says that a node is unreachable, and nothing else of an Announcer", func(t *testing.T) {
+		d := d.in(t)
+		announcers := versioned.NewForConfigOrDie(d.as(metav1.NamespaceSystem, ccm)).ClarionV1alpha1().Announcers()
+		patch := func(patch string) error {
+			_, err := announcers.Patch(d.ctx, "elsewhere", types.MergePatchType, []byte(patch), metav1.PatchOptions{}, "status")
+			return err
+		}
+		if err := patch(`{"status": {"conditions": [{"type": "Ready", "status": "Unknown", "reason": "NodeUnreachable", "message": "", "lastTransitionTime": "2020-01-01T00:00:00Z"}]}}`); err != nil {
+			d.t.Errorf("its conditions: %v", err)
+		}
+		for _, status := range []string{`{"layer2": {"rebalanced": "twice"}}`, `{"bgp": {"bootID": "x"}}`, `{"host": {"nodeIPs": ["192.0.2.1"]}}`} {
+			if err := patch(`{"status": ` + status + `}`); !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "may only write the conditions") {
+				d.t.Errorf("%s: got %v, want it to be forbidden, with the reason", status, err)
+			}
+		}
+	})
 	d.t.Run("an announcer sees the passwords of BGP, the gossip key, and no other Secret", func(t *testing.T) {
 		d := d.in(t)
 		for query, want := range map[string]string{

@@ -83,6 +83,7 @@ const (
 	subcodeBadPeerAS              = 2
 	subcodeUnsupportedCapability  = 7
 	codeCease                     = 6
+	subcodeMaximumPrefixes        = 1
 	subcodeAdministrativeShutdown = 2
 	subcodeAdministrativeReset    = 4
 	subcodeHardReset              = 9

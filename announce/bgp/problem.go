@@ -3,6 +3,7 @@ package bgp
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -216,17 +217,34 @@ func (p Problem) sentence() string {
 	return summary
 }
 
-// hint is what may be the matter; empty if nothing is known.
+// hints are what may be the matter, or what helps, where that is the same whenever it happens.
+var hints = map[ProblemKind]string{
+	NoRouterAdvertisement: "does the router send router advertisements there?",
+	PasswordSuspected:     "does the router have the same password?",
+	ClosedBeforeOpen:      "does it know this node's address?",
+	NoOpen:                "does it know this node's address?",
+	UnexpectedInternal:    "correct peerASN or dynamicASN of the BGPPeer",
+	UnexpectedASN:         "correct peerASN of the BGPPeer, or the router",
+	BadIdentifier:         "give one of the two another router ID",
+	UnacceptableHoldTime:  "raise it at the router",
+	PrefixLimit:           "raise maxPrefixes of the BGPPeer, or have the router send fewer",
+	HoldTimerExpired:      "is the way between them broken, or one of them overloaded?",
+	NoNextHop:             "give it one",
+}
+
+// hint is what may be the matter, or what helps; empty if nothing is known.
 func (p Problem) hint() string {
 	switch {
-	case p.Kind == PasswordSuspected:
-		return "does the router have the same password?"
-	case p.Kind == ClosedBeforeOpen:
-		return "does it know this node's address?"
+	case p.Kind == NoConnection && strings.Contains(p.Detail, "refused"):
+		return "does the router run BGP at this address and port, and know this node as a neighbor?"
+	case p.Kind == NoConnection:
+		return "are the address and the way to the router right? One that is on no network of the node needs ebgpMultiHop"
 	case p.Kind == Refused && p.Notification.Code == codeOpenError && p.Notification.Subcode == subcodeBadPeerAS:
 		return "does it expect this autonomous system from this address?"
+	case p.Kind != NotificationSent && p.Notification.Code == codeCease && p.Notification.Subcode == subcodeMaximumPrefixes:
+		return "raise the limit at the router, or announce fewer prefixes (aggregationLength)"
 	}
-	return ""
+	return hints[p.Kind]
 }
 
 // After returns the problem with what the peer had said before, if that says more than the problem.

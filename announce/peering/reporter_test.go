@@ -104,7 +104,7 @@ func TestAnAnnouncerRecordsItsSessions(t *testing.T) {
 		"a  Refused 0 there is no Secret",
 		"found  Connecting 0 ",
 		"tor 10.0.0.1 Established 7  since 2026-01-02T03:04:05Z",
-		"tor 10.0.0.2 Connecting 0 the router accepts connections and says nothing since 2026-01-02T03:04:05Z",
+		"tor 10.0.0.2 Connecting 0 the router accepts connections and says nothing: does it know this node's address? since 2026-01-02T03:04:05Z",
 	}
 	if !slices.Equal(got, want) || status.BootID != "boot" {
 		t.Errorf("recorded %q, want %q", got, want)
@@ -122,7 +122,7 @@ func TestASessionRecordsWhatItSendsOfEachFamily(t *testing.T) {
 		{"one of two", bgp.PeerStatus{Families: bgp.IPv4, Sent: bgp.PrefixCounts{IPv4: 2}, Unsent: bgp.PrefixCounts{IPv6: 1}},
 			"IPv4 2 , IPv6 0 the router does not carry IPv6 unicast in this session: activate that address family for the node at the router, or have another BGPPeer carry it"},
 		{"no next hop", bgp.PeerStatus{Families: bgp.IPv4 | bgp.IPv6, Sent: bgp.PrefixCounts{IPv6: 2}, Unsent: bgp.PrefixCounts{IPv4: 1}, Address: torAddress},
-			"IPv4 0 IPv4 routes have no next hop: the interface towards 10.0.0.254 has no such address, IPv6 2 "},
+			"IPv4 0 IPv4 routes have no next hop: the interface towards 10.0.0.254 has no such address: give it one, IPv6 2 "},
 	} {
 		test.status.State = bgp.Established
 		var got []string

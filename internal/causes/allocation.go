@@ -289,5 +289,3 @@ func heardHost(inUse bool) func(*v1alpha1.Announcer) {
 		a.Status.Layer2.Conflicts = []v1alpha1.Layer2Conflict{{IP: address, Interface: "eth0", MAC: "02:00:00:00:00:99", Since: metav1.Now(), InUse: inUse}}
 	}
 }
-
-var routed, configuration []Cause

@@ -63,7 +63,7 @@ func (w *World) sessions(view *plan.View, node string) (status v1alpha1.BGPStatu
 	planner.SetGateways([]netip.Addr{netip.MustParseAddr("192.0.2.1")})
 	p := planner.Plan(time.Now())
 	for key, session := range p.Peers {
-		s := w.cluster.Sessions[key.Peer].report(key.Peer, p.Routes[key])
+		s := w.cluster.Sessions[key.Peer].of(node).report(key.Peer, p.Routes[key])
 		s.Address, s.Revision = session.Address.String(), p.Revisions[key]
 		status.Peers = append(status.Peers, s)
 	}
@@ -72,6 +72,14 @@ func (w *World) sessions(view *plan.View, node string) (status v1alpha1.BGPStatu
 	}
 	slices.SortFunc(status.Peers, func(a, b v1alpha1.BGPSession) int { return cmp.Compare(a.Name, b.Name) })
 	return status
+}
+
+// of is the session of a node.
+func (s Session) of(node string) Session {
+	if slices.Contains(s.Only, node) {
+		s.Problem = bgp.Problem{}
+	}
+	return s
 }
 
 // report is what an announcer says of a session on which these routes are to be sent.

@@ -28,6 +28,8 @@ type Cluster struct {
 type Session struct {
 	// Problem is what keeps them from being established; none if they are.
 	Problem bgp.Problem
+	// Only are the nodes whose sessions are established nevertheless.
+	Only []string
 	// Families are those that the router carries; 0 is both.
 	Families bgp.Families
 	// BFD is what BFD says of the path; nil if the BGPPeer has no profile.

@@ -209,7 +209,7 @@ var layer2 = []Cause{
 		Break: func(*Cluster) {},
 		Then:  func(w *World) { edit(w, "n2", heardHost(true)) },
 		Shown: []Shown{
-			on(web, "event Warning AddressConflict", "the host 02:00:00:00:00:99 on the network answers for it", "take it from that host"),
+			on(web, "AddressConflict", "the host 02:00:00:00:00:99 on the network answers for it", "take it from that host"),
 		},
 		Fix: "Take the address from the host with this hardware address, and exclude it from the pool if it is to keep it.",
 	},

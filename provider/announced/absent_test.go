@@ -22,7 +22,7 @@ func TestAServiceSaysWhyAnnouncersTakeNoPart(t *testing.T) {
 	s := stage(t)
 	s.announcer("n1", saysNotReady(v1alpha1.ReasonIsolated, "The node reaches nobody."))
 	s.announcer("n2", saysNotReady(v1alpha1.ReasonGossipKeyInvalid, "The key has 5 bytes."))
-	s.expect("False NoNode: 192.0.2.5 is not announced: no node can: n2 (its announcer says GossipKeyInvalid: The key has 5 bytes; delete the Secret, and another one is made); " +
+	s.expect("False NoNode: 192.0.2.5 is not announced: no node can: n2 (its announcer says GossipKeyInvalid: The key has 5 bytes; delete the Secret, and another one is made), " +
 		"n1 (its announcer says Isolated: The node reaches nobody; see the network of the node)")
 	s.announcer("n1", saysNotReady(v1alpha1.ReasonGossipKeyInvalid, "The key has 5 bytes."))
 	s.expect("False NoNode: 192.0.2.5 is not announced: no node can: n1 and n2 (its announcer says GossipKeyInvalid: The key has 5 bytes; " +

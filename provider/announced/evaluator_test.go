@@ -465,7 +465,7 @@ func TestASentenceStaysReadableHoweverManyNodesThereAre(t *testing.T) {
 	}
 	verdicts[1].Reason, verdicts[2].Reason = plan.Excluded, plan.Excluded
 	const want = "no node can: n001 and n002 (the node is labelled node.kubernetes.io/exclude-from-external-load-balancers; remove the label)" +
-		"; n000, n003, n004 and 95 more (no interface of the node that is up suits this address; give it one in a network of the address, or name one in spec.interfaces of the L2Advertisement)"
+		", n000, n003, n004 and 95 more (no interface of the node that is up suits this address; give it one in a network of the address, or name one in spec.interfaces of the L2Advertisement)"
 	if got := newEvaluator().whyNoNode(verdicts); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

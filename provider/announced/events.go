@@ -25,6 +25,8 @@ const (
 	eventAnnounced = "AddressAnnounced"
 	// eventBGPWithdrawn : an address is no longer announced by BGP, but on layer 2.
 	eventBGPWithdrawn = "BGPWithdrawn"
+	// eventNotServing : an address is announced by nodes alone whose kube-proxy does not serve.
+	eventNotServing = "NotServing"
 )
 
 const (
@@ -124,7 +126,7 @@ func situationOf(condition metav1.Condition, statements []statement) situation {
 	var bgp []string
 	for _, s := range statements {
 		if s.unserved != "" {
-			return situation{reason: v1alpha1.ReasonNotServing, message: condition.Message}
+			return situation{reason: eventNotServing, message: condition.Message}
 		}
 		if s.byBGP() {
 			bgp = append(bgp, s.address.String())

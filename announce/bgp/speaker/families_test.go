@@ -55,7 +55,7 @@ func TestAFamilyThatHasNoNextHopIsToldAndComesWhenItGetsOne(t *testing.T) {
 	r.has(map[string]string{"198.51.100.1/32": "NODE"})
 	eventually(t, "a word about IPv6", func() (bool, any) {
 		p := status(s, "tor")
-		return p.State == bgp.Established && p.Prefixes == 1 && p.Problem.String() == "IPv6 routes have no next hop: the interface towards "+r.v4.String()+" has no such address", p
+		return p.State == bgp.Established && p.Prefixes == 1 && p.Problem.String() == "IPv6 routes have no next hop: the interface towards "+r.v4.String()+" has no such address: give it one", p
 	})
 	must(t, netlink.AddrAdd(eth, address(t, r.node6.String()+"/64")))
 	r.has(map[string]string{"198.51.100.1/32": "NODE", "2001:db8:ff::1/128": "NODE6"})

@@ -30,9 +30,9 @@ func TestWhatARouterSaysInsteadOfAcceptingIsTold(t *testing.T) {
 		{notify(6, 2, []byte("\x14maintenance of tor-1")...), `the router refused the session: Cease/Administrative Shutdown, "maintenance of tor-1"`, [2]uint8{}},
 		{append(openOf(90, does4(), asn4()), notify(2, 2)...),
 			"the router refused the session: OPEN Message Error/Bad Peer AS: does it expect this autonomous system from this address?", [2]uint8{}},
-		{openOf(90, does4(), gobgp.NewCapFourOctetASNumber(65007)), "the router is in autonomous system 65007, and 65001 was expected", [2]uint8{2, 2}},
-		{openOf(0, does4(), asn4()), "the router asks for a hold time that is too short: 0 s, of at least 3s", [2]uint8{2, 6}},
-		{openOf(2, does4(), asn4()), "the router asks for a hold time that is too short: 2 s, of at least 3s", [2]uint8{2, 6}},
+		{openOf(90, does4(), gobgp.NewCapFourOctetASNumber(65007)), "the router is in autonomous system 65007, and 65001 was expected: correct peerASN of the BGPPeer, or the router", [2]uint8{2, 2}},
+		{openOf(0, does4(), asn4()), "the router asks for a hold time that is too short: 0 s, of at least 3s: raise it at the router", [2]uint8{2, 6}},
+		{openOf(2, does4(), asn4()), "the router asks for a hold time that is too short: 2 s, of at least 3s: raise it at the router", [2]uint8{2, 6}},
 		{message(gobgp.BGP_MSG_KEEPALIVE, nil), "the router sent something malformed: a message of type 4, which was not its turn", [2]uint8{5, 1}},
 	}
 	var serve []func(net.Conn)

@@ -201,6 +201,9 @@ func child(node *yamlv3.Node, key string) *yamlv3.Node {
 // FieldOf is the field of which a sentence speaks, as the components name it: the first that it names. If the sentence also quotes an
 // item of a list there, it is that item. "" if it names none.
 func (o *Object) FieldOf(sentence string) string {
+	if annotation := annotated.FindStringSubmatch(sentence); annotation != nil {
+		return "metadata.annotations[" + annotation[1] + "]"
+	}
 	field := mentioned.FindString(sentence)
 	if field == "" {
 		return ""
@@ -220,5 +223,8 @@ func (o *Object) FieldOf(sentence string) string {
 	return field
 }
 
-// mentioned is a field of the spec in a sentence.
-var mentioned = regexp.MustCompile(`\bspec(\.\w+(\[\d+\])?)+`)
+// mentioned is a field of the spec in a sentence, and annotated an annotation.
+var (
+	mentioned = regexp.MustCompile(`\bspec(\.\w+(\[\d+\])?)+`)
+	annotated = regexp.MustCompile(`\bannotations? ([\w.-]+/[\w.-]+\w)`)
+)

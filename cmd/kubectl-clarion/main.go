@@ -18,6 +18,7 @@ import (
 	"github.com/clarionlb/clarion/internal/plugin/migrate"
 	"github.com/clarionlb/clarion/internal/plugin/show"
 	"github.com/clarionlb/clarion/internal/plugin/uninstall"
+	"github.com/clarionlb/clarion/internal/plugin/validate"
 	"github.com/clarionlb/clarion/internal/plugin/why"
 )
 
@@ -61,5 +62,6 @@ somebody would lose something.`,
 	env.Flags.AddFlags(command.PersistentFlags())
 	command.AddCommand(show.NewCommands(env)...)
 	command.AddCommand(why.NewCommand(env), migrate.NewCommand(env), uninstall.NewCommand(env))
+	command.AddCommand(validate.NewCommand(env))
 	return command
 }

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"sync"
 
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -38,8 +39,10 @@ type kind struct {
 	rules      *cel.Validator
 }
 
-// Load reads the CustomResourceDefinitions that belong to this version.
-func Load() (Schemas, error) {
+// Load reads the CustomResourceDefinitions that belong to this version. They must not be modified.
+var Load = sync.OnceValues(load)
+
+func load() (Schemas, error) {
 	files, err := fs.Glob(manifests.CRDs, "crds/*.yaml")
 	if err != nil {
 		return nil, err

@@ -31,7 +31,7 @@ func newNode(n *corev1.Node, drainTaints []string, ignoreExclusion bool) *node {
 		out.excluded = true
 		out.drainedBy = append(out.drainedBy, DrainCause{DrainLabel, corev1.LabelNodeExcludeBalancers})
 	}
-	if isSet(n.Annotations, v1alpha1.AnnotationDrain) {
+	if DrainAnnotated(n) {
 		out.draining = true
 		out.drainedBy = append(out.drainedBy, DrainCause{DrainAnnotation, v1alpha1.AnnotationDrain})
 	}
@@ -73,6 +73,9 @@ func isSet(set map[string]string, key string) bool {
 	yes, err := strconv.ParseBool(value)
 	return present && (err != nil || yes)
 }
+
+// DrainAnnotated says whether a Node has the annotation that drains it.
+func DrainAnnotated(n *corev1.Node) bool { return isSet(n.Annotations, v1alpha1.AnnotationDrain) }
 
 func (n *node) equal(o *node) bool {
 	return n.excluded == o.excluded && n.networkUnavailable == o.networkUnavailable && n.notReady == o.notReady &&

@@ -15,8 +15,10 @@ import (
 	"k8s.io/component-base/version"
 
 	"github.com/clarionlb/clarion/internal/plugin"
+	"github.com/clarionlb/clarion/internal/plugin/diff"
 	"github.com/clarionlb/clarion/internal/plugin/migrate"
 	"github.com/clarionlb/clarion/internal/plugin/show"
+	"github.com/clarionlb/clarion/internal/plugin/simulate"
 	"github.com/clarionlb/clarion/internal/plugin/uninstall"
 	"github.com/clarionlb/clarion/internal/plugin/validate"
 	"github.com/clarionlb/clarion/internal/plugin/why"
@@ -62,6 +64,6 @@ somebody would lose something.`,
 	env.Flags.AddFlags(command.PersistentFlags())
 	command.AddCommand(show.NewCommands(env)...)
 	command.AddCommand(why.NewCommand(env), migrate.NewCommand(env), uninstall.NewCommand(env))
-	command.AddCommand(validate.NewCommand(env))
+	command.AddCommand(validate.NewCommand(env), diff.NewCommand(env), simulate.NewCommand(env))
 	return command
 }

@@ -88,7 +88,7 @@ func (o *options) run(ctx context.Context, happening string, nodes []string) err
 		encoder.SetIndent("", "  ")
 		err = encoder.Encode(report)
 	} else {
-		err = report.write(o.Out)
+		err = report.Write(o.Out)
 	}
 	if err != nil {
 		return err
@@ -136,7 +136,8 @@ func (r *Report) Unanswered() (list []whatif.Change) {
 	return list
 }
 
-func (r *Report) write(out io.Writer) error {
+// Write writes the report as a text for people.
+func (r *Report) Write(out io.Writer) error {
 	var b strings.Builder
 	verb := map[string]string{"fail": "failed", "drain": "drained"}[r.Happening]
 	fmt.Fprintf(&b, "If %s %s:\n", strings.Join(r.Nodes, ", "), verb)

@@ -161,7 +161,7 @@ func (o *Outlook) count(a Address) {
 func (o *Outlook) keepSessions(state *snapshot.State, established map[Route]bool) {
 	for session := range established {
 		node := snapshot.Find(state.Nodes, "", session.Node)
-		if node == nil || plan.DrainAnnotated(node) && o.Nodes[session.Node].Routes == 0 {
+		if node == nil || len(plan.DrainedBy(node)) > 0 && o.Nodes[session.Node].Routes == 0 {
 			continue
 		}
 		o.Sessions[session.Peer] = append(o.Sessions[session.Peer], session.Node)

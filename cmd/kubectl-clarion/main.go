@@ -15,7 +15,9 @@ import (
 	"k8s.io/component-base/version"
 
 	"github.com/clarionlb/clarion/internal/plugin"
+	"github.com/clarionlb/clarion/internal/plugin/bundle"
 	"github.com/clarionlb/clarion/internal/plugin/diff"
+	"github.com/clarionlb/clarion/internal/plugin/drain"
 	"github.com/clarionlb/clarion/internal/plugin/migrate"
 	"github.com/clarionlb/clarion/internal/plugin/show"
 	"github.com/clarionlb/clarion/internal/plugin/simulate"
@@ -64,6 +66,6 @@ somebody would lose something.`,
 	env.Flags.AddFlags(command.PersistentFlags())
 	command.AddCommand(show.NewCommands(env)...)
 	command.AddCommand(why.NewCommand(env), migrate.NewCommand(env), uninstall.NewCommand(env))
-	command.AddCommand(validate.NewCommand(env), diff.NewCommand(env), simulate.NewCommand(env))
+	command.AddCommand(validate.NewCommand(env), diff.NewCommand(env), simulate.NewCommand(env), drain.NewDrain(env), drain.NewUndrain(env), drain.NewRebalance(env), bundle.NewCommand(env))
 	return command
 }

@@ -66,6 +66,7 @@ somebody would lose something.`,
 	env.Flags.AddFlags(command.PersistentFlags())
 	command.AddCommand(show.NewCommands(env)...)
 	command.AddCommand(why.NewCommand(env), migrate.NewCommand(env), uninstall.NewCommand(env))
-	command.AddCommand(validate.NewCommand(env), diff.NewCommand(env), simulate.NewCommand(env), drain.NewDrain(env), drain.NewUndrain(env), drain.NewRebalance(env), bundle.NewCommand(env))
+	command.AddCommand(validate.NewCommand(env), diff.NewCommand(env), simulate.NewCommand(env))
+	command.AddCommand(drain.NewDrain(env), drain.NewUndrain(env), drain.NewRebalance(env), bundle.NewCommand(env))
 	return command
 }

@@ -3,9 +3,10 @@ package diff
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -19,16 +20,15 @@ import (
 )
 
 type options struct {
-	plugin.Env
-	source    whatif.Source
+	plugin.Source
 	files     []string
 	recursive bool
-	output    string
+	output    plugin.Output
 }
 
 // NewCommand makes the verb.
 func NewCommand(env plugin.Env) *cobra.Command {
-	o := &options{Env: env}
+	o := &options{Source: plugin.Source{Env: env}}
 	command := &cobra.Command{
 		Use:   "diff -f FILE",
 		Short: "Say what becomes of Services if files are applied",
@@ -47,23 +47,23 @@ as "kubectl clarion validate" says.`,
 	flags := command.Flags()
 	flags.StringSliceVarP(&o.files, "filename", "f", nil, "Files or folders with objects; - is the standard input.")
 	flags.BoolVarP(&o.recursive, "recursive", "R", false, "Read the folders of -f with all that is below them.")
-	flags.StringVarP(&o.output, "output", "o", "", "json: write what would change as JSON. Default: a text.")
-	o.source.AddFlags(flags)
+	o.AddFrom(flags)
+	o.output.AddFlag(flags)
 	return command
 }
 
 func (o *options) run(ctx context.Context) error {
-	switch {
-	case len(o.files) == 0:
+	if len(o.files) == 0 {
 		return plugin.Usagef("name files with -f")
-	case o.output != "" && o.output != "json":
-		return plugin.Usagef("-o is json")
+	}
+	if err := o.output.Check(); err != nil {
+		return err
 	}
 	objects, err := o.valid(ctx)
 	if err != nil {
 		return err
 	}
-	taken, err := o.source.Read(ctx, o.Env)
+	taken, err := o.Snapshot(ctx)
 	if err != nil {
 		return err
 	}
@@ -71,7 +71,8 @@ func (o *options) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := o.print(taken, changes); err != nil {
+	err = o.output.Print(o.Out, map[string]any{"services": changes}, func() error { return write(o.Out, changes) })
+	if err != nil {
 		return err
 	}
 	for _, c := range changes {
@@ -119,22 +120,16 @@ func New(taken *snapshot.Snapshot, objects []unstructured.Unstructured) ([]whati
 	return whatif.Compare(before, whatif.Of(whatif.Settled(state, applied)), whatif.Planned), nil
 }
 
-func (o *options) print(taken *snapshot.Snapshot, changes []whatif.Change) error {
-	if o.output == "json" {
-		encoder := json.NewEncoder(o.Out)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(map[string]any{"services": changes})
-	}
-	for _, unread := range taken.Unread {
-		fmt.Fprintf(o.ErrOut, "Nothing is known of %s: %s\n", unread.Kind, unread.Why)
-	}
+func write(out io.Writer, changes []whatif.Change) error {
 	if len(changes) == 0 {
-		_, err := fmt.Fprintln(o.Out, "Nothing changes for any Service.")
+		_, err := fmt.Fprintln(out, "Nothing changes for any Service.")
 		return err
 	}
-	fmt.Fprintln(o.Out, "Services that change:")
+	var b strings.Builder
+	fmt.Fprintln(&b, "Services that change:")
 	for _, c := range changes {
-		whatif.WriteChange(o.Out, c)
+		whatif.WriteChange(&b, c)
 	}
-	return nil
+	_, err := io.WriteString(out, b.String())
+	return err
 }

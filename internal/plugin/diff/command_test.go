@@ -84,7 +84,7 @@ func TestWhatChangesAndWhatDoesNot(t *testing.T) {
 			t.Errorf("%s: %v\n%s", name, err, out)
 		}
 	}
-	for _, args := range [][]string{{}, {"-f", "testdata", "-o", "wide"}, {"-f", "testdata", "more"}} {
+	for _, args := range [][]string{{}, {"-f", "testdata", "-o", "xml"}, {"-f", "testdata", "more"}} {
 		if _, err := differing(t, "", args...); plugin.ExitCode(err) != plugin.ExitUsage {
 			t.Errorf("%v: %v", args, err)
 		}

@@ -45,7 +45,8 @@ If no other node can announce some of the addresses, nothing is done, and the ex
 they go on with those addresses. Connections that began on a node go on there: wait for them before you shut it down.`,
 		Example: `  kubectl clarion drain node-1
   kubectl clarion drain node-1 --dry-run`,
-		Args: atLeastOneNode,
+		Args:              atLeastOneNode,
+		ValidArgsFunction: env.Complete(plugin.Nodes),
 		RunE: func(command *cobra.Command, nodes []string) error {
 			clients, err := env.Clients()
 			if err != nil {

@@ -32,6 +32,7 @@ func NewRebalance(env plugin.Env) *cobra.Command {
 named, only these do. As few addresses move as possible, and connections go on. The Announcers get the annotation clarionlb.io/rebalance.`,
 		Example: `  kubectl clarion rebalance --dry-run
   kubectl clarion rebalance`,
+		ValidArgsFunction: env.Complete(plugin.Nodes),
 		RunE: func(command *cobra.Command, nodes []string) error {
 			clients, err := env.Clients()
 			if err != nil {

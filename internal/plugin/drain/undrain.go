@@ -26,8 +26,9 @@ func NewUndrain(env plugin.Env) *cobra.Command {
 		Short: "Have nodes announce addresses again that were drained",
 		Long: `Have nodes announce addresses again that were drained: the annotation clarionlb.io/drain is removed from the Nodes. By BGP they
 announce what they can at once. On layer 2 they get what comes up; "kubectl clarion rebalance" hands addresses back.`,
-		Example: `  kubectl clarion undrain node-1`,
-		Args:    atLeastOneNode,
+		Example:           `  kubectl clarion undrain node-1`,
+		Args:              atLeastOneNode,
+		ValidArgsFunction: env.Complete(plugin.Nodes),
 		RunE: func(command *cobra.Command, nodes []string) error {
 			clients, err := env.Clients()
 			if err != nil {

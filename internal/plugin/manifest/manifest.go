@@ -226,5 +226,5 @@ func (o *Object) FieldOf(sentence string) string {
 // mentioned is a field of the spec in a sentence, and annotated an annotation.
 var (
 	mentioned = regexp.MustCompile(`\bspec(\.\w+(\[\d+\])?)+`)
-	annotated = regexp.MustCompile(`\bannotations? ([\w.-]+/[\w.-]+\w)`)
+	annotated = regexp.MustCompile(`\bannotations? ([\w.-]+/[\w.-]*\w)`)
 )

@@ -62,7 +62,6 @@ func TestTheFieldThatASentenceSpeaksOf(t *testing.T) {
 		`spec.addresses[0] is wrong`:                     "spec.addresses[0]",
 		`spec.nodeSelectors[1]: "x" is no operator`:      "spec.nodeSelectors[1]",
 		`annotation clarionlb.io/x: "1" is no address`:   "metadata.annotations[clarionlb.io/x]",
-		`annotation clarionlb.io/x: "1" is no address`:   "metadata.annotations[clarionlb.io/x]",
 		`there is no IPAddressPool x`:                    "",
 		`two entries overlap in spec.addresses somehow.`: "spec.addresses",
 	} {

@@ -3,7 +3,6 @@ package simulate
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -25,14 +24,13 @@ var happenings = map[string]func(*snapshot.Snapshot, ...string) (*snapshot.Snaps
 }
 
 type options struct {
-	plugin.Env
-	files  whatif.Source
-	output string
+	plugin.Source
+	output plugin.Output
 }
 
 // NewCommand makes the verb.
 func NewCommand(env plugin.Env) *cobra.Command {
-	o := &options{Env: env}
+	o := &options{Source: plugin.Source{Env: env}}
 	command := &cobra.Command{
 		Use:   "simulate fail|drain NODE...",
 		Short: "Say what becomes of addresses if nodes fail or are drained",
@@ -51,13 +49,19 @@ Exit code 1 means that a Service would not be answered any more which is now.`,
 			}
 			return nil
 		},
+		ValidArgsFunction: func(command *cobra.Command, args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			if len(args) == 0 {
+				return slices.Sorted(maps.Keys(happenings)), cobra.ShellCompDirectiveNoFileComp
+			}
+			return env.Complete(plugin.Nodes)(command, nil, typed)
+		},
 		RunE: func(command *cobra.Command, args []string) error {
 			return o.run(command.Context(), args[0], args[1:])
 		},
 	}
 	flags := command.Flags()
-	o.files.AddFlags(flags)
-	flags.StringVarP(&o.output, "output", "o", "", "json: write what would happen as JSON. Default: a text.")
+	o.AddFlags(flags)
+	o.output.AddFlag(flags)
 	return command
 }
 
@@ -72,10 +76,10 @@ type Report struct {
 }
 
 func (o *options) run(ctx context.Context, happening string, nodes []string) error {
-	if o.output != "" && o.output != "json" {
-		return plugin.Usagef("-o is json")
+	if err := o.output.Check(); err != nil {
+		return err
 	}
-	taken, err := o.files.Read(ctx, o.Env)
+	taken, err := o.Snapshot(ctx)
 	if err != nil {
 		return err
 	}
@@ -83,14 +87,7 @@ func (o *options) run(ctx context.Context, happening string, nodes []string) err
 	if err != nil {
 		return err
 	}
-	if o.output == "json" {
-		encoder := json.NewEncoder(o.Out)
-		encoder.SetIndent("", "  ")
-		err = encoder.Encode(report)
-	} else {
-		err = report.Write(o.Out)
-	}
-	if err != nil {
+	if err := o.output.Print(o.Out, report, func() error { return report.Write(o.Out) }); err != nil {
 		return err
 	}
 	if n := len(report.Unanswered()); n > 0 {
@@ -119,9 +116,6 @@ func New(taken *snapshot.Snapshot, happening string, nodes []string) (*Report, e
 	if happening == "fail" && 2*alive(after) <= alive(before) {
 		r.Remarks = append(r.Remarks, "No majority of the announcers remains: the others take addresses of layer 2 over only if a default "+
 			"gateway answers them, or once the Nodes are not Ready.")
-	}
-	for _, unread := range taken.Unread {
-		r.Remarks = append(r.Remarks, fmt.Sprintf("Nothing is known of %s: %s", unread.Kind, unread.Why))
 	}
 	return r, nil
 }

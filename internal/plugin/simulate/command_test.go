@@ -25,7 +25,7 @@ func simulated(t *testing.T, args ...string) (string, error) {
 	command := NewCommand(plugin.Env{
 		IOStreams: genericiooptions.IOStreams{In: strings.NewReader(""), Out: &out, ErrOut: &out}, Flags: genericclioptions.NewConfigFlags(true),
 	})
-	command.SetArgs(append(args, "--from", cluster))
+	command.SetArgs(append(args, "-f", cluster))
 	command.SilenceErrors, command.SilenceUsage = true, true
 	err := command.ExecuteContext(t.Context())
 	return out.String(), err
@@ -77,7 +77,7 @@ func TestWhereNothingIsLeftSomethingIsSaid(t *testing.T) {
 		{[]string{"fail", "node-9"}, 1, ""},
 		{[]string{"fail"}, 2, ""},
 		{[]string{"explode", "node-1"}, 2, ""},
-		{[]string{"fail", "node-1", "-o", "wide"}, 2, ""},
+		{[]string{"fail", "node-1", "-o", "xml"}, 2, ""},
 	} {
 		out, err := simulated(t, test.args...)
 		if plugin.ExitCode(err) != test.code || !strings.Contains(out, test.want) {

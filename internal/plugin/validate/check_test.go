@@ -100,12 +100,19 @@ spec: {addresses: ["2001:db8::/120"]}
 	}
 }
 
+func TestAClassThatIsNearlyClarions(t *testing.T) {
+	out, err := validated(t, "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec:\n  type: LoadBalancer\n  loadBalancerClass: clarionlb.io/clarionn\n", "-f", "-")
+	if err != nil || !strings.Contains(out, "-:6: warning: Service default/a: spec.loadBalancerClass") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
 func TestAFileThatCannotBeReadHidesNothingOfTheOthers(t *testing.T) {
 	out, err := validated(t, "kind: [\n---\napiVersion: clarionlb.io/v1alpha1\nkind: IPAddressPool\nmetadata: {name: a}\nspec: {}\n", "-f", "-")
 	if plugin.ExitCode(err) != plugin.ExitFailed || !strings.Contains(err.Error(), "line 1") || !strings.Contains(out, "-:6: error: IPAddressPool a: spec.addresses") {
 		t.Errorf("%v\n%s", err, out)
 	}
-	for _, args := range [][]string{{}, {"-f", "testdata", "-o", "wide"}, {"-f", "testdata", "more"}} {
+	for _, args := range [][]string{{}, {"-f", "testdata", "-o", "xml"}, {"-f", "testdata", "more"}} {
 		if _, err := validated(t, "", args...); plugin.ExitCode(err) != plugin.ExitUsage {
 			t.Errorf("%v: %v", args, err)
 		}

@@ -3,7 +3,6 @@ package validate
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -17,7 +16,7 @@ type options struct {
 	plugin.Env
 	files     []string
 	recursive bool
-	output    string
+	output    plugin.Output
 }
 
 // NewCommand makes the verb.
@@ -42,16 +41,16 @@ What the files name and do not have may be in the cluster, and is a warning. Exi
 	flags := command.Flags()
 	flags.StringSliceVarP(&o.files, "filename", "f", nil, "Files or folders with objects; - is the standard input.")
 	flags.BoolVarP(&o.recursive, "recursive", "R", false, "Read the folders of -f with all that is below them.")
-	flags.StringVarP(&o.output, "output", "o", "", "json: write what was found as JSON. Default: a line for each problem.")
+	o.output.AddFlag(flags)
 	return command
 }
 
 func (o *options) run(ctx context.Context) error {
-	switch {
-	case len(o.files) == 0:
+	if len(o.files) == 0 {
 		return plugin.Usagef("name files with -f")
-	case o.output != "" && o.output != "json":
-		return plugin.Usagef("-o is json")
+	}
+	if err := o.output.Check(); err != nil {
+		return err
 	}
 	schemas, err := schema.Load()
 	if err != nil {
@@ -59,7 +58,7 @@ func (o *options) run(ctx context.Context) error {
 	}
 	objects, unreadable := manifest.Read(o.files, o.recursive, o.In)
 	result := Check(ctx, schemas, objects)
-	if err := o.print(result); err != nil {
+	if err := o.output.Print(o.Out, result, func() error { return o.write(result) }); err != nil {
 		return err
 	}
 	if unreadable != nil {
@@ -71,12 +70,7 @@ func (o *options) run(ctx context.Context) error {
 	return nil
 }
 
-func (o *options) print(result *Result) error {
-	if o.output == "json" {
-		encoder := json.NewEncoder(o.Out)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(result)
-	}
+func (o *options) write(result *Result) error {
 	for _, problem := range result.Problems {
 		if _, err := fmt.Fprintln(o.Out, problem); err != nil {
 			return err

@@ -113,8 +113,14 @@ func overlapping(o *manifest.Object, contested []v1alpha1.ContestedAddresses) st
 func checkService(state *snapshot.State, o *manifest.Object) (problems []Problem) {
 	name := types.NamespacedName{Namespace: o.GetNamespace(), Name: o.GetName()}
 	service := state.Service(name)
-	if service == nil || !state.Scope.Wants(service) {
+	if service == nil {
 		return nil
+	}
+	if sentence := state.Scope.NearMiss(service); sentence != "" {
+		problems = append(problems, said(o, Warning, sentence))
+	}
+	if !state.Scope.Wants(service) {
+		return problems
 	}
 	request, _ := loadbalancer.NewRequest(service) // Invalid has what is wrong
 	for _, annotation := range request.IgnoredAnnotations {

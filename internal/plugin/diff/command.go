@@ -77,7 +77,7 @@ func (o *options) run(ctx context.Context) error {
 	}
 	for _, c := range changes {
 		if len(c.Lost) > 0 || c.Unanswered != "" {
-			return errors.New("Services would lose an address, or not be answered any more: see above")
+			return errors.New("addresses would be lost, or Services not answered any more: see above")
 		}
 	}
 	return nil

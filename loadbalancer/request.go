@@ -282,13 +282,17 @@ func (r *Request) wish(f family) netip.Addr {
 func (r *Request) remark() string {
 	var list []string
 	for _, name := range r.IgnoredAnnotations[:min(len(r.IgnoredAnnotations), mostNamed+1)] {
-		if f, others := foreign(name); others {
-			list = append(list, foreignAnnotationIgnored(name, f))
-		} else {
-			list = append(list, annotationIgnored(name, probablyMeant(name)))
-		}
+		list = append(list, WhyIgnored(name))
 	}
 	return enumerate(list, "; ")
+}
+
+// WhyIgnored says in a sentence why nobody reads one of Request.IgnoredAnnotations, and which is probably meant.
+func WhyIgnored(annotation string) string {
+	if f, others := foreign(annotation); others {
+		return foreignAnnotationIgnored(annotation, f)
+	}
+	return annotationIgnored(annotation, probablyMeant(annotation))
 }
 
 // sharesLike reports whether two requests of one Service are the same in all that matters to those

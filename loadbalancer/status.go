@@ -33,6 +33,8 @@ type PoolStatus struct {
 	Ready   bool
 	Reason  string
 	Message string
+	// Remarks are what the message says beside that; "" if there is nothing to say.
+	Remarks string
 }
 
 // PoolStatuses returns the status of every pool, by name.
@@ -57,16 +59,16 @@ func (a *Allocator) PoolStatuses(now time.Time) map[string]PoolStatus {
 		}
 		status.AwaitingReuse = p.recordReuse()
 		status.InUse = p.inUse()
-		status.Reason, status.Message = a.judge(p, contests[p])
+		status.Remarks = a.remarks(p, contests[p])
+		status.Reason, status.Message = a.judge(p, status.Remarks)
 		status.Ready = status.Reason == v1alpha1.ReasonValid
 		statuses[name] = status
 	}
 	return statuses
 }
 
-// judge is the reason and the message of a pool's Ready condition. contests are the ranges that
-// other pools leave to it.
-func (a *Allocator) judge(p *pool, contests []contest) (reason, message string) {
+// judge is the reason and the message of a pool's Ready condition.
+func (a *Allocator) judge(p *pool, remarks string) (reason, message string) {
 	var lost []string
 	for _, c := range p.contested {
 		lost = append(lost, contestedWith(c.Range, c.with.name))
@@ -79,9 +81,9 @@ func (a *Allocator) judge(p *pool, contests []contest) (reason, message string) 
 	case p.problem != poolProblem{}:
 		return p.problem.reason, p.problem.message
 	case len(lost) > 0:
-		return v1alpha1.ReasonOverlaps, sentences(enumerate(lost, "; "), a.remarks(p, contests))
+		return v1alpha1.ReasonOverlaps, sentences(enumerate(lost, "; "), remarks)
 	}
-	return v1alpha1.ReasonValid, cmp.Or(a.remarks(p, contests), poolInUse)
+	return v1alpha1.ReasonValid, cmp.Or(remarks, poolInUse)
 }
 
 // contests are the ranges that pools leave to others, by the pool that they are left to.
@@ -126,6 +128,7 @@ func (s *space) counts() *v1alpha1.AddressCounts {
 
 // remarks is what there is to say of a pool that can be used: what its entries stand for, where that
 // may not be what their author means, which of its addresses others use, and whom it is for in vain.
+// contests are the ranges that other pools leave to it.
 func (a *Allocator) remarks(p *pool, contests []contest) string {
 	var list []string
 	for _, c := range contests {

@@ -123,3 +123,6 @@ func (c *claims) rebalance(s *step) {
 		}
 	}
 }
+
+// Rebalance is what rebalancing would have move as of the last plan: the next owner of each address that it would hand over.
+func (p *Layer2Planner) Rebalance() map[netip.Addr]string { return p.round.Rebalance() }

@@ -150,7 +150,7 @@ func noBGPPeer(name string) string       { return "there is no BGPPeer " + name 
 func noIPAddressPool(name string) string { return "there is no IPAddressPool " + name }
 
 func noCommunity(name string) error {
-	return fmt.Errorf("no Community defines %q, nor is that a well-known one", name)
+	return &unknownNames{[]string{fmt.Sprintf("no Community defines %q, nor is that a well-known one", name)}}
 }
 
 func unsupportedBFDProfile(name string, err error) string {

@@ -162,10 +162,14 @@ func missingOf(problem func(name string) string, names []string, known func(name
 	return &unknownNames{problems}
 }
 
-// also joins two problems with an object. The first decides about the reason.
+// also joins two problems with an object. The first decides about the reason; only names that do not exist leave that to what is wrong
+// whatever there is.
 func also(first, second error) error {
 	if first == nil || second == nil {
 		return cmp.Or(first, second)
+	}
+	if errors.As(first, new(*unknownNames)) {
+		return fmt.Errorf("%v; %w", first, second)
 	}
 	return fmt.Errorf("%w; %v", first, second)
 }

@@ -26,19 +26,12 @@ type node struct {
 }
 
 func newNode(n *corev1.Node, drainTaints []string, ignoreExclusion bool) *node {
-	out := &node{labels: n.Labels}
-	if !ignoreExclusion && isSet(n.Labels, corev1.LabelNodeExcludeBalancers) {
-		out.excluded = true
-		out.drainedBy = append(out.drainedBy, DrainCause{DrainLabel, corev1.LabelNodeExcludeBalancers})
-	}
-	if isSet(n.Annotations, v1alpha1.AnnotationDrain) {
-		out.draining = true
-		out.drainedBy = append(out.drainedBy, DrainCause{DrainAnnotation, v1alpha1.AnnotationDrain})
-	}
-	for _, key := range drainTaints {
-		if slices.ContainsFunc(n.Spec.Taints, func(t corev1.Taint) bool { return t.Key == key }) {
+	out := &node{labels: n.Labels, drainedBy: drainedBy(n, drainTaints, ignoreExclusion)}
+	for _, cause := range out.drainedBy {
+		if cause.Kind == DrainLabel {
+			out.excluded = true
+		} else {
 			out.draining = true
-			out.drainedBy = append(out.drainedBy, DrainCause{DrainTaint, key})
 		}
 	}
 	for _, c := range n.Status.Conditions {
@@ -72,6 +65,27 @@ func isSet(set map[string]string, key string) bool {
 	value, present := set[key]
 	yes, err := strconv.ParseBool(value)
 	return present && (err != nil || yes)
+}
+
+// drainedBy is what has a Node drained. A taint with one of the given keys has.
+func drainedBy(n *corev1.Node, drainTaints []string, ignoreExclusion bool) (causes []DrainCause) {
+	if !ignoreExclusion && isSet(n.Labels, corev1.LabelNodeExcludeBalancers) {
+		causes = append(causes, DrainCause{DrainLabel, corev1.LabelNodeExcludeBalancers})
+	}
+	if isSet(n.Annotations, v1alpha1.AnnotationDrain) {
+		causes = append(causes, DrainCause{DrainAnnotation, v1alpha1.AnnotationDrain})
+	}
+	for _, key := range drainTaints {
+		if slices.ContainsFunc(n.Spec.Taints, func(t corev1.Taint) bool { return t.Key == key }) {
+			causes = append(causes, DrainCause{DrainTaint, key})
+		}
+	}
+	return causes
+}
+
+// DrainedBy is what has a Node drained; nothing if it is not. A taint with one of the given keys has.
+func DrainedBy(n *corev1.Node, drainTaints ...string) []DrainCause {
+	return drainedBy(n, drainTaints, false)
 }
 
 func (n *node) equal(o *node) bool {

@@ -15,9 +15,14 @@ import (
 	"k8s.io/component-base/version"
 
 	"github.com/clarionlb/clarion/internal/plugin"
+	"github.com/clarionlb/clarion/internal/plugin/bundle"
+	"github.com/clarionlb/clarion/internal/plugin/diff"
+	"github.com/clarionlb/clarion/internal/plugin/drain"
 	"github.com/clarionlb/clarion/internal/plugin/migrate"
 	"github.com/clarionlb/clarion/internal/plugin/show"
+	"github.com/clarionlb/clarion/internal/plugin/simulate"
 	"github.com/clarionlb/clarion/internal/plugin/uninstall"
+	"github.com/clarionlb/clarion/internal/plugin/validate"
 	"github.com/clarionlb/clarion/internal/plugin/why"
 )
 
@@ -61,5 +66,7 @@ somebody would lose something.`,
 	env.Flags.AddFlags(command.PersistentFlags())
 	command.AddCommand(show.NewCommands(env)...)
 	command.AddCommand(why.NewCommand(env), migrate.NewCommand(env), uninstall.NewCommand(env))
+	command.AddCommand(validate.NewCommand(env), diff.NewCommand(env), simulate.NewCommand(env))
+	command.AddCommand(drain.NewDrain(env), drain.NewUndrain(env), drain.NewRebalance(env), bundle.NewCommand(env))
 	return command
 }

@@ -46,6 +46,9 @@ func TestExitCodes(t *testing.T) {
 		{"migrate cilium -f " + data + "kube-vip.yaml", 1, "there is nothing of cilium"},
 		{"migrate metallb -f /nonexistent", 1, "does not exist"},
 		{"uninstall --kubeconfig=/nonexistent", 1, "nonexistent"},
+		{"validate", 2, "name files with -f"},
+		{"validate -f ../../manifests/samples", 0, "0 errors, 0 warnings"},
+		{"validate -f ../../internal/plugin/validate/testdata/mistakes.yaml", 1, "spec.autoasign: unknown field"},
 	} {
 		code, out, errOut := execute(t, "", strings.Fields(test.line)...)
 		if code != test.code || !strings.Contains(out+errOut, test.want) {

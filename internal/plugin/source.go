@@ -23,6 +23,12 @@ func (s *Source) AddFlags(flags *pflag.FlagSet) {
 	flags.BoolVarP(&s.files.Recursive, "recursive", "R", false, "Read the folders of -f with all that is below them.")
 }
 
+// AddFrom adds --from to a verb whose -f is for other files.
+func (s *Source) AddFrom(flags *pflag.FlagSet) {
+	flags.StringSliceVar(&s.files.Filenames, "from", nil,
+		"Files, folders or URLs with what there is, in place of the cluster.")
+}
+
 // Snapshot reads everything once. Kinds that the caller may not read are named on the standard error.
 func (s *Source) Snapshot(ctx context.Context) (*snapshot.Snapshot, error) {
 	taken, err := s.take(ctx)

@@ -187,3 +187,6 @@ func (e *Evaluation) BFDProfile(name string) metav1.Condition {
 
 // Nodes are the names of all nodes, sorted.
 func (e *Evaluation) Nodes() []string { return slices.Sorted(e.evaluator.view.Nodes()) }
+
+// Rebalance is which node takes over which address if all nodes are asked to rebalance.
+func (e *Evaluation) Rebalance() map[netip.Addr]string { return e.evaluator.layer2.Rebalance() }

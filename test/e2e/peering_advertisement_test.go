@@ -32,14 +32,14 @@ func testAttributes(p *peering) {
 
 	// A mistake in one advertisement, or for one peer, leaves all others as they are.
 	p.applyYAML(bgpAdvertisement("typo", "ipAddressPools: [routed]", "peers: [six]", "communities: [cheep]"))
-	p.awaitReady("bgpadvertisement/typo", v1alpha1.ReasonInvalid, `no Community defines "cheep"`)
+	p.awaitReady("bgpadvertisement/typo", v1alpha1.ReasonUnknownName, `no Community defines "cheep"`)
 	p.applyYAML(bgpAdvertisement("nobody", "ipAddressPools: [routed]", "peers: [source, nobody]"))
 	p.awaitReady("bgpadvertisement/nobody", v1alpha1.ReasonUnknownName, "there is no BGPPeer nobody")
 	p.near.awaitAttributes(v4, map[string]string{"192.168.10.11": said, "192.168.10.12": said, "192.168.10.111": "65031, 0, 0,"})
 	p.applyYAML(strings.Replace(names, "cheap", "cheep", 1))
 	p.awaitReady("bgpadvertisement/typo", v1alpha1.ReasonValid, "")
 	// Where a name is gone, its value stays in force.
-	p.awaitReady("bgpadvertisement/routed", v1alpha1.ReasonInvalid, `no Community defines "cheap"`)
+	p.awaitReady("bgpadvertisement/routed", v1alpha1.ReasonUnknownName, `no Community defines "cheap"`)
 	p.near.awaitAttributes(v4, map[string]string{"192.168.10.11": said, "192.168.10.12": said, "fd00:10::11": "65011, 0, 0, 65001:200", "fd00:10::12": "65011, 0, 0, 65001:200", "192.168.10.111": "65031, 0, 0,"})
 
 	// Without the older advertisement, all that the younger one says counts.

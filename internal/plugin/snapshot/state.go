@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -45,8 +46,40 @@ type Answer struct {
 
 // State finds out what follows from the Snapshot.
 func (s *Snapshot) State() *State {
+	state := s.state(loadbalancer.New())
+	state.DoubleClaims = state.Allocator.Restore(s.Time, state.requests())
+	state.ask(s.Time)
+	state.Pools = state.Allocator.PoolStatuses(s.Time)
+	return state
+}
+
+// Next finds out what follows if the objects become those of another Snapshot while the cloud-controller-manager runs, and after it
+// has waited long enough for addresses to be reused. It takes the Allocator from s: of s, what was read before remains true.
+func (s *State) Next(after *Snapshot) *State {
+	for name := range s.Answers {
+		if service := after.Service(name); service == nil || !s.Scope.Wants(service) || service.DeletionTimestamp != nil {
+			s.Allocator.Release(s.Time, name, s.Service(name).UID)
+		}
+	}
+	for _, namespace := range s.Namespaces {
+		if Find(after.Namespaces, "", namespace.Name) == nil {
+			s.Allocator.DeleteNamespace(s.Time, namespace.Name)
+		}
+	}
+	state := after.state(s.Allocator)
+	state.ask(after.Time)
+	state.ask(after.Time.Add(reused)) // what others have given up
+	state.Pools = state.Allocator.PoolStatuses(after.Time)
+	return state
+}
+
+// reused is after what time an address that was given up surely is for everybody again.
+const reused = 10 * 365 * 24 * time.Hour
+
+// state is a State whose Allocator knows the objects and has not been asked yet.
+func (s *Snapshot) state(allocator *loadbalancer.Allocator) *State {
 	settings := s.settings()
-	state := &State{Snapshot: s, Settings: settings, Allocator: loadbalancer.New(), Answers: map[types.NamespacedName]Answer{}}
+	state := &State{Snapshot: s, Settings: settings, Allocator: allocator, Answers: map[types.NamespacedName]Answer{}}
 	state.Announced = announced.Evaluate(s.Time, settings.Scope.Class, settings.IgnoreExcludeLabel, announced.Objects{
 		Services:          s.Services,
 		EndpointSlices:    s.EndpointSlices,
@@ -60,8 +93,6 @@ func (s *Snapshot) State() *State {
 		Announcers:        s.Announcers,
 	})
 	state.configure()
-	state.ask()
-	state.Pools = state.Allocator.PoolStatuses(s.Time)
 	return state
 }
 
@@ -95,16 +126,20 @@ func (s *Snapshot) apiServer() (endpoints []*discoveryv1.EndpointSlice) {
 	return endpoints
 }
 
-// ask has the allocator answer every Service that asks Clarion.
-func (s *State) ask() {
-	var requests []loadbalancer.Request
+// requests are those of the Services that ask Clarion.
+func (s *State) requests() (requests []loadbalancer.Request) {
 	for _, service := range s.Services {
 		if s.Scope.Wants(service) && service.DeletionTimestamp == nil {
 			request, _ := loadbalancer.NewRequest(service) // the allocator refuses what is wrong with it
 			requests = append(requests, request)
 		}
 	}
-	s.DoubleClaims = s.Allocator.Restore(s.Time, requests)
+	return requests
+}
+
+// ask has the allocator answer every Service that asks Clarion.
+func (s *State) ask(now time.Time) {
+	requests := s.requests()
 	slices.SortStableFunc(requests, func(a, b loadbalancer.Request) int {
 		without := func(r loadbalancer.Request) int {
 			if len(r.Current) == 0 {
@@ -115,7 +150,7 @@ func (s *State) ask() {
 		return cmp.Or(cmp.Compare(without(a), without(b)), a.Created.Compare(b.Created))
 	})
 	for _, request := range requests {
-		outcome, err := s.Allocator.Ensure(s.Time, request)
+		outcome, err := s.Allocator.Ensure(now, request)
 		answer := Answer{Outcome: outcome}
 		errors.As(err, &answer.Refused)
 		s.Answers[request.Service] = answer

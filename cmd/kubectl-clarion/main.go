@@ -15,6 +15,7 @@ import (
 	"k8s.io/component-base/version"
 
 	"github.com/clarionlb/clarion/internal/plugin"
+	"github.com/clarionlb/clarion/internal/plugin/dashboard"
 	"github.com/clarionlb/clarion/internal/plugin/migrate"
 	"github.com/clarionlb/clarion/internal/plugin/show"
 	"github.com/clarionlb/clarion/internal/plugin/uninstall"
@@ -60,6 +61,6 @@ somebody would lose something.`,
 	command.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &plugin.Usage{Err: err} })
 	env.Flags.AddFlags(command.PersistentFlags())
 	command.AddCommand(show.NewCommands(env)...)
-	command.AddCommand(why.NewCommand(env), migrate.NewCommand(env), uninstall.NewCommand(env))
+	command.AddCommand(why.NewCommand(env), dashboard.NewCommand(env), migrate.NewCommand(env), uninstall.NewCommand(env))
 	return command
 }

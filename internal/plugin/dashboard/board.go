@@ -25,7 +25,9 @@ type posted struct {
 	replaced chan struct{}
 }
 
-func newBoard() *board { return &board{now: &posted{version: "0", text: []byte("null"), replaced: make(chan struct{})}} }
+func newBoard() *board {
+	return &board{now: &posted{version: "0", text: []byte("null"), replaced: make(chan struct{})}}
+}
 
 func (b *board) latest() *posted {
 	b.mu.Lock()

@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -23,11 +24,15 @@ type move struct {
 	To      string   `json:"to"`   // a node
 	What    string   `json:"what"` // of which kind it is
 	Words   string   `json:"words"`
+	Parts   []move   `json:"parts"` // several moves that are one
 	time    time.Time
 }
 
 // maxMoves is how much of the past is shown.
 const maxMoves = 200
+
+// fewMoves is how many moves that are one are shown one by one, and how many nodes are named.
+const fewMoves = 3
 
 // slack is how far apart the time of a claim and that of its event may be: the event is sent later, and both are in whole seconds.
 const slack = 3 * time.Second
@@ -42,7 +47,7 @@ func movesOf(state *snapshot.State) []move {
 			moves[i].Words = e.Message
 			continue
 		}
-		m := move{State: none, On: e.InvolvedObject.Name, What: e.Reason, Words: e.Message, time: at}
+		m := move{At: moment(at), State: none, On: e.InvolvedObject.Name, What: e.Reason, Words: e.Message, Parts: []move{}, time: at}
 		if e.InvolvedObject.Kind == "Service" {
 			m.Service = types.NamespacedName{Namespace: e.InvolvedObject.Namespace, Name: e.InvolvedObject.Name}.String()
 			m.On = m.Service
@@ -53,11 +58,43 @@ func movesOf(state *snapshot.State) []move {
 		moves = append(moves, m)
 	}
 	slices.SortStableFunc(moves, func(a, b move) int { return cmp.Or(b.time.Compare(a.time), compareText(a.On, b.On)) })
-	moves = moves[:min(len(moves), maxMoves)]
-	for i := range moves {
-		moves[i].At = moment(moves[i].time)
+	moves = grouped(moves)
+	return moves[:min(len(moves), maxMoves)]
+}
+
+// grouped makes one of the moves that follow upon each other from one node: of a node that has died, or is drained.
+func grouped(moves []move) []move {
+	list := []move{}
+	for rest := moves; len(rest) > 0; {
+		n := 1
+		for n < len(rest) && rest[0].From != "" && rest[n].From == rest[0].From && rest[n-1].time.Sub(rest[n].time) <= slack {
+			n++
+		}
+		if n <= fewMoves {
+			list = append(list, rest[:n]...)
+		} else {
+			list = append(list, join(rest[:n]))
+		}
+		rest = rest[n:]
 	}
-	return moves
+	return list
+}
+
+// join makes one of several moves.
+func join(moves []move) move {
+	var to []string
+	for _, m := range moves {
+		if !slices.Contains(to, m.To) {
+			to = append(to, m.To)
+		}
+	}
+	slices.Sort(to)
+	if len(to) > fewMoves {
+		to = []string{fmt.Sprintf("%d nodes", len(to))}
+	}
+	m := moves[0]
+	m.On, m.Service, m.What, m.To, m.Words, m.Parts = fmt.Sprintf("%d addresses", len(moves)), "", "claims", strings.Join(to, ", "), "", moves
+	return m
 }
 
 // claimsOf has for every address on layer 2 how it came to the node that has it.
@@ -67,7 +104,8 @@ func claimsOf(state *snapshot.State) []move {
 		claims := announcer.Status.Layer2.Addresses
 		for _, address := range carried(state, announcer) {
 			i := slices.IndexFunc(claims, func(c v1alpha1.Layer2Address) bool { return c.IP == address.IP })
-			m := move{State: none, On: address.IP, Service: address.Service, To: announcer.Name, What: "claim", time: claims[i].Since.Time}
+			since := claims[i].Since.Time
+			m := move{At: moment(since), State: none, On: address.IP, Service: address.Service, To: announcer.Name, What: "claim", Parts: []move{}, time: since}
 			if len(claims[i].PreviousOwners) > 0 {
 				m.From = claims[i].PreviousOwners[0]
 			}

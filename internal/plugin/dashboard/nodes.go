@@ -90,7 +90,7 @@ func judgeNode(state *snapshot.State, object *corev1.Node, announcer *v1alpha1.A
 	switch {
 	case ready == nil:
 		return warning, "starting", "its announcer has not said anything yet"
-	case ready.Reason == v1alpha1.ReasonDraining:
+	case isDrained(announcer):
 		return warning, "drained", ready.Message
 	case ready.Status == metav1.ConditionTrue && ready.Reason == v1alpha1.ReasonRunning:
 		return well, "announces", ""
@@ -98,6 +98,12 @@ func judgeNode(state *snapshot.State, object *corev1.Node, announcer *v1alpha1.A
 		return warning, split(ready.Reason), ready.Message
 	}
 	return trouble, split(ready.Reason), ready.Message
+}
+
+// isDrained says whether a node announces only what no other one can, on purpose.
+func isDrained(announcer *v1alpha1.Announcer) bool {
+	ready := meta.FindStatusCondition(announcer.Status.Conditions, v1alpha1.ConditionReady)
+	return ready != nil && ready.Reason == v1alpha1.ReasonDraining
 }
 
 // split makes words of a reason: "no interface" of "NoInterface".

@@ -80,11 +80,14 @@ func sessionOf(state *snapshot.State, node string, s v1alpha1.BGPSession) sessio
 	switch {
 	case !state.Announced.Alive(node):
 		// What it recorded last is not so any more.
-		out.State, out.Says, out.Words, out.Prefixes, out.BFD = trouble, "Silent", "the node's announcer is not in sight", 0, ""
+		out.State, out.Says, out.Words, out.Prefixes, out.BFD = none, "Silent", "the node's announcer is not in sight", 0, ""
 	case s.State == v1alpha1.BGPEstablished && (s.BFD == nil || s.BFD.State == v1alpha1.BFDUp):
 		out.State = well
 	case s.State == v1alpha1.BGPEstablished:
 		out.State, out.Words = warning, cmp.Or(s.BFD.LastError, out.BFD)
+	}
+	if drained := snapshot.Find(state.Announcers, "", node); out.State == trouble && isDrained(drained) {
+		out.State, out.Says = warning, "Drained"
 	}
 	for _, f := range s.Families {
 		if f.LastError != "" && out.State == well {

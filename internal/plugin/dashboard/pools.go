@@ -95,7 +95,7 @@ func poolsOf(state *snapshot.State, services []service) []pool {
 		}
 		slices.SortFunc(p.Counts, func(a, b count) int { return cmp.Compare(a.Family, b.Family) })
 		if p.State == well && slices.ContainsFunc(p.Counts, func(c count) bool { return c.Total > 0 && c.Assigned == c.Total }) {
-			p.State, p.Reason = warning, "full"
+			p.State, p.Reason, p.Words = warning, "full", "every address is assigned"
 		}
 		p.Drawings = chartOf(state, object.Name, cells[object.Name], status).draw(state.Allocator.Ranges(object.Name), status.Contested)
 		list = append(list, p)

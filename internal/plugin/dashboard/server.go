@@ -36,12 +36,17 @@ type server struct {
 	// host is what the browser must take the plugin for: "127.0.0.1:8080".
 	host  string
 	token string
+	page  fs.FS
 	pages chan struct{} // one for each page that follows
 }
 
 // newServer makes a server with a new token. The listener says where it is reached.
 func newServer(b *board, listener net.Listener) *server {
-	return &server{board: b, host: listener.Addr().String(), token: rand.Text(), pages: make(chan struct{}, maxPages)}
+	page, err := fs.Sub(files, "page")
+	if err != nil {
+		panic(err) // the folder is in the binary
+	}
+	return &server{board: b, host: listener.Addr().String(), token: rand.Text(), page: page, pages: make(chan struct{}, maxPages)}
 }
 
 // URL is where the page is. Who has it can read what the caller of the plugin can read.
@@ -51,12 +56,8 @@ func (s *server) URL() string { return "http://" + s.host + "/?token=" + s.token
 func (s *server) cookie() string { return "clarion-" + s.host[strings.LastIndex(s.host, ":")+1:] }
 
 func (s *server) handler() http.Handler {
-	page, err := fs.Sub(files, "page")
-	if err != nil {
-		panic(err) // the folder is in the binary
-	}
 	mux := http.NewServeMux()
-	mux.Handle("GET /", http.FileServerFS(page))
+	mux.Handle("GET /", http.FileServerFS(s.page))
 	mux.HandleFunc("GET /api/overview", s.overview)
 	mux.HandleFunc("GET /api/path", s.path)
 	mux.HandleFunc("GET /api/changes", s.changes)

@@ -16,9 +16,9 @@ import (
 
 // service is a Service that asks for an address of Clarion's.
 type service struct {
-	Name      string          `json:"name"` // namespace/name
-	State     standing        `json:"state"`
-	Words     string          `json:"words"`
+	Name      string           `json:"name"` // namespace/name
+	State     standing         `json:"state"`
+	Words     string           `json:"words"`
 	Addresses []serviceAddress `json:"addresses"`
 }
 

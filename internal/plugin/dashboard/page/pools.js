@@ -21,15 +21,14 @@ export function showPools(overview, open) {
 function makePool(pool) {
   return h('article', { class: 'pool', 'aria-label': `Pool ${pool.name}` },
     h('header', {},
-      h('h3', {}, pool.name),
+      h('h3', { title: pool.words }, pool.name),
       pool.state !== 'ok' && h('span', { class: 'badge', 'data-state': pool.state }, marks[pool.state], ' ', pool.reason),
       !pool.autoAssign && h('span', { class: 'badge' }, 'on request only'),
       h('span', { class: 'count' }, pool.counts.map((c) => `${c.family} ${large(c.assigned)} of ${large(c.total)}`).join(' · '))),
-    pool.words && h('p', { class: 'words' }, pool.words),
+    pool.state !== 'ok' && pool.words && h('p', { class: 'words' }, pool.words),
     pool.drawings.map((drawing) => h('div', { class: 'drawing' },
-      h('p', { class: 'range mono' }, drawing.range),
-      h('div', { class: drawing.rows ? 'rows' : 'blocks', role: 'group', 'aria-label': `Addresses ${drawing.range} of pool ${pool.name}` }),
-      drawing.rows && h('p', { class: 'caption soft', 'aria-hidden': 'true' }, '\u00a0'))));
+      h('div', { class: 'range mono' }, drawing.range, drawing.rows && h('span', { class: 'caption', 'aria-hidden': 'true' })),
+      h('div', { class: drawing.rows ? 'rows' : 'blocks', role: 'group', 'aria-label': `Addresses ${drawing.range} of pool ${pool.name}` }))));
 }
 
 function showDrawing(element, drawing, open) {

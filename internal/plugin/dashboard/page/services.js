@@ -38,7 +38,7 @@ function makeRow(service, open) {
     h('td', {}, h('span', { class: 'badge', 'data-state': service.state }, marks[service.state], ' ', says[service.state])),
     h('td', { class: 'name' }, h('button', { type: 'button', 'data-focus': service.name, title: service.name }, service.name)),
     h('td', { class: 'address mono' }, service.addresses.map((a, i) => [i > 0 && h('br'), a.ip])),
-    h('td', { class: 'pool' }, pools.join(', ')),
-    h('td', { class: 'nodes' }, nodes.length > 4 ? `${nodes.length} nodes` : nodes.join(', ')),
+    h('td', { class: 'from' }, pools.join(', ')),
+    h('td', { class: 'by' }, nodes.length > 4 ? `${nodes.length} nodes` : nodes.join(', ')),
     h('td', { class: 'why' }, h('span', {}, service.words)));
 }

@@ -2,7 +2,7 @@
 import { by, h } from './dom.js';
 import { ago } from './words.js';
 
-const signs = { ok: '●', warning: '◐', trouble: '✕', none: '–' };
+const signs = { ok: '●', warning: '◐', trouble: '✕', none: '○' };
 let shown = '';
 
 export function showSessions(overview) {
@@ -11,7 +11,7 @@ export function showSessions(overview) {
   if (text === shown) return;
   shown = text;
   const nodes = [...new Set(overview.peers.flatMap((peer) => peer.sessions.map((session) => session.node)))].sort();
-  const remarks = overview.peers.flatMap((peer) => peer.sessions.filter((s) => s.words && s.state !== 'ok').map((s) => `${s.node} with ${peer.name}: ${s.words}`));
+  const remarks = overview.peers.flatMap((peer) => peer.sessions.filter((s) => s.words && (s.state === 'trouble' || s.state === 'warning')).map((s) => `${s.node} with ${peer.name}: ${s.words}`));
   by('sessions').replaceChildren(
     h('table', { class: 'sessions' },
       h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, 'Peer'), nodes.map((node) => h('th', { scope: 'col' }, node)))),
@@ -22,7 +22,7 @@ export function showSessions(overview) {
 }
 
 function cell(sessions) {
-  if (sessions.length === 0) return h('span', { class: 'session', 'data-state': 'none' }, signs.none, h('span', { class: 'hidden' }, 'none'));
+  if (sessions.length === 0) return h('span', { class: 'session', 'data-state': 'none' }, '–', h('span', { class: 'hidden' }, 'none'));
   return sessions.map((s) => h('span', { class: 'session', 'data-state': s.state, title: [s.says, s.since && `since ${ago(s.since)}`, s.words].filter(Boolean).join('; ') },
     h('span', { 'aria-hidden': 'true' }, signs[s.state]),
     h('span', { class: 'hidden' }, s.says),

@@ -25,8 +25,8 @@ function tiles(overview) {
   }, { assigned: 0, total: 0, all: 0 });
   const full = overview.pools.some((pool) => pool.state !== 'ok');
   const list = [
-    { what: 'Services', figure: `${services.ok} / ${overview.services.length}`, rest: troubles(services, 'announced'), state: worst(services) },
-    { what: 'Nodes', figure: `${nodes.ok} / ${overview.nodes.length}`, rest: troubles(nodes, 'announcing'), state: worst(nodes) },
+    { what: 'Services', figure: `${services.ok} / ${overview.services.length}`, rest: troubles(services, 'announced', 'waiting'), state: worst(services) },
+    { what: 'Nodes', figure: `${nodes.ok} / ${overview.nodes.length}`, rest: troubles(nodes, 'announcing', 'set aside'), state: worst(nodes) },
     { what: 'Addresses', figure: use.total > 0 ? `${Math.round(100 * use.assigned / use.total)} %` : String(use.all),
       rest: use.total > 0 ? `of IPv4: ${large(use.assigned)} of ${large(use.total)}` : 'assigned', state: full ? 'warning' : 'ok' },
   ];
@@ -43,11 +43,11 @@ function tally(list) {
   return counts;
 }
 
-function troubles(counts, well) {
-  const parts = [];
+function troubles(counts, well, aside) {
+  const parts = [well];
   if (counts.trouble) parts.push(`${counts.trouble} in trouble`);
-  if (counts.warning) parts.push(`${counts.warning} waiting or set aside`);
-  return parts.length > 0 ? `${well}, ${parts.join(', ')}` : well;
+  if (counts.warning) parts.push(`${counts.warning} ${aside}`);
+  return parts.join(' · ');
 }
 
 const worst = (counts) => (counts.trouble ? 'trouble' : counts.warning ? 'warning' : 'ok');

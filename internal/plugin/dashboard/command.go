@@ -5,20 +5,11 @@ import (
 	"fmt"
 	"net"
 	"strconv"
-	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/clarionlb/clarion/internal/plugin"
 	"github.com/clarionlb/clarion/internal/plugin/snapshot"
-)
-
-const (
-	// settling is how long changes are collected before the page is told.
-	settling = 500 * time.Millisecond
-	// refresh is how often the state is found out without a change, because it depends on the time, too.
-	refresh = 10 * time.Second
 )
 
 const long = `Show the state of Clarion in the browser: pools, nodes, BGP sessions, what has moved, and the path of each Service.
@@ -61,20 +52,14 @@ func run(ctx context.Context, env plugin.Env, port uint16) error {
 		return err
 	}
 	defer listener.Close()
-	group, ctx := errgroup.WithContext(ctx)
 	fmt.Fprintf(env.ErrOut, "reading %s\n", name)
 	live, err := snapshot.Watch(ctx, clients.Kube, clients.Clarion)
 	if err != nil {
 		return err
 	}
 	d := New(name, listener)
-	if err := d.Show(live.Snapshot().State(), ""); err != nil {
-		return err
-	}
-	group.Go(func() error { return d.Serve(ctx) })
-	group.Go(func() error { return d.follow(ctx, live) })
-	fmt.Fprintln(env.Out, d.URL())
-	return group.Wait()
+	fmt.Fprintln(env.Out, d.URL()) // who comes early waits a moment
+	return d.Follow(ctx, live)
 }
 
 // clusterName is what the user calls the cluster: the context of the kubeconfig.
@@ -90,30 +75,4 @@ func clusterName(env plugin.Env) (string, error) {
 		return "the cluster", nil
 	}
 	return config.CurrentContext, nil
-}
-
-// follow shows every state until the context ends.
-func (d *Dashboard) follow(ctx context.Context, live *snapshot.Live) error {
-	tick := time.NewTicker(refresh)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			live.Wait()
-			return nil
-		case <-live.Changed():
-			select {
-			case <-ctx.Done():
-			case <-time.After(settling):
-			}
-		case <-tick.C:
-		}
-		stale := ""
-		if err := live.Stale(); err != nil {
-			stale = err.Error()
-		}
-		if err := d.Show(live.Snapshot().State(), stale); err != nil {
-			return err
-		}
-	}
 }

@@ -5,6 +5,7 @@ import { marks } from './words.js';
 
 let asking; // what ends the question that is on its way
 let shown = ''; // the Service
+let text = ''; // what is shown of it
 
 export function startPath(closed) {
   const dialog = by('path');
@@ -22,13 +23,15 @@ export async function showPath(service) {
   if (!dialog.open) dialog.showModal();
   if (shown !== service) {
     shown = service;
+    text = '';
     fill(service, null, h('p', { class: 'empty' }, 'Asking …'));
   }
   asking?.abort();
   asking = new AbortController();
   try {
     const found = await path(service, asking.signal);
-    if (shown !== service) return;
+    if (shown !== service || text === JSON.stringify(found)) return;
+    text = JSON.stringify(found);
     if (found) fill(service, found, chain(found));
     else fill(service, null, h('p', { class: 'empty' }, 'There is no such Service any more.'));
   } catch (error) {

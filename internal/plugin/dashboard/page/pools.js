@@ -1,5 +1,5 @@
 // Pools, drawn address by address where they are small, and block by block where they are large.
-import { by, h, keepStop, roving, sync } from './dom.js';
+import { by, h, keepStop, roving, setText, sync } from './dom.js';
 import { large, marks } from './words.js';
 
 const states = { assigned: 'assigned', trouble: 'assigned, not announced', free: 'free', resting: 'resting after use', reserved: 'reserved', contested: 'another pool’s' };
@@ -9,26 +9,32 @@ export function startPools() {
 }
 
 export function showPools(overview, open) {
-  sync(by('pools'), overview.pools, (pool) => pool.name, (pool) => makePool(pool));
-  for (const pool of overview.pools) {
-    const element = by('pools').children[overview.pools.indexOf(pool)];
-    pool.drawings.forEach((drawing, i) => showDrawing(element.querySelectorAll('.drawing')[i], drawing, open));
+  if (overview.pools.length === 0) {
+    by('pools').replaceChildren(h('p', { class: 'empty' }, 'There is no IPAddressPool.'));
+    return;
   }
-  if (overview.pools.length === 0) by('pools').replaceChildren(h('p', { class: 'empty' }, 'There is no IPAddressPool.'));
+  // What changes often is brought up to date by itself, so that a pool is not made anew for every address.
+  const frames = overview.pools.map((pool) => ({ ...pool, counts: null, drawings: pool.drawings.map(({ range, rows }) => ({ range, small: Boolean(rows) })) }));
+  sync(by('pools'), frames, (pool) => pool.name, makePool);
+  for (const [i, pool] of overview.pools.entries()) {
+    const element = by('pools').children[i];
+    setText(element.querySelector('.count'), pool.counts.map((c) => `${c.family} ${large(c.assigned)} of ${large(c.total)}`).join(' · '));
+    pool.drawings.forEach((drawing, at) => showDrawing(element.querySelectorAll('.drawing')[at], drawing, open));
+  }
 }
 
-// makePool makes all of a pool but what is in its drawings, which are brought up to date row by row.
+// makePool makes all of a pool but its numbers and what is in its drawings, which are brought up to date row by row.
 function makePool(pool) {
   return h('article', { class: 'pool', 'aria-label': `Pool ${pool.name}` },
     h('header', {},
       h('h3', { title: pool.words }, pool.name),
       pool.state !== 'ok' && h('span', { class: 'badge', 'data-state': pool.state }, marks[pool.state], ' ', pool.reason),
       !pool.autoAssign && h('span', { class: 'badge' }, 'on request only'),
-      h('span', { class: 'count' }, pool.counts.map((c) => `${c.family} ${large(c.assigned)} of ${large(c.total)}`).join(' · '))),
+      h('span', { class: 'count' })),
     pool.state !== 'ok' && pool.words && h('p', { class: 'words' }, pool.words),
     pool.drawings.map((drawing) => h('div', { class: 'drawing' },
-      h('div', { class: 'range mono' }, drawing.range, drawing.rows && h('span', { class: 'caption', 'aria-hidden': 'true' })),
-      h('div', { class: drawing.rows ? 'rows' : 'blocks', role: 'group', 'aria-label': `Addresses ${drawing.range} of pool ${pool.name}` }))));
+      h('div', { class: 'range mono' }, drawing.range, drawing.small && h('span', { class: 'caption', 'aria-hidden': 'true' })),
+      h('div', { class: drawing.small ? 'rows' : 'blocks', role: 'group', 'aria-label': `Addresses ${drawing.range} of pool ${pool.name}` }))));
 }
 
 function showDrawing(element, drawing, open) {

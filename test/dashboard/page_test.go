@@ -110,7 +110,7 @@ func TestItFitsAPhoneAndBothThemes(t *testing.T) {
 	tab := browser.Open(t, d.URL(), isLive, browser.Phone)
 	if wide := browser.Eval[int](tab, `document.documentElement.scrollWidth`); wide > int(browser.Phone.Width) {
 		t.Errorf("the page is %d wide: %v", wide, browser.Eval[[]string](tab, `[...document.querySelectorAll("body *")]
-			.filter((e) => e.getBoundingClientRect().right > innerWidth && !e.closest(".scroll, .hidden")).map((e) => e.tagName + "." + e.className)`))
+			.filter((e) => e.getBoundingClientRect().right > 391 && !e.closest(".scroll, .hidden")).map((e) => e.tagName + "." + e.className)`))
 	}
 	dark := browser.Open(t, d.URL(), isLive, browser.Night)
 	const background = `getComputedStyle(document.body).backgroundColor`

@@ -65,12 +65,12 @@ func nodeOf(state *snapshot.State, name string, object *corev1.Node, announcer *
 			}
 		}
 	}
-	n.State, n.Says, n.Words = judgeNode(state, object, announcer, len(n.Addresses))
+	n.State, n.Says, n.Words = judgeNode(object, announcer, len(n.Addresses))
 	return n
 }
 
 // judgeNode is how it stands with a node, in a word or two and in a sentence.
-func judgeNode(state *snapshot.State, object *corev1.Node, announcer *v1alpha1.Announcer, carries int) (standing, string, string) {
+func judgeNode(object *corev1.Node, announcer *v1alpha1.Announcer, carries int) (standing, string, string) {
 	switch {
 	case object == nil:
 		return trouble, "no Node", "its Node is gone, and its Announcer is not"

@@ -1,80 +1,50 @@
 package dashboard
 
 import (
-	"net/netip"
-
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/clarionlb/clarion/announce/plan"
 	"github.com/clarionlb/clarion/internal/plugin/snapshot"
-	"github.com/clarionlb/clarion/provider/announced"
+	"github.com/clarionlb/clarion/internal/plugin/why"
 )
 
-// path is how a Service comes to be reached, link by link.
+// path is how a Service comes to be reached, link by link: what "kubectl clarion why" says.
 type path struct {
 	State standing `json:"state"`
-	Says  string   `json:"says"`
 	Words string   `json:"words"`
 	Links []link   `json:"links"`
 }
 
-// link is a part of a path that may fail. What comes after one that does has not been reached.
+// link is a part of a path that may fail.
 type link struct {
 	Name    string   `json:"name"`
 	State   standing `json:"state"`
 	Words   string   `json:"words"`
 	Fix     string   `json:"fix"`
-	Details []detail `json:"details"`
+	Details []link   `json:"details"` // what the link depends on; they have none
 }
 
-// detail is one of several things that a link depends on.
-type detail struct {
-	State standing `json:"state"`
-	Words string   `json:"words"`
-}
+var standings = map[why.Mark]standing{why.OK: well, why.Failed: trouble, why.Warning: warning, why.Note: none}
 
 // pathOf is the path of a Service; nil if there is none.
 func pathOf(state *snapshot.State, namespace, name string) *path {
 	service := types.NamespacedName{Namespace: namespace, Name: name}
-	object := state.Service(service)
-	if object == nil {
+	if state.Service(service) == nil {
 		return nil
 	}
-	p := &path{Links: []link{}}
-	answer, condition := state.Answers[service], state.Announced.Condition(service)
-	p.State, p.Words = judge(object, answer, condition)
-	p.Says = map[standing]string{well: "announced", warning: "waiting", trouble: "in trouble"}[p.State]
-	pools := link{Name: "Pool", State: well, Details: []detail{}}
-	if answer.Refused != nil {
-		pools.State, pools.Words = trouble, answer.Refused.Message
+	report := why.Service(state, service)
+	p := &path{State: well, Words: report.Summary, Links: []link{}}
+	if !report.OK {
+		p.State = trouble
 	}
-	for _, v := range state.Allocator.Explain(service) {
-		if v.Refused == "" {
-			pools.Details = append(pools.Details, detail{well, v.Pool + " has " + v.Address.String()})
-		} else {
-			pools.Details = append(pools.Details, detail{none, v.Pool + " " + v.Refused})
+	for _, l := range report.Links {
+		out := link{Name: l.Name, State: standings[l.Mark], Words: l.Sentence, Fix: l.Remedy, Details: []link{}}
+		if l.Address != "" {
+			out.Name += " of " + l.Address
 		}
-	}
-	p.Links = append(p.Links, pools)
-	for _, ingress := range object.Status.LoadBalancer.Ingress {
-		if ip, err := netip.ParseAddr(ingress.IP); err == nil {
-			p.Links = append(p.Links, announcedLink(state.Announced.Address(state.Time, ip), ingress.IP))
+		for _, i := range l.Items {
+			out.Details = append(out.Details, link{Name: i.Name, State: standings[i.Mark], Words: i.Sentence, Fix: i.Remedy, Details: []link{}})
 		}
+		p.Links = append(p.Links, out)
 	}
 	return p
-}
-
-func announcedLink(said announced.Address, ip string) link {
-	l := link{Name: "Announced: " + ip, State: well, Words: said.Sentence, Details: []detail{}}
-	if !said.Announced() {
-		l.State = trouble
-	}
-	for _, v := range said.Layer2.Verdicts {
-		d := detail{none, v.Node + ": " + v.Sentence()}
-		if v.Reason == plan.Announces {
-			d.State = well
-		}
-		l.Details = append(l.Details, d)
-	}
-	return l
 }

@@ -3,6 +3,8 @@ import { by, h } from './dom.js';
 import { path } from './live.js';
 import { marks } from './words.js';
 
+const told = { ok: 'holds', warning: 'holds, with a warning', trouble: 'is broken', none: 'note' };
+const says = { ok: 'well', trouble: 'broken' };
 let asking; // what ends the question that is on its way
 let shown = ''; // the Service
 let text = ''; // what is shown of it
@@ -45,7 +47,7 @@ function fill(service, found, content) {
     h('header', {},
       h('h2', { id: 'path-title' }, service),
       h('button', { type: 'button', class: 'close', 'aria-label': 'Close', click: () => dialog.close() }, '×'),
-      found && h('p', { class: 'verdict' }, h('span', { class: 'badge', 'data-state': found.state }, marks[found.state], ' ', found.says), ' ', h('span', { class: 'soft' }, found.words))),
+      found && h('p', { class: 'verdict' }, h('span', { class: 'badge', 'data-state': found.state }, marks[found.state], ' ', says[found.state]), ' ', h('span', { class: 'soft' }, found.words))),
     content);
   dialog.scrollTop = top;
   if (focused) dialog.querySelector('.close').focus({ preventScroll: true });
@@ -55,9 +57,9 @@ function chain(found) {
   return h('ol', { class: 'chain' }, found.links.map((link) => h('li', { 'data-state': link.state },
     h('span', { class: 'mark', 'aria-hidden': 'true' }, marks[link.state]),
     h('div', {},
-      h('h3', {}, link.name, h('span', { class: 'hidden' }, `: ${link.state === 'ok' ? 'well' : link.state === 'later' ? 'not reached' : link.state}`)),
+      h('h3', {}, link.name, h('span', { class: 'hidden' }, `: ${told[link.state]}`)),
       link.words && h('p', {}, link.words),
       link.fix && h('p', { class: 'fix' }, link.fix),
       link.details.length > 0 && h('ul', { class: 'details' }, link.details.map((detail) => h('li', { 'data-state': detail.state },
-        h('span', { class: 'mark2', 'aria-hidden': 'true' }, marks[detail.state]), h('span', {}, detail.words))))))));
+        h('span', { class: 'mark2', 'aria-hidden': 'true' }, marks[detail.state]), h('span', {}, h('strong', {}, detail.name), ' ', detail.words, detail.fix && h('p', { class: 'fix' }, detail.fix)))))))));
 }

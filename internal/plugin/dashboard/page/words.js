@@ -1,6 +1,6 @@
 // Words and marks that several parts of the page use.
 
-export const marks = { ok: '✓', warning: '!', trouble: '✕', later: '·', none: '–' };
+export const marks = { ok: '✓', warning: '!', trouble: '✕', none: '–' };
 
 // counted is a number with its noun.
 export const counted = (n, noun) => `${n} ${noun}${n === 1 ? '' : 's'}`;

@@ -41,7 +41,8 @@ var (
 	Phone = Look{Width: 390, Height: 844, Scale: 2, Phone: true}
 )
 
-// Open opens a URL in a new browser, and returns when selector is visible. The test fails of what the browser complains about.
+// Open opens a URL in a new browser, and returns when selector is visible. The test fails of what the
+// browser complains about.
 func Open(t testing.TB, url, selector string, as Look) *Tab {
 	t.Helper()
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox, chromedp.Flag("lang", "en"))
@@ -67,7 +68,8 @@ func Open(t testing.TB, url, selector string, as Look) *Tab {
 	return tab
 }
 
-// watchConsole has the test fail of what the browser complains about: exceptions, and what the policy of the page forbids.
+// watchConsole has the test fail of what the browser complains about: exceptions, and what the policy
+// of the page forbids.
 func (tab *Tab) watchConsole() {
 	messages := chromedp.Console(tab.ctx)
 	done := make(chan struct{})

@@ -153,7 +153,8 @@ func TestScreenReadersHaveANameForEverything(t *testing.T) {
 	}
 }
 
-// Whatever stands in an object is text. Names cannot have much in them, annotations and messages anything.
+// Whatever stands in an object is text. Names cannot have much in them, annotations and messages
+// anything.
 func TestScriptInObjectsIsText(t *testing.T) {
 	const evil = `<img src=x onerror="window.owned=1"><script>window.owned=1</script>"'&lt;` + "`${window.owned=1}`" + `javascript:window.owned=1`
 	objects := fixture.New(time.Now())

@@ -19,7 +19,8 @@ type posted struct {
 	version string
 	text    []byte // an overview, as JSON
 	state   *snapshot.State
-	// stale is a half sentence that says why it may be out of date; "" if nothing keeps it from being up to date.
+	// stale is a half sentence that says why it may be out of date; "" if nothing keeps it from being
+	// up to date.
 	stale string
 	// replaced is closed when there is something newer.
 	replaced chan struct{}

@@ -16,7 +16,8 @@ import (
 const (
 	// settling is how long changes are collected before the page is told.
 	settling = 500 * time.Millisecond
-	// refresh is how often the state is found out without a change, because it depends on the time, too.
+	// refresh is how often the state is found out without a change, because it depends on the time,
+	// too.
 	refresh = 10 * time.Second
 )
 
@@ -28,13 +29,15 @@ type Dashboard struct {
 	listener net.Listener
 }
 
-// New makes a Dashboard of a cluster of this name, which is reached at the listener. That must be on the loopback.
+// New makes a Dashboard of a cluster of this name, which is reached at the listener. That must be on
+// the loopback.
 func New(cluster string, listener net.Listener) *Dashboard {
 	b := newBoard()
 	return &Dashboard{cluster: cluster, board: b, server: newServer(b, listener), listener: listener}
 }
 
-// Show has all pages show a state. stale is a half sentence that says why it may be out of date; "" if it is not.
+// Show has all pages show a state. stale is a half sentence that says why it may be out of date; ""
+// if it is not.
 func (d *Dashboard) Show(state *snapshot.State, stale string) error {
 	text, err := json.Marshal(overviewOf(d.cluster, state))
 	if err != nil {

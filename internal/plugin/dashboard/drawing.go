@@ -29,7 +29,8 @@ type row struct {
 	Cells []*cell `json:"cells"`
 }
 
-// block is a part of a large range. The numbers of addresses are not exact beyond 2^53, as JavaScript has them.
+// block is a part of a large range. The numbers of addresses are not exact beyond 2^53, as JavaScript
+// has them.
 type block struct {
 	Name      string  `json:"name"`
 	From      string  `json:"from"`
@@ -101,8 +102,8 @@ func label(ip netip.Addr, at int) string {
 	return ":" + strconv.FormatInt(int64(low)|int64(last[len(last)-2])<<8, 16)
 }
 
-// blocks are the parts of a large range: those that something is in, of one size each and as small as that they are not too many, and
-// what is between them.
+// blocks are the parts of a large range: those that something is in, of one size each and as small as
+// that they are not too many, and what is between them.
 func (c *chart) blocks(r loadbalancer.Range) []block {
 	inside := c.sorted[lowerBound(c.sorted, r.From):]
 	inside = inside[:lowerBound(inside, r.To.Next())]
@@ -140,7 +141,8 @@ func prefixes(sorted []netip.Addr, bits int) []netip.Prefix {
 	return list
 }
 
-// lowerBound is how many of the sorted addresses are before one. None is after the zero Addr, which follows upon the last of a family.
+// lowerBound is how many of the sorted addresses are before one. None is after the zero Addr, which
+// follows upon the last of a family.
 func lowerBound(sorted []netip.Addr, ip netip.Addr) int {
 	if !ip.IsValid() {
 		return len(sorted)

@@ -34,10 +34,12 @@ const maxMoves = 200
 // fewMoves is how many moves that are one are shown one by one, and how many nodes are named.
 const fewMoves = 3
 
-// slack is how far apart the time of a claim and that of its event may be: the event is sent later, and both are in whole seconds.
+// slack is how far apart the time of a claim and that of its event may be: the event is sent later,
+// and both are in whole seconds.
 const slack = 3 * time.Second
 
-// movesOf is what is known of the past, the latest first: by the claims, which name the node and those before it, and by the events.
+// movesOf is what is known of the past, the latest first: by the claims, which name the node and
+// those before it, and by the events.
 func movesOf(state *snapshot.State) []move {
 	moves := claimsOf(state)
 	for _, e := range state.Events {
@@ -62,7 +64,8 @@ func movesOf(state *snapshot.State) []move {
 	return moves[:min(len(moves), maxMoves)]
 }
 
-// grouped makes one of the moves that follow upon each other from one node: of a node that has died, or is drained.
+// grouped makes one of the moves that follow upon each other from one node: of a node that has died,
+// or is drained.
 func grouped(moves []move) []move {
 	list := []move{}
 	for rest := moves; len(rest) > 0; {

@@ -137,7 +137,8 @@ func remarksOn(announcer *v1alpha1.Announcer) []remark {
 	return list
 }
 
-// carried are the addresses that a node has on layer 2: those that it claims and of which its claim holds.
+// carried are the addresses that a node has on layer 2: those that it claims and of which its claim
+// holds.
 func carried(state *snapshot.State, announcer *v1alpha1.Announcer) []nodeAddress {
 	list := []nodeAddress{}
 	for _, claim := range announcer.Status.Layer2.Addresses {

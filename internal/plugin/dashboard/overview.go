@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/clarionlb/clarion/internal/plugin/snapshot"
+	"github.com/clarionlb/clarion/internal/plugin/why"
 )
 
 // standing is how it stands with something, and what colour and mark it has on the page.
@@ -50,18 +51,19 @@ func overviewOf(cluster string, state *snapshot.State) *overview {
 		Moves:    movesOf(state),
 	}
 	o.Pools = poolsOf(state, o.Services)
-	o.Problems = o.problems(state.Unread)
+	o.Problems = o.problems(state.Unread, why.Controller(state))
 	return o
 }
 
 // problems has what is wrong, the worst first, and of that what concerns most first.
-func (o *overview) problems(unread []snapshot.Unread) []problem {
+func (o *overview) problems(unread []snapshot.Unread, controller why.Link) []problem {
 	list := []problem{}
 	note := func(kind, on string, state standing, words string) {
 		if state == trouble || state == warning && kind != "Service" {
 			list = append(list, problem{state, kind, on, words})
 		}
 	}
+	note("Program", snapshot.ControllerName, standings[controller.Mark], controller.Sentence)
 	for _, u := range unread {
 		note("not read", u.Kind, warning, u.Why)
 	}

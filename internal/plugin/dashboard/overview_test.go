@@ -22,7 +22,7 @@ func TestAnEmptyClusterHasListsAndNoNull(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := `{"cluster":"empty","problems":[],"pools":[],"nodes":[],"peers":[],"services":[],"moves":[]}`; string(text) != want {
+	if want := `{"cluster":"empty","problems":[{"state":"trouble","kind":"Program","on":"clarion-cloud-controller-manager","words":"the cloud-controller-manager has never run: nobody hands out addresses"}],"pools":[],"nodes":[],"peers":[],"services":[],"moves":[]}`; string(text) != want {
 		t.Errorf("%s", text)
 	}
 }

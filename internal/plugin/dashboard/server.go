@@ -17,7 +17,8 @@ import (
 //go:embed page
 var files embed.FS
 
-// policy has the browser run and show nothing but what the plugin sends, and make nothing of text but text.
+// policy has the browser run and show nothing but what the plugin sends, and make nothing of text but
+// text.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
 
@@ -30,7 +31,8 @@ const (
 	writeTimeout = 30 * time.Second
 )
 
-// server answers browsers on this computer that have the token, and nobody else. What it answers is in no cache.
+// server answers browsers on this computer that have the token, and nobody else. What it answers is
+// in no cache.
 type server struct {
 	board *board
 	// host is what the browser must take the plugin for: "127.0.0.1:8080".
@@ -97,7 +99,8 @@ func (s *server) guarded(next http.Handler) http.Handler {
 	})
 }
 
-// sameOrigin says whether a request comes from the page itself or from the user, as far as the browser says so.
+// sameOrigin says whether a request comes from the page itself or from the user, as far as the
+// browser says so.
 func (s *server) sameOrigin(r *http.Request) bool {
 	if origin := r.Header.Get("Origin"); origin != "" && origin != "http://"+s.host {
 		return false
@@ -135,8 +138,8 @@ func (s *server) path(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(found)
 }
 
-// changes tells a page, by server-sent events, which version there is and what keeps it from being up to date: at once, after every
-// change, and as a sign of life. A page that does not read is given up.
+// changes tells a page, by server-sent events, which version there is and what keeps it from being up
+// to date: at once, after every change, and as a sign of life. A page that does not read is given up.
 func (s *server) changes(w http.ResponseWriter, r *http.Request) {
 	select {
 	case s.pages <- struct{}{}:

@@ -74,7 +74,8 @@ func addressOf(state *snapshot.State, ip netip.Addr) serviceAddress {
 	return serviceAddress{IP: ip.String(), Pool: state.Allocator.PoolOf(ip), Nodes: announcing(state, said), announced: said.Announced()}
 }
 
-// announcing are the nodes that announce an address, sorted: the owner on layer 2, and those that send it to routers.
+// announcing are the nodes that announce an address, sorted: the owner on layer 2, and those that
+// send it to routers.
 func announcing(state *snapshot.State, said announced.Address) []string {
 	nodes := []string{}
 	if said.Owner != "" {
@@ -91,7 +92,8 @@ func announcing(state *snapshot.State, said announced.Address) []string {
 	return nodes
 }
 
-// hasSession says whether a node has a session with one of the peers that it is to announce an address to.
+// hasSession says whether a node has a session with one of the peers that it is to announce an
+// address to.
 func hasSession(state *snapshot.State, v plan.BGPVerdict) bool {
 	announcer := snapshot.Find(state.Announcers, "", v.Node)
 	return announcer != nil && state.Announced.Alive(v.Node) && slices.ContainsFunc(announcer.Status.BGP.Peers, func(s v1alpha1.BGPSession) bool {

@@ -42,8 +42,9 @@ type store struct {
 	informer cache.SharedIndexInformer
 }
 
-// Watch follows all objects until the context ends, with the caller's rights. It returns when all are there. As with Read, a kind that
-// the caller may not read, or that the cluster does not have, is in Unread; it fails if the API server does not answer.
+// Watch follows all objects until the context ends, with the caller's rights. It returns when all are
+// there. As with Read, a kind that the caller may not read, or that the cluster does not have, is in
+// Unread; it fails if the API server does not answer.
 func Watch(ctx context.Context, kube kubernetes.Interface, clarion versioned.Interface) (*Live, error) {
 	l := &Live{changed: notify.New(), failing: map[string]error{}}
 	sources := sources(kube, clarion)
@@ -100,7 +101,8 @@ func (l *Live) follow(kind list, source source, client any) cache.SharedIndexInf
 	return i
 }
 
-// slim leaves out what nothing reads: who manages which field, and of events about something else all but their name.
+// slim leaves out what nothing reads: who manages which field, and of events about something else all
+// but their name.
 func slim(object any) (any, error) {
 	if e, is := object.(*corev1.Event); is && !concerns(e) {
 		slim := &corev1.Event{InvolvedObject: corev1.ObjectReference{Kind: e.InvolvedObject.Kind}}

@@ -1,7 +1,8 @@
-// How elements are made and brought up to date. Text goes into text nodes and attributes alone: nothing is ever read as HTML.
+// How elements are made and brought up to date. Text goes into text nodes and attributes alone:
+// nothing is ever read as HTML.
 
-// h makes an element. Children are elements, texts, or nothing; an attribute that is null, undefined or false is left out. A function
-// as an attribute listens to the event of that name.
+// h makes an element. Children are elements, texts, or nothing; an attribute that is null, undefined
+// or false is left out. A function as an attribute listens to the event of that name.
 export function h(tag, attributes, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes ?? {})) {
@@ -16,8 +17,9 @@ export function h(tag, attributes, ...children) {
 // by returns the element with an id.
 export const by = (id) => document.getElementById(id);
 
-// sync has a parent show one element for each item, in this order. What shows the same as before stays the very same element, so that
-// the focus, what is scrolled and what is selected stay too. key names an item, and make makes its element.
+// sync has a parent show one element for each item, in this order. What shows the same as before
+// stays the very same element, so that the focus, what is scrolled and what is selected stay too. key
+// names an item, and make makes its element.
 export function sync(parent, items, key, make) {
   const before = new Map([...parent.children].map((element) => [element.shownKey, element]));
   const focused = parent.contains(document.activeElement) ? document.activeElement.dataset.focus : undefined;
@@ -50,8 +52,9 @@ export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-// roving makes one tab stop of many elements, with the arrow keys between them. find returns them in their order; they may be made anew
-// at any time. Up and down go by how many there are in a line on the screen.
+// roving makes one tab stop of many elements, with the arrow keys between them. find returns them in
+// their order; they may be made anew at any time. Up and down go by how many there are in a line on
+// the screen.
 export function roving(parent, find) {
   parent.addEventListener('keydown', (event) => {
     const all = find(), at = all.indexOf(document.activeElement);

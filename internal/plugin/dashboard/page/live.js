@@ -1,9 +1,11 @@
-// The connection to the plugin: it says by server-sent events that there is something new, and the page asks for it. Only one question
-// is on its way at a time, so that a slow page never falls behind by more than one answer.
+// The connection to the plugin: it says by server-sent events that there is something new, and the
+// page asks for it. Only one question is on its way at a time, so that a slow page never falls behind
+// by more than one answer.
 
 const silence = 15_000; // three heartbeats
 
-// follow calls show with every new state of the cluster, and tell with how the connection is: live, stale or lost, and why.
+// follow calls show with every new state of the cluster, and tell with how the connection is: live,
+// stale or lost, and why.
 export function follow(show, tell) {
   let known = '', wanted = '', asking = false, source, watchdog, retry, stale = '';
 

@@ -39,13 +39,15 @@ function title() {
   return `${troubled > 0 ? `(${troubled}) ` : ''}Clarion ${overview.cluster}`;
 }
 
-// light marks in the pools what is looked at: the selected Service, else what a node carries, else what the search has found.
+// light marks in the pools what is looked at: the selected Service, else what a node carries, else
+// what the search has found.
 function light() {
   const services = overview.services.filter((service) => (chosen.selected ? service.name === chosen.selected : chosen.query && matches(service, chosen.query)));
   lightPools(new Set(services.flatMap((service) => service.addresses.map((a) => a.ip))), chosen.selected ? '' : chosen.node);
 }
 
-// The selected Service is in the address of the page, so that "back" closes it and a reload shows it again.
+// The selected Service is in the address of the page, so that "back" closes it and a reload shows it
+// again.
 function open(service) {
   location.hash = `service=${encodeURIComponent(service)}`;
 }

@@ -13,7 +13,8 @@ export function showPools(overview, open) {
     by('pools').replaceChildren(h('p', { class: 'empty' }, 'There is no IPAddressPool.'));
     return;
   }
-  // What changes often is brought up to date by itself, so that a pool is not made anew for every address.
+  // What changes often is brought up to date by itself, so that a pool is not made anew for every
+  // address.
   const frames = overview.pools.map((pool) => ({ ...pool, counts: null, drawings: pool.drawings.map(({ range, rows }) => ({ range, small: Boolean(rows) })) }));
   sync(by('pools'), frames, (pool) => pool.name, makePool);
   for (const [i, pool] of overview.pools.entries()) {
@@ -23,7 +24,8 @@ export function showPools(overview, open) {
   }
 }
 
-// makePool makes all of a pool but its numbers and what is in its drawings, which are brought up to date row by row.
+// makePool makes all of a pool but its numbers and what is in its drawings, which are brought up to
+// date row by row.
 function makePool(pool) {
   return h('article', { class: 'pool', 'aria-label': `Pool ${pool.name}` },
     h('header', {},

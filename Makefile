@@ -108,6 +108,10 @@ kubernetes-1.36: packages ## A few end-to-end tests on Kubernetes 1.36 (root, De
 kubeadm: packages ## Kubeadm clusters of all kinds: dual stack, defaults, iptables, BGP, a firewall, one node, a long outage (root, Debian)
 	cd test && go test -v -timeout 60m ./kubeadm -variants
 
+.PHONY: pictures
+pictures: packages ## The pictures of the dashboard in docs/images, of a cluster that does not exist (Debian)
+	cd test && go test -count=1 ./dashboard -run TestPictures -pictures $(CURDIR)/docs/images
+
 .PHONY: demo
 demo: ## The main job, end to end, on an embedded cluster (root, Debian); KEEP=1 leaves the cluster up
 	cd test && go run ./demo $(if $(KEEP),--keep)

@@ -160,7 +160,7 @@ type poolRange struct {
 // poolOf is the usable pool that has an address; nil if none has.
 func (a *Allocator) poolOf(addr netip.Addr) *pool {
 	i := firstReaching(a.index, addr)
-	if i == len(a.index) || !a.index[i].Contains(addr) || a.index[i].pool.skipBuggy && buggy(addr) {
+	if i == len(a.index) || !a.index[i].Contains(addr) || a.index[i].pool.skipBuggy && Buggy(addr) {
 		return nil
 	}
 	return a.index[i].pool

@@ -231,7 +231,7 @@ func (p *pool) compareOrder(q *pool) int {
 // excludes reports whether the pool names the address only to leave it out.
 func (p *pool) excludes(addr netip.Addr) bool {
 	covered := slices.ContainsFunc(p.entries, func(e entry) bool { return e.Contains(addr) })
-	return covered && (p.skipBuggy && buggy(addr) || slices.ContainsFunc(p.exclude, func(r Range) bool { return r.Contains(addr) }))
+	return covered && (p.skipBuggy && Buggy(addr) || slices.ContainsFunc(p.exclude, func(r Range) bool { return r.Contains(addr) }))
 }
 
 // entryOf is the index of the entry that has the address, which must be one of the pool's.

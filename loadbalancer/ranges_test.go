@@ -143,7 +143,7 @@ func TestArithmeticOfRangesIsThatOfSets(t *testing.T) {
 			if !slices.ContainsFunc(cuts, func(c Range) bool { return c.Contains(addr) }) {
 				want = append(want, addr)
 			}
-			if buggy(addr) {
+			if Buggy(addr) {
 				buggyOnes = append(buggyOnes, addr)
 			}
 		}

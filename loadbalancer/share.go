@@ -168,7 +168,7 @@ func (a *Allocator) takenOut(addr netip.Addr) bool {
 		return alloc.takenOut
 	}
 	for _, p := range a.pools {
-		if i := firstReaching(p.had, addr); i < len(p.had) && p.had[i].Contains(addr) && !(p.hadSkipped && buggy(addr)) {
+		if i := firstReaching(p.had, addr); i < len(p.had) && p.had[i].Contains(addr) && !(p.hadSkipped && Buggy(addr)) {
 			return true
 		}
 	}

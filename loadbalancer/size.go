@@ -50,8 +50,8 @@ func (s size) int64() int64 {
 	return int64(s.lo)
 }
 
-// buggy reports whether an address is one that avoidBuggyIPs leaves out.
-func buggy(addr netip.Addr) bool {
+// Buggy reports whether an address is one that avoidBuggyIPs leaves out.
+func Buggy(addr netip.Addr) bool {
 	if !addr.Is4() {
 		return false
 	}

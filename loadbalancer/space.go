@@ -183,7 +183,7 @@ func (s *space) runAfter(addr netip.Addr) (found *run) {
 	return found
 }
 
-func (s *space) skips(addr netip.Addr) bool { return s.pool.skipBuggy && buggy(addr) }
+func (s *space) skips(addr netip.Addr) bool { return s.pool.skipBuggy && Buggy(addr) }
 
 // next is the usable address after this one, the zero Addr at the end of the family.
 func (s *space) next(addr netip.Addr) netip.Addr {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/clarionlb/clarion/internal/plugin"
 	"github.com/clarionlb/clarion/internal/plugin/bundle"
+	"github.com/clarionlb/clarion/internal/plugin/dashboard"
 	"github.com/clarionlb/clarion/internal/plugin/diff"
 	"github.com/clarionlb/clarion/internal/plugin/drain"
 	"github.com/clarionlb/clarion/internal/plugin/migrate"
@@ -65,7 +66,7 @@ somebody would lose something.`,
 	command.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &plugin.Usage{Err: err} })
 	env.Flags.AddFlags(command.PersistentFlags())
 	command.AddCommand(show.NewCommands(env)...)
-	command.AddCommand(why.NewCommand(env), migrate.NewCommand(env), uninstall.NewCommand(env))
+	command.AddCommand(why.NewCommand(env), dashboard.NewCommand(env), migrate.NewCommand(env), uninstall.NewCommand(env))
 	command.AddCommand(validate.NewCommand(env), diff.NewCommand(env), simulate.NewCommand(env))
 	command.AddCommand(drain.NewDrain(env), drain.NewUndrain(env), drain.NewRebalance(env), bundle.NewCommand(env))
 	return command

@@ -74,6 +74,8 @@ func TestAServiceSaysWhoAnnouncesItOrWhyNobodyDoes(t *testing.T) {
 		check()
 	})
 
+	t.Run("the page of the dashboard shows it, and follows", func(t *testing.T) { d.in(t).testDashboard("web") })
+
 	t.Run("a restart of the announcers changes nothing", func(t *testing.T) {
 		d := d.in(t)
 		d.awaitAllAlive()

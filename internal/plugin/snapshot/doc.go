@@ -3,6 +3,7 @@
 //
 //	taken, err := snapshot.Read(ctx, clients.Kube, clients.Clarion)   // from a cluster, with the caller's rights
 //	taken, err := snapshot.Parse(objects)                             // from files, or a support bundle
+//	live, err := snapshot.Watch(ctx, kube, clarion)                  // by watch: live.Snapshot() after each live.Changed()
 //	state := taken.State()                                            // by the code that the components run
 //
 // A Snapshot is plain typed lists. Nothing but managedFields is left out of what was read, so that a verb that

@@ -15,27 +15,37 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/pager"
 
 	"github.com/clarionlb/clarion/client/versioned"
 )
 
-// source lists objects in pages.
+// source lists and watches objects.
 type source struct {
 	list    pager.ListPageFunc
+	watch   cache.WatchFuncWithContext
 	options metav1.ListOptions
 }
 
-func from[L runtime.Object](list func(context.Context, metav1.ListOptions) (L, error), options metav1.ListOptions) source {
+// client is that of one kind.
+type client[L runtime.Object] interface {
+	List(context.Context, metav1.ListOptions) (L, error)
+	Watch(context.Context, metav1.ListOptions) (watch.Interface, error)
+}
+
+func from[L runtime.Object](c client[L], options metav1.ListOptions) source {
 	return source{
 		list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-			page, err := list(ctx, o)
+			page, err := c.List(ctx, o)
 			if err != nil {
 				return nil, err // and not a nil of type L
 			}
 			return page, nil
 		},
+		watch:   c.Watch,
 		options: options,
 	}
 }
@@ -46,26 +56,26 @@ func sources(kube kubernetes.Interface, clarion versioned.Interface) map[string]
 	every := metav1.ListOptions{}
 	labelled := func(selector string) metav1.ListOptions { return metav1.ListOptions{LabelSelector: selector} }
 	return map[string][]source{
-		"services":                           {from(core.Services(all).List, every)},
-		"endpointslices.discovery.k8s.io":    {from(kube.DiscoveryV1().EndpointSlices(all).List, labelled(discoveryv1.LabelServiceName+",!"+corev1.IsHeadlessService))},
-		"nodes":                              {from(core.Nodes().List, every)},
-		"namespaces":                         {from(core.Namespaces().List, every)},
-		"servicecidrs.networking.k8s.io":     {from(kube.NetworkingV1().ServiceCIDRs().List, every)},
-		"ipaddresspools.clarionlb.io":        {from(api.IPAddressPools().List, every)},
-		"ipaddressreservations.clarionlb.io": {from(api.IPAddressReservations().List, every)},
-		"l2advertisements.clarionlb.io":      {from(api.L2Advertisements().List, every)},
-		"bgppeers.clarionlb.io":              {from(api.BGPPeers().List, every)},
-		"bgpadvertisements.clarionlb.io":     {from(api.BGPAdvertisements().List, every)},
-		"communities.clarionlb.io":           {from(api.Communities().List, every)},
-		"bfdprofiles.clarionlb.io":           {from(api.BFDProfiles().List, every)},
-		"announcers.clarionlb.io":            {from(api.Announcers().List, every)},
-		"leases.coordination.k8s.io": {from(kube.CoordinationV1().Leases(ControllerNamespace).List,
+		"services":                           {from(core.Services(all), every)},
+		"endpointslices.discovery.k8s.io":    {from(kube.DiscoveryV1().EndpointSlices(all), labelled(discoveryv1.LabelServiceName+",!"+corev1.IsHeadlessService))},
+		"nodes":                              {from(core.Nodes(), every)},
+		"namespaces":                         {from(core.Namespaces(), every)},
+		"servicecidrs.networking.k8s.io":     {from(kube.NetworkingV1().ServiceCIDRs(), every)},
+		"ipaddresspools.clarionlb.io":        {from(api.IPAddressPools(), every)},
+		"ipaddressreservations.clarionlb.io": {from(api.IPAddressReservations(), every)},
+		"l2advertisements.clarionlb.io":      {from(api.L2Advertisements(), every)},
+		"bgppeers.clarionlb.io":              {from(api.BGPPeers(), every)},
+		"bgpadvertisements.clarionlb.io":     {from(api.BGPAdvertisements(), every)},
+		"communities.clarionlb.io":           {from(api.Communities(), every)},
+		"bfdprofiles.clarionlb.io":           {from(api.BFDProfiles(), every)},
+		"announcers.clarionlb.io":            {from(api.Announcers(), every)},
+		"leases.coordination.k8s.io": {from(kube.CoordinationV1().Leases(ControllerNamespace),
 			metav1.ListOptions{FieldSelector: "metadata.name=" + ControllerName})},
 		"pods": {
-			from(core.Pods(ControllerNamespace).List, labelled(labelName+"="+ControllerName)),
-			from(core.Pods(AnnouncerNamespace).List, labelled(labelName+"="+AnnouncerName)),
+			from(core.Pods(ControllerNamespace), labelled(labelName+"="+ControllerName)),
+			from(core.Pods(AnnouncerNamespace), labelled(labelName+"="+AnnouncerName)),
 		},
-		"events": {from(core.Events(all).List, every)},
+		"events": {from(core.Events(all), every)},
 	}
 }
 

@@ -73,7 +73,8 @@ type Unread struct {
 
 // list is one list of a Snapshot.
 type list struct {
-	kind  string // in the plural, as kubectl takes it
+	kind  string         // in the plural, as kubectl takes it
+	empty runtime.Object // one without any field
 	items func() []runtime.Object
 	add   func(runtime.Object) bool // false if the object is of another kind
 	sort  func()                    // by namespace and name
@@ -111,7 +112,8 @@ type object[T any] interface {
 
 func listOf[T any, O object[T]](kind string, items *[]O) list {
 	return list{
-		kind: kind,
+		kind:  kind,
+		empty: O(new(T)),
 		items: func() (all []runtime.Object) {
 			for _, o := range *items {
 				all = append(all, o)

@@ -34,6 +34,8 @@ var packages = map[string]string{
 	"birdc":  "bird2",
 	"bgpctl": "openbgpd",
 	"exabgp": "exabgp",
+	// Pages are tested in it; without a font it has no text.
+	"chromium": "chromium fonts-dejavu-core",
 	// The race detector is linked by a C compiler.
 	"gcc": "gcc libc6-dev",
 }

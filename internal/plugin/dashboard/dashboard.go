@@ -1,0 +1,107 @@
+package dashboard
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net"
+	"net/http"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/clarionlb/clarion/internal/plugin/snapshot"
+)
+
+const (
+	// settling is how long changes are collected before the page is told.
+	settling = 500 * time.Millisecond
+	// refresh is how often the state is found out without a change, because it depends on the time,
+	// too.
+	refresh = 10 * time.Second
+)
+
+// Dashboard serves the page of one cluster. It shows what it is given, and knows no API server.
+type Dashboard struct {
+	cluster  string
+	board    *board
+	server   *server
+	listener net.Listener
+}
+
+// New makes a Dashboard of a cluster of this name, which is reached at the listener. That must be on
+// the loopback.
+func New(cluster string, listener net.Listener) *Dashboard {
+	b := newBoard()
+	return &Dashboard{cluster: cluster, board: b, server: newServer(b, listener), listener: listener}
+}
+
+// Show has all pages show a state. stale is a half sentence that says why it may be out of date; ""
+// if it is not.
+func (d *Dashboard) Show(state *snapshot.State, stale string) error {
+	text, err := json.Marshal(overviewOf(d.cluster, state))
+	if err != nil {
+		return err
+	}
+	d.board.post(state, text, stale)
+	return nil
+}
+
+// URL is where the page is. Who has it can read what the caller of the plugin can read.
+func (d *Dashboard) URL() string { return d.server.URL() }
+
+// Follow shows every state of a cluster, and answers browsers, until the context ends.
+func (d *Dashboard) Follow(ctx context.Context, live *snapshot.Live) error {
+	if err := d.show(live); err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return d.Serve(ctx) })
+	group.Go(func() error { return d.follow(ctx, live) })
+	return group.Wait()
+}
+
+// Serve answers browsers until the context ends.
+func (d *Dashboard) Serve(ctx context.Context) error {
+	// What pages follow ends with the context too.
+	s := &http.Server{
+		Handler: d.server.handler(), BaseContext: func(net.Listener) context.Context { return ctx },
+		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+	}
+	defer context.AfterFunc(ctx, func() { s.Close() })()
+	if err := s.Serve(d.listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// follow shows every state until the context ends.
+func (d *Dashboard) follow(ctx context.Context, live *snapshot.Live) error {
+	tick := time.NewTicker(refresh)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			live.Wait()
+			return nil
+		case <-live.Changed():
+			select {
+			case <-ctx.Done():
+			case <-time.After(settling):
+			}
+		case <-tick.C:
+		}
+		if err := d.show(live); err != nil {
+			return err
+		}
+	}
+}
+
+// show shows a cluster as it is now.
+func (d *Dashboard) show(live *snapshot.Live) error {
+	stale := ""
+	if err := live.Stale(); err != nil {
+		stale = err.Error()
+	}
+	return d.Show(live.Snapshot().State(), stale)
+}

@@ -1,0 +1,145 @@
+package dashboard
+
+import (
+	"encoding/json"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/internal/plugin/dashboard/fixture"
+	"github.com/clarionlb/clarion/internal/plugin/snapshot"
+	"github.com/clarionlb/clarion/loadbalancer"
+)
+
+func TestAnEmptyClusterHasListsAndNoNull(t *testing.T) {
+	text, err := json.Marshal(overviewOf("empty", snapshot.Of().State()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := `{"cluster":"empty","problems":[{"state":"trouble","kind":"Program","on":"clarion-cloud-controller-manager","words":"the cloud-controller-manager has never run: nobody hands out addresses"}],"pools":[],"nodes":[],"peers":[],"services":[],"moves":[]}`; string(text) != want {
+		t.Errorf("%s", text)
+	}
+}
+
+func TestTheSameStateIsTheSameText(t *testing.T) {
+	state := snapshot.Of(fixture.New(time.Now())...).State()
+	first, _ := json.Marshal(overviewOf("c", state))
+	again, _ := json.Marshal(overviewOf("c", state.Snapshot.Clone().State()))
+	if string(first) != string(again) {
+		t.Error("pages would be told of changes that are none")
+	}
+}
+
+func TestHowANodeIs(t *testing.T) {
+	ready := func(status corev1.ConditionStatus) *corev1.Node {
+		return &corev1.Node{Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: status}}}}
+	}
+	announcer := func(reason string, status metav1.ConditionStatus) *v1alpha1.Announcer {
+		return &v1alpha1.Announcer{Status: v1alpha1.AnnouncerStatus{Conditions: []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: status, Reason: reason}}}}
+	}
+	running := announcer(v1alpha1.ReasonRunning, metav1.ConditionTrue)
+	for _, test := range []struct {
+		node      *corev1.Node
+		announcer *v1alpha1.Announcer
+		carries   int
+		state     standing
+		says      string
+	}{
+		{ready(corev1.ConditionTrue), running, 3, well, "announces"},
+		{ready(corev1.ConditionTrue), announcer(v1alpha1.ReasonDraining, metav1.ConditionTrue), 0, warning, "drained"},
+		{ready(corev1.ConditionTrue), announcer(v1alpha1.ReasonNoInterface, metav1.ConditionTrue), 0, warning, "no interface"},
+		{ready(corev1.ConditionTrue), announcer(v1alpha1.ReasonStopped, metav1.ConditionFalse), 0, trouble, "stopped"},
+		{ready(corev1.ConditionTrue), announcer(v1alpha1.ReasonIsolated, metav1.ConditionFalse), 0, trouble, "isolated"},
+		{ready(corev1.ConditionTrue), &v1alpha1.Announcer{}, 0, warning, "starting"},
+		{ready(corev1.ConditionTrue), nil, 0, warning, "no announcer"},
+		{ready(corev1.ConditionUnknown), running, 0, trouble, "dead"},
+		{ready(corev1.ConditionUnknown), running, 3, trouble, "suspect"},
+		{ready(corev1.ConditionFalse), running, 3, trouble, "not ready"},
+		{nil, running, 0, trouble, "no Node"},
+	} {
+		if state, says, _ := judgeNode(test.node, test.announcer, test.carries); state != test.state || says != test.says {
+			t.Errorf("%s, %s instead of %s, %s", state, says, test.state, test.says)
+		}
+	}
+}
+
+func parsed(t *testing.T, text string) loadbalancer.Range {
+	t.Helper()
+	r, err := loadbalancer.ParseRange(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func chartWith(addresses ...string) *chart {
+	c := &chart{cells: map[netip.Addr]*cell{}, skips: func(netip.Addr) bool { return false }}
+	for _, text := range addresses {
+		ip := netip.MustParseAddr(text)
+		c.cells[ip] = &cell{IP: text, State: assigned}
+		c.sorted = append(c.sorted, ip)
+	}
+	slices.SortFunc(c.sorted, netip.Addr.Compare)
+	return c
+}
+
+func TestASmallRangeIsDrawnInRowsThatBeginWithSixteens(t *testing.T) {
+	rows := chartWith("192.168.1.250").rows(parsed(t, "192.168.1.250-192.168.2.17"))
+	if len(rows) != 3 || rows[0].Label != ".240" || rows[0].Cells[9] != nil || rows[0].Cells[10].State != assigned || rows[1].Label != ".0" || rows[2].Cells[1] == nil || rows[2].Cells[2] != nil {
+		t.Errorf("%+v", rows)
+	}
+	if rows := chartWith().rows(parsed(t, "2001:db8::ff0-2001:db8::1001")); len(rows) != 2 || rows[0].Label != ":ff0" || rows[1].Label != ":1000" {
+		t.Errorf("%+v", rows)
+	}
+}
+
+func TestALargeRangeIsDrawnInBlocksWithGaps(t *testing.T) {
+	c := chartWith("2001:db8::1", "2001:db8::2", "2001:db8::1:5")
+	c.kept = []keptRange{{parsed(t, "2001:db8::1-2001:db8::f"), reserved, ""}}
+	blocks := c.blocks(parsed(t, "2001:db8::/64"))
+	var names []string
+	for _, b := range blocks {
+		names = append(names, b.Name)
+	}
+	if want := []string{"2001:db8::/120", "2001:db8::100 – 2001:db8::ffff", "2001:db8::1:0/120", "2001:db8::1:100 – 2001:db8::ffff:ffff:ffff:ffff"}; !slices.Equal(names, want) {
+		t.Fatalf("%q", names)
+	}
+	if b := blocks[0]; b.Assigned != 2 || b.Reserved != 13 || b.Free != 241 || b.Total != 256 {
+		t.Errorf("%+v", b)
+	}
+	if blocks := chartWith().blocks(parsed(t, "10.0.0.0/8")); len(blocks) != 1 || blocks[0].Name != "10.0.0.0/8" || blocks[0].Free != 1<<24 {
+		t.Errorf("%+v", blocks)
+	}
+}
+
+func TestBlocksAreAsLargeAsThatTheyAreNotTooMany(t *testing.T) {
+	var addresses []string
+	for i := range 200 {
+		addresses = append(addresses, netip.AddrFrom4([4]byte{10, byte(i), 1, 1}).String())
+	}
+	blocks := chartWith(addresses...).blocks(parsed(t, "10.0.0.0/8"))
+	sum := 0.0
+	for _, b := range blocks {
+		sum += b.Assigned
+	}
+	if len(blocks) > 2*maxBlocks+1 || sum != 200 {
+		t.Errorf("%d blocks with %v addresses", len(blocks), sum)
+	}
+}
+
+func TestMovesOfOneNodeAreOne(t *testing.T) {
+	at := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+	from := func(node string, seconds int) move {
+		return move{From: node, To: "n2", On: "a", time: at.Add(-time.Duration(seconds) * time.Second)}
+	}
+	moves := grouped([]move{from("n1", 0), from("n1", 1), from("n1", 1), from("n1", 3), from("n1", 60), from("n3", 60), from("", 60)})
+	if len(moves) != 4 || len(moves[0].Parts) != 4 || moves[0].On != "4 addresses" || moves[0].To != "n2" {
+		t.Errorf("%+v", moves)
+	}
+}

@@ -19,13 +19,14 @@ import (
 
 // Reasons of events on Services.
 const (
-	// eventAnnounced (Normal, Service): an address is announced from a node for the first time, or from another node than before; the
-	// message says in whose place.
+	// eventAnnounced (Normal, Service): an address is announced on layer 2 from a node for the first time, or from another node than
+	// before; the message says in whose place.
 	eventAnnounced = "AddressAnnounced"
 	// eventConflict (Warning, Service, both programs): a host that runs no announcer answers for an address, or the Service asks for
 	// such an address.
 	eventConflict = v1alpha1.ReasonAddressConflict
-	// eventNotAnswered : the cloud-controller-manager does not answer a Service.
+	// eventNotAnswered (Warning, Service): the cloud-controller-manager does not answer the Service: none has ever run, none runs,
+	// or the one that holds the Lease has said nothing for a minute. One announcer says so, after 10 to 30 s and every half hour.
 	eventNotAnswered = "NotAnswered"
 )
 

@@ -61,6 +61,8 @@ type AnnouncerSummary struct {
 
 // ReasonNodeUnreachable is the reason of all conditions of an Announcer of which the Node's condition Ready is Unknown: the
 // conditions are Unknown too. The cloud-controller-manager sets them. An announcer that runs nevertheless puts them right.
+//   - Announcer Ready, StrictARP, KubeProxy, Gossip (Unknown): the condition Ready of the Node is Unknown, and the announcer has
+//     written nothing since: what the rest of the status says was so before. The cloud-controller-manager writes this
 const ReasonNodeUnreachable = "NodeUnreachable"
 
 // Reasons of an Announcer's Ready condition.

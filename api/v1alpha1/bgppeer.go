@@ -189,7 +189,7 @@ const (
 	// ReasonInvalid is that something in the spec cannot be read, or be honoured by any node.
 	//   - BGPPeer Ready (False): something in spec cannot be read, or be honoured by any node
 	//   - L2Advertisement Ready (False): a selector or a pattern of an interface cannot be read
-	//   - BGPAdvertisement Ready (False): a selector cannot be read, or nobody defines a community that it names
+	//   - BGPAdvertisement Ready (False): a selector or a community cannot be read
 	//   - Community Ready (False): a value cannot be read
 	ReasonInvalid = "Invalid"
 	// ReasonRefused is that nodes cannot honour an object; the message says which and why.
@@ -209,7 +209,7 @@ const (
 	// ReasonUnknownName is that an object is named that does not exist.
 	//   - BGPPeer Ready (False): an edit names a BFDProfile that does not exist
 	//   - L2Advertisement Ready (False): it names an IPAddressPool that does not exist
-	//   - BGPAdvertisement Ready (False): it names a BGPPeer or an IPAddressPool that does not exist
+	//   - BGPAdvertisement Ready (False): it names a BGPPeer, an IPAddressPool or a community that does not exist
 	ReasonUnknownName = "UnknownName"
 	// ReasonContradicts is that an older object says otherwise, and holds.
 	//   - BGPAdvertisement Ready (False): older ones say otherwise about the same prefixes and peers, and hold; the message says in
@@ -225,7 +225,8 @@ const ConditionEstablished = "Established"
 const (
 	// ReasonAllNodes (True): all nodes that are to have a session have one.
 	ReasonAllNodes = "AllNodes"
-	// ReasonSomeNodes (False): some of them have one, and others do not; the message says which.
+	// ReasonSomeNodes (False): some of them have one, and others do not; the message says which and why. A node that is
+	// unreachable counts as one without until its Node is deleted.
 	ReasonSomeNodes = "SomeNodes"
 )
 

@@ -20,12 +20,13 @@ import (
 
 // Reasons of events on Services, besides those of the Announced condition.
 const (
-	// eventAnnounced : all addresses are announced again, or one is by BGP for the first time. Announcers
-	// have an event of the same name.
+	// eventAnnounced (Normal, Service): all addresses are announced again, after a Warning, or one is announced by BGP for the first
+	// time; the message names the nodes and the BGPPeers.
 	eventAnnounced = "AddressAnnounced"
-	// eventBGPWithdrawn : an address is no longer announced by BGP, but on layer 2.
+	// eventBGPWithdrawn (Warning, Service): an address is no longer announced by BGP, but still on layer 2.
 	eventBGPWithdrawn = "BGPWithdrawn"
-	// eventNotServing : an address is announced by nodes alone whose kube-proxy does not serve.
+	// eventNotServing (Warning, Service): all addresses are announced, but one of them by nodes alone whose kube-proxy does not
+	// serve.
 	eventNotServing = "NotServing"
 )
 

@@ -85,7 +85,7 @@ packages: ## Install the Debian packages that tests need (root, Debian)
 .PHONY: test-unit
 test-unit: ## Unit tests alone, as any user; tests that need root are skipped, and say so with -v. RACE= goes without the race detector
 	@test -z "$(RACE)" || command -v gcc >/dev/null || { echo "the race detector needs gcc; make test-unit RACE= goes without it"; exit 1; }
-	$(if $(RACE),CGO_ENABLED=1) go test $(if $(RACE),-race) -parallel 4 ./... # those that run side by side wait for routers most of the time
+	$(if $(RACE),CGO_ENABLED=1) go test $(if $(RACE),-race) -parallel 8 ./... # those that run side by side wait for routers most of the time
 
 .PHONY: fuzz
 fuzz: ## Every fuzz target, each for FUZZTIME

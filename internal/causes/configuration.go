@@ -44,7 +44,7 @@ var configuration = []Cause{
 		Break: func(c *Cluster) {
 			change(c, func(a *v1alpha1.BGPAdvertisement) { a.Spec.Communities = []string{"cheap"} })
 		},
-		Shown: []Shown{on("bgpadvertisement/all", "Ready=False Invalid", `no Community defines "cheap"`)},
+		Shown: []Shown{on("bgpadvertisement/all", "Ready=False UnknownName", `no Community defines "cheap"`)},
 		Fix:   "Correct the name, or define it in a Community.",
 	},
 	{

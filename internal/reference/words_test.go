@@ -22,8 +22,11 @@ var foreignFlags = []string{
 	"node-ip", "ignore-exclude-lb", "lb-class", "source", "service-cluster-ip-range", "create-namespace", "set-file", "bump-revision",
 }
 
-// otherWords begin with clarionlb.io/ and are no annotations: a class, a finalizer, and a mistake that a document shows.
-var otherWords = []string{"clarionlb.io/clarion", "clarionlb.io/pool-in-use", "clarionlb.io/adresses"}
+// otherWords begin with clarionlb.io/ and are no annotations: a class, a finalizer, and mistakes that documents show.
+var otherWords = []string{
+	"clarionlb.io/clarion", "clarionlb.io/pool-in-use",
+	"clarionlb.io/adresses", "clarionlb.io/address", "clarionlb.io/address-pools", "clarionlb.io/clarrion",
+}
 
 // referenceOf is a page of the reference.
 func referenceOf(t *testing.T, name string) string {

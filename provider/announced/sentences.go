@@ -77,7 +77,7 @@ func (e *evaluator) whyNoNode(verdicts []plan.Layer2Verdict) string {
 	for _, w := range whys {
 		parts = append(parts, fewOf(nodes[w])+" ("+w.sentence+")")
 	}
-	return "no node can: " + strings.Join(parts, "; ")
+	return "no node can: " + strings.Join(parts, ", ")
 }
 
 // problems is a sentence of what is wrong on which nodes, which are sorted.

@@ -88,9 +88,10 @@ func (b *balancer) ensure(ctx context.Context, service *corev1.Service) (*corev1
 	b.countsChanged()
 	said := b.conditions.say(service, condition(outcome, err))
 
-	// The deletion of the Service may have been seen, and its addresses released, while this call
-	// had yet to take them. The lister is always ahead of the deletion handler.
-	if current, getErr := b.services.Services(service.Namespace).Get(service.Name); getErr != nil || current.UID != service.UID {
+	// The end of the Service may have been seen, and its addresses released, while this call had yet
+	// to take them. The lister is always ahead of the handlers.
+	current, getErr := b.services.Services(service.Namespace).Get(service.Name)
+	if getErr != nil || current.UID != service.UID || !b.feed.Wants(current) {
 		b.release(service)
 		return nil, errors.New("the Service is gone")
 	}

@@ -140,7 +140,7 @@ func (c *Cloud) Initialize(builder cloudprovider.ControllerClientBuilder, stop <
 func (c *Cloud) InitializeWith(kube kubernetes.Interface, clarion versioned.Interface, stop <-chan struct{}) {
 	c.kube, c.stop = kube, stop
 	c.clarion = clarioninformers.NewSharedInformerFactory(clarion, 0)
-	c.conditions = newConditionWriter(kube.CoreV1(), c.Informers.Core().V1().Services().Lister())
+	c.conditions = newConditionWriter(kube.CoreV1(), c.Informers.Core().V1().Services().Lister(), c.Scope)
 	c.pools = pools.New(pools.Config{
 		Kube:       c.Informers,
 		Clarion:    c.clarion,
@@ -263,6 +263,7 @@ func (c *Cloud) serviceAdded(service *corev1.Service) {
 // serviceUpdated requeues a Service for the changes that concern us and that the service controller
 // does not look at.
 func (c *Cloud) serviceUpdated(before, after *corev1.Service) {
+	c.conditions.seen(nameOf(after))
 	if scope.ClassOf(before) != scope.ClassOf(after) {
 		c.serviceAdded(after)
 	}

@@ -2,7 +2,6 @@ package provider
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"sync"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/internal/scope"
+	"github.com/clarionlb/clarion/provider/internal/status"
 )
 
 // conditionWriter keeps the AddressAssigned condition of Services, with as few writes as that
@@ -26,10 +26,13 @@ import (
 type conditionWriter struct {
 	client   typedcorev1.ServicesGetter
 	services corelisters.ServiceLister
+	scope    scope.Scope
 
 	mu sync.Mutex
 	// answers holds what each Service was told last.
 	answers map[types.NamespacedName]answer
+	// written holds Services as writes have left them, until the informer has that too.
+	written map[types.NamespacedName]*corev1.Service
 }
 
 // answer is what a Service is told.
@@ -43,8 +46,14 @@ type answer struct {
 	travels bool
 }
 
-func newConditionWriter(client typedcorev1.ServicesGetter, services corelisters.ServiceLister) *conditionWriter {
-	return &conditionWriter{client: client, services: services, answers: map[types.NamespacedName]answer{}}
+func newConditionWriter(client typedcorev1.ServicesGetter, services corelisters.ServiceLister, scope scope.Scope) *conditionWriter {
+	return &conditionWriter{
+		client:   client,
+		services: services,
+		scope:    scope,
+		answers:  map[types.NamespacedName]answer{},
+		written:  map[types.NamespacedName]*corev1.Service{},
+	}
 }
 
 // say notes what a Service is told, until forget. It writes nothing. A transition time that the
@@ -75,6 +84,9 @@ func (w *conditionWriter) forget(service *corev1.Service) {
 	if w.answers[nameOf(service)].uid == service.UID {
 		delete(w.answers, nameOf(service))
 	}
+	if written := w.written[nameOf(service)]; written != nil && written.UID == service.UID {
+		delete(w.written, nameOf(service))
+	}
 }
 
 // contradicts reports whether the condition of a Service is not what it was told: somebody else
@@ -90,10 +102,10 @@ func (w *conditionWriter) contradicts(service *corev1.Service) bool {
 	return has == nil || !sameAnswer(*has, said.condition)
 }
 
-// assigned writes the answer to a Service that has the addresses in status. If the service
+// assigned writes the answer to a Service that has the addresses in has. If the service
 // controller is about to write these, the answer travels with them.
-func (w *conditionWriter) assigned(ctx context.Context, service *corev1.Service, status *corev1.LoadBalancerStatus, said answer) error {
-	if !servicehelpers.LoadBalancerStatusEqual(&service.Status.LoadBalancer, status) {
+func (w *conditionWriter) assigned(ctx context.Context, service *corev1.Service, has *corev1.LoadBalancerStatus, said answer) error {
+	if !servicehelpers.LoadBalancerStatusEqual(&service.Status.LoadBalancer, has) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		if w.answers[nameOf(service)] == said {
@@ -111,82 +123,31 @@ func (w *conditionWriter) assigned(ctx context.Context, service *corev1.Service,
 // refused writes the answer to a Service that cannot have what it wants, and the addresses that it
 // still holds: the service controller writes no status then.
 func (w *conditionWriter) refused(ctx context.Context, service *corev1.Service, held *corev1.LoadBalancerStatus, said answer) error {
-	status := map[string]any{}
+	changes := map[string]any{}
 	if !servicehelpers.LoadBalancerStatusEqual(&service.Status.LoadBalancer, held) {
-		status["loadBalancer"] = map[string]any{"ingress": held.Ingress}
+		changes["loadBalancer"] = map[string]any{"ingress": held.Ingress}
 	}
 	if said.differs {
-		status["conditions"] = []metav1.Condition{said.condition}
+		changes["conditions"] = []metav1.Condition{said.condition}
 	}
-	if len(status) == 0 {
+	if len(changes) == 0 {
 		return nil
 	}
-	return w.write(ctx, service, status)
+	return w.write(ctx, service, changes)
 }
 
 // write patches the status of a Service, and of no later one of the same name. What could not be
 // written counts as not said.
-func (w *conditionWriter) write(ctx context.Context, service *corev1.Service, status map[string]any) error {
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"uid": service.UID}, "status": status})
-	if err != nil {
-		return fmt.Errorf("encode the status of Service %s: %w", nameOf(service), err)
+func (w *conditionWriter) write(ctx context.Context, service *corev1.Service, changes map[string]any) error {
+	known, err := w.known(nameOf(service))
+	if err == nil && known.UID == service.UID {
+		_, err = w.patch(ctx, w.client.Services(service.Namespace), known, status.ServicePatch{Status: changes}, w.standsAnswer)
 	}
-	_, err = w.client.Services(service.Namespace).Patch(ctx, service.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status")
 	if err != nil && !apierrors.IsNotFound(err) {
 		w.forget(service)
 		return fmt.Errorf("write the status of Service %s: %w", nameOf(service), err)
 	}
 	return nil
-}
-
-// amend adds to a status patch of the service controller what belongs with it: the answer that
-// travels to one that writes the load balancer, the mark of an unanswered Service to one that adds
-// the finalizer, and the removal of the condition to one that removes it. So whoever finds the
-// finalizer knows whose it is. The patches are made by k8s.io/cloud-provider's service/helpers
-// PatchService.
-func (w *conditionWriter) amend(name types.NamespacedName, data []byte) ([]byte, error) {
-	var patch struct {
-		Metadata map[string]any `json:"metadata,omitempty"`
-		Status   map[string]any `json:"status,omitempty"`
-	}
-	if err := json.Unmarshal(data, &patch); err != nil {
-		return nil, fmt.Errorf("decode the patch of Service %s: %w", name, err)
-	}
-	if patch.Status == nil {
-		patch.Status = map[string]any{}
-	}
-	if patch.Metadata == nil {
-		patch.Metadata = map[string]any{}
-	}
-	_, writesLoadBalancer := patch.Status["loadBalancer"]
-	// A list that loses its last element is patched as a whole.
-	left, writesFinalizers := patch.Metadata["finalizers"]
-	added, _ := left.([]any)
-	removed, _ := patch.Metadata["$deleteFromPrimitiveList/finalizers"].([]any)
-	w.mu.Lock()
-	said := w.answers[name]
-	if said.travels {
-		w.answers[name] = answer{uid: said.uid, condition: said.condition}
-	}
-	w.mu.Unlock()
-	switch {
-	case writesFinalizers && left == nil, slices.Contains(removed, any(servicehelpers.LoadBalancerCleanupFinalizer)):
-		patch.Status["conditions"] = []map[string]any{{"$patch": "delete", "type": v1alpha1.ConditionAddressAssigned}}
-	case slices.Contains(added, any(servicehelpers.LoadBalancerCleanupFinalizer)) && !w.marked(name):
-		patch.Status["conditions"] = []metav1.Condition{scope.TakenUp(metav1.Now())}
-	case writesLoadBalancer && said.travels:
-		patch.Metadata["uid"] = said.uid
-		patch.Status["conditions"] = []metav1.Condition{said.condition}
-	default:
-		return data, nil
-	}
-	return json.Marshal(patch)
-}
-
-// marked says whether a Service has an answer already, if only an old one.
-func (w *conditionWriter) marked(name types.NamespacedName) bool {
-	service, err := w.services.Services(name.Namespace).Get(name.Name)
-	return err == nil && meta.FindStatusCondition(service.Status.Conditions, v1alpha1.ConditionAddressAssigned) != nil
 }
 
 // takenUp says whether a Service has got the mark scope.TakenUp, and had none.

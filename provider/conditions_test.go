@@ -15,6 +15,8 @@ import (
 	servicehelpers "k8s.io/cloud-provider/service/helpers"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/internal/scope"
+	"github.com/clarionlb/clarion/provider/internal/status"
 )
 
 var otherCondition = metav1.Condition{Type: "example.com/Other", Status: metav1.ConditionTrue, Reason: "Other"}
@@ -35,7 +37,11 @@ func patched(t *testing.T, w *conditionWriter, service, changed *corev1.Service)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if patch, err = w.amend(nameOf(service), patch); err != nil {
+	var decoded status.ServicePatch
+	if err := json.Unmarshal(patch, &decoded); err != nil {
+		t.Fatal(err)
+	}
+	if patch, err = json.Marshal(w.amend(service, decoded)); err != nil {
 		t.Fatal(err)
 	}
 	merged, err := strategicpatch.StrategicMergePatch(original, patch, corev1.Service{})
@@ -61,7 +67,7 @@ func listerOf(services ...*corev1.Service) corelisters.ServiceLister {
 }
 
 func TestTheConditionTravelsInTheStatusPatchOfTheServiceController(t *testing.T) {
-	w := newConditionWriter(nil, listerOf())
+	w := newConditionWriter(nil, listerOf(), scope.Scope{})
 	before := service("a", func(s *corev1.Service) { s.Status.Conditions = []metav1.Condition{otherCondition} })
 	status := &corev1.LoadBalancerStatus{Ingress: []corev1.LoadBalancerIngress{{IP: "192.0.2.1"}}}
 	condition := metav1.Condition{Type: v1alpha1.ConditionAddressAssigned, Status: metav1.ConditionTrue, Reason: "Assigned", Message: "m"}
@@ -98,7 +104,7 @@ func TestTheConditionTravelsInTheStatusPatchOfTheServiceController(t *testing.T)
 
 func TestTheConditionGoesWithTheFinalizer(t *testing.T) {
 	for _, others := range [][]string{nil, {"example.com/other"}} {
-		w := newConditionWriter(nil, listerOf())
+		w := newConditionWriter(nil, listerOf(), scope.Scope{})
 		before := service("a", func(s *corev1.Service) {
 			s.Spec.Type = corev1.ServiceTypeClusterIP
 			s.Finalizers = append([]string{servicehelpers.LoadBalancerCleanupFinalizer}, others...)
@@ -124,7 +130,7 @@ func TestThePatchThatAddsTheFinalizerMarksAServiceThatHasNoAnswer(t *testing.T) 
 		})
 		changed := before.DeepCopy()
 		changed.Finalizers = append(slices.Clone(others), servicehelpers.LoadBalancerCleanupFinalizer)
-		after := patched(t, newConditionWriter(nil, listerOf(before)), before, changed)
+		after := patched(t, newConditionWriter(nil, listerOf(before), scope.Scope{}), before, changed)
 		if !slices.Equal(after.Finalizers, changed.Finalizers) || assigned(after) != "Unknown Pending" || len(after.Status.Conditions) != 2 {
 			t.Errorf("got finalizers %v, conditions %v", after.Finalizers, after.Status.Conditions)
 		}
@@ -133,7 +139,7 @@ func TestThePatchThatAddsTheFinalizerMarksAServiceThatHasNoAnswer(t *testing.T) 
 		before.Status.Conditions = append(before.Status.Conditions, metav1.Condition{Type: v1alpha1.ConditionAddressAssigned, Status: metav1.ConditionTrue, Reason: "Assigned"})
 		changed = before.DeepCopy()
 		changed.Finalizers = append(slices.Clone(others), servicehelpers.LoadBalancerCleanupFinalizer)
-		after = patched(t, newConditionWriter(nil, listerOf(before)), before, changed)
+		after = patched(t, newConditionWriter(nil, listerOf(before), scope.Scope{}), before, changed)
 		if assigned(after) != "True Assigned" {
 			t.Errorf("got conditions %v", after.Status.Conditions)
 		}
@@ -141,7 +147,7 @@ func TestThePatchThatAddsTheFinalizerMarksAServiceThatHasNoAnswer(t *testing.T) 
 }
 
 func TestAConditionThatSomebodyElseWroteContradictsTheAnswer(t *testing.T) {
-	w := newConditionWriter(nil, listerOf())
+	w := newConditionWriter(nil, listerOf(), scope.Scope{})
 	before := service("a", nil)
 	condition := metav1.Condition{Type: v1alpha1.ConditionAddressAssigned, Status: metav1.ConditionFalse, Reason: "PoolExhausted", Message: "m"}
 	if w.contradicts(before) {

@@ -8,6 +8,7 @@ import (
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/provider/internal/status"
 )
 
 // transitionEvents is where the service controller's events go. It lets through those that tell
@@ -36,13 +37,13 @@ func (e transitionEvents) PatchWithEventNamespace(event *corev1.Event, data []by
 }
 
 // isRoutine tells whether balancer speaks for an event of k8s.io/cloud-provider's
-// controllers/service/controller.go.
+// controllers/service/controller.go, or the event is of no concern to a Service that is somebody else's by now.
 func isRoutine(event *corev1.Event) bool {
 	switch event.Reason {
 	case "EnsuringLoadBalancer", "EnsuredLoadBalancer":
 		return true
 	case "SyncLoadBalancerFailed":
-		return strings.Contains(event.Message, "failed to ensure load balancer: ")
+		return strings.Contains(event.Message, "failed to ensure load balancer: ") || strings.Contains(event.Message, status.ErrGivenAway.Error())
 	}
 	return false
 }

@@ -73,10 +73,7 @@ type serviceWriter struct {
 	conditions *conditionWriter
 }
 
-func (w serviceWriter) Patch(ctx context.Context, name string, patchType types.PatchType, data []byte, options metav1.PatchOptions, subresources ...string) (*corev1.Service, error) {
-	data, err := w.conditions.amend(types.NamespacedName{Namespace: w.namespace, Name: name}, data)
-	if err != nil {
-		return nil, err
-	}
-	return w.ServiceInterface.Patch(ctx, name, patchType, data, options, subresources...)
+// Patch is called by service/helpers PatchService alone, always for a strategic merge patch of the status.
+func (w serviceWriter) Patch(ctx context.Context, name string, _ types.PatchType, data []byte, _ metav1.PatchOptions, _ ...string) (*corev1.Service, error) {
+	return w.conditions.relay(ctx, w.ServiceInterface, types.NamespacedName{Namespace: w.namespace, Name: name}, data)
 }

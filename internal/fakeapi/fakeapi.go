@@ -74,6 +74,36 @@ func Fail(client *clienttesting.Fake, verb, resource string, err error) *Failure
 	return f
 }
 
+// Interrupt has somebody else change an object once, just before a call to it is carried out: that call goes by an older state.
+// verb is not "get" or "update". The API may be in use already.
+func Interrupt(client *clienttesting.Fake, verb string, resource schema.GroupVersionResource, namespace, name string, change func(runtime.Object)) {
+	done := false
+	do := func(action clienttesting.Action) runtime.Object {
+		for _, reactor := range client.ReactionChain {
+			if reactor.Handles(action) {
+				if handled, object, err := reactor.React(action); err != nil {
+					panic(err)
+				} else if handled {
+					return object
+				}
+			}
+		}
+		panic("nothing handles " + action.GetVerb() + " " + resource.Resource)
+	}
+	client.Lock()
+	defer client.Unlock()
+	client.PrependReactor(verb, resource.Resource, func(action clienttesting.Action) (bool, runtime.Object, error) {
+		to, ok := action.(interface{ GetName() string })
+		if !done && ok && to.GetName() == name && action.GetNamespace() == namespace {
+			done = true
+			object := do(clienttesting.NewGetAction(resource, namespace, name))
+			change(object)
+			do(clienttesting.NewUpdateAction(resource, namespace, object))
+		}
+		return false, nil, nil
+	})
+}
+
 // Count returns how often something was done to a resource.
 func Count(client *clienttesting.Fake, verb, resource string) (n int) {
 	for _, action := range client.Actions() {

@@ -2,8 +2,7 @@ package announced
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -20,6 +19,8 @@ import (
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/internal/guard"
+	"github.com/clarionlb/clarion/internal/scope"
+	"github.com/clarionlb/clarion/provider/internal/status"
 )
 
 const (
@@ -144,7 +145,7 @@ func (w *conditionWriter) write(ctx context.Context, name types.NamespacedName, 
 		if has == nil {
 			return 0, nil
 		}
-		return 0, w.patch(ctx, service, map[string]any{"$patch": "delete", "type": v1alpha1.ConditionAnnounced})
+		return 0, w.patch(ctx, service, map[string]any{"$patch": "delete", "type": v1alpha1.ConditionAnnounced}, func(*corev1.Service) bool { return true })
 	}
 	condition := announcedCondition(wanted.statements)
 	if has != nil && has.Status == condition.Status && has.Reason == condition.Reason && has.Message == condition.Message {
@@ -160,7 +161,9 @@ func (w *conditionWriter) write(ctx context.Context, name types.NamespacedName, 
 		conditions = append(conditions, *has)
 	}
 	meta.SetStatusCondition(&conditions, condition) // it knows the transition time
-	if err := w.patch(ctx, service, conditions[0]); err != nil {
+	if err := w.patch(ctx, service, conditions[0], scope.Marked); errors.Is(err, status.ErrGivenAway) {
+		return patience, nil // it is to say something else, or something again, when the informer has that
+	} else if err != nil {
 		return 0, err
 	}
 	w.remember(name, toldStatements{service.UID, wanted.statements})
@@ -192,16 +195,10 @@ func (w *conditionWriter) remember(name types.NamespacedName, told toldStatement
 }
 
 // patch writes a change of the list of conditions, to this Service and to no later one of the same
-// name.
-func (w *conditionWriter) patch(ctx context.Context, service *corev1.Service, change any) error {
-	patch, err := json.Marshal(map[string]any{
-		"metadata": map[string]any{"uid": service.UID},
-		"status":   map[string]any{"conditions": []any{change}},
-	})
-	if err != nil {
-		return fmt.Errorf("encode the condition: %w", err)
-	}
-	_, err = w.client.Services(service.Namespace).Patch(ctx, service.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status")
+// name, if it stands for the Service as it is by then.
+func (w *conditionWriter) patch(ctx context.Context, service *corev1.Service, change any, stands func(*corev1.Service) bool) error {
+	patch := status.ServicePatch{Status: map[string]any{"conditions": []any{change}}}
+	_, err := status.PatchService(ctx, w.client.Services(service.Namespace), service, patch, stands)
 	if apierrors.IsNotFound(err) {
 		return nil
 	}

@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -14,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/client-go/kubernetes"
@@ -33,6 +35,7 @@ import (
 	"github.com/clarionlb/clarion/announce/membership"
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/client/versioned"
+	"github.com/clarionlb/clarion/internal/apiserver"
 	"github.com/clarionlb/clarion/internal/rollback"
 	"github.com/clarionlb/clarion/internal/selfsigned"
 	"github.com/clarionlb/clarion/internal/versionflag"
@@ -157,6 +160,20 @@ func run(ctx context.Context, o options) error {
 		}
 		group.Go(func() error { return serve(ctx, o.metricsBindAddress, certificate, newMetricsHandler(kube)) })
 	}
-	group.Go(func() error { return announcer.Run(ctx) })
+	group.Go(func() error {
+		if err := awaitAPIServer(ctx, kube.Discovery().RESTClient()); err != nil {
+			return nil // it was told to end
+		}
+		return announcer.Run(ctx)
+	})
 	return group.Wait()
+}
+
+// awaitAPIServer blocks until an API server can be reached; an error means that the context has ended before. There is nothing to
+// announce without it. On a node that has just started, the Service address of the API is not there at first.
+func awaitAPIServer(ctx context.Context, client rest.Interface) error {
+	return apiserver.Await(ctx, client, func(err error) bool {
+		var answer apierrors.APIStatus
+		return err == nil || errors.As(err, &answer) // also one that is not ready may know what is to be announced
+	})
 }

@@ -11,37 +11,25 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/rest"
 	"k8s.io/cloud-provider/names"
 	"k8s.io/klog/v2"
 
+	"github.com/clarionlb/clarion/internal/apiserver"
 	"github.com/clarionlb/clarion/internal/selfsigned"
 )
 
-const (
-	// apiRetry is the time between two questions to an API server that does not answer.
-	apiRetry = time.Second
-	// workCheck is the health check that says whether the program can do its work. It is for the readiness probe. The liveness
-	// probe leaves it out, by /healthz?exclude=service-lb-controller, because to start the program anew would not help.
-	workCheck = names.ServiceLBController
-)
+// workCheck is the health check that says whether the program can do its work. It is for the readiness probe. The liveness
+// probe leaves it out, by /healthz?exclude=service-lb-controller, because to start the program anew would not help.
+const workCheck = names.ServiceLBController
 
 // awaitAPIServer blocks until an API server answers; an error means that the context has ended before. The framework would end
 // the process instead, and a kubelet that starts it again and again waits longer each time, in the end for five minutes.
 func awaitAPIServer(ctx context.Context, client discovery.DiscoveryInterface) error {
-	said := false
-	return wait.PollUntilContextCancel(ctx, apiRetry, true, func(ctx context.Context) (bool, error) {
-		err := client.RESTClient().Get().AbsPath("/readyz").Timeout(5 * time.Second).Do(ctx).Error()
-		if apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) {
-			err = nil // it answers; what is missing is said by those who need it
-		}
-		if err != nil && !said {
-			said = true
-			klog.FromContext(ctx).Info("Waiting for the API server", "err", err)
-		}
-		return err == nil, nil
+	return apiserver.Await(ctx, client.RESTClient(), func(err error) bool {
+		// One that refuses answers too: what is missing is said by those who need it.
+		return err == nil || apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err)
 	})
 }
 
@@ -86,7 +74,7 @@ func waitForCluster(ctx context.Context, config *rest.Config, address net.IP, po
 	if err != nil {
 		return fmt.Errorf("make a client: %w", err)
 	}
-	soon, cancel := context.WithTimeout(ctx, 2*apiRetry)
+	soon, cancel := context.WithTimeout(ctx, 2*apiserver.Retry)
 	err = awaitAPIServer(soon, client)
 	cancel()
 	if err == nil || ctx.Err() != nil {

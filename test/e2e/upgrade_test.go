@@ -43,7 +43,7 @@ func TestUpgradeAndDowngradeLoseNothing(t *testing.T) {
 	d.AwaitReady(t)
 	d.startRouter()
 	d.StartApp(t)
-	d.applyYAML(routedPool + "---" + routedAdvertisement + "---" + torPeer + "  peerAddress: 192.168.10.1\n---\n" + pool("public", "192.168.10.200-192.168.10.219"))
+	d.applyYAML(routedPool + "---" + routedAdvertisement + "---" + torPeer + "  peerAddress: 192.168.10.1\n  enableGracefulRestart: true\n---\n" + pool("public", "192.168.10.200-192.168.10.219"))
 	d.apply(samples + "l2advertisement.yaml")
 	d.loadBalancer("lan", wish("192.168.10.200"))
 	d.loadBalancer("routed", wish("203.0.113.1"))

@@ -185,6 +185,31 @@ func (e *Evaluation) BFDProfile(name string) metav1.Condition {
 	return e.evaluator.profileCondition(name)
 }
 
+// LastGood is the spec of an object of this kind that was last valid; nil if none ever was.
+func (e *Evaluation) LastGood(kind, name string) any {
+	switch view := e.evaluator.view; kind {
+	case "L2Advertisement":
+		return specOf(view.L2Advertisement(name))
+	case "BGPAdvertisement":
+		return specOf(view.BGPAdvertisement(name))
+	case "BGPPeer":
+		return specOf(view.BGPPeer(name))
+	case "Community":
+		return specOf(view.Community(name))
+	case "BFDProfile":
+		return specOf(view.BFDProfile(name))
+	}
+	return nil
+}
+
+// specOf is nil, and not a nil pointer, without a good version.
+func specOf[S any](state plan.State[S]) any {
+	if state.LastGood == nil {
+		return nil
+	}
+	return state.LastGood
+}
+
 // Nodes are the names of all nodes, sorted.
 func (e *Evaluation) Nodes() []string { return slices.Sorted(e.evaluator.view.Nodes()) }
 

@@ -96,6 +96,20 @@ func sayOfHosts(before, after *v1alpha1.Announcer) bool {
 		!slices.Equal(before.Status.Host.Gateways, after.Status.Host.Gateways) || !slices.Equal(networksOf(before), networksOf(after))
 }
 
+// WithReach adds to the message of a pool that is ready what outOfReach says.
+func WithReach(state loadbalancer.PoolStatus, pool *v1alpha1.IPAddressPool, announcers []*v1alpha1.Announcer, nodes []*corev1.Node,
+	advertisements []*v1alpha1.BGPAdvertisement,
+) loadbalancer.PoolStatus {
+	var networks []netip.Prefix
+	for _, announcer := range ofNodes(announcers, nodes) {
+		networks = append(networks, networksOf(announcer)...)
+	}
+	if remark := outOfReach(pool, networks, advertisements); state.Ready && remark != "" {
+		state.Message += "; " + remark
+	}
+	return state
+}
+
 // outOfReach is what there is to say of a pool with addresses on no network of the nodes, which
 // layer 2 alone announces: only who has a route to them reaches them. It is "" where that is not so,
 // and while no Announcer says what networks there are.

@@ -3,7 +3,6 @@ package pools
 import (
 	"context"
 	"encoding/json"
-	"net/netip"
 	"slices"
 	"time"
 
@@ -24,19 +23,13 @@ func (c *Controller) writeStatuses(ctx context.Context) bool {
 	done := true
 	api := c.client.ClarionV1alpha1()
 	states := c.allocator.PoolStatuses(time.Now())
-	var networks []netip.Prefix
-	for _, announcer := range ofNodes(listed(c.announcers.List), listed(c.nodes.List)) {
-		networks = append(networks, networksOf(announcer)...)
-	}
-	routed := listed(c.routed.List)
+	announcers, nodes, routed := listed(c.announcers.List), listed(c.nodes.List), listed(c.routed.List)
 	for _, pool := range listed(c.pools.List) {
 		state, known := states[pool.Name]
 		if !known || !c.synced[versionOf(pool)] {
 			continue
 		}
-		if remark := outOfReach(pool, networks, routed); state.Ready && remark != "" {
-			state.Message += "; " + remark
-		}
+		state = WithReach(state, pool, announcers, nodes, routed)
 		pool, err := c.keepWhileInUse(ctx, pool, state.InUse)
 		if err != nil {
 			done = status.Written(ctx, err, pool) && done

@@ -49,7 +49,7 @@ func (s *Snapshot) State() *State {
 	state := s.state(loadbalancer.New())
 	state.DoubleClaims = state.Allocator.Restore(s.Time, state.requests())
 	state.ask(s.Time)
-	state.Pools = state.Allocator.PoolStatuses(s.Time)
+	state.Pools = state.poolStatuses()
 	return state
 }
 
@@ -69,8 +69,19 @@ func (s *State) Next(after *Snapshot) *State {
 	state := after.state(s.Allocator)
 	state.ask(after.Time)
 	state.ask(after.Time.Add(reused)) // what others have given up
-	state.Pools = state.Allocator.PoolStatuses(after.Time)
+	state.Pools = state.poolStatuses()
 	return state
+}
+
+// poolStatuses are those that the IPAddressPools are to have.
+func (s *State) poolStatuses() map[string]loadbalancer.PoolStatus {
+	statuses := s.Allocator.PoolStatuses(s.Time)
+	for _, pool := range s.IPAddressPools {
+		if status, known := statuses[pool.Name]; known {
+			statuses[pool.Name] = pools.WithReach(status, pool, s.Announcers, s.Nodes, s.BGPAdvertisements)
+		}
+	}
+	return statuses
 }
 
 // reused is after what time an address that was given up surely is for everybody again.

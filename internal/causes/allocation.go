@@ -28,7 +28,7 @@ var allocation = []Cause{
 		},
 		Shown: []Shown{
 			on(web, "PoolExhausted", `pool "public" has no free IPv4 address`, "add addresses or a pool"),
-			on("ipaddresspool/public", "IPv4 available: 0"),
+			inColumn("ipaddresspool/public", "IPv4 available", "0"),
 		},
 		Fix: "Add addresses to the pool, or add a pool.",
 	},

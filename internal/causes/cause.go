@@ -29,8 +29,6 @@ type Cause struct {
 	Then func(w *World)
 	// Shown is where it is shown. The first one is where users look first.
 	Shown []Shown
-	// Never has what contradicts the cause, and so is to be shown nowhere.
-	Never []Shown
 	// Fix is what to do, as the documentation has it.
 	Fix string
 }
@@ -42,10 +40,17 @@ type Shown struct {
 	// Words are to be found in one line, in this order: first those that name the cause, then those
 	// that name the fix.
 	Words []string
+	// Column says that it is what kubectl alone has: a column of `kubectl get`.
+	Column bool
 }
 
 // on is what an object shows.
-func on(object string, words ...string) Shown { return Shown{object, words} }
+func on(object string, words ...string) Shown { return Shown{Object: object, Words: words} }
+
+// inColumn is what a column of an object has.
+func inColumn(object, name, value string) Shown {
+	return Shown{Object: object, Words: []string{name + ": " + value}, Column: true}
+}
 
 // All are the causes, in the order of the documentation.
 func All() (all []Cause) {

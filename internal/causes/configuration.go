@@ -23,7 +23,7 @@ var configuration = []Cause{
 		},
 		Shown: []Shown{
 			on("ipaddresspool/public", "Ready=False InvalidAddress", "192.0.2.200-192.0.2", "stays in force"),
-			on(web, "EXTERNAL-IP: "+address),
+			inColumn(web, "EXTERNAL-IP", address),
 		},
 		Fix: "Correct the pool; until then, the version before is in force.",
 	},
@@ -35,7 +35,7 @@ var configuration = []Cause{
 		},
 		Shown: []Shown{
 			on("l2advertisement/all", "Ready=False UnknownName", "there is no IPAddressPool publik", "stays in force"),
-			on(web, "EXTERNAL-IP: "+address),
+			inColumn(web, "EXTERNAL-IP", address),
 		},
 		Fix: "Correct the name, or create the pool; until then, the version before is in force.",
 	},

@@ -111,7 +111,7 @@ var layer2 = []Cause{
 		Then:  func(w *World) { w.wait(2 * time.Minute) },
 		Shown: []Shown{
 			on(web, "NoNode", "its announcer says Stopped", "see that a pod of the DaemonSet clarion-system/announcer runs there"),
-			on("announcer/n1", "Ready: False"),
+			inColumn("announcer/n1", "Ready", "False"),
 		},
 		Fix: "Start the DaemonSet `clarion-system/announcer` again.",
 	},

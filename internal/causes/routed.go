@@ -150,7 +150,7 @@ var routed = []Cause{
 			})
 			w.cluster.Sessions["tor"] = Session{Only: []string{"n1", "n2"}, Problem: bgp.Problem{Kind: bgp.HoldTimerExpired}}
 		},
-		Shown: []Shown{on(tor, "Sessions: 2/3"), on(tor, "Established=False SomeNodes", "n3", "hold time expired")},
+		Shown: []Shown{on(tor, "Established=False SomeNodes", "n3", "hold time expired"), inColumn(tor, "Sessions", "2/3")},
 		Fix:   "See the node that the condition `Established` of the BGPPeer names.",
 	},
 }

@@ -93,6 +93,8 @@ type Address struct {
 	Nodes, Peers int
 	// Conflict says which other hosts answer for the address; "" if none does.
 	Conflict string
+	// Unserved says which nodes announce the address and cannot serve it; "" if one can.
+	Unserved string
 	// L2Advertisements and BGPAdvertisements say which of those that are in force select the address.
 	L2Advertisements, BGPAdvertisements []plan.AdvertisementVerdict
 	// Layer2 and BGP have what each node does about it, and why.
@@ -109,7 +111,7 @@ func (e *Evaluation) Address(now time.Time, address netip.Addr) Address {
 	a := Address{
 		IP:     address,
 		Reason: s.reason, Sentence: s.String(),
-		Nodes: s.bgp.nodes, Peers: s.bgp.peers,
+		Nodes: s.bgp.nodes, Peers: s.bgp.peers, Unserved: s.unserved,
 		Conflict: e.evaluator.conflicts[address].String(),
 		Layer2:   e.evaluator.explain(address, now),
 		BGP:      e.evaluator.bgp.Explain(address),
@@ -185,26 +187,26 @@ func (e *Evaluation) BFDProfile(name string) metav1.Condition {
 	return e.evaluator.profileCondition(name)
 }
 
-// LastGood is the spec of an object of this kind that was last valid; nil if none ever was.
-func (e *Evaluation) LastGood(kind, name string) any {
+// Earlier is the spec that is in force of an object of this kind while that as it is written cannot be
+// used; nil if there is none, or the one as it is written can.
+func (e *Evaluation) Earlier(kind, name string) any {
 	switch view := e.evaluator.view; kind {
 	case "L2Advertisement":
-		return specOf(view.L2Advertisement(name))
+		return earlier(view.L2Advertisement(name))
 	case "BGPAdvertisement":
-		return specOf(view.BGPAdvertisement(name))
+		return earlier(view.BGPAdvertisement(name))
 	case "BGPPeer":
-		return specOf(view.BGPPeer(name))
+		return earlier(view.BGPPeer(name))
 	case "Community":
-		return specOf(view.Community(name))
+		return earlier(view.Community(name))
 	case "BFDProfile":
-		return specOf(view.BFDProfile(name))
+		return earlier(view.BFDProfile(name))
 	}
 	return nil
 }
 
-// specOf is nil, and not a nil pointer, without a good version.
-func specOf[S any](state plan.State[S]) any {
-	if state.LastGood == nil {
+func earlier[S any](state plan.State[S]) any {
+	if state.Problem == nil || state.LastGood == nil {
 		return nil
 	}
 	return state.LastGood

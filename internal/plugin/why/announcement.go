@@ -203,7 +203,7 @@ func remedyOfSession(session *v1alpha1.BGPSession, peer string) string {
 func ownerLink(s *snapshot.State, a *announced.Address) Link {
 	l := Link{Name: "announced", Mark: OK, Reason: a.Reason, Sentence: a.Sentence}
 	switch {
-	case a.Announced() && a.Conflict != "":
+	case a.Announced() && (a.Conflict != "" || a.Unserved != ""):
 		l.Mark = Failed // the sentence says what helps
 	case !a.Announced():
 		l.Mark, l.Remedy = Failed, remedyOfAnnouncement(a.Reason)

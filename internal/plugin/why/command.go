@@ -19,13 +19,14 @@ type options struct {
 func NewCommand(env plugin.Env) *cobra.Command {
 	o := &options{Source: plugin.Source{Env: env}}
 	command := &cobra.Command{
-		Use:   "why SERVICE|ADDRESS|NODE",
+		Use:   "why SERVICE|ADDRESS|NODE|KIND/NAME",
 		Short: "Say why a Service, an address or a node is announced or not, and what to do",
 		Long: `Say why a Service, an address or a node is announced or not, and what to do.
 
 The whole chain is shown, each link with a tick or the reason why it fails: whose Service it is, which pools were tried, the
 address, the endpoints, the advertisements, each node, the sessions with routers and who announces it. What is said follows from
-the objects by the code that the components run. With --probe the network is asked too, from where this command runs.
+the objects by the code that the components run. Of a pool, an advertisement or a BGPPeer, it is said whether it is in force as it is
+written, and who uses it. With --probe the network is asked too, from where this command runs.
 
 The exit code is 1 if a link is broken.`,
 		Example: `  # A Service of the namespace of the context, or of another one
@@ -34,6 +35,8 @@ The exit code is 1 if a link is broken.`,
   # An address, a node
   kubectl clarion why 192.0.2.10
   kubectl clarion why node/worker-1
+  # Is it in force as it is written?
+  kubectl clarion why bgppeer/tor
   # Does it answer, from here?
   kubectl clarion why shop/front --probe
   # For scripts, and from files
@@ -41,7 +44,7 @@ The exit code is 1 if a link is broken.`,
   kubectl clarion why shop/front -f bundle/objects.yaml`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return plugin.Usagef("name one Service, address or node")
+				return plugin.Usagef("name one Service, address, node or KIND/NAME")
 			}
 			return o.output.Check()
 		},

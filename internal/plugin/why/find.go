@@ -6,12 +6,14 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/internal/plugin"
 	"github.com/clarionlb/clarion/internal/plugin/snapshot"
 )
 
 // Find makes the Report of what a user names: NAME, NAMESPACE/NAME, service/NAME, service/NAMESPACE/NAME,
-// node/NAME or an address. A Service goes before a node of the same name.
+// node/NAME, an address, or KIND/NAME of an object of Clarion's. A Service goes before a node of the
+// same name, and a kind before a namespace, unless the namespace has the Service.
 func Find(s *snapshot.State, namespace, text string) (*Report, error) {
 	if ip, err := netip.ParseAddr(text); err == nil {
 		return Address(s, ip.Unmap()), nil
@@ -25,7 +27,7 @@ func Find(s *snapshot.State, namespace, text string) (*Report, error) {
 		name = types.NamespacedName{Namespace: ns, Name: of}
 	}
 	switch strings.ToLower(kind) {
-	case "node", "nodes", "no":
+	case "node", "nodes", "no", "announcer", "announcers", "ann":
 		return findNode(s, rest)
 	case "address", "ip":
 		if ip, err := netip.ParseAddr(rest); err == nil {
@@ -34,6 +36,12 @@ func Find(s *snapshot.State, namespace, text string) (*Report, error) {
 		return nil, plugin.Usagef("%q is not an IP address", rest)
 	case "service", "services", "svc":
 		return findService(s, name)
+	}
+	if k := configuredAs(kind); found && k != nil && s.Service(types.NamespacedName{Namespace: kind, Name: rest}) == nil {
+		if _, there := k.find(s, rest); !there {
+			return nil, notFound(s, k.names[0]+"."+v1alpha1.SchemeGroupVersion.Group, k.kind+" "+rest)
+		}
+		return k.report(s, rest), nil
 	}
 	if found {
 		name = types.NamespacedName{Namespace: kind, Name: rest}

@@ -104,17 +104,24 @@ func sessionsLink(a *v1alpha1.Announcer) Link {
 	up := 0
 	for i := range a.Status.BGP.Peers {
 		session := &a.Status.BGP.Peers[i]
-		item := Item{Name: session.Name, Mark: OK, Sentence: fmt.Sprintf("%s with %s, %s sent", session.State, session.Address, counted(int(session.Prefixes), "route"))}
-		if session.State == v1alpha1.BGPEstablished {
-			up++
-		} else {
-			item.Mark, item.Sentence, item.Remedy = Warning, said(session.LastError), remedyOfSession(session, session.Name)
+		item := itemOf(session.Name, session)
+		if item.Mark == Warning {
 			l.Mark = Warning
+		} else {
+			up++
 		}
 		l.Items = append(l.Items, item)
 	}
 	l.Sentence = fmt.Sprintf("%d of %d are established", up, len(l.Items))
 	return l
+}
+
+// itemOf is how a session is.
+func itemOf(name string, session *v1alpha1.BGPSession) Item {
+	if session.State != v1alpha1.BGPEstablished {
+		return Item{name, Warning, said(session.LastError), remedyOfSession(session, session.Name)}
+	}
+	return Item{Name: name, Mark: OK, Sentence: fmt.Sprintf("%s with %s, %s sent", session.State, session.Address, counted(int(session.Prefixes), "route"))}
 }
 
 func stamp(t metav1.Time) string { return t.UTC().Format("2006-01-02T15:04:05Z") }

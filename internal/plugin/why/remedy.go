@@ -29,3 +29,25 @@ func remedyOfNode(reason plan.Reason, node string) string {
 	}
 	return reason.Remedy()
 }
+
+// remedyOfConfiguration is what to do about an object that is not in force as it is written, or does not
+// do what it is for, by the reason of its condition. The message of the condition says more.
+func remedyOfConfiguration(reason, object string) string {
+	switch reason {
+	case v1alpha1.ReasonOverlaps:
+		return "remove the addresses from one of the two"
+	case v1alpha1.ReasonDeleting:
+		return "delete these Services, or have them ask for addresses of another pool"
+	case v1alpha1.ReasonContradicts:
+		return "have one BGPAdvertisement say what is to hold for these prefixes and BGPPeers"
+	case v1alpha1.ReasonUnknownName:
+		return "correct the name, or create what it names: kubectl edit " + object
+	case v1alpha1.ReasonNoNodes:
+		return "see that announcers run, and give nodes the labels that spec.nodeSelectors names: kubectl clarion announcers"
+	case v1alpha1.ReasonNoSession, v1alpha1.ReasonSomeNodes, v1alpha1.ReasonFamilyNotCarried, v1alpha1.ReasonNoBFD:
+		return "compare it with the configuration of the router: see docs/troubleshooting.md, No BGP session"
+	case v1alpha1.ReasonInternalError:
+		return "report it: the log of the cloud-controller-manager has the stack"
+	}
+	return "correct it: kubectl edit " + object
+}

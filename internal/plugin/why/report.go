@@ -1,5 +1,5 @@
-// Package why finds out why a Service, an address or a node is announced or not: a chain of links, from
-// whose Service it is to the packet. Each link holds, or says what breaks it and what to do. It has no
+// Package why finds out why a Service, an address or a node is announced or not, and whether an object of
+// configuration is in force: a chain of links, from whose Service it is to the packet. Each link holds, or says what breaks it and what to do. It has no
 // rule of its own: a link says what package snapshot has from the code that decides, in its words. Only
 // what to do about it is said here (remedy.go).
 //
@@ -49,7 +49,7 @@ type Link struct {
 
 // Report is a chain.
 type Report struct {
-	// Kind is "Service", "Address" or "Node".
+	// Kind is "Service", "Address", "Node", or that of an object of configuration: "BGPPeer".
 	Kind string `json:"kind"`
 	Name string `json:"name"`
 	// Summary is the sentence of what matters most: the first link that is broken, or that all is well.

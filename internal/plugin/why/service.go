@@ -25,6 +25,7 @@ func Service(s *snapshot.State, name types.NamespacedName) *Report {
 	r := &Report{Kind: "Service", Name: name.String()}
 	class := classLink(s, service)
 	if r.add(class); class.Mark == Failed {
+		r.add(warningsLinks(s, service)...)
 		r.conclude("")
 		return r
 	}
@@ -35,6 +36,7 @@ func Service(s *snapshot.State, name types.NamespacedName) *Report {
 		r.add(announcementLinks(s, address)...)
 	}
 	r.add(serviceNotes(service)...)
+	r.add(warningsLinks(s, service)...)
 	r.conclude(summaryOf(s, name, addresses))
 	return r
 }

@@ -1,0 +1,34 @@
+package why
+
+import (
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/clarionlb/clarion/internal/plugin/snapshot"
+)
+
+// mostWarnings is how many warnings are shown of a Service.
+const mostWarnings = 3
+
+// warningsLinks have the last warnings that a Service was given, with their times: what is over, or what
+// only those know who said it. There is no link without any.
+func warningsLinks(s *snapshot.State, service *corev1.Service) []Link {
+	l := Link{Name: "warnings", Mark: Note, Sentence: "the last ones, which may be over"}
+	var warnings []*corev1.Event
+	for _, e := range s.Events {
+		o := e.InvolvedObject
+		if e.Type == corev1.EventTypeWarning && o.Kind == "Service" && o.Namespace == service.Namespace && o.Name == service.Name &&
+			(o.UID == "" || o.UID == service.UID) {
+			warnings = append(warnings, e)
+		}
+	}
+	slices.SortStableFunc(warnings, func(a, b *corev1.Event) int { return b.LastTimestamp.Compare(a.LastTimestamp.Time) })
+	for _, e := range warnings[:min(len(warnings), mostWarnings)] {
+		l.Items = append(l.Items, Item{Name: e.Reason, Mark: Note, Sentence: e.Message + " (" + stamp(e.LastTimestamp) + ")"})
+	}
+	if len(l.Items) == 0 {
+		return nil
+	}
+	return []Link{l}
+}

@@ -220,7 +220,7 @@ func newParts(config Config) parts {
 			cacheSync:  kube.NewCacheSync(announcers, watcher),
 			status:     status,
 			events:     events,
-			unanswered: kube.NewUnanswered(config.Kubernetes, watcher, events, config.LoadBalancerClass),
+			unanswered: kube.NewUnanswered(config.Kubernetes, watcher.LoadBalancers, events.Unanswered, config.LoadBalancerClass),
 			reachable:  func(ctx context.Context) bool { return kube.Answers(ctx, announcers, config.Node) },
 		},
 		pauses: pauses,

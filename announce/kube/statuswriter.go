@@ -161,7 +161,7 @@ func (w *StatusWriter) flush(ctx context.Context) (wrote bool, addresses int, er
 	} else if current != nil {
 		status.BGP = current.Status.BGP
 	}
-	status.Summary = summaryOf(&status)
+	status.Summary = SummaryOf(&status)
 	if current != nil && apiequality.Semantic.DeepEqual(current.Status, status) {
 		return false, addresses, nil
 	}
@@ -175,8 +175,8 @@ func (w *StatusWriter) flush(ctx context.Context) (wrote bool, addresses int, er
 	return true, addresses, w.replace(ctx, &status)
 }
 
-// summaryOf counts what a status says is announced.
-func summaryOf(status *v1alpha1.AnnouncerStatus) *v1alpha1.AnnouncerSummary {
+// SummaryOf counts what a status says is announced.
+func SummaryOf(status *v1alpha1.AnnouncerStatus) *v1alpha1.AnnouncerSummary {
 	summary := &v1alpha1.AnnouncerSummary{}
 	for _, claim := range status.Layer2.Addresses {
 		if len(claim.Interfaces) > 0 {

@@ -361,7 +361,7 @@ func TestTheSummaryCountsWhatIsAnnounced(t *testing.T) {
 		"one of two sessions": {nil, []v1alpha1.BGPSession{session(v1alpha1.BGPEstablished), session(v1alpha1.BGPConnecting)}, v1alpha1.AnnouncerSummary{Sessions: "1/2"}},
 	} {
 		status := &v1alpha1.AnnouncerStatus{Layer2: v1alpha1.Layer2Status{Addresses: tt.claims}, BGP: v1alpha1.BGPStatus{Peers: tt.sessions}}
-		if got := *summaryOf(status); got != tt.want {
+		if got := *SummaryOf(status); got != tt.want {
 			t.Errorf("%s: %+v, want %+v", name, got, tt.want)
 		}
 	}

@@ -53,17 +53,17 @@ type Unanswered struct {
 // waiter is since when a Service has waited and when it was told that.
 type waiter struct{ since, told time.Time }
 
-// NewUnanswered returns an Unanswered for the Services of a Watcher that have this class.
-func NewUnanswered(kube kubernetes.Interface, watcher *Watcher, events *Events, class string) *Unanswered {
+// NewUnanswered returns an Unanswered for those of the Services that have this class. tell tells a Service.
+func NewUnanswered(kube kubernetes.Interface, services func() []*corev1.Service, tell func(*corev1.Service, string), class string) *Unanswered {
 	leases := kube.CoordinationV1().Leases(metav1.NamespaceSystem)
 	return &Unanswered{
-		services: watcher.loadBalancers,
+		services: services,
 		lease: func(ctx context.Context) (*coordinationv1.Lease, error) {
 			ctx, cancel := context.WithTimeout(ctx, answerInterval)
 			defer cancel()
 			return leases.Get(ctx, v1alpha1.ControllerLease, metav1.GetOptions{})
 		},
-		tell:    events.Unanswered,
+		tell:    tell,
 		served:  scope.Scope{Class: class},
 		waiting: map[types.UID]*waiter{},
 	}

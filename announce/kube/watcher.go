@@ -136,8 +136,8 @@ func (w *Watcher) Node(name string) *corev1.Node { return w.nodes.get(name) }
 // Announcer returns the Announcer of that name; nil if there is none. It must not be modified.
 func (w *Watcher) Announcer(name string) *v1alpha1.Announcer { return w.announcers.get(name) }
 
-// loadBalancers are the Services of type LoadBalancer, reduced to what Views use. They must not be modified.
-func (w *Watcher) loadBalancers() (services []*corev1.Service) {
+// LoadBalancers are the Services of type LoadBalancer, reduced to what Views use. They must not be modified.
+func (w *Watcher) LoadBalancers() (services []*corev1.Service) {
 	for _, object := range w.services.informer.GetStore().List() {
 		if service, is := object.(*corev1.Service); is {
 			services = append(services, service)

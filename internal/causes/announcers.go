@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/clarionlb/clarion/announce/bgp"
+	"github.com/clarionlb/clarion/announce/kube"
 	"github.com/clarionlb/clarion/announce/plan"
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
@@ -43,6 +44,7 @@ func (w *World) playAnnouncers() {
 		if slices.Contains(alive, a.Name) {
 			a.Status.Layer2.Addresses = owned[a.Name]
 			a.Status.BGP = w.sessions(view, a.Name)
+			a.Status.Summary = kube.SummaryOf(&a.Status)
 			w.update(a)
 		}
 	}

@@ -20,6 +20,7 @@ var kinds = []struct {
 	{schema.GroupVersionResource{Version: "v1", Resource: "secrets"}, "Secret"},
 	{schema.GroupVersionResource{Version: "v1", Resource: "events"}, "Event"},
 	{schema.GroupVersionResource{Group: "discovery.k8s.io", Version: "v1", Resource: "endpointslices"}, "EndpointSlice"},
+	{schema.GroupVersionResource{Group: "coordination.k8s.io", Version: "v1", Resource: "leases"}, "Lease"},
 	{v1alpha1.SchemeGroupVersion.WithResource("ipaddresspools"), "IPAddressPool"},
 	{v1alpha1.SchemeGroupVersion.WithResource("ipaddressreservations"), "IPAddressReservation"},
 	{v1alpha1.SchemeGroupVersion.WithResource("l2advertisements"), "L2Advertisement"},

@@ -54,7 +54,7 @@ func inColumn(object, name, value string) Shown {
 
 // All are the causes, in the order of the documentation.
 func All() (all []Cause) {
-	for _, list := range [][]Cause{allocation, layer2, routed, configuration} {
+	for _, list := range [][]Cause{allocation, programs, layer2, routed, configuration} {
 		all = append(all, list...)
 	}
 	return all

@@ -18,7 +18,7 @@ func TestWhatKubectlShowsNamesTheCauseAndTheFix(t *testing.T) {
 		t.Run(cause.Name, func(t *testing.T) {
 			found := Produce(t, cause)
 			for _, s := range cause.Shown {
-				if lines := found.Shown(s.Object); !slices.ContainsFunc(lines, func(line string) bool { return says(line, s.Words) }) {
+				if lines := found.Shown(s.Object); !slices.ContainsFunc(lines, func(line string) bool { return s.saidBy(line) }) {
 					t.Errorf("of %s, nothing shows %q:\n\t%s", s.Object, s.Words, strings.Join(lines, "\n\t"))
 				}
 			}

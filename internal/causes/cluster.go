@@ -22,6 +22,8 @@ type Cluster struct {
 	// Sessions are what becomes of the sessions with BGPPeers, by name. One that is not here is
 	// established, and carries both families.
 	Sessions map[string]Session
+	// NoController says that no cloud-controller-manager runs.
+	NoController bool
 }
 
 // Session is what becomes of the sessions of all nodes with a BGPPeer.

@@ -103,6 +103,14 @@ func conditionsOf(o runtime.Object) []metav1.Condition {
 	return nil
 }
 
+// saidBy tells whether a line of those that Found.Shown has is what is to be shown. A column is that alone.
+func (s Shown) saidBy(line string) bool {
+	if s.Column {
+		return line == "column "+s.Words[0]
+	}
+	return says(line, s.Words)
+}
+
 // says tells whether a line has words in this order.
 func says(line string, words []string) bool {
 	for _, w := range words {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -23,6 +24,7 @@ import (
 	controllersmetrics "k8s.io/component-base/metrics/prometheus/controllers"
 	controllermanager "k8s.io/controller-manager/app"
 
+	announcers "github.com/clarionlb/clarion/announce/kube"
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	clarionfake "github.com/clarionlb/clarion/client/versioned/fake"
 	"github.com/clarionlb/clarion/internal/fakeapi"
@@ -57,7 +59,11 @@ func Produce(t *testing.T, cause Cause) (found *Found) {
 		cause.Break(c)
 		ctx, stop := context.WithCancel(t.Context())
 		w := newWorld(ctx, t, c)
-		w.startController()
+		if c.NoController {
+			w.startUnanswered()
+		} else {
+			w.startController()
+		}
 		w.settle()
 		if cause.Then != nil {
 			cause.Then(w)
@@ -93,7 +99,7 @@ func newWorld(ctx context.Context, t *testing.T, c *Cluster) *World {
 
 func isOurs(o runtime.Object) bool {
 	switch o.(type) {
-	case *corev1.Namespace, *corev1.Node, *corev1.Service, *corev1.Secret, *corev1.Event, *discoveryv1.EndpointSlice:
+	case *coordinationv1.Lease, *corev1.Namespace, *corev1.Node, *corev1.Service, *corev1.Secret, *corev1.Event, *discoveryv1.EndpointSlice:
 		return false
 	}
 	return true
@@ -123,6 +129,15 @@ func (w *World) startController() {
 	if _, started, err := start(w.ctx, measured); err != nil || !started {
 		w.Fatalf("the service controller did not start: %v", err)
 	}
+}
+
+// startUnanswered starts what an announcer does while no cloud-controller-manager answers.
+func (w *World) startUnanswered() {
+	services := func() []*corev1.Service { return of[*corev1.Service](w.objects()) }
+	tell := func(service *corev1.Service, text string) {
+		w.events.Event(service, corev1.EventTypeWarning, "NotAnswered", text)
+	}
+	go announcers.NewUnanswered(w.kube, services, tell, "").Run(w.ctx, func() bool { return true })
 }
 
 // wait lets time pass and everything happen that is due then.

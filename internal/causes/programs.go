@@ -1,0 +1,90 @@
+package causes
+
+import (
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/clarionlb/clarion/api/v1alpha1"
+)
+
+// programs are the causes of programs, nodes and pods that are away.
+var programs = []Cause{
+	{
+		Name: "The cloud-controller-manager has never run", Symptom: Pending,
+		Break: func(c *Cluster) { c.NoController = true },
+		Shown: []Shown{on(web, "NotAnswered", "none has ever run, since there is no Lease kube-system/clarion-cloud-controller-manager")},
+		Fix:   "Install the cloud-controller-manager, or see why its pods do not start.",
+	},
+	{
+		Name: "The cloud-controller-manager was stopped", Symptom: Pending,
+		Break: func(c *Cluster) {
+			c.NoController = true
+			c.add(lease(""))
+		},
+		Shown: []Shown{on(web, "NotAnswered", "none runs, since nobody has the Lease")},
+		Fix:   "Start the Deployment `kube-system/clarion-cloud-controller-manager` again.",
+	},
+	{
+		Name: "The cloud-controller-manager died", Symptom: Pending,
+		Break: func(c *Cluster) {
+			c.NoController = true
+			c.add(lease("n1_1"))
+		},
+		Shown: []Shown{on(web, "NotAnswered", "none runs, since n1_1 has not renewed the Lease")},
+		Fix:   "See the pods of the Deployment `kube-system/clarion-cloud-controller-manager`, and their nodes.",
+	},
+	{
+		Name: "A node is unreachable", Symptom: WrongAnswer,
+		Break: func(*Cluster) {},
+		Then:  losePower("n3"),
+		Shown: []Shown{
+			on("announcer/n3", "Ready=Unknown NodeUnreachable", "The Node is unreachable: its condition Ready is Unknown"),
+			inColumn("announcer/n3", "Ready", "Unknown"),
+			inColumn("announcer/n3", "Addresses", ""),
+		},
+		Fix: "See the node: its power, its network, its kubelet. Other nodes have its addresses meanwhile.",
+	},
+	{
+		Name: "A node that has sessions with routers is unreachable", Symptom: WrongAnswer, Routed: true,
+		Break: func(*Cluster) {},
+		Then:  losePower("n3"),
+		Shown: []Shown{
+			on("announcer/n3", "Ready=Unknown NodeUnreachable", "The Node is unreachable: its condition Ready is Unknown"),
+			inColumn("announcer/n3", "Sessions", ""),
+			inColumn(tor, "Sessions", "2/3"),
+		},
+		Fix: "See the node: its power, its network, its kubelet.",
+	},
+	{
+		Name: "All pods of the Service are being deleted", Symptom: NoAnswer,
+		Break: func(c *Cluster) {
+			change(c, func(s *discoveryv1.EndpointSlice) {
+				s.Endpoints[0].Conditions = discoveryv1.EndpointConditions{Ready: new(false), Serving: new(false), Terminating: new(true)}
+			})
+		},
+		Shown: []Shown{on(web, "NoEndpoint", "no endpoint that can serve", "a pod that is ready")},
+		Fix:   "Wait until new pods are ready. Pods that terminate serve for as long as they are ready.",
+	},
+}
+
+// losePower has a node be off, for long enough that Kubernetes says so.
+func losePower(name string) func(*World) {
+	return func(w *World) {
+		edit(w, name, func(n *corev1.Node) {
+			n.Status.Conditions[0].Status, n.Status.Conditions[0].Reason = corev1.ConditionUnknown, "NodeStatusUnknown"
+			n.Status.Conditions[0].LastTransitionTime = metav1.Now()
+		})
+		w.wait(time.Minute)
+	}
+}
+
+// lease is that of the cloud-controller-manager, which nobody renews; nobody has it without a holder.
+func lease(holder string) *coordinationv1.Lease {
+	l := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceSystem, Name: v1alpha1.ControllerLease}}
+	l.Spec = coordinationv1.LeaseSpec{HolderIdentity: &holder, LeaseDurationSeconds: new(int32(15)), RenewTime: new(metav1.NowMicro())}
+	return l
+}

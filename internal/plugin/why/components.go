@@ -131,6 +131,11 @@ func AnnouncerOf(s *snapshot.State, node string) (items []Item) {
 			i.Name, i.Sentence = about.kind+"=False", sentenceOf(c.Reason, c.Message)
 		case metav1.ConditionUnknown:
 			i.Mark = Note
+			i.Name, i.Sentence = about.kind+"=Unknown", sentenceOf(c.Reason, c.Message)
+			if c.Reason == v1alpha1.ReasonNodeUnreachable { // all conditions say so
+				i.Mark, i.Remedy = Warning, "see whether the node runs: kubectl describe node "+node
+				return append(items, i)
+			}
 		}
 		items = append(items, i)
 	}

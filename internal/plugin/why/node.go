@@ -19,13 +19,28 @@ func Node(s *snapshot.State, name string) *Report {
 	r.add(podLink(s, name), announcerLink(s, name), part)
 	announcer := snapshot.Find(s.Announcers, "", name)
 	if announcer != nil {
-		r.add(interfacesLink(announcer), carriedLink(announcer))
+		links := []Link{interfacesLink(announcer), carriedLink(announcer)}
 		if len(announcer.Status.BGP.Peers) > 0 {
-			r.add(sessionsLink(announcer))
+			links = append(links, sessionsLink(announcer))
 		}
+		if !s.Announced.Alive(name) {
+			markPast(links)
+		}
+		r.add(links...)
 	}
 	r.conclude(part.Sentence)
 	return r
+}
+
+// markPast has links say that what they tell was so when the announcer was last heard of.
+func markPast(links []Link) {
+	for i := range links {
+		l := &links[i]
+		l.Mark, l.Sentence, l.Remedy = Note, "before it was lost from sight: "+l.Sentence, ""
+		for j := range l.Items {
+			l.Items[j].Mark, l.Items[j].Remedy = Note, ""
+		}
+	}
 }
 
 // podLink says whether an announcer is to run on the node, and does.

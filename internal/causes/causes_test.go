@@ -154,7 +154,10 @@ func generic(object string) string {
 func quoted(words []string) string {
 	var parts []string
 	for _, w := range words {
-		w = strings.NewReplacer("Ready=False ", "", "Ready=False", "Ready", "event Warning ", "", "Established=False ", "").Replace(w)
+		w = strings.NewReplacer("Ready=False ", "", "Ready=False", "Ready", "event Warning ", "", "Established=False ", "", "Ready=Unknown ", "").Replace(w)
+		if strings.HasSuffix(w, ": ") {
+			w += "(empty)"
+		}
 		parts = append(parts, strings.ReplaceAll(w, "|", `\|`))
 	}
 	return "“" + strings.Join(parts, " … ") + "”"

@@ -305,6 +305,15 @@ func saying(status metav1.ConditionStatus, reason, message string) func(*corev1.
 	}
 }
 
+// sayingSince is saying with a condition that has been so for some time when the test begins, by the
+// clock of synctest.
+func sayingSince(ago time.Duration, status metav1.ConditionStatus, reason, message string) func(*corev1.Service) {
+	return func(s *corev1.Service) {
+		saying(status, reason, message)(s)
+		s.Status.Conditions[len(s.Status.Conditions)-1].LastTransitionTime = metav1.NewTime(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).Add(-ago))
+	}
+}
+
 func TestAProcessThatTakesOverKnowsNothingOfWhatTheFormerOneWrote(t *testing.T) {
 	const from1, from2 = "192.0.2.5 is announced by BGP from 1 node to 1 peer", "192.0.2.5 is announced by BGP from 2 nodes to 1 peer"
 	t.Run("counts have time to settle", func(t *testing.T) {

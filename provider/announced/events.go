@@ -36,6 +36,9 @@ const (
 	settle = 5 * time.Second
 	// reminder is how often there is a Warning again while it lasts. The API keeps events for an hour.
 	reminder = 30 * time.Minute
+	// succession is how long a process that has ended may have told nothing before the next one takes over,
+	// at most: what happened since may not have been told, and is told again.
+	succession = time.Minute
 	// eventRate is how many events there are in a second about all Services, and eventBurst how many
 	// before that counts.
 	eventRate, eventBurst = 25, 100
@@ -102,7 +105,7 @@ func (w *eventWriter) observe(service *corev1.Service, before *metav1.Condition,
 	defer w.mu.Unlock()
 	t := w.known[name]
 	if t == nil || t.uid != service.UID {
-		t = &telling{uid: service.UID, told: toldBy(before, is), at: now, since: now, warnings: rate.NewLimiter(rate.Every(warningInterval), warningBurst)}
+		t = &telling{uid: service.UID, told: toldBy(before, is, now), at: now, since: now, warnings: rate.NewLimiter(rate.Every(warningInterval), warningBurst)}
 		if is == (situation{}) && t.told == is {
 			delete(w.known, name)
 			return
@@ -136,10 +139,13 @@ func situationOf(condition metav1.Condition, statements []statement) situation {
 	return situation{bgp: strings.Join(bgp, ",")}
 }
 
-// toldBy is what a Service was told by a former process, as far as its condition shows that.
-func toldBy(before *metav1.Condition, is situation) situation {
+// toldBy is what a Service was told by a former process, as far as its condition shows that. One that
+// was written a short while ago may have been the last thing that the process did.
+func toldBy(before *metav1.Condition, is situation, now time.Time) situation {
 	switch {
 	case before == nil || before.Reason == v1alpha1.ReasonPending:
+		return situation{}
+	case before.Status != metav1.ConditionTrue && now.Sub(before.LastTransitionTime.Time) < succession:
 		return situation{}
 	case before.Status != metav1.ConditionTrue:
 		return situation{reason: before.Reason, message: before.Message}

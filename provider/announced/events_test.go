@@ -161,7 +161,13 @@ func TestAProcessThatTakesOverRemindsAndTellsTheEnd(t *testing.T) {
 		w.after(2 * settle)
 		w.expectEvents("the former process", notAdvertised)
 	})
-	theirs, ours = served(saying(metav1.ConditionFalse, v1alpha1.ReasonNotAdvertised, said))
+	theirs, ours = served(sayingSince(settle/2, metav1.ConditionFalse, v1alpha1.ReasonNotAdvertised, said))
+	withController(t, theirs, ours, func(w *world) {
+		w.elect()
+		w.after(2 * settle)
+		w.expectEvents("the former process had no time to tell", notAdvertised)
+	})
+	theirs, ours = served(sayingSince(2*succession, metav1.ConditionFalse, v1alpha1.ReasonNotAdvertised, said))
 	withController(t, theirs, ours, func(w *world) {
 		w.elect()
 		w.after(2 * settle)

@@ -112,7 +112,7 @@ func TestAServiceSaysWhoAnnouncesItOrWhyNobodyDoes(t *testing.T) {
 	t.Run("no node that is eligible", func(t *testing.T) {
 		d := d.in(t)
 		d.kubectl("label", "nodes", "--all", corev1.LabelNodeExcludeBalancers+"=true")
-		d.awaitAnnounced("web", v1alpha1.ReasonNoNode, notAnnounced+"no node can: n1, n2 and n3 \\(the node is labelled "+corev1.LabelNodeExcludeBalancers+"\\)")
+		d.awaitAnnounced("web", v1alpha1.ReasonNoNode, notAnnounced+"no node can: n1, n2 and n3 \\(the node is labelled "+corev1.LabelNodeExcludeBalancers+"; remove the label\\)")
 		d.kubectl("label", "nodes", "--all", corev1.LabelNodeExcludeBalancers+"-")
 		d.awaitAnnounced("web", v1alpha1.ReasonAnnounced, announced(""))
 	})

@@ -32,7 +32,7 @@ func TestRoutersSpreadTrafficOverTheNodesThatAnnounceAnAddress(t *testing.T) {
 			d.awaitSession(node, "tor", v1alpha1.BGPRefused, "there is no Secret clarion-bgp/tor")
 		}
 		d.awaitReady("bgppeer/tor", v1alpha1.ReasonRefused, "n1, n2 and n3: there is no Secret clarion-bgp/tor")
-		d.awaitAnnounced("web", v1alpha1.ReasonNoSession, address.String()+" is not announced: none of 3 nodes that could announce it by BGP has a session")
+		d.awaitAnnounced("web", v1alpha1.ReasonNoSession, address.String()+" is not announced: none of 3 nodes that could announce it by BGP has a session \\(tor: there is no Secret clarion-bgp/tor of type kubernetes.io/basic-auth\\)")
 	})
 
 	t.Run("with its Secret every node has a session, and the router a next hop at each", func(t *testing.T) {

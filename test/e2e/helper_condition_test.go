@@ -132,6 +132,9 @@ func (d *deployment) awaitOtherAddress(name string, not ...string) (got string) 
 // message that matches a regular expression, and returns the condition.
 func (d *deployment) awaitAnnounced(name, reason, message string) metav1.Condition {
 	d.t.Helper()
+	if reason != v1alpha1.ReasonAnnounced {
+		message += "(; .*)?" // what helps may follow the cause
+	}
 	pattern := regexp.MustCompile("^" + message + "$")
 	var condition *metav1.Condition
 	d.eventually(fmt.Sprintf("Service %s to say %s", name, reason), func(context.Context) error {

@@ -2,6 +2,7 @@ package site
 
 import (
 	"bytes"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"html/template"
@@ -32,7 +33,8 @@ func (i ids) Generate(value []byte, _ ast.NodeKind) []byte { return []byte(i.Of(
 
 func (ids) Put([]byte) {}
 
-// drawings shows images of the repository that are SVG within the page, so that they have its colours.
+// drawings shows images of the repository within the page: SVG as elements, so that they have its colours, and PNG as data URLs
+// (RFC 2397), so that a page is one file.
 type drawings struct{ repository, source string }
 
 func (d drawings) RegisterFuncs(register renderer.NodeRendererFuncRegisterer) {
@@ -48,11 +50,19 @@ func (d drawings) render(w util.BufWriter, source []byte, node ast.Node, enterin
 	if err != nil {
 		return ast.WalkStop, err
 	}
-	if path.Ext(string(image.Destination)) != ".svg" {
-		return ast.WalkStop, fmt.Errorf("%s is no SVG", image.Destination)
+	label := template.HTMLEscapeString(plain(node, source))
+	switch path.Ext(string(image.Destination)) {
+	case ".svg":
+		_, err = fmt.Fprintf(w, `<figure role="img" aria-label="%s">%s</figure>`, label, drawing)
+	case ".png":
+		_, err = fmt.Fprintf(w, `<figure><img alt="%s" src="data:image/png;base64,%s"></figure>`, label, base64.StdEncoding.EncodeToString(drawing))
+	default:
+		err = fmt.Errorf("%s is neither SVG nor PNG", image.Destination)
 	}
-	_, err = fmt.Fprintf(w, `<figure role="img" aria-label="%s">%s</figure>`, template.HTMLEscapeString(plain(node, source)), drawing)
-	return ast.WalkSkipChildren, err
+	if err != nil {
+		return ast.WalkStop, err
+	}
+	return ast.WalkSkipChildren, nil
 }
 
 // spans shows code within text so that long names can be broken where their parts end.

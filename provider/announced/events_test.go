@@ -258,6 +258,7 @@ func TestManyServicesAtOnceAreNoFlood(t *testing.T) {
 		if normal != warnings || warnings > told+1 {
 			t.Errorf("told %d times, then %d times altogether, and %d times that it is over", told, warnings, normal)
 		}
+		synctest.Wait()
 		if len(w.known) != 0 {
 			t.Errorf("%d Services are remembered", len(w.known))
 		}

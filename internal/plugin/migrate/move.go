@@ -151,21 +151,27 @@ func isAnnounced(service *corev1.Service) error {
 	return nil
 }
 
-// takeUp has Clarion take a Service up that has no class, whether or not it serves such Services by itself.
-func (a *applier) takeUp(ctx context.Context, service *corev1.Service) error {
-	if meta.FindStatusCondition(service.Status.Conditions, v1alpha1.ConditionAddressAssigned) != nil {
-		return nil
-	}
-	patch, err := json.Marshal(map[string]any{
-		"metadata": map[string]any{"uid": service.UID},
-		"status":   map[string]any{"conditions": []metav1.Condition{scope.TakenUp(metav1.Now())}},
+// takeUp has Clarion take a Service up that has no class, whether or not it serves such Services by itself. What Clarion has answered
+// meanwhile stays.
+func (a *applier) takeUp(ctx context.Context, before *corev1.Service) error {
+	services := a.kube.CoreV1().Services(before.Namespace)
+	err := retry.RetryOnConflict(retry.DefaultRetry, func() error {
+		service, err := services.Get(ctx, before.Name, metav1.GetOptions{})
+		if err != nil || meta.FindStatusCondition(service.Status.Conditions, v1alpha1.ConditionAddressAssigned) != nil {
+			return err
+		}
+		patch, err := json.Marshal(map[string]any{
+			"metadata": map[string]any{"uid": before.UID, "resourceVersion": service.ResourceVersion},
+			"status":   map[string]any{"conditions": []metav1.Condition{scope.TakenUp(metav1.Now())}},
+		})
+		if err != nil {
+			return err
+		}
+		_, err = services.Patch(ctx, service.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status")
+		return err
 	})
 	if err != nil {
-		return err
-	}
-	_, err = a.kube.CoreV1().Services(service.Namespace).Patch(ctx, service.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status")
-	if err != nil {
-		return fmt.Errorf("mark Service %s/%s: %w", service.Namespace, service.Name, err)
+		return fmt.Errorf("mark Service %s/%s: %w", before.Namespace, before.Name, err)
 	}
 	return nil
 }

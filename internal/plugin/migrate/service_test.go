@@ -5,7 +5,12 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/utils/ptr"
+
+	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/internal/fakeapi"
 )
 
 func TestAServiceThatIsMadeAnewIsAsItWasButForItsClass(t *testing.T) {
@@ -37,5 +42,22 @@ func TestAServiceWithExternalIPsGetsNoNodePortsThatItDidNotHave(t *testing.T) {
 		if s.Spec.Type != corev1.ServiceTypeLoadBalancer || len(s.Spec.ExternalIPs) != 1 || !reflect.DeepEqual(s.Spec.AllocateLoadBalancerNodePorts, want) {
 			t.Errorf("%s becomes %+v", kind, s.Spec)
 		}
+	}
+}
+
+func TestAServiceThatIsAnsweredWhileItIsTakenUpKeepsTheAnswer(t *testing.T) {
+	before := web("web", "192.0.2.1")
+	kube := fakeapi.Kube(before.DeepCopy())
+	answer := metav1.Condition{Type: v1alpha1.ConditionAddressAssigned, Status: metav1.ConditionTrue, Reason: "Assigned", Message: "all is well"}
+	fakeapi.Interrupt(&kube.Fake, "patch", corev1.SchemeGroupVersion.WithResource("services"), before.Namespace, before.Name, func(o runtime.Object) {
+		s := o.(*corev1.Service)
+		s.Status.Conditions = append(s.Status.Conditions, answer)
+	})
+	if err := (&applier{kube: kube}).takeUp(t.Context(), before); err != nil {
+		t.Fatal(err)
+	}
+	service, err := kube.CoreV1().Services(before.Namespace).Get(t.Context(), before.Name, metav1.GetOptions{})
+	if err != nil || len(service.Status.Conditions) != 1 || service.Status.Conditions[0] != answer {
+		t.Errorf("it says %v, %v", service.Status.Conditions, err)
 	}
 }

@@ -82,7 +82,7 @@ func judgeNode(object *corev1.Node, announcer *v1alpha1.Announcer, carries int) 
 		case ready != nil && ready.Status == corev1.ConditionFalse:
 			return trouble, "not ready", "the Node is not Ready: " + ready.Message
 		case carries == 0:
-			return trouble, "dead", "its kubelet is silent, and others have taken its addresses over"
+			return trouble, "unreachable", "its kubelet is silent, and no address is announced from it"
 		}
 		return trouble, "suspect", fmt.Sprintf("its kubelet is silent, and it still has %d of the addresses", carries)
 	}

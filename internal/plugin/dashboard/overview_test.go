@@ -58,7 +58,7 @@ func TestHowANodeIs(t *testing.T) {
 		{ready(corev1.ConditionTrue), announcer(v1alpha1.ReasonIsolated, metav1.ConditionFalse), 0, trouble, "isolated"},
 		{ready(corev1.ConditionTrue), &v1alpha1.Announcer{}, 0, warning, "starting"},
 		{ready(corev1.ConditionTrue), nil, 0, warning, "no announcer"},
-		{ready(corev1.ConditionUnknown), running, 0, trouble, "dead"},
+		{ready(corev1.ConditionUnknown), running, 0, trouble, "unreachable"},
 		{ready(corev1.ConditionUnknown), running, 3, trouble, "suspect"},
 		{ready(corev1.ConditionFalse), running, 3, trouble, "not ready"},
 		{nil, running, 0, trouble, "no Node"},

@@ -123,12 +123,37 @@ func (a *applier) create(ctx context.Context, plan *migrate.Plan) error {
 		}
 	}
 	for _, object := range plan.Objects {
-		made, err := a.dynamic.Resource(resourceOf(object.GetKind())).Create(ctx, object.DeepCopy(), metav1.CreateOptions{})
+		made, err := a.createObject(ctx, &object)
 		if err := a.created(created{Kind: object.GetKind(), Name: object.GetName()}, made, err); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// createObject makes an object of Clarion's. If one of its name is just going, as after a rollback, it waits for that: what goes would
+// take with it what the Services get. Where one stays, the error is AlreadyExists.
+func (a *applier) createObject(ctx context.Context, object *unstructured.Unstructured) (made *unstructured.Unstructured, err error) {
+	client := a.dynamic.Resource(resourceOf(object.GetKind()))
+	gone := a.poll(ctx, func(ctx context.Context) (bool, error) {
+		if made, err = client.Create(ctx, object.DeepCopy(), metav1.CreateOptions{}); !apierrors.IsAlreadyExists(err) {
+			return true, nil
+		}
+		there, getErr := client.Get(ctx, object.GetName(), metav1.GetOptions{})
+		if apierrors.IsNotFound(getErr) {
+			return false, nil
+		}
+		return getErr == nil && there.GetDeletionTimestamp() == nil, getErr
+	})
+	if gone != nil {
+		return nil, fmt.Errorf("wait for the former one, which is being deleted, to go: %w", gone)
+	}
+	return made, err
+}
+
+// poll asks until the answer is yes, for as long as the user waits.
+func (a *applier) poll(ctx context.Context, ask wait.ConditionWithContextFunc) error {
+	return wait.PollUntilContextTimeout(ctx, poll, a.timeout, true, ask)
 }
 
 // created records an object that was made.
@@ -153,7 +178,7 @@ func (a *applier) awaitPools(ctx context.Context, plan *migrate.Plan) error {
 			continue
 		}
 		last := "nobody has looked at it: does the cloud-controller-manager run?"
-		err := wait.PollUntilContextTimeout(ctx, poll, a.timeout, true, func(ctx context.Context) (bool, error) {
+		err := a.poll(ctx, func(ctx context.Context) (bool, error) {
 			got, err := a.dynamic.Resource(resourceOf("IPAddressPool")).Get(ctx, object.GetName(), metav1.GetOptions{})
 			if err != nil {
 				return false, err

@@ -13,7 +13,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/util/retry"
 	"k8s.io/utils/ptr"
 
@@ -179,7 +178,7 @@ func (a *applier) takeUp(ctx context.Context, before *corev1.Service) error {
 // await waits until there is nothing wrong with a Service, and says in the end what was.
 func (a *applier) await(ctx context.Context, name types.NamespacedName, check func(*corev1.Service) error) error {
 	var last error
-	err := wait.PollUntilContextTimeout(ctx, poll, a.timeout, true, func(ctx context.Context) (bool, error) {
+	err := a.poll(ctx, func(ctx context.Context) (bool, error) {
 		service, err := a.get(ctx, name)
 		if err != nil {
 			return false, err

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
 
 	"github.com/clarionlb/clarion/internal/migrate"
 	"github.com/clarionlb/clarion/internal/plugin"
@@ -109,20 +111,33 @@ func (a *applier) unmake(ctx context.Context, name types.NamespacedName, e entry
 	})
 }
 
-// remove deletes an object that was made, if it is still the same one.
+// remove deletes an object that was made, if it is still the same one, and waits until it is gone: a pool stays for as long as Services
+// have addresses of it.
 func (a *applier) remove(ctx context.Context, c *created) error {
-	options := metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &c.UID}}
-	var err error
+	var client dynamic.ResourceInterface = a.dynamic.Resource(resourceOf(c.Kind))
 	if c.Kind == "Secret" {
-		err = a.kube.CoreV1().Secrets(c.Namespace).Delete(ctx, c.Name, options)
-	} else {
-		err = a.dynamic.Resource(resourceOf(c.Kind)).Delete(ctx, c.Name, options)
+		client = a.dynamic.Resource(corev1.SchemeGroupVersion.WithResource("secrets")).Namespace(c.Namespace)
 	}
+	err := client.Delete(ctx, c.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &c.UID}})
 	switch {
 	case apierrors.IsNotFound(err), apierrors.IsConflict(err):
 		return nil
 	case err != nil:
 		return fmt.Errorf("delete %s %s: %w", c.Kind, c.Name, err)
+	}
+	var held []string
+	err = a.poll(ctx, func(ctx context.Context) (bool, error) {
+		object, err := client.Get(ctx, c.Name, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) || err == nil && object.GetUID() != c.UID {
+			return true, nil
+		}
+		if err == nil {
+			held = object.GetFinalizers()
+		}
+		return false, err
+	})
+	if err != nil {
+		return fmt.Errorf("wait for %s %s, which is being deleted, to go (finalizers %s): %w", c.Kind, c.Name, strings.Join(held, ", "), err)
 	}
 	fmt.Fprintf(a.out, "%s %s is deleted\n", c.Kind, c.Name)
 	return nil

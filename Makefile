@@ -9,6 +9,8 @@ RUNS ?= 5
 CHECKS ?= 5000
 # The tests that are also run on another Kubernetes.
 SMOKE := ^(TestLoadBalancersAlone|TestPrometheusMayScrape|TestUpgradeAndDowngradeLoseNothing)$$
+# Which of Kubernetes' own tests "make conformance" runs: a regular expression for their names.
+SPECS ?=
 # Unit tests run under the race detector, which needs a C compiler. "make test-unit RACE=" goes without.
 RACE ?= 1
 # How long "make fuzz" has each fuzz target run.
@@ -115,6 +117,10 @@ kubernetes-1.36: packages ## A few end-to-end tests on Kubernetes 1.36 (root, De
 .PHONY: kubeadm
 kubeadm: packages ## Kubeadm clusters of all kinds: dual stack, defaults, iptables, BGP, a firewall, one node, a long outage (root, Debian)
 	cd test && go test -v -timeout 60m ./kubeadm -variants
+
+.PHONY: conformance
+conformance: packages ## All of Kubernetes' own tests of load balancers: layer 2 and BGP, IPv4 and IPv6 (root, Debian); SPECS=UDP for a few
+	cd test && go test -v -timeout 3h -run 'TestConformance$$' ./kubeadm -conformance -specs '$(SPECS)'
 
 .PHONY: pictures
 pictures: packages ## The pictures of the dashboard in docs/images, of a cluster that does not exist (Debian)

@@ -3,7 +3,7 @@
 // as a user would, and do to it what happens to machines: power goes, cables are cut, packets
 // vanish, processes die.
 //
-//	farclient 192.168.20.100                          control plane 172.30.0.1
+//	farclient 172.31.0.100                            control plane 172.30.0.1
 //	    │                                                 │
 //	────┴── far LAN ─┬──                          ────────┴─┬──────────┬── management LAN
 //	            eth1 │ .1                              eth1 │ .11 eth1 │ .12

@@ -41,11 +41,12 @@ type topology struct {
 	kubeadm bool
 }
 
-// Addresses on the LANs end alike in both families: number 11 is 192.168.10.11 and fd00:10::11.
+// Addresses on the LANs end alike in both families: number 11 is 192.168.10.11 and fd00:10::11. Those
+// of the far LAN do not begin as the nodes' do: Kubernetes' own tests take 192.168.0.0/16 for the nodes' network.
 func lanAddresses(lan string, number int) []netip.Prefix {
 	prefixes := map[string][2]string{
 		LAN:           {"192.168.10.%d/24", "fd00:10::%d/64"},
-		FarLAN:        {"192.168.20.%d/24", "fd00:20::%d/64"},
+		FarLAN:        {"172.31.0.%d/24", "fd00:20::%d/64"},
 		ManagementLAN: {"172.30.0.%d/24", "fd00:30::%d/64"},
 	}[lan]
 	return []netip.Prefix{

@@ -39,13 +39,13 @@ var (
 	gateway6  = []string{"defaultGateway: IPv6", "myASN: 65011", "peerASN: 65000"}
 	onWire    = []string{"interface: wire", "myASN: 65021", "dynamicASN: external", "routerID: 192.0.2.21", "passwordSecret: {name: wire}"}
 	bySource  = []string{"peerAddress: 192.168.10.1", "sourceAddress: 192.168.10.111", "myASN: 65031", "peerASN: 65000", "routerID: 192.0.2.31", "passwordSecret: {name: source}"}
-	inside    = []string{"peerAddress: 192.168.20.100", "myASN: 65000", "dynamicASN: internal"}
+	inside    = []string{"peerAddress: 172.31.0.100", "myASN: 65000", "dynamicASN: internal"}
 	outside   = []string{"peerAddress: fd00:20::100", "myASN: 65041", "peerASN: 65000", "ebgpMultiHop: true", onlyNode("n1")}
 	guarded   = []string{"peerAddress: fd00:20::100", "myASN: 65051", "peerASN: 65000", onlyNode("n2")}
 	twoHops   = append(guarded[:len(guarded):len(guarded)], "ttlSecurityHops: 2")
 	oneHop    = append(guarded[:len(guarded):len(guarded)], "ttlSecurityHops: 1")
 	duplicate = []string{"peerAddress: fd00:10::1", "myASN: 65011", "peerASN: 65000"}
-	wrongAS   = []string{"peerAddress: 192.168.20.100", "myASN: 65000", "dynamicASN: external"}
+	wrongAS   = []string{"peerAddress: 172.31.0.100", "myASN: 65000", "dynamicASN: external"}
 	wireLocal = netip.MustParseAddr("fe80::11")
 )
 
@@ -77,7 +77,7 @@ func (p *peering) startFarRouter() *router {
 	p.t.Helper()
 	r, err := frr.StartConfigured(p.ctx, p.FarClient, filepath.Join(p.LogDir(), "farclient"),
 		"router bgp 65000",
-		" bgp router-id 192.168.20.100",
+		" bgp router-id 172.31.0.100",
 		" no bgp ebgp-requires-policy",
 		" neighbor inside peer-group",
 		" neighbor inside remote-as internal",

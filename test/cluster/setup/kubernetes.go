@@ -53,6 +53,9 @@ var (
 	coreDNS = collection{name: "coredns", module: "coredns", release: "github.com/coredns/coredns", programs: []program{
 		{"coredns", "."},
 	}}
+	conformance = collection{name: "conformance", module: "conformance", release: kubernetesRelease, programs: []program{
+		{"conformance", "."},
+	}}
 )
 
 // Kubernetes returns the folder with etcd, kube-apiserver, kube-controller-manager, kube-scheduler,
@@ -92,6 +95,12 @@ func Node(ctx context.Context, progress io.Writer) (NodePrograms, error) {
 		*part.dir = dir
 	}
 	return p, nil
+}
+
+// Conformance returns the path of Kubernetes' own tests of load balancers, which test/cluster/binaries/conformance describes.
+func Conformance(ctx context.Context, progress io.Writer) (string, error) {
+	dir, err := conformance.dir(ctx, progress)
+	return filepath.Join(dir, "conformance"), err
 }
 
 // versionFlags stamp what the components report as their version, as the Kubernetes release does.

@@ -29,6 +29,9 @@ var packages = map[string]string{
 	"runc":    "runc",
 	"nsenter": "util-linux",
 	"ldd":     "libc-bin",
+	// What Kubernetes' own tests call in pods.
+	"busybox":    "busybox-static",
+	"nc.openbsd": "netcat-openbsd",
 	// Routers to speak BGP with, and BFD with the first two.
 	"vtysh":  "frr",
 	"birdc":  "bird2",

@@ -71,7 +71,7 @@ func TestEveryCollectionHasAVersion(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range []collection{kubernetes, kubeadm, containerd, cni, coreDNS} {
+	for _, c := range []collection{kubernetes, kubeadm, containerd, cni, coreDNS, conformance} {
 		if _, version, err := c.key(filepath.Join(root, "test", "cluster", "binaries", c.module)); err != nil || !strings.HasPrefix(version, "v") {
 			t.Errorf("%s: version %q, %v", c.name, version, err)
 		}

@@ -102,11 +102,11 @@ func loadBalancerIPDiffers(addr netip.Addr, from Annotation) *Error {
 }
 
 func notAnAddress(where, text string) *Error {
-	return invalid(where+": "+strconv.Quote(text)+" is not an IP address", "correct or remove it")
+	return invalid(where+": "+quote(text)+" is not an IP address", "correct or remove it")
 }
 
 func emptyItem(where, list string) *Error {
-	return invalid(where+": there is an empty item in the list "+strconv.Quote(list), "remove it")
+	return invalid(where+": there is an empty item in the list "+quote(list), "remove it")
 }
 
 func twoOfAFamily(where string, f family) *Error {
@@ -352,8 +352,19 @@ func foreignAnnotationIgnored(name string, f foreignAnnotation) string {
 	return text
 }
 
+// longestQuote is how many bytes of what somebody has written a sentence repeats: every name is whole. All annotations of an
+// object together may have 256 KiB, with which no event and no condition could be written.
+const longestQuote = 256
+
+func quote(text string) string {
+	if len(text) <= longestQuote {
+		return strconv.Quote(text)
+	}
+	return strconv.Quote(strings.ToValidUTF8(text[:longestQuote], "")) + "..."
+}
+
 func namePool(name string) string {
-	return "pool " + strconv.Quote(name)
+	return "pool " + quote(name)
 }
 
 func namePools(names []string) string {
@@ -362,7 +373,7 @@ func namePools(names []string) string {
 	}
 	quoted := make([]string, len(names))
 	for i, name := range names {
-		quoted[i] = strconv.Quote(name)
+		quoted[i] = quote(name)
 	}
 	return "pools " + enumerate(quoted, ", ")
 }

@@ -10,15 +10,15 @@ import (
 // Whatever the author of a Service writes, what another has stays, and nobody gets what is another's.
 func FuzzAServiceTakesNothingFromAnother(f *testing.F) {
 	f.Add("clarionlb.io/addresses", "10.0.0.1", "10.0.0.1", "")
-	f.Add("clarionlb.io/sharing-key", "shared", "10.0.0.1", "shared")
-	f.Add("clarionlb.io/pool", "p", "", "p")
-	f.Add("clarionlb.io/pool", "../p", "0.0.0.0", "\x00")
+	f.Add("clarionlb.io/allow-shared-ip", "shared", "10.0.0.1", "shared")
+	f.Add("clarionlb.io/address-pool", "p", "", "p")
+	f.Add("clarionlb.io/address-pool", "../p", "0.0.0.0", "\x00")
 	f.Add("metallb.io/allow-shared-ip", "shared", "10.0.0.1,10.0.0.2", "")
 	f.Add("metallb.io/loadBalancerIPs", "10.0.0.1", "::", "10.0.0.1")
 	f.Fuzz(func(t *testing.T, key, value, address, class string) {
 		s := newScript(t, newPool("p", "10.0.0.1-10.0.0.2"))
 		s.expect("the first", s.ensure(s.service("web", shares("shared", 80))), "10.0.0.1")
-		hostile := serviceWith(map[string]string{key: value, "clarionlb.io/sharing-key": class})
+		hostile := serviceWith(map[string]string{key: value, "clarionlb.io/allow-shared-ip": class})
 		hostile.Namespace, hostile.Name, hostile.UID = "other", "hostile", "hostile"
 		hostile.Spec.LoadBalancerIP = address
 		request, err := NewRequest(hostile)

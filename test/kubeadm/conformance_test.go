@@ -52,9 +52,13 @@ func TestConformance(t *testing.T) {
 // processes.
 func (i *installation) ownTests() {
 	s := i.newSuite(corev1.IPv4Protocol)
+	s.startRouter()
+	quick := slices.DeleteFunc(slices.Clone(specs), func(s spec) bool { return !s.quick })
 	i.returnsAll(func() {
-		s.run(layer2, slices.DeleteFunc(slices.Clone(specs), func(s spec) bool { return !s.quick }))
+		s.run(layer2, quick)
+		s.run(bgp, quick)
 	})
+	i.run("kubectl delete ipaddresspools " + layer2.pool() + " " + bgp.pool())
 }
 
 // TestEverySpecIsKnown expects that the list has what Kubernetes has, so that none goes unnoticed when the version changes.

@@ -102,12 +102,7 @@ func (s *suite) run(by protocol, specs []spec) {
 	if err := s.ApplyYAML(s.ctx, by.objects(s.family)); err != nil {
 		s.t.Fatal(err)
 	}
-	defer func() {
-		// What Services have of it they keep until the end.
-		if _, err := s.Kubectl(s.ctx, "patch", "ipaddresspool", by.pool(), "--type=merge", "--patch", `{"spec": {"autoAssign": false}}`); err != nil {
-			s.t.Error(err)
-		}
-	}()
+	defer s.endAnnouncing(by)
 	results := make([]result, len(specs))
 	var running errgroup.Group
 	running.SetLimit(sideBySide)
@@ -130,6 +125,19 @@ func (s *suite) run(by protocol, specs []spec) {
 			}
 			t.Logf("passed after %s", results[n].took.Round(time.Second))
 		})
+	}
+}
+
+// endAnnouncing has no new Service get an address of the pool. What Services have of it they keep until they are deleted.
+func (s *suite) endAnnouncing(by protocol) {
+	s.t.Helper()
+	_, err := s.Kubectl(s.ctx, "patch", "ipaddresspool", by.pool(), "--type=merge", "--patch", `{"spec": {"autoAssign": false}}`)
+	if by == bgp {
+		_, peerErr := s.Kubectl(s.ctx, "delete", "bgppeer", "gateway")
+		err = errors.Join(err, peerErr)
+	}
+	if err != nil {
+		s.t.Error(err)
 	}
 }
 

@@ -145,6 +145,7 @@ func (i *installation) joinConfig(initConfig string, node *cluster.Node) string 
 	text = strings.NewReplacer(
 		example[1], printed[1],
 		example[2], printed[2],
+		"apiServerEndpoint: 192.168.10.11:6443", fmt.Sprintf("apiServerEndpoint: %q", i.APIAddress()),
 		"value: "+address[1], fmt.Sprintf("value: %q", addresses(node)),
 	).Replace(text)
 	if !strings.Contains(initConfig, registrationKey) {

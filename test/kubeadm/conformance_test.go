@@ -48,17 +48,13 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// ownTests runs those of Kubernetes' own tests of load balancers that do not take long. They leave nothing behind in Clarion's
-// processes.
+// ownTests runs those of Kubernetes' own tests of load balancers that do not take long.
 func (i *installation) ownTests() {
 	s := i.newSuite(corev1.IPv4Protocol)
 	s.startRouter()
 	quick := slices.DeleteFunc(slices.Clone(specs), func(s spec) bool { return !s.quick })
-	i.returnsAll(func() {
-		s.run(layer2, quick)
-		s.run(bgp, quick)
-	})
-	i.run("kubectl delete ipaddresspools " + layer2.pool() + " " + bgp.pool())
+	s.run(layer2, quick)
+	s.run(bgp, quick)
 }
 
 // TestEverySpecIsKnown expects that the list has what Kubernetes has, so that none goes unnoticed when the version changes.

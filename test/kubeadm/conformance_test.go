@@ -48,13 +48,16 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// ownTests runs those of Kubernetes' own tests of load balancers that do not take long.
+// ownTests runs those of Kubernetes' own tests of load balancers that do not take long. They leave nothing behind in Clarion's
+// processes.
 func (i *installation) ownTests() {
 	s := i.newSuite(corev1.IPv4Protocol)
 	s.startRouter()
 	quick := slices.DeleteFunc(slices.Clone(specs), func(s spec) bool { return !s.quick })
-	s.run(layer2, quick)
-	s.run(bgp, quick)
+	i.returnsAll(func() {
+		s.run(layer2, quick)
+		s.run(bgp, quick)
+	})
 }
 
 // TestEverySpecIsKnown expects that the list has what Kubernetes has, so that none goes unnoticed when the version changes.

@@ -105,7 +105,9 @@ func (a *Announcer) receive() {
 			continue
 		}
 		a.planner.ObserveTakeovers(received.From, m.Takeovers, time.Now())
-		a.planner.ObserveClaims(received.From, m.Claims)
+		if against := a.planner.ObserveClaims(received.From, m.Claims); len(against) > 0 {
+			a.tell(received.From, message{Claims: against})
+		}
 		if m.Question != 0 {
 			a.tell(received.From, message{Claims: a.planner.ClaimsAgainst(received.From), Answer: m.Question})
 		}

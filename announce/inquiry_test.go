@@ -1,9 +1,12 @@
 package announce
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/clarionlb/clarion/announce/plan"
 )
 
 // wakeUp has the processes of a node go on that have not run for so long.
@@ -95,12 +98,25 @@ func TestAMemberThatClaimsAnAddressOfAnothersIsToldWhoseItIs(t *testing.T) {
 		}
 		told := 0
 		for _, line := range c.journal.take() {
-			if line == `n1 tells n2 {"claims":[{"ip":"`+vip+`","epoch":1}]}` {
+			if line == `n1 tells n2 {"claims":[{"ip":"`+vip+`","epoch":1,"recorded":true}]}` {
 				told++
 			}
 		}
 		if told != 1 {
 			t.Errorf("n2 was told %d times", told)
+		}
+		c.expectOwners(vip, "n1")
+	})
+}
+
+func TestAMemberThatTellsAClaimWhichDoesNotHoldIsAnswered(t *testing.T) {
+	inCluster(t, []string{"n1", "n2"}, func(t *testing.T, c *cluster) {
+		_, n2 := c.both()
+		c.journal.take()
+		n2.tell("n1", message{Claims: []plan.Takeover{{Address: addr(vip), Epoch: 1}}})
+		c.after(50 * time.Millisecond)
+		if told := c.journal.take(); !slices.Contains(told, `n1 tells n2 {"claims":[{"ip":"`+vip+`","epoch":1,"recorded":true}]}`) {
+			t.Errorf("there was %q", told)
 		}
 		c.expectOwners(vip, "n1")
 	})

@@ -338,7 +338,7 @@ func (p *Layer2Planner) reenter(ip netip.Addr) {
 	taken := p.takeovers.takenBy(ip, best, &p.live)
 	if own, unrecorded := p.claims.takenOver(ip, p.takeovers, p.node); unrecorded {
 		claims = append(claims, own)
-		best = own
+		best, _ = election.Best(claims)
 	}
 	p.enter(ip, services, claims, best.Node, taken)
 }
@@ -373,7 +373,7 @@ func (p *Layer2Planner) follow(s *step, ip netip.Addr, contested bool) {
 	}
 	if o := p.claims.owned[ip]; move.takesOver() && s.recorded(ip, o.Epoch).Node == "" {
 		p.noteTakeover(ip, takeover{p.node, o.Epoch, s.now.Add(recordTimeout)})
-		s.plan.Takeovers = append(s.plan.Takeovers, Takeover{ip, o.Epoch, move.Reason == MoveIncumbentIneligible})
+		s.plan.Takeovers = append(s.plan.Takeovers, Takeover{Address: ip, Epoch: o.Epoch, Planned: move.Reason == MoveIncumbentIneligible})
 		s.wake(p.takeovers[ip].until)
 	}
 }

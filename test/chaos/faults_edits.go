@@ -135,7 +135,9 @@ func (r *run) drain(ctx context.Context, f Fault) (ender, error) {
 	return func(ctx context.Context) error { return r.undrain(ctx, node) }, r.setDrain(ctx, node, `"yes"`)
 }
 
-func (r *run) undrain(ctx context.Context, node *cluster.Node) error { return r.setDrain(ctx, node, "null") }
+func (r *run) undrain(ctx context.Context, node *cluster.Node) error {
+	return r.setDrain(ctx, node, "null")
+}
 
 func (r *run) setDrain(ctx context.Context, node *cluster.Node, value string) error {
 	patch := fmt.Sprintf(`{"metadata": {"annotations": {%q: %s}}}`, v1alpha1.AnnotationDrain, value)

@@ -96,12 +96,12 @@ func (r *run) servicesSettled(ctx context.Context) error {
 	served := map[netip.Addr]bool{}
 	for _, service := range list.Items {
 		if err := consistent(&service); err != nil {
-			return fmt.Errorf("Service %s: %w", service.Name, err)
+			return fmt.Errorf("of Service %s: %w", service.Name, err)
 		}
 		for _, a := range addressesOf(&service) {
 			served[a] = true
 			if err := answers(ctx, r.clientOf(a), netip.AddrPortFrom(a, uint16(service.Spec.Ports[0].Port))); err != nil {
-				return fmt.Errorf("Service %s: %w", service.Name, err)
+				return fmt.Errorf("of Service %s: %w", service.Name, err)
 			}
 		}
 	}
@@ -231,7 +231,7 @@ func (r *run) eventsSettled(ctx context.Context) error {
 	for _, service := range services.Items {
 		event, there := last[string(service.UID)]
 		if there && len(addressesOf(&service)) > 0 && event.Type != corev1.EventTypeNormal {
-			return fmt.Errorf("Service %s is announced, and its last event, of %s, says %s: %s", service.Name, event.LastTimestamp.Format(time.TimeOnly), event.Reason, event.Message)
+			return fmt.Errorf("all addresses of Service %s are announced, and its last event, of %s, says %s: %s", service.Name, event.LastTimestamp.Format(time.TimeOnly), event.Reason, event.Message)
 		}
 	}
 	return nil

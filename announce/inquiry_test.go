@@ -110,14 +110,19 @@ func TestAMemberThatClaimsAnAddressOfAnothersIsToldWhoseItIs(t *testing.T) {
 }
 
 func TestAMemberThatTellsAClaimWhichDoesNotHoldIsAnswered(t *testing.T) {
-	inCluster(t, []string{"n1", "n2"}, func(t *testing.T, c *cluster) {
-		_, n2 := c.both()
-		c.journal.take()
-		n2.tell("n1", message{Claims: []plan.Takeover{{Address: addr(vip), Epoch: 1}}})
-		c.after(50 * time.Millisecond)
-		if told := c.journal.take(); !slices.Contains(told, `n1 tells n2 {"claims":[{"ip":"`+vip+`","epoch":1,"recorded":true}]}`) {
-			t.Errorf("there was %q", told)
-		}
-		c.expectOwners(vip, "n1")
-	})
+	claim := []plan.Takeover{{Address: addr(vip), Epoch: 1}}
+	for name, m := range map[string]message{"a claim": {Claims: claim}, "a takeover": {Takeovers: claim}} {
+		t.Run(name, func(t *testing.T) {
+			inCluster(t, []string{"n1", "n2"}, func(t *testing.T, c *cluster) {
+				_, n2 := c.both()
+				c.journal.take()
+				n2.tell("n1", m)
+				c.after(50 * time.Millisecond)
+				if told := c.journal.take(); !slices.Contains(told, `n1 tells n2 {"claims":[{"ip":"`+vip+`","epoch":1,"recorded":true}]}`) {
+					t.Errorf("there was %q", told)
+				}
+				c.expectOwners(vip, "n1")
+			})
+		})
+	}
 }

@@ -122,9 +122,9 @@ func (p *Layer2Planner) SetInterfaces(interfaces []Interface) {
 	p.pending.all = p.pending.all || !slices.EqualFunc(p.interfaces, p.view.relevant(interfaces), Interface.Equal)
 }
 
-// ObserveTakeovers takes note of what another node has taken over, perhaps from this one. Of addresses
-// that no Service has, nothing is remembered.
-func (p *Layer2Planner) ObserveTakeovers(node string, takeovers []Takeover, now time.Time) {
+// ObserveTakeovers takes note of what another node has taken over, perhaps from this one. It returns this node's claims that hold
+// against that, which the other one should be told. Of addresses that no Service has, nothing is remembered.
+func (p *Layer2Planner) ObserveTakeovers(node string, takeovers []Takeover, now time.Time) (against []Takeover) {
 	for _, t := range takeovers {
 		if claim := (election.Claim{Epoch: t.Epoch}); !claim.Counts() || len(p.view.byAddress[t.Address]) == 0 {
 			continue
@@ -132,12 +132,13 @@ func (p *Layer2Planner) ObserveTakeovers(node string, takeovers []Takeover, now 
 		p.noteTakeover(t.Address, takeover{node, t.Epoch, now.Add(recordTimeout)})
 		p.ObserveAnnouncement(t.Address, node, now) // it announces what it takes over
 		if best, _ := election.Best(p.view.electionClaims(t.Address)); best.Node == p.node {
-			p.ObserveClaims(node, []Takeover{t})
+			against = append(against, p.ObserveClaims(node, []Takeover{t})...)
 			if o := p.claims.owned[t.Address]; o != nil && t.Planned {
 				o.planned = node
 			}
 		}
 	}
+	return against
 }
 
 func (p *Layer2Planner) noteTakeover(ip netip.Addr, t takeover) {

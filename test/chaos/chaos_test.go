@@ -8,7 +8,7 @@ import (
 )
 
 var (
-	seed     = flag.Uint64("seed", 1, "the seed of the run")
+	seed     = flag.Uint64("seed", 3, "the seed of the run")
 	duration = flag.Duration("duration", time.Minute, "rounds begin until that much time has passed")
 	first    = flag.Int("first", 0, "the number of the first round")
 	without  = flag.String("without", "", "kinds of faults to leave out, with commas between them")

@@ -1,7 +1,6 @@
 package chaos
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"strconv"
@@ -17,14 +16,14 @@ type sizes map[int]size
 type size struct{ descriptors, threads int }
 
 // grown returns which processes have grown since they were first seen.
-func (r *run) grown(ctx context.Context) []finding {
+func (r *run) grown() []finding {
 	var wrong []finding
 	for _, node := range r.Nodes() {
 		for _, name := range []string{announcerProcess, ccmProcess} {
 			processes, err := node.Processes(name)
 			must(r.t, err)
 			for _, p := range processes {
-				now, err := sizeOf(ctx, p)
+				now, err := sizeOf(p)
 				if err != nil {
 					continue // it has ended
 				}
@@ -40,7 +39,7 @@ func (r *run) grown(ctx context.Context) []finding {
 	return wrong
 }
 
-func sizeOf(_ context.Context, p *network.Process) (size, error) {
+func sizeOf(p *network.Process) (size, error) {
 	descriptors, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.PID))
 	if err != nil {
 		return size{}, err

@@ -99,7 +99,7 @@ func (r *run) play(round Round) {
 	onWire, err := wire.judge(held, kept)
 	must(r.t, err)
 	wrong = append(wrong, onWire...)
-	wrong = append(wrong, r.grown(ctx)...)
+	wrong = append(wrong, r.grown()...)
 	wrong = append(wrong, r.crashes()...)
 	if settled != nil {
 		wrong = append(wrong, finding{time.Now(), fmt.Sprintf("not everything works %s after the last fault has ended: %v", recovery, settled)})

@@ -11,6 +11,11 @@ CHECKS ?= 5000
 SMOKE := ^(TestLoadBalancersAlone|TestPrometheusMayScrape|TestUpgradeAndDowngradeLoseNothing)$$
 # Which of Kubernetes' own tests "make conformance" runs: a regular expression for their names.
 SPECS ?=
+# What "make chaos" does, and for how long; ROUND=7 begins with that round, WITHOUT=restore,power-off leaves kinds of faults out.
+SEED ?= $(shell date +%s)
+DURATION ?= 10m
+ROUND ?= 0
+WITHOUT ?=
 # Unit tests run under the race detector, which needs a C compiler. "make test-unit RACE=" goes without.
 RACE ?= 1
 # How long "make fuzz" has each fuzz target run.
@@ -135,6 +140,10 @@ bench: packages ## Benchmarks and a long model test, on a cluster too (root, Deb
 	go test -run '^$$' -bench . -benchmem ./...
 	go test -run AnyHistory ./loadbalancer -timeout 1h -rapid.checks=$(CHECKS)
 	cd test && go test -run '^$$' -bench . -benchtime=$(RUNS)x -timeout 2h -v ./bench
+
+.PHONY: chaos
+chaos: packages ## Faults at random on a cluster, several at once, while monitors watch (root, Debian); SEED=7 repeats a run, DURATION=1h
+	cd test && go test -v -count=1 -timeout 48h ./chaos -seed=$(SEED) -duration=$(DURATION) -first=$(ROUND) -without=$(WITHOUT)
 
 # A release has the images of both kinds, and a plugin that is of one kind alone.
 release plugin: override FIPS :=

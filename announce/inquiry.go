@@ -104,8 +104,10 @@ func (a *Announcer) receive() {
 			a.logger.Error(err, "Cannot read what an announcer tells", "node", received.From)
 			continue
 		}
-		a.planner.ObserveTakeovers(received.From, m.Takeovers, time.Now())
-		a.planner.ObserveClaims(received.From, m.Claims)
+		against := a.planner.ObserveTakeovers(received.From, m.Takeovers, time.Now())
+		if against = append(against, a.planner.ObserveClaims(received.From, m.Claims)...); len(against) > 0 {
+			a.tell(received.From, message{Claims: against})
+		}
 		if m.Question != 0 {
 			a.tell(received.From, message{Claims: a.planner.ClaimsAgainst(received.From), Answer: m.Question})
 		}

@@ -1,9 +1,12 @@
 package announce
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/clarionlb/clarion/announce/plan"
 )
 
 // wakeUp has the processes of a node go on that have not run for so long.
@@ -95,7 +98,7 @@ func TestAMemberThatClaimsAnAddressOfAnothersIsToldWhoseItIs(t *testing.T) {
 		}
 		told := 0
 		for _, line := range c.journal.take() {
-			if line == `n1 tells n2 {"claims":[{"ip":"`+vip+`","epoch":1}]}` {
+			if line == `n1 tells n2 {"claims":[{"ip":"`+vip+`","epoch":1,"recorded":true}]}` {
 				told++
 			}
 		}
@@ -104,4 +107,22 @@ func TestAMemberThatClaimsAnAddressOfAnothersIsToldWhoseItIs(t *testing.T) {
 		}
 		c.expectOwners(vip, "n1")
 	})
+}
+
+func TestAMemberThatTellsAClaimWhichDoesNotHoldIsAnswered(t *testing.T) {
+	claim := []plan.Takeover{{Address: addr(vip), Epoch: 1}}
+	for name, m := range map[string]message{"a claim": {Claims: claim}, "a takeover": {Takeovers: claim}} {
+		t.Run(name, func(t *testing.T) {
+			inCluster(t, []string{"n1", "n2"}, func(t *testing.T, c *cluster) {
+				_, n2 := c.both()
+				c.journal.take()
+				n2.tell("n1", m)
+				c.after(50 * time.Millisecond)
+				if told := c.journal.take(); !slices.Contains(told, `n1 tells n2 {"claims":[{"ip":"`+vip+`","epoch":1,"recorded":true}]}`) {
+					t.Errorf("there was %q", told)
+				}
+				c.expectOwners(vip, "n1")
+			})
+		})
+	}
 }

@@ -29,8 +29,9 @@ type lan struct {
 	objects []func(*View)
 	api     map[string]*v1alpha1.Announcer
 	moves   []string
-	// apiAway says that nothing is recorded.
+	// apiAway says that nothing is recorded, and blind has the nodes for which the API is away.
 	apiAway bool
+	blind   map[string]bool
 	// states are of the members that the others do not see; conflicting are hosts that answer for
 	// an address and are no nodes.
 	states      map[string]MemberState
@@ -168,12 +169,18 @@ func (l *lan) recordAll() (changed bool) {
 		return false
 	}
 	for _, name := range slices.Sorted(maps.Keys(l.nodes)) {
+		if l.blind[name] {
+			continue
+		}
 		status := v1alpha1.AnnouncerStatus{Layer2: l.nodes[name].planner.Status()}
 		changed = changed || !apiequality.Semantic.DeepEqual(status, l.api[name].Status)
 		l.api[name] = &v1alpha1.Announcer{ObjectMeta: *l.api[name].ObjectMeta.DeepCopy(), Status: status}
 	}
-	for _, n := range l.nodes {
+	for reader, n := range l.nodes {
 		for _, name := range slices.Sorted(maps.Keys(l.api)) {
+			if l.blind[reader] {
+				break
+			}
 			n.view.SetAnnouncer(name, l.api[name])
 		}
 	}
@@ -185,7 +192,7 @@ func (l *lan) recordAll() (changed bool) {
 // disagree for a while.
 func (l *lan) checkOneOwner() {
 	l.t.Helper()
-	if l.sees != nil || l.apiAway {
+	if l.sees != nil || l.apiAway || len(l.blind) > 0 {
 		return
 	}
 	owned := map[netip.Addr]string{}

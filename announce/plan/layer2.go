@@ -122,9 +122,9 @@ func (p *Layer2Planner) SetInterfaces(interfaces []Interface) {
 	p.pending.all = p.pending.all || !slices.EqualFunc(p.interfaces, p.view.relevant(interfaces), Interface.Equal)
 }
 
-// ObserveTakeovers takes note of what another node has taken over, perhaps from this one. Of addresses
-// that no Service has, nothing is remembered.
-func (p *Layer2Planner) ObserveTakeovers(node string, takeovers []Takeover, now time.Time) {
+// ObserveTakeovers takes note of what another node has taken over, perhaps from this one. It returns this node's claims that hold
+// against that, which the other one should be told. Of addresses that no Service has, nothing is remembered.
+func (p *Layer2Planner) ObserveTakeovers(node string, takeovers []Takeover, now time.Time) (against []Takeover) {
 	for _, t := range takeovers {
 		if claim := (election.Claim{Epoch: t.Epoch}); !claim.Counts() || len(p.view.byAddress[t.Address]) == 0 {
 			continue
@@ -132,12 +132,13 @@ func (p *Layer2Planner) ObserveTakeovers(node string, takeovers []Takeover, now 
 		p.noteTakeover(t.Address, takeover{node, t.Epoch, now.Add(recordTimeout)})
 		p.ObserveAnnouncement(t.Address, node, now) // it announces what it takes over
 		if best, _ := election.Best(p.view.electionClaims(t.Address)); best.Node == p.node {
-			p.ObserveClaims(node, []Takeover{t})
+			against = append(against, p.ObserveClaims(node, []Takeover{t})...)
 			if o := p.claims.owned[t.Address]; o != nil && t.Planned {
 				o.planned = node
 			}
 		}
 	}
+	return against
 }
 
 func (p *Layer2Planner) noteTakeover(ip netip.Addr, t takeover) {
@@ -338,7 +339,7 @@ func (p *Layer2Planner) reenter(ip netip.Addr) {
 	taken := p.takeovers.takenBy(ip, best, &p.live)
 	if own, unrecorded := p.claims.takenOver(ip, p.takeovers, p.node); unrecorded {
 		claims = append(claims, own)
-		best = own
+		best, _ = election.Best(claims)
 	}
 	p.enter(ip, services, claims, best.Node, taken)
 }
@@ -373,7 +374,7 @@ func (p *Layer2Planner) follow(s *step, ip netip.Addr, contested bool) {
 	}
 	if o := p.claims.owned[ip]; move.takesOver() && s.recorded(ip, o.Epoch).Node == "" {
 		p.noteTakeover(ip, takeover{p.node, o.Epoch, s.now.Add(recordTimeout)})
-		s.plan.Takeovers = append(s.plan.Takeovers, Takeover{ip, o.Epoch, move.Reason == MoveIncumbentIneligible})
+		s.plan.Takeovers = append(s.plan.Takeovers, Takeover{Address: ip, Epoch: o.Epoch, Planned: move.Reason == MoveIncumbentIneligible})
 		s.wake(p.takeovers[ip].until)
 	}
 }

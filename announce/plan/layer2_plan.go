@@ -62,6 +62,8 @@ type Takeover struct {
 	Epoch int64 `json:"epoch"`
 	// Planned says that the node that had the address is alive, and only should not have it any more. That node may not know yet.
 	Planned bool `json:"planned,omitempty"`
+	// Recorded says that the node sees its claim in the API: of two claims of one epoch, the one that the API recorded first holds.
+	Recorded bool `json:"recorded,omitempty"`
 }
 
 // Move is an address that comes to the planner's node or leaves it.

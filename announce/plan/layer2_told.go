@@ -14,19 +14,33 @@ type toldClaims map[netip.Addr]toldClaim
 type toldClaim struct {
 	node  string
 	epoch int64
+	// recorded says that its maker sees it in the API.
+	recorded bool
 }
 
-// with returns the recorded claims on an address, and the told one if it goes beyond them.
+func told(node string, t Takeover) toldClaim { return toldClaim{node, t.Epoch, t.Recorded} }
+
+// claim is the told claim for the election. Of two claims of one epoch the API's order decides, so that one which only others see
+// recorded comes after all that this node sees, and before those that nobody does.
+func (c toldClaim) claim() election.Claim {
+	order := uint64(election.Unrecorded)
+	if c.recorded {
+		order--
+	}
+	return election.Claim{Node: c.node, Epoch: c.epoch, Order: order}
+}
+
+// with returns the recorded claims on an address, and the told one if it beats them.
 func (t toldClaims) with(recorded []election.Claim, ip netip.Addr) []election.Claim {
-	told, is := t[ip]
+	c, is := t[ip]
 	if !is {
 		return recorded
 	}
-	if best, claimed := election.Best(recorded); claimed && best.Epoch >= told.epoch {
+	if best, claimed := election.Best(recorded); claimed && best.Epoch >= c.epoch {
 		delete(t, ip)
 		return recorded
 	}
-	return append(recorded, election.Claim{Node: told.node, Epoch: told.epoch, Order: election.Unrecorded})
+	return append(recorded, c.claim())
 }
 
 // keep forgets the claims of all but the nodes that are alive, which are sorted.
@@ -38,29 +52,54 @@ func (t toldClaims) keep(alive []string) {
 	}
 }
 
-// ObserveClaims takes note of claims that hold against this node's, as their maker tells. What this node has claimed since counts
-// for more. Of addresses that no Service has, nothing is remembered.
-func (p *Layer2Planner) ObserveClaims(node string, claims []Takeover) {
+// ObserveClaims takes note of claims that hold against this node's, as their maker tells. It returns this node's claims that hold
+// against those, which their maker should be told: two nodes of which one did not know of the other may have made claims of one epoch.
+// Of addresses that no Service has, nothing is remembered.
+func (p *Layer2Planner) ObserveClaims(node string, claims []Takeover) (against []Takeover) {
 	for _, c := range claims {
-		counts := (election.Claim{Epoch: c.Epoch}).Counts() && len(p.view.byAddress[c.Address]) > 0
-		if o := p.claims.owned[c.Address]; !counts || node == p.node || o != nil && o.Epoch >= c.Epoch || p.told[c.Address].epoch >= c.Epoch {
+		if !(election.Claim{Epoch: c.Epoch}).Counts() || len(p.view.byAddress[c.Address]) == 0 || node == p.node {
 			continue
 		}
-		p.told[c.Address] = toldClaim{node, c.Epoch}
+		if own, has := p.ownClaim(c.Address); has && !told(node, c).claim().Beats(told(p.node, own).claim()) {
+			against = append(against, own)
+			continue
+		}
+		if known, is := p.told[c.Address]; is && !told(node, c).claim().Beats(known.claim()) {
+			continue
+		}
+		p.told[c.Address] = told(node, c)
 		p.pending.reenter.add(c.Address)
 	}
+	return against
 }
 
-// ClaimsAgainst returns the addresses that this node has and another one has recorded a claim on that does not hold: what that
-// node has to know if it was taken for dead and was not.
+// ownClaim is this node's claim on an address as others are told; false if it has none.
+func (p *Layer2Planner) ownClaim(ip netip.Addr) (Takeover, bool) {
+	o := p.claims.owned[ip]
+	if o == nil {
+		return Takeover{}, false
+	}
+	return Takeover{Address: ip, Epoch: o.Epoch, Recorded: p.recorded(ip, o.Epoch).Node != ""}, true
+}
+
+// ClaimsAgainst returns what another node has to know if it was taken for dead and was not: the addresses that this node has, if the
+// other one has recorded a claim that does not hold, and those that this node has taken over and does not see recorded, as it may not
+// see what the other one has recorded either.
 func (p *Layer2Planner) ClaimsAgainst(node string) (claims []Takeover) {
 	other := p.view.announcers[node]
 	if other == nil {
 		return nil
 	}
 	for ip, c := range other.claims {
-		if o := p.claims.owned[ip]; o != nil && o.Epoch > c.Epoch {
-			claims = append(claims, Takeover{Address: ip, Epoch: o.Epoch})
+		if own, has := p.ownClaim(ip); has && own.Epoch > c.Epoch {
+			claims = append(claims, own)
+		}
+	}
+	for ip := range p.takeovers {
+		_, unrecorded := p.claims.takenOver(ip, p.takeovers, p.node)
+		if _, both := other.claims[ip]; unrecorded && !both {
+			own, _ := p.ownClaim(ip)
+			claims = append(claims, own)
 		}
 	}
 	slices.SortFunc(claims, func(a, b Takeover) int { return a.Address.Compare(b.Address) })
@@ -74,5 +113,5 @@ func (p *Layer2Planner) ClaimOn(ip netip.Addr) (Takeover, bool) {
 	if !announced || o.to != "" || !o.until.IsZero() {
 		return Takeover{}, false
 	}
-	return Takeover{Address: ip, Epoch: o.Epoch}, true
+	return p.ownClaim(ip)
 }

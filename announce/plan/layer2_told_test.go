@@ -20,11 +20,70 @@ func (l *lan) awake(name string, n *planned) {
 	l.alive = slices.Sorted(slices.Values(append(slices.Clone(l.alive), name)))
 }
 
-// tell has all nodes tell one what it does not know.
+// tell has all nodes tell one what it does not know, and hear from it what does not hold of that.
 func (l *lan) tell(name string) {
 	for other, n := range l.nodes {
 		if other != name {
-			l.nodes[name].planner.ObserveClaims(other, n.planner.ClaimsAgainst(name))
+			against := l.nodes[name].planner.ObserveClaims(other, n.planner.ClaimsAgainst(name))
+			n.planner.ObserveClaims(name, against)
+		}
+	}
+}
+
+// TestTwoClaimsOfOneEpochAreSettledWithoutTheAPI has two nodes take an address over, of which the second cannot know of the first one,
+// since its API is away. Their claims follow the same one.
+func TestTwoClaimsOfOneEpochAreSettledWithoutTheAPI(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		apiAway  bool // for the first one, too
+		recorded bool // by the first one
+	}{
+		{"the first one has recorded its claim, and the second one's API is away", false, true},
+		{"the API is away for both", true, false},
+	} {
+		for _, sorted := range []bool{true, false} { // by name, the first one comes first
+			t.Run(fmt.Sprint(tt.name, ", ", sorted), func(t *testing.T) {
+				l := web(t)
+				l.setEndpoints(endpointsOn("web", "n1", "n2", "n3"))
+				l.settle()
+				l.kill(l.owner(vip))
+				left := slices.Clone(l.alive)
+				first, second := left[0], left[1]
+				if !sorted {
+					first, second = second, first
+				}
+				// The first one is the only one that the second one does not see, and takes the address over.
+				l.apiAway, l.blind = tt.apiAway, map[string]bool{second: true}
+				awake := l.sleep(second)
+				l.planAll()
+				l.recordAll()
+				l.planAll()
+				asleep := l.sleep(first)
+				l.awake(second, awake)
+				l.planAll()
+				if got := l.owner(vip); got != second {
+					t.Fatalf("%s has the address, want %s", got, second)
+				}
+				l.awake(first, asleep)
+				l.tell(first)
+				l.planAll()
+				owner := l.owner(vip)
+				if tt.recorded && owner != first {
+					t.Errorf("%s has the address, but %s has recorded its claim", owner, first)
+				}
+				for range 3 {
+					l.now = l.now.Add(recordTimeout)
+					l.planAll()
+					if got := l.owners(vip); !slices.Equal(got, []string{owner}) {
+						t.Errorf("later: %v answer, want %s", got, owner)
+					}
+				}
+				l.apiAway, l.blind = false, nil
+				l.settle()
+				if got := l.owner(vip); got != owner {
+					t.Errorf("it came to %s when the API was there again", got)
+				}
+			})
 		}
 	}
 }

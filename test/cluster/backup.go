@@ -28,6 +28,23 @@ func (c *Cluster) Backup(dir string) (err error) {
 // Restore stops the control plane, puts a backup in place of what etcd has and starts the control plane
 // again: the revisions since then are given out a second time, as by a restore without --bump-revision.
 func (c *Cluster) Restore(ctx context.Context, dir string) error {
+	return c.restartControlPlane(ctx, func() error {
+		if err := os.RemoveAll(c.etcdDir()); err != nil {
+			return err
+		}
+		if err := os.CopyFS(c.etcdDir(), os.DirFS(dir)); err != nil {
+			return err
+		}
+		return os.Chmod(c.etcdDir(), 0o700) // etcd insists on it
+	})
+}
+
+// RestartControlPlane kills everything that runs on the control plane, at once, and starts it again.
+func (c *Cluster) RestartControlPlane(ctx context.Context) error {
+	return c.restartControlPlane(ctx, func() error { return nil })
+}
+
+func (c *Cluster) restartControlPlane(ctx context.Context, meanwhile func() error) error {
 	for _, name := range []string{"kube-scheduler", "kube-controller-manager", "kube-apiserver", "etcd"} {
 		processes, err := c.Control.Processes(name)
 		if err != nil {
@@ -39,13 +56,7 @@ func (c *Cluster) Restore(ctx context.Context, dir string) error {
 			}
 		}
 	}
-	if err := os.RemoveAll(c.etcdDir()); err != nil {
-		return err
-	}
-	if err := os.CopyFS(c.etcdDir(), os.DirFS(dir)); err != nil {
-		return err
-	}
-	if err := os.Chmod(c.etcdDir(), 0o700); err != nil { // etcd insists on it
+	if err := meanwhile(); err != nil {
 		return err
 	}
 	if err := c.startAPI(ctx); err != nil {

@@ -121,11 +121,11 @@ func testTamperedStatus(d *deployment) {
 		d.provide(pool("pool", "192.0.2.0/28"))
 		d.loadBalancers(nil, "before")
 		check := d.untouched("before")
-		holder, err := d.leaseHolder(d.ctx)
+		holder, err := d.LeaseHolder(d.ctx)
 		if err != nil {
 			d.t.Fatal(err)
 		}
-		leader, err := d.leader(d.ctx)
+		leader, err := d.Leader(d.ctx)
 		if err != nil {
 			d.t.Fatal(err)
 		}

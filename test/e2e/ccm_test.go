@@ -60,7 +60,7 @@ func TestAddressesOutliveTheCloudControllerManager(t *testing.T) {
 
 	t.Run("the API server is away for longer than the lease lasts", func(t *testing.T) {
 		d := d.in(t)
-		leader, err := d.leader(d.ctx)
+		leader, err := d.Leader(d.ctx)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -121,7 +121,7 @@ func TestAddressesOutliveTheCloudControllerManager(t *testing.T) {
 // killLeader kills the cloud-controller-manager that leads, and returns when.
 func (d *deployment) killLeader() time.Time {
 	d.t.Helper()
-	node, err := d.leader(d.ctx)
+	node, err := d.Leader(d.ctx)
 	if err != nil {
 		d.t.Fatal(err)
 	}

@@ -2,41 +2,8 @@ package e2e
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"strings"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"github.com/clarionlb/clarion/test/cluster"
 )
-
-// leader returns the node of the cloud-controller-manager that leads. The identity in its lease
-// begins with the name of the node.
-func (d *deployment) leader(ctx context.Context) (*cluster.Node, error) {
-	holder, err := d.leaseHolder(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for _, node := range d.Nodes() {
-		if strings.HasPrefix(holder, node.Name+"_") {
-			return node, nil
-		}
-	}
-	return nil, fmt.Errorf("nobody leads: the lease is held by %q", holder)
-}
-
-// leaseHolder returns the identity of the cloud-controller-manager that leads.
-func (d *deployment) leaseHolder(ctx context.Context) (string, error) {
-	l, err := d.Kubernetes().CoordinationV1().Leases(metav1.NamespaceSystem).Get(ctx, lease, metav1.GetOptions{})
-	if err != nil {
-		return "", err
-	}
-	if l.Spec.HolderIdentity == nil {
-		return "", errors.New("the lease has no holder")
-	}
-	return *l.Spec.HolderIdentity, nil
-}
 
 // scaleCCM sets the number of cloud-controller-managers, and waits until that many are ready.
 func (d *deployment) scaleCCM(replicas int) {

@@ -27,7 +27,7 @@ func (d *deployment) token(account string) string {
 // with a token gets them.
 func (d *deployment) metrics(ctx context.Context, token string) (text string, status int) {
 	d.t.Helper()
-	leader, err := d.leader(ctx)
+	leader, err := d.Leader(ctx)
 	if err != nil {
 		d.t.Fatal(err)
 	}

@@ -115,26 +115,38 @@ func (a Answers) Unanswered() int {
 	return count
 }
 
-// LongestGap returns the longest time without an answer: from the first question without one to the
-// first answer after it, or to the last question.
+// Gap is a time without an answer: from the first question without one to the first answer after it,
+// or to the last question.
+type Gap struct{ From, To time.Time }
+
+// Length is how long the gap is.
+func (g Gap) Length() time.Duration { return g.To.Sub(g.From) }
+
+// LongestGap returns the length of the longest gap, 0 if there is none.
 func (a Answers) LongestGap() time.Duration {
 	var longest time.Duration
-	var since time.Time // zero while there are answers
-	for _, question := range a.Questions {
-		if len(question.Answers) == 0 {
-			if since.IsZero() {
-				since = question.Asked
-			}
-			longest = max(longest, question.Asked.Sub(since))
-			continue
-		}
-		if !since.IsZero() {
-			first := slices.MinFunc(question.Answers, func(a, b Answer) int { return a.Received.Compare(b.Received) })
-			longest = max(longest, first.Received.Sub(since))
-			since = time.Time{}
-		}
+	for _, gap := range a.Gaps() {
+		longest = max(longest, gap.Length())
 	}
 	return longest
+}
+
+// Gaps returns all gaps in their order.
+func (a Answers) Gaps() []Gap {
+	var gaps []Gap
+	open := false
+	for _, question := range a.Questions {
+		switch {
+		case len(question.Answers) == 0 && !open:
+			gaps, open = append(gaps, Gap{question.Asked, question.Asked}), true
+		case len(question.Answers) == 0:
+			gaps[len(gaps)-1].To = question.Asked
+		case open:
+			first := slices.MinFunc(question.Answers, func(a, b Answer) int { return a.Received.Compare(b.Received) })
+			gaps[len(gaps)-1].To, open = first.Received, false
+		}
+	}
+	return gaps
 }
 
 // String describes the answers, with every tenure.

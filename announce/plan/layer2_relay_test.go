@@ -183,6 +183,55 @@ func TestAnOwnerIsNotRelayedToFromWhereItsAddressWent(t *testing.T) {
 	l.expectRelays(first, nil)
 }
 
+// Another load balancer on the nodes has the address, and Clarion takes the Service up.
+func TestConnectionsOfAnAddressThatANodeServesAlreadyAreRelayedToIt(t *testing.T) {
+	for what, tt := range map[string]struct {
+		prepare func(l *lan, serving string)
+		relays  bool
+	}{
+		"it serves":                   {func(*lan, string) {}, true},
+		"it is drained":               {func(l *lan, n string) { l.setNode(withAddresses(n, index(n), drained)) }, true},
+		"it is excluded by label":     {func(l *lan, n string) { l.setNode(withAddresses(n, index(n), excluded)) }, true},
+		"it is no node of this world": {func(l *lan, n string) { l.set(func(v *View) { v.SetNode(n, nil) }); l.kill(n) }, false},
+	} {
+		for _, serving := range []string{"n1", "n2", "n3"} {
+			t.Run(what+" "+serving, func(t *testing.T) {
+				l := dualWeb(t)
+				l.deleteService("web")
+				l.settle()
+				l.serving = map[string]string{vip: serving, vip6: serving}
+				tt.prepare(l, serving)
+				l.setService(serviceObject("web", vip, vip6))
+				l.settle()
+				owner := l.owner(vip)
+				var want map[netip.Addr]Relay
+				if tt.relays && owner != serving {
+					want = relaysTo(serving)
+				}
+				l.expectRelays(owner, want)
+				for _, claim := range l.api[owner].Status.Layer2.Addresses {
+					if slices.Contains(claim.PreviousOwners, serving) != (want != nil) {
+						t.Errorf("%s has the address, %s served it; the claim is %+v", owner, serving, claim)
+					}
+				}
+			})
+		}
+	}
+}
+
+func TestAnAddressThatMovesOnHasItsConnectionsWhereAnotherLoadBalancerHadIt(t *testing.T) {
+	l := dualWeb(t)
+	l.deleteService("web")
+	l.settle()
+	l.serving = map[string]string{vip: "n1", vip6: "n1"}
+	l.setNode(withAddresses("n1", index("n1"), drained))
+	l.setService(serviceObject("web", vip, vip6))
+	l.settle()
+	second, third := l.drain()
+	l.expectRelays(third, relaysTo(second))
+	l.expectRelays(second, relaysTo("n1"))
+}
+
 // Between the moment in which a node takes its claim back and that in which it sees the next
 // owner's, its connections go on.
 func TestAPreviousOwnerRelaysBeforeTheNextOnesClaimIsRecorded(t *testing.T) {

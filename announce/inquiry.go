@@ -105,7 +105,7 @@ func (a *Announcer) receive() {
 			continue
 		}
 		a.planner.ObserveTakeovers(received.From, m.Takeovers, time.Now())
-		a.planner.ObserveClaims(received.From, m.Claims)
+		a.planner.ObserveClaims(received.From, m.Claims, time.Now())
 		if m.Question != 0 {
 			a.tell(received.From, message{Claims: a.planner.ClaimsAgainst(received.From), Answer: m.Question})
 		}

@@ -132,7 +132,7 @@ func (p *Layer2Planner) ObserveTakeovers(node string, takeovers []Takeover, now 
 		p.noteTakeover(t.Address, takeover{node, t.Epoch, now.Add(recordTimeout)})
 		p.ObserveAnnouncement(t.Address, node, now) // it announces what it takes over
 		if best, _ := election.Best(p.view.electionClaims(t.Address)); best.Node == p.node {
-			p.ObserveClaims(node, []Takeover{t})
+			p.observeClaim(node, t)
 			if o := p.claims.owned[t.Address]; o != nil && t.Planned {
 				o.planned = node
 			}

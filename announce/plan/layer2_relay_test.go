@@ -219,6 +219,56 @@ func TestConnectionsOfAnAddressThatANodeServesAlreadyAreRelayedToIt(t *testing.T
 	}
 }
 
+// The other load balancer goes on to announce from its node until it is stopped: clients go to and fro.
+func TestWhoIsHeardToAnnounceAnAddressOfAnotherNodeRelaysToItForAWhile(t *testing.T) {
+	l := dualWeb(t)
+	l.deleteService("web")
+	l.settle()
+	l.serving = map[string]string{vip: "n1", vip6: "n1"}
+	l.setNode(withAddresses("n1", index("n1"), drained))
+	l.setService(serviceObject("web", vip, vip6))
+	l.settle()
+	owner := l.owner(vip)
+	third := map[string]string{"n2": "n3", "n3": "n2"}[owner]
+	tell := func(name string) {
+		for _, ip := range []string{vip, vip6} {
+			claim, _ := l.nodes[owner].planner.ClaimOn(addr(ip))
+			l.nodes[name].planner.ObserveClaims(owner, []Takeover{claim}, l.now)
+		}
+	}
+	l.expectRelays("n1", nil)
+	for range 3 {
+		tell("n1")
+		tell(third)
+		for range 2 {
+			l.expectRelays("n1", relaysTo(owner))
+			l.expectRelays(owner, relaysTo("n1"))
+			l.expectRelays(third, nil) // no connection began there
+			l.now = l.now.Add(heardPeriod * 2 / 5)
+		}
+	}
+	if wake := l.plan("n1").Wake; wake.IsZero() || wake.Sub(l.now) > heardPeriod {
+		t.Errorf("n1 plans again at %s", wake)
+	}
+	l.now = l.now.Add(heardPeriod)
+	l.settle()
+	l.expectRelays("n1", nil)
+	l.expectRelays(owner, relaysTo("n1"))
+
+	// It is told before the API shows that it served the address.
+	recorded := l.api[owner]
+	l.api[owner] = recorded.DeepCopy()
+	for i := range l.api[owner].Status.Layer2.Addresses {
+		l.api[owner].Status.Layer2.Addresses[i].PreviousOwners = nil
+	}
+	n1 := l.nodes["n1"]
+	n1.view.SetAnnouncer(owner, l.api[owner])
+	tell("n1")
+	l.expectRelays("n1", nil)
+	n1.view.SetAnnouncer(owner, recorded)
+	l.expectRelays("n1", relaysTo(owner))
+}
+
 func TestAnAddressThatMovesOnHasItsConnectionsWhereAnotherLoadBalancerHadIt(t *testing.T) {
 	l := dualWeb(t)
 	l.deleteService("web")

@@ -3,6 +3,7 @@ package plan
 import (
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/clarionlb/clarion/announce/election"
 )
@@ -38,17 +39,29 @@ func (t toldClaims) keep(alive []string) {
 	}
 }
 
-// ObserveClaims takes note of claims that hold against this node's, as their maker tells. What this node has claimed since counts
-// for more. Of addresses that no Service has, nothing is remembered.
-func (p *Layer2Planner) ObserveClaims(node string, claims []Takeover) {
+// ObserveClaims takes note of claims that hold against this node's, as their maker tells. Who is told so may have been heard to
+// announce the address: for a while, it relays to the maker what it does not know.
+func (p *Layer2Planner) ObserveClaims(node string, claims []Takeover, now time.Time) {
 	for _, c := range claims {
-		counts := (election.Claim{Epoch: c.Epoch}).Counts() && len(p.view.byAddress[c.Address]) > 0
-		if o := p.claims.owned[c.Address]; !counts || node == p.node || o != nil && o.Epoch >= c.Epoch || p.told[c.Address].epoch >= c.Epoch {
-			continue
+		if p.observeClaim(node, c) {
+			p.relays.notNoticedUntil(c.Address, now.Add(heardPeriod))
+			p.pending.revisit.add(c.Address)
 		}
+	}
+}
+
+// observeClaim takes note of a claim that its maker tells, and returns whether it holds against this node's. What this node has
+// claimed since counts for more. Of addresses that no Service has, nothing is remembered.
+func (p *Layer2Planner) observeClaim(node string, c Takeover) bool {
+	counts := (election.Claim{Epoch: c.Epoch}).Counts() && len(p.view.byAddress[c.Address]) > 0
+	if o := p.claims.owned[c.Address]; !counts || node == p.node || o != nil && o.Epoch >= c.Epoch {
+		return false
+	}
+	if p.told[c.Address].epoch < c.Epoch {
 		p.told[c.Address] = toldClaim{node, c.Epoch}
 		p.pending.reenter.add(c.Address)
 	}
+	return true
 }
 
 // ClaimsAgainst returns the addresses that this node has and another one has recorded a claim on that does not hold: what that

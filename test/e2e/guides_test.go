@@ -9,7 +9,7 @@ func testGuides(d *deployment) {
 		d.provide(pool("pool", "192.0.2.0/28"))
 		d.loadBalancer("foreign", class("example.com/other"))
 		foreign := d.untouched("foreign")
-		d.applyDocumented(beside, "class: "+v1alpha1.LoadBalancerClass)
+		d.applyDocumented(beside, "loadBalancerClass: "+v1alpha1.LoadBalancerClass)
 		d.awaitAddresses("shop", "192.0.2.0")
 		foreign()
 	})
@@ -44,8 +44,5 @@ func testDualStackGuide(d *deployment) {
 		defer d.kubectl("delete", "l2advertisement", "public")
 		d.applyDocumented(guide, "kind: Service")
 		d.awaitAddresses("web", "192.168.10.210", "2001:db8:10::210")
-		for _, command := range documentedCommands(d.t, guide, "## If one family does not answer") {
-			d.kubectl(command...)
-		}
 	})
 }

@@ -195,6 +195,10 @@ func (m *moving) stop() {
 	}
 	m.kubectl("scale", namespace, "deployment/controller", "--replicas=0")
 	gone("controller")
+	m.kubectl("delete", namespace, "l2advertisements.metallb.io", "--all")
+	for _, name := range m.names() {
+		m.awaitSoleOwner(m.had[name])
+	}
 	m.kubectl("delete", namespace, "daemonset", "speaker")
 	gone("speaker")
 	m.kubectl("delete", "namespace", metallb.Namespace, "--timeout=120s")

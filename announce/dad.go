@@ -3,7 +3,6 @@ package announce
 import (
 	"context"
 	"math/rand/v2"
-	"net"
 	"net/netip"
 	"sync"
 	"time"
@@ -34,6 +33,9 @@ type dad struct {
 type probeResult struct {
 	address netip.Addr
 	host    plan.ConflictingHost
+	// serving is a node with an announcer that answers for the address, "" for none. No announcer has claimed it, so something else
+	// has the node answer: another load balancer.
+	serving string
 }
 
 func newDAD(prober liveness.Prober, links links, logger klog.Logger) *dad {
@@ -62,12 +64,12 @@ func (d *dad) probe(ctx context.Context, addresses map[netip.Addr][]string, node
 		ctx, cancel := context.WithCancel(ctx)
 		d.cancel[address] = cancel
 		d.running.Go(func() {
-			var host plan.ConflictingHost
-			if !guard.Retry(ctx, "layer2", address.String(), func() { host = d.ask(ctx, address, interfaces, nodes) }) {
+			result := probeResult{address: address}
+			if !guard.Retry(ctx, "layer2", address.String(), func() { result.host, result.serving = d.ask(ctx, address, interfaces, nodes) }) {
 				return
 			}
 			select {
-			case d.results <- probeResult{address, host}:
+			case d.results <- result:
 			case <-ctx.Done():
 			}
 		})
@@ -85,9 +87,17 @@ func (d *dad) finished(r probeResult) {
 // wait returns when nothing is probed any more, after the context of probe has ended.
 func (d *dad) wait() { d.running.Wait() }
 
-func (d *dad) ask(ctx context.Context, address netip.Addr, interfaces []string, nodes nodes) plan.ConflictingHost {
+// ask finds a host that has an address and is no node, and a node that serves it.
+func (d *dad) ask(ctx context.Context, address netip.Addr, interfaces []string, nodes nodes) (_ plan.ConflictingHost, serving string) {
+	accept := func(a layer2.Answer) bool {
+		node := nodes.macs[a.MAC.String()]
+		if node != "" && !a.Probe {
+			serving = node
+		}
+		return node == ""
+	}
 	for _, name := range interfaces {
-		answer, answered, err := d.prober.Ask(ctx, probeQuestion(name, address, func(a layer2.Answer) bool { return !nodes.announces(a.MAC) }))
+		answer, answered, err := d.prober.Ask(ctx, probeQuestion(name, address, accept))
 		if err != nil && ctx.Err() == nil {
 			d.logger.Error(err, "Cannot find out whether an address that is new is in use already", "address", address, "interface", name)
 		}
@@ -96,15 +106,15 @@ func (d *dad) ask(ctx context.Context, address netip.Addr, interfaces []string, 
 		}
 		host := plan.ConflictingHost{Interface: name, MAC: answer.MAC.String()}
 		if host.Proxy = d.isProxy(ctx, host, address); host.Proxy {
-			return host
+			return host, serving
 		}
 		if node := d.nodeOf(ctx, host, address, nodes); node != "" {
 			d.logger.Info("The kernel of a node without an announcer answers for an address: see StrictARP", "node", node, "address", address)
 			continue
 		}
-		return host
+		return host, serving
 	}
-	return plan.ConflictingHost{}
+	return plan.ConflictingHost{}, serving
 }
 
 func probeQuestion(ifi string, address netip.Addr, accept func(layer2.Answer) bool) layer2.Question {
@@ -193,5 +203,3 @@ type nodes struct {
 	// silent are the addresses of nodes without an announcer.
 	silent map[string][]netip.Addr
 }
-
-func (n nodes) announces(mac net.HardwareAddr) bool { return n.macs[mac.String()] != "" }

@@ -105,7 +105,7 @@ func (a *Announcer) receive() {
 			continue
 		}
 		against := a.planner.ObserveTakeovers(received.From, m.Takeovers, time.Now())
-		if against = append(against, a.planner.ObserveClaims(received.From, m.Claims)...); len(against) > 0 {
+		if against = append(against, a.planner.ObserveClaims(received.From, m.Claims, time.Now())...); len(against) > 0 {
 			a.tell(received.From, message{Claims: against})
 		}
 		if m.Question != 0 {

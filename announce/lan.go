@@ -88,7 +88,7 @@ func proxied(planned map[netip.Addr]plan.Proxy) map[netip.Addr]layer2.Proxied {
 // finishProbe takes the result of a probe.
 func (a *Announcer) finishProbe(r probeResult) {
 	a.lan.dad.finished(r)
-	if c, news := a.planner.ReportProbe(r.address, r.host, time.Now()); news {
+	if c, news := a.planner.ReportProbe(r.address, r.host, r.serving, time.Now()); news {
 		a.reportConflict(c)
 	}
 }

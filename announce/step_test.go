@@ -236,6 +236,24 @@ func TestANewAddressThatAMemberAnswersForIsNoConflict(t *testing.T) {
 	})
 }
 
+func TestWhatANodeServesThatHasNotClaimedItIsRelayedToIt(t *testing.T) {
+	inCluster(t, []string{"n1", "n2"}, func(t *testing.T, c *cluster) {
+		c.start("n1")
+		n2 := c.start("n2")
+		c.after(time.Minute)
+		c.api.setNode(drained("n2"))
+		c.lan.setConflictingHost(addr(vip), n2.station.mac) // another load balancer on n2 answers
+		c.service("web", vip)
+		c.after(time.Minute)
+		c.expectOwners(vip, "n1")
+		c.expectInOrder("n1 relays "+vip, "n1 answers for "+vip)
+		addresses := c.api.announcer("n1").Status.Layer2.Addresses
+		if len(addresses) != 1 || !slices.Equal(addresses[0].PreviousOwners, []string{"n2"}) {
+			t.Errorf("recorded %+v", addresses)
+		}
+	})
+}
+
 func TestAnAddressThatAnotherNodeClaimsLaterIsAnnouncedAgain(t *testing.T) {
 	inCluster(t, []string{"n1", "n2"}, func(t *testing.T, c *cluster) {
 		c.service("web", vip)

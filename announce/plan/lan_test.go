@@ -36,6 +36,8 @@ type lan struct {
 	// an address and are no nodes.
 	states      map[string]MemberState
 	conflicting map[string]ConflictingHost
+	// serving has which node answers for an address without having claimed it.
+	serving map[string]string
 	// sees has which members a node sees, if not all that are alive.
 	sees map[string][]string
 }
@@ -139,7 +141,11 @@ func (l *lan) planAll() (changed bool, wake time.Time) {
 		plan := n.planner.Plan(l.now)
 		n.layer2, n.proxied = plan.Layer2, plan.Proxied
 		for ip := range plan.Probes {
-			n.planner.ReportProbe(ip, l.conflicting[ip.String()], l.now)
+			serving := l.serving[ip.String()]
+			if serving == name {
+				serving = "" // a node does not hear itself
+			}
+			n.planner.ReportProbe(ip, l.conflicting[ip.String()], serving, l.now)
 			changed = true
 		}
 		wake = Earlier(wake, plan.Wake)

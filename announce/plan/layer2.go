@@ -132,7 +132,8 @@ func (p *Layer2Planner) ObserveTakeovers(node string, takeovers []Takeover, now 
 		p.noteTakeover(t.Address, takeover{node, t.Epoch, now.Add(recordTimeout)})
 		p.ObserveAnnouncement(t.Address, node, now) // it announces what it takes over
 		if best, _ := election.Best(p.view.electionClaims(t.Address)); best.Node == p.node {
-			against = append(against, p.ObserveClaims(node, []Takeover{t})...)
+			own, _ := p.observeClaim(node, t)
+			against = append(against, own...)
 			if o := p.claims.owned[t.Address]; o != nil && t.Planned {
 				o.planned = node
 			}
@@ -155,9 +156,10 @@ func (p *Layer2Planner) ObserveAnnouncement(ip netip.Addr, node string, now time
 	}
 }
 
-// ReportProbe tells what came of a probe: the host that has the address, or the zero
-// ConflictingHost if nobody answered. It returns the conflict, and whether that is news.
-func (p *Layer2Planner) ReportProbe(ip netip.Addr, host ConflictingHost, now time.Time) (c Conflict, news bool) {
+// ReportProbe tells what came of a probe: the host that has the address, or the zero ConflictingHost
+// if nobody answered, and the node that serves the address although no announcer has claimed it, or
+// "": another load balancer has it there. It returns the conflict, and whether that is news.
+func (p *Layer2Planner) ReportProbe(ip netip.Addr, host ConflictingHost, serving string, now time.Time) (c Conflict, news bool) {
 	p.pending.revisit.add(ip)
 	if host != (ConflictingHost{}) {
 		c, news = p.conflicts.note(ip, host, false, now)
@@ -166,7 +168,7 @@ func (p *Layer2Planner) ReportProbe(ip netip.Addr, host ConflictingHost, now tim
 	}
 	p.pending.recorded = p.conflicts.resolve(ip) || p.pending.recorded
 	p.pending.recorded = p.wished.report(ip, true, now) || p.pending.recorded
-	p.claims.clear(ip)
+	p.claims.clear(ip, serving)
 	return Conflict{}, false
 }
 

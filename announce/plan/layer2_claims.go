@@ -151,10 +151,16 @@ func (c *claims) takenOver(ip netip.Addr, t takeovers, node string) (election.Cl
 	return o.Claim, true
 }
 
-// clear takes note that no host answers for an address.
-func (c *claims) clear(ip netip.Addr) {
-	if o := c.owned[ip]; o != nil && o.tentative != nil {
-		o.tentative.clear = true
+// clear takes note that no host answers for an address but, if that is not "", a node that serves it:
+// connections have begun there.
+func (c *claims) clear(ip netip.Addr, serving string) {
+	o := c.owned[ip]
+	if o == nil || o.tentative == nil {
+		return
+	}
+	o.tentative.clear = true
+	if serving != "" && !slices.Contains(o.previous, serving) {
+		o.previous = append([]string{serving}, o.previous[:min(len(o.previous), maxPreviousOwners-1)]...)
 	}
 }
 

@@ -35,7 +35,7 @@ func TestANewAddressIsClaimedAndProbedBeforeItIsAnnounced(t *testing.T) {
 	if claims := p.Status().Addresses; len(claims) != 1 || len(claims[0].Interfaces) > 0 {
 		t.Errorf("claims %+v", claims)
 	}
-	p.ReportProbe(addr(vip), ConflictingHost{}, l.now)
+	p.ReportProbe(addr(vip), ConflictingHost{}, "", l.now)
 	plan := l.plan(owner)
 	if len(plan.Layer2) > 0 || !plan.Wake.Equal(l.now.Add(recordTimeout)) {
 		t.Errorf("before its claim is recorded, %s plans %+v", owner, plan)
@@ -66,7 +66,7 @@ func TestOfTwoThatClaimANewAddressTheFirstAnnouncesItAndTheOtherNever(t *testing
 		for _, name := range []string{first, second} {
 			l.alive = []string{name} // each thinks that it is alone
 			l.plan(name)
-			l.nodes[name].planner.ReportProbe(addr(vip), ConflictingHost{}, l.now)
+			l.nodes[name].planner.ReportProbe(addr(vip), ConflictingHost{}, "", l.now)
 		}
 		l.record(first)
 		l.record(second)

@@ -12,6 +12,10 @@ import (
 // not take back within a second what it has just heard.
 const noticePeriod = 3 * time.Second
 
+// heardPeriod is how long those may send to a node that have heard it announce an address of another one: until the owner announces
+// the address anew, which it does once a minute, and they have noticed that.
+const heardPeriod = time.Minute + noticePeriod
+
 // relays is to which other node this one relays what is sent to an address and belongs to
 // connections that it does not know.
 //
@@ -22,7 +26,9 @@ const noticePeriod = 3 * time.Second
 //
 // Who has not noticed that an address has moved sends to a previous owner what may belong to
 // connections of the present one. For the noticePeriod the last of the previous owners therefore
-// relays to the owner. What nobody knows then goes round until it has come past too many nodes.
+// relays to the owner. So does a previous owner that is heard to announce the address, for the
+// heardPeriod: another load balancer may have it there, too. What nobody knows then goes round until
+// it has come past too many nodes.
 type relays struct {
 	to map[netip.Addr]Relay
 	// ownerOf has who owns the addresses that are here or were, and unnoticed until when some may
@@ -78,7 +84,6 @@ func (r *relays) update(s *step, own *claims, ip netip.Addr) {
 	} else {
 		delete(r.to, ip)
 		delete(r.ownerOf, ip)
-		delete(r.unnoticed, ip)
 		return
 	}
 	if owner := r.unnoticedOwner(s, ip); owner != s.node {
@@ -102,13 +107,20 @@ func (r *relays) unnoticedOwner(s *step, ip netip.Addr) string {
 	if before, known := r.ownerOf[ip]; before != owner {
 		r.ownerOf[ip] = owner
 		if known {
-			r.unnoticed[ip] = s.now.Add(noticePeriod)
+			r.notNoticedUntil(ip, s.now.Add(noticePeriod))
 		}
 	}
 	if s.now.Before(r.unnoticed[ip]) {
 		return owner
 	}
 	return s.node
+}
+
+// notNoticedUntil takes note that some may not have noticed, until then, who owns an address.
+func (r *relays) notNoticedUntil(ip netip.Addr, until time.Time) {
+	if until.After(r.unnoticed[ip]) {
+		r.unnoticed[ip] = until
+	}
 }
 
 // ownersBefore are the nodes that had an address before this one, if this one had it before the

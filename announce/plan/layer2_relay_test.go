@@ -183,6 +183,105 @@ func TestAnOwnerIsNotRelayedToFromWhereItsAddressWent(t *testing.T) {
 	l.expectRelays(first, nil)
 }
 
+// Another load balancer on the nodes has the address, and Clarion takes the Service up.
+func TestConnectionsOfAnAddressThatANodeServesAlreadyAreRelayedToIt(t *testing.T) {
+	for what, tt := range map[string]struct {
+		prepare func(l *lan, serving string)
+		relays  bool
+	}{
+		"it serves":                   {func(*lan, string) {}, true},
+		"it is drained":               {func(l *lan, n string) { l.setNode(withAddresses(n, index(n), drained)) }, true},
+		"it is excluded by label":     {func(l *lan, n string) { l.setNode(withAddresses(n, index(n), excluded)) }, true},
+		"it is no node of this world": {func(l *lan, n string) { l.set(func(v *View) { v.SetNode(n, nil) }); l.kill(n) }, false},
+	} {
+		for _, serving := range []string{"n1", "n2", "n3"} {
+			t.Run(what+" "+serving, func(t *testing.T) {
+				l := dualWeb(t)
+				l.deleteService("web")
+				l.settle()
+				l.serving = map[string]string{vip: serving, vip6: serving}
+				tt.prepare(l, serving)
+				l.setService(serviceObject("web", vip, vip6))
+				l.settle()
+				owner := l.owner(vip)
+				var want map[netip.Addr]Relay
+				if tt.relays && owner != serving {
+					want = relaysTo(serving)
+				}
+				l.expectRelays(owner, want)
+				for _, claim := range l.api[owner].Status.Layer2.Addresses {
+					if slices.Contains(claim.PreviousOwners, serving) != (want != nil) {
+						t.Errorf("%s has the address, %s served it; the claim is %+v", owner, serving, claim)
+					}
+				}
+			})
+		}
+	}
+}
+
+// The other load balancer goes on to announce from its node until it is stopped: clients go to and fro.
+func TestWhoIsHeardToAnnounceAnAddressOfAnotherNodeRelaysToItForAWhile(t *testing.T) {
+	l := dualWeb(t)
+	l.deleteService("web")
+	l.settle()
+	l.serving = map[string]string{vip: "n1", vip6: "n1"}
+	l.setNode(withAddresses("n1", index("n1"), drained))
+	l.setService(serviceObject("web", vip, vip6))
+	l.settle()
+	owner := l.owner(vip)
+	third := map[string]string{"n2": "n3", "n3": "n2"}[owner]
+	tell := func(name string) {
+		for _, ip := range []string{vip, vip6} {
+			claim, _ := l.nodes[owner].planner.ClaimOn(addr(ip))
+			l.nodes[name].planner.ObserveClaims(owner, []Takeover{claim}, l.now)
+		}
+	}
+	l.expectRelays("n1", nil)
+	for range 3 {
+		tell("n1")
+		tell(third)
+		for range 2 {
+			l.expectRelays("n1", relaysTo(owner))
+			l.expectRelays(owner, relaysTo("n1"))
+			l.expectRelays(third, nil) // no connection began there
+			l.now = l.now.Add(heardPeriod * 2 / 5)
+		}
+	}
+	if wake := l.plan("n1").Wake; wake.IsZero() || wake.Sub(l.now) > heardPeriod {
+		t.Errorf("n1 plans again at %s", wake)
+	}
+	l.now = l.now.Add(heardPeriod)
+	l.settle()
+	l.expectRelays("n1", nil)
+	l.expectRelays(owner, relaysTo("n1"))
+
+	// It is told before the API shows that it served the address.
+	recorded := l.api[owner]
+	l.api[owner] = recorded.DeepCopy()
+	for i := range l.api[owner].Status.Layer2.Addresses {
+		l.api[owner].Status.Layer2.Addresses[i].PreviousOwners = nil
+	}
+	n1 := l.nodes["n1"]
+	n1.view.SetAnnouncer(owner, l.api[owner])
+	tell("n1")
+	l.expectRelays("n1", nil)
+	n1.view.SetAnnouncer(owner, recorded)
+	l.expectRelays("n1", relaysTo(owner))
+}
+
+func TestAnAddressThatMovesOnHasItsConnectionsWhereAnotherLoadBalancerHadIt(t *testing.T) {
+	l := dualWeb(t)
+	l.deleteService("web")
+	l.settle()
+	l.serving = map[string]string{vip: "n1", vip6: "n1"}
+	l.setNode(withAddresses("n1", index("n1"), drained))
+	l.setService(serviceObject("web", vip, vip6))
+	l.settle()
+	second, third := l.drain()
+	l.expectRelays(third, relaysTo(second))
+	l.expectRelays(second, relaysTo("n1"))
+}
+
 // Between the moment in which a node takes its claim back and that in which it sees the next
 // owner's, its connections go on.
 func TestAPreviousOwnerRelaysBeforeTheNextOnesClaimIsRecorded(t *testing.T) {

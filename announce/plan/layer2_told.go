@@ -3,6 +3,7 @@ package plan
 import (
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/clarionlb/clarion/announce/election"
 )
@@ -52,25 +53,35 @@ func (t toldClaims) keep(alive []string) {
 	}
 }
 
-// ObserveClaims takes note of claims that hold against this node's, as their maker tells. It returns this node's claims that hold
-// against those, which their maker should be told: two nodes of which one did not know of the other may have made claims of one epoch.
-// Of addresses that no Service has, nothing is remembered.
-func (p *Layer2Planner) ObserveClaims(node string, claims []Takeover) (against []Takeover) {
+// ObserveClaims takes note of claims that hold against this node's, as their maker tells. Who is told so may have been heard to
+// announce the address: for a while, it relays to the maker what it does not know. It returns this node's claims that hold against
+// those, which their maker should be told: two nodes of which one did not know of the other may have made claims of one epoch.
+func (p *Layer2Planner) ObserveClaims(node string, claims []Takeover, now time.Time) (against []Takeover) {
 	for _, c := range claims {
-		if !(election.Claim{Epoch: c.Epoch}).Counts() || len(p.view.byAddress[c.Address]) == 0 || node == p.node {
-			continue
+		own, holds := p.observeClaim(node, c)
+		against = append(against, own...)
+		if holds {
+			p.relays.notNoticedUntil(c.Address, now.Add(heardPeriod))
+			p.pending.revisit.add(c.Address)
 		}
-		if own, has := p.ownClaim(c.Address); has && !told(node, c).claim().Beats(told(p.node, own).claim()) {
-			against = append(against, own)
-			continue
-		}
-		if known, is := p.told[c.Address]; is && !told(node, c).claim().Beats(known.claim()) {
-			continue
-		}
+	}
+	return against
+}
+
+// observeClaim takes note of a claim that its maker tells, and returns this node's claim if that holds against it, and whether it holds
+// against this node's. Of addresses that no Service has, nothing is remembered.
+func (p *Layer2Planner) observeClaim(node string, c Takeover) (against []Takeover, holds bool) {
+	if !(election.Claim{Epoch: c.Epoch}).Counts() || len(p.view.byAddress[c.Address]) == 0 || node == p.node {
+		return nil, false
+	}
+	if own, has := p.ownClaim(c.Address); has && !told(node, c).claim().Beats(told(p.node, own).claim()) {
+		return []Takeover{own}, false
+	}
+	if known, is := p.told[c.Address]; !is || told(node, c).claim().Beats(known.claim()) {
 		p.told[c.Address] = told(node, c)
 		p.pending.reenter.add(c.Address)
 	}
-	return against
+	return nil, true
 }
 
 // ownClaim is this node's claim on an address as others are told; false if it has none.

@@ -24,8 +24,8 @@ func (l *lan) awake(name string, n *planned) {
 func (l *lan) tell(name string) {
 	for other, n := range l.nodes {
 		if other != name {
-			against := l.nodes[name].planner.ObserveClaims(other, n.planner.ClaimsAgainst(name))
-			n.planner.ObserveClaims(name, against)
+			against := l.nodes[name].planner.ObserveClaims(other, n.planner.ClaimsAgainst(name), l.now)
+			n.planner.ObserveClaims(name, against, l.now)
 		}
 	}
 }
@@ -157,9 +157,9 @@ func TestAClaimThatIsOlderThanTheNodesOwnTakesNothing(t *testing.T) {
 	owner := l.owner(vip)
 	ip := netip.MustParseAddr(vip)
 	for _, epoch := range []int64{-1, 0, 1} {
-		l.nodes[owner].planner.ObserveClaims(otherThan(l, owner), []Takeover{{Address: ip, Epoch: epoch}})
+		l.nodes[owner].planner.ObserveClaims(otherThan(l, owner), []Takeover{{Address: ip, Epoch: epoch}}, l.now)
 	}
-	l.nodes[owner].planner.ObserveClaims(owner, []Takeover{{Address: ip, Epoch: 7}}) // somebody in its own name
+	l.nodes[owner].planner.ObserveClaims(owner, []Takeover{{Address: ip, Epoch: 7}}, l.now) // somebody in its own name
 	l.settle()
 	if got := l.owner(vip); got != owner {
 		t.Errorf("moved to %s", got)
@@ -178,8 +178,8 @@ func TestWhatMembersTellTakesNoMoreRoomThanServicesHave(t *testing.T) {
 		claims = append(claims, Takeover{Address: ip, Epoch: 7})
 	}
 	p.ObserveTakeovers(other, claims, l.now)
-	p.ObserveClaims(other, claims)
-	p.ObserveClaims(other, []Takeover{{Address: addr(vip), Epoch: 7}})
+	p.ObserveClaims(other, claims, l.now)
+	p.ObserveClaims(other, []Takeover{{Address: addr(vip), Epoch: 7}}, l.now)
 	if len(p.takeovers) > 0 || len(p.told) != 1 {
 		t.Errorf("%d takeovers and %d claims of addresses are remembered, and one has a Service", len(p.takeovers), len(p.told))
 	}

@@ -225,7 +225,8 @@ type Layer2Address struct {
 	// +optional
 	HandoverTo string `json:"handoverTo,omitempty"`
 	// PreviousOwners are the nodes that announced the address before, the last one first, and serve the connections that began there.
-	// Each node relays what belongs to connections that it does not know to the next one.
+	// Each node relays what belongs to connections that it does not know to the next one. A node that answered when the network was asked
+	// for the address is among them, if another load balancer had it there.
 	// +optional
 	// +listType=atomic
 	PreviousOwners []string `json:"previousOwners,omitempty"`

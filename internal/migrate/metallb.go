@@ -34,10 +34,17 @@ func (b *builder) metalLB() {
 	b.stop = []Step{
 		{Title: "Stop MetalLB's controller first: while it runs, it takes the addresses of Services away when its pools go", Commands: []string{
 			"kubectl --namespace=metallb-system scale deployment controller --replicas=0 # with Helm: metallb-controller"}},
-		{Title: "When all Services are announced by Clarion, remove the speakers, node by node where there is BGP, and then the rest of MetalLB", Commands: []string{
-			"kubectl --namespace=metallb-system delete daemonset speaker # with Helm: helm uninstall metallb",
-			"kubectl delete namespace metallb-system"}},
 	}
+	if len(b.of(metalLBGroup, "L2Advertisement")) > 0 {
+		b.stop = append(b.stop, Step{
+			Title:    "When all Services are announced by Clarion, have the speakers announce nothing on layer 2: as they end, they would take addresses over from each other",
+			Commands: []string{"kubectl --namespace=metallb-system delete l2advertisements.metallb.io --all"}})
+	}
+	b.stop = append(b.stop, Step{
+		Title: "When all Services are announced by Clarion, remove the speakers, node by node where there is BGP, and then the rest of MetalLB",
+		Commands: []string{
+			"kubectl --namespace=metallb-system delete daemonset speaker # with Helm: helm uninstall metallb",
+			"kubectl delete namespace metallb-system"}})
 }
 
 // metalLBObjects carries over MetalLB's custom resources.

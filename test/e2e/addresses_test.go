@@ -15,6 +15,7 @@ func TestAddressManagementOfADualStackCluster(t *testing.T) {
 	d := deploy(t, cluster.Config{Nodes: 1, Families: []corev1.IPFamily{ipv4, ipv6}})
 	t.Run("pools", d.run(testPools))
 	t.Run("families", d.run(testFamilies))
+	t.Run("the guide to both families", d.run(testDualStackGuide))
 	t.Run("reservations", d.run(testReservations))
 }
 
@@ -26,6 +27,7 @@ func TestAddressManagementOfASingleStackCluster(t *testing.T) {
 	t.Run("requests", d.run(testRequests))
 	t.Run("the family that the cluster does not have", d.run(testMissingFamily))
 	t.Run("sharing", d.run(testSharing))
+	t.Run("guides", d.run(testGuides))
 	t.Run("pools that change", d.run(testPoolsThatChange))
 }
 

@@ -42,9 +42,11 @@ func TestMovingAwayFromMetalLBWhileItRuns(t *testing.T) {
 type moving struct {
 	*deployment
 	// had is what MetalLB has given the Services.
-	had    map[string]netip.Addr
-	meters map[string]*network.Meter
-	record string
+	had map[string]netip.Addr
+	// meters are fresh connections of clients, and sessions connections that stay open.
+	meters   map[string]*network.Meter
+	sessions map[string]*network.Session
+	record   string
 }
 
 func newMoving(t *testing.T, programs metallb.Folder, arguments ...string) *moving {
@@ -54,7 +56,10 @@ func newMoving(t *testing.T, programs metallb.Folder, arguments ...string) *movi
 	d.kubectl("label", "nodes", "--all", "node.kubernetes.io/exclude-from-external-load-balancers=")
 	d.applyYAML(metallb.Pool("192.168.10.240-192.168.10.249"))
 	d.StartApp(t)
-	return &moving{deployment: d, had: map[string]netip.Addr{}, meters: map[string]*network.Meter{}, record: filepath.Join(t.TempDir(), "record")}
+	return &moving{
+		deployment: d, had: map[string]netip.Addr{}, meters: map[string]*network.Meter{}, sessions: map[string]*network.Session{},
+		record: filepath.Join(t.TempDir(), "record"),
+	}
 }
 
 // served waits until MetalLB serves Services.
@@ -102,29 +107,52 @@ func (m *moving) measure(names ...string) {
 	m.t.Helper()
 	for _, name := range names {
 		for _, client := range []*network.Host{m.Client, m.FarClient} {
-			meter := client.Measure(netip.AddrPortFrom(m.had[name], 80), network.MeterOptions{Interval: 20 * time.Millisecond, Timeout: 5 * time.Second})
+			use, target := name+" from "+client.Name, netip.AddrPortFrom(m.had[name], 80)
+			meter := client.Measure(target, network.MeterOptions{Interval: 20 * time.Millisecond, Timeout: 5 * time.Second})
 			m.t.Cleanup(func() { meter.Stop() })
 			m.awaitSuccess(meter)
-			m.meters[name+" from "+client.Name] = meter
+			session, err := client.Talk(target)
+			if err != nil {
+				m.t.Fatal(err)
+			}
+			m.t.Cleanup(func() { session.Stop() })
+			m.meters[use], m.sessions[use] = meter, session
 		}
 	}
 }
 
-// saw ends the measurement and logs what clients saw during something. Where nothing may be lost it fails the test if it was. Of an
-// address that goes to another node, a connection that is open just then may be reset: that node does not know it, and MetalLB's
-// nodes relay nothing. No connection goes unanswered.
-func (m *moving) saw(during string, mayLose bool) {
+// loss is what clients may lose.
+type loss int
+
+const (
+	nothing loss = iota
+	// openOnes are connections that are open just when their address goes back to a node of MetalLB: that does not know them, and
+	// relays nothing. All others are answered.
+	openOnes
+	anything
+)
+
+// saw ends the measurement and logs what clients saw during something. It fails the test if more was lost than may be.
+func (m *moving) saw(during string, may loss) {
 	m.t.Helper()
 	for _, use := range slices.Sorted(maps.Keys(m.meters)) {
 		m.awaitSuccess(m.meters[use])
 		report := m.meters[use].Stop()
 		m.t.Logf("%s, %s: %s", during, use, report)
-		lost := slices.ContainsFunc(report.Attempts, func(a network.Attempt) bool { return a.Err != nil && !errors.Is(a.Err, syscall.ECONNRESET) })
-		if lost && !mayLose {
+		lost := slices.ContainsFunc(report.Attempts, func(a network.Attempt) bool {
+			return a.Err != nil && may < anything && (may < openOnes || !errors.Is(a.Err, syscall.ECONNRESET))
+		})
+		if lost {
 			m.t.Errorf("%s, %s: %s", during, use, report)
+		}
+		if answers, err := m.sessions[use].Stop(); err == nil {
+			m.t.Logf("%s, an open connection of %s: %d answers", during, use, answers)
+		} else if may < openOnes {
+			m.t.Errorf("%s, an open connection of %s: %v after %d answers", during, use, err, answers)
 		}
 	}
 	clear(m.meters)
+	clear(m.sessions)
 }
 
 // keeps checks that every Service has the addresses that MetalLB gave it, and says whether they are Clarion's.
@@ -167,6 +195,10 @@ func (m *moving) stop() {
 	}
 	m.kubectl("scale", namespace, "deployment/controller", "--replicas=0")
 	gone("controller")
+	m.kubectl("delete", namespace, "l2advertisements.metallb.io", "--all")
+	for _, name := range m.names() {
+		m.awaitSoleOwner(m.had[name])
+	}
 	m.kubectl("delete", namespace, "daemonset", "speaker")
 	gone("speaker")
 	m.kubectl("delete", "namespace", metallb.Namespace, "--timeout=120s")
@@ -194,7 +226,7 @@ func testMovingClassless(m *moving) {
 		}
 	}
 	m.keeps("after a dry run")
-	m.saw("installing Clarion beside MetalLB, and a dry run", false)
+	m.saw("installing Clarion beside MetalLB, and a dry run", nothing)
 
 	m.measure(used...)
 	m.plugin(0, "migrate", "metallb", "--apply", "--canary=default/front", "--record="+m.record)
@@ -202,18 +234,18 @@ func testMovingClassless(m *moving) {
 	m.keeps("after the canary", "front")
 	m.plugin(0, "migrate", "--rollback="+m.record)
 	m.keeps("after its rollback")
-	m.saw("the canary and its rollback", false)
+	m.saw("the canary and its rollback", openOnes)
 
 	m.measure(used...)
 	m.plugin(0, "migrate", "metallb", "--apply", "--record="+m.record)
 	m.announced(m.names()...)
 	m.keeps("after the migration", m.names()...)
-	m.saw("the migration", false)
+	m.saw("the migration", nothing)
 
 	m.measure(used...)
 	m.plugin(0, "migrate", "--rollback="+m.record)
 	m.keeps("after the rollback")
-	m.saw("the rollback", false)
+	m.saw("the rollback", openOnes)
 
 	m.measure(used...)
 	m.plugin(0, "migrate", "metallb", "--apply", "--record="+m.record)
@@ -229,7 +261,7 @@ func testMovingClassless(m *moving) {
 		m.t.Errorf("a new Service has %s, which another one has", got)
 	}
 	m.keeps("with all that is new", m.names()...)
-	m.saw("the migration once more, the removal of MetalLB, and new Services", false)
+	m.saw("the migration once more, the removal of MetalLB, and new Services", nothing)
 }
 
 func testMovingByFlag(m *moving) {
@@ -252,7 +284,7 @@ func testMovingByFlag(m *moving) {
 		m.awaitSoleOwner(m.had[name])
 	}
 	m.keeps("without MetalLB", m.names()...)
-	m.saw("the migration by flag, and the removal of MetalLB", false)
+	m.saw("the migration by flag, and the removal of MetalLB", nothing)
 }
 
 func testMovingAnew(m *moving) {
@@ -288,7 +320,7 @@ func testMovingAnew(m *moving) {
 			})
 		}
 		m.keeps("after "+step.name, ours...)
-		m.saw(step.name, true)
+		m.saw(step.name, anything)
 	}
 	m.measure(m.names()...)
 	m.stop()
@@ -296,5 +328,5 @@ func testMovingAnew(m *moving) {
 		m.awaitSoleOwner(m.had[name])
 	}
 	m.keeps("without MetalLB", m.names()...)
-	m.saw("the removal of MetalLB", false)
+	m.saw("the removal of MetalLB", nothing)
 }

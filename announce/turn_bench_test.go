@@ -28,10 +28,12 @@ import (
 // written: without the network, and without what it takes to read the change and to write. MiB is what the announcer holds for
 // layer 2: the objects and what it makes of them.
 func BenchmarkTurn(b *testing.B) {
+	var all []*still // so that none goes while the next one is measured
 	for _, size := range []struct{ nodes, services int }{{3, 999}, {3, 9_999}, {200, 10_000}, {5000, 50_000}} {
 		b.Run(fmt.Sprintf("nodes=%d/services=%d", size.nodes, size.services), func(b *testing.B) {
 			before := heap()
 			c := newStill(size.nodes, size.services)
+			all = append(all, c)
 			c.turn(b.Context())
 			held := heap() - before
 			if got, want := len(c.planner.Status().Addresses), (size.services+size.nodes-1)/size.nodes; got != want {
@@ -61,6 +63,7 @@ func BenchmarkTurn(b *testing.B) {
 			}
 		})
 	}
+	runtime.KeepAlive(all)
 }
 
 // heap is how much memory is in use.

@@ -97,7 +97,7 @@ func newHollow(t *testing.T, config *rest.Config, name string, number int, gossi
 	}
 	logger := klog.Logger{}
 	watcher, pauses := kube.NewWatcher(client, clarion, name), liveness.NewPauseWatch()
-	announcers := clarion.ClarionV1alpha1().Announcers()
+	announcers := kube.NewAnnouncerClient(clarion.ClarionV1alpha1())
 	events := kube.NewEvents(client, watcher, name, logger)
 	a := newAnnouncer(Config{Node: name, Registry: prometheus.NewRegistry(), Logger: logger}, parts{
 		api: apiParts{

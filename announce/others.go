@@ -33,8 +33,9 @@ type others struct {
 	// silent are the addresses of nodes without an announcer.
 	silent map[string][]netip.Addr
 
-	detector *liveness.Detector
-	gate     liveness.Gate
+	attendance attendance
+	detector   *liveness.Detector
+	gate       liveness.Gate
 	// pauses says whether the node may speak, and inquiry is how it finds out whether it may again.
 	pauses  pauses
 	inquiry inquiry
@@ -82,8 +83,9 @@ func (a *Announcer) updatePeers() {
 func (a *Announcer) observe(ctx context.Context) (wake time.Time) {
 	now := time.Now()
 	interfaces, alive := interfacesOf(a.lan.links.Interfaces()), a.others.members.Alive()
-	quorum := a.quorum(alive, interfaces)
-	states, isolated := a.others.detector.Update(ctx, a.witnessed(a.suspects(alive, interfaces), quorum), quorum)
+	a.attend(alive, interfaces)
+	quorum := a.others.attendance.quorum
+	states, isolated := a.others.detector.Update(ctx, a.witnessed(a.suspects(interfaces), quorum), quorum)
 	for _, name := range a.others.leaving {
 		states[name] = plan.Suspect
 	}
@@ -113,8 +115,42 @@ func (a *Announcer) observe(ctx context.Context) (wake time.Time) {
 	return wake
 }
 
+// attendance is who of those that are expected is in the gossip's sight, and who is not.
+type attendance struct {
+	quorum  liveness.Quorum
+	missing []string
+
+	// What it goes by.
+	alive               []string
+	interfaces          []plan.Interface
+	membership, peersOf uint64
+}
+
+// attend brings the attendance up to date. It is made anew only where it may be another: most turns are about Services, and there may
+// be thousands of members.
+func (a *Announcer) attend(alive []string, interfaces []plan.Interface) {
+	before, membership := &a.others.attendance, a.view.Membership()
+	if before.alive != nil && before.membership == membership && before.peersOf == a.others.membership &&
+		slices.Equal(before.alive, alive) && slices.EqualFunc(before.interfaces, interfaces, plan.Interface.Equal) {
+		return
+	}
+	now := attendance{alive: alive, interfaces: interfaces, membership: membership, peersOf: a.others.membership}
+	now.quorum.Expected = len(a.others.expected)
+	for name := range a.others.expected {
+		if _, sees := slices.BinarySearch(alive, name); !sees {
+			now.missing = append(now.missing, name)
+		} else if name != a.node {
+			now.quorum.InGossip = append(now.quorum.InGossip, a.planner.NodeQuestion(name, interfaces))
+		}
+	}
+	*before = now
+}
+
 // greet tells members that are back in sight what was taken over from them.
 func (a *Announcer) greet(alive []string) {
+	if slices.Equal(a.others.inSight, alive) {
+		return
+	}
 	for _, name := range alive {
 		if _, seen := slices.BinarySearch(a.others.inSight, name); !seen && name != a.node {
 			a.tellClaims(name)
@@ -124,11 +160,8 @@ func (a *Announcer) greet(alive []string) {
 }
 
 // suspects are the announcers that should be in the gossip's sight, are not, and have addresses.
-func (a *Announcer) suspects(alive []string, interfaces []plan.Interface) (suspects []plan.ProbeTarget) {
-	for name := range a.others.expected {
-		if _, sees := slices.BinarySearch(alive, name); sees {
-			continue
-		}
+func (a *Announcer) suspects(interfaces []plan.Interface) (suspects []plan.ProbeTarget) {
+	for _, name := range a.others.attendance.missing {
 		if target, relevant := a.planner.ProbeTarget(name, interfaces); relevant {
 			target.Left = a.others.members.Left(name)
 			suspects = append(suspects, target)
@@ -162,16 +195,6 @@ func (a *Announcer) witnessed(suspects []plan.ProbeTarget, quorum liveness.Quoru
 
 // inherits says whether this node has become an heir of a member about which it does not ask: whoever was one is gone.
 func (a *Announcer) inherits() bool { return slices.ContainsFunc(a.others.leaving, a.planner.Heir) }
-
-func (a *Announcer) quorum(alive []string, interfaces []plan.Interface) liveness.Quorum {
-	quorum := liveness.Quorum{Expected: len(a.others.expected)}
-	for name := range a.others.expected {
-		if _, sees := slices.BinarySearch(alive, name); sees && name != a.node {
-			quorum.InGossip = append(quorum.InGossip, a.planner.NodeQuestion(name, interfaces))
-		}
-	}
-	return quorum
-}
 
 // parseMACs are the hardware addresses among texts.
 func parseMACs(texts map[string]string) (macs []net.HardwareAddr) {

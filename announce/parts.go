@@ -202,7 +202,7 @@ type members interface {
 
 // newParts returns the real ones, whose metrics the Registry is told.
 func newParts(config Config) parts {
-	announcers := config.Clarion.ClarionV1alpha1().Announcers()
+	announcers := kube.NewAnnouncerClient(config.Clarion.ClarionV1alpha1())
 	watcher := kube.NewWatcher(config.Kubernetes, config.Clarion, config.Node)
 	status := kube.NewStatusWriter(config.Node, announcers, watcher, config.Logger)
 	events := kube.NewEvents(config.Kubernetes, watcher, config.Node, config.Logger)

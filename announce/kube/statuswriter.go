@@ -162,7 +162,7 @@ func (w *StatusWriter) flush(ctx context.Context) (wrote bool, addresses int, er
 		status.BGP = current.Status.BGP
 	}
 	status.Summary = SummaryOf(&status)
-	if current != nil && apiequality.Semantic.DeepEqual(current.Status, status) {
+	if current != nil && equalStatus(current.Status, status) {
 		return false, addresses, nil
 	}
 	err = w.replace(ctx, &status)
@@ -173,6 +173,18 @@ func (w *StatusWriter) flush(ctx context.Context) (wrote bool, addresses int, er
 		return false, addresses, err
 	}
 	return true, addresses, w.replace(ctx, &status)
+}
+
+// equalStatus says whether two statuses mean the same. Claims, of which there may be thousands, are compared without reflection.
+func equalStatus(a, b v1alpha1.AnnouncerStatus) bool {
+	claims := slices.EqualFunc(a.Layer2.Addresses, b.Layer2.Addresses, equalClaim)
+	a.Layer2.Addresses, b.Layer2.Addresses = nil, nil
+	return claims && apiequality.Semantic.DeepEqual(a, b)
+}
+
+func equalClaim(a, b v1alpha1.Layer2Address) bool {
+	return a.IP == b.IP && a.Epoch == b.Epoch && a.HandoverTo == b.HandoverTo && a.Since.Equal(&b.Since) &&
+		slices.Equal(a.Interfaces, b.Interfaces) && slices.Equal(a.PreviousOwners, b.PreviousOwners)
 }
 
 // SummaryOf counts what a status says is announced.

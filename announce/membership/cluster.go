@@ -58,6 +58,8 @@ type Cluster struct {
 	messages []Message
 	// members are those that are or were alive, by name, without this one.
 	members map[string]*member
+	// alive is what Alive returns, nil after it has changed. It is asked for much more often than that.
+	alive []string
 }
 
 // member is what is known of another member.
@@ -94,18 +96,20 @@ func New(config Config) *Cluster {
 }
 
 // Alive returns the sorted names of the members that are alive, this one included. A suspect still
-// counts as alive.
+// counts as alive. The slice must not be modified.
 func (c *Cluster) Alive() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	names := []string{c.config.Name}
-	for name, m := range c.members {
-		if m.alive {
-			names = append(names, name)
+	if c.alive == nil {
+		c.alive = []string{c.config.Name}
+		for name, m := range c.members {
+			if m.alive {
+				c.alive = append(c.alive, name)
+			}
 		}
+		slices.Sort(c.alive)
 	}
-	slices.Sort(names)
-	return names
+	return c.alive
 }
 
 // Left says whether a member that is no longer alive has left: it was stopped and did not die. It

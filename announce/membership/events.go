@@ -46,7 +46,7 @@ func (e events) markAlive(n *memberlist.Node) member {
 	m := &member{alive: true, address: address.Unmap(), session: bytes.Clone(n.Meta), lastSeen: time.Now()}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.members[n.Name] = m
+	e.members[n.Name], e.alive = m, nil
 	return *m
 }
 
@@ -63,7 +63,7 @@ func (e events) markDead(name string) (left bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	m := e.members[name]
-	m.alive = false
+	m.alive, e.alive = false, nil
 	return m.left
 }
 

@@ -15,19 +15,23 @@ import (
 	"github.com/clarionlb/clarion/test/install"
 )
 
-// audit is the API server's log of the requests of the cloud-controller-manager.
+// audit is the API server's log of the requests of the cloud-controller-manager, and of further users.
 type audit struct{ log string }
 
 // newAudit returns an audit log, and the configuration with what makes a cluster write it.
-func newAudit(b *testing.B, config cluster.Config) (*audit, cluster.Config) {
+func newAudit(b *testing.B, config cluster.Config, users ...string) (*audit, cluster.Config) {
 	b.Helper()
+	list, err := json.Marshal(append(users, "system:serviceaccount:kube-system:"+install.CCM))
+	if err != nil {
+		b.Fatal(err)
+	}
 	dir := b.TempDir()
 	policy := filepath.Join(dir, "policy.yaml")
-	err := os.WriteFile(policy, []byte(`apiVersion: audit.k8s.io/v1
+	err = os.WriteFile(policy, []byte(`apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived, ResponseStarted]
 rules:
-- {level: Metadata, users: ["system:serviceaccount:kube-system:`+install.CCM+`"]}
+- {level: Metadata, users: `+string(list)+`}
 - {level: None}
 `), 0o644)
 	if err != nil {
@@ -40,7 +44,11 @@ rules:
 
 // call is a request that the API server has answered.
 type call struct {
-	Verb      string `json:"verb"`
+	Verb string `json:"verb"`
+	User struct {
+		Username string `json:"username"`
+	} `json:"user"`
+	UserAgent string `json:"userAgent"`
 	ObjectRef struct {
 		Resource    string `json:"resource"`
 		Subresource string `json:"subresource"`

@@ -148,6 +148,10 @@ const AnnotationRebalance = "clarionlb.io/rebalance"
 // AnnotationDrain on a Node, with any value but "false", has its addresses announced from other nodes, if others can.
 const AnnotationDrain = "clarionlb.io/drain"
 
+// AnnotationDeadNodes on a Lease in the namespace clarion-system, which has the name of a node, says which other nodes the announcer of
+// that node takes for dead, and since when. The announcer writes it, if it was started with --record-dead-nodes.
+const AnnotationDeadNodes = "clarionlb.io/dead-nodes"
+
 // Layer2Status is what the node announces by ARP and NDP. Its lists are atomic, because one writer writes all of it: for lists
 // with keys the API keeps who manages which field of which entry, which takes more space than the entries.
 type Layer2Status struct {

@@ -221,7 +221,7 @@ func annotationsPage(root string) (string, error) {
 	}
 	var b strings.Builder
 	b.WriteString("# Annotations\n\n" + notice)
-	for _, on := range []string{"Service", "Node", "Announcer"} {
+	for _, on := range []string{"Service", "Node", "Announcer", "Lease"} {
 		fmt.Fprintf(&b, "## Of a %s\n\n", on)
 		if on == "Service" {
 			b.WriteString("[Addresses](../addresses.md) has them with examples. Another annotation of a Service that begins with `clarionlb.io/` is\n" +

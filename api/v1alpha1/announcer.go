@@ -63,6 +63,8 @@ type AnnouncerSummary struct {
 // conditions are Unknown too. The cloud-controller-manager sets them. An announcer that runs nevertheless puts them right.
 //   - Announcer Ready, StrictARP, KubeProxy, Gossip (Unknown): the condition Ready of the Node is Unknown, and the announcer has
 //     written nothing since: what the rest of the status says was so before. The cloud-controller-manager writes this
+//   - Pod Ready (False): a majority of the announcers takes the node for dead. The cloud-controller-manager writes this, with
+//     --withdraw-endpoints-of-dead-nodes
 const ReasonNodeUnreachable = "NodeUnreachable"
 
 // Reasons of an Announcer's Ready condition.

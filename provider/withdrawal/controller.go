@@ -109,10 +109,11 @@ type withdrawal struct {
 	next time.Time
 }
 
-// wrongVerdict is until when a node is left alone.
+// wrongVerdict is until when a node is left alone, unless it turns out to have booted: then the verdict was right.
 type wrongVerdict struct {
-	until time.Time
-	rest  time.Duration
+	until  time.Time
+	rest   time.Duration
+	bootID string
 }
 
 // New returns a Controller that does nothing until it runs.
@@ -214,7 +215,7 @@ func (c *Controller) step(ctx context.Context, now time.Time) (wake time.Time) {
 			delete(c.held, name)
 		}
 	}
-	begun := func(name string) bool { return c.active[name] != nil || c.rests(name, now) }
+	begun := func(name string) bool { return c.active[name] != nil || c.rests(nodes[name], now) }
 	due, held := v.due(dead, begun, now)
 	for _, name := range due {
 		c.active[name] = &withdrawal{node: nodes[name], verdict: dead[name], began: now, marked: map[types.UID]struct{}{}, next: now}
@@ -257,13 +258,13 @@ func (c *Controller) begin(ctx context.Context, w *withdrawal, ready bool) {
 	c.Events.Eventf(w.node, corev1.EventTypeWarning, eventWithdrawn, "%s %d pods that were ready are marked not ready.", w.verdict.sentence(), len(w.marked))
 }
 
-// end ends a withdrawal of which the verdict stands no more. A node that is Ready for Kubernetes all the time was not dead, or has come
-// back so fast that it hardly was: the next verdict about it is not acted upon for a while.
+// end ends a withdrawal of which the verdict stands no more. A node that is Ready for Kubernetes all the time may not have been dead: the
+// next verdict about it is not acted upon for a while.
 func (c *Controller) end(ctx context.Context, w *withdrawal, ready bool, now time.Time) {
 	if !ready {
 		return
 	}
-	c.rest(w.node.Name, now)
+	c.rest(w.node, now)
 	if now.Sub(w.began) >= shortestBoot {
 		c.Logger.Info("A node that was dead answers again; its kubelet says which pods are ready", "node", w.node.Name)
 		return
@@ -290,25 +291,28 @@ func (c *Controller) hold(node *corev1.Node, of verdict, limit int) {
 }
 
 // rest leaves a node alone for a while, of which a verdict was wrong.
-func (c *Controller) rest(name string, now time.Time) {
+func (c *Controller) rest(node *corev1.Node, now time.Time) {
 	for other, r := range c.resting {
 		if now.Sub(r.until) > longestRest {
 			delete(c.resting, other)
 		}
 	}
-	r := c.resting[name]
-	if r == nil {
-		r = &wrongVerdict{rest: rest / 2}
-		c.resting[name] = r
+	r := c.resting[node.Name]
+	if r == nil || r.booted(node) {
+		r = &wrongVerdict{rest: rest / 2, bootID: node.Status.NodeInfo.BootID}
+		c.resting[node.Name] = r
 	}
 	r.rest = min(2*r.rest, longestRest)
 	r.until = now.Add(r.rest)
 }
 
-func (c *Controller) rests(name string, now time.Time) bool {
-	r := c.resting[name]
-	return r != nil && now.Before(r.until)
+func (c *Controller) rests(node *corev1.Node, now time.Time) bool {
+	r := c.resting[node.Name]
+	return r != nil && now.Before(r.until) && !r.booted(node)
 }
+
+// booted says whether a node, as it is now, has booted since the verdict.
+func (r *wrongVerdict) booted(node *corev1.Node) bool { return node.Status.NodeInfo.BootID != r.bootID }
 
 // warn says once, after a while, that no announcer records anything, and returns when to do so.
 func (c *Controller) warn(now time.Time) (wake time.Time) {

@@ -317,6 +317,24 @@ func TestANodeThatComesAndGoesIsLeftAloneForLongerAndLonger(t *testing.T) {
 	}, pod("web", nil))
 }
 
+func TestANodeThatHasBootedWasDeadAndIsNotLeftAlone(t *testing.T) {
+	withWorld(t, func(w *world) {
+		for boot := range 3 {
+			w.all("n4")
+			w.expect("web", marked)
+			time.Sleep(20 * time.Second)
+			w.all()
+			w.kubelet("web", corev1.ConditionTrue, "")
+			booted := node("n4", corev1.ConditionTrue)
+			booted.Status.NodeInfo.BootID = fmt.Sprint(boot)
+			if _, err := w.kube.CoreV1().Nodes().UpdateStatus(w.ctx, booted, metav1.UpdateOptions{}); err != nil {
+				w.Fatal(err)
+			}
+			synctest.Wait()
+		}
+	}, pod("web", nil))
+}
+
 func TestANewLeaderGoesOnWhereTheOldOneEnded(t *testing.T) {
 	withWorld(t, func(w *world) {
 		w.stop()

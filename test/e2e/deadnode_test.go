@@ -281,13 +281,15 @@ func testRightsToWithdraw(d *deployment) {
 	for _, pod = range d.appPods() {
 	}
 	pods := kubernetes.NewForConfigOrDie(d.as(metav1.NamespaceSystem, ccm)).CoreV1().Pods(pod.Namespace)
+	const ready = `"conditions": [{"type": "Ready", "status": "False", "reason": "NodeUnreachable"}`
 	for _, patch := range []string{
 		`{"status": {"phase": "Failed"}}`,
-		`{"status": {"podIP": "192.0.2.1", "podIPs": [{"ip": "192.0.2.1"}]}}`,
 		`{"status": {"conditions": [{"type": "Ready", "status": "False", "reason": "Other"}]}}`,
 		`{"status": {"conditions": [{"type": "Ready", "status": "True", "reason": "NodeUnreachable"}]}}`,
-		`{"status": {"conditions": [{"type": "Ready", "status": "False", "reason": "NodeUnreachable"}, {"type": "example.com/gate", "status": "True"}]}}`,
-		`{"metadata": {"labels": {"app": "other"}}, "status": {"conditions": [{"type": "Ready", "status": "False", "reason": "NodeUnreachable"}]}}`,
+		`{"status": {` + ready + `, {"type": "example.com/gate", "status": "True"}]}}`,
+		`{"status": {` + ready + `], "phase": "Failed"}}`,
+		`{"status": {` + ready + `], "containerStatuses": [{"name": "myapp", "ready": false}]}}`,
+		`{"metadata": {"labels": {"app": "other"}}, "status": {` + ready + `]}}`,
 	} {
 		_, err := pods.Patch(d.ctx, pod.Name, types.StrategicMergePatchType, []byte(patch), metav1.PatchOptions{}, "status")
 		if !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "the cloud-controller-manager may only") {

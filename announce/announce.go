@@ -36,6 +36,9 @@ func (a *Announcer) Run(ctx context.Context) error {
 	a.api.events.Start()
 	defer a.api.events.Stop()
 	written := make(chan struct{})
+	if a.api.deadNodes != nil {
+		group.Go(func() error { return a.api.deadNodes.Run(until) })
+	}
 	go func() {
 		defer close(written)
 		a.api.status.Run(until)
@@ -92,6 +95,7 @@ func (a *Announcer) speaksForAll() bool {
 func (a *Announcer) wait() {
 	a.lan.dad.wait()
 	a.others.detector.Wait()
+	a.others.silence.Wait()
 	a.api.cacheSync.Wait()
 	a.checks.Wait()
 }
@@ -154,6 +158,7 @@ func (a *Announcer) awaitChange(ctx context.Context, timer <-chan time.Time) err
 	case <-a.others.pauses.Changed():
 		a.notePause()
 	case <-a.others.detector.Changed():
+	case <-a.others.silence.Changed():
 	case <-a.api.cacheSync.Changed():
 	case <-a.api.keys.Changed():
 		a.changeKey()

@@ -29,6 +29,8 @@ type Config struct {
 	DrainTaints []string
 	// IgnoreExcludeLabel has nodes announce although a label excludes them from load balancers.
 	IgnoreExcludeLabel bool
+	// RecordDeadNodes has it recorded which nodes are silent, for the cloud-controller-manager.
+	RecordDeadNodes bool
 	// Refresh is how often addresses are announced again although nothing has changed; 0: never.
 	Refresh time.Duration
 	// GossipPort for TCP and UDP, the same on all nodes. 0 is membership.DefaultPort.

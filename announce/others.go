@@ -35,6 +35,7 @@ type others struct {
 
 	attendance attendance
 	detector   *liveness.Detector
+	silence    *liveness.Silence
 	gate       liveness.Gate
 	// pauses says whether the node may speak, and inquiry is how it finds out whether it may again.
 	pauses  pauses
@@ -49,11 +50,8 @@ type others struct {
 }
 
 func newOthers(with parts, seesGateway liveness.Reach, logger klog.Logger) others {
-	return others{
-		newMembers: with.newMembers,
-		pauses:     with.pauses,
-		detector:   liveness.NewDetector(with.lan.prober, seesGateway, with.api.reachable, logger),
-	}
+	detector := liveness.NewDetector(with.lan.prober, seesGateway, with.api.reachable, logger)
+	return others{newMembers: with.newMembers, pauses: with.pauses, detector: detector, silence: liveness.NewSilence(detector)}
 }
 
 // updatePeers tells the gossip who should be there, and notes with which hardware addresses.
@@ -90,6 +88,7 @@ func (a *Announcer) observe(ctx context.Context) (wake time.Time) {
 		states[name] = plan.Suspect
 	}
 	a.reportDeaths(states, now)
+	a.recordSilence(ctx, alive, interfaces)
 	a.greet(alive)
 	isolated = isolated || a.others.inquiry.failed
 	a.reportIsolation(isolated)

@@ -46,6 +46,8 @@ type apiParts struct {
 	cacheSync cacheSync
 	status    statusWriter
 	events    events
+	// deadNodes records which nodes are silent; nil if that is not wanted.
+	deadNodes deadNodes
 	// unanswered tells Services that nobody answers them.
 	unanswered unanswered
 	// reachable asks whether the API server answers.
@@ -87,6 +89,12 @@ type statusWriter interface {
 	Write(status v1alpha1.AnnouncerStatus)
 	Recheck()
 	WriteConditions(ctx context.Context, conditions []metav1.Condition) error
+}
+
+// deadNodes is kube.DeadNodesWriter.
+type deadNodes interface {
+	runner
+	Write(silent, unknown []string)
 }
 
 // events is kube.Events.
@@ -212,6 +220,10 @@ func newParts(config Config) parts {
 	pauses := liveness.NewPauseWatch()
 	responder.Refresh, responder.Fit = config.Refresh, pauses.Fit
 	registerPackets(config.Registry, responder, prober)
+	var dead deadNodes
+	if config.RecordDeadNodes {
+		dead = kube.NewDeadNodesWriter(config.Node, config.Kubernetes, watcher, config.Logger)
+	}
 	return parts{
 		api: apiParts{
 			watcher:    watcher,
@@ -220,6 +232,7 @@ func newParts(config Config) parts {
 			cacheSync:  kube.NewCacheSync(announcers, watcher),
 			status:     status,
 			events:     events,
+			deadNodes:  dead,
 			unanswered: kube.NewUnanswered(config.Kubernetes, watcher.LoadBalancers, events.Unanswered, config.LoadBalancerClass),
 			reachable:  func(ctx context.Context) bool { return kube.Answers(ctx, announcers, config.Node) },
 		},

@@ -48,6 +48,7 @@ import (
 	"github.com/clarionlb/clarion/provider/announced"
 	"github.com/clarionlb/clarion/provider/cloudconfig"
 	"github.com/clarionlb/clarion/provider/pools"
+	"github.com/clarionlb/clarion/provider/withdrawal"
 )
 
 // ProviderName is the value of --cloud-provider and the scheme of provider IDs. Nodes carry it: it
@@ -73,6 +74,8 @@ type Config struct {
 	Scope scope.Scope
 	// IgnoreExcludeLabel says that announcers announce from nodes that a label excludes from load balancers.
 	IgnoreExcludeLabel bool
+	// WithdrawEndpoints has the pods of nodes marked not ready that the announcers take for dead.
+	WithdrawEndpoints bool
 	// Machines is what the cloud config says of the machines; empty if there is none.
 	Machines *cloudconfig.Config
 	Events   record.EventRecorder
@@ -93,6 +96,8 @@ type Cloud struct {
 	conditions *conditionWriter
 	pools      *pools.Controller
 	announced  *announced.Controller
+	// withdrawal is nil if endpoints are not withdrawn.
+	withdrawal *withdrawal.Controller
 	balancer   *balancer
 	stop       <-chan struct{}
 
@@ -163,6 +168,16 @@ func (c *Cloud) InitializeWith(kube kubernetes.Interface, clarion versioned.Inte
 		Conflicts:          c.metrics.conflicts,
 		Logger:             c.Logger,
 	})
+	if c.WithdrawEndpoints {
+		c.withdrawal = withdrawal.New(withdrawal.Config{
+			Informers:        c.Informers,
+			ClarionInformers: c.clarion,
+			Kube:             kube,
+			Events:           c.Events,
+			Count:            c.metrics.withdrawals,
+			Logger:           c.Logger,
+		})
+	}
 	services := c.Informers.Core().V1().Services()
 	c.balancer = &balancer{
 		allocator:     c.allocator,
@@ -197,6 +212,9 @@ func (c *Cloud) run(ctx context.Context) {
 		return
 	}
 	go newGossipKeyController(c.kube).run(ctx)
+	if c.withdrawal != nil {
+		go c.withdrawal.Run(ctx)
+	}
 	guard.Run("pools", "", c.pools.Sync)
 	guard.Run("announced", "", func() { c.announced.Evaluate() }) // an address in conflict is not restored
 	if err := c.restore(ctx); err != nil {

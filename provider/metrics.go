@@ -32,6 +32,8 @@ type providerMetrics struct {
 	latency   *metrics.Histogram
 	conflicts *metrics.Gauge
 	panics    *metrics.CounterVec
+	// withdrawals are counted by result.
+	withdrawals *metrics.CounterVec
 }
 
 func newMetrics(registry MetricsRegistry, allocator *loadbalancer.Allocator) *providerMetrics {
@@ -54,8 +56,14 @@ func newMetrics(registry MetricsRegistry, allocator *loadbalancer.Allocator) *pr
 			"The log has each place in the program once a minute, with a stack.",
 		StabilityLevel: metrics.ALPHA,
 	}, []string{"component"})
+	m.withdrawals = metrics.NewCounterVec(&metrics.CounterOpts{
+		Name: "clarion_endpoint_withdrawals_total",
+		Help: "Nodes that a majority of the announcers took for dead, by what became of their pods: withdrawn (marked not ready), " +
+			"restored (ready again, as the node was not dead), held (left to Kubernetes, as too many nodes were dead at once).",
+		StabilityLevel: metrics.ALPHA,
+	}, []string{"result"})
 	registry.CustomMustRegister(&allocatorCollector{allocator: allocator})
-	registry.MustRegister(m.latency, m.conflicts, m.panics)
+	registry.MustRegister(m.latency, m.conflicts, m.panics, m.withdrawals)
 	return m
 }
 

@@ -123,24 +123,28 @@ func (i *investigation) roundOfAnnouncer(ctx context.Context) (dead bool) {
 	return false
 }
 
-// nodeAnswers asks for the suspect's node; asked is false if that is not possible. If this process
-// was so slow that it may have missed an answer, it asks again.
+// nodeAnswers asks for the suspect's node; asked is false if that is not possible.
 func (i *investigation) nodeAnswers(ctx context.Context) (answers, asked bool) {
-	node := i.suspect.node
+	return i.askNode(ctx, i.suspect.name, i.suspect.node)
+}
+
+// askNode asks for a node; asked is false if that is not possible. If this process was so slow that it
+// may have missed an answer, it asks again.
+func (d *Detector) askNode(ctx context.Context, name string, node plan.Question) (answers, asked bool) {
 	if !node.Address.IsValid() {
 		return false, false
 	}
 	for range 3 {
 		start := time.Now()
-		_, answered, err := i.prober.Ask(ctx, i.question(node))
+		_, answered, err := d.prober.Ask(ctx, d.question(node))
 		if err != nil {
-			i.logger.V(2).Info("Cannot ask for a node", "node", i.suspect.name, "interface", node.Interface, "err", err)
+			d.logger.V(2).Info("Cannot ask for a node", "node", name, "interface", node.Interface, "err", err)
 			return false, false
 		}
 		if answered {
 			return true, true
 		}
-		if time.Since(start) < 2*time.Duration(i.timing.tries)*i.timing.interval {
+		if time.Since(start) < 2*time.Duration(d.timing.tries)*d.timing.interval {
 			break
 		}
 	}

@@ -76,7 +76,21 @@ func (p *Layer2Planner) ProbeTarget(name string, interfaces []Interface) (target
 // NodeQuestion is how to ask for a node: on the interface by which the kernel sends to it. It is not
 // valid if the node has no address, or if a router is in between.
 func (p *Layer2Planner) NodeQuestion(name string, interfaces []Interface) Question {
-	address := p.view.NodeAddress(name)
+	return p.nodeQuestion(name, p.view.NodeAddress(name), interfaces)
+}
+
+// NodeQuestions are how to ask for a node at each of its addresses. Those that no interface of this node has in its network are left
+// out.
+func (p *Layer2Planner) NodeQuestions(name string, interfaces []Interface) (questions []Question) {
+	for _, address := range p.view.InternalIPs(name) {
+		if q := p.nodeQuestion(name, address, interfaces); q.Address.IsValid() {
+			questions = append(questions, q)
+		}
+	}
+	return questions
+}
+
+func (p *Layer2Planner) nodeQuestion(name string, address netip.Addr, interfaces []Interface) Question {
 	i, onLink, ok := lookup(address, interfaces)
 	if !ok || !onLink {
 		return Question{}

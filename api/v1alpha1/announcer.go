@@ -63,6 +63,8 @@ type AnnouncerSummary struct {
 // conditions are Unknown too. The cloud-controller-manager sets them. An announcer that runs nevertheless puts them right.
 //   - Announcer Ready, StrictARP, KubeProxy, Gossip (Unknown): the condition Ready of the Node is Unknown, and the announcer has
 //     written nothing since: what the rest of the status says was so before. The cloud-controller-manager writes this
+//   - Pod Ready (False): a majority of the announcers takes the node for dead. The cloud-controller-manager writes this, with
+//     --withdraw-endpoints-of-dead-nodes
 const ReasonNodeUnreachable = "NodeUnreachable"
 
 // Reasons of an Announcer's Ready condition.
@@ -147,6 +149,10 @@ const AnnotationRebalance = "clarionlb.io/rebalance"
 
 // AnnotationDrain on a Node, with any value but "false", has its addresses announced from other nodes, if others can.
 const AnnotationDrain = "clarionlb.io/drain"
+
+// AnnotationDeadNodes on a Lease in the namespace clarion-system, which has the name of a node, says which other nodes the announcer of
+// that node takes for dead, and since when. The announcer writes it, if it was started with --record-dead-nodes.
+const AnnotationDeadNodes = "clarionlb.io/dead-nodes"
 
 // Layer2Status is what the node announces by ARP and NDP. Its lists are atomic, because one writer writes all of it: for lists
 // with keys the API keeps who manages which field of which entry, which takes more space than the entries.

@@ -54,6 +54,7 @@ type options struct {
 	class              string
 	drainTaints        []string
 	ignoreExcludeLabel bool
+	recordDeadNodes    bool
 	refresh            time.Duration
 }
 
@@ -104,6 +105,8 @@ func (o *options) addFlags(flags *pflag.FlagSet) {
 	flags.BoolVar(&o.ignoreExcludeLabel, "ignore-exclude-label", false,
 		"Announce from nodes with the label "+corev1.LabelNodeExcludeBalancers+" too, as clusters need that have no other nodes. "+
 			"The cloud-controller-manager needs the same flag.")
+	flags.BoolVar(&o.recordDeadNodes, "record-dead-nodes", false,
+		"Record which nodes are silent, as the cloud-controller-manager needs with --withdraw-endpoints-of-dead-nodes.")
 	flags.StringVar(&o.bindAddress, "bind-address", "127.0.0.1:7948",
 		"Address and port of /healthz, /readyz and /metrics, over HTTP.")
 	flags.StringVar(&o.metricsBindAddress, "metrics-bind-address", "",
@@ -146,6 +149,7 @@ func run(ctx context.Context, o options) error {
 		LoadBalancerClass:  o.class,
 		DrainTaints:        o.drainTaints,
 		IgnoreExcludeLabel: o.ignoreExcludeLabel,
+		RecordDeadNodes:    o.recordDeadNodes,
 		Refresh:            o.refresh,
 		GossipPort:         o.gossipPort,
 		Registry:           legacyregistry.Registerer(),

@@ -80,6 +80,9 @@ func main() {
 		"Serve only Services that have the class of --load-balancer-class, and leave those without a class to others.")
 	flags.FlagSet("clarion").BoolVar(&clarion.ignoreExcludeLabel, "ignore-exclude-label", false,
 		"Take nodes with the label "+corev1.LabelNodeExcludeBalancers+" for such as announce. The announcers need the same flag.")
+	flags.FlagSet("clarion").BoolVar(&clarion.withdrawEndpoints, "withdraw-endpoints-of-dead-nodes", false,
+		"Mark the pods of a node not ready once a majority of the announcers takes it for dead, long before Kubernetes does. "+
+			"The announcers need --record-dead-nodes.")
 
 	ctx := genericapiserver.SetupSignalContext()
 	var machines *cloudconfig.Config
@@ -110,6 +113,7 @@ func main() {
 type clarionFlags struct {
 	served             scope.Scope
 	ignoreExcludeLabel bool
+	withdrawEndpoints  bool
 }
 
 // readMachines reads the file of --cloud-config, if there is one.
@@ -148,6 +152,7 @@ func newCloud(ctx context.Context, completed *config.CompletedConfig, leader *le
 		Elected:            leader.elected,
 		Scope:              clarion.served,
 		IgnoreExcludeLabel: clarion.ignoreExcludeLabel,
+		WithdrawEndpoints:  clarion.withdrawEndpoints,
 		Machines:           machines,
 		Events:             completed.EventRecorder,
 		Metrics:            processMetrics{},

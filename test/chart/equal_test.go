@@ -21,6 +21,7 @@ func TestTheChartIsWhatKustomizeBuilds(t *testing.T) {
 		"overlays/default":            ``,
 		"overlays/ha":                 `controller: {replicas: 2}`,
 		"overlays/load-balancer-only": `controller: {loadBalancerOnly: true}`,
+		"overlays/withdraw-endpoints": `withdrawEndpointsOfDeadNodes: true`,
 		"overlays/prometheus":         `prometheus: {serviceMonitor: {enabled: true}, rules: {enabled: true}, dashboard: {enabled: true}}`,
 	} {
 		t.Run(overlay, func(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/uuid"
 
 	"github.com/clarionlb/clarion/test/cluster/network"
 )
@@ -26,6 +27,8 @@ type Node struct {
 	*network.Host
 	cluster *Cluster
 	index   int
+	// bootID changes with every PowerOn.
+	bootID string
 }
 
 // PowerOn boots the node: everything that the kernel kept is fresh, the kubelet and kube-proxy
@@ -37,6 +40,7 @@ func (n *Node) PowerOn() error {
 	if err := n.Host.PowerOn(); err != nil {
 		return err
 	}
+	n.bootID = string(uuid.NewUUID())
 	if err := n.StartKubelet(); err != nil {
 		return err
 	}
@@ -58,6 +62,7 @@ func (n *Node) StartKubelet() error {
 		filepath.Join(c.productDir, "kubelet"),
 		"--kubeconfig", c.kubeconfig(n.Name),
 		"--node-name", n.Name,
+		"--boot-id", n.bootID,
 		"--node-ip", join(n.IPs()),
 		"--pod-cidr", join(c.topology.podCIDRs(n.index)),
 		"--image", productImage + "=" + c.productDir,

@@ -62,6 +62,7 @@ var bounded = map[string]string{
 	"problem":   "a few sentences",
 	"protocol":  "two",
 	"reason":    "one for each reason",
+	"result":    "three",
 	"state":     "four",
 }
 

@@ -99,7 +99,11 @@ func conditionsPage(root string) (string, error) {
 				continue
 			}
 			slices.SortStableFunc(cells, func(a, b []string) int { return order(a[1]) - order(b[1]) })
-			fmt.Fprintf(&b, "### %s: `%s`\n\nThis condition %s", title, c.value, isCondition.ReplaceAllString(c.doc, ""))
+			says := isCondition.ReplaceAllString(c.doc, "")
+			if kind == "Pod" {
+				says = "is the kubelet's. Clarion writes it in place of one that cannot."
+			}
+			fmt.Fprintf(&b, "### %s: `%s`\n\nThis condition %s", title, c.value, says)
 			if more := said[kind+" "+short]; more != "" {
 				b.WriteString(" " + more)
 			}
@@ -221,7 +225,7 @@ func annotationsPage(root string) (string, error) {
 	}
 	var b strings.Builder
 	b.WriteString("# Annotations\n\n" + notice)
-	for _, on := range []string{"Service", "Node", "Announcer"} {
+	for _, on := range []string{"Service", "Node", "Announcer", "Lease"} {
 		fmt.Fprintf(&b, "## Of a %s\n\n", on)
 		if on == "Service" {
 			b.WriteString("[Addresses](../addresses.md) has them with examples. Another annotation of a Service that begins with `clarionlb.io/` is\n" +

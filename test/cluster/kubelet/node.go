@@ -179,6 +179,9 @@ func (n *node) nodeInfo() v1.NodeSystemInfo {
 	var uts unix.Utsname
 	unix.Uname(&uts)
 	bootID, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if n.options.BootID != "" {
+		bootID = []byte(n.options.BootID)
+	}
 	return v1.NodeSystemInfo{
 		MachineID:               n.options.NodeName,
 		SystemUUID:              n.options.NodeName,

@@ -18,6 +18,8 @@ import (
 type options struct {
 	Kubeconfig string
 	NodeName   string
+	// BootID is the boot of the node; "" is that of the machine.
+	BootID string
 	// NodeIPs and PodCIDRs have one entry per address family, at most two.
 	NodeIPs  []netip.Addr
 	PodCIDRs []netip.Prefix
@@ -35,6 +37,7 @@ func parseOptions(args []string) (options, error) {
 	flags.SetOutput(io.Discard)
 	flags.StringVar(&o.Kubeconfig, "kubeconfig", "", "file with the API server's address and the node's client certificate")
 	flags.StringVar(&o.NodeName, "node-name", "", "name of the Node")
+	flags.StringVar(&o.BootID, "boot-id", "", "identifies the boot of the node; that of the machine if empty")
 	flags.Func("node-ip", "addresses of the node, one per family, separated by a comma", func(value string) (err error) {
 		o.NodeIPs, err = parseFamilies(value, netip.ParseAddr, func(a netip.Addr) bool { return a.Is4() })
 		return err

@@ -1,7 +1,11 @@
 package main_test
 
 import (
+	"slices"
+
 	v1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 func testReadiness(s *suite) {
@@ -19,6 +23,19 @@ func testReadiness(s *suite) {
 	s.tell(pod, "/healthy")
 	s.awaitReady("probed")
 	s.awaitEndpoint("probed", true, true, false)
+}
+
+// testMarkedByOthers has somebody else call a pod not ready, as the node lifecycle controller does: its kubelet knows better.
+func testMarkedByOthers(s *suite) {
+	s.create(s.pod("marked", nil))
+	pod := s.awaitReady("marked")
+	patch := []byte(`{"status":{"conditions":[{"type":"Ready","status":"False","reason":"NodeUnreachable"}]}}`)
+	if _, err := s.Kubernetes().CoreV1().Pods(s.namespace).Patch(s.ctx, pod.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status"); err != nil {
+		s.Fatal(err)
+	}
+	s.awaitPod("marked", "called ready again", func(pod *v1.Pod) bool {
+		return isReady(pod) && !slices.ContainsFunc(pod.Status.Conditions, func(c v1.PodCondition) bool { return c.Reason == "NodeUnreachable" })
+	})
 }
 
 func testLiveness(s *suite) {

@@ -25,6 +25,7 @@ func TestNodesRunPods(t *testing.T) {
 	run("pods answer in every protocol and family, across nodes", testReachability)
 	run("containers of known images run as their manifest says", testRealContainer)
 	run("readiness follows the probe", testReadiness)
+	run("a pod that others call not ready is called ready again", testMarkedByOthers)
 	run("a container that fails its liveness probe starts again", testLiveness)
 	run("an ended container starts again and is counted", testRestart)
 	run("a pod that is done stays done", testCompletion)

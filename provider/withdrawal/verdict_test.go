@@ -1,0 +1,95 @@
+package withdrawal
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/clarionlb/clarion/internal/deadnodes"
+)
+
+var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+
+// seen is a view of nodes n1, n2, ... that are Ready. Each of the texts is what an announcer records: "n1: n3 n4".
+func seen(nodes int, records ...string) view {
+	v := view{ready: map[string]bool{}, records: map[string]deadnodes.Record{}}
+	for i := range nodes {
+		name := fmt.Sprintf("n%d", i+1)
+		v.ready[name], v.records[name] = true, nil
+	}
+	for k, text := range records {
+		voter, dead, _ := strings.Cut(text, ":")
+		record := deadnodes.Record{}
+		for name := range strings.FieldsSeq(dead) {
+			record[name] = noon.Add(time.Duration(k) * time.Second)
+		}
+		v.records[voter] = record
+	}
+	return v
+}
+
+func TestANodeIsDeadByTheWordOfAMajority(t *testing.T) {
+	for name, tt := range map[string]struct {
+		view view
+		want string
+	}{
+		"nobody says anything":                     {seen(3), "[]"},
+		"one of three":                             {seen(3, "n1: n3"), "[]"},
+		"two of three":                             {seen(3, "n1: n3", "n2: n3"), "[n3]"},
+		"two of four":                              {seen(4, "n1: n4", "n2: n4"), "[]"},
+		"half of them, both of the other half":     {seen(4, "n1: n3 n4", "n2: n3 n4"), "[]"},
+		"three of five, of two":                    {seen(5, "n1: n4 n5", "n2: n5 n4", "n3: n4 n5"), "[n4 n5]"},
+		"a node about itself":                      {seen(3, "n1: n3", "n3: n3"), "[]"},
+		"one that is no node, or has no announcer": {seen(3, "n1: n3", "n9: n3"), "[]"},
+		"about what is no node":                    {seen(3, "n1: n9", "n2: n9"), "[]"},
+		"two nodes of two about each other":        {seen(2, "n1: n2", "n2: n1"), "[]"},
+		"one that is dead itself":                  {seen(5, "n1: n5", "n2: n5", "n3: n5", "n5: n4", "n1: n4 n5", "n2: n4 n5"), "[n5]"},
+	} {
+		if got := fmt.Sprint(slices.Sorted(maps.Keys(tt.view.verdicts()))); got != tt.want {
+			t.Errorf("%s: %s are dead, want %s", name, got, tt.want)
+		}
+	}
+}
+
+func TestAVerdictIsSinceTheMajorityHasIt(t *testing.T) {
+	v := seen(5, "n4: n5", "n1: n5", "n3: n5", "n2: n5").verdicts()["n5"]
+	if want := noon.Add(2 * time.Second); !v.since.Equal(want) || fmt.Sprint(v.by, v.all) != "[n1 n2 n3 n4] 5" {
+		t.Errorf("by %v of %d, since %s; want since %s", v.by, v.all, v.since, want)
+	}
+}
+
+func TestOfFewNodesEndpointsAreWithdrawnAtOnce(t *testing.T) {
+	all := func(nodes int, dead string) view {
+		var records []string
+		for i := range nodes {
+			records = append(records, fmt.Sprintf("n%d: %s", i+1, dead))
+		}
+		return seen(nodes, records...)
+	}
+	notReady := all(7, "n6 n7")
+	notReady.ready["n6"] = false
+	for name, tt := range map[string]struct {
+		view  view
+		begun string
+		after time.Duration
+		want  string
+	}{
+		"one":             {all(3, "n3"), "", 5 * time.Second, "[n3] []"},
+		"two of seven":    {all(7, "n6 n7"), "", 5 * time.Second, "[] [n6 n7]"},
+		"two of twenty":   {all(20, "n6 n7"), "", 30 * time.Second, "[n6 n7] []"},
+		"three of twenty": {all(20, "n5 n6 n7"), "", 30 * time.Second, "[] [n5 n6 n7]"},
+		"a second one while the first is not known to Kubernetes": {all(7, "n6 n7"), "n6", 10 * time.Second, "[] [n7]"},
+		"a second one once it is":                                 {notReady, "n6", 10 * time.Second, "[n7] []"},
+		"none that is begun":                                      {all(3, "n3"), "n3", 5 * time.Second, "[] []"},
+		"none that is old":                                        {all(3, "n3"), "", 2 * time.Minute, "[] []"},
+		"nor of which the clocks are far apart":                   {all(3, "n3"), "", -2 * time.Minute, "[] []"},
+	} {
+		due, held := tt.view.due(tt.view.verdicts(), func(name string) bool { return name == tt.begun }, noon.Add(tt.after))
+		if got := fmt.Sprint(due, held); got != tt.want {
+			t.Errorf("%s: due and held are %s, want %s", name, got, tt.want)
+		}
+	}
+}

@@ -16,11 +16,14 @@ import (
 
 // others is who else announces, and whether this node may take part among them.
 type others struct {
-	newMembers func(address netip.Addr, key []byte) members
+	newMembers    func(address netip.Addr, key []byte) members
+	newHeartbeats func(address netip.Addr, keys func() [][]byte) heartbeats
 	// members are the announcers in the gossip, from the join on. It listens on address, which is
 	// the node's.
 	members members
 	address netip.Addr
+	// watch is what heartbeats say of the members in sight.
+	watch watch
 	// expected are the addresses of the nodes that should be in the gossip, this one among them;
 	// nil before the join.
 	expected map[string]netip.Addr
@@ -49,9 +52,10 @@ type others struct {
 
 func newOthers(with parts, seesGateway liveness.Reach, logger klog.Logger) others {
 	return others{
-		newMembers: with.newMembers,
-		pauses:     with.pauses,
-		detector:   liveness.NewDetector(with.lan.prober, seesGateway, with.api.reachable, logger),
+		newMembers:    with.newMembers,
+		newHeartbeats: with.newHeartbeats,
+		pauses:        with.pauses,
+		detector:      liveness.NewDetector(with.lan.prober, seesGateway, with.api.reachable, logger),
 	}
 }
 
@@ -81,12 +85,15 @@ func (a *Announcer) updatePeers() {
 // alive. If only time is missing for the node to take part, it returns when to look again.
 func (a *Announcer) observe(ctx context.Context) (wake time.Time) {
 	now := time.Now()
-	interfaces, alive := interfacesOf(a.lan.links.Interfaces()), a.others.members.Alive()
-	quorum := a.quorum(alive, interfaces)
-	states, isolated := a.others.detector.Update(ctx, a.witnessed(a.suspects(alive, interfaces), quorum), quorum)
+	interfaces, inGossip := interfacesOf(a.lan.links.Interfaces()), a.others.members.Alive()
+	wake = a.observeHeartbeats(inGossip, now)
+	quorum := a.quorum(inGossip, interfaces)
+	states, isolated := a.others.detector.Update(ctx, a.witnessed(a.suspects(inGossip, interfaces), quorum), quorum)
 	for _, name := range a.others.leaving {
 		states[name] = plan.Suspect
 	}
+	alive := a.others.watch.leaveOutDead(inGossip, states)
+	wake = plan.Earlier(wake, a.tellTheDead(now))
 	a.reportDeaths(states, now)
 	a.greet(alive)
 	isolated = isolated || a.others.inquiry.failed
@@ -100,7 +107,7 @@ func (a *Announcer) observe(ctx context.Context) (wake time.Time) {
 		a.api.cacheSync.Reset() // the gate is open, or the node is still cut off
 	}
 	if wait > 0 {
-		wake = now.Add(wait)
+		wake = plan.Earlier(wake, now.Add(wait))
 	}
 	warmingUp := now.Before(a.others.warmUpEnd) && !a.view.Complete(alive)
 	if warmingUp {
@@ -123,13 +130,16 @@ func (a *Announcer) greet(alive []string) {
 	a.others.inSight = alive
 }
 
-// suspects are the announcers that should be in the gossip's sight, are not, and have addresses.
-func (a *Announcer) suspects(alive []string, interfaces []plan.Interface) (suspects []plan.ProbeTarget) {
+// suspects are the announcers that should be in the gossip's sight, and are not or have no heartbeats any more, and have addresses.
+func (a *Announcer) suspects(inGossip []string, interfaces []plan.Interface) (suspects []plan.ProbeTarget) {
 	for name := range a.others.expected {
-		if _, sees := slices.BinarySearch(alive, name); sees {
+		_, sees := slices.BinarySearch(inGossip, name)
+		suspicion, misses := a.others.watch.suspected[name]
+		if sees && !misses {
 			continue
 		}
 		if target, relevant := a.planner.ProbeTarget(name, interfaces); relevant {
+			target.InSight, target.Silent = sees, suspicion.silent
 			target.Left = a.others.members.Left(name)
 			suspects = append(suspects, target)
 		}
@@ -142,8 +152,9 @@ func (a *Announcer) suspects(alive []string, interfaces []plan.Interface) (suspe
 // them who is next, or without a majority in sight, as this node may be cut off itself. Who has begun to ask goes on.
 func (a *Announcer) witnessed(suspects []plan.ProbeTarget, quorum liveness.Quorum) (asked []plan.ProbeTarget) {
 	asking, unknown := map[string]bool{}, 0
+	late := func(s plan.ProbeTarget) bool { return s.InSight && !s.Silent }
 	for _, s := range suspects {
-		if state, known := a.seen.states[s.Name]; !known || state != plan.Dead {
+		if state, known := a.seen.states[s.Name]; !late(s) && (!known || state != plan.Dead) {
 			unknown++
 		}
 	}
@@ -152,7 +163,7 @@ func (a *Announcer) witnessed(suspects []plan.ProbeTarget, quorum liveness.Quoru
 		if a.others.asking[s.Name] || unknown > 1 || !quorum.InSight() || a.planner.Heir(s.Name) {
 			asking[s.Name] = true
 			asked = append(asked, s)
-		} else {
+		} else if !late(s) {
 			a.others.leaving = append(a.others.leaving, s.Name)
 		}
 	}

@@ -66,6 +66,8 @@ func (a *Announcer) announce(ctx context.Context, group *errgroup.Group) error {
 	}
 	left := make(chan struct{})
 	a.others.members = a.others.newMembers(a.others.address, key)
+	a.others.watch.heartbeats = a.others.newHeartbeats(a.others.address, a.others.members.Keys)
+	group.Go(func() error { return a.others.watch.heartbeats.Run(ctx) })
 	group.Go(func() error {
 		defer close(left)
 		return a.others.members.Run(ctx)
@@ -155,6 +157,7 @@ func (a *Announcer) awaitChange(ctx context.Context, timer <-chan time.Time) err
 		a.lan.kernel.stale = true
 	case <-a.others.members.Changed():
 		a.receive()
+	case <-a.others.watch.heartbeats.Changed():
 	case <-a.others.pauses.Changed():
 		a.notePause()
 	case <-a.others.detector.Changed():

@@ -35,6 +35,10 @@ type Config struct {
 	Refresh time.Duration
 	// GossipPort for TCP and UDP, the same on all nodes. 0 is membership.DefaultPort.
 	GossipPort int
+	// HeartbeatPort for UDP, the same on all nodes. 0 is heartbeat.DefaultPort.
+	HeartbeatPort int
+	// HeartbeatInterval is the time between two heartbeats, from heartbeat.MinimumInterval on. 0 is heartbeat.DefaultInterval.
+	HeartbeatInterval time.Duration
 	// Registry is told the metrics. It must be given, and cannot be that of another Announcer.
 	Registry prometheus.Registerer
 	// Logger for what happens. The zero Logger is silent.

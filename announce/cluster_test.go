@@ -57,7 +57,9 @@ type cluster struct {
 	api     *fakeAPI
 	lan     *fakeLAN
 	gossip  *fakeGossip
-	running map[string]*running
+	// heartless are nodes without heartbeats, as those of an earlier version.
+	heartless map[string]bool
+	running   map[string]*running
 }
 
 // running is one run of an announcer.
@@ -81,7 +83,7 @@ type running struct {
 func inCluster(t *testing.T, names []string, test func(t *testing.T, c *cluster)) {
 	synctest.Test(t, func(t *testing.T) {
 		j := &journal{}
-		c := &cluster{t: t, journal: j, api: newFakeAPI(j), lan: newFakeLAN(j), gossip: newFakeGossip(j), running: map[string]*running{}}
+		c := &cluster{t: t, journal: j, api: newFakeAPI(j), lan: newFakeLAN(j), gossip: newFakeGossip(j), heartless: map[string]bool{}, running: map[string]*running{}}
 		for _, name := range names {
 			c.api.setNode(nodeObject(name, addressOf(name).String()))
 		}
@@ -169,6 +171,12 @@ func (c *cluster) prepare(name string) *running {
 		peering:    idle{},
 		pauses:     r.pauses,
 		newMembers: func(_ netip.Addr, key []byte) members { return c.gossip.newMember(name, key) },
+		newHeartbeats: func(netip.Addr, func() [][]byte) heartbeats {
+			if c.heartless[name] {
+				return noHeartbeats{}
+			}
+			return newFakeHeartbeats(r.station)
+		},
 	})
 	c.running[name] = r
 	return r

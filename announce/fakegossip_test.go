@@ -179,6 +179,12 @@ func (m *member) SetKey(key []byte) error {
 	return nil
 }
 
+func (m *member) Keys() [][]byte {
+	m.gossip.mu.Lock()
+	defer m.gossip.mu.Unlock()
+	return [][]byte{m.key}
+}
+
 func (m *member) Joined() <-chan struct{}  { return m.joined }
 func (m *member) Changed() <-chan struct{} { return m.changed }
 
@@ -206,6 +212,9 @@ func (m *member) Broadcast(text []byte) {
 	m.gossip.journal.add(m.name, "tells "+string(text))
 	for name := range m.sees {
 		other := m.gossip.members[name]
+		if other == nil || m.gossip.cut[name] || m.gossip.cut[m.name] {
+			continue
+		}
 		other.messages = append(other.messages, membership.Message{From: m.name, Text: text})
 		other.changed.Notify()
 	}

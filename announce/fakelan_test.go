@@ -39,6 +39,7 @@ type fakeLAN struct {
 	// questions are how many were asked, broadcasts how many of them of all hosts, and askers how many each node has asked.
 	questions, broadcasts int
 	askers                map[string]int
+	heartbeats            []*fakeHeartbeats
 }
 
 func newFakeLAN(j *journal) *fakeLAN {
@@ -169,6 +170,7 @@ func (s *station) setConnected(connected, linkDown bool) {
 	defer s.lan.mu.Unlock()
 	s.connected, s.linkDown = connected, linkDown
 	s.changed.Notify()
+	s.lan.beat()
 }
 
 func (s *station) answers(ip netip.Addr) bool {

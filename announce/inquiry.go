@@ -11,6 +11,11 @@ import (
 type message struct {
 	// Takeovers are addresses that the sender has taken over and not recorded yet.
 	Takeovers []plan.Takeover `json:"takeovers,omitempty"`
+	// Late and Silent are members whose heartbeats the sender misses, one or so many that they may be dead, and Heard are those of
+	// which it misses none any more.
+	Late   []string `json:"late,omitempty"`
+	Silent []string `json:"silent,omitempty"`
+	Heard  []string `json:"heard,omitempty"`
 	// Claims are claims of the sender that hold against those of the receiver.
 	Claims []plan.Takeover `json:"claims,omitempty"`
 	// Question asks for such claims, and Answer is the Question that is answered, also if there are none.
@@ -54,6 +59,7 @@ func (a *Announcer) inquire(now time.Time) (wake time.Time) {
 		}
 		*q = inquiry{}
 		a.others.pauses.Resume()
+		a.others.watch.forget(now)
 		return now // whatever was decided meanwhile is to be said
 	case now.Sub(q.began) >= inquiryTimeout:
 		q.failed = true
@@ -108,6 +114,7 @@ func (a *Announcer) receive() {
 		if against = append(against, a.planner.ObserveClaims(received.From, m.Claims, time.Now())...); len(against) > 0 {
 			a.tell(received.From, message{Claims: against})
 		}
+		a.others.watch.receive(a.node, m, a.others.expected, time.Now())
 		if m.Question != 0 {
 			a.tell(received.From, message{Claims: a.planner.ClaimsAgainst(received.From), Answer: m.Question})
 		}

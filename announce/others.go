@@ -16,11 +16,14 @@ import (
 
 // others is who else announces, and whether this node may take part among them.
 type others struct {
-	newMembers func(address netip.Addr, key []byte) members
+	newMembers    func(address netip.Addr, key []byte) members
+	newHeartbeats func(address netip.Addr, keys func() [][]byte) heartbeats
 	// members are the announcers in the gossip, from the join on. It listens on address, which is
 	// the node's.
 	members members
 	address netip.Addr
+	// watch is what heartbeats say of the members in sight.
+	watch watch
 	// expected are the addresses of the nodes that should be in the gossip, this one among them;
 	// nil before the join.
 	expected map[string]netip.Addr
@@ -51,7 +54,13 @@ type others struct {
 
 func newOthers(with parts, seesGateway liveness.Reach, logger klog.Logger) others {
 	detector := liveness.NewDetector(with.lan.prober, seesGateway, with.api.reachable, logger)
-	return others{newMembers: with.newMembers, pauses: with.pauses, detector: detector, silence: liveness.NewSilence(detector)}
+	return others{
+		newMembers:    with.newMembers,
+		newHeartbeats: with.newHeartbeats,
+		pauses:        with.pauses,
+		detector:      detector,
+		silence:       liveness.NewSilence(detector),
+	}
 }
 
 // updatePeers tells the gossip who should be there, and notes with which hardware addresses.
@@ -80,13 +89,16 @@ func (a *Announcer) updatePeers() {
 // alive. If only time is missing for the node to take part, it returns when to look again.
 func (a *Announcer) observe(ctx context.Context) (wake time.Time) {
 	now := time.Now()
-	interfaces, alive := interfacesOf(a.lan.links.Interfaces()), a.others.members.Alive()
-	a.attend(alive, interfaces)
+	interfaces, inGossip := interfacesOf(a.lan.links.Interfaces()), a.others.members.Alive()
+	wake = a.observeHeartbeats(inGossip, now)
+	a.attend(inGossip, interfaces)
 	quorum := a.others.attendance.quorum
 	states, isolated := a.others.detector.Update(ctx, a.witnessed(a.suspects(interfaces), quorum), quorum)
 	for _, name := range a.others.leaving {
 		states[name] = plan.Suspect
 	}
+	alive := a.others.watch.leaveOutDead(inGossip, states)
+	wake = plan.Earlier(wake, a.tellTheDead(now))
 	a.reportDeaths(states, now)
 	a.recordSilence(ctx, alive, interfaces)
 	a.greet(alive)
@@ -101,7 +113,7 @@ func (a *Announcer) observe(ctx context.Context) (wake time.Time) {
 		a.api.cacheSync.Reset() // the gate is open, or the node is still cut off
 	}
 	if wait > 0 {
-		wake = now.Add(wait)
+		wake = plan.Earlier(wake, now.Add(wait))
 	}
 	warmingUp := now.Before(a.others.warmUpEnd) && !a.view.Complete(alive)
 	if warmingUp {
@@ -120,23 +132,23 @@ type attendance struct {
 	missing []string
 
 	// What it goes by.
-	alive               []string
+	inGossip            []string
 	interfaces          []plan.Interface
 	membership, peersOf uint64
 }
 
 // attend brings the attendance up to date. It is made anew only where it may be another: most turns are about Services, and there may
 // be thousands of members.
-func (a *Announcer) attend(alive []string, interfaces []plan.Interface) {
+func (a *Announcer) attend(inGossip []string, interfaces []plan.Interface) {
 	before, membership := &a.others.attendance, a.view.Membership()
-	if before.alive != nil && before.membership == membership && before.peersOf == a.others.membership &&
-		slices.Equal(before.alive, alive) && slices.EqualFunc(before.interfaces, interfaces, plan.Interface.Equal) {
+	if before.inGossip != nil && before.membership == membership && before.peersOf == a.others.membership &&
+		slices.Equal(before.inGossip, inGossip) && slices.EqualFunc(before.interfaces, interfaces, plan.Interface.Equal) {
 		return
 	}
-	now := attendance{alive: alive, interfaces: interfaces, membership: membership, peersOf: a.others.membership}
+	now := attendance{inGossip: inGossip, interfaces: interfaces, membership: membership, peersOf: a.others.membership}
 	now.quorum.Expected = len(a.others.expected)
 	for name := range a.others.expected {
-		if _, sees := slices.BinarySearch(alive, name); !sees {
+		if _, sees := slices.BinarySearch(inGossip, name); !sees {
 			now.missing = append(now.missing, name)
 		} else if name != a.node {
 			now.quorum.InGossip = append(now.quorum.InGossip, a.planner.NodeQuestion(name, interfaces))
@@ -158,12 +170,22 @@ func (a *Announcer) greet(alive []string) {
 	a.others.inSight = alive
 }
 
-// suspects are the announcers that should be in the gossip's sight, are not, and have addresses.
+// suspects are the announcers that should be in the gossip's sight, and are not or have no heartbeats any more, and have addresses.
 func (a *Announcer) suspects(interfaces []plan.Interface) (suspects []plan.ProbeTarget) {
-	for _, name := range a.others.attendance.missing {
+	suspect := func(name string, inSight bool) {
 		if target, relevant := a.planner.ProbeTarget(name, interfaces); relevant {
+			target.InSight, target.Silent = inSight, a.others.watch.suspected[name].silent
 			target.Left = a.others.members.Left(name)
 			suspects = append(suspects, target)
+		}
+	}
+	for _, name := range a.others.attendance.missing {
+		suspect(name, false)
+	}
+	for name := range a.others.watch.suspected {
+		_, expected := a.others.expected[name]
+		if _, sees := slices.BinarySearch(a.others.attendance.inGossip, name); sees && expected {
+			suspect(name, true)
 		}
 	}
 	return suspects
@@ -174,8 +196,9 @@ func (a *Announcer) suspects(interfaces []plan.Interface) (suspects []plan.Probe
 // them who is next, or without a majority in sight, as this node may be cut off itself. Who has begun to ask goes on.
 func (a *Announcer) witnessed(suspects []plan.ProbeTarget, quorum liveness.Quorum) (asked []plan.ProbeTarget) {
 	asking, unknown := map[string]bool{}, 0
+	late := func(s plan.ProbeTarget) bool { return s.InSight && !s.Silent }
 	for _, s := range suspects {
-		if state, known := a.seen.states[s.Name]; !known || state != plan.Dead {
+		if state, known := a.seen.states[s.Name]; !late(s) && (!known || state != plan.Dead) {
 			unknown++
 		}
 	}
@@ -184,7 +207,7 @@ func (a *Announcer) witnessed(suspects []plan.ProbeTarget, quorum liveness.Quoru
 		if a.others.asking[s.Name] || unknown > 1 || !quorum.InSight() || a.planner.Heir(s.Name) {
 			asking[s.Name] = true
 			asked = append(asked, s)
-		} else {
+		} else if !late(s) {
 			a.others.leaving = append(a.others.leaving, s.Name)
 		}
 	}

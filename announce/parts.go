@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/clarionlb/clarion/announce/heartbeat"
 	"github.com/clarionlb/clarion/announce/kube"
 	"github.com/clarionlb/clarion/announce/kubeproxy"
 	"github.com/clarionlb/clarion/announce/layer2"
@@ -36,6 +37,8 @@ type parts struct {
 	pauses  pauses
 	// newMembers returns the gossip of a node at an address, with a first key.
 	newMembers func(address netip.Addr, key []byte) members
+	// newHeartbeats returns the heartbeats of a node at an address, with the keys of the gossip. nil is none.
+	newHeartbeats func(address netip.Addr, keys func() [][]byte) heartbeats
 }
 
 // apiParts are for the API.
@@ -198,6 +201,7 @@ type members interface {
 	SetPeers(peers map[string]netip.Addr)
 	SetNodes(addresses []netip.Addr)
 	SetKey(key []byte) error
+	Keys() [][]byte
 	Joined() <-chan struct{}
 	Changed() <-chan struct{}
 	Alive() []string
@@ -206,6 +210,15 @@ type members interface {
 	Broadcast(text []byte)
 	Tell(name string, text []byte)
 	Messages() []membership.Message
+}
+
+// heartbeats is heartbeat.Heartbeats.
+type heartbeats interface {
+	runner
+	Set(neighbours map[string]netip.Addr)
+	Changed() <-chan struct{}
+	States(now time.Time) (states map[string]heartbeat.State, next time.Time)
+	Forget(now time.Time)
 }
 
 // newParts returns the real ones, whose metrics the Registry is told.
@@ -258,6 +271,11 @@ func newParts(config Config) parts {
 		newMembers: func(address netip.Addr, key []byte) members {
 			return membership.New(membership.Config{
 				Name: config.Node, Address: address, Port: config.GossipPort, Key: key, Logger: config.Logger,
+			})
+		},
+		newHeartbeats: func(address netip.Addr, keys func() [][]byte) heartbeats {
+			return heartbeat.New(heartbeat.Config{
+				Address: address, Port: config.HeartbeatPort, Interval: config.HeartbeatInterval, Keys: keys, Logger: config.Logger,
 			})
 		},
 	}

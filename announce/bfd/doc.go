@@ -12,7 +12,8 @@
 // process may (CAP_SYS_NICE), the thread has a high priority: with the default multiplier of 3, peers
 // take the path for failed if a busy node is late by two packets.
 //
-// Authentication and the echo function are not implemented. Packets with authentication are
-// refused, and peers are told to send no echo packets. Demand mode is honoured if the peer asks for
+// The authentication of RFC 5880 and the echo function are not implemented. Routers are refused that
+// authenticate their packets, and told to send no echo packets. Among themselves, announcers have
+// sessions with an authentication of their own: see Keys. Demand mode is honoured if the peer asks for
 // it, and never asked for.
 package bfd

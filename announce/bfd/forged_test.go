@@ -7,7 +7,7 @@ import (
 )
 
 // forge has a packet arrive that somebody else on the link sends in the name of the right end.
-func forge(w *wire, p packet) {
+func forge(w *Wire, p packet) {
 	p.multiplier, p.desiredMinTx, p.requiredMinRx = 3, 100*ms, 100*ms
 	w.deliver(service{}, datagram{payload: p.append(nil), from: right4, to: left4, ttl: 255})
 }

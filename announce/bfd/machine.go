@@ -40,6 +40,8 @@ type machine struct {
 	stateChanged bool
 	// finalDue says that a poll of the remote system is to be answered.
 	finalDue bool
+	// overdue says that the session is up and that a packet should have arrived and has not.
+	overdue bool
 }
 
 // remoteSystem is what the remote system said in its last packet.
@@ -106,7 +108,7 @@ func (m *machine) negotiate() {
 // setState changes the state.
 func (m *machine) setState(s State, d Diagnostic) {
 	wasUp := m.state == Up
-	m.state, m.stateChanged = s, true
+	m.state, m.stateChanged, m.overdue = s, true, false
 	if s != Up {
 		m.diagnostic = d
 	}
@@ -136,6 +138,7 @@ func (m *machine) handlePacket(p packet, now time.Time) {
 		m.pollEnding = false
 		m.negotiate()
 	}
+	m.overdue = false
 	if m.state == AdminDown {
 		return
 	}
@@ -183,8 +186,19 @@ func (m *machine) detectionExpiry() time.Time {
 	return m.remote.lastReceived.Add(m.detectionTime())
 }
 
-// checkDetectionTime says whether the detection time has expired. If so, the session goes down.
+// overdueAt is when a packet becomes overdue: a quarter of the interval after the last moment at which
+// the remote system sends one. It is false unless the session is up and no packet is overdue yet.
+func (m *machine) overdueAt() (time.Time, bool) {
+	interval := max(m.rxInterval, m.remote.minTx)
+	return m.remote.lastReceived.Add(interval + interval/4), m.state == Up && !m.overdue && m.remote.multiplier > 1
+}
+
+// checkDetectionTime says whether the detection time has expired. If so, the session goes down. It also
+// takes note of a packet that is overdue.
 func (m *machine) checkDetectionTime(now time.Time) bool {
+	if overdue, may := m.overdueAt(); may && !now.Before(overdue) {
+		m.overdue = true
+	}
 	at := m.detectionExpiry()
 	if at.IsZero() || now.Before(at) {
 		return false
@@ -251,6 +265,9 @@ func (m *machine) nextPacket(now time.Time) (packet, bool) {
 // nothing.
 func (m *machine) wakeAt() (time.Time, bool) {
 	at, ok := m.sendAt()
+	if overdue, may := m.overdueAt(); may && (!ok || overdue.Before(at)) {
+		at, ok = overdue, true
+	}
 	if expiry := m.detectionExpiry(); !expiry.IsZero() && (!ok || expiry.Before(at)) {
 		return expiry, true
 	}

@@ -189,10 +189,10 @@ func (h *host) forward() {
 	h.In(func() error { return os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0) })
 }
 
-// deaf has what arrives at the host for BFD be dropped, until hear.
+// deaf has what arrives at the host for BFD and heartbeats be dropped, until hear.
 func (h *host) deaf() {
 	h.t.Helper()
-	h.run("nft", "add table inet deaf; add chain inet deaf in { type filter hook input priority 0 ; }; add rule inet deaf in udp dport { 3784, 4784 } drop")
+	h.run("nft", "add table inet deaf; add chain inet deaf in { type filter hook input priority 0 ; }; add rule inet deaf in udp dport { 3784, 4784, 7950 } drop")
 }
 
 func (h *host) hear() {

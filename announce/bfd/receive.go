@@ -29,25 +29,28 @@ func (s *Speaker) listen(now time.Time) {
 		needed[r.config.service()] = true
 	}
 	s.listenAt = time.Time{}
-	for _, service := range services {
-		l := s.listeners[service]
-		switch {
-		case !needed[service] && l != nil:
+	for service, l := range s.listeners {
+		if !needed[service] {
 			l.close()
 			delete(s.listeners, service)
-		case needed[service] && (l == nil || l.listener == nil):
-			if l == nil {
-				l = &serviceListener{service: service}
-				s.listeners[service] = l
-			}
-			listener, err := s.sockets.listen(service)
-			s.setError(&l.err, err)
-			if err != nil {
-				s.listenAt = now.Add(listenRetry)
-				continue
-			}
-			l.listener = listener
 		}
+	}
+	for service := range needed {
+		l := s.listeners[service]
+		if l == nil {
+			l = &serviceListener{service: service}
+			s.listeners[service] = l
+		}
+		if l.listener != nil {
+			continue
+		}
+		listener, err := s.sockets.listen(service)
+		s.setError(&l.err, err)
+		if err != nil {
+			s.listenAt = now.Add(listenRetry)
+			continue
+		}
+		l.listener = listener
 	}
 }
 
@@ -81,7 +84,7 @@ func (s *Speaker) dispatch(l *serviceListener, d datagram, now time.Time) {
 	if r == nil {
 		return
 	}
-	if err := r.validate(packet, d.ttl); err != nil {
+	if err := r.validate(packet, d); err != nil {
 		r.refused++
 		if r.state != Up { // if the session is up, somebody else has forged the packet
 			s.setError(&r.refuseErr, err)

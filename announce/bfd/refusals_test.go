@@ -150,7 +150,7 @@ func TestSessionsThatCannotBeSaySoAndLeaveTheOthersAlone(t *testing.T) {
 
 func TestSessionsOfSeveralLinksAndAddressesAreToldApart(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		w := &wire{}
+		w := &Wire{}
 		other := netip.MustParseAddr("198.51.100.1")
 		local, remote := netip.MustParseAddr("fe80::1"), netip.MustParseAddr("fe80::2")
 		left, right := start(t, w, left4, other, local), start(t, w, right4, remote)

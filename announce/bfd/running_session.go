@@ -19,6 +19,8 @@ type runningSession struct {
 
 	sender sender
 	port   uint16 // the source port; 0 before the first packet
+	// auth is what makes the packets authentic, if the session has Keys.
+	auth authentication
 
 	failures                uint64
 	lastDetection           time.Duration
@@ -66,6 +68,7 @@ func (r *runningSession) status() Status {
 	status := Status{
 		Name:             r.name,
 		State:            r.state,
+		Overdue:          r.overdue,
 		Since:            r.since,
 		Diagnostic:       r.diagnostic,
 		RemoteState:      r.remote.state,
@@ -97,14 +100,16 @@ var errUnproven = errors.New("the packet has neither discriminator of the sessio
 // it that says Down and has no Your Discriminator. A peer that does not hear this side any more sends
 // such packets, with its own discriminator. One that was restarted has another: it is noticed when
 // the detection time expires, since it sends nothing else any more, and so by that time later at most.
-func (r *runningSession) validate(p packet, ttl uint8) error {
+func (r *runningSession) validate(p packet, d datagram) error {
 	switch {
-	case ttl < r.config.MinimumTTL:
-		return fmt.Errorf("%w: they arrive with TTL %d, and %d is the least", ErrTTL, ttl, r.config.MinimumTTL)
-	case p.authenticated:
+	case d.ttl < r.config.MinimumTTL:
+		return fmt.Errorf("%w: they arrive with TTL %d, and %d is the least", ErrTTL, d.ttl, r.config.MinimumTTL)
+	case p.authenticated && r.config.Keys == nil:
 		return ErrAuthentication
 	case r.state == Up && p.yourDiscriminator == 0 && p.myDiscriminator != r.remote.discriminator:
 		return errUnproven
+	case r.config.Keys != nil:
+		return r.authenticate(p, d)
 	}
 	return nil
 }

@@ -15,8 +15,8 @@ func (s *Speaker) send(r *runningSession, packet packet) {
 	}
 	err := s.dial(r)
 	if err == nil {
-		var b [packetSize]byte
-		err = r.sender.send(packet.append(b[:0]))
+		var b [packetSize + authenticationSize]byte
+		err = r.sender.send(r.marshal(b[:0], packet))
 		switch {
 		case err == nil || errors.Is(err, ErrNotListening):
 			r.sent++

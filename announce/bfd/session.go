@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Session is the configuration of a session with a peer. Two with the same Peer, Local, Interface
-// and MultiHop are the same session: if only other fields differ, the session changes without an
+// Session is the configuration of a session with a peer. Two with the same Peer, Local, Interface,
+// MultiHop and Port are the same session: if only other fields differ, the session changes without an
 // interruption.
 type Session struct {
 	// Peer is the address of the peer. A zone means the same as Interface.
@@ -38,6 +38,11 @@ type Session struct {
 	Multiplier uint8
 	// Passive is the passive role: the peer begins. At most one of the two may have it.
 	Passive bool
+	// Port is the UDP port of both ends. 0 is BFD's: 3784, or 4784 for MultiHop.
+	Port uint16
+	// Keys authenticate the packets in both directions, among peers that have the same ones. Such a
+	// session needs Local. nil is no authentication.
+	Keys *Keys
 }
 
 // Defaults and limits are those of the BFD daemon of FRR.
@@ -58,8 +63,10 @@ var (
 	ErrDuplicate = errors.New("another session has the same peer")
 	// ErrInvalid says that a Session contradicts itself.
 	ErrInvalid = errors.New("invalid session")
-	// ErrAuthentication says that the peer's packets are authenticated, which is not supported.
+	// ErrAuthentication says that the peer's packets are authenticated, and the session has no Keys.
 	ErrAuthentication = errors.New("the peer asks for authentication, which is not supported")
+	// ErrNotAuthentic says that the session has Keys, and that the peer's packets are not made with one of them.
+	ErrNotAuthentic = errors.New("the packets of the peer are not authentic")
 	// ErrTTL says that the peer's packets have passed more routers than allowed.
 	ErrTTL = errors.New("packets of the peer have passed too many routers")
 	// ErrNotListening says that the peer's host refuses the packets: no program there speaks BFD.
@@ -113,6 +120,8 @@ func (s Session) validate() error {
 		return invalid("a peer that is several hops away is not on interface %s", s.Interface)
 	case s.Peer.IsLinkLocalUnicast() && s.Peer.Is6() && s.Interface == "":
 		return invalid("the link-local address %s needs an interface", s.Peer)
+	case s.Keys != nil && !s.Local.IsValid():
+		return invalid("a session that is authenticated needs a local address")
 	}
 	for _, interval := range []time.Duration{s.Transmit, s.Receive} {
 		if interval < minimumInterval || interval > maximumInterval {
@@ -127,25 +136,30 @@ type path struct {
 	peer, local netip.Addr
 	ifi         string
 	multiHop    bool
+	port        uint16
 }
 
-func (s Session) path() path { return path{s.Peer, s.Local, s.Interface, s.MultiHop} }
+func (s Session) path() path { return path{s.Peer, s.Local, s.Interface, s.MultiHop, s.Port} }
 
 // overlaps says whether a packet can be for either of two paths.
 func (p path) overlaps(o path) bool {
-	return p.peer == o.peer && p.multiHop == o.multiHop &&
+	return p.peer == o.peer && p.multiHop == o.multiHop && p.port == o.port &&
 		(p.local == o.local || !p.local.IsValid() || !o.local.IsValid()) &&
 		(p.ifi == o.ifi || p.ifi == "" || o.ifi == "")
 }
 
 // service is the service at which the packets of the session arrive.
-func (s Session) service() service { return service{six: s.Peer.Is6(), multiHop: s.MultiHop} }
+func (s Session) service() service {
+	return service{six: s.Peer.Is6(), multiHop: s.MultiHop, own: s.Port}
+}
 
 // Status is how a session is doing.
 type Status struct {
 	// Name is the session's in Set.
 	Name  string
 	State State
+	// Overdue says that the session is Up, and that a packet of the peer should have arrived and has not.
+	Overdue bool
 	// Since is when State changed last, or when the session was added.
 	Since time.Time
 	// Diagnostic is why this side left the state Up the last time.

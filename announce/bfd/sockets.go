@@ -7,18 +7,22 @@ import (
 )
 
 // service is a UDP port of one family, at which the packets of all sessions of a kind arrive.
-type service struct{ six, multiHop bool }
+type service struct {
+	six, multiHop bool
+	// own is the port of sessions that have one of their own; 0 is BFD's.
+	own uint16
+}
 
 // port is the destination port of the packets.
 func (s service) port() uint16 {
-	if s.multiHop {
+	switch {
+	case s.own != 0:
+		return s.own
+	case s.multiHop:
 		return 4784 // RFC 5883, section 5
 	}
 	return 3784 // RFC 5881, section 4
 }
-
-// services are all services that there are.
-var services = [...]service{{false, false}, {false, true}, {true, false}, {true, true}}
 
 // sockets is what a Speaker needs of the operating system. Only wake may be called by several
 // goroutines.

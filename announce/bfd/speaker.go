@@ -72,7 +72,7 @@ func newSpeaker(attach func() (sockets, error)) *Speaker {
 }
 
 // Changed receives after a session was added or removed, after its State or its Err has changed,
-// and after its Detection has changed in the state Up. Several changes may come as one. Failures
+// and after its Detection or Overdue has changed in the state Up. Several changes may come as one. Failures
 // shows whether a session has gone down and come up again meanwhile.
 func (s *Speaker) Changed() <-chan struct{} { return s.changed }
 
@@ -153,17 +153,30 @@ func (s *Speaker) add(name string, config Session, now time.Time) error {
 			return fmt.Errorf("%w: %s", ErrDuplicate, other.name)
 		}
 	}
-	discriminator := rand.Uint32()
-	for discriminator == 0 || s.sessions[discriminator] != nil {
-		discriminator = rand.Uint32()
-	}
-	r := newRunningSession(name, config, discriminator, now)
-	s.sessions[discriminator] = r
+	r := newRunningSession(name, config, s.newDiscriminator(), now)
+	s.sessions[r.local] = r
 	s.named[name] = r
 	s.paths[at] = append(s.paths[at], r)
 	s.queue.put(r)
 	s.changed.Notify()
 	return nil
+}
+
+// newDiscriminator returns one that no session has.
+func (s *Speaker) newDiscriminator() uint32 {
+	discriminator := rand.Uint32()
+	for discriminator == 0 || s.sessions[discriminator] != nil {
+		discriminator = rand.Uint32()
+	}
+	return discriminator
+}
+
+// renew gives a session that is not up any more another discriminator: packets that somebody has recorded and sends again are for
+// none then.
+func (s *Speaker) renew(r *runningSession) {
+	delete(s.sessions, r.local)
+	r.local = s.newDiscriminator()
+	s.sessions[r.local] = r
 }
 
 // shutDown ends a session on purpose.
@@ -281,15 +294,18 @@ func (s *Speaker) giveUp(r *runningSession, failed error, now time.Time) {
 
 // update calls do, which may change the state of a session. It logs, counts and reports the change.
 func (s *Speaker) update(r *runningSession, now time.Time, do func()) {
-	before, detection := r.state, r.detectionTime()
+	before, detection, overdue := r.state, r.detectionTime(), r.overdue
 	do()
 	if r.state == before {
-		if r.state == Up && r.detectionTime() != detection {
+		if r.state == Up && (r.detectionTime() != detection || r.overdue != overdue) {
 			s.changed.Notify()
 		}
 		return
 	}
 	r.since = now
+	if before == Up && r.config.Keys != nil {
+		s.renew(r)
+	}
 	if before == Up && r.remote.state != AdminDown {
 		r.failures++
 	}

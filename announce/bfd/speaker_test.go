@@ -32,12 +32,12 @@ type end struct {
 }
 
 // pair returns two speakers with a wire between them, that run and have no sessions.
-func pair(t *testing.T) (*wire, *end, *end) {
-	w := &wire{}
+func pair(t *testing.T) (*Wire, *end, *end) {
+	w := &Wire{}
 	return w, start(t, w, left4, left6), start(t, w, right4, right6)
 }
 
-func start(t *testing.T, w *wire, addresses ...netip.Addr) *end {
+func start(t *testing.T, w *Wire, addresses ...netip.Addr) *end {
 	e := &end{t: t, fakeHost: w.host(addresses...)}
 	e.restart()
 	t.Cleanup(e.quit)

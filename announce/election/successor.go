@@ -30,9 +30,18 @@ func (r *Round) Successor(ip netip.Addr) string {
 // change. It costs the same as Successor, for each generation.
 func (r *Round) Heir(node, owner string, generations int) bool {
 	i, dead := r.indexOf(node), r.indexOf(owner)
-	if i == nobody || dead == nobody {
-		return false
+	return i != nobody && dead != nobody && r.heirsOf(dead, generations).Has(i)
+}
+
+// Heirs are the nodes for which Heir is true.
+func (r *Round) Heirs(owner string, generations int) (nodes []string) {
+	if dead := r.indexOf(owner); dead != nobody {
+		r.heirsOf(dead, generations).All(func(i int) { nodes = append(nodes, r.nodes[i]) })
 	}
+	return nodes
+}
+
+func (r *Round) heirsOf(dead, generations int) Set {
 	heirs, known := r.heirs[dead]
 	if !known {
 		heirs = NewSet(len(r.nodes))
@@ -47,7 +56,7 @@ func (r *Round) Heir(node, owner string, generations int) bool {
 		}
 		r.heirs[dead] = heirs
 	}
-	return heirs.Has(i)
+	return heirs
 }
 
 // setOf is the set of one node.

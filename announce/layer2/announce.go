@@ -31,6 +31,16 @@ type schedule struct {
 	due queue
 }
 
+// limits are how fast announcements leave: the first of an address, for which its clients wait, and those that repeat it.
+type limits struct{ first, repeats *rate.Limiter }
+
+func (l limits) of(s scheduled) *rate.Limiter {
+	if s.step == 0 {
+		return l.first
+	}
+	return l.repeats
+}
+
 func newSchedule() *schedule {
 	return &schedule{
 		later: queue{before: func(a, b scheduled) bool { return a.at.Before(b.at) }},
@@ -48,7 +58,10 @@ func (s *schedule) advance(now time.Time) {
 // announce sends the announcements of the addresses that this node owns. It sends them when they
 // are due and as fast as the rate allows, until sending fails or the context ends.
 func (ir *ifaceResponder) announce(ctx context.Context, conn conn) error {
-	limiter := rate.NewLimiter(rate.Limit(ir.responder.Rate), ir.responder.Burst)
+	limits := limits{
+		first:   rate.NewLimiter(rate.Limit(ir.responder.FirstRate), ir.responder.Burst),
+		repeats: rate.NewLimiter(rate.Limit(ir.responder.Rate), ir.responder.Burst),
+	}
 	s := newSchedule()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -65,7 +78,7 @@ func (ir *ifaceResponder) announce(ctx context.Context, conn conn) error {
 		s.advance(time.Now())
 		switch {
 		case s.due.Len() > 0:
-			wait, err := ir.announceNext(conn, s, limiter)
+			wait, err := ir.announceNext(conn, s, limits)
 			if err != nil {
 				return err
 			}
@@ -96,7 +109,7 @@ func (ir *ifaceResponder) applyChanges(conn conn, s *schedule) error {
 
 // announceNext sends the first packet that is due, if the rate allows, and schedules the one that
 // follows it. It returns how long to wait before the next packet.
-func (ir *ifaceResponder) announceNext(conn conn, s *schedule, limiter *rate.Limiter) (time.Duration, error) {
+func (ir *ifaceResponder) announceNext(conn conn, s *schedule, limits limits) (time.Duration, error) {
 	next := heap.Pop(&s.due).(scheduled)
 	if !ir.announces(next.address) {
 		return 0, nil
@@ -105,7 +118,7 @@ func (ir *ifaceResponder) announceNext(conn conn, s *schedule, limiter *rate.Lim
 		heap.Push(&s.due, next)
 		return unfitDelay, nil
 	}
-	if wait := reserve(limiter); wait > 0 {
+	if wait := reserve(limits.of(next)); wait > 0 {
 		heap.Push(&s.due, next)
 		return wait, nil
 	}

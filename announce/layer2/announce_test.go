@@ -148,12 +148,16 @@ func TestManyAddressesArePacedAndAllAreAnnouncedBeforeAnyIsRepeated(t *testing.T
 				t.Fatalf("frame %d repeats %v before all have had their turn", n, s.addr)
 			}
 			seen[s.addr]++
-			if allowed := r.Burst + int(s.at.Sub(start).Seconds()*float64(r.Rate)) + 1; n+1 > allowed {
-				t.Fatalf("%d frames within %v", n+1, s.at.Sub(start))
+			after := s.at.Sub(start).Seconds()
+			if first := r.Burst + int(after*float64(r.FirstRate)) + 1; n < many && n+1 > first {
+				t.Fatalf("%d first frames within %vs", n+1, after)
+			}
+			if repeats := r.Burst + int(after*float64(r.Rate)) + 1; n >= many && n+1-many > repeats {
+				t.Fatalf("%d frames that repeat within %vs", n+1-many, after)
 			}
 		}
 		last := announced[many-1].at.Sub(start)
-		if want := time.Duration(many-r.Burst) * time.Second / time.Duration(r.Rate); last > want+10*time.Millisecond {
+		if want := time.Duration(many-r.Burst) * time.Second / time.Duration(r.FirstRate); last > want+10*time.Millisecond {
 			t.Errorf("all were announced after %v, the rate allows %v", last, want)
 		}
 	})

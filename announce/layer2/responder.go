@@ -31,6 +31,9 @@ type Responder struct {
 	// many leave it at once: switches drop broadcasts that come too fast. The first announcement of
 	// every address goes before the second of any. Default 500 and 100.
 	Rate, Burst int
+	// FirstRate is how many first announcements of addresses leave in a second: clients wait for them
+	// when a node has died, and they are repeated. 5000 are 2.6 Mbit/s. Default 5000.
+	FirstRate int
 
 	// Fit is asked before anything is said: whether what this node knows still holds. nil is always.
 	Fit func() bool
@@ -78,6 +81,7 @@ func newResponder(lan lan) *Responder {
 		Refresh:   time.Minute,
 		Rate:      500,
 		Burst:     100,
+		FirstRate: 5000,
 		lan:       lan,
 		sightings: newSightings(),
 		owned:     map[ifaceProtocol]map[netip.Addr]bool{},

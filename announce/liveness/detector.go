@@ -27,6 +27,10 @@ type Reach func(ctx context.Context) bool
 // hardly delayed. A node that answers keeps its addresses for a while, so that its announcer can be
 // restarted or upgraded.
 //
+// A member that the gossip still sees is suspected too when its heartbeats do not arrive. It is asked for
+// from the first one on that is missing, and is dead if its node is silent when three are. Nothing else
+// follows from missing heartbeats.
+//
 // Each suspect has a goroutine that investigates it; Update, called by the loop, starts and ends
 // those.
 type Detector struct {
@@ -75,9 +79,9 @@ type suspicion struct {
 	// wake has the next round begin at once, because something has changed.
 	wake notify.Signal
 
-	// The Detector's mu guards the rest. announced and left are from the last Update.
-	announced plan.Question
-	left      bool
+	// The Detector's mu guards the rest. announced, left, inSight and silent are from the last Update.
+	announced             plan.Question
+	left, inSight, silent bool
 	// state is what the investigation has found.
 	state plan.MemberState
 	// probed is set at the end of the first round of questions.
@@ -122,9 +126,10 @@ func (d *Detector) Update(ctx context.Context, suspects []plan.ProbeTarget, quor
 		switch {
 		case known == nil:
 			d.suspicions[s.Name] = d.investigate(ctx, s)
-			changed = true
-		case known.announced != s.Announced || known.left != s.Left:
-			known.announced, known.left = s.Announced, s.Left
+			changed = changed || !s.InSight
+		case known.announced != s.Announced || known.left != s.Left || known.inSight != s.InSight || known.silent != s.Silent:
+			changed = changed || known.inSight != s.InSight
+			known.announced, known.left, known.inSight, known.silent = s.Announced, s.Left, s.InSight, s.Silent
 			known.wake.Notify()
 		}
 	}
@@ -146,17 +151,18 @@ func (d *Detector) wakeAll() {
 }
 
 // endOthers ends the investigations of members that are not suspected any more, or whose node is
-// another one. It returns whether there were any.
+// another one, or that are back in sight. It returns whether there were any that the gossip had lost.
 func (d *Detector) endOthers(suspects []plan.ProbeTarget) (ended bool) {
-	nodes := map[string]plan.Question{}
+	targets := map[string]plan.ProbeTarget{}
 	for _, s := range suspects {
-		nodes[s.Name] = s.Node
+		targets[s.Name] = s
 	}
 	for name, s := range d.suspicions {
-		if node, suspected := nodes[name]; !suspected || node != s.node {
+		target, suspected := targets[name]
+		if back := !s.inSight && target.InSight || s.silent && target.InSight && !target.Silent; !suspected || target.Node != s.node || back {
 			s.cancel()
 			delete(d.suspicions, name)
-			ended = true
+			ended = ended || !s.inSight
 		}
 	}
 	return ended
@@ -164,14 +170,18 @@ func (d *Detector) endOthers(suspects []plan.ProbeTarget) (ended bool) {
 
 // states returns what is known of all suspects. As long as one has not been probed, no other is
 // reported dead: when several nodes die at once, whoever knows of one only would share out its
-// addresses otherwise than those who know of all.
+// addresses otherwise than those who know of all. Of one that the gossip sees nothing is reported
+// before it is silent.
 func (d *Detector) states() map[string]plan.MemberState {
 	states := map[string]plan.MemberState{}
 	probing := false
 	for _, s := range d.suspicions {
-		probing = probing || !s.probed
+		probing = probing || !s.probed && !s.isLate()
 	}
 	for name, s := range d.suspicions {
+		if s.isLate() {
+			continue
+		}
 		states[name] = s.state
 		switch {
 		case s.state != plan.Dead || s.reported:
@@ -183,6 +193,9 @@ func (d *Detector) states() map[string]plan.MemberState {
 	}
 	return states
 }
+
+// isLate says whether no more than a heartbeat of the member is missing.
+func (s *suspicion) isLate() bool { return s.inSight && !s.silent }
 
 // Changed receives when Update would return something else than before.
 func (d *Detector) Changed() <-chan struct{} { return d.changed }

@@ -34,7 +34,7 @@ func (d *Detector) investigate(ctx context.Context, target plan.ProbeTarget) *su
 	ctx, cancel := context.WithCancel(ctx)
 	s := &suspicion{
 		name: target.Name, node: target.Node, cancel: cancel, wake: notify.New(),
-		announced: target.Announced, left: target.Left, state: plan.Suspect,
+		announced: target.Announced, left: target.Left, inSight: target.InSight, silent: target.Silent, state: plan.Suspect,
 	}
 	d.running.Go(func() {
 		guard.Retry(ctx, "liveness", target.Name, func() { (&investigation{Detector: d, suspect: s}).run(ctx) })
@@ -44,6 +44,9 @@ func (d *Detector) investigate(ctx context.Context, target plan.ProbeTarget) *su
 
 // run asks until the suspect is dead or the context ends.
 func (i *investigation) run(ctx context.Context) {
+	if dead := i.whileInSight(ctx); dead {
+		return
+	}
 	i.mayJudge = i.canJudge(ctx)
 	for ctx.Err() == nil {
 		before := i.state()
@@ -61,7 +64,8 @@ func (i *investigation) run(ctx context.Context) {
 }
 
 // adaptPause says how long to wait for the next round: as long as nothing changes, longer each time.
-// But the end of the grace is not to be missed.
+// But the end of the grace is not to be missed, and a node whose announcer has left may be about to be switched off: that is noticed
+// soon for as long as the grace lasts.
 func (i *investigation) adaptPause(changed bool) {
 	i.pause = min(2*i.pause, i.timing.maxPause)
 	if i.pause == 0 || changed {
@@ -69,6 +73,9 @@ func (i *investigation) adaptPause(changed bool) {
 	}
 	if left := i.timing.grace - time.Since(i.downSince); !i.downSince.IsZero() && left > 0 {
 		i.pause = min(i.pause, left+time.Millisecond)
+		if i.hasLeft() {
+			i.pause = min(i.pause, i.timing.pause)
+		}
 	}
 }
 
@@ -174,6 +181,12 @@ func (i *investigation) announcerAnswers(ctx context.Context) bool {
 	return err == nil && answered
 }
 
+func (i *investigation) hasLeft() bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.suspect.left
+}
+
 func (i *investigation) markProbed() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -197,6 +210,6 @@ func (i *investigation) conclude(ctx context.Context, state plan.MemberState, wh
 		return
 	}
 	i.suspect.state = state
-	i.logger.Info("The state of a member that the gossip has lost has changed", "node", i.suspect.name, "state", state, "why", why)
+	i.logger.Info("The state of a member out of sight has changed", "node", i.suspect.name, "state", state, "why", why)
 	i.changed.Notify()
 }

@@ -65,6 +65,9 @@ func newKeys() keys {
 // has.
 func (c *Cluster) SetKey(key []byte) error { return c.keys.set(key, time.Now()) }
 
+// Keys are those that this member knows: the one that it encrypts with, and then others that others may still encrypt with.
+func (c *Cluster) Keys() [][]byte { return c.keys.ring.GetKeys() }
+
 func (k *keys) set(key []byte, now time.Time) error {
 	if err := gossipkey.Check(key); err != nil {
 		return err

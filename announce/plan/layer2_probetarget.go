@@ -7,7 +7,7 @@ import (
 	"github.com/clarionlb/clarion/announce/election"
 )
 
-// ProbeTarget is a member that the gossip does not see, and how to ask for it.
+// ProbeTarget is a member that the gossip does not see, or that is about to go out of its sight, and how to ask for it.
 type ProbeTarget struct {
 	Name string
 	// Node is how to reach the kernel of its node; not valid if none of this node's interfaces is
@@ -18,6 +18,9 @@ type ProbeTarget struct {
 	Announced Question
 	// Left says that its announcer has left on purpose.
 	Left bool
+	// InSight says that the gossip still sees the member: only its heartbeats do not arrive. Silent says that so many are
+	// missing that it may be dead.
+	InSight, Silent bool
 }
 
 // Question is which address to ask for and on which interface.
@@ -44,6 +47,9 @@ const heirGenerations = 3
 func (p *Layer2Planner) Heir(name string) bool {
 	return p.round == nil || p.round.Heir(p.node, name, heirGenerations)
 }
+
+// Heirs are the nodes to which addresses of a member may fall. See Heir.
+func (p *Layer2Planner) Heirs(name string) []string { return p.round.Heirs(name, heirGenerations) }
 
 // ProbeTarget is how to ask for a member that the gossip does not see, over the node's interfaces;
 // false if it has no claim that holds, so that nothing depends on it: who has taken over what it had has found out.

@@ -26,7 +26,7 @@ func TestAMemberOutOfSightIsAskedForByItsNodeAndByWhatItAnnounces(t *testing.T) 
 		want   ProbeTarget
 		asked  bool
 	}{
-		{"on a network in common", owner, up, ProbeTarget{owner, Question{node, "eth0", "", ""}, Question{addr(vip), "eth0", "", ""}, false}, true},
+		{"on a network in common", owner, up, ProbeTarget{Name: owner, Node: Question{node, "eth0", "", ""}, Announced: Question{addr(vip), "eth0", "", ""}}, true},
 		{"not without a network in common", owner, nil, ProbeTarget{Name: owner}, true},
 		{"not one on which nothing depends", asker, up, ProbeTarget{}, false},
 		{"not one that is not known", "n9", up, ProbeTarget{}, false},

@@ -32,6 +32,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/clarionlb/clarion/announce"
+	"github.com/clarionlb/clarion/announce/heartbeat"
 	"github.com/clarionlb/clarion/announce/membership"
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/client/versioned"
@@ -49,6 +50,8 @@ type options struct {
 	kubeconfig         string
 	node               string
 	gossipPort         int
+	heartbeatPort      int
+	heartbeatInterval  time.Duration
 	bindAddress        string
 	metricsBindAddress string
 	class              string
@@ -96,6 +99,11 @@ func (o *options) addFlags(flags *pflag.FlagSet) {
 		"Name of the Node that this runs on. Default: $NODE_NAME or else the host's name in lower case.")
 	flags.IntVar(&o.gossipPort, "gossip-port", membership.DefaultPort,
 		"TCP and UDP port on which announcers watch each other, the same on all nodes.")
+	flags.IntVar(&o.heartbeatPort, "heartbeat-port", heartbeat.DefaultPort,
+		"UDP port on which announcers send each other heartbeats, the same on all nodes.")
+	flags.DurationVar(&o.heartbeatInterval, "heartbeat-interval", heartbeat.DefaultInterval,
+		"Time between two heartbeats to each of four other announcers, from 20ms to 200ms. A node is asked for when one is missing, "+
+			"and is dead if it does not answer and three are missing. Of two announcers the longer interval counts.")
 	flags.DurationVar(&o.refresh, "refresh", time.Minute,
 		"How often addresses are announced again although nothing has changed, for switches that forget. 0: never.")
 	flags.StringVar(&o.class, "load-balancer-class", v1alpha1.LoadBalancerClass,
@@ -114,6 +122,9 @@ func (o *options) addFlags(flags *pflag.FlagSet) {
 }
 
 func run(ctx context.Context, o options) error {
+	if err := heartbeat.Check(o.heartbeatInterval); err != nil {
+		return err
+	}
 	if o.node == "" {
 		name, err := os.Hostname()
 		if err != nil {
@@ -152,6 +163,8 @@ func run(ctx context.Context, o options) error {
 		RecordDeadNodes:    o.recordDeadNodes,
 		Refresh:            o.refresh,
 		GossipPort:         o.gossipPort,
+		HeartbeatPort:      o.heartbeatPort,
+		HeartbeatInterval:  o.heartbeatInterval,
 		Registry:           legacyregistry.Registerer(),
 		Logger:             klog.Background(),
 	})

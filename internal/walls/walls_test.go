@@ -74,6 +74,7 @@ func TestImportsPointOneWay(t *testing.T) {
 		"loadbalancer":       {"api", "internal/guard", "internal/lastgood", "internal/spelling"},
 		"announce/bgp":       {},
 		"announce/bfd":       {"internal"},
+		"announce/heartbeat": {"announce/bfd", "internal"},
 		"announce/layer2":    {"internal"},
 		"announce/reject":    {"internal"},
 		"announce/kubeproxy": {"announce/bgp", "announce/election", "announce/plan", "api", "internal", "loadbalancer"},

@@ -15,10 +15,23 @@ import (
 
 // BenchmarkDeadPath cuts the path between the router and a node. It measures how long it takes
 // until the router's kernel has no route by way of the node any more, and until it has one again
-// when the path is back. BFD runs at 100 ms x 3, and graceful restart is on.
+// when the path is back. BFD runs at 100 ms x 3 and at 50 ms x 3, and graceful restart is on.
 func BenchmarkDeadPath(b *testing.B) {
-	i := newRouted(b, ", bfdProfile: fast, enableGracefulRestart: true, connectTime: 2s", " bgp graceful-restart", " neighbor nodes bfd profile fast")
-	if err := i.Apply(b.Context(), i.Sample("bfd.yaml")); err != nil {
+	for profile, interval := range map[string]time.Duration{"fast": 100 * time.Millisecond, "faster": 50 * time.Millisecond} {
+		b.Run(interval.String(), func(b *testing.B) { deadPath(b, profile, interval) })
+	}
+}
+
+// deadPath measures with a BFDProfile that the router has too.
+func deadPath(b *testing.B, profile string, interval time.Duration) {
+	i := newRouted(b, ", bfdProfile: "+profile+", enableGracefulRestart: true, connectTime: 2s",
+		" bgp graceful-restart", " neighbor nodes bfd profile "+profile)
+	if err := i.ApplyYAML(b.Context(), fmt.Sprintf(`
+apiVersion: clarionlb.io/v1alpha1
+kind: BFDProfile
+metadata: {name: %s}
+spec: {transmitInterval: %d, receiveInterval: %[2]d, detectMultiplier: 3}
+`, profile, interval.Milliseconds())); err != nil {
 		b.Fatal(err)
 	}
 	if err := i.Apply(b.Context(), i.Sample("service-any-address.yaml")); err != nil {
@@ -51,7 +64,7 @@ func BenchmarkDeadPath(b *testing.B) {
 			}
 			for _, announcer := range list.Items {
 				for _, session := range announcer.Status.BGP.Peers {
-					if session.BFD == nil || session.BFD.DetectionTime == nil || session.BFD.DetectionTime.Duration != 300*time.Millisecond {
+					if session.BFD == nil || session.BFD.DetectionTime == nil || session.BFD.DetectionTime.Duration != 3*interval {
 						return fmt.Errorf("%s: %+v", announcer.Name, session)
 					}
 				}

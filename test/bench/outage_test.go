@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"testing"
@@ -33,16 +34,27 @@ func BenchmarkOutage(b *testing.B) {
 	b.Run("nothing", func(b *testing.B) { // shows what other work on the machine does to the figures
 		o.measure(b, func(*cluster.Node) error { return nil }, func(*cluster.Node) {})
 	})
+	powerOn := func(b *testing.B, owner *cluster.Node) {
+		b.Helper()
+		o.awaitMembers(b, 2) // so that all have noticed
+		if err := owner.PowerOn(); err != nil {
+			b.Fatal(err)
+		}
+		if err := owner.AwaitReady(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+	}
 	b.Run("power-off", func(b *testing.B) {
-		o.measure(b, func(owner *cluster.Node) error { return owner.PowerOff() }, func(owner *cluster.Node) {
-			o.awaitMembers(b, 2) // so that all have noticed
-			if err := owner.PowerOn(); err != nil {
-				b.Fatal(err)
+		o.measure(b, func(owner *cluster.Node) error { return owner.PowerOff() }, func(owner *cluster.Node) { powerOn(b, owner) })
+	})
+	b.Run("shutdown", func(b *testing.B) { // as the init system does it: processes are told to end, and the power goes
+		o.measure(b, func(owner *cluster.Node) error {
+			announcer, err := owner.Process("announcer")
+			if err != nil {
+				return err
 			}
-			if err := owner.AwaitReady(b.Context()); err != nil {
-				b.Fatal(err)
-			}
-		})
+			return errors.Join(announcer.Terminate(), announcer.Wait(b.Context()), owner.PowerOff())
+		}, func(owner *cluster.Node) { powerOn(b, owner) })
 	})
 	b.Run("link-cut", func(b *testing.B) {
 		o.measure(b, func(owner *cluster.Node) error { return owner.CutLink("eth0") }, func(owner *cluster.Node) {

@@ -43,7 +43,7 @@ func Start(ctx context.Context, host *network.Host, log string, lines ...string)
 }
 
 // StartConfigured runs BGP on a host with a configuration. If a line of it is about BFD the host
-// runs BFD, too, with a profile "fast" of 100 ms x 3. Logs go to the folder log.
+// runs BFD, too, with profiles "fast" of 100 ms x 3 and "faster" of 50 ms x 3. Logs go to the folder log.
 func StartConfigured(ctx context.Context, host *network.Host, log string, config ...string) (*Router, error) {
 	f, err := routertest.NewFRR(routertest.On(host), log, config...)
 	if err != nil {

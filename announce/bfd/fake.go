@@ -10,19 +10,22 @@ import (
 	"github.com/clarionlb/clarion/internal/notify"
 )
 
-// wire connects hosts by their addresses, and loses what it is told to.
-type wire struct {
+// Wire is a network without a kernel, for tests: it connects hosts by their addresses, and loses what
+// it is told to. The zero value has no host.
+type Wire struct {
 	mu    sync.Mutex
-	hosts []*fakeHost
+	hosts map[netip.Addr][]*fakeHost
 	// lost says which packets do not arrive.
 	lost func(from, to netip.Addr) bool
+	// heard is told what arrives.
+	heard func(datagram)
 	// routers are how many there are between any two hosts.
 	routers uint8
 }
 
 // fakeHost are sockets without a kernel.
 type fakeHost struct {
-	wire      *wire
+	wire      *Wire
 	addresses []netip.Addr
 	listeners map[service]*fakeListener
 	taken     map[service]bool // by another program
@@ -35,35 +38,58 @@ type fakeHost struct {
 }
 
 // host adds a host.
-func (w *wire) host(addresses ...netip.Addr) *fakeHost {
+func (w *Wire) host(addresses ...netip.Addr) *fakeHost {
 	h := &fakeHost{wire: w, addresses: addresses, listeners: map[service]*fakeListener{}, taken: map[service]bool{}, ports: map[uint16]bool{}, bell: notify.New()}
-	w.hosts = append(w.hosts, h)
+	if w.hosts == nil {
+		w.hosts = map[netip.Addr][]*fakeHost{}
+	}
+	for _, address := range addresses {
+		w.hosts[address] = append(w.hosts[address], h)
+	}
 	return h
 }
 
+// NewSpeaker returns a Speaker without sessions on a host of its own, which has these addresses.
+func (w *Wire) NewSpeaker(addresses ...netip.Addr) *Speaker {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return newSpeaker(w.host(addresses...).attach)
+}
+
+// Lose has packets be lost; nil: none.
+func (w *Wire) Lose(lost func(from, to netip.Addr) bool) { w.lose(lost) }
+
+// Hear is told the source of each packet that arrives; nil: nobody is.
+func (w *Wire) Hear(heard func(from netip.Addr)) {
+	w.change(func() { w.heard = func(d datagram) { heard(d.from) } })
+}
+
 // change changes something about the wire or its hosts.
-func (w *wire) change(change func()) {
+func (w *Wire) change(change func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	change()
 }
 
 // lose has packets be lost, or none if lost is nil.
-func (w *wire) lose(lost func(from, to netip.Addr) bool) { w.change(func() { w.lost = lost }) }
+func (w *Wire) lose(lost func(from, to netip.Addr) bool) { w.change(func() { w.lost = lost }) }
 
 // everything is lost.
 func everything(_, _ netip.Addr) bool { return true }
 
 // deliver delivers a datagram to the host that has its destination address.
-func (w *wire) deliver(s service, d datagram) {
+func (w *Wire) deliver(s service, d datagram) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.lost != nil && w.lost(d.from, d.to) {
 		return
 	}
-	for _, h := range w.hosts {
+	if w.heard != nil {
+		w.heard(d)
+	}
+	for _, h := range w.hosts[d.to] {
 		l := h.listeners[s]
-		if l == nil || !slices.Contains(h.addresses, d.to) {
+		if l == nil {
 			continue
 		}
 		l.arrivals = append(l.arrivals, d)

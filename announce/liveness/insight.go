@@ -1,0 +1,109 @@
+package liveness
+
+import (
+	"context"
+	"time"
+
+	"github.com/clarionlb/clarion/announce/layer2"
+	"github.com/clarionlb/clarion/announce/plan"
+)
+
+// whileInSight asks for the suspect's node as long as the gossip sees the suspect and its
+// heartbeats do not arrive. It returns true if the suspect is dead, and false when the gossip has
+// lost it, or the context ends.
+func (i *investigation) whileInSight(ctx context.Context) (dead bool) {
+	for ctx.Err() == nil {
+		if inSight, _ := i.sight(); !inSight {
+			return false
+		}
+		answers, asked := i.roundInSight(ctx)
+		if !answers && asked {
+			i.conclude(ctx, plan.Dead, "its heartbeats have stopped, and its node does not answer")
+			return true
+		}
+		select {
+		case <-ctx.Done():
+		case <-i.suspect.wake:
+		case <-time.After(i.timing.pause):
+		}
+	}
+	return false
+}
+
+// roundInSight asks once. Answers is false if the suspect is dead; asked is false if that cannot be
+// said. Most suspects are alive and late, and answer the first question, which concerns nobody
+// else. Only if they do not, this node finds out whether it may judge, while it goes on asking.
+func (i *investigation) roundInSight(ctx context.Context) (answers, asked bool) {
+	node := i.suspect.node
+	if !node.Address.IsValid() {
+		return false, false
+	}
+	defer i.markProbed()
+	began, q := time.Now(), i.question(node)
+	first, rest := q, q
+	first.Tries, rest.Tries, rest.Unicast = 1, q.Tries-1, q.Unicast-1
+	if answers, asked = i.ask(ctx, first); answers || !asked {
+		return answers, asked
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	before := make(chan bool, 1)
+	i.running.Go(func() { before <- i.seesOthers(ctx) })
+	if answers, asked = i.ask(ctx, rest); answers || !asked {
+		return answers, asked
+	}
+	if slow := time.Since(began) > 2*time.Duration(q.Tries)*q.Interval; slow || !i.awaitSilence(ctx) {
+		return false, false
+	}
+	return false, <-before && i.seesOthers(ctx)
+}
+
+func (i *investigation) ask(ctx context.Context, q layer2.Question) (answers, asked bool) {
+	_, answers, err := i.prober.Ask(ctx, q)
+	return answers, err == nil
+}
+
+// seesOthers says whether this node is not the one that is cut off. If it is, that was too short to
+// take itself for isolated. The majority and the gateway are asked at a time: the suspect itself is
+// among the members in sight.
+func (i *investigation) seesOthers(ctx context.Context) bool {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ways := []Reach{i.hasMajority, i.seesGateway}
+	seen := make(chan bool, len(ways))
+	for _, way := range ways {
+		i.running.Go(func() { seen <- way(ctx) })
+	}
+	for range ways {
+		if <-seen {
+			return true
+		}
+	}
+	return false
+}
+
+// awaitSilence waits until so many heartbeats are missing that the suspect may be dead. It returns
+// false if that takes so long that it is to be asked again.
+func (i *investigation) awaitSilence(ctx context.Context) bool {
+	timeout := time.After(2 * i.timing.interval)
+	for {
+		inSight, silent := i.sight()
+		if !inSight || silent {
+			return true
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-timeout:
+			return false
+		case <-i.suspect.wake:
+		}
+	}
+}
+
+// sight says whether the gossip sees the suspect, and whether its heartbeats have stopped.
+func (i *investigation) sight() (inSight, silent bool) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.suspect.inSight, i.suspect.silent
+}

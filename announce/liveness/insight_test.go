@@ -1,0 +1,172 @@
+package liveness
+
+import (
+	"context"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"k8s.io/klog/v2"
+
+	"github.com/clarionlb/clarion/announce/layer2"
+	"github.com/clarionlb/clarion/announce/plan"
+)
+
+func TestWhatBecameOfAMemberInSightWhoseHeartbeatsDoNotArrive(t *testing.T) {
+	const node, peer = "192.168.10.11", "192.168.10.12"
+	ask := func(ip string) plan.Question {
+		return plan.Question{Address: netip.MustParseAddr(ip), Interface: "eth0", MAC: "02:00:00:00:00:01"}
+	}
+	member := plan.ProbeTarget{Name: "n1", Node: ask(node), InSight: true}
+	far := plan.ProbeTarget{Name: "n1", InSight: true}
+	most, few := Quorum{3, []plan.Question{ask(node), ask(peer)}}, Quorum{2, []plan.Question{ask(node)}}
+	unreported := plan.MemberState(-1)
+	const never = time.Hour
+	for _, tt := range []struct {
+		name   string
+		target plan.ProbeTarget
+		quorum Quorum
+		router bool
+		// answers is until when its node does. silent is when its heartbeats count as stopped, and
+		// lost when the gossip has noticed.
+		answers, silent, lost time.Duration
+		after                 time.Duration
+		want                  plan.MemberState
+	}{
+		{"late, and its node answers", member, most, true, never, never, never, time.Minute, unreported},
+		{"late, and its node does not answer", member, most, true, 0, never, never, time.Minute, unreported},
+		{"silent, and its node answers", member, most, true, never, 0, never, time.Minute, plan.Suspect},
+		{"its announcer stops, and the gossip notices", member, most, true, never, 90 * time.Millisecond, 300 * time.Millisecond, time.Second, plan.AnnouncerDown},
+		{"silent at once, but it is asked three times", member, most, true, 0, 0, never, 85 * time.Millisecond, plan.Suspect},
+		{"silent at once, and asked three times", member, most, true, 0, 0, never, 91 * time.Millisecond, plan.Dead},
+		{"silent when it has been asked three times", member, most, true, 0, 89 * time.Millisecond, never, 91 * time.Millisecond, plan.Dead},
+		{"silent a little after that", member, most, true, 0, 100 * time.Millisecond, never, 101 * time.Millisecond, plan.Dead},
+		{"silent long after that is asked for anew", member, most, true, 0, 200 * time.Millisecond, never, 600 * time.Millisecond, plan.Dead},
+		{"its node dies after it has answered", member, most, true, 100 * time.Millisecond, 0, never, time.Second, plan.Dead},
+		{"one that sees a router may say so too", member, few, true, 0, 0, never, 200 * time.Millisecond, plan.Dead},
+		{"one that sees nobody else may not", member, few, false, 0, 0, never, time.Minute, plan.Suspect},
+		{"whoever cannot be asked is left to the gossip", far, most, true, 0, 0, never, time.Minute, plan.Suspect},
+		{"as it says", far, most, true, 0, 0, 200 * time.Millisecond, time.Second, plan.Dead},
+		{"the gossip is first", member, most, true, 0, never, 10 * time.Millisecond, 200 * time.Millisecond, plan.Dead},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				lan := &neighbourhood{answers: map[netip.Addr]layer2.Answer{}}
+				lan.set(peer, true)
+				lan.set(node, tt.answers > 0)
+				d := NewDetector(lan, func(context.Context) bool { return tt.router }, func(context.Context) bool { return false }, klog.Logger{})
+				ctx, cancel := context.WithCancel(t.Context())
+				defer d.Wait()
+				defer cancel()
+				isolated := false
+				states := map[string]plan.MemberState{}
+				for began := time.Now(); time.Since(began) <= tt.after; time.Sleep(time.Millisecond) {
+					now := time.Since(began)
+					if now == tt.answers {
+						lan.set(node, false)
+					}
+					tt.target.Silent, tt.target.InSight = now >= tt.silent, now < tt.lost
+					states, isolated = d.Update(ctx, []plan.ProbeTarget{tt.target}, tt.quorum)
+					synctest.Wait()
+				}
+				got, reported := states["n1"]
+				if !reported {
+					got = unreported
+				}
+				if got != tt.want || isolated {
+					t.Errorf("found %d, isolated %t; want %d", got, isolated, tt.want)
+				}
+			})
+		})
+	}
+}
+
+func TestAMemberThatIsHeardAgainIsInvestigatedAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lan := &neighbourhood{answers: map[netip.Addr]layer2.Answer{}}
+		d := NewDetector(lan, func(context.Context) bool { return true }, func(context.Context) bool { return true }, klog.Logger{})
+		ctx, cancel := context.WithCancel(t.Context())
+		defer d.Wait()
+		defer cancel()
+		target := plan.ProbeTarget{Name: "n1", Node: plan.Question{Address: netip.MustParseAddr("192.168.10.11"), Interface: "eth0"}, InSight: true, Silent: true}
+		update := func() map[string]plan.MemberState {
+			states, _ := d.Update(ctx, []plan.ProbeTarget{target}, Quorum{Expected: 2})
+			synctest.Wait()
+			return states
+		}
+		update()
+		time.Sleep(100 * time.Millisecond)
+		if states := update(); states["n1"] != plan.Dead {
+			t.Fatalf("found %v", states)
+		}
+		target.Silent = false
+		if states := update(); len(states) > 0 {
+			t.Errorf("it is heard again, and found %v", states)
+		}
+		target.Silent = true
+		if states := update(); states["n1"] != plan.Suspect {
+			t.Errorf("it is silent again, and found %v at once", states)
+		}
+		d.Update(ctx, nil, Quorum{Expected: 2})
+		synctest.Wait()
+		lan.take()
+		time.Sleep(time.Minute)
+		if asked := lan.take(); len(asked) > 0 {
+			t.Errorf("%d questions about nobody", len(asked))
+		}
+	})
+}
+
+func TestALateMemberThatAnswersCostsOneQuestionAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lan := &neighbourhood{answers: map[netip.Addr]layer2.Answer{}}
+		lan.set("192.168.10.11", true)
+		d := NewDetector(lan, func(context.Context) bool { return true }, func(context.Context) bool { return true }, klog.Logger{})
+		ctx, cancel := context.WithCancel(t.Context())
+		defer d.Wait()
+		defer cancel()
+		question := plan.Question{Address: netip.MustParseAddr("192.168.10.11"), Interface: "eth0", MAC: "02:00:00:00:00:01"}
+		d.Update(ctx, []plan.ProbeTarget{{Name: "n1", Node: question, InSight: true}}, Quorum{3, []plan.Question{question, question}})
+		time.Sleep(time.Second)
+		asked := lan.take()
+		for _, q := range asked {
+			if q.Tries != 1 || q.Unicast == 0 {
+				t.Errorf("asked %+v", q)
+			}
+		}
+		if len(asked) == 0 || len(asked) > 8 {
+			t.Errorf("%d questions in a second", len(asked))
+		}
+	})
+}
+
+func TestANodeThatIsShutDownAfterItsAnnouncerHasLeftIsSoonDead(t *testing.T) {
+	for _, up := range []time.Duration{100 * time.Millisecond, time.Second, 10 * time.Second, 50 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			lan := &neighbourhood{answers: map[netip.Addr]layer2.Answer{}}
+			lan.set("192.168.10.11", true)
+			d := NewDetector(lan, func(context.Context) bool { return true }, func(context.Context) bool { return true }, klog.Logger{})
+			ctx, cancel := context.WithCancel(t.Context())
+			defer d.Wait()
+			defer cancel()
+			target := plan.ProbeTarget{Name: "n1", Left: true, Node: plan.Question{Address: netip.MustParseAddr("192.168.10.11"), Interface: "eth0"}}
+			state := func() plan.MemberState {
+				states, _ := d.Update(ctx, []plan.ProbeTarget{target}, Quorum{Expected: 2})
+				return states["n1"]
+			}
+			state()
+			time.Sleep(up)
+			if got := state(); got != plan.AnnouncerDown {
+				t.Errorf("up for %s, found %s", up, got)
+			}
+			lan.set("192.168.10.11", false)
+			// A pause of at most 190 ms, and three questions twice: in between, this node finds out
+			// whether it may judge.
+			time.Sleep(370 * time.Millisecond)
+			if got := state(); got != plan.Dead {
+				t.Errorf("shut down after %s, found %s", up, got)
+			}
+		})
+	}
+}

@@ -1,0 +1,191 @@
+package announce
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/clarionlb/clarion/announce/heartbeat"
+	"github.com/clarionlb/clarion/announce/plan"
+)
+
+const (
+	// lateFor and silentFor are how long counts what others have told of a member. By then it is heard again, or the gossip has lost it.
+	lateFor   = 300 * time.Millisecond
+	silentFor = 2 * time.Second
+	// tellLateEvery is the shortest time between two messages that a member is late: on busy nodes many are, again and again.
+	tellLateEvery = time.Second
+	// tellDeadEvery is the time between two messages to a member that is taken for dead.
+	tellDeadEvery = 100 * time.Millisecond
+)
+
+// watch is what heartbeats say of members in sight, as this node and others hear them. Whether a member is dead, the failure detector
+// finds out.
+type watch struct {
+	heartbeats heartbeats
+	// inGossip and membership are what the neighbours follow from.
+	inGossip   []string
+	membership uint64
+	// neighbours are the members with which heartbeats are exchanged, and states what these say.
+	neighbours map[string]netip.Addr
+	states     map[string]heartbeat.State
+	// told are the members that others miss, and suspected those that this node or others do.
+	told, suspected map[string]suspicion
+	// dead are members in the gossip's sight that have been found to be dead, until they are heard again or the gossip has noticed.
+	// They are told, again at tellDead, what was taken over from them: they may have been cut off for a moment alone.
+	dead     map[string]bool
+	tellDead time.Time
+	// toldLate is when the others were last told that a member is late.
+	toldLate map[string]time.Time
+}
+
+// suspicion is what is suspected of a member: that it is late or, if silent is set, that it may be dead.
+type suspicion struct {
+	silent bool
+	// until is when it stops to count.
+	until time.Time
+}
+
+// observeHeartbeats takes in whose heartbeats are missing, and tells those who need to know. It returns when to do so again.
+func (a *Announcer) observeHeartbeats(inGossip []string, now time.Time) (wake time.Time) {
+	w := &a.others.watch
+	if !slices.Equal(w.inGossip, inGossip) || w.membership != a.others.membership {
+		w.inGossip, w.membership = inGossip, a.others.membership
+		w.setNeighbours(a.node, inGossip, a.others.expected)
+	}
+	states, wake := w.heartbeats.States(now)
+	if !a.others.pauses.Fit() {
+		w.suspected = nil // what is missing may have come while this process did not run
+		return wake
+	}
+	a.tellMissing(states, now)
+	w.states = states
+	return w.suspect(now, wake)
+}
+
+// setNeighbours has heartbeats exchanged with the neighbours among the members in sight.
+func (w *watch) setNeighbours(self string, inGossip []string, addresses map[string]netip.Addr) {
+	neighbours := map[string]netip.Addr{}
+	for _, name := range heartbeat.Neighbours(self, inGossip) {
+		if address := addresses[name]; address.IsValid() {
+			neighbours[name] = address
+		}
+	}
+	if !maps.Equal(neighbours, w.neighbours) {
+		w.neighbours = neighbours
+		w.heartbeats.Set(neighbours)
+	}
+}
+
+// suspect brings up to date who is suspected. What this node hears itself goes before what others tell.
+func (w *watch) suspect(now, wake time.Time) time.Time {
+	w.suspected = map[string]suspicion{}
+	for name, told := range w.told {
+		if !now.Before(told.until) || w.states[name] == heartbeat.Heard {
+			delete(w.told, name)
+			continue
+		}
+		w.suspected[name] = told
+		if wake.IsZero() || told.until.Before(wake) {
+			wake = told.until
+		}
+	}
+	for name, state := range w.states {
+		if state != heartbeat.Heard {
+			w.suspected[name] = suspicion{silent: state == heartbeat.Silent || w.suspected[name].silent}
+		}
+	}
+	return wake
+}
+
+// leaveOutDead returns those of the members in the gossip's sight that are not known to be dead.
+func (w *watch) leaveOutDead(inGossip []string, states map[string]plan.MemberState) (alive []string) {
+	dead := map[string]bool{}
+	for _, name := range inGossip {
+		state, suspected := states[name]
+		if w.suspected[name].silent && (w.dead[name] || suspected && state == plan.Dead) {
+			dead[name] = true
+		} else {
+			alive = append(alive, name)
+		}
+	}
+	w.dead = dead
+	return alive
+}
+
+// tellTheDead tells members that are dead or were cut off for a moment what was taken over from them, and returns when to do so again.
+func (a *Announcer) tellTheDead(now time.Time) (wake time.Time) {
+	w := &a.others.watch
+	if len(w.dead) == 0 {
+		return time.Time{}
+	}
+	if !now.Before(w.tellDead) {
+		w.tellDead = now.Add(tellDeadEvery)
+		for name := range w.dead {
+			a.tellClaims(name)
+		}
+	}
+	return w.tellDead
+}
+
+// tellMissing tells the others whose heartbeats this node misses: all if they may be dead, and before that those who may take over, so
+// that they begin to ask.
+func (a *Announcer) tellMissing(states map[string]heartbeat.State, now time.Time) {
+	w := &a.others.watch
+	late := map[string][]string{}
+	var news message
+	for name, state := range states {
+		switch before := w.states[name]; {
+		case state == before:
+		case state == heartbeat.Silent:
+			news.Silent = append(news.Silent, name)
+		case state == heartbeat.Heard:
+			if before == heartbeat.Silent {
+				news.Heard = append(news.Heard, name)
+			}
+		case now.Sub(w.toldLate[name]) >= tellLateEvery:
+			if w.toldLate == nil {
+				w.toldLate = map[string]time.Time{}
+			}
+			w.toldLate[name] = now
+			for _, heir := range a.planner.Heirs(name) {
+				late[heir] = append(late[heir], name)
+			}
+		}
+	}
+	maps.DeleteFunc(w.toldLate, func(_ string, at time.Time) bool { return now.Sub(at) >= tellLateEvery })
+	for heir, names := range late {
+		if heir != a.node {
+			a.tell(heir, message{Late: names})
+		}
+	}
+	if len(news.Silent)+len(news.Heard) > 0 {
+		a.broadcast(news)
+	}
+}
+
+// receive takes in whose heartbeats another node misses. Of this node, and of others than announcers, nothing is remembered.
+func (w *watch) receive(self string, m message, announcers map[string]netip.Addr, now time.Time) {
+	if w.told == nil {
+		w.told = map[string]suspicion{}
+	}
+	note := func(names []string, s suspicion) {
+		for _, name := range names {
+			if _, is := announcers[name]; is && name != self && (s.silent || !w.told[name].silent) {
+				w.told[name] = s
+			}
+		}
+	}
+	note(m.Late, suspicion{until: now.Add(lateFor)})
+	note(m.Silent, suspicion{silent: true, until: now.Add(silentFor)})
+	for _, name := range m.Heard {
+		delete(w.told, name)
+	}
+}
+
+// forget has nothing that is known so far count: this process has not run for a while.
+func (w *watch) forget(now time.Time) {
+	w.heartbeats.Forget(now)
+	w.states, w.told, w.suspected = nil, nil, nil
+}

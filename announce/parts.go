@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -120,6 +121,7 @@ type links interface {
 	Interfaces() []layer2.Interface
 	KernelChanged() <-chan struct{}
 	KernelAnswers(announced layer2.Announced) string
+	Permitted() error
 	KernelAddresses() []layer2.KernelAddress
 	NodeIPs() []netip.Addr
 }
@@ -220,7 +222,7 @@ func newParts(config Config) parts {
 			cacheSync:  kube.NewCacheSync(announcers, watcher),
 			status:     status,
 			events:     events,
-			unanswered: kube.NewUnanswered(config.Kubernetes, watcher.LoadBalancers, events.Unanswered, config.LoadBalancerClass),
+			unanswered: kube.NewUnanswered(config.Kubernetes, func() []*corev1.Service { return watcher.Unanswered(config.LoadBalancerClass) }, events.Unanswered, config.LoadBalancerClass),
 			reachable:  func(ctx context.Context) bool { return kube.Answers(ctx, announcers, config.Node) },
 		},
 		pauses: pauses,

@@ -66,7 +66,6 @@ var programs = []Cause{
 		Name: "A node is drained", Symptom: WrongAnswer,
 		Break: func(c *Cluster) { drain(c, "n1") },
 		Shown: []Shown{
-			on(web, "AddressAnnounced", "is announced by n2"),
 			on("announcer/n1", "Ready=True Draining", "The node is drained by the annotation clarionlb.io/drain"),
 			inColumn("announcer/n1", "Reason", "Draining"),
 		},
@@ -76,7 +75,6 @@ var programs = []Cause{
 		Name: "Every node is drained", Symptom: WrongAnswer,
 		Break: func(c *Cluster) { drain(c, "n1", "n2", "n3") },
 		Shown: []Shown{
-			on(web, "AddressAnnounced", "is announced by"),
 			on("announcer/n1", "Ready=True Draining", "The node is drained by the annotation clarionlb.io/drain"),
 		},
 		Fix: "Have one node at least take part. Until then, addresses stay where they are, since no other node can have them.",

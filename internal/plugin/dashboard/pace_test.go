@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,12 +17,14 @@ func paced(t *testing.T, cost, every time.Duration) (shown int) {
 		defer stop()
 		changed := notify.New()
 		if every > 0 {
-			go func() {
+			var changing sync.WaitGroup
+			defer changing.Wait()
+			changing.Go(func() {
 				for ctx.Err() == nil {
 					changed.Notify()
 					time.Sleep(every)
 				}
-			}()
+			})
 		}
 		err := pace(ctx, changed, func() error {
 			shown++
@@ -31,7 +34,6 @@ func paced(t *testing.T, cost, every time.Duration) (shown int) {
 		if err != nil {
 			t.Error(err)
 		}
-		synctest.Wait()
 	})
 	return shown
 }

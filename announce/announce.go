@@ -208,7 +208,7 @@ func (a *Announcer) step(ctx context.Context) time.Time {
 	}
 	a.reportGossipBlocked(todo.GossipBlocked)
 	a.reportCounts(todo)
-	kernelChanged := a.lan.kernel.check(a.lan.links, a.planner, a.logger, now)
+	kernelChanged := a.lan.kernel.check(a.lan.links, a.planner, now)
 	a.reportStatus(todo.Changed || kernelChanged)
 	a.redo = false
 	return plan.Earlier(wake, a.lan.kernel.due())

@@ -63,6 +63,7 @@ type station struct {
 	// its link may be down too.
 	connected, linkDown bool
 	answering           bool
+	forbidden           error // what keeps the announcer from opening packet sockets
 	owned               map[netip.Addr][]string
 	proxied             map[netip.Addr]layer2.Proxied
 	sightings           []layer2.Sighting
@@ -240,6 +241,12 @@ func (s fakeLinks) KernelAnswers(layer2.Announced) string {
 	s.lan.mu.Lock()
 	defer s.lan.mu.Unlock()
 	return s.kernelProblem
+}
+
+func (s fakeLinks) Permitted() error {
+	s.lan.mu.Lock()
+	defer s.lan.mu.Unlock()
+	return s.forbidden
 }
 
 func (s fakeLinks) NodeIPs() []netip.Addr { return []netip.Addr{s.address} }

@@ -103,15 +103,16 @@ func newHollow(t *testing.T, config *rest.Config, name string, number int, gossi
 		api: apiParts{
 			watcher: watcher, layer2: watcher.Layer2, keys: kube.NewKeyWatcher(client), cacheSync: kube.NewCacheSync(announcers, watcher),
 			status: kube.NewStatusWriter(name, announcers, watcher, logger), events: events,
-			unanswered: kube.NewUnanswered(client, watcher.LoadBalancers, events.Unanswered, ""),
+			unanswered: kube.NewUnanswered(client, func() []*corev1.Service { return watcher.Unanswered("") }, events.Unanswered, ""),
 			reachable:  func(ctx context.Context) bool { return kube.Answers(ctx, announcers, name) },
 		},
-		lan:        lanParts{links: host, responder: hollowResponder{host}, prober: hollowProber{host}, relayer: host, rejects: hollowRejects{}},
-		checks:     hollowChecks{host},
-		health:     &fakeHealth{changed: notify.New()},
-		peering:    &hollowRouting{watcher.BGP, name},
-		pauses:     hollowPauses{pauses},
-		newMembers: func(_ netip.Addr, key []byte) members { return gossip.newMember(name, key) },
+		lan:           lanParts{links: host, responder: hollowResponder{host}, prober: hollowProber{host}, relayer: host, rejects: hollowRejects{}},
+		checks:        hollowChecks{host},
+		health:        &fakeHealth{changed: notify.New()},
+		peering:       &hollowRouting{watcher.BGP, name},
+		pauses:        hollowPauses{pauses},
+		newMembers:    func(_ netip.Addr, key []byte) members { return gossip.newMember(name, key) },
+		newHeartbeats: func(netip.Addr, func() [][]byte) heartbeats { return noHeartbeats{} },
 	})
 	return a
 }

@@ -5,7 +5,6 @@ import (
 
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/klog/v2"
 
 	"github.com/clarionlb/clarion/announce/layer2"
 	"github.com/clarionlb/clarion/announce/plan"
@@ -42,7 +41,7 @@ func (c *kernelCheck) due() time.Time {
 
 // check finds out, when it is due, and returns whether the problem is another one, or what the kernel
 // has. planner knows what may be announced.
-func (c *kernelCheck) check(kernel links, planner *plan.Layer2Planner, logger klog.Logger, now time.Time) (changed bool) {
+func (c *kernelCheck) check(kernel links, planner *plan.Layer2Planner, now time.Time) (changed bool) {
 	if now.Before(c.due()) {
 		return false
 	}
@@ -52,9 +51,6 @@ func (c *kernelCheck) check(kernel links, planner *plan.Layer2Planner, logger kl
 		Addresses:  planner.Addresses,
 		Arrivals:   planner.Arrivals,
 	}), hostOf(kernel), now, false
-	if c.problem != before.problem {
-		logger.Info("Whether the kernel leaves addresses to the announcers has changed", "problem", c.problem)
-	}
 	return c.problem != before.problem || !apiequality.Semantic.DeepEqual(c.host, before.host)
 }
 

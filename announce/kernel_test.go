@@ -4,8 +4,6 @@ import (
 	"testing"
 	"time"
 
-	"k8s.io/klog/v2"
-
 	"github.com/clarionlb/clarion/announce/layer2"
 	"github.com/clarionlb/clarion/announce/plan"
 )
@@ -18,7 +16,7 @@ func TestTheKernelIsCheckedSoonAfterAChangeAndSometimesWithoutOne(t *testing.T) 
 		t.Helper()
 		now = now.Add(after)
 		before := c.checked
-		c.check(links, planner, klog.Background(), now)
+		c.check(links, planner, now)
 		if got := c.checked != before; got != checks {
 			t.Errorf("after another %s it checks: %v, want %v", after, got, checks)
 		}

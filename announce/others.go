@@ -103,7 +103,7 @@ func (a *Announcer) observe(ctx context.Context) (wake time.Time) {
 	a.recordSilence(ctx, alive, interfaces)
 	a.greet(alive)
 	isolated = isolated || a.others.inquiry.failed
-	a.reportIsolation(isolated)
+	a.seen.isolated = isolated
 
 	may, wait := a.others.gate.Allows(interfaces, alive, isolated, func() bool { return a.api.cacheSync.Synced(ctx) }, now)
 	if !may {

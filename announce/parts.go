@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -37,7 +38,7 @@ type parts struct {
 	pauses  pauses
 	// newMembers returns the gossip of a node at an address, with a first key.
 	newMembers func(address netip.Addr, key []byte) members
-	// newHeartbeats returns the heartbeats of a node at an address, with the keys of the gossip. nil is none.
+	// newHeartbeats returns the heartbeats of a node at an address, with the keys of the gossip.
 	newHeartbeats func(address netip.Addr, keys func() [][]byte) heartbeats
 }
 
@@ -131,6 +132,7 @@ type links interface {
 	Interfaces() []layer2.Interface
 	KernelChanged() <-chan struct{}
 	KernelAnswers(announced layer2.Announced) string
+	Permitted() error
 	KernelAddresses() []layer2.KernelAddress
 	NodeIPs() []netip.Addr
 }
@@ -239,15 +241,17 @@ func newParts(config Config) parts {
 	}
 	return parts{
 		api: apiParts{
-			watcher:    watcher,
-			layer2:     watcher.Layer2,
-			keys:       kube.NewKeyWatcher(config.Kubernetes),
-			cacheSync:  kube.NewCacheSync(announcers, watcher),
-			status:     status,
-			events:     events,
-			deadNodes:  dead,
-			unanswered: kube.NewUnanswered(config.Kubernetes, watcher.LoadBalancers, events.Unanswered, config.LoadBalancerClass),
-			reachable:  func(ctx context.Context) bool { return kube.Answers(ctx, announcers, config.Node) },
+			watcher:   watcher,
+			layer2:    watcher.Layer2,
+			keys:      kube.NewKeyWatcher(config.Kubernetes),
+			cacheSync: kube.NewCacheSync(announcers, watcher),
+			status:    status,
+			events:    events,
+			deadNodes: dead,
+			unanswered: kube.NewUnanswered(config.Kubernetes, func() []*corev1.Service {
+				return watcher.Unanswered(config.LoadBalancerClass)
+			}, events.Unanswered, config.LoadBalancerClass),
+			reachable: func(ctx context.Context) bool { return kube.Answers(ctx, announcers, config.Node) },
 		},
 		pauses: pauses,
 		lan: lanParts{

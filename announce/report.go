@@ -66,13 +66,6 @@ func (a *Announcer) reportDeaths(states map[string]plan.MemberState, now time.Ti
 	a.seen.states = states
 }
 
-func (a *Announcer) reportIsolation(isolated bool) {
-	if isolated != a.seen.isolated {
-		a.logger.Info("Whether this node is isolated has changed: it then reaches no announcer, no router and no API server, and announces nothing", "isolated", isolated)
-	}
-	a.seen.isolated = isolated
-}
-
 func (a *Announcer) reportGossipBlocked(nodes []string) {
 	if cut := len(nodes) > len(a.others.inSight)-1; cut != a.seen.cutFromGossip {
 		a.seen.cutFromGossip, a.status.changed = cut, true

@@ -2,11 +2,13 @@ package announce
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"k8s.io/klog/v2"
 
 	"github.com/clarionlb/clarion/announce/kube"
+	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/internal/gossipkey"
 )
 
@@ -25,7 +27,26 @@ func (a *Announcer) start(ctx context.Context) (key []byte, err error) {
 	if err := a.awaitAddress(ctx); err != nil {
 		return nil, err
 	}
+	if err := a.awaitPermission(ctx); err != nil {
+		return nil, err
+	}
 	return a.awaitKey(ctx)
+}
+
+// awaitPermission returns if this process may answer for addresses. What it may do never changes: if it may not, the Announcer says
+// so, and this waits for the end of the context. Other nodes have the addresses meanwhile, and BGP goes on.
+func (a *Announcer) awaitPermission(ctx context.Context) error {
+	err := a.lan.links.Permitted()
+	if err == nil {
+		return nil
+	}
+	for {
+		a.reportHeldUp(v1alpha1.ReasonNotPermitted, fmt.Sprintf("The announcer may not answer for addresses, and announces none on layer 2: %s. "+
+			"Does its container have the capability NET_RAW?", err))
+		if err := a.awaitAPI(ctx); err != nil {
+			return err
+		}
+	}
 }
 
 // awaitState waits for what the API and the kernel say.

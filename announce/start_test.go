@@ -62,6 +62,23 @@ func TestANodeThatHasMetAllOthersDoesNotWait(t *testing.T) {
 	})
 }
 
+func TestANodeThatMayNotOpenPacketSocketsSaysSoAndClaimsNothing(t *testing.T) {
+	inCluster(t, []string{"n1", "n2"}, func(t *testing.T, c *cluster) {
+		c.service("web", vip)
+		n1 := c.prepare("n1")
+		n1.station.forbidden = errors.New("open a packet socket: operation not permitted")
+		n1.run(t.Context())
+		c.start("n2")
+		c.after(time.Minute)
+		c.expectReady("n1", "False NotPermitted: The announcer may not answer for addresses, and announces none on layer 2: "+
+			"open a packet socket: operation not permitted. Does its container have the capability NET_RAW?")
+		if n1.Ready() {
+			t.Error("it is ready")
+		}
+		c.expectOwners(vip, "n2")
+	})
+}
+
 func TestAKeyThatCannotBeUsedIsVisibleAndAnotherOneAwaited(t *testing.T) {
 	inCluster(t, []string{"n1"}, func(t *testing.T, c *cluster) {
 		c.service("web", vip)

@@ -34,11 +34,11 @@ type status struct {
 func (a *Announcer) currentStatus(own *v1alpha1.Announcer) v1alpha1.AnnouncerStatus {
 	layer2 := a.planner.Status()
 	a.status.adopt(own)
-	a.status.set(a.readyCondition(len(layer2.Interfaces) > 0))
-	a.status.set(a.lan.kernel.condition())
-	a.status.set(a.gossipCondition())
+	a.setCondition(a.readyCondition(len(layer2.Interfaces) > 0))
+	a.setCondition(a.lan.kernel.condition())
+	a.setCondition(a.gossipCondition())
 	if kubeProxy, known := a.health.Condition(); known {
-		a.status.set(kubeProxy)
+		a.setCondition(kubeProxy)
 	}
 	a.status.dropUnset()
 	return v1alpha1.AnnouncerStatus{
@@ -54,6 +54,15 @@ func (s *status) adopt(own *v1alpha1.Announcer) {
 		s.conditions = append(s.conditions, own.Status.Conditions...)
 		meta.RemoveStatusCondition(&s.conditions, v1alpha1.ConditionRecorded)
 	}
+}
+
+// setCondition has the node say a condition from now on, and logs one that is new or has become another: a message alone is no change.
+func (a *Announcer) setCondition(c metav1.Condition) {
+	before := meta.FindStatusCondition(a.status.conditions, c.Type)
+	if before == nil || before.Status != c.Status || before.Reason != c.Reason {
+		a.logger.Info("A condition of this node has changed", "condition", c.Type, "status", c.Status, "reason", c.Reason, "message", c.Message)
+	}
+	a.status.set(c)
 }
 
 // set takes a condition as it is from now on. The API keeps whole seconds: with anything finer, it
@@ -156,20 +165,22 @@ func (a *Announcer) reportKeyProblem(err error) {
 	}
 }
 
-// reportWaiting has the Announcer say that the node waits for a key that can be used. The claims
-// stay as they are in the API.
+// reportWaiting has the Announcer say that the node waits for a key that can be used.
 func (a *Announcer) reportWaiting() {
+	if a.status.keyProblem != "" {
+		a.reportHeldUp(v1alpha1.ReasonGossipKeyInvalid,
+			"The announcer waits for a key of the gossip that it can use, and announces nothing: "+a.status.keyProblem+".")
+	}
+}
+
+// reportHeldUp has the Announcer say why it does not begin. The claims stay as they are in the API.
+func (a *Announcer) reportHeldUp(reason, message string) {
 	own := a.ownAnnouncer()
-	if a.status.keyProblem == "" || own == nil {
+	if own == nil {
 		return
 	}
 	a.status.adopt(own)
-	a.status.set(metav1.Condition{
-		Type:    v1alpha1.ConditionReady,
-		Status:  metav1.ConditionFalse,
-		Reason:  v1alpha1.ReasonGossipKeyInvalid,
-		Message: "The announcer waits for a key of the gossip that it can use, and announces nothing: " + a.status.keyProblem + ".",
-	})
+	a.setCondition(metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: reason, Message: message})
 	waiting := own.Status.DeepCopy()
 	waiting.Conditions = append([]metav1.Condition{}, a.status.conditions...)
 	a.api.status.Write(*waiting)

@@ -16,6 +16,7 @@ import (
 	servicecontroller "k8s.io/cloud-provider/controllers/service"
 	controllermanager "k8s.io/controller-manager/app"
 	"k8s.io/controller-manager/controller"
+	"k8s.io/klog/v2"
 )
 
 // StartServiceController is the app.ControllerInitFuncConstructor of the standard service
@@ -36,6 +37,7 @@ func StartServiceController(init app.ControllerInitContext, completed *config.Co
 		if err != nil {
 			return nil, false, fmt.Errorf("make the service controller: %w", err)
 		}
+		ctx = klog.NewContext(ctx, quietLog(klog.FromContext(ctx)))
 		go services.Run(ctx, int(completed.ComponentConfig.ServiceController.ConcurrentServiceSyncs), context.ControllerManagerMetrics)
 		return nil, true, nil
 	}

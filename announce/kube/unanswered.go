@@ -37,6 +37,7 @@ const (
 // itself. One announcer does for all, and asks for the Lease only while a Service waits: a watch would
 // have each of its renewals go to every node.
 type Unanswered struct {
+	// services are those that may wait, and one that others serve, if there is any.
 	services func() []*corev1.Service
 	lease    func(ctx context.Context) (*coordinationv1.Lease, error)
 	tell     func(service *corev1.Service, text string)
@@ -53,7 +54,8 @@ type Unanswered struct {
 // waiter is since when a Service has waited and when it was told that.
 type waiter struct{ since, told time.Time }
 
-// NewUnanswered returns an Unanswered for those of the Services that have this class. tell tells a Service.
+// NewUnanswered returns an Unanswered for those of the Services that have this class. services has those that may wait, and one that
+// others serve, if there is any; more of them do no harm. tell tells a Service.
 func NewUnanswered(kube kubernetes.Interface, services func() []*corev1.Service, tell func(*corev1.Service, string), class string) *Unanswered {
 	leases := kube.CoordinationV1().Leases(metav1.NamespaceSystem)
 	return &Unanswered{
@@ -159,6 +161,25 @@ func (u *Unanswered) waits(s *corev1.Service, others bool) bool {
 // servedByOthers says whether another load balancer has taken up a Service without a class.
 func servedByOthers(s *corev1.Service) bool {
 	return s.Spec.LoadBalancerClass == nil && !scope.Marked(s) && (len(s.Status.LoadBalancer.Ingress) > 0 || len(s.Finalizers) > 0)
+}
+
+// byAnswer is an index of Services by who has answered them: unansweredOf a class, or ofOthers. Most Services are in neither.
+const byAnswer, ofOthers = "answer", "others"
+
+func unansweredOf(class string) string { return "unanswered " + class }
+
+// answerOf is the cache.IndexFunc of byAnswer.
+func answerOf(object any) ([]string, error) {
+	service, is := object.(*corev1.Service)
+	switch {
+	case !is:
+		return nil, fmt.Errorf("%T is no Service", object)
+	case servedByOthers(service):
+		return []string{ofOthers}, nil
+	case scope.Answered(service):
+		return nil, nil
+	}
+	return []string{unansweredOf(scope.ClassOf(service))}, nil
 }
 
 // why is why nobody can answer, by the Lease; "" if somebody can or it is not known yet.

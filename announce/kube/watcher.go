@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"context"
 	"sync"
 
@@ -10,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	coreinformers "k8s.io/client-go/informers/core/v1"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
 
 	"github.com/clarionlb/clarion/announce/plan"
 	"github.com/clarionlb/clarion/api/v1alpha1"
@@ -46,7 +48,7 @@ func NewWatcher(kube kubernetes.Interface, clarion versioned.Interface, node str
 	w.watch(w.announcers, w.Layer2)
 	// Of Announcers, BGP needs to know no more than what they say of kube-proxy.
 	w.watch(&source[v1alpha1.Announcer]{informer: w.announcers.informer, shared: true, set: byName((*plan.View).SetKubeProxy)}, w.BGP)
-	services := &source[corev1.Service]{informer: coreinformers.NewFilteredServiceInformer(kube, metav1.NamespaceAll, 0, nil, ofLoadBalancers)}
+	services := &source[corev1.Service]{informer: coreinformers.NewFilteredServiceInformer(kube, metav1.NamespaceAll, 0, cache.Indexers{byAnswer: answerOf}, ofLoadBalancers)}
 	w.services = services
 	endpoints := newEndpointSource(kube, func(name types.NamespacedName) bool { return services.get(name.String()) != nil })
 	services.set = func(view *plan.View, name types.NamespacedName, object *corev1.Service) {
@@ -136,11 +138,22 @@ func (w *Watcher) Node(name string) *corev1.Node { return w.nodes.get(name) }
 // Announcer returns the Announcer of that name; nil if there is none. It must not be modified.
 func (w *Watcher) Announcer(name string) *v1alpha1.Announcer { return w.announcers.get(name) }
 
-// LoadBalancers are the Services of type LoadBalancer, reduced to what Views use. They must not be modified.
-func (w *Watcher) LoadBalancers() (services []*corev1.Service) {
-	for _, object := range w.services.informer.GetStore().List() {
-		if service, is := object.(*corev1.Service); is {
-			services = append(services, service)
+// Unanswered are the Services without a class or of this one that Clarion has not answered, reduced to what Views use, and one
+// that another load balancer serves, if there is any. They must not be modified. An index has them, so that it costs nothing to
+// ask while there are none.
+func (w *Watcher) Unanswered(class string) (services []*corev1.Service) {
+	for _, key := range []string{unansweredOf(""), unansweredOf(cmp.Or(class, v1alpha1.LoadBalancerClass)), ofOthers} {
+		objects, err := w.services.informer.GetIndexer().ByIndex(byAnswer, key)
+		if err != nil {
+			return nil // there is such an index
+		}
+		if key == ofOthers {
+			objects = objects[:min(len(objects), 1)]
+		}
+		for _, object := range objects {
+			if service, is := object.(*corev1.Service); is {
+				services = append(services, service)
+			}
 		}
 	}
 	return services

@@ -2,6 +2,7 @@ package layer2
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 
@@ -16,6 +17,15 @@ func (l *Links) listen(i Interface, p protocol) (conn, error) {
 		return listenARP(i)
 	}
 	return listenNDP(i, func() netip.Addr { return l.linkLocal(i.Index) })
+}
+
+// Permitted says whether this process may open packet sockets, without which nobody gets an answer from it.
+func (*Links) Permitted() error {
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("open a packet socket: %w", err)
+	}
+	return unix.Close(fd)
 }
 
 // socket is a packet socket for one protocol on one interface. The kernel writes and strips the

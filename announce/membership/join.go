@@ -124,7 +124,7 @@ func (j *joiner) handle(r joinResult) {
 	a.next = time.Now().Add(a.pause + rand.N(a.pause/4))
 	a.pause = min(2*a.pause, maxRetry)
 	if r.err != nil {
-		j.config.Logger.V(2).Info("Cannot join an announcer", "node", a.name, "address", a.address, "err", r.err)
+		j.config.Logger.V(4).Info("Cannot join an announcer", "node", a.name, "address", a.address, "err", r.err)
 	}
 }
 

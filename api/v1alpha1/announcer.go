@@ -86,6 +86,9 @@ const (
 	// that starts waits for another key and announces nothing: the condition is False. One that had a key before goes on with that:
 	// the condition is True.
 	ReasonGossipKeyInvalid = "GossipKeyInvalid"
+	// ReasonNotPermitted (False): the announcer may not do what layer 2 takes, and announces nothing there; the message says what its
+	// container lacks.
+	ReasonNotPermitted = "NotPermitted"
 )
 
 // ConditionStrictARP is the condition type, in an Announcer's status, that says whether the kernel of the node leaves it to

@@ -20,7 +20,6 @@ import (
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/component-base/cli"
 	"k8s.io/component-base/featuregate"
 	logsapi "k8s.io/component-base/logs/api/v1"
@@ -132,7 +131,7 @@ func run(ctx context.Context, o options) error {
 		}
 		o.node = strings.ToLower(name)
 	}
-	config, err := clientcmd.BuildConfigFromFlags("", o.kubeconfig)
+	config, err := apiserver.Config("", o.kubeconfig)
 	if err != nil {
 		return fmt.Errorf("configure the API client: %w", err)
 	}

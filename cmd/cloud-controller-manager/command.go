@@ -4,6 +4,9 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	utilfeature "k8s.io/apiserver/pkg/util/feature"
+	"k8s.io/component-base/logs"
+	logsapi "k8s.io/component-base/logs/api/v1"
 	"k8s.io/klog/v2"
 
 	"github.com/clarionlb/clarion/internal/versionflag"
@@ -35,6 +38,7 @@ cloud provider. The announcers, one on each node, make the addresses reachable.`
 		if versionflag.Print(command.OutOrStdout(), command.Name(), command.Flags()) {
 			return nil
 		}
+		applyLogging(command.Flags())
 		set := &cobra.Command{} // all that the framework takes from it is which flags to log
 		command.Flags().Visit(func(flag *pflag.Flag) {
 			set.Flags().AddFlag(flag)
@@ -47,4 +51,18 @@ cloud provider. The announcers, one on each node, make the addresses reachable.`
 		}
 		return run(set, args)
 	}
+}
+
+// applyLogging has what is logged before the framework runs have the form that the flags ask for. The framework applies the same flags
+// later, to no effect. It also says what is wrong with them, when it knows the feature gates.
+func applyLogging(flags *pflag.FlagSet) {
+	options, ours := logs.NewOptions(), pflag.NewFlagSet("", pflag.ContinueOnError)
+	logsapi.AddFlags(options, ours)
+	ours.VisitAll(func(flag *pflag.Flag) {
+		if given := flags.Lookup(flag.Name); given != nil && given.Changed {
+			_ = ours.Set(flag.Name, given.Value.String()) // it was parsed before
+		}
+	})
+	logsapi.ReapplyHandling = logsapi.ReapplyHandlingIgnoreUnchanged
+	_ = logsapi.ValidateAndApply(options, utilfeature.DefaultFeatureGate)
 }

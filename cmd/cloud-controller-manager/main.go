@@ -20,7 +20,6 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/tools/record"
 	cloudprovider "k8s.io/cloud-provider"
 	"k8s.io/cloud-provider/app"
@@ -37,6 +36,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/internal/apiserver"
 	"github.com/clarionlb/clarion/internal/rollback"
 	"github.com/clarionlb/clarion/internal/scope"
 	"github.com/clarionlb/clarion/provider"
@@ -96,7 +96,7 @@ func main() {
 		if machines, err = readMachines(opts.KubeCloudShared.CloudProvider.CloudConfigFile); err != nil {
 			return err
 		}
-		kubeconfig, err := clientcmd.BuildConfigFromFlags(opts.Master, opts.Generic.ClientConnection.Kubeconfig)
+		kubeconfig, err := apiserver.Config(opts.Master, opts.Generic.ClientConnection.Kubeconfig)
 		if err != nil {
 			return err
 		}

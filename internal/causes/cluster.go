@@ -24,6 +24,8 @@ type Cluster struct {
 	Sessions map[string]Session
 	// NoController says that no cloud-controller-manager runs.
 	NoController bool
+	// RenewsLease says that whoever has the Lease of the cloud-controller-manager renews it.
+	RenewsLease bool
 }
 
 // Session is what becomes of the sessions of all nodes with a BGPPeer.

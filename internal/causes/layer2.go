@@ -125,6 +125,17 @@ var layer2 = []Cause{
 		Fix: "Delete the Secret `clarion-system/clarion-gossip`: the cloud-controller-manager makes another one.",
 	},
 	{
+		Name: "The announcers may not open packet sockets", Symptom: NoAnswer,
+		Break: announcersSay(v1alpha1.ReasonNotPermitted, "The announcer may not answer for addresses, and announces none on layer 2: open a packet socket: "+
+			"operation not permitted. Does its container have the capability NET_RAW?"),
+		Shown: []Shown{
+			on(web, "NoNode", "its announcer says NotPermitted", "capability NET_RAW", "give its container the capabilities"),
+			on("announcer/n1", "Ready=False NotPermitted", "capability NET_RAW"),
+			inColumn("announcer/n1", "Ready", "False"),
+		},
+		Fix: "Give the containers the capabilities of `manifests/announcer/daemonset.yaml`: a policy or a patch has dropped them.",
+	},
+	{
 		Name: "Every node is cut off from the others, the gateway and the API server", Symptom: NoAnswer,
 		Break: announcersSay(v1alpha1.ReasonIsolated, "The node reaches no other announcer, API server or router."),
 		Shown: []Shown{

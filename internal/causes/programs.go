@@ -1,13 +1,16 @@
 package causes
 
 import (
+	"slices"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/clarionlb/clarion/announce/plan"
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
@@ -38,6 +41,17 @@ var programs = []Cause{
 		Fix:   "See the pods of the Deployment `kube-system/clarion-cloud-controller-manager`, and their nodes.",
 	},
 	{
+		Name: "The cloud-controller-manager holds the Lease and answers nothing", Symptom: Pending,
+		Break: func(c *Cluster) {
+			c.NoController = true
+			c.RenewsLease = true
+			c.add(lease("n1_1"))
+		},
+		Then:  func(w *World) { w.wait(time.Minute) }, // Services are patient with somebody who is there
+		Shown: []Shown{on(web, "NotAnswered", "n1_1 has the Lease kube-system/clarion-cloud-controller-manager and has not answered", "its log may say why")},
+		Fix:   "See the log of the cloud-controller-manager, and restart it: `kubectl --namespace kube-system rollout restart deployment/clarion-cloud-controller-manager`.",
+	},
+	{
 		Name: "A node is unreachable", Symptom: WrongAnswer,
 		Break: func(*Cluster) {},
 		Then:  losePower("n3"),
@@ -47,6 +61,23 @@ var programs = []Cause{
 			inColumn("announcer/n3", "Addresses", ""),
 		},
 		Fix: "See the node: its power, its network, its kubelet. Other nodes have its addresses meanwhile.",
+	},
+	{
+		Name: "A node is drained", Symptom: WrongAnswer,
+		Break: func(c *Cluster) { drain(c, "n1") },
+		Shown: []Shown{
+			on("announcer/n1", "Ready=True Draining", "The node is drained by the annotation clarionlb.io/drain"),
+			inColumn("announcer/n1", "Reason", "Draining"),
+		},
+		Fix: "Nothing, if it is meant. Else `kubectl clarion undrain`, or remove the annotation, the label or the taint that the Announcer names.",
+	},
+	{
+		Name: "Every node is drained", Symptom: WrongAnswer,
+		Break: func(c *Cluster) { drain(c, "n1", "n2", "n3") },
+		Shown: []Shown{
+			on("announcer/n1", "Ready=True Draining", "The node is drained by the annotation clarionlb.io/drain"),
+		},
+		Fix: "Have one node at least take part. Until then, addresses stay where they are, since no other node can have them.",
 	},
 	{
 		Name: "A node that has sessions with routers is unreachable", Symptom: WrongAnswer, Routed: true,
@@ -69,6 +100,21 @@ var programs = []Cause{
 		Shown: []Shown{on(web, "NoEndpoint", "no endpoint that can serve", "a pod that is ready")},
 		Fix:   "Wait until new pods are ready. Pods that terminate serve for as long as they are ready.",
 	},
+}
+
+// drain has nodes drained, and their announcers say so.
+func drain(c *Cluster, names ...string) {
+	change(c, func(n *corev1.Node) {
+		if slices.Contains(names, n.Name) {
+			n.Annotations = map[string]string{v1alpha1.AnnotationDrain: "true"}
+		}
+	})
+	change(c, func(a *v1alpha1.Announcer) {
+		if ready := meta.FindStatusCondition(a.Status.Conditions, v1alpha1.ConditionReady); slices.Contains(names, a.Name) {
+			ready.Reason = v1alpha1.ReasonDraining
+			ready.Message = plan.Drain{By: []plan.DrainCause{{Kind: "annotation", Key: v1alpha1.AnnotationDrain}}}.Sentence()
+		}
+	})
 }
 
 // losePower has a node be off, for long enough that Kubernetes says so.

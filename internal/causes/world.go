@@ -61,6 +61,9 @@ func Produce(t *testing.T, cause Cause) (found *Found) {
 		w := newWorld(ctx, t, c)
 		if c.NoController {
 			w.startUnanswered()
+			if c.RenewsLease {
+				go w.renewLease()
+			}
 		} else {
 			w.startController()
 		}
@@ -138,6 +141,14 @@ func (w *World) startUnanswered() {
 		w.events.Event(service, corev1.EventTypeWarning, "NotAnswered", text)
 	}
 	go announcers.NewUnanswered(w.kube, services, tell, "").Run(w.ctx, func() bool { return true })
+}
+
+// renewLease has the Lease of the cloud-controller-manager renewed for as long as the World lasts.
+func (w *World) renewLease() {
+	for w.ctx.Err() == nil {
+		edit(w, v1alpha1.ControllerLease, func(l *coordinationv1.Lease) { l.Spec.RenewTime = new(metav1.NowMicro()) })
+		time.Sleep(2 * time.Second)
+	}
 }
 
 // wait lets time pass and everything happen that is due then.

@@ -51,8 +51,13 @@ func (s Scope) Left(service *corev1.Service) bool { return Marked(service) && !s
 // cloud-controller-manager has answered it. That says so on the Service, so that nobody else has to know whether it serves
 // Services without a class. The mark of one that has not been answered yet is Unknown: what its status has is somebody else's.
 func (s Scope) Served(service *corev1.Service) bool {
+	return s.Wants(service) && Answered(service)
+}
+
+// Answered says whether the cloud-controller-manager has answered a Service, whoever it asks now.
+func Answered(service *corev1.Service) bool {
 	said := meta.FindStatusCondition(service.Status.Conditions, v1alpha1.ConditionAddressAssigned)
-	return s.Wants(service) && said != nil && said.Status != metav1.ConditionUnknown
+	return said != nil && said.Status != metav1.ConditionUnknown
 }
 
 // StillServed says whether the addresses of a Service that was Served are Clarion's for as long as

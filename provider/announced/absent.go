@@ -15,6 +15,7 @@ var remediesOfAnnouncers = map[string]string{
 	v1alpha1.ReasonStopped:          plan.NoAnnouncer.Remedy(),
 	v1alpha1.ReasonGossipKeyInvalid: "delete the Secret, and another one is made",
 	v1alpha1.ReasonIsolated:         "see the network of the node",
+	v1alpha1.ReasonNotPermitted:     "give its container the capabilities of manifests/announcer/daemonset.yaml",
 	v1alpha1.ReasonNoInterface:      "bring one up, or name one in spec.interfaces of an L2Advertisement",
 }
 

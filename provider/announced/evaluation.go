@@ -128,6 +128,12 @@ func (e *Evaluation) Address(now time.Time, address netip.Addr) Address {
 	return a
 }
 
+// Claimant is the node of which the claim to an address holds; "" if nobody claims it.
+func (e *Evaluation) Claimant(address netip.Addr) string {
+	claim, _ := e.evaluator.view.Claim(address)
+	return claim.Node
+}
+
 // Services are those that have an address, the oldest first.
 func (e *Evaluation) Services(address netip.Addr) (names []types.NamespacedName) {
 	for _, s := range e.evaluator.view.ServicesOf(address) {

@@ -21,25 +21,25 @@ func (c *Controller) writeStatuses(ctx context.Context) bool {
 	e, api := c.evaluator, c.Clarion.ClarionV1alpha1()
 	contradictions := e.bgp.Contradictions()
 	done := []bool{
-		write(ctx, e.l2Advertisements, api.L2Advertisements().UpdateStatus, func(name string, o *v1alpha1.L2Advertisement) {
+		write(ctx, "L2Advertisement", e.l2Advertisements, api.L2Advertisements().UpdateStatus, func(name string, o *v1alpha1.L2Advertisement) {
 			o.Status.AppliedSpec = recorded(e.view.L2Advertisement(name), o.Status.AppliedSpec)
 			meta.SetStatusCondition(&o.Status.Conditions, e.l2AdvertisementCondition(name))
-		}),
-		write(ctx, e.peers, api.BGPPeers().UpdateStatus, func(name string, o *v1alpha1.BGPPeer) {
+		}, func(o *v1alpha1.L2Advertisement) []metav1.Condition { return o.Status.Conditions }),
+		write(ctx, "BGPPeer", e.peers, api.BGPPeers().UpdateStatus, func(name string, o *v1alpha1.BGPPeer) {
 			o.Status = e.peerStatus(name)
-		}),
-		write(ctx, e.advertisements, api.BGPAdvertisements().UpdateStatus, func(name string, o *v1alpha1.BGPAdvertisement) {
+		}, func(o *v1alpha1.BGPPeer) []metav1.Condition { return o.Status.Conditions }),
+		write(ctx, "BGPAdvertisement", e.advertisements, api.BGPAdvertisements().UpdateStatus, func(name string, o *v1alpha1.BGPAdvertisement) {
 			o.Status.AppliedSpec = recorded(e.view.BGPAdvertisement(name), o.Status.AppliedSpec)
 			meta.SetStatusCondition(&o.Status.Conditions, e.advertisementCondition(name, contradictions))
-		}),
-		write(ctx, e.communities, api.Communities().UpdateStatus, func(name string, o *v1alpha1.Community) {
+		}, func(o *v1alpha1.BGPAdvertisement) []metav1.Condition { return o.Status.Conditions }),
+		write(ctx, "Community", e.communities, api.Communities().UpdateStatus, func(name string, o *v1alpha1.Community) {
 			o.Status.AppliedSpec = recorded(e.view.Community(name), o.Status.AppliedSpec)
 			meta.SetStatusCondition(&o.Status.Conditions, e.communityCondition(name))
-		}),
-		write(ctx, e.profiles, api.BFDProfiles().UpdateStatus, func(name string, o *v1alpha1.BFDProfile) {
+		}, func(o *v1alpha1.Community) []metav1.Condition { return o.Status.Conditions }),
+		write(ctx, "BFDProfile", e.profiles, api.BFDProfiles().UpdateStatus, func(name string, o *v1alpha1.BFDProfile) {
 			o.Status.AppliedSpec = recorded(e.view.BFDProfile(name), o.Status.AppliedSpec)
 			meta.SetStatusCondition(&o.Status.Conditions, e.profileCondition(name))
-		}),
+		}, func(o *v1alpha1.BFDProfile) []metav1.Condition { return o.Status.Conditions }),
 	}
 	return !slices.Contains(done, false)
 }
@@ -52,18 +52,23 @@ type object[T any] interface {
 }
 
 // write has every object of a kind get its status, and writes those that change.
-func write[T any, O object[T]](ctx context.Context, objects map[string]O, update func(context.Context, O, metav1.UpdateOptions) (O, error), set func(name string, o O)) bool {
+func write[T any, O object[T]](ctx context.Context, kind string, objects map[string]O,
+	update func(context.Context, O, metav1.UpdateOptions) (O, error), set func(name string, o O), conditions func(O) []metav1.Condition,
+) bool {
 	done := true
 	for _, name := range slices.Sorted(maps.Keys(objects)) {
-		updated := O(objects[name].DeepCopy())
+		before, updated := objects[name], O(objects[name].DeepCopy())
 		if guard.Run("announced", name, func() { set(name, updated) }) != nil {
 			continue
 		}
-		if apiequality.Semantic.DeepEqual(updated, objects[name]) {
+		if apiequality.Semantic.DeepEqual(updated, before) {
 			continue
 		}
 		_, err := update(ctx, updated, metav1.UpdateOptions{})
 		done = status.Written(ctx, err, updated) && done
+		if err == nil {
+			status.LogChanges(ctx, kind, name, conditions(before), conditions(updated))
+		}
 	}
 	return done
 }

@@ -39,7 +39,7 @@ type world struct {
 
 	mu       sync.Mutex
 	requeued []types.NamespacedName
-	logged   []string
+	logged   []string // errors
 }
 
 // settle lets everything happen that is due now, statuses among it.
@@ -55,7 +55,9 @@ func withController(t *testing.T, theirs, ours []runtime.Object, test func(w *wo
 		w.ctx = klog.NewContext(ctx, funcr.New(func(_, line string) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
-			w.logged = append(w.logged, line)
+			if strings.Contains(line, `"error"=`) {
+				w.logged = append(w.logged, line)
+			}
 		}, funcr.Options{}))
 		kube, clarion := informers.NewSharedInformerFactory(w.kube, 0), clarioninformers.NewSharedInformerFactory(w.clarion, 0)
 		w.Controller = New(Config{Kube: kube, KubeClient: w.kube, Clarion: clarion, Client: w.clarion, Allocator: w.allocator, Requeue: func(services ...types.NamespacedName) {

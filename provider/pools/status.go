@@ -42,6 +42,9 @@ func (c *Controller) writeStatuses(ctx context.Context) bool {
 		}
 		_, err = api.IPAddressPools().UpdateStatus(ctx, updated, metav1.UpdateOptions{})
 		done = status.Written(ctx, err, pool) && done
+		if err == nil {
+			status.LogChanges(ctx, "IPAddressPool", pool.Name, pool.Status.Conditions, updated.Status.Conditions)
+		}
 	}
 	for _, reservation := range listed(c.reservations.List) {
 		state, known := c.reserved[reservation.Name]
@@ -56,6 +59,9 @@ func (c *Controller) writeStatuses(ctx context.Context) bool {
 		}
 		_, err := api.IPAddressReservations().UpdateStatus(ctx, updated, metav1.UpdateOptions{})
 		done = status.Written(ctx, err, reservation) && done
+		if err == nil {
+			status.LogChanges(ctx, "IPAddressReservation", reservation.Name, reservation.Status.Conditions, updated.Status.Conditions)
+		}
 	}
 	return done
 }

@@ -17,7 +17,7 @@ import (
 // life.
 func TestAServiceSaysWhoAnnouncesItOrWhyNobodyDoes(t *testing.T) {
 	t.Parallel()
-	d := deploy(t, cluster.Config{Nodes: 3, Flags: map[string][]string{"kube-controller-manager": {"--node-monitor-period=1s", "--node-monitor-grace-period=10s"}}})
+	d := deployLogging(t, cluster.Config{Nodes: 3, Flags: map[string][]string{"kube-controller-manager": {"--node-monitor-period=1s", "--node-monitor-grace-period=10s"}}})
 	d.scaleCCM(2)
 	d.apply(samples + "pool.yaml")
 	d.loadBalancer("web", nil)
@@ -141,6 +141,8 @@ func TestAServiceSaysWhoAnnouncesItOrWhyNobodyDoes(t *testing.T) {
 			return nil
 		})
 	})
+
+	t.Run("the logs of both programs are JSON, and say nothing over and over again", d.run(testLogs))
 }
 
 // awaitColumns waits until kubectl get shows of an Announcer what these columns begin with, after its name.

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// settling is how long changes are collected before the page is told.
+	// settling is how long changes are collected at least before the page is told.
 	settling = 500 * time.Millisecond
 	// refresh is how often the state is found out without a change, because it depends on the time,
 	// too.
@@ -77,23 +77,32 @@ func (d *Dashboard) Serve(ctx context.Context) error {
 
 // follow shows every state until the context ends.
 func (d *Dashboard) follow(ctx context.Context, live *snapshot.Live) error {
-	tick := time.NewTicker(refresh)
-	defer tick.Stop()
-	for {
+	defer live.Wait()
+	return pace(ctx, live.Changed(), func() error { return d.show(live) })
+}
+
+// pace calls show some time after something has changed, and now and then without a change. What show costs in a large cluster
+// takes no more than a fifth of the time: whatever changes meanwhile is shown at once.
+func pace(ctx context.Context, changed <-chan struct{}, show func() error) error {
+	wait := func(d time.Duration, or <-chan struct{}) bool {
 		select {
 		case <-ctx.Done():
-			live.Wait()
-			return nil
-		case <-live.Changed():
-			select {
-			case <-ctx.Done():
-			case <-time.After(settling):
-			}
-		case <-tick.C:
+			return false
+		case <-or:
+		case <-time.After(d):
 		}
-		if err := d.show(live); err != nil {
+		return true
+	}
+	cost := time.Duration(0)
+	for {
+		if !wait(refresh, changed) || !wait(max(settling, 4*cost), nil) {
+			return nil
+		}
+		begun := time.Now()
+		if err := show(); err != nil {
 			return err
 		}
+		cost = time.Since(begun)
 	}
 }
 

@@ -7,11 +7,6 @@ import (
 	"testing"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	corev1 "k8s.io/api/core/v1"
-
-	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/internal/plugin/dashboard/fixture"
 	"github.com/clarionlb/clarion/internal/plugin/snapshot"
 	"github.com/clarionlb/clarion/loadbalancer"
@@ -36,35 +31,10 @@ func TestTheSameStateIsTheSameText(t *testing.T) {
 	}
 }
 
-func TestHowANodeIs(t *testing.T) {
-	ready := func(status corev1.ConditionStatus) *corev1.Node {
-		return &corev1.Node{Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: status}}}}
-	}
-	announcer := func(reason string, status metav1.ConditionStatus) *v1alpha1.Announcer {
-		return &v1alpha1.Announcer{Status: v1alpha1.AnnouncerStatus{Conditions: []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: status, Reason: reason}}}}
-	}
-	running := announcer(v1alpha1.ReasonRunning, metav1.ConditionTrue)
-	for _, test := range []struct {
-		node      *corev1.Node
-		announcer *v1alpha1.Announcer
-		carries   int
-		state     standing
-		says      string
-	}{
-		{ready(corev1.ConditionTrue), running, 3, well, "announces"},
-		{ready(corev1.ConditionTrue), announcer(v1alpha1.ReasonDraining, metav1.ConditionTrue), 0, warning, "drained"},
-		{ready(corev1.ConditionTrue), announcer(v1alpha1.ReasonNoInterface, metav1.ConditionTrue), 0, warning, "no interface"},
-		{ready(corev1.ConditionTrue), announcer(v1alpha1.ReasonStopped, metav1.ConditionFalse), 0, trouble, "stopped"},
-		{ready(corev1.ConditionTrue), announcer(v1alpha1.ReasonIsolated, metav1.ConditionFalse), 0, trouble, "isolated"},
-		{ready(corev1.ConditionTrue), &v1alpha1.Announcer{}, 0, warning, "starting"},
-		{ready(corev1.ConditionTrue), nil, 0, warning, "no announcer"},
-		{ready(corev1.ConditionUnknown), running, 0, trouble, "unreachable"},
-		{ready(corev1.ConditionUnknown), running, 3, trouble, "suspect"},
-		{ready(corev1.ConditionFalse), running, 3, trouble, "not ready"},
-		{nil, running, 0, trouble, "no Node"},
-	} {
-		if state, says, _ := judgeNode(test.node, test.announcer, test.carries); state != test.state || says != test.says {
-			t.Errorf("%s, %s instead of %s, %s", state, says, test.state, test.says)
+func TestAReasonIsReadAsWords(t *testing.T) {
+	for reason, want := range map[string]string{"NoInterface": "no interface", "Draining": "draining", "": ""} {
+		if got := split(reason); got != want {
+			t.Errorf("%q", got)
 		}
 	}
 }

@@ -4,12 +4,12 @@ import (
 	"cmp"
 	"fmt"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/internal/plugin/snapshot"
+	"github.com/clarionlb/clarion/internal/plugin/why"
 )
 
 // peer is a BGPPeer, with the sessions that nodes have with it.
@@ -70,29 +70,17 @@ func describePeer(spec v1alpha1.BGPPeerSpec) string {
 }
 
 func sessionOf(state *snapshot.State, node string, s v1alpha1.BGPSession) session {
-	out := session{Node: node, State: trouble, Says: string(s.State), Words: s.LastError, Prefixes: s.Prefixes}
+	is := why.SessionStanding(state, node, &s)
+	out := session{Node: node, State: standings[is.Mark], Says: split(is.Reason), Words: is.Sentence}
 	if s.Since != nil {
 		out.Since = moment(s.Since.Time)
 	}
+	if is.Reason == why.ReasonNotInSight { // what it recorded last is not so any more
+		return out
+	}
+	out.Prefixes = s.Prefixes
 	if s.BFD != nil {
 		out.BFD = "BFD " + string(s.BFD.State)
-	}
-	switch {
-	case !state.Announced.Alive(node):
-		// What it recorded last is not so any more.
-		out.State, out.Says, out.Words, out.Prefixes, out.BFD = none, "Silent", "the node's announcer is not in sight", 0, ""
-	case s.State == v1alpha1.BGPEstablished && (s.BFD == nil || s.BFD.State == v1alpha1.BFDUp):
-		out.State = well
-	case s.State == v1alpha1.BGPEstablished:
-		out.State, out.Words = warning, cmp.Or(s.BFD.LastError, out.BFD)
-	}
-	if drained := snapshot.Find(state.Announcers, "", node); out.State == trouble && isDrained(drained) {
-		out.State, out.Says = warning, "Drained"
-	}
-	for _, f := range s.Families {
-		if f.LastError != "" && out.State == well {
-			out.State, out.Words = warning, string(corev1.IPFamily(f.Family))+": "+f.LastError
-		}
 	}
 	return out
 }

@@ -43,7 +43,7 @@ type announcers struct {
 type announcer struct {
 	Node    string `json:"node"`
 	InSight bool   `json:"inSight"`
-	// Reason is why the node announces nothing on layer 2, or only what no other can; "" if neither is so.
+	// Reason is what is wrong with the node most of all; "" if nothing is.
 	Reason    string   `json:"reason,omitempty"`
 	Addresses []string `json:"addresses,omitempty"`
 	// Established are the BGPPeers of all Sessions with which there is a session.
@@ -53,24 +53,26 @@ type announcer struct {
 }
 
 func announcerOf(s *snapshot.State, node string) announcer {
-	a := announcer{Node: node, InSight: s.Announced.Alive(node), Reason: string(s.Announced.NodeReason(node))}
-	for _, i := range why.AnnouncerOf(s, node) {
-		if i.Mark == why.Warning {
-			a.Problems = append(a.Problems, i)
-		}
+	a := announcer{Node: node, InSight: s.Announced.Alive(node)}
+	if standing := why.NodeStanding(s, node); standing.Mark != why.OK {
+		a.Reason = standing.Reason
+		a.Problems = append(a.Problems, why.Item{Name: standing.Reason, Mark: why.Warning, Sentence: standing.Sentence, Remedy: standing.Remedy})
 	}
 	object := snapshot.Find(s.Announcers, "", node)
 	if object == nil {
 		return a
 	}
-	for _, claim := range object.Status.Layer2.Addresses {
+	if a.InSight {
+		a.Problems = append(a.Problems, why.Remarks(s, node)...)
+	}
+	for _, claim := range why.Carried(s, object) {
 		if len(claim.Interfaces) > 0 {
 			a.Addresses = append(a.Addresses, claim.IP)
 		}
 	}
-	for _, session := range object.Status.BGP.Peers {
+	for i := range object.Status.BGP.Peers {
 		a.Sessions++
-		if session.State == v1alpha1.BGPEstablished {
+		if a.InSight && object.Status.BGP.Peers[i].State == v1alpha1.BGPEstablished {
 			a.Established++
 		}
 	}

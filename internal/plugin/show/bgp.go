@@ -13,6 +13,7 @@ import (
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/internal/plugin"
 	"github.com/clarionlb/clarion/internal/plugin/snapshot"
+	"github.com/clarionlb/clarion/internal/plugin/why"
 )
 
 var bgpVerb = verb{
@@ -63,9 +64,6 @@ type session struct {
 	Problem  string       `json:"problem,omitempty"`
 }
 
-// stale is the state of a session of which a node tells whose announcer is not in sight.
-const stale = "NotInSight"
-
 func peerOf(s *snapshot.State, name string) peer {
 	status := s.Announced.BGPPeer(name)
 	p := peer{Name: name, Nodes: status.Nodes, Established: status.Established}
@@ -77,15 +75,10 @@ func peerOf(s *snapshot.State, name string) peer {
 			if of.Name != name {
 				continue
 			}
-			at := session{Node: a.Name, Address: of.Address, State: string(of.State), Since: of.Since, Prefixes: of.Prefixes, Problem: of.LastError}
-			if !s.Announced.Alive(a.Name) {
-				at.State = stale
-			}
+			standing := why.SessionStanding(s, a.Name, &of)
+			at := session{Node: a.Name, Address: of.Address, State: standing.Reason, Since: of.Since, Prefixes: of.Prefixes, Problem: standing.Sentence}
 			if of.BFD != nil {
-				at.BFD, at.Problem = string(of.BFD.State), cmp.Or(at.Problem, of.BFD.LastError)
-			}
-			for _, f := range of.Families {
-				at.Problem = cmp.Or(at.Problem, f.LastError)
+				at.BFD = string(of.BFD.State)
 			}
 			p.Sessions = append(p.Sessions, at)
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +15,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/clarionlb/clarion/internal/plugin"
+	"github.com/clarionlb/clarion/internal/plugin/history"
 	"github.com/clarionlb/clarion/internal/plugin/snapshot"
 )
 
@@ -24,10 +24,11 @@ func newEvents(env plugin.Env) *cobra.Command {
 	v := verb{
 		use:   "events",
 		short: "Show a timeline of what Clarion did: which address moved where and why, and what it refused",
-		long:  `The events of Clarion about all Services, nodes and objects, the latest last. Kubernetes keeps events for an hour by default.`,
+		long: `The events of Clarion about all Services, nodes and objects, and how each address came to the node that has it, the latest last.
+Kubernetes keeps events for an hour by default; of older moves, only where the address is and was is known.`,
 		example: `  kubectl clarion events
   kubectl clarion events --watch`,
-		view: func(s *snapshot.State, _ string) (view, error) { return timelineOf(s.Events), nil },
+		view: func(s *snapshot.State, _ string) (view, error) { return timelineOf(history.Of(s)), nil },
 	}
 	command, follow := v.command(env), false
 	command.Flags().BoolVarP(&follow, "watch", "w", false, "Go on with what happens, until the command is ended.")
@@ -59,27 +60,19 @@ type happened struct {
 	Count   int32       `json:"count,omitempty"`
 }
 
-// ofClarion says whether an event is of one of Clarion's programs.
-func ofClarion(e *corev1.Event) bool {
-	return strings.HasPrefix(e.Source.Component, "clarion") || strings.HasPrefix(e.ReportingController, "clarion")
-}
-
-func happenedIn(e *corev1.Event) happened {
-	object := strings.ToLower(e.InvolvedObject.Kind) + "/" + e.InvolvedObject.Name
-	if namespace := e.InvolvedObject.Namespace; namespace != "" {
-		object = strings.ToLower(e.InvolvedObject.Kind) + "/" + namespace + "/" + e.InvolvedObject.Name
+func happenedIn(e history.Entry) happened {
+	object := strings.ToLower(e.Kind) + "/" + e.Object.Name
+	if e.Object.Namespace != "" {
+		object = strings.ToLower(e.Kind) + "/" + e.Object.String()
 	}
-	return happened{metav1.NewTime(snapshot.EventTime(e)), e.Type, e.Reason, object, e.Message, e.Count}
+	return happened{metav1.NewTime(e.Time), e.Type, e.Reason, object, e.Message, e.Count}
 }
 
-func timelineOf(events []*corev1.Event) *timeline {
+func timelineOf(entries []history.Entry) *timeline {
 	t := &timeline{}
-	for _, e := range events {
-		if ofClarion(e) {
-			t.Events = append(t.Events, happenedIn(e))
-		}
+	for _, e := range entries {
+		t.Events = append(t.Events, happenedIn(e))
 	}
-	slices.SortStableFunc(t.Events, func(a, b happened) int { return a.Time.Compare(b.Time.Time) })
 	return t
 }
 
@@ -129,11 +122,11 @@ func followEvents(ctx context.Context, out io.Writer, kube kubernetes.Interface)
 	if !cache.WaitForCacheSync(ctx.Done(), registration.HasSynced) {
 		return nil
 	}
-	var before []*corev1.Event
+	before := &snapshot.Snapshot{}
 	for _, o := range i.GetStore().List() {
-		before = append(before, o.(*corev1.Event))
+		before.Events = append(before.Events, o.(*corev1.Event))
 	}
-	for _, e := range timelineOf(before).Events {
+	for _, e := range timelineOf(history.Of(before.State())).Events {
 		writeLine(out, e)
 	}
 	for {
@@ -141,8 +134,8 @@ func followEvents(ctx context.Context, out io.Writer, kube kubernetes.Interface)
 		case <-ctx.Done():
 			return nil
 		case e := <-news:
-			if ofClarion(e) {
-				writeLine(out, happenedIn(e))
+			if history.Tells(e) {
+				writeLine(out, happenedIn(history.EntryOf(e)))
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package show
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -59,7 +60,7 @@ func statusOf(s *snapshot.State) *status {
 		if a.InSight {
 			v.InSight++
 		}
-		v.Degraded = append(v.Degraded, degradedOf(s, a)...)
+		v.Degraded = append(v.Degraded, degradedOf(a)...)
 	}
 	for _, p := range s.BGPPeers {
 		of := peerOf(s, p.Name)
@@ -82,13 +83,9 @@ func statusOf(s *snapshot.State) *status {
 }
 
 // degradedOf is what is wrong with a node.
-func degradedOf(s *snapshot.State, a announcer) (items []why.Item) {
-	name := "Node " + a.Node
-	if reason := s.Announced.NodeReason(a.Node); reason != "" {
-		items = append(items, why.Item{Name: name, Mark: why.Warning, Sentence: reason.Sentence(), Remedy: "kubectl clarion why node/" + a.Node})
-	}
+func degradedOf(a announcer) (items []why.Item) {
 	for _, p := range a.Problems {
-		items = append(items, why.Item{Name: name, Mark: why.Warning, Sentence: p.Sentence, Remedy: p.Remedy})
+		items = append(items, why.Item{Name: "Node " + a.Node, Mark: why.Warning, Sentence: p.Sentence, Remedy: cmp.Or(p.Remedy, "kubectl clarion why node/"+a.Node)})
 	}
 	return items
 }

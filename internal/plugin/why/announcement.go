@@ -218,17 +218,8 @@ func ownerLink(s *snapshot.State, a *announced.Address) Link {
 			l.Mark = Warning
 		}
 	}
-	if node := snapshot.Find(s.Nodes, "", a.Owner); node != nil && !ready(node) {
+	if node := snapshot.Find(s.Nodes, "", a.Owner); node != nil && nodeReady(node) != corev1.ConditionTrue {
 		l.Items = append(l.Items, Item{a.Owner, Warning, plan.NotReady.Sentence(), remedyOfNode(plan.NotReady, a.Owner)})
 	}
 	return l
-}
-
-func ready(node *corev1.Node) bool {
-	for _, c := range node.Status.Conditions {
-		if c.Type == corev1.NodeReady {
-			return c.Status == corev1.ConditionTrue
-		}
-	}
-	return true
 }

@@ -115,7 +115,7 @@ func AnnouncerOf(s *snapshot.State, node string) (items []Item) {
 		remedy string
 	}{
 		{v1alpha1.ConditionReady, "kubectl -n " + v1alpha1.SystemNamespace + " logs --selector app.kubernetes.io/name=announcer"},
-		{v1alpha1.ConditionGossip, "let the nodes reach each other at port 7946, TCP and UDP: see docs/guides/firewall.md"},
+		{v1alpha1.ConditionGossip, "let the nodes reach each other at port 7947, TCP and UDP: see docs/guides/firewall.md"},
 		{v1alpha1.ConditionStrictARP, ""},
 		{v1alpha1.ConditionKubeProxy, "look at kube-proxy on " + node + ": it does not answer at port 10256"},
 		{v1alpha1.ConditionRecorded, ""},

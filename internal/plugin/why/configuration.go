@@ -254,11 +254,7 @@ func peerLinks(s *snapshot.State, name string) []Link {
 		if session == nil {
 			continue
 		}
-		i := itemOf(announcer.Name, session)
-		if !s.Announced.Alive(announcer.Name) {
-			i.Mark, i.Sentence = Warning, "its announcer is not in sight; what is known is from before"
-			i.Remedy = "kubectl clarion why node/" + announcer.Name
-		}
+		i := sessionStandingItem(s, announcer.Name, announcer.Name, session)
 		if i.Mark == Warning {
 			l.Mark = Warning
 		}

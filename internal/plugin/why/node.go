@@ -7,7 +7,6 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/clarionlb/clarion/announce/plan"
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/internal/plugin/snapshot"
 )
@@ -19,9 +18,9 @@ func Node(s *snapshot.State, name string) *Report {
 	r.add(podLink(s, name), announcerLink(s, name), part)
 	announcer := snapshot.Find(s.Announcers, "", name)
 	if announcer != nil {
-		links := []Link{interfacesLink(announcer), carriedLink(announcer)}
+		links := []Link{interfacesLink(announcer), carriedLink(s, announcer)}
 		if len(announcer.Status.BGP.Peers) > 0 {
-			links = append(links, sessionsLink(announcer))
+			links = append(links, sessionsLink(s, announcer))
 		}
 		if !s.Announced.Alive(name) {
 			markPast(links)
@@ -59,35 +58,6 @@ func podLink(s *snapshot.State, node string) Link {
 	return l
 }
 
-// announcerLink says what the announcer tells of itself.
-func announcerLink(s *snapshot.State, node string) Link {
-	l := Link{Name: "announcer", Mark: OK, Sentence: "it is in sight", Items: AnnouncerOf(s, node)}
-	if snapshot.Find(s.Announcers, "", node) == nil {
-		l.Mark, l.Sentence = Failed, plan.NoAnnouncer.Sentence()
-		l.Remedy = remedyOfNode(plan.NoAnnouncer, node)
-		return l
-	}
-	if !s.Announced.Alive(node) {
-		l.Mark, l.Sentence = Failed, plan.NotAlive.Sentence()
-		l.Remedy = fmt.Sprintf("kubectl describe node %s; kubectl -n %s get pods --output wide --field-selector spec.nodeName=%s", node, v1alpha1.SystemNamespace, node)
-	} else if worst(l.Items) == Warning {
-		l.Mark = Warning
-	}
-	return l
-}
-
-// partLink says whether the node may announce anything.
-func partLink(s *snapshot.State, node string) Link {
-	reason := s.Announced.NodeReason(node)
-	switch reason {
-	case "":
-		return Link{Name: "eligible", Mark: OK, Sentence: "the node may announce addresses"}
-	case plan.Draining, plan.NotReady, plan.KubeProxyDown:
-		return Link{Name: "eligible", Mark: Warning, Sentence: reason.Sentence() + ": it announces only what no other node can", Remedy: remedyOfNode(reason, node)}
-	}
-	return Link{Name: "eligible", Mark: Failed, Sentence: reason.Sentence(), Remedy: remedyOfNode(reason, node)}
-}
-
 func interfacesLink(a *v1alpha1.Announcer) Link {
 	l := Link{Name: "interfaces", Mark: OK}
 	for _, i := range a.Status.Layer2.Interfaces {
@@ -101,28 +71,36 @@ func interfacesLink(a *v1alpha1.Announcer) Link {
 	return l
 }
 
-func carriedLink(a *v1alpha1.Announcer) Link {
+func carriedLink(s *snapshot.State, a *v1alpha1.Announcer) Link {
 	l := Link{Name: "addresses", Mark: Note}
-	for _, claim := range a.Status.Layer2.Addresses {
-		i := Item{Name: claim.IP, Mark: OK, Sentence: "on " + strings.Join(claim.Interfaces, ", ") + " since " + stamp(claim.Since)}
+	for _, claim := range Carried(s, a) {
+		l.Items = append(l.Items, Item{Name: claim.IP, Mark: OK, Sentence: ClaimSentence(claim)})
 		if len(claim.Interfaces) == 0 {
-			i.Mark, i.Sentence = Note, "claimed, and not announced yet"
+			l.Items[len(l.Items)-1].Mark = Note
 		}
-		l.Items = append(l.Items, i)
 	}
-	l.Sentence = "it announces " + strconv.Itoa(len(l.Items)) + " on layer 2"
+	l.Sentence = "it has " + strconv.Itoa(len(l.Items)) + " on layer 2"
 	return l
 }
 
-func sessionsLink(a *v1alpha1.Announcer) Link {
+// ClaimSentence says where and since when the node of a claim announces the address, if it does.
+func ClaimSentence(claim v1alpha1.Layer2Address) string {
+	if len(claim.Interfaces) == 0 {
+		return "claimed, and not announced yet"
+	}
+	return "on " + strings.Join(claim.Interfaces, ", ") + " since " + stamp(claim.Since)
+}
+
+func sessionsLink(s *snapshot.State, a *v1alpha1.Announcer) Link {
 	l := Link{Name: "sessions", Mark: OK}
 	up := 0
 	for i := range a.Status.BGP.Peers {
 		session := &a.Status.BGP.Peers[i]
-		item := itemOf(session.Name, session)
+		item := sessionStandingItem(s, a.Name, session.Name, session)
 		if item.Mark == Warning {
 			l.Mark = Warning
-		} else {
+		}
+		if session.State == v1alpha1.BGPEstablished {
 			up++
 		}
 		l.Items = append(l.Items, item)
@@ -131,12 +109,14 @@ func sessionsLink(a *v1alpha1.Announcer) Link {
 	return l
 }
 
-// itemOf is how a session is.
-func itemOf(name string, session *v1alpha1.BGPSession) Item {
-	if session.State != v1alpha1.BGPEstablished {
-		return Item{name, Warning, said(session.LastError), remedyOfSession(session, session.Name)}
+// sessionStandingItem is how a session is, under a name. It is a warning at most: the node may have others, and the router
+// other nodes.
+func sessionStandingItem(s *snapshot.State, node, name string, session *v1alpha1.BGPSession) Item {
+	standing := SessionStanding(s, node, session)
+	if standing.Mark == OK {
+		return Item{Name: name, Mark: OK, Sentence: fmt.Sprintf("%s with %s, %s sent", session.State, session.Address, counted(int(session.Prefixes), "route"))}
 	}
-	return Item{Name: name, Mark: OK, Sentence: fmt.Sprintf("%s with %s, %s sent", session.State, session.Address, counted(int(session.Prefixes), "route"))}
+	return Item{name, Warning, standing.Sentence, standing.Remedy}
 }
 
 func stamp(t metav1.Time) string { return t.UTC().Format("2006-01-02T15:04:05Z") }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/klog/v2"
 
@@ -28,6 +29,18 @@ func ReadyCondition(reason, message string, generation int64) metav1.Condition {
 		condition.Status = metav1.ConditionTrue
 	}
 	return condition
+}
+
+// LogChanges logs the conditions of an object that have become others: one line for each. Transition times and messages alone are
+// no change. It is called when the status has been written.
+func LogChanges(ctx context.Context, kind, name string, before, after []metav1.Condition) {
+	for _, is := range after {
+		was := meta.FindStatusCondition(before, is.Type)
+		if was == nil || was.Status != is.Status || was.Reason != is.Reason {
+			klog.FromContext(ctx).Info("A condition has changed", "kind", kind, "name", name,
+				"condition", is.Type, "status", is.Status, "reason", is.Reason, "message", is.Message)
+		}
+	}
 }
 
 // Written tells from the error of a status write whether it needs no other try: it was made, or the

@@ -89,6 +89,7 @@ type Cloud struct {
 	metrics   *providerMetrics
 	allocator *loadbalancer.Allocator
 	feed      *serviceFeed
+	custody   *custody
 
 	// These are made by Initialize.
 	kube       kubernetes.Interface
@@ -115,7 +116,8 @@ var (
 // New returns a Cloud. Its metrics are registered; all else begins with Initialize and SetInformers.
 func New(config Config) *Cloud {
 	core := config.Informers.Core().V1()
-	informer.SetTransform(core.Services().Informer(), dropManagedFields)
+	custody := newCustody(config.Scope)
+	informer.SetTransform(core.Services().Informer(), custody.transform)
 	informer.SetTransform(core.Nodes().Informer(), dropManagedFields)
 	allocator := loadbalancer.New()
 	metrics := newMetrics(config.Metrics, allocator)
@@ -128,6 +130,7 @@ func New(config Config) *Cloud {
 		metrics:   metrics,
 		allocator: allocator,
 		feed:      newServiceFeed(core.Services(), config.Scope),
+		custody:   custody,
 		progress:  progress{informer.NewReads(), make(chan struct{}), make(chan struct{})},
 	}
 }
@@ -190,7 +193,7 @@ func (c *Cloud) InitializeWith(kube kubernetes.Interface, clarion versioned.Inte
 		latency:       c.metrics.latency,
 		restored:      c.restored,
 	}
-	informer.Handle(services.Informer(), informer.Funcs[*corev1.Service]{Add: c.serviceAdded, Update: c.serviceUpdated, Delete: c.release})
+	informer.Handle(services.Informer(), informer.Funcs[*corev1.Service]{Add: c.serviceAdded, Update: c.serviceUpdated, Delete: c.serviceDeleted})
 }
 
 // SetInformers starts the provider. The framework starts the shared informers afterwards, so
@@ -297,6 +300,11 @@ func (c *Cloud) serviceUpdated(before, after *corev1.Service) {
 	if c.balancer.needsRequeue(before, after) {
 		c.feed.requeue(nameOf(after))
 	}
+}
+
+func (c *Cloud) serviceDeleted(service *corev1.Service) {
+	c.custody.forget(service)
+	c.release(service)
 }
 
 // release releases the addresses of a Service that is gone. One whose finalizer was served has none

@@ -141,7 +141,7 @@ func (w *conditionWriter) refused(ctx context.Context, service *corev1.Service, 
 func (w *conditionWriter) write(ctx context.Context, service *corev1.Service, changes map[string]any) error {
 	known, err := w.known(nameOf(service))
 	if err == nil && known.UID == service.UID {
-		_, err = w.patch(ctx, w.client.Services(service.Namespace), known, status.ServicePatch{Status: changes}, w.standsAnswer)
+		_, err = w.patch(ctx, w.client.Services(service.Namespace), known, status.ServicePatch{Status: changes}, w.standsAnswer(known))
 	}
 	if err != nil && !apierrors.IsNotFound(err) {
 		w.forget(service)

@@ -37,7 +37,7 @@ func (w *conditionWriter) relay(ctx context.Context, services typedcorev1.Servic
 		}
 		return patched, err
 	}
-	return w.patch(ctx, services, known, w.amend(known, patch), w.standsAnswer)
+	return w.patch(ctx, services, known, w.amend(known, patch), w.standsAnswer(known))
 }
 
 // amend adds to a status patch of the service controller what belongs with it: the answer that
@@ -84,10 +84,12 @@ func finalizerChange(patch status.ServicePatch) (added, removed bool) {
 	return !removed && slices.Contains(adds, finalizer), removed
 }
 
-// standsAnswer says whether a Service in this state is to be told what it has: somebody may have
-// given it to another load balancer.
-func (w *conditionWriter) standsAnswer(service *corev1.Service) bool {
-	return w.scope.Wants(service) || service.DeletionTimestamp != nil
+// standsAnswer says of a Service that was known in this state whether it is to be told what it has when it is in another one:
+// somebody may have given it to another load balancer. Who removes the mark alone has not.
+func (w *conditionWriter) standsAnswer(known *corev1.Service) func(now *corev1.Service) bool {
+	return func(now *corev1.Service) bool {
+		return w.scope.Wants(now) || now.DeletionTimestamp != nil || w.scope.Wants(known) && w.scope.StillServed(now)
+	}
 }
 
 // standsRemoval says whether the finalizer of a Service in this state is Clarion's, and of no use any

@@ -22,7 +22,7 @@ import (
 
 // Announcer reports what the announcer of one node does. It is named after the node, created by that node's announcer and
 // written by it alone. When the node falls silent, the cloud-controller-manager sets the conditions to Unknown, as Kubernetes does
-// with those of the Node.
+// with those of the Node; when the announcer alone does, Ready to False and the others to Unknown.
 type Announcer struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
@@ -39,7 +39,7 @@ type AnnouncerStatus struct {
 	BGP BGPStatus `json:"bgp,omitempty"`
 	// +optional
 	Host HostStatus `json:"host,omitempty"`
-	// Summary counts what is announced. It is absent while the node is silent: what the rest says was so before.
+	// Summary counts what is announced. It is absent while the node or its announcer is silent: what the rest says was so before.
 	// +optional
 	Summary *AnnouncerSummary `json:"summary,omitempty"`
 
@@ -66,6 +66,15 @@ type AnnouncerSummary struct {
 //   - Pod Ready (False): a majority of the announcers takes the node for dead. The cloud-controller-manager writes this, with
 //     --withdraw-endpoints-of-dead-nodes
 const ReasonNodeUnreachable = "NodeUnreachable"
+
+// ReasonAnnouncerDown is the reason of all conditions of an Announcer of which the Node is Ready and the announcer does not run:
+// the kubelet says that its Pod is not ready, or there is none. The cloud-controller-manager sets them after 5 s, which a restart
+// does not take. An announcer that runs nevertheless puts them right.
+//   - Announcer Ready (False): the kubelet says that the Pod of the announcer is not ready, or there is none, and the announcer has not
+//     said that it was stopped: what the rest of the status says was so before; the message says what became of its container. The
+//     cloud-controller-manager writes this
+//   - Announcer StrictARP, KubeProxy, Gossip (Unknown): the announcer does not run, so that what it said of this may be so no longer
+const ReasonAnnouncerDown = "AnnouncerDown"
 
 // Reasons of an Announcer's Ready condition.
 const (

@@ -16,6 +16,7 @@ var kinds = []struct {
 }{
 	{schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}, "Namespace"},
 	{schema.GroupVersionResource{Version: "v1", Resource: "nodes"}, "Node"},
+	{schema.GroupVersionResource{Version: "v1", Resource: "pods"}, "Pod"},
 	{schema.GroupVersionResource{Version: "v1", Resource: "services"}, "Service"},
 	{schema.GroupVersionResource{Version: "v1", Resource: "secrets"}, "Secret"},
 	{schema.GroupVersionResource{Version: "v1", Resource: "events"}, "Event"},

@@ -57,7 +57,7 @@ func healthy(routed bool) *Cluster {
 		pool("public", "192.0.2.200-192.0.2.201"),
 	)
 	for i, name := range nodeNames {
-		c.add(node(name, fmt.Sprintf("192.0.2.%d", 11+i)), announcer(name, fmt.Sprintf("192.0.2.%d", 11+i)))
+		c.add(node(name, fmt.Sprintf("192.0.2.%d", 11+i)), announcer(name, fmt.Sprintf("192.0.2.%d", 11+i)), announcerPod(name))
 	}
 	if routed {
 		c.add(peer("tor", "192.0.2.1"), &v1alpha1.BGPAdvertisement{ObjectMeta: named("all")})
@@ -170,6 +170,15 @@ func announcer(name, ip string) *v1alpha1.Announcer {
 	say(a, v1alpha1.ConditionKubeProxy, metav1.ConditionTrue, v1alpha1.ReasonServing, "kube-proxy is healthy.")
 	say(a, v1alpha1.ConditionGossip, metav1.ConditionTrue, v1alpha1.ReasonConnected, "Nothing is known to be wrong with the gossip of this node.")
 	return a
+}
+
+// announcerPod is the Pod of a node's announcer, which runs.
+func announcerPod(node string) *corev1.Pod {
+	pod := &corev1.Pod{ObjectMeta: named("announcer-" + node), Spec: corev1.PodSpec{NodeName: node}}
+	pod.Namespace, pod.Labels = v1alpha1.SystemNamespace, map[string]string{"app.kubernetes.io/name": "announcer"}
+	pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.ContainersReady, Status: corev1.ConditionTrue}}
+	pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "announcer", Ready: true}}
+	return pod
 }
 
 // say has an Announcer have a condition.

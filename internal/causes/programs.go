@@ -91,6 +91,29 @@ var programs = []Cause{
 		Fix: "See the node: its power, its network, its kubelet.",
 	},
 	{
+		Name: "The announcer of a node is killed again and again", Symptom: WrongAnswer,
+		Break: func(*Cluster) {},
+		Then:  crash("n3"),
+		Shown: []Shown{
+			on("announcer/n3", "Ready=False AnnouncerDown", "Pod announcer-n3 is not ready (CrashLoopBackOff; the last one ended with OOMKilled, exit code 137)"),
+			inColumn("announcer/n3", "Ready", "False"),
+			inColumn("announcer/n3", "Addresses", ""),
+		},
+		Fix: "See the Pod of the DaemonSet `clarion-system/announcer` on this node, and what its last container wrote. After a minute other nodes have the addresses.",
+	},
+	{
+		Name: "The announcer of a node that has sessions with routers is killed again and again", Symptom: WrongAnswer, Routed: true,
+		Break: func(*Cluster) {},
+		Then:  crash("n3"),
+		Shown: []Shown{
+			on("announcer/n3", "Ready=False AnnouncerDown", "CrashLoopBackOff"),
+			inColumn("announcer/n3", "Sessions", ""),
+			inColumn(tor, "Sessions", "2/3"),
+			on(tor, "Established=False", "n3: the announcer is down"),
+		},
+		Fix: "See the Pod of the DaemonSet `clarion-system/announcer` on this node, and what its last container wrote.",
+	},
+	{
 		Name: "All pods of the Service are being deleted", Symptom: NoAnswer,
 		Break: func(c *Cluster) {
 			change(c, func(s *discoveryv1.EndpointSlice) {
@@ -125,6 +148,21 @@ func losePower(name string) func(*World) {
 			n.Status.Conditions[0].LastTransitionTime = metav1.Now()
 		})
 		w.wait(time.Minute)
+	}
+}
+
+// crash has the announcer of a node be killed whenever it is started, for long enough that others take over.
+func crash(node string) func(*World) {
+	return func(w *World) {
+		edit(w, "announcer-"+node, func(pod *corev1.Pod) {
+			pod.Status.Conditions[0].Status, pod.Status.Conditions[0].LastTransitionTime = corev1.ConditionFalse, metav1.Now()
+			pod.Status.ContainerStatuses[0] = corev1.ContainerStatus{
+				Name:                 "announcer",
+				State:                corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}},
+				LastTerminationState: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{Reason: "OOMKilled", ExitCode: 137}},
+			}
+		})
+		w.wait(2 * time.Minute)
 	}
 }
 

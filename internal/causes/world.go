@@ -102,7 +102,7 @@ func newWorld(ctx context.Context, t *testing.T, c *Cluster) *World {
 
 func isOurs(o runtime.Object) bool {
 	switch o.(type) {
-	case *coordinationv1.Lease, *corev1.Namespace, *corev1.Node, *corev1.Service, *corev1.Secret, *corev1.Event, *discoveryv1.EndpointSlice:
+	case *coordinationv1.Lease, *corev1.Namespace, *corev1.Node, *corev1.Pod, *corev1.Service, *corev1.Secret, *corev1.Event, *discoveryv1.EndpointSlice:
 		return false
 	}
 	return true

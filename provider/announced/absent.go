@@ -13,6 +13,7 @@ import (
 // remediesOfAnnouncers are what helps against the reasons for which an announcer takes no part.
 var remediesOfAnnouncers = map[string]string{
 	v1alpha1.ReasonStopped:          plan.NoAnnouncer.Remedy(),
+	v1alpha1.ReasonAnnouncerDown:    "see its Pod: kubectl --namespace " + v1alpha1.SystemNamespace + " describe pods --selector app.kubernetes.io/name=announcer",
 	v1alpha1.ReasonGossipKeyInvalid: "delete the Secret, and another one is made",
 	v1alpha1.ReasonIsolated:         "see the network of the node",
 	v1alpha1.ReasonNotPermitted:     "give its container the capabilities of manifests/announcer/daemonset.yaml",
@@ -40,6 +41,9 @@ func whyNotReady(announcer *v1alpha1.Announcer) string {
 	ready := meta.FindStatusCondition(announcer.Status.Conditions, v1alpha1.ConditionReady)
 	if ready == nil || ready.Status == metav1.ConditionTrue {
 		return ""
+	}
+	if ready.Reason == v1alpha1.ReasonAnnouncerDown { // it is said in its place
+		return withRemedy(plan.NotAlive.Sentence(), remediesOfAnnouncers[ready.Reason])
 	}
 	return withRemedy("its announcer says "+ready.Reason+": "+strings.TrimSuffix(ready.Message, "."), remediesOfAnnouncers[ready.Reason])
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/clarionlb/clarion/announce/plan"
 	"github.com/clarionlb/clarion/api/v1alpha1"
@@ -44,10 +45,10 @@ func (e *evaluator) reachOf(explanation plan.BGPExplanation) (r reach, names str
 	return reach{}, ""
 }
 
-// closed says whether a node has ended its session with a BGPPeer because its announcer was stopped.
+// closed says whether the session of a node with a BGPPeer has ended because its announcer is down.
 // With graceful restart, the router keeps the routes until the announcer is back.
 func (e *evaluator) closed(node, peer string) bool {
-	if !stopped(e.announcers[node]) {
+	if !down(e.announcers[node]) {
 		return false
 	}
 	spec := e.view.BGPPeer(peer).LastGood
@@ -60,13 +61,13 @@ func (e *evaluator) whyNotByBGP(explanation plan.BGPExplanation) (reason, senten
 	if explanation.Refused != "" { // NoEndpoint: others are no advertisement
 		return v1alpha1.ReasonNoEndpoint, notAnnounced(withRemedy(explanation.Refused.Sentence(), explanation.Refused.Remedy()))
 	}
-	able, away := 0, []string(nil)
+	able, away := 0, causes{}
 	var verdicts []plan.Layer2Verdict
 	for _, v := range explanation.Verdicts {
 		if len(v.Peers) > 0 {
 			able++
-			if stopped(e.announcers[v.Node]) {
-				away = append(away, v.Node)
+			if down(e.announcers[v.Node]) {
+				away.add("the announcer "+whyDown(e.announcers[v.Node]), v.Node)
 			}
 		}
 		verdicts = append(verdicts, plan.Layer2Verdict{Node: v.Node, Reason: v.Reason})
@@ -79,7 +80,7 @@ func (e *evaluator) whyNotByBGP(explanation plan.BGPExplanation) (reason, senten
 	case unsent != "":
 		return v1alpha1.ReasonNotSent, notAnnounced(unsent)
 	case established && len(away) > 0:
-		return v1alpha1.ReasonPending, notAnnounced("the announcer was stopped on " + fewOf(away))
+		return v1alpha1.ReasonPending, notAnnounced(away.onNodes())
 	case established:
 		return v1alpha1.ReasonPending, "about to be announced by BGP"
 	}
@@ -111,6 +112,15 @@ func (c causes) add(why, name string) {
 	if !slices.Contains(c[why], name) {
 		c[why] = append(c[why], name)
 	}
+}
+
+// onNodes is a half sentence about what happens on which nodes.
+func (c causes) onNodes() string {
+	var parts []string
+	for _, what := range slices.Sorted(maps.Keys(c)) {
+		parts = append(parts, what+" on "+fewOf(c[what]))
+	}
+	return strings.Join(parts, "; ")
 }
 
 // dropVague leaves a name out under a cause that says little if there is another one for it.

@@ -72,16 +72,19 @@ type Controller struct {
 	Config
 	services  corelisters.ServiceLister
 	slices    cache.SharedIndexInformer
+	pods      cache.SharedIndexInformer
 	changes   *informer.Changes
 	delivered []cache.InformerSynced
+	// podsDelivered is apart: who may not list the announcers' Pods does everything else.
+	podsDelivered cache.InformerSynced
 
 	evaluator  *evaluator
 	conditions *conditionWriter
 	// conflicts are those that the allocator and the Services were told of last; nil before the
 	// first evaluation.
 	conflicts map[netip.Addr]conflict
-	// marked are the nodes whose Announcers were made to say that they are unreachable, and since when they were then.
-	marked map[string]metav1.Time
+	// away are the nodes whose announcers cannot speak for themselves.
+	away map[string]*noticed
 
 	mu sync.Mutex
 	// wishes are the addresses that Services ask for by name and do not have, with whether they may be
@@ -96,8 +99,9 @@ func New(config Config) *Controller {
 		Config:     config,
 		services:   services.Lister(),
 		slices:     newSliceInformer(config.Kube),
+		pods:       newPodInformer(config.Kube),
 		changes:    informer.NewChanges(),
-		marked:     map[string]metav1.Time{},
+		away:       map[string]*noticed{},
 		evaluator:  newEvaluator(),
 		conditions: newConditionWriter(config.Kube.CoreV1(), services.Lister(), newEventWriter(config.Events, services.Lister())),
 	}
@@ -119,6 +123,7 @@ func New(config Config) *Controller {
 		// the order of the watch.
 		informer.States(c.changes, api.Announcers().Informer(), byName(e.setAnnouncer)),
 	}
+	c.podsDelivered = informer.Latest(c.changes, c.pods, nil, e.setPod)
 	return c
 }
 
@@ -173,6 +178,7 @@ func (c *Controller) Follow(ctx context.Context, until <-chan struct{}) bool {
 	context.AfterFunc(ctx, c.conditions.queue.ShutDown)
 	context.AfterFunc(ctx, c.conditions.events.queue.ShutDown)
 	go c.slices.RunWithContext(ctx)
+	go c.pods.RunWithContext(ctx)
 	if !cache.WaitForCacheSync(ctx.Done(), c.delivered...) {
 		return false
 	}
@@ -206,7 +212,8 @@ func (c *Controller) Run(ctx context.Context) {
 		guard.Run("announced", "", func() {
 			again = c.Evaluate()
 			written = c.writeStatuses(ctx)
-			written = c.markUnreachable(ctx) && written
+			due, marked := c.markAway(ctx, time.Now())
+			again, written = plan.Earlier(again, due), written && marked
 		})
 		if !written {
 			if retry := time.Now().Add(status.RetryDelay); again.IsZero() || retry.Before(again) {
@@ -235,7 +242,9 @@ func (c *Controller) Run(ctx context.Context) {
 // What is to be written waits for Run. It returns when time alone will change something; zero if
 // never. It is not to be called beside Run.
 func (c *Controller) Evaluate() (again time.Time) {
+	podsKnown := c.podsDelivered()
 	c.changes.Apply()
+	c.evaluator.podsKnown = podsKnown
 	now := time.Now()
 	statements, again := c.evaluator.evaluate(now)
 	if !maps.EqualFunc(c.conflicts, c.evaluator.conflicts, conflict.equal) {

@@ -147,7 +147,7 @@ func served(change func(*corev1.Service)) (theirs, ours []runtime.Object) {
 		change(web)
 	}
 	node := func(name string) *corev1.Node { return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}} }
-	theirs = []runtime.Object{web, node("n1"), node("n2"), &discoveryv1.EndpointSlice{
+	theirs = []runtime.Object{web, node("n1"), node("n2"), announcerPod("n1", true, epoch, runs), announcerPod("n2", true, epoch, runs), &discoveryv1.EndpointSlice{
 		ObjectMeta:  metav1.ObjectMeta{Namespace: "default", Name: "web-1", Labels: map[string]string{discoveryv1.LabelServiceName: "web"}},
 		AddressType: discoveryv1.AddressTypeIPv4,
 		Endpoints:   []discoveryv1.Endpoint{{NodeName: new("n1")}},

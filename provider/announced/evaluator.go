@@ -33,7 +33,11 @@ type evaluator struct {
 	nodes      map[string]*corev1.Node
 	announcers map[string]*v1alpha1.Announcer
 	alive      []string
-	// running says whether one of these runs. The others were stopped, and may be about to be started again.
+	// pods are those of announcers, by name, and podsOn by node too. podsKnown says that there are no others.
+	pods      map[string]*corev1.Pod
+	podsOn    map[string]map[string]*corev1.Pod
+	podsKnown bool
+	// running says whether one of these runs. The others are down, and may be about to be started again.
 	running bool
 	// sessions are those that nodes have with BGPPeers, sorted.
 	sessions map[string][]peerSessions
@@ -67,6 +71,8 @@ func newEvaluator() *evaluator {
 		bgp:              plan.NewBGPPlanner(view, nobodysNode),
 		nodes:            map[string]*corev1.Node{},
 		announcers:       map[string]*v1alpha1.Announcer{},
+		pods:             map[string]*corev1.Pod{},
+		podsOn:           map[string]map[string]*corev1.Pod{},
 		sessions:         map[string][]peerSessions{},
 		l2Advertisements: map[string]*v1alpha1.L2Advertisement{},
 		peers:            map[string]*v1alpha1.BGPPeer{},
@@ -90,7 +96,7 @@ func (e *evaluator) evaluate(now time.Time) (statements map[types.NamespacedName
 		e.layer2.SetAlive(alive)
 		e.allMarked = true
 	}
-	running := slices.ContainsFunc(alive, func(node string) bool { return !stopped(e.announcers[node]) })
+	running := slices.ContainsFunc(alive, func(node string) bool { return !down(e.announcers[node]) })
 	if running != e.running {
 		e.running, e.allMarked = running, true
 	}
@@ -179,7 +185,7 @@ func (e *evaluator) aliveAt(now time.Time) (alive []string, again time.Time) {
 		switch {
 		case ready.Status == metav1.ConditionTrue:
 			alive = append(alive, name)
-		case ready.Reason == v1alpha1.ReasonStopped:
+		case down(announcer):
 			// On a node that is healthy, it is expected back.
 			end := ready.LastTransitionTime.Add(plan.RestartGrace)
 			if end.After(now) {
@@ -202,7 +208,7 @@ func (e *evaluator) isAlive(node string) bool {
 
 // answers says whether the network gets an answer for what a node announces on layer 2 whose announcer is
 // alive: from this one or, while it is started again, from another one in its place.
-func (e *evaluator) answers(node string) bool { return e.running || !stopped(e.announcers[node]) }
+func (e *evaluator) answers(node string) bool { return e.running || !down(e.announcers[node]) }
 
 // planLayer2 makes the plan of layer 2. From the first one on, the view takes claims for newer than
 // those that it has.
@@ -243,7 +249,7 @@ func (e *evaluator) stateOf(address netip.Addr, now time.Time) statement {
 		s.otherwise, s.conflict = notAnnounced(s.conflict), ""
 	case silent:
 		s.reason = v1alpha1.ReasonPending
-		s.otherwise = notAnnounced("the announcer of " + claim.Node + " was stopped, and no other one runs that could answer in its place")
+		s.otherwise = notAnnounced("the announcer of " + claim.Node + " " + whyDown(e.announcers[claim.Node]) + ", and no other one runs that could answer in its place")
 	case claimed:
 		s.reason, s.otherwise = e.whyNotOnLayer2(e.explain(address, now), bgp, &claim, alive)
 	default:

@@ -84,7 +84,7 @@ func TestThereIsAnEventForEachCause(t *testing.T) {
 		w.elect()
 		w.after(2 * settle)
 		w.told()
-		slice := theirs[3].(*discoveryv1.EndpointSlice).DeepCopy()
+		slice := theirs[len(theirs)-1].(*discoveryv1.EndpointSlice).DeepCopy()
 		slice.Endpoints = nil
 		if _, err := w.kube.DiscoveryV1().EndpointSlices("default").Update(w.ctx, slice, metav1.UpdateOptions{}); err != nil {
 			t.Fatal(err)

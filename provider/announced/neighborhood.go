@@ -46,7 +46,8 @@ func (e *evaluator) neighborhoodOf(peer string) neighborhood {
 			n.without[nodeUnreachable] = append(n.without[nodeUnreachable], node)
 		case concerned && e.closed(node, peer):
 			n.nodes++
-			n.without[announcerStopped] = append(n.without[announcerStopped], node)
+			why := "the announcer " + whyDown(e.announcers[node])
+			n.without[why] = append(n.without[why], node)
 		case concerned:
 			n.add(node, e.sessionsWith(node, peer))
 		}
@@ -54,18 +55,15 @@ func (e *evaluator) neighborhoodOf(peer string) neighborhood {
 	return n
 }
 
-// Why a node has no session that had one when it was last heard of.
-const (
-	nodeUnreachable  = "the node is unreachable"
-	announcerStopped = "the announcer was stopped"
-)
+// nodeUnreachable is why a node has no session that had one when it was last heard of.
+const nodeUnreachable = "the node is unreachable"
 
 // speakers are the nodes that have sessions, or should, sorted: all that have an announcer, but for
-// those where it was stopped for longer than a restart takes. A node that is unreachable is one
+// those where it was stopped for longer than a restart takes. One that is down is expected back. A node that is unreachable is one
 // until it is deleted: its sessions are missing.
 func (e *evaluator) speakers() (nodes []string) {
 	for name, announcer := range e.announcers {
-		if e.nodes[name] != nil && (e.isAlive(name) || !stopped(announcer)) {
+		if e.nodes[name] != nil && (e.isAlive(name) || readyReason(announcer) != v1alpha1.ReasonStopped) {
 			nodes = append(nodes, name)
 		}
 	}

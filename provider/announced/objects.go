@@ -123,7 +123,7 @@ func (e *evaluator) setAnnouncer(name string, object *v1alpha1.Announcer) {
 		e.sessions[name] = sessions
 		e.allMarked = true
 	}
-	if len(sessionsOf(object)) > 0 && stopped(before) != stopped(object) {
+	if len(sessionsOf(object)) > 0 && down(before) != down(object) {
 		e.allMarked = true
 	}
 	if object == nil {

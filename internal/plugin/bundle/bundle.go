@@ -33,7 +33,9 @@ const readme = `What Clarion was like when this archive was made, for those who 
 
 objects/   the objects of Clarion, the Services of type LoadBalancer with their EndpointSlices, Nodes, Namespaces, pods of both programs,
            and events. "kubectl clarion" reads them with -f or --from.
+answers/   what "kubectl clarion status" says of them, and "kubectl clarion why" of each Service in trouble
 logs/      what both programs say, and said before they were last restarted
+metrics/   what both programs measure
 version    of the API server, of this plugin, and of the images
 missing    what could not be read, and why; absent if all could
 
@@ -50,15 +52,17 @@ type bundle struct {
 	missing strings.Builder
 }
 
-// Write makes an archive (tar, gzip) of a Snapshot, the logs and the versions.
-func Write(ctx context.Context, to io.Writer, taken *snapshot.Snapshot, kube kubernetes.Interface) error {
+// write makes an archive (tar, gzip) of a Snapshot and what follows from it, of the logs, the metrics and the versions.
+func write(ctx context.Context, to io.Writer, taken *snapshot.Snapshot, kube kubernetes.Interface, metrics scraper) error {
 	compressed := gzip.NewWriter(to)
 	b := &bundle{archive: tar.NewWriter(compressed), made: taken.Time, folder: "clarion-support"}
 	b.missing.WriteString(unknownKinds(taken))
 	err := errors.Join(
 		b.add("README", []byte(readme)),
 		b.addObjects(taken),
+		b.addAnswers(taken.State()),
 		b.addLogs(ctx, taken.Pods, kube),
+		b.addMetrics(ctx, taken.Pods, metrics),
 		b.addVersions(taken.Pods, kube),
 	)
 	if err == nil && b.missing.Len() > 0 {
@@ -68,9 +72,9 @@ func Write(ctx context.Context, to io.Writer, taken *snapshot.Snapshot, kube kub
 }
 
 // add adds a file, without what looks like a secret.
-func (b *bundle) add(name string, text []byte) error { return b.write(name, Scrub(text)) }
+func (b *bundle) add(name string, text []byte) error { return b.addFile(name, Scrub(text)) }
 
-func (b *bundle) write(name string, text []byte) error {
+func (b *bundle) addFile(name string, text []byte) error {
 	header := &tar.Header{Name: path.Join(b.folder, name), Mode: 0o600, Size: int64(len(text)), ModTime: b.made, Format: tar.FormatPAX}
 	if err := b.archive.WriteHeader(header); err != nil {
 		return err
@@ -106,7 +110,7 @@ func (b *bundle) addObjects(taken *snapshot.Snapshot) error {
 		fmt.Fprintf(files[name], "---\n%s", text)
 	}
 	for _, name := range names {
-		if err := b.write(name, files[name].Bytes()); err != nil { // each value was scrubbed
+		if err := b.addFile(name, files[name].Bytes()); err != nil { // each value was scrubbed
 			return err
 		}
 	}

@@ -4,12 +4,15 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -17,6 +20,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/cli-runtime/pkg/resource"
@@ -92,6 +96,10 @@ func plant(taken *snapshot.Snapshot) []runtime.Object {
 				Args:      []string{"--load-balancer-class=example.com/lb", "--bind-password=" + planted + "-arg", "-v=2"},
 				Env:       []corev1.EnvVar{{Name: "NAME", Value: planted + "-env"}},
 				Lifecycle: &corev1.Lifecycle{PostStart: &corev1.LifecycleHandler{Exec: &corev1.ExecAction{Command: []string{planted + "-hook"}}}},
+				Ports:     []corev1.ContainerPort{{Name: "https", ContainerPort: 10258}},
+				ReadinessProbe: &corev1.Probe{ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{
+					Scheme: corev1.URISchemeHTTPS, Port: intstr.FromString("https"), Path: "/healthz",
+				}}},
 				LivenessProbe: &corev1.Probe{ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{
 					HTTPHeaders: []corev1.HTTPHeader{{Name: "Authorization", Value: planted + "-probe"}},
 				}}},
@@ -131,11 +139,59 @@ func filesIn(t *testing.T, archive []byte) map[string]string {
 	}
 }
 
+// measured is what pods at this endpoint say; others refuse to.
+type measured struct{ only endpoint }
+
+func (m measured) Scrape(_ context.Context, pod *corev1.Pod, at endpoint) ([]byte, error) {
+	if m.only != (endpoint{}) && at != m.only {
+		return nil, fmt.Errorf("pods %q is forbidden", pod.Name)
+	}
+	return []byte("clarion_pool_addresses 1\npassword=" + planted + "-metric\n"), nil
+}
+
+func TestAnArchiveSaysWhyServicesAreInTroubleAndWhichMetricsAreMissing(t *testing.T) {
+	taken := cluster(t)
+	plant(taken)
+	taken.L2Advertisements, taken.BGPAdvertisements = nil, nil
+	var out bytes.Buffer
+	o := &options{Env: plugin.Env{IOStreams: genericiooptions.IOStreams{Out: &out}}, file: "-", metrics: measured{endpoint{"http", 1}}}
+	if err := o.run(t.Context(), clients(taken)); err != nil {
+		t.Fatal(err)
+	}
+	files := filesIn(t, out.Bytes())
+	if why := files["clarion-support/answers/why/shop/web.txt"]; !strings.Contains(why, "there is no L2Advertisement and no BGPAdvertisement") {
+		t.Errorf("why: %q in %q", why, slices.Sorted(maps.Keys(files)))
+	}
+	if missing := files["clarion-support/missing"]; !strings.Contains(missing, `metrics/kube-system/ccm-1.txt: pods "ccm-1" is forbidden`) {
+		t.Errorf("missing: %q", missing)
+	}
+}
+
+func TestMetricsAreWhereTheKubeletAsks(t *testing.T) {
+	probe := func(scheme corev1.URIScheme, port intstr.IntOrString) *corev1.Probe {
+		return &corev1.Probe{ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Scheme: scheme, Port: port}}}
+	}
+	for name, test := range map[string]struct {
+		container corev1.Container
+		want      endpoint
+	}{
+		"an announcer":      {corev1.Container{ReadinessProbe: probe("", intstr.FromInt32(7948))}, endpoint{"http", 7948}},
+		"a name":            {corev1.Container{ReadinessProbe: probe("HTTPS", intstr.FromString("a")), Ports: []corev1.ContainerPort{{Name: "a", ContainerPort: 1}}}, endpoint{"https", 1}},
+		"a name of no port": {corev1.Container{ReadinessProbe: probe("HTTPS", intstr.FromString("a"))}, endpoint{}},
+		"no probe":          {corev1.Container{}, endpoint{}},
+	} {
+		pod := &corev1.Pod{Spec: corev1.PodSpec{Containers: []corev1.Container{test.container}}}
+		if at, found := endpointOf(pod); found != (test.want != endpoint{}) || found && at != test.want {
+			t.Errorf("%s: %v, %t", name, at, found)
+		}
+	}
+}
+
 func TestAnArchiveHasNoSecret(t *testing.T) {
 	taken := cluster(t)
 	c := clients(taken, plant(taken)...)
 	var out bytes.Buffer
-	if err := (&options{Env: plugin.Env{IOStreams: genericiooptions.IOStreams{Out: &out}}, file: "-"}).run(t.Context(), c); err != nil {
+	if err := (&options{Env: plugin.Env{IOStreams: genericiooptions.IOStreams{Out: &out}}, file: "-", metrics: measured{}}).run(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
 	files := filesIn(t, out.Bytes())
@@ -154,7 +210,9 @@ func TestAnArchiveHasNoSecret(t *testing.T) {
 		"objects/announcer.yaml":                  "192.0.2.200",
 		"logs/kube-system/ccm-1/ccm.log":          "fake logs",
 		"logs/kube-system/ccm-1/ccm.previous.log": "fake logs",
-		"version": "clarion:v1",
+		"metrics/kube-system/ccm-1.txt":           "clarion_pool_addresses 1\npassword=(removed)",
+		"answers/status.txt":                      "Pools",
+		"version":                                 "clarion:v1",
 	} {
 		if !strings.Contains(files["clarion-support/"+file], want) {
 			t.Errorf("%s: %q", file, files["clarion-support/"+file])
@@ -196,7 +254,7 @@ func TestAnArchiveIsReadAgainAndSaysTheSame(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "b.tar.gz")
 	var out bytes.Buffer
 	env := plugin.Env{IOStreams: genericiooptions.IOStreams{Out: &out}, Flags: genericclioptions.NewConfigFlags(true)}
-	if err := (&options{Env: env, file: name}).run(t.Context(), clients(taken)); err != nil {
+	if err := (&options{Env: env, file: name, metrics: measured{}}).run(t.Context(), clients(taken)); err != nil {
 		t.Fatal(err)
 	}
 	if info, err := os.Stat(name); err != nil || info.Mode().Perm() != 0o600 {
@@ -217,7 +275,7 @@ func TestAnArchiveIsReadAgainAndSaysTheSame(t *testing.T) {
 			t.Errorf("%s: %v, not %v", service, after, before)
 		}
 	}
-	if err := (&options{Env: env, file: name}).run(t.Context(), clients(taken)); !errors.Is(err, os.ErrExist) {
+	if err := (&options{Env: env, file: name, metrics: measured{}}).run(t.Context(), clients(taken)); !errors.Is(err, os.ErrExist) {
 		t.Errorf("a file is overwritten: %v", err)
 	}
 }
@@ -226,7 +284,7 @@ func TestWhatMayNotBeReadIsNamed(t *testing.T) {
 	c := clients(cluster(t))
 	fakeapi.Fail(&c.Clarion.(*clarionfake.Clientset).Fake, "list", "bgppeers", apierrors.NewForbidden(v1alpha1.Resource("bgppeers"), "", nil))
 	var out bytes.Buffer
-	if err := (&options{Env: plugin.Env{IOStreams: genericiooptions.IOStreams{Out: &out}}, file: "-"}).run(t.Context(), c); err != nil {
+	if err := (&options{Env: plugin.Env{IOStreams: genericiooptions.IOStreams{Out: &out}}, file: "-", metrics: measured{}}).run(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
 	if missing := filesIn(t, out.Bytes())["clarion-support/missing"]; !strings.Contains(missing, "bgppeers.clarionlb.io: ") {

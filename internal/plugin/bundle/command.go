@@ -15,7 +15,8 @@ import (
 
 type options struct {
 	plugin.Env
-	file string
+	file    string
+	metrics scraper
 }
 
 // NewCommand makes the verb.
@@ -25,10 +26,11 @@ func NewCommand(env plugin.Env) *cobra.Command {
 		Use:   "support-bundle",
 		Short: "Make an archive for those who help, without secrets",
 		Long: `Make an archive for those who help: all objects of Clarion, the Services of type LoadBalancer with their EndpointSlices, Nodes, events,
-and the logs and versions of both programs.
+what "kubectl clarion status" says, and "why" of each Service in trouble, and the logs, metrics and versions of both programs.
 
 No Secret is read. Values of annotations that Clarion does not know, the environment of pods and everything that looks like a password, a
-token or a key are left out. What you may not read is left out, too, and named in the file "missing".`,
+token or a key are left out. What you may not read is left out, too, and named in the file "missing". Metrics are read as "kubectl port-forward" does;
+the cloud-controller-manager gives them to a client certificate alone that may get /metrics.`,
 		Example: `  kubectl clarion support-bundle
   kubectl clarion support-bundle --file=/tmp/case-17.tar.gz`,
 		Args: plugin.NoArgs,
@@ -37,6 +39,11 @@ token or a key are left out. What you may not read is left out, too, and named i
 			if err != nil {
 				return err
 			}
+			config, err := env.Flags.ToRESTConfig()
+			if err != nil {
+				return err
+			}
+			o.metrics = forwarder{config, clients.Kube}
 			return o.run(command.Context(), clients)
 		},
 	}
@@ -50,13 +57,13 @@ func (o *options) run(ctx context.Context, clients *plugin.Clients) error {
 		return err
 	}
 	if o.file == "-" {
-		return Write(ctx, o.Out, taken, clients.Kube)
+		return write(ctx, o.Out, taken, clients.Kube, o.metrics)
 	}
 	name := o.file
 	if name == "" {
 		name = "clarion-support-" + taken.Time.UTC().Format("20060102-150405") + ".tar.gz"
 	}
-	if err := create(name, func(w io.Writer) error { return Write(ctx, w, taken, clients.Kube) }); err != nil {
+	if err := create(name, func(w io.Writer) error { return write(ctx, w, taken, clients.Kube, o.metrics) }); err != nil {
 		return err
 	}
 	fmt.Fprintf(o.Out, "%s is written. Look at it before you hand it on: it has addresses, and names of Services and of nodes.\n", name)

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/clarionlb/clarion/internal/plugin"
 	"github.com/clarionlb/clarion/internal/plugin/snapshot"
@@ -69,17 +70,38 @@ func statusOf(s *snapshot.State) *status {
 		}
 		v.Peers = append(v.Peers, of)
 	}
-	for _, service := range s.Services {
-		if service.Spec.Type != corev1.ServiceTypeLoadBalancer || !s.Scope.Wants(service) {
-			continue
-		}
+	for _, name := range served(s) {
 		v.Services++
-		name := snapshot.NameOf(service)
 		if r := why.Service(s, name); !r.OK {
 			v.Trouble = append(v.Trouble, why.Item{Name: name.String(), Mark: why.Failed, Sentence: r.Summary, Remedy: "kubectl clarion why " + name.String()})
 		}
 	}
 	return v
+}
+
+// served are the Services that ask Clarion for a load balancer.
+func served(s *snapshot.State) (names []types.NamespacedName) {
+	for _, service := range s.Services {
+		if service.Spec.Type == corev1.ServiceTypeLoadBalancer && s.Scope.Wants(service) {
+			names = append(names, snapshot.NameOf(service))
+		}
+	}
+	return names
+}
+
+// InTrouble are the Services of which the verb status says so.
+func InTrouble(s *snapshot.State) (names []types.NamespacedName) {
+	for _, name := range served(s) {
+		if !why.Service(s, name).OK {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// WriteStatus writes what the verb status does.
+func WriteStatus(out io.Writer, s *snapshot.State) error {
+	return statusOf(s).text(out, plugin.StyleFor(out), true)
 }
 
 // degradedOf is what is wrong with a node.

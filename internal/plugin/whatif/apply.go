@@ -22,39 +22,63 @@ import (
 // file says. Of objects of Kubernetes, what the file leaves out stays, since the API server has set that. The objects must be valid, with
 // their defaults; those of other kinds than a Snapshot has are left out.
 func Apply(taken *snapshot.Snapshot, files []unstructured.Unstructured) (*snapshot.Snapshot, error) {
-	type key struct {
-		schema.GroupVersionKind
-		types.NamespacedName
-	}
-	var order []key
-	objects := map[key]*unstructured.Unstructured{}
-	for _, object := range taken.Objects() {
-		u, err := unstructuredOf(object)
-		if err != nil {
-			return nil, err
-		}
-		k := key{u.GroupVersionKind(), types.NamespacedName{Namespace: u.GetNamespace(), Name: u.GetName()}}
-		order = append(order, k)
-		objects[k] = u
+	o, err := objectsOf(taken)
+	if err != nil {
+		return nil, err
 	}
 	for i := range files {
 		file := files[i].DeepCopy()
 		unstructured.RemoveNestedField(file.Object, "status")
-		k := key{file.GroupVersionKind(), types.NamespacedName{Namespace: file.GetNamespace(), Name: file.GetName()}}
-		live := objects[k]
-		if live == nil {
-			file.SetUID(types.UID(fmt.Sprintf("new %s %s", k.Kind, k.NamespacedName)))
-			file.SetCreationTimestamp(metav1.NewTime(taken.Time))
-			file.SetGeneration(1)
-			order = append(order, k)
-			objects[k] = file
+		k := keyOf(file)
+		if live := o.byKey[k]; live != nil {
+			o.byKey[k] = merge(live, file)
 			continue
 		}
-		objects[k] = merge(live, file)
+		file.SetUID(types.UID(fmt.Sprintf("new %s %s", k.Kind, k.NamespacedName)))
+		file.SetCreationTimestamp(metav1.NewTime(taken.Time))
+		file.SetGeneration(1)
+		o.order = append(o.order, k)
+		o.byKey[k] = file
 	}
-	content := make([]unstructured.Unstructured, 0, len(order))
-	for _, k := range order {
-		content = append(content, *objects[k])
+	return o.snapshot(taken)
+}
+
+// key names an object.
+type key struct {
+	schema.GroupVersionKind
+	types.NamespacedName
+}
+
+func keyOf(object *unstructured.Unstructured) key {
+	return key{object.GroupVersionKind(), types.NamespacedName{Namespace: object.GetNamespace(), Name: object.GetName()}}
+}
+
+// objects are those of a Snapshot, in its order.
+type objects struct {
+	order []key
+	byKey map[key]*unstructured.Unstructured
+}
+
+func objectsOf(taken *snapshot.Snapshot) (o objects, err error) {
+	o.byKey = map[key]*unstructured.Unstructured{}
+	for _, object := range taken.Objects() {
+		u, err := unstructuredOf(object)
+		if err != nil {
+			return objects{}, err
+		}
+		o.order = append(o.order, keyOf(u))
+		o.byKey[keyOf(u)] = u
+	}
+	return o, nil
+}
+
+// snapshot has the objects, as of the moment of another Snapshot.
+func (o objects) snapshot(taken *snapshot.Snapshot) (*snapshot.Snapshot, error) {
+	content := make([]unstructured.Unstructured, 0, len(o.order))
+	for _, k := range o.order {
+		if o.byKey[k] != nil {
+			content = append(content, *o.byKey[k])
+		}
 	}
 	after, err := snapshot.Parse(content)
 	if err != nil {

@@ -26,7 +26,8 @@ func NewCommand(env plugin.Env) *cobra.Command {
 The whole chain is shown, each link with a tick or the reason why it fails: whose Service it is, which pools were tried, the
 address, the endpoints, the advertisements, each node, the sessions with routers and who announces it. What is said follows from
 the objects by the code that the components run. Of a pool, an advertisement or a BGPPeer, it is said whether it is in force as it is
-written, and who uses it. With --probe the network is asked too, from where this command runs.
+written, and who uses it. With --probe the network is asked too, from where this command runs: a connection to each TCP port, and which
+hardware address answers, as far as this host is told. What is not asked is said.
 
 The exit code is 1 if a link is broken.`,
 		Example: `  # A Service of the namespace of the context, or of another one

@@ -129,6 +129,10 @@ func AnnouncerOf(s *snapshot.State, node string) (items []Item) {
 		case metav1.ConditionFalse:
 			i.Mark, i.Remedy = Warning, about.remedy
 			i.Name, i.Sentence = about.kind+"=False", sentenceOf(c.Reason, c.Message)
+			if c.Reason == v1alpha1.ReasonAnnouncerDown { // the others are unknown for the same reason
+				i.Remedy = "kubectl -n " + v1alpha1.SystemNamespace + " describe pods --selector app.kubernetes.io/name=announcer --field-selector spec.nodeName=" + node
+				return append(items, i)
+			}
 		case metav1.ConditionUnknown:
 			i.Mark = Note
 			i.Name, i.Sentence = about.kind+"=Unknown", sentenceOf(c.Reason, c.Message)

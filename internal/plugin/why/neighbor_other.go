@@ -5,4 +5,4 @@ package why
 import "net/netip"
 
 // Neighbor is not found out on this system.
-func (network) Neighbor(netip.Addr) string { return "" }
+func (network) Neighbor(netip.Addr) (mac string, fresh bool) { return "", false }

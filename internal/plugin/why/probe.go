@@ -23,18 +23,21 @@ type wire interface {
 	// Connect makes a TCP connection, and ends it.
 	Connect(ctx context.Context, to netip.AddrPort) error
 	// Neighbor is the hardware address that this host has for an address in one of its networks; "" if
-	// it has none.
-	Neighbor(address netip.Addr) string
+	// it has none. fresh says that it has just been confirmed, by an answer or by a connection.
+	Neighbor(address netip.Addr) (mac string, fresh bool)
 }
 
-// Probe asks the network for what the Report is about, and adds what came of it.
+// Probe asks the network for what the Report is about, and adds what came of it, and what was not asked.
 func (r *Report) Probe(ctx context.Context, s *snapshot.State, w wire) {
 	summary := r.Summary
 	for _, ip := range r.addresses(s) {
 		for _, name := range s.Announced.Services(ip) {
 			for _, port := range s.Service(name).Spec.Ports {
+				to := netip.AddrPortFrom(ip, uint16(port.Port))
 				if port.Protocol == corev1.ProtocolTCP || port.Protocol == "" {
-					r.add(probe(ctx, s, w, netip.AddrPortFrom(ip, uint16(port.Port))))
+					r.add(probe(ctx, s, w, to))
+				} else {
+					r.add(notProbed(to, port.Protocol))
 				}
 			}
 		}
@@ -72,13 +75,26 @@ func probe(ctx context.Context, s *snapshot.State, w wire, to netip.AddrPort) Li
 		l.Mark, l.Sentence = Failed, "does not answer from here: "+err.Error()
 		l.Remedy = "is a firewall in the way? Do spec.loadBalancerSourceRanges let this host through?"
 	}
-	if mac := w.Neighbor(to.Addr()); mac != "" {
+	mac, fresh := w.Neighbor(to.Addr())
+	switch {
+	case mac == "":
+		l.Items = append(l.Items, Item{"layer 2", Note, "this host was told no hardware address: it is not in a network of the address, or cannot say",
+			"to see which host answers, run this on a host of that network"})
+	case !fresh:
+		l.Items = append(l.Items, Item{mac, Note, "was the hardware address when this host last used the address; it has not been confirmed since", ""})
+	default:
 		l.Items = append(l.Items, neighborItem(s, to.Addr(), mac))
 		if l.Items[0].Mark == Failed {
 			l.Mark = Failed
 		}
 	}
 	return l
+}
+
+// notProbed says that a port was not asked for.
+func notProbed(to netip.AddrPort, protocol corev1.Protocol) Link {
+	return Link{Name: "probe " + strconv.Itoa(int(to.Port())), Address: to.Addr().String(), Mark: Note,
+		Sentence: fmt.Sprintf("was not asked: only the application answers to %s", protocol), Remedy: "ask with a client of the application"}
 }
 
 // neighborItem says whose a hardware address is that answers for an address.

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
@@ -42,6 +43,7 @@ func example(t *testing.T) *snapshot.State {
 type lan struct {
 	err error
 	mac string
+	old bool
 	to  []netip.AddrPort
 }
 
@@ -50,7 +52,7 @@ func (l *lan) Connect(_ context.Context, to netip.AddrPort) error {
 	return l.err
 }
 
-func (l *lan) Neighbor(netip.Addr) string { return l.mac }
+func (l *lan) Neighbor(netip.Addr) (mac string, fresh bool) { return l.mac, !l.old }
 
 func TestWhatTheWireSaysIsPartOfTheChain(t *testing.T) {
 	s := example(t)
@@ -61,6 +63,8 @@ func TestWhatTheWireSaysIsPartOfTheChain(t *testing.T) {
 		want string
 	}{
 		{"it answers", lan{}, true, "accepts connections from here"},
+		{"from elsewhere", lan{}, true, "this host was told no hardware address"},
+		{"what is remembered proves nothing", lan{mac: "02:00:00:00:00:99", old: true}, true, "it has not been confirmed since"},
 		{"the owner answers", lan{mac: "02:00:00:00:00:01"}, true, "answers for the address: eth0 of n1"},
 		{"another node answers", lan{mac: "02:00:00:00:00:02"}, true, "eth0 of n2, and n1 announces it"},
 		{"a stranger answers", lan{mac: "02:00:00:00:00:99"}, false, "is no node's"},
@@ -87,5 +91,17 @@ func TestWhatTheWireSaysIsPartOfTheChain(t *testing.T) {
 	l := lan{err: syscall.ECONNREFUSED}
 	if node.Probe(t.Context(), s, &l); len(l.to) != 0 || !node.OK {
 		t.Errorf("of a node, %v is asked", l.to)
+	}
+}
+
+func TestWhatIsNotAskedIsSaid(t *testing.T) {
+	s := example(t)
+	front := s.Service(types.NamespacedName{Namespace: "shop", Name: "front"})
+	front.Spec.Ports = append(front.Spec.Ports, corev1.ServicePort{Port: 443, Protocol: corev1.ProtocolUDP})
+	r, l := Service(s, types.NamespacedName{Namespace: "shop", Name: "front"}), lan{mac: "02:00:00:00:00:01"}
+	r.Probe(t.Context(), s, &l)
+	all := strings.Join(texts(r), "\n")
+	if len(l.to) != 1 || !r.OK || !strings.Contains(all, "was not asked: only the application answers to UDP") {
+		t.Errorf("asked %v, %t\n%s", l.to, r.OK, all)
 	}
 }

@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -35,12 +36,15 @@ func TestAServiceSaysWhoAnnouncesItOrWhyNobodyDoes(t *testing.T) {
 	t.Run("no advertisement", func(t *testing.T) {
 		d := d.in(t)
 		d.awaitAnnounced("web", v1alpha1.ReasonNotAdvertised, notAnnounced+"no L2Advertisement or BGPAdvertisement selects this address")
+		d.asks(1, "why web", "there is no L2Advertisement and no BGPAdvertisement")
+		d.asks(1, "status", "0 of 1 in order", "default/web")
 	})
 
 	t.Run("no endpoint", func(t *testing.T) {
 		d := d.in(t)
 		d.apply(samples + "l2advertisement.yaml")
 		d.awaitAnnounced("web", v1alpha1.ReasonNoEndpoint, notAnnounced+"the Service has no endpoint that can serve")
+		d.asks(1, "why web", "no endpoint")
 	})
 
 	t.Run("announced, also by those with whom it shares the address", func(t *testing.T) {
@@ -56,6 +60,8 @@ func TestAServiceSaysWhoAnnouncesItOrWhyNobodyDoes(t *testing.T) {
 		d.delete("idle")
 		d.update("web", all(withoutAnnotations, wish("")))
 	})
+
+	t.Run("kubectl clarion says so", func(t *testing.T) { d.in(t).testPlugin("web", address) })
 
 	t.Run("a condition that somebody else changes is restored, and nothing else written", func(t *testing.T) {
 		d := d.in(t)
@@ -85,13 +91,41 @@ func TestAServiceSaysWhoAnnouncesItOrWhyNobodyDoes(t *testing.T) {
 		check()
 	})
 
+	t.Run("an announcer that is killed again and again is said to be down until it is back", func(t *testing.T) {
+		d := d.in(t)
+		owner := d.awaitSoleOwner(address)
+		other := d.Nodes()[slices.IndexFunc(d.Nodes(), func(n *cluster.Node) bool { return n != owner })]
+		d.eventually("the Announcer of "+other.Name+" to be down", func(ctx context.Context) error {
+			out, err := d.Kubectl(ctx, "get", "announcers", other.Name, "--no-headers")
+			if err != nil || strings.Contains(out, v1alpha1.ReasonAnnouncerDown) {
+				return err
+			}
+			if announcer, err := other.Process("announcer"); err == nil {
+				_ = announcer.Kill() // it may just have gone
+			}
+			return fmt.Errorf("it shows %q", out)
+		})
+		d.awaitColumns(other.Name, "False", v1alpha1.ReasonAnnouncerDown)
+		d.asks(0, "why web", address.String())
+		d.asks(0, "status", "1 of 1 in order", v1alpha1.ReasonAnnouncerDown)
+		d.awaitAnnouncers()
+		d.awaitColumns(other.Name, "True", v1alpha1.ReasonRunning, "0")
+		d.awaitAllAlive()
+	})
+
 	t.Run("another node when the first has lost its power", func(t *testing.T) {
 		d := d.in(t)
 		owner := d.awaitSoleOwner(address)
+		predicted := d.predicted("fail", owner.Name)[address.String()]
 		d.powerOff(owner)
 		next := d.awaitOtherOwner(address, owner)
+		if next.Name != predicted {
+			d.t.Errorf("%s has taken the address over, and kubectl clarion simulate said that %q would", next.Name, predicted)
+		}
 		d.awaitAnnounced("web", v1alpha1.ReasonAnnounced, announced(next.Name))
 		d.awaitColumns(owner.Name, "Unknown", v1alpha1.ReasonNodeUnreachable)
+		d.asks(0, "why web", next.Name)
+		d.asks(1, "why node/"+owner.Name, "unreachable")
 		d.powerOn(owner)
 		d.awaitAnnouncers()
 		d.awaitColumns(owner.Name, "True", v1alpha1.ReasonRunning, "0")
@@ -103,6 +137,7 @@ func TestAServiceSaysWhoAnnouncesItOrWhyNobodyDoes(t *testing.T) {
 		d := d.in(t)
 		d.kubectl("scale", "deployment/myapp", "--replicas=0")
 		d.awaitAnnounced("web", v1alpha1.ReasonNoEndpoint, notAnnounced+"the Service has no endpoint that can serve")
+		d.asks(1, "why "+address.String(), "no endpoint")
 		d.awaitEvent("web", corev1.EventTypeWarning, v1alpha1.ReasonNoEndpoint, notAnnounced+"the Service has no endpoint that can serve")
 		d.kubectl("scale", "deployment/myapp", "--replicas=1")
 		d.awaitAnnounced("web", v1alpha1.ReasonAnnounced, announced(""))
@@ -113,6 +148,8 @@ func TestAServiceSaysWhoAnnouncesItOrWhyNobodyDoes(t *testing.T) {
 		d := d.in(t)
 		d.kubectl("label", "nodes", "--all", corev1.LabelNodeExcludeBalancers+"=true")
 		d.awaitAnnounced("web", v1alpha1.ReasonNoNode, notAnnounced+"no node can: n1, n2 and n3 \\(the node is labelled "+corev1.LabelNodeExcludeBalancers+"; remove the label\\)")
+		d.asks(1, "why web", corev1.LabelNodeExcludeBalancers)
+		d.asks(1, "why node/n1", corev1.LabelNodeExcludeBalancers)
 		d.kubectl("label", "nodes", "--all", corev1.LabelNodeExcludeBalancers+"-")
 		d.awaitAnnounced("web", v1alpha1.ReasonAnnounced, announced(""))
 	})
@@ -126,6 +163,8 @@ func TestAServiceSaysWhoAnnouncesItOrWhyNobodyDoes(t *testing.T) {
 		d.withoutCCM(2, func() {
 			d.loadBalancer("unanswered", nil)
 			d.awaitEvent("unanswered", corev1.EventTypeWarning, "NotAnswered", "none runs")
+			d.asks(1, "why unanswered", "nobody hands out addresses")
+			d.asks(1, "status", "default/unanswered")
 		})
 		d.awaitAddress("unanswered")
 		d.delete("unanswered")
@@ -143,6 +182,23 @@ func TestAServiceSaysWhoAnnouncesItOrWhyNobodyDoes(t *testing.T) {
 	})
 
 	t.Run("the logs of both programs are JSON, and say nothing over and over again", d.run(testLogs))
+}
+
+// testPlugin asks kubectl clarion about a Service that is announced, and that is the only one.
+func (d *deployment) testPlugin(service string, address netip.Addr) {
+	owner := d.awaitSoleOwner(address)
+	d.awaitAnnounced(service, v1alpha1.ReasonAnnounced, address.String()+" is announced by "+owner.Name)
+	d.asks(0, "why "+service, address.String(), owner.Name)
+	d.asks(0, "why "+address.String(), "default/"+service, owner.Name)
+	d.asks(0, "why node/"+owner.Name, address.String())
+	d.asks(0, "status", "1 of 1 in order", "3 of 3 announcers in sight")
+	d.asks(0, "pools", "public", address.String(), "default/"+service)
+	d.asks(0, "announcers", "n1", "n2", "n3")
+	d.asks(0, "bgp")
+	d.asks(0, "events", address.String())
+	d.asks(0, "diff -f "+samples+"pool.yaml", "Nothing changes")
+	d.asks(1, "diff --prune -f "+samples+"pool.yaml", "L2Advertisement ", "is deleted", address.String())
+	d.testSupportBundle()
 }
 
 // awaitColumns waits until kubectl get shows of an Announcer what these columns begin with, after its name.

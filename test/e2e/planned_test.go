@@ -25,9 +25,7 @@ func TestUpgradesDrainsAndRebalancingLoseNothing(t *testing.T) {
 	f.during("a node is excluded by its label", testDrain(
 		[]string{"label", "node", "%s", corev1.LabelNodeExcludeBalancers + "=true"},
 		[]string{"label", "node", "%s", corev1.LabelNodeExcludeBalancers + "-"}))
-	f.during("a node is drained by an annotation", testDrain(
-		[]string{"annotate", "node", "%s", v1alpha1.AnnotationDrain + "="},
-		[]string{"annotate", "node", "%s", v1alpha1.AnnotationDrain + "-"}))
+	f.during("a node is drained by the plugin", testPluginDrain)
 	f.during("a node is drained by a taint", testDrain(
 		[]string{"taint", "node", "%s", corev1.TaintNodeOutOfService + "=maintenance:NoSchedule"},
 		[]string{"taint", "node", "%s", corev1.TaintNodeOutOfService + "-"}))
@@ -103,6 +101,33 @@ func testDrain(begin, end []string) func(*observation) {
 		}
 		clients.lostNothing()
 	}
+}
+
+// testPluginDrain drains a node by kubectl clarion, which has said before where its addresses go.
+func testPluginDrain(o *observation) {
+	o.overlaps = true
+	node := o.owners[o.addresses[0]]
+	clients := o.connect(o.of(node))
+	predicted := o.predicted("drain", node.Name)
+	o.t.Cleanup(func() { o.Kubectl(context.Background(), "annotate", "node", node.Name, v1alpha1.AnnotationDrain+"-") })
+	o.asks(0, "drain "+node.Name, "announces nothing any more")
+	o.awaitMove(o.of(node), node)
+	for _, address := range o.of(node) {
+		if owner := o.awaitSoleOwnerSeenBy(o.watch, address); owner.Name != predicted[address.String()] {
+			o.t.Errorf("%s has taken %s over, and kubectl clarion simulate said that %q would", owner.Name, address, predicted[address.String()])
+		}
+	}
+	o.asks(0, "why node/"+node.Name, "drained")
+	o.answeredThroughout(o.of(node))
+	o.undisturbed(o.notOf(node))
+	o.asks(0, "undrain "+node.Name)
+	o.awaitReadyReason(node, v1alpha1.ReasonRunning)
+	for _, address := range o.of(node) {
+		if owner := o.awaitSoleOwnerSeenBy(o.watch, address); owner == node {
+			o.t.Errorf("%s took %s back", node.Name, address)
+		}
+	}
+	clients.lostNothing()
 }
 
 // testAllDrained drains all nodes. Addresses stay where they are then, because there is no better

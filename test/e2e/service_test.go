@@ -158,6 +158,8 @@ func TestAServiceGetsAnAddressAndAnswersFromOutside(t *testing.T) {
 		d.delete("counted")
 		d.awaitCounts("public", v1alpha1.AddressCounts{Total: 51, Assigned: 0, Available: 51})
 	})
+
+	t.Run("who applies on the server and the programs take nothing from each other", d.run(testServerSideApply))
 }
 
 // TestAServiceThatCannotBeServedSaysWhyAndIsServedAsSoonAsItCan covers pools that are full,

@@ -83,7 +83,7 @@ func (d *deployment) records() map[string]string {
 // victims are nodes with a pod of the sample Deployment and without the cloud-controller-manager.
 func (d *deployment) victims() (victims []*cluster.Node) {
 	d.t.Helper()
-	leader, err := d.leader(d.ctx)
+	leader, err := d.Leader(d.ctx)
 	if err != nil {
 		d.t.Fatal(err)
 	}

@@ -126,6 +126,10 @@ func AnnouncerOf(s *snapshot.State, node string) (items []Item) {
 		}
 		i := Item{Name: about.kind, Mark: OK, Sentence: cmp.Or(c.Message, c.Reason)}
 		switch c.Status {
+		case metav1.ConditionTrue:
+			if c.Reason == v1alpha1.ReasonDraining {
+				i.Mark, i.Name, i.Sentence = Note, about.kind+"=True", sentenceOf(c.Reason, c.Message)
+			}
 		case metav1.ConditionFalse:
 			i.Mark, i.Remedy = Warning, about.remedy
 			i.Name, i.Sentence = about.kind+"=False", sentenceOf(c.Reason, c.Message)

@@ -2,7 +2,6 @@ package liveness
 
 import (
 	"context"
-	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -13,10 +12,11 @@ import (
 
 const (
 	// pauseTick is the time between two signs of life that a process gives to itself.
-	pauseTick = 20 * time.Millisecond
-	// maxPause is how long it may have given none and still trust what it knows. Others take its addresses over when they have not
-	// heard of it for 150 ms, and it may have sent its last heartbeat 50 ms before it paused.
-	maxPause = 100 * time.Millisecond
+	pauseTick = 50 * time.Millisecond
+	// maxPause is how long it may have given none and still trust what it knows. Others may have its addresses 150 ms after a machine
+	// stopped. After so short a pause it learns that from what they have told it meanwhile, which waits for it and is repeated: busy
+	// processors make pauses of that length, too, in which the kernel answered for the node and nobody took anything over.
+	maxPause = 250 * time.Millisecond
 )
 
 // PauseWatch notices that this process has not run for so long that others may have taken it for dead: the virtual machine was
@@ -26,20 +26,13 @@ type PauseWatch struct {
 	// clock is the time since some moment, time in which the machine was suspended included.
 	clock   func() time.Duration
 	changed notify.Signal
-	// urgent has a thread of its own give the signs of life, which goes before others: on a busy node the process is late, and the
-	// kernel answers for it. That is no pause.
-	urgent bool
 	// last is the time of the last sign of life, 0 before the first; paused is set from the start or a pause until Resume.
 	last   atomic.Int64
 	paused atomic.Bool
 }
 
 // NewPauseWatch returns a PauseWatch that begins as after a pause.
-func NewPauseWatch() *PauseWatch {
-	w := NewPauseWatchOn(sinceBoot)
-	w.urgent = true
-	return w
-}
+func NewPauseWatch() *PauseWatch { return NewPauseWatchOn(sinceBoot) }
 
 // NewPauseWatchOn is NewPauseWatch with another clock.
 func NewPauseWatchOn(clock func() time.Duration) *PauseWatch {
@@ -59,43 +52,19 @@ func sinceBoot() time.Duration {
 
 // Run watches until the context ends, and then returns nil.
 func (w *PauseWatch) Run(ctx context.Context) error {
-	defer w.last.Store(0)
-	if w.urgent {
-		ended := make(chan struct{})
-		go func() { // the priority of its thread ends with it
-			defer close(ended)
-			w.runUrgently(ctx)
-		}()
-		<-ended
-		return nil
-	}
 	ticker := time.NewTicker(pauseTick)
 	defer ticker.Stop()
+	defer w.last.Store(0)
 	for {
-		w.tick()
+		now := w.clock() // read once: a pause after it must not be taken for none
+		w.check(now)
+		w.last.Store(int64(now))
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
 		}
 	}
-}
-
-// runUrgently waits in the kernel and not in Go's scheduler.
-func (w *PauseWatch) runUrgently(ctx context.Context) {
-	runtime.LockOSThread()
-	unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), -20)
-	for ctx.Err() == nil {
-		w.tick()
-		wait := unix.NsecToTimespec(pauseTick.Nanoseconds())
-		unix.Nanosleep(&wait, nil)
-	}
-}
-
-func (w *PauseWatch) tick() {
-	now := w.clock() // read once: a pause after it must not be taken for none
-	w.check(now)
-	w.last.Store(int64(now))
 }
 
 // Fit says whether the process may act upon what it knows: it has not paused since the last Resume. Any goroutine may ask, before

@@ -107,7 +107,7 @@ func TestAServiceSaysWhoAnnouncesItOrWhyNobodyDoes(t *testing.T) {
 		})
 		d.awaitColumns(other.Name, "False", v1alpha1.ReasonAnnouncerDown)
 		d.asks(0, "why web", address.String())
-		d.asks(0, "status", "1 of 1 in order", v1alpha1.ReasonAnnouncerDown)
+		d.asks(0, "status", "1 of 1 in order", "2 of 3 announcers in sight", "Node "+other.Name+": The announcer does not run")
 		d.awaitAnnouncers()
 		d.awaitColumns(other.Name, "True", v1alpha1.ReasonRunning, "0")
 		d.awaitAllAlive()
@@ -187,7 +187,7 @@ func TestAServiceSaysWhoAnnouncesItOrWhyNobodyDoes(t *testing.T) {
 // testPlugin asks kubectl clarion about a Service that is announced, and that is the only one.
 func (d *deployment) testPlugin(service string, address netip.Addr) {
 	owner := d.awaitSoleOwner(address)
-	d.awaitAnnounced(service, v1alpha1.ReasonAnnounced, address.String()+" is announced by "+owner.Name)
+	d.awaitAnnounced(service, v1alpha1.ReasonAnnounced, address.String()+" is announced by "+owner.Name+" .*")
 	d.asks(0, "why "+service, address.String(), owner.Name)
 	d.asks(0, "why "+address.String(), "default/"+service, owner.Name)
 	d.asks(0, "why node/"+owner.Name, address.String())

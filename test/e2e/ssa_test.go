@@ -51,7 +51,7 @@ spec: {communities: [{name: local, value: "65001:%[1]s"}]}
 apiVersion: clarionlb.io/v1alpha1
 kind: BGPAdvertisement
 metadata: {name: applied, labels: {round: %[1]q}}
-spec: {ipAddressPools: [applied], communities: [local], localPreference: 10%[1]s}
+spec: {ipAddressPools: [applied], communities: [local], localPref: 10%[1]s}
 ---
 apiVersion: v1
 kind: Service

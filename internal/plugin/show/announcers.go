@@ -55,7 +55,7 @@ type announcer struct {
 func announcerOf(s *snapshot.State, node string) announcer {
 	a := announcer{Node: node, InSight: s.Announced.Alive(node)}
 	if standing := why.NodeStanding(s, node); standing.Mark != why.OK {
-		a.Reason = standing.Reason
+		a.Reason, a.InSight = standing.Reason, a.InSight && standing.Reason != v1alpha1.ReasonAnnouncerDown
 		a.Problems = append(a.Problems, why.Item{Name: standing.Reason, Mark: why.Warning, Sentence: standing.Sentence, Remedy: standing.Remedy})
 	}
 	object := snapshot.Find(s.Announcers, "", node)

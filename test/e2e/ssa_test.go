@@ -78,7 +78,7 @@ func testServerSideApply(d *deployment) {
 					return err
 				}
 				var o unstructured.Unstructured
-				if err := json.Unmarshal([]byte(out), &o.Object); err != nil {
+				if err := o.UnmarshalJSON([]byte(out)); err != nil {
 					return err
 				}
 				if o.GetLabels()["round"] != round {

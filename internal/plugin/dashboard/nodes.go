@@ -100,10 +100,3 @@ func carried(state *snapshot.State, announcer *v1alpha1.Announcer) []nodeAddress
 	}
 	return list
 }
-
-// compareText puts addresses in their order, and before them what is none.
-func compareText(a, b string) int {
-	x, _ := netip.ParseAddr(a)
-	y, _ := netip.ParseAddr(b)
-	return x.Compare(y)
-}

@@ -72,20 +72,6 @@ func (r *Report) conclude(well string) {
 	}
 }
 
-// worst is the mark of a link that has these items: Note if there is none.
-func worst(items []Item) Mark {
-	mark := Note
-	for _, i := range items {
-		switch {
-		case i.Mark == Failed:
-			return Failed
-		case i.Mark == Warning, i.Mark == OK && mark == Note:
-			mark = i.Mark
-		}
-	}
-	return mark
-}
-
 // counted is a number of things.
 func counted(n int, what string) string {
 	if n == 1 {

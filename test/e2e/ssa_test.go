@@ -125,14 +125,14 @@ func answered(o *unstructured.Unstructured, d *deployment) error {
 func ownedRightly(o *unstructured.Unstructured, user string) error {
 	for _, entry := range o.GetManagedFields() {
 		var fields map[string]map[string]any
-		if err := json.Unmarshal(entry.FieldsV1.Raw, &fields); err != nil {
+		if err := json.Unmarshal(entry.FieldsV1.GetRawBytes(), &fields); err != nil {
 			return err
 		}
 		for field, below := range fields {
 			for name := range below {
 				ofUser := field == "f:spec" || name == "f:labels" || name == "f:annotations"
 				if ofUser != (entry.Manager == user) && !strings.HasPrefix(entry.Manager, "kube-") {
-					return fmt.Errorf("%s owns %s %s: %s", entry.Manager, field, name, entry.FieldsV1.Raw)
+					return fmt.Errorf("%s owns %s %s: %s", entry.Manager, field, name, entry.FieldsV1.GetRawBytes())
 				}
 			}
 		}

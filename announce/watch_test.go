@@ -24,8 +24,8 @@ func TestADeathIsNoticedByHeartbeatsBeforeTheGossipNotices(t *testing.T) {
 			names := nodesNamed(size)
 			inCluster(t, names, func(t *testing.T, c *cluster) {
 				c.settle(names)
-				c.powerOff(c.running["n1"])
 				order := c.running["n2"].planner.Heirs("n1")
+				c.powerOff(c.running["n1"])
 				for _, name := range order[:alongside] { // whoever would take over may die too
 					c.powerOff(c.running[name])
 				}

@@ -13,7 +13,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/fake"
-	clienttesting "k8s.io/client-go/testing"
 	"k8s.io/klog/v2"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
@@ -121,13 +120,10 @@ func TestARecordThatIsDeletedIsWrittenAnew(t *testing.T) {
 func TestARecordIsWrittenOnceTheAPIAnswers(t *testing.T) {
 	for _, verb := range []string{"get", "create", "patch"} {
 		withDeadNodes(t, func(api *fake.Clientset, w *DeadNodesWriter) {
-			fails := true
-			api.PrependReactor(verb, "leases", func(clienttesting.Action) (bool, runtime.Object, error) {
-				return fails, nil, apierrors.NewInternalError(errors.New("not now"))
-			})
+			failure := fakeapi.Fail(&api.Fake, verb, "leases", apierrors.NewInternalError(errors.New("not now")))
 			w.Write([]string{"n2"}, nil)
 			synctest.Wait()
-			fails = false
+			failure.Set(nil)
 			time.Sleep(time.Second)
 			expectRecorded(t, api, "n2")
 		})

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -146,8 +147,9 @@ func TestAnInvestigationFollowsWhatHappens(t *testing.T) {
 	const node, vip = "192.168.10.11", "192.168.10.222"
 	synctest.Test(t, func(t *testing.T) {
 		lan := &neighbourhood{answers: map[netip.Addr]layer2.Answer{}}
-		reached := true
-		d := NewDetector(lan, func(context.Context) bool { return reached }, func(context.Context) bool { return false }, klog.Logger{})
+		var reached atomic.Bool
+		reached.Store(true)
+		d := NewDetector(lan, func(context.Context) bool { return reached.Load() }, func(context.Context) bool { return false }, klog.Logger{})
 		ctx, cancel := context.WithCancel(t.Context())
 		defer d.Wait()
 		defer cancel()
@@ -168,10 +170,10 @@ func TestAnInvestigationFollowsWhatHappens(t *testing.T) {
 		expect("its announcer stopped", plan.AnnouncerDown, false)
 		lan.set(vip, true)
 		expect("and is back", plan.GossipBlocked, false)
-		reached = false
+		reached.Store(false)
 		lan.set(node, false)
 		expect("this node is cut off", plan.Suspect, true)
-		reached = true
+		reached.Store(true)
 		lan.set(node, true)
 		expect("and is back", plan.GossipBlocked, false)
 		lan.set(node, false)

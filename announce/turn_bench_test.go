@@ -132,6 +132,7 @@ func newStill(nodes, services int) *still {
 		c.view.SetService(name, service)
 		c.setEndpoints(s, 0)
 	}
+	c.others.watch.heartbeats = noHeartbeats{}
 	c.setAlive(0, true)
 	c.updatePeers()
 	return c

@@ -100,7 +100,7 @@ func (a *Announcer) observe(ctx context.Context) (wake time.Time) {
 	alive := a.others.watch.leaveOutDead(inGossip, states)
 	wake = plan.Earlier(wake, a.tellTheDead(now))
 	a.reportDeaths(states, now)
-	a.recordSilence(ctx, alive, interfaces)
+	a.recordSilence(ctx, interfaces)
 	a.greet(alive)
 	isolated = isolated || a.others.inquiry.failed
 	a.seen.isolated = isolated

@@ -87,9 +87,7 @@ func (w *watch) suspect(now, wake time.Time) time.Time {
 			continue
 		}
 		w.suspected[name] = told
-		if wake.IsZero() || told.until.Before(wake) {
-			wake = told.until
-		}
+		wake = plan.Earlier(wake, told.until)
 	}
 	for name, state := range w.states {
 		if state != heartbeat.Heard {
@@ -101,17 +99,23 @@ func (w *watch) suspect(now, wake time.Time) time.Time {
 
 // leaveOutDead returns those of the members in the gossip's sight that are not known to be dead.
 func (w *watch) leaveOutDead(inGossip []string, states map[string]plan.MemberState) (alive []string) {
-	dead := map[string]bool{}
-	for _, name := range inGossip {
-		state, suspected := states[name]
-		if w.suspected[name].silent && (w.dead[name] || suspected && state == plan.Dead) {
-			dead[name] = true
-		} else {
-			alive = append(alive, name)
+	before := w.dead
+	w.dead = nil
+	for name, suspicion := range w.suspected { // a few at most, of maybe thousands
+		if _, sees := slices.BinarySearch(inGossip, name); !sees || !suspicion.silent {
+			continue
+		}
+		if state, judged := states[name]; before[name] || judged && state == plan.Dead {
+			if w.dead == nil {
+				w.dead = map[string]bool{}
+			}
+			w.dead[name] = true
 		}
 	}
-	w.dead = dead
-	return alive
+	if len(w.dead) == 0 {
+		return inGossip
+	}
+	return slices.DeleteFunc(slices.Clone(inGossip), func(name string) bool { return w.dead[name] })
 }
 
 // tellTheDead tells members that are dead or were cut off for a moment what was taken over from them, and returns when to do so again.

@@ -50,9 +50,9 @@ func NewSilence(detector *Detector) *Silence {
 	return &Silence{detector: detector, changed: notify.New(), nodes: map[string]*quietNode{}}
 }
 
-// Update has exactly these nodes asked for at all of their addresses, until the context ends, and returns which of them are silent and
-// which answer, in order. Of the others nothing is known, or not yet. Changed receives when Update would return something else.
-func (s *Silence) Update(ctx context.Context, nodes map[string][]plan.Question) (quiet, answer []string) {
+// Update has exactly these nodes asked for at all of their addresses, until the context ends, and returns which of them are silent, and
+// of which nothing is known, or not yet, in order. The others answer. Changed receives when Update would return something else.
+func (s *Silence) Update(ctx context.Context, nodes map[string][]plan.Question) (quiet, unknown []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for name, node := range s.nodes {
@@ -70,13 +70,13 @@ func (s *Silence) Update(ctx context.Context, nodes map[string][]plan.Question) 
 		switch node.heard {
 		case silent:
 			quiet = append(quiet, name)
-		case answering:
-			answer = append(answer, name)
+		case unheard:
+			unknown = append(unknown, name)
 		}
 	}
 	slices.Sort(quiet)
-	slices.Sort(answer)
-	return quiet, answer
+	slices.Sort(unknown)
+	return quiet, unknown
 }
 
 // Changed receives when Update would return something else than before.

@@ -48,13 +48,13 @@ func TestWhichNodesAreSilent(t *testing.T) {
 		after     time.Duration
 		want      string
 	}{
-		{"at first nothing is known", asking(v4), most, func(*neighbourhood) {}, 0, "[] []"},
+		{"at first nothing is known", asking(v4), most, func(*neighbourhood) {}, 0, "[] [n1]"},
 		{"one of which no address answers is", asking(v4, v6), most, func(*neighbourhood) {}, 100 * time.Millisecond, "[n1] []"},
-		{"one of which one address answers is not", asking(v4, v6), most, func(n *neighbourhood) { n.set(v6, true) }, time.Minute, "[] [n1]"},
-		{"one that cannot be asked may be anything", nil, most, func(*neighbourhood) {}, time.Minute, "[] []"},
-		{"so may one of which an address cannot be asked", asking(v4), most, func(n *neighbourhood) { n.fails = true }, time.Minute, "[] []"},
-		{"a minority says nothing, though it sees a router", asking(v4), Quorum{Expected: 2}, func(*neighbourhood) {}, time.Minute, "[] []"},
-		{"nor does one whose majority is silent too", asking(v4), most, func(n *neighbourhood) { n.set("192.168.10.12", false) }, time.Minute, "[] []"},
+		{"one of which one address answers is not", asking(v4, v6), most, func(n *neighbourhood) { n.set(v6, true) }, time.Minute, "[] []"},
+		{"one that cannot be asked may be anything", nil, most, func(*neighbourhood) {}, time.Minute, "[] [n1]"},
+		{"so may one of which an address cannot be asked", asking(v4), most, func(n *neighbourhood) { n.fails = true }, time.Minute, "[] [n1]"},
+		{"a minority says nothing, though it sees a router", asking(v4), Quorum{Expected: 2}, func(*neighbourhood) {}, time.Minute, "[] [n1]"},
+		{"nor does one whose majority is silent too", asking(v4), most, func(n *neighbourhood) { n.set("192.168.10.12", false) }, time.Minute, "[] [n1]"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			withSilence(t, tt.quorum, func(ctx context.Context, lan *neighbourhood, s *Silence) {
@@ -62,9 +62,9 @@ func TestWhichNodesAreSilent(t *testing.T) {
 				s.Update(ctx, map[string][]plan.Question{"n1": tt.questions})
 				time.Sleep(tt.after)
 				synctest.Wait()
-				quiet, answer := s.Update(ctx, map[string][]plan.Question{"n1": tt.questions})
-				if got := fmt.Sprint(quiet, answer); got != tt.want {
-					t.Errorf("silent and answering are %s, want %s", got, tt.want)
+				quiet, unknown := s.Update(ctx, map[string][]plan.Question{"n1": tt.questions})
+				if got := fmt.Sprint(quiet, unknown); got != tt.want {
+					t.Errorf("silent and unknown are %s, want %s", got, tt.want)
 				}
 			})
 		})
@@ -78,12 +78,12 @@ func TestSilenceFollowsANodeThatAnswersAgain(t *testing.T) {
 		expect := func(want string) {
 			t.Helper()
 			synctest.Wait()
-			quiet, answer := s.Update(ctx, n1)
-			if got := fmt.Sprint(quiet, answer); got != want {
-				t.Errorf("silent and answering are %s, want %s", got, want)
+			quiet, unknown := s.Update(ctx, n1)
+			if got := fmt.Sprint(quiet, unknown); got != want {
+				t.Errorf("silent and unknown are %s, want %s", got, want)
 			}
 		}
-		expect("[] []")
+		expect("[] [n1]")
 		<-s.Changed()
 		expect("[n1] []")
 		lan.set("192.168.10.11", true)
@@ -92,12 +92,12 @@ func TestSilenceFollowsANodeThatAnswersAgain(t *testing.T) {
 		if took := time.Since(began); took > time.Second {
 			t.Errorf("that it answers was noticed after %s", took)
 		}
-		expect("[] [n1]")
+		expect("[] []")
 		lan.set("192.168.10.11", false)
 		<-s.Changed()
 		expect("[n1] []")
 		s.Update(ctx, nil) // it is in sight again
-		expect("[] []")
+		expect("[] [n1]")
 	})
 }
 

@@ -216,9 +216,7 @@ func (c *Controller) Run(ctx context.Context) {
 			again, written = plan.Earlier(again, due), written && marked
 		})
 		if !written {
-			if retry := time.Now().Add(status.RetryDelay); again.IsZero() || retry.Before(again) {
-				again = retry
-			}
+			again = plan.Earlier(again, time.Now().Add(status.RetryDelay))
 		}
 		var timer <-chan time.Time
 		if !again.IsZero() {

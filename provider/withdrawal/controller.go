@@ -30,6 +30,7 @@ import (
 	"k8s.io/component-base/metrics"
 	"k8s.io/klog/v2"
 
+	"github.com/clarionlb/clarion/announce/plan"
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	clarioninformers "github.com/clarionlb/clarion/client/informers"
 	listers "github.com/clarionlb/clarion/client/listers/api/v1alpha1"
@@ -227,16 +228,9 @@ func (c *Controller) step(ctx context.Context, now time.Time) (wake time.Time) {
 		if !w.next.IsZero() && !w.next.After(now) {
 			c.begin(ctx, w, v.ready[name])
 		}
-		wake = earlier(wake, w.next)
+		wake = plan.Earlier(wake, w.next)
 	}
-	return earlier(wake, c.warn(now))
-}
-
-func earlier(a, b time.Time) time.Time {
-	if a.IsZero() || !b.IsZero() && b.Before(a) {
-		return b
-	}
-	return a
+	return plan.Earlier(wake, c.warn(now))
 }
 
 // begin marks the pods of a node, and says so once that is done or given up. Kubernetes goes on in any case.

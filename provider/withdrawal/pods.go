@@ -66,12 +66,22 @@ func wouldBeReady(pod *corev1.Pod) bool {
 	})
 }
 
-// isEndpoint says whether a Service selects a pod.
-func (c *Controller) isEndpoint(pod *corev1.Pod) bool {
-	services, err := c.services.Services(pod.Namespace).List(labels.Everything())
-	return err == nil && slices.ContainsFunc(services, func(s *corev1.Service) bool {
-		return len(s.Spec.Selector) > 0 && labels.SelectorFromSet(s.Spec.Selector).Matches(labels.Set(pod.Labels))
-	})
+// endpoints returns a function that says whether a Service selects a pod. It reads the Services of each namespace once.
+func (c *Controller) endpoints() func(*corev1.Pod) bool {
+	selectors := map[string][]labels.Selector{}
+	return func(pod *corev1.Pod) bool {
+		known, read := selectors[pod.Namespace]
+		if !read {
+			services, _ := c.services.Services(pod.Namespace).List(labels.Everything()) // a cache does not fail
+			for _, s := range services {
+				if len(s.Spec.Selector) > 0 {
+					known = append(known, labels.SelectorFromSet(s.Spec.Selector))
+				}
+			}
+			selectors[pod.Namespace] = known
+		}
+		return slices.ContainsFunc(known, func(s labels.Selector) bool { return s.Matches(labels.Set(pod.Labels)) })
+	}
 }
 
 // mark marks the pods of a node not ready that are, as the node lifecycle controller does (MarkPodsNotReady in pkg/controller/util/node
@@ -84,11 +94,12 @@ func (c *Controller) mark(ctx context.Context, w *withdrawal) error {
 		return err
 	}
 	var first, rest []*corev1.Pod
+	isEndpoint := c.endpoints()
 	for _, pod := range pods {
 		_, marked := w.marked[pod.UID]
 		switch {
 		case marked || !isTrue(pod, corev1.PodReady):
-		case c.isEndpoint(pod):
+		case isEndpoint(pod):
 			first = append(first, pod)
 		default:
 			rest = append(rest, pod)

@@ -210,7 +210,11 @@ func (n *node) startWith(key []byte) *process {
 	must(n.t, err)
 	stdout, err := p.cmd.StdoutPipe()
 	must(n.t, err)
-	n.host.In(p.cmd.Start)
+	if n.host != nil {
+		n.host.In(p.cmd.Start)
+	} else { // one of a crowd
+		must(n.t, p.cmd.Start())
+	}
 	go func() {
 		for lines := bufio.NewScanner(stdout); lines.Scan(); {
 			p.handleLine(lines.Text())

@@ -43,14 +43,7 @@ type fleet struct {
 // kernel.
 func BenchmarkHollow(b *testing.B) {
 	f := newFleet(b, number(b, "ANNOUNCERS", 20))
-	var sizes []int
-	for _, text := range strings.Split(cmp.Or(os.Getenv("SERVICES"), "1000,2000"), ",") {
-		size, err := strconv.Atoi(text)
-		if err != nil {
-			b.Fatal(err)
-		}
-		sizes = append(sizes, size)
-	}
+	sizes := sizes(b)
 	for run := 0; b.Loop(); run++ {
 		all, have := names(fmt.Sprintf("app-%d", run), slices.Max(sizes)), 0
 		for _, size := range sizes {
@@ -60,6 +53,19 @@ func BenchmarkHollow(b *testing.B) {
 		f.deleteServices(all[:have]...)
 		f.awaitAnnounced(0)
 	}
+}
+
+// sizes are the numbers of Services to measure with: SERVICES, or 1,000 and 2,000.
+func sizes(b *testing.B) (all []int) {
+	b.Helper()
+	for _, text := range strings.Split(cmp.Or(os.Getenv("SERVICES"), "1000,2000"), ",") {
+		size, err := strconv.Atoi(text)
+		if err != nil {
+			b.Fatal(err)
+		}
+		all = append(all, size)
+	}
+	return all
 }
 
 func number(b *testing.B, name string, otherwise int) int {

@@ -105,13 +105,19 @@ const observation = 3 * time.Second
 // new one is ready.
 func (o *outage) replaceAnnouncer(b *testing.B, node *cluster.Node) {
 	b.Helper()
-	pods := o.Kubernetes().CoreV1().Pods("clarion-system")
-	err := pods.DeleteCollection(b.Context(), metav1.DeleteOptions{}, metav1.ListOptions{FieldSelector: "spec.nodeName=" + node.Name})
-	if err != nil {
+	o.replaceAgent(b, clarion.namespace, clarion.agents, node)
+}
+
+// replaceAgent does that with a pod that has labels.
+func (o *outage) replaceAgent(b *testing.B, namespace, labels string, node *cluster.Node) {
+	b.Helper()
+	pods := o.Kubernetes().CoreV1().Pods(namespace)
+	agents := metav1.ListOptions{LabelSelector: labels, FieldSelector: "spec.nodeName=" + node.Name}
+	if err := pods.DeleteCollection(b.Context(), metav1.DeleteOptions{}, agents); err != nil {
 		b.Fatal(err)
 	}
-	install.Eventually(b, "another announcer", func(ctx context.Context) error {
-		list, err := pods.List(ctx, metav1.ListOptions{FieldSelector: "spec.nodeName=" + node.Name})
+	install.Eventually(b, "another agent", func(ctx context.Context) error {
+		list, err := pods.List(ctx, agents)
 		if err != nil {
 			return err
 		}

@@ -18,6 +18,9 @@ type Reason string
 const (
 	// Pending (Unknown): the Service has been taken up and is about to be answered.
 	Pending Reason = "Pending"
+	// ServedByAnother (Unknown): another load balancer has given the Service what its status has, and Clarion has no address for it;
+	// the message says why. What the status has stays, and Clarion does not announce it.
+	ServedByAnother Reason = "ServedByAnother"
 	// Assigned (True): the Service has what it asks for; the message says from which pool or that this is gone, with whom it is shared,
 	// why a second family is missing, and what else uses an address.
 	Assigned Reason = "Assigned"

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"reflect"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -22,6 +23,7 @@ import (
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/internal/guard"
+	"github.com/clarionlb/clarion/internal/scope"
 	"github.com/clarionlb/clarion/loadbalancer"
 )
 
@@ -86,7 +88,12 @@ func (b *balancer) ensure(ctx context.Context, service *corev1.Service) (*corev1
 	b.reportDoubleClaims(outcome.DoubleClaims)
 	b.reportEvictions(outcome.Evictions)
 	b.countsChanged()
-	said := b.conditions.say(service, condition(outcome, err))
+	answer, status := condition(outcome, err), loadBalancerStatus(outcome.Addresses)
+	if err != nil && b.servedByAnother(service) {
+		answer = leftToAnother(answer)
+		status = &service.Status.LoadBalancer
+	}
+	said := b.conditions.say(service, answer)
 
 	// The end of the Service may have been seen, and its addresses released, while this call had yet
 	// to take them. The lister is always ahead of the handlers.
@@ -96,7 +103,6 @@ func (b *balancer) ensure(ctx context.Context, service *corev1.Service) (*corev1
 		return nil, errors.New("the Service is gone")
 	}
 
-	status := loadBalancerStatus(outcome.Addresses)
 	if err != nil {
 		if writeErr := b.conditions.refused(ctx, service, status, said); writeErr != nil {
 			return nil, errors.Join(err, writeErr)
@@ -218,6 +224,26 @@ func condition(outcome loadbalancer.Outcome, err error) metav1.Condition {
 		c.LastTransitionTime = metav1.Time{} // when it is refused, if it was not before
 	}
 	return c
+}
+
+// servedByAnother says whether another load balancer has written what the status of a Service has: Clarion has never answered it,
+// and no pool has the addresses. Whoever installs Clarion beside that one, and means to have Clarion serve none of its Services,
+// loses nothing by it.
+func (b *balancer) servedByAnother(service *corev1.Service) bool {
+	return len(service.Status.LoadBalancer.Ingress) > 0 && !scope.Answered(service) &&
+		!slices.ContainsFunc(service.Status.LoadBalancer.Ingress, func(ingress corev1.LoadBalancerIngress) bool {
+			address, err := netip.ParseAddr(ingress.IP)
+			return err == nil && b.allocator.PoolOf(address) != ""
+		})
+}
+
+// leftToAnother is the answer to such a Service in place of a refusal.
+func leftToAnother(refusal metav1.Condition) metav1.Condition {
+	return metav1.Condition{
+		Type: refusal.Type, Status: metav1.ConditionUnknown, Reason: string(loadbalancer.ServedByAnother),
+		Message: "another load balancer has given the Service what its status has, which stays, since Clarion has nothing to give: " + refusal.Message +
+			"; to have Clarion leave such Services alone, see its flag --require-load-balancer-class",
+	}
 }
 
 // loadBalancerStatus returns the status for addresses, always the same for the same addresses.

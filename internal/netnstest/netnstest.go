@@ -29,8 +29,9 @@ func Main(run func() int) {
 }
 
 // MainOfShares is Main for tests that wait most of the time. When all are to run, as many shares of
-// them run side by side as -parallel says, each in a process and a namespace of its own. Those that
-// are named alone run after the others: they keep the processors busy.
+// them run side by side as -parallel says, each in a process and a namespace of its own, with one
+// test or subtest at a time. Those that are named alone run after the others: they keep the
+// processors busy, or have subtests that run side by side.
 func MainOfShares(run func() int, alone ...string) {
 	mainOf(run, func() error {
 		if args := os.Args[1:]; areAll(args) {

@@ -54,20 +54,20 @@ func runShares(args, alone []string) error {
 		saying  sync.Mutex
 		failed  error
 	)
-	run := func(share []string, log string) {
+	run := func(share []string, width int, log string) {
 		var output bytes.Buffer
-		err := runInside(&output, &output, shareArgs(args, share, log)...)
+		err := runInside(&output, &output, shareArgs(args, share, width, log)...)
 		saying.Lock()
 		defer saying.Unlock()
 		os.Stdout.Write(withoutVerdict(output.Bytes()))
 		failed = errors.Join(failed, err)
 	}
 	for n, share := range together {
-		running.Go(func() { run(share, fmt.Sprintf("%s%d", logs, n)) })
+		running.Go(func() { run(share, 1, fmt.Sprintf("%s%d", logs, n)) })
 	}
 	running.Wait()
 	if len(last) > 0 {
-		run(last, logs+"-last")
+		run(last, width, logs+"-last")
 	}
 	if err := errors.Join(failed, mergeLogs(logs+"*")); err != nil {
 		fmt.Println("FAIL")
@@ -99,10 +99,9 @@ func deal(tests []string, width int, alone []string) (together [][]string, last 
 	return together, last
 }
 
-// shareArgs is the command line of a share. Its tests run one after the other: the shares are what
-// runs side by side.
-func shareArgs(args, share []string, log string) []string {
-	own := []string{"-test.run=^(" + strings.Join(share, "|") + ")$", "-test.parallel=1"}
+// shareArgs is the command line of a share, of whose tests and subtests that many run side by side.
+func shareArgs(args, share []string, width int, log string) []string {
+	own := []string{"-test.run=^(" + strings.Join(share, "|") + ")$", fmt.Sprintf("-test.parallel=%d", width)}
 	for _, arg := range args {
 		switch name, _, _ := strings.Cut(strings.TrimLeft(arg, "-"), "="); name {
 		case "test.parallel":

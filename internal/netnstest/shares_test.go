@@ -47,8 +47,8 @@ func TestWhoAsksForSomethingElseThanAllTestsGetsIt(t *testing.T) {
 	}
 }
 
-func TestAShareRunsItsTestsOneAfterTheOtherAndKeepsALogOfItsOwn(t *testing.T) {
-	got := shareArgs([]string{"-test.v=true", "-test.parallel=8", "-test.testlogfile=/tmp/all"}, []string{"TestA", "FuzzB"}, "/tmp/one")
+func TestAShareHasItsOwnWidthAndLog(t *testing.T) {
+	got := shareArgs([]string{"-test.v=true", "-test.parallel=8", "-test.testlogfile=/tmp/all"}, []string{"TestA", "FuzzB"}, 1, "/tmp/one")
 	want := []string{"-test.run=^(TestA|FuzzB)$", "-test.parallel=1", "-test.v=true", "-test.testlogfile=/tmp/one"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)

@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 		// GoBGP leaves this behind when a connection ends while something is queued for it.
 		goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/eapache/channels.(*InfiniteChannel).infiniteBuffer"))
 		return 0
-	})
+	}, "TestEveryKindOfRouterUnderstandsUs")
 }
 
 // run runs a Speaker until the test ends or it is stopped.

@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// runMoreSideBySide has three tests run for two processors, unless -parallel says otherwise: they wait a good part of their time.
+// runMoreSideBySide has three tests run for two processors, unless -parallel says otherwise: a test uses some 0.7 of one.
 func runMoreSideBySide() {
 	given := false
 	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })

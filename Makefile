@@ -94,7 +94,7 @@ packages: ## Install the Debian packages that tests need (root, Debian)
 SIMULATED = $(shell for folder in $$(grep -rl '"testing/synctest"' --include='*_test.go' --exclude-dir=test . | xargs -n 1 dirname | sort -u); do \
 	grep -q internal/netnstest $$folder/*_test.go || echo $$folder; done)
 
-# Eight tests run side by side, since they wait for routers most of the time.
+# Eight tests of a package run side by side, since they wait for routers most of the time.
 .PHONY: test-unit
 test-unit: ## Unit tests alone, as any user; tests that need root are skipped, and say so with -v. RACE= goes without the race detector
 	@test -z "$(RACE)" || command -v gcc >/dev/null || { echo "the race detector needs gcc; make test-unit RACE= goes without it"; exit 1; }
@@ -110,10 +110,16 @@ fuzz: ## Every fuzz target, each for FUZZTIME
 			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
 		done
 
+# Packages of the module test whose tests start no cluster. Those of the others have the machine to themselves, one package after the
+# other: some of their tests fail if an answer is late.
+WITHOUT_CLUSTER := ./chart ./dashboard ./release ./rights ./schema ./site
+
+# The cache does not see the documents and manifests that the tests of the module test read.
 .PHONY: test
 test: packages lint test-unit ## Lint, unit tests, end-to-end tests on a real control plane, and the guide on a kubeadm cluster (root, Debian)
 	cd test/monitoring && go test ./...
-	cd test && go test -v -count=1 -p 1 -timeout 50m ./... # the cache does not see the documents and manifests that they read
+	cd test && go test -v -count=1 $(WITHOUT_CLUSTER)
+	cd test && go test -v -count=1 -p 1 -timeout 50m $$(go list ./... | grep -vxF "$$(go list $(WITHOUT_CLUSTER))")
 
 .PHONY: kubernetes-1.36
 kubernetes-1.36: packages ## A few end-to-end tests on Kubernetes 1.36 (root, Debian)

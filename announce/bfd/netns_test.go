@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin")
 	}
-	netnstest.Main(m.Run)
+	netnstest.MainOfShares(m.Run, "TestNoSessionIsTakenForDeadWithoutReasonUnderPressure")
 }
 
 // install installs the Debian packages that are missing. What they start is of no use and stopped.

@@ -219,7 +219,7 @@ func TestWhatAMemberSendsDoesNotGrowWithTheCluster(t *testing.T) {
 	sent := map[int]float64{}
 	for _, size := range []int{10, 200} {
 		inNetwork(t, size, false, func(t *testing.T, n *network) {
-			pass(5 * time.Second)
+			pass(3 * time.Second) // all have met
 			var packets atomic.Int64
 			n.wire.Hear(func(netip.Addr) { packets.Add(1) })
 			pass(seconds * time.Second)

@@ -11,7 +11,7 @@ import (
 )
 
 // TestMain runs the tests in a network namespace of their own, which plays the node and goes when they end.
-func TestMain(m *testing.M) { netnstest.Main(m.Run) }
+func TestMain(m *testing.M) { netnstest.MainOfShares(m.Run) }
 
 // repeatedly calls f again and again until stopped.
 func repeatedly(f func()) (stop func()) {

@@ -5,6 +5,7 @@ package netnstest
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"runtime"
@@ -21,9 +22,27 @@ import (
 const inside = "CLARION_TEST_IN_NAMESPACE"
 
 // Main is for TestMain, and run is testing.M.Run or calls it. It runs the tests in a namespace of
-// their own, with the loopback interface up, which goes when they end, and ends the process. Whoever is not root has them run where
-// they are.
+// their own, with the loopback interface up, which goes when they end, and ends the process. Whoever
+// is not root has them run where they are.
 func Main(run func() int) {
+	mainOf(run, func() error { return runInside(os.Stdout, os.Stderr, os.Args[1:]...) })
+}
+
+// MainOfShares is Main for tests that wait most of the time. When all are to run, as many shares of
+// them run side by side as -parallel says, each in a process and a namespace of its own, with one
+// test or subtest at a time. Those that are named alone run after the others: they keep the
+// processors busy, or have subtests that run side by side.
+func MainOfShares(run func() int, alone ...string) {
+	mainOf(run, func() error {
+		if args := os.Args[1:]; areAll(args) {
+			return runShares(args, alone)
+		}
+		return runInside(os.Stdout, os.Stderr, os.Args[1:]...)
+	})
+}
+
+// mainOf runs tests by running this program inside of namespaces.
+func mainOf(run func() int, runInNamespaces func() error) {
 	if !isRoot() {
 		os.Exit(run())
 	}
@@ -34,16 +53,22 @@ func Main(run func() int) {
 		}
 		os.Exit(run())
 	}
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Env = append(os.Environ(), inside+"=1")
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
-	runtime.LockOSThread() // the death signal comes when this thread ends
-	if err := cmd.Run(); err != nil {
+	if err := runInNamespaces(); err != nil {
 		fmt.Fprintln(os.Stderr, "tests in a network namespace:", err)
 		os.Exit(1)
 	}
 	os.Exit(0)
+}
+
+// runInside runs this program in a namespace of its own.
+func runInside(stdout, stderr io.Writer, args ...string) error {
+	cmd := exec.Command("/proc/self/exe", args...)
+	cmd.Env = append(os.Environ(), inside+"=1")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, stdout, stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
+	runtime.LockOSThread() // the death signal comes when this thread ends
+	defer runtime.UnlockOSThread()
+	return cmd.Run()
 }
 
 func loopbackUp() error {

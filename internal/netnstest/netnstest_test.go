@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestMain(m *testing.M) { Main(m.Run) }
+func TestMain(m *testing.M) { MainOfShares(m.Run) }
 
 func TestHostsAreConnectedByCables(t *testing.T) {
 	h := NewHost(t)

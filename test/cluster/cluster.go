@@ -325,13 +325,16 @@ func (c *Cluster) apply(ctx context.Context, input string, args ...string) error
 	if err != nil {
 		return err
 	}
-	for _, kind := range appliedKind.FindAllStringSubmatch(out, -1) {
-		_, err := c.Kubectl(ctx, "wait", "--for=condition=Established", "--timeout=60s", "crd/"+kind[1])
-		if err != nil {
-			return err
-		}
+	wait := []string{"wait", "--for=condition=Established", "--timeout=60s"}
+	kinds := appliedKind.FindAllStringSubmatch(out, -1)
+	if len(kinds) == 0 {
+		return nil
 	}
-	return nil
+	for _, kind := range kinds {
+		wait = append(wait, "crd/"+kind[1])
+	}
+	_, err = c.Kubectl(ctx, wait...)
+	return err
 }
 
 // tail returns the last lines of a file.

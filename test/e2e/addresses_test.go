@@ -29,6 +29,7 @@ func TestAddressManagementOfASingleStackCluster(t *testing.T) {
 	t.Run("sharing", d.run(testSharing))
 	t.Run("guides", d.run(testGuides))
 	t.Run("pools that change", d.run(testPoolsThatChange))
+	t.Run("there is always a gossip key, and nobody has rights to spare", d.run(testGossipKey)) // here for the cluster's sake
 }
 
 // TestAddressManagementThroughRestartsAndTamperedStatus covers that assignments stay, whoever

@@ -13,14 +13,11 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
-	"github.com/clarionlb/clarion/test/cluster"
 )
 
-// TestAddressesOfConflictingHostsAreTakenAwayAndNotHandedOut has no announcer run. The test writes
-// to the status of the Announcer for which addresses a conflicting host answers.
-func TestAddressesOfConflictingHostsAreTakenAwayAndNotHandedOut(t *testing.T) {
-	t.Parallel()
-	d := deploy(t, cluster.Config{Nodes: 1})
+// testConflictingHosts covers that addresses of conflicting hosts are taken away, and not handed out. It has no announcer run, and
+// writes to the status of the Announcer for which addresses a conflicting host answers.
+func testConflictingHosts(d *deployment) {
 	d.kubectl("delete", "--namespace=clarion-system", "daemonset/announcer", "--cascade=foreground", "--wait")
 	d.provide(poolWith("pool", "reuseAfter: 0s", "192.0.2.0/29"))
 	d.apply(samples + "deployment.yaml")
@@ -49,7 +46,7 @@ func TestAddressesOfConflictingHostsAreTakenAwayAndNotHandedOut(t *testing.T) {
 	}
 	const who = "the host 02:00:00:00:00:99 on the network answers for it (heard by n1 on eth0)"
 
-	t.Run("a Service moves to another address, unless it asks for the one in conflict", func(t *testing.T) {
+	d.t.Run("a Service moves to another address, unless it asks for the one in conflict", func(t *testing.T) {
 		d := d.in(t)
 		report(d)
 		d.loadBalancers(nil, "flexible")
@@ -64,7 +61,7 @@ func TestAddressesOfConflictingHostsAreTakenAwayAndNotHandedOut(t *testing.T) {
 		d.awaitAnnounced("insisting", v1alpha1.ReasonAddressConflict, regexp.QuoteMeta("192.0.2.1 is not announced: "+who))
 	})
 
-	t.Run("nobody gets an address in conflict, neither before nor after a restart", func(t *testing.T) {
+	d.t.Run("nobody gets an address in conflict, neither before nor after a restart", func(t *testing.T) {
 		d := d.in(t)
 		d.loadBalancers(nil, "next")
 		d.awaitAddresses("next", "192.0.2.3")
@@ -89,7 +86,7 @@ func TestAddressesOfConflictingHostsAreTakenAwayAndNotHandedOut(t *testing.T) {
 		})
 	})
 
-	t.Run("a Service keeps an address that a node announces, although another host answers for it too", func(t *testing.T) {
+	d.t.Run("a Service keeps an address that a node announces, although another host answers for it too", func(t *testing.T) {
 		d := d.in(t)
 		report(d, conflict("192.0.2.0"), conflict("192.0.2.1"), inUse(conflict("192.0.2.3")))
 		d.awaitAnnounced("next", v1alpha1.ReasonAddressConflict, regexp.QuoteMeta("192.0.2.3 is not announced: "+who))
@@ -98,7 +95,7 @@ func TestAddressesOfConflictingHostsAreTakenAwayAndNotHandedOut(t *testing.T) {
 		d.awaitAddresses("next", "192.0.2.3")
 	})
 
-	t.Run("addresses can be used again when the conflicting hosts are gone", func(t *testing.T) {
+	d.t.Run("addresses can be used again when the conflicting hosts are gone", func(t *testing.T) {
 		d := d.in(t)
 		report(d)
 		d.awaitAddresses("wisher", "192.0.2.0")

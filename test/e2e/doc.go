@@ -12,7 +12,7 @@
 //
 // A helper that only one file uses stands in that file, below the tests.
 //
-// Each test has a cluster of its own, and as many tests run side by side as there are processors.
+// Each test has a cluster of its own, and three tests run side by side for two processors.
 // Tests in which no question may go without an answer, and no connection be lost, do not call
 // t.Parallel: they have the machine to themselves, because a late answer there is a failure.
 package e2e

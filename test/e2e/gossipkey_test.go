@@ -10,16 +10,13 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-
-	"github.com/clarionlb/clarion/test/cluster"
 )
 
-func TestThereIsAlwaysAGossipKeyAndNobodyHasRightsToSpare(t *testing.T) {
-	t.Parallel()
-	d := deploy(t, cluster.Config{Nodes: 1})
+// testGossipKey covers that there is always a gossip key, and that nobody has rights to spare.
+func testGossipKey(d *deployment) {
 	secrets := d.Kubernetes().CoreV1().Secrets("clarion-system")
 	key := func(not types.UID) (secret *corev1.Secret) {
-		t.Helper()
+		d.t.Helper()
 		d.eventually("a gossip key", func(ctx context.Context) (err error) {
 			if secret, err = secrets.Get(ctx, "clarion-gossip", metav1.GetOptions{}); err == nil && secret.UID == not {
 				err = errors.New("it is still the old one")
@@ -27,7 +24,7 @@ func TestThereIsAlwaysAGossipKeyAndNobodyHasRightsToSpare(t *testing.T) {
 			return err
 		})
 		if size := len(secret.Data["key"]); size != 32 || secret.Type != corev1.SecretTypeOpaque {
-			t.Errorf("got a key of %d bytes in a Secret of type %s, want 32 bytes in an opaque one", size, secret.Type)
+			d.t.Errorf("got a key of %d bytes in a Secret of type %s, want 32 bytes in an opaque one", size, secret.Type)
 		}
 		return secret
 	}
@@ -35,17 +32,17 @@ func TestThereIsAlwaysAGossipKeyAndNobodyHasRightsToSpare(t *testing.T) {
 	first := key("")
 	d.restartCCM()
 	if again := key(""); again.UID != first.UID || !bytes.Equal(again.Data["key"], first.Data["key"]) {
-		t.Error("a restart of the cloud-controller-manager replaced the key")
+		d.t.Error("a restart of the cloud-controller-manager replaced the key")
 	}
 
 	if err := secrets.Delete(d.ctx, first.Name, metav1.DeleteOptions{}); err != nil {
-		t.Fatal(err)
+		d.t.Fatal(err)
 	}
 	if second := key(first.UID); bytes.Equal(second.Data["key"], first.Data["key"]) {
-		t.Error("the key after the deletion is the one before")
+		d.t.Error("the key after the deletion is the one before")
 	}
 
-	t.Run("the cloud-controller-manager may see no other Secret", func(t *testing.T) {
+	d.t.Run("the cloud-controller-manager may see no other Secret", func(t *testing.T) {
 		for _, verb := range []string{"get", "list", "watch", "update", "delete"} {
 			for name, want := range map[string]string{"clarion-gossip": "yes", "another": "no", "": "no"} {
 				if verb != "list" && verb != "watch" {

@@ -63,7 +63,24 @@ func (d *deployment) update(name string, change func(*corev1.Service)) {
 // delete deletes a Service and waits until it is gone.
 func (d *deployment) delete(names ...string) {
 	d.t.Helper()
-	d.kubectl(append([]string{"delete", "service", "--namespace=" + d.namespace, "--timeout=60s"}, names...)...)
+	services := d.Kubernetes().CoreV1().Services(d.namespace)
+	gone := map[string]types.UID{}
+	for _, name := range names {
+		gone[name] = d.service(name).UID
+		if err := services.Delete(d.ctx, name, metav1.DeleteOptions{}); err != nil {
+			d.t.Fatal(err)
+		}
+	}
+	d.eventually(fmt.Sprintf("Services %v to be gone", names), func(ctx context.Context) error {
+		for name, uid := range gone {
+			if service, err := services.Get(ctx, name, metav1.GetOptions{}); err == nil && service.UID == uid {
+				return fmt.Errorf("%s is there, with the finalizers %v", name, service.Finalizers)
+			} else if err != nil && !apierrors.IsNotFound(err) {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // addresses returns the addresses in the status of a Service.

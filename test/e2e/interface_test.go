@@ -88,4 +88,8 @@ spec: {ipAddressPools: [all], interfaces: [eth0]%s}
 	d.applyYAML(fmt.Sprintf(advertisement, ", duplicateAddressDetection: Disabled"))
 	d.awaitAnnounced("all", v1alpha1.ReasonAnnounced, ".* is announced by n1 on eth0 .*")
 	d.awaitAddresses("all", had...)
+
+	d.kubectl("delete", "l2advertisements", "two", "all")
+	d.clear()
+	t.Run("addresses of conflicting hosts are taken away, and not handed out", d.run(testConflictingHosts)) // the last: it has no announcer
 }

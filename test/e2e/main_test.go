@@ -4,6 +4,8 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"runtime"
+	"strconv"
 	"testing"
 
 	"github.com/clarionlb/clarion/test/install"
@@ -13,11 +15,21 @@ import (
 // of: either it is one too many, or a test is missing, or one has failed before it came to that.
 func TestMain(m *testing.M) {
 	flag.Parse()
+	runMoreSideBySide()
 	code := m.Run()
 	if isWhole() {
 		code = max(code, checkUnusedRights())
 	}
 	os.Exit(code)
+}
+
+// runMoreSideBySide has three tests run for two processors, unless -parallel says otherwise: a test uses some 0.7 of one.
+func runMoreSideBySide() {
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if !given {
+		flag.Set("test.parallel", strconv.Itoa((3*runtime.GOMAXPROCS(0)+1)/2))
+	}
 }
 
 // isWhole says whether every test has run.

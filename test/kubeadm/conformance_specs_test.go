@@ -8,6 +8,8 @@ type spec struct {
 	name string
 	// quick has "make test" run it. The others are for "make conformance".
 	quick bool
+	// slow has it be one of the first that are begun, so that the others run beside it.
+	slow bool
 	// exceptions are where it is not run.
 	exceptions exceptions
 }
@@ -31,7 +33,7 @@ var specs = []spec{
 	{name: "should be able to preserve UDP traffic when server pod cycles for a LoadBalancer service on the same nodes", quick: true},
 	{name: "should not have connectivity disruption during rolling update with externalTrafficPolicy=Cluster"},
 	{name: "should not have connectivity disruption during rolling update with externalTrafficPolicy=Local"},
-	{name: "should work for type=LoadBalancer", quick: true},
+	{name: "should work for type=LoadBalancer", quick: true, slow: true},
 	{name: "should only target nodes with endpoints"},
 	{name: "should target all nodes with endpoints", quick: true},
 	{name: "should work from pods", quick: true, exceptions: exceptions{

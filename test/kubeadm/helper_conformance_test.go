@@ -106,12 +106,14 @@ func (s *suite) run(by protocol, specs []spec) {
 	results := make([]result, len(specs))
 	var running errgroup.Group
 	running.SetLimit(sideBySide)
-	for n, spec := range specs {
-		if spec.exceptions.why(by, s.family) == "" {
-			running.Go(func() error {
-				results[n] = s.runSpec(by, spec)
-				return nil
-			})
+	for _, slow := range []bool{true, false} {
+		for n, spec := range specs {
+			if spec.slow == slow && spec.exceptions.why(by, s.family) == "" {
+				running.Go(func() error {
+					results[n] = s.runSpec(by, spec)
+					return nil
+				})
+			}
 		}
 	}
 	_ = running.Wait()

@@ -20,11 +20,11 @@ func TestMain(m *testing.M) {
 		runChild(what)
 		return
 	}
-	netnstest.Main(func() int {
+	netnstest.MainOfShares(func() int {
 		// GoBGP leaves this behind when a connection ends while something is queued for it.
 		goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/eapache/channels.(*InfiniteChannel).infiniteBuffer"))
 		return 0
-	})
+	}, "TestEveryKindOfRouterUnderstandsUs")
 }
 
 // run runs a Speaker until the test ends or it is stopped.

@@ -47,8 +47,10 @@ type run struct {
 
 // newRun starts a cluster, on which everything works when it returns.
 func newRun(t testing.TB) *run {
-	r := &run{Installation: install.New(t, cluster.Config{Nodes: nodes, Families: bothFamilies}), t: t, timeline: &timeline{}, sizes: sizes{}}
+	r := &run{Installation: install.Bare(t, cluster.Config{Nodes: nodes, Families: bothFamilies}), t: t, timeline: &timeline{}, sizes: sizes{}}
 	ctx := t.Context()
+	must(t, r.Apply(ctx, "../../manifests/overlays/withdraw-endpoints"))
+	r.AwaitReady(t)
 	must(t, second(r.Kubectl(ctx, "scale", "--namespace=kube-system", "deployment/"+ccmDeployment, "--replicas=2")))
 	must(t, r.ApplyYAML(ctx, configuration))
 	r.StartApp(t)
@@ -101,6 +103,7 @@ func (r *run) play(round Round) {
 	wrong = append(wrong, onWire...)
 	wrong = append(wrong, r.grown()...)
 	wrong = append(wrong, r.crashes()...)
+	wrong = append(wrong, r.withdrawn(ctx, round, started)...)
 	if settled != nil {
 		wrong = append(wrong, finding{time.Now(), fmt.Sprintf("not everything works %s after the last fault has ended: %v", recovery, settled)})
 	}

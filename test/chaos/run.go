@@ -86,6 +86,7 @@ func (r *run) play(round Round) {
 	round.Faults = slices.DeleteFunc(round.Faults, func(f Fault) bool { return slices.Contains(r.without, f.Kind) })
 	ctx := r.t.Context()
 	started := time.Now()
+	before, _ := waited()
 	r.timeline.begin()
 	r.services.settle()
 	wire, err := watchWire(ctx, r.watcher, r.named)
@@ -107,8 +108,8 @@ func (r *run) play(round Round) {
 	if settled != nil {
 		wrong = append(wrong, finding{time.Now(), fmt.Sprintf("not everything works %s after the last fault has ended: %v", recovery, settled)})
 	}
-	r.t.Logf("round %d with %d faults took %.1fs, of which %.1fs until everything worked again", round.Number, len(round.Faults),
-		time.Since(started).Seconds(), recovered.Seconds())
+	r.t.Logf("round %d with %d faults took %.1fs, of which %.1fs until everything worked again; processes waited for a processor for %s of it",
+		round.Number, len(round.Faults), time.Since(started).Seconds(), recovered.Seconds(), shortage(before, started))
 	if len(wrong) > 0 {
 		r.t.Errorf("%d things were wrong in %s\ntimeline:%s", len(wrong), round, r.timeline.with(wrong))
 	}

@@ -352,7 +352,7 @@ func (p *Layer2Planner) reenter(ip netip.Addr) {
 		p.round.Remove(ip)
 		return
 	}
-	claims := p.told.with(p.view.electionClaims(ip), ip)
+	claims := p.told.with(p.view.electionClaims(ip), ip, p.alive)
 	best, _ := election.Best(claims)
 	p.noteRecorded(ip, best)
 	taken := p.takeovers.takenBy(ip, best, &p.live)

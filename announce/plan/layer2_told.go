@@ -12,7 +12,8 @@ import (
 
 // toldClaims are claims that their makers have told this node themselves, because it may not know them: it was taken for dead and
 // was not, or its API is away. They count like those that the API shows, until it shows them, and also if their maker has died:
-// whoever follows it has to know which epoch comes next.
+// whoever follows it has to know which epoch comes next. One that was never recorded gives the epoch alone then, since others forget it
+// (takeovers).
 type toldClaims map[netip.Addr]toldClaim
 
 type toldClaim struct {
@@ -45,14 +46,17 @@ func (c toldClaim) claim() election.Claim {
 	return election.Claim{Node: c.node, Epoch: c.epoch, Order: order}
 }
 
-// with returns the recorded claims on an address, and the told one if it beats them.
-func (t toldClaims) with(recorded []election.Claim, ip netip.Addr) []election.Claim {
+// with returns the recorded claims on an address, and the told one if it beats them and counts among these nodes, which are sorted.
+func (t toldClaims) with(recorded []election.Claim, ip netip.Addr, alive []string) []election.Claim {
 	c, is := t[ip]
 	if !is {
 		return recorded
 	}
 	if best, claimed := election.Best(recorded); claimed && best.Epoch >= c.epoch {
 		delete(t, ip)
+		return recorded
+	}
+	if _, lives := slices.BinarySearch(alive, c.node); !lives && !c.recorded {
 		return recorded
 	}
 	return append(recorded, c.claim())

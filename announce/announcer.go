@@ -106,6 +106,14 @@ func newAnnouncer(config Config, with parts) *Announcer {
 // what falls to it.
 func (a *Announcer) Ready() bool { return a.ready.Load() }
 
+// APIWentBack takes note that the API has gone back, as if restored from a copy. Informers see that themselves: this is for what is
+// written and not watched.
+func (a *Announcer) APIWentBack() {
+	if a.api.deadNodes != nil {
+		a.api.deadNodes.WentBack()
+	}
+}
+
 // Healthy returns an error if the announcer has come to a halt, on layer 2 or in BGP, and should be started anew. Turns that fail for a
 // fault of the program are no halt: what is announced stays announced, and a new process would fail too and announce less.
 func (a *Announcer) Healthy() error {

@@ -99,6 +99,7 @@ type statusWriter interface {
 type deadNodes interface {
 	runner
 	Write(silent, unknown []string)
+	WentBack()
 }
 
 // events is kube.Events.

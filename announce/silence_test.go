@@ -22,6 +22,8 @@ func (f *fakeDeadNodes) Write(silent, unknown []string) {
 	f.record = f.record.Next(silent, unknown, time.Now())
 }
 
+func (f *fakeDeadNodes) WentBack() {}
+
 // recordDead has announcers that are about to be started record which nodes are silent.
 func (c *cluster) recordDead(names ...string) map[string]*fakeDeadNodes {
 	records := map[string]*fakeDeadNodes{}

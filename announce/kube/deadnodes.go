@@ -41,9 +41,12 @@ type DeadNodesWriter struct {
 	// known says that there has been a Write; silent and unknown are from the last one.
 	known           bool
 	silent, unknown []string
-	// record is what the API has, once read says that this is known. Run alone uses them.
-	record deadnodes.Record
-	read   bool
+	// wentBack says that the API may have another record than the last one that was written.
+	wentBack bool
+	// found is what is to be recorded: nil until it is known what was before this process began. record is what the API has, once read
+	// says that this is known. Run alone uses them.
+	found, record deadnodes.Record
+	read          bool
 }
 
 // NewDeadNodesWriter returns a DeadNodesWriter that writes nothing until it runs.
@@ -62,6 +65,14 @@ func NewDeadNodesWriter(node string, kube kubernetes.Interface, objects Objects,
 func (w *DeadNodesWriter) Write(silent, unknown []string) {
 	w.mu.Lock()
 	w.known, w.silent, w.unknown = true, silent, unknown
+	w.mu.Unlock()
+	w.wake.Notify()
+}
+
+// WentBack takes note that the API has gone back, as if restored from a copy: it may have a record that was taken back since.
+func (w *DeadNodesWriter) WentBack() {
+	w.mu.Lock()
+	w.wentBack = true
 	w.mu.Unlock()
 	w.wake.Notify()
 }
@@ -102,13 +113,16 @@ func (w *DeadNodesWriter) flush(ctx context.Context) error {
 	if owner == nil {
 		return fmt.Errorf("there is no Node %s", w.node)
 	}
+	w.mu.Lock()
+	w.read, w.wentBack = w.read && !w.wentBack, false
+	w.mu.Unlock()
 	if !w.read {
 		if err := w.recall(ctx, owner); err != nil {
 			return err
 		}
 	}
 	w.mu.Lock()
-	known, next := w.known, w.record.Next(w.silent, w.unknown, time.Now())
+	known, next := w.known, w.found.Next(w.silent, w.unknown, time.Now())
 	w.mu.Unlock()
 	if !known || next.Equal(w.record) {
 		return nil
@@ -120,11 +134,11 @@ func (w *DeadNodesWriter) flush(ctx context.Context) error {
 		return err
 	}
 	w.logger.Info("The nodes that are silent have changed", "dead", next.String())
-	w.record = next
+	w.found, w.record = next, next
 	return nil
 }
 
-// recall reads what this node recorded before it was started. If it has recorded nothing yet, it does: so everybody sees that it takes
+// recall reads what this node has recorded, before it was started or before the API went back. If it has recorded nothing yet, it does: so everybody sees that it takes
 // part.
 func (w *DeadNodesWriter) recall(ctx context.Context, owner *corev1.Node) error {
 	lease, err := w.leases.Get(ctx, w.node, metav1.GetOptions{})
@@ -140,6 +154,9 @@ func (w *DeadNodesWriter) recall(ctx context.Context, owner *corev1.Node) error 
 		w.record = deadnodes.Of(lease)
 	}
 	w.read = true
+	if w.found == nil {
+		w.found = w.record
+	}
 	return nil
 }
 

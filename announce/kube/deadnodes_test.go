@@ -148,3 +148,44 @@ func TestRecordsOfNodesThatComeAndGoAreBounded(t *testing.T) {
 		expectRecorded(t, api, "n3")
 	})
 }
+
+// TestARestoredRecordIsCorrected has etcd restored from a copy that has what was taken back since, or lacks what was found since.
+func TestARestoredRecordIsCorrected(t *testing.T) {
+	for name, tt := range map[string]struct {
+		copied          deadnodes.Record
+		silent, unknown []string
+		want            []string
+	}{
+		"a node that is alive again is in the copy":    {copied: deadnodes.Record{"n2": time.Unix(1, 0)}},
+		"one of which nothing is known now is in it":   {copied: deadnodes.Record{"n2": time.Unix(1, 0)}, unknown: []string{"n2"}},
+		"one that has died since is not":               {copied: deadnodes.Record{}, silent: []string{"n3"}, want: []string{"n3"}},
+		"one that died, and of which nothing is known": {copied: deadnodes.Record{}, unknown: []string{"n4"}, want: []string{"n4"}},
+		"nothing has changed since":                    {copied: deadnodes.Record{"n3": time.Unix(1, 0)}, silent: []string{"n3"}, want: []string{"n3"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			withDeadNodes(t, func(api *fake.Clientset, w *DeadNodesWriter) {
+				w.Write(append(tt.silent, tt.want...), nil)
+				recorded(t, api)
+				w.Write(tt.silent, tt.unknown)
+				expectRecorded(t, api, tt.want...)
+				if _, err := api.CoordinationV1().Leases(deadnodes.Namespace).Update(t.Context(), leaseOf(tt.copied), metav1.UpdateOptions{}); err != nil {
+					t.Fatal(err)
+				}
+				w.WentBack()
+				expectRecorded(t, api, tt.want...)
+			})
+		})
+	}
+}
+
+func TestARecordThatIsNotInTheCopyIsWrittenAnew(t *testing.T) {
+	withDeadNodes(t, func(api *fake.Clientset, w *DeadNodesWriter) {
+		w.Write([]string{"n2"}, nil)
+		expectRecorded(t, api, "n2")
+		if err := api.CoordinationV1().Leases(deadnodes.Namespace).Delete(t.Context(), "n1", metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		w.WentBack()
+		expectRecorded(t, api, "n2")
+	})
+}

@@ -30,6 +30,7 @@ func (d delegate) handle(message []byte) {
 			return
 		}
 		d.keep(Message{From: from, Text: bytes.Clone(text)})
+		d.noteHeard(from)
 		d.changed.Notify()
 	}
 }

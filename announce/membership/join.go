@@ -29,14 +29,35 @@ type joinState struct {
 	mu       sync.Mutex
 	peersSet bool // SetPeers has been called
 	peers    map[string]netip.Addr
+	// heard are members that were dead and have sent a message since the last get.
+	heard map[string]bool
 }
 
 func newJoinState() joinState { return joinState{wake: notify.New()} }
 
-func (s *joinState) get() (peersSet bool, peers map[string]netip.Addr) {
+func (s *joinState) get() (peersSet bool, peers map[string]netip.Addr, heard map[string]bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.peersSet, s.peers
+	heard, s.heard = s.heard, nil
+	return s.peersSet, s.peers, heard
+}
+
+// noteHeard has a member joined soon that has sent a message, if it is taken for dead: it does not know that until it is told.
+func (c *Cluster) noteHeard(name string) {
+	c.mu.Lock()
+	m := c.members[name]
+	dead := m != nil && !m.alive
+	c.mu.Unlock()
+	if !dead {
+		return
+	}
+	c.joins.mu.Lock()
+	defer c.joins.mu.Unlock()
+	if c.joins.heard == nil {
+		c.joins.heard = map[string]bool{}
+	}
+	c.joins.heard[name] = true
+	c.joins.wake.Notify()
 }
 
 // SetPeers says which members should be there, by name and address; this one may be among them. The
@@ -68,7 +89,20 @@ type joinAttempt struct {
 	running  bool
 	wasAlive bool
 	pause    time.Duration // after the next try
+	last     time.Time     // when the last try began
 	next     time.Time     // when the next try is due
+}
+
+// hasten has the next try come soon, since the peer is there. Many may have heard it, so they come one after the other, and the first
+// one is enough for all. It is not called more often than one that has just died.
+func (a *joinAttempt) hasten(peers int) {
+	soon := time.Now().Add(rand.N(min(firstRetry, time.Duration(peers)*time.Millisecond)))
+	if earliest := a.last.Add(firstRetry); soon.Before(earliest) {
+		soon = earliest
+	}
+	if soon.Before(a.next) {
+		a.next = soon
+	}
 }
 
 // joiner is the state of joinPeers.
@@ -131,7 +165,7 @@ func (j *joiner) handle(r joinResult) {
 // tryAll starts the tries that are due, and closes joined if no peer has to be waited for. It
 // returns when it is to be called again if nothing happens until then; zero for never.
 func (j *joiner) tryAll() (next time.Time) {
-	complete, peers := j.joins.get()
+	complete, peers, heard := j.joins.get()
 	maps.DeleteFunc(j.attempts, func(name string, a *joinAttempt) bool { return peers[name] != a.address })
 	for name, address := range peers {
 		a := j.attempts[name]
@@ -148,6 +182,9 @@ func (j *joiner) tryAll() (next time.Time) {
 			// started again joins the others itself. If all of them called it at once, it would
 			// become slower still.
 			a.wasAlive, a.next = false, time.Now().Add(firstRetry+rand.N(firstRetry))
+		}
+		if heard[name] {
+			a.hasten(len(peers))
 		}
 		complete = complete && a.tried
 		if a.running || j.running == maxJoins {
@@ -168,7 +205,7 @@ func (j *joiner) tryAll() (next time.Time) {
 }
 
 func (j *joiner) start(a *joinAttempt) {
-	a.running = true
+	a.running, a.last = true, time.Now()
 	j.running++
 	go func() {
 		j.results <- joinResult{a, guard.Try("gossip", a.name, func() error { return j.join(a.name, a.address) })}

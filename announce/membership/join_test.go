@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -53,4 +55,56 @@ func TestPeerWhoseKeyStaysAnotherIsNotWaitedForForEver(t *testing.T) {
 	awaitJoined(t, c)
 	stop()
 	<-done
+}
+
+// TestWhoIsHeardIsJoinedSoon has a member taken for dead, which was suspended say, and tries to join it become rare.
+func TestWhoIsHeardIsJoinedSoon(t *testing.T) {
+	message := append([]byte{kindUser, 1}, "bsomething"...)
+	for _, tt := range []struct {
+		name     string
+		alive    bool
+		messages [][]byte
+		want     int // more tries within a second
+	}{
+		{"one that is dead", false, [][]byte{message}, 1},
+		{"one that says much", false, slices.Repeat([][]byte{message}, 100), 1},
+		{"one that is alive", true, [][]byte{message}, 0},
+		{"one that is no peer", false, [][]byte{append([]byte{kindUser, 1}, "xsomething"...)}, 0},
+		{"what is no message", false, [][]byte{{kindUser, 9, 'b'}, {}}, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := New(Config{Name: "a", Address: local(1), Key: testKey(1)})
+				c.members["b"] = &member{address: local(2), alive: tt.alive}
+				c.SetPeers(map[string]netip.Addr{"b": local(2)})
+				ctx, stop := context.WithCancel(t.Context())
+				var tries []time.Time
+				done := make(chan struct{})
+				go func() {
+					defer close(done)
+					c.joinPeers(ctx, func(string, netip.Addr) error {
+						tries = append(tries, time.Now())
+						return errors.New("connection refused")
+					})
+				}()
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				for n := len(tries); !tt.alive && len(tries) == n; synctest.Wait() {
+					time.Sleep(time.Millisecond) // until just after a try
+				}
+				time.Sleep(firstRetry)
+				before := len(tries)
+				for _, m := range tt.messages {
+					delegate{c}.NotifyMsg(m)
+				}
+				time.Sleep(time.Second)
+				synctest.Wait()
+				if got := len(tries) - before; got != tt.want {
+					t.Errorf("%d tries, want %d", got, tt.want)
+				}
+				stop()
+				<-done
+			})
+		})
+	}
 }

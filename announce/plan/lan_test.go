@@ -28,6 +28,7 @@ type lan struct {
 	// objects are repeated to nodes that join later.
 	objects []func(*View)
 	api     map[string]*v1alpha1.Announcer
+	version int // of the last object that was recorded
 	moves   []string
 	// apiAway says that nothing is recorded, and blind has the nodes for which the API is away.
 	apiAway bool
@@ -76,7 +77,7 @@ func newLAN(t testing.TB, names ...string) *lan {
 	return l
 }
 
-// boot starts the announcer of a node anew, with nothing but what the API says.
+// boot starts the announcer of a node anew, with nothing but what the API says and what the others tell, whom it asks.
 func (l *lan) boot(name string, interfaces ...Interface) {
 	view := NewView()
 	for _, set := range l.objects {
@@ -87,6 +88,7 @@ func (l *lan) boot(name string, interfaces ...Interface) {
 	}
 	l.nodes[name] = &planned{view: view, planner: NewLayer2Planner(view, name), interfaces: interfaces}
 	l.alive = slices.Compact(slices.Sorted(slices.Values(append(l.alive, name))))
+	l.tell(name)
 }
 
 // kill ends a node without a word.
@@ -114,7 +116,7 @@ func (l *lan) settle() {
 			idle = 0
 		}
 		// While the API is away, takeovers are told again and again.
-		if !changed && (wake.IsZero() || wake.After(l.now.Add(recordTimeout)) || l.apiAway && idle > 4) {
+		if !changed && (wake.IsZero() || wake.After(l.now.Add(recordTimeout)) || (l.apiAway || len(l.blind) > 0) && idle > 4) {
 			return
 		} else if !changed {
 			l.now = wake
@@ -159,7 +161,8 @@ func (l *lan) planAll() (changed bool, wake time.Time) {
 		}
 		for other, hearer := range l.nodes {
 			if other != name && slices.Contains(sees, other) {
-				hearer.planner.ObserveTakeovers(name, plan.Takeovers, l.now)
+				against := hearer.planner.ObserveTakeovers(name, plan.Takeovers, l.now)
+				n.planner.ObserveClaims(other, against, l.now)
 			}
 		}
 		changed = changed || plan.Changed
@@ -181,6 +184,8 @@ func (l *lan) recordAll() (changed bool) {
 		status := v1alpha1.AnnouncerStatus{Layer2: l.nodes[name].planner.Status()}
 		changed = changed || !apiequality.Semantic.DeepEqual(status, l.api[name].Status)
 		l.api[name] = &v1alpha1.Announcer{ObjectMeta: *l.api[name].ObjectMeta.DeepCopy(), Status: status}
+		l.version++
+		l.api[name].ResourceVersion = fmt.Sprint(l.version)
 	}
 	for reader, n := range l.nodes {
 		for _, name := range slices.Sorted(maps.Keys(l.api)) {

@@ -26,12 +26,14 @@ type Layer2Planner struct {
 	absences  absences
 	claims    claims
 	takeovers takeovers
-	told      toldClaims
-	conflicts conflicts
-	wished    wishedProbes
-	proxies   proxies
-	relays    relays
-	failures  failures
+	// recordedTakeovers are those of this node that have been recorded since the last plan.
+	recordedTakeovers addressSet
+	told              toldClaims
+	conflicts         conflicts
+	wished            wishedProbes
+	proxies           proxies
+	relays            relays
+	failures          failures
 	// proxied is that of the last plan.
 	proxied map[netip.Addr]Proxy
 }
@@ -64,8 +66,16 @@ type pending struct {
 	// reenter are the addresses for which the election may decide otherwise now, and revisit those
 	// for which only the node may.
 	reenter, revisit addressSet
+	// contested are the addresses of the node that another one has announced although this one's claim holds.
+	contested addressSet
 	// recorded says that only what the node records has changed.
 	recorded bool
+}
+
+// contest takes note that another node has announced an address of this one, whose claim holds.
+func (p *pending) contest(ip netip.Addr) {
+	p.contested.add(ip)
+	p.revisit.add(ip)
 }
 
 // step is one plan in the making: what those go by who have a part in it, and the plan that they
@@ -127,6 +137,11 @@ func (p *Layer2Planner) SetInterfaces(interfaces []Interface) {
 func (p *Layer2Planner) ObserveTakeovers(node string, takeovers []Takeover, now time.Time) (against []Takeover) {
 	for _, t := range takeovers {
 		if claim := (election.Claim{Epoch: t.Epoch}); !claim.Counts() || len(p.view.byAddress[t.Address]) == 0 {
+			continue
+		}
+		if t.Recorded {
+			own, _ := p.observeClaim(node, t)
+			against = append(against, own...)
 			continue
 		}
 		p.noteTakeover(t.Address, takeover{node, t.Epoch, now.Add(recordTimeout)})
@@ -219,8 +234,10 @@ func (p *Layer2Planner) decide(s *step) {
 	touched := p.elect(s, dirty, work, all)
 	p.claims.rebalance(s)
 	for _, ip := range slices.SortedFunc(maps.Keys(touched), netip.Addr.Compare) {
-		p.reconcile(s, ip, contested[ip])
+		_, told := work.contested[ip]
+		p.reconcile(s, ip, told || contested[ip])
 	}
+	p.tellRecorded(s)
 	for _, o := range p.claims.owned {
 		s.wake(o.until)
 	}
@@ -276,7 +293,7 @@ func (p *Layer2Planner) expire(s *step) {
 	s.plan.Takeovers = append(s.plan.Takeovers, repeated...)
 	expired, wake := p.takeovers.expire(s.now)
 	s.wake(wake)
-	for _, ip := range expired {
+	for _, ip := range append(expired, p.told.expire(p.view)...) {
 		p.pending.reenter.add(ip)
 	}
 	noticed, wake := p.relays.expire(s.now)
@@ -295,7 +312,6 @@ func (p *Layer2Planner) elect(s *step, dirty addressSet, work pending, all bool)
 	if all {
 		p.rebuild(&p.live)
 		p.absences.update(p.view.announcers, p.alive, s.now)
-		p.told.keep(p.alive)
 		p.live.keep(p.view.announcers)
 		for ip := range p.view.byAddress {
 			s.try(ip, func() { p.reenter(ip) })
@@ -336,14 +352,15 @@ func (p *Layer2Planner) reenter(ip netip.Addr) {
 		p.round.Remove(ip)
 		return
 	}
-	claims := p.told.with(p.view.electionClaims(ip), ip)
+	claims := p.told.with(p.view.electionClaims(ip), ip, p.alive)
 	best, _ := election.Best(claims)
+	p.noteRecorded(ip, best)
 	taken := p.takeovers.takenBy(ip, best, &p.live)
 	if own, unrecorded := p.claims.takenOver(ip, p.takeovers, p.node); unrecorded {
 		claims = append(claims, own)
 		best, _ = election.Best(claims)
 	}
-	p.enter(ip, services, claims, best.Node, taken)
+	p.enter(ip, services, claims, best.Node, taken, p.told.vouched(ip, best))
 }
 
 // reconcile has the node do about an address what the election says, and adds to the plan what

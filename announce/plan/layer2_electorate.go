@@ -35,7 +35,8 @@ func (e *electorate) rebuild(live *liveSet) {
 
 // enter puts an address of Services into the election as it is now. incumbent has made the best of
 // the recorded claims, and taken is the node that has taken the address over since; "" for none.
-func (e *electorate) enter(ip netip.Addr, services []*service, recorded []election.Claim, incumbent, taken string) {
+// vouched is a node that may announce the address whatever this one has last seen of it; "" for none.
+func (e *electorate) enter(ip netip.Addr, services []*service, recorded []election.Claim, incumbent, taken, vouched string) {
 	address := election.Address{
 		Created:    services[0].created,
 		Group:      e.view.group(ip),
@@ -65,6 +66,11 @@ func (e *electorate) enter(ip netip.Addr, services []*service, recorded []electi
 			address.Eligible.Remove(i)
 		}
 	})
+	if i, alive := slices.BinarySearch(e.alive, vouched); alive {
+		address.Eligible.Add(i)
+		address.LastResort = slices.Clone(e.lastResort)
+		address.LastResort.Remove(i)
+	}
 	address.Weights = e.weightsFor(requests)
 	e.round.Set(ip, address)
 }

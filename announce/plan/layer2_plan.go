@@ -53,9 +53,9 @@ type Proxy struct {
 	MAC string
 }
 
-// Takeover is an address that a node announces in the place of another one, before the API shows
-// that it does. Nodes tell each other directly: if another node dies meanwhile, those that do not
-// know yet would share the address out again.
+// Takeover is an address that a node announces in the place of another one. Nodes tell each other
+// directly, before the API shows it: if another node dies meanwhile, those that do not know yet would
+// share the address out again. And they do once more when it is recorded, for those whose API is away.
 type Takeover struct {
 	Address netip.Addr `json:"ip"`
 	// Epoch of the claim that the node is about to record.
@@ -64,6 +64,8 @@ type Takeover struct {
 	Planned bool `json:"planned,omitempty"`
 	// Recorded says that the node sees its claim in the API: of two claims of one epoch, the one that the API recorded first holds.
 	Recorded bool `json:"recorded,omitempty"`
+	// Version is the resource version of the node's Announcer that shows the claim; "" if none does.
+	Version string `json:"version,omitempty"`
 }
 
 // Move is an address that comes to the planner's node or leaves it.

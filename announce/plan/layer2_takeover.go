@@ -86,3 +86,21 @@ func (t takeovers) expire(now time.Time) (expired []netip.Addr, wake time.Time) 
 	}
 	return expired, wake
 }
+
+// noteRecorded has the others told, once more, of an address that this node has taken over and sees recorded now. Those of which the API
+// is away would forget it.
+func (p *Layer2Planner) noteRecorded(ip netip.Addr, best election.Claim) {
+	if t, is := p.takeovers[ip]; is && t.node == p.node && best.Node == p.node && best.Epoch == t.epoch {
+		p.recordedTakeovers.add(ip)
+	}
+}
+
+// tellRecorded adds those takeovers to the plan.
+func (p *Layer2Planner) tellRecorded(s *step) {
+	for ip := range p.recordedTakeovers {
+		if own, has := p.ownClaim(ip); has {
+			s.plan.Takeovers = append(s.plan.Takeovers, own)
+		}
+	}
+	p.recordedTakeovers = nil
+}

@@ -5,21 +5,36 @@ import (
 	"slices"
 	"time"
 
+	"k8s.io/apimachinery/pkg/util/resourceversion"
+
 	"github.com/clarionlb/clarion/announce/election"
 )
 
-// toldClaims are claims that their makers have told this node themselves, because it does not know them: it was taken for dead,
-// and was not. They count like those that the API shows, until it shows them or their maker is not alive.
+// toldClaims are claims that their makers have told this node themselves, because it may not know them: it was taken for dead and
+// was not, or its API is away. They count like those that the API shows, until it shows them, and also if their maker has died:
+// whoever follows it has to know which epoch comes next. One that was never recorded gives the epoch alone then, since others forget it
+// (takeovers).
 type toldClaims map[netip.Addr]toldClaim
 
 type toldClaim struct {
 	node  string
 	epoch int64
-	// recorded says that its maker sees it in the API.
+	// recorded says that its maker sees it in the API, in a version of its Announcer.
 	recorded bool
+	version  string
 }
 
-func told(node string, t Takeover) toldClaim { return toldClaim{node, t.Epoch, t.Recorded} }
+func told(node string, t Takeover) toldClaim { return toldClaim{node, t.Epoch, t.Recorded, t.Version} }
+
+// shown says whether the API shows, of the maker, what it has recorded with the claim or later: what it says goes before.
+func (c toldClaim) shown(v *View) bool {
+	maker := v.announcers[c.node]
+	if maker == nil || !c.recorded {
+		return false
+	}
+	order, err := resourceversion.CompareResourceVersion(maker.version, c.version)
+	return err == nil && order >= 0
+}
 
 // claim is the told claim for the election. Of two claims of one epoch the API's order decides, so that one which only others see
 // recorded comes after all that this node sees, and before those that nobody does.
@@ -31,8 +46,8 @@ func (c toldClaim) claim() election.Claim {
 	return election.Claim{Node: c.node, Epoch: c.epoch, Order: order}
 }
 
-// with returns the recorded claims on an address, and the told one if it beats them.
-func (t toldClaims) with(recorded []election.Claim, ip netip.Addr) []election.Claim {
+// with returns the recorded claims on an address, and the told one if it beats them and counts among these nodes, which are sorted.
+func (t toldClaims) with(recorded []election.Claim, ip netip.Addr, alive []string) []election.Claim {
 	c, is := t[ip]
 	if !is {
 		return recorded
@@ -41,16 +56,31 @@ func (t toldClaims) with(recorded []election.Claim, ip netip.Addr) []election.Cl
 		delete(t, ip)
 		return recorded
 	}
+	if _, lives := slices.BinarySearch(alive, c.node); !lives && !c.recorded {
+		return recorded
+	}
 	return append(recorded, c.claim())
 }
 
-// keep forgets the claims of all but the nodes that are alive, which are sorted.
-func (t toldClaims) keep(alive []string) {
+// vouched is the node that has told the best claim on an address and has recorded it; "" for none. This node's API is behind, so that
+// what it shows of that node's interfaces and of the endpoints there is no reason against it.
+func (t toldClaims) vouched(ip netip.Addr, best election.Claim) string {
+	if c, is := t[ip]; is && c.recorded && c.node == best.Node && c.epoch == best.Epoch {
+		return c.node
+	}
+	return ""
+}
+
+// expire forgets the claims that the API shows, or of which it has later news, and those of nodes that are no more. It returns the
+// addresses.
+func (t toldClaims) expire(v *View) (expired []netip.Addr) {
 	for ip, c := range t {
-		if _, lives := slices.BinarySearch(alive, c.node); !lives {
+		if v.announcers[c.node] == nil || c.shown(v) {
 			delete(t, ip)
+			expired = append(expired, ip)
 		}
 	}
+	return expired
 }
 
 // ObserveClaims takes note of claims that hold against this node's, as their maker tells. Who is told so may have been heard to
@@ -75,7 +105,11 @@ func (p *Layer2Planner) observeClaim(node string, c Takeover) (against []Takeove
 		return nil, false
 	}
 	if own, has := p.ownClaim(c.Address); has && !told(node, c).claim().Beats(told(p.node, own).claim()) {
+		p.pending.contest(c.Address)
 		return []Takeover{own}, false
+	}
+	if told(node, c).shown(p.view) {
+		return nil, true
 	}
 	if known, is := p.told[c.Address]; !is || told(node, c).claim().Beats(known.claim()) {
 		p.told[c.Address] = told(node, c)
@@ -90,31 +124,40 @@ func (p *Layer2Planner) ownClaim(ip netip.Addr) (Takeover, bool) {
 	if o == nil {
 		return Takeover{}, false
 	}
-	return Takeover{Address: ip, Epoch: o.Epoch, Recorded: p.recorded(ip, o.Epoch).Node != ""}, true
+	own := Takeover{Address: ip, Epoch: o.Epoch}
+	if p.recorded(ip, o.Epoch).Node != "" {
+		own.Recorded, own.Version = true, p.view.announcers[p.node].version
+	}
+	return own, true
 }
 
-// ClaimsAgainst returns what another node has to know if it was taken for dead and was not: the addresses that this node has, if the
-// other one has recorded a claim that does not hold, and those that this node has taken over and does not see recorded, as it may not
-// see what the other one has recorded either.
+// ClaimsAgainst returns what another node has to know that was out of sight. It may have been taken for dead, and not have seen what the
+// API shows since.
 func (p *Layer2Planner) ClaimsAgainst(node string) (claims []Takeover) {
-	other := p.view.announcers[node]
-	if other == nil {
+	if p.view.announcers[node] == nil {
 		return nil
 	}
-	for ip, c := range other.claims {
-		if own, has := p.ownClaim(ip); has && own.Epoch > c.Epoch {
-			claims = append(claims, own)
-		}
-	}
-	for ip := range p.takeovers {
-		_, unrecorded := p.claims.takenOver(ip, p.takeovers, p.node)
-		if _, both := other.claims[ip]; unrecorded && !both {
-			own, _ := p.ownClaim(ip)
+	for ip := range p.claims.owned {
+		if own, _ := p.ownClaim(ip); p.holdsAgainst(own, node) {
 			claims = append(claims, own)
 		}
 	}
 	slices.SortFunc(claims, func(a, b Takeover) int { return a.Address.Compare(b.Address) })
 	return claims
+}
+
+// holdsAgainst says whether another node may take a claim of its own for the best one, and have the address, or that of a node that is
+// not alive, and take it over: that is what is recorded, or what this node has taken over and does not see recorded, as it may not see
+// what others have recorded either.
+func (p *Layer2Planner) holdsAgainst(own Takeover, node string) bool {
+	if c, both := p.view.announcers[node].claims[own.Address]; both {
+		return own.Epoch > c.Epoch
+	}
+	_, unrecorded := p.claims.takenOver(own.Address, p.takeovers, p.node)
+	return unrecorded || slices.ContainsFunc(p.view.claims[own.Address], func(c claim) bool {
+		_, alive := slices.BinarySearch(p.alive, c.Node)
+		return c.Epoch < own.Epoch && !alive
+	})
 }
 
 // ClaimOn returns this node's claim on an address that it announces and hands over to nobody; false if it does not.

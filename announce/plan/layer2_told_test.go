@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"slices"
 	"testing"
+
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // sleep has a node do nothing any more, and the others take it for dead.
@@ -131,6 +133,7 @@ func TestANodeThatWasTakenForDeadGivesUpWhatOthersTellItAtOnce(t *testing.T) {
 
 func TestAClaimThatWasToldCountsWhileItsMakerIsAlive(t *testing.T) {
 	l := web(t)
+	l.many(20)
 	l.settle()
 	sleeper := l.owner(vip)
 	n := l.sleep(sleeper)
@@ -141,10 +144,18 @@ func TestAClaimThatWasToldCountsWhileItsMakerIsAlive(t *testing.T) {
 	l.tell(sleeper)
 	l.planAll()
 	l.kill(taker)
+	// Its announcer is down first, and the others forget what it had taken over.
+	l.states = map[string]MemberState{taker: AnnouncerDown}
+	l.planAll()
+	l.now = l.now.Add(2 * recordTimeout)
+	l.planAll()
+	l.states = nil
 	l.planAll()
 	l.planAll()
-	if got := l.owner(vip); got == taker {
-		t.Errorf("%s has it, which is dead", got)
+	for i := range 20 {
+		if got := l.owner(fmt.Sprintf("192.168.10.%d", 200+i)); got == taker {
+			t.Errorf("%s has it, which is dead", got)
+		}
 	}
 	l.apiAway = false
 	l.settle()
@@ -201,5 +212,158 @@ func TestMembersThatAreNoMoreTakeNoRoom(t *testing.T) {
 	}
 	if n := len(p.live.lost); n > len(l.api) {
 		t.Errorf("%d members out of sight are remembered, and there are %d", n, len(l.api))
+	}
+}
+
+// takenUnseen has the owner of an address die and another node take it over and record that, while the API of the third one is away.
+func takenUnseen(t *testing.T, meanwhile func(l *lan, taker, blind string)) (l *lan, taker, blind string) {
+	t.Helper()
+	l = web(t)
+	l.setEndpoints(endpointsOn("web", "n1", "n2", "n3"))
+	l.settle()
+	l.kill(l.owner(vip))
+	l.plan(l.alive[0])
+	taker, blind = l.nodes[l.alive[0]].planner.round.Decision(addr(vip)).Owner, l.alive[0]
+	if blind == taker {
+		blind = l.alive[1]
+	}
+	l.blind = map[string]bool{blind: true}
+	meanwhile(l, taker, blind)
+	l.settle()
+	return l, taker, blind
+}
+
+// TestAClaimThatFollowsOneThatTheAPIDoesNotShowHasTheNextEpoch has the taker be suspended when its claim is long recorded.
+func TestAClaimThatFollowsOneThatTheAPIDoesNotShowHasTheNextEpoch(t *testing.T) {
+	for name, meanwhile := range map[string]func(l *lan, taker, blind string){
+		"the blind one is told at once": func(*lan, string, string) {},
+		"it is out of sight meanwhile": func(l *lan, taker, blind string) {
+			l.sees = map[string][]string{taker: {taker}, blind: {blind}}
+			l.states = map[string]MemberState{taker: GossipBlocked, blind: GossipBlocked}
+			l.settle()
+			l.sees, l.states = nil, nil
+			l.tell(blind) // it is greeted
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, taker, blind := takenUnseen(t, meanwhile)
+			for range 3 {
+				l.now = l.now.Add(2 * recordTimeout)
+				l.planAll()
+				if got := l.owner(vip); got != taker {
+					t.Fatalf("%s has taken the address from %s, which is alive and has recorded it", got, taker)
+				}
+			}
+			suspended := l.sleep(taker)
+			l.planAll()
+			if got := l.owner(vip); got != blind {
+				t.Fatalf("%s has the address, want %s", got, blind)
+			}
+			if own, _ := l.nodes[blind].planner.ownClaim(addr(vip)); own.Epoch != 3 {
+				t.Errorf("%s claims it with epoch %d, and %s had 2", blind, own.Epoch, taker)
+			}
+			// The suspended one asks before it speaks. It is not seen yet.
+			l.nodes[taker] = suspended
+			l.tell(taker)
+			suspended.planner.Plan(l.now)
+			if got, has := suspended.planner.ownClaim(addr(vip)); has {
+				t.Errorf("%s goes on with %v after it was told", taker, got)
+			}
+		})
+	}
+}
+
+// TestWhoDoesNotSeeTheAPIBelievesWhoHasRecordedAnAddress has an address leave a node for a reason that it cannot see.
+func TestWhoDoesNotSeeTheAPIBelievesWhoHasRecordedAnAddress(t *testing.T) {
+	for name, reason := range map[string]func(v *View, owner string){
+		"it is drained":     func(v *View, owner string) { v.SetNode(owner, nodeObject(owner, drained)) },
+		"it is excluded":    func(v *View, owner string) { v.SetNode(owner, nodeObject(owner, excluded)) },
+		"it is not ready":   func(v *View, owner string) { v.SetNode(owner, nodeObject(owner, notReady)) },
+		"others had no way": nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := web(t)
+			l.settle()
+			owner := l.owner(vip)
+			if reason == nil { // and have one now
+				for n := range l.nodes {
+					if n != owner {
+						l.nodes[owner].view.SetNode(n, nodeObject(n, excluded))
+					}
+				}
+				reason = func(v *View, owner string) { v.SetNode(owner, nodeObject(owner, drained)) }
+			}
+			l.blind = map[string]bool{owner: true}
+			for n, other := range l.nodes {
+				if n != owner {
+					reason(other.view, owner)
+				}
+			}
+			l.settle()
+			l.now = l.now.Add(2 * recordTimeout)
+			l.settle()
+			taker := l.owner(vip)
+			if taker == owner {
+				t.Fatalf("%s still has it", owner)
+			}
+			for _, n := range l.alive {
+				l.nodes[owner].view.SetNode(n, nodeObject(n))
+			}
+			reason(l.nodes[owner].view, owner)
+			l.blind = nil
+			l.settle()
+			if got := l.owner(vip); got != taker {
+				t.Errorf("it moved to %s when the API was back", got)
+			}
+			if n := len(l.nodes[owner].planner.told); n > 0 {
+				t.Errorf("%d told claims are remembered that the API shows", n)
+			}
+		})
+	}
+}
+
+func TestWhatAMakerHasGivenUpSinceIsForgottenWhenTheAPIIsBack(t *testing.T) {
+	l, taker, blind := takenUnseen(t, func(*lan, string, string) {})
+	p := l.nodes[blind].planner
+	if p.told[addr(vip)].node != taker {
+		t.Fatalf("told is %v", p.told)
+	}
+	// The taker gives it up before the other one sees anything.
+	l.deleteService("web")
+	service := serviceObject("web", vip)
+	l.nodes[blind].view.SetService(types.NamespacedName{Namespace: service.Namespace, Name: service.Name}, service)
+	l.plan(taker)
+	l.record(taker)
+	l.plan(blind)
+	if len(p.told) > 0 {
+		t.Errorf("%v is remembered although %s says otherwise since", p.told, taker)
+	}
+}
+
+// TestWhoIsToldOfAnAddressThatItKeepsAnnouncesItAgain has those who have heard the other one come back.
+func TestWhoIsToldOfAnAddressThatItKeepsAnnouncesItAgain(t *testing.T) {
+	for name, tell := range map[string]func(p *Layer2Planner, other string, l *lan) []Takeover{
+		"it tells what it takes over": func(p *Layer2Planner, other string, l *lan) []Takeover {
+			return p.ObserveTakeovers(other, []Takeover{{Address: addr(vip), Epoch: 1}}, l.now)
+		},
+		"it tells its claim": func(p *Layer2Planner, other string, l *lan) []Takeover {
+			return p.ObserveClaims(other, []Takeover{{Address: addr(vip), Epoch: 1}}, l.now)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := web(t)
+			l.settle()
+			owner := l.owner(vip)
+			p := l.nodes[owner].planner
+			if against := tell(p, otherThan(l, owner), l); len(against) != 1 || !against[0].Recorded {
+				t.Fatalf("the other one is told %v", against)
+			}
+			if plan := p.Plan(l.now); !slices.Equal(plan.Reannounce, []netip.Addr{addr(vip)}) {
+				t.Errorf("announces %v again", plan.Reannounce)
+			}
+			if plan := p.Plan(l.now); len(plan.Reannounce) > 0 {
+				t.Errorf("and again %v", plan.Reannounce)
+			}
+		})
 	}
 }

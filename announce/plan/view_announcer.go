@@ -124,16 +124,17 @@ func (v *View) SetAnnouncer(name string, object *v1alpha1.Announcer) {
 	}
 	delete(v.vanished, name)
 	var kept map[netip.Addr]recordedClaim
-	if known && sees && wentBack(before.version, object.ResourceVersion) {
+	if known && sees && notLater(before.version, object.ResourceVersion) {
 		kept = before.claims
 	}
 	v.setAnnouncer(name, object, kept)
 }
 
-// wentBack says whether an object that had a version has an earlier one now.
-func wentBack(before, now string) bool {
+// notLater says whether an object that had a version has an earlier one now, or the same, as when all are listed again: either is no news
+// of it.
+func notLater(before, now string) bool {
 	order, err := resourceversion.CompareResourceVersion(now, before)
-	return err == nil && order < 0
+	return err == nil && order <= 0
 }
 
 // saysNothing is true of an Announcer that was just made, and has no status yet.

@@ -137,8 +137,10 @@ func run(ctx context.Context, o options) error {
 	}
 	config.UserAgent = rest.DefaultKubernetesUserAgent()
 	config.QPS = -1 // the API server has limits of its own, and a start is not to wait for a dozen lists
-	config.Wrap(rollback.NewGuard(func(path string) {
+	var announcer *announce.Announcer
+	config.Wrap(rollback.NewGuard(func(path string) { // of informers that run because it does
 		klog.Background().Info("The API has gone back, as if restored from a copy. Reading these objects anew", "path", path)
+		announcer.APIWentBack()
 	}).Wrap)
 	clarion, err := versioned.NewForConfig(config)
 	if err != nil {
@@ -152,7 +154,7 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return fmt.Errorf("create the API client: %w", err)
 	}
-	announcer := announce.New(announce.Config{
+	announcer = announce.New(announce.Config{
 		Node:               o.node,
 		Kubernetes:         kube,
 		Clarion:            clarion,

@@ -31,6 +31,9 @@ type verdict struct {
 	all int
 	// since is when they became a majority.
 	since time.Time
+	// latest is from when on a majority has said so. A record that is older may be one that nobody can take back, as its announcer
+	// does not run.
+	latest time.Time
 }
 
 // verdicts are the nodes that a majority of all announcers takes for dead. Those whose own nodes are among them have no say, but count.
@@ -61,9 +64,10 @@ func (v view) judge(silenced map[string]verdict) map[string]verdict {
 			continue
 		}
 		slices.SortFunc(by, func(a, b string) int { return v.records[a][name].Compare(v.records[b][name]) })
-		decisive := by[all/2]
+		majority := all/2 + 1
+		since, latest := v.records[by[majority-1]][name], v.records[by[len(by)-majority]][name]
 		slices.Sort(by)
-		verdicts[name] = verdict{by, all, v.records[decisive][name]}
+		verdicts[name] = verdict{by, all, since, latest}
 	}
 	return verdicts
 }
@@ -71,8 +75,9 @@ func (v view) judge(silenced map[string]verdict) map[string]verdict {
 // limit is of how many nodes endpoints are withdrawn at once.
 func (v view) limit() int { return max(1, len(v.ready)/share) }
 
-// due are the nodes of which the endpoints are to be withdrawn now: they are dead by a fresh verdict, and Ready for Kubernetes. Those
-// of which they are withdrawn already (begun) are left out. If there are more such nodes than the limit, all others are held.
+// due are the nodes of which the endpoints are to be withdrawn now: they are dead by the fresh word of a majority, and Ready for
+// Kubernetes. Those of which they are withdrawn already (begun) are left out. If there are more such nodes than the limit, all others
+// are held.
 func (v view) due(dead map[string]verdict, begun func(name string) bool, now time.Time) (due, held []string) {
 	count := 0
 	for _, name := range slices.Sorted(maps.Keys(dead)) {
@@ -80,7 +85,7 @@ func (v view) due(dead map[string]verdict, begun func(name string) bool, now tim
 			continue // Kubernetes has noticed itself
 		}
 		count++
-		if age := now.Sub(dead[name].since).Abs(); !begun(name) && age < freshness {
+		if age := now.Sub(dead[name].latest).Abs(); !begun(name) && age < freshness {
 			due = append(due, name)
 		}
 	}

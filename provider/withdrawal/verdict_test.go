@@ -93,3 +93,26 @@ func TestOfFewNodesEndpointsAreWithdrawnAtOnce(t *testing.T) {
 		}
 	}
 }
+
+// TestARecordThatNobodyCanTakeBackIsNoWordAboutNow has announcers that do not run since an earlier outage of the node.
+func TestARecordThatNobodyCanTakeBackIsNoWordAboutNow(t *testing.T) {
+	for name, tt := range map[string]struct {
+		ago  []time.Duration // by n1, n2, ... of five
+		want string
+	}{
+		"one that runs, and two that do not":    {[]time.Duration{time.Hour, 2 * time.Hour, time.Second}, "[]"},
+		"two that run, and one that does not":   {[]time.Duration{time.Second, time.Hour, time.Second}, "[]"},
+		"three that run, and one that does not": {[]time.Duration{time.Hour, time.Second, time.Second, 2 * time.Second}, "[n5]"},
+		"three that run":                        {[]time.Duration{time.Second, 2 * time.Second, 3 * time.Second}, "[n5]"},
+		"all, one of them much later":           {[]time.Duration{50 * time.Second, 50 * time.Second, 50 * time.Second, 0}, "[n5]"},
+	} {
+		v := seen(5)
+		for i, ago := range tt.ago {
+			v.records[fmt.Sprintf("n%d", i+1)] = deadnodes.Record{"n5": noon.Add(-ago)}
+		}
+		due, held := v.due(v.verdicts(), func(string) bool { return false }, noon)
+		if got := fmt.Sprint(due); got != tt.want || len(held) > 0 {
+			t.Errorf("%s: due are %s, held %v, want %s", name, got, held, tt.want)
+		}
+	}
+}

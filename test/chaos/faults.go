@@ -31,6 +31,8 @@ var begin = map[Kind]func(*run, context.Context, Fault) (ender, error){
 	KillAnnouncer:  func(r *run, _ context.Context, f Fault) (ender, error) { return kill(r.node(f), announcerProcess) },
 	PauseAnnouncer: func(r *run, _ context.Context, f Fault) (ender, error) { return pause(r.node(f), announcerProcess) },
 	KillProxy:      (*run).killProxy,
+	PauseProxy:     func(r *run, _ context.Context, f Fault) (ender, error) { return pause(r.node(f), "kube-proxy") },
+	PauseKubelet:   (*run).pauseKubelet,
 	Drain:          (*run).drain,
 
 	KillLeader:  (*run).killLeader,
@@ -44,6 +46,7 @@ var begin = map[Kind]func(*run, context.Context, Fault) (ender, error){
 	SlowEtcd:   (*run).slowEtcd,
 	RestartAPI: (*run).restartAPI,
 	Restore:    (*run).restore,
+	RotateKey:  (*run).rotateKey,
 
 	PauseRouter: (*run).pauseRouter,
 	ResetRouter: (*run).resetRouter,
@@ -154,6 +157,14 @@ func (r *run) killProxy(_ context.Context, f Fault) (ender, error) {
 	node := r.node(f)
 	_, err := kill(node, "kube-proxy")
 	return func(context.Context) error { return node.StartProxy() }, err
+}
+
+func (r *run) pauseKubelet(_ context.Context, f Fault) (ender, error) {
+	kubelet, err := r.node(f).Kubelet()
+	if err != nil {
+		return nil, err
+	}
+	return func(context.Context) error { return resume(kubelet) }, kubelet.Stop()
 }
 
 func (r *run) killLeader(ctx context.Context, _ Fault) (ender, error) {

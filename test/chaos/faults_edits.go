@@ -13,6 +13,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/internal/gossipkey"
 	"github.com/clarionlb/clarion/test/cluster"
 )
 
@@ -119,6 +120,17 @@ func (r *run) revivePools(ctx context.Context) error {
 		return err
 	}
 	return r.apply(ctx, configuration)
+}
+
+// rotateKey has the cloud-controller-manager make another key. Announcers that do not reach the API are without it meanwhile.
+func (r *run) rotateKey(ctx context.Context, _ Fault) (ender, error) {
+	return done, edit(ctx, func(ctx context.Context) error {
+		err := r.Kubernetes().CoreV1().Secrets(gossipkey.Namespace).Delete(ctx, gossipkey.Secret, metav1.DeleteOptions{})
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		return err
+	})
 }
 
 func rollout(namespace, workload string) func(*run, context.Context, Fault) (ender, error) {

@@ -29,6 +29,8 @@ type holding struct {
 	wish      string
 	// shared says that another Service had an address of it: who leaves a share is not the ledger's to judge.
 	shared bool
+	// unanswered says that the Service has had the addresses since before it wished for that: it may get others once.
+	unanswered bool
 }
 
 func newLedger() *ledger {
@@ -80,12 +82,14 @@ func (l *ledger) judge(service *corev1.Service) (wrong []string) {
 	}
 	now := holding{addresses: text(addresses), wish: wishOf(service), shared: len(others) > 0}
 	before, had := l.held[service.UID]
-	if had && before.wish == now.wish && before.addresses != now.addresses && !before.shared && service.DeletionTimestamp == nil {
+	now.unanswered = had && before.addresses == now.addresses && (before.unanswered || before.wish != now.wish)
+	kept := before.addresses == now.addresses || before.wish != now.wish || before.unanswered
+	if had && !kept && !before.shared && service.DeletionTimestamp == nil {
 		wrong = append(wrong, fmt.Sprintf("Service %s had %s and has %s now, with the same wish", service.Name, before.addresses, now.addresses))
 	}
 	if len(addresses) > 0 {
 		l.held[service.UID] = now
-	} else if before.wish != now.wish {
+	} else if before.wish != now.wish || before.unanswered {
 		delete(l.held, service.UID)
 	}
 	return wrong
@@ -106,9 +110,14 @@ func (l *ledger) rollBack(before, after map[types.UID]holding) {
 	l.rolledBack = true
 }
 
-// forget takes that everything is healed: what was granted because of faults is so no more. It returns what is wrong.
+// forget takes that everything is healed: what was granted because of faults is so no more, and what was wished for was answered. It
+// returns what is wrong.
 func (l *ledger) forget() (wrong []string) {
 	l.rolledBack = false
+	for uid, h := range l.held {
+		h.unanswered = false
+		l.held[uid] = h
+	}
 	clear(l.ever)
 	for _, service := range l.services {
 		wrong = append(wrong, l.judge(service)...)

@@ -40,6 +40,26 @@ func TestLedger(t *testing.T) {
 		{"it wishes for something else", func(l *ledger) []string {
 			return append(l.set(lb("one", "", a)), append(l.set(lb("one", "key")), l.set(lb("one", "key", b))...)...)
 		}, 0},
+		{"it gets what it wishes for at once", func(l *ledger) []string {
+			return append(l.set(lb("one", "", a)), append(l.set(lb("one", "key", a)), l.set(lb("one", "key", b))...)...)
+		}, 0},
+		{"and swaps it then", func(l *ledger) []string {
+			l.set(lb("one", "", a))
+			l.set(lb("one", "key", a))
+			return append(l.set(lb("one", "key", b)), l.set(lb("one", "key", a))...)
+		}, 1},
+		{"it gets it when etcd is restored", func(l *ledger) []string {
+			l.set(lb("one", "", a))
+			l.set(lb("one", "key", a))
+			mark := l.mark()
+			l.rollBack(mark, mark)
+			return append(l.replace([]corev1.Service{*lb("one", "key", a)}), l.set(lb("one", "key", b))...)
+		}, 0},
+		{"it keeps what it had, and loses it in a later round", func(l *ledger) []string {
+			l.set(lb("one", "", a))
+			l.set(lb("one", "key", a))
+			return append(l.forget(), l.set(lb("one", "key"))...)
+		}, 1},
 		{"it is deleted", func(l *ledger) []string { return append(l.set(lb("one", "", a)), l.set(deleted)...) }, 0},
 		{"two have one address", func(l *ledger) []string { return append(l.set(lb("one", "", a)), l.set(lb("two", "", a))...) }, 1},
 		{"two share one", func(l *ledger) []string { return append(l.set(lb("one", "key", a)), l.set(lb("two", "key", a))...) }, 0},

@@ -47,8 +47,10 @@ type run struct {
 
 // newRun starts a cluster, on which everything works when it returns.
 func newRun(t testing.TB) *run {
-	r := &run{Installation: install.New(t, cluster.Config{Nodes: nodes, Families: bothFamilies}), t: t, timeline: &timeline{}, sizes: sizes{}}
+	r := &run{Installation: install.Bare(t, cluster.Config{Nodes: nodes, Families: bothFamilies}), t: t, timeline: &timeline{}, sizes: sizes{}}
 	ctx := t.Context()
+	must(t, r.Apply(ctx, "../../manifests/overlays/withdraw-endpoints"))
+	r.AwaitReady(t)
 	must(t, second(r.Kubectl(ctx, "scale", "--namespace=kube-system", "deployment/"+ccmDeployment, "--replicas=2")))
 	must(t, r.ApplyYAML(ctx, configuration))
 	r.StartApp(t)
@@ -84,6 +86,7 @@ func (r *run) play(round Round) {
 	round.Faults = slices.DeleteFunc(round.Faults, func(f Fault) bool { return slices.Contains(r.without, f.Kind) })
 	ctx := r.t.Context()
 	started := time.Now()
+	before, _ := waited()
 	r.timeline.begin()
 	r.services.settle()
 	wire, err := watchWire(ctx, r.watcher, r.named)
@@ -101,11 +104,12 @@ func (r *run) play(round Round) {
 	wrong = append(wrong, onWire...)
 	wrong = append(wrong, r.grown()...)
 	wrong = append(wrong, r.crashes()...)
+	wrong = append(wrong, r.withdrawn(ctx, round, started)...)
 	if settled != nil {
 		wrong = append(wrong, finding{time.Now(), fmt.Sprintf("not everything works %s after the last fault has ended: %v", recovery, settled)})
 	}
-	r.t.Logf("round %d with %d faults took %.1fs, of which %.1fs until everything worked again", round.Number, len(round.Faults),
-		time.Since(started).Seconds(), recovered.Seconds())
+	r.t.Logf("round %d with %d faults took %.1fs, of which %.1fs until everything worked again; processes waited for a processor for %s of it",
+		round.Number, len(round.Faults), time.Since(started).Seconds(), recovered.Seconds(), shortage(before, started))
 	if len(wrong) > 0 {
 		r.t.Errorf("%d things were wrong in %s\ntimeline:%s", len(wrong), round, r.timeline.with(wrong))
 	}

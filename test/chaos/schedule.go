@@ -25,6 +25,8 @@ const (
 	KillAnnouncer  Kind = "kill-announcer"  // an announcer dies
 	PauseAnnouncer Kind = "pause-announcer" // an announcer does not run
 	KillProxy      Kind = "kill-proxy"      // a node has no kube-proxy
+	PauseProxy     Kind = "pause-proxy"     // a kube-proxy does not run
+	PauseKubelet   Kind = "pause-kubelet"   // a kubelet does not run, and the node's pods go on
 	Drain          Kind = "drain"           // a node's addresses are to be announced from others
 
 	KillLeader  Kind = "kill-leader"  // the cloud-controller-manager that leads dies
@@ -38,6 +40,7 @@ const (
 	SlowEtcd   Kind = "slow-etcd"   // etcd runs in fits and starts, as one with a slow disk does
 	RestartAPI Kind = "restart-api" // the control plane dies and starts again
 	Restore    Kind = "restore"     // etcd is restored from the copy that was made when the fault began
+	RotateKey  Kind = "rotate-key"  // the key of the gossip is deleted, so that another one is made
 
 	PauseRouter Kind = "pause-router" // the BGP router does not run
 	ResetRouter Kind = "reset-router" // the BGP router resets all sessions
@@ -61,9 +64,17 @@ const (
 // Guests is how many Services come, go and change.
 const Guests = 6
 
-// What a fault takes for itself while it lasts. No two faults have the same at once.
+// What a fault takes for itself while it lasts. No two faults have the same at once. A node has several faults at once, but only if
+// they are about different parts of it; what is about the whole node takes them all.
 const (
-	ofNode   = "n"
+	ofNode       = "n"
+	ofLAN        = "lan"
+	ofManagement = "management"
+	ofAnnouncer  = "announcer"
+	ofProxy      = "proxy"
+	ofKubelet    = "kubelet"
+	ofDrain      = "drain"
+
 	ofLeader = "leader"
 	ofPods   = "announcers"
 	ofApp    = "app"
@@ -73,7 +84,11 @@ const (
 	ofL2     = "l2advertisement"
 	ofPeer   = "peer"
 	ofGuest  = "guest"
+	ofKey    = "key"
 )
+
+// partsOfNode are what a fault of the whole node takes.
+var partsOfNode = []string{ofLAN, ofManagement, ofAnnouncer, ofProxy, ofKubelet, ofDrain}
 
 // trait is what a schedule needs to know of a kind.
 type trait struct {
@@ -89,17 +104,19 @@ type trait struct {
 
 var traits = []trait{
 	{PowerOff, ofNode, 1, 6, 12 * time.Second},
-	{LinkCut, ofNode, 1, 5, 10 * time.Second},
-	{ManagementCut, ofNode, 1, 3, 12 * time.Second},
-	{Mute, ofNode, 1, 3, 12 * time.Second},
-	{Deaf, ofNode, 1, 3, 12 * time.Second},
-	{GossipBlocked, ofNode, 1, 3, 10 * time.Second},
+	{LinkCut, ofLAN, 1, 5, 10 * time.Second},
+	{ManagementCut, ofManagement, 1, 4, 12 * time.Second},
+	{Mute, ofLAN, 1, 3, 12 * time.Second},
+	{Deaf, ofLAN, 1, 3, 12 * time.Second},
+	{GossipBlocked, ofLAN, 1, 3, 10 * time.Second},
 	{Partition, ofNode, 2, 3, 12 * time.Second},
 	{Suspend, ofNode, 1, 4, 10 * time.Second},
-	{KillAnnouncer, ofNode, 1, 5, 0},
-	{PauseAnnouncer, ofNode, 1, 4, 8 * time.Second},
-	{KillProxy, ofNode, 1, 2, 8 * time.Second},
-	{Drain, ofNode, 1, 3, 10 * time.Second},
+	{KillAnnouncer, ofAnnouncer, 1, 5, 0},
+	{PauseAnnouncer, ofAnnouncer, 1, 4, 8 * time.Second},
+	{KillProxy, ofProxy, 1, 2, 8 * time.Second},
+	{PauseProxy, ofProxy, 1, 2, 8 * time.Second},
+	{PauseKubelet, ofKubelet, 1, 2, 12 * time.Second},
+	{Drain, ofDrain, 1, 3, 10 * time.Second},
 	{KillLeader, ofLeader, 0, 4, 0},
 	{PauseLeader, ofLeader, 0, 2, 12 * time.Second},
 	{RolloutCCM, ofLeader, 0, 1, 0},
@@ -110,6 +127,7 @@ var traits = []trait{
 	{SlowEtcd, ofAPI, 0, 2, 10 * time.Second},
 	{RestartAPI, ofAPI, 0, 2, 0},
 	{Restore, ofAPI, 0, 3, 8 * time.Second},
+	{RotateKey, ofKey, 0, 1, 0},
 	{PauseRouter, ofRouter, 0, 2, 8 * time.Second},
 	{ResetRouter, ofRouter, 0, 2, 0},
 	{BadPool, ofPool, 0, 2, 10 * time.Second},
@@ -163,17 +181,23 @@ func (f Fault) guest() int { return f.Choice % Guests }
 // claims are what the fault takes for itself.
 func (f Fault) claims() []string {
 	of := traitOf(f.Kind).of
-	switch of {
-	case ofGuest:
+	if of == ofGuest {
 		return []string{fmt.Sprint(of, f.guest())}
-	case ofNode:
-		var nodes []string
-		for _, n := range f.Nodes {
-			nodes = append(nodes, fmt.Sprint(of, n))
-		}
-		return nodes
 	}
-	return []string{of}
+	if len(f.Nodes) == 0 {
+		return []string{of}
+	}
+	parts := []string{of}
+	if of == ofNode {
+		parts = partsOfNode
+	}
+	var claims []string
+	for _, n := range f.Nodes {
+		for _, part := range parts {
+			claims = append(claims, fmt.Sprint(part, n))
+		}
+	}
+	return claims
 }
 
 // Round is what happens between two moments at which everything works.

@@ -25,18 +25,18 @@ func TestARoundDependsOnItsSeedAndNumberAlone(t *testing.T) {
 // TestASeedIsTheSameRoundOnEveryMachine has a replay mean what it meant when it was written down.
 func TestASeedIsTheSameRoundOnEveryMachine(t *testing.T) {
 	const want = `round 1 of seed 1
-    0.1s pause-etcd for 3.6s
-    1.0s pause-announcer n3 for 4.7s
+    0.1s pause-api for 4.5s
     1.1s management-cut n2 for 9.8s
+    2.6s deaf n2 for 1.2s
     2.7s guest-wishes guest-1 (75)
+    3.5s kill-announcer n4
     4.0s guest-wishes guest-1 (110)
+    4.2s deleted-pool for 5.1s
     5.6s guest-wishes guest-4 (20)
     5.8s power-off n3 for 9.6s
-    6.4s pause-etcd for 1.9s
-    7.3s gossip-blocked n4 for 1.7s
+    6.2s pause-api for 2.3s
     9.1s slow-etcd for 4.4s
-   13.0s suspend n4 for 1.9s
-   18.6s reset-router`
+   18.6s restart-api`
 	if got := NewRound(1, 1, 4).String(); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}

@@ -38,7 +38,7 @@ func (r *run) awaitSettled(ctx context.Context) error {
 
 // settled says what does not work.
 func (r *run) settled(ctx context.Context) error {
-	for _, check := range []func(context.Context) error{r.membersSettled, r.objectsSettled, r.servicesSettled, r.wireSettled, r.routesSettled, r.eventsSettled} {
+	for _, check := range []func(context.Context) error{r.membersSettled, r.objectsSettled, r.podsSettled, r.servicesSettled, r.wireSettled, r.routesSettled, r.eventsSettled} {
 		if err := check(ctx); err != nil {
 			return err
 		}
@@ -83,6 +83,23 @@ func inForce(object metav1.ObjectMeta, conditions []metav1.Condition) error {
 	ready := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady)
 	if ready == nil || ready.Status != metav1.ConditionTrue || ready.ObservedGeneration != object.Generation {
 		return fmt.Errorf("%s, of generation %d, says %+v", object.Name, object.Generation, ready)
+	}
+	return nil
+}
+
+// podsSettled says which pods are not ready. Those of a node that was taken for dead are, once its kubelet has said so.
+func (r *run) podsSettled(ctx context.Context) error {
+	list, err := r.Kubernetes().CoreV1().Pods(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return err
+	}
+	for _, pod := range list.Items {
+		ready := slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+			return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
+		})
+		if !ready {
+			return fmt.Errorf("pod %s on %s is not ready: %+v", pod.Name, pod.Spec.NodeName, pod.Status.Conditions)
+		}
 	}
 	return nil
 }

@@ -149,12 +149,12 @@ func TestWhatIsNoSilence(t *testing.T) {
 		"one that was never heard": func(n *network) { n.start("node-9", 9, 0, "another key"); n.meet() },
 		"one that joins":           func(n *network) { n.start("node-9", 9, 0, "key"); n.meet() },
 		"a packet that is lost":    func(n *network) { n.silence("node-1"); pass(20 * ms); clear(n.silent); n.silence() },
-		"beats before a pause of ours": func(n *network) {
+		"beats that are missing before a pause of ours": func(n *network) {
 			n.silence("node-1")
-			pass(200 * ms)
-			for _, m := range n.members {
-				m.Forget(time.Now())
-			}
+			pass(40 * ms)
+			n.forget()
+			clear(n.silent)
+			n.silence()
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -176,6 +176,39 @@ func TestWhatIsNoSilence(t *testing.T) {
 					<-gone.ended
 					delete(n.members, "node-1")
 				}
+			})
+		})
+	}
+}
+
+// forget has all members know that they have not run for a while.
+func (n *network) forget() {
+	for _, m := range n.members {
+		m.Forget(time.Now())
+	}
+}
+
+func TestWhoIsNotHeardAfterAPauseOfOursIsSilent(t *testing.T) {
+	for name, before := range map[string]time.Duration{"long before it": 200 * ms, "shortly before it": 20 * ms, "in that moment": 0} {
+		t.Run(name, func(t *testing.T) {
+			inNetwork(t, 4, false, func(t *testing.T, n *network) {
+				pass(10 * time.Second)
+				n.silence("node-1")
+				pass(before)
+				n.forget()
+				n.expect("at once", "node-1", 0, 0)
+				for range 14 {
+					pass(10 * ms)
+					for _, m := range n.members {
+						if states, _ := m.States(time.Now()); states["node-1"] == Silent {
+							t.Errorf("its silence counts too early: %v", states)
+						}
+					}
+				}
+				pass(20 * ms)
+				n.expect("after 160 ms", "node-1", Silent, 3)
+				pass(silenceFor)
+				n.expect("when the gossip knows", "node-1", 0, 0)
 			})
 		})
 	}

@@ -16,6 +16,8 @@ type message struct {
 	Late   []string `json:"late,omitempty"`
 	Silent []string `json:"silent,omitempty"`
 	Heard  []string `json:"heard,omitempty"`
+	// LinksDown are interfaces of the sender that have just gone down, by name.
+	LinksDown []string `json:"linksDown,omitempty"`
 	// Claims are claims of the sender that hold against those of the receiver.
 	Claims []plan.Takeover `json:"claims,omitempty"`
 	// Question asks for such claims, and Answer is the Question that is answered, also if there are none.
@@ -115,6 +117,7 @@ func (a *Announcer) receive() {
 		if against = append(against, a.planner.ObserveClaims(received.From, m.Claims, time.Now())...); len(against) > 0 {
 			a.tell(received.From, message{Claims: against})
 		}
+		a.planner.ObserveLinksDown(received.From, m.LinksDown, time.Now())
 		a.others.watch.receive(a.node, m, a.others.expected, time.Now())
 		if m.Question != 0 {
 			a.tell(received.From, message{Claims: a.planner.ClaimsAgainst(received.From), Answer: m.Question})

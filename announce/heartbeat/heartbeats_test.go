@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -263,4 +264,30 @@ func TestWhatAMemberSendsDoesNotGrowWithTheCluster(t *testing.T) {
 	if sent[200] > 1.05*sent[10] || sent[200] > 4*27 || sent[200] < 4*20 {
 		t.Errorf("a member sends so many packets in a second: %v", sent)
 	}
+}
+
+func TestTheHeartbeatsOfAMemberLeaveTogether(t *testing.T) {
+	const seconds = 5
+	inNetwork(t, 10, false, func(t *testing.T, n *network) {
+		pass(5 * time.Second)
+		var mu sync.Mutex
+		moments, packets := map[netip.Addr]map[time.Time]bool{}, 0
+		n.wire.Hear(func(from netip.Addr) {
+			mu.Lock()
+			defer mu.Unlock()
+			if moments[from] == nil {
+				moments[from] = map[time.Time]bool{}
+			}
+			moments[from][time.Now()] = true
+			packets++
+		})
+		pass(seconds * time.Second)
+		mu.Lock()
+		defer mu.Unlock()
+		for from, at := range moments {
+			if len(at) > 27*seconds {
+				t.Errorf("%s sends in %d moments, of %d packets by all", from, len(at), packets)
+			}
+		}
+	})
 }

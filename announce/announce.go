@@ -216,9 +216,13 @@ func (a *Announcer) step(ctx context.Context) time.Time {
 
 // act does what a plan says. It returns when to plan again for the sake of the kernel.
 func (a *Announcer) act(ctx context.Context, todo plan.Layer2Plan, now time.Time) (wake time.Time) {
+	if todo.Changed && len(todo.Takeovers) > 0 { // clients wait, and netfilter may take its time
+		a.lan.responder.Set(a.lan.withoutRelaysToCome(todo))
+	}
 	a.lan.relays.prepare(todo.Relays) // what belongs to connections from elsewhere needs its way before it comes
 	if todo.Changed {
-		a.lan.rejects.Set(prefixesOf(todo.Layer2), now)
+		a.lan.announced = prefixesOf(todo.Layer2)
+		a.lan.rejects.Set(a.lan.announced, now)
 		a.lan.responder.Set(todo.Layer2)
 	}
 	wake = plan.Earlier(a.lan.relays.finish(todo.Relays, now), a.lan.rejects.Step(now))

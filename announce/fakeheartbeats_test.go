@@ -28,6 +28,8 @@ type fakeHeartbeats struct {
 	neighbours map[string]netip.Addr
 	heard      map[string]bool
 	lost       map[string]time.Time
+	// forgotten is when this node was told that it has not run.
+	forgotten time.Time
 }
 
 func newFakeHeartbeats(s *station) *fakeHeartbeats {
@@ -120,6 +122,8 @@ func (h *fakeHeartbeats) States(now time.Time) (states map[string]heartbeat.Stat
 		case hears:
 			states[name] = heartbeat.Heard
 		case !is || silence >= silentAfter+silentFor:
+		case now.Before(h.forgotten.Add(silentAfter)) && silence >= lateAfter:
+			next = h.forgotten.Add(silentAfter)
 		case silence >= silentAfter:
 			states[name] = heartbeat.Silent
 			next = lost.Add(silentAfter + silentFor)
@@ -132,7 +136,7 @@ func (h *fakeHeartbeats) States(now time.Time) (states map[string]heartbeat.Stat
 	return states, next
 }
 
-func (h *fakeHeartbeats) Forget(time.Time) { h.set(func() { clear(h.lost) }) }
+func (h *fakeHeartbeats) Forget(now time.Time) { h.set(func() { h.forgotten = now }) }
 
 // noHeartbeats are those of an announcer that does not know of any.
 type noHeartbeats struct{ idle }

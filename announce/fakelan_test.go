@@ -62,13 +62,15 @@ type station struct {
 	// The LAN's mu guards the rest. A station that is not connected has a cable that leads nowhere;
 	// its link may be down too.
 	connected, linkDown bool
-	answering           bool
-	forbidden           error // what keeps the announcer from opening packet sockets
-	owned               map[netip.Addr][]string
-	proxied             map[netip.Addr]layer2.Proxied
-	sightings           []layer2.Sighting
-	members             map[string]bool
-	kernelProblem       string
+	// twoLinks says that the node's own address is on an interface of its own, eth1, by which gossip and heartbeats go.
+	twoLinks, secondDown bool
+	answering            bool
+	forbidden            error // what keeps the announcer from opening packet sockets
+	owned                map[netip.Addr][]string
+	proxied              map[netip.Addr]layer2.Proxied
+	sightings            []layer2.Sighting
+	members              map[string]bool
+	kernelProblem        string
 	// virtual are addresses that somebody has put on its interface.
 	virtual       []netip.Addr
 	relayFailure  error
@@ -229,12 +231,20 @@ func (s fakeLinks) KernelChanged() <-chan struct{} { return s.kernelChanged }
 func (s fakeLinks) Interfaces() []layer2.Interface {
 	s.lan.mu.Lock()
 	defer s.lan.mu.Unlock()
-	return []layer2.Interface{{
+	interfaces := []layer2.Interface{{
 		Name: "eth0", Index: 2, MAC: s.mac, Up: !s.linkDown,
 		Prefixes: []netip.Prefix{network}, Addresses: []netip.Addr{s.address},
 		Routes:   []layer2.Route{{Prefix: netip.MustParsePrefix("0.0.0.0/0")}, {Prefix: network, OnLink: true}},
 		Gateways: []netip.Addr{gateway},
 	}}
+	if s.twoLinks {
+		own := netip.PrefixFrom(s.address, s.address.BitLen())
+		interfaces = append(interfaces, layer2.Interface{
+			Name: "eth1", Index: 3, MAC: s.mac, Up: !s.secondDown,
+			Prefixes: []netip.Prefix{own}, Addresses: []netip.Addr{s.address}, Routes: []layer2.Route{{Prefix: own, OnLink: true}},
+		})
+	}
+	return interfaces
 }
 
 func (s fakeLinks) KernelAnswers(layer2.Announced) string {

@@ -16,6 +16,8 @@ type message struct {
 	Late   []string `json:"late,omitempty"`
 	Silent []string `json:"silent,omitempty"`
 	Heard  []string `json:"heard,omitempty"`
+	// LinksDown are interfaces of the sender that have just gone down, by name.
+	LinksDown []string `json:"linksDown,omitempty"`
 	// Claims are claims of the sender that hold against those of the receiver.
 	Claims []plan.Takeover `json:"claims,omitempty"`
 	// Question asks for such claims, and Answer is the Question that is answered, also if there are none.
@@ -31,7 +33,8 @@ const (
 )
 
 // inquiry is how a node finds out what others have taken over from it, when it begins and when it has paused: it asks all that
-// are in sight. Until all have answered it says nothing, since two nodes may have its addresses. The zero value is none.
+// are in sight. Until all have answered it says nothing, since two nodes may have its addresses. One that has died meanwhile, which
+// heartbeats and the failure detector find out as ever, has not to answer. The zero value is none.
 type inquiry struct {
 	// question is the time when it began, which also tells it from others.
 	question int64
@@ -53,13 +56,12 @@ func (a *Announcer) inquire(now time.Time) (wake time.Time) {
 		*q = inquiry{question: now.UnixNano(), began: now, next: now, answered: map[string]bool{}}
 	}
 	switch {
-	case q.failed || q.complete(a.others.members.Alive(), a.node):
+	case q.failed || q.complete(a.others.inSight, a.node):
 		if q.failed {
 			a.logger.Info("Not all announcers say what they have; announcing nothing until this node knows", "node", a.node)
 		}
 		*q = inquiry{}
 		a.others.pauses.Resume()
-		a.others.watch.forget(now)
 		return now // whatever was decided meanwhile is to be said
 	case now.Sub(q.began) >= inquiryTimeout:
 		q.failed = true
@@ -84,6 +86,7 @@ func (q *inquiry) complete(alive []string, self string) bool {
 // notePause has an inquiry begin, or begin anew.
 func (a *Announcer) notePause() {
 	a.others.inquiry = inquiry{}
+	a.others.watch.forget(time.Now())
 	a.metrics.pauses.Inc()
 	a.logger.Info("This node has not run for a while; asking the others what they have taken over", "node", a.node)
 }
@@ -114,6 +117,7 @@ func (a *Announcer) receive() {
 		if against = append(against, a.planner.ObserveClaims(received.From, m.Claims, time.Now())...); len(against) > 0 {
 			a.tell(received.From, message{Claims: against})
 		}
+		a.planner.ObserveLinksDown(received.From, m.LinksDown, time.Now())
 		a.others.watch.receive(a.node, m, a.others.expected, time.Now())
 		if m.Question != 0 {
 			a.tell(received.From, message{Claims: a.planner.ClaimsAgainst(received.From), Answer: m.Question})

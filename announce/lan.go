@@ -2,6 +2,7 @@ package announce
 
 import (
 	"context"
+	"maps"
 	"net"
 	"net/netip"
 	"time"
@@ -21,6 +22,8 @@ type lan struct {
 	rejects   rejects
 	dad       *dad
 	kernel    kernelCheck
+	// announced is what was last announced.
+	announced map[netip.Prefix]struct{}
 	// contentions are what was done about others that claim addresses of this node.
 	contentions contentions
 }
@@ -63,6 +66,18 @@ func interfacesOf(links []layer2.Interface) []plan.Interface {
 		interfaces = append(interfaces, i)
 	}
 	return interfaces
+}
+
+// withoutRelaysToCome are the addresses that can be announced before anything else is done: all but new ones with connections that
+// began on other nodes, and which the kernel does not relay yet.
+func (l *lan) withoutRelaysToCome(todo plan.Layer2Plan) map[netip.Addr][]string {
+	addresses := maps.Clone(todo.Layer2)
+	for ip, relay := range todo.Relays {
+		if _, has := l.announced[netip.PrefixFrom(ip, ip.BitLen())]; !has && l.relays.current[ip] != relay {
+			delete(addresses, ip)
+		}
+	}
+	return addresses
 }
 
 // prefixesOf are the prefixes that have one of the addresses each.

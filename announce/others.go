@@ -90,6 +90,7 @@ func (a *Announcer) updatePeers() {
 func (a *Announcer) observe(ctx context.Context) (wake time.Time) {
 	now := time.Now()
 	interfaces, inGossip := interfacesOf(a.lan.links.Interfaces()), a.others.members.Alive()
+	a.tellLinksDown(interfaces)
 	wake = a.observeHeartbeats(inGossip, now)
 	a.attend(inGossip, interfaces)
 	quorum := a.others.attendance.quorum
@@ -124,6 +125,26 @@ func (a *Announcer) observe(ctx context.Context) (wake time.Time) {
 	a.planner.SetAlive(alive)
 	a.planner.SetMemberStates(states)
 	return wake
+}
+
+// tellLinksDown tells the others which links this node has lost since the last turn, over another one: what was announced there is no
+// longer answered, and the API would say so later.
+func (a *Announcer) tellLinksDown(interfaces []plan.Interface) {
+	var up, lost []string
+	for _, i := range interfaces {
+		if !i.Down {
+			up = append(up, i.Name)
+		}
+	}
+	for _, name := range a.planner.LANInterfaces() {
+		if slices.Contains(a.seen.linksUp, name) && !slices.Contains(up, name) {
+			lost = append(lost, name)
+		}
+	}
+	a.seen.linksUp = up
+	if len(lost) > 0 {
+		a.broadcast(message{LinksDown: lost})
+	}
 }
 
 // attendance is who of those that are expected is in the gossip's sight, and who is not.

@@ -17,6 +17,8 @@ type seen struct {
 	// cutFromGossip says that most of those that are alive are out of the gossip's sight.
 	cutFromGossip bool
 	isolated      bool
+	// linksUp are the interfaces that could send, by name.
+	linksUp []string
 }
 
 // reportMove tells that an address has come to this node or left it.

@@ -67,6 +67,39 @@ func TestAnAddressIsRelayedThenAnsweredForThenRecorded(t *testing.T) {
 	})
 }
 
+func TestAnAddressThatIsTakenOverIsAnsweredForBeforeAnythingElseIsDone(t *testing.T) {
+	inCluster(t, []string{"n1", "n2"}, func(t *testing.T, c *cluster) {
+		n1, _ := c.both()
+		c.powerOff(n1)
+		c.after(2 * time.Second)
+		c.expectInOrder("n2 answers for "+vip, "n2 rejects for "+vip, "n2 records "+vip+" epoch 2, Running")
+	})
+}
+
+func TestAnAddressThatIsTakenOverIsRelayedFirstIfOthersHadIt(t *testing.T) {
+	const other = "192.168.10.101"
+	inCluster(t, []string{"n1", "n2", "n3"}, func(t *testing.T, c *cluster) {
+		_, n2 := c.both()
+		c.api.setNode(drained("n1"))
+		c.after(5 * time.Second)
+		c.service("dns", other) // which n1 never had
+		c.after(5 * time.Second)
+		c.expectOwners(vip, "n2")
+		c.expectOwners(other, "n2")
+		c.start("n3")
+		c.after(time.Minute)
+		c.journal.take()
+		c.powerOff(n2)
+		c.after(2 * time.Second)
+		c.expectInOrder(
+			"n3 answers for "+other,
+			"n3 relays "+vip,
+			"n3 rejects for "+vip+" "+other,
+			"n3 answers for "+vip+" "+other,
+		)
+	})
+}
+
 func TestATakeoverIsToldToTheOthers(t *testing.T) {
 	inCluster(t, []string{"n1", "n2", "n3"}, func(t *testing.T, c *cluster) {
 		n1, _ := c.both()

@@ -55,10 +55,6 @@ func (a *Announcer) observeHeartbeats(inGossip []string, now time.Time) (wake ti
 		w.setNeighbours(a.node, inGossip, a.others.expected)
 	}
 	states, wake := w.heartbeats.States(now)
-	if !a.others.pauses.Fit() {
-		w.suspected = nil // what is missing may have come while this process did not run
-		return wake
-	}
 	a.tellMissing(states, now)
 	w.states = states
 	return w.suspect(now, wake)

@@ -16,7 +16,7 @@ func (c *cluster) settle(names []string) {
 }
 
 func TestADeathIsNoticedByHeartbeatsBeforeTheGossipNotices(t *testing.T) {
-	for _, size := range []int{2, 3, 12, 30} {
+	for _, size := range []int{2, 3, 5, 12, 30} {
 		for _, alongside := range []int{0, 1} {
 			if alongside >= size-1 {
 				continue
@@ -131,6 +131,59 @@ func TestANodeThatIsCutOffForAMomentLearnsWhoHasItsAddresses(t *testing.T) {
 				}
 				c.after(time.Minute)
 				c.expectOwners(vip, owners...)
+			})
+		})
+	}
+}
+
+func TestANodeOfWhichNothingRunsForAWhileFindsWhoHasItsAddressesAndTakesNothingBack(t *testing.T) {
+	names := nodesNamed(5)
+	for _, stopped := range []time.Duration{100 * time.Millisecond, time.Second, 10 * time.Second} {
+		t.Run(fmt.Sprint(stopped), func(t *testing.T) {
+			inCluster(t, names, func(t *testing.T, c *cluster) {
+				c.settle(names)
+				n1 := c.running["n1"]
+				c.powerOff(n1) // its kernel, too: a virtual machine
+				c.after(stopped)
+				n1.wakeUp(stopped)
+				c.powerOn(n1)
+				c.after(time.Second)
+				owners := c.lan.owners(addr(vip))
+				if len(owners) != 1 || stopped >= time.Second && owners[0] == "n1" {
+					t.Errorf("%s answer", owners)
+				}
+				for range 50 {
+					c.after(100 * time.Millisecond)
+					c.expectOwners(vip, owners...)
+				}
+			})
+		})
+	}
+}
+
+func TestAnAnnouncerThatIsStoppedOnANodeThatRunsKeepsWhatItHas(t *testing.T) {
+	names := nodesNamed(5)
+	for _, stopped := range []time.Duration{time.Second, 10 * time.Second} {
+		t.Run(fmt.Sprint(stopped), func(t *testing.T) {
+			inCluster(t, names, func(t *testing.T, c *cluster) {
+				c.settle(names)
+				n1 := c.running["n1"]
+				fakeResponder{n1.station}.setAnswering(false)
+				c.mute("n1", true)
+				c.gossip.setCut("n1", true)
+				for range stopped / (100 * time.Millisecond) {
+					c.after(100 * time.Millisecond)
+					c.expectOwners(vip) // others answer in its name
+				}
+				n1.wakeUp(stopped)
+				fakeResponder{n1.station}.setAnswering(true)
+				c.mute("n1", false)
+				c.gossip.setCut("n1", false)
+				c.after(time.Second)
+				for range 50 {
+					c.after(100 * time.Millisecond)
+					c.expectOwners(vip, "n1")
+				}
 			})
 		})
 	}

@@ -233,6 +233,18 @@ func (m *machine) sendAt() (time.Time, bool) {
 	return m.lastSent.Add(time.Duration(m.jitter * float64(m.transmitInterval()))), m.periodic()
 }
 
+// maySendFrom is from when on the next periodic packet may be sent with those of other sessions: the jitter of RFC 5880, section 6.8.7,
+// takes off up to a quarter of the interval. It is false if none is to be sent, or one at once.
+func (m *machine) maySendFrom() (time.Time, bool) {
+	if m.finalDue || m.stateChanged || m.waitsPassively() || m.multiplier == 1 {
+		return time.Time{}, false
+	}
+	return m.lastSent.Add(m.transmitInterval() * 3 / 4), m.periodic()
+}
+
+// sendNow has the next periodic packet due.
+func (m *machine) sendNow() { m.jitter = 0.75 }
+
 // nextPacket returns the packet that is due, and counts it as sent; false if none is due.
 func (m *machine) nextPacket(now time.Time) (packet, bool) {
 	if at, ok := m.sendAt(); !ok || now.Before(at) {

@@ -250,6 +250,9 @@ func (s *Speaker) step() time.Time {
 		s.receiveAll(l)
 	}
 	next, ok := s.queue.next()
+	if ok && !next.After(now) {
+		s.sendTogether(now)
+	}
 	for ; ok && !next.After(now); next, ok = s.queue.next() {
 		r := s.queue[0]
 		if failed := guard.Run("bfd", r.name, func() { s.advance(r, now) }); failed != nil {
@@ -260,6 +263,16 @@ func (s *Speaker) step() time.Time {
 		return s.listenAt
 	}
 	return next
+}
+
+// sendTogether has all packets due that may be sent now: to wake up costs more than to send.
+func (s *Speaker) sendTogether(now time.Time) {
+	for _, r := range s.sessions {
+		if from, may := r.maySendFrom(); may && r.state == Up && !now.Before(from) {
+			r.sendNow()
+			s.queue.put(r)
+		}
+	}
 }
 
 // advance does what is due for a session.

@@ -70,6 +70,8 @@ type Heartbeats struct {
 
 	mu      sync.Mutex
 	watched map[string]*watched
+	// forgotten is when Forget was called last.
+	forgotten time.Time
 	// err is why heartbeats cannot be sent or received; nil if they can.
 	err error
 }
@@ -131,18 +133,20 @@ func (h *Heartbeats) States(now time.Time) (states map[string]State, next time.T
 			w = &watched{}
 		}
 		h.watched[s.Name] = w
-		w.update(s, now)
+		if w.update(s) {
+			w.silentSince = h.silentFrom(now)
+		}
 		ends := w.silentSince.Add(silenceFor)
 		switch {
 		case s.Overdue:
 			states[s.Name] = Late
 		case s.State == bfd.Init || s.State == bfd.Up:
 			states[s.Name] = Heard
+		case now.Before(w.silentSince):
+			next = earlier(next, w.silentSince)
 		case !w.silentSince.IsZero() && now.Before(ends):
 			states[s.Name] = Silent
-			if next.IsZero() || ends.Before(next) {
-				next = ends
-			}
+			next = earlier(next, ends)
 		}
 		if errors.Is(s.Err, bfd.ErrPortTaken) {
 			failed = s.Err
@@ -152,25 +156,42 @@ func (h *Heartbeats) States(now time.Time) (states map[string]State, next time.T
 	return states, next
 }
 
-// update takes note of how the session is doing. Only one that was up can fall silent.
-func (w *watched) update(s bfd.Status, now time.Time) {
-	switch {
-	case s.State != bfd.Down:
+// update takes note of how the session is doing, and returns whether it has fallen silent. Only one that was up can.
+func (w *watched) update(s bfd.Status) (silent bool) {
+	if s.State != bfd.Down {
 		w.silentSince = time.Time{}
-	case s.Failures > w.failures && s.Diagnostic == bfd.DetectionTimeExpired:
-		w.silentSince = now
 	}
+	silent = s.State == bfd.Down && s.Failures > w.failures && s.Diagnostic == bfd.DetectionTimeExpired
 	w.failures = s.Failures
+	return silent
+}
+
+// silentFrom is, under mu, from when on a silence counts that was noticed now. What is missing soon after Forget may have come before.
+func (h *Heartbeats) silentFrom(now time.Time) time.Time {
+	if from := h.forgotten.Add(multiplier * h.config.Interval); from.After(now) {
+		return from
+	}
+	return now
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // Forget has nothing that is known so far count as a silence: this process has not run, so that it
-// may have missed heartbeats.
+// may have missed heartbeats. Who is not heard from now on is silent as soon as so many heartbeats are missing anew.
 func (h *Heartbeats) Forget(now time.Time) {
 	h.States(now)
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.forgotten = now
 	for _, w := range h.watched {
-		w.silentSince = time.Time{}
+		if !w.silentSince.IsZero() {
+			w.silentSince = h.silentFrom(now)
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -149,12 +150,12 @@ func TestWhatIsNoSilence(t *testing.T) {
 		"one that was never heard": func(n *network) { n.start("node-9", 9, 0, "another key"); n.meet() },
 		"one that joins":           func(n *network) { n.start("node-9", 9, 0, "key"); n.meet() },
 		"a packet that is lost":    func(n *network) { n.silence("node-1"); pass(20 * ms); clear(n.silent); n.silence() },
-		"beats before a pause of ours": func(n *network) {
+		"beats that are missing before a pause of ours": func(n *network) {
 			n.silence("node-1")
-			pass(200 * ms)
-			for _, m := range n.members {
-				m.Forget(time.Now())
-			}
+			pass(40 * ms)
+			n.forget()
+			clear(n.silent)
+			n.silence()
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -176,6 +177,39 @@ func TestWhatIsNoSilence(t *testing.T) {
 					<-gone.ended
 					delete(n.members, "node-1")
 				}
+			})
+		})
+	}
+}
+
+// forget has all members know that they have not run for a while.
+func (n *network) forget() {
+	for _, m := range n.members {
+		m.Forget(time.Now())
+	}
+}
+
+func TestWhoIsNotHeardAfterAPauseOfOursIsSilent(t *testing.T) {
+	for name, before := range map[string]time.Duration{"long before it": 200 * ms, "shortly before it": 20 * ms, "in that moment": 0} {
+		t.Run(name, func(t *testing.T) {
+			inNetwork(t, 4, false, func(t *testing.T, n *network) {
+				pass(10 * time.Second)
+				n.silence("node-1")
+				pass(before)
+				n.forget()
+				n.expect("at once", "node-1", 0, 0)
+				for range 14 {
+					pass(10 * ms)
+					for _, m := range n.members {
+						if states, _ := m.States(time.Now()); states["node-1"] == Silent {
+							t.Errorf("its silence counts too early: %v", states)
+						}
+					}
+				}
+				pass(20 * ms)
+				n.expect("after 160 ms", "node-1", Silent, 3)
+				pass(silenceFor)
+				n.expect("when the gossip knows", "node-1", 0, 0)
 			})
 		})
 	}
@@ -230,4 +264,30 @@ func TestWhatAMemberSendsDoesNotGrowWithTheCluster(t *testing.T) {
 	if sent[200] > 1.05*sent[10] || sent[200] > 4*27 || sent[200] < 4*20 {
 		t.Errorf("a member sends so many packets in a second: %v", sent)
 	}
+}
+
+func TestTheHeartbeatsOfAMemberLeaveTogether(t *testing.T) {
+	const seconds = 5
+	inNetwork(t, 10, false, func(t *testing.T, n *network) {
+		pass(5 * time.Second)
+		var mu sync.Mutex
+		moments, packets := map[netip.Addr]map[time.Time]bool{}, 0
+		n.wire.Hear(func(from netip.Addr) {
+			mu.Lock()
+			defer mu.Unlock()
+			if moments[from] == nil {
+				moments[from] = map[time.Time]bool{}
+			}
+			moments[from][time.Now()] = true
+			packets++
+		})
+		pass(seconds * time.Second)
+		mu.Lock()
+		defer mu.Unlock()
+		for from, at := range moments {
+			if len(at) > 27*seconds {
+				t.Errorf("%s sends in %d moments, of %d packets by all", from, len(at), packets)
+			}
+		}
+	})
 }

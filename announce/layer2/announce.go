@@ -76,17 +76,25 @@ func (ir *ifaceResponder) announce(ctx context.Context, conn conn) error {
 			return err
 		}
 		s.advance(time.Now())
+		wait, err := ir.announceDue(conn, s, limits)
 		switch {
-		case s.due.Len() > 0:
-			wait, err := ir.announceNext(conn, s, limits)
-			if err != nil {
-				return err
-			}
+		case err != nil:
+			return err
+		case wait > 0:
 			timer.Reset(wait)
 		case s.later.Len() > 0:
 			timer.Reset(time.Until(s.later.items[0].at))
 		}
 	}
+}
+
+// announceDue sends the packets that are due, as many as the rate allows at once. It returns how long to wait before the next one; 0
+// if none is due any more.
+func (ir *ifaceResponder) announceDue(conn conn, s *schedule, limits limits) (wait time.Duration, err error) {
+	for s.due.Len() > 0 && wait == 0 && err == nil {
+		wait, err = ir.announceNext(conn, s, limits)
+	}
+	return wait, err
 }
 
 // applyChanges joins the groups of new addresses, leaves those of removed ones, and schedules

@@ -136,7 +136,12 @@ func (w *waiter) wait(ctx context.Context, limit time.Duration) (Answer, bool, e
 	case a := <-w.answer:
 		return a, true, nil
 	case <-timer.C:
-		return Answer{}, false, nil
+		select {
+		case a := <-w.answer: // it was there before this process ran again
+			return a, true, nil
+		default:
+			return Answer{}, false, nil
+		}
 	case <-ctx.Done():
 		return Answer{}, false, ctx.Err()
 	case <-w.socket.failed:

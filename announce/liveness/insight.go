@@ -8,6 +8,18 @@ import (
 	"github.com/clarionlb/clarion/announce/plan"
 )
 
+// finding is what a round of questions about a suspect in sight has found.
+type finding int
+
+const (
+	// nothing : its node answers, or this node cannot say anything.
+	nothing finding = iota
+	// nodeSilent : the suspect is dead.
+	nodeSilent
+	// tooSlow : this process ran so slowly that it may have missed an answer.
+	tooSlow
+)
+
 // whileInSight asks for the suspect's node as long as the gossip sees the suspect and its
 // heartbeats do not arrive. It returns true if the suspect is dead, and false when the gossip has
 // lost it, or the context ends.
@@ -16,10 +28,12 @@ func (i *investigation) whileInSight(ctx context.Context) (dead bool) {
 		if inSight, _ := i.sight(); !inSight {
 			return false
 		}
-		answers, asked := i.roundInSight(ctx)
-		if !answers && asked {
+		switch i.roundInSight(ctx) {
+		case nodeSilent:
 			i.conclude(ctx, plan.Dead, "its heartbeats have stopped, and its node does not answer")
 			return true
+		case tooSlow:
+			continue // clients wait, and that round took longer than the pause
 		}
 		select {
 		case <-ctx.Done():
@@ -30,32 +44,34 @@ func (i *investigation) whileInSight(ctx context.Context) (dead bool) {
 	return false
 }
 
-// roundInSight asks once. Answers is false if the suspect is dead; asked is false if that cannot be
-// said. Most suspects are alive and late, and answer the first question, which concerns nobody
+// roundInSight asks once. Most suspects are alive and late, and answer the first question, which concerns nobody
 // else. Only if they do not, this node finds out whether it may judge, while it goes on asking.
-func (i *investigation) roundInSight(ctx context.Context) (answers, asked bool) {
+func (i *investigation) roundInSight(ctx context.Context) finding {
 	node := i.suspect.node
 	if !node.Address.IsValid() {
-		return false, false
+		return nothing
 	}
 	defer i.markProbed()
 	began, q := time.Now(), i.question(node)
 	first, rest := q, q
 	first.Tries, rest.Tries, rest.Unicast = 1, q.Tries-1, q.Unicast-1
-	if answers, asked = i.ask(ctx, first); answers || !asked {
-		return answers, asked
+	if answers, asked := i.ask(ctx, first); answers || !asked {
+		return nothing
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	before := make(chan bool, 1)
 	i.running.Go(func() { before <- i.seesOthers(ctx) })
-	if answers, asked = i.ask(ctx, rest); answers || !asked {
-		return answers, asked
+	if answers, asked := i.ask(ctx, rest); answers || !asked {
+		return nothing
 	}
-	if slow := time.Since(began) > 2*time.Duration(q.Tries)*q.Interval; slow || !i.awaitSilence(ctx) {
-		return false, false
+	if time.Since(began) > 2*time.Duration(q.Tries)*q.Interval {
+		return tooSlow
 	}
-	return false, <-before && i.seesOthers(ctx)
+	if i.awaitSilence(ctx) && <-before && i.seesOthers(ctx) {
+		return nodeSilent
+	}
+	return nothing
 }
 
 func (i *investigation) ask(ctx context.Context, q layer2.Question) (answers, asked bool) {

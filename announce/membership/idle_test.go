@@ -15,16 +15,34 @@ func BenchmarkIdle(b *testing.B) {
 	for _, count := range []int{3, 50} {
 		b.Run(fmt.Sprintf("members=%d", count), func(b *testing.B) {
 			_, processes := crowd(b, count)
-			time.Sleep(settle)
-			used, begin := busy(b, processes), time.Now()
-			for b.Loop() {
-				time.Sleep(time.Second)
-			}
-			perMember := (busy(b, processes) - used).Seconds() / float64(count)
-			b.ReportMetric(0, "ns/op")
-			b.ReportMetric(1000*perMember/time.Since(begin).Seconds(), "cpu-ms/s")
+			measureIdle(b, processes)
 		})
 	}
+}
+
+// BenchmarkIdleWithHeartbeats is BenchmarkIdle for members that also exchange heartbeats, with four neighbours each: nobody has more,
+// however many members there are. What they add to the time without them is what heartbeats take.
+func BenchmarkIdleWithHeartbeats(b *testing.B) {
+	for _, heartbeats := range []bool{false, true} {
+		b.Run(fmt.Sprintf("members=5/heartbeats=%t", heartbeats), func(b *testing.B) {
+			l := newLAN(b)
+			l.heartbeats = heartbeats
+			_, processes := members(b, l, 5)
+			measureIdle(b, processes)
+		})
+	}
+}
+
+func measureIdle(b *testing.B, processes []*process) {
+	b.Helper()
+	time.Sleep(settle)
+	used, begin := busy(b, processes), time.Now()
+	for b.Loop() {
+		time.Sleep(time.Second)
+	}
+	perMember := (busy(b, processes) - used).Seconds() / float64(len(processes))
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(1000*perMember/time.Since(begin).Seconds(), "cpu-ms/s")
 }
 
 // busy returns the processor time that the processes have used.

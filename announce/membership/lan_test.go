@@ -32,6 +32,8 @@ type lan struct {
 	nodes  int
 	// calm members do not take a member for dead that only waits for a busy processor.
 	calm bool
+	// heartbeats has members exchange heartbeats, too.
+	heartbeats bool
 }
 
 func newLAN(t testing.TB) *lan {
@@ -52,13 +54,15 @@ type node struct {
 	port    netlink.Link // of the switch
 	host    *netnstest.Host
 	calm    bool
+
+	heartbeats bool
 }
 
 // node adds a machine to the LAN.
 func (l *lan) node() *node {
 	l.t.Helper()
 	l.nodes++
-	n := &node{t: l.t, name: fmt.Sprintf("node-%d", l.nodes), address: netip.AddrFrom4([4]byte{10, 0, 0, byte(l.nodes)}), calm: l.calm}
+	n := &node{t: l.t, name: fmt.Sprintf("node-%d", l.nodes), address: netip.AddrFrom4([4]byte{10, 0, 0, byte(l.nodes)}), calm: l.calm, heartbeats: l.heartbeats}
 	n.host = netnstest.NewHost(l.t)
 
 	veth := &netlink.Veth{
@@ -201,7 +205,8 @@ func (n *node) startWith(key []byte) *process {
 	n.t.Helper()
 	p := &process{t: n.t, node: n, changed: notify.New(), alive: []string{n.name}}
 	p.cmd = exec.Command("/proc/self/exe")
-	p.cmd.Env = append(os.Environ(), envMember+"="+n.name+"="+n.address.String(), envKey+"="+hex.EncodeToString(key), envCalm+"="+strconv.FormatBool(n.calm))
+	p.cmd.Env = append(os.Environ(), envMember+"="+n.name+"="+n.address.String(), envKey+"="+hex.EncodeToString(key), envCalm+"="+strconv.FormatBool(n.calm),
+		envHeartbeats+"="+strconv.FormatBool(n.heartbeats))
 	if testing.Verbose() {
 		p.cmd.Stderr = os.Stderr
 	}

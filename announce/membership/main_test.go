@@ -18,6 +18,7 @@ import (
 
 	"k8s.io/klog/v2"
 
+	"github.com/clarionlb/clarion/announce/heartbeat"
 	"github.com/clarionlb/clarion/internal/gossipkey"
 	"github.com/clarionlb/clarion/internal/netnstest"
 )
@@ -26,7 +27,9 @@ const (
 	envMember = "CLARION_TEST_MEMBER"
 	envKey    = "CLARION_TEST_KEY"
 	envCalm   = "CLARION_TEST_CALM"
-	burner    = "burner" // instead of a member, a process that keeps a processor busy
+	// envHeartbeats has a member exchange heartbeats with its neighbours, as an announcer does.
+	envHeartbeats = "CLARION_TEST_HEARTBEATS"
+	burner        = "burner" // instead of a member, a process that keeps a processor busy
 )
 
 // Keys change faster than they do in a cluster.
@@ -80,11 +83,23 @@ func runMember(self string) error {
 			}
 		}
 	}()
+	var beats *heartbeat.Heartbeats
+	var missing <-chan struct{}
+	if os.Getenv(envHeartbeats) == "true" {
+		beats = heartbeat.New(heartbeat.Config{Address: c.config.Address, Keys: c.Keys, Logger: c.config.Logger})
+		missing = beats.Changed()
+		go beats.Run(ctx)
+	}
 	go func() {
 		joined := c.Joined()
 		for {
 			select {
+			case <-missing:
+				beats.States(time.Now())
 			case <-c.Changed():
+				if beats != nil {
+					beats.Set(neighbours(c))
+				}
 				fmt.Println("left", strings.Join(left(c), " "))
 				fmt.Println("rejected", strings.Trim(fmt.Sprint(c.RejectedSenders()), "[]"))
 				fmt.Println("alive", strings.Join(c.Alive(), " "))
@@ -95,6 +110,23 @@ func runMember(self string) error {
 		}
 	}()
 	return c.Run(ctx)
+}
+
+// neighbours are the members with which one exchanges heartbeats.
+func neighbours(c *Cluster) map[string]netip.Addr {
+	addresses := map[string]netip.Addr{}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var alive []string
+	for name, m := range c.members {
+		if m.alive {
+			alive = append(alive, name)
+		}
+	}
+	for _, name := range heartbeat.Neighbours(c.config.Name, alive) {
+		addresses[name] = c.members[name].address
+	}
+	return addresses
 }
 
 // left returns the names of the members that have left.

@@ -34,6 +34,7 @@ type Layer2Planner struct {
 	proxies           proxies
 	relays            relays
 	failures          failures
+	linksDown         linksDown
 	// proxied is that of the last plan.
 	proxied map[netip.Addr]Proxy
 }
@@ -44,6 +45,7 @@ func NewLayer2Planner(view *View, node string) *Layer2Planner {
 	return &Layer2Planner{
 		electorate: electorate{view: view, node: node, round: election.NewRound(nil)},
 		failures:   failures{},
+		linksDown:  linksDown{},
 		pending:    pending{all: true},
 		absences:   absences{since: map[string]time.Time{}},
 		claims:     claims{owned: map[netip.Addr]*ownership{}, announced: map[netip.Addr][]string{}},
@@ -303,7 +305,9 @@ func (p *Layer2Planner) expire(s *step) {
 	}
 	lost, wake := p.absences.expire(s.now)
 	s.wake(wake)
-	p.pending.all = p.pending.all || lost
+	restored, wake := p.linksDown.expire(p.view, s.now)
+	s.wake(wake)
+	p.pending.all = p.pending.all || lost || restored
 }
 
 // elect has the election decide anew where something has changed, and returns the addresses to

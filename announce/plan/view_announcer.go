@@ -22,6 +22,8 @@ type announcer struct {
 	// upon.
 	rebalance, rebalanced string
 	conflicts             []Conflict
+	// recorded is the Announcer as the API has it, if this is what is left of it without interfaces that are down; or else nil.
+	recorded *announcer
 }
 
 // recordedClaim is a claim, the interfaces on which the address is announced, and the nodes that
@@ -200,6 +202,39 @@ func (v *View) setAnnouncer(name string, object *v1alpha1.Announcer, kept map[ne
 			v.addClaim(ip, c)
 		}
 	}
+}
+
+// setLinksDown has interfaces of a node not count until the API says something of its Announcer, or restoreLinks is called. It returns
+// whether that is news.
+func (v *View) setLinksDown(name string, down []string) bool {
+	a := v.announcers[name]
+	if a == nil {
+		return false
+	}
+	left := slices.DeleteFunc(slices.Clone(a.interfaces), func(i Interface) bool { return slices.Contains(down, i.Name) })
+	if len(left) == len(a.interfaces) {
+		return false
+	}
+	without := *a
+	without.interfaces, without.recorded = left, a
+	if a.recorded != nil {
+		without.recorded = a.recorded
+	}
+	v.replaceAnnouncer(name, &without)
+	return true
+}
+
+// restoreLinks ends setLinksDown for a node.
+func (v *View) restoreLinks(name string) {
+	if a := v.announcers[name]; a != nil && a.recorded != nil {
+		v.replaceAnnouncer(name, a.recorded)
+	}
+}
+
+func (v *View) replaceAnnouncer(name string, by *announcer) {
+	v.announcers[name] = by
+	v.membership++
+	v.layer2.all = true
 }
 
 func (x *addressIndex) addClaim(ip netip.Addr, c recordedClaim) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -101,6 +102,9 @@ func BenchmarkOutage(b *testing.B) {
 // observation is how long the clients go on after a failure, at least.
 const observation = 3 * time.Second
 
+// slowOutage is from when on an outage is so long that what the announcers say of it is of interest.
+const slowOutage = 300 * time.Millisecond
+
 // replaceAnnouncer deletes the announcer's pod on a node, as an upgrade does, and waits until the
 // new one is ready.
 func (o *outage) replaceAnnouncer(b *testing.B, node *cluster.Node) {
@@ -174,18 +178,20 @@ func (o *outage) measure(b *testing.B, fail func(owner *cluster.Node) error, hea
 			}
 		}
 		answered()
+		logs := readLogs(b, o.Cluster)
 		if err := fail(owner); err != nil {
 			b.Fatal(err)
 		}
 		time.Sleep(observation)
 		answered()
 
-		failed, broken := 0, 0
+		failed, broken, longest := 0, 0, time.Duration(0)
 		for _, client := range clients {
 			report := client.meter.Stop()
 			b.Logf("%s, %s: %s", owner.Name, client.name, report)
 			results.addDuration(client.name+"-ms", report.LongestGap)
 			failed += report.Failures
+			longest = max(longest, report.LongestGap)
 			if answers, err := client.session.Stop(); err != nil {
 				b.Logf("%s, %s: its connection broke after %d answers: %v", owner.Name, client.name, answers, err)
 				broken++
@@ -193,6 +199,13 @@ func (o *outage) measure(b *testing.B, fail func(owner *cluster.Node) error, hea
 		}
 		results.add("failed", float64(failed))
 		results.add("broken", float64(broken))
+		said := logs.rest(b, o.Cluster)
+		results.add("heartbeats", map[bool]float64{true: 1}[byHeartbeats(said)])
+		if longest > slowOutage {
+			for node, lines := range said {
+				b.Logf("the announcer of %s said meanwhile:\n%s", node, strings.Join(lines, "\n"))
+			}
+		}
 		if err := watch.Stop(); err != nil {
 			b.Fatal(err)
 		}
@@ -201,7 +214,7 @@ func (o *outage) measure(b *testing.B, fail func(owner *cluster.Node) error, hea
 		}
 		heal(owner)
 	}
-	results.report(b, "lan4-ms", "router4-ms", "lan6-ms", "router6-ms", "arp-ms", "nd-ms", "failed", "broken")
+	results.report(b, "lan4-ms", "router4-ms", "lan6-ms", "router6-ms", "arp-ms", "nd-ms", "failed", "broken", "heartbeats")
 }
 
 // awaitOwner waits until all announcers see each other and one node has all the addresses.

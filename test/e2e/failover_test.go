@@ -123,4 +123,49 @@ spec:
 			return nil
 		})
 	})
+	t.Run("an address moves when the link goes on which it is announced", d.run(testLinkLost))
+}
+
+// testLinkLost takes the link to the management LAN from the node that announces an address there. With it the node loses the API server,
+// so that it cannot record that it has it no more: the others know from the node itself, over the other link.
+func testLinkLost(d *deployment) {
+	d.applyYAML(pool("management", "172.30.0.200-172.30.0.210") + `---
+apiVersion: clarionlb.io/v1alpha1
+kind: L2Advertisement
+metadata: {name: management}
+spec: {ipAddressPools: [management], interfaces: [eth1]}
+`)
+	d.loadBalancer("management", annotate("clarionlb.io/address-pool", "management"))
+	address := d.awaitAddress("management")
+	watch, err := d.Control.Watch(d.ctx, "eth0", network.WatchOptions{}, address)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	var owner *cluster.Node
+	d.eventually("a node to answer", func(ctx context.Context) (err error) {
+		if _, err = watch.AwaitSole(ctx, address, 10); err == nil {
+			owner, err = d.Owner(ctx, address)
+		}
+		return err
+	})
+	meter := d.Control.Measure(netip.AddrPortFrom(address, 80), network.MeterOptions{Interval: 20 * time.Millisecond})
+	d.awaitSuccess(meter)
+	if err := owner.CutLink("eth1"); err != nil {
+		d.t.Fatal(err)
+	}
+	d.awaitOtherOwner(address, owner)
+	d.awaitSuccess(meter)
+	d.t.Logf("a client beside the control plane: %s", meter.Stop())
+	if err := watch.Stop(); err != nil {
+		d.t.Fatal(err)
+	}
+	answers := watch.Answers(address)
+	d.t.Logf("nobody answered for %s: %s", answers.LongestGap(), d.named(answers.String()))
+	if answers.Moves() != 1 || answers.MostAtOnce() != 1 {
+		d.t.Errorf("there were %d moves, and %d nodes answered at once", answers.Moves(), answers.MostAtOnce())
+	}
+	if err := owner.RestoreLink("eth1"); err != nil {
+		d.t.Fatal(err)
+	}
+	d.awaitAnnouncers()
 }

@@ -8,59 +8,67 @@ import (
 	"testing"
 )
 
-var yamlBlock = regexp.MustCompile("(?s)\n```yaml\n(.*?)\n```\n")
+var (
+	yamlBlock  = regexp.MustCompile("(?s)\n```yaml\n(.*?)\n```\n")
+	shellBlock = regexp.MustCompile("(?ms)^ *```sh\n(.*?)^ *```$")
+)
+
+// documentedYAML is the first block of YAML in a document that has a text.
+func documentedYAML(t *testing.T, path, with string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, block := range yamlBlock.FindAllStringSubmatch(string(text), -1) {
+		if strings.Contains(block[1], with) {
+			return block[1]
+		}
+	}
+	t.Fatalf("%s has no block of YAML with %q", path, with)
+	return ""
+}
 
 // applyDocumented applies the objects of the first block of YAML in a document that has a text, word by word.
 func (d *deployment) applyDocumented(path, with string) {
 	d.t.Helper()
-	text, err := os.ReadFile(path)
-	if err != nil {
+	file := filepath.Join(d.t.TempDir(), "objects.yaml")
+	if err := os.WriteFile(file, []byte(documentedYAML(d.t, path, with)), 0o644); err != nil {
 		d.t.Fatal(err)
 	}
-	for _, block := range yamlBlock.FindAllStringSubmatch(string(text), -1) {
-		if !strings.Contains(block[1], with) {
-			continue
-		}
-		file := filepath.Join(d.t.TempDir(), "objects.yaml")
-		if err := os.WriteFile(file, []byte(block[1]), 0o644); err != nil {
-			d.t.Fatal(err)
-		}
-		d.kubectl("apply", "--namespace="+d.namespace, "--filename="+file)
-		return
-	}
-	d.t.Fatalf("%s has no block of YAML with %q", path, with)
+	d.kubectl("apply", "--namespace="+d.namespace, "--filename="+file)
 }
 
-// documentedCommands are the commands of kubectl in the first block of a section of a document, word by word.
-func documentedCommands(t *testing.T, path, heading string) (commands [][]string) {
+// documentedCommands are the shell commands in a section of a document, word by word: of each block its lines.
+func documentedCommands(t *testing.T, path, heading string) (blocks [][]string) {
 	t.Helper()
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, section, found := strings.Cut(string(text), "\n"+heading+"\n")
-	_, block, hasBlock := strings.Cut(section, "```sh\n")
-	block, _, closed := strings.Cut(block, "```")
-	if !found || !hasBlock || !closed {
-		t.Fatalf("%s has no commands below %q", path, heading)
-	}
-	block = strings.ReplaceAll(block, "\\\n", " ")
-	for line := range strings.Lines(block) {
-		line, _, _ = strings.Cut(line, " #")
-		words := strings.Fields(line)
-		if len(words) == 0 || strings.HasPrefix(words[0], "#") {
-			continue
-		}
-		if words[0] != "kubectl" {
-			t.Fatalf("%s: %q is no command of kubectl", path, line)
-		}
-		for i, word := range words {
-			words[i] = strings.Trim(word, "'")
-			if words[i] == "manifests/" {
-				words[i] = "../../manifests/"
+	section, _, _ = strings.Cut(section, "\n## ")
+	for _, block := range shellBlock.FindAllStringSubmatch(section, -1) {
+		var lines []string
+		for line := range strings.Lines(strings.ReplaceAll(block[1], "\\\n", " ")) {
+			if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+				lines = append(lines, line)
 			}
 		}
-		commands = append(commands, words[1:])
+		blocks = append(blocks, lines)
 	}
-	return commands
+	if !found || len(blocks) == 0 {
+		t.Fatalf("%s has no commands below %q", path, heading)
+	}
+	return blocks
+}
+
+// shell runs a line of the documentation in the checkout.
+func (d *deployment) shell(line string) string {
+	d.t.Helper()
+	out, err := d.Shell(d.ctx, "../..", line)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return out
 }

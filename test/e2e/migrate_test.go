@@ -139,8 +139,8 @@ func TestMovingToClarionAndAwayFromIt(t *testing.T) {
 			d.delete(name)
 		}
 		defer d.RightsGo()()
-		for _, command := range documentedCommands(t, "../../docs/install.md", "## Removing Clarion without the plugin") {
-			d.kubectl(command...)
+		for _, line := range documentedCommands(t, "../../docs/install.md", "## Removing Clarion without the plugin")[0] {
+			d.shell(line)
 		}
 		d.nothingIsLeft()
 	})

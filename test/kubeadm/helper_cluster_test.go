@@ -1,11 +1,8 @@
 package kubeadm
 
 import (
-	"bytes"
 	"context"
-	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -74,21 +71,7 @@ func (i *installation) run(line string) string {
 func (i *installation) try(line string) (string, error) {
 	i.t.Helper()
 	i.lap("$ " + line)
-	cmd := exec.CommandContext(i.ctx, "sh", "-c", line)
-	var out, complaints bytes.Buffer
-	cmd.Dir, cmd.Stdout, cmd.Stderr = i.desk, &out, &complaints
-	cmd.Env = append(os.Environ(),
-		"PATH="+filepath.Dir(i.KubectlCommand()[0])+":"+os.Getenv("PATH"),
-		"KUBECONFIG="+i.Kubeconfig(),
-		"HOME="+i.desk, // has kubectl's cache: all clusters have the same address
-	)
-	if err := i.Control.StartCommand(cmd); err != nil {
-		i.t.Fatal(err)
-	}
-	if err := cmd.Wait(); err != nil {
-		return "", fmt.Errorf("%s: %w\n%s%s", line, err, out.String(), complaints.String())
-	}
-	return out.String(), nil
+	return i.Shell(i.ctx, i.desk, line)
 }
 
 // runOn runs a line of the documentation on a machine.

@@ -6,11 +6,15 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/clarionlb/clarion/test/cluster/setup"
 )
 
 var (
-	yamlBlock  = regexp.MustCompile("(?s)\n```yaml\n(.*?)\n```\n")
-	shellBlock = regexp.MustCompile("(?ms)^ *```sh\n(.*?)^ *```$")
+	yamlBlock = regexp.MustCompile("(?ms)^( *)```yaml\n(.*?)^ *```$")
+	// remoteFolder is one of this repository, as kustomize fetches it.
+	remoteFolder = regexp.MustCompile(`https://github.com/clarionlb/clarion//(\S+)\?ref=\S+`)
+	shellBlock   = regexp.MustCompile("(?ms)^ *```sh\n(.*?)^ *```$")
 )
 
 // documentedYAML is the first block of YAML in a document that has a text.
@@ -21,8 +25,8 @@ func documentedYAML(t *testing.T, path, with string) string {
 		t.Fatal(err)
 	}
 	for _, block := range yamlBlock.FindAllStringSubmatch(string(text), -1) {
-		if strings.Contains(block[1], with) {
-			return block[1]
+		if strings.Contains(block[2], with) {
+			return strings.TrimPrefix(strings.ReplaceAll("\n"+block[2], "\n"+block[1], "\n"), "\n") // in a list it is indented
 		}
 	}
 	t.Fatalf("%s has no block of YAML with %q", path, with)
@@ -37,6 +41,26 @@ func (d *deployment) applyDocumented(path, with string) {
 		d.t.Fatal(err)
 	}
 	d.kubectl("apply", "--namespace="+d.namespace, "--filename="+file)
+}
+
+// documentedOverlay is a folder with the overlay in the first block of YAML in a document that has a text, with this checkout in place
+// of the repository.
+func (d *deployment) documentedOverlay(path, with string) string {
+	d.t.Helper()
+	root, err := setup.Checkout()
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	dir := d.t.TempDir()
+	checkout, err := filepath.Rel(dir, root)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	text := remoteFolder.ReplaceAllString(documentedYAML(d.t, path, with), checkout+"/$1")
+	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o644); err != nil {
+		d.t.Fatal(err)
+	}
+	return dir
 }
 
 // documentedCommands are the shell commands in a section of a document, word by word: of each block its lines.

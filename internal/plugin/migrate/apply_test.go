@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -101,7 +102,7 @@ func TestAServiceIsTakenUpAndGivenBack(t *testing.T) {
 		t.Errorf("another one is %+v", s)
 	}
 	entries, err := readRecord(path)
-	if err != nil || len(entries) != 1 {
+	if err != nil || len(entries) != 2 || len(unsettled(entries)) != 0 {
 		t.Fatal(entries, err)
 	}
 	for range 2 { // the second time there is nothing to do
@@ -234,6 +235,93 @@ func TestARecordIsReadAsItWasWritten(t *testing.T) {
 	}
 	if _, err := readRecord(path); err == nil || !strings.Contains(err.Error(), "line 2") {
 		t.Errorf("of a record with nonsense: %v", err)
+	}
+}
+
+func TestALineThatACrashHasCutIsNoPartOfTheRecord(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "record")
+	for _, text := range []string{`{"created":{"kind":"IPAddressPool","na`, "{\"created\":{\"kind\":\"IPAddressPool\"}}\n{", "{\"created\":{\"kind\":\"IPAddressPool\"}}\n"} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		whole := strings.Count(text, "\n")
+		if entries, err := readRecord(path); err != nil || len(entries) != whole {
+			t.Errorf("%q: %v, %v", text, entries, err)
+		}
+		r, err := openRecord(path)
+		if err == nil {
+			err = r.add(entry{Settled: "default/a"})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if entries, err := readRecord(path); err != nil || len(entries) != whole+1 || entries[whole].Settled != "default/a" {
+			t.Errorf("after %q: %v, %v", text, entries, err)
+		}
+	}
+}
+
+func TestWhatIsUndoneIsNotUndoneAgain(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "record")
+	r, err := openRecord(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range []entry{{Service: web("a", "192.0.2.1")}, {RolledBack: true}, {Service: web("b", "192.0.2.2")}} {
+		if err := r.add(e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if entries, err := readRecord(path); err != nil || len(entries) != 1 || entries[0].name() != "default/b" {
+		t.Errorf("%v, %v", entries, err)
+	}
+}
+
+// TestAServiceThatWasLeftInTheMiddleIsPutBack kills a run when two Services that share an address are on their way.
+func TestAServiceThatWasLeftInTheMiddleIsPutBack(t *testing.T) {
+	a0, b0, moved := web("a", "192.0.2.1"), web("b", "192.0.2.1"), web("moved", "192.0.2.3")
+	for _, s := range []*corev1.Service{a0, b0} {
+		s.Spec.LoadBalancerClass = ptr.To("other")
+	}
+	kube, a, path := cluster(t, "", a0, b0, moved)
+	a.timeout = time.Minute
+	another(kube, "192.0.2.1")
+	if err := a.move(t.Context(), []migrate.Move{adopt("moved", "192.0.2.3")}); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"a", "b"} {
+		m := adopt(name, "192.0.2.1")
+		m.How = migrate.Recreate
+		if err := errors.Join(a.record.add(entry{Service: get(t, kube, name), How: m.How, Annotations: []string{"clarionlb.io/addresses"}}), a.begin(t.Context(), &m)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s := get(t, kube, "a"); s.Spec.Type != corev1.ServiceTypeClusterIP {
+		t.Fatalf("on its way it is %+v", s)
+	}
+	for _, left := range []int{2, 0} { // the second time there is nothing to do
+		entries, err := readRecord(path)
+		if err != nil || len(unsettled(entries)) != left {
+			t.Fatalf("%v, %v, want %d that are left in the middle", entries, err, left)
+		}
+		if err := a.settle(t.Context(), unsettled(entries)); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"a", "b"} {
+			if s := get(t, kube, name); ptr.Deref(s.Spec.LoadBalancerClass, "") != "other" || !untouched(s, "192.0.2.1") {
+				t.Errorf("%s is %+v", name, s)
+			}
+		}
+	}
+	if s := get(t, kube, "moved"); assigned(s, []string{"192.0.2.3"}) != nil {
+		t.Errorf("one that was moved before is %+v", s)
+	}
+}
+
+func TestARollbackWithoutARecordSaysWhatElseThereIs(t *testing.T) {
+	o := &options{rollback: filepath.Join(t.TempDir(), "none")}
+	if err := o.runRollback(t.Context()); err == nil || !strings.Contains(err.Error(), "uninstall --hand-over") {
+		t.Error(err)
 	}
 }
 

@@ -25,14 +25,7 @@ import (
 // are put back.
 func (a *applier) move(ctx context.Context, group []migrate.Move) error {
 	var begun []entry
-	undo := func(err error) error {
-		ctx := context.WithoutCancel(ctx)
-		for _, e := range slices.Backward(begun) {
-			fmt.Fprintf(a.out, "Service %s/%s is put back\n", e.Service.Namespace, e.Service.Name)
-			err = errors.Join(err, a.putBack(ctx, e))
-		}
-		return err
-	}
+	undo := func(err error) error { return errors.Join(err, a.settle(context.WithoutCancel(ctx), begun)) }
 	var pending []migrate.Move
 	for _, m := range group {
 		service, err := a.get(ctx, m.Service)
@@ -56,6 +49,11 @@ func (a *applier) move(ctx context.Context, group []migrate.Move) error {
 	for i, m := range pending {
 		if err := a.finish(ctx, &m, begun[i].Service); err != nil {
 			return undo(err)
+		}
+	}
+	for _, e := range begun { // together: before that, all of them are put back
+		if err := a.record.add(entry{Settled: e.name()}); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -21,9 +21,11 @@ import (
 // helmName is by what name this program is Helm's command.
 const helmName = "helm"
 
+// Helm owns what it applies by this name, also where tests call its library.
+func init() { kube.ManagedFieldsManager = helmName }
+
 // runHelm is the main function of Helm (cmd/helm/helm.go of helm.sh/helm/v4).
 func runHelm() {
-	kube.ManagedFieldsManager = helmName
 	command, err := helmcmd.NewRootCmd(os.Stdout, os.Args[1:], helmcmd.SetupLogging)
 	if err == nil {
 		err = command.Execute()

@@ -13,9 +13,11 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	dynamicfake "k8s.io/client-go/dynamic/fake"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
@@ -193,6 +195,36 @@ func TestAServiceThatWasMadeAnewGetsItsAddressBack(t *testing.T) {
 			}
 			if s := get(t, kube, "a"); ptr.Deref(s.Spec.LoadBalancerClass, "") != "other" || test.wrong == "" && !slices.Equal(addressesOf(s), []string{"192.0.2.1"}) {
 				t.Errorf("it is %+v", s)
+			}
+		})
+	}
+}
+
+// TestAServiceIsChangedOnceTheAPIServerLetsIt has the API server refuse the first updates.
+func TestAServiceIsChangedOnceTheAPIServerLetsIt(t *testing.T) {
+	services, port := corev1.SchemeGroupVersion.WithResource("services").GroupResource(), field.NewPath("spec", "ports").Index(0).Child("nodePort")
+	invalid := func(message string) error {
+		return apierrors.NewInvalid(corev1.SchemeGroupVersion.WithKind("Service").GroupKind(), "a", field.ErrorList{field.Invalid(port, 31481, message)})
+	}
+	for name, test := range map[string]struct {
+		refusal error
+		changed bool
+	}{
+		"somebody else has changed it":      {apierrors.NewConflict(services, "a", errors.New("modified")), true},
+		"its node port is not given up yet": {invalid("provided port is already allocated"), true},
+		"its node port is none":             {invalid("provided port is not in the valid range"), false},
+		"nobody may change it":              {apierrors.NewForbidden(services, "a", errors.New("no")), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			kube, a, _ := cluster(t, "", web("a", "192.0.2.1"))
+			refusals := 2
+			kube.PrependReactor("update", "services", func(clienttesting.Action) (bool, runtime.Object, error) {
+				refusals--
+				return refusals >= 0, nil, test.refusal
+			})
+			err := a.update(t.Context(), types.NamespacedName{Namespace: "default", Name: "a"}, withdraw)
+			if changed := get(t, kube, "a").Spec.Type == corev1.ServiceTypeClusterIP; changed != test.changed || (err == nil) != changed {
+				t.Errorf("it is changed: %t, %v", changed, err)
 			}
 		})
 	}

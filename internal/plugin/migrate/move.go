@@ -8,11 +8,14 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/util/retry"
 	"k8s.io/utils/ptr"
 
@@ -198,9 +201,10 @@ func (a *applier) get(ctx context.Context, name types.NamespacedName) (*corev1.S
 	return service, nil
 }
 
-// update changes a Service, again if somebody else has done so meanwhile.
+// update changes a Service, again if somebody else has done so meanwhile, or if the API server has not given its node port up yet.
 func (a *applier) update(ctx context.Context, name types.NamespacedName, change func(*corev1.Service)) error {
-	err := retry.RetryOnConflict(retry.DefaultRetry, func() error {
+	patience := wait.Backoff{Steps: 10, Duration: 10 * time.Millisecond, Factor: 2, Jitter: 0.1} // some 10 s in all
+	err := retry.OnError(patience, func(err error) bool { return apierrors.IsConflict(err) || isAllocated(err) }, func() error {
 		service, err := a.kube.CoreV1().Services(name.Namespace).Get(ctx, name.Name, metav1.GetOptions{})
 		if err != nil {
 			return err
@@ -213,6 +217,12 @@ func (a *applier) update(ctx context.Context, name types.NamespacedName, change 
 		return fmt.Errorf("change Service %s: %w", name, err)
 	}
 	return nil
+}
+
+// isAllocated says whether a Service was refused for its node port. The API server allocates it before it writes the Service: for a
+// moment, an update that came to nothing keeps it (ErrAllocated of pkg/registry/core/service/portallocator).
+func isAllocated(err error) bool {
+	return apierrors.IsInvalid(err) && strings.Contains(err.Error(), "provided port is already allocated")
 }
 
 // annotate sets annotations; nil removes one. The others stay.

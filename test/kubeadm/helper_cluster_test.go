@@ -23,7 +23,9 @@ type installation struct {
 	ctx   context.Context
 	image release
 	// desk is the folder in which the person works. It has the manifests, and the image's file.
-	desk    string
+	desk string
+	// overlay is the folder there that the person applies in place of manifests/, if there is one.
+	overlay string
 	started time.Time
 }
 

@@ -200,6 +200,30 @@ func TestAServiceThatWasMadeAnewGetsItsAddressBack(t *testing.T) {
 	}
 }
 
+// TestAServiceWhoseNodePortIsTakenGetsItsAddressBack has the API server refuse one node port for good.
+func TestAServiceWhoseNodePortIsTakenGetsItsAddressBack(t *testing.T) {
+	before := web("a", "192.0.2.1")
+	before.Spec.LoadBalancerClass, before.Spec.Ports = ptr.To("other"), []corev1.ServicePort{{Port: 80, NodePort: 31481}}
+	kube, a, _ := cluster(t, "", before.DeepCopy())
+	a.timeout = time.Minute
+	another(kube, "192.0.2.1")
+	kube.PrependReactor("update", "services", func(action clienttesting.Action) (bool, runtime.Object, error) {
+		s := action.(clienttesting.UpdateAction).GetObject().(*corev1.Service)
+		if s.Spec.Ports[0].NodePort == 0 {
+			return false, nil, nil
+		}
+		port := field.NewPath("spec", "ports").Index(0).Child("nodePort")
+		return true, nil, apierrors.NewInvalid(corev1.SchemeGroupVersion.WithKind("Service").GroupKind(), "a",
+			field.ErrorList{field.Invalid(port, s.Spec.Ports[0].NodePort, "provided port is already allocated")})
+	})
+	if err := a.rollback(t.Context(), []entry{{Service: before, How: migrate.Recreate}}); err != nil {
+		t.Fatal(err)
+	}
+	if s := get(t, kube, "a"); ptr.Deref(s.Spec.LoadBalancerClass, "") != "other" || !slices.Equal(addressesOf(s), []string{"192.0.2.1"}) {
+		t.Errorf("it is %+v", s)
+	}
+}
+
 // TestAServiceIsChangedOnceTheAPIServerLetsIt has the API server refuse the first updates.
 func TestAServiceIsChangedOnceTheAPIServerLetsIt(t *testing.T) {
 	services, port := corev1.SchemeGroupVersion.WithResource("services").GroupResource(), field.NewPath("spec", "ports").Index(0).Child("nodePort")

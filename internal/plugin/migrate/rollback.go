@@ -146,13 +146,25 @@ func (a *applier) unmake(ctx context.Context, name types.NamespacedName, e entry
 	if err := a.update(ctx, name, withdraw); err != nil {
 		return err
 	}
-	if err := a.update(ctx, name, func(s *corev1.Service) {
+	giveBack := func(s *corev1.Service) {
 		restore(s, before, before.Spec.LoadBalancerClass)
 		for _, annotation := range slices.Sorted(maps.Keys(e.Reclaim)) {
 			metav1.SetMetaDataAnnotation(&s.ObjectMeta, annotation, e.Reclaim[annotation])
 			fmt.Fprintf(a.out, "Service %s asks for its address: %s: %s\n", name, annotation, e.Reclaim[annotation])
 		}
-	}); err != nil {
+	}
+	err := a.update(ctx, name, giveBack)
+	if isAllocated(err) { // better another node port than no address
+		fmt.Fprintf(a.out, "Service %s gets other node ports: somebody else has its own\n", name)
+		err = a.update(ctx, name, func(s *corev1.Service) {
+			giveBack(s)
+			s.Spec.HealthCheckNodePort = 0
+			for i := range s.Spec.Ports {
+				s.Spec.Ports[i].NodePort = 0
+			}
+		})
+	}
+	if err != nil {
 		return err
 	}
 	return a.await(ctx, name, func(s *corev1.Service) error {

@@ -126,7 +126,7 @@ kubernetes-1.36: packages ## A few end-to-end tests on Kubernetes 1.36 (root, De
 	cd test && KUBERNETES=1.36 go test -v -p 1 -timeout 50m -run '$(SMOKE)' ./e2e
 
 .PHONY: kubeadm
-kubeadm: packages ## Kubeadm clusters of all kinds: dual stack, defaults, iptables, BGP, a firewall, one node, a long outage (root, Debian)
+kubeadm: packages ## Kubeadm clusters of all kinds: dual stack, defaults, iptables, no kube-proxy, BGP, a firewall, one node, a long outage (root, Debian)
 	cd test && go test -v -timeout 60m ./kubeadm -variants
 
 .PHONY: conformance

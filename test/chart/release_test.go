@@ -77,24 +77,51 @@ func TestOneVersionEverywhere(t *testing.T) {
 			t.Errorf("%s is of version %q, want %s", key, got, want)
 		}
 	}
+	for document, named := range documentedVersions(t) {
+		for _, got := range named {
+			if "v"+strings.TrimPrefix(got, "v") != want {
+				t.Errorf("%s names %s, want %s", document, got, want)
+			}
+		}
+	}
+}
+
+// documentedVersions are those of Clarion that documents name, by document.
+func documentedVersions(t *testing.T) map[string][]string {
+	t.Helper()
+	root, err := setup.Checkout()
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := regexp.MustCompile(`(?:ref=|/download/|[Cc]larion[-: ]|targetRevision: |tag: |tag .*|origin |checkout )(v?\d+\.\d+\.\d+)`)
+	versions := map[string][]string{}
+	for _, pattern := range []string{"README.md", "RELEASING.md", "docs/*.md", "docs/*/*.md"} {
+		paths, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range paths {
+			if filepath.Base(path) == "kubectl-clarion.md" {
+				continue // shows a cluster that does not exist
+			}
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, found := range named.FindAllStringSubmatch(string(text), -1) {
+				versions[filepath.Base(path)] = append(versions[filepath.Base(path)], found[1])
+			}
+		}
+	}
+	if len(versions) < 5 {
+		t.Errorf("only %d documents name a version", len(versions))
+	}
+	return versions
 }
 
 // TestWhatTheDocumentationSaysOfKustomizeBuilds builds the overlay that docs/install.md shows, from this
 // checkout in place of the repository.
 func TestWhatTheDocumentationSaysOfKustomizeBuilds(t *testing.T) {
-	root, err := setup.Checkout()
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := os.ReadFile(filepath.Join(root, "docs", "install.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, named := range regexp.MustCompile(`\bv?\d+\.\d+\.\d+(\.\d+)?\b`).FindAllStringSubmatch(string(text), -1) {
-		if isAddress := named[1] != ""; !isAddress && "v"+strings.TrimPrefix(named[0], "v") != version(t) {
-			t.Errorf("docs/install.md names %s, and this is %s", named[0], version(t))
-		}
-	}
 	dir := t.TempDir()
 	local := shownOverlay(t, "install.md", dir)
 	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), local, 0o644); err != nil {

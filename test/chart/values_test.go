@@ -149,6 +149,24 @@ func TestValuesReachThePods(t *testing.T) {
 	}
 }
 
+func TestTheAPIServerHasAPort(t *testing.T) {
+	for values, want := range map[string]string{
+		``:                                     "",
+		`apiServer: {host: 192.0.2.1}`:         "192.0.2.1:6443",
+		`apiServer: {host: "", port: null}`:    "",
+		`apiServer: {host: api, port: "8443"}`: "api:8443",
+	} {
+		env := map[string]string{}
+		for _, variable := range typed[appsv1.DaemonSet](t, daemonSet, values).Spec.Template.Spec.Containers[0].Env {
+			env[variable.Name] = variable.Value
+		}
+		got := strings.Trim(env["KUBERNETES_SERVICE_HOST"]+":"+env["KUBERNETES_SERVICE_PORT"], ":")
+		if got != want {
+			t.Errorf("%s: %s, want %s", values, got, want)
+		}
+	}
+}
+
 func TestTheSoftLimitOfMemoryFollowsTheLimit(t *testing.T) {
 	for limit, want := range map[string]string{"512Mi": "460MiB", "1Gi": "921MiB", "2G": "off", "null": "off"} {
 		set := typed[appsv1.DaemonSet](t, daemonSet, "announcer: {resources: {limits: {memory: "+limit+"}}}")

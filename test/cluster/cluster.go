@@ -1,11 +1,13 @@
 package cluster
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -292,6 +294,26 @@ func (c *Cluster) KubectlCommand(args ...string) []string {
 // Kubectl runs kubectl and returns what it writes.
 func (c *Cluster) Kubectl(ctx context.Context, args ...string) (string, error) {
 	return c.Control.Run(ctx, c.KubectlCommand(args...)...)
+}
+
+// Shell runs a line of shell commands in a folder, on the host Control: as somebody does who has kubectl and may do everything. It
+// returns what the line writes; so does the error of a line that fails.
+func (c *Cluster) Shell(ctx context.Context, folder, line string) (string, error) {
+	cmd := exec.CommandContext(ctx, "sh", "-c", line)
+	var out, complaints bytes.Buffer
+	cmd.Dir, cmd.Stdout, cmd.Stderr = folder, &out, &complaints
+	cmd.Env = append(os.Environ(),
+		"PATH="+c.kubernetesDir+":"+os.Getenv("PATH"),
+		"KUBECONFIG="+c.Kubeconfig(),
+		"HOME="+filepath.Join(runDir(c.config.Name), "home"), // has kubectl's cache: all clusters have the same address
+	)
+	if err := c.Control.StartCommand(cmd); err != nil {
+		return "", err
+	}
+	if err := cmd.Wait(); err != nil {
+		return "", fmt.Errorf("%s: %w\n%s%s", line, err, out.String(), complaints.String())
+	}
+	return out.String(), nil
 }
 
 // Apply applies manifests with kubectl, files or folders; a folder with a kustomization is built

@@ -1,6 +1,14 @@
 package e2e
 
-import "github.com/clarionlb/clarion/api/v1alpha1"
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/clarionlb/clarion/api/v1alpha1"
+)
 
 // testGuides applies what guides show, word by word, on a cluster of one IP family.
 func testGuides(d *deployment) {
@@ -45,4 +53,37 @@ func testDualStackGuide(d *deployment) {
 		d.applyDocumented(guide, "kind: Service")
 		d.awaitAddresses("web", "192.168.10.210", "2001:db8:10::210")
 	})
+}
+
+// lookingCommand is one by which documents have the user look at something, in a line of its own or in a sentence.
+var lookingCommand = regexp.MustCompile("(?m)(?:`|^ *)(kubectl\\s+(?:--namespace \\S+\\s+)?(?:get|describe|explain)\\s+[a-z][^`\n|]*)")
+
+// testLooking has the user look at everything at which documents have him look, with the names of this cluster.
+func testLooking(d *deployment) {
+	d.apply(samples + "service.yaml")
+	names := strings.NewReplacer("bgppeer NAME", "bgppeers", "NAME", "myapp", "service web", "service myapp", "NODE -o", "n1 -o", "node NODE", "node n1", "node-1", "n1")
+	var commands []string
+	for _, pattern := range []string{"../../README.md", "../../docs/*.md", "../../docs/*/*.md"} {
+		paths, err := filepath.Glob(pattern)
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		for _, path := range paths {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				d.t.Fatal(err)
+			}
+			for _, found := range lookingCommand.FindAllStringSubmatch(string(text), -1) {
+				command, _, _ := strings.Cut(found[1], " #")
+				commands = append(commands, names.Replace(strings.Join(strings.Fields(command), " ")))
+			}
+		}
+	}
+	slices.Sort(commands)
+	if commands = slices.Compact(commands); len(commands) < 20 {
+		d.t.Errorf("documents have only %q", commands)
+	}
+	for _, command := range commands {
+		d.shell(command)
+	}
 }

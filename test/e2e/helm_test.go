@@ -6,9 +6,12 @@ import (
 	"testing"
 
 	"helm.sh/helm/v4/pkg/action"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
 
+	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/test/cluster"
 	"github.com/clarionlb/clarion/test/install"
 )
@@ -19,13 +22,16 @@ func TestHelmInstallsUpgradesAndUninstalls(t *testing.T) {
 	t.Parallel()
 	d := newDeployment(t, install.Bare(t, cluster.Config{Nodes: 2}))
 	r := d.helm("clarion")
-	r.install()
+	d.documentedHelm("--values", d.documentedValues("../../docs/guides/clusters.md", "--ignore-exclude-label"))
 	d.AwaitReady(t)
+	// The nodes are as those that kubeadm makes of the control plane.
+	d.kubectl("label", "nodes", "--all", corev1.LabelNodeExcludeBalancers+"=")
 	d.apply(samples+"pool.yaml", samples+"l2advertisement.yaml")
 	d.StartApp(t)
 	d.loadBalancer("app", nil)
 	address := d.awaitAddress("app")
 	d.awaitAnswer(d.Client, address)
+	d.kubectl("label", "nodes", "--all", corev1.LabelNodeExcludeBalancers+"-")
 
 	t.Run("an upgrade takes no address away", func(t *testing.T) {
 		d := d.in(t)
@@ -46,6 +52,24 @@ func TestHelmInstallsUpgradesAndUninstalls(t *testing.T) {
 				t.Errorf("%s has the image %s", workload, image)
 			}
 		}
+	})
+	t.Run("beside another load balancer, Services without a class are its own, but for those that Clarion has", func(t *testing.T) {
+		d := d.in(t)
+		r := r.in(d)
+		var values map[string]any
+		if err := yaml.Unmarshal([]byte(documentedYAML(t, "../../docs/guides/beside-others.md", "--require-load-balancer-class")), &values); err != nil {
+			t.Fatal(err)
+		}
+		r.upgrade("v0.1.1", values)
+		d.AwaitReady(t)
+		d.loadBalancer("foreign", nil)
+		d.loadBalancer("ours", class(v1alpha1.LoadBalancerClass))
+		untouched := d.untouched("foreign")
+		d.awaitAddress("ours")
+		d.awaitAddresses("app", address.String())
+		d.awaitAnswer(d.Client, address)
+		untouched()
+		d.delete("foreign", "ours")
 	})
 	t.Run("what users have outlives the release", func(t *testing.T) {
 		d := d.in(t)
@@ -91,8 +115,7 @@ func TestHelmTakesOverWhatKubectlApplied(t *testing.T) {
 		t.Errorf("without being told to take over: %v", err)
 	}
 	d.awaitAddresses("app", address.String())
-	r = d.helm("clarion")
-	r.takeOver()
+	d.documentedHelm("--take-ownership", "--force-conflicts")
 	d.AwaitReady(t)
 	d.awaitAddresses("app", address.String())
 	d.awaitAnswer(d.Client, address)

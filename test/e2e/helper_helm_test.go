@@ -1,10 +1,15 @@
 package e2e
 
 import (
+	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
 
 	"helm.sh/helm/v4/pkg/action"
 	chartv2 "helm.sh/helm/v4/pkg/chart/v2"
+	helmcmd "helm.sh/helm/v4/pkg/cmd"
 	"helm.sh/helm/v4/pkg/kube"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
@@ -12,6 +17,49 @@ import (
 
 	"github.com/clarionlb/clarion/test/chart"
 )
+
+// helmName is by what name this program is Helm's command.
+const helmName = "helm"
+
+// Helm owns what it applies by this name, also where tests call its library.
+func init() { kube.ManagedFieldsManager = helmName }
+
+// runHelm is the main function of Helm (cmd/helm/helm.go of helm.sh/helm/v4).
+func runHelm() {
+	command, err := helmcmd.NewRootCmd(os.Stdout, os.Args[1:], helmcmd.SetupLogging)
+	if err == nil {
+		err = command.Execute()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// documentedHelm runs the command that installs the chart of a checkout, by docs/install.md, with further arguments.
+func (d *deployment) documentedHelm(arguments ...string) {
+	d.t.Helper()
+	line, _, _ := strings.Cut(documentedCommands(d.t, "../../docs/install.md", "## Helm")[0][0], "#")
+	self, err := os.Executable()
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	folder := d.t.TempDir()
+	if err := os.Symlink(self, filepath.Join(folder, helmName)); err != nil {
+		d.t.Fatal(err)
+	}
+	d.shell("PATH=" + folder + ":$PATH; " + strings.TrimSpace(line) + " " + strings.Join(arguments, " "))
+}
+
+// documentedValues is a file with values of the chart: the first block of YAML in a document that has a text, word by word.
+func (d *deployment) documentedValues(path, with string) string {
+	d.t.Helper()
+	file := filepath.Join(d.t.TempDir(), "values.yaml")
+	if err := os.WriteFile(file, []byte(documentedYAML(d.t, path, with)), 0o644); err != nil {
+		d.t.Fatal(err)
+	}
+	return file
+}
 
 // release is one of Helm, of the chart in this checkout.
 type release struct {
@@ -48,16 +96,6 @@ func (r *release) chart() *chartv2.Chart {
 func (r *release) install() {
 	r.t.Helper()
 	if err := r.tryInstall(action.NewInstall(r.config)); err != nil {
-		r.t.Fatal(err)
-	}
-}
-
-// takeOver installs the release over what is in the cluster already.
-func (r *release) takeOver() {
-	r.t.Helper()
-	install := action.NewInstall(r.config)
-	install.TakeOwnership, install.ForceConflicts = true, true
-	if err := r.tryInstall(install); err != nil {
 		r.t.Fatal(err)
 	}
 }

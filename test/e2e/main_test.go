@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"testing"
@@ -14,6 +15,10 @@ import (
 // TestMain runs the tests. When all of them have run, the roles that are shipped must have no right that the programs made no use
 // of: either it is one too many, or a test is missing, or one has failed before it came to that.
 func TestMain(m *testing.M) {
+	if filepath.Base(os.Args[0]) == helmName {
+		runHelm()
+		return
+	}
 	flag.Parse()
 	runMoreSideBySide()
 	code := m.Run()

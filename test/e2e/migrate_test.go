@@ -81,6 +81,8 @@ func TestMovingToClarionAndAwayFromIt(t *testing.T) {
 		if assignedCondition(front) != nil || slices.Contains(front.Finalizers, scope.Finalizer) || front.Annotations["clarionlb.io/addresses"] != "" {
 			t.Errorf("it carries %v, %v, %v", front.Status.Conditions, front.Finalizers, front.Annotations)
 		}
+		d.asks(0, "migrate --rollback="+record, "nothing that is not undone") // once more does nothing
+		d.asks(2, "migrate --rollback="+record+"-of-another", "uninstall --hand-over")
 	})
 	t.Run("all Services keep their addresses, shared ones and those of a class included", func(t *testing.T) {
 		d := d.in(t)
@@ -126,6 +128,8 @@ func TestMovingToClarionAndAwayFromIt(t *testing.T) {
 		d.plugin(0, "uninstall", "--hand-over")
 		keeps(d)
 		d.nothingIsLeft()
+		d.asks(0, "uninstall", "Nothing of Clarion is left") // once more does nothing
+		keeps(d)
 	})
 	t.Run("the documented way without the plugin leaves nothing either", func(t *testing.T) {
 		d := d.in(t)
@@ -139,8 +143,8 @@ func TestMovingToClarionAndAwayFromIt(t *testing.T) {
 			d.delete(name)
 		}
 		defer d.RightsGo()()
-		for _, command := range documentedCommands(t, "../../docs/install.md", "## Removing Clarion without the plugin") {
-			d.kubectl(command...)
+		for _, line := range documentedCommands(t, "../../docs/install.md", "## Removing Clarion without the plugin")[0] {
+			d.shell(line)
 		}
 		d.nothingIsLeft()
 	})

@@ -2,7 +2,10 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strconv"
@@ -24,7 +27,8 @@ func TestLoadBalancersAlone(t *testing.T) {
 	d := newDeployment(t, install.Bare(t, cluster.Config{Nodes: 2, Flags: map[string][]string{
 		"kube-controller-manager": {"--node-monitor-grace-period=10s"},
 	}}))
-	d.apply("../../manifests/overlays/load-balancer-only")
+	others := d.occupy("127.0.0.1:10258") // as that of k3s does on its servers
+	d.apply(d.documentedOverlay("../../docs/guides/clusters.md", "--secure-port="))
 	d.AwaitReady(t)
 	d.apply(samples + "pool.yaml")
 	d.loadBalancer("app", nil)
@@ -39,7 +43,34 @@ func TestLoadBalancersAlone(t *testing.T) {
 			t.Errorf("node %s is not left alone: %v, provider ID %q", node.Name, node.Spec.Taints, node.Spec.ProviderID)
 		}
 	}
+	others.Close()
 	t.Run("nodes are what the cloud config says", d.run(testCloudConfig))
+}
+
+// occupy listens on a port of all nodes until it is closed.
+func (d *deployment) occupy(port string) io.Closer {
+	d.t.Helper()
+	var listeners closers
+	for _, node := range d.Nodes() {
+		if err := node.Do(func() error {
+			listener, err := net.Listen("tcp", port)
+			listeners = append(listeners, listener)
+			return err
+		}); err != nil {
+			d.t.Fatal(err)
+		}
+	}
+	d.t.Cleanup(func() { listeners.Close() })
+	return listeners
+}
+
+type closers []io.Closer
+
+func (c closers) Close() (err error) {
+	for _, each := range c {
+		err = errors.Join(err, each.Close())
+	}
+	return err
 }
 
 // monitors are the kinds of the Prometheus Operator, with any content.

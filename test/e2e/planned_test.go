@@ -2,8 +2,11 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -26,6 +29,7 @@ func TestUpgradesDrainsAndRebalancingLoseNothing(t *testing.T) {
 		[]string{"label", "node", "%s", corev1.LabelNodeExcludeBalancers + "=true"},
 		[]string{"label", "node", "%s", corev1.LabelNodeExcludeBalancers + "-"}))
 	f.during("a node is drained by the plugin", testPluginDrain)
+	f.during("a node is taken out of service as the guide says", testGuidedDrain)
 	f.during("a node is drained by a taint", testDrain(
 		[]string{"taint", "node", "%s", corev1.TaintNodeOutOfService + "=maintenance:NoSchedule"},
 		[]string{"taint", "node", "%s", corev1.TaintNodeOutOfService + "-"}))
@@ -128,6 +132,80 @@ func testPluginDrain(o *observation) {
 		}
 	}
 	clients.lostNothing()
+}
+
+// testGuidedDrain takes a node out of service and back by the commands of the guide.
+func testGuidedDrain(o *observation) {
+	o.overlaps = true
+	node := o.owners[o.addresses[0]]
+	had := o.of(node)
+	steps := documentedCommands(o.t, "../../docs/guides/draining.md", "## Before a reboot")
+	if len(steps) != 5 {
+		o.t.Fatalf("the guide has steps %q", steps)
+	}
+	run := func(step int) (out string) {
+		o.t.Helper()
+		for _, line := range steps[step] {
+			out += o.shell(strings.ReplaceAll(line, "NODE", node.Name))
+		}
+		return out
+	}
+	// established are the connections by which the guide has the user wait.
+	established := func(address netip.Addr) string {
+		o.t.Helper()
+		out, err := node.Run(o.ctx, "sh", "-c", strings.ReplaceAll(steps[2][0], "ADDRESS", address.String()))
+		if err != nil {
+			o.t.Fatal(err)
+		}
+		return out
+	}
+	clients := o.connect(had)
+	o.t.Cleanup(func() {
+		o.Kubectl(context.Background(), "uncordon", node.Name)
+		o.Kubectl(context.Background(), "annotate", "node", node.Name, v1alpha1.AnnotationDrain+"-")
+	})
+	run(0)
+	o.eventually(node.Name+" to announce nothing any more", func(context.Context) error {
+		if message := run(1); !strings.Contains(message, "announces no address") {
+			return errors.New(message)
+		}
+		return nil
+	})
+	o.awaitMove(had, node)
+	for _, address := range had {
+		if established(address) == "" {
+			o.t.Errorf("%s serves no connection to %s that began there", node.Name, address)
+		}
+	}
+	clients.lostNothing()
+	for _, address := range had {
+		o.eventually("connections to "+address.String()+" to end", func(context.Context) error {
+			if left := established(address); left != "" {
+				return errors.New(left)
+			}
+			return nil
+		})
+	}
+	run(3)
+	o.eventually("pods to be elsewhere", func(ctx context.Context) error {
+		out, err := o.Kubectl(ctx, "get", "pods", "--selector=app=myapp", "--field-selector=spec.nodeName="+node.Name, "--output=name")
+		if err == nil && out != "" {
+			err = errors.New(out)
+		}
+		return err
+	})
+	o.answeredThroughout(had)
+	o.undisturbed(o.notOf(node))
+	run(4)
+	o.awaitReadyReason(node, v1alpha1.ReasonRunning)
+	for _, address := range had {
+		if owner := o.awaitSoleOwnerSeenBy(o.watch, address); owner == node {
+			o.t.Errorf("%s took %s back", node.Name, address)
+		}
+	}
+	// For what follows, each node has a pod again.
+	o.kubectl("rollout", "restart", "deployment/myapp")
+	o.kubectl("rollout", "status", "deployment/myapp", "--timeout=120s")
 }
 
 // testAllDrained drains all nodes. Addresses stay where they are then, because there is no better

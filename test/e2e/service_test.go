@@ -160,6 +160,8 @@ func TestAServiceGetsAnAddressAndAnswersFromOutside(t *testing.T) {
 	})
 
 	t.Run("who applies on the server and the programs take nothing from each other", d.run(testServerSideApply))
+	t.Run("what is applied stays as it is applied", d.run(testNoDrift))
+	t.Run("documents have the user look at what there is", d.run(testLooking))
 }
 
 // TestAServiceThatCannotBeServedSaysWhyAndIsServedAsSoonAsItCan covers pools that are full,

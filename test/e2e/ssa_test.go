@@ -144,3 +144,12 @@ func ownedRightly(o *unstructured.Unstructured, user string) error {
 	}
 	return nil
 }
+
+// testNoDrift compares the manifests with what is there, as programs for GitOps do all the time: by what the client has applied, and by
+// what is applied on the server.
+func testNoDrift(d *deployment) {
+	const onServer = " --server-side --force-conflicts --field-manager=gitops -k manifests/"
+	for _, line := range []string{"kubectl diff -k manifests/", "kubectl apply" + onServer, "kubectl diff" + onServer} {
+		d.shell(line) // diff fails on a difference
+	}
+}

@@ -1,11 +1,8 @@
 package kubeadm
 
 import (
-	"bytes"
 	"context"
-	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -26,7 +23,9 @@ type installation struct {
 	ctx   context.Context
 	image release
 	// desk is the folder in which the person works. It has the manifests, and the image's file.
-	desk    string
+	desk string
+	// overlay is the folder there that the person applies in place of manifests/, if there is one.
+	overlay string
 	started time.Time
 }
 
@@ -74,21 +73,7 @@ func (i *installation) run(line string) string {
 func (i *installation) try(line string) (string, error) {
 	i.t.Helper()
 	i.lap("$ " + line)
-	cmd := exec.CommandContext(i.ctx, "sh", "-c", line)
-	var out, complaints bytes.Buffer
-	cmd.Dir, cmd.Stdout, cmd.Stderr = i.desk, &out, &complaints
-	cmd.Env = append(os.Environ(),
-		"PATH="+filepath.Dir(i.KubectlCommand()[0])+":"+os.Getenv("PATH"),
-		"KUBECONFIG="+i.Kubeconfig(),
-		"HOME="+i.desk, // has kubectl's cache: all clusters have the same address
-	)
-	if err := i.Control.StartCommand(cmd); err != nil {
-		i.t.Fatal(err)
-	}
-	if err := cmd.Wait(); err != nil {
-		return "", fmt.Errorf("%s: %w\n%s%s", line, err, out.String(), complaints.String())
-	}
-	return out.String(), nil
+	return i.Shell(i.ctx, i.desk, line)
 }
 
 // runOn runs a line of the documentation on a machine.

@@ -1,6 +1,7 @@
 package kubeadm
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -56,7 +57,7 @@ func (i *installation) found(config string, nodes ...*cluster.Node) {
 	}
 	i.lap("kubeadm join")
 	for _, command := range guide.commands("Clarion") {
-		i.run(command)
+		i.run(strings.Replace(command, "manifests/", cmp.Or(i.overlay, "manifests/"), 1))
 	}
 	i.lap("Clarion runs, without a network for pods")
 }

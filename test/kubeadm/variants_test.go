@@ -5,13 +5,16 @@ import (
 	"flag"
 	"fmt"
 	"net/netip"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/test/cluster"
 	"github.com/clarionlb/clarion/test/frr"
 	"github.com/clarionlb/clarion/test/install"
@@ -57,6 +60,55 @@ func TestOneNode(t *testing.T) {
 	i.network(i.Nodes()...)
 	i.openPage()
 	i.replaceAnnouncers()
+}
+
+// TestWithoutKubeProxy is a cluster in which something else is to serve Services, which does not run yet. What Clarion does by itself
+// works: it initialises nodes, and gives out addresses that a node answers for.
+func TestWithoutKubeProxy(t *testing.T) {
+	if !*variants {
+		t.Skip(takesLong)
+	}
+	i := boot(t, cluster.Config{Nodes: 2})
+	const repository, ref = "https://github.com/clarionlb/clarion//manifests", "?ref="
+	install := readDocument(t, "docs/install.md").with(
+		"- "+repository+"/components/prometheus"+ref+i.image.NewTag+"\n", "", // there is no operator
+		repository, "../manifests", ref+i.image.NewTag, "",
+		"value: 192.168.10.11}", fmt.Sprintf("value: %q}", i.APIAddress().Addr()),
+		`value: "6443"}`, fmt.Sprintf("value: \"%d\"}", i.APIAddress().Port()),
+	)
+	i.overlay = "overlay/"
+	if err := os.Mkdir(filepath.Join(i.desk, i.overlay), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	i.write(filepath.Join(i.overlay, "kustomization.yaml"), install.block("Kustomize", "yaml"))
+	i.found(changed(t, "kind: InitConfiguration\n", "kind: InitConfiguration\nskipPhases: [addon/kube-proxy]\n"), i.Nodes()...)
+	if err := i.ConnectPods(i.ctx, i.Nodes()...); err != nil {
+		t.Fatal(err)
+	}
+	guide := i.guide()
+	i.run(guide.commands("A network for pods")[1])
+	i.write("pool.yaml", guide.block("Addresses", "yaml"))
+	for _, command := range slices.Concat(guide.commands("Addresses"), guide.commands("A page")) {
+		i.run(command)
+	}
+	if address := i.awaitAddress("web"); address != page {
+		t.Errorf("the page has the address %s, want %s", address, page)
+	}
+	i.run("kubectl wait service/web --for=condition=clarionlb.io/Announced --timeout=60s")
+	owner := i.owner(page)
+	i.eventually(owner.Name+" to answer for the address", func(ctx context.Context) error {
+		out, err := i.Client.Run(ctx, "sh", "-c", "curl --silent --max-time 1 http://"+page+"; ip neigh show "+page)
+		if err == nil && !strings.Contains(out, owner.MAC("eth0").String()) {
+			err = fmt.Errorf("the client has found %q", out)
+		}
+		return err
+	})
+	for _, node := range i.Nodes() {
+		out := i.run("kubectl get announcer " + node.Name + ` -o jsonpath='{.status.conditions[?(@.type=="KubeProxy")].reason}'`)
+		if out != v1alpha1.ReasonNoAnswer {
+			t.Errorf("the Announcer of %s says of kube-proxy: %q", node.Name, out)
+		}
+	}
 }
 
 // TestTheAPIServerIsAwayForMinutes is about clients that wait long between their tries by then.

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
 	lua "github.com/yuin/gopher-lua"
 	structuralschema "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/pruning"
@@ -200,5 +201,44 @@ func TestTheHealthCheckForArgoCDSaysWhatReadySays(t *testing.T) {
 			t.Errorf("%s: %s %q, want %s %q", tt.object, health, message, tt.health, tt.message)
 		}
 		state.Close()
+	}
+}
+
+// TestFluxWaitsForWhatReadySays computes the state of objects as Flux does.
+func TestFluxWaitsForWhatReadySays(t *testing.T) {
+	const pool = `{"apiVersion": "clarionlb.io/v1alpha1", "kind": "IPAddressPool", "metadata": {"name": "a", "generation": 2}, "status": {"conditions": [%s]}}`
+	const service = `{"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a"}, "spec": {"type": "LoadBalancer", "clusterIP": "10.96.0.9"}, "status": {%s}}`
+	for object, want := range map[string]status.Status{
+		fmt.Sprintf(pool, ``): status.CurrentStatus, // nobody has seen it yet
+		fmt.Sprintf(pool, `{"type": "Ready", "status": "True"}`):                                            status.CurrentStatus,
+		fmt.Sprintf(pool, `{"type": "Ready", "status": "False", "reason": "Invalid"}`):                      status.InProgressStatus,
+		fmt.Sprintf(pool, `{"type": "Ready", "status": "Unknown"}`):                                         status.InProgressStatus,
+		fmt.Sprintf(service, `"conditions": [{"type": "clarionlb.io/AddressAssigned", "status": "False"}]`): status.CurrentStatus,
+		fmt.Sprintf(service, `"loadBalancer": {"ingress": [{"ip": "192.168.10.200", "ipMode": "VIP"}]}`):    status.CurrentStatus,
+	} {
+		var u unstructured.Unstructured
+		if err := u.UnmarshalJSON([]byte(object)); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := status.Compute(&u); err != nil || got.Status != want {
+			t.Errorf("%s: %v (%v), want %s", object, got, err, want)
+		}
+	}
+}
+
+// TestWhatGitOpsAppliesIsInTheRepository holds the paths that the guide names against the checkout.
+func TestWhatGitOpsAppliesIsInTheRepository(t *testing.T) {
+	text, err := os.ReadFile("../../docs/guides/gitops.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	paths := regexp.MustCompile(`(?m)^ +path: (\S+)$`).FindAllSubmatch(text, -1)
+	if len(paths) != 2 {
+		t.Errorf("it names %q", paths)
+	}
+	for _, path := range paths {
+		if _, err := os.Stat(filepath.Join("../..", string(path[1]), "kustomization.yaml")); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,9 +13,11 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	dynamicfake "k8s.io/client-go/dynamic/fake"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
@@ -101,7 +104,7 @@ func TestAServiceIsTakenUpAndGivenBack(t *testing.T) {
 		t.Errorf("another one is %+v", s)
 	}
 	entries, err := readRecord(path)
-	if err != nil || len(entries) != 1 {
+	if err != nil || len(entries) != 2 || len(unsettled(entries)) != 0 {
 		t.Fatal(entries, err)
 	}
 	for range 2 { // the second time there is nothing to do
@@ -197,6 +200,60 @@ func TestAServiceThatWasMadeAnewGetsItsAddressBack(t *testing.T) {
 	}
 }
 
+// TestAServiceWhoseNodePortIsTakenGetsItsAddressBack has the API server refuse one node port for good.
+func TestAServiceWhoseNodePortIsTakenGetsItsAddressBack(t *testing.T) {
+	before := web("a", "192.0.2.1")
+	before.Spec.LoadBalancerClass, before.Spec.Ports = ptr.To("other"), []corev1.ServicePort{{Port: 80, NodePort: 31481}}
+	kube, a, _ := cluster(t, "", before.DeepCopy())
+	a.timeout = time.Minute
+	another(kube, "192.0.2.1")
+	kube.PrependReactor("update", "services", func(action clienttesting.Action) (bool, runtime.Object, error) {
+		s := action.(clienttesting.UpdateAction).GetObject().(*corev1.Service)
+		if s.Spec.Ports[0].NodePort == 0 {
+			return false, nil, nil
+		}
+		port := field.NewPath("spec", "ports").Index(0).Child("nodePort")
+		return true, nil, apierrors.NewInvalid(corev1.SchemeGroupVersion.WithKind("Service").GroupKind(), "a",
+			field.ErrorList{field.Invalid(port, s.Spec.Ports[0].NodePort, "provided port is already allocated")})
+	})
+	if err := a.rollback(t.Context(), []entry{{Service: before, How: migrate.Recreate}}); err != nil {
+		t.Fatal(err)
+	}
+	if s := get(t, kube, "a"); ptr.Deref(s.Spec.LoadBalancerClass, "") != "other" || !slices.Equal(addressesOf(s), []string{"192.0.2.1"}) {
+		t.Errorf("it is %+v", s)
+	}
+}
+
+// TestAServiceIsChangedOnceTheAPIServerLetsIt has the API server refuse the first updates.
+func TestAServiceIsChangedOnceTheAPIServerLetsIt(t *testing.T) {
+	services, port := corev1.SchemeGroupVersion.WithResource("services").GroupResource(), field.NewPath("spec", "ports").Index(0).Child("nodePort")
+	invalid := func(message string) error {
+		return apierrors.NewInvalid(corev1.SchemeGroupVersion.WithKind("Service").GroupKind(), "a", field.ErrorList{field.Invalid(port, 31481, message)})
+	}
+	for name, test := range map[string]struct {
+		refusal error
+		changed bool
+	}{
+		"somebody else has changed it":      {apierrors.NewConflict(services, "a", errors.New("modified")), true},
+		"its node port is not given up yet": {invalid("provided port is already allocated"), true},
+		"its node port is none":             {invalid("provided port is not in the valid range"), false},
+		"nobody may change it":              {apierrors.NewForbidden(services, "a", errors.New("no")), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			kube, a, _ := cluster(t, "", web("a", "192.0.2.1"))
+			refusals := 2
+			kube.PrependReactor("update", "services", func(clienttesting.Action) (bool, runtime.Object, error) {
+				refusals--
+				return refusals >= 0, nil, test.refusal
+			})
+			err := a.update(t.Context(), types.NamespacedName{Namespace: "default", Name: "a"}, withdraw)
+			if changed := get(t, kube, "a").Spec.Type == corev1.ServiceTypeClusterIP; changed != test.changed || (err == nil) != changed {
+				t.Errorf("it is changed: %t, %v", changed, err)
+			}
+		})
+	}
+}
+
 func TestWhatIsGoneOrAnotherOneIsNotRolledBack(t *testing.T) {
 	other := web("other", "192.0.2.2")
 	kube, a, _ := cluster(t, "", other)
@@ -234,6 +291,93 @@ func TestARecordIsReadAsItWasWritten(t *testing.T) {
 	}
 	if _, err := readRecord(path); err == nil || !strings.Contains(err.Error(), "line 2") {
 		t.Errorf("of a record with nonsense: %v", err)
+	}
+}
+
+func TestALineThatACrashHasCutIsNoPartOfTheRecord(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "record")
+	for _, text := range []string{`{"created":{"kind":"IPAddressPool","na`, "{\"created\":{\"kind\":\"IPAddressPool\"}}\n{", "{\"created\":{\"kind\":\"IPAddressPool\"}}\n"} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		whole := strings.Count(text, "\n")
+		if entries, err := readRecord(path); err != nil || len(entries) != whole {
+			t.Errorf("%q: %v, %v", text, entries, err)
+		}
+		r, err := openRecord(path)
+		if err == nil {
+			err = r.add(entry{Settled: "default/a"})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if entries, err := readRecord(path); err != nil || len(entries) != whole+1 || entries[whole].Settled != "default/a" {
+			t.Errorf("after %q: %v, %v", text, entries, err)
+		}
+	}
+}
+
+func TestWhatIsUndoneIsNotUndoneAgain(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "record")
+	r, err := openRecord(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range []entry{{Service: web("a", "192.0.2.1")}, {RolledBack: true}, {Service: web("b", "192.0.2.2")}} {
+		if err := r.add(e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if entries, err := readRecord(path); err != nil || len(entries) != 1 || entries[0].name() != "default/b" {
+		t.Errorf("%v, %v", entries, err)
+	}
+}
+
+// TestAServiceThatWasLeftInTheMiddleIsPutBack kills a run when two Services that share an address are on their way.
+func TestAServiceThatWasLeftInTheMiddleIsPutBack(t *testing.T) {
+	a0, b0, moved := web("a", "192.0.2.1"), web("b", "192.0.2.1"), web("moved", "192.0.2.3")
+	for _, s := range []*corev1.Service{a0, b0} {
+		s.Spec.LoadBalancerClass = ptr.To("other")
+	}
+	kube, a, path := cluster(t, "", a0, b0, moved)
+	a.timeout = time.Minute
+	another(kube, "192.0.2.1")
+	if err := a.move(t.Context(), []migrate.Move{adopt("moved", "192.0.2.3")}); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"a", "b"} {
+		m := adopt(name, "192.0.2.1")
+		m.How = migrate.Recreate
+		if err := errors.Join(a.record.add(entry{Service: get(t, kube, name), How: m.How, Annotations: []string{"clarionlb.io/addresses"}}), a.begin(t.Context(), &m)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s := get(t, kube, "a"); s.Spec.Type != corev1.ServiceTypeClusterIP {
+		t.Fatalf("on its way it is %+v", s)
+	}
+	for _, left := range []int{2, 0} { // the second time there is nothing to do
+		entries, err := readRecord(path)
+		if err != nil || len(unsettled(entries)) != left {
+			t.Fatalf("%v, %v, want %d that are left in the middle", entries, err, left)
+		}
+		if err := a.settle(t.Context(), unsettled(entries)); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"a", "b"} {
+			if s := get(t, kube, name); ptr.Deref(s.Spec.LoadBalancerClass, "") != "other" || !untouched(s, "192.0.2.1") {
+				t.Errorf("%s is %+v", name, s)
+			}
+		}
+	}
+	if s := get(t, kube, "moved"); assigned(s, []string{"192.0.2.3"}) != nil {
+		t.Errorf("one that was moved before is %+v", s)
+	}
+}
+
+func TestARollbackWithoutARecordSaysWhatElseThereIs(t *testing.T) {
+	o := &options{rollback: filepath.Join(t.TempDir(), "none")}
+	if err := o.runRollback(t.Context()); err == nil || !strings.Contains(err.Error(), "uninstall --hand-over") {
+		t.Error(err)
 	}
 }
 

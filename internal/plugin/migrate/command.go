@@ -100,6 +100,11 @@ func (o *options) run(ctx context.Context, source migrate.Source) error {
 	case o.output != "" && o.apply:
 		return plugin.Usagef("-o is without --apply")
 	}
+	if o.apply {
+		if err := o.resume(ctx); err != nil {
+			return err
+		}
+	}
 	objects, err := o.read(ctx)
 	if err != nil {
 		return err

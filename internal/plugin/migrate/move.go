@@ -8,11 +8,14 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/util/retry"
 	"k8s.io/utils/ptr"
 
@@ -25,14 +28,7 @@ import (
 // are put back.
 func (a *applier) move(ctx context.Context, group []migrate.Move) error {
 	var begun []entry
-	undo := func(err error) error {
-		ctx := context.WithoutCancel(ctx)
-		for _, e := range slices.Backward(begun) {
-			fmt.Fprintf(a.out, "Service %s/%s is put back\n", e.Service.Namespace, e.Service.Name)
-			err = errors.Join(err, a.putBack(ctx, e))
-		}
-		return err
-	}
+	undo := func(err error) error { return errors.Join(err, a.settle(context.WithoutCancel(ctx), begun)) }
 	var pending []migrate.Move
 	for _, m := range group {
 		service, err := a.get(ctx, m.Service)
@@ -56,6 +52,11 @@ func (a *applier) move(ctx context.Context, group []migrate.Move) error {
 	for i, m := range pending {
 		if err := a.finish(ctx, &m, begun[i].Service); err != nil {
 			return undo(err)
+		}
+	}
+	for _, e := range begun { // together: before that, all of them are put back
+		if err := a.record.add(entry{Settled: e.name()}); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -200,9 +201,10 @@ func (a *applier) get(ctx context.Context, name types.NamespacedName) (*corev1.S
 	return service, nil
 }
 
-// update changes a Service, again if somebody else has done so meanwhile.
+// update changes a Service, again if somebody else has done so meanwhile, or if the API server has not given its node port up yet.
 func (a *applier) update(ctx context.Context, name types.NamespacedName, change func(*corev1.Service)) error {
-	err := retry.RetryOnConflict(retry.DefaultRetry, func() error {
+	patience := wait.Backoff{Steps: 10, Duration: 10 * time.Millisecond, Factor: 2, Jitter: 0.1} // some 10 s in all
+	err := retry.OnError(patience, func(err error) bool { return apierrors.IsConflict(err) || isAllocated(err) }, func() error {
 		service, err := a.kube.CoreV1().Services(name.Namespace).Get(ctx, name.Name, metav1.GetOptions{})
 		if err != nil {
 			return err
@@ -215,6 +217,12 @@ func (a *applier) update(ctx context.Context, name types.NamespacedName, change 
 		return fmt.Errorf("change Service %s: %w", name, err)
 	}
 	return nil
+}
+
+// isAllocated says whether a Service was refused for its node port. The API server allocates it before it writes the Service: for a
+// moment, an update that came to nothing keeps it (ErrAllocated of pkg/registry/core/service/portallocator).
+func isAllocated(err error) bool {
+	return apierrors.IsInvalid(err) && strings.Contains(err.Error(), "provided port is already allocated")
 }
 
 // annotate sets annotations; nil removes one. The others stay.

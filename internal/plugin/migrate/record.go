@@ -1,10 +1,12 @@
 package migrate
 
 import (
-	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -23,6 +25,11 @@ type entry struct {
 	Annotations []string `json:"annotations,omitempty"`
 	// Reclaim is that of its move.
 	Reclaim map[string]string `json:"reclaim,omitempty"`
+	// Settled is a Service, NAMESPACE/NAME, that has been moved to its end since its entry, or put back. One that is not was left in
+	// the middle.
+	Settled string `json:"settled,omitempty"`
+	// RolledBack says that all before it is undone.
+	RolledBack bool `json:"rolledBack,omitempty"`
 }
 
 type created struct {
@@ -35,9 +42,18 @@ type created struct {
 // record is a file to which entries are added. What is in it survives a crash: an entry is written before the change.
 type record struct{ file *os.File }
 
+// openRecord opens a file to add to it. A last line without an end, which a crash has left, goes: what it was about was not begun.
 func openRecord(path string) (*record, error) {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600)
 	if err != nil {
+		return nil, fmt.Errorf("open the record: %w", err)
+	}
+	text, err := io.ReadAll(file)
+	if err == nil {
+		err = file.Truncate(int64(bytes.LastIndexByte(text, '\n') + 1))
+	}
+	if err != nil {
+		file.Close()
 		return nil, fmt.Errorf("open the record: %w", err)
 	}
 	return &record{file}, nil
@@ -57,25 +73,42 @@ func (r *record) add(e entry) error {
 	return nil
 }
 
-// readRecord has the entries of a file in their order.
+// readRecord has the entries of a file in their order, from the last rollback on. A last line without an end is left out.
 func readRecord(path string) ([]entry, error) {
-	file, err := os.Open(path)
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read the record: %w", err)
 	}
-	defer file.Close()
 	var entries []entry
-	lines := bufio.NewScanner(file)
-	lines.Buffer(nil, 8<<20) // a Service is at most 1.5 MiB
-	for lines.Scan() {
-		var e entry
-		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
-			return nil, fmt.Errorf("line %d of the record: %w", len(entries)+1, err)
+	for number := 1; ; number++ {
+		line, rest, whole := bytes.Cut(text, []byte("\n"))
+		if !whole {
+			return entries, nil
 		}
-		entries = append(entries, e)
+		var e entry
+		if err := json.Unmarshal(line, &e); err != nil {
+			return nil, fmt.Errorf("line %d of the record: %w", number, err)
+		}
+		if entries = append(entries, e); e.RolledBack {
+			entries = nil
+		}
+		text = rest
 	}
-	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("read the record: %w", err)
-	}
-	return entries, nil
 }
+
+// unsettled are the entries of Services that were left in the middle of their move.
+func unsettled(entries []entry) []entry {
+	var left []entry
+	for _, e := range entries {
+		switch {
+		case e.Service != nil:
+			left = append(left, e)
+		case e.Settled != "":
+			left = slices.DeleteFunc(left, func(begun entry) bool { return begun.name() == e.Settled })
+		}
+	}
+	return left
+}
+
+// name is the Service of an entry, as NAMESPACE/NAME.
+func (e entry) name() string { return e.Service.Namespace + "/" + e.Service.Name }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"slices"
 	"strings"
@@ -21,25 +22,77 @@ import (
 // runRollback undoes what a record has, the last first: Services are given back, then the objects go.
 func (o *options) runRollback(ctx context.Context) error {
 	entries, err := readRecord(o.rollback)
+	if errors.Is(err, fs.ErrNotExist) {
+		return plugin.Usagef("there is no record %s. Without one, kubectl clarion uninstall --hand-over leaves Services their addresses, "+
+			"for the other load balancer to take over", o.rollback)
+	}
 	if err != nil {
+		return err
+	}
+	if len(entries) == 0 {
+		fmt.Fprintf(o.Out, "%s records nothing that is not undone yet\n", o.rollback)
+		return nil
+	}
+	a, err := o.newApplier()
+	if err != nil {
+		return err
+	}
+	if err := a.rollback(ctx, entries); err != nil {
+		return err
+	}
+	if a.record, err = openRecord(o.rollback); err != nil {
+		return err
+	}
+	defer a.record.file.Close()
+	return a.record.add(entry{RolledBack: true})
+}
+
+// resume puts Services back that an earlier run has left in the middle of their move: it was killed, or the network went. They are
+// moved anew then.
+func (o *options) resume(ctx context.Context) error {
+	entries, err := readRecord(o.record)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	left := unsettled(entries)
+	if err != nil || len(left) == 0 {
 		return err
 	}
 	a, err := o.newApplier()
 	if err != nil {
 		return err
 	}
-	return a.rollback(ctx, entries)
+	if a.record, err = openRecord(o.record); err != nil {
+		return err
+	}
+	defer a.record.file.Close()
+	return a.settle(ctx, left)
+}
+
+// settle puts Services back, the last first.
+func (a *applier) settle(ctx context.Context, begun []entry) error {
+	var errs []error
+	for _, e := range slices.Backward(begun) {
+		fmt.Fprintf(a.out, "Service %s is put back\n", e.name())
+		err := a.putBack(ctx, e)
+		if err == nil {
+			err = a.record.add(entry{Settled: e.name()})
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }
 
 func (a *applier) rollback(ctx context.Context, entries []entry) error {
 	var errs []error
 	for _, e := range slices.Backward(entries) {
 		var err error
-		if e.Service != nil {
+		switch {
+		case e.Service != nil:
 			if err = a.putBack(ctx, e); err == nil {
-				fmt.Fprintf(a.out, "Service %s/%s is as it was\n", e.Service.Namespace, e.Service.Name)
+				fmt.Fprintf(a.out, "Service %s is as it was\n", e.name())
 			}
-		} else if len(errs) == 0 { // what is left of Services may need it
+		case e.Created != nil && len(errs) == 0: // what is left of Services may need it
 			err = a.remove(ctx, e.Created)
 		}
 		if err != nil {
@@ -93,13 +146,25 @@ func (a *applier) unmake(ctx context.Context, name types.NamespacedName, e entry
 	if err := a.update(ctx, name, withdraw); err != nil {
 		return err
 	}
-	if err := a.update(ctx, name, func(s *corev1.Service) {
+	giveBack := func(s *corev1.Service) {
 		restore(s, before, before.Spec.LoadBalancerClass)
 		for _, annotation := range slices.Sorted(maps.Keys(e.Reclaim)) {
 			metav1.SetMetaDataAnnotation(&s.ObjectMeta, annotation, e.Reclaim[annotation])
 			fmt.Fprintf(a.out, "Service %s asks for its address: %s: %s\n", name, annotation, e.Reclaim[annotation])
 		}
-	}); err != nil {
+	}
+	err := a.update(ctx, name, giveBack)
+	if isAllocated(err) { // better another node port than no address
+		fmt.Fprintf(a.out, "Service %s gets other node ports: somebody else has its own\n", name)
+		err = a.update(ctx, name, func(s *corev1.Service) {
+			giveBack(s)
+			s.Spec.HealthCheckNodePort = 0
+			for i := range s.Spec.Ports {
+				s.Spec.Ports[i].NodePort = 0
+			}
+		})
+	}
+	if err != nil {
 		return err
 	}
 	return a.await(ctx, name, func(s *corev1.Service) error {

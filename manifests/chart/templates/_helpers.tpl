@@ -71,10 +71,13 @@ clarion.workload prints the Deployment or DaemonSet of a component ("folder", "f
 {{- $_ := set $container "args" (concat $container.args .args ($values.extraArgs | default list)) }}
 {{- $_ := set $container "ports" (concat $container.ports .ports) }}
 {{- with $root.Values.apiServer }}
+{{- $port := .port }}
 {{- with .host }}
+{{- /* The kubelet puts the port of the Service kubernetes there, where no API server listens. */}}
+{{- $port = $port | default 6443 }}
 {{- $_ := set $container "env" (append $container.env (dict "name" "KUBERNETES_SERVICE_HOST" "value" .)) }}
 {{- end }}
-{{- with .port }}
+{{- with $port }}
 {{- $_ := set $container "env" (append $container.env (dict "name" "KUBERNETES_SERVICE_PORT" "value" (toString .))) }}
 {{- end }}
 {{- end }}

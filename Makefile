@@ -20,6 +20,11 @@ WITHOUT ?=
 RACE ?= 1
 # How long "make fuzz" has each fuzz target run.
 FUZZTIME ?= 30s
+# Which packages "make mutate" changes: those that decide, and the loops and controllers around them.
+DECIDING := ./announce/bgp ./announce/election ./announce/liveness ./announce/plan ./internal/gossipkey ./internal/lastgood ./internal/migrate \
+	./internal/scope ./internal/spelling ./loadbalancer
+DOING := ./announce ./provider/announced ./provider/pools ./provider/withdrawal
+PACKAGES ?= $(DECIDING) $(DOING)
 # FIPS=1 builds with the cryptographic module of Go that is certified for FIPS 140-3, and uses it.
 FIPS ?=
 IMAGE ?= ghcr.io/clarionlb/clarion:$(VERSION)$(if $(FIPS),-fips)
@@ -109,6 +114,15 @@ fuzz: ## Every fuzz target, each for FUZZTIME
 			echo "fuzz: $$target of $$package"; \
 			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
 		done
+
+# How many of the changes tests have to notice, in percent.
+.PHONY: mutate
+mutate: ## Mutation tests: which changes of the code do its own tests not notice? Hours; PACKAGES=./announce/election for one package
+	@for package in $(PACKAGES); do \
+		bound=95; case " $(DOING) " in *" $$package "*) bound=85;; esac; \
+		echo "mutate: $$package, of which tests have to notice more than $$bound %"; \
+		tools/mutate $$package $$bound || exit 1; \
+	done
 
 .PHONY: test
 test: packages lint test-unit ## Lint, unit tests, end-to-end tests on a real control plane, and the guide on a kubeadm cluster (root, Debian)

@@ -1,0 +1,33 @@
+package election
+
+import (
+	"slices"
+	"testing"
+)
+
+func TestASetHasRoomForItsNodesAndNoMore(t *testing.T) {
+	for nodes, words := range map[int]int{0: 0, 1: 1, 63: 1, 64: 1, 65: 2, 128: 2} {
+		if got := len(NewSet(nodes)); got != words {
+			t.Errorf("the set of %d nodes has %d words, want %d", nodes, got, words)
+		}
+	}
+}
+
+func TestNodesThatASetHasNoRoomForAreNotInIt(t *testing.T) {
+	s := NewSet(64)
+	s.Add(0)
+	s.Add(63)
+	for _, outside := range []int{-1, 64, 200} {
+		if s.Has(outside) {
+			t.Errorf("node %d is in the set", outside)
+		}
+	}
+	s.Remove(64)
+	s.Remove(200)
+	s.Remove(0)
+	var left []int
+	s.All(func(i int) { left = append(left, i) })
+	if !slices.Equal(left, []int{63}) {
+		t.Errorf("nodes %v are left, want 63", left)
+	}
+}

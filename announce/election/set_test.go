@@ -14,20 +14,21 @@ func TestASetHasRoomForItsNodesAndNoMore(t *testing.T) {
 }
 
 func TestNodesThatASetHasNoRoomForAreNotInIt(t *testing.T) {
-	s := NewSet(64)
-	s.Add(0)
-	s.Add(63)
-	for _, outside := range []int{-1, 64, 200} {
+	s := NewSet(192)
+	for _, inside := range []int{0, 63, 64, 130, 191} {
+		s.Add(inside)
+	}
+	for _, outside := range []int{-1, 1, 192, 200} {
 		if s.Has(outside) {
 			t.Errorf("node %d is in the set", outside)
 		}
 	}
-	s.Remove(64)
-	s.Remove(200)
-	s.Remove(0)
+	for _, gone := range []int{0, 64, 192, 200} {
+		s.Remove(gone)
+	}
 	var left []int
 	s.All(func(i int) { left = append(left, i) })
-	if !slices.Equal(left, []int{63}) {
-		t.Errorf("nodes %v are left, want 63", left)
+	if !slices.Equal(left, []int{63, 130, 191}) {
+		t.Errorf("nodes %v are left", left)
 	}
 }

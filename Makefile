@@ -18,8 +18,15 @@ ROUND ?= 0
 WITHOUT ?=
 # Unit tests run under the race detector, which needs a C compiler. "make test-unit RACE=" goes without.
 RACE ?= 1
+# The sizes of benchmarks that "make bench-start" leaves out, as go test -skip has them: those that take long.
+LARGE := /(members|nodes|routes)=[0-9]{2,}|/(power-off|killed)/members=[0-9]{2,}|/members=5/busy=[1-9]|/10.*(routes|received)
 # How long "make fuzz" has each fuzz target run.
 FUZZTIME ?= 30s
+# Which packages "make mutate" changes: those that decide, and the loops and controllers around them.
+DECIDING := ./announce/bgp ./announce/election ./announce/liveness ./announce/plan ./internal/gossipkey ./internal/lastgood ./internal/migrate \
+	./internal/scope ./internal/spelling ./loadbalancer
+DOING := ./announce ./provider/announced ./provider/pools ./provider/withdrawal
+PACKAGES ?= $(DECIDING) $(DOING)
 # FIPS=1 builds with the cryptographic module of Go that is certified for FIPS 140-3, and uses it.
 FIPS ?=
 IMAGE ?= ghcr.io/clarionlb/clarion:$(VERSION)$(if $(FIPS),-fips)
@@ -110,13 +117,23 @@ fuzz: ## Every fuzz target, each for FUZZTIME
 			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
 		done
 
+# How many of the changes tests have to notice, in percent. In docs/development.md stands which ones of announce/election change nothing.
+.PHONY: mutate
+mutate: ## Mutation tests: which changes of the code do its own tests not notice? Hours; PACKAGES=./announce/election for one package
+	@for package in $(PACKAGES); do \
+		bound=95; case " $(DOING) " in *" $$package "*) bound=85;; esac; \
+		if [ $$package = ./announce/election ]; then bound=90; fi; \
+		echo "mutate: $$package, of which tests have to notice more than $$bound %"; \
+		tools/mutate $$package $$bound || exit 1; \
+	done
+
 # Packages of the module test whose tests start no cluster. Those of the others have the machine to themselves, one package after the
 # other: some of their tests fail if an answer is late.
 WITHOUT_CLUSTER := ./chart ./dashboard ./release ./rights ./schema ./site
 
 # The cache does not see the documents and manifests that the tests of the module test read.
 .PHONY: test
-test: packages lint test-unit ## Lint, unit tests, end-to-end tests on a real control plane, and the guide on a kubeadm cluster (root, Debian)
+test: packages lint test-unit bench-start ## Lint, unit tests, benchmarks once, end-to-end tests on a real control plane, and the guide on a kubeadm cluster (root, Debian)
 	cd test/monitoring && go test ./...
 	cd test && go test -v -count=1 $(WITHOUT_CLUSTER)
 	cd test && go test -v -count=1 -p 1 -timeout 50m $$(go list ./... | grep -vxF "$$(go list $(WITHOUT_CLUSTER))")
@@ -146,6 +163,11 @@ bench: packages ## Benchmarks and a long model test, on a cluster too (root, Deb
 	go test -run '^$$' -bench . -benchmem ./...
 	go test -run AnyHistory ./loadbalancer -timeout 1h -rapid.checks=$(CHECKS)
 	cd test && go test -run '^$$' -bench . -benchtime=$(RUNS)x -timeout 2h -v ./bench
+
+.PHONY: bench-start
+bench-start: packages ## Whether every benchmark of the product still runs: once each, without the large ones (root, Debian)
+	go test -run '^$$' -bench . -benchtime 1x -skip '$(LARGE)' \
+		$$(grep -rl --include='*_test.go' --exclude-dir=test '^func Benchmark' . | xargs -n 1 dirname | sort -u)
 
 .PHONY: chaos
 chaos: packages ## Faults at random on a cluster, several at once, while monitors watch (root, Debian); SEED=7 repeats a run, DURATION=1h

@@ -117,3 +117,24 @@ func TestTheNextHopIsAnAddressThatTheRouterCanReach(t *testing.T) {
 		})
 	}
 }
+
+func TestHostsAreEqualIfNothingDiffersThatNextHopsDependOn(t *testing.T) {
+	host := func() Host {
+		return Host{Addresses: local(t, "10.0.0.11/24 2"), Internal: []netip.Addr{parse("10.0.0.11")}, Gateways: []netip.Addr{parse("10.0.0.1")}, RouteChanges: 1}
+	}
+	if !host().Equal(host()) {
+		t.Error("a host does not equal itself")
+	}
+	for what, change := range map[string]func(*Host){
+		"an address that is deprecated": func(h *Host) { h.Addresses[0].Deprecated = true },
+		"another InternalIP":            func(h *Host) { h.Internal = []netip.Addr{parse("10.0.0.12")} },
+		"no default route":              func(h *Host) { h.Gateways = nil },
+		"a route that changed":          func(h *Host) { h.RouteChanges++ },
+	} {
+		other := host()
+		change(&other)
+		if host().Equal(other) || other.Equal(host()) {
+			t.Errorf("equal in spite of %s", what)
+		}
+	}
+}

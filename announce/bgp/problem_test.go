@@ -2,6 +2,7 @@ package bgp
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 )
@@ -121,8 +122,11 @@ func TestNotificationsAreReadWithWhatTheyCarry(t *testing.T) {
 		{6, 2, "\x14maintenance of tor-1", `Cease/Administrative Shutdown, "maintenance of tor-1"`},
 		{6, 4, "\x03a\n\xff", `Cease/Administrative Reset, "a ?"`},
 		{6, 2, "\xffshort", "Cease/Administrative Shutdown"},
+		{6, 2, "\x06short", "Cease/Administrative Shutdown"},
 		{6, 2, "", "Cease/Administrative Shutdown"},
 		{6, 9, "\x06\x02\x05later", `Cease/Hard Reset (Cease/Administrative Shutdown), "later"`},
+		{6, 9, "\x06\x02", "Cease/Hard Reset (Cease/Administrative Shutdown)"},
+		{6, 9, "\x06", "Cease/Hard Reset"},
 		{6, 9, "", "Cease/Hard Reset"},
 		{2, 7, "\x41\x04\x00\x00\xfd\xe9\x63\x00", "OPEN Message Error/Unsupported Capability (4-octet AS Number, capability 99)"},
 		{2, 7, "\x01\xff", "OPEN Message Error/Unsupported Capability (Multiprotocol)"},
@@ -130,6 +134,37 @@ func TestNotificationsAreReadWithWhatTheyCarry(t *testing.T) {
 	} {
 		if got := ReadNotification(test.code, test.subcode, []byte(test.data)).String(); got != test.want {
 			t.Errorf("%d/%d with %q is %s, want %s", test.code, test.subcode, test.data, got, test.want)
+		}
+	}
+}
+
+func TestWhatARouterSaidBeforeIsToldWhereTheProblemSaysLess(t *testing.T) {
+	bare := Notification{Code: 6, Subcode: 2}
+	reasoned := bare
+	reasoned.Reason = "maintenance"
+	for _, test := range []struct {
+		name    string
+		problem Problem
+		said    Notification
+		want    Notification
+	}{
+		{"no connection", Problem{Kind: NoConnection}, bare, bare},
+		{"a refusal without a reason", Problem{Kind: Refused, Notification: bare}, reasoned, reasoned},
+		{"a refusal without a reason, as before", Problem{Kind: Refused, Notification: bare}, bare, Notification{}},
+		{"a refusal with a reason of its own", Problem{Kind: NotificationReceived, Notification: reasoned}, reasoned, Notification{}},
+		{"what is none of the router's", Problem{Kind: NoNextHop}, reasoned, Notification{}},
+	} {
+		if got := test.problem.After(test.said).LastWord; got != test.want {
+			t.Errorf("%s: %v, want %v", test.name, got, test.want)
+		}
+	}
+}
+
+func TestWhatFailsInThisProgramIsNoFaultOfTheRouter(t *testing.T) {
+	internal := []ProblemKind{StartFailed, DialFailed, AnnounceFailed, WithdrawFailed}
+	for _, kind := range append(internal, InvalidPeer, NoConnection, Refused, NotificationReceived, ConnectionBroken, NoNextHop, BFDSilent) {
+		if got, want := (Problem{Kind: kind}).Internal(), slices.Contains(internal, kind); got != want {
+			t.Errorf("%q: internal is %t, want %t", Problem{Kind: kind}.Summary(), got, want)
 		}
 	}
 }

@@ -61,6 +61,9 @@ func TestWhoSucceeds(t *testing.T) {
 	if got := NewRound(abc).Successor(ip); got != "" {
 		t.Errorf("an unknown address has the successor %q", got)
 	}
+	if got := NewRound(abc).Heirs("unknown", 3); len(got) > 0 {
+		t.Errorf("an unknown node has the heirs %q", got)
+	}
 }
 
 func TestTheSuccessorFollowsChanges(t *testing.T) {

@@ -39,6 +39,38 @@ func FuzzWhatAnotherAnnouncerWrites(f *testing.F) {
 	})
 }
 
+// Whatever another announcer tells of itself, an address that it does not name stays where it is, and nothing is kept that no Service has.
+func FuzzWhatAnotherAnnouncerTells(f *testing.F) {
+	f.Add(`[{"ip": "192.168.10.201", "epoch": 9223372036854775807, "planned": true}]`)
+	f.Add(`[{"ip": "", "epoch": -1}, {"ip": "fe80::1%eth0", "epoch": 1}, {"ip": "::ffff:10.0.0.1", "epoch": 2, "recorded": true}]`)
+	f.Add(`[{"epoch": 1}, {"ip": "192.168.10.202", "epoch": 1}, {"ip": "192.168.10.202", "epoch": 1}]`)
+	f.Fuzz(func(t *testing.T, text string) {
+		var told []Takeover
+		if json.Unmarshal([]byte(text), &told) != nil || strings.Contains(text, vip) {
+			return
+		}
+		l := newLAN(t, "n1", "n2")
+		l.setPool(poolObject("lan", "192.168.10.0/24"))
+		l.advertise("lan", v1alpha1.L2AdvertisementSpec{})
+		l.setService(serviceObject("web", vip))
+		l.setEndpoints(endpointsOn("web", "n1", "n2"))
+		l.settle()
+		owner := l.owner(vip)
+		planner, other := l.nodes[owner].planner, otherThan(l, owner)
+		for range 3 {
+			if against := append(planner.ObserveTakeovers(other, told, l.now), planner.ObserveClaims(other, told, l.now)...); len(against) > 0 {
+				t.Errorf("%q is contradicted by %v", text, against)
+			}
+			if plan := l.plan(owner); len(plan.Layer2[netip.MustParseAddr(vip)]) == 0 {
+				t.Fatalf("%s gave %s up", owner, vip)
+			}
+		}
+		if len(planner.told) > 0 {
+			t.Errorf("%v is remembered", planner.told)
+		}
+	})
+}
+
 // Whatever is written into an object of BGP, what the others say goes on.
 func FuzzWhatIsWrittenOfBGP(f *testing.F) {
 	f.Add(uint8(0), `{"myASN": 0, "peerASN": -1, "peerAddress": "x", "nodeSelectors": [{"matchExpressions": [{"operator": "In"}]}]}`)

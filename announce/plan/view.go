@@ -346,10 +346,13 @@ func (v *View) NodeAddresses() (addresses []netip.Addr) {
 func (v *View) MACs() map[string]string {
 	macs := map[string]string{}
 	for name, a := range v.announcers {
-		for _, i := range a.interfaces {
-			if i.MAC != "" {
-				macs[i.MAC] = name
-			}
+		for _, mac := range a.former {
+			macs[mac] = name
+		}
+	}
+	for name, a := range v.announcers {
+		for _, mac := range a.hardware() {
+			macs[mac] = name
 		}
 	}
 	return macs

@@ -24,6 +24,9 @@ type announcer struct {
 	conflicts             []Conflict
 	// recorded is the Announcer as the API has it, if this is what is left of it without interfaces that are down; or else nil.
 	recorded *announcer
+	// former are its hardware addresses while it has recorded no interface, as one that is cut off or has not run for a while: those of
+	// before, with which it may answer still, and does when it goes on.
+	former []string
 }
 
 // recordedClaim is a claim, the interfaces on which the address is announced, and the nodes that
@@ -57,15 +60,17 @@ func (a *announcer) macFor(ip netip.Addr, names []string, own []Interface) strin
 }
 
 // macs are the hardware addresses of its interfaces, as text with commas between them.
-func (a *announcer) macs() string {
-	var macs []string
+func (a *announcer) macs() string { return strings.Join(a.hardware(), ",") }
+
+// hardware are the hardware addresses of its interfaces, sorted.
+func (a *announcer) hardware() (macs []string) {
 	for _, i := range a.interfaces {
 		if i.MAC != "" {
 			macs = append(macs, i.MAC)
 		}
 	}
 	slices.Sort(macs)
-	return strings.Join(slices.Compact(macs), ",")
+	return slices.Compact(macs)
 }
 
 // macIn is the hardware address of its interface in the LAN of one of this node's, by name: the one
@@ -165,6 +170,9 @@ func (v *View) setAnnouncer(name string, object *v1alpha1.Announcer, kept map[ne
 	after := &announcer{}
 	if object != nil {
 		after = newAnnouncer(object, v.claimOrder)
+		if after.hardware() == nil {
+			after.former = append(before.hardware(), before.former...)
+		}
 	}
 	v.SetKubeProxy(name, object)
 	if object == nil {

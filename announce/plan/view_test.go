@@ -238,6 +238,38 @@ func TestWhatAViewSaysOfServicesAndNodes(t *testing.T) {
 	}
 }
 
+// An announcer that has not run for a while records no interface until it knows what the others have. It is no stranger meanwhile.
+func TestAnAnnouncerIsKnownByItsHardwareAddressWhileItRecordsNone(t *testing.T) {
+	const own, other = "52:54:00:00:00:01", "52:54:00:00:00:02"
+	v := NewView()
+	record := func(name string, macs ...string) {
+		a := &v1alpha1.Announcer{ObjectMeta: metav1.ObjectMeta{Name: name}}
+		for _, mac := range macs {
+			a.Status.Layer2.Interfaces = append(a.Status.Layer2.Interfaces, v1alpha1.Layer2Interface{Name: "eth0", MAC: mac})
+		}
+		v.SetAnnouncer(name, a)
+	}
+	for _, step := range []struct {
+		what string
+		do   func()
+		want map[string]string
+	}{
+		{"it has an interface", func() { record("n1", own) }, map[string]string{own: "n1"}},
+		{"it records none", func() { record("n1") }, map[string]string{own: "n1"}},
+		{"it still records none", func() { record("n1") }, map[string]string{own: "n1"}},
+		{"another announcer has the hardware address", func() { record("n2", own) }, map[string]string{own: "n2"}},
+		{"that one has another interface", func() { record("n2", other) }, map[string]string{own: "n1", other: "n2"}},
+		{"it has another interface", func() { record("n1", "52:54:00:00:00:03") }, map[string]string{"52:54:00:00:00:03": "n1", other: "n2"}},
+		{"it records none again", func() { record("n1") }, map[string]string{"52:54:00:00:00:03": "n1", other: "n2"}},
+		{"it is gone", func() { v.SetAnnouncer("n1", nil) }, map[string]string{other: "n2"}},
+	} {
+		step.do()
+		if got := v.MACs(); !reflect.DeepEqual(got, step.want) {
+			t.Errorf("%s: hardware addresses %v, want %v", step.what, got, step.want)
+		}
+	}
+}
+
 func TestTheLiveMembersAreCompleteWithAllThatAreReadyAndMayAnnounce(t *testing.T) {
 	v := NewView()
 	v.SetNode("n1", nodeObject("n1"))

@@ -34,6 +34,7 @@ import (
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/client-go/transport"
 	cloudprovider "k8s.io/cloud-provider"
@@ -41,6 +42,7 @@ import (
 
 	clarioninformers "github.com/clarionlb/clarion/client/informers"
 	"github.com/clarionlb/clarion/client/versioned"
+	"github.com/clarionlb/clarion/internal/deadnodes"
 	"github.com/clarionlb/clarion/internal/guard"
 	"github.com/clarionlb/clarion/internal/informer"
 	"github.com/clarionlb/clarion/internal/scope"
@@ -99,8 +101,10 @@ type Cloud struct {
 	announced  *announced.Controller
 	// withdrawal is nil if endpoints are not withdrawn.
 	withdrawal *withdrawal.Controller
-	balancer   *balancer
-	stop       <-chan struct{}
+	// deadNodes has the Leases of announcers; nil if they are not to be acted upon.
+	deadNodes cache.SharedIndexInformer
+	balancer  *balancer
+	stop      <-chan struct{}
 
 	progress
 	mu sync.Mutex
@@ -158,9 +162,13 @@ func (c *Cloud) InitializeWith(kube kubernetes.Interface, clarion versioned.Inte
 		Allocator:  c.allocator,
 		Requeue:    c.feed.requeue,
 	})
+	if c.WithdrawEndpoints {
+		c.deadNodes = deadnodes.NewInformer(kube)
+	}
 	c.announced = announced.New(announced.Config{
 		Informers:          c.Informers,
 		ClarionInformers:   c.clarion,
+		Leases:             c.deadNodes,
 		Kube:               kube,
 		Clarion:            clarion,
 		Allocator:          c.allocator,
@@ -175,6 +183,7 @@ func (c *Cloud) InitializeWith(kube kubernetes.Interface, clarion versioned.Inte
 		c.withdrawal = withdrawal.New(withdrawal.Config{
 			Informers:        c.Informers,
 			ClarionInformers: c.clarion,
+			Leases:           c.deadNodes,
 			Kube:             kube,
 			Events:           c.Events,
 			Count:            c.metrics.withdrawals,
@@ -211,6 +220,9 @@ func (c *Cloud) run(ctx context.Context) {
 		return
 	}
 	close(c.synced)
+	if c.deadNodes != nil {
+		go c.deadNodes.RunWithContext(ctx)
+	}
 	if !c.announced.Follow(ctx, c.Elected) {
 		return
 	}

@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
@@ -34,6 +35,7 @@ import (
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	clarioninformers "github.com/clarionlb/clarion/client/informers"
 	"github.com/clarionlb/clarion/client/versioned"
+	"github.com/clarionlb/clarion/internal/deadnodes"
 	"github.com/clarionlb/clarion/internal/guard"
 	"github.com/clarionlb/clarion/internal/informer"
 	"github.com/clarionlb/clarion/loadbalancer"
@@ -49,6 +51,8 @@ type Config struct {
 	// Informers and ClarionInformers are factories that are started after New.
 	Informers        informers.SharedInformerFactory
 	ClarionInformers clarioninformers.SharedInformerFactory
+	// Leases is deadnodes.NewInformer, which is started after New; nil if announcers record nothing.
+	Leases cache.SharedIndexInformer
 	// Kube writes the conditions of Services, and Clarion the other statuses.
 	Kube    kubernetes.Interface
 	Clarion versioned.Interface
@@ -124,6 +128,9 @@ func New(config Config) *Controller {
 		informer.States(c.changes, api.Announcers().Informer(), byName(e.setAnnouncer)),
 	}
 	c.podsDelivered = informer.Latest(c.changes, c.pods, nil, e.setPod)
+	if config.Leases != nil {
+		informer.Latest(c.changes, config.Leases, recordsOtherwise, e.setRecord)
+	}
 	return c
 }
 
@@ -155,6 +162,11 @@ func byName[T any](set func(name string, object *T)) func(types.NamespacedName, 
 // changesSpec is for objects of our API whose status and annotations are not looked at here.
 func changesSpec[T any](before, after *T) bool {
 	return plan.Concerns(any(before).(metav1.Object), any(after).(metav1.Object))
+}
+
+// recordsOtherwise is for Leases of announcers.
+func recordsOtherwise(before, after *coordinationv1.Lease) bool {
+	return !deadnodes.Of(before).Equal(deadnodes.Of(after))
 }
 
 // nodeConcerns leaves out what a kubelet reports all the time.

@@ -45,6 +45,7 @@ import (
 	"github.com/clarionlb/clarion/internal/deadnodes"
 	"github.com/clarionlb/clarion/internal/guard"
 	"github.com/clarionlb/clarion/internal/informer"
+	"github.com/clarionlb/clarion/internal/liblog"
 	"github.com/clarionlb/clarion/internal/scope"
 	"github.com/clarionlb/clarion/loadbalancer"
 	"github.com/clarionlb/clarion/provider/announced"
@@ -210,7 +211,7 @@ func (c *Cloud) InitializeWith(kube kubernetes.Interface, clarion versioned.Inte
 func (c *Cloud) SetInformers(informers.SharedInformerFactory) {
 	ctx := klog.NewContext(wait.ContextForChannel(c.stop), c.Logger)
 	c.watchReads()
-	c.clarion.Start(c.stop)
+	c.clarion.StartWithContext(liblog.Informers(ctx))
 	go c.run(ctx)
 }
 
@@ -221,7 +222,7 @@ func (c *Cloud) run(ctx context.Context) {
 	}
 	close(c.synced)
 	if c.deadNodes != nil {
-		go c.deadNodes.RunWithContext(ctx)
+		go c.deadNodes.RunWithContext(liblog.Informers(ctx))
 	}
 	if !c.announced.Follow(ctx, c.Elected) {
 		return

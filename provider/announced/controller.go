@@ -38,6 +38,7 @@ import (
 	"github.com/clarionlb/clarion/internal/deadnodes"
 	"github.com/clarionlb/clarion/internal/guard"
 	"github.com/clarionlb/clarion/internal/informer"
+	"github.com/clarionlb/clarion/internal/liblog"
 	"github.com/clarionlb/clarion/loadbalancer"
 	"github.com/clarionlb/clarion/provider/internal/status"
 )
@@ -189,8 +190,8 @@ func nodeConcerns(before, after *corev1.Node) bool {
 func (c *Controller) Follow(ctx context.Context, until <-chan struct{}) bool {
 	context.AfterFunc(ctx, c.conditions.queue.ShutDown)
 	context.AfterFunc(ctx, c.conditions.events.queue.ShutDown)
-	go c.slices.RunWithContext(ctx)
-	go c.pods.RunWithContext(ctx)
+	go c.slices.RunWithContext(liblog.Informers(ctx))
+	go c.pods.RunWithContext(liblog.Informers(ctx))
 	if !cache.WaitForCacheSync(ctx.Done(), c.delivered...) {
 		return false
 	}

@@ -78,8 +78,9 @@ type Heartbeats struct {
 type watched struct {
 	// failures counts how often its session has gone down.
 	failures uint64
-	// silentSince is when its heartbeats stopped; zero if they did not, or if that does not count.
-	silentSince time.Time
+	// silentSince is when its heartbeats were found to have stopped, and heard when the last one came; zero if they did not stop, or if
+	// that does not count.
+	silentSince, heard time.Time
 }
 
 // New returns Heartbeats without neighbours.
@@ -156,9 +157,9 @@ func (h *Heartbeats) States(now time.Time) (states map[string]State, next time.T
 func (w *watched) update(s bfd.Status, now time.Time) {
 	switch {
 	case s.State != bfd.Down:
-		w.silentSince = time.Time{}
+		w.silentSince, w.heard = time.Time{}, time.Time{}
 	case s.Failures > w.failures && s.Diagnostic == bfd.DetectionTimeExpired:
-		w.silentSince = now
+		w.silentSince, w.heard = now, s.Since.Add(-s.LastDetection)
 	}
 	w.failures = s.Failures
 }
@@ -170,8 +171,18 @@ func (h *Heartbeats) Forget(now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, w := range h.watched {
-		w.silentSince = time.Time{}
+		w.silentSince, w.heard = time.Time{}, time.Time{}
 	}
+}
+
+// LastHeard returns when the last heartbeat came of a neighbour that States has said to be Silent; zero if it was not.
+func (h *Heartbeats) LastHeard(name string) time.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if w := h.watched[name]; w != nil {
+		return w.heard
+	}
+	return time.Time{}
 }
 
 // report logs, under mu, that heartbeats cannot be received, or can again.

@@ -53,6 +53,11 @@ func judge(records map[string]Record, exists func(node string) bool, silenced ma
 	return verdicts
 }
 
+// Tells says whether an event on a Node of this reason tells what became of its endpoints. Package withdrawal has the reasons.
+func Tells(reason string) bool {
+	return slices.Contains([]string{"EndpointsWithdrawn", "EndpointsRestored", "EndpointsNotWithdrawn"}, reason)
+}
+
 // Sentence says who takes a node for dead.
 func (v Verdict) Sentence() string {
 	return fmt.Sprintf("The node is silent for the announcers of %s, %d of %d.", names(v.By), len(v.By), v.All)

@@ -431,3 +431,11 @@ func TestPodsOfServicesAreFirst(t *testing.T) {
 		}
 	}, pods...)
 }
+
+func TestEventsAreKnownToThePlugin(t *testing.T) {
+	for _, reason := range []string{eventWithdrawn, eventRestored, eventHeld} {
+		if !deadnodes.Tells(reason) {
+			t.Errorf("%s is not", reason)
+		}
+	}
+}

@@ -138,6 +138,13 @@ func (h *fakeHeartbeats) States(now time.Time) (states map[string]heartbeat.Stat
 
 func (h *fakeHeartbeats) Forget(now time.Time) { h.set(func() { h.forgotten = now }) }
 
+// LastHeard implements heartbeats.
+func (h *fakeHeartbeats) LastHeard(name string) time.Time {
+	h.station.lan.mu.Lock()
+	defer h.station.lan.mu.Unlock()
+	return h.lost[name]
+}
+
 // noHeartbeats are those of an announcer that does not know of any.
 type noHeartbeats struct{ idle }
 
@@ -148,5 +155,7 @@ func (noHeartbeats) Changed() <-chan struct{} { return nil }
 func (noHeartbeats) States(time.Time) (map[string]heartbeat.State, time.Time) {
 	return nil, time.Time{}
 }
+
+func (noHeartbeats) LastHeard(string) (at time.Time) { return at }
 
 func (noHeartbeats) Forget(time.Time) {}

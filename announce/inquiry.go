@@ -15,7 +15,9 @@ type message struct {
 	// which it misses none any more.
 	Late   []string `json:"late,omitempty"`
 	Silent []string `json:"silent,omitempty"`
-	Heard  []string `json:"heard,omitempty"`
+	// SilentFor is for how long nothing came of each of Silent, in milliseconds.
+	SilentFor []int64  `json:"silentFor,omitempty"`
+	Heard     []string `json:"heard,omitempty"`
 	// LinksDown are interfaces of the sender that have just gone down, by name.
 	LinksDown []string `json:"linksDown,omitempty"`
 	// Claims are claims of the sender that hold against those of the receiver.

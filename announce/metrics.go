@@ -46,7 +46,7 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 		pauses: prometheus.NewCounter(prometheus.CounterOpts{Namespace: metricsNamespace, Name: "pauses_total",
 			Help: "How often the announcer did not run for so long that others may have taken it for dead."}),
 		detection: histogram("failure_detection_seconds",
-			"Time from the last sign of life of a node with addresses until it was taken for dead.",
+			"Time from the last sign of life of a node, a heartbeat or an answer to the gossip, until it was taken for dead.",
 			[]float64{.1, .2, .3, .4, .5, .6, .8, 1, 1.5, 2, 5, 15, 60, 120}),
 		planDuration: histogram("plan_duration_seconds",
 			"Time that it took to decide what this node announces on layer 2 after a change.", prometheus.ExponentialBuckets(1e-5, 4, 9)),

@@ -29,6 +29,23 @@ func (c *cluster) metric(node, name string) (sum float64) {
 	return sum
 }
 
+// total is the sum of what a histogram of a node has seen.
+func (c *cluster) total(node, name string) (sum float64) {
+	c.t.Helper()
+	families, err := c.running[node].registry.Gather()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			if family.GetName() == name {
+				sum += m.GetHistogram().GetSampleSum()
+			}
+		}
+	}
+	return sum
+}
+
 func TestAnnouncersInOneProcessHaveMetricsOfTheirOwn(t *testing.T) {
 	for range 2 {
 		registry := prometheus.NewRegistry()

@@ -221,6 +221,7 @@ type heartbeats interface {
 	Set(neighbours map[string]netip.Addr)
 	Changed() <-chan struct{}
 	States(now time.Time) (states map[string]heartbeat.State, next time.Time)
+	LastHeard(name string) time.Time
 	Forget(now time.Time)
 }
 

@@ -61,7 +61,11 @@ func (a *Announcer) reportDeaths(states map[string]plan.MemberState, now time.Ti
 		if state != plan.Dead || !known || before == plan.Dead {
 			continue
 		}
-		if last := a.others.members.LastSeen(name); !last.IsZero() {
+		last := a.others.members.LastSeen(name)
+		if heard := a.others.watch.lastHeard(name); heard.After(last) {
+			last = heard
+		}
+		if !last.IsZero() {
 			a.metrics.detection.Observe(now.Sub(last).Seconds())
 		}
 	}

@@ -123,6 +123,26 @@ func TestATakeoverIsToldToTheOthers(t *testing.T) {
 	})
 }
 
+func TestHowLongADeathTakesIsCountedFromTheLastHeartbeatAlsoByThoseWhoAreTold(t *testing.T) {
+	names := []string{"n1", "n2", "n3", "n4", "n5", "n6", "n7", "n8"} // each has four neighbours
+	inCluster(t, names, func(t *testing.T, c *cluster) {
+		n1, _ := c.both()
+		for _, name := range names[2:] {
+			c.start(name)
+		}
+		c.after(time.Minute)
+		c.powerOff(n1)
+		c.after(2 * time.Second)
+		for _, name := range names[1:] {
+			const metric = "clarion_announcer_failure_detection_seconds"
+			count, seconds := c.metric(name, metric), c.total(name, metric)
+			if count > 0 && (seconds < silentAfter.Seconds() || seconds > 2*silentAfter.Seconds()) {
+				t.Errorf("%s has measured %v deaths of %v s", name, count, seconds)
+			}
+		}
+	})
+}
+
 func TestWhatNoAnnouncerCanHaveToldIsPassedOver(t *testing.T) {
 	inCluster(t, []string{"n1", "n2"}, func(t *testing.T, c *cluster) {
 		_, n2 := c.both()

@@ -45,6 +45,8 @@ type suspicion struct {
 	silent bool
 	// until is when it stops to count.
 	until time.Time
+	// heard is when the last heartbeat came to those who say that it is silent; zero if they do not say.
+	heard time.Time
 }
 
 // observeHeartbeats takes in whose heartbeats are missing, and tells those who need to know. It returns when to do so again.
@@ -140,6 +142,7 @@ func (a *Announcer) tellMissing(states map[string]heartbeat.State, now time.Time
 		case state == before:
 		case state == heartbeat.Silent:
 			news.Silent = append(news.Silent, name)
+			news.SilentFor = append(news.SilentFor, now.Sub(w.heartbeats.LastHeard(name)).Milliseconds())
 		case state == heartbeat.Heard:
 			if before == heartbeat.Silent {
 				news.Heard = append(news.Heard, name)
@@ -170,18 +173,31 @@ func (w *watch) receive(self string, m message, announcers map[string]netip.Addr
 	if w.told == nil {
 		w.told = map[string]suspicion{}
 	}
-	note := func(names []string, s suspicion) {
-		for _, name := range names {
+	note := func(names []string, s suspicion, silentFor []int64) {
+		for i, name := range names {
+			if i < len(silentFor) {
+				s.heard = now.Add(-time.Duration(silentFor[i]) * time.Millisecond)
+			}
 			if _, is := announcers[name]; is && name != self && (s.silent || !w.told[name].silent) {
 				w.told[name] = s
 			}
 		}
 	}
-	note(m.Late, suspicion{until: now.Add(lateFor)})
-	note(m.Silent, suspicion{silent: true, until: now.Add(silentFor)})
+	note(m.Late, suspicion{until: now.Add(lateFor)}, nil)
+	note(m.Silent, suspicion{silent: true, until: now.Add(silentFor)}, m.SilentFor)
 	for _, name := range m.Heard {
 		delete(w.told, name)
 	}
+}
+
+// lastHeard is when the last heartbeat came of a member that is silent, to this node or to those who have told of it; zero if that is
+// not known.
+func (w *watch) lastHeard(name string) time.Time {
+	heard, told := w.heartbeats.LastHeard(name), w.told[name].heard
+	if told.After(heard) {
+		return told
+	}
+	return heard
 }
 
 // forget has nothing that is known so far count: this process has not run for a while.

@@ -34,6 +34,7 @@ import (
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/client-go/transport"
 	cloudprovider "k8s.io/cloud-provider"
@@ -41,8 +42,10 @@ import (
 
 	clarioninformers "github.com/clarionlb/clarion/client/informers"
 	"github.com/clarionlb/clarion/client/versioned"
+	"github.com/clarionlb/clarion/internal/deadnodes"
 	"github.com/clarionlb/clarion/internal/guard"
 	"github.com/clarionlb/clarion/internal/informer"
+	"github.com/clarionlb/clarion/internal/liblog"
 	"github.com/clarionlb/clarion/internal/scope"
 	"github.com/clarionlb/clarion/loadbalancer"
 	"github.com/clarionlb/clarion/provider/announced"
@@ -99,8 +102,10 @@ type Cloud struct {
 	announced  *announced.Controller
 	// withdrawal is nil if endpoints are not withdrawn.
 	withdrawal *withdrawal.Controller
-	balancer   *balancer
-	stop       <-chan struct{}
+	// deadNodes has the Leases of announcers; nil if they are not to be acted upon.
+	deadNodes cache.SharedIndexInformer
+	balancer  *balancer
+	stop      <-chan struct{}
 
 	progress
 	mu sync.Mutex
@@ -158,9 +163,13 @@ func (c *Cloud) InitializeWith(kube kubernetes.Interface, clarion versioned.Inte
 		Allocator:  c.allocator,
 		Requeue:    c.feed.requeue,
 	})
+	if c.WithdrawEndpoints {
+		c.deadNodes = deadnodes.NewInformer(kube)
+	}
 	c.announced = announced.New(announced.Config{
 		Informers:          c.Informers,
 		ClarionInformers:   c.clarion,
+		Leases:             c.deadNodes,
 		Kube:               kube,
 		Clarion:            clarion,
 		Allocator:          c.allocator,
@@ -175,6 +184,7 @@ func (c *Cloud) InitializeWith(kube kubernetes.Interface, clarion versioned.Inte
 		c.withdrawal = withdrawal.New(withdrawal.Config{
 			Informers:        c.Informers,
 			ClarionInformers: c.clarion,
+			Leases:           c.deadNodes,
 			Kube:             kube,
 			Events:           c.Events,
 			Count:            c.metrics.withdrawals,
@@ -201,7 +211,7 @@ func (c *Cloud) InitializeWith(kube kubernetes.Interface, clarion versioned.Inte
 func (c *Cloud) SetInformers(informers.SharedInformerFactory) {
 	ctx := klog.NewContext(wait.ContextForChannel(c.stop), c.Logger)
 	c.watchReads()
-	c.clarion.Start(c.stop)
+	c.clarion.StartWithContext(liblog.Informers(ctx))
 	go c.run(ctx)
 }
 
@@ -211,6 +221,9 @@ func (c *Cloud) run(ctx context.Context) {
 		return
 	}
 	close(c.synced)
+	if c.deadNodes != nil {
+		go c.deadNodes.RunWithContext(liblog.Informers(ctx))
+	}
 	if !c.announced.Follow(ctx, c.Elected) {
 		return
 	}

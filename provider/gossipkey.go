@@ -18,6 +18,7 @@ import (
 	"github.com/clarionlb/clarion/internal/gossipkey"
 	"github.com/clarionlb/clarion/internal/guard"
 	"github.com/clarionlb/clarion/internal/informer"
+	"github.com/clarionlb/clarion/internal/liblog"
 	"github.com/clarionlb/clarion/internal/notify"
 )
 
@@ -46,7 +47,7 @@ func newGossipKeyController(kube kubernetes.Interface) *gossipKeyController {
 // run watches over the key until the context ends.
 func (c *gossipKeyController) run(ctx context.Context) {
 	registration := informer.Handle(c.secrets, informer.OnAny(c.changed.Notify))
-	go c.secrets.RunWithContext(ctx)
+	go c.secrets.RunWithContext(liblog.Informers(ctx))
 	if !cache.WaitForCacheSync(ctx.Done(), registration.HasSynced) {
 		return
 	}

@@ -80,8 +80,9 @@ type Heartbeats struct {
 type watched struct {
 	// failures counts how often its session has gone down.
 	failures uint64
-	// silentSince is when its heartbeats stopped; zero if they did not, or if that does not count.
-	silentSince time.Time
+	// silentSince is when its heartbeats were found to have stopped, and heard when the last one came; zero if they did not stop, or if
+	// that does not count.
+	silentSince, heard time.Time
 }
 
 // New returns Heartbeats without neighbours.
@@ -134,7 +135,7 @@ func (h *Heartbeats) States(now time.Time) (states map[string]State, next time.T
 		}
 		h.watched[s.Name] = w
 		if w.update(s) {
-			w.silentSince = h.silentFrom(now)
+			w.silentSince, w.heard = h.silentFrom(now), s.Since.Add(-s.LastDetection)
 		}
 		ends := w.silentSince.Add(silenceFor)
 		switch {
@@ -159,7 +160,7 @@ func (h *Heartbeats) States(now time.Time) (states map[string]State, next time.T
 // update takes note of how the session is doing, and returns whether it has fallen silent. Only one that was up can.
 func (w *watched) update(s bfd.Status) (silent bool) {
 	if s.State != bfd.Down {
-		w.silentSince = time.Time{}
+		w.silentSince, w.heard = time.Time{}, time.Time{}
 	}
 	silent = s.State == bfd.Down && s.Failures > w.failures && s.Diagnostic == bfd.DetectionTimeExpired
 	w.failures = s.Failures
@@ -193,6 +194,16 @@ func (h *Heartbeats) Forget(now time.Time) {
 			w.silentSince = h.silentFrom(now)
 		}
 	}
+}
+
+// LastHeard returns when the last heartbeat came of a neighbour that States has said to be Silent; zero if it was not.
+func (h *Heartbeats) LastHeard(name string) time.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if w := h.watched[name]; w != nil {
+		return w.heard
+	}
+	return time.Time{}
 }
 
 // report logs, under mu, that heartbeats cannot be received, or can again.

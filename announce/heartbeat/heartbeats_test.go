@@ -131,6 +131,15 @@ func TestAMemberThatDiesIsLateThenSilentForItsNeighbours(t *testing.T) {
 					n.expect("after 70 ms", "node-1", Late, watchers)
 					pass(90 * ms)
 					n.expect("after 160 ms", "node-1", Silent, watchers)
+					for name, m := range n.members {
+						if states, _ := m.States(time.Now()); states["node-1"] == Silent {
+							if last := time.Since(m.LastHeard("node-1")); last < 160*ms || last > (160+50)*ms {
+								t.Errorf("%s says that it heard node-1 %v ago", name, last)
+							}
+						} else if last := m.LastHeard("node-1"); !last.IsZero() {
+							t.Errorf("%s says that it heard node-1 at %v", name, last)
+						}
+					}
 					_, next := n.members["node-0"].States(time.Now())
 					if size < 5 && time.Until(next) > silenceFor {
 						t.Errorf("asks to be called in %v", time.Until(next))

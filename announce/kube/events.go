@@ -15,6 +15,7 @@ import (
 
 	"github.com/clarionlb/clarion/announce/plan"
 	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/internal/liblog"
 )
 
 // Reasons of events on Services.
@@ -49,7 +50,7 @@ const conflictEventRate, conflictEventBurst = 1, 20
 
 // NewEvents returns Events of the announcer of a node.
 func NewEvents(kube kubernetes.Interface, announcers Announcers, node string, logger klog.Logger) *Events {
-	broadcaster := record.NewBroadcaster(record.WithContext(klog.NewContext(context.Background(), logger)))
+	broadcaster := record.NewBroadcaster(record.WithContext(liblog.Informers(klog.NewContext(context.Background(), logger))))
 	return &Events{
 		node:        node,
 		announcers:  announcers,

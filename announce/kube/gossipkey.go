@@ -12,6 +12,7 @@ import (
 
 	"github.com/clarionlb/clarion/internal/gossipkey"
 	"github.com/clarionlb/clarion/internal/informer"
+	"github.com/clarionlb/clarion/internal/liblog"
 	"github.com/clarionlb/clarion/internal/notify"
 )
 
@@ -41,7 +42,7 @@ func NewKeyWatcher(kube kubernetes.Interface) *KeyWatcher {
 
 // Run watches until the context ends.
 func (k *KeyWatcher) Run(ctx context.Context) error {
-	k.secrets.RunWithContext(ctx)
+	k.secrets.RunWithContext(liblog.Informers(ctx))
 	return nil
 }
 

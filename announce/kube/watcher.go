@@ -18,6 +18,7 @@ import (
 	informers "github.com/clarionlb/clarion/client/informers/api/v1alpha1"
 	"github.com/clarionlb/clarion/client/versioned"
 	"github.com/clarionlb/clarion/internal/guard"
+	"github.com/clarionlb/clarion/internal/liblog"
 )
 
 // Watcher watches the API and brings Views up to date with it. Objects are reduced to what Views
@@ -123,6 +124,7 @@ func (w *Watcher) OnFailure(failed func(object any, name types.NamespacedName, p
 
 // Run watches until the context ends.
 func (w *Watcher) Run(ctx context.Context) error {
+	ctx = liblog.Informers(ctx)
 	var running sync.WaitGroup
 	for _, s := range w.sources {
 		running.Go(func() { s.run(ctx) })

@@ -59,10 +59,11 @@ type AnnouncerSummary struct {
 	Sessions string `json:"sessions,omitempty"`
 }
 
-// ReasonNodeUnreachable is the reason of all conditions of an Announcer of which the Node's condition Ready is Unknown: the
-// conditions are Unknown too. The cloud-controller-manager sets them. An announcer that runs nevertheless puts them right.
-//   - Announcer Ready, StrictARP, KubeProxy, Gossip (Unknown): the condition Ready of the Node is Unknown, and the announcer has
-//     written nothing since: what the rest of the status says was so before. The cloud-controller-manager writes this
+// ReasonNodeUnreachable is the reason of all conditions of an Announcer of which the Node's condition Ready is Unknown, or whose
+// node is dead by the word of the others: the conditions are Unknown too. The cloud-controller-manager sets them. An announcer that runs nevertheless puts them right.
+//   - Announcer Ready, StrictARP, KubeProxy, Gossip (Unknown): the condition Ready of the Node is Unknown, or a majority of the
+//     announcers takes the node for dead (--record-dead-nodes), and the announcer has written nothing since: what the rest of the
+//     status says was so before. The cloud-controller-manager writes this
 //   - Pod Ready (False): a majority of the announcers takes the node for dead. The cloud-controller-manager writes this, with
 //     --withdraw-endpoints-of-dead-nodes
 const ReasonNodeUnreachable = "NodeUnreachable"

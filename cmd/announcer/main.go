@@ -137,6 +137,7 @@ func run(ctx context.Context, o options) error {
 	}
 	config.UserAgent = rest.DefaultKubernetesUserAgent()
 	config.QPS = -1 // the API server has limits of its own, and a start is not to wait for a dozen lists
+	config.Wrap(apiserver.NewMonitor(klog.Background()).Wrap)
 	var announcer *announce.Announcer
 	config.Wrap(rollback.NewGuard(func(path string) { // of informers that run because it does
 		klog.Background().Info("The API has gone back, as if restored from a copy. Reading these objects anew", "path", path)

@@ -21,6 +21,8 @@ import (
 	"k8s.io/controller-manager/controller"
 	"k8s.io/controller-manager/pkg/healthz"
 	"k8s.io/klog/v2"
+
+	"github.com/clarionlb/clarion/internal/liblog"
 )
 
 // leadership runs the leader election in place of the framework's, which keeps the lease when the
@@ -95,7 +97,7 @@ func (l *leadership) start(ctx context.Context, completed *config.CompletedConfi
 	}
 	go func() {
 		defer close(l.ended)
-		elector.Run(ctx)
+		elector.Run(liblog.Errors(ctx))
 	}()
 	return nil
 }

@@ -15,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
@@ -37,6 +38,7 @@ import (
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/internal/apiserver"
+	"github.com/clarionlb/clarion/internal/liblog"
 	"github.com/clarionlb/clarion/internal/rollback"
 	"github.com/clarionlb/clarion/internal/scope"
 	"github.com/clarionlb/clarion/provider"
@@ -56,6 +58,7 @@ func main() {
 	// priority and fairness.
 	opts.Generic.ClientConnection.QPS = -1
 	opts.ServiceController.ConcurrentServiceSyncs = 20
+	utilruntime.ErrorHandlers[0] = quietRefusals(utilruntime.ErrorHandlers[0])
 	// No webhooks are served.
 	opts.Webhook, opts.WebhookServing = nil, nil
 
@@ -143,7 +146,7 @@ func newCloud(ctx context.Context, completed *config.CompletedConfig, leader *le
 	guard := rollback.NewGuard(func(path string) {
 		leader.startAnew(logger, "The API has gone back, as if restored from a copy. Starting anew", "path", path)
 	})
-	if err := guardInformers(completed, guard); err != nil {
+	if err := guardInformers(ctx, completed, guard); err != nil {
 		exit(logger, err, "Cannot make a client")
 	}
 	return provider.New(provider.Config{
@@ -166,22 +169,35 @@ const eventsPerObject = 1.0 / 20
 
 // recordEvents has the events that the provider writes come from Clarion. The framework starts the broadcaster.
 func recordEvents(ctx context.Context, completed *config.CompletedConfig) {
-	completed.EventBroadcaster = record.NewBroadcaster(record.WithContext(ctx),
+	completed.EventBroadcaster = record.NewBroadcaster(record.WithContext(liblog.Errors(ctx)),
 		record.WithCorrelatorOptions(record.CorrelatorOptions{QPS: eventsPerObject}))
 	completed.EventRecorder = completed.EventBroadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: v1alpha1.EventSource})
 }
 
 // guardInformers has the informers that the controllers share, of which none is used yet, watch through
 // a guard.
-func guardInformers(completed *config.CompletedConfig, guard *rollback.Guard) error {
+func guardInformers(ctx context.Context, completed *config.CompletedConfig, guard *rollback.Guard) error {
 	kubeconfig := rest.AddUserAgent(rest.CopyConfig(completed.Kubeconfig), "shared-informers")
+	kubeconfig.Wrap(apiserver.NewMonitor(klog.FromContext(ctx)).Wrap)
 	kubeconfig.Wrap(guard.Wrap)
 	client, err := kubernetes.NewForConfig(kubeconfig)
 	if err != nil {
 		return err
 	}
-	completed.SharedInformers = informers.NewSharedInformerFactory(client, app.ResyncPeriod(completed)())
+	completed.SharedInformers = quietInformers{informers.NewSharedInformerFactory(client, app.ResyncPeriod(completed)()), ctx}
 	return nil
+}
+
+// quietInformers are informers that leave it to the apiserver.Monitor to log that the API server is away.
+type quietInformers struct {
+	informers.SharedInformerFactory
+	ctx context.Context // has the logger
+}
+
+// Start is called by the framework.
+func (i quietInformers) Start(stop <-chan struct{}) {
+	ctx := klog.NewContext(wait.ContextForChannel(stop), klog.FromContext(i.ctx))
+	i.StartWithContext(liblog.Informers(ctx))
 }
 
 // processMetrics is the registry that the framework serves at /metrics.

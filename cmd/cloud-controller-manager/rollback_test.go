@@ -37,7 +37,7 @@ func (goneBack) RoundTrip(r *http.Request) (*http.Response, error) {
 func TestTheInformersThatTheControllersShareNoticeThatTheAPIHasGoneBack(t *testing.T) {
 	completed := (&config.Config{Kubeconfig: &rest.Config{Host: "http://api", Transport: goneBack{}, QPS: -1}}).Complete()
 	noticed := make(chan string, 100)
-	if err := guardInformers(completed, rollback.NewGuard(func(path string) {
+	if err := guardInformers(t.Context(), completed, rollback.NewGuard(func(path string) {
 		select {
 		case noticed <- path:
 		default:

@@ -13,12 +13,20 @@ import (
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	coordinationinformers "k8s.io/client-go/informers/coordination/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
 // Namespace is where the Leases are. Each is named after the node whose announcer writes it.
 const Namespace = v1alpha1.SystemNamespace
+
+// NewInformer returns an informer of the Leases.
+func NewInformer(kube kubernetes.Interface) cache.SharedIndexInformer {
+	return coordinationinformers.NewLeaseInformer(kube, Namespace, 0, nil)
+}
 
 // Record is which nodes the announcer of a node takes for dead, and since when.
 type Record map[string]time.Time

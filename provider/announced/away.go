@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/clarionlb/clarion/announce/plan"
 	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/internal/deadnodes"
 	"github.com/clarionlb/clarion/provider/internal/status"
 )
 
@@ -41,10 +43,16 @@ type noticed struct {
 	told bool
 }
 
-// absenceOf finds out whether the announcer of a node is away. A node that is not Ready for another reason than that it is
+// absenceOf finds out whether the announcer of a node is away. The other announcers know first, where they record it. A node that is not Ready for another reason than that it is
 // unreachable says so itself, and what it says of its Pods is not relied upon.
 func (e *evaluator) absenceOf(node string) (a absence, away bool) {
 	const before = " What the rest of this status says was so before."
+	if verdict, dead := e.dead[node]; dead {
+		return absence{
+			reason: v1alpha1.ReasonNodeUnreachable, ready: metav1.ConditionUnknown,
+			message: verdict.Sentence() + before,
+		}, true
+	}
 	if since := e.unreachableSince(node); !since.IsZero() {
 		return absence{
 			reason: v1alpha1.ReasonNodeUnreachable, ready: metav1.ConditionUnknown, since: since,
@@ -62,6 +70,28 @@ func (e *evaluator) absenceOf(node string) (a absence, away bool) {
 		reason: v1alpha1.ReasonAnnouncerDown, ready: metav1.ConditionFalse, since: since,
 		message: "The announcer does not run: " + why + "." + before, pause: restartPause,
 	}, true
+}
+
+// setRecord takes in which nodes the announcer of a node takes for dead; nil if it records nothing any more.
+func (e *evaluator) setRecord(name types.NamespacedName, lease *coordinationv1.Lease) {
+	if lease == nil {
+		delete(e.records, name.Name)
+		return
+	}
+	e.records[name.Name] = deadnodes.Of(lease)
+}
+
+// judgeNodes finds out which nodes are dead by the word of the announcers.
+func (e *evaluator) judgeNodes() {
+	e.dead = nil
+	if len(e.records) == 0 {
+		return
+	}
+	records := make(map[string]deadnodes.Record, len(e.announcers))
+	for name := range e.announcers {
+		records[name] = e.records[name]
+	}
+	e.dead = deadnodes.Verdicts(records, func(node string) bool { return e.nodes[node] != nil })
 }
 
 // unreachableSince is since when a Node has been unreachable: Kubernetes says so when its kubelet has

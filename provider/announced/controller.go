@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
@@ -34,8 +35,10 @@ import (
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	clarioninformers "github.com/clarionlb/clarion/client/informers"
 	"github.com/clarionlb/clarion/client/versioned"
+	"github.com/clarionlb/clarion/internal/deadnodes"
 	"github.com/clarionlb/clarion/internal/guard"
 	"github.com/clarionlb/clarion/internal/informer"
+	"github.com/clarionlb/clarion/internal/liblog"
 	"github.com/clarionlb/clarion/loadbalancer"
 	"github.com/clarionlb/clarion/provider/internal/status"
 )
@@ -49,6 +52,8 @@ type Config struct {
 	// Informers and ClarionInformers are factories that are started after New.
 	Informers        informers.SharedInformerFactory
 	ClarionInformers clarioninformers.SharedInformerFactory
+	// Leases is deadnodes.NewInformer, which is started after New; nil if announcers record nothing.
+	Leases cache.SharedIndexInformer
 	// Kube writes the conditions of Services, and Clarion the other statuses.
 	Kube    kubernetes.Interface
 	Clarion versioned.Interface
@@ -124,6 +129,9 @@ func New(config Config) *Controller {
 		informer.States(c.changes, api.Announcers().Informer(), byName(e.setAnnouncer)),
 	}
 	c.podsDelivered = informer.Latest(c.changes, c.pods, nil, e.setPod)
+	if config.Leases != nil {
+		informer.Latest(c.changes, config.Leases, recordsOtherwise, e.setRecord)
+	}
 	return c
 }
 
@@ -157,6 +165,11 @@ func changesSpec[T any](before, after *T) bool {
 	return plan.Concerns(any(before).(metav1.Object), any(after).(metav1.Object))
 }
 
+// recordsOtherwise is for Leases of announcers.
+func recordsOtherwise(before, after *coordinationv1.Lease) bool {
+	return !deadnodes.Of(before).Equal(deadnodes.Of(after))
+}
+
 // nodeConcerns leaves out what a kubelet reports all the time.
 func nodeConcerns(before, after *corev1.Node) bool {
 	reduced := func(node *corev1.Node) *corev1.Node {
@@ -177,8 +190,8 @@ func nodeConcerns(before, after *corev1.Node) bool {
 func (c *Controller) Follow(ctx context.Context, until <-chan struct{}) bool {
 	context.AfterFunc(ctx, c.conditions.queue.ShutDown)
 	context.AfterFunc(ctx, c.conditions.events.queue.ShutDown)
-	go c.slices.RunWithContext(ctx)
-	go c.pods.RunWithContext(ctx)
+	go c.slices.RunWithContext(liblog.Informers(ctx))
+	go c.pods.RunWithContext(liblog.Informers(ctx))
 	if !cache.WaitForCacheSync(ctx.Done(), c.delivered...) {
 		return false
 	}

@@ -28,6 +28,7 @@ import (
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	clarioninformers "github.com/clarionlb/clarion/client/informers"
 	clarionfake "github.com/clarionlb/clarion/client/versioned/fake"
+	"github.com/clarionlb/clarion/internal/deadnodes"
 	"github.com/clarionlb/clarion/internal/fakeapi"
 	"github.com/clarionlb/clarion/loadbalancer"
 )
@@ -67,12 +68,14 @@ func withController(t *testing.T, theirs, ours []runtime.Object, test func(w *wo
 		ctx, cancel := context.WithCancel(t.Context())
 		w.ctx, w.stop = klog.NewContext(ctx, logger), cancel
 		kube, clarion := informers.NewSharedInformerFactory(w.kube, 0), clarioninformers.NewSharedInformerFactory(w.clarion, 0)
+		leases := deadnodes.NewInformer(w.kube)
 		w.controller = New(Config{
-			Informers: kube, ClarionInformers: clarion, Kube: w.kube, Clarion: w.clarion, Allocator: w.allocator,
+			Informers: kube, ClarionInformers: clarion, Leases: leases, Kube: w.kube, Clarion: w.clarion, Allocator: w.allocator,
 			Requeue: func(...types.NamespacedName) {}, Events: w.events, Conflicts: metrics.NewGauge(&metrics.GaugeOpts{Name: "conflicts"}), Logger: logger,
 		})
 		kube.Start(ctx.Done())
 		clarion.Start(ctx.Done())
+		go leases.RunWithContext(ctx)
 		go func() {
 			if w.controller.Follow(w.ctx, w.elected) {
 				w.controller.Run(w.ctx)

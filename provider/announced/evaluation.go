@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/clarionlb/clarion/announce/plan"
 	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/internal/deadnodes"
 	"github.com/clarionlb/clarion/loadbalancer"
 )
 
@@ -27,6 +29,8 @@ type Objects struct {
 	Communities       []*v1alpha1.Community
 	BFDProfiles       []*v1alpha1.BFDProfile
 	Announcers        []*v1alpha1.Announcer
+	// DeadNodes are the Leases of announcers in deadnodes.Namespace.
+	DeadNodes []*coordinationv1.Lease
 }
 
 // Evaluation is what a Controller that has just started finds at one moment. It writes nothing, and is
@@ -52,6 +56,7 @@ func Evaluate(now time.Time, class string, ignoreExcludeLabel bool, o Objects) *
 	setAll(o.Communities, byName(e.setCommunity))
 	setAll(o.BFDProfiles, byName(e.setBFDProfile))
 	setAll(o.Announcers, byName(e.setAnnouncer))
+	setAll(o.DeadNodes, e.setRecord)
 	statements, _ := e.evaluate(now)
 	if !e.planned {
 		e.planLayer2(now)
@@ -144,6 +149,12 @@ func (e *Evaluation) Services(address netip.Addr) (names []types.NamespacedName)
 
 // Alive says whether the announcer of a node is.
 func (e *Evaluation) Alive(node string) bool { return e.evaluator.isAlive(node) }
+
+// Dead says by whose word a node is dead, where announcers record it; false if it is not.
+func (e *Evaluation) Dead(node string) (verdict deadnodes.Verdict, dead bool) {
+	verdict, dead = e.evaluator.dead[node]
+	return verdict, dead
+}
 
 // NodeReason is why a node announces nothing at all on layer 2, or only what no other can; "" if
 // neither is so.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/clarionlb/clarion/announce/plan"
 	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/internal/deadnodes"
 	"github.com/clarionlb/clarion/internal/guard"
 )
 
@@ -37,6 +38,9 @@ type evaluator struct {
 	pods      map[string]*corev1.Pod
 	podsOn    map[string]map[string]*corev1.Pod
 	podsKnown bool
+	// records are which nodes announcers take for dead, by their nodes, and dead what follows from them.
+	records map[string]deadnodes.Record
+	dead    map[string]deadnodes.Verdict
 	// running says whether one of these runs. The others are down, and may be about to be started again.
 	running bool
 	// sessions are those that nodes have with BGPPeers, sorted.
@@ -73,6 +77,7 @@ func newEvaluator() *evaluator {
 		announcers:       map[string]*v1alpha1.Announcer{},
 		pods:             map[string]*corev1.Pod{},
 		podsOn:           map[string]map[string]*corev1.Pod{},
+		records:          map[string]deadnodes.Record{},
 		sessions:         map[string][]peerSessions{},
 		l2Advertisements: map[string]*v1alpha1.L2Advertisement{},
 		peers:            map[string]*v1alpha1.BGPPeer{},
@@ -90,6 +95,7 @@ func newEvaluator() *evaluator {
 // that are to say nothing. If time alone will change something, again says when; it is zero
 // otherwise.
 func (e *evaluator) evaluate(now time.Time) (statements map[types.NamespacedName][]statement, again time.Time) {
+	e.judgeNodes()
 	alive, again := e.aliveAt(now)
 	if !slices.Equal(alive, e.alive) {
 		e.alive = alive

@@ -31,6 +31,7 @@ import (
 	"github.com/clarionlb/clarion/client/versioned"
 	"github.com/clarionlb/clarion/internal/guard"
 	"github.com/clarionlb/clarion/internal/informer"
+	"github.com/clarionlb/clarion/internal/liblog"
 	"github.com/clarionlb/clarion/internal/notify"
 	"github.com/clarionlb/clarion/internal/scope"
 	"github.com/clarionlb/clarion/loadbalancer"
@@ -190,7 +191,7 @@ func (c *Controller) namespaceHandler() cache.ResourceEventHandler {
 // WaitForSync blocks until Sync has everything that there was when the informers were started;
 // false if the context ends before. It is to be called once.
 func (c *Controller) WaitForSync(ctx context.Context) bool {
-	go c.apiServer.RunWithContext(ctx)
+	go c.apiServer.RunWithContext(liblog.Informers(ctx))
 	return cache.WaitForCacheSync(ctx.Done(), c.delivered...)
 }
 

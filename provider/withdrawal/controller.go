@@ -12,9 +12,7 @@ package withdrawal
 
 import (
 	"context"
-	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -22,7 +20,6 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/informers"
-	coordinationinformers "k8s.io/client-go/informers/coordination/v1"
 	"k8s.io/client-go/kubernetes"
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
@@ -74,6 +71,8 @@ type Config struct {
 	Informers        informers.SharedInformerFactory
 	ClarionInformers clarioninformers.SharedInformerFactory
 	Kube             kubernetes.Interface
+	// Leases is deadnodes.NewInformer, which is started after New.
+	Leases cache.SharedIndexInformer
 	// Events go to Nodes, and Count counts withdrawals by result.
 	Events record.EventRecorder
 	Count  *metrics.CounterVec
@@ -83,7 +82,6 @@ type Config struct {
 // Controller marks the pods of dead nodes.
 type Controller struct {
 	Config
-	leases     cache.SharedIndexInformer
 	nodes      corelisters.NodeLister
 	services   corelisters.ServiceLister
 	announcers listers.AnnouncerLister
@@ -101,7 +99,7 @@ type Controller struct {
 // withdrawal is what is done about one verdict.
 type withdrawal struct {
 	node    *corev1.Node
-	verdict verdict
+	verdict deadnodes.Verdict
 	began   time.Time
 	// marked are the pods that were marked not ready: none is marked twice for one verdict.
 	marked map[types.UID]struct{}
@@ -122,7 +120,6 @@ func New(config Config) *Controller {
 	core, announcers := config.Informers.Core().V1(), config.ClarionInformers.Clarion().V1alpha1().Announcers()
 	c := &Controller{
 		Config:     config,
-		leases:     coordinationinformers.NewLeaseInformer(config.Kube, deadnodes.Namespace, 0, nil),
 		nodes:      core.Nodes().Lister(),
 		services:   core.Services().Lister(),
 		announcers: announcers.Lister(),
@@ -131,7 +128,7 @@ func New(config Config) *Controller {
 		held:       map[string]bool{},
 		resting:    map[string]*wrongVerdict{},
 	}
-	informer.Handle(c.leases, informer.OnAny(c.changed.Notify))
+	informer.Handle(c.Leases, informer.OnAny(c.changed.Notify))
 	informer.Handle(core.Nodes().Informer(), informer.Funcs[*corev1.Node]{
 		Add: func(*corev1.Node) { c.changed.Notify() },
 		Update: func(before, after *corev1.Node) {
@@ -155,8 +152,7 @@ func isReady(node *corev1.Node) bool {
 
 // Run acts until the context ends. The informers of the Config have delivered by then.
 func (c *Controller) Run(ctx context.Context) {
-	go c.leases.RunWithContext(ctx)
-	if !cache.WaitForCacheSync(ctx.Done(), c.leases.HasSynced) {
+	if !cache.WaitForCacheSync(ctx.Done(), c.Leases.HasSynced) {
 		return
 	}
 	c.warnAt = time.Now().Add(warningAfter)
@@ -191,7 +187,7 @@ func (c *Controller) view() (v view, nodes map[string]*corev1.Node) {
 	for _, announcer := range announcers {
 		v.records[announcer.Name] = nil
 	}
-	for _, object := range c.leases.GetStore().List() {
+	for _, object := range c.Leases.GetStore().List() {
 		if lease, is := object.(*coordinationv1.Lease); is {
 			if _, announces := v.records[lease.Name]; announces {
 				v.records[lease.Name] = deadnodes.Of(lease)
@@ -248,8 +244,8 @@ func (c *Controller) begin(ctx context.Context, w *withdrawal, ready bool) {
 	}
 	w.next = time.Time{}
 	c.Count.WithLabelValues("withdrawn").Inc()
-	c.Logger.Info("Marked the pods of a dead node not ready", "node", w.node.Name, "pods", len(w.marked), "by", w.verdict.by, "since", w.verdict.since)
-	c.Events.Eventf(w.node, corev1.EventTypeWarning, eventWithdrawn, "%s %d pods that were ready are marked not ready.", w.verdict.sentence(), len(w.marked))
+	c.Logger.Info("Marked the pods of a dead node not ready", "node", w.node.Name, "pods", len(w.marked), "by", w.verdict.By, "since", w.verdict.Since)
+	c.Events.Eventf(w.node, corev1.EventTypeWarning, eventWithdrawn, "%s %d pods that were ready are marked not ready.", w.verdict.Sentence(), len(w.marked))
 }
 
 // end ends a withdrawal of which the verdict stands no more. A node that is Ready for Kubernetes all the time may not have been dead: the
@@ -274,14 +270,14 @@ func (c *Controller) end(ctx context.Context, w *withdrawal, ready bool, now tim
 }
 
 // hold says, once for each verdict, that a node is left to Kubernetes.
-func (c *Controller) hold(node *corev1.Node, of verdict, limit int) {
+func (c *Controller) hold(node *corev1.Node, of deadnodes.Verdict, limit int) {
 	if c.held[node.Name] {
 		return
 	}
 	c.held[node.Name] = true
 	c.Count.WithLabelValues("held").Inc()
 	c.Events.Eventf(node, corev1.EventTypeWarning, eventHeld,
-		"%s But more nodes are dead at once than %d, so that this is left to Kubernetes.", of.sentence(), limit)
+		"%s But more nodes are dead at once than %d, so that this is left to Kubernetes.", of.Sentence(), limit)
 }
 
 // rest leaves a node alone for a while, of which a verdict was wrong.
@@ -314,22 +310,8 @@ func (c *Controller) warn(now time.Time) (wake time.Time) {
 		return c.warnAt
 	}
 	c.warnAt = time.Time{}
-	if len(c.leases.GetStore().ListKeys()) == 0 {
+	if len(c.Leases.GetStore().ListKeys()) == 0 {
 		c.Logger.Info("No announcer records which nodes are dead, so that no endpoints are withdrawn: they need --record-dead-nodes")
 	}
 	return time.Time{}
-}
-
-// sentence says who takes a node for dead.
-func (v verdict) sentence() string {
-	return fmt.Sprintf("The node is silent for the announcers of %s, %d of %d.", names(v.by), len(v.by), v.all)
-}
-
-// names lists a few.
-func names(all []string) string {
-	const most = 5
-	if len(all) > most {
-		return fmt.Sprintf("%s and %d more", strings.Join(all[:most], ", "), len(all)-most)
-	}
-	return strings.Join(all, ", ")
 }

@@ -55,12 +55,14 @@ func withWorld(t *testing.T, test func(w *world), pods ...*corev1.Pod) {
 		w.start = func() {
 			w.ctx, w.stop = context.WithCancel(t.Context())
 			kube, own := informers.NewSharedInformerFactory(w.kube, 0), clarioninformers.NewSharedInformerFactory(clarion, 0)
-			c := New(Config{Informers: kube, ClarionInformers: own, Kube: w.kube, Events: w.events, Logger: klog.Logger{},
+			leases := deadnodes.NewInformer(w.kube)
+			c := New(Config{Informers: kube, ClarionInformers: own, Leases: leases, Kube: w.kube, Events: w.events, Logger: klog.Logger{},
 				Count: metrics.NewCounterVec(&metrics.CounterOpts{Name: "n"}, []string{"result"})})
 			kube.Start(w.ctx.Done())
 			own.Start(w.ctx.Done())
 			kube.WaitForCacheSync(w.ctx.Done())
 			own.WaitForCacheSync(w.ctx.Done())
+			go leases.RunWithContext(w.ctx)
 			go c.Run(w.ctx)
 			time.Sleep(time.Second)
 			synctest.Wait()
@@ -428,4 +430,12 @@ func TestPodsOfServicesAreFirst(t *testing.T) {
 			}
 		}
 	}, pods...)
+}
+
+func TestEventsAreKnownToThePlugin(t *testing.T) {
+	for _, reason := range []string{eventWithdrawn, eventRestored, eventHeld} {
+		if !deadnodes.Tells(reason) {
+			t.Errorf("%s is not", reason)
+		}
+	}
 }

@@ -106,7 +106,7 @@ func (c *Controller) mark(ctx context.Context, w *withdrawal) error {
 		}
 	}
 	condition := corev1.PodCondition{
-		Type: corev1.PodReady, Status: corev1.ConditionFalse, Reason: v1alpha1.ReasonNodeUnreachable, Message: w.verdict.sentence(),
+		Type: corev1.PodReady, Status: corev1.ConditionFalse, Reason: v1alpha1.ReasonNodeUnreachable, Message: w.verdict.Sentence(),
 	}
 	return c.writeAll(ctx, slices.Concat(first, rest), condition, func(pod *corev1.Pod) { w.marked[pod.UID] = struct{}{} })
 }

@@ -24,52 +24,12 @@ type view struct {
 	records map[string]deadnodes.Record
 }
 
-// verdict is that a node is dead.
-type verdict struct {
-	// by are the nodes whose announcers say so, of that many in all.
-	by  []string
-	all int
-	// since is when they became a majority.
-	since time.Time
-	// latest is from when on a majority has said so. A record that is older may be one that nobody can take back, as its announcer
-	// does not run.
-	latest time.Time
-}
-
-// verdicts are the nodes that a majority of all announcers takes for dead. Those whose own nodes are among them have no say, but count.
-func (v view) verdicts() map[string]verdict {
-	return v.judge(v.judge(nil))
-}
-
-func (v view) judge(silenced map[string]verdict) map[string]verdict {
-	all := 0
-	votes := map[string][]string{}
-	for voter, record := range v.records {
-		if _, exists := v.ready[voter]; !exists {
-			continue
-		}
-		all++
-		if _, dead := silenced[voter]; dead {
-			continue
-		}
-		for name := range record {
-			if _, exists := v.ready[name]; exists && name != voter {
-				votes[name] = append(votes[name], voter)
-			}
-		}
-	}
-	verdicts := map[string]verdict{}
-	for name, by := range votes {
-		if 2*len(by) <= all {
-			continue
-		}
-		slices.SortFunc(by, func(a, b string) int { return v.records[a][name].Compare(v.records[b][name]) })
-		majority := all/2 + 1
-		since, latest := v.records[by[majority-1]][name], v.records[by[len(by)-majority]][name]
-		slices.Sort(by)
-		verdicts[name] = verdict{by, all, since, latest}
-	}
-	return verdicts
+// verdicts are the nodes that a majority of all announcers takes for dead.
+func (v view) verdicts() map[string]deadnodes.Verdict {
+	return deadnodes.Verdicts(v.records, func(node string) bool {
+		_, exists := v.ready[node]
+		return exists
+	})
 }
 
 // limit is of how many nodes endpoints are withdrawn at once.
@@ -78,14 +38,14 @@ func (v view) limit() int { return max(1, len(v.ready)/share) }
 // due are the nodes of which the endpoints are to be withdrawn now: they are dead by the fresh word of a majority, and Ready for
 // Kubernetes. Those of which they are withdrawn already (begun) are left out. If there are more such nodes than the limit, all others
 // are held.
-func (v view) due(dead map[string]verdict, begun func(name string) bool, now time.Time) (due, held []string) {
+func (v view) due(dead map[string]deadnodes.Verdict, begun func(name string) bool, now time.Time) (due, held []string) {
 	count := 0
 	for _, name := range slices.Sorted(maps.Keys(dead)) {
 		if !v.ready[name] {
 			continue // Kubernetes has noticed itself
 		}
 		count++
-		if age := now.Sub(dead[name].latest).Abs(); !begun(name) && age < freshness {
+		if age := now.Sub(dead[name].Latest).Abs(); !begun(name) && age < freshness {
 			due = append(due, name)
 		}
 	}

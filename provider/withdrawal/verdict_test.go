@@ -2,8 +2,6 @@ package withdrawal
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -29,36 +27,6 @@ func seen(nodes int, records ...string) view {
 		v.records[voter] = record
 	}
 	return v
-}
-
-func TestANodeIsDeadByTheWordOfAMajority(t *testing.T) {
-	for name, tt := range map[string]struct {
-		view view
-		want string
-	}{
-		"nobody says anything":                     {seen(3), "[]"},
-		"one of three":                             {seen(3, "n1: n3"), "[]"},
-		"two of three":                             {seen(3, "n1: n3", "n2: n3"), "[n3]"},
-		"two of four":                              {seen(4, "n1: n4", "n2: n4"), "[]"},
-		"half of them, both of the other half":     {seen(4, "n1: n3 n4", "n2: n3 n4"), "[]"},
-		"three of five, of two":                    {seen(5, "n1: n4 n5", "n2: n5 n4", "n3: n4 n5"), "[n4 n5]"},
-		"a node about itself":                      {seen(3, "n1: n3", "n3: n3"), "[]"},
-		"one that is no node, or has no announcer": {seen(3, "n1: n3", "n9: n3"), "[]"},
-		"about what is no node":                    {seen(3, "n1: n9", "n2: n9"), "[]"},
-		"two nodes of two about each other":        {seen(2, "n1: n2", "n2: n1"), "[]"},
-		"one that is dead itself":                  {seen(5, "n1: n5", "n2: n5", "n3: n5", "n5: n4", "n1: n4 n5", "n2: n4 n5"), "[n5]"},
-	} {
-		if got := fmt.Sprint(slices.Sorted(maps.Keys(tt.view.verdicts()))); got != tt.want {
-			t.Errorf("%s: %s are dead, want %s", name, got, tt.want)
-		}
-	}
-}
-
-func TestAVerdictIsSinceTheMajorityHasIt(t *testing.T) {
-	v := seen(5, "n4: n5", "n1: n5", "n3: n5", "n2: n5").verdicts()["n5"]
-	if want := noon.Add(2 * time.Second); !v.since.Equal(want) || fmt.Sprint(v.by, v.all) != "[n1 n2 n3 n4] 5" {
-		t.Errorf("by %v of %d, since %s; want since %s", v.by, v.all, v.since, want)
-	}
 }
 
 func TestOfFewNodesEndpointsAreWithdrawnAtOnce(t *testing.T) {

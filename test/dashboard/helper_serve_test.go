@@ -3,6 +3,7 @@ package dashboard
 import (
 	"context"
 	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,11 +24,17 @@ func stateOf(objects []runtime.Object) *snapshot.State { return snapshot.Of(obje
 // serve serves the page with a state until the test ends.
 func serve(t *testing.T, state *snapshot.State) *dashboard.Dashboard {
 	t.Helper()
+	return serveCounting(t, state, &atomic.Int64{})
+}
+
+// serveCounting is serve, and counts the bytes that are sent.
+func serveCounting(t *testing.T, state *snapshot.State, sent *atomic.Int64) *dashboard.Dashboard {
+	t.Helper()
 	listener, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := dashboard.New("production", listener)
+	d := dashboard.New("production", counting{listener, sent})
 	if err := d.Show(state, ""); err != nil {
 		t.Fatal(err)
 	}

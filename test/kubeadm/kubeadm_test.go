@@ -58,6 +58,7 @@ func TestFromNothingToAPageAndBack(t *testing.T) {
 		{"a worker loses its power, and boots again", (*installation).pullThePlug},
 		{"a node without node-ip has the address that its announcer reports", (*installation).nodeWithoutAddress},
 		{"processes may what the manifests say, and no more", (*installation).permissions},
+		{"those who help get everything but Secrets", (*installation).supportBundle},
 		{"Kubernetes' own tests of load balancers pass", (*installation).ownTests},
 		{"announcers are replaced without a lost connection", (*installation).replaceAnnouncers},
 		{"addresses stay without the API server, and new ones come with it", (*installation).loseAPIServer},

@@ -1,7 +1,7 @@
 package dashboard
 
 import (
-	"strconv"
+	"encoding/json"
 	"sync"
 
 	"github.com/clarionlb/clarion/internal/plugin/snapshot"
@@ -15,9 +15,12 @@ type board struct {
 
 // posted is what was there to show at some time. It is not modified.
 type posted struct {
-	// version is another one if text is.
-	version string
-	text    []byte // an overview, as JSON
+	// revision is one more with each text.
+	revision uint64
+	text     []byte // an overview, as JSON
+	tree     any    // the same
+	// changes are the deltas that have led here from the revisions before, as many as are shorter than the text together.
+	changes [][]byte
 	state   *snapshot.State
 	// stale is a half sentence that says why it may be out of date; "" if nothing keeps it from being
 	// up to date.
@@ -27,7 +30,7 @@ type posted struct {
 }
 
 func newBoard() *board {
-	return &board{now: &posted{version: "0", text: []byte("null"), replaced: make(chan struct{})}}
+	return &board{now: &posted{text: []byte("null"), replaced: make(chan struct{})}}
 }
 
 func (b *board) latest() *posted {
@@ -36,21 +39,57 @@ func (b *board) latest() *posted {
 	return b.now
 }
 
-// post puts something newer on the board. If text and stale say the same as before, nobody is told.
-func (b *board) post(state *snapshot.State, text []byte, stale string) {
+// post puts something newer on the board. If it shows the same as before, nobody is told.
+func (b *board) post(state *snapshot.State, shown *overview, stale string) error {
+	text, err := json.Marshal(shown)
+	if err != nil {
+		return err
+	}
+	var tree any
+	if err := json.Unmarshal(text, &tree); err != nil {
+		return err
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 
 	before := b.now
-	same := string(before.text) == string(text)
-	next := &posted{version: before.version, text: text, state: state, stale: stale, replaced: before.replaced}
-	if !same {
-		n, _ := strconv.ParseUint(before.version, 10, 64)
-		next.version = strconv.FormatUint(n+1, 10)
+	next := *before
+	next.state, next.stale = state, stale
+	change := deltaOf(before.tree, tree)
+	if change != nil {
+		told, err := json.Marshal(change)
+		if err != nil {
+			return err
+		}
+		next.revision, next.text, next.tree = before.revision+1, text, tree
+		next.changes = latest(before.changes, told, len(text))
 	}
-	if !same || before.stale != stale {
+	if change != nil || before.stale != stale {
 		next.replaced = make(chan struct{})
 		defer close(before.replaced)
 	}
-	b.now = next
+	b.now = &next
+	return nil
+}
+
+// latest adds a change, and leaves out the oldest until they are no longer than most.
+func latest(changes [][]byte, change []byte, most int) [][]byte {
+	sum, first := len(change), len(changes)
+	if sum > most {
+		return nil
+	}
+	for first > 0 && sum+len(changes[first-1]) <= most {
+		first--
+		sum += len(changes[first])
+	}
+	return append(append([][]byte{}, changes[first:]...), change)
+}
+
+// since are the changes after a revision; false if they are not known any more.
+func (p *posted) since(revision uint64) (changes [][]byte, known bool) {
+	n := p.revision - revision
+	if revision > p.revision || n > uint64(len(p.changes)) {
+		return nil, false
+	}
+	return p.changes[uint64(len(p.changes))-n:], true
 }

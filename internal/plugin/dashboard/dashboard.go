@@ -2,7 +2,6 @@ package dashboard
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net"
 	"net/http"
@@ -39,12 +38,7 @@ func New(cluster string, listener net.Listener) *Dashboard {
 // Show has all pages show a state. stale is a half sentence that says why it may be out of date; ""
 // if it is not.
 func (d *Dashboard) Show(state *snapshot.State, stale string) error {
-	text, err := json.Marshal(overviewOf(d.cluster, state))
-	if err != nil {
-		return err
-	}
-	d.board.post(state, text, stale)
-	return nil
+	return d.board.post(state, overviewOf(d.cluster, state), stale)
 }
 
 // URL is where the page is. Who has it can read what the caller of the plugin can read.

@@ -12,8 +12,9 @@ import (
 )
 
 const (
-	// maxCells is how large a range may be of which every address is drawn.
-	maxCells = 1024
+	// maxCells is how large a range may be of which every address is drawn, and maxDrawn how many addresses are drawn of all pools: the
+	// ranges after these are drawn in blocks.
+	maxCells, maxDrawn = 1024, 4096
 	// maxBlocks is how many blocks of a large range are drawn that something is in.
 	maxBlocks = 64
 	// maxListed is how many addresses of a block are listed.
@@ -45,8 +46,9 @@ type block struct {
 	Cells     []*cell `json:"cells"`
 }
 
-// draw makes the drawings of a pool that has these ranges, and wanted others too that are contested.
-func (c *chart) draw(own []loadbalancer.Range, lost []v1alpha1.ContestedAddresses) []drawing {
+// draw makes the drawings of a pool that has these ranges, and wanted others too that are contested. It takes from rest how many
+// addresses it draws one by one.
+func (c *chart) draw(own []loadbalancer.Range, lost []v1alpha1.ContestedAddresses, rest *float64) []drawing {
 	ranges := slices.Clone(own)
 	for _, l := range lost {
 		if r, err := loadbalancer.ParseRange(l.Addresses); err == nil {
@@ -57,7 +59,8 @@ func (c *chart) draw(own []loadbalancer.Range, lost []v1alpha1.ContestedAddresse
 	drawings := []drawing{}
 	for _, r := range joined(ranges) {
 		d := drawing{Range: r.String()}
-		if sizeOf(r) <= maxCells {
+		if size := sizeOf(r); size <= min(maxCells, *rest) {
+			*rest -= size
 			d.Rows = c.rows(r)
 		} else {
 			d.Blocks = c.blocks(r)

@@ -14,6 +14,7 @@ import (
 
 // move is something that has happened: an address came to a node, or what an event tells.
 type move struct {
+	Key     string   `json:"key"` // the same as long as the move is
 	At      string   `json:"at"`
 	State   standing `json:"state"`
 	On      string   `json:"on"` // an address, or an object
@@ -31,6 +32,9 @@ const maxMoves = 200
 
 // fewMoves is how many moves that are one are shown one by one, and how many nodes are named.
 const fewMoves = 3
+
+// maxParts is how many moves are listed that are one.
+const maxParts = 100
 
 // together is how far apart moves from one node may be that are one.
 const together = 3 * time.Second
@@ -52,6 +56,7 @@ func movesOf(state *snapshot.State) []move {
 		if e.Move != nil {
 			m.On, m.From, m.To = e.Move.Address, e.Move.From, e.Move.To
 		}
+		m.Key = strings.Join([]string{m.At, m.On, m.What}, " ")
 		moves = append(moves, m)
 	}
 	moves = grouped(moves)
@@ -89,7 +94,11 @@ func join(moves []move) move {
 	if len(to) > fewMoves {
 		to = []string{fmt.Sprintf("%d nodes", len(to))}
 	}
-	m := moves[0]
+	m, first := moves[0], moves[len(moves)-1]
+	m.Key = strings.Join([]string{first.At, m.From, "claims"}, " ") // others may join
 	m.On, m.Service, m.What, m.To, m.Words, m.Parts = fmt.Sprintf("%d addresses", len(moves)), "", "claims", strings.Join(to, ", "), "", moves
+	if len(moves) > maxParts {
+		m.Parts, m.Words = moves[:maxParts], fmt.Sprintf("the latest %d are listed", maxParts)
+	}
 	return m
 }

@@ -61,6 +61,9 @@ func nodeOf(state *snapshot.State, name string, announcer *v1alpha1.Announcer) n
 			}
 		}
 	}
+	if withdrawal := why.Withdrawal(state, name); withdrawal != nil {
+		n.Remarks = append(n.Remarks, remark{split(withdrawal.Name), withdrawal.Sentence})
+	}
 	is := why.NodeStanding(state, name)
 	n.State, n.Says, n.Words = standings[is.Mark], split(is.Reason), is.Sentence
 	return n

@@ -113,3 +113,20 @@ func TestMovesOfOneNodeAreOne(t *testing.T) {
 		t.Errorf("%+v", moves)
 	}
 }
+
+func TestWhatIsDrawnOfAllPoolsIsBounded(t *testing.T) {
+	rest, rows := float64(maxDrawn), 0
+	for i := range 50 {
+		pool := parsed(t, netip.AddrFrom4([4]byte{10, byte(i), 0, 0}).String()+"/23")
+		c := chartWith(pool.From.Next().String())
+		for _, d := range c.draw([]loadbalancer.Range{pool}, nil, &rest) {
+			rows += len(d.Rows)
+			if len(d.Rows) == 0 && (len(d.Blocks) == 0 || d.Blocks[0].Assigned != 1) {
+				t.Errorf("of %s nothing is drawn: %+v", d.Range, d)
+			}
+		}
+	}
+	if rows != maxDrawn/rowLength {
+		t.Errorf("%d rows are drawn", rows)
+	}
+}

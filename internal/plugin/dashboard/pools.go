@@ -78,7 +78,7 @@ type keptRange struct {
 
 func poolsOf(state *snapshot.State, services []service) []pool {
 	list := []pool{}
-	cells := cellsOf(state, services)
+	cells, rest := cellsOf(state, services), float64(maxDrawn)
 	for _, object := range state.IPAddressPools {
 		status := state.Pools[object.Name]
 		p := pool{Name: object.Name, State: well, Reason: status.Reason, Words: status.Message, AutoAssign: true}
@@ -97,7 +97,7 @@ func poolsOf(state *snapshot.State, services []service) []pool {
 		if p.State == well && slices.ContainsFunc(p.Counts, func(c count) bool { return c.Total > 0 && c.Assigned == c.Total }) {
 			p.State, p.Reason, p.Words = warning, "full", "every address is assigned"
 		}
-		p.Drawings = chartOf(state, object.Name, cells[object.Name], status).draw(state.Allocator.Ranges(object.Name), status.Contested)
+		p.Drawings = chartOf(state, object.Name, cells[object.Name], status).draw(state.Allocator.Ranges(object.Name), status.Contested, &rest)
 		list = append(list, p)
 	}
 	return list

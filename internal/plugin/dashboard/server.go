@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"cmp"
 	"crypto/rand"
 	"crypto/subtle"
 	"embed"
@@ -10,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -60,7 +62,6 @@ func (s *server) cookie() string { return "clarion-" + s.host[strings.LastIndex(
 func (s *server) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /", http.FileServerFS(s.page))
-	mux.HandleFunc("GET /api/overview", s.overview)
 	mux.HandleFunc("GET /api/path", s.path)
 	mux.HandleFunc("GET /api/changes", s.changes)
 	return s.guarded(mux)
@@ -117,12 +118,6 @@ func (s *server) hasCookie(r *http.Request) bool {
 	return err == nil && s.isToken(cookie.Value)
 }
 
-func (s *server) overview(w http.ResponseWriter, _ *http.Request) {
-	latest := s.board.latest()
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(latest.text) // who has gone needs no answer
-}
-
 func (s *server) path(w http.ResponseWriter, r *http.Request) {
 	namespace, name, named := strings.Cut(r.URL.Query().Get("service"), "/")
 	if !named {
@@ -138,8 +133,32 @@ func (s *server) path(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(found)
 }
 
-// changes tells a page, by server-sent events, which version there is and what keeps it from being up
-// to date: at once, after every change, and as a sign of life. A page that does not read is given up.
+// news is what a page is told: State, an overview as a whole, or Change, a delta from the revision before, or neither.
+type news struct {
+	Stale  string          `json:"stale"`
+	State  json.RawMessage `json:"state,omitempty"`
+	Change json.RawMessage `json:"change,omitempty"`
+}
+
+// newsSince is what a page is told that shows this revision, whose end is that of p; of none if known is false.
+func (p *posted) newsSince(revision uint64, known bool) []news {
+	changes, follows := p.since(revision)
+	if !known || !follows {
+		return []news{{Stale: p.stale, State: p.text}}
+	}
+	var list []news
+	for _, change := range changes {
+		list = append(list, news{Stale: p.stale, Change: change})
+	}
+	if len(list) == 0 {
+		list = append(list, news{Stale: p.stale})
+	}
+	return list
+}
+
+// changes tells a page, by server-sent events, what there is to show and what keeps it from being up to date: at once, after every
+// change, and as a sign of life. A page that has shown a revision, which it says, is told what has changed since. A page that does not
+// read is given up.
 func (s *server) changes(w http.ResponseWriter, r *http.Request) {
 	select {
 	case s.pages <- struct{}{}:
@@ -152,24 +171,28 @@ func (s *server) changes(w http.ResponseWriter, r *http.Request) {
 	control := http.NewResponseController(w)
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
+	revision, err := strconv.ParseUint(cmp.Or(r.Header.Get("Last-Event-ID"), r.URL.Query().Get("since")), 10, 64)
+	known := err == nil
 	for {
 		latest := s.board.latest()
-		text, err := json.Marshal(struct {
-			Version string `json:"version"`
-			Stale   string `json:"stale"`
-		}{latest.version, latest.stale})
-		if err != nil {
-			return
-		}
 		if control.SetWriteDeadline(time.Now().Add(writeTimeout)) != nil {
 			return
 		}
-		if _, err := fmt.Fprintf(w, "event: state\ndata: %s\n\n", text); err != nil {
-			return
+		list := latest.newsSince(revision, known)
+		for i, told := range list {
+			text, err := json.Marshal(told)
+			if err != nil {
+				return
+			}
+			at := latest.revision - uint64(len(list)-1-i)
+			if _, err := fmt.Fprintf(w, "event: news\nid: %d\ndata: %s\n\n", at, text); err != nil {
+				return
+			}
 		}
 		if control.Flush() != nil {
 			return
 		}
+		revision, known = latest.revision, true
 		select {
 		case <-latest.replaced:
 		case <-beat.C:

@@ -2,12 +2,14 @@ package dashboard
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -58,38 +60,37 @@ func TestWhoMayReadThePage(t *testing.T) {
 	}{
 		{"the page", "GET", "/", nil, 200},
 		{"a module of it", "GET", "/main.js", nil, 200},
-		{"the state", "GET", "/api/overview", nil, 200},
 		{"a Service", "GET", "/api/path?service=games/match-5", nil, 200},
 		{"a Service that is not there", "GET", "/api/path?service=games/none", nil, 404},
 		{"no Service", "GET", "/api/path", nil, 400},
 		{"nothing", "GET", "/api/nothing", nil, 404},
 		{"out of the folder", "GET", "/../server.go", nil, 307}, // to /server.go
 		{"what is not in the folder", "GET", "/server.go", nil, 404},
-		{"from the page", "GET", "/api/overview", header("Sec-Fetch-Site", "same-origin"), 200},
+		{"from the page", "GET", "/api/path?service=games/match-5", header("Sec-Fetch-Site", "same-origin"), 200},
 		{"typed by the user", "GET", "/", header("Sec-Fetch-Site", "none"), 200},
-		{"the page as its own origin", "GET", "/api/overview", header("Origin", "http://"+d.server.host), 200},
+		{"the page as its own origin", "GET", "/api/path?service=games/match-5", header("Origin", "http://"+d.server.host), 200},
 
 		{"no cookie", "GET", "/", nobody, 401},
-		{"no cookie, the state", "GET", "/api/overview", nobody, 401},
+		{"no cookie, the state", "GET", "/api/path?service=games/match-5", nobody, 401},
 		{"no cookie, changes", "GET", "/api/changes", nobody, 401},
 		{"another token", "GET", "/?token=AAAA", nobody, 401},
 		{"an empty token", "GET", "/?token=", nobody, 401},
-		{"the token elsewhere", "GET", "/api/overview?token=" + d.server.token, nobody, 401},
+		{"the token elsewhere", "GET", "/api/path?token=" + d.server.token, nobody, 401},
 		{"another cookie", "GET", "/", header("Cookie", d.server.cookie()+"=AAAA"), 401},
 		{"the cookie of another port", "GET", "/", header("Cookie", "clarion-1="+d.server.token), 401},
 		{"DNS rebinding", "GET", "/", host("evil.example:80"), 403},
-		{"DNS rebinding with the port", "GET", "/api/overview", host("evil.example" + d.server.host[strings.Index(d.server.host, ":"):]), 403},
+		{"DNS rebinding with the port", "GET", "/api/path?service=games/match-5", host("evil.example" + d.server.host[strings.Index(d.server.host, ":"):]), 403},
 		{"DNS rebinding with the token", "GET", "/?token=" + d.server.token, host("evil.example"), 403},
 		{"another port", "GET", "/", host("127.0.0.1:1"), 403},
 		{"another name of the loopback", "GET", "/", host("localhost" + d.server.host[strings.Index(d.server.host, ":"):]), 403},
-		{"another origin", "GET", "/api/overview", header("Origin", "http://evil.example"), 403},
-		{"no origin to speak of", "GET", "/api/overview", header("Origin", "null"), 403},
+		{"another origin", "GET", "/api/path?service=games/match-5", header("Origin", "http://evil.example"), 403},
+		{"no origin to speak of", "GET", "/api/path?service=games/match-5", header("Origin", "null"), 403},
 		{"another site", "GET", "/", header("Sec-Fetch-Site", "cross-site"), 403},
 		{"another port of this computer", "GET", "/", header("Sec-Fetch-Site", "same-site"), 403},
 		{"POST", "POST", "/", nil, 405},
-		{"PUT", "PUT", "/api/overview", nil, 405},
+		{"PUT", "PUT", "/api/path?service=games/match-5", nil, 405},
 		{"DELETE", "DELETE", "/api/path?service=games/match-5", nil, 405},
-		{"OPTIONS", "OPTIONS", "/api/overview", nil, 405},
+		{"OPTIONS", "OPTIONS", "/api/path?service=games/match-5", nil, 405},
 	} {
 		answer := ask(d, test.method, test.target, test.with)
 		if answer.StatusCode != test.code {
@@ -144,15 +145,21 @@ func TestThePageKeepsToItsPolicy(t *testing.T) {
 	}
 }
 
+// told is what a page is told.
+type told struct {
+	news
+	revision string
+}
+
 // following reads the changes of one page.
 type following struct {
 	answer *http.Response
 	lines  *bufio.Scanner
 }
 
-func follow(t *testing.T, d *Dashboard) *following {
+func follow(t *testing.T, d *Dashboard, query string) *following {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), "GET", "http://"+d.server.host+"/api/changes", nil)
+	r, err := http.NewRequestWithContext(t.Context(), "GET", "http://"+d.server.host+"/api/changes"+query, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,13 +169,18 @@ func follow(t *testing.T, d *Dashboard) *following {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { answer.Body.Close() })
-	return &following{answer, bufio.NewScanner(answer.Body)}
+	lines := bufio.NewScanner(answer.Body)
+	lines.Buffer(nil, 1<<20)
+	return &following{answer, lines}
 }
 
 // next is the next thing that the page is told.
-func (f *following) next(t *testing.T) (told struct{ Version, Stale string }) {
+func (f *following) next(t *testing.T) (told told) {
 	t.Helper()
 	for f.lines.Scan() {
+		if id, is := strings.CutPrefix(f.lines.Text(), "id: "); is {
+			told.revision = id
+		}
 		if data, is := strings.CutPrefix(f.lines.Text(), "data: "); is {
 			if err := json.Unmarshal([]byte(data), &told); err != nil {
 				t.Fatal(err)
@@ -195,21 +207,54 @@ func serveUntilTheEnd(t *testing.T, d *Dashboard) {
 func TestPagesAreToldWhatChangesAndThatItIsStale(t *testing.T) {
 	d := newTestServer(t)
 	serveUntilTheEnd(t, d)
-	page := follow(t, d)
+	page := follow(t, d, "")
 	first := page.next(t)
+	if first.State == nil || first.Change != nil || first.Stale != "" {
+		t.Errorf("at first it is told %.100s", first.State)
+	}
 	state := d.board.latest().state
 	if err := d.Show(state, "nodes cannot be read"); err != nil {
 		t.Fatal(err)
 	}
-	if told := page.next(t); told.Version != first.Version || told.Stale != "nodes cannot be read" {
+	if told := page.next(t); told.revision != first.revision || told.Stale != "nodes cannot be read" || told.State != nil || told.Change != nil {
 		t.Errorf("it is told %v after %v", told, first)
 	}
 	other := snapshot.Of(fixture.New(time.Now())[1:]...).State()
 	if err := d.Show(other, ""); err != nil {
 		t.Fatal(err)
 	}
-	if told := page.next(t); told.Version == first.Version || told.Stale != "" {
-		t.Errorf("it is told %v after %v", told, first)
+	second := page.next(t)
+	if second.revision == first.revision || second.Stale != "" || second.State != nil || second.Change == nil {
+		t.Errorf("it is told %v after %v", second, first)
+	}
+	now := json.RawMessage(d.board.latest().text)
+	if got := applied(tree(t, first.State), tree(t, second.Change)); !reflect.DeepEqual(got, tree(t, now)) {
+		t.Errorf("it becomes %v", got)
+	}
+	for query, want := range map[string]string{"?since=" + first.revision: "a change", "?since=" + second.revision: "nothing", "?since=9": "all", "?since=x": "all"} {
+		told := follow(t, d, query).next(t)
+		if got := map[bool]string{told.Change != nil: "a change", told.State != nil: "all"}[true]; cmp.Or(got, "nothing") != want || told.revision != second.revision {
+			t.Errorf("%s: it is told %s, revision %s", query, got, told.revision)
+		}
+	}
+}
+
+func TestChangesAreKeptAsLongAsTheyAreShorterThanTheWhole(t *testing.T) {
+	b := newBoard()
+	for i := range 100 {
+		if err := b.post(nil, &overview{Cluster: strings.Repeat("x", i)}, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	now, sum := b.latest(), 0
+	for _, change := range now.changes {
+		sum += len(change)
+	}
+	if sum > len(now.text) || len(now.changes) == 0 || now.revision != 100 {
+		t.Errorf("%d changes of %d bytes are kept at revision %d, for %d bytes", len(now.changes), sum, now.revision, len(now.text))
+	}
+	if list := now.newsSince(100-uint64(len(now.changes))-1, true); list[0].State == nil {
+		t.Errorf("after a gap it is told %v", list)
 	}
 }
 
@@ -218,18 +263,18 @@ func TestPagesThatFollowAreLimited(t *testing.T) {
 	serveUntilTheEnd(t, d)
 	var pages []*following
 	for range maxPages {
-		page := follow(t, d)
+		page := follow(t, d, "")
 		page.next(t)
 		pages = append(pages, page)
 	}
-	tooMany := follow(t, d)
+	tooMany := follow(t, d, "")
 	if text, _ := io.ReadAll(tooMany.answer.Body); tooMany.answer.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("%d %s", tooMany.answer.StatusCode, text)
 	}
-	if answer := ask(d, "GET", "/api/overview", nil); answer.StatusCode != http.StatusOK {
+	if answer := ask(d, "GET", "/api/path?service=games/match-5", nil); answer.StatusCode != http.StatusOK {
 		t.Errorf("the others get %d", answer.StatusCode)
 	}
 	pages[0].answer.Body.Close()
 	<-d.server.pages // waits until the place is free
-	follow(t, d).next(t)
+	follow(t, d, "").next(t)
 }

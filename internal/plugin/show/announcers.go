@@ -58,6 +58,9 @@ func announcerOf(s *snapshot.State, node string) announcer {
 		a.Reason, a.InSight = standing.Reason, a.InSight && standing.Reason != v1alpha1.ReasonAnnouncerDown
 		a.Problems = append(a.Problems, why.Item{Name: standing.Reason, Mark: why.Warning, Sentence: standing.Sentence, Remedy: standing.Remedy})
 	}
+	if withdrawal := why.Withdrawal(s, node); withdrawal != nil {
+		a.Problems = append(a.Problems, *withdrawal)
+	}
 	object := snapshot.Find(s.Announcers, "", node)
 	if object == nil {
 		return a

@@ -21,6 +21,7 @@ import (
 	"k8s.io/client-go/tools/pager"
 
 	"github.com/clarionlb/clarion/client/versioned"
+	"github.com/clarionlb/clarion/internal/deadnodes"
 )
 
 // source lists and watches objects.
@@ -69,8 +70,10 @@ func sources(kube kubernetes.Interface, clarion versioned.Interface) map[string]
 		"communities.clarionlb.io":           {from(api.Communities(), every)},
 		"bfdprofiles.clarionlb.io":           {from(api.BFDProfiles(), every)},
 		"announcers.clarionlb.io":            {from(api.Announcers(), every)},
-		"leases.coordination.k8s.io": {from(kube.CoordinationV1().Leases(ControllerNamespace),
-			metav1.ListOptions{FieldSelector: "metadata.name=" + ControllerName})},
+		"leases.coordination.k8s.io": {
+			from(kube.CoordinationV1().Leases(ControllerNamespace), metav1.ListOptions{FieldSelector: "metadata.name=" + ControllerName}),
+			from(kube.CoordinationV1().Leases(deadnodes.Namespace), every),
+		},
 		"pods": {
 			from(core.Pods(ControllerNamespace), labelled(labelName+"="+ControllerName)),
 			from(core.Pods(AnnouncerNamespace), labelled(labelName+"="+AnnouncerName)),

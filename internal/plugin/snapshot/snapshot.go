@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/internal/deadnodes"
 )
 
 // Where the programs are, by what manifests/ names them.
@@ -51,7 +52,7 @@ type Snapshot struct {
 	BFDProfiles           []*v1alpha1.BFDProfile
 	Announcers            []*v1alpha1.Announcer
 
-	// Leases has that of the cloud-controller-manager, if there is one.
+	// Leases has that of the cloud-controller-manager, if there is one, and those in which announcers record dead nodes.
 	Leases []*coordinationv1.Lease
 	// Pods are those of both programs.
 	Pods []*corev1.Pod
@@ -133,6 +134,21 @@ func listOf[T any, O object[T]](kind string, items *[]O) list {
 			})
 		},
 	}
+}
+
+// ControllerLease is the Lease of the cloud-controller-manager; nil if there is none.
+func (s *Snapshot) ControllerLease() *coordinationv1.Lease {
+	return Find(s.Leases, ControllerNamespace, ControllerName)
+}
+
+// deadNodes are the Leases in which announcers record dead nodes.
+func (s *Snapshot) deadNodes() (leases []*coordinationv1.Lease) {
+	for _, lease := range s.Leases {
+		if lease.Namespace == deadnodes.Namespace {
+			leases = append(leases, lease)
+		}
+	}
+	return leases
 }
 
 // Objects are all objects of the Snapshot, one kind after another.

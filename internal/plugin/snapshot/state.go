@@ -102,6 +102,7 @@ func (s *Snapshot) state(allocator *loadbalancer.Allocator) *State {
 		Communities:       s.Communities,
 		BFDProfiles:       s.BFDProfiles,
 		Announcers:        s.Announcers,
+		DeadNodes:         s.deadNodes(),
 	})
 	state.configure()
 	return state

@@ -117,8 +117,9 @@ func slim(object any) (any, error) {
 
 func (l *Live) noteChange(object runtime.Object) {
 	e, isEvent := object.(*corev1.Event)
-	_, isLease := object.(*coordinationv1.Lease) // renewed all the time
-	if !isLease && (!isEvent || concerns(e)) {
+	lease, isLease := object.(*coordinationv1.Lease)
+	renewed := isLease && lease.Namespace == ControllerNamespace // all the time
+	if !renewed && (!isEvent || concerns(e)) {
 		l.changed.Notify()
 	}
 }

@@ -28,14 +28,13 @@ func Controller(s *snapshot.State) Link {
 	l.Items = pods(s, snapshot.ControllerName)
 	var holder string
 	var until time.Time
-	for _, lease := range s.Leases {
-		if lease.Spec.HolderIdentity != nil && lease.Spec.RenewTime != nil {
-			holder = *lease.Spec.HolderIdentity
-			until = lease.Spec.RenewTime.Add(time.Duration(cmp.Or(deref(lease.Spec.LeaseDurationSeconds), 15)) * time.Second)
-		}
+	lease := s.ControllerLease()
+	if lease != nil && lease.Spec.HolderIdentity != nil && lease.Spec.RenewTime != nil {
+		holder = *lease.Spec.HolderIdentity
+		until = lease.Spec.RenewTime.Add(time.Duration(cmp.Or(deref(lease.Spec.LeaseDurationSeconds), 15)) * time.Second)
 	}
 	switch {
-	case len(s.Leases) == 0 && len(l.Items) == 0:
+	case lease == nil && len(l.Items) == 0:
 		l.Mark, l.Sentence = Failed, "the cloud-controller-manager has never run: nobody hands out addresses"
 		l.Remedy = "install it: kubectl apply -k manifests, see docs/install.md"
 	case holder == "":

@@ -15,7 +15,9 @@ import (
 func Node(s *snapshot.State, name string) *Report {
 	r := &Report{Kind: "Node", Name: name}
 	part := partLink(s, name)
-	r.add(podLink(s, name), announcerLink(s, name), part)
+	r.add(podLink(s, name), announcerLink(s, name))
+	r.add(withdrawalLinks(s, name)...)
+	r.add(part)
 	announcer := snapshot.Find(s.Announcers, "", name)
 	if announcer != nil {
 		links := []Link{interfacesLink(announcer), carriedLink(s, announcer)}

@@ -172,11 +172,12 @@ func join(addresses []netip.Addr) string {
 // endpointsLink counts the endpoints of a Service that can serve.
 func endpointsLink(s *snapshot.State, service *corev1.Service, addresses []netip.Addr) Link {
 	l, name := Link{Name: "endpoints", Mark: OK}, snapshot.NameOf(service)
-	total, serving, nodes := 0, 0, map[string]int{}
+	total, serving, nodes, lost := 0, 0, map[string]int{}, map[string]int{}
 	for _, slice := range s.SlicesOf(name) {
 		for _, e := range slice.Endpoints {
 			total++
 			if !plan.CanServe(e.Conditions) {
+				lost[deref(e.NodeName)]++
 				continue
 			}
 			serving++
@@ -189,6 +190,11 @@ func endpointsLink(s *snapshot.State, service *corev1.Service, addresses []netip
 			i.Name = "elsewhere"
 		}
 		l.Items = append(l.Items, i)
+	}
+	for _, node := range sortedKeys(lost) {
+		if _, dead := s.Announced.Dead(node); dead {
+			l.Items = append(l.Items, Item{Name: node, Mark: Warning, Sentence: fmt.Sprintf("has %d that does not serve: the node is dead", lost[node])})
+		}
 	}
 	l.Sentence = fmt.Sprintf("%d of %d can serve", serving, total)
 	if serving > 0 {

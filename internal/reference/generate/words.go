@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"go/ast"
@@ -170,13 +171,17 @@ func eventsPage(root string) (string, error) {
 			problems = append(problems, fmt.Errorf("an event has the reason %s, which is no constant event... with a comment", value))
 		}
 	}
-	slices.SortFunc(rows, func(a, b []string) int { return strings.Compare(a[2]+a[0], b[2]+b[0]) })
+	slices.SortFunc(rows, compareEvents)
 	var b strings.Builder
 	b.WriteString("# Events\n\n" + notice + "`kubectl describe` and `kubectl events` show them.\n" +
 		"[Events of Services](../reference.md#events-of-services) says which of them repeat conditions, and what the service controller adds.\n\n")
 	table(&b, []string{"Event", "Type", "On", "From", "Meaning"}, rows)
 	return strings.TrimSpace(b.String()) + "\n", errors.Join(append(problems, err)...)
 }
+
+// compareEvents puts events into the order of their objects and names. Of several with one name, the rest of the row decides: files are
+// read in any order.
+func compareEvents(a, b []string) int { return cmp.Or(cmp.Compare(a[2], b[2]), slices.Compare(a, b)) }
 
 // eventsGiven are the reasons that are literally given to a recorder of events.
 func eventsGiven(root string, all []constant) ([]string, error) {

@@ -19,25 +19,25 @@ export const by = (id) => document.getElementById(id);
 
 // sync has a parent show one element for each item, in this order. What shows the same as before
 // stays the very same element, so that the focus, what is scrolled and what is selected stay too. key
-// names an item, and make makes its element.
+// names an item, and make makes its element. An item that is the very same object is not looked into.
 export function sync(parent, items, key, make) {
   const before = new Map([...parent.children].map((element) => [element.shownKey, element]));
   const focused = parent.contains(document.activeElement) ? document.activeElement.dataset.focus : undefined;
   let next = parent.firstElementChild;
   for (const item of items) {
-    const name = key(item), text = JSON.stringify(item);
+    const name = key(item);
     let element = before.get(name);
     before.delete(name);
-    if (!element || element.shownText !== text) {
+    if (!element || element.shownItem !== item && JSON.stringify(element.shownItem) !== JSON.stringify(item)) {
       const old = element;
       element = make(item);
       element.shownKey = name;
-      element.shownText = text;
       if (old) {
         if (old === next) next = element;
         old.replaceWith(element);
       }
     }
+    element.shownItem = item;
     if (element === next) next = next.nextElementSibling;
     else parent.insertBefore(element, next);
   }
@@ -45,6 +45,19 @@ export function sync(parent, items, key, make) {
   if (focused !== undefined && !parent.contains(document.activeElement)) {
     parent.querySelector(`[data-focus="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
   }
+}
+
+// folded is a part of the page that is drawn when it is opened: closed, it may stand for hundreds. opened has the names of those that
+// are open, also of those that are made anew.
+export function folded(opened, name, attributes, summary, draw) {
+  const fill = () => { if (details.open && details.children.length === 1) details.append(draw()); };
+  const details = h('details', { ...attributes, open: opened.has(name), toggle: () => {
+    if (details.open) opened.add(name);
+    else opened.delete(name);
+    fill();
+  } }, summary);
+  fill();
+  return details;
 }
 
 // setText changes a text only if it is another one, so that screen readers do not read the same again.

@@ -1,64 +1,52 @@
-// The connection to the plugin: it says by server-sent events that there is something new, and the
-// page asks for it. Only one question is on its way at a time, so that a slow page never falls behind
-// by more than one answer.
+// The connection to the plugin: by server-sent events it sends the state of the cluster, and then what changes. A page that is slow
+// reads late, and is told of several changes, or of the state as a whole, as the plugin still knows them.
+import { applied } from './delta.js';
 
 const silence = 15_000; // three heartbeats
 
 // follow calls show with every new state of the cluster, and tell with how the connection is: live,
 // stale or lost, and why.
 export function follow(show, tell) {
-  let known = '', wanted = '', asking = false, source, watchdog, retry, stale = '';
+  let revision = '', overview = null, source, watchdog, retry;
 
   const heard = () => {
     clearTimeout(watchdog);
     watchdog = setTimeout(() => lost('the plugin is silent'), silence);
   };
-  const lost = (why) => {
+  const end = () => {
     source?.close();
     clearTimeout(watchdog);
-    tell('lost', why);
     clearTimeout(retry);
+  };
+  const lost = (why) => {
+    end();
+    tell('lost', why);
     retry = setTimeout(connect, 2000);
   };
-  const report = () => tell(stale ? 'stale' : 'live', stale);
-  const ask = async () => {
-    if (asking || wanted === known) return;
-    asking = true;
-    const asked = wanted;
-    try {
-      const answer = await fetch('api/overview', { cache: 'no-store' });
-      if (answer.status === 401 || answer.status === 403) return ended();
-      if (!answer.ok) throw new Error(`HTTP ${answer.status}`);
-      const overview = await answer.json();
-      known = asked;
-      show(overview);
-      report();
-    } catch (error) {
-      lost(String(error.message ?? error));
-      return;
-    } finally {
-      asking = false;
-    }
-    ask();
-  };
   const ended = () => {
-    source?.close();
-    clearTimeout(watchdog);
-    clearTimeout(retry);
+    end();
     tell('lost', 'this page belongs to a run of the plugin that has ended; open the address that the plugin prints');
   };
+  const take = (event) => {
+    heard();
+    try {
+      const news = JSON.parse(event.data);
+      if (news.state !== undefined || news.change) {
+        overview = news.change ? applied(overview, news.change) : news.state;
+        show(overview);
+      }
+      revision = event.lastEventId;
+      tell(news.stale ? 'stale' : 'live', news.stale);
+    } catch (error) {
+      revision = ''; // the next time, as a whole
+      lost(String(error.message ?? error));
+    }
+  };
   const connect = () => {
-    source = new EventSource('api/changes');
-    source.addEventListener('state', (event) => {
-      heard();
-      const state = JSON.parse(event.data);
-      wanted = state.version;
-      stale = state.stale;
-      if (wanted === known) report();
-      else ask();
-    });
+    source = new EventSource(`api/changes?since=${revision}`);
+    source.addEventListener('news', take);
     source.addEventListener('error', () => {
-      if (source.readyState === EventSource.CLOSED) fetch('api/overview', { method: 'GET' }).then((answer) => {
+      if (source.readyState === EventSource.CLOSED) fetch('icon.svg', { cache: 'no-store' }).then((answer) => {
         if (answer.status === 401 || answer.status === 403) ended();
         else lost('the plugin has closed the connection');
       }, () => lost('the plugin does not answer'));

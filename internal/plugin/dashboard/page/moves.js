@@ -4,7 +4,7 @@ import { clock } from './words.js';
 
 let last; // the key of the latest that was shown
 
-const keyOf = (move) => `${move.at} ${move.on} ${move.what}`;
+const keyOf = (move) => move.key;
 
 export function showMoves(overview, open) {
   const moves = overview.moves;

@@ -1,12 +1,12 @@
 // Nodes, with the addresses that they carry.
-import { by, h, sync } from './dom.js';
+import { by, folded, h, sync } from './dom.js';
 import { counted, marks } from './words.js';
 
 const opened = new Set(); // nodes of which the addresses are shown
 
 export function showNodes(overview, open, light) {
-  const most = Math.max(1, ...overview.nodes.map((node) => node.addresses.length));
-  sync(by('nodes'), overview.nodes.map((node) => ({ ...node, most })), (node) => node.name, (node) => makeNode(node, open, light));
+  by('nodes').style.setProperty('--most', overview.nodes.reduce((most, node) => Math.max(most, node.addresses.length), 1));
+  sync(by('nodes'), overview.nodes, (node) => node.name, (node) => makeNode(node, open, light));
 }
 
 function makeNode(node, open, light) {
@@ -14,7 +14,7 @@ function makeNode(node, open, light) {
   if (node.addresses.length > 0 || node.layer2) carried.push(counted(node.addresses.length, 'address').replace('addresss', 'addresses'));
   if (node.routes > 0) carried.push(counted(node.routes, 'route'));
   const bar = h('div', { class: 'bar', 'aria-hidden': 'true' }, h('span', { class: node.state === 'trouble' ? 'trouble' : 'assigned' }));
-  bar.firstChild.style.width = `${100 * node.addresses.length / node.most}%`;
+  bar.firstChild.style.width = `calc(100% * ${node.addresses.length} / var(--most))`;
   return h('li', { class: 'node', 'data-state': node.state,
     pointerenter: () => light(node.name), pointerleave: () => light(''), focusin: () => light(node.name), focusout: () => light('') },
   h('div', { class: 'line' },
@@ -24,9 +24,8 @@ function makeNode(node, open, light) {
   node.words && h('p', { class: 'words' }, node.words),
   node.remarks.map((remark) => h('p', { class: 'words' }, h('span', { class: 'badge', 'data-state': 'warning' }, remark.kind), ' ', remark.words)),
   bar,
-  node.addresses.length > 0 && h('details', { open: opened.has(node.name), toggle: (event) => { event.target.open ? opened.add(node.name) : opened.delete(node.name); } },
-    h('summary', { 'data-focus': node.name }, 'Addresses on layer 2'),
-    h('ul', { class: 'addresses' }, node.addresses.map((address) => h('li', {}, address.service
+  node.addresses.length > 0 && folded(opened, node.name, {}, h('summary', { 'data-focus': node.name }, 'Addresses on layer 2'),
+    () => h('ul', { class: 'addresses' }, node.addresses.map((address) => h('li', {}, address.service
       ? h('button', { type: 'button', class: 'mono', 'data-focus': address.ip, title: `${address.service}; ${address.words}`, click: () => open(address.service) }, address.ip)
       : h('span', { class: 'mono', title: address.words }, address.ip))))));
 }

@@ -1,8 +1,10 @@
 // Pools, drawn address by address where they are small, and block by block where they are large.
-import { by, h, keepStop, roving, setText, sync } from './dom.js';
+import { by, folded, h, keepStop, roving, setText, sync } from './dom.js';
 import { large, marks } from './words.js';
 
 const states = { assigned: 'assigned', trouble: 'assigned, not announced', free: 'free', resting: 'resting after use', reserved: 'reserved', contested: 'another pool’s' };
+
+const opened = new Set(); // blocks of which the addresses are shown
 
 export function startPools() {
   by('legend').append(...Object.entries(states).map(([state, words]) => h('li', {}, h('span', { class: 'cell', 'data-state': state, 'aria-hidden': 'true' }), words)));
@@ -84,9 +86,8 @@ function makeBlock(block, open) {
     part.style.width = `${Math.max(2, 100 * block[state] / block.total)}%`;
     bar.append(part);
   }
-  return h('details', { class: 'block', 'data-ips': block.cells.map((cell) => cell.ip).join(' '), 'data-nodes': [...new Set(block.cells.flatMap((cell) => cell.nodes ?? []))].join(' ') },
-    h('summary', { 'data-focus': block.from }, h('span', { class: 'mono' }, block.name), h('br'), words, bar),
-    h('ul', { class: 'addresses' }, block.cells.map((cell) => h('li', {}, cell.services?.length
+  return folded(opened, block.from, { class: 'block' }, h('summary', { 'data-focus': block.from }, h('span', { class: 'mono' }, block.name), h('br'), words, bar),
+    () => h('ul', { class: 'addresses' }, block.cells.map((cell) => h('li', {}, cell.services?.length
       ? h('button', { type: 'button', class: 'mono', 'data-focus': cell.ip, click: () => open(cell.services[0]), title: cell.words }, cell.ip)
       : h('span', { class: 'mono', title: cell.words }, cell.ip)))));
 }
@@ -95,9 +96,10 @@ function makeBlock(block, open) {
 export function lightPools(addresses, node) {
   const pools = by('pools');
   let any = false;
+  const isLit = (cell) => (node ? cell?.nodes?.includes(node) : addresses.has(cell?.ip));
   for (const element of pools.querySelectorAll('.cell[data-ip], details.block')) {
-    const ips = (element.dataset.ip ?? element.dataset.ips).split(' '), nodes = (element.dataset.nodes ?? '').split(' ');
-    const lit = node ? nodes.includes(node) : ips.some((ip) => addresses.has(ip));
+    const cells = element.shownItem?.cells;
+    const lit = Boolean(cells ? cells.some(isLit) : isLit({ ip: element.dataset.ip, nodes: element.dataset.nodes?.split(' ') }));
     element.classList.toggle('lit', lit);
     any ||= lit;
   }

@@ -43,8 +43,8 @@ type noticed struct {
 	told bool
 }
 
-// absenceOf finds out whether the announcer of a node is away. The other announcers know first, where they record it. A node that is not Ready for another reason than that it is
-// unreachable says so itself, and what it says of its Pods is not relied upon.
+// absenceOf finds out whether the announcer of a node is away. The other announcers know first, where they record it. A node that is
+// not Ready for another reason than that it is unreachable says so itself, and what it says of its Pods is not relied upon.
 func (e *evaluator) absenceOf(node string) (a absence, away bool) {
 	const before = " What the rest of this status says was so before."
 	if verdict, dead := e.dead[node]; dead {

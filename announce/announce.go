@@ -216,6 +216,7 @@ func (a *Announcer) step(ctx context.Context) time.Time {
 
 // act does what a plan says. It returns when to plan again for the sake of the kernel.
 func (a *Announcer) act(ctx context.Context, todo plan.Layer2Plan, now time.Time) (wake time.Time) {
+	a.sendTakeovers(todo.Takeovers) // first: who finds another node dead too may be about to take the same addresses
 	if todo.Changed && len(todo.Takeovers) > 0 { // clients wait, and netfilter may take its time
 		a.lan.responder.Set(a.lan.withoutRelaysToCome(todo))
 	}
@@ -227,7 +228,6 @@ func (a *Announcer) act(ctx context.Context, todo plan.Layer2Plan, now time.Time
 	}
 	wake = plan.Earlier(a.lan.relays.finish(todo.Relays, now), a.lan.rejects.Step(now))
 	a.status.setKernelProblems(a.lan.relays.sentence() + a.lan.rejects.Sentence())
-	a.sendTakeovers(todo.Takeovers)
 	if len(todo.Quiesce) > 0 {
 		a.lan.responder.Quiesce(todo.Quiesce...)
 	}

@@ -113,8 +113,8 @@ func TestATakeoverIsToldToTheOthers(t *testing.T) {
 			t.Fatalf("%s have it", next)
 		}
 		c.expectInOrder(
-			next[0]+" answers for "+vip,
 			fmt.Sprintf(`%s tells {"takeovers":[{"ip":%q,"epoch":2}]}`, next[0], vip),
+			next[0]+" answers for "+vip,
 			next[0]+" records "+vip+" epoch 2, Running",
 		)
 		if got := c.metric(next[0], "clarion_announcer_failure_detection_seconds"); got != 1 {

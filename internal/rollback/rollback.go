@@ -27,15 +27,17 @@ import (
 // asks which revision the collection has now, by a list of one object. If that is an earlier one, it
 // answers the watch itself: the revision has expired (410), by which an informer lists all objects anew,
 // and goes on with those that there are. An API server that cannot be reached is asked until it can, so
-// that little is written before the question.
+// that little is written before the question. If one collection has gone back, all have: all watches end, and none goes on from what
+// was seen before.
 type Guard struct {
-	// noticed is called with the path of a collection that has gone back.
+	// noticed is called with the path of a collection that has gone back, once for each restore.
 	noticed func(path string)
+	eras    *eras
 }
 
 // NewGuard returns a Guard that calls a function, from any goroutine, whenever it notices that a
 // collection has gone back, of which the function gets the path.
-func NewGuard(noticed func(path string)) *Guard { return &Guard{noticed} }
+func NewGuard(noticed func(path string)) *Guard { return &Guard{noticed, newEras()} }
 
 // Wrap puts the Guard before a transport. It is a transport.WrapperFunc of client-go.
 func (g *Guard) Wrap(next http.RoundTripper) http.RoundTripper { return &guarded{g, next} }
@@ -48,8 +50,12 @@ type guarded struct {
 // RoundTrip implements http.RoundTripper.
 func (g *guarded) RoundTrip(request *http.Request) (*http.Response, error) {
 	from := resumedFrom(request)
+	era, counts := g.guard.eras.reads(request, from == "")
+	if !counts {
+		return expired(request, "the API has gone back: "+request.URL.Path+" was read before that"), nil
+	}
 	if from == "" {
-		return g.next.RoundTrip(request)
+		return g.pass(request, era)
 	}
 	now, err := g.await(request)
 	if err != nil {
@@ -57,19 +63,36 @@ func (g *guarded) RoundTrip(request *http.Request) (*http.Response, error) {
 	}
 	// What is no number cannot be compared, and is left to the API server.
 	if order, err := resourceversion.CompareResourceVersion(now, from); err != nil || order >= 0 {
-		return g.next.RoundTrip(request)
+		return g.pass(request, era)
 	}
-	g.guard.noticed(request.URL.Path)
+	if g.guard.eras.close(era) {
+		g.guard.noticed(request.URL.Path)
+	}
 	return expired(request, fmt.Sprintf("the API has gone back: %s is at revision %s and was at %s", request.URL.Path, now, from)), nil
+}
+
+// pass passes a request on. A watch ends with the era in which it was read.
+func (g *guarded) pass(request *http.Request, in era) (*http.Response, error) {
+	response, err := g.next.RoundTrip(request)
+	if err != nil || !watches(request) {
+		return response, err
+	}
+	return in.within(response), nil
+}
+
+// watches says whether a request is a watch.
+func watches(request *http.Request) bool {
+	watch := request.URL.Query().Get("watch")
+	return request.Method == http.MethodGet && (watch == "true" || watch == "1")
 }
 
 // resumedFrom is the revision from which a watch is to go on; empty if the request is none that does.
 func resumedFrom(request *http.Request) string {
-	query := request.URL.Query()
-	if request.Method != http.MethodGet || query.Get("watch") != "true" && query.Get("watch") != "1" || query.Get("resourceVersion") == "0" {
+	revision := request.URL.Query().Get("resourceVersion")
+	if !watches(request) || revision == "0" {
 		return ""
 	}
-	return query.Get("resourceVersion")
+	return revision
 }
 
 // retry is how long the API server is left alone when it cannot be asked: this to twice this. The last

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
@@ -27,6 +28,7 @@ import (
 type world struct {
 	ctx    context.Context
 	server *server
+	client kubernetes.Interface
 	// news is what the informer has told, and noticed what the Guard has.
 	mu      sync.Mutex
 	news    []string
@@ -44,6 +46,7 @@ func inWorld(t *testing.T, test func(w *world)) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		w.client = client
 		shared := informers.NewSharedInformerFactory(client, 0)
 		say := func(what string) func(*corev1.Service) {
 			return func(s *corev1.Service) { w.note(func() { w.news = append(w.news, what+" "+s.Name) }) }
@@ -138,6 +141,47 @@ func TestWhatIsWrittenSoonAfterDoesNotHideIt(t *testing.T) {
 			t.Errorf("the informer told: %q", got)
 		}
 	})
+}
+
+// TestIfOneCollectionHasGoneBackAllAreReadAnew has the collection of Services reach its last revision again before anybody asks, so that
+// nothing about it alone tells of the restore.
+func TestIfOneCollectionHasGoneBackAllAreReadAnew(t *testing.T) {
+	for name, later := range map[string]time.Duration{"before the others go on": 0, "when the others have gone on": 30 * time.Second} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				copied := w.server.copy()
+				w.server.write("ghost")
+				w.after(time.Second)
+				w.take()
+				w.server.setDown(true)
+				w.server.restore(copied)
+				w.server.write("new")
+				w.server.setDown(false)
+				w.after(later)
+				if got := w.take(); got != "" {
+					t.Fatalf("the informer told %q before anybody noticed", got)
+				}
+				for range 2 { // and the second time it is known
+					maps := w.client.CoreV1().ConfigMaps("default")
+					if _, err := maps.Watch(w.ctx, metav1.ListOptions{ResourceVersion: "1000"}); !apierrors.IsResourceExpired(err) {
+						t.Fatalf("the other watch got %v", err)
+					}
+					w.after(15 * time.Second)
+				}
+				if got, want := w.take(), "gone ghost, new new"; got != want {
+					t.Errorf("the informer told %q, want %q", got, want)
+				}
+				lists := w.server.lists
+				w.server.breakWatches()
+				w.after(15 * time.Second)
+				w.server.write("later")
+				w.after(time.Second)
+				if got := w.take(); got != "new later" || w.server.lists != lists {
+					t.Errorf("afterwards the informer told %q and listed %d times", got, w.server.lists-lists)
+				}
+			})
+		})
+	}
 }
 
 func TestAnOutageIsNoRollback(t *testing.T) {

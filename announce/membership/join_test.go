@@ -93,6 +93,7 @@ func TestWhoIsHeardIsJoinedSoon(t *testing.T) {
 					time.Sleep(time.Millisecond) // until just after a try
 				}
 				time.Sleep(firstRetry)
+				synctest.Wait()
 				before := len(tries)
 				for _, m := range tt.messages {
 					delegate{c}.NotifyMsg(m)

@@ -72,8 +72,11 @@ startPools();
 startFilters((filter) => { chosen.filter = filter; if (overview) list(); });
 startPath(() => { if (chosen.selected) history.pushState(null, '', location.pathname); chosen.selected = ''; if (overview) list(); });
 by('query').addEventListener('input', (event) => { chosen.query = event.target.value.trim(); if (overview) list(); });
-by('query').addEventListener('keydown', (event) => {
-  if (event.key !== 'Enter' || !chosen.query || !overview) return;
+// A form is submitted at the end of a press of Enter. After its beginning the panel would open, and the rest of it press the button
+// there that closes it.
+by('find').addEventListener('submit', (event) => {
+  event.preventDefault();
+  if (!chosen.query || !overview) return;
   const found = overview.services.filter((service) => matches(service, chosen.query));
   const exact = found.find((service) => service.addresses.some((a) => a.ip === chosen.query) || service.name.split('/')[1] === chosen.query);
   if (exact || found.length > 0) open((exact ?? found[0]).name);

@@ -22,6 +22,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/clarionlb/clarion/announce/heartbeat"
 	"github.com/clarionlb/clarion/announce/kube"
 	"github.com/clarionlb/clarion/announce/liveness"
 	"github.com/clarionlb/clarion/announce/plan"
@@ -148,8 +149,8 @@ func (c *cluster) prepare(name string) *running {
 		ended:      make(chan struct{}),
 	}
 	r.machine = &machine{began: time.Now()}
-	r.pauses = liveness.NewPauseWatchOn(r.machine.clock)
-	r.station.fit = r.pauses.Fit
+	r.pauses = liveness.NewPauseWatchOn(heartbeat.DefaultInterval, r.machine.clock)
+	r.station.fit, r.station.hold = r.pauses.Fit, r.pauses.Hold
 	logger := funcr.New(func(_, line string) { r.logged.add(name, line) }, funcr.Options{})
 	r.Announcer = newAnnouncer(Config{Node: name, Registry: r.registry, Logger: logger}, parts{
 		api: apiParts{

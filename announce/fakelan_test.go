@@ -56,8 +56,9 @@ type station struct {
 	changed, kernelChanged, sighted notify.Signal
 	ready                           chan struct{}
 	failed                          chan error
-	// fit says whether the announcer may speak.
-	fit func() bool
+	// fit says whether the announcer may speak, and hold for how long it waits before.
+	fit  func() bool
+	hold func() time.Duration
 
 	// The LAN's mu guards the rest. A station that is not connected has a cable that leads nowhere;
 	// its link may be down too.
@@ -178,7 +179,7 @@ func (s *station) setConnected(connected, linkDown bool) {
 
 func (s *station) answers(ip netip.Addr) bool {
 	_, owned := s.owned[ip]
-	return s.answering && owned && s.fit()
+	return s.answering && owned && s.hold() == 0 && s.fit()
 }
 
 // answersTo are what the LAN answers to a question of a station, to a host alone or, if that is nil,

@@ -25,6 +25,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
 
+	"github.com/clarionlb/clarion/announce/heartbeat"
 	"github.com/clarionlb/clarion/announce/kube"
 	"github.com/clarionlb/clarion/announce/liveness"
 	"github.com/clarionlb/clarion/announce/plan"
@@ -96,7 +97,7 @@ func newHollow(t *testing.T, config *rest.Config, name string, number int, gossi
 		t.Fatal(err)
 	}
 	logger := klog.Logger{}
-	watcher, pauses := kube.NewWatcher(client, clarion, name), liveness.NewPauseWatch()
+	watcher, pauses := kube.NewWatcher(client, clarion, name), liveness.NewPauseWatch(heartbeat.DefaultInterval)
 	announcers := kube.NewAnnouncerClient(clarion.ClarionV1alpha1())
 	events := kube.NewEvents(client, watcher, name, logger)
 	a := newAnnouncer(Config{Node: name, Registry: prometheus.NewRegistry(), Logger: logger}, parts{

@@ -45,6 +45,44 @@ func TestANodeThatWasSuspendedSaysNothingUntilItKnowsWhatOthersHaveTakenOver(t *
 	}
 }
 
+// TestANodeThatWasSuspendedForAMomentHearsFirstWhetherOthersHaveTakenOver has the pause be so short that the node trusts what it knows.
+func TestANodeThatWasSuspendedForAMomentHearsFirstWhetherOthersHaveTakenOver(t *testing.T) {
+	for name, others := range map[string]bool{"without the API": true, "missed by nobody": false} {
+		t.Run(name, func(t *testing.T) {
+			inCluster(t, []string{"n1", "n2", "n3"}, func(t *testing.T, c *cluster) {
+				n1, n2 := c.both()
+				c.start("n3")
+				c.after(time.Minute)
+				n1.connection.setReachable(false)
+				n2.connection.setReachable(false)
+				want := "n1"
+				if others {
+					c.powerOff(n1)
+					c.after(220 * time.Millisecond)
+					want = c.lan.owners(addr(vip))[0]
+				}
+				if others == (want == "n1") {
+					t.Fatalf("%s has the address", want)
+				}
+				n1.wakeUp(220 * time.Millisecond)
+				if !n1.pauses.Fit() {
+					t.Error("it does not trust what it knows")
+				}
+				n1.station.setConnected(true, false)
+				for range 50 {
+					if owners := c.lan.owners(addr(vip)); len(owners) > 1 || len(owners) == 1 && owners[0] != want {
+						t.Fatalf("%v answer, want %s", owners, want)
+					}
+					c.after(2 * time.Millisecond)
+					c.gossip.setCut("n1", false)
+				}
+				c.after(time.Second)
+				c.expectOwners(vip, want)
+			})
+		})
+	}
+}
+
 func TestANodeThatWasSuspendedAndMissedByNobodyGoesOnAtOnce(t *testing.T) {
 	inCluster(t, []string{"n1", "n2", "n3"}, func(t *testing.T, c *cluster) {
 		n1, _ := c.both()

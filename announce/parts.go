@@ -1,6 +1,7 @@
 package announce
 
 import (
+	"cmp"
 	"context"
 	"net"
 	"net/netip"
@@ -234,8 +235,8 @@ func newParts(config Config) parts {
 	watcher.OnFailure(events.FailedOn)
 	links := layer2.NewLinks()
 	responder, prober := layer2.NewResponder(links), layer2.NewProber(links)
-	pauses := liveness.NewPauseWatch()
-	responder.Refresh, responder.Fit = config.Refresh, pauses.Fit
+	pauses := liveness.NewPauseWatch(cmp.Or(config.HeartbeatInterval, heartbeat.DefaultInterval))
+	responder.Refresh, responder.Fit, responder.Hold = config.Refresh, pauses.Fit, pauses.Hold
 	registerPackets(config.Registry, responder, prober)
 	var dead deadNodes
 	if config.RecordDeadNodes {

@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/klog/v2"
 
+	"github.com/clarionlb/clarion/announce/heartbeat"
 	"github.com/clarionlb/clarion/announce/kube"
 	"github.com/clarionlb/clarion/announce/liveness"
 	"github.com/clarionlb/clarion/api/v1alpha1"
@@ -103,7 +104,7 @@ func newStill(nodes, services int) *still {
 		lan:    lanParts{links: host, responder: hollowResponder{host}, prober: hollowProber{host}, relayer: host, rejects: hollowRejects{}},
 		checks: hollowChecks{host},
 		health: &fakeHealth{changed: notify.New()},
-		pauses: hollowPauses{liveness.NewPauseWatch()},
+		pauses: hollowPauses{liveness.NewPauseWatch(heartbeat.DefaultInterval)},
 	})
 	c.view.SetPool("lan", &v1alpha1.IPAddressPool{ObjectMeta: metav1.ObjectMeta{Name: "lan"}, Spec: v1alpha1.IPAddressPoolSpec{Addresses: []string{"10.200.0.0/16"}}})
 	c.view.SetL2Advertisement("all", &v1alpha1.L2Advertisement{ObjectMeta: metav1.ObjectMeta{Name: "all"}})

@@ -126,6 +126,10 @@ func (ir *ifaceResponder) announceNext(conn conn, s *schedule, limits limits) (t
 		heap.Push(&s.due, next)
 		return unfitDelay, nil
 	}
+	if wait := ir.responder.hold(); wait > 0 {
+		heap.Push(&s.due, next)
+		return wait, nil
+	}
 	if wait := reserve(limits.of(next)); wait > 0 {
 		heap.Push(&s.due, next)
 		return wait, nil

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -28,7 +29,13 @@ type ifaceResponder struct {
 	addresses map[netip.Addr]*servedAddress
 	// added and removed are the changes of addresses that takeChanges has yet to return.
 	added, removed []*servedAddress
+
+	// kept is how many requests wait to be answered.
+	kept atomic.Int32
 }
+
+// maxKept is how many requests wait at most.
+const maxKept = 256
 
 // servedAddress is an address that an ifaceResponder answers for. It is valid as long as it is
 // among the addresses; whatever changes replaces it with another servedAddress.
@@ -166,17 +173,44 @@ func (ir *ifaceResponder) answerNext(conn conn) error {
 	if a := ir.address(m.claims); a != nil {
 		ir.noteConflict(m, a)
 	}
-	if a := ir.address(m.asks); a != nil && ir.responder.fit() {
-		mac := ir.ifi.MAC
-		if a.owner != nil {
-			mac = a.owner
-		}
-		if err := conn.answer(m, mac); err != nil {
-			return err
-		}
-		ir.responder.answered.add(ir.protocol)
+	if ir.address(m.asks) == nil {
+		return nil
 	}
+	if wait := ir.responder.hold(); wait > 0 {
+		ir.keep(conn, m, wait)
+		return nil
+	}
+	return ir.reply(conn, m)
+}
+
+// reply answers a request if the address is still this node's.
+func (ir *ifaceResponder) reply(conn conn, m message) error {
+	a := ir.address(m.asks)
+	if a == nil || !ir.responder.fit() {
+		return nil
+	}
+	mac := ir.ifi.MAC
+	if a.owner != nil {
+		mac = a.owner
+	}
+	if err := conn.answer(m, mac); err != nil {
+		return err
+	}
+	ir.responder.answered.add(ir.protocol)
 	return nil
+}
+
+// keep answers a request later; if there are too many, it does not: who asked asks again. A socket that fails meanwhile is noticed by
+// those who read from it.
+func (ir *ifaceResponder) keep(conn conn, m message, wait time.Duration) {
+	if ir.kept.Add(1) > maxKept {
+		ir.kept.Add(-1)
+		return
+	}
+	time.AfterFunc(wait, func() {
+		defer ir.kept.Add(-1)
+		guard.Run("layer2", ir.ifi.Name, func() { _ = ir.reply(conn, m) })
+	})
 }
 
 // noteConflict notes that a message claims an address. It is no conflict if the message is this

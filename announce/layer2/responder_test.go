@@ -189,6 +189,41 @@ func TestWhatIsSentIsCounted(t *testing.T) {
 	})
 }
 
+// TestWhatIsAskedWhileItHoldsBackIsAnsweredAfterIt also has an address go meanwhile, and more requests than are kept.
+func TestWhatIsAskedWhileItHoldsBackIsAnsweredAfterIt(t *testing.T) {
+	bubble(t, func(t *testing.T, lan *fakeLAN, r *Responder) {
+		r.Set(map[netip.Addr][]string{vip1: {"eth0"}, vip2: {"eth0"}})
+		time.Sleep(time.Minute)
+		lan.take()
+		start := time.Now()
+		r.Hold = func() time.Duration { return max(time.Until(start.Add(100*time.Millisecond)), 0) }
+		lan.ask("eth0", vip1)
+		lan.ask("eth0", vip2)
+		synctest.Wait()
+		r.Set(map[netip.Addr][]string{vip1: {"eth0"}, vip61: {"eth0"}})
+		time.Sleep(50 * time.Millisecond)
+		answers, announcements := lan.take()
+		same(t, "answers and announcements meanwhile", lines(start, append(answers, announcements...)), nil)
+		for range maxKept + 10 {
+			lan.ask("eth0", vip1)
+		}
+		time.Sleep(51 * time.Millisecond)
+		synctest.Wait()
+		answers, announcements = lan.take()
+		if want := maxKept - 1; len(answers) != want || answers[0].addr != vip1 { // and one that is kept is for the address that went
+			t.Errorf("%d requests were answered, want %d", len(answers), want)
+		}
+		if len(announcements) == 0 || announcements[0].addr != vip61 {
+			t.Errorf("it announced %v", lines(start, announcements))
+		}
+		lan.ask("eth0", vip1)
+		synctest.Wait()
+		if answers, _ := lan.take(); len(answers) != 1 {
+			t.Errorf("%d answers after it", len(answers))
+		}
+	})
+}
+
 // After any sequence of calls of Set and changes of interfaces, exactly the addresses of the last
 // Set are answered for, on the interfaces that are up.
 func TestAnswersExactlyWhatItOwns(t *testing.T) {

@@ -11,32 +11,35 @@ import (
 )
 
 const (
-	// pauseTick is the time between two signs of life that a process gives to itself.
-	pauseTick = 50 * time.Millisecond
-	// maxPause is how long it may have given none and still trust what it knows. Others may have its addresses 150 ms after a machine
-	// stopped. After so short a pause it learns that from what they have told it meanwhile, which waits for it and is repeated: busy
-	// processors make pauses of that length, too, in which the kernel answered for the node and nobody took anything over.
+	// maxPause is how long a process may have given no sign of life and still trust what it knows, but for what comes in while it holds
+	// back: busy processors make pauses of that length, too, in which the kernel answered for the node and nobody took anything over.
 	maxPause = 250 * time.Millisecond
+	// holdFor is how long a process holds back after a pause that may have cost it its addresses: until those who have taken them over
+	// have heard it again and told it, which they do at once.
+	holdFor = 100 * time.Millisecond
 )
 
 // PauseWatch notices that this process has not run for so long that others may have taken it for dead: the virtual machine was
 // suspended or moved, the processor was busy elsewhere. When the process goes on, nothing of what it knows may be true any more,
 // and it must not act upon it before it has asked.
 type PauseWatch struct {
+	// interval is that of the heartbeats, and of the signs of life that the process gives to itself.
+	interval time.Duration
 	// clock is the time since some moment, time in which the machine was suspended included.
 	clock   func() time.Duration
 	changed notify.Signal
-	// last is the time of the last sign of life, 0 before the first; paused is set from the start or a pause until Resume.
-	last   atomic.Int64
-	paused atomic.Bool
+	// last is the time of the last sign of life, 0 before the first; heldUntil is until when to hold back. paused is set from the start
+	// or a pause until Resume.
+	last, heldUntil atomic.Int64
+	paused          atomic.Bool
 }
 
-// NewPauseWatch returns a PauseWatch that begins as after a pause.
-func NewPauseWatch() *PauseWatch { return NewPauseWatchOn(sinceBoot) }
+// NewPauseWatch returns a PauseWatch that begins as after a pause. The interval is the time between two heartbeats of this node.
+func NewPauseWatch(interval time.Duration) *PauseWatch { return NewPauseWatchOn(interval, sinceBoot) }
 
 // NewPauseWatchOn is NewPauseWatch with another clock.
-func NewPauseWatchOn(clock func() time.Duration) *PauseWatch {
-	w := &PauseWatch{clock: clock, changed: notify.New()}
+func NewPauseWatchOn(interval time.Duration, clock func() time.Duration) *PauseWatch {
+	w := &PauseWatch{interval: interval, clock: clock, changed: notify.New()}
 	w.paused.Store(true)
 	return w
 }
@@ -52,7 +55,7 @@ func sinceBoot() time.Duration {
 
 // Run watches until the context ends, and then returns nil.
 func (w *PauseWatch) Run(ctx context.Context) error {
-	ticker := time.NewTicker(pauseTick)
+	ticker := time.NewTicker(w.interval)
 	defer ticker.Stop()
 	defer w.last.Store(0)
 	for {
@@ -74,8 +77,24 @@ func (w *PauseWatch) Fit() bool {
 	return !w.paused.Load()
 }
 
+// Hold returns for how long the process is to say nothing, and is to keep what others ask; 0 if it may speak. It has not run for so
+// short a time that it may still be Fit, and yet others may have its addresses: they miss its third heartbeat soon after two intervals.
+func (w *PauseWatch) Hold() time.Duration {
+	now := w.clock()
+	w.check(now)
+	return max(time.Duration(w.heldUntil.Load())-now, 0)
+}
+
 func (w *PauseWatch) check(now time.Duration) {
-	if last := w.last.Load(); last != 0 && now-time.Duration(last) > maxPause && w.paused.CompareAndSwap(false, true) {
+	last := w.last.Load()
+	if last == 0 {
+		return
+	}
+	pause := now - time.Duration(last)
+	if pause >= 2*w.interval {
+		w.heldUntil.Store(int64(now + holdFor))
+	}
+	if pause > maxPause && w.paused.CompareAndSwap(false, true) {
 		w.changed.Notify()
 	}
 }
@@ -86,5 +105,6 @@ func (w *PauseWatch) Changed() <-chan struct{} { return w.changed }
 // Resume says that what happened during the pause is known now.
 func (w *PauseWatch) Resume() {
 	w.last.Store(int64(w.clock()))
+	w.heldUntil.Store(0)
 	w.paused.Store(false)
 }

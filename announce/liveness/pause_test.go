@@ -22,34 +22,43 @@ func (m *machine) clock() time.Duration {
 func (m *machine) suspend(d time.Duration) { m.suspended.Add(int64(d)) }
 
 func TestAPauseIsNoticedBeforeAnythingIsDone(t *testing.T) {
+	const interval = 50 * time.Millisecond
 	for name, tt := range map[string]struct {
-		pause time.Duration
-		fit   bool
+		pause     time.Duration
+		fit, hold bool
 	}{
-		"none":                             {0, true},
-		"shorter than others notice":       {maxPause - pauseTick, true},
-		"so long that others act":          {maxPause + time.Millisecond, false},
-		"an hour, from a snapshot perhaps": {time.Hour, false},
+		"none":                             {0, true, false},
+		"shorter than others notice":       {interval, true, false},
+		"so long that others may notice":   {2 * interval, true, true},
+		"hardly longer":                    {maxPause - interval, true, true},
+		"so long that others act":          {maxPause + time.Millisecond, false, true},
+		"an hour, from a snapshot perhaps": {time.Hour, false, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := &machine{began: time.Now()}
-				w := NewPauseWatchOn(m.clock)
+				w := NewPauseWatchOn(interval, m.clock)
 				if w.Fit() {
 					t.Error("fit before it has asked anybody")
 				}
 				ctx, stop := context.WithCancel(t.Context())
 				go w.Run(ctx)
 				w.Resume()
-				time.Sleep(10*pauseTick + time.Millisecond)
+				time.Sleep(10*interval + time.Millisecond)
 				synctest.Wait()
 				m.suspend(tt.pause)
+				if hold := w.Hold(); (hold == holdFor) != tt.hold || !tt.hold && hold != 0 {
+					t.Errorf("it holds back for %v after the pause", hold)
+				}
 				if w.Fit() != tt.fit {
 					t.Errorf("right after the pause: %v", !tt.fit)
 				}
-				time.Sleep(10 * pauseTick)
+				time.Sleep(10 * interval)
 				if w.Fit() != tt.fit {
 					t.Errorf("a while after the pause: %v", !tt.fit)
+				}
+				if hold := w.Hold(); hold != 0 {
+					t.Errorf("it still holds back, for %v", hold)
 				}
 				select {
 				case <-w.Changed():

@@ -16,7 +16,6 @@ import (
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/record"
 	cloudprovider "k8s.io/cloud-provider"
-	"k8s.io/cloud-provider/api"
 	servicehelpers "k8s.io/cloud-provider/service/helpers"
 	"k8s.io/component-base/metrics"
 	"k8s.io/utils/ptr"
@@ -81,7 +80,9 @@ func (b *balancer) ensure(ctx context.Context, service *corev1.Service) (*corev1
 	request, _ := loadbalancer.NewRequest(service) // the allocator refuses what is wrong with it
 	held, _ := b.allocator.Lookup(nameOf(service))
 	if wait := b.probing.wait(request, held, time.Now()); wait > 0 {
-		return nil, api.NewRetryError("an announcer asks the network for the address that the Service asks for", wait)
+		// Of an api.RetryError the service controller would warn in the log, though nothing is wrong.
+		time.AfterFunc(wait, func() { b.feed.requeue(nameOf(service)) })
+		return nil, errors.New("an announcer asks the network for the address that the Service asks for")
 	}
 	outcome, err := b.allocator.Ensure(time.Now(), request)
 	b.feed.requeue(outcome.Requeue...)

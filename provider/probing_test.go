@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 	"time"
@@ -8,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/klog/v2"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
@@ -126,6 +128,20 @@ func TestNobodyWaitsForAProbeThatDoesNotCome(t *testing.T) {
 			t.Errorf("without an answer it has %q after %s", got, 2*probeTimeout)
 		}
 	})
+}
+
+func TestThatAServiceWaitsForTheNetworkIsNoWarning(t *testing.T) {
+	defer klog.CaptureState().Restore()
+	var log bytes.Buffer
+	klog.LogToStderr(false)
+	klog.SetOutput(&log)
+	withLAN(t, &v1alpha1.L2Advertisement{}, []runtime.Object{asksFor(web("a"), "192.0.2.3")}, func(*cluster) { time.Sleep(2 * probeTimeout) })
+	klog.Flush()
+	for line := range strings.Lines(log.String()) {
+		if strings.HasPrefix(line, "W") {
+			t.Error(line)
+		}
+	}
 }
 
 func TestWhereNobodyProbesNobodyWaits(t *testing.T) {

@@ -18,7 +18,7 @@ type events struct{ *Cluster }
 func (e events) NotifyJoin(n *memberlist.Node) {
 	e.guard(n, func() {
 		m := e.markAlive(n)
-		e.config.Logger.Info("An announcer is alive", "node", n.Name, "address", m.address)
+		e.config.Logger.Info("An announcer is in sight", "node", n.Name, "address", m.address)
 		e.notifyChanged()
 	})
 }
@@ -53,7 +53,7 @@ func (e events) markAlive(n *memberlist.Node) member {
 // NotifyLeave is called when a member died or left.
 func (e events) NotifyLeave(n *memberlist.Node) {
 	e.guard(n, func() {
-		e.config.Logger.Info("An announcer is not alive any more", "node", n.Name, "left", e.markDead(n.Name))
+		e.config.Logger.Info("An announcer is out of sight", "node", n.Name, "left", e.markDead(n.Name))
 		e.notifyChanged()
 	})
 }

@@ -45,8 +45,12 @@ func (r *reporter) planned(plan plan.BGPPlan) {
 			r.logger.Info("This node has no session for a BGPPeer", "bgpPeer", refusal.Peer, "why", refusal.Sentence())
 		}
 	}
-	if plan.Draining != r.draining {
-		r.logger.Info("Whether this node shuts its BGP sessions down has changed", "draining", plan.Draining)
+	if plan.Draining != r.draining && len(r.sessions) > 0 {
+		what := "Speaking BGP again"
+		if plan.Draining {
+			what = "Shutting BGP sessions down gracefully"
+		}
+		r.logger.Info(what)
 	}
 	r.refused, r.draining = plan.Refused, plan.Draining
 }

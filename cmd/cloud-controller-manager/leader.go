@@ -127,7 +127,7 @@ func leaseIdentity() (string, error) {
 // write any more. A kubelet would do the same, but later each time.
 func (l *leadership) startAnew(logger klog.Logger, why string, keysAndValues ...any) {
 	l.anew.Do(func() {
-		logger.Error(nil, why, keysAndValues...)
+		logger.Info(why, keysAndValues...)
 		path, err := os.Executable()
 		if err == nil {
 			klog.Flush()

@@ -85,7 +85,7 @@ func TestImportsPointOneWay(t *testing.T) {
 		// What a node must not be able to do is not compiled into what runs once in the cluster, and the other way round.
 		"cmd/cloud-controller-manager": {"announce/bgp", "announce/election", "announce/plan", "api", "client", "internal", "loadbalancer", "provider"},
 		"cmd/announcer":                {"announce", "api", "client", "internal", "loadbalancer"},
-		"cmd/kubectl-clarion":          {"announce/bgp", "announce/election", "announce/plan", "api", "client", "internal", "loadbalancer", "manifests", "provider/announced", "provider/internal", "provider/pools"},
+		"cmd/kubectl-clarion":          {"announce/bgp", "announce/election", "announce/layer2", "announce/plan", "api", "client", "internal", "loadbalancer", "manifests", "provider/announced", "provider/internal", "provider/pools"},
 		"internal/migrate":             {"api", "internal/guard", "internal/lastgood", "internal/spelling", "loadbalancer"},
 	} {
 		for path := range ours(t, name) {

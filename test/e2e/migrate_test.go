@@ -9,11 +9,14 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/internal/scope"
@@ -41,7 +44,7 @@ func TestMovingToClarionAndAwayFromIt(t *testing.T) {
 	d.loadBalancer("front", nil)
 	d.loadBalancer("dns", annotate("metallb.universe.tf/allow-shared-ip", "dns"))
 	d.loadBalancer("dns-udp", all(annotate("metallb.io/allow-shared-ip", "dns"), udp))
-	d.loadBalancer("classed", class("metallb.io/lan"))
+	d.loadBalancer("classed", all(class("metallb.io/lan"), trafficPolicy(onlyLocal)))
 	for name, address := range had {
 		d.giveByAnother(name, address)
 	}
@@ -83,6 +86,35 @@ func TestMovingToClarionAndAwayFromIt(t *testing.T) {
 		}
 		d.asks(0, "migrate --rollback="+record, "nothing that is not undone") // once more does nothing
 		d.asks(2, "migrate --rollback="+record+"-of-another", "uninstall --hand-over")
+	})
+	t.Run("one that is made anew goes back although its node ports are taken", func(t *testing.T) {
+		d := d.in(t)
+		before := d.service("classed")
+		d.plugin(0, "migrate", "metallb", "--apply", "--recreate", "--canary=default/classed", "--record="+record)
+		keeps(d)
+		d.update("classed", func(s *corev1.Service) { // gives its node ports up
+			s.Spec.Type, s.Spec.LoadBalancerClass, s.Spec.ExternalTrafficPolicy, s.Spec.HealthCheckNodePort = corev1.ServiceTypeClusterIP, nil, "", 0
+			s.Spec.Ports[0].NodePort = 0
+		})
+		d.loadBalancer("thief", func(s *corev1.Service) {
+			s.Spec.Type = corev1.ServiceTypeNodePort
+			s.Spec.Ports = []corev1.ServicePort{{Name: "a", Port: 80, NodePort: before.Spec.Ports[0].NodePort}, {Name: "b", Port: 81, NodePort: before.Spec.HealthCheckNodePort}}
+		})
+		defer d.delete("thief")
+		defer d.answerAsAnother("classed", "metallb.io/lan", had["classed"])()
+		out := d.plugin(0, "migrate", "--rollback="+record)
+		keeps(d)
+		after := d.service("classed")
+		if after.Spec.Ports[0].NodePort == before.Spec.Ports[0].NodePort || after.Spec.HealthCheckNodePort == before.Spec.HealthCheckNodePort ||
+			after.Spec.HealthCheckNodePort == 0 || *after.Spec.LoadBalancerClass != "metallb.io/lan" || strings.Count(out, "gets another node port") != 2 {
+			t.Errorf("it is %+v, and was %+v\n%s", after.Spec, before.Spec, out)
+		}
+		d.eventually("Clarion to have left nothing on it", func(context.Context) error {
+			if s := d.service("classed"); slices.Contains(s.Finalizers, scope.Finalizer) || assignedCondition(s) != nil {
+				return fmt.Errorf("it carries %v, %v", s.Finalizers, s.Status.Conditions)
+			}
+			return nil
+		})
 	})
 	t.Run("all Services keep their addresses, shared ones and those of a class included", func(t *testing.T) {
 		d := d.in(t)
@@ -185,6 +217,33 @@ func (d *deployment) giveByAnother(name, address string) {
 	service.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{IP: address}}
 	if _, err := d.Kubernetes().CoreV1().Services(service.Namespace).UpdateStatus(d.ctx, service, metav1.UpdateOptions{}); err != nil {
 		d.t.Fatal(err)
+	}
+}
+
+// answerAsAnother gives a Service an address whenever it has none and is of another load balancer's class, until stopped.
+func (d *deployment) answerAsAnother(name, class, address string) (stop func()) {
+	d.t.Helper()
+	services := d.Kubernetes().CoreV1().Services(d.namespace)
+	changes, err := services.Watch(d.ctx, metav1.ListOptions{FieldSelector: "metadata.name=" + name})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	var answering sync.WaitGroup
+	answering.Go(func() {
+		for change := range changes.ResultChan() {
+			s, is := change.Object.(*corev1.Service)
+			if !is || ptr.Deref(s.Spec.LoadBalancerClass, "") != class || len(s.Status.LoadBalancer.Ingress) > 0 {
+				continue
+			}
+			s.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{IP: address}}
+			if _, err := services.UpdateStatus(d.ctx, s, metav1.UpdateOptions{}); err != nil && !apierrors.IsConflict(err) {
+				d.t.Errorf("answer Service %s: %v", name, err)
+			}
+		}
+	})
+	return func() {
+		changes.Stop()
+		answering.Wait()
 	}
 }
 

@@ -15,8 +15,11 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/component-base/version"
 	"sigs.k8s.io/yaml"
@@ -123,10 +126,13 @@ func relevant(taken *snapshot.Snapshot) (list []runtime.Object) {
 	without.Services = slices.DeleteFunc(slices.Clone(taken.Services), func(s *corev1.Service) bool {
 		return s.Spec.Type != corev1.ServiceTypeLoadBalancer && len(s.Spec.ExternalIPs) == 0 && len(s.Status.Conditions) == 0
 	})
-	without.EndpointSlices = nil
+	kept := sets.New[types.NamespacedName]()
 	for _, service := range without.Services {
-		without.EndpointSlices = append(without.EndpointSlices, taken.SlicesOf(snapshot.NameOf(service))...)
+		kept.Insert(snapshot.NameOf(service))
 	}
+	without.EndpointSlices = slices.DeleteFunc(slices.Clone(taken.EndpointSlices), func(s *discoveryv1.EndpointSlice) bool {
+		return !kept.Has(snapshot.ServiceOf(s))
+	})
 	return without.Objects()
 }
 

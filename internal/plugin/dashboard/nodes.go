@@ -39,10 +39,10 @@ type nodeAddress struct {
 func nodesOf(state *snapshot.State) []node {
 	list := []node{}
 	for _, object := range state.Nodes {
-		list = append(list, nodeOf(state, object.Name, snapshot.Find(state.Announcers, "", object.Name)))
+		list = append(list, nodeOf(state, object.Name, state.Announcer(object.Name)))
 	}
 	for _, announcer := range state.Announcers {
-		if snapshot.Find(state.Nodes, "", announcer.Name) == nil {
+		if state.Node(announcer.Name) == nil {
 			list = append(list, nodeOf(state, announcer.Name, announcer))
 		}
 	}

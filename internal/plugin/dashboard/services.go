@@ -95,7 +95,7 @@ func announcing(state *snapshot.State, said announced.Address) []string {
 // hasSession says whether a node has a session with one of the peers that it is to announce an
 // address to.
 func hasSession(state *snapshot.State, v plan.BGPVerdict) bool {
-	announcer := snapshot.Find(state.Announcers, "", v.Node)
+	announcer := state.Announcer(v.Node)
 	return announcer != nil && state.Announced.Alive(v.Node) && slices.ContainsFunc(announcer.Status.BGP.Peers, func(s v1alpha1.BGPSession) bool {
 		return s.State == v1alpha1.BGPEstablished && slices.Contains(v.Peers, s.Name)
 	})

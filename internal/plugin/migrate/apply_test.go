@@ -5,11 +5,13 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -200,27 +202,78 @@ func TestAServiceThatWasMadeAnewGetsItsAddressBack(t *testing.T) {
 	}
 }
 
-// TestAServiceWhoseNodePortIsTakenGetsItsAddressBack has the API server refuse one node port for good.
-func TestAServiceWhoseNodePortIsTakenGetsItsAddressBack(t *testing.T) {
-	before := web("a", "192.0.2.1")
-	before.Spec.LoadBalancerClass, before.Spec.Ports = ptr.To("other"), []corev1.ServicePort{{Port: 80, NodePort: 31481}}
-	kube, a, _ := cluster(t, "", before.DeepCopy())
-	a.timeout = time.Minute
-	another(kube, "192.0.2.1")
+// allocating has the API server refuse node ports for good, as it does.
+func allocating(kube *fake.Clientset, taken ...int32) {
 	kube.PrependReactor("update", "services", func(action clienttesting.Action) (bool, runtime.Object, error) {
 		s := action.(clienttesting.UpdateAction).GetObject().(*corev1.Service)
-		if s.Spec.Ports[0].NodePort == 0 {
-			return false, nil, nil
+		for i, p := range s.Spec.Ports {
+			if slices.Contains(taken, p.NodePort) {
+				path := field.NewPath("spec", "ports").Index(i).Child("nodePort")
+				return true, nil, apierrors.NewInvalid(corev1.SchemeGroupVersion.WithKind("Service").GroupKind(), s.Name,
+					field.ErrorList{field.Invalid(path, p.NodePort, "provided port is already allocated")})
+			}
 		}
-		port := field.NewPath("spec", "ports").Index(0).Child("nodePort")
-		return true, nil, apierrors.NewInvalid(corev1.SchemeGroupVersion.WithKind("Service").GroupKind(), "a",
-			field.ErrorList{field.Invalid(port, s.Spec.Ports[0].NodePort, "provided port is already allocated")})
+		if port := s.Spec.HealthCheckNodePort; slices.Contains(taken, port) {
+			return true, nil, apierrors.NewInternalError(fmt.Errorf("failed to allocate requested HealthCheck NodePort %d: provided port is already allocated", port))
+		}
+		return false, nil, nil
 	})
-	if err := a.rollback(t.Context(), []entry{{Service: before, How: migrate.Recreate}}); err != nil {
+}
+
+func TestAServiceGetsItsAddressBackWithoutTheNodePortsThatAreTaken(t *testing.T) {
+	for name, test := range map[string]struct {
+		taken []int32
+		want  string
+	}{
+		"none":                    {nil, "31481 31482 32000"},
+		"a node port":             {[]int32{31482}, "31481 0 32000"},
+		"the healthCheckNodePort": {[]int32{32000}, "31481 31482 0"},
+		"all":                     {[]int32{31481, 31482, 32000}, "0 0 0"},
+		"others":                  {[]int32{3148, 1482}, "31481 31482 32000"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				before := web("a", "192.0.2.1")
+				before.Spec.LoadBalancerClass, before.Spec.ExternalTrafficPolicy, before.Spec.HealthCheckNodePort = ptr.To("other"), corev1.ServiceExternalTrafficPolicyLocal, 32000
+				before.Spec.Ports = []corev1.ServicePort{{Port: 80, NodePort: 31481}, {Port: 443, NodePort: 31482}}
+				kube, a, _ := cluster(t, "", before.DeepCopy())
+				a.timeout = time.Minute
+				another(kube, "192.0.2.1")
+				allocating(kube, test.taken...)
+				if err := a.rollback(t.Context(), []entry{{Service: before, How: migrate.Recreate}}); err != nil {
+					t.Fatal(err)
+				}
+				s := get(t, kube, "a")
+				if got := fmt.Sprint(s.Spec.Ports[0].NodePort, s.Spec.Ports[1].NodePort, s.Spec.HealthCheckNodePort); got != test.want {
+					t.Errorf("it has node ports %s, want %s", got, test.want)
+				}
+				if ptr.Deref(s.Spec.LoadBalancerClass, "") != "other" || !slices.Equal(addressesOf(s), []string{"192.0.2.1"}) {
+					t.Errorf("it is %+v", s)
+				}
+			})
+		})
+	}
+}
+
+func TestAServiceIsMovedWithoutANodePortThatIsTakenMeanwhile(t *testing.T) {
+	synctest.Test(t, testMoveWithoutNodePort)
+}
+
+func testMoveWithoutNodePort(t *testing.T) {
+	s := web("a", "192.0.2.1")
+	s.Spec.LoadBalancerClass, s.Spec.Ports = ptr.To("other"), []corev1.ServicePort{{Port: 80, NodePort: 31481}}
+	kube, a, _ := cluster(t, "", s)
+	allocating(kube, 31481)
+	m := adopt("a", "192.0.2.1")
+	m.How, m.Class = migrate.Recreate, v1alpha1.LoadBalancerClass
+	if err := a.begin(t.Context(), &m); err != nil {
 		t.Fatal(err)
 	}
-	if s := get(t, kube, "a"); ptr.Deref(s.Spec.LoadBalancerClass, "") != "other" || !slices.Equal(addressesOf(s), []string{"192.0.2.1"}) {
-		t.Errorf("it is %+v", s)
+	if err := a.finish(t.Context(), &m, s); err == nil || !strings.Contains(err.Error(), "there is no answer yet") {
+		t.Errorf("%v", err) // nobody answers for the cloud-controller-manager here
+	}
+	if got := get(t, kube, "a"); got.Spec.Ports[0].NodePort != 0 || ptr.Deref(got.Spec.LoadBalancerClass, "") != v1alpha1.LoadBalancerClass {
+		t.Errorf("it is %+v", got.Spec)
 	}
 }
 
@@ -265,6 +318,10 @@ func TestWhatIsGoneOrAnotherOneIsNotRolledBack(t *testing.T) {
 	}
 	if s := get(t, kube, "other"); !untouched(s, "192.0.2.2") {
 		t.Errorf("it is %+v", s)
+	}
+	want := "Service default/other is another one by now, and is left as it is\nService default/gone is gone\n"
+	if said := a.out.(*bytes.Buffer).String(); said != want {
+		t.Errorf("it says %s", said)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/util/retry"
 	"k8s.io/utils/ptr"
@@ -113,7 +114,7 @@ func (a *applier) finish(ctx context.Context, m *migrate.Move, before *corev1.Se
 	case migrate.Adopt:
 		err = a.takeUp(ctx, before)
 	case migrate.Recreate:
-		err = a.update(ctx, m.Service, func(s *corev1.Service) { restore(s, before, ptr.To(m.Class)) })
+		err = a.remake(ctx, before, func(s *corev1.Service) { restore(s, before, ptr.To(m.Class)) })
 	case migrate.Convert:
 		err = a.update(ctx, m.Service, func(s *corev1.Service) { convert(s, m.Class) })
 	}
@@ -219,10 +220,30 @@ func (a *applier) update(ctx context.Context, name types.NamespacedName, change 
 	return nil
 }
 
-// isAllocated says whether a Service was refused for its node port. The API server allocates it before it writes the Service: for a
-// moment, an update that came to nothing keeps it (ErrAllocated of pkg/registry/core/service/portallocator).
-func isAllocated(err error) bool {
-	return apierrors.IsInvalid(err) && strings.Contains(err.Error(), "provided port is already allocated")
+// allocated ends the error about a node port that another Service has, or had a moment ago. The API server allocates it before it writes
+// the Service, so that an update that came to nothing keeps it for a while (ErrAllocated of pkg/registry/core/service/portallocator). Of a
+// healthCheckNodePort, the error is an internal one (allocHealthCheckNodePort of pkg/registry/core/service/storage).
+const allocated = ": provided port is already allocated"
+
+func isAllocated(err error) bool { return err != nil && strings.Contains(err.Error(), allocated) }
+
+// remake makes of a Service that has no node ports one that has those from before. It gets others in place of those that another Service
+// has by now: better that than no address.
+func (a *applier) remake(ctx context.Context, before *corev1.Service, change func(*corev1.Service)) error {
+	name := types.NamespacedName{Namespace: before.Namespace, Name: before.Name}
+	lost := sets.New[int32]()
+	for {
+		err := a.update(ctx, name, func(s *corev1.Service) {
+			change(s)
+			leaveOut(s, lost)
+		})
+		port := takenOf(before, err)
+		if port == 0 || lost.Has(port) {
+			return err
+		}
+		fmt.Fprintf(a.out, "Service %s gets another node port in place of %d, which another Service has\n", name, port)
+		lost.Insert(port)
+	}
 }
 
 // annotate sets annotations; nil removes one. The others stay.

@@ -73,7 +73,6 @@ func (o *options) resume(ctx context.Context) error {
 func (a *applier) settle(ctx context.Context, begun []entry) error {
 	var errs []error
 	for _, e := range slices.Backward(begun) {
-		fmt.Fprintf(a.out, "Service %s is put back\n", e.name())
 		err := a.putBack(ctx, e)
 		if err == nil {
 			err = a.record.add(entry{Settled: e.name()})
@@ -89,9 +88,7 @@ func (a *applier) rollback(ctx context.Context, entries []entry) error {
 		var err error
 		switch {
 		case e.Service != nil:
-			if err = a.putBack(ctx, e); err == nil {
-				fmt.Fprintf(a.out, "Service %s is as it was\n", e.name())
-			}
+			err = a.putBack(ctx, e)
 		case e.Created != nil && len(errs) == 0: // what is left of Services may need it
 			err = a.remove(ctx, e.Created)
 		}
@@ -107,11 +104,15 @@ func (a *applier) putBack(ctx context.Context, e entry) error {
 	before := e.Service
 	name := types.NamespacedName{Namespace: before.Namespace, Name: before.Name}
 	service, err := a.kube.CoreV1().Services(name.Namespace).Get(ctx, name.Name, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) || err == nil && service.UID != before.UID {
+	switch {
+	case apierrors.IsNotFound(err):
+		fmt.Fprintf(a.out, "Service %s is gone\n", name)
 		return nil
-	}
-	if err != nil {
+	case err != nil:
 		return fmt.Errorf("read Service %s: %w", name, err)
+	case service.UID != before.UID:
+		fmt.Fprintf(a.out, "Service %s is another one by now, and is left as it is\n", name)
+		return nil
 	}
 	switch e.How {
 	case migrate.Adopt:
@@ -119,7 +120,7 @@ func (a *applier) putBack(ctx context.Context, e entry) error {
 	case migrate.Recreate:
 		err = a.unmake(ctx, name, e)
 	case migrate.Convert:
-		err = a.update(ctx, name, func(s *corev1.Service) {
+		err = a.remake(ctx, before, func(s *corev1.Service) {
 			s.Spec.ExternalIPs = before.Spec.ExternalIPs
 			withdraw(s)
 			if before.Spec.Type != corev1.ServiceTypeClusterIP {
@@ -137,7 +138,11 @@ func (a *applier) putBack(ctx context.Context, e entry) error {
 			annotations[annotation] = &value
 		}
 	}
-	return a.annotate(ctx, name, annotations)
+	if err := a.annotate(ctx, name, annotations); err != nil {
+		return err
+	}
+	fmt.Fprintf(a.out, "Service %s is as it was\n", name)
+	return nil
 }
 
 // unmake gives a Service that was made anew back to the other load balancer, which has to hand its addresses out once more.
@@ -146,24 +151,15 @@ func (a *applier) unmake(ctx context.Context, name types.NamespacedName, e entry
 	if err := a.update(ctx, name, withdraw); err != nil {
 		return err
 	}
-	giveBack := func(s *corev1.Service) {
+	for _, annotation := range slices.Sorted(maps.Keys(e.Reclaim)) {
+		fmt.Fprintf(a.out, "Service %s asks for its address: %s: %s\n", name, annotation, e.Reclaim[annotation])
+	}
+	err := a.remake(ctx, before, func(s *corev1.Service) {
 		restore(s, before, before.Spec.LoadBalancerClass)
-		for _, annotation := range slices.Sorted(maps.Keys(e.Reclaim)) {
-			metav1.SetMetaDataAnnotation(&s.ObjectMeta, annotation, e.Reclaim[annotation])
-			fmt.Fprintf(a.out, "Service %s asks for its address: %s: %s\n", name, annotation, e.Reclaim[annotation])
+		for annotation, value := range e.Reclaim {
+			metav1.SetMetaDataAnnotation(&s.ObjectMeta, annotation, value)
 		}
-	}
-	err := a.update(ctx, name, giveBack)
-	if isAllocated(err) { // better another node port than no address
-		fmt.Fprintf(a.out, "Service %s gets other node ports: somebody else has its own\n", name)
-		err = a.update(ctx, name, func(s *corev1.Service) {
-			giveBack(s)
-			s.Spec.HealthCheckNodePort = 0
-			for i := range s.Spec.Ports {
-				s.Spec.Ports[i].NodePort = 0
-			}
-		})
-	}
+	})
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,11 @@
 package migrate
 
 import (
+	"fmt"
+	"strings"
+
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/utils/ptr"
 )
 
@@ -45,4 +49,30 @@ func convert(s *corev1.Service, class string) {
 		s.Spec.AllocateLoadBalancerNodePorts = ptr.To(false)
 	}
 	s.Spec.Type, s.Spec.LoadBalancerClass = corev1.ServiceTypeLoadBalancer, ptr.To(class)
+}
+
+// leaveOut has the API server choose in place of some node ports.
+func leaveOut(s *corev1.Service, ports sets.Set[int32]) {
+	if ports.Has(s.Spec.HealthCheckNodePort) {
+		s.Spec.HealthCheckNodePort = 0
+	}
+	for i := range s.Spec.Ports {
+		if ports.Has(s.Spec.Ports[i].NodePort) {
+			s.Spec.Ports[i].NodePort = 0
+		}
+	}
+}
+
+// takenOf is the node port of a Service about which an error says that another Service has it; 0 if it says something else.
+func takenOf(s *corev1.Service, err error) int32 {
+	ports := []int32{s.Spec.HealthCheckNodePort}
+	for _, port := range s.Spec.Ports {
+		ports = append(ports, port.NodePort)
+	}
+	for _, port := range ports {
+		if err != nil && port != 0 && strings.Contains(err.Error(), fmt.Sprintf(" %d%s", port, allocated)) {
+			return port
+		}
+	}
+	return 0
 }

@@ -61,7 +61,7 @@ func announcerOf(s *snapshot.State, node string) announcer {
 	if withdrawal := why.Withdrawal(s, node); withdrawal != nil {
 		a.Problems = append(a.Problems, *withdrawal)
 	}
-	object := snapshot.Find(s.Announcers, "", node)
+	object := s.Announcer(node)
 	if object == nil {
 		return a
 	}

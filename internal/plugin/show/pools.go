@@ -29,10 +29,12 @@ The exit code is 1 if a pool cannot be used as it is written.`,
 	one: "pool",
 	of:  poolNames,
 	view: func(s *snapshot.State, name string) (view, error) {
-		v := pools{}
+		v, uses := pools{}, usesOf(s)
 		for _, p := range s.IPAddressPools {
 			if name == "" || p.Name == name {
-				v.Pools = append(v.Pools, poolOf(s, p))
+				of := poolOf(s, p)
+				of.Uses = uses[p.Name]
+				v.Pools = append(v.Pools, of)
 			}
 		}
 		if name != "" && len(v.Pools) == 0 {
@@ -85,16 +87,20 @@ type use struct {
 	from      netip.Addr
 }
 
+// poolOf is a pool without its uses.
 func poolOf(s *snapshot.State, object *v1alpha1.IPAddressPool) pool {
 	status := s.Pools[object.Name]
 	p := pool{Name: object.Name, Ready: status.Ready, Reason: status.Reason, Message: status.Message, Families: familiesOf(s, object.Name)}
 	for _, r := range s.Allocator.Ranges(object.Name) {
 		p.Ranges = append(p.Ranges, r.String())
 	}
+	return p
+}
+
+// usesOf has the uses of all pools, by pool.
+func usesOf(s *snapshot.State) map[string][]use {
+	pools := map[string][]use{}
 	for _, u := range s.Allocator.Uses() {
-		if u.Pool != object.Name {
-			continue
-		}
 		of := use{Addresses: u.Address.String(), State: "Assigned", from: u.Address}
 		for _, service := range u.Services {
 			of.Services = append(of.Services, service.String())
@@ -103,17 +109,19 @@ func poolOf(s *snapshot.State, object *v1alpha1.IPAddressPool) pool {
 			of.State = "AwaitingReuse"
 			of.Message = fmt.Sprintf("until %s for namespace %s", u.ReusableAt.UTC().Format(time.RFC3339), u.FormerNamespace)
 		}
-		p.Uses = append(p.Uses, of)
+		pools[u.Pool] = append(pools[u.Pool], of)
 	}
-	for _, k := range s.Allocator.Kept(object.Name) {
-		of := use{Addresses: k.Range.String(), State: "Kept", Message: k.Sentence, from: k.From}
-		if k.Conflict {
-			of.State = "Conflict"
+	for _, object := range s.IPAddressPools {
+		for _, k := range s.Allocator.Kept(object.Name) {
+			of := use{Addresses: k.Range.String(), State: "Kept", Message: k.Sentence, from: k.From}
+			if k.Conflict {
+				of.State = "Conflict"
+			}
+			pools[object.Name] = append(pools[object.Name], of)
 		}
-		p.Uses = append(p.Uses, of)
+		slices.SortStableFunc(pools[object.Name], func(a, b use) int { return a.from.Compare(b.from) })
 	}
-	slices.SortStableFunc(p.Uses, func(a, b use) int { return a.from.Compare(b.from) })
-	return p
+	return pools
 }
 
 // familiesOf counts the addresses of a pool.

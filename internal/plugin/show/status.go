@@ -49,7 +49,6 @@ func statusOf(s *snapshot.State) *status {
 	v := &status{Versions: versionsOf(s), Controller: why.Controller(s)}
 	for _, p := range s.IPAddressPools {
 		of := poolOf(s, p)
-		of.Uses = nil
 		v.Pools = append(v.Pools, of)
 		if !of.Ready {
 			v.Degraded = append(v.Degraded, why.Item{Name: "IPAddressPool " + p.Name, Mark: why.Warning, Sentence: of.Message})

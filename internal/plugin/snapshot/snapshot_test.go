@@ -164,3 +164,43 @@ func TestTheFlagsOfTheProgramsCount(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+func TestObjectsAreFoundByName(t *testing.T) {
+	event := func(kind, namespace, name string) *corev1.Event {
+		return &corev1.Event{ObjectMeta: metav1.ObjectMeta{Name: kind + name}, InvolvedObject: corev1.ObjectReference{Kind: kind, Namespace: namespace, Name: name}}
+	}
+	state := Of(append(world(), event("Service", "default", "old"), event("Service", "shop", "old"), event("Node", "", "n1"))...).State()
+	if s := state.Service(named("old")); s == nil || s.Name != "old" {
+		t.Errorf("%v", s)
+	}
+	if slices := state.SlicesOf(named("old")); len(slices) != 1 || slices[0].Name != "old-1" {
+		t.Errorf("%v", slices)
+	}
+	if state.Node("n1") == nil || state.Announcer("n1") == nil {
+		t.Error("n1 is not found")
+	}
+	if got := len(state.EventsOn("Service", named("old"))); got != 1 {
+		t.Errorf("%d events", got)
+	}
+	if got := len(state.EventsOn("Node", types.NamespacedName{Name: "n1"})); got != 1 {
+		t.Errorf("%d events", got)
+	}
+	elsewhere := types.NamespacedName{Namespace: "shop", Name: "old"}
+	if state.Service(elsewhere) != nil || state.SlicesOf(elsewhere) != nil || state.Node("old") != nil || state.Announcer("n2") != nil {
+		t.Error("what is not there is found")
+	}
+}
+
+func TestAStateFindsWhatItsOwnSnapshotHas(t *testing.T) {
+	s := Of(world()...)
+	before := s.State()
+	after := s.Clone()
+	after.Services = after.Services[:1]
+	next := before.Next(after)
+	if gone := named("old"); next.Service(gone) != nil || before.Service(gone) == nil {
+		t.Error("objects of one moment are found in another")
+	}
+	if got := next.Service(NameOf(after.Services[0])); got != after.Services[0] {
+		t.Errorf("%p is found, and not %p", got, after.Services[0])
+	}
+}

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -22,6 +21,7 @@ import (
 type State struct {
 	*Snapshot
 	Settings
+	index index
 	// Answers are those of the allocator to the Services that ask Clarion for a load balancer, as if it
 	// had started at that moment: those that have addresses are asked first, then the oldest.
 	Answers map[types.NamespacedName]Answer
@@ -56,8 +56,9 @@ func (s *Snapshot) State() *State {
 // Next finds out what follows if the objects become those of another Snapshot while the cloud-controller-manager runs, and after it
 // has waited long enough for addresses to be reused. It takes the Allocator from s: of s, what was read before remains true.
 func (s *State) Next(after *Snapshot) *State {
+	services := byName(after.Services)
 	for name := range s.Answers {
-		if service := after.Service(name); service == nil || !s.Scope.Wants(service) || service.DeletionTimestamp != nil {
+		if service := services[name]; service == nil || !s.Scope.Wants(service) || service.DeletionTimestamp != nil {
 			s.Allocator.Release(s.Time, name, s.Service(name).UID)
 		}
 	}
@@ -90,7 +91,7 @@ const reused = 10 * 365 * 24 * time.Hour
 // state is a State whose Allocator knows the objects and has not been asked yet.
 func (s *Snapshot) state(allocator *loadbalancer.Allocator) *State {
 	settings := s.settings()
-	state := &State{Snapshot: s, Settings: settings, Allocator: allocator, Answers: map[types.NamespacedName]Answer{}}
+	state := &State{Snapshot: s, Settings: settings, index: s.index(), Allocator: allocator, Answers: map[types.NamespacedName]Answer{}}
 	state.Announced = announced.Evaluate(s.Time, settings.Scope.Class, settings.IgnoreExcludeLabel, announced.Objects{
 		Services:          s.Services,
 		EndpointSlices:    s.EndpointSlices,
@@ -131,7 +132,7 @@ func (s *State) configure() {
 // apiServer are the EndpointSlices of the Service default/kubernetes.
 func (s *Snapshot) apiServer() (endpoints []*discoveryv1.EndpointSlice) {
 	for _, slice := range s.EndpointSlices {
-		if slice.Namespace == metav1.NamespaceDefault && slice.Labels[discoveryv1.LabelServiceName] == "kubernetes" {
+		if ServiceOf(slice) == (types.NamespacedName{Namespace: metav1.NamespaceDefault, Name: "kubernetes"}) {
 			endpoints = append(endpoints, slice)
 		}
 	}
@@ -167,21 +168,6 @@ func (s *State) ask(now time.Time) {
 		errors.As(err, &answer.Refused)
 		s.Answers[request.Service] = answer
 	}
-}
-
-// Service is the Service of this name; nil if there is none.
-func (s *Snapshot) Service(name types.NamespacedName) *corev1.Service {
-	return Find(s.Services, name.Namespace, name.Name)
-}
-
-// SlicesOf are the EndpointSlices of a Service.
-func (s *Snapshot) SlicesOf(name types.NamespacedName) (list []*discoveryv1.EndpointSlice) {
-	for _, slice := range s.EndpointSlices {
-		if slice.Namespace == name.Namespace && slice.Labels[discoveryv1.LabelServiceName] == name.Name {
-			list = append(list, slice)
-		}
-	}
-	return list
 }
 
 // Settings are the flags of the two programs that State depends on, as their pods have them. What no pod

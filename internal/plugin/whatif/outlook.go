@@ -160,7 +160,7 @@ func (o *Outlook) count(a Address) {
 // keepSessions fills Sessions: a drained node closes those on which it has nothing to announce.
 func (o *Outlook) keepSessions(state *snapshot.State, established map[Route]bool) {
 	for session := range established {
-		node := snapshot.Find(state.Nodes, "", session.Node)
+		node := state.Node(session.Node)
 		if node == nil || len(plan.DrainedBy(node)) > 0 && o.Nodes[session.Node].Routes == 0 {
 			continue
 		}

@@ -172,7 +172,7 @@ func sessionItem(s *snapshot.State, a *announced.Address, v plan.BGPVerdict, pee
 
 // sessionOf is the session of a node with a BGPPeer, an established one before others; nil if there is none.
 func sessionOf(s *snapshot.State, node, peer string) (found *v1alpha1.BGPSession) {
-	announcer := snapshot.Find(s.Announcers, "", node)
+	announcer := s.Announcer(node)
 	if announcer == nil {
 		return nil
 	}
@@ -218,7 +218,7 @@ func ownerLink(s *snapshot.State, a *announced.Address) Link {
 			l.Mark = Warning
 		}
 	}
-	if node := snapshot.Find(s.Nodes, "", a.Owner); node != nil && nodeReady(node) != corev1.ConditionTrue {
+	if node := s.Node(a.Owner); node != nil && nodeReady(node) != corev1.ConditionTrue {
 		l.Items = append(l.Items, Item{a.Owner, Warning, plan.NotReady.Sentence(), remedyOfNode(plan.NotReady, a.Owner)})
 	}
 	return l

@@ -26,8 +26,8 @@ func NewCommand(env plugin.Env) *cobra.Command {
 The whole chain is shown, each link with a tick or the reason why it fails: whose Service it is, which pools were tried, the
 address, the endpoints, the advertisements, each node, the sessions with routers and who announces it. What is said follows from
 the objects by the code that the components run. Of a pool, an advertisement or a BGPPeer, it is said whether it is in force as it is
-written, and who uses it. With --probe the network is asked too, from where this command runs: a connection to each TCP port, and which
-hardware address answers, as far as this host is told. What is not asked is said.
+written, and who uses it. With --probe the network is asked too, from where this command runs: a connection to each TCP port, and, as root
+on a Linux host in a network of the address, which hosts answer for it by ARP or NDP. What is not asked is said.
 
 The exit code is 1 if a link is broken.`,
 		Example: `  # A Service of the namespace of the context, or of another one
@@ -38,8 +38,9 @@ The exit code is 1 if a link is broken.`,
   kubectl clarion why node/worker-1
   # Is it in force as it is written?
   kubectl clarion why bgppeer/tor
-  # Does it answer, from here?
+  # Does it answer, from here? As root: which hosts answer for it on the LAN?
   kubectl clarion why shop/front --probe
+  sudo env "PATH=$PATH" "KUBECONFIG=$HOME/.kube/config" kubectl clarion why shop/front --probe
   # For scripts, and from files
   kubectl clarion why shop/front -o json
   kubectl clarion why shop/front -f bundle/objects.yaml`,
@@ -56,7 +57,7 @@ The exit code is 1 if a link is broken.`,
 	o.AddFlags(flags)
 	o.output.AddFlag(flags)
 	flags.BoolVar(&o.all, "all", false, "Show all nodes and sessions of links that hold, however many; -o wide does the same.")
-	flags.BoolVar(&o.probe, "probe", false, "Connect to the Service's TCP ports, and look who answers for its addresses in a network of this host.")
+	flags.BoolVar(&o.probe, "probe", false, "Connect to the Service's TCP ports, and ask by ARP or NDP who answers for its addresses in a network of this host, which takes root.")
 	return command
 }
 

@@ -104,7 +104,7 @@ func sentenceOf(reason, message string) string {
 // AnnouncerOf says how it stands with the announcer of a node: whether it takes part, and what is wrong
 // with its node as far as it knows.
 func AnnouncerOf(s *snapshot.State, node string) (items []Item) {
-	a := snapshot.Find(s.Announcers, "", node)
+	a := s.Announcer(node)
 	if a == nil {
 		return nil
 	}

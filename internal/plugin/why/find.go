@@ -68,7 +68,7 @@ func findNode(s *snapshot.State, name string) (*Report, error) {
 }
 
 func hasNode(s *snapshot.State, name string) bool {
-	return snapshot.Find(s.Nodes, "", name) != nil || snapshot.Find(s.Announcers, "", name) != nil
+	return s.Node(name) != nil || s.Announcer(name) != nil
 }
 
 // notFound is the error about an object that is not there; if its kind could not be read, it says so.

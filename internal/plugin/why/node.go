@@ -18,7 +18,7 @@ func Node(s *snapshot.State, name string) *Report {
 	r.add(podLink(s, name), announcerLink(s, name))
 	r.add(withdrawalLinks(s, name)...)
 	r.add(part)
-	announcer := snapshot.Find(s.Announcers, "", name)
+	announcer := s.Announcer(name)
 	if announcer != nil {
 		links := []Link{interfacesLink(announcer), carriedLink(s, announcer)}
 		if len(announcer.Status.BGP.Peers) > 0 {

@@ -22,6 +22,9 @@ const probePatience = 2 * time.Second
 type wire interface {
 	// Connect makes a TCP connection, and ends it.
 	Connect(ctx context.Context, to netip.AddrPort) error
+	// Ask asks the hosts of the network that this host shares with an address who has it, by ARP or NDP. It fails with fs.ErrPermission if
+	// the caller may not ask.
+	Ask(ctx context.Context, address netip.Addr) (heard, error)
 	// Neighbor is the hardware address that this host has for an address in one of its networks; "" if
 	// it has none. fresh says that it has just been confirmed, by an answer or by a connection.
 	Neighbor(address netip.Addr) (mac string, fresh bool)
@@ -35,12 +38,13 @@ func (r *Report) Probe(ctx context.Context, s *snapshot.State, w wire) {
 			for _, port := range s.Service(name).Spec.Ports {
 				to := netip.AddrPortFrom(ip, uint16(port.Port))
 				if port.Protocol == corev1.ProtocolTCP || port.Protocol == "" {
-					r.add(probe(ctx, s, w, to))
+					r.add(probe(ctx, w, to))
 				} else {
 					r.add(notProbed(to, port.Protocol))
 				}
 			}
 		}
+		r.add(probeLayer2(ctx, s, w, ip)) // when the kernel has learned what it could
 	}
 	r.conclude(summary)
 }
@@ -58,8 +62,8 @@ func (r *Report) addresses(s *snapshot.State) (list []netip.Addr) {
 	return list
 }
 
-// probe connects to one port, and finds out which node has answered for the address.
-func probe(ctx context.Context, s *snapshot.State, w wire, to netip.AddrPort) Link {
+// probe connects to one port.
+func probe(ctx context.Context, w wire, to netip.AddrPort) Link {
 	l := Link{Name: "probe " + strconv.Itoa(int(to.Port())), Address: to.Addr().String(), Mark: OK, Sentence: "accepts connections from here"}
 	ctx, cancel := context.WithTimeout(ctx, probePatience)
 	defer cancel()
@@ -75,19 +79,6 @@ func probe(ctx context.Context, s *snapshot.State, w wire, to netip.AddrPort) Li
 		l.Mark, l.Sentence = Failed, "does not answer from here: "+err.Error()
 		l.Remedy = "is a firewall in the way? Do spec.loadBalancerSourceRanges let this host through?"
 	}
-	mac, fresh := w.Neighbor(to.Addr())
-	switch {
-	case mac == "":
-		l.Items = append(l.Items, Item{"layer 2", Note, "this host was told no hardware address: it is not in a network of the address, or cannot say",
-			"to see which host answers, run this on a host of that network"})
-	case !fresh:
-		l.Items = append(l.Items, Item{mac, Note, "was the hardware address when this host last used the address; it has not been confirmed since", ""})
-	default:
-		l.Items = append(l.Items, neighborItem(s, to.Addr(), mac))
-		if l.Items[0].Mark == Failed {
-			l.Mark = Failed
-		}
-	}
 	return l
 }
 
@@ -95,24 +86,6 @@ func probe(ctx context.Context, s *snapshot.State, w wire, to netip.AddrPort) Li
 func notProbed(to netip.AddrPort, protocol corev1.Protocol) Link {
 	return Link{Name: "probe " + strconv.Itoa(int(to.Port())), Address: to.Addr().String(), Mark: Note,
 		Sentence: fmt.Sprintf("was not asked: only the application answers to %s", protocol), Remedy: "ask with a client of the application"}
-}
-
-// neighborItem says whose a hardware address is that answers for an address.
-func neighborItem(s *snapshot.State, ip netip.Addr, mac string) Item {
-	owner := s.Announced.Address(s.Time, ip).Owner
-	for _, a := range s.Announcers {
-		for _, i := range a.Status.Layer2.Interfaces {
-			if i.MAC != mac {
-				continue
-			}
-			if owner == "" || owner == a.Name {
-				return Item{mac, OK, "answers for the address: " + i.Name + " of " + a.Name, ""}
-			}
-			return Item{mac, Warning, fmt.Sprintf("answers for the address: %s of %s, and %s announces it", i.Name, a.Name, owner),
-				"if this lasts, the kernel of " + a.Name + " answers by itself: kubectl clarion why node/" + a.Name}
-		}
-	}
-	return Item{mac, Failed, "answers for the address, and is no node's", "find the host by its hardware address and take the address from it"}
 }
 
 // network is the wire of this host.

@@ -60,7 +60,7 @@ func NodeStanding(s *snapshot.State, name string) Standing {
 // announcerLink says whether the announcer of a node takes part.
 func announcerLink(s *snapshot.State, node string) Link {
 	l := Link{Name: "announcer", Mark: OK, Sentence: "it is in sight", Items: AnnouncerOf(s, node)}
-	announcer, object := snapshot.Find(s.Announcers, "", node), snapshot.Find(s.Nodes, "", node)
+	announcer, object := s.Announcer(node), s.Node(node)
 	switch {
 	case announcer == nil:
 		l.Mark, l.Reason, l.Sentence, l.Remedy = Failed, string(plan.NoAnnouncer), plan.NoAnnouncer.Sentence(), remedyOfNode(plan.NoAnnouncer, node)

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/clarionlb/clarion/internal/plugin/snapshot"
 )
@@ -16,16 +17,14 @@ const mostWarnings = 3
 func warningsLinks(s *snapshot.State, service *corev1.Service) []Link {
 	l := Link{Name: "warnings", Mark: Note, Sentence: "the last ones, which may be over"}
 	var warnings []*corev1.Event
-	for _, e := range s.Events {
-		o := e.InvolvedObject
-		if e.Type == corev1.EventTypeWarning && o.Kind == "Service" && o.Namespace == service.Namespace && o.Name == service.Name &&
-			(o.UID == "" || o.UID == service.UID) {
+	for _, e := range s.EventsOn("Service", snapshot.NameOf(service)) {
+		if uid := e.InvolvedObject.UID; e.Type == corev1.EventTypeWarning && (uid == "" || uid == service.UID) {
 			warnings = append(warnings, e)
 		}
 	}
-	slices.SortStableFunc(warnings, func(a, b *corev1.Event) int { return b.LastTimestamp.Compare(a.LastTimestamp.Time) })
+	slices.SortStableFunc(warnings, func(a, b *corev1.Event) int { return snapshot.EventTime(b).Compare(snapshot.EventTime(a)) })
 	for _, e := range warnings[:min(len(warnings), mostWarnings)] {
-		l.Items = append(l.Items, Item{Name: e.Reason, Mark: Note, Sentence: e.Message + " (" + stamp(e.LastTimestamp) + ")"})
+		l.Items = append(l.Items, Item{Name: e.Reason, Mark: Note, Sentence: e.Message + " (" + stamp(metav1.NewTime(snapshot.EventTime(e))) + ")"})
 	}
 	if len(l.Items) == 0 {
 		return nil

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/clarionlb/clarion/internal/deadnodes"
 	"github.com/clarionlb/clarion/internal/plugin/snapshot"
@@ -21,8 +22,8 @@ func Withdrawal(s *snapshot.State, node string) *Item {
 	}
 	i := &Item{Name: ReasonDead, Mark: Warning, Sentence: verdict.Sentence() + " That is so since " + verdict.Since.UTC().Format(time.RFC3339) + "."}
 	var last *corev1.Event
-	for _, e := range s.Events {
-		if e.InvolvedObject.Kind != "Node" || e.InvolvedObject.Name != node || !deadnodes.Tells(e.Reason) {
+	for _, e := range s.EventsOn("Node", types.NamespacedName{Name: node}) {
+		if !deadnodes.Tells(e.Reason) {
 			continue
 		}
 		// Events have whole seconds.

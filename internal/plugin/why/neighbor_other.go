@@ -1,8 +1,0 @@
-//go:build !linux
-
-package why
-
-import "net/netip"
-
-// Neighbor is not found out on this system.
-func (network) Neighbor(netip.Addr) (mac string, fresh bool) { return "", false }

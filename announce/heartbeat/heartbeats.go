@@ -86,9 +86,10 @@ type watched struct {
 }
 
 // New returns Heartbeats without neighbours.
-func New(config Config) *Heartbeats { return newHeartbeats(config, bfd.NewSpeaker()) }
+func New(config Config) *Heartbeats { return NewOn(config, bfd.NewSpeaker()) }
 
-func newHeartbeats(config Config, speaker *bfd.Speaker) *Heartbeats {
+// NewOn is New with another Speaker, which has no sessions and does not run.
+func NewOn(config Config, speaker *bfd.Speaker) *Heartbeats {
 	if config.Port == 0 {
 		config.Port = DefaultPort
 	}

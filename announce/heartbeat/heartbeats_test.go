@@ -56,7 +56,7 @@ func (n *network) start(name string, number int, interval time.Duration, key str
 	}
 	keys := [][]byte{[]byte(key)}
 	m := &member{name: name, address: address, ended: make(chan error)}
-	m.Heartbeats = newHeartbeats(Config{
+	m.Heartbeats = NewOn(Config{
 		Address: address, Interval: interval, Keys: func() [][]byte { return keys },
 	}, n.wire.NewSpeaker(address))
 	var ctx context.Context

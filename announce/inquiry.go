@@ -12,12 +12,14 @@ type message struct {
 	// Takeovers are addresses that the sender has taken over and not recorded yet.
 	Takeovers []plan.Takeover `json:"takeovers,omitempty"`
 	// Late and Silent are members whose heartbeats the sender misses, one or so many that they may be dead, and Heard are those of
-	// which it misses none any more.
+	// which it misses none any more, or that others hear.
 	Late   []string `json:"late,omitempty"`
 	Silent []string `json:"silent,omitempty"`
 	// SilentFor is for how long nothing came of each of Silent, in milliseconds.
 	SilentFor []int64  `json:"silentFor,omitempty"`
 	Heard     []string `json:"heard,omitempty"`
+	// Hears are members that others miss, and of which a heartbeat has come to the sender since it knows that.
+	Hears []string `json:"hears,omitempty"`
 	// LinksDown are interfaces of the sender that have just gone down, by name.
 	LinksDown []string `json:"linksDown,omitempty"`
 	// Claims are claims of the sender that hold against those of the receiver.
@@ -120,7 +122,8 @@ func (a *Announcer) receive() {
 			a.tell(received.From, message{Claims: against})
 		}
 		a.planner.ObserveLinksDown(received.From, m.LinksDown, time.Now())
-		a.others.watch.receive(a.node, m, a.others.expected, time.Now())
+		a.others.watch.receive(a.node, received.From, m, a.others.expected, time.Now())
+		a.trust(m.Hears)
 		if m.Question != 0 {
 			a.tell(received.From, message{Claims: a.planner.ClaimsAgainst(received.From), Answer: m.Question})
 		}

@@ -149,3 +149,52 @@ func (c *cluster) keepsWhatItHas(lan *losses, node string, during time.Duration)
 		r.connection.setReachable(true)
 	}
 }
+
+// between is a loss of all that goes from one of two nodes to the other.
+func between(a, b string) func(from, to string) float64 {
+	return func(from, to string) float64 {
+		if from == a && to == b || from == b && to == a {
+			return 1
+		}
+		return 0
+	}
+}
+
+// TestWhoIsHeardByOthersIsNotDead has some nodes not reach the owner, while all others do: as where several cables connect two switches,
+// and one of them loses what it gets.
+func TestWhoIsHeardByOthersIsNotDead(t *testing.T) {
+	for size, deaf := range map[int]int{3: 1, 4: 2, 6: 2} {
+		for at := 0; at < size-deaf; at += deaf {
+			t.Run(fmt.Sprint(size, at), func(t *testing.T) {
+				names := nodesNamed(size)
+				inCluster(t, names, func(t *testing.T, c *cluster) {
+					lan := c.lossy(uint64(at))
+					c.settle(names)
+					for n := range deaf {
+						before := lan.share
+						broken := between("n1", names[1+at+n])
+						lan.set(func(from, to string) float64 {
+							if before != nil && before(from, to) > 0 {
+								return 1
+							}
+							return broken(from, to)
+						})
+						c.after(time.Duration(n*37) * time.Millisecond)
+					}
+					for range 40 { // the gossip sees all, since members ask others to probe for them
+						c.after(100 * time.Millisecond)
+						c.expectOwners(vip, "n1")
+						if t.Failed() {
+							return
+						}
+					}
+					c.powerOff(c.running["n1"])
+					c.after(300 * time.Millisecond)
+					if owners := c.lan.owners(addr(vip)); len(owners) != 1 {
+						t.Errorf("%s answer after the owner has lost its power", owners)
+					}
+				})
+			})
+		}
+	}
+}

@@ -22,7 +22,7 @@ const (
 	// maxQuestions is how many questions about silent nodes leave all nodes together in a thoroughInterval: a quarter of what a gigabit
 	// link carries, since switches may send to all ports what is for a node that is gone. If more are silent, asking takes longer.
 	maxQuestions = 320
-	// heirs are how many nodes ask about a single one. All do if there are several.
+	// heirs are how many nodes ask about a single one, unless that has many addresses. All do if there are several.
 	heirs = 3
 )
 

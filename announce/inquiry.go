@@ -30,8 +30,9 @@ type message struct {
 }
 
 const (
-	// inquiryRepeat is when a question is asked again: it or the answer may have been lost.
-	inquiryRepeat = 100 * time.Millisecond
+	// inquiryRepeat is when those are asked again who have not answered: the question or the answer may have been lost, and a switch may
+	// lose many.
+	inquiryRepeat = 20 * time.Millisecond
 	// inquiryTimeout is how long all others have to answer. Then the node takes itself for cut off.
 	inquiryTimeout = 500 * time.Millisecond
 )
@@ -60,7 +61,7 @@ func (a *Announcer) inquire(now time.Time) (wake time.Time) {
 		*q = inquiry{question: now.UnixNano(), began: now, next: now, answered: map[string]bool{}}
 	}
 	switch {
-	case q.failed || q.complete(a.others.inSight, a.node):
+	case q.failed || len(q.unanswered(a.others.inSight, a.node)) == 0:
 		if q.failed {
 			a.logger.Info("Not all announcers say what they have; announcing nothing until this node knows", "node", a.node)
 		}
@@ -71,20 +72,22 @@ func (a *Announcer) inquire(now time.Time) (wake time.Time) {
 		q.failed = true
 		return now
 	case !now.Before(q.next):
-		a.broadcast(message{Question: q.question})
+		for _, name := range q.unanswered(a.others.inSight, a.node) {
+			a.tell(name, message{Question: q.question})
+		}
 		q.next = now.Add(inquiryRepeat)
 	}
 	return q.next
 }
 
-// complete says whether all that are alive have answered.
-func (q *inquiry) complete(alive []string, self string) bool {
+// unanswered are those that are alive and have not answered.
+func (q *inquiry) unanswered(alive []string, self string) (names []string) {
 	for _, name := range alive {
 		if name != self && !q.answered[name] {
-			return false
+			names = append(names, name)
 		}
 	}
-	return true
+	return names
 }
 
 // notePause has an inquiry begin, or begin anew.

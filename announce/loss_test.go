@@ -198,3 +198,26 @@ func TestWhoIsHeardByOthersIsNotDead(t *testing.T) {
 		}
 	}
 }
+
+func TestANodeThatWasSuspendedKeepsWhatItHasThoughPacketsAreLost(t *testing.T) {
+	for _, size := range []int{2, 3, 5} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			names := nodesNamed(size)
+			inCluster(t, names, func(t *testing.T, c *cluster) {
+				lan := c.lossy(uint64(size))
+				c.settle(names)
+				lan.set(func(_, _ string) float64 { return 0.4 })
+				for range 20 {
+					c.running["n1"].wakeUp(300 * time.Millisecond)
+					c.after(time.Second)
+					c.expectOwners(vip, "n1")
+				}
+				for _, line := range c.journal.take() {
+					if line == "n1 answers for nothing" {
+						t.Error("it has given everything up")
+					}
+				}
+			})
+		})
+	}
+}

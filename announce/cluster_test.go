@@ -22,6 +22,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/clarionlb/clarion/announce/bfd"
 	"github.com/clarionlb/clarion/announce/heartbeat"
 	"github.com/clarionlb/clarion/announce/kube"
 	"github.com/clarionlb/clarion/announce/liveness"
@@ -60,7 +61,9 @@ type cluster struct {
 	gossip  *fakeGossip
 	// heartless are nodes without heartbeats, as those of an earlier version.
 	heartless map[string]bool
-	running   map[string]*running
+	// wire carries real heartbeats; without it they are fake.
+	wire    *bfd.Wire
+	running map[string]*running
 }
 
 // running is one run of an announcer.
@@ -172,9 +175,12 @@ func (c *cluster) prepare(name string) *running {
 		peering:    idle{},
 		pauses:     r.pauses,
 		newMembers: func(_ netip.Addr, key []byte) members { return c.gossip.newMember(name, key) },
-		newHeartbeats: func(netip.Addr, func() [][]byte) heartbeats {
-			if c.heartless[name] {
+		newHeartbeats: func(address netip.Addr, keys func() [][]byte) heartbeats {
+			switch {
+			case c.heartless[name]:
 				return noHeartbeats{}
+			case c.wire != nil:
+				return heartbeat.NewOn(heartbeat.Config{Address: address, Keys: keys}, c.wire.NewSpeaker(address))
 			}
 			return newFakeHeartbeats(r.station)
 		},

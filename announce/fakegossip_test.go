@@ -30,10 +30,12 @@ type fakeGossip struct {
 	members map[string]*member
 	// cut are those whose gossip reaches nobody.
 	cut map[string]bool
+	// lost says which messages do not arrive.
+	lost func(from, to string) bool
 }
 
 func newFakeGossip(j *journal) *fakeGossip {
-	return &fakeGossip{journal: j, members: map[string]*member{}, cut: map[string]bool{}}
+	return &fakeGossip{journal: j, members: map[string]*member{}, cut: map[string]bool{}, lost: nothing}
 }
 
 // member is one run of an announcer in the gossip.
@@ -212,7 +214,7 @@ func (m *member) Broadcast(text []byte) {
 	m.gossip.journal.add(m.name, "tells "+string(text))
 	for name := range m.sees {
 		other := m.gossip.members[name]
-		if other == nil || m.gossip.cut[name] || m.gossip.cut[m.name] {
+		if other == nil || m.gossip.cut[name] || m.gossip.cut[m.name] || m.gossip.lost(m.name, name) {
 			continue
 		}
 		other.messages = append(other.messages, membership.Message{From: m.name, Text: text})
@@ -224,7 +226,7 @@ func (m *member) Tell(name string, text []byte) {
 	m.gossip.mu.Lock()
 	defer m.gossip.mu.Unlock()
 	other := m.gossip.members[name]
-	if other == nil || m.gossip.cut[name] || m.gossip.cut[m.name] {
+	if other == nil || m.gossip.cut[name] || m.gossip.cut[m.name] || m.gossip.lost(m.name, name) {
 		return
 	}
 	m.gossip.journal.add(m.name, "tells "+name+" "+string(text))

@@ -145,6 +145,17 @@ func (h *fakeHeartbeats) LastHeard(name string) time.Time {
 	return h.lost[name]
 }
 
+// Received implements heartbeats.
+func (h *fakeHeartbeats) Received(name string) uint64 {
+	h.station.lan.mu.Lock()
+	defer h.station.lan.mu.Unlock()
+	last := time.Now()
+	if lost, is := h.lost[name]; is {
+		last = lost
+	}
+	return uint64(last.UnixMilli() / heartbeat.DefaultInterval.Milliseconds())
+}
+
 // noHeartbeats are those of an announcer that does not know of any.
 type noHeartbeats struct{ idle }
 
@@ -157,5 +168,7 @@ func (noHeartbeats) States(time.Time) (map[string]heartbeat.State, time.Time) {
 }
 
 func (noHeartbeats) LastHeard(string) (at time.Time) { return at }
+
+func (noHeartbeats) Received(string) uint64 { return 0 }
 
 func (noHeartbeats) Forget(time.Time) {}

@@ -40,11 +40,16 @@ type fakeLAN struct {
 	questions, broadcasts int
 	askers                map[string]int
 	heartbeats            []*fakeHeartbeats
+	// lost says which packets do not arrive.
+	lost func(from, to string) bool
 }
 
 func newFakeLAN(j *journal) *fakeLAN {
-	return &fakeLAN{journal: j, askers: map[string]int{}, conflictingHosts: map[netip.Addr]net.HardwareAddr{gateway: {2, 0, 0, 0, 0, 254}}}
+	return &fakeLAN{journal: j, askers: map[string]int{}, lost: nothing, conflictingHosts: map[netip.Addr]net.HardwareAddr{gateway: {2, 0, 0, 0, 0, 254}}}
 }
+
+// nothing is lost.
+func nothing(_, _ string) bool { return false }
 
 // station is a node on the LAN: its kernel, and what its announcer has of layer 2.
 type station struct {
@@ -198,13 +203,16 @@ func (l *fakeLAN) answersTo(asking *station, ip netip.Addr, alone net.HardwareAd
 		if s == asking || !s.connected || alone != nil && !bytes.Equal(alone, s.mac) {
 			continue
 		}
+		if l.lost(asking.node, s.node) || l.lost(s.node, asking.node) {
+			continue
+		}
 		if s.address == ip || s.answers(ip) {
 			answers = append(answers, layer2.Answer{MAC: s.mac, Source: s.mac})
 		} else if p, proxied := s.proxied[ip]; proxied && s.answering {
 			answers = append(answers, layer2.Answer{MAC: p.MAC, Source: s.mac})
 		}
 	}
-	if alone != nil {
+	if alone != nil || l.lost(asking.node, "") || l.lost("", asking.node) {
 		return answers
 	}
 	if mac, there := l.conflictingHosts[ip]; there {
@@ -364,10 +372,13 @@ func (s fakeProber) Ask(ctx context.Context, q layer2.Question) (layer2.Answer, 
 	if down {
 		return layer2.Answer{}, false, errors.New("there is no such interface that is up")
 	}
-	for n := range q.Tries {
-		var alone net.HardwareAddr
-		if n < q.Unicast {
-			alone = q.MAC
+	for n := 1; n <= q.Tries; n++ {
+		alone, pause := q.MAC, q.Interval
+		if n == q.Broadcast {
+			alone = nil
+		}
+		if n == q.Tries && q.Wait > 0 {
+			pause = q.Wait
 		}
 		for _, a := range s.lan.answersTo(s.station, q.Address, alone) {
 			if q.Accept == nil || q.Accept(a) {
@@ -376,7 +387,7 @@ func (s fakeProber) Ask(ctx context.Context, q layer2.Question) (layer2.Answer, 
 			}
 		}
 		select {
-		case <-time.After(q.Interval):
+		case <-time.After(pause):
 		case <-ctx.Done():
 			return layer2.Answer{}, false, ctx.Err()
 		}

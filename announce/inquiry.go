@@ -12,12 +12,14 @@ type message struct {
 	// Takeovers are addresses that the sender has taken over and not recorded yet.
 	Takeovers []plan.Takeover `json:"takeovers,omitempty"`
 	// Late and Silent are members whose heartbeats the sender misses, one or so many that they may be dead, and Heard are those of
-	// which it misses none any more.
+	// which it misses none any more, or that others hear.
 	Late   []string `json:"late,omitempty"`
 	Silent []string `json:"silent,omitempty"`
 	// SilentFor is for how long nothing came of each of Silent, in milliseconds.
 	SilentFor []int64  `json:"silentFor,omitempty"`
 	Heard     []string `json:"heard,omitempty"`
+	// Hears are members that others miss, and of which a heartbeat has come to the sender since it knows that.
+	Hears []string `json:"hears,omitempty"`
 	// LinksDown are interfaces of the sender that have just gone down, by name.
 	LinksDown []string `json:"linksDown,omitempty"`
 	// Claims are claims of the sender that hold against those of the receiver.
@@ -28,8 +30,9 @@ type message struct {
 }
 
 const (
-	// inquiryRepeat is when a question is asked again: it or the answer may have been lost.
-	inquiryRepeat = 100 * time.Millisecond
+	// inquiryRepeat is when those are asked again who have not answered: the question or the answer may have been lost, and a switch may
+	// lose many.
+	inquiryRepeat = 20 * time.Millisecond
 	// inquiryTimeout is how long all others have to answer. Then the node takes itself for cut off.
 	inquiryTimeout = 500 * time.Millisecond
 )
@@ -58,7 +61,7 @@ func (a *Announcer) inquire(now time.Time) (wake time.Time) {
 		*q = inquiry{question: now.UnixNano(), began: now, next: now, answered: map[string]bool{}}
 	}
 	switch {
-	case q.failed || q.complete(a.others.inSight, a.node):
+	case q.failed || len(q.unanswered(a.others.inSight, a.node)) == 0:
 		if q.failed {
 			a.logger.Info("Not all announcers say what they have; announcing nothing until this node knows", "node", a.node)
 		}
@@ -69,20 +72,22 @@ func (a *Announcer) inquire(now time.Time) (wake time.Time) {
 		q.failed = true
 		return now
 	case !now.Before(q.next):
-		a.broadcast(message{Question: q.question})
+		for _, name := range q.unanswered(a.others.inSight, a.node) {
+			a.tell(name, message{Question: q.question})
+		}
 		q.next = now.Add(inquiryRepeat)
 	}
 	return q.next
 }
 
-// complete says whether all that are alive have answered.
-func (q *inquiry) complete(alive []string, self string) bool {
+// unanswered are those that are alive and have not answered.
+func (q *inquiry) unanswered(alive []string, self string) (names []string) {
 	for _, name := range alive {
 		if name != self && !q.answered[name] {
-			return false
+			names = append(names, name)
 		}
 	}
-	return true
+	return names
 }
 
 // notePause has an inquiry begin, or begin anew.
@@ -120,7 +125,8 @@ func (a *Announcer) receive() {
 			a.tell(received.From, message{Claims: against})
 		}
 		a.planner.ObserveLinksDown(received.From, m.LinksDown, time.Now())
-		a.others.watch.receive(a.node, m, a.others.expected, time.Now())
+		a.others.watch.receive(a.node, received.From, m, a.others.expected, time.Now())
+		a.trust(m.Hears)
 		if m.Question != 0 {
 			a.tell(received.From, message{Claims: a.planner.ClaimsAgainst(received.From), Answer: m.Question})
 		}

@@ -171,6 +171,9 @@ func (a *Announcer) attend(inGossip []string, interfaces []plan.Interface) {
 	for name := range a.others.expected {
 		if _, sees := slices.BinarySearch(inGossip, name); !sees {
 			now.missing = append(now.missing, name)
+			if name != a.node {
+				now.quorum.OutOfGossip = append(now.quorum.OutOfGossip, a.planner.NodeQuestion(name, interfaces))
+			}
 		} else if name != a.node {
 			now.quorum.InGossip = append(now.quorum.InGossip, a.planner.NodeQuestion(name, interfaces))
 		}

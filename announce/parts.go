@@ -223,6 +223,7 @@ type heartbeats interface {
 	Changed() <-chan struct{}
 	States(now time.Time) (states map[string]heartbeat.State, next time.Time)
 	LastHeard(name string) time.Time
+	Received(name string) uint64
 	Forget(now time.Time)
 }
 

@@ -38,6 +38,9 @@ type watch struct {
 	tellDead time.Time
 	// toldLate is when the others were last told that a member is late.
 	toldLate map[string]time.Time
+	// vouching are the neighbours that others miss, and vouched those that this node misses and others hear.
+	vouching map[string]vouch
+	vouched  map[string]bool
 }
 
 // suspicion is what is suspected of a member: that it is late or, if silent is set, that it may be dead.
@@ -57,9 +60,10 @@ func (a *Announcer) observeHeartbeats(inGossip []string, now time.Time) (wake ti
 		w.setNeighbours(a.node, inGossip, a.others.expected)
 	}
 	states, wake := w.heartbeats.States(now)
+	maps.DeleteFunc(w.vouched, func(name string, _ bool) bool { return states[name] <= heartbeat.Heard })
 	a.tellMissing(states, now)
 	w.states = states
-	return w.suspect(now, wake)
+	return w.suspect(now, plan.Earlier(wake, a.vouch(now)))
 }
 
 // setNeighbours has heartbeats exchanged with the neighbours among the members in sight.
@@ -88,7 +92,7 @@ func (w *watch) suspect(now, wake time.Time) time.Time {
 		wake = plan.Earlier(wake, told.until)
 	}
 	for name, state := range w.states {
-		if state != heartbeat.Heard {
+		if state != heartbeat.Heard && !w.vouched[name] {
 			w.suspected[name] = suspicion{silent: state == heartbeat.Silent || w.suspected[name].silent}
 		}
 	}
@@ -132,7 +136,7 @@ func (a *Announcer) tellTheDead(now time.Time) (wake time.Time) {
 }
 
 // tellMissing tells the others whose heartbeats this node misses: all if they may be dead, and before that those who may take over, so
-// that they begin to ask.
+// that they begin to ask, and its other neighbours, so that they say if they hear it.
 func (a *Announcer) tellMissing(states map[string]heartbeat.State, now time.Time) {
 	w := &a.others.watch
 	late := map[string][]string{}
@@ -140,6 +144,7 @@ func (a *Announcer) tellMissing(states map[string]heartbeat.State, now time.Time
 	for name, state := range states {
 		switch before := w.states[name]; {
 		case state == before:
+		case state == heartbeat.Silent && w.vouched[name]:
 		case state == heartbeat.Silent:
 			news.Silent = append(news.Silent, name)
 			news.SilentFor = append(news.SilentFor, now.Sub(w.heartbeats.LastHeard(name)).Milliseconds())
@@ -152,15 +157,15 @@ func (a *Announcer) tellMissing(states map[string]heartbeat.State, now time.Time
 				w.toldLate = map[string]time.Time{}
 			}
 			w.toldLate[name] = now
-			for _, heir := range a.planner.Heirs(name) {
-				late[heir] = append(late[heir], name)
+			for _, concerned := range a.concernedBy(name) {
+				late[concerned] = append(late[concerned], name)
 			}
 		}
 	}
 	maps.DeleteFunc(w.toldLate, func(_ string, at time.Time) bool { return now.Sub(at) >= tellLateEvery })
-	for heir, names := range late {
-		if heir != a.node {
-			a.tell(heir, message{Late: names})
+	for concerned, names := range late {
+		if concerned != a.node {
+			a.tell(concerned, message{Late: names})
 		}
 	}
 	if len(news.Silent)+len(news.Heard) > 0 {
@@ -169,7 +174,7 @@ func (a *Announcer) tellMissing(states map[string]heartbeat.State, now time.Time
 }
 
 // receive takes in whose heartbeats another node misses. Of this node, and of others than announcers, nothing is remembered.
-func (w *watch) receive(self string, m message, announcers map[string]netip.Addr, now time.Time) {
+func (w *watch) receive(self, from string, m message, announcers map[string]netip.Addr, now time.Time) {
 	if w.told == nil {
 		w.told = map[string]suspicion{}
 	}
@@ -180,11 +185,15 @@ func (w *watch) receive(self string, m message, announcers map[string]netip.Addr
 			}
 			if _, is := announcers[name]; is && name != self && (s.silent || !w.told[name].silent) {
 				w.told[name] = s
+				w.doubt(name, from, now)
 			}
 		}
 	}
 	note(m.Late, suspicion{until: now.Add(lateFor)}, nil)
 	note(m.Silent, suspicion{silent: true, until: now.Add(silentFor)}, m.SilentFor)
+	for _, name := range m.Silent {
+		delete(w.vouched, name)
+	}
 	for _, name := range m.Heard {
 		delete(w.told, name)
 	}
@@ -203,5 +212,5 @@ func (w *watch) lastHeard(name string) time.Time {
 // forget has nothing that is known so far count: this process has not run for a while.
 func (w *watch) forget(now time.Time) {
 	w.heartbeats.Forget(now)
-	w.states, w.told, w.suspected = nil, nil, nil
+	w.states, w.told, w.suspected, w.vouching, w.vouched = nil, nil, nil, nil, nil
 }

@@ -15,7 +15,7 @@ func TestFewAskWhatHasBecomeOfANodeAndNothingTakesLonger(t *testing.T) {
 			took      time.Duration
 			questions int
 		}{
-			"power": {func(c *cluster, r *running) { c.powerOff(r) }, deathTimeout + 2*90*time.Millisecond, 12 + 2*size},
+			"power": {func(c *cluster, r *running) { c.powerOff(r) }, deathTimeout + 2*90*time.Millisecond, 100 + 12 + 2*size},
 			"the announcer is killed": {func(c *cluster, r *running) {
 				c.lan.mu.Lock()
 				r.station.answering = false

@@ -12,6 +12,8 @@ type machine struct {
 	configuredTx, configuredRx time.Duration
 	multiplier                 uint8
 	passive                    bool
+	// notUp is the shortest interval at which the session sends unless it is up.
+	notUp time.Duration
 	// random returns numbers from 0 up to 1.
 	random func() float64
 
@@ -57,12 +59,11 @@ type remoteSystem struct {
 	lastReceived time.Time
 }
 
-// notUpInterval is the shortest interval at which a session sends unless it is up (RFC 5880,
-// section 6.8.3).
+// notUpInterval is that of RFC 5880, section 6.8.3.
 const notUpInterval = time.Second
 
 func newMachine(local uint32, random func() float64) *machine {
-	m := &machine{local: local, random: random, state: Down, remote: remoteSystem{state: Down}, stateChanged: true}
+	m := &machine{local: local, random: random, notUp: notUpInterval, state: Down, remote: remoteSystem{state: Down}, stateChanged: true}
 	m.resetRemote()
 	return m
 }
@@ -85,7 +86,7 @@ func (m *machine) configure(transmit, receive time.Duration, multiplier uint8, p
 func (m *machine) negotiate() {
 	desired := m.configuredTx
 	if m.state != Up {
-		desired = max(desired, notUpInterval)
+		desired = max(desired, m.notUp)
 	}
 	if desired == m.desiredMinTx && m.configuredRx == m.requiredMinRx {
 		return

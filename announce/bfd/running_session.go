@@ -41,7 +41,7 @@ func newRunningSession(name string, config Session, discriminator uint32, now ti
 }
 
 func (r *runningSession) reconfigure(config Session) {
-	r.config = config
+	r.config, r.notUp = config, config.NotUp
 	r.configure(config.Transmit, config.Receive, config.Multiplier, config.Passive)
 }
 

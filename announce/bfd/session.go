@@ -33,6 +33,9 @@ type Session struct {
 	// each direction, the longer one of the sender's and the receiver's interval counts. From 10 ms
 	// to 60 s, in whole microseconds. Default 300 ms.
 	Transmit, Receive time.Duration
+	// NotUp is the interval at which packets are sent unless the session is up, if it is longer than Transmit. RFC 5880, section 6.8.3,
+	// has no less than a second, which is the default. A shorter one is for peers that are known to be there.
+	NotUp time.Duration
 	// Multiplier is how many packets must be missing until the peer goes down (bfd.DetectMult). For
 	// this side, the peer's own multiplier counts. Default 3.
 	Multiplier uint8
@@ -93,10 +96,13 @@ func (s Session) normalized() (Session, error) {
 	if s.Receive == 0 {
 		s.Receive = defaultInterval
 	}
+	if s.NotUp == 0 {
+		s.NotUp = notUpInterval
+	}
 	if s.Multiplier == 0 {
 		s.Multiplier = defaultMultiplier
 	}
-	s.Transmit, s.Receive = s.Transmit.Truncate(time.Microsecond), s.Receive.Truncate(time.Microsecond)
+	s.Transmit, s.Receive, s.NotUp = s.Transmit.Truncate(time.Microsecond), s.Receive.Truncate(time.Microsecond), s.NotUp.Truncate(time.Microsecond)
 	return s, s.validate()
 }
 
@@ -123,7 +129,7 @@ func (s Session) validate() error {
 	case s.Keys != nil && !s.Local.IsValid():
 		return invalid("a session that is authenticated needs a local address")
 	}
-	for _, interval := range []time.Duration{s.Transmit, s.Receive} {
+	for _, interval := range []time.Duration{s.Transmit, s.Receive, s.NotUp} {
 		if interval < minimumInterval || interval > maximumInterval {
 			return invalid("the interval %s is not between %s and %s", interval, minimumInterval, maximumInterval)
 		}

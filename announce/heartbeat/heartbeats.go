@@ -21,6 +21,9 @@ const (
 	DefaultInterval = 50 * time.Millisecond
 	MinimumInterval = 20 * time.Millisecond
 	MaximumInterval = 200 * time.Millisecond
+	// notUpIntervals is in how many intervals one packet is sent to a neighbour that is not heard. So whoever is back is watched
+	// soon, and none costs more than one that is heard.
+	notUpIntervals = 2
 	// multiplier is how many heartbeats must be missing for a member to be silent.
 	multiplier = 3
 	// silenceFor is how long a silence counts: the gossip has noticed by then if the member is dead.
@@ -86,9 +89,10 @@ type watched struct {
 }
 
 // New returns Heartbeats without neighbours.
-func New(config Config) *Heartbeats { return newHeartbeats(config, bfd.NewSpeaker()) }
+func New(config Config) *Heartbeats { return NewOn(config, bfd.NewSpeaker()) }
 
-func newHeartbeats(config Config, speaker *bfd.Speaker) *Heartbeats {
+// NewOn is New with another Speaker, which has no sessions and does not run.
+func NewOn(config Config, speaker *bfd.Speaker) *Heartbeats {
 	if config.Port == 0 {
 		config.Port = DefaultPort
 	}
@@ -108,6 +112,7 @@ func (h *Heartbeats) Set(neighbours map[string]netip.Addr) {
 		sessions[name] = bfd.Session{
 			Peer: address, Local: h.config.Address, Port: uint16(h.config.Port), Keys: h.keys,
 			Transmit: h.config.Interval, Receive: h.config.Interval, Multiplier: multiplier,
+			NotUp:    notUpIntervals * h.config.Interval,
 			MultiHop: true, MinimumTTL: 1, // nodes may have routers in between, and packets are authentic
 		}
 	}
@@ -204,6 +209,16 @@ func (h *Heartbeats) LastHeard(name string) time.Time {
 		return w.heard
 	}
 	return time.Time{}
+}
+
+// Received returns how many heartbeats of a neighbour have come in its session; 0 if it is none.
+func (h *Heartbeats) Received(name string) uint64 {
+	for _, s := range h.speaker.Sessions() {
+		if s.Name == name {
+			return s.Received
+		}
+	}
+	return 0
 }
 
 // report logs, under mu, that heartbeats cannot be received, or can again.

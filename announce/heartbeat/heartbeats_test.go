@@ -56,7 +56,7 @@ func (n *network) start(name string, number int, interval time.Duration, key str
 	}
 	keys := [][]byte{[]byte(key)}
 	m := &member{name: name, address: address, ended: make(chan error)}
-	m.Heartbeats = newHeartbeats(Config{
+	m.Heartbeats = NewOn(Config{
 		Address: address, Interval: interval, Keys: func() [][]byte { return keys },
 	}, n.wire.NewSpeaker(address))
 	var ctx context.Context
@@ -131,6 +131,7 @@ func TestAMemberThatDiesIsLateThenSilentForItsNeighbours(t *testing.T) {
 					n.expect("after 70 ms", "node-1", Late, watchers)
 					pass(90 * ms)
 					n.expect("after 160 ms", "node-1", Silent, watchers)
+					received := n.members["node-0"].Received("node-1")
 					for name, m := range n.members {
 						if states, _ := m.States(time.Now()); states["node-1"] == Silent {
 							if last := time.Since(m.LastHeard("node-1")); last < 160*ms || last > (160+50)*ms {
@@ -146,9 +147,67 @@ func TestAMemberThatDiesIsLateThenSilentForItsNeighbours(t *testing.T) {
 					}
 					pass(silenceFor)
 					n.expect("when the gossip knows", "node-1", 0, 0)
+					if now := n.members["node-0"].Received("node-1"); now != received || size <= 5 && received < 200 {
+						t.Errorf("%d heartbeats have come, and then %d", received, now)
+					}
 				})
 			})
 		}
+	}
+}
+
+// expectHeard checks that the neighbours of a member hear it, and that it hears them.
+func (n *network) expectHeard(when, name string) {
+	n.t.Helper()
+	var all []string
+	for other := range n.members {
+		all = append(all, other)
+	}
+	own, _ := n.members[name].States(time.Now())
+	for _, other := range Neighbours(name, all) {
+		if states, _ := n.members[other].States(time.Now()); states[name] != Heard || own[other] != Heard {
+			n.t.Errorf("%s %s finds that %s is %d, which finds that it is %d", when, other, name, states[name], own[other])
+		}
+	}
+}
+
+func TestWhoIsBackIsSoonWatched(t *testing.T) {
+	cut := func(d time.Duration) func(n *network) {
+		return func(n *network) {
+			n.silence("node-1")
+			pass(d)
+			clear(n.silent)
+			n.silence()
+		}
+	}
+	for name, happens := range map[string]func(n *network){
+		"who joins":                     func(n *network) { n.start("node-9", 9, 0, "key"); n.meet() },
+		"who was cut off for a moment":  cut(200 * ms),
+		"who was cut off for a second":  cut(time.Second),
+		"who was cut off for a minute":  cut(time.Minute),
+		"who was not heard for a while": func(n *network) { n.silence("node-1"); pass(149 * ms); clear(n.silent); n.silence() },
+		"who is started again": func(n *network) {
+			n.members["node-1"].end(n.t)
+			n.start("node-1", 1, 0, "key")
+			n.meet()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inNetwork(t, 4, false, func(t *testing.T, n *network) {
+				pass(10 * time.Second)
+				happens(n)
+				who := "node-1"
+				if n.members["node-9"] != nil {
+					who = "node-9"
+				}
+				pass(250 * ms)
+				n.expectHeard("after 250 ms", who)
+				pass(100 * ms)
+				n.silence(who)
+				pass(160 * ms)
+				n.expect("when it dies", who, Silent, min(len(n.members)-1, 2*reach))
+			})
+		})
 	}
 }
 

@@ -42,14 +42,15 @@ type Question struct {
 	// Without Probe, the question comes from an address of the interface, and only a reply counts.
 	// A reply proves that its sender has received the question.
 	Probe bool
-	// Tries is how often to ask, and Interval how long to wait for an answer each time. Default 3
-	// and 150 ms.
-	Tries    int
-	Interval time.Duration
-	// MAC is a host that is asked alone, so that no other is disturbed, in the first Unicast of the
-	// Tries; the rest ask all hosts. A question with Probe always does. nil is no such host.
-	MAC     net.HardwareAddr
-	Unicast int
+	// Tries is how often to ask, Interval the time between two of them, and Wait how long to wait for
+	// an answer after the last one. Default 3, 150 ms, and the Interval.
+	Tries          int
+	Interval, Wait time.Duration
+	// MAC is a host that is asked alone, so that no other is disturbed, in all tries but one:
+	// Broadcast, counted from 1, asks all hosts. 0 is none. A question with Probe, or if MAC is nil,
+	// always asks all hosts.
+	MAC       net.HardwareAddr
+	Broadcast int
 	// Accept says whether an answer counts; nil accepts all. Another goroutine calls it until Ask
 	// returns. It must be quick and must not call Ask.
 	Accept func(Answer) bool
@@ -105,6 +106,9 @@ func (p *Prober) Ask(ctx context.Context, q Question) (Answer, bool, error) {
 	if q.Interval == 0 {
 		q.Interval = 150 * time.Millisecond
 	}
+	if q.Wait == 0 {
+		q.Wait = q.Interval
+	}
 	s, from, err := p.open(q)
 	if err == nil {
 		defer p.release(s)
@@ -134,7 +138,8 @@ func (p *Prober) ask(ctx context.Context, s *probeSocket, q Question, from netip
 	}
 	w := s.add(q)
 	defer s.remove(w)
-	for n := range q.Tries {
+	began := time.Now()
+	for n := 1; n <= q.Tries; n++ {
 		turn := s.limiter.Reserve()
 		if q.Probe {
 			if a, ok, err := w.wait(ctx, turn.Delay()); ok || err != nil {
@@ -146,16 +151,28 @@ func (p *Prober) ask(ctx context.Context, s *probeSocket, q Question, from netip
 			return Answer{}, false, err
 		}
 		p.asked.add(protocolOf(q.Address))
-		if a, ok, err := w.wait(ctx, q.Interval); ok || err != nil {
+		if a, ok, err := w.wait(ctx, q.pause(n, began)); ok || err != nil {
 			return a, ok, err
 		}
 	}
 	return Answer{}, false, nil
 }
 
-// to is the host that a try asks alone, counted from 0; nil if it asks all.
+// pause is how long to wait for an answer after a try. If this process was slow, the next try of a question that is no probe comes so
+// much sooner: however many there are, asking takes no longer.
+func (q Question) pause(try int, began time.Time) time.Duration {
+	switch {
+	case try == q.Tries:
+		return q.Wait
+	case q.Probe:
+		return q.Interval
+	}
+	return time.Until(began.Add(time.Duration(try) * q.Interval))
+}
+
+// to is the host that a try asks alone; nil if it asks all.
 func (q Question) to(try int) net.HardwareAddr {
-	if q.Probe || try >= q.Unicast {
+	if q.Probe || try == q.Broadcast {
 		return nil
 	}
 	return q.MAC

@@ -42,6 +42,11 @@ func TestAddressIsAskedForAsOftenAndAsLongAsWanted(t *testing.T) {
 			[]string{"0s eth1 probe 2001:db8::101", "1s eth1 probe 2001:db8::101"},
 			2 * time.Second,
 		},
+		"with another wait at the end": {
+			Question{Interface: "eth0", Address: vip1, Tries: 3, Interval: 10 * time.Millisecond, Wait: 25 * time.Millisecond},
+			[]string{"0s eth0 probe 192.0.2.101", "10ms eth0 probe 192.0.2.101", "20ms eth0 probe 192.0.2.101"},
+			45 * time.Millisecond,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			quiet(t, func(t *testing.T, lan *fakeLAN, p *Prober) {
@@ -65,10 +70,11 @@ func TestAHostIsAskedAloneBeforeAllAre(t *testing.T) {
 		to       []string // "" for all
 	}{
 		"all, by default":      {Question{Address: vip1, Tries: 2}, []string{"", ""}},
-		"nobody in particular": {Question{Address: vip1, Tries: 2, Unicast: 1}, []string{"", ""}},
-		"one, then all":        {Question{Address: vip1, Tries: 3, MAC: otherMAC, Unicast: 2}, []string{otherMAC.String(), otherMAC.String(), ""}},
-		"one by IPv6":          {Question{Address: vip61, Tries: 2, MAC: otherMAC, Unicast: 2}, []string{otherMAC.String(), otherMAC.String()}},
-		"a probe is for all":   {Question{Address: vip1, Tries: 2, MAC: otherMAC, Unicast: 2, Probe: true}, []string{"", ""}},
+		"nobody in particular": {Question{Address: vip1, Tries: 2, Broadcast: 2}, []string{"", ""}},
+		"one, then all":        {Question{Address: vip1, Tries: 3, MAC: otherMAC, Broadcast: 3}, []string{otherMAC.String(), otherMAC.String(), ""}},
+		"one, and all once":    {Question{Address: vip1, Tries: 3, MAC: otherMAC, Broadcast: 2}, []string{otherMAC.String(), "", otherMAC.String()}},
+		"one by IPv6":          {Question{Address: vip61, Tries: 2, MAC: otherMAC}, []string{otherMAC.String(), otherMAC.String()}},
+		"a probe is for all":   {Question{Address: vip1, Tries: 2, MAC: otherMAC, Probe: true}, []string{"", ""}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			quiet(t, func(t *testing.T, lan *fakeLAN, p *Prober) {

@@ -33,7 +33,7 @@ func TestKernelOfANeighbourAnswersQuestionsAndProbes(t *testing.T) {
 						t.Errorf("probe %v: answer %+v, %v, want %v", probe, a, ok, mac)
 					}
 					alone := patiently(q)
-					alone.MAC, alone.Unicast = mac, alone.Tries
+					alone.MAC = mac
 					if a, ok := asking(t, p, alone)(); !ok || !bytes.Equal(a.MAC, mac) {
 						t.Errorf("probe %v, asked alone: answer %+v, %v", probe, a, ok)
 					}

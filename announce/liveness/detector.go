@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/singleflight"
 	"k8s.io/klog/v2"
 
 	"github.com/clarionlb/clarion/announce/layer2"
@@ -42,6 +43,8 @@ type Detector struct {
 	changed     notify.Signal
 	// running are the investigations and what they ask.
 	running sync.WaitGroup
+	// self is the question whether this node reaches anybody.
+	self singleflight.Group
 
 	// mu guards what follows, and of every suspicion what is said there.
 	mu         sync.Mutex
@@ -55,8 +58,8 @@ type Detector struct {
 
 // timing is how long a Detector waits for what.
 type timing struct {
-	// tries and interval are how often a node is asked for before it counts as silent, and how long
-	// each answer may take.
+	// tries and interval are how often a node is asked for where no verdict depends on it, and how
+	// long each answer may take. Where one does, see thorough.
 	tries    int
 	interval time.Duration
 	// pause is the time between two rounds of questions about a suspect that is not dead. As long as

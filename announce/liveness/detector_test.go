@@ -49,7 +49,7 @@ func (n *neighbourhood) Ask(ctx context.Context, q layer2.Question) (layer2.Answ
 	select {
 	case <-ctx.Done():
 		return layer2.Answer{}, false, ctx.Err()
-	case <-time.After(time.Duration(q.Tries) * q.Interval):
+	case <-time.After(takes(q)):
 		return layer2.Answer{}, false, nil
 	}
 }
@@ -77,10 +77,10 @@ func TestWhatBecameOfAMemberOutOfSight(t *testing.T) {
 	known.Node.MACs, known.Announced.MACs = "02:00:00:00:00:09,02:00:00:00:00:0a", "02:00:00:00:00:09,02:00:00:00:00:0a"
 	far := plan.ProbeTarget{Name: "n1"}
 	const peer = "192.168.10.12"
-	most := Quorum{3, []plan.Question{{Address: netip.MustParseAddr(peer), Interface: "eth0"}}}
+	most := Quorum{Expected: 3, InGossip: []plan.Question{{Address: netip.MustParseAddr(peer), Interface: "eth0"}}}
 	few := Quorum{Expected: 2}
-	farAway := Quorum{3, []plan.Question{{}}}
-	lost := Quorum{3, []plan.Question{{Address: netip.MustParseAddr("192.168.10.13"), Interface: "eth0"}}}
+	farAway := Quorum{Expected: 3, InGossip: []plan.Question{{}}}
+	lost := Quorum{Expected: 3, InGossip: []plan.Question{{Address: netip.MustParseAddr("192.168.10.13"), Interface: "eth0"}}}
 	for _, tt := range []struct {
 		name     string
 		suspect  plan.ProbeTarget
@@ -98,7 +98,7 @@ func TestWhatBecameOfAMemberOutOfSight(t *testing.T) {
 		{"one that sees nobody at all is itself cut off", whole, few, false, func(*neighbourhood) {}, time.Second, plan.Suspect, true, false},
 		{"one that reaches only the API server may be cut off itself", whole, few, false, func(*neighbourhood) {}, time.Second, plan.Suspect, false, true},
 		{"a node in whose place a host answers for everything is dead", known, few, true, func(n *neighbourhood) { n.set(node, true); n.set(vip, true) }, 100 * time.Millisecond, plan.Dead, false, false},
-		{"hosts that answer in the place of nodes are no majority", whole, Quorum{3, []plan.Question{{Address: netip.MustParseAddr(peer), Interface: "eth0", MACs: known.Node.MACs}}}, false, func(n *neighbourhood) { n.set(peer, true) }, time.Second, plan.Suspect, true, false},
+		{"hosts that answer in the place of nodes are no majority", whole, Quorum{Expected: 3, InGossip: []plan.Question{{Address: netip.MustParseAddr(peer), Interface: "eth0", MACs: known.Node.MACs}}}, false, func(n *neighbourhood) { n.set(peer, true) }, time.Second, plan.Suspect, true, false},
 		{"the announcer of a node that answers is down", whole, most, true, func(n *neighbourhood) { n.set(node, true) }, 100 * time.Millisecond, plan.AnnouncerDown, false, false},
 		{"for a while", whole, most, true, func(n *neighbourhood) { n.set(node, true) }, 59 * time.Second, plan.AnnouncerDown, false, false},
 		{"not for ever", whole, most, true, func(n *neighbourhood) { n.set(node, true) }, 62 * time.Second, plan.Dead, false, false},
@@ -226,10 +226,10 @@ func TestAsLongAsNothingChangesASuspectIsAskedLessAndLess(t *testing.T) {
 				synctest.Wait()
 				asked, broadcasts := lan.take(), 0
 				for _, q := range asked {
-					if q.MAC.String() != recorded || q.Unicast == 0 {
+					if q.MAC.String() != recorded || q.Broadcast == 1 {
 						t.Errorf("all hosts are asked first: %+v", q)
 					}
-					if q.Address.String() == vip && q.Unicast < q.Tries {
+					if q.Address.String() == vip && q.Broadcast > 0 {
 						broadcasts++
 					}
 				}

@@ -44,7 +44,7 @@ func (i *investigation) whileInSight(ctx context.Context) (dead bool) {
 	return false
 }
 
-// roundInSight asks once. Most suspects are alive and late, and answer the first question, which concerns nobody
+// roundInSight asks thoroughly once. Most suspects are alive and late, and answer the first questions, which concern nobody
 // else. Only if they do not, this node finds out whether it may judge, while it goes on asking.
 func (i *investigation) roundInSight(ctx context.Context) finding {
 	node := i.suspect.node
@@ -52,9 +52,10 @@ func (i *investigation) roundInSight(ctx context.Context) finding {
 		return nothing
 	}
 	defer i.markProbed()
-	began, q := time.Now(), i.question(node)
+	began, q := time.Now(), i.thorough(i.question(node))
 	first, rest := q, q
-	first.Tries, rest.Tries, rest.Unicast = 1, q.Tries-1, q.Unicast-1
+	first.Tries, first.Wait, first.Broadcast = q.Tries/3, q.Interval, 0
+	rest.Tries, rest.Broadcast = q.Tries-first.Tries, q.Broadcast-first.Tries
 	if answers, asked := i.ask(ctx, first); answers || !asked {
 		return nothing
 	}
@@ -65,7 +66,7 @@ func (i *investigation) roundInSight(ctx context.Context) finding {
 	if answers, asked := i.ask(ctx, rest); answers || !asked {
 		return nothing
 	}
-	if time.Since(began) > 2*time.Duration(q.Tries)*q.Interval {
+	if time.Since(began) > 2*takes(q) {
 		return tooSlow
 	}
 	if i.awaitSilence(ctx) && <-before && i.seesOthers(ctx) {
@@ -83,19 +84,7 @@ func (i *investigation) ask(ctx context.Context, q layer2.Question) (answers, as
 // take itself for isolated. The majority and the gateway are asked at a time: the suspect itself is
 // among the members in sight.
 func (i *investigation) seesOthers(ctx context.Context) bool {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	ways := []Reach{i.hasMajority, i.seesGateway}
-	seen := make(chan bool, len(ways))
-	for _, way := range ways {
-		i.running.Go(func() { seen <- way(ctx) })
-	}
-	for range ways {
-		if <-seen {
-			return true
-		}
-	}
-	return false
+	return i.reaches(ctx, i.hasMajority, i.seesGateway)
 }
 
 // awaitSilence waits until so many heartbeats are missing that the suspect may be dead. It returns

@@ -20,7 +20,7 @@ func TestWhatBecameOfAMemberInSightWhoseHeartbeatsDoNotArrive(t *testing.T) {
 	}
 	member := plan.ProbeTarget{Name: "n1", Node: ask(node), InSight: true}
 	far := plan.ProbeTarget{Name: "n1", InSight: true}
-	most, few := Quorum{3, []plan.Question{ask(node), ask(peer)}}, Quorum{2, []plan.Question{ask(node)}}
+	most, few := Quorum{Expected: 3, InGossip: []plan.Question{ask(node), ask(peer)}}, Quorum{Expected: 2, InGossip: []plan.Question{ask(node)}}
 	unreported := plan.MemberState(-1)
 	const never = time.Hour
 	for _, tt := range []struct {
@@ -127,11 +127,11 @@ func TestALateMemberThatAnswersCostsOneQuestionAtATime(t *testing.T) {
 		defer d.Wait()
 		defer cancel()
 		question := plan.Question{Address: netip.MustParseAddr("192.168.10.11"), Interface: "eth0", MAC: "02:00:00:00:00:01"}
-		d.Update(ctx, []plan.ProbeTarget{{Name: "n1", Node: question, InSight: true}}, Quorum{3, []plan.Question{question, question}})
+		d.Update(ctx, []plan.ProbeTarget{{Name: "n1", Node: question, InSight: true}}, Quorum{Expected: 3, InGossip: []plan.Question{question, question}})
 		time.Sleep(time.Second)
 		asked := lan.take()
 		for _, q := range asked {
-			if q.Tries != 1 || q.Unicast == 0 {
+			if q.Broadcast > 0 {
 				t.Errorf("asked %+v", q)
 			}
 		}

@@ -82,12 +82,12 @@ func (i *investigation) adaptPause(changed bool) {
 // round asks once, for the node and then for its announcer, and draws its conclusion.
 func (i *investigation) round(ctx context.Context) (dead bool) {
 	defer i.markProbed()
-	answers, asked := i.nodeAnswers(ctx)
+	answers, asked := i.nodeAnswers(ctx, i.mayJudge)
 	if asked && !answers && !i.mayJudge {
 		// A network that was away and is back must not make everybody look dead who was asked
 		// meanwhile.
 		if i.mayJudge = i.canJudge(ctx); i.mayJudge {
-			answers, asked = i.nodeAnswers(ctx)
+			answers, asked = i.nodeAnswers(ctx, true)
 		}
 	}
 	if answers {
@@ -98,7 +98,7 @@ func (i *investigation) round(ctx context.Context) (dead bool) {
 	switch {
 	case ctx.Err() != nil:
 		return false
-	case silent, !asked && i.hasMajority(ctx):
+	case silent, !asked && !i.announcerAnswers(ctx, true) && i.hasMajority(ctx):
 		i.conclude(ctx, plan.Dead, "its node does not answer")
 		return true
 	case !answers:
@@ -111,7 +111,7 @@ func (i *investigation) round(ctx context.Context) (dead bool) {
 
 // roundOfAnnouncer goes on where the node answers.
 func (i *investigation) roundOfAnnouncer(ctx context.Context) (dead bool) {
-	if i.announcerAnswers(ctx) {
+	if i.announcerAnswers(ctx, i.graceEnds()) {
 		i.missed, i.downSince = 0, time.Time{}
 		i.conclude(ctx, plan.GossipBlocked, "it answers for its addresses: is the gossip's port blocked, TCP or UDP?")
 		return false
@@ -122,7 +122,7 @@ func (i *investigation) roundOfAnnouncer(ctx context.Context) (dead bool) {
 	if i.downSince.IsZero() {
 		i.downSince = time.Now()
 	}
-	if time.Since(i.downSince) > i.timing.grace {
+	if i.graceEnds() {
 		i.conclude(ctx, plan.Dead, "its node answers, but its announcer has not come back")
 		return true
 	}
@@ -130,38 +130,15 @@ func (i *investigation) roundOfAnnouncer(ctx context.Context) (dead bool) {
 	return false
 }
 
-// nodeAnswers asks for the suspect's node; asked is false if that is not possible.
-func (i *investigation) nodeAnswers(ctx context.Context) (answers, asked bool) {
-	return i.askNode(ctx, i.suspect.name, i.suspect.node)
-}
-
-// askNode asks for a node; asked is false if that is not possible. If this process was so slow that it
-// may have missed an answer, it asks again.
-func (d *Detector) askNode(ctx context.Context, name string, node plan.Question) (answers, asked bool) {
-	if !node.Address.IsValid() {
-		return false, false
-	}
-	for range 3 {
-		start := time.Now()
-		_, answered, err := d.prober.Ask(ctx, d.question(node))
-		if err != nil {
-			d.logger.V(2).Info("Cannot ask for a node", "node", name, "interface", node.Interface, "err", err)
-			return false, false
-		}
-		if answered {
-			return true, true
-		}
-		if time.Since(start) < 2*time.Duration(d.timing.tries)*d.timing.interval {
-			break
-		}
-	}
-	return false, true
+// nodeAnswers asks for the suspect's node, thoroughly if a verdict may follow; asked is false if that is not possible.
+func (i *investigation) nodeAnswers(ctx context.Context, thoroughly bool) (answers, asked bool) {
+	return i.askNode(ctx, i.suspect.name, i.suspect.node, thoroughly)
 }
 
 // announcerAnswers asks for one of the suspect's addresses, unless its announcer has said that it
 // leaves: it may answer for a moment longer. A node that proxies for it sends the answer from its
 // own Ethernet address.
-func (i *investigation) announcerAnswers(ctx context.Context) bool {
+func (i *investigation) announcerAnswers(ctx context.Context, thoroughly bool) bool {
 	i.mu.Lock()
 	q, left := i.suspect.announced, i.suspect.left
 	i.mu.Unlock()
@@ -169,16 +146,24 @@ func (i *investigation) announcerAnswers(ctx context.Context) bool {
 		return false
 	}
 	mac, _ := net.ParseMAC(q.MAC)
-	unicast := 2
+	question := layer2.Question{
+		Interface: q.Interface, Address: q.Address, Tries: 2, Interval: i.timing.interval, Wait: i.timing.interval, MAC: mac,
+		Accept: func(a layer2.Answer) bool { return bytes.Equal(a.MAC, a.Source) && q.Accepts(a.MAC.String()) },
+	}
 	if i.rounds%i.timing.broadcastEvery == 0 {
-		unicast--
+		question.Broadcast = question.Tries
 	}
 	i.rounds++
-	_, answered, err := i.prober.Ask(ctx, layer2.Question{
-		Interface: q.Interface, Address: q.Address, Tries: 2, Interval: i.timing.interval, MAC: mac, Unicast: unicast,
-		Accept: func(a layer2.Answer) bool { return bytes.Equal(a.MAC, a.Source) && q.Accepts(a.MAC.String()) },
-	})
+	if thoroughly {
+		question = i.thorough(question)
+	}
+	_, answered, err := i.prober.Ask(ctx, question)
 	return err == nil && answered
+}
+
+// graceEnds says whether the announcer has been down for so long that others take over.
+func (i *investigation) graceEnds() bool {
+	return !i.downSince.IsZero() && time.Since(i.downSince) > i.timing.grace
 }
 
 func (i *investigation) hasLeft() bool {

@@ -2,7 +2,6 @@ package liveness
 
 import (
 	"context"
-	"net"
 
 	"github.com/clarionlb/clarion/announce/layer2"
 	"github.com/clarionlb/clarion/announce/plan"
@@ -15,6 +14,8 @@ type Quorum struct {
 	// InGossip are the questions by which to ask for the nodes that the gossip sees, this one left
 	// out. One that is not valid stands for a node that cannot be asked.
 	InGossip []plan.Question
+	// OutOfGossip are those by which to ask for the other announcers.
+	OutOfGossip []plan.Question
 }
 
 // InSight says whether the gossip sees a majority, dead or alive.
@@ -29,23 +30,25 @@ func (d *Detector) hasMajority(ctx context.Context) bool {
 	d.mu.Lock()
 	quorum := d.quorum
 	d.mu.Unlock()
-	if !quorum.InSight() {
-		return false
-	}
+	return quorum.InSight() && d.majorityAnswers(ctx, quorum, quorum.InGossip, d.question)
+}
+
+// majorityAnswers asks some of the announcers.
+func (d *Detector) majorityAnswers(ctx context.Context, quorum Quorum, of []plan.Question, as func(plan.Question) layer2.Question) bool {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	answers := make(chan bool, len(quorum.InGossip))
-	for _, q := range quorum.InGossip {
+	answers := make(chan bool, len(of))
+	for _, q := range of {
 		d.running.Go(func() {
 			answered := true
 			if q.Address.IsValid() {
-				_, answered, _ = d.prober.Ask(ctx, d.question(q))
+				_, answered, _ = d.prober.Ask(ctx, as(q))
 			}
 			answers <- answered
 		})
 	}
 	count := 1
-	for range quorum.InGossip {
+	for range of {
 		if quorum.isMajority(count) {
 			break
 		}
@@ -73,27 +76,15 @@ func (d *Detector) isConnected(ctx context.Context) bool {
 
 // canJudge reports whether this node may take a silent one for dead: if it sees a majority, or else
 // a router on its network, it is not the one that is cut off from the others. That it reaches the
-// API server does not say so, since the way there may be another one. But if it does not even reach
-// that, it is isolated.
+// API server does not say so, since the way there may be another one. But if it reaches nobody at all,
+// it is isolated.
 func (d *Detector) canJudge(ctx context.Context) bool {
 	if d.isConnected(ctx) {
 		d.setIsolated(ctx, false)
 		return true
 	}
-	d.setIsolated(ctx, !d.seesAPI(ctx))
+	d.setIsolated(ctx, d.reachesNobody(ctx))
 	return false
-}
-
-// question is how a node is asked for. A host that answers in its place, or for everything, proves
-// nothing. The node is asked alone at first, and all hosts at last: it may have another hardware
-// address than it has recorded.
-func (d *Detector) question(q plan.Question) layer2.Question {
-	mac, _ := net.ParseMAC(q.MAC)
-	return layer2.Question{
-		Interface: q.Interface, Address: q.Address, Tries: d.timing.tries, Interval: d.timing.interval,
-		MAC: mac, Unicast: d.timing.tries - 1,
-		Accept: func(a layer2.Answer) bool { return q.Accepts(a.MAC.String()) },
-	}
 }
 
 func (d *Detector) setIsolated(ctx context.Context, isolated bool) {

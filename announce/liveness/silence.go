@@ -99,7 +99,7 @@ func (s *Silence) listen(ctx context.Context, name string, questions []plan.Ques
 func (s *Silence) ask(ctx context.Context, name string, node *quietNode) {
 	timing := s.detector.timing
 	for pause := timing.pause; ctx.Err() == nil; pause *= 2 {
-		heard := s.round(ctx, name, node.questions)
+		heard := s.round(ctx, name, node)
 		longest := timing.maxPause
 		if heard == silent {
 			longest = maxSilencePause
@@ -115,13 +115,16 @@ func (s *Silence) ask(ctx context.Context, name string, node *quietNode) {
 	}
 }
 
-// round asks once, at all addresses at the same time.
-func (s *Silence) round(ctx context.Context, name string, questions []plan.Question) hearing {
+// round asks once, at all addresses at the same time: thoroughly, unless the node is known to be silent.
+func (s *Silence) round(ctx context.Context, name string, node *quietNode) hearing {
+	s.mu.Lock()
+	questions, thoroughly := node.questions, node.heard != silent
+	s.mu.Unlock()
 	type result struct{ answers, asked bool }
 	results := make(chan result, len(questions))
 	for _, q := range questions {
 		s.running.Go(func() {
-			answers, asked := s.detector.askNode(ctx, name, q)
+			answers, asked := s.detector.askNode(ctx, name, q, thoroughly)
 			results <- result{answers, asked}
 		})
 	}

@@ -95,7 +95,7 @@ func TestADeathIsFoundByOneRoundAfterTheProcessRunsAgain(t *testing.T) {
 					if now >= late {
 						suspects = append(suspects, member)
 					}
-					states, _ := d.Update(ctx, suspects, Quorum{3, []plan.Question{ask(node), ask(peer)}})
+					states, _ := d.Update(ctx, suspects, Quorum{Expected: 3, InGossip: []plan.Question{ask(node), ask(peer)}})
 					if state, judged := states["n1"]; judged && state == plan.Dead {
 						break
 					}

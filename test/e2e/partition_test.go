@@ -26,6 +26,7 @@ func TestOneNodeAnswersForAnAddressThroughEveryPartition(t *testing.T) {
 	f.during("the gossip is blocked between all nodes", testGossipBlocked)
 	f.during("a node loses its LAN link and keeps the API server", testLinkDown)
 	f.during("a node reaches the API server, but is cut off from the other nodes", testNodeCutOff)
+	f.during("half of what a node sends and is sent is lost", testHalfLost)
 	f.during("nothing that a node sends arrives", testMuteNode)
 	f.during("nothing that is sent to a node arrives", testDeafNode)
 	f.during("a node is cut off from all nodes and from the API server", testIsolatedNode)
@@ -34,7 +35,7 @@ func TestOneNodeAnswersForAnAddressThroughEveryPartition(t *testing.T) {
 	f.during("the LAN falls into two halves", testTwoHalves)
 	f.during("the LAN falls into two halves while the API server is away", testTwoHalvesWithoutAPI)
 	f.during("a second node loses its power just when the first one's addresses have moved", testSecondDeath)
-	f.during("a node loses its power while the API server is away", testDeathWithoutAPI)
+	f.during("the leader's node loses its power while the API server is away", testDeathWithoutAPI)
 }
 
 // gossip is the traffic between announcers, to and from one peer, or all of it if the peer is the
@@ -73,7 +74,11 @@ func (o *observation) lift(barriers ...*network.Barrier) {
 // awaitDropped waits until a barrier has dropped so many frames that their sender must have noticed.
 func (o *observation) awaitDropped(barrier *network.Barrier) {
 	o.t.Helper()
-	const enough = 30
+	o.awaitDroppedFrames(barrier, 30)
+}
+
+func (o *observation) awaitDroppedFrames(barrier *network.Barrier, enough int) {
+	o.t.Helper()
 	o.eventually(fmt.Sprintf("%d frames to be lost", enough), func(ctx context.Context) error {
 		dropped, err := barrier.Dropped(ctx)
 		if err == nil && dropped < enough {
@@ -129,6 +134,21 @@ func testNodeCutOff(o *observation) {
 	o.undisturbed(o.notOf(node))
 	o.awaitGivenUp(node)
 	o.replug(cluster.LAN, node)
+}
+
+// testHalfLost has a switch lose half of the frames of one port: heartbeats stop and the gossip loses the node, again and again.
+func testHalfLost(o *observation) {
+	node := o.owners[o.addresses[0]]
+	barrier := o.block(node.Host, network.Traffic{Device: "eth0", Percent: 50})
+	o.awaitDroppedFrames(barrier, 2000)
+	o.undisturbed(o.notOf(node))
+	o.lift(barrier)
+	for _, address := range o.of(node) {
+		answers := o.settledAnswers(address)
+		if answers.Moves() != 0 || answers.MostAtOnce() != 1 {
+			o.t.Errorf("%s of %s was disturbed: %s", address, node.Name, o.named(answers.String()))
+		}
+	}
 }
 
 func testMuteNode(o *observation) {
@@ -281,8 +301,18 @@ func testTwoHalvesWithoutAPI(o *observation) {
 	o.replug(cluster.LAN, minority...)
 }
 
+// testDeathWithoutAPI takes the cloud-controller-manager away together with the API server, if its node has addresses: nobody needs
+// either to take them over.
 func testDeathWithoutAPI(o *observation) {
-	node := o.owners[o.addresses[0]]
+	leader, err := o.Leader(o.ctx)
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	node := leader
+	if len(o.of(leader)) == 0 {
+		node = o.owners[o.addresses[0]]
+	}
+	o.t.Logf("%s loses its power, and %s has the leader", node.Name, leader.Name)
 	resume := o.stopAPI()
 	o.powerOff(node)
 	o.awaitMove(o.of(node), node)

@@ -38,6 +38,8 @@ type Traffic struct {
 	Protocol string
 	// Port is the source or the destination port.
 	Port uint16
+	// Percent is how many of a hundred frames are dropped, at random; 0 is all.
+	Percent int
 }
 
 var blocks atomic.Uint64
@@ -155,9 +157,13 @@ func (t Traffic) rules(direction Direction) ([]string, error) {
 		}
 	}
 
+	var some string
+	if t.Percent != 0 {
+		some = fmt.Sprintf(" numgen random mod 100 < %d", t.Percent)
+	}
 	var rules []string
 	for _, n := range network {
-		match := strings.Join(strings.Fields(mac+n+" "+transport), " ")
+		match := strings.Join(strings.Fields(mac+n+" "+transport+some), " ")
 		if strings.Contains(match, "%s") {
 			rules = append(rules, fmt.Sprintf(match, "sport"), fmt.Sprintf(match, "dport"))
 		} else {

@@ -86,6 +86,13 @@ func TestAnAdvertisementSaysOfWhatItSelectsNothing(t *testing.T) {
 			}
 		}
 	}
+	empty := NewView()
+	empty.SetL2Advertisement("all", &v1alpha1.L2Advertisement{})
+	empty.SetBGPAdvertisement("all", &v1alpha1.BGPAdvertisement{})
+	empty.Settle()
+	if got := slices.Concat(empty.L2Remarks("all"), empty.BGPRemarks("all")); len(got) > 0 {
+		t.Errorf("of one that does not select, where there is nothing: %q", got)
+	}
 	if got := slices.Concat(v.L2Remarks("other"), v.BGPRemarks("other")); len(got) > 0 {
 		t.Errorf("of one that there is not: %q", got)
 	}

@@ -27,7 +27,7 @@ func (b *ballot) cast(open []*candidacy) {
 	for _, c := range open {
 		switch {
 		case c.ballot == b.number:
-		case c.group != nil && len(c.group.members) > 1:
+		case c.group != nil:
 			b.electPart(c)
 		default:
 			b.elect(c, b.choose(b.assessment(c).candidates, c.weights, c.hash))

@@ -1,6 +1,9 @@
 package election
 
-import "math"
+import (
+	"cmp"
+	"math"
+)
 
 // Claim is a node's statement that it announces an address, or is about to.
 type Claim struct {
@@ -35,13 +38,7 @@ const Unrecorded = math.MaxUint64
 // Beats says whether c holds against d. The higher epoch wins. Of two equal epochs the lower Order
 // wins, and of two equal Orders the node whose name sorts first.
 func (c Claim) Beats(d Claim) bool {
-	if c.Epoch != d.Epoch {
-		return c.Epoch > d.Epoch
-	}
-	if c.Order != d.Order {
-		return c.Order < d.Order
-	}
-	return c.Node < d.Node
+	return cmp.Or(cmp.Compare(d.Epoch, c.Epoch), cmp.Compare(c.Order, d.Order), cmp.Compare(c.Node, d.Node)) < 0
 }
 
 // Best returns the claim that beats all others; false if there is none.

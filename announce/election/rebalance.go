@@ -1,6 +1,7 @@
 package election
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -146,7 +147,7 @@ func newLayout(nodes int) *layout {
 func (l *layout) nearest(k *kind) int {
 	best := nobody
 	k.nodes.All(func(n int) {
-		if best == nobody || k.moves(n) < k.moves(best) || k.moves(n) == k.moves(best) && l.load[n] < l.load[best] {
+		if best == nobody || cmp.Or(cmp.Compare(k.moves(n), k.moves(best)), cmp.Compare(l.load[n], l.load[best])) < 0 {
 			best = n
 		}
 	})
@@ -199,7 +200,7 @@ func (l *layout) stepsFrom(node int) []step {
 func (l *layout) level() {
 	for better := true; better; {
 		better = false
-		for load := slices.Max(l.load); load > 0; {
+		for load := slices.Max(l.load); load != 0; {
 			paths := l.paths(func(n int) bool { return l.load[n] == load })
 			to := l.target(paths, load)
 			if to == nobody {
@@ -220,7 +221,7 @@ func (l *layout) target(paths []path, load int) int {
 		if !p.reached || l.load[n] > load-1 || l.load[n] == load-1 && p.moves >= 0 {
 			continue
 		}
-		if best == nobody || l.load[n] < l.load[best] || l.load[n] == l.load[best] && p.moves < paths[best].moves {
+		if best == nobody || cmp.Or(cmp.Compare(l.load[n], l.load[best]), cmp.Compare(p.moves, paths[best].moves)) < 0 {
 			best = n
 		}
 	}

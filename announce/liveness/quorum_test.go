@@ -26,6 +26,8 @@ func TestOfManyMembersNoneIsAskedWhereARouterAnswers(t *testing.T) {
 		{"many, of which none answers, and a router", 1000, false, true, 0, 0, plan.Dead},
 		{"many, and no router", 1000, true, false, 500, 2000, plan.Dead},
 		{"many, of which none answers, and no router", 1000, false, false, 1000, 4000, plan.Suspect},
+		{"just as many as are many, and a router", 50, true, true, 0, 0, plan.Dead},
+		{"one less, and a router", 49, true, true, 24, 98, plan.Dead},
 		{"few, and a router", 4, true, true, 1, 8, plan.Dead},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

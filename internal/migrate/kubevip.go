@@ -76,7 +76,7 @@ func (b *builder) kubeVIPPools(ref Ref, data map[string]string) {
 		} else if data["range-"+name] != "" {
 			b.remark(Note, ref, "range-%s is left out, as the cloud provider does where there is cidr-%s", name, name)
 		}
-		if strings.Contains(entries, "0.0.0.0") {
+		if slices.ContainsFunc(strings.Split(entries, ","), byDHCP) {
 			b.remark(Lost, ref, "%s has addresses by DHCP, which Clarion does not have: give the Services a pool", name)
 			continue
 		}
@@ -90,6 +90,15 @@ func (b *builder) kubeVIPPools(ref Ref, data map[string]string) {
 		}
 		b.add("IPAddressPool", name, ref, nil, spec)
 	}
+}
+
+// byDHCP says whether an entry of a pool is the cloud provider's way of saying that addresses come by DHCP: 0.0.0.0/32 or
+// 0.0.0.0-0.0.0.0.
+func byDHCP(entry string) bool {
+	first, _, _ := strings.Cut(strings.TrimSpace(entry), "/")
+	first, _, _ = strings.Cut(first, "-")
+	addr, err := netip.ParseAddr(first)
+	return err == nil && addr.IsUnspecified()
 }
 
 // disjoint are the entries that can be read, without those that overlap an earlier one.

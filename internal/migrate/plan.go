@@ -174,11 +174,11 @@ func sourceNames() []string {
 	return names
 }
 
-// Find says of which sources there is something.
+// Find says of which sources there is something to move. Where there are only remarks, there is nothing.
 func Find(objects []unstructured.Unstructured) []Source {
 	var found []Source
 	for _, source := range slices.Sorted(maps.Keys(Sources)) {
-		if plan, err := New(source, objects, Options{}); err == nil && (len(plan.Objects) > 0 || len(plan.Moves) > 0 && source != ServiceLB) {
+		if plan, err := New(source, objects, Options{}); err == nil && len(plan.Objects)+len(plan.Moves) > 0 {
 			found = append(found, source)
 		}
 	}

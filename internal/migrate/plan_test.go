@@ -22,15 +22,21 @@ func readFile(t *testing.T, path string) []unstructured.Unstructured {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return parse(t, string(text))
+}
+
+// parse has the objects of documents of YAML.
+func parse(t *testing.T, text string) []unstructured.Unstructured {
+	t.Helper()
 	var objects []unstructured.Unstructured
-	for document := range strings.SplitSeq(string(text), "\n---\n") {
+	for document := range strings.SplitSeq(text, "\n---\n") {
 		js, err := yaml.YAMLToJSON([]byte(document))
 		if err != nil {
 			t.Fatal(err)
 		}
 		var object unstructured.Unstructured
 		if err := object.UnmarshalJSON(js); err != nil {
-			t.Fatalf("%s: %v in %s", path, err, document)
+			t.Fatalf("%v in %s", err, document)
 		}
 		objects = append(objects, object)
 	}

@@ -40,6 +40,7 @@ type world struct {
 	mu       sync.Mutex
 	requeued []types.NamespacedName
 	logged   []string // errors
+	changes  int      // of conditions that are logged
 }
 
 // settle lets everything happen that is due now, statuses among it.
@@ -57,6 +58,9 @@ func withController(t *testing.T, theirs, ours []runtime.Object, test func(w *wo
 			defer w.mu.Unlock()
 			if strings.Contains(line, `"error"=`) {
 				w.logged = append(w.logged, line)
+			}
+			if strings.Contains(line, "A condition has changed") {
+				w.changes++
 			}
 		}, funcr.Options{}))
 		kube, clarion := informers.NewSharedInformerFactory(w.kube, 0), clarioninformers.NewSharedInformerFactory(w.clarion, 0)
@@ -227,6 +231,97 @@ func TestWhatTheClusterUsesIsNotHandedOut(t *testing.T) {
 		settle()
 		if err := w.ensure("a", nil); err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+func TestWhatAServiceHasFromOthersIsNotHandedOut(t *testing.T) {
+	for name, change := range map[string]func(*corev1.Service){
+		"an external IP": func(s *corev1.Service) { s.Spec.ExternalIPs = []string{"192.0.2.0"} },
+		"an address of another load balancer": func(s *corev1.Service) {
+			s.Spec.Type, s.Spec.LoadBalancerClass = corev1.ServiceTypeLoadBalancer, new("example.com/other")
+			s.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{IP: "192.0.2.0"}}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			withController(t, nil, []runtime.Object{poolOf("192.0.2.0/32")}, func(w *world) {
+				other := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "other"}}
+				change(other)
+				services := w.kube.CoreV1().Services("shop")
+				if _, err := services.Create(w.ctx, other, metav1.CreateOptions{}); err != nil {
+					t.Fatal(err)
+				}
+				settle()
+				if err := w.ensure("a", nil); err == nil {
+					t.Error("a Service has the address of another one")
+				}
+				without := other.DeepCopy()
+				without.Spec.ExternalIPs, without.Status = nil, corev1.ServiceStatus{}
+				if _, err := services.Update(w.ctx, without, metav1.UpdateOptions{}); err != nil {
+					t.Fatal(err)
+				}
+				settle()
+				if err := w.ensure("a", nil); err != nil {
+					t.Errorf("the other one has it no more: %v", err)
+				}
+				w.allocator.Release(time.Now(), types.NamespacedName{Namespace: "default", Name: "a"}, "a")
+				if _, err := services.Update(w.ctx, other, metav1.UpdateOptions{}); err != nil {
+					t.Fatal(err)
+				}
+				settle()
+				if err := w.ensure("a", nil); err == nil {
+					t.Error("a Service has an address that another one has again")
+				}
+				if err := services.Delete(w.ctx, "other", metav1.DeleteOptions{}); err != nil {
+					t.Fatal(err)
+				}
+				settle()
+				if err := w.ensure("a", nil); err != nil {
+					t.Errorf("the other one is gone: %v", err)
+				}
+			})
+		})
+	}
+}
+
+func TestAChangeOfAConditionIsLoggedOnceItIsWritten(t *testing.T) {
+	reservation := &v1alpha1.IPAddressReservation{
+		ObjectMeta: metav1.ObjectMeta{Name: "kept", UID: "kept", Generation: 1},
+		Spec:       v1alpha1.IPAddressReservationSpec{Addresses: []string{"192.0.2.0"}},
+	}
+	withController(t, nil, []runtime.Object{poolOf("192.0.2.0/30"), reservation}, func(w *world) {
+		changes := func() int {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			n := w.changes
+			w.changes = 0
+			return n
+		}
+		if n := changes(); n != 2 {
+			t.Errorf("of a pool and a reservation %d changes are logged", n)
+		}
+		pools, reservations := fakeapi.Fail(&w.clarion.Fake, "update", "ipaddresspools", nil), fakeapi.Fail(&w.clarion.Fake, "update", "ipaddressreservations", nil)
+		pool, wrong := w.pool(), reservation.DeepCopy()
+		pool.Spec.Addresses, pool.Generation = []string{"nonsense"}, 2
+		wrong.Spec.Addresses, wrong.Generation = []string{"nonsense"}, 2
+		if _, err := w.clarion.ClarionV1alpha1().IPAddressPools().Update(w.ctx, pool, metav1.UpdateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.clarion.ClarionV1alpha1().IPAddressReservations().Update(w.ctx, wrong, metav1.UpdateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		pools.Set(errors.New("read only"))
+		reservations.Set(errors.New("read only"))
+		settle()
+		if n := changes(); n != 0 {
+			t.Errorf("%d changes are logged that could not be written", n)
+		}
+		pools.Set(nil)
+		reservations.Set(nil)
+		time.Sleep(time.Minute)
+		settle()
+		if n := changes(); n != 2 {
+			t.Errorf("%d changes are logged that are written", n)
 		}
 	})
 }

@@ -6,8 +6,10 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/loadbalancer"
 )
 
 func TestReservationsAreReadAloneAndTheOlderOfTwoCounts(t *testing.T) {
@@ -24,12 +26,13 @@ func TestReservationsAreReadAloneAndTheOlderOfTwoCounts(t *testing.T) {
 		reservation("older", 3, &v1alpha1.ServiceReference{Namespace: "shop", Name: "front"}, "192.0.2.10", "2001:db8::/126"),
 		reservation("garbage", 2, nil, "192.0.2.30", "nonsense"),
 		reservation("apart", 0, nil, "192.0.2.40/31"),
+		reservation("nothing", -1, nil, "nonsense"),
 	})
 	var order []string
 	for _, r := range usable {
 		order = append(order, r.Name)
 	}
-	if got, want := fmt.Sprint(order), "[older garbage younger apart]"; got != want {
+	if got, want := fmt.Sprint(order), "[older garbage younger apart nothing]"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	if s := usable[0].Service; s == nil || s.String() != "shop/front" {
@@ -40,6 +43,7 @@ func TestReservationsAreReadAloneAndTheOlderOfTwoCounts(t *testing.T) {
 		"younger": {"Overlaps", `192.0.2.8-192.0.2.20 overlaps the older IPAddressReservation "older", which comes first`},
 		"garbage": {"InvalidAddress", `spec.addresses: "nonsense" is neither a CIDR, a range nor an IP address; 192.0.2.30 kept out of use`},
 		"apart":   {"Valid", "192.0.2.40-192.0.2.41 kept out of use"},
+		"nothing": {"InvalidAddress", `spec.addresses: "nonsense" is neither a CIDR, a range nor an IP address`},
 	} {
 		if states[name] != want {
 			t.Errorf("%s: got %v, want %v", name, states[name], want)
@@ -97,5 +101,24 @@ func TestAReservationThatBecomesUnreadableKeepsItsAddressesForWhomTheyWere(t *te
 	const want = `spec.addresses: "nonsense" is neither a CIDR, a range nor an IP address; 192.0.2.1 kept for Service shop/front; 192.0.2.2 kept out of use`
 	if got := states["kept"].message; got != want {
 		t.Errorf("it says %q, want %q", got, want)
+	}
+}
+
+func TestWhatTwoVersionsOfAReservationKeepTogether(t *testing.T) {
+	shop := func() *types.NamespacedName { return &types.NamespacedName{Namespace: "shop", Name: "front"} }
+	blog := &types.NamespacedName{Namespace: "blog", Name: "front"}
+	for name, tt := range map[string]struct {
+		a, b *types.NamespacedName
+		want int
+	}{
+		"for nobody":                   {nil, nil, 1},
+		"for one Service":              {shop(), shop(), 1},
+		"for another Service":          {shop(), blog, 2},
+		"for a Service that was new":   {shop(), nil, 2},
+		"for a Service that was there": {nil, blog, 2},
+	} {
+		if got := together(loadbalancer.Reservation{Service: tt.a}, loadbalancer.Reservation{Service: tt.b}); len(got) != tt.want {
+			t.Errorf("%s: %d reservations", name, len(got))
+		}
 	}
 }

@@ -7,10 +7,12 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/go-logr/logr/funcr"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -21,7 +23,6 @@ import (
 	clienttesting "k8s.io/client-go/testing"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/component-base/metrics"
-	"k8s.io/klog/v2"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	clarioninformers "github.com/clarionlb/clarion/client/informers"
@@ -35,6 +36,7 @@ type world struct {
 	ctx    context.Context
 	kube   *fake.Clientset
 	events *record.FakeRecorder
+	logged *atomic.Pointer[string] // the last line
 	stop   context.CancelFunc
 	start  func()
 }
@@ -50,14 +52,16 @@ func withWorld(t *testing.T, test func(w *world), pods ...*corev1.Pod) {
 		for _, pod := range pods {
 			theirs = append(theirs, pod)
 		}
-		w := &world{T: t, kube: fakeapi.Kube(theirs...), events: record.NewFakeRecorder(100)}
+		w := &world{T: t, kube: fakeapi.Kube(theirs...), events: record.NewFakeRecorder(100), logged: &atomic.Pointer[string]{}}
+		w.logged.Store(new(string))
 		clarion := fakeapi.Clarion(ours...)
 		w.start = func() {
 			w.ctx, w.stop = context.WithCancel(t.Context())
 			kube, own := informers.NewSharedInformerFactory(w.kube, 0), clarioninformers.NewSharedInformerFactory(clarion, 0)
 			leases := deadnodes.NewInformer(w.kube)
-			c := New(Config{Informers: kube, ClarionInformers: own, Leases: leases, Kube: w.kube, Events: w.events, Logger: klog.Logger{},
-				Count: metrics.NewCounterVec(&metrics.CounterOpts{Name: "n"}, []string{"result"})})
+			c := New(Config{Informers: kube, ClarionInformers: own, Leases: leases, Kube: w.kube, Events: w.events,
+				Logger: funcr.New(func(_, line string) { w.logged.Store(&line) }, funcr.Options{}),
+				Count:  metrics.NewCounterVec(&metrics.CounterOpts{Name: "n"}, []string{"result"})})
 			kube.Start(w.ctx.Done())
 			own.Start(w.ctx.Done())
 			kube.WaitForCacheSync(w.ctx.Done())
@@ -319,6 +323,75 @@ func TestANodeThatComesAndGoesIsLeftAloneForLongerAndLonger(t *testing.T) {
 	}, pod("web", nil))
 }
 
+func TestANodeOfWhichAVerdictWasWrongIsLeftAloneForAMinuteAtFirst(t *testing.T) {
+	withWorld(t, func(w *world) {
+		wrong := func() {
+			t.Helper()
+			w.all("n4")
+			w.expect("web", marked)
+			w.all()
+			w.expect("web", "True")
+		}
+		wrong()
+		time.Sleep(rest - time.Second)
+		w.all("n4")
+		w.expect("web", "True")
+		w.all()
+		time.Sleep(2 * time.Second)
+		wrong()
+		time.Sleep(2*rest - time.Second)
+		w.all("n4")
+		w.expect("web", "True")
+		w.all()
+		time.Sleep(2 * time.Second)
+		wrong()
+	}, pod("web", nil))
+}
+
+func TestTheEventSaysHowManyPodsAreReadyAgain(t *testing.T) {
+	withWorld(t, func(w *world) {
+		w.all("n4")
+		<-w.events.Events
+		w.all()
+		if got := <-w.events.Events; !strings.Contains(got, "it answers again. 2 pods are ready again.") {
+			t.Errorf("the event is %q", got)
+		}
+	}, pod("web", nil), pod("dns", nil))
+}
+
+func TestADeadNodeThatIsReadyForKubernetesAgainIsActedUponAtOnce(t *testing.T) {
+	withWorld(t, func(w *world) {
+		w.setReady("n4", corev1.ConditionUnknown)
+		w.all("n4")
+		w.expect("web", "True")
+		w.setReady("n4", corev1.ConditionTrue)
+		w.expect("web", marked)
+	}, pod("web", nil))
+}
+
+func TestItIsSaidOnceThatNobodyRecordsAnything(t *testing.T) {
+	for name, recorded := range map[string]bool{"nobody": false, "somebody": true} {
+		t.Run(name, func(t *testing.T) {
+			withWorld(t, func(w *world) {
+				if recorded {
+					w.says("n1")
+				}
+				time.Sleep(warningAfter)
+				synctest.Wait()
+				if got := strings.Contains(*w.logged.Load(), "No announcer records"); got == recorded {
+					t.Errorf("it is said: %t", got)
+				}
+				w.logged.Store(new(string))
+				time.Sleep(time.Hour)
+				synctest.Wait()
+				if got := *w.logged.Load(); got != "" {
+					t.Errorf("later it is said: %s", got)
+				}
+			})
+		})
+	}
+}
+
 func TestANodeThatHasBootedWasDeadAndIsNotLeftAlone(t *testing.T) {
 	withWorld(t, func(w *world) {
 		for boot := range 3 {
@@ -409,6 +482,12 @@ func TestPodsOfServicesAreFirst(t *testing.T) {
 		}))
 	}
 	withWorld(t, func(w *world) {
+		manual := service("default", nil) // its endpoints are somebody else's to write
+		manual.Name = "manual"
+		if _, err := w.kube.CoreV1().Services("default").Create(w.ctx, manual, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
 		w.all("n4")
 		var order []string
 		for _, action := range w.kube.Actions() {

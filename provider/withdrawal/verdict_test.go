@@ -52,6 +52,8 @@ func TestOfFewNodesEndpointsAreWithdrawnAtOnce(t *testing.T) {
 		"a second one while the first is not known to Kubernetes": {all(7, "n6 n7"), "n6", 10 * time.Second, "[] [n7]"},
 		"a second one once it is":                                 {notReady, "n6", 10 * time.Second, "[n7] []"},
 		"none that is begun":                                      {all(3, "n3"), "n3", 5 * time.Second, "[] []"},
+		"the last moment":                                         {all(3, "n3"), "", freshness - 1, "[n3] []"},
+		"the first moment in which it is old":                     {all(3, "n3"), "", freshness, "[] []"},
 		"none that is old":                                        {all(3, "n3"), "", 2 * time.Minute, "[] []"},
 		"nor of which the clocks are far apart":                   {all(3, "n3"), "", -2 * time.Minute, "[] []"},
 	} {

@@ -18,11 +18,18 @@ import (
 	"github.com/clarionlb/clarion/test/install"
 )
 
-// usage is what a process holds, and gives back when what it was for is gone.
-type usage struct{ goroutines, descriptors int }
+// usage is what a process holds, and gives back when what it was for is gone. The heap is the size, in bytes, at which it is collected
+// next: it follows from what is alive, and not from what is garbage by chance.
+type usage struct{ goroutines, descriptors, heap float64 }
 
-// slack is by how much processes may hold more than before: connections to the API server come and go.
-var slack = usage{goroutines: 15, descriptors: 5}
+// slack is by how much processes may hold more than before: connections to the API server come and go, and so do lists of objects.
+var slack = usage{goroutines: 15, descriptors: 5, heap: 32 << 20}
+
+// exceeds says whether a process holds more than before.
+func (u usage) exceeds(before usage) bool {
+	return u.goroutines > before.goroutines+slack.goroutines || u.descriptors > before.descriptors+slack.descriptors ||
+		u.heap > before.heap+slack.heap
+}
 
 // returnsAll expects that Clarion's processes hold no more after f, and when what f has made is gone, than before.
 func (i *installation) returnsAll(f func()) {
@@ -41,11 +48,10 @@ func (i *installation) returnsAll(f func()) {
 		}
 		return err
 	})
-	i.eventually("goroutines and descriptors to be given back", func(ctx context.Context) error {
+	i.eventually("goroutines, descriptors and memory to be given back", func(ctx context.Context) error {
 		after, err := i.usage(ctx)
 		for process, now := range after {
-			was := before[process]
-			if now.goroutines > was.goroutines+slack.goroutines || now.descriptors > was.descriptors+slack.descriptors {
+			if was := before[process]; now.exceeds(was) {
 				err = errors.Join(err, fmt.Errorf("%s holds %+v, and before %+v", process, now, was))
 			}
 		}
@@ -88,10 +94,10 @@ func usageOf(ctx context.Context, node *cluster.Node, credentials *tls.Config, u
 	if err != nil || response.StatusCode != http.StatusOK {
 		return u, errors.Join(err, fmt.Errorf("%s of %s: %s", url, node.Name, response.Status))
 	}
-	read := func(name string) int {
+	read := func(name string) float64 {
 		for line := range strings.Lines(string(text)) {
 			if value, is := strings.CutPrefix(strings.TrimSpace(line), name+" "); is {
-				number, parseErr := strconv.Atoi(value)
+				number, parseErr := strconv.ParseFloat(value, 64)
 				err = errors.Join(err, parseErr)
 				return number
 			}
@@ -99,5 +105,5 @@ func usageOf(ctx context.Context, node *cluster.Node, credentials *tls.Config, u
 		err = errors.Join(err, fmt.Errorf("%s of %s has no %s", url, node.Name, name))
 		return 0
 	}
-	return usage{read("go_goroutines"), read("process_open_fds")}, err
+	return usage{read("go_goroutines"), read("process_open_fds"), read("go_memstats_next_gc_bytes")}, err
 }

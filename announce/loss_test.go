@@ -221,3 +221,25 @@ func TestANodeThatWasSuspendedKeepsWhatItHasThoughPacketsAreLost(t *testing.T) {
 		})
 	}
 }
+
+// TestAMemberThatDiesJustWhenAnotherHasHeardItIsDeadInTime has one node not hear the owner for a moment before that loses its power.
+func TestAMemberThatDiesJustWhenAnotherHasHeardItIsDeadInTime(t *testing.T) {
+	for _, deaf := range []string{"n2", "n3"} {
+		for _, before := range []time.Duration{70, 100, 130, 200} {
+			t.Run(fmt.Sprint(deaf, before), func(t *testing.T) {
+				names := nodesNamed(3)
+				inCluster(t, names, func(t *testing.T, c *cluster) {
+					lan := c.lossy(1)
+					c.settle(names)
+					lan.set(between("n1", deaf))
+					c.after(before * time.Millisecond)
+					c.powerOff(c.running["n1"])
+					c.after(silentAfter + 60*time.Millisecond)
+					if owners := c.lan.owners(addr(vip)); len(owners) != 1 {
+						t.Errorf("%s answer", owners)
+					}
+				})
+			})
+		}
+	}
+}

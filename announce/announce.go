@@ -216,7 +216,8 @@ func (a *Announcer) step(ctx context.Context) time.Time {
 
 // act does what a plan says. It returns when to plan again for the sake of the kernel.
 func (a *Announcer) act(ctx context.Context, todo plan.Layer2Plan, now time.Time) (wake time.Time) {
-	a.sendTakeovers(todo.Takeovers)              // first: who finds another node dead too may be about to take the same addresses
+	// First: who finds another node dead too may be about to take the same addresses.
+	a.sendTakeovers(todo.Takeovers)
 	if todo.Changed && len(todo.Takeovers) > 0 { // clients wait, and netfilter may take its time
 		a.lan.responder.Set(a.lan.withoutRelaysToCome(todo))
 	}

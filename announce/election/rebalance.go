@@ -200,7 +200,7 @@ func (l *layout) stepsFrom(node int) []step {
 func (l *layout) level() {
 	for better := true; better; {
 		better = false
-		for load := slices.Max(l.load); load != 0; {
+		for load := slices.Max(l.load); load > 0; {
 			paths := l.paths(func(n int) bool { return l.load[n] == load })
 			to := l.target(paths, load)
 			if to == nobody {

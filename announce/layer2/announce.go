@@ -126,7 +126,8 @@ func (ir *ifaceResponder) announceNext(conn conn, s *schedule, limits limits) (t
 		heap.Push(&s.due, next)
 		return unfitDelay, nil
 	}
-	if wait := ir.responder.hold(); wait > 0 {
+	// What is new follows from what is known now, and its clients wait: busy processors may have a node hold back all the time.
+	if wait := ir.responder.hold(); wait > 0 && next.step >= ir.protocol.forms() {
 		heap.Push(&s.due, next)
 		return wait, nil
 	}

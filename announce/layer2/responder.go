@@ -37,8 +37,8 @@ type Responder struct {
 
 	// Fit is asked before anything is said: whether what this node knows still holds. nil is always.
 	Fit func() bool
-	// Hold is asked then: for how long to keep what is to be said, since this node may be about to learn that it does not hold any more.
-	// nil is not at all.
+	// Hold is asked then: for how long to keep answers and repeated announcements, since this node may be about to learn that they do not
+	// hold any more. nil is not at all.
 	Hold func() time.Duration
 
 	lan                            lan
@@ -118,7 +118,7 @@ func (r *Responder) Conflicts() Counts { return r.conflicts.counts() }
 // fit says whether anything may be said now.
 func (r *Responder) fit() bool { return r.Fit == nil || r.Fit() }
 
-// hold returns for how long to keep what is to be said.
+// hold returns for how long to keep answers and repeated announcements.
 func (r *Responder) hold() time.Duration {
 	if r.Hold == nil {
 		return 0

@@ -349,6 +349,9 @@ func (s fakeResponder) SetMembers(macs []net.HardwareAddr) {
 
 func (s fakeResponder) Sighted() <-chan struct{} { return s.sighted }
 
+// AnswerKept has nothing to do: fake nodes are not asked while they are not fit.
+func (s fakeResponder) AnswerKept() {}
+
 func (s fakeResponder) Sightings() []layer2.Sighting {
 	s.lan.mu.Lock()
 	defer s.lan.mu.Unlock()

@@ -57,6 +57,7 @@ func (hollowResponder) Reannounce(...netip.Addr)                 {}
 func (hollowResponder) Quiesce(...netip.Addr)                    {}
 func (hollowResponder) SetMembers([]net.HardwareAddr)            {}
 func (r hollowResponder) Sighted() <-chan struct{}               { return r.never }
+func (r hollowResponder) AnswerKept()                            {}
 func (hollowResponder) Sightings() []layer2.Sighting             { return nil }
 
 // hollowProber is on a network on which no other host is.

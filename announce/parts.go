@@ -149,6 +149,7 @@ type responder interface {
 	SetMembers(macs []net.HardwareAddr)
 	Sighted() <-chan struct{}
 	Sightings() []layer2.Sighting
+	AnswerKept()
 }
 
 // prober is layer2.Prober.
@@ -166,6 +167,7 @@ type relayer interface {
 type pauses interface {
 	runner
 	Fit() bool
+	Hold() time.Duration
 	Changed() <-chan struct{}
 	Resume()
 }

@@ -58,6 +58,9 @@ func (a *Announcer) Run(ctx context.Context) error {
 	return errors.Join(err, group.Wait())
 }
 
+// farewell is for how long an announcer answers that has told the others that it leaves: who answers in its place may be slow to begin.
+const farewell = 300 * time.Millisecond
+
 // announce starts, announces until the context ends, and leaves.
 func (a *Announcer) announce(ctx context.Context, group *errgroup.Group) error {
 	key, err := a.start(ctx)
@@ -82,6 +85,7 @@ func (a *Announcer) announce(ctx context.Context, group *errgroup.Group) error {
 	if ctx.Err() != nil {
 		a.logger.Info("Leaving the other announcers", "node", a.node)
 		<-left
+		time.Sleep(farewell)
 	}
 	return err
 }

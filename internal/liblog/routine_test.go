@@ -41,35 +41,39 @@ func TestTheLibrariesSayWhatIsTakenForTheirRoutine(t *testing.T) {
 	if known := slices.Sorted(maps.Keys(sayers)); !slices.Equal(known, slices.Sorted(slices.Values(routine))) {
 		t.Errorf("the routine is %q, and it is known who says %q", routine, known)
 	}
-	sources := map[string]string{}
+	packages := map[string]bool{}
+	for _, sayer := range sayers {
+		packages[sayer.pkg] = true
+	}
+	sources := sourcesOf(t, slices.Sorted(maps.Keys(packages)))
 	for text, sayer := range sayers {
-		if sources[sayer.pkg] == "" {
-			sources[sayer.pkg] = sourceOf(t, sayer.pkg)
-		}
 		if !strings.Contains(sources[sayer.pkg], sayer.literal) {
 			t.Errorf("%q: %s does not say %s", text, sayer.pkg, sayer.literal)
 		}
 	}
 }
 
-// sourceOf is the source of a package that the module requires.
-func sourceOf(t *testing.T, pkg string) string {
+// sourcesOf are the sources of packages that the module requires.
+func sourcesOf(t *testing.T, packages []string) map[string]string {
 	t.Helper()
-	dir, err := exec.Command("go", "list", "-f", "{{.Dir}}", pkg).Output()
+	listed, err := exec.Command("go", append([]string{"list", "-find", "-f", "{{.ImportPath}} {{.Dir}}"}, packages...)...).Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	files, err := filepath.Glob(filepath.Join(strings.TrimSpace(string(dir)), "*.go"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all strings.Builder
-	for _, file := range files {
-		text, err := os.ReadFile(file)
+	sources := map[string]string{}
+	for line := range strings.Lines(string(listed)) {
+		pkg, dir, _ := strings.Cut(strings.TrimSpace(line), " ")
+		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		all.Write(text)
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sources[pkg] += string(text)
+		}
 	}
-	return all.String()
+	return sources
 }

@@ -401,6 +401,8 @@ func (s fakeProber) Ask(ctx context.Context, q layer2.Question) (layer2.Answer, 
 // fakeRelayer is the part of a station's kernel that relays.
 type fakeRelayer struct{ *station }
 
+func (s fakeRelayer) Restore() error { return nil }
+
 func (s fakeRelayer) Set(relays map[netip.Addr]layer2.Relay) error {
 	s.lan.mu.Lock()
 	defer s.lan.mu.Unlock()

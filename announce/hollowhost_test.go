@@ -35,6 +35,7 @@ func (h hollowHost) KernelAnswers(layer2.Announced) string { return "" }
 func (h hollowHost) NodeIPs() []netip.Addr                 { return []netip.Addr{h.address} }
 func (h hollowHost) Permitted() error                      { return nil }
 func (h hollowHost) Set(map[netip.Addr]layer2.Relay) error { return nil }
+func (h hollowHost) Restore() error                        { return nil }
 func (h hollowHost) KernelAddresses() []layer2.KernelAddress {
 	return []layer2.KernelAddress{{Address: h.address, Interface: "eth0"}}
 }

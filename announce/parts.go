@@ -161,6 +161,7 @@ type prober interface {
 // relayer is layer2.Relays.
 type relayer interface {
 	Set(relays map[netip.Addr]layer2.Relay) error
+	Restore() error
 }
 
 // pauses is liveness.PauseWatch.

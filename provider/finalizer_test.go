@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	servicehelpers "k8s.io/cloud-provider/service/helpers"
 
@@ -11,7 +12,7 @@ import (
 	"github.com/clarionlb/clarion/internal/fakeapi"
 )
 
-func TestANewServiceHasItsAnswerAndTheFinalizerByOneWrite(t *testing.T) {
+func TestANewServiceCostsOneWriteAndNoRead(t *testing.T) {
 	for name, test := range map[string]struct {
 		service *corev1.Service
 		want    string
@@ -20,16 +21,20 @@ func TestANewServiceHasItsAnswerAndTheFinalizerByOneWrite(t *testing.T) {
 		"it is refused":      {asksFor(web("a"), "198.51.100.1"), "False AddressNotInPool"},
 		"it has its address": {web("a", "192.0.2.1"), "True Assigned"},
 	} {
-		withCluster(t, []runtime.Object{poolOf("192.0.2.0/30"), test.service}, func(c *cluster) {
-			c.start()
-			c.elect()
-			c.serve()
+		withCluster(t, []runtime.Object{poolOf("192.0.2.0/30")}, func(c *cluster) {
+			c.begin()
+			c.kube.ClearActions()
+			if _, err := c.kube.CoreV1().Services("default").Create(c.ctx, test.service, metav1.CreateOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			settle()
 			s := c.service("a")
 			if !servicehelpers.HasLBFinalizer(s) || assigned(s) != test.want {
 				t.Errorf("%s: finalizers %v, %q", name, s.Finalizers, assigned(s))
 			}
-			if n := fakeapi.Count(&c.kube.Fake, "patch", "services"); n != 1 {
-				t.Errorf("%s: %d writes", name, n)
+			patches, reads := fakeapi.Count(&c.kube.Fake, "patch", "services"), fakeapi.Count(&c.kube.Fake, "list", "services")
+			if patches != 1 || reads != 0 {
+				t.Errorf("%s: %d writes and %d reads", name, patches, reads)
 			}
 		})
 	}

@@ -13,15 +13,17 @@ import (
 )
 
 func TestANewServiceCostsOneWriteAndNoRead(t *testing.T) {
+	pool := []runtime.Object{poolOf("192.0.2.0/30")}
 	for name, test := range map[string]struct {
+		pools   []runtime.Object
 		service *corev1.Service
 		want    string
 	}{
-		"it gets an address": {web("a"), "True Assigned"},
-		"it is refused":      {asksFor(web("a"), "198.51.100.1"), "False AddressNotInPool"},
-		"it has its address": {web("a", "192.0.2.1"), "True Assigned"},
+		"it gets an address": {pool, web("a"), "True Assigned"},
+		"it is refused":      {nil, web("a"), "False NoMatchingPool"},
+		"it has its address": {pool, web("a", "192.0.2.1"), "True Assigned"},
 	} {
-		withCluster(t, []runtime.Object{poolOf("192.0.2.0/30")}, func(c *cluster) {
+		withCluster(t, test.pools, func(c *cluster) {
 			c.begin()
 			c.kube.ClearActions()
 			if _, err := c.kube.CoreV1().Services("default").Create(c.ctx, test.service, metav1.CreateOptions{}); err != nil {

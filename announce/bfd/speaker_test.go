@@ -422,8 +422,10 @@ func wakes(t *testing.T, coalesce bool) (perSecond int) {
 
 func TestPacketsThatComeInTimeWakeNobodyIfTheyAreCoalesced(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		if one, all := wakes(t, true), wakes(t, false); one*2 > all {
-			t.Errorf("it wakes %d times a second, and %d times if packets are not coalesced", one, all)
+		one, all := wakes(t, true), wakes(t, false)
+		t.Logf("it wakes %d times a second, and %d times if packets are not coalesced", one, all)
+		if one*2 > all {
+			t.Error("packets that come in time wake it")
 		}
 	})
 }

@@ -200,6 +200,14 @@ func TestAPacketHasTheTimeAtWhichItArrived(t *testing.T) {
 			s, err := sockets.dial(session, firstPort)
 			must(t, err)
 			defer s.close()
+			await(t, "the kernel's timestamps, which it begins with soon after it is asked for them", func() bool {
+				must(t, s.send([]byte("packet")))
+				after := time.Now()
+				for time.Since(after) < 5*ms {
+				}
+				d, ok := l.receive()
+				return ok && d.at.Before(after)
+			})
 			for range 3 {
 				before := time.Now()
 				must(t, s.send([]byte("packet")))

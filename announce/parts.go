@@ -226,8 +226,10 @@ type heartbeats interface {
 	Changed() <-chan struct{}
 	States(now time.Time) (states map[string]heartbeat.State, next time.Time)
 	LastHeard(name string) time.Time
-	Received(name string) uint64
+	LastArrival(name string) time.Time
+	Await(name string, after time.Time)
 	Forget(now time.Time)
+	Leave()
 }
 
 // newParts returns the real ones, whose metrics the Registry is told.
@@ -286,7 +288,7 @@ func newParts(config Config) parts {
 		},
 		newHeartbeats: func(address netip.Addr, keys func() [][]byte) heartbeats {
 			return heartbeat.New(heartbeat.Config{
-				Address: address, Port: config.HeartbeatPort, Interval: config.HeartbeatInterval, Keys: keys, Logger: config.Logger,
+				Address: address, Port: config.HeartbeatPort, Interval: config.HeartbeatInterval, Keys: keys, Alive: pauses.Alive, Logger: config.Logger,
 			})
 		},
 	}

@@ -3,6 +3,7 @@ package bfd
 import (
 	"context"
 	"net/netip"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -384,12 +385,12 @@ func TestPacketsAreReceivedBeforeDetectionTimesAreChecked(t *testing.T) {
 // countingSockets count how often a speaker wakes.
 type countingSockets struct {
 	sockets
-	wakes int
+	wakes atomic.Int64
 }
 
 func (c *countingSockets) wait(until time.Time, arrivals bool) {
 	c.sockets.wait(until, arrivals)
-	c.wakes++
+	c.wakes.Add(1)
 }
 
 // wakes is how often in a second a speaker wakes that has sessions with four peers, all at 50 ms x 3.
@@ -410,14 +411,14 @@ func wakes(t *testing.T, coalesce bool) (perSecond int) {
 	}
 	e.Set(sessions)
 	pass(10 * time.Second)
-	before := hub.wakes
+	before := hub.wakes.Load()
 	pass(100 * time.Second)
 	for _, s := range e.Sessions() {
 		if s.State != Up || s.Failures > 0 || s.Overdue {
 			t.Errorf("%+v", s)
 		}
 	}
-	return (hub.wakes - before) / 100
+	return int(hub.wakes.Load()-before) / 100
 }
 
 func TestPacketsThatComeInTimeWakeNobodyIfTheyAreCoalesced(t *testing.T) {

@@ -47,8 +47,8 @@ func (ir *ifaceResponder) keep(conn conn, m message) {
 	}
 }
 
-// answerKept answers what is kept, if this node may speak. If it holds back, that is done later, and if it is not fit, by AnswerKept. A
-// socket that fails meanwhile is noticed by those who read from it.
+// answerKept answers what is kept, if this node may speak. If it holds back, that is done later, and if it is not fit, by AnswerKept. It
+// may pause in between. A socket that fails meanwhile is noticed by those who read from it.
 func (ir *ifaceResponder) answerKept() {
 	if !ir.responder.fit() {
 		return
@@ -58,6 +58,10 @@ func (ir *ifaceResponder) answerKept() {
 		return
 	}
 	for _, r := range ir.kept.take() {
+		if !ir.responder.speaks() {
+			ir.keep(r.conn, r.message)
+			continue
+		}
 		guard.Run("layer2", ir.ifi.Name, func() { _ = ir.reply(r.conn, r.message) })
 	}
 }

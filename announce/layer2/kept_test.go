@@ -42,6 +42,31 @@ func TestWhatIsAskedWhileItIsNotFitIsAnsweredWhenItIsAgain(t *testing.T) {
 	})
 }
 
+// It pauses anew after its first answer.
+func TestWhatWaitsIsKeptOnIfItPausesWhileItAnswers(t *testing.T) {
+	bubble(t, func(t *testing.T, lan *fakeLAN, r *Responder) {
+		var unfit atomic.Bool
+		r.Fit = func() bool { return !unfit.Load() && r.Answered() == (Counts{}) }
+		r.Set(map[netip.Addr][]string{vip1: {"eth0"}})
+		time.Sleep(time.Minute)
+		lan.take()
+		unfit.Store(true)
+		for range 3 {
+			lan.ask("eth0", vip1)
+		}
+		synctest.Wait()
+		unfit.Store(false)
+		r.AnswerKept()
+		answers, _ := lan.take()
+		same(t, "answers", lines(time.Now(), answers), []string{"0s eth0 answer 192.0.2.101"})
+		r.Fit = nil
+		r.AnswerKept()
+		if answers, _ = lan.take(); len(answers) != 2 {
+			t.Errorf("answers after the pause: %v", lines(time.Now(), answers))
+		}
+	})
+}
+
 func TestItHoldsBackLongerIfItPausesAgain(t *testing.T) {
 	bubble(t, func(t *testing.T, lan *fakeLAN, r *Responder) {
 		r.Set(map[netip.Addr][]string{vip1: {"eth0"}})

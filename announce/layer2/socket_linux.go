@@ -36,7 +36,8 @@ type socket struct {
 	*packet.Conn
 }
 
-// receiveBuffer has room for some 5000 frames, what a LAN may ask for while the process does not run. The default has for 250.
+// receiveBuffer, which the kernel doubles, has room for some 10,000 frames of ARP: what a LAN may ask while the process does not run. The
+// default has room for 250.
 const receiveBuffer = 4 << 20
 
 func newSocket(i Interface, etherType int, filter []bpf.RawInstruction) (socket, error) {

@@ -58,7 +58,7 @@ func (o *ownership) keep(s *step, ip netip.Addr) {
 		o.to = "" // it cannot take the address
 		s.plan.Changed = true
 	}
-	if !o.until.IsZero() { // the next owner has announced it
+	if !o.until.IsZero() { // the next owner may have announced it
 		s.plan.Reannounce = append(s.plan.Reannounce, ip)
 	}
 	o.planned, o.waited, o.overlaps, o.until = "", false, false, time.Time{}

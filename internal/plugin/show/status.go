@@ -8,11 +8,8 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/internal/plugin"
 	"github.com/clarionlb/clarion/internal/plugin/snapshot"
 	"github.com/clarionlb/clarion/internal/plugin/why"
@@ -72,13 +69,7 @@ func statusOf(s *snapshot.State) *status {
 		}
 		v.Peers = append(v.Peers, of)
 	}
-	v.Degraded = slices.Concat(v.Degraded,
-		notReady("IPAddressReservation", s.IPAddressReservations),
-		notReady("L2Advertisement", s.L2Advertisements),
-		notReady("BGPAdvertisement", s.BGPAdvertisements),
-		notReady("Community", s.Communities),
-		notReady("BFDProfile", s.BFDProfiles),
-	)
+	v.Degraded = append(v.Degraded, why.NotReady(s)...)
 	for _, name := range served(s) {
 		v.Services++
 		if r := why.Service(s, name); !r.OK {
@@ -117,17 +108,6 @@ func WriteStatus(out io.Writer, s *snapshot.State) error {
 func degradedOf(a announcer) (items []why.Item) {
 	for _, p := range a.Problems {
 		items = append(items, why.Item{Name: "Node " + a.Node, Mark: why.Warning, Sentence: p.Sentence, Remedy: cmp.Or(p.Remedy, "kubectl clarion why node/"+a.Node)})
-	}
-	return items
-}
-
-// notReady are the objects of a kind that say that something is wrong with them.
-func notReady[T metav1.Object](kind string, objects []T) (items []why.Item) {
-	for _, o := range objects {
-		ready := meta.FindStatusCondition(v1alpha1.ConditionsOf(o), v1alpha1.ConditionReady)
-		if ready != nil && ready.Status != metav1.ConditionTrue {
-			items = append(items, why.Item{Name: kind + " " + o.GetName(), Mark: why.Warning, Sentence: ready.Message})
-		}
 	}
 	return items
 }

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -8,8 +9,10 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -24,8 +27,9 @@ import (
 const (
 	// floodFrames is how many packets each flood has, and floodConnections how many connections.
 	floodFrames, floodConnections = 50_000, 5_000
-	// mostFloodLines is how many lines an announcer may log because of all floods together.
-	mostFloodLines = 200
+	// mostFloodLines is how many lines an announcer may log because of all floods together. Those of gossip keep members from being heard,
+	// which is news each time: how often depends on how long the flood takes.
+	mostFloodLines = 500
 	heartbeatPort  = 7950
 	bgpPort        = 179
 )
@@ -33,7 +37,7 @@ const (
 // TestAFloodOfPacketsCostsNoAddress has a host on the LAN send packets as fast as it can, valid ones and others. Nodes announce addresses
 // of both families on layer 2, and one by BGP, with BFD. Clients use them all the time.
 func TestAFloodOfPacketsCostsNoAddress(t *testing.T) {
-	d := deployLogging(t, cluster.Config{Nodes: 3, Families: []corev1.IPFamily{ipv4, ipv6}})
+	d := deploy(t, cluster.Config{Nodes: 3, Families: []corev1.IPFamily{ipv4, ipv6}})
 	router := d.startRouter(" neighbor nodes bfd profile fast")
 	fleet := d.newFleet(2)
 	d.applyYAML(routedPool + "---" + routedAdvertisement + "---" + watchedPeer + "---" + fastProfile)
@@ -139,6 +143,7 @@ func (f *flood) gone(d *deployment) {
 	}
 	for _, node := range d.Nodes() {
 		d.awaitAnnouncerMetrics(node, `clarion_announcer_bfd_failures_total{address="192.168.10.1",peer="tor"} 0`)
+		d.refusedBFD(node)
 	}
 	d.eventually("goroutines, descriptors and memory to be given back", func(ctx context.Context) (err error) {
 		for _, node := range d.Nodes() {
@@ -150,7 +155,6 @@ func (f *flood) gone(d *deployment) {
 		}
 		return err
 	})
-	testLogs(d)
 	for log, lines := range d.announcerLines() {
 		if more := lines - f.logged[log]; more > mostFloodLines {
 			d.t.Errorf("%s has got %d lines", log, more)
@@ -160,18 +164,33 @@ func (f *flood) gone(d *deployment) {
 	}
 }
 
+// refusedBFD expects that the announcer of a node has refused packets in the name of the router: the flood has arrived.
+func (d *deployment) refusedBFD(node *cluster.Node) {
+	d.t.Helper()
+	const refused = `clarion_announcer_bfd_packets_total{address="192.168.10.1",direction="refused",peer="tor"} `
+	metrics, err := node.Run(d.ctx, "curl", "--silent", "--show-error", "http://127.0.0.1:7948/metrics")
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	if !strings.Contains(metrics, "\n"+refused) || strings.Contains(metrics, "\n"+refused+"0\n") {
+		d.t.Errorf("%s has refused no BFD packets", node.Name)
+	}
+}
+
 // announcerLines is how many lines there are in the log of each announcer.
 func (d *deployment) announcerLines() map[string]int {
 	d.t.Helper()
 	logs, err := filepath.Glob(filepath.Join(d.LogDir(), "*", "clarion-system_announcer-*.log"))
-	if err != nil {
-		d.t.Fatal(err)
+	if err != nil || len(logs) != len(d.Nodes()) {
+		d.t.Fatalf("the logs of the announcers are %v: %v", logs, err)
 	}
 	lines := map[string]int{}
 	for _, log := range logs {
-		for _, n := range countLines(d.t, log) {
-			lines[log] += n
+		content, err := os.ReadFile(log)
+		if err != nil {
+			d.t.Fatal(err)
 		}
+		lines[log] = bytes.Count(content, []byte("\n"))
 	}
 	return lines
 }

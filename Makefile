@@ -136,21 +136,21 @@ WITHOUT_CLUSTER := ./chart ./dashboard ./release ./rights ./schema ./site
 # The cache does not see the documents and manifests that the tests of the module test read.
 .PHONY: test
 test: packages lint test-unit bench-start ## Lint, unit tests, benchmarks once, end-to-end tests on a real control plane, and the guide on a kubeadm cluster (root, Debian)
-	cd test/monitoring && go test ./...
+	cd test/monitoring && go test -count=1 ./...
 	cd test && $(GO_TEST) -count=1 $(WITHOUT_CLUSTER)
 	cd test && $(GO_TEST) -count=1 -p 1 -timeout 50m $$(go list ./... | grep -vxF "$$(go list $(WITHOUT_CLUSTER))")
 
 .PHONY: kubernetes-1.36
 kubernetes-1.36: packages ## A few end-to-end tests on Kubernetes 1.36 (root, Debian)
-	cd test && KUBERNETES=1.36 go test -v -p 1 -timeout 50m -run '$(SMOKE)' ./e2e
+	cd test && KUBERNETES=1.36 go test -v -count=1 -p 1 -timeout 50m -run '$(SMOKE)' ./e2e
 
 .PHONY: kubeadm
 kubeadm: packages ## Kubeadm clusters of all kinds: dual stack, defaults, iptables, no kube-proxy, BGP, a firewall, one node, a long outage (root, Debian)
-	cd test && go test -v -timeout 60m ./kubeadm -variants
+	cd test && go test -v -count=1 -timeout 60m ./kubeadm -variants
 
 .PHONY: conformance
 conformance: packages ## All of Kubernetes' own tests of load balancers: layer 2 and BGP, IPv4 and IPv6 (root, Debian); SPECS=UDP for a few
-	cd test && go test -v -timeout 3h -run 'TestConformance$$' ./kubeadm -conformance -specs '$(SPECS)'
+	cd test && go test -v -count=1 -timeout 3h -run 'TestConformance$$' ./kubeadm -conformance -specs '$(SPECS)'
 
 .PHONY: flood
 flood: packages ## Packets at wire rate, valid ones and others, at a cluster (root, Debian)

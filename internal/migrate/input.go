@@ -19,6 +19,7 @@ type input struct {
 	nodes      []corev1.Node
 	secrets    map[types.NamespacedName]corev1.Secret
 	configMaps []corev1.ConfigMap
+	pods       []corev1.Pod
 }
 
 // read sorts objects by name, so that a plan is the same for the same objects.
@@ -41,6 +42,8 @@ func read(objects []unstructured.Unstructured) (*input, error) {
 			in.nodes, err = decoded(in.nodes, object)
 		case "ConfigMap":
 			in.configMaps, err = decoded(in.configMaps, object)
+		case "Pod":
+			in.pods, err = decoded(in.pods, object)
 		case "Secret":
 			var secrets []corev1.Secret
 			if secrets, err = decoded(secrets, object); err == nil {

@@ -7,8 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/clarionlb/clarion/loadbalancer"
 )
@@ -47,11 +47,11 @@ func (b *builder) kubeVIP() {
 	})
 	b.nameAnnotations(kubeVIPDomain, kubeVIPAddresses, "kube-vip.io/vipHost", "kube-vip.io/hwaddr", "kube-vip.io/requestedIP")
 	b.shareByAddress()
-	b.kubeVIPAnnounces()
+	runs := b.kubeVIPRuns()
+	b.kubeVIPAnnounces(runs)
 	b.stop = []Step{
-		{Title: "Stop kube-vip's cloud provider, and then kube-vip for Services (svc_enable: \"false\"); the address of the control plane stays with it", Commands: []string{
-			"kubectl --namespace=kube-system scale deployment kube-vip-cloud-provider --replicas=0",
-			"kubectl --namespace=kube-system set env daemonset/kube-vip-ds svc_enable=false"}},
+		{Title: "Stop kube-vip's cloud provider, and then kube-vip for Services (svc_enable: \"false\"); the address of the control plane stays with it", Commands: append([]string{
+			"kubectl --namespace=kube-system scale deployment kube-vip-cloud-provider --replicas=0"}, stopKubeVIP(runs)...)},
 		{Title: "See that no address of a Service is left on an interface of a node: kube-vip puts them there", Commands: []string{"ip address show # on each node"}},
 	}
 }
@@ -170,11 +170,71 @@ func (b *builder) nameAnnotations(domain string, known ...string) {
 	}
 }
 
+// kubeVIPRun is a DaemonSet or a static pod that runs kube-vip, and the environment of its container.
+type kubeVIPRun struct {
+	ref  Ref
+	node string // of a static pod
+	env  map[string]string
+}
+
+// kubeVIPRuns are those that are for Services, or all if none says that it is.
+func (b *builder) kubeVIPRuns() []kubeVIPRun {
+	var runs []kubeVIPRun
+	add := func(ref Ref, node string, containers []corev1.Container) {
+		for _, c := range containers {
+			if c.Name != "kube-vip" {
+				continue
+			}
+			env := map[string]string{}
+			for _, v := range c.Env {
+				env[v.Name] = v.Value
+			}
+			runs = append(runs, kubeVIPRun{ref, node, env})
+		}
+	}
+	for _, object := range b.of("apps", "DaemonSet") {
+		sets, err := decoded[appsv1.DaemonSet](nil, object)
+		if err != nil {
+			b.remark(Lost, refOf(&object), "it cannot be read: %v", err)
+			continue
+		}
+		add(refOf(&object), "", sets[0].Spec.Template.Spec.Containers)
+	}
+	for _, pod := range b.pods {
+		if pod.Annotations[corev1.MirrorPodAnnotationKey] != "" {
+			add(Ref{"Pod", pod.Namespace, pod.Name}, pod.Spec.NodeName, pod.Spec.Containers)
+		}
+	}
+	forServices := slices.DeleteFunc(slices.Clone(runs), func(r kubeVIPRun) bool { return r.env["svc_enable"] != "true" })
+	if len(forServices) > 0 {
+		return forServices
+	}
+	return runs
+}
+
+// stopKubeVIP are the commands that have kube-vip leave Services alone.
+func stopKubeVIP(runs []kubeVIPRun) (commands []string) {
+	for _, r := range runs {
+		if r.node == "" {
+			commands = append(commands, fmt.Sprintf("kubectl --namespace=%s set env daemonset/%s svc_enable=false", r.ref.Namespace, r.ref.Name))
+		} else {
+			commands = append(commands, "edit /etc/kubernetes/manifests/kube-vip.yaml # on "+r.node+`: svc_enable is "false"`)
+		}
+	}
+	return commands
+}
+
 // kubeVIPAnnounces plans how the pools are announced, as the environment of kube-vip says it: by ARP, unless by BGP alone.
-func (b *builder) kubeVIPAnnounces() {
-	env := b.kubeVIPEnvironment()
+func (b *builder) kubeVIPAnnounces(runs []kubeVIPRun) {
+	if len(runs) == 0 {
+		b.remark(Lost, Ref{"ConfigMap", "kube-system", kubeVIPConfigMap},
+			"no DaemonSet and no static pod of kube-vip was found that says how addresses are announced: the L2Advertisement is right if that is by ARP")
+		b.add("L2Advertisement", "kube-vip", Ref{}, nil, map[string]any{})
+		return
+	}
+	env := runs[0].env
 	if env["bgp_enable"] == "true" {
-		b.kubeVIPPeers(env)
+		b.kubeVIPPeers(runs[0].ref, env)
 		b.add("BGPAdvertisement", "kube-vip", Ref{}, nil, map[string]any{})
 	}
 	if env["vip_arp"] == "true" || env["bgp_enable"] != "true" {
@@ -182,30 +242,8 @@ func (b *builder) kubeVIPAnnounces() {
 	}
 }
 
-// kubeVIPEnvironment is that of the container of kube-vip.
-func (b *builder) kubeVIPEnvironment() map[string]string {
-	env := map[string]string{}
-	for _, daemonSet := range b.of("apps", "DaemonSet") {
-		containers, _, _ := unstructured.NestedSlice(daemonSet.Object, "spec", "template", "spec", "containers")
-		for _, c := range containers {
-			c, _ := c.(map[string]any)
-			if c["name"] != "kube-vip" {
-				continue
-			}
-			variables, _ := c["env"].([]any)
-			for _, v := range variables {
-				v, _ := v.(map[string]any)
-				name, _ := v["name"].(string)
-				env[name], _ = v["value"].(string)
-			}
-		}
-	}
-	return env
-}
-
 // kubeVIPPeers plans the BGPPeers of bgp_peers, a list of address:AS:password:multihop, or of bgp_peeraddress.
-func (b *builder) kubeVIPPeers(env map[string]string) {
-	ref := Ref{"DaemonSet", "kube-system", "kube-vip"}
+func (b *builder) kubeVIPPeers(ref Ref, env map[string]string) {
 	peers := env["bgp_peers"]
 	if peers == "" && env["bgp_peeraddress"] != "" {
 		peers = strings.Join([]string{env["bgp_peeraddress"], env["bgp_peeras"], env["bgp_peerpass"], env["bgp_multihop"]}, ":")

@@ -32,6 +32,6 @@ func (b *builder) serviceLB() {
 		b.add("L2Advertisement", "default", Ref{}, nil, map[string]any{})
 	}
 	b.stop = []Step{{Title: "Stop ServiceLB on every server of k3s: both would write the status of the same Services", Commands: []string{
-		"echo 'disable: [servicelb]' >> /etc/rancher/k3s/config.yaml && systemctl restart k3s",
+		"mkdir -p /etc/rancher/k3s/config.yaml.d && echo 'disable+: [servicelb]' > /etc/rancher/k3s/config.yaml.d/clarion.yaml && systemctl restart k3s",
 		"kubectl --namespace=kube-system get daemonset --selector=svccontroller.k3s.cattle.io/svcname # until there are none"}}}
 }

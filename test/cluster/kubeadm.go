@@ -106,6 +106,9 @@ func (c *Cluster) Init(ctx context.Context, config string) error {
 	if err != nil {
 		return err
 	}
+	if config, err = c.audited(config); err != nil {
+		return err
+	}
 	if err := control.runKubeadm(ctx, config, "init"); err != nil {
 		return err
 	}

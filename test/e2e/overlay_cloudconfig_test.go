@@ -23,6 +23,7 @@ configMapGenerator:
 - name: clarion-cloud-config
   namespace: kube-system
   files: [cloud-config.yaml]
+  options: {labels: {app.kubernetes.io/part-of: clarion}}
 `
 
 // cloudConfig declares both nodes gone: the second, and one that had the name of the first.

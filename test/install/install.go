@@ -60,7 +60,7 @@ func Bare(t testing.TB, config cluster.Config) *Installation {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config.Audited = accounts
+	config.Audited = Accounts
 	c := cluster.New(t, config)
 	clarion, err := versioned.NewForConfig(c.RESTConfig())
 	if err != nil {

@@ -11,12 +11,13 @@ import (
 
 	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
 
+	"github.com/clarionlb/clarion/test/cluster"
 	"github.com/clarionlb/clarion/test/cluster/setup"
 	"github.com/clarionlb/clarion/test/rights"
 )
 
-// accounts are the users that both programs are.
-var accounts = []string{"system:serviceaccount:kube-system:" + CCM, "system:serviceaccount:clarion-system:announcer"}
+// Accounts are the users that both programs are.
+var Accounts = []string{"system:serviceaccount:kube-system:" + CCM, "system:serviceaccount:clarion-system:announcer"}
 
 // programs begin the user agents of both programs. Tests that borrow their tokens have others.
 var programs = []string{CCMProcess + "/", "announcer/"}
@@ -31,7 +32,7 @@ func UnusedRights() ([]rights.Right, error) {
 	if err != nil {
 		return nil, err
 	}
-	shipped, err := rights.Shipped(filepath.Join(root, "manifests"), accounts...)
+	shipped, err := rights.Shipped(filepath.Join(root, "manifests"), Accounts...)
 	if err != nil {
 		return nil, err
 	}
@@ -55,22 +56,29 @@ func (r *refusals) expect(event *auditv1.Event) bool {
 // checkRights fails the test if the API server refused the programs anything, and notes what they did.
 func (i *Installation) checkRights(t testing.TB) {
 	t.Helper()
-	events, err := i.Audit()
+	usage.Note(CheckRights(t, i.Cluster, i.refusals.expect))
+}
+
+// CheckRights fails the test if the API server of a cluster, whose Config.Audited is Accounts, refused the programs anything that is not
+// expected. It returns all that they asked for.
+func CheckRights(t testing.TB, c *cluster.Cluster, expected func(*auditv1.Event) bool) []auditv1.Event {
+	t.Helper()
+	events, err := c.Audit()
 	if err != nil {
 		t.Error(err)
-		return
+		return nil
 	}
 	events = slices.DeleteFunc(events, func(event auditv1.Event) bool {
 		return !slices.ContainsFunc(programs, func(program string) bool { return strings.HasPrefix(event.UserAgent, program) })
 	})
-	usage.Note(events)
 	refused := map[string]bool{}
 	for k := range events {
-		if event := &events[k]; rights.Refused(event) && !i.refusals.expect(event) {
+		if event := &events[k]; rights.Refused(event) && !expected(event) {
 			refused[fmt.Sprintf("%s: %s %s: %s", event.User.Username, event.Verb, event.RequestURI, event.ResponseStatus.Message)] = true
 		}
 	}
 	for _, text := range slices.Sorted(maps.Keys(refused)) {
 		t.Errorf("a program was refused what it asked for: %s", text)
 	}
+	return events
 }

@@ -42,7 +42,7 @@ func boot(t *testing.T, config cluster.Config) *installation {
 	}
 	var image errgroup.Group
 	image.Go(func() error { return i.image.write(i.ctx, i.desk) })
-	config.Kubeadm = true
+	config.Kubeadm, config.Audited = true, install.Accounts
 	i.Cluster = cluster.New(t, config)
 	if err := image.Wait(); err != nil {
 		t.Fatal(err)

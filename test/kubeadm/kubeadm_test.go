@@ -12,6 +12,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
 
 	"github.com/clarionlb/clarion/test/cluster"
 	"github.com/clarionlb/clarion/test/cluster/network"
@@ -61,6 +62,8 @@ func TestFromNothingToAPageAndBack(t *testing.T) {
 		{"those who help get everything but Secrets", (*installation).supportBundle},
 		{"Kubernetes' own tests of load balancers pass", (*installation).ownTests},
 		{"announcers are replaced without a lost connection", (*installation).replaceAnnouncers},
+		// An API server that starts anew refuses all kinds of things until it has read the roles.
+		{"nobody was refused anything", (*installation).refusedNothing},
 		{"addresses stay without the API server, and new ones come with it", (*installation).loseAPIServer},
 		{"the control plane reboots", (*installation).rebootControlPlane},
 		{"Clarion is removed, and nothing of it is left", (*installation).remove},
@@ -71,6 +74,14 @@ func TestFromNothingToAPageAndBack(t *testing.T) {
 			t.FailNow() // the next would wait for what is not there
 		}
 		i.lap(part.name)
+	}
+}
+
+// refusedNothing looks at what the API server was asked for so far.
+func (i *installation) refusedNothing() {
+	events := install.CheckRights(i.t, i.Cluster, func(*auditv1.Event) bool { return false })
+	if len(events) < 100 {
+		i.t.Errorf("only %d requests are in the audit log", len(events))
 	}
 }
 

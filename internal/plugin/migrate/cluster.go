@@ -14,9 +14,12 @@ import (
 	"github.com/clarionlb/clarion/internal/plugin"
 )
 
+// podKind is read in kube-system alone, where static pods of load balancers are.
+var podKind = schema.GroupKind{Kind: "Pod"}
+
 // kinds are those that internal/migrate reads. Which a cluster has, discovery says.
 var kinds = []schema.GroupKind{
-	{Kind: "Service"}, {Kind: "Node"}, {Kind: "ConfigMap"},
+	{Kind: "Service"}, {Kind: "Node"}, {Kind: "ConfigMap"}, podKind,
 	{Group: "apps", Kind: "DaemonSet"}, {Group: "apps", Kind: "Deployment"},
 	{Group: "metallb.io", Kind: "IPAddressPool"}, {Group: "metallb.io", Kind: "AddressPool"}, {Group: "metallb.io", Kind: "L2Advertisement"},
 	{Group: "metallb.io", Kind: "BGPAdvertisement"}, {Group: "metallb.io", Kind: "BGPPeer"}, {Group: "metallb.io", Kind: "BFDProfile"},
@@ -41,7 +44,11 @@ func readCluster(ctx context.Context, clients *plugin.Clients) ([]unstructured.U
 		if err != nil {
 			return nil, fmt.Errorf("find out about %s: %w", kind, err)
 		}
-		list, err := clients.Dynamic.Resource(mapping.Resource).List(ctx, metav1.ListOptions{})
+		namespace := metav1.NamespaceAll
+		if kind == podKind {
+			namespace = metav1.NamespaceSystem
+		}
+		list, err := clients.Dynamic.Resource(mapping.Resource).Namespace(namespace).List(ctx, metav1.ListOptions{})
 		if err != nil {
 			return nil, fmt.Errorf("read all %s: %w", mapping.Resource.GroupResource(), err)
 		}

@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/utils/ptr"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/internal/plugin"
@@ -112,12 +113,48 @@ func (r *remover) stopController(ctx context.Context) error {
 	return r.awaitNoPods(ctx, controllerNamespace, deployment.Spec.Selector)
 }
 
-// awaitNoPods waits until there is no pod any more, not even one that terminates.
+// awaitNoPods waits until there is no pod any more, not even one that terminates. No kubelet ends those of a node that is down: their
+// objects are removed, which else would keep the namespace from going.
 func (r *remover) awaitNoPods(ctx context.Context, namespace string, selector *metav1.LabelSelector) error {
 	return r.await(ctx, "pods in "+namespace+" to end", func(ctx context.Context) (bool, error) {
 		pods, err := r.Kube.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: metav1.FormatLabelSelector(selector)})
-		return err == nil && len(pods.Items) == 0, err
+		if err != nil {
+			return false, err
+		}
+		for _, pod := range pods.Items {
+			if err := r.removeIfLost(ctx, &pod); err != nil {
+				return false, err
+			}
+		}
+		return len(pods.Items) == 0, nil
 	})
+}
+
+// removeIfLost removes the object of a pod that is to end, and whose node is not ready or gone.
+func (r *remover) removeIfLost(ctx context.Context, pod *corev1.Pod) error {
+	if pod.DeletionTimestamp == nil || pod.Spec.NodeName == "" {
+		return nil
+	}
+	node, err := r.Kube.CoreV1().Nodes().Get(ctx, pod.Spec.NodeName, metav1.GetOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("read Node %s: %w", pod.Spec.NodeName, err)
+	}
+	if err == nil && slices.ContainsFunc(node.Status.Conditions, func(c corev1.NodeCondition) bool {
+		return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
+	}) {
+		return nil
+	}
+	err = r.Kube.CoreV1().Pods(pod.Namespace).Delete(ctx, pod.Name, metav1.DeleteOptions{
+		GracePeriodSeconds: ptr.To[int64](0), Preconditions: metav1.NewUIDPreconditions(string(pod.UID)),
+	})
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("remove pod %s/%s, whose node is not ready: %w", pod.Namespace, pod.Name, err)
+	}
+	r.say("Pod %s/%s is removed without waiting for it: its node %s is not ready, whose kubelet ends it when it is back", pod.Namespace, pod.Name, pod.Spec.NodeName)
+	return nil
 }
 
 func (r *remover) await(ctx context.Context, what string, done wait.ConditionWithContextFunc) error {

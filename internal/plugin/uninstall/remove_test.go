@@ -97,6 +97,40 @@ func TestServicesAreGivenUpWithOrWithoutTheirAddresses(t *testing.T) {
 	}
 }
 
+func TestPodsThatNoKubeletEndsAreNotWaitedFor(t *testing.T) {
+	node := func(name string, ready corev1.ConditionStatus) *corev1.Node {
+		return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name},
+			Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: ready}}}}
+	}
+	labels := map[string]string{"a": "b"}
+	for name, test := range map[string]struct {
+		node   string
+		ending bool
+		ends   bool
+	}{
+		"it ends on a node that is down":     {"down", true, true},
+		"it ends on a node that is gone":     {"gone", true, true},
+		"it ends on a node that runs":        {"up", true, false},
+		"nobody has told it to end so far":   {"down", false, false},
+		"it waits for a node, and is to end": {"", true, false},
+	} {
+		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "n", Name: "p", Labels: labels}, Spec: corev1.PodSpec{NodeName: test.node}}
+		if test.ending {
+			pod.DeletionTimestamp = &metav1.Time{Time: time.Unix(1, 0)}
+		}
+		kube := fake.NewClientset(node("up", corev1.ConditionTrue), node("down", corev1.ConditionUnknown), pod)
+		var out bytes.Buffer
+		r := &remover{Clients: &plugin.Clients{Kube: kube}, out: &out, timeout: 2 * poll}
+		err := r.awaitNoPods(t.Context(), "n", &metav1.LabelSelector{MatchLabels: labels})
+		if ended := err == nil; ended != test.ends {
+			t.Errorf("%s: %v", name, err)
+		}
+		if said := strings.Contains(out.String(), "Pod n/p is removed without waiting for it: its node "+test.node+" is not ready"); said != test.ends {
+			t.Errorf("%s: it says %q", name, &out)
+		}
+	}
+}
+
 var kindLine = regexp.MustCompile(`(?m)^apiVersion: (\S+)\n(?:#.*\n)*kind: (\S+)$`)
 
 func TestEveryKindOfTheManifestsIsRemoved(t *testing.T) {

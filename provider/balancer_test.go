@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	cloudprovider "k8s.io/cloud-provider"
 	servicehelpers "k8s.io/cloud-provider/service/helpers"
+	"k8s.io/component-base/metrics"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/internal/fakeapi"
@@ -280,6 +281,26 @@ func TestWhatSomebodyElseWritesIsPutRight(t *testing.T) {
 	}
 }
 
+// gathered are the gauges of a registry, by name and values of the labels.
+func gathered(t *testing.T, registry metrics.KubeRegistry) map[string]float64 {
+	t.Helper()
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]float64{}
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			var labels []string
+			for _, l := range m.GetLabel() {
+				labels = append(labels, l.GetValue())
+			}
+			got[fmt.Sprint(family.GetName(), labels)] = m.GetGauge().GetValue()
+		}
+	}
+	return got
+}
+
 func TestMetricsSayWhatPoolsHoldAndWhoWaits(t *testing.T) {
 	bad := poolOf("not an address")
 	bad.Name, bad.UID = "bad", "bad"
@@ -288,20 +309,8 @@ func TestMetricsSayWhatPoolsHoldAndWhoWaits(t *testing.T) {
 		c.start()
 		c.elect()
 		c.serve()
-		families, err := c.metrics.Gather()
-		if err != nil {
-			t.Fatal(err)
-		}
-		got := map[string]float64{}
-		for _, family := range families {
-			for _, m := range family.GetMetric() {
-				var labels []string
-				for _, l := range m.GetLabel() {
-					labels = append(labels, l.GetValue())
-				}
-				got[fmt.Sprint(family.GetName(), labels)] = m.GetGauge().GetValue()
-			}
-		}
+		time.Sleep(time.Minute) // then Services say that they are not announced
+		got := gathered(t, c.metrics)
 		for name, want := range map[string]float64{
 			"clarion_pool_addresses[IPv4 pool total]":     2,
 			"clarion_pool_addresses[IPv4 pool assigned]":  2,
@@ -311,6 +320,7 @@ func TestMetricsSayWhatPoolsHoldAndWhoWaits(t *testing.T) {
 			"clarion_conflicting_addresses[]":             0,
 
 			"clarion_objects_not_ready[IPAddressPool InvalidAddress]": 1,
+			"clarion_services_not_announced[NotAdvertised]":           2,
 		} {
 			if value, there := got[name]; !there || value != want {
 				t.Errorf("%s is %v, %t", name, value, there)

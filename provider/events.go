@@ -25,7 +25,7 @@ func (e transitionEvents) CreateWithEventNamespace(event *corev1.Event) (*corev1
 	if isRoutine(event) {
 		return event, nil
 	}
-	event.Source.Component, event.ReportingController = v1alpha1.EventSource, v1alpha1.EventSource
+	fromClarion(event)
 	return e.CreateWithEventNamespaceWithContext(context.Background(), event)
 }
 
@@ -34,6 +34,11 @@ func (e transitionEvents) PatchWithEventNamespace(event *corev1.Event, data []by
 		return event, nil
 	}
 	return e.PatchWithEventNamespaceWithContext(context.Background(), event, data)
+}
+
+// fromClarion has an event say that it is Clarion's.
+func fromClarion(event *corev1.Event) {
+	event.Source.Component, event.ReportingController = v1alpha1.EventSource, v1alpha1.EventSource
 }
 
 // isRoutine tells whether balancer speaks for an event of k8s.io/cloud-provider's

@@ -72,18 +72,9 @@ func (e *Events) Stop() { e.broadcaster.Shutdown() }
 
 // Moved tells that an address came to this node.
 func (e *Events) Moved(services []plan.ServiceRef, m plan.Move) {
-	text := fmt.Sprintf("%s is announced from node %s", m.Address, m.To)
-	switch m.Reason {
-	case plan.MoveIncumbentDown:
-		text += fmt.Sprintf(" in place of %s, which is not in sight", m.From)
-	case plan.MoveIncumbentIneligible:
-		text += fmt.Sprintf(" in place of %s (%s)", m.From, m.Verdict.Sentence())
-	case plan.MoveHandedOver:
-		text += fmt.Sprintf(", handed over by %s", m.From)
-	case plan.MoveResumed:
-		return // nothing has changed
+	if m.Reason != plan.MoveResumed { // then nothing has changed
+		e.on(services, corev1.EventTypeNormal, eventAnnounced, m.Sentence())
 	}
-	e.on(services, corev1.EventTypeNormal, eventAnnounced, text)
 }
 
 // Conflict tells that a host which is no announcer has an address, which is announced nevertheless

@@ -3,7 +3,9 @@ package kube
 import (
 	"fmt"
 	"net/netip"
+	"os"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,6 +17,30 @@ import (
 
 	"github.com/clarionlb/clarion/announce/plan"
 )
+
+// TestTheDocumentationQuotesEventsOfMoves holds docs/troubleshooting.md against what events say.
+func TestTheDocumentationQuotesEventsOfMoves(t *testing.T) {
+	text, err := os.ReadFile("../../docs/troubleshooting.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(text), "\n## The address moves again and again\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	for _, reason := range []plan.MoveReason{plan.MoveIncumbentDown, plan.MoveHandedOver} {
+		move := plan.Move{From: "NODE", Reason: reason}
+		_, place, _ := strings.Cut(move.Sentence(), " from node ")
+		if quote := "`" + strings.TrimLeft(place, ", ") + "`"; !strings.Contains(section, quote) {
+			t.Errorf("%s is not in\n%s", quote, section)
+		}
+	}
+	for _, verdict := range []plan.Reason{plan.NotReady, plan.KubeProxyDown, plan.NoLocalEndpoint, plan.Draining} {
+		move := plan.Move{From: "NODE", Reason: plan.MoveIncumbentIneligible, Verdict: verdict}
+		_, why, _ := strings.Cut(move.Sentence(), " in place of NODE ")
+		if quote := "`" + why + "`"; !strings.Contains(section, quote) {
+			t.Errorf("%s is not in\n%s", quote, section)
+		}
+	}
+}
 
 func TestWhatHappensToAnAddressIsAnEventOnItsServices(t *testing.T) {
 	ip := netip.MustParseAddr("192.168.10.100")
@@ -29,6 +55,8 @@ func TestWhatHappensToAnAddressIsAnEventOnItsServices(t *testing.T) {
 			"Normal AddressAnnounced: 192.168.10.100 is announced from node n1 in place of n2, which is not in sight"},
 		{"drained", moved(plan.Move{Address: ip, From: "n2", To: "n1", Reason: plan.MoveIncumbentIneligible, Verdict: plan.Draining}),
 			"Normal AddressAnnounced: 192.168.10.100 is announced from node n1 in place of n2 (the node is being drained)"},
+		{"taken over before", moved(plan.Move{Address: ip, From: "n2", To: "n1", Reason: plan.MoveIncumbentIneligible, Verdict: plan.StandsBy}),
+			"Normal AddressAnnounced: 192.168.10.100 is announced from node n1 in place of n2"},
 		{"handed over", moved(plan.Move{Address: ip, From: "n2", To: "n1", Reason: plan.MoveHandedOver}),
 			"Normal AddressAnnounced: 192.168.10.100 is announced from node n1, handed over by n2"},
 		{"resumed", moved(plan.Move{Address: ip, To: "n1", Reason: plan.MoveResumed}), ""},

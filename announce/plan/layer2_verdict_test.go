@@ -9,8 +9,29 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/clarionlb/clarion/announce/election"
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
+
+func TestAnExplanationSaysInWhosePlaceANodeAnnounces(t *testing.T) {
+	for _, tt := range []struct {
+		decision  election.Decision
+		incumbent Reason
+		want      string
+	}{
+		{election.Decision{Owner: "n2", Why: election.Unclaimed}, StandsBy, "nobody had claimed it"},
+		{election.Decision{Owner: "n2", Why: election.IncumbentDown, Incumbent: "n1"}, NotAlive, "in place of n1, which is not in sight"},
+		{election.Decision{Owner: "n2", Why: election.IncumbentIneligible, Incumbent: "n1"}, Excluded,
+			"in place of n1 (the node is labelled node.kubernetes.io/exclude-from-external-load-balancers)"},
+		{election.Decision{Owner: "n2", Why: election.IncumbentIneligible, Incumbent: "n1"}, StandsBy, "in place of n1"},
+		{election.Decision{Owner: "n2", Why: election.HandedOver, Incumbent: "n1"}, Draining, "handed over by n1"},
+	} {
+		e := Layer2Explanation{Decision: tt.decision, Verdicts: []Layer2Verdict{{Node: "n1", Reason: tt.incumbent}, {Node: "n2", Reason: Announces}}}
+		if want := "\n  n2: announces it, " + tt.want + "\n"; !strings.HasSuffix(e.String(), want) {
+			t.Errorf("got %swant it to end with %s", e, want)
+		}
+	}
+}
 
 func TestWhatEveryNodeDoesAndWhy(t *testing.T) {
 	for _, tt := range []struct {

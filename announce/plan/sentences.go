@@ -48,12 +48,52 @@ func (v Layer2Verdict) Sentence() string {
 	return v.Reason.Sentence()
 }
 
-var whys = map[election.Why]string{
-	election.Incumbent:           "it has the best claim",
-	election.Unclaimed:           "nobody had claimed it",
-	election.IncumbentDown:       "in place of %s, which is not in sight",
-	election.IncumbentIneligible: "in place of %s, which may not announce it",
-	election.HandedOver:          "handed over by %s",
+// Sentence tells that the address is announced from a node, and in whose place.
+func (m Move) Sentence() string {
+	text := fmt.Sprintf("%s is announced from node %s", m.Address, m.To)
+	switch m.Reason {
+	case MoveIncumbentDown:
+		text += " " + inPlaceOfDead(m.From)
+	case MoveIncumbentIneligible:
+		text += " " + inPlaceOf(m.From, m.Verdict)
+	case MoveHandedOver:
+		text += ", handed over by " + m.From
+	}
+	return text
+}
+
+func inPlaceOfDead(node string) string {
+	return fmt.Sprintf("in place of %s, which is not in sight", node)
+}
+
+// inPlaceOf has the verdict on a node that is alive; none if nothing keeps it from announcing the address.
+func inPlaceOf(node string, verdict Reason) string {
+	if verdict == "" || verdict == StandsBy {
+		return "in place of " + node
+	}
+	return fmt.Sprintf("in place of %s (%s)", node, verdict.Sentence())
+}
+
+// because tells why the owner is the one that announces the address.
+func (e Layer2Explanation) because() string {
+	incumbent := e.Decision.Incumbent
+	switch e.Decision.Why {
+	case election.Unclaimed:
+		return "nobody had claimed it"
+	case election.IncumbentDown:
+		return inPlaceOfDead(incumbent)
+	case election.IncumbentIneligible:
+		var verdict Reason
+		for _, v := range e.Verdicts {
+			if v.Node == incumbent {
+				verdict = v.Reason
+			}
+		}
+		return inPlaceOf(incumbent, verdict)
+	case election.HandedOver:
+		return "handed over by " + incumbent
+	}
+	return "it has the best claim"
 }
 
 // String is the explanation as text: a line for the address and one for each node.
@@ -71,12 +111,7 @@ func (e Layer2Explanation) String() string {
 	for _, v := range e.Verdicts {
 		fmt.Fprintf(&b, "  %s: %s", v.Node, v.Sentence())
 		if v.Reason == Announces {
-			b.WriteString(", ")
-			if why := whys[e.Decision.Why]; strings.Contains(why, "%s") {
-				fmt.Fprintf(&b, why, e.Decision.Incumbent)
-			} else {
-				b.WriteString(why)
-			}
+			b.WriteString(", " + e.because())
 		}
 		b.WriteByte('\n')
 	}

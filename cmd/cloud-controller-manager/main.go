@@ -70,7 +70,10 @@ func main() {
 			InitContext: app.ControllerInitContext{ClientName: "service-controller"},
 			Constructor: provider.StartServiceController,
 		}), func(cloud cloudprovider.Interface) error { return cloud.(*provider.Cloud).Problem() }),
-		names.CloudNodeController:          leader.gate(app.DefaultInitFuncConstructors[names.CloudNodeController]),
+		names.CloudNodeController: leader.gate(app.ControllerInitFuncConstructor{
+			InitContext: app.ControllerInitContext{ClientName: "node-controller"},
+			Constructor: provider.StartNodeController,
+		}),
 		names.CloudNodeLifecycleController: leader.gate(app.DefaultInitFuncConstructors[names.CloudNodeLifecycleController]),
 	}
 	app.ControllersDisabledByDefault.Insert(names.CloudNodeLifecycleController)

@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -28,7 +30,7 @@ func TestExitCodes(t *testing.T) {
 		{"--help", 0, "Exit codes"},
 		{"--version", 0, "version"},
 		{"completion bash", 0, "complete"},
-		{"__complete migrate m", 0, "metallb"},
+		{"__complete migrate m", 0, "metallb\n:4\n"},
 		{"nonsense", 2, "unknown command"},
 		{"migrate nonsense", 2, "name one of"},
 		{"migrate metallb --nonsense", 2, "unknown flag"},
@@ -57,6 +59,27 @@ func TestExitCodes(t *testing.T) {
 		if code != test.code || !strings.Contains(out+errOut, test.want) {
 			t.Errorf("%s: %d\n%s%s", test.line, code, out, errOut)
 		}
+	}
+}
+
+// TestKubectlCompletesThePlugin runs the script as kubectl does, which finds it in the PATH and gives it the arguments up to the word that
+// is typed (pkg/cmd/plugin/plugin_completion.go of k8s.io/kubectl).
+func TestKubectlCompletesThePlugin(t *testing.T) {
+	dir := t.TempDir()
+	script, err := os.ReadFile("kubectl_complete-clarion")
+	if err != nil {
+		t.Fatal(err)
+	}
+	plugin := "#!/bin/sh\nfor word; do echo \"<$word>\"; done\n"
+	for name, text := range map[string]string{"kubectl_complete-clarion": string(script), "kubectl-clarion": plugin} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("PATH", dir)
+	out, err := exec.Command("kubectl_complete-clarion", "why", "shop/front end", "").Output()
+	if want := "<__complete>\n<why>\n<shop/front end>\n<>\n"; err != nil || string(out) != want {
+		t.Errorf("%v: the plugin gets %q, want %q", err, out, want)
 	}
 }
 

@@ -17,12 +17,13 @@ const (
 
 func TestTheChartIsWhatKustomizeBuilds(t *testing.T) {
 	for overlay, values := range map[string]string{
-		".":                           ``,
-		"overlays/default":            ``,
-		"overlays/ha":                 `controller: {replicas: 2}`,
-		"overlays/load-balancer-only": `controller: {loadBalancerOnly: true}`,
-		"overlays/withdraw-endpoints": `withdrawEndpointsOfDeadNodes: true`,
-		"overlays/prometheus":         `prometheus: {serviceMonitor: {enabled: true}, rules: {enabled: true}, dashboard: {enabled: true}}`,
+		".":                              ``,
+		"overlays/default":               ``,
+		"overlays/ha":                    `controller: {replicas: 2}`,
+		"overlays/load-balancer-only":    `controller: {loadBalancerOnly: true}`,
+		"overlays/withdraw-endpoints":    `withdrawEndpointsOfDeadNodes: true`,
+		"overlays/prometheus":            `prometheus: {serviceMonitor: {enabled: true}, rules: {enabled: true}, dashboard: {enabled: true}}`,
+		"overlays/prometheus-podmonitor": `prometheus: {podMonitor: {enabled: true}, rules: {enabled: true}, dashboard: {enabled: true}}`,
 	} {
 		t.Run(overlay, func(t *testing.T) {
 			want, got := kustomized(t, overlay), rendered(t, values)

@@ -8,7 +8,7 @@ import (
 )
 
 func TestEveryObjectHasTheRecommendedLabels(t *testing.T) {
-	for _, overlay := range []string{".", "overlays/ha", "overlays/load-balancer-only", "overlays/prometheus"} {
+	for _, overlay := range []string{".", "overlays/ha", "overlays/load-balancer-only", "overlays/prometheus", "overlays/prometheus-podmonitor"} {
 		for key, object := range kustomized(t, overlay) {
 			for _, label := range []string{"name", "instance", "version", "part-of", "managed-by"} {
 				if object.GetLabels()["app.kubernetes.io/"+label] == "" {

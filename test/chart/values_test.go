@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -222,6 +223,51 @@ func TestPrometheusIsWhoTheValuesSay(t *testing.T) {
 	}
 	if bindings != 3 {
 		t.Errorf("%d bindings, want 3", bindings)
+	}
+}
+
+// TestPodMonitorsScrapeWhatServiceMonitorsDo compares them: the same programs, ports and manner, and the same labels job and instance.
+func TestPodMonitorsScrapeWhatServiceMonitorsDo(t *testing.T) {
+	got := rendered(t, `prometheus: {serviceMonitor: {enabled: true}, podMonitor: {enabled: true, labels: {release: stack}}}`)
+	for name, namespace := range map[string]string{"announcer": "clarion-system", "clarion-cloud-controller-manager": "kube-system"} {
+		services, pods, service := got["ServiceMonitor "+namespace+"/"+name], got["PodMonitor clarion-system/"+name], got["Service "+namespace+"/"+name]
+		if services == nil || pods == nil || service == nil {
+			t.Errorf("%s is not scraped both ways", name)
+			continue
+		}
+		if label := pods.GetLabels()["release"]; label != "stack" {
+			t.Errorf("the label of the PodMonitor %s is %q", name, label)
+		}
+		endpoint := func(monitor *unstructured.Unstructured, field string) map[string]any {
+			list, _, err := unstructured.NestedSlice(monitor.Object, "spec", field)
+			if err != nil || len(list) != 1 {
+				t.Fatalf("%s: %v, %v", name, list, err)
+			}
+			return list[0].(map[string]any)
+		}
+		byService, byPod := endpoint(services, "endpoints"), endpoint(pods, "podMetricsEndpoints")
+		ports, _, _ := unstructured.NestedSlice(service.Object, "spec", "ports")
+		if port := ports[0].(map[string]any); port["name"] != byService["port"] || port["targetPort"] != byPod["port"] {
+			t.Errorf("%s: the ports are %v of %v, and %v", name, byService["port"], port, byPod["port"])
+		}
+		if !reflect.DeepEqual(byService["tlsConfig"], byPod["tlsConfig"]) || byService["scheme"] != byPod["scheme"] {
+			t.Errorf("%s: %v and %v", name, byService, byPod)
+		}
+		if secret, _, _ := unstructured.NestedString(byPod, "authorization", "credentials", "name"); got["Secret clarion-system/"+secret] == nil {
+			t.Errorf("%s: there is no Secret %s", name, secret)
+		}
+		selected, _, _ := unstructured.NestedMap(pods.Object, "spec", "selector", "matchLabels")
+		if byName, _, _ := unstructured.NestedMap(service.Object, "spec", "selector"); !reflect.DeepEqual(selected, byName) {
+			t.Errorf("%s: the pods are %v and %v", name, byName, selected)
+		}
+		in, _, _ := unstructured.NestedStringSlice(pods.Object, "spec", "namespaceSelector", "matchNames")
+		if namespace != pods.GetNamespace() && !slices.Equal(in, []string{namespace}) {
+			t.Errorf("%s: the pods are looked for in %v", name, in)
+		}
+		// The job of a ServiceMonitor is the name of the Service.
+		if label, _, _ := unstructured.NestedString(pods.Object, "spec", "jobLabel"); selected[label] != service.GetName() {
+			t.Errorf("%s: the job is the label %s, %v", name, label, selected[label])
+		}
 	}
 }
 

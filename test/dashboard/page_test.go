@@ -105,12 +105,16 @@ func TestAPageThatHasLostThePluginSaysSo(t *testing.T) {
 	tab.Until(`document.querySelector("#live").dataset.state == "lost" && !document.querySelector("#stale").hidden`)
 }
 
-func TestItFitsAPhoneAndBothThemes(t *testing.T) {
+func TestItFitsADeskAPhoneAndBothThemes(t *testing.T) {
 	d := serve(t, fixtureState())
 	tab := browser.Open(t, d.URL(), isLive, browser.Phone)
 	if wide := browser.Eval[int](tab, `document.documentElement.scrollWidth`); wide > int(browser.Phone.Width) {
 		t.Errorf("the page is %d wide: %v", wide, browser.Eval[[]string](tab, `[...document.querySelectorAll("body *")]
 			.filter((e) => e.getBoundingClientRect().right > 391 && !e.closest(".scroll, .hidden")).map((e) => e.tagName + "." + e.className)`))
+	}
+	desk := browser.Open(t, d.URL(), isLive, browser.Desk)
+	if clipped := browser.Eval[int](desk, `document.querySelector("#sessions").scrollWidth - document.querySelector("#sessions").clientWidth`); clipped > 0 {
+		t.Errorf("%d pixels of the sessions of five nodes are out of sight", clipped)
 	}
 	dark := browser.Open(t, d.URL(), isLive, browser.Night)
 	const background = `getComputedStyle(document.body).backgroundColor`

@@ -96,6 +96,11 @@ func firing(t *testing.T, load string, minutes int) []string {
 const healthy = `
   clarion_conflicting_addresses 0x60
   clarion_services_waiting{reason="PoolExhausted"} 0x60
+  clarion_services_not_announced{reason="NoNode"} 0x60
+  clarion_services_not_announced{reason="NoEndpoint"} 1x60
+  clarion_announcers_impaired{condition="StrictARP",reason="KernelAnswers"} 0x60
+  clarion_announcers_impaired{condition="Ready",reason="NoInterface"} 0x60
+  clarion_announcers_impaired{condition="Ready",reason="AnnouncerDown"} 1x60
   clarion_objects_not_ready{kind="Announcer",reason="NodeUnreachable"} 1x60
   clarion_objects_not_ready{instance="standby",kind="IPAddressPool",reason="InvalidAddress"} 0x60
   clarion_pool_addresses{pool="public",family="IPv4",state="assigned"} 8x60
@@ -153,6 +158,19 @@ func TestAlertsFireWhenTheyShould(t *testing.T) {
 			[]string{"ClarionServicesWaiting: 3 Services do not have the addresses that they ask for: PoolExhausted."},
 		},
 		"a Service waited for a moment": {with(`clarion_services_waiting{reason="PoolExhausted"} 0x51 3x8`), nil},
+		"one Service of many is not announced, of which two controllers tell": {
+			with(`clarion_services_not_announced{reason="NoNode"} 1x60`) + `  clarion_services_not_announced{instance="standby",reason="NoNode"} 1x60` + "\n",
+			[]string{"ClarionServicesNotAnnounced: 1 Services are not announced as they should be: NoNode."},
+		},
+		"a Service was not announced for a moment": {with(`clarion_services_not_announced{reason="NoNode"} 0x51 1x8`), nil},
+		"the kernels of two nodes answer": {
+			with(`clarion_announcers_impaired{condition="StrictARP",reason="KernelAnswers"} 2x60`),
+			[]string{"ClarionAnnouncersImpaired: 2 Announcers say that StrictARP is False: KernelAnswers."},
+		},
+		"a node without an interface": {
+			with(`clarion_announcers_impaired{condition="Ready",reason="NoInterface"} 1x60`),
+			[]string{"ClarionAnnouncersImpaired: 1 Announcers say that Ready is False: NoInterface."},
+		},
 		"a mistake in two pools, of which two controllers tell": {
 			with(`clarion_objects_not_ready{instance="standby",kind="IPAddressPool",reason="InvalidAddress"} 2x60`) +
 				`  clarion_objects_not_ready{instance="leader",kind="IPAddressPool",reason="InvalidAddress"} 2x60` + "\n",

@@ -40,7 +40,7 @@ func contentOf(t *testing.T, path string) (map[string][]byte, map[string]int64) 
 	}
 }
 
-func TestAnArchiveOfThePluginHasTheProgramOfItsPlatformAndTheLicense(t *testing.T) {
+func TestAnArchiveOfThePluginHasTheProgramOfItsPlatformItsCompletionAndTheLicense(t *testing.T) {
 	r, dir := released(t), t.TempDir()
 	paths, err := r.Image.WritePlugins(dir, r.PluginPlatforms)
 	must(t, err)
@@ -51,8 +51,11 @@ func TestAnArchiveOfThePluginHasTheProgramOfItsPlatformAndTheLicense(t *testing.
 		files, modes := contentOf(t, paths[i])
 		want, err := os.ReadFile(r.Image.binary(platform, plugin))
 		must(t, err)
-		if !bytes.Equal(files[plugin], want) || modes[plugin] != 0o755 || !strings.Contains(string(files["LICENSE"]), "Apache License") || len(files) != 2 {
+		if !bytes.Equal(files[plugin], want) || modes[plugin] != 0o755 || !strings.Contains(string(files["LICENSE"]), "Apache License") || len(files) != 3 {
 			t.Errorf("%s: %d files with modes %v", platform, len(files), modes)
+		}
+		if !strings.HasPrefix(string(files[completion]), "#!/bin/sh\n") || modes[completion] != 0o755 {
+			t.Errorf("%s: the script for completion has mode %o:\n%s", platform, modes[completion], files[completion])
 		}
 	}
 }

@@ -28,7 +28,7 @@ var kinds = []schema.GroupKind{
 	{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition"},
 	{Group: "rbac.authorization.k8s.io", Kind: "ClusterRoleBinding"}, {Group: "rbac.authorization.k8s.io", Kind: "ClusterRole"},
 	{Group: "rbac.authorization.k8s.io", Kind: "RoleBinding"}, {Group: "rbac.authorization.k8s.io", Kind: "Role"},
-	{Kind: "ServiceAccount"}, {Kind: "Namespace"},
+	{Kind: "Secret"}, {Kind: "ServiceAccount"}, {Kind: "Namespace"},
 }
 
 // partOfClarion is the label of all objects of the manifests and of the Helm chart.

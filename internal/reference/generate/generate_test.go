@@ -55,6 +55,7 @@ var bounded = map[string]string{
 	"address":   "one for each router",
 	"by":        "two",
 	"component": "one for each part of a program",
+	"condition": "one for each condition of an Announcer",
 	"direction": "three",
 	"family":    "two",
 	"kind":      "eight",

@@ -29,6 +29,9 @@ type Objects struct {
 	Communities       []*v1alpha1.Community
 	BFDProfiles       []*v1alpha1.BFDProfile
 	Announcers        []*v1alpha1.Announcer
+	// Pods are those of the announcers. PodsKnown says that there are no others.
+	Pods      []*corev1.Pod
+	PodsKnown bool
 	// DeadNodes are the Leases of announcers in deadnodes.Namespace.
 	DeadNodes []*coordinationv1.Lease
 }
@@ -57,6 +60,8 @@ func Evaluate(now time.Time, class string, ignoreExcludeLabel bool, o Objects) *
 	setAll(o.BFDProfiles, byName(e.setBFDProfile))
 	setAll(o.Announcers, byName(e.setAnnouncer))
 	setAll(o.DeadNodes, e.setRecord)
+	setAll(o.Pods, e.setPod)
+	e.podsKnown = o.PodsKnown
 	statements, _ := e.evaluate(now)
 	if !e.planned {
 		e.planLayer2(now)
@@ -149,6 +154,11 @@ func (e *Evaluation) Services(address netip.Addr) (names []types.NamespacedName)
 
 // Alive says whether the announcer of a node is.
 func (e *Evaluation) Alive(node string) bool { return e.evaluator.isAlive(node) }
+
+// NoAnnouncer is what is known of a node on which no announcer has run, and what helps.
+func (e *Evaluation) NoAnnouncer(node string) (cause, remedy string) {
+	return e.evaluator.whyNoAnnouncer(node)
+}
 
 // Dead says by whose word a node is dead, where announcers record it; false if it is not.
 func (e *Evaluation) Dead(node string) (verdict deadnodes.Verdict, dead bool) {

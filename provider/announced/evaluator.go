@@ -1,6 +1,7 @@
 package announced
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -38,6 +39,8 @@ type evaluator struct {
 	pods      map[string]*corev1.Pod
 	podsOn    map[string]map[string]*corev1.Pod
 	podsKnown bool
+	// never are the nodes on which no announcer has run, with why.
+	never map[string]string
 	// records are which nodes announcers take for dead, by their nodes, and dead what follows from them.
 	records map[string]deadnodes.Record
 	dead    map[string]deadnodes.Verdict
@@ -105,6 +108,9 @@ func (e *evaluator) evaluate(now time.Time) (statements map[types.NamespacedName
 	running := slices.ContainsFunc(alive, func(node string) bool { return !down(e.announcers[node]) })
 	if running != e.running {
 		e.running, e.allMarked = running, true
+	}
+	if never := e.whyNoAnnouncers(); !maps.Equal(never, e.never) {
+		e.never, e.allMarked = never, true
 	}
 	again = plan.Earlier(again, e.collectConflicts(now))
 	e.reportFailures(e.bgp.Plan(now).Failures)

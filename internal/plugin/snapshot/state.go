@@ -103,6 +103,8 @@ func (s *Snapshot) state(allocator *loadbalancer.Allocator) *State {
 		Communities:       s.Communities,
 		BFDProfiles:       s.BFDProfiles,
 		Announcers:        s.Announcers,
+		Pods:              s.podsOf(AnnouncerName),
+		PodsKnown:         s.podsKnown(),
 		DeadNodes:         s.deadNodes(),
 	})
 	state.configure()
@@ -180,10 +182,7 @@ type Settings struct {
 
 // settings reads the flags of the pods.
 func (s *Snapshot) settings() (settings Settings) {
-	for _, pod := range s.Pods {
-		if pod.Labels[labelName] != ControllerName {
-			continue
-		}
+	for _, pod := range s.podsOf(ControllerName) {
 		for _, container := range pod.Spec.Containers {
 			for _, arg := range slices.Concat(container.Command, container.Args) {
 				name, value, _ := strings.Cut(strings.TrimLeft(arg, "-"), "=")

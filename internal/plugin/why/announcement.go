@@ -92,6 +92,8 @@ func layer2Link(s *snapshot.State, a *announced.Address) Link {
 			able++
 		case plan.StandsBy:
 			able++
+		case plan.NoAnnouncer:
+			i.Sentence, i.Remedy = s.Announced.NoAnnouncer(v.Node)
 		default:
 			if i.Remedy = v.Remedy(); i.Remedy == "" {
 				i.Remedy = remedyOfNode(v.Reason, v.Node)
@@ -151,7 +153,9 @@ func bgpLink(s *snapshot.State, a *announced.Address) Link {
 func sessionItem(s *snapshot.State, a *announced.Address, v plan.BGPVerdict, peer string) Item {
 	i := Item{Name: v.Node + " to " + peer, Mark: Failed, Sentence: "there is no session"}
 	if !s.Announced.Alive(v.Node) {
-		i.Sentence, i.Remedy = plan.NotAlive.Sentence(), remedyOfNode(plan.NotAlive, v.Node)
+		if i.Sentence, i.Remedy = plan.NotAlive.Sentence(), remedyOfNode(plan.NotAlive, v.Node); s.Announcer(v.Node) == nil {
+			i.Sentence, i.Remedy = s.Announced.NoAnnouncer(v.Node)
+		}
 		return i
 	}
 	session := sessionOf(s, v.Node, peer)

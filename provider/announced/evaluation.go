@@ -138,6 +138,34 @@ func (e *Evaluation) Address(now time.Time, address netip.Addr) Address {
 	return a
 }
 
+// Outlook is what becomes of an address once every node has done what falls to it.
+type Outlook struct {
+	// Owner is who announces it on layer 2; "" for nobody.
+	Owner string
+	// Routes are from which node to which BGPPeer it is to be announced by BGP, sorted.
+	Routes []Route
+	// WhyNot is a sentence about an address that is announced neither way; "" if it is.
+	WhyNot string
+}
+
+// Route is an announcement by BGP.
+type Route struct {
+	Node, Peer string
+	// Established says that the node has a session with the BGPPeer that carries the address.
+	Established bool
+}
+
+// Announced says whether anybody will announce the address.
+func (o *Outlook) Announced() bool {
+	return o.Owner != "" || slices.ContainsFunc(o.Routes, func(r Route) bool { return r.Established })
+}
+
+// Outlook says what is to become of an address: who announces it is decided by the plans, and not by what is announced now. Sessions
+// are taken as they are.
+func (e *Evaluation) Outlook(now time.Time, address netip.Addr) Outlook {
+	return e.evaluator.outlook(address, now)
+}
+
 // Claimant is the node of which the claim to an address holds; "" if nobody claims it.
 func (e *Evaluation) Claimant(address netip.Addr) string {
 	claim, _ := e.evaluator.view.Claim(address)

@@ -293,3 +293,36 @@ func (e *evaluator) whyNotOnLayer2(layer2 plan.Layer2Explanation, bgp plan.BGPEx
 	}
 	return v1alpha1.ReasonPending, "about to be announced"
 }
+
+// outlook is what is to become of an address.
+func (e *evaluator) outlook(address netip.Addr, now time.Time) (o Outlook) {
+	layer2, bgp := e.explain(address, now), e.bgp.Explain(address)
+	o.Owner = layer2.Decision.Owner
+	conflict := e.conflicts[address].sentence()
+	if conflict != "" && !e.stateOf(address, now).onLayer2() {
+		o.Owner = "" // a host that has the address keeps it from being announced
+	}
+	bgp.Verdicts = slices.Clone(bgp.Verdicts)
+	for i := range bgp.Verdicts {
+		v := &bgp.Verdicts[i]
+		if v.Leaves {
+			v.Peers = nil // it closes its sessions, too, if nothing is left to announce on them
+		}
+		if !e.isAlive(v.Node) {
+			continue
+		}
+		for _, peer := range v.Peers {
+			carried := e.sending(v.Node, peer, address).carried && !e.closed(v.Node, peer)
+			o.Routes = append(o.Routes, Route{v.Node, peer, carried})
+		}
+	}
+	switch {
+	case o.Announced():
+	case conflict != "":
+		o.WhyNot = statement{address: address, otherwise: notAnnounced(conflict)}.String()
+	default:
+		_, why := e.whyNotOnLayer2(layer2, bgp, nil, false)
+		o.WhyNot = statement{address: address, otherwise: why}.String()
+	}
+	return o
+}

@@ -14,6 +14,9 @@ type BGPVerdict struct {
 	// Peers are the BGPPeers to which the node announces the address, if the Reason is Announces or
 	// Draining, sorted.
 	Peers []string
+	// Leaves says of a node with the Reason Draining that it withdraws the address, since another node that is in service can
+	// announce it. Whether that has a session does not count.
+	Leaves bool
 }
 
 // BGPExplanation is which nodes announce an address by BGP and why not others.
@@ -71,7 +74,7 @@ func (p *BGPPlanner) judgeAll(ip netip.Addr, requests []announceRequest) (verdic
 			case noPeer != "":
 				v.Reason = noPeer
 			case n.draining:
-				v.Reason = Draining
+				v.Reason, v.Leaves = Draining, p.elsewhere(name, ip, requests)
 			default:
 				if v.Reason = p.leaves(name, ip, requests); v.Reason == "" {
 					v.Reason = Announces

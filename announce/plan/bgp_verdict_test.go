@@ -20,7 +20,11 @@ func TestEveryNodeHasAReason(t *testing.T) {
 		e := r.planner.Explain(netip.MustParseAddr("192.168.10.1"))
 		got := []string{string(e.Refused)}
 		for _, v := range e.Verdicts {
-			got = append(got, fmt.Sprintf("%s %s %s", v.Node, v.Reason, v.Peers))
+			text := fmt.Sprintf("%s %s %s", v.Node, v.Reason, v.Peers)
+			if v.Leaves {
+				text += " leaves"
+			}
+			got = append(got, text)
 		}
 		if !slices.Equal(got, want) {
 			t.Errorf("explained as %q, want %q", got, want)
@@ -30,7 +34,11 @@ func TestEveryNodeHasAReason(t *testing.T) {
 	r.advertise("all", v1alpha1.BGPAdvertisementSpec{})
 	explain("", "n1 Announces [tor]", "n2 Announces [tor]", "n3 Announces [tor]")
 	r.node("n1", drained)
+	explain("", "n1 Draining [tor] leaves", "n2 Announces [tor]", "n3 Announces [tor]")
 	r.node("n2", excluded)
+	r.node("n3", notReady)
+	explain("", "n1 Draining [tor]", "n2 Excluded []", "n3 Announces [tor]")
+	r.node("n3")
 	r.peer("tor", func(s *v1alpha1.BGPPeerSpec) { s.NodeSelectors = selecting(corev1.LabelHostname, "n1") })
 	explain("", "n1 Draining [tor]", "n2 Excluded []", "n3 NoPeer []")
 	r.service(local(serviceObject("web", "192.168.10.1")))

@@ -100,10 +100,25 @@ var layer2 = []Cause{
 		Fix:   "See the network plugin of the cluster.",
 	},
 	{
-		Name: "No announcer has run on a node", Symptom: NoAnswer,
-		Break: func(c *Cluster) { remove[*v1alpha1.Announcer](c) },
-		Shown: []Shown{on(web, "NoNode", "no announcer has run on this node", "see that a pod of the DaemonSet clarion-system/announcer runs there")},
-		Fix:   "See why the pods of the DaemonSet do not run: image, taints, admission of privileged pods.",
+		Name: "No announcer has run: its DaemonSet has no Pod", Symptom: NoAnswer,
+		Break: func(c *Cluster) {
+			remove[*v1alpha1.Announcer](c)
+			remove[*corev1.Pod](c)
+		},
+		Shown: []Shown{on(web, "NoNode", "no announcer has run on this node", "there is no Pod of the DaemonSet", "describe daemonset announcer")},
+		Fix:   "See the events of the DaemonSet `clarion-system/announcer`: admission of privileged pods, a quota, or that it is not there.",
+	},
+	{
+		Name: "No announcer has run: its image cannot be pulled", Symptom: NoAnswer,
+		Break: neverStarted("ImagePullBackOff"),
+		Shown: []Shown{on(web, "NoNode", "no announcer has run on this node", "its Pod is not ready (ImagePullBackOff)", "describe pods")},
+		Fix:   "See the image of the DaemonSet `clarion-system/announcer`, and whether the nodes reach its registry.",
+	},
+	{
+		Name: "No announcer has run: it cannot be started, and announcements are by BGP", Symptom: NoAnswer, Routed: true,
+		Break: neverStarted("CreateContainerConfigError"),
+		Shown: []Shown{on(web, "NoSession", "no announcer has run on this node", "its Pod is not ready (CreateContainerConfigError)", "describe pods")},
+		Fix:   "See the Pods of the DaemonSet `clarion-system/announcer`: what they name that is not there.",
 	},
 	{
 		Name: "The announcers were stopped", Symptom: NoAnswer,
@@ -245,6 +260,7 @@ var layer2 = []Cause{
 			}, "n1")
 		},
 		Shown: []Shown{on("announcer/n1", "StrictARP=False KernelAnswers", "kube-ipvs0", "strictARP: true")},
+		Asked: []Shown{on(web, "n1", "its kernel answers for it, too", "kube-ipvs0", "strictARP: true")},
 		Fix:   "Do what the condition `StrictARP` of the Announcer says: `strictARP: true` for kube-proxy in IPVS mode, most of the time.",
 	},
 	{
@@ -277,5 +293,18 @@ func selecting(key string, value v1alpha1.LabelValue) []v1alpha1.LabelSelector {
 func announcersSay(reason, message string) func(*Cluster) {
 	return func(c *Cluster) {
 		change(c, func(a *v1alpha1.Announcer) { say(a, v1alpha1.ConditionReady, metav1.ConditionFalse, reason, message) })
+	}
+}
+
+// neverStarted has the containers of all announcers wait for a reason, from the beginning on.
+func neverStarted(reason string) func(*Cluster) {
+	return func(c *Cluster) {
+		remove[*v1alpha1.Announcer](c)
+		change(c, func(pod *corev1.Pod) {
+			pod.Status.Conditions[0].Status = corev1.ConditionFalse
+			pod.Status.ContainerStatuses[0] = corev1.ContainerStatus{
+				Name: "announcer", State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason}},
+			}
+		})
 	}
 }

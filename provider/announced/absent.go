@@ -10,10 +10,13 @@ import (
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
+// seePod is what helps against a Pod of an announcer that is not ready.
+const seePod = "see its Pod: kubectl --namespace " + v1alpha1.SystemNamespace + " describe pods --selector app.kubernetes.io/name=announcer"
+
 // remediesOfAnnouncers are what helps against the reasons for which an announcer takes no part.
 var remediesOfAnnouncers = map[string]string{
 	v1alpha1.ReasonStopped:          plan.NoAnnouncer.Remedy(),
-	v1alpha1.ReasonAnnouncerDown:    "see its Pod: kubectl --namespace " + v1alpha1.SystemNamespace + " describe pods --selector app.kubernetes.io/name=announcer",
+	v1alpha1.ReasonAnnouncerDown:    seePod,
 	v1alpha1.ReasonGossipKeyInvalid: "delete the Secret, and another one is made",
 	v1alpha1.ReasonIsolated:         "see the network of the node",
 	v1alpha1.ReasonNotPermitted:     "give its container the capabilities of manifests/announcer/daemonset.yaml",
@@ -26,10 +29,41 @@ func (e *evaluator) whyNotAlive(node string) string {
 	if !e.view.NodeReady(node) {
 		return withRemedy(plan.NotReady.Sentence(), plan.NotReady.Remedy())
 	}
+	if e.announcers[node] == nil {
+		return withRemedy(e.whyNoAnnouncer(node))
+	}
 	if why := whyNotReady(e.announcers[node]); why != "" {
 		return why
 	}
 	return withRemedy(plan.NotAlive.Sentence(), plan.NotAlive.Remedy())
+}
+
+// whyNoAnnouncer is what is known of a node on which no announcer has run, with what helps: what has become of its Pod. It names
+// no Pod, as all nodes may say the same.
+func (e *evaluator) whyNoAnnouncer(node string) (cause, remedy string) {
+	cause, remedy = plan.NoAnnouncer.Sentence(), plan.NoAnnouncer.Remedy()
+	if !e.podsKnown {
+		return cause, remedy
+	}
+	switch pod, down := e.podDown(node); {
+	case !down:
+		return cause, remedy
+	case pod == nil:
+		return cause + ": " + noPod, "see its events: kubectl --namespace " + v1alpha1.SystemNamespace + " describe daemonset announcer"
+	default:
+		return cause + ": its Pod is not ready" + parenthesized(troublesOf(pod, true)), seePod
+	}
+}
+
+// whyNoAnnouncers are the causes of all nodes on which no announcer has run.
+func (e *evaluator) whyNoAnnouncers() map[string]string {
+	causes := map[string]string{}
+	for node := range e.nodes {
+		if e.announcers[node] == nil {
+			causes[node], _ = e.whyNoAnnouncer(node)
+		}
+	}
+	return causes
 }
 
 // whyNotReady is what an Announcer says that takes no part, with what helps; "" if it takes part, or says

@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
 )
@@ -30,6 +31,84 @@ func TestAServiceSaysWhyAnnouncersTakeNoPart(t *testing.T) {
 	s.node("n1", corev1.ConditionUnknown)
 	s.node("n2", corev1.ConditionFalse)
 	s.expect("False NoNode: 192.0.2.5 is not announced: no node can: n1 and n2 (the Node is not ready; see its kubelet)")
+}
+
+// unscheduled is the Pod of a node's announcer for which there is no room.
+func unscheduled(node string) *corev1.Pod {
+	pod := announcerPod(node, false, epoch, corev1.ContainerState{})
+	pod.Spec.NodeName = ""
+	pod.Spec.Affinity = &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{
+		NodeSelectorTerms: []corev1.NodeSelectorTerm{{MatchFields: []corev1.NodeSelectorRequirement{
+			{Key: metav1.ObjectNameField, Operator: corev1.NodeSelectorOpIn, Values: []string{node}},
+		}}},
+	}}}
+	pod.Status = corev1.PodStatus{Conditions: []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonUnschedulable}}}
+	return pod
+}
+
+func TestAServiceSaysWhatBecameOfTheAnnouncersOfNodesOnWhichNoneHasRun(t *testing.T) {
+	const none = "no announcer has run on this node"
+	const seePod = "; see its Pod: kubectl --namespace clarion-system describe pods --selector app.kubernetes.io/name=announcer"
+	s := stage(t)
+	s.setAnnouncer("n1", nil)
+	s.setAnnouncer("n2", nil)
+	pod := func(object *corev1.Pod) {
+		stripped, err := stripPod(object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.setPod(types.NamespacedName{Namespace: object.Namespace, Name: object.Name}, stripped.(*corev1.Pod))
+	}
+	both := func(state, last corev1.ContainerState) {
+		for _, node := range []string{"n1", "n2"} {
+			object := announcerPod(node, false, epoch, state)
+			object.Status.ContainerStatuses[0].LastTerminationState = last
+			pod(object)
+		}
+	}
+	on := func(why string) string { return "False NoNode: 192.0.2.5 is not announced: no node can: " + why }
+	waits := func(reason string) corev1.ContainerState {
+		return corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason}}
+	}
+	never := corev1.ContainerState{}
+	s.expect(on("n1 and n2 (" + none + "; see that a pod of the DaemonSet clarion-system/announcer runs there)")) // their Pods are not known yet
+
+	s.podsKnown = true
+	s.expect(on("n1 and n2 (" + none + ": there is no Pod of the DaemonSet clarion-system/announcer; see its events: kubectl --namespace clarion-system describe daemonset announcer)"))
+	pod(unscheduled("n1"))
+	pod(unscheduled("n2"))
+	s.expect(on("n1 and n2 (" + none + ": its Pod is not ready (Unschedulable)" + seePod + ")"))
+	both(waits("ContainerCreating"), never)
+	s.expect(on("n1 and n2 (" + none + ": its Pod is not ready (ContainerCreating)" + seePod + ")"))
+	both(waits("ErrImagePull"), never)
+	s.expect(on("n1 and n2 (" + none + ": its Pod is not ready (ImagePullBackOff)" + seePod + ")"))
+	both(waits("ImagePullBackOff"), never)
+	s.expect("unchanged") // as it goes to and fro
+
+	// Of a container that is started again and again, only what stays so is said.
+	both(killed, never)
+	s.expect(on("n1 and n2 (" + none + ": its Pod is not ready (its container ended with OOMKilled, exit code 137)" + seePod + ")"))
+	both(crashes, killed)
+	s.expect("unchanged")
+	both(runs, killed)
+	s.expect("unchanged")
+
+	pod(announcerPod("n1", true, epoch, runs))
+	s.expect(on("n2 (" + none + ": its Pod is not ready (its container ended with OOMKilled, exit code 137)" + seePod + "), " +
+		"n1 (" + none + "; see that a pod of the DaemonSet clarion-system/announcer runs there)"))
+	s.node("n2", corev1.ConditionUnknown)
+	s.expect(on("n1 (" + none + "; see that a pod of the DaemonSet clarion-system/announcer runs there), n2 (the Node is not ready; see its kubelet)"))
+	s.announcer("n1", nil)
+	s.expect("False Pending: 192.0.2.5 is about to be announced")
+}
+
+func TestPodsOfAnnouncersThatRunConcernNoService(t *testing.T) {
+	s := stage(t)
+	s.podsKnown = true
+	s.expect("False Pending: 192.0.2.5 is about to be announced")
+	pod := announcerPod("n1", false, epoch, crashes)
+	s.setPod(types.NamespacedName{Namespace: pod.Namespace, Name: pod.Name}, pod)
+	s.expect("unchanged")
 }
 
 // withKubeProxy adds what an announcer says of kube-proxy.

@@ -62,9 +62,13 @@ func (e *evaluator) absenceOf(node string) (a absence, away bool) {
 	if !e.podsKnown || e.nodes[node] == nil || !e.view.NodeReady(node) {
 		return absence{}, false
 	}
-	since, why, down := e.podDown(node)
+	pod, down := e.podDown(node)
 	if !down {
 		return absence{}, false
+	}
+	why, since := noPod, metav1.Time{}
+	if pod != nil {
+		why, since = whyPodDown(pod), containersReady(pod).LastTransitionTime
 	}
 	return absence{
 		reason: v1alpha1.ReasonAnnouncerDown, ready: metav1.ConditionFalse, since: since,

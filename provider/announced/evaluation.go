@@ -29,6 +29,9 @@ type Objects struct {
 	Communities       []*v1alpha1.Community
 	BFDProfiles       []*v1alpha1.BFDProfile
 	Announcers        []*v1alpha1.Announcer
+	// Pods are those of the announcers. PodsKnown says that there are no others.
+	Pods      []*corev1.Pod
+	PodsKnown bool
 	// DeadNodes are the Leases of announcers in deadnodes.Namespace.
 	DeadNodes []*coordinationv1.Lease
 }
@@ -57,6 +60,8 @@ func Evaluate(now time.Time, class string, ignoreExcludeLabel bool, o Objects) *
 	setAll(o.BFDProfiles, byName(e.setBFDProfile))
 	setAll(o.Announcers, byName(e.setAnnouncer))
 	setAll(o.DeadNodes, e.setRecord)
+	setAll(o.Pods, e.setPod)
+	e.podsKnown = o.PodsKnown
 	statements, _ := e.evaluate(now)
 	if !e.planned {
 		e.planLayer2(now)
@@ -133,6 +138,34 @@ func (e *Evaluation) Address(now time.Time, address netip.Addr) Address {
 	return a
 }
 
+// Outlook is what becomes of an address once every node has done what falls to it.
+type Outlook struct {
+	// Owner is who announces it on layer 2; "" for nobody.
+	Owner string
+	// Routes are from which node to which BGPPeer it is to be announced by BGP, sorted.
+	Routes []Route
+	// WhyNot is a sentence about an address that is announced neither way; "" if it is.
+	WhyNot string
+}
+
+// Route is an announcement by BGP.
+type Route struct {
+	Node, Peer string
+	// Established says that the node has a session with the BGPPeer that carries the address.
+	Established bool
+}
+
+// Announced says whether anybody will announce the address.
+func (o *Outlook) Announced() bool {
+	return o.Owner != "" || slices.ContainsFunc(o.Routes, func(r Route) bool { return r.Established })
+}
+
+// Outlook says what is to become of an address: who announces it is decided by the plans, and not by what is announced now. Sessions
+// are taken as they are.
+func (e *Evaluation) Outlook(now time.Time, address netip.Addr) Outlook {
+	return e.evaluator.outlook(address, now)
+}
+
 // Claimant is the node of which the claim to an address holds; "" if nobody claims it.
 func (e *Evaluation) Claimant(address netip.Addr) string {
 	claim, _ := e.evaluator.view.Claim(address)
@@ -149,6 +182,11 @@ func (e *Evaluation) Services(address netip.Addr) (names []types.NamespacedName)
 
 // Alive says whether the announcer of a node is.
 func (e *Evaluation) Alive(node string) bool { return e.evaluator.isAlive(node) }
+
+// NoAnnouncer is what is known of a node on which no announcer has run, and what helps.
+func (e *Evaluation) NoAnnouncer(node string) (cause, remedy string) {
+	return e.evaluator.whyNoAnnouncer(node)
+}
 
 // Dead says by whose word a node is dead, where announcers record it; false if it is not.
 func (e *Evaluation) Dead(node string) (verdict deadnodes.Verdict, dead bool) {

@@ -1,6 +1,7 @@
 package announced
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -38,6 +39,8 @@ type evaluator struct {
 	pods      map[string]*corev1.Pod
 	podsOn    map[string]map[string]*corev1.Pod
 	podsKnown bool
+	// never are the nodes on which no announcer has run, with why.
+	never map[string]string
 	// records are which nodes announcers take for dead, by their nodes, and dead what follows from them.
 	records map[string]deadnodes.Record
 	dead    map[string]deadnodes.Verdict
@@ -105,6 +108,9 @@ func (e *evaluator) evaluate(now time.Time) (statements map[types.NamespacedName
 	running := slices.ContainsFunc(alive, func(node string) bool { return !down(e.announcers[node]) })
 	if running != e.running {
 		e.running, e.allMarked = running, true
+	}
+	if never := e.whyNoAnnouncers(); !maps.Equal(never, e.never) {
+		e.never, e.allMarked = never, true
 	}
 	again = plan.Earlier(again, e.collectConflicts(now))
 	e.reportFailures(e.bgp.Plan(now).Failures)
@@ -286,4 +292,37 @@ func (e *evaluator) whyNotOnLayer2(layer2 plan.Layer2Explanation, bgp plan.BGPEx
 		return v1alpha1.ReasonPending, "about to move away from " + claim.Node + ", whose announcer is not in sight"
 	}
 	return v1alpha1.ReasonPending, "about to be announced"
+}
+
+// outlook is what is to become of an address.
+func (e *evaluator) outlook(address netip.Addr, now time.Time) (o Outlook) {
+	layer2, bgp := e.explain(address, now), e.bgp.Explain(address)
+	o.Owner = layer2.Decision.Owner
+	conflict := e.conflicts[address].sentence()
+	if conflict != "" && !e.stateOf(address, now).onLayer2() {
+		o.Owner = "" // a host that has the address keeps it from being announced
+	}
+	bgp.Verdicts = slices.Clone(bgp.Verdicts)
+	for i := range bgp.Verdicts {
+		v := &bgp.Verdicts[i]
+		if v.Leaves {
+			v.Peers = nil // it closes its sessions, too, if nothing is left to announce on them
+		}
+		if !e.isAlive(v.Node) {
+			continue
+		}
+		for _, peer := range v.Peers {
+			carried := e.sending(v.Node, peer, address).carried && !e.closed(v.Node, peer)
+			o.Routes = append(o.Routes, Route{v.Node, peer, carried})
+		}
+	}
+	switch {
+	case o.Announced():
+	case conflict != "":
+		o.WhyNot = statement{address: address, otherwise: notAnnounced(conflict)}.String()
+	default:
+		_, why := e.whyNotOnLayer2(layer2, bgp, nil, false)
+		o.WhyNot = statement{address: address, otherwise: why}.String()
+	}
+	return o
 }

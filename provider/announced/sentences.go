@@ -62,7 +62,7 @@ func (e *evaluator) whyNoNode(verdicts []plan.Layer2Verdict) string {
 	nodes := map[why][]string{}
 	for _, v := range verdicts { // sorted by name
 		w := why{v.Reason, withRemedy(v.Sentence(), v.Remedy())}
-		if v.Reason == plan.NotAlive {
+		if v.Reason == plan.NotAlive || v.Reason == plan.NoAnnouncer {
 			w.sentence = e.whyNotAlive(v.Node)
 		}
 		if nodes[w] == nil {

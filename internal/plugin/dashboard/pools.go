@@ -112,7 +112,7 @@ func cellsOf(state *snapshot.State, services []service) map[string]map[netip.Add
 		}
 	}
 	pools := map[string]map[netip.Addr]*cell{}
-	for _, u := range state.Allocator.Uses() {
+	for _, u := range state.Uses {
 		c := &cell{IP: u.Address.String(), State: assigned}
 		a := announcedBy[c.IP]
 		switch {

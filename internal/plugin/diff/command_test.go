@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -53,6 +54,9 @@ func TestWhatBecomesOfServicesIfAPoolIsEdited(t *testing.T) {
 	}
 }
 
+// contradiction is what must not be said of an address that nobody would announce.
+var contradiction = regexp.MustCompile(`any more: \S+ is (announced|about)`)
+
 const prefix = "apiVersion: clarionlb.io/v1alpha1\nkind: "
 
 func TestWhatChangesAndWhatDoesNot(t *testing.T) {
@@ -85,7 +89,7 @@ func TestWhatChangesAndWhatDoesNot(t *testing.T) {
 		"an error": {prefix + "IPAddressPool\nmetadata: {name: lan}\nspec: {}", 1, "spec.addresses: Required value"},
 	} {
 		out, err := differing(t, test.file, "-f", "-")
-		if plugin.ExitCode(err) != test.code || !strings.Contains(out, test.want) {
+		if plugin.ExitCode(err) != test.code || !strings.Contains(out, test.want) || contradiction.MatchString(out) {
 			t.Errorf("%s: %v\n%s", name, err, out)
 		}
 	}
@@ -123,7 +127,7 @@ func TestWhatBecomesOfServicesIfObjectsAreDeleted(t *testing.T) {
 		"one that is there and one that is not": {"--delete", strings.ReplaceAll(lan, "name: lan", "name: none") + routed, 1, "IPAddressPool routed is deleted.", "lan is deleted"},
 	} {
 		out, err := differing(t, test.file, "-f", "-", test.flag)
-		if plugin.ExitCode(err) != test.code || !strings.Contains(out, test.want) || strings.Contains(out, test.not) {
+		if plugin.ExitCode(err) != test.code || !strings.Contains(out, test.want) || strings.Contains(out, test.not) || contradiction.MatchString(out) {
 			t.Errorf("%s: %v\n%s", name, err, out)
 		}
 	}

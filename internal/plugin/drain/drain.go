@@ -21,6 +21,7 @@ import (
 	"github.com/clarionlb/clarion/internal/plugin/simulate"
 	"github.com/clarionlb/clarion/internal/plugin/snapshot"
 	"github.com/clarionlb/clarion/internal/plugin/whatif"
+	"github.com/clarionlb/clarion/provider/announced"
 )
 
 // pollInterval is how often an Announcer is looked at.
@@ -132,7 +133,7 @@ func staying(taken *snapshot.Snapshot, nodes []string) (list []string, err error
 	}
 	for name, service := range whatif.Of(drained.State()).Services {
 		for _, a := range service.Addresses {
-			stays := slices.Contains(nodes, a.Owner) || slices.ContainsFunc(a.Routes, func(r whatif.Route) bool { return slices.Contains(nodes, r.Node) })
+			stays := slices.Contains(nodes, a.Owner) || slices.ContainsFunc(a.Routes, func(r announced.Route) bool { return slices.Contains(nodes, r.Node) })
 			if stays {
 				list = append(list, fmt.Sprintf("%s of Service %s", a.Address, name))
 			}

@@ -100,7 +100,7 @@ func poolOf(s *snapshot.State, object *v1alpha1.IPAddressPool) pool {
 // usesOf has the uses of all pools, by pool.
 func usesOf(s *snapshot.State) map[string][]use {
 	pools := map[string][]use{}
-	for _, u := range s.Allocator.Uses() {
+	for _, u := range s.Uses {
 		of := use{Addresses: u.Address.String(), State: "Assigned", from: u.Address}
 		for _, service := range u.Services {
 			of.Services = append(of.Services, service.String())

@@ -134,6 +134,11 @@ func (v *status) text(out io.Writer, style plugin.Style, _ bool) error {
 	heading := func(text string) { fmt.Fprintln(out, style.Paint(plugin.Bold, text)) }
 	heading("Programs")
 	fmt.Fprintf(out, "  %s %s\n", why.Sign(v.Controller.Mark, style), v.Controller.Sentence)
+	if v.Controller.Remedy != "" {
+		fmt.Fprintf(out, "    → %s\n", v.Controller.Remedy)
+	}
+	said := func(i why.Item) bool { return i.Mark == why.OK || i.Remedy == v.Controller.Remedy }
+	printItems(out, style, slices.DeleteFunc(slices.Clone(v.Controller.Items), said))
 	for _, version := range v.Versions {
 		fmt.Fprintf(out, "  %d × %s %s\n", version.Pods, version.Program, version.Image)
 	}

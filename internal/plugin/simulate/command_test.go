@@ -21,6 +21,12 @@ const cluster = "../whatif/testdata/cluster.yaml"
 // simulated runs the verb about the cluster in the test data, and returns what it writes.
 func simulated(t *testing.T, args ...string) (string, error) {
 	t.Helper()
+	return simulatedOn(t, cluster, args...)
+}
+
+// simulatedOn runs the verb about the cluster in a file.
+func simulatedOn(t *testing.T, cluster string, args ...string) (string, error) {
+	t.Helper()
 	var out bytes.Buffer
 	command := NewCommand(plugin.Env{
 		IOStreams: genericiooptions.IOStreams{In: strings.NewReader(""), Out: &out, ErrOut: &out}, Flags: genericclioptions.NewConfigFlags(true),
@@ -81,6 +87,24 @@ func TestWhereNothingIsLeftSomethingIsSaid(t *testing.T) {
 	} {
 		out, err := simulated(t, test.args...)
 		if plugin.ExitCode(err) != test.code || !strings.Contains(out, test.want) {
+			t.Errorf("%v: %v\n%s", test.args, err, out)
+		}
+	}
+}
+
+// Of the three nodes of this cluster, n2 has no session with the router, and n3 is drained.
+func TestOfAnAddressThatNobodyWouldAnnounceItIsSaidWhy(t *testing.T) {
+	const others = "../testdata/cluster.yaml"
+	for _, test := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"drain", "n1"}, "shop/api: 203.0.113.1 is not announced: none of 1 node that could announce it by BGP has a session (tor: connection refused"},
+		{[]string{"fail", "n1"}, "shop/api: 203.0.113.1 is not announced: none of 2 nodes that could announce it by BGP has a session (n1: the Node is not ready; see its kubelet; tor: connection refused"},
+		{[]string{"fail", "n2"}, "shop/api: 203.0.113.1 is not announced: the Service has no endpoint that can serve"},
+	} {
+		out, err := simulatedOn(t, others, test.args...)
+		if plugin.ExitCode(err) != plugin.ExitFailed || !strings.Contains(out, test.want) || !strings.Contains(out, "not answered any more: "+test.want[len("shop/api: "):]) {
 			t.Errorf("%v: %v\n%s", test.args, err, out)
 		}
 	}

@@ -151,6 +151,21 @@ func (s *Snapshot) deadNodes() (leases []*coordinationv1.Lease) {
 	return leases
 }
 
+// podsOf are the Pods of a program.
+func (s *Snapshot) podsOf(program string) (pods []*corev1.Pod) {
+	for _, pod := range s.Pods {
+		if pod.Labels[labelName] == program {
+			pods = append(pods, pod)
+		}
+	}
+	return pods
+}
+
+// podsKnown says whether the Pods were read. Files may well have none.
+func (s *Snapshot) podsKnown() bool {
+	return len(s.Pods) > 0 && !slices.ContainsFunc(s.Unread, func(u Unread) bool { return u.Kind == "pods" })
+}
+
 // Objects are all objects of the Snapshot, one kind after another.
 func (s *Snapshot) Objects() (all []runtime.Object) {
 	for _, l := range s.lists() {

@@ -32,8 +32,10 @@ type State struct {
 	// Announced is what is announced, by what the announcers have recorded, and why not.
 	Announced *announced.Evaluation
 	// Pools are the statuses that the IPAddressPools are to have, and Reservations the Ready conditions
-	// of the IPAddressReservations, by name.
+	// of the IPAddressReservations, by name. Pools and Uses count what Services have, and not what
+	// Answers would give to those that have not been answered.
 	Pools        map[string]loadbalancer.PoolStatus
+	Uses         []loadbalancer.Use
 	Reservations map[string]metav1.Condition
 }
 
@@ -48,8 +50,8 @@ type Answer struct {
 func (s *Snapshot) State() *State {
 	state := s.state(loadbalancer.New())
 	state.DoubleClaims = state.Allocator.Restore(s.Time, state.requests())
+	state.takeStock()
 	state.ask(s.Time)
-	state.Pools = state.poolStatuses()
 	return state
 }
 
@@ -70,19 +72,19 @@ func (s *State) Next(after *Snapshot) *State {
 	state := after.state(s.Allocator)
 	state.ask(after.Time)
 	state.ask(after.Time.Add(reused)) // what others have given up
-	state.Pools = state.poolStatuses()
+	state.takeStock()
 	return state
 }
 
-// poolStatuses are those that the IPAddressPools are to have.
-func (s *State) poolStatuses() map[string]loadbalancer.PoolStatus {
-	statuses := s.Allocator.PoolStatuses(s.Time)
+// takeStock finds out what is in the pools.
+func (s *State) takeStock() {
+	s.Uses = s.Allocator.Uses()
+	s.Pools = s.Allocator.PoolStatuses(s.Time)
 	for _, pool := range s.IPAddressPools {
-		if status, known := statuses[pool.Name]; known {
-			statuses[pool.Name] = pools.WithReach(status, pool, s.Announcers, s.Nodes, s.BGPAdvertisements)
+		if status, known := s.Pools[pool.Name]; known {
+			s.Pools[pool.Name] = pools.WithReach(status, pool, s.Announcers, s.Nodes, s.BGPAdvertisements)
 		}
 	}
-	return statuses
 }
 
 // reused is after what time an address that was given up surely is for everybody again.
@@ -103,6 +105,8 @@ func (s *Snapshot) state(allocator *loadbalancer.Allocator) *State {
 		Communities:       s.Communities,
 		BFDProfiles:       s.BFDProfiles,
 		Announcers:        s.Announcers,
+		Pods:              s.podsOf(AnnouncerName),
+		PodsKnown:         s.podsKnown(),
 		DeadNodes:         s.deadNodes(),
 	})
 	state.configure()
@@ -180,10 +184,7 @@ type Settings struct {
 
 // settings reads the flags of the pods.
 func (s *Snapshot) settings() (settings Settings) {
-	for _, pod := range s.Pods {
-		if pod.Labels[labelName] != ControllerName {
-			continue
-		}
+	for _, pod := range s.podsOf(ControllerName) {
 		for _, container := range pod.Spec.Containers {
 			for _, arg := range slices.Concat(container.Command, container.Args) {
 				name, value, _ := strings.Cut(strings.TrimLeft(arg, "-"), "=")

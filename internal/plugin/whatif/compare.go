@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/clarionlb/clarion/provider/announced"
 )
 
 // Change is what becomes of a Service.
@@ -103,7 +105,7 @@ func routesBut(of, but Service) (list []string) {
 	for _, a := range of.Addresses {
 		nodes := map[string][]string{}
 		for _, r := range a.Routes {
-			same := func(o Route) bool { return o.Node == r.Node && o.Peer == r.Peer }
+			same := func(o announced.Route) bool { return o.Node == r.Node && o.Peer == r.Peer }
 			if !slices.ContainsFunc(others[a.Address].Routes, same) {
 				nodes[r.Peer] = append(nodes[r.Peer], r.Node)
 			}
@@ -119,8 +121,8 @@ func routesBut(of, but Service) (list []string) {
 func whyNot(s Service) string {
 	var reasons []string
 	for _, a := range s.Addresses {
-		if a.Why != "" && !slices.Contains(reasons, a.Why) {
-			reasons = append(reasons, a.Why)
+		if a.WhyNot != "" && !slices.Contains(reasons, a.WhyNot) {
+			reasons = append(reasons, a.WhyNot)
 		}
 	}
 	switch {

@@ -13,6 +13,7 @@ import (
 	"github.com/clarionlb/clarion/announce/plan"
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/internal/plugin/snapshot"
+	"github.com/clarionlb/clarion/provider/announced"
 )
 
 // Outlook is how it stands with all addresses of Services once every node has done what falls to it.
@@ -35,22 +36,7 @@ type Service struct {
 // Address is how it stands with an address.
 type Address struct {
 	Address netip.Addr
-	// Owner is the node that announces it on layer 2; "" for none.
-	Owner string
-	// Routes are from which node to which BGPPeer it is announced by BGP, sorted.
-	Routes []Route
-	// Why is a sentence about an address that nobody announces.
-	Why string
-}
-
-// Route is an announcement by BGP. Without an established session it is what the node would announce.
-type Route struct {
-	Node, Peer  string
-	Established bool
-}
-
-func compareRoutes(a, b Route) int {
-	return cmp.Or(cmp.Compare(a.Node, b.Node), cmp.Compare(a.Peer, b.Peer))
+	announced.Outlook
 }
 
 // Node is what one carries.
@@ -61,14 +47,9 @@ type Node struct {
 	Addresses, Routes int
 }
 
-// Answered says whether somebody announces the address.
-func (a *Address) Answered() bool {
-	return a.Owner != "" || slices.ContainsFunc(a.Routes, func(r Route) bool { return r.Established })
-}
-
 // Answered says whether the Service has addresses and all of them are announced.
 func (s Service) Answered() bool {
-	return len(s.Addresses) > 0 && !slices.ContainsFunc(s.Addresses, func(a Address) bool { return !a.Answered() })
+	return len(s.Addresses) > 0 && !slices.ContainsFunc(s.Addresses, func(a Address) bool { return !a.Announced() })
 }
 
 // Of looks out from a State.
@@ -77,7 +58,6 @@ func Of(state *snapshot.State) *Outlook {
 	for _, name := range state.Announced.Nodes() {
 		o.Nodes[name] = Node{Alive: state.Announced.Alive(name)}
 	}
-	established := sessionsOf(state)
 	seen := map[netip.Addr]bool{}
 	for _, name := range slices.SortedFunc(maps.Keys(state.Answers), compareNames) {
 		service := Service{}
@@ -86,7 +66,7 @@ func Of(state *snapshot.State) *Outlook {
 			service.Refused = answer.Refused.Message
 		}
 		for _, ip := range answer.Addresses {
-			address := addressOf(state, ip, established)
+			address := Address{ip, state.Announced.Outlook(state.Time, ip)}
 			service.Addresses = append(service.Addresses, address)
 			if !seen[ip] {
 				o.count(address)
@@ -95,51 +75,12 @@ func Of(state *snapshot.State) *Outlook {
 		}
 		o.Services[name] = service
 	}
-	o.keepSessions(state, established)
+	o.keepSessions(state)
 	return o
 }
 
 func compareNames(a, b types.NamespacedName) int {
 	return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
-}
-
-func addressOf(state *snapshot.State, ip netip.Addr, established map[Route]bool) Address {
-	said := state.Announced.Address(state.Time, ip)
-	a := Address{Address: ip, Owner: said.Layer2.Decision.Owner}
-	if said.Owner == "" && said.Conflict != "" {
-		a.Owner = "" // a host that has the address keeps it from being announced
-	}
-	for _, announces := range []plan.Reason{plan.Announces, plan.Draining} { // a drained node announces what no other node can
-		for _, v := range said.BGP.Verdicts {
-			if v.Reason != announces || !state.Announced.Alive(v.Node) {
-				continue
-			}
-			for _, peer := range v.Peers {
-				a.Routes = append(a.Routes, Route{v.Node, peer, established[Route{v.Node, peer, true}]})
-			}
-		}
-		if len(a.Routes) > 0 {
-			break
-		}
-	}
-	slices.SortFunc(a.Routes, compareRoutes)
-	if !a.Answered() {
-		a.Why = said.Sentence
-	}
-	return a
-}
-
-// sessionsOf are the established sessions of nodes whose announcers are alive.
-func sessionsOf(state *snapshot.State) map[Route]bool {
-	sessions := map[Route]bool{}
-	for _, announcer := range state.Announcers {
-		for _, session := range announcer.Status.BGP.Peers {
-			if session.State == v1alpha1.BGPEstablished && state.Announced.Alive(announcer.Name) {
-				sessions[Route{announcer.Name, session.Name, true}] = true
-			}
-		}
-	}
-	return sessions
 }
 
 // count adds what nodes carry of an address.
@@ -157,14 +98,19 @@ func (o *Outlook) count(a Address) {
 	}
 }
 
-// keepSessions fills Sessions: a drained node closes those on which it has nothing to announce.
-func (o *Outlook) keepSessions(state *snapshot.State, established map[Route]bool) {
-	for session := range established {
-		node := state.Node(session.Node)
-		if node == nil || len(plan.DrainedBy(node)) > 0 && o.Nodes[session.Node].Routes == 0 {
+// keepSessions fills Sessions: those of nodes whose announcers are alive. A drained node closes those on which it has nothing to
+// announce.
+func (o *Outlook) keepSessions(state *snapshot.State) {
+	for _, announcer := range state.Announcers {
+		node := state.Node(announcer.Name)
+		if node == nil || !state.Announced.Alive(announcer.Name) || len(plan.DrainedBy(node)) > 0 && o.Nodes[announcer.Name].Routes == 0 {
 			continue
 		}
-		o.Sessions[session.Peer] = append(o.Sessions[session.Peer], session.Node)
+		for _, session := range announcer.Status.BGP.Peers {
+			if session.State == v1alpha1.BGPEstablished && !slices.Contains(o.Sessions[session.Name], announcer.Name) {
+				o.Sessions[session.Name] = append(o.Sessions[session.Name], announcer.Name)
+			}
+		}
 	}
 	for _, nodes := range o.Sessions {
 		slices.Sort(nodes)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -46,8 +47,27 @@ func Controller(s *snapshot.State) Link {
 		l.Remedy = "have a replica run: kubectl -n " + snapshot.ControllerNamespace + " get pods --selector app.kubernetes.io/name=" + snapshot.ControllerName
 	default:
 		l.Sentence = "the cloud-controller-manager runs"
+		if i, found := troubled(s, holder, l.Items); found {
+			l.Mark, l.Remedy = Warning, i.Remedy
+			l.Sentence = fmt.Sprintf("the cloud-controller-manager has its Lease, and may not answer: Pod %s: %s", i.Name, i.Sentence)
+		}
 	}
 	return l
+}
+
+// troubled is what is wrong with the Pod that holds the Lease. If it is not known which Pod that is, something must be wrong with all.
+func troubled(s *snapshot.State, holder string, items []Item) (trouble Item, found bool) {
+	host, _, _ := strings.Cut(holder, "_") // that of the Pod, or of its node if it has the network of that
+	for _, i := range items {
+		pod := snapshot.Find(s.Pods, snapshot.ControllerNamespace, i.Name)
+		if pod != nil && (pod.Name == host || pod.Spec.NodeName == host) {
+			return i, i.Mark != OK
+		}
+	}
+	if len(items) == 0 || slices.ContainsFunc(items, func(i Item) bool { return i.Mark == OK }) {
+		return Item{}, false
+	}
+	return items[0], true
 }
 
 func deref[T any](p *T) (zero T) {

@@ -1,6 +1,7 @@
 package why
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +18,16 @@ func changed(t *testing.T, change func(*snapshot.Snapshot)) *snapshot.State {
 	s := example(t).Clone()
 	change(s)
 	return s.State()
+}
+
+// podOf finds the Pod of the cloud-controller-manager.
+func podOf(s *snapshot.Snapshot) int {
+	return slices.IndexFunc(s.Pods, func(p *corev1.Pod) bool { return p.Name == snapshot.ControllerName+"-0" })
+}
+
+// podIs has the Pod of the cloud-controller-manager be in a state.
+func podIs(status corev1.PodStatus) func(*snapshot.Snapshot) {
+	return func(s *snapshot.Snapshot) { s.Pods[podOf(s)].Status = status }
 }
 
 func TestACloudControllerManagerThatIsAwayIsNamed(t *testing.T) {
@@ -38,6 +49,26 @@ func TestACloudControllerManagerThatIsAwayIsNamed(t *testing.T) {
 		{"it died", func(s *snapshot.Snapshot) { s.Time = s.Time.Add(time.Minute) }, Failed, "has not been heard of since 2026-01-01T09:00:15Z"},
 		{"it has given the Lease back", func(s *snapshot.Snapshot) { s.Leases[0].Spec.HolderIdentity = new("") }, Failed, "no cloud-controller-manager holds the Lease"},
 		{"it was never there", func(s *snapshot.Snapshot) { s.Leases, s.Pods = nil, nil }, Failed, "has never run"},
+		{"its Pod is not ready", podIs(corev1.PodStatus{Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionFalse}}}), Warning,
+			"has its Lease, and may not answer: Pod clarion-cloud-controller-manager-0: is not ready"},
+		{"its Pod ends at once", podIs(corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{State: corev1.ContainerState{
+			Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}}}}}), Warning, "CrashLoopBackOff"},
+		{"another Pod is not ready, which stands by", func(s *snapshot.Snapshot) {
+			standby := s.Pods[podOf(s)].DeepCopy()
+			standby.Name, standby.Spec.NodeName = "clarion-cloud-controller-manager-1", "n2"
+			standby.Status.Conditions[0].Status = corev1.ConditionFalse
+			s.Pods = append(s.Pods, standby)
+		}, OK, "runs"},
+		{"another Pod is ready, which stands by", func(s *snapshot.Snapshot) {
+			standby := s.Pods[podOf(s)].DeepCopy()
+			standby.Name, standby.Spec.NodeName = "clarion-cloud-controller-manager-1", "n2"
+			s.Pods = append(s.Pods, standby)
+			s.Pods[podOf(s)].Status.Conditions[0].Status = corev1.ConditionFalse
+		}, Warning, "Pod clarion-cloud-controller-manager-0: is not ready"},
+		{"no Pod is ready, whichever has the Lease", func(s *snapshot.Snapshot) {
+			s.Leases[0].Spec.HolderIdentity = new("elsewhere_0")
+			s.Pods[podOf(s)].Status.Conditions[0].Status = corev1.ConditionFalse
+		}, Warning, "Pod clarion-cloud-controller-manager-0: is not ready"},
 		{"nobody may say", func(s *snapshot.Snapshot) {
 			s.Leases, s.Unread = nil, []snapshot.Unread{{Kind: "leases.coordination.k8s.io", Why: "forbidden"}}
 		}, Note, "is not known: forbidden"},
@@ -50,7 +81,7 @@ func TestACloudControllerManagerThatIsAwayIsNamed(t *testing.T) {
 			t.Errorf("%s: %+v", test.name, l)
 		}
 		// It matters for a Service that waits for it, and takes nothing from one that has its address.
-		if r := Service(s, late); r.OK || test.mark == Failed && !strings.Contains(r.Summary, test.want) {
+		if r := Service(s, late); r.OK || (test.mark == Failed || test.mark == Warning) && !strings.Contains(r.Summary, test.want) {
 			t.Errorf("%s: %+v", test.name, r)
 		}
 		if r := Service(s, front); !r.OK {

@@ -204,7 +204,7 @@ func text(spec any) string {
 // poolLinks say which Services have addresses of a pool, and which advertisements select them.
 func poolLinks(s *snapshot.State, name string) []Link {
 	l := Link{Name: "used by", Mark: Note}
-	for _, u := range s.Allocator.Uses() {
+	for _, u := range s.Uses {
 		if u.Pool != name {
 			continue
 		}

@@ -148,11 +148,15 @@ func assignedLink(s *snapshot.State, service *corev1.Service, answer snapshot.An
 	default:
 		l.Mark, l.Sentence = Warning, fmt.Sprintf("its status has %s, and is to have %s", join(has), join(answer.Addresses))
 	}
-	if l.Mark != OK && controller.Mark == Failed {
+	waits := l.Mark == Failed || l.Mark == Warning
+	switch {
+	case l.Mark != OK && controller.Mark == Failed:
 		l.Mark = Failed
+		fallthrough
+	case waits && controller.Mark == Warning:
 		l.Sentence += ": " + controller.Sentence
 		l.Remedy, l.Items = controller.Remedy, controller.Items
-	} else if l.Mark == Failed && service.DeletionTimestamp == nil {
+	case l.Mark == Failed && service.DeletionTimestamp == nil:
 		l.Remedy = "wait a moment; if it lasts: " + logsOfController
 	}
 	return l

@@ -63,7 +63,8 @@ func announcerLink(s *snapshot.State, node string) Link {
 	announcer, object := s.Announcer(node), s.Node(node)
 	switch {
 	case announcer == nil:
-		l.Mark, l.Reason, l.Sentence, l.Remedy = Failed, string(plan.NoAnnouncer), plan.NoAnnouncer.Sentence(), remedyOfNode(plan.NoAnnouncer, node)
+		l.Mark, l.Reason = Failed, string(plan.NoAnnouncer)
+		l.Sentence, l.Remedy = s.Announced.NoAnnouncer(node)
 	case object == nil:
 		l.Mark, l.Reason, l.Sentence = Failed, ReasonNoNode, "its Node is gone, and its Announcer is not"
 	case !s.Announced.Alive(node):

@@ -37,6 +37,7 @@ type balancer struct {
 	// countsChanged tells that the pools hold other addresses.
 	countsChanged func()
 	events        record.EventRecorder
+	reminders     *reminders
 	latency       metrics.ObserverMetric
 	restored      <-chan struct{}
 }
@@ -114,8 +115,12 @@ func (b *balancer) ensure(ctx context.Context, service *corev1.Service) (*corev1
 		if said.news {
 			b.events.Event(service, corev1.EventTypeWarning, said.condition.Reason, said.condition.Message)
 		}
+		if said.condition.Status == metav1.ConditionFalse { // else it has what another load balancer has given it
+			b.reminders.keep(service, said.condition.Reason, said.condition.Message, said.condition.LastTransitionTime.Time, time.Now())
+		}
 		return nil, err
 	}
+	b.reminders.forget(service)
 	if err := b.conditions.assigned(ctx, service, status, said); err != nil {
 		return nil, err
 	}
@@ -149,12 +154,13 @@ func (b *balancer) EnsureLoadBalancerDeleted(ctx context.Context, _ string, serv
 func (b *balancer) release(service *corev1.Service) {
 	b.feed.requeue(b.allocator.Release(time.Now(), nameOf(service), service.UID)...)
 	b.conditions.forget(service)
+	b.reminders.forget(service)
 	b.probing.forget(service.UID)
 	b.countsChanged()
 }
 
 // eventAssigned (Normal, Service): the Service got addresses, or other ones. A refusal is a Warning with the reason of the condition
-// AddressAssigned.
+// AddressAssigned, again every 30 minutes while it lasts.
 const eventAssigned = "AddressAssigned"
 
 // eventClaimedTwice (Warning, Service): two Services have one address in their status without sharing it; the message says who keeps

@@ -42,6 +42,8 @@ func isRoutine(event *corev1.Event) bool {
 	switch event.Reason {
 	case "EnsuringLoadBalancer", "EnsuredLoadBalancer":
 		return true
+	case "UnAvailableLoadBalancer": // by the rules of clouds there is no node; the condition Announced goes by those of announcers
+		return true
 	case "SyncLoadBalancerFailed":
 		return strings.Contains(event.Message, "failed to ensure load balancer: ") || strings.Contains(event.Message, status.ErrGivenAway.Error())
 	}

@@ -13,6 +13,7 @@ func TestEventsOfTheServiceControllerComeFromClarionAndOnlyIfTheyAreNews(t *test
 	sink := transitionEvents{kube.CoreV1().Events("default")}
 	for _, event := range []corev1.Event{
 		{ObjectMeta: metav1.ObjectMeta{Name: "routine"}, Reason: "EnsuredLoadBalancer"},
+		{ObjectMeta: metav1.ObjectMeta{Name: "no node"}, Reason: "UnAvailableLoadBalancer", Message: "There are no available nodes for LoadBalancer"},
 		{ObjectMeta: metav1.ObjectMeta{Name: "refused"}, Reason: "SyncLoadBalancerFailed", Message: "Error syncing load balancer: failed to ensure load balancer: no pool"},
 		{ObjectMeta: metav1.ObjectMeta{Name: "failed"}, Reason: "SyncLoadBalancerFailed", Message: "Error syncing load balancer: failed to add load balancer cleanup finalizer: forbidden"},
 		{ObjectMeta: metav1.ObjectMeta{Name: "deleted"}, Reason: "DeletedLoadBalancer"},

@@ -74,7 +74,9 @@ func TestAServiceThatWaitsIsToldAgainForAsLongAsItDoes(t *testing.T) {
 
 		// It ends when there is nothing to wait for.
 		c.delete("a")
-		c.change("near", func(s *corev1.Service) { s.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{IP: "198.51.100.1"}} })
+		c.change("near", func(s *corev1.Service) {
+			s.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{IP: "198.51.100.1"}}
+		})
 		c.expectTold("served", "Normal AddressAssigned ")
 		c.after(2 * time.Hour)
 		for _, event := range c.told() {
@@ -127,4 +129,3 @@ func TestManyRemindersAreNoFlood(t *testing.T) {
 		r.queue.ShutDown()
 	})
 }
-

@@ -223,6 +223,7 @@ func (c *Cloud) SetInformers(informers.SharedInformerFactory) {
 // run stands by until this process is elected, and then acts until the context ends.
 func (c *Cloud) run(ctx context.Context) {
 	if !c.pools.WaitForSync(ctx) {
+		c.announced.ShutDown()
 		return
 	}
 	close(c.synced)

@@ -310,11 +310,11 @@ func TestAStatusThatIsWrittenHasNothingPlannedAnew(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeReadIsToldUntilItIsRead(t *testing.T) {
+func TestWhatCannotBeReadIsToldAgainWithoutWhatIsReadMeanwhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		kube, clarion := fakeapi.Kube(), fakeapi.Clarion()
 		forbidden := errors.New("forbidden")
-		endpoints := fakeapi.Fail(&kube.Fake, "list", "endpointslices", forbidden)
+		fakeapi.Fail(&kube.Fake, "list", "endpointslices", forbidden)
 		communities := fakeapi.Fail(&clarion.Fake, "list", "communities", forbidden)
 		w := NewWatcher(kube, clarion, "n1")
 		var told []string
@@ -331,7 +331,7 @@ func TestWhatCannotBeReadIsToldUntilItIsRead(t *testing.T) {
 			}
 			told = nil
 		}
-		const both = "Communities cannot be read: forbidden\nEndpointSlices cannot be read: forbidden"
+		const both = "Communities cannot be read: failed to list *v1alpha1.Community: forbidden\nEndpointSlices cannot be read: forbidden"
 		expect(unreadInterval / 2)
 		if err := w.Problem(); err == nil || err.Error() != both {
 			t.Errorf("the problem is %v", err)
@@ -340,11 +340,6 @@ func TestWhatCannotBeReadIsToldUntilItIsRead(t *testing.T) {
 		expect(answerReminder - 2*unreadInterval)
 		communities.Set(nil)
 		expect(2*unreadInterval+time.Minute, "EndpointSlices cannot be read: forbidden")
-		endpoints.Set(nil)
-		expect(2 * answerReminder)
-		if err := w.Problem(); err != nil {
-			t.Errorf("when all is read: %v", err)
-		}
 		cancel()
 		running.Wait()
 	})

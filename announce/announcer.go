@@ -1,6 +1,7 @@
 package announce
 
 import (
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -105,6 +106,17 @@ func newAnnouncer(config Config, with parts) *Announcer {
 // Ready says whether the announcer takes part: it knows the API's state and its peers and announces
 // what falls to it.
 func (a *Announcer) Ready() bool { return a.ready.Load() }
+
+// Unready is why the announcer is not Ready; nil if it is.
+func (a *Announcer) Unready() error {
+	if a.Ready() {
+		return nil
+	}
+	if err := a.api.watcher.Problem(); err != nil {
+		return err
+	}
+	return errors.New("still learning the state of the cluster")
+}
 
 // APIWentBack takes note that the API has gone back, as if restored from a copy. Informers see that themselves: this is for what is
 // written and not watched.

@@ -218,6 +218,9 @@ func (c *connection) setReachable(reachable bool) {
 	}
 }
 
+// Problem is that of nobody who is not forbidden anything.
+func (c *connection) Problem() error { return nil }
+
 // Run lists and watches, as kube.Watcher does.
 func (c *connection) Run(ctx context.Context) error {
 	select {

@@ -63,6 +63,7 @@ type apiParts struct {
 type watcher interface {
 	runner
 	Announcer(node string) *v1alpha1.Announcer
+	Problem() error
 }
 
 // subscription is kube.Subscription.
@@ -239,6 +240,7 @@ func newParts(config Config) parts {
 	status := kube.NewStatusWriter(config.Node, announcers, watcher, config.Logger)
 	events := kube.NewEvents(config.Kubernetes, watcher, config.Node, config.Logger)
 	watcher.OnFailure(events.FailedOn)
+	watcher.OnUnread(events.CannotRead)
 	links := layer2.NewLinks()
 	responder, prober := layer2.NewResponder(links), layer2.NewProber(links)
 	pauses := liveness.NewPauseWatch(cmp.Or(config.HeartbeatInterval, heartbeat.DefaultInterval))

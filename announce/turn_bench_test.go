@@ -177,6 +177,8 @@ type stillAPI struct{ *still }
 
 func (s stillAPI) Run(context.Context) error { return nil }
 
+func (stillAPI) Problem() error { return nil }
+
 func (s stillAPI) Announcer(name string) *v1alpha1.Announcer {
 	if name == s.node {
 		return s.announcers[0]

@@ -24,6 +24,7 @@ import (
 	"github.com/clarionlb/clarion/internal/guard"
 	"github.com/clarionlb/clarion/internal/scope"
 	"github.com/clarionlb/clarion/loadbalancer"
+	"github.com/clarionlb/clarion/provider/internal/status"
 )
 
 // balancer implements cloudprovider.LoadBalancer: it asks the allocator and says on the Service
@@ -37,6 +38,7 @@ type balancer struct {
 	// countsChanged tells that the pools hold other addresses.
 	countsChanged func()
 	events        record.EventRecorder
+	reminders     *reminders
 	latency       metrics.ObserverMetric
 	restored      <-chan struct{}
 }
@@ -61,13 +63,38 @@ func (b *balancer) GetLoadBalancerName(_ context.Context, _ string, service *cor
 
 // EnsureLoadBalancer gives a Service its addresses. The error of a Service that cannot have them is
 // a *loadbalancer.Error. Nothing needs to retry it: the Service is requeued when the answer may be
-// another one.
+// another one. What keeps the Service from being answered begins with cannotAnswer.
 func (b *balancer) EnsureLoadBalancer(ctx context.Context, _ string, service *corev1.Service, _ []*corev1.Node) (status *corev1.LoadBalancerStatus, err error) {
 	err = guard.Try("services", nameOf(service).String(), func() error {
 		status, err = b.ensure(ctx, service)
 		return err
 	})
+	if err != nil && !isAnswer(err) {
+		err = fmt.Errorf("%s%w", cannotAnswer, err)
+	}
 	return status, err
+}
+
+// Why a Service gets no answer now, and needs none.
+var (
+	errProbing = errors.New("an announcer asks the network for the address that the Service asks for")
+	errDeleted = errors.New("the Service is being deleted")
+	errGone    = errors.New("the Service is gone")
+)
+
+// cannotAnswer begins the error of a Service that was to be told something and does not know it. The
+// service controller hands on the text alone.
+const cannotAnswer = "the answer to the Service is lost: "
+
+// isAnswer says whether the Service knows all of an error that it is to know.
+func isAnswer(err error) bool {
+	for _, answer := range []error{errProbing, errDeleted, errGone, status.ErrGivenAway, context.Canceled} {
+		if errors.Is(err, answer) {
+			return true
+		}
+	}
+	refusal := (*loadbalancer.Error)(nil)
+	return errors.As(err, &refusal)
 }
 
 func (b *balancer) ensure(ctx context.Context, service *corev1.Service) (*corev1.LoadBalancerStatus, error) {
@@ -75,7 +102,7 @@ func (b *balancer) ensure(ctx context.Context, service *corev1.Service) (*corev1
 		return nil, err
 	}
 	if service.DeletionTimestamp != nil {
-		return nil, errors.New("the Service is being deleted")
+		return nil, errDeleted
 	}
 	request, _ := loadbalancer.NewRequest(service) // the allocator refuses what is wrong with it
 	held, _ := b.allocator.Lookup(nameOf(service))
@@ -85,7 +112,7 @@ func (b *balancer) ensure(ctx context.Context, service *corev1.Service) (*corev1
 		if err := b.conditions.takeUp(ctx, service); err != nil {
 			return nil, err
 		}
-		return nil, errors.New("an announcer asks the network for the address that the Service asks for")
+		return nil, errProbing
 	}
 	outcome, err := b.allocator.Ensure(time.Now(), request)
 	b.feed.requeue(outcome.Requeue...)
@@ -104,27 +131,34 @@ func (b *balancer) ensure(ctx context.Context, service *corev1.Service) (*corev1
 	current, getErr := b.services.Services(service.Namespace).Get(service.Name)
 	if getErr != nil || current.UID != service.UID || !b.feed.Wants(current) {
 		b.release(service)
-		return nil, errors.New("the Service is gone")
+		return nil, errGone
 	}
 
 	if err != nil {
 		if writeErr := b.conditions.refused(ctx, service, status, said); writeErr != nil {
-			return nil, errors.Join(err, writeErr)
+			b.reminders.forget(service)
+			return nil, fmt.Errorf("%w (the answer is: %s)", writeErr, err)
 		}
 		if said.news {
 			b.events.Event(service, corev1.EventTypeWarning, said.condition.Reason, said.condition.Message)
 		}
+		if said.condition.Status == metav1.ConditionFalse { // else it has what another load balancer has given it
+			b.reminders.keep(service, said.condition.Reason, said.condition.Message, said.condition.LastTransitionTime.Time, time.Now())
+		}
 		return nil, err
+	}
+	b.reminders.forget(service)
+	if said.news {
+		said.written = func() {
+			b.events.Event(service, corev1.EventTypeNormal, eventAssigned, said.condition.Message)
+			b.reportClashes(service, outcome.Clashes)
+			if len(service.Status.LoadBalancer.Ingress) == 0 {
+				b.latency.Observe(waited(service, time.Now()))
+			}
+		}
 	}
 	if err := b.conditions.assigned(ctx, service, status, said); err != nil {
 		return nil, err
-	}
-	if said.news {
-		b.events.Event(service, corev1.EventTypeNormal, eventAssigned, said.condition.Message)
-		b.reportClashes(service, outcome.Clashes)
-		if len(service.Status.LoadBalancer.Ingress) == 0 {
-			b.latency.Observe(waited(service, time.Now()))
-		}
 	}
 	return status, nil
 }
@@ -149,12 +183,13 @@ func (b *balancer) EnsureLoadBalancerDeleted(ctx context.Context, _ string, serv
 func (b *balancer) release(service *corev1.Service) {
 	b.feed.requeue(b.allocator.Release(time.Now(), nameOf(service), service.UID)...)
 	b.conditions.forget(service)
+	b.reminders.forget(service)
 	b.probing.forget(service.UID)
 	b.countsChanged()
 }
 
 // eventAssigned (Normal, Service): the Service got addresses, or other ones. A refusal is a Warning with the reason of the condition
-// AddressAssigned.
+// AddressAssigned, again every 30 minutes while it lasts.
 const eventAssigned = "AddressAssigned"
 
 // eventClaimedTwice (Warning, Service): two Services have one address in their status without sharing it; the message says who keeps

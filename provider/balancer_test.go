@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -21,6 +22,7 @@ import (
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/internal/fakeapi"
 	"github.com/clarionlb/clarion/internal/scope"
+	"github.com/clarionlb/clarion/provider/internal/paced"
 )
 
 func TestAServiceThatIsRefusedSaysSoOnce(t *testing.T) {
@@ -73,6 +75,10 @@ func TestARefusalThatCannotBeWrittenIsSaidAgain(t *testing.T) {
 		if got := c.told(); len(got) != 0 {
 			t.Errorf("got events %q for what is not written", got)
 		}
+		time.Sleep(2 * paced.Reminder)
+		if got := c.told(); len(got) != 0 {
+			t.Errorf("reminded of %q", got)
+		}
 		patches.Set(nil)
 		if _, err := c.ensure("a"); err == nil {
 			t.Error("there is an address")
@@ -98,6 +104,53 @@ func TestAConditionThatCannotBeWrittenFailsTheCall(t *testing.T) {
 			t.Errorf("got %q, %v", got, err)
 		}
 	})
+}
+
+func TestAServiceThatCannotBeWrittenToIsToldAndSaysTheTruthInTheEnd(t *testing.T) {
+	for name, wish := range map[string]struct{ address, told string }{
+		"an address that it gets": {"192.0.2.1", "Normal AddressAssigned "},
+		"one that there is not":   {"198.51.100.1", "Warning AddressNotInPool "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			withCluster(t, []runtime.Object{poolOf("192.0.2.0/30"), web("a", "192.0.2.0")}, func(c *cluster) {
+				c.start()
+				c.elect()
+				c.serve()
+				c.after(time.Minute)
+				c.told()
+				c.takeAPIEvents()
+				patches := fakeapi.Fail(&c.kube.Fake, "patch", "services", apierrors.NewForbidden(corev1.Resource("services"), "a", errors.New("cannot patch")))
+				c.change("a", func(s *corev1.Service) { s.Spec.LoadBalancerIP = wish.address })
+				c.after(time.Minute)
+				events := c.takeAPIEvents()
+				if len(events) == 0 || events[0].Reason != "SyncLoadBalancerFailed" || !strings.Contains(events[0].Message, "forbidden: cannot patch") || events[0].Type != "Warning" {
+					t.Errorf("the service controller says %v", events)
+				}
+				c.expectTold("what is not so")
+				patches.Set(nil)
+				c.after(10 * time.Minute)
+				got := slices.DeleteFunc(c.told(), func(e string) bool { return strings.HasPrefix(e, "Warning NotAdvertised ") })
+				if len(got) != 1 || !strings.HasPrefix(got[0], wish.told) {
+					t.Errorf("told in the end: %q", got)
+				}
+			})
+		})
+	}
+}
+
+// takeAPIEvents are the events that the service controller has written since the last call.
+func (c *cluster) takeAPIEvents() []corev1.Event {
+	c.Helper()
+	list, err := c.kube.CoreV1().Events("default").List(c.ctx, metav1.ListOptions{})
+	if err != nil {
+		c.Fatal(err)
+	}
+	for _, event := range list.Items {
+		if err := c.kube.CoreV1().Events("default").Delete(c.ctx, event.Name, metav1.DeleteOptions{}); err != nil {
+			c.Fatal(err)
+		}
+	}
+	return list.Items
 }
 
 func TestAServiceThatIsGoneMeanwhileGetsNothing(t *testing.T) {

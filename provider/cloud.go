@@ -105,6 +105,7 @@ type Cloud struct {
 	// deadNodes has the Leases of announcers; nil if they are not to be acted upon.
 	deadNodes cache.SharedIndexInformer
 	balancer  *balancer
+	reminders *reminders
 	stop      <-chan struct{}
 
 	progress
@@ -193,6 +194,7 @@ func (c *Cloud) InitializeWith(kube kubernetes.Interface, clarion versioned.Inte
 		})
 	}
 	services := c.Informers.Core().V1().Services()
+	c.reminders = newReminders(c.Events, services.Lister())
 	c.balancer = &balancer{
 		allocator:     c.allocator,
 		feed:          c.feed,
@@ -201,6 +203,7 @@ func (c *Cloud) InitializeWith(kube kubernetes.Interface, clarion versioned.Inte
 		probing:       &probing{settled: c.announced.WishSettled, since: map[types.UID]time.Time{}},
 		countsChanged: c.pools.CountsChanged,
 		events:        c.Events,
+		reminders:     c.reminders,
 		latency:       c.metrics.latency,
 		restored:      c.restored,
 	}
@@ -212,6 +215,7 @@ func (c *Cloud) InitializeWith(kube kubernetes.Interface, clarion versioned.Inte
 func (c *Cloud) SetInformers(informers.SharedInformerFactory) {
 	ctx := klog.NewContext(wait.ContextForChannel(c.stop), c.Logger)
 	c.watchReads()
+	context.AfterFunc(ctx, c.reminders.queue.ShutDown)
 	c.clarion.StartWithContext(liblog.Informers(ctx))
 	go c.run(ctx)
 }
@@ -219,6 +223,7 @@ func (c *Cloud) SetInformers(informers.SharedInformerFactory) {
 // run stands by until this process is elected, and then acts until the context ends.
 func (c *Cloud) run(ctx context.Context) {
 	if !c.pools.WaitForSync(ctx) {
+		c.announced.ShutDown()
 		return
 	}
 	close(c.synced)
@@ -238,8 +243,9 @@ func (c *Cloud) run(ctx context.Context) {
 		return // told to stop
 	}
 	for _, service := range listServices(c.balancer.services) {
-		guard.Run("services", nameOf(service).String(), func() { c.reportNearMiss(service) })
+		guard.Run("services", nameOf(service).String(), func() { c.serviceAdded(service) })
 	}
+	go c.reminders.queue.Run(ctx, "services")
 	go c.announced.Run(ctx)
 	c.pools.Run(ctx)
 }
@@ -290,7 +296,9 @@ func (c *Cloud) restore(ctx context.Context) error {
 func (c *Cloud) serviceAdded(service *corev1.Service) {
 	select {
 	case <-c.restored:
-		c.reportNearMiss(service)
+		if !c.feed.owns(service) {
+			c.reportNearMiss(service)
+		}
 	default:
 	}
 }
@@ -299,15 +307,15 @@ func (c *Cloud) serviceAdded(service *corev1.Service) {
 // does not look at.
 func (c *Cloud) serviceUpdated(before, after *corev1.Service) {
 	c.conditions.seen(nameOf(after))
-	if scope.ClassOf(before) != scope.ClassOf(after) {
-		c.serviceAdded(after)
-	}
 	if before.UID != after.UID { // deleted and created again in between
 		c.release(before)
 	}
 	if !c.feed.owns(after) {
 		if c.feed.owns(before) {
 			c.release(after)
+		}
+		if c.Scope.NearMiss(before) != c.Scope.NearMiss(after) || len(before.Status.LoadBalancer.Ingress) != len(after.Status.LoadBalancer.Ingress) {
+			c.serviceAdded(after)
 		}
 		return
 	}

@@ -44,6 +44,10 @@ type answer struct {
 	differs, news bool
 	// travels is set if the condition is to go into the service controller's next status patch.
 	travels bool
+	// written is called once a Service that has its addresses says so too; nil if nothing is to be done.
+	written func()
+	// lost is set if what the Service was to be told last could not be written. It is news again.
+	lost bool
 }
 
 func newConditionWriter(client typedcorev1.ServicesGetter, services corelisters.ServiceLister, scope scope.Scope) *conditionWriter {
@@ -68,7 +72,7 @@ func (w *conditionWriter) say(service *corev1.Service, condition metav1.Conditio
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	last := w.answers[nameOf(service)]
-	said.news = said.differs && (last.uid != service.UID || !sameAnswer(last.condition, condition))
+	said.news = (said.differs || last.lost) && (last.uid != service.UID || !sameAnswer(last.condition, condition))
 	w.answers[nameOf(service)] = said
 	return said
 }
@@ -89,13 +93,21 @@ func (w *conditionWriter) forget(service *corev1.Service) {
 	}
 }
 
+// lose notes that what a Service was told could not be written.
+func (w *conditionWriter) lose(service *corev1.Service) {
+	w.forget(service)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.answers[nameOf(service)] = answer{uid: service.UID, lost: true}
+}
+
 // contradicts reports whether the condition of a Service is not what it was told: somebody else
 // wrote it.
 func (w *conditionWriter) contradicts(service *corev1.Service) bool {
 	w.mu.Lock()
 	said, found := w.answers[nameOf(service)]
 	w.mu.Unlock()
-	if !found || said.uid != service.UID {
+	if !found || said.uid != service.UID || said.lost {
 		return false
 	}
 	has := meta.FindStatusCondition(service.Status.Conditions, said.condition.Type)
@@ -108,7 +120,7 @@ func (w *conditionWriter) assigned(ctx context.Context, service *corev1.Service,
 	if !servicehelpers.LoadBalancerStatusEqual(&service.Status.LoadBalancer, has) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		if w.answers[nameOf(service)] == said {
+		if last := w.answers[nameOf(service)]; last.uid == said.uid && last.condition == said.condition {
 			said.travels = true
 			w.answers[nameOf(service)] = said
 		}
@@ -118,7 +130,11 @@ func (w *conditionWriter) assigned(ctx context.Context, service *corev1.Service,
 	if said.differs {
 		changes["conditions"] = []metav1.Condition{said.condition}
 	}
-	return w.write(ctx, service, changes)
+	err := w.write(ctx, service, changes)
+	if err == nil && said.written != nil {
+		said.written()
+	}
+	return err
 }
 
 // refused writes the answer to a Service that cannot have what it wants, and the addresses that it
@@ -140,7 +156,7 @@ func (w *conditionWriter) takeUp(ctx context.Context, service *corev1.Service) e
 }
 
 // write patches the status of a Service, and of no later one of the same name, if there is anything to change or it lacks the
-// finalizer. What could not be written counts as not said.
+// finalizer. What could not be written is lost.
 func (w *conditionWriter) write(ctx context.Context, service *corev1.Service, changes map[string]any) error {
 	known, err := w.known(nameOf(service))
 	if err == nil && known.UID == service.UID {
@@ -151,7 +167,7 @@ func (w *conditionWriter) write(ctx context.Context, service *corev1.Service, ch
 		_, err = w.patch(ctx, w.client.Services(service.Namespace), known, patch, w.standsAnswer(known))
 	}
 	if err != nil && !apierrors.IsNotFound(err) {
-		w.forget(service)
+		w.lose(service)
 		return fmt.Errorf("write the status of Service %s: %w", nameOf(service), err)
 	}
 	return nil

@@ -6,7 +6,8 @@ import (
 )
 
 // quietLog is a logger for the service controller. Its recorder logs every event, also those that tell no news and that
-// transitionEvents keeps from the API: two lines for every Service whenever nodes come or go.
+// transitionEvents keeps from the API: two lines for every Service whenever nodes come or go. Of a failure it logs the event and the
+// error; the error is enough.
 func quietLog(logger logr.Logger) logr.Logger {
 	sink := logger.GetSink()
 	if sink == nil {
@@ -22,8 +23,10 @@ func quietLog(logger logr.Logger) logr.Logger {
 type newsSink struct{ logr.LogSink }
 
 func (s newsSink) Info(level int, message string, keysAndValues ...any) {
-	if message == "Event occurred" && isRoutine(eventIn(keysAndValues)) {
-		return
+	if message == "Event occurred" {
+		if event := eventIn(keysAndValues); event.Reason == eventSyncFailed || isRoutine(event) {
+			return
+		}
 	}
 	s.LogSink.Info(level, message, keysAndValues...)
 }

@@ -47,8 +47,22 @@ func isRoutine(event *corev1.Event) bool {
 	switch event.Reason {
 	case "EnsuringLoadBalancer", "EnsuredLoadBalancer":
 		return true
-	case "SyncLoadBalancerFailed":
-		return strings.Contains(event.Message, "failed to ensure load balancer: ") || strings.Contains(event.Message, status.ErrGivenAway.Error())
+	case "UnAvailableLoadBalancer": // by the rules of clouds there is no node; the condition Announced goes by those of announcers
+		return true
+	case eventSyncFailed:
+		return IsAnswer(event.Message)
 	}
 	return false
+}
+
+// eventSyncFailed (Warning, Service): what the Service was to be told or to lose could not be written, and why, such as for want of a
+// right. It is tried again, after five minutes at most.
+const eventSyncFailed = "SyncLoadBalancerFailed"
+
+// IsAnswer tells whether what the service controller says of a failure is no more than what the Service
+// was told: that it cannot have what it asks for. Anything else, such as an answer that could not be
+// written, nobody else says.
+func IsAnswer(failure string) bool {
+	_, cause, ensuring := strings.Cut(failure, "failed to ensure load balancer: ")
+	return ensuring && !strings.HasPrefix(cause, cannotAnswer) || strings.Contains(failure, status.ErrGivenAway.Error())
 }

@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"slices"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -13,7 +14,9 @@ func TestEventsOfTheServiceControllerComeFromClarionAndOnlyIfTheyAreNews(t *test
 	sink := transitionEvents{kube.CoreV1().Events("default")}
 	for _, event := range []corev1.Event{
 		{ObjectMeta: metav1.ObjectMeta{Name: "routine"}, Reason: "EnsuredLoadBalancer"},
+		{ObjectMeta: metav1.ObjectMeta{Name: "no node"}, Reason: "UnAvailableLoadBalancer", Message: "There are no available nodes for LoadBalancer"},
 		{ObjectMeta: metav1.ObjectMeta{Name: "refused"}, Reason: "SyncLoadBalancerFailed", Message: "Error syncing load balancer: failed to ensure load balancer: no pool"},
+		{ObjectMeta: metav1.ObjectMeta{Name: "lost"}, Reason: "SyncLoadBalancerFailed", Message: "Error syncing load balancer: failed to ensure load balancer: " + cannotAnswer + "forbidden"},
 		{ObjectMeta: metav1.ObjectMeta{Name: "failed"}, Reason: "SyncLoadBalancerFailed", Message: "Error syncing load balancer: failed to add load balancer cleanup finalizer: forbidden"},
 		{ObjectMeta: metav1.ObjectMeta{Name: "deleted"}, Reason: "DeletedLoadBalancer"},
 	} {
@@ -33,7 +36,7 @@ func TestEventsOfTheServiceControllerComeFromClarionAndOnlyIfTheyAreNews(t *test
 			t.Errorf("%s comes from %s, reported by %s", event.Name, event.Source.Component, event.ReportingController)
 		}
 	}
-	if len(names) != 2 || names[0] != "deleted" || names[1] != "failed" {
+	if want := []string{"deleted", "failed", "lost"}; !slices.Equal(names, want) {
 		t.Errorf("let through: %q", names)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
@@ -37,7 +38,25 @@ func (w *conditionWriter) relay(ctx context.Context, services typedcorev1.Servic
 		}
 		return patched, err
 	}
-	return w.patch(ctx, services, known, w.finalize(known, w.amend(known, patch)), w.standsAnswer(known))
+	written := w.onWritten(name, patch)
+	patched, err := w.patch(ctx, services, known, w.finalize(known, w.amend(known, patch)), w.standsAnswer(known))
+	switch {
+	case err == nil:
+		written()
+	case !apierrors.IsNotFound(err) && !errors.Is(err, status.ErrGivenAway):
+		w.lose(known)
+	}
+	return patched, err
+}
+
+// onWritten is what is to be done once a status patch of the service controller is written.
+func (w *conditionWriter) onWritten(name types.NamespacedName, patch status.ServicePatch) func() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if _, writesLoadBalancer := patch.Status["loadBalancer"]; writesLoadBalancer && w.answers[name].travels && w.answers[name].written != nil {
+		return w.answers[name].written
+	}
+	return func() {}
 }
 
 // amend adds to a status patch of the service controller what belongs with it: the answer that

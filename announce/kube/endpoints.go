@@ -29,6 +29,8 @@ type endpointSource struct {
 	isLoadBalancer func(service types.NamespacedName) bool
 	transform      cache.TransformFunc
 	subscriptions  []*Subscription
+	// reads is told why they cannot be read.
+	reads *informer.Reads
 	// listed is closed when the first list is here.
 	listed chan struct{}
 
@@ -49,14 +51,35 @@ func newEndpointSource(kube kubernetes.Interface, isLoadBalancer func(types.Name
 	s.reflector = cache.NewReflectorWithOptions(cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			withService(&o)
-			return client.List(ctx, o)
+			list, err := client.List(ctx, o)
+			s.failed(err)
+			return list, err
 		},
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 			withService(&o)
-			return client.Watch(ctx, o)
+			w, err := client.Watch(ctx, o)
+			s.failed(err)
+			return w, err
 		},
 	}, kube), &discoveryv1.EndpointSlice{}, s, cache.ReflectorOptions{})
 	return s
+}
+
+func (s *endpointSource) follow(reads *informer.Reads) { s.reads = reads }
+
+// failed notes that the slices could not be read, if so.
+func (s *endpointSource) failed(err error) {
+	if err == nil {
+		return
+	}
+	s.reads.Failed("EndpointSlices", func() bool {
+		select {
+		case <-s.listed:
+			return true
+		default:
+			return false
+		}
+	}, err)
 }
 
 // withService selects the EndpointSlices of Services. Those without an address of their own have no

@@ -27,7 +27,7 @@ const (
 	// such an address.
 	eventConflict = v1alpha1.ReasonAddressConflict
 	// eventNotAnswered (Warning, Service): the cloud-controller-manager does not answer the Service: none has ever run, none runs,
-	// or the one that holds the Lease has said nothing for a minute. One announcer says so, after 10 to 30 s and every half hour.
+	// the one that holds the Lease says that it cannot work, or it has said nothing for a minute. One announcer says so, after 10 to 30 s and every half hour.
 	eventNotAnswered = "NotAnswered"
 )
 

@@ -18,6 +18,17 @@ import (
 // change could not be taken in. What was in force stays so until the object changes. Please report it with the log.
 const eventInternalError = v1alpha1.ReasonInternalError
 
+// eventCannotRead (Warning, Node): the announcer of the node cannot read something of the API that it needs to take part, such as for
+// want of a right; again every half hour.
+const eventCannotRead = "AnnouncerCannotRead"
+
+// CannotRead tells on the Node what the announcer cannot read.
+func (e *Events) CannotRead(err error) {
+	// kubectl describe looks for events of a Node by its name.
+	node := corev1.ObjectReference{APIVersion: "v1", Kind: "Node", Name: e.node, UID: types.UID(e.node)}
+	e.recorder.Event(&node, corev1.EventTypeWarning, eventCannotRead, "the announcer does not take part: "+err.Error())
+}
+
 // failureEventRate is how many events about failures there are in a second, and failureEventBurst how
 // many at once.
 const failureEventRate, failureEventBurst = 1, 20

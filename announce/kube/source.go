@@ -2,6 +2,7 @@ package kube
 
 import (
 	"context"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -37,6 +38,8 @@ type watched interface {
 	// subscribe has a Subscription told of the objects. All do before start.
 	subscribe(s *Subscription)
 	start(transform cache.TransformFunc)
+	// follow has Reads know why the objects cannot be read.
+	follow(reads *informer.Reads)
 	// apply brings a View up to date with one object.
 	apply(subscription *Subscription, view *plan.View, name cache.ObjectName)
 	synced() <-chan struct{}
@@ -50,6 +53,17 @@ func (s *source[T]) run(ctx context.Context) {
 
 func (s *source[T]) subscribe(subscription *Subscription) {
 	s.subscriptions = append(s.subscriptions, subscription)
+}
+
+func (s *source[T]) follow(reads *informer.Reads) {
+	if s.shared {
+		return
+	}
+	objects := informer.Kind(new(T)) + "s"
+	if stem, is := strings.CutSuffix(objects, "ys"); is {
+		objects = stem + "ies"
+	}
+	reads.Of(objects, s.informer)
 }
 
 // start takes the handlers into the informer, which has not run yet.

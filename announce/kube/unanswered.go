@@ -109,6 +109,10 @@ func (u *Unanswered) look(ctx context.Context, now time.Time) {
 		return // who cannot ask does not know
 	}
 	why, patience := u.why(lease, err == nil, now), answerPatience
+	if why == "" && lease.Annotations[v1alpha1.AnnotationProblem] != "" {
+		why = fmt.Sprintf("%s has the Lease %s/%s and cannot work: %s",
+			*lease.Spec.HolderIdentity, metav1.NamespaceSystem, v1alpha1.ControllerLease, lease.Annotations[v1alpha1.AnnotationProblem])
+	}
 	if why == "" {
 		why, patience = fmt.Sprintf("%s has the Lease %s/%s and has not answered for %s: its log may say why",
 			*lease.Spec.HolderIdentity, metav1.NamespaceSystem, v1alpha1.ControllerLease, slowPatience), slowPatience

@@ -111,6 +111,21 @@ func TestAServiceThatNobodyAnswersIsToldWhy(t *testing.T) {
 	}
 }
 
+func TestAServiceIsToldAtOnceWhatWhoeverHoldsTheLeaseSaysItself(t *testing.T) {
+	r := newWaitingRoom(loadBalancer("web", nil))
+	var told []string
+	for range 4 {
+		r.held()
+		r.lease.Annotations = map[string]string{v1alpha1.AnnotationProblem: "Nodes cannot be read: forbidden"}
+		told = append(told, r.after(answerInterval)...)
+	}
+	want := "web: the cloud-controller-manager of Clarion does not answer this Service: " +
+		"here has the Lease kube-system/clarion-cloud-controller-manager and cannot work: Nodes cannot be read: forbidden"
+	if len(told) != 1 || told[0] != want {
+		t.Errorf("told %q in 20 s", told)
+	}
+}
+
 func TestAServiceIsToldThatWhoeverHoldsTheLeaseDoesNotAnswer(t *testing.T) {
 	r := newWaitingRoom(loadBalancer("web", nil))
 	var told []string

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -18,6 +19,7 @@ import (
 	informers "github.com/clarionlb/clarion/client/informers/api/v1alpha1"
 	"github.com/clarionlb/clarion/client/versioned"
 	"github.com/clarionlb/clarion/internal/guard"
+	"github.com/clarionlb/clarion/internal/informer"
 	"github.com/clarionlb/clarion/internal/liblog"
 )
 
@@ -32,6 +34,9 @@ type Watcher struct {
 	services   *source[corev1.Service]
 	announcers *source[v1alpha1.Announcer]
 	sources    []watched
+	// reads knows what cannot be read, and unread is told of it.
+	reads  *informer.Reads
+	unread func(err error)
 }
 
 // NewWatcher returns a Watcher for the announcer of a node that knows nothing until it runs.
@@ -39,6 +44,8 @@ func NewWatcher(kube kubernetes.Interface, clarion versioned.Interface, node str
 	w := &Watcher{
 		Layer2: newSubscription(),
 		BGP:    newSubscription(),
+		reads:  informer.NewReads(),
+		unread: func(error) {},
 		nodes:  &source[corev1.Node]{informer: coreinformers.NewNodeInformer(kube, 0, nil), set: byName((*plan.View).SetNode)},
 		// Of two claims the one that was recorded first holds.
 		announcers: &source[v1alpha1.Announcer]{
@@ -89,6 +96,7 @@ func NewWatcher(kube kubernetes.Interface, clarion versioned.Interface, node str
 		set:      byName((*plan.View).SetSecret),
 	}, w.BGP)
 	for _, s := range w.sources {
+		s.follow(w.reads)
 		s.start(plan.TransformFor(node))
 	}
 	return w
@@ -122,6 +130,49 @@ func (w *Watcher) OnFailure(failed func(object any, name types.NamespacedName, p
 	w.Layer2.failed, w.BGP.failed = failed, failed
 }
 
+// OnUnread has a function told what cannot be read of what there was at first, after unreadInterval and
+// again every answerReminder. It is to be called before Run.
+func (w *Watcher) OnUnread(tell func(err error)) { w.unread = tell }
+
+// Problem says what has not been read yet, and why; nil if there is no error.
+func (w *Watcher) Problem() error { return w.reads.Err() }
+
+// unreadInterval is how often it is looked whether something cannot be read: what passes sooner is not told.
+const unreadInterval = 10 * time.Second
+
+// reportUnread tells what cannot be read until everything is or the context ends.
+func (w *Watcher) reportUnread(ctx context.Context) {
+	ticker := time.NewTicker(unreadInterval)
+	defer ticker.Stop()
+	var told time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if w.synced() {
+			return
+		}
+		if err := w.Problem(); err != nil && (told.IsZero() || time.Since(told) >= answerReminder) {
+			told = time.Now()
+			w.unread(err)
+		}
+	}
+}
+
+// synced says whether everything was read once.
+func (w *Watcher) synced() bool {
+	for _, s := range w.sources {
+		select {
+		case <-s.synced():
+		default:
+			return false
+		}
+	}
+	return true
+}
+
 // Run watches until the context ends.
 func (w *Watcher) Run(ctx context.Context) error {
 	ctx = liblog.Informers(ctx)
@@ -129,6 +180,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 	for _, s := range w.sources {
 		running.Go(func() { s.run(ctx) })
 	}
+	running.Go(func() { w.reportUnread(ctx) })
 	running.Wait()
 	return nil
 }

@@ -3,8 +3,10 @@ package kube
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,6 +20,7 @@ import (
 	"github.com/clarionlb/clarion/announce/plan"
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	clarionfake "github.com/clarionlb/clarion/client/versioned/fake"
+	"github.com/clarionlb/clarion/internal/fakeapi"
 )
 
 // watching runs a Watcher for node n1 of an API with some objects, in time of its own.
@@ -305,6 +308,41 @@ func TestAStatusThatIsWrittenHasNothingPlannedAnew(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestWhatCannotBeReadIsToldAgainWithoutWhatIsReadMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		kube, clarion := fakeapi.Kube(), fakeapi.Clarion()
+		forbidden := errors.New("forbidden")
+		fakeapi.Fail(&kube.Fake, "list", "endpointslices", forbidden)
+		communities := fakeapi.Fail(&clarion.Fake, "list", "communities", forbidden)
+		w := NewWatcher(kube, clarion, "n1")
+		var told []string
+		w.OnUnread(func(err error) { told = append(told, err.Error()) })
+		ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { _ = w.Run(ctx) })
+		expect := func(after time.Duration, want ...string) {
+			t.Helper()
+			time.Sleep(after)
+			synctest.Wait()
+			if fmt.Sprint(told) != fmt.Sprint(want) {
+				t.Errorf("told %q, not %q", told, want)
+			}
+			told = nil
+		}
+		const both = "Communities cannot be read: failed to list *v1alpha1.Community: forbidden\nEndpointSlices cannot be read: forbidden"
+		expect(unreadInterval / 2)
+		if err := w.Problem(); err == nil || err.Error() != both {
+			t.Errorf("the problem is %v", err)
+		}
+		expect(unreadInterval, both)
+		expect(answerReminder - 2*unreadInterval)
+		communities.Set(nil)
+		expect(2*unreadInterval+time.Minute, "EndpointSlices cannot be read: forbidden")
+		cancel()
+		running.Wait()
+	})
 }
 
 func TestNothingIsWaitedForAfterTheEnd(t *testing.T) {

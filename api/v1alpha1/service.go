@@ -14,6 +14,10 @@ const LoadBalancerClass = "clarionlb.io/clarion"
 // ControllerLease is the name of the Lease, in the namespace kube-system, that the cloud-controller-manager holds that acts.
 const ControllerLease = "clarion-cloud-controller-manager"
 
+// AnnotationProblem on a Lease in the namespace kube-system, which the cloud-controller-manager holds, says why its holder cannot do its
+// work. It goes with the renewals of the Lease. Announcers repeat it on Services that get no answer.
+const AnnotationProblem = "clarionlb.io/problem"
+
 // EventSource is the component that events of Clarion's come from, whichever of its programs writes them.
 const EventSource = "clarion"
 

@@ -172,7 +172,7 @@ func run(ctx context.Context, o options) error {
 		Logger:             klog.Background(),
 	})
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return serve(ctx, o.bindAddress, nil, newHandler(announcer.Healthy, announcer.Ready)) })
+	group.Go(func() error { return serve(ctx, o.bindAddress, nil, newHandler(announcer.Healthy, announcer.Unready)) })
 	if o.metricsBindAddress != "" {
 		certificate, err := selfsigned.New()
 		if err != nil {

@@ -13,8 +13,8 @@ import (
 )
 
 // newHandler answers the kubelet's probes, and whoever reads metrics on the node. /healthz says that nothing in the process has
-// come to a halt, /readyz that it takes part in announcing.
-func newHandler(healthy func() error, ready func() bool) http.Handler {
+// come to a halt, /readyz that it takes part in announcing, or why not yet.
+func newHandler(healthy, unready func() error) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		if err := healthy(); err != nil {
@@ -24,8 +24,8 @@ func newHandler(healthy func() error, ready func() bool) http.Handler {
 		fmt.Fprintln(w, "ok")
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if !ready() {
-			http.Error(w, "still learning the state of the cluster", http.StatusServiceUnavailable)
+		if err := unready(); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 			return
 		}
 		fmt.Fprintln(w, "ok")

@@ -16,17 +16,19 @@ import (
 
 func TestProbesSayWhetherTheAnnouncerRunsAndTakesPart(t *testing.T) {
 	var stuck error
-	ready := false
-	handler := newHandler(func() error { return stuck }, func() bool { return ready })
+	unready := errors.New("Nodes cannot be read: forbidden")
+	handler := newHandler(func() error { return stuck }, func() error { return unready })
+	said := ""
 	get := func(path string) int {
 		answer := httptest.NewRecorder()
 		handler.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, path, nil))
+		said = strings.TrimSpace(answer.Body.String())
 		return answer.Code
 	}
-	if health, readiness := get("/healthz"), get("/readyz"); health != http.StatusOK || readiness != http.StatusServiceUnavailable {
-		t.Errorf("before it takes part: %d, %d", health, readiness)
+	if health, readiness := get("/healthz"), get("/readyz"); health != http.StatusOK || readiness != http.StatusServiceUnavailable || said != unready.Error() {
+		t.Errorf("before it takes part: %d, %d, %q", health, readiness, said)
 	}
-	ready = true
+	unready = nil
 	if readiness := get("/readyz"); readiness != http.StatusOK {
 		t.Errorf("when it takes part: %d", readiness)
 	}

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/uuid"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/leaderelection"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	cloudprovider "k8s.io/cloud-provider"
@@ -34,6 +36,8 @@ type leadership struct {
 	elected chan struct{}
 	// stands is set when the process has begun to stand for election.
 	stands atomic.Bool
+	// problem keeps the process from doing its work if it is elected; nil before newCloud is done.
+	problem atomic.Pointer[func() error]
 	// identity is who this process is in the election; empty if it stands for none.
 	identity string
 	// anew is done once this process makes room for a new one.
@@ -69,9 +73,15 @@ func (l *leadership) start(ctx context.Context, completed *config.CompletedConfi
 	if l.identity, err = leaseIdentity(); err != nil {
 		return err
 	}
-	lock, err := resourcelock.NewFromKubeconfig(election.ResourceLock, election.ResourceNamespace, election.ResourceName,
-		resourcelock.ResourceLockConfig{Identity: l.identity, EventRecorder: completed.EventRecorder},
-		completed.Kubeconfig, election.RenewDeadline.Duration)
+	// As resourcelock.NewFromKubeconfig has it.
+	kubeconfig := rest.AddUserAgent(rest.CopyConfig(completed.Kubeconfig), "leader-election")
+	kubeconfig.Timeout = max(time.Second, election.RenewDeadline.Duration/2)
+	client, err := kubernetes.NewForConfig(kubeconfig)
+	if err != nil {
+		return err
+	}
+	lock, err := resourcelock.New(election.ResourceLock, election.ResourceNamespace, election.ResourceName, client.CoreV1(),
+		problemClient{client.CoordinationV1(), l.currentProblem}, resourcelock.ResourceLockConfig{Identity: l.identity, EventRecorder: completed.EventRecorder})
 	if err != nil {
 		return err
 	}
@@ -99,6 +109,14 @@ func (l *leadership) start(ctx context.Context, completed *config.CompletedConfi
 		defer close(l.ended)
 		elector.Run(liblog.Errors(ctx))
 	}()
+	return nil
+}
+
+// currentProblem says why the process cannot do its work, if that is known.
+func (l *leadership) currentProblem() error {
+	if problem := l.problem.Load(); problem != nil {
+		return (*problem)()
+	}
 	return nil
 }
 

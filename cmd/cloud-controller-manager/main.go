@@ -152,7 +152,7 @@ func newCloud(ctx context.Context, completed *config.CompletedConfig, leader *le
 	if err := guardInformers(ctx, completed, guard); err != nil {
 		exit(logger, err, "Cannot make a client")
 	}
-	return provider.New(provider.Config{
+	cloud := provider.New(provider.Config{
 		Informers:          completed.SharedInformers,
 		WrapTransport:      guard.Wrap,
 		Elected:            leader.elected,
@@ -164,6 +164,9 @@ func newCloud(ctx context.Context, completed *config.CompletedConfig, leader *le
 		Metrics:            processMetrics{},
 		Logger:             logger,
 	})
+	problem := cloud.Problem
+	leader.problem.Store(&problem)
+	return cloud
 }
 
 // eventsPerObject is how many events there are in a second about one object, after a burst. client-go's default, one in five

@@ -26,7 +26,12 @@ type Cluster struct {
 	NoController bool
 	// RenewsLease says that whoever has the Lease of the cloud-controller-manager renews it.
 	RenewsLease bool
+	// Forbidden are what nobody may do.
+	Forbidden []Access
 }
+
+// Access is what is done to the objects of a resource.
+type Access struct{ Verb, Resource string }
 
 // Session is what becomes of the sessions of all nodes with a BGPPeer.
 type Session struct {

@@ -52,6 +52,39 @@ var programs = []Cause{
 		Fix:   "See the log of the cloud-controller-manager, and restart it: `kubectl --namespace kube-system rollout restart deployment/clarion-cloud-controller-manager`.",
 	},
 	{
+		Name: "The cloud-controller-manager may not read what it needs", Symptom: Pending,
+		Break: func(c *Cluster) {
+			c.Forbidden = []Access{{"list", "nodes"}}
+			c.RenewsLease = true
+			c.add(lease("n1_1"))
+		},
+		Shown: []Shown{on(web, "NotAnswered", "n1_1 has the Lease kube-system/clarion-cloud-controller-manager and cannot work", "Nodes cannot be read", `cannot list resource "nodes"`)},
+		Fix:   "Apply the ClusterRole `clarion-cloud-controller-manager` and its binding again.",
+	},
+	{
+		Name: "The cloud-controller-manager may not write the status of Services", Symptom: Pending,
+		Break: func(c *Cluster) { c.Forbidden = []Access{{"patch", "services"}} },
+		Shown: []Shown{on(web, "SyncLoadBalancerFailed", "failed to", "is forbidden", `cannot patch resource "services"`)},
+		Fix:   "Apply the ClusterRole `clarion-cloud-controller-manager` and its binding again.",
+	},
+	{
+		Name: "The announcer of a node may not read what it needs", Symptom: WrongAnswer,
+		Break: func(*Cluster) {},
+		Then: func(w *World) {
+			w.forbid(Access{"list", "endpointslices"})
+			w.startWatching("n3")
+			edit(w, "announcer-n3", func(pod *corev1.Pod) {
+				pod.Status.Conditions[0].Status, pod.Status.Conditions[0].LastTransitionTime = corev1.ConditionFalse, metav1.Now()
+			})
+			w.wait(2 * time.Minute)
+		},
+		Shown: []Shown{
+			on("announcer/n3", "Ready=False AnnouncerDown", "Pod announcer-n3"),
+			on("node/n3", "AnnouncerCannotRead", "EndpointSlices cannot be read", `cannot list resource "endpointslices"`),
+		},
+		Fix: "Apply the ClusterRole `clarion-announcer`, the Roles of that name and their bindings again. `/readyz` of the announcer says the same.",
+	},
+	{
 		Name: "A node is unreachable", Symptom: WrongAnswer,
 		Break: func(*Cluster) {},
 		Then:  losePower("n3"),

@@ -2,6 +2,7 @@ package causes
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,8 +11,10 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
@@ -45,6 +48,7 @@ type World struct {
 	kube    *fake.Clientset
 	clarion *clarionfake.Clientset
 	events  *recorder
+	cloud   *provider.Cloud
 }
 
 // Healthy is a cluster in which all is well, as Produce has it of a cause.
@@ -59,13 +63,15 @@ func Produce(t *testing.T, cause Cause) (found *Found) {
 		cause.Break(c)
 		ctx, stop := context.WithCancel(t.Context())
 		w := newWorld(ctx, t, c)
-		if c.NoController {
-			w.startUnanswered()
-			if c.RenewsLease {
-				go w.renewLease()
-			}
-		} else {
+		w.forbid(c.Forbidden...)
+		if !c.NoController {
 			w.startController()
+		}
+		if c.NoController || c.RenewsLease {
+			w.startUnanswered()
+		}
+		if c.RenewsLease {
+			go w.renewLease()
 		}
 		w.settle()
 		if cause.Then != nil {
@@ -119,6 +125,7 @@ func (w *World) startController() {
 		Metrics:   metrics.NewKubeRegistry(),
 		Logger:    logr.Discard(),
 	})
+	w.cloud = cloud
 	cloud.InitializeWith(w.kube, w.clarion, w.ctx.Done())
 	cloud.SetInformers(shared)
 	completed := (&config.Config{ClientBuilder: clients{w.kube}, SharedInformers: shared}).Complete()
@@ -134,6 +141,25 @@ func (w *World) startController() {
 	}
 }
 
+// forbid has nobody have these rights from now on.
+func (w *World) forbid(forbidden ...Access) {
+	for _, access := range forbidden {
+		cannot := fmt.Errorf("cannot %s resource %q", access.Verb, access.Resource)
+		err := apierrors.NewForbidden(schema.GroupResource{Resource: access.Resource}, "", cannot)
+		fakeapi.Fail(&w.kube.Fake, access.Verb, access.Resource, err)
+	}
+}
+
+// startWatching starts what the announcer of a node reads.
+func (w *World) startWatching(node string) {
+	watcher := announcers.NewWatcher(w.kube, w.clarion, node)
+	events := announcers.NewEvents(w.kube, watcher, node, logr.Discard())
+	watcher.OnUnread(events.CannotRead)
+	events.Start()
+	context.AfterFunc(w.ctx, events.Stop)
+	go func() { _ = watcher.Run(w.ctx) }() // it does not fail
+}
+
 // startUnanswered starts what an announcer does while no cloud-controller-manager answers.
 func (w *World) startUnanswered() {
 	services := func() []*corev1.Service { return of[*corev1.Service](w.objects()) }
@@ -146,7 +172,15 @@ func (w *World) startUnanswered() {
 // renewLease has the Lease of the cloud-controller-manager renewed for as long as the World lasts.
 func (w *World) renewLease() {
 	for w.ctx.Err() == nil {
-		edit(w, v1alpha1.ControllerLease, func(l *coordinationv1.Lease) { l.Spec.RenewTime = new(metav1.NowMicro()) })
+		edit(w, v1alpha1.ControllerLease, func(l *coordinationv1.Lease) {
+			l.Spec.RenewTime = new(metav1.NowMicro())
+			if w.cloud == nil {
+				return
+			}
+			if err := w.cloud.Problem(); err != nil { // as the leader election does
+				l.Annotations = map[string]string{v1alpha1.AnnotationProblem: err.Error()}
+			}
+		})
 		time.Sleep(2 * time.Second)
 	}
 }

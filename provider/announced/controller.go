@@ -183,13 +183,18 @@ func nodeConcerns(before, after *corev1.Node) bool {
 	return !apiequality.Semantic.DeepEqual(reduced(before), reduced(after))
 }
 
+// ShutDown ends what New has begun. Follow does that when its context ends.
+func (c *Controller) ShutDown() {
+	c.conditions.queue.ShutDown()
+	c.conditions.events.queue.ShutDown()
+}
+
 // Follow starts the informers that only the Controller needs, and keeps it up to date with all
 // until go is closed, without a write. A process that stands by so knows in which order claims were
 // recorded, and does not collect changes for ever. It returns false if the context ends before, and
 // is to be called before anything below.
 func (c *Controller) Follow(ctx context.Context, until <-chan struct{}) bool {
-	context.AfterFunc(ctx, c.conditions.queue.ShutDown)
-	context.AfterFunc(ctx, c.conditions.events.queue.ShutDown)
+	context.AfterFunc(ctx, c.ShutDown)
 	go c.slices.RunWithContext(liblog.Informers(ctx))
 	go c.pods.RunWithContext(liblog.Informers(ctx))
 	if !cache.WaitForCacheSync(ctx.Done(), c.delivered...) {

@@ -12,10 +12,9 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/record"
-	"k8s.io/client-go/util/workqueue"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
-	"github.com/clarionlb/clarion/internal/guard"
+	"github.com/clarionlb/clarion/provider/internal/paced"
 )
 
 // Reasons of events on Services, besides those of the Announced condition.
@@ -34,14 +33,9 @@ const (
 	// settle is how long something must have been so before there is an event about it: a new address
 	// or one that moves is announced sooner.
 	settle = 5 * time.Second
-	// reminder is how often there is a Warning again while it lasts. The API keeps events for an hour.
-	reminder = 30 * time.Minute
 	// succession is how long a process that has ended may have told nothing before the next one takes over,
 	// at most: what happened since may not have been told, and is told again.
 	succession = time.Minute
-	// eventRate is how many events there are in a second about all Services, and eventBurst how many
-	// before that counts.
-	eventRate, eventBurst = 25, 100
 	// warningInterval is how often there is a Warning about a Service that goes to and fro, after
 	// warningBurst of them.
 	warningInterval, warningBurst = time.Minute, 5
@@ -54,8 +48,7 @@ const (
 type eventWriter struct {
 	recorder record.EventRecorder
 	services corelisters.ServiceLister
-	queue    workqueue.TypedDelayingInterface[types.NamespacedName]
-	limiter  *rate.Limiter
+	queue    *paced.Queue
 
 	mu    sync.Mutex
 	known map[types.NamespacedName]*telling
@@ -87,13 +80,9 @@ type situation struct {
 func (s situation) troubled() bool { return s.reason != "" }
 
 func newEventWriter(recorder record.EventRecorder, services corelisters.ServiceLister) *eventWriter {
-	return &eventWriter{
-		recorder: recorder,
-		services: services,
-		queue:    workqueue.NewTypedDelayingQueue[types.NamespacedName](),
-		limiter:  rate.NewLimiter(eventRate, eventBurst),
-		known:    map[types.NamespacedName]*telling{},
-	}
+	w := &eventWriter{recorder: recorder, services: services, known: map[types.NamespacedName]*telling{}}
+	w.queue = paced.NewQueue(w.next, w.tell)
+	return w
 }
 
 // observe takes what a Service says now, made of these statements, and before: nil if it had no
@@ -176,38 +165,19 @@ func (w *eventWriter) forget(name types.NamespacedName) {
 	delete(w.known, name)
 }
 
-// run writes events until the context ends.
-func (w *eventWriter) run(ctx context.Context) {
-	for {
-		name, end := w.queue.Get()
-		if end {
-			return
-		}
-		guard.Run("announced", name.String(), func() { w.tell(ctx, name) })
-		w.queue.Done(name)
-	}
-}
+// run writes events until the context ends and the queue is shut down.
+func (w *eventWriter) run(ctx context.Context) { w.queue.Run(ctx, "announced") }
 
 // tell writes the event that is due about a Service, if there is one.
-func (w *eventWriter) tell(ctx context.Context, name types.NamespacedName) {
-	if wait, due := w.next(name, time.Now()); !due {
-		if wait > 0 {
-			w.queue.AddAfter(name, wait)
-		}
-		return
-	}
-	if w.limiter.Wait(ctx) != nil {
-		return // told to stop
-	}
+func (w *eventWriter) tell(name types.NamespacedName, now time.Time) {
 	service, err := w.services.Services(name.Namespace).Get(name.Name)
 	if err != nil {
 		w.forget(name)
 		return
 	}
-	if e := w.take(service, time.Now()); e.reason != "" {
+	if e := w.take(service, now); e.reason != "" {
 		w.recorder.Event(service, e.kind, e.reason, e.text)
 	}
-	w.queue.Add(name) // for what is due next
 }
 
 // next says whether an event about a Service is due, and if not, when to look again; zero if
@@ -229,7 +199,7 @@ func (w *eventWriter) next(name types.NamespacedName, now time.Time) (wait time.
 func (t *telling) due(now time.Time) (wait time.Duration, due bool) {
 	switch {
 	case t.is == t.told:
-		wait = t.at.Add(reminder).Sub(now)
+		wait = t.at.Add(paced.Reminder).Sub(now)
 		return wait, wait <= 0 && t.is.troubled()
 	case !t.is.troubled() && t.told.troubled():
 		return 0, true

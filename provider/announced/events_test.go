@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/tools/record"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/provider/internal/paced"
 )
 
 // told are the events since the last call.
@@ -63,13 +64,13 @@ func TestAServiceIsToldThatItIsNotAnnouncedUntilItIs(t *testing.T) {
 			t.Errorf("told %q, says %s", got, w.says())
 		}
 		for range 3 {
-			w.after(reminder)
+			w.after(paced.Reminder)
 			w.expectEvents("while it lasts", got...)
 		}
 		w.set("n1", claims(one, "eth0"))
 		w.after(2 * time.Second)
 		w.expectEvents("at the end", again)
-		w.after(3 * reminder)
+		w.after(3 * paced.Reminder)
 		w.expectEvents("afterwards")
 		if n := len(w.controller.conditions.events.known); n != 0 {
 			t.Errorf("%d Services are remembered", n)
@@ -172,7 +173,7 @@ func TestAProcessThatTakesOverRemindsAndTellsTheEnd(t *testing.T) {
 		w.elect()
 		w.after(2 * settle)
 		w.expectEvents("told by the former process")
-		w.after(reminder)
+		w.after(paced.Reminder)
 		w.expectEvents("a reminder", notAdvertised)
 	})
 }
@@ -241,7 +242,7 @@ func TestManyServicesAtOnceAreNoFlood(t *testing.T) {
 		say(metav1.ConditionFalse, v1alpha1.ReasonNoNode)
 		time.Sleep(settle + 30*time.Second)
 		told := len(recorder.Events)
-		if most := eventBurst + 31*eventRate; told < eventBurst || told > most {
+		if most := paced.Burst + 31*paced.Rate; told < paced.Burst || told > most {
 			t.Errorf("told %d times, at most %d", told, most)
 		}
 		// Only those who were told that it is so are told that it is not.

@@ -29,6 +29,7 @@ func Node(s *snapshot.State, name string) *Report {
 		}
 		r.add(links...)
 	}
+	r.add(nodeWarningsLinks(s, name)...)
 	r.conclude(part.Sentence)
 	return r
 }

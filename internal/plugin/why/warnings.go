@@ -5,7 +5,9 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/internal/plugin/snapshot"
 )
 
@@ -15,10 +17,23 @@ const mostWarnings = 3
 // warningsLinks have the last warnings that a Service was given, with their times: what is over, or what
 // only those know who said it. There is no link without any.
 func warningsLinks(s *snapshot.State, service *corev1.Service) []Link {
+	return lastWarnings(s.EventsOn("Service", snapshot.NameOf(service)), func(e *corev1.Event) bool {
+		return e.InvolvedObject.UID == "" || e.InvolvedObject.UID == service.UID
+	})
+}
+
+// nodeWarningsLinks have the last warnings that Clarion gave a Node.
+func nodeWarningsLinks(s *snapshot.State, node string) []Link {
+	return lastWarnings(s.EventsOn("Node", types.NamespacedName{Name: node}), func(e *corev1.Event) bool {
+		return e.Source.Component == v1alpha1.EventSource
+	})
+}
+
+func lastWarnings(events []*corev1.Event, concerns func(*corev1.Event) bool) []Link {
 	l := Link{Name: "warnings", Mark: Note, Sentence: "the last ones, which may be over"}
 	var warnings []*corev1.Event
-	for _, e := range s.EventsOn("Service", snapshot.NameOf(service)) {
-		if uid := e.InvolvedObject.UID; e.Type == corev1.EventTypeWarning && (uid == "" || uid == service.UID) {
+	for _, e := range events {
+		if e.Type == corev1.EventTypeWarning && concerns(e) {
 			warnings = append(warnings, e)
 		}
 	}

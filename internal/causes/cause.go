@@ -29,6 +29,8 @@ type Cause struct {
 	Then func(w *World)
 	// Shown is where it is shown. The first one is where users look first.
 	Shown []Shown
+	// Asked is what `kubectl clarion why` says of objects besides, of which kubectl shows nothing.
+	Asked []Shown
 	// Fix is what to do, as the documentation has it.
 	Fix string
 }

@@ -260,6 +260,7 @@ var layer2 = []Cause{
 			}, "n1")
 		},
 		Shown: []Shown{on("announcer/n1", "StrictARP=False KernelAnswers", "kube-ipvs0", "strictARP: true")},
+		Asked: []Shown{on(web, "n1", "its kernel answers for it, too", "kube-ipvs0", "strictARP: true")},
 		Fix:   "Do what the condition `StrictARP` of the Announcer says: `strictARP: true` for kube-proxy in IPVS mode, most of the time.",
 	},
 	{

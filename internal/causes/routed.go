@@ -151,6 +151,7 @@ var routed = []Cause{
 			w.cluster.Sessions["tor"] = Session{Only: []string{"n1", "n2"}, Problem: bgp.Problem{Kind: bgp.HoldTimerExpired}}
 		},
 		Shown: []Shown{on(tor, "Established=False SomeNodes", "n3", "hold time expired"), inColumn(tor, "Sessions", "2/3")},
+		Asked: []Shown{on(web, "n3 to tor", "hold time expired")},
 		Fix:   "See the node that the condition `Established` of the BGPPeer names.",
 	},
 }

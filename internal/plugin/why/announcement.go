@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/clarionlb/clarion/announce/plan"
@@ -83,7 +84,8 @@ func namesOf[T any, O interface {
 // layer2Link says of every node whether it could announce an address on layer 2.
 func layer2Link(s *snapshot.State, a *announced.Address) Link {
 	l := Link{Name: "nodes", Mark: OK}
-	able := 0
+	able, owner := 0, a.Layer2.Decision.Owner
+	var answering []string
 	for _, v := range a.Layer2.Verdicts {
 		i := Item{Name: v.Node, Mark: Note, Sentence: v.Sentence()}
 		switch v.Reason {
@@ -99,9 +101,12 @@ func layer2Link(s *snapshot.State, a *announced.Address) Link {
 				i.Remedy = remedyOfNode(v.Reason, v.Node)
 			}
 		}
+		if answers := kernelAnswers(s, v.Node, a.IP); answers != "" && v.Node != owner && v.Reason != plan.NoInterface {
+			answering = append(answering, v.Node)
+			i.Mark, i.Sentence = Warning, i.Sentence+"; "+answers
+		}
 		l.Items = append(l.Items, i)
 	}
-	owner := a.Layer2.Decision.Owner
 	switch {
 	case owner == "" && len(l.Items) == 0:
 		l.Mark, l.Sentence = Failed, "there is no node"
@@ -119,7 +124,28 @@ func layer2Link(s *snapshot.State, a *announced.Address) Link {
 	if a.BGP.Refused == "" && l.Mark == Failed && a.Nodes > 0 {
 		l.Mark = Warning // it is announced the other way
 	}
+	if len(answering) > 0 && l.Mark != Failed {
+		l.Mark, l.Sentence = Warning, l.Sentence+", and the kernel of "+strings.Join(answering, ", ")+" answers by itself"
+	}
 	return l
+}
+
+// kernelAnswers says of a node whose kernel answers for addresses of Services by itself what it says of it: the cause and the fix. Of
+// several addresses it names one. The kernel of the owner is left to what
+// is said of the owner.
+func kernelAnswers(s *snapshot.State, node string, ip netip.Addr) string {
+	announcer := s.Announcer(node)
+	if announcer == nil {
+		return ""
+	}
+	strict := meta.FindStatusCondition(announcer.Status.Conditions, v1alpha1.ConditionStrictARP)
+	switch {
+	case strict == nil || strict.Status != metav1.ConditionFalse:
+		return ""
+	case slices.Contains(strings.Fields(strict.Message), ip.String()):
+		return "its kernel answers for it, too: " + strict.Message
+	}
+	return "its kernel may answer for it, too: " + strict.Message
 }
 
 // bgpLink says of every node to which BGPPeers it announces an address, and how its sessions are.

@@ -35,6 +35,13 @@ func says(text string, words []string) bool {
 	return true
 }
 
+func expectSaid(t *testing.T, r *Report, object string, words []string) {
+	t.Helper()
+	if all := texts(r); !slices.ContainsFunc(all, func(text string) bool { return says(text, words) }) {
+		t.Errorf("of %s, nothing says %q:\n\t%s", object, words, strings.Join(all, "\n\t"))
+	}
+}
+
 func TestEveryCauseAndItsFixIsNamedOfTheObjectThatShowsIt(t *testing.T) {
 	for _, cause := range causes.All() {
 		t.Run(cause.Name, func(t *testing.T) {
@@ -56,11 +63,19 @@ func TestEveryCauseAndItsFixIsNamedOfTheObjectThatShowsIt(t *testing.T) {
 					words = words[1:]
 				}
 				words[0] = strings.TrimPrefix(words[0], "LoadBalancer Source Ranges: ") // as kubectl describe has it
-				if all := texts(r); !slices.ContainsFunc(all, func(text string) bool { return says(text, words) }) {
-					t.Errorf("of %s, nothing says %q:\n\t%s", shown.Object, words, strings.Join(all, "\n\t"))
-				}
+				expectSaid(t, r, shown.Object, words)
 				if unknown := strings.HasPrefix(shown.Words[0], "LoadBalancer Source Ranges"); r.OK && !unknown && cause.Symptom != causes.WrongAnswer && shown.Object == cause.Shown[0].Object {
 					t.Errorf("of %s it says that all is well: %s", shown.Object, r.Summary)
+				}
+			}
+			for _, asked := range cause.Asked {
+				r, err := Find(state, "default", asked.Object)
+				if err != nil {
+					t.Fatal(err)
+				}
+				expectSaid(t, r, asked.Object, asked.Words)
+				if !slices.ContainsFunc(r.Links, func(l Link) bool { return l.Mark == Warning || l.Mark == Failed }) {
+					t.Errorf("of %s it says that every link holds", asked.Object)
 				}
 			}
 		})

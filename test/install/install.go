@@ -12,9 +12,11 @@ import (
 	"testing"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/clarionlb/clarion/client/versioned"
+	"github.com/clarionlb/clarion/internal/claims"
 	"github.com/clarionlb/clarion/test/cluster"
 	"github.com/clarionlb/clarion/test/cluster/setup"
 )
@@ -102,9 +104,13 @@ func (i *Installation) Owner(ctx context.Context, address netip.Addr) (*cluster.
 	if err != nil {
 		return nil, err
 	}
+	slices, err := i.Clarion.ClarionV1alpha1().ClaimSlices().List(ctx, metav1.ListOptions{})
+	if err != nil && !apierrors.IsNotFound(err) { // before an upgrade there are none
+		return nil, err
+	}
 	name, epoch := "", int64(0)
 	for _, announcer := range list.Items { // in the order of their names
-		for _, claim := range announcer.Status.Layer2.Addresses {
+		for _, claim := range claims.OfList(&announcer, slices) {
 			if claim.IP == address.String() && claim.Epoch > epoch {
 				name, epoch = announcer.Name, claim.Epoch
 			}

@@ -35,11 +35,7 @@ func (c toldClaim) shown(v *View) bool {
 		return false
 	}
 	version := maker.version
-	if c.slice != "" {
-		s := v.records[c.node].slices[c.slice]
-		if s == nil {
-			return false
-		}
+	if s := v.records[c.node].slices[c.slice]; s != nil {
 		version = s.version
 	}
 	order, err := resourceversion.CompareResourceVersion(version, c.version)

@@ -9,7 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
-	"github.com/clarionlb/clarion/internal/claims"
+	recorded "github.com/clarionlb/clarion/internal/claims"
 )
 
 // record is what an announcer has recorded of its claims: a list, and slices that say what has changed since. The list is in its
@@ -33,10 +33,12 @@ type claimSlice struct {
 	number   int32
 	// claims has the zero claim for an address that was released.
 	claims map[netip.Addr]recordedClaim
+	// gone says that the API does not have the slice any more.
+	gone bool
 }
 
 func (v *View) newClaimSlice(o *v1alpha1.ClaimSlice) *claimSlice {
-	s := &claimSlice{version: o.ResourceVersion, owner: claims.OwnerOf(o), revision: o.Revision, number: o.Number}
+	s := &claimSlice{version: o.ResourceVersion, owner: recorded.OwnerOf(o), revision: o.Revision, number: o.Number}
 	s.claims = v.readClaims(o.Announcer, o.ResourceVersion, o.Addresses)
 	for _, text := range o.Released {
 		if ip, err := netip.ParseAddr(text); err == nil {
@@ -156,9 +158,8 @@ func (v *View) SetClaimSlice(name string, object *v1alpha1.ClaimSlice) {
 	}
 	r := v.recordOf(object.Announcer)
 	before := r.slices[name]
-	if before != nil && before.owner == now.owner && v.sees(object.Announcer) && notLater(before.version, now.version) {
-		before.version = now.version
-		return
+	if before != nil && !before.gone && before.owner == now.owner && v.sees(object.Announcer) && notLater(before.version, now.version) {
+		v.keepLater(object.Announcer, before, now)
 	}
 	v.sliceOf[name], r.slices[name] = object.Announcer, now
 	if r.listed && !r.ignored && now.owner == r.owner && now.revision > r.revision {
@@ -172,8 +173,33 @@ func (v *View) SetClaimSlice(name string, object *v1alpha1.ClaimSlice) {
 	v.update(object.Announcer, before, now)
 }
 
+// keepLater has a slice of a member that is in sight, of which the API was restored, say what the member has said later.
+func (v *View) keepLater(name string, before, now *claimSlice) {
+	a := v.announcers[name]
+	if a == nil {
+		return
+	}
+	for ip, c := range now.claims {
+		if counts, is := a.claims[ip]; is && counts.Epoch > c.Epoch {
+			now.claims[ip] = counts
+		}
+	}
+	if before.revision != now.revision {
+		return
+	}
+	for ip, c := range before.claims {
+		if _, says := now.claims[ip]; !says {
+			now.claims[ip] = c
+		}
+	}
+}
+
 func (v *View) removeClaimSlice(name string) {
-	if of, known := v.sliceOf[name]; known && !v.sees(of) {
+	of, known := v.sliceOf[name]
+	switch {
+	case known && v.sees(of):
+		v.records[of].slices[name].gone = true
+	case known:
 		v.dropClaimSlice(name)
 	}
 }

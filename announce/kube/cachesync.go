@@ -154,7 +154,9 @@ func (c *CacheSync) ask(ctx context.Context) (map[object]uint64, error) {
 		return versions, nil
 	}
 	slices, err := c.slices.List(ctx, metav1.ListOptions{})
-	if err != nil {
+	if refused(err) {
+		return versions, nil
+	} else if err != nil {
 		return nil, err
 	}
 	for i := range slices.Items {

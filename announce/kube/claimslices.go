@@ -119,6 +119,9 @@ func (w *StatusWriter) writeSlice(ctx context.Context, current *v1alpha1.Announc
 	return true, true, nil
 }
 
+// refused says whether there may be no ClaimSlices, as when the manifests of an older release are applied.
+func refused(err error) bool { return apierrors.IsForbidden(err) || apierrors.IsNotFound(err) }
+
 // merge returns a slice with more changes than another one, which may be nil.
 func merge(before *v1alpha1.ClaimSlice, changed []v1alpha1.Layer2Address, released []string) *v1alpha1.ClaimSlice {
 	slice := &v1alpha1.ClaimSlice{}

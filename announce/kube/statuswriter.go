@@ -183,7 +183,7 @@ func (w *StatusWriter) flush(ctx context.Context) (wrote bool, addresses int, er
 	status.Summary = SummaryOf(&status)
 	if current != nil && w.claimSlices.inSlices(current, &status, recorded) {
 		wrote, done, err := w.writeSlice(ctx, current, status.Layer2.Addresses, recorded)
-		if done || err != nil {
+		if done && !refused(err) {
 			return wrote, addresses, err
 		}
 	} else if current != nil && len(recorded.since) == 0 && equalStatus(current.Status, status) && w.claimSlices.saysReads(current) {
@@ -248,9 +248,9 @@ func (w *StatusWriter) WriteStopped(ctx context.Context, conditions []metav1.Con
 	current := w.objects.Announcer(w.node)
 	recorded := w.claimSlices.recorded(current)
 	w.mu.Lock()
-	given := w.status
+	given, keepClaims := w.status, w.keepClaims
 	w.mu.Unlock()
-	if given == nil || current == nil || len(recorded.since) == 0 {
+	if given == nil || keepClaims || current == nil || len(recorded.since) == 0 {
 		return w.patch(ctx, "/status/conditions", conditions)
 	}
 	status := *given

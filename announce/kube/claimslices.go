@@ -91,6 +91,9 @@ func (c *claimSlices) inSlices(current *v1alpha1.Announcer, status *v1alpha1.Ann
 func (w *StatusWriter) writeSlice(ctx context.Context, current *v1alpha1.Announcer, wanted []v1alpha1.Layer2Address, recorded recordedClaims) (wrote, done bool, err error) {
 	c := &w.claimSlices
 	changed, released := claims.Changes(recorded.claims, wanted)
+	if len(recorded.since) > 0 && c.foldAt.IsZero() {
+		c.foldAt = time.Now().Add(time.Duration(len(wanted)) * foldPause)
+	}
 	if len(changed)+len(released) == 0 {
 		return false, len(recorded.since) > 0 || equalSummary(current.Status, wanted), nil
 	}

@@ -187,6 +187,7 @@ func (w *StatusWriter) flush(ctx context.Context) (wrote bool, addresses int, er
 			return wrote, addresses, err
 		}
 	} else if current != nil && len(recorded.since) == 0 && equalStatus(current.Status, status) && w.claimSlices.saysReads(current) {
+		w.claimSlices.foldAt = time.Time{} // nothing waits for the list
 		return false, addresses, nil
 	}
 	if w.claimSlices.client != nil {

@@ -1,6 +1,8 @@
 # Every target works on a fresh checkout; what takes long is cached.
 MODULES := . test test/monitoring
 GO_TOOL := go tool -modfile=$(CURDIR)/tools/go.mod
+# The last that it prints is what has failed, and with what output.
+GO_TEST = $(GO_TOOL) gotestsum --format standard-verbose --hide-summary skipped --
 GENERATED := api/v1alpha1/zz_generated.deepcopy.go client manifests/crds docs/reference
 VERSION ?= v0.1.0
 # "make bench" measures a peer beside Clarion if PEER names it and PEER_BIN its programs: see test/metallb.
@@ -134,8 +136,8 @@ WITHOUT_CLUSTER := ./chart ./dashboard ./release ./rights ./schema ./site
 .PHONY: test
 test: packages lint test-unit bench-start ## Lint, unit tests, benchmarks once, end-to-end tests on a real control plane, and the guide on a kubeadm cluster (root, Debian)
 	cd test/monitoring && go test ./...
-	cd test && go test -v -count=1 $(WITHOUT_CLUSTER)
-	cd test && go test -v -count=1 -p 1 -timeout 50m $$(go list ./... | grep -vxF "$$(go list $(WITHOUT_CLUSTER))")
+	cd test && $(GO_TEST) -count=1 $(WITHOUT_CLUSTER)
+	cd test && $(GO_TEST) -count=1 -p 1 -timeout 50m $$(go list ./... | grep -vxF "$$(go list $(WITHOUT_CLUSTER))")
 
 .PHONY: kubernetes-1.36
 kubernetes-1.36: packages ## A few end-to-end tests on Kubernetes 1.36 (root, Debian)

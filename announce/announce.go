@@ -44,7 +44,7 @@ func (a *Announcer) Run(ctx context.Context) error {
 		a.api.status.Run(until)
 	}()
 
-	err := a.announce(until, group)
+	err := a.announce(until, background, group)
 	if until.Err() != nil {
 		err = nil // it was told to end, or the group knows why
 	}
@@ -58,8 +58,11 @@ func (a *Announcer) Run(ctx context.Context) error {
 	return errors.Join(err, group.Wait())
 }
 
-// announce starts, announces until the context ends, and leaves.
-func (a *Announcer) announce(ctx context.Context, group *errgroup.Group) error {
+// farewell is for how long an announcer answers that has told the others that it leaves: who answers in its place may be slow to begin.
+const farewell = 300 * time.Millisecond
+
+// announce starts, announces until the context ends, and leaves. What it starts in the group goes on in the background.
+func (a *Announcer) announce(ctx, background context.Context, group *errgroup.Group) error {
 	key, err := a.start(ctx)
 	if err != nil {
 		return err
@@ -67,7 +70,9 @@ func (a *Announcer) announce(ctx context.Context, group *errgroup.Group) error {
 	left := make(chan struct{})
 	a.others.members = a.others.newMembers(a.others.address, key)
 	a.others.watch.heartbeats = a.others.newHeartbeats(a.others.address, a.others.members.Keys)
-	group.Go(func() error { return a.others.watch.heartbeats.Run(ctx) })
+	heartbeats := a.others.watch.heartbeats
+	group.Go(func() error { return heartbeats.Run(background) }) // its thread shows that the process runs
+	context.AfterFunc(ctx, heartbeats.Leave)
 	group.Go(func() error {
 		defer close(left)
 		return a.others.members.Run(ctx)
@@ -82,6 +87,7 @@ func (a *Announcer) announce(ctx context.Context, group *errgroup.Group) error {
 	if ctx.Err() != nil {
 		a.logger.Info("Leaving the other announcers", "node", a.node)
 		<-left
+		time.Sleep(farewell)
 	}
 	return err
 }
@@ -198,6 +204,7 @@ func (a *Announcer) applyChanges() error {
 func (a *Announcer) step(ctx context.Context) time.Time {
 	now := time.Now()
 	a.checks.Set(ctx, a.view.Unconfirmed())
+	a.planner.HoldBack(now.Add(a.others.pauses.Hold()))
 	todo := a.planner.Plan(now)
 	todo.Changed = todo.Changed || a.redo
 	a.reportFailures(todo.Failures)

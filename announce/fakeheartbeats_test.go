@@ -22,7 +22,7 @@ type fakeHeartbeats struct {
 	changed notify.Signal
 
 	// The LAN's mu guards the rest.
-	running bool
+	running, left bool
 	// muted says that they reach nobody.
 	muted      bool
 	neighbours map[string]netip.Addr
@@ -87,15 +87,20 @@ func (h *fakeHeartbeats) set(change func()) {
 }
 
 func (h *fakeHeartbeats) Run(ctx context.Context) error {
-	h.set(func() { h.running = true })
+	h.set(func() { h.running = !h.left })
 	<-ctx.Done()
+	h.Leave()
+	return nil
+}
+
+// Leave implements heartbeats.
+func (h *fakeHeartbeats) Leave() {
 	h.set(func() {
-		h.running = false
+		h.running, h.left = false, true
 		for _, o := range h.station.lan.heartbeats { // they are told that this is no failure
 			delete(o.heard, h.station.node)
 		}
 	})
-	return nil
 }
 
 func (h *fakeHeartbeats) Set(neighbours map[string]netip.Addr) {
@@ -145,15 +150,20 @@ func (h *fakeHeartbeats) LastHeard(name string) time.Time {
 	return h.lost[name]
 }
 
-// Received implements heartbeats.
-func (h *fakeHeartbeats) Received(name string) uint64 {
+// LastArrival implements heartbeats.
+func (h *fakeHeartbeats) LastArrival(name string) time.Time {
 	h.station.lan.mu.Lock()
 	defer h.station.lan.mu.Unlock()
 	last := time.Now()
 	if lost, is := h.lost[name]; is {
 		last = lost
 	}
-	return uint64(last.UnixMilli() / heartbeat.DefaultInterval.Milliseconds())
+	return last.Truncate(heartbeat.DefaultInterval)
+}
+
+// Await implements heartbeats.
+func (h *fakeHeartbeats) Await(string, time.Time) {
+	time.AfterFunc(heartbeat.DefaultInterval-time.Since(time.Now().Truncate(heartbeat.DefaultInterval)), h.changed.Notify)
 }
 
 // noHeartbeats are those of an announcer that does not know of any.
@@ -169,6 +179,10 @@ func (noHeartbeats) States(time.Time) (map[string]heartbeat.State, time.Time) {
 
 func (noHeartbeats) LastHeard(string) (at time.Time) { return at }
 
-func (noHeartbeats) Received(string) uint64 { return 0 }
+func (noHeartbeats) LastArrival(string) (at time.Time) { return at }
+
+func (noHeartbeats) Await(string, time.Time) {}
+
+func (noHeartbeats) Leave() {}
 
 func (noHeartbeats) Forget(time.Time) {}

@@ -349,6 +349,9 @@ func (s fakeResponder) SetMembers(macs []net.HardwareAddr) {
 
 func (s fakeResponder) Sighted() <-chan struct{} { return s.sighted }
 
+// AnswerKept has nothing to do: fake nodes are not asked while they are not fit.
+func (s fakeResponder) AnswerKept() {}
+
 func (s fakeResponder) Sightings() []layer2.Sighting {
 	s.lan.mu.Lock()
 	defer s.lan.mu.Unlock()
@@ -397,6 +400,8 @@ func (s fakeProber) Ask(ctx context.Context, q layer2.Question) (layer2.Answer, 
 
 // fakeRelayer is the part of a station's kernel that relays.
 type fakeRelayer struct{ *station }
+
+func (s fakeRelayer) Restore() error { return nil }
 
 func (s fakeRelayer) Set(relays map[netip.Addr]layer2.Relay) error {
 	s.lan.mu.Lock()

@@ -35,6 +35,7 @@ func (h hollowHost) KernelAnswers(layer2.Announced) string { return "" }
 func (h hollowHost) NodeIPs() []netip.Addr                 { return []netip.Addr{h.address} }
 func (h hollowHost) Permitted() error                      { return nil }
 func (h hollowHost) Set(map[netip.Addr]layer2.Relay) error { return nil }
+func (h hollowHost) Restore() error                        { return nil }
 func (h hollowHost) KernelAddresses() []layer2.KernelAddress {
 	return []layer2.KernelAddress{{Address: h.address, Interface: "eth0"}}
 }
@@ -57,6 +58,7 @@ func (hollowResponder) Reannounce(...netip.Addr)                 {}
 func (hollowResponder) Quiesce(...netip.Addr)                    {}
 func (hollowResponder) SetMembers([]net.HardwareAddr)            {}
 func (r hollowResponder) Sighted() <-chan struct{}               { return r.never }
+func (r hollowResponder) AnswerKept()                            {}
 func (hollowResponder) Sightings() []layer2.Sighting             { return nil }
 
 // hollowProber is on a network on which no other host is.

@@ -69,6 +69,7 @@ func (a *Announcer) inquire(now time.Time) (wake time.Time) {
 		}
 		*q = inquiry{}
 		a.others.pauses.Resume()
+		a.lan.responder.AnswerKept()
 		return now // whatever was decided meanwhile is to be said
 	case now.Sub(q.began) >= inquiryTimeout:
 		q.failed = true

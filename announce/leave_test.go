@@ -51,8 +51,12 @@ func TestARestartMovesNothingAndAnotherNodeProxiesMeanwhile(t *testing.T) {
 		c.start("n2")
 		c.after(time.Minute)
 		c.journal.take()
+		start := time.Now()
 		if err := n1.stop(); err != nil {
 			t.Errorf("it ends with %v", err)
+		}
+		if took := time.Since(start); took < farewell {
+			t.Errorf("it ends after %s, though n2 may be slow to proxy", took)
 		}
 		c.after(5 * time.Second)
 		c.expectOwners(vip)

@@ -150,6 +150,7 @@ type responder interface {
 	SetMembers(macs []net.HardwareAddr)
 	Sighted() <-chan struct{}
 	Sightings() []layer2.Sighting
+	AnswerKept()
 }
 
 // prober is layer2.Prober.
@@ -161,12 +162,14 @@ type prober interface {
 // relayer is layer2.Relays.
 type relayer interface {
 	Set(relays map[netip.Addr]layer2.Relay) error
+	Restore() error
 }
 
 // pauses is liveness.PauseWatch.
 type pauses interface {
 	runner
 	Fit() bool
+	Hold() time.Duration
 	Changed() <-chan struct{}
 	Resume()
 }
@@ -224,8 +227,10 @@ type heartbeats interface {
 	Changed() <-chan struct{}
 	States(now time.Time) (states map[string]heartbeat.State, next time.Time)
 	LastHeard(name string) time.Time
-	Received(name string) uint64
+	LastArrival(name string) time.Time
+	Await(name string, after time.Time)
 	Forget(now time.Time)
+	Leave()
 }
 
 // newParts returns the real ones, whose metrics the Registry is told.
@@ -289,7 +294,7 @@ func newParts(config Config) parts {
 		},
 		newHeartbeats: func(address netip.Addr, keys func() [][]byte) heartbeats {
 			return heartbeat.New(heartbeat.Config{
-				Address: address, Port: config.HeartbeatPort, Interval: config.HeartbeatInterval, Keys: keys, Logger: config.Logger,
+				Address: address, Port: config.HeartbeatPort, Interval: config.HeartbeatInterval, Keys: keys, Alive: pauses.Alive, Logger: config.Logger,
 			})
 		},
 	}

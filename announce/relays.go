@@ -15,6 +15,10 @@ import (
 // kernel busy for longer than to begin, and it may soon be needed again.
 const relayLinger = time.Second
 
+// relayCheck is how often it is made sure that nobody has removed what the kernel relays. The loop turns as often without that, to
+// check the kernel (kernelCheckMax).
+const relayCheck = kernelCheckMax
+
 // relays has the kernel relay what the planner says, and remembers whether it can.
 type relays struct {
 	kernel relayer
@@ -25,6 +29,8 @@ type relays struct {
 	// what is not needed.
 	begun bool
 	due   time.Time
+	// checked is when it was last made sure that the kernel still has it.
+	checked time.Time
 	// wanted is what finish was last told to have relayed.
 	wanted map[netip.Addr]plan.Relay
 	// problem is why the kernel cannot relay; "" if it can.
@@ -52,6 +58,7 @@ func (r *relays) finish(relays map[netip.Addr]plan.Relay, now time.Time) (wake t
 		r.due = time.Time{}
 		if len(relays) > 0 {
 			r.set(relays) // an interface may be another one of the same name
+			r.check(now)
 		}
 	case r.begun && r.due.IsZero():
 		r.due = now.Add(relayLinger)
@@ -81,6 +88,17 @@ func (r *relays) set(relays map[netip.Addr]plan.Relay) {
 	r.noteProblem(err)
 	if err == nil && !maps.Equal(r.current, relays) {
 		r.current = maps.Clone(relays)
+	}
+}
+
+// check has the kernel go on with what others have removed, in a while.
+func (r *relays) check(now time.Time) {
+	switch {
+	case r.checked.IsZero():
+		r.checked = now
+	case now.Sub(r.checked) >= relayCheck:
+		r.checked = now
+		r.noteProblem(r.kernel.Restore())
 	}
 }
 

@@ -18,6 +18,13 @@ import (
 type relayKernel struct {
 	relays map[netip.Addr]layer2.Relay
 	broken error
+	// restored counts how often it was to be made sure that nobody has removed anything.
+	restored int
+}
+
+func (k *relayKernel) Restore() error {
+	k.restored++
+	return k.broken
 }
 
 func (k *relayKernel) Set(relays map[netip.Addr]layer2.Relay) error {
@@ -72,6 +79,31 @@ func TestRelayingBeginsAtOnceAndEndsInAWhile(t *testing.T) {
 		}
 		if wake.IsZero() != (step.wake == 0) || step.wake != 0 && !wake.Equal(now.Add(step.wake)) {
 			t.Errorf("%+v: wakes at %v, now is %v", step, wake, now)
+		}
+	}
+}
+
+func TestWhatIsRelayedIsPutBackIfSomebodyHasRemovedIt(t *testing.T) {
+	now, kernel := time.Unix(1000, 0), &relayKernel{}
+	r := &relays{kernel: kernel, logger: klog.Background()}
+	all := map[netip.Addr]plan.Relay{netip.MustParseAddr("192.168.10.1"): {To: netip.MustParseAddr("192.168.10.11"), Interface: "eth0"}}
+	for _, step := range []struct {
+		after    time.Duration
+		relays   map[netip.Addr]plan.Relay
+		restored int
+	}{
+		{0, nil, 0},
+		{relayCheck, nil, 0}, // nothing is relayed
+		{0, all, 0},
+		{relayCheck, all, 1},
+		{relayCheck / 2, all, 1},
+		{relayCheck / 2, all, 2},
+	} {
+		now = now.Add(step.after)
+		r.prepare(step.relays)
+		r.finish(step.relays, now)
+		if kernel.restored != step.restored {
+			t.Errorf("%+v: restored %d times", step, kernel.restored)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/clarionlb/clarion/announce/heartbeat"
+	"github.com/clarionlb/clarion/announce/plan"
 )
 
 // A member that one node misses and another one hears is alive: there is something wrong between the two, such as a cable of several
@@ -12,14 +13,11 @@ import (
 // before the silence is long enough to count. What is said of a member that dies in that moment is not wrong for long: when the others
 // miss it too, they say so.
 
-// vouchEvery is the time between two looks whether a heartbeat has come.
-const vouchEvery = 10 * time.Millisecond
-
 // vouch is what this node is to find out of a neighbour that others miss.
 type vouch struct {
-	// received is how many heartbeats had come when it was told.
-	received uint64
-	from     map[string]bool
+	// since is when it was told.
+	since time.Time
+	from  map[string]bool
 	// until is when nobody waits for it any more.
 	until time.Time
 }
@@ -31,7 +29,8 @@ func (w *watch) doubt(name, from string, now time.Time) {
 	}
 	v := w.vouching[name]
 	if v.from == nil {
-		v = vouch{received: w.heartbeats.Received(name), from: map[string]bool{}}
+		v = vouch{since: now, from: map[string]bool{}}
+		w.heartbeats.Await(name, now)
 	}
 	v.from[from], v.until = true, now.Add(lateFor)
 	if w.vouching == nil {
@@ -45,7 +44,7 @@ func (a *Announcer) vouch(now time.Time) (wake time.Time) {
 	w := &a.others.watch
 	for name, v := range w.vouching {
 		switch {
-		case w.heartbeats.Received(name) > v.received:
+		case w.heartbeats.LastArrival(name).After(v.since):
 			for _, watcher := range heartbeat.Neighbours(name, w.inGossip) {
 				v.from[watcher] = true
 			}
@@ -57,7 +56,7 @@ func (a *Announcer) vouch(now time.Time) (wake time.Time) {
 		case !now.Before(v.until):
 			delete(w.vouching, name)
 		default:
-			wake = now.Add(vouchEvery)
+			wake = plan.Earlier(wake, v.until) // or sooner, when a heartbeat comes
 		}
 	}
 	return wake

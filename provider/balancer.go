@@ -82,6 +82,9 @@ func (b *balancer) ensure(ctx context.Context, service *corev1.Service) (*corev1
 	if wait := b.probing.wait(request, held, time.Now()); wait > 0 {
 		// Of an api.RetryError the service controller would warn in the log, though nothing is wrong.
 		time.AfterFunc(wait, func() { b.feed.requeue(nameOf(service)) })
+		if err := b.conditions.takeUp(ctx, service); err != nil {
+			return nil, err
+		}
 		return nil, errors.New("an announcer asks the network for the address that the Service asks for")
 	}
 	outcome, err := b.allocator.Ensure(time.Now(), request)

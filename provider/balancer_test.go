@@ -194,11 +194,10 @@ func TestAServiceFromItsCreationToItsEnd(t *testing.T) {
 		if got := ingress(&a.Status.LoadBalancer); got != "192.0.2.0" || assigned(a) != "True Assigned" || !servicehelpers.HasLBFinalizer(a) {
 			t.Errorf("it has %q and says %q", got, assigned(a))
 		}
-		// One patch adds the finalizer, another one the address together with the condition; the
-		// third says what is announced.
+		// One patch has the address, the condition and the finalizer; another one says what is announced.
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if n := fakeapi.Count(&c.kube.Fake, "patch", "services"); n != 3 {
+		if n := fakeapi.Count(&c.kube.Fake, "patch", "services"); n != 2 {
 			t.Errorf("it was written to %d times", n)
 		}
 		got := c.told()

@@ -114,10 +114,11 @@ func (w *conditionWriter) assigned(ctx context.Context, service *corev1.Service,
 		}
 		return nil
 	}
-	if !said.differs {
-		return nil
+	changes := map[string]any{}
+	if said.differs {
+		changes["conditions"] = []metav1.Condition{said.condition}
 	}
-	return w.write(ctx, service, map[string]any{"conditions": []metav1.Condition{said.condition}})
+	return w.write(ctx, service, changes)
 }
 
 // refused writes the answer to a Service that cannot have what it wants, and the addresses that it
@@ -130,18 +131,24 @@ func (w *conditionWriter) refused(ctx context.Context, service *corev1.Service, 
 	if said.differs {
 		changes["conditions"] = []metav1.Condition{said.condition}
 	}
-	if len(changes) == 0 {
-		return nil
-	}
 	return w.write(ctx, service, changes)
 }
 
-// write patches the status of a Service, and of no later one of the same name. What could not be
-// written counts as not said.
+// takeUp gives a Service that has to wait for its answer the finalizer, and the mark of one without an answer.
+func (w *conditionWriter) takeUp(ctx context.Context, service *corev1.Service) error {
+	return w.write(ctx, service, map[string]any{})
+}
+
+// write patches the status of a Service, and of no later one of the same name, if there is anything to change or it lacks the
+// finalizer. What could not be written counts as not said.
 func (w *conditionWriter) write(ctx context.Context, service *corev1.Service, changes map[string]any) error {
 	known, err := w.known(nameOf(service))
 	if err == nil && known.UID == service.UID {
-		_, err = w.patch(ctx, w.client.Services(service.Namespace), known, status.ServicePatch{Status: changes}, w.standsAnswer(known))
+		patch := w.finalize(known, status.ServicePatch{Status: changes})
+		if len(patch.Metadata)+len(patch.Status) == 0 {
+			return nil
+		}
+		_, err = w.patch(ctx, w.client.Services(service.Namespace), known, patch, w.standsAnswer(known))
 	}
 	if err != nil && !apierrors.IsNotFound(err) {
 		w.forget(service)

@@ -22,7 +22,7 @@ import (
 var otherCondition = metav1.Condition{Type: "example.com/Other", Status: metav1.ConditionTrue, Reason: "Other"}
 
 // patched returns what the API server makes of a Service and the service controller's patch from it
-// to changed, amended.
+// to changed, as it is relayed.
 func patched(t *testing.T, w *conditionWriter, service, changed *corev1.Service) *corev1.Service {
 	t.Helper()
 	original, err := json.Marshal(service)
@@ -41,7 +41,11 @@ func patched(t *testing.T, w *conditionWriter, service, changed *corev1.Service)
 	if err := json.Unmarshal(patch, &decoded); err != nil {
 		t.Fatal(err)
 	}
-	if patch, err = json.Marshal(w.amend(service, decoded)); err != nil {
+	amended := w.amend(service, decoded)
+	if !removesFinalizer(decoded) {
+		amended = w.finalize(service, amended)
+	}
+	if patch, err = json.Marshal(amended); err != nil {
 		t.Fatal(err)
 	}
 	merged, err := strategicpatch.StrategicMergePatch(original, patch, corev1.Service{})
@@ -122,26 +126,40 @@ func TestTheConditionGoesWithTheFinalizer(t *testing.T) {
 	}
 }
 
-func TestThePatchThatAddsTheFinalizerMarksAServiceThatHasNoAnswer(t *testing.T) {
+func TestThePatchOfAServiceWithoutAnAnswerBringsTheFinalizerAndTheMark(t *testing.T) {
 	for _, others := range [][]string{nil, {"example.com/other"}} {
 		before := service("a", func(s *corev1.Service) {
 			s.Finalizers = others
 			s.Status.Conditions = []metav1.Condition{otherCondition}
 		})
 		changed := before.DeepCopy()
-		changed.Finalizers = append(slices.Clone(others), servicehelpers.LoadBalancerCleanupFinalizer)
+		changed.Status.LoadBalancer = theirs
 		after := patched(t, newConditionWriter(nil, listerOf(before), scope.Scope{}), before, changed)
-		if !slices.Equal(after.Finalizers, changed.Finalizers) || assigned(after) != "Unknown Pending" || len(after.Status.Conditions) != 2 {
+		want := append(slices.Clone(others), servicehelpers.LoadBalancerCleanupFinalizer)
+		if !slices.Equal(slices.Sorted(slices.Values(after.Finalizers)), want) || assigned(after) != "Unknown Pending" || len(after.Status.Conditions) != 2 {
 			t.Errorf("got finalizers %v, conditions %v", after.Finalizers, after.Status.Conditions)
 		}
 
 		// The finalizer was removed by hand: the answer stays.
 		before.Status.Conditions = append(before.Status.Conditions, metav1.Condition{Type: v1alpha1.ConditionAddressAssigned, Status: metav1.ConditionTrue, Reason: "Assigned"})
-		changed = before.DeepCopy()
-		changed.Finalizers = append(slices.Clone(others), servicehelpers.LoadBalancerCleanupFinalizer)
+		changed.Status.Conditions = before.Status.Conditions
 		after = patched(t, newConditionWriter(nil, listerOf(before), scope.Scope{}), before, changed)
-		if assigned(after) != "True Assigned" {
-			t.Errorf("got conditions %v", after.Status.Conditions)
+		if !servicehelpers.HasLBFinalizer(after) || assigned(after) != "True Assigned" {
+			t.Errorf("got finalizers %v, conditions %v", after.Finalizers, after.Status.Conditions)
+		}
+
+		// Of one that is going or is not Clarion's, it stays as it is.
+		for _, change := range []func(*corev1.Service){
+			func(s *corev1.Service) { s.DeletionTimestamp = new(metav1.Now()) },
+			func(s *corev1.Service) { s.Spec.LoadBalancerClass = new("example.com/other") },
+		} {
+			s := before.DeepCopy()
+			change(s)
+			changed := s.DeepCopy()
+			changed.Status.LoadBalancer = theirs
+			if after := patched(t, newConditionWriter(nil, listerOf(s), scope.Scope{}), s, changed); !slices.Equal(after.Finalizers, others) {
+				t.Errorf("got finalizers %v", after.Finalizers)
+			}
 		}
 	}
 }

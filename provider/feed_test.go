@@ -141,8 +141,8 @@ func TestServicesOfNoClassAndOfOursAreServedAndForeignOnesAreNeverTouched(t *tes
 		if class := ptr.Deref(ours.Spec.LoadBalancerClass, ""); class != v1alpha1.LoadBalancerClass {
 			t.Errorf("the class in the API is %q after the controller's writes, want %q", class, v1alpha1.LoadBalancerClass)
 		}
-		if len(ours.Status.LoadBalancer.Ingress) != 1 || !servicehelpers.HasLBFinalizer(ours) {
-			t.Errorf("got status %v and finalizers %v, want an address and the clean-up finalizer", ours.Status.LoadBalancer, ours.Finalizers)
+		if len(ours.Status.LoadBalancer.Ingress) != 1 || len(ours.Finalizers) > 0 {
+			t.Errorf("got status %v and finalizers %v, want an address, and the finalizer to be left to who writes the answer", ours.Status.LoadBalancer, ours.Finalizers)
 		}
 	})
 }

@@ -137,18 +137,3 @@ func TestAServiceThatSomebodyElseHasWrittenToIsAnsweredAtOnce(t *testing.T) {
 		}
 	})
 }
-
-func TestANewServiceCostsTwoWritesAndNoRead(t *testing.T) {
-	withCluster(t, []runtime.Object{poolOf("192.0.2.0/30")}, func(c *cluster) {
-		c.begin()
-		c.kube.ClearActions()
-		if _, err := c.kube.CoreV1().Services("default").Create(c.ctx, web("a"), metav1.CreateOptions{}); err != nil {
-			t.Fatal(err)
-		}
-		settle()
-		patches, reads := fakeapi.Count(&c.kube.Fake, "patch", "services"), fakeapi.Count(&c.kube.Fake, "list", "services")
-		if assigned(c.service("a")) != "True Assigned" || patches != 2 || reads != 0 {
-			t.Errorf("it says %q after %d writes and %d reads", assigned(c.service("a")), patches, reads)
-		}
-	})
-}

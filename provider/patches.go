@@ -30,21 +30,19 @@ func (w *conditionWriter) relay(ctx context.Context, services typedcorev1.Servic
 	if err != nil {
 		return nil, err
 	}
-	if _, removed := finalizerChange(patch); removed {
+	if removesFinalizer(patch) {
 		patched, err := w.patch(ctx, services, known, w.amend(known, patch), w.standsRemoval)
 		if errors.Is(err, status.ErrGivenAway) {
 			return known, nil
 		}
 		return patched, err
 	}
-	return w.patch(ctx, services, known, w.amend(known, patch), w.standsAnswer(known))
+	return w.patch(ctx, services, known, w.finalize(known, w.amend(known, patch)), w.standsAnswer(known))
 }
 
 // amend adds to a status patch of the service controller what belongs with it: the answer that
-// travels to one that writes the load balancer, the mark of an unanswered Service to one that adds
-// the finalizer, and the removal of the condition to one that removes it. So whoever finds the
-// finalizer knows whose it is. The patches are made by k8s.io/cloud-provider's service/helpers
-// PatchService.
+// travels to one that writes the load balancer, and the removal of the condition to one that removes
+// the finalizer. The patches are made by k8s.io/cloud-provider's service/helpers PatchService.
 func (w *conditionWriter) amend(known *corev1.Service, patch status.ServicePatch) status.ServicePatch {
 	if patch.Status == nil {
 		patch.Status = map[string]any{}
@@ -53,7 +51,6 @@ func (w *conditionWriter) amend(known *corev1.Service, patch status.ServicePatch
 		patch.Metadata = map[string]any{}
 	}
 	_, writesLoadBalancer := patch.Status["loadBalancer"]
-	added, removed := finalizerChange(patch)
 	name := nameOf(known)
 	w.mu.Lock()
 	said := w.answers[name]
@@ -62,10 +59,8 @@ func (w *conditionWriter) amend(known *corev1.Service, patch status.ServicePatch
 	}
 	w.mu.Unlock()
 	switch {
-	case removed:
+	case removesFinalizer(patch):
 		patch.Status["conditions"] = []map[string]any{{"$patch": "delete", "type": v1alpha1.ConditionAddressAssigned}}
-	case added && !scope.Marked(known):
-		patch.Status["conditions"] = []metav1.Condition{scope.TakenUp(metav1.Now())}
 	case writesLoadBalancer && said.travels:
 		patch.Metadata["uid"] = said.uid
 		patch.Status["conditions"] = []metav1.Condition{said.condition}
@@ -73,15 +68,28 @@ func (w *conditionWriter) amend(known *corev1.Service, patch status.ServicePatch
 	return patch
 }
 
-// finalizerChange says whether a patch adds or removes the finalizer of load balancers. A list that
-// loses its last element is patched as a whole.
-func finalizerChange(patch status.ServicePatch) (added, removed bool) {
+// removesFinalizer says whether a patch removes the finalizer of load balancers. A list that loses its last element is patched as a
+// whole.
+func removesFinalizer(patch status.ServicePatch) bool {
 	left, written := patch.Metadata["finalizers"]
-	adds, _ := left.([]any)
 	removes, _ := patch.Metadata["$deleteFromPrimitiveList/finalizers"].([]any)
-	finalizer := any(servicehelpers.LoadBalancerCleanupFinalizer)
-	removed = written && left == nil || slices.Contains(removes, finalizer)
-	return !removed && slices.Contains(adds, finalizer), removed
+	return written && left == nil || slices.Contains(removes, any(servicehelpers.LoadBalancerCleanupFinalizer))
+}
+
+// finalize adds the finalizer to a patch of a Service that Clarion serves and that lacks it, and the mark if neither the Service nor the
+// patch has an answer: whoever finds the finalizer knows whose it is.
+func (w *conditionWriter) finalize(known *corev1.Service, patch status.ServicePatch) status.ServicePatch {
+	if servicehelpers.HasLBFinalizer(known) || known.DeletionTimestamp != nil || !w.scope.Wants(known) {
+		return patch
+	}
+	if patch.Metadata == nil {
+		patch.Metadata = map[string]any{}
+	}
+	patch.Metadata["finalizers"] = []string{servicehelpers.LoadBalancerCleanupFinalizer}
+	if _, answers := patch.Status["conditions"]; !answers && !scope.Marked(known) {
+		patch.Status["conditions"] = []metav1.Condition{scope.TakenUp(metav1.Now())}
+	}
+	return patch
 }
 
 // standsAnswer says of a Service that was known in this state whether it is to be told what it has when it is in another one:

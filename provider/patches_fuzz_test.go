@@ -43,14 +43,22 @@ func FuzzThePatchesOfTheServiceController(f *testing.F) {
 			}
 		}
 		before := service("a", with(from, has))
+		if !has && !wants {
+			before.Spec.LoadBalancerClass = new("example.com/other")
+		}
 		before.Status.Conditions = []metav1.Condition{otherCondition}
 		if has {
 			before.Status.Conditions = append(before.Status.Conditions, metav1.Condition{Type: v1alpha1.ConditionAddressAssigned, Status: metav1.ConditionTrue, Reason: "Assigned"})
 		}
 		changed := before.DeepCopy()
-		with(to, wants)(changed)
+		with(to, wants && has)(changed) // where it is missing, the controller is shown one
 		after := patched(t, newConditionWriter(nil, listerOf(before), scope.Scope{}), before, changed)
-		if got, want := slices.Sorted(slices.Values(after.Finalizers)), slices.Sorted(slices.Values(changed.Finalizers)); !slices.Equal(got, want) {
+		want := slices.Clone(others)
+		if wants {
+			want = append(want, ours)
+		}
+		slices.Sort(want)
+		if got := slices.Sorted(slices.Values(after.Finalizers)); !slices.Equal(got, want) {
 			t.Errorf("it has finalizers %q, want %q", got, want)
 		}
 		if got, want := ingress(&after.Status.LoadBalancer), ingress(&changed.Status.LoadBalancer); got != want {

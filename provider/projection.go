@@ -12,25 +12,27 @@ import (
 // projection shows the service controller which Services are Clarion's, and how it is to see them.
 type projection struct{ scope.Scope }
 
-// project returns the Service as the service controller is to see it, or false if it is not to see it. One that was
-// Clarion's is shown as one that wants no load balancer and has the finalizer, so that everything that it carries of
+// project returns the Service as the service controller is to see it, or false if it is not to see it. One that is Clarion's is
+// shown with the finalizer, which it gets with the answer in one write (see finalize); the controller would write it before. One that
+// was Clarion's is shown as one that wants no load balancer and has the finalizer, so that everything that it carries of
 // Clarion is removed. What its status has is not shown: it is somebody else's by now.
 func (p projection) project(service *corev1.Service) (*corev1.Service, bool) {
 	left := p.Left(service)
 	if !left && !p.Wants(service) {
 		return nil, false
 	}
-	if service.Spec.LoadBalancerClass == nil && !left {
+	finalizer := servicehelpers.HasLBFinalizer(service) || !left && service.DeletionTimestamp != nil // to which none can be added
+	if service.Spec.LoadBalancerClass == nil && !left && finalizer {
 		return service, true
 	}
 	shown := *service
 	shown.Spec.LoadBalancerClass = nil
+	if !finalizer {
+		shown.Finalizers = append(slices.Clone(shown.Finalizers), servicehelpers.LoadBalancerCleanupFinalizer)
+	}
 	if left {
 		shown.Spec.Type = corev1.ServiceTypeClusterIP
 		shown.Status.LoadBalancer = corev1.LoadBalancerStatus{}
-		if !servicehelpers.HasLBFinalizer(&shown) {
-			shown.Finalizers = append(slices.Clone(shown.Finalizers), servicehelpers.LoadBalancerCleanupFinalizer)
-		}
 	}
 	return &shown, true
 }

@@ -126,11 +126,11 @@ func (m *machine) setState(s State, d Diagnostic) {
 // setAdminDown ends the session on purpose (RFC 5880, section 6.8.16).
 func (m *machine) setAdminDown() { m.setState(AdminDown, AdministrativelyDown) }
 
-// handlePacket handles a packet of the remote system (RFC 5880, section 6.8.6).
-func (m *machine) handlePacket(p packet, now time.Time) {
+// handlePacket handles a packet of the remote system that arrived at a time (RFC 5880, section 6.8.6).
+func (m *machine) handlePacket(p packet, arrived time.Time) {
 	m.remote = remoteSystem{
 		discriminator: p.myDiscriminator, state: p.state, diagnostic: p.diagnostic, multiplier: p.multiplier,
-		minTx: p.desiredMinTx, minRx: p.requiredMinRx, demand: p.demand, lastReceived: now,
+		minTx: p.desiredMinTx, minRx: p.requiredMinRx, demand: p.demand, lastReceived: arrived,
 	}
 	if p.final && m.polling {
 		m.polling, m.pollEnding = false, true
@@ -192,6 +192,11 @@ func (m *machine) detectionExpiry() time.Time {
 func (m *machine) overdueAt() (time.Time, bool) {
 	interval := max(m.rxInterval, m.remote.minTx)
 	return m.remote.lastReceived.Add(interval + interval/4), m.state == Up && !m.overdue && m.remote.multiplier > 1
+}
+
+// settled says whether the session is up on both sides, all has been negotiated, and no packet is overdue.
+func (m *machine) settled() bool {
+	return m.state == Up && m.remote.state == Up && !m.polling && !m.pollEnding && !m.overdue
 }
 
 // checkDetectionTime says whether the detection time has expired. If so, the session goes down. It also

@@ -92,9 +92,14 @@ func (s *Speaker) dispatch(l *serviceListener, d datagram, now time.Time) {
 		return
 	}
 	r.received++
+	r.lastReceived = d.at
 	s.setError(&r.refuseErr, nil)
-	s.update(r, now, func() { r.handlePacket(packet, now) })
-	s.advance(r, now)
+	s.update(r, now, func() { r.handlePacket(packet, d.at) })
+	if !r.awaited.IsZero() && d.at.After(r.awaited) {
+		r.awaited = time.Time{}
+		s.changed.Notify()
+	}
+	s.queue.put(r) // what is due is done when all have been handled: this one may be old, and others have come since
 }
 
 // find returns the session that a packet is for (RFC 5880, section 6.3). It is the one with the

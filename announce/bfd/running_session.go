@@ -17,6 +17,9 @@ type runningSession struct {
 	// purpose. It is zero unless the session was.
 	removeAt time.Time
 
+	// awaited is the time after which somebody wants to know when a packet arrives; zero if nobody does.
+	awaited time.Time
+
 	sender sender
 	port   uint16 // the source port; 0 before the first packet
 	// auth is what makes the packets authentic, if the session has Keys.
@@ -25,6 +28,7 @@ type runningSession struct {
 	failures                uint64
 	lastDetection           time.Duration
 	sent, received, refused uint64
+	lastReceived            time.Time
 	// sendErr is why the last packet could not be sent. refuseErr is why the peer's last packet was
 	// refused.
 	sendErr, refuseErr error
@@ -64,6 +68,11 @@ func (r *runningSession) wakeAt() (time.Time, bool) {
 	return at, ok
 }
 
+// mayCoalesce says whether packets of the peer need not be handled as they arrive.
+func (r *runningSession) mayCoalesce() bool {
+	return r.config.Coalesce && r.settled() && r.awaited.IsZero() && r.removeAt.IsZero()
+}
+
 func (r *runningSession) status() Status {
 	status := Status{
 		Name:             r.name,
@@ -79,6 +88,7 @@ func (r *runningSession) status() Status {
 		Sent:             r.sent,
 		Received:         r.received,
 		Refused:          r.refused,
+		LastReceived:     r.lastReceived,
 		Err:              r.sendErr,
 	}
 	if r.remote.discriminator != 0 {

@@ -39,6 +39,10 @@ type Session struct {
 	// Multiplier is how many packets must be missing until the peer goes down (bfd.DetectMult). For
 	// this side, the peer's own multiplier counts. Default 3.
 	Multiplier uint8
+	// Coalesce has packets of the peer handled together with whatever else the Speaker does, and not each as it arrives, as long as the
+	// session is up and they come in time. What is noticed when they do not, and when, stays the same; what they say is noticed up to an
+	// interval and a quarter later. It saves most of the processor time, if all sessions of the port have it.
+	Coalesce bool
 	// Passive is the passive role: the peer begins. At most one of the two may have it.
 	Passive bool
 	// Port is the UDP port of both ends. 0 is BFD's: 3784, or 4784 for MultiHop.
@@ -187,6 +191,8 @@ type Status struct {
 	// Sent counts the packets that left. Received and Refused count those of this peer that were
 	// handled and refused.
 	Sent, Received, Refused uint64
+	// LastReceived is when the last of those arrived that were handled; zero if none was.
+	LastReceived time.Time
 	// Err is what keeps the session from working, as far as is known: an error of this side, or why
 	// the peer's last packet was refused. It is nil if nothing does. See ErrPortTaken and the
 	// others.

@@ -185,3 +185,43 @@ func TestASessionOutlastsItsInterface(t *testing.T) {
 	router.Address("eth0", "192.0.2.2/24")
 	expect(t, s, "another session with FRR", isUp)
 }
+
+// When a packet is handled long after it has arrived, it counts from when it arrived.
+func TestAPacketHasTheTimeAtWhichItArrived(t *testing.T) {
+	for name, local := range map[string]netip.Addr{"IPv4": netip.MustParseAddr("127.0.0.1"), "IPv6": netip.IPv6Loopback()} {
+		t.Run(name, func(t *testing.T) {
+			sockets, err := attach()
+			must(t, err)
+			defer sockets.close()
+			session := Session{Peer: local, Local: local, MultiHop: true}
+			l, err := sockets.listen(session.service())
+			must(t, err)
+			defer l.close()
+			s, err := sockets.dial(session, firstPort)
+			must(t, err)
+			defer s.close()
+			await(t, "the kernel's timestamps, which it begins with soon after it is asked for them", func() bool {
+				must(t, s.send([]byte("packet")))
+				after := time.Now()
+				for time.Since(after) < 5*ms {
+				}
+				d, ok := l.receive()
+				return ok && d.at.Before(after)
+			})
+			for range 3 {
+				before := time.Now()
+				must(t, s.send([]byte("packet")))
+				after := time.Now()
+				for time.Since(after) < 5*ms { // nobody receives meanwhile
+				}
+				d, ok := l.receive()
+				if !ok || d.at.Before(before) || d.at.After(after) || d.from != local || d.to != local || d.ttl != 255 {
+					t.Fatalf("%v: %+v, sent from %v to %v", ok, d, before, after)
+				}
+				if _, ok := l.receive(); ok {
+					t.Fatal("it is received twice")
+				}
+			}
+		})
+	}
+}

@@ -34,9 +34,9 @@ type sockets interface {
 	dial(Session, uint16) (sender, error)
 	// index returns the index of the interface with that name.
 	index(name string) (int, error)
-	// wait returns if there is something to receive, at the given time unless that is zero, or if
-	// wake was called since the last wait. It may also return for no reason.
-	wait(until time.Time)
+	// wait returns at the given time unless that is zero, or if wake was called since the last wait, and
+	// if arrivals is set also if there is something to receive. It may also return for no reason.
+	wait(until time.Time, arrivals bool)
 	wake()
 	// close must be called after all listeners and senders are closed.
 	close()
@@ -72,4 +72,6 @@ type datagram struct {
 	ifi int
 	// ttl is the TTL or hop limit with which it arrived.
 	ttl uint8
+	// at is when it arrived.
+	at time.Time
 }

@@ -38,10 +38,12 @@ func (u *pollSockets) wake() {
 
 func (u *pollSockets) close() { unix.Close(u.event) }
 
-func (u *pollSockets) wait(until time.Time) {
+func (u *pollSockets) wait(until time.Time, arrivals bool) {
 	u.polled = append(u.polled[:0], unix.PollFd{Fd: int32(u.event), Events: unix.POLLIN})
-	for _, l := range u.listeners {
-		u.polled = append(u.polled, unix.PollFd{Fd: int32(l.fd), Events: unix.POLLIN})
+	if arrivals {
+		for _, l := range u.listeners {
+			u.polled = append(u.polled, unix.PollFd{Fd: int32(l.fd), Events: unix.POLLIN})
+		}
 	}
 	var timeout *unix.Timespec
 	if !until.IsZero() {
@@ -94,7 +96,8 @@ func (u *pollSockets) listen(s service) (listener, error) {
 			{unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1}, {unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1}, {unix.IPPROTO_IPV6, unix.IPV6_RECVHOPLIMIT, 1},
 		}
 	}
-	fd, err := open(s.six, append(options, option{unix.SOL_SOCKET, unix.SO_RCVBUF, bufferSize})...)
+	options = append(options, option{unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1}, option{unix.SOL_SOCKET, unix.SO_RCVBUF, bufferSize})
+	fd, err := open(s.six, options...)
 	if err != nil {
 		return nil, fmt.Errorf("open a socket for BFD: %w", err)
 	}
@@ -106,7 +109,7 @@ func (u *pollSockets) listen(s service) (listener, error) {
 		}
 		return nil, fmt.Errorf("listen on UDP port %d: %w", s.port(), err)
 	}
-	l := &udpListener{sockets: u, fd: fd}
+	l := &udpListener{sockets: u, fd: fd, emptied: time.Now()}
 	u.listeners = append(u.listeners, l)
 	return l, nil
 }
@@ -117,6 +120,8 @@ type udpListener struct {
 	fd      int
 	payload [256]byte
 	control [128]byte
+	// emptied is when nothing was left to receive the last time.
+	emptied time.Time
 }
 
 func (l *udpListener) close() {
@@ -126,20 +131,25 @@ func (l *udpListener) close() {
 
 func (l *udpListener) receive() (datagram, bool) {
 	for {
+		now := time.Now()
 		n, controls, _, from, err := unix.Recvmsg(l.fd, l.payload[:], l.control[:], 0)
 		if err == unix.EINTR {
 			continue
 		}
 		if err != nil {
+			l.emptied = now
 			return datagram{}, false
 		}
-		d := datagram{payload: l.payload[:n], from: addressOf(from)}
+		d := datagram{payload: l.payload[:n], from: addressOf(from), at: now}
 		d.read(l.control[:controls])
+		if d.at.Before(l.emptied) { // the clock of the kernel's timestamps was set meanwhile
+			d.at = l.emptied
+		}
 		return d, true
 	}
 }
 
-// read reads the control messages of the kernel about the datagram.
+// read reads the control messages of the kernel about the datagram, which is received at d.at.
 func (d *datagram) read(controls []byte) {
 	for len(controls) > 0 {
 		header, data, rest, err := unix.ParseOneSocketControlMessage(controls)
@@ -151,6 +161,11 @@ func (d *datagram) read(controls []byte) {
 		case header.Level == unix.IPPROTO_IP && header.Type == unix.IP_TTL,
 			header.Level == unix.IPPROTO_IPV6 && header.Type == unix.IPV6_HOPLIMIT:
 			d.ttl = uint8(binary.NativeEndian.Uint32(data))
+		case header.Level == unix.SOL_SOCKET && header.Type == unix.SCM_TIMESTAMPNS:
+			var arrived unix.Timespec
+			if _, err := binary.Decode(data, binary.NativeEndian, &arrived); err == nil {
+				d.at = d.at.Add(-max(d.at.Sub(time.Unix(arrived.Unix())), 0))
+			}
 		case header.Level == unix.IPPROTO_IP && header.Type == unix.IP_PKTINFO:
 			d.ifi = int(binary.NativeEndian.Uint32(data))
 			d.to = netip.AddrFrom4([4]byte(data[8:])) // after the address of the interface

@@ -35,6 +35,9 @@ type Speaker struct {
 	// rejected are the sessions of the last Set that could not be added, by name.
 	rejected map[string]rejection
 	queue    queue
+	// beat is called before each step, at least once in each beatInterval; nil: nothing is.
+	beat         func()
+	beatInterval time.Duration
 
 	listeners map[service]*serviceListener
 	// listenAt is when to call listen again; zero if the listeners are those that are needed.
@@ -71,8 +74,23 @@ func newSpeaker(attach func() (sockets, error)) *Speaker {
 	}
 }
 
+// Beat has the thread of Run call beat as long as it runs: at least once in each interval, before it does anything else. It must be called
+// before Run.
+func (s *Speaker) Beat(interval time.Duration, beat func()) { s.beatInterval, s.beat = interval, beat }
+
+// Await has Changed receive when a packet arrives after a time, which is about now, for the session of that name. It does nothing if there
+// is none.
+func (s *Speaker) Await(name string, after time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r := s.named[name]; r != nil {
+		r.awaited = after
+		s.wake()
+	}
+}
+
 // Changed receives after a session was added or removed, after its State or its Err has changed,
-// and after its Detection or Overdue has changed in the state Up. Several changes may come as one. Failures
+// and after its Detection or Overdue has changed in the state Up, and see Await. Several changes may come as one. Failures
 // shows whether a session has gone down and come up again meanwhile.
 func (s *Speaker) Changed() <-chan struct{} { return s.changed }
 
@@ -236,11 +254,34 @@ func (s *Speaker) wake() {
 	}
 }
 
-// step does what is due. It returns when to call it again; zero if only when something arrives.
-func (s *Speaker) step() time.Time {
+// step does what is due. It returns when to call it again, zero if only when something arrives, and whether to do so when something
+// arrives.
+func (s *Speaker) step() (until time.Time, arrivals bool) {
+	if s.beat != nil {
+		s.beat()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
+	until = s.doDue(now)
+	if beat := now.Add(s.beatInterval); s.beat != nil && (until.IsZero() || beat.Before(until)) {
+		until = beat
+	}
+	return until, !s.mayCoalesce()
+}
+
+// mayCoalesce says whether no packet has to be handled as it arrives.
+func (s *Speaker) mayCoalesce() bool {
+	for _, r := range s.sessions {
+		if !r.mayCoalesce() {
+			return false
+		}
+	}
+	return true
+}
+
+// doDue does what is due at a time. It returns when to call it again; zero if only when something arrives.
+func (s *Speaker) doDue(now time.Time) time.Time {
 	if !s.listenAt.IsZero() && !now.Before(s.listenAt) {
 		s.listen(now)
 	}

@@ -3,6 +3,7 @@ package bfd
 import (
 	"context"
 	"net/netip"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -381,6 +382,99 @@ func TestPacketsAreReceivedBeforeDetectionTimesAreChecked(t *testing.T) {
 	})
 }
 
+// countingSockets count how often a speaker wakes.
+type countingSockets struct {
+	sockets
+	wakes atomic.Int64
+}
+
+func (c *countingSockets) wait(until time.Time, arrivals bool) {
+	c.sockets.wait(until, arrivals)
+	c.wakes.Add(1)
+}
+
+// wakes is how often in a second a speaker wakes that has sessions with four peers, all at 50 ms x 3.
+func wakes(t *testing.T, coalesce bool) (perSecond int) {
+	w, hub := &Wire{}, &countingSockets{}
+	e := &end{t: t, fakeHost: w.host(left4)}
+	hub.sockets = e.fakeHost
+	ctx, stop := context.WithCancel(klog.NewContext(context.Background(), klog.Logger{}))
+	e.Speaker, e.stop, e.done = newSpeaker(func() (sockets, error) { return hub, nil }), stop, make(chan error, 1)
+	go func() { e.done <- e.Run(ctx) }()
+	t.Cleanup(e.quit)
+	sessions := map[string]Session{}
+	for _, name := range []string{"192.0.2.2", "192.0.2.3", "192.0.2.4", "192.0.2.5"} {
+		peer := netip.MustParseAddr(name)
+		start(t, w, peer).one(Session{Peer: left4, Transmit: 50 * ms, Receive: 50 * ms, Coalesce: coalesce})
+		sessions[name] = Session{Peer: peer, Transmit: 50 * ms, Receive: 50 * ms, Coalesce: coalesce}
+		pass(11 * ms)
+	}
+	e.Set(sessions)
+	pass(10 * time.Second)
+	before := hub.wakes.Load()
+	pass(100 * time.Second)
+	for _, s := range e.Sessions() {
+		if s.State != Up || s.Failures > 0 || s.Overdue {
+			t.Errorf("%+v", s)
+		}
+	}
+	return int(hub.wakes.Load()-before) / 100
+}
+
+func TestPacketsThatComeInTimeWakeNobodyIfTheyAreCoalesced(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		one, all := wakes(t, true), wakes(t, false)
+		t.Logf("it wakes %d times a second, and %d times if packets are not coalesced", one, all)
+		if one*2 > all {
+			t.Error("packets that come in time wake it")
+		}
+	})
+}
+
+// What happens to a session is noticed as early as ever if packets are coalesced, but for what the peer says.
+func TestADeadPathIsNoticedAsEarlyIfPacketsAreCoalesced(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w, left, right := pair(t)
+		s := Session{Transmit: 50 * ms, Receive: 50 * ms, Coalesce: true}
+		s.Peer = right4
+		left.one(s)
+		s.Peer = left4
+		right.one(s)
+		pass(5 * time.Second)
+		for range 20 {
+			pass(1003 * ms)
+			var last time.Time
+			w.change(func() {
+				w.heard = func(d datagram) {
+					if d.from == right4 {
+						last = time.Now()
+					}
+				}
+			})
+			pass(100 * ms)
+			w.lose(everything)
+			pass(time.Until(last.Add(62 * ms)))
+			if s := left.is(Up); s.Overdue || s.LastReceived != last {
+				t.Fatalf("overdue too early: %+v", s)
+			}
+			pass(ms)
+			if s := left.is(Up); !s.Overdue {
+				t.Fatalf("not overdue in time: %+v", s)
+			}
+			pass(time.Until(last.Add(149 * ms)))
+			left.is(Up)
+			pass(ms)
+			if s := left.is(Down); s.LastDetection != 150*ms {
+				t.Fatalf("%+v", s)
+			}
+			w.lose(nil)
+			pass(5 * time.Second)
+			left.is(Up)
+			right.is(Up)
+		}
+	})
+}
+
 // step is something that happens to two speakers, and the pause after it.
 type step struct {
 	what    string
@@ -398,6 +492,7 @@ func drawStep(t *rapid.T) step {
 			Transmit:   interval.Draw(t, "transmit"),
 			Receive:    interval.Draw(t, "receive"),
 			Multiplier: rapid.Uint8Range(1, 5).Draw(t, "multiplier"),
+			Coalesce:   rapid.Bool().Draw(t, "coalesce"),
 		},
 		pause: rapid.SampledFrom([]time.Duration{0, 30 * ms, 290 * ms, time.Second, 10 * time.Second}).Draw(t, "pause"),
 	}

@@ -34,12 +34,14 @@ type fakeHost struct {
 	senders   int
 	// stalled keeps hosts from being woken by what arrives.
 	stalled bool
-	bell    notify.Signal
+	// bell is rung by wake, and arrived by what arrives.
+	bell, arrived notify.Signal
 }
 
 // host adds a host.
 func (w *Wire) host(addresses ...netip.Addr) *fakeHost {
-	h := &fakeHost{wire: w, addresses: addresses, listeners: map[service]*fakeListener{}, taken: map[service]bool{}, ports: map[uint16]bool{}, bell: notify.New()}
+	h := &fakeHost{wire: w, addresses: addresses, listeners: map[service]*fakeListener{}, taken: map[service]bool{}, ports: map[uint16]bool{},
+		bell: notify.New(), arrived: notify.New()}
 	if w.hosts == nil {
 		w.hosts = map[netip.Addr][]*fakeHost{}
 	}
@@ -92,9 +94,10 @@ func (w *Wire) deliver(s service, d datagram) {
 		if l == nil {
 			continue
 		}
+		d.at = time.Now()
 		l.arrivals = append(l.arrivals, d)
 		if !h.stalled {
-			h.bell.Notify()
+			h.arrived.Notify()
 		}
 	}
 }
@@ -105,13 +108,18 @@ func (h *fakeHost) wake() { h.bell.Notify() }
 
 func (h *fakeHost) close() {}
 
-func (h *fakeHost) wait(until time.Time) {
+func (h *fakeHost) wait(until time.Time, arrivals bool) {
 	var timeout <-chan time.Time
+	var arrived <-chan struct{}
+	if arrivals {
+		arrived = h.arrived
+	}
 	if !until.IsZero() {
 		timeout = time.After(time.Until(until))
 	}
 	select {
 	case <-h.bell:
+	case <-arrived:
 	case <-timeout:
 	}
 }

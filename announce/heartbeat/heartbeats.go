@@ -49,6 +49,9 @@ type Config struct {
 	Interval time.Duration
 	// Keys returns those with which heartbeats are authenticated, see bfd.NewKeys.
 	Keys func() [][]byte
+	// Alive is called by the thread of the heartbeats, as long as it runs, at least once in each Interval and before it looks at what
+	// has arrived. nil: nothing is.
+	Alive func()
 	// Logger for what keeps heartbeats from being sent. The zero Logger is silent.
 	Logger klog.Logger
 }
@@ -73,8 +76,8 @@ type Heartbeats struct {
 
 	mu      sync.Mutex
 	watched map[string]*watched
-	// forgotten is when Forget was called last.
-	forgotten time.Time
+	// forgotten is when Forget was called last, and left when Leave was called first.
+	forgotten, left time.Time
 	// err is why heartbeats cannot be sent or received; nil if they can.
 	err error
 }
@@ -99,6 +102,9 @@ func NewOn(config Config, speaker *bfd.Speaker) *Heartbeats {
 	if config.Interval == 0 {
 		config.Interval = DefaultInterval
 	}
+	if config.Alive != nil {
+		speaker.Beat(config.Interval, config.Alive)
+	}
 	return &Heartbeats{config: config, speaker: speaker, keys: bfd.NewKeys(config.Keys), watched: map[string]*watched{}}
 }
 
@@ -112,14 +118,14 @@ func (h *Heartbeats) Set(neighbours map[string]netip.Addr) {
 		sessions[name] = bfd.Session{
 			Peer: address, Local: h.config.Address, Port: uint16(h.config.Port), Keys: h.keys,
 			Transmit: h.config.Interval, Receive: h.config.Interval, Multiplier: multiplier,
-			NotUp:    notUpIntervals * h.config.Interval,
+			NotUp: notUpIntervals * h.config.Interval, Coalesce: true,
 			MultiHop: true, MinimumTTL: 1, // nodes may have routers in between, and packets are authentic
 		}
 	}
 	h.speaker.Set(sessions)
 }
 
-// Changed receives after States has changed by something else than time.
+// Changed receives after States has changed by something else than time, and see Await.
 func (h *Heartbeats) Changed() <-chan struct{} { return h.speaker.Changed() }
 
 // States returns what heartbeats say of the neighbours, and when to ask again although nothing
@@ -211,14 +217,17 @@ func (h *Heartbeats) LastHeard(name string) time.Time {
 	return time.Time{}
 }
 
-// Received returns how many heartbeats of a neighbour have come in its session; 0 if it is none.
-func (h *Heartbeats) Received(name string) uint64 {
+// Await has Changed receive when a heartbeat of a neighbour comes after a time, which is about now.
+func (h *Heartbeats) Await(name string, after time.Time) { h.speaker.Await(name, after) }
+
+// LastArrival returns when the last heartbeat came of a neighbour, in any state; zero if none did.
+func (h *Heartbeats) LastArrival(name string) time.Time {
 	for _, s := range h.speaker.Sessions() {
 		if s.Name == name {
-			return s.Received
+			return s.LastReceived
 		}
 	}
-	return 0
+	return time.Time{}
 }
 
 // report logs, under mu, that heartbeats cannot be received, or can again.
@@ -229,14 +238,24 @@ func (h *Heartbeats) report(err error) {
 	h.err = err
 }
 
-// Run sends and receives until the context ends. It then tells the neighbours that this is no
-// failure, and returns nil. It returns an error if it cannot begin.
+// Leave tells the neighbours that what follows is no failure.
+func (h *Heartbeats) Leave() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.left.IsZero() {
+		h.left = time.Now()
+		h.speaker.Set(nil)
+	}
+}
+
+// Run sends and receives until the context ends. It then calls Leave, and returns nil once the neighbours have been told. It returns
+// an error if it cannot begin.
 func (h *Heartbeats) Run(ctx context.Context) error {
 	background, stop := context.WithCancel(klog.NewContext(context.WithoutCancel(ctx), h.config.Logger.V(2)))
 	defer stop()
 	defer context.AfterFunc(ctx, func() {
-		h.speaker.Set(nil)
-		time.AfterFunc(multiplier*h.config.Interval, stop)
+		h.Leave()
+		time.AfterFunc(time.Until(h.left.Add(multiplier*h.config.Interval)), stop)
 	})()
 	return h.speaker.Run(background)
 }

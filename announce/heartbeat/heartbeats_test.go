@@ -25,6 +25,8 @@ type network struct {
 	members map[string]*member
 	// silent are the addresses from which nothing arrives.
 	silent map[netip.Addr]bool
+	// alive is what the threads of members call that are started; nil: nothing.
+	alive func()
 }
 
 type member struct {
@@ -57,7 +59,7 @@ func (n *network) start(name string, number int, interval time.Duration, key str
 	keys := [][]byte{[]byte(key)}
 	m := &member{name: name, address: address, ended: make(chan error)}
 	m.Heartbeats = NewOn(Config{
-		Address: address, Interval: interval, Keys: func() [][]byte { return keys },
+		Address: address, Interval: interval, Keys: func() [][]byte { return keys }, Alive: n.alive,
 	}, n.wire.NewSpeaker(address))
 	var ctx context.Context
 	ctx, m.stop = context.WithCancel(context.Background())
@@ -131,7 +133,7 @@ func TestAMemberThatDiesIsLateThenSilentForItsNeighbours(t *testing.T) {
 					n.expect("after 70 ms", "node-1", Late, watchers)
 					pass(90 * ms)
 					n.expect("after 160 ms", "node-1", Silent, watchers)
-					received := n.members["node-0"].Received("node-1")
+					last := n.members["node-0"].LastArrival("node-1")
 					for name, m := range n.members {
 						if states, _ := m.States(time.Now()); states["node-1"] == Silent {
 							if last := time.Since(m.LastHeard("node-1")); last < 160*ms || last > (160+50)*ms {
@@ -147,8 +149,8 @@ func TestAMemberThatDiesIsLateThenSilentForItsNeighbours(t *testing.T) {
 					}
 					pass(silenceFor)
 					n.expect("when the gossip knows", "node-1", 0, 0)
-					if now := n.members["node-0"].Received("node-1"); now != received || size <= 5 && received < 200 {
-						t.Errorf("%d heartbeats have come, and then %d", received, now)
+					if now := n.members["node-0"].LastArrival("node-1"); now != last || last.IsZero() && size <= 5 {
+						t.Errorf("the last heartbeat has come at %v, and then at %v", last, now)
 					}
 				})
 			})
@@ -358,4 +360,68 @@ func TestTheHeartbeatsOfAMemberLeaveTogether(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Heartbeats that come in time wake nobody, and whoever waits for one hears it at once.
+func TestTheNextHeartbeatIsToldIfSomebodyWaitsForIt(t *testing.T) {
+	inNetwork(t, 3, false, func(t *testing.T, n *network) {
+		m := n.members["node-0"]
+		pass(10 * time.Second)
+		select {
+		case <-m.Changed():
+		default:
+		}
+		pass(time.Second)
+		select {
+		case <-m.Changed():
+			t.Error("heartbeats in time are told")
+		default:
+		}
+		asked := time.Now()
+		m.Await("node-1", asked)
+		<-m.Changed()
+		if last := m.LastArrival("node-1"); !last.After(asked) || last != time.Now() || time.Since(asked) > DefaultInterval {
+			t.Errorf("told after %v of a heartbeat that came after %v", time.Since(asked), last.Sub(asked))
+		}
+		pass(time.Second)
+		select {
+		case <-m.Changed():
+			t.Error("more than one is told")
+		default:
+		}
+	})
+}
+
+// The thread of the heartbeats shows that the process runs, also where there is nobody to send them to, and until Run ends.
+func TestTheThreadShowsThatItRuns(t *testing.T) {
+	for _, size := range []int{1, 2, 5} {
+		synctest.Test(t, func(t *testing.T) {
+			last, longest := time.Now(), time.Duration(0)
+			alive := func() {
+				longest = max(longest, time.Since(last))
+				last = time.Now()
+			}
+			n := &network{t: t, wire: &bfd.Wire{}, members: map[string]*member{}, silent: map[netip.Addr]bool{}, alive: alive}
+			n.start("node-0", 0, DefaultInterval, "key")
+			n.alive = nil
+			for i, name := range names(size) {
+				if n.members[name] == nil {
+					n.start(name, i, DefaultInterval, "key")
+				}
+			}
+			n.meet()
+			pass(10 * time.Second)
+			n.members["node-0"].Leave()
+			pass(10 * time.Second)
+			n.members["node-0"].end(t)
+			delete(n.members, "node-0")
+			longest = max(longest, time.Since(last))
+			for _, m := range n.members {
+				m.end(t)
+			}
+			if longest > DefaultInterval {
+				t.Errorf("%d members: it has shown nothing for %v", size, longest)
+			}
+		})
+	}
 }

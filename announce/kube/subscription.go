@@ -3,7 +3,9 @@ package kube
 import (
 	"context"
 	"sync"
+	"time"
 
+	"golang.org/x/time/rate"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 
@@ -13,13 +15,21 @@ import (
 	"github.com/clarionlb/clarion/internal/notify"
 )
 
+// changeRate is how often in a second a Subscription tells of changes while there are always some, and
+// changeBurst how often it does at once before that counts.
+const changeRate, changeBurst = 20, 10
+
 // Subscription brings one View up to date. It collects changes, so that thousands of them are
-// applied in one go.
+// applied in one go. Each of a few is told at once. While many come, what came within 50 ms is told together: every time costs a
+// plan, and more.
 type Subscription struct {
 	sources []watched
 	changed notify.Signal
+	limiter *rate.Limiter
 
 	mu sync.Mutex
+	// told says that Changed receives, or will, for what is pending.
+	told bool
 	// pending are the objects that have changed since the last Apply.
 	pending map[change]struct{}
 	// states are those of objects of which every state counts, in the order of the watch.
@@ -36,7 +46,8 @@ type change struct {
 
 func newSubscription() *Subscription {
 	return &Subscription{
-		changed: notify.New(), pending: map[change]struct{}{}, failed: func(any, types.NamespacedName, *guard.Panic) {},
+		changed: notify.New(), limiter: rate.NewLimiter(changeRate, changeBurst),
+		pending: map[change]struct{}{}, failed: func(any, types.NamespacedName, *guard.Panic) {},
 	}
 }
 
@@ -59,7 +70,7 @@ func (s *Subscription) Changed() <-chan struct{} { return s.changed }
 func (s *Subscription) Apply(view *plan.View) {
 	s.mu.Lock()
 	pending, states := s.pending, s.states
-	s.pending, s.states = map[change]struct{}{}, nil
+	s.pending, s.states, s.told = map[change]struct{}{}, nil, false
 	s.mu.Unlock()
 	for _, set := range states {
 		set(view)
@@ -79,14 +90,27 @@ func (s *Subscription) take(object any, name types.NamespacedName, set func()) {
 
 func (s *Subscription) note(c change) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.pending[c] = struct{}{}
-	s.mu.Unlock()
-	s.changed.Notify()
+	s.tell()
 }
 
 func (s *Subscription) noteState(set func(*plan.View)) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.states = append(s.states, set)
-	s.mu.Unlock()
-	s.changed.Notify()
+	s.tell()
+}
+
+// tell has Changed receive, at once or when that is due, with the lock held.
+func (s *Subscription) tell() {
+	if s.told {
+		return
+	}
+	s.told = true
+	if delay := s.limiter.Reserve().Delay(); delay > 0 {
+		time.AfterFunc(delay, s.changed.Notify)
+	} else {
+		s.changed.Notify()
+	}
 }

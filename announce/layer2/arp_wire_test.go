@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/mdlayher/arp"
 )
@@ -150,4 +151,29 @@ func TestARPOfOthersDoesNotWakeTheNode(t *testing.T) {
 	must(t, conn.ask(client, vip1, nil))
 	about(client, netip.MustParseAddr("198.51.100.2"))
 	heard("after it has asked", client)
+}
+
+// The process may not run for a while, as for a pause of its processor.
+func TestWhatIsAskedWhileNobodyReadsIsKept(t *testing.T) {
+	const questions = 2000
+	h := newHost(t)
+	name := cable(t, h, "lan")
+	s := h.station("lan")
+	node := link(t, name).Attrs()
+	conn, err := listenARP(Interface{Name: name, Index: node.Index, MAC: node.HardwareAddr, Up: true})
+	must(t, err)
+	defer conn.close()
+	must(t, conn.join(vip1))
+	for range questions {
+		s.send(frame(s.mac, broadcast, untagged, newPacket(arp.OperationRequest, s.mac, netip.MustParseAddr("192.0.2.1"), noMAC, vip1)))
+	}
+	giveUp := time.AfterFunc(10*time.Second, func() { conn.close() })
+	defer giveUp.Stop()
+	for n := range questions {
+		if m, err := conn.read(); err != nil {
+			t.Fatalf("%d of %d questions were kept: %v", n, questions, err)
+		} else if m.asks != vip1 {
+			t.Errorf("it read %+v", m)
+		}
+	}
 }

@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -30,12 +29,8 @@ type ifaceResponder struct {
 	// added and removed are the changes of addresses that takeChanges has yet to return.
 	added, removed []*servedAddress
 
-	// kept is how many requests wait to be answered.
-	kept atomic.Int32
+	kept keptRequests
 }
-
-// maxKept is how many requests wait at most.
-const maxKept = 256
 
 // servedAddress is an address that an ifaceResponder answers for. It is valid as long as it is
 // among the addresses; whatever changes replaces it with another servedAddress.
@@ -176,8 +171,8 @@ func (ir *ifaceResponder) answerNext(conn conn) error {
 	if ir.address(m.asks) == nil {
 		return nil
 	}
-	if wait := ir.responder.hold(); wait > 0 {
-		ir.keep(conn, m, wait)
+	if !ir.responder.speaks() {
+		ir.keep(conn, m)
 		return nil
 	}
 	return ir.reply(conn, m)
@@ -186,7 +181,7 @@ func (ir *ifaceResponder) answerNext(conn conn) error {
 // reply answers a request if the address is still this node's.
 func (ir *ifaceResponder) reply(conn conn, m message) error {
 	a := ir.address(m.asks)
-	if a == nil || !ir.responder.fit() {
+	if a == nil {
 		return nil
 	}
 	mac := ir.ifi.MAC
@@ -198,19 +193,6 @@ func (ir *ifaceResponder) reply(conn conn, m message) error {
 	}
 	ir.responder.answered.add(ir.protocol)
 	return nil
-}
-
-// keep answers a request later; if there are too many, it does not: who asked asks again. A socket that fails meanwhile is noticed by
-// those who read from it.
-func (ir *ifaceResponder) keep(conn conn, m message, wait time.Duration) {
-	if ir.kept.Add(1) > maxKept {
-		ir.kept.Add(-1)
-		return
-	}
-	time.AfterFunc(wait, func() {
-		defer ir.kept.Add(-1)
-		guard.Run("layer2", ir.ifi.Name, func() { _ = ir.reply(conn, m) })
-	})
 }
 
 // noteConflict notes that a message claims an address. It is no conflict if the message is this

@@ -65,3 +65,14 @@ func (r *Relays) Set(relays map[netip.Addr]Relay) error {
 	r.current, r.known = next, true
 	return nil
 }
+
+// Restore puts back what others have removed from the kernel since Set, such as a firewall that is loaded anew. The kernel does not
+// report that.
+func (r *Relays) Restore() error {
+	if !r.known || len(r.current) == 0 {
+		return nil
+	}
+	err := restoreRelays(r.current)
+	r.known = err == nil // otherwise Set writes everything anew
+	return err
+}

@@ -106,11 +106,34 @@ func changeRelays(known bool, now, next map[netip.Addr]hop) error {
 	if known && transact(func(conn *nftables.Conn, f relayFamily) error { return f.change(conn, f.pick(now), f.pick(next)) }) == nil {
 		return nil
 	}
+	return rewriteRelays(next)
+}
+
+// restoreRelays writes the tables anew if one of them is not there: an element of it that is there cannot be added again then.
+func restoreRelays(current map[netip.Addr]hop) error {
+	there := transact(func(conn *nftables.Conn, f relayFamily) error {
+		for addr, hop := range f.pick(current) {
+			return conn.SetAddElements(f.began(f.table()), []nftables.SetElement{hop.element(addr)})
+		}
+		return nil
+	})
+	if there == nil {
+		return nil
+	}
+	return rewriteRelays(current)
+}
+
+func rewriteRelays(next map[netip.Addr]hop) error {
 	return transact(func(conn *nftables.Conn, f relayFamily) error {
 		conn.AddTable(f.table()) // so that there is one to remove
 		conn.DelTable(f.table())
 		return f.change(conn, nil, f.pick(next))
 	})
+}
+
+// element is what the map has for an address.
+func (h hop) element(addr netip.Addr) nftables.SetElement {
+	return nftables.SetElement{Key: addr.AsSlice(), Val: slices.Concat(h.to.AsSlice(), binaryutil.NativeEndian.PutUint32(uint32(h.index)))}
 }
 
 // transact calls do for each family, in one transaction.
@@ -142,8 +165,7 @@ func (f relayFamily) change(conn *nftables.Conn, now, next map[netip.Addr]hop) e
 	}
 	for addr, hop := range next {
 		if was, stayed := now[addr]; !stayed || was != hop {
-			value := slices.Concat(hop.to.AsSlice(), binaryutil.NativeEndian.PutUint32(uint32(hop.index)))
-			added = append(added, nftables.SetElement{Key: addr.AsSlice(), Val: value})
+			added = append(added, hop.element(addr))
 		}
 	}
 	table := f.table()

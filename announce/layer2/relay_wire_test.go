@@ -270,6 +270,38 @@ func TestManyAddressesAreRelayedAtOnce(t *testing.T) {
 	expect()
 }
 
+// Firewalls begin with "flush ruleset" when they are loaded.
+func TestWhatSomebodyHasClearedIsPutBack(t *testing.T) {
+	_, names := switched(t, 1)
+	relays := NewRelays(follow(t))
+	defer func() { must(t, relays.Set(nil)) }()
+	must(t, relays.Restore())
+	if got := relayed(t); len(got) > 0 {
+		t.Errorf("nothing was set, and the kernel relays %v", got)
+	}
+	all, want := map[netip.Addr]Relay{}, map[netip.Addr]netip.Addr{}
+	for _, family := range families {
+		all[family.free], want[family.free] = Relay{family.has, names[0]}, family.has
+	}
+	must(t, relays.Set(all))
+	for _, clear := range []func(*nftables.Conn){
+		func(*nftables.Conn) {},
+		(*nftables.Conn).FlushRuleset,
+		func(conn *nftables.Conn) {
+			conn.DelTable(&nftables.Table{Name: relayTableName, Family: nftables.TableFamilyIPv6})
+		},
+	} {
+		conn, err := nftables.New()
+		must(t, err)
+		clear(conn)
+		must(t, conn.Flush())
+		must(t, relays.Restore())
+		if got := relayed(t); !maps.Equal(got, want) {
+			t.Errorf("the kernel relays %v, want %v", got, want)
+		}
+	}
+}
+
 func TestWithoutThePermissionTheErrorSaysSo(t *testing.T) {
 	_, names := switched(t, 1)
 	relays := NewRelays(follow(t))

@@ -3,6 +3,7 @@ package layer2
 import (
 	"bytes"
 	"context"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -35,7 +36,8 @@ type Responder struct {
 	// when a node has died, and they are repeated. 5000 are 2.6 Mbit/s. Default 5000.
 	FirstRate int
 
-	// Fit is asked before anything is said: whether what this node knows still holds. nil is always.
+	// Fit is asked before anything is said: whether what this node knows still holds. What is asked while it does not is answered by
+	// AnswerKept. nil is always.
 	Fit func() bool
 	// Hold is asked then: for how long to keep answers and repeated announcements, since this node may be about to learn that they do not
 	// hold any more. nil is not at all.
@@ -126,17 +128,40 @@ func (r *Responder) hold() time.Duration {
 	return r.Hold()
 }
 
+// speaks says whether this node may answer and repeat announcements now.
+func (r *Responder) speaks() bool { return r.fit() && r.hold() == 0 }
+
+// AnswerKept answers what was asked while this node was not fit. It is to be called when Fit says that it is again.
+func (r *Responder) AnswerKept() {
+	r.mu.Lock()
+	running := slices.Collect(maps.Values(r.running))
+	r.mu.Unlock()
+	for _, ir := range running {
+		ir.answerKept()
+	}
+}
+
+// end waits until this node does not hold back any more, so that what it was asked is answered, and stops.
+func (r *Responder) end() {
+	for wait := r.hold(); wait > 0 && r.fit(); wait = r.hold() {
+		time.Sleep(wait)
+	}
+	r.AnswerKept()
+	r.stopAll()
+}
+
 // own says whether a hardware address is one of this node's.
 func (r *Responder) own(mac net.HardwareAddr) bool { return isOwn(r.lan, mac) }
 
-// Run answers and announces until the context ends, and then returns nil.
+// Run answers and announces until the context ends and this node holds back no more, and then returns nil.
 func (r *Responder) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	defer running.Wait()
-	defer r.stopAll()
+	defer r.end()
 	changed := r.lan.Watch()
+	untilEnd := context.WithoutCancel(ctx)
 	for {
-		r.startAndStop(ctx, &running)
+		r.startAndStop(untilEnd, &running)
 		select {
 		case <-ctx.Done():
 			return nil

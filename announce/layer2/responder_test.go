@@ -206,6 +206,7 @@ func TestWhatIsAskedWhileItHoldsBackIsAnsweredAfterIt(t *testing.T) {
 		same(t, "answers and announcements meanwhile", lines(start, append(answers, announcements...)), nil)
 		for range maxKept + 10 {
 			lan.ask("eth0", vip1)
+			synctest.Wait()
 		}
 		time.Sleep(51 * time.Millisecond)
 		synctest.Wait()

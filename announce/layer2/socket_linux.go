@@ -1,6 +1,7 @@
 package layer2
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -35,10 +36,32 @@ type socket struct {
 	*packet.Conn
 }
 
+// receiveBuffer, which the kernel doubles, has room for some 10,000 frames of ARP: what a LAN may ask while the process does not run. The
+// default has room for 250.
+const receiveBuffer = 4 << 20
+
 func newSocket(i Interface, etherType int, filter []bpf.RawInstruction) (socket, error) {
 	c, err := packet.Listen(&net.Interface{Index: i.Index, Name: i.Name, HardwareAddr: i.MAC}, packet.Datagram,
 		etherType, &packet.Config{Filter: filter})
-	return socket{c}, err
+	if err != nil {
+		return socket{}, err
+	}
+	return socket{c}, enlarge(c)
+}
+
+// enlarge gives a socket the receive buffer, or what net.core.rmem_max allows if this process may not have more.
+func enlarge(c *packet.Conn) error {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var refused error
+	err = raw.Control(func(fd uintptr) {
+		if unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer) != nil {
+			refused = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer)
+		}
+	})
+	return cmp.Or(err, refused)
 }
 
 func (s socket) send(b []byte, to net.HardwareAddr) error {

@@ -17,13 +17,17 @@ const (
 	// holdFor is how long a process holds back after a pause that may have cost it its addresses: until those who have taken them over
 	// have heard it again and told it, which they do at once.
 	holdFor = 100 * time.Millisecond
+	// lookEvery is the time between two looks whether the process runs, beside the thread that calls Alive, and maxStall how long it may
+	// not. Others hear the thread and take nothing over for a minute.
+	lookEvery = time.Second
+	maxStall  = 5 * time.Second
 )
 
 // PauseWatch notices that this process has not run for so long that others may have taken it for dead: the virtual machine was
 // suspended or moved, the processor was busy elsewhere. When the process goes on, nothing of what it knows may be true any more,
 // and it must not act upon it before it has asked.
 type PauseWatch struct {
-	// interval is that of the heartbeats, and of the signs of life that the process gives to itself.
+	// interval is that of the heartbeats, and of the signs of life.
 	interval time.Duration
 	// clock is the time since some moment, time in which the machine was suspended included.
 	clock   func() time.Duration
@@ -32,6 +36,9 @@ type PauseWatch struct {
 	// or a pause until Resume.
 	last, heldUntil atomic.Int64
 	paused          atomic.Bool
+	// looked is the time of Run's last look. watched says that Alive gives the signs of life.
+	looked  atomic.Int64
+	watched atomic.Bool
 }
 
 // NewPauseWatch returns a PauseWatch that begins as after a pause. The interval is the time between two heartbeats of this node.
@@ -53,21 +60,32 @@ func sinceBoot() time.Duration {
 	return time.Duration(t.Nano())
 }
 
-// Run watches until the context ends, and then returns nil.
+// Run watches until the context ends, and then returns nil. Until the first call of Alive it gives the signs of life itself.
 func (w *PauseWatch) Run(ctx context.Context) error {
-	ticker := time.NewTicker(w.interval)
-	defer ticker.Stop()
 	defer w.last.Store(0)
 	for {
-		now := w.clock() // read once: a pause after it must not be taken for none
+		now, every := w.clock(), lookEvery // read once: a pause after it must not be taken for none
 		w.check(now)
-		w.last.Store(int64(now))
+		w.looked.Store(int64(now))
+		if !w.watched.Load() {
+			every = w.interval
+			w.last.Store(int64(now))
+		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-ticker.C:
+		case <-time.After(every):
 		}
 	}
+}
+
+// Alive is a sign of life. Whoever has called it once must do so at least once in each interval, until Run ends. It is for the thread
+// that sends the heartbeats: what it cannot do for a while is just what others miss.
+func (w *PauseWatch) Alive() {
+	now := w.clock()
+	w.check(now)
+	w.watched.Store(true)
+	w.last.Store(int64(now))
 }
 
 // Fit says whether the process may act upon what it knows: it has not paused since the last Resume. Any goroutine may ask, before
@@ -94,7 +112,8 @@ func (w *PauseWatch) check(now time.Duration) {
 	if pause >= 2*w.interval {
 		w.heldUntil.Store(int64(now + holdFor))
 	}
-	if pause > maxPause && w.paused.CompareAndSwap(false, true) {
+	stall := now - time.Duration(w.looked.Load())
+	if (pause > maxPause || stall > maxStall) && w.paused.CompareAndSwap(false, true) {
 		w.changed.Notify()
 	}
 }
@@ -104,7 +123,9 @@ func (w *PauseWatch) Changed() <-chan struct{} { return w.changed }
 
 // Resume says that what happened during the pause is known now.
 func (w *PauseWatch) Resume() {
-	w.last.Store(int64(w.clock()))
+	now := int64(w.clock())
+	w.last.Store(now)
+	w.looked.Store(now)
 	w.heldUntil.Store(0)
 	w.paused.Store(false)
 }

@@ -22,7 +22,24 @@ func (m *machine) clock() time.Duration {
 func (m *machine) suspend(d time.Duration) { m.suspended.Add(int64(d)) }
 
 func TestAPauseIsNoticedBeforeAnythingIsDone(t *testing.T) {
-	const interval = 50 * time.Millisecond
+	t.Run("by itself", func(t *testing.T) { testPauses(t, false) })
+	t.Run("by the thread of the heartbeats", func(t *testing.T) { testPauses(t, true) })
+}
+
+const interval = 50 * time.Millisecond
+
+// beat gives signs of life, as the thread of the heartbeats does, until the context ends.
+func beat(ctx context.Context, w *PauseWatch) {
+	for ctx.Err() == nil {
+		w.Alive()
+		select {
+		case <-time.After(interval):
+		case <-ctx.Done():
+		}
+	}
+}
+
+func testPauses(t *testing.T, thread bool) {
 	for name, tt := range map[string]struct {
 		pause     time.Duration
 		fit, hold bool
@@ -43,8 +60,11 @@ func TestAPauseIsNoticedBeforeAnythingIsDone(t *testing.T) {
 				}
 				ctx, stop := context.WithCancel(t.Context())
 				go w.Run(ctx)
+				if thread {
+					go beat(ctx, w)
+				}
 				w.Resume()
-				time.Sleep(10*interval + time.Millisecond)
+				time.Sleep(100*interval + time.Millisecond)
 				synctest.Wait()
 				m.suspend(tt.pause)
 				if hold := w.Hold(); (hold == holdFor) != tt.hold || !tt.hold && hold != 0 {
@@ -83,4 +103,30 @@ func TestAPauseIsNoticedBeforeAnythingIsDone(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A process whose thread for heartbeats alone gets its turn is not taken for dead for a minute. Then it is.
+func TestAStallOfAllButTheHeartbeatsIsAPauseToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &machine{began: time.Now()}
+		w := NewPauseWatchOn(interval, m.clock) // Run has no turn
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		w.Resume()
+		go beat(ctx, w)
+		time.Sleep(maxStall)
+		if !w.Fit() || w.Hold() > 0 {
+			t.Error("a busy processor is taken for a pause")
+		}
+		time.Sleep(interval)
+		if w.Fit() {
+			t.Error("it has not run, and does not notice")
+		}
+		w.Resume()
+		if !w.Fit() {
+			t.Error("unfit after it has resumed")
+		}
+		stop()
+		synctest.Wait()
+	})
 }

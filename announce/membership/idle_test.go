@@ -3,14 +3,14 @@ package membership
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 )
 
-// BenchmarkIdle measures the processor time of a member while nothing happens. An iteration is a
-// second.
+// BenchmarkIdle measures the processor time of a member while nothing happens, and how often its threads wake. An iteration is a second.
 func BenchmarkIdle(b *testing.B) {
 	for _, count := range []int{3, 50} {
 		b.Run(fmt.Sprintf("members=%d", count), func(b *testing.B) {
@@ -36,13 +36,33 @@ func BenchmarkIdleWithHeartbeats(b *testing.B) {
 func measureIdle(b *testing.B, processes []*process) {
 	b.Helper()
 	time.Sleep(settle)
-	used, begin := busy(b, processes), time.Now()
+	used, woken, begin := busy(b, processes), wakes(b, processes), time.Now()
 	for b.Loop() {
 		time.Sleep(time.Second)
 	}
-	perMember := (busy(b, processes) - used).Seconds() / float64(len(processes))
+	memberSeconds := time.Since(begin).Seconds() * float64(len(processes))
 	b.ReportMetric(0, "ns/op")
-	b.ReportMetric(1000*perMember/time.Since(begin).Seconds(), "cpu-ms/s")
+	b.ReportMetric(1000*(busy(b, processes)-used).Seconds()/memberSeconds, "cpu-ms/s")
+	b.ReportMetric(float64(wakes(b, processes)-woken)/memberSeconds, "wakes/s")
+}
+
+// wakes returns how often the threads of the processes have waited for something (proc(5)).
+func wakes(b *testing.B, processes []*process) (sum int) {
+	b.Helper()
+	for _, p := range processes {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", p.cmd.Process.Pid))
+		must(b, err)
+		for _, thread := range threads {
+			status, err := os.ReadFile(thread)
+			must(b, err)
+			_, count, _ := strings.Cut(string(status), "\nvoluntary_ctxt_switches:")
+			count, _, _ = strings.Cut(count, "\n")
+			n, err := strconv.Atoi(strings.TrimSpace(count))
+			must(b, err)
+			sum += n
+		}
+	}
+	return sum
 }
 
 // busy returns the processor time that the processes have used.

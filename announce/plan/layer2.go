@@ -147,7 +147,9 @@ func (p *Layer2Planner) ObserveTakeovers(node string, takeovers []Takeover, now 
 			continue
 		}
 		p.noteTakeover(t.Address, takeover{node, t.Epoch, now.Add(recordTimeout)})
-		p.ObserveAnnouncement(t.Address, node, now) // it announces what it takes over
+		if !t.Planned {
+			p.ObserveAnnouncement(t.Address, node, now) // it announces what it takes over, and this node may have been dead to it
+		}
 		if best, _ := election.Best(p.view.electionClaims(t.Address)); best.Node == p.node {
 			own, _ := p.observeClaim(node, t)
 			against = append(against, own...)

@@ -23,6 +23,8 @@ type claims struct {
 	announced map[netip.Addr][]string
 	// rebalanced is the last request for rebalancing that was met.
 	rebalanced string
+	// heldUntil is until when the node answers nothing.
+	heldUntil time.Time
 }
 
 // ownership is an address that the planner's node announces or is about to.

@@ -18,6 +18,10 @@ const heardRecently = 10 * time.Second
 // other when that announces the address again.
 const handoverOverlap = 100 * time.Millisecond
 
+// handoverPatience is for how long a node goes on to answer for an address that it hands over, until it hears that the next owner does:
+// that one has claimed the address, and may be slow to begin.
+const handoverPatience = time.Second
+
 // handover is how an address goes from this node, which announces it, to the next owner.
 type handover struct {
 	// to is the node that is to take the address over because of a request for rebalancing; "" for
@@ -28,10 +32,10 @@ type handover struct {
 	heardAt time.Time
 	// planned is the node that has taken the address over and knows that this one is alive; "" for none.
 	planned string
-	// waited says that the node has answered on for the next owner to announce. until is when it
-	// stops, once that has; zero before.
-	waited bool
-	until  time.Time
+	// waited says that the node has answered on for the next owner to announce. until is when it stops, once that has claimed the
+	// address or announced it, and overlaps says that it has announced it; zero before.
+	waited, overlaps bool
+	until            time.Time
 }
 
 // hear takes note that another node has announced an address. It returns whether the address is
@@ -44,16 +48,20 @@ func (c *claims) hear(ip netip.Addr, node string, now time.Time) bool {
 	return o != nil
 }
 
+// HoldBack says until when this node answers nothing, but keeps what it is asked. It gives no address up meanwhile that goes to another
+// node as planned: that one may have passed over what was asked, too.
+func (p *Layer2Planner) HoldBack(until time.Time) { p.claims.heldUntil = until }
+
 // keep ends a handover of an address that stays with the node after all.
 func (o *ownership) keep(s *step, ip netip.Addr) {
 	if o.to != "" && s.recorded(ip, o.Epoch).HandoverTo == o.to {
 		o.to = "" // it cannot take the address
 		s.plan.Changed = true
 	}
-	if !o.until.IsZero() { // the next owner has announced it
+	if !o.until.IsZero() { // the next owner may have announced it
 		s.plan.Reannounce = append(s.plan.Reannounce, ip)
 	}
-	o.planned, o.waited, o.until = "", false, time.Time{}
+	o.planned, o.waited, o.overlaps, o.until = "", false, false, time.Time{}
 }
 
 // release has the node give up an address that is not its own any more, as soon as that can be.
@@ -61,16 +69,23 @@ func (c *claims) release(s *step, ip netip.Addr, o *ownership, d election.Decisi
 	_, announced := c.announced[ip]
 	if announced {
 		may := s.mayAnswerOn(ip, d)
-		if heard := o.heard == d.Owner && s.now.Sub(o.heardAt) < heardRecently; may && !heard {
-			o.waited, o.until = true, time.Time{}
+		heard := o.heard == d.Owner && s.now.Sub(o.heardAt) < heardRecently
+		if may && !heard {
+			o.waited, o.overlaps, o.until = true, false, time.Time{}
 			return Move{}, false
 		}
 		// A drained node may see that it is, and that the next owner has claimed the address, at
 		// the same time, or the claim first. Who was taken for dead stops at once.
 		planned := s.view.draining(s.node) || o.planned == d.Owner
 		if (may || o.waited || planned) && o.until.IsZero() && d.Owner != "" {
-			o.until = s.now.Add(handoverOverlap)
+			o.until = s.now.Add(handoverPatience)
 			s.plan.Quiesce = append(s.plan.Quiesce, ip)
+		}
+		if !o.until.IsZero() && heard && !o.overlaps {
+			o.overlaps, o.until = true, s.now.Add(handoverOverlap)
+		}
+		if !o.until.IsZero() && s.now.Before(c.heldUntil) { // what was asked is answered then
+			o.until = c.heldUntil.Add(handoverOverlap)
 		}
 		if s.now.Before(o.until) {
 			return Move{}, false

@@ -104,17 +104,19 @@ func TestWhoIsDrainedGoesOnUntilTheNextOwnerAnnounces(t *testing.T) {
 				if got := l.owners(vip); len(got) != 2 {
 					t.Fatalf("announced by %v", got)
 				}
+				answersFor := handoverOverlap
 				if strings.HasPrefix(how, "recorded") {
 					l.record(next)
+					answersFor = handoverPatience
 				} else {
 					l.nodes[owner].planner.ObserveAnnouncement(addr(vip), next, l.now)
 				}
-				if plan := l.plan(owner); len(plan.Layer2) != 1 || len(plan.Reannounce) != 0 || !plan.Wake.Equal(l.now.Add(handoverOverlap)) {
+				if plan := l.plan(owner); len(plan.Layer2) != 1 || len(plan.Reannounce) != 0 || !plan.Wake.Equal(l.now.Add(answersFor)) {
 					t.Errorf("%s does not answer what may have been asked before: %+v", owner, plan)
 				} else if !slices.Equal(plan.Quiesce, []netip.Addr{addr(vip)}) {
 					t.Errorf("%s is still to announce the address: %+v", owner, plan)
 				}
-				l.now = l.now.Add(handoverOverlap)
+				l.now = l.now.Add(answersFor)
 				if plan := l.plan(owner); len(plan.Layer2) != 0 || plan.Moves[0].To != next {
 					t.Errorf("%s goes on: %+v", owner, plan)
 				}
@@ -154,11 +156,72 @@ func TestWhoIsToldOfATakeoverBeforeItKnowsOfTheDrainAnswersWhatMayHaveBeenAskedB
 	if next == "" {
 		t.Fatal("nobody takes the address")
 	}
-	if plan := l.plan(owner); len(plan.Layer2) != 1 || !slices.Equal(plan.Quiesce, []netip.Addr{addr(vip)}) ||
-		!plan.Wake.Equal(l.now.Add(handoverOverlap)) {
+	if plan := l.plan(owner); len(plan.Layer2) != 1 || !slices.Equal(plan.Quiesce, []netip.Addr{addr(vip)}) {
+		t.Errorf("%s stops before it has heard the next owner: %+v", owner, plan)
+	}
+	l.now = l.now.Add(handoverPatience / 2)
+	l.nodes[owner].planner.ObserveAnnouncement(addr(vip), next, l.now)
+	if plan := l.plan(owner); len(plan.Layer2) != 1 || !plan.Wake.Equal(l.now.Add(handoverOverlap)) {
 		t.Errorf("%s does not answer what may have been asked before: %+v", owner, plan)
 	}
 	l.now = l.now.Add(handoverOverlap)
+	if plan := l.plan(owner); len(plan.Layer2) != 0 || plan.Moves[0].To != next {
+		t.Errorf("%s goes on: %+v", owner, plan)
+	}
+}
+
+// handing has the node with the address be drained and the next owner record its claim.
+func (l *lan) handing() (owner, next string) {
+	l.t.Helper()
+	l.settle()
+	owner = l.owner(vip)
+	l.setNode(nodeObject(owner, drained))
+	l.plan(owner)
+	for name := range l.nodes {
+		if name != owner && len(l.plan(name).Moves) > 0 {
+			next = name
+		}
+	}
+	if next == "" {
+		l.t.Fatal("nobody takes the address")
+	}
+	l.record(next)
+	return owner, next
+}
+
+// The next owner has claimed the address and is slow to begin.
+func TestWhoHandsAnAddressOverGoesOnAfterTheClaimUntilItHearsTheNextOwner(t *testing.T) {
+	l := web(t)
+	owner, next := l.handing()
+	if plan := l.plan(owner); len(plan.Layer2) != 1 || !plan.Wake.Equal(l.now.Add(handoverPatience)) {
+		t.Errorf("%s: %+v", owner, plan)
+	}
+	l.now = l.now.Add(handoverPatience - handoverOverlap/2)
+	for range 2 { // to hear it again changes nothing
+		l.nodes[owner].planner.ObserveAnnouncement(addr(vip), next, l.now)
+		if plan := l.plan(owner); len(plan.Layer2) != 1 || len(plan.Quiesce) != 0 {
+			t.Errorf("%s: %+v", owner, plan)
+		}
+		l.now = l.now.Add(handoverOverlap / 2)
+	}
+	if plan := l.plan(owner); len(plan.Layer2) != 0 || plan.Moves[0].To != next {
+		t.Errorf("%s goes on: %+v", owner, plan)
+	}
+}
+
+// What it is asked while it holds back it answers after that, if the address is still its own.
+func TestWhoHandsAnAddressOverKeepsItWhileItHoldsBack(t *testing.T) {
+	l := web(t)
+	owner, next := l.handing()
+	l.nodes[owner].planner.ObserveAnnouncement(addr(vip), next, l.now)
+	l.plan(owner)
+	l.now = l.now.Add(handoverOverlap)
+	until := l.now.Add(handoverOverlap)
+	l.nodes[owner].planner.HoldBack(until)
+	if plan := l.plan(owner); len(plan.Layer2) != 1 || !plan.Wake.Equal(until.Add(handoverOverlap)) {
+		t.Errorf("%s: %+v", owner, plan)
+	}
+	l.now = until.Add(handoverOverlap)
 	if plan := l.plan(owner); len(plan.Layer2) != 0 || plan.Moves[0].To != next {
 		t.Errorf("%s goes on: %+v", owner, plan)
 	}

@@ -36,6 +36,7 @@ import (
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/client/versioned"
 	"github.com/clarionlb/clarion/internal/apiserver"
+	"github.com/clarionlb/clarion/internal/liblog"
 	"github.com/clarionlb/clarion/internal/rollback"
 	"github.com/clarionlb/clarion/internal/selfsigned"
 	"github.com/clarionlb/clarion/internal/versionflag"
@@ -78,7 +79,7 @@ routers, from all nodes at once.`,
 				return nil
 			}
 			verflag.PrintAndExitIfRequested()
-			if err := logsapi.ValidateAndApply(logs, gate); err != nil {
+			if err := liblog.Apply(logs, gate); err != nil {
 				return err
 			}
 			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)

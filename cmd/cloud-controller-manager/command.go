@@ -9,6 +9,7 @@ import (
 	logsapi "k8s.io/component-base/logs/api/v1"
 	"k8s.io/klog/v2"
 
+	"github.com/clarionlb/clarion/internal/liblog"
 	"github.com/clarionlb/clarion/internal/versionflag"
 )
 
@@ -64,5 +65,5 @@ func applyLogging(flags *pflag.FlagSet) {
 		}
 	})
 	logsapi.ReapplyHandling = logsapi.ReapplyHandlingIgnoreUnchanged
-	_ = logsapi.ValidateAndApply(options, utilfeature.DefaultFeatureGate)
+	_ = liblog.Apply(options, utilfeature.DefaultFeatureGate)
 }

@@ -1,5 +1,7 @@
-// Package liblog has loggers for client-go. While the API server is away, every informer, every event and the election complain again
-// and again. That it is away is said once, by apiserver.Monitor.
+// Package liblog has of what Kubernetes' libraries log what says something to an operator, and the rest at --v=2.
+//
+// While the API server is away, every informer, every event and the election complain again and again. That it is away is said once, by
+// apiserver.Monitor: so there are loggers for client-go. That a part of a library starts or stops is its routine: see Apply.
 package liblog
 
 import (
@@ -27,10 +29,7 @@ func with(ctx context.Context, raise int) context.Context {
 	if inner == nil {
 		return ctx
 	}
-	if deeper, is := inner.(logr.CallDepthLogSink); is {
-		inner = deeper.WithCallDepth(1) // lines come from where they came from before
-	}
-	return klog.NewContext(ctx, logger.WithSink(sink{inner, raise}))
+	return klog.NewContext(ctx, logger.WithSink(sink{deeper(inner, 1), raise}))
 }
 
 // sink raises the level of lines by raise, and that of errors without an answer.

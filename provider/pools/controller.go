@@ -13,6 +13,7 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/time/rate"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -38,9 +39,14 @@ import (
 	"github.com/clarionlb/clarion/provider/internal/status"
 )
 
-// statusDelay is how long changes of counts are collected before they are written: a thousand new
-// Services cost each pool a few writes.
-const statusDelay = 200 * time.Millisecond
+const (
+	// statusDelay is how long changes of counts are collected before they are written: a thousand new
+	// Services cost each pool a few writes.
+	statusDelay = 200 * time.Millisecond
+	// statusRate is how often in a second they are written if they always change, and statusBurst how
+	// often before that counts: every announcer hears of it.
+	statusRate, statusBurst = 1, 10
+)
 
 // Config is what a Controller works with.
 type Config struct {
@@ -201,6 +207,7 @@ func (c *Controller) CountsChanged() { c.counts.Notify() }
 // Run follows the changes after the first Sync until the context ends.
 func (c *Controller) Run(ctx context.Context) {
 	c.CountsChanged()
+	limiter := rate.NewLimiter(statusRate, statusBurst)
 	// While pause runs, nothing is written; what changes is taken in all the same. When reusable
 	// fires, an address has awaited its reuse long enough.
 	var pause, reusable, retry <-chan time.Time
@@ -229,7 +236,7 @@ func (c *Controller) Run(ctx context.Context) {
 			continue
 		case <-counts:
 		}
-		delay, written := statusDelay, false
+		delay, written := max(statusDelay, limiter.Reserve().Delay()), false
 		guard.Run("pools", "", func() {
 			reusable = c.reclaim()
 			written = c.writeStatuses(ctx)

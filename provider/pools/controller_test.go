@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -146,6 +147,26 @@ func TestAPoolSaysWhatItHolds(t *testing.T) {
 		settle()
 		if n := fakeapi.Count(&w.clarion.Fake, "update", "ipaddresspools"); n != before {
 			t.Error("it is written to although nothing has changed")
+		}
+	})
+}
+
+func TestCountsThatAlwaysChangeAreWrittenOnceASecond(t *testing.T) {
+	withController(t, nil, []runtime.Object{poolOf("10.0.0.0/16")}, func(w *world) {
+		before := fakeapi.Count(&w.clarion.Fake, "update", "ipaddresspools")
+		const seconds, each = 60, 20
+		for i := range seconds * each {
+			if err := w.ensure(strconv.Itoa(i), nil); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second / each)
+		}
+		if n := fakeapi.Count(&w.clarion.Fake, "update", "ipaddresspools") - before; n > seconds*statusRate+statusBurst {
+			t.Errorf("%d Services in %d s cost %d writes", seconds*each, seconds, n)
+		}
+		settle()
+		if got := w.pool().Status.IPv4.Assigned; got != seconds*each {
+			t.Errorf("in the end it has %d assigned", got)
 		}
 	})
 }

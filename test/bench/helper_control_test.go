@@ -169,16 +169,10 @@ func (c *control) create(class string, names ...string) {
 func (c *control) patch(names ...string) {
 	c.b.Helper()
 	forEach(c.b, names, func(ctx context.Context, name string) error {
-		for _, patch := range []string{
-			`{"metadata":{"annotations":{"bench":"service.kubernetes.io/load-balancer-cleanup"}}}`,
-			`{"status":{"loadBalancer":{"ingress":[{"ip":"10.200.0.1","ipMode":"VIP"}]},"conditions":[{"type":"clarionlb.io/AddressAssigned","status":"True","reason":"Assigned","message":"10.200.0.1 from pool \"large\"","lastTransitionTime":"2026-01-01T00:00:00Z"}]}}`,
-		} {
-			_, err := c.client.CoreV1().Services(metav1.NamespaceDefault).Patch(ctx, name, types.StrategicMergePatchType, []byte(patch), metav1.PatchOptions{}, "status")
-			if err != nil {
-				return err
-			}
-		}
-		return nil
+		const patch = `{"metadata":{"annotations":{"bench":"service.kubernetes.io/load-balancer-cleanup"}},` +
+			`"status":{"loadBalancer":{"ingress":[{"ip":"10.200.0.1","ipMode":"VIP"}]},"conditions":[{"type":"clarionlb.io/AddressAssigned","status":"True","reason":"Assigned","message":"10.200.0.1 from pool \"large\"","lastTransitionTime":"2026-01-01T00:00:00Z"}]}}`
+		_, err := c.client.CoreV1().Services(metav1.NamespaceDefault).Patch(ctx, name, types.StrategicMergePatchType, []byte(patch), metav1.PatchOptions{}, "status")
+		return err
 	})
 }
 

@@ -66,11 +66,7 @@ func (c *Cluster) explain(t testing.TB) {
 		t.Error(err)
 	}
 	for _, log := range append(logs, pods...) {
-		lines := complaints(log, 5)
-		if isProduct(log) {
-			lines = tail(log, 15)
-		}
-		if lines != "" {
+		if lines := complaints(log, 5); lines != "" && isProduct(log) {
 			t.Logf("%s:\n%s", log, lines)
 		}
 	}

@@ -61,7 +61,7 @@ var lookingCommand = regexp.MustCompile("(?m)(?:`|^ *)(kubectl\\s+(?:--namespace
 // testLooking has the user look at everything at which documents have him look, with the names of this cluster.
 func testLooking(d *deployment) {
 	d.apply(samples + "service.yaml")
-	names := strings.NewReplacer("bgppeer NAME", "bgppeers", "NAME", "myapp", "service web", "service myapp", "NODE -o", "n1 -o", "node NODE", "node n1", "node-1", "n1")
+	names := strings.NewReplacer("bgppeer NAME", "bgppeers", "NAME", "myapp", "service web", "service myapp", "announcer NODE", "announcer n1", "node NODE", "node n1", "node-1", "n1")
 	var commands []string
 	for _, pattern := range []string{"../../README.md", "../../docs/*.md", "../../docs/*/*.md"} {
 		paths, err := filepath.Glob(pattern)

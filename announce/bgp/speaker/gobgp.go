@@ -29,6 +29,8 @@ type gobgpConnection struct {
 	secret netip.Addr
 	// address of the peer.
 	address netip.Addr
+	// relay is where GoBGP connects to; nil before dial.
+	relay   *relay
 	stop    context.CancelFunc
 	ctx     context.Context
 	running sync.WaitGroup
@@ -104,6 +106,7 @@ func (c *gobgpConnection) dial(restart restartState) error {
 		relay.close()
 		return err
 	}
+	c.relay = relay
 	c.running.Go(func() {
 		defer relay.close()
 		var problem bgp.Problem
@@ -219,7 +222,12 @@ func (c *gobgpConnection) close() {
 	c.shutdown()
 }
 
+// shutdown waits for GoBGP's OPEN, which comes within a second of dial. GoBGP v4.8.0 forgets what it is called when it stops, while
+// another goroutine of it may make its OPEN of that, and dereferences nil then (outgoingConnManager.run of pkg/server/fsm.go).
 func (c *gobgpConnection) shutdown() {
+	if c.relay != nil {
+		c.relay.await(openTimeout)
+	}
 	// These fail only where the server has not come up.
 	_ = c.server.StopBgp(context.Background(), &api.StopBgpRequest{AllowGracefulRestart: true})
 	c.stop()

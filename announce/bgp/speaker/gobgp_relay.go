@@ -115,6 +115,16 @@ func (r *relay) gobgp(ctx context.Context) (*net.TCPConn, *gobgp.BGPMessage, err
 	}
 }
 
+// await waits until GoBGP is there or will not be, for so long at most.
+func (r *relay) await(patience time.Duration) {
+	late := time.NewTimer(patience)
+	defer late.Stop()
+	select {
+	case <-r.done:
+	case <-late.C:
+	}
+}
+
 // close ends the relay, and GoBGP's connection with it.
 func (r *relay) close() {
 	r.listener.Close()

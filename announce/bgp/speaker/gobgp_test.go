@@ -3,9 +3,12 @@ package speaker
 import (
 	"go/parser"
 	"go/token"
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"k8s.io/klog/v2"
 )
 
 func TestOnlyFilesNamedAfterGoBGPKnowIt(t *testing.T) {
@@ -22,5 +25,17 @@ func TestOnlyFilesNamedAfterGoBGPKnowIt(t *testing.T) {
 				t.Errorf("%s imports %s", file, spec.Path.Value)
 			}
 		}
+	}
+}
+
+// If it was, GoBGP might dereference nil in a goroutine of its own, which ends the process. The peer is one that nobody can reach.
+func TestGoBGPIsNotStoppedBeforeItHasSentItsOpen(t *testing.T) {
+	opened, err := openGoBGP(external, netip.MustParseAddr("127.0.0.9"), klog.Background())
+	must(t, err)
+	c := opened.(*gobgpConnection)
+	must(t, c.dial(restartState{}))
+	c.close()
+	if c.relay.open == nil {
+		t.Errorf("it is stopped before that: %v", c.relay.err)
 	}
 }

@@ -35,14 +35,14 @@ type ClaimSliceInterface interface {
 	ClaimSliceExpansion
 }
 
-// claimslices implements ClaimSliceInterface
-type claimslices struct {
+// claimSlices implements ClaimSliceInterface
+type claimSlices struct {
 	*gentype.ClientWithList[*apiv1alpha1.ClaimSlice, *apiv1alpha1.ClaimSliceList]
 }
 
 // newClaimSlices returns a ClaimSlices
-func newClaimSlices(c *ClarionV1alpha1Client) *claimslices {
-	return &claimslices{
+func newClaimSlices(c *ClarionV1alpha1Client) *claimSlices {
+	return &claimSlices{
 		gentype.NewClientWithList[*apiv1alpha1.ClaimSlice, *apiv1alpha1.ClaimSliceList](
 			"claimslices",
 			c.RESTClient(),

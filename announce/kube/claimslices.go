@@ -122,8 +122,11 @@ func (w *StatusWriter) writeSlice(ctx context.Context, current *v1alpha1.Announc
 	return true, true, nil
 }
 
-// refused says whether there may be no ClaimSlices, as when the manifests of an older release are applied.
-func refused(err error) bool { return apierrors.IsForbidden(err) || apierrors.IsNotFound(err) }
+// refused says whether a ClaimSlice cannot be written, as when the manifests of an older release are applied, or somebody else has put one in
+// its place.
+func refused(err error) bool {
+	return apierrors.IsForbidden(err) || apierrors.IsNotFound(err) || apierrors.IsInvalid(err)
+}
 
 // merge returns a slice with more changes than another one, which may be nil.
 func merge(before *v1alpha1.ClaimSlice, changed []v1alpha1.Layer2Address, released []string) *v1alpha1.ClaimSlice {
@@ -158,6 +161,10 @@ func equalSummary(status v1alpha1.AnnouncerStatus, wanted []v1alpha1.Layer2Addre
 func (c *claimSlices) write(ctx context.Context, owner *v1alpha1.Announcer, slice *v1alpha1.ClaimSlice) error {
 	name := sliceName(owner, slice.Number)
 	patch := []map[string]any{
+		// What somebody else has put there is left alone, and all is listed.
+		{"op": "test", "path": "/announcer", "value": slice.Announcer},
+		{"op": "test", "path": "/number", "value": slice.Number},
+		{"op": "test", "path": "/metadata/ownerReferences/0/uid", "value": owner.UID},
 		{"op": "add", "path": "/revision", "value": slice.Revision},
 		{"op": "add", "path": "/addresses", "value": append([]v1alpha1.Layer2Address{}, slice.Addresses...)},
 		{"op": "add", "path": "/released", "value": append([]string{}, slice.Released...)},

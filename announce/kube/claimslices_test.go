@@ -1,6 +1,8 @@
 package kube
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -224,15 +226,22 @@ func (c sliceClient) Patch(_ context.Context, name string, _ types.PatchType, da
 	}
 	o := c.slices[name].DeepCopy()
 	var patch []struct {
-		Path  string
-		Value json.RawMessage
+		Op, Path string
+		Value    json.RawMessage
 	}
 	if err := json.Unmarshal(data, &patch); err != nil {
 		return nil, err
 	}
+	has := map[string]string{"/announcer": o.Announcer, "/number": strconv.Itoa(int(o.Number)), "/metadata/ownerReferences/0/uid": string(claims.OwnerOf(o))}
 	o.Addresses, o.Released = nil, nil
 	into := map[string]any{"/revision": &o.Revision, "/addresses": &o.Addresses, "/released": &o.Released}
 	for _, p := range patch {
+		if p.Op == "test" {
+			if !bytes.Contains(p.Value, []byte(cmp.Or(has[p.Path], "null"))) {
+				return nil, apierrors.NewInvalid(v1alpha1.SchemeGroupVersion.WithKind("ClaimSlice").GroupKind(), name, nil)
+			}
+			continue
+		}
 		if err := json.Unmarshal(p.Value, into[p.Path]); err != nil {
 			return nil, err
 		}
@@ -461,6 +470,73 @@ func TestWhileAnAnnouncerReadsNoClaimSlicesAllClaimsAreListed(t *testing.T) {
 	c.settle(t)
 	if got := len(api.announcer.Status.Layer2.Addresses); api.sliced != 1 || got != 32 {
 		t.Errorf("%d writes of ClaimSlices, %d addresses are listed", api.sliced, got)
+	}
+}
+
+func TestAClaimSliceThatSomebodyElseHasMadeIsLeftAlone(t *testing.T) {
+	api := newClaimsAPI()
+	c := newClaimant(api)
+	for i := range 30 {
+		c.claim(i, 1)
+	}
+	c.settle(t)
+	foreign := &v1alpha1.ClaimSlice{ObjectMeta: metav1.ObjectMeta{Name: sliceName(api.announcer, 0)}, Announcer: "n1", Revision: 1}
+	api.storeSlice(foreign)
+	c.settle(t)
+	c.claim(30, 1)
+	c.settle(t)
+	if got := len(api.announcer.Status.Layer2.Addresses); api.sliced != 0 || got != 31 {
+		t.Errorf("%d writes of ClaimSlices, %d addresses are listed", api.sliced, got)
+	}
+	c.check(t, 31)
+}
+
+func TestClaimSlicesThatAreDeletedOrEditedAreMadeGood(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		tamper func(*claimsAPI, *v1alpha1.ClaimSlice)
+	}{
+		{"deleted", func(api *claimsAPI, s *v1alpha1.ClaimSlice) {
+			delete(api.slices, s.Name)
+			api.tellSlice(s.Name, nil)
+		}},
+		{"without claims", func(api *claimsAPI, s *v1alpha1.ClaimSlice) {
+			s.Addresses = nil
+			api.storeSlice(s)
+		}},
+		{"of an earlier revision", func(api *claimsAPI, s *v1alpha1.ClaimSlice) {
+			s.Revision = 1
+			api.storeSlice(s)
+		}},
+		{"of the last revision that there may be", func(api *claimsAPI, s *v1alpha1.ClaimSlice) {
+			s.Revision = 1 << 53
+			api.storeSlice(s)
+		}},
+		{"of nobody", func(api *claimsAPI, s *v1alpha1.ClaimSlice) {
+			s.OwnerReferences = nil
+			api.storeSlice(s)
+		}},
+		{"with more than there is", func(api *claimsAPI, s *v1alpha1.ClaimSlice) {
+			s.Addresses[0].IP, s.Released = "192.0.2.1", []string{addressOf(0)}
+			api.storeSlice(s)
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			api := newClaimsAPI()
+			c := newClaimant(api)
+			for i := range 100 {
+				c.claim(i, 1)
+			}
+			c.settle(t)
+			c.claim(100, 1)
+			c.settle(t)
+			test.tamper(api, api.slices[sliceName(api.announcer, 0)].DeepCopy())
+			c.settle(t)
+			c.check(t, 101)
+			c.claim(101, 1)
+			c.settle(t)
+			c.check(t, 102)
+		})
 	}
 }
 

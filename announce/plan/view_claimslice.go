@@ -122,6 +122,12 @@ func (v *View) list(name string, object *v1alpha1.Announcer, listed, kept map[ne
 			listed[ip] = c
 		}
 	}
+	for slice, s := range r.slices {
+		if s.gone && !r.counts(s) {
+			delete(r.slices, slice)
+			delete(v.sliceOf, slice)
+		}
+	}
 	if !known && !r.ignored {
 		for _, s := range r.slices {
 			if s.owner == r.owner {

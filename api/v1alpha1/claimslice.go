@@ -24,14 +24,18 @@ type ClaimSlice struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// Announcer is the name of the Announcer that this is of.
+	// Announcer is the name of the Announcer that this is of. It does not change.
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="cannot be changed"
 	Announcer string `json:"announcer"`
 	// Revision is that of the Announcer's list of addresses which the changes are of. Those of an earlier one are in the list.
+	// It is at most 2^53, the year 2255, so that the list can have a later one whatever a slice says.
 	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=9007199254740992
 	Revision int64 `json:"revision"`
-	// Number of the slice. Of what several of the same revision say of an address, that with the highest number holds.
+	// Number of the slice. Of what several of the same revision say of an address, that with the highest number holds. It does not change.
 	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="cannot be changed"
 	Number int32 `json:"number"`
 	// Addresses are the claims that are new, or have changed.
 	// +optional

@@ -71,7 +71,7 @@ func (a *Announcer) announce(ctx, background context.Context, group *errgroup.Gr
 	a.others.members = a.others.newMembers(a.others.address, key)
 	a.others.watch.heartbeats = a.others.newHeartbeats(a.others.address, a.others.members.Keys)
 	heartbeats := a.others.watch.heartbeats
-	group.Go(func() error { return heartbeats.Run(background) }) // its thread shows that the process runs
+	group.Go(func() error { return heartbeats.Run(background) }) // they show that the process runs
 	context.AfterFunc(ctx, heartbeats.Leave)
 	group.Go(func() error {
 		defer close(left)

@@ -281,7 +281,10 @@ func TestWhatSomebodyElseWritesIsPutRight(t *testing.T) {
 }
 
 func TestMetricsSayWhatPoolsHoldAndWhoWaits(t *testing.T) {
-	withCluster(t, []runtime.Object{poolOf("192.0.2.0/31", "2001:db8::/127"), web("a", "192.0.2.0"), web("b"), web("c")}, func(c *cluster) {
+	bad := poolOf("not an address")
+	bad.Name, bad.UID = "bad", "bad"
+	objects := []runtime.Object{poolOf("192.0.2.0/31", "2001:db8::/127"), bad, web("a", "192.0.2.0"), web("b"), web("c")}
+	withCluster(t, objects, func(c *cluster) {
 		c.start()
 		c.elect()
 		c.serve()
@@ -306,6 +309,8 @@ func TestMetricsSayWhatPoolsHoldAndWhoWaits(t *testing.T) {
 			"clarion_pool_addresses[IPv6 pool available]": 2,
 			"clarion_services_waiting[PoolExhausted]":     1,
 			"clarion_conflicting_addresses[]":             0,
+
+			"clarion_objects_not_ready[IPAddressPool InvalidAddress]": 1,
 		} {
 			if value, there := got[name]; !there || value != want {
 				t.Errorf("%s is %v, %t", name, value, there)

@@ -153,6 +153,7 @@ func (c *Cloud) Initialize(builder cloudprovider.ControllerClientBuilder, stop <
 func (c *Cloud) InitializeWith(kube kubernetes.Interface, clarion versioned.Interface, stop <-chan struct{}) {
 	c.kube, c.stop = kube, stop
 	c.clarion = clarioninformers.NewSharedInformerFactory(clarion, 0)
+	c.metrics.notReady.follow(c.clarion)
 	c.conditions = newConditionWriter(kube.CoreV1(), c.Informers.Core().V1().Services().Lister(), c.Scope)
 	c.pools = pools.New(pools.Config{
 		Kube:       c.Informers,

@@ -34,6 +34,7 @@ type providerMetrics struct {
 	panics    *metrics.CounterVec
 	// withdrawals are counted by result.
 	withdrawals *metrics.CounterVec
+	notReady    *notReadyCollector
 }
 
 func newMetrics(registry MetricsRegistry, allocator *loadbalancer.Allocator) *providerMetrics {
@@ -62,7 +63,8 @@ func newMetrics(registry MetricsRegistry, allocator *loadbalancer.Allocator) *pr
 			"restored (ready again, as the node was not dead), held (left to Kubernetes, as too many nodes were dead at once).",
 		StabilityLevel: metrics.ALPHA,
 	}, []string{"result"})
-	registry.CustomMustRegister(&allocatorCollector{allocator: allocator})
+	m.notReady = &notReadyCollector{}
+	registry.CustomMustRegister(&allocatorCollector{allocator: allocator}, m.notReady)
 	registry.MustRegister(m.latency, m.conflicts, m.panics, m.withdrawals)
 	return m
 }

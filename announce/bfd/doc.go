@@ -10,7 +10,8 @@
 //
 // One thread does everything. It waits for packets and timers without Go's scheduler. If the
 // process may (CAP_SYS_NICE), the thread has a high priority: with the default multiplier of 3, peers
-// take the path for failed if a busy node is late by two packets.
+// take the path for failed if a busy node is late by two packets. If no packet has to be handled as it
+// arrives (Session.Coalesce), it leaves the work to any thread while that is in time: see pace.
 //
 // The authentication of RFC 5880 and the echo function are not implemented. Routers are refused that
 // authenticate their packets, and told to send no echo packets. Among themselves, announcers have

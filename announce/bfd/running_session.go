@@ -70,7 +70,7 @@ func (r *runningSession) wakeAt() (time.Time, bool) {
 
 // mayCoalesce says whether packets of the peer need not be handled as they arrive.
 func (r *runningSession) mayCoalesce() bool {
-	return r.config.Coalesce && r.settled() && r.awaited.IsZero() && r.removeAt.IsZero()
+	return r.config.Coalesce && r.settled() && r.sender != nil && r.awaited.IsZero() && r.removeAt.IsZero()
 }
 
 func (r *runningSession) status() Status {

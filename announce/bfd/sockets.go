@@ -24,8 +24,7 @@ func (s service) port() uint16 {
 	return 3784 // RFC 5881, section 4
 }
 
-// sockets is what a Speaker needs of the operating system. Only wake may be called by several
-// goroutines.
+// sockets is what a Speaker needs of the operating system. One goroutine listens and waits.
 type sockets interface {
 	// listen opens a listener. It returns ErrPortTaken if another program has the port.
 	listen(service) (listener, error)
@@ -34,11 +33,23 @@ type sockets interface {
 	dial(Session, uint16) (sender, error)
 	// index returns the index of the interface with that name.
 	index(name string) (int, error)
-	// wait returns at the given time unless that is zero, or if wake was called since the last wait, and
-	// if arrivals is set also if there is something to receive. It may also return for no reason.
-	wait(until time.Time, arrivals bool)
+	// wait returns at the time of the alarm, or if wake was called since the last wait, and if arrivals is set also if there is
+	// something to receive. It may also return for no reason.
+	wait(arrivals bool)
 	wake()
+	// alarm sets the time of the alarm, also for a wait that goes on. Zero is no alarm.
+	alarm(at time.Time)
+	// timer returns a timer that has f called by another goroutine, and never twice at once.
+	timer(f func()) (timer, error)
 	// close must be called after all listeners and senders are closed.
+	close()
+}
+
+// timer calls a function at a time.
+type timer interface {
+	// set has the function called at a time, and not at the one before; zero is never. It may also be called for no reason.
+	set(at time.Time)
+	// close waits for a call that goes on.
 	close()
 }
 

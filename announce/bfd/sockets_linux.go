@@ -13,8 +13,9 @@ import (
 
 // pollSockets are UDP sockets in the network namespace of its thread, which waits for them by ppoll.
 type pollSockets struct {
-	// event is an eventfd. It is readable after wake.
+	// event is an eventfd, which is readable after wake, and clock a timerfd, which is at the time of the alarm.
 	event     int
+	clock     int
 	listeners []*udpListener
 	polled    []unix.PollFd
 }
@@ -29,28 +30,33 @@ func attach() (sockets, error) {
 	if err != nil {
 		return nil, fmt.Errorf("prepare to wait for BFD packets: %w", err)
 	}
-	return &pollSockets{event: event}, nil
+	clock, err := newTimer()
+	if err != nil {
+		unix.Close(event)
+		return nil, err
+	}
+	return &pollSockets{event: event, clock: clock}, nil
 }
 
 func (u *pollSockets) wake() {
 	unix.Write(u.event, binary.NativeEndian.AppendUint64(nil, 1)) // fails only if the counter is full, and thus readable
 }
 
-func (u *pollSockets) close() { unix.Close(u.event) }
+func (u *pollSockets) alarm(at time.Time) { setTimer(u.clock, at) }
 
-func (u *pollSockets) wait(until time.Time, arrivals bool) {
-	u.polled = append(u.polled[:0], unix.PollFd{Fd: int32(u.event), Events: unix.POLLIN})
+func (u *pollSockets) close() {
+	unix.Close(u.event)
+	unix.Close(u.clock)
+}
+
+func (u *pollSockets) wait(arrivals bool) {
+	u.polled = append(u.polled[:0], unix.PollFd{Fd: int32(u.event), Events: unix.POLLIN}, unix.PollFd{Fd: int32(u.clock), Events: unix.POLLIN})
 	if arrivals {
 		for _, l := range u.listeners {
 			u.polled = append(u.polled, unix.PollFd{Fd: int32(l.fd), Events: unix.POLLIN})
 		}
 	}
-	var timeout *unix.Timespec
-	if !until.IsZero() {
-		t := unix.NsecToTimespec(max(0, time.Until(until).Nanoseconds()))
-		timeout = &t
-	}
-	if n, err := unix.Ppoll(u.polled, timeout, nil); err == nil && n > 0 && u.polled[0].Revents != 0 {
+	if n, err := unix.Ppoll(u.polled, nil, nil); err == nil && n > 0 && u.polled[0].Revents != 0 {
 		var count [8]byte
 		unix.Read(u.event, count[:])
 	}

@@ -1,7 +1,6 @@
 package bfd
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -35,9 +34,7 @@ type Speaker struct {
 	// rejected are the sessions of the last Set that could not be added, by name.
 	rejected map[string]rejection
 	queue    queue
-	// beat is called before each step, at least once in each beatInterval; nil: nothing is.
-	beat         func()
-	beatInterval time.Duration
+	pace     pace
 
 	listeners map[service]*serviceListener
 	// listenAt is when to call listen again; zero if the listeners are those that are needed.
@@ -73,10 +70,6 @@ func newSpeaker(attach func() (sockets, error)) *Speaker {
 		port:      firstPort + uint16(rand.IntN(lastPort-firstPort+1)),
 	}
 }
-
-// Beat has the thread of Run call beat as long as it runs: at least once in each interval, before it does anything else. It must be called
-// before Run.
-func (s *Speaker) Beat(interval time.Duration, beat func()) { s.beatInterval, s.beat = interval, beat }
 
 // Await has Changed receive when a packet arrives after a time, which is about now, for the session of that name. It does nothing if there
 // is none.
@@ -218,68 +211,6 @@ func (s *Speaker) remove(r *runningSession) {
 	s.listenAt = time.Now()
 }
 
-// Run runs the sessions until the context ends, and then returns nil. It returns an error if it
-// cannot begin. Peers are not told of the end. It looks like a failure to them, and they know best
-// what that means together with the end of what else goes over the path.
-func (s *Speaker) Run(ctx context.Context) error {
-	done := make(chan error)
-	go func() { done <- s.run(ctx) }() // the priority of its thread ends with it
-	return <-done
-}
-
-func (s *Speaker) run(ctx context.Context) error {
-	sockets, err := s.attach()
-	if err != nil {
-		return err
-	}
-	s.mu.Lock()
-	s.logger, s.sockets, s.listenAt = klog.FromContext(ctx), sockets, time.Now()
-	s.mu.Unlock()
-	defer s.close()
-	defer context.AfterFunc(ctx, func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.wake()
-	})()
-	for ctx.Err() == nil {
-		sockets.wait(s.step())
-	}
-	return nil
-}
-
-// wake has Run take its next step at once.
-func (s *Speaker) wake() {
-	if s.sockets != nil {
-		s.sockets.wake()
-	}
-}
-
-// step does what is due. It returns when to call it again, zero if only when something arrives, and whether to do so when something
-// arrives.
-func (s *Speaker) step() (until time.Time, arrivals bool) {
-	if s.beat != nil {
-		s.beat()
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := time.Now()
-	until = s.doDue(now)
-	if beat := now.Add(s.beatInterval); s.beat != nil && (until.IsZero() || beat.Before(until)) {
-		until = beat
-	}
-	return until, !s.mayCoalesce()
-}
-
-// mayCoalesce says whether no packet has to be handled as it arrives.
-func (s *Speaker) mayCoalesce() bool {
-	for _, r := range s.sessions {
-		if !r.mayCoalesce() {
-			return false
-		}
-	}
-	return true
-}
-
 // doDue does what is due at a time. It returns when to call it again; zero if only when something arrives.
 func (s *Speaker) doDue(now time.Time) time.Time {
 	if !s.listenAt.IsZero() && !now.Before(s.listenAt) {
@@ -381,6 +312,7 @@ func (s *Speaker) setError(kept *error, err error) {
 }
 
 func (s *Speaker) close() {
+	s.pace.timer.close() // waits for a step that it takes
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, l := range s.listeners {

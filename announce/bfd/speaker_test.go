@@ -3,7 +3,6 @@ package bfd
 import (
 	"context"
 	"net/netip"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -379,55 +378,6 @@ func TestPacketsAreReceivedBeforeDetectionTimesAreChecked(t *testing.T) {
 		w.lose(everything)
 		pass(600 * ms)
 		left.is(Down)
-	})
-}
-
-// countingSockets count how often a speaker wakes.
-type countingSockets struct {
-	sockets
-	wakes atomic.Int64
-}
-
-func (c *countingSockets) wait(until time.Time, arrivals bool) {
-	c.sockets.wait(until, arrivals)
-	c.wakes.Add(1)
-}
-
-// wakes is how often in a second a speaker wakes that has sessions with four peers, all at 50 ms x 3.
-func wakes(t *testing.T, coalesce bool) (perSecond int) {
-	w, hub := &Wire{}, &countingSockets{}
-	e := &end{t: t, fakeHost: w.host(left4)}
-	hub.sockets = e.fakeHost
-	ctx, stop := context.WithCancel(klog.NewContext(context.Background(), klog.Logger{}))
-	e.Speaker, e.stop, e.done = newSpeaker(func() (sockets, error) { return hub, nil }), stop, make(chan error, 1)
-	go func() { e.done <- e.Run(ctx) }()
-	t.Cleanup(e.quit)
-	sessions := map[string]Session{}
-	for _, name := range []string{"192.0.2.2", "192.0.2.3", "192.0.2.4", "192.0.2.5"} {
-		peer := netip.MustParseAddr(name)
-		start(t, w, peer).one(Session{Peer: left4, Transmit: 50 * ms, Receive: 50 * ms, Coalesce: coalesce})
-		sessions[name] = Session{Peer: peer, Transmit: 50 * ms, Receive: 50 * ms, Coalesce: coalesce}
-		pass(11 * ms)
-	}
-	e.Set(sessions)
-	pass(10 * time.Second)
-	before := hub.wakes.Load()
-	pass(100 * time.Second)
-	for _, s := range e.Sessions() {
-		if s.State != Up || s.Failures > 0 || s.Overdue {
-			t.Errorf("%+v", s)
-		}
-	}
-	return int(hub.wakes.Load()-before) / 100
-}
-
-func TestPacketsThatComeInTimeWakeNobodyIfTheyAreCoalesced(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		one, all := wakes(t, true), wakes(t, false)
-		t.Logf("it wakes %d times a second, and %d times if packets are not coalesced", one, all)
-		if one*2 > all {
-			t.Error("packets that come in time wake it")
-		}
 	})
 }
 

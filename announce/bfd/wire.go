@@ -32,10 +32,11 @@ type fakeHost struct {
 	ports     map[uint16]bool
 	refuse    error // what dialling fails with
 	senders   int
-	// stalled keeps hosts from being woken by what arrives.
-	stalled bool
+	// stalled keeps hosts from being woken by what arrives, and late from being called by timers.
+	stalled, late bool
 	// bell is rung by wake, and arrived by what arrives.
 	bell, arrived notify.Signal
+	clock         *time.Timer
 }
 
 // host adds a host.
@@ -102,25 +103,38 @@ func (w *Wire) deliver(s service, d datagram) {
 	}
 }
 
-func (h *fakeHost) attach() (sockets, error) { return h, nil }
+func (h *fakeHost) attach() (sockets, error) {
+	h.clock = time.NewTimer(0)
+	return h, nil
+}
 
 func (h *fakeHost) wake() { h.bell.Notify() }
 
-func (h *fakeHost) close() {}
+func (h *fakeHost) alarm(at time.Time) {
+	if at.IsZero() {
+		h.clock.Stop()
+	} else {
+		h.clock.Reset(time.Until(at))
+	}
+}
 
-func (h *fakeHost) wait(until time.Time, arrivals bool) {
-	var timeout <-chan time.Time
+func (h *fakeHost) timer(f func()) (timer, error) {
+	t := &fakeTimer{host: h, timer: time.AfterFunc(0, f)}
+	t.timer.Stop()
+	return t, nil
+}
+
+func (h *fakeHost) close() { h.clock.Stop() }
+
+func (h *fakeHost) wait(arrivals bool) {
 	var arrived <-chan struct{}
 	if arrivals {
 		arrived = h.arrived
 	}
-	if !until.IsZero() {
-		timeout = time.After(time.Until(until))
-	}
 	select {
 	case <-h.bell:
 	case <-arrived:
-	case <-timeout:
+	case <-h.clock.C:
 	}
 }
 
@@ -165,6 +179,22 @@ func (h *fakeHost) open() int {
 	defer h.wire.mu.Unlock()
 	return len(h.listeners) + h.senders
 }
+
+// fakeTimer is a timer without a kernel.
+type fakeTimer struct {
+	host  *fakeHost
+	timer *time.Timer
+}
+
+func (t *fakeTimer) set(at time.Time) {
+	t.host.wire.mu.Lock()
+	defer t.host.wire.mu.Unlock()
+	if t.timer.Stop(); !at.IsZero() && !t.host.late {
+		t.timer.Reset(time.Until(at))
+	}
+}
+
+func (t *fakeTimer) close() { t.timer.Stop() }
 
 // fakeListener is a listener on a wire.
 type fakeListener struct {

@@ -49,7 +49,7 @@ type Config struct {
 	Interval time.Duration
 	// Keys returns those with which heartbeats are authenticated, see bfd.NewKeys.
 	Keys func() [][]byte
-	// Alive is called by the thread of the heartbeats, as long as it runs, at least once in each Interval and before it looks at what
+	// Alive is called by whoever sends the heartbeats, as long as Run goes on, at least once in each Interval and before it looks at what
 	// has arrived. nil: nothing is.
 	Alive func()
 	// Logger for what keeps heartbeats from being sent. The zero Logger is silent.

@@ -80,27 +80,10 @@ func (f *Found) object(name string) runtime.Object {
 
 // conditionsOf are the conditions of Clarion's that an object has.
 func conditionsOf(o runtime.Object) []metav1.Condition {
-	switch o := o.(type) {
-	case *corev1.Service:
-		return o.Status.Conditions
-	case *v1alpha1.IPAddressPool:
-		return o.Status.Conditions
-	case *v1alpha1.IPAddressReservation:
-		return o.Status.Conditions
-	case *v1alpha1.L2Advertisement:
-		return o.Status.Conditions
-	case *v1alpha1.BGPPeer:
-		return o.Status.Conditions
-	case *v1alpha1.BGPAdvertisement:
-		return o.Status.Conditions
-	case *v1alpha1.Community:
-		return o.Status.Conditions
-	case *v1alpha1.BFDProfile:
-		return o.Status.Conditions
-	case *v1alpha1.Announcer:
-		return o.Status.Conditions
+	if service, is := o.(*corev1.Service); is {
+		return service.Status.Conditions
 	}
-	return nil
+	return v1alpha1.ConditionsOf(o)
 }
 
 // saidBy tells whether a line of those that Found.Shown has is what is to be shown. A column is that alone.

@@ -95,19 +95,11 @@ func TestAServiceSaysWhoAnnouncesItOrWhyNobodyDoes(t *testing.T) {
 		d := d.in(t)
 		owner := d.awaitSoleOwner(address)
 		other := d.Nodes()[slices.IndexFunc(d.Nodes(), func(n *cluster.Node) bool { return n != owner })]
-		d.eventually("the Announcer of "+other.Name+" to be down", func(ctx context.Context) error {
-			out, err := d.Kubectl(ctx, "get", "announcers", other.Name, "--no-headers")
-			if err != nil || strings.Contains(out, v1alpha1.ReasonAnnouncerDown) {
-				return err
-			}
-			if announcer, err := other.Process("announcer"); err == nil {
-				_ = announcer.Kill() // it may just have gone
-			}
-			return fmt.Errorf("it shows %q", out)
+		d.withAnnouncerDown(other, func() {
+			d.awaitColumns(other.Name, "False", v1alpha1.ReasonAnnouncerDown)
+			d.asks(0, "why web", address.String())
+			d.asks(0, "status", "1 of 1 in order", "2 of 3 announcers in sight", "Node "+other.Name+": The announcer does not run")
 		})
-		d.awaitColumns(other.Name, "False", v1alpha1.ReasonAnnouncerDown)
-		d.asks(0, "why web", address.String())
-		d.asks(0, "status", "1 of 1 in order", "2 of 3 announcers in sight", "Node "+other.Name+": The announcer does not run")
 		d.awaitAnnouncers()
 		d.awaitColumns(other.Name, "True", v1alpha1.ReasonRunning, "0")
 		d.awaitAllAlive()

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -39,6 +41,28 @@ func (d *deployment) killAnnouncer(node *cluster.Node) (killed *network.Process)
 		d.t.Fatal(err)
 	}
 	return announcer
+}
+
+// withAnnouncerDown runs checks while the announcer of a node is killed as often as the kubelet starts
+// it, before it can take part.
+func (d *deployment) withAnnouncerDown(node *cluster.Node, checks func()) {
+	d.t.Helper()
+	ctx, cancel := context.WithCancel(d.ctx)
+	var killer sync.WaitGroup
+	killer.Go(func() {
+		for ctx.Err() == nil {
+			if announcer, err := node.Process("announcer"); err == nil {
+				_ = announcer.Kill() // it may just have gone
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(20 * time.Millisecond):
+			}
+		}
+	})
+	defer killer.Wait()
+	defer cancel()
+	checks()
 }
 
 // awaitAnnouncerMetrics waits until an announcer's metrics have all these lines.

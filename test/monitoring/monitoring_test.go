@@ -96,6 +96,8 @@ func firing(t *testing.T, load string, minutes int) []string {
 const healthy = `
   clarion_conflicting_addresses 0x60
   clarion_services_waiting{reason="PoolExhausted"} 0x60
+  clarion_objects_not_ready{kind="Announcer",reason="NodeUnreachable"} 1x60
+  clarion_objects_not_ready{instance="standby",kind="IPAddressPool",reason="InvalidAddress"} 0x60
   clarion_pool_addresses{pool="public",family="IPv4",state="assigned"} 8x60
   clarion_pool_addresses{pool="public",family="IPv4",state="available"} 2x60
   clarion_pool_addresses{pool="public",family="IPv4",state="total"} 10x60
@@ -151,6 +153,11 @@ func TestAlertsFireWhenTheyShould(t *testing.T) {
 			[]string{"ClarionServicesWaiting: 3 Services do not have the addresses that they ask for: PoolExhausted."},
 		},
 		"a Service waited for a moment": {with(`clarion_services_waiting{reason="PoolExhausted"} 0x51 3x8`), nil},
+		"a mistake in two pools, of which two controllers tell": {
+			with(`clarion_objects_not_ready{instance="standby",kind="IPAddressPool",reason="InvalidAddress"} 2x60`) +
+				`  clarion_objects_not_ready{instance="leader",kind="IPAddressPool",reason="InvalidAddress"} 2x60` + "\n",
+			[]string{"ClarionObjectsNotReady: 2 objects of kind IPAddressPool are not Ready: InvalidAddress."},
+		},
 		"a full pool": {
 			with(`clarion_pool_addresses{pool="public",family="IPv4",state="assigned"} 10x60`),
 			[]string{"ClarionPoolAlmostFull: 100% of the IPv4 addresses of pool public are in use."},

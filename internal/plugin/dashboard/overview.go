@@ -3,6 +3,7 @@ package dashboard
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/clarionlb/clarion/internal/plugin/snapshot"
@@ -51,12 +52,12 @@ func overviewOf(cluster string, state *snapshot.State) *overview {
 		Moves:    movesOf(state),
 	}
 	o.Pools = poolsOf(state, o.Services)
-	o.Problems = o.problems(state.Unread, why.Controller(state))
+	o.Problems = o.problems(state.Unread, why.Controller(state), why.NotReady(state))
 	return o
 }
 
-// problems has what is wrong, the worst first, and of that what concerns most first.
-func (o *overview) problems(unread []snapshot.Unread, controller why.Link) []problem {
+// problems has what is wrong, the worst first, and of that what concerns most first. others are objects that the page does not show.
+func (o *overview) problems(unread []snapshot.Unread, controller why.Link, others []why.Item) []problem {
 	list := []problem{}
 	note := func(kind, on string, state standing, words string) {
 		if state == trouble || state == warning && kind != "Service" {
@@ -78,6 +79,10 @@ func (o *overview) problems(unread []snapshot.Unread, controller why.Link) []pro
 	}
 	for _, p := range o.Pools {
 		note("Pool", p.Name, p.State, p.Words)
+	}
+	for _, item := range others {
+		kind, name, _ := strings.Cut(item.Name, " ")
+		note(kind, name, standings[item.Mark], item.Sentence)
 	}
 	for _, s := range o.Services {
 		note("Service", s.Name, s.State, s.Words)

@@ -7,6 +7,9 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/internal/plugin/dashboard/fixture"
 	"github.com/clarionlb/clarion/internal/plugin/snapshot"
 	"github.com/clarionlb/clarion/loadbalancer"
@@ -19,6 +22,15 @@ func TestAnEmptyClusterHasListsAndNoNull(t *testing.T) {
 	}
 	if want := `{"cluster":"empty","problems":[{"state":"trouble","kind":"Program","on":"clarion-cloud-controller-manager","words":"the cloud-controller-manager has never run: nobody hands out addresses"}],"pools":[],"nodes":[],"peers":[],"services":[],"moves":[]}`; string(text) != want {
 		t.Errorf("%s", text)
+	}
+}
+
+func TestAnAdvertisementThatIsNotInForceIsAProblem(t *testing.T) {
+	bad := &v1alpha1.L2Advertisement{ObjectMeta: metav1.ObjectMeta{Name: "all"}}
+	bad.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Message: "there is no IPAddressPool publik"}}
+	problems := overviewOf("test", snapshot.Of(bad).State()).Problems
+	if !slices.Contains(problems, problem{warning, "L2Advertisement", "all", "there is no IPAddressPool publik"}) {
+		t.Errorf("the page shows %+v", problems)
 	}
 }
 

@@ -69,6 +69,7 @@ func statusOf(s *snapshot.State) *status {
 		}
 		v.Peers = append(v.Peers, of)
 	}
+	v.Degraded = append(v.Degraded, why.NotReady(s)...)
 	for _, name := range served(s) {
 		v.Services++
 		if r := why.Service(s, name); !r.OK {

@@ -115,6 +115,21 @@ func TestClaimSlicesSayWhatHasChangedOfAList(t *testing.T) {
 	}
 }
 
+func TestAClaimSliceThatIsGoneTakesNoRoomOnceTheListHasWhatItSaid(t *testing.T) {
+	v := NewView()
+	v.setInSight([]string{"n1"})
+	v.SetAnnouncer("n1", listing("n1", "10", 5, 1))
+	setSlice(v, sliceOf("n1", "11", 5, 0, 1, "192.0.2.1"))
+	v.SetClaimSlice("n1-0", nil)
+	if _, claimed := v.Claim(netip.MustParseAddr("192.0.2.1")); !claimed {
+		t.Error("what it said does not count")
+	}
+	v.SetAnnouncer("n1", listing("n1", "12", 6, 1, "192.0.2.1"))
+	if len(v.records["n1"].slices) != 0 || len(v.sliceOf) != 0 {
+		t.Errorf("it is kept: %v, %v", v.records["n1"].slices, v.sliceOf)
+	}
+}
+
 // Of two claims of one epoch, all have to agree which was recorded first, though they hear of one by another watch than of the other.
 func TestWhatWasRecordedFirstHoldsWhateverIsHeardFirst(t *testing.T) {
 	const ip = "192.0.2.1"

@@ -13,6 +13,7 @@ import (
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/test/cluster"
+	"github.com/clarionlb/clarion/test/install"
 )
 
 // many are Services with so many addresses that a node which has them records changes in ClaimSlices.
@@ -30,20 +31,25 @@ metadata: {name: many}
 spec: {addresses: [192.168.10.120-192.168.10.199], autoAssign: false}
 `
 
-// newMany makes Services whose addresses are all announced by a node, the only one that may: at first many at once, then one after the
-// other until the node has recorded a change in a ClaimSlice.
-func (d *deployment) newMany(node *cluster.Node) *many {
+// newMany makes Services, many at once, and waits until their addresses are claimed.
+func (d *deployment) newMany() *many {
 	d.t.Helper()
 	m := &many{d, map[string]string{}}
-	const atOnce = 50
-	for i := range atOnce {
-		m.loadBalancer(fmt.Sprintf("many-%d", i), annotate("clarionlb.io/address-pool", "many"))
+	var names []string
+	for i := range 50 {
+		names = append(names, fmt.Sprintf("many-%d", i))
 	}
-	for i := 0; i < atOnce || len(m.since(node)) == 0; i++ {
-		name := fmt.Sprintf("many-%d", i)
-		if i >= atOnce {
-			m.loadBalancer(name, annotate("clarionlb.io/address-pool", "many"))
-		}
+	m.add(names...)
+	return m
+}
+
+// add makes Services at once, and waits until their addresses are claimed.
+func (m *many) add(names ...string) {
+	m.t.Helper()
+	for _, name := range names {
+		m.loadBalancer(name, annotate("clarionlb.io/address-pool", "many"))
+	}
+	for _, name := range names {
 		address := m.awaitAddress(name)
 		m.eventually(address.String()+" to be claimed", func(ctx context.Context) error {
 			_, err := m.Owner(ctx, address)
@@ -51,13 +57,45 @@ func (d *deployment) newMany(node *cluster.Node) *many {
 		})
 		m.services[address.String()] = name
 	}
-	return m
 }
 
-// run returns a subtest.
-func (m *many) run(test func(*many)) func(*testing.T) {
-	return func(t *testing.T) { test(&many{m.in(t), m.services}) }
+// record makes one Service after the other until a node, the only one that may announce them, has recorded a change in a ClaimSlice.
+func (m *many) record(node *cluster.Node) {
+	m.t.Helper()
+	for len(m.since(node)) == 0 {
+		m.add(fmt.Sprintf("many-%d", len(m.services)))
+	}
 }
+
+// unmoved returns a check that each address has the claim that it has now.
+func (m *many) unmoved() (check func()) {
+	m.t.Helper()
+	claims := func() map[string]install.Claim {
+		m.t.Helper()
+		all, err := m.Claims(m.ctx)
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		return all
+	}
+	before := claims()
+	return func() {
+		m.t.Helper()
+		now := claims()
+		for address := range m.services {
+			if now[address] != before[address] {
+				m.t.Errorf("%s: the claim of %v with epoch %d holds, it was that of %v with epoch %d", address,
+					now[address].Node, now[address].Epoch, before[address].Node, before[address].Epoch)
+			}
+		}
+	}
+}
+
+// in returns many for use in a subtest.
+func (m *many) in(t *testing.T) *many { return &many{m.deployment.in(t), m.services} }
+
+// run returns a subtest.
+func (m *many) run(test func(*many)) func(*testing.T) { return func(t *testing.T) { test(m.in(t)) } }
 
 // since returns the ClaimSlices of a node that say what is not in the list of its Announcer.
 func (m *many) since(node *cluster.Node) (since []v1alpha1.ClaimSlice) {
@@ -94,6 +132,7 @@ func testManyStay(m *many) {
 	if err != nil {
 		m.t.Fatal(err)
 	}
+	check := m.unmoved()
 	carried := map[*cluster.Node][]string{}
 	for _, address := range slices.Sorted(maps.Keys(m.services)) {
 		node := before[address].Node
@@ -141,16 +180,7 @@ func testManyStay(m *many) {
 	for _, address := range watched {
 		m.awaitSoleOwnerSeenBy(watch, address)
 	}
-	now, err := m.Claims(m.ctx)
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	for address := range m.services {
-		if now[address] != before[address] {
-			m.t.Errorf("%s: the claim of %v with epoch %d holds, it was that of %v with epoch %d", address,
-				now[address].Node, now[address].Epoch, before[address].Node, before[address].Epoch)
-		}
-	}
+	check()
 	if err := watch.Stop(); err != nil {
 		m.t.Fatal(err)
 	}

@@ -63,7 +63,8 @@ spec:
 		}
 	})
 
-	many := d.newMany(d.Node(first))
+	many := d.newMany()
+	many.record(d.Node(first))
 	d.applyYAML(advertisement)
 	t.Run("both addresses move when their owner loses its power", func(t *testing.T) {
 		d := d.in(t)

@@ -120,14 +120,18 @@ func (s *Speaker) schedule(due, now time.Time) (arrivals bool) {
 		due = now.Add(p.interval)
 	}
 	arrivals = !s.mayCoalesce()
-	p.due, p.calm = due, !arrivals && !due.IsZero() && !now.Before(p.hurriedUntil)
-	if p.calm {
+	calm := !arrivals && !due.IsZero() && !now.Before(p.hurriedUntil)
+	switch {
+	case calm:
 		p.timer.set(due)
 		s.sockets.alarm(due.Add(grace))
-	} else {
+	case p.calm:
 		p.timer.set(time.Time{})
+		fallthrough
+	default:
 		s.sockets.alarm(due)
 	}
+	p.calm, p.due = calm, due
 	return arrivals
 }
 

@@ -15,9 +15,6 @@ import (
 	"github.com/clarionlb/clarion/test/install"
 )
 
-// lastRelease is the commit of the last release, or of what would have been one. A release changes it: see docs/development.md.
-const lastRelease = "c593c4a6feefd90601bafff4b51a39c4f72da2e1"
-
 // releaseImage is the repository of the last release's image on the nodes.
 const releaseImage = "release.example/clarion"
 
@@ -38,7 +35,7 @@ spec: {ipAddressPools: [many], nodeSelectors: [{matchLabels: {kubernetes.io/host
 // TestUpgradeAndDowngradeLoseNothing goes from the last release to this checkout and back, while clients use a Service that is
 // announced on layer 2 and one that is announced by BGP. Many others have addresses on one node.
 func TestUpgradeAndDowngradeLoseNothing(t *testing.T) {
-	release, err := setup.ReleaseOf(t.Context(), lastRelease, os.Stderr)
+	release, err := setup.LastRelease(t.Context(), os.Stderr)
 	if errors.Is(err, setup.ErrNotInHistory) {
 		t.Skip(err)
 	}

@@ -95,6 +95,7 @@ metadata: {name: ` + p.pool() + `}
 spec:
   addresses: [` + addresses + `]
   serviceAllocation: {priority: 1} # before other pools
+  autoAssign: true # which endAnnouncing changes
 ---
 apiVersion: clarionlb.io/v1alpha1
 kind: ` + advertisement + `

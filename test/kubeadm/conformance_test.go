@@ -43,6 +43,9 @@ func TestConformance(t *testing.T) {
 			s.startRouter()
 			for _, by := range []protocol{layer2, bgp} {
 				s.run(by, run)
+				if choice.MatchString(upgradeSpec.name) {
+					s.upgrade(by)
+				}
 			}
 		})
 	}

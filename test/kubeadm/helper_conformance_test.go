@@ -151,12 +151,13 @@ type result struct {
 
 var notInFileNames = regexp.MustCompile(`[^A-Za-z0-9]+`)
 
-func (s *suite) runSpec(by protocol, spec spec) result {
+func (s *suite) runSpec(by protocol, spec spec, more ...string) result {
 	file := filepath.Join(s.dir, notInFileNames.ReplaceAllString(fmt.Sprintf("%s %s", by, spec.name), "-"))
-	out, err := s.FarClient.Run(s.ctx, s.program,
-		"--provider=skeleton", "--kubeconfig="+s.Kubeconfig(), "--kubectl-path="+s.KubectlCommand()[0],
-		"--ginkgo.label-filter="+specLabel, "--ginkgo.focus="+regexp.QuoteMeta(spec.name)+`( \[|$)`, "--ginkgo.json-report="+file+".json", "--ginkgo.no-color",
-	)
+	out, err := s.FarClient.Run(s.ctx, append([]string{s.program,
+		"--provider=skeleton", "--kubeconfig=" + s.Kubeconfig(), "--kubectl-path=" + s.KubectlCommand()[0],
+		"--ginkgo.label-filter=" + specLabel, "--ginkgo.focus=" + regexp.QuoteMeta(spec.name) + `( \[|$)`,
+		"--ginkgo.json-report=" + file + ".json", "--ginkgo.no-color",
+	}, more...)...)
 	err = errors.Join(err, os.WriteFile(file+".log", []byte(out), 0o644))
 	reports, reportErr := readReports(file + ".json")
 	if err = errors.Join(err, reportErr); err != nil {

@@ -23,9 +23,17 @@ type Release struct {
 	Source, Programs string
 }
 
-// ReleaseOf returns the product at a commit of this repository. It is compiled when it is not in the cache, which all checkouts
+// lastRelease is the commit of the last release, or of what would have been one. A release changes it: see docs/development.md.
+const lastRelease = "c593c4a6feefd90601bafff4b51a39c4f72da2e1"
+
+// LastRelease returns the product as it was released last. The error is ErrNotInHistory if this checkout does not have its commit.
+func LastRelease(ctx context.Context, progress io.Writer) (Release, error) {
+	return releaseOf(ctx, lastRelease, progress)
+}
+
+// releaseOf returns the product at a commit of this repository. It is compiled when it is not in the cache, which all checkouts
 // share. If there is no such commit, the error is ErrNotInHistory.
-func ReleaseOf(ctx context.Context, commit string, progress io.Writer) (Release, error) {
+func releaseOf(ctx context.Context, commit string, progress io.Writer) (Release, error) {
 	root, err := Checkout()
 	if err != nil {
 		return Release{}, err

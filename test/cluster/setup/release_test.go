@@ -10,7 +10,7 @@ import (
 func TestACommitThatIsNotThereIsNamed(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	const commit = "0000000000000000000000000000000000000000"
-	if _, err := ReleaseOf(t.Context(), commit, io.Discard); !errors.Is(err, ErrNotInHistory) || !strings.Contains(err.Error(), commit) {
+	if _, err := releaseOf(t.Context(), commit, io.Discard); !errors.Is(err, ErrNotInHistory) || !strings.Contains(err.Error(), commit) {
 		t.Errorf("got %v", err)
 	}
 }

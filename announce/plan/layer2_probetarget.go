@@ -52,13 +52,14 @@ func (p *Layer2Planner) Heir(name string) bool {
 func (p *Layer2Planner) Heirs(name string) []string { return p.round.Heirs(name, heirGenerations) }
 
 // ProbeTarget is how to ask for a member that the gossip does not see, over the node's interfaces;
-// false if it has no claim that holds, so that nothing depends on it: who has taken over what it had has found out.
+// false if it has no claim that holds, so that nothing depends on it: who has taken over what it had has found out. A claim of which this
+// node was told, and that it does not see recorded, holds, too: a node that is cut off would claim the address anew.
 func (p *Layer2Planner) ProbeTarget(name string, interfaces []Interface) (target ProbeTarget, relevant bool) {
 	a, n := p.view.announcers[name], p.view.nodes[name]
 	if a == nil || n == nil {
 		return ProbeTarget{}, false
 	}
-	target = ProbeTarget{Name: name, Node: p.NodeQuestion(name, interfaces)}
+	target, relevant = ProbeTarget{Name: name, Node: p.NodeQuestion(name, interfaces)}, p.toldBy(name)
 	for ip, c := range a.claims {
 		best, _ := election.Best(p.view.electionClaims(ip))
 		if best.Node != name {

@@ -89,6 +89,25 @@ func (t toldClaims) expire(v *View) (expired []netip.Addr) {
 	return expired
 }
 
+// toldBy says whether a member has told this node of a claim or a takeover that the API does not show.
+func (p *Layer2Planner) toldBy(name string) bool {
+	unseen := func(ip netip.Addr, epoch int64) bool {
+		best, _ := election.Best(p.view.electionClaims(ip))
+		return epoch > best.Epoch
+	}
+	for ip, c := range p.told {
+		if c.node == name && unseen(ip, c.epoch) {
+			return true
+		}
+	}
+	for ip, t := range p.takeovers {
+		if t.node == name && unseen(ip, t.epoch) {
+			return true
+		}
+	}
+	return false
+}
+
 // ObserveClaims takes note of claims that hold against this node's, as their maker tells. Who is told so may have been heard to
 // announce the address: for a while, it relays to the maker what it does not know. It returns this node's claims that hold against
 // those, which their maker should be told: two nodes of which one did not know of the other may have made claims of one epoch.

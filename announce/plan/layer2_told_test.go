@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"testing"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 )
@@ -160,6 +161,47 @@ func TestAClaimThatWasToldCountsWhileItsMakerIsAlive(t *testing.T) {
 	l.apiAway = false
 	l.settle()
 	l.owner(vip)
+}
+
+// TestWhoIsCutOffKeepsToWhatItWasTold has a node lose an address to another one that had none, and the sight of all others before it sees
+// that recorded: it is asked about whoever took the address over, too, and claims nothing before it knows.
+func TestWhoIsCutOffKeepsToWhatItWasTold(t *testing.T) {
+	for name, tell := range map[string]func(p *Layer2Planner, taker string, c Takeover, now time.Time){
+		"by the claim": func(p *Layer2Planner, taker string, c Takeover, now time.Time) {
+			p.ObserveClaims(taker, []Takeover{c}, now)
+		},
+		"when it was taken over": func(p *Layer2Planner, taker string, c Takeover, now time.Time) {
+			p.ObserveTakeovers(taker, []Takeover{c}, now)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := web(t)
+			l.settle()
+			loser := l.owner(vip)
+			taker, p := otherThan(l, loser), l.nodes[loser].planner
+			if _, asked := p.ProbeTarget(taker, l.nodes[loser].interfaces); asked {
+				t.Fatalf("%s has an address already", taker)
+			}
+			own, _ := p.ownClaim(addr(vip))
+			tell(p, taker, Takeover{Address: addr(vip), Epoch: own.Epoch + 1}, l.now)
+			l.plan(loser)
+			l.recordAll()
+			l.alive, l.states = []string{loser}, map[string]MemberState{}
+			for member := range l.nodes {
+				if _, asked := p.ProbeTarget(member, l.nodes[loser].interfaces); asked && member != loser {
+					l.states[member] = Suspect // as long as no majority is in sight
+				}
+			}
+			for range 3 {
+				l.plan(loser)
+				l.recordAll()
+				if claims := l.api[loser].Status.Layer2.Addresses; len(claims) > 0 {
+					t.Fatalf("it claims %+v, and %s has taken it over", claims, taker)
+				}
+				l.now = l.now.Add(recordTimeout / 4)
+			}
+		})
+	}
 }
 
 func TestAClaimThatIsOlderThanTheNodesOwnTakesNothing(t *testing.T) {

@@ -126,7 +126,8 @@ func (r *release) uninstall() {
 	r.t.Helper()
 	defer r.RightsGo()()
 	uninstall := action.NewUninstall(r.config)
-	uninstall.WaitStrategy, uninstall.Timeout = kube.StatusWatcherStrategy, patience
+	// The status watcher of Helm 4 may end as soon as it knows of one object that is gone: https://github.com/helm/helm/pull/32230.
+	uninstall.WaitStrategy, uninstall.Timeout = kube.LegacyStrategy, patience
 	uninstall.DeletionPropagation = "foreground"
 	if _, err := uninstall.Run(r.name); err != nil {
 		r.t.Fatal(err)

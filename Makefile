@@ -151,6 +151,10 @@ kubeadm: packages ## Kubeadm clusters of all kinds: dual stack, defaults, iptabl
 conformance: packages ## All of Kubernetes' own tests of load balancers: layer 2 and BGP, IPv4 and IPv6 (root, Debian); SPECS=UDP for a few
 	cd test && go test -v -timeout 3h -run 'TestConformance$$' ./kubeadm -conformance -specs '$(SPECS)'
 
+.PHONY: flood
+flood: packages ## Packets at wire rate, valid ones and others, at a cluster (root, Debian)
+	cd test && go test -v -count=1 -timeout 50m -run 'TestAFloodOfPacketsCostsNoAddress$$' ./e2e -flood
+
 .PHONY: pictures
 pictures: packages ## The pictures of the dashboard in docs/images, of a cluster that does not exist (Debian)
 	cd test && go test -count=1 ./dashboard -run TestPictures -pictures $(CURDIR)/docs/images

@@ -57,6 +57,7 @@ var bounded = map[string]string{
 	"component": "one for each part of a program",
 	"direction": "three",
 	"family":    "two",
+	"kind":      "eight",
 	"peer":      "one for each BGPPeer",
 	"pool":      "one for each IPAddressPool",
 	"problem":   "a few sentences",

@@ -96,7 +96,7 @@ func (w *Watch) ask(ctx context.Context, socket *os.File, interval time.Duration
 		w.asked = append(w.asked, time.Now())
 		w.mu.Unlock()
 		for _, address := range w.addresses {
-			frame, err := question(address, number, w.device.HardwareAddr)
+			frame, err := WhoHas(address, asker(number, address.Is6()), w.device.HardwareAddr)
 			if err == nil {
 				_, err = socket.Write(frame)
 			}
@@ -134,9 +134,8 @@ func numberOf(address netip.Addr) (int, bool) {
 	return number, number >= 0 && number < askers && asker(number, address.Is6()) == address
 }
 
-// question is a frame that asks for an address.
-func question(address netip.Addr, number int, from net.HardwareAddr) ([]byte, error) {
-	source := asker(number, address.Is6())
+// WhoHas returns a frame that asks who has an address, by ARP or by neighbour solicitation. A host with these addresses asks.
+func WhoHas(address, source netip.Addr, from net.HardwareAddr) ([]byte, error) {
 	if address.Is4() {
 		broadcast := net.HardwareAddr{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 		packet, err := arp.NewPacket(arp.OperationRequest, from, source, make(net.HardwareAddr, 6), address)
@@ -171,13 +170,12 @@ func ethernet(to, from net.HardwareAddr, protocol uint16, payload []byte) []byte
 
 // parseAnswer reads an answer to a question of a watch.
 func parseAnswer(frame Frame) (address netip.Addr, number int, answer Answer, ok bool) {
-	const headers, ipv6Header = 14, 40
 	data := frame.Data
-	if frame.Outgoing || len(data) < headers {
+	if frame.Outgoing || len(data) < ethernetHeader {
 		return netip.Addr{}, 0, Answer{}, false
 	}
 	answer = Answer{Received: frame.Time, Source: net.HardwareAddr(data[6:12])}
-	switch payload := data[headers:]; binary.BigEndian.Uint16(data[12:]) {
+	switch payload := data[ethernetHeader:]; binary.BigEndian.Uint16(data[12:]) {
 	case unix.ETH_P_ARP:
 		var packet arp.Packet
 		if packet.UnmarshalBinary(payload) != nil || packet.Operation != arp.OperationReply || !packet.TargetIP.Is4() {

@@ -2,7 +2,8 @@
 MODULES := . test test/monitoring
 GO_TOOL := go tool -modfile=$(CURDIR)/tools/go.mod
 # The last that it prints is what has failed, and with what output.
-GO_TEST = $(GO_TOOL) gotestsum --format standard-verbose --hide-summary skipped --
+GO_TEST_AS = $(GO_TOOL) gotestsum --hide-summary skipped --format
+GO_TEST = $(GO_TEST_AS) standard-verbose --
 GENERATED := api/v1alpha1/zz_generated.deepcopy.go client manifests/crds docs/reference
 VERSION ?= v0.1.0
 # "make bench" measures a peer beside Clarion if PEER names it and PEER_BIN its programs: see test/metallb.
@@ -107,9 +108,9 @@ SIMULATED = $(shell for folder in $$(grep -rl '"testing/synctest"' --include='*_
 .PHONY: test-unit
 test-unit: ## Unit tests alone, as any user; tests that need root are skipped, and say so with -v. RACE= goes without the race detector
 	@test -z "$(RACE)" || command -v gcc >/dev/null || { echo "the race detector needs gcc; make test-unit RACE= goes without it"; exit 1; }
-	$(if $(RACE),CGO_ENABLED=1) go test $(if $(RACE),-race) -parallel 8 \
+	$(if $(RACE),CGO_ENABLED=1) $(GO_TEST_AS) pkgname -- $(if $(RACE),-race) -parallel 8 \
 		$$(go list ./... | grep -vxF "$$(go list $(SIMULATED))")
-	$(if $(RACE),CGO_ENABLED=1) go test $(if $(RACE),-race) -cpu 1 $(SIMULATED)
+	$(if $(RACE),CGO_ENABLED=1) $(GO_TEST_AS) pkgname -- $(if $(RACE),-race) -cpu 1 $(SIMULATED)
 
 .PHONY: fuzz
 fuzz: ## Every fuzz target, each for FUZZTIME

@@ -98,9 +98,10 @@ func withServiceController(t *testing.T, recorder *recorder, objects []*corev1.S
 }
 
 // settle lets everything happen that is due now. The informers poll their caches' sync every 100 ms
-// of simulated time.
+// of simulated time. What waits for a second, as the Announced condition of a new Service does, is
+// not due yet.
 func settle() {
-	time.Sleep(time.Second)
+	time.Sleep(900 * time.Millisecond)
 	synctest.Wait()
 }
 

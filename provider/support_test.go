@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -9,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/go-logr/logr/funcr"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -26,6 +28,7 @@ import (
 	"k8s.io/component-base/metrics"
 	controllersmetrics "k8s.io/component-base/metrics/prometheus/controllers"
 	controllermanager "k8s.io/controller-manager/app"
+	"k8s.io/klog/v2"
 	"k8s.io/utils/ptr"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
@@ -34,6 +37,12 @@ import (
 	"github.com/clarionlb/clarion/internal/scope"
 	"github.com/clarionlb/clarion/provider/cloudconfig"
 )
+
+// The service controller of the framework logs much, and hides what a test has found.
+func TestMain(m *testing.M) {
+	klog.SetLogger(logr.Discard())
+	os.Exit(m.Run())
+}
 
 // cluster is a Cloud over an API.
 type cluster struct {

@@ -1,11 +1,6 @@
 package bfd
 
-import (
-	"context"
-	"time"
-
-	"k8s.io/klog/v2"
-)
+import "time"
 
 const (
 	// grace is how late a step may be until the thread of Run takes it.
@@ -37,47 +32,6 @@ func (s *Speaker) Beat(interval time.Duration, beat func()) {
 	s.pace.interval, s.pace.beat = interval, beat
 }
 
-// Run runs the sessions until the context ends, and then returns nil. It returns an error if it
-// cannot begin. Peers are not told of the end. It looks like a failure to them, and they know best
-// what that means together with the end of what else goes over the path.
-func (s *Speaker) Run(ctx context.Context) error {
-	done := make(chan error)
-	go func() { done <- s.run(ctx) }() // the priority of its thread ends with it
-	return <-done
-}
-
-func (s *Speaker) run(ctx context.Context) error {
-	sockets, err := s.attach()
-	if err != nil {
-		return err
-	}
-	timer, err := sockets.timer(s.stepCalmly)
-	if err != nil {
-		sockets.close()
-		return err
-	}
-	s.mu.Lock()
-	s.logger, s.sockets, s.listenAt, s.pace.timer = klog.FromContext(ctx), sockets, time.Now(), timer
-	s.mu.Unlock()
-	defer s.close()
-	defer context.AfterFunc(ctx, func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.wake()
-	})()
-	for ctx.Err() == nil {
-		sockets.wait(s.step())
-	}
-	return nil
-}
-
-// wake has the thread of Run take a step at once.
-func (s *Speaker) wake() {
-	if s.sockets != nil {
-		s.sockets.wake()
-	}
-}
-
 // step takes a step by the thread of Run. It returns whether to take the next one when something arrives, too.
 func (s *Speaker) step() (arrivals bool) {
 	s.mu.Lock()
@@ -86,10 +40,7 @@ func (s *Speaker) step() (arrivals bool) {
 	if s.pace.calm && !now.Before(s.pace.due.Add(grace)) {
 		s.pace.hurriedUntil = now.Add(hurry)
 	}
-	if s.pace.beat != nil {
-		s.pace.beat()
-	}
-	return s.schedule(s.doDue(now), now)
+	return s.take(now)
 }
 
 // stepCalmly takes a step by any thread.
@@ -103,13 +54,17 @@ func (s *Speaker) stepCalmly() {
 		s.wake()
 		return
 	}
-	now := time.Now()
+	if s.take(time.Now()); !s.pace.calm {
+		s.wake()
+	}
+}
+
+// take does what is due, and plans the next step. It returns whether to take that also when something arrives.
+func (s *Speaker) take(now time.Time) (arrivals bool) {
 	if s.pace.beat != nil {
 		s.pace.beat()
 	}
-	if s.schedule(s.doDue(now), now); !s.pace.calm {
-		s.wake()
-	}
+	return s.schedule(s.doDue(now), now)
 }
 
 // schedule plans the next step, which is due at a time, or never if that is zero. It returns whether to take it also when something
@@ -121,14 +76,13 @@ func (s *Speaker) schedule(due, now time.Time) (arrivals bool) {
 	}
 	arrivals = !s.mayCoalesce()
 	calm := !arrivals && !due.IsZero() && !now.Before(p.hurriedUntil)
-	switch {
-	case calm:
+	if calm {
 		p.timer.set(due)
 		s.sockets.alarm(due.Add(grace))
-	case p.calm:
-		p.timer.set(time.Time{})
-		fallthrough
-	default:
+	} else {
+		if p.calm {
+			p.timer.set(time.Time{})
+		}
 		s.sockets.alarm(due)
 	}
 	p.calm, p.due = calm, due

@@ -1,6 +1,7 @@
 package bfd
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -209,6 +210,47 @@ func (s *Speaker) remove(r *runningSession) {
 	s.queue.remove(r)
 	r.closeSender()
 	s.listenAt = time.Now()
+}
+
+// Run runs the sessions until the context ends, and then returns nil. It returns an error if it
+// cannot begin. Peers are not told of the end. It looks like a failure to them, and they know best
+// what that means together with the end of what else goes over the path.
+func (s *Speaker) Run(ctx context.Context) error {
+	done := make(chan error)
+	go func() { done <- s.run(ctx) }() // the priority of its thread ends with it
+	return <-done
+}
+
+func (s *Speaker) run(ctx context.Context) error {
+	sockets, err := s.attach()
+	if err != nil {
+		return err
+	}
+	timer, err := sockets.timer(s.stepCalmly)
+	if err != nil {
+		sockets.close()
+		return err
+	}
+	s.mu.Lock()
+	s.logger, s.sockets, s.listenAt, s.pace.timer = klog.FromContext(ctx), sockets, time.Now(), timer
+	s.mu.Unlock()
+	defer s.close()
+	defer context.AfterFunc(ctx, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.wake()
+	})()
+	for ctx.Err() == nil {
+		sockets.wait(s.step())
+	}
+	return nil
+}
+
+// wake has the thread of Run take a step at once.
+func (s *Speaker) wake() {
+	if s.sockets != nil {
+		s.sockets.wake()
+	}
 }
 
 // doDue does what is due at a time. It returns when to call it again; zero if only when something arrives.

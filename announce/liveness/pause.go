@@ -79,8 +79,8 @@ func (w *PauseWatch) Run(ctx context.Context) error {
 	}
 }
 
-// Alive is a sign of life. Whoever has called it once must do so at least once in each interval, until Run ends. It is for the thread
-// that sends the heartbeats: what it cannot do for a while is just what others miss.
+// Alive is a sign of life. Whoever has called it once must do so at least once in each interval, until Run ends. It is for
+// whoever sends the heartbeats: what cannot be sent for a while is just what others miss.
 func (w *PauseWatch) Alive() {
 	now := w.clock()
 	w.check(now)

@@ -39,6 +39,8 @@ type world struct {
 	logged *atomic.Pointer[string] // the last line
 	stop   context.CancelFunc
 	start  func()
+	// controller is the one that runs.
+	controller *Controller
 }
 
 func withWorld(t *testing.T, test func(w *world), pods ...*corev1.Pod) {
@@ -62,6 +64,7 @@ func withWorld(t *testing.T, test func(w *world), pods ...*corev1.Pod) {
 			c := New(Config{Informers: kube, ClarionInformers: own, Leases: leases, Kube: w.kube, Events: w.events,
 				Logger: funcr.New(func(_, line string) { w.logged.Store(&line) }, funcr.Options{}),
 				Count:  metrics.NewCounterVec(&metrics.CounterOpts{Name: "n"}, []string{"result"})})
+			w.controller = c
 			kube.Start(w.ctx.Done())
 			own.Start(w.ctx.Done())
 			kube.WaitForCacheSync(w.ctx.Done())
@@ -488,25 +491,21 @@ func TestPodsOfServicesAreFirst(t *testing.T) {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		w.all("n4")
 		var order []string
-		for _, action := range w.kube.Actions() {
-			if patch, is := action.(clienttesting.PatchAction); is && patch.GetResource().Resource == "pods" {
-				order = append(order, patch.GetName())
-			}
+		for _, pod := range w.controller.toMark(pods, nil) {
+			order = append(order, pod.Name)
 		}
 		if len(order) != 110 {
-			t.Fatalf("%d pods are marked", len(order))
+			t.Fatalf("%d pods are to be marked", len(order))
 		}
-		for _, name := range order[:10] { // those at the same time may overtake each other
-			if at := slices.Index(order, name); at > 10+atOnce {
-				t.Errorf("%s is number %d", name, at)
+		for i, name := range order[:10] {
+			if want := fmt.Sprintf("p%03d", 11*i); name != want {
+				t.Errorf("%s is number %d, want %s, of a Service", name, i, want)
 			}
 		}
-		for i := range 110 {
-			if name := fmt.Sprintf("p%03d", i); i%11 == 0 && slices.Index(order, name) > 10+atOnce {
-				t.Errorf("%s is number %d, of a Service", name, slices.Index(order, name))
-			}
+		w.all("n4")
+		if n := w.patches(); n != 110 {
+			t.Errorf("%d pods are marked", n)
 		}
 	}, pods...)
 }

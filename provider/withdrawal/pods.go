@@ -93,10 +93,18 @@ func (c *Controller) mark(ctx context.Context, w *withdrawal) error {
 	if err != nil {
 		return err
 	}
+	condition := corev1.PodCondition{
+		Type: corev1.PodReady, Status: corev1.ConditionFalse, Reason: v1alpha1.ReasonNodeUnreachable, Message: w.verdict.Sentence(),
+	}
+	return c.writeAll(ctx, c.toMark(pods, w.marked), condition, func(pod *corev1.Pod) { w.marked[pod.UID] = struct{}{} })
+}
+
+// toMark returns those of a node's pods that are to be marked, in this order.
+func (c *Controller) toMark(pods []*corev1.Pod, before map[types.UID]struct{}) []*corev1.Pod {
 	var first, rest []*corev1.Pod
 	isEndpoint := c.endpoints()
 	for _, pod := range pods {
-		_, marked := w.marked[pod.UID]
+		_, marked := before[pod.UID]
 		switch {
 		case marked || !isTrue(pod, corev1.PodReady):
 		case isEndpoint(pod):
@@ -105,10 +113,7 @@ func (c *Controller) mark(ctx context.Context, w *withdrawal) error {
 			rest = append(rest, pod)
 		}
 	}
-	condition := corev1.PodCondition{
-		Type: corev1.PodReady, Status: corev1.ConditionFalse, Reason: v1alpha1.ReasonNodeUnreachable, Message: w.verdict.Sentence(),
-	}
-	return c.writeAll(ctx, slices.Concat(first, rest), condition, func(pod *corev1.Pod) { w.marked[pod.UID] = struct{}{} })
+	return slices.Concat(first, rest)
 }
 
 // restore calls the pods ready again that were marked, and returns how many. It leaves those alone of which a kubelet has said something

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/clarionlb/clarion/announce/plan"
+	"github.com/clarionlb/clarion/api/v1alpha1"
 )
 
 // wakeUp has the processes of a node go on that have not run for so long.
@@ -103,6 +104,30 @@ func TestANodeThatWasSuspendedAndMissedByNobodyGoesOnAtOnce(t *testing.T) {
 				t.Error("it has given everything up")
 			}
 		}
+	})
+}
+
+// TestANodeThatWasSuspendedIsAnsweredByWhoIsStarting has another announcer start that still looks for a third one, which is off.
+func TestANodeThatWasSuspendedIsAnsweredByWhoIsStarting(t *testing.T) {
+	inCluster(t, []string{"n1", "n2", "n3"}, func(t *testing.T, c *cluster) {
+		c.api.setAnnouncer(&v1alpha1.Announcer{}, "n3")
+		c.service("web", vip)
+		n1 := c.start("n1")
+		c.after(time.Minute)
+		n2 := c.start("n2")
+		c.after(10 * time.Millisecond)
+		n1.wakeUp(time.Second)
+		if n1.pauses.Fit() {
+			t.Error("it has not noticed")
+		}
+		c.after(10 * time.Millisecond)
+		if n2.Ready() {
+			t.Error("n2 has started before")
+		}
+		if !n1.pauses.Fit() {
+			t.Error("it does not know what n2 has taken over")
+		}
+		c.expectOwners(vip, "n1")
 	})
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/clarionlb/clarion/announce/kube"
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/internal/gossipkey"
+	"github.com/clarionlb/clarion/internal/guard"
 )
 
 // start does what has to come before the gossip, in order, and returns its first key. There is an
@@ -152,7 +153,8 @@ func (a *Announcer) awaitKey(ctx context.Context) (key []byte, err error) {
 // unless all the nodes are there already. The announcers of a new cluster start within this time.
 const warmUp = 3 * time.Second
 
-// join waits until the others have been met.
+// join waits until the others have been met, which takes seconds if one of them is off. Meanwhile it answers the others: they see this
+// node, and one that has paused takes itself for cut off if it is not answered.
 func (a *Announcer) join(ctx context.Context) error {
 	if err := a.applyChanges(); err != nil {
 		return err
@@ -161,6 +163,8 @@ func (a *Announcer) join(ctx context.Context) error {
 		select {
 		case <-a.others.members.Joined():
 			joined = true
+		case <-a.others.members.Changed():
+			guard.Run("loop", "", a.receive) // a message on which it panics is lost, as one in a packet may be
 		case <-a.api.layer2.Changed():
 			if err := a.applyChanges(); err != nil {
 				return err

@@ -153,11 +153,11 @@ func (c *Cluster) Run(ctx context.Context) error {
 			return fmt.Errorf("gossip without a key: %w", err)
 		}
 	}
-	config := c.memberlistConfig()
-	transport, err := newTransport(c, config)
+	transport, err := newTransport(c)
 	if err != nil {
 		return fmt.Errorf("gossip on %s port %d: %w", c.config.Address, c.config.Port, err)
 	}
+	config := c.memberlistConfig()
 	config.Transport = transport
 	list, err := memberlist.Create(config)
 	if err != nil {

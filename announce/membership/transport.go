@@ -1,17 +1,16 @@
 package membership
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/netip"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/hashicorp/memberlist"
-
-	"github.com/clarionlb/clarion/internal/guard"
 )
 
 const (
@@ -20,20 +19,27 @@ const (
 	maxStreams, maxStreamsFrom = 128, 4
 	// maxStreamSize bounds what is read from a connection, in bytes: the state of some 10,000 members.
 	maxStreamSize = 2 << 20
+	// maxDatagram is the size in bytes of the largest UDP packet, and receiveBuffer what the kernel is asked to keep of those that
+	// were not read yet.
+	maxDatagram, receiveBuffer = 1 << 16, 2 << 20
+	// socketRetry is when a socket is tried again that has failed.
+	socketRetry = 100 * time.Millisecond
 )
 
 // label goes before each packet and stream, so that other users of memberlist are not taken for members.
 const label = "clarion"
 
-// transport is memberlist's, for nodes alone: what comes from other addresses is dropped before it is read, and each node can
-// have only so much of this one's memory. Without it, any pod could have memberlist hold 20 MiB for each connection, without
-// knowing the key.
+// transport carries the packets and streams of memberlist, to and from nodes alone. What comes from other addresses is dropped before
+// memory is spent on it, and each node can have only so much of this one's. With memberlist's own transport, any pod could have
+// it hold 20 MiB for each connection and 64 KiB for each packet, without knowing the key.
 type transport struct {
-	*memberlist.NetTransport
 	cluster *Cluster
+	udp     *net.UDPConn
+	tcp     *net.TCPListener
 	packets chan *memberlist.Packet
 	streams chan net.Conn
 	stopped chan struct{}
+	stop    sync.Once
 	running sync.WaitGroup
 
 	mu sync.Mutex
@@ -45,24 +51,37 @@ type transport struct {
 var _ memberlist.NodeAwareTransport = (*transport)(nil)
 
 // newTransport listens. It is stopped by Shutdown.
-func newTransport(c *Cluster, config *memberlist.Config) (*transport, error) {
-	inner, err := memberlist.NewNetTransport(&memberlist.NetTransportConfig{
-		BindAddrs: []string{config.BindAddr}, BindPort: config.BindPort, Logger: config.Logger,
-	})
+func newTransport(c *Cluster) (*transport, error) {
+	at := netip.AddrPortFrom(c.config.Address, uint16(c.config.Port))
+	tcp, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(at))
 	if err != nil {
 		return nil, err
 	}
-	t := &transport{
-		NetTransport: inner,
-		cluster:      c,
-		packets:      make(chan *memberlist.Packet),
-		streams:      make(chan net.Conn),
-		stopped:      make(chan struct{}),
-		open:         map[netip.Addr]int{},
+	udp, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(at))
+	if err == nil {
+		err = udp.SetReadBuffer(receiveBuffer)
 	}
-	t.running.Go(t.filterPackets)
-	t.running.Go(t.filterStreams)
+	if err != nil {
+		tcp.Close()
+		return nil, err
+	}
+	t := &transport{
+		cluster: c,
+		udp:     udp,
+		tcp:     tcp,
+		packets: make(chan *memberlist.Packet),
+		streams: make(chan net.Conn),
+		stopped: make(chan struct{}),
+		open:    map[netip.Addr]int{},
+	}
+	t.running.Go(t.readPackets)
+	t.running.Go(t.acceptStreams)
 	return t, nil
+}
+
+// FinalAdvertiseAddr is where others reach this node: where it listens.
+func (t *transport) FinalAdvertiseAddr(string, int) (net.IP, int, error) {
+	return t.cluster.config.Address.AsSlice(), t.cluster.config.Port, nil
 }
 
 // PacketCh receives the packets that come from nodes.
@@ -71,12 +90,29 @@ func (t *transport) PacketCh() <-chan *memberlist.Packet { return t.packets }
 // StreamCh receives the connections that come from nodes.
 func (t *transport) StreamCh() <-chan net.Conn { return t.streams }
 
-// Shutdown closes the sockets.
-func (t *transport) Shutdown() error {
-	err := t.NetTransport.Shutdown()
-	close(t.stopped)
-	t.running.Wait()
+// Shutdown closes the sockets. It may be called more than once.
+func (t *transport) Shutdown() (err error) {
+	t.stop.Do(func() {
+		close(t.stopped)
+		err = errors.Join(t.udp.Close(), t.tcp.Close())
+		t.running.Wait()
+	})
 	return err
+}
+
+// WriteTo sends a packet to an address and port, and returns when that was.
+func (t *transport) WriteTo(packet []byte, address string) (time.Time, error) {
+	to, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return time.Time{}, err
+	}
+	_, err = t.udp.WriteToUDPAddrPort(packet, to)
+	return time.Now(), err
+}
+
+// WriteToAddress is WriteTo.
+func (t *transport) WriteToAddress(packet []byte, address memberlist.Address) (time.Time, error) {
+	return t.WriteTo(packet, address.Addr)
 }
 
 // DialTimeout connects from the node's own address, by which the others know it.
@@ -90,43 +126,63 @@ func (t *transport) DialAddressTimeout(address memberlist.Address, timeout time.
 	return t.DialTimeout(address.Addr, timeout)
 }
 
-func (t *transport) filterPackets() {
+func (t *transport) readPackets() {
+	buffer := make([]byte, maxDatagram)
 	for {
-		select {
-		case packet := <-t.NetTransport.PacketCh():
-			if from := addressOf(packet.From); !t.cluster.nodes.has(from) {
-				t.cluster.noteStranger(from)
+		n, from, err := t.udp.ReadFromUDPAddrPort(buffer)
+		received := time.Now()
+		if err != nil {
+			if t.pause() {
 				continue
 			}
-			select {
-			case t.packets <- packet:
-			case <-t.stopped:
-				return
-			}
+			return
+		}
+		if address := from.Addr().Unmap().WithZone(""); !t.cluster.nodes.has(address) {
+			t.cluster.noteStranger(address)
+			continue
+		}
+		if n == 0 { // memberlist reads the first byte
+			continue
+		}
+		packet := &memberlist.Packet{Buf: bytes.Clone(buffer[:n]), From: net.UDPAddrFromAddrPort(from), Timestamp: received}
+		select {
+		case t.packets <- packet:
 		case <-t.stopped:
 			return
 		}
 	}
 }
 
-func (t *transport) filterStreams() {
+func (t *transport) acceptStreams() {
 	for {
-		select {
-		case conn := <-t.NetTransport.StreamCh():
-			admitted, ok := t.admit(conn)
-			if !ok {
-				conn.Close()
+		conn, err := t.tcp.AcceptTCP()
+		if err != nil {
+			if t.pause() {
 				continue
 			}
-			select {
-			case t.streams <- admitted:
-			case <-t.stopped:
-				admitted.Close()
-				return
-			}
-		case <-t.stopped:
 			return
 		}
+		admitted, ok := t.admit(conn)
+		if !ok {
+			conn.Close()
+			continue
+		}
+		select {
+		case t.streams <- admitted:
+		case <-t.stopped:
+			admitted.Close()
+			return
+		}
+	}
+}
+
+// pause waits after a socket has failed; false when it was closed on purpose.
+func (t *transport) pause() bool {
+	select {
+	case <-time.After(socketRetry):
+		return true
+	case <-t.stopped:
+		return false
 	}
 }
 
@@ -182,49 +238,4 @@ func (s *stream) Close() error {
 func addressOf(a net.Addr) netip.Addr {
 	port, _ := netip.ParseAddrPort(a.String())
 	return port.Addr().Unmap().WithZone("")
-}
-
-// nodeSet is the addresses of the cluster's nodes, from which gossip is accepted.
-type nodeSet struct {
-	own netip.Addr
-
-	mu sync.RWMutex
-	// known says that addresses are known. Before, everybody counts as a node.
-	known     bool
-	addresses map[netip.Addr]struct{}
-}
-
-// SetNodes says which addresses the nodes of the cluster have. Gossip from others is dropped, and members at others are not
-// believed in. Before the first call all are accepted. This node's own address need not be among them.
-func (c *Cluster) SetNodes(addresses []netip.Addr) {
-	set := make(map[netip.Addr]struct{}, len(addresses))
-	for _, address := range addresses {
-		set[address] = struct{}{}
-	}
-	c.nodes.mu.Lock()
-	defer c.nodes.mu.Unlock()
-	c.nodes.known, c.nodes.addresses = true, set
-}
-
-func (s *nodeSet) has(address netip.Addr) bool {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	_, known := s.addresses[address]
-	return !s.known || known || address == s.own
-}
-
-// admission is the Cluster as memberlist's AliveDelegate: it says who may be a member.
-type admission struct{ *Cluster }
-
-// NotifyAlive refuses members whose address is no node's.
-func (a admission) NotifyAlive(peer *memberlist.Node) error {
-	return guard.Try("gossip", peer.Name, func() error { return a.admit(peer) })
-}
-
-func (a admission) admit(peer *memberlist.Node) error {
-	address, _ := netip.AddrFromSlice(slices.Clone(peer.Addr))
-	if address = address.Unmap(); !a.nodes.has(address) {
-		return fmt.Errorf("%s is the address of no node", address)
-	}
-	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"runtime"
 	"testing"
 	"time"
 
@@ -60,6 +61,40 @@ func TestWhoIsNoNodeIsNotListenedTo(t *testing.T) {
 		node.SetPeers(map[string]netip.Addr{"a": local(1)})
 		awaitAlive(t, c, "a", "b")
 	})
+}
+
+func TestPacketsOfStrangersCostNoMemory(t *testing.T) {
+	loopback(t)
+	c, _ := start(t, "a", local(1))
+	c.SetNodes([]netip.Addr{local(1), local(2)})
+	node, _ := start(t, "b", local(2))
+	node.SetPeers(map[string]netip.Addr{"a": local(1)})
+	awaitAlive(t, c, "a", "b")
+	awaitAlive(t, node, "a", "b")
+	stranger, err := net.DialUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(local(9), 0)), net.UDPAddrFromAddrPort(netip.AddrPortFrom(local(1), DefaultPort)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stranger.Close()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	const rounds, packets = 50, 20
+	for range rounds {
+		for range packets {
+			if _, err := stranger.Write(make([]byte, 1000)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		// What comes after them is read after them.
+		node.Tell("a", []byte("hello"))
+		for len(c.Messages()) == 0 {
+			<-c.Changed()
+		}
+	}
+	runtime.ReadMemStats(&after)
+	if spent := (after.TotalAlloc - before.TotalAlloc) / (rounds * packets); spent > 10_000 {
+		t.Errorf("each of %d packets cost %d bytes", rounds*packets, spent)
+	}
 }
 
 func TestNobodyIsBelievedInAtTheAddressOfNoNode(t *testing.T) {

@@ -100,10 +100,15 @@ func newHollow(t *testing.T, config *rest.Config, name string, number int, gossi
 	watcher, pauses := kube.NewWatcher(client, clarion, name), liveness.NewPauseWatch(heartbeat.DefaultInterval)
 	announcers := kube.NewAnnouncerClient(clarion.ClarionV1alpha1())
 	events := kube.NewEvents(client, watcher, name, logger)
+	slices := clarion.ClarionV1alpha1().ClaimSlices()
+	status, cacheSync := kube.NewStatusWriter(name, announcers, watcher, logger), kube.NewCacheSync(announcers, watcher)
+	status.UseClaimSlices(slices, watcher)
+	cacheSync.UseClaimSlices(slices, watcher)
+	watcher.OnClaims(name, status.Recheck)
 	a := newAnnouncer(Config{Node: name, Registry: prometheus.NewRegistry(), Logger: logger}, parts{
 		api: apiParts{
-			watcher: watcher, layer2: watcher.Layer2, keys: kube.NewKeyWatcher(client), cacheSync: kube.NewCacheSync(announcers, watcher),
-			status: kube.NewStatusWriter(name, announcers, watcher, logger), events: events,
+			watcher: watcher, layer2: watcher.Layer2, keys: kube.NewKeyWatcher(client), cacheSync: cacheSync,
+			status: status, events: events,
 			unanswered: kube.NewUnanswered(client, func() []*corev1.Service { return watcher.Unanswered("") }, events.Unanswered, ""),
 			reachable:  func(ctx context.Context) bool { return kube.Answers(ctx, announcers, name) },
 		},

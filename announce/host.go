@@ -48,6 +48,6 @@ func (a *Announcer) reportHost() {
 	if host := hostOf(a.lan.links); !apiequality.Semantic.DeepEqual(own.Status.Host, host) {
 		waiting := own.Status.DeepCopy()
 		waiting.Host = host
-		a.api.status.Write(*waiting)
+		a.api.status.WriteRest(*waiting)
 	}
 }

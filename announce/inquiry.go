@@ -24,9 +24,11 @@ type message struct {
 	LinksDown []string `json:"linksDown,omitempty"`
 	// Claims are claims of the sender that hold against those of the receiver.
 	Claims []plan.Takeover `json:"claims,omitempty"`
-	// Question asks for such claims, and Answer is the Question that is answered, also if there are none.
-	Question int64 `json:"question,omitempty"`
-	Answer   int64 `json:"answer,omitempty"`
+	// Question asks for such claims, and Answer is the Question that is answered, also if there are none. ReadsSlices says that the one
+	// who asks reads ClaimSlices: an older announcer does not.
+	Question    int64 `json:"question,omitempty"`
+	ReadsSlices bool  `json:"readsSlices,omitempty"`
+	Answer      int64 `json:"answer,omitempty"`
 }
 
 const (
@@ -74,7 +76,7 @@ func (a *Announcer) inquire(now time.Time) (wake time.Time) {
 		return now
 	case !now.Before(q.next):
 		for _, name := range q.unanswered(a.others.inSight, a.node) {
-			a.tell(name, message{Question: q.question})
+			a.tell(name, message{Question: q.question, ReadsSlices: true})
 		}
 		q.next = now.Add(inquiryRepeat)
 	}
@@ -129,7 +131,11 @@ func (a *Announcer) receive() {
 		a.others.watch.receive(a.node, received.From, m, a.others.expected, time.Now())
 		a.trust(m.Hears)
 		if m.Question != 0 {
-			a.tell(received.From, message{Claims: a.planner.ClaimsAgainst(received.From), Answer: m.Question})
+			claims := a.planner.ClaimsAgainst(received.From)
+			if !m.ReadsSlices {
+				claims = append(claims, a.planner.ClaimsSince()...)
+			}
+			a.tell(received.From, message{Claims: claims, Answer: m.Question})
 		}
 		if q := &a.others.inquiry; q.question != 0 && m.Answer == q.question {
 			q.answered[received.From] = true

@@ -93,8 +93,9 @@ type statusWriter interface {
 	Run(ctx context.Context)
 	Create(ctx context.Context) error
 	Write(status v1alpha1.AnnouncerStatus)
+	WriteRest(status v1alpha1.AnnouncerStatus)
 	Recheck()
-	WriteConditions(ctx context.Context, conditions []metav1.Condition) error
+	WriteStopped(ctx context.Context, conditions []metav1.Condition) error
 }
 
 // deadNodes is kube.DeadNodesWriter.
@@ -237,7 +238,12 @@ type heartbeats interface {
 func newParts(config Config) parts {
 	announcers := kube.NewAnnouncerClient(config.Clarion.ClarionV1alpha1())
 	watcher := kube.NewWatcher(config.Kubernetes, config.Clarion, config.Node)
+	slices := config.Clarion.ClarionV1alpha1().ClaimSlices()
 	status := kube.NewStatusWriter(config.Node, announcers, watcher, config.Logger)
+	status.UseClaimSlices(slices, watcher)
+	watcher.OnClaims(config.Node, status.Recheck)
+	cacheSync := kube.NewCacheSync(announcers, watcher)
+	cacheSync.UseClaimSlices(slices, watcher)
 	events := kube.NewEvents(config.Kubernetes, watcher, config.Node, config.Logger)
 	watcher.OnFailure(events.FailedOn)
 	watcher.OnUnread(events.CannotRead)
@@ -255,7 +261,7 @@ func newParts(config Config) parts {
 			watcher:   watcher,
 			layer2:    watcher.Layer2,
 			keys:      kube.NewKeyWatcher(config.Kubernetes),
-			cacheSync: kube.NewCacheSync(announcers, watcher),
+			cacheSync: cacheSync,
 			status:    status,
 			events:    events,
 			deadNodes: dead,

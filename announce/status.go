@@ -183,7 +183,7 @@ func (a *Announcer) reportHeldUp(reason, message string) {
 	a.setCondition(metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: reason, Message: message})
 	waiting := own.Status.DeepCopy()
 	waiting.Conditions = append([]metav1.Condition{}, a.status.conditions...)
-	a.api.status.Write(*waiting)
+	a.api.status.WriteRest(*waiting)
 }
 
 // writeStopped writes that the announcer has stopped, if that can be done quickly. Its claims stay:
@@ -197,7 +197,7 @@ func (a *Announcer) writeStopped(ctx context.Context) {
 		Reason:  v1alpha1.ReasonStopped,
 		Message: "The announcer was stopped.",
 	})
-	if err := a.api.status.WriteConditions(ctx, a.status.conditions); err != nil {
+	if err := a.api.status.WriteStopped(ctx, a.status.conditions); err != nil {
 		a.logger.Error(err, "Could not write that this announcer has stopped")
 	}
 }

@@ -48,6 +48,7 @@ func (c *Cloud) watchReads() {
 		"IPAddressPools":        ours.IPAddressPools().Informer(),
 		"IPAddressReservations": ours.IPAddressReservations().Informer(),
 		"Announcers":            ours.Announcers().Informer(),
+		"ClaimSlices":           ours.ClaimSlices().Informer(),
 		"L2Advertisements":      ours.L2Advertisements().Informer(),
 		"BGPPeers":              ours.BGPPeers().Informer(),
 		"BGPAdvertisements":     ours.BGPAdvertisements().Informer(),

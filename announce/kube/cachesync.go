@@ -21,6 +21,9 @@ type CacheSync struct {
 	client     clients.AnnouncerInterface
 	announcers Announcers
 	changed    notify.Signal
+	// slices and sliceCache are for ClaimSlices; nil for none.
+	slices     clients.ClaimSliceInterface
+	sliceCache CachedClaimSlices
 
 	running sync.WaitGroup
 	cancel  context.CancelFunc
@@ -31,6 +34,12 @@ type CacheSync struct {
 type Announcers interface {
 	// Announcer returns the Announcer of that name; nil if there is none.
 	Announcer(name string) *v1alpha1.Announcer
+}
+
+// CachedClaimSlices are those that a cache has: a Watcher has one.
+type CachedClaimSlices interface {
+	// ClaimSlice returns the ClaimSlice of that name; nil if there is none.
+	ClaimSlice(name string) *v1alpha1.ClaimSlice
 }
 
 // syncInterval is the time between two looks at the cache, and syncTimeout how long a question to the
@@ -49,6 +58,11 @@ func syncRetry() wait.Backoff {
 // NewCacheSync returns a CacheSync that asks the API through a client and compares with a cache.
 func NewCacheSync(client clients.AnnouncerInterface, announcers Announcers) *CacheSync {
 	return &CacheSync{client: client, announcers: announcers, changed: notify.New()}
+}
+
+// UseClaimSlices has the ClaimSlices compared as well. It is to be called before Synced.
+func (c *CacheSync) UseClaimSlices(client clients.ClaimSliceInterface, cached CachedClaimSlices) {
+	c.slices, c.sliceCache = client, cached
 }
 
 // Synced reports whether the cache has had, at some time since the last Reset, everything that the
@@ -104,19 +118,17 @@ func (c *CacheSync) Reset() {
 	}
 }
 
-// list asks the API server for the versions of all Announcers until it answers or the context ends.
-func (c *CacheSync) list(ctx context.Context) map[string]uint64 {
+// object is a kind and a name.
+type object struct {
+	slice bool
+	name  string
+}
+
+// list asks the API server for the versions of all Announcers and ClaimSlices until it answers or the context ends.
+func (c *CacheSync) list(ctx context.Context) map[object]uint64 {
 	for retry := syncRetry(); ; {
-		list, err := func() (*v1alpha1.AnnouncerList, error) {
-			ctx, cancel := context.WithTimeout(ctx, syncTimeout)
-			defer cancel()
-			return c.client.List(ctx, metav1.ListOptions{})
-		}()
+		versions, err := c.ask(ctx)
 		if err == nil {
-			versions := map[string]uint64{}
-			for i := range list.Items {
-				versions[list.Items[i].Name] = version(&list.Items[i])
-			}
 			return versions
 		}
 		select {
@@ -127,22 +139,60 @@ func (c *CacheSync) list(ctx context.Context) map[string]uint64 {
 	}
 }
 
-// compare reports whether the cache has earlier states of Announcers than these, and whether it has
+func (c *CacheSync) ask(ctx context.Context) (map[object]uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, syncTimeout)
+	defer cancel()
+	announcers, err := c.client.List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, err
+	}
+	versions := map[object]uint64{}
+	for i := range announcers.Items {
+		versions[object{name: announcers.Items[i].Name}] = version(&announcers.Items[i])
+	}
+	if c.slices == nil {
+		return versions, nil
+	}
+	slices, err := c.slices.List(ctx, metav1.ListOptions{})
+	if refused(err) {
+		return versions, nil
+	} else if err != nil {
+		return nil, err
+	}
+	for i := range slices.Items {
+		versions[object{true, slices.Items[i].Name}] = version(&slices.Items[i])
+	}
+	return versions, nil
+}
+
+// compare reports whether the cache has earlier states than these, and whether it has
 // none of some: it may not have them yet, or not any more.
-func (c *CacheSync) compare(versions map[string]uint64) (behind, missing bool) {
-	for name, wanted := range versions {
-		switch cached := c.announcers.Announcer(name); {
-		case cached == nil:
+func (c *CacheSync) compare(versions map[object]uint64) (behind, missing bool) {
+	for o, wanted := range versions {
+		switch cached, known := c.cached(o); {
+		case !known:
 			missing = true
-		case version(cached) < wanted:
+		case cached < wanted:
 			behind = true
 		}
 	}
 	return behind, missing
 }
 
+// cached is the version of an object that the cache has; false for none.
+func (c *CacheSync) cached(o object) (uint64, bool) {
+	if o.slice {
+		if s := c.sliceCache.ClaimSlice(o.name); s != nil {
+			return version(s), true
+		}
+	} else if a := c.announcers.Announcer(o.name); a != nil {
+		return version(a), true
+	}
+	return 0, false
+}
+
 // version of an object as a number, by which states of objects of one kind can be compared: KEP-5504.
-func version(a *v1alpha1.Announcer) uint64 {
-	n, _ := strconv.ParseUint(a.ResourceVersion, 10, 64)
+func version(o metav1.Object) uint64 {
+	n, _ := strconv.ParseUint(o.GetResourceVersion(), 10, 64)
 	return n
 }

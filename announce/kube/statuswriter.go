@@ -21,6 +21,7 @@ import (
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	clients "github.com/clarionlb/clarion/client/versioned/typed/api/v1alpha1"
+	"github.com/clarionlb/clarion/internal/claims"
 	"github.com/clarionlb/clarion/internal/notify"
 )
 
@@ -42,6 +43,11 @@ type StatusWriter struct {
 	status *v1alpha1.AnnouncerStatus
 	// bgp is that part, which comes from elsewhere; until the first WriteBGP, what the API has stays.
 	bgp *v1alpha1.BGPStatus
+	// keepClaims says that the claims stay as the API has them, whatever status says.
+	keepClaims bool
+
+	// claimSlices is for Run alone.
+	claimSlices claimSlices
 }
 
 // Objects are those that a StatusWriter goes by: a Watcher has them.
@@ -91,7 +97,15 @@ func NewStatusWriter(node string, client clients.AnnouncerInterface, objects Obj
 // Write has a status written as soon as that can be.
 func (w *StatusWriter) Write(status v1alpha1.AnnouncerStatus) {
 	w.mu.Lock()
-	w.status = &status
+	w.status, w.keepClaims = &status, false
+	w.mu.Unlock()
+	w.Recheck()
+}
+
+// WriteRest has a status written as soon as that can be, but for the claims, which stay as they are in the API.
+func (w *StatusWriter) WriteRest(status v1alpha1.AnnouncerStatus) {
+	w.mu.Lock()
+	w.status, w.keepClaims = &status, true
 	w.mu.Unlock()
 	w.Recheck()
 }
@@ -115,6 +129,7 @@ func (w *StatusWriter) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-w.wake:
+		case <-w.claimSlices.foldTimer():
 		}
 		var delay time.Duration
 		switch wrote, addresses, err := w.flush(ctx); {
@@ -147,44 +162,60 @@ func (w *StatusWriter) Run(ctx context.Context) {
 // flush writes the status unless the API has it, and returns how many addresses it has.
 func (w *StatusWriter) flush(ctx context.Context) (wrote bool, addresses int, err error) {
 	w.mu.Lock()
-	given, bgp := w.status, w.bgp
+	given, bgp, keepClaims := w.status, w.bgp, w.keepClaims
 	w.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, w.timeout)
 	defer cancel()
 	if given == nil {
 		return false, 0, nil
 	}
-	addresses = len(given.Layer2.Addresses)
 	current, status := w.objects.Announcer(w.node), *given
+	recorded := w.claimSlices.recorded(current)
+	if keepClaims {
+		status.Layer2.Addresses = recorded.claims
+	}
+	addresses = len(status.Layer2.Addresses)
 	if bgp != nil {
 		status.BGP = *bgp
 	} else if current != nil {
 		status.BGP = current.Status.BGP
 	}
 	status.Summary = SummaryOf(&status)
-	if current != nil && equalStatus(current.Status, status) {
+	if current != nil && w.claimSlices.inSlices(current, &status, recorded) {
+		wrote, done, err := w.writeSlice(ctx, current, status.Layer2.Addresses, recorded)
+		if done && !refused(err) {
+			return wrote, addresses, err
+		}
+	} else if current != nil && len(recorded.since) == 0 && equalStatus(current.Status, status) && w.claimSlices.saysReads(current) {
+		w.claimSlices.foldAt = time.Time{} // nothing waits for the list
 		return false, addresses, nil
 	}
+	if w.claimSlices.client != nil {
+		status.Layer2.Revision = w.claimSlices.nextRevision(current, recorded)
+	}
 	err = w.replace(ctx, &status)
-	if !apierrors.IsNotFound(err) {
-		return true, addresses, err
+	if apierrors.IsNotFound(err) {
+		if err := w.Create(ctx); err != nil {
+			return false, addresses, err
+		}
+		err = w.replace(ctx, &status)
 	}
-	if err := w.Create(ctx); err != nil {
-		return false, addresses, err
+	if err == nil {
+		w.claimSlices.listed(status.Layer2.Revision)
 	}
-	return true, addresses, w.replace(ctx, &status)
+	return true, addresses, err
 }
 
 // equalStatus says whether two statuses mean the same. Claims, of which there may be thousands, are compared without reflection.
 func equalStatus(a, b v1alpha1.AnnouncerStatus) bool {
-	claims := slices.EqualFunc(a.Layer2.Addresses, b.Layer2.Addresses, equalClaim)
-	a.Layer2.Addresses, b.Layer2.Addresses = nil, nil
-	return claims && apiequality.Semantic.DeepEqual(a, b)
+	return slices.EqualFunc(a.Layer2.Addresses, b.Layer2.Addresses, claims.Equal) && equalRest(a, b)
 }
 
-func equalClaim(a, b v1alpha1.Layer2Address) bool {
-	return a.IP == b.IP && a.Epoch == b.Epoch && a.HandoverTo == b.HandoverTo && a.Since.Equal(&b.Since) &&
-		slices.Equal(a.Interfaces, b.Interfaces) && slices.Equal(a.PreviousOwners, b.PreviousOwners)
+// equalRest says whether two statuses mean the same but for the claims.
+func equalRest(a, b v1alpha1.AnnouncerStatus) bool {
+	a.Layer2.Addresses, b.Layer2.Addresses = nil, nil
+	a.Layer2.Revision, b.Layer2.Revision = 0, 0
+	return apiequality.Semantic.DeepEqual(a, b)
 }
 
 // SummaryOf counts what a status says is announced.
@@ -212,10 +243,21 @@ func (w *StatusWriter) replace(ctx context.Context, status *v1alpha1.AnnouncerSt
 	return w.patch(ctx, "/status", status)
 }
 
-// WriteConditions replaces the conditions alone, which is quick however many claims there are. It
-// does not wait for Run, and what Run writes next replaces them again.
-func (w *StatusWriter) WriteConditions(ctx context.Context, conditions []metav1.Condition) error {
-	return w.patch(ctx, "/status/conditions", conditions)
+// WriteStopped replaces the conditions alone, which is quick however many claims there are; or else all, if the Announcer does not list
+// all claims: what is started next may be an older announcer, which reads nothing else. It is to be called when Run has ended.
+func (w *StatusWriter) WriteStopped(ctx context.Context, conditions []metav1.Condition) error {
+	current := w.objects.Announcer(w.node)
+	recorded := w.claimSlices.recorded(current)
+	w.mu.Lock()
+	given, keepClaims := w.status, w.keepClaims
+	w.mu.Unlock()
+	if given == nil || keepClaims || current == nil || len(recorded.since) == 0 {
+		return w.patch(ctx, "/status/conditions", conditions)
+	}
+	status := *given
+	status.BGP, status.Summary, status.Conditions = current.Status.BGP, current.Status.Summary, conditions
+	status.Layer2.Revision = w.claimSlices.nextRevision(current, recorded)
+	return w.replace(ctx, &status)
 }
 
 // reportRefusal writes the conditions alone, which are small, with one that says why the API server
@@ -245,7 +287,7 @@ func (w *StatusWriter) reportRefusal(ctx context.Context, why error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, w.timeout)
 	defer cancel()
-	if err := w.WriteConditions(ctx, conditions); err != nil {
+	if err := w.patch(ctx, "/status/conditions", conditions); err != nil {
 		w.logger.Error(err, "Cannot write either that the status was refused")
 	}
 }

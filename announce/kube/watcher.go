@@ -33,6 +33,7 @@ type Watcher struct {
 	nodes      *source[corev1.Node]
 	services   *source[corev1.Service]
 	announcers *source[v1alpha1.Announcer]
+	slices     *source[v1alpha1.ClaimSlice]
 	sources    []watched
 	// reads knows what cannot be read, and unread is told of it.
 	reads  *informer.Reads
@@ -49,11 +50,16 @@ func NewWatcher(kube kubernetes.Interface, clarion versioned.Interface, node str
 		nodes:  &source[corev1.Node]{informer: coreinformers.NewNodeInformer(kube, 0, nil), set: byName((*plan.View).SetNode)},
 		// Of two claims the one that was recorded first holds.
 		announcers: &source[v1alpha1.Announcer]{
-			informer: informers.NewAnnouncerInformer(clarion, 0, nil), set: byName((*plan.View).SetAnnouncer), ordered: true,
+			informer: informers.NewAnnouncerInformer(clarion, 0, cache.Indexers{bySlices: readsNoSlices}), set: byName((*plan.View).SetAnnouncer), ordered: true,
+		},
+		slices: &source[v1alpha1.ClaimSlice]{
+			informer: informers.NewClaimSliceInformer(clarion, 0, cache.Indexers{byAnnouncer: announcerOf}),
+			set:      byName((*plan.View).SetClaimSlice), ordered: true,
 		},
 	}
 	w.watch(w.nodes, w.Layer2, w.BGP)
 	w.watch(w.announcers, w.Layer2)
+	w.watch(w.slices, w.Layer2)
 	// Of Announcers, BGP needs to know no more than what they say of kube-proxy.
 	w.watch(&source[v1alpha1.Announcer]{informer: w.announcers.informer, shared: true, set: byName((*plan.View).SetKubeProxy)}, w.BGP)
 	services := &source[corev1.Service]{informer: coreinformers.NewFilteredServiceInformer(kube, metav1.NamespaceAll, 0, cache.Indexers{byAnswer: answerOf}, ofLoadBalancers)}
@@ -191,6 +197,69 @@ func (w *Watcher) Node(name string) *corev1.Node { return w.nodes.get(name) }
 
 // Announcer returns the Announcer of that name; nil if there is none. It must not be modified.
 func (w *Watcher) Announcer(name string) *v1alpha1.Announcer { return w.announcers.get(name) }
+
+// Indexes of Announcers by whether they read ClaimSlices, and of ClaimSlices by their Announcer.
+const bySlices, noSlices, byAnnouncer = "slices", "none", "announcer"
+
+// readsNoSlices is the cache.IndexFunc of bySlices. An Announcer that says nothing yet is left out: its announcer has just been started, and
+// asks the others what they have.
+func readsNoSlices(object any) ([]string, error) {
+	if a, is := object.(*v1alpha1.Announcer); is && a.Status.Layer2.Revision == 0 && len(a.Status.Conditions) > 0 {
+		return []string{noSlices}, nil
+	}
+	return nil, nil
+}
+
+func announcerOf(object any) ([]string, error) {
+	if s, is := object.(*v1alpha1.ClaimSlice); is {
+		return []string{s.Announcer}, nil
+	}
+	return nil, nil
+}
+
+// ClaimSlices are those of the Announcer of that name. They must not be modified.
+func (w *Watcher) ClaimSlices(announcer string) (slices []*v1alpha1.ClaimSlice) {
+	objects, err := w.slices.informer.GetIndexer().ByIndex(byAnnouncer, announcer)
+	if err != nil {
+		return nil // there is such an index
+	}
+	for _, o := range objects {
+		if s, is := o.(*v1alpha1.ClaimSlice); is {
+			slices = append(slices, s)
+		}
+	}
+	return slices
+}
+
+// ClaimSlice returns the ClaimSlice of that name; nil if there is none. It must not be modified.
+func (w *Watcher) ClaimSlice(name string) *v1alpha1.ClaimSlice { return w.slices.get(name) }
+
+// AllReadClaimSlices says whether every announcer reads ClaimSlices.
+func (w *Watcher) AllReadClaimSlices() bool {
+	keys, err := w.announcers.informer.GetIndexer().IndexKeys(bySlices, noSlices)
+	return err == nil && len(keys) == 0
+}
+
+// OnClaims has a function called, by any goroutine, when the ClaimSlices of a node have changed, or an Announcer says that it does not
+// read any. It is to be called before Run.
+func (w *Watcher) OnClaims(node string, changed func()) {
+	of := func(s *v1alpha1.ClaimSlice) {
+		if s.Announcer == node {
+			changed()
+		}
+	}
+	informer.Handle(w.slices.informer, informer.Funcs[*v1alpha1.ClaimSlice]{
+		Add: of, Update: func(_, s *v1alpha1.ClaimSlice) { of(s) }, Delete: of,
+	})
+	says := func(a *v1alpha1.Announcer) {
+		if keys, _ := readsNoSlices(a); len(keys) > 0 {
+			changed()
+		}
+	}
+	informer.Handle(w.announcers.informer, informer.Funcs[*v1alpha1.Announcer]{
+		Add: says, Update: func(_, a *v1alpha1.Announcer) { says(a) },
+	})
+}
 
 // Unanswered are the Services without a class or of this one that Clarion has not answered, reduced to what Views use, and one
 // that another load balancer serves, if there is any. They must not be modified. An index has them, so that it costs nothing to

@@ -271,7 +271,7 @@ func (p *Layer2Planner) contested(dirty addressSet) map[netip.Addr]bool {
 				continue
 			}
 			contested[ip] = contested[ip] || !c.Tentative
-			if c.Epoch > o.Epoch && c.Order > known && p.live.markAlive(c.Node, o.made) {
+			if c.Epoch > o.Epoch && c.seen > known && p.live.markAlive(c.Node, o.made) {
 				p.pending.all = true
 			}
 		}

@@ -52,10 +52,12 @@ type tentative struct {
 	until time.Time
 }
 
-// claim is an entry of an Announcer's status.
+// claim is an entry of an Announcer's status, or of a ClaimSlice.
 type claim struct {
 	election.Claim
 	since time.Time
+	// seen is the View's claimOrder when the claim was seen first; 0 for one that was there from the start.
+	seen uint64
 }
 
 // due says whether the node has waited for long enough: for its claim to be recorded, or for the
@@ -91,7 +93,7 @@ func (c *claims) reconcile(s *step, ip netip.Addr) (Move, bool) {
 
 func newOwnership(s *step, ip netip.Addr, d election.Decision) *ownership {
 	o := &ownership{from: d.Incumbent, reason: gains[d.Why], previous: previousOwners(s.view, s.node, ip, d)}
-	o.claim = claim{election.Claim{Node: s.node, Order: election.Unrecorded}, s.now}
+	o.claim = claim{Claim: election.Claim{Node: s.node, Order: election.Unrecorded}, since: s.now}
 	if d.Why == election.Unclaimed || d.Tentative {
 		o.reason, o.tentative = MoveNew, &tentative{until: s.now.Add(recordTimeout)}
 	}
@@ -117,7 +119,7 @@ func (o *ownership) claimBest(s *step, ip netip.Addr) {
 	}
 	if best.Node != s.node || best.Epoch == 0 {
 		epoch := election.NextEpoch(max(best.Epoch, s.takeovers[ip].epoch, s.told[ip].epoch))
-		best = claim{election.Claim{Node: s.node, Epoch: epoch, Order: election.Unrecorded}, o.since}
+		best = claim{Claim: election.Claim{Node: s.node, Epoch: epoch, Order: election.Unrecorded}, since: o.since}
 	}
 	if best.Epoch != o.Epoch {
 		o.made = s.live.generation

@@ -64,8 +64,10 @@ type Takeover struct {
 	Planned bool `json:"planned,omitempty"`
 	// Recorded says that the node sees its claim in the API: of two claims of one epoch, the one that the API recorded first holds.
 	Recorded bool `json:"recorded,omitempty"`
-	// Version is the resource version of the node's Announcer that shows the claim; "" if none does.
+	// Version is the resource version of the node's Announcer that shows the claim; "" if none does. If a ClaimSlice shows it, Slice is
+	// the name of that, and Version is of it.
 	Version string `json:"version,omitempty"`
+	Slice   string `json:"slice,omitempty"`
 }
 
 // Move is an address that comes to the planner's node or leaves it.

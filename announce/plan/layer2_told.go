@@ -19,12 +19,14 @@ type toldClaims map[netip.Addr]toldClaim
 type toldClaim struct {
 	node  string
 	epoch int64
-	// recorded says that its maker sees it in the API, in a version of its Announcer.
-	recorded bool
-	version  string
+	// recorded says that its maker sees it in the API, in a version of a ClaimSlice of this name, or of its Announcer if that is "".
+	recorded       bool
+	slice, version string
 }
 
-func told(node string, t Takeover) toldClaim { return toldClaim{node, t.Epoch, t.Recorded, t.Version} }
+func told(node string, t Takeover) toldClaim {
+	return toldClaim{node, t.Epoch, t.Recorded, t.Slice, t.Version}
+}
 
 // shown says whether the API shows, of the maker, what it has recorded with the claim or later: what it says goes before.
 func (c toldClaim) shown(v *View) bool {
@@ -32,7 +34,11 @@ func (c toldClaim) shown(v *View) bool {
 	if maker == nil || !c.recorded {
 		return false
 	}
-	order, err := resourceversion.CompareResourceVersion(maker.version, c.version)
+	version := maker.version
+	if s := v.records[c.node].slices[c.slice]; s != nil {
+		version = s.version
+	}
+	order, err := resourceversion.CompareResourceVersion(version, c.version)
 	return err == nil && order >= 0
 }
 
@@ -146,6 +152,10 @@ func (p *Layer2Planner) ownClaim(ip netip.Addr) (Takeover, bool) {
 	own := Takeover{Address: ip, Epoch: o.Epoch}
 	if p.recorded(ip, o.Epoch).Node != "" {
 		own.Recorded, own.Version = true, p.view.announcers[p.node].version
+		r := p.view.records[p.node]
+		if _, slice, _ := r.find(ip); slice != "" {
+			own.Slice, own.Version = slice, r.slices[slice].version
+		}
 	}
 	return own, true
 }
@@ -187,4 +197,16 @@ func (p *Layer2Planner) ClaimOn(ip netip.Addr) (Takeover, bool) {
 		return Takeover{}, false
 	}
 	return p.ownClaim(ip)
+}
+
+// ClaimsSince are this node's claims that it has recorded in ClaimSlices alone: what an announcer has to know that does not read them. They
+// count there as if they were not recorded, until this node's Announcer lists them.
+func (p *Layer2Planner) ClaimsSince() (since []Takeover) {
+	for ip := range p.claims.owned {
+		if own, _ := p.ownClaim(ip); own.Slice != "" {
+			since = append(since, Takeover{Address: ip, Epoch: own.Epoch})
+		}
+	}
+	slices.SortFunc(since, func(a, b Takeover) int { return a.Address.Compare(b.Address) })
+	return since
 }

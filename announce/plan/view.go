@@ -36,13 +36,15 @@ type View struct {
 	l2Advertisements objects[v1alpha1.L2Advertisement, v1alpha1.L2AdvertisementSpec, l2Advertisement]
 	nodes            map[string]*node
 	announcers       map[string]*announcer
+	// records are what announcers have recorded of their claims, and sliceOf the Announcer that a ClaimSlice is of.
+	records map[string]*record
+	sliceOf map[string]string
 	// membership counts the changes of Nodes, and of which Announcers there are on which interfaces.
 	membership uint64
 	// inSight are the sorted names of the members that the gossip sees, and vanished those of them whose Announcer was deleted.
 	inSight  []string
 	vanished map[string]bool
-	// claimOrder counts the states of Announcers that came after the first plan: the order of
-	// claims that are there from the start is not known.
+	// claimOrder counts the states of Announcers and ClaimSlices that came after the first plan.
 	claimOrder uint64
 	bgpObjects
 	// unsettled says that other versions of objects may be in force than before.
@@ -79,6 +81,8 @@ func NewView(drainTaints ...string) *View {
 		l2Advertisements: newObjects[l2Advertisement]("L2Advertisement", partsOfL2Advertisement),
 		nodes:            map[string]*node{},
 		announcers:       map[string]*announcer{},
+		records:          map[string]*record{},
+		sliceOf:          map[string]string{},
 		vanished:         map[string]bool{},
 		bgpObjects:       newBGPObjects(),
 		addressIndex: addressIndex{

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/resourceversion"
@@ -17,7 +18,8 @@ type announcer struct {
 	// version is that of the object.
 	version    string
 	interfaces []Interface
-	claims     map[netip.Addr]recordedClaim
+	// claims are those that count, by its status and its ClaimSlices: see record.
+	claims map[netip.Addr]recordedClaim
 	// rebalance is the value of the annotation that asks for it, rebalanced the one that was acted
 	// upon.
 	rebalance, rebalanced string
@@ -89,10 +91,9 @@ func (a *announcer) macIn(name string, own []Interface) (mac string) {
 	return mac
 }
 
-func newAnnouncer(a *v1alpha1.Announcer, order uint64) *announcer {
+func newAnnouncer(a *v1alpha1.Announcer) *announcer {
 	out := &announcer{
 		version:    a.ResourceVersion,
-		claims:     make(map[netip.Addr]recordedClaim, len(a.Status.Layer2.Addresses)),
 		rebalance:  a.Annotations[v1alpha1.AnnotationRebalance],
 		rebalanced: a.Status.Layer2.Rebalanced,
 	}
@@ -104,19 +105,39 @@ func newAnnouncer(a *v1alpha1.Announcer, order uint64) *announcer {
 			out.conflicts = append(out.conflicts, c)
 		}
 	}
-	for _, c := range a.Status.Layer2.Addresses {
+	return out
+}
+
+// readClaims reads claims of a node that were recorded in a version of an object.
+func (v *View) readClaims(node, version string, addresses []v1alpha1.Layer2Address) map[netip.Addr]recordedClaim {
+	claims := make(map[netip.Addr]recordedClaim, len(addresses))
+	order := v.orderOf(version)
+	for _, c := range addresses {
 		recorded := election.Claim{
-			Node:       a.Name,
+			Node:       node,
 			Epoch:      c.Epoch,
 			Order:      order,
 			Tentative:  len(c.Interfaces) == 0,
 			HandoverTo: c.HandoverTo,
 		}
 		if ip, err := netip.ParseAddr(c.IP); err == nil && recorded.Counts() {
-			out.claims[ip] = recordedClaim{claim{recorded, c.Since.Time}, c.Interfaces, c.PreviousOwners}
+			claims[ip] = recordedClaim{claim{recorded, c.Since.Time, v.claimOrder}, c.Interfaces, c.PreviousOwners}
 		}
 	}
-	return out
+	return claims
+}
+
+// orderOf is the place in the sequence of the API's changes of what comes in a version of an object: the version itself, since two claims
+// may come in objects of two kinds, of which each node sees one first. It is 0 before the first plan: the order of what was there from
+// the start is not known.
+func (v *View) orderOf(version string) uint64 {
+	if !v.layer2.asked {
+		return 0
+	}
+	if n, err := strconv.ParseUint(version, 10, 64); err == nil {
+		return n
+	}
+	return v.claimOrder
 }
 
 // SetAnnouncer takes an Announcer as it is now; nil if it is gone. The Announcer of a member that is in sight is not gone for long:
@@ -124,7 +145,7 @@ func newAnnouncer(a *v1alpha1.Announcer, order uint64) *announcer {
 // was restored from a copy: what the member has claimed since counts until it says something again.
 func (v *View) SetAnnouncer(name string, object *v1alpha1.Announcer) {
 	before, known := v.announcers[name]
-	_, sees := slices.BinarySearch(v.inSight, name)
+	sees := v.sees(name)
 	if known && sees && (object == nil || v.vanished[name] && saysNothing(object)) {
 		v.vanished[name] = true
 		return
@@ -143,6 +164,9 @@ func notLater(before, now string) bool {
 	order, err := resourceversion.CompareResourceVersion(now, before)
 	return err == nil && order <= 0
 }
+
+// earlier says whether an object that had a version has an earlier one now: the API was restored.
+func earlier(before, now string) bool { return before != now && notLater(before, now) }
 
 // saysNothing is true of an Announcer that was just made, and has no status yet.
 func saysNothing(a *v1alpha1.Announcer) bool { return len(a.Status.Conditions) == 0 }
@@ -167,9 +191,10 @@ func (v *View) setAnnouncer(name string, object *v1alpha1.Announcer, kept map[ne
 	if v.layer2.asked {
 		v.claimOrder++
 	}
-	after := &announcer{}
+	after, listed := &announcer{}, map[netip.Addr]recordedClaim(nil)
 	if object != nil {
-		after = newAnnouncer(object, v.claimOrder)
+		after = newAnnouncer(object)
+		listed = v.readClaims(name, object.ResourceVersion, object.Status.Layer2.Addresses)
 		if after.hardware() == nil {
 			after.former = append(before.hardware(), before.former...)
 		}
@@ -180,10 +205,10 @@ func (v *View) setAnnouncer(name string, object *v1alpha1.Announcer, kept map[ne
 	} else {
 		v.announcers[name] = after
 	}
-	for ip, c := range kept {
-		if now, claimed := after.claims[ip]; !claimed || now.Epoch < c.Epoch {
-			after.claims[ip] = c
-		}
+	if object == nil {
+		v.forgetList(name)
+	} else {
+		after.claims = v.list(name, object, listed, kept, known && earlier(before.version, object.ResourceVersion))
 	}
 	neighbor := known != (object != nil) || !slices.EqualFunc(before.interfaces, after.interfaces, Interface.Equal)
 	if neighbor {
@@ -193,10 +218,7 @@ func (v *View) setAnnouncer(name string, object *v1alpha1.Announcer, kept map[ne
 		v.layer2.all = true
 	}
 	for ip, c := range after.claims {
-		if old, is := before.claims[ip]; is && old.Epoch == c.Epoch {
-			c.Order = old.Order // it is the same claim
-			after.claims[ip] = c
-		}
+		after.claims[ip] = c.orderedAs(before.claims[ip])
 	}
 	for ip, c := range before.claims {
 		if !c.equal(after.claims[ip]) {

@@ -177,10 +177,16 @@ type Layer2Status struct {
 	// +listType=atomic
 	Interfaces []Layer2Interface `json:"interfaces,omitempty"`
 
-	// Addresses that this node claims.
+	// Addresses that this node claims. Of an announcer that has many, ClaimSlices of the same revision have what has changed since.
 	// +optional
 	// +listType=atomic
 	Addresses []Layer2Address `json:"addresses,omitempty"`
+
+	// Revision of Addresses, in microseconds since 1970. It is higher whenever the list is written, and 0 if the announcer, which is an
+	// older one, does not read ClaimSlices. As long as there is such a one, nobody writes any.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Revision int64 `json:"revision,omitempty"`
 
 	// Conflicts are addresses for which something on the network answers that is none of the announcers.
 	// +optional

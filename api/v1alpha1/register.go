@@ -31,6 +31,7 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 		&Community{}, &CommunityList{},
 		&BFDProfile{}, &BFDProfileList{},
 		&Announcer{}, &AnnouncerList{},
+		&ClaimSlice{}, &ClaimSliceList{},
 	)
 	metav1.AddToGroupVersion(scheme, SchemeGroupVersion)
 	return nil

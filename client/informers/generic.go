@@ -48,6 +48,8 @@ func (f *sharedInformerFactory) ForResource(resource schema.GroupVersionResource
 		return &genericInformer{resource: resource.GroupResource(), informer: f.Clarion().V1alpha1().BGPAdvertisements().Informer()}, nil
 	case v1alpha1.SchemeGroupVersion.WithResource("bgppeers"):
 		return &genericInformer{resource: resource.GroupResource(), informer: f.Clarion().V1alpha1().BGPPeers().Informer()}, nil
+	case v1alpha1.SchemeGroupVersion.WithResource("claimslices"):
+		return &genericInformer{resource: resource.GroupResource(), informer: f.Clarion().V1alpha1().ClaimSlices().Informer()}, nil
 	case v1alpha1.SchemeGroupVersion.WithResource("communities"):
 		return &genericInformer{resource: resource.GroupResource(), informer: f.Clarion().V1alpha1().Communities().Informer()}, nil
 	case v1alpha1.SchemeGroupVersion.WithResource("ipaddresspools"):

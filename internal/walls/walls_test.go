@@ -20,7 +20,7 @@ const (
 )
 
 // pure are the packages that decide: values in, values out. They have no clock, no client, no socket and no goroutine.
-var pure = []string{"loadbalancer", "announce/election", "announce/plan", "announce/bgp", "internal/migrate"}
+var pure = []string{"loadbalancer", "announce/election", "announce/plan", "announce/bgp", "internal/claims", "internal/migrate"}
 
 // harmless are the packages that pure ones may import besides each other.
 var harmless = []string{
@@ -70,6 +70,7 @@ func TestImportsPointOneWay(t *testing.T) {
 		"internal/guard":     {},
 		"internal/lastgood":  {"api", "internal/guard"},
 		"internal/spelling":  {},
+		"internal/claims":    {"api"},
 		"internal/scope":     {"api", "internal/spelling"},
 		"loadbalancer":       {"api", "internal/guard", "internal/lastgood", "internal/spelling"},
 		"announce/bgp":       {},

@@ -127,6 +127,7 @@ func New(config Config) *Controller {
 		// Of two claims with one epoch that holds which was recorded first: every state counts, in
 		// the order of the watch.
 		informer.States(c.changes, api.Announcers().Informer(), byName(e.setAnnouncer)),
+		informer.States(c.changes, api.ClaimSlices().Informer(), byName(e.setClaimSlice)),
 	}
 	c.podsDelivered = informer.Latest(c.changes, c.pods, nil, e.setPod)
 	if config.Leases != nil {

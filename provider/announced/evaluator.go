@@ -35,6 +35,8 @@ type evaluator struct {
 	nodes      map[string]*corev1.Node
 	announcers map[string]*v1alpha1.Announcer
 	alive      []string
+	// claimSlices are those of all announcers, by their names.
+	claimSlices map[string]*v1alpha1.ClaimSlice
 	// pods are those of announcers, by name, and podsOn by node too. podsKnown says that there are no others.
 	pods      map[string]*corev1.Pod
 	podsOn    map[string]map[string]*corev1.Pod
@@ -78,6 +80,7 @@ func newEvaluator() *evaluator {
 		bgp:              plan.NewBGPPlanner(view, nobodysNode),
 		nodes:            map[string]*corev1.Node{},
 		announcers:       map[string]*v1alpha1.Announcer{},
+		claimSlices:      map[string]*v1alpha1.ClaimSlice{},
 		pods:             map[string]*corev1.Pod{},
 		podsOn:           map[string]map[string]*corev1.Pod{},
 		records:          map[string]deadnodes.Record{},

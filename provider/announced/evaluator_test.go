@@ -212,6 +212,39 @@ func TestTheBestClaimSaysWhoAnnounces(t *testing.T) {
 	s.expect("False NoNode: 192.0.2.5 is not announced: there is no node")
 }
 
+func TestAClaimSliceSaysWhatTheListOfItsRevisionDoesNot(t *testing.T) {
+	s := stage(t)
+	list := func(revision int64, epochs map[string]int64) {
+		s.announcer("n1", func(status *v1alpha1.AnnouncerStatus) {
+			status.Layer2.Revision = revision
+			claims(epochs, "eth0")(status)
+		})
+	}
+	slice := func(revision int64, epochs map[string]int64, released ...string) {
+		var status v1alpha1.AnnouncerStatus
+		claims(epochs, "eth0")(&status)
+		s.setClaimSlice("n1-0", &v1alpha1.ClaimSlice{
+			ObjectMeta: metav1.ObjectMeta{Name: "n1-0"}, Announcer: "n1", Revision: revision, Addresses: status.Layer2.Addresses, Released: released,
+		})
+	}
+	one := map[string]int64{"192.0.2.5": 1}
+	const announced, pending = "True Announced: " + onN1, "False Pending: 192.0.2.5 is about to be announced"
+	list(1, nil)
+	s.expect(pending)
+	slice(1, one)
+	s.expect(announced)
+	list(2, one)
+	s.expect(announced)
+	slice(2, nil, "192.0.2.5")
+	s.expect(pending)
+	list(3, one) // it says the same as before, and the slice nothing any more
+	s.expect(announced)
+	slice(3, nil, "192.0.2.5")
+	s.expect(pending)
+	s.setClaimSlice("n1-0", nil) // its announcer runs, and makes it again
+	s.expect(pending)
+}
+
 func TestOfTwoEqualClaimsTheOneThatTheAPIRecordedFirstHolds(t *testing.T) {
 	s := stage(t)
 	s.expect("False Pending: 192.0.2.5 is about to be announced")

@@ -112,6 +112,13 @@ func (e *evaluator) setAnnouncer(name string, object *v1alpha1.Announcer) {
 	before := e.announcers[name]
 	e.view.SetAnnouncer(name, object)
 	e.markClaims(before, object)
+	if before == nil || object == nil || before.Status.Layer2.Revision != object.Status.Layer2.Revision {
+		for _, slice := range e.claimSlices { // what they say may count no more, or from now on
+			if slice.Announcer == name {
+				e.markSlice(slice)
+			}
+		}
+	}
 	// What an announcer says of its interfaces decides for which addresses it may be chosen.
 	if before == nil || object == nil || !apiequality.Semantic.DeepEqual(before.Status.Layer2.Interfaces, object.Status.Layer2.Interfaces) {
 		e.allMarked = true
@@ -135,6 +142,37 @@ func (e *evaluator) setAnnouncer(name string, object *v1alpha1.Announcer) {
 	if node := e.nodes[name]; node != nil && draining(before) != draining(object) {
 		e.showNode(node)
 		e.allMarked = true
+	}
+}
+
+// setClaimSlice takes a ClaimSlice as it is now; nil if it is gone.
+func (e *evaluator) setClaimSlice(name string, object *v1alpha1.ClaimSlice) {
+	before := e.claimSlices[name]
+	e.view.SetClaimSlice(name, object)
+	e.markSlice(before)
+	e.markSlice(object)
+	if object == nil {
+		delete(e.claimSlices, name)
+	} else {
+		e.claimSlices[name] = object
+	}
+}
+
+// markSlice marks the Services of addresses of which a ClaimSlice says something; nil is fine.
+func (e *evaluator) markSlice(slice *v1alpha1.ClaimSlice) {
+	if slice == nil {
+		return
+	}
+	mark := func(ip string) {
+		if address, err := netip.ParseAddr(ip); err == nil {
+			e.markAddress(address)
+		}
+	}
+	for _, claim := range slice.Addresses {
+		mark(claim.IP)
+	}
+	for _, ip := range slice.Released {
+		mark(ip)
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
+	"github.com/clarionlb/clarion/internal/claims"
 	"github.com/clarionlb/clarion/test/cluster"
 	"github.com/clarionlb/clarion/test/cluster/network"
 	"github.com/clarionlb/clarion/test/cluster/setup"
@@ -231,10 +232,16 @@ func (f *fleet) awaitAnnounced(want int) {
 		if err != nil {
 			f.b.Fatalf("%d of %d addresses are announced: %v", count, want, err)
 		}
+		slices, err := f.Clarion.ClarionV1alpha1().ClaimSlices().List(ctx, metav1.ListOptions{ResourceVersion: "0"})
+		if err != nil {
+			f.b.Fatalf("%d of %d addresses are announced: %v", count, want, err)
+		}
 		count = 0
 		for _, announcer := range list.Items {
-			if announcer.Status.Summary != nil {
-				count += int(announcer.Status.Summary.Addresses)
+			for _, claim := range claims.OfList(&announcer, slices) {
+				if len(claim.Interfaces) > 0 {
+					count++
+				}
 			}
 		}
 	}

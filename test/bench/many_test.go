@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/clarionlb/clarion/internal/claims"
 	"github.com/clarionlb/clarion/test/cluster"
 	"github.com/clarionlb/clarion/test/cluster/network"
 	"github.com/clarionlb/clarion/test/install"
@@ -172,15 +173,19 @@ func (o *outage) claims(ctx context.Context) (map[string]int, error) {
 	if err != nil {
 		return nil, err
 	}
-	claims := map[string]int{}
+	slices, err := o.Clarion.ClarionV1alpha1().ClaimSlices().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, err
+	}
+	counts := map[string]int{}
 	for _, announcer := range list.Items {
-		for _, claim := range announcer.Status.Layer2.Addresses {
+		for _, claim := range claims.OfList(&announcer, slices) {
 			if len(claim.Interfaces) > 0 {
-				claims[announcer.Name]++
+				counts[announcer.Name]++
 			}
 		}
 	}
-	return claims, nil
+	return counts, nil
 }
 
 // awaitEligible waits until other nodes know that they may announce addresses, too. One more

@@ -9,14 +9,13 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/clarionlb/clarion/test/cluster"
 	"github.com/clarionlb/clarion/test/cluster/network"
 )
 
 // TestBothFamiliesOfAServiceAnswerAndFailOver takes the power from the node that announces an IPv4
-// and an IPv6 address of one Service.
+// and an IPv6 address of one Service, and many others.
 func TestBothFamiliesOfAServiceAnswerAndFailOver(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, cluster.Config{Nodes: 3, Families: []corev1.IPFamily{ipv4, ipv6}})
@@ -31,9 +30,9 @@ apiVersion: clarionlb.io/v1alpha1
 kind: L2Advertisement
 metadata: {name: public}
 spec:
-  ipAddressPools: [public]
+  ipAddressPools: [public, many]
 `
-	d.applyYAML(addressPool)
+	d.applyYAML(addressPool + "---" + manyPool)
 	// At first one node alone may announce, so that it gets both addresses.
 	const first = "n2"
 	d.applyYAML(advertisement + "  nodeSelectors: [{matchLabels: {kubernetes.io/hostname: " + first + "}}]\n")
@@ -64,6 +63,8 @@ spec:
 		}
 	})
 
+	many := d.newMany()
+	many.record(d.Node(first))
 	d.applyYAML(advertisement)
 	t.Run("both addresses move when their owner loses its power", func(t *testing.T) {
 		d := d.in(t)
@@ -89,6 +90,7 @@ spec:
 		}
 		answered(d)
 	})
+	t.Run("so does every one of many", many.run(testManyMoved(d.Node(first))))
 
 	t.Run("both addresses stay when their former owner returns", func(t *testing.T) {
 		d := d.in(t)
@@ -101,6 +103,8 @@ spec:
 		answered(d)
 	})
 
+	t.Run("many addresses stay through restarts of everything and tampering with ClaimSlices", many.run(testManyStay))
+
 	t.Run("a Service with an IPv6 address alone is announced, too", func(t *testing.T) {
 		d := d.in(t)
 		d.loadBalancer("six", func(s *corev1.Service) { s.Spec.IPFamilies = []corev1.IPFamily{ipv6} })
@@ -109,18 +113,11 @@ spec:
 		d.awaitSoleOwner(address)
 		d.delete("six")
 		d.eventually("nobody to claim its address", func(ctx context.Context) error {
-			list, err := d.Clarion.ClarionV1alpha1().Announcers().List(ctx, metav1.ListOptions{})
-			if err != nil {
-				return err
+			claims, err := d.Claims(ctx)
+			if claim, claimed := claims[address.String()]; claimed {
+				err = fmt.Errorf("%s does", claim.Node.Name)
 			}
-			for _, announcer := range list.Items {
-				for _, claim := range announcer.Status.Layer2.Addresses {
-					if claim.IP == address.String() {
-						return fmt.Errorf("%s does", announcer.Name)
-					}
-				}
-			}
-			return nil
+			return err
 		})
 	})
 	t.Run("an address moves when the link goes on which it is announced", d.run(testLinkLost))

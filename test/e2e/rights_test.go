@@ -32,8 +32,10 @@ func testRights(d *deployment) {
 		}
 		_, patched := announcers.Patch(d.ctx, "elsewhere", types.MergePatchType, rebalanced, metav1.PatchOptions{}, "status")
 		_, created := announcers.Create(d.ctx, &v1alpha1.Announcer{ObjectMeta: metav1.ObjectMeta{Name: "another"}}, metav1.CreateOptions{})
-		for what, err := range map[string]error{"patch": patched, "create": created} {
-			if !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), `the announcer of node "`+own+`" may not write the Announcer of node "`) {
+		slice := &v1alpha1.ClaimSlice{ObjectMeta: metav1.ObjectMeta{Name: own + "-0"}, Announcer: "elsewhere", Revision: 1}
+		_, sliced := versioned.NewForConfigOrDie(announcer).ClarionV1alpha1().ClaimSlices().Create(d.ctx, slice, metav1.CreateOptions{})
+		for what, err := range map[string]error{"patch": patched, "create": created, "ClaimSlice": sliced} {
+			if !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), `the announcer of node "`+own+`" may not write `) {
 				d.t.Errorf("%s of another node's: got %v, want it to be forbidden, with the reason", what, err)
 			}
 		}

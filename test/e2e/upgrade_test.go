@@ -24,8 +24,16 @@ images:
 - {name: ghcr.io/clarionlb/clarion, newName: %s}
 `
 
+// manyAdvertisement has one node alone announce many addresses.
+const manyAdvertisement = `
+apiVersion: clarionlb.io/v1alpha1
+kind: L2Advertisement
+metadata: {name: many}
+spec: {ipAddressPools: [many], nodeSelectors: [{matchLabels: {kubernetes.io/hostname: n2}}]}
+`
+
 // TestUpgradeAndDowngradeLoseNothing goes from the last release to this checkout and back, while clients use a Service that is
-// announced on layer 2 and one that is announced by BGP.
+// announced on layer 2 and one that is announced by BGP. Many others have addresses on one node.
 func TestUpgradeAndDowngradeLoseNothing(t *testing.T) {
 	release, err := setup.LastRelease(t.Context(), os.Stderr)
 	if errors.Is(err, setup.ErrNotInHistory) {
@@ -40,8 +48,10 @@ func TestUpgradeAndDowngradeLoseNothing(t *testing.T) {
 	d.AwaitReady(t)
 	d.startRouter()
 	d.StartApp(t)
+	d.applyYAML(manyPool + "---" + manyAdvertisement)
 	d.applyYAML(routedPool + "---" + routedAdvertisement + "---" + torPeer + "  peerAddress: 192.168.10.1\n  enableGracefulRestart: true\n---\n" + pool("public", "192.168.10.200-192.168.10.219"))
 	d.apply(samples + "l2advertisement.yaml")
+	many := d.newMany()
 	d.loadBalancer("lan", wish("192.168.10.200"))
 	d.loadBalancer("routed", wish("203.0.113.1"))
 	lan, routed := d.awaitAddress("lan"), d.awaitAddress("routed")
@@ -72,6 +82,8 @@ func TestUpgradeAndDowngradeLoseNothing(t *testing.T) {
 				d.awaitSuccess(meter)
 				meters[fmt.Sprintf("from %s to %s", use.from.Name, use.to)] = meter
 			}
+			many := many.in(t)
+			unmoved := many.unmoved()
 			versions := map[string]string{"lan": d.service("lan").ResourceVersion, "routed": d.service("routed").ResourceVersion}
 			d.apply(step.manifests)
 			d.AwaitReady(t)
@@ -90,10 +102,14 @@ func TestUpgradeAndDowngradeLoseNothing(t *testing.T) {
 			}
 			d.awaitAddresses("lan", lan.String())
 			d.awaitAddresses("routed", routed.String())
+			unmoved()
 			// What is new works.
 			d.loadBalancer("new", nil)
 			d.awaitAddress("new")
 			d.delete("new")
+			if step.manifests != before {
+				many.record(d.Nodes()[1]) // the next step begins with claims that are in a ClaimSlice alone
+			}
 		})
 	}
 }

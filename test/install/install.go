@@ -12,9 +12,11 @@ import (
 	"testing"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/clarionlb/clarion/client/versioned"
+	"github.com/clarionlb/clarion/internal/claims"
 	"github.com/clarionlb/clarion/test/cluster"
 	"github.com/clarionlb/clarion/test/cluster/setup"
 )
@@ -95,25 +97,45 @@ func (i *Installation) StartApp(t testing.TB) {
 // Sample returns the path of a sample manifest.
 func (i *Installation) Sample(name string) string { return filepath.Join(i.manifests, "samples", name) }
 
-// Owner returns the node that owns an address: of all nodes that claim it in their Announcers, the
-// one with the highest epoch, and of those the first by name.
+// Owner returns the node that owns an address, by Claims.
 func (i *Installation) Owner(ctx context.Context, address netip.Addr) (*cluster.Node, error) {
+	all, err := i.Claims(ctx)
+	if err != nil {
+		return nil, err
+	}
+	claim, claimed := all[address.String()]
+	if !claimed {
+		return nil, fmt.Errorf("no node claims %s", address)
+	}
+	return claim.Node, nil
+}
+
+// Claim is one of a node on an address.
+type Claim struct {
+	Node  *cluster.Node
+	Epoch int64
+}
+
+// Claims returns the claim that holds on each address: of all that Announcers and ClaimSlices have, the one with the highest epoch, and
+// of those the first by name of the node.
+func (i *Installation) Claims(ctx context.Context) (map[string]Claim, error) {
 	list, err := i.Clarion.ClarionV1alpha1().Announcers().List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil, err
 	}
-	name, epoch := "", int64(0)
+	slices, err := i.Clarion.ClarionV1alpha1().ClaimSlices().List(ctx, metav1.ListOptions{})
+	if err != nil && !apierrors.IsNotFound(err) { // before an upgrade there are none
+		return nil, err
+	}
+	all := map[string]Claim{}
 	for _, announcer := range list.Items { // in the order of their names
-		for _, claim := range announcer.Status.Layer2.Addresses {
-			if claim.IP == address.String() && claim.Epoch > epoch {
-				name, epoch = announcer.Name, claim.Epoch
+		for _, claim := range claims.OfList(&announcer, slices) {
+			if claim.Epoch > all[claim.IP].Epoch {
+				all[claim.IP] = Claim{i.Node(announcer.Name), claim.Epoch}
 			}
 		}
 	}
-	if name == "" {
-		return nil, fmt.Errorf("no node claims %s", address)
-	}
-	return i.Node(name), nil
+	return all, nil
 }
 
 // Eventually waits until check returns nil, and fails the test if that takes too long.

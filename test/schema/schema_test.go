@@ -184,7 +184,7 @@ func TestTheAPIServerRefusesWhatItCanSeeToBeWrong(t *testing.T) {
 	}
 }
 
-var plurals = []string{"announcers", "bfdprofiles", "bgpadvertisements", "bgppeers", "communities", "ipaddresspools", "ipaddressreservations", "l2advertisements"}
+var plurals = []string{"announcers", "bfdprofiles", "bgpadvertisements", "bgppeers", "claimslices", "communities", "ipaddresspools", "ipaddressreservations", "l2advertisements"}
 
 func TestEveryCRDIsOneThatTheAPIServerTakes(t *testing.T) {
 	for _, plural := range plurals {

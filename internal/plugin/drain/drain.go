@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/internal/claims"
 	"github.com/clarionlb/clarion/internal/plugin"
 	"github.com/clarionlb/clarion/internal/plugin/simulate"
 	"github.com/clarionlb/clarion/internal/plugin/snapshot"
@@ -166,6 +167,11 @@ func (o *drainOptions) await(ctx context.Context, clients *plugin.Clients, node 
 		if err != nil {
 			return false, err
 		}
+		slices, err := clients.Clarion.ClarionV1alpha1().ClaimSlices().List(ctx, metav1.ListOptions{LabelSelector: v1alpha1.LabelAnnouncer + "=" + node})
+		if err != nil && !apierrors.IsNotFound(err) {
+			return false, err
+		}
+		announcer.Status.Layer2.Addresses = claims.OfList(announcer, slices)
 		sentence, done := progress(announcer, stays)
 		if sentence != told {
 			told = sentence

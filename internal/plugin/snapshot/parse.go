@@ -12,6 +12,7 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/internal/claims"
 )
 
 // Scheme has all kinds of a Snapshot.
@@ -87,7 +88,7 @@ func (s *Snapshot) latest() (latest time.Time) {
 	}
 	for _, a := range s.Announcers {
 		seeAll(a.Status.Conditions)
-		for _, claim := range a.Status.Layer2.Addresses {
+		for _, claim := range claims.Of(a, s.ClaimSlices) {
 			see(claim.Since.Time)
 		}
 	}

@@ -70,6 +70,7 @@ func sources(kube kubernetes.Interface, clarion versioned.Interface) map[string]
 		"communities.clarionlb.io":           {from(api.Communities(), every)},
 		"bfdprofiles.clarionlb.io":           {from(api.BFDProfiles(), every)},
 		"announcers.clarionlb.io":            {from(api.Announcers(), every)},
+		"claimslices.clarionlb.io":           {from(api.ClaimSlices(), every)},
 		"leases.coordination.k8s.io": {
 			from(kube.CoordinationV1().Leases(ControllerNamespace), metav1.ListOptions{FieldSelector: "metadata.name=" + ControllerName}),
 			from(kube.CoordinationV1().Leases(deadnodes.Namespace), every),

@@ -51,6 +51,7 @@ type Snapshot struct {
 	Communities           []*v1alpha1.Community
 	BFDProfiles           []*v1alpha1.BFDProfile
 	Announcers            []*v1alpha1.Announcer
+	ClaimSlices           []*v1alpha1.ClaimSlice
 
 	// Leases has that of the cloud-controller-manager, if there is one, and those in which announcers record dead nodes.
 	Leases []*coordinationv1.Lease
@@ -97,6 +98,7 @@ func (s *Snapshot) lists() []list {
 		listOf("communities.clarionlb.io", &s.Communities),
 		listOf("bfdprofiles.clarionlb.io", &s.BFDProfiles),
 		listOf("announcers.clarionlb.io", &s.Announcers),
+		listOf("claimslices.clarionlb.io", &s.ClaimSlices),
 		listOf("leases.coordination.k8s.io", &s.Leases),
 		listOf("pods", &s.Pods),
 		listOf("events", &s.Events),

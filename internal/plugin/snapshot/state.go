@@ -11,6 +11,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/clarionlb/clarion/api/v1alpha1"
+	"github.com/clarionlb/clarion/internal/claims"
 	"github.com/clarionlb/clarion/internal/scope"
 	"github.com/clarionlb/clarion/loadbalancer"
 	"github.com/clarionlb/clarion/provider/announced"
@@ -92,6 +94,7 @@ const reused = 10 * 365 * 24 * time.Hour
 
 // state is a State whose Allocator knows the objects and has not been asked yet.
 func (s *Snapshot) state(allocator *loadbalancer.Allocator) *State {
+	s = s.withClaims()
 	settings := s.settings()
 	state := &State{Snapshot: s, Settings: settings, index: s.index(), Allocator: allocator, Answers: map[types.NamespacedName]Answer{}}
 	state.Announced = announced.Evaluate(s.Time, settings.Scope.Class, settings.IgnoreExcludeLabel, announced.Objects{
@@ -111,6 +114,21 @@ func (s *Snapshot) state(allocator *loadbalancer.Allocator) *State {
 	})
 	state.configure()
 	return state
+}
+
+// withClaims returns the Snapshot with all claims of announcers in the lists of their Announcers.
+func (s *Snapshot) withClaims() *Snapshot {
+	if len(s.ClaimSlices) == 0 {
+		return s
+	}
+	out := *s
+	out.Announcers = make([]*v1alpha1.Announcer, len(s.Announcers))
+	for i, announcer := range s.Announcers {
+		listing := *announcer
+		listing.Status.Layer2.Addresses = claims.Of(announcer, s.ClaimSlices)
+		out.Announcers[i] = &listing
+	}
+	return &out
 }
 
 // configure tells the allocator what the cloud-controller-manager tells it.

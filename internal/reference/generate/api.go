@@ -70,6 +70,7 @@ func apiPage(root string) (string, error) {
 // kinds are in the order in which one meets them; others come last.
 var kinds = []string{
 	"ipaddresspools", "ipaddressreservations", "l2advertisements", "bgppeers", "bgpadvertisements", "communities", "bfdprofiles", "announcers",
+	"claimslices",
 }
 
 // place is where the kind of a CRD stands.
@@ -88,6 +89,18 @@ func kindSection(b *strings.Builder, c crd) error {
 		fmt.Fprintf(b, ", or for short `%s`", strings.Join(names.ShortNames, "`, `"))
 	}
 	b.WriteString(".\n\n")
+	if top.Properties["spec"] == nil && top.Properties["status"] == nil {
+		own := *top
+		own.Properties = maps.Clone(top.Properties)
+		for _, every := range []string{"apiVersion", "kind", "metadata"} {
+			delete(own.Properties, every)
+		}
+		rows, err := fieldRows("", &own)
+		if err != nil {
+			return err
+		}
+		table(b, []string{"Field", "Type", "Meaning"}, rows)
+	}
 	for _, part := range []string{"spec", "status"} {
 		s := top.Properties[part]
 		if s == nil {
@@ -114,7 +127,7 @@ func kindSection(b *strings.Builder, c crd) error {
 func fieldRows(path string, of *schema) ([][]string, error) {
 	var rows [][]string
 	for _, name := range slices.Sorted(maps.Keys(of.Properties)) {
-		field, at := of.Properties[name], path+"."+name
+		field, at := of.Properties[name], strings.TrimPrefix(path+"."+name, ".")
 		if field.Description == "" && len(field.Properties) == 0 {
 			return nil, fmt.Errorf("%s has no description", at)
 		}

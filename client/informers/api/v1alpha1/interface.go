@@ -19,6 +19,8 @@ type Interface interface {
 	BGPAdvertisements() TypedBGPAdvertisementInformer
 	// BGPPeers returns a BGPPeerInformer.
 	BGPPeers() TypedBGPPeerInformer
+	// ClaimSlices returns a ClaimSliceInformer.
+	ClaimSlices() TypedClaimSliceInformer
 	// Communities returns a CommunityInformer.
 	Communities() TypedCommunityInformer
 	// IPAddressPools returns a IPAddressPoolInformer.
@@ -58,6 +60,11 @@ func (v *version) BGPAdvertisements() TypedBGPAdvertisementInformer {
 // BGPPeers returns a TypedBGPPeerInformer.
 func (v *version) BGPPeers() TypedBGPPeerInformer {
 	return &bGPPeerInformer{factory: v.factory, tweakListOptions: v.tweakListOptions}
+}
+
+// ClaimSlices returns a TypedClaimSliceInformer.
+func (v *version) ClaimSlices() TypedClaimSliceInformer {
+	return &claimSliceInformer{factory: v.factory, tweakListOptions: v.tweakListOptions}
 }
 
 // Communities returns a TypedCommunityInformer.

@@ -21,6 +21,10 @@ type BGPAdvertisementListerExpansion interface{}
 // BGPPeerLister.
 type BGPPeerListerExpansion interface{}
 
+// ClaimSliceListerExpansion allows custom methods to be added to
+// ClaimSliceLister.
+type ClaimSliceListerExpansion interface{}
+
 // CommunityListerExpansion allows custom methods to be added to
 // CommunityLister.
 type CommunityListerExpansion interface{}

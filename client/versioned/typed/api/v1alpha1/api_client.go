@@ -19,6 +19,7 @@ type ClarionV1alpha1Interface interface {
 	BFDProfilesGetter
 	BGPAdvertisementsGetter
 	BGPPeersGetter
+	ClaimSlicesGetter
 	CommunitiesGetter
 	IPAddressPoolsGetter
 	IPAddressReservationsGetter
@@ -44,6 +45,10 @@ func (c *ClarionV1alpha1Client) BGPAdvertisements() BGPAdvertisementInterface {
 
 func (c *ClarionV1alpha1Client) BGPPeers() BGPPeerInterface {
 	return newBGPPeers(c)
+}
+
+func (c *ClarionV1alpha1Client) ClaimSlices() ClaimSliceInterface {
+	return newClaimSlices(c)
 }
 
 func (c *ClarionV1alpha1Client) Communities() CommunityInterface {

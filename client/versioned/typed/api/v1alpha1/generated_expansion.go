@@ -13,6 +13,8 @@ type BGPAdvertisementExpansion interface{}
 
 type BGPPeerExpansion interface{}
 
+type ClaimSliceExpansion interface{}
+
 type CommunityExpansion interface{}
 
 type IPAddressPoolExpansion interface{}

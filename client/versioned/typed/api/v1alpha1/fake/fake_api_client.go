@@ -31,6 +31,10 @@ func (c *FakeClarionV1alpha1) BGPPeers() v1alpha1.BGPPeerInterface {
 	return newFakeBGPPeers(c)
 }
 
+func (c *FakeClarionV1alpha1) ClaimSlices() v1alpha1.ClaimSliceInterface {
+	return newFakeClaimSlices(c)
+}
+
 func (c *FakeClarionV1alpha1) Communities() v1alpha1.CommunityInterface {
 	return newFakeCommunities(c)
 }

@@ -15,6 +15,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/client-go/kubernetes/fake"
 
 	"github.com/clarionlb/clarion/announce/plan"
@@ -22,6 +23,11 @@ import (
 	clarionfake "github.com/clarionlb/clarion/client/versioned/fake"
 	"github.com/clarionlb/clarion/internal/fakeapi"
 )
+
+func init() {
+	// The error handler that slows repeated errors down remembers when the last one was, in real time.
+	utilruntime.ErrorHandlers = utilruntime.ErrorHandlers[:1]
+}
 
 // watching runs a Watcher for node n1 of an API with some objects, in time of its own.
 type watching struct {
@@ -310,11 +316,11 @@ func TestAStatusThatIsWrittenHasNothingPlannedAnew(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeReadIsToldAgainWithoutWhatIsReadMeanwhile(t *testing.T) {
+func TestWhatCannotBeReadIsToldUntilItIsRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		kube, clarion := fakeapi.Kube(), fakeapi.Clarion()
 		forbidden := errors.New("forbidden")
-		fakeapi.Fail(&kube.Fake, "list", "endpointslices", forbidden)
+		endpoints := fakeapi.Fail(&kube.Fake, "list", "endpointslices", forbidden)
 		communities := fakeapi.Fail(&clarion.Fake, "list", "communities", forbidden)
 		w := NewWatcher(kube, clarion, "n1")
 		var told []string
@@ -340,6 +346,11 @@ func TestWhatCannotBeReadIsToldAgainWithoutWhatIsReadMeanwhile(t *testing.T) {
 		expect(answerReminder - 2*unreadInterval)
 		communities.Set(nil)
 		expect(2*unreadInterval+time.Minute, "EndpointSlices cannot be read: forbidden")
+		endpoints.Set(nil)
+		expect(2 * answerReminder)
+		if err := w.Problem(); err != nil {
+			t.Errorf("when all is read: %v", err)
+		}
 		cancel()
 		running.Wait()
 	})

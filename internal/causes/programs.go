@@ -121,8 +121,7 @@ var programs = []Cause{
 			inColumn("announcer/n3", "Sessions", ""),
 			inColumn(tor, "Sessions", "2/3"),
 		},
-		Asked: []Shown{on(web, "n3 to tor", "the announcer of this node is not in sight")},
-		Fix:   "See the node: its power, its network, its kubelet.",
+		Fix: "See the node: its power, its network, its kubelet.",
 	},
 	{
 		Name: "The announcer of a node is killed again and again", Symptom: WrongAnswer,
@@ -145,8 +144,7 @@ var programs = []Cause{
 			inColumn(tor, "Sessions", "2/3"),
 			on(tor, "Established=False", "n3: the announcer is down"),
 		},
-		Asked: []Shown{on(web, "n3 to tor", "the announcer of this node is not in sight")},
-		Fix:   "See the Pod of the DaemonSet `clarion-system/announcer` on this node, and what its last container wrote.",
+		Fix: "See the Pod of the DaemonSet `clarion-system/announcer` on this node, and what its last container wrote.",
 	},
 	{
 		Name: "All pods of the Service are being deleted", Symptom: NoAnswer,

@@ -26,7 +26,7 @@ var pure = []string{"loadbalancer", "announce/election", "announce/plan", "annou
 var harmless = []string{
 	"bytes", "cmp", "encoding/binary", "encoding/json", "errors", "fmt", "hash/fnv", "io", "iter", "maps", "math", "math/bits", "net/netip",
 	"path", "reflect", "regexp", "slices", "sort", "strconv", "strings", "sync", "time",
-	"k8s.io/api/core/v1", "k8s.io/api/discovery/v1", "k8s.io/apimachinery/pkg/api/meta", "k8s.io/apimachinery/pkg/apis/meta/v1",
+	"k8s.io/api/apps/v1", "k8s.io/api/core/v1", "k8s.io/api/discovery/v1", "k8s.io/apimachinery/pkg/api/meta", "k8s.io/apimachinery/pkg/apis/meta/v1",
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured", "k8s.io/apimachinery/pkg/runtime",
 	"k8s.io/apimachinery/pkg/labels", "k8s.io/apimachinery/pkg/types", "k8s.io/apimachinery/pkg/util/resourceversion", "sigs.k8s.io/yaml", "k8s.io/utils/third_party/forked/golang/btree",
 	module + "api/v1alpha1", module + "internal/guard", module + "internal/lastgood", module + "internal/scope", module + "internal/spelling",

@@ -91,7 +91,7 @@ func TestAStateIsWhatTheComponentsFind(t *testing.T) {
 	if at.Owner != "n1" || len(at.Layer2.Verdicts) != 1 || at.Claim == nil {
 		t.Errorf("%+v", at)
 	}
-	if p := state.Pools["pool"]; !p.Ready || p.IPv4.Assigned != 3 {
+	if p := state.Pools["pool"]; !p.Ready || p.IPv4.Assigned != 1 { // those that wait have none
 		t.Errorf("%+v", p)
 	}
 }

@@ -130,9 +130,8 @@ func layer2Link(s *snapshot.State, a *announced.Address) Link {
 	return l
 }
 
-// kernelAnswers says of a node whose kernel answers for addresses of Services by itself what it says of it: the cause and the fix. Of
-// several addresses it names one. The kernel of the owner is left to what
-// is said of the owner.
+// kernelAnswers is what the Announcer of a node says if its kernel answers for addresses of Services by itself, with the fix; "" if it does not.
+// Of several addresses an Announcer names one.
 func kernelAnswers(s *snapshot.State, node string, ip netip.Addr) string {
 	announcer := s.Announcer(node)
 	if announcer == nil {

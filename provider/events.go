@@ -15,9 +15,7 @@ import (
 // news, under Clarion's name: users look for one source. The controller says that it ensures, that it has ensured, and that it could not, each time
 // that it looks at a Service, also when nothing changes; balancer reports the same when it does
 // change.
-type transitionEvents struct {
-	typedcorev1.EventInterface
-}
+type transitionEvents struct{ clarionEvents }
 
 // CreateWithEventNamespace and PatchWithEventNamespace are the methods that
 // typedcorev1.EventSinkImpl calls.
@@ -25,8 +23,7 @@ func (e transitionEvents) CreateWithEventNamespace(event *corev1.Event) (*corev1
 	if isRoutine(event) {
 		return event, nil
 	}
-	fromClarion(event)
-	return e.CreateWithEventNamespaceWithContext(context.Background(), event)
+	return e.clarionEvents.CreateWithEventNamespace(event)
 }
 
 func (e transitionEvents) PatchWithEventNamespace(event *corev1.Event, data []byte) (*corev1.Event, error) {
@@ -36,9 +33,13 @@ func (e transitionEvents) PatchWithEventNamespace(event *corev1.Event, data []by
 	return e.PatchWithEventNamespaceWithContext(context.Background(), event, data)
 }
 
-// fromClarion has an event say that it is Clarion's.
-func fromClarion(event *corev1.Event) {
+// clarionEvents has events say that they are Clarion's.
+type clarionEvents struct{ typedcorev1.EventInterface }
+
+// CreateWithEventNamespace is the method that typedcorev1.EventSinkImpl calls for an event that is new.
+func (e clarionEvents) CreateWithEventNamespace(event *corev1.Event) (*corev1.Event, error) {
 	event.Source.Component, event.ReportingController = v1alpha1.EventSource, v1alpha1.EventSource
+	return e.CreateWithEventNamespaceWithContext(context.Background(), event)
 }
 
 // isRoutine tells whether balancer speaks for an event of k8s.io/cloud-provider's

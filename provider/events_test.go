@@ -11,7 +11,7 @@ import (
 
 func TestEventsOfTheServiceControllerComeFromClarionAndOnlyIfTheyAreNews(t *testing.T) {
 	kube := fake.NewClientset()
-	sink := transitionEvents{kube.CoreV1().Events("default")}
+	sink := transitionEvents{clarionEvents{kube.CoreV1().Events("default")}}
 	for _, event := range []corev1.Event{
 		{ObjectMeta: metav1.ObjectMeta{Name: "routine"}, Reason: "EnsuredLoadBalancer"},
 		{ObjectMeta: metav1.ObjectMeta{Name: "no node"}, Reason: "UnAvailableLoadBalancer", Message: "There are no available nodes for LoadBalancer"},

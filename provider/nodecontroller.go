@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/kubernetes"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	cloudprovider "k8s.io/cloud-provider"
@@ -40,13 +39,4 @@ type nodeCoreV1 struct{ typedcorev1.CoreV1Interface }
 
 func (c nodeCoreV1) Events(namespace string) typedcorev1.EventInterface {
 	return clarionEvents{c.CoreV1Interface.Events(namespace)}
-}
-
-// clarionEvents has events say that they are Clarion's.
-type clarionEvents struct{ typedcorev1.EventInterface }
-
-// CreateWithEventNamespace is the method that typedcorev1.EventSinkImpl calls for an event that is new.
-func (e clarionEvents) CreateWithEventNamespace(event *corev1.Event) (*corev1.Event, error) {
-	fromClarion(event)
-	return e.CreateWithEventNamespaceWithContext(context.Background(), event)
 }

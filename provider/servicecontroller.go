@@ -62,7 +62,7 @@ type serviceCoreV1 struct {
 }
 
 func (c serviceCoreV1) Events(namespace string) typedcorev1.EventInterface {
-	return transitionEvents{c.client.events.CoreV1().Events(namespace)}
+	return transitionEvents{clarionEvents{c.client.events.CoreV1().Events(namespace)}}
 }
 
 func (c serviceCoreV1) Services(namespace string) typedcorev1.ServiceInterface {

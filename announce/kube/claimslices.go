@@ -91,8 +91,8 @@ func (c *claimSlices) inSlices(current *v1alpha1.Announcer, status *v1alpha1.Ann
 func (w *StatusWriter) writeSlice(ctx context.Context, current *v1alpha1.Announcer, wanted []v1alpha1.Layer2Address, recorded recordedClaims) (wrote, done bool, err error) {
 	c := &w.claimSlices
 	changed, released := claims.Changes(recorded.claims, wanted)
-	if len(recorded.since) > 0 && c.foldAt.IsZero() {
-		c.foldAt = time.Now().Add(time.Duration(len(wanted)) * foldPause)
+	if len(recorded.since) > 0 {
+		c.foldLater(len(wanted))
 	}
 	if len(changed)+len(released) == 0 {
 		return false, len(recorded.since) > 0 || equalSummary(current.Status, wanted), nil
@@ -116,10 +116,15 @@ func (w *StatusWriter) writeSlice(ctx context.Context, current *v1alpha1.Announc
 	if err := c.write(ctx, current, slice); err != nil {
 		return true, true, err
 	}
-	if c.foldAt.IsZero() {
-		c.foldAt = time.Now().Add(time.Duration(len(wanted)) * foldPause)
-	}
+	c.foldLater(len(wanted))
 	return true, true, nil
+}
+
+// foldLater has so many claims listed in a while, unless that is to be already.
+func (c *claimSlices) foldLater(claims int) {
+	if c.foldAt.IsZero() {
+		c.foldAt = time.Now().Add(time.Duration(claims) * foldPause)
+	}
 }
 
 // refused says whether a ClaimSlice cannot be written, as when the manifests of an older release are applied, or somebody else has put one in

@@ -280,6 +280,15 @@ func (c *claimant) start() {
 
 func addressOf(n int) string { return fmt.Sprintf("10.0.%d.%d", n/256, n%256) }
 
+// claimAll claims so many addresses at one moment, which are listed then.
+func (c *claimant) claimAll(t *testing.T, addresses int) {
+	t.Helper()
+	for i := range addresses {
+		c.claim(i, 1)
+	}
+	c.settle(t)
+}
+
 func (c *claimant) claim(n int, epoch int64) {
 	c.claims[addressOf(n)] = v1alpha1.Layer2Address{
 		IP: addressOf(n), Epoch: epoch, Interfaces: []string{"eth0"}, Since: metav1.NewTime(time.Unix(1_700_000_000, 0)),
@@ -414,10 +423,7 @@ func TestWhatANewServiceCostsDoesNotGrow(t *testing.T) {
 	cost := func(have int) int {
 		api := newClaimsAPI()
 		c := newClaimant(api)
-		for i := range have {
-			c.claim(i, 1)
-		}
-		c.settle(t)
+		c.claimAll(t, have)
 		before := api.sent
 		const more = 300
 		for i := range more {
@@ -450,10 +456,7 @@ func TestFewClaimsAreAlwaysListed(t *testing.T) {
 func TestWhileAnAnnouncerReadsNoClaimSlicesAllClaimsAreListed(t *testing.T) {
 	api := newClaimsAPI()
 	c := newClaimant(api)
-	for i := range 30 {
-		c.claim(i, 1)
-	}
-	c.settle(t)
+	c.claimAll(t, 30)
 	c.claim(30, 1)
 	c.record(t)
 	c.settle(t)
@@ -476,10 +479,7 @@ func TestWhileAnAnnouncerReadsNoClaimSlicesAllClaimsAreListed(t *testing.T) {
 func TestAClaimSliceThatSomebodyElseHasMadeIsLeftAlone(t *testing.T) {
 	api := newClaimsAPI()
 	c := newClaimant(api)
-	for i := range 30 {
-		c.claim(i, 1)
-	}
-	c.settle(t)
+	c.claimAll(t, 30)
 	foreign := &v1alpha1.ClaimSlice{ObjectMeta: metav1.ObjectMeta{Name: sliceName(api.announcer, 0)}, Announcer: "n1", Revision: 1}
 	api.storeSlice(foreign)
 	c.settle(t)
@@ -524,10 +524,7 @@ func TestClaimSlicesThatAreDeletedOrEditedAreMadeGood(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			api := newClaimsAPI()
 			c := newClaimant(api)
-			for i := range 100 {
-				c.claim(i, 1)
-			}
-			c.settle(t)
+			c.claimAll(t, 100)
 			c.claim(100, 1)
 			c.settle(t)
 			test.tamper(api, api.slices[sliceName(api.announcer, 0)].DeepCopy())
@@ -543,10 +540,7 @@ func TestClaimSlicesThatAreDeletedOrEditedAreMadeGood(t *testing.T) {
 func TestWhoIsStoppedListsAllClaims(t *testing.T) {
 	api := newClaimsAPI()
 	c := newClaimant(api)
-	for i := range 30 {
-		c.claim(i, 1)
-	}
-	c.settle(t)
+	c.claimAll(t, 30)
 	c.claim(30, 1)
 	c.settle(t)
 	stopped := []metav1.Condition{{Type: v1alpha1.ConditionReady, Reason: v1alpha1.ReasonStopped}}
@@ -561,10 +555,7 @@ func TestWhoIsStoppedListsAllClaims(t *testing.T) {
 func TestWhatWaitsForTheListIsListedInTheEnd(t *testing.T) {
 	api := newClaimsAPI()
 	c := newClaimant(api)
-	for i := range 30 {
-		c.claim(i, 1)
-	}
-	c.settle(t)
+	c.claimAll(t, 30)
 	c.claim(30, 1)
 	c.settle(t)
 	due := time.Until(c.writer.claimSlices.foldAt)

@@ -295,6 +295,8 @@ func (l *lan) plan(name string) Layer2Plan {
 // record has a node's status reach the others, and itself.
 func (l *lan) record(name string) {
 	a := l.api[name].DeepCopy()
+	l.version++
+	a.ResourceVersion = fmt.Sprint(l.version)
 	a.Status.Layer2 = l.nodes[name].planner.Status()
 	l.api[name] = a
 	for _, n := range l.nodes {

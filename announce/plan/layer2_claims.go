@@ -40,6 +40,9 @@ type ownership struct {
 	previous []string
 	// tentative is there until the node may announce an address that is new.
 	tentative *tentative
+	// left are the interfaces on which the node has stopped to announce the address before the next owner has claimed it; none else. The
+	// claim stays until then, so that the next owner knows what it follows, and need not ask the network.
+	left []string
 	handover
 }
 
@@ -117,8 +120,11 @@ func (o *ownership) claimBest(s *step, ip netip.Addr) {
 			best = c
 		}
 	}
-	if best.Node != s.node || best.Epoch == 0 {
-		epoch := election.NextEpoch(max(best.Epoch, s.takeovers[ip].epoch, s.told[ip].epoch))
+	unrecorded := max(s.takeovers[ip].epoch, s.told[ip].epoch)
+	// The node may have lost the address since it recorded its claim, which is not the one that another node goes by then.
+	retaken := o.Epoch == 0 && best.Epoch < unrecorded
+	if best.Node != s.node || best.Epoch == 0 || retaken {
+		epoch := election.NextEpoch(max(best.Epoch, unrecorded))
 		best = claim{Claim: election.Claim{Node: s.node, Epoch: epoch, Order: election.Unrecorded}, since: o.since}
 	}
 	if best.Epoch != o.Epoch {
@@ -174,7 +180,7 @@ func (c *claims) status() (addresses []v1alpha1.Layer2Address) {
 		o := c.owned[ip]
 		addresses = append(addresses, v1alpha1.Layer2Address{
 			IP:             ip.String(),
-			Interfaces:     c.announced[ip],
+			Interfaces:     slices.Concat(c.announced[ip], o.left),
 			Epoch:          o.Epoch,
 			Since:          metav1.NewTime(o.since.Truncate(time.Second)),
 			HandoverTo:     o.to,

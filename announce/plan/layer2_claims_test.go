@@ -79,6 +79,81 @@ func TestWhenTheOwnInterfaceGoesTheNodeStopsBeforeOthersKnow(t *testing.T) {
 	}
 }
 
+// What a node that has lost its link tells the API, over another one, is all that the next owner goes by.
+func TestWhoFollowsANodeThatHasLostItsLinkAsksNobodyFirst(t *testing.T) {
+	l := web(t)
+	l.settle()
+	owner := l.owner(vip)
+	n := l.nodes[owner]
+	n.interfaces = nil
+	l.plan(owner)
+	l.record(owner)
+	if got := l.owners(vip); len(got) != 0 {
+		t.Fatalf("%v have the address, though the link is down", got)
+	}
+	var next string
+	for name := range l.nodes {
+		if name == owner {
+			continue
+		}
+		plan := l.plan(name)
+		if len(plan.Moves) == 0 {
+			continue
+		}
+		if next = name; plan.Moves[0].Reason != MoveIncumbentIneligible || plan.Moves[0].From != owner {
+			t.Errorf("%s has the address by %+v", name, plan.Moves[0])
+		}
+	}
+	if got := l.owners(vip); !slices.Equal(got, []string{next}) {
+		t.Fatalf("%v announce the address, want one node at once", got)
+	}
+	l.settle()
+	if got := l.owner(vip); got != next || len(l.api[owner].Status.Layer2.Addresses) != 0 {
+		t.Errorf("%s announces the address, and its former owner claims %+v", got, l.api[owner].Status.Layer2.Addresses)
+	}
+}
+
+func TestAClaimThatNobodyFollowsIsGivenUp(t *testing.T) {
+	l := web(t)
+	l.settle()
+	owner := l.owner(vip)
+	n := l.nodes[owner]
+	n.interfaces = nil
+	l.plan(owner)
+	l.record(owner)
+	if len(l.api[owner].Status.Layer2.Addresses) == 0 {
+		t.Fatal("the claim is gone before another node could follow it")
+	}
+	plan := l.plan(owner)
+	if len(plan.Moves) != 0 || !plan.Wake.Equal(l.now.Add(recordTimeout)) {
+		t.Errorf("%s plans %+v", owner, plan)
+	}
+	l.now = plan.Wake
+	l.plan(owner)
+	l.record(owner)
+	if got := l.api[owner].Status.Layer2.Addresses; len(got) != 0 {
+		t.Errorf("%s still claims %+v", owner, got)
+	}
+}
+
+func TestALinkThatIsBackBeforeAnybodyFollows(t *testing.T) {
+	l := web(t)
+	l.settle()
+	owner := l.owner(vip)
+	n := l.nodes[owner]
+	n.interfaces = nil
+	l.plan(owner)
+	n.interfaces = []Interface{eth0}
+	plan := l.plan(owner)
+	if _, announces := plan.Layer2[netip.MustParseAddr(vip)]; !announces {
+		t.Errorf("%s plans %+v, want it to go on", owner, plan)
+	}
+	l.settle()
+	if got := l.owner(vip); got != owner {
+		t.Errorf("%s announces the address", got)
+	}
+}
+
 func TestEpochsFollowTheBestClaim(t *testing.T) {
 	l := web(t)
 	l.settle()

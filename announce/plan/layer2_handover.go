@@ -61,7 +61,7 @@ func (o *ownership) keep(s *step, ip netip.Addr) {
 	if !o.until.IsZero() { // the next owner may have announced it
 		s.plan.Reannounce = append(s.plan.Reannounce, ip)
 	}
-	o.planned, o.waited, o.overlaps, o.until = "", false, false, time.Time{}
+	o.planned, o.waited, o.overlaps, o.until, o.left = "", false, false, time.Time{}, nil
 }
 
 // release has the node give up an address that is not its own any more, as soon as that can be.
@@ -91,14 +91,32 @@ func (c *claims) release(s *step, ip netip.Addr, o *ownership, d election.Decisi
 			return Move{}, false
 		}
 	}
+	stays := c.staysClaimed(s, ip, o, d)
+	if stays && !announced {
+		return Move{}, false
+	}
+	if !stays {
+		delete(c.owned, ip)
+	}
 	delete(c.announced, ip)
-	delete(c.owned, ip)
 	s.plan.Changed = true
 	reason := MoveSuperseded
 	if d.Owner == "" {
 		reason = MoveWithdrawn
 	}
 	return Move{Address: ip, From: s.node, To: d.Owner, Reason: reason, Verdict: s.verdict(s.node, ip)}, announced
+}
+
+// staysClaimed says whether the node keeps its claim on an address that it does not announce any more: until the next owner has claimed it,
+// if there is one and it does so in time.
+func (c *claims) staysClaimed(s *step, ip netip.Addr, o *ownership, d election.Decision) bool {
+	if d.Why != election.IncumbentIneligible || d.Incumbent != s.node {
+		return false
+	}
+	if interfaces, announced := c.announced[ip]; announced {
+		o.left, o.until = interfaces, s.now.Add(recordTimeout)
+	}
+	return o.left != nil && s.now.Before(o.until)
 }
 
 // mayAnswerOn says whether the node may go on announcing an address until its next owner does. It

@@ -315,6 +315,39 @@ func TestAClaimThatFollowsOneThatTheAPIDoesNotShowHasTheNextEpoch(t *testing.T) 
 	}
 }
 
+// TestWhoTakesAnAddressBackFollowsWhatItWasTold has a node that does not see the API lose an address, and take it back when the next owner
+// has died. What that one has recorded, which the node sees later, does not show that it is alive.
+func TestWhoTakesAnAddressBackFollowsWhatItWasTold(t *testing.T) {
+	l := web(t)
+	l.settle()
+	owner := l.owner(vip)
+	next := otherThan(l, owner)
+	for _, name := range slices.Clone(l.alive) {
+		if name != owner {
+			l.kill(name)
+		}
+	}
+	l.setNode(nodeObject(owner, drained))
+	l.settle()
+	l.blind = map[string]bool{owner: true}
+	l.boot(next, eth0)
+	l.settle()
+	if got := l.owner(vip); got != next {
+		t.Fatalf("%s has the address, want %s", got, next)
+	}
+	l.now = l.now.Add(2 * recordTimeout)
+	l.kill(next)
+	l.settle()
+	l.now = l.now.Add(2 * recordTimeout)
+	l.settle()
+	l.blind = nil
+	l.recordAll()
+	l.settle()
+	if got := l.owner(vip); got != owner {
+		t.Errorf("%s has the address, want %s", got, owner)
+	}
+}
+
 // TestWhoDoesNotSeeTheAPIBelievesWhoHasRecordedAnAddress has an address leave a node for a reason that it cannot see.
 func TestWhoDoesNotSeeTheAPIBelievesWhoHasRecordedAnAddress(t *testing.T) {
 	for name, reason := range map[string]func(v *View, owner string){

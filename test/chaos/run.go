@@ -41,13 +41,14 @@ type run struct {
 	sizes    sizes
 	// without are the kinds that are left out.
 	without []Kind
+	claimed *claimed
 
 	backups int
 }
 
 // newRun starts a cluster, on which everything works when it returns.
 func newRun(t testing.TB) *run {
-	r := &run{Installation: install.Bare(t, cluster.Config{Nodes: nodes, Families: bothFamilies}), t: t, timeline: &timeline{}, sizes: sizes{}}
+	r := &run{Installation: install.Bare(t, cluster.Config{Nodes: nodes, Families: bothFamilies}), t: t, timeline: &timeline{}, sizes: sizes{}, claimed: newClaimed()}
 	ctx := t.Context()
 	must(t, r.Apply(ctx, "../../manifests/overlays/withdraw-endpoints"))
 	r.AwaitReady(t)
@@ -126,6 +127,7 @@ func (r *run) do(ctx context.Context, round Round) error {
 	for i, f := range round.Faults {
 		running.Go(func() {
 			wait(ctx, time.Until(started.Add(f.At)))
+			defer r.claimed.take(f)() // one that was to be over may have taken longer
 			r.timeline.add("%s", f)
 			end, err := begin[f.Kind](r, ctx, f)
 			if err != nil {

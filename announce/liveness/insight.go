@@ -45,7 +45,8 @@ func (i *investigation) whileInSight(ctx context.Context) (dead bool) {
 }
 
 // roundInSight asks thoroughly once. Most suspects are alive and late, and answer the first questions, which concern nobody
-// else. Only if they do not, this node finds out whether it may judge, while it goes on asking.
+// else. Only if they do not, this node finds out whether it may judge, and then goes on asking: whoever is cut off and is connected
+// again meanwhile must not take the suspect for dead by questions that did not arrive.
 func (i *investigation) roundInSight(ctx context.Context) finding {
 	node := i.suspect.node
 	if !node.Address.IsValid() {
@@ -59,17 +60,18 @@ func (i *investigation) roundInSight(ctx context.Context) finding {
 	if answers, asked := i.ask(ctx, first); answers || !asked {
 		return nothing
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	before := make(chan bool, 1)
-	i.running.Go(func() { before <- i.seesOthers(ctx) })
+	checked := time.Now()
+	if !i.seesOthers(ctx) {
+		return nothing
+	}
+	waited := time.Since(checked)
 	if answers, asked := i.ask(ctx, rest); answers || !asked {
 		return nothing
 	}
-	if time.Since(began) > 2*takes(q) {
+	if time.Since(began)-waited > 2*takes(q) {
 		return tooSlow
 	}
-	if i.awaitSilence(ctx) && <-before && i.seesOthers(ctx) {
+	if i.awaitSilence(ctx) && i.seesOthers(ctx) {
 		return nodeSilent
 	}
 	return nothing

@@ -82,6 +82,47 @@ func TestWhatBecameOfAMemberInSightWhoseHeartbeatsDoNotArrive(t *testing.T) {
 	}
 }
 
+// cutOff is a network that this node is cut off from until a moment. Then all hosts on it answer each packet.
+type cutOff struct{ until time.Time }
+
+func (c cutOff) Ask(ctx context.Context, q layer2.Question) (layer2.Answer, bool, error) {
+	for range q.Tries - 1 {
+		if c.over() {
+			return layer2.Answer{}, true, nil
+		}
+		time.Sleep(q.Interval)
+	}
+	over := c.over()
+	if !over {
+		time.Sleep(q.Wait)
+	}
+	return layer2.Answer{}, over, ctx.Err()
+}
+
+func (c cutOff) over() bool { return !time.Now().Before(c.until) }
+
+// TestWhoWasCutOffTakesNobodyForDead has the cut end in every millisecond of the questions.
+func TestWhoWasCutOffTakesNobodyForDead(t *testing.T) {
+	ask := func(ip string) plan.Question { return plan.Question{Address: netip.MustParseAddr(ip), Interface: "eth0"} }
+	target := plan.ProbeTarget{Name: "n1", Node: ask("192.168.10.11"), InSight: true, Silent: true}
+	quorum := Quorum{Expected: 3, InGossip: []plan.Question{target.Node, ask("192.168.10.12")}}
+	for end := range 300 {
+		synctest.Test(t, func(t *testing.T) {
+			lan := cutOff{time.Now().Add(time.Duration(end) * time.Millisecond)}
+			d := NewDetector(lan, func(context.Context) bool { return false }, func(context.Context) bool { return true }, klog.Logger{})
+			ctx, cancel := context.WithCancel(t.Context())
+			defer d.Wait()
+			defer cancel()
+			for range 1000 {
+				if states, _ := d.Update(ctx, []plan.ProbeTarget{target}, quorum); states["n1"] == plan.Dead {
+					t.Fatalf("cut off for %d ms, it takes a node for dead that answers", end)
+				}
+				time.Sleep(time.Millisecond)
+			}
+		})
+	}
+}
+
 func TestAMemberThatIsHeardAgainIsInvestigatedAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lan := &neighbourhood{answers: map[netip.Addr]layer2.Answer{}}

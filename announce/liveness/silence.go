@@ -115,11 +115,13 @@ func (s *Silence) ask(ctx context.Context, name string, node *quietNode) {
 	}
 }
 
-// round asks once, at all addresses at the same time: thoroughly, unless the node is known to be silent.
+// round asks once, at all addresses at the same time: thoroughly, unless the node is known to be silent. What is not answered proves
+// nothing unless this node sees a majority before as well as after.
 func (s *Silence) round(ctx context.Context, name string, node *quietNode) hearing {
 	s.mu.Lock()
 	questions, thoroughly := node.questions, node.heard != silent
 	s.mu.Unlock()
+	quiet := len(questions) > 0 && (!thoroughly || s.detector.hasMajority(ctx))
 	type result struct{ answers, asked bool }
 	results := make(chan result, len(questions))
 	for _, q := range questions {
@@ -128,7 +130,6 @@ func (s *Silence) round(ctx context.Context, name string, node *quietNode) heari
 			results <- result{answers, asked}
 		})
 	}
-	quiet := len(questions) > 0
 	for range questions {
 		r := <-results
 		if r.answers {

@@ -71,6 +71,29 @@ func TestWhichNodesAreSilent(t *testing.T) {
 	}
 }
 
+// TestWhoWasCutOffTakesNobodyForSilent has the cut end in every millisecond of the questions.
+func TestWhoWasCutOffTakesNobodyForSilent(t *testing.T) {
+	n1 := map[string][]plan.Question{"n1": asking("192.168.10.11")}
+	for end := range 300 {
+		synctest.Test(t, func(t *testing.T) {
+			lan := cutOff{time.Now().Add(time.Duration(end) * time.Millisecond)}
+			d := NewDetector(lan, func(context.Context) bool { return false }, func(context.Context) bool { return true }, klog.Logger{})
+			ctx, cancel := context.WithCancel(t.Context())
+			defer d.Wait()
+			s := NewSilence(d)
+			defer s.Wait()
+			defer cancel()
+			d.Update(ctx, nil, Quorum{Expected: 3, InGossip: asking("192.168.10.11", "192.168.10.12")})
+			for range 1000 {
+				if quiet, _ := s.Update(ctx, n1); len(quiet) > 0 {
+					t.Fatalf("cut off for %d ms, it takes a node for silent that answers", end)
+				}
+				time.Sleep(time.Millisecond)
+			}
+		})
+	}
+}
+
 func TestSilenceFollowsANodeThatAnswersAgain(t *testing.T) {
 	most := Quorum{Expected: 3, InGossip: asking("192.168.10.12")}
 	withSilence(t, most, func(ctx context.Context, lan *neighbourhood, s *Silence) {

@@ -55,7 +55,7 @@ func New(t testing.TB, config cluster.Config) *Installation {
 }
 
 // Bare starts a cluster without Clarion, for a test that installs it in a way of its own. At the end it fails the test if the
-// API server refused the programs anything.
+// API server refused the programs anything, or if they hold more than they may.
 func Bare(t testing.TB, config cluster.Config) *Installation {
 	t.Helper()
 	root, err := setup.Checkout()
@@ -70,6 +70,9 @@ func Bare(t testing.TB, config cluster.Config) *Installation {
 	}
 	i := &Installation{Cluster: c, Clarion: clarion, manifests: filepath.Join(root, "manifests")}
 	t.Cleanup(func() { i.checkRights(t) })
+	if _, measures := t.(*testing.B); !measures {
+		t.Cleanup(func() { i.checkUsage(t) })
+	}
 	return i
 }
 

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"testing"
+	"time"
 
 	"k8s.io/client-go/rest"
 
@@ -27,6 +29,40 @@ var slack = Usage{Goroutines: 15, Descriptors: 5, Heap: 32 << 20}
 func (u Usage) Exceeds(before Usage) bool {
 	return u.Goroutines > before.Goroutines+slack.Goroutines || u.Descriptors > before.Descriptors+slack.Descriptors ||
 		u.Heap > before.Heap+slack.Heap
+}
+
+// atMost is what no program may hold at the end of any test: a multiple of what both hold on these clusters, and less than what is left
+// behind by something that happens often.
+var atMost = Usage{Goroutines: 500, Descriptors: 150, Heap: 128 << 20}
+
+// checkUsage fails the test if a program that runs holds more than atMost. One that does not answer, because it is stopped or cut off, is
+// left out.
+func (i *Installation) checkUsage(t testing.TB) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), Patience) // that of the test has ended
+	defer cancel()
+	for _, node := range i.Nodes() {
+		for program, read := range map[string]func(context.Context, *cluster.Node) (Usage, error){
+			"announcer": AnnouncerUsage,
+			CCMProcess: func(ctx context.Context, node *cluster.Node) (Usage, error) {
+				return CCMUsage(ctx, node, i.RESTConfig())
+			},
+		} {
+			if processes, err := node.Processes(program); err != nil || len(processes) == 0 {
+				continue
+			}
+			soon, cancel := context.WithTimeout(ctx, 5*time.Second)
+			u, err := read(soon, node)
+			cancel()
+			if err != nil {
+				t.Logf("what %s on %s holds is not known: %v", program, node.Name, err)
+				continue
+			}
+			if u.Goroutines > atMost.Goroutines || u.Descriptors > atMost.Descriptors || u.Heap > atMost.Heap {
+				t.Errorf("%s on %s holds %+v at the end, and may hold %+v", program, node.Name, u, atMost)
+			}
+		}
+	}
 }
 
 // AnnouncerUsage reads what the announcer of a node holds from its metrics.

@@ -34,7 +34,7 @@ func (b *builder) order() {
 	}
 	add(Step{Title: "Make the pools and all else that Clarion needs", ByTool: true})
 	if len(b.plan.Moves) > 0 {
-		first := b.plan.Moves[0].Service
+		first := b.plan.Moves[max(0, slices.IndexFunc(b.plan.Moves, func(m Move) bool { return m.How != ByFlag }))].Service // of one by flag there is nothing to see yet
 		apply := "kubectl clarion migrate " + string(b.plan.Source) + b.options.flags() + " --apply"
 		add(Step{Title: "Move one Service, or one namespace, and look at it", ByTool: true, Commands: []string{
 			apply + " --canary=" + first.Namespace + "/" + first.Name}},

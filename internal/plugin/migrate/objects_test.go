@@ -115,27 +115,33 @@ func TestTheFinalizerOfAnotherLoadBalancerIsPutBack(t *testing.T) {
 		"the pool stays as is": {had: true, stays: true, want: nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			before := web("a", "192.0.2.1")
-			if test.had {
-				before.Finalizers = []string{scope.Finalizer}
+			entries := []entry{{Created: &created{Kind: "IPAddressPool", Name: "lan", UID: "made"}}}
+			var services []runtime.Object
+			for _, name := range []string{"a", "b"} {
+				before := web(name, "192.0.2.1")
+				if test.had {
+					before.Finalizers = []string{scope.Finalizer}
+				}
+				now := before.DeepCopy()
+				now.Finalizers = nil
+				if test.clarions {
+					now.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionAddressAssigned, Status: metav1.ConditionTrue}}
+				}
+				entries, services = append(entries, entry{Service: before, How: migrate.ByFlag}), append(services, now)
 			}
-			now := before.DeepCopy()
-			now.Finalizers = nil
-			if test.clarions {
-				now.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionAddressAssigned, Status: metav1.ConditionTrue}}
-			}
-			kube, a, _ := cluster(t, "", now)
+			kube, a, _ := cluster(t, "", services...)
 			client := dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), poolList, pool("made", "192.0.2.1", ""))
 			a.dynamic, a.timeout = client, 5*poll
-			entries := []entry{{Created: &created{Kind: "IPAddressPool", Name: "lan", UID: "made"}}, {Service: before, How: migrate.ByFlag}}
 			if test.stays {
 				entries = entries[1:]
 			}
 			if err := a.rollback(t.Context(), entries); err != nil {
 				t.Fatal(err)
 			}
-			if s := get(t, kube, "a"); !slices.Equal(s.Finalizers, test.want) {
-				t.Errorf("it has %v", s.Finalizers)
+			for _, name := range []string{"a", "b"} {
+				if s := get(t, kube, name); !slices.Equal(s.Finalizers, test.want) {
+					t.Errorf("%s has %v", name, s.Finalizers)
+				}
 			}
 		})
 	}

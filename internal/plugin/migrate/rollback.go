@@ -123,8 +123,11 @@ func (a *applier) rollback(ctx context.Context, entries []entry) error {
 			errs = append(errs, err)
 		}
 	}
+	if len(errs) > 0 || !poolsWent {
+		return errors.Join(errs...)
+	}
 	for _, e := range entries {
-		if e.Service != nil && poolsWent && len(errs) == 0 {
+		if e.Service != nil {
 			errs = append(errs, a.returnFinalizer(ctx, e.Service))
 		}
 	}

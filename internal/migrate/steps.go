@@ -74,6 +74,9 @@ func (b *builder) helm(verb string, require bool, class string) string {
 		controller, announcer = append(controller, "--ignore-exclude-label"), append(announcer, "--ignore-exclude-label")
 	}
 	command := "helm " + verb + " clarion manifests/chart --namespace=kube-system"
+	if verb == "upgrade" {
+		command += " --reset-values" // or Helm keeps all flags from before where there are none now
+	}
 	for i, flags := range [][]string{controller, announcer} {
 		if len(flags) > 0 {
 			command += " --set '" + []string{"controller", "announcer"}[i] + ".extraArgs={" + strings.Join(flags, ",") + "}'"

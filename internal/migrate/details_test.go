@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 )
 
@@ -345,6 +346,28 @@ metadata: {name: extra, namespace: metallb-system}`, nil},
 	} {
 		if got := Find(parse(t, test.objects)); !slices.Equal(got, test.want) {
 			t.Errorf("%s: found %v", test.name, got)
+		}
+	}
+}
+
+func TestThePlanFromServiceLBIsTheSameAgainWhenServicesAreMoved(t *testing.T) {
+	const node = "apiVersion: v1\nkind: Node\nmetadata: {name: n1}\nstatus: {addresses: [{type: InternalIP, address: 192.168.10.11}]}\n---\n"
+	service := func(address, status string) []unstructured.Unstructured {
+		return parse(t, node+"apiVersion: v1\nkind: Service\nmetadata: {name: front, namespace: shop}\nspec: {type: LoadBalancer}\nstatus:\n  loadBalancer: {ingress: [{ip: "+address+"}]}\n"+
+			"  conditions: [{type: clarionlb.io/AddressAssigned, status: \""+status+"\"}]")
+	}
+	for name, test := range map[string]struct {
+		objects []unstructured.Unstructured
+		want    int
+	}{
+		"moved":                              {service("192.168.10.225", "True"), 1},
+		"of the pool, and not Clarion's yet": {service("192.168.10.225", "Unknown"), 0},
+		"of another pool":                    {service("192.168.10.230", "True"), 0},
+		"to move":                            {service("192.168.10.11", "Unknown"), 1},
+	} {
+		plan, err := New(ServiceLB, test.objects, Options{Pool: []string{"192.168.10.225-192.168.10.229"}})
+		if (err == nil) != (test.want > 0) || err == nil && (len(plan.Moves) != test.want || len(plan.Objects) != 2) {
+			t.Errorf("%s: %+v, %v", name, plan, err)
 		}
 	}
 }

@@ -54,7 +54,7 @@ func TestPlansOfRealConfigurations(t *testing.T) {
 			source, variant, _ := strings.Cut(name, "_")
 			var options Options
 			if strings.Contains(variant, "recreate") {
-				options.Recreate = true
+				options.Recreate, options.Class = true, "example.com/lan"
 			}
 			if source == string(ServiceLB) && variant == "" {
 				options.Pool = []string{"192.168.10.200-192.168.10.250"}

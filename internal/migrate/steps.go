@@ -34,10 +34,11 @@ func (b *builder) order() {
 	}
 	add(Step{Title: "Make the pools and all else that Clarion needs", ByTool: true})
 	if len(b.plan.Moves) > 0 {
-		first := b.plan.Moves[0].Service
+		first := b.plan.Moves[max(0, slices.IndexFunc(b.plan.Moves, func(m Move) bool { return m.How != ByFlag }))].Service // of one by flag there is nothing to see yet
+		apply := "kubectl clarion migrate " + string(b.plan.Source) + b.options.flags() + " --apply"
 		add(Step{Title: "Move one Service, or one namespace, and look at it", ByTool: true, Commands: []string{
-			"kubectl clarion migrate " + string(b.plan.Source) + " --apply --canary=" + first.Namespace + "/" + first.Name}},
-			Step{Title: "Move the others", ByTool: true, Commands: []string{"kubectl clarion migrate " + string(b.plan.Source) + " --apply"}})
+			apply + " --canary=" + first.Namespace + "/" + first.Name}},
+			Step{Title: "Move the others", ByTool: true, Commands: []string{apply}})
 	}
 	class := ""
 	if uses(ByFlag) && len(b.classes) == 1 {
@@ -73,6 +74,9 @@ func (b *builder) helm(verb string, require bool, class string) string {
 		controller, announcer = append(controller, "--ignore-exclude-label"), append(announcer, "--ignore-exclude-label")
 	}
 	command := "helm " + verb + " clarion manifests/chart --namespace=kube-system"
+	if verb == "upgrade" {
+		command += " --reset-values" // or Helm keeps all flags from before where there are none now
+	}
 	for i, flags := range [][]string{controller, announcer} {
 		if len(flags) > 0 {
 			command += " --set '" + []string{"controller", "announcer"}[i] + ".extraArgs={" + strings.Join(flags, ",") + "}'"
@@ -90,6 +94,20 @@ func (b *builder) excludedNodes() []string {
 		}
 	}
 	return names
+}
+
+// flags are those of "kubectl clarion migrate" that say the same, each after a space.
+func (o Options) flags() (text string) {
+	if len(o.Pool) > 0 {
+		text += " --pool=" + strings.Join(o.Pool, ",")
+	}
+	if o.Recreate {
+		text += " --recreate"
+	}
+	if o.class() != v1alpha1.LoadBalancerClass {
+		text += " --class=" + o.Class
+	}
+	return text
 }
 
 // class is the load balancer class that Services get.

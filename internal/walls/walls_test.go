@@ -87,7 +87,7 @@ func TestImportsPointOneWay(t *testing.T) {
 		"cmd/cloud-controller-manager": {"announce/bgp", "announce/election", "announce/plan", "api", "client", "internal", "loadbalancer", "provider"},
 		"cmd/announcer":                {"announce", "api", "client", "internal", "loadbalancer"},
 		"cmd/kubectl-clarion":          {"announce/bgp", "announce/election", "announce/layer2", "announce/plan", "api", "client", "internal", "loadbalancer", "manifests", "provider/announced", "provider/internal", "provider/pools"},
-		"internal/migrate":             {"api", "internal/guard", "internal/lastgood", "internal/spelling", "loadbalancer"},
+		"internal/migrate":             {"api", "internal/guard", "internal/lastgood", "internal/scope", "internal/spelling", "loadbalancer"},
 	} {
 		for path := range ours(t, name) {
 			below := func(of string) bool { return path == of || strings.HasPrefix(path, of+"/") }

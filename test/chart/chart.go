@@ -18,7 +18,7 @@ import (
 // Dir returns the folder of the chart in this checkout.
 func Dir() (string, error) {
 	root, err := setup.Checkout()
-	return filepath.Join(root, "manifests", "chart"), err
+	return filepath.Join(root, chartFolder), err
 }
 
 // Load reads the chart.
@@ -29,6 +29,13 @@ func Load() (*chartv2.Chart, error) {
 	}
 	return loader.LoadDir(dir)
 }
+
+// LoadOf reads the chart of another version of the product, from the root of its files.
+func LoadOf(source string) (*chartv2.Chart, error) {
+	return loader.LoadDir(filepath.Join(source, chartFolder))
+}
+
+const chartFolder = "manifests/chart"
 
 // Kustomize builds what kubectl apply -k would apply, as YAML. The path of the folder with the
 // kustomization is relative to the manifests.

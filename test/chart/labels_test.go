@@ -8,9 +8,9 @@ import (
 )
 
 func TestEveryObjectHasTheRecommendedLabels(t *testing.T) {
-	for _, overlay := range []string{".", "overlays/ha", "overlays/load-balancer-only", "overlays/prometheus", "overlays/prometheus-podmonitor"} {
+	for _, overlay := range []string{".", "overlays/ha", "overlays/load-balancer-only", "overlays/prometheus", "overlays/prometheus-podmonitor", "overlays/withdraw-endpoints"} {
 		for key, object := range kustomized(t, overlay) {
-			for _, label := range []string{"name", "instance", "version", "part-of", "managed-by"} {
+			for _, label := range []string{"name", "instance", "version", "component", "part-of", "managed-by"} {
 				if object.GetLabels()["app.kubernetes.io/"+label] == "" {
 					t.Errorf("%s: %s has no label %s", overlay, key, label)
 				}

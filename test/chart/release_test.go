@@ -144,6 +144,12 @@ func TestWhatTheDocumentationSaysOfKustomizeBuilds(t *testing.T) {
 // shownOverlay is the overlay that a page shows, for a folder and with this checkout in place of the repository.
 func shownOverlay(t *testing.T, page, dir string) []byte {
 	t.Helper()
+	return regexp.MustCompile(`https://github.com/clarionlb/clarion//(\S+)\?ref=\S+`).ReplaceAll(exampleOverlay(t, page), []byte(checkoutFrom(t, dir)+"/$1"))
+}
+
+// exampleOverlay is the overlay that a page shows.
+func exampleOverlay(t *testing.T, page string) []byte {
+	t.Helper()
 	root, err := setup.Checkout()
 	if err != nil {
 		t.Fatal(err)
@@ -156,7 +162,7 @@ func shownOverlay(t *testing.T, page, dir string) []byte {
 	if example == nil {
 		t.Fatalf("docs/%s shows no overlay", page)
 	}
-	return regexp.MustCompile(`https://github.com/clarionlb/clarion//(\S+)\?ref=\S+`).ReplaceAll(example[1], []byte(checkoutFrom(t, dir)+"/$1"))
+	return example[1]
 }
 
 // checkoutFrom is the path of this checkout from a folder.

@@ -1,7 +1,9 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -13,6 +15,7 @@ import (
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/test/cluster"
+	"github.com/clarionlb/clarion/test/cluster/setup"
 	"github.com/clarionlb/clarion/test/install"
 )
 
@@ -20,7 +23,11 @@ import (
 // address.
 func TestHelmInstallsUpgradesAndUninstalls(t *testing.T) {
 	t.Parallel()
-	d := newDeployment(t, install.Bare(t, cluster.Config{Nodes: 2}))
+	last, err := setup.LastRelease(t.Context(), os.Stderr)
+	if err != nil && !errors.Is(err, setup.ErrNotInHistory) {
+		t.Fatal(err)
+	}
+	d := newDeployment(t, install.Bare(t, cluster.Config{Nodes: 2, Images: map[string]string{releaseImage: last.Programs}}))
 	r := d.helm("clarion")
 	d.documentedHelm("--values", d.documentedValues("../../docs/guides/clusters.md", "--ignore-exclude-label"))
 	d.AwaitReady(t)
@@ -87,15 +94,36 @@ func TestHelmInstallsUpgradesAndUninstalls(t *testing.T) {
 			t.Errorf("the Service has %s", got)
 		}
 	})
-	t.Run("a release that follows goes on where the last one stopped", func(t *testing.T) {
+	t.Run("a release that follows goes on where the last one stopped, and is upgraded from the version before", func(t *testing.T) {
 		d := d.in(t)
 		r := r.in(d)
-		r.install()
+		r.installLast(last)
 		d.AwaitReady(t)
 		d.awaitAddresses("app", address.String())
 		d.awaitAnswer(d.Client, address)
+		r.upgrade(r.chart().AppVersion(), map[string]any{"image": nil}) // with no values at all, Helm keeps those from before
+		d.AwaitReady(t)
+		d.awaitAddresses("app", address.String())
+		d.awaitAnswer(d.Client, address)
+		for _, workload := range []string{"--namespace=kube-system deployment/" + ccm, "--namespace=clarion-system daemonset/announcer"} {
+			if got := d.kubectl(append([]string{"get", "--output=jsonpath={.spec.template.spec.containers[*].image}"}, strings.Fields(workload)...)...); strings.Contains(got, releaseImage) {
+				t.Errorf("%s has the image %s", workload, got)
+			}
+		}
 		d.delete("app") // its finalizer is removed
 		d.deleteLoadBalancers()
+	})
+	t.Run("the plugin removes all, and Helm its record", func(t *testing.T) {
+		d := d.in(t)
+		r := r.in(d)
+		done := d.RightsGo()
+		d.asks(0, "uninstall", "Helm still lists the release")
+		done()
+		r.uninstall()
+		d.nothingIsLeft()
+		if list, err := action.NewList(r.config).Run(); err != nil || len(list) > 0 {
+			t.Errorf("Helm lists %v, %v", list, err)
+		}
 	})
 }
 
@@ -111,7 +139,7 @@ func TestHelmTakesOverWhatKubectlApplied(t *testing.T) {
 	d.awaitAnswer(d.Client, address)
 
 	r := d.helm("other")
-	if err := r.tryInstall(action.NewInstall(r.config)); err == nil || !strings.Contains(err.Error(), "invalid ownership metadata") {
+	if err := r.tryInstall(action.NewInstall(r.config), r.chart(), nil); err == nil || !strings.Contains(err.Error(), "invalid ownership metadata") {
 		t.Errorf("without being told to take over: %v", err)
 	}
 	d.awaitAddresses("app", address.String())

@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/clarionlb/clarion/test/chart"
+	"github.com/clarionlb/clarion/test/cluster/setup"
 )
 
 // helmName is by what name this program is Helm's command.
@@ -93,19 +94,33 @@ func (r *release) chart() *chartv2.Chart {
 	return c
 }
 
-func (r *release) install() {
+func (r *release) tryInstall(install *action.Install, chart *chartv2.Chart, values map[string]any) error {
 	r.t.Helper()
-	if err := r.tryInstall(action.NewInstall(r.config)); err != nil {
+	install.ReleaseName, install.Namespace = r.name, metav1.NamespaceSystem
+	install.WaitStrategy, install.Timeout = kube.HookOnlyStrategy, patience
+	_, err := install.RunWithContext(r.ctx, chart, values)
+	return err
+}
+
+// installLast installs the chart of the last release with its image, or that of this checkout where the last release is not in its history.
+func (r *release) installLast(last setup.Release) {
+	r.t.Helper()
+	chart, values := r.chart(), map[string]any(nil)
+	if last.Source != "" {
+		chart, values = r.chartOf(last), map[string]any{"image": map[string]any{"repository": releaseImage}}
+	}
+	if err := r.tryInstall(action.NewInstall(r.config), chart, values); err != nil {
 		r.t.Fatal(err)
 	}
 }
 
-func (r *release) tryInstall(install *action.Install) error {
+func (r *release) chartOf(other setup.Release) *chartv2.Chart {
 	r.t.Helper()
-	install.ReleaseName, install.Namespace = r.name, metav1.NamespaceSystem
-	install.WaitStrategy, install.Timeout = kube.HookOnlyStrategy, patience
-	_, err := install.RunWithContext(r.ctx, r.chart(), nil)
-	return err
+	c, err := chart.LoadOf(other.Source)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return c
 }
 
 // upgrade changes the release to a version of the programs, with values.

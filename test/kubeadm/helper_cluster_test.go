@@ -13,6 +13,7 @@ import (
 	"github.com/clarionlb/clarion/test/cluster"
 	"github.com/clarionlb/clarion/test/cluster/setup"
 	"github.com/clarionlb/clarion/test/install"
+	"github.com/clarionlb/clarion/test/release"
 )
 
 // installation is a kubeadm cluster whose first node has the control plane, and the person who makes
@@ -21,7 +22,7 @@ type installation struct {
 	*cluster.Cluster
 	t     *testing.T
 	ctx   context.Context
-	image release
+	image release.Build
 	// desk is the folder in which the person works. It has the manifests, and the image's file.
 	desk string
 	// overlay is the folder there that the person applies in place of manifests/, if there is one.
@@ -36,12 +37,12 @@ func boot(t *testing.T, config cluster.Config) *installation {
 	if err != nil {
 		t.Fatal(err)
 	}
-	i := &installation{t: t, ctx: t.Context(), image: readRelease(t, root), desk: t.TempDir()}
+	i := &installation{t: t, ctx: t.Context(), image: readImage(t, root), desk: t.TempDir()}
 	if err := os.Symlink(filepath.Join(root, "manifests"), filepath.Join(i.desk, "manifests")); err != nil {
 		t.Fatal(err)
 	}
 	var image errgroup.Group
-	image.Go(func() error { return i.image.write(i.ctx, i.desk) })
+	image.Go(func() error { return i.writeProduct(i.ctx) })
 	config.Kubeadm, config.Audited = true, install.Accounts
 	i.Cluster = cluster.New(t, config)
 	if err := image.Wait(); err != nil {

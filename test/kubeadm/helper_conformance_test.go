@@ -60,19 +60,11 @@ func (i *installation) newSuite(family corev1.IPFamily) *suite {
 	if err != nil {
 		i.t.Fatal(err)
 	}
-	archive := filepath.Join(i.desk, "conformance.tar")
-	if err := images.Write(archive, image); err != nil {
+	const archive = "conformance.tar"
+	if err := images.Write(filepath.Join(i.desk, archive), image); err != nil {
 		i.t.Fatal(err)
 	}
-	content, err := os.ReadFile(archive)
-	if err != nil {
-		i.t.Fatal(err)
-	}
-	for _, node := range i.Nodes()[1:] { // none runs on the control plane
-		if _, err := node.Execute(i.ctx, string(content), "ctr", "--namespace=k8s.io", "images", "import", "--local", "-"); err != nil {
-			i.t.Fatal(err)
-		}
-	}
+	i.importArchive(i.Nodes()[1:], archive) // no spec runs on the control plane
 	dir := filepath.Join(i.LogDir(), "conformance")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		i.t.Fatal(err)

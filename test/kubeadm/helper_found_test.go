@@ -40,9 +40,7 @@ func (i *installation) found(config string, nodes ...*cluster.Node) {
 		i.t.Fatalf("the first command is %q, want %q", control[0], want)
 	}
 	var machines errgroup.Group
-	for _, node := range i.Nodes() {
-		machines.Go(func() error { return i.importImage(node, strings.TrimSpace(guide.block("The image", "sh"))) })
-	}
+	machines.Go(func() error { return i.importImage(i.Nodes(), i.image.Archive(), guide.block("The image", "sh")) })
 	if err := i.Init(i.ctx, config); err != nil {
 		i.t.Fatal(err)
 	}

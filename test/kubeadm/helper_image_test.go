@@ -2,55 +2,93 @@ package kubeadm
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strings"
 	"testing"
+	"time"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/errgroup"
 	"sigs.k8s.io/yaml"
 
 	"github.com/clarionlb/clarion/test/cluster"
-	"github.com/clarionlb/clarion/test/cluster/images"
 	"github.com/clarionlb/clarion/test/cluster/setup"
+	"github.com/clarionlb/clarion/test/release"
 )
 
-// release is the image that the manifests name.
-type release struct{ Name, NewTag string }
-
-func readRelease(t *testing.T, root string) release {
+// readImage is the image that the manifests name, of the machine's own platform.
+func readImage(t *testing.T, root string) release.Build {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join(root, "manifests/components/release/kustomization.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var component struct{ Images []release }
+	var component struct {
+		Images []struct{ Name, NewTag string }
+	}
 	if err := yaml.Unmarshal(content, &component); err != nil {
 		t.Fatal(err)
 	}
-	return component.Images[0]
+	named := component.Images[0]
+	if named.Name != release.Repository {
+		t.Fatalf("the image of a release is %s, and the manifests name %s", release.Repository, named.Name)
+	}
+	return imageOf(named.NewTag)
 }
 
-// file is what "make image-archive" calls the image's file.
-func (r release) file() string { return "clarion-" + r.NewTag + "-image.tar" }
+func imageOf(version string) release.Build {
+	return release.Build{Version: version, Revision: "unknown", Created: time.Unix(1, 0), Platforms: []v1.Platform{{OS: "linux", Architecture: runtime.GOARCH}}}
+}
 
-// write writes the image's file into a folder. It stands for the one of "make image-archive", and has
-// the same programs, as tests have them compiled.
-func (r release) write(ctx context.Context, dir string) error {
+// writeImage writes an image's file as "make image-archive" does, of the programs in a folder.
+func writeImage(image release.Build, programs, file string) error {
+	binaries, err := os.MkdirTemp("", "binaries-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(binaries)
+	if err := os.Mkdir(filepath.Join(binaries, "linux"), 0o755); err != nil {
+		return err
+	}
+	if err := os.Symlink(programs, filepath.Join(binaries, "linux", runtime.GOARCH)); err != nil {
+		return err
+	}
+	image.Binaries = binaries
+	return image.WriteArchive(file)
+}
+
+// writeProduct writes the file of the image that the manifests name to where the person works, of the programs as tests have them compiled.
+func (i *installation) writeProduct(ctx context.Context) error {
 	programs, err := setup.Product(ctx, io.Discard)
 	if err != nil {
 		return err
 	}
-	return images.Write(filepath.Join(dir, r.file()), images.Product(r.Name+":"+r.NewTag, programs))
+	return writeImage(i.image, programs, filepath.Join(i.desk, i.image.Archive()))
 }
 
-// importImage brings the image's file to a machine and imports it there by a line of the guide.
-func (i *installation) importImage(node *cluster.Node, command string) error {
-	content, err := os.ReadFile(filepath.Join(i.desk, i.image.file()))
+// importImage brings an image's file from where the person works to machines, and imports it on each by a line of shell.
+func (i *installation) importImage(nodes []*cluster.Node, name, command string) error {
+	content, err := os.ReadFile(filepath.Join(i.desk, name))
 	if err != nil {
 		return err
 	}
-	script := fmt.Sprintf("cd $(mktemp -d) && cat > %s && %s", i.image.file(), command)
-	_, err = node.Execute(i.ctx, string(content), "sh", "-c", script)
-	return err
+	var machines errgroup.Group
+	for _, node := range nodes {
+		machines.Go(func() error {
+			_, err := node.Execute(i.ctx, string(content), "sh", "-c", "cd $(mktemp -d) && cat > "+name+" && "+strings.TrimSpace(command))
+			return err
+		})
+	}
+	return machines.Wait()
+}
+
+// importArchive imports an image's file that no document is about.
+func (i *installation) importArchive(nodes []*cluster.Node, name string) {
+	i.t.Helper()
+	if err := i.importImage(nodes, name, "ctr --namespace=k8s.io images import --local "+name); err != nil {
+		i.t.Fatal(err)
+	}
 }

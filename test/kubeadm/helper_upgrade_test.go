@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/clarionlb/clarion/test/cluster/images"
 	"github.com/clarionlb/clarion/test/cluster/setup"
+	"github.com/clarionlb/clarion/test/release"
 )
 
 // upgradeSpec has Kubernetes' ServiceUpgradeTest run (test/cluster/binaries/conformance).
@@ -41,36 +41,27 @@ func (s *suite) upgrade(by protocol) {
 // installLastRelease puts the last release in the place of what is installed.
 func (s *suite) installLastRelease() {
 	s.t.Helper()
-	release, err := setup.LastRelease(s.ctx, os.Stderr)
+	last, err := setup.LastRelease(s.ctx, os.Stderr)
 	if errors.Is(err, setup.ErrNotInHistory) {
 		s.t.Skip(err)
 	}
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	const name, tag = "release.example/clarion", "last"
-	archive := filepath.Join(s.desk, "last-release.tar")
-	if err := images.Write(archive, images.Product(name+":"+tag, release.Programs)); err != nil {
+	image := imageOf("last")
+	if err := writeImage(image, last.Programs, filepath.Join(s.desk, image.Archive())); err != nil {
 		s.t.Fatal(err)
 	}
-	content, err := os.ReadFile(archive)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	for _, node := range s.Nodes() {
-		if _, err := node.Execute(s.ctx, string(content), "ctr", "--namespace=k8s.io", "images", "import", "--local", "-"); err != nil {
-			s.t.Fatal(err)
-		}
-	}
+	s.importArchive(s.Nodes(), image.Archive())
 	overlay := filepath.Join(s.desk, "last-release")
 	if err := os.MkdirAll(overlay, 0o755); err != nil {
 		s.t.Fatal(err)
 	}
-	manifests, err := filepath.Rel(overlay, filepath.Join(release.Source, "manifests"))
+	manifests, err := filepath.Rel(overlay, filepath.Join(last.Source, "manifests"))
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.write("last-release/kustomization.yaml", fmt.Sprintf("resources: [%s]\nimages:\n- {name: %s, newName: %s, newTag: %s}\n", manifests, s.image.Name, name, tag))
+	s.write("last-release/kustomization.yaml", fmt.Sprintf("resources: [%s]\nimages:\n- {name: %s, newTag: %s}\n", manifests, release.Repository, image.Version))
 	s.installation.run("kubectl apply -k last-release/")
 	s.announcersRolledOut()
 	s.installation.run("kubectl --namespace kube-system rollout status deployment/clarion-cloud-controller-manager --timeout=120s")

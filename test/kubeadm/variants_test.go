@@ -71,8 +71,8 @@ func TestWithoutKubeProxy(t *testing.T) {
 	i := boot(t, cluster.Config{Nodes: 2})
 	const repository, ref = "https://github.com/clarionlb/clarion//manifests", "?ref="
 	install := readDocument(t, "docs/install.md").with(
-		"- "+repository+"/components/prometheus"+ref+i.image.NewTag+"\n", "", // there is no operator
-		repository, "../manifests", ref+i.image.NewTag, "",
+		"- "+repository+"/components/prometheus"+ref+i.image.Version+"\n", "", // there is no operator
+		repository, "../manifests", ref+i.image.Version, "",
 		"value: 192.168.10.11}", fmt.Sprintf("value: %q}", i.APIAddress().Addr()),
 		`value: "6443"}`, fmt.Sprintf("value: \"%d\"}", i.APIAddress().Port()),
 	)

@@ -17,7 +17,18 @@ import (
 
 const module = "github.com/clarionlb/clarion"
 
-// check says what is wrong with a binary that is to be in the image for a platform.
+// Check says what is wrong with the binaries that are to be in the image.
+func (b Build) Check() error {
+	var wrong []error
+	for _, platform := range b.Platforms {
+		for _, name := range Programs {
+			wrong = append(wrong, b.check(b.binary(platform, name), platform, name))
+		}
+	}
+	return errors.Join(wrong...)
+}
+
+// check says what is wrong with a binary that is for a platform.
 func (b Build) check(path string, platform v1.Platform, name string) error {
 	info, err := buildinfo.ReadFile(path)
 	if err != nil {

@@ -45,8 +45,11 @@ func (b Build) Tag() string {
 	return b.Version
 }
 
+// Repository is the name of all images, without a tag.
+const Repository = "ghcr.io/clarionlb/clarion"
+
 // Reference is the full name of the image.
-func (b Build) Reference() string { return "ghcr.io/clarionlb/clarion:" + b.Tag() }
+func (b Build) Reference() string { return Repository + ":" + b.Tag() }
 
 // Labels are those of the image, as the OCI defines them:
 // https://specs.opencontainers.org/image-spec/annotations/.
@@ -110,11 +113,7 @@ func (b Build) files(platform v1.Platform) ([]byte, error) {
 	var layer bytes.Buffer
 	w := tar.NewWriter(&layer)
 	for _, name := range Programs {
-		path := b.binary(platform, name)
-		if err := b.check(path, platform, name); err != nil {
-			return nil, err
-		}
-		content, err := os.ReadFile(path)
+		content, err := os.ReadFile(b.binary(platform, name))
 		if err != nil {
 			return nil, err
 		}
@@ -137,7 +136,19 @@ func add(w *tar.Writer, name string, mode int64, at time.Time, content []byte) e
 	return err
 }
 
-// WriteArchive writes the image for all platforms as one file that "ctr images import", "podman load" and
+// Write writes the image of a release into a folder, and returns its path. The binaries have to be those of the release.
+func (b Build) Write(dir string) (string, error) {
+	path := filepath.Join(dir, b.Archive())
+	if err := b.Check(); err != nil {
+		return "", err
+	}
+	return path, b.WriteArchive(path)
+}
+
+// Archive is the name of the file that has the image.
+func (b Build) Archive() string { return "clarion-" + b.Tag() + "-image.tar" }
+
+// WriteArchive writes the image for all platforms, of whatever binaries there are, as one file that "ctr images import", "podman load" and
 // "skopeo copy" read: the layout of the OCI in a tar archive.
 func (b Build) WriteArchive(path string) error {
 	index, err := b.Index()

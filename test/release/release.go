@@ -38,10 +38,11 @@ func (r Release) Write(dir string) ([]string, error) {
 		return nil, err
 	}
 	for _, build := range []Build{r.Image, r.FIPS} {
-		image, bom := build.ArchivePath(dir), filepath.Join(dir, "clarion-"+build.Tag()+".cdx.json")
-		if err := build.WriteArchive(image); err != nil {
+		image, err := build.Write(dir)
+		if err != nil {
 			return nil, err
 		}
+		bom := filepath.Join(dir, "clarion-"+build.Tag()+".cdx.json")
 		if err := build.WriteSBOM(bom); err != nil {
 			return nil, err
 		}
@@ -55,11 +56,6 @@ func (r Release) Write(dir string) ([]string, error) {
 	slices.Sort(paths)
 	sums := filepath.Join(dir, "SHA256SUMS")
 	return append(paths, sums), writeChecksums(sums, paths)
-}
-
-// ArchivePath is where the image goes in a folder.
-func (b Build) ArchivePath(dir string) string {
-	return filepath.Join(dir, "clarion-"+b.Tag()+"-image.tar")
 }
 
 // writeChecksums writes those of some files for "sha256sum --check".

@@ -1,9 +1,11 @@
 package migrate
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/internal/migrate"
+	"github.com/clarionlb/clarion/internal/scope"
 )
 
 var (
@@ -97,5 +100,70 @@ func TestARollbackEndsWhenWhatItDeletesIsGone(t *testing.T) {
 				t.Error("it is there still")
 			}
 		})
+	}
+}
+
+// TestTheFinalizerOfAnotherLoadBalancerIsPutBack once the pools are gone: before, Clarion would take it for its own.
+func TestTheFinalizerOfAnotherLoadBalancerIsPutBack(t *testing.T) {
+	for name, test := range map[string]struct {
+		had, clarions, stays bool
+		want                 []string
+	}{
+		"it had one":           {had: true, want: []string{scope.Finalizer}},
+		"it had none":          {want: nil},
+		"Clarion serves it":    {had: true, clarions: true, want: nil},
+		"the pool stays as is": {had: true, stays: true, want: nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			entries := []entry{{Created: &created{Kind: "IPAddressPool", Name: "lan", UID: "made"}}}
+			var services []runtime.Object
+			for _, name := range []string{"a", "b"} {
+				before := web(name, "192.0.2.1")
+				if test.had {
+					before.Finalizers = []string{scope.Finalizer}
+				}
+				now := before.DeepCopy()
+				now.Finalizers = nil
+				if test.clarions {
+					now.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionAddressAssigned, Status: metav1.ConditionTrue}}
+				}
+				entries, services = append(entries, entry{Service: before, How: migrate.ByFlag}), append(services, now)
+			}
+			kube, a, _ := cluster(t, "", services...)
+			client := dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), poolList, pool("made", "192.0.2.1", ""))
+			a.dynamic, a.timeout = client, 5*poll
+			if test.stays {
+				entries = entries[1:]
+			}
+			if err := a.rollback(t.Context(), entries); err != nil {
+				t.Fatal(err)
+			}
+			for _, name := range []string{"a", "b"} {
+				if s := get(t, kube, name); !slices.Equal(s.Finalizers, test.want) {
+					t.Errorf("%s has %v", name, s.Finalizers)
+				}
+			}
+		})
+	}
+}
+
+func TestNothingIsRolledBackWhileClarionServesAServiceByItsClass(t *testing.T) {
+	served, gone := web("served", "192.0.2.1"), web("gone", "192.0.2.2")
+	served.Spec.LoadBalancerClass = new("example.com/lan")
+	served.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionAddressAssigned, Status: metav1.ConditionTrue}}
+	_, a, _ := cluster(t, "", served)
+	for _, test := range []struct {
+		name string
+		e    entry
+		want string
+	}{
+		{"it is served", entry{Service: served, How: migrate.ByFlag}, "default/served by its class: have both programs run without --load-balancer-class=example.com/lan"},
+		{"it is gone", entry{Service: gone, How: migrate.ByFlag}, ""},
+		{"it was taken up", entry{Service: served, How: migrate.Adopt}, ""},
+	} {
+		err := a.refuseServedByClass(t.Context(), []entry{{Created: &created{Kind: "IPAddressPool"}}, test.e})
+		if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: %v", test.name, err)
+		}
 	}
 }

@@ -14,9 +14,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/util/retry"
 
 	"github.com/clarionlb/clarion/internal/migrate"
 	"github.com/clarionlb/clarion/internal/plugin"
+	"github.com/clarionlb/clarion/internal/scope"
 )
 
 // runRollback undoes what a record has, the last first: Services are given back, then the objects go.
@@ -37,6 +39,9 @@ func (o *options) runRollback(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := a.refuseServedByClass(ctx, entries); err != nil {
+		return err
+	}
 	if err := a.rollback(ctx, entries); err != nil {
 		return err
 	}
@@ -45,6 +50,26 @@ func (o *options) runRollback(ctx context.Context) error {
 	}
 	defer a.record.file.Close()
 	return a.record.add(entry{RolledBack: true})
+}
+
+// refuseServedByClass has nothing undone while Clarion serves a Service by its class: nobody but its flag can give that back, and until
+// then no pool goes.
+func (a *applier) refuseServedByClass(ctx context.Context, entries []entry) error {
+	for _, e := range entries {
+		if e.How != migrate.ByFlag {
+			continue
+		}
+		now, err := a.kube.CoreV1().Services(e.Service.Namespace).Get(ctx, e.Service.Name, metav1.GetOptions{})
+		switch {
+		case apierrors.IsNotFound(err):
+		case err != nil:
+			return fmt.Errorf("read Service %s: %w", e.name(), err)
+		case now.UID == e.Service.UID && scope.Marked(now):
+			return plugin.Refusef("Clarion serves Service %s by its class: have both programs run without --load-balancer-class=%s first",
+				e.name(), scope.ClassOf(now))
+		}
+	}
+	return nil
 }
 
 // resume puts Services back that an earlier run has left in the middle of their move: it was killed, or the network went. They are
@@ -84,6 +109,7 @@ func (a *applier) settle(ctx context.Context, begun []entry) error {
 
 func (a *applier) rollback(ctx context.Context, entries []entry) error {
 	var errs []error
+	poolsWent := false
 	for _, e := range slices.Backward(entries) {
 		var err error
 		switch {
@@ -91,12 +117,44 @@ func (a *applier) rollback(ctx context.Context, entries []entry) error {
 			err = a.putBack(ctx, e)
 		case e.Created != nil && len(errs) == 0: // what is left of Services may need it
 			err = a.remove(ctx, e.Created)
+			poolsWent = poolsWent || e.Created.Kind == "IPAddressPool"
 		}
 		if err != nil {
 			errs = append(errs, err)
 		}
 	}
+	if len(errs) > 0 || !poolsWent {
+		return errors.Join(errs...)
+	}
+	for _, e := range entries {
+		if e.Service != nil {
+			errs = append(errs, a.returnFinalizer(ctx, e.Service))
+		}
+	}
 	return errors.Join(errs...)
+}
+
+// returnFinalizer puts the finalizer of load balancers back on a Service that had that of another one. It is Clarion's, too: who knows the
+// Service as Clarion's, and has not seen the finalizer go, takes it for one that still is. So this comes last, when there is no pool any
+// more by which a node would announce the address.
+func (a *applier) returnFinalizer(ctx context.Context, before *corev1.Service) error {
+	if !slices.Contains(before.Finalizers, scope.Finalizer) || scope.Marked(before) {
+		return nil
+	}
+	services := a.kube.CoreV1().Services(before.Namespace)
+	err := retry.RetryOnConflict(retry.DefaultRetry, func() error {
+		service, err := services.Get(ctx, before.Name, metav1.GetOptions{})
+		if err != nil || service.UID != before.UID || service.DeletionTimestamp != nil || scope.Marked(service) || slices.Contains(service.Finalizers, scope.Finalizer) {
+			return err
+		}
+		service.Finalizers = append(service.Finalizers, scope.Finalizer)
+		_, err = services.Update(ctx, service, metav1.UpdateOptions{})
+		return err
+	})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("put the finalizer of Service %s/%s back: %w", before.Namespace, before.Name, err)
+	}
+	return nil
 }
 
 // putBack makes a Service what it was before it was moved. One that is gone, or another one by now, is left alone.

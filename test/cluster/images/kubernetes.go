@@ -57,14 +57,6 @@ func NewKubernetes(ctx context.Context, kubernetes string, node setup.NodeProgra
 	return k, errors.Join(err, tablesErr)
 }
 
-// Product is the product's image as the Dockerfile describes it, out of a folder with its programs.
-func Product(name, dir string) Image {
-	return Image{Name: name, User: "65532:65532", Files: []File{
-		{Path: "/cloud-controller-manager", Source: filepath.Join(dir, "cloud-controller-manager")},
-		{Path: "/announcer", Source: filepath.Join(dir, "announcer")},
-	}}
-}
-
 func program(dir, name string) File {
 	return File{Path: "/usr/local/bin/" + name, Source: filepath.Join(dir, name)}
 }

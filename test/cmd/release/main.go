@@ -63,8 +63,8 @@ func (r request) run(platforms, plugins, dir string) (paths []string, err error)
 	}
 	switch r.only {
 	case "image":
-		path := r.build.ArchivePath(dir)
-		return []string{path}, r.build.WriteArchive(path)
+		path, err := r.build.Write(dir)
+		return []string{path}, err
 	case "plugin":
 		return r.build.WritePlugins(dir, r.plugins)
 	case "":

@@ -200,6 +200,7 @@ func (v *View) setAnnouncer(name string, object *v1alpha1.Announcer, kept map[ne
 		}
 	}
 	v.SetKubeProxy(name, object)
+	v.setSessions(name, object)
 	if object == nil {
 		delete(v.announcers, name)
 	} else {

@@ -57,7 +57,7 @@ func TestANodeWithoutAKubeProxyThatServesLeavesItsRoutesToOthers(t *testing.T) {
 			r.advertise("all", v1alpha1.BGPAdvertisementSpec{})
 			r.expect(t, "at first", announcedByN1)
 			for name, status := range map[string]metav1.ConditionStatus{"n1": test.n1, "n2": test.n2, "n3": test.n3} {
-				r.view.SetKubeProxy(name, says(name, status))
+				r.view.setKubeProxy(name, says(name, status))
 			}
 			if test.want == "tor" {
 				r.expect(t, "then", leavingN1)
@@ -73,8 +73,8 @@ func TestANodeWithoutAKubeProxyThatServesLeavesItsRoutesToOthers(t *testing.T) {
 func TestARouteComesBackWithKubeProxyOrIfNoOtherNodeHasOne(t *testing.T) {
 	r := newRack()
 	r.advertise("all", v1alpha1.BGPAdvertisementSpec{})
-	r.view.SetKubeProxy("n1", says("n1", down))
-	r.view.SetKubeProxy("n2", says("n2", serves))
+	r.view.setKubeProxy("n1", says("n1", down))
+	r.view.setKubeProxy("n2", says("n2", serves))
 	r.plan()
 	r.now = r.now.Add(gracefulPeriod)
 	r.expect(t, "at first", "tor")
@@ -83,14 +83,14 @@ func TestARouteComesBackWithKubeProxyOrIfNoOtherNodeHasOne(t *testing.T) {
 			t.Errorf("%+v", v)
 		}
 	}
-	r.view.SetKubeProxy("n2", says("n2", down))
+	r.view.setKubeProxy("n2", says("n2", down))
 	r.expect(t, "when no node has one", announcedByN1)
-	r.view.SetKubeProxy("n2", says("n2", serves))
+	r.view.setKubeProxy("n2", says("n2", serves))
 	r.expect(t, "when n2 has", leavingN1)
-	r.view.SetKubeProxy("n2", nil)
+	r.view.setKubeProxy("n2", nil)
 	r.expect(t, "when n2 is gone", announcedByN1)
-	r.view.SetKubeProxy("n2", says("n2", serves))
-	r.view.SetKubeProxy("n1", says("n1", serves))
+	r.view.setKubeProxy("n2", says("n2", serves))
+	r.view.setKubeProxy("n1", says("n1", serves))
 	r.expect(t, "when n1 has too", announcedByN1)
 }
 

@@ -80,15 +80,15 @@ func TestWhatIsPlannedAnewAfterAChange(t *testing.T) {
 		{"a session that does not come up", func(v *View) { v.SetAnnouncer("n1", announcerOn("n1")) },
 			func(v *View) { v.SetAnnouncer("n1", withSession(v1alpha1.BGPConnecting)) }, false, false, "[]"},
 		{"the first kube-proxy that serves", nil,
-			func(v *View) { v.SetKubeProxy("n1", kubeProxyOn("n1", metav1.ConditionTrue)) }, true, true, ""},
-		{"another one that serves", func(v *View) { v.SetKubeProxy("n1", kubeProxyOn("n1", metav1.ConditionTrue)) },
-			func(v *View) { v.SetKubeProxy("n2", kubeProxyOn("n2", metav1.ConditionTrue)) }, true, false, "[n2]"},
-		{"the last one that served", func(v *View) { v.SetKubeProxy("n1", kubeProxyOn("n1", metav1.ConditionTrue)) },
-			func(v *View) { v.SetKubeProxy("n1", kubeProxyOn("n1", metav1.ConditionFalse)) }, true, true, ""},
+			func(v *View) { v.setKubeProxy("n1", kubeProxyOn("n1", metav1.ConditionTrue)) }, true, true, ""},
+		{"another one that serves", func(v *View) { v.setKubeProxy("n1", kubeProxyOn("n1", metav1.ConditionTrue)) },
+			func(v *View) { v.setKubeProxy("n2", kubeProxyOn("n2", metav1.ConditionTrue)) }, true, false, "[n2]"},
+		{"the last one that served", func(v *View) { v.setKubeProxy("n1", kubeProxyOn("n1", metav1.ConditionTrue)) },
+			func(v *View) { v.setKubeProxy("n1", kubeProxyOn("n1", metav1.ConditionFalse)) }, true, true, ""},
 		{"one that does not serve, where none does", nil,
-			func(v *View) { v.SetKubeProxy("n1", kubeProxyOn("n1", metav1.ConditionFalse)) }, true, false, "[n1]"},
-		{"the same said again", func(v *View) { v.SetKubeProxy("n1", kubeProxyOn("n1", metav1.ConditionTrue)) },
-			func(v *View) { v.SetKubeProxy("n1", kubeProxyOn("n1", metav1.ConditionTrue)) }, false, false, "[]"},
+			func(v *View) { v.setKubeProxy("n1", kubeProxyOn("n1", metav1.ConditionFalse)) }, true, false, "[n1]"},
+		{"the same said again", func(v *View) { v.setKubeProxy("n1", kubeProxyOn("n1", metav1.ConditionTrue)) },
+			func(v *View) { v.setKubeProxy("n1", kubeProxyOn("n1", metav1.ConditionTrue)) }, false, false, "[]"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			v := NewView()

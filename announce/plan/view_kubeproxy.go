@@ -35,9 +35,9 @@ func saysOfKubeProxy(object *v1alpha1.Announcer) *metav1.Condition {
 	return condition
 }
 
-// SetKubeProxy takes what an Announcer says of the kube-proxy on its node; nil if the Announcer is
+// setKubeProxy takes what an Announcer says of the kube-proxy on its node; nil if the Announcer is
 // gone.
-func (v *View) SetKubeProxy(node string, object *v1alpha1.Announcer) {
+func (v *View) setKubeProxy(node string, object *v1alpha1.Announcer) {
 	condition := saysOfKubeProxy(object)
 	serves, said := v.kubeProxies.serves[node]
 	serving := v.kubeProxies.serving

@@ -65,6 +65,13 @@ func runs(object *v1alpha1.Announcer) bool {
 	return true
 }
 
+// SetSpeaker takes of an Announcer what routes go by: what it says of kube-proxy and of its sessions; nil if the Announcer is gone.
+// SetAnnouncer takes that, too.
+func (v *View) SetSpeaker(node string, object *v1alpha1.Announcer) {
+	v.setKubeProxy(node, object)
+	v.setSessions(node, object)
+}
+
 // setSessions takes what an Announcer says of the sessions of its node; nil if the Announcer is gone.
 func (v *View) setSessions(node string, object *v1alpha1.Announcer) {
 	sessions := sessionsOf(object)

@@ -213,7 +213,7 @@ func (a *Announcer) step(ctx context.Context) time.Time {
 	for _, m := range todo.Moves {
 		a.reportMove(m)
 	}
-	a.reportGossipBlocked(todo.GossipBlocked)
+	wake = plan.Earlier(wake, a.reportGossipBlocked(todo.GossipBlocked, now))
 	a.reportCounts(todo)
 	kernelChanged := a.lan.kernel.check(a.lan.links, a.planner, now)
 	a.reportStatus(todo.Changed || kernelChanged)

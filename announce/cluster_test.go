@@ -52,6 +52,15 @@ func (j *journal) take() []string {
 	return lines
 }
 
+// has says whether a line since the last take has all these words.
+func (j *journal) has(words ...string) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return slices.ContainsFunc(j.lines, func(line string) bool {
+		return !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(line, word) })
+	})
+}
+
 // cluster is some nodes on one LAN, with one API and one gossip.
 type cluster struct {
 	t       *testing.T
@@ -288,6 +297,21 @@ func (c *cluster) condition(node, kind string) string {
 		return "none"
 	}
 	return fmt.Sprintf("%s %s: %s", condition.Status, condition.Reason, condition.Message)
+}
+
+// expectLogged checks that an announcer has logged a line with all these words.
+func (c *cluster) expectLogged(r *running, words ...string) {
+	c.t.Helper()
+	if !r.logged.has(words...) {
+		c.t.Errorf("no line has %q:\n%s", words, strings.Join(r.logged.take(), "\n"))
+	}
+}
+
+func (c *cluster) expectNotLogged(r *running, words ...string) {
+	c.t.Helper()
+	if r.logged.has(words...) {
+		c.t.Errorf("a line has %q:\n%s", words, strings.Join(r.logged.take(), "\n"))
+	}
 }
 
 // expectReady checks what an Announcer says of itself.

@@ -147,6 +147,28 @@ func TestWhoHasTroubleWithTheGossipSaysSo(t *testing.T) {
 	})
 }
 
+func TestAGossipThatComesAndGoesIsWrittenOnce(t *testing.T) {
+	names := nodesNamed(4)
+	inCluster(t, names, func(t *testing.T, c *cluster) {
+		c.all(names)
+		c.service("more", "192.168.10.101")
+		c.after(time.Minute)
+		before := c.api.writes["n2"]
+		for range 60 {
+			c.gossip.setCut("n2", true)
+			c.after(600 * time.Millisecond)
+			c.gossip.setCut("n2", false)
+			c.after(400 * time.Millisecond)
+		}
+		c.expectCondition("n2", v1alpha1.ConditionGossip, "False Blocked")
+		c.after(gossipCalm)
+		c.expectCondition("n2", v1alpha1.ConditionGossip, "True Connected")
+		if writes := c.api.writes["n2"] - before; writes != 2 {
+			t.Errorf("n2 has written %d times", writes)
+		}
+	})
+}
+
 func TestOfTwoNodesThatDoNotHearEachOtherBothSaySo(t *testing.T) {
 	inCluster(t, []string{"n1", "n2"}, func(t *testing.T, c *cluster) {
 		c.both()

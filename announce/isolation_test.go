@@ -43,6 +43,7 @@ func TestANodeThatIsCutOffAnnouncesNothingUntilItKnowsWhatTheOthersHave(t *testi
 		if !n1.seen.isolated {
 			t.Error("n1 does not know that it is isolated")
 		}
+		c.expectLogged(n1, `"msg"="No longer announcing an address"`, `"why"="the node reaches no other announcer, API server or router"`)
 		// The LAN is back first, then the gossip, then the API.
 		n1.station.setConnected(true, false)
 		c.after(time.Second)
@@ -51,8 +52,11 @@ func TestANodeThatIsCutOffAnnouncesNothingUntilItKnowsWhatTheOthersHave(t *testi
 		c.after(time.Second)
 		c.expectOwners(vip, "n2")
 		n1.connection.setReachable(true)
+		c.after(100 * time.Millisecond)
+		c.expectLogged(n1, `"condition"="Ready"`, `"reason"="Isolated"`)
 		c.after(time.Minute)
 		c.expectOwners(vip, "n2")
+		c.expectNotLogged(n1, `"reason"="NoInterface"`)
 		if n1.seen.isolated {
 			t.Error("n1 takes itself for isolated still")
 		}

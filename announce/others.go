@@ -107,6 +107,9 @@ func (a *Announcer) observe(ctx context.Context) (wake time.Time) {
 	a.seen.isolated = isolated
 
 	may, wait := a.others.gate.Allows(interfaces, alive, isolated, func() bool { return a.api.cacheSync.Synced(ctx) }, now)
+	if why := a.whyWithheld(may, wait); why != a.seen.withheld {
+		a.seen.withheld, a.status.changed = why, true
+	}
 	if !may {
 		interfaces = nil
 	}
@@ -125,6 +128,21 @@ func (a *Announcer) observe(ctx context.Context) (wake time.Time) {
 	a.planner.SetAlive(alive)
 	a.planner.SetMemberStates(states)
 	return wake
+}
+
+// whyWithheld is why the node may announce nothing: the gate is closed, for no longer than wait if it is not zero.
+func (a *Announcer) whyWithheld(may bool, wait time.Duration) withheld {
+	switch {
+	case may:
+		return ""
+	case a.others.inquiry.failed:
+		return isUnanswered
+	case a.seen.isolated:
+		return isCutOff
+	case wait > 0:
+		return isBehind
+	}
+	return hasNoLink
 }
 
 // tellLinksDown tells the others which links this node has lost since the last turn, over another one: what was announced there is no

@@ -14,12 +14,29 @@ type seen struct {
 	own           *v1alpha1.Announcer
 	states        map[string]plan.MemberState
 	gossipBlocked []string
-	// cutFromGossip says that most of those that are alive are out of the gossip's sight.
+	// cutFromGossip says that most of those that are alive are out of the gossip's sight, and cutAt when that was so last.
 	cutFromGossip bool
+	cutAt         time.Time
 	isolated      bool
+	// withheld is why the node may announce nothing for now.
+	withheld withheld
 	// linksUp are the interfaces that could send, by name.
 	linksUp []string
 }
+
+// withheld is why a node that is cut off, or was, may announce nothing: half a sentence about the node, or "" if it may.
+type withheld string
+
+const (
+	// isCutOff : nobody is in sight.
+	isCutOff withheld = "reaches no other announcer, API server or router"
+	// isUnanswered : it has paused, and an inquiry has failed.
+	isUnanswered withheld = "has not run for a while, and not all others have said what they have taken over meanwhile"
+	// hasNoLink : the interface with its own address is down.
+	hasNoLink withheld = "has no link on the interface with its own address"
+	// isBehind : it was kept from announcing, and has not caught up.
+	isBehind withheld = "was cut off or has not run for a while, and has yet to learn what others have taken over meanwhile"
+)
 
 // reportMove tells that an address has come to this node or left it.
 func (a *Announcer) reportMove(m plan.Move) {
@@ -30,7 +47,11 @@ func (a *Announcer) reportMove(m plan.Move) {
 		return
 	}
 	a.metrics.moves.WithLabelValues("lost", string(m.Reason)).Inc()
-	a.logger.Info("No longer announcing an address", "address", m.Address, "reason", m.Reason, "to", m.To, "why", m.Verdict.Sentence())
+	why := m.Verdict.Sentence()
+	if a.seen.withheld != "" && m.Verdict == plan.NoInterface { // the plan has no interfaces then
+		why = "the node " + string(a.seen.withheld)
+	}
+	a.logger.Info("No longer announcing an address", "address", m.Address, "reason", m.Reason, "to", m.To, "why", why)
 }
 
 // reportConflict tells people of a host that has an address and is no announcer.
@@ -72,12 +93,24 @@ func (a *Announcer) reportDeaths(states map[string]plan.MemberState, now time.Ti
 	a.seen.states = states
 }
 
-func (a *Announcer) reportGossipBlocked(nodes []string) {
-	if cut := len(nodes) > len(a.others.inSight)-1; cut != a.seen.cutFromGossip {
+// gossipCalm is how long the gossip has to reach the others before the Announcer says so: under a flood of packets it does and does
+// not in turn, and every write goes to all nodes.
+const gossipCalm = 10 * time.Second
+
+// reportGossipBlocked tells of members that are alive and out of the gossip's sight, and returns when to look again; zero: never.
+func (a *Announcer) reportGossipBlocked(nodes []string, now time.Time) (wake time.Time) {
+	cut := len(nodes) > len(a.others.inSight)-1
+	if cut {
+		a.seen.cutAt = now
+	}
+	if end := a.seen.cutAt.Add(gossipCalm); !cut && a.seen.cutFromGossip && now.Before(end) {
+		cut, wake = true, end
+	}
+	if cut != a.seen.cutFromGossip {
 		a.seen.cutFromGossip, a.status.changed = cut, true
 	}
 	if slices.Equal(a.seen.gossipBlocked, nodes) {
-		return
+		return wake
 	}
 	a.seen.gossipBlocked = nodes
 	if len(nodes) > 0 {
@@ -85,6 +118,7 @@ func (a *Announcer) reportGossipBlocked(nodes []string) {
 	} else {
 		a.logger.Info("All announcers that are alive are in the gossip again")
 	}
+	return wake
 }
 
 // reportCounts has the metrics say how much this node does, and among how many.

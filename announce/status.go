@@ -89,9 +89,9 @@ func (a *Announcer) readyCondition(hasInterface bool) metav1.Condition {
 		Message: "The announcer announces what falls to its node." + a.status.kernelProblems + a.status.failures + a.status.keySentence(),
 	}
 	switch drain, drained := a.planner.Drain(); {
-	case a.seen.isolated:
+	case a.seen.withheld != "":
 		ready.Status, ready.Reason = metav1.ConditionFalse, v1alpha1.ReasonIsolated
-		ready.Message = "The node reaches no other announcer, API server or router."
+		ready.Message = "The node " + string(a.seen.withheld) + "."
 	case !hasInterface:
 		ready.Status, ready.Reason = metav1.ConditionFalse, v1alpha1.ReasonNoInterface
 		ready.Message = "No interface of the node is up and has an address, a default route or its name in an L2Advertisement."

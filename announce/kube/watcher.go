@@ -60,8 +60,8 @@ func NewWatcher(kube kubernetes.Interface, clarion versioned.Interface, node str
 	w.watch(w.nodes, w.Layer2, w.BGP)
 	w.watch(w.announcers, w.Layer2)
 	w.watch(w.slices, w.Layer2)
-	// Of Announcers, BGP needs to know no more than what they say of kube-proxy.
-	w.watch(&source[v1alpha1.Announcer]{informer: w.announcers.informer, shared: true, set: byName((*plan.View).SetKubeProxy)}, w.BGP)
+	// Of Announcers, BGP needs to know no more than what they say of kube-proxy and of their sessions.
+	w.watch(&source[v1alpha1.Announcer]{informer: w.announcers.informer, shared: true, set: byName((*plan.View).SetSpeaker)}, w.BGP)
 	services := &source[corev1.Service]{informer: coreinformers.NewFilteredServiceInformer(kube, metav1.NamespaceAll, 0, cache.Indexers{byAnswer: answerOf}, ofLoadBalancers)}
 	w.services = services
 	endpoints := newEndpointSource(kube, func(name types.NamespacedName) bool { return services.get(name.String()) != nil })

@@ -186,6 +186,32 @@ func TestBGPGetsWhatItDependsOn(t *testing.T) {
 	})
 }
 
+func TestBGPGoesByTheSessionsOfOtherNodes(t *testing.T) {
+	drained := node("n1", "192.168.10.11")
+	drained.Annotations = map[string]string{v1alpha1.AnnotationDrain: "true"}
+	inAPI(t, append(everything()[1:], drained), func(t *testing.T, w *watching) {
+		view := plan.NewView()
+		planner := plan.NewBGPPlanner(view, "n1")
+		w.BGP.Wait(t.Context())
+		next(w.BGP, view)
+		if todo := planner.Plan(time.Now()); len(todo.Routes) != 1 {
+			t.Errorf("while n2 has no session, n1 is to announce %+v", todo.Routes)
+		}
+		other := claiming("n2", "", 0)
+		other.Status.BGP.Peers = []v1alpha1.BGPSession{{Name: "tor", State: v1alpha1.BGPEstablished}}
+		if err := w.clarion.Tracker().Update(v1alpha1.SchemeGroupVersion.WithResource("announcers"), other, ""); err != nil {
+			t.Fatal(err)
+		}
+		if !next(w.BGP, view) {
+			t.Fatal("nothing was told")
+		}
+		planner.Plan(time.Now())
+		if v := planner.Explain(address).Verdicts[0]; !v.Leaves {
+			t.Errorf("with a session of n2's: %+v", v)
+		}
+	})
+}
+
 func TestChangesArriveTogether(t *testing.T) {
 	inAPI(t, everything(), func(t *testing.T, w *watching) {
 		view := plan.NewView()

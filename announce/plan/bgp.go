@@ -118,7 +118,8 @@ func (p *BGPPlanner) decide(now time.Time) BGPPlan {
 	p.stale, p.planned = false, true
 	due, _ := p.leaving.due(p.now, now)
 	p.now = now
-	if all || len(changes.nodes) > 0 {
+	othersChanged := len(changes.nodes) > 0 || changes.sessions
+	if all || othersChanged {
 		p.verdicts = map[string][]BGPVerdict{}
 	}
 	changed := all
@@ -127,7 +128,7 @@ func (p *BGPPlanner) decide(now time.Time) BGPPlan {
 	} else {
 		touched := prefixSet{}
 		changes.touch(due)
-		if len(changes.nodes) > 0 {
+		if othersChanged {
 			changes.touch(slices.Collect(maps.Keys(p.leaving))) // they go by what others can do
 		}
 		for ip := range changes.addresses {
@@ -228,24 +229,29 @@ func (p *BGPPlanner) announcedFor(own *node, ip netip.Addr) (advertisements []in
 	if own == nil {
 		return nil, false
 	}
-	requests, _ := p.requests(ip, p.view.byAddress[ip])
-	if p.shutdown.stage >= withdrawn && (own.excluded || p.elsewhere(p.node, ip, requests)) {
+	if own.excluded && p.shutdown.stage >= withdrawn {
 		return nil, false
 	}
+	requests, _ := p.requests(ip, p.view.byAddress[ip])
 	requests = slices.DeleteFunc(requests, func(r announceRequest) bool { return r.unconfirmed })
-	if p.reluctant(p.node, requests) != "" {
+	switch reason := p.reluctant(p.node, requests); {
+	case len(requests) == 0 || reason == "":
+		delete(p.leaving, ip)
+	default:
+		begin := p.now
+		if reason == Draining {
+			begin = p.shutdown.since
+		}
 		var withdrawn bool
-		if graceful, withdrawn = p.leaving.at(ip, p.leaves(p.node, ip, requests) != "", p.now); withdrawn {
+		if graceful, withdrawn = p.leaving.at(ip, p.leaves(p.node, ip, requests) != "", begin, p.now); withdrawn {
 			return nil, false
 		}
-	} else {
-		delete(p.leaving, ip)
 	}
 	advertisements, _ = p.judge(p.node, own, ip, requests)
 	return advertisements, graceful
 }
 
-// elsewhere says whether another node than this one can announce an address.
+// elsewhere says whether another node than this one can announce an address, and has a session to do it by.
 func (p *BGPPlanner) elsewhere(node string, ip netip.Addr, requests []announceRequest) bool {
 	for name := range p.view.nodes {
 		if name != node && p.canAnnounce(name, ip, requests) {

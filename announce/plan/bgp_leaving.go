@@ -7,19 +7,22 @@ import (
 )
 
 // leavingRoutes are the addresses that the node announces no longer than it takes peers to find
-// other ways, because its endpoints terminate or its kube-proxy does not serve: the graceful shutdown (RFC 8326) of one route. They
-// have when that began; the zero time for addresses that stay because no other node can announce
-// them.
+// other ways, because it is drained, its endpoints terminate or its kube-proxy does not serve: the graceful shutdown (RFC 8326) of one
+// route. They have when that began; the zero time for addresses that stay because no other node can
+// announce them. Once another node can, that begins: its route has to arrive first, and its session may not last.
 type leavingRoutes map[netip.Addr]time.Time
 
 // at finds out how far an address has come that leaves or not: whether its route says that others
-// are to be preferred, or is withdrawn.
-func (l leavingRoutes) at(ip netip.Addr, leaves bool, now time.Time) (graceful, withdrawn bool) {
+// are to be preferred, or is withdrawn. One of which nothing was known leaves since begin.
+func (l leavingRoutes) at(ip netip.Addr, leaves bool, begin, now time.Time) (graceful, withdrawn bool) {
 	if !leaves {
 		l[ip] = time.Time{}
 		return false, false
 	}
-	if l[ip].IsZero() {
+	switch since, known := l[ip]; {
+	case !known:
+		l[ip] = begin
+	case since.IsZero():
 		l[ip] = now
 	}
 	withdrawn = !now.Before(l[ip].Add(gracefulPeriod))
@@ -59,7 +62,10 @@ func terminates(node string, requests []announceRequest) bool {
 
 // reluctant is why a node would rather leave an address to others; "" if it would not.
 func (p *BGPPlanner) reluctant(node string, requests []announceRequest) Reason {
+	n := p.view.nodes[node]
 	switch {
+	case n != nil && n.draining:
+		return Draining
 	case p.view.kubeProxies.down(node):
 		return KubeProxyDown
 	case terminates(node, requests):
@@ -73,7 +79,7 @@ func (p *BGPPlanner) reluctant(node string, requests []announceRequest) Reason {
 func (p *BGPPlanner) leaves(node string, ip netip.Addr, requests []announceRequest) Reason {
 	reason := p.reluctant(node, requests)
 	switch reason {
-	case KubeProxyDown:
+	case Draining, KubeProxyDown:
 		if !p.elsewhere(node, ip, requests) {
 			return ""
 		}
@@ -94,13 +100,13 @@ func (p *BGPPlanner) readyElsewhere(node string, ip netip.Addr, requests []annou
 	return true
 }
 
-// canAnnounce says whether a node that is in service can announce an address.
+// canAnnounce says whether a node that is in service can announce an address, and has a session to do it by.
 func (p *BGPPlanner) canAnnounce(name string, ip netip.Addr, requests []announceRequest) bool {
 	n := p.view.nodes[name]
-	if n == nil || n.draining || n.excluded || n.notReady || p.view.kubeProxies.down(name) {
+	if n == nil || n.draining || n.excluded || n.notReady || p.view.kubeProxies.down(name) || len(p.view.sessions[name]) == 0 {
 		return false
 	}
 	advertisements, _ := p.judge(name, n, ip, requests)
 	peers, _ := p.peers(n, ip, advertisements)
-	return len(peers) > 0
+	return p.view.sends(name, peers, ip)
 }

@@ -15,7 +15,7 @@ type BGPVerdict struct {
 	// Draining, sorted.
 	Peers []string
 	// Leaves says of a node with the Reason Draining that it withdraws the address, since another node that is in service can
-	// announce it. Whether that has a session does not count.
+	// announce it, and has a session to do it by.
 	Leaves bool
 }
 

@@ -14,13 +14,24 @@ func says(name string, status metav1.ConditionStatus) *v1alpha1.Announcer {
 	if status != "" {
 		a.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionKubeProxy, Status: status}}
 	}
+	switch status {
+	case never:
+		a.Status.Conditions[0].Status, a.Status.Conditions[0].Reason = metav1.ConditionUnknown, v1alpha1.ReasonNoAnswer
+	case unreachable:
+		a.Status.Conditions[0].Status, a.Status.Conditions[0].Reason = metav1.ConditionUnknown, v1alpha1.ReasonNodeUnreachable
+	case announcerDown:
+		a.Status.Conditions[0].Status, a.Status.Conditions[0].Reason = metav1.ConditionUnknown, v1alpha1.ReasonAnnouncerDown
+	}
 	return a
 }
 
 const (
-	serves  = metav1.ConditionTrue
-	down    = metav1.ConditionFalse
-	unknown = metav1.ConditionUnknown
+	serves = metav1.ConditionTrue
+	down   = metav1.ConditionFalse
+	// The others are Unknown, for different reasons: none was seen since the announcer started, or the announcer does not speak.
+	never         = metav1.ConditionStatus(v1alpha1.ReasonNoAnswer)
+	unreachable   = metav1.ConditionStatus(v1alpha1.ReasonNodeUnreachable)
+	announcerDown = metav1.ConditionStatus(v1alpha1.ReasonAnnouncerDown)
 )
 
 func TestANodeWithoutAKubeProxyThatServesLeavesItsRoutesToOthers(t *testing.T) {
@@ -31,19 +42,22 @@ func TestANodeWithoutAKubeProxyThatServesLeavesItsRoutesToOthers(t *testing.T) {
 	}{
 		{"all serve", serves, serves, serves, announcedByN1},
 		{"it is down here", down, serves, serves, "tor"},
-		{"it was never seen here", unknown, serves, serves, "tor"},
-		{"it was never seen anywhere", unknown, unknown, unknown, announcedByN1},
+		{"it was never seen here", never, serves, serves, "tor"},
+		{"it was never seen anywhere", never, never, never, announcedByN1},
 		{"it is down everywhere", down, down, down, announcedByN1},
 		{"nothing is said of it", "", serves, serves, announcedByN1},
-		{"it serves here alone", serves, down, unknown, announcedByN1},
+		{"it serves here alone", serves, down, never, announcedByN1},
 		{"it is down here, and others say nothing", down, "", "", announcedByN1},
+		{"this node is said to be unreachable", unreachable, serves, serves, announcedByN1},
+		{"its announcer is said to be down", announcerDown, serves, serves, announcedByN1},
+		{"it is down here, and the others are said to be away", down, unreachable, announcerDown, announcedByN1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r := newRack()
 			r.advertise("all", v1alpha1.BGPAdvertisementSpec{})
 			r.expect(t, "at first", announcedByN1)
 			for name, status := range map[string]metav1.ConditionStatus{"n1": test.n1, "n2": test.n2, "n3": test.n3} {
-				r.view.SetKubeProxy(name, says(name, status))
+				r.view.setKubeProxy(name, says(name, status))
 			}
 			if test.want == "tor" {
 				r.expect(t, "then", leavingN1)
@@ -59,8 +73,8 @@ func TestANodeWithoutAKubeProxyThatServesLeavesItsRoutesToOthers(t *testing.T) {
 func TestARouteComesBackWithKubeProxyOrIfNoOtherNodeHasOne(t *testing.T) {
 	r := newRack()
 	r.advertise("all", v1alpha1.BGPAdvertisementSpec{})
-	r.view.SetKubeProxy("n1", says("n1", down))
-	r.view.SetKubeProxy("n2", says("n2", serves))
+	r.view.setKubeProxy("n1", says("n1", down))
+	r.view.setKubeProxy("n2", says("n2", serves))
 	r.plan()
 	r.now = r.now.Add(gracefulPeriod)
 	r.expect(t, "at first", "tor")
@@ -69,14 +83,14 @@ func TestARouteComesBackWithKubeProxyOrIfNoOtherNodeHasOne(t *testing.T) {
 			t.Errorf("%+v", v)
 		}
 	}
-	r.view.SetKubeProxy("n2", says("n2", down))
+	r.view.setKubeProxy("n2", says("n2", down))
 	r.expect(t, "when no node has one", announcedByN1)
-	r.view.SetKubeProxy("n2", says("n2", serves))
+	r.view.setKubeProxy("n2", says("n2", serves))
 	r.expect(t, "when n2 has", leavingN1)
-	r.view.SetKubeProxy("n2", nil)
+	r.view.setKubeProxy("n2", nil)
 	r.expect(t, "when n2 is gone", announcedByN1)
-	r.view.SetKubeProxy("n2", says("n2", serves))
-	r.view.SetKubeProxy("n1", says("n1", serves))
+	r.view.setKubeProxy("n2", says("n2", serves))
+	r.view.setKubeProxy("n1", says("n1", serves))
 	r.expect(t, "when n1 has too", announcedByN1)
 }
 
@@ -104,7 +118,7 @@ func TestAnAddressLeavesANodeOnLayer2WhoseKubeProxyIsDown(t *testing.T) {
 	if next == owner {
 		t.Errorf("%s still has it", owner)
 	}
-	say(map[string]metav1.ConditionStatus{"n1": down, "n2": unknown, "n3": unknown})
+	say(map[string]metav1.ConditionStatus{"n1": down, "n2": never, "n3": never})
 	if is := l.owner(vip); is != next {
 		t.Errorf("it moved from %s to %s although none serves", next, is)
 	}

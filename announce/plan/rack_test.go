@@ -38,7 +38,22 @@ func newRack() *rack {
 	r.service(serviceObject("web", "192.168.10.1"))
 	r.endpoints("web", "n1", "n2", "n3")
 	r.peer("tor", nil)
+	for _, name := range []string{"n1", "n2", "n3"} {
+		r.sessions(name, established("tor"))
+	}
 	return r
+}
+
+// established is a session that an Announcer reports.
+func established(peer string) v1alpha1.BGPSession {
+	return v1alpha1.BGPSession{Name: peer, State: v1alpha1.BGPEstablished}
+}
+
+// sessions has the Announcer of a node report its sessions.
+func (r *rack) sessions(node string, sessions ...v1alpha1.BGPSession) {
+	a := announcerOn(node)
+	a.Status.BGP.Peers = sessions
+	r.view.SetAnnouncer(node, a)
 }
 
 func (r *rack) node(name string, change ...func(*corev1.Node)) {

@@ -54,6 +54,8 @@ type View struct {
 	wishIndex
 	confirmations confirmations
 	kubeProxies   kubeProxies
+	// sessions are those on which nodes send routes, by node.
+	sessions map[string][]session
 
 	layer2 layer2Changes
 	routes routeChanges
@@ -92,6 +94,7 @@ func NewView(drainTaints ...string) *View {
 		},
 		wishIndex:   newWishIndex(),
 		kubeProxies: kubeProxies{serves: map[string]bool{}},
+		sessions:    map[string][]session{},
 
 		layer2: layer2Changes{all: true},
 		routes: routeChanges{all: true},

@@ -199,7 +199,7 @@ func (v *View) setAnnouncer(name string, object *v1alpha1.Announcer, kept map[ne
 			after.former = append(before.hardware(), before.former...)
 		}
 	}
-	v.SetKubeProxy(name, object)
+	v.SetSpeaker(name, object)
 	if object == nil {
 		delete(v.announcers, name)
 	} else {

@@ -23,6 +23,8 @@ func (v *View) changes() (addresses addressSet, all bool) {
 type routeChanges struct {
 	addresses addressSet
 	nodes     map[string]struct{}
+	// sessions says that a node has other sessions than before.
+	sessions bool
 	// all says that everything is to be planned again; what else has changed is then not kept.
 	all bool
 }

@@ -26,6 +26,12 @@ func announcerOn(name string, interfaces ...string) *v1alpha1.Announcer {
 	return a
 }
 
+func withSession(state v1alpha1.BGPState) *v1alpha1.Announcer {
+	a := announcerOn("n1")
+	a.Status.BGP.Peers = []v1alpha1.BGPSession{{Name: "tor", State: state}}
+	return a
+}
+
 func kubeProxyOn(name string, status metav1.ConditionStatus) *v1alpha1.Announcer {
 	a := announcerOn(name)
 	if status != "" {
@@ -63,16 +69,26 @@ func TestWhatIsPlannedAnewAfterAChange(t *testing.T) {
 		{"the same password", func(v *View) { v.SetSecret("tor", secret("a", "1")) }, func(v *View) { v.SetSecret("tor", secret("a", "1")) }, false, false, "[]"},
 		{"another password", func(v *View) { v.SetSecret("tor", secret("a", "1")) }, func(v *View) { v.SetSecret("tor", secret("b", "2")) }, false, true, ""},
 		{"a password that goes", func(v *View) { v.SetSecret("tor", secret("a", "1")) }, func(v *View) { v.SetSecret("tor", nil) }, false, true, ""},
+		{"a session", func(v *View) { v.SetAnnouncer("n1", announcerOn("n1")) },
+			func(v *View) { v.SetAnnouncer("n1", withSession(v1alpha1.BGPEstablished)) }, false, false, "sessions"},
+		{"the same session, with other counts", func(v *View) { v.SetAnnouncer("n1", withSession(v1alpha1.BGPEstablished)) },
+			func(v *View) {
+				a := withSession(v1alpha1.BGPEstablished)
+				a.Status.BGP.Peers[0].Prefixes, a.Status.BGP.Peers[0].Since = 7, new(metav1.Now())
+				v.SetAnnouncer("n1", a)
+			}, false, false, "[]"},
+		{"a session that does not come up", func(v *View) { v.SetAnnouncer("n1", announcerOn("n1")) },
+			func(v *View) { v.SetAnnouncer("n1", withSession(v1alpha1.BGPConnecting)) }, false, false, "[]"},
 		{"the first kube-proxy that serves", nil,
-			func(v *View) { v.SetKubeProxy("n1", kubeProxyOn("n1", metav1.ConditionTrue)) }, true, true, ""},
-		{"another one that serves", func(v *View) { v.SetKubeProxy("n1", kubeProxyOn("n1", metav1.ConditionTrue)) },
-			func(v *View) { v.SetKubeProxy("n2", kubeProxyOn("n2", metav1.ConditionTrue)) }, true, false, "[n2]"},
-		{"the last one that served", func(v *View) { v.SetKubeProxy("n1", kubeProxyOn("n1", metav1.ConditionTrue)) },
-			func(v *View) { v.SetKubeProxy("n1", kubeProxyOn("n1", metav1.ConditionFalse)) }, true, true, ""},
+			func(v *View) { v.setKubeProxy("n1", kubeProxyOn("n1", metav1.ConditionTrue)) }, true, true, ""},
+		{"another one that serves", func(v *View) { v.setKubeProxy("n1", kubeProxyOn("n1", metav1.ConditionTrue)) },
+			func(v *View) { v.setKubeProxy("n2", kubeProxyOn("n2", metav1.ConditionTrue)) }, true, false, "[n2]"},
+		{"the last one that served", func(v *View) { v.setKubeProxy("n1", kubeProxyOn("n1", metav1.ConditionTrue)) },
+			func(v *View) { v.setKubeProxy("n1", kubeProxyOn("n1", metav1.ConditionFalse)) }, true, true, ""},
 		{"one that does not serve, where none does", nil,
-			func(v *View) { v.SetKubeProxy("n1", kubeProxyOn("n1", metav1.ConditionFalse)) }, true, false, "[n1]"},
-		{"the same said again", func(v *View) { v.SetKubeProxy("n1", kubeProxyOn("n1", metav1.ConditionTrue)) },
-			func(v *View) { v.SetKubeProxy("n1", kubeProxyOn("n1", metav1.ConditionTrue)) }, false, false, "[]"},
+			func(v *View) { v.setKubeProxy("n1", kubeProxyOn("n1", metav1.ConditionFalse)) }, true, false, "[n1]"},
+		{"the same said again", func(v *View) { v.setKubeProxy("n1", kubeProxyOn("n1", metav1.ConditionTrue)) },
+			func(v *View) { v.setKubeProxy("n1", kubeProxyOn("n1", metav1.ConditionTrue)) }, false, false, "[]"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			v := NewView()
@@ -89,7 +105,11 @@ func TestWhatIsPlannedAnewAfterAChange(t *testing.T) {
 			if routes.all != tt.routes {
 				t.Errorf("routes are planned anew: %t", routes.all)
 			}
-			if got := fmt.Sprint(slices.Sorted(maps.Keys(routes.nodes))); !tt.routes && tt.nodes != "" && got != tt.nodes {
+			got := fmt.Sprint(slices.Sorted(maps.Keys(routes.nodes)))
+			if routes.sessions {
+				got = "sessions"
+			}
+			if !tt.routes && tt.nodes != "" && got != tt.nodes {
 				t.Errorf("routes go by %s, want %s", got, tt.nodes)
 			}
 		})

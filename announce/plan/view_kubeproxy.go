@@ -22,13 +22,23 @@ func (k *kubeProxies) down(node string) bool {
 	return said && !serves && k.serving > 0
 }
 
-// SetKubeProxy takes what an Announcer says of the kube-proxy on its node; nil if the Announcer is
-// gone.
-func (v *View) SetKubeProxy(node string, object *v1alpha1.Announcer) {
-	var condition *metav1.Condition
-	if object != nil {
-		condition = meta.FindStatusCondition(object.Status.Conditions, v1alpha1.ConditionKubeProxy)
+// saysOfKubeProxy is the condition in which an Announcer says whether the kube-proxy of its node serves; nil if it says nothing. One
+// that is Unknown because the announcer cannot speak for itself says nothing of kube-proxy.
+func saysOfKubeProxy(object *v1alpha1.Announcer) *metav1.Condition {
+	if object == nil {
+		return nil
 	}
+	condition := meta.FindStatusCondition(object.Status.Conditions, v1alpha1.ConditionKubeProxy)
+	if condition != nil && condition.Status == metav1.ConditionUnknown && condition.Reason != v1alpha1.ReasonNoAnswer {
+		return nil
+	}
+	return condition
+}
+
+// setKubeProxy takes what an Announcer says of the kube-proxy on its node; nil if the Announcer is
+// gone.
+func (v *View) setKubeProxy(node string, object *v1alpha1.Announcer) {
+	condition := saysOfKubeProxy(object)
 	serves, said := v.kubeProxies.serves[node]
 	serving := v.kubeProxies.serving
 	if said && serves {

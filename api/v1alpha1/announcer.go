@@ -70,9 +70,9 @@ const ReasonNodeUnreachable = "NodeUnreachable"
 
 // ReasonAnnouncerDown is the reason of all conditions of an Announcer of which the Node is Ready and the announcer does not run:
 // the kubelet says that its Pod is not ready, or there is none. The cloud-controller-manager sets them after 5 s, which a restart
-// does not take. An announcer that runs nevertheless puts them right.
-//   - Announcer Ready (False): the kubelet says that the Pod of the announcer is not ready, or there is none, and the announcer has not
-//     said that it was stopped: what the rest of the status says was so before; the message says what became of its container. The
+// does not take, or a minute after the announcer has said that it stops. An announcer that runs nevertheless puts them right.
+//   - Announcer Ready (False): the kubelet says that the Pod of the announcer is not ready, or there is none. An announcer that
+//     has said that it was stopped is down if it has a Pod that is not ready for a minute: what the rest of the status says was so before; the message says what became of its container. The
 //     cloud-controller-manager writes this
 //   - Announcer StrictARP, KubeProxy, Gossip (Unknown): the announcer does not run, so that what it said of this may be so no longer
 const ReasonAnnouncerDown = "AnnouncerDown"
@@ -90,7 +90,9 @@ const (
 	// its addresses go to others. The message says by what, and how many it still announces. That is on purpose and may be for
 	// good, as with nodes of the control plane that kubeadm labels: the condition is True.
 	ReasonDraining = "Draining"
-	// ReasonIsolated (False): the node reaches no other announcer, no router and no API server, and announces nothing.
+	// ReasonIsolated (False): the node announces nothing, since it reaches no other announcer, no router and no API server, or has no
+	// link on the interface with its own address, or was cut off or suspended and has not learnt yet what others have taken over
+	// meanwhile; the message says which.
 	ReasonIsolated = "Isolated"
 	// ReasonGossipKeyInvalid (False, True): the key in the Secret clarion-system/clarion-gossip cannot be used; the message says why. An announcer
 	// that starts waits for another key and announces nothing: the condition is False. One that had a key before goes on with that:

@@ -31,6 +31,8 @@ type Cause struct {
 	Shown []Shown
 	// Asked is what `kubectl clarion why` says of objects besides, of which kubectl shows nothing.
 	Asked []Shown
+	// Apart is why `kubectl clarion why` of a Service says nothing of it; "" if it does.
+	Apart string
 	// Fix is what to do, as the documentation has it.
 	Fix string
 }

@@ -81,6 +81,16 @@ func TestWhereAllIsWellNothingSaysOtherwise(t *testing.T) {
 	}
 }
 
+// Users ask about the Service first: it says what is wrong, or the table says why it does not.
+func TestOfEveryCauseTheServiceSaysSomethingOrTheTableWhyNot(t *testing.T) {
+	for _, cause := range All() {
+		said := slices.ContainsFunc(slices.Concat(cause.Shown, cause.Asked), func(s Shown) bool { return !s.Column && strings.HasPrefix(s.Object, "service/") })
+		if said == (cause.Apart != "") {
+			t.Errorf("%s: said of the Service: %v; why not: %q", cause.Name, said, cause.Apart)
+		}
+	}
+}
+
 func TestCausesHaveNamesOfTheirOwnAndAreFortyAtLeast(t *testing.T) {
 	names := map[string]bool{}
 	for _, cause := range All() {

@@ -13,6 +13,7 @@ var configuration = []Cause{
 		Name: "Two pools have the same addresses", Symptom: NotAsWritten,
 		Break: func(c *Cluster) { c.add(pool("zone", "192.0.2.200-192.0.2.209")) },
 		Shown: []Shown{on("ipaddresspool/zone", "Ready=False Overlaps", `is left to pool "public", which had it first`)},
+		Apart: "Services get addresses of the pool that had them first, as before.",
 		Fix:   "Remove the addresses from one of the pools.",
 	},
 	{
@@ -25,7 +26,8 @@ var configuration = []Cause{
 			on("ipaddresspool/public", "Ready=False InvalidAddress", "192.0.2.200-192.0.2", "stays in force"),
 			inColumn(web, "EXTERNAL-IP", address),
 		},
-		Fix: "Correct the pool; until then, the version before is in force.",
+		Asked: []Shown{on(web, "public has "+address, "192.0.2.200-192.0.2", "stays in force", "kubectl edit ipaddresspool public")},
+		Fix:   "Correct the pool; until then, the version before is in force.",
 	},
 	{
 		Name: "An edit of an L2Advertisement names a pool that does not exist", Symptom: NotAsWritten,
@@ -37,7 +39,8 @@ var configuration = []Cause{
 			on("l2advertisement/all", "Ready=False UnknownName", "there is no IPAddressPool publik", "stays in force"),
 			inColumn(web, "EXTERNAL-IP", address),
 		},
-		Fix: "Correct the name, or create the pool; until then, the version before is in force.",
+		Asked: []Shown{on(web, "L2Advertisement all", "there is no IPAddressPool publik", "correct the L2Advertisement")},
+		Fix:   "Correct the name, or create the pool; until then, the version before is in force.",
 	},
 	{
 		Name: "A BGPAdvertisement names a community that nobody defines", Symptom: NotAsWritten, Routed: true,
@@ -45,6 +48,7 @@ var configuration = []Cause{
 			change(c, func(a *v1alpha1.BGPAdvertisement) { a.Spec.Communities = []string{"cheap"} })
 		},
 		Shown: []Shown{on("bgpadvertisement/all", "Ready=False UnknownName", `no Community defines "cheap"`)},
+		Asked: []Shown{on(web, "BGPAdvertisement all", `no Community defines "cheap"`, "correct the BGPAdvertisement")},
 		Fix:   "Correct the name, or define it in a Community.",
 	},
 	{
@@ -57,6 +61,7 @@ var configuration = []Cause{
 			change(c, func(p *v1alpha1.BGPPeer) { p.Spec.PeerASN = new(p.Spec.MyASN) })
 		},
 		Shown: []Shown{on("bgpadvertisement/other", "Ready=False Contradicts", address+"/32 is announced with the localPref of BGPAdvertisement all, which is older")},
+		Asked: []Shown{on(web, "BGPAdvertisement other", "localPref of BGPAdvertisement all, which is older", "correct the BGPAdvertisement")},
 		Fix:   "Have one BGPAdvertisement say what is to hold for these prefixes and peers.",
 	},
 	{
@@ -66,6 +71,7 @@ var configuration = []Cause{
 			c.Sessions["tor"] = Session{BFD: &v1alpha1.BFDSession{State: v1alpha1.BFDRefused, LastError: "there is no BFDProfile fast"}}
 		},
 		Shown: []Shown{on(tor, "there is no BFDProfile fast")},
+		Asked: []Shown{on(web, "n1 to tor", "the route is sent", "BFD is Refused: there is no BFDProfile fast", "correct")},
 		Fix:   "Create the BFDProfile, or correct the name.",
 	},
 	{
@@ -76,6 +82,7 @@ var configuration = []Cause{
 			}
 		},
 		Shown: []Shown{on("ipaddressreservation/scanners", "Ready=False Overlaps", "192.0.2.201", "printers")},
+		Apart: "The address is kept from Services all the same.",
 		Fix:   "Remove the address from one of the IPAddressReservations.",
 	},
 	{
@@ -85,6 +92,7 @@ var configuration = []Cause{
 			edit(w, "public", func(p *v1alpha1.IPAddressPool) { p.DeletionTimestamp = new(metav1.Now()) })
 		},
 		Shown: []Shown{on("ipaddresspool/public", "Ready=False Deleting", "it waits for Services that have addresses of it: default/web")},
+		Asked: []Shown{on(web, "public has "+address, "it waits for Services that have addresses of it", "ask for addresses of another pool")},
 		Fix:   "Delete these Services, or have them ask for addresses of another pool.",
 	},
 	{

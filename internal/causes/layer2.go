@@ -131,6 +131,21 @@ var layer2 = []Cause{
 		Fix: "Start the DaemonSet `clarion-system/announcer` again.",
 	},
 	{
+		Name: "The announcers were upgraded to an image that cannot be pulled", Symptom: NoAnswer,
+		Break: announcersSay(v1alpha1.ReasonStopped, "The announcer was stopped."),
+		Then: func(w *World) {
+			for _, node := range nodeNames {
+				waiting(w, node, "ImagePullBackOff")
+			}
+			w.wait(2 * time.Minute)
+		},
+		Shown: []Shown{
+			on(web, "NoNode", "the announcer of this node is not in sight", "its Pod is not ready (ImagePullBackOff)", "describe pods"),
+			on("announcer/n1", "Ready=False AnnouncerDown", "was stopped, and does not run again", "Pod announcer-n1 is not ready (ImagePullBackOff)"),
+		},
+		Fix: "See the image of the DaemonSet `clarion-system/announcer`, and whether the nodes reach its registry; or go back: `kubectl -n clarion-system rollout undo daemonset announcer`.",
+	},
+	{
 		Name: "The key of the gossip cannot be used", Symptom: NoAnswer,
 		Break: announcersSay(v1alpha1.ReasonGossipKeyInvalid, "The announcer waits for a key of the gossip that it can use, and announces nothing: it has 5 bytes, not 32."),
 		Shown: []Shown{
@@ -272,6 +287,7 @@ var layer2 = []Cause{
 			}, "n1")
 		},
 		Shown: []Shown{on("announcer/n1", "Gossip=False Blocked", "More announcers answer on the network", "is its port blocked, TCP or UDP?")},
+		Apart: "The address stays where it is, and what nodes do not hear of each other they ask the network.",
 		Fix:   "Open port 7947, TCP and UDP, between the nodes.",
 	},
 	{

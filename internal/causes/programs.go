@@ -82,7 +82,8 @@ var programs = []Cause{
 			on("announcer/n3", "Ready=False AnnouncerDown", "Pod announcer-n3"),
 			on("node/n3", "AnnouncerCannotRead", "EndpointSlices cannot be read", `cannot list resource "endpointslices"`),
 		},
-		Fix: "Apply the ClusterRole `clarion-announcer`, the Roles of that name and their bindings again. `/readyz` of the announcer says the same.",
+		Apart: "Another node announces the address, and this one takes no part.",
+		Fix:   "Apply the ClusterRole `clarion-announcer`, the Roles of that name and their bindings again. `/readyz` of the announcer says the same.",
 	},
 	{
 		Name: "A node is unreachable", Symptom: WrongAnswer,
@@ -93,7 +94,8 @@ var programs = []Cause{
 			inColumn("announcer/n3", "Ready", "Unknown"),
 			inColumn("announcer/n3", "Addresses", ""),
 		},
-		Fix: "See the node: its power, its network, its kubelet. Other nodes have its addresses meanwhile.",
+		Apart: "Another node announces the address.",
+		Fix:   "See the node: its power, its network, its kubelet. Other nodes have its addresses meanwhile.",
 	},
 	{
 		Name: "A node is drained", Symptom: WrongAnswer,
@@ -102,7 +104,8 @@ var programs = []Cause{
 			on("announcer/n1", "Ready=True Draining", "The node is drained by the annotation clarionlb.io/drain"),
 			inColumn("announcer/n1", "Reason", "Draining"),
 		},
-		Fix: "Nothing, if it is meant. Else `kubectl clarion undrain`, or remove the annotation, the label or the taint that the Announcer names.",
+		Apart: "It is meant, and another node announces the address.",
+		Fix:   "Nothing, if it is meant. Else `kubectl clarion undrain`, or remove the annotation, the label or the taint that the Announcer names.",
 	},
 	{
 		Name: "Every node is drained", Symptom: WrongAnswer,
@@ -110,7 +113,8 @@ var programs = []Cause{
 		Shown: []Shown{
 			on("announcer/n1", "Ready=True Draining", "The node is drained by the annotation clarionlb.io/drain"),
 		},
-		Fix: "Have one node at least take part. Until then, addresses stay where they are, since no other node can have them.",
+		Asked: []Shown{on(web, "1 of 3 can announce it on layer 2: if it dies, nobody takes the address over", "the node is being drained", "kubectl clarion undrain n")},
+		Fix:   "Have one node at least take part. Until then, addresses stay where they are, since no other node can have them.",
 	},
 	{
 		Name: "A node that has sessions with routers is unreachable", Symptom: WrongAnswer, Routed: true,
@@ -121,7 +125,8 @@ var programs = []Cause{
 			inColumn("announcer/n3", "Sessions", ""),
 			inColumn(tor, "Sessions", "2/3"),
 		},
-		Fix: "See the node: its power, its network, its kubelet.",
+		Asked: []Shown{on(web, "n3 to tor", "not in sight", "the kubelet is silent", "kubectl describe node n3")},
+		Fix:   "See the node: its power, its network, its kubelet.",
 	},
 	{
 		Name: "The announcer of a node is killed again and again", Symptom: WrongAnswer,
@@ -132,7 +137,26 @@ var programs = []Cause{
 			inColumn("announcer/n3", "Ready", "False"),
 			inColumn("announcer/n3", "Addresses", ""),
 		},
-		Fix: "See the Pod of the DaemonSet `clarion-system/announcer` on this node, and what its last container wrote. After a minute other nodes have the addresses.",
+		Apart: "Another node announces the address.",
+		Fix:   "See the Pod of the DaemonSet `clarion-system/announcer` on this node, and what its last container wrote. After a minute other nodes have the addresses.",
+	},
+	{
+		Name: "The announcer of a node was upgraded to an image that cannot be pulled", Symptom: WrongAnswer, Routed: true,
+		Break: func(*Cluster) {},
+		Then: func(w *World) {
+			edit(w, "n3", func(a *v1alpha1.Announcer) {
+				say(a, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonStopped, "The announcer was stopped.")
+				a.Status.Conditions[len(a.Status.Conditions)-1].LastTransitionTime = metav1.Now()
+			})
+			waiting(w, "n3", "ErrImagePull")
+			w.wait(2 * time.Minute)
+		},
+		Shown: []Shown{
+			on("announcer/n3", "Ready=False AnnouncerDown", "was stopped, and does not run again", "Pod announcer-n3 is not ready (ImagePullBackOff)"),
+			on(tor, "Established=False", "n3: the announcer is down"),
+		},
+		Asked: []Shown{on(web, "n3 to tor", "not in sight", "its Pod is not ready (ImagePullBackOff)", "describe pods")},
+		Fix:   "See the image of the DaemonSet `clarion-system/announcer`, and whether the node reaches its registry. The other nodes are upgraded once this one is.",
 	},
 	{
 		Name: "The announcer of a node that has sessions with routers is killed again and again", Symptom: WrongAnswer, Routed: true,
@@ -144,7 +168,8 @@ var programs = []Cause{
 			inColumn(tor, "Sessions", "2/3"),
 			on(tor, "Established=False", "n3: the announcer is down"),
 		},
-		Fix: "See the Pod of the DaemonSet `clarion-system/announcer` on this node, and what its last container wrote.",
+		Asked: []Shown{on(web, "n3 to tor", "not in sight", "its Pod is not ready (its container ended with OOMKilled, exit code 137)", "describe pods")},
+		Fix:   "See the Pod of the DaemonSet `clarion-system/announcer` on this node, and what its last container wrote.",
 	},
 	{
 		Name: "All pods of the Service are being deleted", Symptom: NoAnswer,
@@ -197,6 +222,16 @@ func crash(node string) func(*World) {
 		})
 		w.wait(2 * time.Minute)
 	}
+}
+
+// waiting has the container of a node's announcer wait for a reason.
+func waiting(w *World, node, reason string) {
+	edit(w, "announcer-"+node, func(pod *corev1.Pod) {
+		pod.Status.Conditions[0].Status, pod.Status.Conditions[0].LastTransitionTime = corev1.ConditionFalse, metav1.Now()
+		pod.Status.ContainerStatuses[0] = corev1.ContainerStatus{
+			Name: "announcer", State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason}},
+		}
+	})
 }
 
 // lease is that of the cloud-controller-manager, which nobody renews; nobody has it without a holder.

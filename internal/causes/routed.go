@@ -139,6 +139,7 @@ var routed = []Cause{
 		Name: "Two BGPPeers are for one router", Symptom: NotAsWritten, Routed: true,
 		Break: func(c *Cluster) { c.add(peer("tor2", "192.0.2.1")) },
 		Shown: []Shown{on("bgppeer/tor2", "Ready=False Refused", "BGPPeer tor, which is older, is for the same router")},
+		Asked: []Shown{on(web, "n1 to tor2", "BGPPeer tor, which is older, is for the same router", "correct the BGPPeer tor2")},
 		Fix:   "Delete one of the two, or give it another address.",
 	},
 	{

@@ -32,38 +32,48 @@ func (e *evaluator) whyNotAlive(node string) string {
 	if e.announcers[node] == nil {
 		return withRemedy(e.whyNoAnnouncer(node))
 	}
+	if trouble, remedy, known := e.podTrouble(node); known && down(e.announcers[node]) {
+		return withRemedy(plan.NotAlive.Sentence()+": "+trouble, remedy)
+	}
 	if why := whyNotReady(e.announcers[node]); why != "" {
 		return why
 	}
 	return withRemedy(plan.NotAlive.Sentence(), plan.NotAlive.Remedy())
 }
 
-// whyNoAnnouncer is what is known of a node on which no announcer has run, with what helps: what has become of its Pod. It names
-// no Pod, as all nodes may say the same.
+// whyNoAnnouncer is what is known of a node on which no announcer has run, with what helps.
 func (e *evaluator) whyNoAnnouncer(node string) (cause, remedy string) {
-	cause, remedy = plan.NoAnnouncer.Sentence(), plan.NoAnnouncer.Remedy()
+	if trouble, remedy, known := e.podTrouble(node); known {
+		return plan.NoAnnouncer.Sentence() + ": " + trouble, remedy
+	}
+	return plan.NoAnnouncer.Sentence(), plan.NoAnnouncer.Remedy()
+}
+
+// podTrouble is what has become of the Pod of a node's announcer, with what helps; false if its Pod is ready, or nobody knows. It names
+// no Pod, as all nodes may say the same.
+func (e *evaluator) podTrouble(node string) (trouble, remedy string, known bool) {
 	if !e.podsKnown {
-		return cause, remedy
+		return "", "", false
 	}
 	switch pod, down := e.podDown(node); {
 	case !down:
-		return cause, remedy
+		return "", "", false
 	case pod == nil:
-		return cause + ": " + noPod, "see its events: kubectl --namespace " + v1alpha1.SystemNamespace + " describe daemonset announcer"
+		return noPod, "see its events: kubectl --namespace " + v1alpha1.SystemNamespace + " describe daemonset announcer", true
 	default:
-		return cause + ": its Pod is not ready" + parenthesized(troublesOf(pod, true)), seePod
+		return "its Pod is not ready" + parenthesized(troublesOf(pod, true)), seePod, true
 	}
 }
 
-// whyNoAnnouncers are the causes of all nodes on which no announcer has run.
-func (e *evaluator) whyNoAnnouncers() map[string]string {
-	causes := map[string]string{}
+// podTroubles are those of all nodes on which no announcer has run, or the one that ran is down and not alive any more.
+func (e *evaluator) podTroubles() map[string]string {
+	troubles := map[string]string{}
 	for node := range e.nodes {
-		if e.announcers[node] == nil {
-			causes[node], _ = e.whyNoAnnouncer(node)
+		if announcer := e.announcers[node]; announcer == nil || down(announcer) && !e.isAlive(node) {
+			troubles[node], _, _ = e.podTrouble(node)
 		}
 	}
-	return causes
+	return troubles
 }
 
 // whyNotReady is what an Announcer says that takes no part, with what helps; "" if it takes part, or says

@@ -102,6 +102,30 @@ func TestAServiceSaysWhatBecameOfTheAnnouncersOfNodesOnWhichNoneHasRun(t *testin
 	s.expect("False Pending: 192.0.2.5 is about to be announced")
 }
 
+func TestAServiceSaysWhatBecameOfTheAnnouncersThatDoNotRunAnyMore(t *testing.T) {
+	const lost = "the announcer of this node is not in sight: "
+	for name, says := range map[string]func(*v1alpha1.AnnouncerStatus){
+		"stopped for an upgrade": saysNotReady(v1alpha1.ReasonStopped, "The announcer was stopped."),
+		"marked as down":         saysNotReady(v1alpha1.ReasonAnnouncerDown, "The announcer does not run: Pod announcer-n1 is not ready."),
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := stage(t)
+			s.podsKnown = true
+			for _, node := range []string{"n1", "n2"} {
+				s.announcer(node, says)
+			}
+			s.now = s.now.Add(time.Hour)
+			s.expect("False NoNode: 192.0.2.5 is not announced: no node can: n1 and n2 (" + lost + "there is no Pod of the DaemonSet clarion-system/announcer; " +
+				"see its events: kubectl --namespace clarion-system describe daemonset announcer)")
+			for _, node := range []string{"n1", "n2"} {
+				pod := announcerPod(node, false, epoch, corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ErrImagePull"}})
+				s.setPod(types.NamespacedName{Namespace: pod.Namespace, Name: pod.Name}, pod)
+			}
+			s.expect("False NoNode: 192.0.2.5 is not announced: no node can: n1 and n2 (" + lost + "its Pod is not ready (ImagePullBackOff); " + seePod + ")")
+		})
+	}
+}
+
 func TestPodsOfAnnouncersThatRunConcernNoService(t *testing.T) {
 	s := stage(t)
 	s.podsKnown = true

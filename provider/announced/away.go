@@ -20,7 +20,7 @@ import (
 )
 
 // restartPause is how long the Pod of an announcer may be not ready before its Announcer is made to say so: an announcer
-// that is killed is back in less.
+// that is killed is back in less. One that has said that it stops may take plan.RestartGrace: an upgrade pulls an image.
 const restartPause = 5 * time.Second
 
 // absence is why an announcer is not there to speak for itself, as Kubernetes says.
@@ -70,10 +70,17 @@ func (e *evaluator) absenceOf(node string) (a absence, away bool) {
 	if pod != nil {
 		why, since = whyPodDown(pod), containersReady(pod).LastTransitionTime
 	}
-	return absence{
+	a = absence{
 		reason: v1alpha1.ReasonAnnouncerDown, ready: metav1.ConditionFalse, since: since,
 		message: "The announcer does not run: " + why + "." + before, pause: restartPause,
-	}, true
+	}
+	if readyReason(e.announcers[node]) == v1alpha1.ReasonStopped {
+		if pod == nil { // it is not meant to run
+			return absence{}, false
+		}
+		a.message, a.pause = "The announcer was stopped, and does not run again: "+why+"."+before, plan.RestartGrace
+	}
+	return a, true
 }
 
 // setRecord takes in which nodes the announcer of a node takes for dead; nil if it records nothing any more.
@@ -149,8 +156,10 @@ func readyReason(announcer *v1alpha1.Announcer) string {
 // trouble is truer than that it is down.
 func (a absence) isNews(announcer *v1alpha1.Announcer) bool {
 	switch reason := readyReason(announcer); {
-	case len(announcer.Status.Conditions) == 0, reason == a.reason, reason == v1alpha1.ReasonStopped:
+	case len(announcer.Status.Conditions) == 0, reason == a.reason:
 		return false
+	case reason == v1alpha1.ReasonStopped:
+		return a.reason == v1alpha1.ReasonAnnouncerDown
 	case a.reason == v1alpha1.ReasonAnnouncerDown:
 		return unreachable(announcer) || meta.IsStatusConditionTrue(announcer.Status.Conditions, v1alpha1.ConditionReady)
 	}
@@ -172,7 +181,7 @@ func (c *Controller) markAway(ctx context.Context, now time.Time) (again time.Ti
 		}
 		a := c.away[name]
 		news := found.isNews(announcer)
-		if a == nil || a.reason != found.reason || !a.since.Equal(&found.since) {
+		if a == nil || a.reason != found.reason || !a.since.Equal(&found.since) || a.pause != found.pause && !a.told {
 			if !news {
 				delete(c.away, name)
 				continue

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/clarionlb/clarion/announce/plan"
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/internal/fakeapi"
 )
@@ -191,7 +192,7 @@ func TestNoAnnouncerIsSaidToBeDownForARestart(t *testing.T) {
 		"an upgrade that pulls its image for long": func(w *world) {
 			w.set("n1", stop)
 			w.pod("n1", false, corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ContainerCreating"}})
-			w.after(time.Hour)
+			w.after(plan.RestartGrace - time.Second)
 			w.set("n1", nil)
 			w.after(restartPause - time.Second) // its kubelet has not noticed yet
 			w.pod("n1", true, runs)
@@ -228,6 +229,35 @@ func TestNoAnnouncerIsSaidToBeDownForARestart(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestAnAnnouncerThatWasStoppedSaysWhatKeepsItFromRunningAgain(t *testing.T) {
+	theirs, ours := served(nil)
+	withController(t, theirs, append(ours, layer2), func(w *world) {
+		w.elect()
+		stop := func(status *v1alpha1.AnnouncerStatus) {
+			status.Conditions[0].Status, status.Conditions[0].Reason = metav1.ConditionFalse, v1alpha1.ReasonStopped
+		}
+		w.set("n1", stop)
+		w.pod("n1", false, corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ImagePullBackOff"}})
+		w.after(plan.RestartGrace - time.Second)
+		w.expectReady("as long as an upgrade may take", "n1", metav1.ConditionFalse, v1alpha1.ReasonStopped, 0)
+		w.after(2 * time.Second)
+		w.expectReady("afterwards", "n1", metav1.ConditionFalse, v1alpha1.ReasonAnnouncerDown, 1)
+		c := meta.FindStatusCondition(w.announcer("n1").Status.Conditions, v1alpha1.ConditionReady)
+		if !strings.HasPrefix(c.Message, "The announcer was stopped, and does not run again: Pod announcer-n1 is not ready (ImagePullBackOff).") {
+			t.Errorf("it says %q", c.Message)
+		}
+		w.after(time.Hour)
+		w.expectReady("an hour later", "n1", metav1.ConditionFalse, v1alpha1.ReasonAnnouncerDown, 1)
+
+		w.set("n2", stop) // a node that is to have no announcer any more
+		if err := w.kube.CoreV1().Pods(v1alpha1.SystemNamespace).Delete(w.ctx, "announcer-n2", metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		w.after(time.Hour)
+		w.expectReady("without a Pod", "n2", metav1.ConditionFalse, v1alpha1.ReasonStopped, 1)
+	})
 }
 
 func TestAnAnnouncerThatRunsAlthoughItsPodIsNotReadyIsBelieved(t *testing.T) {
@@ -295,7 +325,7 @@ func TestAnAnnouncerThatIsDownAnnouncesNothingByBGP(t *testing.T) {
 			t.Error(got)
 		}
 		w.after(time.Hour)
-		if got := w.says(); !strings.HasPrefix(got, "False NoSession: ") || !strings.Contains(got, "n1: the announcer of this node is not in sight; see its Pod: ") {
+		if got := w.says(); !strings.HasPrefix(got, "False NoSession: ") || !strings.Contains(got, "n1: the announcer of this node is not in sight: its Pod is not ready (CrashLoopBackOff); see its Pod: ") {
 			t.Error(got)
 		}
 	})

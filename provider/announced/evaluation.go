@@ -188,6 +188,11 @@ func (e *Evaluation) NoAnnouncer(node string) (cause, remedy string) {
 	return e.evaluator.whyNoAnnouncer(node)
 }
 
+// PodTrouble is what has become of the Pod of a node's announcer, and what helps; false if it is ready.
+func (e *Evaluation) PodTrouble(node string) (trouble, remedy string, known bool) {
+	return e.evaluator.podTrouble(node)
+}
+
 // Dead says by whose word a node is dead, where announcers record it; false if it is not.
 func (e *Evaluation) Dead(node string) (verdict deadnodes.Verdict, dead bool) {
 	verdict, dead = e.evaluator.dead[node]

@@ -41,8 +41,8 @@ type evaluator struct {
 	pods      map[string]*corev1.Pod
 	podsOn    map[string]map[string]*corev1.Pod
 	podsKnown bool
-	// never are the nodes on which no announcer has run, with why.
-	never map[string]string
+	// troubles are what has become of the Pods of announcers that are not alive, by node.
+	troubles map[string]string
 	// records are which nodes announcers take for dead, by their nodes, and dead what follows from them.
 	records map[string]deadnodes.Record
 	dead    map[string]deadnodes.Verdict
@@ -112,8 +112,8 @@ func (e *evaluator) evaluate(now time.Time) (statements map[types.NamespacedName
 	if running != e.running {
 		e.running, e.allMarked = running, true
 	}
-	if never := e.whyNoAnnouncers(); !maps.Equal(never, e.never) {
-		e.never, e.allMarked = never, true
+	if troubles := e.podTroubles(); !maps.Equal(troubles, e.troubles) {
+		e.troubles, e.allMarked = troubles, true
 	}
 	again = plan.Earlier(again, e.collectConflicts(now))
 	e.reportFailures(e.bgp.Plan(now).Failures)

@@ -7,9 +7,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/test/cluster"
+	"github.com/clarionlb/clarion/test/cluster/network"
 )
 
 // testBothProtocols announces one Service by layer 2 and by BGP, beside another by BGP alone. The
@@ -74,6 +76,55 @@ func testBothProtocols(d *deployment, router *router, web netip.Prefix) {
 		if owner := reached(d, everywhere...); owner != next {
 			t.Errorf("%s has moved from %s to %s", address, next.Name, owner.Name)
 		}
+	})
+
+	t.Run("a drained node announces on by BGP while no other node has a session", func(t *testing.T) {
+		d := d.in(t)
+		node := d.awaitSoleOwner(address)
+		var barriers []*network.Barrier
+		for _, name := range without(node) {
+			barrier, err := d.Node(name).Block(d.ctx, network.Traffic{Device: "eth0", Protocol: "tcp", Port: 179})
+			if err != nil {
+				t.Fatal(err)
+			}
+			barriers = append(barriers, barrier)
+		}
+		router.in(d).awaitHops(web, node.Name)
+		d.eventually("the other nodes to say that they have no session", func(context.Context) error {
+			for name, s := range d.sessions("tor") {
+				if name != node.Name && s.State == v1alpha1.BGPEstablished {
+					return fmt.Errorf("%s: %+v", name, s)
+				}
+			}
+			return nil
+		})
+		check := router.in(d).unchangedRoutes(web)
+		d.kubectl("annotate", "node", node.Name, v1alpha1.AnnotationDrain+"=true")
+		// Longer than it takes a drained node to withdraw its routes and to close its sessions.
+		for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {
+			if _, err := curl(d.ctx, d.FarClient, web.Addr()); err != nil {
+				t.Error(err)
+			}
+		}
+		check()
+		paths, err := router.Paths(d.ctx, web)
+		if path := paths[node.Address("eth0", false).String()]; err != nil || !strings.Contains(path.Community.String, "graceful-shutdown") {
+			t.Errorf("its path to %s is %+v: %v", web, path, err)
+		}
+		for _, barrier := range barriers {
+			if err := barrier.Lift(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		reached(d, without(node)...)
+		d.eventually(node.Name+" to end its session", func(context.Context) error {
+			if s, there := d.sessions("tor")[node.Name]; there {
+				return fmt.Errorf("session %+v", s)
+			}
+			return nil
+		})
+		d.kubectl("annotate", "node", node.Name, v1alpha1.AnnotationDrain+"-")
+		reached(d, everywhere...)
 	})
 
 	t.Run("a node without power is left out of both protocols", func(t *testing.T) {

@@ -194,6 +194,8 @@ func progress(announcer *v1alpha1.Announcer, stays rest) (sentence string, done 
 	}
 	what := fmt.Sprintf("%s and %s", counted(addresses, "address", "addresses"), counted(routes, "route", "routes"))
 	switch {
+	case ready != nil && (ready.Reason == v1alpha1.ReasonAnnouncerDown || ready.Reason == v1alpha1.ReasonNodeUnreachable):
+		return "cannot say what it announces: " + ready.Message, false
 	case ready == nil || ready.Reason != v1alpha1.ReasonDraining && ready.Reason != v1alpha1.ReasonStopped:
 		return "has not noticed yet", false
 	case addresses > stays.addresses || routes > stays.routes:

@@ -146,6 +146,14 @@ func TestADrainThatTakesTooLongSaysWhatIsLeft(t *testing.T) {
 	})
 }
 
+func TestADrainOfANodeWhoseAnnouncerDoesNotRunSaysSo(t *testing.T) {
+	a := &v1alpha1.Announcer{}
+	a.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonAnnouncerDown, Message: "The announcer does not run."}}
+	if says, done := progress(a, rest{}); says != "cannot say what it announces: The announcer does not run." || done {
+		t.Errorf("it says %q, done: %v", says, done)
+	}
+}
+
 func TestADryRunChangesNothing(t *testing.T) {
 	c := newCluster(t)
 	c.kube.PrependReactor("patch", "*", func(clienttesting.Action) (bool, runtime.Object, error) { return true, nil, errors.New("a write") })

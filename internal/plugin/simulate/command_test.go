@@ -99,12 +99,28 @@ func TestOfAnAddressThatNobodyWouldAnnounceItIsSaidWhy(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"drain", "n1"}, "shop/api: 203.0.113.1 is not announced: none of 1 node that could announce it by BGP has a session (tor: connection refused"},
-		{[]string{"fail", "n1"}, "shop/api: 203.0.113.1 is not announced: none of 2 nodes that could announce it by BGP has a session (n1: the Node is not ready; see its kubelet; tor: connection refused"},
+		{[]string{"fail", "n1", "n3"}, "shop/api: 203.0.113.1 is not announced: none of 3 nodes that could announce it by BGP has a session (n1 and n3: the Node is not ready; see its kubelet; tor: connection refused"},
 		{[]string{"fail", "n2"}, "shop/api: 203.0.113.1 is not announced: the Service has no endpoint that can serve"},
 	} {
 		out, err := simulatedOn(t, others, test.args...)
 		if plugin.ExitCode(err) != plugin.ExitFailed || !strings.Contains(out, test.want) || !strings.Contains(out, "not answered any more: "+test.want[len("shop/api: "):]) {
+			t.Errorf("%v: %v\n%s", test.args, err, out)
+		}
+	}
+}
+
+// A drain moves away and does not cut: n2, which alone would be left in service, has no session.
+func TestADrainedNodeAnnouncesWhatNoOtherNodeHasASessionFor(t *testing.T) {
+	for _, test := range []struct {
+		args     []string
+		says     string
+		sessions string
+	}{
+		{[]string{"drain", "n1"}, "announced: 203.0.113.1 to tor by n3", "tor: n1, n3"},
+		{[]string{"fail", "n1"}, "announced: 203.0.113.1 to tor by n3", "tor: n3"},
+	} {
+		out, err := simulatedOn(t, "../testdata/cluster.yaml", test.args...)
+		if err != nil || !strings.Contains(out, test.says) || !strings.Contains(out, test.sessions) {
 			t.Errorf("%v: %v\n%s", test.args, err, out)
 		}
 	}

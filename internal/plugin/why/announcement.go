@@ -40,6 +40,7 @@ func announcementLinks(s *snapshot.State, ip netip.Addr) []Link {
 func advertisementLink(s *snapshot.State, a *announced.Address) Link {
 	l := Link{Name: "advertisement", Mark: Failed, Sentence: plan.NoAdvertisement.Sentence(), Remedy: plan.NoAdvertisement.Remedy()}
 	var selecting []string
+	well := OK
 	look := func(kind string, names []string, verdicts []plan.AdvertisementVerdict, condition func(string) metav1.Condition) {
 		for _, name := range names {
 			i := Item{Name: kind + " " + name, Mark: Note, Sentence: "nothing of it is in force"}
@@ -52,6 +53,9 @@ func advertisementLink(s *snapshot.State, a *announced.Address) Link {
 				}
 			}
 			if c := condition(name); c.Status != metav1.ConditionTrue {
+				if i.Mark == OK {
+					well = Warning
+				}
 				i.Mark, i.Remedy = Warning, "correct the "+kind
 				i.Sentence += "; " + c.Message
 			}
@@ -62,7 +66,7 @@ func advertisementLink(s *snapshot.State, a *announced.Address) Link {
 	look("BGPAdvertisement", namesOf(s.BGPAdvertisements), a.BGPAdvertisements, s.Announced.BGPAdvertisement)
 	switch {
 	case len(selecting) > 0:
-		l.Mark, l.Sentence, l.Remedy = OK, "selected by "+strings.Join(selecting, ", "), ""
+		l.Mark, l.Sentence, l.Remedy = well, "selected by "+strings.Join(selecting, ", "), ""
 	case a.Layer2.Refused == plan.NoPool:
 		l.Sentence, l.Remedy = plan.NoPool.Sentence(), plan.NoPool.Remedy()
 	case len(l.Items) == 0:
@@ -94,8 +98,9 @@ func layer2Link(s *snapshot.State, a *announced.Address) Link {
 			able++
 		case plan.StandsBy:
 			able++
-		case plan.NoAnnouncer:
-			i.Sentence, i.Remedy = s.Announced.NoAnnouncer(v.Node)
+		case plan.NoAnnouncer, plan.NotAlive:
+			l := announcerLink(s, v.Node)
+			i.Sentence, i.Remedy = l.Sentence, l.Remedy
 		default:
 			if i.Remedy = v.Remedy(); i.Remedy == "" {
 				i.Remedy = remedyOfNode(v.Reason, v.Node)
@@ -167,8 +172,11 @@ func bgpLink(s *snapshot.State, a *announced.Address) Link {
 		return l
 	}
 	for i := range l.Items {
-		if l.Items[i].Mark == Failed { // others make up for it
+		switch l.Items[i].Mark {
+		case Failed: // others make up for it
 			l.Items[i].Mark, l.Mark = Warning, Warning
+		case Warning:
+			l.Mark = Warning
 		}
 	}
 	return l
@@ -178,9 +186,8 @@ func bgpLink(s *snapshot.State, a *announced.Address) Link {
 func sessionItem(s *snapshot.State, a *announced.Address, v plan.BGPVerdict, peer string) Item {
 	i := Item{Name: v.Node + " to " + peer, Mark: Failed, Sentence: "there is no session"}
 	if !s.Announced.Alive(v.Node) {
-		if i.Sentence, i.Remedy = plan.NotAlive.Sentence(), remedyOfNode(plan.NotAlive, v.Node); s.Announcer(v.Node) == nil {
-			i.Sentence, i.Remedy = s.Announced.NoAnnouncer(v.Node)
-		}
+		l := announcerLink(s, v.Node)
+		i.Sentence, i.Remedy = l.Sentence, l.Remedy
 		return i
 	}
 	session := sessionOf(s, v.Node, peer)
@@ -195,6 +202,10 @@ func sessionItem(s *snapshot.State, a *announced.Address, v plan.BGPVerdict, pee
 		i.Mark, i.Sentence = Note, "there is a session; the node is drained and announces only what no other node can"
 	default:
 		i.Mark, i.Sentence = OK, "there is a session, and the route is sent"
+		if b := session.BFD; b != nil && b.State != v1alpha1.BFDUp {
+			st := SessionStanding(s, v.Node, session)
+			i.Mark, i.Sentence, i.Remedy = Warning, i.Sentence+"; "+st.Sentence, st.Remedy
+		}
 	}
 	return i
 }
@@ -222,7 +233,7 @@ func said(problem string) string {
 }
 
 func remedyOfSession(session *v1alpha1.BGPSession, peer string) string {
-	if session.State == v1alpha1.BGPRefused {
+	if session.State == v1alpha1.BGPRefused || session.BFD != nil && session.BFD.State == v1alpha1.BFDRefused {
 		return "correct the BGPPeer " + peer + ": kubectl describe bgppeer " + peer
 	}
 	return fmt.Sprintf("compare the BGPPeer %s with the configuration of the router %s: see docs/troubleshooting.md, No BGP session", peer, session.Address)

@@ -107,6 +107,11 @@ func answerLinks(s *snapshot.State, service *corev1.Service) []Link {
 		switch {
 		case v.Address.IsValid():
 			i.Mark, i.Sentence = OK, "has "+v.Address.String()
+			if status := s.Pools[v.Pool]; !status.Ready {
+				i.Mark, i.Remedy = Warning, remedyOfConfiguration(status.Reason, "ipaddresspool "+v.Pool)
+				i.Sentence += "; " + status.Message
+				pool.Mark = Warning
+			}
 		case v.Refused == "":
 			i.Sentence = "has free " + string(v.Family) + " addresses, and comes later"
 			if answer.Refused != nil {

@@ -106,6 +106,13 @@ func absence(s *snapshot.State, announcer *v1alpha1.Announcer, node *corev1.Node
 		st.Mark, st.Reason, st.Sentence = Warning, ReasonStarting, "its announcer has not said anything yet"
 	default:
 		st.Reason, st.Sentence = said.Reason, plan.NotAlive.Sentence()+": "+cmp.Or(said.Message, said.Reason)
+		trouble, remedy, known := s.Announced.PodTrouble(node.Name)
+		switch {
+		case known && said.Reason == v1alpha1.ReasonStopped:
+			st.Sentence, st.Remedy = strings.TrimSuffix(st.Sentence, ".")+": "+trouble, remedy
+		case known && said.Reason == v1alpha1.ReasonAnnouncerDown: // that is news of when it was written
+			st.Sentence, st.Remedy = plan.NotAlive.Sentence()+": "+trouble, remedy
+		}
 	}
 	return st
 }

@@ -27,6 +27,14 @@ func anAnnouncer(reason string, status metav1.ConditionStatus, carries ...string
 	return a
 }
 
+// withoutImage is the Pod of the announcer of n1, of which the image cannot be pulled.
+func withoutImage() *corev1.Pod {
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, Name: "announcer-n1", Labels: map[string]string{"app.kubernetes.io/name": "announcer"}}}
+	pod.Spec.NodeName = "n1"
+	pod.Status.ContainerStatuses = []corev1.ContainerStatus{{State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ErrImagePull"}}}}
+	return pod
+}
+
 func stateOf(objects ...runtime.Object) *snapshot.State {
 	taken := snapshot.Of(objects...)
 	taken.Time = time.Now()
@@ -50,6 +58,10 @@ func TestHowANodeStands(t *testing.T) {
 		{"it is left out", []runtime.Object{excluded, running}, Warning, "Excluded", "labelled"},
 		{"it has no interface", []runtime.Object{aNode(corev1.ConditionTrue), anAnnouncer(v1alpha1.ReasonNoInterface, metav1.ConditionTrue)}, Warning, "NoInterface", "says the announcer"},
 		{"its announcer was stopped", []runtime.Object{aNode(corev1.ConditionTrue), anAnnouncer(v1alpha1.ReasonStopped, metav1.ConditionFalse)}, Failed, "Stopped", "says the announcer"},
+		{"its announcer was stopped, and has no image", []runtime.Object{aNode(corev1.ConditionTrue), anAnnouncer(v1alpha1.ReasonStopped, metav1.ConditionFalse), withoutImage()},
+			Failed, "Stopped", "says the announcer: its Pod is not ready (ImagePullBackOff)"},
+		{"it is said that it is down", []runtime.Object{aNode(corev1.ConditionTrue), anAnnouncer(v1alpha1.ReasonAnnouncerDown, metav1.ConditionFalse), withoutImage()},
+			Failed, "AnnouncerDown", "not in sight: its Pod is not ready (ImagePullBackOff)"},
 		{"it is isolated", []runtime.Object{aNode(corev1.ConditionTrue), anAnnouncer(v1alpha1.ReasonIsolated, metav1.ConditionFalse)}, Failed, "Isolated", "says the announcer"},
 		{"its announcer starts", []runtime.Object{aNode(corev1.ConditionTrue), &v1alpha1.Announcer{ObjectMeta: metav1.ObjectMeta{Name: "n1"}}}, Warning, ReasonStarting, "not said anything yet"},
 		{"no announcer ran", []runtime.Object{aNode(corev1.ConditionTrue)}, Warning, "NoAnnouncer", "no announcer has run"},

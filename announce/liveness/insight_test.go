@@ -103,7 +103,9 @@ func (c cutOff) over() bool { return !time.Now().Before(c.until) }
 
 // TestWhoWasCutOffTakesNobodyForDead has the cut end in every millisecond of the questions.
 func TestWhoWasCutOffTakesNobodyForDead(t *testing.T) {
-	ask := func(ip string) plan.Question { return plan.Question{Address: netip.MustParseAddr(ip), Interface: "eth0"} }
+	ask := func(ip string) plan.Question {
+		return plan.Question{Address: netip.MustParseAddr(ip), Interface: "eth0"}
+	}
 	target := plan.ProbeTarget{Name: "n1", Node: ask("192.168.10.11"), InSight: true, Silent: true}
 	quorum := Quorum{Expected: 3, InGossip: []plan.Question{target.Node, ask("192.168.10.12")}}
 	for end := range 300 {

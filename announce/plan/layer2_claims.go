@@ -178,9 +178,13 @@ func (c *claims) clear(ip netip.Addr, serving string) {
 func (c *claims) status() (addresses []v1alpha1.Layer2Address) {
 	for _, ip := range slices.SortedFunc(maps.Keys(c.owned), netip.Addr.Compare) {
 		o := c.owned[ip]
+		interfaces, announced := c.announced[ip]
+		if !announced {
+			interfaces = o.left
+		}
 		addresses = append(addresses, v1alpha1.Layer2Address{
 			IP:             ip.String(),
-			Interfaces:     slices.Concat(c.announced[ip], o.left),
+			Interfaces:     interfaces,
 			Epoch:          o.Epoch,
 			Since:          metav1.NewTime(o.since.Truncate(time.Second)),
 			HandoverTo:     o.to,

@@ -79,14 +79,20 @@ func TestWhenTheOwnInterfaceGoesTheNodeStopsBeforeOthersKnow(t *testing.T) {
 	}
 }
 
+// withoutLink is web, where the owner of the address has just lost its link, and nobody has planned since but that node.
+func withoutLink(t *testing.T) (l *lan, owner string) {
+	t.Helper()
+	l = web(t)
+	l.settle()
+	owner = l.owner(vip)
+	l.nodes[owner].interfaces = nil
+	l.plan(owner)
+	return l, owner
+}
+
 // What a node that has lost its link tells the API, over another one, is all that the next owner goes by.
 func TestWhoFollowsANodeThatHasLostItsLinkAsksNobodyFirst(t *testing.T) {
-	l := web(t)
-	l.settle()
-	owner := l.owner(vip)
-	n := l.nodes[owner]
-	n.interfaces = nil
-	l.plan(owner)
+	l, owner := withoutLink(t)
 	l.record(owner)
 	if got := l.owners(vip); len(got) != 0 {
 		t.Fatalf("%v have the address, though the link is down", got)
@@ -114,12 +120,7 @@ func TestWhoFollowsANodeThatHasLostItsLinkAsksNobodyFirst(t *testing.T) {
 }
 
 func TestAClaimThatNobodyFollowsIsGivenUp(t *testing.T) {
-	l := web(t)
-	l.settle()
-	owner := l.owner(vip)
-	n := l.nodes[owner]
-	n.interfaces = nil
-	l.plan(owner)
+	l, owner := withoutLink(t)
 	l.record(owner)
 	if len(l.api[owner].Status.Layer2.Addresses) == 0 {
 		t.Fatal("the claim is gone before another node could follow it")
@@ -136,14 +137,9 @@ func TestAClaimThatNobodyFollowsIsGivenUp(t *testing.T) {
 	}
 }
 
-func TestALinkThatIsBackBeforeAnybodyFollows(t *testing.T) {
-	l := web(t)
-	l.settle()
-	owner := l.owner(vip)
-	n := l.nodes[owner]
-	n.interfaces = nil
-	l.plan(owner)
-	n.interfaces = []Interface{eth0}
+func TestANodeWhoseLinkIsBackBeforeAnybodyFollowsGoesOn(t *testing.T) {
+	l, owner := withoutLink(t)
+	l.nodes[owner].interfaces = []Interface{eth0}
 	plan := l.plan(owner)
 	if _, announces := plan.Layer2[netip.MustParseAddr(vip)]; !announces {
 		t.Errorf("%s plans %+v, want it to go on", owner, plan)

@@ -91,12 +91,10 @@ func (c *claims) release(s *step, ip netip.Addr, o *ownership, d election.Decisi
 			return Move{}, false
 		}
 	}
-	stays := c.staysClaimed(s, ip, o, d)
-	if stays && !announced {
-		return Move{}, false
-	}
-	if !stays {
+	if !c.leaveClaim(s, ip, o, d) {
 		delete(c.owned, ip)
+	} else if !announced {
+		return Move{}, false
 	}
 	delete(c.announced, ip)
 	s.plan.Changed = true
@@ -107,9 +105,9 @@ func (c *claims) release(s *step, ip netip.Addr, o *ownership, d election.Decisi
 	return Move{Address: ip, From: s.node, To: d.Owner, Reason: reason, Verdict: s.verdict(s.node, ip)}, announced
 }
 
-// staysClaimed says whether the node keeps its claim on an address that it does not announce any more: until the next owner has claimed it,
-// if there is one and it does so in time.
-func (c *claims) staysClaimed(s *step, ip netip.Addr, o *ownership, d election.Decision) bool {
+// leaveClaim leaves the claim of the node on an address that it stops to announce, or has stopped to: until the next owner has claimed it, if
+// there is one and it does so in time. It returns whether the claim is still there.
+func (c *claims) leaveClaim(s *step, ip netip.Addr, o *ownership, d election.Decision) bool {
 	if d.Why != election.IncumbentIneligible || d.Incumbent != s.node {
 		return false
 	}

@@ -101,28 +101,38 @@ func (c cutOff) Ask(ctx context.Context, q layer2.Question) (layer2.Answer, bool
 
 func (c cutOff) over() bool { return !time.Now().Before(c.until) }
 
-// TestWhoWasCutOffTakesNobodyForDead has the cut end in every millisecond of the questions.
-func TestWhoWasCutOffTakesNobodyForDead(t *testing.T) {
-	ask := func(ip string) plan.Question {
-		return plan.Question{Address: netip.MustParseAddr(ip), Interface: "eth0"}
-	}
-	target := plan.ProbeTarget{Name: "n1", Node: ask("192.168.10.11"), InSight: true, Silent: true}
-	quorum := Quorum{Expected: 3, InGossip: []plan.Question{target.Node, ask("192.168.10.12")}}
+// untilConnected has a node that is cut off ask for a second, and fails the test if judge says that it found something in any
+// millisecond of that. It does so for an end of the cut in every millisecond of the questions.
+func untilConnected(t *testing.T, quorum Quorum, judge func(ctx context.Context, d *Detector, s *Silence) (found bool)) {
+	t.Helper()
 	for end := range 300 {
 		synctest.Test(t, func(t *testing.T) {
 			lan := cutOff{time.Now().Add(time.Duration(end) * time.Millisecond)}
 			d := NewDetector(lan, func(context.Context) bool { return false }, func(context.Context) bool { return true }, klog.Logger{})
 			ctx, cancel := context.WithCancel(t.Context())
+			s := NewSilence(d)
 			defer d.Wait()
+			defer s.Wait()
 			defer cancel()
+			d.Update(ctx, nil, quorum)
 			for range 1000 {
-				if states, _ := d.Update(ctx, []plan.ProbeTarget{target}, quorum); states["n1"] == plan.Dead {
-					t.Fatalf("cut off for %d ms, it takes a node for dead that answers", end)
+				if judge(ctx, d, s) {
+					t.Fatalf("cut off for %d ms, it takes a node for dead or silent that answers", end)
 				}
 				time.Sleep(time.Millisecond)
 			}
 		})
 	}
+}
+
+func TestWhoWasCutOffTakesNobodyForDead(t *testing.T) {
+	questions := asking("192.168.10.11", "192.168.10.12")
+	target := plan.ProbeTarget{Name: "n1", Node: questions[0], InSight: true, Silent: true}
+	quorum := Quorum{Expected: 3, InGossip: questions}
+	untilConnected(t, quorum, func(ctx context.Context, d *Detector, _ *Silence) bool {
+		states, _ := d.Update(ctx, []plan.ProbeTarget{target}, quorum)
+		return states["n1"] == plan.Dead
+	})
 }
 
 func TestAMemberThatIsHeardAgainIsInvestigatedAnew(t *testing.T) {

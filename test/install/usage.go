@@ -27,8 +27,11 @@ var slack = Usage{Goroutines: 15, Descriptors: 5, Heap: 32 << 20}
 
 // Exceeds says whether a process holds more than before.
 func (u Usage) Exceeds(before Usage) bool {
-	return u.Goroutines > before.Goroutines+slack.Goroutines || u.Descriptors > before.Descriptors+slack.Descriptors ||
-		u.Heap > before.Heap+slack.Heap
+	return u.isAbove(Usage{before.Goroutines + slack.Goroutines, before.Descriptors + slack.Descriptors, before.Heap + slack.Heap})
+}
+
+func (u Usage) isAbove(limit Usage) bool {
+	return u.Goroutines > limit.Goroutines || u.Descriptors > limit.Descriptors || u.Heap > limit.Heap
 }
 
 // atMost is what no program may hold at the end of any test: a multiple of what both hold on these clusters, and less than what is left
@@ -58,7 +61,7 @@ func (i *Installation) checkUsage(t testing.TB) {
 				t.Logf("what %s on %s holds is not known: %v", program, node.Name, err)
 				continue
 			}
-			if u.Goroutines > atMost.Goroutines || u.Descriptors > atMost.Descriptors || u.Heap > atMost.Heap {
+			if u.isAbove(atMost) {
 				t.Errorf("%s on %s holds %+v at the end, and may hold %+v", program, node.Name, u, atMost)
 			}
 		}

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"encoding/json"
-	"fmt"
 	"maps"
 	"net/netip"
 	"os"
@@ -384,8 +383,8 @@ status: {loadBalancer: {ingress: [{ip: 192.168.10.203}]}}
 var ciliumLB = formerBalancer{
 	source: "cilium",
 	says:   []string{"IPAddressPool blue", "L2Advertisement lan", "Cilium"},
-	kinds: fmt.Sprintf(ciliumKind, "CiliumLoadBalancerIPPool", "ciliumloadbalancerippools", "v2") + "---" +
-		fmt.Sprintf(ciliumKind, "CiliumL2AnnouncementPolicy", "ciliuml2announcementpolicies", "v2alpha1"),
+	kinds: foreignKind("CiliumLoadBalancerIPPool", "cilium.io", "v2", "Cluster") + "---" +
+		foreignKind("CiliumL2AnnouncementPolicy", "cilium.io", "v2alpha1", "Cluster"),
 	objects: `
 apiVersion: cilium.io/v2
 kind: CiliumLoadBalancerIPPool
@@ -449,26 +448,10 @@ status: {loadBalancer: {ingress: [{ip: 192.168.10.11, ipMode: VIP}, {ip: 192.168
 	stopped: []string{"kubectl --namespace=kube-system get daemonset --selector=svccontroller.k3s.cattle.io/svcname --output=name"},
 }
 
-// ciliumKind is a kind of Cilium, with any content.
-const ciliumKind = `
-apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata: {name: %[2]s.cilium.io}
-spec:
-  group: cilium.io
-  names: {kind: %[1]s, plural: %[2]s}
-  scope: Cluster
-  versions:
-  - name: %[3]s
-    served: true
-    storage: true
-    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
-`
-
 // metalLBOnLAN is MetalLB on layer 2.
 var metalLBOnLAN = formerBalancer{
 	source: "metallb",
-	kinds: fmt.Sprintf(metalLBKind, "IPAddressPool", "ipaddresspool") + "---" + fmt.Sprintf(metalLBKind, "L2Advertisement", "l2advertisement") + `
+	kinds: metalLBKind("IPAddressPool") + "---" + metalLBKind("L2Advertisement") + `
 ---
 apiVersion: v1
 kind: Namespace

@@ -34,7 +34,7 @@ func TestMovingToClarionAndAwayFromIt(t *testing.T) {
 	d.awaitCCM()
 	d.StartApp(t)
 	for _, kind := range []string{"IPAddressPool", "L2Advertisement", "BGPPeer"} {
-		d.applyYAML(fmt.Sprintf(metalLBKind, kind, strings.ToLower(kind)))
+		d.applyYAML(metalLBKind(kind))
 	}
 	d.kubectl("create", "namespace", "metallb-system")
 	d.applyYAML(metalLBObjects)
@@ -302,21 +302,34 @@ func (d *deployment) nothingIsLeft() {
 	}
 }
 
-// metalLBKind is a kind of MetalLB, with any content.
-const metalLBKind = `
+// foreignKind defines a kind of another load balancer, with any content.
+func foreignKind(kind, group, version, scope string) string {
+	return fmt.Sprintf(`
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
-metadata: {name: %[2]ss.metallb.io}
+metadata: {name: %[2]s.%[3]s}
 spec:
-  group: metallb.io
-  names: {kind: %[1]s, plural: %[2]ss}
-  scope: Namespaced
+  group: %[3]s
+  names: {kind: %[1]s, plural: %[2]s}
+  scope: %[5]s
   versions:
-  - name: v1beta1
+  - name: %[4]s
     served: true
     storage: true
     schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
-`
+`, kind, plural(kind), group, version, scope)
+}
+
+// plural is how the API calls the objects of a kind.
+func plural(kind string) string {
+	name := strings.ToLower(kind)
+	if stem, is := strings.CutSuffix(name, "y"); is {
+		return stem + "ies"
+	}
+	return name + "s"
+}
+
+func metalLBKind(kind string) string { return foreignKind(kind, "metallb.io", "v1beta1", "Namespaced") }
 
 const metalLBObjects = `
 apiVersion: metallb.io/v1beta1

@@ -60,12 +60,12 @@ func (s *station) receive() heard {
 	must(s.t, err)
 	p, err := parse(b[:n])
 	must(s.t, err)
-	got := heard{packet: p, from: addressOf(from)}
+	got := heard{packet: p}
 	switch from := from.(type) {
 	case *unix.SockaddrInet4:
-		got.port = from.Port
+		got.from, got.port = netip.AddrFrom4(from.Addr), from.Port
 	case *unix.SockaddrInet6:
-		got.port = from.Port
+		got.from, got.port = netip.AddrFrom16(from.Addr), from.Port
 	}
 	messages, err := unix.ParseSocketControlMessage(controls[:size])
 	must(s.t, err)

@@ -138,7 +138,7 @@ func (l *udpListener) close() {
 func (l *udpListener) receive() (datagram, bool) {
 	for {
 		now := time.Now()
-		n, controls, _, from, err := unix.Recvmsg(l.fd, l.payload[:], l.control[:], 0)
+		n, controls, from, err := receiveNow(l.fd, l.payload[:], l.control[:])
 		if err == unix.EINTR {
 			continue
 		}
@@ -146,7 +146,7 @@ func (l *udpListener) receive() (datagram, bool) {
 			l.emptied = now
 			return datagram{}, false
 		}
-		d := datagram{payload: l.payload[:n], from: addressOf(from), at: now}
+		d := datagram{payload: l.payload[:n], from: from, at: now}
 		d.read(l.control[:controls])
 		if d.at.Before(l.emptied) { // the clock of the kernel's timestamps was set meanwhile
 			d.at = l.emptied
@@ -180,16 +180,6 @@ func (d *datagram) read(controls []byte) {
 			d.ifi = int(binary.NativeEndian.Uint32(data[16:]))
 		}
 	}
-}
-
-func addressOf(s unix.Sockaddr) netip.Addr {
-	switch s := s.(type) {
-	case *unix.SockaddrInet4:
-		return netip.AddrFrom4(s.Addr)
-	case *unix.SockaddrInet6:
-		return netip.AddrFrom16(s.Addr)
-	}
-	return netip.Addr{}
 }
 
 func (u *pollSockets) index(name string) (int, error) {
@@ -266,7 +256,7 @@ type udpSender int
 func (s udpSender) send(b []byte) error {
 	refused := false
 	for {
-		_, err := unix.Write(int(s), b)
+		err := sendNow(int(s), b)
 		switch {
 		case err == nil && refused:
 			return ErrNotListening

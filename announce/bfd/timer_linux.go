@@ -22,7 +22,7 @@ func setTimer(fd int, at time.Time) {
 	if !at.IsZero() {
 		setting.Value = unix.NsecToTimespec(max(1, time.Until(at).Nanoseconds())) // 0 would be never
 	}
-	unix.TimerfdSettime(fd, 0, &setting, nil) // fails only if there is no such timer or time
+	armNow(fd, setting)
 }
 
 // polledTimer is a timerfd for which Go's poller waits. That is to the microsecond, and wakes one thread; a timer of Go is to the

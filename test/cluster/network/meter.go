@@ -104,10 +104,8 @@ func (m *Meter) pace(ctx context.Context, h *Host, target netip.AddrPort, option
 // too soon, while a node still remembers the connection that had them.
 func (h *Host) connect(target netip.AddrPort) (*os.File, error) {
 	family, address := unix.AF_INET, unix.Sockaddr(&unix.SockaddrInet4{Port: int(target.Port()), Addr: v4(target.Addr())})
-	own := unix.Sockaddr(&unix.SockaddrInet4{Port: h.nextPort(target)})
 	if target.Addr().Is6() {
 		family, address = unix.AF_INET6, &unix.SockaddrInet6{Port: int(target.Port()), Addr: target.Addr().As16()}
-		own = &unix.SockaddrInet6{Port: own.(*unix.SockaddrInet4).Port}
 	}
 	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
@@ -115,7 +113,7 @@ func (h *Host) connect(target netip.AddrPort) (*os.File, error) {
 	}
 	err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
 	if err == nil {
-		err = unix.Bind(fd, own)
+		err = h.bind(fd, target)
 	}
 	if err != nil {
 		unix.Close(fd)
@@ -126,6 +124,21 @@ func (h *Host) connect(target netip.AddrPort) (*os.File, error) {
 		return nil, fmt.Errorf("connect to %s: %w", target, err)
 	}
 	return os.NewFile(uintptr(fd), target.String()), nil
+}
+
+// bind binds a socket to the next port for a target. It passes over those that other programs of the host have.
+func (h *Host) bind(fd int, target netip.AddrPort) (err error) {
+	for range 100 {
+		port := h.nextPort(target)
+		own := unix.Sockaddr(&unix.SockaddrInet4{Port: port})
+		if target.Addr().Is6() {
+			own = &unix.SockaddrInet6{Port: port}
+		}
+		if err = unix.Bind(fd, own); err != unix.EADDRINUSE {
+			return err
+		}
+	}
+	return err
 }
 
 // nextPort is the port for a connection to a target.

@@ -2,6 +2,7 @@ package network
 
 import (
 	"errors"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -88,6 +89,27 @@ func TestMeterReportsAHostWithoutPower(t *testing.T) {
 		t.Fatal(err)
 	}
 	if r := meter(t, l.a, l.b.Address("eth0", false)).Stop(); r.Failures != 1 || !errors.Is(r.Attempts[0].Err, ErrOff) {
+		t.Error(r)
+	}
+}
+
+func TestMeterPassesOverPortsThatOtherProgramsHave(t *testing.T) {
+	l := newLAN(t)
+	serve(t, l.b)
+	if err := l.a.Do(func() error {
+		taken, err := net.Listen("tcp4", ":2001")
+		if err == nil {
+			t.Cleanup(func() { taken.Close() })
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	m := meter(t, l.a, l.b.Address("eth0", false))
+	for range 5 {
+		awaitAttempt(t, m, func(Attempt) bool { return true })
+	}
+	if r := m.Stop(); r.Failures > 0 {
 		t.Error(r)
 	}
 }

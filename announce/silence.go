@@ -6,7 +6,8 @@ import (
 	"github.com/clarionlb/clarion/announce/plan"
 )
 
-// recordSilence has it recorded which nodes are silent, of those whose announcers should be in sight and are not.
+// recordSilence has it recorded which nodes are silent, of those whose announcers should be in sight and are not, or have no heartbeats any
+// more. Whether they have addresses does not matter: they may have endpoints.
 func (a *Announcer) recordSilence(ctx context.Context, interfaces []plan.Interface) {
 	if a.api.deadNodes == nil || a.others.expected == nil {
 		return
@@ -17,8 +18,10 @@ func (a *Announcer) recordSilence(ctx context.Context, interfaces []plan.Interfa
 			questions[name] = a.planner.NodeQuestions(name, interfaces)
 		}
 	}
-	for name := range a.others.watch.dead {
-		questions[name] = a.planner.NodeQuestions(name, interfaces)
+	for name, suspicion := range a.others.watch.suspected {
+		if suspicion.silent {
+			questions[name] = a.planner.NodeQuestions(name, interfaces)
+		}
 	}
 	a.api.deadNodes.Write(a.others.silence.Update(ctx, questions))
 }

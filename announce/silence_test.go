@@ -66,6 +66,16 @@ func TestAllRecordThatANodeIsDeadThoughItHasNoAddress(t *testing.T) {
 	})
 }
 
+func TestADeadNodeIsRecordedBeforeTheGossipHasLostIt(t *testing.T) {
+	inCluster(t, fourNodes, func(t *testing.T, c *cluster) {
+		records := c.recordDead(fourNodes...)
+		c.after(10 * time.Second)
+		c.powerOff(c.running["n3"])
+		c.after(deathTimeout - time.Millisecond)
+		c.expectDead(records, "n3", "n1", "n2", "n4")
+	})
+}
+
 func TestNobodyRecordsANodeAsDeadOfWhichTheAnnouncerAloneIs(t *testing.T) {
 	inCluster(t, fourNodes, func(t *testing.T, c *cluster) {
 		records := c.recordDead(fourNodes...)

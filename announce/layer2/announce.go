@@ -59,7 +59,7 @@ func (s *schedule) advance(now time.Time) {
 // are due and as fast as the rate allows, until sending fails or the context ends.
 func (ir *ifaceResponder) announce(ctx context.Context, conn conn) error {
 	limits := limits{
-		first:   rate.NewLimiter(rate.Limit(ir.responder.FirstRate), ir.responder.Burst),
+		first:   rate.NewLimiter(rate.Limit(ir.responder.FirstRate), ir.responder.FirstBurst),
 		repeats: rate.NewLimiter(rate.Limit(ir.responder.Rate), ir.responder.Burst),
 	}
 	s := newSchedule()

@@ -149,7 +149,7 @@ func TestManyAddressesArePacedAndAllAreAnnouncedBeforeAnyIsRepeated(t *testing.T
 			}
 			seen[s.addr]++
 			after := s.at.Sub(start).Seconds()
-			if first := r.Burst + int(after*float64(r.FirstRate)) + 1; n < many && n+1 > first {
+			if first := r.FirstBurst + int(after*float64(r.FirstRate)) + 1; n < many && n+1 > first {
 				t.Fatalf("%d first frames within %vs", n+1, after)
 			}
 			if repeats := r.Burst + int(after*float64(r.Rate)) + 1; n >= many && n+1-many > repeats {
@@ -157,7 +157,7 @@ func TestManyAddressesArePacedAndAllAreAnnouncedBeforeAnyIsRepeated(t *testing.T
 			}
 		}
 		last := announced[many-1].at.Sub(start)
-		if want := time.Duration(many-r.Burst) * time.Second / time.Duration(r.FirstRate); last > want+10*time.Millisecond {
+		if want := time.Duration(many-r.FirstBurst) * time.Second / time.Duration(r.FirstRate); last > want+10*time.Millisecond {
 			t.Errorf("all were announced after %v, the rate allows %v", last, want)
 		}
 	})

@@ -57,7 +57,7 @@ func answering(b *testing.B, etherType int, addr netip.Addr, more int) *station 
 	name := cable(b, h, "lan")
 	links := NewLinks()
 	r := NewResponder(links)
-	r.Rate, r.FirstRate, r.Burst = 1, 1, 2 // almost no announcements
+	r.Rate, r.Burst, r.FirstRate, r.FirstBurst = 1, 2, 1, 2 // almost no announcements
 	run(b, links.Run)
 	run(b, r.Run)
 	s := h.stationFor("lan", etherType)

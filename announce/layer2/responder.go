@@ -32,9 +32,10 @@ type Responder struct {
 	// many leave it at once: switches drop broadcasts that come too fast. The first announcement of
 	// every address goes before the second of any. Default 500 and 100.
 	Rate, Burst int
-	// FirstRate is how many first announcements of addresses leave in a second: clients wait for them
-	// when a node has died, and they are repeated. 5000 are 2.6 Mbit/s. Default 5000.
-	FirstRate int
+	// FirstRate is how many first announcements of addresses leave in a second, and FirstBurst how many of them at once: clients wait
+	// for them when a node has died, and they are repeated. 5000 are 2.6 Mbit/s, and 500 take a gigabit link for 0.4 ms. Default 5000
+	// and 500.
+	FirstRate, FirstBurst int
 
 	// Fit is asked before anything is said: whether what this node knows still holds. What is asked while it does not is answered by
 	// AnswerKept. nil is always.
@@ -82,17 +83,18 @@ func newResponder(lan lan) *Responder {
 		Repeats: []time.Duration{
 			0, 1100 * time.Millisecond, 2200 * time.Millisecond, 3300 * time.Millisecond, 5 * time.Second,
 		},
-		Repeats6:  []time.Duration{0, 1100 * time.Millisecond, 3300 * time.Millisecond},
-		Refresh:   time.Minute,
-		Rate:      500,
-		Burst:     100,
-		FirstRate: 5000,
-		lan:       lan,
-		sightings: newSightings(),
-		owned:     map[ifaceProtocol]map[netip.Addr]bool{},
-		proxied:   map[ifaceProtocol]map[netip.Addr]net.HardwareAddr{},
-		running:   map[ifaceProtocol]*ifaceResponder{},
-		wake:      notify.New(),
+		Repeats6:   []time.Duration{0, 1100 * time.Millisecond, 3300 * time.Millisecond},
+		Refresh:    time.Minute,
+		Rate:       500,
+		Burst:      100,
+		FirstRate:  5000,
+		FirstBurst: 500,
+		lan:        lan,
+		sightings:  newSightings(),
+		owned:      map[ifaceProtocol]map[netip.Addr]bool{},
+		proxied:    map[ifaceProtocol]map[netip.Addr]net.HardwareAddr{},
+		running:    map[ifaceProtocol]*ifaceResponder{},
+		wake:       notify.New(),
 	}
 }
 

@@ -41,6 +41,7 @@ func BenchmarkManyAddresses(b *testing.B) {
 			others[node.MAC("eth0").String()] = true
 		}
 		o.awaitEligible(b, first)
+		time.Sleep(settling) // the other nodes' kube-proxies and conditions follow the changes above
 
 		sniffer, err := o.Client.Sniff(b.Context(), "eth0", "arp and ether broadcast")
 		if err != nil {

@@ -10,6 +10,9 @@ import (
 	"github.com/clarionlb/clarion/test/cluster/internal/filelock"
 )
 
+// tags are those of the Makefile's GOFLAGS.
+const tags = "-tags=grpcnotrace"
+
 // Product compiles the programs of this checkout, those under cmd/ and what the nodes of test
 // clusters run of ours, and returns the folder they are in. The folder belongs to the checkout;
 // what is up to date is not linked again.
@@ -30,10 +33,10 @@ func Product(ctx context.Context, progress io.Writer) (string, error) {
 		return "", err
 	}
 	err = during(progress, "compiling the product", func() error {
-		if err := build(ctx, root, "-o="+dir+"/", "./cmd/..."); err != nil {
+		if err := build(ctx, root, tags, "-o="+dir+"/", "./cmd/..."); err != nil {
 			return err
 		}
-		return build(ctx, filepath.Join(root, "test"), "-o="+dir+"/", "./cluster/kubelet", "./cluster/machine/boot", "./cluster/images/pause")
+		return build(ctx, filepath.Join(root, "test"), tags, "-o="+dir+"/", "./cluster/kubelet", "./cluster/machine/boot", "./cluster/images/pause")
 	})
 	if err != nil {
 		return "", err

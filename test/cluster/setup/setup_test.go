@@ -3,6 +3,7 @@ package setup
 import (
 	"bytes"
 	"context"
+	"debug/elf"
 	"errors"
 	"os"
 	"path/filepath"
@@ -96,5 +97,33 @@ func TestDuringTellsWhatIsDone(t *testing.T) {
 	err := during(&told, "doing it", func() error { return wrong })
 	if !errors.Is(err, wrong) || !strings.Contains(err.Error(), "doing it") || told.String() != "doing it\n" {
 		t.Errorf("%v, %q", err, told.String())
+	}
+}
+
+// TestTheProgramsHaveNothingThatTheyDoNotUse looks for methods that no program calls. If a dependency calls methods by names that are not
+// known before, as text/template does, the linker has to keep all that are exported: half as much again.
+func TestTheProgramsHaveNothingThatTheyDoNotUse(t *testing.T) {
+	dir, err := Product(t.Context(), t.Output())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const unused = "k8s.io/client-go/applyconfigurations/autoscaling/v2.(*ContainerResourceMetricSourceApplyConfiguration).WithContainer"
+	for _, program := range []string{"announcer", "cloud-controller-manager", "kubectl-clarion"} {
+		file, err := elf.Open(filepath.Join(dir, program))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		symbols, err := file.Symbols()
+		if err != nil {
+			t.Fatal(err)
+		}
+		has := map[string]bool{}
+		for _, s := range symbols {
+			has[s.Name] = true
+		}
+		if !has["main.main"] || has[unused] {
+			t.Errorf("%s has main.main: %t, %s: %t", program, has["main.main"], unused, has[unused])
+		}
 	}
 }

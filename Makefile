@@ -49,7 +49,7 @@ RELEASE = cd test && go run ./cmd/release -version $(VERSION) -revision $(REVISI
 # Tests and the test cluster link the same packages; one setting for both has them compiled once. Without the request traces of gRPC, which
 # nothing of ours shows, the linker leaves out what is not used: a third of both programs, and of the memory that they hold at rest.
 export CGO_ENABLED := 0
-export GOFLAGS := $(strip $(GOFLAGS) -tags=grpcnotrace)
+export GOFLAGS := $(strip $(shell go env GOFLAGS) -tags=grpcnotrace)
 
 .DEFAULT_GOAL := help
 .PHONY: help

@@ -10,7 +10,7 @@ import (
 	"github.com/clarionlb/clarion/test/cluster/internal/filelock"
 )
 
-// tags are those of the Makefile's GOFLAGS.
+// tags are those of the Makefile's GO_BUILD.
 const tags = "-tags=grpcnotrace"
 
 // Product compiles the programs of this checkout, those under cmd/ and what the nodes of test
@@ -36,7 +36,7 @@ func Product(ctx context.Context, progress io.Writer) (string, error) {
 		if err := build(ctx, root, tags, "-o="+dir+"/", "./cmd/..."); err != nil {
 			return err
 		}
-		return build(ctx, filepath.Join(root, "test"), tags, "-o="+dir+"/", "./cluster/kubelet", "./cluster/machine/boot", "./cluster/images/pause")
+		return build(ctx, filepath.Join(root, "test"), "-o="+dir+"/", "./cluster/kubelet", "./cluster/machine/boot", "./cluster/images/pause")
 	})
 	if err != nil {
 		return "", err

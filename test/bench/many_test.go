@@ -8,12 +8,17 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/internal/claims"
 	"github.com/clarionlb/clarion/test/cluster"
 	"github.com/clarionlb/clarion/test/cluster/network"
@@ -41,7 +46,7 @@ func BenchmarkManyAddresses(b *testing.B) {
 			others[node.MAC("eth0").String()] = true
 		}
 		o.awaitEligible(b, first)
-		time.Sleep(settling) // the other nodes' kube-proxies and conditions follow the changes above
+		o.awaitSettled(b, first)
 
 		sniffer, err := o.Client.Sniff(b.Context(), "eth0", "arp and ether broadcast")
 		if err != nil {
@@ -207,6 +212,64 @@ func (o *outage) awaitEligible(b *testing.B, first string) {
 		b.Fatal(err)
 	}
 	o.awaitClaims(b, first)
+}
+
+// awaitSettled waits until nothing is left to do of what has changed before: every Service says that the node announces it, and each
+// kube-proxy has applied all that it knows.
+func (o *outage) awaitSettled(b *testing.B, announcer string) {
+	b.Helper()
+	install.Eventually(b, "all Services to say that "+announcer+" announces them, and the kube-proxies to be done", func(ctx context.Context) error {
+		for _, node := range o.Nodes() {
+			if err := proxySettled(ctx, node); err != nil {
+				return err
+			}
+		}
+		list, err := o.Kubernetes().CoreV1().Services(metav1.NamespaceDefault).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return err
+		}
+		for _, service := range list.Items {
+			if service.Spec.Type != corev1.ServiceTypeLoadBalancer {
+				continue
+			}
+			condition := meta.FindStatusCondition(service.Status.Conditions, v1alpha1.ConditionAnnounced)
+			if condition == nil || announcedByOtherThan(announcer)(*condition) {
+				return fmt.Errorf("%s: %v", service.Name, condition)
+			}
+		}
+		return nil
+	})
+}
+
+// proxySettled returns an error if the kube-proxy of a node has been told of something, of either family, that it has not applied yet.
+func proxySettled(ctx context.Context, node *cluster.Node) error {
+	metrics, err := node.Run(ctx, "curl", "--silent", "--show-error", "http://127.0.0.1:10249/metrics")
+	if err != nil {
+		return err
+	}
+	times := map[string]float64{}
+	for line := range strings.Lines(metrics) {
+		if series, value, is := strings.Cut(strings.TrimSpace(line), " "); is && strings.HasPrefix(series, "kubeproxy_sync_proxy_rules_last_") {
+			if times[series], err = strconv.ParseFloat(value, 64); err != nil {
+				return err
+			}
+		}
+	}
+	families := 0
+	for series, queued := range times {
+		labels, is := strings.CutPrefix(series, "kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds")
+		if !is {
+			continue
+		}
+		families++
+		if applied := times["kubeproxy_sync_proxy_rules_last_timestamp_seconds"+labels]; applied < queued {
+			return fmt.Errorf("kube-proxy of %s, %s: applied at %f what was there at %f", node.Name, labels, applied, queued)
+		}
+	}
+	if families == 0 {
+		return fmt.Errorf("kube-proxy of %s does not say when it was told of something", node.Name)
+	}
+	return nil
 }
 
 // gratuitous returns the address and hardware address that a frame announces by gratuitous ARP (RFC

@@ -15,10 +15,10 @@ import (
 // maxSilencePause is the longest time between two questions for a node that stays silent. It is dead for Kubernetes too by then.
 const maxSilencePause = 30 * time.Second
 
-// Silence finds out which nodes are silent: their announcers are out of the gossip's sight, and nothing answers at any of their
-// addresses, while a majority of the announcers does. A Detector decides about addresses, for which a part of that is enough, and
-// lets a dead member be. Silence asks by the same rules, about all that are out of sight, and goes on asking: so it notices at once if
-// a node was silent for a moment only.
+// Silence finds out which nodes are silent: their announcers are missed, by heartbeats or by the gossip, and nothing answers at any of
+// their addresses, while a majority of the announcers does. A Detector decides about addresses, for which a part of that is enough, and
+// lets a dead member be. Silence asks by the same rules, about all that are missed, and goes on asking: so it notices at once if a node
+// was silent for a moment only.
 type Silence struct {
 	detector *Detector
 	changed  notify.Signal
@@ -28,7 +28,7 @@ type Silence struct {
 	nodes map[string]*quietNode
 }
 
-// quietNode is what is known of a node whose announcer is out of sight.
+// quietNode is what is known of a node whose announcer is missed.
 type quietNode struct {
 	questions []plan.Question
 	cancel    context.CancelFunc

@@ -40,8 +40,8 @@ PLUGIN_PLATFORMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
 # Both are looked up once, so that all files of a release agree. With changes that are not committed, the revision ends in "-dirty".
 REVISION := $(or $(REVISION),$(shell git describe --always --dirty --abbrev=40 --exclude='*' 2>/dev/null || echo unknown))
 SOURCE_DATE_EPOCH := $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null || echo 1))
-# Without the request traces of gRPC, which nothing of ours shows, the linker leaves out what is not used: a third of both programs, and of
-# the memory that they hold at rest (grpcnotrace).
+# Without the request traces of gRPC (grpcnotrace), which nothing of ours shows, the linker leaves out what is not used: a third of both
+# programs.
 GO_BUILD = $(if $(FIPS),GOFIPS140=certified) go build -trimpath -buildvcs=false -tags grpcnotrace \
 	-ldflags '-s -w -buildid= -X k8s.io/component-base/version.gitVersion=$(VERSION) -X k8s.io/component-base/version.gitCommit=$(REVISION)'
 BINARIES = bin/platforms$(if $(FIPS),-fips)

@@ -10,8 +10,8 @@ import (
 	"github.com/clarionlb/clarion/test/cluster/internal/filelock"
 )
 
-// tags are those of the Makefile's GO_BUILD.
-const tags = "-tags=grpcnotrace"
+// tags are the build tags of the Makefile's GO_BUILD.
+const tags = "grpcnotrace"
 
 // Product compiles the programs of this checkout, those under cmd/ and what the nodes of test
 // clusters run of ours, and returns the folder they are in. The folder belongs to the checkout;
@@ -33,7 +33,7 @@ func Product(ctx context.Context, progress io.Writer) (string, error) {
 		return "", err
 	}
 	err = during(progress, "compiling the product", func() error {
-		if err := build(ctx, root, tags, "-o="+dir+"/", "./cmd/..."); err != nil {
+		if err := build(ctx, root, "-tags="+tags, "-o="+dir+"/", "./cmd/..."); err != nil {
 			return err
 		}
 		return build(ctx, filepath.Join(root, "test"), "-o="+dir+"/", "./cluster/kubelet", "./cluster/machine/boot", "./cluster/images/pause")

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -103,6 +104,17 @@ func TestDuringTellsWhatIsDone(t *testing.T) {
 // TestTheProgramsHaveNothingThatTheyDoNotUse looks for methods that no program calls. If a dependency calls methods by names that are not
 // known before, as text/template does, the linker has to keep all that are exported: half as much again.
 func TestTheProgramsHaveNothingThatTheyDoNotUse(t *testing.T) {
+	root, err := Checkout()
+	if err != nil {
+		t.Fatal(err)
+	}
+	makefile, err := os.ReadFile(filepath.Join(root, "Makefile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if released := regexp.MustCompile(`(?m)^GO_BUILD = .* -tags (\S+)`).FindSubmatch(makefile); released == nil || string(released[1]) != tags {
+		t.Errorf("what is released is built with the tags %q, what is tested with %s", released, tags)
+	}
 	dir, err := Product(t.Context(), t.Output())
 	if err != nil {
 		t.Fatal(err)

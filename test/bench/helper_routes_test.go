@@ -19,7 +19,8 @@ import (
 const protocolBGP = 186
 
 // newRouted returns a cluster whose two nodes have sessions with its router. Fields are added to
-// the spec of the BGPPeer, and lines to the BGP configuration of the router.
+// the spec of the BGPPeer, and lines to the BGP configuration of the router. The router does not wait
+// for more routes before it tells the kernel of one (zebra work-queue, 10 ms if nothing is said).
 func newRouted(b *testing.B, fields string, lines ...string) *install.Installation {
 	b.Helper()
 	i := install.New(b, cluster.Config{Nodes: 2})
@@ -28,6 +29,9 @@ func newRouted(b *testing.B, fields string, lines ...string) *install.Installati
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { r.Close() })
+	if err := r.Configure(b.Context(), "zebra work-queue 0"); err != nil {
+		b.Fatal(err)
+	}
 	i.StartApp(b)
 	if err := i.ApplyYAML(b.Context(), `
 apiVersion: clarionlb.io/v1alpha1

@@ -132,6 +132,9 @@ func run(ctx context.Context, o options) error {
 		}
 		o.node = strings.ToLower(name)
 	}
+	if err := relaxTimers(); err != nil {
+		klog.InfoS("Timers are more exact than they need to be, which takes CPU", "cause", err)
+	}
 	config, err := apiserver.Config("", o.kubeconfig)
 	if err != nil {
 		return fmt.Errorf("configure the API client: %w", err)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -48,6 +49,31 @@ func permissionsOf(t *testing.T, node *cluster.Node, executable string) permissi
 		}
 	}
 	return p
+}
+
+// kernelTimerSlack is the timer slack of threads that have not changed it, in nanoseconds (PR_SET_TIMERSLACK in prctl(2)).
+const kernelTimerSlack = "50000"
+
+// timerSlacksOf reads the timer slacks of all threads of an executable on a node.
+func timerSlacksOf(t *testing.T, node *cluster.Node, executable string) map[string]bool {
+	t.Helper()
+	process, err := node.Process(executable)
+	if err != nil {
+		t.Fatal(err)
+	}
+	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", process.PID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	slacks := map[string]bool{}
+	for _, thread := range threads {
+		id, err := strconv.Atoi(thread.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		slacks[strings.TrimSpace(read(t, id, "timerslack_ns"))] = true
+	}
+	return slacks
 }
 
 func read(t *testing.T, pid int, file string) string {

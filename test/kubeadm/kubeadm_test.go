@@ -129,6 +129,9 @@ func (i *installation) permissions() {
 		if got := permissionsOf(i.t, node, "announcer"); got != want {
 			i.t.Errorf("the announcer on %s may %+v, want %+v", node.Name, got, want)
 		}
+		if slacks := timerSlacksOf(i.t, node, "announcer"); len(slacks) != 1 || slacks[kernelTimerSlack] {
+			i.t.Errorf("the announcer on %s has the timer slacks %v: it could not change them", node.Name, slacks)
+		}
 	}
 	want := permissions{user: "65532 65532 65532 65532", capabilities: none, bounding: none, noNewPrivileges: "1", seccomp: "2", readOnlyRoot: true}
 	if got := permissionsOf(i.t, i.controller(), install.CCMProcess); got != want {

@@ -35,8 +35,10 @@ const (
 	// inquiryRepeat is when those are asked again who have not answered: the question or the answer may have been lost, and a switch may
 	// lose many.
 	inquiryRepeat = 20 * time.Millisecond
-	// inquiryTimeout is how long all others have to answer. Then the node takes itself for cut off.
-	inquiryTimeout = 500 * time.Millisecond
+	// inquiryTimeout is how long all others have to answer. Then the node takes itself for cut off. One that is cut off for real knows
+	// sooner, and so does everybody of one that has died: this is for a path that leads one way alone, and processors that are so busy
+	// that nobody answers for seconds must not look like it.
+	inquiryTimeout = 5 * time.Second
 )
 
 // inquiry is how a node finds out what others have taken over from it, when it begins and when it has paused: it asks all that

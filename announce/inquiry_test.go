@@ -131,6 +131,31 @@ func TestANodeThatWasSuspendedIsAnsweredByWhoIsStarting(t *testing.T) {
 	})
 }
 
+// TestANodeThatWasSuspendedWaitsForAnswersOfWhoIsBusy has all nodes share processors that are so busy that nobody hears anything for seconds.
+func TestANodeThatWasSuspendedWaitsForAnswersOfWhoIsBusy(t *testing.T) {
+	inCluster(t, []string{"n1", "n2", "n3"}, func(t *testing.T, c *cluster) {
+		n1, _ := c.both()
+		c.start("n3")
+		c.after(time.Minute)
+		c.journal.take()
+		c.gossip.mu.Lock()
+		c.gossip.cut["n2"] = true // it is in sight, since everybody is late in noticing that it is not
+		c.gossip.mu.Unlock()
+		n1.wakeUp(time.Second)
+		c.after(3 * time.Second)
+		c.expectOwners(vip)
+		c.gossip.setCut("n2", false)
+		c.after(time.Second)
+		c.expectOwners(vip, "n1")
+		for _, line := range c.journal.take() {
+			if line == "n1 answers for nothing" {
+				t.Error("it has given everything up")
+			}
+		}
+		c.expectNotLogged(n1, `"msg"="No longer announcing an address"`)
+	})
+}
+
 func TestANodeThatWasSuspendedAndGetsNoAnswerAnnouncesNothingUntilItHasCaughtUp(t *testing.T) {
 	inCluster(t, []string{"n1", "n2"}, func(t *testing.T, c *cluster) {
 		n1, _ := c.both()

@@ -33,11 +33,14 @@ type message struct {
 
 const (
 	// inquiryRepeat is when those are asked again who have not answered: the question or the answer may have been lost, and a switch may
-	// lose many.
-	inquiryRepeat = 20 * time.Millisecond
-	// inquiryTimeout is how long all others have to answer. Then the node takes itself for cut off. One that is cut off for real knows
-	// sooner, and so does everybody of one that has died: this is for a path that leads one way alone, and processors that are so busy
-	// that nobody answers for seconds must not look like it.
+	// lose many. Whoever has not answered so often is asked less often, at inquiryRepeatLater.
+	inquiryRepeat      = 20 * time.Millisecond
+	inquiryOften       = 25
+	inquiryRepeatLater = 200 * time.Millisecond
+	// inquiryTimeout is how long all others have to answer, each from the moment on when it is in sight, and without the time in which
+	// this node does not run. Then the node takes itself for cut off. One that is cut off for real knows sooner, and so does everybody of
+	// one that has died: this is for a path that leads one way alone, and processors that are so busy that nobody answers for seconds
+	// must not look like it.
 	inquiryTimeout = 5 * time.Second
 )
 
@@ -47,8 +50,11 @@ const (
 type inquiry struct {
 	// question is the time when it began, which also tells it from others.
 	question int64
-	began    time.Time
-	next     time.Time
+	// asked is how often the others were asked, and next when to do so again.
+	asked int
+	next  time.Time
+	// waited is for how long each of those in sight has been asked in vain.
+	waited   map[string]time.Duration
 	answered map[string]bool
 	// failed says that the node is to withdraw everything, and to go on as one that was cut off.
 	failed bool
@@ -62,10 +68,11 @@ func (a *Announcer) inquire(now time.Time) (wake time.Time) {
 	}
 	q := &a.others.inquiry
 	if q.question == 0 {
-		*q = inquiry{question: now.UnixNano(), began: now, next: now, answered: map[string]bool{}}
+		*q = inquiry{question: now.UnixNano(), next: now, answered: map[string]bool{}}
 	}
+	unanswered := q.unanswered(a.others.inSight, a.node)
 	switch {
-	case q.failed || len(q.unanswered(a.others.inSight, a.node)) == 0:
+	case q.failed || len(unanswered) == 0:
 		if q.failed {
 			a.logger.Info("Not all announcers say what they have; announcing nothing until this node knows", "node", a.node)
 		}
@@ -73,16 +80,46 @@ func (a *Announcer) inquire(now time.Time) (wake time.Time) {
 		a.others.pauses.Resume()
 		a.lan.responder.AnswerKept()
 		return now // whatever was decided meanwhile is to be said
-	case now.Sub(q.began) >= inquiryTimeout:
+	case now.Before(q.next):
+	case q.isInVain(unanswered):
 		q.failed = true
 		return now
-	case !now.Before(q.next):
-		for _, name := range q.unanswered(a.others.inSight, a.node) {
+	default:
+		for _, name := range unanswered {
 			a.tell(name, message{Question: q.question, ReadsSlices: true})
 		}
-		q.next = now.Add(inquiryRepeat)
+		q.asked++
+		q.next = now.Add(q.interval())
 	}
 	return q.next
+}
+
+// interval is the time from the last question to the next one.
+func (q *inquiry) interval() time.Duration {
+	switch {
+	case q.asked == 0:
+		return 0
+	case q.asked < inquiryOften:
+		return inquiryRepeat
+	}
+	return inquiryRepeatLater
+}
+
+// isInVain takes in that an interval has passed in which these have not answered, and says whether that is to be the end.
+func (q *inquiry) isInVain(unanswered []string) bool {
+	before := q.waited
+	q.waited = make(map[string]time.Duration, len(unanswered))
+	for _, name := range unanswered {
+		waited, asked := before[name]
+		if asked {
+			waited += q.interval()
+		}
+		q.waited[name] = waited
+		if waited >= inquiryTimeout {
+			return true
+		}
+	}
+	return false
 }
 
 // unanswered are those that are alive and have not answered.

@@ -156,6 +156,36 @@ func TestANodeThatWasSuspendedWaitsForAnswersOfWhoIsBusy(t *testing.T) {
 	})
 }
 
+// TestTimeInWhichANodeDoesNotRunIsNoneInWhichOthersHaveToAnswer has a node not run in the middle of an inquiry, as on processors that are too busy.
+func TestTimeInWhichANodeDoesNotRunIsNoneInWhichOthersHaveToAnswer(t *testing.T) {
+	now := time.Now()
+	q := inquiry{question: 1, answered: map[string]bool{"n3": true}}
+	ask := func(alive ...string) (inVain bool) {
+		t.Helper()
+		inVain = q.isInVain(q.unanswered(alive, "n1"))
+		q.asked++
+		now = now.Add(q.interval())
+		return inVain
+	}
+	for range 20 {
+		if ask("n1", "n2", "n3") {
+			t.Error("it has not waited")
+		}
+	}
+	began, asked := now, 0
+	now = now.Add(time.Minute)
+	ask("n1", "n3") // n2 is out of sight for a moment
+	for now.Sub(began) < 10*time.Minute && !ask("n1", "n2", "n3") {
+		asked++
+	}
+	if waited := now.Sub(began) - time.Minute; waited < inquiryTimeout || waited > inquiryTimeout+time.Second {
+		t.Errorf("it has waited for %v, and asked %d times", waited, asked)
+	}
+	if asked > 60 {
+		t.Errorf("it has asked %d times", asked)
+	}
+}
+
 func TestANodeThatWasSuspendedAndGetsNoAnswerAnnouncesNothingUntilItHasCaughtUp(t *testing.T) {
 	inCluster(t, []string{"n1", "n2"}, func(t *testing.T, c *cluster) {
 		n1, _ := c.both()
@@ -165,7 +195,7 @@ func TestANodeThatWasSuspendedAndGetsNoAnswerAnnouncesNothingUntilItHasCaughtUp(
 		c.gossip.mu.Unlock()
 		c.journal.take()
 		n1.wakeUp(time.Second)
-		c.after(inquiryTimeout + 100*time.Millisecond)
+		c.after(inquiryTimeout + inquiryRepeatLater)
 		c.expectOwners(vip)
 		c.expectInOrder("n1 answers for nothing")
 		c.expectLogged(n1, `"msg"="No longer announcing an address"`, `"why"="the node has not run for a while, and not all others have said`)

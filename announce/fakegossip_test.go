@@ -111,6 +111,13 @@ func (g *fakeGossip) setCut(name string, cut bool) {
 	})
 }
 
+// cutUnnoticed cuts the gossip of a member off, and nobody notices.
+func (g *fakeGossip) cutUnnoticed(name string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.cut[name] = true
+}
+
 func (m *member) Run(ctx context.Context) error {
 	g := m.gossip
 	g.mu.Lock()

@@ -33,9 +33,9 @@ type message struct {
 
 const (
 	// inquiryRepeat is when those are asked again who have not answered: the question or the answer may have been lost, and a switch may
-	// lose many. Whoever has not answered so often is asked less often, at inquiryRepeatLater.
+	// lose many. Whoever has not answered for as long as inquiryOften is asked less often, at inquiryRepeatLater.
 	inquiryRepeat      = 20 * time.Millisecond
-	inquiryOften       = 25
+	inquiryOften       = 500 * time.Millisecond
 	inquiryRepeatLater = 200 * time.Millisecond
 	// inquiryTimeout is how long all others have to answer, each from the moment on when it is in sight, and without the time in which
 	// this node does not run. Then the node takes itself for cut off. One that is cut off for real knows sooner, and so does everybody of
@@ -50,10 +50,10 @@ const (
 type inquiry struct {
 	// question is the time when it began, which also tells it from others.
 	question int64
-	// asked is how often the others were asked, and next when to do so again.
-	asked int
-	next  time.Time
-	// waited is for how long each of those in sight has been asked in vain.
+	// next is when to ask again, which is an interval after the last time.
+	next     time.Time
+	interval time.Duration
+	// waited is for how long each of those in sight has been asked in vain, in intervals: time in which this node does not run is none.
 	waited   map[string]time.Duration
 	answered map[string]bool
 	// failed says that the node is to withdraw everything, and to go on as one that was cut off.
@@ -80,46 +80,36 @@ func (a *Announcer) inquire(now time.Time) (wake time.Time) {
 		a.others.pauses.Resume()
 		a.lan.responder.AnswerKept()
 		return now // whatever was decided meanwhile is to be said
-	case now.Before(q.next):
-	case q.isInVain(unanswered):
-		q.failed = true
-		return now
-	default:
+	case q.due(now, unanswered):
 		for _, name := range unanswered {
 			a.tell(name, message{Question: q.question, ReadsSlices: true})
 		}
-		q.asked++
-		q.next = now.Add(q.interval())
+	case q.failed:
+		return now
 	}
 	return q.next
 }
 
-// interval is the time from the last question to the next one.
-func (q *inquiry) interval() time.Duration {
-	switch {
-	case q.asked == 0:
-		return 0
-	case q.asked < inquiryOften:
-		return inquiryRepeat
+// due says whether to ask those who have not answered. When it is time to, it takes in that they have not done so for another interval,
+// and the inquiry may have failed by that.
+func (q *inquiry) due(now time.Time, unanswered []string) bool {
+	if now.Before(q.next) {
+		return false
 	}
-	return inquiryRepeatLater
-}
-
-// isInVain takes in that an interval has passed in which these have not answered, and says whether that is to be the end.
-func (q *inquiry) isInVain(unanswered []string) bool {
-	before := q.waited
-	q.waited = make(map[string]time.Duration, len(unanswered))
+	interval, waited := inquiryRepeatLater, make(map[string]time.Duration, len(unanswered))
 	for _, name := range unanswered {
-		waited, asked := before[name]
-		if asked {
-			waited += q.interval()
+		if before, asked := q.waited[name]; asked {
+			waited[name] = before + q.interval
+		} else {
+			waited[name] = 0
 		}
-		q.waited[name] = waited
-		if waited >= inquiryTimeout {
-			return true
+		if waited[name] < inquiryOften {
+			interval = inquiryRepeat
 		}
+		q.failed = q.failed || waited[name] >= inquiryTimeout
 	}
-	return false
+	q.next, q.interval, q.waited = now.Add(interval), interval, waited
+	return !q.failed
 }
 
 // unanswered are those that are alive and have not answered.

@@ -395,6 +395,9 @@ func (s fakeProber) Ask(ctx context.Context, q layer2.Question) (layer2.Answer, 
 			return layer2.Answer{}, false, ctx.Err()
 		}
 	}
+	if q.Unanswered != nil {
+		q.Unanswered(ctx)
+	}
 	return layer2.Answer{}, false, nil
 }
 

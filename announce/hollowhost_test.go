@@ -71,6 +71,9 @@ func (hollowProber) Ask(ctx context.Context, q layer2.Question) (layer2.Answer, 
 	case <-time.After(time.Duration(q.Tries) * q.Interval):
 	case <-ctx.Done():
 	}
+	if q.Unanswered != nil {
+		q.Unanswered(ctx)
+	}
 	return layer2.Answer{}, false, ctx.Err()
 }
 

@@ -54,6 +54,10 @@ type Question struct {
 	// Accept says whether an answer counts; nil accepts all. Another goroutine calls it until Ask
 	// returns. It must be quick and must not call Ask.
 	Accept func(Answer) bool
+	// Unanswered is called once no answer has come in time; nil is nothing. An answer that comes until it returns counts as well. Answers
+	// are read in the order in which they arrive: so if Unanswered asks others on the same interface and hears them, nothing that
+	// arrived before their answers is left unread, however slow this process is.
+	Unanswered func(ctx context.Context)
 }
 
 // Answer is what a packet says of an address.
@@ -155,7 +159,10 @@ func (p *Prober) ask(ctx context.Context, s *probeSocket, q Question, from netip
 			return a, ok, err
 		}
 	}
-	return Answer{}, false, nil
+	if q.Unanswered != nil {
+		q.Unanswered(ctx)
+	}
+	return w.wait(ctx, 0)
 }
 
 // pause is how long to wait for an answer after a try. If this process was slow, the next try of a question that is no probe comes so

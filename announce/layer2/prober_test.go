@@ -332,3 +332,34 @@ func TestAddressThatAQuestionIsAskedFrom(t *testing.T) {
 		})
 	}
 }
+
+func TestAnAnswerCountsAsLongAsOthersAreAsked(t *testing.T) {
+	const wait = 20 * time.Millisecond
+	for name, c := range map[string]struct {
+		after          time.Duration // the answer comes, from the last moment in which it is in time
+		called, counts bool
+	}{
+		"in time":                          {-time.Millisecond, false, true},
+		"while others are asked":           {time.Millisecond, true, true},
+		"just before they have answered":   {5*time.Millisecond - 1, true, true},
+		"after the others have answered":   {6 * time.Millisecond, true, false},
+		"never, as far as anybody can see": {time.Hour, true, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			quiet(t, func(t *testing.T, lan *fakeLAN, p *Prober) {
+				called := false
+				time.AfterFunc(wait+c.after, func() { lan.claim("eth0", vip1, otherMAC, otherMAC) })
+				_, answered, err := p.Ask(t.Context(), Question{
+					Interface: "eth0", Address: vip1, Tries: 1, Wait: wait,
+					Unanswered: func(context.Context) {
+						called = true
+						time.Sleep(5 * time.Millisecond)
+					},
+				})
+				if err != nil || answered != c.counts || called != c.called {
+					t.Errorf("answered %t, others asked %t, %v", answered, called, err)
+				}
+			})
+		})
+	}
+}

@@ -50,8 +50,11 @@ func (n *neighbourhood) Ask(ctx context.Context, q layer2.Question) (layer2.Answ
 	case <-ctx.Done():
 		return layer2.Answer{}, false, ctx.Err()
 	case <-time.After(takes(q)):
-		return layer2.Answer{}, false, nil
 	}
+	if q.Unanswered != nil {
+		q.Unanswered(ctx)
+	}
+	return layer2.Answer{}, false, nil
 }
 
 func (n *neighbourhood) set(ip string, answers bool, source ...byte) {

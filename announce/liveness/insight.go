@@ -65,16 +65,19 @@ func (i *investigation) roundInSight(ctx context.Context) finding {
 		return nothing
 	}
 	waited := time.Since(checked)
+	found := nothing
+	rest.Unanswered = func(ctx context.Context) {
+		switch {
+		case time.Since(began)-waited > 2*takes(q):
+			found = tooSlow
+		case i.awaitSilence(ctx) && i.seesOthers(ctx):
+			found = nodeSilent
+		}
+	}
 	if answers, asked := i.ask(ctx, rest); answers || !asked {
 		return nothing
 	}
-	if time.Since(began)-waited > 2*takes(q) {
-		return tooSlow
-	}
-	if i.awaitSilence(ctx) && i.seesOthers(ctx) {
-		return nodeSilent
-	}
-	return nothing
+	return found
 }
 
 func (i *investigation) ask(ctx context.Context, q layer2.Question) (answers, asked bool) {

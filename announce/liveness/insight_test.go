@@ -95,19 +95,63 @@ func (c cutOff) Ask(ctx context.Context, q layer2.Question) (layer2.Answer, bool
 	over := c.over()
 	if !over {
 		time.Sleep(q.Wait)
+		if q.Unanswered != nil {
+			q.Unanswered(ctx)
+		}
 	}
 	return layer2.Answer{}, over, ctx.Err()
 }
 
 func (c cutOff) over() bool { return !time.Now().Before(c.until) }
 
-// untilConnected has a node that is cut off ask for a second, and fails the test if judge says that it found something in any
-// millisecond of that. It does so for an end of the cut in every millisecond of the questions.
-func untilConnected(t *testing.T, quorum Quorum, judge func(ctx context.Context, d *Detector, s *Silence) (found bool)) {
-	t.Helper()
+// unread is a network on which all hosts answer at once. This process reads what has arrived now and then: in moments that are so far
+// apart, counted from a first one.
+type unread struct {
+	first time.Time
+	every time.Duration
+}
+
+func (u unread) Ask(ctx context.Context, q layer2.Question) (layer2.Answer, bool, error) {
+	since := time.Since(u.first)
+	read := time.After((since/u.every+1)*u.every - since)
+	select {
+	case <-ctx.Done():
+		return layer2.Answer{}, false, ctx.Err()
+	case <-read:
+		return layer2.Answer{}, true, nil
+	case <-time.After(takes(q)):
+	}
+	if q.Unanswered != nil {
+		q.Unanswered(ctx)
+	}
+	select {
+	case <-read:
+		return layer2.Answer{}, true, nil
+	default:
+		return layer2.Answer{}, false, ctx.Err()
+	}
+}
+
+// spoilt are networks on which a node that asks from now on hears nobody for some milliseconds, though all answer.
+var spoilt = map[string]func(duration time.Duration) Prober{
+	"it is cut off":         func(duration time.Duration) Prober { return cutOff{time.Now().Add(duration)} },
+	"it reads now and then": func(duration time.Duration) Prober { return unread{time.Now(), duration + 1} },
+}
+
+// untilHeard has a node ask for a second on spoilt networks, and fails the test if judge says that it found something in any millisecond
+// of that. It does so for an end in every millisecond of the questions.
+func untilHeard(t *testing.T, quorum Quorum, judge func(ctx context.Context, d *Detector, s *Silence) (found bool)) {
+	for name, lan := range spoilt {
+		t.Run(name, func(t *testing.T) { untilHeardOn(t, lan, quorum, judge) })
+	}
+}
+
+func untilHeardOn(
+	t *testing.T, lan func(time.Duration) Prober, quorum Quorum, judge func(ctx context.Context, d *Detector, s *Silence) (found bool),
+) {
 	for end := range 300 {
 		synctest.Test(t, func(t *testing.T) {
-			lan := cutOff{time.Now().Add(time.Duration(end) * time.Millisecond)}
+			lan := lan(time.Duration(end) * time.Millisecond)
 			d := NewDetector(lan, func(context.Context) bool { return false }, func(context.Context) bool { return true }, klog.Logger{})
 			ctx, cancel := context.WithCancel(t.Context())
 			s := NewSilence(d)
@@ -117,7 +161,7 @@ func untilConnected(t *testing.T, quorum Quorum, judge func(ctx context.Context,
 			d.Update(ctx, nil, quorum)
 			for range 1000 {
 				if judge(ctx, d, s) {
-					t.Fatalf("cut off for %d ms, it takes a node for dead or silent that answers", end)
+					t.Fatalf("spoilt for %d ms, it takes a node for dead or silent that answers", end)
 				}
 				time.Sleep(time.Millisecond)
 			}
@@ -125,14 +169,30 @@ func untilConnected(t *testing.T, quorum Quorum, judge func(ctx context.Context,
 	}
 }
 
-func TestWhoWasCutOffTakesNobodyForDead(t *testing.T) {
+func TestWhoDidNotHearTakesNobodyForDead(t *testing.T) {
 	questions := asking("192.168.10.11", "192.168.10.12")
 	target := plan.ProbeTarget{Name: "n1", Node: questions[0], InSight: true, Silent: true}
 	quorum := Quorum{Expected: 3, InGossip: questions}
-	untilConnected(t, quorum, func(ctx context.Context, d *Detector, _ *Silence) bool {
+	untilHeard(t, quorum, func(ctx context.Context, d *Detector, _ *Silence) bool {
 		states, _ := d.Update(ctx, []plan.ProbeTarget{target}, quorum)
 		return states["n1"] == plan.Dead
 	})
+}
+
+func TestWhoDidNotHearTakesNobodyOutOfSightForDead(t *testing.T) {
+	questions := asking("192.168.10.11", "192.168.10.12", "192.168.10.13")
+	for name, target := range map[string]plan.ProbeTarget{
+		"its node is asked":          {Name: "n1", Node: questions[0], Announced: questions[1]},
+		"its announcer alone can be": {Name: "n1", Announced: questions[1]},
+	} {
+		t.Run(name, func(t *testing.T) {
+			quorum := Quorum{Expected: 3, InGossip: questions[2:]}
+			untilHeard(t, quorum, func(ctx context.Context, d *Detector, _ *Silence) bool {
+				states, _ := d.Update(ctx, []plan.ProbeTarget{target}, quorum)
+				return states["n1"] == plan.Dead
+			})
+		})
+	}
 }
 
 func TestAMemberThatIsHeardAgainIsInvestigatedAnew(t *testing.T) {

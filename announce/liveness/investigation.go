@@ -82,36 +82,44 @@ func (i *investigation) adaptPause(changed bool) {
 // round asks once, for the node and then for its announcer, and draws its conclusion.
 func (i *investigation) round(ctx context.Context) (dead bool) {
 	defer i.markProbed()
-	answers, asked := i.nodeAnswers(ctx, i.mayJudge)
-	if asked && !answers && !i.mayJudge {
-		// A network that was away and is back must not make everybody look dead who was asked
-		// meanwhile.
-		if i.mayJudge = i.canJudge(ctx); i.mayJudge {
-			answers, asked = i.nodeAnswers(ctx, true)
-		}
-	}
-	if answers {
-		i.setIsolated(ctx, false)
-	}
-	silent := asked && !answers && i.mayJudge && i.canJudge(ctx)
-	i.mayJudge = false
+	found := i.askSuspect(ctx)
 	switch {
 	case ctx.Err() != nil:
 		return false
-	case silent, !asked && !i.announcerAnswers(ctx, true) && i.hasMajority(ctx):
+	case found == silence, found == notAsked && i.hasMajority(ctx) && i.askAnnouncer(ctx, i.hasMajority) == silence:
 		i.conclude(ctx, plan.Dead, "its node does not answer")
 		return true
-	case !answers:
+	case found != answered:
 		i.missed, i.downSince = 0, time.Time{}
 		i.conclude(ctx, plan.Suspect, "its node cannot be asked, or this node may be cut off itself")
 		return false
 	}
+	i.setIsolated(ctx, false)
 	return i.roundOfAnnouncer(ctx)
+}
+
+// askSuspect asks for the suspect's node. A network that was away and is back must not make everybody look dead who was asked
+// meanwhile: so what is not answered proves nothing unless this node may judge before as well as after.
+func (i *investigation) askSuspect(ctx context.Context) answer {
+	ask := func(judge Reach) answer { return i.askNode(ctx, i.suspect.name, i.suspect.node, judge) }
+	mayJudge := i.mayJudge
+	i.mayJudge = false
+	if !mayJudge {
+		if found := ask(nil); found != unanswered || !i.canJudge(ctx) {
+			return found
+		}
+	}
+	return ask(i.canJudge)
 }
 
 // roundOfAnnouncer goes on where the node answers.
 func (i *investigation) roundOfAnnouncer(ctx context.Context) (dead bool) {
-	if i.announcerAnswers(ctx, i.graceEnds()) {
+	var hears Reach // whether the node itself still answers
+	if i.graceEnds() {
+		hears = func(ctx context.Context) bool { return i.askNode(ctx, i.suspect.name, i.suspect.node, nil) == answered }
+	}
+	found := i.askAnnouncer(ctx, hears)
+	if found == answered {
 		i.missed, i.downSince = 0, time.Time{}
 		i.conclude(ctx, plan.GossipBlocked, "it answers for its addresses: is the gossip's port blocked, TCP or UDP?")
 		return false
@@ -122,7 +130,7 @@ func (i *investigation) roundOfAnnouncer(ctx context.Context) (dead bool) {
 	if i.downSince.IsZero() {
 		i.downSince = time.Now()
 	}
-	if i.graceEnds() {
+	if found == silence {
 		i.conclude(ctx, plan.Dead, "its node answers, but its announcer has not come back")
 		return true
 	}
@@ -130,35 +138,43 @@ func (i *investigation) roundOfAnnouncer(ctx context.Context) (dead bool) {
 	return false
 }
 
-// nodeAnswers asks for the suspect's node, thoroughly if a verdict may follow; asked is false if that is not possible.
-func (i *investigation) nodeAnswers(ctx context.Context, thoroughly bool) (answers, asked bool) {
-	return i.askNode(ctx, i.suspect.name, i.suspect.node, thoroughly)
-}
-
-// announcerAnswers asks for one of the suspect's addresses, unless its announcer has said that it
+// askAnnouncer asks for one of the suspect's addresses, as askNode does for its node, unless its announcer has said that it
 // leaves: it may answer for a moment longer. A node that proxies for it sends the answer from its
-// own Ethernet address.
-func (i *investigation) announcerAnswers(ctx context.Context, thoroughly bool) bool {
+// own Ethernet address. What cannot be asked for is silent.
+func (i *investigation) askAnnouncer(ctx context.Context, hears Reach) (found answer) {
 	i.mu.Lock()
 	q, left := i.suspect.announced, i.suspect.left
 	i.mu.Unlock()
+	judge := func(ctx context.Context) {
+		found = unanswered
+		if hears != nil && hears(ctx) {
+			found = silence
+		}
+	}
 	if left || !q.Address.IsValid() {
-		return false
+		judge(ctx)
+		return found
 	}
 	mac, _ := net.ParseMAC(q.MAC)
 	question := layer2.Question{
 		Interface: q.Interface, Address: q.Address, Tries: 2, Interval: i.timing.interval, Wait: i.timing.interval, MAC: mac,
-		Accept: func(a layer2.Answer) bool { return bytes.Equal(a.MAC, a.Source) && q.Accepts(a.MAC.String()) },
+		Accept:     func(a layer2.Answer) bool { return bytes.Equal(a.MAC, a.Source) && q.Accepts(a.MAC.String()) },
+		Unanswered: judge,
 	}
 	if i.rounds%i.timing.broadcastEvery == 0 {
 		question.Broadcast = question.Tries
 	}
 	i.rounds++
-	if thoroughly {
+	if hears != nil {
 		question = i.thorough(question)
 	}
-	_, answered, err := i.prober.Ask(ctx, question)
-	return err == nil && answered
+	switch _, answers, err := i.prober.Ask(ctx, question); {
+	case err != nil:
+		judge(ctx)
+	case answers:
+		return answered
+	}
+	return found
 }
 
 // graceEnds says whether the announcer has been down for so long that others take over.

@@ -29,7 +29,7 @@ func (l *lossy) answered() bool {
 func (l *lossy) Ask(ctx context.Context, q layer2.Question) (a layer2.Answer, answered bool, err error) {
 	for try := 1; try <= q.Tries; try++ {
 		one := q
-		if one.Tries, one.Wait = 1, q.Interval; try == q.Tries {
+		if one.Tries, one.Wait, one.Unanswered = 1, q.Interval, nil; try == q.Tries {
 			one.Wait = q.Wait
 		}
 		if l.answered() {
@@ -43,6 +43,9 @@ func (l *lossy) Ask(ctx context.Context, q layer2.Question) (a layer2.Answer, an
 			return layer2.Answer{}, false, ctx.Err()
 		case <-time.After(one.Wait):
 		}
+	}
+	if q.Unanswered != nil {
+		q.Unanswered(ctx)
 	}
 	return layer2.Answer{}, false, nil
 }

@@ -65,28 +65,51 @@ func (d *Detector) thoroughInterval() time.Duration {
 // takes is how long a question takes that nobody answers.
 func takes(q layer2.Question) time.Duration { return time.Duration(q.Tries-1)*q.Interval + q.Wait }
 
-// askNode asks for a node; asked is false if that is not possible. If this process was so slow that it
-// may have missed an answer, it asks again.
-func (d *Detector) askNode(ctx context.Context, name string, node plan.Question, thoroughly bool) (answers, asked bool) {
+// answer is what asking for a node has found.
+type answer int
+
+const (
+	// notAsked : that is not possible.
+	notAsked answer = iota
+	answered
+	// unanswered proves nothing.
+	unanswered
+	// silence : the node is silent, by many questions, and this node hears others.
+	silence
+)
+
+// maxRounds is how often a node is asked for anew if this process was so slow that it may have missed an answer.
+const maxRounds = 3
+
+// askNode asks for a node. With hears, which says whether this node hears others, it asks thoroughly; without, nobody is found silent.
+// Hears is asked last, while an answer of the node still counts: who hears others has not missed what arrived before.
+func (d *Detector) askNode(ctx context.Context, name string, node plan.Question, hears Reach) (found answer) {
 	if !node.Address.IsValid() {
-		return false, false
+		return notAsked
 	}
-	for range 3 {
-		start, q := time.Now(), d.question(node)
-		if thoroughly {
+	for round := 1; round <= maxRounds; round++ {
+		q, slow := d.question(node), false
+		if hears != nil {
 			q = d.thorough(q)
 		}
-		_, answered, err := d.prober.Ask(ctx, q)
-		if err != nil {
+		start := time.Now()
+		q.Unanswered = func(ctx context.Context) {
+			found = unanswered
+			slow = round < maxRounds && time.Since(start) >= 2*takes(q)
+			if hears != nil && !slow && hears(ctx) {
+				found = silence
+			}
+		}
+		_, answers, err := d.prober.Ask(ctx, q)
+		switch {
+		case err != nil:
 			d.logger.V(2).Info("Cannot ask for a node", "node", name, "interface", node.Interface, "err", err)
-			return false, false
-		}
-		if answered {
-			return true, true
-		}
-		if time.Since(start) < 2*takes(q) {
-			break
+			return notAsked
+		case answers:
+			return answered
+		case !slow:
+			return found
 		}
 	}
-	return false, true
+	return found
 }

@@ -121,23 +121,27 @@ func (s *Silence) round(ctx context.Context, name string, node *quietNode) heari
 	s.mu.Lock()
 	questions, thoroughly := node.questions, node.heard != silent
 	s.mu.Unlock()
-	quiet := len(questions) > 0 && (!thoroughly || s.detector.hasMajority(ctx))
-	type result struct{ answers, asked bool }
-	results := make(chan result, len(questions))
+	quiet, hears := len(questions) > 0, Reach(nil)
+	if thoroughly {
+		hears = s.detector.hasMajority
+		quiet = quiet && hears(ctx)
+	}
+	results := make(chan answer, len(questions))
 	for _, q := range questions {
-		s.running.Go(func() {
-			answers, asked := s.detector.askNode(ctx, name, q, thoroughly)
-			results <- result{answers, asked}
-		})
+		s.running.Go(func() { results <- s.detector.askNode(ctx, name, q, hears) })
 	}
 	for range questions {
-		r := <-results
-		if r.answers {
+		switch <-results {
+		case answered:
 			return answering
+		case silence:
+		case unanswered:
+			quiet = quiet && !thoroughly
+		default:
+			quiet = false
 		}
-		quiet = quiet && r.asked
 	}
-	if quiet && s.detector.hasMajority(ctx) {
+	if quiet && (thoroughly || s.detector.hasMajority(ctx)) {
 		return silent
 	}
 	return unheard

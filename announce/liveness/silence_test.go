@@ -74,7 +74,7 @@ func TestWhichNodesAreSilent(t *testing.T) {
 func TestWhoWasCutOffTakesNobodyForSilent(t *testing.T) {
 	quorum := Quorum{Expected: 3, InGossip: asking("192.168.10.11", "192.168.10.12")}
 	n1 := map[string][]plan.Question{"n1": asking("192.168.10.11")}
-	untilConnected(t, quorum, func(ctx context.Context, _ *Detector, s *Silence) bool {
+	untilHeard(t, quorum, func(ctx context.Context, _ *Detector, s *Silence) bool {
 		quiet, _ := s.Update(ctx, n1)
 		return len(quiet) > 0
 	})

@@ -139,6 +139,8 @@ func (c *Checks) ask(ctx context.Context, check plan.EndpointCheck) (served, ans
 	if len(addresses) == 0 {
 		addresses = []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})}
 	}
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
 	served = true
 	for _, address := range addresses {
 		status, err := get(ctx, c.transport, netip.AddrPortFrom(address, uint16(check.Port)), "/")
@@ -150,8 +152,6 @@ func (c *Checks) ask(ctx context.Context, check plan.EndpointCheck) (served, ans
 
 // get asks a server on this node, and returns the status of its answer.
 func get(ctx context.Context, transport http.RoundTripper, server netip.AddrPort, path string) (status int, err error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+server.String()+path, nil)
 	if err != nil {
 		return 0, err

@@ -23,21 +23,31 @@ import (
 type node struct {
 	mu       sync.Mutex
 	statuses map[string]int
+	delays   map[string]time.Duration
 	asked    int
 	// busy is how many are being answered, and mostBusy how many were at once.
 	busy, mostBusy int
 }
+
+func newNode() *node { return &node{statuses: map[string]int{}, delays: map[string]time.Duration{}} }
 
 func (n *node) RoundTrip(r *http.Request) (*http.Response, error) {
 	n.mu.Lock()
 	n.asked++
 	n.busy++
 	n.mostBusy = max(n.mostBusy, n.busy)
+	delay := max(n.delays[r.URL.Host], time.Millisecond)
 	n.mu.Unlock()
-	time.Sleep(time.Millisecond)
+	select {
+	case <-time.After(delay):
+	case <-r.Context().Done():
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.busy--
+	if err := r.Context().Err(); err != nil {
+		return nil, err
+	}
 	status, listens := n.statuses[r.URL.Host+r.URL.Path]
 	if !listens {
 		return nil, errors.New("connection refused")
@@ -51,6 +61,13 @@ func (n *node) set(server string, status int) {
 	n.statuses[server] = status
 }
 
+// delay says how long a server takes for an answer.
+func (n *node) delay(server string, delay time.Duration) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.delays[server] = delay
+}
+
 var (
 	own4, own6 = netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("fd00::1")
 	web        = types.NamespacedName{Namespace: "default", Name: "web"}
@@ -61,7 +78,7 @@ type set = map[types.NamespacedName]plan.EndpointCheck
 // onNode has checks ask a node without any server, in a bubble of time.
 func onNode(t *testing.T, test func(t *testing.T, n *node, c *Checks)) {
 	synctest.Test(t, func(t *testing.T) {
-		n := &node{statuses: map[string]int{}}
+		n := newNode()
 		c := NewChecks(klog.Logger{})
 		c.transport = n
 		test(t, n, c)

@@ -22,6 +22,8 @@ const (
 	// restartTime is for how long it may be away, or unhealthy, to no effect: so long takes an upgrade
 	// of kube-proxy, whose rules work on meanwhile.
 	restartTime = 10 * time.Second
+	// answerTime is how long an answer may take: kube-proxy needs a processor for it, which others may keep busy.
+	answerTime = restartTime / 2
 )
 
 // Health is whether the kube-proxy of the node serves.
@@ -35,6 +37,8 @@ type Health struct {
 type state struct {
 	// healthy is when it was healthy last; the zero time for never.
 	healthy time.Time
+	// failed is how often in a row it was not. If it is only once, it may be this node that did not run for as long as it waited.
+	failed int
 	// problem is why it is not; "" if it is.
 	problem string
 	// status and reason are those of the condition.
@@ -76,17 +80,22 @@ func (h *Health) Run(ctx context.Context) error {
 func (s state) after(problem string, now time.Time) state {
 	switch s.problem = problem; {
 	case problem == "":
-		s.healthy, s.status, s.reason = now, metav1.ConditionTrue, v1alpha1.ReasonServing
+		s.healthy, s.failed, s.status, s.reason = now, 0, metav1.ConditionTrue, v1alpha1.ReasonServing
 	case s.healthy.IsZero():
 		s.status, s.reason = metav1.ConditionUnknown, v1alpha1.ReasonNoAnswer
-	case now.Sub(s.healthy) >= restartTime:
+	case s.failed > 0 && now.Sub(s.healthy) >= restartTime:
 		s.status, s.reason = metav1.ConditionFalse, v1alpha1.ReasonNotServing
+	}
+	if problem != "" {
+		s.failed++
 	}
 	return s
 }
 
 // ask returns why kube-proxy is not healthy; "" if it is.
 func (h *Health) ask(ctx context.Context) (problem string) {
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
 	for _, address := range []string{"127.0.0.1", "::1"} {
 		status, err := get(ctx, h.transport, netip.AddrPortFrom(netip.MustParseAddr(address), healthzPort), "/healthz")
 		switch {

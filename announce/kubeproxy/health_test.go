@@ -6,11 +6,13 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 func TestWhetherKubeProxyServes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := &node{statuses: map[string]int{}}
+		n := newNode()
 		h := NewHealth()
 		h.transport = n
 		if _, known := h.Condition(); known {
@@ -63,9 +65,38 @@ func TestWhetherKubeProxyServes(t *testing.T) {
 		expect("when it is gone", time.Minute, gone, false)
 		n.set("[::1]:10256/healthz", http.StatusOK)
 		expect("when it is there again", askInterval, serving, true)
+		n.delay("[::1]:10256", 4*time.Second)
+		expect("as long as its processors are busy", time.Hour, serving, false)
+		n.delay("[::1]:10256", time.Hour)
+		expect("when it may be busy", restartTime-time.Second, serving, false)
+		expect("when it hangs", 4*time.Second, gone, true)
 		cancel()
 		<-ended
 	})
+}
+
+// A node that does not run while it waits for an answer finds only that it has waited for long.
+func TestATimeInWhichTheNodeDoesNotRunIsNoneInWhichKubeProxyDoesNotAnswer(t *testing.T) {
+	began := time.Now()
+	s := state{}.after("", began)
+	for n, step := range []struct {
+		problem string
+		at      time.Duration
+		want    metav1.ConditionStatus
+	}{
+		{"no answer", time.Hour, metav1.ConditionTrue},
+		{"", time.Hour, metav1.ConditionTrue},
+		{"no answer", 2 * time.Hour, metav1.ConditionTrue},
+		{"no answer", 2*time.Hour + answerTime, metav1.ConditionFalse},
+		{"", 2*time.Hour + answerTime, metav1.ConditionTrue},
+		{"no answer", 2*time.Hour + answerTime + askInterval, metav1.ConditionTrue},
+		{"no answer", 2*time.Hour + answerTime + restartTime - 1, metav1.ConditionTrue},
+		{"no answer", 2*time.Hour + answerTime + restartTime, metav1.ConditionFalse},
+	} {
+		if s = s.after(step.problem, began.Add(step.at)); s.status != step.want {
+			t.Errorf("step %d: %s, want %s", n, s.status, step.want)
+		}
+	}
 }
 
 func (n *node) remove(server string) {

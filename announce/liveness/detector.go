@@ -124,11 +124,12 @@ func (d *Detector) Update(ctx context.Context, suspects []plan.ProbeTarget, quor
 	changed := len(d.quorum.InGossip) != len(quorum.InGossip) || d.quorum.Expected != quorum.Expected
 	d.quorum = quorum
 	changed = d.endOthers(suspects) || changed
+	var unknown []plan.ProbeTarget
 	for _, s := range suspects {
 		known := d.suspicions[s.Name]
 		switch {
 		case known == nil:
-			d.suspicions[s.Name] = d.investigate(ctx, s)
+			unknown = append(unknown, s)
 			changed = changed || !s.InSight
 		case known.announced != s.Announced || known.left != s.Left || known.inSight != s.InSight || known.silent != s.Silent:
 			changed = changed || known.inSight != s.InSight
@@ -138,6 +139,9 @@ func (d *Detector) Update(ctx context.Context, suspects []plan.ProbeTarget, quor
 	}
 	if changed {
 		d.wakeAll()
+	}
+	for _, s := range unknown {
+		d.suspicions[s.Name] = d.investigate(ctx, s)
 	}
 	if len(d.suspicions) == 0 && quorum.InSight() {
 		d.isolated = false

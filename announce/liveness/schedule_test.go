@@ -96,6 +96,20 @@ func TestWhoIsAskedAtOnceWhenSomethingChanges(t *testing.T) {
 	}
 }
 
+func TestWhoIsNewlySuspectedIsAskedForOnceAtFirst(t *testing.T) {
+	withDetector(t, true, func(lan *neighbourhood, d *Detector, ctx context.Context) {
+		for _, ip := range []string{"192.168.10.1", "192.168.20.1"} {
+			lan.set(ip, true)
+		}
+		d.Update(ctx, []plan.ProbeTarget{member(1)}, Quorum{Expected: 3})
+		time.Sleep(100 * time.Millisecond)
+		synctest.Wait()
+		if got := askedFor(lan.take()); got["192.168.10.1"] != 1 {
+			t.Errorf("asked for %v", got)
+		}
+	})
+}
+
 func TestOneThatTheGossipLosesHasAllAskedAnew(t *testing.T) {
 	for name, lost := range map[string]bool{"lost": true, "late, and silent now": false} {
 		t.Run(name, func(t *testing.T) {

@@ -38,12 +38,13 @@ metadata: {name: routed}
 spec: {ipAddressPools: [routed]}
 `
 
-// overlappingPool has addresses that the pool has, too.
+// overlappingPool has addresses that the pool has, too, and no others: a Service would keep one of those when this pool is gone, and
+// nobody announces an address that is in no pool.
 const overlappingPool = `
 apiVersion: clarionlb.io/v1alpha1
 kind: IPAddressPool
 metadata: {name: overlapping}
-spec: {addresses: [192.168.10.204-192.168.10.215]}
+spec: {addresses: [192.168.10.204-192.168.10.211]}
 `
 
 // poolAddresses are those of the pool, and those that guests ask for although no pool has them.

@@ -40,6 +40,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
 
+	"github.com/clarionlb/clarion/internal/rollback"
 	"github.com/clarionlb/clarion/test/cluster/echo"
 )
 
@@ -72,6 +73,10 @@ func run(ctx context.Context, args []string) error {
 	config.UserAgent = "kubelet/" + kubeletVersion
 	config.ContentType = "application/vnd.kubernetes.protobuf"
 	config.QPS, config.Burst = 200, 400
+	// Whoever restores etcd from a copy is told to restart kubelets, since they go on with what they knew. This one reads its pods anew.
+	config.Wrap(rollback.NewGuard(func(path string) {
+		klog.InfoS("The API has gone back, as if restored from a copy; reading these objects anew", "path", path)
+	}).Wrap)
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return err

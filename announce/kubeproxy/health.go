@@ -37,8 +37,6 @@ type Health struct {
 type state struct {
 	// healthy is when it was healthy last; the zero time for never.
 	healthy time.Time
-	// failed is how often in a row it was not. If it is only once, it may be this node that did not run for as long as it waited.
-	failed int
 	// problem is why it is not; "" if it is.
 	problem string
 	// status and reason are those of the condition.
@@ -78,16 +76,14 @@ func (h *Health) Run(ctx context.Context) error {
 
 // after is the state once kube-proxy was asked again.
 func (s state) after(problem string, now time.Time) state {
+	again := s.problem != "" // if it is not, it may be this node that did not run for as long as it waited
 	switch s.problem = problem; {
 	case problem == "":
-		s.healthy, s.failed, s.status, s.reason = now, 0, metav1.ConditionTrue, v1alpha1.ReasonServing
+		s.healthy, s.status, s.reason = now, metav1.ConditionTrue, v1alpha1.ReasonServing
 	case s.healthy.IsZero():
 		s.status, s.reason = metav1.ConditionUnknown, v1alpha1.ReasonNoAnswer
-	case s.failed > 0 && now.Sub(s.healthy) >= restartTime:
+	case again && now.Sub(s.healthy) >= restartTime:
 		s.status, s.reason = metav1.ConditionFalse, v1alpha1.ReasonNotServing
-	}
-	if problem != "" {
-		s.failed++
 	}
 	return s
 }

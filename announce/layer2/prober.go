@@ -159,9 +159,10 @@ func (p *Prober) ask(ctx context.Context, s *probeSocket, q Question, from netip
 			return a, ok, err
 		}
 	}
-	if q.Unanswered != nil {
-		q.Unanswered(ctx)
+	if q.Unanswered == nil {
+		return Answer{}, false, nil
 	}
+	q.Unanswered(ctx)
 	return w.wait(ctx, 0)
 }
 

@@ -333,33 +333,45 @@ func TestAddressThatAQuestionIsAskedFrom(t *testing.T) {
 	}
 }
 
-func TestAnAnswerCountsAsLongAsOthersAreAsked(t *testing.T) {
-	const wait = 20 * time.Millisecond
+func TestAnAnswerThatComesBeforeThoseOfOthersCounts(t *testing.T) {
 	for name, c := range map[string]struct {
-		after          time.Duration // the answer comes, from the last moment in which it is in time
-		called, counts bool
+		arrive []netip.Addr // while the other one is asked, in this order
+		counts bool
 	}{
-		"in time":                          {-time.Millisecond, false, true},
-		"while others are asked":           {time.Millisecond, true, true},
-		"just before they have answered":   {5*time.Millisecond - 1, true, true},
-		"after the others have answered":   {6 * time.Millisecond, true, false},
-		"never, as far as anybody can see": {time.Hour, true, false},
+		"before the answer of the other one": {[]netip.Addr{vip1, vip2}, true},
+		"never":                              {[]netip.Addr{vip2}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			quiet(t, func(t *testing.T, lan *fakeLAN, p *Prober) {
-				called := false
-				time.AfterFunc(wait+c.after, func() { lan.claim("eth0", vip1, otherMAC, otherMAC) })
+				heard := false
 				_, answered, err := p.Ask(t.Context(), Question{
-					Interface: "eth0", Address: vip1, Tries: 1, Wait: wait,
-					Unanswered: func(context.Context) {
-						called = true
-						time.Sleep(5 * time.Millisecond)
+					Interface: "eth0", Address: vip1, Tries: 1,
+					Unanswered: func(ctx context.Context) {
+						go func() {
+							for _, addr := range c.arrive {
+								lan.claim("eth0", addr, otherMAC, otherMAC)
+							}
+						}()
+						_, heard, _ = p.Ask(ctx, Question{Interface: "eth0", Address: vip2})
 					},
 				})
-				if err != nil || answered != c.counts || called != c.called {
-					t.Errorf("answered %t, others asked %t, %v", answered, called, err)
+				if err != nil || !heard || answered != c.counts {
+					t.Errorf("answered %t, the other one heard %t, %v", answered, heard, err)
 				}
 			})
 		})
 	}
+}
+
+func TestNobodyElseIsAskedIfTheAnswerComesInTime(t *testing.T) {
+	quiet(t, func(t *testing.T, lan *fakeLAN, p *Prober) {
+		time.AfterFunc(10*time.Millisecond, func() { lan.claim("eth0", vip1, otherMAC, otherMAC) })
+		_, answered, err := p.Ask(t.Context(), Question{
+			Interface: "eth0", Address: vip1, Tries: 1, Wait: 20 * time.Millisecond,
+			Unanswered: func(context.Context) { t.Error("others are asked") },
+		})
+		if !answered || err != nil {
+			t.Errorf("answered %t, %v", answered, err)
+		}
+	})
 }

@@ -139,6 +139,8 @@ func (w *waiter) wait(ctx context.Context, limit time.Duration) (Answer, bool, e
 		select {
 		case a := <-w.answer: // it was there before this process ran again
 			return a, true, nil
+		case <-w.socket.failed:
+			return Answer{}, false, w.socket.err
 		default:
 			return Answer{}, false, nil
 		}

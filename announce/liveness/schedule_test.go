@@ -102,7 +102,6 @@ func TestWhoIsNewlySuspectedIsAskedForOnceAtFirst(t *testing.T) {
 			lan.set(ip, true)
 		}
 		d.Update(ctx, []plan.ProbeTarget{member(1)}, Quorum{Expected: 3})
-		time.Sleep(100 * time.Millisecond)
 		synctest.Wait()
 		if got := askedFor(lan.take()); got["192.168.10.1"] != 1 {
 			t.Errorf("asked for %v", got)

@@ -17,6 +17,8 @@ type ledger struct {
 	services map[types.NamespacedName]*corev1.Service
 	// held is what each Service had when it last had any address.
 	held map[types.UID]holding
+	// shares are the addresses that two Services have and share, or shared when they got them: who ends that has them until it is answered.
+	shares map[sharing]bool
 	// ever has the addresses that any Service had since [ledger.forget].
 	ever map[netip.Addr]bool
 	// rolledBack says that etcd was restored: two Services may have one address until one of them has been given another.
@@ -27,23 +29,39 @@ type ledger struct {
 type holding struct {
 	addresses string
 	wish      string
-	// shared says that another Service had an address of it: who leaves a share is not the ledger's to judge.
-	shared bool
 	// unanswered says that the Service has had the addresses since before it wished for that: it may get others once.
 	unanswered bool
 }
 
+// sharing is an address of two Services.
+type sharing struct {
+	address  netip.Addr
+	one, two types.UID // sorted
+}
+
+func sharingOf(address netip.Addr, a, b types.UID) sharing {
+	return sharing{address, min(a, b), max(a, b)}
+}
+
+func (s sharing) has(uid types.UID) bool { return s.one == uid || s.two == uid }
+
 func newLedger() *ledger {
-	return &ledger{services: map[types.NamespacedName]*corev1.Service{}, held: map[types.UID]holding{}, ever: map[netip.Addr]bool{}}
+	return &ledger{
+		services: map[types.NamespacedName]*corev1.Service{},
+		held:     map[types.UID]holding{},
+		shares:   map[sharing]bool{},
+		ever:     map[netip.Addr]bool{},
+	}
 }
 
 // replace takes all Services that there are, and returns what is wrong.
 func (l *ledger) replace(services []corev1.Service) (wrong []string) {
-	there := map[types.NamespacedName]bool{}
+	there := map[types.UID]bool{}
 	for _, s := range services {
-		there[nameOf(&s)] = true
+		there[s.UID] = true
 	}
-	maps.DeleteFunc(l.services, func(name types.NamespacedName, _ *corev1.Service) bool { return !there[name] })
+	maps.DeleteFunc(l.services, func(_ types.NamespacedName, s *corev1.Service) bool { return !there[s.UID] })
+	maps.DeleteFunc(l.shares, func(s sharing, _ bool) bool { return !there[s.one] || !there[s.two] })
 	// None is judged before all are known: an address may have gone from one to the other.
 	for i := range services {
 		l.services[nameOf(&services[i])] = &services[i]
@@ -64,32 +82,45 @@ func (l *ledger) set(service *corev1.Service) (wrong []string) {
 func (l *ledger) remove(service *corev1.Service) {
 	delete(l.services, nameOf(service))
 	delete(l.held, service.UID)
+	l.leaveShares(service.UID, nil)
+}
+
+// leaveShares takes that a Service has only these addresses, and says whether it shared any until now.
+func (l *ledger) leaveShares(service types.UID, has []netip.Addr) (shared bool) {
+	maps.DeleteFunc(l.shares, func(s sharing, _ bool) bool {
+		shared = shared || s.has(service)
+		return s.has(service) && !slices.Contains(has, s.address)
+	})
+	return shared
 }
 
 func (l *ledger) judge(service *corev1.Service) (wrong []string) {
-	addresses, others := addressesOf(service), map[string]bool{}
+	addresses := addressesOf(service)
+	shared := l.leaveShares(service.UID, addresses)
 	for _, a := range addresses {
 		l.ever[a] = true
 		for name, other := range l.services {
 			if name == nameOf(service) || !slices.Contains(addressesOf(other), a) {
 				continue
 			}
-			others[name.Name] = true
-			if !l.rolledBack && !mayShare(service, other) {
+			if pair := sharingOf(a, service.UID, other.UID); l.rolledBack || mayShare(service, other) {
+				l.shares[pair] = true
+			} else if !l.shares[pair] {
 				wrong = append(wrong, fmt.Sprintf("Services %s and %s both have %s and do not share it", service.Name, name.Name, a))
 			}
 		}
 	}
-	now := holding{addresses: text(addresses), wish: wishOf(service), shared: len(others) > 0}
+	now := holding{addresses: text(addresses), wish: wishOf(service)}
 	before, had := l.held[service.UID]
 	now.unanswered = had && before.addresses == now.addresses && (before.unanswered || before.wish != now.wish)
 	kept := before.addresses == now.addresses || before.wish != now.wish || before.unanswered
-	if had && !kept && !before.shared && service.DeletionTimestamp == nil {
+	// Who leaves a share is not the ledger's to judge.
+	if had && !kept && !shared && service.DeletionTimestamp == nil {
 		wrong = append(wrong, fmt.Sprintf("Service %s had %s and has %s now, with the same wish", service.Name, before.addresses, now.addresses))
 	}
 	if len(addresses) > 0 {
 		l.held[service.UID] = now
-	} else if before.wish != now.wish || before.unanswered {
+	} else if before.wish != now.wish || before.unanswered || shared {
 		delete(l.held, service.UID)
 	}
 	return wrong
@@ -102,6 +133,7 @@ func (l *ledger) mark() map[types.UID]holding { return maps.Clone(l.held) }
 func (l *ledger) rollBack(before, after map[types.UID]holding) {
 	clear(l.services)
 	clear(l.held)
+	clear(l.shares)
 	for uid, h := range before {
 		if after[uid] == h {
 			l.held[uid] = h
@@ -119,6 +151,7 @@ func (l *ledger) forget() (wrong []string) {
 		l.held[uid] = h
 	}
 	clear(l.ever)
+	clear(l.shares)
 	for _, service := range l.services {
 		wrong = append(wrong, l.judge(service)...)
 	}

@@ -63,6 +63,45 @@ func TestLedger(t *testing.T) {
 		{"it is deleted", func(l *ledger) []string { return append(l.set(lb("one", "", a)), l.set(deleted)...) }, 0},
 		{"two have one address", func(l *ledger) []string { return append(l.set(lb("one", "", a)), l.set(lb("two", "", a))...) }, 1},
 		{"two share one", func(l *ledger) []string { return append(l.set(lb("one", "key", a)), l.set(lb("two", "key", a))...) }, 0},
+		{"two share one, one of them ends that, and the other one loses it", func(l *ledger) []string {
+			l.set(lb("one", "key", a))
+			l.set(lb("two", "key", a))
+			return append(l.set(lb("two", "", a)), append(l.set(lb("one", "key")), l.forget()...)...)
+		}, 0},
+		{"one of them ends that, and both keep it", func(l *ledger) []string {
+			l.set(lb("one", "key", a))
+			l.set(lb("two", "key", a))
+			l.set(lb("two", "", a))
+			return l.forget()
+		}, 2},
+		{"one of them ends that, and a third one gets it", func(l *ledger) []string {
+			l.set(lb("one", "key", a))
+			l.set(lb("two", "key", a))
+			l.set(lb("two", "", a))
+			return l.set(lb("three", "key", a))
+		}, 1},
+		{"one of them has another one, and has the first one again without sharing it", func(l *ledger) []string {
+			l.set(lb("one", "key", a))
+			l.set(lb("two", "key", a))
+			l.set(lb("two", "", b))
+			return l.set(lb("two", "", a))
+		}, 2},
+		{"the first one loses it while they share it", func(l *ledger) []string {
+			l.set(lb("one", "key", a))
+			l.set(lb("two", "key", a))
+			return l.set(lb("one", "key"))
+		}, 0},
+		{"one of them is deleted, and the other one loses it then", func(l *ledger) []string {
+			l.set(lb("one", "key", a))
+			l.set(lb("two", "key", a))
+			l.remove(lb("two", "key", a))
+			return l.set(lb("one", "key"))
+		}, 1},
+		{"one of them is deleted while nobody watches, and the other one has lost it", func(l *ledger) []string {
+			l.set(lb("one", "key", a))
+			l.set(lb("two", "key", a))
+			return append(l.replace([]corev1.Service{*lb("one", "key", a)}), l.replace([]corev1.Service{*lb("one", "key")})...)
+		}, 1},
 		{"two with different keys have one", func(l *ledger) []string {
 			return append(l.set(lb("one", "key", a)), l.set(lb("two", "lock", a))...)
 		}, 1},

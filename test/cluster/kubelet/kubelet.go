@@ -43,8 +43,8 @@ type running struct {
 	kill context.CancelFunc
 }
 
-func newKubelet(options options, client kubernetes.Interface) *kubelet {
-	return &kubelet{options: options, client: client, pods: map[types.UID]*running{}}
+func newKubelet(options options) *kubelet {
+	return &kubelet{options: options, pods: map[types.UID]*running{}}
 }
 
 // dir is the folder with the volumes of pods. It lies with the logs, so that whoever removes the
@@ -170,6 +170,15 @@ func (k *kubelet) update(ctx context.Context, pod *v1.Pod) {
 		p.run(ctx)
 		p.logger.Info("Pod ended")
 	})
+}
+
+// reread makes all pods ask the API server what it has of them.
+func (k *kubelet) reread() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, p := range k.pods {
+		p.reread()
+	}
 }
 
 // remove kills a pod that is gone from the API server. A pod that was deleted with its grace period

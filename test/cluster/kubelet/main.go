@@ -73,14 +73,15 @@ func run(ctx context.Context, args []string) error {
 	config.UserAgent = "kubelet/" + kubeletVersion
 	config.ContentType = "application/vnd.kubernetes.protobuf"
 	config.QPS, config.Burst = 200, 400
+	kubelet := newKubelet(options)
 	// Whoever restores etcd from a copy is told to restart kubelets, since they go on with what they knew. This one reads its pods anew.
 	config.Wrap(rollback.NewGuard(func(path string) {
 		klog.InfoS("The API has gone back, as if restored from a copy; reading these objects anew", "path", path)
+		kubelet.reread()
 	}).Wrap)
-	client, err := kubernetes.NewForConfig(config)
-	if err != nil {
+	if kubelet.client, err = kubernetes.NewForConfig(config); err != nil {
 		return err
 	}
 	ctx = klog.NewContext(ctx, klog.FromContext(ctx).WithValues("node", options.NodeName))
-	return newKubelet(options, client).run(ctx)
+	return kubelet.run(ctx)
 }

@@ -56,8 +56,10 @@ type podRun struct {
 	volumes           *volumes
 
 	mu sync.Mutex
-	// held is the newest version of the object that the API server is known to have.
-	held *v1.Pod
+	// held is the newest version of the object that the API server is known to have; outdated says that
+	// it may be one that the API server has no more.
+	held     *v1.Pod
+	outdated bool
 	// attachment is nil for hostNetwork, before the pod is attached, and after it is detached. The
 	// addresses remain after that.
 	attachment *podNetwork
@@ -106,6 +108,34 @@ func (p *podRun) update(pod *v1.Pod) {
 	}
 	p.mu.Unlock()
 	p.changed()
+}
+
+// reread makes the pod ask which version of the object the API server has.
+func (p *podRun) reread() {
+	p.mu.Lock()
+	p.outdated = true
+	p.mu.Unlock()
+	p.changed()
+}
+
+// holds returns the version of the object that the API server has, as far as is known without asking.
+func (p *podRun) holds(ctx context.Context) (*v1.Pod, error) {
+	p.mu.Lock()
+	held, outdated := p.held, p.outdated
+	p.mu.Unlock()
+	if !outdated {
+		return held, nil
+	}
+	read, err := p.kubelet.client.CoreV1().Pods(held.Namespace).Get(ctx, held.Name, metav1.GetOptions{})
+	if err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if read.UID == held.UID {
+		p.held, p.outdated = read, false
+	}
+	return p.held, nil
 }
 
 func version(pod *v1.Pod) uint64 {
@@ -217,8 +247,12 @@ func (p *podRun) run(ctx context.Context) {
 func (p *podRun) report(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
+	held, err := p.holds(ctx)
+	if err != nil {
+		return ignoreGone(err)
+	}
 	p.mu.Lock()
-	held, ended := p.held, p.ended
+	ended := p.ended
 	seen := observed{started: p.started, hostIPs: p.kubelet.options.NodeIPs, podIPs: p.addresses, ended: ended}
 	p.mu.Unlock()
 	seen.inits, seen.containers = snapshots(p.inits), snapshots(p.containers)

@@ -123,3 +123,24 @@ func testWithoutAPIServer(s *suite) {
 		return isReady(pod) && pod.Status.ContainerStatuses[0].RestartCount == 1
 	})
 }
+
+// testRestoredEtcd has a pod become ready after the copy was made that etcd is restored from.
+func testRestoredEtcd(s *suite) {
+	s.create(s.pod("probed", func(pod *v1.Pod) {
+		pod.Spec.Containers[0].Ports = []v1.ContainerPort{{Name: "web", ContainerPort: 8080}}
+		pod.Spec.Containers[0].ReadinessProbe = healthz(1, 1)
+	}))
+	pod := s.awaitReady("probed")
+	s.tell(pod, "/unhealthy")
+	s.awaitPod("probed", "not ready", func(pod *v1.Pod) bool { return !isReady(pod) })
+	backup := filepath.Join(s.TempDir(), "etcd")
+	if err := s.Backup(backup); err != nil {
+		s.Fatal(err)
+	}
+	s.tell(pod, "/healthy")
+	s.awaitReady("probed")
+	if err := s.Restore(s.ctx, backup); err != nil {
+		s.Fatal(err)
+	}
+	s.awaitReady("probed")
+}

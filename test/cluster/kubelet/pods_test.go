@@ -36,4 +36,5 @@ func TestNodesRunPods(t *testing.T) {
 	run("a restarted kubelet starts its pods again", testKubeletRestart)
 	run("pods die with their kubelet, and deleted ones are gone when it is back", testKubeletDeath)
 	run("containers start again while the API server is away", testWithoutAPIServer)
+	run("a restored etcd is told again how the pods are", testRestoredEtcd)
 }

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"time"
@@ -32,10 +33,10 @@ type handover struct {
 	heardAt time.Time
 	// planned is the node that has taken the address over and knows that this one is alive; "" for none.
 	planned string
-	// waited says that the node has answered on for the next owner to announce. until is when it stops, once that has claimed the
-	// address or announced it, and overlaps says that it has announced it; zero before.
-	waited, overlaps bool
-	until            time.Time
+	// waiting is since when the node answers on for another one to announce. until is when it stops, once the next owner has claimed the
+	// address or another node announced it, and overlaps says that one has announced it; zero before.
+	waiting, until time.Time
+	overlaps       bool
 }
 
 // hear takes note that another node has announced an address. It returns whether the address is
@@ -61,27 +62,42 @@ func (o *ownership) keep(s *step, ip netip.Addr) {
 	if !o.until.IsZero() { // the next owner may have announced it
 		s.plan.Reannounce = append(s.plan.Reannounce, ip)
 	}
-	o.planned, o.waited, o.overlaps, o.until, o.left = "", false, false, time.Time{}, nil
+	o.planned, o.waiting, o.overlaps, o.until, o.left = "", time.Time{}, false, time.Time{}, nil
+}
+
+// successor is the node that has announced the address in place of this one; "" if none has. While this node answers on for the next
+// owner, any will do: the next owner may not know that, and another one not see the next owner.
+func (h *handover) successor(next string, now time.Time) string {
+	switch {
+	case h.heard == next && now.Sub(h.heardAt) < heardRecently:
+	case !h.waiting.IsZero() && h.heardAt.After(h.waiting):
+	default:
+		return ""
+	}
+	return h.heard
 }
 
 // release has the node give up an address that is not its own any more, as soon as that can be.
 func (c *claims) release(s *step, ip netip.Addr, o *ownership, d election.Decision) (Move, bool) {
+	successor := o.successor(d.Owner, s.now)
 	_, announced := c.announced[ip]
 	if announced {
 		may := s.mayAnswerOn(ip, d)
-		heard := o.heard == d.Owner && s.now.Sub(o.heardAt) < heardRecently
-		if may && !heard {
-			o.waited, o.overlaps, o.until = true, false, time.Time{}
+		if may && successor == "" {
+			if o.waiting.IsZero() {
+				o.waiting = s.now
+			}
+			o.overlaps, o.until = false, time.Time{}
 			return Move{}, false
 		}
 		// A drained node may see that it is, and that the next owner has claimed the address, at
 		// the same time, or the claim first. Who was taken for dead stops at once.
 		planned := s.view.draining(s.node) || o.planned == d.Owner
-		if (may || o.waited || planned) && o.until.IsZero() && d.Owner != "" {
+		if (may || !o.waiting.IsZero() || planned) && o.until.IsZero() && d.Owner != "" {
 			o.until = s.now.Add(handoverPatience)
 			s.plan.Quiesce = append(s.plan.Quiesce, ip)
 		}
-		if !o.until.IsZero() && heard && !o.overlaps {
+		if !o.until.IsZero() && successor != "" && !o.overlaps {
 			o.overlaps, o.until = true, s.now.Add(handoverOverlap)
 		}
 		if !o.until.IsZero() && s.now.Before(c.heldUntil) { // what was asked is answered then
@@ -102,7 +118,7 @@ func (c *claims) release(s *step, ip netip.Addr, o *ownership, d election.Decisi
 	if d.Owner == "" {
 		reason = MoveWithdrawn
 	}
-	return Move{Address: ip, From: s.node, To: d.Owner, Reason: reason, Verdict: s.verdict(s.node, ip)}, announced
+	return Move{Address: ip, From: s.node, To: cmp.Or(successor, d.Owner), Reason: reason, Verdict: s.verdict(s.node, ip)}, announced
 }
 
 // leaveClaim leaves the claim of the node on an address that it stops to announce, or has stopped to: until the next owner has claimed it, if

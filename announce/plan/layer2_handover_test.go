@@ -134,6 +134,58 @@ func TestWhoIsDrainedGoesOnUntilTheNextOwnerAnnounces(t *testing.T) {
 	}
 }
 
+// Who is to have the address next may not know of the drain, and another node, which knows of it, not see that one.
+func TestWhoIsDrainedStopsWhenAnyNodeAnnounces(t *testing.T) {
+	l := web(t)
+	owner, other := l.draining()
+	l.now = l.now.Add(handoverPatience)
+	if plan := l.plan(owner); len(plan.Layer2) != 1 {
+		t.Fatalf("%s stopped before anybody else began", owner)
+	}
+	l.nodes[owner].planner.ObserveAnnouncement(addr(vip), other, l.now)
+	if plan := l.plan(owner); len(plan.Layer2) != 1 || !plan.Wake.Equal(l.now.Add(handoverOverlap)) || !slices.Equal(plan.Quiesce, []netip.Addr{addr(vip)}) {
+		t.Errorf("%s does not answer what may have been asked before: %+v", owner, plan)
+	}
+	l.now = l.now.Add(handoverOverlap)
+	if plan := l.plan(owner); len(plan.Layer2) != 0 || plan.Moves[0].To != other {
+		t.Errorf("%s goes on: %+v", owner, plan)
+	}
+}
+
+// What was heard before the drain is of a node that has stopped since.
+func TestWhoIsDrainedGoesOnAlthoughAnotherNodeHasAnnouncedTheAddressBefore(t *testing.T) {
+	l := web(t)
+	owner, other := l.draining()
+	l.setNode(nodeObject(owner))
+	l.plan(owner)
+	l.nodes[owner].planner.ObserveAnnouncement(addr(vip), other, l.now)
+	l.plan(owner)
+	l.now = l.now.Add(handoverOverlap)
+	l.setNode(nodeObject(owner, drained))
+	for range 2 {
+		if plan := l.plan(owner); len(plan.Layer2) != 1 || len(plan.Quiesce) != 0 {
+			t.Errorf("%s is about to stop: %+v", owner, plan)
+		}
+		l.now = l.now.Add(handoverOverlap)
+	}
+}
+
+// draining has the node with the address be drained. The third one is other, neither that nor the one that is to have the address next.
+func (l *lan) draining() (owner, other string) {
+	l.t.Helper()
+	l.settle()
+	owner = l.owner(vip)
+	l.setNode(nodeObject(owner, drained))
+	l.plan(owner)
+	next := l.nodes[owner].planner.round.Decision(addr(vip)).Owner
+	for name := range l.nodes {
+		if name != owner && name != next {
+			other = name
+		}
+	}
+	return owner, other
+}
+
 // The next owner may know of a drain before the drained node does, and tells it that it has taken the address over.
 func TestWhoIsToldOfATakeoverBeforeItKnowsOfTheDrainAnswersWhatMayHaveBeenAskedBefore(t *testing.T) {
 	l := web(t)

@@ -139,6 +139,17 @@ func (d *deployment) awaitSession(node *cluster.Node, peer string, state v1alpha
 	})
 }
 
+// awaitNoSession waits until no node reports a session with a BGPPeer.
+func (d *deployment) awaitNoSession(peer string) {
+	d.t.Helper()
+	d.eventually("the end of sessions with "+peer, func(context.Context) error {
+		if sessions := d.sessions(peer); len(sessions) > 0 {
+			return fmt.Errorf("%+v", sessions)
+		}
+		return nil
+	})
+}
+
 // awaitNewSessions waits until nodes have sessions with a BGPPeer that are not those of before.
 func (d *deployment) awaitNewSessions(peer string, before map[string]v1alpha1.BGPSession, nodes ...string) {
 	d.t.Helper()

@@ -139,6 +139,24 @@ func (r *router) awaitNeighbors(prefixes []netip.Prefix, want map[string]neighbo
 	}
 }
 
+// awaitForgotten waits until a router has forgotten neighbors that it took from a range. If one connects again before FRR 8.4 has read
+// that the connection before is over, it has a session that it does not show.
+func (r *router) awaitForgotten(names ...string) {
+	r.d.t.Helper()
+	r.d.eventually("the router to forget neighbors", func(ctx context.Context) error {
+		neighbors, err := r.Neighbors(ctx)
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			if n, known := neighbors[name]; known {
+				return fmt.Errorf("%s is %+v", name, n)
+			}
+		}
+		return nil
+	})
+}
+
 func testWhatOneNodeCannotDo(p *peering) {
 	check := p.keptSessions()
 	p.awaitSession(p.Node("n2"), "wire", v1alpha1.BGPConnecting, "no router has advertised itself on wire")
@@ -158,6 +176,8 @@ func testWhatOneNodeCannotDo(p *peering) {
 	}
 	p.awaitReady("bgppeer/wrong-as", v1alpha1.ReasonNoSession, "")
 	p.kubectl("delete", "bgppeer", "wrong-as")
+	p.awaitNoSession("wrong-as")
+	p.far.awaitForgotten("192.168.10.11", "192.168.10.12")
 	p.applyYAML(bgpPeer("inside", inside...))
 	for _, node := range p.Nodes() {
 		p.awaitSession(node, "inside", v1alpha1.BGPEstablished, "")

@@ -11,16 +11,19 @@ import (
 
 	"github.com/go-logr/logr"
 	v1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/informers"
+	apiwatch "k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/scheme"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/klog/v2"
+	"k8s.io/utils/ptr"
 )
 
 // kubelet runs the pods that are bound to its node.
@@ -43,8 +46,8 @@ type running struct {
 	kill context.CancelFunc
 }
 
-func newKubelet(options options) *kubelet {
-	return &kubelet{options: options, pods: map[types.UID]*running{}}
+func newKubelet(options options, client kubernetes.Interface) *kubelet {
+	return &kubelet{options: options, client: client, pods: map[types.UID]*running{}}
 }
 
 // dir is the folder with the volumes of pods. It lies with the logs, so that whoever removes the
@@ -117,18 +120,16 @@ func (k *kubelet) clean() error {
 
 // watch follows the pods bound to this node until ctx ends.
 func (k *kubelet) watch(ctx context.Context) error {
-	factory := informers.NewSharedInformerFactoryWithOptions(k.client, 0,
-		informers.WithTweakListOptions(func(o *metav1.ListOptions) {
-			o.FieldSelector = fields.OneTermEqualSelector("spec.nodeName", k.options.NodeName).String()
-		}),
-		informers.WithTransform(func(object any) (any, error) {
-			if pod, ok := object.(*v1.Pod); ok {
-				pod.ManagedFields = nil
-			}
-			return object, nil
-		}),
-	)
-	_, err := factory.Core().V1().Pods().Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
+	informer := cache.NewSharedIndexInformer(k.podsAnew(), &v1.Pod{}, 0, nil)
+	if err := informer.SetTransform(func(object any) (any, error) {
+		if pod, ok := object.(*v1.Pod); ok {
+			pod.ManagedFields = nil
+		}
+		return object, nil
+	}); err != nil {
+		return err
+	}
+	_, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc: func(object any) { k.update(ctx, object.(*v1.Pod)) },
 		UpdateFunc: func(before, object any) {
 			if before, pod := before.(*v1.Pod), object.(*v1.Pod); before.UID != pod.UID {
@@ -146,8 +147,33 @@ func (k *kubelet) watch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	factory.StartWithContext(ctx)
+	k.work.Go(func() { informer.RunWithContext(ctx) })
 	return nil
+}
+
+// podsAnew lists the pods bound to this node anew after each watch. Whoever restores etcd from a copy is told to restart kubelets, since
+// they go on from a revision that may stand for something else now. This one forgets what it knew.
+func (k *kubelet) podsAnew() cache.ListerWatcher {
+	pods, listed := k.client.CoreV1().Pods(metav1.NamespaceAll), false
+	here := fields.OneTermEqualSelector("spec.nodeName", k.options.NodeName).String()
+	return &cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			listed = true
+			o.FieldSelector, o.ResourceVersion = here, ""
+			return pods.List(ctx, o)
+		},
+		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (apiwatch.Interface, error) {
+			o.FieldSelector = here
+			if ptr.Deref(o.SendInitialEvents, false) { // this lists, too
+				o.ResourceVersion = ""
+			} else if !listed {
+				k.reread()
+				return nil, apierrors.NewResourceExpired("everything is listed anew")
+			}
+			listed = false
+			return pods.Watch(ctx, o)
+		},
+	}
 }
 
 // update starts a pod that is new, and tells one that runs about its new version.

@@ -40,7 +40,6 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
 
-	"github.com/clarionlb/clarion/internal/rollback"
 	"github.com/clarionlb/clarion/test/cluster/echo"
 )
 
@@ -73,15 +72,10 @@ func run(ctx context.Context, args []string) error {
 	config.UserAgent = "kubelet/" + kubeletVersion
 	config.ContentType = "application/vnd.kubernetes.protobuf"
 	config.QPS, config.Burst = 200, 400
-	kubelet := newKubelet(options)
-	// Whoever restores etcd from a copy is told to restart kubelets, since they go on with what they knew. This one reads its pods anew.
-	config.Wrap(rollback.NewGuard(func(path string) {
-		klog.InfoS("The API has gone back, as if restored from a copy; reading these objects anew", "path", path)
-		kubelet.reread()
-	}).Wrap)
-	if kubelet.client, err = kubernetes.NewForConfig(config); err != nil {
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
 		return err
 	}
 	ctx = klog.NewContext(ctx, klog.FromContext(ctx).WithValues("node", options.NodeName))
-	return kubelet.run(ctx)
+	return newKubelet(options, client).run(ctx)
 }

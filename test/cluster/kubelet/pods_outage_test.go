@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	v1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -124,8 +125,31 @@ func testWithoutAPIServer(s *suite) {
 	})
 }
 
-// testRestoredEtcd has a pod become ready after the copy was made that etcd is restored from.
+// testRestoredEtcd has a pod become ready after the copy was made that etcd is restored from, and another one be created after that.
 func testRestoredEtcd(s *suite) {
+	s.restore(func(resume func()) { resume() })
+}
+
+// testRestoredEtcdMeanwhile has the kubelet pause until as much was written as was lost: its revision stands for something else then.
+func testRestoredEtcdMeanwhile(s *suite) {
+	s.restore(func(resume func()) {
+		before := s.revision()
+		if err := s.kubelet().Stop(); err != nil {
+			s.Fatal(err)
+		}
+		defer func() {
+			for s.revision() <= before {
+				s.apply(&v1.ConfigMap{ObjectMeta: metav1.ObjectMeta{GenerateName: "written-"}})
+			}
+			if err := s.kubelet().Continue(); err != nil {
+				s.Fatal(err)
+			}
+		}()
+		resume()
+	})
+}
+
+func (s *suite) restore(during func(resume func())) {
 	s.create(s.pod("probed", func(pod *v1.Pod) {
 		pod.Spec.Containers[0].Ports = []v1.ContainerPort{{Name: "web", ContainerPort: 8080}}
 		pod.Spec.Containers[0].ReadinessProbe = healthz(1, 1)
@@ -139,8 +163,26 @@ func testRestoredEtcd(s *suite) {
 	}
 	s.tell(pod, "/healthy")
 	s.awaitReady("probed")
-	if err := s.Restore(s.ctx, backup); err != nil {
+	during(func() {
+		if err := s.Restore(s.ctx, backup); err != nil {
+			s.Fatal(err)
+		}
+		s.create(s.pod("later", nil))
+	})
+	s.awaitReady("probed")
+	s.awaitReady("later")
+}
+
+// revision is the one that the API is at.
+func (s *suite) revision() int {
+	s.Helper()
+	pods, err := s.Kubernetes().CoreV1().Pods(s.namespace).List(s.ctx, metav1.ListOptions{})
+	if err != nil {
 		s.Fatal(err)
 	}
-	s.awaitReady("probed")
+	revision, err := strconv.Atoi(pods.ResourceVersion)
+	if err != nil {
+		s.Fatal(err)
+	}
+	return revision
 }

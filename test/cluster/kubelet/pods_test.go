@@ -37,4 +37,5 @@ func TestNodesRunPods(t *testing.T) {
 	run("pods die with their kubelet, and deleted ones are gone when it is back", testKubeletDeath)
 	run("containers start again while the API server is away", testWithoutAPIServer)
 	run("a restored etcd is told again how the pods are", testRestoredEtcd)
+	run("and by a kubelet that paused meanwhile", testRestoredEtcdMeanwhile)
 }

@@ -35,6 +35,7 @@ type balancer struct {
 	services   corelisters.ServiceLister
 	conditions *conditionWriter
 	probing    *probing
+	vacating   *vacating
 	// countsChanged tells that the pools hold other addresses.
 	countsChanged func()
 	events        record.EventRecorder
@@ -77,9 +78,10 @@ func (b *balancer) EnsureLoadBalancer(ctx context.Context, _ string, service *co
 
 // Why a Service gets no answer now, and needs none.
 var (
-	errProbing = errors.New("an announcer asks the network for the address that the Service asks for")
-	errDeleted = errors.New("the Service is being deleted")
-	errGone    = errors.New("the Service is gone")
+	errProbing  = errors.New("an announcer asks the network for the address that the Service asks for")
+	errVacating = errors.New("another Service has the address in its status still")
+	errDeleted  = errors.New("the Service is being deleted")
+	errGone     = errors.New("the Service is gone")
 )
 
 // cannotAnswer begins the error of a Service that was to be told something and does not know it. The
@@ -88,7 +90,7 @@ const cannotAnswer = "the answer to the Service is lost: "
 
 // isAnswer says whether the Service knows all of an error that it is to know.
 func isAnswer(err error) bool {
-	for _, answer := range []error{errProbing, errDeleted, errGone, status.ErrGivenAway, context.Canceled} {
+	for _, answer := range []error{errProbing, errVacating, errDeleted, errGone, status.ErrGivenAway, context.Canceled} {
 		if errors.Is(err, answer) {
 			return true
 		}
@@ -119,6 +121,13 @@ func (b *balancer) ensure(ctx context.Context, service *corev1.Service) (*corev1
 	b.reportDoubleClaims(outcome.DoubleClaims)
 	b.reportEvictions(outcome.Evictions)
 	b.countsChanged()
+	if wait := b.vacating.wait(service, outcome.Addresses, time.Now()); wait > 0 {
+		time.AfterFunc(wait, func() { b.feed.requeue(nameOf(service)) })
+		if b.ended(service) {
+			return nil, errGone
+		}
+		return nil, errVacating
+	}
 	answer, status := condition(outcome, err), loadBalancerStatus(outcome.Addresses)
 	if err != nil && b.servedByAnother(service) {
 		answer = leftToAnother(answer)
@@ -126,11 +135,7 @@ func (b *balancer) ensure(ctx context.Context, service *corev1.Service) (*corev1
 	}
 	said := b.conditions.say(service, answer)
 
-	// The end of the Service may have been seen, and its addresses released, while this call had yet
-	// to take them. The lister is always ahead of the handlers.
-	current, getErr := b.services.Services(service.Namespace).Get(service.Name)
-	if getErr != nil || current.UID != service.UID || !b.feed.Wants(current) {
-		b.release(service)
+	if b.ended(service) {
 		return nil, errGone
 	}
 
@@ -163,6 +168,17 @@ func (b *balancer) ensure(ctx context.Context, service *corev1.Service) (*corev1
 	return status, nil
 }
 
+// ended says whether a Service has ended, and releases what it was given if so: its end may have been seen, and its addresses released,
+// while they had yet to be taken. The lister is always ahead of the handlers.
+func (b *balancer) ended(service *corev1.Service) bool {
+	current, err := b.services.Services(service.Namespace).Get(service.Name)
+	if err == nil && current.UID == service.UID && b.feed.Wants(current) {
+		return false
+	}
+	b.release(service)
+	return true
+}
+
 // UpdateLoadBalancer has nothing to do: which nodes serve an address is the announcers' business.
 func (b *balancer) UpdateLoadBalancer(context.Context, string, *corev1.Service, []*corev1.Node) error {
 	return cloudprovider.ImplementedElsewhere
@@ -185,6 +201,7 @@ func (b *balancer) release(service *corev1.Service) {
 	b.conditions.forget(service)
 	b.reminders.forget(service)
 	b.probing.forget(service.UID)
+	b.vacating.forget(service.UID)
 	b.countsChanged()
 }
 

@@ -125,6 +125,7 @@ func New(config Config) *Cloud {
 	custody := newCustody(config.Scope)
 	informer.SetTransform(core.Services().Informer(), custody.transform)
 	informer.SetTransform(core.Nodes().Informer(), dropManagedFields)
+	informer.AddIndex(core.Services().Informer(), byAddress, statusAddresses)
 	allocator := loadbalancer.New()
 	metrics := newMetrics(config.Metrics, allocator)
 	guard.SetReporter(guard.NewReporter(
@@ -200,6 +201,7 @@ func (c *Cloud) InitializeWith(kube kubernetes.Interface, clarion versioned.Inte
 		feed:          c.feed,
 		services:      services.Lister(),
 		conditions:    c.conditions,
+		vacating:      newVacating(services.Informer().GetIndexer(), c.allocator.Lookup, c.feed.owns),
 		probing:       &probing{settled: c.announced.WishSettled, since: map[types.UID]time.Time{}},
 		countsChanged: c.pools.CountsChanged,
 		events:        c.Events,
@@ -307,6 +309,7 @@ func (c *Cloud) serviceAdded(service *corev1.Service) {
 // does not look at.
 func (c *Cloud) serviceUpdated(before, after *corev1.Service) {
 	c.conditions.seen(nameOf(after))
+	c.feed.requeue(c.balancer.vacating.changed(before.UID)...)
 	if before.UID != after.UID { // deleted and created again in between
 		c.release(before)
 	}
@@ -327,6 +330,7 @@ func (c *Cloud) serviceUpdated(before, after *corev1.Service) {
 func (c *Cloud) serviceDeleted(service *corev1.Service) {
 	c.custody.forget(service)
 	c.release(service)
+	c.feed.requeue(c.balancer.vacating.changed(service.UID)...)
 }
 
 // release releases the addresses of a Service that is gone. One whose finalizer was served has none

@@ -251,6 +251,7 @@ func TestAddressesOfServicesThatGoAreFree(t *testing.T) {
 		if err := c.cloud.balancer.EnsureLoadBalancerDeleted(c.ctx, "", web("a")); err != nil {
 			c.Error(err)
 		}
+		c.change("a", func(s *corev1.Service) { s.Status.LoadBalancer = corev1.LoadBalancerStatus{} })
 	})
 	gone(t, "of another class", func(c *cluster) {
 		c.change("a", func(s *corev1.Service) { // the type has changed in between, with which the API server drops the status
@@ -263,6 +264,7 @@ func TestAddressesOfServicesThatGoAreFree(t *testing.T) {
 	gone(t, "deleted and made again unseen", func(c *cluster) {
 		before, after := web("a", "192.0.2.0"), web("a")
 		after.UID, after.Spec.Type = "another", corev1.ServiceTypeClusterIP
+		c.change("a", func(s *corev1.Service) { s.Status.LoadBalancer = corev1.LoadBalancerStatus{} })
 		c.cloud.serviceUpdated(before, after)
 	})
 }

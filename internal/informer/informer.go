@@ -35,6 +35,14 @@ func SetTransform(informer cache.SharedIndexInformer, transform cache.TransformF
 	}
 }
 
+// AddIndex has an informer find its objects by what values says of each. That fails only if the informer was started, which would be a
+// programming error.
+func AddIndex(informer cache.SharedIndexInformer, name string, values cache.IndexFunc) {
+	if err := informer.AddIndexers(cache.Indexers{name: values}); err != nil {
+		panic(fmt.Sprintf("add an index to an informer: %v", err))
+	}
+}
+
 // Funcs is a handler for objects of one type. Functions that are nil are not called. Delete gets
 // the last state that is known.
 type Funcs[T any] struct {

@@ -109,8 +109,7 @@ func (b *balancer) ensure(ctx context.Context, service *corev1.Service) (*corev1
 	request, _ := loadbalancer.NewRequest(service) // the allocator refuses what is wrong with it
 	held, _ := b.allocator.Lookup(nameOf(service))
 	if wait := b.probing.wait(request, held, time.Now()); wait > 0 {
-		// Of an api.RetryError the service controller would warn in the log, though nothing is wrong.
-		time.AfterFunc(wait, func() { b.feed.requeue(nameOf(service)) })
+		b.requeueAfter(wait, service)
 		if err := b.conditions.takeUp(ctx, service); err != nil {
 			return nil, err
 		}
@@ -122,7 +121,7 @@ func (b *balancer) ensure(ctx context.Context, service *corev1.Service) (*corev1
 	b.reportEvictions(outcome.Evictions)
 	b.countsChanged()
 	if wait := b.vacating.wait(service, outcome.Addresses, time.Now()); wait > 0 {
-		time.AfterFunc(wait, func() { b.feed.requeue(nameOf(service)) })
+		b.requeueAfter(wait, service)
 		if b.ended(service) {
 			return nil, errGone
 		}
@@ -166,6 +165,11 @@ func (b *balancer) ensure(ctx context.Context, service *corev1.Service) (*corev1
 		return nil, err
 	}
 	return status, nil
+}
+
+// requeueAfter has a Service served again. Of an api.RetryError the service controller would warn in the log, though nothing is wrong.
+func (b *balancer) requeueAfter(wait time.Duration, service *corev1.Service) {
+	time.AfterFunc(wait, func() { b.feed.requeue(nameOf(service)) })
 }
 
 // ended says whether a Service has ended, and releases what it was given if so: its end may have been seen, and its addresses released,

@@ -202,7 +202,7 @@ func (c *Cloud) InitializeWith(kube kubernetes.Interface, clarion versioned.Inte
 		services:      services.Lister(),
 		conditions:    c.conditions,
 		vacating:      newVacating(services.Informer().GetIndexer(), c.allocator.Lookup, c.feed.owns),
-		probing:       &probing{settled: c.announced.WishSettled, since: map[types.UID]time.Time{}},
+		probing:       &probing{newPatience(probeTimeout), c.announced.WishSettled},
 		countsChanged: c.pools.CountsChanged,
 		events:        c.Events,
 		reminders:     c.reminders,

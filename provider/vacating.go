@@ -30,6 +30,7 @@ func statusAddresses(object any) (addresses []string, _ error) {
 // vacating has Services wait for addresses that others have given up until the API says so too. The allocator has them free as soon as
 // that is decided; several Services are served at once, and the next one could have an address before the last one has lost it.
 type vacating struct {
+	*patience
 	// services has the index byAddress.
 	services cache.Indexer
 	// held are the addresses that the allocator has given to a Service.
@@ -38,51 +39,50 @@ type vacating struct {
 	owns func(*corev1.Service) bool
 
 	mu sync.Mutex
-	// since is when Services began to wait, by their UIDs.
-	since map[types.UID]time.Time
 	// waiting are the Services that wait for another one, by the UID of that.
 	waiting map[types.UID][]types.NamespacedName
 }
 
 func newVacating(services cache.Indexer, held func(types.NamespacedName) ([]netip.Addr, bool), owns func(*corev1.Service) bool) *vacating {
 	return &vacating{
+		patience: newPatience(vacateTimeout),
 		services: services,
 		held:     held,
 		owns:     owns,
-		since:    map[types.UID]time.Time{},
 		waiting:  map[types.UID][]types.NamespacedName{},
 	}
 }
 
 // wait says how long a Service is to wait for addresses that it is to have; 0 if it is not.
 func (v *vacating) wait(service *corev1.Service, addresses []netip.Addr, now time.Time) time.Duration {
+	if !v.await(service, addresses) {
+		v.forget(service.UID)
+		return 0
+	}
+	return v.left(service.UID, now)
+}
+
+// await says whether other Services have addresses in their status that this one is to have, and notes that it waits for them. Whoever
+// tells of a change comes after the index has it, and so finds the note.
+func (v *vacating) await(service *corev1.Service, addresses []netip.Addr) (waits bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	name, waits := nameOf(service), false
+	has, _ := statusAddresses(service)
 	for _, address := range addresses {
-		had, _ := statusAddresses(service)
-		if slices.Contains(had, address.String()) {
+		if slices.Contains(has, address.String()) {
 			continue
 		}
 		for _, other := range v.recorded(address) {
-			if other.UID != service.UID && !v.holds(other, address) {
-				waits = true
-				if !slices.Contains(v.waiting[other.UID], name) {
-					v.waiting[other.UID] = append(v.waiting[other.UID], name)
-				}
+			if other.UID == service.UID || v.holds(other, address) {
+				continue
+			}
+			waits = true
+			if name := nameOf(service); !slices.Contains(v.waiting[other.UID], name) {
+				v.waiting[other.UID] = append(v.waiting[other.UID], name)
 			}
 		}
 	}
-	if !waits {
-		delete(v.since, service.UID)
-		return 0
-	}
-	since, waited := v.since[service.UID]
-	if !waited {
-		since = now
-		v.since[service.UID] = now
-	}
-	return max(0, since.Add(vacateTimeout).Sub(now))
+	return waits
 }
 
 // recorded are the Services of Clarion that have an address in their status.
@@ -111,11 +111,4 @@ func (v *vacating) changed(uid types.UID) (waited []types.NamespacedName) {
 	waited = v.waiting[uid]
 	delete(v.waiting, uid)
 	return waited
-}
-
-// forget has a Service that is gone wait no more.
-func (v *vacating) forget(uid types.UID) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	delete(v.since, uid)
 }

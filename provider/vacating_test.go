@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	clienttesting "k8s.io/client-go/testing"
+	"k8s.io/client-go/tools/cache"
 
 	"github.com/clarionlb/clarion/internal/scope"
 )
@@ -46,10 +47,20 @@ func TestAnAddressThatIsGivenUpIsFreeOnceTheAPISaysSo(t *testing.T) {
 
 func TestAnAddressThatIsGivenUpIsFreeAfterAWhileWhateverTheAPISays(t *testing.T) {
 	withGivenUp(t, func(c *cluster) {
+		requeued := make(chan string, 10)
+		_, err := c.cloud.feed.Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{UpdateFunc: func(_, after any) {
+			requeued <- after.(*corev1.Service).Name
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		begun := time.Now()
 		if got, err := c.ensure("b"); !errors.Is(err, errVacating) {
 			t.Errorf("b has %q, %v", got, err)
 		}
-		time.Sleep(vacateTimeout)
+		if name, waited := <-requeued, time.Since(begun); name != "b" || waited != vacateTimeout {
+			t.Errorf("%s is served again after %s", name, waited)
+		}
 		if got, err := c.ensure("b"); got != "192.0.2.0" || err != nil {
 			t.Errorf("then b has %q, %v", got, err)
 		}

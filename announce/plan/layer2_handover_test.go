@@ -170,13 +170,20 @@ func TestWhoIsDrainedGoesOnAlthoughAnotherNodeHasAnnouncedTheAddressBefore(t *te
 	}
 }
 
-// draining has the node with the address be drained. The third one is other, neither that nor the one that is to have the address next.
-func (l *lan) draining() (owner, other string) {
+// drainOwner has the node with the address be drained, and see it.
+func (l *lan) drainOwner() (owner string) {
 	l.t.Helper()
 	l.settle()
 	owner = l.owner(vip)
 	l.setNode(nodeObject(owner, drained))
 	l.plan(owner)
+	return owner
+}
+
+// draining drains the owner, and returns as other the third node: neither the owner nor the one that is to have the address next.
+func (l *lan) draining() (owner, other string) {
+	l.t.Helper()
+	owner = l.drainOwner()
 	next := l.nodes[owner].planner.round.Decision(addr(vip)).Owner
 	for name := range l.nodes {
 		if name != owner && name != next {
@@ -225,10 +232,7 @@ func TestWhoIsToldOfATakeoverBeforeItKnowsOfTheDrainAnswersWhatMayHaveBeenAskedB
 // handing has the node with the address be drained and the next owner record its claim.
 func (l *lan) handing() (owner, next string) {
 	l.t.Helper()
-	l.settle()
-	owner = l.owner(vip)
-	l.setNode(nodeObject(owner, drained))
-	l.plan(owner)
+	owner = l.drainOwner()
 	for name := range l.nodes {
 		if name != owner && len(l.plan(name).Moves) > 0 {
 			next = name

@@ -152,22 +152,23 @@ func (k *kubelet) watch(ctx context.Context) error {
 }
 
 // podsAnew lists the pods bound to this node anew after each watch. Whoever restores etcd from a copy is told to restart kubelets, since
-// they go on from a revision that may stand for something else now. This one forgets what it knew.
+// they go on from a revision that may stand for something else now. This one forgets what it knew, and so do its pods.
 func (k *kubelet) podsAnew() cache.ListerWatcher {
 	pods, listed := k.client.CoreV1().Pods(metav1.NamespaceAll), false
 	here := fields.OneTermEqualSelector("spec.nodeName", k.options.NodeName).String()
 	return &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			listed = true
+			k.reread()
 			o.FieldSelector, o.ResourceVersion = here, ""
 			return pods.List(ctx, o)
 		},
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (apiwatch.Interface, error) {
 			o.FieldSelector = here
 			if ptr.Deref(o.SendInitialEvents, false) { // this lists, too
+				k.reread()
 				o.ResourceVersion = ""
 			} else if !listed {
-				k.reread()
 				return nil, apierrors.NewResourceExpired("everything is listed anew")
 			}
 			listed = false

@@ -100,11 +100,13 @@ func (p *podRun) changed() {
 	}
 }
 
-// update takes a newer version of the object.
+// update takes a newer version of the object. An older one may be news that comes late, or the API server has no newer one any more.
 func (p *podRun) update(pod *v1.Pod) {
 	p.mu.Lock()
 	if version(pod) >= version(p.held) {
 		p.held = pod
+	} else {
+		p.outdated = true
 	}
 	p.mu.Unlock()
 	p.changed()

@@ -204,7 +204,7 @@ func (a *Announcer) applyChanges() error {
 func (a *Announcer) step(ctx context.Context) time.Time {
 	now := time.Now()
 	a.checks.Set(ctx, a.view.Unconfirmed())
-	a.planner.HoldBack(now.Add(a.others.pauses.Hold()))
+	a.planner.HoldBack(now.Add(a.others.pauses.Hold()), a.others.pauses.Away())
 	todo := a.planner.Plan(now)
 	todo.Changed = todo.Changed || a.redo
 	a.reportFailures(todo.Failures)

@@ -171,6 +171,7 @@ type pauses interface {
 	runner
 	Fit() bool
 	Hold() time.Duration
+	Away() time.Duration
 	Changed() <-chan struct{}
 	Resume()
 }

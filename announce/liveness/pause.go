@@ -2,6 +2,7 @@ package liveness
 
 import (
 	"context"
+	"math"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -33,10 +34,10 @@ type PauseWatch struct {
 	// clock is the time since some moment, time in which the machine was suspended included.
 	clock   func() time.Duration
 	changed notify.Signal
-	// last is the time of the last sign of life, 0 before the first; heldUntil is until when to hold back. paused is set from the start
-	// or a pause until Resume.
+	// last is the time of the last sign of life, 0 before the first; heldUntil is until when to hold back.
 	last, heldUntil atomic.Int64
-	paused          atomic.Bool
+	// away is the length of the longest pause since the last Resume, 0 for none.
+	away atomic.Int64
 	// looked is the time of Run's last look. watched says that Alive gives the signs of life.
 	looked  atomic.Int64
 	watched atomic.Bool
@@ -48,7 +49,7 @@ func NewPauseWatch(interval time.Duration) *PauseWatch { return NewPauseWatchOn(
 // NewPauseWatchOn is NewPauseWatch with another clock.
 func NewPauseWatchOn(interval time.Duration, clock func() time.Duration) *PauseWatch {
 	w := &PauseWatch{interval: interval, clock: clock, changed: notify.New()}
-	w.paused.Store(true)
+	w.away.Store(math.MaxInt64)
 	return w
 }
 
@@ -94,7 +95,14 @@ func (w *PauseWatch) Alive() {
 // each thing that it does for others to see; the first one that runs after a pause notices it.
 func (w *PauseWatch) Fit() bool {
 	w.check(w.clock())
-	return !w.paused.Load()
+	return w.away.Load() == 0
+}
+
+// Away returns for how long the process has not run if it is not Fit, and 0 if it is: the longest pause since the last Resume. Before the
+// first one that is longer than any pause.
+func (w *PauseWatch) Away() time.Duration {
+	w.check(w.clock())
+	return time.Duration(w.away.Load())
 }
 
 // Hold returns for how long the process is to say nothing, and is to keep what others ask; 0 if it may speak. It has not run for so
@@ -115,8 +123,14 @@ func (w *PauseWatch) check(now time.Duration) {
 		w.heldUntil.Store(int64(now + holdFor))
 	}
 	stall := now - time.Duration(w.looked.Load())
-	if (pause > maxPause || stall > maxStall) && w.paused.CompareAndSwap(false, true) {
-		w.changed.Notify()
+	if pause <= maxPause && stall <= maxStall {
+		return
+	}
+	longest := int64(max(pause, stall))
+	for away := w.away.Load(); away < longest; away = w.away.Load() {
+		if w.away.CompareAndSwap(away, longest) && away == 0 {
+			w.changed.Notify()
+		}
 	}
 }
 
@@ -129,5 +143,5 @@ func (w *PauseWatch) Resume() {
 	w.last.Store(now)
 	w.looked.Store(now)
 	w.heldUntil.Store(0)
-	w.paused.Store(false)
+	w.away.Store(0)
 }

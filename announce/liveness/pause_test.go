@@ -55,7 +55,7 @@ func testPauses(t *testing.T, thread bool) {
 			synctest.Test(t, func(t *testing.T) {
 				m := &machine{began: time.Now()}
 				w := NewPauseWatchOn(interval, m.clock)
-				if w.Fit() {
+				if w.Fit() || w.Away() < time.Hour {
 					t.Error("fit before it has asked anybody")
 				}
 				ctx, stop := context.WithCancel(t.Context())
@@ -72,6 +72,9 @@ func testPauses(t *testing.T, thread bool) {
 				}
 				if w.Fit() != tt.fit {
 					t.Errorf("right after the pause: %v", !tt.fit)
+				}
+				if away := w.Away(); (away == 0) != tt.fit || !tt.fit && (away < tt.pause || away > tt.pause+interval) {
+					t.Errorf("it was away for %v", away)
 				}
 				time.Sleep(10 * interval)
 				if w.Fit() != tt.fit {
@@ -123,7 +126,7 @@ func TestAStallOfAllButTheHeartbeatsIsAPauseToo(t *testing.T) {
 			t.Error("it has not run, and does not notice")
 		}
 		w.Resume()
-		if !w.Fit() {
+		if !w.Fit() || w.Away() > 0 {
 			t.Error("unfit after it has resumed")
 		}
 		stop()

@@ -23,8 +23,10 @@ type claims struct {
 	announced map[netip.Addr][]string
 	// rebalanced is the last request for rebalancing that was met.
 	rebalanced string
-	// heldUntil is until when the node answers nothing.
+	// heldUntil is until when the node answers nothing, and away for how long it has not run before, if it has yet to find out what
+	// happened meanwhile.
 	heldUntil time.Time
+	away      time.Duration
 }
 
 // ownership is an address that the planner's node announces or is about to.

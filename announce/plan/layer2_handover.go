@@ -23,6 +23,11 @@ const handoverOverlap = 100 * time.Millisecond
 // that one has claimed the address, and may be slow to begin.
 const handoverPatience = time.Second
 
+// lateAnswer is for how long a node may not have run and still answer what it was asked meanwhile for an address that has gone to another
+// one. Whoever asked after that one had begun has its answer, and everybody else asks again after a second (RFC 4861, section 10:
+// RETRANS_TIMER, which Linux has for ARP, too).
+const lateAnswer = 500 * time.Millisecond
+
 // handover is how an address goes from this node, which announces it, to the next owner.
 type handover struct {
 	// to is the node that is to take the address over because of a request for rebalancing; "" for
@@ -50,8 +55,11 @@ func (c *claims) hear(ip netip.Addr, node string, now time.Time) bool {
 }
 
 // HoldBack says until when this node answers nothing, but keeps what it is asked. It gives no address up meanwhile that goes to another
-// node as planned: that one may have passed over what was asked, too.
-func (p *Layer2Planner) HoldBack(until time.Time) { p.claims.heldUntil = until }
+// node as planned: that one may have passed over what was asked, too. away is for how long this node has not run before, if it has yet to
+// find out what happened meanwhile, and 0 else.
+func (p *Layer2Planner) HoldBack(until time.Time, away time.Duration) {
+	p.claims.heldUntil, p.claims.away = until, away
+}
 
 // keep ends a handover of an address that stays with the node after all.
 func (o *ownership) keep(s *step, ip netip.Addr) {
@@ -81,31 +89,8 @@ func (h *handover) successor(next string, now time.Time) string {
 func (c *claims) release(s *step, ip netip.Addr, o *ownership, d election.Decision) (Move, bool) {
 	successor := o.successor(d.Owner, s.now)
 	_, announced := c.announced[ip]
-	if announced {
-		may := s.mayAnswerOn(ip, d)
-		if may && successor == "" {
-			if o.waiting.IsZero() {
-				o.waiting = s.now
-			}
-			o.overlaps, o.until = false, time.Time{}
-			return Move{}, false
-		}
-		// A drained node may see that it is, and that the next owner has claimed the address, at
-		// the same time, or the claim first. Who was taken for dead stops at once.
-		planned := s.view.draining(s.node) || o.planned == d.Owner
-		if (may || !o.waiting.IsZero() || planned) && o.until.IsZero() && d.Owner != "" {
-			o.until = s.now.Add(handoverPatience)
-			s.plan.Quiesce = append(s.plan.Quiesce, ip)
-		}
-		if !o.until.IsZero() && successor != "" && !o.overlaps {
-			o.overlaps, o.until = true, s.now.Add(handoverOverlap)
-		}
-		if !o.until.IsZero() && s.now.Before(c.heldUntil) { // what was asked is answered then
-			o.until = c.heldUntil.Add(handoverOverlap)
-		}
-		if s.now.Before(o.until) {
-			return Move{}, false
-		}
+	if announced && c.answersOn(s, ip, o, d, successor) {
+		return Move{}, false
 	}
 	if !c.leaveClaim(s, ip, o, d) {
 		delete(c.owned, ip)
@@ -119,6 +104,36 @@ func (c *claims) release(s *step, ip netip.Addr, o *ownership, d election.Decisi
 		reason = MoveWithdrawn
 	}
 	return Move{Address: ip, From: s.node, To: cmp.Or(successor, d.Owner), Reason: reason, Verdict: s.verdict(s.node, ip)}, announced
+}
+
+// answersOn says whether the node still answers for an address that it announces and that is not its own any more: for what the next owner
+// may have passed over, or until one is heard.
+func (c *claims) answersOn(s *step, ip netip.Addr, o *ownership, d election.Decision, successor string) bool {
+	may := s.mayAnswerOn(ip, d)
+	if may && successor == "" {
+		if o.waiting.IsZero() {
+			o.waiting = s.now
+		}
+		o.overlaps, o.until = false, time.Time{}
+		return true
+	}
+	if c.away > lateAnswer {
+		return false
+	}
+	// A drained node may see that it is, and that the next owner has claimed the address, at
+	// the same time, or the claim first. Who was taken for dead stops at once.
+	planned := s.view.draining(s.node) || o.planned == d.Owner
+	if (may || !o.waiting.IsZero() || planned) && o.until.IsZero() && d.Owner != "" {
+		o.until = s.now.Add(handoverPatience)
+		s.plan.Quiesce = append(s.plan.Quiesce, ip)
+	}
+	if !o.until.IsZero() && successor != "" && !o.overlaps {
+		o.overlaps, o.until = true, s.now.Add(handoverOverlap)
+	}
+	if !o.until.IsZero() && s.now.Before(c.heldUntil) { // what was asked is answered then
+		o.until = c.heldUntil.Add(handoverOverlap)
+	}
+	return s.now.Before(o.until)
 }
 
 // leaveClaim leaves the claim of the node on an address that it stops to announce, or has stopped to: until the next owner has claimed it, if

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -273,13 +274,34 @@ func TestWhoHandsAnAddressOverKeepsItWhileItHoldsBack(t *testing.T) {
 	l.plan(owner)
 	l.now = l.now.Add(handoverOverlap)
 	until := l.now.Add(handoverOverlap)
-	l.nodes[owner].planner.HoldBack(until)
+	l.nodes[owner].planner.HoldBack(until, 0)
 	if plan := l.plan(owner); len(plan.Layer2) != 1 || !plan.Wake.Equal(until.Add(handoverOverlap)) {
 		t.Errorf("%s: %+v", owner, plan)
 	}
 	l.now = until.Add(handoverOverlap)
 	if plan := l.plan(owner); len(plan.Layer2) != 0 || plan.Moves[0].To != next {
 		t.Errorf("%s goes on: %+v", owner, plan)
+	}
+}
+
+// After a long pause, others have long answered whoever asked.
+func TestWhoHandedAnAddressOverInALongPauseStopsAtOnce(t *testing.T) {
+	for _, test := range []struct {
+		away    time.Duration
+		answers bool
+	}{{lateAnswer, true}, {lateAnswer + 1, false}} {
+		t.Run(test.away.String(), func(t *testing.T) {
+			l := web(t)
+			owner, next := l.handing()
+			l.nodes[owner].planner.HoldBack(l.now.Add(handoverOverlap), test.away)
+			plan := l.plan(owner)
+			if answers := len(plan.Layer2) == 1; answers != test.answers {
+				t.Fatalf("%s: %+v", owner, plan)
+			}
+			if !test.answers && plan.Moves[0].To != next {
+				t.Errorf("it says that %s has the address", plan.Moves[0].To)
+			}
+		})
 	}
 }
 

@@ -93,6 +93,9 @@ func (c *claims) reconcile(s *step, ip netip.Addr) (Move, bool) {
 		s.plan.Changed = true
 	}
 	o.claimBest(s, ip)
+	if _, announced := c.announced[ip]; !announced && s.mustWait(ip, d) {
+		return Move{}, false
+	}
 	return c.announce(s, ip, o)
 }
 

@@ -109,6 +109,9 @@ func (c *claims) release(s *step, ip netip.Addr, o *ownership, d election.Decisi
 // answersOn says whether the node still answers for an address that it announces and that is not its own any more: for what the next owner
 // may have passed over, or until one is heard.
 func (c *claims) answersOn(s *step, ip netip.Addr, o *ownership, d election.Decision, successor string) bool {
+	if s.awaited(ip, o, d) {
+		return false
+	}
 	may := s.mayAnswerOn(ip, d)
 	if may && successor == "" {
 		if o.waiting.IsZero() {
@@ -152,20 +155,41 @@ func (c *claims) leaveClaim(s *step, ip netip.Addr, o *ownership, d election.Dec
 // may not if that one has claimed it, which it does once it announces, or if the node could not
 // serve the address anyway.
 func (e *electorate) mayAnswerOn(ip netip.Addr, d election.Decision) bool {
-	own, found := e.member(e.node)
-	if !found || d.Owner == "" || d.Why == election.Incumbent && !d.Tentative {
+	return d.Owner != "" && (d.Why != election.Incumbent || d.Tentative) && e.stillServes(ip, e.node)
+}
+
+// stillServes says whether a node that announces an address, and is none of its candidates, can still serve it. It is excluded, so that the
+// candidates do not have its interfaces, or its endpoints terminate, so that it is none where others have ready ones.
+func (e *electorate) stillServes(ip netip.Addr, name string) bool {
+	m, found := e.member(name)
+	if !found || m.barred != "" && m.barred != Excluded {
 		return false
 	}
 	requests, _ := e.requests(ip)
-	if own.barred != "" && own.barred != Excluded {
-		return false
-	}
-	// The node can still serve: it is excluded, so that the candidates do not have its interfaces, or
-	// its endpoints terminate, so that it is none where others have ready ones.
 	return slices.ContainsFunc(requests, func(r announceRequest) bool {
 		a := e.advertisements[r.advertisement]
-		return (r.on == nil || slices.Contains(r.serving, e.node)) && a.selectsNode(e.view.nodes[e.node].labels) && a.covers(ip, e.interfaces)
+		return (r.on == nil || slices.Contains(r.serving, name)) && a.selectsNode(e.view.nodes[name].labels) && (name != e.node || a.covers(ip, e.interfaces))
 	})
+}
+
+// mustWait says whether the node is not to begin with an address yet that is its own now: a node announces and serves it that may not know
+// that it is to stop, as its API is away, and that this one cannot tell. This node begins when the API says that it has stopped, or that its
+// Node is not ready: its kube-proxy may not know where to lead clients any more, then.
+func (s *step) mustWait(ip netip.Addr, d election.Decision) bool {
+	if d.Why != election.IncumbentIneligible && !(d.Why == election.Incumbent && d.Tentative) {
+		return false
+	}
+	others := slices.DeleteFunc(s.view.electionClaims(ip), func(c election.Claim) bool { return c.Node == s.node || c.Tentative })
+	announced, _ := election.Best(others)
+	return s.live.beyondGossip(announced.Node) && s.view.NodeReady(announced.Node) && !s.view.kubeProxies.down(announced.Node) &&
+		s.stillServes(ip, announced.Node)
+}
+
+// awaited says whether the next owner of an address that this node announces waits for it to stop: it has followed the claim of this node,
+// and does not announce the address.
+func (s *step) awaited(ip netip.Addr, o *ownership, d election.Decision) bool {
+	best, _ := election.Best(s.view.electionClaims(ip))
+	return d.Why == election.Incumbent && best.Node == d.Owner && best.Tentative && best.Epoch > o.Epoch
 }
 
 // rebalance has the node hand addresses to others if it was asked to and has more than its share.

@@ -153,6 +153,59 @@ func TestWhoIsDrainedStopsWhenAnyNodeAnnounces(t *testing.T) {
 	}
 }
 
+// A drained node whose API is away does not know that it is to stop, and who does not see it cannot tell it.
+func TestWhoDoesNotSeeADrainedNodeBeginsWhenThatOneHasStopped(t *testing.T) {
+	for name, then := range map[string]func(l *lan, owner string){
+		"it hears of the drain": func(l *lan, owner string) {
+			l.blind = nil
+			l.nodes[owner].view.SetNode(owner, nodeObject(owner, drained))
+		},
+		"it dies":         func(l *lan, owner string) { l.kill(owner); l.states[owner] = Dead },
+		"it is in sight":  func(l *lan, _ string) { l.states, l.sees = nil, nil },
+		"it cannot serve": func(l *lan, owner string) { l.setNode(nodeObject(owner, drained, offNetwork)) },
+		"it is not ready": func(l *lan, owner string) { l.setNode(nodeObject(owner, drained, notReady)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := web(t)
+			l.settle()
+			owner := l.owner(vip)
+			l.blind, l.states, l.sees = map[string]bool{owner: true}, map[string]MemberState{}, map[string][]string{}
+			for _, name := range l.alive {
+				l.states[name] = GossipBlocked
+				l.sees[name] = slices.DeleteFunc(slices.Clone(l.alive), func(n string) bool { return (n == owner) != (name == owner) })
+			}
+			l.settle()
+			l.set(func(v *View) {
+				if v != l.nodes[owner].view {
+					v.SetNode(owner, nodeObject(owner, drained))
+				}
+			})
+			for range 3 {
+				l.planAll()
+				l.recordAll()
+				l.now = l.now.Add(recordTimeout)
+				if got := l.owner(vip); got != owner {
+					t.Fatalf("%s took it from %s", got, owner)
+				}
+			}
+			then(l, owner)
+			if name == "it hears of the drain" {
+				for range 3 {
+					l.planAll()
+					if owners := l.owners(vip); len(owners) > 1 {
+						t.Errorf("announced by %v", owners)
+					}
+					l.recordAll()
+				}
+			}
+			l.settle()
+			if got := l.owners(vip); !slices.ContainsFunc(got, func(n string) bool { return n != owner }) {
+				t.Errorf("announced by %v", got)
+			}
+		})
+	}
+}
+
 // What was heard before the drain is of a node that has stopped since.
 func TestWhoIsDrainedGoesOnAlthoughAnotherNodeHasAnnouncedTheAddressBefore(t *testing.T) {
 	l := web(t)

@@ -115,6 +115,15 @@ func (l *liveSet) keepsOnly(name string) bool {
 	return state == AnnouncerDown || state == Suspect
 }
 
+// beyondGossip says whether a member is alive out of the gossip's sight, so that this node can tell it nothing.
+func (l *liveSet) beyondGossip(name string) bool {
+	if _, seen := slices.BinarySearch(l.inGossip, name); seen {
+		return false
+	}
+	_, marked := l.markedAlive[name]
+	return marked || l.states[name] == GossipBlocked
+}
+
 // gossipBlocked are the members that are alive out of the gossip's sight, sorted.
 func (l *liveSet) gossipBlocked() []string {
 	names := slices.Collect(maps.Keys(l.markedAlive))

@@ -83,6 +83,10 @@ func selecting(key, value string) []v1alpha1.LabelSelector {
 
 var addr = netip.MustParseAddr
 
+func offNetwork(n *corev1.Node) {
+	n.Status.Conditions = append(n.Status.Conditions, corev1.NodeCondition{Type: corev1.NodeNetworkUnavailable, Status: corev1.ConditionTrue})
+}
+
 func drained(n *corev1.Node) {
 	metav1.SetMetaDataAnnotation(&n.ObjectMeta, v1alpha1.AnnotationDrain, "")
 }

@@ -39,10 +39,12 @@ import (
 	"github.com/clarionlb/clarion/internal/liblog"
 	"github.com/clarionlb/clarion/internal/rollback"
 	"github.com/clarionlb/clarion/internal/selfsigned"
+	"github.com/clarionlb/clarion/internal/timerslack"
 	"github.com/clarionlb/clarion/internal/versionflag"
 )
 
 func main() {
+	timerslack.Relax()
 	os.Exit(cli.Run(newCommand()))
 }
 
@@ -131,9 +133,6 @@ func run(ctx context.Context, o options) error {
 			return fmt.Errorf("no --node-name given: %w", err)
 		}
 		o.node = strings.ToLower(name)
-	}
-	if err := relaxTimers(); err != nil {
-		klog.InfoS("Timers are more exact than they need to be, which takes CPU", "cause", err)
 	}
 	config, err := apiserver.Config("", o.kubeconfig)
 	if err != nil {

@@ -41,11 +41,13 @@ import (
 	"github.com/clarionlb/clarion/internal/liblog"
 	"github.com/clarionlb/clarion/internal/rollback"
 	"github.com/clarionlb/clarion/internal/scope"
+	"github.com/clarionlb/clarion/internal/timerslack"
 	"github.com/clarionlb/clarion/provider"
 	"github.com/clarionlb/clarion/provider/cloudconfig"
 )
 
 func main() {
+	timerslack.Relax()
 	opts, err := options.NewCloudControllerManagerOptions()
 	utilruntime.Must(err)
 	opts.KubeCloudShared.CloudProvider.Name = provider.ProviderName

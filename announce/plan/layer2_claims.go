@@ -42,6 +42,8 @@ type ownership struct {
 	previous []string
 	// tentative is there until the node may announce an address that is new.
 	tentative *tentative
+	// disputed says that another node sees its claim of the same epoch as the best one, and that this one is to take the next epoch.
+	disputed bool
 	// left are the interfaces on which the node has stopped to announce the address before the next owner has claimed it; none else. The
 	// claim stays until then, so that the next owner knows what it follows, and need not ask the network.
 	left []string
@@ -128,7 +130,7 @@ func (o *ownership) claimBest(s *step, ip netip.Addr) {
 	unrecorded := max(s.takeovers[ip].epoch, s.told[ip].epoch)
 	// The node may have lost the address since it recorded its claim, which is not the one that another node goes by then.
 	retaken := o.Epoch == 0 && best.Epoch < unrecorded
-	if best.Node != s.node || best.Epoch == 0 || retaken {
+	if best.Node != s.node || best.Epoch == 0 || retaken || o.disputed {
 		epoch := election.NextEpoch(max(best.Epoch, unrecorded))
 		best = claim{Claim: election.Claim{Node: s.node, Epoch: epoch, Order: election.Unrecorded}, since: o.since}
 	}
@@ -136,7 +138,7 @@ func (o *ownership) claimBest(s *step, ip netip.Addr) {
 		o.made = s.live.generation
 		s.plan.Changed = true
 	}
-	o.claim = best
+	o.claim, o.disputed = best, false
 }
 
 // announce has the node announce an address that it owns, unless that is tentative.

@@ -131,6 +131,7 @@ func (p *Layer2Planner) observeClaim(node string, c Takeover) (against []Takeove
 	}
 	if own, has := p.ownClaim(c.Address); has && !told(node, c).claim().Beats(told(p.node, own).claim()) {
 		p.pending.contest(c.Address)
+		p.claims.owned[c.Address].disputed = own.Recorded && p.disputes(node, c, own)
 		return []Takeover{own}, false
 	}
 	if told(node, c).shown(p.view) {
@@ -141,6 +142,13 @@ func (p *Layer2Planner) observeClaim(node string, c Takeover) (against []Takeove
 		p.pending.reenter.add(c.Address)
 	}
 	return nil, true
+}
+
+// disputes says whether another node and this one both see both of their claims recorded, of one epoch, and each of them its own as the
+// first one: a node that reads the API anew sees a claim in the version of its object that there is then. Both announce the address.
+func (p *Layer2Planner) disputes(node string, c, own Takeover) bool {
+	maker := p.view.announcers[node]
+	return maker != nil && c.Recorded && c.Epoch == own.Epoch && maker.claims[c.Address].Epoch == c.Epoch
 }
 
 // ownClaim is this node's claim on an address as others are told; false if it has none.

@@ -442,3 +442,83 @@ func TestWhoIsToldOfAnAddressThatItKeepsAnnouncesItAgain(t *testing.T) {
 		})
 	}
 }
+
+// dispute has two nodes announce an address with claims of one epoch, each of which takes its own for the one that was recorded first: one
+// has seen the claim of the other in a version of its Announcer that was written later, since it has read the API anew.
+func (l *lan) dispute(early, late string) {
+	l.t.Helper()
+	for name := range l.nodes {
+		if name != early && name != late {
+			l.kill(name)
+		}
+	}
+	l.deleteService("web")
+	l.settle()
+	l.sees, l.apiAway = map[string][]string{early: {early}, late: {late}}, true
+	l.setService(serviceObject("web", vip))
+	for range 3 {
+		l.planAll()
+		l.now = l.now.Add(recordTimeout)
+	}
+	for name, seen := range map[string][]struct {
+		of, version string
+	}{early: {{early, "105"}, {late, "110"}}, late: {{late, "110"}, {early, "120"}}} {
+		for _, s := range seen {
+			a := l.api[s.of].DeepCopy()
+			a.ResourceVersion, a.Status.Layer2 = s.version, l.nodes[s.of].planner.Status()
+			l.nodes[name].view.SetAnnouncer(s.of, a)
+			l.api[s.of] = a
+		}
+	}
+	l.version, l.sees, l.apiAway = 120, nil, false
+	for range 2 {
+		for name := range l.nodes {
+			if plan := l.plan(name); len(plan.Layer2) != 1 {
+				l.t.Fatalf("%s does not take the address for its own: %+v", name, plan)
+			}
+		}
+	}
+}
+
+func TestOfTwoNodesThatTakeTheirClaimsOfOneEpochForTheFirstOneGoesOn(t *testing.T) {
+	for early, late := range map[string]string{"n1": "n2", "n2": "n1"} {
+		t.Run("first is "+early, func(t *testing.T) {
+			l := web(t)
+			l.dispute(early, late)
+			for teller, told := range map[string]string{early: late, late: early} { // each hears the other announce
+				claim, holds := l.nodes[teller].planner.ClaimOn(addr(vip))
+				if !holds {
+					t.Fatalf("%s has no claim to tell", teller)
+				}
+				l.nodes[told].planner.ObserveClaims(teller, []Takeover{claim}, l.now)
+			}
+			for name := range l.nodes {
+				l.plan(name)
+				l.record(name)
+			}
+			l.settle()
+			if owner := l.owner(vip); owner != "n1" {
+				t.Errorf("%s goes on, and the other one has the name that sorts first", owner)
+			}
+		})
+	}
+}
+
+// Who was told of a claim of the same epoch that it has not seen recorded, or that it sees recorded first, has no reason to go further.
+func TestAClaimOfTheSameEpochThatIsNotDisputedHasNobodyTakeTheNextEpoch(t *testing.T) {
+	l := web(t)
+	l.settle()
+	owner := l.owner(vip)
+	claim, _ := l.nodes[owner].planner.ClaimOn(addr(vip))
+	for name := range l.nodes {
+		if name != owner {
+			l.nodes[owner].planner.ObserveClaims(name, []Takeover{claim}, l.now)
+		}
+	}
+	if plan := l.plan(owner); plan.Changed {
+		t.Errorf("%s is about to record something: %+v", owner, plan)
+	}
+	if now, _ := l.nodes[owner].planner.ClaimOn(addr(vip)); now.Epoch != claim.Epoch {
+		t.Errorf("the claim %+v has become %+v", claim, now)
+	}
+}

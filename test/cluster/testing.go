@@ -48,10 +48,16 @@ func New(t testing.TB, config Config) *Cluster {
 
 // explain shows what there is to know about a failed test.
 func (c *Cluster) explain(t testing.TB) {
-	objects, err := c.Kubectl(context.Background(), "get", "nodes,services,pods,events", "--all-namespaces", "--output=wide",
-		"--request-timeout=5s")
-	if err != nil {
-		objects += err.Error()
+	var objects string
+	for _, get := range [][]string{
+		{"nodes,services,pods,events", "--output=wide"},
+		{"announcers,claimslices", "--output=yaml"}, // of the product, if it is installed
+	} {
+		found, err := c.Kubectl(context.Background(), append([]string{"get", "--all-namespaces", "--request-timeout=5s"}, get...)...)
+		if err != nil {
+			found += err.Error()
+		}
+		objects += found
 	}
 	if err := os.WriteFile(filepath.Join(c.LogDir(), "objects.txt"), []byte(objects), 0o644); err != nil {
 		t.Error(err)

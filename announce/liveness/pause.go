@@ -123,10 +123,13 @@ func (w *PauseWatch) check(now time.Duration) {
 		w.heldUntil.Store(int64(now + holdFor))
 	}
 	stall := now - time.Duration(w.looked.Load())
-	if pause <= maxPause && stall <= maxStall {
-		return
+	var longest int64
+	switch {
+	case pause > maxPause:
+		longest = int64(pause)
+	case stall > maxStall:
+		longest = int64(stall)
 	}
-	longest := int64(max(pause, stall))
 	for away := w.away.Load(); away < longest; away = w.away.Load() {
 		if w.away.CompareAndSwap(away, longest) && away == 0 {
 			w.changed.Notify()

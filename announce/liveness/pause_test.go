@@ -64,7 +64,7 @@ func testPauses(t *testing.T, thread bool) {
 					go beat(ctx, w)
 				}
 				w.Resume()
-				time.Sleep(100*interval + time.Millisecond)
+				time.Sleep(110*interval + time.Millisecond) // between two looks
 				synctest.Wait()
 				m.suspend(tt.pause)
 				if hold := w.Hold(); (hold == holdFor) != tt.hold || !tt.hold && hold != 0 {

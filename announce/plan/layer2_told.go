@@ -131,7 +131,9 @@ func (p *Layer2Planner) observeClaim(node string, c Takeover) (against []Takeove
 	}
 	if own, has := p.ownClaim(c.Address); has && !told(node, c).claim().Beats(told(p.node, own).claim()) {
 		p.pending.contest(c.Address)
-		p.claims.owned[c.Address].disputed = own.Recorded && p.disputes(node, c, own)
+		if own.Recorded && p.disputes(node, c, own) {
+			p.claims.owned[c.Address].disputed = true
+		}
 		return []Takeover{own}, false
 	}
 	if told(node, c).shown(p.view) {

@@ -94,6 +94,10 @@ func (r *run) podsSettled(ctx context.Context) error {
 		return err
 	}
 	for _, pod := range list.Items {
+		// It was stopped, since it was to be deleted, before etcd was restored. Its controller has put another one in its place.
+		if pod.Status.Phase == corev1.PodSucceeded {
+			continue
+		}
 		ready := slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
 			return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
 		})

@@ -504,7 +504,7 @@ func TestOfTwoNodesThatTakeTheirClaimsOfOneEpochForTheFirstOneGoesOn(t *testing.
 	}
 }
 
-// Who was told of a claim of the same epoch that it has not seen recorded, or that it sees recorded first, has no reason to go further.
+// Who is told of a claim of the same epoch that the API does not show has no reason to go further.
 func TestAClaimOfTheSameEpochThatIsNotDisputedHasNobodyTakeTheNextEpoch(t *testing.T) {
 	l := web(t)
 	l.settle()

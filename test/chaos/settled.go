@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
 	"github.com/clarionlb/clarion/test/cluster/network"
@@ -94,7 +95,7 @@ func (r *run) podsSettled(ctx context.Context) error {
 		return err
 	}
 	for _, pod := range list.Items {
-		// It was stopped, since it was to be deleted, before etcd was restored. Its controller has put another one in its place.
+		// It was stopped, since it was to be deleted, before etcd was restored. Its controller has to put another one in its place.
 		if pod.Status.Phase == corev1.PodSucceeded {
 			continue
 		}
@@ -103,6 +104,30 @@ func (r *run) podsSettled(ctx context.Context) error {
 		})
 		if !ready {
 			return fmt.Errorf("pod %s on %s is not ready: %+v", pod.Name, pod.Spec.NodeName, pod.Status.Conditions)
+		}
+	}
+	return r.replicasSettled(ctx)
+}
+
+// replicasSettled says which Deployment or DaemonSet has fewer ready pods than it is to have.
+func (r *run) replicasSettled(ctx context.Context) error {
+	apps := r.Kubernetes().AppsV1()
+	deployments, err := apps.Deployments(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return err
+	}
+	for _, d := range deployments.Items {
+		if wanted := ptr.Deref(d.Spec.Replicas, 1); d.Status.ReadyReplicas != wanted {
+			return fmt.Errorf("of Deployment %s, %d of %d pods are ready", d.Name, d.Status.ReadyReplicas, wanted)
+		}
+	}
+	daemons, err := apps.DaemonSets(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return err
+	}
+	for _, d := range daemons.Items {
+		if d.Status.NumberReady != d.Status.DesiredNumberScheduled {
+			return fmt.Errorf("of DaemonSet %s, %d of %d pods are ready", d.Name, d.Status.NumberReady, d.Status.DesiredNumberScheduled)
 		}
 	}
 	return nil

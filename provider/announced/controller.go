@@ -23,6 +23,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	corelisters "k8s.io/client-go/listers/core/v1"
@@ -85,9 +86,10 @@ type Controller struct {
 
 	evaluator  *evaluator
 	conditions *conditionWriter
-	// conflicts are those that the allocator and the Services were told of last; nil before the
-	// first evaluation.
+	// conflicts are those that the allocator was told of last, nil before the first evaluation, and told
+	// those that Services were told of.
 	conflicts map[netip.Addr]conflict
+	told      map[netip.Addr]*toldConflict
 	// away are the nodes whose announcers cannot speak for themselves.
 	away map[string]*noticed
 
@@ -106,6 +108,7 @@ func New(config Config) *Controller {
 		slices:     newSliceInformer(config.Kube),
 		pods:       newPodInformer(config.Kube),
 		changes:    informer.NewChanges(),
+		told:       map[netip.Addr]*toldConflict{},
 		away:       map[string]*noticed{},
 		evaluator:  newEvaluator(),
 		conditions: newConditionWriter(config.Kube.CoreV1(), services.Lister(), newEventWriter(config.Events, services.Lister())),
@@ -264,8 +267,8 @@ func (c *Controller) Evaluate() (again time.Time) {
 	c.evaluator.podsKnown = podsKnown
 	now := time.Now()
 	statements, again := c.evaluator.evaluate(now)
+	c.reportConflicts()
 	if !maps.EqualFunc(c.conflicts, c.evaluator.conflicts, conflict.equal) {
-		c.reportConflicts()
 		c.Requeue(c.Allocator.SetConflicts(now, conflictingAddresses(c.evaluator.conflicts))...)
 	}
 	c.conflicts = c.evaluator.conflicts
@@ -274,22 +277,37 @@ func (c *Controller) Evaluate() (again time.Time) {
 	return again
 }
 
-// reportConflicts tells Services of the conflicts about their addresses that they were not told of.
-// Before the first evaluation nothing is known but what the Services say: those that say that they
-// are in conflict know.
+// toldConflict is a conflict as Services were told of it.
+type toldConflict struct {
+	conflict
+	services sets.Set[types.UID]
+}
+
+// reportConflicts tells Services of the conflicts about their addresses that they were not told of, also one that
+// gets an address when the conflict is known already. Before the first evaluation nothing is known but what the
+// Services say: those that say that they are in conflict know.
 func (c *Controller) reportConflicts() {
 	c.Conflicts.Set(float64(len(c.evaluator.conflicts)))
+	maps.DeleteFunc(c.told, func(address netip.Addr, _ *toldConflict) bool {
+		_, still := c.evaluator.conflicts[address]
+		return !still
+	})
 	for address, found := range c.evaluator.conflicts {
-		if before, known := c.conflicts[address]; known && before.sameHosts(found) {
-			continue
+		told := c.told[address]
+		if told == nil || !told.sameHosts(found) {
+			c.Logger.Info("Other hosts answer for an address", "address", address, "who", found.String())
+			told = &toldConflict{found, sets.New[types.UID]()}
+			c.told[address] = told
 		}
-		c.Logger.Info("Other hosts answer for an address", "address", address, "who", found.String())
 		for _, service := range c.evaluator.view.ServicesOf(address) {
 			object, err := c.services.Services(service.Namespace).Get(service.Name)
-			if err != nil || c.conflicts == nil && saysConflict(object) {
+			if err != nil || told.services.Has(object.UID) {
 				continue
 			}
-			c.Events.Event(object, corev1.EventTypeWarning, v1alpha1.ReasonAddressConflict, address.String()+": "+found.sentence())
+			told.services.Insert(object.UID)
+			if c.conflicts != nil || !saysConflict(object) {
+				c.Events.Event(object, corev1.EventTypeWarning, v1alpha1.ReasonAddressConflict, address.String()+": "+found.sentence())
+			}
 		}
 	}
 }

@@ -425,6 +425,21 @@ func TestAServiceIsToldOfAnotherHostOnce(t *testing.T) {
 			t.Errorf("is not told of the host that is back: %q", got)
 		}
 	})
+	// The conflict is known when the Service gets the address.
+	var assigned corev1.ServiceStatus
+	theirs, ours = served(func(s *corev1.Service) {
+		assigned = s.Status
+		s.Status = corev1.ServiceStatus{}
+	})
+	withController(t, theirs, append(ours, layer2), func(w *world) {
+		w.set("n1", heard)
+		w.elect()
+		w.change(func(s *corev1.Service) { s.Status = assigned })
+		w.after(time.Minute)
+		if got := told(w); len(got) != 1 || got[0] != want {
+			t.Errorf("is told %q of a conflict that it came upon, want %q", got, want)
+		}
+	})
 	// Of what was told before this process began, the Service's condition is what is known.
 	theirs, ours = served(saying(metav1.ConditionFalse, v1alpha1.ReasonAddressConflict, "whoever it was"))
 	withController(t, theirs, append(ours, layer2), func(w *world) {

@@ -16,9 +16,13 @@ import (
 )
 
 // testConflictingHosts covers that addresses of conflicting hosts are taken away, and not handed out. It has no announcer run, and
-// writes to the status of the Announcer for which addresses a conflicting host answers.
+// writes to the status of the Announcer for which addresses a conflicting host answers. Another Pod stands for the announcer's, without
+// which the Announcer's word would not count.
 func testConflictingHosts(d *deployment) {
 	d.kubectl("delete", "--namespace=clarion-system", "daemonset/announcer", "--cascade=foreground", "--wait")
+	d.kubectl("run", "stand-in", "--namespace=clarion-system", "--labels=app.kubernetes.io/name=announcer",
+		"--image=registry.k8s.io/e2e-test-images/agnhost:2.53", "--", "netexec", "--http-port=8080")
+	d.kubectl("wait", "--namespace=clarion-system", "--for=condition=Ready", "--timeout=120s", "pod/stand-in")
 	d.provide(poolWith("pool", "reuseAfter: 0s", "192.0.2.0/29"))
 	d.apply(samples + "deployment.yaml")
 	d.applyYAML("apiVersion: clarionlb.io/v1alpha1\nkind: L2Advertisement\nmetadata: {name: all}\n")

@@ -21,13 +21,13 @@ func (d *deployment) fence() {
 	d.delete("fence")
 }
 
-// events counts the events of a Service by their reason. It leaves out that its addresses are not
-// advertised, which comes some seconds later.
+// events counts Clarion's events of a Service by their reason: the API server has its own, about cluster IPs. It leaves
+// out that its addresses are not advertised, which comes some seconds later.
 func (d *deployment) events(name string) map[string]int32 {
 	d.t.Helper()
 	counts := map[string]int32{}
 	for _, event := range d.listEvents(d.ctx, name) {
-		if event.Reason != v1alpha1.ReasonNotAdvertised {
+		if event.Source.Component == v1alpha1.EventSource && event.Reason != v1alpha1.ReasonNotAdvertised {
 			counts[event.Reason] += max(event.Count, 1)
 		}
 	}

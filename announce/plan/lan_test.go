@@ -144,6 +144,11 @@ func (l *lan) planAll() (changed bool, wake time.Time) {
 		n.layer2, n.proxied = plan.Layer2, plan.Proxied
 		for ip := range plan.Probes {
 			serving := l.serving[ip.String()]
+			for answering, other := range l.nodes {
+				if _, answers := other.layer2[ip]; answers && answering != name {
+					serving = answering
+				}
+			}
 			if serving == name {
 				serving = "" // a node does not hear itself
 			}
@@ -151,16 +156,21 @@ func (l *lan) planAll() (changed bool, wake time.Time) {
 			changed = true
 		}
 		wake = Earlier(wake, plan.Wake)
+		announced := slices.Clone(plan.Reannounce)
 		for _, m := range plan.Moves {
 			if m.To == name {
-				for _, hearer := range l.nodes {
-					hearer.planner.ObserveAnnouncement(m.Address, name, l.now)
-				}
+				announced = append(announced, m.Address)
 			}
 			l.moves = append(l.moves, fmt.Sprintf("%s: %s %s->%s %s", name, m.Address, m.From, m.To, m.Reason))
 		}
 		for other, hearer := range l.nodes {
-			if other != name && slices.Contains(sees, other) {
+			if other == name {
+				continue // a node does not hear itself
+			}
+			for _, ip := range announced {
+				hearer.planner.ObserveAnnouncement(ip, name, l.now)
+			}
+			if slices.Contains(sees, other) {
 				against := hearer.planner.ObserveTakeovers(name, plan.Takeovers, l.now)
 				n.planner.ObserveClaims(other, against, l.now)
 			}

@@ -146,9 +146,9 @@ func (p *Layer2Planner) ObserveTakeovers(node string, takeovers []Takeover, now 
 			against = append(against, own...)
 			continue
 		}
-		p.noteTakeover(t.Address, takeover{node, t.Epoch, now.Add(recordTimeout)})
+		p.noteTakeover(t.Address, takeover{node: node, epoch: t.Epoch, until: now.Add(recordTimeout)})
 		if !t.Planned {
-			p.ObserveAnnouncement(t.Address, node, now) // it announces what it takes over, and this node may have been dead to it
+			p.hear(t.Address, node, now) // it announces what it takes over, and this node may have been dead to it
 		}
 		if best, _ := election.Best(p.view.electionClaims(t.Address)); best.Node == p.node {
 			own, _ := p.observeClaim(node, t)
@@ -168,18 +168,26 @@ func (p *Layer2Planner) noteTakeover(ip netip.Addr, t takeover) {
 }
 
 // ObserveAnnouncement takes note that another node has announced an address: if that node is to
-// have it, this one need not wait any longer.
+// have it, this one need not wait any longer. Two that have both taken it over, and could not tell each other, learn so.
 func (p *Layer2Planner) ObserveAnnouncement(ip netip.Addr, node string, now time.Time) {
+	p.hear(ip, node, now)
+	p.hearTakeover(ip, node, now)
+}
+
+func (p *Layer2Planner) hear(ip netip.Addr, node string, now time.Time) {
 	if p.claims.hear(ip, node, now) {
 		p.pending.revisit.add(ip)
 	}
 }
 
 // ReportProbe tells what came of a probe: the host that has the address, or the zero ConflictingHost
-// if nobody answered, and the node that serves the address although no announcer has claimed it, or
-// "": another load balancer has it there. It returns the conflict, and whether that is news.
+// if nobody answered, and the node that serves the address although this one knows of no claim of it, or
+// "": another load balancer has it there, or that one could not tell. It returns the conflict, and whether that is news.
 func (p *Layer2Planner) ReportProbe(ip netip.Addr, host ConflictingHost, serving string, now time.Time) (c Conflict, news bool) {
 	p.pending.revisit.add(ip)
+	if p.takeovers.report(ip, serving, now) {
+		p.pending.reenter.add(ip)
+	}
 	if host != (ConflictingHost{}) {
 		c, news = p.conflicts.note(ip, host, false, now)
 		p.pending.recorded = p.wished.report(ip, false, now) || p.pending.recorded || news
@@ -295,9 +303,7 @@ func (p *Layer2Planner) expire(s *step) {
 	repeated, wake := p.takeovers.repeat(p.node, s.now)
 	s.wake(wake)
 	s.plan.Takeovers = append(s.plan.Takeovers, repeated...)
-	expired, wake := p.takeovers.expire(s.now)
-	s.wake(wake)
-	for _, ip := range append(expired, p.told.expire(p.view)...) {
+	for _, ip := range append(p.takeovers.expire(s), p.told.expire(p.view)...) {
 		p.pending.reenter.add(ip)
 	}
 	noticed, wake := p.relays.expire(s.now)
@@ -398,7 +404,7 @@ func (p *Layer2Planner) follow(s *step, ip netip.Addr, contested bool) {
 		p.takeovers.giveUp(ip, p.node)
 	}
 	if o := p.claims.owned[ip]; move.takesOver() && s.recorded(ip, o.Epoch).Node == "" {
-		p.noteTakeover(ip, takeover{p.node, o.Epoch, s.now.Add(recordTimeout)})
+		p.noteTakeover(ip, takeover{node: p.node, epoch: o.Epoch, until: s.now.Add(recordTimeout)})
 		s.plan.Takeovers = append(s.plan.Takeovers, Takeover{Address: ip, Epoch: o.Epoch, Planned: move.Reason == MoveIncumbentIneligible})
 		s.wake(p.takeovers[ip].until)
 	}

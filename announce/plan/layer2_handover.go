@@ -109,7 +109,7 @@ func (c *claims) release(s *step, ip netip.Addr, o *ownership, d election.Decisi
 // answersOn says whether the node still answers for an address that it announces and that is not its own any more: for what the next owner
 // may have passed over, or until one is heard.
 func (c *claims) answersOn(s *step, ip netip.Addr, o *ownership, d election.Decision, successor string) bool {
-	if s.awaited(ip, o, d) {
+	if s.awaited(ip, o, d) || s.takeovers[ip].heard {
 		return false
 	}
 	may := s.mayAnswerOn(ip, d)

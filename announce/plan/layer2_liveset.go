@@ -124,6 +124,12 @@ func (l *liveSet) beyondGossip(name string) bool {
 	return marked || l.states[name] == GossipBlocked
 }
 
+// maybeBeyondGossip says whether beyondGossip may hold for a member: it does, or that is not known yet.
+func (l *liveSet) maybeBeyondGossip(name string) bool {
+	_, seen := slices.BinarySearch(l.inGossip, name)
+	return !seen && l.states[name] == Suspect || l.beyondGossip(name)
+}
+
 // gossipBlocked are the members that are alive out of the gossip's sight, sorted.
 func (l *liveSet) gossipBlocked() []string {
 	names := slices.Collect(maps.Keys(l.markedAlive))

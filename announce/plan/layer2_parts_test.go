@@ -80,8 +80,8 @@ func TestOfTwoTakeoversTheBetterOneCounts(t *testing.T) {
 func TestATakeoverThatIsNotRecordedIsToldAgainInHalfOfTheTime(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	known := takeovers{
-		addr("192.168.10.1"): {"n1", 1, now.Add(recordTimeout)},
-		addr("192.168.10.2"): {"n2", 1, now.Add(recordTimeout)},
+		addr("192.168.10.1"): {node: "n1", epoch: 1, until: now.Add(recordTimeout)},
+		addr("192.168.10.2"): {node: "n2", epoch: 1, until: now.Add(recordTimeout)},
 	}
 	expect := func(when time.Time, wantDue int, wantWake time.Time) {
 		t.Helper()

@@ -19,6 +19,9 @@ type takeover struct {
 	// until is when it stops to count: the node's claim should be recorded by then, and if the API
 	// is away, nodes that were not told must not disagree for long.
 	until time.Time
+	// heard says that the node has told nobody that this one knows: it was heard to announce the address, and is out of the gossip's sight.
+	// Before that is forgotten, the network is asked whether it still does.
+	heard bool
 }
 
 // note has a takeover count, unless a better one is known, and returns whether that is news. Of two of one epoch, by nodes that
@@ -74,17 +77,54 @@ func (t takeovers) giveUp(ip netip.Addr, node string) {
 	}
 }
 
-// expire forgets takeovers whose time is over, and returns when that of the next one is.
-func (t takeovers) expire(now time.Time) (expired []netip.Addr, wake time.Time) {
+// expire forgets takeovers whose time is over, and returns when that of the next one is. Of one that was heard it has the network asked
+// first, if this node could take the address.
+func (t takeovers) expire(s *step) (expired []netip.Addr) {
 	for ip, o := range t {
-		if now.Before(o.until) {
-			wake = Earlier(wake, o.until)
+		if s.now.Before(o.until) {
+			s.wake(o.until)
 			continue
+		}
+		if o.heard {
+			s.try(ip, func() { s.plan.Probes[ip] = s.interfacesFor(ip) })
+			if len(s.plan.Probes[ip]) > 0 {
+				continue
+			}
+			delete(s.plan.Probes, ip)
 		}
 		delete(t, ip)
 		expired = append(expired, ip)
 	}
-	return expired, wake
+	return expired
+}
+
+// report takes which node answers for an address, "" for none, and returns whether that has ended a takeover that was heard.
+func (t takeovers) report(ip netip.Addr, serving string, now time.Time) (ended bool) {
+	o, is := t[ip]
+	if !is || !o.heard {
+		return false
+	}
+	if o.node != serving {
+		delete(t, ip)
+		return true
+	}
+	o.until = now.Add(recordTimeout)
+	t[ip] = o
+	return false
+}
+
+// hearTakeover takes note of a node that has announced an address which this one has taken over from a dead one, if neither has recorded
+// that and the gossip does not connect them: it has taken the address over as well. Both hear it, so that their names decide. Of what
+// the API shows, this is no matter: another node may have followed this one's claim.
+func (p *Layer2Planner) hearTakeover(ip netip.Addr, node string, now time.Time) {
+	own, unrecorded := p.claims.takenOver(ip, p.takeovers, p.node)
+	switch {
+	case !unrecorded || p.claims.owned[ip].reason != MoveIncumbentDown || !p.live.maybeBeyondGossip(node):
+	case p.node < node:
+		p.pending.contest(ip) // that one hears this one, then
+	default:
+		p.noteTakeover(ip, takeover{node: node, epoch: own.Epoch, until: now.Add(recordTimeout), heard: true})
+	}
 }
 
 // noteRecorded has the others told, once more, of an address that this node has taken over and sees recorded now. Those of which the API

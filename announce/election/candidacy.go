@@ -73,7 +73,7 @@ func (c *candidacy) assess(without Set) assessment {
 		a.why, a.assignee = Incumbent, c.incumbent
 	}
 	switch {
-	case !c.claimed || !a.candidates.Has(c.takenBy):
+	case !a.candidates.Has(c.takenBy):
 	case a.assignee == nobody:
 		a.assignee = c.takenBy
 	case lastResorts && a.why == Incumbent && c.takenBy != c.incumbent:

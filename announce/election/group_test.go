@@ -25,7 +25,7 @@ func (w *world) assignees(r *Round, ips []netip.Addr) map[netip.Addr]string {
 	for _, ip := range ips {
 		if d, s := r.Decision(ip), w.addresses[ip]; d.Why == Incumbent || d.Why == HandedOver {
 			out[ip] = d.Owner
-		} else if len(s.claims) > 0 && slices.Contains(w.candidates(ip), s.taken) {
+		} else if slices.Contains(w.candidates(ip), s.taken) {
 			out[ip] = s.taken
 		}
 	}

@@ -146,7 +146,9 @@ func (p *Layer2Planner) ObserveTakeovers(node string, takeovers []Takeover, now 
 			against = append(against, own...)
 			continue
 		}
-		p.noteTakeover(t.Address, takeover{node: node, epoch: t.Epoch, until: now.Add(recordTimeout)})
+		p.noteTakeover(t.Address, takeover{
+			node: node, epoch: t.Epoch, reluctant: t.Reluctant, until: now.Add(recordTimeout), seen: p.view.sightOf(node),
+		})
 		if !t.Planned {
 			p.hear(t.Address, node, now) // it announces what it takes over, and this node may have been dead to it
 		}
@@ -372,7 +374,9 @@ func (p *Layer2Planner) reenter(ip netip.Addr) {
 		claims = append(claims, own)
 		best, _ = election.Best(claims)
 	}
-	p.enter(ip, services, claims, best.Node, taken, p.told.vouched(ip, best))
+	p.enter(ip, services, claims, standing{
+		incumbent: best.Node, taken: taken, able: taken != "" && p.takeovers[ip].seen == p.view.sightOf(taken), vouched: p.told.vouched(ip, best),
+	})
 }
 
 // reconcile has the node do about an address what the election says, and adds to the plan what
@@ -404,9 +408,8 @@ func (p *Layer2Planner) follow(s *step, ip netip.Addr, contested bool) {
 		p.takeovers.giveUp(ip, p.node)
 	}
 	if o := p.claims.owned[ip]; move.takesOver() && s.recorded(ip, o.Epoch).Node == "" {
-		p.noteTakeover(ip, takeover{node: p.node, epoch: o.Epoch, until: s.now.Add(recordTimeout)})
-		s.plan.Takeovers = append(s.plan.Takeovers, Takeover{Address: ip, Epoch: o.Epoch, Planned: move.Reason == MoveIncumbentIneligible})
-		s.wake(p.takeovers[ip].until)
+		s.takeOver(ip, o.Epoch, move.Reason == MoveIncumbentIneligible)
+		p.pending.reenter.add(ip)
 	}
 }
 

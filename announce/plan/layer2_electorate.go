@@ -33,15 +33,23 @@ func (e *electorate) rebuild(live *liveSet) {
 	e.round = election.NewRound(e.alive)
 }
 
-// enter puts an address of Services into the election as it is now. incumbent has made the best of
-// the recorded claims, and taken is the node that has taken the address over since; "" for none.
-// vouched is a node that may announce the address whatever this one has last seen of it; "" for none.
-func (e *electorate) enter(ip netip.Addr, services []*service, recorded []election.Claim, incumbent, taken, vouched string) {
+// standing is what this node knows of an address besides the claims on it.
+type standing struct {
+	// incumbent has made the best of the claims, and taken is the node that has taken the address over since; "" for none.
+	incumbent, taken string
+	// able says that taken can announce the address whatever this node has last seen of it.
+	able bool
+	// vouched is a node that may announce the address whatever this one has last seen of it; "" for none.
+	vouched string
+}
+
+// enter puts an address of Services, with the claims that are recorded, into the election as it is now.
+func (e *electorate) enter(ip netip.Addr, services []*service, recorded []election.Claim, known standing) {
 	address := election.Address{
 		Created:    services[0].created,
 		Group:      e.view.group(ip),
 		Claims:     recorded,
-		Taken:      taken,
+		Taken:      known.taken,
 		Eligible:   election.NewSet(len(e.alive)),
 		LastResort: e.lastResort,
 	}
@@ -62,11 +70,14 @@ func (e *electorate) enter(ip netip.Addr, services []*service, recorded []electi
 		}
 	}
 	e.keepOnly.All(func(i int) {
-		if name := e.alive[i]; name != incumbent && name != taken {
+		if name := e.alive[i]; name != known.incumbent && name != known.taken {
 			address.Eligible.Remove(i)
 		}
 	})
-	if i, alive := slices.BinarySearch(e.alive, vouched); alive {
+	if i, alive := slices.BinarySearch(e.alive, known.taken); alive && known.able {
+		address.Eligible.Add(i)
+	}
+	if i, alive := slices.BinarySearch(e.alive, known.vouched); alive {
 		address.Eligible.Add(i)
 		address.LastResort = slices.Clone(e.lastResort)
 		address.LastResort.Remove(i)

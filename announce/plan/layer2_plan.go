@@ -62,6 +62,8 @@ type Takeover struct {
 	Epoch int64 `json:"epoch"`
 	// Planned says that the node that had the address is alive, and only should not have it any more. That node may not know yet.
 	Planned bool `json:"planned,omitempty"`
+	// Reluctant says that the node has the address only if no other can: it is drained, not ready, or its kube-proxy does not serve.
+	Reluctant bool `json:"reluctant,omitempty"`
 	// Recorded says that the node sees its claim in the API: of two claims of one epoch, the one that the API recorded first holds.
 	Recorded bool `json:"recorded,omitempty"`
 	// Version is the resource version of the node's Announcer that shows the claim; "" if none does. If a ClaimSlice shows it, Slice is

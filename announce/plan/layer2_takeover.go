@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"time"
@@ -16,23 +17,47 @@ type takeovers map[netip.Addr]takeover
 type takeover struct {
 	node  string
 	epoch int64
+	// reluctant says that the node has the address only if no other can.
+	reluctant bool
 	// until is when it stops to count: the node's claim should be recorded by then, and if the API
 	// is away, nodes that were not told must not disagree for long.
 	until time.Time
 	// heard says that the node has told nobody that this one knows: it was heard to announce the address, and is out of the gossip's sight.
 	// Before that is forgotten, the network is asked whether it still does.
 	heard bool
+	// seen is what this node had seen of the other one when that told it last. That one knows best what it can announce: if the API has
+	// said nothing of it since, it may be away.
+	seen sight
 }
 
-// note has a takeover count, unless a better one is known, and returns whether that is news. Of two of one epoch, by nodes that
-// did not hear of each other, that of the node whose name sorts first is the better one, as with claims.
+// note has a takeover count, unless a better one is known, and returns whether that is news.
 func (t takeovers) note(ip netip.Addr, o takeover) bool {
 	known, is := t[ip]
-	if is && (known.epoch > o.epoch || known.epoch == o.epoch && known.node < o.node) {
+	same := is && known.node == o.node && known.epoch == o.epoch
+	if is && !same && known.beats(o) {
 		return false
 	}
 	t[ip] = o
-	return !is || known.node != o.node || known.epoch != o.epoch
+	return !same || known.reluctant != o.reluctant || known.seen != o.seen
+}
+
+// beats says whether a takeover is a better one than another. Of two of one epoch, by nodes that did not hear of each other, that of a node
+// which is no last resort is the better one, or else that of the node whose name sorts first, as with claims.
+func (t takeover) beats(o takeover) bool {
+	if t.epoch == o.epoch && t.reluctant != o.reluctant {
+		return o.reluctant
+	}
+	return cmp.Or(cmp.Compare(o.epoch, t.epoch), cmp.Compare(t.node, o.node)) < 0
+}
+
+// takeOver has this node take an address over, and tell the others.
+func (s *step) takeOver(ip netip.Addr, epoch int64, planned bool) {
+	until := s.now.Add(recordTimeout)
+	own, found := s.member(s.node)
+	reluctant := found && own.reluctant != ""
+	s.takeovers.note(ip, takeover{node: s.node, epoch: epoch, reluctant: reluctant, until: until})
+	s.plan.Takeovers = append(s.plan.Takeovers, Takeover{Address: ip, Epoch: epoch, Planned: planned, Reluctant: reluctant})
+	s.wake(until)
 }
 
 // takenBy is the node that has taken an address over; "" for none. A takeover that the best of the
@@ -63,7 +88,7 @@ func (t takeovers) repeat(node string, now time.Time) (due []Takeover, wake time
 		}
 		o.until = now.Add(recordTimeout)
 		t[ip] = o
-		due = append(due, Takeover{Address: ip, Epoch: o.epoch})
+		due = append(due, Takeover{Address: ip, Epoch: o.epoch, Reluctant: o.reluctant})
 		wake = Earlier(wake, now.Add(recordTimeout/2))
 	}
 	slices.SortFunc(due, func(a, b Takeover) int { return a.Address.Compare(b.Address) })
@@ -123,7 +148,7 @@ func (p *Layer2Planner) hearTakeover(ip netip.Addr, node string, now time.Time) 
 	case p.node < node:
 		p.pending.contest(ip) // that one hears this one, then
 	default:
-		p.noteTakeover(ip, takeover{node: node, epoch: own.Epoch, until: now.Add(recordTimeout), heard: true})
+		p.noteTakeover(ip, takeover{node: node, epoch: own.Epoch, until: now.Add(recordTimeout), heard: true, seen: p.view.sightOf(node)})
 	}
 }
 

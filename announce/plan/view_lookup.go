@@ -74,6 +74,14 @@ func (v *View) InternalIPs(node string) []netip.Addr {
 	return nil
 }
 
+// sight is what a View has last seen of a node: another one after every change.
+type sight struct {
+	node      *node
+	announcer *announcer
+}
+
+func (v *View) sightOf(name string) sight { return sight{v.nodes[name], v.announcers[name]} }
+
 // NodeReady says whether there is a Node of that name which is not known to be NotReady.
 func (v *View) NodeReady(name string) bool {
 	n := v.nodes[name]

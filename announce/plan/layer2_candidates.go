@@ -109,6 +109,12 @@ func (c *candidates) member(name string) (*member, bool) {
 	return c.members[i], true
 }
 
+// reluctant says whether a node announces only what no other can.
+func (c *candidates) reluctant(name string) bool {
+	m, found := c.member(name)
+	return found && m.reluctant != ""
+}
+
 // weightsFor adds up the weights that nodes have for requests; nil if nobody has any.
 func (c *candidates) weightsFor(requests []announceRequest) election.Weights {
 	var sum election.Weights

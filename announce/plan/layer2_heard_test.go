@@ -82,6 +82,7 @@ func TestANodeGivesWayToOneItHearsOnlyIfNeitherCanKnowOfTheOther(t *testing.T) {
 		state    MemberState
 		inGossip bool
 		recorded bool
+		drained  string
 		givesWay bool
 	}{
 		{name: "whose gossip is blocked", other: "n1", state: GossipBlocked, givesWay: true},
@@ -91,6 +92,8 @@ func TestANodeGivesWayToOneItHearsOnlyIfNeitherCanKnowOfTheOther(t *testing.T) {
 		{name: "that the gossip sees", other: "n1", inGossip: true},
 		{name: "though the API shows the takeover", other: "n1", state: GossipBlocked, recorded: true},
 		{name: "whose name sorts later", other: "n4", state: GossipBlocked},
+		{name: "that is drained", other: "n1", state: GossipBlocked, drained: "n1"},
+		{name: "while it is drained itself", other: "n4", state: Suspect, drained: "n2", givesWay: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			l := newLAN(t, "n1", "n2", "n3", "n4")
@@ -98,6 +101,9 @@ func TestANodeGivesWayToOneItHearsOnlyIfNeitherCanKnowOfTheOther(t *testing.T) {
 			l.advertise("all", v1alpha1.L2AdvertisementSpec{})
 			l.many(20)
 			l.settle()
+			if tt.drained != "" {
+				l.setNode(nodeObject(tt.drained, drained))
+			}
 			for _, name := range []string{"n1", "n3", "n4"} {
 				l.kill(name)
 			}

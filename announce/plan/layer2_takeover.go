@@ -53,8 +53,7 @@ func (t takeover) beats(o takeover) bool {
 // takeOver has this node take an address over, and tell the others.
 func (s *step) takeOver(ip netip.Addr, epoch int64, planned bool) {
 	until := s.now.Add(recordTimeout)
-	own, found := s.member(s.node)
-	reluctant := found && own.reluctant != ""
+	reluctant := s.reluctant(s.node)
 	s.takeovers.note(ip, takeover{node: s.node, epoch: epoch, reluctant: reluctant, until: until})
 	s.plan.Takeovers = append(s.plan.Takeovers, Takeover{Address: ip, Epoch: epoch, Planned: planned, Reluctant: reluctant})
 	s.wake(until)
@@ -139,17 +138,20 @@ func (t takeovers) report(ip netip.Addr, serving string, now time.Time) (ended b
 }
 
 // hearTakeover takes note of a node that has announced an address which this one has taken over from a dead one, if neither has recorded
-// that and the gossip does not connect them: it has taken the address over as well. Both hear it, so that their names decide. Of what
-// the API shows, this is no matter: another node may have followed this one's claim.
+// that and the gossip does not connect them: it has taken the address over as well. Both hear it, and both know which takeover is the
+// better one. Of what the API shows, this is no matter: another node may have followed this one's claim.
 func (p *Layer2Planner) hearTakeover(ip netip.Addr, node string, now time.Time) {
-	own, unrecorded := p.claims.takenOver(ip, p.takeovers, p.node)
-	switch {
-	case !unrecorded || p.claims.owned[ip].reason != MoveIncumbentDown || !p.live.maybeBeyondGossip(node):
-	case p.node < node:
-		p.pending.contest(ip) // that one hears this one, then
-	default:
-		p.noteTakeover(ip, takeover{node: node, epoch: own.Epoch, until: now.Add(recordTimeout), heard: true, seen: p.view.sightOf(node)})
+	own := p.takeovers[ip]
+	_, unrecorded := p.claims.takenOver(ip, p.takeovers, p.node)
+	if !unrecorded || p.claims.owned[ip].reason != MoveIncumbentDown || !p.live.maybeBeyondGossip(node) {
+		return
 	}
+	theirs := takeover{node: node, epoch: own.epoch, reluctant: p.reluctant(node), until: now.Add(recordTimeout), heard: true, seen: p.view.sightOf(node)}
+	if own.beats(theirs) {
+		p.pending.contest(ip) // that one hears this one, then
+		return
+	}
+	p.noteTakeover(ip, theirs)
 }
 
 // noteRecorded has the others told, once more, of an address that this node has taken over and sees recorded now. Those of which the API

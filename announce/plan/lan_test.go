@@ -152,8 +152,8 @@ func (l *lan) planAll() (changed bool, wake time.Time) {
 			if serving == name {
 				serving = "" // a node does not hear itself
 			}
+			changed = changed || !n.planner.takeovers[ip].heard // such a one is asked for again and again
 			n.planner.ReportProbe(ip, l.conflicting[ip.String()], serving, l.now)
-			changed = true
 		}
 		wake = Earlier(wake, plan.Wake)
 		announced := slices.Clone(plan.Reannounce)

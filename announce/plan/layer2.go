@@ -142,18 +142,19 @@ func (p *Layer2Planner) ObserveTakeovers(node string, takeovers []Takeover, now 
 			continue
 		}
 		if t.Recorded {
-			own, _ := p.observeClaim(node, t)
+			own, _ := p.observeClaim(node, t, now)
 			against = append(against, own...)
 			continue
 		}
 		p.noteTakeover(t.Address, takeover{
 			node: node, epoch: t.Epoch, reluctant: t.Reluctant, until: now.Add(recordTimeout), seen: p.view.sightOf(node),
 		})
+		p.told.again(node, t, now)
 		if !t.Planned {
 			p.hear(t.Address, node, now) // it announces what it takes over, and this node may have been dead to it
 		}
 		if best, _ := election.Best(p.view.electionClaims(t.Address)); best.Node == p.node {
-			own, _ := p.observeClaim(node, t)
+			own, _ := p.observeClaim(node, t, now)
 			against = append(against, own...)
 			if o := p.claims.owned[t.Address]; o != nil && t.Planned {
 				o.planned = node
@@ -305,7 +306,7 @@ func (p *Layer2Planner) expire(s *step) {
 	repeated, wake := p.takeovers.repeat(p.node, s.now)
 	s.wake(wake)
 	s.plan.Takeovers = append(s.plan.Takeovers, repeated...)
-	for _, ip := range append(p.takeovers.expire(s), p.told.expire(p.view)...) {
+	for _, ip := range append(p.takeovers.expire(s), p.told.expire(s)...) {
 		p.pending.reenter.add(ip)
 	}
 	noticed, wake := p.relays.expire(s.now)

@@ -69,6 +69,12 @@ func (l *liveSet) setInGossip(names []string) bool {
 	return true
 }
 
+// sees says whether the gossip sees a member.
+func (l *liveSet) sees(name string) bool {
+	_, sees := slices.BinarySearch(l.inGossip, name)
+	return sees
+}
+
 // keep forgets when members went out of sight that have no Announcer any more.
 func (l *liveSet) keep(announcers map[string]*announcer) {
 	maps.DeleteFunc(l.lost, func(name string, _ int) bool { return announcers[name] == nil })
@@ -85,7 +91,7 @@ func (l *liveSet) setStates(states map[string]MemberState) bool {
 // generation. It returns whether that shows it alive and is news.
 func (l *liveSet) markAlive(name string, after int) bool {
 	_, known := l.markedAlive[name]
-	if _, seen := slices.BinarySearch(l.inGossip, name); seen || known || after < l.lost[name] {
+	if l.sees(name) || known || after < l.lost[name] {
 		return false
 	}
 	if l.markedAlive == nil {
@@ -117,7 +123,7 @@ func (l *liveSet) keepsOnly(name string) bool {
 
 // beyondGossip says whether a member is alive out of the gossip's sight, so that this node can tell it nothing.
 func (l *liveSet) beyondGossip(name string) bool {
-	if _, seen := slices.BinarySearch(l.inGossip, name); seen {
+	if l.sees(name) {
 		return false
 	}
 	_, marked := l.markedAlive[name]
@@ -126,8 +132,7 @@ func (l *liveSet) beyondGossip(name string) bool {
 
 // maybeBeyondGossip says whether beyondGossip may hold for a member: it does, or that is not known yet.
 func (l *liveSet) maybeBeyondGossip(name string) bool {
-	_, seen := slices.BinarySearch(l.inGossip, name)
-	return !seen && l.states[name] == Suspect || l.beyondGossip(name)
+	return !l.sees(name) && l.states[name] == Suspect || l.beyondGossip(name)
 }
 
 // gossipBlocked are the members that are alive out of the gossip's sight, sorted.

@@ -16,16 +16,22 @@ import (
 // (takeovers).
 type toldClaims map[netip.Addr]toldClaim
 
+// toldTimeout is how long a claim counts that is not recorded, and that its maker does not tell again, which it does twice in recordTimeout.
+const toldTimeout = 2 * recordTimeout
+
 type toldClaim struct {
 	node  string
 	epoch int64
+	// until is when one that is not recorded stops to count while its maker is in the gossip's sight, unless that tells it again: an
+	// announcer that is started anew knows nothing of it.
+	until time.Time
 	// recorded says that its maker sees it in the API, in a version of a ClaimSlice of this name, or of its Announcer if that is "".
 	recorded       bool
 	slice, version string
 }
 
 func told(node string, t Takeover) toldClaim {
-	return toldClaim{node, t.Epoch, t.Recorded, t.Slice, t.Version}
+	return toldClaim{node: node, epoch: t.Epoch, recorded: t.Recorded, slice: t.Slice, version: t.Version}
 }
 
 // shown says whether the API shows, of the maker, what it has recorded with the claim or later: what it says goes before.
@@ -77,16 +83,34 @@ func (t toldClaims) vouched(ip netip.Addr, best election.Claim) string {
 	return ""
 }
 
-// expire forgets the claims that the API shows, or of which it has later news, and those of nodes that are no more. It returns the
-// addresses.
-func (t toldClaims) expire(v *View) (expired []netip.Addr) {
+// expire forgets the claims that the API shows, or of which it has later news, those of nodes that are no more, and those that are not recorded
+// and not told any more. It returns the addresses.
+func (t toldClaims) expire(s *step) (expired []netip.Addr) {
 	for ip, c := range t {
-		if v.announcers[c.node] == nil || c.shown(v) {
-			delete(t, ip)
-			expired = append(expired, ip)
+		switch {
+		case s.view.announcers[c.node] == nil || c.shown(s.view):
+		case c.recorded:
+			continue
+		case !s.live.sees(c.node):
+			c.until = s.now.Add(toldTimeout)
+			t[ip] = c
+			continue
+		case s.now.Before(c.until):
+			s.wake(c.until)
+			continue
 		}
+		delete(t, ip)
+		expired = append(expired, ip)
 	}
 	return expired
+}
+
+// again takes note that the maker of a claim tells it again.
+func (t toldClaims) again(node string, told Takeover, now time.Time) {
+	if c, is := t[told.Address]; is && c.node == node && c.epoch == told.Epoch {
+		c.until = now.Add(toldTimeout)
+		t[told.Address] = c
+	}
 }
 
 // toldBy says whether a member has told this node of a claim or a takeover that the API does not show.
@@ -113,7 +137,7 @@ func (p *Layer2Planner) toldBy(name string) bool {
 // those, which their maker should be told: two nodes of which one did not know of the other may have made claims of one epoch.
 func (p *Layer2Planner) ObserveClaims(node string, claims []Takeover, now time.Time) (against []Takeover) {
 	for _, c := range claims {
-		own, holds := p.observeClaim(node, c)
+		own, holds := p.observeClaim(node, c, now)
 		against = append(against, own...)
 		if holds {
 			p.relays.notNoticedUntil(c.Address, now.Add(heardPeriod))
@@ -125,7 +149,7 @@ func (p *Layer2Planner) ObserveClaims(node string, claims []Takeover, now time.T
 
 // observeClaim takes note of a claim that its maker tells, and returns this node's claim if that holds against it, and whether it holds
 // against this node's. Of addresses that no Service has, nothing is remembered.
-func (p *Layer2Planner) observeClaim(node string, c Takeover) (against []Takeover, holds bool) {
+func (p *Layer2Planner) observeClaim(node string, c Takeover, now time.Time) (against []Takeover, holds bool) {
 	if !(election.Claim{Epoch: c.Epoch}).Counts() || len(p.view.byAddress[c.Address]) == 0 || node == p.node {
 		return nil, false
 	}
@@ -143,6 +167,7 @@ func (p *Layer2Planner) observeClaim(node string, c Takeover) (against []Takeove
 		p.told[c.Address] = told(node, c)
 		p.pending.reenter.add(c.Address)
 	}
+	p.told.again(node, c, now)
 	return nil, true
 }
 

@@ -522,3 +522,26 @@ func TestAClaimOfTheSameEpochThatIsNotDisputedHasNobodyTakeTheNextEpoch(t *testi
 		t.Errorf("the claim %+v has become %+v", claim, now)
 	}
 }
+
+// TestWhatIsToldOfATakeoverIsForgottenWithItsMaker has a node take addresses over that it cannot record, and tell that to one that starts anew.
+// Then its announcer is restarted, and knows nothing of them, and the API shows no claim on them any more.
+func TestWhatIsToldOfATakeoverIsForgottenWithItsMaker(t *testing.T) {
+	l, ips := fourOf(t)
+	l.blind = map[string]bool{"n3": true}
+	l.kill("n4")
+	l.settle()
+	l.kill("n2")
+	l.boot("n2", eth0)
+	l.settle()
+	l.boot("n4", eth0)
+	l.settle()
+	l.kill("n3")
+	l.states = map[string]MemberState{"n3": AnnouncerDown}
+	l.planAll()
+	l.blind, l.states = nil, nil
+	l.boot("n3", eth0)
+	l.settle()
+	l.now = l.now.Add(toldTimeout)
+	l.settle()
+	l.whose(ips)
+}

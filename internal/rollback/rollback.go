@@ -15,7 +15,9 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -29,15 +31,24 @@ import (
 // and goes on with those that there are. An API server that cannot be reached is asked until it can, so
 // that little is written before the question. If one collection has gone back, all have: all watches end, and none goes on from what
 // was seen before.
+//
+// More may have been written before the question than was lost. So after a watch that has ended before its time, the Guard also asks for
+// the object that was last written through it, which the API has in an earlier version then.
 type Guard struct {
 	// noticed is called with the path of a collection that has gone back, once for each restore.
 	noticed func(path string)
 	eras    *eras
+	written written
+	// watched has until when each collection was to be watched.
+	mu      sync.Mutex
+	watched map[string]time.Time
 }
 
 // NewGuard returns a Guard that calls a function, from any goroutine, whenever it notices that a
 // collection has gone back, of which the function gets the path.
-func NewGuard(noticed func(path string)) *Guard { return &Guard{noticed, newEras()} }
+func NewGuard(noticed func(path string)) *Guard {
+	return &Guard{noticed: noticed, eras: newEras(), watched: map[string]time.Time{}}
+}
 
 // Wrap puts the Guard before a transport. It is a transport.WrapperFunc of client-go.
 func (g *Guard) Wrap(next http.RoundTripper) http.RoundTripper { return &guarded{g, next} }
@@ -57,15 +68,19 @@ func (g *guarded) RoundTrip(request *http.Request) (*http.Response, error) {
 	if from == "" {
 		return g.pass(request, era)
 	}
+	early := g.guard.endedEarly(request)
 	now, err := g.await(request)
 	if err != nil {
 		return nil, err
 	}
 	// What is no number cannot be compared, and is left to the API server.
-	if order, err := resourceversion.CompareResourceVersion(now, from); err != nil || order >= 0 {
+	order, err := resourceversion.CompareResourceVersion(now, from)
+	behind := err == nil && order < 0
+	if !behind && !(early && g.lostWritten(request)) {
 		return g.pass(request, era)
 	}
 	if g.guard.eras.close(era) {
+		g.guard.written.forget()
 		g.guard.noticed(request.URL.Path)
 	}
 	return expired(request, fmt.Sprintf("the API has gone back: %s is at revision %s and was at %s", request.URL.Path, now, from)), nil
@@ -74,10 +89,40 @@ func (g *guarded) RoundTrip(request *http.Request) (*http.Response, error) {
 // pass passes a request on. A watch ends with the era in which it was read.
 func (g *guarded) pass(request *http.Request, in era) (*http.Response, error) {
 	response, err := g.next.RoundTrip(request)
-	if err != nil || !watches(request) {
+	if err != nil {
 		return response, err
 	}
+	if !watches(request) {
+		g.guard.written.note(request, response)
+		return response, nil
+	}
+	g.guard.begins(request)
 	return in.within(response), nil
+}
+
+// begins takes note that a collection is watched, and for how long it is to be.
+func (g *Guard) begins(watch *http.Request) {
+	timeout, err := strconv.Atoi(watch.URL.Query().Get("timeoutSeconds"))
+	if err != nil {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.watched[collectionOf(watch)] = time.Now().Add(time.Duration(timeout) * time.Second)
+}
+
+// endedEarly says whether the last watch of a collection has ended before its time.
+func (g *Guard) endedEarly(watch *http.Request) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return time.Now().Before(g.watched[collectionOf(watch)])
+}
+
+// lostWritten asks whether what was written last was lost.
+func (g *guarded) lostWritten(watch *http.Request) bool {
+	return g.guard.written.lost(func(collection, name string) (*metav1.PartialObjectMetadataList, error) {
+		return g.list(watch, collection, url.Values{"fieldSelector": {"metadata.name=" + name}})
+	})
 }
 
 // watches says whether a request is a watch.
@@ -139,37 +184,47 @@ func (g *guarded) await(watch *http.Request) (revision string, err error) {
 
 // ask asks for the revision that the collection of a watch has now.
 func (g *guarded) ask(watch *http.Request) (revision string, err error) {
-	ctx, cancel := context.WithTimeout(watch.Context(), askTimeout)
-	defer cancel()
-	response, err := g.next.RoundTrip(question(ctx, watch))
+	selectors := url.Values{}
+	for _, selector := range []string{"labelSelector", "fieldSelector"} {
+		if value := watch.URL.Query().Get(selector); value != "" {
+			selectors.Set(selector, value)
+		}
+	}
+	list, err := g.list(watch, watch.URL.Path, selectors)
 	if err != nil {
 		return "", err
-	}
-	defer response.Body.Close()
-	if code := response.StatusCode; code >= http.StatusInternalServerError || code == http.StatusTooManyRequests {
-		return "", fmt.Errorf("the API server answers %s", response.Status)
-	} else if code != http.StatusOK {
-		return "", errRefused
-	}
-	var list metav1.PartialObjectMetadataList
-	if err := json.NewDecoder(response.Body).Decode(&list); err != nil {
-		return "", fmt.Errorf("read a list of metadata: %w", err)
 	}
 	return list.ResourceVersion, nil
 }
 
-// question is a list of the first of the objects that a watch is about. Without a revision in it, the
+// list lists the metadata of the first of some objects, with the rights of a watch.
+func (g *guarded) list(watch *http.Request, collection string, selectors url.Values) (*metav1.PartialObjectMetadataList, error) {
+	ctx, cancel := context.WithTimeout(watch.Context(), askTimeout)
+	defer cancel()
+	response, err := g.next.RoundTrip(question(ctx, watch, collection, selectors))
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	if code := response.StatusCode; code >= http.StatusInternalServerError || code == http.StatusTooManyRequests {
+		return nil, fmt.Errorf("the API server answers %s", response.Status)
+	} else if code != http.StatusOK {
+		return nil, errRefused
+	}
+	list := &metav1.PartialObjectMetadataList{}
+	if err := json.NewDecoder(response.Body).Decode(list); err != nil {
+		return nil, fmt.Errorf("read a list of metadata: %w", err)
+	}
+	return list, nil
+}
+
+// question is a list of the first of the selected objects of a collection, by who watches. Without a revision in it, the
 // answer is no older than the question.
-func question(ctx context.Context, watch *http.Request) *http.Request {
+func question(ctx context.Context, watch *http.Request, collection string, selectors url.Values) *http.Request {
 	list := watch.Clone(ctx)
 	list.Header.Set("Accept", "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json")
-	query := url.Values{"limit": {"1"}}
-	for _, selector := range []string{"labelSelector", "fieldSelector"} {
-		if value := watch.URL.Query().Get(selector); value != "" {
-			query.Set(selector, value)
-		}
-	}
-	list.URL.RawQuery = query.Encode()
+	selectors.Set("limit", "1")
+	list.URL.Path, list.URL.RawPath, list.URL.RawQuery = collection, "", selectors.Encode()
 	return list
 }
 

@@ -17,6 +17,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -184,6 +185,110 @@ func TestIfOneCollectionHasGoneBackAllAreReadAnew(t *testing.T) {
 	}
 }
 
+// writeNode has the client write the Node, and returns what it reads of the answer.
+func (w *world) writeNode(t *testing.T) {
+	t.Helper()
+	node, err := w.client.CoreV1().Nodes().Patch(w.ctx, "n1", types.MergePatchType, []byte("{}"), metav1.PatchOptions{}, "status")
+	if err != nil || node.Name != "n1" {
+		t.Fatalf("wrote the Node: %v, %v", node, err)
+	}
+}
+
+// TestWhatWasWrittenAndIsLostTellsOfTheRestore has more be written than was lost before anybody asks, so that no revision tells of it.
+func TestWhatWasWrittenAndIsLostTellsOfTheRestore(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		written bool // by the client, since the copy was made
+		down    time.Duration
+		noticed int
+	}{
+		{"after an outage that is longer than any watch", true, 20 * time.Minute, 1},
+		{"although the API server was asked too late to be away", true, 0, 1},
+		{"if nothing was written, nothing is known", false, time.Minute, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				w.writeNode(t)
+				copied := w.server.copy()
+				w.server.write("ghost")
+				if tt.written {
+					w.writeNode(t)
+				}
+				w.after(time.Second)
+				w.take()
+				w.server.setDown(true)
+				w.after(tt.down)
+				w.server.restore(copied)
+				for range 10 {
+					w.server.write("new")
+				}
+				w.server.setDown(false)
+				w.after(time.Minute)
+				if got := w.take(); strings.Contains(got, "gone ghost") != (tt.noticed > 0) || w.noticed != tt.noticed {
+					t.Errorf("noticed %d times, and the informer told: %q", w.noticed, got)
+				}
+				w.server.breakWatches() // it is known by now
+				w.after(time.Minute)
+				if w.noticed != tt.noticed {
+					t.Errorf("noticed %d times in the end", w.noticed)
+				}
+			})
+		})
+	}
+}
+
+func TestWatchesThatEndInTimeCostNoMoreQuestions(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.writeNode(t)
+		for range 3 {
+			w.after(20 * time.Minute) // a watch is to last no longer than ten
+			w.server.breakWatches()
+			w.after(time.Minute)
+		}
+		if w.server.asked != 0 || w.noticed != 0 {
+			t.Errorf("asked %d times for what was written, and noticed %d restores", w.server.asked, w.noticed)
+		}
+	})
+}
+
+func TestTheVersionOfAnObjectIsFoundBeforeAnythingElse(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"apiVersion":"v1","kind":"Node","metadata":{"name":"n1","resourceVersion":"7"},"status":{}}`: "7",
+		`{"status":{"metadata":{"resourceVersion":"8"}},"metadata":{"resourceVersion":"7"}}`:           "7",
+		`{"metadata":{"resourceVersion":"7"},"status":`:                                                "7",
+		`{"kind":"Status"}`:              "",
+		`{"metadata":{}}`:                "",
+		`{"metadata":7}`:                 "",
+		`{"metadata"`:                    "",
+		`[]`:                             "",
+		``:                               "",
+		`{"kind":}`:                      "",
+		`{"metadata":{"labels":{"a":1}}`: "",
+	} {
+		if got := revisionIn([]byte(body)); got != want {
+			t.Errorf("%s has the version %q, want %q", body, got, want)
+		}
+	}
+}
+
+func TestWhatAClientChangesIsKnownByItsCollection(t *testing.T) {
+	for _, tt := range []struct{ method, path, collection, name string }{
+		{http.MethodPatch, "/apis/clarionlb.io/v1alpha1/announcers/n1/status", "/apis/clarionlb.io/v1alpha1/announcers", "n1"},
+		{http.MethodPut, "/apis/clarionlb.io/v1alpha1/announcers/n1", "/apis/clarionlb.io/v1alpha1/announcers", "n1"},
+		{http.MethodGet, "/apis/clarionlb.io/v1alpha1/announcers/n1", "", ""},
+		{http.MethodPost, "/apis/clarionlb.io/v1alpha1/announcers", "", ""},
+		{http.MethodPatch, "/api/v1/namespaces/default/services/web/status", "", ""},
+	} {
+		request, err := http.NewRequest(tt.method, "http://api"+tt.path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if collection, name, changes := changed(request); changes != (tt.name != "") || changes && (collection != tt.collection || name != tt.name) {
+			t.Errorf("%s %s changes %q of %q: %t", tt.method, tt.path, name, collection, changes)
+		}
+	}
+}
+
 func TestAnOutageIsNoRollback(t *testing.T) {
 	inWorld(t, func(w *world) {
 		for range 3 {
@@ -308,6 +413,7 @@ type server struct {
 	// lists is how often all Services were listed.
 	lists   int
 	refused int // how often it was refused
+	asked   int // how often it was asked for the Node
 	watches []*serverWatch
 }
 
@@ -320,23 +426,25 @@ type serverWatch struct {
 type etcd struct {
 	revision int
 	services map[string]int
+	// node is the version of a Node, which the client writes itself.
+	node int
 }
 
 func newServer() *server {
-	return &server{etcd: etcd{10, map[string]int{}}}
+	return &server{etcd: etcd{10, map[string]int{}, 10}}
 }
 
 // copy is what a snapshot has.
 func (s *server) copy() etcd {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return etcd{s.revision, maps.Clone(s.services)}
+	return etcd{s.revision, maps.Clone(s.services), s.node}
 }
 
 func (s *server) restore(copied etcd) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.etcd = etcd{copied.revision, maps.Clone(copied.services)}
+	s.etcd = etcd{copied.revision, maps.Clone(copied.services), copied.node}
 }
 
 func (s *server) setDown(down bool) {
@@ -430,6 +538,14 @@ func (s *server) RoundTrip(r *http.Request) (*http.Response, error) {
 	query, from := r.URL.Query(), 0
 	fmt.Sscan(query.Get("resourceVersion"), &from)
 	switch {
+	case r.Method == http.MethodPatch && r.URL.Path == "/api/v1/nodes/n1/status":
+		s.revision++
+		s.node = s.revision
+		return answer(r, http.StatusOK, fmt.Sprintf(`{"kind":"Node","apiVersion":"v1","metadata":{"name":"n1","resourceVersion":"%d"},"status":{}}`, s.node)), nil
+	case r.URL.Path == "/api/v1/nodes":
+		s.asked++
+		return answer(r, http.StatusOK, fmt.Sprintf(`{"kind":"PartialObjectMetadataList","apiVersion":"meta.k8s.io/v1","metadata":{"resourceVersion":"%d"},
+			"items":[{"metadata":{"name":"n1","resourceVersion":"%d"}}]}`, s.revision, s.node)), nil
 	case query.Get("sendInitialEvents") == "true": // one that does not know these
 		return answer(r, http.StatusUnprocessableEntity, status(metav1.StatusReasonInvalid, http.StatusUnprocessableEntity, "")), nil
 	case query.Get("watch") == "true":

@@ -185,11 +185,12 @@ func (s *step) mustWait(ip netip.Addr, d election.Decision) bool {
 		s.stillServes(ip, announced.Node)
 }
 
-// awaited says whether the next owner of an address that this node announces waits for it to stop: it has followed the claim of this node,
-// and does not announce the address.
+// awaited says whether the next owner of an address that this node announces waits for it to stop: it has followed the claim of this node, or
+// the same one without knowing of this node's, and does not announce the address.
 func (s *step) awaited(ip netip.Addr, o *ownership, d election.Decision) bool {
 	best, _ := election.Best(s.view.electionClaims(ip))
-	return d.Why == election.Incumbent && best.Node == d.Owner && best.Tentative && best.Epoch > o.Epoch
+	follows := best.Epoch > o.Epoch || best.Epoch == o.Epoch && !s.live.sees(best.Node)
+	return d.Why == election.Incumbent && best.Node == d.Owner && best.Tentative && follows
 }
 
 // rebalance has the node hand addresses to others if it was asked to and has more than its share.

@@ -410,3 +410,21 @@ func TestTheLastNodeKeepsItsAddressesThoughItIsDrained(t *testing.T) {
 		t.Errorf("announced by %v, which is excluded", got)
 	}
 }
+
+// TestWhoIsAwaitedStopsAlsoIfItsClaimHasTheSameEpoch has two nodes that do not see each other claim addresses of a third one, which is excluded.
+// One of them announces them, and the other one, whose claims the API has recorded first, waits for it.
+func TestWhoIsAwaitedStopsAlsoIfItsClaimHasTheSameEpoch(t *testing.T) {
+	l, ips := fourOf(t)
+	l.setNode(nodeObject("n1", excluded))
+	l.settle()
+	l.blockGossip("n2", Suspect)
+	l.setNode(nodeObject("n3", excluded))
+	l.settle()
+	l.setNode(nodeObject("n4", excluded))
+	l.settle()
+	for ip, owner := range l.whose(ips) {
+		if owner != "n2" {
+			t.Errorf("%s has %s, though it is excluded", owner, ip)
+		}
+	}
+}

@@ -41,6 +41,26 @@ func (l *lan) checkRelays(rt *rapid.T, ip, owner string) {
 	}
 }
 
+// markedAlive says whether any node takes another one for alive because of what that has recorded.
+func (l *lan) markedAlive(name string) bool {
+	for _, n := range l.nodes {
+		if _, marked := n.planner.live.markedAlive[name]; marked {
+			return true
+		}
+	}
+	return false
+}
+
+// blockGossip has the gossip of a node be blocked, of which the others know this.
+func (l *lan) blockGossip(name string, known MemberState) {
+	l.sees, l.states = map[string][]string{}, map[string]MemberState{}
+	others := slices.DeleteFunc(slices.Clone(l.alive), func(n string) bool { return n == name })
+	for _, other := range others {
+		l.sees[other], l.states[other] = others, GossipBlocked
+	}
+	l.sees[name], l.states[name] = []string{name}, known
+}
+
 // Whatever happens to a cluster, once it has come to rest every address that can be announced is
 // announced by exactly one node that may, and by the one that had it if that still may.
 func TestEveryAddressHasOneOwnerThroughAnything(t *testing.T) {
@@ -79,7 +99,21 @@ func TestEveryAddressHasOneOwnerThroughAnything(t *testing.T) {
 		}
 		owner, requests := map[int]string{}, 0
 		behind := false // says that a node has not seen the API since it was away for that node alone
+		// blocked is the node whose gossip is blocked, and suspect says that the others do not know whether it is alive. died says that
+		// another one has died since.
+		blocked, suspect, died := "", false, false
+		gossip := func() {
+			l.sees, l.states = nil, nil
+			switch {
+			case l.nodes[blocked] == nil:
+			case suspect && reluctant[blocked] == nil: // who is not ready and not known to be alive is dead
+				l.blockGossip(blocked, Suspect)
+			default:
+				l.blockGossip(blocked, GossipBlocked)
+			}
+		}
 		check := func() {
+			gossip()
 			l.settle()
 			behind = len(l.blind) > 0 || behind && l.apiAway
 			l.now = l.now.Add(max(previousOwnerGrace, heardPeriod)) // the dead are not relayed to any more, and all have noticed who has what
@@ -100,14 +134,14 @@ func TestEveryAddressHasOneOwnerThroughAnything(t *testing.T) {
 				if len(fit) == 0 && len(owners) > 0 || len(fit) > 0 && (len(owners) != 1 || !slices.Contains(fit, owners[0])) {
 					rt.Fatalf("%s is announced by %v, may be by %v", ip(i), owners, fit)
 				}
-				if slices.Contains(fit, owner[i]) && owners[0] != owner[i] && !l.apiAway && len(l.blind) == 0 {
+				if slices.Contains(fit, owner[i]) && owners[0] != owner[i] && !l.apiAway && len(l.blind) == 0 && blocked == "" {
 					rt.Fatalf("%s moved from %s to %s for nothing", ip(i), owner[i], owners[0])
 				}
 				owner[i] = ""
 				if len(owners) > 0 {
 					owner[i] = owners[0]
 				}
-				if len(owners) > 0 && !behind { // who does not know of the last move relays as before it
+				if len(owners) > 0 && !behind && blocked == "" { // who does not know of the last move relays as before it
 					l.checkRelays(rt, ip(i), owners[0])
 				}
 			}
@@ -146,10 +180,17 @@ func TestEveryAddressHasOneOwnerThroughAnything(t *testing.T) {
 			"power": func(rt *rapid.T) {
 				n := rapid.SampledFrom(names).Draw(rt, "node")
 				switch {
+				case l.apiAway && l.markedAlive(n): // of its death, its Node tells alone
+				case l.apiAway && blocked != "" && died: // the others do not know what the blocked one has taken over since, nor it they
 				case l.nodes[n] != nil && len(l.nodes) > 1:
 					l.kill(n)
+					died = true
+					if !l.apiAway && blocked != "" {
+						l.setNode(withAddresses(n, index(n), notReady))
+					}
 				case l.nodes[n] == nil && !l.apiAway && !l.blind[n]:
 					delete(linkDown, n)
+					setNode(n)
 					l.boot(n, eth0)
 				}
 			},
@@ -171,7 +212,7 @@ func TestEveryAddressHasOneOwnerThroughAnything(t *testing.T) {
 			},
 			"restart": func(rt *rapid.T) {
 				n := rapid.SampledFrom(names).Draw(rt, "node")
-				if l.nodes[n] == nil || l.apiAway || len(l.blind) > 0 {
+				if l.nodes[n] == nil || l.apiAway || len(l.blind) > 0 || blocked != "" {
 					return
 				}
 				interfaces := l.nodes[n].interfaces
@@ -206,10 +247,22 @@ func TestEveryAddressHasOneOwnerThroughAnything(t *testing.T) {
 					l.nodes[n].interfaces = []Interface{{Name: "eth1", Prefixes: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}}
 				}
 			},
-			"API": func(*rapid.T) { l.apiAway = !l.apiAway },
+			"API": func(*rapid.T) { l.apiAway, died = !l.apiAway, false },
+			"gossip of one": func(rt *rapid.T) {
+				n := rapid.SampledFrom(names).Draw(rt, "node")
+				if len(l.blind) > 0 || blocked == "" && l.nodes[n] == nil {
+					return
+				}
+				if blocked == "" {
+					blocked, suspect = n, rapid.Bool().Draw(rt, "suspect")
+				} else {
+					blocked = ""
+					clear(owner) // of two that were to have an address as planned, one has waited to be able to tell the other
+				}
+			},
 			"API of one": func(rt *rapid.T) {
 				n := rapid.SampledFrom(names).Draw(rt, "node")
-				if l.nodes[n] == nil {
+				if l.nodes[n] == nil || blocked != "" {
 					return
 				}
 				if len(l.blind) == 0 {

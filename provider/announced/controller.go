@@ -277,7 +277,7 @@ func (c *Controller) Evaluate() (again time.Time) {
 	return again
 }
 
-// toldConflict is a conflict as Services were told of it.
+// toldConflict is a conflict as Services were told of it, and those of them that have the address.
 type toldConflict struct {
 	conflict
 	services sets.Set[types.UID]
@@ -296,19 +296,21 @@ func (c *Controller) reportConflicts() {
 		told := c.told[address]
 		if told == nil || !told.sameHosts(found) {
 			c.Logger.Info("Other hosts answer for an address", "address", address, "who", found.String())
-			told = &toldConflict{found, sets.New[types.UID]()}
+			told = &toldConflict{conflict: found}
 			c.told[address] = told
 		}
+		have := sets.New[types.UID]()
 		for _, service := range c.evaluator.view.ServicesOf(address) {
 			object, err := c.services.Services(service.Namespace).Get(service.Name)
-			if err != nil || told.services.Has(object.UID) {
+			if err != nil {
 				continue
 			}
-			told.services.Insert(object.UID)
-			if c.conflicts != nil || !saysConflict(object) {
+			have.Insert(object.UID)
+			if !told.services.Has(object.UID) && (c.conflicts != nil || !saysConflict(object)) {
 				c.Events.Event(object, corev1.EventTypeWarning, v1alpha1.ReasonAddressConflict, address.String()+": "+found.sentence())
 			}
 		}
+		told.services = have
 	}
 }
 

@@ -188,7 +188,7 @@ func (p *Layer2Planner) hear(ip netip.Addr, node string, now time.Time) {
 // "": another load balancer has it there, or that one could not tell. It returns the conflict, and whether that is news.
 func (p *Layer2Planner) ReportProbe(ip netip.Addr, host ConflictingHost, serving string, now time.Time) (c Conflict, news bool) {
 	p.pending.revisit.add(ip)
-	if p.takeovers.report(ip, serving, now) {
+	if p.takeovers.report(ip, serving, p.view.sightOf(serving), now) {
 		p.pending.reenter.add(ip)
 	}
 	if host != (ConflictingHost{}) {
@@ -352,6 +352,7 @@ func (p *Layer2Planner) elect(s *step, dirty addressSet, work pending, all bool)
 		}
 	}
 	for _, ip := range p.round.Decide() {
+		p.presumeTakeover(ip, s.now)
 		if p.round.Decision(ip).Owner == p.node || p.claims.owned[ip] != nil || p.view.withPrevious[ip] > 0 {
 			touched.add(ip)
 		}
@@ -377,6 +378,7 @@ func (p *Layer2Planner) reenter(ip netip.Addr) {
 	}
 	p.enter(ip, services, claims, standing{
 		incumbent: best.Node, taken: taken, able: taken != "" && p.takeovers[ip].seen == p.view.sightOf(taken), vouched: p.told.vouched(ip, best),
+		absent: p.takeovers[ip].absentNode(),
 	})
 }
 

@@ -39,8 +39,9 @@ type standing struct {
 	incumbent, taken string
 	// able says that taken can announce the address whatever this node has last seen of it.
 	able bool
-	// vouched is a node that may announce the address whatever this one has last seen of it; "" for none.
-	vouched string
+	// vouched is a node that may announce the address whatever this one has last seen of it, and absent one that should and does not;
+	// "" for none.
+	vouched, absent string
 }
 
 // enter puts an address of Services, with the claims that are recorded, into the election as it is now.
@@ -76,6 +77,9 @@ func (e *electorate) enter(ip netip.Addr, services []*service, recorded []electi
 	})
 	if i, alive := slices.BinarySearch(e.alive, known.taken); alive && known.able {
 		address.Eligible.Add(i)
+	}
+	if i, alive := slices.BinarySearch(e.alive, known.absent); alive {
+		address.Eligible.Remove(i)
 	}
 	if i, alive := slices.BinarySearch(e.alive, known.vouched); alive {
 		address.Eligible.Add(i)

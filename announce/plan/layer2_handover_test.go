@@ -414,7 +414,7 @@ func TestTheLastNodeKeepsItsAddressesThoughItIsDrained(t *testing.T) {
 // TestWhoIsAwaitedStopsAlsoIfItsClaimHasTheSameEpoch has two nodes that do not see each other claim addresses of a third one, which is excluded.
 // One of them announces them, and the other one, whose claims the API has recorded first, waits for it.
 func TestWhoIsAwaitedStopsAlsoIfItsClaimHasTheSameEpoch(t *testing.T) {
-	l, ips := fourOf(t)
+	l, ips := fourOf(t, 12)
 	l.setNode(nodeObject("n1", excluded))
 	l.settle()
 	l.blockGossip("n2", Suspect)

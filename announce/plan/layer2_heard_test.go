@@ -134,3 +134,36 @@ func TestANodeGivesWayToOneItHearsOnlyIfNeitherCanKnowOfTheOther(t *testing.T) {
 		})
 	}
 }
+
+// TestNodesThatCannotTellEachOtherAgreeWhoHasTakenWhat has two nodes die one after the other while the API is away, and the gossip of a third one is
+// blocked: it does not know what the others have taken over from the first one, and they do not know what it has.
+func TestNodesThatCannotTellEachOtherAgreeWhoHasTakenWhat(t *testing.T) {
+	for services := range 12 { // who has how much decides who takes what
+		l, ips := fourOf(t, services)
+		l.apiAway = true
+		for _, dies := range []string{"n2", "n3"} {
+			l.kill(dies)
+			l.blockGossip("n1", GossipBlocked)
+			l.settle()
+			l.whose(ips)
+		}
+	}
+}
+
+// TestWhoShouldHaveTakenAnAddressOverAndDoesNotIsFollowed has a node lose its interface while nobody can be told.
+func TestWhoShouldHaveTakenAnAddressOverAndDoesNotIsFollowed(t *testing.T) {
+	l, ips := fourOf(t, 12)
+	before := l.whose(ips)
+	l.apiAway = true
+	l.nodes["n1"].interfaces = nil
+	l.kill("n3")
+	l.blockGossip("n1", GossipBlocked)
+	l.settle()
+	l.now = l.now.Add(recordTimeout)
+	l.settle()
+	for _, ip := range ips {
+		if before[ip] == "n3" {
+			l.owner(ip)
+		}
+	}
+}

@@ -22,9 +22,10 @@ type takeover struct {
 	// until is when it stops to count: the node's claim should be recorded by then, and if the API
 	// is away, nodes that were not told must not disagree for long.
 	until time.Time
-	// heard says that the node has told nobody that this one knows: it was heard to announce the address, and is out of the gossip's sight.
-	// Before that is forgotten, the network is asked whether it still does.
-	heard bool
+	// heard says that the node is out of the gossip's sight, so that this one goes by the network: it has heard that one announce the
+	// address, or takes it for the one that will, as that one sees the same. It asks the network whether it does, and absent says that it
+	// does not.
+	heard, absent bool
 	// seen is what this node had seen of the other one when that told it last. That one knows best what it can announce: if the API has
 	// said nothing of it since, it may be away.
 	seen sight
@@ -68,7 +69,7 @@ func (t takeovers) takenBy(ip netip.Addr, best election.Claim, live *liveSet) st
 		delete(t, ip)
 		return ""
 	}
-	if !is || live.states[o.node] == AnnouncerDown {
+	if !is || o.absent || live.states[o.node] == AnnouncerDown {
 		return ""
 	}
 	return o.node
@@ -101,15 +102,23 @@ func (t takeovers) giveUp(ip netip.Addr, node string) {
 	}
 }
 
-// expire forgets takeovers whose time is over, and returns when that of the next one is. Of one that was heard it has the network asked
-// first, if this node could take the address.
+// absentNode is a node that should have taken the address over and does not announce it; "" for none.
+func (t takeover) absentNode() string {
+	if !t.absent {
+		return ""
+	}
+	return t.node
+}
+
+// expire forgets takeovers whose time is over, and returns when that of the next one is. As long as a node is out of the gossip's sight, it has
+// the network asked instead, if this node could take the address.
 func (t takeovers) expire(s *step) (expired []netip.Addr) {
 	for ip, o := range t {
 		if s.now.Before(o.until) {
 			s.wake(o.until)
 			continue
 		}
-		if o.heard {
+		if o.heard && s.live.maybeBeyondGossip(o.node) {
 			s.try(ip, func() { s.plan.Probes[ip] = s.interfacesFor(ip) })
 			if len(s.plan.Probes[ip]) > 0 {
 				continue
@@ -122,19 +131,34 @@ func (t takeovers) expire(s *step) (expired []netip.Addr) {
 	return expired
 }
 
-// report takes which node answers for an address, "" for none, and returns whether that has ended a takeover that was heard.
-func (t takeovers) report(ip netip.Addr, serving string, now time.Time) (ended bool) {
+// report takes which node answers for an address, "" for none, with what this node has seen of that one. It returns whether that is news of a
+// takeover that the network was asked for.
+func (t takeovers) report(ip netip.Addr, serving string, seen sight, now time.Time) (news bool) {
 	o, is := t[ip]
 	if !is || !o.heard {
 		return false
 	}
-	if o.node != serving {
-		delete(t, ip)
-		return true
+	before := o
+	o.until, o.absent = now.Add(recordTimeout), serving == ""
+	if serving != "" {
+		o.node, o.seen = serving, seen
 	}
-	o.until = now.Add(recordTimeout)
 	t[ip] = o
-	return false
+	return o.node != before.node || o.absent != before.absent
+}
+
+// presumeTakeover takes note that a node which this one can tell nothing takes an address over from a dead one, since the election says so
+// there, too: the next election goes by that as that one's does.
+func (p *Layer2Planner) presumeTakeover(ip netip.Addr, now time.Time) {
+	d := p.round.Decision(ip)
+	if _, known := p.takeovers[ip]; known || d.Why != election.IncumbentDown || d.Owner == p.node || !p.live.beyondGossip(d.Owner) {
+		return
+	}
+	best, _ := election.Best(p.view.electionClaims(ip))
+	p.noteTakeover(ip, takeover{
+		node: d.Owner, epoch: election.NextEpoch(best.Epoch), reluctant: p.reluctant(d.Owner), until: now.Add(recordTimeout), heard: true,
+		seen: p.view.sightOf(d.Owner),
+	})
 }
 
 // hearTakeover takes note of a node that has announced an address which this one has taken over from a dead one, if neither has recorded

@@ -159,13 +159,13 @@ func TestOneThatIsDrainedTooJustAfterItTookAnAddressKeepsIt(t *testing.T) {
 	}
 }
 
-// fourOf is a cluster of four nodes at rest, with a Service on each of the addresses.
-func fourOf(t *testing.T) (l *lan, ips []string) {
+// fourOf is a cluster of four nodes at rest, with so many Services, each on one of the addresses.
+func fourOf(t *testing.T, services int) (l *lan, ips []string) {
 	names := []string{"n1", "n2", "n3", "n4"}
 	l = newLAN(t, names...)
 	l.setPool(poolObject("lan", "192.168.10.200-192.168.10.250"))
 	l.advertise("all", v1alpha1.L2AdvertisementSpec{})
-	for i := range 12 {
+	for i := range services {
 		name, ip := fmt.Sprintf("s%d", i), fmt.Sprintf("192.168.10.%d", 200+i)
 		l.setService(serviceObject(name, ip))
 		l.setEndpoints(endpointsOn(name, names...))
@@ -178,7 +178,7 @@ func fourOf(t *testing.T) (l *lan, ips []string) {
 // TestWhatWasTakenOverStaysWhenTheDeadNodeIsBackAndHasTakenItsClaimBack has a node take addresses over that cannot record it. The node that
 // had them comes back, so that the API shows no claim on them at all.
 func TestWhatWasTakenOverStaysWhenTheDeadNodeIsBackAndHasTakenItsClaimBack(t *testing.T) {
-	l, ips := fourOf(t)
+	l, ips := fourOf(t, 12)
 	l.blind = map[string]bool{"n4": true}
 	l.kill("n2")
 	l.settle()
@@ -220,7 +220,7 @@ func TestWhoDoesNotSeeTheAPIBelievesANodeThatTakesAnAddressOver(t *testing.T) {
 		for _, away := range []bool{false, true} {
 			for _, together := range []bool{false, true} {
 				t.Run(fmt.Sprintf("%s, API away: %t, both at once: %t", name, away, together), func(t *testing.T) {
-					l, ips := fourOf(t)
+					l, ips := fourOf(t, 12)
 					l.nodes[tt.sees].interfaces = nil
 					l.settle()
 					if tt.change != nil {

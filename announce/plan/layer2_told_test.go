@@ -526,7 +526,7 @@ func TestAClaimOfTheSameEpochThatIsNotDisputedHasNobodyTakeTheNextEpoch(t *testi
 // TestWhatIsToldOfATakeoverIsForgottenWithItsMaker has a node take addresses over that it cannot record, and tell that to one that starts anew.
 // Then its announcer is restarted, and knows nothing of them, and the API shows no claim on them any more.
 func TestWhatIsToldOfATakeoverIsForgottenWithItsMaker(t *testing.T) {
-	l, ips := fourOf(t)
+	l, ips := fourOf(t, 12)
 	l.blind = map[string]bool{"n3": true}
 	l.kill("n4")
 	l.settle()

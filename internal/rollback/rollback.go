@@ -33,7 +33,7 @@ import (
 // was seen before.
 //
 // More may have been written before the question than was lost. So after a watch that has ended before its time, the Guard also asks for
-// the object that was last written through it, which the API has in an earlier version then.
+// the object that was last written through it, if it is one of those that are watched: the API has it in an earlier version then.
 type Guard struct {
 	// noticed is called with the path of a collection that has gone back, once for each restore.
 	noticed func(path string)
@@ -76,7 +76,7 @@ func (g *guarded) RoundTrip(request *http.Request) (*http.Response, error) {
 	// What is no number cannot be compared, and is left to the API server.
 	order, err := resourceversion.CompareResourceVersion(now, from)
 	behind := err == nil && order < 0
-	if !behind && !(early && g.lostWritten(request)) {
+	if !behind && !(early && now != "" && g.lostWritten(request)) {
 		return g.pass(request, era)
 	}
 	if g.guard.eras.close(era) {
@@ -118,10 +118,10 @@ func (g *Guard) endedEarly(watch *http.Request) bool {
 	return time.Now().Before(g.watched[collectionOf(watch)])
 }
 
-// lostWritten asks whether what was written last was lost.
+// lostWritten asks whether what was written last, of what a watch is about, was lost.
 func (g *guarded) lostWritten(watch *http.Request) bool {
-	return g.guard.written.lost(func(collection, name string) (*metav1.PartialObjectMetadataList, error) {
-		return g.list(watch, collection, url.Values{"fieldSelector": {"metadata.name=" + name}})
+	return g.guard.written.lost(watch.URL.Path, func(name string) (*metav1.PartialObjectMetadataList, error) {
+		return g.list(watch, url.Values{"fieldSelector": {"metadata.name=" + name}})
 	})
 }
 
@@ -190,18 +190,18 @@ func (g *guarded) ask(watch *http.Request) (revision string, err error) {
 			selectors.Set(selector, value)
 		}
 	}
-	list, err := g.list(watch, watch.URL.Path, selectors)
+	list, err := g.list(watch, selectors)
 	if err != nil {
 		return "", err
 	}
 	return list.ResourceVersion, nil
 }
 
-// list lists the metadata of the first of some objects, with the rights of a watch.
-func (g *guarded) list(watch *http.Request, collection string, selectors url.Values) (*metav1.PartialObjectMetadataList, error) {
+// list lists the metadata of the first of the selected objects of the collection that is watched.
+func (g *guarded) list(watch *http.Request, selectors url.Values) (*metav1.PartialObjectMetadataList, error) {
 	ctx, cancel := context.WithTimeout(watch.Context(), askTimeout)
 	defer cancel()
-	response, err := g.next.RoundTrip(question(ctx, watch, collection, selectors))
+	response, err := g.next.RoundTrip(question(ctx, watch, selectors))
 	if err != nil {
 		return nil, err
 	}
@@ -218,13 +218,13 @@ func (g *guarded) list(watch *http.Request, collection string, selectors url.Val
 	return list, nil
 }
 
-// question is a list of the first of the selected objects of a collection, by who watches. Without a revision in it, the
+// question is a list of the first of the selected objects of the collection that is watched. Without a revision in it, the
 // answer is no older than the question.
-func question(ctx context.Context, watch *http.Request, collection string, selectors url.Values) *http.Request {
+func question(ctx context.Context, watch *http.Request, selectors url.Values) *http.Request {
 	list := watch.Clone(ctx)
 	list.Header.Set("Accept", "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json")
 	selectors.Set("limit", "1")
-	list.URL.Path, list.URL.RawPath, list.URL.RawQuery = collection, "", selectors.Encode()
+	list.URL.RawQuery = selectors.Encode()
 	return list
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"net/http"
 	"slices"
 	"strings"
@@ -30,6 +31,7 @@ type world struct {
 	ctx    context.Context
 	server *server
 	client kubernetes.Interface
+	shared informers.SharedInformerFactory
 	// news is what the informer has told, and noticed what the Guard has.
 	mu      sync.Mutex
 	news    []string
@@ -49,6 +51,7 @@ func inWorld(t *testing.T, test func(w *world)) {
 		}
 		w.client = client
 		shared := informers.NewSharedInformerFactory(client, 0)
+		w.shared = shared
 		say := func(what string) func(*corev1.Service) {
 			return func(s *corev1.Service) { w.note(func() { w.news = append(w.news, what+" "+s.Name) }) }
 		}
@@ -185,7 +188,14 @@ func TestIfOneCollectionHasGoneBackAllAreReadAnew(t *testing.T) {
 	}
 }
 
-// writeNode has the client write the Node, and returns what it reads of the answer.
+// watchNodes has the client watch Nodes, too.
+func (w *world) watchNodes() {
+	w.shared.Core().V1().Nodes().Informer()
+	w.shared.Start(w.ctx.Done())
+	w.after(time.Second)
+}
+
+// writeNode has the client write the Node.
 func (w *world) writeNode(t *testing.T) {
 	t.Helper()
 	node, err := w.client.CoreV1().Nodes().Patch(w.ctx, "n1", types.MergePatchType, []byte("{}"), metav1.PatchOptions{}, "status")
@@ -198,16 +208,21 @@ func (w *world) writeNode(t *testing.T) {
 func TestWhatWasWrittenAndIsLostTellsOfTheRestore(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
+		watched bool
 		written bool // by the client, since the copy was made
 		down    time.Duration
 		noticed int
 	}{
-		{"after an outage that is longer than any watch", true, 20 * time.Minute, 1},
-		{"although the API server was asked too late to be away", true, 0, 1},
-		{"if nothing was written, nothing is known", false, time.Minute, 0},
+		{"after an outage that is longer than any watch", true, true, 20 * time.Minute, 1},
+		{"although the API server was asked too late to be away", true, true, 0, 1},
+		{"if nothing was written, nothing is known", true, false, time.Minute, 0},
+		{"what is not watched may not be asked for", false, true, time.Minute, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			inWorld(t, func(w *world) {
+				if tt.watched {
+					w.watchNodes()
+				}
 				w.writeNode(t)
 				copied := w.server.copy()
 				w.server.write("ghost")
@@ -239,6 +254,7 @@ func TestWhatWasWrittenAndIsLostTellsOfTheRestore(t *testing.T) {
 
 func TestWatchesThatEndInTimeCostNoMoreQuestions(t *testing.T) {
 	inWorld(t, func(w *world) {
+		w.watchNodes()
 		w.writeNode(t)
 		for range 3 {
 			w.after(20 * time.Minute) // a watch is to last no longer than ten
@@ -528,6 +544,9 @@ func object(name string, revision int) string {
 	return fmt.Sprintf(`{"kind":"Service","apiVersion":"v1","metadata":{"name":%q,"namespace":"default","resourceVersion":"%d"}}`, name, revision)
 }
 
+// nodes is the path of the collection of Nodes.
+const nodes = "/api/v1/nodes"
+
 // RoundTrip answers lists and watches as a kube-apiserver does.
 func (s *server) RoundTrip(r *http.Request) (*http.Response, error) {
 	s.mu.Lock()
@@ -538,19 +557,18 @@ func (s *server) RoundTrip(r *http.Request) (*http.Response, error) {
 	query, from := r.URL.Query(), 0
 	fmt.Sscan(query.Get("resourceVersion"), &from)
 	switch {
-	case r.Method == http.MethodPatch && r.URL.Path == "/api/v1/nodes/n1/status":
+	case r.Method == http.MethodPatch && r.URL.Path == nodes+"/n1/status":
 		s.revision++
 		s.node = s.revision
 		return answer(r, http.StatusOK, fmt.Sprintf(`{"kind":"Node","apiVersion":"v1","metadata":{"name":"n1","resourceVersion":"%d"},"status":{}}`, s.node)), nil
-	case r.URL.Path == "/api/v1/nodes":
-		s.asked++
-		return answer(r, http.StatusOK, fmt.Sprintf(`{"kind":"PartialObjectMetadataList","apiVersion":"meta.k8s.io/v1","metadata":{"resourceVersion":"%d"},
-			"items":[{"metadata":{"name":"n1","resourceVersion":"%d"}}]}`, s.revision, s.node)), nil
 	case query.Get("sendInitialEvents") == "true": // one that does not know these
 		return answer(r, http.StatusUnprocessableEntity, status(metav1.StatusReasonInvalid, http.StatusUnprocessableEntity, "")), nil
 	case query.Get("watch") == "true":
 		reader, writer := io.Pipe()
 		w := &serverWatch{from, make(chan string, 100)}
+		if r.URL.Path == nodes {
+			w.from = math.MaxInt // nothing is told of the Node
+		}
 		s.watches = append(s.watches, w)
 		go w.serve(writer)
 		for name, revision := range s.services {
@@ -564,6 +582,12 @@ func (s *server) RoundTrip(r *http.Request) (*http.Response, error) {
 		return answer(r, http.StatusForbidden, status(metav1.StatusReasonForbidden, http.StatusForbidden, "")), nil
 	case from > s.revision:
 		return answer(r, http.StatusGatewayTimeout, status(metav1.StatusReasonTimeout, http.StatusGatewayTimeout, metav1.CauseTypeResourceVersionTooLarge)), nil
+	case r.URL.Path == nodes:
+		if query.Get("fieldSelector") == "metadata.name=n1" {
+			s.asked++
+		}
+		return answer(r, http.StatusOK, fmt.Sprintf(`{"kind":"NodeList","apiVersion":"v1","metadata":{"resourceVersion":"%d"},
+			"items":[{"metadata":{"name":"n1","resourceVersion":"%d"}}]}`, s.revision, s.node)), nil
 	case query.Get("limit") != "1":
 		s.lists++
 	}

@@ -92,16 +92,16 @@ func revisionIn(body []byte) string {
 	return ""
 }
 
-// lost says whether the API has the object in an earlier version than the one that was written. ask returns the objects of a collection that
-// have a name; an error counts as no.
-func (w *written) lost(ask func(collection, name string) (*metav1.PartialObjectMetadataList, error)) bool {
+// lost says whether the object is one of a collection, and the API has it in an earlier version than the one that was written. ask returns the
+// objects of the collection that have a name; an error counts as no.
+func (w *written) lost(in string, ask func(name string) (*metav1.PartialObjectMetadataList, error)) bool {
 	w.mu.Lock()
 	collection, name, revision := w.collection, w.name, w.revision
 	w.mu.Unlock()
-	if revision == "" {
+	if revision == "" || collection != in {
 		return false
 	}
-	found, err := ask(collection, name)
+	found, err := ask(name)
 	if err != nil || len(found.Items) != 1 {
 		return false // it may have been deleted
 	}

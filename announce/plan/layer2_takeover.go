@@ -110,8 +110,8 @@ func (t takeover) absentNode() string {
 	return t.node
 }
 
-// expire forgets takeovers whose time is over, and returns when that of the next one is. As long as a node is out of the gossip's sight, it has
-// the network asked instead, if this node could take the address.
+// expire forgets takeovers whose time is over, and returns their addresses. As long as a node is out of the gossip's sight, it has the network
+// asked instead, if this node could take the address.
 func (t takeovers) expire(s *step) (expired []netip.Addr) {
 	for ip, o := range t {
 		if s.now.Before(o.until) {

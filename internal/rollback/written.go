@@ -66,30 +66,13 @@ func (f failing) Read([]byte) (int, error) {
 	return 0, io.EOF
 }
 
-// revisionIn is the version of an object in JSON; "" if it has none. What comes after its metadata is not looked at.
+// revisionIn is the version of an object in JSON; "" if it has none.
 func revisionIn(body []byte) string {
-	decoder := json.NewDecoder(bytes.NewReader(body))
-	if start, err := decoder.Token(); err != nil || start != json.Delim('{') {
+	var object metav1.PartialObjectMetadata
+	if json.Unmarshal(body, &object) != nil {
 		return ""
 	}
-	for decoder.More() {
-		key, err := decoder.Token()
-		if err != nil {
-			return ""
-		}
-		if key == "metadata" {
-			var metadata metav1.ObjectMeta
-			if decoder.Decode(&metadata) != nil {
-				return ""
-			}
-			return metadata.ResourceVersion
-		}
-		var other json.RawMessage
-		if decoder.Decode(&other) != nil {
-			return ""
-		}
-	}
-	return ""
+	return object.ResourceVersion
 }
 
 // lost says whether the object is one of a collection, and the API has it in an earlier version than the one that was written. ask returns the

@@ -61,11 +61,12 @@ func (s *step) takeOver(ip netip.Addr, epoch int64, planned bool) {
 }
 
 // takenBy is the node that has taken an address over; "" for none. A takeover that the best of the
-// recorded claims shows, or comes after, is forgotten. A node whose announcer is down since has
+// claims comes after, or shows to be recorded, is forgotten. A node whose announcer is down since has
 // taken nothing over.
 func (t takeovers) takenBy(ip netip.Addr, best election.Claim, live *liveSet) string {
 	o, is := t[ip]
-	if is && best.Epoch >= o.epoch {
+	unrecorded := best.Node == o.node && best.Order == election.Unrecorded
+	if is && (best.Epoch > o.epoch || best.Epoch == o.epoch && !unrecorded) {
 		delete(t, ip)
 		return ""
 	}

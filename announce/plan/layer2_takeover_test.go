@@ -249,3 +249,25 @@ func TestWhoDoesNotSeeTheAPIBelievesANodeThatTakesAnAddressOver(t *testing.T) {
 		}
 	}
 }
+
+// TestWhoDoesNotSeeTheAPIBelievesANodeThatFollowsAnOwnerOfWhomItWasTold has a drained node that does not see the API give its addresses to a
+// node that dies then. The node that takes them over has an interface again, which the drained one has not seen.
+func TestWhoDoesNotSeeTheAPIBelievesANodeThatFollowsAnOwnerOfWhomItWasTold(t *testing.T) {
+	l, ips := fourOf(t, 12)
+	l.setNode(nodeObject("n4", drained))
+	l.setNode(nodeObject("n3", func(n *corev1.Node) { n.Labels[corev1.LabelNodeExcludeBalancers] = "true" }))
+	l.nodes["n2"].interfaces = nil
+	l.kill("n1")
+	l.settle()
+	l.blind = map[string]bool{"n4": true}
+	l.boot("n1", eth0)
+	l.nodes["n2"].interfaces = []Interface{eth0}
+	l.settle()
+	l.kill("n1")
+	l.settle()
+	for ip, owner := range l.whose(ips) {
+		if owner != "n2" {
+			t.Errorf("%s has %s, and %s can have it", owner, ip, "n2")
+		}
+	}
+}

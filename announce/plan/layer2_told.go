@@ -212,10 +212,11 @@ func (p *Layer2Planner) ClaimsAgainst(node string) (claims []Takeover) {
 
 // holdsAgainst says whether another node may take a claim of its own for the best one, and have the address, or that of a node that is
 // not alive, and take it over: that is what is recorded, or what this node has taken over and does not see recorded, as it may not see
-// what others have recorded either.
+// what others have recorded either. Of two recorded claims of one epoch, each of both may take its own for the first one (disputes).
 func (p *Layer2Planner) holdsAgainst(own Takeover, node string) bool {
 	if c, both := p.view.announcers[node].claims[own.Address]; both {
-		return own.Epoch > c.Epoch
+		_, announced := p.claims.announced[own.Address]
+		return own.Epoch > c.Epoch || own.Epoch == c.Epoch && announced
 	}
 	_, unrecorded := p.claims.takenOver(own.Address, p.takeovers, p.node)
 	return unrecorded || slices.ContainsFunc(p.view.claims[own.Address], func(c claim) bool {

@@ -481,26 +481,30 @@ func (l *lan) dispute(early, late string) {
 }
 
 func TestOfTwoNodesThatTakeTheirClaimsOfOneEpochForTheFirstOneGoesOn(t *testing.T) {
-	for early, late := range map[string]string{"n1": "n2", "n2": "n1"} {
-		t.Run("first is "+early, func(t *testing.T) {
-			l := web(t)
-			l.dispute(early, late)
-			for teller, told := range map[string]string{early: late, late: early} { // each hears the other announce
-				claim, holds := l.nodes[teller].planner.ClaimOn(addr(vip))
-				if !holds {
-					t.Fatalf("%s has no claim to tell", teller)
+	for how, tells := range map[string]func(p *Layer2Planner, to string) []Takeover{
+		"each hears the other announce": func(p *Layer2Planner, _ string) []Takeover {
+			claim, _ := p.ClaimOn(addr(vip))
+			return []Takeover{claim}
+		},
+		"each was out of the other's sight": (*Layer2Planner).ClaimsAgainst,
+	} {
+		for early, late := range map[string]string{"n1": "n2", "n2": "n1"} {
+			t.Run(how+", first is "+early, func(t *testing.T) {
+				l := web(t)
+				l.dispute(early, late)
+				for teller, told := range map[string]string{early: late, late: early} {
+					l.nodes[told].planner.ObserveClaims(teller, tells(l.nodes[teller].planner, told), l.now)
 				}
-				l.nodes[told].planner.ObserveClaims(teller, []Takeover{claim}, l.now)
-			}
-			for name := range l.nodes {
-				l.plan(name)
-				l.record(name)
-			}
-			l.settle()
-			if owner := l.owner(vip); owner != "n1" {
-				t.Errorf("%s goes on, and the other one has the name that sorts first", owner)
-			}
-		})
+				for name := range l.nodes {
+					l.plan(name)
+					l.record(name)
+				}
+				l.settle()
+				if owner := l.owner(vip); owner != "n1" {
+					t.Errorf("%s goes on, and the other one has the name that sorts first", owner)
+				}
+			})
+		}
 	}
 }
 

@@ -27,6 +27,8 @@ type builder struct {
 	ignoreExclude bool
 	// requests are the annotations by which Services ask the other load balancer for addresses, the usual one first.
 	requests []string
+	// sessionsStay says that the other load balancer keeps its sessions with routers.
+	sessionsStay bool
 	// stop are the steps that end the other load balancer.
 	stop []Step
 }

@@ -55,11 +55,25 @@ func (b *builder) cilium() {
 	b.nameAnnotations("lbipam.cilium.io/", append(ciliumAddresses, ciliumSharingKey, ciliumSharingAcross)...)
 	b.share(func(service *corev1.Service) string { return service.Annotations[ciliumSharingKey] })
 	b.remark(Note, Ref{}, "Clarion announces, and Cilium goes on to forward: with kubeProxyReplacement it serves every address in the status of a Service")
-	b.stop = []Step{
-		{Title: "When all Services are announced by Clarion, switch off in Cilium what hands out and announces their addresses. Only then remove its pools: while LB IPAM runs, it takes the addresses of a pool that goes",
-			Commands: []string{"helm upgrade cilium cilium/cilium --namespace=kube-system --reuse-values --set l2announcements.enabled=false --set bgpControlPlane.enabled=false --set defaultLBServiceIPAM=none",
-				"kubectl delete ciliumloadbalancerippools,ciliuml2announcementpolicies --all"}},
+	b.stop = b.ciliumStop()
+}
+
+// ciliumStop are the steps by which Cilium hands out and announces addresses no more.
+func (b *builder) ciliumStop() []Step {
+	steps := b.leaveNodes(b.ciliumLeaves()...)
+	off := "helm upgrade cilium cilium/cilium --namespace=kube-system --reuse-values --set l2announcements.enabled=false --set defaultLBServiceIPAM=none"
+	rest := Step{
+		Title:    "When Clarion announces all Services, switch off in Cilium what hands out and announces their addresses. Only then remove its pools: while LB IPAM runs, it takes the addresses of a pool that goes",
+		Commands: []string{off + " --set bgpControlPlane.enabled=false", "kubectl delete ciliumloadbalancerippools,ciliuml2announcementpolicies --all"},
 	}
+	if b.sessionsStay {
+		rest.Title += ". Take LoadBalancerIP out of its CiliumBGPAdvertisements"
+		rest.Commands[0] = off
+	}
+	if len(steps) > 0 {
+		rest.Commands = append(rest.Commands, unlabel)
+	}
+	return append(steps, rest)
 }
 
 func (b *builder) ciliumPool(pool *unstructured.Unstructured) {

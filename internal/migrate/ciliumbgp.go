@@ -68,6 +68,17 @@ func (b *builder) ciliumCluster(config *unstructured.Unstructured, peers map[str
 	}
 }
 
+// ciliumLeaves are commands that have Cilium give up its sessions on nodes with movedLabel.
+func (b *builder) ciliumLeaves() (commands []string) {
+	for _, config := range b.of(ciliumGroup, "CiliumBGPClusterConfig") {
+		expressions, _, _ := unstructured.NestedSlice(config.Object, "spec", "nodeSelector", "matchExpressions")
+		commands = append(commands, fmt.Sprintf("kubectl patch ciliumbgpclusterconfig %s --type=merge --patch='%s'", config.GetName(), jsonOf(map[string]any{
+			"spec": map[string]any{"nodeSelector": map[string]any{"matchExpressions": append(expressions, notMoved)}},
+		})))
+	}
+	return commands
+}
+
 // ciliumPeerAddress says where the router is; false if that cannot be said.
 func (b *builder) ciliumPeerAddress(from Ref, name string, peer, spec map[string]any) bool {
 	if address, _ := peer["peerAddress"].(string); address != "" {
@@ -169,14 +180,14 @@ func (b *builder) ciliumAdvertisement(advertisement *unstructured.Unstructured, 
 	for i, item := range list {
 		item, _ := item.(map[string]any)
 		if item["advertisementType"] != "Service" {
-			b.remark(Lost, from, "%v is not announced by Clarion, which announces Services alone", item["advertisementType"])
+			b.keepSessions(from, fmt.Sprint(item["advertisementType"]))
 			continue
 		}
 		service, _ := item["service"].(map[string]any)
 		kinds := stringsOf(service["addresses"])
 		for _, kind := range kinds {
 			if kind != "LoadBalancerIP" {
-				b.remark(Lost, from, "addresses of kind %s are not announced by Clarion", kind)
+				b.keepSessions(from, "addresses of kind "+kind)
 			}
 		}
 		switch {

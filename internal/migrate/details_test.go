@@ -44,6 +44,17 @@ kind: Service
 metadata: {name: web, namespace: shop}
 spec: {type: LoadBalancer, ports: [{port: 80}]}
 status: {loadBalancer: {ingress: [{ip: 10.0.0.5}]}}`
+	kubeVIPByBGP = `
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: kubevip, namespace: kube-system}
+data: {range-global: 10.0.0.0-10.0.0.9}
+---
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: kube-vip-ds, namespace: kube-system}
+spec: {template: {spec: {containers: [{name: kube-vip, env: [{name: svc_enable, value: "true"}, {name: bgp_enable, value: "true"},
+  {name: bgp_as, value: "65000"}, {name: bgp_peers, value: "10.0.0.2:65001"}`
 	metalLBPoolOf10 = `
 apiVersion: metallb.io/v1beta1
 kind: IPAddressPool
@@ -151,6 +162,23 @@ metadata: {name: kube-vip-ds, namespace: kube-system}
 spec: {template: {spec: {containers: [{name: kube-vip, env: [{name: bgp_enable, value: "true"}, {name: vip_arp, value: "true"},
   {name: bgp_as, value: "65000"}, {name: bgp_peers, value: "10.0.0.2:65001"}, {name: bgp_peeraddress, value: 10.0.0.1}]}]}}}`,
 			[]string{"BGPPeer peer-10-0-0-2\n", "L2Advertisement kube-vip\n"}, []string{"peer-10-0-0-1"}},
+		{"kube-vip: its sessions go node by node", KubeVIP, kubeVIPByBGP + `]}]}}}`,
+			[]string{"patch daemonset kube-vip-ds ", "kubectl label node $node", "label nodes --all"}, []string{"sessions with routers stay"}},
+		{"kube-vip: its sessions stay for the control plane", KubeVIP, kubeVIPByBGP + `, {name: cp_enable, value: "true"}]}]}}}`,
+			[]string{"announces the address of the control plane, which Clarion does not: its sessions with routers stay"},
+			[]string{"patch daemonset", "label node"}},
+		{"Cilium: its sessions go node by node", Cilium, strings.Replace(ciliumRouter, "spec:\n", "spec:\n  nodeSelector: {matchExpressions: [{key: rack, operator: Exists}]}\n", 1) +
+			" {gracefulRestart: {enabled: true}}",
+			[]string{`patch ciliumbgpclusterconfig az09 --type=merge --patch='{"spec":{"nodeSelector":{"matchExpressions":[{"key":"rack","operator":"Exists"},{"key":"clarionlb.io/moved","operator":"DoesNotExist"}]}}}'`,
+				"bgpControlPlane.enabled=false", "label nodes --all", "BGPPeer az09-i-r has graceful restart", "switch it off in cilium"}, nil},
+		{"Cilium: its sessions stay for pods", Cilium, ciliumRouter + `
+  {families: [{afi: ipv4, safi: unicast, advertisements: {}}]}
+---
+apiVersion: cilium.io/v2
+kind: CiliumBGPAdvertisement
+metadata: {name: pods}
+spec: {advertisements: [{advertisementType: PodCIDR}]}`,
+			[]string{"announces PodCIDR, which Clarion does not: its sessions with routers stay"}, []string{"bgpControlPlane", "label node"}},
 		{"MetalLB: Services without a class are those of another load balancer where it has one", MetalLB, metalLBPoolOf10 + `
 ---
 apiVersion: apps/v1

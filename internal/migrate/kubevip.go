@@ -49,11 +49,34 @@ func (b *builder) kubeVIP() {
 	b.shareByAddress()
 	runs := b.kubeVIPRuns()
 	b.kubeVIPAnnounces(runs)
-	b.stop = []Step{
-		{Title: "Stop kube-vip's cloud provider, and then kube-vip for Services (svc_enable: \"false\"); the address of the control plane stays with it", Commands: append([]string{
-			"kubectl --namespace=kube-system scale deployment kube-vip-cloud-provider --replicas=0"}, stopKubeVIP(runs)...)},
-		{Title: "See that no address of a Service is left on an interface of a node: kube-vip puts them there", Commands: []string{"ip address show # on each node"}},
+	b.stop = b.kubeVIPStop(runs)
+}
+
+// kubeVIPStop are the steps that end kube-vip for Services.
+func (b *builder) kubeVIPStop(runs []kubeVIPRun) []Step {
+	stop := Step{
+		Title:    "Stop kube-vip's cloud provider, and then kube-vip for Services (svc_enable: \"false\"); the address of the control plane stays with it",
+		Commands: []string{"kubectl --namespace=kube-system scale deployment kube-vip-cloud-provider --replicas=0"},
 	}
+	var leaving []string
+	for _, r := range runs {
+		if r.node == "" {
+			leaving = append(leaving, leaveByDaemonSet(r.ref.Namespace, r.ref.Name))
+			stop.Commands = append(stop.Commands, fmt.Sprintf("kubectl --namespace=%s set env daemonset/%s svc_enable=false", r.ref.Namespace, r.ref.Name))
+		} else {
+			stop.Commands = append(stop.Commands, "edit /etc/kubernetes/manifests/kube-vip.yaml # on "+r.node+`: svc_enable is "false"`)
+		}
+	}
+	steps := b.leaveNodes(leaving...)
+	if len(steps) > 0 {
+		stop.Commands = append(stop.Commands, unlabel)
+	} else if b.speaksBGP() && !b.sessionsStay {
+		stop.Title += ". Go on to the next node when this one has all its sessions from Clarion (kubectl clarion bgp)"
+	}
+	return append(steps, stop, Step{
+		Title:    "See that no address of a Service is left on an interface of a node: kube-vip puts them there",
+		Commands: []string{"ip address show # on each node"},
+	})
 }
 
 // kubeVIPPools plans a pool for each namespace that has one, and the global one.
@@ -212,18 +235,6 @@ func (b *builder) kubeVIPRuns() []kubeVIPRun {
 	return runs
 }
 
-// stopKubeVIP are the commands that have kube-vip leave Services alone.
-func stopKubeVIP(runs []kubeVIPRun) (commands []string) {
-	for _, r := range runs {
-		if r.node == "" {
-			commands = append(commands, fmt.Sprintf("kubectl --namespace=%s set env daemonset/%s svc_enable=false", r.ref.Namespace, r.ref.Name))
-		} else {
-			commands = append(commands, "edit /etc/kubernetes/manifests/kube-vip.yaml # on "+r.node+`: svc_enable is "false"`)
-		}
-	}
-	return commands
-}
-
 // kubeVIPAnnounces plans how the pools are announced, as the environment of kube-vip says it: by ARP, unless by BGP alone.
 func (b *builder) kubeVIPAnnounces(runs []kubeVIPRun) {
 	if len(runs) == 0 {
@@ -236,6 +247,9 @@ func (b *builder) kubeVIPAnnounces(runs []kubeVIPRun) {
 	if env["bgp_enable"] == "true" {
 		b.kubeVIPPeers(runs[0].ref, env)
 		b.add("BGPAdvertisement", "kube-vip", Ref{}, nil, map[string]any{})
+		if i := slices.IndexFunc(runs, func(r kubeVIPRun) bool { return r.env["cp_enable"] == "true" }); i >= 0 {
+			b.keepSessions(runs[i].ref, "the address of the control plane")
+		}
 	}
 	if env["vip_arp"] == "true" || env["bgp_enable"] != "true" {
 		b.add("L2Advertisement", "kube-vip", Ref{}, nil, map[string]any{})

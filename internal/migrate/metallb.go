@@ -31,20 +31,34 @@ func (b *builder) metalLB() {
 		return hasClass && of == class || !hasClass && strings.Contains(of, "metallb")
 	}, !hasClass, nothing)
 	b.share(sharingKey)
-	b.stop = []Step{
-		{Title: "Stop MetalLB's controller first: while it runs, it takes the addresses of Services away when its pools go", Commands: []string{
-			"kubectl --namespace=metallb-system scale deployment controller --replicas=0 # with Helm: metallb-controller"}},
-	}
+	b.stop = b.metalLBStop()
+}
+
+// metalLBStop are the steps that end MetalLB.
+func (b *builder) metalLBStop() []Step {
+	const kubectl = "kubectl --namespace=metallb-system "
+	steps := []Step{{
+		Title:    "Stop MetalLB's controller first: while it runs, it takes the addresses of Services away when its pools go",
+		Commands: []string{kubectl + "scale deployment controller --replicas=0 # with Helm: metallb-controller"},
+	}}
 	if len(b.of(metalLBGroup, "L2Advertisement")) > 0 {
-		b.stop = append(b.stop, Step{
-			Title:    "When all Services are announced by Clarion, have the speakers announce nothing on layer 2: as they end, they would take addresses over from each other",
-			Commands: []string{"kubectl --namespace=metallb-system delete l2advertisements.metallb.io --all"}})
+		steps = append(steps, Step{
+			Title:    "When Clarion announces all Services of layer 2, have the speakers announce nothing there: as they end, they would take addresses over from each other",
+			Commands: []string{kubectl + "delete l2advertisements.metallb.io --all"},
+		})
 	}
-	b.stop = append(b.stop, Step{
-		Title: "When all Services are announced by Clarion, remove the speakers, node by node where there is BGP, and then the rest of MetalLB",
+	rest := Step{
+		Title: "When Clarion announces all Services, remove the speakers, and then the rest of MetalLB",
 		Commands: []string{
-			"kubectl --namespace=metallb-system delete daemonset speaker # with Helm: helm uninstall metallb",
-			"kubectl delete namespace metallb-system"}})
+			kubectl + "delete daemonset speaker # with Helm: helm uninstall metallb",
+			"kubectl delete namespace metallb-system",
+		},
+	}
+	if leave := b.leaveNodes(leaveByDaemonSet("metallb-system", "speaker") + " # with Helm: metallb-speaker"); len(leave) > 0 {
+		steps = append(steps, leave...)
+		rest.Commands = append(rest.Commands, unlabel)
+	}
+	return append(steps, rest)
 }
 
 // metalLBObjects carries over MetalLB's custom resources.

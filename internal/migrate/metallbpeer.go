@@ -76,9 +76,6 @@ func (b *builder) metalLBPeer(object *unstructured.Unstructured) {
 		"disableMP":              drop,
 		"dualStackAddressFamily": drop, // sessions carry what the router carries
 	})
-	if address, _ := given["peerAddress"].(string); address != "" {
-		b.remark(Note, from, "most routers have one session with a node: that of Clarion comes up on a node when MetalLB's speaker is gone from it")
-	}
 }
 
 // holdTime carries the time over after which a silent router is given up. 0 is never, which there is not here.

@@ -58,6 +58,7 @@ func (b *builder) order() {
 	} else if excluded := b.excludedNodes(); len(excluded) > 0 {
 		b.remark(Note, Ref{}, "nodes %s are excluded by label from load balancers: Clarion does not announce from them", strings.Join(excluded, ", "))
 	}
+	b.noteSessions()
 	sortRemarks(b.plan.Remarks)
 }
 

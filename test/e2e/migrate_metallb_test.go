@@ -4,23 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/clarionlb/clarion/api/v1alpha1"
-	"github.com/clarionlb/clarion/test/cluster"
-	"github.com/clarionlb/clarion/test/cluster/network"
-	"github.com/clarionlb/clarion/test/cluster/setup"
-	"github.com/clarionlb/clarion/test/install"
 	"github.com/clarionlb/clarion/test/metallb"
 )
 
@@ -31,180 +19,13 @@ const metalLBClass = "metallb.io/lan"
 // while clients use them. What the clients saw is logged.
 func TestMovingAwayFromMetalLBWhileItRuns(t *testing.T) {
 	programs := metallb.Found(t, "METALLB_BIN")
-	t.Run("Services without a class", func(t *testing.T) { testMovingClassless(newMoving(t, programs)) })
-	t.Run("Services of a class that Clarion serves from then on", func(t *testing.T) {
-		testMovingByFlag(newMoving(t, programs, "--lb-class="+metalLBClass))
-	})
-	t.Run("Services of a class that are made anew", func(t *testing.T) { testMovingAnew(newMoving(t, programs, "--lb-class="+metalLBClass)) })
+	classed := "--lb-class=" + metalLBClass
+	t.Run("Services without a class", func(t *testing.T) { testMovingClassless(newMoving(t, programs, onLAN)) })
+	t.Run("Services of a class that Clarion serves from then on", func(t *testing.T) { testMovingByFlag(newMoving(t, programs, onLAN, classed)) })
+	t.Run("Services of a class that are made anew", func(t *testing.T) { testMovingAnew(newMoving(t, programs, onLAN, classed)) })
+	t.Run("Services of both families", func(t *testing.T) { testMovingOfBothFamilies(newMoving(t, programs, onLANOfBothFamilies)) })
+	t.Run("Services that are announced by BGP", func(t *testing.T) { testMovingByBGP(newMoving(t, programs, onRouter)) })
 }
-
-// moving is a cluster with MetalLB.
-type moving struct {
-	*deployment
-	// had is what MetalLB has given the Services.
-	had map[string]netip.Addr
-	// meters are fresh connections of clients, and sessions connections that stay open.
-	meters   map[string]*network.Meter
-	sessions map[string]*network.Session
-	record   string
-}
-
-func newMoving(t *testing.T, programs metallb.Folder, arguments ...string) *moving {
-	t.Helper()
-	d := newDeployment(t, install.Bare(t, cluster.Config{Nodes: 3, Images: programs.Images()}))
-	programs.Install(t, d.Cluster, append(arguments, "--ignore-exclude-lb")...)
-	d.kubectl("label", "nodes", "--all", "node.kubernetes.io/exclude-from-external-load-balancers=")
-	d.applyYAML(metallb.Pool("192.168.10.240-192.168.10.249"))
-	d.StartApp(t)
-	return &moving{
-		deployment: d, had: map[string]netip.Addr{}, meters: map[string]*network.Meter{}, sessions: map[string]*network.Session{},
-		record: filepath.Join(t.TempDir(), "record"),
-	}
-}
-
-// served waits until MetalLB serves Services.
-func (m *moving) served(names ...string) {
-	m.t.Helper()
-	for _, name := range names {
-		m.had[name] = m.awaitAddress(name)
-	}
-	for _, name := range names {
-		if m.service(name).Spec.Ports[0].Protocol != "UDP" {
-			m.awaitAnswer(m.Client, m.had[name])
-			m.awaitAnswer(m.FarClient, m.had[name])
-		}
-	}
-}
-
-// clarion installs Clarion, or has it run with other flags.
-func (m *moving) clarion(flags, controllerFlags []string) {
-	m.t.Helper()
-	root, err := setup.Checkout()
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	dir := m.t.TempDir()
-	source, err := filepath.Rel(dir, filepath.Join(root, "manifests"))
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	text := fmt.Sprintf("resources: [%s]\npatches:\n", source)
-	for kind, flags := range map[string][]string{"Deployment": slices.Concat(flags, controllerFlags), "DaemonSet": flags} {
-		text += "- target: {kind: " + kind + "}\n  patch: |\n"
-		for _, f := range flags {
-			text += fmt.Sprintf("    - {op: add, path: /spec/template/spec/containers/0/args/-, value: %q}\n", f)
-		}
-	}
-	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o644); err != nil {
-		m.t.Fatal(err)
-	}
-	m.apply(dir)
-	m.AwaitReady(m.t)
-}
-
-// measure has clients use Services from now on.
-func (m *moving) measure(names ...string) {
-	m.t.Helper()
-	for _, name := range names {
-		for _, client := range []*network.Host{m.Client, m.FarClient} {
-			use, target := name+" from "+client.Name, netip.AddrPortFrom(m.had[name], 80)
-			meter := client.Measure(target, network.MeterOptions{Interval: 20 * time.Millisecond, Timeout: 5 * time.Second})
-			m.t.Cleanup(func() { meter.Stop() })
-			m.awaitSuccess(meter)
-			session, err := client.Talk(target)
-			if err != nil {
-				m.t.Fatal(err)
-			}
-			m.t.Cleanup(func() { session.Stop() })
-			m.meters[use], m.sessions[use] = meter, session
-		}
-	}
-}
-
-// loss is what clients may lose.
-type loss int
-
-const (
-	nothing loss = iota
-	// openOnes are connections that are open just when their address goes back to a node of MetalLB: that does not know them, and
-	// relays nothing. All others are answered.
-	openOnes
-	anything
-)
-
-// saw ends the measurement and logs what clients saw during something. It fails the test if more was lost than may be.
-func (m *moving) saw(during string, may loss) {
-	m.t.Helper()
-	for _, use := range slices.Sorted(maps.Keys(m.meters)) {
-		m.awaitSuccess(m.meters[use])
-		report := m.meters[use].Stop()
-		m.t.Logf("%s, %s: %s", during, use, report)
-		lost := slices.ContainsFunc(report.Attempts, func(a network.Attempt) bool {
-			return a.Err != nil && may < anything && (may < openOnes || !errors.Is(a.Err, syscall.ECONNRESET))
-		})
-		if lost {
-			m.t.Errorf("%s, %s: %s", during, use, report)
-		}
-		if answers, err := m.sessions[use].Stop(); err == nil {
-			m.t.Logf("%s, an open connection of %s: %d answers", during, use, answers)
-		} else if may < openOnes {
-			m.t.Errorf("%s, an open connection of %s: %v after %d answers", during, use, err, answers)
-		}
-	}
-	clear(m.meters)
-	clear(m.sessions)
-}
-
-// keeps checks that every Service has the addresses that MetalLB gave it, and says whether they are Clarion's.
-func (m *moving) keeps(when string, ours ...string) {
-	m.t.Helper()
-	for name, address := range m.had {
-		service := m.service(name)
-		if got := addresses(service); !slices.Equal(got, []netip.Addr{address}) {
-			m.t.Errorf("%s, %s has %v in place of %s", when, name, got, address)
-		}
-		m.eventually(name+" to say whose it is "+when, func(context.Context) error {
-			said := assignedCondition(m.service(name))
-			if slices.Contains(ours, name) != (said != nil && said.Status == metav1.ConditionTrue) {
-				return fmt.Errorf("it says %v", said)
-			}
-			return nil
-		})
-	}
-}
-
-// announced waits until Clarion announces what MetalLB has given out.
-func (m *moving) announced(names ...string) {
-	m.t.Helper()
-	for _, name := range names {
-		m.awaitAnnounced(name, v1alpha1.ReasonAnnounced, ".*")
-	}
-}
-
-// stop removes MetalLB in the order that the plan gives.
-func (m *moving) stop() {
-	m.t.Helper()
-	namespace := "--namespace=" + metallb.Namespace
-	gone := func(component string) {
-		m.eventually("no "+component+" to run", func(context.Context) error {
-			if left := m.kubectl("get", "pods", namespace, "--selector=component="+component, "--output=name"); left != "" {
-				return errors.New(left)
-			}
-			return nil
-		})
-	}
-	m.kubectl("scale", namespace, "deployment/controller", "--replicas=0")
-	gone("controller")
-	m.kubectl("delete", namespace, "l2advertisements.metallb.io", "--all")
-	for _, name := range m.names() {
-		m.awaitSoleOwner(m.had[name])
-	}
-	m.kubectl("delete", namespace, "daemonset", "speaker")
-	gone("speaker")
-	m.kubectl("delete", "namespace", metallb.Namespace, "--timeout=120s")
-}
-
-func (m *moving) names() []string { return slices.Sorted(maps.Keys(m.had)) }
 
 func testMovingClassless(m *moving) {
 	m.loadBalancer("front", nil)
@@ -251,13 +72,11 @@ func testMovingClassless(m *moving) {
 	m.plugin(0, "migrate", "metallb", "--apply", "--record="+m.record)
 	m.announced(m.names()...)
 	m.stop()
-	for _, name := range used {
-		m.awaitSoleOwner(m.had[name])
-	}
+	m.awaitSoleOwners(used...)
 	m.keeps("without MetalLB", m.names()...)
 	m.clarion(ignore, nil)
 	m.loadBalancer("new", nil)
-	if got := m.awaitAddress("new"); slices.Contains(slices.Collect(maps.Values(m.had)), got) {
+	if got := m.awaitAddress("new"); slices.Contains(m.addresses(m.names()...), got) {
 		m.t.Errorf("a new Service has %s, which another one has", got)
 	}
 	m.keeps("with all that is new", m.names()...)
@@ -280,9 +99,7 @@ func testMovingByFlag(m *moving) {
 	m.announced(m.names()...)
 	m.keeps("when Clarion serves the class", m.names()...)
 	m.stop()
-	for _, name := range m.names() {
-		m.awaitSoleOwner(m.had[name])
-	}
+	m.awaitSoleOwners(m.names()...)
 	m.keeps("without MetalLB", m.names()...)
 	m.saw("the migration by flag, and the removal of MetalLB", nothing)
 }
@@ -324,9 +141,64 @@ func testMovingAnew(m *moving) {
 	}
 	m.measure(m.names()...)
 	m.stop()
-	for _, name := range m.names() {
-		m.awaitSoleOwner(m.had[name])
-	}
+	m.awaitSoleOwners(m.names()...)
 	m.keeps("without MetalLB", m.names()...)
 	m.saw("the removal of MetalLB", nothing)
+}
+
+func testMovingOfBothFamilies(m *moving) {
+	both := families(require)
+	m.loadBalancer("front", both)
+	m.loadBalancer("nearby", all(both, local("myapp")))
+	m.served("front", "nearby")
+	m.measure("front", "nearby")
+	ignore := []string{"--ignore-exclude-label"}
+	m.clarion(ignore, []string{"--require-load-balancer-class"})
+	m.plugin(0, "migrate", "metallb", "--apply", "--record="+m.record)
+	m.announced(m.names()...)
+	m.keeps("after the migration", m.names()...)
+	m.stop()
+	m.awaitSoleOwners(m.names()...)
+	m.keeps("without MetalLB", m.names()...)
+	m.saw("the migration of both families, and the removal of MetalLB", nothing)
+}
+
+// testMovingByBGP has a router that accepts one session from a node, as most do.
+func testMovingByBGP(m *moving) {
+	var neighbors []string
+	for _, node := range m.Nodes() {
+		neighbors = append(neighbors, fmt.Sprintf(" neighbor %s peer-group nodes", node.Address("eth0", false)))
+	}
+	router := m.startRouter(neighbors...)
+	m.loadBalancer("front", nil)
+	m.loadBalancer("nearby", local("myapp"))
+	m.served("front", "nearby")
+	front := hostRoute(m.had["front"][0])
+	router.awaitHops(front, "n1", "n2", "n3")
+
+	m.measure("front", "nearby")
+	m.clarion([]string{"--ignore-exclude-label"}, []string{"--require-load-balancer-class"})
+	for _, arguments := range [][]string{{"metallb", "--apply", "--canary=default/front"}, {"--rollback=" + m.record}, {"metallb", "--apply"}} {
+		if arguments[0] == "metallb" {
+			arguments = append(arguments, "--record="+m.record)
+		}
+		m.plugin(0, append([]string{"migrate"}, arguments...)...)
+	}
+	m.keeps("after the migration", m.names()...)
+	m.eventually("the router to refuse Clarion's sessions", func(context.Context) error {
+		for name, session := range m.sessions("tor") {
+			if session.State != v1alpha1.BGPConnecting || session.LastError == "" {
+				return fmt.Errorf("%s has %+v", name, session)
+			}
+		}
+		return nil
+	})
+	m.saw("the canary, its rollback and the migration", nothing)
+
+	m.measure("front", "nearby")
+	m.stop()
+	router.awaitHops(front, "n1", "n2", "n3")
+	m.announced(m.names()...)
+	m.keeps("without MetalLB", m.names()...)
+	m.saw("the removal of MetalLB's speakers node by node", openOnes)
 }

@@ -105,17 +105,17 @@ func (f Folder) Install(t testing.TB, c *cluster.Cluster, arguments ...string) {
 	}
 }
 
-// Pool is what has MetalLB hand out addresses, and announce them on layer 2.
-func Pool(addresses string) string {
+// Pool is what has MetalLB hand out addresses of ranges, and announce them on layer 2.
+func Pool(ranges ...string) string {
 	return fmt.Sprintf(`
 apiVersion: metallb.io/v1beta1
 kind: IPAddressPool
 metadata: {name: lan, namespace: %[1]s}
-spec: {addresses: [%[2]q]}
+spec: {addresses: [%[2]s]}
 ---
 apiVersion: metallb.io/v1beta1
 kind: L2Advertisement
 metadata: {name: lan, namespace: %[1]s}
 spec: {ipAddressPools: [lan]}
-`, Namespace, addresses)
+`, Namespace, `"`+strings.Join(ranges, `", "`)+`"`)
 }

@@ -53,7 +53,7 @@ func peer(b *testing.B) product {
 		programs := metallb.Found(b, "PEER_BIN")
 		const account = "system:serviceaccount:" + metallb.Namespace
 		return product{
-			name: "MetalLB", pool: metallb.Pool, controller: "controller", agent: "speaker",
+			name: "MetalLB", pool: func(addresses string) string { return metallb.Pool(addresses) }, controller: "controller", agent: "speaker",
 			namespace: metallb.Namespace, agents: "component=speaker",
 			users: []string{account + ":controller", account + ":speaker"},
 			start: func(b *testing.B, config cluster.Config) *install.Installation {

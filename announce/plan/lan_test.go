@@ -108,6 +108,7 @@ func (l *lan) set(set func(*View)) {
 // settle has all nodes plan and record until nothing changes any more.
 func (l *lan) settle() {
 	l.t.Helper()
+	l.readAll()
 	idle := 0
 	for range 20 {
 		changed, wake := l.planAll()
@@ -197,15 +198,23 @@ func (l *lan) recordAll() (changed bool) {
 		l.version++
 		l.api[name].ResourceVersion = fmt.Sprint(l.version)
 	}
+	l.readAll()
+	return changed
+}
+
+// readAll has all nodes that the API is there for see what is recorded.
+func (l *lan) readAll() {
+	if l.apiAway {
+		return
+	}
 	for reader, n := range l.nodes {
+		if l.blind[reader] {
+			continue
+		}
 		for _, name := range slices.Sorted(maps.Keys(l.api)) {
-			if l.blind[reader] {
-				break
-			}
 			n.view.SetAnnouncer(name, l.api[name])
 		}
 	}
-	return changed
 }
 
 // checkOneOwner fails if two nodes announce an address, unless all but one know that they are not

@@ -188,6 +188,7 @@ func (p *Layer2Planner) hear(ip netip.Addr, node string, now time.Time) {
 // "": another load balancer has it there, or that one could not tell. It returns the conflict, and whether that is news.
 func (p *Layer2Planner) ReportProbe(ip netip.Addr, host ConflictingHost, serving string, now time.Time) (c Conflict, news bool) {
 	p.pending.revisit.add(ip)
+	p.findTakeover(ip, serving, now)
 	if p.takeovers.report(ip, serving, p.view.sightOf(serving), now) {
 		p.pending.reenter.add(ip)
 	}

@@ -167,3 +167,37 @@ func TestWhoShouldHaveTakenAnAddressOverAndDoesNotIsFollowed(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatANodeServesThatNobodyCanTellIsNotTakenForUnclaimed has a node take addresses over that cannot record it. The node that had them comes
+// back, and is told nothing any more: only the network knows who has them.
+func TestWhatANodeServesThatNobodyCanTellIsNotTakenForUnclaimed(t *testing.T) {
+	for _, known := range []MemberState{GossipBlocked, Suspect} {
+		l, ips := fourOf(t, 12)
+		rest := func() {
+			l.settle()
+			l.now = l.now.Add(heardPeriod)
+			l.settle()
+		}
+		l.blind = map[string]bool{"n3": true}
+		rest()
+		l.kill("n1")
+		rest()
+		l.boot("n1", eth0)
+		rest()
+		l.apiAway = true
+		rest()
+		l.blind = nil
+		rest()
+		l.blockGossip("n1", known)
+		rest()
+		before := l.whose(ips)
+		l.kill("n2")
+		l.blockGossip("n1", known)
+		rest()
+		for ip, owner := range l.whose(ips) {
+			if before[ip] != "n2" && owner != before[ip] {
+				t.Errorf("while the others take n1 for %v, %s moved from %s to %s", known, ip, before[ip], owner)
+			}
+		}
+	}
+}

@@ -83,7 +83,8 @@ type Move struct {
 	Verdict Reason
 }
 
-// takesOver says whether the address comes to the node from one that does not give it up itself.
+// takesOver says whether the address comes to the node from one that does not give it up itself, or from none. The API may be away, and an
+// address that nobody has claimed one that a node had which could not record that.
 func (m Move) takesOver() bool {
-	return m.Reason == MoveIncumbentDown || m.Reason == MoveIncumbentIneligible
+	return m.Reason == MoveIncumbentDown || m.Reason == MoveIncumbentIneligible || m.Reason == MoveNew
 }

@@ -162,13 +162,13 @@ func (p *Layer2Planner) presumeTakeover(ip netip.Addr, now time.Time) {
 	})
 }
 
-// hearTakeover takes note of a node that has announced an address which this one has taken over from a dead one, if neither has recorded
-// that and the gossip does not connect them: it has taken the address over as well. Both hear it, and both know which takeover is the
+// hearTakeover takes note of a node that has announced an address which this one has taken over from a dead one or from none, if neither has
+// recorded that and the gossip does not connect them: it has taken the address over as well. Both hear it, and both know which takeover is the
 // better one. Of what the API shows, this is no matter: another node may have followed this one's claim.
 func (p *Layer2Planner) hearTakeover(ip netip.Addr, node string, now time.Time) {
 	own := p.takeovers[ip]
 	_, unrecorded := p.claims.takenOver(ip, p.takeovers, p.node)
-	if !unrecorded || p.claims.owned[ip].reason != MoveIncumbentDown || !p.live.maybeBeyondGossip(node) {
+	if !unrecorded || p.claims.owned[ip].reason == MoveIncumbentIneligible || !p.live.maybeBeyondGossip(node) {
 		return
 	}
 	theirs := takeover{node: node, epoch: own.epoch, reluctant: p.reluctant(node), until: now.Add(recordTimeout), heard: true, seen: p.view.sightOf(node)}
@@ -177,6 +177,18 @@ func (p *Layer2Planner) hearTakeover(ip netip.Addr, node string, now time.Time) 
 		return
 	}
 	p.noteTakeover(ip, theirs)
+}
+
+// findTakeover takes note of a node that serves an address which this one has claimed, as nobody else had: it has taken the address over, can
+// record nothing, and could not tell this one either.
+func (p *Layer2Planner) findTakeover(ip netip.Addr, serving string, now time.Time) {
+	o := p.claims.owned[ip]
+	if o == nil || o.tentative == nil || serving == "" || !p.live.maybeBeyondGossip(serving) {
+		return
+	}
+	p.noteTakeover(ip, takeover{
+		node: serving, epoch: o.Epoch, reluctant: p.reluctant(serving), until: now.Add(recordTimeout), heard: true, seen: p.view.sightOf(serving),
+	})
 }
 
 // noteRecorded has the others told, once more, of an address that this node has taken over and sees recorded now. Those of which the API

@@ -22,9 +22,10 @@ var foreignFlags = []string{
 	"node-ip", "ignore-exclude-lb", "lb-class", "source", "service-cluster-ip-range", "create-namespace", "set-file", "bump-revision",
 }
 
-// otherWords begin with clarionlb.io/ and are no annotations: a class, a finalizer, and mistakes that documents show.
+// otherWords begin with clarionlb.io/ and are no annotations: a class, a finalizer, a label by which MetalLB leaves nodes, and mistakes that
+// documents show.
 var otherWords = []string{
-	"clarionlb.io/clarion", "clarionlb.io/pool-in-use",
+	"clarionlb.io/clarion", "clarionlb.io/pool-in-use", "clarionlb.io/moved",
 	"clarionlb.io/adresses", "clarionlb.io/address", "clarionlb.io/address-pools", "clarionlb.io/clarrion",
 }
 

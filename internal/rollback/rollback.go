@@ -15,9 +15,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -33,21 +31,20 @@ import (
 // was seen before.
 //
 // More may have been written before the question than was lost. So after a watch that has ended before its time, the Guard also asks for
-// the object that was last written through it, if it is one of those that are watched: the API has it in an earlier version then.
+// the object that was last written through it, if it is one of those that are watched: the API has it in an earlier version then. It asks
+// before the watch goes on, and before such an object is written again.
 type Guard struct {
 	// noticed is called with the path of a collection that has gone back, once for each restore.
-	noticed func(path string)
-	eras    *eras
-	written written
-	// watched has until when each collection was to be watched.
-	mu      sync.Mutex
-	watched map[string]time.Time
+	noticed  func(path string)
+	eras     *eras
+	written  written
+	watching watching
 }
 
 // NewGuard returns a Guard that calls a function, from any goroutine, whenever it notices that a
 // collection has gone back, of which the function gets the path.
 func NewGuard(noticed func(path string)) *Guard {
-	return &Guard{noticed: noticed, eras: newEras(), watched: map[string]time.Time{}}
+	return &Guard{noticed: noticed, eras: newEras(), watching: watching{last: map[string]*lastWatch{}}}
 }
 
 // Wrap puts the Guard before a transport. It is a transport.WrapperFunc of client-go.
@@ -65,10 +62,15 @@ func (g *guarded) RoundTrip(request *http.Request) (*http.Response, error) {
 	if !counts {
 		return expired(request, "the API has gone back: "+request.URL.Path+" was read before that"), nil
 	}
+	if collection, _, changes := changed(request); changes {
+		if read := reading(request, collection); g.guard.watching.endedEarly(read) && g.lostWritten(read) {
+			g.guard.goneBack(era, collection)
+		}
+	}
 	if from == "" {
 		return g.pass(request, era)
 	}
-	early := g.guard.endedEarly(request)
+	early := g.guard.watching.endedEarly(request)
 	now, err := g.await(request)
 	if err != nil {
 		return nil, err
@@ -79,11 +81,16 @@ func (g *guarded) RoundTrip(request *http.Request) (*http.Response, error) {
 	if !behind && !(early && now != "" && g.lostWritten(request)) {
 		return g.pass(request, era)
 	}
-	if g.guard.eras.close(era) {
-		g.guard.written.forget()
-		g.guard.noticed(request.URL.Path)
-	}
+	g.guard.goneBack(era, request.URL.Path)
 	return expired(request, fmt.Sprintf("the API has gone back: %s is at revision %s and was at %s", request.URL.Path, now, from)), nil
+}
+
+// goneBack ends an era, in which a collection was found to have gone back, unless it has ended already.
+func (g *Guard) goneBack(in era, path string) {
+	if g.eras.close(in) {
+		g.written.forget()
+		g.noticed(path)
+	}
 }
 
 // pass passes a request on. A watch ends with the era in which it was read.
@@ -96,32 +103,14 @@ func (g *guarded) pass(request *http.Request, in era) (*http.Response, error) {
 		g.guard.written.note(request, response)
 		return response, nil
 	}
-	g.guard.begins(request)
+	g.guard.watching.begins(request, response)
 	return in.within(response), nil
 }
 
-// begins takes note that a collection is watched, and for how long it is to be.
-func (g *Guard) begins(watch *http.Request) {
-	timeout, err := strconv.Atoi(watch.URL.Query().Get("timeoutSeconds"))
-	if err != nil {
-		return
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.watched[collectionOf(watch)] = time.Now().Add(time.Duration(timeout) * time.Second)
-}
-
-// endedEarly says whether the last watch of a collection has ended before its time.
-func (g *Guard) endedEarly(watch *http.Request) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return time.Now().Before(g.watched[collectionOf(watch)])
-}
-
-// lostWritten asks whether what was written last, of what a watch is about, was lost.
-func (g *guarded) lostWritten(watch *http.Request) bool {
-	return g.guard.written.lost(watch.URL.Path, func(name string) (*metav1.PartialObjectMetadataList, error) {
-		return g.list(watch, url.Values{"fieldSelector": {"metadata.name=" + name}})
+// lostWritten asks whether what was written last, of a collection that is read, was lost.
+func (g *guarded) lostWritten(read *http.Request) bool {
+	return g.guard.written.lost(read.URL.Path, func(name string) (*metav1.PartialObjectMetadataList, error) {
+		return g.list(read, url.Values{"fieldSelector": {"metadata.name=" + name}})
 	})
 }
 

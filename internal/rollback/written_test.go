@@ -74,6 +74,40 @@ func TestWhatWasWrittenAndIsLostTellsOfTheRestore(t *testing.T) {
 	}
 }
 
+// TestWhatIsWrittenAgainBeforeItIsWatchedAgainTellsOfTheRestore has the client write before its watches go on, which wait until they may ask.
+func TestWhatIsWrittenAgainBeforeItIsWatchedAgainTellsOfTheRestore(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		restored bool
+		noticed  int
+	}{{"etcd was restored", true, 1}, {"the API server was away", false, 0}} {
+		t.Run(tt.name, func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				w.watchNodes()
+				w.writeNode(t)
+				copied := w.server.copy()
+				w.writeNode(t)
+				w.after(time.Second)
+				w.server.setDown(true)
+				w.after(10 * time.Second)
+				if tt.restored {
+					w.server.restore(copied)
+				}
+				for range 10 {
+					w.server.write("new")
+				}
+				w.server.setDown(false)
+				w.writeNode(t)
+				w.after(time.Minute)
+				w.writeNode(t)
+				if w.noticed != tt.noticed {
+					t.Errorf("noticed %d times", w.noticed)
+				}
+			})
+		})
+	}
+}
+
 func TestWatchesThatEndInTimeCostNoMoreQuestions(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.watchNodes()

@@ -172,13 +172,14 @@ spec: {template: {spec: {containers: [{name: kube-vip, env: [{name: bgp_enable, 
 			[]string{`patch ciliumbgpclusterconfig az09 --type=merge --patch='{"spec":{"nodeSelector":{"matchExpressions":[{"key":"rack","operator":"Exists"},{"key":"clarionlb.io/moved","operator":"DoesNotExist"}]}}}'`,
 				"bgpControlPlane.enabled=false", "label nodes --all", "BGPPeer az09-i-r has graceful restart", "switch it off in cilium"}, nil},
 		{"Cilium: its sessions stay for pods", Cilium, ciliumRouter + `
-  {families: [{afi: ipv4, safi: unicast, advertisements: {}}]}
+  {gracefulRestart: {enabled: true}, families: [{afi: ipv4, safi: unicast, advertisements: {}}]}
 ---
 apiVersion: cilium.io/v2
 kind: CiliumBGPAdvertisement
 metadata: {name: pods}
 spec: {advertisements: [{advertisementType: PodCIDR}]}`,
-			[]string{"announces PodCIDR, which Clarion does not: its sessions with routers stay"}, []string{"bgpControlPlane", "label node"}},
+			[]string{"announces PodCIDR, which Clarion does not: its sessions with routers stay", "BGPPeer az09-i-r has graceful restart"},
+			[]string{"bgpControlPlane", "label node", "when the one before is gone"}},
 		{"MetalLB: Services without a class are those of another load balancer where it has one", MetalLB, metalLBPoolOf10 + `
 ---
 apiVersion: apps/v1

@@ -59,7 +59,7 @@ func leaveByDaemonSet(namespace, name string) string {
 	}}))
 }
 
-// jsonOf is a value as JSON, without apostrophes.
+// jsonOf is a value as JSON.
 func jsonOf(value any) string {
 	text, err := json.Marshal(value)
 	if err != nil {
@@ -70,10 +70,9 @@ func jsonOf(value any) string {
 
 // noteSessions says what a move means for sessions with routers.
 func (b *builder) noteSessions() {
-	if !b.speaksBGP() || b.sessionsStay {
-		return
+	if b.speaksBGP() && !b.sessionsStay {
+		b.remark(Note, Ref{}, "most routers have one session with a node: that of Clarion comes up on a node when the one before is gone from it")
 	}
-	b.remark(Note, Ref{}, "most routers have one session with a node: that of Clarion comes up on a node when the one before is gone from it")
 	for _, object := range b.plan.Objects {
 		if restarts, _, _ := unstructured.NestedBool(object.Object, "spec", "enableGracefulRestart"); restarts {
 			b.remark(Note, Ref{Kind: object.GetKind(), Name: object.GetName()}, "has graceful restart: a router takes a second session of a node for the first one that is back, "+

@@ -24,8 +24,12 @@ import (
 func TestMovingInTheWordsOfThePlan(t *testing.T) {
 	t.Parallel()
 	m := newMover(t)
-	for _, from := range []formerBalancer{kubeVIP, ciliumLB, serviceLB} {
-		t.Run(from.source, func(t *testing.T) { m.in(t).moveAndBack(&from) })
+	for _, from := range []formerBalancer{kubeVIP, byBGP(kubeVIP), ciliumLB, serviceLB} {
+		name := from.source
+		if from.routed {
+			name += " by BGP"
+		}
+		t.Run(name, func(t *testing.T) { m.in(t).moveAndBack(&from) })
 	}
 	t.Run("the documented way from MetalLB", func(t *testing.T) { m.in(t).moveAsDocumented() })
 }
@@ -39,6 +43,8 @@ type formerBalancer struct {
 	kinds, objects, services string
 	// says has words of the plan.
 	says []string
+	// routed says that it speaks BGP with the router, and that nobody reaches the addresses without a route.
+	routed bool
 	// gives says that Services get other addresses, of a range that begins so.
 	gives string
 	// elsewhere are the beginnings of commands for programs that this cluster does not have, with commands that have their effect.
@@ -183,13 +189,20 @@ func (m *mover) isClarions(from *formerBalancer, before *corev1.Service) {
 	if want := strings.Join(addressTexts(before), " "); from.gives == "" && has != want || !strings.HasPrefix(has, from.gives) {
 		m.t.Errorf("Service %s has %s, and had %s", before.Name, has, want)
 	}
+	client := m.Client
+	if from.routed {
+		client = m.FarClient
+	}
 	if port := before.Spec.Ports[0]; port.Protocol == corev1.ProtocolTCP && port.Port == 80 {
-		m.awaitAnswer(m.Client, netip.MustParseAddr(has))
+		m.awaitAnswer(client, netip.MustParseAddr(has))
 	}
 }
 
 // moveAndBack does what the plan says, and puts one Service back in between and all of them in the end.
 func (m *mover) moveAndBack(from *formerBalancer) {
+	if from.routed {
+		m.startRouter()
+	}
 	before := m.former(from)
 	plan := m.do("kubectl clarion migrate " + from.source + from.flags)
 	for _, want := range from.says {
@@ -377,6 +390,15 @@ status: {loadBalancer: {ingress: [{ip: 192.168.10.203}]}}
 		`kubectl --namespace=kube-system get daemonset kube-vip-ds --output=jsonpath='{..env[?(@.name=="svc_enable")].value}' | grep true || true`,
 		`kubectl --namespace=kube-system get deployment kube-vip-cloud-provider --output=jsonpath='{.spec.replicas}' | grep --invert-match 0 || true`,
 	},
+}
+
+// byBGP is kube-vip with BGP in place of ARP, and other addresses.
+func byBGP(kubeVIP formerBalancer) formerBalancer {
+	changed := strings.NewReplacer("192.168.10.", "203.0.113.", `{name: vip_arp, value: "true"}`,
+		`{name: bgp_enable, value: "true"}, {name: bgp_as, value: "65001"}, {name: bgp_peers, value: "192.168.10.1:65000"}`)
+	kubeVIP.routed, kubeVIP.objects, kubeVIP.services = true, changed.Replace(kubeVIP.objects), changed.Replace(kubeVIP.services)
+	kubeVIP.says = []string{"BGPPeer peer-192-168-10-1", "BGPAdvertisement kube-vip", "kubectl label node $node clarionlb.io/moved="}
+	return kubeVIP
 }
 
 // ciliumLB is LB IPAM of Cilium with announcements on layer 2.

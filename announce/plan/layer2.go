@@ -72,6 +72,8 @@ type pending struct {
 	contested addressSet
 	// recorded says that only what the node records has changed.
 	recorded bool
+	// members says that something else is known of members out of sight: what they were heard to announce may count now.
+	members bool
 }
 
 // contest takes note that another node has announced an address of this one, whose claim holds.
@@ -115,7 +117,9 @@ func (p *Layer2Planner) SetAlive(names []string) {
 // SetMemberStates takes what is known of the members that the gossip does not see. Those that are
 // not mentioned are Dead.
 func (p *Layer2Planner) SetMemberStates(states map[string]MemberState) {
-	p.pending.all = p.live.setStates(states) || p.pending.all
+	if p.live.setStates(states) {
+		p.pending.all, p.pending.members = true, true
+	}
 }
 
 // SetWarmingUp says whether the node has begun to take part so recently that others, which begin at
@@ -241,6 +245,9 @@ func (p *Layer2Planner) decide(s *step) {
 	contested := p.contested(dirty)
 	p.resume(s.now)
 	p.expire(s)
+	if p.pending.members {
+		p.hearAgain(s.now)
+	}
 	p.retry(s, dirty, all || p.pending.all)
 	work := p.pending
 	p.pending = pending{}

@@ -80,6 +80,7 @@ func TestANodeGivesWayToOneItHearsOnlyIfNeitherCanKnowOfTheOther(t *testing.T) {
 		name     string
 		other    string
 		state    MemberState
+		unasked  bool // says that nothing was known of the other, as of one that had no address to be asked for
 		inGossip bool
 		recorded bool
 		drained  string
@@ -87,6 +88,9 @@ func TestANodeGivesWayToOneItHearsOnlyIfNeitherCanKnowOfTheOther(t *testing.T) {
 	}{
 		{name: "whose gossip is blocked", other: "n1", state: GossipBlocked, givesWay: true},
 		{name: "of which it does not know yet", other: "n1", state: Suspect, givesWay: true},
+		{name: "for which it asks when it hears it", other: "n1", state: Suspect, unasked: true, givesWay: true},
+		{name: "for which it asks when it hears it, and which does not answer", other: "n1", state: Dead, unasked: true},
+		{name: "for which it asks when it hears it, whose name sorts later", other: "n4", state: Suspect, unasked: true},
 		{name: "that has no announcer", other: "n1", state: AnnouncerDown},
 		{name: "that is dead", other: "n1", state: Dead},
 		{name: "that the gossip sees", other: "n1", inGossip: true},
@@ -111,7 +115,10 @@ func TestANodeGivesWayToOneItHearsOnlyIfNeitherCanKnowOfTheOther(t *testing.T) {
 			if tt.inGossip {
 				l.sees["n2"] = []string{"n1", "n2"}
 			}
-			l.states = map[string]MemberState{tt.other: tt.state}
+			known := map[string]MemberState{tt.other: tt.state}
+			if !tt.unasked {
+				l.states = known
+			}
 			l.apiAway = true
 			l.planAll()
 			if tt.recorded {
@@ -125,6 +132,13 @@ func TestANodeGivesWayToOneItHearsOnlyIfNeitherCanKnowOfTheOther(t *testing.T) {
 					heard = append(heard, ip)
 					n2.planner.ObserveAnnouncement(ip, tt.other, l.now)
 				}
+			}
+			if tt.unasked {
+				target, asked := n2.planner.ProbeTarget(tt.other, connected(n2.interfaces))
+				if ip := target.Announced.Address; !asked || !slices.Contains(heard, ip) {
+					t.Errorf("n2 asks for %s at %s: %t", ip, tt.other, asked)
+				}
+				l.states = known
 			}
 			l.planAll()
 			kept := slices.DeleteFunc(slices.Clone(heard), func(ip netip.Addr) bool { return n2.layer2[ip] == nil })

@@ -53,13 +53,21 @@ func (p *Layer2Planner) Heirs(name string) []string { return p.round.Heirs(name,
 
 // ProbeTarget is how to ask for a member that the gossip does not see, over the node's interfaces;
 // false if it has no claim that holds, so that nothing depends on it: who has taken over what it had has found out. A claim of which this
-// node was told, and that it does not see recorded, holds, too: a node that is cut off would claim the address anew.
+// node was told, and that it does not see recorded, holds, too: a node that is cut off would claim the address anew. So does what the member
+// was heard to announce.
 func (p *Layer2Planner) ProbeTarget(name string, interfaces []Interface) (target ProbeTarget, relevant bool) {
 	a, n := p.view.announcers[name], p.view.nodes[name]
 	if a == nil || n == nil {
 		return ProbeTarget{}, false
 	}
-	target, relevant = ProbeTarget{Name: name, Node: p.NodeQuestion(name, interfaces)}, p.toldBy(name)
+	unrecorded := p.unrecorded(name)
+	target, relevant = ProbeTarget{Name: name, Node: p.NodeQuestion(name, interfaces)}, len(unrecorded) > 0
+	ask := func(ip netip.Addr) {
+		requests, _ := p.requests(ip)
+		if on := p.interfacesOf(ip, interfaces, requests); len(on) > 0 {
+			target.Announced = Question{ip, on[0], a.macs(), a.macIn(on[0], interfaces)}
+		}
+	}
 	for ip, c := range a.claims {
 		best, _ := election.Best(p.view.electionClaims(ip))
 		if best.Node != name {
@@ -69,10 +77,11 @@ func (p *Layer2Planner) ProbeTarget(name string, interfaces []Interface) (target
 		if c.Tentative || target.Announced.Address.IsValid() && target.Announced.Address.Less(ip) {
 			continue
 		}
-		requests, _ := p.requests(ip)
-		if on := p.interfacesOf(ip, interfaces, requests); len(on) > 0 {
-			target.Announced = Question{ip, on[0], a.macs(), a.macIn(on[0], interfaces)}
-		}
+		ask(ip)
+	}
+	for len(unrecorded) > 0 && !target.Announced.Address.IsValid() {
+		ask(unrecorded[0])
+		unrecorded = unrecorded[1:]
 	}
 	if !relevant {
 		return ProbeTarget{}, false

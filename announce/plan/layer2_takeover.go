@@ -179,6 +179,15 @@ func (p *Layer2Planner) hearTakeover(ip netip.Addr, node string, now time.Time) 
 	p.noteTakeover(ip, theirs)
 }
 
+// hearAgain takes in what was heard of members before it was known that they are out of the gossip's sight and alive.
+func (p *Layer2Planner) hearAgain(now time.Time) {
+	for ip, t := range p.takeovers {
+		if o := p.claims.owned[ip]; t.node == p.node && o != nil && o.heard != "" && now.Sub(o.heardAt) < heardRecently {
+			p.hearTakeover(ip, o.heard, now)
+		}
+	}
+}
+
 // findTakeover takes note of a node that serves an address which this one has claimed, as nobody else had: it has taken the address over, can
 // record nothing, and could not tell this one either.
 func (p *Layer2Planner) findTakeover(ip netip.Addr, serving string, now time.Time) {

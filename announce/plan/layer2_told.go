@@ -113,23 +113,26 @@ func (t toldClaims) again(node string, told Takeover, now time.Time) {
 	}
 }
 
-// toldBy says whether a member has told this node of a claim or a takeover that the API does not show.
-func (p *Layer2Planner) toldBy(name string) bool {
-	unseen := func(ip netip.Addr, epoch int64) bool {
-		best, _ := election.Best(p.view.electionClaims(ip))
-		return epoch > best.Epoch
+// unrecorded are the addresses that a member may announce although the API does not show it, sorted: of which it has told this node a claim or
+// a takeover, or which it was heard to announce when this node had taken them over.
+func (p *Layer2Planner) unrecorded(name string) (all []netip.Addr) {
+	add := func(ip netip.Addr, epoch int64) {
+		if best, _ := election.Best(p.view.electionClaims(ip)); epoch > best.Epoch {
+			all = append(all, ip)
+		}
 	}
 	for ip, c := range p.told {
-		if c.node == name && unseen(ip, c.epoch) {
-			return true
+		if c.node == name {
+			add(ip, c.epoch)
 		}
 	}
 	for ip, t := range p.takeovers {
-		if t.node == name && unseen(ip, t.epoch) {
-			return true
+		if o := p.claims.owned[ip]; t.node == name || t.node == p.node && o != nil && o.heard == name {
+			add(ip, t.epoch)
 		}
 	}
-	return false
+	slices.SortFunc(all, netip.Addr.Compare)
+	return all
 }
 
 // ObserveClaims takes note of claims that hold against this node's, as their maker tells. Who is told so may have been heard to

@@ -455,6 +455,7 @@ func (l *lan) dispute(early, late string) {
 	l.deleteService("web")
 	l.settle()
 	l.sees, l.apiAway = map[string][]string{early: {early}, late: {late}}, true
+	l.states = map[string]MemberState{early: Dead, late: Dead} // what one of them is sent does not arrive
 	l.setService(serviceObject("web", vip))
 	for range 3 {
 		l.planAll()
@@ -470,7 +471,7 @@ func (l *lan) dispute(early, late string) {
 			l.api[s.of] = a
 		}
 	}
-	l.version, l.sees, l.apiAway = 120, nil, false
+	l.version, l.sees, l.states, l.apiAway = 120, nil, nil, false
 	for range 2 {
 		for name := range l.nodes {
 			if plan := l.plan(name); len(plan.Layer2) != 1 {

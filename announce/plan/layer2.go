@@ -244,10 +244,10 @@ func (p *Layer2Planner) decide(s *step) {
 	dirty, all := p.view.changes()
 	contested := p.contested(dirty)
 	p.resume(s.now)
-	p.expire(s)
 	if p.pending.members {
 		p.hearAgain(s.now)
 	}
+	p.expire(s)
 	p.retry(s, dirty, all || p.pending.all)
 	work := p.pending
 	p.pending = pending{}

@@ -79,9 +79,11 @@ func (p *Layer2Planner) ProbeTarget(name string, interfaces []Interface) (target
 		}
 		ask(ip)
 	}
-	for len(unrecorded) > 0 && !target.Announced.Address.IsValid() {
-		ask(unrecorded[0])
-		unrecorded = unrecorded[1:]
+	for _, ip := range unrecorded {
+		if target.Announced.Address.IsValid() {
+			break
+		}
+		ask(ip)
 	}
 	if !relevant {
 		return ProbeTarget{}, false

@@ -156,10 +156,12 @@ func (p *Layer2Planner) presumeTakeover(ip netip.Addr, now time.Time) {
 		return
 	}
 	best, _ := election.Best(p.view.electionClaims(ip))
-	p.noteTakeover(ip, takeover{
-		node: d.Owner, epoch: election.NextEpoch(best.Epoch), reluctant: p.reluctant(d.Owner), until: now.Add(recordTimeout), heard: true,
-		seen: p.view.sightOf(d.Owner),
-	})
+	p.noteTakeover(ip, p.untold(d.Owner, election.NextEpoch(best.Epoch), now))
+}
+
+// untold is a takeover by a node that is out of the gossip's sight, and so has not told this one.
+func (p *Layer2Planner) untold(node string, epoch int64, now time.Time) takeover {
+	return takeover{node: node, epoch: epoch, reluctant: p.reluctant(node), until: now.Add(recordTimeout), heard: true, seen: p.view.sightOf(node)}
 }
 
 // hearTakeover takes note of a node that has announced an address which this one has taken over from a dead one or from none, if neither has
@@ -171,7 +173,7 @@ func (p *Layer2Planner) hearTakeover(ip netip.Addr, node string, now time.Time) 
 	if !unrecorded || p.claims.owned[ip].reason == MoveIncumbentIneligible || !p.live.maybeBeyondGossip(node) {
 		return
 	}
-	theirs := takeover{node: node, epoch: own.epoch, reluctant: p.reluctant(node), until: now.Add(recordTimeout), heard: true, seen: p.view.sightOf(node)}
+	theirs := p.untold(node, own.epoch, now)
 	if own.beats(theirs) {
 		p.pending.contest(ip) // that one hears this one, then
 		return
@@ -195,9 +197,7 @@ func (p *Layer2Planner) findTakeover(ip netip.Addr, serving string, now time.Tim
 	if o == nil || o.tentative == nil || serving == "" || !p.live.maybeBeyondGossip(serving) {
 		return
 	}
-	p.noteTakeover(ip, takeover{
-		node: serving, epoch: o.Epoch, reluctant: p.reluctant(serving), until: now.Add(recordTimeout), heard: true, seen: p.view.sightOf(serving),
-	})
+	p.noteTakeover(ip, p.untold(serving, o.Epoch, now))
 }
 
 // noteRecorded has the others told, once more, of an address that this node has taken over and sees recorded now. Those of which the API

@@ -72,6 +72,10 @@ func (b *builder) ciliumCluster(config *unstructured.Unstructured, peers map[str
 func (b *builder) ciliumLeaves() (commands []string) {
 	for _, config := range b.of(ciliumGroup, "CiliumBGPClusterConfig") {
 		expressions, _, _ := unstructured.NestedSlice(config.Object, "spec", "nodeSelector", "matchExpressions")
+		expressions = slices.DeleteFunc(expressions, func(e any) bool { // a plan that was begun with has added it
+			given, _ := e.(map[string]any)
+			return given["key"] == movedLabel
+		})
 		commands = append(commands, fmt.Sprintf("kubectl patch ciliumbgpclusterconfig %s --type=merge --patch='%s'", config.GetName(), jsonOf(map[string]any{
 			"spec": map[string]any{"nodeSelector": map[string]any{"matchExpressions": append(expressions, notMoved)}},
 		})))

@@ -167,7 +167,7 @@ spec: {template: {spec: {containers: [{name: kube-vip, env: [{name: bgp_enable, 
 		{"kube-vip: its sessions stay for the control plane", KubeVIP, kubeVIPByBGP + `, {name: cp_enable, value: "true"}]}]}}}`,
 			[]string{"announces the address of the control plane, which Clarion does not: its sessions with routers stay"},
 			[]string{"patch daemonset", "label node"}},
-		{"Cilium: its sessions go node by node", Cilium, strings.Replace(ciliumRouter, "spec:\n", "spec:\n  nodeSelector: {matchExpressions: [{key: rack, operator: Exists}]}\n", 1) +
+		{"Cilium: its sessions go node by node", Cilium, strings.Replace(ciliumRouter, "spec:\n", "spec:\n  nodeSelector: {matchExpressions: [{key: rack, operator: Exists}, {key: clarionlb.io/moved, operator: DoesNotExist}]}\n", 1) +
 			" {gracefulRestart: {enabled: true}}",
 			[]string{`patch ciliumbgpclusterconfig az09 --type=merge --patch='{"spec":{"nodeSelector":{"matchExpressions":[{"key":"rack","operator":"Exists"},{"key":"clarionlb.io/moved","operator":"DoesNotExist"}]}}}'`,
 				"bgpControlPlane.enabled=false", "label nodes --all", "BGPPeer az09-i-r has graceful restart", "switch it off in cilium"}, nil},

@@ -21,8 +21,8 @@ type server struct {
 	down, forbidden bool
 	// lists is how often all Services were listed.
 	lists   int
-	refused int // how often it was refused
-	asked   int // how often it was asked for the Node
+	refused chan struct{} // closed when that is refused for the first time
+	asked   int           // how often it was asked for the Node
 	watches []*serverWatch
 }
 
@@ -40,7 +40,7 @@ type etcd struct {
 }
 
 func newServer() *server {
-	return &server{etcd: etcd{10, map[string]int{}, 10}}
+	return &server{etcd: etcd{10, map[string]int{}, 10}, refused: make(chan struct{})}
 }
 
 // copy is what a snapshot has.
@@ -65,15 +65,12 @@ func (s *server) setDown(down bool) {
 
 // awaitRefusal waits until a list was refused, or for a minute of simulated time; false if none was.
 func (s *server) awaitRefusal() bool {
-	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
-		s.mu.Lock()
-		refused := s.refused > 0
-		s.mu.Unlock()
-		if refused {
-			return true
-		}
+	select {
+	case <-s.refused:
+		return true
+	case <-time.After(time.Minute):
+		return false
 	}
-	return false
 }
 
 // forbid has lists refused, or allowed again. Watches are allowed.
@@ -171,7 +168,11 @@ func (s *server) RoundTrip(r *http.Request) (*http.Response, error) {
 		response.Body = reader
 		return response, nil
 	case s.forbidden:
-		s.refused++
+		select {
+		case <-s.refused:
+		default:
+			close(s.refused)
+		}
 		return answer(r, http.StatusForbidden, status(metav1.StatusReasonForbidden, http.StatusForbidden, "")), nil
 	case from > s.revision:
 		return answer(r, http.StatusGatewayTimeout, status(metav1.StatusReasonTimeout, http.StatusGatewayTimeout, metav1.CauseTypeResourceVersionTooLarge)), nil

@@ -233,6 +233,14 @@ func (m *moving) stop() {
 	}
 }
 
+// leave removes MetalLB. One node answers for each address of these Services then, and all keep what they had.
+func (m *moving) leave(answered ...string) {
+	m.t.Helper()
+	m.stop()
+	m.awaitSoleOwners(answered...)
+	m.keeps("without MetalLB", m.names()...)
+}
+
 // gone waits until no pod of a component of MetalLB is left.
 func (m *moving) gone(component string) {
 	m.t.Helper()

@@ -71,9 +71,7 @@ func testMovingClassless(m *moving) {
 	m.measure(used...)
 	m.plugin(0, "migrate", "metallb", "--apply", "--record="+m.record)
 	m.announced(m.names()...)
-	m.stop()
-	m.awaitSoleOwners(used...)
-	m.keeps("without MetalLB", m.names()...)
+	m.leave(used...)
 	m.clarion(ignore, nil)
 	m.loadBalancer("new", nil)
 	if got := m.awaitAddress("new"); slices.Contains(m.addresses(m.names()...), got) {
@@ -98,9 +96,7 @@ func testMovingByFlag(m *moving) {
 	m.clarion([]string{ignore, "--load-balancer-class=" + metalLBClass}, require)
 	m.announced(m.names()...)
 	m.keeps("when Clarion serves the class", m.names()...)
-	m.stop()
-	m.awaitSoleOwners(m.names()...)
-	m.keeps("without MetalLB", m.names()...)
+	m.leave(m.names()...)
 	m.saw("the migration by flag, and the removal of MetalLB", nothing)
 }
 
@@ -140,9 +136,7 @@ func testMovingAnew(m *moving) {
 		m.saw(step.name, anything)
 	}
 	m.measure(m.names()...)
-	m.stop()
-	m.awaitSoleOwners(m.names()...)
-	m.keeps("without MetalLB", m.names()...)
+	m.leave(m.names()...)
 	m.saw("the removal of MetalLB", nothing)
 }
 
@@ -157,9 +151,7 @@ func testMovingOfBothFamilies(m *moving) {
 	m.plugin(0, "migrate", "metallb", "--apply", "--record="+m.record)
 	m.announced(m.names()...)
 	m.keeps("after the migration", m.names()...)
-	m.stop()
-	m.awaitSoleOwners(m.names()...)
-	m.keeps("without MetalLB", m.names()...)
+	m.leave(m.names()...)
 	m.saw("the migration of both families, and the removal of MetalLB", nothing)
 }
 
@@ -186,7 +178,11 @@ func testMovingByBGP(m *moving) {
 	}
 	m.keeps("after the migration", m.names()...)
 	m.eventually("the router to refuse Clarion's sessions", func(context.Context) error {
-		for name, session := range m.sessions("tor") {
+		sessions := m.sessions("tor")
+		if len(sessions) != len(m.Nodes()) {
+			return fmt.Errorf("there are %d", len(sessions))
+		}
+		for name, session := range sessions {
 			if session.State != v1alpha1.BGPConnecting || session.LastError == "" {
 				return fmt.Errorf("%s has %+v", name, session)
 			}

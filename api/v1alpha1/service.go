@@ -18,6 +18,10 @@ const ControllerLease = "clarion-cloud-controller-manager"
 // work. It goes with the renewals of the Lease. Announcers repeat it on Services that get no answer.
 const AnnotationProblem = "clarionlb.io/problem"
 
+// AnnotationWentBack on the Lease of the cloud-controller-manager is when its holder last noticed that etcd was restored from a copy, in
+// RFC 3339. The other replicas read all objects anew then, too.
+const AnnotationWentBack = "clarionlb.io/went-back"
+
 // EventSource is the component that events of Clarion's come from, whichever of its programs writes them.
 const EventSource = "clarion"
 

@@ -81,7 +81,8 @@ func (l *leadership) start(ctx context.Context, completed *config.CompletedConfi
 		return err
 	}
 	lock, err := resourcelock.New(election.ResourceLock, election.ResourceNamespace, election.ResourceName, client.CoreV1(),
-		problemClient{client.CoordinationV1(), l.currentProblem}, resourcelock.ResourceLockConfig{Identity: l.identity, EventRecorder: completed.EventRecorder})
+		&leaseClient{CoordinationV1Interface: client.CoordinationV1(), problem: l.currentProblem, wentBack: os.Getenv(wentBackVariable),
+			goneBack: func() { l.wentBack(klog.FromContext(ctx), "Lease", election.ResourceName) }}, resourcelock.ResourceLockConfig{Identity: l.identity, EventRecorder: completed.EventRecorder})
 	if err != nil {
 		return err
 	}
@@ -122,10 +123,11 @@ func (l *leadership) currentProblem() error {
 
 // Where a process finds who it is in the election, if not by a name of its own: it has that from
 // the process that it was before (see startAnew), or is a container of the pod with this UID, of
-// which only one runs at a time.
+// which only one runs at a time. From the former it also has when that noticed that the API had gone back.
 const (
 	identityVariable = "CLARION_LEASE_IDENTITY"
 	podVariable      = "POD_UID"
+	wentBackVariable = "CLARION_API_WENT_BACK"
 )
 
 // leaseIdentity is who this process is in the election. A process that follows another one on the
@@ -147,12 +149,25 @@ func (l *leadership) startAnew(logger klog.Logger, why string, keysAndValues ...
 	l.anew.Do(func() {
 		logger.Info(why, keysAndValues...)
 		path, err := os.Executable()
+		err = errors.Join(err, os.Setenv(identityVariable, l.identity))
 		if err == nil {
 			klog.Flush()
-			err = syscall.Exec(path, os.Args, append(os.Environ(), identityVariable+"="+l.identity))
+			err = syscall.Exec(path, os.Args, os.Environ())
 		}
 		exit(logger, err, "Cannot start anew")
 	})
+}
+
+// wentBack starts anew, as the API has gone back. Keys and values say what has done so. The new process tells the others, if this one leads.
+func (l *leadership) wentBack(logger klog.Logger, keysAndValues ...any) {
+	select {
+	case <-l.elected:
+		if err := os.Setenv(wentBackVariable, time.Now().UTC().Format(time.RFC3339)); err != nil {
+			logger.Error(err, "Cannot tell other replicas that the API has gone back")
+		}
+	default:
+	}
+	l.startAnew(logger, "The API has gone back, as if restored from a copy. Starting anew", keysAndValues...)
 }
 
 // gate makes a controller start when this process leads, and not before.

@@ -149,7 +149,7 @@ func newCloud(ctx context.Context, completed *config.CompletedConfig, leader *le
 		exit(logger, err, "Cannot stand for election")
 	}
 	guard := rollback.NewGuard(func(path string) {
-		leader.startAnew(logger, "The API has gone back, as if restored from a copy. Starting anew", "path", path)
+		leader.wentBack(logger, "path", path)
 	})
 	if err := guardInformers(ctx, completed, guard); err != nil {
 		exit(logger, err, "Cannot make a client")

@@ -218,14 +218,13 @@ func (r *run) restartAPI(context.Context, Fault) (ender, error) {
 }
 
 func (r *run) restore(_ context.Context, _ Fault) (ender, error) {
-	backup := r.backupDir()
 	before := r.services.mark()
-	if err := r.Backup(backup); err != nil {
+	if err := r.Backup(); err != nil {
 		return nil, err
 	}
 	return func(ctx context.Context) error {
 		defer r.RightsGo()()
-		return r.services.rollBack(before, func() error { return r.Restore(ctx, backup) })
+		return r.services.rollBack(before, func() error { return r.Restore(ctx) })
 	}, nil
 }
 

@@ -42,8 +42,6 @@ type run struct {
 	// without are the kinds that are left out.
 	without []Kind
 	claimed *claimed
-
-	backups int
 }
 
 // newRun starts a cluster, on which everything works when it returns.
@@ -178,11 +176,6 @@ func (r *run) keptThroughout(round Round) map[netip.Addr]bool {
 		}
 	}
 	return kept
-}
-
-func (r *run) backupDir() string {
-	r.backups++
-	return filepath.Join(r.t.TempDir(), fmt.Sprint("etcd", r.backups))
 }
 
 // named replaces the hardware addresses of nodes in a text by their names.

@@ -11,9 +11,12 @@ import (
 // etcdDir is where etcd has its data.
 func (c *Cluster) etcdDir() string { return filepath.Join(runDir(c.config.Name), "etcd") }
 
-// Backup copies what etcd has to a folder, which must not exist. It freezes etcd meanwhile: the copy is
+// backupDir is where the cluster keeps its backup.
+func (c *Cluster) backupDir() string { return filepath.Join(diskDir(c.config.Name), "etcd") }
+
+// Backup copies what etcd has, in place of an earlier backup. It freezes etcd meanwhile: the copy is
 // what a machine has on its disk when its power goes.
-func (c *Cluster) Backup(dir string) (err error) {
+func (c *Cluster) Backup() (err error) {
 	processes, err := c.Control.Processes("etcd")
 	if err != nil || len(processes) != 1 {
 		return fmt.Errorf("look for etcd: %v, %w", processes, err)
@@ -22,17 +25,17 @@ func (c *Cluster) Backup(dir string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, processes[0].Continue()) }()
-	return os.CopyFS(dir, os.DirFS(c.etcdDir()))
+	return errors.Join(os.RemoveAll(c.backupDir()), os.CopyFS(c.backupDir(), os.DirFS(c.etcdDir())))
 }
 
-// Restore stops the control plane, puts a backup in place of what etcd has and starts the control plane
+// Restore stops the control plane, puts the backup in place of what etcd has and starts the control plane
 // again: the revisions since then are given out a second time, as by a restore without --bump-revision.
-func (c *Cluster) Restore(ctx context.Context, dir string) error {
+func (c *Cluster) Restore(ctx context.Context) error {
 	return c.restartControlPlane(ctx, func() error {
 		if err := os.RemoveAll(c.etcdDir()); err != nil {
 			return err
 		}
-		if err := os.CopyFS(c.etcdDir(), os.DirFS(dir)); err != nil {
+		if err := os.CopyFS(c.etcdDir(), os.DirFS(c.backupDir())); err != nil {
 			return err
 		}
 		return os.Chmod(c.etcdDir(), 0o700) // etcd insists on it

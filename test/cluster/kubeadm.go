@@ -25,8 +25,8 @@ const (
 	podCIDRsFile = "/etc/cni/pod-cidrs"
 )
 
-// diskDir has the disks of a cluster's machines. They are too large for the memory that stateDir
-// may be in.
+// diskDir has the disks of a cluster's machines, and its backup. They are too large for the memory that
+// stateDir may be in.
 func diskDir(name string) string { return filepath.Join("/var/tmp/clarion", name) }
 
 // startMachines boots the machines of a kubeadm cluster and gives them the images of Kubernetes.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"path/filepath"
 	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
@@ -19,8 +18,7 @@ func testRestore(o *observation) {
 	o.loadBalancer("deleted", nil)
 	deleted := o.awaitAddress("deleted")
 	o.awaitSoleOwner(deleted)
-	backup := filepath.Join(o.t.TempDir(), "etcd")
-	if err := o.Backup(backup); err != nil {
+	if err := o.Backup(); err != nil {
 		o.t.Fatal(err)
 	}
 	o.loadBalancer("ghost", nil)
@@ -31,7 +29,7 @@ func testRestore(o *observation) {
 	o.spendRevisions(1000)
 
 	defer o.RightsGo()() // an API server that has just started knows no roles yet
-	if err := o.Restore(o.ctx, backup); err != nil {
+	if err := o.Restore(o.ctx); err != nil {
 		o.t.Fatal(err)
 	}
 	o.awaitSilence(ghost)

@@ -157,14 +157,13 @@ func (s *suite) restore(during func(resume func())) {
 	pod := s.awaitReady("probed")
 	s.tell(pod, "/unhealthy")
 	s.awaitPod("probed", "not ready", func(pod *v1.Pod) bool { return !isReady(pod) })
-	backup := filepath.Join(s.TempDir(), "etcd")
-	if err := s.Backup(backup); err != nil {
+	if err := s.Backup(); err != nil {
 		s.Fatal(err)
 	}
 	s.tell(pod, "/healthy")
 	s.awaitReady("probed")
 	during(func() {
-		if err := s.Restore(s.ctx, backup); err != nil {
+		if err := s.Restore(s.ctx); err != nil {
 			s.Fatal(err)
 		}
 		s.create(s.pod("later", nil))

@@ -31,17 +31,30 @@ func (b *builder) metalLB() {
 		return hasClass && of == class || !hasClass && strings.Contains(of, "metallb")
 	}, !hasClass, nothing)
 	b.share(sharingKey)
-	b.stop = b.metalLBStop()
+	b.stop = b.metalLBStop(hasClass)
 }
 
-// metalLBStop are the steps that end MetalLB.
-func (b *builder) metalLBStop() []Step {
+// metalLBStop are the steps that end MetalLB, which serves Services of a class or such without one.
+//
+// Of a Service that was made anew, speakers with a class take no notice any more, since it has not that class (filterByLoadBalancerClass of
+// internal/k8s/controllers). So they go on answering for its address as long as they run.
+func (b *builder) metalLBStop(hasClass bool) []Step {
 	const kubectl = "kubectl --namespace=metallb-system "
 	steps := []Step{{
 		Title:    "Stop MetalLB's controller first: while it runs, it takes the addresses of Services away when its pools go",
 		Commands: []string{kubectl + "scale deployment controller --replicas=0 # with Helm: metallb-controller"},
 	}}
-	if len(b.of(metalLBGroup, "L2Advertisement")) > 0 {
+	onLAN := len(b.of(metalLBGroup, "L2Advertisement")) > 0
+	if onLAN && (b.uses(Recreate) || hasClass && !b.uses(ByFlag)) { // or all of them were moved before
+		steps = append(steps, Step{
+			Title: "Restart the speakers: they go on answering for Services that were made anew, as MetalLB takes no notice of one whose class goes away",
+			Commands: []string{
+				kubectl + "rollout restart daemonset speaker # with Helm: metallb-speaker",
+				kubectl + "rollout status daemonset speaker # with Helm: metallb-speaker",
+			},
+		})
+	}
+	if onLAN {
 		steps = append(steps, Step{
 			Title:    "When Clarion announces all Services of layer 2, have the speakers announce nothing there: as they end, they would take addresses over from each other",
 			Commands: []string{kubectl + "delete l2advertisements.metallb.io --all"},

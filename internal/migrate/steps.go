@@ -20,9 +20,6 @@ func (b *builder) order() {
 	slices.SortFunc(b.plan.Moves, func(x, y Move) int {
 		return cmp.Or(created[x.Service].Time.Compare(created[y.Service].Time), cmp.Compare(x.Service.Name, y.Service.Name), cmp.Compare(x.Service.Namespace, y.Service.Namespace))
 	})
-	uses := func(how How) bool {
-		return slices.ContainsFunc(b.plan.Moves, func(m Move) bool { return m.How == how })
-	}
 	add := func(steps ...Step) { b.plan.Steps = append(b.plan.Steps, steps...) }
 	title := "Install Clarion"
 	if b.plan.Source != ExternalIPs {
@@ -41,7 +38,7 @@ func (b *builder) order() {
 			Step{Title: "Move the others", ByTool: true, Commands: []string{apply}})
 	}
 	class := ""
-	if uses(ByFlag) && len(b.classes) == 1 {
+	if b.uses(ByFlag) && len(b.classes) == 1 {
 		class = b.classes[0]
 		add(Step{Title: "Have Clarion serve the class of the Services, which cannot be changed: the same flag for both programs. They keep their addresses",
 			Commands: []string{b.helm("upgrade", true, class)}})
@@ -49,7 +46,7 @@ func (b *builder) order() {
 	if b.plan.Source != ServiceLB {
 		add(b.stop...)
 	}
-	if uses(Adopt) {
+	if b.uses(Adopt) {
 		add(Step{Title: "Have Clarion serve new Services without a class, too: without --require-load-balancer-class", Commands: []string{
 			b.helm("upgrade", false, class)}})
 	}
@@ -60,6 +57,11 @@ func (b *builder) order() {
 	}
 	b.noteSessions()
 	sortRemarks(b.plan.Remarks)
+}
+
+// uses says whether a Service is moved in that way.
+func (b *builder) uses(how How) bool {
+	return slices.ContainsFunc(b.plan.Moves, func(m Move) bool { return m.How == how })
 }
 
 // helm is the command that installs Clarion, or upgrades it, with the flags that it needs.

@@ -225,7 +225,7 @@ func (m *moving) stop() {
 		switch {
 		case strings.Contains(command, " scale "):
 			m.gone("controller")
-		case strings.Contains(command, " delete l2advertisements"):
+		case strings.Contains(command, " rollout status "), strings.Contains(command, " delete l2advertisements"):
 			m.awaitSoleOwners(m.names()...)
 		case strings.Contains(command, " delete daemonset "):
 			m.gone("speaker")

@@ -18,7 +18,8 @@ import (
 type server struct {
 	mu sync.Mutex
 	etcd
-	down, forbidden bool
+	down    bool
+	answers answers
 	// lists is how often all Services were listed.
 	lists   int
 	refused chan struct{} // closed when that is refused for the first time
@@ -73,11 +74,20 @@ func (s *server) awaitRefusal() bool {
 	}
 }
 
-// forbid has lists refused, or allowed again. Watches are allowed.
-func (s *server) forbid(forbidden bool) {
+// answers are how requests for lists are answered. Watches and writes are allowed all the time.
+type answers int
+
+const (
+	lists answers = iota
+	refuses
+	isBusy
+)
+
+// toLists has requests for lists be answered so from now on.
+func (s *server) toLists(answer answers) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.forbidden = forbidden
+	s.answers = answer
 }
 
 func (s *server) breakWatches() {
@@ -167,7 +177,9 @@ func (s *server) RoundTrip(r *http.Request) (*http.Response, error) {
 		response := answer(r, http.StatusOK, "")
 		response.Body = reader
 		return response, nil
-	case s.forbidden:
+	case s.answers == isBusy:
+		return answer(r, http.StatusTooManyRequests, status(metav1.StatusReasonTooManyRequests, http.StatusTooManyRequests, "")), nil
+	case s.answers == refuses:
 		select {
 		case <-s.refused:
 		default:

@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -32,19 +33,20 @@ import (
 //
 // More may have been written before the question than was lost. So after a watch that has ended before its time, the Guard also asks for
 // the object that was last written through it, if it is one of those that are watched: the API has it in an earlier version then. It asks
-// before the watch goes on, and before such an object is written again.
+// before the watch goes on, and before such an object is written again. That write fails if there is no answer.
 type Guard struct {
 	// noticed is called with the path of a collection that has gone back, once for each restore.
 	noticed  func(path string)
 	eras     *eras
 	written  written
 	watching watching
+	refusals refusals
 }
 
 // NewGuard returns a Guard that calls a function, from any goroutine, whenever it notices that a
 // collection has gone back, of which the function gets the path.
 func NewGuard(noticed func(path string)) *Guard {
-	return &Guard{noticed: noticed, eras: newEras(), watching: watching{last: map[string]*lastWatch{}}}
+	return &Guard{noticed: noticed, eras: newEras(), watching: watching{last: map[string]*lastWatch{}}, refusals: refusals{since: map[string]time.Time{}}}
 }
 
 // Wrap puts the Guard before a transport. It is a transport.WrapperFunc of client-go.
@@ -63,26 +65,39 @@ func (g *guarded) RoundTrip(request *http.Request) (*http.Response, error) {
 		return expired(request, "the API has gone back: "+request.URL.Path+" was read before that"), nil
 	}
 	if collection, _, changes := changed(request); changes {
-		if read := reading(request, collection); g.guard.watching.endedEarly(read) && g.lostWritten(read) {
-			g.guard.goneBack(era, collection)
+		ctx, cancel := context.WithTimeout(request.Context(), askTimeout) // a write may have all the time in the world
+		defer cancel()
+		if read := reading(ctx, request, collection); g.guard.watching.endedEarly(read) {
+			lost, err := g.lostWritten(read)
+			if err != nil {
+				return nil, err
+			}
+			if lost {
+				g.guard.goneBack(era, collection)
+			}
 		}
 	}
 	if from == "" {
 		return g.pass(request, era)
 	}
 	early := g.guard.watching.endedEarly(request)
-	now, err := g.await(request)
+	now, err := g.await(request, selectorsOf(request))
 	if err != nil {
 		return nil, err
 	}
 	// What is no number cannot be compared, and is left to the API server.
-	order, err := resourceversion.CompareResourceVersion(now, from)
-	behind := err == nil && order < 0
-	if !behind && !(early && now != "" && g.lostWritten(request)) {
+	order, err := resourceversion.CompareResourceVersion(now.ResourceVersion, from)
+	back := err == nil && order < 0
+	if !back && early {
+		if back, err = g.lostWritten(request); err != nil {
+			return nil, err
+		}
+	}
+	if !back {
 		return g.pass(request, era)
 	}
 	g.guard.goneBack(era, request.URL.Path)
-	return expired(request, fmt.Sprintf("the API has gone back: %s is at revision %s and was at %s", request.URL.Path, now, from)), nil
+	return expired(request, fmt.Sprintf("the API has gone back: %s is at revision %s and was at %s", request.URL.Path, now.ResourceVersion, from)), nil
 }
 
 // goneBack ends an era, in which a collection was found to have gone back, unless it has ended already.
@@ -107,10 +122,11 @@ func (g *guarded) pass(request *http.Request, in era) (*http.Response, error) {
 	return in.within(response), nil
 }
 
-// lostWritten asks whether what was written last, of a collection that is read, was lost.
-func (g *guarded) lostWritten(read *http.Request) bool {
+// lostWritten asks whether what was written last, of a collection that is read, was lost. An error means that the request's context has
+// ended.
+func (g *guarded) lostWritten(read *http.Request) (bool, error) {
 	return g.guard.written.lost(read.URL.Path, func(name string) (*metav1.PartialObjectMetadataList, error) {
-		return g.list(read, url.Values{"fieldSelector": {"metadata.name=" + name}})
+		return g.await(read, url.Values{"fieldSelector": {"metadata.name=" + name}})
 	})
 }
 
@@ -146,44 +162,56 @@ var errRefused = errors.New("the API server refuses to list")
 // askTimeout is how long the answer to a question may take.
 const askTimeout = 10 * time.Second
 
-// await returns the revision that the collection of a watch has now, as soon as the API server can be
-// asked; empty if the API server refuses to say, as it will refuse the watch. An error means that the
-// request's context has ended.
-func (g *guarded) await(watch *http.Request) (revision string, err error) {
-	var refused time.Time // since when
+// refusals is since when the API server refuses to list collections, by their paths.
+type refusals struct {
+	mu    sync.Mutex
+	since map[string]time.Time
+}
+
+// believes takes note of how a question about a collection has ended, and says whether it was refused for so long that it is believed.
+func (r *refusals) believes(path string, err error) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !errors.Is(err, errRefused) {
+		delete(r.since, path)
+		return false
+	}
+	now := time.Now()
+	if _, before := r.since[path]; !before {
+		r.since[path] = now
+	}
+	return now.Sub(r.since[path]) >= refusedFor
+}
+
+// await lists the metadata of the first of the selected objects of the collection that is watched, as soon as the API server can be
+// asked; an empty list if the API server refuses to say, as it will refuse the watch. An error means that the request's context has ended.
+func (g *guarded) await(watch *http.Request, selectors url.Values) (*metav1.PartialObjectMetadataList, error) {
 	for pause := retry(); ; {
-		if revision, err = g.ask(watch); err == nil {
-			return revision, nil
-		}
-		switch now := time.Now(); {
-		case !errors.Is(err, errRefused):
-			refused = time.Time{}
-		case refused.IsZero():
-			refused = now
-		case now.Sub(refused) >= refusedFor:
-			return "", nil
+		list, err := g.list(watch, selectors)
+		believed := g.guard.refusals.believes(watch.URL.Path, err)
+		switch {
+		case err == nil:
+			return list, nil
+		case believed:
+			return &metav1.PartialObjectMetadataList{}, nil
 		}
 		select {
 		case <-time.After(pause.Step()):
 		case <-watch.Context().Done():
-			return "", fmt.Errorf("ask for the revision of %s: %w", watch.URL.Path, err)
+			return nil, fmt.Errorf("ask for the revision of %s: %w", watch.URL.Path, err)
 		}
 	}
 }
 
-// ask asks for the revision that the collection of a watch has now.
-func (g *guarded) ask(watch *http.Request) (revision string, err error) {
+// selectorsOf are those of a watch.
+func selectorsOf(watch *http.Request) url.Values {
 	selectors := url.Values{}
 	for _, selector := range []string{"labelSelector", "fieldSelector"} {
 		if value := watch.URL.Query().Get(selector); value != "" {
 			selectors.Set(selector, value)
 		}
 	}
-	list, err := g.list(watch, selectors)
-	if err != nil {
-		return "", err
-	}
-	return list.ResourceVersion, nil
+	return selectors
 }
 
 // list lists the metadata of the first of the selected objects of the collection that is watched.

@@ -214,12 +214,12 @@ func TestWhoIsRefusedAtFirstNoticesAfterwards(t *testing.T) {
 		w.server.setDown(true)
 		w.after(time.Minute)
 		w.server.restore(copied)
-		w.server.forbid(true)
+		w.server.toLists(refuses)
 		w.server.setDown(false)
 		if !w.server.awaitRefusal() {
 			t.Error("nobody asks")
 		}
-		w.server.forbid(false)
+		w.server.toLists(lists)
 		w.after(15 * time.Second)
 		if got := w.take(); got != "gone ghost" {
 			t.Errorf("the informer told: %q", got)
@@ -229,7 +229,7 @@ func TestWhoIsRefusedAtFirstNoticesAfterwards(t *testing.T) {
 
 func TestWhoMayNotListIsNotGuarded(t *testing.T) {
 	inWorld(t, func(w *world) {
-		w.server.forbid(true)
+		w.server.toLists(refuses)
 		w.server.breakWatches()
 		w.after(15 * time.Second)
 		w.server.write("next")

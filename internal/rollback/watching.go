@@ -1,6 +1,7 @@
 package rollback
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"net/url"
@@ -70,8 +71,8 @@ func (b *watchBody) Close() error {
 }
 
 // reading is a request that reads all of a collection in the place of another request.
-func reading(request *http.Request, collection string) *http.Request {
-	read := request.Clone(request.Context())
+func reading(ctx context.Context, request *http.Request, collection string) *http.Request {
+	read := request.Clone(ctx)
 	read.Method, read.Body, read.GetBody, read.ContentLength = http.MethodGet, nil, nil, 0
 	read.Header.Del("Content-Type")
 	read.URL = &url.URL{Scheme: request.URL.Scheme, Host: request.URL.Host, Path: collection}

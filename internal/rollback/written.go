@@ -76,18 +76,18 @@ func revisionIn(body []byte) string {
 }
 
 // lost says whether the object is one of a collection, and the API has it in an earlier version than the one that was written. ask returns the
-// objects of the collection that have a name; an error counts as no.
-func (w *written) lost(in string, ask func(name string) (*metav1.PartialObjectMetadataList, error)) bool {
+// objects of the collection that have a name.
+func (w *written) lost(in string, ask func(name string) (*metav1.PartialObjectMetadataList, error)) (bool, error) {
 	w.mu.Lock()
 	collection, name, revision := w.collection, w.name, w.revision
 	w.mu.Unlock()
 	if revision == "" || collection != in {
-		return false
+		return false, nil
 	}
 	found, err := ask(name)
 	if err != nil || len(found.Items) != 1 {
-		return false // it may have been deleted
+		return false, err // it may have been deleted
 	}
 	order, err := resourceversion.CompareResourceVersion(found.Items[0].ResourceVersion, revision)
-	return err == nil && order < 0
+	return err == nil && order < 0, nil
 }

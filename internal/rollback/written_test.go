@@ -79,8 +79,15 @@ func TestWhatIsWrittenAgainBeforeItIsWatchedAgainTellsOfTheRestore(t *testing.T)
 	for _, tt := range []struct {
 		name     string
 		restored bool
+		answers  answers // at first, of an API server that has just started
 		noticed  int
-	}{{"etcd was restored", true, 1}, {"the API server was away", false, 0}} {
+	}{
+		{"etcd was restored", true, lists, 1},
+		{"etcd was restored, and the API server knows no roles yet", true, refuses, 1},
+		{"etcd was restored, and the API server has too much to do", true, isBusy, 1},
+		{"the API server was away", false, lists, 0},
+		{"the API server was away, and knows no roles yet", false, refuses, 0},
+	} {
 		t.Run(tt.name, func(t *testing.T) {
 			inWorld(t, func(w *world) {
 				w.watchNodes()
@@ -96,6 +103,8 @@ func TestWhatIsWrittenAgainBeforeItIsWatchedAgainTellsOfTheRestore(t *testing.T)
 				for range 10 {
 					w.server.write("new")
 				}
+				w.server.toLists(tt.answers)
+				time.AfterFunc(3*time.Second, func() { w.server.toLists(lists) })
 				w.server.setDown(false)
 				w.writeNode(t)
 				w.after(time.Minute)
@@ -106,6 +115,26 @@ func TestWhatIsWrittenAgainBeforeItIsWatchedAgainTellsOfTheRestore(t *testing.T)
 			})
 		})
 	}
+}
+
+// TestAWriteWaitsForARefusalOnce has the API server refuse to list for good, while it allows to write.
+func TestAWriteWaitsForARefusalOnce(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.watchNodes()
+		w.writeNode(t)
+		w.server.toLists(refuses)
+		w.server.breakWatches()
+		for _, limit := range []time.Duration{2 * refusedFor, 0} {
+			began := time.Now()
+			w.writeNode(t)
+			if took := time.Since(began); took > limit {
+				t.Errorf("a write took %s, more than %s", took, limit)
+			}
+		}
+		if w.noticed != 0 {
+			t.Errorf("noticed %d times", w.noticed)
+		}
+	})
 }
 
 func TestWatchesThatEndInTimeCostNoMoreQuestions(t *testing.T) {

@@ -123,11 +123,11 @@ func TestWhatIsToldOfAClaimCountsUntilTheAPIShowsIt(t *testing.T) {
 		{name: "not recorded", version: "6", want: false},
 		{name: "recorded in a version that is none", recorded: true, version: "x", want: false},
 	} {
-		if got := told("n2", Takeover{Epoch: 5, Recorded: tt.recorded, Version: tt.version}).shown(v); got != tt.want {
+		if got := told("n2", Takeover{Epoch: 5, Recorded: tt.recorded, Version: tt.version}).shown(v, addr(vip)); got != tt.want {
 			t.Errorf("%s: shown %t", tt.name, got)
 		}
 	}
-	if told("n3", Takeover{Epoch: 5, Recorded: true, Version: "6"}).shown(v) {
+	if told("n3", Takeover{Epoch: 5, Recorded: true, Version: "6"}).shown(v, addr(vip)) {
 		t.Error("shown, and its maker has no Announcer")
 	}
 }

@@ -19,23 +19,49 @@ type toldClaims map[netip.Addr]toldClaim
 // toldTimeout is how long a claim counts that is not recorded, and that its maker does not tell again, which it does twice in recordTimeout.
 const toldTimeout = 2 * recordTimeout
 
+// restoredTimeout is how long a claim counts that was recorded in an API that this node has not read yet. It takes as long as client-go leaves
+// a server alone that does not answer, and as it takes to read all again.
+const restoredTimeout = time.Minute
+
 type toldClaim struct {
 	node  string
 	epoch int64
 	// until is when one that is not recorded stops to count while its maker is in the gossip's sight, unless that tells it again: an
-	// announcer that is started anew knows nothing of it.
+	// announcer that is started anew knows nothing of it. One that is recorded in a restored API stops then, too.
 	until time.Time
 	// recorded says that its maker sees it in the API, in a version of a ClaimSlice of this name, or of its Announcer if that is "".
 	recorded       bool
 	slice, version string
+	// restored says that the API showed a later version when the claim was told, without it: the API was restored from a copy, and this node
+	// has not read it since. Its versions say nothing.
+	restored bool
 }
 
 func told(node string, t Takeover) toldClaim {
 	return toldClaim{node: node, epoch: t.Epoch, recorded: t.Recorded, slice: t.Slice, version: t.Version}
 }
 
-// shown says whether the API shows, of the maker, what it has recorded with the claim or later: what it says goes before.
-func (c toldClaim) shown(v *View) bool {
+// lasts is how long it counts from when it is told.
+func (c toldClaim) lasts() time.Duration {
+	if c.restored {
+		return restoredTimeout
+	}
+	return toldTimeout
+}
+
+// shown says whether the API shows, of the maker, what it has recorded with the claim on an address, or later: what it says goes before.
+func (c toldClaim) shown(v *View, ip netip.Addr) bool {
+	return c.passed(v) && (!c.restored || v.shows(c.node, ip, c.epoch))
+}
+
+// shows says whether a node has recorded a claim of an epoch, or of a later one.
+func (v *View) shows(node string, ip netip.Addr, epoch int64) bool {
+	maker := v.announcers[node]
+	return maker != nil && maker.claims[ip].Epoch >= epoch
+}
+
+// passed says whether the API shows the version in which the maker has recorded the claim, or a later one.
+func (c toldClaim) passed(v *View) bool {
 	maker := v.announcers[c.node]
 	if maker == nil || !c.recorded {
 		return false
@@ -88,10 +114,10 @@ func (t toldClaims) vouched(ip netip.Addr, best election.Claim) string {
 func (t toldClaims) expire(s *step) (expired []netip.Addr) {
 	for ip, c := range t {
 		switch {
-		case s.view.announcers[c.node] == nil || c.shown(s.view):
-		case c.recorded:
+		case s.view.announcers[c.node] == nil || c.shown(s.view, ip):
+		case c.recorded && !c.restored:
 			continue
-		case !s.live.sees(c.node):
+		case !c.recorded && !s.live.sees(c.node):
 			c.until = s.now.Add(toldTimeout)
 			t[ip] = c
 			continue
@@ -108,7 +134,7 @@ func (t toldClaims) expire(s *step) (expired []netip.Addr) {
 // again takes note that the maker of a claim tells it again.
 func (t toldClaims) again(node string, told Takeover, now time.Time) {
 	if c, is := t[told.Address]; is && c.node == node && c.epoch == told.Epoch {
-		c.until = now.Add(toldTimeout)
+		c.until = now.Add(c.lasts())
 		t[told.Address] = c
 	}
 }
@@ -163,11 +189,12 @@ func (p *Layer2Planner) observeClaim(node string, c Takeover, now time.Time) (ag
 		}
 		return []Takeover{own}, false
 	}
-	if told(node, c).shown(p.view) {
+	claim := told(node, c)
+	if claim.restored = claim.passed(p.view); claim.shown(p.view, c.Address) {
 		return nil, true
 	}
-	if known, is := p.told[c.Address]; !is || told(node, c).claim().Beats(known.claim()) {
-		p.told[c.Address] = told(node, c)
+	if known, is := p.told[c.Address]; !is || claim.claim().Beats(known.claim()) {
+		p.told[c.Address] = claim
 		p.pending.reenter.add(c.Address)
 	}
 	p.told.again(node, c, now)

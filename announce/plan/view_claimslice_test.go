@@ -155,11 +155,11 @@ func TestAToldClaimIsShownByTheSliceThatItNames(t *testing.T) {
 	c := toldClaim{node: "n1", epoch: 2, recorded: true, slice: "n1-0", version: "20"}
 	setSlice(v, sliceOf("n1", "15", 5, 0, 1, "192.0.2.1"))
 	v.SetAnnouncer("n1", listing("n1", "30", 5, 1))
-	if c.shown(v) {
+	if c.shown(v, netip.MustParseAddr("192.0.2.1")) {
 		t.Error("a version of the Announcer shows what is in the slice")
 	}
 	setSlice(v, sliceOf("n1", "20", 5, 0, 2, "192.0.2.1"))
-	if !c.shown(v) {
+	if !c.shown(v, netip.MustParseAddr("192.0.2.1")) {
 		t.Error("the slice does not show it")
 	}
 }

@@ -26,13 +26,17 @@ var bothFamilies = []corev1.IPFamily{corev1.IPv4Protocol, corev1.IPv6Protocol}
 func (r *run) awaitSettled(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, recovery)
 	defer cancel()
+	var last error
 	for {
 		err := r.settled(ctx)
 		if err == nil {
 			return nil
 		}
+		if last == nil || ctx.Err() == nil { // or it may say no more than that the time is over
+			last = err
+		}
 		if wait(ctx, 500*time.Millisecond); ctx.Err() != nil {
-			return err
+			return last
 		}
 	}
 }

@@ -111,6 +111,20 @@ func (g *fakeGossip) setCut(name string, cut bool) {
 	})
 }
 
+// meetOneWay has a member that was cut off see the others again, and not the other way round: they take it for dead until they hear it.
+func (g *fakeGossip) meetOneWay(name string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.cut[name] = false
+	m := g.members[name]
+	for other := range g.members {
+		if other != name {
+			m.sees[other] = true
+		}
+	}
+	m.changed.Notify()
+}
+
 // cutUnnoticed cuts the gossip of a member off, and nobody notices.
 func (g *fakeGossip) cutUnnoticed(name string) {
 	g.mu.Lock()
@@ -237,6 +251,9 @@ func (m *member) Tell(name string, text []byte) {
 		return
 	}
 	m.gossip.journal.add(m.name, "tells "+name+" "+string(text))
+	if !other.sees[m.name] {
+		m.gossip.meet() // it looks for whom it hears
+	}
 	other.messages = append(other.messages, membership.Message{From: m.name, Text: text})
 	other.changed.Notify()
 }

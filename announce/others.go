@@ -199,14 +199,15 @@ func (a *Announcer) attend(inGossip []string, interfaces []plan.Interface) {
 	*before = now
 }
 
-// greet tells members that are back in sight what was taken over from them.
+// greet tells members that are back in sight what was taken over from them, which may be nothing: who does not see this node is to hear it, and
+// looks for it then.
 func (a *Announcer) greet(alive []string) {
 	if slices.Equal(a.others.inSight, alive) {
 		return
 	}
 	for _, name := range alive {
 		if _, seen := slices.BinarySearch(a.others.inSight, name); !seen && name != a.node {
-			a.tellClaims(name)
+			a.tell(name, message{Claims: a.planner.ClaimsAgainst(name)})
 		}
 	}
 	a.others.inSight = alive

@@ -3,6 +3,7 @@ package announce
 import (
 	"slices"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -76,4 +77,21 @@ func TestATurnTakesNoMoreWhereThereAreMoreMembers(t *testing.T) {
 	if few, many := takes(10), takes(1000); many > few+10 {
 		t.Errorf("a turn makes %.0f objects among 10 members, and %.0f among 1,000", few, many)
 	}
+}
+
+// TestWhoIsInSightAgainIsGreetedAndSoSeesThisNode has a node see the others first, after it could send nothing, and have nothing to tell them.
+func TestWhoIsInSightAgainIsGreetedAndSoSeesThisNode(t *testing.T) {
+	inCluster(t, []string{"n1", "n2"}, func(t *testing.T, c *cluster) {
+		n1, _ := c.both()
+		c.gossip.setCut("n2", true)
+		c.after(5 * time.Second)
+		c.gossip.meetOneWay("n2")
+		if slices.Contains(n1.others.members.Alive(), "n2") {
+			t.Fatal("n1 sees n2 at once")
+		}
+		c.after(time.Second)
+		if !slices.Contains(n1.others.members.Alive(), "n2") {
+			t.Error("n1 does not see n2")
+		}
+	})
 }

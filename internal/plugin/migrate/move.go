@@ -227,10 +227,40 @@ const allocated = ": provided port is already allocated"
 
 func isAllocated(err error) bool { return err != nil && strings.Contains(err.Error(), allocated) }
 
+// While a Service was not written for as long as quiet, whoever served it has let go of it. It is waited for no longer than quietTimeout.
+const (
+	quiet        = 250 * time.Millisecond
+	quietTimeout = 3 * time.Second
+)
+
+// awaitQuiet waits until nobody writes a Service any more. An update with a node port that conflicts with another one leaves the port allocated
+// in the API server until that repairs it, after minutes (repair loop of pkg/registry/core/service/portallocator): the Service would get another one.
+func (a *applier) awaitQuiet(ctx context.Context, name types.NamespacedName) error {
+	version, began := "", time.Now()
+	for since := began; time.Since(since) < quiet && time.Since(began) < quietTimeout; {
+		service, err := a.get(ctx, name)
+		if err != nil {
+			return err
+		}
+		if service.ResourceVersion != version {
+			version, since = service.ResourceVersion, time.Now()
+		}
+		select {
+		case <-time.After(quiet / 5):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
 // remake makes of a Service that has no node ports one that has those from before. It gets others in place of those that another Service
 // has by now: better that than no address.
 func (a *applier) remake(ctx context.Context, before *corev1.Service, change func(*corev1.Service)) error {
 	name := types.NamespacedName{Namespace: before.Namespace, Name: before.Name}
+	if err := a.awaitQuiet(ctx, name); err != nil {
+		return err
+	}
 	lost := sets.New[int32]()
 	for {
 		err := a.update(ctx, name, func(s *corev1.Service) {

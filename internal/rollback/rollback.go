@@ -64,18 +64,8 @@ func (g *guarded) RoundTrip(request *http.Request) (*http.Response, error) {
 	if !counts {
 		return expired(request, "the API has gone back: "+request.URL.Path+" was read before that"), nil
 	}
-	if collection, _, changes := changed(request); changes {
-		ctx, cancel := context.WithTimeout(request.Context(), askTimeout) // a write may have all the time in the world
-		defer cancel()
-		if read := reading(ctx, request, collection); g.guard.watching.endedEarly(read) {
-			lost, err := g.lostWritten(read)
-			if err != nil {
-				return nil, err
-			}
-			if lost {
-				g.guard.goneBack(era, collection)
-			}
-		}
+	if err := g.beforeWrite(request, era); err != nil {
+		return nil, err
 	}
 	if from == "" {
 		return g.pass(request, era)
@@ -98,6 +88,26 @@ func (g *guarded) RoundTrip(request *http.Request) (*http.Response, error) {
 	}
 	g.guard.goneBack(era, request.URL.Path)
 	return expired(request, fmt.Sprintf("the API has gone back: %s is at revision %s and was at %s", request.URL.Path, now.ResourceVersion, from)), nil
+}
+
+// beforeWrite asks, before an object is written whose collection is not watched at present, whether the API has gone back. An error means that
+// there was no answer.
+func (g *guarded) beforeWrite(request *http.Request, in era) error {
+	collection, _, changes := changed(request)
+	if !changes {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(request.Context(), askTimeout) // a write may have all the time in the world
+	defer cancel()
+	read := reading(ctx, request, collection)
+	if !g.guard.watching.endedEarly(read) {
+		return nil
+	}
+	lost, err := g.lostWritten(read)
+	if lost {
+		g.guard.goneBack(in, collection)
+	}
+	return err
 }
 
 // goneBack ends an era, in which a collection was found to have gone back, unless it has ended already.
